@@ -1,0 +1,177 @@
+//! Diagnostics: one value for every message, made by the stages and rendered at the edge.
+//!
+//! A stage pushes a [`Diagnostic`] with a stable [`Code`], a message in the user's words, one primary label and, where
+//! it helps, more labels (in other files too), notes, and [`Fix`]es as data. How it looks, as text, JSON, SARIF or
+//! GitHub annotations, is decided in [`render`].
+
+mod code;
+pub mod render;
+mod suggest;
+
+pub use code::Code;
+pub use suggest::nearest;
+
+use crate::source::Span;
+
+/// How bad a finding is. The letter of a code says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Severity {
+    /// The input is refused.
+    Error,
+    /// The input is accepted; something in it is most likely not what was meant.
+    Warning,
+    /// A fact that the reader should know.
+    Note,
+}
+
+impl Severity {
+    /// Returns `error`, `warning` or `note`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        }
+    }
+}
+
+/// A place and what is to be said about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The place.
+    pub span: Span,
+    /// What is said of it; may be empty.
+    pub message: String,
+}
+
+/// A replacement of one span by a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// What is replaced; an empty span inserts.
+    pub span: Span,
+    /// The new text.
+    pub text: String,
+}
+
+/// A change that a machine can apply and that makes the finding go away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// What the change does, as an imperative: "write `prod/auth:8080`".
+    pub title: String,
+    /// The edits; they do not overlap.
+    pub edits: Vec<Edit>,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The stable code.
+    pub code: Code,
+    /// What is wrong, in one sentence, lower case, without a final period.
+    pub message: String,
+    /// Where it is.
+    pub primary: Label,
+    /// Other places that matter.
+    pub labels: Vec<Label>,
+    /// What would be right, and whatever else helps.
+    pub notes: Vec<String>,
+    /// Changes that repair it.
+    pub fixes: Vec<Fix>,
+}
+
+impl Diagnostic {
+    /// Makes a finding with its message and its place.
+    pub fn new(code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            code,
+            message: message.into(),
+            primary: Label { span, message: String::new() },
+            labels: Vec::new(),
+            notes: Vec::new(),
+            fixes: Vec::new(),
+        }
+    }
+
+    /// Sets what is said at the primary place.
+    pub fn at(mut self, message: impl Into<String>) -> Diagnostic {
+        self.primary.message = message.into();
+        self
+    }
+
+    /// Adds another place.
+    pub fn label(mut self, span: Span, message: impl Into<String>) -> Diagnostic {
+        self.labels.push(Label { span, message: message.into() });
+        self
+    }
+
+    /// Adds a note.
+    pub fn note(mut self, note: impl Into<String>) -> Diagnostic {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// Adds a note where there is one.
+    pub fn note_opt(mut self, note: Option<impl Into<String>>) -> Diagnostic {
+        self.notes.extend(note.map(Into::into));
+        self
+    }
+
+    /// Adds a repair of one edit: `span` is replaced by `text`.
+    pub fn fix(self, title: impl Into<String>, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.fix_all(title, vec![Edit { span, text: text.into() }])
+    }
+
+    /// Adds a repair of several edits.
+    pub fn fix_all(mut self, title: impl Into<String>, edits: Vec<Edit>) -> Diagnostic {
+        self.fixes.push(Fix { title: title.into(), edits });
+        self
+    }
+
+    /// Returns the severity, which the code's letter fixes.
+    pub fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+}
+
+/// The findings of a run, in the order in which they were made.
+#[derive(Debug, Default)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// Makes an empty list.
+    pub fn new() -> Diagnostics {
+        Diagnostics::default()
+    }
+
+    /// Adds a finding.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.list.push(diagnostic);
+    }
+
+    /// Returns whether any finding is an error.
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|d| d.severity() == Severity::Error)
+    }
+
+    /// Returns the number of findings of a severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.list.iter().filter(|d| d.severity() == severity).count()
+    }
+
+    /// Returns the findings.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.list.iter()
+    }
+
+    /// Sorts by file and place, so that output does not depend on the order of the stages, and drops what was said
+    /// twice of one place.
+    pub fn sort(&mut self) {
+        self.list.sort_by(|a, b| {
+            let key = |d: &Diagnostic| (d.primary.span.file, d.primary.span.start, d.primary.span.end);
+            key(a).cmp(&key(b)).then_with(|| a.code.cmp(&b.code)).then_with(|| a.message.cmp(&b.message))
+        });
+        self.list.dedup_by(|a, b| a.code == b.code && a.primary == b.primary && a.message == b.message);
+    }
+}

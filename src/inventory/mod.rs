@@ -1,0 +1,150 @@
+//! What is known of the cluster: namespaces, workloads, service accounts and Services, from manifests (`read`) and from
+//! the `namespace` and `service` declarations of the source (which [`crate::types`] adds).
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use smol_str::SmolStr;
+
+use crate::source::Span;
+use crate::vocab::labels::{Labels, Requirements};
+use crate::vocab::ports::{AppProtocol, Protocol};
+
+/// The facts of a build.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    /// Whether manifests were given (`--inventory`): then the set of namespaces is closed.
+    pub given: bool,
+    /// Namespaces by name, those too that only an object's `metadata.namespace` names.
+    pub namespaces: BTreeMap<SmolStr, Namespace>,
+    /// Services by namespace and name.
+    pub services: BTreeMap<(SmolStr, SmolStr), Service>,
+    /// Deployments, StatefulSets, DaemonSets, Jobs, CronJobs and Pods, sorted by namespace, name and kind.
+    pub workloads: Vec<Workload>,
+    /// ServiceAccounts: namespace and name.
+    pub accounts: Vec<(SmolStr, SmolStr)>,
+}
+
+/// A namespace.
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    /// Its labels, `kubernetes.io/metadata.name` among them.
+    pub labels: Labels,
+    /// Whether its labels are known: a Namespace object or a declaration gave them. False where only objects inside it
+    /// are known.
+    pub declared: bool,
+    /// Where it was stated.
+    pub origin: Span,
+}
+
+/// A Service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// `spec.selector`; `None` where it has none and so no pods of its own.
+    pub selector: Option<Labels>,
+    /// Its ports, in order.
+    pub ports: Vec<ServicePort>,
+    /// `spec.clusterIP: None`.
+    pub headless: bool,
+    /// `spec.clusterIPs`.
+    pub addresses: Vec<IpAddr>,
+    /// Where it was stated.
+    pub origin: Span,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServicePort {
+    /// Its name, where it has one.
+    pub name: Option<SmolStr>,
+    /// The Service's port.
+    pub port: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: Protocol,
+    /// The pod's port.
+    pub target: TargetPort,
+    /// From the declaration, `appProtocol` or the prefix of the name (Istio's protocol selection).
+    pub app: Option<AppProtocol>,
+}
+
+/// The pod's port behind a Service's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetPort {
+    /// A number.
+    Number(u16),
+    /// A port name of the pods.
+    Name(SmolStr),
+}
+
+/// A workload or a Pod.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Its kind.
+    pub kind: WorkloadKind,
+    /// Its namespace; `default` where the manifest names none.
+    pub namespace: SmolStr,
+    /// Its name.
+    pub name: SmolStr,
+    /// What selects its pods when it is named (`language.md` of the docs, "ns/name"): `spec.selector`; of a Job the
+    /// label `batch.kubernetes.io/job-name`; of a CronJob or a bare Pod all labels of its pods, `None` where those are
+    /// none.
+    pub selector: Option<Requirements>,
+    /// The labels of its pods.
+    pub labels: Labels,
+    /// The service account of its pods, `default` where none is named.
+    pub account: SmolStr,
+    /// The ports of its containers (sidecar containers that restart included).
+    pub ports: Vec<ContainerPort>,
+    /// `hostNetwork: true`: its pods belong to their node, and no selector means them.
+    pub host_network: bool,
+    /// Whether its pods have an Istio sidecar.
+    pub sidecar: bool,
+    /// The addresses of a Pod (`status.podIPs`); empty for the other kinds.
+    pub addresses: Vec<IpAddr>,
+    /// Whether a Pod belongs to a workload (`metadata.ownerReferences`), so that it is not a bare one.
+    pub owned: bool,
+    /// Where it was stated.
+    pub origin: Span,
+}
+
+/// What a workload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WorkloadKind {
+    /// apps/v1 Deployment.
+    Deployment,
+    /// apps/v1 StatefulSet.
+    StatefulSet,
+    /// apps/v1 DaemonSet.
+    DaemonSet,
+    /// batch/v1 Job.
+    Job,
+    /// batch/v1 CronJob.
+    CronJob,
+    /// v1 Pod.
+    Pod,
+}
+
+impl WorkloadKind {
+    /// Returns the kind as a manifest writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            WorkloadKind::Deployment => "Deployment",
+            WorkloadKind::StatefulSet => "StatefulSet",
+            WorkloadKind::DaemonSet => "DaemonSet",
+            WorkloadKind::Job => "Job",
+            WorkloadKind::CronJob => "CronJob",
+            WorkloadKind::Pod => "Pod",
+        }
+    }
+}
+
+/// A port of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerPort {
+    /// Its name, where it has one.
+    pub name: Option<SmolStr>,
+    /// The number.
+    pub port: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: Protocol,
+}

@@ -1,0 +1,18 @@
+//! netpol: policy as code for cluster networks.
+//!
+//! ```text
+//! text ─syntax→ File ─resolve→ Names ─types→ Program ─policy→ Policy ─targets→ Resources
+//!                                              ↑
+//!                          manifests ─inventory→ Inventory
+//! ```
+
+pub mod cli;
+pub mod diag;
+pub mod inventory;
+pub mod policy;
+pub mod resolve;
+pub mod source;
+pub mod syntax;
+pub mod targets;
+pub mod types;
+pub mod vocab;

@@ -1,0 +1,149 @@
+//! Files as numbers, spans, and the way from a byte offset to a line and a column.
+//!
+//! Every stage speaks of text through [`Span`]s; only this module knows how a span becomes the `line:column` that a
+//! person or a machine reads.
+
+use std::sync::OnceLock;
+
+/// A file of this run: a source, a manifest or `netpol.toml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(u32);
+
+/// A half-open range of bytes in one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Span {
+    /// The file that the range lies in.
+    pub file: FileId,
+    /// The first byte.
+    pub start: u32,
+    /// The byte after the last one.
+    pub end: u32,
+}
+
+impl Span {
+    /// Makes the span of the bytes `start..end` of `file`.
+    pub fn new(file: FileId, start: usize, end: usize) -> Span {
+        Span { file, start: start as u32, end: end as u32 }
+    }
+
+    /// Returns the smallest span that holds both; spans of two files keep the first.
+    pub fn to(self, other: Span) -> Span {
+        if self.file != other.file {
+            return self;
+        }
+        Span { file: self.file, start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+
+    /// Returns the empty span at the end of this one.
+    pub fn after(self) -> Span {
+        Span { start: self.end, ..self }
+    }
+}
+
+/// A place as people count it: lines and columns from 1, columns in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+}
+
+/// One file's name and text.
+#[derive(Debug)]
+pub struct SourceFile {
+    /// The path as the user gave it, or as a relative path below the folder of `netpol.toml`; `<stdin>` for `-`.
+    pub path: String,
+    /// The whole text.
+    pub text: String,
+    line_starts: OnceLock<Vec<u32>>,
+}
+
+impl SourceFile {
+    /// Returns the byte offset at which each line begins; lines end in LF.
+    pub fn line_starts(&self) -> &[u32] {
+        self.line_starts.get_or_init(|| {
+            std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at as u32 + 1)).collect()
+        })
+    }
+}
+
+/// All files of a run.
+#[derive(Debug, Default)]
+pub struct Sources {
+    files: Vec<SourceFile>,
+}
+
+impl Sources {
+    /// Makes an empty set of files.
+    pub fn new() -> Sources {
+        Sources::default()
+    }
+
+    /// Adds a file and returns its number.
+    pub fn add(&mut self, path: impl Into<String>, text: impl Into<String>) -> FileId {
+        self.files.push(SourceFile { path: path.into(), text: text.into(), line_starts: OnceLock::new() });
+        FileId(self.files.len() as u32 - 1)
+    }
+
+    /// Returns a file that [`Sources::add`] made.
+    pub fn file(&self, id: FileId) -> &SourceFile {
+        &self.files[id.0 as usize]
+    }
+
+    /// Returns every file with its number, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
+        self.files.iter().enumerate().map(|(at, file)| (FileId(at as u32), file))
+    }
+
+    /// Returns the text of a span; an offset inside a character is moved back to its start.
+    pub fn slice(&self, span: Span) -> &str {
+        let text = &self.file(span.file).text;
+        let start = floor_char(text, span.start as usize);
+        let end = floor_char(text, span.end as usize).max(start);
+        &text[start..end]
+    }
+
+    /// Returns the line and column of a byte offset; one past the end of the file is its last place.
+    pub fn position(&self, file: FileId, offset: u32) -> Position {
+        let file = self.file(file);
+        let offset = floor_char(&file.text, offset as usize);
+        let starts = file.line_starts();
+        let line = starts.partition_point(|&start| start as usize <= offset);
+        let start = starts[line - 1] as usize;
+        Position { line, column: file.text[start..offset].chars().count() + 1 }
+    }
+
+    /// Returns the line on which a span begins, from 1.
+    pub fn line(&self, span: Span) -> usize {
+        self.file(span.file).line_starts().partition_point(|&start| start <= span.start)
+    }
+
+    /// Returns `path:line` of a span, as generated objects and verdicts name it.
+    pub fn place(&self, span: Span) -> String {
+        format!("{}:{}", self.file(span.file).path, self.line(span))
+    }
+}
+
+fn floor_char(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters_and_lines_end_in_lf() {
+        let mut sources = Sources::new();
+        let id = sources.add("a.netpol", "é->\nx");
+        assert_eq!(sources.position(id, 2), Position { line: 1, column: 2 });
+        assert_eq!(sources.position(id, 5), Position { line: 2, column: 1 });
+        assert_eq!(sources.position(id, 99), Position { line: 2, column: 2 });
+        assert_eq!(sources.slice(Span::new(id, 1, 4)), "é->");
+    }
+}

@@ -1,0 +1,613 @@
+//! The tree of a file, as written: nothing is looked up, nothing is resolved, every part has its span.
+//!
+//! What could not be parsed is an `Error` node, whose diagnostic has been pushed; later stages pass over it in silence,
+//! so that one mistake gives one message.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use smol_str::SmolStr;
+
+use crate::source::{FileId, Span};
+use crate::vocab::ports::{AppProtocol, Protocol};
+
+/// A parsed file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct File {
+    /// The file.
+    pub id: FileId,
+    /// Its statements, in order.
+    pub items: Vec<Item>,
+}
+
+/// A statement with the documentation and the annotations before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// From the first annotation, or else the keyword, to the last word.
+    pub span: Span,
+    /// The `##` lines before it, without their marks, joined by line feeds.
+    pub doc: Option<SmolStr>,
+    /// `@owner("…")` and its kind. Only on rules, `default deny` and `apply` (the parser refuses others).
+    pub annotations: Vec<Annotation>,
+    /// The statement.
+    pub kind: ItemKind,
+}
+
+/// The statements.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ItemKind {
+    /// `use std/kyma`
+    Use(Use),
+    /// `let name = …`
+    Let(Let),
+    /// `namespace garden { … }`
+    Namespace(NamespaceDecl),
+    /// `service garden/api { … }`
+    Service(ServiceDecl),
+    /// `issuer corp { … }`
+    Issuer(IssuerDecl),
+    /// `gateway edge { … }`
+    Gateway(GatewayDecl),
+    /// `template tenant(…) { … }`
+    Template(Template),
+    /// `apply tenant(…)`
+    Apply(Apply),
+    /// `scope garden/*`
+    Scope(Expr),
+    /// `assert never … -> …`
+    Assert(Claim),
+    /// `test "…" { … }`
+    Test(Test),
+    /// `allow …` and `deny …`
+    Rule(Box<Rule>),
+    /// `default deny …`
+    DefaultDeny(DefaultDeny),
+    /// A statement that could not be parsed.
+    Error,
+}
+
+/// A bare word that defines or names something of the language.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ident {
+    /// The word.
+    pub text: SmolStr,
+    /// Its place.
+    pub span: Span,
+}
+
+/// A word of Kubernetes, bare or as a string: a namespace, a workload, an account, a label's key or value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Word {
+    /// The text, without quotes and escapes.
+    pub text: SmolStr,
+    /// Its place, quotes included.
+    pub span: Span,
+    /// Whether it was written as a string. Parameters hide bare words only.
+    pub quoted: bool,
+}
+
+/// Where a string may stand: a literal, or (in a template) a parameter of type `String`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Text {
+    /// `"…"`
+    Literal(Word),
+    /// A bare word, to be looked up among the parameters.
+    Parameter(Ident),
+}
+
+impl Text {
+    /// Returns the place.
+    pub fn span(&self) -> Span {
+        match self {
+            Text::Literal(word) => word.span,
+            Text::Parameter(ident) => ident.span,
+        }
+    }
+}
+
+/// `@name(argument)`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Annotation {
+    /// From `@` to the closing parenthesis.
+    pub span: Span,
+    /// Which, with its argument.
+    pub kind: AnnotationKind,
+}
+
+/// The annotations.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnnotationKind {
+    /// `@owner("payments")`
+    Owner(Text),
+    /// `@reason("PAY-123")`
+    Reason(Text),
+    /// `@expires(2027-01-31)`: the last day on which the rule holds.
+    Expires(time::Date),
+    /// `@approximate("why")`
+    Approximate(Text),
+}
+
+/// `use std/kyma`, `use "./offices.netpol" (a, b as c)`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Use {
+    /// The module's path.
+    pub path: UsePath,
+    /// The place of the path.
+    pub path_span: Span,
+    /// The names that are listed; `None` takes all.
+    pub names: Option<Vec<UseName>>,
+}
+
+/// What a `use` names.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UsePath {
+    /// `std/kyma`, here `kyma`
+    Std(SmolStr),
+    /// `"./offices.netpol"`, relative to the file that says it
+    File(SmolStr),
+}
+
+/// `nats`, `ingress-gateway as gw`
+#[derive(Clone, Debug, PartialEq)]
+pub struct UseName {
+    /// The name in the module.
+    pub name: Ident,
+    /// The name here.
+    pub alias: Option<Ident>,
+}
+
+/// `let name = value`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Let {
+    /// The name.
+    pub name: Ident,
+    /// Its value.
+    pub value: LetValue,
+}
+
+/// What a `let` names.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LetValue {
+    /// An endpoint.
+    Endpoint(Expr),
+    /// `host external-db.internal at { 192.168.1.10 weight 33, … }`
+    Host(HostDecl),
+}
+
+/// A named external service with fixed addresses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostDecl {
+    /// From `host` to the last address.
+    pub span: Span,
+    /// The host's name, in lower case.
+    pub name: SmolStr,
+    /// The place of the name.
+    pub name_span: Span,
+    /// The addresses, in order.
+    pub at: Vec<HostAddress>,
+}
+
+/// One address or network of a host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostAddress {
+    /// Its place, weight included.
+    pub span: Span,
+    /// The address; a single one has the full prefix length.
+    pub net: IpNet,
+    /// Whether it was written with a prefix.
+    pub prefixed: bool,
+    /// `weight N`
+    pub weight: Option<u32>,
+}
+
+/// `namespace garden { labels { … } }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamespaceDecl {
+    /// Its name.
+    pub name: Word,
+    /// Its labels, keys and values.
+    pub labels: Vec<(Word, Word)>,
+}
+
+/// `service garden/api { select {…}  port 80 -> 8080/http }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceDecl {
+    /// Its namespace.
+    pub namespace: Word,
+    /// Its name.
+    pub name: Word,
+    /// `select { … }`: equalities only, as in Kubernetes.
+    pub select: Option<Vec<(Word, Word)>>,
+    /// Its ports.
+    pub ports: Vec<PortMapping>,
+}
+
+/// `port 80 -> 8080/http`
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortMapping {
+    /// From `port` to the target.
+    pub span: Span,
+    /// The number to the left, from 1.
+    pub port: u16,
+    /// What stands to the left's right: `/udp`, `/sctp`, `/tcp`.
+    pub protocol: Option<Protocol>,
+    /// The target; `None` where there is no `->` and both are equal.
+    pub target: Option<Port>,
+}
+
+/// `issuer corp { url "…" jwks "…" at … }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct IssuerDecl {
+    /// Its name.
+    pub name: Ident,
+    /// The `iss` of its tokens.
+    pub url: Option<Word>,
+    /// Where its keys are.
+    pub keys: Option<IssuerKeys>,
+}
+
+/// Where the keys of an issuer come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum IssuerKeys {
+    /// `jwks "url"`, with the addresses of that URL where they are given.
+    Remote {
+        /// The URL.
+        url: Word,
+        /// `at …`
+        at: Option<Expr>,
+    },
+    /// `keys "…inline JSON…"`
+    Inline(Word),
+}
+
+/// `gateway edge { … }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewayDecl {
+    /// Its name.
+    pub name: Ident,
+    /// `pods …`
+    pub pods: Option<Expr>,
+    /// `account ns/@name`
+    pub account: Option<Expr>,
+    /// `service ns/name`: namespace and name.
+    pub service: Option<(Word, Word)>,
+    /// `port …`
+    pub ports: Vec<PortMapping>,
+    /// `proxies N`
+    pub proxies: Option<(u32, Span)>,
+}
+
+/// `template tenant(ns: Namespace) { … }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
+    /// Its name.
+    pub name: Ident,
+    /// Its parameters.
+    pub parameters: Vec<Parameter>,
+    /// Rules, `default deny`, `apply` and `assert` (the parser refuses others).
+    pub body: Vec<Item>,
+}
+
+/// `ns: Namespace`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: Ident,
+    /// Its type as written; [`crate::types`] knows which there are.
+    pub kind: Ident,
+}
+
+/// `apply tenant(team-a, payments-api.com)`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Apply {
+    /// The template's name.
+    pub template: Ident,
+    /// The arguments, as written.
+    pub arguments: Vec<Argument>,
+}
+
+/// An argument. Which of these a bare word or `*/udp` is meant as, the parameter's type decides: the parser takes an
+/// endpoint wherever one can be read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Argument {
+    /// An endpoint, a name or a namespace.
+    Endpoint(Expr),
+    /// A port that can be nothing else: `8080`, `8000-8999`, `53/udp`.
+    Port(Port),
+    /// A string.
+    String(Word),
+}
+
+impl Argument {
+    /// Returns the place.
+    pub fn span(&self) -> Span {
+        match self {
+            Argument::Endpoint(expr) => expr.span,
+            Argument::Port(port) => port.span,
+            Argument::String(word) => word.span,
+        }
+    }
+}
+
+/// A test block: claims under a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Test {
+    /// Its name.
+    pub name: Word,
+    /// Its lines.
+    pub claims: Vec<Claim>,
+}
+
+/// `assert never S -> D`, or a line of a test, where `deny` is `never` and `allow` is `always`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// From the first word to the last.
+    pub span: Span,
+    /// What is claimed.
+    pub kind: ClaimKind,
+    /// The left side.
+    pub source: Expr,
+    /// The right side.
+    pub destination: Expr,
+    /// `where` and `via`.
+    pub clauses: Vec<Clause>,
+}
+
+/// What a claim says of its flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimKind {
+    /// Every one is allowed.
+    Always,
+    /// None is allowed.
+    Never,
+}
+
+/// `allow egress S -> D …`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// `allow` or `deny`.
+    pub effect: Effect,
+    /// `egress` or `ingress`, with its place.
+    pub direction: Option<(Direction, Span)>,
+    /// The left side.
+    pub source: Expr,
+    /// `->` or `<->`.
+    pub arrow: Arrow,
+    /// The place of the arrow.
+    pub arrow_span: Span,
+    /// The right side.
+    pub destination: Expr,
+    /// `where` and `via`, in order.
+    pub clauses: Vec<Clause>,
+}
+
+/// `allow` or `deny`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// `allow`
+    Allow,
+    /// `deny`
+    Deny,
+}
+
+/// Which end's traffic is governed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// What the pods send.
+    Egress,
+    /// What the pods receive.
+    Ingress,
+}
+
+/// `->` or `<->`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrow {
+    /// From left to right.
+    To,
+    /// Both ways.
+    Both,
+}
+
+/// `default deny [egress|ingress] W`
+#[derive(Clone, Debug, PartialEq)]
+pub struct DefaultDeny {
+    /// The direction; `None` is both.
+    pub direction: Option<(Direction, Span)>,
+    /// Whom it isolates.
+    pub subject: Expr,
+}
+
+/// `where …` and `via …`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clause {
+    /// From the keyword to the last value.
+    pub span: Span,
+    /// Which.
+    pub kind: ClauseKind,
+}
+
+/// The clauses.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClauseKind {
+    /// `where method GET, POST`
+    Method(Vec<Ident>),
+    /// `where path "/api/**"`
+    Path(Vec<Text>),
+    /// `where host "x"`
+    Host(Vec<Text>),
+    /// `where jwt ISSUER …`
+    Jwt(JwtClause),
+    /// `via GATEWAY [at "public.host"]`
+    Via {
+        /// The gateway.
+        gateway: Ident,
+        /// The public host.
+        at: Option<Text>,
+    },
+}
+
+/// `where jwt ISSUER [subject …] [claim NAME = …]…`
+#[derive(Clone, Debug, PartialEq)]
+pub struct JwtClause {
+    /// The issuer's name.
+    pub issuer: Ident,
+    /// The subjects, joined by or; empty is any.
+    pub subjects: Vec<Text>,
+    /// The claims, joined by and.
+    pub claims: Vec<(Word, Vec<Text>)>,
+}
+
+/// An endpoint as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expr {
+    /// The whole of it, its ports included.
+    pub span: Span,
+    /// What it is.
+    pub kind: ExprKind,
+    /// `:443`, `:{80, 443}`
+    pub ports: Option<PortSpec>,
+}
+
+/// The kinds of endpoints as written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExprKind {
+    /// `garden/web`, `{env=prod}/*`, `*/@curl`
+    Pods(NamespacePattern, PodPattern),
+    /// `zenquotes.io`, `*.example.com`, `host intranet`; lower case, without the wildcard's `*.` in the text.
+    Host(HostPattern),
+    /// An address or network. Bits beyond the prefix may be set: [`crate::types`] refuses them.
+    Address(Address),
+    /// A name: `offices`, `dns`.
+    Name(SmolStr),
+    /// `{ a, b }`
+    Union(Vec<Expr>),
+    /// `a except b`
+    Except(Box<Expr>, Box<Expr>),
+    /// Could not be parsed.
+    Error,
+}
+
+/// A host as written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostPattern {
+    /// Whether `*.` stands before the name.
+    pub wildcard: bool,
+    /// The name, in lower case, without a final dot.
+    pub name: SmolStr,
+}
+
+/// An address as written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Address {
+    /// The address before the `/`.
+    pub ip: IpAddr,
+    /// The prefix length; `None` where none was written.
+    pub prefix: Option<u8>,
+}
+
+/// What stands before the `/` of pods.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NamespacePattern {
+    /// `*`
+    Any,
+    /// `garden`
+    Name(Word),
+    /// `{env=prod}`
+    Labels(Labels),
+}
+
+/// What stands after the `/` of pods.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PodPattern {
+    /// `*`
+    Any,
+    /// `web`
+    Name(Word),
+    /// `{app=web}`
+    Labels(Labels),
+    /// `@curl`
+    Account(Word),
+}
+
+/// `{app=web, tier in (a, b), !canary}`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labels {
+    /// With the braces.
+    pub span: Span,
+    /// Joined by and.
+    pub requirements: Vec<LabelRequirement>,
+}
+
+/// One requirement on labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelRequirement {
+    /// The whole of it.
+    pub span: Span,
+    /// The key.
+    pub key: Word,
+    /// The test.
+    pub test: LabelTest,
+}
+
+/// How a label is tested.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LabelTest {
+    /// `k=v`
+    Equals(Word),
+    /// `k!=v`
+    NotEquals(Word),
+    /// `k in (a, b)`
+    In(Vec<Word>),
+    /// `k notin (a, b)`
+    NotIn(Vec<Word>),
+    /// `k`
+    Exists,
+    /// `!k`
+    DoesNotExist,
+}
+
+/// A suffix of ports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortSpec {
+    /// From the `:` to the end.
+    pub span: Span,
+    /// The ports, never empty.
+    pub ports: Vec<Port>,
+    /// Whether they stand in braces.
+    pub braced: bool,
+}
+
+/// One port as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Port {
+    /// The whole of it.
+    pub span: Span,
+    /// The number, range, name or `*`.
+    pub kind: PortKind,
+    /// What stands after the `/`.
+    pub protocol: Option<PortProtocol>,
+}
+
+/// A port as written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PortKind {
+    /// `443`
+    Number(u16),
+    /// `8000-8999`
+    Range(u16, u16),
+    /// `metrics`
+    Name(SmolStr),
+    /// `*`
+    Any,
+    /// Was refused.
+    Error,
+}
+
+/// What may stand after a port's `/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PortProtocol {
+    /// `tcp`, `udp`, `sctp`, `icmp`
+    Transport(Protocol),
+    /// `http`, `grpc`, `tls`, `https`
+    App(AppProtocol),
+}

@@ -1,0 +1,57 @@
+//! An endpoint after names and facts are resolved: a flat union of pods, addresses and hosts, each with its ports.
+
+use smol_str::SmolStr;
+
+use super::addresses::AddressSet;
+use super::hosts::Host;
+use super::labels::PodSelector;
+use super::ports::Ports;
+use crate::source::Span;
+
+/// A union of members. The targets read it through [`crate::policy`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Endpoint {
+    /// The members, in the order of the source.
+    pub members: Vec<Member>,
+}
+
+/// One member of a union.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// Where it was written; inside a `let` when it came through a name.
+    pub span: Span,
+    /// What it is.
+    pub what: What,
+    /// Its ports as a destination; of a source they mean nothing.
+    pub ports: Ports,
+}
+
+/// The kinds of members.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// Pods of the cluster.
+    Pods(Pods),
+    /// Addresses that are not pods'.
+    Addresses(AddressSet),
+    /// A host outside the cluster.
+    Host(Host),
+}
+
+/// Pods, with the name by which the source spoke of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pods {
+    /// Which pods.
+    pub selector: PodSelector,
+    /// The workload or Service (namespace, name) that `ns/name` named; `None` for selectors.
+    pub named: Option<(SmolStr, SmolStr)>,
+}
+
+impl Endpoint {
+    /// Returns the members that are pods.
+    pub fn pods(&self) -> impl Iterator<Item = (&Member, &Pods)> {
+        self.members.iter().filter_map(|member| match &member.what {
+            What::Pods(pods) => Some((member, pods)),
+            _ => None,
+        })
+    }
+}

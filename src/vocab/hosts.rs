@@ -1,0 +1,97 @@
+//! Hosts outside the cluster, by name.
+
+use ipnet::IpNet;
+use smol_str::SmolStr;
+
+/// A host or a family of hosts, in lower case, in ASCII, without a final dot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostName {
+    /// Whether `*.` stands before the name: one or more labels more, the name itself left out.
+    pub wildcard: bool,
+    /// The name.
+    pub name: SmolStr,
+}
+
+impl HostName {
+    /// Returns whether a host of that name (compared without case and without a final dot) is meant.
+    pub fn matches(&self, host: &str) -> bool {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        if !self.wildcard {
+            return host.eq_ignore_ascii_case(&self.name);
+        }
+        let Some(rest) = host.len().checked_sub(self.name.len() + 1) else { return false };
+        rest > 0
+            && host.as_bytes()[rest] == b'.'
+            && host.is_char_boundary(rest + 1)
+            && host[rest + 1..].eq_ignore_ascii_case(&self.name)
+    }
+
+    /// Returns whether every host that `other` means is meant by this one too.
+    pub fn contains(&self, other: &HostName) -> bool {
+        match (self.wildcard, other.wildcard) {
+            (false, false) => self.name == other.name,
+            (false, true) => false,
+            (true, false) => self.matches(&other.name),
+            (true, true) => self.name == other.name || self.matches(&other.name),
+        }
+    }
+
+    /// Returns whether some host is meant by both.
+    pub fn overlaps(&self, other: &HostName) -> bool {
+        self.contains(other) || other.contains(self)
+    }
+}
+
+impl std::fmt::Display for HostName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", if self.wildcard { "*." } else { "" }, self.name)
+    }
+}
+
+/// A host as a destination: its name, what is taken out of it, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Host {
+    /// Its name.
+    pub name: HostName,
+    /// What `except` took out of a wildcard; each lies inside `name`.
+    pub except: Vec<HostName>,
+    /// Its addresses (`at`); empty where it is somewhere in the internet.
+    pub at: Vec<WeightedNet>,
+}
+
+impl Host {
+    /// Returns whether a host of that name is meant.
+    pub fn matches(&self, host: &str) -> bool {
+        self.name.matches(host) && !self.except.iter().any(|except| except.matches(host))
+    }
+}
+
+/// One address or network of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WeightedNet {
+    /// The address, with the full prefix length, or the network.
+    pub net: IpNet,
+    /// Its share of the traffic, where it was given.
+    pub weight: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HostName;
+
+    fn host(text: &str) -> HostName {
+        match text.strip_prefix("*.") {
+            Some(name) => HostName { wildcard: true, name: name.into() },
+            None => HostName { wildcard: false, name: text.into() },
+        }
+    }
+
+    #[test]
+    fn a_wildcard_is_one_or_more_labels_and_never_the_apex() {
+        let wild = host("*.example.com");
+        assert!(wild.matches("a.example.com") && wild.matches("B.a.EXAMPLE.com."));
+        assert!(!wild.matches("example.com") && !wild.matches("notexample.com") && !wild.matches(".example.com"));
+        assert!(wild.contains(&host("*.a.example.com")) && !host("*.a.example.com").contains(&wild));
+        assert!(wild.overlaps(&host("www.example.com")) && !wild.overlaps(&host("example.com")));
+    }
+}

@@ -1,0 +1,380 @@
+//! Label selectors with Kubernetes' meaning, and exact operations on the sets of pods that they select.
+//!
+//! A [`PodSelector`] is a conjunction. Differences are computed as unions of conjunctions, so that "inside for every
+//! label set" is decided by emptiness rather than by looking at today's pods.
+
+use smol_str::SmolStr;
+
+/// The label by which the API server marks a namespace with its own name.
+pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+/// A requirement on one label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Requirement {
+    /// The label's key.
+    pub key: SmolStr,
+    /// What is required of its value.
+    pub test: Test,
+}
+
+/// What is required of a label. Values are sorted, without repetition, and never empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Test {
+    /// The label is there and has one of these values.
+    In(Vec<SmolStr>),
+    /// The label is not there, or has none of these values.
+    NotIn(Vec<SmolStr>),
+    /// The label is there.
+    Exists,
+    /// The label is not there.
+    DoesNotExist,
+}
+
+impl Requirement {
+    /// Makes `key in (values)`.
+    pub fn is_in(key: impl Into<SmolStr>, values: impl IntoIterator<Item = SmolStr>) -> Requirement {
+        let mut values: Vec<SmolStr> = values.into_iter().collect();
+        values.sort();
+        values.dedup();
+        Requirement { key: key.into(), test: Test::In(values) }
+    }
+
+    /// Makes `key notin (values)`.
+    pub fn not_in(key: impl Into<SmolStr>, values: impl IntoIterator<Item = SmolStr>) -> Requirement {
+        Requirement::is_in(key, values).negated()
+    }
+
+    /// Returns the requirement that holds exactly where this one does not.
+    pub fn negated(&self) -> Requirement {
+        let test = match &self.test {
+            Test::In(values) => Test::NotIn(values.clone()),
+            Test::NotIn(values) => Test::In(values.clone()),
+            Test::Exists => Test::DoesNotExist,
+            Test::DoesNotExist => Test::Exists,
+        };
+        Requirement { key: self.key.clone(), test }
+    }
+
+    /// Returns whether a set of labels meets the requirement.
+    pub fn matches(&self, labels: &Labels) -> bool {
+        let value = labels.get(&self.key);
+        match &self.test {
+            Test::In(values) => value.is_some_and(|value| values.contains(value)),
+            Test::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+            Test::Exists => value.is_some(),
+            Test::DoesNotExist => value.is_none(),
+        }
+    }
+}
+
+/// The labels of an object: keys with values, sorted by key.
+pub type Labels = std::collections::BTreeMap<SmolStr, SmolStr>;
+
+/// A conjunction of requirements in normal form: sorted by key, and on one key either a single requirement or `Exists`
+/// with `NotIn`, which no single one can say. What nothing can meet has no value of this type.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Requirements(Vec<Requirement>);
+
+impl Requirements {
+    /// Makes the conjunction that everything meets.
+    pub fn any() -> Requirements {
+        Requirements(Vec::new())
+    }
+
+    /// Makes a conjunction; `None` where nothing can meet it.
+    pub fn new(list: impl IntoIterator<Item = Requirement>) -> Option<Requirements> {
+        list.into_iter().try_fold(Requirements::any(), |all, one| all.and(one))
+    }
+
+    /// Returns the requirements, sorted by key.
+    pub fn list(&self) -> &[Requirement] {
+        &self.0
+    }
+
+    /// Returns whether everything meets it.
+    pub fn is_any(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns whether a set of labels meets all requirements.
+    pub fn matches(&self, labels: &Labels) -> bool {
+        self.0.iter().all(|requirement| requirement.matches(labels))
+    }
+
+    /// Adds a requirement; `None` where nothing can meet both.
+    pub fn and(mut self, requirement: Requirement) -> Option<Requirements> {
+        let start = self.0.partition_point(|have| have.key < requirement.key);
+        let end = start + self.0[start..].iter().take_while(|have| have.key == requirement.key).count();
+        if start == end {
+            self.0.insert(start, requirement);
+            return Some(self);
+        }
+        let mut merged = OneKey::default();
+        for have in &self.0[start..end] {
+            merged.add(&have.test);
+        }
+        merged.add(&requirement.test);
+        let tests = merged.tests()?;
+        self.0.splice(start..end, tests.into_iter().map(|test| Requirement { key: requirement.key.clone(), test }));
+        Some(self)
+    }
+
+    /// Returns the conjunction of both; `None` where nothing can meet both.
+    pub fn intersect(&self, other: &Requirements) -> Option<Requirements> {
+        other.0.iter().cloned().try_fold(self.clone(), Requirements::and)
+    }
+
+    /// Returns the values of `key` that are possible, where they are a list.
+    pub fn values(&self, key: &str) -> Option<&[SmolStr]> {
+        self.0.iter().find_map(|requirement| match &requirement.test {
+            Test::In(values) if requirement.key == key => Some(values.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// Returns the one value that `key` must have, where it must have just one.
+    pub fn only(&self, key: &str) -> Option<&SmolStr> {
+        match self.values(key)? {
+            [one] => Some(one),
+            _ => None,
+        }
+    }
+}
+
+/// What is known of one key while requirements are joined.
+#[derive(Default)]
+struct OneKey {
+    allowed: Option<Vec<SmolStr>>,
+    forbidden: Vec<SmolStr>,
+    exists: bool,
+    absent: bool,
+}
+
+impl OneKey {
+    fn add(&mut self, test: &Test) {
+        match test {
+            Test::In(values) => match &mut self.allowed {
+                Some(allowed) => allowed.retain(|value| values.contains(value)),
+                None => self.allowed = Some(values.clone()),
+            },
+            Test::NotIn(values) => self.forbidden.extend(values.iter().cloned()),
+            Test::Exists => self.exists = true,
+            Test::DoesNotExist => self.absent = true,
+        }
+    }
+
+    fn tests(mut self) -> Option<Vec<Test>> {
+        if self.absent {
+            return (!self.exists && self.allowed.is_none()).then(|| vec![Test::DoesNotExist]);
+        }
+        if let Some(mut allowed) = self.allowed {
+            allowed.retain(|value| !self.forbidden.contains(value));
+            return (!allowed.is_empty()).then(|| vec![Test::In(allowed)]);
+        }
+        self.forbidden.sort();
+        self.forbidden.dedup();
+        let not_in = (!self.forbidden.is_empty()).then_some(Test::NotIn(self.forbidden));
+        Some(not_in.into_iter().chain(self.exists.then_some(Test::Exists)).collect())
+    }
+}
+
+/// A set of pods: those in namespaces that meet `namespace`, with labels that meet `labels`, that run as `account`.
+///
+/// A namespace by name is the requirement `kubernetes.io/metadata.name in (name)`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PodSelector {
+    /// On the labels of the pod's namespace.
+    pub namespace: Requirements,
+    /// On the pod's labels.
+    pub labels: Requirements,
+    /// On the service account that the pod runs as.
+    pub account: Account,
+}
+
+/// A requirement on the name of a service account.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Account {
+    /// Any but these; none of them is "any".
+    Not(Vec<SmolStr>),
+    /// This one.
+    Is(SmolStr),
+}
+
+impl PodSelector {
+    /// Makes the set of all pods of a namespace.
+    pub fn in_namespace(name: impl Into<SmolStr>) -> PodSelector {
+        PodSelector {
+            namespace: Requirements(vec![Requirement::is_in(NAMESPACE_NAME, [name.into()])]),
+            ..PodSelector::any()
+        }
+    }
+
+    /// Makes the set of all pods.
+    pub fn any() -> PodSelector {
+        PodSelector { namespace: Requirements::any(), labels: Requirements::any(), account: Account::Not(Vec::new()) }
+    }
+
+    /// Returns the name of the namespace, where it is just one by name.
+    pub fn namespace_name(&self) -> Option<&SmolStr> {
+        self.namespace.only(NAMESPACE_NAME)
+    }
+
+    /// Returns whether all pods of the selected namespaces are meant.
+    pub fn all_pods(&self) -> bool {
+        self.labels.is_any() && self.account == Account::Not(Vec::new())
+    }
+
+    /// Returns whether a pod is meant. `namespace_labels` hold the namespace's name under [`NAMESPACE_NAME`].
+    pub fn matches(&self, namespace_labels: &Labels, labels: &Labels, account: &str) -> bool {
+        self.namespace.matches(namespace_labels)
+            && self.labels.matches(labels)
+            && match &self.account {
+                Account::Is(name) => name == account,
+                Account::Not(names) => !names.iter().any(|name| name == account),
+            }
+    }
+
+    /// Returns the pods that are in both sets; `None` where no pod can be.
+    pub fn intersect(&self, other: &PodSelector) -> Option<PodSelector> {
+        let account = match (&self.account, &other.account) {
+            (Account::Is(a), Account::Is(b)) if a == b => Account::Is(a.clone()),
+            (Account::Is(_), Account::Is(_)) => return None,
+            (Account::Is(a), Account::Not(not)) | (Account::Not(not), Account::Is(a)) => {
+                if not.contains(a) {
+                    return None;
+                }
+                Account::Is(a.clone())
+            }
+            (Account::Not(a), Account::Not(b)) => {
+                let mut all: Vec<SmolStr> = a.iter().chain(b).cloned().collect();
+                all.sort();
+                all.dedup();
+                Account::Not(all)
+            }
+        };
+        Some(PodSelector {
+            namespace: self.namespace.intersect(&other.namespace)?,
+            labels: self.labels.intersect(&other.labels)?,
+            account,
+        })
+    }
+
+    /// Returns the pods that are in this set and not in `other`, as disjoint sets; none where that is nobody.
+    pub fn subtract(&self, other: &PodSelector) -> Vec<PodSelector> {
+        let mut left = Vec::new();
+        let mut rest = self.clone();
+        // Each step splits off the pods that fail one requirement of `other` and goes on with those that meet it.
+        for requirement in other.namespace.list() {
+            left.extend(rest.and_namespace(requirement.negated()));
+            match rest.and_namespace(requirement.clone()) {
+                Some(met) => rest = met,
+                None => return left,
+            }
+        }
+        for requirement in other.labels.list() {
+            left.extend(rest.and_label(requirement.negated()));
+            match rest.and_label(requirement.clone()) {
+                Some(met) => rest = met,
+                None => return left,
+            }
+        }
+        let failing: Vec<Account> = match &other.account {
+            Account::Is(name) => vec![Account::Not(vec![name.clone()])],
+            Account::Not(names) => names.iter().cloned().map(Account::Is).collect(),
+        };
+        let with = |account| PodSelector { account, ..PodSelector::any() };
+        left.extend(failing.into_iter().filter_map(|account| rest.intersect(&with(account))));
+        left
+    }
+
+    fn and_namespace(&self, requirement: Requirement) -> Option<PodSelector> {
+        Some(PodSelector { namespace: self.namespace.clone().and(requirement)?, ..self.clone() })
+    }
+
+    fn and_label(&self, requirement: Requirement) -> Option<PodSelector> {
+        Some(PodSelector { labels: self.labels.clone().and(requirement)?, ..self.clone() })
+    }
+
+    /// Returns whether every pod of this set, with whatever labels, is in one of `others`.
+    pub fn is_inside(&self, others: &[PodSelector]) -> bool {
+        subtract_all(std::slice::from_ref(self), others).is_empty()
+    }
+}
+
+/// Returns the pods that are in one of `sets` and in none of `taken`.
+pub fn subtract_all(sets: &[PodSelector], taken: &[PodSelector]) -> Vec<PodSelector> {
+    taken.iter().fold(sets.to_vec(), |left, take| left.iter().flat_map(|set| set.subtract(take)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(list: &[(&str, &str)]) -> Labels {
+        list.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
+    }
+
+    fn tests() -> Vec<Requirement> {
+        let mut all = Vec::new();
+        for key in ["a", "b"] {
+            for values in [vec!["1"], vec!["1", "2"], vec!["3"]] {
+                let one = Requirement::is_in(key, values.into_iter().map(SmolStr::from));
+                all.extend([one.negated(), one]);
+            }
+            all.push(Requirement { key: key.into(), test: Test::Exists });
+            all.push(Requirement { key: key.into(), test: Test::DoesNotExist });
+        }
+        all
+    }
+
+    fn worlds() -> Vec<Labels> {
+        let values = [None, Some("1"), Some("2"), Some("3"), Some("4")];
+        let mut all = Vec::new();
+        for a in values {
+            for b in values {
+                let pairs: Vec<(&str, &str)> = a.map(|v| ("a", v)).into_iter().chain(b.map(|v| ("b", v))).collect();
+                all.push(labels(&pairs));
+            }
+        }
+        all
+    }
+
+    /// Conjunctions and differences mean what the definition says, on every labelling that can tell them apart.
+    #[test]
+    fn operations_agree_with_membership() {
+        let all = tests();
+        for x in &all {
+            for y in &all {
+                for z in &all {
+                    let (left, right) = (Requirements::new([x.clone(), y.clone()]), Requirements::new([z.clone()]));
+                    let Some(left) = left else {
+                        assert!(worlds().iter().all(|w| !(x.matches(w) && y.matches(w))));
+                        continue;
+                    };
+                    let set = |labels: &Requirements| PodSelector { labels: labels.clone(), ..PodSelector::any() };
+                    let (left, right) = (set(&left), set(&right.unwrap()));
+                    let difference = left.subtract(&right);
+                    for world in worlds() {
+                        let holds = |set: &PodSelector| set.matches(&Labels::new(), &world, "default");
+                        assert_eq!(holds(&left), x.matches(&world) && y.matches(&world));
+                        let expected = holds(&left) && !z.matches(&world);
+                        assert_eq!(difference.iter().filter(|set| holds(set)).count(), usize::from(expected));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn inside_holds_for_every_label_set() {
+        let garden = PodSelector::in_namespace("garden");
+        let web = PodSelector {
+            labels: Requirements::new([Requirement::is_in("app", ["web".into()])]).unwrap(),
+            ..garden.clone()
+        };
+        assert!(web.is_inside(&[garden.clone()]) && !garden.is_inside(&[web.clone()]));
+        let rest = garden.subtract(&web);
+        assert!(garden.is_inside(&[vec![web], rest].concat()));
+        assert!(!PodSelector::any().is_inside(&[garden]));
+    }
+}

@@ -1,0 +1,134 @@
+//! Ports and protocols.
+
+use smol_str::SmolStr;
+
+/// What runs on IP. Ports belong to the first three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+    /// ICMP, of both address families; it has no ports.
+    Icmp,
+}
+
+impl Protocol {
+    /// The protocols that have ports.
+    pub const WITH_PORTS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+
+    /// Returns `tcp`, `udp`, `sctp` or `icmp`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+            Protocol::Sctp => "sctp",
+            Protocol::Icmp => "icmp",
+        }
+    }
+
+    /// Returns the protocol of a word, in either case.
+    pub fn parse(word: &str) -> Option<Protocol> {
+        [Protocol::Tcp, Protocol::Udp, Protocol::Sctp, Protocol::Icmp]
+            .into_iter()
+            .find(|protocol| protocol.word().eq_ignore_ascii_case(word))
+    }
+}
+
+/// How the bytes of a TCP port are read. It narrows nothing; `where` and Istio need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AppProtocol {
+    /// HTTP in clear text.
+    Http,
+    /// gRPC in clear text.
+    Grpc,
+    /// TLS, whatever is inside.
+    Tls,
+}
+
+impl AppProtocol {
+    /// Returns `http`, `grpc` or `tls`.
+    pub fn word(self) -> &'static str {
+        match self {
+            AppProtocol::Http => "http",
+            AppProtocol::Grpc => "grpc",
+            AppProtocol::Tls => "tls",
+        }
+    }
+
+    /// Returns whether requests can be read on such a port: HTTP and gRPC.
+    pub fn has_requests(self) -> bool {
+        matches!(self, AppProtocol::Http | AppProtocol::Grpc)
+    }
+}
+
+/// The ports of a destination, resolved: a Service's port has become the pod's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Ports {
+    /// No suffix: every port of every protocol, ICMP included.
+    All,
+    /// These, in the order of the source, without repetition. Never empty.
+    Some(Vec<PortMatch>),
+}
+
+/// One entry of a list of ports.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortMatch {
+    /// Which ports.
+    pub port: PortTest,
+    /// Their protocol.
+    pub protocol: Protocol,
+    /// How they are read, where it is known.
+    pub app: Option<AppProtocol>,
+    /// The Service's own port that this pod port was written as (`garden/api:80`), where it was written so.
+    pub service_port: Option<u16>,
+}
+
+/// Which ports an entry means.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PortTest {
+    /// First and last; `*` is 1–65535, one port has both equal, and ICMP (which has none) has 0–0.
+    Range(u16, u16),
+    /// A port name of the pods, resolved pod by pod.
+    Named(SmolStr),
+}
+
+impl PortMatch {
+    /// Makes a range of ports of a protocol.
+    pub fn range(first: u16, last: u16, protocol: Protocol) -> PortMatch {
+        PortMatch { port: PortTest::Range(first, last), protocol, app: None, service_port: None }
+    }
+
+    /// Returns whether a port of a pod or an address is meant. `port` is `None` for ICMP alone; `names` are the names
+    /// that the destination pod gives this port number with this protocol (none for an address).
+    pub fn matches(&self, port: Option<u16>, protocol: Protocol, names: &[SmolStr]) -> bool {
+        if self.protocol != protocol {
+            return false;
+        }
+        match (&self.port, port) {
+            (PortTest::Range(first, last), Some(port)) => (*first..=*last).contains(&port),
+            (PortTest::Range(..), None) => protocol == Protocol::Icmp,
+            (PortTest::Named(name), _) => names.contains(name),
+        }
+    }
+}
+
+impl Ports {
+    /// Returns whether a port of a pod or an address is meant; see [`PortMatch::matches`].
+    pub fn matches(&self, port: Option<u16>, protocol: Protocol, names: &[SmolStr]) -> bool {
+        match self {
+            Ports::All => true,
+            Ports::Some(list) => list.iter().any(|entry| entry.matches(port, protocol, names)),
+        }
+    }
+
+    /// Returns the entries; none stand for [`Ports::All`].
+    pub fn entries(&self) -> &[PortMatch] {
+        match self {
+            Ports::All => &[],
+            Ports::Some(list) => list,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What `netpol.toml` and the command line say of the cluster and the build.
+
+use crate::source::Span;
+
+/// The settings of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `name`: the label `app.kubernetes.io/part-of`.
+    pub name: Option<String>,
+    /// The enforcement layers, in the order given, without repetition.
+    pub targets: Vec<Layer>,
+    /// `[cluster] platform`.
+    pub platform: Platform,
+    /// `[cluster] domain`, `cluster.local` unless given.
+    pub domain: String,
+    /// `[cluster] dns`: whether the way to the cluster's DNS is granted by itself. False for `"explicit"`.
+    pub grant_dns: bool,
+    /// `[cluster] load-balancer = "aws-nlb"`.
+    pub aws_nlb: bool,
+    /// `[cluster] resolver`: node-local resolver addresses, beside the platform's.
+    pub resolver: Vec<Written>,
+    /// `[cluster] apiserver`.
+    pub apiserver: Vec<Written>,
+    /// `[cluster] nodes`.
+    pub nodes: Vec<Written>,
+    /// `[cluster] pods`.
+    pub pods: Vec<Written>,
+    /// `[istio] root-namespace`, `istio-system` unless given.
+    pub root_namespace: String,
+    /// `[istio] trust-domain`, `cluster.local` unless given.
+    pub trust_domain: String,
+    /// `[istio] path-normalization`.
+    pub path_normalization: PathNormalization,
+    /// `[istio] scope-gateway-to-namespace`.
+    pub scope_gateway_to_namespace: bool,
+    /// `[enforcement] require = "exact"`.
+    pub require_exact: bool,
+    /// The day on which annotations are judged.
+    pub today: time::Date,
+}
+
+impl Settings {
+    /// Returns what holds where nothing is said, on the given day.
+    pub fn new(today: time::Date) -> Settings {
+        Settings {
+            name: None,
+            targets: vec![Layer::NetworkPolicy, Layer::Istio],
+            platform: Platform::Kubernetes,
+            domain: "cluster.local".into(),
+            grant_dns: true,
+            aws_nlb: false,
+            resolver: Vec::new(),
+            apiserver: Vec::new(),
+            nodes: Vec::new(),
+            pods: Vec::new(),
+            root_namespace: "istio-system".into(),
+            trust_domain: "cluster.local".into(),
+            path_normalization: PathNormalization::Base,
+            scope_gateway_to_namespace: false,
+            require_exact: false,
+            today,
+        }
+    }
+}
+
+/// An endpoint in the language's own writing, inside a string of `netpol.toml`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// The endpoint.
+    pub text: String,
+    /// The string's contents in `netpol.toml`, without the quotes.
+    pub span: Span,
+}
+
+/// An enforcement layer of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Layer {
+    /// Kubernetes NetworkPolicy.
+    NetworkPolicy,
+    /// Istio's sidecars and gateways.
+    Istio,
+}
+
+impl Layer {
+    /// Every layer.
+    pub const ALL: [Layer; 2] = [Layer::NetworkPolicy, Layer::Istio];
+
+    /// Returns the layer's name, as `--target` and `targets` write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Layer::NetworkPolicy => "networkpolicy",
+            Layer::Istio => "istio",
+        }
+    }
+}
+
+/// Which cluster it is: it decides what the prelude's names mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Platform {
+    /// Plain Kubernetes, the default.
+    Kubernetes,
+    /// SAP BTP, Kyma runtime (on Gardener).
+    Kyma,
+    /// Gardener.
+    Gardener,
+    /// Amazon EKS.
+    Eks,
+    /// Google GKE.
+    Gke,
+    /// Azure AKS.
+    Aks,
+    /// Red Hat OpenShift.
+    Openshift,
+    /// K3s.
+    K3s,
+}
+
+impl Platform {
+    /// Every platform.
+    pub const ALL: [Platform; 8] = [
+        Platform::Kubernetes,
+        Platform::Kyma,
+        Platform::Gardener,
+        Platform::Eks,
+        Platform::Gke,
+        Platform::Aks,
+        Platform::Openshift,
+        Platform::K3s,
+    ];
+
+    /// Returns the platform's name, as `netpol.toml` writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Platform::Kubernetes => "kubernetes",
+            Platform::Kyma => "kyma",
+            Platform::Gardener => "gardener",
+            Platform::Eks => "eks",
+            Platform::Gke => "gke",
+            Platform::Aks => "aks",
+            Platform::Openshift => "openshift",
+            Platform::K3s => "k3s",
+        }
+    }
+}
+
+/// How the mesh normalises paths before it compares them (Istio's `pathNormalization`, in the order of strictness).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PathNormalization {
+    /// Nothing is changed.
+    None,
+    /// RFC 3986 normalisation, backslashes become slashes. Istio's default.
+    Base,
+    /// And adjacent slashes are merged.
+    MergeSlashes,
+    /// And `%2F` and `%5C` are decoded first.
+    DecodeAndMergeSlashes,
+}
+
+impl PathNormalization {
+    /// Every kind.
+    pub const ALL: [PathNormalization; 4] = [
+        PathNormalization::None,
+        PathNormalization::Base,
+        PathNormalization::MergeSlashes,
+        PathNormalization::DecodeAndMergeSlashes,
+    ];
+
+    /// Returns Istio's name of it.
+    pub fn word(self) -> &'static str {
+        match self {
+            PathNormalization::None => "NONE",
+            PathNormalization::Base => "BASE",
+            PathNormalization::MergeSlashes => "MERGE_SLASHES",
+            PathNormalization::DecodeAndMergeSlashes => "DECODE_AND_MERGE_SLASHES",
+        }
+    }
+}
