@@ -372,7 +372,7 @@ mod tests {
             labels: Requirements::new([Requirement::is_in("app", ["web".into()])]).unwrap(),
             ..garden.clone()
         };
-        assert!(web.is_inside(&[garden.clone()]) && !garden.is_inside(&[web.clone()]));
+        assert!(web.is_inside(std::slice::from_ref(&garden)) && !garden.is_inside(std::slice::from_ref(&web)));
         let rest = garden.subtract(&web);
         assert!(garden.is_inside(&[vec![web], rest].concat()));
         assert!(!PodSelector::any().is_inside(&[garden]));
