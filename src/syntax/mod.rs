@@ -1,6 +1,9 @@
 //! From text to a [`tree`]: the only place that knows pest.
 
+mod format;
 pub mod tree;
+
+pub use format::{FormatError, format};
 
 use crate::diag::Diagnostics;
 use crate::source::{FileId, Sources, Span};
