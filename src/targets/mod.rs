@@ -1,6 +1,7 @@
 //! From a policy to the objects of a cluster, and how well each layer holds each rule.
 
 pub mod istio;
+pub mod names;
 pub mod networkpolicy;
 pub mod yaml;
 

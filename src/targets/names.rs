@@ -1,0 +1,319 @@
+//! What generated objects are called, and the head that all of them share.
+//!
+//! A name derives from what the object is for and from nothing else, so that an edit to one rule renames no other rule's
+//! object. Where the readable words alone could stand for two things, a short hash of the exact thing follows them.
+
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use super::yaml::Writer;
+use crate::policy::{Account, NAMESPACE_NAME, Origin, PodSelector, Requirement, Test};
+use crate::source::{Sources, Span};
+
+/// The label by which what netpol made is known.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "netpol");
+
+/// How long a name may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// A DNS subdomain, as the names of most objects.
+    Subdomain = 253,
+    /// A DNS label: names of Gateways, Services, subsets and Istio's ports.
+    Label = 63,
+}
+
+/// Readable words for a thing, as the beginning of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The words, joined by `-`.
+    pub text: String,
+    /// Whether no other thing of its kind has these words.
+    pub exact: bool,
+}
+
+impl Words {
+    /// Makes the words for a text: what a DNS label may hold, in lower case, the rest as `-`. They are exact where
+    /// nothing had to be replaced.
+    pub fn of(text: &str) -> Words {
+        let mut words = String::with_capacity(text.len());
+        for character in text.chars() {
+            if character.is_ascii_alphanumeric() {
+                words.push(character.to_ascii_lowercase());
+            } else if !words.is_empty() && !words.ends_with('-') {
+                words.push('-');
+            }
+        }
+        words.truncate(words.trim_end_matches('-').len());
+        Words { exact: words == text && !words.is_empty(), text: words }
+    }
+
+    /// Makes the words for a host: `zenquotes-io`, `any-example-com`. They are exact where no label has a `-`.
+    pub fn of_host(host: &str) -> Words {
+        let (prefix, name) = match host.strip_prefix("*.") {
+            Some(name) => ("any-", name),
+            None => ("", host),
+        };
+        // Then a dash stands for a dot alone, and what follows `any-` for what follows `*.`.
+        let label =
+            |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let exact = name.split('.').all(label) && (!prefix.is_empty() || !name.starts_with("any."));
+        Words { text: format!("{prefix}{}", Words::of(name).text), exact }
+    }
+
+    /// Makes the words for the pods of one namespace (or of all) that a selector means: `all-pods`, `app-web`. They are
+    /// exact for all pods and for one label whose key is a single word.
+    pub fn of_pods(pods: &PodSelector) -> Words {
+        let mut parts: Vec<String> = Vec::new();
+        for requirement in pods.namespace.list().iter().filter(|requirement| requirement.key != NAMESPACE_NAME) {
+            parts.push(requirement_words(requirement));
+        }
+        let others = parts.len();
+        for requirement in pods.labels.list() {
+            parts.push(requirement_words(requirement));
+        }
+        match &pods.account {
+            Account::Is(name) => parts.push(format!("account {name}")),
+            Account::Not(names) if names.is_empty() => {}
+            Account::Not(names) => parts.push(format!("not account {}", names.join(" "))),
+        }
+        if parts.is_empty() {
+            return Words { text: "all-pods".into(), exact: true };
+        }
+        let exact = others == 0
+            && match (pods.labels.list(), &pods.account) {
+                ([Requirement { key, test: Test::In(values) }], Account::Not(names)) => {
+                    let plain = |text: &str| Words::of(text).exact;
+                    names.is_empty() && plain(key) && !key.contains('-') && *key != "all" && {
+                        matches!(values.as_slice(), [value] if plain(value))
+                    }
+                }
+                _ => false,
+            };
+        Words { text: Words::of(&parts.join(" ")).text, exact }
+    }
+}
+
+fn requirement_words(requirement: &Requirement) -> String {
+    // `app.kubernetes.io/name` reads best as `name`.
+    let key = requirement.key.rsplit('/').next().unwrap_or(&requirement.key);
+    match &requirement.test {
+        Test::In(values) => format!("{key} {}", values.join(" ")),
+        Test::NotIn(values) => format!("{key} not {}", values.join(" ")),
+        Test::Exists => format!("has {key}"),
+        Test::DoesNotExist => format!("no {key}"),
+    }
+}
+
+/// Makes a name: the words and, after them, `end` (`egress`), which every object of one kind has or none.
+///
+/// `identity` tells the thing from all others of its kind, also those with the same words; its hash is part of the name
+/// unless the words are exact and short enough.
+pub fn name(words: &Words, end: &str, identity: &str, limit: Limit) -> String {
+    let limit = limit as usize;
+    let joined = match (words.text.is_empty(), end.is_empty()) {
+        (true, _) => end.to_owned(),
+        (_, true) => words.text.clone(),
+        _ => format!("{}-{end}", words.text),
+    };
+    if words.exact && joined.len() <= limit {
+        return joined;
+    }
+    let hash = format!("{:08x}", hash(identity) >> 32);
+    // The words are ASCII, and so a cut anywhere leaves characters whole.
+    let room = limit - hash.len() - 1 - if end.is_empty() { 0 } else { end.len() + 1 };
+    let kept = words.text.get(..words.text.len().min(room)).unwrap_or_default().trim_end_matches('-');
+    [kept, end, hash.as_str()].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("-")
+}
+
+/// FNV-1a with 64 bits and a final mix: the same on every machine and in every version.
+fn hash(text: &str) -> u64 {
+    let mut hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    hash ^= hash >> 32;
+    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// The names of a kind that are taken, each with its thing: two things never share one, even where their hashes do.
+#[derive(Debug, Default)]
+pub struct Taken {
+    names: FxHashMap<(SmolStr, String), String>,
+}
+
+impl Taken {
+    /// Makes an empty set.
+    pub fn new() -> Taken {
+        Taken::default()
+    }
+
+    /// Returns the name of a thing in a namespace: as [`name()`] makes it, or one made from more of the identity where
+    /// another thing has that one already.
+    pub fn name(&mut self, namespace: &str, words: &Words, end: &str, identity: &str, limit: Limit) -> String {
+        let mut words = words.clone();
+        let mut salted = identity.to_owned();
+        loop {
+            let name = name(&words, end, &salted, limit);
+            match self.names.entry((namespace.into(), name.clone())) {
+                std::collections::hash_map::Entry::Vacant(place) => {
+                    place.insert(identity.to_owned());
+                    return name;
+                }
+                std::collections::hash_map::Entry::Occupied(place) if place.get() == identity => return name,
+                std::collections::hash_map::Entry::Occupied(_) => {
+                    words.exact = false;
+                    salted.push('\'');
+                }
+            }
+        }
+    }
+}
+
+/// What stands at the beginning of every object.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// `apiVersion`.
+    pub api_version: &'static str,
+    /// `kind`.
+    pub kind: &'static str,
+    /// `metadata.name`.
+    pub name: &'a str,
+    /// `metadata.namespace`.
+    pub namespace: &'a str,
+    /// The label `app.kubernetes.io/part-of`, where the settings have a name.
+    pub part_of: Option<&'a str>,
+    /// The annotation `netpol/source`: see [`places`].
+    pub source: &'a str,
+}
+
+impl Head<'_> {
+    /// Writes `apiVersion`, `kind` and `metadata`.
+    pub fn write(&self, yaml: &mut Writer) {
+        yaml.key("apiVersion").word(self.api_version);
+        yaml.key("kind").word(self.kind);
+        yaml.key("metadata").map(|yaml| {
+            yaml.field("name", self.name);
+            yaml.field("namespace", self.namespace);
+            yaml.key("labels").map(|yaml| {
+                yaml.key(MANAGED_BY.0).word(MANAGED_BY.1);
+                if let Some(name) = self.part_of {
+                    yaml.field("app.kubernetes.io/part-of", name);
+                }
+            });
+            if !self.source.is_empty() {
+                yaml.key("annotations").map(|yaml| {
+                    yaml.field("netpol/source", self.source);
+                });
+            }
+        });
+    }
+}
+
+/// Returns where some rules stand, in the order of the files and lines: `shop.netpol:4, shop.netpol:7`. A rule of a
+/// template also names the `apply` that asked for it. What does not fit an annotation is counted: `and 12 more`.
+pub fn places<'a>(sources: &Sources, origins: impl IntoIterator<Item = &'a Origin>) -> String {
+    const MOST: usize = 32;
+    let line = |span: Span| (span.file, sources.line(span));
+    let mut all: Vec<_> = origins
+        .into_iter()
+        .flat_map(|origin| origin.applied.first().into_iter().chain([&origin.span]))
+        .map(|s| line(*s))
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    let mut text = String::new();
+    for (file, line) in all.iter().take(MOST) {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(&sources.file(*file).path);
+        text.push(':');
+        text.push_str(&line.to_string());
+    }
+    if all.len() > MOST {
+        text.push_str(&format!(" and {} more", all.len() - MOST));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Requirements;
+    use proptest::prelude::*;
+
+    fn pods(list: &[Requirement]) -> PodSelector {
+        PodSelector { labels: Requirements::new(list.to_vec()).unwrap(), ..PodSelector::in_namespace("garden") }
+    }
+
+    fn is(key: &str, values: &[&str]) -> Requirement {
+        Requirement::is_in(key, values.iter().map(SmolStr::new))
+    }
+
+    fn named(pods: &PodSelector) -> String {
+        name(&Words::of_pods(pods), "egress", &format!("{pods:?}"), Limit::Subdomain)
+    }
+
+    #[test]
+    fn plain_subjects_have_plain_names() {
+        assert_eq!(named(&pods(&[])), "all-pods-egress");
+        assert_eq!(named(&pods(&[is("app", &["web"])])), "app-web-egress");
+        assert_eq!(name(&Words::of_host("zenquotes.io"), "", "zenquotes.io", Limit::Label), "zenquotes-io");
+        assert_eq!(name(&Words::of_host("*.example.com"), "", "*.example.com", Limit::Label), "any-example-com");
+    }
+
+    #[test]
+    fn things_with_the_same_words_get_different_names() {
+        let subjects = [
+            pods(&[is("app", &["web-tier-db"])]),
+            pods(&[is("app", &["web"]), is("tier", &["db"])]),
+            pods(&[is("app", &["web"]), is("tier", &["db"])].map(|r| r.negated())),
+            pods(&[is("app", &["web", "tier-db"])]),
+            pods(&[is("app.kubernetes.io/name", &["web"])]),
+            pods(&[is("name", &["web"])]),
+            pods(&[is("all", &["pods"])]),
+            pods(&[]),
+            pods(&[is("app", &["Web"])]),
+            pods(&[is("app", &["web"])]),
+            pods(&[is("app", &[""])]),
+        ];
+        let names: std::collections::BTreeSet<String> = subjects.iter().map(named).collect();
+        assert_eq!(names.len(), subjects.len(), "{names:?}");
+        let hosts = ["a-b.io", "a.b.io", "any.b.io", "*.b.io", "any-b.io"];
+        let names: std::collections::BTreeSet<String> =
+            hosts.iter().map(|host| name(&Words::of_host(host), "", host, Limit::Label)).collect();
+        assert_eq!(names.len(), hosts.len(), "{names:?}");
+    }
+
+    #[test]
+    fn a_taken_name_is_not_given_to_another_thing() {
+        let mut taken = Taken::new();
+        let words = Words { text: "web".into(), exact: true };
+        let first = taken.name("garden", &words, "egress", "one", Limit::Label);
+        let second = taken.name("garden", &words, "egress", "two", Limit::Label);
+        assert_eq!((first.as_str(), second.starts_with("web-egress-")), ("web-egress", true));
+        assert_eq!(taken.name("garden", &words, "egress", "two", Limit::Label), second);
+        assert_eq!(taken.name("other", &words, "egress", "two", Limit::Label), "web-egress");
+    }
+
+    fn is_subdomain(name: &str, limit: usize) -> bool {
+        !name.is_empty()
+            && name.len() <= limit
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !name.starts_with('-')
+            && !name.ends_with('-')
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_is_a_dns_label(text in any::<String>(), long in "[a-z.-]{0,400}") {
+            for words in [Words::of(&text), Words::of_host(&text), Words::of(&long), Words::of_host(&long)] {
+                for end in ["", "egress"] {
+                    for limit in [Limit::Label, Limit::Subdomain] {
+                        let name = name(&words, end, &text, limit);
+                        prop_assert!(is_subdomain(&name, limit as usize), "{name:?}");
+                    }
+                }
+            }
+        }
+    }
+}
