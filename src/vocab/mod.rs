@@ -6,5 +6,6 @@ pub mod addresses;
 pub mod endpoint;
 pub mod hosts;
 pub mod labels;
+pub mod names;
 pub mod ports;
 pub mod settings;
