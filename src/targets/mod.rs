@@ -6,6 +6,7 @@ pub mod networkpolicy;
 pub mod yaml;
 
 use crate::policy::Direction;
+use crate::source::FileId;
 
 /// How well a layer holds one end of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,4 +58,6 @@ pub struct Object {
     pub yaml: String,
     /// A patch of an object that is not ours: written as `NAMESPACE/NAME.patch.yaml`.
     pub patch: bool,
+    /// The files whose rules it comes from, which the head of its file names; see [`names::files`].
+    pub files: Vec<FileId>,
 }

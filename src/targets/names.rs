@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 
 use super::yaml::Writer;
 use crate::policy::{Account, NAMESPACE_NAME, Origin, PodSelector, Requirement, Test};
-use crate::source::{Sources, Span};
+use crate::source::{FileId, Sources, Span};
 
 /// The label by which what netpol made is known.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "netpol");
@@ -235,6 +235,16 @@ pub fn places<'a>(sources: &Sources, origins: impl IntoIterator<Item = &'a Origi
     text
 }
 
+/// Returns the files that some rules come from: for a rule of a template, that of the `apply`. Sorted, without
+/// repetition.
+pub fn files<'a>(origins: impl IntoIterator<Item = &'a Origin>) -> Vec<FileId> {
+    let mut files: Vec<FileId> =
+        origins.into_iter().map(|origin| origin.applied.first().unwrap_or(&origin.span).file).collect();
+    files.sort_unstable();
+    files.dedup();
+    files
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,6 +311,30 @@ mod tests {
             && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             && !name.starts_with('-')
             && !name.ends_with('-')
+    }
+
+    #[test]
+    fn places_are_sorted_and_a_template_names_its_apply_too() {
+        let mut sources = Sources::new();
+        let team = sources.add("team.netpol", "\n\napply tenant(a)\n");
+        let tenant = sources.add("tenant.netpol", "template tenant() {\n  default deny a/*\n}\n");
+        let origin = |span, applied: &[Span]| Origin {
+            span,
+            applied: applied.to_vec(),
+            doc: None,
+            owner: None,
+            reason: None,
+            approximate: None,
+        };
+        let origins = [
+            origin(Span::new(tenant, 22, 30), &[Span::new(team, 2, 10)]),
+            origin(Span::new(team, 0, 0), &[]),
+            origin(Span::new(team, 2, 4), &[]),
+        ];
+        assert_eq!(places(&sources, &origins), "team.netpol:1, team.netpol:3, tenant.netpol:2");
+        assert_eq!(files(&origins), vec![team]);
+        let many: Vec<Origin> = (0..40).map(|_| origins[1].clone()).collect();
+        assert_eq!(places(&sources, &many), "team.netpol:1");
     }
 
     proptest! {
