@@ -21,6 +21,9 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// What the compiler adds by itself.
     pub grants: Vec<Grant>,
+    /// Every gateway in sight, in the order of their declarations, without repetition: at their pods a client's address
+    /// is seen, and no sidecar stands.
+    pub gateways: Vec<Arc<Gateway>>,
     /// The facts of the cluster, those of the source's declarations included.
     pub inventory: Arc<Inventory>,
     /// The settings of the run.
