@@ -32,9 +32,7 @@ pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> 
 
 /// Parses one endpoint, which stands at `span`: the lists of endpoints in `netpol.toml`, and `--from` and `--to`.
 pub fn parse_endpoint(text: &str, span: Span, diagnostics: &mut Diagnostics) -> tree::Expr {
-    let scan = scan::scan(text);
-    for problem in &scan.problems {
-        let _ = problem;
+    if !scan::scan(text).problems.is_empty() {
         diagnostics.push(Diagnostic::new(Code::Expected, span, "something else was expected here"));
         return tree::Expr { span, kind: tree::ExprKind::Error, ports: None };
     }
