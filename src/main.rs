@@ -1,3 +1,5 @@
 //! The `netpol` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    netpol::cli::run(std::env::args_os()).into()
+}

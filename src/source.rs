@@ -57,7 +57,11 @@ pub struct SourceFile {
     /// The whole text.
     pub text: String,
     line_starts: OnceLock<Vec<u32>>,
+    characters: OnceLock<Vec<u32>>,
 }
+
+/// How many bytes lie between two entries of the table of characters.
+const STEP: usize = 1024;
 
 impl SourceFile {
     /// Returns the byte offset at which each line begins; lines end in LF.
@@ -66,6 +70,28 @@ impl SourceFile {
             std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at as u32 + 1)).collect()
         })
     }
+
+    /// Returns how many characters begin before a byte offset. A table of every 1024th byte keeps this cheap in lines of
+    /// any length.
+    fn characters_before(&self, offset: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        let table = self.characters.get_or_init(|| {
+            let mut count = 0;
+            let starts = bytes.chunks(STEP).map(|chunk| {
+                let before = count;
+                count += begin_in(chunk) as u32;
+                before
+            });
+            starts.collect()
+        });
+        let step = (offset / STEP).min(table.len().saturating_sub(1));
+        table.get(step).map_or(0, |&before| before as usize + begin_in(&bytes[step * STEP..offset]))
+    }
+}
+
+/// Returns how many characters begin in these bytes of a text.
+fn begin_in(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
 }
 
 /// All files of a run.
@@ -82,7 +108,12 @@ impl Sources {
 
     /// Adds a file and returns its number.
     pub fn add(&mut self, path: impl Into<String>, text: impl Into<String>) -> FileId {
-        self.files.push(SourceFile { path: path.into(), text: text.into(), line_starts: OnceLock::new() });
+        self.files.push(SourceFile {
+            path: path.into(),
+            text: text.into(),
+            line_starts: OnceLock::new(),
+            characters: OnceLock::new(),
+        });
         FileId(self.files.len() as u32 - 1)
     }
 
@@ -104,14 +135,18 @@ impl Sources {
         &text[start..end]
     }
 
-    /// Returns the line and column of a byte offset; one past the end of the file is its last place.
+    /// Returns the line and column of a byte offset; one past the end of the file is its last place. A byte-order mark at
+    /// the start of the file is not counted.
     pub fn position(&self, file: FileId, offset: u32) -> Position {
         let file = self.file(file);
         let offset = floor_char(&file.text, offset as usize);
         let starts = file.line_starts();
         let line = starts.partition_point(|&start| start as usize <= offset);
-        let start = starts[line - 1] as usize;
-        Position { line, column: file.text[start..offset].chars().count() + 1 }
+        let mut start = starts[line - 1] as usize;
+        if start == 0 && file.text.starts_with('\u{feff}') {
+            start = '\u{feff}'.len_utf8().min(offset);
+        }
+        Position { line, column: file.characters_before(offset) - file.characters_before(start) + 1 }
     }
 
     /// Returns the line on which a span begins, from 1.
@@ -145,5 +180,22 @@ mod tests {
         assert_eq!(sources.position(id, 5), Position { line: 2, column: 1 });
         assert_eq!(sources.position(id, 99), Position { line: 2, column: 2 });
         assert_eq!(sources.slice(Span::new(id, 1, 4)), "é->");
+    }
+
+    #[test]
+    fn columns_are_right_far_into_a_line_and_after_a_byte_order_mark() {
+        let mut sources = Sources::new();
+        let text = format!("é\n{}x", "aé".repeat(5000));
+        let id = sources.add("a.netpol", &text);
+        for characters in [0, 1, 682, 683, 5001, 10_000, 10_001] {
+            let offset = text.char_indices().nth(characters + 2).map_or(text.len(), |(at, _)| at);
+            assert_eq!(sources.position(id, offset as u32), Position { line: 2, column: characters + 1 });
+        }
+        let marked = sources.add("b.netpol", "\u{feff}allow\nx");
+        assert_eq!(sources.position(marked, 0), Position { line: 1, column: 1 });
+        assert_eq!(sources.position(marked, 4), Position { line: 1, column: 2 });
+        assert_eq!(sources.position(marked, 10), Position { line: 2, column: 2 });
+        let empty = sources.add("c.netpol", "");
+        assert_eq!(sources.position(empty, 7), Position { line: 1, column: 1 });
     }
 }

@@ -1,1 +1,124 @@
-//! The command line.
+//! The command line: one file per verb, and what they share.
+//!
+//! Only this module knows clap, and only it reads and writes files, asks for the day, and speaks to the terminal.
+
+mod completions;
+pub mod config;
+mod disk;
+mod fmt;
+mod load;
+mod paths;
+mod report;
+mod rule;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+
+use paths::Paths;
+use report::Colour;
+
+/// Policy as code for cluster networks: one sentence in, NetworkPolicy and Istio YAML out, checked.
+#[derive(clap::Parser)]
+#[command(name = "netpol", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// What every verb takes.
+#[derive(clap::Args)]
+struct Global {
+    /// The configuration, instead of the nearest netpol.toml above the first path
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// When to colour messages
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Colour,
+}
+
+impl Global {
+    /// Returns the configuration of a run whose first argument is `first`.
+    fn find_config(&self, paths: &Paths, first: Option<&PathBuf>) -> Option<PathBuf> {
+        let given = self.config.clone();
+        given.or_else(|| paths.find_config(first.filter(|path| path.as_os_str() != "-").map(PathBuf::as_path)))
+    }
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    Fmt(fmt::Args),
+    Rule(rule::Args),
+    Completions(completions::Args),
+}
+
+/// How a run ended: 0 without an error, 1 with one (or a denied flow, or files that differ).
+type Exit = u8;
+
+/// What ends a run at once, with exit code 2: wrong usage, or a file that cannot be read or written.
+#[derive(Debug)]
+pub struct Fatal(String);
+
+impl Fatal {
+    fn new(message: impl Into<String>) -> Fatal {
+        Fatal(message.into())
+    }
+
+    fn io(what: &str, error: io::Error) -> Fatal {
+        Fatal(format!("{what}: {}", reason(&error)))
+    }
+
+    fn cannot_read(path: &Path, error: io::Error) -> Fatal {
+        Fatal::io(&format!("cannot read `{}`", path.display()), error)
+    }
+}
+
+/// Returns why something could not be done, in the system's words without its number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// Runs the command that `arguments` (the program's name first) spell, and returns its exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where nobody reads the help there is nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() { 2 } else { 0 };
+        }
+    };
+    let end = match cli.verb {
+        Verb::Fmt(args) => fmt::run(&args, &cli.global),
+        Verb::Rule(args) => rule::run(&args),
+        Verb::Completions(args) => completions::run(&args),
+    };
+    end.unwrap_or_else(|Fatal(message)| {
+        let _ = writeln!(io::stderr(), "error: {message}");
+        2
+    })
+}
+
+/// Writes to stdout. A reader that went away is no error: it has seen what it wanted.
+fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Fatal> {
+    to(io::stdout().lock(), write).map_err(|error| Fatal::io("cannot write to stdout", error))
+}
+
+fn to(stream: impl Write, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut buffered = io::BufWriter::with_capacity(1 << 16, stream);
+    match write(&mut buffered).and_then(|()| buffered.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            // What is left in the buffer must not be tried again when it is dropped.
+            let _ = buffered.into_parts();
+            Ok(())
+        }
+        other => other,
+    }
+}

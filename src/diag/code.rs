@@ -53,6 +53,11 @@ codes! {
     // Layers and targets (targets/).
     // Output (cli/, targets/).
     // Input and configuration (cli/).
+    E0901 ConfigSyntax "the configuration is not valid TOML";
+    E0902 ConfigUnknownKey "the configuration has an unknown key";
+    E0903 ConfigType "a value of the configuration is of the wrong type";
+    E0904 ConfigValue "a value of the configuration is not one that the key takes";
+    E0911 NotUtf8 "a file is not UTF-8";
 }
 
 impl Code {

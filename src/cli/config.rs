@@ -1,0 +1,320 @@
+//! `netpol.toml`: from its text to [`Settings`], with the place of everything that is wrong.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
+use crate::source::{FileId, Sources, Span};
+use crate::vocab::settings::{Layer, PathNormalization, Platform, Settings, Written};
+
+/// What a `netpol.toml` says.
+#[derive(Debug)]
+pub struct Config {
+    /// The settings of the language and the targets.
+    pub settings: Settings,
+    /// `inventory`: files and folders, relative to the file.
+    pub inventory: Vec<String>,
+    /// `guardrails`: files and folders, relative to the file.
+    pub guardrails: Vec<String>,
+}
+
+impl Config {
+    /// Returns what holds without a file, on the given day.
+    pub fn new(today: time::Date) -> Config {
+        Config { settings: Settings::new(today), inventory: Vec::new(), guardrails: Vec::new() }
+    }
+}
+
+const TABLES: [&str; 3] = ["cluster", "istio", "enforcement"];
+const TOP: [&str; 7] = ["name", "targets", "inventory", "guardrails", "cluster", "istio", "enforcement"];
+const CLUSTER: [&str; 8] = ["platform", "domain", "dns", "load-balancer", "resolver", "apiserver", "nodes", "pods"];
+const ISTIO: [&str; 4] = ["root-namespace", "trust-domain", "path-normalization", "scope-gateway-to-namespace"];
+const ENFORCEMENT: [&str; 1] = ["require"];
+
+/// Reads a `netpol.toml`. What is wrong is pushed and keeps its default.
+pub fn read(sources: &Sources, file: FileId, today: time::Date, diagnostics: &mut Diagnostics) -> Config {
+    let mut config = Config::new(today);
+    let text = &sources.file(file).text;
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut reader = Reader { text, file, diagnostics };
+    for error in &errors {
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message().lines().next().unwrap_or("this is not valid TOML").to_owned();
+        reader.push(Diagnostic::new(Code::ConfigSyntax, reader.span(span), message));
+    }
+    if errors.is_empty() {
+        reader.top(table.get_ref(), &mut config);
+    }
+    config
+}
+
+type Entry<'a> = (&'a str, &'a Spanned<DeValue<'a>>);
+
+struct Reader<'a> {
+    text: &'a str,
+    file: FileId,
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl Reader<'_> {
+    fn top(&mut self, table: &DeTable<'_>, config: &mut Config) {
+        for (key, value) in table {
+            let entry = (key.get_ref().as_ref(), value);
+            match entry.0 {
+                "name" => config.settings.name = self.checked(entry, "a label value of Kubernetes", is_label_value),
+                "targets" => self.targets(entry, &mut config.settings),
+                "inventory" => config.inventory = self.one_or_more(entry),
+                "guardrails" => config.guardrails = self.one_or_more(entry),
+                "cluster" => self.table(entry, |reader, table| reader.cluster(table, &mut config.settings)),
+                "istio" => self.table(entry, |reader, table| reader.istio(table, &mut config.settings)),
+                "enforcement" => self.table(entry, |reader, table| reader.enforcement(table, &mut config.settings)),
+                _ => self.unknown(key, "", &TOP),
+            }
+        }
+    }
+
+    fn cluster(&mut self, table: &DeTable<'_>, settings: &mut Settings) {
+        for (key, value) in table {
+            let entry = (key.get_ref().as_ref(), value);
+            match entry.0 {
+                "platform" => {
+                    self.word(entry, Platform::ALL.map(|kind| (kind.word(), kind)), &mut settings.platform);
+                }
+                "domain" => {
+                    if let Some(domain) = self.checked(entry, "a DNS name in lower case", is_dns_name) {
+                        settings.domain = domain;
+                    }
+                }
+                "dns" => self.word(entry, [("explicit", false)], &mut settings.grant_dns),
+                "load-balancer" => self.word(entry, [("aws-nlb", true)], &mut settings.aws_nlb),
+                "resolver" => settings.resolver = self.endpoints(entry),
+                "apiserver" => settings.apiserver = self.endpoints(entry),
+                "nodes" => settings.nodes = self.endpoints(entry),
+                "pods" => settings.pods = self.endpoints(entry),
+                _ => self.unknown(key, "cluster", &CLUSTER),
+            }
+        }
+    }
+
+    fn istio(&mut self, table: &DeTable<'_>, settings: &mut Settings) {
+        for (key, value) in table {
+            let entry = (key.get_ref().as_ref(), value);
+            match entry.0 {
+                "root-namespace" => {
+                    if let Some(name) = self.checked(entry, "the name of a namespace", is_dns_label) {
+                        settings.root_namespace = name;
+                    }
+                }
+                "trust-domain" => {
+                    if let Some(domain) = self.checked(entry, "a DNS name in lower case", is_dns_name) {
+                        settings.trust_domain = domain;
+                    }
+                }
+                "path-normalization" => {
+                    let words = PathNormalization::ALL.map(|kind| (kind.word(), kind));
+                    self.word(entry, words, &mut settings.path_normalization);
+                }
+                "scope-gateway-to-namespace" => match value.get_ref().as_bool() {
+                    Some(yes) => settings.scope_gateway_to_namespace = yes,
+                    None => self.wrong_type(entry, "`true` or `false`"),
+                },
+                _ => self.unknown(key, "istio", &ISTIO),
+            }
+        }
+    }
+
+    fn enforcement(&mut self, table: &DeTable<'_>, settings: &mut Settings) {
+        for (key, value) in table {
+            let entry = (key.get_ref().as_ref(), value);
+            match entry.0 {
+                "require" => self.word(entry, [("exact", true)], &mut settings.require_exact),
+                _ => self.unknown(key, "enforcement", &ENFORCEMENT),
+            }
+        }
+    }
+
+    fn targets(&mut self, entry: Entry<'_>, settings: &mut Settings) {
+        let Some(list) = self.strings(entry) else { return };
+        let mut targets = Vec::new();
+        for word in &list {
+            match Layer::ALL.into_iter().find(|layer| layer.word() == word.text) {
+                Some(layer) if targets.contains(&layer) => {
+                    let message = format!("`{}` stands in `targets` twice", word.text);
+                    self.push(Diagnostic::new(Code::ConfigValue, word.span, message));
+                }
+                Some(layer) => targets.push(layer),
+                None => self.not_among(word, "target", &Layer::ALL.map(Layer::word)),
+            }
+        }
+        if list.is_empty() {
+            let span = self.span(entry.1.span());
+            let message = "`targets` names no target, so there would be nothing to build";
+            let note = "leave the key out for both: `targets = [\"networkpolicy\", \"istio\"]`";
+            self.push(Diagnostic::new(Code::ConfigValue, span, message).note(note));
+        }
+        if !targets.is_empty() {
+            settings.targets = targets;
+        }
+    }
+
+    fn table(&mut self, entry: Entry<'_>, read: impl FnOnce(&mut Self, &DeTable<'_>)) {
+        match entry.1.get_ref().as_table() {
+            Some(table) => read(self, table),
+            None => self.wrong_type(entry, &format!("a table, `[{}]`", entry.0)),
+        }
+    }
+
+    /// Reads a string that is one of some words, and sets what the word stands for.
+    fn word<T: Copy, const N: usize>(&mut self, entry: Entry<'_>, words: [(&str, T); N], to: &mut T) {
+        let Some(word) = self.string(entry) else { return };
+        match words.iter().find(|(text, _)| *text == word.text) {
+            Some((_, meaning)) => *to = *meaning,
+            None => self.not_among(&word, entry.0, &words.map(|(text, _)| text)),
+        }
+    }
+
+    /// Reads a string of a certain form.
+    fn checked(&mut self, entry: Entry<'_>, form: &str, holds: fn(&str) -> bool) -> Option<String> {
+        let word = self.string(entry)?;
+        if holds(&word.text) {
+            return Some(word.text);
+        }
+        let message = format!("`{}` must be {form}, and `{}` is none", entry.0, word.text);
+        self.push(Diagnostic::new(Code::ConfigValue, word.span, message));
+        None
+    }
+
+    /// Reads a list of endpoints.
+    fn endpoints(&mut self, entry: Entry<'_>) -> Vec<Written> {
+        self.strings(entry).unwrap_or_default()
+    }
+
+    /// Reads a path or a list of paths.
+    fn one_or_more(&mut self, entry: Entry<'_>) -> Vec<String> {
+        let paths = match entry.1.get_ref().as_str() {
+            Some(_) => self.string(entry).into_iter().collect(),
+            None => self.strings(entry).unwrap_or_default(),
+        };
+        for path in paths.iter().filter(|path| path.text.is_empty() || path.text == "-") {
+            let message = format!("`{}` takes the path of a file or folder, not `{}`", entry.0, path.text);
+            self.push(Diagnostic::new(Code::ConfigValue, path.span, message));
+        }
+        paths.into_iter().map(|path| path.text).filter(|path| !path.is_empty() && path != "-").collect()
+    }
+
+    fn string(&mut self, entry: Entry<'_>) -> Option<Written> {
+        let written = entry.1.get_ref().as_str().map(|text| self.written(text, entry.1.span()));
+        if written.is_none() {
+            self.wrong_type(entry, "a string");
+        }
+        written
+    }
+
+    fn strings(&mut self, entry: Entry<'_>) -> Option<Vec<Written>> {
+        let Some(list) = entry.1.get_ref().as_array() else {
+            self.wrong_type(entry, "a list of strings");
+            return None;
+        };
+        let mut written = Vec::new();
+        for item in list {
+            match item.get_ref().as_str() {
+                Some(text) => written.push(self.written(text, item.span())),
+                None => self.wrong_type((entry.0, item), "a list of strings"),
+            }
+        }
+        Some(written)
+    }
+
+    /// Returns a string with the place of its contents.
+    fn written(&self, text: &str, span: Range<usize>) -> Written {
+        let raw = self.text.get(span.clone()).unwrap_or_default();
+        let quotes = if raw.starts_with("\"\"\"") || raw.starts_with("'''") { 3 } else { 1 };
+        let inner = span.start + quotes..span.end.saturating_sub(quotes).max(span.start + quotes);
+        Written { text: text.to_owned(), span: self.span(inner) }
+    }
+
+    fn unknown(&mut self, key: &Spanned<std::borrow::Cow<'_, str>>, table: &str, known: &[&str]) {
+        let name = key.get_ref().as_ref();
+        let span = self.span(key.span());
+        let place = if table.is_empty() { "`netpol.toml`".to_owned() } else { format!("`[{table}]`") };
+        let mut diagnostic = Diagnostic::new(Code::ConfigUnknownKey, span, format!("{place} has no key `{name}`"));
+        let elsewhere = TABLES.into_iter().zip([&CLUSTER[..], &ISTIO, &ENFORCEMENT]);
+        let elsewhere = elsewhere.filter(|(other, _)| *other != table).find(|(_, keys)| keys.contains(&name));
+        if let Some((other, _)) = elsewhere {
+            diagnostic = diagnostic.note(format!("it belongs in `[{other}]`"));
+        } else if !table.is_empty() && TOP.contains(&name) {
+            diagnostic = diagnostic.note(format!("`{name}` stands at the top of the file, before the first `[table]`"));
+        } else if let Some(near) = nearest(name, known.iter().copied()) {
+            diagnostic = diagnostic.note(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), span, near);
+        } else {
+            diagnostic = diagnostic.note(format!("its keys are {}", listed(known)));
+        }
+        self.push(diagnostic);
+    }
+
+    fn not_among(&mut self, word: &Written, what: &str, known: &[&str]) {
+        let mut diagnostic =
+            Diagnostic::new(Code::ConfigValue, word.span, format!("no {what} is called `{}`", word.text));
+        diagnostic = match nearest(&word.text, known.iter().copied()) {
+            Some(near) => {
+                diagnostic.note(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), word.span, near)
+            }
+            None => diagnostic.note(format!("it can be {}", listed(known))),
+        };
+        self.push(diagnostic);
+    }
+
+    fn wrong_type(&mut self, entry: Entry<'_>, wanted: &str) {
+        let (key, value) = entry;
+        let found = match value.get_ref() {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) | DeValue::Float(_) => "a number",
+            DeValue::Boolean(_) => "`true` or `false`",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        let span = self.span(value.span());
+        let mut diagnostic = Diagnostic::new(Code::ConfigType, span, format!("`{key}` takes {wanted}, not {found}"));
+        if let (DeValue::String(_), "a list of strings") = (value.get_ref(), wanted) {
+            let list = format!("[{}]", self.text.get(value.span()).unwrap_or_default());
+            diagnostic = diagnostic.note(format!("write `{list}`")).fix(format!("write `{list}`"), span, list);
+        }
+        self.push(diagnostic);
+    }
+
+    fn span(&self, range: Range<usize>) -> Span {
+        Span::new(self.file, range.start, range.end)
+    }
+
+    fn push(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+}
+
+fn listed(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+fn is_label_value(text: &str) -> bool {
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.len() <= 63
+        && edge(text.chars().next())
+        && edge(text.chars().last())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+fn is_dns_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_dns_label)
+}
+
+fn is_dns_label(text: &str) -> bool {
+    is_label_value(text) && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}

@@ -1,0 +1,121 @@
+//! From bytes to sources: what a run reads is text in UTF-8, or an error on the line where it is not.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::Fatal;
+use super::paths::{self, Paths};
+use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::source::{FileId, Sources, Span};
+
+/// A policy file may hold 16 MiB; enough more is read that the parser sees one that is longer, and says so.
+const POLICY_LIMIT: u64 = (16 << 20) + 64;
+
+/// What a verb was asked to read: a path, or stdin under the name that `--stdin-filepath` gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A file.
+    File(PathBuf),
+    /// Stdin, with the path at which it is taken to stand.
+    Stdin(Option<PathBuf>),
+}
+
+impl Input {
+    /// Returns the name by which messages speak of it.
+    pub fn show(&self, paths: &Paths) -> String {
+        match self {
+            Input::File(path) | Input::Stdin(Some(path)) => paths.show(path),
+            Input::Stdin(None) => paths::STDIN.to_owned(),
+        }
+    }
+}
+
+/// Returns the policy files that the arguments of a verb name, each once, in their order: files, folders (all
+/// `*.netpol` below) and `-`; the current folder where there are none.
+pub fn policy_inputs(arguments: &[PathBuf], stdin_filepath: Option<&Path>) -> Result<Vec<Input>, Fatal> {
+    let here = [PathBuf::from(".")];
+    let arguments = if arguments.is_empty() { &here[..] } else { arguments };
+    let mut seen: HashMap<PathBuf, ()> = HashMap::new();
+    let mut inputs = Vec::new();
+    for argument in arguments {
+        if argument.as_os_str() == "-" {
+            let stdin = Input::Stdin(stdin_filepath.map(Path::to_path_buf));
+            if !inputs.contains(&stdin) {
+                inputs.push(stdin);
+            }
+            continue;
+        }
+        let found = paths::files(argument, &["netpol"])?;
+        if found.is_empty() {
+            return Err(Fatal::new(format!("there is no `*.netpol` file below `{}`", argument.display())));
+        }
+        for path in found {
+            if seen.insert(identity(&path), ()).is_none() {
+                inputs.push(Input::File(path));
+            }
+        }
+    }
+    Ok(inputs)
+}
+
+/// Returns what is the same for two ways to one file.
+pub fn identity(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Reads a policy file into the sources; `None` where it is not text, which was pushed.
+pub fn policy(
+    input: &Input,
+    paths: &Paths,
+    sources: &mut Sources,
+    diagnostics: &mut Diagnostics,
+) -> Result<Option<FileId>, Fatal> {
+    let bytes = match input {
+        Input::File(path) => paths::read(path, POLICY_LIMIT)?,
+        Input::Stdin(_) => paths::read_stdin(POLICY_LIMIT)?,
+    };
+    Ok(text(input.show(paths), bytes, POLICY_LIMIT, sources, diagnostics))
+}
+
+/// Adds a file to the sources. Bytes that are not UTF-8 are an error on their line, and the file is not understood any
+/// further: then the answer is `None`.
+pub fn text(
+    shown: String,
+    mut bytes: Vec<u8>,
+    limit: u64,
+    sources: &mut Sources,
+    diagnostics: &mut Diagnostics,
+) -> Option<FileId> {
+    if bytes.len() as u64 > limit {
+        // A character that the limit cuts is no mistake of the file.
+        let cut = bytes.iter().rposition(|&byte| byte & 0xc0 != 0x80).unwrap_or(0);
+        bytes.truncate(cut);
+    }
+    let bytes = match String::from_utf8(bytes) {
+        Ok(text) => return Some(sources.add(shown, text)),
+        Err(error) => error.into_bytes(),
+    };
+    let mut readable = String::new();
+    let mut wrong: Vec<(usize, Vec<u8>)> = Vec::new();
+    let mut line_is_wrong = false;
+    for chunk in bytes.utf8_chunks() {
+        readable.push_str(chunk.valid());
+        line_is_wrong &= !chunk.valid().contains('\n');
+        if !chunk.invalid().is_empty() {
+            if !line_is_wrong {
+                wrong.push((readable.len(), chunk.invalid().to_vec()));
+            }
+            line_is_wrong = true;
+            readable.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    let file = sources.add(shown, readable);
+    for (at, bytes) in wrong {
+        let span = Span::new(file, at, at + char::REPLACEMENT_CHARACTER.len_utf8());
+        let shown: Vec<String> = bytes.iter().map(|byte| format!("0x{byte:02X}")).collect();
+        let said = format!("{} is no character", shown.join(" "));
+        let diagnostic = Diagnostic::new(Code::NotUtf8, span, "the file is not UTF-8 here").at(said);
+        diagnostics.push(diagnostic.note("save the file as UTF-8"));
+    }
+    None
+}

@@ -1,0 +1,162 @@
+//! Files on disk: which ones a run reads, and the names by which it speaks of them.
+
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+
+use super::Fatal;
+
+/// The name of a source that came in on stdin.
+pub const STDIN: &str = "<stdin>";
+
+/// How paths are shown: relative to the folder of `netpol.toml`, without one as they were given.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    current: PathBuf,
+    root: Option<PathBuf>,
+}
+
+impl Paths {
+    /// Makes the paths of a run without a `netpol.toml`.
+    pub fn new() -> Result<Paths, Fatal> {
+        let current = std::env::current_dir().map_err(|error| Fatal::io("cannot find the current folder", error))?;
+        Ok(Paths { current, root: None })
+    }
+
+    /// Shows paths relative to the folder of `config` from now on.
+    pub fn below(&mut self, config: &Path) {
+        self.root = self.absolute(config).parent().map(Path::to_path_buf);
+    }
+
+    /// Returns the folder of `netpol.toml`, as an absolute path.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// Returns a path as it is shown.
+    pub fn show(&self, path: &Path) -> String {
+        let shown = match &self.root {
+            Some(root) => relative(&self.absolute(path), root),
+            None => clean(path),
+        };
+        slashes(&shown)
+    }
+
+    /// Returns an absolute path without `.` and `..`.
+    pub fn absolute(&self, path: &Path) -> PathBuf {
+        clean(&self.current.join(path))
+    }
+
+    /// Returns the nearest `netpol.toml` in the folder of `path` (the folder itself where it is one) or above.
+    pub fn find_config(&self, path: Option<&Path>) -> Option<PathBuf> {
+        let from = path.map_or_else(|| self.current.clone(), |path| self.absolute(path));
+        from.ancestors().map(|folder| folder.join("netpol.toml")).find(|file| file.is_file())
+    }
+}
+
+/// Returns a path without `.`, and without `name/..`.
+pub fn clean(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => match out.components().next_back() {
+                Some(Component::Normal(_)) => {
+                    out.pop();
+                }
+                Some(Component::RootDir | Component::Prefix(_)) => {}
+                _ => out.push(".."),
+            },
+            other => out.push(other),
+        }
+    }
+    if out.as_os_str().is_empty() { PathBuf::from(".") } else { out }
+}
+
+/// Returns the way from one absolute folder to an absolute path.
+fn relative(path: &Path, from: &Path) -> PathBuf {
+    let shared = path.components().zip(from.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(shared).map(|_| Component::ParentDir);
+    clean(&up.chain(path.components().skip(shared)).collect::<PathBuf>())
+}
+
+fn slashes(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if std::path::MAIN_SEPARATOR == '/' { text.into_owned() } else { text.replace(std::path::MAIN_SEPARATOR, "/") }
+}
+
+/// Returns the files that a path stands for: itself, or all files below it with one of the `endings`, in the order of
+/// their paths, without hidden ones.
+pub fn files(path: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, Fatal> {
+    let metadata = std::fs::metadata(path).map_err(|error| Fatal::cannot_read(path, error))?;
+    if !metadata.is_dir() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let shown =
+        |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
+    let mut found = Vec::new();
+    for entry in walkdir::WalkDir::new(path).follow_links(true).into_iter().filter_entry(shown) {
+        match entry {
+            Ok(entry) if entry.file_type().is_dir() => {}
+            Ok(entry) if has_ending(entry.path(), endings) => found.push(entry.into_path()),
+            Ok(_) => {}
+            // A link back to a folder above it shows nothing new, and a dangling one matters only where its name says
+            // that it should have been read.
+            Err(error) if error.loop_ancestor().is_some() => {}
+            Err(error) => {
+                let at = error.path().unwrap_or(path).to_path_buf();
+                let dangling = std::fs::symlink_metadata(&at).is_ok_and(|data| data.is_symlink());
+                if !dangling || has_ending(&at, endings) {
+                    return Err(Fatal::cannot_read(&at, error.into()));
+                }
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn has_ending(path: &Path, endings: &[&str]) -> bool {
+    path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| endings.contains(&ending))
+}
+
+/// Reads a file, at most one byte more than `limit`, so that nobody waits for what is refused anyway.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Fatal> {
+    let file = std::fs::File::open(path).map_err(|error| Fatal::cannot_read(path, error))?;
+    take(file, limit).map_err(|error| Fatal::cannot_read(path, error))
+}
+
+/// Reads stdin, at most one byte more than `limit`.
+pub fn read_stdin(limit: u64) -> Result<Vec<u8>, Fatal> {
+    take(io::stdin().lock(), limit).map_err(|error| Fatal::io("cannot read stdin", error))
+}
+
+fn take(from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(limit + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(root: Option<&str>) -> Paths {
+        Paths { current: PathBuf::from("/home/me/shop"), root: root.map(PathBuf::from) }
+    }
+
+    #[test]
+    fn paths_are_shown_from_the_folder_of_the_configuration() {
+        let inside = paths(Some("/home/me"));
+        assert_eq!(inside.show(Path::new("./a.netpol")), "shop/a.netpol");
+        assert_eq!(inside.show(Path::new("../../you/b.netpol")), "../you/b.netpol");
+        assert_eq!(inside.show(Path::new("/home/me/c.netpol")), "c.netpol");
+    }
+
+    #[test]
+    fn without_a_configuration_paths_are_shown_as_given() {
+        let bare = paths(None);
+        assert_eq!(bare.show(Path::new("./a/../b.netpol")), "b.netpol");
+        assert_eq!(bare.show(Path::new("../b.netpol")), "../b.netpol");
+        assert_eq!(bare.show(Path::new("/x/./b.netpol")), "/x/b.netpol");
+    }
+}

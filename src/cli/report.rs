@@ -1,0 +1,94 @@
+//! Messages: in which format, in which colour, and on which stream.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use super::{Exit, Fatal, to, to_stdout};
+use crate::diag::render::{self, Format};
+use crate::diag::{Diagnostics, Severity};
+use crate::source::Sources;
+
+/// How messages look.
+#[derive(clap::Args)]
+pub struct Messages {
+    /// How findings are printed: for people and editors on stderr, for machines on stdout
+    #[arg(long, value_name = "FORMAT", default_value = "human", value_parser = format())]
+    error_format: Format,
+}
+
+fn format() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(["human", "short", "json", "sarif", "github"]).map(|word| match word.as_str() {
+        "short" => Format::Short,
+        "json" => Format::Json,
+        "sarif" => Format::Sarif,
+        "github" => Format::Github,
+        _ => Format::Human,
+    })
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Colour {
+    fn on_stderr(self) -> bool {
+        let wanted = || {
+            let unset = |name: &str| std::env::var_os(name).is_none_or(|value| value.is_empty());
+            unset("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+        };
+        match self {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => io::stderr().is_terminal() && wanted(),
+        }
+    }
+}
+
+/// The findings of a run, on their way out.
+pub struct Report<'a> {
+    /// How they look.
+    pub messages: &'a Messages,
+    /// When to colour.
+    pub colour: Colour,
+    /// Whether stdout carries something else, so that all findings go to stderr.
+    pub stdout_is_taken: bool,
+    /// Whether a warning counts as an error.
+    pub deny_warnings: bool,
+}
+
+impl Report<'_> {
+    /// Returns whether the findings fail the run.
+    pub fn fails(&self, diagnostics: &Diagnostics) -> bool {
+        diagnostics.has_errors() || (self.deny_warnings && diagnostics.count(Severity::Warning) > 0)
+    }
+
+    /// Prints the findings, sorted, and returns the exit code that they give.
+    pub fn print(&self, diagnostics: &mut Diagnostics, sources: &Sources) -> Result<Exit, Fatal> {
+        diagnostics.sort();
+        let format = self.messages.error_format;
+        let colour = self.colour.on_stderr();
+        let write = |out: &mut dyn Write| render::render(diagnostics, sources, format, colour, out);
+        if format.is_for_machines() && !self.stdout_is_taken {
+            to_stdout(write)?;
+        } else {
+            to(io::stderr().lock(), write).map_err(|error| Fatal::io("cannot write to stderr", error))?;
+        }
+        Ok(u8::from(self.fails(diagnostics)))
+    }
+
+    /// Tells a person something that is no finding.
+    pub fn say(&self, text: &str) {
+        if self.messages.error_format == Format::Human {
+            // Whoever closed stderr does not want to hear it.
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+}
