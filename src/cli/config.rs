@@ -145,7 +145,9 @@ impl Reader<'_> {
                     self.push(Diagnostic::new(Code::ConfigValue, word.span, message));
                 }
                 Some(layer) => targets.push(layer),
-                None => self.not_among(word, "target", &Layer::ALL.map(Layer::word)),
+                None => {
+                    self.not_among(word, format!("there is no target `{}`", word.text), &Layer::ALL.map(Layer::word))
+                }
             }
         }
         if list.is_empty() {
@@ -171,7 +173,9 @@ impl Reader<'_> {
         let Some(word) = self.string(entry) else { return };
         match words.iter().find(|(text, _)| *text == word.text) {
             Some((_, meaning)) => *to = *meaning,
-            None => self.not_among(&word, entry.0, &words.map(|(text, _)| text)),
+            None => {
+                self.not_among(&word, format!("`{}` cannot be `{}`", entry.0, word.text), &words.map(|(text, _)| text))
+            }
         }
     }
 
@@ -254,9 +258,8 @@ impl Reader<'_> {
         self.push(diagnostic);
     }
 
-    fn not_among(&mut self, word: &Written, what: &str, known: &[&str]) {
-        let mut diagnostic =
-            Diagnostic::new(Code::ConfigValue, word.span, format!("no {what} is called `{}`", word.text));
+    fn not_among(&mut self, word: &Written, message: String, known: &[&str]) {
+        let mut diagnostic = Diagnostic::new(Code::ConfigValue, word.span, message);
         diagnostic = match nearest(&word.text, known.iter().copied()) {
             Some(near) => {
                 diagnostic.note(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), word.span, near)

@@ -1,5 +1,6 @@
 //! `netpol fmt`: one layout for every file.
 
+use std::path::PathBuf;
 
 use super::load::{self, Input};
 use super::paths::Paths;

@@ -25,8 +25,7 @@ pub fn short(diagnostics: &Diagnostics, sources: &Sources, out: &mut dyn Write) 
     Ok(())
 }
 
-/// Writes workflow commands, which GitHub shows beside the changed lines. Its `endColumn` is inclusive as read by its
-/// own tools, so only the start is given.
+/// Writes workflow commands, which GitHub shows below the line where a finding starts.
 pub fn github(diagnostics: &Diagnostics, sources: &Sources, out: &mut dyn Write) -> io::Result<()> {
     for diagnostic in diagnostics.iter() {
         let span = diagnostic.primary.span;
