@@ -7,9 +7,10 @@ use super::Fatal;
 use super::paths::{self, Paths};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::source::{FileId, Sources, Span};
+use crate::syntax::scan;
 
-/// A policy file may hold 16 MiB; enough more is read that the parser sees one that is longer, and says so.
-const POLICY_LIMIT: u64 = (16 << 20) + 64;
+/// Of a policy file a little more is read than it may hold, so that the parser sees one that is too long, and says so.
+const POLICY_LIMIT: u64 = scan::MAX_SIZE as u64 + 64;
 
 /// What a verb was asked to read: a path, or stdin under the name that `--stdin-filepath` gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
