@@ -46,9 +46,79 @@ codes! {
     // Text and syntax (syntax/).
     E0101 Expected "something else was expected here";
     // Names, modules and endpoints (resolve/, types/).
+    E0201 DuplicateName "a name is defined twice";
+    E0202 UnknownName "a name is not defined";
+    E0203 AmbiguousName "two modules bring different things under one name";
+    E0204 UnknownModule "there is no such module in the standard library";
+    E0205 ModuleNotFound "the file of a `use` cannot be read";
+    E0206 CyclicUse "files use each other in a cycle";
+    E0207 HostIsService "a host is a Service of the cluster";
+    E0208 NotOffered "a module does not offer this name";
+    E0209 PlatformUnknown "where the API server or the nodes are is not known";
+    E0210 CyclicLet "a name is made of itself";
+    E0211 HostBits "an address has bits set beyond its prefix";
+    E0212 ExceptKinds "`except` takes from one kind what is of another";
+    E0213 ExceptOutside "what `except` takes lies outside";
+    E0214 ExceptNothing "`except` takes nothing away";
+    E0215 ExceptEverything "`except` leaves nothing";
+    E0216 ExceptPorts "an operand of `except` carries a port";
+    E0217 WrongName "a name stands where something else is meant";
+    E0218 WeightedNetwork "a weight stands on a network";
+    W0220 UnusedName "a name is never used";
+    W0221 UnusedModule "a module is used for nothing";
+    W0222 NamespaceLikeName "a namespace is spelled like a name in sight";
+    W0223 KnownAddresses "addresses hold pods or nodes of the cluster";
+    W0224 WeightsIgnored "weights have no effect on this port";
     // Kinds, facts and ports (types/, policy/).
+    E0301 BothGoverned "without a direction both sides are governed";
+    E0302 NotWorkloads "the governed side is not made of workloads";
+    E0303 PortsOnSource "ports stand to the left of the arrow";
+    E0304 SecondPorts "ports stand on something that brings its own";
+    E0305 PortNameOutside "a port name stands on a host or an address";
+    E0306 TwoProtocols "one port is read in two ways";
+    E0311 UnknownNamespace "the inventory has no such namespace";
+    E0312 SelectorMatchesNothing "a selector matches no pod";
+    W0313 SelectorUnmatched "a selector matches no pod that is known";
+    N0314 AssumedLabel "a name is taken for a label";
+    N0315 LibraryNamespace "a namespace of the standard library is not in the inventory";
+    E0316 NameOfTwo "a workload and a Service of one name select different pods";
+    E0317 NoSelector "a name has no pods";
+    E0321 UnknownServicePort "the Service has no such port";
+    E0322 UnknownPortName "no pod has a port of this name";
+    E0323 AmbiguousServicePort "a port is one of the Service's and one of its pods'";
+    E0324 ContradictingProtocol "a port is said to be read in another way";
+    E0331 WhereNeedsHttp "a condition needs ports whose requests can be read";
+    E0332 WhereOnDeny "`where jwt` stands on a deny";
+    E0333 ViaMisplaced "`via` does not stand on this rule";
+    E0334 ViaNeedsHost "`via` on ingress needs the public host";
+    E0335 ViaAtOnEgress "`at` stands on egress";
+    E0336 ViaNeedsTlsHosts "`via` on egress needs hosts on tls ports";
+    E0337 NotAGateway "what follows `via` is not a gateway";
+    E0338 NotAnIssuer "what follows `jwt` is not an issuer";
+    E0339 GatewayService "the gateway's Service is not known";
     // Declarations and templates (types/).
+    E0401 ContradictingFacts "two statements of one fact disagree";
+    E0402 IncompleteDeclaration "a declaration lacks a part that it needs";
+    E0403 WrongPart "a part of a declaration is of the wrong kind";
+    E0411 UnknownTemplate "there is no such template";
+    E0412 ArgumentCount "a template is applied with too few or too many arguments";
+    E0413 ArgumentType "an argument is not of the parameter's type";
+    E0414 DuplicateParameter "a template has two parameters of one name";
+    E0415 UnknownType "there is no such type of parameter";
+    E0416 CyclicApply "templates apply each other in a cycle";
+    E0417 ParameterType "a parameter stands where its type does not fit";
+    E0418 TooManyRules "templates yield too many rules";
+    W0420 UnusedParameter "a parameter is never used";
     // Scope, annotations and redundant rules (types/, policy/).
+    E0501 TwoScopes "a file has two scopes";
+    E0502 OutsideScope "a rule governs pods outside the scope";
+    E0503 FactsOutsideScope "a file with a scope states facts about others";
+    E0511 Expired "a rule has expired";
+    W0521 PointlessAllow "a wider allow makes this one pointless";
+    W0522 ResolverClosed "the resolver is isolated and lets these pods not in";
+    W0523 GrantDenied "a deny cuts pods off from their resolver or from istiod";
+    E0531 ClaimWithoutWorkloads "a claim has no workloads on either side";
+    W0532 ClaimNotJudged "a claim was not judged";
     // Inventory (inventory/).
     // Layers and targets (targets/).
     // Output (cli/, targets/).

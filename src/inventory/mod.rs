@@ -1,6 +1,12 @@
 //! What is known of the cluster: namespaces, workloads, service accounts and Services, from manifests (`read`) and from
 //! the `namespace` and `service` declarations of the source (which [`crate::types`] adds).
 
+mod query;
+mod service;
+
+pub use query::NearMiss;
+pub use service::{Unclear, Wanted};
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 

@@ -1,13 +1,57 @@
 //! The normalised rules and what they mean.
 //!
-//! (The essay on the semantics stands here.)
+//! # What a policy means
+//!
+//! A policy is a set of rules; their order never matters. A rule looks at a *flow*: who sends, to whom, on which port
+//! of the destination with which protocol, and, on ports whose requests can be read, with which method, path, host and
+//! token. An end of a flow is a pod, an address that is no pod's, or a host outside, known by its name.
+//!
+//! **Ends.** Egress is judged at the source, if that is a pod; ingress at the destination, if that is a pod. A flow is
+//! allowed when both judgements let it through. What is no pod judges nothing. A pod always reaches itself.
+//!
+//! **Governing.** A rule governs the pods of its source (egress), of its destination (ingress), or both. It *matches* a
+//! flow when the source is among its sources, the destination and its port are among its destinations, and every
+//! condition holds; what is not known of a request meets no condition.
+//!
+//! **Isolation.** An allow and a `default deny` isolate every pod that they govern, in that direction, on all ports of all
+//! protocols, whatever ports or conditions they name. A deny isolates nothing.
+//!
+//! **The judgement** at one end: if a deny governs the pod and matches the flow, it is forbidden. Else, if nothing
+//! isolates the pod in this direction, it is allowed. Else it is allowed when an allow governs the pod and matches, or a
+//! grant opens it; and forbidden otherwise.
+//!
+//! **Pods** are known by labels, their namespace's labels and their service account. Addresses never mean a pod, even
+//! where the numbers agree; pods on the host network are their node's addresses.
+//!
+//! **Hosts** are known by name. A host is at its `at` addresses, else somewhere in the internet, and nowhere else. So a
+//! rule on addresses holds a flow to a host when it holds every place where the host may be, several allows together
+//! if need be; and a rule on a host with `at` holds flows to these addresses. A deny on part of the places leaves the
+//! host reachable at the others.
+//!
+//! **`via`** on egress leads to the host through the gateway; the way from the pod to the gateway's pods and the
+//! gateway's own way on are grants. On ingress the workload sees the gateway: the rule matches flows from the gateway's
+//! pods. The client is judged at the gateway, for requests to the public host of the rule and for no other host.
+//!
+//! **Grants** are added by the compiler: the way to DNS, to istiod, a gateway's half of `via`, istiod's way to an
+//! issuer's keys. A grant never isolates, and a deny beats it.
+//!
+//! [`eval()`] is this text as code.
 
+pub mod ask;
+mod eval;
+mod lower;
 mod model;
+mod pointless;
 
+pub use eval::{Cause, End, Flow, Party, Pod, Request, Verdict, eval};
+pub use lower::lower;
 pub use model::*;
 
 pub use crate::inventory::{
     ContainerPort, Inventory, Namespace, Service, ServicePort, TargetPort, Workload, WorkloadKind,
+};
+pub use crate::types::{
+    Action, Conditions, Direction, Gateway, GatewayPort, Issuer, Jwt, Keys, Origin, PathPattern, Rule, Segment, Via,
 };
 pub use crate::vocab::addresses::{AddressSet, Block};
 pub use crate::vocab::endpoint::{Endpoint, Member, Pods, What};

@@ -1,1 +1,405 @@
-//! resolve
+//! Imports and names: which file a `use` means, and what a name means where it stands.
+//!
+//! A file's own names and those that its `use` statements list come first, then the names of modules used whole, then
+//! the prelude of the platform. `use` brings names and facts, never rules.
+
+mod errors;
+pub mod stdlib;
+
+use std::cell::RefCell;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use smol_str::SmolStr;
+
+use crate::diag::{Diagnostics, nearest};
+use crate::source::{FileId, Sources, Span};
+use crate::syntax::tree::{File, Item, ItemKind, Use, UsePath};
+use crate::vocab::settings::Settings;
+
+/// A module: a file given to the verb, or one that a `use` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModuleId(u32);
+
+/// What a name stands for: a statement of a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Def {
+    /// The module that defines it.
+    pub module: ModuleId,
+    /// The index of the statement in the module's file.
+    pub item: u32,
+}
+
+/// What a module is to the build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Given to the verb: its rules count.
+    Given,
+    /// A file that a `use` names.
+    Used,
+    /// Part of the standard library, the preludes among it.
+    Standard,
+}
+
+/// One module with its names.
+#[derive(Debug)]
+pub struct Module {
+    /// Its statements.
+    pub file: File,
+    /// What it is to the build.
+    pub role: Role,
+    /// Whether another module uses it.
+    pub used: bool,
+    own: FxHashMap<SmolStr, Def>,
+    listed: FxHashMap<SmolStr, (Def, u32)>,
+    whole: Vec<(ModuleId, u32)>,
+}
+
+/// The answer to a look-up.
+#[derive(Debug, PartialEq)]
+pub enum Lookup {
+    /// It is this.
+    Found(Def),
+    /// Modules that are used whole bring different things under this name.
+    Ambiguous(Vec<Def>),
+    /// It is nothing; the nearest name in sight, if one is near.
+    Unknown(Option<SmolStr>),
+}
+
+/// Finds the text of a file that a `use` names: from the path of the file that says it and the path written, the path
+/// to show and the text, or why it cannot be had.
+pub type Loader<'a> = dyn FnMut(&str, &str) -> Result<(String, String), String> + 'a;
+
+/// All modules of a build and what their names mean.
+#[derive(Debug)]
+pub struct Names {
+    modules: Vec<Module>,
+    prelude: ModuleId,
+    touched: RefCell<FxHashSet<(ModuleId, Touched)>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Touched {
+    Own(SmolStr),
+    Use(u32),
+    Listed(SmolStr),
+}
+
+impl Names {
+    /// Returns every module with its number: the given files first, in their order.
+    pub fn modules(&self) -> impl Iterator<Item = (ModuleId, &Module)> {
+        self.modules.iter().enumerate().map(|(at, module)| (ModuleId(at as u32), module))
+    }
+
+    /// Returns a module.
+    pub fn module(&self, id: ModuleId) -> &Module {
+        &self.modules[id.0 as usize]
+    }
+
+    /// Returns the module of the platform's prelude.
+    pub fn prelude(&self) -> ModuleId {
+        self.prelude
+    }
+
+    /// Returns the statement that a name stands for.
+    pub fn item(&self, def: Def) -> &Item {
+        &self.module(def.module).file.items[def.item as usize]
+    }
+
+    /// Looks a name up as it is seen in a module, and remembers that it was used.
+    pub fn lookup(&self, from: ModuleId, name: &str) -> Lookup {
+        let module = self.module(from);
+        if let Some(def) = module.own.get(name) {
+            self.touch(from, Touched::Own(name.into()));
+            return Lookup::Found(*def);
+        }
+        if let Some((def, _)) = module.listed.get(name) {
+            self.touch(from, Touched::Listed(name.into()));
+            return Lookup::Found(*def);
+        }
+        let mut found: Vec<Def> = Vec::new();
+        for (used, item) in &module.whole {
+            if let Some(def) = self.export(*used, name) {
+                self.touch(from, Touched::Use(*item));
+                if !found.contains(&def) {
+                    found.push(def);
+                }
+            }
+        }
+        match found.as_slice() {
+            [one] => Lookup::Found(*one),
+            [] => match self.export(self.prelude, name) {
+                Some(def) => Lookup::Found(def),
+                None => Lookup::Unknown(self.near(from, name)),
+            },
+            _ => Lookup::Ambiguous(found),
+        }
+    }
+
+    /// Returns whether a name means something in a module, without marking it as used.
+    pub fn is_in_sight(&self, from: ModuleId, name: &str) -> bool {
+        let module = self.module(from);
+        module.own.contains_key(name)
+            || module.listed.contains_key(name)
+            || module.whole.iter().any(|(used, _)| self.export(*used, name).is_some())
+            || self.export(self.prelude, name).is_some()
+    }
+
+    /// Returns the statement that a module offers under a name: its own, or one that it lists in a `use`.
+    pub fn export(&self, module: ModuleId, name: &str) -> Option<Def> {
+        let module = self.module(module);
+        module.own.get(name).copied().or_else(|| module.listed.get(name).map(|(def, _)| *def))
+    }
+
+    /// Returns what a module offers, sorted by name.
+    pub fn exports(&self, module: ModuleId) -> Vec<(SmolStr, Def)> {
+        let module = self.module(module);
+        let own = module.own.iter().map(|(name, def)| (name.clone(), *def));
+        let mut all: Vec<_> = own.chain(module.listed.iter().map(|(name, (def, _))| (name.clone(), *def))).collect();
+        all.sort();
+        all
+    }
+
+    fn near(&self, from: ModuleId, name: &str) -> Option<SmolStr> {
+        let module = self.module(from);
+        let mut seen: Vec<&str> = Vec::new();
+        let tables = std::iter::once(from).chain(module.whole.iter().map(|(used, _)| *used)).chain([self.prelude]);
+        for table in tables {
+            let table = self.module(table);
+            seen.extend(table.own.keys().chain(table.listed.keys()).map(SmolStr::as_str));
+        }
+        nearest(name, seen).map(SmolStr::from)
+    }
+
+    fn touch(&self, module: ModuleId, what: Touched) {
+        self.touched.borrow_mut().insert((module, what));
+    }
+
+    /// Reports names that were defined or listed and never looked up, in the given files that no other file uses. Call
+    /// it after everything was looked up.
+    pub fn report_unused(&self, diagnostics: &mut Diagnostics) {
+        let touched = self.touched.borrow();
+        for (id, module) in self.modules() {
+            if module.role != Role::Given || module.used {
+                continue;
+            }
+            for (at, item) in module.file.items.iter().enumerate() {
+                if let Some(name) = defined(&item.kind)
+                    && module.own.get(&name.text).is_some_and(|def| def.item as usize == at)
+                    && !touched.contains(&(id, Touched::Own(name.text.clone())))
+                {
+                    diagnostics.push(errors::unused_name(name));
+                }
+                let ItemKind::Use(import) = &item.kind else { continue };
+                match &import.names {
+                    None if !touched.contains(&(id, Touched::Use(at as u32)))
+                        && module.whole.iter().any(|(used, from)| {
+                            *from == at as u32 && !self.exports(*used).is_empty() && !self.has_facts(*used)
+                        }) =>
+                    {
+                        diagnostics.push(errors::unused_module(item.span));
+                    }
+                    None => {}
+                    Some(names) => {
+                        for entry in names {
+                            let shown = entry.alias.as_ref().unwrap_or(&entry.name);
+                            if module.listed.contains_key(&shown.text)
+                                && !touched.contains(&(id, Touched::Listed(shown.text.clone())))
+                            {
+                                diagnostics.push(errors::unused_name(shown));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn has_facts(&self, module: ModuleId) -> bool {
+        let items = &self.module(module).file.items;
+        items.iter().any(|item| matches!(item.kind, ItemKind::Namespace(_) | ItemKind::Service(_)))
+    }
+}
+
+/// Returns the name that a statement defines.
+fn defined(kind: &ItemKind) -> Option<&crate::syntax::tree::Ident> {
+    match kind {
+        ItemKind::Let(item) => Some(&item.name),
+        ItemKind::Template(item) => Some(&item.name),
+        ItemKind::Issuer(item) => Some(&item.name),
+        ItemKind::Gateway(item) => Some(&item.name),
+        _ => None,
+    }
+}
+
+/// Loads what the given files use, and resolves names between the modules. Errors are pushed; what they concern is left
+/// out of the names.
+pub fn resolve(
+    files: Vec<File>,
+    sources: &mut Sources,
+    settings: &Settings,
+    loader: &mut Loader<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Names {
+    let mut build = Build { modules: Vec::new(), by_path: FxHashMap::default(), loader, sources, diagnostics };
+    for file in files {
+        let path = build.sources.file(file.id).path.clone();
+        build.add(path, file, Role::Given);
+    }
+    let given = build.modules.len();
+    let prelude = build.load_text(
+        &format!("std/prelude/{}", settings.platform.word()),
+        stdlib::prelude(settings.platform),
+        Role::Standard,
+    );
+    // std/istio's `istiod` and std/net's `internet` are needed whether or not a file uses them.
+    for always in ["istio", "net"] {
+        if let Some(text) = stdlib::module(always) {
+            build.load_text(&format!("std/{always}"), text, Role::Standard);
+        }
+    }
+    let mut state = vec![State::New; build.modules.len()];
+    for at in 0..given {
+        build.link(ModuleId(at as u32), &mut state);
+    }
+    let mut at = given;
+    while at < build.modules.len() {
+        build.link(ModuleId(at as u32), &mut state);
+        at += 1;
+    }
+    Names { modules: build.modules, prelude, touched: RefCell::default() }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    New,
+    Open,
+    Done,
+}
+
+struct Build<'a, 'l> {
+    modules: Vec<Module>,
+    by_path: FxHashMap<String, ModuleId>,
+    loader: &'a mut Loader<'l>,
+    sources: &'a mut Sources,
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl Build<'_, '_> {
+    fn add(&mut self, path: String, file: File, role: Role) -> ModuleId {
+        let id = ModuleId(self.modules.len() as u32);
+        self.by_path.insert(path, id);
+        self.modules.push(Module {
+            own: FxHashMap::default(),
+            listed: FxHashMap::default(),
+            whole: Vec::new(),
+            file,
+            role,
+            used: false,
+        });
+        id
+    }
+
+    fn load_text(&mut self, path: &str, text: &str, role: Role) -> ModuleId {
+        if let Some(id) = self.by_path.get(path) {
+            return *id;
+        }
+        let file = self.sources.add(path, text);
+        let file = crate::syntax::parse(self.sources, file, self.diagnostics);
+        self.add(path.into(), file, role)
+    }
+
+    /// Defines the names of a module, after those of the modules that it uses.
+    fn link(&mut self, id: ModuleId, state: &mut Vec<State>) {
+        state.resize(state.len().max(self.modules.len()), State::New);
+        if state[id.0 as usize] != State::New {
+            return;
+        }
+        state[id.0 as usize] = State::Open;
+        let uses: Vec<(u32, Span, Use)> = self.modules[id.0 as usize]
+            .file
+            .items
+            .iter()
+            .enumerate()
+            .filter_map(|(at, item)| match &item.kind {
+                ItemKind::Use(import) => Some((at as u32, item.span, import.clone())),
+                _ => None,
+            })
+            .collect();
+        let file = self.modules[id.0 as usize].file.id;
+        let mut places: FxHashMap<SmolStr, Span> = FxHashMap::default();
+        self.define_own(id, &mut places);
+        for (at, span, import) in uses {
+            let Some(target) = self.find(file, &import) else { continue };
+            state.resize(state.len().max(self.modules.len()), State::New);
+            if state[target.0 as usize] == State::Open {
+                self.diagnostics.push(errors::cyclic_use(span, target == id));
+                continue;
+            }
+            self.link(target, state);
+            self.modules[target.0 as usize].used = true;
+            match &import.names {
+                None => self.modules[id.0 as usize].whole.push((target, at)),
+                Some(_) => self.list(id, target, at, &import, &mut places),
+            }
+        }
+        state[id.0 as usize] = State::Done;
+    }
+
+    fn define_own(&mut self, id: ModuleId, places: &mut FxHashMap<SmolStr, Span>) {
+        let module = &mut self.modules[id.0 as usize];
+        for (at, item) in module.file.items.iter().enumerate() {
+            let Some(name) = defined(&item.kind) else { continue };
+            if let Some(first) = places.get(&name.text) {
+                self.diagnostics.push(errors::duplicate_name(name, *first));
+                continue;
+            }
+            places.insert(name.text.clone(), name.span);
+            module.own.insert(name.text.clone(), Def { module: id, item: at as u32 });
+        }
+    }
+
+    fn list(&mut self, id: ModuleId, target: ModuleId, at: u32, import: &Use, places: &mut FxHashMap<SmolStr, Span>) {
+        for entry in import.names.iter().flatten() {
+            let offered = &self.modules[target.0 as usize];
+            let def = offered.own.get(&entry.name.text).copied();
+            let Some(def) = def.or_else(|| offered.listed.get(&entry.name.text).map(|(def, _)| *def)) else {
+                let names = offered.own.keys().chain(offered.listed.keys()).map(SmolStr::as_str);
+                let near = nearest(&entry.name.text, names).map(SmolStr::from);
+                self.diagnostics.push(errors::not_offered(&entry.name, near));
+                continue;
+            };
+            let shown = entry.alias.as_ref().unwrap_or(&entry.name);
+            if let Some(first) = places.get(&shown.text) {
+                let same = self.modules[id.0 as usize].listed.get(&shown.text).is_some_and(|(have, _)| *have == def);
+                if !same {
+                    self.diagnostics.push(errors::duplicate_name(shown, *first));
+                }
+                continue;
+            }
+            places.insert(shown.text.clone(), shown.span);
+            self.modules[id.0 as usize].listed.insert(shown.text.clone(), (def, at));
+        }
+    }
+
+    fn find(&mut self, from: FileId, import: &Use) -> Option<ModuleId> {
+        match &import.path {
+            UsePath::Std(name) => match stdlib::module(name) {
+                Some(text) => Some(self.load_text(&format!("std/{name}"), text, Role::Standard)),
+                None => {
+                    self.diagnostics.push(errors::unknown_module(import.path_span, name));
+                    None
+                }
+            },
+            UsePath::File(path) => {
+                let from = self.sources.file(from).path.clone();
+                match (self.loader)(&from, path) {
+                    Ok((path, text)) => Some(self.load_text(&path, &text, Role::Used)),
+                    Err(why) => {
+                        self.diagnostics.push(errors::cannot_load(import.path_span, path, &why));
+                        None
+                    }
+                }
+            }
+        }
+    }
+}

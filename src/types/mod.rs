@@ -1,1 +1,146 @@
-//! types
+//! Kinds, templates and facts: from names to the typed [`Program`].
+//!
+//! Every endpoint is evaluated to a flat union whose members have selectors, addresses or hosts and, as destinations,
+//! the ports of the pods; every `apply` is expanded; every rule has its governed sides checked. What is wrong is pushed
+//! and left out, so that one mistake gives one message and the rest is still checked.
+
+mod clauses;
+mod declarations;
+mod endpoints;
+mod errors;
+mod facts;
+mod ports;
+mod program;
+mod rules;
+mod scope;
+mod templates;
+mod value;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use smol_str::SmolStr;
+
+pub use facts::equalities;
+pub use program::*;
+use value::{Env, Value};
+
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::inventory::Inventory;
+use crate::resolve::{Def, ModuleId, Names, Role};
+use crate::source::{Sources, Span};
+use crate::syntax::tree::ItemKind;
+use crate::vocab::endpoint::Endpoint;
+use crate::vocab::labels::PodSelector;
+use crate::vocab::settings::Settings;
+
+/// Checks a build and returns its typed program. After an error the program holds what could be understood.
+pub fn check(
+    names: &Names,
+    inventory: Inventory,
+    settings: &Settings,
+    sources: &mut Sources,
+    diagnostics: &mut Diagnostics,
+) -> Program {
+    let inventory = facts::with_declarations(names, inventory, diagnostics);
+    let mut checker = Checker {
+        names,
+        inventory: &inventory,
+        settings,
+        sources,
+        diagnostics,
+        lets: FxHashMap::default(),
+        open: Vec::new(),
+        gateways: FxHashMap::default(),
+        issuers: FxHashMap::default(),
+        selectors: FxHashMap::default(),
+        broken: FxHashSet::default(),
+        used_parameters: FxHashSet::default(),
+        scope: None,
+        rules: Vec::new(),
+        yielded: 0,
+        endpoints: FxHashSet::default(),
+    };
+    checker.declarations();
+    checker.templates();
+    for (id, module) in names.modules() {
+        if module.role == Role::Given {
+            checker.scope = checker.scope_of(id);
+            let env = Env::top(id);
+            for item in &module.file.items {
+                checker.statement(item, &env, &[]);
+            }
+        }
+    }
+    let (dns, istiod) = (checker.dns(), checker.istiod());
+    let internet = checker.addresses_of("net", "internet");
+    let pod_addresses = checker.setting_addresses(&settings.pods);
+    let node_addresses = checker.node_addresses();
+    let gateways = checker.gateways_in_use();
+    let rules = checker.rules;
+    names.report_unused(diagnostics);
+    Program { rules, gateways, dns, istiod, internet, pod_addresses, node_addresses, inventory: Arc::new(inventory) }
+}
+
+/// The state of a check.
+struct Checker<'a> {
+    names: &'a Names,
+    inventory: &'a Inventory,
+    settings: &'a Settings,
+    sources: &'a mut Sources,
+    diagnostics: &'a mut Diagnostics,
+    /// The values of `let`s; `None` where one could not be made sense of.
+    lets: FxHashMap<Def, Option<Rc<Value>>>,
+    /// The `let`s that are being evaluated, for cycles.
+    open: Vec<Def>,
+    gateways: FxHashMap<Def, Option<Arc<Gateway>>>,
+    issuers: FxHashMap<Def, Option<Arc<Issuer>>>,
+    /// What a look at the inventory said of a selector: whether it matches a pod.
+    selectors: FxHashMap<PodSelector, bool>,
+    /// Templates whose bodies have errors: applying them would only repeat these.
+    broken: FxHashSet<Def>,
+    /// Parameters of the template under check that were looked at.
+    used_parameters: FxHashSet<(ModuleId, SmolStr)>,
+    /// The scope of the file whose statements are checked, with its place.
+    scope: Option<(Vec<PodSelector>, Span)>,
+    rules: Vec<Rule>,
+    /// How many statements templates have yielded.
+    yielded: usize,
+    /// Endpoints that stand in rules, so that equal ones are one.
+    endpoints: FxHashSet<Arc<Endpoint>>,
+}
+
+impl Checker<'_> {
+    fn push(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Returns the source text of a span.
+    fn text(&self, span: Span) -> &str {
+        self.sources.slice(span)
+    }
+
+    /// Returns whether an expression of this environment was written by the user, so that the inventory's word counts.
+    fn is_users(&self, env: &Env) -> bool {
+        self.names.module(env.module).role != Role::Standard
+    }
+
+    /// Evaluates every declaration of the user's files once, used or not, so that its mistakes show.
+    fn declarations(&mut self) {
+        for (id, module) in self.names.modules() {
+            if module.role == Role::Standard {
+                continue;
+            }
+            for (at, item) in module.file.items.iter().enumerate() {
+                let def = Def { module: id, item: at as u32 };
+                match &item.kind {
+                    ItemKind::Let(_) => drop(self.let_value(def)),
+                    ItemKind::Gateway(_) => drop(self.gateway(def)),
+                    ItemKind::Issuer(_) => drop(self.issuer(def)),
+                    _ => {}
+                }
+            }
+        }
+    }
+}

@@ -9,14 +9,14 @@ use super::ports::Ports;
 use crate::source::Span;
 
 /// A union of members. The targets read it through [`crate::policy`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// The members, in the order of the source.
     pub members: Vec<Member>,
 }
 
 /// One member of a union.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Member {
     /// Where it was written; inside a `let` when it came through a name.
     pub span: Span,
@@ -27,7 +27,7 @@ pub struct Member {
 }
 
 /// The kinds of members.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum What {
     /// Pods of the cluster.
     Pods(Pods),

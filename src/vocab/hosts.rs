@@ -13,6 +13,28 @@ pub struct HostName {
 }
 
 impl HostName {
+    /// Reads a host's name, `example.com` or `*.example.com`; the error says what is wrong with it. Labels are RFC
+    /// 1123's: letters, digits and inner `-`, at most 63 characters each and 253 together.
+    pub fn parse(text: &str) -> Result<HostName, &'static str> {
+        let (wildcard, name) = match text.strip_prefix("*.") {
+            Some(name) => (true, name),
+            None => (false, text),
+        };
+        if name.len() > 253 {
+            return Err("a host has at most 253 characters");
+        }
+        for label in name.split('.') {
+            let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+            if label.is_empty() || label.len() > 63 {
+                return Err("a host is made of labels of 1 to 63 characters, without a final dot");
+            }
+            if !label.bytes().all(inner) || label.starts_with('-') || label.ends_with('-') {
+                return Err("a host's labels have letters, digits and inner `-` only; `*.` stands in front alone");
+            }
+        }
+        Ok(HostName { wildcard, name: name.to_ascii_lowercase().into() })
+    }
+
     /// Returns whether a host of that name (compared without case and without a final dot) is meant.
     pub fn matches(&self, host: &str) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);

@@ -1,0 +1,404 @@
+//! The reference evaluator: decides one concrete flow by looking at every rule. Slow, obvious, trusted.
+//!
+//! It is written from the essay at the head of [`crate::policy`] and shares no shortcut with the targets.
+
+use std::net::IpAddr;
+
+use serde_json::Value as Json;
+use smol_str::SmolStr;
+
+use super::{Grant, GrantReason, Policy};
+use crate::inventory::ContainerPort;
+use crate::types::{Action, Conditions, Direction, Jwt, Rule, Via};
+use crate::vocab::addresses::AddressSet;
+use crate::vocab::endpoint::{Endpoint, What};
+use crate::vocab::labels::{Labels, NAMESPACE_NAME};
+use crate::vocab::ports::{AppProtocol, Ports, Protocol};
+
+/// A concrete flow.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// Who sends.
+    pub source: Party,
+    /// To whom.
+    pub destination: Party,
+    /// The destination's port; for a pod, the pod's. `None` for ICMP alone.
+    pub port: Option<u16>,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// What is asked for, where it is known.
+    pub request: Request,
+}
+
+/// One end of a flow.
+#[derive(Clone, Debug)]
+pub enum Party {
+    /// A pod.
+    Pod(Pod),
+    /// An address that is no pod's.
+    Address(IpAddr),
+    /// A host outside, by name (lower case), at one of these addresses.
+    Host {
+        /// The name.
+        name: SmolStr,
+        /// Where it may be: its `at`, or the internet.
+        at: AddressSet,
+    },
+}
+
+/// A concrete pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pod {
+    /// The pod or workload as it is shown: `garden/web`.
+    pub shown: String,
+    /// Its namespace's labels, the name among them.
+    pub namespace_labels: Labels,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its service account.
+    pub account: SmolStr,
+    /// Its ports.
+    pub ports: Vec<ContainerPort>,
+    /// Whether it has an Istio sidecar.
+    pub sidecar: bool,
+}
+
+/// What a flow carries, where it is known.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The HTTP method.
+    pub method: Option<SmolStr>,
+    /// The HTTP path, with or without a query.
+    pub path: Option<String>,
+    /// The HTTP host or TLS name; the destination's name where that is a host.
+    pub host: Option<SmolStr>,
+    /// The claims of a valid token.
+    pub jwt: Option<serde_json::Map<String, Json>>,
+}
+
+/// What decided one end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// No pod is at this end.
+    NoPod,
+    /// A pod reaches itself.
+    Itself,
+    /// No rule isolates the pod in this direction.
+    NotIsolated,
+    /// This rule allows it.
+    Allowed(u32),
+    /// This grant allows it.
+    Granted(u32),
+    /// This rule forbids it.
+    Denied(u32),
+    /// The pod is isolated, and no rule allows it.
+    NoneMatches {
+        /// The first rule that isolates the pod.
+        isolated_by: u32,
+        /// How many others do.
+        others: u32,
+        /// An allow of the same pod that comes near.
+        nearest: Option<u32>,
+    },
+}
+
+/// The decision at one end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Which end.
+    pub direction: Direction,
+    /// What decided it.
+    pub cause: Cause,
+}
+
+impl End {
+    /// Returns whether this end lets the flow through.
+    pub fn allows(&self) -> bool {
+        !matches!(self.cause, Cause::Denied(_) | Cause::NoneMatches { .. })
+    }
+}
+
+/// The decision on a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The egress end, then the ingress end.
+    pub ends: [End; 2],
+}
+
+impl Verdict {
+    /// Returns whether the flow is allowed: both ends let it through.
+    pub fn allowed(&self) -> bool {
+        self.ends.iter().all(End::allows)
+    }
+}
+
+/// Decides a flow.
+pub fn eval(policy: &Policy, flow: &Flow) -> Verdict {
+    Verdict { ends: Direction::BOTH.map(|direction| End { direction, cause: judge(policy, flow, direction) }) }
+}
+
+fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
+    let party = if direction == Direction::Egress { &flow.source } else { &flow.destination };
+    let Party::Pod(pod) = party else { return Cause::NoPod };
+    if matches!((&flow.source, &flow.destination), (Party::Pod(a), Party::Pod(b)) if a == b) {
+        return Cause::Itself;
+    }
+    let mut isolating = 0;
+    let mut isolated_by = None;
+    let mut allowed = None;
+    let mut partly = Cover::default();
+    let mut nearest = None;
+    let mut published = false;
+    for (at, rule) in policy.rules.iter().enumerate() {
+        let at = at as u32;
+        // At the gateway of a `via … at`, its own rule is judged apart from those that govern the gateway's pods.
+        if let Some(fits) = publishes(rule, flow, pod, direction) {
+            published = true;
+            if fits {
+                allowed = allowed.or(Some(at));
+            }
+        }
+        if !rule.governs(direction) || !holds_pod(rule.subject(direction), pod) {
+            continue;
+        }
+        match rule.action {
+            Action::Deny => {
+                if matches_flow(rule, flow) == Match::Yes {
+                    return Cause::Denied(at);
+                }
+            }
+            Action::Isolate | Action::Allow => {
+                isolating += 1;
+                isolated_by = isolated_by.or(Some(at));
+                if rule.action == Action::Allow {
+                    match matches_flow(rule, flow) {
+                        Match::Yes => allowed = allowed.or(Some(at)),
+                        Match::Partly => partly.add(at, rule, flow),
+                        Match::No => {
+                            nearest = nearest.or(near(rule, flow, direction).then_some(at));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    if let Some(rule) = allowed.or(partly.whole(flow)) {
+        return Cause::Allowed(rule);
+    }
+    let Some(isolated_by) = isolated_by else {
+        // The gateway serves other hosts as before; this host it serves to whom a rule names.
+        return match (published, first_publisher(policy, flow, pod, direction)) {
+            (true, Some(rule)) => Cause::NoneMatches { isolated_by: rule, others: 0, nearest: None },
+            _ => Cause::NotIsolated,
+        };
+    };
+    if let Some(grant) = policy.grants.iter().position(|grant| grants(policy, grant, flow, direction)) {
+        return Cause::Granted(grant as u32);
+    }
+    Cause::NoneMatches { isolated_by, others: isolating - 1, nearest }
+}
+
+/// How far a rule's peers hold a flow's other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Match {
+    No,
+    /// Some of the addresses where a host may be.
+    Partly,
+    Yes,
+}
+
+fn matches_flow(rule: &Rule, flow: &Flow) -> Match {
+    if !conditions_hold(&rule.conditions, &flow.request, flow) {
+        return Match::No;
+    }
+    if let Some(via) = &rule.via
+        && rule.ingress
+    {
+        // The workload sees the gateway; the client is judged at the gateway.
+        let from_gateway = match &flow.source {
+            Party::Pod(pod) => is_gateway(via, pod),
+            _ => false,
+        };
+        return if from_gateway { holds(&rule.destination, &flow.destination, Some(flow)) } else { Match::No };
+    }
+    holds(&rule.source, &flow.source, None).min(holds(&rule.destination, &flow.destination, Some(flow)))
+}
+
+fn is_gateway(via: &Via, pod: &Pod) -> bool {
+    via.gateway.pods.iter().any(|pods| pods.matches(&pod.namespace_labels, &pod.labels, &pod.account))
+}
+
+fn holds_pod(endpoint: &Endpoint, pod: &Pod) -> bool {
+    endpoint.pods().any(|(_, pods)| pods.selector.matches(&pod.namespace_labels, &pod.labels, &pod.account))
+}
+
+/// Returns how far an endpoint holds a party; as a destination, on the flow's port.
+fn holds(endpoint: &Endpoint, party: &Party, destination: Option<&Flow>) -> Match {
+    let mut best = Match::No;
+    for member in &endpoint.members {
+        let found = match (&member.what, party) {
+            (What::Pods(pods), Party::Pod(pod)) => {
+                yes(pods.selector.matches(&pod.namespace_labels, &pod.labels, &pod.account))
+            }
+            (What::Addresses(set), Party::Address(address)) => yes(set.contains(*address)),
+            (What::Addresses(set), Party::Host { at, .. }) => {
+                if at.is_inside(set) {
+                    Match::Yes
+                } else if at.overlaps(set) {
+                    Match::Partly
+                } else {
+                    Match::No
+                }
+            }
+            (What::Host(host), Party::Host { name, .. }) => yes(host.matches(name)),
+            (What::Host(host), Party::Address(address)) => yes(host.at.iter().any(|at| at.net.contains(address))),
+            _ => Match::No,
+        };
+        if found > best && destination.is_none_or(|flow| port_fits(&member.ports, flow)) {
+            best = found;
+        }
+    }
+    best
+}
+
+fn yes(holds: bool) -> Match {
+    if holds { Match::Yes } else { Match::No }
+}
+
+fn port_fits(ports: &Ports, flow: &Flow) -> bool {
+    let names: Vec<SmolStr> = match &flow.destination {
+        Party::Pod(pod) => pod
+            .ports
+            .iter()
+            .filter(|port| Some(port.port) == flow.port && port.protocol == flow.protocol)
+            .filter_map(|port| port.name.clone())
+            .collect(),
+        _ => Vec::new(),
+    };
+    ports.matches(flow.port, flow.protocol, &names)
+}
+
+/// The addresses of allows that each hold only some of the places where a host may be.
+#[derive(Default)]
+struct Cover {
+    first: Option<u32>,
+    set: AddressSet,
+}
+
+impl Cover {
+    fn add(&mut self, at: u32, rule: &Rule, flow: &Flow) {
+        self.first = self.first.or(Some(at));
+        for member in &rule.destination.members {
+            if let What::Addresses(set) = &member.what
+                && port_fits(&member.ports, flow)
+            {
+                self.set.blocks.extend(set.blocks.iter().cloned());
+            }
+        }
+    }
+
+    /// Returns the first rule, when together they hold every place.
+    fn whole(&self, flow: &Flow) -> Option<u32> {
+        match &flow.destination {
+            Party::Host { at, .. } if at.is_inside(&self.set) => self.first,
+            _ => None,
+        }
+    }
+}
+
+/// Returns whether the conditions of `where` hold. What is not known of a request meets no condition.
+fn conditions_hold(conditions: &Conditions, request: &Request, flow: &Flow) -> bool {
+    let name = match &flow.destination {
+        Party::Host { name, .. } => Some(name),
+        _ => None,
+    };
+    let host = request.host.as_ref().or(name);
+    (conditions.methods.is_empty() || request.method.as_ref().is_some_and(|method| conditions.methods.contains(method)))
+        && (conditions.paths.is_empty()
+            || request.path.as_ref().is_some_and(|path| conditions.paths.iter().any(|pattern| pattern.matches(path))))
+        && (conditions.hosts.is_empty()
+            || host.is_some_and(|host| conditions.hosts.iter().any(|pattern| pattern.matches(without_port(host)))))
+        && conditions.jwt.as_ref().is_none_or(|jwt| request.jwt.as_ref().is_some_and(|claims| token_fits(jwt, claims)))
+}
+
+/// Returns a Host header's name without its port.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !name.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn token_fits(jwt: &Jwt, claims: &serde_json::Map<String, Json>) -> bool {
+    let is = |name: &str, wanted: &[SmolStr]| match claims.get(name) {
+        Some(Json::String(text)) => wanted.iter().any(|value| value == text),
+        Some(Json::Array(items)) => {
+            items.iter().any(|item| item.as_str().is_some_and(|text| wanted.iter().any(|value| value == text)))
+        }
+        _ => false,
+    };
+    is("iss", std::slice::from_ref(&jwt.issuer.url))
+        && match claims.get("sub") {
+            _ if jwt.subjects.is_empty() => true,
+            Some(Json::String(text)) => jwt.subjects.iter().any(|subject| subject == text),
+            _ => false,
+        }
+        && jwt.claims.iter().all(|(name, values)| is(name, values))
+}
+
+/// For a flow that comes to the gateway of a rule with `via … at` and asks for its public host: whether the rule lets
+/// it in. `None` where the rule does not speak of it.
+fn publishes(rule: &Rule, flow: &Flow, pod: &Pod, direction: Direction) -> Option<bool> {
+    let via = rule.via.as_ref()?;
+    let host = via.at.as_ref()?;
+    let asked = flow.request.host.as_ref()?;
+    let readable = via.gateway.ports.iter().any(|port| {
+        Some(port.target) == flow.port && port.protocol == flow.protocol && port.app != Some(AppProtocol::Tls)
+    });
+    if direction != Direction::Ingress || !readable || !is_gateway(via, pod) || !host.matches(without_port(asked)) {
+        return None;
+    }
+    let client = holds(&rule.source, &flow.source, None) == Match::Yes;
+    Some(client && conditions_hold(&rule.conditions, &flow.request, flow))
+}
+
+fn first_publisher(policy: &Policy, flow: &Flow, pod: &Pod, direction: Direction) -> Option<u32> {
+    policy.rules.iter().position(|rule| publishes(rule, flow, pod, direction).is_some()).map(|at| at as u32)
+}
+
+/// Returns whether a grant lets a flow through at one end.
+fn grants(policy: &Policy, grant: &Grant, flow: &Flow, direction: Direction) -> bool {
+    if grant.direction != direction
+        || holds(&grant.source, &flow.source, None) != Match::Yes
+        || holds(&grant.destination, &flow.destination, Some(flow)) != Match::Yes
+    {
+        return false;
+    }
+    match grant.reason {
+        GrantReason::Istiod => matches!(&flow.source, Party::Pod(pod) if pod.sidecar),
+        // The gateway's half of a way in holds for the public host and the conditions of the rule.
+        GrantReason::Gateway if direction == Direction::Ingress => grant.because.iter().any(|at| {
+            let Some(rule) = policy.rules.get(*at as usize) else { return false };
+            match rule.via.as_ref().and_then(|via| via.at.as_ref()) {
+                None => true,
+                Some(host) => {
+                    flow.request.host.as_ref().is_some_and(|asked| host.matches(without_port(asked)))
+                        && conditions_hold(&rule.conditions, &flow.request, flow)
+                }
+            }
+        }),
+        _ => true,
+    }
+}
+
+/// Returns whether a rule that does not match comes near: right but for the port or the conditions, or another pod of
+/// the same namespace.
+fn near(rule: &Rule, flow: &Flow, direction: Direction) -> bool {
+    let other = if direction == Direction::Egress { &flow.destination } else { &flow.source };
+    if holds(rule.peer(direction), other, None) == Match::Yes {
+        return true;
+    }
+    let Party::Pod(pod) = other else { return false };
+    let Some(namespace) = pod.namespace_labels.get(NAMESPACE_NAME) else { return false };
+    rule.peer(direction).pods().any(|(_, pods)| pods.selector.namespace_name() == Some(namespace))
+}

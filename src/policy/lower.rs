@@ -1,0 +1,238 @@
+//! From the typed program to the policy: grants are added, and what no rule can have meant is said.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use super::{Grant, GrantReason, Policy, pointless};
+use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::types::{Action, Direction, Gateway, Keys, Program, Rule};
+use crate::vocab::endpoint::{Endpoint, Member, Pods, What};
+use crate::vocab::labels::PodSelector;
+use crate::vocab::ports::{AppProtocol, PortMatch, Ports, Protocol};
+use crate::vocab::settings::{Layer, Settings};
+
+/// Makes the policy of a program.
+pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostics) -> Policy {
+    let Program { rules, gateways, inventory, dns, istiod, internet, pod_addresses, node_addresses } = program;
+    let mut grants = Grants { dns: &dns, istiod: &istiod, settings, list: Vec::new(), by_key: FxHashMap::default() };
+    for (at, rule) in rules.iter().enumerate() {
+        grants.of_rule(at as u32, rule);
+    }
+    grants.of_mesh();
+    let policy = Policy {
+        grants: grants.list,
+        rules,
+        gateways,
+        inventory,
+        settings: Arc::new(settings.clone()),
+        internet,
+        pod_addresses,
+        node_addresses,
+    };
+    warn_of_closed_resolver(&policy, &dns, diagnostics);
+    warn_of_denied_grants(&policy, diagnostics);
+    pointless::report(&policy, diagnostics);
+    policy
+}
+
+struct Grants<'a> {
+    dns: &'a Arc<Endpoint>,
+    istiod: &'a Arc<Endpoint>,
+    settings: &'a Settings,
+    list: Vec<Grant>,
+    by_key: FxHashMap<(GrantReason, Direction, Arc<Endpoint>, Arc<Endpoint>), usize>,
+}
+
+impl Grants<'_> {
+    fn add(&mut self, reason: GrantReason, direction: Direction, from: &Arc<Endpoint>, to: &Arc<Endpoint>, rule: u32) {
+        if from.members.is_empty() || to.members.is_empty() {
+            return;
+        }
+        let key = (reason, direction, from.clone(), to.clone());
+        if let Some(at) = self.by_key.get(&key) {
+            let because = &mut self.list[*at].because;
+            if because.last() != Some(&rule) {
+                because.push(rule);
+            }
+            return;
+        }
+        self.by_key.insert(key, self.list.len());
+        let (source, destination) = (from.clone(), to.clone());
+        self.list.push(Grant { reason, direction, source, destination, because: vec![rule] });
+    }
+
+    fn dns(&mut self, subject: &Arc<Endpoint>, rule: u32) {
+        if self.settings.grant_dns {
+            let dns = self.dns.clone();
+            self.add(GrantReason::Dns, Direction::Egress, subject, &dns, rule);
+        }
+    }
+
+    fn of_rule(&mut self, at: u32, rule: &Rule) {
+        if rule.action != Action::Allow {
+            return;
+        }
+        let named = rule.destination.members.iter().any(|member| !matches!(member.what, What::Addresses(_)));
+        if rule.egress && named {
+            self.dns(&rule.source, at);
+        }
+        if let Some(via) = &rule.via {
+            let (pods, door) =
+                (Arc::new(gateway_pods(&via.gateway)), Arc::new(gateway_door(&via.gateway, rule.egress)));
+            if rule.egress {
+                self.add(GrantReason::Gateway, Direction::Egress, &rule.source, &door, at);
+            }
+            self.add(GrantReason::Gateway, Direction::Ingress, &rule.source, &door, at);
+            self.add(GrantReason::Gateway, Direction::Egress, &pods, &rule.destination, at);
+            self.dns(&pods, at);
+        }
+        if let Some(jwt) = &rule.conditions.jwt
+            && let Keys::Remote { url, at: addresses } = &jwt.issuer.keys
+            && !addresses.blocks.is_empty()
+            && self.settings.targets.contains(&Layer::Istio)
+        {
+            let ports = Ports::Some(vec![PortMatch::range(port_of(url), port_of(url), Protocol::Tcp)]);
+            let member = Member { span: jwt.issuer.span, what: What::Addresses(addresses.clone()), ports };
+            let istiod = Arc::new(bare(self.istiod));
+            let keys = Arc::new(Endpoint { members: vec![member] });
+            self.add(GrantReason::Keys, Direction::Egress, &istiod, &keys, at);
+        }
+    }
+
+    /// Where Istio is a layer, every pod with a sidecar needs istiod.
+    fn of_mesh(&mut self) {
+        let Some(first) = self.istiod.members.first() else { return };
+        if !self.settings.targets.contains(&Layer::Istio) {
+            return;
+        }
+        let everyone = What::Pods(Pods { selector: PodSelector::any(), named: None });
+        let source = Endpoint { members: vec![Member { span: first.span, what: everyone, ports: Ports::All }] };
+        self.list.push(Grant {
+            reason: GrantReason::Istiod,
+            direction: Direction::Egress,
+            source: Arc::new(source),
+            destination: self.istiod.clone(),
+            because: Vec::new(),
+        });
+    }
+}
+
+/// Returns the port of a URL: its own, or that of its scheme (RFC 9110: 80 for http, 443 for https).
+fn port_of(url: &SmolStr) -> u16 {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    port.unwrap_or(if scheme.eq_ignore_ascii_case("http") { 80 } else { 443 })
+}
+
+/// Returns a gateway's pods.
+fn gateway_pods(gateway: &Gateway) -> Endpoint {
+    let member = |selector: &PodSelector| Member {
+        span: gateway.span,
+        what: What::Pods(Pods { selector: selector.clone(), named: None }),
+        ports: Ports::All,
+    };
+    Endpoint { members: gateway.pods.iter().map(member).collect() }
+}
+
+/// Returns a gateway's pods on the ports that clients use: those for TLS on the way out (where it has such), all on the
+/// way in.
+fn gateway_door(gateway: &Gateway, egress: bool) -> Endpoint {
+    let tls = gateway.ports.iter().any(|port| port.app == Some(AppProtocol::Tls));
+    let used = |app: Option<AppProtocol>| !egress || !tls || app == Some(AppProtocol::Tls);
+    let ports = gateway.ports.iter().filter(|port| used(port.app)).map(|port| PortMatch {
+        app: port.app,
+        service_port: Some(port.port),
+        ..PortMatch::range(port.target, port.target, port.protocol)
+    });
+    let ports = Ports::Some(ports.collect());
+    let mut door = gateway_pods(gateway);
+    for member in &mut door.members {
+        member.ports = ports.clone();
+    }
+    door
+}
+
+fn bare(endpoint: &Endpoint) -> Endpoint {
+    let members = endpoint.members.iter().map(|member| Member { ports: Ports::All, ..member.clone() });
+    Endpoint { members: members.collect() }
+}
+
+/// Returns whether some pod can be in both.
+fn share_pods(a: &Endpoint, b: &Endpoint) -> bool {
+    a.pods().any(|(_, left)| b.pods().any(|(_, right)| left.selector.intersect(&right.selector).is_some()))
+}
+
+/// Returns whether a destination surely means pods of another, on one of its ports: namespaces that are selected by
+/// labels may or may not be the others', and are left in doubt.
+fn takes_pods(deny: &Endpoint, granted: &Endpoint) -> bool {
+    granted.pods().any(|(member, pods)| {
+        let same_port = deny.pods().filter(|(taken, _)| pointless::ports_meet(&taken.ports, &member.ports));
+        let sets: Vec<PodSelector> = same_port.map(|(_, taken)| taken.selector.clone()).collect();
+        pods.selector.is_inside(&sets)
+    })
+}
+
+/// Returns whether two destinations share pods or addresses on some port.
+fn share_flows(a: &Endpoint, b: &Endpoint) -> bool {
+    a.members.iter().any(|left| {
+        b.members.iter().any(|right| {
+            let meet = match (&left.what, &right.what) {
+                (What::Pods(a), What::Pods(b)) => a.selector.intersect(&b.selector).is_some(),
+                (What::Addresses(a), What::Addresses(b)) => a.overlaps(b),
+                _ => false,
+            };
+            meet && pointless::ports_meet(&left.ports, &right.ports)
+        })
+    })
+}
+
+/// A resolver that some rule isolates and no rule opens answers nobody.
+fn warn_of_closed_resolver(policy: &Policy, dns: &Endpoint, diagnostics: &mut Diagnostics) {
+    if !policy.grants.iter().any(|grant| grant.reason == GrantReason::Dns) {
+        return;
+    }
+    let ingress = policy.rules.iter().filter(|rule| rule.ingress && rule.action != Action::Deny);
+    let mut closing: Option<&Rule> = None;
+    for rule in ingress {
+        if !share_pods(&rule.destination, dns) {
+            continue;
+        }
+        if rule.action == Action::Allow && share_flows(&rule.destination, dns) {
+            return;
+        }
+        closing = closing.or(Some(rule));
+    }
+    if let Some(rule) = closing {
+        diagnostics.push(
+            Diagnostic::new(
+                Code::ResolverClosed,
+                rule.origin.span,
+                "this isolates the cluster's DNS, and nothing lets pods in",
+            )
+            .at("names stop resolving")
+            .note("let them in: `use std/k8s`, then `allow ingress */* -> coredns:{53/udp, 53/tcp}`"),
+        );
+    }
+}
+
+/// A deny beats grants: pods lose their resolver or istiod by it.
+fn warn_of_denied_grants(policy: &Policy, diagnostics: &mut Diagnostics) {
+    for rule in policy.rules.iter().filter(|rule| rule.action == Action::Deny && rule.conditions.is_none()) {
+        let hit = policy.grants.iter().find(|grant| {
+            let reason = matches!(grant.reason, GrantReason::Dns | GrantReason::Istiod);
+            reason
+                && takes_pods(&rule.destination, &grant.destination)
+                && (!rule.egress || share_pods(&rule.source, &grant.source))
+        });
+        let Some(grant) = hit else { continue };
+        let what = if grant.reason == GrantReason::Dns { "the cluster's DNS" } else { "istiod" };
+        diagnostics.push(
+            Diagnostic::new(Code::GrantDenied, rule.origin.span, format!("this denies the way to {what}"))
+                .at("a deny beats what is granted")
+                .note("if that is meant, this warning can stay; else narrow the destination or its ports"),
+        );
+    }
+}

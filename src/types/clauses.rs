@@ -1,0 +1,348 @@
+//! `where` and `via`.
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::value::{Bound, Env, Value};
+use super::{Checker, Conditions, Gateway, Jwt, PathPattern, Segment, Via, errors};
+use crate::resolve::{Def, Lookup};
+use crate::source::Span;
+use crate::syntax::tree::{self, Claim, Clause, ClauseKind, Direction, Effect, Expr, Ident, ItemKind, JwtClause, Text};
+use crate::vocab::endpoint::What;
+use crate::vocab::hosts::HostName;
+use crate::vocab::ports::{AppProtocol, Ports};
+
+impl Checker<'_> {
+    /// Checks the clauses of a rule towards one destination.
+    pub(super) fn clauses(
+        &mut self,
+        rule: &tree::Rule,
+        to: &Value,
+        to_expr: &Expr,
+        env: &Env,
+    ) -> Option<(Conditions, Option<Via>)> {
+        let conditions = self.conditions(&rule.clauses, to, to_expr, env)?;
+        if rule.effect == Effect::Deny
+            && let Some(clause) = rule.clauses.iter().find(|clause| matches!(clause.kind, ClauseKind::Jwt(_)))
+        {
+            self.push(errors::jwt_on_deny(clause.span));
+            return None;
+        }
+        let Some((clause, gateway, at)) = via_of(&rule.clauses) else { return Some((conditions, None)) };
+        let direction = match (rule.effect, rule.direction, rule.arrow) {
+            (Effect::Allow, Some((direction, _)), tree::Arrow::To) => direction,
+            _ => {
+                self.push(errors::via_misplaced(clause.span));
+                return None;
+            }
+        };
+        let via = self.via(clause.span, gateway, at, env)?;
+        match direction {
+            Direction::Ingress if at.is_none() => {
+                self.push(errors::via_needs_at(clause.span, &via.gateway.name));
+                return None;
+            }
+            Direction::Ingress => {}
+            Direction::Egress => {
+                if let Some(at) = at {
+                    self.push(errors::via_at_on_egress(at.span()));
+                    return None;
+                }
+                self.check_way_out(to, to_expr, &via, env)?;
+            }
+        }
+        Some((conditions, Some(via)))
+    }
+
+    /// `via` on egress leads to hosts on tls ports, and needs to know the gateway's Service.
+    fn check_way_out(&mut self, to: &Value, to_expr: &Expr, via: &Via, env: &Env) -> Option<()> {
+        if env.opaque && to.opaque {
+            return Some(());
+        }
+        let good = to.endpoint.members.iter().all(|member| {
+            let tls = |ports: &Ports| {
+                !ports.entries().is_empty() && ports.entries().iter().all(|port| port.app == Some(AppProtocol::Tls))
+            };
+            matches!(member.what, What::Host(_)) && tls(&member.ports)
+        });
+        if !good {
+            self.push(errors::via_needs_tls_hosts(to_expr.span, via.span));
+            return None;
+        }
+        if via.gateway.service.is_none() {
+            self.push(errors::gateway_service(via.span, &via.gateway.name, via.gateway.span));
+            return None;
+        }
+        Some(())
+    }
+
+    /// Checks the clauses of a claim.
+    pub(super) fn claim_clauses(&mut self, claim: &Claim, to: &Value, env: &Env) -> Option<()> {
+        self.conditions(&claim.clauses, to, &claim.destination, env)?;
+        match via_of(&claim.clauses) {
+            Some((clause, gateway, at)) => self.via(clause.span, gateway, at, env).map(drop),
+            None => Some(()),
+        }
+    }
+
+    fn via(&mut self, span: Span, gateway: &Ident, at: Option<&Text>, env: &Env) -> Option<Via> {
+        let gateway = self.gateway_named(gateway, env)?;
+        let at = match at {
+            None => None,
+            Some(text) => Some(self.host_pattern(text, env)?),
+        };
+        Some(Via { gateway, at, span })
+    }
+
+    fn gateway_named(&mut self, name: &Ident, env: &Env) -> Option<Arc<Gateway>> {
+        let def = self.declared(name, env, "a gateway")?;
+        if !matches!(self.names.item(def).kind, ItemKind::Gateway(_)) {
+            self.push(errors::not_a_gateway(name, self.names.item(def).span));
+            return None;
+        }
+        self.gateway(def)
+    }
+
+    /// Looks up a name that must be a declaration's, not a parameter's.
+    fn declared(&mut self, name: &Ident, env: &Env, what: &str) -> Option<Def> {
+        if env.parameters.contains_key(&name.text) {
+            self.use_parameter(env, &name.text);
+            self.push(errors::wrong_name(name.span, &name.text, "a parameter", what));
+            return None;
+        }
+        match self.names.lookup(env.module, &name.text) {
+            Lookup::Found(def) => Some(def),
+            Lookup::Ambiguous(defs) => {
+                let places = defs.iter().map(|def| self.names.item(*def).span).collect();
+                self.push(errors::ambiguous_name(name.span, &name.text, places));
+                None
+            }
+            Lookup::Unknown(near) => {
+                self.push(errors::unknown_name(name.span, &name.text, near, false));
+                None
+            }
+        }
+    }
+
+    fn conditions(&mut self, clauses: &[Clause], to: &Value, to_expr: &Expr, env: &Env) -> Option<Conditions> {
+        let mut conditions = Conditions::default();
+        for clause in clauses {
+            let needs = match &clause.kind {
+                ClauseKind::Method(methods) => {
+                    conditions.methods = methods.iter().map(|method| method.text.clone()).collect();
+                    Some(("method", false))
+                }
+                ClauseKind::Path(paths) => {
+                    for path in paths {
+                        conditions.paths.push(self.path_pattern(path, env)?);
+                    }
+                    Some(("path", false))
+                }
+                ClauseKind::Host(hosts) => {
+                    for host in hosts {
+                        conditions.hosts.push(self.host_pattern(host, env)?);
+                    }
+                    Some(("host", true))
+                }
+                ClauseKind::Jwt(jwt) => {
+                    conditions.jwt = Some(Arc::new(self.jwt(jwt, env)?));
+                    Some(("jwt", false))
+                }
+                ClauseKind::Via { .. } => None,
+            };
+            if let Some((word, tls_too)) = needs {
+                self.check_readable(clause.span, word, tls_too, to, to_expr, env)?;
+            }
+        }
+        Some(conditions)
+    }
+
+    /// A condition needs every port of the destination to be one whose requests (or TLS names) can be read.
+    fn check_readable(
+        &mut self,
+        clause: Span,
+        word: &str,
+        tls_too: bool,
+        to: &Value,
+        to_expr: &Expr,
+        env: &Env,
+    ) -> Option<()> {
+        let good = |app: Option<AppProtocol>| match app {
+            Some(AppProtocol::Tls) => tls_too,
+            Some(_) => true,
+            None => false,
+        };
+        let readable = to.endpoint.members.iter().all(|member| {
+            let entries = member.ports.entries();
+            !entries.is_empty() && entries.iter().all(|port| good(port.app))
+        });
+        if readable || (env.opaque && to_expr.ports.is_none()) {
+            return Some(());
+        }
+        // Inside a template the protocol may come with the argument of a `Port`.
+        let from_argument = to_expr.ports.iter().flat_map(|spec| &spec.ports).any(|port| match &port.kind {
+            tree::PortKind::Name(name) => matches!(env.parameters.get(name), Some(Bound::Port(_))),
+            _ => false,
+        });
+        if env.opaque && from_argument {
+            return Some(());
+        }
+        let bare: Vec<Span> = to_expr
+            .ports
+            .iter()
+            .flat_map(|spec| &spec.ports)
+            .filter(|port| port.protocol.is_none())
+            .map(|port| port.span)
+            .collect();
+        self.push(errors::where_needs_http(clause, word, tls_too, to_expr.span, &bare));
+        None
+    }
+
+    /// Returns the value of a string or of a parameter of type `String`.
+    pub(super) fn string(&mut self, text: &Text, env: &Env) -> Option<SmolStr> {
+        let name = match text {
+            Text::Literal(word) => return Some(word.text.clone()),
+            Text::Parameter(name) => name,
+        };
+        match env.parameters.get(&name.text) {
+            Some(Bound::String(value)) => {
+                self.use_parameter(env, &name.text);
+                Some(value.clone())
+            }
+            _ => {
+                self.push(errors::not_a_string(name));
+                None
+            }
+        }
+    }
+
+    fn path_pattern(&mut self, text: &Text, env: &Env) -> Option<PathPattern> {
+        let value = self.string(text, env)?;
+        match PathPattern::parse(&value) {
+            Ok(pattern) => Some(pattern),
+            Err(why) => {
+                self.push(errors::bad_argument_text(text.span(), &value, why));
+                None
+            }
+        }
+    }
+
+    fn host_pattern(&mut self, text: &Text, env: &Env) -> Option<HostName> {
+        let value = self.string(text, env)?;
+        if env.opaque && matches!(text, Text::Parameter(_)) {
+            return Some(HostName { wildcard: false, name: value });
+        }
+        match HostName::parse(&value) {
+            Ok(host) => Some(host),
+            Err(why) => {
+                self.push(errors::bad_argument_text(text.span(), &value, why));
+                None
+            }
+        }
+    }
+
+    fn jwt(&mut self, clause: &JwtClause, env: &Env) -> Option<Jwt> {
+        let def = self.declared(&clause.issuer, env, "an issuer")?;
+        if !matches!(self.names.item(def).kind, ItemKind::Issuer(_)) {
+            self.push(errors::not_an_issuer(&clause.issuer, self.names.item(def).span));
+            return None;
+        }
+        let issuer = self.issuer(def)?;
+        let strings = |checker: &mut Self, list: &[Text]| -> Option<Vec<SmolStr>> {
+            list.iter().map(|text| checker.string(text, env)).collect()
+        };
+        let subjects = strings(self, &clause.subjects)?;
+        let mut claims = Vec::new();
+        for (name, values) in &clause.claims {
+            claims.push((name.text.clone(), strings(self, values)?));
+        }
+        Some(Jwt { issuer, subjects, claims })
+    }
+}
+
+fn via_of(clauses: &[Clause]) -> Option<(&Clause, &Ident, Option<&Text>)> {
+    clauses.iter().find_map(|clause| match &clause.kind {
+        ClauseKind::Via { gateway, at } => Some((clause, gateway, at.as_ref())),
+        _ => None,
+    })
+}
+
+impl PathPattern {
+    /// Reads a path pattern; the error says what is wrong with it.
+    pub fn parse(text: &str) -> Result<PathPattern, &'static str> {
+        let Some(rest) = text.strip_prefix('/') else { return Err("a path starts with `/`") };
+        if text.contains(['?', '#']) {
+            return Err("a path has no `?` and no `#`: it is compared without the query");
+        }
+        let (rest, below) = match rest.strip_suffix("**") {
+            Some("") => return Ok(PathPattern { text: text.into(), segments: Vec::new(), below: true }),
+            Some(rest) => match rest.strip_suffix('/') {
+                Some(rest) => (rest, true),
+                None => return Err("`**` stands alone after the last `/`"),
+            },
+            None => (rest, false),
+        };
+        let mut segments = Vec::new();
+        for segment in rest.split('/') {
+            segments.push(match segment {
+                "*" => Segment::Any,
+                _ if segment.contains("**") => return Err("`**` stands last"),
+                _ if segment.contains('*') => return Err("`*` is one whole segment"),
+                literal => Segment::Literal(literal.into()),
+            });
+        }
+        Ok(PathPattern { text: text.into(), segments, below })
+    }
+
+    /// Returns whether a path, without its query, is meant.
+    pub fn matches(&self, path: &str) -> bool {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        let Some(rest) = path.strip_prefix('/') else { return false };
+        let mut segments = rest.split('/');
+        for wanted in &self.segments {
+            let Some(found) = segments.next() else { return false };
+            let fits = match wanted {
+                Segment::Any => !found.is_empty(),
+                Segment::Literal(text) => found == text,
+            };
+            if !fits {
+                return false;
+            }
+        }
+        self.below || segments.next().is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PathPattern;
+
+    #[test]
+    fn paths_match_by_whole_segments() {
+        let cases = [
+            ("/api", "/api", true),
+            ("/api", "/api?x=1", true),
+            ("/api", "/api/", false),
+            ("/api/", "/api/", true),
+            ("/api/**", "/api", true),
+            ("/api/**", "/api/", true),
+            ("/api/**", "/api/a/b", true),
+            ("/api/**", "/apix", false),
+            ("/**", "/", true),
+            ("/**", "/x/y", true),
+            ("/", "/", true),
+            ("/", "/x", false),
+            ("/a/*/c", "/a/b/c", true),
+            ("/a/*/c", "/a//c", false),
+            ("/a/*/c/**", "/a/b/c/d", true),
+            ("/a/*", "/a/b/c", false),
+        ];
+        for (pattern, path, expected) in cases {
+            assert_eq!(PathPattern::parse(pattern).unwrap().matches(path), expected, "{pattern} {path}");
+        }
+        for bad in ["api", "/a?b", "/a**", "/**/a", "/a*"] {
+            assert!(PathPattern::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

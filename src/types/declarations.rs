@@ -1,0 +1,227 @@
+//! Gateways, issuers, and what the settings and the standard library say of the cluster.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::endpoints::address_set;
+use super::facts::{equalities, service_port};
+use super::value::{Env, Kind, Value};
+use super::{Checker, Gateway, GatewayPort, Issuer, Keys, errors};
+use crate::inventory::TargetPort;
+use crate::resolve::{Def, ModuleId, Role};
+use crate::source::Span;
+use crate::syntax::tree::{ExprKind, GatewayDecl, IssuerDecl, IssuerKeys, ItemKind, NamespacePattern, PodPattern};
+use crate::vocab::addresses::AddressSet;
+use crate::vocab::endpoint::{Endpoint, Member};
+use crate::vocab::labels::PodSelector;
+use crate::vocab::ports::{PortMatch, Ports, Protocol};
+use crate::vocab::settings::Written;
+
+impl Checker<'_> {
+    /// Makes sense of a gateway's declaration, once.
+    pub(super) fn gateway(&mut self, def: Def) -> Option<Arc<Gateway>> {
+        if let Some(known) = self.gateways.get(&def) {
+            return known.clone();
+        }
+        let item = self.names.item(def);
+        let ItemKind::Gateway(gateway) = &item.kind else { return None };
+        let made = self.make_gateway(gateway, item.span, &Env::top(def.module)).map(Arc::new);
+        self.gateways.insert(def, made.clone());
+        made
+    }
+
+    /// Returns the gateways of the user's files and of the modules that they use.
+    pub(super) fn gateways_in_use(&mut self) -> Vec<Arc<Gateway>> {
+        let names = self.names;
+        let modules = names.modules().filter(|(_, module)| module.used || module.role != Role::Standard);
+        let defs = modules.flat_map(|(id, module)| {
+            (0..module.file.items.len()).map(move |item| Def { module: id, item: item as u32 })
+        });
+        defs.filter_map(|def| self.gateway(def)).collect()
+    }
+
+    fn make_gateway(&mut self, item: &GatewayDecl, span: Span, env: &Env) -> Option<Gateway> {
+        let missing = match (&item.pods, item.ports.is_empty()) {
+            (None, _) => Some("`pods namespace/{label=value}`"),
+            (_, true) => Some("a `port`, as `port 443 -> 8443/tls`"),
+            _ => None,
+        };
+        if let Some(missing) = missing {
+            self.push(errors::incomplete(item.name.span, "gateway", &item.name.text, missing));
+            return None;
+        }
+        let pods_expr = item.pods.as_ref()?;
+        let value = self.endpoint(pods_expr, env)?;
+        if value.kind() != Kind::Workloads || value.ports.is_some() {
+            self.push(errors::gateway_pods(pods_expr.span));
+            return None;
+        }
+        let pods: Vec<PodSelector> = value.endpoint.pods().map(|(_, pods)| pods.selector.clone()).collect();
+        let account = match &item.account {
+            None => None,
+            Some(expr) => match &expr.kind {
+                ExprKind::Pods(NamespacePattern::Name(namespace), PodPattern::Account(name)) => {
+                    self.check_namespace(namespace.span, &namespace.text, self.is_users(env));
+                    Some((namespace.text.clone(), name.text.clone()))
+                }
+                ExprKind::Error => return None,
+                _ => {
+                    self.push(errors::gateway_account(expr.span));
+                    return None;
+                }
+            },
+        };
+        let mut ports = Vec::new();
+        for written in &item.ports {
+            let port = service_port(written, self.diagnostics)?;
+            let TargetPort::Number(target) = port.target else {
+                self.push(errors::gateway_port_name(written.span));
+                return None;
+            };
+            let clash = ports.iter().any(|have: &GatewayPort| have.port == port.port && have.protocol == port.protocol);
+            if clash {
+                self.push(errors::service_port_twice(written.span, port.port));
+                return None;
+            }
+            ports.push(GatewayPort { port: port.port, target, protocol: port.protocol, app: port.app });
+        }
+        let service = match &item.service {
+            Some((namespace, name)) => Some((namespace.text.clone(), name.text.clone())),
+            None => self.service_of(&pods),
+        };
+        let proxies = item.proxies.map_or(0, |(proxies, _)| proxies);
+        Some(Gateway { name: item.name.text.clone(), pods, account, service, ports, proxies, span })
+    }
+
+    /// Returns the inventory's Service that selects just these pods, where there is one.
+    fn service_of(&self, pods: &[PodSelector]) -> Option<(SmolStr, SmolStr)> {
+        let mut found = self.inventory.services.iter().filter(|((namespace, _), service)| {
+            let Some(selector) = service.selector.as_ref().and_then(equalities) else { return false };
+            let selected = PodSelector { labels: selector, ..PodSelector::in_namespace(namespace.clone()) };
+            pods.iter().all(|set| set.is_inside(std::slice::from_ref(&selected)))
+        });
+        let (key, _) = found.next()?;
+        found.next().is_none().then(|| key.clone())
+    }
+
+    /// Makes sense of an issuer's declaration, once.
+    pub(super) fn issuer(&mut self, def: Def) -> Option<Arc<Issuer>> {
+        if let Some(known) = self.issuers.get(&def) {
+            return known.clone();
+        }
+        let item = self.names.item(def);
+        let ItemKind::Issuer(issuer) = &item.kind else { return None };
+        let made = self.make_issuer(issuer, item.span, &Env::top(def.module)).map(Arc::new);
+        self.issuers.insert(def, made.clone());
+        made
+    }
+
+    fn make_issuer(&mut self, item: &IssuerDecl, span: Span, env: &Env) -> Option<Issuer> {
+        let (Some(url), Some(keys)) = (&item.url, &item.keys) else {
+            let missing = if item.url.is_none() { "`url \"…\"`" } else { "`jwks \"url\"` or `keys \"…JSON…\"`" };
+            self.push(errors::incomplete(item.name.span, "issuer", &item.name.text, missing));
+            return None;
+        };
+        let keys = match keys {
+            IssuerKeys::Inline(json) => {
+                if let Err(why) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&json.text) {
+                    self.push(errors::keys_not_json(json.span, &why.to_string()));
+                    return None;
+                }
+                Keys::Inline(json.text.clone())
+            }
+            IssuerKeys::Remote { url, at } => {
+                let at = match at {
+                    None => AddressSet::default(),
+                    Some(expr) => {
+                        let value = self.endpoint(expr, env)?;
+                        if value.kind() != Kind::Addresses || value.ports.is_some() {
+                            self.push(errors::issuer_addresses(expr.span));
+                            return None;
+                        }
+                        address_set(&value.endpoint)
+                    }
+                };
+                Keys::Remote { url: url.text.clone(), at }
+            }
+        };
+        Some(Issuer { name: item.name.text.clone(), url: url.text.clone(), keys, span })
+    }
+
+    /// Returns the endpoint that the settings give for one of the prelude's names; `None` where they do not.
+    pub(super) fn setting_value(&mut self, name: &str) -> Option<Value> {
+        let settings = self.settings;
+        let (list, mixed) = match name {
+            "apiserver" => (&settings.apiserver, true),
+            "nodes" => (&settings.nodes, false),
+            _ => return None,
+        };
+        if list.is_empty() {
+            return None;
+        }
+        let values: Vec<Value> = list.iter().filter_map(|written| self.written(written)).collect();
+        let ports = values.iter().find_map(|value| value.ports);
+        let members: Vec<Member> = values.iter().flat_map(|value| value.endpoint.members.clone()).collect();
+        Some(Value { mixed, ports, ..Value::of(members) })
+    }
+
+    /// Evaluates an endpoint of `netpol.toml`.
+    fn written(&mut self, written: &Written) -> Option<Value> {
+        let expr = crate::syntax::parse_endpoint(&written.text, written.span, self.diagnostics);
+        let env = Env::top(self.names.prelude());
+        self.endpoint(&expr, &env)
+    }
+
+    /// Returns the addresses of a list of `netpol.toml`.
+    pub(super) fn setting_addresses(&mut self, list: &[Written]) -> AddressSet {
+        let values: Vec<Value> = list.iter().filter_map(|written| self.written(written)).collect();
+        for (value, written) in values.iter().zip(list) {
+            if value.kind() != Kind::Addresses {
+                self.push(errors::setting_not_addresses(written.span));
+            }
+        }
+        AddressSet { blocks: values.iter().flat_map(|value| address_set(&value.endpoint).blocks).collect() }
+    }
+
+    /// Returns the cluster's DNS as a destination.
+    pub(super) fn dns(&mut self) -> Arc<Endpoint> {
+        self.standard(self.names.prelude(), "dns").map(|value| value.endpoint.clone()).unwrap_or_default()
+    }
+
+    /// Returns istiod's pods on TCP 15012, the port of xDS and certificates (istio.io, "Application Requirements").
+    pub(super) fn istiod(&mut self) -> Arc<Endpoint> {
+        let value = self.module("std/istio").and_then(|module| self.standard(module, "istiod"));
+        let members = value.map(|value| value.endpoint.members.clone()).unwrap_or_default();
+        let ports = Ports::Some(vec![PortMatch::range(15012, 15012, Protocol::Tcp)]);
+        let members = members.into_iter().map(|member| Member { ports: ports.clone(), ..member }).collect();
+        Arc::new(Endpoint { members })
+    }
+
+    /// Returns the addresses that a module of the standard library gives a name.
+    pub(super) fn addresses_of(&mut self, module: &str, name: &str) -> AddressSet {
+        let value = self.module(&format!("std/{module}")).and_then(|module| self.standard(module, name));
+        value.map(|value| address_set(&value.endpoint)).unwrap_or_default()
+    }
+
+    /// Returns the addresses of the nodes, where they are known.
+    pub(super) fn node_addresses(&mut self) -> AddressSet {
+        let value = match self.setting_value("nodes") {
+            Some(value) => Some(Rc::new(value)),
+            None => self.standard(self.names.prelude(), "nodes"),
+        };
+        value.map(|value| address_set(&value.endpoint)).unwrap_or_default()
+    }
+
+    fn module(&self, path: &str) -> Option<ModuleId> {
+        let found = self.names.modules().find(|(_, module)| self.sources.file(module.file.id).path == path);
+        found.map(|(id, _)| id)
+    }
+
+    /// Evaluates a name of the standard library.
+    fn standard(&mut self, module: ModuleId, name: &str) -> Option<Rc<Value>> {
+        let def = self.names.export(module, name)?;
+        if module == self.names.prelude() { self.prelude_value(def, name) } else { self.let_value(def) }
+    }
+}

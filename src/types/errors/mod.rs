@@ -1,0 +1,9 @@
+//! What checking can find wrong, by subject; each constructor is one message.
+
+mod declarations;
+mod endpoints;
+mod rules;
+
+pub use declarations::*;
+pub use endpoints::*;
+pub use rules::*;

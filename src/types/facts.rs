@@ -1,0 +1,324 @@
+//! Facts: the `namespace` and `service` declarations of all modules, joined with the inventory, and what the inventory
+//! says of names and selectors.
+
+use std::collections::BTreeMap;
+
+use smol_str::SmolStr;
+
+use super::endpoints::assumed;
+use super::value::Env;
+use super::{Checker, errors};
+use crate::diag::{Code, Diagnostics};
+use crate::inventory::{Inventory, Namespace, Service, ServicePort, TargetPort, Workload, WorkloadKind};
+use crate::resolve::Names;
+use crate::source::Span;
+use crate::syntax::tree::{
+    ItemKind, NamespaceDecl, PodPattern, PortKind, PortMapping, PortProtocol, ServiceDecl, Word,
+};
+use crate::vocab::labels::{Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements};
+use crate::vocab::ports::{AppProtocol, Protocol};
+
+/// Adds the declarations of every module to the inventory. What disagrees is reported, and the first statement stays.
+pub(super) fn with_declarations(names: &Names, mut inventory: Inventory, diagnostics: &mut Diagnostics) -> Inventory {
+    for (_, module) in names.modules() {
+        for item in &module.file.items {
+            match &item.kind {
+                ItemKind::Namespace(namespace) => declare_namespace(&mut inventory, namespace, item.span, diagnostics),
+                ItemKind::Service(service) => declare_service(&mut inventory, service, item.span, diagnostics),
+                _ => {}
+            }
+        }
+    }
+    inventory
+}
+
+fn declare_namespace(inventory: &mut Inventory, item: &NamespaceDecl, span: Span, diagnostics: &mut Diagnostics) {
+    let mut labels = Labels::new();
+    for (key, value) in &item.labels {
+        let before = labels.insert(key.text.clone(), value.text.clone());
+        if before.is_some_and(|before| before != value.text) {
+            diagnostics.push(errors::label_twice(key.span, &key.text));
+            return;
+        }
+    }
+    let name = item.name.text.clone();
+    labels.insert(NAMESPACE_NAME.into(), name.clone());
+    match inventory.namespaces.get(&name) {
+        Some(have) if have.declared && have.labels != labels => {
+            let difference = difference(&have.labels, &labels);
+            let what = format!("the labels of namespace {name}");
+            diagnostics.push(errors::contradicting_facts(span, &what, have.origin, &difference));
+        }
+        Some(have) if have.declared => {}
+        _ => {
+            inventory.namespaces.insert(name, Namespace { labels, declared: true, origin: span });
+        }
+    }
+}
+
+fn difference(have: &Labels, new: &Labels) -> String {
+    let mut parts = Vec::new();
+    for (key, value) in have {
+        match new.get(key) {
+            None => parts.push(format!("{key}={value} there, not here")),
+            Some(other) if other != value => parts.push(format!("{key}={value} there, {key}={other} here")),
+            Some(_) => {}
+        }
+    }
+    parts.extend(
+        new.iter()
+            .filter(|(key, _)| !have.contains_key(*key))
+            .map(|(key, value)| format!("{key}={value} here, not there")),
+    );
+    parts.join("; ")
+}
+
+fn declare_service(inventory: &mut Inventory, item: &ServiceDecl, span: Span, diagnostics: &mut Diagnostics) {
+    let selector = match &item.select {
+        None => None,
+        Some(pairs) => {
+            let mut labels = Labels::new();
+            for (key, value) in pairs {
+                if labels.insert(key.text.clone(), value.text.clone()).is_some() {
+                    diagnostics.push(errors::label_twice(key.span, &key.text));
+                    return;
+                }
+            }
+            Some(labels)
+        }
+    };
+    let mut ports: Vec<ServicePort> = Vec::new();
+    for port in &item.ports {
+        let Some(port) = service_port(port, diagnostics) else { return };
+        if ports.iter().any(|have| have.port == port.port && have.protocol == port.protocol) {
+            diagnostics.push(errors::service_port_twice(span, port.port));
+            return;
+        }
+        ports.push(port);
+    }
+    let key = (item.namespace.text.clone(), item.name.text.clone());
+    let service = Service { selector, ports, headless: false, addresses: Vec::new(), origin: span };
+    match inventory.services.get_mut(&key) {
+        Some(have) if !agree(have, &service) => {
+            let what = format!("Service {}/{}", key.0, key.1);
+            let why = "its selector or its ports differ";
+            diagnostics.push(errors::contradicting_facts(span, &what, have.origin, why));
+        }
+        Some(have) => {
+            for port in &mut have.ports {
+                let said = service.ports.iter().find(|said| said.port == port.port && said.protocol == port.protocol);
+                port.app = port.app.or(said.and_then(|said| said.app));
+            }
+        }
+        None => {
+            inventory.services.insert(key, service);
+        }
+    }
+}
+
+/// Returns whether two statements of one Service agree; a port's name, and how it is read where only one says it, do not
+/// count.
+fn agree(a: &Service, b: &Service) -> bool {
+    let ports = |service: &Service| -> BTreeMap<(u16, Protocol), (TargetPort, Option<AppProtocol>)> {
+        service.ports.iter().map(|port| ((port.port, port.protocol), (port.target.clone(), port.app))).collect()
+    };
+    let (mine, theirs) = (ports(a), ports(b));
+    a.selector == b.selector
+        && mine.len() == theirs.len()
+        && mine.iter().all(|(key, (target, app))| {
+            theirs
+                .get(key)
+                .is_some_and(|(other, said)| target == other && (app.is_none() || said.is_none() || app == said))
+        })
+}
+
+pub(super) fn service_port(port: &PortMapping, diagnostics: &mut Diagnostics) -> Option<ServicePort> {
+    let (mut protocol, mut app) = (port.protocol, None);
+    let mut target = TargetPort::Number(port.port);
+    if let Some(written) = &port.target {
+        target = match &written.kind {
+            PortKind::Number(number) => TargetPort::Number(*number),
+            PortKind::Name(name) => TargetPort::Name(name.clone()),
+            PortKind::Error => return None,
+            PortKind::Range(..) | PortKind::Any => {
+                diagnostics.push(errors::target_not_one(written.span));
+                return None;
+            }
+        };
+        let said = match written.protocol {
+            Some(PortProtocol::Transport(transport)) => Some(transport),
+            Some(PortProtocol::App(read)) => {
+                app = Some(read);
+                Some(Protocol::Tcp)
+            }
+            None => None,
+        };
+        match (protocol, said) {
+            (Some(left), Some(right)) if left != right => {
+                diagnostics.push(errors::port_of_two_protocols(port.span));
+                return None;
+            }
+            (left, right) => protocol = left.or(right),
+        }
+    }
+    Some(ServicePort { name: None, port: port.port, protocol: protocol.unwrap_or(Protocol::Tcp), target, app })
+}
+
+impl Checker<'_> {
+    /// With an inventory, a namespace that it lacks is an error; one of the standard library's is a note.
+    pub(super) fn check_namespace(&mut self, span: Span, name: &SmolStr, users: bool) {
+        let inventory = self.inventory;
+        if !inventory.given || inventory.namespaces.contains_key(name) {
+            return;
+        }
+        if users {
+            let near = crate::diag::nearest(name, inventory.namespaces.keys().map(SmolStr::as_str));
+            self.push(errors::unknown_namespace(span, name, near));
+        } else {
+            self.push(errors::library_namespace(span, name));
+        }
+    }
+
+    /// With an inventory, a selector by labels or account that matches no pod is an error with its near miss; a warning
+    /// where no workload is known in the namespaces.
+    pub(super) fn check_selector(&mut self, span: Span, written: &PodPattern, selector: &PodSelector) {
+        if !self.inventory.given || (selector.all_pods() && selector.namespace_name().is_some()) {
+            return;
+        }
+        if selector.namespace.is_any() && selector.all_pods() {
+            return;
+        }
+        let inventory = self.inventory;
+        let matches = match self.selectors.get(selector) {
+            Some(known) => *known,
+            None => {
+                let known = !inventory.select(selector).is_empty();
+                self.selectors.insert(selector.clone(), known);
+                known
+            }
+        };
+        if matches || selector.namespace_name().is_some_and(|name| !inventory.namespaces.contains_key(name)) {
+            return;
+        }
+        let whole = PodSelector { labels: Requirements::any(), ..PodSelector::any() };
+        let whole = PodSelector { namespace: selector.namespace.clone(), ..whole };
+        let any_pods = !inventory.select(&whole).is_empty();
+        let any_namespace =
+            inventory.namespaces.values().any(|namespace| selector.namespace.matches(&namespace.labels));
+        if !any_namespace {
+            self.push(errors::no_such_namespaces(span));
+        } else if !any_pods {
+            self.push(errors::selector_unmatched(span));
+        } else {
+            let near = inventory.near_miss(selector);
+            let place = match written {
+                PodPattern::Labels(labels) => labels.span,
+                PodPattern::Account(word) | PodPattern::Name(word) => word.span,
+                PodPattern::Any => span,
+            };
+            let text = self.text(place).to_string();
+            let diagnostic = errors::selector_matches_nothing(span, place, &text, near.as_ref());
+            self.push(diagnostic);
+        }
+    }
+
+    /// Returns the pods that `ns/name` stands for: a workload's, a Service's, or those with the recommended label.
+    pub(super) fn named_pods(&mut self, namespace: &SmolStr, name: &Word, env: &Env) -> Option<Requirements> {
+        let inventory = self.inventory;
+        let key = (namespace.clone(), name.text.clone());
+        let workloads = inventory.named(namespace, &name.text);
+        let service = inventory.services.get(&key);
+        let workload = match workloads.as_slice() {
+            [] => None,
+            [first, rest @ ..] => {
+                if let Some(other) = rest.iter().find(|other| other.selector != first.selector) {
+                    self.push(errors::workloads_of_one_name(name.span, &key, first, other));
+                    return None;
+                }
+                Some(*first)
+            }
+        };
+        match (workload, service) {
+            (Some(workload), service) => {
+                let Some(selector) = &workload.selector else {
+                    self.push(errors::no_labels(name.span, workload));
+                    return None;
+                };
+                if let Some(service) = service
+                    && let Some(labels) = &service.selector
+                    && !self.same_pods(namespace, selector, labels)
+                {
+                    self.push(errors::name_of_two(name.span, &key, workload, service.origin));
+                    return None;
+                }
+                Some(selector.clone())
+            }
+            (None, Some(service)) => match &service.selector {
+                Some(labels) => equalities(labels),
+                None => {
+                    self.push(errors::service_without_pods(name.span, &key, service.origin));
+                    None
+                }
+            },
+            (None, None) => {
+                let near = self.near_name(namespace, &name.text);
+                let selector = assumed(&name.text)?;
+                let pods = PodSelector { labels: selector.clone(), ..PodSelector::in_namespace(namespace.clone()) };
+                if inventory.given && inventory.select(&pods).is_empty() {
+                    self.unknown_name_of_pods(name.span, &key, near);
+                } else if self.is_users(env) {
+                    self.push(errors::assumed_label(name.span, &key));
+                }
+                Some(selector)
+            }
+        }
+    }
+
+    fn unknown_name_of_pods(&mut self, span: Span, key: &(SmolStr, SmolStr), near: Option<SmolStr>) {
+        let inventory = self.inventory;
+        if !inventory.namespaces.contains_key(&key.0) {
+            return;
+        }
+        let any = !inventory.select(&PodSelector::in_namespace(key.0.clone())).is_empty();
+        let code = if any { Code::SelectorMatchesNothing } else { Code::SelectorUnmatched };
+        self.push(errors::nothing_named(code, span, key, near));
+    }
+
+    fn near_name(&self, namespace: &SmolStr, name: &str) -> Option<SmolStr> {
+        let workloads = self.inventory.workloads.iter().filter(|workload| workload.namespace == *namespace);
+        let names = workloads.filter(|workload| !workload.owned).map(|workload| workload.name.as_str());
+        let services = self.inventory.services.keys().filter(|key| key.0 == *namespace).map(|key| key.1.as_str());
+        crate::diag::nearest(name, names.chain(services)).map(SmolStr::from)
+    }
+
+    /// Returns whether a workload's selector and a Service's select the same pods: by their requirements, or else by
+    /// all workloads that the inventory knows in the namespace.
+    fn same_pods(&self, namespace: &SmolStr, selector: &Requirements, service: &Labels) -> bool {
+        let Some(service) = equalities(service) else { return false };
+        *selector == service || {
+            let known = self.inventory.workloads.iter().filter(|workload| workload.namespace == *namespace);
+            let mut pods = known.filter(|workload: &&Workload| !workload.host_network).peekable();
+            pods.peek().is_some()
+                && pods.all(|workload| selector.matches(&workload.labels) == service.matches(&workload.labels))
+        }
+    }
+
+    /// Returns the labels of a namespace, where a Namespace object or a declaration gives them.
+    pub(super) fn namespace_labels(&self, name: &str) -> Option<&Labels> {
+        self.inventory.namespaces.get(name).filter(|namespace| namespace.declared).map(|namespace| &namespace.labels)
+    }
+}
+
+/// Returns the selector of `key=value` pairs.
+pub fn equalities(labels: &Labels) -> Option<Requirements> {
+    Requirements::new(labels.iter().map(|(key, value)| Requirement::is_in(key.clone(), [value.clone()])))
+}
+
+/// Returns the words for a workload: `Deployment garden/web`.
+pub(super) fn workload_words(workload: &Workload) -> String {
+    let kind = match workload.kind {
+        WorkloadKind::Pod => "Pod",
+        kind => kind.word(),
+    };
+    format!("{kind} {}/{}", workload.namespace, workload.name)
+}

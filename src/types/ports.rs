@@ -1,0 +1,216 @@
+//! Ports: what a suffix means on each kind of member, and what a Service's port is on its pods.
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::value::{Bound, Env, Value};
+use super::{Checker, errors};
+use crate::inventory::{Service, TargetPort, Unclear, Wanted};
+use crate::source::Span;
+use crate::syntax::tree::{Port, PortKind, PortProtocol, PortSpec};
+use crate::vocab::endpoint::{Endpoint, Member, Pods, What};
+use crate::vocab::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
+
+impl Checker<'_> {
+    /// Puts a suffix on every member of a value.
+    pub(super) fn with_ports(&mut self, value: Value, spec: &PortSpec, env: &Env) -> Option<Value> {
+        if let Some(first) = value.ports {
+            self.push(errors::second_ports(spec.span, first));
+            return None;
+        }
+        let ports: Vec<Option<Port>> = spec.ports.iter().map(|port| self.bound_port(port, env)).collect();
+        let ports: Vec<Port> = ports.into_iter().collect::<Option<_>>()?;
+        let mut members = Vec::with_capacity(value.endpoint.members.len());
+        for member in &value.endpoint.members {
+            let ports = self.member_ports(member, &ports, spec.span, value.opaque)?;
+            members.push(Member { ports, ..member.clone() });
+        }
+        Some(Value { endpoint: Arc::new(Endpoint { members }), ports: Some(spec.span), ..value })
+    }
+
+    /// Replaces a parameter of type `Port` by its argument.
+    fn bound_port(&mut self, port: &Port, env: &Env) -> Option<Port> {
+        let PortKind::Name(name) = &port.kind else {
+            return (port.kind != PortKind::Error).then(|| port.clone());
+        };
+        match env.parameters.get(name) {
+            None => Some(port.clone()),
+            Some(Bound::Port(argument)) => {
+                self.use_parameter(env, name);
+                if let (Some(_), Some(_)) = (&port.protocol, &argument.protocol) {
+                    self.push(errors::two_protocols_of_parameter(port.span, name));
+                    return None;
+                }
+                Some(Port {
+                    span: port.span,
+                    kind: argument.kind.clone(),
+                    protocol: port.protocol.or(argument.protocol),
+                })
+            }
+            Some(_) => {
+                self.push(errors::parameter_as_port(port.span, name));
+                None
+            }
+        }
+    }
+
+    fn member_ports(&mut self, member: &Member, ports: &[Port], spec: Span, opaque: bool) -> Option<Ports> {
+        let mut entries: Vec<(PortMatch, Span)> = Vec::with_capacity(ports.len());
+        for port in ports {
+            let entry = match &member.what {
+                What::Pods(pods) => self.pod_port(pods, port, opaque)?,
+                What::Host(_) => PortMatch { app: app_of_host(port), ..self.plain(port)? },
+                What::Addresses(_) => self.plain(port)?,
+            };
+            entries.push((entry, port.span));
+        }
+        Some(Ports::Some(self.without_repetition(entries, spec)?))
+    }
+
+    /// Drops entries that stand twice; two that read one port in different ways are an error.
+    fn without_repetition(&mut self, entries: Vec<(PortMatch, Span)>, spec: Span) -> Option<Vec<PortMatch>> {
+        let mut kept: Vec<(PortMatch, Span)> = Vec::with_capacity(entries.len());
+        for (entry, span) in entries {
+            let same = kept.iter_mut().find(|(have, _)| have.port == entry.port && have.protocol == entry.protocol);
+            if let Some((have, _)) = same
+                && (have.app.is_none() || entry.app.is_none())
+            {
+                have.app = have.app.or(entry.app);
+                have.service_port = have.service_port.or(entry.service_port);
+                continue;
+            }
+            let clash = kept.iter().find(|(have, _)| {
+                have.app.is_some() && entry.app.is_some() && have.app != entry.app && overlap(&have.port, &entry.port)
+            });
+            if let Some((_, first)) = clash {
+                let first = if *first == span { spec } else { *first };
+                self.push(errors::two_protocols(span, first));
+                return None;
+            }
+            if !kept.iter().any(|(have, _)| *have == entry) {
+                kept.push((entry, span));
+            }
+        }
+        Some(kept.into_iter().map(|(entry, _)| entry).collect())
+    }
+
+    /// Returns a port of a host or an address.
+    fn plain(&mut self, port: &Port) -> Option<PortMatch> {
+        let entry = as_written(port);
+        if let PortTest::Named(name) = &entry.port {
+            self.push(errors::port_name_outside(port.span, name));
+            return None;
+        }
+        Some(entry)
+    }
+
+    fn pod_port(&mut self, pods: &Pods, port: &Port, opaque: bool) -> Option<PortMatch> {
+        if opaque {
+            return Some(as_written(port));
+        }
+        let inventory = self.inventory;
+        if let Some(key) = &pods.named
+            && let Some(service) = inventory.services.get(key)
+        {
+            return self.service_port(key, service, port);
+        }
+        let entry = as_written(port);
+        if let PortTest::Named(name) = &entry.port {
+            self.check_port_name(pods, name, entry.protocol, port.span)?;
+        }
+        Some(entry)
+    }
+
+    /// A port name that no pod of the selector has is an error, where the inventory knows such pods.
+    fn check_port_name(&mut self, pods: &Pods, name: &SmolStr, protocol: Protocol, span: Span) -> Option<()> {
+        let known = self.inventory.select(&pods.selector);
+        let has =
+            |port: &crate::inventory::ContainerPort| port.name.as_ref() == Some(name) && port.protocol == protocol;
+        if known.is_empty() || known.iter().any(|workload| workload.ports.iter().any(has)) {
+            return Some(());
+        }
+        let mut names: Vec<SmolStr> =
+            known.iter().flat_map(|workload| workload.ports.iter().filter_map(|port| port.name.clone())).collect();
+        names.sort();
+        names.dedup();
+        self.push(errors::unknown_port_name(span, name, protocol, &names));
+        None
+    }
+
+    /// Returns the pod's port behind a port written on a Service's name.
+    fn service_port(&mut self, key: &(SmolStr, SmolStr), service: &Service, port: &Port) -> Option<PortMatch> {
+        let written = match port.protocol {
+            Some(PortProtocol::Transport(protocol)) => Some(protocol),
+            Some(PortProtocol::App(_)) => Some(Protocol::Tcp),
+            None => None,
+        };
+        let found = match &port.kind {
+            PortKind::Any => return Some(as_written(port)),
+            PortKind::Number(number) => service.port(Wanted::Number(*number), written),
+            PortKind::Name(name) => service.port(Wanted::Name(name), written),
+            PortKind::Range(..) | PortKind::Error => Err(Unclear::NoSuchPort),
+        };
+        let (chosen, is_service) = match found {
+            Ok(found) => found,
+            Err(Unclear::Either(a, b)) => {
+                self.push(errors::ambiguous_service_port(port.span, key, &a, &b));
+                return None;
+            }
+            Err(Unclear::NoSuchPort) => {
+                let text = self.text(port.span).to_string();
+                self.push(errors::unknown_service_port(port.span, key, service, &text));
+                return None;
+            }
+        };
+        let app = match (port.protocol, chosen.app) {
+            (Some(PortProtocol::App(app)), Some(known)) if app != known => {
+                self.push(errors::contradicting_protocol(port.span, key, chosen.port, known, app, service.origin));
+                return None;
+            }
+            (Some(PortProtocol::App(app)), _) => Some(app),
+            (_, known) => known,
+        };
+        let test = match &chosen.target {
+            TargetPort::Number(number) => PortTest::Range(*number, *number),
+            TargetPort::Name(name) => PortTest::Named(name.clone()),
+        };
+        let service_port = is_service.then_some(chosen.port);
+        Some(PortMatch { port: test, protocol: chosen.protocol, app, service_port })
+    }
+}
+
+/// Returns a port without looking anything up. `*` is every port that there is, ICMP has none.
+fn as_written(port: &Port) -> PortMatch {
+    let (protocol, app) = match port.protocol {
+        Some(PortProtocol::Transport(protocol)) => (protocol, None),
+        Some(PortProtocol::App(app)) => (Protocol::Tcp, Some(app)),
+        None => (Protocol::Tcp, None),
+    };
+    let test = match &port.kind {
+        _ if protocol == Protocol::Icmp => PortTest::Range(0, 0),
+        PortKind::Number(number) => PortTest::Range(*number, *number),
+        PortKind::Range(first, last) => PortTest::Range(*first, *last),
+        PortKind::Name(name) => PortTest::Named(name.clone()),
+        PortKind::Any | PortKind::Error => PortTest::Range(1, u16::MAX),
+    };
+    PortMatch { port: test, protocol, app, service_port: None }
+}
+
+/// Returns how a port of a host is read: a bare 80 is HTTP, a bare 443 is TLS.
+fn app_of_host(port: &Port) -> Option<AppProtocol> {
+    match (port.protocol, &port.kind) {
+        (Some(PortProtocol::App(app)), _) => Some(app),
+        (None, PortKind::Number(80)) => Some(AppProtocol::Http),
+        (None, PortKind::Number(443)) => Some(AppProtocol::Tls),
+        _ => None,
+    }
+}
+
+fn overlap(a: &PortTest, b: &PortTest) -> bool {
+    match (a, b) {
+        (PortTest::Range(a, b), PortTest::Range(c, d)) => a <= d && c <= b,
+        (PortTest::Named(a), PortTest::Named(b)) => a == b,
+        _ => false,
+    }
+}

@@ -1,0 +1,304 @@
+//! Templates: checked by themselves with stand-ins for their arguments, and expanded where they are applied.
+
+use std::rc::Rc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use smol_str::SmolStr;
+
+use super::value::{Bound, Env, Kind, ParameterType, Value};
+use super::{Checker, errors};
+use crate::resolve::{Def, Lookup, Role};
+use crate::source::Span;
+use crate::syntax::tree::{
+    Annotation, Apply, Argument, Expr, ExprKind, ItemKind, NamespacePattern, PodPattern, Port, PortKind, PortProtocol,
+    Template,
+};
+use crate::vocab::addresses::AddressSet;
+use crate::vocab::endpoint::What;
+use crate::vocab::hosts::{Host, HostName};
+use crate::vocab::labels::PodSelector;
+use crate::vocab::ports::{AppProtocol, Protocol};
+
+/// How many statements templates may yield in one build; only templates that apply each other again and again get there.
+const MOST_YIELDED: usize = 1_000_000;
+
+impl Checker<'_> {
+    /// Checks every template of the user's files by itself, and that templates do not apply each other in a cycle.
+    pub(super) fn templates(&mut self) {
+        let names = self.names;
+        let mut done = FxHashSet::default();
+        for (id, module) in names.modules() {
+            for (at, item) in module.file.items.iter().enumerate() {
+                let ItemKind::Template(template) = &item.kind else { continue };
+                let def = Def { module: id, item: at as u32 };
+                if !self.no_cycle(def, &mut Vec::new(), &mut done) || module.role == Role::Standard {
+                    continue;
+                }
+                self.check_template(def, template);
+            }
+        }
+    }
+
+    /// Walks what a template applies; the template that closes a cycle is reported and marked as broken.
+    fn no_cycle(&mut self, def: Def, open: &mut Vec<Def>, done: &mut FxHashSet<Def>) -> bool {
+        if done.contains(&def) {
+            return !self.broken.contains(&def);
+        }
+        let ItemKind::Template(template) = &self.names.item(def).kind else { return true };
+        open.push(def);
+        let mut good = true;
+        for item in &template.body {
+            let ItemKind::Apply(apply) = &item.kind else { continue };
+            let Lookup::Found(next) = self.names.lookup(def.module, &apply.template.text) else { continue };
+            if open.contains(&next) {
+                self.push(errors::cyclic_apply(apply.template.span, &apply.template.text));
+                good = false;
+            } else if open.len() >= 64 {
+                self.push(errors::applied_too_deep(apply.template.span));
+                good = false;
+            } else {
+                good &= self.no_cycle(next, open, done);
+            }
+        }
+        open.pop();
+        if !good {
+            self.broken.insert(def);
+        }
+        done.insert(def);
+        good
+    }
+
+    fn check_template(&mut self, def: Def, template: &Template) {
+        let Some(parameters) = self.parameters(template) else {
+            self.broken.insert(def);
+            return;
+        };
+        let stand_ins = parameters.iter().map(|(name, kind)| (name.clone(), stand_in(*kind, template.name.span)));
+        let env = Env {
+            module: def.module,
+            parameters: Rc::new(stand_ins.collect()),
+            opaque: true,
+            applied: Vec::new(),
+            root: def.module,
+        };
+        let (rules, scope) = (self.rules.len(), self.scope.take());
+        let errors_before = self.diagnostics.count(crate::diag::Severity::Error);
+        for item in &template.body {
+            self.statement(item, &env, &[]);
+        }
+        self.rules.truncate(rules);
+        self.scope = scope;
+        if self.diagnostics.count(crate::diag::Severity::Error) > errors_before {
+            self.broken.insert(def);
+        }
+        for parameter in &template.parameters {
+            if !self.used_parameters.contains(&(def.module, parameter.name.text.clone())) {
+                self.push(errors::unused_parameter(&parameter.name));
+            }
+        }
+        self.used_parameters.clear();
+    }
+
+    /// Remembers that a parameter was looked at.
+    pub(super) fn use_parameter(&mut self, env: &Env, name: &SmolStr) {
+        if env.opaque {
+            self.used_parameters.insert((env.module, name.clone()));
+        }
+    }
+
+    fn parameters(&mut self, template: &Template) -> Option<Vec<(SmolStr, ParameterType)>> {
+        let mut list: Vec<(SmolStr, ParameterType)> = Vec::new();
+        let mut good = true;
+        for parameter in &template.parameters {
+            if list.iter().any(|(name, _)| *name == parameter.name.text) {
+                self.push(errors::duplicate_parameter(&parameter.name));
+                good = false;
+                continue;
+            }
+            match ParameterType::parse(&parameter.kind.text) {
+                Some(kind) => list.push((parameter.name.text.clone(), kind)),
+                None => {
+                    self.push(errors::unknown_type(&parameter.kind));
+                    good = false;
+                }
+            }
+        }
+        good.then_some(list)
+    }
+
+    /// Expands an `apply`: its template's statements are checked with its arguments.
+    pub(super) fn apply(&mut self, apply: &Apply, span: Span, env: &Env, annotations: &[&Annotation]) -> Option<()> {
+        let def = match self.names.lookup(env.module, &apply.template.text) {
+            Lookup::Found(def) => def,
+            Lookup::Ambiguous(defs) => {
+                let places = defs.iter().map(|def| self.names.item(*def).span).collect();
+                self.push(errors::ambiguous_name(apply.template.span, &apply.template.text, places));
+                return None;
+            }
+            Lookup::Unknown(near) => {
+                self.push(errors::unknown_template(&apply.template, near));
+                return None;
+            }
+        };
+        let names = self.names;
+        let ItemKind::Template(template) = &names.item(def).kind else {
+            self.push(errors::not_a_template(&apply.template));
+            return None;
+        };
+        if template.parameters.len() != apply.arguments.len() {
+            self.push(errors::argument_count(span, template, apply.arguments.len()));
+            return None;
+        }
+        let mut bound: FxHashMap<SmolStr, Bound> = FxHashMap::default();
+        let mut good = true;
+        for (parameter, argument) in template.parameters.iter().zip(&apply.arguments) {
+            let kind = ParameterType::parse(&parameter.kind.text)?;
+            match self.argument(argument, kind, &parameter.name.text, env) {
+                Some(value) => drop(bound.insert(parameter.name.text.clone(), value)),
+                None => good = false,
+            }
+        }
+        if !good || self.broken.contains(&def) {
+            return None;
+        }
+        let mut applied = env.applied.clone();
+        applied.push(span);
+        let inner = Env { module: def.module, parameters: Rc::new(bound), opaque: env.opaque, applied, root: env.root };
+        self.yielded += template.body.len();
+        if self.yielded > MOST_YIELDED {
+            if self.yielded - template.body.len() <= MOST_YIELDED {
+                self.push(errors::too_many_rules(span, MOST_YIELDED));
+            }
+            return None;
+        }
+        for item in &template.body {
+            self.statement(item, &inner, annotations);
+        }
+        Some(())
+    }
+
+    fn argument(&mut self, argument: &Argument, kind: ParameterType, name: &SmolStr, env: &Env) -> Option<Bound> {
+        // A bare word may be a parameter of the template around.
+        if let Argument::Endpoint(Expr { kind: ExprKind::Name(word), ports: None, span }) = argument
+            && let Some(outer) = env.parameters.get(word)
+        {
+            let fits = match (outer, kind) {
+                (Bound::Namespace(_), ParameterType::Namespace)
+                | (Bound::Port(_), ParameterType::Port)
+                | (Bound::String(_), ParameterType::String) => true,
+                (Bound::Endpoint(value), kind) => fits(value, kind),
+                _ => false,
+            };
+            self.use_parameter(env, word);
+            if fits {
+                return Some(outer.clone());
+            }
+            self.push(errors::argument_type(*span, name, kind, "a parameter of another type"));
+            return None;
+        }
+        match (kind, argument) {
+            (ParameterType::Namespace, Argument::Endpoint(Expr { kind: ExprKind::Name(word), ports: None, span })) => {
+                self.check_namespace(*span, word, self.is_users(env));
+                Some(Bound::Namespace(word.clone()))
+            }
+            (ParameterType::String, Argument::String(text)) => Some(Bound::String(text.text.clone())),
+            (ParameterType::Port, Argument::Port(port)) => match port.kind {
+                PortKind::Error => None,
+                _ => Some(Bound::Port(port.clone())),
+            },
+            (ParameterType::Port, Argument::Endpoint(expr)) => match port_of(expr) {
+                Some(port) => Some(Bound::Port(port)),
+                None => {
+                    self.push(errors::argument_type(expr.span, name, kind, "an endpoint"));
+                    None
+                }
+            },
+            (ParameterType::Workloads, Argument::Endpoint(expr))
+            | (ParameterType::Host, Argument::Endpoint(expr))
+            | (ParameterType::Addresses, Argument::Endpoint(expr))
+            | (ParameterType::Endpoint, Argument::Endpoint(expr)) => {
+                let value = self.endpoint(expr, env)?;
+                if fits(&value, kind) {
+                    return Some(Bound::Endpoint(Rc::new(value)));
+                }
+                let found = match (value.kind(), value.ports) {
+                    (found, Some(_)) if of_kind(found, kind) => format!("{} with ports", found.words()),
+                    (found, _) => found.words().to_string(),
+                };
+                self.push(errors::argument_type(expr.span, name, kind, &found));
+                None
+            }
+            (_, argument) => {
+                let found = match argument {
+                    Argument::Endpoint(Expr { kind: ExprKind::Error, .. }) => return None,
+                    Argument::Endpoint(_) => "an endpoint",
+                    Argument::Port(_) => "a port",
+                    Argument::String(_) => "a string",
+                };
+                self.push(errors::argument_type(argument.span(), name, kind, found));
+                None
+            }
+        }
+    }
+}
+
+fn of_kind(found: Kind, kind: ParameterType) -> bool {
+    match kind {
+        ParameterType::Workloads => found == Kind::Workloads,
+        ParameterType::Host => found == Kind::Host,
+        ParameterType::Addresses => found == Kind::Addresses,
+        ParameterType::Endpoint => true,
+        ParameterType::Namespace | ParameterType::Port | ParameterType::String => false,
+    }
+}
+
+/// Returns whether an endpoint may stand for a parameter. Ports come along for `Endpoint` and `Workloads` only.
+fn fits(value: &Value, kind: ParameterType) -> bool {
+    let ports = value.ports.is_none() || matches!(kind, ParameterType::Endpoint | ParameterType::Workloads);
+    ports && of_kind(value.kind(), kind)
+}
+
+/// Returns what stands for an argument while a template is checked by itself.
+fn stand_in(kind: ParameterType, span: Span) -> Bound {
+    let endpoint = |what, mixed| Bound::Endpoint(Rc::new(Value { opaque: true, mixed, ..Value::one(span, what) }));
+    match kind {
+        ParameterType::Namespace => Bound::Namespace("any".into()),
+        ParameterType::Workloads => {
+            let pods = crate::vocab::endpoint::Pods { selector: PodSelector::in_namespace("any"), named: None };
+            endpoint(What::Pods(pods), false)
+        }
+        ParameterType::Host => {
+            let name = HostName { wildcard: false, name: "any.example".into() };
+            endpoint(What::Host(Host { name, except: Vec::new(), at: Vec::new() }), false)
+        }
+        ParameterType::Addresses => endpoint(What::Addresses(AddressSet::everything()), false),
+        ParameterType::Endpoint => endpoint(What::Addresses(AddressSet::everything()), true),
+        ParameterType::Port => Bound::Port(Port { span, kind: PortKind::Number(1), protocol: None }),
+        ParameterType::String => Bound::String("/any".into()),
+    }
+}
+
+/// Reads an argument that was parsed as an endpoint as a port: `metrics`, `*/udp`, `metrics/udp`.
+fn port_of(expr: &Expr) -> Option<Port> {
+    if expr.ports.is_some() {
+        return None;
+    }
+    match &expr.kind {
+        ExprKind::Name(name) => Some(Port { span: expr.span, kind: PortKind::Name(name.clone()), protocol: None }),
+        ExprKind::Pods(left, PodPattern::Name(right)) if !right.quoted => {
+            let protocol = match right.text.as_str() {
+                "http" => PortProtocol::App(AppProtocol::Http),
+                "grpc" => PortProtocol::App(AppProtocol::Grpc),
+                "tls" | "https" => PortProtocol::App(AppProtocol::Tls),
+                word => PortProtocol::Transport(Protocol::parse(word)?),
+            };
+            let kind = match left {
+                NamespacePattern::Any => PortKind::Any,
+                NamespacePattern::Name(word) if !word.quoted => PortKind::Name(word.text.clone()),
+                _ => return None,
+            };
+            Some(Port { span: expr.span, kind, protocol: Some(protocol) })
+        }
+        _ => None,
+    }
+}
