@@ -1,0 +1,159 @@
+//! Takes the places out of a tree, so that two trees are equal when they say the same.
+
+use crate::source::Span;
+use crate::syntax::tree::*;
+
+/// Sets every span of a file to the same empty one.
+pub(super) fn spans(file: &mut File) {
+    let nowhere = Span::new(file.id, 0, 0);
+    file.items.erase(nowhere);
+}
+
+/// A part of the tree that has places.
+trait Erase {
+    /// Sets every span in it to `to`.
+    fn erase(&mut self, to: Span);
+}
+
+impl Erase for Span {
+    fn erase(&mut self, to: Span) {
+        *self = to;
+    }
+}
+
+impl<T: Erase> Erase for Vec<T> {
+    fn erase(&mut self, to: Span) {
+        self.iter_mut().for_each(|part| part.erase(to));
+    }
+}
+
+impl<T: Erase> Erase for Option<T> {
+    fn erase(&mut self, to: Span) {
+        self.iter_mut().for_each(|part| part.erase(to));
+    }
+}
+
+impl<T: Erase> Erase for Box<T> {
+    fn erase(&mut self, to: Span) {
+        self.as_mut().erase(to);
+    }
+}
+
+impl<A: Erase, B: Erase> Erase for (A, B) {
+    fn erase(&mut self, to: Span) {
+        self.0.erase(to);
+        self.1.erase(to);
+    }
+}
+
+/// Says which fields of a structure have places. One that is left out makes equal trees differ, never the reverse.
+macro_rules! structures {
+    ($($name:ident { $($field:ident),* })*) => {
+        $(impl Erase for $name {
+            fn erase(&mut self, to: Span) {
+                $(self.$field.erase(to);)*
+            }
+        })*
+    };
+}
+
+/// Says which variants of an enumeration have places.
+macro_rules! enumerations {
+    ($($name:ident { $($variant:ident($($part:ident),*))* })*) => {
+        $(impl Erase for $name {
+            #[allow(unreachable_patterns, reason = "some enumerations have places in every variant")]
+            fn erase(&mut self, to: Span) {
+                match self {
+                    $($name::$variant($($part),*) => {
+                        $($part.erase(to);)*
+                    })*
+                    _ => {}
+                }
+            }
+        })*
+    };
+}
+
+structures! {
+    Annotation { span, kind }
+    Apply { template, arguments }
+    Claim { span, source, destination, clauses }
+    Clause { span, kind }
+    DefaultDeny { direction, subject }
+    Expr { span, kind, ports }
+    GatewayDecl { name, pods, account, service, ports, proxies }
+    HostAddress { span }
+    HostDecl { span, name_span, at }
+    Ident { span }
+    IssuerDecl { name, url, keys }
+    Item { span, annotations, kind }
+    JwtClause { issuer, subjects, claims }
+    LabelRequirement { span, key, test }
+    Labels { span, requirements }
+    Let { name, value }
+    NamespaceDecl { name, labels }
+    Parameter { name, kind }
+    Port { span }
+    PortMapping { span, target }
+    PortSpec { span, ports }
+    Rule { direction, source, arrow_span, destination, clauses }
+    ServiceDecl { namespace, name, select, ports }
+    Template { name, parameters, body }
+    Test { name, claims }
+    Use { path_span, names }
+    UseName { name, alias }
+    Word { span }
+}
+
+enumerations! {
+    AnnotationKind { Owner(text) Reason(text) Approximate(text) }
+    Argument { Endpoint(expr) Port(port) String(word) }
+    ExprKind { Pods(namespace, pods) Union(members) Except(left, right) }
+    ItemKind {
+        Use(item) Let(item) Namespace(item) Service(item) Issuer(item) Gateway(item) Template(item) Apply(item)
+        Scope(expr) Assert(claim) Test(item) Rule(item) DefaultDeny(item)
+    }
+    LabelTest { Equals(value) NotEquals(value) In(values) NotIn(values) }
+    LetValue { Endpoint(expr) Host(host) }
+    NamespacePattern { Name(word) Labels(labels) }
+    PodPattern { Name(word) Labels(labels) Account(word) }
+    Text { Literal(word) Parameter(ident) }
+}
+
+impl Erase for ClauseKind {
+    fn erase(&mut self, to: Span) {
+        match self {
+            ClauseKind::Method(methods) => methods.erase(to),
+            ClauseKind::Path(values) | ClauseKind::Host(values) => values.erase(to),
+            ClauseKind::Jwt(jwt) => jwt.erase(to),
+            ClauseKind::Via { gateway, at } => {
+                gateway.erase(to);
+                at.erase(to);
+            }
+        }
+    }
+}
+
+impl Erase for IssuerKeys {
+    fn erase(&mut self, to: Span) {
+        match self {
+            IssuerKeys::Remote { url, at } => {
+                url.erase(to);
+                at.erase(to);
+            }
+            IssuerKeys::Inline(word) => word.erase(to),
+        }
+    }
+}
+
+impl Erase for (Direction, Span) {
+    fn erase(&mut self, to: Span) {
+        self.1 = to;
+    }
+}
+
+impl Erase for (u32, Span) {
+    fn erase(&mut self, to: Span) {
+        self.1 = to;
+    }
+}
