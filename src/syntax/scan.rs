@@ -369,6 +369,19 @@ impl<'a> Scanner<'a> {
         self.text.get(at..)?.iter().copied().find(|byte| !matches!(byte, b' ' | b'\t'))
     }
 
+    /// Returns the text after a place and what separates words.
+    fn text_after(&self, at: usize) -> &'a [u8] {
+        let mut rest = self.text.get(at..).unwrap_or_default();
+        loop {
+            rest = rest.trim_ascii_start();
+            if !rest.starts_with(b"#") {
+                return rest;
+            }
+            let line = rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
+            rest = &rest[line..];
+        }
+    }
+
     /// Returns whether a word that could begin a statement is an ordinary one here.
     fn is_ordinary(&self, keyword: Keyword, start: usize, end: usize) -> bool {
         if matches!(self.byte_before(start), Some(b'/' | b':' | b'@'))
@@ -376,7 +389,11 @@ impl<'a> Scanner<'a> {
         {
             return true;
         }
-        let last = &self.text[self.last_word.clone()];
+        // Beside a `/` the last word is no keyword either: `garden/at let …`.
+        let last = match self.byte_before(self.last_word.start) {
+            Some(b'/' | b'@' | b':') => &[],
+            _ => &self.text[self.last_word.clone()],
+        };
         if keyword == Keyword::Deny && last == b"default" {
             return true;
         }
@@ -397,8 +414,8 @@ impl<'a> Scanner<'a> {
             })
         });
         let alone = match keyword {
-            Keyword::Test => self.next_on_line(end) != Some(b'"'),
-            Keyword::Default => !self.text[end..].trim_ascii_start().starts_with(b"deny"),
+            Keyword::Test => !self.text_after(end).starts_with(b"\""),
+            Keyword::Default => !self.text_after(end).starts_with(b"deny"),
             _ => false,
         };
         names_follow || after_arrow || value_of_field || alone

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::layout::Group;
 use super::printer::{Gap, Padding, Printer};
 use crate::syntax::tree::*;
 use crate::vocab::ports::AppProtocol;
@@ -39,9 +40,7 @@ impl Printer<'_> {
             ExprKind::Union(members) => self.list(("{", "}"), Padding::Spaces, members, Self::expr),
             ExprKind::Except(left, right) => {
                 self.expr(left);
-                self.break_before();
-                self.token("except");
-                self.gap(Gap::Space);
+                self.break_before("except");
                 self.expr(right);
             }
             ExprKind::Error => self.lose(),
@@ -56,13 +55,20 @@ impl Printer<'_> {
         }
     }
 
-    /// Goes to the next token, on an indented line of its own where it does not fit on this one.
-    pub(super) fn break_before(&mut self) {
-        self.layout.open(false);
-        self.layout.indent();
+    /// Writes the next token, on an indented line of its own where it and what belongs to it do not fit on this one.
+    pub(super) fn break_before(&mut self, token: &str) {
+        let continued = self.is_continued();
+        self.layout.open(Group::Before);
+        if !continued {
+            self.layout.indent();
+        }
         self.gap(Gap::Line(1));
-        self.layout.dedent();
+        self.token(token);
+        if !continued {
+            self.layout.dedent();
+        }
         self.layout.close();
+        self.gap(Gap::Space);
     }
 
     fn pods(&mut self, namespace: &NamespacePattern, pods: &PodPattern) {

@@ -10,18 +10,40 @@ const WIDTH: usize = 100;
 /// The spaces of one step of indentation.
 const STEP: usize = 2;
 
+/// The kinds of groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    /// A list, or whatever breaks into lines of its own.
+    Loose,
+    /// A list that breaks last: what stands before it does so first.
+    Tight,
+    /// A token before which the line breaks if only that brings it and what follows it onto one line.
+    Before,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Piece {
     /// The text up to `end`, from the end of the text before.
-    Text { end: u32, width: u32 },
+    Text {
+        end: u32,
+        width: u32,
+    },
     /// `flat` spaces, or in a broken group a new line, after an empty one where `blank` is set.
-    Line { flat: u8, blank: bool },
+    Line {
+        flat: u8,
+        blank: bool,
+    },
     /// A new line in any case.
-    Hard { blank: bool },
+    Hard {
+        blank: bool,
+    },
     /// A comma in a broken group only.
     TrailingComma,
-    /// Begins a group. A tight one breaks last: what stands before it rather breaks first.
-    Open { broken: bool, tight: bool },
+    /// Begins a group.
+    Open {
+        broken: bool,
+        group: Group,
+    },
     /// Ends the group that was begun last.
     Close,
     Indent,
@@ -74,9 +96,9 @@ impl Layout {
     }
 
     /// Begins a group.
-    pub(super) fn open(&mut self, tight: bool) {
+    pub(super) fn open(&mut self, group: Group) {
         self.open.push(self.pieces.len());
-        self.pieces.push(Piece::Open { broken: false, tight });
+        self.pieces.push(Piece::Open { broken: false, group });
     }
 
     /// Ends the group that was begun last.
@@ -125,9 +147,8 @@ impl Layout {
                 Piece::Hard { blank } => self.new_line(blank),
                 Piece::TrailingComma if outer => self.write(",", 1),
                 Piece::TrailingComma => {}
-                Piece::Open { broken: forced, .. } => {
-                    let room = WIDTH.saturating_sub(self.place());
-                    broken.push(forced || outer && !fits(&pieces[at + 1..], room));
+                Piece::Open { broken: forced, group } => {
+                    broken.push(forced || outer && self.breaks(group, &pieces[at + 1..]));
                 }
                 Piece::Close => {
                     broken.pop();
@@ -140,6 +161,18 @@ impl Layout {
         self.pieces.clear();
         self.text = text;
         self.text.clear();
+    }
+
+    /// Returns whether a group, whose pieces after its opening come first, breaks here.
+    fn breaks(&self, group: Group, pieces: &[Piece]) -> bool {
+        let room = WIDTH.saturating_sub(self.place());
+        if fits(pieces, room, false) {
+            return false;
+        }
+        let indented = self.level + usize::from(matches!(pieces.first(), Some(Piece::Indent)));
+        // On its own line a token needs no space before it.
+        let fresh = (WIDTH + 1).saturating_sub(indented * STEP);
+        group != Group::Before || fits(pieces, fresh, false) || !fits(pieces, room, true)
     }
 
     /// Returns the column at which the next text would stand.
@@ -175,8 +208,8 @@ impl Layout {
 }
 
 /// Returns whether a group, whose pieces after its opening come first, fits in `room` on one line, together with what
-/// follows it up to the next place that breaks or can.
-fn fits(pieces: &[Piece], room: usize) -> bool {
+/// follows it up to the next place that breaks or can. `tight` says whether a tight list behind it can.
+fn fits(pieces: &[Piece], room: usize, tight: bool) -> bool {
     let mut room = room;
     // How many groups are open inside the group; after its end, inside what follows it and stays on one line.
     let mut depth = 1usize;
@@ -187,9 +220,9 @@ fn fits(pieces: &[Piece], room: usize) -> bool {
             Piece::Line { flat, .. } if depth > 0 => flat as usize,
             Piece::Line { .. } | Piece::Hard { .. } => return true,
             Piece::TrailingComma => usize::from(depth == 0),
-            Piece::Open { broken, tight } => {
+            Piece::Open { broken, group } => {
                 // Behind the group: a group that may break does so rather than the one in question.
-                if inside || depth > 0 || tight && !broken {
+                if inside || depth > 0 || group == Group::Tight && !broken && !tight {
                     depth += 1;
                 }
                 0
@@ -211,10 +244,10 @@ fn fits(pieces: &[Piece], room: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Layout;
+    use super::{Group, Layout};
 
     fn list(layout: &mut Layout, open: &str, members: usize) {
-        layout.open(false);
+        layout.open(Group::Loose);
         layout.text(open);
         layout.indent();
         for at in 0..members {

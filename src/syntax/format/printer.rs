@@ -1,7 +1,7 @@
 //! The walk over source and tree in step: every token that is written is first met in the source, so that each comment
 //! comes out between the same two tokens that it stood between.
 
-use super::layout::Layout;
+use super::layout::{Group, Layout};
 
 /// What stands between two tokens where no comment does.
 #[derive(Clone, Copy, Debug)]
@@ -199,6 +199,11 @@ impl<'s> Printer<'s> {
         }
     }
 
+    /// Returns whether the line had to be continued in the stretch that was begun last.
+    pub(super) fn is_continued(&self) -> bool {
+        self.continued.last() == Some(&true)
+    }
+
     /// Writes a token of the language. The walk must stand at it.
     pub(super) fn token(&mut self, text: &str) {
         self.replace(text.len(), self.rest().starts_with(text), text);
@@ -246,7 +251,7 @@ impl<'s> Printer<'s> {
         mut member: impl FnMut(&mut Self, &T),
     ) {
         let flat = u8::from(padding == Padding::Spaces && !members.is_empty());
-        self.layout.open(padding == Padding::Nothing);
+        self.layout.open(if padding == Padding::Nothing { Group::Tight } else { Group::Loose });
         self.token(open);
         self.layout.indent();
         if !members.is_empty() {
@@ -281,7 +286,7 @@ impl<'s> Printer<'s> {
 
     /// Writes values with commas between them and none at the end, each on its own line where they do not fit.
     pub(super) fn values<T>(&mut self, values: &[T], mut value: impl FnMut(&mut Self, &T)) {
-        self.layout.open(false);
+        self.layout.open(Group::Loose);
         self.layout.indent();
         for (at, item) in values.iter().enumerate() {
             if at > 0 {
@@ -301,7 +306,7 @@ impl<'s> Printer<'s> {
     /// Writes a block of members, on one line with two spaces between them or each on its own line. A block whose
     /// first member begins a line stays broken.
     pub(super) fn block<T>(&mut self, members: &[T], mut member: impl FnMut(&mut Self, &T)) {
-        self.layout.open(false);
+        self.layout.open(Group::Loose);
         self.token("{");
         self.layout.indent();
         if !members.is_empty() {

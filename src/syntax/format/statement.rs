@@ -1,5 +1,6 @@
 //! Statements, declarations and clauses.
 
+use super::layout::Group;
 use super::printer::{Gap, Padding, Printer};
 use crate::syntax::tree::*;
 use crate::vocab::ports::Protocol;
@@ -15,12 +16,14 @@ impl Printer<'_> {
     fn item(&mut self, item: &Item) {
         self.begin();
         if !item.annotations.is_empty() {
-            self.layout.open(false);
+            self.layout.open(Group::Loose);
             for (at, annotation) in item.annotations.iter().enumerate() {
                 if at > 0 {
                     self.gap(Gap::Line(1));
                 }
+                self.begin();
                 self.annotation(annotation);
+                self.end();
             }
             self.layout.close();
             self.gap(Gap::Hard);
@@ -213,8 +216,7 @@ impl Printer<'_> {
                 printer.keyword("jwks");
                 printer.word(url);
                 if let Some(at) = at {
-                    printer.break_before();
-                    printer.keyword("at");
+                    printer.break_before("at");
                     printer.expr(at);
                 }
             }
@@ -233,7 +235,8 @@ impl Printer<'_> {
         }
         let mut members = Vec::new();
         members.extend(gateway.pods.iter().map(|pods| (pods.span.start, Member::Endpoint("pods", pods))));
-        members.extend(gateway.account.iter().map(|account| (account.span.start, Member::Endpoint("account", account))));
+        members
+            .extend(gateway.account.iter().map(|account| (account.span.start, Member::Endpoint("account", account))));
         let service = gateway.service.iter();
         members.extend(service.map(|(namespace, name)| (namespace.span.start, Member::Service(namespace, name))));
         members.extend(gateway.ports.iter().map(|port| (port.span.start, Member::Port(port))));
@@ -296,29 +299,27 @@ impl Printer<'_> {
 
     /// Writes a claim, whose kind is one of two words: always, never.
     fn claim(&mut self, claim: &Claim, [always, never]: [&str; 2]) {
-        self.layout.open(false);
+        self.layout.open(Group::Loose);
         self.keyword(match claim.kind {
             ClaimKind::Always => always,
             ClaimKind::Never => never,
         });
         self.expr(&claim.source);
-        self.break_before();
-        self.keyword("->");
+        self.break_before("->");
         self.expr(&claim.destination);
         self.clauses(&claim.clauses);
         self.layout.close();
     }
 
     fn rule(&mut self, rule: &Rule) {
-        self.layout.open(false);
+        self.layout.open(Group::Loose);
         self.keyword(match rule.effect {
             Effect::Allow => "allow",
             Effect::Deny => "deny",
         });
         self.direction(rule.direction.map(|(direction, _)| direction));
         self.expr(&rule.source);
-        self.break_before();
-        self.keyword(match rule.arrow {
+        self.break_before(match rule.arrow {
             Arrow::To => "->",
             Arrow::Both => "<->",
         });
@@ -341,6 +342,8 @@ impl Printer<'_> {
         if !clauses.is_empty() {
             self.keep_break();
         }
+        self.end();
+        self.begin();
         self.layout.indent();
         for clause in clauses {
             self.gap(Gap::Line(1));
@@ -385,7 +388,7 @@ impl Printer<'_> {
     }
 
     fn jwt(&mut self, jwt: &JwtClause) {
-        self.layout.open(false);
+        self.layout.open(Group::Loose);
         self.ident(&jwt.issuer);
         self.layout.indent();
         if !jwt.subjects.is_empty() {

@@ -34,7 +34,8 @@ const ADDRESSES: &[&str] = &[
 ];
 const PORTS: &[&str] = &["443", "8080/http", "8000-8999", "metrics", "*", "*/udp", "53/udp", "*/icmp", "8443/https"];
 const NUMBERS: &[&str] = &["80", "53/udp", "9090/tcp", "65535"];
-const COMMENTS: &[&str] = &["# plain", "## documents", "#", "# \"quoted\" { # } ->  ", "#é\t", "##", "## two\n  ## lines"];
+const COMMENTS: &[&str] =
+    &["# plain", "## documents", "#", "# \"quoted\" { # } ->  ", "#é\t", "##", "## two\n  ## lines"];
 const CLAUSES: usize = 5;
 
 struct Writer<'c> {
@@ -393,7 +394,8 @@ impl Writer<'_> {
     }
 
     fn namespace(&mut self) {
-        self.word("namespace");
+        // A keyword is a name only on the line of the word that it follows.
+        self.text("namespace ");
         self.one(&["garden", "default", "\"shop\""]);
         self.space();
         self.text("{");
