@@ -3,6 +3,8 @@
 //! `cargo bench` prints a table of ratios at the end: absolute times of two machines, or of two moments of one, cannot
 //! be compared, those of one run can.
 
+#![allow(clippy::expect_used, reason = "a benchmark stops at the first surprise")]
+
 mod generate;
 
 use std::hint::black_box;
