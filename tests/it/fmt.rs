@@ -7,7 +7,7 @@ use netpol::source::Sources;
 use netpol::syntax::{self, FormatError};
 use proptest::prelude::*;
 
-use crate::common::{generate, sources};
+use crate::common::{source, sources};
 
 fn format(text: &str) -> Result<String, FormatError> {
     let mut sources = Sources::new();
@@ -121,7 +121,7 @@ fn the_generator_makes_every_kind_of_statement() {
                     (state >> 56) as u8
                 })
                 .collect();
-            generate::source(&bytes) + "\n"
+            source(&bytes) + "\n"
         })
         .collect();
     for word in "allow deny default let use namespace service issuer gateway template apply scope assert test @owner( \

@@ -3,10 +3,9 @@
 use crate::source::Span;
 use crate::syntax::tree::*;
 
-/// Sets every span of a file to the same empty one.
-pub(super) fn spans(file: &mut File) {
-    let nowhere = Span::new(file.id, 0, 0);
-    file.items.erase(nowhere);
+/// Sets every span of a file to `to`.
+pub(super) fn spans(file: &mut File, to: Span) {
+    file.items.erase(to);
 }
 
 /// A part of the tree that has places.

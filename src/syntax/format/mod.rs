@@ -12,7 +12,7 @@ mod statement;
 
 use self::printer::Printer;
 use crate::diag::Diagnostics;
-use crate::source::{FileId, Sources};
+use crate::source::{FileId, Sources, Span};
 
 /// Why a file was not formatted. Either way it stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +46,9 @@ pub fn format(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) ->
     let mut findings = Diagnostics::new();
     let mut again = super::parse(&formatted, copy, &mut findings);
     let text = &formatted.file(copy).text;
-    erase::spans(&mut tree);
-    erase::spans(&mut again);
+    let nowhere = Span::new(file, 0, 0);
+    erase::spans(&mut tree, nowhere);
+    erase::spans(&mut again, nowhere);
     if let Some(finding) = findings.iter().next() {
         return Err(FormatError::Internal(format!("the formatted text has an error of its own: {}", finding.message)));
     }
