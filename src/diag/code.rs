@@ -121,6 +121,15 @@ codes! {
     W0532 ClaimNotJudged "a claim was not judged";
     // Inventory (inventory/).
     // Layers and targets (targets/).
+    N0701 Bypassable "only well-behaved pods are held by a rule";
+    N0702 IcmpUndefined "networkpolicy says nothing of icmp";
+    N0703 NamespacesClosed "a namespace made later is open until the next build";
+    N0704 TcpOnly "udp, sctp and icmp are not enforced";
+    N0705 OneEndOnly "only one end of a rule is held";
+    E0711 NotEnforced "no layer of the build holds a rule";
+    E0712 BypassableRefused "only well-behaved pods are held by a rule, and exactness is required";
+    E0713 TcpOnlyRefused "udp, sctp and icmp are not enforced, and exactness is required";
+    W0721 NoGap "`@approximate` without a gap";
     // Output (cli/, targets/).
     // Input and configuration (cli/).
     E0901 ConfigSyntax "the configuration is not valid TOML";

@@ -1,12 +1,17 @@
 //! From a policy to the objects of a cluster, and how well each layer holds each rule.
 
+mod files;
 pub mod istio;
+pub mod layers;
 pub mod names;
 pub mod networkpolicy;
 pub mod yaml;
 
-use crate::policy::Direction;
-use crate::source::FileId;
+pub use files::{Artifact, artifacts, kustomization};
+
+use crate::diag::Diagnostics;
+use crate::policy::{Direction, Layer, Policy};
+use crate::source::{FileId, Sources};
 
 /// How well a layer holds one end of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +41,18 @@ pub struct Judgement {
     pub narrower: Option<String>,
 }
 
+impl Level {
+    /// Returns `exact`, `bypassable`, `wider` or `unable`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Level::Exact => "exact",
+            Level::Bypassable => "bypassable",
+            Level::Wider => "wider",
+            Level::Unable => "unable",
+        }
+    }
+}
+
 /// What a target made of a policy.
 #[derive(Clone, Debug, Default)]
 pub struct Lowered {
@@ -60,4 +77,28 @@ pub struct Object {
     pub patch: bool,
     /// The files whose rules it comes from, which the head of its file names; see [`names::files`].
     pub files: Vec<FileId>,
+}
+
+/// What all layers of a build made of a policy.
+#[derive(Clone, Debug)]
+pub struct Lowering {
+    /// Each layer with its part, in the order of the settings.
+    pub layers: Vec<(Layer, Lowered)>,
+    /// What they hold together, rule by rule.
+    pub enforcement: layers::Enforcement,
+}
+
+/// Lowers a policy to every layer of the build and judges each rule by all of them: a rule that no layer holds is an
+/// error, one that only well-behaved pods keep a note.
+pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+    let mut layers = Vec::with_capacity(policy.settings.targets.len());
+    for &layer in &policy.settings.targets {
+        let lowered = match layer {
+            Layer::NetworkPolicy => networkpolicy::lower(policy, sources, diagnostics),
+            Layer::Istio => istio::lower(policy, sources, diagnostics),
+        };
+        layers.push((layer, lowered));
+    }
+    let enforcement = layers::judge(policy, sources, &layers, diagnostics);
+    Lowering { layers, enforcement }
 }

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::yaml::Writer;
-use crate::policy::{Account, NAMESPACE_NAME, Origin, PodSelector, Requirement, Test};
+use crate::policy::{Account, NAMESPACE_NAME, Origin, PodSelector, Requirement, Requirements, Test};
 use crate::source::{FileId, Sources, Span};
 
 /// The label by which what netpol made is known.
@@ -60,37 +60,64 @@ impl Words {
         Words { text: format!("{prefix}{}", Words::of(name).text), exact }
     }
 
-    /// Makes the words for the pods of one namespace (or of all) that a selector means: `all-pods`, `app-web`. They are
-    /// exact for all pods and for one label whose key is a single word.
+    /// Makes the words for the pods of one namespace that have some labels: `all-pods`, `app-web`. They are exact for
+    /// all pods and for one label whose key is a single word.
+    pub fn of_labels(labels: &Requirements) -> Words {
+        let list = labels.list();
+        if list.is_empty() {
+            return Words { text: "all-pods".into(), exact: true };
+        }
+        if let [Requirement { key, test: Test::In(values) }] = list
+            && let [value] = values.as_slice()
+            && *key != "all"
+            && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        {
+            let value = Words::of(value);
+            return Words { text: format!("{key}-{}", value.text), exact: value.exact };
+        }
+        let parts: Vec<String> = list.iter().map(requirement_words).collect();
+        Words { text: Words::of(&parts.join(" ")).text, exact: false }
+    }
+
+    /// Makes the words for the pods of a selector, whatever their namespace; see [`Words::of_labels`].
     pub fn of_pods(pods: &PodSelector) -> Words {
-        let mut parts: Vec<String> = Vec::new();
-        for requirement in pods.namespace.list().iter().filter(|requirement| requirement.key != NAMESPACE_NAME) {
-            parts.push(requirement_words(requirement));
-        }
-        let others = parts.len();
-        for requirement in pods.labels.list() {
-            parts.push(requirement_words(requirement));
-        }
+        let others = pods.namespace.list().iter().filter(|requirement| requirement.key != NAMESPACE_NAME);
+        let mut parts: Vec<String> = others.map(requirement_words).collect();
         match &pods.account {
             Account::Is(name) => parts.push(format!("account {name}")),
             Account::Not(names) if names.is_empty() => {}
             Account::Not(names) => parts.push(format!("not account {}", names.join(" "))),
         }
         if parts.is_empty() {
-            return Words { text: "all-pods".into(), exact: true };
+            return Words::of_labels(&pods.labels);
         }
-        let exact = others == 0
-            && match (pods.labels.list(), &pods.account) {
-                ([Requirement { key, test: Test::In(values) }], Account::Not(names)) => {
-                    let plain = |text: &str| Words::of(text).exact;
-                    names.is_empty() && plain(key) && !key.contains('-') && *key != "all" && {
-                        matches!(values.as_slice(), [value] if plain(value))
-                    }
-                }
-                _ => false,
-            };
-        Words { text: Words::of(&parts.join(" ")).text, exact }
+        parts.extend(pods.labels.list().iter().map(requirement_words));
+        Words { text: Words::of(&parts.join(" ")).text, exact: false }
     }
+}
+
+/// Returns a text that tells requirements from all others: `app=web,tier notin (a,b)`.
+pub fn identity(labels: &Requirements) -> String {
+    let mut text = String::new();
+    for requirement in labels.list() {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        let (word, values) = match &requirement.test {
+            Test::In(values) => (" in ", values.as_slice()),
+            Test::NotIn(values) => (" notin ", values.as_slice()),
+            Test::Exists => (" exists", &[][..]),
+            Test::DoesNotExist => (" absent", &[][..]),
+        };
+        text.push_str(&requirement.key);
+        text.push_str(word);
+        // Neither keys nor values of labels hold spaces or commas.
+        for value in values {
+            text.push_str(value);
+            text.push(',');
+        }
+    }
+    text
 }
 
 fn requirement_words(requirement: &Requirement) -> String {
@@ -235,6 +262,44 @@ pub fn places<'a>(sources: &Sources, origins: impl IntoIterator<Item = &'a Origi
     text
 }
 
+/// Returns what a comment says of a rule: where it stands and how it reads.
+pub fn sentence(sources: &Sources, origin: &Origin) -> String {
+    let mut text = sources.place(origin.span);
+    text.push_str(": ");
+    push_rule(&mut text, sources, origin);
+    text
+}
+
+/// Returns how a rule reads: its text on one line, without comments, cut where it is long.
+pub fn rule_text(sources: &Sources, origin: &Origin) -> String {
+    let mut text = String::new();
+    push_rule(&mut text, sources, origin);
+    text
+}
+
+fn push_rule(text: &mut String, sources: &Sources, origin: &Origin) {
+    const LONGEST: usize = 100;
+    let start = text.len();
+    let (mut space, mut quoted, mut comment, mut escaped) = (false, false, false, false);
+    for character in sources.slice(origin.span).chars() {
+        if text.len() - start > LONGEST {
+            text.push('…');
+            break;
+        }
+        comment = character != '\n' && (comment || (character == '#' && !quoted));
+        if comment || (character.is_whitespace() && !quoted) {
+            space = true;
+            continue;
+        }
+        if std::mem::take(&mut space) && text.len() > start {
+            text.push(' ');
+        }
+        quoted ^= character == '"' && !escaped;
+        escaped = quoted && character == '\\' && !escaped;
+        text.push(character);
+    }
+}
+
 /// Returns the files that some rules come from: for a rule of a template, that of the `apply`. Sorted, without
 /// repetition.
 pub fn files<'a>(origins: impl IntoIterator<Item = &'a Origin>) -> Vec<FileId> {
@@ -248,7 +313,6 @@ pub fn files<'a>(origins: impl IntoIterator<Item = &'a Origin>) -> Vec<FileId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Requirements;
     use proptest::prelude::*;
 
     fn pods(list: &[Requirement]) -> PodSelector {

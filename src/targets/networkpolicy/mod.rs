@@ -1,1 +1,70 @@
-//! NetworkPolicy.
+//! Kubernetes NetworkPolicy, `networking.k8s.io/v1`.
+//!
+//! An object selects pods of its namespace, isolates them in the directions that it names, and lets through what its
+//! entries name; several objects of one pod add up, and nothing ever takes away. From this follow the steps here:
+//!
+//! - [`plan`] gives every governed side its subjects, namespaces by name and labels of pods ([`subjects`]), and lets
+//!   through what the rules ([`reach`]) and grants name;
+//! - [`deny`] takes out what deny rules name, by differences of selectors, addresses and ports ([`terms`], [`ports`]),
+//!   splitting subjects where only some of their pods are denied;
+//! - [`emit`] writes one object per subject and direction;
+//! - [`judge`] says how well each rule is held.
+//!
+//! What the objects cannot say is never made narrower than the rule: an allowed flow always passes.
+
+mod deny;
+mod emit;
+mod judge;
+mod model;
+mod plan;
+mod ports;
+mod reach;
+mod subjects;
+mod terms;
+
+use super::Lowered;
+use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::policy::{Direction, Policy, Ports, Protocol, Rule};
+use crate::source::Sources;
+
+/// Lowers a policy to NetworkPolicies: the objects, sorted by namespace and name, and a judgement of each end of each
+/// rule. Pushes notes on what a reader of the objects should know.
+pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowered {
+    let internet = policy.internet.subtract(&policy.pod_addresses);
+    let mut plan = plan::Plan::new(reach::Facts { policy, internet: &internet });
+    for direction in Direction::BOTH {
+        deny::apply(&mut plan, direction);
+    }
+    note_icmp(policy, diagnostics);
+    note_closed_namespaces(&plan, diagnostics);
+    Lowered { objects: emit::emit(&plan, sources), judgements: judge::judge(&plan) }
+}
+
+/// What plugins do with icmp is not defined: rules that name it say nothing here.
+fn note_icmp(policy: &Policy, diagnostics: &mut Diagnostics) {
+    let names_icmp = |rule: &&Rule| {
+        let ports = rule.destination.members.iter().map(|member| &member.ports);
+        ports.flat_map(Ports::entries).any(|port| port.protocol == Protocol::Icmp)
+    };
+    for rule in policy.rules.iter().filter(names_icmp) {
+        let message = "networkpolicy says nothing of icmp: what the network plugin does with it is not defined";
+        diagnostics.push(Diagnostic::new(Code::IcmpUndefined, rule.origin.span, message));
+    }
+}
+
+/// A subject whose namespaces come from the inventory does not know those that are made later.
+fn note_closed_namespaces(plan: &plan::Plan<'_>, diagnostics: &mut Diagnostics) {
+    let policy = plan.facts.policy;
+    let enumerated = plan.findings.iter().zip(&policy.rules);
+    let mut enumerated = enumerated.filter(|(ends, _)| ends.iter().any(|finding| finding.enumerated));
+    if let Some((_, rule)) = enumerated.next() {
+        let message = "a namespace that is made later stays open on networkpolicy until the next build";
+        let mut note = Diagnostic::new(Code::NamespacesClosed, rule.origin.span, message)
+            .at("these namespaces come from the inventory, one object in each");
+        let more = enumerated.count();
+        if more > 0 {
+            note = note.note(format!("the same holds for {more} more rules"));
+        }
+        diagnostics.push(note);
+    }
+}

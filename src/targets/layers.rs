@@ -1,0 +1,324 @@
+//! What the layers of a build hold together: a flow passes only where every layer lets it through.
+
+use super::names::rule_text;
+use super::{Judgement, Level, Lowered};
+use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::policy::{
+    Action, AppProtocol, Conditions, Direction, HostName, Layer, Member, Policy, PortTest, Ports, Rule, What,
+};
+use crate::source::{Sources, Span};
+
+mod table;
+
+/// How well all layers together hold a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Together {
+    /// What the rule forbids is stopped.
+    Exact,
+    /// Some of it is stopped only for who plays by the rules.
+    WellBehaved,
+    /// Some of it passes.
+    Open,
+}
+
+/// One rule and what holds it.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Where the rule stands.
+    pub span: Span,
+    /// How it reads.
+    pub text: String,
+    /// Its governed ends.
+    pub ends: Vec<RowEnd>,
+    /// The best of its ends.
+    pub together: Together,
+    /// Whether `@approximate` accepts what is not held.
+    pub accepted: bool,
+}
+
+/// One governed end of a rule.
+#[derive(Clone, Debug)]
+pub struct RowEnd {
+    /// Which end.
+    pub direction: Direction,
+    /// Each layer's judgement, in the order of the build's layers.
+    pub layers: Vec<(Layer, Level, String, Option<String>)>,
+    /// What they come to.
+    pub together: Together,
+}
+
+/// Rule by rule, what each layer holds and what they hold together.
+#[derive(Clone, Debug)]
+pub struct Enforcement {
+    /// The layers of the build.
+    pub layers: Vec<Layer>,
+    /// The rules, in the order of the policy.
+    pub rows: Vec<Row>,
+}
+
+/// Judges every rule by all layers and says what no layer holds.
+pub(super) fn judge(
+    policy: &Policy,
+    sources: &Sources,
+    layers: &[(Layer, Lowered)],
+    diagnostics: &mut Diagnostics,
+) -> Enforcement {
+    let mut ends: Vec<[Vec<(Layer, &Judgement)>; 2]> = vec![Default::default(); policy.rules.len()];
+    for (layer, lowered) in layers {
+        for judgement in &lowered.judgements {
+            let at = usize::from(judgement.direction == Direction::Ingress);
+            if let Some(of_rule) = ends.get_mut(judgement.rule as usize) {
+                of_rule[at].push((*layer, judgement));
+            }
+        }
+    }
+    note_tcp_only(policy, diagnostics);
+    let rows = policy.rules.iter().zip(&ends).map(|(rule, judged)| {
+        let ends: Vec<RowEnd> = Direction::BOTH
+            .into_iter()
+            .filter(|direction| rule.governs(*direction))
+            .map(|direction| end(rule, direction, &judged[usize::from(direction == Direction::Ingress)]))
+            .collect();
+        let together = ends.iter().map(|end| end.together).min().unwrap_or(Together::Open);
+        let accepted = rule.origin.approximate.is_some();
+        let row = Row { span: rule.origin.span, text: rule_text(sources, &rule.origin), ends, together, accepted };
+        report(policy, rule, &row, diagnostics);
+        row
+    });
+    Enforcement { rows: rows.collect(), layers: policy.settings.targets.clone() }
+}
+
+fn end(rule: &Rule, direction: Direction, judged: &[(Layer, &Judgement)]) -> RowEnd {
+    let level = |of: Layer| judged.iter().find(|(layer, _)| *layer == of).map(|(_, judgement)| judgement.level);
+    // Through a gateway each layer closes what the other leaves open: NetworkPolicy every way but the one to the gateway,
+    // and the gateway, which no pod goes round, every host but the rule's.
+    let by_gateway = direction == Direction::Egress
+        && rule.via.is_some()
+        && level(Layer::NetworkPolicy).is_some_and(|level| level <= Level::Wider)
+        && level(Layer::Istio).is_some_and(|level| level <= Level::Bypassable);
+    let best = judged.iter().map(|(_, judgement)| judgement.level).min().unwrap_or(Level::Unable);
+    let together = match best {
+        _ if by_gateway => Together::Exact,
+        Level::Exact => Together::Exact,
+        Level::Bypassable => Together::WellBehaved,
+        Level::Wider | Level::Unable => Together::Open,
+    };
+    let layers = judged
+        .iter()
+        .map(|(layer, judgement)| (*layer, judgement.level, judgement.reason.clone(), judgement.narrower.clone()));
+    RowEnd { direction, layers: layers.collect(), together }
+}
+
+fn report(policy: &Policy, rule: &Rule, row: &Row, diagnostics: &mut Diagnostics) {
+    let worst = row.ends.iter().map(|end| end.together).max().unwrap_or(Together::Open);
+    if let Some((_, span)) = &rule.origin.approximate {
+        if worst == Together::Exact {
+            let message = "`@approximate` accepts a gap, and there is none";
+            diagnostics.push(
+                Diagnostic::new(Code::NoGap, *span, message)
+                    .at("every layer of the build together holds this rule exactly")
+                    .fix("remove it", *span, ""),
+            );
+        }
+        return;
+    }
+    if row.together == Together::Open {
+        diagnostics.push(not_held(policy, rule, row));
+        return;
+    }
+    for end in row.ends.iter().filter(|end| end.together != Together::Exact) {
+        if end.together == Together::WellBehaved || row.together == Together::WellBehaved {
+            diagnostics.push(well_behaved(policy, rule, end));
+        } else {
+            diagnostics.push(one_end(rule, end));
+        }
+    }
+    unseen_protocols(policy, rule, row, diagnostics);
+}
+
+/// A rule that no layer holds at any end.
+fn not_held(policy: &Policy, rule: &Rule, row: &Row) -> Diagnostic {
+    let clause = clause(&rule.conditions);
+    let host = rule.destination.members.iter().find_map(|member| match &member.what {
+        What::Host(host) if host.at.is_empty() => Some(&host.name),
+        _ => None,
+    });
+    let what = match (&clause, host, rule.action) {
+        (Some(clause), _, _) => format!("hold `{clause}`"),
+        (None, _, Action::Deny) => "stop what this denies".to_owned(),
+        (None, Some(host), _) => format!("hold this rule to `{host}`"),
+        (None, None, _) => "hold this rule".to_owned(),
+    };
+    let mut diagnostic =
+        Diagnostic::new(Code::NotEnforced, rule.origin.span, format!("nothing in this build can {what}"));
+    if let Some(reason) = reasons(row).next() {
+        diagnostic = diagnostic.at(reason);
+    }
+    for reason in reasons(row).skip(1) {
+        diagnostic = diagnostic.note(reason);
+    }
+    if !policy.settings.targets.contains(&Layer::Istio) && (clause.is_some() || host.is_some()) {
+        diagnostic = diagnostic.note("add the istio layer: `--target networkpolicy,istio`");
+    }
+    if let (None, Some(host)) = (&clause, host) {
+        diagnostic = diagnostic.note(format!("or give the host its addresses: `let NAME = host {host} at ADDRESS`"));
+    }
+    diagnostic.note("or accept the gap: `@approximate(\"why\")` before the rule")
+}
+
+/// Returns what each layer says of what it does not hold.
+fn reasons(row: &Row) -> impl Iterator<Item = String> {
+    let mut said: Vec<String> = Vec::new();
+    for (layer, level, reason, _) in row.ends.iter().flat_map(|end| &end.layers) {
+        if *level > Level::Bypassable && !reason.is_empty() {
+            let text = format!("{} is {}: {reason}", layer.word(), level.word());
+            if !said.contains(&text) {
+                said.push(text);
+            }
+        }
+    }
+    said.into_iter()
+}
+
+/// One end of a rule that only a sidecar holds.
+fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd) -> Diagnostic {
+    let network = end.layers.iter().find(|(layer, ..)| *layer == Layer::NetworkPolicy);
+    let envelope = match network {
+        Some((_, Level::Wider, _, _)) if rule.action == Action::Allow => envelope(rule),
+        _ => None,
+    };
+    let (message, why, way) = match (envelope, network) {
+        (Some((passes, host)), _) => {
+            let way = if all_tls(rule) {
+                format!("to close it: route the host through a gateway, `-> {host} via egress-gateway`")
+            } else {
+                "to close it: give the host its addresses, `let NAME = host HOST at ADDRESS`".to_owned()
+            };
+            (
+                format!("a pod that avoids its sidecar reaches {passes}"),
+                "networkpolicy knows addresses, not names".into(),
+                Some(way),
+            )
+        }
+        (None, Some((_, level, reason, _))) => (
+            "a pod that avoids its sidecar goes round this rule".into(),
+            format!("networkpolicy is {}: {reason}", level.word()),
+            None,
+        ),
+        (None, None) => (
+            "a pod that avoids its sidecar goes round this rule".into(),
+            "sidecars are all that holds it".to_owned(),
+            Some("to close it: add the networkpolicy layer, `--target networkpolicy,istio`".to_owned()),
+        ),
+    };
+    let code = if policy.settings.require_exact { Code::BypassableRefused } else { Code::Bypassable };
+    let required = policy.settings.require_exact.then_some("netpol.toml says `[enforcement] require = \"exact\"`");
+    Diagnostic::new(code, rule.origin.span, message).at(why).note_opt(way).note_opt(required)
+}
+
+/// One end of a rule that nothing holds, while the other end does.
+fn one_end(rule: &Rule, end: &RowEnd) -> Diagnostic {
+    let (this, other) = match end.direction {
+        Direction::Egress => ("sending", "receiving"),
+        Direction::Ingress => ("receiving", "sending"),
+    };
+    let message = format!("only the {other} end holds this rule: nothing isolates the {this} pods");
+    let reasons: Vec<String> = end
+        .layers
+        .iter()
+        .filter(|(_, _, reason, _)| !reason.is_empty())
+        .map(|(layer, level, reason, _)| format!("{} is {}: {reason}", layer.word(), level.word()))
+        .collect();
+    Diagnostic::new(Code::OneEndOnly, rule.origin.span, message).at(reasons.join("; "))
+}
+
+/// Istio sees tcp alone: where it is the only layer, that is said once.
+fn note_tcp_only(policy: &Policy, diagnostics: &mut Diagnostics) {
+    if policy.settings.targets != [Layer::Istio] {
+        return;
+    }
+    let Some(rule) = policy.rules.first() else { return };
+    let note = tcp_only(policy, rule.origin.span, "udp, sctp and icmp are not enforced: istio sees tcp alone");
+    diagnostics.push(note.note("to close it: add the networkpolicy layer, `--target networkpolicy,istio`"));
+}
+
+/// A rule that NetworkPolicy does not hold at all leaves what is not tcp to nobody.
+fn unseen_protocols(policy: &Policy, rule: &Rule, row: &Row, diagnostics: &mut Diagnostics) {
+    if rule.action == Action::Deny || !rule.conditions.is_none() {
+        return;
+    }
+    let lost = row.ends.iter().find_map(|end| {
+        let held = |level: &Level| *level != Level::Unable;
+        let network = end.layers.iter().find(|(layer, ..)| *layer == Layer::NetworkPolicy)?;
+        let others = end.layers.iter().any(|(layer, level, ..)| *layer != Layer::NetworkPolicy && held(level));
+        (!held(&network.1) && others).then_some(network)
+    });
+    if let Some((_, _, reason, _)) = lost {
+        let message = "udp and sctp are not enforced for this rule: istio sees tcp alone";
+        diagnostics.push(tcp_only(policy, rule.origin.span, message).at(format!("networkpolicy is unable: {reason}")));
+    }
+}
+
+fn tcp_only(policy: &Policy, span: Span, message: &str) -> Diagnostic {
+    let code = if policy.settings.require_exact { Code::TcpOnlyRefused } else { Code::TcpOnly };
+    let required = policy.settings.require_exact.then_some("netpol.toml says `[enforcement] require = \"exact\"`");
+    Diagnostic::new(code, span, message).note_opt(required)
+}
+
+/// Returns a rule's first condition as it is written.
+fn clause(conditions: &Conditions) -> Option<String> {
+    let quoted = |list: Vec<String>| list.iter().map(|text| format!("\"{text}\"")).collect::<Vec<_>>().join(", ");
+    if let Some(jwt) = &conditions.jwt {
+        return Some(format!("where jwt {}", jwt.issuer.name));
+    }
+    if !conditions.methods.is_empty() {
+        return Some(format!("where method {}", conditions.methods.join(", ")));
+    }
+    if !conditions.paths.is_empty() {
+        let paths = conditions.paths.iter().map(|path| path.text.to_string()).collect();
+        return Some(format!("where path {}", quoted(paths)));
+    }
+    let hosts: Vec<String> = conditions.hosts.iter().map(HostName::to_string).collect();
+    (!hosts.is_empty()).then(|| format!("where host {}", quoted(hosts)))
+}
+
+/// Returns what passes beside the hosts of an egress rule, in words, and one of the hosts with its port.
+fn envelope(rule: &Rule) -> Option<(String, String)> {
+    let hosts = || {
+        rule.destination.members.iter().filter_map(|member| match &member.what {
+            What::Host(host) => Some((member, host)),
+            _ => None,
+        })
+    };
+    let (member, host) = hosts().next()?;
+    let public = hosts().any(|(_, host)| host.at.is_empty());
+    let who = if public { "other public addresses" } else { "other hosts at these addresses" };
+    let mut ports: Vec<String> = hosts().flat_map(|(member, _)| port_words(member)).collect();
+    ports.dedup();
+    let passes = if hosts().any(|(member, _)| member.ports == Ports::All) {
+        format!("{who} on every port")
+    } else {
+        format!("{who} on {}", ports.join(", "))
+    };
+    let port = port_words(member).first().map(|port| format!(":{port}")).unwrap_or_default();
+    Some((passes, format!("{}{port}", host.name)))
+}
+
+fn port_words(member: &Member) -> Vec<String> {
+    let word = |port: &PortTest| match port {
+        PortTest::Range(first, last) if first == last => first.to_string(),
+        PortTest::Range(1, u16::MAX) => "every port".to_owned(),
+        PortTest::Range(first, last) => format!("{first}-{last}"),
+        PortTest::Named(name) => name.to_string(),
+    };
+    member.ports.entries().iter().map(|port| word(&port.port)).collect()
+}
+
+fn all_tls(rule: &Rule) -> bool {
+    rule.destination.members.iter().all(|member| {
+        let ports = member.ports.entries();
+        matches!(member.what, What::Host(_))
+            && !ports.is_empty()
+            && ports.iter().all(|port| port.app == Some(AppProtocol::Tls))
+    })
+}

@@ -1,0 +1,130 @@
+//! The table of `explain --enforcement`: for people, for documents, for machines.
+
+use serde_json::{Value, json};
+
+use super::{Enforcement, Row, RowEnd, Together};
+use crate::policy::{Direction, Layer};
+use crate::source::Sources;
+
+impl Together {
+    /// Returns the word by which machines know it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Together::Exact => "exact",
+            Together::WellBehaved => "bypassable",
+            Together::Open => "open",
+        }
+    }
+}
+
+impl Enforcement {
+    /// Returns the table with aligned columns.
+    pub fn text(&self, sources: &Sources) -> String {
+        let cells = self.cells(sources);
+        let columns = cells.first().map_or(0, Vec::len);
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
+            .collect();
+        let mut text = String::new();
+        for row in &cells {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(cell);
+                line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Returns the table in Markdown.
+    pub fn markdown(&self, sources: &Sources) -> String {
+        let mut text = String::new();
+        for (at, row) in self.cells(sources).iter().enumerate() {
+            let cells: Vec<String> = row.iter().map(|cell| cell.replace('\\', "\\\\").replace('|', "\\|")).collect();
+            text.push_str(&format!("| {} |\n", cells.join(" | ")));
+            if at == 0 {
+                text.push_str(&format!("|{}\n", " --- |".repeat(cells.len())));
+            }
+        }
+        text
+    }
+
+    /// Returns the table as one JSON value.
+    pub fn json(&self, sources: &Sources) -> Value {
+        let rules: Vec<Value> = self.rows.iter().map(|row| row_json(row, sources)).collect();
+        json!({ "layers": self.layers.iter().map(|layer| layer.word()).collect::<Vec<_>>(), "rules": rules })
+    }
+
+    fn cells(&self, sources: &Sources) -> Vec<Vec<String>> {
+        let mut head = vec!["rule".to_owned()];
+        head.extend(self.layers.iter().map(|layer| layer.word().to_owned()));
+        head.push("together".to_owned());
+        let mut cells = vec![head];
+        for row in &self.rows {
+            let mut line = vec![format!("{}  {}", sources.place(row.span), row.text)];
+            line.extend(self.layers.iter().map(|layer| layer_cell(row, *layer)));
+            line.push(match (row.together, row.accepted) {
+                (Together::Exact, _) => "exact".to_owned(),
+                (_, true) => "approximate, as stated".to_owned(),
+                (Together::WellBehaved, false) => "holds for well-behaved pods".to_owned(),
+                (Together::Open, false) => "not held".to_owned(),
+            });
+            cells.push(line);
+        }
+        cells
+    }
+}
+
+/// Returns what one layer makes of a rule; both ends where they differ.
+fn layer_cell(row: &Row, layer: Layer) -> String {
+    let cells: Vec<(Direction, String)> = row.ends.iter().map(|end| (end.direction, end_cell(end, layer))).collect();
+    match cells.as_slice() {
+        [(_, one)] => one.clone(),
+        [(_, one), (_, other)] if one == other => one.clone(),
+        _ => {
+            cells.iter().map(|(direction, cell)| format!("{}: {cell}", direction.word())).collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+fn end_cell(end: &RowEnd, layer: Layer) -> String {
+    let Some((_, level, reason, narrower)) = end.layers.iter().find(|(of, ..)| *of == layer) else {
+        return "–".to_owned();
+    };
+    let mut cell = level.word().to_owned();
+    if !reason.is_empty() {
+        cell.push_str(&format!(": {reason}"));
+    }
+    if let Some(narrower) = narrower {
+        cell.push_str(&format!(" (narrower: {narrower})"));
+    }
+    cell
+}
+
+fn row_json(row: &Row, sources: &Sources) -> Value {
+    let ends: Vec<Value> = row
+        .ends
+        .iter()
+        .map(|end| {
+            let layers: serde_json::Map<String, Value> = end
+                .layers
+                .iter()
+                .map(|(layer, level, reason, narrower)| {
+                    let value = json!({ "level": level.word(), "reason": reason, "narrower": narrower });
+                    (layer.word().to_owned(), value)
+                })
+                .collect();
+            json!({ "end": end.direction.word(), "layers": layers, "together": end.together.word() })
+        })
+        .collect();
+    json!({
+        "path": sources.file(row.span.file).path,
+        "line": sources.line(row.span),
+        "rule": row.text,
+        "ends": ends,
+        "together": row.together.word(),
+        "accepted": row.accepted,
+    })
+}

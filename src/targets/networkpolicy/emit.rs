@@ -1,0 +1,307 @@
+//! Subjects as YAML: one object per subject and direction.
+
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+
+use super::model::{Cause, Peer, Peers, Scope, Side, Term};
+use super::plan::{Plan, side};
+use super::ports::{PortEntry, PortList, Which};
+use crate::policy::{Block, Direction, Grant, GrantReason, Origin, Policy, Requirements, Rule, Test, What};
+use crate::source::Sources;
+use crate::targets::Object;
+use crate::targets::names::{Head, Limit, Taken, Words, files, identity, places, sentence};
+use crate::targets::yaml::Writer;
+
+/// How many of the rules that give one entry are named above it.
+const MOST_NAMED: usize = 8;
+
+/// Returns the objects of a plan, sorted by namespace and name.
+pub(super) fn emit(plan: &Plan<'_>, sources: &Sources) -> Vec<Object> {
+    let policy = plan.facts.policy;
+    let mut taken = Taken::new();
+    let mut objects = Vec::new();
+    for direction in Direction::BOTH {
+        for (scope, sides) in plan.scopes.iter().zip(&plan.sides) {
+            let side = &sides[side(direction)];
+            if !side.isolated {
+                continue;
+            }
+            let identity = identity(&scope.labels);
+            let words = Words::of_labels(&scope.labels);
+            let name = taken.name(scope.namespace, &words, direction.word(), &identity, Limit::Subdomain);
+            let entries = entries(side);
+            let origins = origins(policy, side, &entries);
+            let source = places(sources, origins.iter().copied());
+            let yaml = object(policy, sources, scope, direction, &name, &source, &entries);
+            let files = files(origins);
+            let namespace = scope.namespace.to_string();
+            objects.push(Object { namespace, kind: "NetworkPolicy", name, yaml, patch: false, files });
+        }
+    }
+    objects.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    objects
+}
+
+/// One entry of `egress` or `ingress`, with all that it is there for.
+struct Entry<'p, 'a> {
+    peers: &'p Peers<'a>,
+    ports: &'p PortList,
+    causes: Vec<&'p Cause>,
+}
+
+/// Returns the entries of an object: what several rules say alike is said once.
+fn entries<'p, 'a>(side: &'p Side<'a>) -> Vec<Entry<'p, 'a>> {
+    let new = |term: &'p Rc<Term<'a>>| Entry { peers: &term.peers, ports: &term.ports, causes: vec![&term.cause] };
+    if let [term] = side.terms.as_slice() {
+        return vec![new(term)];
+    }
+    let mut entries: Vec<Entry<'p, 'a>> = Vec::with_capacity(side.terms.len());
+    let mut known: FxHashMap<(&Peers<'a>, &PortList), usize> = FxHashMap::default();
+    for term in &side.terms {
+        match known.entry((&*term.peers, &term.ports)) {
+            std::collections::hash_map::Entry::Occupied(at) => {
+                let causes = &mut entries[*at.get()].causes;
+                if !causes.contains(&&term.cause) {
+                    causes.push(&term.cause);
+                }
+            }
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(entries.len());
+                entries.push(new(term));
+            }
+        }
+    }
+    entries
+}
+
+/// Returns where the rules stand that an object comes from.
+fn origins<'a>(policy: &'a Policy, side: &Side<'_>, entries: &[Entry<'_, '_>]) -> Vec<&'a Origin> {
+    let mut rules: Vec<u32> = side.isolated_by.clone();
+    for cause in entries.iter().flat_map(|entry| &entry.causes) {
+        match cause {
+            Cause::Rule(rule) => rules.push(*rule),
+            Cause::Rest(list) => rules.extend(list.iter()),
+            Cause::Grant(_) => {}
+        }
+    }
+    rules.sort_unstable();
+    rules.dedup();
+    rules.into_iter().filter_map(|rule| policy.rules.get(rule as usize)).map(|rule| &*rule.origin).collect()
+}
+
+fn object(
+    policy: &Policy,
+    sources: &Sources,
+    scope: &Scope<'_>,
+    direction: Direction,
+    name: &str,
+    source: &str,
+    entries: &[Entry<'_, '_>],
+) -> String {
+    let mut yaml = Writer::with_capacity(512 + 256 * entries.len());
+    let head = Head {
+        api_version: "networking.k8s.io/v1",
+        kind: "NetworkPolicy",
+        name,
+        namespace: scope.namespace,
+        part_of: policy.settings.name.as_deref(),
+        source,
+    };
+    head.write(&mut yaml);
+    let (kind, list, peers) = match direction {
+        Direction::Egress => ("Egress", "egress", "to"),
+        Direction::Ingress => ("Ingress", "ingress", "from"),
+    };
+    yaml.key("spec").map(|yaml| {
+        yaml.key("podSelector");
+        selector(yaml, &scope.labels);
+        yaml.key("policyTypes").flow_list(|yaml| {
+            yaml.item().word(kind);
+        });
+        if entries.is_empty() {
+            yaml.comment("nothing is let through");
+            return;
+        }
+        yaml.key(list).list(|yaml| {
+            for entry in entries {
+                comments(yaml, policy, sources, &entry.causes);
+                yaml.item();
+                if *entry.peers == Peers::Everything && *entry.ports == PortList::All {
+                    yaml.flow_map(|_| ()).note("everything");
+                    continue;
+                }
+                yaml.map(|yaml| rule(yaml, peers, entry));
+            }
+        });
+    });
+    yaml.finish()
+}
+
+fn rule(yaml: &mut Writer, key: &'static str, entry: &Entry<'_, '_>) {
+    if let Peers::Some(peers) = entry.peers {
+        yaml.key(key).list(|yaml| {
+            for peer in peers.as_slice() {
+                yaml.item().map(|yaml| match peer {
+                    Peer::Pods { namespace, labels } => {
+                        yaml.key("namespaceSelector");
+                        selector(yaml, namespace);
+                        yaml.key("podSelector");
+                        selector(yaml, labels);
+                    }
+                    Peer::Block(block) => ip_block(yaml, block),
+                });
+            }
+        });
+    }
+    if let PortList::Some(ports) = entry.ports {
+        yaml.key("ports").list(|yaml| {
+            for port in ports.as_slice() {
+                yaml.item().flow_map(|yaml| port_entry(yaml, port));
+            }
+        });
+    }
+}
+
+fn ip_block(yaml: &mut Writer, block: &Block) {
+    yaml.key("ipBlock").map(|yaml| {
+        yaml.field("cidr", &block.net.to_string());
+        if !block.except.is_empty() {
+            yaml.key("except").list(|yaml| {
+                for except in &block.except {
+                    yaml.item().str(&except.to_string());
+                }
+            });
+        }
+    });
+}
+
+fn port_entry(yaml: &mut Writer, port: &PortEntry) {
+    yaml.key("protocol").word(port.transport.word());
+    match &port.which {
+        &PortEntry::EVERY => {}
+        Which::Range(first, last) => {
+            yaml.key("port").int(u32::from(*first));
+            if last > first {
+                yaml.key("endPort").int(u32::from(*last));
+            }
+        }
+        Which::Named(name) => {
+            yaml.field("port", name);
+        }
+    }
+}
+
+/// Writes a label selector; one without requirements is `{}`, which selects everything.
+fn selector(yaml: &mut Writer, requirements: &Requirements) {
+    if requirements.is_any() {
+        yaml.flow_map(|_| ());
+        return;
+    }
+    let single = |test: &Test| matches!(test, Test::In(values) if values.len() == 1);
+    let (labels, expressions): (Vec<_>, Vec<_>) = requirements.list().iter().partition(|one| single(&one.test));
+    yaml.map(|yaml| {
+        if !labels.is_empty() {
+            yaml.key("matchLabels").map(|yaml| {
+                for requirement in labels {
+                    if let Test::In(values) = &requirement.test {
+                        for value in values {
+                            yaml.any_key(&requirement.key).str(value);
+                        }
+                    }
+                }
+            });
+        }
+        if !expressions.is_empty() {
+            yaml.key("matchExpressions").list(|yaml| {
+                for requirement in expressions {
+                    yaml.item().flow_map(|yaml| {
+                        yaml.field("key", &requirement.key);
+                        let (operator, values) = match &requirement.test {
+                            Test::In(values) => ("In", values.as_slice()),
+                            Test::NotIn(values) => ("NotIn", values.as_slice()),
+                            Test::Exists => ("Exists", &[][..]),
+                            Test::DoesNotExist => ("DoesNotExist", &[][..]),
+                        };
+                        yaml.key("operator").word(operator);
+                        if !values.is_empty() {
+                            yaml.key("values").flow_list(|yaml| {
+                                for value in values {
+                                    yaml.item().str(value);
+                                }
+                            });
+                        }
+                    });
+                }
+            });
+        }
+    });
+}
+
+/// Says above an entry why it is there.
+fn comments(yaml: &mut Writer, policy: &Policy, sources: &Sources, causes: &[&Cause]) {
+    if let [Cause::Rule(at)] = causes
+        && let Some(rule) = policy.rules.get(*at as usize)
+    {
+        rule_comment(yaml, sources, rule);
+        return;
+    }
+    let mut granted: Vec<String> = Vec::new();
+    for cause in causes.iter().take(MOST_NAMED) {
+        match cause {
+            Cause::Rule(at) => {
+                if let Some(rule) = policy.rules.get(*at as usize) {
+                    rule_comment(yaml, sources, rule);
+                }
+            }
+            Cause::Grant(at) => {
+                let words = policy.grants.get(*at as usize).map(|grant| grant_words(policy, sources, grant));
+                if let Some(words) = words.filter(|words| !granted.contains(words)) {
+                    yaml.comment(&words);
+                    granted.push(words);
+                }
+            }
+            Cause::Rest(rules) => {
+                yaml.comment("nothing isolates these pods: everything but what is denied by");
+                for rule in rules.iter().take(MOST_NAMED).filter_map(|rule| policy.rules.get(*rule as usize)) {
+                    yaml.comment(&sentence(sources, &rule.origin));
+                }
+                more(yaml, rules.len());
+            }
+        }
+    }
+    more(yaml, causes.len());
+}
+
+fn more(yaml: &mut Writer, all: usize) {
+    if all > MOST_NAMED {
+        yaml.comment(&format!("and {} more", all - MOST_NAMED));
+    }
+}
+
+fn rule_comment(yaml: &mut Writer, sources: &Sources, rule: &Rule) {
+    if let Some(doc) = &rule.origin.doc {
+        yaml.comment(doc);
+    }
+    yaml.comment(&sentence(sources, &rule.origin));
+    if rule.via.is_some() {
+        return;
+    }
+    for member in &rule.destination.members {
+        if let What::Host(host) = &member.what {
+            let words = if host.at.is_empty() { "is somewhere in the internet" } else { "is at these addresses" };
+            yaml.comment(&format!("{} {words}; NetworkPolicy knows no names", host.name));
+        }
+    }
+}
+
+fn grant_words(policy: &Policy, sources: &Sources, grant: &Grant) -> String {
+    let first = grant.because.first().and_then(|rule| policy.rules.get(*rule as usize));
+    match (grant.reason, first) {
+        (GrantReason::Dns, _) => "granted: the way to the cluster's DNS, since names must resolve".to_owned(),
+        (GrantReason::Istiod, _) => "granted: a sidecar's way to istiod".to_owned(),
+        (GrantReason::Gateway, Some(rule)) => format!("for {}", sentence(sources, &rule.origin)),
+        (GrantReason::Gateway, None) => "granted: a gateway's half of `via`".to_owned(),
+        (GrantReason::Keys, _) => "granted: istiod's way to the keys of an issuer".to_owned(),
+    }
+}

@@ -1,0 +1,106 @@
+//! How well NetworkPolicy holds each end of each rule.
+
+use super::plan::{Finding, Plan, side};
+use super::subjects::Why;
+use crate::policy::{Action, Conditions, Direction, Member, PortTest, Ports, Protocol, Rule, What};
+use crate::targets::{Judgement, Level};
+
+/// Returns a judgement for each rule and governed end.
+pub(super) fn judge(plan: &Plan<'_>) -> Vec<Judgement> {
+    let mut judgements = Vec::with_capacity(plan.findings.len());
+    for (at, rule) in plan.facts.policy.rules.iter().enumerate() {
+        for direction in Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction)) {
+            let finding = &plan.findings[at][side(direction)];
+            let (level, reason) = level(rule, direction, finding);
+            judgements.push(Judgement { rule: at as u32, direction, level, reason, narrower: None });
+        }
+    }
+    judgements
+}
+
+fn level(rule: &Rule, direction: Direction, finding: &Finding) -> (Level, String) {
+    if let Some(why) = &finding.why {
+        let level = if finding.selected { Level::Wider } else { Level::Unable };
+        return (level, subject_words(why));
+    }
+    if rule.action == Action::Deny {
+        return match finding.leak {
+            Some(why) => (if finding.taken { Level::Wider } else { Level::Unable }, why.to_owned()),
+            None => (Level::Exact, String::new()),
+        };
+    }
+    if let Some(words) = unseen(&rule.conditions) {
+        return (Level::Unable, words.to_owned());
+    }
+    if rule.via.is_some() {
+        let words = match direction {
+            Direction::Egress => "whatever the gateway serves",
+            Direction::Ingress => "every client of the gateway",
+        };
+        return (Level::Wider, words.to_owned());
+    }
+    if finding.envelope {
+        return (Level::Wider, envelope_words(rule));
+    }
+    if let Some(account) = &finding.widened {
+        return (Level::Wider, format!("no labels tell the pods of {account} from others"));
+    }
+    let addresses = |member: &Member| matches!(member.what, What::Addresses(_));
+    if direction == Direction::Ingress && rule.action == Action::Allow && rule.source.members.iter().any(addresses) {
+        return (Level::Exact, "by the packet's source".to_owned());
+    }
+    (Level::Exact, String::new())
+}
+
+fn subject_words(why: &Why) -> String {
+    match why {
+        Why::NoInventory => "no namespace is named and no inventory lists them".to_owned(),
+        Why::UnknownNamespace(name) => format!("the labels of the namespace {name} are not known"),
+        Why::Account(account) => format!("no labels tell the pods of {account} from others"),
+    }
+}
+
+fn unseen(conditions: &Conditions) -> Option<&'static str> {
+    if conditions.jwt.is_some() {
+        Some("tokens")
+    } else if !conditions.methods.is_empty() || !conditions.paths.is_empty() {
+        Some("HTTP")
+    } else if !conditions.hosts.is_empty() {
+        Some("host names")
+    } else {
+        None
+    }
+}
+
+fn envelope_words(rule: &Rule) -> String {
+    let mut ports: Vec<String> = Vec::new();
+    let mut everywhere = false;
+    let mut public = false;
+    for member in &rule.destination.members {
+        let What::Host(host) = &member.what else { continue };
+        public |= host.at.is_empty();
+        match &member.ports {
+            Ports::All => everywhere = true,
+            Ports::Some(list) => {
+                for port in list {
+                    let number = match &port.port {
+                        PortTest::Range(1, u16::MAX) => "*".to_owned(),
+                        PortTest::Range(first, last) if first == last => first.to_string(),
+                        PortTest::Range(first, last) => format!("{first}-{last}"),
+                        PortTest::Named(name) => name.to_string(),
+                    };
+                    let text = if port.protocol == Protocol::Tcp {
+                        format!(":{number}")
+                    } else {
+                        format!(":{number}/{}", port.protocol.word())
+                    };
+                    if !ports.contains(&text) {
+                        ports.push(text);
+                    }
+                }
+            }
+        }
+    }
+    let who = if public { "any public address" } else { "any host at these addresses" };
+    if everywhere || ports.is_empty() { who.to_owned() } else { format!("{who} {}", ports.join(", ")) }
+}

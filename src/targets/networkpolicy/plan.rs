@@ -1,0 +1,243 @@
+//! From rules and grants to subjects, each with what it lets through in each direction.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use super::model::{Cause, Scope, Side, Term};
+use super::reach::{Facts, Reach};
+use super::subjects::{Subjects, Why, Wide, meshed, subjects};
+use crate::policy::{Action, Direction, Endpoint, Grant, GrantReason, PodSelector, Rule};
+
+/// What is found out about one end of a rule on the way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Finding {
+    /// Whether some pods of the subject are selected exactly.
+    pub(super) selected: bool,
+    /// Why some are not.
+    pub(super) why: Option<Why>,
+    /// Whether the subject's namespaces come from the inventory.
+    pub(super) enumerated: bool,
+    /// Whether a host without addresses is among the peers, so that other hosts pass too.
+    pub(super) envelope: bool,
+    /// The service account whose pods no labels tell, where peers had to be made wider.
+    pub(super) widened: Option<SmolStr>,
+    /// Whether something was taken out for this deny rule.
+    pub(super) taken: bool,
+    /// Why something could not be taken out for it.
+    pub(super) leak: Option<&'static str>,
+}
+
+/// The subjects of a policy and what they let through.
+pub(super) struct Plan<'a> {
+    /// The policy and what follows from it.
+    pub(super) facts: Facts<'a>,
+    /// The subjects, in the order in which they were first met.
+    pub(super) scopes: Vec<Scope<'a>>,
+    /// For each subject, its directions: egress, ingress.
+    pub(super) sides: Vec<[Side<'a>; 2]>,
+    /// For each rule, its ends: egress, ingress.
+    pub(super) findings: Vec<[Finding; 2]>,
+    /// What is granted to pods that may be meant, as far as other rules isolate them.
+    wide: [FxHashMap<Wide<'a>, Vec<Rc<Term<'a>>>>; 2],
+    index: FxHashMap<Scope<'a>, usize>,
+    expanded: FxHashMap<&'a PodSelector, Rc<Expanded<'a>>>,
+}
+
+/// A selector's subjects, by number.
+pub(super) struct Expanded<'a> {
+    /// The subjects that are meant for certain.
+    pub(super) scopes: Vec<usize>,
+    maybe: Vec<Wide<'a>>,
+    why: Option<Why>,
+    enumerated: bool,
+}
+
+/// Returns the place of a direction in a pair.
+pub(super) fn side(direction: Direction) -> usize {
+    match direction {
+        Direction::Egress => 0,
+        Direction::Ingress => 1,
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// Makes the plan of a policy, deny rules left aside.
+    pub(super) fn new(facts: Facts<'a>) -> Plan<'a> {
+        let policy = facts.policy;
+        let mut plan = Plan {
+            facts,
+            scopes: Vec::new(),
+            sides: Vec::new(),
+            findings: vec![Default::default(); policy.rules.len()],
+            wide: Default::default(),
+            index: FxHashMap::default(),
+            expanded: FxHashMap::default(),
+        };
+        for (at, rule) in policy.rules.iter().enumerate() {
+            for direction in Direction::BOTH {
+                if rule.governs(direction) && rule.action != Action::Deny {
+                    plan.add_rule(at, rule, direction);
+                }
+            }
+        }
+        for (at, grant) in policy.grants.iter().enumerate() {
+            plan.add_grant(at, grant);
+        }
+        for direction in Direction::BOTH {
+            plan.spread_wide(direction);
+        }
+        plan
+    }
+
+    /// Returns the number of a subject.
+    pub(super) fn scope(&mut self, scope: Scope<'a>) -> usize {
+        let (scopes, sides) = (&mut self.scopes, &mut self.sides);
+        *self.index.entry(scope).or_insert_with_key(|scope| {
+            scopes.push(scope.clone());
+            sides.push(Default::default());
+            scopes.len() - 1
+        })
+    }
+
+    /// Returns the subjects of one end of a rule's member, and notes what they are.
+    pub(super) fn expand(&mut self, rule: usize, direction: Direction, selector: &'a PodSelector) -> Rc<Expanded<'a>> {
+        let expanded = self.expanded(selector);
+        let finding = &mut self.findings[rule][side(direction)];
+        finding.selected |= !expanded.scopes.is_empty();
+        finding.enumerated |= expanded.enumerated;
+        if finding.why.is_none() {
+            finding.why.clone_from(&expanded.why);
+        }
+        expanded
+    }
+
+    fn expanded(&mut self, selector: &'a PodSelector) -> Rc<Expanded<'a>> {
+        if let Some(expanded) = self.expanded.get(selector) {
+            return Rc::clone(expanded);
+        }
+        let Subjects { scopes, maybe, why, enumerated } = subjects(&self.facts.policy.inventory, selector);
+        let scopes = scopes.into_iter().map(|scope| self.scope(scope)).collect();
+        let expanded = Rc::new(Expanded { scopes, maybe, why, enumerated });
+        self.expanded.insert(selector, Rc::clone(&expanded));
+        expanded
+    }
+
+    fn add_rule(&mut self, at: usize, rule: &'a Rule, direction: Direction) {
+        let reaches = match rule.action {
+            Action::Allow => self.facts.of_rule(rule, direction, &mut self.findings[at][side(direction)]),
+            Action::Deny | Action::Isolate => Vec::new(),
+        };
+        for (member, (_, pods)) in rule.subject(direction).pods().enumerate() {
+            let expanded = self.expand(at, direction, &pods.selector);
+            for &scope in &expanded.scopes {
+                let side = &mut self.sides[scope][side(direction)];
+                side.isolated = true;
+                side.isolated_by.push(at as u32);
+            }
+            for term in terms(&reaches, member, Cause::Rule(at as u32)) {
+                for &scope in &expanded.scopes {
+                    self.sides[scope][side(direction)].terms.push(Rc::clone(&term));
+                }
+                self.add_wide(direction, &expanded.maybe, &term);
+            }
+        }
+    }
+
+    fn add_grant(&mut self, at: usize, grant: &'a Grant) {
+        let direction = grant.direction;
+        // That a grant is wider than its rule is said of the rule.
+        let mut finding = Finding::default();
+        let reaches = match direction {
+            Direction::Egress => self.facts.outward(&grant.destination, &mut finding),
+            Direction::Ingress => self.facts.inward(&grant.source, &grant.destination, &mut finding),
+        };
+        let subject: &'a Endpoint = grant.subject();
+        for (member, (_, pods)) in subject.pods().enumerate() {
+            let terms = terms(&reaches, member, Cause::Grant(at as u32));
+            if grant.reason == GrantReason::Istiod && self.facts.policy.inventory.given {
+                terms.iter().for_each(|term| self.add_meshed(direction, term));
+                continue;
+            }
+            let expanded = self.expanded(&pods.selector);
+            for term in terms {
+                for &scope in &expanded.scopes {
+                    let side = &mut self.sides[scope][side(direction)];
+                    if side.isolated {
+                        side.terms.push(Rc::clone(&term));
+                        continue;
+                    }
+                    let Scope { namespace, labels } = self.scopes[scope].clone();
+                    self.add_wide(direction, &[Wide { namespace: Some(namespace), labels }], &term);
+                }
+                self.add_wide(direction, &expanded.maybe, &term);
+            }
+        }
+    }
+
+    /// Gives a term to the pods that have a sidecar, as the inventory shows them.
+    fn add_meshed(&mut self, direction: Direction, term: &Rc<Term<'a>>) {
+        let inventory = &self.facts.policy.inventory;
+        for namespace in inventory.namespaces.keys() {
+            let pods = meshed(inventory, namespace).into_iter();
+            let pods: Vec<Wide<'a>> =
+                pods.map(|labels| Wide { namespace: Some(namespace), labels: Cow::Owned(labels) }).collect();
+            self.add_wide(direction, &pods, term);
+        }
+    }
+
+    fn add_wide(&mut self, direction: Direction, pods: &[Wide<'a>], term: &Rc<Term<'a>>) {
+        for wide in pods {
+            self.wide[side(direction)].entry(wide.clone()).or_default().push(Rc::clone(term));
+        }
+    }
+
+    /// Gives what is for pods that may be meant, or that are isolated only in part, to those of them that some rule
+    /// isolates: an object for the others would isolate them.
+    fn spread_wide(&mut self, direction: Direction) {
+        let mut all_wide: Vec<_> = std::mem::take(&mut self.wide[side(direction)]).into_iter().collect();
+        if all_wide.is_empty() {
+            return;
+        }
+        all_wide.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut by_namespace: FxHashMap<&'a SmolStr, Vec<usize>> = FxHashMap::default();
+        let mut everywhere = Vec::new();
+        for (at, sides) in self.sides.iter().enumerate() {
+            if sides[side(direction)].isolated {
+                by_namespace.entry(self.scopes[at].namespace).or_default().push(at);
+                everywhere.push(at);
+            }
+        }
+        for (wide, terms) in all_wide {
+            let isolated = match wide.namespace {
+                Some(namespace) => by_namespace.get(namespace).map_or(&[][..], Vec::as_slice),
+                None => &everywhere,
+            };
+            for &at in isolated {
+                let Some(labels) = self.scopes[at].labels.intersect(&wide.labels) else { continue };
+                let target = if labels == *self.scopes[at].labels {
+                    at
+                } else {
+                    let namespace = self.scopes[at].namespace;
+                    self.scope(Scope { namespace, labels: Cow::Owned(labels) })
+                };
+                let target = &mut self.sides[target][side(direction)];
+                target.isolated = true;
+                target.terms.extend(terms.iter().cloned());
+            }
+        }
+    }
+}
+
+/// Makes the terms of one member of the governed side.
+fn terms<'a>(reaches: &[Reach<'a>], member: usize, cause: Cause) -> Vec<Rc<Term<'a>>> {
+    let of_member = reaches.iter().filter(|reach| reach.member.is_none_or(|of| of == member));
+    of_member
+        .map(|reach| {
+            let (peers, ports) = (Rc::clone(&reach.peers), reach.ports.clone());
+            Rc::new(Term { peers, ports, cause: cause.clone() })
+        })
+        .collect()
+}

@@ -1,0 +1,255 @@
+//! Lists of ports as a NetworkPolicy has them, with their differences.
+
+use smol_str::SmolStr;
+
+use super::model::NonEmpty;
+use crate::policy::{PortTest, Ports, Protocol};
+
+/// The protocols of a NetworkPolicy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+impl Transport {
+    const ALL: [Transport; 3] = [Transport::Tcp, Transport::Udp, Transport::Sctp];
+
+    /// Returns the protocol; ICMP has none.
+    pub(super) fn of(protocol: Protocol) -> Option<Transport> {
+        match protocol {
+            Protocol::Tcp => Some(Transport::Tcp),
+            Protocol::Udp => Some(Transport::Udp),
+            Protocol::Sctp => Some(Transport::Sctp),
+            Protocol::Icmp => None,
+        }
+    }
+
+    /// Returns `TCP`, `UDP` or `SCTP`.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Transport::Tcp => "TCP",
+            Transport::Udp => "UDP",
+            Transport::Sctp => "SCTP",
+        }
+    }
+}
+
+/// Which ports of a protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Which {
+    /// First and last.
+    Range(u16, u16),
+    /// A port name of the destination pods.
+    Named(SmolStr),
+}
+
+/// One entry of `ports`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct PortEntry {
+    /// The protocol, which is always written.
+    pub(super) transport: Transport,
+    /// The ports.
+    pub(super) which: Which,
+}
+
+impl PortEntry {
+    /// Every port of a protocol.
+    pub(super) const EVERY: Which = Which::Range(1, u16::MAX);
+}
+
+/// The ports of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum PortList {
+    /// Every port of every protocol: no `ports`.
+    All,
+    /// These.
+    Some(NonEmpty<PortEntry>),
+}
+
+/// A difference that no list of ports can say: a name stands for other numbers on every pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unknown;
+
+impl PortList {
+    /// Returns the list for ports; `None` where they are icmp alone, of which a NetworkPolicy knows nothing.
+    pub(super) fn of(ports: &Ports) -> Option<PortList> {
+        let Ports::Some(list) = ports else { return Some(PortList::All) };
+        let mut entries: Vec<PortEntry> = Vec::with_capacity(list.len());
+        for port in list {
+            let Some(transport) = Transport::of(port.protocol) else { continue };
+            let which = match &port.port {
+                PortTest::Range(first, last) => Which::Range(*first, *last),
+                PortTest::Named(name) => Which::Named(name.clone()),
+            };
+            let entry = PortEntry { transport, which };
+            if !entries.contains(&entry) {
+                entries.push(entry);
+            }
+        }
+        NonEmpty::new(entries).map(PortList::Some)
+    }
+
+    /// Returns the entries; those of [`PortList::All`] are all ports of each protocol.
+    fn entries(&self) -> Vec<PortEntry> {
+        match self {
+            PortList::All => Transport::ALL.map(|transport| PortEntry { transport, which: PortEntry::EVERY }).to_vec(),
+            PortList::Some(list) => list.as_slice().to_vec(),
+        }
+    }
+
+    /// Returns whether some port may be in both; a name may stand for any number, and two names are two ports.
+    pub(super) fn overlaps(&self, other: &PortList) -> bool {
+        let (PortList::Some(mine), PortList::Some(theirs)) = (self, other) else { return true };
+        mine.as_slice().iter().any(|a| theirs.as_slice().iter().any(|b| entries_overlap(a, b)))
+    }
+
+    /// Returns the ports less `taken`; `None` where nothing is left.
+    pub(super) fn subtract(&self, taken: &PortList) -> Result<Option<PortList>, Unknown> {
+        let PortList::Some(taken) = taken else { return Ok(None) };
+        let mut left = self.entries();
+        for take in taken.as_slice() {
+            let mut next = Vec::with_capacity(left.len());
+            for entry in left {
+                if !entries_overlap(&entry, take) {
+                    next.push(entry);
+                    continue;
+                }
+                match (&entry.which, &take.which) {
+                    (Which::Named(_), Which::Named(_)) => {}
+                    (_, &PortEntry::EVERY) => {}
+                    (Which::Range(first, last), Which::Range(from, to)) => {
+                        let below = (first < from).then(|| Which::Range(*first, from - 1));
+                        let above = (last > to).then(|| Which::Range(to + 1, *last));
+                        next.extend(below.into_iter().chain(above).map(|which| PortEntry { which, ..entry.clone() }));
+                    }
+                    _ => return Err(Unknown),
+                }
+            }
+            left = next;
+        }
+        Ok(NonEmpty::new(left).map(PortList::Some))
+    }
+
+    /// Returns the ports that are in both; `None` where there are none.
+    pub(super) fn intersect(&self, other: &PortList) -> Result<Option<PortList>, Unknown> {
+        let (PortList::Some(mine), PortList::Some(theirs)) = (self, other) else {
+            return Ok(Some(if *self == PortList::All { other.clone() } else { self.clone() }));
+        };
+        let mut both = Vec::new();
+        for a in mine.as_slice() {
+            for b in theirs.as_slice().iter().filter(|b| entries_overlap(a, b)) {
+                let which = match (&a.which, &b.which) {
+                    (Which::Range(first, last), Which::Range(from, to)) => {
+                        Which::Range(*first.max(from), *last.min(to))
+                    }
+                    (named, &PortEntry::EVERY) | (&PortEntry::EVERY, named) => named.clone(),
+                    (Which::Named(_), Which::Named(_)) => a.which.clone(),
+                    _ => return Err(Unknown),
+                };
+                let entry = PortEntry { transport: a.transport, which };
+                if !both.contains(&entry) {
+                    both.push(entry);
+                }
+            }
+        }
+        Ok(NonEmpty::new(both).map(PortList::Some))
+    }
+}
+
+fn entries_overlap(a: &PortEntry, b: &PortEntry) -> bool {
+    a.transport == b.transport
+        && match (&a.which, &b.which) {
+            (Which::Range(first, last), Which::Range(from, to)) => first <= to && from <= last,
+            (Which::Named(one), Which::Named(other)) => one == other,
+            _ => true,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::PortMatch;
+
+    fn list(entries: &[PortEntry]) -> Option<PortList> {
+        NonEmpty::new(entries.to_vec()).map(PortList::Some)
+    }
+
+    fn range(transport: Transport, first: u16, last: u16) -> PortEntry {
+        PortEntry { transport, which: Which::Range(first, last) }
+    }
+
+    fn tcp(port: u16) -> PortList {
+        list(&[range(Transport::Tcp, port, port)]).unwrap()
+    }
+
+    fn named(name: &str) -> PortEntry {
+        PortEntry { transport: Transport::Tcp, which: Which::Named(name.into()) }
+    }
+
+    /// Membership is what differences and intersections are held against.
+    fn has(list: &Option<PortList>, transport: Transport, port: u16) -> bool {
+        match list {
+            None => false,
+            Some(PortList::All) => true,
+            Some(PortList::Some(entries)) => entries.as_slice().iter().any(|entry| {
+                entry.transport == transport && matches!(entry.which, Which::Range(a, b) if (a..=b).contains(&port))
+            }),
+        }
+    }
+
+    #[test]
+    fn differences_agree_with_membership() {
+        let lists: Vec<PortList> = [
+            vec![range(Transport::Tcp, 1, 65535)],
+            vec![range(Transport::Tcp, 80, 80), range(Transport::Udp, 53, 53)],
+            vec![range(Transport::Tcp, 70, 90), range(Transport::Tcp, 85, 100)],
+            vec![range(Transport::Sctp, 65535, 65535), range(Transport::Tcp, 1, 1)],
+        ]
+        .iter()
+        .filter_map(|entries| list(entries))
+        .chain([PortList::All])
+        .collect();
+        for a in &lists {
+            for b in &lists {
+                let (difference, both) = (a.subtract(b).unwrap(), a.intersect(b).unwrap());
+                let mut some = false;
+                for transport in Transport::ALL {
+                    for port in [1, 2, 53, 69, 70, 80, 85, 90, 91, 100, 101, 65534, 65535] {
+                        let (x, y) = (has(&Some(a.clone()), transport, port), has(&Some(b.clone()), transport, port));
+                        assert_eq!(has(&difference, transport, port), x && !y, "{a:?} - {b:?} at {port}");
+                        assert_eq!(has(&both, transport, port), x && y, "{a:?} and {b:?} at {port}");
+                        some |= x && y;
+                    }
+                }
+                assert_eq!(a.overlaps(b), some);
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_taken_out_only_where_that_is_certain() {
+        let http = list(&[named("http")]).unwrap();
+        let both = list(&[named("http"), named("metrics")]).unwrap();
+        assert_eq!(both.subtract(&http), Ok(list(&[named("metrics")])));
+        assert_eq!(tcp(8080).subtract(&http), Err(Unknown));
+        assert_eq!(http.subtract(&tcp(8080)), Err(Unknown));
+        assert_eq!(http.intersect(&tcp(8080)), Err(Unknown));
+        assert_eq!(PortList::All.subtract(&http), Err(Unknown));
+        assert_eq!(http.subtract(&PortList::All), Ok(None));
+        assert_eq!(http.subtract(&list(&[range(Transport::Tcp, 1, 65535)]).unwrap()), Ok(None));
+        assert_eq!(http.subtract(&list(&[range(Transport::Udp, 1, 65535)]).unwrap()), Ok(Some(http.clone())));
+    }
+
+    #[test]
+    fn icmp_alone_has_no_list() {
+        let icmp = PortMatch::range(0, 0, Protocol::Icmp);
+        assert_eq!(PortList::of(&Ports::Some(vec![icmp.clone()])), None);
+        let with_tcp = Ports::Some(vec![icmp, PortMatch::range(80, 80, Protocol::Tcp)]);
+        assert_eq!(PortList::of(&with_tcp), Some(tcp(80)));
+    }
+}

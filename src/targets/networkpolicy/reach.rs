@@ -1,0 +1,199 @@
+//! What a rule names on its other side, as peers and ports.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use super::model::{NonEmpty, Peer, Peers};
+use super::plan::Finding;
+use super::ports::PortList;
+use super::subjects::peer_pods;
+use super::terms::{Denied, Who};
+use crate::policy::{AddressSet, Direction, Endpoint, Gateway, Host, Member, PodSelector, Policy, Rule, What};
+
+/// The facts that every rule is looked at with.
+#[derive(Clone, Copy)]
+pub(super) struct Facts<'a> {
+    /// The policy.
+    pub(super) policy: &'a Policy,
+    /// Where hosts without addresses may be, the addresses of pods left out.
+    pub(super) internet: &'a AddressSet,
+}
+
+/// Peers on ports.
+pub(super) struct Reach<'a> {
+    /// The member of the governed side that has these ports, counting pods; `None` is each.
+    pub(super) member: Option<usize>,
+    /// The peers.
+    pub(super) peers: Rc<Peers<'a>>,
+    /// The ports.
+    pub(super) ports: PortList,
+}
+
+impl<'a> Facts<'a> {
+    /// Returns what an allow rule lets through at one end.
+    pub(super) fn of_rule(self, rule: &'a Rule, direction: Direction, finding: &mut Finding) -> Vec<Reach<'a>> {
+        match (direction, &rule.via) {
+            (Direction::Egress, None) => self.outward(&rule.destination, finding),
+            // The way to the gateway is a grant of the same subject, and the only way.
+            (Direction::Egress, Some(_)) => Vec::new(),
+            (Direction::Ingress, None) => self.inward(&rule.source, &rule.destination, finding),
+            (Direction::Ingress, Some(via)) => self.with_ports_of(self.gateway(&via.gateway), &rule.destination),
+        }
+    }
+
+    /// Returns what is reached on the way out: the members that have the same ports together.
+    pub(super) fn outward(self, destination: &'a Endpoint, finding: &mut Finding) -> Vec<Reach<'a>> {
+        let mut groups: Vec<(PortList, Vec<&'a Member>)> = Vec::new();
+        for member in &destination.members {
+            let Some(ports) = PortList::of(&member.ports) else { continue };
+            match groups.iter_mut().find(|(have, _)| *have == ports) {
+                Some((_, members)) => members.push(member),
+                None => groups.push((ports, vec![member])),
+            }
+        }
+        let reach = |(ports, members): (PortList, Vec<&'a Member>)| {
+            let peers = Rc::new(self.peers(&members, finding)?);
+            Some(Reach { member: None, peers, ports })
+        };
+        groups.into_iter().filter_map(reach).collect()
+    }
+
+    /// Returns who comes in: everyone on the left, on the ports of each member of the right.
+    pub(super) fn inward(
+        self,
+        source: &'a Endpoint,
+        destination: &'a Endpoint,
+        finding: &mut Finding,
+    ) -> Vec<Reach<'a>> {
+        let members: Vec<&Member> = source.members.iter().collect();
+        self.with_ports_of(self.peers(&members, finding), destination)
+    }
+
+    fn with_ports_of(self, peers: Option<Peers<'a>>, destination: &'a Endpoint) -> Vec<Reach<'a>> {
+        let Some(peers) = peers.map(Rc::new) else { return Vec::new() };
+        let ports = destination.pods().map(|(member, _)| PortList::of(&member.ports)).enumerate();
+        ports
+            .filter_map(|(at, ports)| Some(Reach { member: Some(at), peers: Rc::clone(&peers), ports: ports? }))
+            .collect()
+    }
+
+    /// Returns peers without repetition; `None` where there are none.
+    fn peers(self, members: &[&'a Member], finding: &mut Finding) -> Option<Peers<'a>> {
+        if self.is_everything(members) {
+            return Some(Peers::Everything);
+        }
+        let mut peers = Vec::with_capacity(members.len());
+        for member in members {
+            match &member.what {
+                What::Pods(pods) => {
+                    let pods = peer_pods(&self.policy.inventory, &pods.selector);
+                    finding.widened = finding.widened.take().or(pods.widened);
+                    peers.extend(pods.selectors.into_iter().map(pod_peer));
+                }
+                What::Addresses(set) => self.blocks(set, &mut peers),
+                What::Host(host) if host.at.is_empty() => {
+                    finding.envelope = true;
+                    peers.extend(self.internet.blocks.iter().map(|block| Peer::Block(Cow::Borrowed(block))));
+                }
+                What::Host(host) => {
+                    finding.envelope |= host.name.wildcard;
+                    let set = addresses_of(host).subtract(&self.policy.pod_addresses);
+                    peers.extend(set.blocks.into_iter().map(|block| Peer::Block(Cow::Owned(block))));
+                }
+            }
+        }
+        without_repetition(&mut peers);
+        NonEmpty::new(peers).map(Peers::Some)
+    }
+
+    fn blocks(self, set: &'a AddressSet, peers: &mut Vec<Peer<'a>>) {
+        if self.policy.pod_addresses.blocks.is_empty() {
+            peers.extend(set.blocks.iter().map(|block| Peer::Block(Cow::Borrowed(block))));
+        } else {
+            let set = set.subtract(&self.policy.pod_addresses);
+            peers.extend(set.blocks.into_iter().map(|block| Peer::Block(Cow::Owned(block))));
+        }
+    }
+
+    /// Returns whether members leave nobody out: all pods, and all addresses.
+    fn is_everything(self, members: &[&Member]) -> bool {
+        let all_pods =
+            |member: &&Member| matches!(&member.what, What::Pods(pods) if pods.selector == PodSelector::any());
+        if members.len() < 2 || !members.iter().any(all_pods) {
+            return false;
+        }
+        let blocks = members.iter().filter_map(|member| match &member.what {
+            What::Addresses(set) => Some(set.blocks.iter().cloned()),
+            _ => None,
+        });
+        AddressSet::everything().is_inside(&AddressSet { blocks: blocks.flatten().collect() })
+    }
+
+    fn gateway(self, gateway: &'a Gateway) -> Option<Peers<'a>> {
+        let pods = gateway.pods.iter().flat_map(|pods| peer_pods(&self.policy.inventory, pods).selectors);
+        NonEmpty::new(pods.map(pod_peer).collect()).map(Peers::Some)
+    }
+
+    /// Returns what a deny rule names at one end, with the member of the governed side that has these ports.
+    pub(super) fn denied(self, at: u32, rule: &'a Rule, direction: Direction) -> Vec<(Option<usize>, Denied<'a>)> {
+        let requests = (!rule.conditions.is_none()).then_some("it sees addresses and ports, not requests");
+        let mut denied = Vec::new();
+        let mut push = |of: Option<usize>, member: &'a Member, ports: &PortList| {
+            let (who, unsayable): (Vec<Who<'a>>, _) = match &member.what {
+                What::Pods(pods) => {
+                    let pods = peer_pods(&self.policy.inventory, &pods.selector);
+                    let why = pods.widened.map(|_| "no labels tell the pods of the service account from others");
+                    (pods.selectors.into_iter().map(Who::Pods).collect(), why)
+                }
+                What::Addresses(set) => (vec![Who::Addresses(Cow::Borrowed(set))], None),
+                What::Host(host) if host.at.is_empty() => {
+                    let why = "the host has no addresses that could be left out";
+                    (vec![Who::Addresses(Cow::Borrowed(self.internet))], Some(why))
+                }
+                What::Host(host) => (vec![Who::Addresses(Cow::Owned(addresses_of(host)))], None),
+            };
+            let unsayable = requests.or(unsayable);
+            denied.extend(who.into_iter().map(|who| (of, Denied { rule: at, who, ports: ports.clone(), unsayable })));
+        };
+        match direction {
+            Direction::Egress => {
+                for member in &rule.destination.members {
+                    if let Some(ports) = PortList::of(&member.ports) {
+                        push(None, member, &ports);
+                    }
+                }
+            }
+            Direction::Ingress => {
+                for (of, (governed, _)) in rule.destination.pods().enumerate() {
+                    let Some(ports) = PortList::of(&governed.ports) else { continue };
+                    for member in &rule.source.members {
+                        push(Some(of), member, &ports);
+                    }
+                }
+            }
+        }
+        denied
+    }
+}
+
+fn addresses_of(host: &Host) -> AddressSet {
+    AddressSet::of(host.at.iter().map(|at| at.net))
+}
+
+fn pod_peer(pods: Cow<'_, PodSelector>) -> Peer<'_> {
+    match pods {
+        Cow::Borrowed(pods) => {
+            Peer::Pods { namespace: Cow::Borrowed(&pods.namespace), labels: Cow::Borrowed(&pods.labels) }
+        }
+        Cow::Owned(pods) => Peer::Pods { namespace: Cow::Owned(pods.namespace), labels: Cow::Owned(pods.labels) },
+    }
+}
+
+fn without_repetition(peers: &mut Vec<Peer<'_>>) {
+    if peers.len() > 1 {
+        let mut seen = rustc_hash::FxHashSet::default();
+        let keep: Vec<bool> = peers.iter().map(|peer| seen.insert(peer)).collect();
+        let mut keep = keep.into_iter();
+        peers.retain(|_| keep.next().unwrap_or(true));
+    }
+}

@@ -1,0 +1,240 @@
+//! Which pods a selector means, in the terms of a NetworkPolicy: a namespace by its name and labels of pods.
+//!
+//! A namespace that is not named is looked up in the inventory, whose namespaces are all that there are; a service
+//! account is told by the labels of the pods that run as it. What cannot be told exactly is kept as a wider set, and why.
+
+use std::borrow::Cow;
+
+use smol_str::SmolStr;
+
+use super::model::Scope;
+use crate::policy::{
+    Account, Inventory, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test, Workload,
+};
+
+/// The pods of a selector as subjects of objects.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Subjects<'a> {
+    /// The pods that are meant for certain.
+    pub(super) scopes: Vec<Scope<'a>>,
+    /// Wider sets of the pods that may be meant.
+    pub(super) maybe: Vec<Wide<'a>>,
+    /// Why some pods are only maybe meant.
+    pub(super) why: Option<Why>,
+    /// Whether the namespaces come from the inventory, since none was named.
+    pub(super) enumerated: bool,
+}
+
+/// Pods with some labels, in one namespace or in all.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Wide<'a> {
+    /// The namespace; `None` is every one.
+    pub(super) namespace: Option<&'a SmolStr>,
+    /// The labels.
+    pub(super) labels: Cow<'a, Requirements>,
+}
+
+/// Why pods cannot be selected exactly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// No namespace is named, and no inventory lists them.
+    NoInventory,
+    /// The labels of this namespace are not known.
+    UnknownNamespace(SmolStr),
+    /// No labels tell the pods of a service account from others.
+    Account(SmolStr),
+}
+
+/// Pods as peers.
+#[derive(Clone, Debug)]
+pub(super) struct PeerPods<'a> {
+    /// The selectors, none of them with an account.
+    pub(super) selectors: Vec<Cow<'a, PodSelector>>,
+    /// The account, where the selectors mean other pods too because no labels tell its pods.
+    pub(super) widened: Option<SmolStr>,
+}
+
+/// Returns the pods of a selector as subjects.
+pub(super) fn subjects<'a>(inventory: &'a Inventory, selector: &'a PodSelector) -> Subjects<'a> {
+    let mut subjects = Subjects::default();
+    let candidates: Vec<&'a SmolStr> = match selector.namespace.values(NAMESPACE_NAME) {
+        Some(names) => names.iter().collect(),
+        None if inventory.given => {
+            subjects.enumerated = true;
+            inventory.namespaces.keys().collect()
+        }
+        None => {
+            subjects.maybe.push(Wide { namespace: None, labels: Cow::Borrowed(&selector.labels) });
+            subjects.why = Some(Why::NoInventory);
+            return subjects;
+        }
+    };
+    for namespace in candidates {
+        let mut maybe = |why| {
+            subjects.maybe.push(Wide { namespace: Some(namespace), labels: Cow::Borrowed(&selector.labels) });
+            subjects.why = Some(why);
+        };
+        match namespace_matches(inventory, namespace, &selector.namespace) {
+            Some(false) => {}
+            None => maybe(Why::UnknownNamespace(namespace.clone())),
+            Some(true) if any_account(selector) => {
+                subjects.scopes.push(Scope { namespace, labels: Cow::Borrowed(&selector.labels) });
+            }
+            Some(true) => match labels_of_account(inventory, namespace, selector) {
+                None => maybe(Why::Account(account_word(namespace, selector))),
+                Some(list) => {
+                    let scopes = list.into_iter().map(|labels| Scope { namespace, labels: Cow::Owned(labels) });
+                    subjects.scopes.extend(scopes);
+                }
+            },
+        }
+    }
+    subjects
+}
+
+/// Returns the pods of a selector as peers: it may require anything of namespaces, but knows no accounts.
+pub(super) fn peer_pods<'a>(inventory: &'a Inventory, selector: &'a PodSelector) -> PeerPods<'a> {
+    if any_account(selector) {
+        return PeerPods { selectors: vec![Cow::Borrowed(selector)], widened: None };
+    }
+    let told = match selector.namespace.values(NAMESPACE_NAME) {
+        Some(names) => names.iter().collect(),
+        None => inventory.namespaces.keys().collect::<Vec<_>>(),
+    }
+    .into_iter()
+    .filter_map(|namespace| match namespace_matches(inventory, namespace, &selector.namespace) {
+        Some(false) => None,
+        Some(true) => Some(labels_of_account(inventory, namespace, selector).map(|list| (namespace, list))),
+        None => Some(None),
+    })
+    .collect::<Option<Vec<_>>>()
+    .filter(|_| inventory.given);
+    match told {
+        Some(told) => {
+            let selectors = told.into_iter().flat_map(|(namespace, list)| {
+                list.into_iter()
+                    .map(|labels| Cow::Owned(PodSelector { labels, ..PodSelector::in_namespace(namespace.clone()) }))
+            });
+            PeerPods { selectors: selectors.collect(), widened: None }
+        }
+        None => {
+            let all = PodSelector { account: Account::Not(Vec::new()), ..selector.clone() };
+            let name = selector.namespace_name().map_or("*", SmolStr::as_str);
+            PeerPods { selectors: vec![Cow::Owned(all)], widened: Some(account_word(name, selector)) }
+        }
+    }
+}
+
+fn any_account(selector: &PodSelector) -> bool {
+    matches!(&selector.account, Account::Not(names) if names.is_empty())
+}
+
+fn account_word(namespace: &str, selector: &PodSelector) -> SmolStr {
+    match &selector.account {
+        Account::Is(name) => smol_str::format_smolstr!("{namespace}/@{name}"),
+        Account::Not(names) => smol_str::format_smolstr!("{namespace}/* except {namespace}/@{}", names.join(", @")),
+    }
+}
+
+/// Returns whether a namespace meets requirements; `None` where that is not known.
+fn namespace_matches(inventory: &Inventory, name: &SmolStr, requirements: &Requirements) -> Option<bool> {
+    let known = inventory.namespaces.get(name).filter(|namespace| namespace.declared);
+    let mut unknown = false;
+    for requirement in requirements.list() {
+        let met = if requirement.key == NAMESPACE_NAME {
+            requirement.matches(&Labels::from([(SmolStr::new_static(NAMESPACE_NAME), name.clone())]))
+        } else if let Some(namespace) = known {
+            requirement.matches(&namespace.labels)
+        } else {
+            unknown = true;
+            continue;
+        };
+        if !met {
+            return Some(false);
+        }
+    }
+    (!unknown).then_some(true)
+}
+
+/// Returns the labels of the pods of a namespace that have an Istio sidecar. Pods that the inventory does not show are
+/// taken for what the namespace's own labels say; where no labels tell, all pods are meant.
+pub(super) fn meshed(inventory: &Inventory, namespace: &SmolStr) -> Vec<Requirements> {
+    let labels = inventory.namespaces.get(namespace).map(|namespace| &namespace.labels);
+    let injected = labels.is_some_and(|labels| {
+        labels.get("istio-injection").is_some_and(|value| value == "enabled") || labels.contains_key("istio.io/rev")
+    });
+    let pods: Vec<&Workload> = workloads_in(inventory, namespace).collect();
+    let told = match injected {
+        true => tell(&pods, |workload| !workload.sidecar).map(|unmeshed| all_but(&Requirements::any(), unmeshed)),
+        false => tell(&pods, |workload| workload.sidecar),
+    };
+    told.unwrap_or_else(|| vec![Requirements::any()])
+}
+
+fn all_but(labels: &Requirements, taken: Vec<Requirements>) -> Vec<Requirements> {
+    let pods = |labels| PodSelector { labels, ..PodSelector::any() };
+    let taken: Vec<PodSelector> = taken.into_iter().map(pods).collect();
+    let left = taken
+        .iter()
+        .fold(vec![pods(labels.clone())], |left, take| left.iter().flat_map(|set| set.subtract(take)).collect());
+    left.into_iter().map(|set| set.labels).collect()
+}
+
+/// Returns the workloads of a namespace whose pods selectors can mean.
+fn workloads_in<'a>(inventory: &'a Inventory, namespace: &SmolStr) -> impl Iterator<Item = &'a Workload> {
+    // They are sorted by namespace.
+    let start = inventory.workloads.partition_point(|workload| workload.namespace < *namespace);
+    let rest = inventory.workloads.get(start..).unwrap_or_default();
+    rest.iter().take_while(move |workload| workload.namespace == *namespace).filter(|workload| !workload.host_network)
+}
+
+/// Returns requirements that select the pods of a namespace which meet `selector`, its account included, and none of the
+/// other pods that the inventory shows there; `None` where no labels do.
+fn labels_of_account(inventory: &Inventory, namespace: &SmolStr, selector: &PodSelector) -> Option<Vec<Requirements>> {
+    if !inventory.given {
+        return None;
+    }
+    let pods: Vec<&Workload> =
+        workloads_in(inventory, namespace).filter(|workload| selector.labels.matches(&workload.labels)).collect();
+    match &selector.account {
+        Account::Is(name) => {
+            let told = tell(&pods, |workload| workload.account == *name)?;
+            Some(told.iter().filter_map(|labels| labels.intersect(&selector.labels)).collect())
+        }
+        Account::Not(names) => {
+            let told = tell(&pods, |workload| names.contains(&workload.account))?;
+            Some(all_but(&selector.labels, told))
+        }
+    }
+}
+
+/// Returns requirements that are met by the pods inside and by none of the others.
+fn tell(pods: &[&Workload], inside: impl Fn(&Workload) -> bool) -> Option<Vec<Requirements>> {
+    let mut told: Vec<Requirements> = Vec::new();
+    for workload in pods.iter().filter(|workload| inside(workload)) {
+        if told.iter().any(|labels| labels.matches(&workload.labels)) {
+            continue;
+        }
+        let alone = |labels: &Requirements| !pods.iter().any(|other| !inside(other) && labels.matches(&other.labels));
+        let candidates =
+            [workload.selector.clone(), Some(all_labels(workload, true)), Some(all_labels(workload, false))];
+        told.push(candidates.into_iter().flatten().find(alone)?);
+    }
+    Some(told)
+}
+
+/// Returns the requirement of just these labels; `lasting` leaves out those that controllers give to each generation.
+fn all_labels(workload: &Workload, lasting: bool) -> Requirements {
+    const PASSING: [&str; 6] = [
+        "pod-template-hash",
+        "controller-revision-hash",
+        "pod-template-generation",
+        "controller-uid",
+        "batch.kubernetes.io/controller-uid",
+        "statefulset.kubernetes.io/pod-name",
+    ];
+    let labels = workload.labels.iter().filter(|(key, _)| !lasting || !PASSING.contains(&key.as_str()));
+    let list = labels.map(|(key, value)| Requirement { key: key.clone(), test: Test::In(vec![value.clone()]) });
+    // Each key has one value, so that nothing contradicts.
+    Requirements::new(list).unwrap_or_default()
+}

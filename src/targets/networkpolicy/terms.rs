@@ -1,0 +1,241 @@
+//! What may pass, and what is left of it when a deny rule takes its part out.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use super::model::{Cause, NonEmpty, Peer, Peers, Term};
+use super::ports::PortList;
+use crate::policy::{Account, AddressSet, Block, PodSelector};
+
+/// A part of what a deny rule names: one kind of peer on some ports.
+#[derive(Clone, Debug)]
+pub(super) struct Denied<'a> {
+    /// The rule, an index into `Policy::rules`.
+    pub(super) rule: u32,
+    /// The peers; wider than the rule where `unsayable` says why.
+    pub(super) who: Who<'a>,
+    /// The ports.
+    pub(super) ports: PortList,
+    /// Why no object can leave out exactly this.
+    pub(super) unsayable: Option<&'static str>,
+}
+
+/// Peers of one kind.
+#[derive(Clone, Debug)]
+pub(super) enum Who<'a> {
+    /// Pods.
+    Pods(Cow<'a, PodSelector>),
+    /// Addresses.
+    Addresses(Cow<'a, AddressSet>),
+}
+
+/// What is left of a term.
+#[derive(Debug)]
+pub(super) struct Left<'a> {
+    /// The terms; none where nothing is left.
+    pub(super) terms: Vec<Rc<Term<'a>>>,
+    /// The rules of which something was taken out.
+    pub(super) taken: Vec<u32>,
+    /// The rules of which something could not be taken out, with why.
+    pub(super) leaks: Vec<(u32, &'static str)>,
+}
+
+/// One kind of peer while differences are made.
+#[derive(Clone)]
+enum Part<'a> {
+    Everything,
+    Pods(Cow<'a, PodSelector>),
+    /// Addresses; the flag says that they are what is left of everything, beside pods.
+    Addresses(AddressSet, bool),
+}
+
+const NAMED: &str = "a port name stands for other numbers on every pod";
+const BESIDE_PODS: &str =
+    "it would have to name addresses beside pods, and `[cluster] pods` does not say where pods are";
+
+/// Returns whether a deny rule names some of what a term lets through, perhaps.
+pub(super) fn overlaps(term: &Term<'_>, denied: &Denied<'_>) -> bool {
+    if !term.ports.overlaps(&denied.ports) {
+        return false;
+    }
+    let Peers::Some(peers) = &*term.peers else { return true };
+    peers.as_slice().iter().any(|peer| match (peer, &denied.who) {
+        (Peer::Pods { namespace, labels }, Who::Pods(taken)) => {
+            namespace.intersect(&taken.namespace).is_some() && labels.intersect(&taken.labels).is_some()
+        }
+        (Peer::Block(block), Who::Addresses(taken)) => taken.blocks.iter().any(|other| meet(block, other)),
+        _ => false,
+    })
+}
+
+fn meet(a: &Block, b: &Block) -> bool {
+    if !(a.net.contains(&b.net) || b.net.contains(&a.net)) {
+        return false;
+    }
+    AddressSet { blocks: vec![a.clone()] }.overlaps(&AddressSet { blocks: vec![b.clone()] })
+}
+
+/// Returns a term less what deny rules name. `pod_addresses` are empty where they are not known.
+pub(super) fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresses: &AddressSet) -> Left<'a> {
+    let mut left = Left { terms: Vec::new(), taken: Vec::new(), leaks: Vec::new() };
+    let mut parts = parts(term, pod_addresses);
+    let mut said: Vec<&Denied> = Vec::new();
+    for one in denied {
+        if !parts.iter().any(|(part, ports)| part_overlaps(part, one) && ports.overlaps(&one.ports)) {
+            continue;
+        }
+        let next = match one.unsayable {
+            Some(why) => Err(why),
+            None => less(&parts, one, pod_addresses),
+        };
+        match next {
+            Ok(next) => {
+                parts = next;
+                said.push(one);
+                left.taken.push(one.rule);
+            }
+            Err(why) => left.leaks.push((one.rule, why)),
+        }
+    }
+    // Engines disagree whether a block of addresses matches the pods that have them, so that pods are taken out of
+    // everything only where it is known which addresses are theirs.
+    if pod_addresses.blocks.is_empty() {
+        let beside = |one: &&&Denied| {
+            matches!(one.who, Who::Pods(_))
+                && parts
+                    .iter()
+                    .any(|(part, ports)| matches!(part, Part::Addresses(_, true)) && ports.overlaps(&one.ports))
+        };
+        let unsafe_rules: Vec<u32> = said.iter().filter(beside).map(|one| one.rule).collect();
+        if !unsafe_rules.is_empty() {
+            let rest: Vec<&Denied<'a>> =
+                denied.iter().copied().filter(|one| !unsafe_rules.contains(&one.rule)).collect();
+            let mut again = subtract(term, &rest, pod_addresses);
+            again.leaks.extend(left.leaks);
+            again.leaks.extend(unsafe_rules.into_iter().map(|rule| (rule, BESIDE_PODS)));
+            return again;
+        }
+    }
+    left.terms = joined(parts, &term.cause);
+    left
+}
+
+fn parts<'a>(term: &Term<'a>, pod_addresses: &AddressSet) -> Vec<(Part<'a>, PortList)> {
+    let Peers::Some(peers) = &*term.peers else { return vec![(Part::Everything, term.ports.clone())] };
+    let mut parts = Vec::new();
+    let mut blocks = Vec::new();
+    for peer in peers.as_slice() {
+        match peer {
+            Peer::Pods { namespace, labels } => {
+                let pods = PodSelector {
+                    namespace: namespace.clone().into_owned(),
+                    labels: labels.clone().into_owned(),
+                    account: Account::Not(Vec::new()),
+                };
+                parts.push((Part::Pods(Cow::Owned(pods)), term.ports.clone()));
+            }
+            Peer::Block(block) => blocks.push(block.clone().into_owned()),
+        }
+    }
+    if !blocks.is_empty() {
+        let addresses = AddressSet { blocks }.subtract(pod_addresses);
+        parts.push((Part::Addresses(addresses, false), term.ports.clone()));
+    }
+    parts
+}
+
+fn part_overlaps(part: &Part<'_>, denied: &Denied<'_>) -> bool {
+    match (part, &denied.who) {
+        (Part::Everything, _) => true,
+        (Part::Pods(pods), Who::Pods(taken)) => pods.intersect(taken).is_some(),
+        (Part::Addresses(set, _), Who::Addresses(taken)) => set.overlaps(taken),
+        _ => false,
+    }
+}
+
+/// Returns the parts less what one deny rule names, or why that cannot be said.
+fn less<'a>(
+    parts: &[(Part<'a>, PortList)],
+    denied: &Denied<'a>,
+    pod_addresses: &AddressSet,
+) -> Result<Vec<(Part<'a>, PortList)>, &'static str> {
+    let mut left = Vec::new();
+    for (part, ports) in parts {
+        if !part_overlaps(part, denied) || !ports.overlaps(&denied.ports) {
+            left.push((part.clone(), ports.clone()));
+            continue;
+        }
+        // On the ports that stay, the same peers; on those that are taken, the other peers.
+        let other_peers = match (part, &denied.who) {
+            (Part::Everything, Who::Pods(taken)) => {
+                let mut rest = pods_but(&PodSelector::any(), taken);
+                rest.push(Part::Addresses(AddressSet::everything().subtract(pod_addresses), true));
+                rest
+            }
+            (Part::Everything, Who::Addresses(taken)) => {
+                let rest = AddressSet::everything().subtract(taken).subtract(pod_addresses);
+                let mut list = vec![Part::Pods(Cow::Owned(PodSelector::any()))];
+                list.extend((!rest.is_empty()).then_some(Part::Addresses(rest, true)));
+                list
+            }
+            (Part::Pods(pods), Who::Pods(taken)) => pods_but(pods, taken),
+            (Part::Addresses(set, beside), Who::Addresses(taken)) => {
+                let rest = set.subtract(taken);
+                (!rest.is_empty()).then_some(Part::Addresses(rest, *beside)).into_iter().collect()
+            }
+            (part, _) => vec![part.clone()],
+        };
+        if let Some(stay) = ports.subtract(&denied.ports).map_err(|_| NAMED)? {
+            let same_peers = match (part, &denied.who) {
+                (Part::Pods(pods), Who::Pods(taken)) => pods.intersect(taken).map(|both| Part::Pods(Cow::Owned(both))),
+                (Part::Addresses(set, beside), Who::Addresses(taken)) => {
+                    Some(Part::Addresses(set.intersect(taken), *beside))
+                }
+                (part, _) => Some(part.clone()),
+            };
+            left.extend(same_peers.map(|part| (part, stay)));
+        }
+        // Pods and addresses keep all their ports where the rule does not name them; everything was cut by ports.
+        let kept = match part {
+            Part::Everything => ports.intersect(&denied.ports).map_err(|_| NAMED)?,
+            _ => Some(ports.clone()),
+        };
+        if let Some(kept) = kept {
+            left.extend(other_peers.into_iter().map(|part| (part, kept.clone())));
+        }
+    }
+    Ok(left)
+}
+
+fn pods_but<'a>(pods: &PodSelector, taken: &PodSelector) -> Vec<Part<'a>> {
+    pods.subtract(taken).into_iter().map(|set| Part::Pods(Cow::Owned(set))).collect()
+}
+
+/// Joins the parts that have the same ports to one term each.
+fn joined<'a>(parts: Vec<(Part<'a>, PortList)>, cause: &Cause) -> Vec<Rc<Term<'a>>> {
+    let mut groups: Vec<(PortList, Vec<Peer<'a>>)> = Vec::new();
+    let mut terms = Vec::new();
+    let term = |peers, ports| Rc::new(Term { peers: Rc::new(peers), ports, cause: cause.clone() });
+    for (part, ports) in parts {
+        let peers: Vec<Peer<'a>> = match part {
+            Part::Everything => {
+                terms.push(term(Peers::Everything, ports));
+                continue;
+            }
+            Part::Pods(Cow::Borrowed(pods)) => {
+                vec![Peer::Pods { namespace: Cow::Borrowed(&pods.namespace), labels: Cow::Borrowed(&pods.labels) }]
+            }
+            Part::Pods(Cow::Owned(pods)) => {
+                vec![Peer::Pods { namespace: Cow::Owned(pods.namespace), labels: Cow::Owned(pods.labels) }]
+            }
+            Part::Addresses(set, _) => set.blocks.into_iter().map(|block| Peer::Block(Cow::Owned(block))).collect(),
+        };
+        match groups.iter_mut().find(|(have, _)| *have == ports) {
+            Some((_, list)) => list.extend(peers),
+            None => groups.push((ports, peers)),
+        }
+    }
+    let groups = groups.into_iter().filter_map(|(ports, peers)| Some(term(Peers::Some(NonEmpty::new(peers)?), ports)));
+    terms.extend(groups);
+    terms
+}

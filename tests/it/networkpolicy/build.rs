@@ -1,0 +1,78 @@
+//! From source text to objects, as a build does it.
+
+#![allow(dead_code, reason = "tests of several kinds use it")]
+
+use netpol::diag::{Diagnostics, Severity};
+use netpol::inventory::Inventory;
+use netpol::policy::{self, Layer, Policy, Settings};
+use netpol::source::Sources;
+use netpol::targets::{self, Lowering};
+use netpol::{resolve, syntax, types};
+use serde_json::Value;
+
+/// A build of one file for chosen layers.
+pub struct Build {
+    /// The files.
+    pub sources: Sources,
+    /// What was found.
+    pub diagnostics: Diagnostics,
+    /// What the source means.
+    pub policy: Policy,
+    /// What came out.
+    pub lowering: Lowering,
+}
+
+/// Builds a source for `networkpolicy` alone.
+pub fn build(source: &str) -> Build {
+    build_with(source, |_| ())
+}
+
+/// Builds a source with settings of its own; without changes they are for `networkpolicy` alone.
+pub fn build_with(source: &str, change: impl FnOnce(&mut Settings)) -> Build {
+    let mut sources = Sources::new();
+    let mut diagnostics = Diagnostics::new();
+    let file = sources.add("policy.netpol", source);
+    let tree = syntax::parse(&sources, file, &mut diagnostics);
+    let mut settings = Settings::new(time::Date::from_calendar_date(2026, time::Month::November, 21).unwrap());
+    settings.targets = vec![Layer::NetworkPolicy];
+    change(&mut settings);
+    let mut none = |_: &str, _: &str| Err("there are no other files".to_owned());
+    let names = resolve::resolve(vec![tree], &mut sources, &settings, &mut none, &mut diagnostics);
+    let program = types::check(&names, Inventory::default(), &settings, &mut sources, &mut diagnostics);
+    let policy = policy::lower(program, &settings, &mut diagnostics);
+    let lowering = targets::lower(&policy, &sources, &mut diagnostics);
+    Build { sources, diagnostics, policy, lowering }
+}
+
+impl Build {
+    /// Returns the codes of the findings.
+    pub fn codes(&self) -> Vec<&'static str> {
+        self.diagnostics.iter().map(|finding| finding.code.as_str()).collect()
+    }
+
+    /// Fails where there is an error, and shows it.
+    pub fn ok(self) -> Build {
+        let errors: Vec<_> = self.diagnostics.iter().filter(|finding| finding.severity() == Severity::Error).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+        self
+    }
+
+    /// Returns the text of every file of the build, one after the other.
+    pub fn text(&self) -> String {
+        let files = targets::artifacts(&self.lowering, &self.sources);
+        files.iter().map(|file| format!("==> {}\n{}", file.path, file.text)).collect()
+    }
+
+    /// Returns the objects as they are read back.
+    pub fn objects(&self) -> Vec<Value> {
+        let objects = self.lowering.layers.iter().flat_map(|(_, lowered)| &lowered.objects);
+        objects.map(|object| serde_yaml::from_str(&object.yaml).unwrap()).collect()
+    }
+
+    /// Returns the only object.
+    pub fn object(&self) -> Value {
+        let mut objects = self.objects();
+        assert_eq!(objects.len(), 1, "{}", self.text());
+        objects.remove(0)
+    }
+}
