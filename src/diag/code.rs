@@ -120,6 +120,15 @@ codes! {
     E0531 ClaimWithoutWorkloads "a claim has no workloads on either side";
     W0532 ClaimNotJudged "a claim was not judged";
     // Inventory (inventory/).
+    E0601 ManifestSyntax "a manifest is no YAML or JSON";
+    E0602 ManifestLimit "a manifest is too large, too deep or repeats itself too often";
+    E0603 ManifestObject "a document is no Kubernetes object";
+    E0604 ManifestType "a field has a value of the wrong kind";
+    E0605 ManifestMissing "a field that Kubernetes requires is missing";
+    E0606 ManifestValue "a field has a value that Kubernetes refuses";
+    E0607 ManifestKeyTwice "a key stands twice in one mapping";
+    E0608 ManifestConflict "an object is stated twice, differently";
+    E0609 ManifestSelector "a workload does not select its own pods";
     // Layers and targets (targets/).
     N0701 Bypassable "only well-behaved pods are held by a rule";
     N0702 IcmpUndefined "networkpolicy says nothing of icmp";

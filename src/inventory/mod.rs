@@ -1,10 +1,15 @@
 //! What is known of the cluster: namespaces, workloads, service accounts and Services, from manifests (`read`) and from
 //! the `namespace` and `service` declarations of the source (which [`crate::types`] adds).
+//!
+//! [`read`] makes an [`Inventory`] of manifests; [`Inventory::declare_namespace`] adds what the source says of a
+//! namespace; then it is asked for the pods of a selector, for names and for Services.
 
 mod query;
+mod read;
 mod service;
 
-pub use query::NearMiss;
+pub use query::{NearMiss, Running};
+pub use read::read;
 pub use service::{Unclear, Wanted};
 
 use std::collections::BTreeMap;
@@ -29,6 +34,8 @@ pub struct Inventory {
     pub workloads: Vec<Workload>,
     /// ServiceAccounts: namespace and name.
     pub accounts: Vec<(SmolStr, SmolStr)>,
+    /// Where the workloads are, by their labels.
+    index: query::Index,
 }
 
 /// A namespace.
@@ -103,11 +110,14 @@ pub struct Workload {
     pub ports: Vec<ContainerPort>,
     /// `hostNetwork: true`: its pods belong to their node, and no selector means them.
     pub host_network: bool,
-    /// Whether its pods have an Istio sidecar.
+    /// Whether its pods have an Istio sidecar, as `injection` and the labels of its namespace decide it.
     pub sidecar: bool,
-    /// The addresses of a Pod (`status.podIPs`); empty for the other kinds.
+    /// What the manifest says of a sidecar.
+    pub injection: Injection,
+    /// The addresses of a Pod (`status.podIPs`); empty for the other kinds, and for a Pod that has ended, whose
+    /// addresses may be another's by now.
     pub addresses: Vec<IpAddr>,
-    /// Whether a Pod belongs to a workload (`metadata.ownerReferences`), so that it is not a bare one.
+    /// Whether a controller made the Pod (`metadata.ownerReferences`), so that it is not a bare one.
     pub owned: bool,
     /// Where it was stated.
     pub origin: Span,
@@ -142,6 +152,19 @@ impl WorkloadKind {
             WorkloadKind::Pod => "Pod",
         }
     }
+}
+
+/// What a pod, or the template of pods, says of an Istio sidecar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Injection {
+    /// The proxy is there.
+    Present,
+    /// There is none and there will be none.
+    Never,
+    /// The pod asks for one by its own label; a namespace can still refuse.
+    Asked,
+    /// The namespace decides.
+    ByNamespace,
 }
 
 /// A port of a container.

@@ -1,36 +1,286 @@
-//! stub
-use super::*;
-use crate::vocab::labels::PodSelector;
-/// A near miss.
-pub struct NearMiss {
-    /// w
-    pub workload: String,
-    /// h
-    pub has: SmolStr,
-    /// w
-    pub written: SmolStr,
+//! What the other stages ask of the facts.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use super::{Inventory, Service, Workload, WorkloadKind};
+use crate::diag::nearest;
+use crate::vocab::labels::{Account, Labels, PodSelector, Requirement, Requirements, Test};
+
+/// The labels of a namespace that nothing is known of.
+static NO_LABELS: Labels = BTreeMap::new();
+
+/// The workloads and Services by labels and accounts, so that a selector costs what it selects and not what there is.
+/// It is made at the first question, after which the inventory does not change.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Index(OnceLock<Tables>);
+
+/// A label: key and value.
+type Label = (SmolStr, SmolStr);
+
+#[derive(Clone, Debug, Default)]
+struct Tables {
+    /// The workloads that have a label, in order.
+    by_label: FxHashMap<Label, Vec<u32>>,
+    /// The workloads that run as an account of that name, in order.
+    by_account: FxHashMap<SmolStr, Vec<u32>>,
+    /// The names of the Services of a namespace by one label of their selectors.
+    by_selector: FxHashMap<(SmolStr, Label), Vec<SmolStr>>,
 }
+
+/// Pods that exist: a Pod, or those of a workload whose Pods the manifests do not hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Running<'i> {
+    /// The labels of its namespace.
+    pub namespace_labels: &'i Labels,
+    /// The Pod or the workload.
+    pub workload: &'i Workload,
+}
+
+/// What was probably meant by a selector that selects nothing.
+#[derive(Clone, Debug)]
+pub enum NearMiss<'i> {
+    /// No namespace is selected, and this one nearly.
+    Namespace {
+        /// The requirement that it fails.
+        wanted: Requirement,
+        /// Its label instead, key and value.
+        found: (&'i SmolStr, &'i SmolStr),
+        /// The namespace.
+        namespace: &'i SmolStr,
+    },
+    /// Only pods on the host network are selected, and no policy reaches these.
+    HostNetwork(&'i Workload),
+    /// This workload has nearly these labels.
+    Label {
+        /// The requirement that it fails.
+        wanted: Requirement,
+        /// Its label instead, key and value.
+        found: (&'i SmolStr, &'i SmolStr),
+        /// The workload.
+        workload: &'i Workload,
+    },
+    /// This workload runs as an account of nearly that name.
+    Account(&'i Workload),
+    /// The labels and the account fit this workload of another namespace.
+    Elsewhere(&'i Workload),
+}
+
 impl Inventory {
-    /// s
-    pub fn select(&self, s: &PodSelector) -> Vec<&Workload> {
-        self.workloads
-            .iter()
-            .filter(|w| {
-                !w.host_network
-                    && self.namespaces.get(&w.namespace).is_some_and(|n| s.matches(&n.labels, &w.labels, &w.account))
-            })
-            .collect()
+    /// Returns the workloads and Pods of a namespace.
+    pub fn workloads_in(&self, namespace: &str) -> &[Workload] {
+        &self.workloads[self.range(namespace)]
     }
-    /// n
-    pub fn named(&self, ns: &str, name: &str) -> Vec<&Workload> {
-        self.workloads.iter().filter(|w| w.namespace == ns && w.name == name && !w.owned).collect()
+
+    /// Returns the workloads that `namespace/name` names, of any kind. Pods that a workload made are not named so.
+    pub fn named(&self, namespace: &str, name: &str) -> Vec<&Workload> {
+        self.of_name(namespace, name).filter(|workload| !workload.owned).collect()
     }
-    /// p
-    pub fn pod(&self, ns: &str, name: &str) -> Option<&Workload> {
-        self.workloads.iter().find(|w| w.kind == WorkloadKind::Pod && w.namespace == ns && w.name == name)
+
+    /// Returns the Pod of that name.
+    pub fn pod(&self, namespace: &str, name: &str) -> Option<&Workload> {
+        self.of_name(namespace, name).find(|workload| workload.kind == WorkloadKind::Pod)
     }
-    /// m
-    pub fn near_miss(&self, _s: &PodSelector) -> Option<NearMiss> {
-        None
+
+    /// Returns the workloads and Pods that a selector selects, in order. Those on the host network are never selected.
+    pub fn select(&self, selector: &PodSelector) -> Vec<&Workload> {
+        let mut selected = self.matching(selector);
+        selected.retain(|workload| !workload.host_network);
+        selected
     }
+
+    /// Returns the Services of a namespace whose pods have these labels, in order, each with its name.
+    pub fn services_of(&self, namespace: &str, labels: &Labels) -> Vec<(&SmolStr, &Service)> {
+        let namespace = SmolStr::from(namespace);
+        let mut found: Vec<(&SmolStr, &Service)> = Vec::new();
+        for (key, value) in labels {
+            let label = (namespace.clone(), (key.clone(), value.clone()));
+            for name in self.tables().by_selector.get(&label).into_iter().flatten() {
+                found.extend(self.services.get(&(namespace.clone(), name.clone())).map(|service| (name, service)));
+            }
+        }
+        let all = |(key, value)| labels.get(key) == Some(value);
+        found.retain(|(_, service)| service.selector.iter().flatten().all(all));
+        found.sort_by_key(|(name, _)| *name);
+        found
+    }
+
+    /// Returns what exists: every Pod, and the workloads of which no Pod is known.
+    pub fn running(&self) -> impl Iterator<Item = Running<'_>> {
+        let exists = |workload: &&Workload| workload.kind == WorkloadKind::Pod || !self.has_pods(workload);
+        let all = self.workloads.iter().filter(exists);
+        all.map(|workload| Running { namespace_labels: self.namespace_labels(&workload.namespace), workload })
+    }
+
+    /// Returns what was probably meant by a selector that selects nothing.
+    pub fn near_miss(&self, selector: &PodSelector) -> Option<NearMiss<'_>> {
+        if !self.namespaces.values().any(|namespace| selector.namespace.matches(&namespace.labels)) {
+            let pool: Vec<_> = self.namespaces.iter().map(|(name, namespace)| (name, &namespace.labels)).collect();
+            let (wanted, found, namespace) = near_label(&selector.namespace, &pool)?;
+            return Some(NearMiss::Namespace { wanted, found, namespace });
+        }
+        if let Some(&workload) = self.matching(selector).first() {
+            return Some(NearMiss::HostNetwork(workload));
+        }
+        let around = PodSelector { namespace: selector.namespace.clone(), ..PodSelector::any() };
+        let here = self.select(&around);
+        let fits = |workload: &Workload| match &selector.account {
+            Account::Is(name) => workload.account == *name,
+            Account::Not(names) => !names.contains(&workload.account),
+        };
+        let pool: Vec<_> = here.iter().filter(|w| fits(w)).map(|&workload| (workload, &workload.labels)).collect();
+        if let Some((wanted, found, workload)) = near_label(&selector.labels, &pool) {
+            return Some(NearMiss::Label { wanted, found, workload });
+        }
+        if let Account::Is(name) = &selector.account {
+            let alike = || here.iter().filter(|workload| selector.labels.matches(&workload.labels));
+            if let Some(near) = nearest(name, alike().map(|workload| workload.account.as_str())) {
+                return alike().find(|workload| workload.account == near).map(|workload| NearMiss::Account(workload));
+            }
+        }
+        let anywhere = PodSelector { namespace: Requirements::any(), ..selector.clone() };
+        let all = selector.all_pods();
+        self.select(&anywhere).first().filter(|_| !all).map(|workload| NearMiss::Elsewhere(workload))
+    }
+
+    fn namespace_labels(&self, name: &SmolStr) -> &Labels {
+        self.namespaces.get(name).map_or(&NO_LABELS, |namespace| &namespace.labels)
+    }
+
+    fn range(&self, namespace: &str) -> Range<usize> {
+        let start = self.workloads.partition_point(|workload| workload.namespace < namespace);
+        let end = start + self.workloads[start..].partition_point(|workload| workload.namespace == namespace);
+        start..end
+    }
+
+    fn of_name(&self, namespace: &str, name: &str) -> impl Iterator<Item = &Workload> {
+        let all = self.workloads_in(namespace);
+        let start = all.partition_point(|workload| workload.name < name);
+        all[start..].iter().take_while(move |workload| workload.name == name)
+    }
+
+    fn has_pods(&self, workload: &Workload) -> bool {
+        let Some(labels) = workload.selector.clone() else { return false };
+        let selector = PodSelector { labels, ..PodSelector::in_namespace(workload.namespace.clone()) };
+        let range = self.range(&workload.namespace);
+        let candidates = self.candidates(&selector, Some(range.clone())).unwrap_or_else(|| range.collect());
+        candidates.into_iter().any(|at| {
+            let other = &self.workloads[at];
+            other.kind == WorkloadKind::Pod && other.owned && selector.labels.matches(&other.labels)
+        })
+    }
+
+    /// Returns all that a selector's words say, on the host network or not.
+    fn matching(&self, selector: &PodSelector) -> Vec<&Workload> {
+        let range = selector.namespace_name().map(|name| self.range(name));
+        let candidates = self.candidates(selector, range.clone()).unwrap_or_else(|| match range {
+            Some(range) => range.collect(),
+            None => {
+                let meant = self.namespaces.iter().filter(|(_, it)| selector.namespace.matches(&it.labels));
+                meant.flat_map(|(name, _)| self.range(name)).collect()
+            }
+        });
+        let found = candidates.into_iter().map(|at| &self.workloads[at]);
+        found.filter(|w| selector.matches(self.namespace_labels(&w.namespace), &w.labels, &w.account)).collect()
+    }
+
+    /// Returns the fewest workloads, in order, among which all that a selector selects are; `None` where it asks for no
+    /// certain label or account.
+    fn candidates(&self, selector: &PodSelector, range: Option<Range<usize>>) -> Option<Vec<usize>> {
+        let tables = self.tables();
+        let with_label = |requirement: &Requirement| {
+            let Test::In(values) = &requirement.test else { return None };
+            let lists = values.iter().map(|value| tables.by_label.get(&(requirement.key.clone(), value.clone())));
+            Some(lists.flatten().collect::<Vec<_>>())
+        };
+        let of_account = match &selector.account {
+            Account::Is(name) => Some(tables.by_account.get(name).into_iter().collect()),
+            Account::Not(_) => None,
+        };
+        let all = selector.labels.list().iter().filter_map(with_label).chain(of_account);
+        let fewest = all.min_by_key(|lists| lists.iter().map(|list| list.len()).sum::<usize>())?;
+        let in_range = |list: &Vec<u32>| match &range {
+            Some(range) => {
+                let at = |bound: usize| list.partition_point(|&at| (at as usize) < bound);
+                list[at(range.start)..at(range.end)].to_vec()
+            }
+            None => list.clone(),
+        };
+        let mut candidates: Vec<usize> = fewest.into_iter().flat_map(in_range).map(|at| at as usize).collect();
+        candidates.sort_unstable();
+        Some(candidates)
+    }
+
+    fn tables(&self) -> &Tables {
+        self.index.0.get_or_init(|| {
+            let mut tables = Tables::default();
+            for (at, workload) in self.workloads.iter().enumerate() {
+                for (key, value) in &workload.labels {
+                    tables.by_label.entry((key.clone(), value.clone())).or_default().push(at as u32);
+                }
+                tables.by_account.entry(workload.account.clone()).or_default().push(at as u32);
+            }
+            for ((namespace, name), service) in &self.services {
+                if let Some((key, value)) = service.selector.as_ref().and_then(|selector| selector.iter().next()) {
+                    let label = (namespace.clone(), (key.clone(), value.clone()));
+                    tables.by_selector.entry(label).or_default().push(name.clone());
+                }
+            }
+            tables
+        })
+    }
+}
+
+/// A requirement, the label that is there instead, and who has it.
+type NearLabel<'i, T> = (Requirement, (&'i SmolStr, &'i SmolStr), T);
+
+/// Returns the label in `pool` that was probably meant by one of the requirements. What meets all the others is asked
+/// first.
+fn near_label<'i, T: Copy>(wanted: &Requirements, pool: &[(T, &'i Labels)]) -> Option<NearLabel<'i, T>> {
+    let rest_met = |labels: &Labels, one: &Requirement| wanted.list().iter().all(|r| r == one || r.matches(labels));
+    let mut narrow: Vec<(T, &Labels)> = Vec::new();
+    for requirement in wanted.list() {
+        narrow.clear();
+        narrow.extend(pool.iter().filter(|(_, labels)| rest_met(labels, requirement)));
+        let of_this_key = || {
+            // Whoever has all the other labels was meant, however far its value is from the one that was written.
+            let others = wanted.list().len() > 1 && matches!(requirement.test, Test::In(_));
+            narrow
+                .iter()
+                .filter(|_| others)
+                .find_map(|&(who, labels)| Some((labels.get_key_value(&requirement.key)?, who)))
+        };
+        if let Some((found, who)) = near_in(requirement, &narrow).or_else(of_this_key) {
+            return Some((requirement.clone(), found, who));
+        }
+    }
+    wanted.list().iter().find_map(|requirement| {
+        let failing: Vec<(T, &Labels)> =
+            pool.iter().filter(|(_, labels)| !requirement.matches(labels)).copied().collect();
+        near_in(requirement, &failing).map(|(found, who)| (requirement.clone(), found, who))
+    })
+}
+
+/// Returns the label nearest to one requirement: another value under its key, or its value under a near key.
+fn near_in<'i, T: Copy>(wanted: &Requirement, pool: &[(T, &'i Labels)]) -> Option<((&'i SmolStr, &'i SmolStr), T)> {
+    let values: &[SmolStr] = match &wanted.test {
+        Test::In(values) => values,
+        Test::Exists => &[],
+        Test::NotIn(_) | Test::DoesNotExist => return None,
+    };
+    let labels = || pool.iter().flat_map(|&(who, labels)| labels.iter().map(move |label| (label, who)));
+    let by_value = values.iter().find_map(|value| {
+        let under_key = || labels().filter(|((key, _), _)| **key == wanted.key);
+        let near = nearest(value, under_key().map(|((_, value), _)| value.as_str()))?;
+        under_key().find(|((_, value), _)| *value == near)
+    });
+    by_value.or_else(|| {
+        let with_value = || labels().filter(|((_, value), _)| values.is_empty() || values.contains(value));
+        let near = nearest(&wanted.key, with_value().map(|((key, _), _)| key.as_str()))?;
+        with_value().find(|((key, _), _)| *key == near)
+    })
 }

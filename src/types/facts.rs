@@ -51,7 +51,7 @@ fn declare_namespace(inventory: &mut Inventory, item: &NamespaceDecl, span: Span
         }
         Some(have) if have.declared => {}
         _ => {
-            inventory.namespaces.insert(name, Namespace { labels, declared: true, origin: span });
+            inventory.declare_namespace(name, Namespace { labels, declared: true, origin: span });
         }
     }
 }
@@ -206,7 +206,8 @@ impl Checker<'_> {
         let any_namespace =
             inventory.namespaces.values().any(|namespace| selector.namespace.matches(&namespace.labels));
         if !any_namespace {
-            self.push(errors::no_such_namespaces(span));
+            let text = self.text(span).to_string();
+            self.push(errors::no_such_namespaces(span, &text, inventory.near_miss(selector).as_ref()));
         } else if !any_pods {
             self.push(errors::selector_unmatched(span));
         } else {

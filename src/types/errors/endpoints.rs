@@ -11,6 +11,7 @@ use crate::source::Span;
 use crate::types::facts::workload_words;
 use crate::types::value::Kind;
 use crate::vocab::hosts::HostName;
+use crate::vocab::labels::{Requirement, Test};
 use crate::vocab::ports::{AppProtocol, Protocol};
 
 type Key = (SmolStr, SmolStr);
@@ -191,9 +192,15 @@ pub fn library_namespace(span: Span, name: &str) -> Diagnostic {
     .at("taken as written")
 }
 
-pub fn no_such_namespaces(span: Span) -> Diagnostic {
-    Diagnostic::new(Code::SelectorMatchesNothing, span, "no namespace of the inventory has these labels")
-        .at("matches no namespace")
+pub fn no_such_namespaces(span: Span, text: &str, near: Option<&NearMiss<'_>>) -> Diagnostic {
+    let diagnostic =
+        Diagnostic::new(Code::SelectorMatchesNothing, span, "no namespace of the inventory has these labels");
+    match near {
+        Some(NearMiss::Namespace { wanted, found, namespace }) => {
+            near_label(diagnostic, span, text, &format!("Namespace {namespace}"), wanted, *found)
+        }
+        _ => diagnostic.at("matches no namespace"),
+    }
 }
 
 pub fn selector_unmatched(span: Span) -> Diagnostic {
@@ -201,16 +208,47 @@ pub fn selector_unmatched(span: Span) -> Diagnostic {
         .at("whether this selects a pod cannot be told")
 }
 
-pub fn selector_matches_nothing(span: Span, place: Span, text: &str, near: Option<&NearMiss>) -> Diagnostic {
+pub fn selector_matches_nothing(span: Span, place: Span, text: &str, near: Option<&NearMiss<'_>>) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::SelectorMatchesNothing, span, format!("no pod matches `{text}`"));
-    let Some(near) = near else { return diagnostic.at("not among the workloads of the inventory") };
-    let said = format!("{} has {}", near.workload, near.has);
-    let diagnostic = diagnostic.at(said).note(format!("did you mean `{}`?", near.has));
-    match text.find(near.written.as_str()) {
-        Some(at) => {
+    match near {
+        Some(NearMiss::Label { wanted, found, workload }) => {
+            near_label(diagnostic, place, text, &workload_words(workload), wanted, *found)
+        }
+        Some(NearMiss::HostNetwork(workload)) => diagnostic
+            .at(format!("{} is on the host network", workload_words(workload)))
+            .note("pods on the host network belong to their node, and no selector means them: see `nodes`"),
+        Some(NearMiss::Account(workload)) => diagnostic
+            .at(format!("{} runs as @{}", workload_words(workload), workload.account))
+            .note(format!("did you mean `@{}`?", workload.account)),
+        Some(NearMiss::Elsewhere(workload)) => {
+            diagnostic.at(format!("{} of another namespace fits", workload_words(workload)))
+        }
+        Some(NearMiss::Namespace { .. }) | None => diagnostic.at("not among the workloads of the inventory"),
+    }
+}
+
+/// Says which label was probably meant, with the repair where the requirement stands in `text` as `key=value`.
+fn near_label(
+    diagnostic: Diagnostic,
+    place: Span,
+    text: &str,
+    who: &str,
+    wanted: &Requirement,
+    (key, value): (&SmolStr, &SmolStr),
+) -> Diagnostic {
+    let (written, has) = match &wanted.test {
+        Test::In(values) if values.len() == 1 => (format!("{}={}", wanted.key, values[0]), format!("{key}={value}")),
+        Test::In(_) => (String::new(), format!("{key}={value}")),
+        _ => (wanted.key.to_string(), key.to_string()),
+    };
+    let diagnostic = diagnostic.at(format!("{who} has {key}={value}")).note(format!("did you mean `{has}`?"));
+    let inside = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let alone = |at: usize| !text[..at].ends_with(inside) && !text[at + written.len()..].starts_with(inside);
+    match text.match_indices(&written).find(|(at, _)| !written.is_empty() && alone(*at)) {
+        Some((at, _)) => {
             let start = place.start + at as u32;
-            let at = Span { start, end: start + near.written.len() as u32, ..place };
-            diagnostic.fix(format!("write `{}`", near.has), at, near.has.to_string())
+            let at = Span { start, end: start + written.len() as u32, ..place };
+            diagnostic.fix(format!("write `{has}`"), at, has)
         }
         None => diagnostic,
     }

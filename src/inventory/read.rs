@@ -1,0 +1,191 @@
+//! From the text of manifests to an [`Inventory`].
+//!
+//! ```text
+//! text ─document→ tree ─object→ Kind, Meta ─workload, service→ facts ─read→ Inventory
+//! ```
+
+mod document;
+mod errors;
+mod fields;
+mod object;
+mod scalar;
+mod service;
+mod sidecar;
+mod tree;
+mod workload;
+
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
+
+use smol_str::SmolStr;
+
+use self::document::Mistakes;
+use self::object::{Kind, Meta};
+use self::sidecar::has_sidecar;
+use self::tree::At;
+use super::query::Index;
+use super::{Inventory, Namespace, Service, Workload, WorkloadKind};
+use crate::diag::Diagnostics;
+use crate::source::{FileId, Sources, Span};
+use crate::vocab::labels::{Labels, NAMESPACE_NAME};
+
+/// Reads manifests: YAML of one or many documents, or JSON, with objects or lists of them. Kinds that are not used are
+/// passed over; what cannot be read, what Kubernetes would refuse, and what contradicts itself is a finding with its
+/// place. Of what is stated twice the first place is kept.
+pub fn read(sources: &Sources, files: &[FileId], diagnostics: &mut Diagnostics) -> Inventory {
+    let mut facts = Facts::default();
+    for &file in files {
+        let source = sources.file(file);
+        let kustomization = is_kustomization(&source.path);
+        document::each_document(file, &source.text, diagnostics, |document, mistakes| {
+            object::each_object(document.root(), kustomization, mistakes, |kind, meta, at, mistakes| {
+                facts.add(kind, meta, at, mistakes);
+            });
+        });
+    }
+    facts.inventory()
+}
+
+/// Returns whether a file is Kustomize's own, which may go without `kind`.
+fn is_kustomization(path: &str) -> bool {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    matches!(name, "kustomization.yaml" | "kustomization.yml" | "Kustomization")
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Facts {
+    /// The labels of the Namespaces that were stated.
+    namespaces: BTreeMap<SmolStr, (Labels, Span)>,
+    /// The namespaces that objects named, each with the first such place.
+    mentioned: BTreeMap<SmolStr, Span>,
+    services: BTreeMap<(SmolStr, SmolStr), Service>,
+    workloads: BTreeMap<(SmolStr, SmolStr, WorkloadKind), Workload>,
+    /// Those of which only the beginning of the name is known, so that two of one name are two.
+    unnamed: Vec<Workload>,
+    accounts: BTreeSet<(SmolStr, SmolStr)>,
+}
+
+impl Facts {
+    fn add(&mut self, kind: Kind, meta: Meta<'_>, object: At<'_>, mistakes: &mut Mistakes<'_>) {
+        if kind == Kind::Namespace {
+            let mut labels = meta.labels;
+            // The API server sets this label on every write, whatever the manifest says.
+            labels.insert(NAMESPACE_NAME.into(), meta.name.clone());
+            state(&mut self.namespaces, meta.name, (labels, meta.origin), &meta.title, mistakes);
+            return;
+        }
+        self.mentioned.entry(meta.namespace.clone()).or_insert(meta.origin);
+        match kind {
+            Kind::Namespace => {}
+            Kind::ServiceAccount => {
+                self.accounts.insert((meta.namespace, meta.name));
+            }
+            Kind::Service => {
+                if let Some(service) = service::service(&meta, object, mistakes) {
+                    state(&mut self.services, (meta.namespace, meta.name), service, &meta.title, mistakes);
+                }
+            }
+            Kind::Workload(kind) => {
+                let (title, generated) = (meta.title.clone(), meta.generated);
+                let Some(workload) = workload::workload(kind, meta, object, mistakes) else { return };
+                if generated {
+                    self.unnamed.push(workload);
+                } else {
+                    let key = (workload.namespace.clone(), workload.name.clone(), kind);
+                    state(&mut self.workloads, key, workload, &title, mistakes);
+                }
+            }
+        }
+    }
+
+    fn inventory(self) -> Inventory {
+        let mut namespaces: BTreeMap<SmolStr, Namespace> = BTreeMap::new();
+        for (name, origin) in self.mentioned {
+            let labels = Labels::from([(NAMESPACE_NAME.into(), name.clone())]);
+            namespaces.insert(name, Namespace { labels, declared: false, origin });
+        }
+        for (name, (labels, origin)) in self.namespaces {
+            namespaces.insert(name, Namespace { labels, declared: true, origin });
+        }
+        let mut workloads: Vec<Workload> = self.workloads.into_values().chain(self.unnamed).collect();
+        workloads.sort_by(|a, b| (&a.namespace, &a.name, a.kind).cmp(&(&b.namespace, &b.name, b.kind)));
+        for workload in &mut workloads {
+            if let Some(namespace) = namespaces.get(&workload.namespace) {
+                let (labels, name) = (&namespace.labels, &workload.namespace);
+                workload.sidecar = has_sidecar(workload.injection, &workload.labels, name, labels);
+            }
+        }
+        let accounts = self.accounts.into_iter().collect();
+        Inventory { given: true, namespaces, services: self.services, workloads, accounts, index: Index::default() }
+    }
+}
+
+/// Something that may be stated twice, if it is the same.
+trait Fact {
+    fn origin(&self) -> Span;
+
+    /// Returns what the two differ in, in words.
+    fn difference(&self, other: &Self) -> Option<&'static str>;
+}
+
+/// Adds a fact; one that contradicts what was stated under the same key is a finding.
+fn state<K: Ord, F: Fact>(facts: &mut BTreeMap<K, F>, key: K, fact: F, title: &str, mistakes: &mut Mistakes<'_>) {
+    match facts.entry(key) {
+        Entry::Vacant(entry) => {
+            entry.insert(fact);
+        }
+        Entry::Occupied(entry) => {
+            if let Some(difference) = entry.get().difference(&fact) {
+                mistakes.push(errors::conflict(fact.origin(), entry.get().origin(), title, difference));
+            }
+        }
+    }
+}
+
+impl Fact for (Labels, Span) {
+    fn origin(&self) -> Span {
+        self.1
+    }
+
+    fn difference(&self, other: &Self) -> Option<&'static str> {
+        (self.0 != other.0).then_some("labels")
+    }
+}
+
+impl Fact for Service {
+    fn origin(&self) -> Span {
+        self.origin
+    }
+
+    fn difference(&self, other: &Self) -> Option<&'static str> {
+        first([
+            (self.selector != other.selector, "selectors"),
+            (self.ports != other.ports, "ports"),
+            (self.headless != other.headless || self.addresses != other.addresses, "addresses"),
+        ])
+    }
+}
+
+impl Fact for Workload {
+    fn origin(&self) -> Span {
+        self.origin
+    }
+
+    fn difference(&self, other: &Self) -> Option<&'static str> {
+        first([
+            (self.labels != other.labels, "labels"),
+            (self.selector != other.selector, "selectors"),
+            (self.account != other.account, "service accounts"),
+            (self.ports != other.ports, "ports"),
+            (self.host_network != other.host_network, "`hostNetwork`"),
+            (self.injection != other.injection, "sidecar injection"),
+            (self.addresses != other.addresses, "addresses"),
+            (self.owned != other.owned, "owners"),
+        ])
+    }
+}
+
+fn first<const N: usize>(differences: [(bool, &'static str); N]) -> Option<&'static str> {
+    differences.into_iter().find_map(|(differs, word)| differs.then_some(word))
+}

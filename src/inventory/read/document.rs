@@ -1,0 +1,356 @@
+//! The documents of a manifest as trees with places.
+//!
+//! The events come from the parser of `serde-saphyr`, which is safe on hostile text, gives the place and the quotes of
+//! every scalar and finds its way to the next document after a mistake. JSON is read as the YAML that it is. A tree
+//! holds only what [`super::objects`] looks at: of a Pod's forty fields that is a fifth, and a
+//! CustomResourceDefinition leaves almost nothing. Nothing here recurses, and an alias stands for the node that it
+//! names without a copy, so that neither depth nor repetition costs more than the text is long.
+
+use rustc_hash::FxHashMap;
+use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span as EventSpan, options};
+use smol_str::SmolStr;
+
+use super::errors;
+use super::scalar::{self, Scalar};
+use super::tree::{Document, Entry, Key, Node, NodeId, Value};
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::source::{FileId, Span};
+
+/// The largest file that is read.
+const MAX_BYTES: usize = 256 << 20;
+
+/// After how many mistakes a file is given up.
+const MAX_MISTAKES: usize = 50;
+
+/// How many values the aliases of one file may stand for, together. It bounds what walking the trees can cost.
+const MAX_ALIASED: u64 = 100_000;
+
+/// How much of a mapping's value is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keep {
+    Nothing,
+    /// The keys that [`keep`] names.
+    Known,
+    Everything,
+}
+
+/// Returns how much of the value under `key` is kept.
+fn keep(key: &str) -> Keep {
+    match key {
+        "labels" | "selector" => Keep::Everything,
+        "<<" | "apiVersion" | "kind" | "items" | "metadata" | "name" | "generateName" | "namespace" | "uid" => {
+            Keep::Known
+        }
+        "annotations" | "sidecar.istio.io/inject" | "sidecar.istio.io/status" | "inject.istio.io/templates" => {
+            Keep::Known
+        }
+        "ownerReferences" | "controller" | "spec" | "template" | "jobTemplate" | "type" | "status" => Keep::Known,
+        "serviceAccountName" | "serviceAccount" | "hostNetwork" | "restartPolicy" => Keep::Known,
+        "containers" | "initContainers" | "ports" | "containerPort" | "protocol" => Keep::Known,
+        "port" | "targetPort" | "appProtocol" | "clusterIP" | "clusterIPs" => Keep::Known,
+        "phase" | "podIP" | "podIPs" | "ip" => Keep::Known,
+        _ => Keep::Nothing,
+    }
+}
+
+/// Reads the documents of a file and hands each to `visit`; what cannot be read is a diagnostic, and the documents
+/// after it are read all the same.
+pub(super) fn each_document(
+    file: FileId,
+    text: &str,
+    diagnostics: &mut Diagnostics,
+    mut visit: impl FnMut(&Document<'_>, &mut Mistakes<'_>),
+) {
+    if text.len() > MAX_BYTES {
+        diagnostics.push(errors::too_large(Span::new(file, 0, 0), MAX_BYTES));
+        return;
+    }
+    let mut mistakes = Mistakes { diagnostics, left: MAX_MISTAKES };
+    let mut parser = Parser::new_from_str_with_options(text, options! { emit_comments: false });
+    let mut builder = Builder::new(file, text);
+    while let Some(event) = parser.next_event() {
+        let result = match event {
+            Ok((Event::DocumentEnd, _)) => {
+                builder.twice.drain(..).for_each(|(key, first)| mistakes.push(errors::key_twice(&key, first)));
+                if let Some(document) = builder.finish() {
+                    visit(&document, &mut mistakes);
+                }
+                Ok(())
+            }
+            Ok((event, span)) => builder.event(event, span),
+            Err(error) => Err(errors::syntax(file, text, &error)),
+        };
+        let failed = result.is_err();
+        if let Err(diagnostic) = result {
+            mistakes.push(*diagnostic);
+            builder.reset();
+        }
+        if mistakes.are_too_many() || failed && (builder.is_spent() || !parser.proceed_next_document().unwrap_or(false))
+        {
+            return;
+        }
+    }
+}
+
+/// The findings of one file, of which only the first [`MAX_MISTAKES`] are made.
+pub(super) struct Mistakes<'d> {
+    diagnostics: &'d mut Diagnostics,
+    left: usize,
+}
+
+impl Mistakes<'_> {
+    /// Adds a finding; the last says that the file is given up there.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        let Some(left) = self.left.checked_sub(1) else { return };
+        self.left = left;
+        self.diagnostics.push(if left == 0 { errors::last_of(diagnostic, MAX_MISTAKES) } else { diagnostic });
+    }
+
+    /// Returns whether no more findings are made, so that reading on is of no use.
+    pub fn are_too_many(&self) -> bool {
+        self.left == 0
+    }
+}
+
+/// A list or mapping whose end has not come yet.
+struct Frame {
+    start: Span,
+    keep: Keep,
+    anchor: usize,
+    /// How many values it holds, with those that aliases stand for.
+    weight: u64,
+    open: Open,
+}
+
+enum Open {
+    Skipped,
+    List(Vec<NodeId>),
+    Map(Vec<Entry>, Next),
+}
+
+/// What comes next in a mapping.
+enum Next {
+    Key,
+    Value(Key, Keep),
+    Unwanted,
+}
+
+struct Builder<'t> {
+    file: FileId,
+    text: &'t str,
+    nodes: Vec<Node>,
+    root: Option<NodeId>,
+    stack: Vec<Frame>,
+    /// Finished nodes by the parser's number of their anchor, with their weights.
+    anchors: FxHashMap<usize, (NodeId, u64)>,
+    aliased: u64,
+    /// The keys that stand twice in a mapping, each with the place of the first.
+    twice: Vec<(Key, Span)>,
+}
+
+impl<'t> Builder<'t> {
+    fn new(file: FileId, text: &'t str) -> Builder<'t> {
+        let (nodes, stack, anchors) = (Vec::new(), Vec::new(), FxHashMap::default());
+        Builder { file, text, nodes, root: None, stack, anchors, aliased: 0, twice: Vec::new() }
+    }
+
+    fn reset(&mut self) {
+        self.nodes.clear();
+        self.stack.clear();
+        self.anchors.clear();
+        self.root = None;
+    }
+
+    /// Returns whether the file's aliases have stood for as much as they may.
+    fn is_spent(&self) -> bool {
+        self.aliased > MAX_ALIASED
+    }
+
+    fn finish(&mut self) -> Option<Document<'t>> {
+        let root = self.root.take()?;
+        let nodes = std::mem::take(&mut self.nodes);
+        self.reset();
+        Some(Document { text: self.text, nodes, root })
+    }
+
+    fn event(&mut self, event: Event<'_>, span: EventSpan) -> Result<(), Box<Diagnostic>> {
+        let range = span.byte_range().unwrap_or_default();
+        let span = Span::new(self.file, range.start, range.end);
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let quoted = style != ScalarStyle::Plain
+                    || tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str") || !tag.is_yaml_core_schema());
+                self.scalar(&text, quoted, anchor, span);
+                Ok(())
+            }
+            Event::Alias(anchor) => self.alias(anchor, span),
+            Event::SequenceStart(_, anchor, _) => self.open(Open::List(Vec::new()), anchor, span),
+            Event::MappingStart(_, anchor, _) => self.open(Open::Map(Vec::new(), Next::Key), anchor, span),
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.close();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn key_kind(&self, span: Span) -> Box<Diagnostic> {
+        errors::key_kind(span, self.text.get(..span.start as usize).unwrap_or_default()).into()
+    }
+
+    /// Returns how much of the value that comes next is kept.
+    fn keep(&self) -> Keep {
+        let Some(frame) = self.stack.last() else { return Keep::Known };
+        match &frame.open {
+            Open::Skipped => Keep::Nothing,
+            Open::List(_) => frame.keep,
+            Open::Map(_, Next::Value(_, keep)) => *keep,
+            Open::Map(_, Next::Key | Next::Unwanted) => Keep::Nothing,
+        }
+    }
+
+    fn expects_key(&self) -> bool {
+        matches!(self.stack.last(), Some(Frame { open: Open::Map(_, Next::Key), .. }))
+    }
+
+    fn scalar(&mut self, text: &str, quoted: bool, anchor: usize, span: Span) {
+        let is_key = self.expects_key();
+        if self.keep() != Keep::Nothing || anchor != 0 {
+            let scalar = if quoted { Scalar::Text(text.into()) } else { scalar::plain(text) };
+            let node = self.add(span, Value::Scalar(scalar));
+            if anchor != 0 {
+                self.anchors.insert(anchor, (node, 1));
+            }
+            if !is_key {
+                self.deliver(node, 1);
+                return;
+            }
+        }
+        if is_key {
+            self.key(text, quoted, span);
+        } else {
+            self.drop_value();
+        }
+    }
+
+    fn key(&mut self, text: &str, quoted: bool, span: Span) {
+        let Some(Frame { keep: kept, open: Open::Map(_, next), .. }) = self.stack.last_mut() else { return };
+        let keep = if *kept == Keep::Everything { Keep::Everything } else { keep(text) };
+        *next = match keep {
+            Keep::Nothing => Next::Unwanted,
+            _ => {
+                let boolean = !quoted && matches!(scalar::plain(text), Scalar::Bool(_));
+                Next::Value(Key { text: text.into(), span, boolean }, keep)
+            }
+        };
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Box<Diagnostic>> {
+        let Some(&(node, weight)) = self.anchors.get(&anchor) else { return Err(errors::alias_of_itself(span).into()) };
+        if self.expects_key() {
+            let Value::Scalar(Scalar::Text(text)) = &self.nodes[node.0 as usize].value else {
+                return Err(self.key_kind(span));
+            };
+            let text = text.clone();
+            self.key(&text, true, span);
+        } else if self.keep() == Keep::Nothing {
+            self.drop_value();
+        } else {
+            self.aliased += weight;
+            if self.aliased > MAX_ALIASED {
+                return Err(errors::aliases(span, MAX_ALIASED).into());
+            }
+            self.deliver(node, weight);
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, open: Open, anchor: usize, start: Span) -> Result<(), Box<Diagnostic>> {
+        if self.expects_key() {
+            return Err(self.key_kind(start));
+        }
+        // What has an anchor is kept whole: it may be named where more is wanted than here.
+        let keep = if anchor != 0 { Keep::Everything } else { self.keep() };
+        let open = if keep == Keep::Nothing { Open::Skipped } else { open };
+        self.stack.push(Frame { start, keep, anchor, weight: 1, open });
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        let Some(frame) = self.stack.pop() else { return };
+        let value = match frame.open {
+            Open::Skipped => return self.drop_value(),
+            Open::List(items) => Value::List(items),
+            Open::Map(entries, _) => Value::Map(self.merged(entries)),
+        };
+        let node = self.add(frame.start, value);
+        if frame.anchor != 0 {
+            self.anchors.insert(frame.anchor, (node, frame.weight));
+        }
+        self.deliver(node, frame.weight);
+    }
+
+    /// Drops keys that stand twice, and puts what `<<` names behind the mapping's own entries, whose keys win.
+    fn merged(&mut self, mut entries: Vec<Entry>) -> Vec<Entry> {
+        let is_plain = |(at, entry): (usize, &Entry)| {
+            entry.key.text != "<<" && entries[..at].iter().all(|before| before.key.text != entry.key.text)
+        };
+        // Nearly every mapping is small and plain, and a hash set would cost more than looking.
+        if entries.len() <= 16 && entries.iter().enumerate().all(is_plain) {
+            return entries;
+        }
+        let mut seen: FxHashMap<SmolStr, Span> = FxHashMap::default();
+        entries.retain(|Entry { key, .. }| {
+            let first = *seen.entry(key.text.clone()).or_insert(key.span);
+            if first != key.span {
+                self.twice.push((key.clone(), first));
+            }
+            first == key.span
+        });
+        let Some(at) = entries.iter().position(|entry| entry.key.text == "<<") else { return entries };
+        let merge = entries.remove(at).value;
+        let value = |id: NodeId| &self.nodes[id.0 as usize].value;
+        let sources = match value(merge) {
+            Value::List(items) => items.as_slice(),
+            _ => &[merge],
+        };
+        for &source in sources {
+            let Value::Map(more) = value(source) else { continue };
+            for entry in more {
+                if seen.insert(entry.key.text.clone(), entry.key.span).is_none() {
+                    entries.push(entry.clone());
+                }
+            }
+        }
+        entries
+    }
+
+    fn add(&mut self, span: Span, value: Value) -> NodeId {
+        self.nodes.push(Node { span, value });
+        NodeId(self.nodes.len() as u32 - 1)
+    }
+
+    /// Puts a finished node where it stands; where it is not wanted, it is let go.
+    fn deliver(&mut self, node: NodeId, weight: u64) {
+        let Some(frame) = self.stack.last_mut() else {
+            self.root = Some(node);
+            return;
+        };
+        frame.weight += weight;
+        match &mut frame.open {
+            Open::Skipped => {}
+            Open::List(items) => items.push(node),
+            Open::Map(entries, next) => {
+                if let Next::Value(key, _) = std::mem::replace(next, Next::Key) {
+                    entries.push(Entry { key, value: node });
+                }
+            }
+        }
+    }
+
+    fn drop_value(&mut self) {
+        if let Some(Frame { open: Open::Map(_, next), .. }) = self.stack.last_mut() {
+            *next = Next::Key;
+        }
+    }
+}

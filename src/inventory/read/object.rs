@@ -1,0 +1,167 @@
+//! Objects: their kind, their metadata, and the lists that hold them.
+
+use smol_str::{SmolStr, format_smolstr};
+
+use super::document::Mistakes;
+use super::tree::At;
+use super::{errors, fields};
+use crate::inventory::WorkloadKind;
+use crate::source::Span;
+use crate::vocab::labels::Labels;
+use crate::vocab::names;
+
+/// The kinds that are read; all others are passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Namespace,
+    Service,
+    ServiceAccount,
+    Workload(WorkloadKind),
+}
+
+impl Kind {
+    /// Returns the kind of an `apiVersion` and a `kind`. The group counts: Knative too has a Service, Volcano a Job.
+    fn of(api_version: &str, kind: &str) -> Option<Kind> {
+        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        let workload = match (group, kind) {
+            ("", "Namespace") => return Some(Kind::Namespace),
+            ("", "Service") => return Some(Kind::Service),
+            ("", "ServiceAccount") => return Some(Kind::ServiceAccount),
+            ("", "Pod") => WorkloadKind::Pod,
+            ("apps" | "extensions", "Deployment") => WorkloadKind::Deployment,
+            ("apps", "StatefulSet") => WorkloadKind::StatefulSet,
+            ("apps" | "extensions", "DaemonSet") => WorkloadKind::DaemonSet,
+            ("batch", "Job") => WorkloadKind::Job,
+            ("batch", "CronJob") => WorkloadKind::CronJob,
+            _ => return None,
+        };
+        Some(Kind::Workload(workload))
+    }
+
+    /// Returns the kind as a manifest writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Namespace => "Namespace",
+            Kind::Service => "Service",
+            Kind::ServiceAccount => "ServiceAccount",
+            Kind::Workload(kind) => kind.word(),
+        }
+    }
+}
+
+/// What `metadata` says of an object.
+pub(super) struct Meta<'d> {
+    /// `metadata.name`; of a manifest with `generateName` alone, that.
+    pub name: SmolStr,
+    /// Whether the name is only the beginning of one, which tells no object from another.
+    pub generated: bool,
+    /// `metadata.namespace`, `default` where there is none; the name of a Namespace.
+    pub namespace: SmolStr,
+    /// `metadata.labels`.
+    pub labels: Labels,
+    /// `metadata` itself.
+    pub at: At<'d>,
+    /// The place of the name.
+    pub origin: Span,
+    /// The kind and the name, for messages: `Deployment garden/web`.
+    pub title: SmolStr,
+}
+
+/// Finds the objects of a document, those inside lists too, and hands the ones of a kind that is read to `visit`.
+pub(super) fn each_object<'d>(
+    root: At<'d>,
+    kustomization: bool,
+    mistakes: &mut Mistakes<'_>,
+    mut visit: impl FnMut(Kind, Meta<'d>, At<'d>, &mut Mistakes<'_>),
+) {
+    let mut waiting: Vec<(At<'d>, Option<(SmolStr, SmolStr)>)> = vec![(root, None)];
+    while let Some((at, given)) = waiting.pop() {
+        if mistakes.are_too_many() {
+            return;
+        }
+        if at.is_null() {
+            continue;
+        }
+        if at.entries().is_none() {
+            mistakes.push(errors::no_object(at, None));
+            continue;
+        }
+        // The items of a raw PodList have neither kind nor apiVersion of their own.
+        let (api_version, kind) = match (word(at, "apiVersion", mistakes), word(at, "kind", mistakes), given) {
+            (Ok(Some(api_version)), Ok(Some(kind)), _) => (api_version, kind),
+            (Ok(None), Ok(None), Some(given)) => given,
+            (Ok(_), Ok(None), _) if kustomization => continue,
+            (Ok(_), Ok(None), _) => {
+                mistakes.push(errors::no_object(at, Some("kind")));
+                continue;
+            }
+            (Ok(None), Ok(_), _) => {
+                mistakes.push(errors::no_object(at, Some("apiVersion")));
+                continue;
+            }
+            _ => continue,
+        };
+        if kind == "List" {
+            waiting.extend(fields::list(at, "items", mistakes).into_iter().rev().map(|item| (item, None)));
+        } else if let Some(kind) = kind.strip_suffix("List")
+            && let Some(items) = at.get("items").and_then(At::items)
+        {
+            waiting.extend(items.rev().map(|item| (item, Some((api_version.clone(), kind.into())))));
+        } else if let Some(kind) = Kind::of(&api_version, &kind)
+            && let Some(meta) = meta(kind, at, mistakes)
+        {
+            visit(kind, meta, at, mistakes);
+        }
+    }
+}
+
+/// Returns the string under `key`; an error where it is something else, which is said.
+fn word(at: At<'_>, key: &str, mistakes: &mut Mistakes<'_>) -> Result<Option<SmolStr>, ()> {
+    match at.get(key) {
+        None => Ok(None),
+        Some(value) => fields::as_text(value, key, mistakes).map(|text| Some(text.clone())).ok_or(()),
+    }
+}
+
+fn meta<'d>(kind: Kind, object: At<'d>, mistakes: &mut Mistakes<'_>) -> Option<Meta<'d>> {
+    let word = kind.word();
+    if object.get("metadata").is_none() {
+        mistakes.push(errors::missing(object.span(), &format!("this {word}"), "metadata.name"));
+    }
+    let at = fields::mapping(object, "metadata", mistakes)?;
+    let named = match at.get("name") {
+        Some(_) => Some((fields::text(at, "name", mistakes)?, false)),
+        None => fields::text(at, "generateName", mistakes).map(|found| (found, true)),
+    };
+    let Some(((name, name_at), generated)) = named else {
+        mistakes.push(errors::missing(at.span(), &format!("this {word}"), "metadata.name"));
+        return None;
+    };
+    let (fits, rule) = match kind {
+        _ if generated => (true, ""),
+        Kind::Namespace | Kind::Service => {
+            (names::is_dns_label(name), "it has lower-case letters, digits and inner `-`, at most 63")
+        }
+        _ => (names::is_dns_subdomain(name), "it has lower-case letters, digits and inner `-` and `.`, at most 253"),
+    };
+    if !fits {
+        mistakes.push(errors::refused(name_at.span(), name, &format!("name of a {word}"), rule));
+    }
+    let namespace = match fields::text(at, "namespace", mistakes) {
+        _ if kind == Kind::Namespace => name.clone(),
+        None => "default".into(),
+        Some((namespace, namespace_at)) => {
+            if !names::is_dns_label(namespace) {
+                let rule = "it has lower-case letters, digits and inner `-`, at most 63";
+                mistakes.push(errors::refused(namespace_at.span(), namespace, "name of a Namespace", rule));
+            }
+            namespace.clone()
+        }
+    };
+    let title = match kind {
+        Kind::Namespace => format_smolstr!("Namespace {name}"),
+        _ => format_smolstr!("{word} {namespace}/{name}"),
+    };
+    let labels = fields::labels(at, "labels", mistakes);
+    Some(Meta { name: name.clone(), generated, namespace, labels, at, origin: name_at.span(), title })
+}

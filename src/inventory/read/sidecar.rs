@@ -1,0 +1,102 @@
+//! Who has an Istio sidecar.
+//!
+//! A Pod of a running cluster shows it: its container, or restarting init container, `istio-proxy`. Of a template it is
+//! foretold, as Istio's webhooks and its injector decide it ("Controlling the injection policy" in Istio's
+//! documentation, `injectRequired` in `pkg/kube/inject`):
+//!
+//! - Pods on the host network, and those of the system's namespaces, are never injected.
+//! - The namespace's `istio-injection: disabled` keeps every webhook away, whatever the pod says.
+//! - Under `istio-injection: enabled`, or `istio.io/rev` beside no `istio-injection`, every pod is injected that does
+//!   not refuse: by the label `sidecar.istio.io/inject`, or without it by the annotation of that name.
+//! - In a namespace that says nothing only a pod is injected that asks by *label*, `sidecar.istio.io/inject: "true"` or
+//!   `istio.io/rev`: no webhook looks at annotations.
+//! - `istio.io/dataplane-mode: ambient`, of the pod or else of its namespace, is the mode without sidecars.
+//! - A gateway is the proxy alone, and no sidecar of anything.
+
+use smol_str::SmolStr;
+
+use super::document::Mistakes;
+use super::fields;
+use super::tree::At;
+use crate::inventory::{Injection, Inventory, Namespace};
+use crate::vocab::labels::Labels;
+
+const PROXY: &str = "istio-proxy";
+const INJECT: &str = "sidecar.istio.io/inject";
+const REVISION: &str = "istio.io/rev";
+const MODE: &str = "istio.io/dataplane-mode";
+
+/// Labels that only pods of gateways and waypoints have: Istio's own and the Gateway API's.
+const GATEWAY_LABELS: [&str; 2] = ["gateway.networking.k8s.io/gateway-name", "istio.io/gateway-name"];
+
+/// The namespaces that Istio's injector leaves out (`IgnoredNamespaces` in `pkg/kube/inject`).
+const SYSTEM: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
+
+/// What a pod or a template shows of itself.
+pub(super) struct Shown<'d> {
+    /// Its labels.
+    pub labels: &'d Labels,
+    /// `metadata.annotations`.
+    pub annotations: Option<At<'d>>,
+    /// The names of its containers and init containers.
+    pub containers: Vec<&'d SmolStr>,
+    /// Whether it is a Pod that a cluster runs, and not a manifest that is yet to be applied.
+    pub live: bool,
+    /// `spec.hostNetwork`.
+    pub host_network: bool,
+}
+
+/// Returns what a pod or a template says of a sidecar.
+pub(super) fn injection(shown: &Shown<'_>, mistakes: &mut Mistakes<'_>) -> Injection {
+    let annotation = |key, mistakes: &mut Mistakes<'_>| {
+        fields::text(shown.annotations?, key, mistakes).map(|(text, _)| text.as_str())
+    };
+    let templates = annotation("inject.istio.io/templates", mistakes).unwrap_or_default();
+    let gateway = templates.split(',').any(|template| template.trim() == "gateway")
+        || GATEWAY_LABELS.iter().any(|&label| shown.labels.contains_key(label));
+    let others = shown.containers.iter().any(|&name| name != PROXY);
+    let status = annotation("sidecar.istio.io/status", mistakes).is_some_and(|status| status.contains(PROXY));
+    let proxy = status || shown.containers.iter().any(|&name| name == PROXY);
+    if gateway || shown.host_network || proxy && !others {
+        return Injection::Never;
+    }
+    if proxy {
+        return Injection::Present;
+    }
+    if shown.live || shown.labels.get(MODE).is_some_and(|mode| mode == "ambient") {
+        return Injection::Never;
+    }
+    let label = shown.labels.get(INJECT).map(SmolStr::as_str);
+    let said = label.or(annotation(INJECT, mistakes)).unwrap_or_default();
+    match said.to_ascii_lowercase().as_str() {
+        _ if label == Some("true") => Injection::Asked,
+        "" if shown.labels.contains_key(REVISION) => Injection::Asked,
+        "" | "y" | "yes" | "true" | "on" => Injection::ByNamespace,
+        _ => Injection::Never,
+    }
+}
+
+/// Returns whether pods that say `injection` have a sidecar in a namespace of that name with these labels.
+pub(super) fn has_sidecar(injection: Injection, pod: &Labels, namespace: &str, labels: &Labels) -> bool {
+    let policy = labels.get("istio-injection").map(SmolStr::as_str);
+    let ambient = labels.get(MODE).is_some_and(|mode| mode == "ambient") && !pod.contains_key(MODE);
+    let refused = SYSTEM.contains(&namespace) || policy == Some("disabled") || ambient;
+    match injection {
+        Injection::Present => true,
+        Injection::Never => false,
+        _ if refused => false,
+        Injection::Asked => true,
+        Injection::ByNamespace => policy == Some("enabled") || policy.is_none() && labels.contains_key(REVISION),
+    }
+}
+
+impl Inventory {
+    /// States a namespace, in place of what was known of it, and decides the sidecars of its workloads by its labels.
+    pub fn declare_namespace(&mut self, name: SmolStr, namespace: Namespace) {
+        let start = self.workloads.partition_point(|workload| workload.namespace < name);
+        for workload in self.workloads[start..].iter_mut().take_while(|workload| workload.namespace == name) {
+            workload.sidecar = has_sidecar(workload.injection, &workload.labels, &name, &namespace.labels);
+        }
+        self.namespaces.insert(name, namespace);
+    }
+}
