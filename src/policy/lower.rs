@@ -162,7 +162,7 @@ fn bare(endpoint: &Endpoint) -> Endpoint {
 
 /// Returns whether some pod can be in both.
 fn share_pods(a: &Endpoint, b: &Endpoint) -> bool {
-    a.pods().any(|(_, left)| b.pods().any(|(_, right)| left.selector.intersect(&right.selector).is_some()))
+    a.pods().any(|(_, left)| b.pods().any(|(_, right)| left.selector.overlaps(&right.selector)))
 }
 
 /// Returns whether a destination surely means pods of another, on one of its ports: namespaces that are selected by
@@ -180,7 +180,7 @@ fn share_flows(a: &Endpoint, b: &Endpoint) -> bool {
     a.members.iter().any(|left| {
         b.members.iter().any(|right| {
             let meet = match (&left.what, &right.what) {
-                (What::Pods(a), What::Pods(b)) => a.selector.intersect(&b.selector).is_some(),
+                (What::Pods(a), What::Pods(b)) => a.selector.overlaps(&b.selector),
                 (What::Addresses(a), What::Addresses(b)) => a.overlaps(b),
                 _ => false,
             };
@@ -220,12 +220,14 @@ fn warn_of_closed_resolver(policy: &Policy, dns: &Endpoint, diagnostics: &mut Di
 
 /// A deny beats grants: pods lose their resolver or istiod by it.
 fn warn_of_denied_grants(policy: &Policy, diagnostics: &mut Diagnostics) {
+    // All grants of one reason lead to the same place.
+    let leads = |reason| policy.grants.iter().filter(move |grant: &&Grant| grant.reason == reason);
     for rule in policy.rules.iter().filter(|rule| rule.action == Action::Deny && rule.conditions.is_none()) {
-        let hit = policy.grants.iter().find(|grant| {
-            let reason = matches!(grant.reason, GrantReason::Dns | GrantReason::Istiod);
-            reason
-                && takes_pods(&rule.destination, &grant.destination)
-                && (!rule.egress || share_pods(&rule.source, &grant.source))
+        let hit = [GrantReason::Dns, GrantReason::Istiod].into_iter().find_map(|reason| {
+            let first = leads(reason).next()?;
+            let taken = takes_pods(&rule.destination, &first.destination)
+                && (!rule.egress || leads(reason).any(|grant| share_pods(&rule.source, &grant.source)));
+            taken.then_some(first)
         });
         let Some(grant) = hit else { continue };
         let what = if grant.reason == GrantReason::Dns { "the cluster's DNS" } else { "istiod" };

@@ -471,7 +471,7 @@ fn less(member: &Member, taken: &[Member]) -> (bool, Vec<Member>) {
                 What::Pods(pods) => Some(&pods.selector),
                 _ => None,
             }) {
-                changed |= left.iter().any(|set| set.intersect(take).is_some());
+                changed |= left.iter().any(|set| set.overlaps(take));
                 left = left.iter().flat_map(|set| set.subtract(take)).collect();
             }
             if !changed {

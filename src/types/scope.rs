@@ -39,7 +39,7 @@ impl Checker<'_> {
             let Some((name, what)) = stated else { continue };
             // Facts about a namespace are inside when some of its pods are: the scope may be one workload of it.
             let whole = PodSelector::in_namespace(name.text.clone());
-            if !inside.iter().any(|set| self.known(&whole, set).is_some_and(|set| set.intersect(&whole).is_some())) {
+            if !inside.iter().any(|set| self.known(&whole, set).is_some_and(|set| set.overlaps(&whole))) {
                 self.push(errors::facts_outside_scope(name.span, what, &name.text, span));
             }
         }

@@ -106,6 +106,8 @@ impl Requirements {
         let start = self.0.partition_point(|have| have.key < requirement.key);
         let end = start + self.0[start..].iter().take_while(|have| have.key == requirement.key).count();
         if start == end {
+            // Most conjunctions have one requirement, and a policy has many of them.
+            self.0.reserve_exact(1);
             self.0.insert(start, requirement);
             return Some(self);
         }
@@ -122,6 +124,39 @@ impl Requirements {
     /// Returns the conjunction of both; `None` where nothing can meet both.
     pub fn intersect(&self, other: &Requirements) -> Option<Requirements> {
         other.0.iter().cloned().try_fold(self.clone(), Requirements::and)
+    }
+
+    /// Returns whether everything that meets this conjunction meets `other`.
+    pub fn implies(&self, other: &Requirements) -> bool {
+        other.0.iter().all(|wanted| {
+            let mine = self.0.iter().filter(|requirement| requirement.key == wanted.key);
+            mine.into_iter().any(|have| match (&have.test, &wanted.test) {
+                (Test::In(mine), Test::In(all)) => mine.iter().all(|value| all.contains(value)),
+                (Test::In(mine), Test::NotIn(none)) => !mine.iter().any(|value| none.contains(value)),
+                (Test::NotIn(mine), Test::NotIn(none)) => none.iter().all(|value| mine.contains(value)),
+                (Test::In(_) | Test::Exists, Test::Exists) => true,
+                (Test::DoesNotExist, Test::DoesNotExist | Test::NotIn(_)) => true,
+                _ => false,
+            })
+        })
+    }
+
+    /// Returns whether something can meet both conjunctions.
+    pub fn overlaps(&self, other: &Requirements) -> bool {
+        // Both are in normal form, so what cannot be met shows in one pair of tests on one key.
+        self.0.iter().all(|have| {
+            let same_key = other.0.iter().filter(|requirement| requirement.key == have.key);
+            same_key.into_iter().all(|theirs| match (&have.test, &theirs.test) {
+                (Test::In(a), Test::In(b)) => a.iter().any(|value| b.contains(value)),
+                (Test::In(a), Test::NotIn(b)) | (Test::NotIn(b), Test::In(a)) => {
+                    a.iter().any(|value| !b.contains(value))
+                }
+                (Test::DoesNotExist, Test::In(_) | Test::Exists) | (Test::In(_) | Test::Exists, Test::DoesNotExist) => {
+                    false
+                }
+                _ => true,
+            })
+        })
     }
 
     /// Returns the values of `key` that are possible, where they are a list.
@@ -234,6 +269,16 @@ impl PodSelector {
             }
     }
 
+    /// Returns whether some pod can be in both sets.
+    pub fn overlaps(&self, other: &PodSelector) -> bool {
+        let account = match (&self.account, &other.account) {
+            (Account::Is(a), Account::Is(b)) => a == b,
+            (Account::Is(a), Account::Not(not)) | (Account::Not(not), Account::Is(a)) => !not.contains(a),
+            (Account::Not(_), Account::Not(_)) => true,
+        };
+        account && self.namespace.overlaps(&other.namespace) && self.labels.overlaps(&other.labels)
+    }
+
     /// Returns the pods that are in both sets; `None` where no pod can be.
     pub fn intersect(&self, other: &PodSelector) -> Option<PodSelector> {
         let account = match (&self.account, &other.account) {
@@ -297,7 +342,20 @@ impl PodSelector {
 
     /// Returns whether every pod of this set, with whatever labels, is in one of `others`.
     pub fn is_inside(&self, others: &[PodSelector]) -> bool {
-        subtract_all(std::slice::from_ref(self), others).is_empty()
+        // One set that holds it all is the common case; several that hold it together need the difference.
+        others.iter().any(|other| self.is_inside_one(other))
+            || (others.len() > 1 && subtract_all(std::slice::from_ref(self), others).is_empty())
+    }
+
+    fn is_inside_one(&self, other: &PodSelector) -> bool {
+        let account = match (&self.account, &other.account) {
+            (_, Account::Not(not)) if not.is_empty() => true,
+            (Account::Is(a), Account::Is(b)) => a == b,
+            (Account::Is(a), Account::Not(not)) => !not.contains(a),
+            (Account::Not(mine), Account::Not(not)) => not.iter().all(|name| mine.contains(name)),
+            (Account::Not(_), Account::Is(_)) => false,
+        };
+        account && self.namespace.implies(&other.namespace) && self.labels.implies(&other.labels)
     }
 }
 
@@ -354,6 +412,8 @@ mod tests {
                     let set = |labels: &Requirements| PodSelector { labels: labels.clone(), ..PodSelector::any() };
                     let (left, right) = (set(&left), set(&right.unwrap()));
                     let difference = left.subtract(&right);
+                    assert_eq!(left.overlaps(&right), left.intersect(&right).is_some());
+                    assert_eq!(left.is_inside(std::slice::from_ref(&right)), difference.is_empty());
                     for world in worlds() {
                         let holds = |set: &PodSelector| set.matches(&Labels::new(), &world, "default");
                         assert_eq!(holds(&left), x.matches(&world) && y.matches(&world));
