@@ -95,6 +95,29 @@ impl Names {
         &self.modules[id.0 as usize]
     }
 
+    /// Takes the statements about flows out of the given files, in order, so that they can be let go one by one: rules,
+    /// `default deny`, `apply`, assertions and tests. The declarations keep their places.
+    pub fn take_statements(&mut self) -> Vec<(ModuleId, Vec<Item>)> {
+        let mut taken = Vec::new();
+        for (at, module) in self.modules.iter_mut().enumerate().filter(|(_, module)| module.role == Role::Given) {
+            let about_flows = |item: &Item| {
+                matches!(
+                    item.kind,
+                    ItemKind::Rule(_)
+                        | ItemKind::DefaultDeny(_)
+                        | ItemKind::Apply(_)
+                        | ItemKind::Assert(_)
+                        | ItemKind::Test(_)
+                )
+            };
+            let items = module.file.items.iter_mut().filter(|item| about_flows(item));
+            let hole = |span| Item { span, doc: None, annotations: Vec::new(), kind: ItemKind::Error };
+            let items = items.map(|item| std::mem::replace(item, hole(item.span))).collect();
+            taken.push((ModuleId(at as u32), items));
+        }
+        taken
+    }
+
     /// Returns the module of the platform's prelude.
     pub fn prelude(&self) -> ModuleId {
         self.prelude

@@ -58,6 +58,7 @@ impl Checker<'_> {
         let values: Vec<Option<Value>> = list.iter().map(|member| self.endpoint(member, env)).collect();
         let values: Vec<Value> = values.into_iter().collect::<Option<_>>()?;
         let mut members: Vec<Member> = Vec::new();
+        let few = values.iter().map(|value| value.endpoint.members.len()).sum::<usize>() <= 16;
         let mut seen = FxHashSet::default();
         let (mut mixed, mut ports, mut opaque) = (false, None, false);
         for value in values {
@@ -66,7 +67,7 @@ impl Checker<'_> {
             ports = ports.or(value.ports);
             for member in &value.endpoint.members {
                 // A name that is reached in two ways brings its members once.
-                if seen.insert(member.clone()) {
+                if if few { !members.contains(member) } else { seen.insert(member.clone()) } {
                     members.push(member.clone());
                 }
             }

@@ -35,14 +35,17 @@ use crate::vocab::endpoint::Endpoint;
 use crate::vocab::labels::PodSelector;
 use crate::vocab::settings::Settings;
 
-/// Checks a build and returns its typed program. After an error the program holds what could be understood.
+/// Checks a build and returns its typed program. After an error the program holds what could be understood. The
+/// statements about flows are taken out of `names` and let go as they are checked, which keeps a large build small.
 pub fn check(
-    names: &Names,
+    names: &mut Names,
     inventory: Inventory,
     settings: &Settings,
     sources: &mut Sources,
     diagnostics: &mut Diagnostics,
 ) -> Program {
+    let statements = names.take_statements();
+    let names = &*names;
     let inventory = facts::with_declarations(names, inventory, diagnostics);
     let mut checker = Checker {
         names,
@@ -64,13 +67,11 @@ pub fn check(
     };
     checker.declarations();
     checker.templates();
-    for (id, module) in names.modules() {
-        if module.role == Role::Given {
-            checker.scope = checker.scope_of(id);
-            let env = Env::top(id);
-            for item in &module.file.items {
-                checker.statement(item, &env, &[]);
-            }
+    for (module, items) in statements {
+        checker.scope = checker.scope_of(module);
+        let env = Env::top(module);
+        for item in items {
+            checker.statement(&item, &env, &[]);
         }
     }
     let (dns, istiod) = (checker.dns(), checker.istiod());

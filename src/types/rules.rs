@@ -96,7 +96,7 @@ impl Checker<'_> {
             return None;
         }
         let subject = self.shared(value.as_source());
-        self.check_scope(&subject, statement.subject.span, "", env)?;
+        self.check_scope(&subject, statement.subject.span, None, env)?;
         let direction = statement.direction.map(|(direction, _)| direction);
         self.rules.push(Rule {
             action: Action::Isolate,
@@ -131,15 +131,13 @@ impl Checker<'_> {
         let mut made = Vec::new();
         for (from, from_expr, to, to_expr) in ways {
             let (conditions, via) = self.clauses(rule, to, to_expr, env)?;
-            let from_text = self.text(from_expr.span).to_string();
-            let to_text = self.text(to_expr.span).to_string();
             let left = self.shared(from.as_source());
             let right = self.shared(to.endpoint.clone());
             if egress {
-                self.check_scope(&left, from_expr.span, &half(rule.effect, "ingress", &from_text, &to_text), env)?;
+                self.check_scope(&left, from_expr.span, Some((rule.effect, "ingress", from_expr, to_expr)), env)?;
             }
             if ingress {
-                self.check_scope(&right, to_expr.span, &half(rule.effect, "egress", &from_text, &to_text), env)?;
+                self.check_scope(&right, to_expr.span, Some((rule.effect, "egress", from_expr, to_expr)), env)?;
             }
             self.warn_of_weights(to, to_expr);
             made.push(Rule {
@@ -241,12 +239,6 @@ impl Checker<'_> {
         self.endpoints.insert(endpoint.clone());
         endpoint
     }
-}
-
-/// Returns the owner's half of a rule that a scope forbids.
-fn half(effect: Effect, direction: &str, from: &str, to: &str) -> String {
-    let effect = if effect == Effect::Allow { "allow" } else { "deny" };
-    format!("{effect} {direction} {from} -> {to}")
 }
 
 /// Returns the first suffix of ports that is written in an expression, names not followed.

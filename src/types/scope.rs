@@ -4,7 +4,7 @@ use super::value::{Env, Kind};
 use super::{Checker, errors};
 use crate::resolve::ModuleId;
 use crate::source::Span;
-use crate::syntax::tree::ItemKind;
+use crate::syntax::tree::{Effect, Expr, ItemKind};
 use crate::vocab::endpoint::Endpoint;
 use crate::vocab::labels::{NAMESPACE_NAME, PodSelector, Requirement, Requirements};
 
@@ -46,8 +46,15 @@ impl Checker<'_> {
         Some((inside, span))
     }
 
-    /// Checks that the pods of a governed side lie inside the scope, for every label set.
-    pub(super) fn check_scope(&mut self, side: &Endpoint, span: Span, other: &str, env: &Env) -> Option<()> {
+    /// Checks that the pods of a governed side lie inside the scope, for every label set. `half` is what the file may
+    /// say of the rule instead.
+    pub(super) fn check_scope(
+        &mut self,
+        side: &Endpoint,
+        span: Span,
+        half: Option<(Effect, &str, &Expr, &Expr)>,
+        env: &Env,
+    ) -> Option<()> {
         let Some((scope, place)) = self.scope.clone() else { return Some(()) };
         for (member, pods) in side.pods() {
             let inside: Vec<PodSelector> = scope.iter().filter_map(|set| self.known(&pods.selector, set)).collect();
@@ -59,6 +66,10 @@ impl Checker<'_> {
                 });
                 let (governed, scope) = (self.text(member.span).to_string(), self.text(place).to_string());
                 let written = (!env.applied.is_empty()).then_some(member.span);
+                let other = half.filter(|_| written.is_none()).map(|(effect, direction, from, to)| {
+                    let effect = if effect == Effect::Allow { "allow" } else { "deny" };
+                    format!("{effect} {direction} {} -> {}", self.text(from.span), self.text(to.span))
+                });
                 self.push(errors::outside_scope(at, place, &scope, &governed, written, other));
                 return None;
             }

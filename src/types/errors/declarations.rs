@@ -178,7 +178,7 @@ pub fn outside_scope(
     scope_text: &str,
     governed: &str,
     written: Option<Span>,
-    other: &str,
+    other: Option<String>,
 ) -> Diagnostic {
     let allowed = scope_text.trim_start_matches("scope").trim();
     let diagnostic = Diagnostic::new(Code::OutsideScope, at, format!("this file may govern {allowed} only"))
@@ -188,9 +188,5 @@ pub fn outside_scope(
         Some(written) => diagnostic.label(written, "the template governs this"),
         None => diagnostic,
     };
-    if other.is_empty() {
-        diagnostic
-    } else {
-        diagnostic.note(format!("the owner of {governed} must say it; the other half is `{other}`"))
-    }
+    diagnostic.note_opt(other.map(|half| format!("the owner of {governed} must say it; your half is `{half}`")))
 }

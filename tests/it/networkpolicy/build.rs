@@ -37,8 +37,8 @@ pub fn build_with(source: &str, change: impl FnOnce(&mut Settings)) -> Build {
     settings.targets = vec![Layer::NetworkPolicy];
     change(&mut settings);
     let mut none = |_: &str, _: &str| Err("there are no other files".to_owned());
-    let names = resolve::resolve(vec![tree], &mut sources, &settings, &mut none, &mut diagnostics);
-    let program = types::check(&names, Inventory::default(), &settings, &mut sources, &mut diagnostics);
+    let mut names = resolve::resolve(vec![tree], &mut sources, &settings, &mut none, &mut diagnostics);
+    let program = types::check(&mut names, Inventory::default(), &settings, &mut sources, &mut diagnostics);
     let policy = policy::lower(program, &settings, &mut diagnostics);
     let lowering = targets::lower(&policy, &sources, &mut diagnostics);
     Build { sources, diagnostics, policy, lowering }
