@@ -1,5 +1,7 @@
 //! What `kubectl get` prints, as YAML and as JSON.
 
+use std::path::Path;
+
 use netpol::inventory::{Inventory, WorkloadKind};
 
 use super::{read_files, read_text, said};
@@ -108,4 +110,32 @@ fn every_place_is_the_name_of_its_object() {
         assert_eq!(sources.slice(service.origin), *name);
     }
     assert_eq!(sources.slice(inventory.namespaces["garden"].origin), "garden");
+}
+
+#[test]
+fn the_examples_have_inventories_without_mistakes() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut read = 0;
+    for entry in walkdir::WalkDir::new(examples) {
+        let path = entry.expect("a file of the tree").into_path();
+        if path.file_name().is_some_and(|name| name == "inventory.yaml") {
+            let inventory = read_text(&std::fs::read_to_string(&path).expect("text"));
+            assert!(!inventory.workloads.is_empty(), "{}", path.display());
+            read += 1;
+        }
+    }
+    assert!(read >= 2, "the inventories have moved");
+}
+
+/// The shop has what the examples speak of: ports that differ from the pods', and pods in and out of the mesh.
+#[test]
+fn the_shop_is_what_its_comments_say() {
+    let shop = read_text(include_str!("../../../examples/shop/inventory.yaml"));
+    let meshed: Vec<_> = shop.workloads.iter().filter(|w| w.sidecar).map(|w| w.name.as_str()).collect();
+    assert_eq!(meshed, ["payments", "api", "cart", "frontend"]);
+    let host: Vec<_> = shop.workloads.iter().filter(|w| w.host_network).map(|w| w.name.as_str()).collect();
+    assert_eq!(host, ["node-exporter"]);
+    let cart = &shop.services[&("shop".into(), "cart".into())];
+    assert!(cart.ports[0].app.is_some_and(|app| app.has_requests()));
+    assert!(shop.services[&("shop".into(), "db".into())].headless);
 }
