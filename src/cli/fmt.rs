@@ -66,6 +66,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         }
     }
     let exit = report.print(&mut diagnostics, &sources)?;
+    report.close(&diagnostics, "");
     if looking {
         return Ok(exit.max(compare(&files, args.diff, &report)?));
     }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::Fatal;
 use super::paths::{self, Paths};
+use super::{Fatal, reason};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::scan;
@@ -78,6 +78,18 @@ pub fn policy(
     Ok(text(input.show(paths), bytes, POLICY_LIMIT, sources, diagnostics))
 }
 
+/// Returns the text of a file that a `use` names, or why there is none.
+pub fn module(path: &Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| reason(&error))?;
+    let mut bytes = paths::take(file, POLICY_LIMIT).map_err(|error| reason(&error))?;
+    cut(&mut bytes, POLICY_LIMIT);
+    String::from_utf8(bytes).map_err(|error| {
+        let line =
+            error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
+        format!("line {line} is not UTF-8")
+    })
+}
+
 /// Adds a file to the sources. Bytes that are not UTF-8 are an error on their line, and the file is not understood any
 /// further: then the answer is `None`.
 pub fn text(
@@ -87,11 +99,7 @@ pub fn text(
     sources: &mut Sources,
     diagnostics: &mut Diagnostics,
 ) -> Option<FileId> {
-    if bytes.len() as u64 > limit {
-        // A character that the limit cuts is no mistake of the file.
-        let cut = bytes.iter().rposition(|&byte| byte & 0xc0 != 0x80).unwrap_or(0);
-        bytes.truncate(cut);
-    }
+    cut(&mut bytes, limit);
     let bytes = match String::from_utf8(bytes) {
         Ok(text) => return Some(sources.add(shown, text)),
         Err(error) => error.into_bytes(),
@@ -119,4 +127,11 @@ pub fn text(
         diagnostics.push(diagnostic.note("save the file as UTF-8"));
     }
     None
+}
+
+/// Takes the last character from what was read up to a limit: one that the limit cuts is no mistake of the file.
+fn cut(bytes: &mut Vec<u8>, limit: u64) {
+    if bytes.len() as u64 > limit {
+        bytes.truncate(bytes.iter().rposition(|&byte| byte & 0xc0 != 0x80).unwrap_or(0));
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Only this module knows clap, and only it reads and writes files, asks for the day, and speaks to the terminal.
 
+mod check;
 mod completions;
 pub mod config;
 mod disk;
@@ -10,6 +11,7 @@ mod load;
 mod paths;
 mod report;
 mod rule;
+mod session;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -51,6 +53,7 @@ impl Global {
 
 #[derive(clap::Subcommand)]
 enum Verb {
+    Check(check::Args),
     Fmt(fmt::Args),
     Rule(rule::Args),
     Completions(completions::Args),
@@ -96,6 +99,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let end = match cli.verb {
+        Verb::Check(args) => check::run(&args, &cli.global),
         Verb::Fmt(args) => fmt::run(&args, &cli.global),
         Verb::Rule(args) => rule::run(&args),
         Verb::Completions(args) => completions::run(&args),

@@ -125,7 +125,8 @@ pub fn read_stdin(limit: u64) -> Result<Vec<u8>, Fatal> {
     take(io::stdin().lock(), limit).map_err(|error| Fatal::io("cannot read stdin", error))
 }
 
-fn take(from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
+/// Reads at most one byte more than `limit`.
+pub fn take(from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(limit + 1).read_to_end(&mut bytes)?;
     Ok(bytes)

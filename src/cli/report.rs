@@ -84,6 +84,15 @@ impl Report<'_> {
         Ok(u8::from(self.fails(diagnostics)))
     }
 
+    /// Tells a person what the run came to: `done` (of a run without errors), and how many findings there were.
+    pub fn close(&self, diagnostics: &Diagnostics, done: &str) {
+        let done = Some(done).filter(|done| !done.is_empty() && !self.fails(diagnostics));
+        let parts: Vec<String> = done.map(str::to_owned).into_iter().chain(render::counts(diagnostics)).collect();
+        if !parts.is_empty() {
+            self.say(&parts.join("; "));
+        }
+    }
+
     /// Tells a person something that is no finding.
     pub fn say(&self, text: &str) {
         if self.messages.error_format == Format::Human {

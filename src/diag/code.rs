@@ -146,6 +146,7 @@ codes! {
     E0903 ConfigType "a value of the configuration is of the wrong type";
     E0904 ConfigValue "a value of the configuration is not one that the key takes";
     E0911 NotUtf8 "a file is not UTF-8";
+    E0912 GuardrailRule "a file of guardrails holds a rule";
 }
 
 impl Code {

@@ -333,3 +333,23 @@ fn every_code_has_its_page_and_every_page_its_code() {
         assert_eq!(code.page().lines().next(), Some(heading.as_str()), "the first line of the page");
     }
 }
+#[test]
+fn every_code_is_emitted_somewhere() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut text = String::new();
+    for entry in walkdir::WalkDir::new(source) {
+        let entry = entry.unwrap();
+        if entry.file_type().is_file() && !entry.path().ends_with("diag/code.rs") {
+            let file = std::fs::read_to_string(entry.path()).unwrap();
+            text.push_str(file.split("#[cfg(test)]").next().unwrap());
+        }
+    }
+    let unused = |code: &&Code| {
+        let name = format!("Code::{}", code.name());
+        !text
+            .match_indices(&name)
+            .any(|(at, _)| !text[at + name.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    let unused: Vec<&str> = Code::ALL.iter().filter(unused).map(|code| code.name()).collect();
+    assert!(unused.is_empty(), "never emitted: {}", unused.join(", "));
+}

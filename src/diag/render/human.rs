@@ -8,7 +8,6 @@ use codespan_reporting::files::Error;
 use codespan_reporting::term;
 use codespan_reporting::term::termcolor::{Ansi, NoColor, WriteColor};
 
-use super::counts;
 use super::files::{Texts, View, printable};
 use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
 use crate::source::{FileId, Sources};
@@ -20,7 +19,7 @@ const MOST_LABELS: usize = 8;
 /// Where `(fix available)` stands.
 const FIX_COLUMN: usize = 70;
 
-/// Writes all findings, and a last line that counts them.
+/// Writes all findings.
 pub fn render(diagnostics: &Diagnostics, sources: &Sources, colour: bool, out: &mut dyn Write) -> io::Result<()> {
     if colour {
         all(diagnostics, sources, &mut Ansi::new(out))
@@ -48,10 +47,7 @@ fn all(diagnostics: &Diagnostics, sources: &Sources, out: &mut dyn WriteColor) -
         let more = seen - NOTES_OF_ONE_KIND;
         writeln!(out, "note[{}]: and {more} more like this: netpol check --error-format short\n", code.as_str())?;
     }
-    match counts(diagnostics) {
-        Some(counts) => writeln!(out, "{counts}"),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn one(diagnostic: &Diagnostic, texts: &Texts<'_>, sources: &Sources, out: &mut dyn WriteColor) -> io::Result<()> {

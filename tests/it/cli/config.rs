@@ -189,7 +189,5 @@ fn a_near_miss_comes_with_the_edit_that_repairs_it() {
       │             ^^^^^^^
       │
       = did you mean `gardener`?                                              (fix available)
-
-    1 error
     "#);
 }

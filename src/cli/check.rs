@@ -1,0 +1,27 @@
+//! `netpol check`: everything that a build would find, and nothing written.
+
+use super::report::Report;
+use super::session::{Arguments, Session};
+use super::{Exit, Fatal, Global};
+
+/// Find everything that a build would find, and write nothing
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+/// Checks the policy.
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
+    let mut session = Session::open(&args.arguments, global)?;
+    session.policy();
+    let report = Report {
+        messages: &args.arguments.messages,
+        colour: global.color,
+        stdout_is_taken: false,
+        deny_warnings: args.arguments.deny_warnings,
+    };
+    let exit = report.print(&mut session.diagnostics, &session.sources)?;
+    report.close(&session.diagnostics, "no errors");
+    Ok(exit)
+}

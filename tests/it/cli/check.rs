@@ -1,0 +1,173 @@
+//! Tests of what `check` shares with every verb over a policy: files, streams, exit codes, days.
+
+use super::{folder, netpol, netpol_with};
+
+const GOOD: &str = "allow egress garden/* -> zenquotes.io:443\n";
+const BAD: &str = "allow garden/* -> zenquotes.io:443\n";
+
+#[test]
+fn exit_codes_tell_findings_from_trouble() {
+    let here = folder(&[("good.netpol", GOOD), ("bad.netpol", BAD)]);
+    assert_eq!(netpol(here.path(), &["check", "good.netpol"]).code, 0);
+    assert_eq!(netpol(here.path(), &["check", "bad.netpol"]).code, 1);
+    assert_eq!(netpol(here.path(), &["check", "none.netpol"]).code, 2);
+    assert_eq!(netpol(here.path(), &["check", "--config", "none.toml", "good.netpol"]).code, 2);
+    assert_eq!(netpol(here.path(), &["check", "--now", "2026-02-30", "good.netpol"]).code, 2);
+    assert_eq!(netpol(here.path(), &["check", "--target", "linkerd", "good.netpol"]).code, 2);
+}
+
+#[test]
+fn messages_for_people_are_on_stderr_and_those_for_machines_on_stdout() {
+    let here = folder(&[("bad.netpol", BAD)]);
+    for (format, on_stdout) in [("human", false), ("short", false), ("json", true), ("sarif", true), ("github", true)] {
+        let run = netpol(here.path(), &["check", "--error-format", format, "bad.netpol"]);
+        assert_eq!(run.code, 1);
+        let (full, empty) = if on_stdout { (&run.out, &run.err) } else { (&run.err, &run.out) };
+        assert!(full.contains("E0301") && empty.is_empty(), "{format}: {}{}", run.out, run.err);
+    }
+}
+
+#[test]
+fn a_run_ends_with_what_it_came_to() {
+    let here = folder(&[("good.netpol", GOOD), ("bad.netpol", BAD), ("warned.netpol", "let x = 203.0.113.1\n")]);
+    let last = |arguments: &[&str]| netpol(here.path(), arguments).err.lines().last().unwrap().to_owned();
+    assert_eq!(last(&["check", "good.netpol", "--target", "networkpolicy"]), "no errors");
+    assert_eq!(last(&["check", "bad.netpol"]), "1 error");
+    assert_eq!(last(&["check", "warned.netpol"]), "no errors; 1 warning");
+    assert_eq!(last(&["check", "warned.netpol", "--deny-warnings"]), "1 warning");
+}
+
+#[test]
+fn a_warning_is_an_error_where_warnings_are_denied() {
+    let here = folder(&[("warned.netpol", "let x = 203.0.113.1\n")]);
+    assert_eq!(netpol(here.path(), &["check"]).code, 0);
+    assert_eq!(netpol(here.path(), &["check", "--deny-warnings"]).code, 1);
+}
+
+#[test]
+fn all_files_are_one_policy_and_each_counts_once() {
+    let here = folder(&[
+        ("sub/b.netpol", "use \"../lib.netpol\"\nallow egress garden/* -> db:5432\n"),
+        ("lib.netpol", "let db = host db.example.com at 203.0.113.9\n"),
+        (".hidden/c.netpol", "(((\n"),
+        ("sub/.d.netpol", "(((\n"),
+        ("e.txt", "(((\n"),
+    ]);
+    for arguments in [
+        &["check"][..],
+        &["check", "."],
+        &["check", "sub"],
+        &["check", "sub/b.netpol", "lib.netpol", "./lib.netpol", "."],
+    ] {
+        let run = netpol(here.path(), arguments);
+        assert_eq!(run.code, 0, "{arguments:?}: {}", run.err);
+        assert!(!run.err.contains("warning"), "{arguments:?}: {}", run.err);
+    }
+}
+
+#[test]
+fn stdin_stands_where_it_is_said_to() {
+    let here = folder(&[("sub/lib.netpol", "let db = host db.example.com at 203.0.113.9\n")]);
+    let text = b"use \"./lib.netpol\"\nallow egress garden/* -> db:5432\nallow garden/* -> db:5432\n";
+    let run =
+        netpol_with(here.path(), &["check", "--error-format", "short", "--stdin-filepath", "sub/x.netpol", "-"], text);
+    assert_eq!(run.code, 1);
+    assert!(run.err.starts_with("sub/x.netpol:3:") && run.err.lines().count() == 1, "{}", run.err);
+    // Without a path it stands in the current folder, where there is no such file.
+    let run = netpol_with(here.path(), &["check", "--error-format", "short", "-"], text);
+    assert!(run.err.contains("<stdin>:1:5: error[E0205]"), "{}", run.err);
+}
+
+#[test]
+fn a_module_that_cannot_be_read_says_why() {
+    let here = folder(&[("a.netpol", "use \"./lib.netpol\"\nuse \"./sub\"\nuse \"./none.netpol\"\n"), ("sub/x", "")]);
+    std::fs::write(here.path().join("lib.netpol"), b"\n\xff").unwrap();
+    let run = netpol(here.path(), &["check", "a.netpol", "--error-format", "json"]);
+    assert_eq!(run.code, 1);
+    for why in ["line 2 is not UTF-8", "is a directory", "no such file"] {
+        assert!(run.out.contains(why), "{why}: {}", run.out);
+    }
+}
+
+#[test]
+fn the_nearest_configuration_above_the_first_path_counts() {
+    let platform = |name: &str| format!("[cluster]\nplatform = \"{name}\"\n");
+    let uses_apiserver = "allow egress garden/* -> apiserver\n";
+    let here = folder(&[
+        ("netpol.toml", &platform("kubernetes")),
+        ("a/netpol.toml", "[cluster]\napiserver = [\"203.0.113.1:443\"]\n"),
+        ("a/b/c.netpol", uses_apiserver),
+        ("d/e.netpol", uses_apiserver),
+        ("other.toml", &platform("nowhere")),
+    ]);
+    assert_eq!(netpol(here.path(), &["check", "a/b/c.netpol"]).code, 0);
+    assert_eq!(netpol(&here.path().join("a/b"), &["check"]).code, 0);
+    assert_eq!(netpol(here.path(), &["check", "d/e.netpol"]).code, 1);
+    // For stdin it is the current folder's.
+    assert_eq!(netpol_with(&here.path().join("a/b"), &["check", "-"], uses_apiserver.as_bytes()).code, 0);
+    assert_eq!(netpol_with(here.path(), &["check", "-"], uses_apiserver.as_bytes()).code, 1);
+    let run = netpol(here.path(), &["check", "--config", "other.toml", "a/b/c.netpol", "--error-format", "short"]);
+    assert!(run.err.contains("other.toml:2:13: error[E0904]"), "{}", run.err);
+}
+
+#[test]
+fn the_day_decides_what_has_expired() {
+    let here = folder(&[("a.netpol", "@expires(2027-01-31)\nallow egress garden/* -> zenquotes.io:443\n")]);
+    assert_eq!(netpol(here.path(), &["check", "--now", "2027-01-31"]).code, 0);
+    let run = netpol(here.path(), &["check", "--now", "2027-02-01"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("E0511"), "{}", run.err);
+}
+
+#[test]
+fn guardrails_come_from_the_command_line_or_from_the_configuration() {
+    let here = folder(&[
+        ("p/netpol.toml", "guardrails = [\"../org\"]\n"),
+        ("p/a.netpol", GOOD),
+        ("org/rails.netpol", "assert never */* -> 169.254.169.254\nallow egress garden/* -> dns\n"),
+        ("rails.netpol", "assert never */* -> 169.254.169.254\n"),
+    ]);
+    let run = netpol(here.path(), &["check", "p", "--error-format", "short"]);
+    assert!(run.err.contains("../org/rails.netpol:2:1: error[E0912]"), "{}", run.err);
+    let run = netpol(here.path(), &["check", "p", "--guardrails", "rails.netpol"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    // What the verb is given is a policy, also where it is a guardrail.
+    assert_eq!(netpol(here.path(), &["check", "p", "org"]).code, 0);
+}
+
+#[test]
+fn a_file_that_is_no_text_or_too_long_is_a_finding() {
+    let here = folder(&[("a.netpol", &format!("{GOOD}{}", "#".repeat(17 << 20)))]);
+    let run = netpol(here.path(), &["check", "a.netpol", "--error-format", "short"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.lines().count() == 1 && run.err.contains("16 MiB"), "{}", run.err);
+    std::fs::write(here.path().join("b.netpol"), b"allow garden/* -> \xe4.example.com:443\n").unwrap();
+    let run = netpol(here.path(), &["check", "b.netpol", "--error-format", "short"]);
+    assert_eq!((run.code, run.err.as_str()), (1, "b.netpol:1:19: error[E0911]: the file is not UTF-8 here\n"));
+}
+
+#[test]
+fn a_closed_pipe_is_no_crash() {
+    use std::process::{Command, Stdio};
+    let here = folder(&[("a.netpol", &BAD.repeat(20_000))]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_netpol"))
+        .args(["check", "--error-format", "json"])
+        .current_dir(here.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn colours_come_when_they_are_asked_for() {
+    let here = folder(&[("bad.netpol", BAD)]);
+    assert!(netpol(here.path(), &["check", "--color", "always"]).err.contains("\u{1b}["));
+    for never in ["auto", "never"] {
+        assert!(!netpol(here.path(), &["check", "--color", never]).err.contains('\u{1b}'));
+    }
+}
