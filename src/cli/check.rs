@@ -1,6 +1,5 @@
 //! `netpol check`: everything that a build would find, and nothing written.
 
-use super::report::Report;
 use super::session::{Arguments, Session};
 use super::{Exit, Fatal, Global};
 
@@ -14,13 +13,10 @@ pub struct Args {
 /// Checks the policy.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let mut session = Session::open(&args.arguments, global)?;
-    session.policy();
-    let report = Report {
-        messages: &args.arguments.messages,
-        colour: global.color,
-        stdout_is_taken: false,
-        deny_warnings: args.arguments.deny_warnings,
-    };
+    if let Some(policy) = session.policy() {
+        session.lower(&policy);
+    }
+    let report = args.arguments.report(global, false);
     let exit = report.print(&mut session.diagnostics, &session.sources)?;
     report.close(&session.diagnostics, "no errors");
     Ok(exit)

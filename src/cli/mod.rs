@@ -2,12 +2,15 @@
 //!
 //! Only this module knows clap, and only it reads and writes files, asks for the day, and speaks to the terminal.
 
+mod build;
 mod check;
 mod completions;
 pub mod config;
 mod disk;
+mod explain;
 mod fmt;
 mod load;
+mod output;
 mod paths;
 mod report;
 mod rule;
@@ -54,6 +57,8 @@ impl Global {
 #[derive(clap::Subcommand)]
 enum Verb {
     Check(check::Args),
+    Build(build::Args),
+    Explain(explain::Args),
     Fmt(fmt::Args),
     Rule(rule::Args),
     Completions(completions::Args),
@@ -100,6 +105,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let end = match cli.verb {
         Verb::Check(args) => check::run(&args, &cli.global),
+        Verb::Build(args) => build::run(&args, &cli.global),
+        Verb::Explain(args) => explain::run(&args, &cli.global),
         Verb::Fmt(args) => fmt::run(&args, &cli.global),
         Verb::Rule(args) => rule::run(&args),
         Verb::Completions(args) => completions::run(&args),

@@ -29,11 +29,10 @@ impl Paths {
 
     /// Returns a path as it is shown.
     pub fn show(&self, path: &Path) -> String {
-        let shown = match &self.root {
-            Some(root) => relative(&self.absolute(path), root),
-            None => clean(path),
-        };
-        slashes(&shown)
+        match &self.root {
+            Some(root) => slashes(&relative(&self.absolute(path), root)),
+            None => show(path),
+        }
     }
 
     /// Returns an absolute path without `.` and `..`.
@@ -65,6 +64,11 @@ pub fn clean(path: &Path) -> PathBuf {
         }
     }
     if out.as_os_str().is_empty() { PathBuf::from(".") } else { out }
+}
+
+/// Returns a path as it is shown where it stands on its own.
+pub fn show(path: &Path) -> String {
+    slashes(&clean(path))
 }
 
 /// Returns the way from one absolute folder to an absolute path.

@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::config::{self, Config};
 use super::load::{self, Input};
 use super::paths::{self, Paths};
-use super::report::Messages;
+use super::report::{Messages, Report};
 use super::{Fatal, Global};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::inventory::Inventory;
@@ -16,6 +16,7 @@ use crate::policy::{self, Policy};
 use crate::resolve;
 use crate::source::{FileId, Sources};
 use crate::syntax;
+use crate::targets::{self, Lowering};
 use crate::types;
 use crate::vocab::settings::Layer;
 
@@ -42,10 +43,16 @@ pub struct Arguments {
     now: Option<time::Date>,
     /// Let a warning count as an error
     #[arg(long)]
-    pub deny_warnings: bool,
-    /// How findings look.
+    deny_warnings: bool,
     #[command(flatten)]
-    pub messages: Messages,
+    messages: Messages,
+}
+
+impl Arguments {
+    /// Returns how the findings of the run are reported.
+    pub fn report(&self, global: &Global, stdout_is_taken: bool) -> Report<'_> {
+        Report { messages: &self.messages, colour: global.color, stdout_is_taken, deny_warnings: self.deny_warnings }
+    }
 }
 
 fn layer() -> impl TypedValueParser<Value = Layer> {
@@ -157,6 +164,11 @@ impl Session {
         let policy = policy::lower(program, settings, diagnostics);
         self.refuse_rules_of_guardrails(&policy);
         (!self.diagnostics.has_errors()).then_some(policy)
+    }
+
+    /// Lowers the policy to every layer of the build.
+    pub fn lower(&mut self, policy: &Policy) -> Lowering {
+        targets::lower(policy, &self.sources, &mut self.diagnostics)
     }
 
     fn configure(&mut self, path: &Path, today: time::Date) -> Result<(), Fatal> {

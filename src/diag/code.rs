@@ -140,6 +140,11 @@ codes! {
     E0713 TcpOnlyRefused "udp, sctp and icmp are not enforced, and exactness is required";
     W0721 NoGap "`@approximate` without a gap";
     // Output (cli/, targets/).
+    E0801 FileInTheWay "a file that netpol did not write is in the way";
+    E0802 OutputPlace "a link or something else stands where a file is to be written";
+    E0803 OutputRecord "the list of generated files cannot be trusted";
+    E0811 OutputDiffers "the folder holds something else than the build";
+    E0812 OutputUnfinished "an earlier build did not end";
     // Input and configuration (cli/).
     E0901 ConfigSyntax "the configuration is not valid TOML";
     E0902 ConfigUnknownKey "the configuration has an unknown key";

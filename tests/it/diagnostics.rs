@@ -51,8 +51,6 @@ fn human_shows_every_file_and_offers_the_fix_once() {
       │     ------ defined here
       │
       = did you mean `ofices`?                                                (fix available)
-
-    1 error
     ");
 }
 

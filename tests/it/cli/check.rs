@@ -2,7 +2,7 @@
 
 use super::{folder, netpol, netpol_with};
 
-const GOOD: &str = "allow egress garden/* -> zenquotes.io:443\n";
+const GOOD: &str = "allow egress garden/* -> 203.0.113.0/24:443\n";
 const BAD: &str = "allow garden/* -> zenquotes.io:443\n";
 
 #[test]
@@ -112,7 +112,7 @@ fn the_nearest_configuration_above_the_first_path_counts() {
 
 #[test]
 fn the_day_decides_what_has_expired() {
-    let here = folder(&[("a.netpol", "@expires(2027-01-31)\nallow egress garden/* -> zenquotes.io:443\n")]);
+    let here = folder(&[("a.netpol", "@expires(2027-01-31)\nallow egress garden/* -> 203.0.113.0/24:443\n")]);
     assert_eq!(netpol(here.path(), &["check", "--now", "2027-01-31"]).code, 0);
     let run = netpol(here.path(), &["check", "--now", "2027-02-01"]);
     assert_eq!(run.code, 1);

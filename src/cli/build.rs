@@ -1,0 +1,176 @@
+//! `netpol build`: YAML for every layer, on stdout or in a folder.
+
+use std::path::PathBuf;
+
+use super::output::{Change, Output, Plan};
+use super::report::Report;
+use super::session::{Arguments, Session};
+use super::{Exit, Fatal, Global, disk, paths, to_stdout};
+use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::source::{Sources, Span};
+use crate::targets::{self, Artifact};
+
+/// After this many files the others are only counted.
+const FILES_SHOWN: usize = 20;
+
+/// Write the YAML of every layer
+#[derive(clap::Args)]
+pub struct Args {
+    /// The folder to write to, as NAMESPACE/LAYER.yaml; - is stdout
+    #[arg(short, long, value_name = "DIR|-", default_value = "-")]
+    output: PathBuf,
+    /// Write nothing, and fail where the folder holds something else than would be written
+    #[arg(long)]
+    check: bool,
+    /// Write nothing, print how the folder would change, and fail where it would
+    #[arg(long)]
+    diff: bool,
+    /// Write a kustomization.yaml that lists the files
+    #[arg(long)]
+    kustomization: bool,
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+/// Builds the policy. A build with an error writes nothing.
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
+    let to_stdout = args.output.as_os_str() == "-";
+    if to_stdout && (args.check || args.diff || args.kustomization) {
+        return Err(Fatal::new("`--check`, `--diff` and `--kustomization` need a folder: `-o DIR`"));
+    }
+    let mut session = Session::open(&args.arguments, global)?;
+    let policy = session.policy();
+    let artifacts = policy.map(|policy| {
+        let lowering = session.lower(&policy);
+        let mut artifacts = targets::artifacts(&lowering, &session.sources);
+        if args.kustomization {
+            artifacts.push(targets::kustomization(&artifacts));
+        }
+        artifacts
+    });
+    let report = args.arguments.report(global, to_stdout || args.diff);
+    let layers = session.config.settings.targets.len();
+    match artifacts.filter(|_| !report.fails(&session.diagnostics)) {
+        None => {
+            let exit = report.print(&mut session.diagnostics, &session.sources)?;
+            report.close(&session.diagnostics, "");
+            Ok(exit.max(1))
+        }
+        Some(artifacts) if to_stdout => on_stdout(&artifacts, layers, &report, session),
+        Some(artifacts) => in_folder(args, artifacts, layers, &report, session),
+    }
+}
+
+fn on_stdout(artifacts: &[Artifact], layers: usize, report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
+    let exit = report.print(&mut session.diagnostics, &session.sources)?;
+    to_stdout(|out| {
+        for (at, artifact) in artifacts.iter().filter(|artifact| !artifact.patch).enumerate() {
+            if at > 0 {
+                out.write_all(b"---\n")?;
+            }
+            out.write_all(artifact.text.as_bytes())?;
+        }
+        Ok(())
+    })?;
+    // A patch is no object of its own: applied as one it would be refused, or would replace what it patches.
+    for patch in artifacts.iter().filter(|artifact| artifact.patch) {
+        report.say(&format!("left out: {}, which `-o DIR` writes", patch.path));
+    }
+    report.close(&session.diagnostics, &summary(artifacts, layers));
+    Ok(exit)
+}
+
+fn in_folder(
+    args: &Args,
+    artifacts: Vec<Artifact>,
+    layers: usize,
+    report: &Report<'_>,
+    mut session: Session,
+) -> Result<Exit, Fatal> {
+    let looking = args.check || args.diff;
+    let summary = summary(&artifacts, layers);
+    let written: Vec<(String, usize)> =
+        artifacts.iter().map(|artifact| (artifact.path.clone(), artifact.objects)).collect();
+    let mut output = Output::new(&args.output, paths::show(&args.output));
+    if !looking {
+        output.lock()?;
+    }
+    let plan = output.plan(artifacts, &mut session.sources, &mut session.diagnostics)?;
+    if let Some(plan) = plan.as_ref().filter(|_| args.check) {
+        compare(plan, &output, &mut session.sources, &mut session.diagnostics);
+    }
+    let exit = report.print(&mut session.diagnostics, &session.sources)?;
+    let Some(plan) = plan else {
+        report.close(&session.diagnostics, "");
+        return Ok(exit);
+    };
+    if args.diff {
+        to_stdout(|out| {
+            for change in &plan.changes {
+                let (old, new) = change.texts();
+                out.write_all(disk::difference(&output.show(change.path()), old, new).as_bytes())?;
+            }
+            Ok(())
+        })?;
+    }
+    if looking {
+        report.close(&session.diagnostics, if plan.is_done() { "up to date" } else { "" });
+        return Ok(exit.max(u8::from(!plan.is_done())));
+    }
+    output.write(&plan)?;
+    list(&written, &plan, &output, report);
+    report.close(&session.diagnostics, &summary);
+    Ok(exit)
+}
+
+/// Pushes what in the folder is not as the build makes it.
+fn compare(plan: &Plan, output: &Output, sources: &mut Sources, diagnostics: &mut Diagnostics) {
+    if plan.unfinished {
+        let span = at(sources, &output.show("."));
+        let message = "an earlier build did not end, and old files may stand beside new ones";
+        diagnostics.push(Diagnostic::new(Code::OutputUnfinished, span, message).note("build again"));
+    }
+    for change in &plan.changes {
+        let shown = output.show(change.path());
+        let message = match change {
+            Change::Write { old: None, .. } => format!("`{shown}` is missing"),
+            Change::Write { .. } => format!("`{shown}` differs from the build"),
+            Change::Remove { .. } => format!("`{shown}` is left over from an earlier build"),
+        };
+        let span = at(sources, &shown);
+        diagnostics.push(Diagnostic::new(Code::OutputDiffers, span, message).note("`--diff` shows how"));
+    }
+}
+
+/// Returns the place of a file as a whole.
+fn at(sources: &mut Sources, shown: &str) -> Span {
+    Span::new(sources.add(shown, ""), 0, 0)
+}
+
+/// Tells which files there are now, and which no longer.
+fn list(written: &[(String, usize)], plan: &Plan, output: &Output, report: &Report<'_>) {
+    let shown: Vec<(String, usize)> =
+        written.iter().take(FILES_SHOWN).map(|(path, objects)| (output.show(path), *objects)).collect();
+    let width = shown.iter().map(|(path, _)| path.chars().count()).max().unwrap_or_default();
+    for (path, objects) in &shown {
+        let objects = if *objects == 0 { String::new() } else { count(*objects, "object") };
+        report.say(format!("{path:width$}  {objects}").trim_end());
+    }
+    if written.len() > FILES_SHOWN {
+        report.say(&format!("and {} more files", written.len() - FILES_SHOWN));
+    }
+    for change in &plan.changes {
+        if let Change::Remove { path, .. } = change {
+            report.say(&format!("{} is no longer built and was removed", output.show(path)));
+        }
+    }
+}
+
+fn summary(artifacts: &[Artifact], layers: usize) -> String {
+    let objects = artifacts.iter().map(|artifact| artifact.objects).sum();
+    format!("{}, {}", count(objects, "object"), count(layers, "layer"))
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
