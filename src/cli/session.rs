@@ -158,9 +158,9 @@ impl Session {
         }
         let settings = &self.config.settings;
         let mut loader = |from: &str, wanted: &str| self.disk.load(&self.paths, from, wanted);
-        let names = resolve::resolve(files, sources, settings, &mut loader, diagnostics);
+        let mut names = resolve::resolve(files, sources, settings, &mut loader, diagnostics);
         let inventory = Inventory::default();
-        let program = types::check(&names, inventory, settings, sources, diagnostics);
+        let program = types::check(&mut names, inventory, settings, sources, diagnostics);
         let policy = policy::lower(program, settings, diagnostics);
         self.refuse_rules_of_guardrails(&policy);
         (!self.diagnostics.has_errors()).then_some(policy)
