@@ -10,8 +10,8 @@ use super::load::{self, Input};
 use super::paths::{self, Paths};
 use super::report::{Messages, Report};
 use super::{Fatal, Global};
-use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::inventory::Inventory;
+use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
+use crate::inventory::{self, Inventory};
 use crate::policy::{self, Policy};
 use crate::resolve;
 use crate::source::{FileId, Sources};
@@ -20,6 +20,8 @@ use crate::targets::{self, Lowering};
 use crate::types;
 use crate::vocab::settings::Layer;
 
+/// Of a manifest a little more is read than one may hold, so that its reader sees one that is too long, and says so.
+const MANIFEST_LIMIT: u64 = (256 << 20) + 64;
 /// A configuration is small.
 const CONFIG_LIMIT: u64 = 1 << 20;
 
@@ -32,6 +34,9 @@ pub struct Arguments {
     /// The path at which stdin is taken to stand
     #[arg(long, value_name = "PATH")]
     stdin_filepath: Option<PathBuf>,
+    /// Real manifests: Namespaces, workloads, Services and ServiceAccounts
+    #[arg(long, value_name = "DIR|FILE|-")]
+    inventory: Vec<PathBuf>,
     /// Policy files whose assertions hold for this build too
     #[arg(long, value_name = "DIR|FILE")]
     guardrails: Vec<PathBuf>,
@@ -91,6 +96,8 @@ pub struct Session {
     given: Vec<FileId>,
     /// The files of `--guardrails` that are not among them.
     guardrails: Vec<FileId>,
+    /// The manifests, where there are any.
+    manifests: Option<Vec<FileId>>,
     /// Whether every file was text.
     readable: bool,
     disk: Disk,
@@ -114,6 +121,7 @@ impl Session {
             config: Config::new(today),
             given: Vec::new(),
             guardrails: Vec::new(),
+            manifests: None,
             readable: true,
             disk: Disk::default(),
         };
@@ -127,8 +135,9 @@ impl Session {
         }
         let given = load::policy_inputs(&arguments.paths, arguments.stdin_filepath.as_deref())?;
         let guardrails = either(&arguments.guardrails, &session.config.guardrails, &folder);
+        let inventory = either(&arguments.inventory, &session.config.inventory, &folder);
         let pipes = given.iter().filter(|input| matches!(input, Input::Stdin(_))).count();
-        if pipes + guardrails.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+        if pipes + guardrails.iter().chain(&inventory).filter(|path| path.as_os_str() == "-").count() > 1 {
             return Err(Fatal::new("stdin can be read only once, and `-` is given twice"));
         }
         for input in &given {
@@ -145,6 +154,9 @@ impl Session {
                 }
             }
         }
+        for path in &inventory {
+            session.read_manifests(path)?;
+        }
         Ok(session)
     }
 
@@ -159,7 +171,15 @@ impl Session {
         let settings = &self.config.settings;
         let mut loader = |from: &str, wanted: &str| self.disk.load(&self.paths, from, wanted);
         let mut names = resolve::resolve(files, sources, settings, &mut loader, diagnostics);
-        let inventory = Inventory::default();
+        let errors = diagnostics.count(Severity::Error);
+        let inventory = match &self.manifests {
+            Some(files) => inventory::read(sources, files, diagnostics),
+            None => Inventory::default(),
+        };
+        // What could not be read would be missed by the policy, and every such message would be wrong.
+        if diagnostics.count(Severity::Error) > errors {
+            return None;
+        }
         let program = types::check(&mut names, inventory, settings, sources, diagnostics);
         let policy = policy::lower(program, settings, diagnostics);
         self.refuse_rules_of_guardrails(&policy);
@@ -191,6 +211,28 @@ impl Session {
             self.disk.add(path, input.show(&self.paths));
         }
         Ok(file)
+    }
+
+    fn read_manifests(&mut self, path: &Path) -> Result<(), Fatal> {
+        let mut texts = Vec::new();
+        if path.as_os_str() == "-" {
+            texts.push((paths::STDIN.to_owned(), paths::read_stdin(MANIFEST_LIMIT)?));
+        } else {
+            for file in paths::files(path, &["yaml", "yml", "json"])? {
+                texts.push((self.paths.show(&file), paths::read(&file, MANIFEST_LIMIT)?));
+            }
+        }
+        if texts.is_empty() {
+            return Err(Fatal::new(format!("there is no manifest below `{}`", path.display())));
+        }
+        let manifests = self.manifests.get_or_insert_default();
+        for (shown, bytes) in texts {
+            match load::text(shown, bytes, MANIFEST_LIMIT, &mut self.sources, &mut self.diagnostics) {
+                Some(file) => manifests.push(file),
+                None => self.readable = false,
+            }
+        }
+        Ok(())
     }
 
     /// Guardrails add assertions to a build, and never rules.

@@ -171,3 +171,44 @@ fn colours_come_when_they_are_asked_for() {
         assert!(!netpol(here.path(), &["check", "--color", never]).err.contains('\u{1b}'));
     }
 }
+
+#[test]
+fn the_inventory_comes_from_files_folders_stdin_or_the_configuration() {
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: garden }\n";
+    let here = folder(&[
+        ("p/netpol.toml", "inventory = \"../cluster\"\n"),
+        ("p/a.netpol", GOOD),
+        ("cluster/a.yaml", namespace),
+        ("cluster/b.json", "{\"apiVersion\": \"v1\", \"kind\": \"Namespace\", \"metadata\": {\"name\": \"shop\"}}"),
+        ("cluster/readme.md", "no: [manifest"),
+        ("cluster/.hidden.yaml", "no: [manifest"),
+        ("b.netpol", GOOD),
+        ("other.yaml", &namespace.replace("garden", "other")),
+        ("empty/x", ""),
+    ]);
+    assert_eq!(netpol(here.path(), &["check", "p"]).code, 0);
+    assert_eq!(netpol(here.path(), &["check", "b.netpol", "--inventory", "cluster"]).code, 0);
+    assert_eq!(netpol_with(here.path(), &["check", "b.netpol", "--inventory", "-"], namespace.as_bytes()).code, 0);
+    // What the command line says replaces the configuration.
+    for arguments in
+        [&["check", "b.netpol", "--inventory", "other.yaml"][..], &["check", "p", "--inventory", "other.yaml"]]
+    {
+        let run = netpol(here.path(), arguments);
+        assert!(run.code == 1 && run.err.contains("E0311"), "{}", run.err);
+    }
+    let run = netpol(here.path(), &["check", "b.netpol", "--inventory", "empty"]);
+    assert_eq!((run.code, run.err.as_str()), (2, "error: there is no manifest below `empty`\n"));
+    assert_eq!(netpol(here.path(), &["check", "b.netpol", "--inventory", "none.yaml"]).code, 2);
+    assert_eq!(netpol(here.path(), &["check", "-", "--inventory", "-"]).code, 2);
+}
+
+#[test]
+fn an_inventory_that_cannot_be_read_is_told_once() {
+    let here = folder(&[("a.netpol", GOOD), ("bad.yaml", "kind: [")]);
+    let run = netpol(here.path(), &["check", "a.netpol", "--inventory", "bad.yaml", "--error-format", "short"]);
+    assert_eq!((run.code, run.err.lines().count()), (1, 1), "{}", run.err);
+    assert!(run.err.starts_with("bad.yaml:1:"), "{}", run.err);
+    std::fs::write(here.path().join("latin.yaml"), b"kind: \xe4\n").unwrap();
+    let run = netpol(here.path(), &["check", "a.netpol", "--inventory", "latin.yaml", "--error-format", "short"]);
+    assert_eq!((run.code, run.err.as_str()), (1, "latin.yaml:1:7: error[E0911]: the file is not UTF-8 here\n"));
+}
