@@ -25,16 +25,18 @@ pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> 
         let span = Span::new(file, problem.start, problem.end);
         diagnostics.push(Diagnostic::new(Code::Expected, span, format!("{:?}", problem.kind)));
     }
-    let mut lower = Lower { file, text, base: 0, offset: 0, out: diagnostics };
+    let mut lower = Lower { file, text, scan: &scan, base: 0, offset: 0, out: diagnostics };
     let items = scan.statements.iter().map(|statement| lower.item(statement, &scan.comments)).collect();
     tree::File { id: file, items }
 }
 
 /// Parses one endpoint, which stands at `span`: the lists of endpoints in `netpol.toml`, and `--from` and `--to`.
 pub fn parse_endpoint(text: &str, span: Span, diagnostics: &mut Diagnostics) -> tree::Expr {
-    if !scan::scan(text).problems.is_empty() {
+    let scan = scan::scan(text);
+    if !scan.problems.is_empty() {
         diagnostics.push(Diagnostic::new(Code::Expected, span, "something else was expected here"));
         return tree::Expr { span, kind: tree::ExprKind::Error, ports: None };
     }
-    Lower { file: span.file, text, base: span.start as usize, offset: 0, out: diagnostics }.whole_endpoint(span)
+    Lower { file: span.file, text, scan: &scan, base: span.start as usize, offset: 0, out: diagnostics }
+        .whole_endpoint(span)
 }

@@ -6,6 +6,7 @@
 //! statement. A keyword is an ordinary word where the language says so: beside a `/`, before a `.` (it is then part of
 //! a longer word), after the `:` of a port, inside brackets, and after a word that a name must follow on its line.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::keyword::Keyword;
@@ -24,8 +25,38 @@ pub struct Scan {
     pub statements: Vec<Statement>,
     /// The comments, in order.
     pub comments: Vec<Comment>,
+    /// Where an arrow follows a word without a space, the `-` of it.
+    pub tight_arrows: Vec<usize>,
     /// What no text may hold, in order of discovery.
     pub problems: Vec<Problem>,
+}
+
+impl Scan {
+    /// Returns a stretch of the scanned text as the grammar takes it: with spaces for comments and, so that no word
+    /// swallows it, for the `-` of an arrow that a word touches.
+    pub fn plain<'a>(&self, text: &'a str, range: Range<usize>, has_extras: bool) -> Cow<'a, str> {
+        let part = &text[range.clone()];
+        if !has_extras {
+            return Cow::Borrowed(part);
+        }
+        let mut plain = String::with_capacity(part.len());
+        let mut at = range.start;
+        let first = self.comments.partition_point(|comment| comment.end <= range.start);
+        let comments = self.comments[first..].iter().map(|comment| comment.start..comment.end);
+        let first = self.tight_arrows.partition_point(|&arrow| arrow < range.start);
+        let arrows = self.tight_arrows[first..].iter().map(|&arrow| arrow..arrow + 1);
+        let mut extras: Vec<Range<usize>> = comments.take_while(|extra| extra.start < range.end).collect();
+        extras.extend(arrows.take_while(|extra| extra.start < range.end));
+        extras.sort_by_key(|extra| extra.start);
+        for extra in extras {
+            let end = extra.end.min(range.end);
+            plain.push_str(&text[at..extra.start]);
+            plain.extend(std::iter::repeat_n(' ', end - extra.start));
+            at = end;
+        }
+        plain.push_str(&text[at..range.end]);
+        Cow::Owned(plain)
+    }
 }
 
 /// A stretch of text that is one statement, or one piece of a block.
@@ -45,6 +76,8 @@ pub struct Statement {
     pub comments: Range<usize>,
     /// Its block, where it has one.
     pub body: Option<Box<Body>>,
+    /// Whether the grammar must be spared something in it: see [`Scan::plain`].
+    pub has_extras: bool,
     /// Whether one of the problems lies in it, outside its pieces: it need not be parsed.
     pub broken: bool,
 }
@@ -178,7 +211,7 @@ impl<'a> Scanner<'a> {
                     }
                     b'#' => self.comment(),
                     b'"' => self.string(),
-                    b'-' if self.text.get(self.at + 1) == Some(&b'>') => self.token(2),
+                    b'-' if self.text.get(self.at + 1) == Some(&b'>') => self.arrow(),
                     b'{' | b'(' => self.open(byte),
                     b'}' | b')' => self.close(byte),
                     b'@' => self.at_sign(),
@@ -204,9 +237,26 @@ impl<'a> Scanner<'a> {
         self.ended();
     }
 
+    fn arrow(&mut self) {
+        if self.byte_before(self.at).is_some_and(is_word) {
+            self.out.tight_arrows.push(self.at);
+            self.has_extras();
+        }
+        self.token(2);
+    }
+
     fn ended(&mut self) {
         self.last_end = self.at;
-        self.comments_before = self.out.comments.len();
+        if self.comments_before != self.out.comments.len() {
+            self.comments_before = self.out.comments.len();
+            self.has_extras();
+        }
+    }
+
+    fn has_extras(&mut self) {
+        if let Some(statement) = if self.in_body { self.piece.as_mut() } else { self.top.as_mut() } {
+            statement.has_extras = true;
+        }
     }
 
     fn comment(&mut self) {
@@ -528,8 +578,10 @@ impl<'a> Scanner<'a> {
             annotations,
             comments,
             body: None,
+            has_extras: false,
             broken: false,
         };
+        self.comments_before = self.out.comments.len();
         *(if self.in_body { &mut self.piece } else { &mut self.top }) = Some(statement);
     }
 
@@ -634,6 +686,7 @@ impl<'a> Scanner<'a> {
                 body.pieces.retain(|piece| piece.start < cut);
                 self.out.problems.retain(|problem| problem.start < cut);
                 self.out.comments.retain(|comment| comment.start < cut);
+                self.out.tight_arrows.retain(|&arrow| arrow < cut);
             }
             let open = self.misfit.filter(|&misfit| cut.is_none_or(|cut| misfit < cut)).unwrap_or(body.open);
             self.out.problems.push(Problem { kind: ProblemKind::UnclosedBracket, start: open, end: open + 1 });

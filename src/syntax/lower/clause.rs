@@ -7,11 +7,10 @@ use crate::syntax::grammar::Rule;
 use crate::syntax::tree::{Clause, ClauseKind, Ident, JwtClause};
 
 impl Lower<'_> {
-    pub(super) fn clauses(&mut self, pairs: &mut Pairs<'_, Rule>) -> Vec<Clause> {
+    pub(super) fn clauses(&mut self, pairs: Pairs<'_, Rule>) -> Vec<Clause> {
         let mut clauses = Vec::new();
-        while pairs.peek().is_some_and(|pair| matches!(pair.as_rule(), Rule::via_clause | Rule::where_clause)) {
-            let Some(pair) = pairs.next() else { break };
-            let span = self.span(&pair);
+        for pair in pairs.filter(|pair| pair.as_rule() != Rule::EOI) {
+            let span = self.trimmed(&pair);
             if let Some(kind) = self.clause(pair) {
                 clauses.push(Clause { span, kind });
             }
@@ -30,8 +29,8 @@ impl Lower<'_> {
         let test = pairs.next()?;
         Some(match test.as_rule() {
             Rule::method_test => ClauseKind::Method(self.methods(test.into_inner())),
-            Rule::path_test => ClauseKind::Path(self.texts(test.into_inner())),
-            Rule::host_test => ClauseKind::Host(self.texts(test.into_inner())),
+            Rule::path_test => ClauseKind::Path(self.texts(test.into_inner().next())),
+            Rule::host_test => ClauseKind::Host(self.texts(test.into_inner().next())),
             _ => ClauseKind::Jwt(self.jwt(test.into_inner())),
         })
     }
@@ -45,12 +44,12 @@ impl Lower<'_> {
         let mut clause = JwtClause { issuer, subjects: Vec::new(), claims: Vec::new() };
         for pair in pairs {
             if pair.as_rule() == Rule::subject {
-                clause.subjects = self.texts(pair.into_inner());
+                clause.subjects = self.texts(pair.into_inner().next());
             } else {
                 let mut pairs = pair.into_inner();
                 let name = self.word_or_empty(pairs.next());
                 pairs.next();
-                clause.claims.push((name, self.texts(pairs)));
+                clause.claims.push((name, self.texts(pairs.next())));
             }
         }
         clause

@@ -46,12 +46,11 @@ impl Lower<'_> {
     pub(super) fn binding(&mut self, mut pairs: Pairs<'_, Rule>) -> ItemKind {
         let name = self.ident(pairs.next());
         pairs.next();
-        let host_at = pairs.peek().map(|pair| self.span(&pair));
-        let expr = self.expr(&mut pairs);
+        let expr = self.expr(pairs.next());
         let Some(addresses) = pairs.next().filter(|pair| pair.as_rule() == Rule::addresses) else {
             return ItemKind::Let(Let { name, value: LetValue::Endpoint(expr) });
         };
-        let span = host_at.unwrap_or(expr.span).to(self.span(&addresses));
+        let span = expr.span.to(self.trimmed(&addresses));
         let at = self.addresses(addresses);
         let ExprKind::Host(HostPattern { wildcard: false, name: host }) = expr.kind else {
             self.error(Code::Expected, expr.span, "expected `host NAME` before `at`");
@@ -68,7 +67,7 @@ impl Lower<'_> {
     }
 
     fn host_address(&mut self, pair: Pair<'_, Rule>) -> Option<HostAddress> {
-        let span = self.span(&pair);
+        let span = self.trimmed(&pair);
         let mut pairs = pair.into_inner();
         let address = self.endpoint(pairs.next()?);
         let weight = match pairs.next().and_then(|pair| pair.into_inner().next()) {
@@ -103,7 +102,7 @@ impl Lower<'_> {
     }
 
     pub(super) fn service(&mut self, mut pairs: Pairs<'_, Rule>, pieces: &[Statement]) -> ItemKind {
-        let (namespace, name) = self.object(&mut pairs);
+        let (namespace, name) = self.object(pairs.next());
         let mut service = ServiceDecl { namespace, name, select: None, ports: Vec::new() };
         self.fields(pieces, |lower, field, span, mut pairs| match field {
             Keyword::Select => service.select = Some(lower.pairs_of_labels(pairs.next())),
@@ -112,7 +111,9 @@ impl Lower<'_> {
         ItemKind::Service(service)
     }
 
-    fn object(&mut self, pairs: &mut Pairs<'_, Rule>) -> (Word, Word) {
+    fn object(&mut self, pair: Option<Pair<'_, Rule>>) -> (Word, Word) {
+        let Some(pair) = pair else { return (self.word_or_empty(None), self.word_or_empty(None)) };
+        let mut pairs = pair.into_inner();
         let namespace = self.word_or_empty(pairs.next());
         pairs.next();
         (namespace, self.word_or_empty(pairs.next()))
@@ -128,7 +129,7 @@ impl Lower<'_> {
                 Keyword::Keys => issuer.keys = Some(IssuerKeys::Inline(word)),
                 _ => {
                     let at = pairs.next().filter(|pair| pair.as_rule() == Rule::keys_at);
-                    let at = at.map(|pair| lower.expr_in(Some(pair)));
+                    let at = at.map(|pair| lower.expr(pair.into_inner().next()));
                     issuer.keys = Some(IssuerKeys::Remote { url: word, at });
                 }
             }
@@ -141,9 +142,9 @@ impl Lower<'_> {
         let mut gateway =
             GatewayDecl { name, pods: None, account: None, service: None, ports: Vec::new(), proxies: None };
         self.fields(pieces, |lower, field, span, mut pairs| match field {
-            Keyword::Pods => gateway.pods = Some(lower.expr(&mut pairs)),
-            Keyword::Account => gateway.account = Some(lower.expr(&mut pairs)),
-            Keyword::Service => gateway.service = Some(lower.object(&mut pairs)),
+            Keyword::Pods => gateway.pods = Some(lower.expr(pairs.next())),
+            Keyword::Account => gateway.account = Some(lower.expr(pairs.next())),
+            Keyword::Service => gateway.service = Some(lower.object(pairs.next())),
             Keyword::Port => gateway.ports.extend(lower.port_mapping(span, pairs)),
             _ => {
                 let Some(word) = pairs.next() else { return };
@@ -166,14 +167,13 @@ impl Lower<'_> {
             if piece.broken {
                 continue;
             }
-            self.offset = piece.start;
-            let span = self.at(0, piece.end - piece.start);
+            let text = self.enter(piece.start, piece.end, piece.has_extras);
+            let span = self.at(0, text.len());
             let (Some(field), Some(rule)) = (piece.keyword, piece.keyword.and_then(field_rule)) else {
                 self.error(Code::Expected, span, "no such field");
                 continue;
             };
-            let text = self.text;
-            match parse(rule, &text[piece.start..piece.end]) {
+            match parse(rule, &text) {
                 Ok(pairs) => take(self, field, span, pairs),
                 Err(error) => self.refuse(&error),
             }

@@ -13,26 +13,40 @@ use crate::syntax::tree::{
     Address, Argument, Expr, ExprKind, HostPattern, NamespacePattern, PodPattern, Port, PortKind,
 };
 
-impl Lower<'_> {
+impl<'a> Lower<'a> {
     /// Lowers an endpoint and what `except` takes out of it.
-    pub(super) fn expr(&mut self, pairs: &mut Pairs<'_, Rule>) -> Expr {
-        let Some(first) = pairs.next() else { return error_expr(self.at(0, 0)) };
+    pub(super) fn expr(&mut self, pair: Option<Pair<'_, Rule>>) -> Expr {
+        let Some(pair) = pair else { return error_expr(self.at(0, 0)) };
+        let mut pairs = pair.into_inner();
+        match pairs.next() {
+            Some(first) => self.expr_from(first, &mut pairs).0,
+            None => error_expr(self.at(0, 0)),
+        }
+    }
+
+    /// Lowers an endpoint and what `except` takes out of it. Returns the pair after them, too.
+    fn expr_from<'i>(&mut self, first: Pair<'i, Rule>, pairs: &mut Pairs<'i, Rule>) -> (Expr, Option<Pair<'i, Rule>>) {
         let mut expr = self.endpoint(first);
-        while pairs.peek().is_some_and(|pair| pair.as_rule() == Rule::except) {
-            pairs.next();
-            let Some(right) = pairs.next() else { break };
+        loop {
+            let next = pairs.next();
+            if next.as_ref().is_none_or(|next| next.as_rule() != Rule::except) {
+                return (expr, next);
+            }
+            let Some(right) = pairs.next() else { return (expr, None) };
             let right = self.endpoint(right);
             let span = expr.span.to(right.span);
             expr = Expr { span, kind: ExprKind::Except(Box::new(expr), Box::new(right)), ports: None };
         }
-        expr
     }
 
     /// Lowers a text that is one endpoint.
     pub fn whole_endpoint(&mut self, span: Span) -> Expr {
-        let text = self.text;
-        match super::parse(Rule::whole_endpoint, text) {
-            Ok(mut pairs) => self.expr(&mut pairs),
+        let text = self.enter(0, self.text.len(), true);
+        match super::parse(Rule::whole_endpoint, &text) {
+            Ok(mut pairs) => match pairs.next() {
+                Some(first) => self.expr_from(first, &mut pairs).0,
+                None => error_expr(span),
+            },
             Err(error) => {
                 self.refuse(&error);
                 error_expr(span)
@@ -44,46 +58,73 @@ impl Lower<'_> {
         let span = self.span(&pair);
         let mut pairs = pair.into_inner();
         let Some(first) = pairs.next() else { return error_expr(span) };
-        let pods = match pairs.peek() {
-            Some(pair) if pair.as_rule() != Rule::ports => pairs.next(),
-            _ => None,
-        };
-        let kind = match (first.as_rule(), pods) {
-            (Rule::word, Some(pods)) => self.word_and_pods(first, pods),
-            (Rule::any | Rule::string | Rule::braces, Some(pods)) => self.pods(first, pods),
-            (Rule::word, None) => self.lone_word(first.as_str(), span),
-            (Rule::braces, None) => self.union(first),
-            (Rule::wildcard, _) => self.host(first.as_str().trim_start_matches("*."), true, self.span(&first)),
-            (Rule::one_label, _) => match first.into_inner().next() {
-                Some(word) => self.host(word.as_str(), false, self.span(&word)),
+        let mut next = pairs.next();
+        let kind = match first.as_rule() {
+            Rule::host => match next.take() {
+                Some(word) => {
+                    next = pairs.next();
+                    self.host(word.as_str(), false, self.span(&word))
+                }
                 None => ExprKind::Error,
             },
-            (Rule::ipv6, _) => self.ipv6(first.as_str(), self.span(&first)),
-            _ => {
-                self.error(Code::Expected, span, "not an endpoint");
-                ExprKind::Error
+            // `*.example.com`: nothing stands between the two.
+            Rule::any if next.as_ref().is_some_and(|next| next.as_span().start() == first.as_span().end()) => {
+                let name = next.take().map_or("", |next| next.as_str());
+                next = pairs.next();
+                self.host(name.trim_start_matches('.'), true, span)
             }
+            rule => match next.take() {
+                Some(pods) if pods.as_rule() != Rule::ports => {
+                    next = pairs.next();
+                    if rule == Rule::word { self.word_and_pods(first, pods) } else { self.pods(first, pods) }
+                }
+                after => {
+                    next = after;
+                    match rule {
+                        Rule::word => {
+                            if let Some(text) = self.bare_ipv6(next.as_ref(), span) {
+                                let kind = self.ipv6(text, span);
+                                return Expr { span, kind, ports: None };
+                            }
+                            self.lone_word(first.as_str(), self.span(&first))
+                        }
+                        Rule::braces => self.union(first),
+                        Rule::ipv6 => self.ipv6(first.as_str(), self.span(&first)),
+                        _ => {
+                            self.error(Code::Expected, span, "not an endpoint");
+                            ExprKind::Error
+                        }
+                    }
+                }
+            },
         };
-        let ports = pairs.next().map(|ports| self.ports(ports));
+        let ports = next.map(|ports| self.ports(ports));
         Expr { span, kind, ports }
+    }
+
+    /// Returns the text of an IPv6 network without brackets, of which the grammar made a word and ports.
+    fn bare_ipv6(&self, ports: Option<&Pair<'_, Rule>>, span: Span) -> Option<&'a str> {
+        let has_colon = ports?.as_str().get(1..).is_some_and(|port| port.contains(':'));
+        let start = span.start as usize - self.base;
+        has_colon.then(|| &self.text[start..start + (span.end - span.start) as usize])
     }
 
     /// Lowers an argument: what it is meant as is not known here.
     pub(super) fn argument(&mut self, pair: Pair<'_, Rule>) -> Argument {
-        let span = self.span(&pair);
-        let text = pair.as_str();
-        let mut pairs = pair.into_inner();
-        if let Some(endpoint) = pairs.peek() {
-            let mut inner = endpoint.into_inner();
-            if let Some(first) = inner.next().filter(|first| first.as_str() == text && first.as_rule() == Rule::string)
-            {
-                return Argument::String(self.word(&first));
-            }
+        let source = pair.into_inner().next();
+        let text = source.as_ref().map_or("", |source| source.as_str().trim_ascii_end());
+        let Some(first) = source.as_ref().and_then(|source| source.clone().into_inner().next()) else {
+            return Argument::Endpoint(error_expr(self.at(0, 0)));
+        };
+        let start = first.as_span().start();
+        let alone = first.into_inner().next().filter(|first| first.as_str() == text);
+        if let Some(string) = alone.filter(|first| first.as_rule() == Rule::string) {
+            return Argument::String(self.word(&string));
         }
-        if let Some(port) = self.lone_port(text, span) {
-            return Argument::Port(port);
+        match self.lone_port(text, self.at(start, start + text.len())) {
+            Some(port) => Argument::Port(port),
+            None => Argument::Endpoint(self.expr(source)),
         }
-        Argument::Endpoint(self.expr(&mut pairs))
     }
 
     /// Reads a port that cannot be an endpoint: `*`, `8080`, `8000-8999`, `53/udp`.
@@ -167,10 +208,15 @@ impl Lower<'_> {
         let span = self.span(&braces);
         let mut pairs = braces.into_inner();
         let mut members = Vec::new();
-        while let Some(pair) = pairs.peek() {
+        let mut next = pairs.next();
+        while let Some(pair) = next {
             match pair.as_rule() {
-                Rule::endpoint => members.push(self.expr(&mut pairs)),
-                Rule::comma => drop(pairs.next()),
+                Rule::endpoint => {
+                    let (member, after) = self.expr_from(pair, &mut pairs);
+                    members.push(member);
+                    next = after;
+                }
+                Rule::comma => next = pairs.next(),
                 _ => {
                     self.error(Code::Expected, span, "labels stand beside a `/`");
                     return ExprKind::Error;

@@ -3,7 +3,6 @@
 use pest::iterators::{Pair, Pairs};
 use smol_str::SmolStr;
 
-use super::endpoint::error_expr;
 use super::{Lower, parse};
 use crate::diag::Code;
 use crate::source::Span;
@@ -43,20 +42,19 @@ impl Lower<'_> {
             if statement.broken {
                 continue;
             }
-            self.offset = start;
-            match parse(Rule::annotation, self.text[start..end].trim_end()) {
-                Ok(pairs) => annotations.extend(self.annotation(pairs, start, end)),
+            let text = self.enter(start, end, statement.has_extras);
+            match parse(Rule::annotation, text.trim_ascii_end()) {
+                Ok(pairs) => annotations.extend(self.annotation(pairs)),
                 Err(error) => self.refuse(&error),
             }
         }
         annotations
     }
 
-    fn annotation(&mut self, mut pairs: Pairs<'_, Rule>, start: usize, end: usize) -> Option<Annotation> {
+    fn annotation(&mut self, mut pairs: Pairs<'_, Rule>) -> Option<Annotation> {
         let name = pairs.next()?;
         let argument = pairs.find(|pair| matches!(pair.as_rule(), Rule::word | Rule::string))?;
-        let length = self.text[start..end].trim_end().len();
-        let span = self.at(0, length);
+        let span = self.at(0, pairs.get_input().len());
         let kind = match name.as_str() {
             "owner" => AnnotationKind::Owner(self.text(argument)),
             "reason" => AnnotationKind::Reason(self.text(argument)),
@@ -107,9 +105,8 @@ impl Lower<'_> {
         if statement.broken {
             return ItemKind::Error;
         }
-        self.offset = head.start;
-        let text = self.text;
-        let pairs = match parse(rule, &text[head]) {
+        let text = self.enter(head.start, head.end, statement.has_extras);
+        let pairs = match parse(rule, &text) {
             Ok(pairs) => pairs,
             Err(error) => {
                 self.refuse(&error);
@@ -122,7 +119,7 @@ impl Lower<'_> {
             Keyword::Assert => self.assertion(pairs),
             Keyword::Scope => {
                 let mut pairs = pairs;
-                ItemKind::Scope(self.expr(&mut pairs))
+                ItemKind::Scope(self.expr(pairs.next()))
             }
             Keyword::Use => self.use_module(pairs),
             Keyword::Let => self.binding(pairs),
@@ -148,22 +145,19 @@ impl Lower<'_> {
     fn direction(&mut self, pairs: &mut Pairs<'_, Rule>) -> Option<(Direction, Span)> {
         let pair = pairs.peek().filter(|pair| pair.as_rule() == Rule::direction)?;
         pairs.next();
-        let direction = if pair.as_str() == "egress" { Direction::Egress } else { Direction::Ingress };
-        Some((direction, self.span(&pair)))
+        let direction = if pair.as_str().starts_with("egress") { Direction::Egress } else { Direction::Ingress };
+        Some((direction, self.trimmed(&pair)))
     }
 
     fn rule(&mut self, mut pairs: Pairs<'_, Rule>) -> ItemKind {
-        let effect = match pairs.next() {
-            Some(pair) if pair.as_str() == "deny" => Effect::Deny,
-            _ => Effect::Allow,
-        };
+        let effect = if pairs.get_input().starts_with("deny") { Effect::Deny } else { Effect::Allow };
         let direction = self.direction(&mut pairs);
-        let source = self.expr(&mut pairs);
+        let source = self.expr(pairs.next());
         let Some(arrow) = pairs.next() else { return ItemKind::Error };
         let arrow_span = self.span(&arrow);
         let arrow = if arrow.as_str() == "->" { Arrow::To } else { Arrow::Both };
-        let destination = self.expr(&mut pairs);
-        let clauses = self.clauses(&mut pairs);
+        let destination = self.expr(pairs.next());
+        let clauses = self.clauses(pairs);
         ItemKind::Rule(Box::new(crate::syntax::tree::Rule {
             effect,
             direction,
@@ -178,7 +172,7 @@ impl Lower<'_> {
     fn default_deny(&mut self, mut pairs: Pairs<'_, Rule>) -> ItemKind {
         pairs.next();
         let direction = self.direction(&mut pairs);
-        let subject = self.expr(&mut pairs);
+        let subject = self.expr(pairs.next());
         ItemKind::DefaultDeny(DefaultDeny { direction, subject })
     }
 
@@ -195,12 +189,12 @@ impl Lower<'_> {
         if let Some((_, span)) = self.direction(&mut pairs) {
             self.error(Code::Expected, span, "a claim has no direction");
         }
-        let source = self.expr(&mut pairs);
+        let source = self.expr(pairs.next());
         if let Some(arrow) = pairs.next().filter(|arrow| arrow.as_str() != "->") {
             self.error(Code::Expected, self.span(&arrow), "a claim has no `<->`");
         }
-        let destination = self.expr(&mut pairs);
-        let clauses = self.clauses(&mut pairs);
+        let destination = self.expr(pairs.next());
+        let clauses = self.clauses(pairs);
         Claim { span, kind, source, destination, clauses }
     }
 
@@ -211,15 +205,11 @@ impl Lower<'_> {
             if piece.broken {
                 continue;
             }
-            self.offset = piece.start;
-            let text = self.text;
-            let span = self.at(0, piece.end - piece.start);
-            match parse(Rule::policy_rule, &text[piece.start..piece.end]) {
-                Ok(mut pairs) => {
-                    let kind = match pairs.next() {
-                        Some(pair) if pair.as_str() == "deny" => ClaimKind::Never,
-                        _ => ClaimKind::Always,
-                    };
+            let text = self.enter(piece.start, piece.end, piece.has_extras);
+            let span = self.at(0, text.len());
+            match parse(Rule::policy_rule, &text) {
+                Ok(pairs) => {
+                    let kind = if pairs.get_input().starts_with("deny") { ClaimKind::Never } else { ClaimKind::Always };
                     claims.push(self.claim(kind, span, pairs));
                 }
                 Err(error) => self.refuse(&error),
@@ -246,14 +236,6 @@ impl Lower<'_> {
         let arguments: Vec<Pair<'_, Rule>> = pairs.filter(|pair| pair.as_rule() == Rule::argument).collect();
         let arguments = arguments.into_iter().map(|pair| self.argument(pair)).collect();
         ItemKind::Apply(Apply { template, arguments })
-    }
-
-    /// Takes the next pair as an endpoint, or an unknown one where there is none.
-    pub(super) fn expr_in(&mut self, pair: Option<Pair<'_, Rule>>) -> crate::syntax::tree::Expr {
-        match pair {
-            Some(pair) => self.expr(&mut pair.into_inner()),
-            None => error_expr(self.at(0, 0)),
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use pest::iterators::{Pair, Pairs};
 
 use super::Lower;
 use crate::diag::Code;
+use crate::source::Span;
 use crate::syntax::grammar::Rule;
 use crate::syntax::tree::{LabelRequirement, LabelTest, Labels, Word};
 
@@ -36,28 +37,34 @@ impl Lower<'_> {
         let mut test = LabelTest::Exists;
         if let Some(pair) = pairs.peek().filter(|pair| pair.as_rule() == Rule::test) {
             pairs.next();
-            span = span.to(self.span(&pair));
-            test = self.label_test(pair.into_inner());
+            test = self.label_test(pair.into_inner(), &mut span);
         }
         LabelRequirement { span, key, test }
     }
 
-    fn label_test(&mut self, mut pairs: Pairs<'_, Rule>) -> LabelTest {
-        let Some(operator) = pairs.next() else { return LabelTest::Exists };
-        let mut values: Vec<Word> = pairs
-            .filter(|pair| matches!(pair.as_rule(), Rule::word | Rule::string))
-            .map(|pair| self.word(&pair))
-            .collect();
+    fn label_test(&mut self, mut pairs: Pairs<'_, Rule>, span: &mut Span) -> LabelTest {
+        let (Some(operator), Some(value)) = (pairs.next(), pairs.next()) else { return LabelTest::Exists };
+        *span = span.to(self.span(&value));
+        match (operator.as_str(), value.as_rule()) {
+            ("=", Rule::word | Rule::string) => LabelTest::Equals(self.word(&value)),
+            ("!=", Rule::word | Rule::string) => LabelTest::NotEquals(self.word(&value)),
+            ("in", Rule::values) => LabelTest::In(self.label_values(value)),
+            ("notin", Rule::values) => LabelTest::NotIn(self.label_values(value)),
+            _ => {
+                self.error(Code::Expected, *span, "`=` takes one value, `in` a list in parentheses");
+                LabelTest::Exists
+            }
+        }
+    }
+
+    fn label_values(&mut self, pair: Pair<'_, Rule>) -> Vec<Word> {
+        let span = self.span(&pair);
+        let values: Vec<Word> =
+            pair.into_inner().filter(|pair| pair.as_rule() != Rule::comma).map(|pair| self.word(&pair)).collect();
         if values.is_empty() {
-            self.error(Code::Expected, self.span(&operator), "an empty list");
-            return LabelTest::Exists;
+            self.error(Code::Expected, span, "an empty list");
         }
-        match operator.as_rule() {
-            Rule::equals => LabelTest::Equals(values.swap_remove(0)),
-            Rule::not_equals => LabelTest::NotEquals(values.swap_remove(0)),
-            Rule::not_in => LabelTest::NotIn(values),
-            _ => LabelTest::In(values),
-        }
+        values
     }
 
     /// Reads a label's key out of what the grammar took for an endpoint.

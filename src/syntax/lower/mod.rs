@@ -8,12 +8,15 @@ mod item;
 mod labels;
 mod ports;
 
+use std::borrow::Cow;
+
 use pest::Parser;
 use pest::iterators::{Pair, Pairs};
 use smol_str::SmolStr;
 
 use super::grammar::{Grammar, Rule};
 use super::keyword::is_reserved;
+use super::scan::Scan;
 use super::tree::{Ident, Text, Word};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::source::{FileId, Span};
@@ -24,6 +27,8 @@ pub struct Lower<'a> {
     pub file: FileId,
     /// The whole text.
     pub text: &'a str,
+    /// What the first pass found in it.
+    pub scan: &'a Scan,
     /// Where `text` begins in the file.
     pub base: usize,
     /// Where the text that is being parsed begins in `text`.
@@ -32,10 +37,22 @@ pub struct Lower<'a> {
     pub out: &'a mut Diagnostics,
 }
 
-impl Lower<'_> {
+impl<'a> Lower<'a> {
+    /// Makes a stretch of the text what spans are counted from. Returns it as the grammar takes it.
+    fn enter(&mut self, start: usize, end: usize, has_extras: bool) -> Cow<'a, str> {
+        self.offset = start;
+        self.scan.plain(self.text, start..end, has_extras)
+    }
+
     fn span(&self, pair: &Pair<'_, Rule>) -> Span {
         let span = pair.as_span();
         self.at(span.start(), span.end())
+    }
+
+    /// Returns the span of a pair without the space that it ends in.
+    fn trimmed(&self, pair: &Pair<'_, Rule>) -> Span {
+        let start = pair.as_span().start();
+        self.at(start, start + pair.as_str().trim_ascii_end().len())
     }
 
     /// Returns the span of a range of the text that is being parsed.
@@ -85,8 +102,9 @@ impl Lower<'_> {
         }
     }
 
-    fn texts(&mut self, pairs: Pairs<'_, Rule>) -> Vec<Text> {
-        pairs.filter(|pair| pair.as_rule() != Rule::comma).map(|pair| self.text(pair)).collect()
+    fn texts(&mut self, pair: Option<Pair<'_, Rule>>) -> Vec<Text> {
+        let Some(pair) = pair else { return Vec::new() };
+        pair.into_inner().filter(|pair| pair.as_rule() != Rule::comma).map(|pair| self.text(pair)).collect()
     }
 
     fn unescape(&mut self, quoted: &str, span: Span) -> SmolStr {
