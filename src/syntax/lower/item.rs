@@ -149,13 +149,27 @@ impl Lower<'_> {
         Some((direction, self.trimmed(&pair)))
     }
 
+    fn arrow(&mut self, pair: &Pair<'_, Rule>) -> (Arrow, Span) {
+        let span = self.span(pair);
+        match pair.as_str() {
+            "<->" => (Arrow::Both, span),
+            ">" => {
+                let dash = (span.start as usize - self.base).checked_sub(1);
+                if dash.and_then(|dash| self.text.as_bytes().get(dash)) != Some(&b'-') {
+                    self.error(Code::Expected, span, "write `->`");
+                }
+                (Arrow::To, Span { start: span.start.saturating_sub(1), ..span })
+            }
+            _ => (Arrow::To, span),
+        }
+    }
+
     fn rule(&mut self, mut pairs: Pairs<'_, Rule>) -> ItemKind {
         let effect = if pairs.get_input().starts_with("deny") { Effect::Deny } else { Effect::Allow };
         let direction = self.direction(&mut pairs);
         let source = self.expr(pairs.next());
         let Some(arrow) = pairs.next() else { return ItemKind::Error };
-        let arrow_span = self.span(&arrow);
-        let arrow = if arrow.as_str() == "->" { Arrow::To } else { Arrow::Both };
+        let (arrow, arrow_span) = self.arrow(&arrow);
         let destination = self.expr(pairs.next());
         let clauses = self.clauses(pairs);
         ItemKind::Rule(Box::new(crate::syntax::tree::Rule {
@@ -190,8 +204,8 @@ impl Lower<'_> {
             self.error(Code::Expected, span, "a claim has no direction");
         }
         let source = self.expr(pairs.next());
-        if let Some(arrow) = pairs.next().filter(|arrow| arrow.as_str() != "->") {
-            self.error(Code::Expected, self.span(&arrow), "a claim has no `<->`");
+        if let Some((Arrow::Both, span)) = pairs.next().map(|arrow| self.arrow(&arrow)) {
+            self.error(Code::Expected, span, "a claim has no `<->`");
         }
         let destination = self.expr(pairs.next());
         let clauses = self.clauses(pairs);
