@@ -33,7 +33,7 @@ use crate::source::{Sources, Span};
 use crate::syntax::tree::ItemKind;
 use crate::vocab::endpoint::Endpoint;
 use crate::vocab::labels::PodSelector;
-use crate::vocab::settings::Settings;
+use crate::vocab::settings::{Layer, Settings};
 
 /// Checks a build and returns its typed program. After an error the program holds what could be understood. The
 /// statements about flows are taken out of `names` and let go as they are checked, which keeps a large build small.
@@ -74,7 +74,9 @@ pub fn check(
             checker.statement(&item, &env, &[]);
         }
     }
-    let (dns, istiod) = (checker.dns(), checker.istiod());
+    let dns = checker.dns();
+    let meshed = settings.targets.contains(&Layer::Istio);
+    let istiod = if meshed { checker.istiod() } else { Arc::default() };
     let internet = checker.addresses_of("net", "internet");
     let pod_addresses = checker.setting_addresses(&settings.pods);
     let node_addresses = checker.node_addresses();

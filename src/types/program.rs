@@ -23,7 +23,7 @@ pub struct Program {
     pub inventory: Arc<Inventory>,
     /// The cluster's DNS as a destination: the prelude's `dns`, with the resolver addresses of the settings.
     pub dns: Arc<Endpoint>,
-    /// istiod's pods on TCP 15012, as std/istio says.
+    /// istiod's pods on TCP 15012, as std/istio says; empty where `istio` is no layer.
     pub istiod: Arc<Endpoint>,
     /// std/net's `internet`.
     pub internet: AddressSet,

@@ -226,6 +226,11 @@ pub struct PodSelector {
     pub account: Account,
 }
 
+/// Requires a namespace by its name; the key is longer than what a `SmolStr` holds inline, and stands in every selector.
+fn namespace_is(name: SmolStr) -> Requirement {
+    Requirement { key: SmolStr::new_static(NAMESPACE_NAME), test: Test::In(vec![name]) }
+}
+
 /// A requirement on the name of a service account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Account {
@@ -238,10 +243,7 @@ pub enum Account {
 impl PodSelector {
     /// Makes the set of all pods of a namespace.
     pub fn in_namespace(name: impl Into<SmolStr>) -> PodSelector {
-        PodSelector {
-            namespace: Requirements(vec![Requirement::is_in(NAMESPACE_NAME, [name.into()])]),
-            ..PodSelector::any()
-        }
+        PodSelector { namespace: Requirements(vec![namespace_is(name.into())]), ..PodSelector::any() }
     }
 
     /// Makes the set of all pods.
