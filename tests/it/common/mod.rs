@@ -1,8 +1,10 @@
 //! What several test modules share.
 
 mod generate;
+mod markdown;
 
 pub use generate::source;
+pub use markdown::{Case, cases, check, differences, findings, is_of_layers, judge, root};
 
 use proptest::prelude::*;
 
