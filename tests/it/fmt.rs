@@ -37,6 +37,18 @@ fn every_input_gives_its_output_and_every_output_itself() {
 }
 
 #[test]
+fn the_examples_of_the_manual_have_the_layout_that_it_describes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/formatting.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let blocks: Vec<&str> =
+        page.split("```netpol\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        assert_eq!(format(block).as_deref(), Ok(block));
+    }
+}
+
+#[test]
 fn a_byte_order_mark_and_carriage_returns_go() {
     let text = "\u{feff}# a \r\n\r\n\r\nallow a/* -> b/*\t# b\r\n## c\r\ndefault deny a/*";
     assert_eq!(format(text).unwrap(), "# a\n\nallow a/* -> b/*  # b\n## c\ndefault deny a/*\n");
