@@ -60,8 +60,8 @@ fn check(text: &str) -> Policy {
     let settings = Settings::new(time::Date::MIN);
     let tree = syntax::parse(&sources, file, &mut diagnostics);
     let mut loader = |_: &str, _: &str| Err("the generated policy uses no file".to_owned());
-    let names = resolve::resolve(vec![tree], &mut sources, &settings, &mut loader, &mut diagnostics);
-    let program = types::check(&names, Inventory::default(), &settings, &mut sources, &mut diagnostics);
+    let mut names = resolve::resolve(vec![tree], &mut sources, &settings, &mut loader, &mut diagnostics);
+    let program = types::check(&mut names, Inventory::default(), &settings, &mut sources, &mut diagnostics);
     names.report_unused(&mut diagnostics);
     let policy = policy::lower(program, &settings, &mut diagnostics);
     assert_eq!(diagnostics.iter().next(), None, "the generated policy checks");
