@@ -7,6 +7,7 @@ mod check;
 mod completions;
 pub mod config;
 mod disk;
+mod eval;
 mod explain;
 mod fmt;
 mod load;
@@ -15,6 +16,7 @@ mod paths;
 mod report;
 mod rule;
 mod session;
+mod verdict;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -58,6 +60,7 @@ impl Global {
 enum Verb {
     Check(check::Args),
     Build(build::Args),
+    Eval(Box<eval::Args>),
     Explain(explain::Args),
     Fmt(fmt::Args),
     Rule(rule::Args),
@@ -106,6 +109,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let end = match cli.verb {
         Verb::Check(args) => check::run(&args, &cli.global),
         Verb::Build(args) => build::run(&args, &cli.global),
+        Verb::Eval(args) => eval::run(&args, &cli.global),
         Verb::Explain(args) => explain::run(&args, &cli.global),
         Verb::Fmt(args) => fmt::run(&args, &cli.global),
         Verb::Rule(args) => rule::run(&args),

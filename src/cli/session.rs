@@ -100,6 +100,8 @@ pub struct Session {
     manifests: Option<Vec<FileId>>,
     /// Whether every file was text.
     readable: bool,
+    /// Whether one of them came in on stdin.
+    pub stdin_is_read: bool,
     disk: Disk,
 }
 
@@ -123,6 +125,7 @@ impl Session {
             guardrails: Vec::new(),
             manifests: None,
             readable: true,
+            stdin_is_read: false,
             disk: Disk::default(),
         };
         if let Some(path) = config {
@@ -137,9 +140,11 @@ impl Session {
         let guardrails = either(&arguments.guardrails, &session.config.guardrails, &folder);
         let inventory = either(&arguments.inventory, &session.config.inventory, &folder);
         let pipes = given.iter().filter(|input| matches!(input, Input::Stdin(_))).count();
-        if pipes + guardrails.iter().chain(&inventory).filter(|path| path.as_os_str() == "-").count() > 1 {
+        let pipes = pipes + guardrails.iter().chain(&inventory).filter(|path| path.as_os_str() == "-").count();
+        if pipes > 1 {
             return Err(Fatal::new("stdin can be read only once, and `-` is given twice"));
         }
+        session.stdin_is_read = pipes > 0;
         for input in &given {
             if let Some(file) = session.read_policy(input)? {
                 session.given.push(file);

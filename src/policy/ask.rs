@@ -202,6 +202,8 @@ fn pod_port(pod: &Pod, name: &SmolStr, protocol: Protocol) -> Option<u16> {
 
 /// Returns what an endpoint of a question may mean.
 fn parties(policy: &Policy, expr: &Expr, text: &str) -> Result<Vec<Party>, String> {
+    // A pod is shown without the port that is asked for.
+    let text = expr.ports.as_ref().and_then(|ports| text.get(..ports.span.start as usize)).unwrap_or(text);
     match &expr.kind {
         ExprKind::Address(address) => {
             let most = if address.ip.is_ipv4() { 32 } else { 128 };

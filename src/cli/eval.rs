@@ -1,0 +1,188 @@
+//! `netpol eval`: is this flow allowed, and by which line?
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::PathBuf;
+
+use clap::ArgAction;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::session::{Arguments, Session};
+use super::verdict::Judged;
+use super::{Exit, Fatal, Global, to_stdout};
+use crate::policy::ask::{Question, ask};
+use crate::policy::{Policy, Request};
+
+/// A line of `--flows` is not longer than this.
+const LONGEST_LINE: u64 = 1 << 20;
+
+/// Say whether a flow is allowed, and by which line
+#[derive(clap::Args)]
+pub struct Args {
+    /// Who sends: a pod (ns/name, or ns/{k=v} for one with these labels), an address or a host
+    #[arg(long, value_name = "PARTY", required_unless_present = "flows")]
+    from: Option<String>,
+    /// To whom: a party with a port, as garden/api:80 or zenquotes.io:443/tcp
+    #[arg(long, value_name = "PARTY:PORT", required_unless_present = "flows")]
+    to: Option<String>,
+    /// The HTTP method
+    #[arg(long, conflicts_with = "flows")]
+    method: Option<String>,
+    /// The HTTP path
+    #[arg(long, conflicts_with = "flows")]
+    path: Option<String>,
+    /// The HTTP host or TLS name, where it is not that of the destination
+    #[arg(long, conflicts_with = "flows")]
+    host: Option<String>,
+    /// The claims of a valid token
+    #[arg(long, value_name = "JSON", value_parser = claims, conflicts_with = "flows")]
+    jwt: Option<Map<String, Value>>,
+    /// Fail unless this is the verdict
+    #[arg(long, value_name = "VERDICT", value_parser = ["allow", "deny"], conflicts_with = "flows")]
+    expect: Option<String>,
+    /// Decide many: one JSON object a line in, one JSON verdict a line out
+    #[arg(long, value_name = "FILE|-", conflicts_with_all = ["from", "to"])]
+    flows: Option<PathBuf>,
+    /// How the verdict is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text", action = ArgAction::Set, value_parser = is_json())]
+    format: bool,
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+/// Whether the format is JSON.
+fn is_json() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new(["text", "json"]).map(|word| word == "json")
+}
+
+fn claims(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("the claims are one JSON object: {error}"))
+}
+
+/// Decides one flow, or those of a file. A policy with errors decides nothing.
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
+    let mut session = Session::open(&args.arguments, global)?;
+    if args.flows.as_ref().is_some_and(|path| path.as_os_str() == "-") && session.stdin_is_read {
+        return Err(Fatal::new("stdin can be read only once, and `-` is given twice"));
+    }
+    let policy = session.policy();
+    let report = args.arguments.report(global, false);
+    let exit = report.print(&mut session.diagnostics, &session.sources)?;
+    let Some(policy) = policy.filter(|_| exit == 0) else {
+        report.close(&session.diagnostics, "");
+        return Ok(1);
+    };
+    match &args.flows {
+        None => one(args, &policy, &session),
+        Some(path) if path.as_os_str() == "-" => many(io::stdin(), &policy, &session),
+        Some(path) => many(File::open(path).map_err(|error| Fatal::cannot_read(path, error))?, &policy, &session),
+    }
+}
+
+fn one(args: &Args, policy: &Policy, session: &Session) -> Result<Exit, Fatal> {
+    let question = Question {
+        from: args.from.clone().unwrap_or_default(),
+        to: args.to.clone().unwrap_or_default(),
+        port: None,
+        protocol: None,
+        request: Request {
+            method: args.method.as_deref().map(Into::into),
+            path: args.path.clone(),
+            host: args.host.as_deref().map(Into::into),
+            jwt: args.jwt.clone(),
+        },
+    };
+    let answer = ask(policy, &question).map_err(Fatal::new)?;
+    let judged = Judged { policy, sources: &session.sources, question: &question, answer: &answer };
+    let text = if args.format { format!("{}\n", judged.json()) } else { judged.text() };
+    to_stdout(|out| out.write_all(text.as_bytes()))?;
+    let word = judged.word();
+    Ok(u8::from(word != args.expect.as_deref().unwrap_or("allow")))
+}
+
+/// A line of `--flows`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    from: String,
+    to: String,
+    port: Option<Port>,
+    protocol: Option<String>,
+    method: Option<String>,
+    path: Option<String>,
+    host: Option<String>,
+    jwt: Option<Map<String, Value>>,
+}
+
+/// A port by number or by name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Port {
+    Number(u64),
+    Name(String),
+}
+
+impl From<Line> for Question {
+    fn from(line: Line) -> Question {
+        let port = line.port.map(|port| match port {
+            Port::Number(number) => number.to_string(),
+            Port::Name(name) => name,
+        });
+        let request = Request {
+            method: line.method.map(Into::into),
+            path: line.path,
+            host: line.host.map(Into::into),
+            jwt: line.jwt,
+        };
+        Question { from: line.from, to: line.to, port, protocol: line.protocol, request }
+    }
+}
+
+/// Judges the flows of a stream, each as soon as it is there. Lines of space are passed over.
+fn many(flows: impl Read, policy: &Policy, session: &Session) -> Result<Exit, Fatal> {
+    let mut reader = BufReader::with_capacity(1 << 16, flows);
+    let mut exit = 0;
+    let mut line = Vec::new();
+    let mut trouble = None;
+    to_stdout(|out| {
+        loop {
+            line.clear();
+            match reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => {
+                    trouble = Some(error);
+                    return Ok(());
+                }
+            }
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let verdict = match judge(&line, policy, session) {
+                Ok(verdict) => verdict,
+                Err(message) => {
+                    exit = 1;
+                    json!({ "verdict": "error", "message": message })
+                }
+            };
+            writeln!(out, "{verdict}")?;
+            // Who waits for an answer before the next question gets it.
+            if reader.buffer().is_empty() {
+                out.flush()?;
+            }
+        }
+    })?;
+    match trouble {
+        Some(error) => Err(Fatal::io("cannot read the flows", error)),
+        None => Ok(exit),
+    }
+}
+
+fn judge(line: &[u8], policy: &Policy, session: &Session) -> Result<Value, String> {
+    let line: Line = serde_json::from_slice(line).map_err(|error| format!("this is no flow: {error}"))?;
+    let question = Question::from(line);
+    let answer = ask(policy, &question)?;
+    Ok(Judged { policy, sources: &session.sources, question: &question, answer: &answer }.json())
+}
