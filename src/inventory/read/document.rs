@@ -22,6 +22,9 @@ const MAX_BYTES: usize = 256 << 20;
 /// After how many mistakes a file is given up.
 const MAX_MISTAKES: usize = 50;
 
+/// How many values of one document are kept: some 50 000 Pods.
+const MAX_VALUES: usize = 2_000_000;
+
 /// How many values the aliases of one file may stand for, together. It bounds what walking the trees can cost.
 const MAX_ALIASED: u64 = 100_000;
 
@@ -176,6 +179,9 @@ impl<'t> Builder<'t> {
     fn event(&mut self, event: Event<'_>, span: EventSpan) -> Result<(), Box<Diagnostic>> {
         let range = span.byte_range().unwrap_or_default();
         let span = Span::new(self.file, range.start, range.end);
+        if self.nodes.len() >= MAX_VALUES {
+            return Err(errors::too_many(span, MAX_VALUES).into());
+        }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let quoted = style != ScalarStyle::Plain
@@ -194,8 +200,8 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn key_kind(&self, span: Span) -> Box<Diagnostic> {
-        errors::key_kind(span, self.text.get(..span.start as usize).unwrap_or_default()).into()
+    fn key_kind(&self, span: Span, found: &str) -> Box<Diagnostic> {
+        errors::key_kind(span, found, self.text.get(..span.start as usize).unwrap_or_default()).into()
     }
 
     /// Returns how much of the value that comes next is kept.
@@ -249,7 +255,7 @@ impl<'t> Builder<'t> {
         let Some(&(node, weight)) = self.anchors.get(&anchor) else { return Err(errors::alias_of_itself(span).into()) };
         if self.expects_key() {
             let Value::Scalar(Scalar::Text(text)) = &self.nodes[node.0 as usize].value else {
-                return Err(self.key_kind(span));
+                return Err(self.key_kind(span, "no string"));
             };
             let text = text.clone();
             self.key(&text, true, span);
@@ -267,7 +273,8 @@ impl<'t> Builder<'t> {
 
     fn open(&mut self, open: Open, anchor: usize, start: Span) -> Result<(), Box<Diagnostic>> {
         if self.expects_key() {
-            return Err(self.key_kind(start));
+            let found = if matches!(open, Open::List(_)) { "a list" } else { "a mapping" };
+            return Err(self.key_kind(start, found));
         }
         // What has an anchor is kept whole: it may be named where more is wanted than here.
         let keep = if anchor != 0 { Keep::Everything } else { self.keep() };

@@ -34,6 +34,12 @@ pub(super) fn too_large(span: Span, limit: usize) -> Diagnostic {
         .note("give the dump in several files, one for each kind or namespace")
 }
 
+/// A document beyond the limit.
+pub(super) fn too_many(span: Span, limit: usize) -> Diagnostic {
+    Diagnostic::new(Code::ManifestLimit, span, format!("this document holds more than {limit} values"))
+        .note("give the dump in several files, one for each kind or namespace")
+}
+
 /// Aliases that stand for more than the limit.
 pub(super) fn aliases(span: Span, limit: u64) -> Diagnostic {
     Diagnostic::new(Code::ManifestLimit, span, format!("the aliases of this file stand for more than {limit} values"))
@@ -46,10 +52,10 @@ pub(super) fn alias_of_itself(span: Span) -> Diagnostic {
         .note("such a value has no end")
 }
 
-/// A list or a mapping as a key; `before` is the text that precedes it.
-pub(super) fn key_kind(span: Span, before: &str) -> Diagnostic {
+/// A list or a mapping as a key, as `found` says; `before` is the text that precedes it.
+pub(super) fn key_kind(span: Span, found: &str, before: &str) -> Diagnostic {
     let template = before.ends_with('{').then_some(RENDER_FIRST);
-    Diagnostic::new(Code::ManifestType, span, "a key must be a string, and this is none").note_opt(template)
+    Diagnostic::new(Code::ManifestType, span, format!("a key must be a string, and this is {found}")).note_opt(template)
 }
 
 /// A key that stands twice.

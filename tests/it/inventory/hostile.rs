@@ -63,6 +63,14 @@ fn one_wide_mapping_is_read() {
 }
 
 #[test]
+fn a_document_of_millions_of_values_is_refused() {
+    assert_eq!(
+        codes(&format!("kind: List\napiVersion: v1\nitems: [{}]\n", "a,".repeat(2_000_001))),
+        vec![Code::ManifestLimit]
+    );
+}
+
+#[test]
 fn bytes_that_are_no_text_of_yaml() {
     for text in [
         "\0",

@@ -85,7 +85,7 @@ fn fields_of_another_kind() {
          a.yaml:6:15 E0604 `port` must be a number, and `'80'` is a string\n\
          a.yaml:8:30 E0604 `targetPort` must be a number or a string, and this is a mapping",
     );
-    says("? [a]\n: b\n", "a.yaml:1:3 E0604 a key must be a string, and this is none");
+    says("? [a]\n: b\n", "a.yaml:1:3 E0604 a key must be a string, and this is a list");
 }
 
 #[test]
