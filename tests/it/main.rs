@@ -13,3 +13,4 @@ mod language;
 mod networkpolicy;
 mod syntax;
 mod tidy;
+mod traps;

@@ -1,4 +1,8 @@
 //! NetworkPolicy: what comes out for what is written, and whether it means the same.
 
+mod agree;
 mod build;
+mod cases;
+mod engine;
+mod roundtrip;
 mod traps;

@@ -163,29 +163,12 @@ pub(super) fn meshed(inventory: &Inventory, namespace: &SmolStr) -> Vec<Requirem
     let injected = labels.is_some_and(|labels| {
         labels.get("istio-injection").is_some_and(|value| value == "enabled") || labels.contains_key("istio.io/rev")
     });
-    let pods: Vec<&Workload> = workloads_in(inventory, namespace).collect();
-    let told = match injected {
-        true => tell(&pods, |workload| !workload.sidecar).map(|unmeshed| all_but(&Requirements::any(), unmeshed)),
-        false => tell(&pods, |workload| workload.sidecar),
-    };
-    told.unwrap_or_else(|| vec![Requirements::any()])
-}
-
-fn all_but(labels: &Requirements, taken: Vec<Requirements>) -> Vec<Requirements> {
-    let pods = |labels| PodSelector { labels, ..PodSelector::any() };
-    let taken: Vec<PodSelector> = taken.into_iter().map(pods).collect();
-    let left = taken
-        .iter()
-        .fold(vec![pods(labels.clone())], |left, take| left.iter().flat_map(|set| set.subtract(take)).collect());
-    left.into_iter().map(|set| set.labels).collect()
-}
-
-/// Returns the workloads of a namespace whose pods selectors can mean.
-fn workloads_in<'a>(inventory: &'a Inventory, namespace: &SmolStr) -> impl Iterator<Item = &'a Workload> {
-    // They are sorted by namespace.
-    let start = inventory.workloads.partition_point(|workload| workload.namespace < *namespace);
-    let rest = inventory.workloads.get(start..).unwrap_or_default();
-    rest.iter().take_while(move |workload| workload.namespace == *namespace).filter(|workload| !workload.host_network)
+    let all = PodSelector::in_namespace(namespace.clone());
+    let unlike = |workload: &Workload| workload.sidecar != injected;
+    let pods: Vec<&Workload> = inventory.select(&all).into_iter().filter(|workload| unlike(workload)).collect();
+    let told = tell(inventory, &all, &pods, unlike);
+    let meshed = if injected { told.map(|unmeshed| all_but(&all.labels, unmeshed)) } else { told };
+    meshed.unwrap_or_else(|| vec![Requirements::any()])
 }
 
 /// Returns requirements that select the pods of a namespace which meet `selector`, its account included, and none of the
@@ -194,33 +177,49 @@ fn labels_of_account(inventory: &Inventory, namespace: &SmolStr, selector: &PodS
     if !inventory.given {
         return None;
     }
-    let pods: Vec<&Workload> =
-        workloads_in(inventory, namespace).filter(|workload| selector.labels.matches(&workload.labels)).collect();
+    let here = PodSelector { labels: selector.labels.clone(), ..PodSelector::in_namespace(namespace.clone()) };
+    let named = |names: &[SmolStr]| {
+        let of = |name: &SmolStr| inventory.select(&PodSelector { account: Account::Is(name.clone()), ..here.clone() });
+        let pods: Vec<&Workload> = names.iter().flat_map(of).collect();
+        tell(inventory, &here, &pods, |workload| names.contains(&workload.account))
+    };
     match &selector.account {
-        Account::Is(name) => {
-            let told = tell(&pods, |workload| workload.account == *name)?;
-            Some(told.iter().filter_map(|labels| labels.intersect(&selector.labels)).collect())
-        }
-        Account::Not(names) => {
-            let told = tell(&pods, |workload| names.contains(&workload.account))?;
-            Some(all_but(&selector.labels, told))
-        }
+        // Who runs as an account that no known pod has cannot be told.
+        Account::Is(name) => named(std::slice::from_ref(name)).filter(|told| !told.is_empty()),
+        Account::Not(names) => named(names).map(|told| all_but(&selector.labels, told)),
     }
 }
 
-/// Returns requirements that are met by the pods inside and by none of the others.
-fn tell(pods: &[&Workload], inside: impl Fn(&Workload) -> bool) -> Option<Vec<Requirements>> {
+/// Returns requirements that are met by some pods and by no others of those that are here.
+fn tell(
+    inventory: &Inventory,
+    here: &PodSelector,
+    pods: &[&Workload],
+    inside: impl Fn(&Workload) -> bool,
+) -> Option<Vec<Requirements>> {
     let mut told: Vec<Requirements> = Vec::new();
-    for workload in pods.iter().filter(|workload| inside(workload)) {
-        if told.iter().any(|labels| labels.matches(&workload.labels)) {
-            continue;
+    for workload in pods {
+        let own = [workload.selector.clone(), Some(all_labels(workload, true)), Some(all_labels(workload, false))];
+        let alone = |labels: &Requirements| {
+            let selected = inventory.select(&PodSelector { labels: labels.clone(), ..here.clone() });
+            selected.into_iter().all(&inside)
+        };
+        let candidates = own.into_iter().flatten().filter_map(|labels| labels.intersect(&here.labels));
+        let labels = candidates.into_iter().find(alone)?;
+        if !told.contains(&labels) {
+            told.push(labels);
         }
-        let alone = |labels: &Requirements| !pods.iter().any(|other| !inside(other) && labels.matches(&other.labels));
-        let candidates =
-            [workload.selector.clone(), Some(all_labels(workload, true)), Some(all_labels(workload, false))];
-        told.push(candidates.into_iter().flatten().find(alone)?);
     }
     Some(told)
+}
+
+fn all_but(labels: &Requirements, taken: Vec<Requirements>) -> Vec<Requirements> {
+    let pods = |labels| PodSelector { labels, ..PodSelector::any() };
+    let mut left = vec![pods(labels.clone())];
+    for take in taken.into_iter().map(pods) {
+        left = left.iter().flat_map(|set| set.subtract(&take)).collect();
+    }
+    left.into_iter().map(|set| set.labels).collect()
 }
 
 /// Returns the requirement of just these labels; `lasting` leaves out those that controllers give to each generation.

@@ -3,10 +3,11 @@
 #![allow(dead_code, reason = "tests of several kinds use it")]
 
 use netpol::diag::{Diagnostics, Severity};
-use netpol::inventory::Inventory;
+use netpol::inventory::{self, Inventory};
 use netpol::policy::{self, Layer, Policy, Settings};
-use netpol::source::Sources;
-use netpol::targets::{self, Lowering};
+use netpol::source::{Sources, Span};
+use netpol::targets::{self, Level, Lowering};
+use netpol::vocab::settings::Written;
 use netpol::{resolve, syntax, types};
 use serde_json::Value;
 
@@ -24,11 +25,17 @@ pub struct Build {
 
 /// Builds a source for `networkpolicy` alone.
 pub fn build(source: &str) -> Build {
-    build_with(source, |_| ())
+    build_with(source, "", |_| ())
 }
 
-/// Builds a source with settings of its own; without changes they are for `networkpolicy` alone.
-pub fn build_with(source: &str, change: impl FnOnce(&mut Settings)) -> Build {
+/// Builds a source for `networkpolicy` alone, with an inventory.
+pub fn build_in(inventory: &str, source: &str) -> Build {
+    build_with(source, inventory, |_| ())
+}
+
+/// Builds a source with settings of its own (without changes they are for `networkpolicy` alone) and an inventory, where
+/// its text is not empty.
+pub fn build_with(source: &str, inventory: &str, change: impl FnOnce(&mut Settings)) -> Build {
     let mut sources = Sources::new();
     let mut diagnostics = Diagnostics::new();
     let file = sources.add("policy.netpol", source);
@@ -36,12 +43,24 @@ pub fn build_with(source: &str, change: impl FnOnce(&mut Settings)) -> Build {
     let mut settings = Settings::new(time::Date::from_calendar_date(2026, time::Month::November, 21).unwrap());
     settings.targets = vec![Layer::NetworkPolicy];
     change(&mut settings);
+    let mut facts = Inventory::default();
+    if !inventory.is_empty() {
+        let manifests = sources.add("cluster.yaml", inventory);
+        facts = inventory::read(&sources, &[manifests], &mut diagnostics);
+    }
     let mut none = |_: &str, _: &str| Err("there are no other files".to_owned());
     let mut names = resolve::resolve(vec![tree], &mut sources, &settings, &mut none, &mut diagnostics);
-    let program = types::check(&mut names, Inventory::default(), &settings, &mut sources, &mut diagnostics);
+    let program = types::check(&mut names, facts, &settings, &mut sources, &mut diagnostics);
     let policy = policy::lower(program, &settings, &mut diagnostics);
     let lowering = targets::lower(&policy, &sources, &mut diagnostics);
     Build { sources, diagnostics, policy, lowering }
+}
+
+/// Returns an endpoint as `netpol.toml` has it.
+pub fn written(text: &str) -> Written {
+    let mut sources = Sources::new();
+    let file = sources.add("policy.netpol", "");
+    Written { text: text.into(), span: Span::new(file, 0, 0) }
 }
 
 impl Build {
@@ -74,5 +93,32 @@ impl Build {
         let mut objects = self.objects();
         assert_eq!(objects.len(), 1, "{}", self.text());
         objects.remove(0)
+    }
+
+    /// Returns the object of that name.
+    pub fn named(&self, namespace: &str, name: &str) -> Value {
+        let mut objects = self.objects();
+        objects.retain(|object| object["metadata"]["name"] == name && object["metadata"]["namespace"] == namespace);
+        assert_eq!(objects.len(), 1, "{namespace}/{name}\n{}", self.text());
+        objects.remove(0)
+    }
+
+    /// Returns the level and the reason of each end of a rule, by its number.
+    pub fn levels(&self, rule: u32) -> Vec<(Level, &str)> {
+        let judgements = self.lowering.layers.iter().flat_map(|(_, lowered)| &lowered.judgements);
+        let of_rule = judgements.filter(|judgement| judgement.rule == rule);
+        of_rule.map(|judgement| (judgement.level, judgement.reason.as_str())).collect()
+    }
+
+    /// Returns the findings of a code: message, what stands at the place, notes.
+    pub fn said(&self, code: &str) -> String {
+        let findings = self.diagnostics.iter().filter(|finding| finding.code.as_str() == code);
+        findings
+            .map(|finding| {
+                let lines = [finding.message.as_str(), finding.primary.message.as_str()].map(str::to_owned);
+                lines.into_iter().chain(finding.notes.iter().cloned()).collect::<Vec<_>>().join("\n")
+            })
+            .collect::<Vec<_>>()
+            .join("\n\n")
     }
 }
