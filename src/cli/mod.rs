@@ -27,7 +27,7 @@ use clap::Parser;
 use paths::Paths;
 use report::Colour;
 
-/// Policy as code for cluster networks: one sentence in, NetworkPolicy and Istio YAML out, checked.
+/// Policy as code for cluster networks: one sentence in, NetworkPolicy and Istio YAML out.
 #[derive(clap::Parser)]
 #[command(name = "netpol", version, max_term_width = 100)]
 struct Cli {

@@ -65,10 +65,10 @@ impl Checker<'_> {
             mixed |= value.mixed;
             opaque |= value.opaque;
             ports = ports.or(value.ports);
-            for member in &value.endpoint.members {
+            for member in Arc::unwrap_or_clone(value.endpoint).members {
                 // A name that is reached in two ways brings its members once.
-                if if few { !members.contains(member) } else { seen.insert(member.clone()) } {
-                    members.push(member.clone());
+                if if few { !members.contains(&member) } else { seen.insert(member.clone()) } {
+                    members.push(member);
                 }
             }
             if members.len() > MOST_MEMBERS {

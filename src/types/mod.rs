@@ -31,7 +31,6 @@ use crate::inventory::Inventory;
 use crate::resolve::{Def, ModuleId, Names, Role};
 use crate::source::{Sources, Span};
 use crate::syntax::tree::ItemKind;
-use crate::vocab::endpoint::Endpoint;
 use crate::vocab::labels::PodSelector;
 use crate::vocab::settings::{Layer, Settings};
 
@@ -63,7 +62,6 @@ pub fn check(
         scope: None,
         rules: Vec::new(),
         yielded: 0,
-        endpoints: FxHashSet::default(),
     };
     checker.declarations();
     checker.templates();
@@ -110,8 +108,6 @@ struct Checker<'a> {
     rules: Vec<Rule>,
     /// How many statements templates have yielded.
     yielded: usize,
-    /// Endpoints that stand in rules, so that equal ones are one.
-    endpoints: FxHashSet<Arc<Endpoint>>,
 }
 
 impl Checker<'_> {

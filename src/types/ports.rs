@@ -9,7 +9,7 @@ use super::{Checker, errors};
 use crate::inventory::{Service, TargetPort, Unclear, Wanted};
 use crate::source::Span;
 use crate::syntax::tree::{Port, PortKind, PortProtocol, PortSpec};
-use crate::vocab::endpoint::{Endpoint, Member, Pods, What};
+use crate::vocab::endpoint::{Member, Pods, What};
 use crate::vocab::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
 
 impl Checker<'_> {
@@ -21,12 +21,12 @@ impl Checker<'_> {
         }
         let ports: Vec<Option<Port>> = spec.ports.iter().map(|port| self.bound_port(port, env)).collect();
         let ports: Vec<Port> = ports.into_iter().collect::<Option<_>>()?;
-        let mut members = Vec::with_capacity(value.endpoint.members.len());
-        for member in &value.endpoint.members {
-            let ports = self.member_ports(member, &ports, spec.span, value.opaque)?;
-            members.push(Member { ports, ..member.clone() });
+        // What was just made for this place is changed in place; what a name shares is copied.
+        let mut endpoint = value.endpoint;
+        for member in &mut Arc::make_mut(&mut endpoint).members {
+            member.ports = self.member_ports(member, &ports, spec.span, value.opaque)?;
         }
-        Some(Value { endpoint: Arc::new(Endpoint { members }), ports: Some(spec.span), ..value })
+        Some(Value { endpoint, ports: Some(spec.span), ..value })
     }
 
     /// Replaces a parameter of type `Port` by its argument.

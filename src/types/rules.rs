@@ -8,7 +8,7 @@ use crate::source::Span;
 use crate::syntax::tree::{
     self, Annotation, AnnotationKind, Arrow, Claim, DefaultDeny, Direction, Effect, Expr, ExprKind, Item, ItemKind,
 };
-use crate::vocab::endpoint::{Endpoint, What};
+use crate::vocab::endpoint::What;
 use crate::vocab::ports::AppProtocol;
 
 impl Checker<'_> {
@@ -95,7 +95,7 @@ impl Checker<'_> {
             self.push(errors::ports_on_subject(ports));
             return None;
         }
-        let subject = self.shared(value.as_source());
+        let subject = value.as_source();
         self.check_scope(&subject, statement.subject.span, None, env)?;
         let direction = statement.direction.map(|(direction, _)| direction);
         self.rules.push(Rule {
@@ -131,8 +131,8 @@ impl Checker<'_> {
         let mut made = Vec::new();
         for (from, from_expr, to, to_expr) in ways {
             let (conditions, via) = self.clauses(rule, to, to_expr, env)?;
-            let left = self.shared(from.as_source());
-            let right = self.shared(to.endpoint.clone());
+            let left = from.as_source();
+            let right = to.endpoint.clone();
             if egress {
                 self.check_scope(&left, from_expr.span, Some((rule.effect, "ingress", from_expr, to_expr)), env)?;
             }
@@ -229,15 +229,6 @@ impl Checker<'_> {
         if idle {
             self.push(errors::weights_ignored(expr.span));
         }
-    }
-
-    /// Returns one value for equal endpoints, so that a large policy stays small.
-    pub(super) fn shared(&mut self, endpoint: Arc<Endpoint>) -> Arc<Endpoint> {
-        if let Some(known) = self.endpoints.get(&endpoint) {
-            return known.clone();
-        }
-        self.endpoints.insert(endpoint.clone());
-        endpoint
     }
 }
 
