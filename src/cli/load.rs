@@ -11,6 +11,8 @@ use crate::syntax::scan;
 
 /// Of a policy file a little more is read than it may hold, so that the parser sees one that is too long, and says so.
 const POLICY_LIMIT: u64 = scan::MAX_SIZE as u64 + 64;
+/// Of a manifest a little more is read than one may hold, so that its reader sees one that is too long, and says so.
+const MANIFEST_LIMIT: u64 = (256 << 20) + 64;
 
 /// What a verb was asked to read: a path, or stdin under the name that `--stdin-filepath` gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +78,35 @@ pub fn policy(
         Input::Stdin(_) => paths::read_stdin(POLICY_LIMIT)?,
     };
     Ok(text(input.show(paths), bytes, POLICY_LIMIT, sources, diagnostics))
+}
+
+/// Reads the manifests that an argument names into the sources: a file, a folder (all that is YAML or JSON below) or `-`;
+/// `None` where one is not text, which was pushed.
+pub fn manifests(
+    path: &Path,
+    paths: &Paths,
+    sources: &mut Sources,
+    diagnostics: &mut Diagnostics,
+) -> Result<Option<Vec<FileId>>, Fatal> {
+    if path.as_os_str() == "-" {
+        let bytes = paths::read_stdin(MANIFEST_LIMIT)?;
+        let file = text(paths::STDIN.to_owned(), bytes, MANIFEST_LIMIT, sources, diagnostics);
+        return Ok(file.map(|file| vec![file]));
+    }
+    let found = paths::files(path, &["yaml", "yml", "json"])?;
+    if found.is_empty() {
+        return Err(Fatal::new(format!("there is no manifest below `{}`", path.display())));
+    }
+    let mut files = Some(Vec::new());
+    for path in found {
+        let bytes = paths::read(&path, MANIFEST_LIMIT)?;
+        let file = text(paths.show(&path), bytes, MANIFEST_LIMIT, sources, diagnostics);
+        files = files.zip(file).map(|(mut files, file)| {
+            files.push(file);
+            files
+        });
+    }
+    Ok(files)
 }
 
 /// Returns the text of a file that a `use` names, or why there is none.

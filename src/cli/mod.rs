@@ -7,9 +7,11 @@ mod check;
 mod completions;
 pub mod config;
 mod disk;
+mod doc;
 mod eval;
 mod explain;
 mod fmt;
+mod init;
 mod load;
 mod output;
 mod paths;
@@ -63,6 +65,8 @@ enum Verb {
     Eval(Box<eval::Args>),
     Explain(explain::Args),
     Fmt(fmt::Args),
+    Init(init::Args),
+    Doc(doc::Args),
     Rule(rule::Args),
     Completions(completions::Args),
 }
@@ -112,6 +116,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Eval(args) => eval::run(&args, &cli.global),
         Verb::Explain(args) => explain::run(&args, &cli.global),
         Verb::Fmt(args) => fmt::run(&args, &cli.global),
+        Verb::Init(args) => init::run(&args, &cli.global),
+        Verb::Doc(args) => doc::run(&args),
         Verb::Rule(args) => rule::run(&args),
         Verb::Completions(args) => completions::run(&args),
     };

@@ -20,8 +20,6 @@ use crate::targets::{self, Lowering};
 use crate::types;
 use crate::vocab::settings::Layer;
 
-/// Of a manifest a little more is read than one may hold, so that its reader sees one that is too long, and says so.
-const MANIFEST_LIMIT: u64 = (256 << 20) + 64;
 /// A configuration is small.
 const CONFIG_LIMIT: u64 = 1 << 20;
 
@@ -219,24 +217,9 @@ impl Session {
     }
 
     fn read_manifests(&mut self, path: &Path) -> Result<(), Fatal> {
-        let mut texts = Vec::new();
-        if path.as_os_str() == "-" {
-            texts.push((paths::STDIN.to_owned(), paths::read_stdin(MANIFEST_LIMIT)?));
-        } else {
-            for file in paths::files(path, &["yaml", "yml", "json"])? {
-                texts.push((self.paths.show(&file), paths::read(&file, MANIFEST_LIMIT)?));
-            }
-        }
-        if texts.is_empty() {
-            return Err(Fatal::new(format!("there is no manifest below `{}`", path.display())));
-        }
-        let manifests = self.manifests.get_or_insert_default();
-        for (shown, bytes) in texts {
-            match load::text(shown, bytes, MANIFEST_LIMIT, &mut self.sources, &mut self.diagnostics) {
-                Some(file) => manifests.push(file),
-                None => self.readable = false,
-            }
-        }
+        let files = load::manifests(path, &self.paths, &mut self.sources, &mut self.diagnostics)?;
+        self.readable &= files.is_some();
+        self.manifests.get_or_insert_default().extend(files.unwrap_or_default());
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod check;
 mod config;
 mod eval;
 mod fmt;
+mod init;
 mod words;
 
 use std::io::Write;
@@ -49,7 +50,8 @@ pub fn netpol_with(folder: &Path, arguments: &[&str], stdin: &[u8]) -> Run {
 
 /// Makes a folder with some files; a `/` in a name makes folders.
 pub fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    // Not in the system's own folder: a `netpol.toml` that somebody left above it would be found.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     for (name, text) in files {
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
