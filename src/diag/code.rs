@@ -139,6 +139,9 @@ codes! {
     E0712 BypassableRefused "only well-behaved pods are held by a rule, and exactness is required";
     E0713 TcpOnlyRefused "udp, sctp and icmp are not enforced, and exactness is required";
     W0721 NoGap "`@approximate` without a gap";
+    E0740 PortReadTwice "two rules read one port of a host in two ways";
+    E0741 HostInTwoPlaces "two rules give one host different addresses";
+    W0742 WrappedGateway "a gateway's pods look as if they had a sidecar";
     // Output (cli/, targets/).
     E0801 FileInTheWay "a file that netpol did not write is in the way";
     E0802 OutputPlace "a link or something else stands where a file is to be written";

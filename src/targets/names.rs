@@ -153,7 +153,7 @@ pub fn name(words: &Words, end: &str, identity: &str, limit: Limit) -> String {
 }
 
 /// FNV-1a with 64 bits and a final mix: the same on every machine and in every version.
-fn hash(text: &str) -> u64 {
+pub fn hash(text: &str) -> u64 {
     let mut hash = text
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));

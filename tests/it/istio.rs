@@ -1,1 +1,4 @@
-//! Tests of istio.
+//! Istio: what comes out for what is written, and whether it means the same.
+
+mod build;
+mod headline;

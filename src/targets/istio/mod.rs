@@ -1,11 +1,57 @@
-//! Istio.
+//! Istio in sidecar mode: `networking.istio.io/v1` and `security.istio.io/v1`.
+//!
+//! What a pod may send is decided by its one Sidecar: [`destinations`] says what rules let through in Istio's terms
+//! (hosts, addresses, Services), [`slots`] divides the pods so that each has one Sidecar, [`egress`] gathers what each
+//! lets through, and [`sidecar`] and [`service_entry`] write it down. Sidecars know no deny: [`denied`] leaves out.
+//!
+//! What a pod receives is decided by all AuthorizationPolicies that select it: [`sources`] says who sends,
+//! [`operations`] what is asked for, [`authorization`] joins them, and [`peer`] asks for the mTLS without which
+//! identities mean nothing. [`doors`] and [`via_egress`] are about gateways.
+//!
+//! Two things hold throughout. An object never refuses what a rule allows to one of its pods: what cannot be selected or
+//! said exactly makes it wider, or leaves the pods open. And every such place is a [`judge::Flaw`] of the rules that it
+//! concerns.
+
+mod addresses;
+mod authorization;
+mod denied;
+mod destinations;
+mod doors;
+mod egress;
+mod facts;
+mod judge;
+mod model;
+mod operations;
+mod peer;
+mod places;
+mod service_entry;
+mod services;
+mod sidecar;
+mod slots;
+mod sources;
+mod via_egress;
+mod write;
 
 use super::Lowered;
+use super::names::Taken;
 use crate::diag::Diagnostics;
 use crate::policy::Policy;
 use crate::source::Sources;
 
-/// Lowers a policy to the objects of Istio.
-pub fn lower(_: &Policy, _: &Sources, _: &mut Diagnostics) -> Lowered {
-    Lowered::default()
+/// Lowers a policy to the objects of Istio, sorted by namespace, kind and name, with a judgement of each end of each
+/// rule. Pushes what contradicts itself on Istio, and what its readers should know.
+pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowered {
+    let facts = facts::Facts::new(policy);
+    let mut judge = judge::Judge::new(policy);
+    let mut gathered = authorization::gather(&facts, sources, &mut judge);
+    let mut senders = sources::Senders::new(&facts);
+    let mut exits = via_egress::Exits::new(&facts, &mut senders, &mut gathered.doors, &mut judge, diagnostics);
+    let mut trouble = service_entry::Trouble { policy, diagnostics };
+    let mut resources = egress::lower(&facts, sources, &mut exits, &mut judge, &mut trouble);
+    resources.extend(exits.finish());
+    let authorization::Gathered { mut access, callers, doors } = gathered;
+    resources.extend(peer::lower(&facts, &callers, &access, &mut judge, &mut Taken::new()));
+    resources.extend(doors.finish(&facts, sources, &mut access, diagnostics));
+    resources.extend(access.finish(&facts));
+    Lowered { objects: write::write(policy, sources, resources), judgements: judge.finish() }
 }

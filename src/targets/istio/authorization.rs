@@ -1,0 +1,438 @@
+//! Ingress: what AuthorizationPolicies let through and deny, at workloads and at gateways.
+//!
+//! The allow rules of all policies on a pod are joined by or, and the first of them closes the pod to everything else.
+//! That is what an allow rule of the source does, so each rule becomes one of the policy on its subject, and no subject
+//! needs to know of another. Only a rule whose pods Istio cannot select joins what closes them.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use smol_str::SmolStr;
+
+use super::doors::Doors;
+use super::facts::Facts;
+use super::judge::{Flaw, Judge, list_names};
+use super::model::{AccessRule, AuthorizationPolicy, JwtRule, Meta, RequestAuthentication, Resource};
+use super::operations::{To, add_token, issuer, to};
+use super::peer::Callers;
+use super::places::{Kind, Place, Placed, Placer, Why, may_share};
+use super::sources::{From, Position, Senders};
+use crate::policy::{Action, Conditions, Direction, Member, PodSelector, Pods, Rule, What};
+use crate::source::Sources;
+use crate::targets::Level;
+use crate::targets::names::{Limit, Taken, Words};
+
+const IN: Direction = Direction::Ingress;
+
+/// How many rules one object holds: the limit of its schema.
+const MOST_RULES: usize = 512;
+
+/// The policies of the way in, as they are gathered.
+#[derive(Default)]
+pub(super) struct Access {
+    drafts: Vec<Draft>,
+    index: FxHashMap<(Place, bool), usize>,
+    issuers: FxHashMap<Place, (Vec<JwtRule>, Vec<u32>)>,
+}
+
+/// The policy of one place and action.
+struct Draft {
+    place: Place,
+    deny: bool,
+    rules: Vec<AccessRule>,
+    seen: FxHashSet<AccessRule>,
+    origins: Vec<u32>,
+    /// What holds for more of its pods than it is said of, each with the rule that says it.
+    flaws: Vec<(u32, Flaw)>,
+}
+
+impl Access {
+    /// Returns the policy of a place, which closes its pods where it allows.
+    fn draft(&mut self, place: &Place, deny: bool) -> &mut Draft {
+        let at = match self.index.get(&(place.clone(), deny)) {
+            Some(&at) => at,
+            None => {
+                self.index.insert((place.clone(), deny), self.drafts.len());
+                self.drafts.push(Draft {
+                    place: place.clone(),
+                    deny,
+                    rules: Vec::new(),
+                    seen: FxHashSet::default(),
+                    origins: Vec::new(),
+                    flaws: Vec::new(),
+                });
+                self.drafts.len() - 1
+            }
+        };
+        &mut self.drafts[at]
+    }
+
+    /// Returns whether some rule closes the pods of a place.
+    pub(super) fn closes(&self, place: &Place) -> bool {
+        self.index.contains_key(&(place.clone(), false))
+            || (!place.labels.is_empty()
+                && place.namespace.as_ref().is_some_and(|name| self.closes(&Place::namespace(name))))
+            || (*place != Place::MESH && self.index.contains_key(&(Place::MESH, false)))
+    }
+
+    /// Adds a rule to the policy of a place.
+    pub(super) fn add(&mut self, place: &Place, deny: bool, rule: Option<AccessRule>, origin: u32) {
+        let draft = self.draft(place, deny);
+        if draft.origins.last() != Some(&origin) {
+            draft.origins.push(origin);
+        }
+        if let Some(rule) = rule
+            && draft.seen.insert(AccessRule { comment: String::new(), ..rule.clone() })
+        {
+            draft.rules.push(rule);
+        }
+    }
+
+    /// Returns the objects.
+    pub(super) fn finish(mut self, facts: &Facts<'_>) -> Vec<Resource> {
+        let (mut tokens, mut taken) = (Taken::new(), Taken::new());
+        let root: SmolStr = facts.policy.settings.root_namespace.as_str().into();
+        let mut list = Vec::new();
+        let mut issuers: Vec<_> = std::mem::take(&mut self.issuers).into_iter().collect();
+        issuers.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        for (place, (mut issuers, rules)) in issuers {
+            issuers.sort();
+            issuers.dedup();
+            let meta = meta(&place, &root, rules, "tokens", &mut tokens);
+            list.push(Resource::RequestAuthentication(RequestAuthentication { meta, selector: place.labels, issuers }));
+        }
+        self.drafts.sort_unstable_by(|a, b| (&a.place, a.deny).cmp(&(&b.place, b.deny)));
+        for draft in self.drafts {
+            let Draft { place, deny, rules, origins, .. } = draft;
+            let end = if deny { "ingress-deny" } else { "ingress" };
+            let mut chunks: Vec<Vec<AccessRule>> = Vec::new();
+            if rules.len() <= MOST_RULES {
+                chunks.push(rules);
+            } else {
+                chunks.extend(rules.chunks(MOST_RULES).map(<[AccessRule]>::to_vec));
+            }
+            for (at, rules) in chunks.into_iter().enumerate() {
+                let end = if at == 0 { end.to_owned() } else { format!("{end}-{}", at + 1) };
+                let meta = meta(&place, &root, origins.clone(), &end, &mut taken);
+                let selector = place.labels.clone();
+                list.push(Resource::AuthorizationPolicy(AuthorizationPolicy { meta, selector, deny, rules }));
+            }
+        }
+        list
+    }
+}
+
+fn meta(place: &Place, root: &SmolStr, rules: Vec<u32>, end: &str, taken: &mut Taken) -> Meta {
+    let namespace = place.namespace.clone().unwrap_or_else(|| root.clone());
+    let identity = format!("{:?}", place.labels);
+    let name = taken.name(&namespace, &Words::of_pods(&place.selector()), end, &identity, Limit::Subdomain);
+    Meta { namespace, name, rules, comment: None }
+}
+
+/// What is gathered of the way in.
+pub(super) struct Gathered<'a> {
+    /// The policies.
+    pub(super) access: Access,
+    /// Who calls whom with and without an identity.
+    pub(super) callers: Callers<'a>,
+    /// What comes through gateways.
+    pub(super) doors: Doors,
+}
+
+/// Gathers the policies of the way in.
+pub(super) fn gather<'a>(facts: &Facts<'a>, sources: &Sources, judge: &mut Judge) -> Gathered<'a> {
+    let mut gathering = Gathering {
+        facts,
+        sources,
+        judge,
+        placer: Placer::new(facts, Kind::Authorization),
+        senders: Senders::new(facts),
+        gathered: Gathered { access: Access::default(), callers: Callers::default(), doors: Doors::default() },
+        loose: Vec::new(),
+        open: Vec::new(),
+    };
+    for (at, rule) in facts.policy.rules.iter().enumerate().filter(|(_, rule)| rule.ingress) {
+        gathering.rule(at as u32, rule);
+    }
+    gathering.join_loose();
+    gathering.judge_joined();
+    gathering.gathered
+}
+
+struct Gathering<'g, 'f, 'a> {
+    facts: &'f Facts<'a>,
+    sources: &'g Sources,
+    judge: &'g mut Judge,
+    placer: Placer<'f, 'a>,
+    senders: Senders<'f, 'a>,
+    gathered: Gathered<'a>,
+    /// What is allowed to pods that have no place.
+    loose: Vec<Loose<'a>>,
+    /// The places that are left open, each with the rule that is the cause.
+    open: Vec<(Place, u32, String)>,
+}
+
+struct Loose<'a> {
+    rule: u32,
+    selector: &'a PodSelector,
+    access: Option<AccessRule>,
+    why: Why,
+}
+
+impl<'a> Gathering<'_, '_, 'a> {
+    fn rule(&mut self, at: u32, rule: &'a Rule) {
+        for member in &rule.destination.members {
+            if let What::Pods(pods) = &member.what {
+                self.member(at, rule, member, pods);
+            }
+        }
+        self.say_who_is_refused(at, rule);
+    }
+
+    fn member(&mut self, at: u32, rule: &'a Rule, member: &'a Member, pods: &'a Pods) {
+        let selector = &pods.selector;
+        let gateway = self.facts.gateway_of(selector);
+        let placed = self.placer.place(selector);
+        if rule.action == Action::Isolate {
+            self.allow(at, selector, &placed, None);
+            self.gathered.callers.isolate(at, selector);
+            return;
+        }
+        let position = if gateway.is_some() { Position::Gateway } else { Position::Workload };
+        let deny = rule.action == Action::Deny;
+        let from = match &rule.via {
+            Some(via) => self.gathered.doors.caller(self.facts, at, rule, via, &mut self.senders, self.judge),
+            None => self.senders.of(&rule.source, position),
+        };
+        let to = to(self.facts, selector, &member.ports, &rule.conditions, deny);
+        if deny {
+            self.deny(at, rule, (selector, &placed, position), &from, to);
+            return;
+        }
+        let access = match (&from.unable, to) {
+            (None, Ok(to)) => self.access_rule(at, &from, &to, &rule.conditions).map(|access| (access, to)),
+            (Some(why), _) => Err(why.clone()),
+            (None, Err(why)) => Err(why),
+        };
+        match access {
+            Ok((access, to)) => {
+                for flaw in from.flaw.iter().chain(&to.flaw) {
+                    self.judge.flaw(at, IN, flaw);
+                }
+                if gateway.is_none() {
+                    let ports = to.operation.as_ref().map(|operation| operation.ports.clone()).unwrap_or_default();
+                    self.gathered.callers.allow(at, selector, &from, ports, to.nothing);
+                } else if let (Some(gateway), Some(sources)) = (gateway, &from.sources)
+                    && sources.iter().any(|source| source.remote)
+                {
+                    self.gathered.doors.patch(gateway, at);
+                }
+                if rule.conditions.jwt.is_some() {
+                    self.token(at, &placed, &rule.conditions);
+                }
+                self.allow(at, selector, &placed, access);
+            }
+            Err(why) => {
+                // What it allows cannot be said, and must pass: its pods are left open.
+                self.judge.flaw(at, IN, &Flaw::unable(why.clone()));
+                let comment = format!("{}: open, since this cannot be said", self.place(at));
+                let everything = AccessRule { comment, ..AccessRule::default() };
+                self.open.extend(placed.places.iter().map(|place| (place.clone(), at, why.clone())));
+                self.gathered.callers.open(at, selector);
+                self.allow(at, selector, &placed, Some(everything));
+            }
+        }
+        self.say_how(at, rule, gateway.is_some(), member);
+    }
+
+    /// Makes the rule of an AuthorizationPolicy; `None` where nothing would pass it.
+    fn access_rule(
+        &self,
+        at: u32,
+        from: &From,
+        to: &To,
+        conditions: &Conditions,
+    ) -> Result<Option<AccessRule>, String> {
+        let nobody = from.sources.as_ref().is_some_and(|sources| sources.is_empty());
+        if to.nothing || nobody {
+            return Ok(None);
+        }
+        let mut rule = AccessRule {
+            comment: self.place(at),
+            from: from.sources.clone().unwrap_or_default(),
+            to: to.operation.clone(),
+            when: Vec::new(),
+        };
+        if let Some(jwt) = &conditions.jwt {
+            add_token(&mut rule, from.sources.is_none(), jwt)?;
+        }
+        Ok(Some(rule))
+    }
+
+    fn allow(&mut self, at: u32, selector: &'a PodSelector, placed: &Placed, access: Option<AccessRule>) {
+        for place in &placed.places {
+            self.gathered.access.add(place, false, access.clone(), at);
+        }
+        if let Some(why) = placed.loose {
+            self.loose.push(Loose { rule: at, selector, access, why });
+        }
+    }
+
+    fn deny(
+        &mut self,
+        at: u32,
+        rule: &Rule,
+        (selector, placed, position): (&'a PodSelector, &Placed, Position),
+        from: &From,
+        to: Result<To, String>,
+    ) {
+        let unable = |why: String| Flaw::unable(why);
+        let to = match (&from.unable, &from.flaw, to) {
+            (Some(why), _, _) => Err(why.clone()),
+            // More than is meant would be refused.
+            (None, Some(flaw), _) => Err(flaw.reason.clone()),
+            (None, None, Ok(To { flaw: Some(flaw), .. })) => Err(flaw.reason),
+            (None, None, to) => to,
+        };
+        let to = match to {
+            Ok(to) if to.nothing => return,
+            Ok(to) => to,
+            Err(why) => return self.judge.flaw(at, IN, &unable(why)),
+        };
+        if position == Position::Gateway && from.identity {
+            let why = "at a gateway clients have no identity";
+            return self.judge.flaw(at, IN, &unable(why.into()));
+        }
+        if let Some(why) = placed.loose {
+            self.judge.flaw(at, IN, &unable(why.into()));
+        }
+        match self.access_rule(at, from, &to, &rule.conditions) {
+            Ok(Some(access)) => {
+                for place in &placed.places {
+                    self.gathered.access.add(place, true, Some(access.clone()), at);
+                }
+                if from.identity {
+                    self.gathered.callers.deny(at, selector);
+                }
+                if let (Some(gateway), true) = (self.facts.gateway_of(selector), from.plain && from.sources.is_some()) {
+                    self.gathered.doors.patch(gateway, at);
+                }
+            }
+            Ok(None) => {}
+            Err(why) => self.judge.flaw(at, IN, &unable(why)),
+        }
+    }
+
+    fn token(&mut self, at: u32, placed: &Placed, conditions: &Conditions) {
+        let Some(jwt) = &conditions.jwt else { return };
+        for place in &placed.places {
+            let (issuers, rules) = self.gathered.access.issuers.entry(place.clone()).or_default();
+            issuers.push(issuer(jwt));
+            rules.push(at);
+        }
+        self.judge.narrower(
+            at,
+            IN,
+            "requests with a token that is not valid are refused, whatever else allows them".into(),
+        );
+    }
+
+    /// Gives what has no place to the policies that close its pods.
+    fn join_loose(&mut self) {
+        for Loose { rule, selector, access, why } in std::mem::take(&mut self.loose) {
+            let access_of = &self.gathered.access;
+            let mesh = access_of.index.contains_key(&(Place::MESH, false));
+            let root = &self.facts.policy.settings.root_namespace;
+            let named = selector.namespace_name();
+            let whole = named.map(Place::namespace).filter(|place| {
+                place.namespace.as_deref() != Some(root)
+                    && (mesh || access_of.index.contains_key(&(place.clone(), false)))
+            });
+            let targets: Vec<Place> = match whole {
+                Some(place) => vec![place],
+                None if mesh => vec![Place::MESH],
+                None => {
+                    let drafts = access_of.drafts.iter().filter(|draft| !draft.deny);
+                    let places = drafts.map(|draft| &draft.place);
+                    places.filter(|place| may_share(self.facts, place, &place.selector(), selector)).cloned().collect()
+                }
+            };
+            let held = matches!(targets.as_slice(), [place] if place.labels.is_empty());
+            if !held {
+                self.judge.flaw(rule, IN, &Flaw::unable(why));
+            }
+            for place in targets {
+                self.gathered.access.add(&place, false, access.clone(), rule);
+                let words = format!(
+                    "what {} gives holds for these pods too, since Istio cannot tell them apart",
+                    self.place(rule)
+                );
+                let draft = self.gathered.access.draft(&place, false);
+                if draft.flaws.len() < 2 {
+                    draft.flaws.push((rule, Flaw::wider(words)));
+                }
+            }
+        }
+    }
+
+    /// Judges each rule by what others give to its pods along with their own.
+    fn judge_joined(&mut self) {
+        let mut flaws: Vec<(Place, u32, Flaw)> = Vec::new();
+        for (place, rule, why) in std::mem::take(&mut self.open) {
+            flaws.push((place, rule, Flaw::unable(format!("{} leaves these pods open: {why}", self.place(rule)))));
+        }
+        for draft in &mut self.gathered.access.drafts {
+            flaws.extend(draft.flaws.drain(..).map(|(rule, flaw)| (draft.place.clone(), rule, flaw)));
+        }
+        if flaws.is_empty() {
+            return;
+        }
+        for (at, rule) in self.facts.policy.rules.iter().enumerate() {
+            if !rule.ingress || rule.action == Action::Deny {
+                continue;
+            }
+            for (_, pods) in rule.destination.pods() {
+                for (place, cause, flaw) in &flaws {
+                    if *cause != at as u32 && may_share(self.facts, place, &place.selector(), &pods.selector) {
+                        self.judge.flaw(at as u32, IN, flaw);
+                    }
+                }
+            }
+        }
+    }
+
+    fn say_how(&mut self, at: u32, rule: &Rule, gateway: bool, member: &Member) {
+        let http = |member: &Member| {
+            let ports = member.ports.entries();
+            !ports.is_empty() && ports.iter().all(|port| port.app.is_some_and(crate::policy::AppProtocol::has_requests))
+        };
+        let how = match (gateway, &rule.via) {
+            (true, _) => "judged at the gateway, by the address that the packet comes from; its Service must keep it",
+            (false, Some(_)) => "the client's address is judged at the gateway, the rest at the receiving sidecar",
+            (false, None) if http(member) => "judged at the receiving sidecar",
+            (false, None) => "judged at the receiving sidecar; a server that speaks first shows its greeting",
+        };
+        self.judge.how(at, IN, Level::Exact, how);
+    }
+
+    /// Notes the callers without identity, and the pods that no sidecar guards.
+    fn say_who_is_refused(&mut self, at: u32, rule: &Rule) {
+        let bare = |endpoint: &crate::policy::Endpoint| -> Vec<String> {
+            endpoint.pods().flat_map(|(_, pods)| self.facts.without_sidecar(&pods.selector)).collect()
+        };
+        let subjects = bare(&rule.destination);
+        if !subjects.is_empty() {
+            let words = format!("pods without a sidecar are not guarded: {}", list_names(&subjects));
+            self.judge.flaw(at, IN, &Flaw::bypassable(words));
+        }
+        if rule.action != Action::Isolate && rule.via.is_none() {
+            let callers = bare(&rule.source);
+            if !callers.is_empty() {
+                self.judge.narrower(at, IN, format!("callers without a sidecar are refused: {}", list_names(&callers)));
+            }
+        }
+    }
+
+    fn place(&self, rule: u32) -> String {
+        let rule = self.facts.policy.rules.get(rule as usize);
+        rule.map(|rule| self.sources.place(rule.origin.span)).unwrap_or_default()
+    }
+}

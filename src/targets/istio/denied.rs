@@ -1,0 +1,212 @@
+//! What a deny rule takes out of a Sidecar. Istio has no deny on the way out: what is denied is left out of what is let
+//! through, or not held.
+
+use std::rc::Rc;
+
+use smol_str::SmolStr;
+
+use super::destinations::{Destinations, Item, Outside};
+use super::facts::{Facts, means};
+use super::services::all_of;
+use crate::policy::{
+    AddressSet, Endpoint, Member, PodSelector, PortTest, Ports, Protocol, Service, ServicePort, TargetPort, What,
+};
+
+/// Takes what a deny rule names out of some items; returns why something had to stay.
+pub(super) fn take_out(
+    facts: &Facts<'_>,
+    destinations: &mut Destinations<'_, '_>,
+    items: &mut Vec<(u32, bool)>,
+    denied: &Endpoint,
+) -> Option<String> {
+    let mut leak = None;
+    for member in &denied.members {
+        let mut kept = Vec::with_capacity(items.len());
+        let mut queue: Vec<(Item, bool)> =
+            items.iter().rev().map(|&(at, local)| (destinations.item(at).clone(), local)).collect();
+        while let Some((item, local)) = queue.pop() {
+            match less(facts, &item, member) {
+                Less::Kept => kept.push((destinations.number(item), local)),
+                Less::Gone => {}
+                Less::Leak(why) => {
+                    leak.get_or_insert(why);
+                    kept.push((destinations.number(item), local));
+                }
+                Less::Parts(parts) => kept.extend(parts.into_iter().map(|part| (destinations.number(part), local))),
+                Less::Again(parts) => queue.extend(parts.into_iter().map(|part| (part, local))),
+            }
+        }
+        *items = kept;
+    }
+    items.sort_unstable();
+    items.dedup_by_key(|(at, _)| *at);
+    leak
+}
+
+/// What is left of an item.
+enum Less {
+    Kept,
+    Gone,
+    Parts(Vec<Item>),
+    /// These in its place, to be looked at once more.
+    Again(Vec<Item>),
+    /// All of it, although some is denied.
+    Leak(String),
+}
+
+fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
+    match (item, &member.what) {
+        (Item::Host(outside, port, _), What::Host(denied)) => {
+            if !has_port(&member.ports, *port) || !outside.name.overlaps(&denied.name) {
+                Less::Kept
+            } else if denied.name.contains(&outside.name) && denied.except.is_empty() {
+                Less::Gone
+            } else {
+                Less::Leak(format!("{} cannot be left out of {}", denied.name, outside.name))
+            }
+        }
+        (Item::Host(outside, port, _), What::Addresses(denied)) => host_less(facts, outside, *port, denied, member),
+        (Item::Addresses(set, ports), What::Addresses(denied)) => addresses_less(set, ports, denied, &member.ports),
+        (Item::Addresses(set, ports), What::Host(denied)) => {
+            if !ports.iter().any(|&port| has_port(&member.ports, port)) {
+                Less::Kept
+            } else if !denied.at.is_empty() {
+                addresses_less(set, ports, &AddressSet::of(denied.at.iter().map(|at| at.net)), &member.ports)
+            } else if set.overlaps(&facts.policy.internet) {
+                Less::Leak(format!("{} may be at one of the addresses that are let through", denied.name))
+            } else {
+                Less::Kept
+            }
+        }
+        (Item::Service { namespace, name, port, .. }, What::Pods(pods)) => {
+            service_less(facts, (namespace, name, *port), &pods.selector, &member.ports)
+        }
+        (Item::Services { namespace }, What::Pods(pods)) => {
+            whole_less(facts, namespace.as_ref(), &pods.selector, &member.ports)
+        }
+        _ => Less::Kept,
+    }
+}
+
+fn host_less(facts: &Facts<'_>, outside: &Outside, port: u16, denied: &AddressSet, member: &Member) -> Less {
+    if !has_port(&member.ports, port) {
+        return Less::Kept;
+    }
+    if outside.at.is_empty() {
+        return match denied.overlaps(&facts.policy.internet) {
+            true => Less::Leak(format!("{} may be at a denied address", outside.name)),
+            false => Less::Kept,
+        };
+    }
+    let at = AddressSet::of(outside.at.iter().map(|at| at.net));
+    if at.is_inside(denied) {
+        Less::Gone
+    } else if at.overlaps(denied) {
+        Less::Leak(format!("{} is at denied addresses and at others", outside.name))
+    } else {
+        Less::Kept
+    }
+}
+
+fn addresses_less(set: &Rc<AddressSet>, ports: &Rc<[u16]>, denied: &AddressSet, denied_ports: &Ports) -> Less {
+    let (hit, free): (Vec<u16>, Vec<u16>) = ports.iter().partition(|&&port| has_port(denied_ports, port));
+    if hit.is_empty() || !set.overlaps(denied) {
+        return Less::Kept;
+    }
+    let left = set.subtract(denied);
+    let mut parts = Vec::new();
+    if !left.is_empty() {
+        parts.push(Item::Addresses(Rc::new(left), hit.into()));
+    }
+    if !free.is_empty() {
+        parts.push(Item::Addresses(Rc::clone(set), free.into()));
+    }
+    Less::Parts(parts)
+}
+
+/// Returns what a deny leaves of all Services of a namespace.
+fn whole_less(facts: &Facts<'_>, namespace: Option<&SmolStr>, denied: &PodSelector, ports: &Ports) -> Less {
+    if !tcp(ports) {
+        return Less::Kept;
+    }
+    let unknown = || Less::Leak("the Services that lead to the denied pods are not known".into());
+    let Some(namespace) = namespace else {
+        if denied.all_pods() && denied.namespace.is_any() && every_tcp(ports) {
+            return Less::Gone;
+        }
+        if !facts.closed() {
+            return unknown();
+        }
+        let each = facts.names().iter().map(|name| Item::Services { namespace: Some((*name).clone()) });
+        return Less::Again(each.collect());
+    };
+    match facts.meets(namespace, &denied.namespace) {
+        Some(false) => Less::Kept,
+        Some(true) if denied.all_pods() && every_tcp(ports) => Less::Gone,
+        _ => match all_of(facts, namespace).filter(|_| facts.closed()) {
+            Some(items) => Less::Again(items),
+            None => unknown(),
+        },
+    }
+}
+
+fn service_less(
+    facts: &Facts<'_>,
+    (namespace, name, port): (&SmolStr, &SmolStr, u16),
+    denied: &PodSelector,
+    ports: &Ports,
+) -> Less {
+    if facts.meets(namespace, &denied.namespace) == Some(false) || !tcp(ports) {
+        return Less::Kept;
+    }
+    let partly = || Less::Leak(format!("Service {namespace}/{name} leads to denied pods and to others"));
+    let service = facts.policy.inventory.services.get(&(namespace.clone(), name.clone()));
+    let Some((service, labels)) = service.and_then(|service| Some((service, service.selector.as_ref()?))) else {
+        return if denied.all_pods() && every_tcp(ports) { Less::Gone } else { partly() };
+    };
+    let pairs: Vec<(SmolStr, SmolStr)> = labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let pods: Vec<&crate::policy::Workload> = facts
+        .workloads(namespace)
+        .map(|known| known.having(&pairs).into_iter().map(|at| known.workloads[at as usize]).collect())
+        .unwrap_or_default();
+    if pods.is_empty() {
+        return if denied.all_pods() && every_tcp(ports) { Less::Gone } else { partly() };
+    }
+    let hit = pods.iter().filter(|pod| means(denied, pod) && targets(service, port, pod, ports)).count();
+    match hit {
+        0 => Less::Kept,
+        all if all == pods.len() => Less::Gone,
+        _ => partly(),
+    }
+}
+
+/// Returns whether a Service's port leads to one of some ports of a pod.
+fn targets(service: &Service, port: u16, pod: &crate::policy::Workload, wanted: &Ports) -> bool {
+    let same = |have: &&ServicePort| have.port == port && have.protocol == Protocol::Tcp;
+    let Some(port) = service.ports.iter().find(same) else { return false };
+    let numbers: Vec<u16> = match &port.target {
+        TargetPort::Number(number) => vec![*number],
+        TargetPort::Name(name) => super::services::numbers_of(&pod.ports, name).collect(),
+    };
+    numbers.iter().any(|&number| {
+        let names: Vec<SmolStr> =
+            pod.ports.iter().filter(|port| port.port == number).filter_map(|port| port.name.clone()).collect();
+        wanted.matches(Some(number), Protocol::Tcp, &names)
+    })
+}
+
+fn has_port(ports: &Ports, port: u16) -> bool {
+    ports.matches(Some(port), Protocol::Tcp, &[])
+}
+
+fn tcp(ports: &Ports) -> bool {
+    *ports == Ports::All || ports.entries().iter().any(|port| port.protocol == Protocol::Tcp)
+}
+
+fn every_tcp(ports: &Ports) -> bool {
+    *ports == Ports::All
+        || ports
+            .entries()
+            .iter()
+            .any(|port| port.protocol == Protocol::Tcp && port.port == PortTest::Range(1, u16::MAX))
+}

@@ -1,0 +1,321 @@
+//! From the destinations of egress rules to what a Sidecar can let through: hosts, addresses and Services, each on TCP
+//! ports.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use super::facts::Facts;
+use super::judge::Flaw;
+use super::services::Services;
+use crate::policy::{
+    AddressSet, AppProtocol, Endpoint, Host, HostName, Member, PodSelector, PortMatch, PortTest, Ports, Protocol, Rule,
+    WeightedNet, What,
+};
+
+/// How the listener of a port reads what it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Class {
+    /// HTTP and gRPC.
+    Http,
+    /// TLS, told apart by the SNI.
+    Tls,
+    /// Any bytes.
+    Tcp,
+    /// Whatever the client begins with: a Service's port whose name says nothing.
+    Auto,
+}
+
+/// One thing that a Sidecar lets through.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Item {
+    /// A host on a port.
+    Host(Rc<Outside>, u16, AppProtocol),
+    /// Addresses on ports.
+    Addresses(Rc<AddressSet>, Rc<[u16]>),
+    /// A port of a Service.
+    Service {
+        /// Its namespace.
+        namespace: SmolStr,
+        /// Its name.
+        name: SmolStr,
+        /// The Service's port.
+        port: u16,
+        /// How Istio reads it.
+        class: Class,
+        /// Whether it has no address of its own.
+        headless: bool,
+    },
+    /// All Services of a namespace, or of every one.
+    Services {
+        /// The namespace.
+        namespace: Option<SmolStr>,
+    },
+}
+
+/// A host outside and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Outside {
+    /// Its name.
+    pub(super) name: HostName,
+    /// Its addresses; none where the name says it.
+    pub(super) at: Vec<Endpointed>,
+}
+
+/// An address of a host with its share of the traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Endpointed {
+    /// The address or network.
+    pub(super) net: ipnet::IpNet,
+    /// Its weight.
+    pub(super) weight: Option<u32>,
+}
+
+/// What a rule's destination is on Istio.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reach {
+    /// What to let through.
+    pub(super) items: Vec<u32>,
+    /// What comes along with it.
+    pub(super) flaw: Option<Flaw>,
+    /// Why it cannot be said at all.
+    pub(super) unable: Option<String>,
+    /// Whether it is everything there is.
+    pub(super) everything: bool,
+}
+
+/// How many ports one object lists at most: the limit of a ServiceEntry.
+pub(super) const MOST_PORTS: usize = 256;
+
+/// The items of a policy.
+pub(super) struct Destinations<'f, 'a> {
+    services: Services<'f, 'a>,
+    items: Vec<Item>,
+    index: FxHashMap<Item, u32>,
+    memory: FxHashMap<*const Endpoint, Rc<Reach>>,
+}
+
+impl<'f, 'a> Destinations<'f, 'a> {
+    /// Begins with no items.
+    pub(super) fn new(facts: &'f Facts<'a>) -> Destinations<'f, 'a> {
+        Destinations {
+            services: Services::new(facts),
+            items: Vec::new(),
+            index: FxHashMap::default(),
+            memory: FxHashMap::default(),
+        }
+    }
+
+    /// Returns an item.
+    pub(super) fn item(&self, at: u32) -> &Item {
+        &self.items[at as usize]
+    }
+
+    /// Returns the number of an item.
+    pub(super) fn number(&mut self, item: Item) -> u32 {
+        let items = &mut self.items;
+        *self.index.entry(item).or_insert_with_key(|item| {
+            items.push(item.clone());
+            items.len() as u32 - 1
+        })
+    }
+
+    /// Returns what the destination of an allow rule is.
+    pub(super) fn of_rule(&mut self, rule: &Rule) -> Rc<Reach> {
+        let key = Arc::as_ptr(&rule.destination);
+        let reach = match self.memory.get(&key) {
+            Some(reach) => Rc::clone(reach),
+            None => {
+                let reach = Rc::new(self.of_endpoint(&rule.destination));
+                self.memory.insert(key, Rc::clone(&reach));
+                reach
+            }
+        };
+        if rule.conditions.is_none() {
+            return reach;
+        }
+        // All that the destination takes is let through: whether it meets the conditions is for the other end to say.
+        let flaw = Some(Flaw::wider("a sidecar does not look into what goes out"));
+        Rc::new(Reach { flaw, everything: false, ..Reach::clone(&reach) })
+    }
+
+    /// Returns what the way to the cluster's DNS is: its Service on TCP 53, whatever the pods' port.
+    pub(super) fn of_dns(&mut self, endpoint: &Endpoint) -> Rc<Reach> {
+        let mut reach = Reach::default();
+        for member in &endpoint.members {
+            match &member.what {
+                What::Pods(pods) => {
+                    let item = self.resolver(&pods.selector, &member.ports);
+                    self.add(&mut reach, item);
+                }
+                What::Addresses(_) | What::Host(_) => self.member(member, &mut reach),
+            }
+        }
+        Rc::new(reach)
+    }
+
+    fn resolver(&mut self, selector: &PodSelector, ports: &Ports) -> Vec<Item> {
+        let dns = |item: Item| match item {
+            Item::Service { namespace, name, port: 53, headless, .. } => {
+                Some(Item::Service { namespace, name, port: 53, class: Class::Tcp, headless })
+            }
+            _ => None,
+        };
+        let known: Vec<Item> = self.services.reach(selector, ports).items.iter().cloned().filter_map(dns).collect();
+        if !known.is_empty() {
+            return known;
+        }
+        // Where it is not known: the Service has the name that Kubernetes gives it.
+        let Some(namespace) = selector.namespace_name() else { return Vec::new() };
+        let (namespace, port, class) = (namespace.clone(), 53, Class::Tcp);
+        let name = if namespace == "openshift-dns" { "dns-default" } else { "kube-dns" };
+        vec![Item::Service { namespace, name: name.into(), port, class, headless: false }]
+    }
+
+    fn add(&mut self, reach: &mut Reach, items: Vec<Item>) {
+        for item in items {
+            let number = self.number(item);
+            reach.items.push(number);
+        }
+    }
+
+    fn of_endpoint(&mut self, endpoint: &Endpoint) -> Reach {
+        let mut reach = Reach { everything: is_everything(endpoint), ..Reach::default() };
+        if !reach.everything {
+            endpoint.members.iter().for_each(|member| self.member(member, &mut reach));
+            reach.items.sort_unstable();
+            reach.items.dedup();
+        }
+        reach
+    }
+
+    fn member(&mut self, member: &Member, reach: &mut Reach) {
+        match &member.what {
+            What::Pods(pods) => {
+                let reached = self.services.reach(&pods.selector, &member.ports);
+                let (items, flaw) = (reached.items.clone(), reached.flaw.clone());
+                if reach.flaw.is_none() {
+                    reach.flaw = flaw;
+                }
+                self.add(reach, items);
+            }
+            What::Addresses(set) => match tcp_numbers(&member.ports) {
+                Ok(ports) if ports.is_empty() => {}
+                Ok(ports) => {
+                    let item = Item::Addresses(Rc::new(set.clone()), ports.into());
+                    self.add(reach, vec![item]);
+                }
+                Err(TooMany::All) => reach.unable = Some("Istio lets addresses through on named ports alone".into()),
+                Err(TooMany::Listed) => reach.unable = Some(too_many()),
+            },
+            What::Host(host) => self.host(host, &member.ports, reach),
+        }
+    }
+
+    fn host(&mut self, host: &Host, ports: &Ports, reach: &mut Reach) {
+        let Ports::Some(list) = ports else {
+            reach.unable = Some("Istio lets a host through on named ports alone".into());
+            return;
+        };
+        if !host.except.is_empty() {
+            reach.flaw = Some(Flaw::wider(format!("{} passes too", list_hosts(&host.except))));
+        }
+        let outside = Rc::new(Outside {
+            name: host.name.clone(),
+            at: host.at.iter().map(|&WeightedNet { net, weight }| Endpointed { net, weight }).collect(),
+        });
+        let mut budget = MOST_PORTS;
+        for port in list.iter().filter(|port| port.protocol == Protocol::Tcp) {
+            let PortTest::Range(first, last) = port.port else { continue };
+            let count = usize::from(last - first) + 1;
+            if count > budget {
+                reach.unable = Some(too_many());
+                return;
+            }
+            budget -= count;
+            match port.app {
+                Some(app) => {
+                    let items = (first..=last).map(|port| Item::Host(Rc::clone(&outside), port, app)).collect();
+                    self.add(reach, items);
+                }
+                None if host.at.is_empty() => {
+                    let ports = port_words(port);
+                    reach.unable = Some(format!(
+                        "on a tcp port nothing says which host is meant: give {} its addresses with `at`, or say `{ports}/tls`",
+                        host.name
+                    ));
+                }
+                None => {
+                    let set = AddressSet::of(host.at.iter().map(|at| at.net));
+                    let item = Item::Addresses(Rc::new(set), (first..=last).collect());
+                    self.add(reach, vec![item]);
+                }
+            }
+        }
+    }
+}
+
+fn too_many() -> String {
+    format!("more than {MOST_PORTS} ports")
+}
+
+fn port_words(port: &PortMatch) -> String {
+    match &port.port {
+        PortTest::Range(first, last) if first == last => first.to_string(),
+        PortTest::Range(first, last) => format!("{first}-{last}"),
+        PortTest::Named(name) => name.to_string(),
+    }
+}
+
+fn list_hosts(hosts: &[HostName]) -> String {
+    super::judge::list_names(&hosts.iter().map(HostName::to_string).collect::<Vec<_>>())
+}
+
+/// Returns whether an endpoint is every pod and every address on every port.
+fn is_everything(endpoint: &Endpoint) -> bool {
+    is_everybody(endpoint.members.iter().filter(|member| member.ports == Ports::All))
+}
+
+/// Returns whether some members together are every pod and every address.
+pub(super) fn is_everybody<'m>(members: impl Iterator<Item = &'m Member> + Clone) -> bool {
+    let open = || members.clone();
+    let pods = open().any(|member| matches!(&member.what, What::Pods(pods) if pods.selector == PodSelector::any()));
+    pods && {
+        let blocks = open().filter_map(|member| match &member.what {
+            What::Addresses(set) => Some(set.blocks.iter().cloned()),
+            _ => None,
+        });
+        AddressSet::everything().is_inside(&AddressSet { blocks: blocks.flatten().collect() })
+    }
+}
+
+/// Why ports cannot be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TooMany {
+    /// All ports are meant.
+    All,
+    /// There are more than an object holds.
+    Listed,
+}
+
+/// Returns the TCP ports by number, sorted; port names, which addresses do not have, are left out.
+pub(super) fn tcp_numbers(ports: &Ports) -> Result<Vec<u16>, TooMany> {
+    let Ports::Some(list) = ports else { return Err(TooMany::All) };
+    let mut numbers: Vec<u16> = Vec::new();
+    for port in list.iter().filter(|port| port.protocol == Protocol::Tcp) {
+        if let PortTest::Range(first, last) = port.port {
+            if (first, last) == (1, u16::MAX) {
+                return Err(TooMany::All);
+            }
+            if usize::from(last - first) >= MOST_PORTS {
+                return Err(TooMany::Listed);
+            }
+            numbers.extend(first..=last);
+        }
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    if numbers.len() > MOST_PORTS { Err(TooMany::Listed) } else { Ok(numbers) }
+}

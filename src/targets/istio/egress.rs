@@ -1,0 +1,497 @@
+//! Egress: ServiceEntries, and the one Sidecar of every pod.
+
+use std::rc::Rc;
+
+use rustc_hash::FxHashSet;
+use smol_str::SmolStr;
+
+use super::addresses::{Addresses, Group, Part};
+use super::denied::take_out;
+use super::destinations::{Destinations, Item, Reach};
+use super::facts::Facts;
+use super::judge::{Flaw, Judge};
+use super::model::{Meta, Resource, Sidecar};
+use super::places::{Kind, Placer};
+use super::service_entry::{Entries, Trouble};
+use super::sidecar::{Listeners, ServicePortItem, Wanted};
+use super::slots::{Slots, Statement};
+use super::via_egress::Exits;
+use crate::policy::{Action, Direction, GrantReason, What};
+use crate::source::Sources;
+use crate::targets::Level;
+use crate::targets::names::{Limit, Taken, Words};
+
+const OUT: Direction = Direction::Egress;
+
+/// What is said of some pods' way out.
+struct Said {
+    /// The rules that say it; of a grant those that gave rise to it.
+    rules: Vec<u32>,
+    /// What it does; a grant allows and does not isolate.
+    action: Action,
+    isolates: bool,
+    /// What it lets through.
+    reach: Option<Rc<Reach>>,
+}
+
+/// What becomes of a slot.
+#[derive(Clone, Debug, Default)]
+struct State {
+    isolated: bool,
+    /// What leaves its pods open, and whether that is meant.
+    open: Option<(u32, bool)>,
+    /// What leaves the pods of the slots inside open too.
+    open_inside: Option<u32>,
+    /// What keeps the rules of its pods from being held, each with the rule that is not concerned.
+    flaws: Vec<(Option<u32>, Flaw)>,
+}
+
+impl State {
+    fn restricts(&self) -> bool {
+        self.isolated && self.open.is_none()
+    }
+
+    fn flaw(&mut self, but: Option<u32>, flaw: Flaw) {
+        match self.flaws.iter().position(|(other, _)| *other == but) {
+            Some(at) if flaw.level > self.flaws[at].1.level => self.flaws[at].1 = flaw,
+            Some(_) => {}
+            // Two are enough: a rule is concerned by one of them at least.
+            None if self.flaws.len() < 2 => self.flaws.push((but, flaw)),
+            None => {}
+        }
+    }
+}
+
+/// Makes the objects of the way out.
+pub(super) fn lower(
+    facts: &Facts<'_>,
+    sources: &Sources,
+    exits: &mut Exits,
+    judge: &mut Judge,
+    trouble: &mut Trouble<'_>,
+) -> Vec<Resource> {
+    let mut egress = Lowering {
+        facts,
+        sources,
+        destinations: Destinations::new(facts),
+        addresses: Addresses::new(facts.policy),
+        entries: Entries::default(),
+        said: Vec::new(),
+    };
+    let statements = egress.collect(judge);
+    let slots = Slots::new(facts, &statements);
+    let mut states = egress.states(&slots);
+    let contents = egress.contents(&slots, &states, judge);
+    egress.ask(&slots, &contents, exits, trouble);
+    let mut list = egress.sidecars(&slots, &contents, &mut states);
+    egress.judge(&statements, &slots, states, judge);
+    let Lowering { addresses, entries, .. } = egress;
+    let mut all = entries.finish(&addresses);
+    all.append(&mut list);
+    all
+}
+
+struct Lowering<'l, 'a> {
+    facts: &'l Facts<'a>,
+    sources: &'l Sources,
+    destinations: Destinations<'l, 'a>,
+    addresses: Addresses,
+    entries: Entries,
+    said: Vec<Said>,
+}
+
+/// What a slot lets through: the items, each with whether a rule of the mesh alone asks for it.
+struct Content {
+    items: Vec<(u32, bool)>,
+    /// The hosts whose ServiceEntry stands in the slot's own namespace.
+    groups: Rc<Vec<Group>>,
+    groups_home: SmolStr,
+}
+
+impl<'a> Lowering<'_, 'a> {
+    fn collect(&mut self, judge: &mut Judge) -> Vec<Statement<'a>> {
+        let policy = self.facts.policy;
+        let mut placer = Placer::new(self.facts, Kind::Sidecar);
+        let mut statements = Vec::new();
+        for (at, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| rule.egress) {
+            let at = at as u32;
+            let reach = (rule.action == Action::Allow).then(|| self.destinations.of_rule(rule));
+            if let Some(reach) = &reach {
+                if let Some(flaw) = &reach.flaw {
+                    judge.flaw(at, OUT, flaw);
+                }
+                if let Some(why) = &reach.unable {
+                    judge.flaw(at, OUT, &Flaw::unable(why.clone()));
+                }
+                if reach.everything {
+                    judge.best(at, OUT, "everything is let through");
+                }
+            }
+            for (_, pods) in rule.source.pods() {
+                if self.facts.gateway_of(&pods.selector).is_some() {
+                    judge.flaw(at, OUT, &Flaw::bypassable("no object of Istio stops a gateway on its way out"));
+                    judge.how(at, OUT, Level::Bypassable, "no object of Istio stops a gateway on its way out");
+                    continue;
+                }
+                let placed = placer.place(&pods.selector);
+                let gives = rule.action != Action::Deny;
+                statements.push(Statement { selector: &pods.selector, placed, gives });
+                let (rules, action, isolates) = (vec![at], rule.action, gives);
+                self.said.push(Said { rules, action, isolates, reach: reach.clone() });
+            }
+        }
+        for grant in policy.grants.iter().filter(|grant| grant.reason == GrantReason::Dns) {
+            let reach = self.destinations.of_dns(&grant.destination);
+            for (_, pods) in grant.source.pods() {
+                if self.facts.gateway_of(&pods.selector).is_some() {
+                    continue;
+                }
+                let placed = placer.place(&pods.selector);
+                statements.push(Statement { selector: &pods.selector, placed, gives: true });
+                let rules = grant.because.iter().copied().take(32).collect();
+                self.said.push(Said { rules, action: Action::Allow, isolates: false, reach: Some(Rc::clone(&reach)) });
+            }
+        }
+        statements
+    }
+
+    fn states(&self, slots: &Slots) -> Vec<State> {
+        let mut states: Vec<State> = Vec::with_capacity(slots.list.len());
+        for slot in &slots.list {
+            let around = slot.parent.map(|parent| &states[parent]);
+            let mut state = State { isolated: around.is_some_and(|state| state.isolated), ..State::default() };
+            state.isolated |= slot.own.iter().any(|&at| self.said[at as usize].isolates);
+            let everything = |at: u32| self.reach(at).is_some_and(|reach| reach.everything);
+            let unable =
+                |at: u32| self.said[at as usize].isolates && self.reach(at).is_some_and(|reach| reach.unable.is_some());
+            let own = |test: &dyn Fn(u32) -> bool| slot.own.iter().copied().find(|&at| test(at));
+            let inherited = around.and_then(|state| state.open_inside);
+            state.open_inside = own(&everything).or_else(|| own(&unable)).or(inherited);
+            let joined = || slot.joined.iter().copied().find(|&at| everything(at) || unable(at));
+            state.open = match state.open_inside {
+                Some(at) => Some((at, everything(at))),
+                None => joined().map(|at| (at, false)),
+            };
+            if let (true, Some((at, false))) = (state.isolated, state.open) {
+                let said = &self.said[at as usize];
+                let why = self.reach(at).and_then(|reach| reach.unable.clone()).unwrap_or_else(|| "everything".into());
+                let place = self.place(said.rules.first());
+                let flaw = Flaw::unable(format!("{place} leaves these pods open: {why}"));
+                state.flaw(said.rules.first().copied(), flaw);
+            }
+            for &at in slot.joined.iter().filter(|&&at| self.said[at as usize].isolates) {
+                let rule = self.said[at as usize].rules.first().copied();
+                let words = format!(
+                    "what {} gives holds for these pods too, since Istio cannot tell them apart",
+                    self.place(rule.as_ref())
+                );
+                state.flaw(rule, Flaw::wider(words));
+            }
+            states.push(state);
+        }
+        states
+    }
+
+    fn reach(&self, at: u32) -> Option<&Reach> {
+        self.said[at as usize].reach.as_deref()
+    }
+
+    fn place(&self, rule: Option<&u32>) -> String {
+        let rule = rule.and_then(|&rule| self.facts.policy.rules.get(rule as usize));
+        rule.map(|rule| self.sources.place(rule.origin.span)).unwrap_or_default()
+    }
+
+    /// Gathers what each slot that restricts lets through, less what is denied.
+    fn contents(&mut self, slots: &Slots, states: &[State], judge: &mut Judge) -> Vec<Option<Content>> {
+        let mut contents = Vec::with_capacity(slots.list.len());
+        for (at, state) in states.iter().enumerate() {
+            if !state.restricts() {
+                contents.push(None);
+                continue;
+            }
+            let content = self.content(slots, at, judge);
+            contents.push(Some(content));
+        }
+        contents
+    }
+
+    fn content(&mut self, slots: &Slots, slot: usize, judge: &mut Judge) -> Content {
+        let mut items: Vec<(u32, bool)> = Vec::new();
+        let mut denies = Vec::new();
+        for (statement, owner) in statements_of(slots, slot) {
+            let mesh = slots.list[owner].place.namespace.is_none();
+            let said = &self.said[statement as usize];
+            match (&said.reach, said.action) {
+                (Some(reach), _) => items.extend(reach.items.iter().map(|&item| (item, mesh))),
+                (None, Action::Deny) => denies.extend(said.rules.first().copied()),
+                (None, _) => {}
+            }
+        }
+        items.sort_unstable();
+        items.dedup_by_key(|(item, _)| *item);
+        for rule in denies {
+            let Some(denied) = self.facts.policy.rules.get(rule as usize) else { continue };
+            let leak = if denied.conditions.is_none() {
+                take_out(self.facts, &mut self.destinations, &mut items, &denied.destination)
+            } else {
+                Some("a sidecar does not look into what goes out".into())
+            };
+            if let Some(why) = leak {
+                judge.flaw(rule, OUT, &Flaw::unable(why));
+            }
+        }
+        let root = &self.facts.policy.settings.root_namespace;
+        let mut parts: Vec<Part> = Vec::new();
+        let mut all_mesh = true;
+        for &(item, mesh) in &items {
+            if let Item::Addresses(set, ports) = self.destinations.item(item) {
+                parts.push((Rc::clone(set), Rc::clone(ports)));
+                all_mesh &= mesh;
+            }
+        }
+        let groups = self.addresses.groups(parts);
+        let own = slots.list[slot].place.namespace.clone();
+        let groups_home = own.filter(|_| !all_mesh).unwrap_or_else(|| root.as_str().into());
+        Content { items, groups, groups_home }
+    }
+
+    /// Asks for the ServiceEntries that the slots import, and for the ways through gateways.
+    fn ask(&mut self, slots: &Slots, contents: &[Option<Content>], exits: &mut Exits, trouble: &mut Trouble<'_>) {
+        let root: SmolStr = self.facts.policy.settings.root_namespace.as_str().into();
+        let local = self.local_hosts(slots, contents);
+        for (at, content) in contents.iter().enumerate() {
+            let Some(content) = content else { continue };
+            let namespace = &slots.list[at].place.namespace;
+            let items: FxHashSet<u32> = content.items.iter().map(|(item, _)| *item).collect();
+            let mut by_address: Vec<u32> = Vec::new();
+            for (statement, owner) in statements_of(slots, at) {
+                let said = &self.said[statement as usize];
+                let Some(reach) = &said.reach else { continue };
+                for item in reach.items.iter() {
+                    match self.destinations.item(*item) {
+                        Item::Host(outside, port, app) if items.contains(item) => {
+                            let home = home(namespace, &local, &outside.name, &root);
+                            let everyone = home == root && !is_local(namespace, &local, &outside.name);
+                            let Some(&rule) = said.rules.first() else { continue };
+                            self.entries.host(&home, outside, (*port, *app), rule, everyone, trouble);
+                            let place = &slots.list[owner].place;
+                            if let Some(gateway) = exits.add(rule, &home, everyone, place, outside, *port) {
+                                self.entries.show(&home, &outside.name, &gateway);
+                            }
+                        }
+                        Item::Addresses(..) => by_address.extend(&said.rules),
+                        _ => {}
+                    }
+                }
+            }
+            by_address.sort_unstable();
+            by_address.dedup();
+            let everyone = content.groups_home == root && namespace.as_ref() != Some(&root);
+            for group in content.groups.iter() {
+                self.entries.group(&content.groups_home, group, &by_address, everyone);
+            }
+        }
+    }
+
+    /// Returns the hosts that rules of a namespace ask for, so that their ServiceEntries stand there.
+    fn local_hosts(
+        &self,
+        slots: &Slots,
+        contents: &[Option<Content>],
+    ) -> FxHashSet<(SmolStr, crate::policy::HostName)> {
+        let mut local = FxHashSet::default();
+        for (slot, content) in slots.list.iter().zip(contents) {
+            let (Some(namespace), Some(content)) = (&slot.place.namespace, content) else { continue };
+            for (item, mesh) in &content.items {
+                if let (Item::Host(outside, ..), false) = (self.destinations.item(*item), mesh) {
+                    local.insert((namespace.clone(), outside.name.clone()));
+                }
+            }
+        }
+        local
+    }
+
+    fn sidecars(&self, slots: &Slots, contents: &[Option<Content>], states: &mut [State]) -> Vec<Resource> {
+        let mut taken = Taken::new();
+        let local = self.local_hosts(slots, contents);
+        let root: SmolStr = self.facts.policy.settings.root_namespace.as_str().into();
+        let mut list = Vec::new();
+        // Whether the object that holds for the pods of a slot restricts them.
+        let mut closed = vec![false; slots.list.len()];
+        for (at, slot) in slots.list.iter().enumerate() {
+            let around = slot.parent.is_some_and(|parent| closed[parent]);
+            closed[at] = match (&contents[at], &states[at].open) {
+                (Some(_), _) => true,
+                (None, Some(_)) => false,
+                (None, None) => around,
+            };
+            let egress = match &contents[at] {
+                Some(content) => {
+                    let wanted = self.wanted(content, slot.place.namespace.as_ref(), &local, &root);
+                    let listeners = Listeners {
+                        facts: self.facts,
+                        entries: &self.entries,
+                        addresses: &self.addresses,
+                        namespace: slot.place.namespace.as_ref(),
+                    };
+                    let (egress, flaw) = listeners.make(&wanted);
+                    if let Some(flaw) = flaw {
+                        states[at].flaw(None, flaw);
+                    }
+                    Some(egress)
+                }
+                // Open pods inside closed ones need to be said so.
+                None if around && !closed[at] => None,
+                None => continue,
+            };
+            let namespace = slot.place.namespace.clone().unwrap_or_else(|| root.clone());
+            let identity = format!("{:?}", slot.place.labels);
+            let name =
+                taken.name(&namespace, &Words::of_pods(&slot.place.selector()), "egress", &identity, Limit::Subdomain);
+            let comment = egress.is_none().then(|| "Open: what these pods are allowed cannot be said here.".to_owned());
+            let meta = Meta { namespace, name, rules: self.rules_of(slots, at), comment };
+            list.push(Resource::Sidecar(Sidecar { meta, selector: slot.place.labels.clone(), egress }));
+        }
+        list
+    }
+
+    fn wanted(
+        &self,
+        content: &Content,
+        namespace: Option<&SmolStr>,
+        local: &FxHashSet<(SmolStr, crate::policy::HostName)>,
+        root: &SmolStr,
+    ) -> Wanted {
+        let mut wanted = Wanted::default();
+        for (item, _) in &content.items {
+            match self.destinations.item(*item) {
+                Item::Host(outside, port, app) => {
+                    let home = home(&namespace.cloned(), local, &outside.name, root);
+                    wanted.hosts.push((Rc::clone(outside), *port, *app, home));
+                }
+                Item::Service { namespace, name, port, class, headless } => wanted.services.push(ServicePortItem {
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                    port: *port,
+                    class: *class,
+                    headless: *headless,
+                }),
+                Item::Services { namespace } => {
+                    wanted.all_services.insert(namespace.clone());
+                }
+                Item::Addresses(..) => {}
+            }
+        }
+        wanted.groups = (!content.groups.is_empty()).then(|| (Rc::clone(&content.groups), content.groups_home.clone()));
+        wanted
+    }
+
+    /// Returns the rules that an object of a slot comes from.
+    fn rules_of(&self, slots: &Slots, slot: usize) -> Vec<u32> {
+        const MANY: usize = 64;
+        let mut rules: Vec<u32> = Vec::new();
+        for (at, around) in slots.chain(slot).map(|slot| &slots.list[slot]).enumerate() {
+            // An object inside names what is said of its own pods; what is said of all, where that is not too much.
+            if at > 0 && rules.len() + around.own.len() > MANY {
+                break;
+            }
+            let joined = if at == 0 { around.joined.as_slice() } else { &[] };
+            rules.extend(around.own.iter().chain(joined).flat_map(|&at| self.said[at as usize].rules.iter().copied()));
+        }
+        rules.sort_unstable();
+        rules.dedup();
+        rules
+    }
+
+    /// Judges each rule by the slots that its pods are in.
+    fn judge(&self, statements: &[Statement<'_>], slots: &Slots, mut states: Vec<State>, judge: &mut Judge) {
+        for at in (0..slots.list.len()).rev() {
+            let flaws = states[at].flaws.clone();
+            let mut next = slots.list[at].parent;
+            if let Some(parent) = next.take() {
+                flaws.into_iter().for_each(|(but, flaw)| states[parent].flaw(but, flaw));
+            }
+        }
+        for (at, slot) in slots.list.iter().enumerate() {
+            for &statement in &slot.own {
+                let said = &self.said[statement as usize];
+                let Some(&rule) = said.rules.first() else { continue };
+                if said.action == Action::Deny {
+                    if !states[at].isolated {
+                        let why = "nothing isolates these pods on their way out, and Istio has no deny there";
+                        judge.flaw(rule, OUT, &Flaw::unable(why));
+                    } else if states[at].open.is_some()
+                        || states[at].flaws.iter().any(|(_, flaw)| flaw.level == Level::Unable)
+                    {
+                        judge.flaw(rule, OUT, &Flaw::unable("another rule leaves these pods open"));
+                    }
+                } else if said.isolates && !said.reach.as_ref().is_some_and(|reach| reach.everything) {
+                    let concerned = states[at].flaws.iter().filter(|(but, _)| *but != Some(rule));
+                    concerned.for_each(|(_, flaw)| judge.flaw(rule, OUT, flaw));
+                }
+            }
+        }
+        for (at, why) in slots.without.iter().enumerate() {
+            let (Some(why), said) = (why, &self.said[at]) else { continue };
+            let Some(&rule) = said.rules.first().filter(|_| said.isolates || said.action == Action::Deny) else {
+                continue;
+            };
+            let around = statements[at]
+                .selector
+                .namespace_name()
+                .and_then(|name| slots.at(&super::places::Place::namespace(name)).or(Some(0)));
+            let held = said.isolates && states[around.unwrap_or(0)].isolated;
+            if !held {
+                judge.flaw(rule, OUT, &Flaw::unable(*why));
+            }
+        }
+        self.judge_pods(judge);
+    }
+
+    /// Names the pods without a sidecar, which nothing here stops.
+    fn judge_pods(&self, judge: &mut Judge) {
+        for (at, rule) in self.facts.policy.rules.iter().enumerate().filter(|(_, rule)| rule.egress) {
+            let pods = rule.source.members.iter().filter_map(|member| match &member.what {
+                What::Pods(pods) => Some(&pods.selector),
+                _ => None,
+            });
+            let bare: Vec<String> = pods.flat_map(|selector| self.facts.without_sidecar(selector)).collect();
+            if !bare.is_empty() {
+                let names = super::judge::list_names(&bare);
+                judge.how(
+                    at as u32,
+                    OUT,
+                    Level::Bypassable,
+                    &format!("a pod that avoids its sidecar is not stopped, nor are pods without one: {names}"),
+                );
+            }
+        }
+    }
+}
+
+/// Returns the statements about a slot's pods, each with the slot that it is about.
+fn statements_of(slots: &Slots, slot: usize) -> impl Iterator<Item = (u32, usize)> {
+    let joined = slots.list[slot].joined.iter().map(move |&at| (at, slot));
+    let own = slots.chain(slot).flat_map(|slot| slots.list[slot].own.iter().map(move |&at| (at, slot)));
+    joined.chain(own)
+}
+
+fn is_local(
+    namespace: &Option<SmolStr>,
+    local: &FxHashSet<(SmolStr, crate::policy::HostName)>,
+    host: &crate::policy::HostName,
+) -> bool {
+    namespace.as_ref().is_some_and(|namespace| local.contains(&(namespace.clone(), host.clone())))
+}
+
+fn home(
+    namespace: &Option<SmolStr>,
+    local: &FxHashSet<(SmolStr, crate::policy::HostName)>,
+    host: &crate::policy::HostName,
+    root: &SmolStr,
+) -> SmolStr {
+    match namespace {
+        Some(name) if is_local(namespace, local, host) => name.clone(),
+        _ => root.clone(),
+    }
+}

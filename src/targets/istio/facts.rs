@@ -1,0 +1,284 @@
+//! What is known of the cluster, indexed for the questions that Istio's objects raise: which workloads have these labels,
+//! which Services lead to these pods, which accounts they run as.
+
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use crate::policy::{Labels, NAMESPACE_NAME, PodSelector, Policy, Requirements, Service, Test, Workload, WorkloadKind};
+
+/// Labels that objects of Istio select by: keys with one value each, sorted.
+pub(super) type MatchLabels = Vec<(SmolStr, SmolStr)>;
+
+/// The facts of a policy.
+pub(super) struct Facts<'a> {
+    /// The policy.
+    pub(super) policy: &'a Policy,
+    namespaces: FxHashMap<&'a str, Known<'a>>,
+    names: Vec<&'a SmolStr>,
+}
+
+/// What is known of one namespace.
+#[derive(Default)]
+pub(super) struct Known<'a> {
+    /// The workloads whose pods selectors can mean; a Pod that belongs to a known workload is left to that one.
+    pub(super) workloads: Vec<&'a Workload>,
+    /// The Services, by name.
+    pub(super) services: Vec<(&'a SmolStr, &'a Service)>,
+    /// Which workloads have a label.
+    postings: FxHashMap<(&'a str, &'a str), Vec<u32>>,
+    /// Which Services name a label first.
+    selecting: FxHashMap<(&'a str, &'a str), Vec<usize>>,
+}
+
+impl<'a> Facts<'a> {
+    /// Indexes the inventory of a policy.
+    pub(super) fn new(policy: &'a Policy) -> Facts<'a> {
+        let mut namespaces: FxHashMap<&'a str, Known<'a>> = FxHashMap::default();
+        for ((namespace, name), service) in &policy.inventory.services {
+            namespaces.entry(namespace).or_default().services.push((name, service));
+        }
+        for workload in policy.inventory.workloads.iter().filter(|workload| !workload.host_network) {
+            namespaces.entry(&workload.namespace).or_default().workloads.push(workload);
+        }
+        for known in namespaces.values_mut() {
+            known.leave_out_owned();
+            for (at, workload) in known.workloads.iter().enumerate() {
+                for (key, value) in &workload.labels {
+                    known.postings.entry((key, value)).or_default().push(at as u32);
+                }
+            }
+            for (at, (_, service)) in known.services.iter().enumerate() {
+                if let Some((key, value)) = service.selector.as_ref().and_then(|selector| selector.first_key_value()) {
+                    known.selecting.entry((key, value)).or_default().push(at);
+                }
+            }
+        }
+        Facts { policy, namespaces, names: policy.inventory.namespaces.keys().collect() }
+    }
+
+    /// Returns the known namespaces, sorted.
+    pub(super) fn names(&self) -> &[&'a SmolStr] {
+        &self.names
+    }
+
+    /// Returns what is known inside a namespace.
+    pub(super) fn known(&self, namespace: &str) -> Option<&Known<'a>> {
+        self.namespaces.get(namespace)
+    }
+
+    /// Returns the workloads of a namespace, where any are known.
+    pub(super) fn workloads(&self, namespace: &str) -> Option<&Known<'a>> {
+        self.known(namespace).filter(|known| !known.workloads.is_empty())
+    }
+
+    /// Returns whether the set of namespaces is closed.
+    pub(super) fn closed(&self) -> bool {
+        self.policy.inventory.given
+    }
+
+    /// Returns whether a namespace meets requirements; `None` where its labels are not known.
+    pub(super) fn meets(&self, namespace: &str, requirements: &Requirements) -> Option<bool> {
+        let known = self.policy.inventory.namespaces.get(namespace).filter(|known| known.declared);
+        let mut unknown = false;
+        for requirement in requirements.list() {
+            let met = if requirement.key == NAMESPACE_NAME {
+                requirement.matches(&Labels::from([(NAMESPACE_NAME.into(), namespace.into())]))
+            } else if let Some(known) = known {
+                requirement.matches(&known.labels)
+            } else {
+                unknown = true;
+                continue;
+            };
+            if !met {
+                return Some(false);
+            }
+        }
+        (!unknown).then_some(true)
+    }
+
+    /// Returns the namespaces that a selector may mean, each with whether it does for certain; `None` where it may mean
+    /// namespaces that nobody knows.
+    pub(super) fn namespaces<'b>(&'b self, selector: &'b PodSelector) -> Option<Vec<(&'b SmolStr, bool)>> {
+        let candidates: Vec<&'b SmolStr> = match selector.namespace.values(NAMESPACE_NAME) {
+            Some(names) => names.iter().collect(),
+            None if self.closed() => self.names.clone(),
+            None => return None,
+        };
+        let meets = |name: &'b SmolStr| match self.meets(name, &selector.namespace) {
+            Some(false) => None,
+            sure => Some((name, sure.is_some())),
+        };
+        Some(candidates.into_iter().filter_map(meets).collect())
+    }
+
+    /// Returns whether a selector means only pods of a declared gateway.
+    pub(super) fn gateway_of(&self, selector: &PodSelector) -> Option<&'a crate::policy::Gateway> {
+        let name = selector.namespace_name();
+        // Most selectors name another namespace.
+        let near = |pods: &PodSelector| name.is_none() || pods.namespace_name().is_none_or(|other| Some(other) == name);
+        let gateways = self.policy.gateways.iter().map(std::sync::Arc::as_ref);
+        let mut near = gateways.filter(|gateway| gateway.pods.iter().any(near));
+        near.find(|gateway| selector.is_inside(&gateway.pods))
+    }
+
+    /// Returns the names of the workloads without a sidecar that a selector means, `namespace/name`.
+    pub(super) fn without_sidecar(&self, selector: &PodSelector) -> Vec<String> {
+        let Some(namespaces) = self.namespaces(selector) else {
+            return Vec::new();
+        };
+        let mut names = Vec::new();
+        for (namespace, _) in namespaces {
+            let Some(known) = self.known(namespace) else { continue };
+            for workload in known.selected(selector) {
+                if !workload.sidecar && self.gateway_of(&exactly(workload)).is_none() {
+                    names.push(format!("{}/{}", workload.namespace, workload.name));
+                }
+            }
+        }
+        names
+    }
+}
+
+impl<'a> Known<'a> {
+    /// Drops the Pods of workloads that are known themselves.
+    fn leave_out_owned(&mut self) {
+        if self.workloads.iter().all(|workload| !workload.owned) {
+            return;
+        }
+        let mut owners: FxHashMap<(&str, &str), Vec<&Requirements>> = FxHashMap::default();
+        for workload in self.workloads.iter().filter(|workload| workload.kind != WorkloadKind::Pod) {
+            let Some(selector) = &workload.selector else { continue };
+            let first = selector.list().iter().find_map(|requirement| match &requirement.test {
+                Test::In(values) => values.first().map(|value| (requirement.key.as_str(), value.as_str())),
+                _ => None,
+            });
+            owners.entry(first.unwrap_or_default()).or_default().push(selector);
+        }
+        self.workloads.retain(|workload| {
+            let keys = workload.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            let mut candidates = keys.chain([("", "")]).filter_map(|key| owners.get(&key)).flatten();
+            !workload.owned || !candidates.any(|selector| selector.matches(&workload.labels))
+        });
+    }
+
+    /// Returns the numbers of the workloads that have all these labels.
+    pub(super) fn having(&self, labels: &[(SmolStr, SmolStr)]) -> Vec<u32> {
+        let mut fewest: Option<&[u32]> = None;
+        for (key, value) in labels {
+            let list = self.postings.get(&(key.as_str(), value.as_str())).map_or(&[][..], Vec::as_slice);
+            if fewest.is_none_or(|have| list.len() < have.len()) {
+                fewest = Some(list);
+            }
+        }
+        match fewest {
+            None => (0..self.workloads.len() as u32).collect(),
+            Some(list) if labels.len() == 1 => list.to_vec(),
+            Some(list) => {
+                let has = |at: &&u32| has_labels(&self.workloads[**at as usize].labels, labels);
+                list.iter().filter(has).copied().collect()
+            }
+        }
+    }
+
+    /// Returns the numbers of the workloads that a selector means, the namespace aside.
+    pub(super) fn numbers(&self, selector: &PodSelector) -> Vec<u32> {
+        let narrow = selector.labels.list().iter().find_map(|requirement| match &requirement.test {
+            Test::In(values) => Some((&requirement.key, values)),
+            _ => None,
+        });
+        let meant = |at: &u32| means(selector, self.workloads[*at as usize]);
+        match narrow {
+            None => (0..self.workloads.len() as u32).filter(meant).collect(),
+            Some((key, values)) => {
+                let lists = values.iter().filter_map(|value| self.postings.get(&(key.as_str(), value.as_str())));
+                let mut numbers: Vec<u32> = lists.flatten().copied().filter(meant).collect();
+                numbers.sort_unstable();
+                numbers
+            }
+        }
+    }
+
+    /// Returns the numbers of the Services that lead to one of some workloads.
+    pub(super) fn services_of(&self, workloads: Vec<u32>) -> Vec<usize> {
+        let mut found = Vec::new();
+        for at in workloads {
+            let labels = &self.workloads[at as usize].labels;
+            for (key, value) in labels {
+                let candidates = self.selecting.get(&(key.as_str(), value.as_str())).into_iter().flatten();
+                found.extend(candidates.copied().filter(|&at| {
+                    let selector = self.services[at].1.selector.iter().flatten();
+                    selector.into_iter().all(|(key, value)| labels.get(key) == Some(value))
+                }));
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Returns the workloads that a selector means, the namespace aside.
+    pub(super) fn selected(&self, selector: &PodSelector) -> impl Iterator<Item = &'a Workload> {
+        self.numbers(selector).into_iter().map(|at| self.workloads[at as usize])
+    }
+}
+
+/// Returns whether the pods of a workload meet a selector's labels and account.
+pub(super) fn means(selector: &PodSelector, workload: &Workload) -> bool {
+    use crate::policy::Account;
+    selector.labels.matches(&workload.labels)
+        && match &selector.account {
+            Account::Is(name) => *name == workload.account,
+            Account::Not(names) => !names.contains(&workload.account),
+        }
+}
+
+/// Returns whether all of `wanted` are among `labels`.
+pub(super) fn has_labels(labels: &Labels, wanted: &[(SmolStr, SmolStr)]) -> bool {
+    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Returns the selector of just the pods with a workload's labels.
+pub(super) fn exactly(workload: &Workload) -> PodSelector {
+    let list =
+        workload.labels.iter().map(|(key, value)| crate::policy::Requirement::is_in(key.clone(), [value.clone()]));
+    // Each key has one value, so that nothing contradicts.
+    PodSelector {
+        labels: Requirements::new(list).unwrap_or_default(),
+        ..PodSelector::in_namespace(workload.namespace.clone())
+    }
+}
+
+/// Returns the labels of a conjunction that requires single values alone.
+pub(super) fn match_labels(requirements: &Requirements) -> Option<MatchLabels> {
+    let one = |requirement: &crate::policy::Requirement| match &requirement.test {
+        Test::In(values) => match values.as_slice() {
+            [value] => Some((requirement.key.clone(), value.clone())),
+            _ => None,
+        },
+        _ => None,
+    };
+    requirements.list().iter().map(one).collect()
+}
+
+/// Returns whether a label is one that controllers give to each generation of pods, or that Istio's injector adds.
+pub(super) fn is_passing(key: &str) -> bool {
+    const PASSING: [&str; 10] = [
+        "pod-template-hash",
+        "controller-revision-hash",
+        "pod-template-generation",
+        "controller-uid",
+        "batch.kubernetes.io/controller-uid",
+        "statefulset.kubernetes.io/pod-name",
+        "apps.kubernetes.io/pod-index",
+        "security.istio.io/tlsMode",
+        "service.istio.io/canonical-name",
+        "service.istio.io/canonical-revision",
+    ];
+    PASSING.contains(&key)
+}
+
+/// Returns the labels of a workload that its pods keep from one generation to the next.
+pub(super) fn lasting_labels(workload: &Workload) -> MatchLabels {
+    let lasting = workload.labels.iter().filter(|(key, _)| !is_passing(key));
+    lasting.map(|(key, value)| (key.clone(), value.clone())).collect()
+}

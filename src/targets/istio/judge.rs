@@ -1,0 +1,102 @@
+//! How well each end of each rule holds, and why.
+
+use crate::policy::{Action, Direction, Policy};
+use crate::targets::{Judgement, Level};
+
+/// What keeps an object from meaning exactly a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Flaw {
+    /// What it makes of the rule.
+    pub(super) level: Level,
+    /// Why.
+    pub(super) reason: String,
+}
+
+impl Flaw {
+    /// Something more passes.
+    pub(super) fn wider(reason: impl Into<String>) -> Flaw {
+        Flaw { level: Level::Wider, reason: reason.into() }
+    }
+
+    /// It is not held at all.
+    pub(super) fn unable(reason: impl Into<String>) -> Flaw {
+        Flaw { level: Level::Unable, reason: reason.into() }
+    }
+
+    /// It holds for those who play by the rules.
+    pub(super) fn bypassable(reason: impl Into<String>) -> Flaw {
+        Flaw { level: Level::Bypassable, reason: reason.into() }
+    }
+}
+
+/// The judgements of a policy, as they are found.
+pub(super) struct Judge {
+    ends: Vec<[Option<Judgement>; 2]>,
+}
+
+impl Judge {
+    /// Begins with every governed end at its best.
+    pub(super) fn new(policy: &Policy) -> Judge {
+        let ends = policy.rules.iter().enumerate().map(|(at, rule)| {
+            Direction::BOTH.map(|direction| rule.governs(direction).then(|| begin(at as u32, rule.action, direction)))
+        });
+        Judge { ends: ends.collect() }
+    }
+
+    /// Notes a flaw of one end of a rule: the worst counts, and the first of the worst is told.
+    pub(super) fn flaw(&mut self, rule: u32, direction: Direction, flaw: &Flaw) {
+        if let Some(Some(end)) = self.ends.get_mut(rule as usize).map(|ends| &mut ends[direction as usize])
+            && flaw.level > end.level
+        {
+            end.level = flaw.level;
+            end.reason.clone_from(&flaw.reason);
+        }
+    }
+
+    /// Says how one end of a rule is held, where nothing keeps it from being held.
+    pub(super) fn how(&mut self, rule: u32, direction: Direction, level: Level, reason: &str) {
+        if let Some(Some(end)) = self.ends.get_mut(rule as usize).map(|ends| &mut ends[direction as usize])
+            && end.level <= level
+        {
+            end.level = level;
+            reason.clone_into(&mut end.reason);
+        }
+    }
+
+    /// Says that one end of a rule is held exactly.
+    pub(super) fn best(&mut self, rule: u32, direction: Direction, reason: &str) {
+        if let Some(Some(end)) = self.ends.get_mut(rule as usize).map(|ends| &mut ends[direction as usize]) {
+            end.level = Level::Exact;
+            reason.clone_into(&mut end.reason);
+        }
+    }
+
+    /// Notes what is refused although a rule allows it.
+    pub(super) fn narrower(&mut self, rule: u32, direction: Direction, what: String) {
+        if let Some(Some(end)) = self.ends.get_mut(rule as usize).map(|ends| &mut ends[direction as usize]) {
+            end.narrower.get_or_insert(what);
+        }
+    }
+
+    /// Returns the judgements, by rule and direction.
+    pub(super) fn finish(self) -> Vec<Judgement> {
+        self.ends.into_iter().flatten().flatten().collect()
+    }
+}
+
+fn begin(rule: u32, action: Action, direction: Direction) -> Judgement {
+    let (level, reason) = match (direction, action) {
+        (Direction::Egress, _) => (Level::Bypassable, "a pod that avoids its sidecar is not stopped"),
+        (Direction::Ingress, Action::Deny) => (Level::Exact, "refused at the receiving sidecar"),
+        (Direction::Ingress, _) => (Level::Exact, "judged at the receiving sidecar"),
+    };
+    Judgement { rule, direction, level, reason: reason.into(), narrower: None }
+}
+
+/// Joins the names of things for a sentence, the first three of them.
+pub(super) fn list_names(names: &[String]) -> String {
+    match names.len() {
+        0..=3 => names.join(", "),
+        more => format!("{} and {} more", names[..3].join(", "), more - 3),
+    }
+}

@@ -1,0 +1,284 @@
+//! The objects of Istio that netpol writes, as far as it uses them. What writes them to YAML and what reads them back
+//! share this and nothing else.
+
+use ipnet::IpNet;
+use smol_str::SmolStr;
+
+/// What is common to all objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Meta {
+    /// `metadata.namespace`.
+    pub(super) namespace: SmolStr,
+    /// `metadata.name`.
+    pub(super) name: String,
+    /// The rules that it comes from, sorted.
+    pub(super) rules: Vec<u32>,
+    /// What is said of it in front.
+    pub(super) comment: Option<String>,
+}
+
+/// Labels that select pods; none select all.
+pub(super) type Selector = Vec<(SmolStr, SmolStr)>;
+
+/// An object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Resource {
+    /// networking.istio.io/v1 ServiceEntry.
+    ServiceEntry(ServiceEntry),
+    /// networking.istio.io/v1 Sidecar.
+    Sidecar(Sidecar),
+    /// networking.istio.io/v1 Gateway.
+    Gateway(Gateway),
+    /// networking.istio.io/v1 VirtualService.
+    VirtualService(VirtualService),
+    /// networking.istio.io/v1 DestinationRule.
+    DestinationRule(DestinationRule),
+    /// security.istio.io/v1 PeerAuthentication.
+    PeerAuthentication(PeerAuthentication),
+    /// security.istio.io/v1 RequestAuthentication.
+    RequestAuthentication(RequestAuthentication),
+    /// security.istio.io/v1 AuthorizationPolicy.
+    AuthorizationPolicy(AuthorizationPolicy),
+    /// A patch of a v1 Service.
+    ServicePatch(ServicePatch),
+}
+
+/// Who sees an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ExportTo {
+    /// Its own namespace, and these.
+    Own(Vec<SmolStr>),
+    /// Every namespace.
+    Everyone,
+}
+
+/// How a ServiceEntry finds its endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resolution {
+    /// By its name.
+    Dns,
+    /// By each name that the wildcard stands for.
+    DynamicDns,
+    /// At the endpoints given.
+    Static,
+    /// Where the client connects.
+    None,
+}
+
+/// A port of a ServiceEntry or a Sidecar, with Istio's word for its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Port {
+    /// The number.
+    pub(super) number: u16,
+    /// `TLS`, `HTTP`, `GRPC` or `TCP`.
+    pub(super) protocol: &'static str,
+}
+
+/// A ServiceEntry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServiceEntry {
+    /// `metadata`.
+    pub(super) meta: Meta,
+    /// The one host.
+    pub(super) host: String,
+    /// The one prefix, for `resolution: NONE`.
+    pub(super) address: Option<IpNet>,
+    /// `exportTo`.
+    pub(super) export_to: ExportTo,
+    /// `resolution`.
+    pub(super) resolution: Resolution,
+    /// `ports`.
+    pub(super) ports: Vec<Port>,
+    /// `endpoints`, each with its weight.
+    pub(super) endpoints: Vec<(std::net::IpAddr, Option<u32>)>,
+}
+
+/// A Sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sidecar {
+    /// `metadata`.
+    pub(super) meta: Meta,
+    /// `workloadSelector`.
+    pub(super) selector: Selector,
+    /// `egress`; `None` leaves the way out open.
+    pub(super) egress: Option<Vec<Egress>>,
+}
+
+/// An egress listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Egress {
+    /// `port`; without one it is for all ports that no other names.
+    pub(super) port: Option<Port>,
+    /// `hosts`.
+    pub(super) hosts: Vec<String>,
+}
+
+/// An AuthorizationPolicy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AuthorizationPolicy {
+    /// `metadata`.
+    pub(super) meta: Meta,
+    /// `selector`.
+    pub(super) selector: Selector,
+    /// `action: DENY`, else `ALLOW`.
+    pub(super) deny: bool,
+    /// `rules`, each with what is said of it.
+    pub(super) rules: Vec<AccessRule>,
+}
+
+/// A rule of an AuthorizationPolicy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct AccessRule {
+    /// What is said of it.
+    pub(super) comment: String,
+    /// `from`, joined by or; none is anybody.
+    pub(super) from: std::rc::Rc<Vec<Source>>,
+    /// `to`; `None` is anything.
+    pub(super) to: Option<Operation>,
+    /// `when`, joined by and.
+    pub(super) when: Vec<Condition>,
+}
+
+/// A `source`: its fields are joined by and, their values by or. It is never empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Source {
+    /// `principals`.
+    pub(super) principals: Vec<String>,
+    /// `notPrincipals`; never alone.
+    pub(super) not_principals: Vec<String>,
+    /// `namespaces`.
+    pub(super) namespaces: Vec<SmolStr>,
+    /// `notNamespaces`; never alone.
+    pub(super) not_namespaces: Vec<SmolStr>,
+    /// `ipBlocks` at a workload, `remoteIpBlocks` at a gateway.
+    pub(super) blocks: Vec<IpNet>,
+    /// `notIpBlocks` or `notRemoteIpBlocks`.
+    pub(super) not_blocks: Vec<IpNet>,
+    /// Whether the blocks are about the client that a gateway sees.
+    pub(super) remote: bool,
+    /// `requestPrincipals`.
+    pub(super) request_principals: Vec<String>,
+}
+
+/// An `operation`: its fields are joined by and, their values by or. It is never empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Operation {
+    /// `ports`.
+    pub(super) ports: Vec<u16>,
+    /// `methods`.
+    pub(super) methods: Vec<SmolStr>,
+    /// `paths`.
+    pub(super) paths: Vec<String>,
+    /// `hosts`.
+    pub(super) hosts: Vec<String>,
+    /// `notHosts`.
+    pub(super) not_hosts: Vec<String>,
+}
+
+/// A condition of `when`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Condition {
+    /// `key`.
+    pub(super) key: String,
+    /// `values`.
+    pub(super) values: Vec<String>,
+    /// `notValues`.
+    pub(super) not_values: Vec<String>,
+}
+
+/// A PeerAuthentication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PeerAuthentication {
+    /// `metadata`.
+    pub(super) meta: Meta,
+    /// `selector`.
+    pub(super) selector: Selector,
+    /// `mtls.mode: STRICT`, else `PERMISSIVE`.
+    pub(super) strict: bool,
+    /// `portLevelMtls`: the ports that stay `PERMISSIVE`.
+    pub(super) permissive: Vec<u16>,
+}
+
+/// A RequestAuthentication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RequestAuthentication {
+    /// `metadata`.
+    pub(super) meta: Meta,
+    /// `selector`.
+    pub(super) selector: Selector,
+    /// `jwtRules`.
+    pub(super) issuers: Vec<JwtRule>,
+}
+
+/// An issuer of a RequestAuthentication.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct JwtRule {
+    /// `issuer`.
+    pub(super) issuer: SmolStr,
+    /// Whether `keys` is `jwksUri`, else `jwks`.
+    pub(super) remote: bool,
+    /// Where the keys are, or the keys.
+    pub(super) keys: SmolStr,
+}
+
+/// A Gateway at which a host leaves the mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Gateway {
+    /// `metadata`.
+    pub(super) meta: Meta,
+    /// `selector`.
+    pub(super) selector: Selector,
+    /// The server's port: the pods'.
+    pub(super) port: u16,
+    /// The server's hosts.
+    pub(super) hosts: Vec<String>,
+}
+
+/// A VirtualService that sends a host through a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct VirtualService {
+    /// `metadata`.
+    pub(super) meta: Meta,
+    /// The one host.
+    pub(super) host: String,
+    /// The Gateway's name.
+    pub(super) gateway: String,
+    /// `exportTo`.
+    pub(super) export_to: ExportTo,
+    /// The host's port.
+    pub(super) port: u16,
+    /// The labels of the pods that go through the gateway, one match each; one without labels is all pods.
+    pub(super) sources: Vec<Selector>,
+    /// The host of the gateway's Service.
+    pub(super) service: String,
+    /// The Service's port.
+    pub(super) service_port: u16,
+    /// The subset of the DestinationRule.
+    pub(super) subset: String,
+    /// The gateway pods' port.
+    pub(super) gateway_port: u16,
+}
+
+/// A DestinationRule for the way to a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DestinationRule {
+    /// `metadata`.
+    pub(super) meta: Meta,
+    /// `host`: the gateway's Service.
+    pub(super) service: String,
+    /// `exportTo`.
+    pub(super) export_to: ExportTo,
+    /// The Service's port.
+    pub(super) port: u16,
+    /// `subsets`: name and SNI.
+    pub(super) subsets: Vec<(String, String)>,
+}
+
+/// A patch of a gateway's Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServicePatch {
+    /// `metadata`.
+    pub(super) meta: Meta,
+    /// Whether a network load balancer of AWS stands in front.
+    pub(super) aws_nlb: bool,
+}

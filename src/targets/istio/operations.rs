@@ -1,0 +1,204 @@
+//! What is asked for, as an AuthorizationPolicy knows it: ports by number, requests by method, path and host, tokens by
+//! issuer, subject and claims.
+
+use smol_str::SmolStr;
+
+use super::destinations::{MOST_PORTS, TooMany, tcp_numbers};
+use super::facts::Facts;
+use super::judge::Flaw;
+use super::model::{AccessRule, Condition, JwtRule, Operation, Source};
+use super::services::numbers_of;
+use crate::policy::{
+    Conditions, HostName, Jwt, Keys, PathNormalization, PathPattern, PodSelector, PortTest, Ports, Protocol, Segment,
+};
+
+/// What a rule lets through or denies on some pods.
+#[derive(Clone, Debug, Default)]
+pub(super) struct To {
+    /// The operation; `None` is anything.
+    pub(super) operation: Option<Operation>,
+    /// Whether it names no TCP port at all, so that Istio sees nothing of it.
+    pub(super) nothing: bool,
+    /// What comes along.
+    pub(super) flaw: Option<Flaw>,
+}
+
+/// Returns the operation of a member of a destination, or why it cannot be said.
+pub(super) fn to(
+    facts: &Facts<'_>,
+    selector: &PodSelector,
+    ports: &Ports,
+    conditions: &Conditions,
+    deny: bool,
+) -> Result<To, String> {
+    let mut to = To::default();
+    let mut operation = Operation::default();
+    match port_numbers(facts, selector, ports)? {
+        None => {}
+        Some((numbers, _)) if numbers.is_empty() => {
+            to.nothing = true;
+            return Ok(to);
+        }
+        Some((numbers, flaw)) => {
+            operation.ports = numbers;
+            to.flaw = flaw;
+        }
+    }
+    let http = !conditions.methods.is_empty() || !conditions.paths.is_empty() || !conditions.hosts.is_empty();
+    if deny && http && operation.ports.is_empty() {
+        // On a TCP port the fields of HTTP are dropped, and everything is denied.
+        return Err("a deny by method, path or host needs ports by number".into());
+    }
+    if deny && !conditions.paths.is_empty() {
+        let mesh = facts.policy.settings.path_normalization;
+        if mesh < PathNormalization::DecodeAndMergeSlashes {
+            return Err(format!(
+                "with path normalization {} a path has spellings that a deny misses: it needs DECODE_AND_MERGE_SLASHES",
+                mesh.word()
+            ));
+        }
+    }
+    operation.methods.clone_from(&conditions.methods);
+    for path in &conditions.paths {
+        operation.paths.extend(path_patterns(path)?);
+    }
+    for host in &conditions.hosts {
+        operation.hosts.extend(host_patterns(host, deny, &operation.ports)?);
+    }
+    to.operation = (operation != Operation::default()).then_some(operation);
+    Ok(to)
+}
+
+/// Returns the TCP ports by number, sorted; `None` is all of them.
+#[allow(clippy::type_complexity, reason = "ports with what comes along with them, used in one place")]
+fn port_numbers(
+    facts: &Facts<'_>,
+    selector: &PodSelector,
+    ports: &Ports,
+) -> Result<Option<(Vec<u16>, Option<Flaw>)>, String> {
+    let mut numbers = match tcp_numbers(ports) {
+        Ok(numbers) => numbers,
+        Err(TooMany::All) => return Ok(None),
+        Err(TooMany::Listed) => return Err(format!("more than {MOST_PORTS} ports")),
+    };
+    let mut flaw = None;
+    for port in ports.entries().iter().filter(|port| port.protocol == Protocol::Tcp) {
+        let PortTest::Named(name) = &port.port else { continue };
+        let (named, others) = named_port(facts, selector, name)
+            .ok_or_else(|| format!("no inventory says which port is called {name}"))?;
+        numbers.extend(named);
+        flaw = flaw.or(others.map(|number| {
+            Flaw::wider(format!("port {number} passes on pods that call it something else than {name}"))
+        }));
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    Ok(Some((numbers, flaw)))
+}
+
+/// Returns the numbers of a port name on some pods, and one of them that other pods use under another name.
+fn named_port(facts: &Facts<'_>, selector: &PodSelector, name: &SmolStr) -> Option<(Vec<u16>, Option<u16>)> {
+    let mut numbers: Vec<u16> = Vec::new();
+    let mut pods = Vec::new();
+    for (namespace, _) in facts.namespaces(selector)? {
+        let Some(known) = facts.workloads(namespace) else { continue };
+        pods.extend(known.selected(selector));
+    }
+    for pod in &pods {
+        numbers.extend(numbers_of(&pod.ports, name));
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    let lacks = |pod: &&&crate::policy::Workload, number: u16| {
+        !numbers_of(&pod.ports, name).any(|have| have == number) && pod.ports.iter().any(|port| port.port == number)
+    };
+    let others = numbers.iter().copied().find(|&number| pods.iter().any(|pod| lacks(&pod, number)));
+    (!numbers.is_empty()).then_some((numbers, others))
+}
+
+/// Returns Istio's patterns of a path: itself, and what is below it where that is meant.
+pub(super) fn path_patterns(path: &PathPattern) -> Result<Vec<String>, String> {
+    let template = path.segments.contains(&Segment::Any);
+    let mut text = String::new();
+    for segment in &path.segments {
+        text.push('/');
+        match segment {
+            Segment::Any => text.push_str("{*}"),
+            Segment::Literal(literal) => {
+                let plain = |c: char| c.is_ascii_alphanumeric() || "-._~%!$&'()+,;:@=".contains(c);
+                if literal.contains(['*', '{', '}']) || (template && !literal.chars().all(plain)) {
+                    return Err(format!("Istio's patterns cannot say the path {}", path.text));
+                }
+                text.push_str(literal);
+            }
+        }
+    }
+    Ok(match (path.below, template) {
+        (false, _) => vec![text],
+        (true, false) if text.is_empty() => vec!["/*".into()],
+        (true, false) => vec![text.clone(), format!("{text}/*")],
+        (true, true) => vec![text.clone(), format!("{text}/{{**}}")],
+    })
+}
+
+/// Returns Istio's patterns of a host: with any port, and where a miss opens, with a final dot too.
+pub(super) fn host_patterns(host: &HostName, misses_open: bool, ports: &[u16]) -> Result<Vec<String>, String> {
+    let name = host.to_string();
+    match (host.wildcard, misses_open) {
+        (false, false) => Ok(vec![name.clone(), format!("{name}:*")]),
+        (false, true) => Ok(vec![name.clone(), format!("{name}:*"), format!("{name}."), format!("{name}.:*")]),
+        // A pattern has one `*`: the ports are named instead.
+        (true, false) => {
+            let with_port = ports.iter().map(|port| format!("{name}:{port}"));
+            Ok([name.clone()].into_iter().chain(with_port).collect())
+        }
+        (true, true) => Err(format!("Istio's patterns cannot say {name} with every port")),
+    }
+}
+
+/// Adds a token to a rule: its issuer and subject to every source, its claims as conditions.
+pub(super) fn add_token(rule: &mut AccessRule, anybody: bool, jwt: &Jwt) -> Result<(), String> {
+    let starred = |text: &str| text.starts_with('*') || text.ends_with('*');
+    let refuse = |what: &str| Err(format!("Istio takes a `*` in {what} for a wildcard"));
+    let issuer = &jwt.issuer.url;
+    if starred(issuer) {
+        return refuse("an issuer");
+    }
+    if jwt.subjects.iter().any(|subject| starred(subject)) {
+        return refuse("a subject");
+    }
+    // The last `/` divides issuer and subject, so that a subject with one is a condition of its own.
+    let plain = jwt.subjects.iter().all(|subject| !subject.contains('/'));
+    let principals: Vec<String> = if plain && !jwt.subjects.is_empty() {
+        jwt.subjects.iter().map(|subject| format!("{issuer}/{subject}")).collect()
+    } else {
+        vec![format!("{issuer}/*")]
+    };
+    if !plain {
+        let values = jwt.subjects.iter().map(SmolStr::to_string).collect();
+        rule.when.push(Condition { key: "request.auth.claims[sub]".into(), values, not_values: Vec::new() });
+    }
+    let mut sources = if anybody { vec![Source::default()] } else { rule.from.to_vec() };
+    sources.iter_mut().for_each(|source| source.request_principals.clone_from(&principals));
+    rule.from = std::rc::Rc::new(sources);
+    for (claim, values) in &jwt.claims {
+        if values.iter().any(|value| starred(value)) {
+            return refuse("the value of a claim");
+        }
+        if claim.is_empty() || claim.contains(['[', ']']) {
+            return Err(format!("Istio's conditions cannot name the claim `{claim}`"));
+        }
+        let values = values.iter().map(SmolStr::to_string).collect();
+        rule.when.push(Condition { key: format!("request.auth.claims[{claim}]"), values, not_values: Vec::new() });
+    }
+    Ok(())
+}
+
+/// Returns the issuer of a token for a RequestAuthentication.
+pub(super) fn issuer(jwt: &Jwt) -> JwtRule {
+    let (remote, keys) = match &jwt.issuer.keys {
+        Keys::Remote { url, .. } => (true, url.clone()),
+        Keys::Inline(keys) => (false, keys.clone()),
+    };
+    JwtRule { issuer: jwt.issuer.url.clone(), remote, keys }
+}

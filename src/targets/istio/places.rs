@@ -1,0 +1,232 @@
+//! Where objects of Istio can stand: the mesh, a namespace, or the pods of one namespace with some labels. A selector
+//! that says more is taken apart into such places by the inventory, or is left loose.
+
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use super::facts::{Facts, MatchLabels, has_labels, is_passing, lasting_labels, match_labels};
+use crate::policy::{Account, PodSelector, Requirement, Requirements, Test, Workload};
+
+/// The pods that one object of Istio can be for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// The namespace; `None` is the whole mesh, whose objects stand in the root namespace.
+    pub(super) namespace: Option<SmolStr>,
+    /// The pods' labels; none are all pods.
+    pub(super) labels: MatchLabels,
+}
+
+impl Place {
+    /// The whole mesh.
+    pub(super) const MESH: Place = Place { namespace: None, labels: Vec::new() };
+
+    /// Makes the place of a whole namespace.
+    pub(super) fn namespace(name: &SmolStr) -> Place {
+        Place { namespace: Some(name.clone()), labels: Vec::new() }
+    }
+
+    /// Returns the selector of the place's pods.
+    pub(super) fn selector(&self) -> PodSelector {
+        let base = self.namespace.clone().map_or_else(PodSelector::any, PodSelector::in_namespace);
+        let list = self.labels.iter().map(|(key, value)| Requirement::is_in(key.clone(), [value.clone()]));
+        PodSelector { labels: Requirements::new(list).unwrap_or_default(), ..base }
+    }
+}
+
+/// What kind of object is to stand there: they differ in what a selector means in the root namespace and for the mesh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// Sidecar: with labels it is for its own namespace, the root one included.
+    Sidecar,
+    /// AuthorizationPolicy and RequestAuthentication: in the root namespace they are for the mesh, with labels too.
+    Authorization,
+    /// PeerAuthentication: in the root namespace it is for the mesh, and with labels it is passed over.
+    Peer,
+}
+
+/// Why a selector, or some of its pods, can have no place.
+pub(super) type Why = &'static str;
+
+/// A selector's places.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Placed {
+    /// The places, which together are just the selector's pods.
+    pub(super) places: Vec<Place>,
+    /// Why some pods have no place.
+    pub(super) loose: Option<Why>,
+}
+
+const NO_NAMESPACES: Why = "no inventory lists the namespaces that are meant";
+const UNKNOWN_LABELS: Why = "the labels of a namespace that may be meant are not known";
+const NO_WORKLOADS: Why = "Istio selects pods by single labels, and no inventory lists the workloads that are meant";
+const NOT_TOLD: Why = "no labels tell the pods that are meant from others of the inventory";
+const ROOT: Why = "what stands in the mesh's root namespace is for pods of all namespaces";
+
+/// How many lists of labels a selector is split into at most.
+const MOST_SPLITS: usize = 16;
+
+/// Finds places, and remembers them.
+pub(super) struct Placer<'f, 'a> {
+    facts: &'f Facts<'a>,
+    kind: Kind,
+    memory: FxHashMap<PodSelector, Rc<Placed>>,
+}
+
+impl<'f, 'a> Placer<'f, 'a> {
+    /// Makes a finder of places for one kind of objects.
+    pub(super) fn new(facts: &'f Facts<'a>, kind: Kind) -> Placer<'f, 'a> {
+        Placer { facts, kind, memory: FxHashMap::default() }
+    }
+
+    /// Returns the places of a selector.
+    pub(super) fn place(&mut self, selector: &PodSelector) -> Rc<Placed> {
+        if let Some(placed) = self.memory.get(selector) {
+            return Rc::clone(placed);
+        }
+        let placed = Rc::new(self.find(selector));
+        self.memory.insert(selector.clone(), Rc::clone(&placed));
+        placed
+    }
+
+    fn find(&self, selector: &PodSelector) -> Placed {
+        let any_account = selector.account == Account::Not(Vec::new());
+        let split = if any_account { split(&selector.labels) } else { None };
+        let mut placed = Placed::default();
+        if selector.namespace.is_any()
+            && let Some(lists) = &split
+            && (self.kind == Kind::Authorization || selector.labels.is_any())
+        {
+            placed.places = lists.iter().map(|labels| Place { namespace: None, labels: labels.clone() }).collect();
+            return placed;
+        }
+        let Some(namespaces) = self.facts.namespaces(selector) else {
+            placed.loose = Some(NO_NAMESPACES);
+            return placed;
+        };
+        let named = selector.namespace_name().is_some();
+        for (namespace, sure) in namespaces {
+            if !sure {
+                placed.loose = Some(UNKNOWN_LABELS);
+                continue;
+            }
+            match &split {
+                Some(lists) if self.selects(namespace, lists, selector) => {
+                    for labels in lists {
+                        if named || self.somebody(namespace, labels) {
+                            let labels = self.without_injected(namespace, labels);
+                            placed.places.push(Place { namespace: Some(namespace.clone()), labels });
+                        }
+                    }
+                }
+                _ => self.enumerate(namespace, selector, &mut placed),
+            }
+        }
+        placed
+    }
+
+    /// Returns whether objects in a namespace with these labels are for its own pods alone.
+    fn selects(&self, namespace: &SmolStr, lists: &[MatchLabels], selector: &PodSelector) -> bool {
+        if *namespace != self.facts.policy.settings.root_namespace {
+            return true;
+        }
+        let labelled = !selector.labels.is_any();
+        match self.kind {
+            Kind::Sidecar => labelled,
+            Kind::Peer => false,
+            Kind::Authorization => {
+                labelled
+                    && (self.facts.gateway_of(selector).is_some()
+                        || !lists.iter().any(|l| self.elsewhere(namespace, l)))
+            }
+        }
+    }
+
+    /// Returns whether pods of other namespaces have, or may have, these labels.
+    fn elsewhere(&self, namespace: &str, labels: &MatchLabels) -> bool {
+        !self.facts.closed()
+            || self.facts.names().iter().any(|name| {
+                **name != namespace && self.facts.known(name).is_some_and(|known| !known.having(labels).is_empty())
+            })
+    }
+
+    /// Returns whether a namespace may have pods with these labels.
+    fn somebody(&self, namespace: &str, labels: &MatchLabels) -> bool {
+        self.facts.workloads(namespace).is_none_or(|known| !known.having(labels).is_empty())
+    }
+
+    /// Returns labels without those that the injector adds, where they tell the same pods.
+    fn without_injected(&self, namespace: &str, labels: &MatchLabels) -> MatchLabels {
+        let kept: MatchLabels = labels.iter().filter(|(key, _)| !is_passing(key)).cloned().collect();
+        let same = || {
+            let known = self.facts.workloads(namespace);
+            known.is_some_and(|known| known.having(&kept) == known.having(labels))
+        };
+        if kept.len() < labels.len() && !kept.is_empty() && same() { kept } else { labels.clone() }
+    }
+
+    /// Adds a place for each known workload that is meant.
+    fn enumerate(&self, namespace: &SmolStr, selector: &PodSelector, placed: &mut Placed) {
+        let root = *namespace == self.facts.policy.settings.root_namespace;
+        if root && self.kind == Kind::Peer {
+            placed.loose = Some(ROOT);
+            return;
+        }
+        let Some(known) = self.facts.workloads(namespace) else {
+            placed.loose = Some(NO_WORKLOADS);
+            return;
+        };
+        let numbers = known.numbers(selector);
+        let mut meant = vec![false; known.workloads.len()];
+        numbers.iter().for_each(|&at| meant[at as usize] = true);
+        for &at in &numbers {
+            let alone = |labels: &MatchLabels| {
+                known.having(labels).iter().all(|&other| meant[other as usize])
+                    && !(root && self.kind == Kind::Authorization && self.elsewhere(namespace, labels))
+            };
+            match label_sets(known.workloads[at as usize]).find(alone) {
+                Some(labels) => placed.places.push(Place { namespace: Some(namespace.clone()), labels }),
+                None => placed.loose = Some(if root { ROOT } else { NOT_TOLD }),
+            }
+        }
+        placed.places.sort();
+        placed.places.dedup();
+    }
+}
+
+/// Returns the lists of labels that may tell a workload's pods, the shortest first.
+pub(super) fn label_sets(workload: &Workload) -> impl Iterator<Item = MatchLabels> {
+    let selector = workload
+        .selector
+        .as_ref()
+        .and_then(match_labels)
+        .filter(|labels| !labels.is_empty() && has_labels(&workload.labels, labels));
+    let lasting = lasting_labels(workload);
+    selector.into_iter().chain((!lasting.is_empty()).then_some(lasting))
+}
+
+/// Splits requirements that name values into lists of single labels; `None` where there are other requirements.
+fn split(requirements: &Requirements) -> Option<Vec<MatchLabels>> {
+    let mut lists = vec![MatchLabels::new()];
+    for requirement in requirements.list() {
+        let Test::In(values) = &requirement.test else { return None };
+        if lists.len() * values.len() > MOST_SPLITS {
+            return None;
+        }
+        let extended = |list: &MatchLabels| {
+            let list = list.clone();
+            values.iter().map(move |value| [list.as_slice(), &[(requirement.key.clone(), value.clone())]].concat())
+        };
+        lists = lists.iter().flat_map(extended).collect();
+    }
+    Some(lists)
+}
+
+/// Returns whether a place, whose pods are `pods`, may have some of a selector.
+pub(super) fn may_share(facts: &Facts<'_>, place: &Place, pods: &PodSelector, selector: &PodSelector) -> bool {
+    let Some(both) = pods.intersect(selector) else { return false };
+    let Some(name) = &place.namespace else { return true };
+    facts.meets(name, &selector.namespace) != Some(false)
+        && facts.workloads(name).is_none_or(|known| !known.numbers(&both).is_empty())
+}

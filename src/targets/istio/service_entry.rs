@@ -1,0 +1,212 @@
+//! The ServiceEntries of a policy: one for each host and namespace, with the ports of all rules, and one for each prefix
+//! of addresses. Each is visible in its own namespace alone, those of the mesh's rules everywhere.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use smol_str::SmolStr;
+
+use super::addresses::{Addresses, Group, is_single};
+use super::destinations::Outside;
+use super::model::{ExportTo, Meta, Port, Resolution, Resource, ServiceEntry};
+use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::policy::{AppProtocol, HostName, Policy};
+use crate::targets::names::{Limit, Taken, Words};
+
+/// The ServiceEntries, as they are asked for.
+#[derive(Default)]
+pub(super) struct Entries {
+    hosts: BTreeMap<(SmolStr, HostName), HostEntry>,
+    groups: BTreeMap<(SmolStr, Group), GroupEntry>,
+}
+
+struct HostEntry {
+    outside: Rc<Outside>,
+    ports: BTreeMap<u16, (AppProtocol, u32)>,
+    rules: Vec<u32>,
+    everyone: bool,
+    gateways: Vec<SmolStr>,
+    clash: bool,
+}
+
+#[derive(Default)]
+struct GroupEntry {
+    rules: Vec<u32>,
+    everyone: bool,
+}
+
+impl Entries {
+    /// Asks for a host on a port in a namespace, for a rule.
+    pub(super) fn host(
+        &mut self,
+        namespace: &SmolStr,
+        host: &Rc<Outside>,
+        (port, app): (u16, AppProtocol),
+        rule: u32,
+        everyone: bool,
+        trouble: &mut Trouble<'_>,
+    ) {
+        let entry = self.hosts.entry((namespace.clone(), host.name.clone())).or_insert_with(|| HostEntry {
+            outside: Rc::clone(host),
+            ports: BTreeMap::new(),
+            rules: Vec::new(),
+            everyone: false,
+            gateways: Vec::new(),
+            clash: false,
+        });
+        entry.everyone |= everyone;
+        if entry.rules.last() != Some(&rule) {
+            entry.rules.push(rule);
+        }
+        let (have, first) = *entry.ports.entry(port).or_insert((app, rule));
+        if have != app && !entry.clash {
+            entry.clash = true;
+            trouble.protocols(namespace, host, port, (have, first), (app, rule));
+        }
+        if entry.outside.at != host.at && !entry.clash {
+            entry.clash = true;
+            trouble.addresses(namespace, host, (first, rule));
+        }
+    }
+
+    /// Lets a gateway's namespace see a host.
+    pub(super) fn show(&mut self, namespace: &SmolStr, host: &HostName, gateway: &SmolStr) {
+        if let Some(entry) = self.hosts.get_mut(&(namespace.clone(), host.clone()))
+            && !entry.gateways.contains(gateway)
+        {
+            entry.gateways.push(gateway.clone());
+        }
+    }
+
+    /// Asks for addresses in a namespace, for some rules.
+    pub(super) fn group(&mut self, namespace: &SmolStr, group: &Group, rules: &[u32], everyone: bool) {
+        let entry = self.groups.entry((namespace.clone(), group.clone())).or_default();
+        entry.rules.extend(rules);
+        entry.everyone |= everyone;
+    }
+
+    /// Returns the ports of a host in a namespace.
+    pub(super) fn ports(&self, namespace: &SmolStr, host: &HostName) -> impl Iterator<Item = u16> {
+        let entry = self.hosts.get(&(namespace.clone(), host.clone()));
+        entry.into_iter().flat_map(|entry| entry.ports.keys().copied())
+    }
+
+    /// Returns the objects.
+    pub(super) fn finish(self, addresses: &Addresses) -> Vec<Resource> {
+        let taken = &mut Taken::new();
+        let mut list = Vec::new();
+        for ((namespace, name), entry) in self.hosts {
+            list.push(host_entry(namespace, &name, entry, taken));
+        }
+        for ((namespace, group), entry) in self.groups {
+            group_entries(&namespace, &group, entry, addresses, taken, &mut list);
+        }
+        list
+    }
+}
+
+fn host_entry(namespace: SmolStr, name: &HostName, entry: HostEntry, taken: &mut Taken) -> Resource {
+    let host = name.to_string();
+    let resolution = if name.wildcard {
+        Resolution::DynamicDns
+    } else if !entry.outside.at.is_empty() && entry.outside.at.iter().all(|at| is_single(&at.net)) {
+        Resolution::Static
+    } else {
+        Resolution::Dns
+    };
+    let endpoints = match resolution {
+        Resolution::Static => entry.outside.at.iter().map(|at| (at.net.addr(), at.weight)).collect(),
+        _ => Vec::new(),
+    };
+    let name = taken.name(&namespace, &Words::of_host(&host), "", &host, Limit::Subdomain);
+    let ports = entry.ports.iter().map(|(&number, &(app, _))| Port { number, protocol: protocol(app) }).collect();
+    let export_to = if entry.everyone { ExportTo::Everyone } else { ExportTo::Own(entry.gateways) };
+    Resource::ServiceEntry(ServiceEntry {
+        meta: Meta { namespace, name, rules: entry.rules, comment: None },
+        host,
+        address: None,
+        export_to,
+        resolution,
+        ports,
+        endpoints,
+    })
+}
+
+fn group_entries(
+    namespace: &SmolStr,
+    group: &Group,
+    entry: GroupEntry,
+    addresses: &Addresses,
+    taken: &mut Taken,
+    list: &mut Vec<Resource>,
+) {
+    for (prefix, host) in group.prefixes.iter().zip(addresses.hosts(group).0) {
+        // The made-up host says it all, but for its last two labels.
+        let words = Words { text: Words::of(host.trim_end_matches(".netpol.internal")).text, exact: true };
+        let name = taken.name(namespace, &words, "", &host, Limit::Subdomain);
+        let ports = group.ports.iter().map(|&number| Port { number, protocol: "TCP" }).collect();
+        list.push(Resource::ServiceEntry(ServiceEntry {
+            meta: Meta { namespace: namespace.clone(), name, rules: entry.rules.clone(), comment: None },
+            host,
+            address: Some(*prefix),
+            export_to: if entry.everyone { ExportTo::Everyone } else { ExportTo::Own(Vec::new()) },
+            resolution: Resolution::None,
+            ports,
+            endpoints: Vec::new(),
+        }));
+    }
+}
+
+/// Returns Istio's word for how a port is read.
+pub(super) fn protocol(app: AppProtocol) -> &'static str {
+    match app {
+        AppProtocol::Http => "HTTP",
+        AppProtocol::Grpc => "GRPC",
+        AppProtocol::Tls => "TLS",
+    }
+}
+
+/// Says what rules contradict each other in.
+pub(super) struct Trouble<'t> {
+    /// The policy.
+    pub(super) policy: &'t Policy,
+    /// Where it is said.
+    pub(super) diagnostics: &'t mut Diagnostics,
+}
+
+impl Trouble<'_> {
+    fn protocols(
+        &mut self,
+        namespace: &SmolStr,
+        host: &Outside,
+        port: u16,
+        first: (AppProtocol, u32),
+        second: (AppProtocol, u32),
+    ) {
+        let span = |rule: u32| self.policy.rules.get(rule as usize).map(|rule| rule.origin.span);
+        let (Some(one), Some(other)) = (span(first.1), span(second.1)) else { return };
+        let (name, here, there) = (&host.name, second.0.word(), first.0.word());
+        self.diagnostics.push(
+            Diagnostic::new(Code::PortReadTwice, other, format!("{name}:{port} is read as {there} and as {here} in {namespace}"))
+                .at(format!("as {here}"))
+                .label(one, format!("as {there}"))
+                .note(format!("Istio has one ServiceEntry for a host of a namespace: write `{name}:{port}/{there}` in both, or `/{here}`")),
+        );
+    }
+
+    fn addresses(&mut self, namespace: &SmolStr, host: &Outside, (first, second): (u32, u32)) {
+        let span = |rule: u32| self.policy.rules.get(rule as usize).map(|rule| rule.origin.span);
+        let (Some(one), Some(other)) = (span(first), span(second)) else { return };
+        let name = &host.name;
+        self.diagnostics.push(
+            Diagnostic::new(
+                Code::HostInTwoPlaces,
+                other,
+                format!("{name} has different addresses in two rules for {namespace}"),
+            )
+            .at("other addresses")
+            .label(one, "some addresses, or none")
+            .note(format!("name it once, `let NAME = host {name} at …`, and use that name in both")),
+        );
+    }
+}

@@ -1,0 +1,292 @@
+//! The egress listeners of a Sidecar.
+//!
+//! A listener with a port lets through just that port of what it imports, and reads all of it by its own protocol: TLS
+//! tells hosts apart by the SNI and HTTP by the Host header, while TCP knows addresses alone. So hosts read as TLS, hosts
+//! read as HTTP and addresses cannot share one; a Service with an address of its own can join TLS hosts or addresses,
+//! unread. What cannot share a listener is imported without a port, where each keeps its own protocol and brings all of
+//! its ports; and a listener with a port hides what the one without has on that port, so both name it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use smol_str::SmolStr;
+
+use super::addresses::{Addresses, Group};
+use super::destinations::{Class, Outside};
+use super::facts::Facts;
+use super::judge::Flaw;
+use super::model::{Egress, Port};
+use super::service_entry::Entries;
+use super::services::tcp_ports;
+use crate::policy::AppProtocol;
+
+/// What one Sidecar lets through.
+#[derive(Default)]
+pub(super) struct Wanted {
+    /// Hosts on ports, each with the namespace of its ServiceEntry.
+    pub(super) hosts: Vec<(Rc<Outside>, u16, AppProtocol, SmolStr)>,
+    /// Ports of Services.
+    pub(super) services: Vec<ServicePortItem>,
+    /// All Services of these namespaces; `None` is every one.
+    pub(super) all_services: BTreeSet<Option<SmolStr>>,
+    /// Addresses, with the namespace of their ServiceEntries.
+    pub(super) groups: Option<(Rc<Vec<Group>>, SmolStr)>,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ServicePortItem {
+    /// The Service's namespace.
+    pub(super) namespace: SmolStr,
+    /// The Service's name.
+    pub(super) name: SmolStr,
+    /// The port.
+    pub(super) port: u16,
+    /// How it is read.
+    pub(super) class: Class,
+    /// Whether it has no address of its own.
+    pub(super) headless: bool,
+}
+
+/// Makes the listeners of one Sidecar.
+pub(super) struct Listeners<'l, 'a> {
+    /// The facts.
+    pub(super) facts: &'l Facts<'a>,
+    /// The ServiceEntries.
+    pub(super) entries: &'l Entries,
+    /// The names of addresses.
+    pub(super) addresses: &'l Addresses,
+    /// The namespace of the Sidecar; `None` is the mesh's.
+    pub(super) namespace: Option<&'l SmolStr>,
+}
+
+/// What is wanted on one port.
+#[derive(Default)]
+struct OnPort<'w> {
+    names: BTreeSet<String>,
+    tls_hosts: bool,
+    http_hosts: bool,
+    addresses: bool,
+    http_services: bool,
+    other_services: bool,
+    tls_services: bool,
+    unread_services: bool,
+    /// What would bring other ports along without a port.
+    unclean: Vec<String>,
+    services: Vec<&'w ServicePortItem>,
+}
+
+/// How a port's wants are imported.
+enum Form {
+    /// By a listener of its own with this protocol; the namespaces that are imported whole are named too, or not.
+    Own(&'static str, bool),
+    /// By the listener without a port.
+    Rest,
+    /// By the listener without a port, which brings more.
+    More,
+}
+
+impl Listeners<'_, '_> {
+    /// Returns the listeners, and what they let through in excess.
+    pub(super) fn make(&self, wanted: &Wanted) -> (Vec<Egress>, Option<Flaw>) {
+        let mut flaw = None;
+        let mut rest: BTreeSet<String> = BTreeSet::new();
+        let mut listeners = Vec::new();
+        let whole: BTreeSet<String> = self.whole(wanted);
+        for (port, mut wants) in self.by_port(wanted, &mut rest, &mut flaw) {
+            match self.form(port, &wants, wanted) {
+                Form::Own(protocol, with_whole) => {
+                    if with_whole {
+                        wants.names.extend(whole.iter().cloned());
+                    }
+                    let port = Some(Port { number: port, protocol });
+                    listeners.push(Egress { port, hosts: wants.names.into_iter().collect() });
+                }
+                Form::Rest => rest.extend(wants.names),
+                Form::More => {
+                    flaw.get_or_insert_with(|| {
+                        let what = super::judge::list_names(&wants.unclean);
+                        Flaw::wider(format!("what shares port {port} with it lets {what} through on other ports too"))
+                    });
+                    rest.extend(wants.names);
+                }
+            }
+        }
+        rest.extend(whole);
+        if !rest.is_empty() {
+            listeners.push(Egress { port: None, hosts: rest.into_iter().collect() });
+        }
+        if listeners.is_empty() {
+            listeners.push(Egress { port: None, hosts: vec!["~/*".into()] });
+        }
+        (listeners, flaw)
+    }
+
+    fn by_port<'w>(
+        &self,
+        wanted: &'w Wanted,
+        rest: &mut BTreeSet<String>,
+        flaw: &mut Option<Flaw>,
+    ) -> BTreeMap<u16, OnPort<'w>> {
+        let mut ports: BTreeMap<u16, OnPort<'w>> = BTreeMap::new();
+        let mut granted: FxHashMap<(&SmolStr, &Outside), FxHashSet<u16>> = FxHashMap::default();
+        for (host, port, _, home) in &wanted.hosts {
+            granted.entry((home, host)).or_default().insert(*port);
+        }
+        for (host, port, app, home) in &wanted.hosts {
+            let wants = ports.entry(*port).or_default();
+            wants.names.insert(self.import(home, &host.name.to_string()));
+            wants.tls_hosts |= *app == AppProtocol::Tls;
+            wants.http_hosts |= app.has_requests();
+            let granted = granted.get(&(home, host));
+            if self.entries.ports(home, &host.name).any(|port| granted.is_none_or(|granted| !granted.contains(&port))) {
+                wants.unclean.push(host.name.to_string());
+            }
+        }
+        if let Some((groups, home)) = &wanted.groups {
+            for group in groups.iter() {
+                let import = self.import(home, &self.addresses.hosts(group).1);
+                for &port in &group.ports {
+                    let wants = ports.entry(port).or_default();
+                    wants.names.insert(import.clone());
+                    wants.addresses = true;
+                }
+            }
+        }
+        self.services_by_port(wanted, &mut ports, rest, flaw);
+        ports
+    }
+
+    fn services_by_port<'w>(
+        &self,
+        wanted: &'w Wanted,
+        ports: &mut BTreeMap<u16, OnPort<'w>>,
+        rest: &mut BTreeSet<String>,
+        flaw: &mut Option<Flaw>,
+    ) {
+        let mut granted: FxHashMap<(&SmolStr, &SmolStr), FxHashSet<u16>> = FxHashMap::default();
+        for item in &wanted.services {
+            granted.entry((&item.namespace, &item.name)).or_default().insert(item.port);
+        }
+        for item in &wanted.services {
+            if wanted.all_services.contains(&None) || wanted.all_services.contains(&Some(item.namespace.clone())) {
+                continue;
+            }
+            let known = self.facts.policy.inventory.services.get(&(item.namespace.clone(), item.name.clone()));
+            let granted = granted.get(&(&item.namespace, &item.name));
+            let clean = known.is_some_and(|service| {
+                tcp_ports(service).all(|port| granted.is_some_and(|granted| granted.contains(&port)))
+            });
+            let domain = &self.facts.policy.settings.domain;
+            let host = format!("{}.{}.svc.{domain}", item.name, item.namespace);
+            let import = self.import(&item.namespace, &host);
+            if item.headless && item.class != Class::Http {
+                // On a listener with a port it would stand for every address on that port.
+                rest.insert(import);
+                if !clean {
+                    let words = format!(
+                        "the headless Service {}/{} is let through on all its ports",
+                        item.namespace, item.name
+                    );
+                    flaw.get_or_insert_with(|| Flaw::wider(words));
+                }
+                continue;
+            }
+            let wants = ports.entry(item.port).or_default();
+            wants.names.insert(import);
+            wants.services.push(item);
+            match item.class {
+                Class::Http => wants.http_services = true,
+                Class::Tls => wants.tls_services = true,
+                Class::Tcp => wants.other_services = true,
+                Class::Auto => wants.unread_services = true,
+            }
+            if !clean {
+                wants.unclean.push(format!("{}/{}", item.namespace, item.name));
+            }
+        }
+    }
+
+    fn form(&self, port: u16, wants: &OnPort<'_>, wanted: &Wanted) -> Form {
+        let read = wants.http_services || wants.unread_services;
+        let http_alone = (wants.http_hosts || wants.http_services)
+            && !(wants.tls_hosts
+                || wants.addresses
+                || wants.tls_services
+                || wants.other_services
+                || wants.unread_services);
+        // Services with addresses of their own can stand beside hosts read as TLS, or beside addresses.
+        let unread = match (wants.http_hosts, wants.tls_hosts, wants.addresses) {
+            (false, true, false) => Some("TLS"),
+            (false, false, _) if wants.tls_services && !wants.addresses && !wants.other_services && !read => {
+                Some("TLS")
+            }
+            (false, false, _) => Some("TCP"),
+            _ => None,
+        };
+        if wanted.all_services.is_empty() {
+            return match unread {
+                _ if http_alone => Form::Own("HTTP", false),
+                Some(protocol) if !read => Form::Own(protocol, false),
+                _ if wants.unclean.is_empty() => Form::Rest,
+                Some(protocol) => Form::Own(protocol, false),
+                None => Form::More,
+            };
+        }
+        let dns = port == 53 && unread == Some("TCP") && !wants.addresses;
+        match unread {
+            _ if wants.unclean.is_empty() => Form::Rest,
+            _ if http_alone && self.all_read(wanted, port) => Form::Own("HTTP", true),
+            Some(protocol) if dns => Form::Own(protocol, false),
+            Some(protocol) if !self.some_headless(wanted, port) => Form::Own(protocol, true),
+            _ => Form::More,
+        }
+    }
+
+    /// Returns whether the Services that are imported whole are known to read a port as HTTP, where they have it.
+    fn all_read(&self, wanted: &Wanted, port: u16) -> bool {
+        wanted.all_services.iter().all(|namespace| match namespace {
+            None => false,
+            Some(name) => {
+                self.facts.closed()
+                    && self.facts.known(name).is_some()
+                    && self.on(name, port).all(|(class, _)| class == Class::Http)
+            }
+        })
+    }
+
+    /// Returns whether a Service that is imported whole stands for every address on a port.
+    fn some_headless(&self, wanted: &Wanted, port: u16) -> bool {
+        let some = |name: &SmolStr| self.on(name, port).any(|(class, headless)| headless && class != Class::Http);
+        wanted.all_services.iter().any(|namespace| match namespace {
+            None => self.facts.names().iter().any(|name| some(name)),
+            Some(name) => some(name),
+        })
+    }
+
+    fn on(&self, namespace: &str, port: u16) -> impl Iterator<Item = (Class, bool)> {
+        let services = self.facts.known(namespace).map(|known| known.services.as_slice()).unwrap_or_default();
+        services.iter().flat_map(move |(_, service)| {
+            let tcp = service
+                .ports
+                .iter()
+                .filter(move |have| have.port == port && have.protocol == crate::policy::Protocol::Tcp);
+            tcp.map(|have| (super::services::class(have), service.headless))
+        })
+    }
+
+    /// Returns the imports of whole namespaces: their Services, and none of their ServiceEntries.
+    fn whole(&self, wanted: &Wanted) -> BTreeSet<String> {
+        let domain = &self.facts.policy.settings.domain;
+        if wanted.all_services.contains(&None) {
+            return BTreeSet::from([format!("*/*.svc.{domain}")]);
+        }
+        let names = wanted.all_services.iter().flatten();
+        names.map(|name| self.import(name, &format!("*.{name}.svc.{domain}"))).collect()
+    }
+
+    fn import(&self, home: &SmolStr, host: &str) -> String {
+        if self.namespace == Some(home) { format!("./{host}") } else { format!("{home}/{host}") }
+    }
+}

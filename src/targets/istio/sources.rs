@@ -1,0 +1,302 @@
+//! Who sends, as an AuthorizationPolicy knows it: pods by their mesh identity, addresses by the packet's source or, at a
+//! gateway, by the client's address.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use super::destinations::is_everybody;
+use super::facts::{Facts, means};
+use super::judge::Flaw;
+use super::model::Source;
+use crate::policy::{Account, AddressSet, Block, Endpoint, NAMESPACE_NAME, PodSelector, Requirement, Test, What};
+
+/// The sources of a rule.
+#[derive(Clone, Debug, Default)]
+pub(super) struct From {
+    /// The sources, joined by or; `None` is anybody.
+    pub(super) sources: Option<Rc<Vec<Source>>>,
+    /// Whether some of them are known by identity.
+    pub(super) identity: bool,
+    /// Whether some of them are addresses, or anybody: they come without identity.
+    pub(super) plain: bool,
+    /// Who comes along with them.
+    pub(super) flaw: Option<Flaw>,
+    /// Why some of them cannot be said.
+    pub(super) unable: Option<String>,
+}
+
+/// Where the sources are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Position {
+    /// At a workload's sidecar: addresses are those of the packets.
+    Workload,
+    /// At a gateway: addresses are those of the clients.
+    Gateway,
+}
+
+/// Finds the sources of endpoints, and remembers them.
+pub(super) struct Senders<'f, 'a> {
+    facts: &'f Facts<'a>,
+    memory: FxHashMap<(*const Endpoint, Position), Rc<From>>,
+}
+
+impl<'f, 'a> Senders<'f, 'a> {
+    /// Begins with some facts.
+    pub(super) fn new(facts: &'f Facts<'a>) -> Senders<'f, 'a> {
+        Senders { facts, memory: FxHashMap::default() }
+    }
+
+    /// Returns the sources of an endpoint.
+    pub(super) fn of(&mut self, endpoint: &Arc<Endpoint>, position: Position) -> Rc<From> {
+        let facts = self.facts;
+        let make = || Rc::new(from(facts, endpoint, position));
+        Rc::clone(self.memory.entry((Arc::as_ptr(endpoint), position)).or_insert_with(make))
+    }
+}
+
+fn from(facts: &Facts<'_>, endpoint: &Endpoint, position: Position) -> From {
+    let mut from = From::default();
+    if is_everybody(endpoint.members.iter()) {
+        from.plain = true;
+        return from;
+    }
+    let mut sources: Vec<Source> = Vec::new();
+    let mut namespaces: Vec<SmolStr> = Vec::new();
+    let mut principals: Vec<String> = Vec::new();
+    let mut blocks: Vec<Block> = Vec::new();
+    for member in &endpoint.members {
+        match &member.what {
+            What::Pods(pods) => {
+                from.identity = true;
+                let mut to = Known { namespaces: &mut namespaces, principals: &mut principals, sources: &mut sources };
+                match identities(facts, &pods.selector, &mut to) {
+                    Ok(None) => {}
+                    Ok(flaw) => from.flaw = from.flaw.or(flaw),
+                    Err(why) => from.unable = Some(why),
+                }
+            }
+            What::Addresses(set) => blocks.extend(set.blocks.iter().cloned()),
+            What::Host(host) if !host.at.is_empty() => {
+                blocks.extend(AddressSet::of(host.at.iter().map(|at| at.net)).blocks);
+            }
+            What::Host(host) => {
+                from.unable = Some(format!("{} has no addresses by which it could be known", host.name))
+            }
+        }
+    }
+    sorted(&mut namespaces);
+    sorted(&mut principals);
+    let mut all = Vec::new();
+    if !namespaces.is_empty() {
+        all.push(Source { namespaces, ..Source::default() });
+    }
+    if !principals.is_empty() {
+        all.push(Source { principals, ..Source::default() });
+    }
+    all.append(&mut sources);
+    if !blocks.is_empty() {
+        from.plain = true;
+        from.flaw = from.flaw.or(may_hold_pods(facts, &blocks, position));
+        all.extend(address_sources(facts, blocks, position));
+    }
+    from.sources = Some(Rc::new(all));
+    from
+}
+
+fn sorted<T: Ord>(list: &mut Vec<T>) {
+    list.sort();
+    list.dedup();
+}
+
+/// What is said of pods.
+struct Known<'k> {
+    namespaces: &'k mut Vec<SmolStr>,
+    principals: &'k mut Vec<String>,
+    sources: &'k mut Vec<Source>,
+}
+
+/// Adds the identities of some pods; returns who has them too.
+fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Known<'_>) -> Result<Option<Flaw>, String> {
+    if let Some(gateway) = facts.gateway_of(selector) {
+        let Some((namespace, account)) = &gateway.account else {
+            return Err(format!("gateway {} names no account by which its pods are known", gateway.name));
+        };
+        to.principals.push(principal(facts, namespace, account));
+        return Ok(None);
+    }
+    let names = match names(selector) {
+        Some(names) => names,
+        None => match closed(facts, selector) {
+            Some(list) => Names::Some(list),
+            None => {
+                to.principals.push(match &selector.account {
+                    Account::Is(account) if selector.labels.is_any() => format!("*/sa/{account}"),
+                    _ => "*".into(),
+                });
+                return Ok(Some(Flaw::wider("pods of namespaces pass whose labels are not known")));
+            }
+        },
+    };
+    if !selector.labels.is_any() {
+        return Ok(by_workloads(facts, selector, names, to));
+    }
+    match (&selector.account, names) {
+        (Account::Is(account), Names::All) => to.principals.push(format!("*/sa/{account}")),
+        (Account::Is(account), Names::Some(list)) => {
+            to.principals.extend(list.iter().map(|name| principal(facts, name, account)));
+        }
+        (Account::Is(account), Names::AllBut(not_namespaces)) => {
+            let principals = vec![format!("*/sa/{account}")];
+            to.sources.push(Source { principals, not_namespaces, ..Source::default() });
+        }
+        (Account::Not(none), Names::Some(list)) if none.is_empty() => to.namespaces.extend(list),
+        (Account::Not(none), Names::All) if none.is_empty() => to.principals.push("*".into()),
+        (Account::Not(accounts), names) => to.sources.push(all_but(facts, names, accounts)),
+    }
+    Ok(None)
+}
+
+/// Namespaces by name.
+enum Names {
+    All,
+    AllBut(Vec<SmolStr>),
+    Some(Vec<SmolStr>),
+}
+
+/// Returns the namespaces of a selector that asks for nothing but their names.
+fn names(selector: &PodSelector) -> Option<Names> {
+    match selector.namespace.list() {
+        [] => Some(Names::All),
+        [Requirement { key, test: Test::In(names) }] if key == NAMESPACE_NAME => Some(Names::Some(names.clone())),
+        [Requirement { key, test: Test::NotIn(names) }] if key == NAMESPACE_NAME => Some(Names::AllBut(names.clone())),
+        _ => None,
+    }
+}
+
+/// Returns a source that names who is meant and who is not. What is meant always asks for an identity, so that nobody
+/// without one comes in by not being who is left out.
+fn all_but(facts: &Facts<'_>, names: Names, accounts: &[SmolStr]) -> Source {
+    let mut source = Source::default();
+    let within: &[SmolStr] = match &names {
+        Names::Some(list) => {
+            source.namespaces.clone_from(list);
+            list
+        }
+        Names::AllBut(list) => {
+            source.principals = vec!["*".into()];
+            source.not_namespaces.clone_from(list);
+            &[]
+        }
+        Names::All => {
+            source.principals = vec!["*".into()];
+            &[]
+        }
+    };
+    for account in accounts {
+        match within {
+            [] => source.not_principals.push(format!("*/sa/{account}")),
+            list => source.not_principals.extend(list.iter().map(|name| principal(facts, name, account))),
+        }
+    }
+    source
+}
+
+/// Returns the namespaces that meet a selector's requirements, where all of them are known.
+fn closed(facts: &Facts<'_>, selector: &PodSelector) -> Option<Vec<SmolStr>> {
+    facts.namespaces(selector)?.into_iter().map(|(name, sure)| sure.then(|| name.clone())).collect()
+}
+
+/// Adds the accounts of the workloads that are meant; where they are not known, everybody of their namespace.
+fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mut Known<'_>) -> Option<Flaw> {
+    let list = match names {
+        Names::Some(list) => list,
+        Names::All | Names::AllBut(_) => match closed(facts, selector) {
+            Some(list) => list,
+            None => {
+                to.principals.push("*".into());
+                return Some(Flaw::wider(
+                    "pods of every namespace pass: no inventory shows the accounts of those that are meant",
+                ));
+            }
+        },
+    };
+    let (mut shared, mut unknown) = (Vec::new(), Vec::new());
+    for name in list {
+        let Some(known) = facts.workloads(&name) else {
+            if !facts.closed() || selector.namespace_name().is_some() {
+                unknown.push(format!("{name}/*"));
+                to.namespaces.push(name);
+            }
+            continue;
+        };
+        let mut accounts: FxHashMap<&SmolStr, bool> = FxHashMap::default();
+        for workload in known.selected(selector) {
+            accounts.entry(&workload.account).or_insert(false);
+        }
+        for workload in &known.workloads {
+            if let Some(others) = accounts.get_mut(&workload.account) {
+                *others |= !means(selector, workload);
+            }
+        }
+        let mut accounts: Vec<(&SmolStr, bool)> = accounts.into_iter().collect();
+        accounts.sort_unstable();
+        for (account, others) in accounts {
+            to.principals.push(principal(facts, &name, account));
+            if others {
+                shared.push(format!("{name}/@{account}"));
+            }
+        }
+    }
+    let list = super::judge::list_names;
+    if !unknown.is_empty() {
+        let words = "Istio knows pods by their accounts, and no inventory shows those of the pods that are meant";
+        return Some(Flaw::wider(format!("all of {} pass: {words}", list(&unknown))));
+    }
+    (!shared.is_empty()).then(|| Flaw::wider(format!("other pods run as {} too", list(&shared))))
+}
+
+fn principal(facts: &Facts<'_>, namespace: &str, account: &str) -> String {
+    format!("{}/ns/{namespace}/sa/{account}", facts.policy.settings.trust_domain)
+}
+
+/// Returns a flaw where addresses may be those of pods, which they are not meant to be.
+fn may_hold_pods(facts: &Facts<'_>, blocks: &[Block], position: Position) -> Option<Flaw> {
+    let set = AddressSet { blocks: blocks.to_vec() };
+    let known = !facts.policy.pod_addresses.is_empty();
+    // Where pods are is not known; in the internet they are not.
+    let may = position == Position::Workload && !known && !set.is_inside(&facts.policy.internet);
+    may.then(|| {
+        Flaw::wider("pods may have some of these addresses: `[cluster] pods` in netpol.toml says which they have")
+    })
+}
+
+/// Makes the sources of addresses: those without exceptions in one, the others one by one.
+fn address_sources(facts: &Facts<'_>, blocks: Vec<Block>, position: Position) -> Vec<Source> {
+    let remote = position == Position::Gateway;
+    let pods = super::addresses::prefixes(&facts.policy.pod_addresses);
+    let mut plain = Source { remote, ..Source::default() };
+    let mut sources = Vec::new();
+    for block in blocks {
+        let mut not_blocks = block.except;
+        not_blocks.extend(pods.iter().filter(|pods| block.net.contains(*pods)));
+        if pods.iter().any(|pods| pods.contains(&block.net)) {
+            continue;
+        }
+        not_blocks.sort();
+        not_blocks.dedup();
+        if not_blocks.is_empty() {
+            plain.blocks.push(block.net);
+        } else {
+            sources.push(Source { blocks: vec![block.net], not_blocks, remote, ..Source::default() });
+        }
+    }
+    plain.blocks.sort();
+    plain.blocks.dedup();
+    if !plain.blocks.is_empty() {
+        sources.insert(0, plain);
+    }
+    sources
+}

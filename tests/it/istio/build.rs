@@ -1,0 +1,101 @@
+//! From source text to objects of Istio, as a build does it.
+
+#![allow(dead_code, reason = "tests of several kinds use it")]
+
+use netpol::diag::{Diagnostics, Severity};
+use netpol::inventory::{self, Inventory};
+use netpol::policy::{self, Layer, Policy, Settings};
+use netpol::source::Sources;
+use netpol::targets::{self, Judgement, Lowering};
+use netpol::{resolve, syntax, types};
+use serde_json::Value;
+
+/// A build of one file.
+pub struct Build {
+    /// The files.
+    pub sources: Sources,
+    /// What was found.
+    pub diagnostics: Diagnostics,
+    /// What the source means.
+    pub policy: Policy,
+    /// What came out.
+    pub lowering: Lowering,
+}
+
+/// Builds a source for `istio` alone, without facts about the cluster.
+pub fn build(source: &str) -> Build {
+    build_with(source, None, |_| ())
+}
+
+/// Builds a source for `istio` alone with manifests.
+pub fn build_in(source: &str, manifests: &str) -> Build {
+    build_with(source, Some(manifests), |_| ())
+}
+
+/// Builds a source with manifests and settings of its own; without changes they are for `istio` alone.
+pub fn build_with(source: &str, manifests: Option<&str>, change: impl FnOnce(&mut Settings)) -> Build {
+    let mut sources = Sources::new();
+    let mut diagnostics = Diagnostics::new();
+    let file = sources.add("policy.netpol", source);
+    let tree = syntax::parse(&sources, file, &mut diagnostics);
+    let mut settings = Settings::new(time::Date::from_calendar_date(2026, time::Month::November, 21).unwrap());
+    settings.targets = vec![Layer::Istio];
+    change(&mut settings);
+    let inventory = match manifests {
+        Some(text) => {
+            let file = sources.add("inventory.yaml", text);
+            inventory::read(&sources, &[file], &mut diagnostics)
+        }
+        None => Inventory::default(),
+    };
+    let mut none = |_: &str, _: &str| Err("there are no other files".to_owned());
+    let mut names = resolve::resolve(vec![tree], &mut sources, &settings, &mut none, &mut diagnostics);
+    let program = types::check(&mut names, inventory, &settings, &mut sources, &mut diagnostics);
+    let policy = policy::lower(program, &settings, &mut diagnostics);
+    let lowering = targets::lower(&policy, &sources, &mut diagnostics);
+    Build { sources, diagnostics, policy, lowering }
+}
+
+impl Build {
+    /// Returns the codes of the findings.
+    pub fn codes(&self) -> Vec<&'static str> {
+        self.diagnostics.iter().map(|finding| finding.code.as_str()).collect()
+    }
+
+    /// Fails where there is an error, and shows it.
+    pub fn ok(self) -> Build {
+        let errors: Vec<_> = self.diagnostics.iter().filter(|finding| finding.severity() == Severity::Error).collect();
+        assert!(errors.is_empty(), "{errors:#?}\n{}", self.text());
+        self
+    }
+
+    /// Returns the text of every file of the build, one after the other.
+    pub fn text(&self) -> String {
+        let files = targets::artifacts(&self.lowering, &self.sources);
+        files.iter().map(|file| format!("==> {}\n{}", file.path, file.text)).collect()
+    }
+
+    /// Returns the objects as they are read back.
+    pub fn objects(&self) -> Vec<Value> {
+        let objects = self.lowering.layers.iter().flat_map(|(_, lowered)| &lowered.objects);
+        objects.map(|object| serde_yaml::from_str(&object.yaml).unwrap()).collect()
+    }
+
+    /// Returns the objects of a kind.
+    pub fn of(&self, kind: &str) -> Vec<Value> {
+        self.objects().into_iter().filter(|object| object["kind"] == kind).collect()
+    }
+
+    /// Returns the only object of a kind.
+    pub fn one(&self, kind: &str) -> Value {
+        let mut objects = self.of(kind);
+        assert_eq!(objects.len(), 1, "{}", self.text());
+        objects.remove(0)
+    }
+
+    /// Returns how Istio holds the rules.
+    pub fn judgements(&self) -> &[Judgement] {
+        let (_, lowered) = self.lowering.layers.iter().find(|(layer, _)| *layer == Layer::Istio).unwrap();
+        &lowered.judgements
+    }
+}
