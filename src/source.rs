@@ -34,6 +34,11 @@ impl Span {
         Span { file: self.file, start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
+    /// Returns whether another span lies inside.
+    pub fn holds(self, other: Span) -> bool {
+        self.file == other.file && self.start <= other.start && other.end <= self.end
+    }
+
     /// Returns the empty span at the end of this one.
     pub fn after(self) -> Span {
         Span { start: self.end, ..self }

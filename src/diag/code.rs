@@ -96,6 +96,7 @@ codes! {
     E0337 NotAGateway "what follows `via` is not a gateway";
     E0338 NotAnIssuer "what follows `jwt` is not an issuer";
     E0339 GatewayService "the gateway's Service is not known";
+    E0341 WrongText "a path or a host of a condition is not written as one";
     // Declarations and templates (types/).
     E0401 ContradictingFacts "two statements of one fact disagree";
     E0402 IncompleteDeclaration "a declaration lacks a part that it needs";

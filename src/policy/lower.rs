@@ -33,6 +33,7 @@ pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostic
     };
     warn_of_closed_resolver(&policy, &dns, diagnostics);
     warn_of_denied_grants(&policy, diagnostics);
+    note_missing_namespaces(&policy, diagnostics);
     pointless::report(&policy, diagnostics);
     policy
 }
@@ -235,6 +236,33 @@ fn warn_of_denied_grants(policy: &Policy, diagnostics: &mut Diagnostics) {
             Diagnostic::new(Code::GrantDenied, rule.origin.span, format!("this denies the way to {what}"))
                 .at("a deny beats what is granted")
                 .note("if that is meant, this warning can stay; else narrow the destination or its ports"),
+        );
+    }
+}
+
+/// A grant may lead to a namespace that the inventory lacks, which is said once for DNS and once for istiod.
+fn note_missing_namespaces(policy: &Policy, diagnostics: &mut Diagnostics) {
+    if !policy.inventory.given {
+        return;
+    }
+    let isolates = |rule: &&Rule| rule.egress && rule.action != Action::Deny;
+    for reason in [GrantReason::Dns, GrantReason::Istiod] {
+        let Some(grant) = policy.grants.iter().find(|grant| grant.reason == reason) else { continue };
+        let cause = match grant.because.first() {
+            Some(rule) => policy.rules.get(*rule as usize),
+            None => policy.rules.iter().find(isolates),
+        };
+        let missing = grant.destination.pods().find_map(|(member, pods)| {
+            let name = pods.selector.namespace_name()?;
+            (!policy.inventory.namespaces.contains_key(name)).then_some((name, member.span))
+        });
+        let (Some(rule), Some((name, named))) = (cause, missing) else { continue };
+        let place = rule.origin.applied.first().copied().unwrap_or(rule.origin.span);
+        let what = if reason == GrantReason::Dns { "the cluster's DNS" } else { "istiod" };
+        diagnostics.push(
+            Diagnostic::new(Code::LibraryNamespace, place, format!("the inventory has no namespace `{name}`"))
+                .at(format!("this grants its pods the way to {what} there"))
+                .label(named, "taken as written"),
         );
     }
 }

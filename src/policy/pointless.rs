@@ -44,7 +44,7 @@ fn say(rule: &Rule, wider: &Rule, diagnostics: &mut Diagnostics) {
         Diagnostic::new(Code::PointlessAllow, rule.origin.span, "a wider allow makes this one pointless")
             .at("it lets nothing more through")
             .label(wider.origin.span, format!("this lets all of it through{condition}"))
-            .note("remove one of them"),
+            .note("remove this one or, if it was meant to narrow, the wider one"),
     );
 }
 

@@ -11,9 +11,9 @@ use std::cell::RefCell;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
-use crate::diag::{Diagnostics, nearest};
+use crate::diag::{Diagnostics, Severity, nearest};
 use crate::source::{FileId, Sources, Span};
-use crate::syntax::tree::{File, Item, ItemKind, Use, UsePath};
+use crate::syntax::tree::{File, Ident, Item, ItemKind, Use, UsePath};
 use crate::vocab::settings::Settings;
 
 /// A module: a file given to the verb, or one that a `use` names.
@@ -52,6 +52,21 @@ pub struct Module {
     own: FxHashMap<SmolStr, Def>,
     listed: FxHashMap<SmolStr, (Def, u32)>,
     whole: Vec<(ModuleId, u32)>,
+    lost: Lost,
+}
+
+/// What a module lacks because a `use` failed, which has been said: whoever misses these names needs no second message.
+#[derive(Debug, Default)]
+struct Lost {
+    names: FxHashSet<SmolStr>,
+    /// A whole module is missing, and with it any name.
+    anything: bool,
+}
+
+impl Lost {
+    fn holds(&self, name: &str) -> bool {
+        self.anything || self.names.contains(name)
+    }
 }
 
 /// The answer to a look-up.
@@ -59,10 +74,12 @@ pub struct Module {
 pub enum Lookup {
     /// It is this.
     Found(Def),
-    /// Modules that are used whole bring different things under this name.
-    Ambiguous(Vec<Def>),
+    /// Modules that are used whole bring different things under this name: each with the place of its path in the `use`.
+    Ambiguous(Vec<(Def, Span)>),
     /// It is nothing; the nearest name in sight, if one is near.
     Unknown(Option<SmolStr>),
+    /// It is nothing, because a `use` failed that may have brought it.
+    Lost,
 }
 
 /// Finds the text of a file that a `use` names: from the path of the file that says it and the path written, the path
@@ -128,6 +145,12 @@ impl Names {
         &self.module(def.module).file.items[def.item as usize]
     }
 
+    /// Returns the place of the name that a statement defines.
+    pub fn name_span(&self, def: Def) -> Span {
+        let item = self.item(def);
+        defined(&item.kind).map_or(item.span, |name| name.span)
+    }
+
     /// Looks a name up as it is seen in a module, and remembers that it was used.
     pub fn lookup(&self, from: ModuleId, name: &str) -> Lookup {
         let module = self.module(from);
@@ -139,32 +162,35 @@ impl Names {
             self.touch(from, Touched::Listed(name.into()));
             return Lookup::Found(*def);
         }
-        let mut found: Vec<Def> = Vec::new();
+        let mut found: Vec<(Def, Span)> = Vec::new();
+        let mut lost = module.lost.holds(name);
         for (used, item) in &module.whole {
+            lost |= self.module(*used).lost.names.contains(name);
             if let Some(def) = self.export(*used, name) {
                 self.touch(from, Touched::Use(*item));
-                if !found.contains(&def) {
-                    found.push(def);
+                if !found.iter().any(|(known, _)| *known == def) {
+                    found.push((def, path_span(&module.file, *item)));
                 }
             }
         }
         match found.as_slice() {
-            [one] => Lookup::Found(*one),
+            [(one, _)] => Lookup::Found(*one),
             [] => match self.export(self.prelude, name) {
                 Some(def) => Lookup::Found(def),
+                None if lost => Lookup::Lost,
                 None => Lookup::Unknown(self.near(from, name)),
             },
             _ => Lookup::Ambiguous(found),
         }
     }
 
-    /// Returns whether a name means something in a module, without marking it as used.
-    pub fn is_in_sight(&self, from: ModuleId, name: &str) -> bool {
+    /// Returns what a name may mean in a module, without marking it as used.
+    pub fn in_sight(&self, from: ModuleId, name: &str) -> Option<Def> {
         let module = self.module(from);
-        module.own.contains_key(name)
-            || module.listed.contains_key(name)
-            || module.whole.iter().any(|(used, _)| self.export(*used, name).is_some())
-            || self.export(self.prelude, name).is_some()
+        let listed = module.listed.get(name).map(|(def, _)| *def);
+        let own = module.own.get(name).copied().or(listed);
+        own.or_else(|| module.whole.iter().find_map(|(used, _)| self.export(*used, name)))
+            .or_else(|| self.export(self.prelude, name))
     }
 
     /// Returns the statement that a module offers under a name: its own, or one that it lists in a `use`.
@@ -197,12 +223,14 @@ impl Names {
         self.touched.borrow_mut().insert((module, what));
     }
 
-    /// Reports names that were defined or listed and never looked up, in the given files that no other file uses. Call
-    /// it after everything was looked up.
+    /// Reports names that were defined or listed and never looked up, in the given files that no other file uses and
+    /// that have no errors: a statement that was refused may have used them. Call it after everything was looked up.
     pub fn report_unused(&self, diagnostics: &mut Diagnostics) {
         let touched = self.touched.borrow();
+        let errors = diagnostics.iter().filter(|finding| finding.severity() == Severity::Error);
+        let wrong: FxHashSet<FileId> = errors.map(|finding| finding.primary.span.file).collect();
         for (id, module) in self.modules() {
-            if module.role != Role::Given || module.used {
+            if module.role != Role::Given || module.used || wrong.contains(&module.file.id) {
                 continue;
             }
             for (at, item) in module.file.items.iter().enumerate() {
@@ -210,25 +238,28 @@ impl Names {
                     && module.own.get(&name.text).is_some_and(|def| def.item as usize == at)
                     && !touched.contains(&(id, Touched::Own(name.text.clone())))
                 {
-                    diagnostics.push(errors::unused_name(name));
+                    let word = if matches!(item.kind, ItemKind::Template(_)) { "applies" } else { "names" };
+                    diagnostics.push(errors::unused_name(name, word));
                 }
                 let ItemKind::Use(import) = &item.kind else { continue };
                 match &import.names {
-                    None if !touched.contains(&(id, Touched::Use(at as u32)))
-                        && module.whole.iter().any(|(used, from)| {
-                            *from == at as u32 && !self.exports(*used).is_empty() && !self.has_facts(*used)
-                        }) =>
-                    {
-                        diagnostics.push(errors::unused_module(item.span));
+                    None => {
+                        let brought = module.whole.iter().find(|(_, from)| *from == at as u32);
+                        if let Some((used, _)) = brought
+                            && !touched.contains(&(id, Touched::Use(at as u32)))
+                            && !self.exports(*used).is_empty()
+                            && !self.states_facts(*used)
+                        {
+                            diagnostics.push(errors::unused_module(item.span, import, self.has_rules(*used)));
+                        }
                     }
-                    None => {}
                     Some(names) => {
                         for entry in names {
                             let shown = entry.alias.as_ref().unwrap_or(&entry.name);
                             if module.listed.contains_key(&shown.text)
                                 && !touched.contains(&(id, Touched::Listed(shown.text.clone())))
                             {
-                                diagnostics.push(errors::unused_name(shown));
+                                diagnostics.push(errors::unused_name(shown, "names"));
                             }
                         }
                     }
@@ -237,14 +268,30 @@ impl Names {
         }
     }
 
-    fn has_facts(&self, module: ModuleId) -> bool {
+    fn states_facts(&self, module: ModuleId) -> bool {
         let items = &self.module(module).file.items;
         items.iter().any(|item| matches!(item.kind, ItemKind::Namespace(_) | ItemKind::Service(_)))
+    }
+
+    fn has_rules(&self, module: ModuleId) -> bool {
+        let items = &self.module(module).file.items;
+        let rules =
+            |item: &Item| matches!(item.kind, ItemKind::Rule(_) | ItemKind::DefaultDeny(_) | ItemKind::Apply(_));
+        items.iter().any(rules)
+    }
+}
+
+/// Returns the place of the path in a file's `use`, a statement by its index.
+fn path_span(file: &File, item: u32) -> Span {
+    let item = &file.items[item as usize];
+    match &item.kind {
+        ItemKind::Use(import) => import.path_span,
+        _ => item.span,
     }
 }
 
 /// Returns the name that a statement defines.
-fn defined(kind: &ItemKind) -> Option<&crate::syntax::tree::Ident> {
+fn defined(kind: &ItemKind) -> Option<&Ident> {
     match kind {
         ItemKind::Let(item) => Some(&item.name),
         ItemKind::Template(item) => Some(&item.name),
@@ -263,7 +310,8 @@ pub fn resolve(
     loader: &mut Loader<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Names {
-    let mut build = Build { modules: Vec::new(), by_path: FxHashMap::default(), loader, sources, diagnostics };
+    let mut build =
+        Build { modules: Vec::new(), by_path: FxHashMap::default(), way: Vec::new(), loader, sources, diagnostics };
     for file in files {
         let path = build.sources.file(file.id).path.clone();
         build.add(path, file, Role::Given);
@@ -282,11 +330,11 @@ pub fn resolve(
     }
     let mut state = vec![State::New; build.modules.len()];
     for at in 0..given {
-        build.link(ModuleId(at as u32), &mut state);
+        build.link(ModuleId(at as u32), None, &mut state);
     }
     let mut at = given;
     while at < build.modules.len() {
-        build.link(ModuleId(at as u32), &mut state);
+        build.link(ModuleId(at as u32), None, &mut state);
         at += 1;
     }
     Names { modules: build.modules, prelude, touched: RefCell::default() }
@@ -302,6 +350,8 @@ enum State {
 struct Build<'a, 'l> {
     modules: Vec<Module>,
     by_path: FxHashMap<String, ModuleId>,
+    /// The modules that are being linked, each with the `use` by which it was reached.
+    way: Vec<(ModuleId, Option<Span>)>,
     loader: &'a mut Loader<'l>,
     sources: &'a mut Sources,
     diagnostics: &'a mut Diagnostics,
@@ -315,6 +365,7 @@ impl Build<'_, '_> {
             own: FxHashMap::default(),
             listed: FxHashMap::default(),
             whole: Vec::new(),
+            lost: Lost::default(),
             file,
             role,
             used: false,
@@ -331,13 +382,14 @@ impl Build<'_, '_> {
         self.add(path.into(), file, role)
     }
 
-    /// Defines the names of a module, after those of the modules that it uses.
-    fn link(&mut self, id: ModuleId, state: &mut Vec<State>) {
+    /// Defines the names of a module, after those of the modules that it uses. `by` is the `use` that led here.
+    fn link(&mut self, id: ModuleId, by: Option<Span>, state: &mut Vec<State>) {
         state.resize(state.len().max(self.modules.len()), State::New);
         if state[id.0 as usize] != State::New {
             return;
         }
         state[id.0 as usize] = State::Open;
+        self.way.push((id, by));
         let uses: Vec<(u32, Span, Use)> = self.modules[id.0 as usize]
             .file
             .items
@@ -352,20 +404,45 @@ impl Build<'_, '_> {
         let mut places: FxHashMap<SmolStr, Span> = FxHashMap::default();
         self.define_own(id, &mut places);
         for (at, span, import) in uses {
-            let Some(target) = self.find(file, &import) else { continue };
+            let Some(target) = self.find(file, &import) else {
+                self.lose(id, &import);
+                continue;
+            };
             state.resize(state.len().max(self.modules.len()), State::New);
             if state[target.0 as usize] == State::Open {
-                self.diagnostics.push(errors::cyclic_use(span, target == id));
+                self.say_cycle(target, span);
+                self.lose(id, &import);
                 continue;
             }
-            self.link(target, state);
+            self.link(target, Some(span), state);
             self.modules[target.0 as usize].used = true;
             match &import.names {
                 None => self.modules[id.0 as usize].whole.push((target, at)),
                 Some(_) => self.list(id, target, at, &import, &mut places),
             }
         }
+        self.way.pop();
         state[id.0 as usize] = State::Done;
+    }
+
+    /// Remembers what a failed `use` would have brought.
+    fn lose(&mut self, id: ModuleId, import: &Use) {
+        let lost = &mut self.modules[id.0 as usize].lost;
+        match &import.names {
+            None => lost.anything = true,
+            Some(names) => {
+                lost.names.extend(names.iter().map(|entry| entry.alias.as_ref().unwrap_or(&entry.name).text.clone()));
+            }
+        }
+    }
+
+    /// Reports the cycle that a `use` of `target` at `span` closes.
+    fn say_cycle(&mut self, target: ModuleId, span: Span) {
+        let start = self.way.iter().position(|(id, _)| *id == target).unwrap_or_default();
+        let path = |id: ModuleId| self.sources.file(self.modules[id.0 as usize].file.id).path.as_str();
+        let others = self.way.iter().skip(start + 1).filter_map(|(id, by)| Some((path(*id), (*by)?)));
+        let diagnostic = errors::cyclic_use(span, path(target), others.collect());
+        self.diagnostics.push(diagnostic);
     }
 
     fn define_own(&mut self, id: ModuleId, places: &mut FxHashMap<SmolStr, Span>) {
@@ -373,7 +450,7 @@ impl Build<'_, '_> {
         for (at, item) in module.file.items.iter().enumerate() {
             let Some(name) = defined(&item.kind) else { continue };
             if let Some(first) = places.get(&name.text) {
-                self.diagnostics.push(errors::duplicate_name(name, *first));
+                self.diagnostics.push(errors::duplicate_name(name, *first, None));
                 continue;
             }
             places.insert(name.text.clone(), name.span);
@@ -383,19 +460,23 @@ impl Build<'_, '_> {
 
     fn list(&mut self, id: ModuleId, target: ModuleId, at: u32, import: &Use, places: &mut FxHashMap<SmolStr, Span>) {
         for entry in import.names.iter().flatten() {
+            let shown = entry.alias.as_ref().unwrap_or(&entry.name);
             let offered = &self.modules[target.0 as usize];
             let def = offered.own.get(&entry.name.text).copied();
             let Some(def) = def.or_else(|| offered.listed.get(&entry.name.text).map(|(def, _)| *def)) else {
-                let names = offered.own.keys().chain(offered.listed.keys()).map(SmolStr::as_str);
-                let near = nearest(&entry.name.text, names).map(SmolStr::from);
-                self.diagnostics.push(errors::not_offered(&entry.name, near));
+                if !offered.lost.holds(&entry.name.text) {
+                    let names = offered.own.keys().chain(offered.listed.keys()).map(SmolStr::as_str);
+                    let near = nearest(&entry.name.text, names).map(SmolStr::from);
+                    let module = self.sources.slice(import.path_span).trim_matches('"');
+                    self.diagnostics.push(errors::not_offered(&entry.name, module, near));
+                }
+                self.modules[id.0 as usize].lost.names.insert(shown.text.clone());
                 continue;
             };
-            let shown = entry.alias.as_ref().unwrap_or(&entry.name);
             if let Some(first) = places.get(&shown.text) {
                 let same = self.modules[id.0 as usize].listed.get(&shown.text).is_some_and(|(have, _)| *have == def);
                 if !same {
-                    self.diagnostics.push(errors::duplicate_name(shown, *first));
+                    self.diagnostics.push(errors::duplicate_name(shown, *first, Some(&entry.name)));
                 }
                 continue;
             }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::errors::Unreadable;
 use super::value::{Bound, Env, Value};
-use super::{Checker, Conditions, Gateway, Jwt, PathPattern, Segment, Via, errors};
-use crate::resolve::{Def, Lookup};
+use super::{Checker, Conditions, Gateway, Issuer, Jwt, Missing, PathPattern, Segment, Via, errors};
+use crate::resolve::Def;
 use crate::source::Span;
 use crate::syntax::tree::{self, Claim, Clause, ClauseKind, Direction, Effect, Expr, Ident, ItemKind, JwtClause, Text};
-use crate::vocab::endpoint::What;
+use crate::vocab::endpoint::{Member, What};
 use crate::vocab::hosts::HostName;
-use crate::vocab::ports::{AppProtocol, Ports};
+use crate::vocab::ports::{AppProtocol, PortMatch};
 
 impl Checker<'_> {
     /// Checks the clauses of a rule towards one destination.
@@ -32,8 +33,15 @@ impl Checker<'_> {
         let Some((clause, gateway, at)) = via_of(&rule.clauses) else { return Some((conditions, None)) };
         let direction = match (rule.effect, rule.direction, rule.arrow) {
             (Effect::Allow, Some((direction, _)), tree::Arrow::To) => direction,
-            _ => {
-                self.push(errors::via_misplaced(clause.span));
+            (effect, _, arrow) => {
+                self.push(errors::via_misplaced(
+                    clause.span,
+                    match (effect, arrow) {
+                        (Effect::Deny, _) => "on a `deny`",
+                        (_, tree::Arrow::Both) => "with `<->`",
+                        _ => "without a direction",
+                    },
+                ));
                 return None;
             }
         };
@@ -46,7 +54,10 @@ impl Checker<'_> {
             Direction::Ingress => {}
             Direction::Egress => {
                 if let Some(at) = at {
-                    self.push(errors::via_at_on_egress(at.span()));
+                    let gateway_end = gateway.span.after();
+                    let blank = self.text(Span { end: at.span().start, ..gateway_end });
+                    let start = gateway_end.start + (blank.len() - blank.trim_start().len()) as u32;
+                    self.push(errors::via_at_on_egress(Span { start, ..at.span() }));
                     return None;
                 }
                 self.check_way_out(to, to_expr, &via, env)?;
@@ -60,14 +71,20 @@ impl Checker<'_> {
         if env.opaque && to.opaque {
             return Some(());
         }
-        let good = to.endpoint.members.iter().all(|member| {
-            let tls = |ports: &Ports| {
-                !ports.entries().is_empty() && ports.entries().iter().all(|port| port.app == Some(AppProtocol::Tls))
+        let wrong = to.endpoint.members.iter().find_map(|member| {
+            let tls = |port: &PortMatch| port.app == Some(AppProtocol::Tls);
+            let why = match &member.what {
+                What::Pods(_) => "pods are reached directly, not by way of an egress gateway",
+                What::Addresses(_) => "addresses have no name that a gateway could go by",
+                What::Host(_) if member.ports.entries().is_empty() => "say the port: `:443`, or another as `:8443/tls`",
+                What::Host(_) if !member.ports.entries().iter().all(tls) => "not every port is tls, as `:8443/tls` is",
+                What::Host(_) => return None,
             };
-            matches!(member.what, What::Host(_)) && tls(&member.ports)
+            Some((member.span, why))
         });
-        if !good {
-            self.push(errors::via_needs_tls_hosts(to_expr.span, via.span));
+        if let Some((place, why)) = wrong {
+            let place = if to_expr.span.holds(place) { place } else { to_expr.span };
+            self.push(errors::via_needs_tls_hosts(place, why, via.span));
             return None;
         }
         if via.gateway.service.is_none() {
@@ -96,30 +113,41 @@ impl Checker<'_> {
     }
 
     fn gateway_named(&mut self, name: &Ident, env: &Env) -> Option<Arc<Gateway>> {
-        let def = self.declared(name, env, "a gateway")?;
-        if !matches!(self.names.item(def).kind, ItemKind::Gateway(_)) {
-            self.push(errors::not_a_gateway(name, self.names.item(def).span));
-            return None;
+        let def = self.declared(name, env, "gateway")?;
+        if matches!(self.names.item(def).kind, ItemKind::Gateway(_)) {
+            let gateway = self.gateway(def)?;
+            let pods = gateway.pods.iter().map(|pods| (gateway.span, pods));
+            self.note_missing_namespaces(def, name.span, pods, env);
+            return Some(gateway);
         }
-        self.gateway(def)
+        self.push(errors::not_a_gateway(name, Some(self.names.name_span(def))));
+        None
+    }
+
+    fn issuer_named(&mut self, name: &Ident, env: &Env) -> Option<Arc<Issuer>> {
+        let def = self.declared(name, env, "issuer")?;
+        if matches!(self.names.item(def).kind, ItemKind::Issuer(_)) {
+            return self.issuer(def);
+        }
+        self.push(errors::not_an_issuer(name, Some(self.names.name_span(def))));
+        None
     }
 
     /// Looks up a name that must be a declaration's, not a parameter's.
     fn declared(&mut self, name: &Ident, env: &Env, what: &str) -> Option<Def> {
         if env.parameters.contains_key(&name.text) {
             self.use_parameter(env, &name.text);
-            self.push(errors::wrong_name(name.span, &name.text, "a parameter", what));
+            self.push(match what {
+                "gateway" => errors::not_a_gateway(name, None),
+                _ => errors::not_an_issuer(name, None),
+            });
             return None;
         }
-        match self.names.lookup(env.module, &name.text) {
-            Lookup::Found(def) => Some(def),
-            Lookup::Ambiguous(defs) => {
-                let places = defs.iter().map(|def| self.names.item(*def).span).collect();
-                self.push(errors::ambiguous_name(name.span, &name.text, places));
-                None
-            }
-            Lookup::Unknown(near) => {
-                self.push(errors::unknown_name(name.span, &name.text, near, false));
+        match self.find(env.module, &name.text, name.span) {
+            Ok(def) => Some(def),
+            Err(Missing::Said) => None,
+            Err(Missing::Unknown(near)) => {
+                self.push(errors::unknown_declaration(name, near, what));
                 None
             }
         }
@@ -131,71 +159,74 @@ impl Checker<'_> {
             let needs = match &clause.kind {
                 ClauseKind::Method(methods) => {
                     conditions.methods = methods.iter().map(|method| method.text.clone()).collect();
-                    Some(("method", false))
+                    Some("method")
                 }
                 ClauseKind::Path(paths) => {
                     for path in paths {
                         conditions.paths.push(self.path_pattern(path, env)?);
                     }
-                    Some(("path", false))
+                    Some("path")
                 }
                 ClauseKind::Host(hosts) => {
                     for host in hosts {
                         conditions.hosts.push(self.host_pattern(host, env)?);
                     }
-                    Some(("host", true))
+                    Some("host")
                 }
                 ClauseKind::Jwt(jwt) => {
                     conditions.jwt = Some(Arc::new(self.jwt(jwt, env)?));
-                    Some(("jwt", false))
+                    Some("jwt")
                 }
                 ClauseKind::Via { .. } => None,
             };
-            if let Some((word, tls_too)) = needs {
-                self.check_readable(clause.span, word, tls_too, to, to_expr, env)?;
+            if let Some(word) = needs {
+                self.check_readable(clause.span, word, to, to_expr, env)?;
             }
         }
         Some(conditions)
     }
 
     /// A condition needs every port of the destination to be one whose requests (or TLS names) can be read.
-    fn check_readable(
-        &mut self,
-        clause: Span,
-        word: &str,
-        tls_too: bool,
-        to: &Value,
-        to_expr: &Expr,
-        env: &Env,
-    ) -> Option<()> {
+    fn check_readable(&mut self, clause: Span, word: &str, to: &Value, to_expr: &Expr, env: &Env) -> Option<()> {
         let good = |app: Option<AppProtocol>| match app {
-            Some(AppProtocol::Tls) => tls_too,
+            Some(AppProtocol::Tls) => word == "host",
             Some(_) => true,
             None => false,
         };
-        let readable = to.endpoint.members.iter().all(|member| {
+        let unreadable = |member: &&Member| {
             let entries = member.ports.entries();
-            !entries.is_empty() && entries.iter().all(|port| good(port.app))
-        });
-        if readable || (env.opaque && to_expr.ports.is_none()) {
+            entries.is_empty() || !entries.iter().all(|port| good(port.app))
+        };
+        let Some(first) = to.endpoint.members.iter().find(unreadable) else { return Some(()) };
+        if env.opaque && to_expr.ports.is_none() {
             return Some(());
         }
+        let mut written = Vec::new();
+        collect_ports(to_expr, &mut written);
         // Inside a template the protocol may come with the argument of a `Port`.
-        let from_argument = to_expr.ports.iter().flat_map(|spec| &spec.ports).any(|port| match &port.kind {
+        let from_argument = written.iter().any(|port| match &port.kind {
             tree::PortKind::Name(name) => matches!(env.parameters.get(name), Some(Bound::Port(_))),
             _ => false,
         });
         if env.opaque && from_argument {
             return Some(());
         }
-        let bare: Vec<Span> = to_expr
-            .ports
-            .iter()
-            .flat_map(|spec| &spec.ports)
-            .filter(|port| port.protocol.is_none())
-            .map(|port| port.span)
-            .collect();
-        self.push(errors::where_needs_http(clause, word, tls_too, to_expr.span, &bare));
+        let all = |holds: &dyn Fn(&Member) -> bool| to.endpoint.members.iter().filter(unreadable).all(holds);
+        let sealed = |member: &Member| member.ports.entries().iter().any(|port| port.app == Some(AppProtocol::Tls));
+        let why = if to.endpoint.members.iter().filter(unreadable).any(sealed) {
+            Unreadable::Sealed
+        } else if first.ports.entries().is_empty() {
+            Unreadable::NoPort(format!("{}:8080/http", self.text(Checker::bare_span(to_expr))))
+        } else if all(&|member| !member.ports.entries().is_empty())
+            && !written.is_empty()
+            && written.iter().all(|port| matches!(port.protocol, None | Some(tree::PortProtocol::App(_))))
+        {
+            Unreadable::Bare(written.iter().filter(|port| port.protocol.is_none()).map(|port| port.span).collect())
+        } else {
+            Unreadable::Other
+        };
+        let place = to_expr.ports.as_ref().map_or(to_expr.span, |ports| ports.span);
+        self.push(errors::where_needs_http(clause, word, place, why));
         None
     }
 
@@ -222,7 +253,7 @@ impl Checker<'_> {
         match PathPattern::parse(&value) {
             Ok(pattern) => Some(pattern),
             Err(why) => {
-                self.push(errors::bad_argument_text(text.span(), &value, why));
+                self.push(errors::bad_text(text, &value, "path", why));
                 None
             }
         }
@@ -236,19 +267,14 @@ impl Checker<'_> {
         match HostName::parse(&value) {
             Ok(host) => Some(host),
             Err(why) => {
-                self.push(errors::bad_argument_text(text.span(), &value, why));
+                self.push(errors::bad_text(text, &value, "host", why));
                 None
             }
         }
     }
 
     fn jwt(&mut self, clause: &JwtClause, env: &Env) -> Option<Jwt> {
-        let def = self.declared(&clause.issuer, env, "an issuer")?;
-        if !matches!(self.names.item(def).kind, ItemKind::Issuer(_)) {
-            self.push(errors::not_an_issuer(&clause.issuer, self.names.item(def).span));
-            return None;
-        }
-        let issuer = self.issuer(def)?;
+        let issuer = self.issuer_named(&clause.issuer, env)?;
         let strings = |checker: &mut Self, list: &[Text]| -> Option<Vec<SmolStr>> {
             list.iter().map(|text| checker.string(text, env)).collect()
         };
@@ -258,6 +284,14 @@ impl Checker<'_> {
             claims.push((name.text.clone(), strings(self, values)?));
         }
         Some(Jwt { issuer, subjects, claims })
+    }
+}
+
+/// Collects the ports that are written in an expression, names not followed.
+fn collect_ports<'e>(expr: &'e Expr, out: &mut Vec<&'e tree::Port>) {
+    out.extend(expr.ports.iter().flat_map(|spec| &spec.ports));
+    if let tree::ExprKind::Union(list) = &expr.kind {
+        list.iter().for_each(|member| collect_ports(member, out));
     }
 }
 
@@ -279,7 +313,7 @@ impl PathPattern {
             Some("") => return Ok(PathPattern { text: text.into(), segments: Vec::new(), below: true }),
             Some(rest) => match rest.strip_suffix('/') {
                 Some(rest) => (rest, true),
-                None => return Err("`**` stands alone after the last `/`"),
+                None => return Err("`**` stands alone after the last `/`, as in `/a/**`"),
             },
             None => (rest, false),
         };
@@ -287,8 +321,10 @@ impl PathPattern {
         for segment in rest.split('/') {
             segments.push(match segment {
                 "*" => Segment::Any,
-                _ if segment.contains("**") => return Err("`**` stands last"),
-                _ if segment.contains('*') => return Err("`*` is one whole segment"),
+                _ if segment.contains("**") => return Err("`**` stands last in a path, after a `/`"),
+                _ if segment.contains('*') => {
+                    return Err("a `*` is one whole segment, as in `/a/*/b`; everything below is `/a/**`");
+                }
                 literal => Segment::Literal(literal.into()),
             });
         }

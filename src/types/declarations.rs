@@ -27,9 +27,15 @@ impl Checker<'_> {
         }
         let item = self.names.item(def);
         let ItemKind::Gateway(gateway) = &item.kind else { return None };
+        if self.closes_cycle(def) {
+            self.gateways.insert(def, None);
+            return None;
+        }
+        self.open.push(def);
         let made = self.make_gateway(gateway, item.span, &Env::top(def.module)).map(Arc::new);
-        self.gateways.insert(def, made.clone());
-        made
+        self.open.pop();
+        // A cycle has been reported inside; what it left must stay.
+        self.gateways.entry(def).or_insert(made).clone()
     }
 
     /// Returns the gateways of the user's files and of the modules that they use.
@@ -44,12 +50,12 @@ impl Checker<'_> {
 
     fn make_gateway(&mut self, item: &GatewayDecl, span: Span, env: &Env) -> Option<Gateway> {
         let missing = match (&item.pods, item.ports.is_empty()) {
-            (None, _) => Some("`pods namespace/{label=value}`"),
-            (_, true) => Some("a `port`, as `port 443 -> 8443/tls`"),
+            (None, _) => Some(("its pods", "pods namespace/{label=value}")),
+            (_, true) => Some(("a port", "port 443 -> 8443/tls")),
             _ => None,
         };
-        if let Some(missing) = missing {
-            self.push(errors::incomplete(item.name.span, "gateway", &item.name.text, missing));
+        if let Some((missing, example)) = missing {
+            self.push(errors::incomplete(&item.name, "gateway", missing, example));
             return None;
         }
         let pods_expr = item.pods.as_ref()?;
@@ -63,7 +69,7 @@ impl Checker<'_> {
             None => None,
             Some(expr) => match &expr.kind {
                 ExprKind::Pods(NamespacePattern::Name(namespace), PodPattern::Account(name)) => {
-                    self.check_namespace(namespace.span, &namespace.text, self.is_users(env));
+                    self.check_namespace(namespace.span, &namespace.text, env);
                     Some((namespace.text.clone(), name.text.clone()))
                 }
                 ExprKind::Error => return None,
@@ -120,8 +126,11 @@ impl Checker<'_> {
 
     fn make_issuer(&mut self, item: &IssuerDecl, span: Span, env: &Env) -> Option<Issuer> {
         let (Some(url), Some(keys)) = (&item.url, &item.keys) else {
-            let missing = if item.url.is_none() { "`url \"…\"`" } else { "`jwks \"url\"` or `keys \"…JSON…\"`" };
-            self.push(errors::incomplete(item.name.span, "issuer", &item.name.text, missing));
+            let (missing, example) = match item.url {
+                None => ("its URL, the `iss` of its tokens", "url \"https://login.example.com\""),
+                Some(_) => ("its keys", "jwks \"https://login.example.com/keys\""),
+            };
+            self.push(errors::incomplete(&item.name, "issuer", missing, example));
             return None;
         };
         let keys = match keys {
@@ -163,6 +172,7 @@ impl Checker<'_> {
         }
         let values: Vec<Value> = list.iter().filter_map(|written| self.written(written)).collect();
         let ports = values.iter().find_map(|value| value.ports);
+        let mixed = list.first().filter(|_| mixed).map(|written| written.span);
         let members: Vec<Member> = values.iter().flat_map(|value| value.endpoint.members.clone()).collect();
         Some(Value { mixed, ports, ..Value::of(members) })
     }

@@ -1,6 +1,6 @@
 //! Endpoints: what an expression means, member by member.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
 
 use super::value::{Bound, Env, Kind, Value};
-use super::{Checker, errors};
-use crate::resolve::{Def, Lookup};
+use super::{Checker, Missing, errors};
+use crate::resolve::Def;
 use crate::source::Span;
 use crate::syntax::tree::{
     Address, Expr, ExprKind, HostDecl, ItemKind, LabelTest, Labels, LetValue, NamespacePattern, PodPattern, Word,
 };
-use crate::vocab::addresses::AddressSet;
+use crate::vocab::addresses::{AddressSet, Block, Range};
 use crate::vocab::endpoint::{Endpoint, Member, Pods, What};
 use crate::vocab::hosts::{Host, HostName, WeightedNet};
 use crate::vocab::labels::{Account, PodSelector, Requirement, Requirements, Test};
@@ -23,6 +23,28 @@ use crate::vocab::ports::{PortMatch, PortTest, Ports, Protocol};
 
 /// How many members an endpoint may have; a policy with more was made by doubling names.
 const MOST_MEMBERS: usize = 65_536;
+
+/// The addresses of pods and nodes that are known.
+pub(super) struct Known {
+    /// Of pods of the inventory, sorted.
+    pods: Vec<(IpAddr, String)>,
+    /// Of `[cluster]`: the key, the place and the addresses.
+    ranges: Vec<(&'static str, Span, AddressSet)>,
+}
+
+impl Known {
+    /// Returns the first pod that has an address of a set.
+    fn pod_in(&self, set: &AddressSet) -> Option<&(IpAddr, String)> {
+        set.ranges().into_iter().find_map(|range| {
+            let (first, last): (IpAddr, IpAddr) = match range {
+                Range::V4(first, last) => (Ipv4Addr::from(first).into(), Ipv4Addr::from(last).into()),
+                Range::V6(first, last) => (Ipv6Addr::from(first).into(), Ipv6Addr::from(last).into()),
+            };
+            let at = self.pods.partition_point(|(address, _)| *address < first);
+            self.pods.get(at).filter(|(address, _)| *address <= last)
+        })
+    }
+}
 
 impl Checker<'_> {
     /// Evaluates an endpoint. `None` where something is wrong with it, which has been said.
@@ -40,13 +62,13 @@ impl Checker<'_> {
             ExprKind::Error => None,
         }?;
         match &expr.ports {
-            Some(ports) => self.with_ports(value, ports, env),
+            Some(ports) => self.with_ports(value, &expr.kind, ports, env),
             None => Some(value),
         }
     }
 
     /// Returns the place of an expression without its ports.
-    fn bare_span(expr: &Expr) -> Span {
+    pub(super) fn bare_span(expr: &Expr) -> Span {
         match &expr.ports {
             Some(ports) => Span { end: ports.span.start, ..expr.span },
             None => expr.span,
@@ -60,9 +82,11 @@ impl Checker<'_> {
         let mut members: Vec<Member> = Vec::new();
         let few = values.iter().map(|value| value.endpoint.members.len()).sum::<usize>() <= 16;
         let mut seen = FxHashSet::default();
-        let (mut mixed, mut ports, mut opaque) = (false, None, false);
-        for value in values {
-            mixed |= value.mixed;
+        let (mut mixed, mut ports, mut opaque) = (None, None, false);
+        for (value, written) in values.into_iter().zip(list) {
+            // What lies elsewhere came by a name that stands here.
+            let here = Checker::bare_span(written);
+            mixed = mixed.or(value.mixed.map(|inner| if here.holds(inner) { inner } else { here }));
             opaque |= value.opaque;
             ports = ports.or(value.ports);
             for member in Arc::unwrap_or_clone(value.endpoint).members {
@@ -80,17 +104,23 @@ impl Checker<'_> {
     }
 
     fn except(&mut self, expr: &Expr, left: &Expr, right: &Expr, env: &Env) -> Option<Value> {
+        self.excepting += 1;
         let (a, b) = (self.endpoint(left, env), self.endpoint(right, env));
+        self.excepting -= 1;
         let (a, b) = (a?, b?);
-        for (value, operand) in [(&a, left), (&b, right)] {
-            if let Some(ports) = value.ports {
-                self.push(errors::except_ports(operand.span, ports));
-                return None;
-            }
-        }
         if a.kind() != b.kind() || a.kind() == Kind::Endpoint {
             self.push(errors::except_kinds(left.span, a.kind(), right.span, b.kind()));
             return None;
+        }
+        for (value, operand) in [(&a, left), (&b, right)] {
+            if let Some(ports) = value.ports {
+                let bare = |expr: &Expr| self.text(Checker::bare_span(expr)).to_string();
+                let written = operand.ports.as_ref().map(|ports| self.text(ports.span));
+                let whole = written.map(|ports| format!("{{ {} except {} }}{ports}", bare(left), bare(right)));
+                let diagnostic = errors::except_ports(operand.span, ports, whole);
+                self.push(diagnostic);
+                return None;
+            }
         }
         let opaque = a.opaque || b.opaque;
         let taken = &b.endpoint.members;
@@ -109,27 +139,40 @@ impl Checker<'_> {
             }
         }
         if !opaque && members.is_empty() {
-            self.push(errors::except_everything(expr.span, right.span));
+            self.push(errors::except_everything(right.span, left.span));
             return None;
         }
         if !opaque && !takes {
             self.push(errors::except_nothing(right.span, left.span));
             return None;
         }
-        Some(Value { opaque, ..Value::of(members) })
+        let value = Value { opaque, ..Value::of(members) };
+        if value.kind() == Kind::Addresses && !opaque && self.excepting == 0 && self.is_users(env) {
+            let rest = address_set(&value.endpoint);
+            self.warn_of_rest(left, &rest);
+        }
+        Some(value)
     }
 
-    /// Checks that the addresses written after `except` lie inside what they are taken from.
+    /// Checks that the addresses written after `except` lie inside what they are taken from and are less than it.
     fn literals_inside(&mut self, right: &Expr, whole: &AddressSet, left: &Expr) -> Option<()> {
         match &right.kind {
             ExprKind::Address(address) => {
                 let net = net_of(*address).ok()?;
                 let literal = AddressSet::of([net]);
-                if !literal.is_inside(whole) {
-                    self.push(errors::except_outside(right.span, left.span));
-                    return None;
-                }
-                Some(())
+                let same_family = |block: &Block| block.net.addr().is_ipv4() == net.addr().is_ipv4();
+                let why = match (literal.is_inside(whole), whole.is_inside(&literal)) {
+                    (true, true) => "is all of what it is taken from, and must be less",
+                    (true, false) => return Some(()),
+                    (false, true) => "is more than what it is taken from",
+                    (false, false) if !whole.blocks.iter().any(same_family) => {
+                        "is of the other family, IPv4 or IPv6, than what it is taken from"
+                    }
+                    (false, false) => "does not lie inside what it is taken from",
+                };
+                let diagnostic = errors::except_outside(right.span, self.text(right.span), why, left.span);
+                self.push(diagnostic);
+                None
             }
             ExprKind::Union(list) => {
                 let all: Vec<Option<()>> =
@@ -144,50 +187,75 @@ impl Checker<'_> {
     fn address(&mut self, expr: &Expr, address: Address, env: &Env) -> Option<Value> {
         let net = match net_of(address) {
             Ok(net) => net,
-            Err(network) => {
+            Err(net) => {
                 let span = Checker::bare_span(expr);
-                let brackets = self.text(span).starts_with('[');
-                self.push(errors::host_bits(span, network, brackets));
+                let diagnostic = errors::host_bits(span, self.text(span), net);
+                self.push(diagnostic);
                 return None;
             }
         };
         let set = AddressSet::of([net]);
-        if self.is_users(env) && !env.opaque {
-            self.warn_of_known_addresses(Checker::bare_span(expr), net);
+        if self.is_users(env) && !env.opaque && self.excepting == 0 {
+            self.warn_of_known_addresses(Checker::bare_span(expr), &set);
         }
-        Some(Value::one(expr.span, What::Addresses(set)))
+        Some(Value::one(Checker::bare_span(expr), What::Addresses(set)))
     }
 
-    fn warn_of_known_addresses(&mut self, span: Span, net: IpNet) {
-        let inventory = self.inventory;
-        let pod = inventory.workloads.iter().find_map(|workload| {
-            let address = workload.addresses.iter().find(|address| net.contains(*address))?;
-            Some((workload, *address))
-        });
-        if let Some((workload, address)) = pod {
-            self.push(errors::known_pod(span, &workload.namespace, &workload.name, address));
-            return;
+    /// Looks at what `except` leaves of the addresses that are written before it.
+    fn warn_of_rest(&mut self, left: &Expr, rest: &AddressSet) {
+        match &left.kind {
+            ExprKind::Address(address) => {
+                if let Ok(net) = net_of(*address) {
+                    self.warn_of_known_addresses(left.span, &AddressSet::of([net]).intersect(rest));
+                }
+            }
+            ExprKind::Union(list) => list.iter().for_each(|member| self.warn_of_rest(member, rest)),
+            ExprKind::Except(left, _) => self.warn_of_rest(left, rest),
+            _ => {}
         }
+    }
+
+    /// Warns where addresses that the user wrote hold known ones of pods or nodes.
+    fn warn_of_known_addresses(&mut self, span: Span, set: &AddressSet) {
+        let known = match &self.known {
+            Some(known) => known.clone(),
+            None => {
+                let known = Rc::new(self.known_addresses());
+                self.known = Some(known.clone());
+                known
+            }
+        };
+        if let Some((address, pod)) = known.pod_in(set) {
+            self.push(errors::known_pod(span, pod, *address));
+        } else if let Some((key, place, _)) = known.ranges.iter().find(|(_, _, range)| range.overlaps(set)) {
+            self.push(errors::known_range(span, key, *place));
+        }
+    }
+
+    fn known_addresses(&mut self) -> Known {
+        let pods = self.inventory.workloads.iter().flat_map(|workload| {
+            let shown = format!("{}/{}", workload.namespace, workload.name);
+            workload.addresses.iter().map(move |address| (*address, shown.clone()))
+        });
+        let mut known = Known { pods: pods.collect(), ranges: Vec::new() };
+        known.pods.sort();
         let settings = self.settings;
         for (key, list) in [("pods", &settings.pods), ("nodes", &settings.nodes)] {
-            if list.is_empty() {
-                continue;
-            }
-            let known = self.setting_addresses(list);
-            if known.overlaps(&AddressSet::of([net])) {
-                self.push(errors::known_range(span, key));
-                return;
+            for written in list {
+                known.ranges.push((key, written.span, self.setting_addresses(std::slice::from_ref(written))));
             }
         }
+        known
     }
 
     fn host(&mut self, expr: &Expr, name: HostName) -> Option<Value> {
         if let Some((service, namespace)) = self.cluster_name(&name) {
-            let span = Checker::bare_span(expr);
-            self.push(errors::host_is_service(span, &name, &namespace, service.as_deref()));
+            let ports = expr.ports.as_ref().map(|ports| self.text(ports.span)).unwrap_or_default();
+            let diagnostic = errors::host_is_service(expr.span, &name, &namespace, service.as_deref(), ports);
+            self.push(diagnostic);
             return None;
         }
-        Some(Value::one(expr.span, What::Host(Host { name, except: Vec::new(), at: Vec::new() })))
+        Some(Value::one(Checker::bare_span(expr), What::Host(Host { name, except: Vec::new(), at: Vec::new() })))
     }
 
     /// Returns the Service (`None` for a wildcard) and the namespace that a host's name means inside the cluster.
@@ -197,6 +265,10 @@ impl Checker<'_> {
             let under = host.name == self.settings.domain;
             under.then_some("")
         });
+        if let Some(pod) = inner.and_then(|inner| inner.strip_suffix(".pod")) {
+            let namespace = pod.rsplit('.').next().unwrap_or_default();
+            return Some((None, namespace.into()));
+        }
         let local = match inner {
             Some(inner) => Some(inner.strip_suffix(".svc").unwrap_or(inner)),
             None => host.name.strip_suffix(".svc"),
@@ -229,14 +301,15 @@ impl Checker<'_> {
                 }
             };
         }
-        match self.names.lookup(env.module, name) {
-            Lookup::Found(def) => self.definition(def, name, span),
-            Lookup::Ambiguous(defs) => {
-                let places = defs.iter().map(|def| self.names.item(*def).span).collect();
-                self.push(errors::ambiguous_name(span, name, places));
-                None
+        match self.find(env.module, name, span) {
+            Ok(def) => {
+                let value = self.definition(def, name, span)?;
+                let pods = value.endpoint.pods().map(|(member, pods)| (member.span, &pods.selector));
+                self.note_missing_namespaces(def, span, pods, env);
+                Some(value)
             }
-            Lookup::Unknown(near) => {
+            Err(Missing::Said) => None,
+            Err(Missing::Unknown(near)) => {
                 let setting = match name.as_str() {
                     "apiserver" => &self.settings.apiserver,
                     "nodes" => &self.settings.nodes,
@@ -282,7 +355,7 @@ impl Checker<'_> {
             }
             other => {
                 let what = if matches!(other, ItemKind::Issuer(_)) { "an issuer" } else { "a template" };
-                self.push(errors::wrong_name(span, name, what, "an endpoint"));
+                self.push(errors::not_an_endpoint(span, name, what, self.names.name_span(def)));
                 None
             }
         }
@@ -297,7 +370,7 @@ impl Checker<'_> {
         if !matches!(name, "dns" | "apiserver" | "anywhere") {
             return Some(value);
         }
-        let mut value = Value { mixed: true, ..(*value).clone() };
+        let mut value = Value { mixed: Some(self.names.name_span(def)), ..(*value).clone() };
         let resolver = &self.settings.resolver;
         if name == "dns" && !resolver.is_empty() {
             let what = What::Addresses(self.setting_addresses(resolver));
@@ -316,8 +389,7 @@ impl Checker<'_> {
             return value.clone();
         }
         let ItemKind::Let(item) = &self.names.item(def).kind else { return None };
-        if self.open.contains(&def) {
-            self.push(errors::cyclic_let(item.name.span, &item.name.text));
+        if self.closes_cycle(def) {
             self.lets.insert(def, None);
             return None;
         }
@@ -333,16 +405,34 @@ impl Checker<'_> {
         self.lets.entry(def).or_insert(value).clone()
     }
 
+    /// Returns whether a definition is being evaluated already, which is reported.
+    pub(super) fn closes_cycle(&mut self, def: Def) -> bool {
+        let Some(start) = self.open.iter().position(|open| *open == def) else { return false };
+        let named = |def: Def| {
+            let span = self.names.name_span(def);
+            (span, self.text(span))
+        };
+        let others: Vec<(Span, &str)> = self.open[start + 1..].iter().map(|other| named(*other)).collect();
+        let (span, name) = named(def);
+        let diagnostic = errors::cyclic_let(span, name, &others);
+        self.push(diagnostic);
+        true
+    }
+
     fn host_declaration(&mut self, host: &HostDecl, env: &Env) -> Option<Value> {
         let name = HostName { wildcard: false, name: host.name.clone() };
         if let Some((service, namespace)) = self.cluster_name(&name) {
-            self.push(errors::host_is_service(host.name_span, &name, &namespace, service.as_deref()));
+            self.push(errors::host_is_service(host.name_span, &name, &namespace, service.as_deref(), ""));
             return None;
         }
         let mut at = Vec::new();
         for address in &host.at {
+            // The span holds the weight too.
+            let written = self.text(address.span).split_whitespace().next().unwrap_or_default();
+            let place = Span { end: address.span.start + written.len() as u32, ..address.span };
             if address.net.trunc() != address.net {
-                self.push(errors::host_bits(address.span, address.net.trunc(), false));
+                let diagnostic = errors::host_bits(place, written, address.net);
+                self.push(diagnostic);
                 return None;
             }
             if address.weight.is_some() && address.prefixed && address.net.prefix_len() != address.net.max_prefix_len()
@@ -351,7 +441,7 @@ impl Checker<'_> {
                 return None;
             }
             if self.is_users(env) {
-                self.warn_of_known_addresses(address.span, address.net);
+                self.warn_of_known_addresses(place, &AddressSet::of([address.net]));
             }
             at.push(WeightedNet { net: address.net, weight: address.weight });
         }
@@ -363,7 +453,7 @@ impl Checker<'_> {
         let mut selector = match namespace {
             NamespacePattern::Any => PodSelector::any(),
             NamespacePattern::Name(word) => {
-                let (name, unknown) = self.namespace(word, env)?;
+                let (name, unknown) = self.namespace(word, expr, pods, env)?;
                 opaque = unknown;
                 PodSelector::in_namespace(name)
             }
@@ -389,11 +479,11 @@ impl Checker<'_> {
             self.check_selector(Checker::bare_span(expr), pods, &selector);
         }
         let what = What::Pods(Pods { selector, named });
-        Some(Value { opaque, ..Value::one(expr.span, what) })
+        Some(Value { opaque, ..Value::one(Checker::bare_span(expr), what) })
     }
 
     /// Returns the namespace that a word before a `/` means, and whether it is a stand-in.
-    pub(super) fn namespace(&mut self, word: &Word, env: &Env) -> Option<(SmolStr, bool)> {
+    fn namespace(&mut self, word: &Word, expr: &Expr, pods: &PodPattern, env: &Env) -> Option<(SmolStr, bool)> {
         if !word.quoted
             && let Some(bound) = env.parameters.get(&word.text)
         {
@@ -406,13 +496,30 @@ impl Checker<'_> {
                 }
             };
         }
-        if !word.quoted && self.is_users(env) && self.names.is_in_sight(env.module, &word.text) {
-            self.push(errors::namespace_like_name(word.span, &word.text));
+        if !word.quoted && self.is_users(env) {
+            self.warn_of_name(word, Checker::bare_span(expr), pods, env);
         }
-        if self.is_users(env) || self.inventory.given {
-            self.check_namespace(word.span, &word.text, self.is_users(env));
-        }
+        self.check_namespace(word.span, &word.text, env);
         Some((word.text.clone(), false))
+    }
+
+    /// Warns of a namespace that is spelled like a name in sight, but where that name is being defined.
+    fn warn_of_name(&mut self, word: &Word, bare: Span, pods: &PodPattern, env: &Env) {
+        let Some(def) = self.names.in_sight(env.module, &word.text) else { return };
+        if self.open.contains(&def) {
+            return;
+        }
+        let protocol = match pods {
+            PodPattern::Name(name) if !name.quoted && is_protocol(&name.text) => Some(name.text.as_str()),
+            _ => None,
+        };
+        let ports = match &self.names.item(def).kind {
+            ItemKind::Let(_) if protocol.is_some() => {
+                self.definition(def, &word.text, bare).is_some_and(|value| value.ports.is_some())
+            }
+            kind => matches!(kind, ItemKind::Gateway(_)),
+        };
+        self.push(errors::namespace_like_name(word, bare, protocol, ports));
     }
 
     pub(super) fn requirements(&mut self, labels: &Labels) -> Option<Requirements> {
@@ -440,16 +547,20 @@ impl Checker<'_> {
     }
 }
 
+fn is_protocol(word: &str) -> bool {
+    matches!(word, "http" | "grpc" | "tls" | "https") || Protocol::parse(word).is_some()
+}
+
 /// Returns the pods that a name stands for where nothing of that name is known.
 pub(super) fn assumed(name: &SmolStr) -> Option<Requirements> {
     Requirements::new([Requirement::is_in("app.kubernetes.io/name", [name.clone()])])
 }
 
-/// Returns the network of an address as written; `Err` is the network without the bits beyond the prefix.
+/// Returns the network of an address as written; `Err` holds one with bits beyond the prefix.
 fn net_of(address: Address) -> Result<IpNet, IpNet> {
     let most = if matches!(address.ip, IpAddr::V4(_)) { 32 } else { 128 };
     let net = IpNet::new(address.ip, address.prefix.unwrap_or(most).min(most)).unwrap_or(IpNet::from(address.ip));
-    if net.trunc() == net { Ok(net) } else { Err(net.trunc()) }
+    if net.trunc() == net { Ok(net) } else { Err(net) }
 }
 
 /// Returns all addresses of an endpoint made of addresses.

@@ -10,7 +10,7 @@ use super::value::Env;
 use super::{Checker, errors};
 use crate::diag::{Code, Diagnostics};
 use crate::inventory::{Inventory, Namespace, Service, ServicePort, TargetPort, Workload, WorkloadKind};
-use crate::resolve::Names;
+use crate::resolve::{Def, Names, Role};
 use crate::source::Span;
 use crate::syntax::tree::{
     ItemKind, NamespaceDecl, PodPattern, PortKind, PortMapping, PortProtocol, ServiceDecl, Word,
@@ -165,17 +165,38 @@ pub(super) fn service_port(port: &PortMapping, diagnostics: &mut Diagnostics) ->
 }
 
 impl Checker<'_> {
-    /// With an inventory, a namespace that it lacks is an error; one of the standard library's is a note.
-    pub(super) fn check_namespace(&mut self, span: Span, name: &SmolStr, users: bool) {
+    /// With an inventory, a namespace that it lacks is an error, unless it is the standard library that names it.
+    pub(super) fn check_namespace(&mut self, span: Span, name: &SmolStr, env: &Env) {
         let inventory = self.inventory;
-        if !inventory.given || inventory.namespaces.contains_key(name) {
-            return;
-        }
-        if users {
+        if self.is_users(env) && inventory.given && !inventory.namespaces.contains_key(name) {
             let near = crate::diag::nearest(name, inventory.namespaces.keys().map(SmolStr::as_str));
             self.push(errors::unknown_namespace(span, name, near));
-        } else {
-            self.push(errors::library_namespace(span, name));
+        }
+    }
+
+    /// Notes what the standard library says of namespaces that the inventory lacks, once for each, where a file of the
+    /// user's names it (or applies a template that does).
+    pub(super) fn note_missing_namespaces<'p>(
+        &mut self,
+        def: Def,
+        span: Span,
+        pods: impl Iterator<Item = (Span, &'p PodSelector)>,
+        env: &Env,
+    ) {
+        let inventory = self.inventory;
+        if !inventory.given || self.names.module(def.module).role != Role::Standard {
+            return;
+        }
+        let place = match self.site {
+            Some(site) => site,
+            None if self.is_users(env) => span,
+            None => return,
+        };
+        for (named, pods) in pods {
+            let Some(name) = pods.namespace_name() else { continue };
+            if !inventory.namespaces.contains_key(name) && self.missing.insert(name.clone()) {
+                self.diagnostics.push(errors::library_namespace(place, name, named));
+            }
         }
     }
 
@@ -209,7 +230,8 @@ impl Checker<'_> {
             let text = self.text(span).to_string();
             self.push(errors::no_such_namespaces(span, &text, inventory.near_miss(selector).as_ref()));
         } else if !any_pods {
-            self.push(errors::selector_unmatched(span));
+            let namespace = selector.namespace_name().map(SmolStr::as_str);
+            self.push(errors::selector_unmatched(span, namespace));
         } else {
             let near = inventory.near_miss(selector);
             let place = match written {
@@ -249,7 +271,7 @@ impl Checker<'_> {
                     && let Some(labels) = &service.selector
                     && !self.same_pods(namespace, selector, labels)
                 {
-                    self.push(errors::name_of_two(name.span, &key, workload, service.origin));
+                    self.push(errors::name_of_two(name.span, &key, workload, selector, service));
                     return None;
                 }
                 Some(selector.clone())

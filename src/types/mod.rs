@@ -28,9 +28,9 @@ use value::{Env, Value};
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::inventory::Inventory;
-use crate::resolve::{Def, ModuleId, Names, Role};
+use crate::resolve::{Def, Lookup, ModuleId, Names, Role};
 use crate::source::{Sources, Span};
-use crate::syntax::tree::ItemKind;
+use crate::syntax::tree::{Item, ItemKind};
 use crate::vocab::labels::PodSelector;
 use crate::vocab::settings::{Layer, Settings};
 
@@ -57,14 +57,25 @@ pub fn check(
         gateways: FxHashMap::default(),
         issuers: FxHashMap::default(),
         selectors: FxHashMap::default(),
+        sizes: FxHashMap::default(),
         broken: FxHashSet::default(),
         used_parameters: FxHashSet::default(),
         scope: None,
         rules: Vec::new(),
         yielded: 0,
+        tried: 0,
+        site: None,
+        excepting: 0,
+        known: None,
+        missing: FxHashSet::default(),
     };
     checker.declarations();
     checker.templates();
+    for (id, module) in names.modules() {
+        if module.role == Role::Used {
+            checker.scope_of(id);
+        }
+    }
     for (module, items) in statements {
         checker.scope = checker.scope_of(module);
         let env = Env::top(module);
@@ -84,6 +95,14 @@ pub fn check(
     Program { rules, gateways, dns, istiod, internet, pod_addresses, node_addresses, inventory: Arc::new(inventory) }
 }
 
+/// Why a name stands for nothing.
+enum Missing {
+    /// It has been said.
+    Said,
+    /// Nobody defines it; the nearest name in sight, if one is near.
+    Unknown(Option<SmolStr>),
+}
+
 /// The state of a check.
 struct Checker<'a> {
     names: &'a Names,
@@ -93,12 +112,14 @@ struct Checker<'a> {
     diagnostics: &'a mut Diagnostics,
     /// The values of `let`s; `None` where one could not be made sense of.
     lets: FxHashMap<Def, Option<Rc<Value>>>,
-    /// The `let`s that are being evaluated, for cycles.
+    /// The `let`s and gateways that are being evaluated, for cycles.
     open: Vec<Def>,
     gateways: FxHashMap<Def, Option<Arc<Gateway>>>,
     issuers: FxHashMap<Def, Option<Arc<Issuer>>>,
     /// What a look at the inventory said of a selector: whether it matches a pod.
     selectors: FxHashMap<PodSelector, bool>,
+    /// How large templates are; `None` where one does not end.
+    sizes: FxHashMap<Def, Option<templates::Size>>,
     /// Templates whose bodies have errors: applying them would only repeat these.
     broken: FxHashSet<Def>,
     /// Parameters of the template under check that were looked at.
@@ -108,16 +129,69 @@ struct Checker<'a> {
     rules: Vec<Rule>,
     /// How many statements templates have yielded.
     yielded: usize,
+    /// The same of templates that were checked by themselves.
+    tried: usize,
+    /// The outermost `apply` that is being expanded.
+    site: Option<Span>,
+    /// How many `except` stand around the endpoint under check: what its addresses hold is looked at afterwards.
+    excepting: usize,
+    /// The addresses of pods and nodes, once somebody asked for them.
+    known: Option<Rc<endpoints::Known>>,
+    /// Namespaces that the standard library names and the inventory lacks, as far as they were noted.
+    missing: FxHashSet<SmolStr>,
 }
 
 impl Checker<'_> {
+    /// Adds a finding. What shows only when a template is expanded is the matter of its `apply`.
     fn push(&mut self, diagnostic: Diagnostic) {
-        self.diagnostics.push(diagnostic);
+        self.diagnostics.push(match self.site {
+            Some(site) => errors::of_apply(diagnostic, site),
+            None => diagnostic,
+        });
+    }
+
+    /// Looks a name up as it is seen in a module.
+    fn find(&mut self, module: ModuleId, name: &str, span: Span) -> Result<Def, Missing> {
+        match self.names.lookup(module, name) {
+            Lookup::Found(def) => Ok(def),
+            Lookup::Lost => Err(Missing::Said),
+            Lookup::Unknown(near) => Err(Missing::Unknown(near)),
+            Lookup::Ambiguous(defs) => {
+                let ways: Vec<(Span, &str)> =
+                    defs.iter().map(|(def, path)| (self.names.name_span(*def), self.text(*path))).collect();
+                let diagnostic = errors::ambiguous_name(span, name, &ways);
+                self.push(diagnostic);
+                Err(Missing::Said)
+            }
+        }
     }
 
     /// Returns the source text of a span.
     fn text(&self, span: Span) -> &str {
         self.sources.slice(span)
+    }
+
+    /// Returns the place of a statement from its keyword on, without the annotations before it.
+    fn statement_span(&self, item: &Item) -> Span {
+        let before = item.annotations.last().map_or(item.span.start, |last| last.span.end);
+        let rest = Span { start: before, ..item.span };
+        let mut text = self.text(rest);
+        loop {
+            text = text.trim_start();
+            match text.strip_prefix('#') {
+                Some(comment) => text = comment.split_once('\n').map_or("", |(_, after)| after),
+                None => break,
+            }
+        }
+        Span { start: item.span.end - text.len() as u32, ..item.span }
+    }
+
+    /// Returns the words from one place to another on one line, where they are few enough to be shown in a sentence.
+    fn sentence(&self, from: u32, statement: Span) -> Option<String> {
+        let text = self.text(Span { start: from, ..statement });
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let line = words.join(" ");
+        (!line.contains('#') && line.chars().count() <= 100).then_some(line)
     }
 
     /// Returns whether an expression of this environment was written by the user, so that the inventory's word counts.

@@ -8,15 +8,19 @@ use super::value::{Bound, Env, Value};
 use super::{Checker, errors};
 use crate::inventory::{Service, TargetPort, Unclear, Wanted};
 use crate::source::Span;
-use crate::syntax::tree::{Port, PortKind, PortProtocol, PortSpec};
+use crate::syntax::tree::{ExprKind, Port, PortKind, PortProtocol, PortSpec};
 use crate::vocab::endpoint::{Member, Pods, What};
 use crate::vocab::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
 
 impl Checker<'_> {
     /// Puts a suffix on every member of a value.
-    pub(super) fn with_ports(&mut self, value: Value, spec: &PortSpec, env: &Env) -> Option<Value> {
+    pub(super) fn with_ports(&mut self, value: Value, kind: &ExprKind, spec: &PortSpec, env: &Env) -> Option<Value> {
         if let Some(first) = value.ports {
-            self.push(errors::second_ports(spec.span, first));
+            let name = match kind {
+                ExprKind::Name(name) => Some(name.as_str()),
+                _ => None,
+            };
+            self.push(errors::second_ports(spec.span, name, first));
             return None;
         }
         let ports: Vec<Option<Port>> = spec.ports.iter().map(|port| self.bound_port(port, env)).collect();
@@ -60,8 +64,8 @@ impl Checker<'_> {
         for port in ports {
             let entry = match &member.what {
                 What::Pods(pods) => self.pod_port(pods, port, opaque)?,
-                What::Host(_) => PortMatch { app: app_of_host(port), ..self.plain(port)? },
-                What::Addresses(_) => self.plain(port)?,
+                What::Host(_) => PortMatch { app: app_of_host(port), ..self.plain(port, "hosts")? },
+                What::Addresses(_) => self.plain(port, "addresses")?,
             };
             entries.push((entry, port.span));
         }
@@ -83,9 +87,9 @@ impl Checker<'_> {
             let clash = kept.iter().find(|(have, _)| {
                 have.app.is_some() && entry.app.is_some() && have.app != entry.app && overlap(&have.port, &entry.port)
             });
-            if let Some((_, first)) = clash {
+            if let Some((other, first)) = clash {
                 let first = if *first == span { spec } else { *first };
-                self.push(errors::two_protocols(span, first));
+                self.push(errors::two_protocols(span, &entry, first, other));
                 return None;
             }
             if !kept.iter().any(|(have, _)| *have == entry) {
@@ -96,10 +100,10 @@ impl Checker<'_> {
     }
 
     /// Returns a port of a host or an address.
-    fn plain(&mut self, port: &Port) -> Option<PortMatch> {
+    fn plain(&mut self, port: &Port, who: &str) -> Option<PortMatch> {
         let entry = as_written(port);
         if let PortTest::Named(name) = &entry.port {
-            self.push(errors::port_name_outside(port.span, name));
+            self.push(errors::port_name_outside(port.span, name, who));
             return None;
         }
         Some(entry)
@@ -154,7 +158,8 @@ impl Checker<'_> {
         let (chosen, is_service) = match found {
             Ok(found) => found,
             Err(Unclear::Either(a, b)) => {
-                self.push(errors::ambiguous_service_port(port.span, key, &a, &b));
+                let text = self.text(port.span).to_string();
+                self.push(errors::ambiguous_service_port(port.span, key, service, &text, &a, &b));
                 return None;
             }
             Err(Unclear::NoSuchPort) => {
@@ -165,7 +170,7 @@ impl Checker<'_> {
         };
         let app = match (port.protocol, chosen.app) {
             (Some(PortProtocol::App(app)), Some(known)) if app != known => {
-                self.push(errors::contradicting_protocol(port.span, key, chosen.port, known, app, service.origin));
+                self.push(errors::contradicting_protocol(port, key, chosen, known, app, service.origin));
                 return None;
             }
             (Some(PortProtocol::App(app)), _) => Some(app),

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::value::{Env, Kind, Value};
+use super::value::{Env, Kind, Value, member_kind};
 use super::{Action, Checker, Conditions, Origin, Rule, errors};
+use crate::diag::Edit;
 use crate::source::Span;
 use crate::syntax::tree::{
     self, Annotation, AnnotationKind, Arrow, Claim, DefaultDeny, Direction, Effect, Expr, ExprKind, Item, ItemKind,
+    Port, PortKind, PortSpec,
 };
 use crate::vocab::endpoint::What;
 use crate::vocab::ports::AppProtocol;
@@ -67,7 +69,7 @@ impl Checker<'_> {
         if !self.holds_today(&item.annotations) {
             return None;
         }
-        let span = item.span;
+        let span = self.statement_span(item);
         let applied = env.applied.clone();
         let mut origin = Origin { span, applied, doc: item.doc.clone(), owner: None, reason: None, approximate: None };
         for annotation in item.annotations.iter().chain(outer.iter().copied()) {
@@ -88,7 +90,10 @@ impl Checker<'_> {
     fn default_deny(&mut self, statement: &DefaultDeny, origin: &Arc<Origin>, env: &Env) -> Option<()> {
         let value = self.endpoint(&statement.subject, env)?;
         if value.kind() != Kind::Workloads {
-            self.push(errors::not_workloads(statement.subject.span, value.kind(), "`default deny` isolates pods"));
+            let (span, kind) = outsider(&statement.subject, &value);
+            let outsider = errors::Outsider { span, text: self.sources.slice(span), kind };
+            let diagnostic = errors::not_workloads(&outsider, "`default deny` isolates pods");
+            self.push(diagnostic);
             return None;
         }
         if let Some(ports) = written_ports(&statement.subject) {
@@ -96,7 +101,7 @@ impl Checker<'_> {
             return None;
         }
         let subject = value.as_source();
-        self.check_scope(&subject, statement.subject.span, None, env)?;
+        self.check_scope(&subject, &statement.subject, "isolates these pods", None, env)?;
         let direction = statement.direction.map(|(direction, _)| direction);
         self.rules.push(Rule {
             action: Action::Isolate,
@@ -117,7 +122,7 @@ impl Checker<'_> {
         if rule.arrow == Arrow::To
             && let Some(ports) = written_ports(&rule.source)
         {
-            self.push(errors::ports_on_source(ports));
+            self.say_ports_on_source(ports, &destination, &rule.destination);
             return None;
         }
         self.check_governed(rule, &source, &destination, origin.span)?;
@@ -133,11 +138,19 @@ impl Checker<'_> {
             let (conditions, via) = self.clauses(rule, to, to_expr, env)?;
             let left = from.as_source();
             let right = to.endpoint.clone();
+            let how = |side| match direction {
+                Some(Direction::Egress) => "egress governs these pods",
+                Some(Direction::Ingress) => "ingress governs these pods",
+                None if side == Direction::Egress => "what these pods send is governed too",
+                None => "what these pods receive is governed too",
+            };
             if egress {
-                self.check_scope(&left, from_expr.span, Some((rule.effect, "ingress", from_expr, to_expr)), env)?;
+                let half = Some((rule, &*right, Direction::Ingress, origin.span));
+                self.check_scope(&left, from_expr, how(Direction::Egress), half, env)?;
             }
             if ingress {
-                self.check_scope(&right, to_expr.span, Some((rule.effect, "egress", from_expr, to_expr)), env)?;
+                let half = Some((rule, &*left, Direction::Egress, origin.span));
+                self.check_scope(&right, to_expr, how(Direction::Ingress), half, env)?;
             }
             self.warn_of_weights(to, to_expr);
             made.push(Rule {
@@ -155,50 +168,61 @@ impl Checker<'_> {
         Some(())
     }
 
+    /// Reports ports left of the arrow. Most likely they were meant for the destination.
+    fn say_ports_on_source(&mut self, ports: Span, destination: &Value, expr: &Expr) {
+        let written = self.text(ports).to_string();
+        let whole = destination.ports.is_none().then(|| (format!("{}{written}", self.text(expr.span)), expr.span));
+        self.push(errors::ports_on_source(ports, &written, whole));
+    }
+
     /// Checks that every governed side is made of workloads.
     fn check_governed(&mut self, rule: &tree::Rule, source: &Value, destination: &Value, span: Span) -> Option<()> {
-        let (from, to) = (source.kind(), destination.kind());
-        let effect = if rule.effect == Effect::Allow { "allow" } else { "deny" };
-        match rule.direction {
+        let sides = [(Direction::Egress, &rule.source, source), (Direction::Ingress, &rule.destination, destination)];
+        let both = rule.arrow == Arrow::Both || rule.direction.is_none();
+        let governed = |side| both || rule.direction.is_some_and(|(direction, _)| direction == side);
+        let wrong = sides.into_iter().find(|(side, _, value)| governed(*side) && value.kind() != Kind::Workloads);
+        let Some((side, expr, value)) = wrong else { return Some(()) };
+        let (place, kind) = outsider(expr, value);
+        let (other, is_pods) = match side {
+            Direction::Egress => (&rule.destination, destination.kind() == Kind::Workloads),
+            Direction::Ingress => (&rule.source, source.kind() == Kind::Workloads),
+        };
+        let half = match rule.arrow {
+            Arrow::To if is_pods => self.half(rule, opposite(side), span, "to govern", Some(other)),
+            _ => errors::Half::default(),
+        };
+        let outsider = errors::Outsider { span: place, text: self.text(place), kind };
+        let diagnostic = match rule.direction {
+            None => errors::both_governed(keyword(rule, span), &outsider, side == Direction::Ingress, half),
+            Some(_) => errors::governed_side(&outsider, word(side), half),
+        };
+        self.push(diagnostic);
+        None
+    }
+
+    /// Returns the sentence that governs only one end, as "to govern `garden/*` only: `allow egress …`".
+    pub(super) fn half(
+        &self,
+        rule: &tree::Rule,
+        direction: Direction,
+        span: Span,
+        lead: &str,
+        governed: Option<&Expr>,
+    ) -> errors::Half {
+        let effect = effect(rule);
+        let (replaced, after, text) = match rule.direction {
+            Some((_, place)) => (place, place.end, word(direction).to_string()),
             None => {
-                if from == Kind::Workloads && to == Kind::Workloads {
-                    return Some(());
-                }
-                let keyword = Span { end: span.start + effect.len() as u32, ..span };
-                let fix = match (from, to) {
-                    _ if rule.arrow == Arrow::Both => None,
-                    (Kind::Workloads, _) => Some("egress"),
-                    (_, Kind::Workloads) => Some("ingress"),
-                    _ => None,
-                };
-                let culprit = if from == Kind::Workloads {
-                    outsider(&rule.destination, destination)
-                } else {
-                    outsider(&rule.source, source)
-                };
-                let text = self.text(culprit).to_string();
-                let right = from == Kind::Workloads;
-                let sentence = fix.map(|direction| {
-                    let rest = self.text(Span { start: keyword.end, ..span }).trim_start();
-                    (direction, format!("{effect} {direction} {rest}"))
-                });
-                self.push(errors::both_governed(span, keyword, culprit, &text, right, effect, sentence));
-                None
+                let keyword = keyword(rule, span);
+                (keyword, keyword.end, format!("{effect} {}", word(direction)))
             }
-            Some((direction, place)) => {
-                let both = rule.arrow == Arrow::Both;
-                let sides =
-                    [(Direction::Egress, &rule.source, source), (Direction::Ingress, &rule.destination, destination)];
-                for (governs, expr, value) in sides {
-                    if (governs == direction || both) && value.kind() != Kind::Workloads {
-                        let word = if direction == Direction::Egress { "egress" } else { "ingress" };
-                        let culprit = outsider(expr, value);
-                        self.push(errors::governed_side(culprit, value.kind(), word, place));
-                        return None;
-                    }
-                }
-                Some(())
-            }
+        };
+        let whole = self.sentence(after, span).map(|rest| format!("{effect} {} {rest}", word(direction)));
+        let sentence = whole.unwrap_or_else(|| format!("{effect} {} …", word(direction)));
+        let governed = governed.map(|expr| format!(" `{}` only", self.text(Checker::bare_span(expr))));
+        errors::Half {
+            note: Some(format!("{lead}{}: `{sentence}`", governed.unwrap_or_default())),
+            edits: vec![Edit { span: replaced, text }],
         }
     }
 
@@ -207,7 +231,7 @@ impl Checker<'_> {
         let (source, destination) = (self.endpoint(&claim.source, env), self.endpoint(&claim.destination, env));
         let (Some(source), Some(destination)) = (source, destination) else { return false };
         if let Some(ports) = written_ports(&claim.source) {
-            self.push(errors::ports_on_source(ports));
+            self.say_ports_on_source(ports, &destination, &claim.destination);
             return false;
         }
         if source.kind() != Kind::Workloads && destination.kind() != Kind::Workloads {
@@ -227,8 +251,40 @@ impl Checker<'_> {
             _ => false,
         });
         if idle {
-            self.push(errors::weights_ignored(expr.span));
+            let readable = match &expr.ports {
+                Some(PortSpec { ports, .. }) => match ports.as_slice() {
+                    [Port { kind: PortKind::Number(port), .. }] => {
+                        Some(format!("{}:{port}/http", self.text(Checker::bare_span(expr))))
+                    }
+                    _ => None,
+                },
+                None => None,
+            };
+            self.push(errors::weights_ignored(expr.span, readable));
         }
+    }
+}
+
+fn effect(rule: &tree::Rule) -> &'static str {
+    if rule.effect == Effect::Allow { "allow" } else { "deny" }
+}
+
+/// Returns the place of a rule's `allow` or `deny`; `span` is the rule's.
+fn keyword(rule: &tree::Rule, span: Span) -> Span {
+    Span { end: span.start + effect(rule).len() as u32, ..span }
+}
+
+fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Egress => "egress",
+        Direction::Ingress => "ingress",
+    }
+}
+
+fn opposite(direction: Direction) -> Direction {
+    match direction {
+        Direction::Egress => Direction::Ingress,
+        Direction::Ingress => Direction::Egress,
     }
 }
 
@@ -244,17 +300,15 @@ pub(super) fn written_ports(expr: &Expr) -> Option<Span> {
     }
 }
 
-/// Returns the part of a side that is no workload: the member of a union where it is written out, else the whole.
-fn outsider(expr: &Expr, value: &Value) -> Span {
-    let member = value.endpoint.members.iter().find(|member| !matches!(member.what, What::Pods(_)));
-    match member {
-        Some(member)
-            if member.span.file == expr.span.file
-                && expr.span.start <= member.span.start
-                && member.span.end <= expr.span.end =>
-        {
-            member.span
-        }
-        _ => expr.span,
+/// Returns the part of a side that is not made of pods, without its ports, and what it is: the member of a union where
+/// it is written out, else the whole.
+pub(super) fn outsider(expr: &Expr, value: &Value) -> (Span, Kind) {
+    let bare = Checker::bare_span(expr);
+    let outside = value.endpoint.members.iter().filter(|member| !matches!(member.what, What::Pods(_)));
+    let mut written = outside.filter(|member| bare.holds(member.span));
+    match (written.next(), value.mixed.filter(|mixed| bare.holds(*mixed))) {
+        (Some(member), _) => (member.span, member_kind(member)),
+        (None, Some(mixed)) => (mixed, Kind::Endpoint),
+        (None, None) => (bare, value.kind()),
     }
 }

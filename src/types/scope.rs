@@ -1,11 +1,12 @@
 //! `scope`: which pods a file may govern.
 
+use super::rules::outsider;
 use super::value::{Env, Kind};
 use super::{Checker, errors};
 use crate::resolve::ModuleId;
 use crate::source::Span;
-use crate::syntax::tree::{Effect, Expr, ItemKind};
-use crate::vocab::endpoint::Endpoint;
+use crate::syntax::tree::{self, Arrow, Direction, Effect, Expr, ItemKind};
+use crate::vocab::endpoint::{Endpoint, Member};
 use crate::vocab::labels::{NAMESPACE_NAME, PodSelector, Requirement, Requirements};
 
 impl Checker<'_> {
@@ -22,7 +23,10 @@ impl Checker<'_> {
         }
         let value = self.endpoint(expr, &Env::top(module))?;
         if value.kind() != Kind::Workloads {
-            self.push(errors::scope_not_workloads(expr.span, value.kind()));
+            let (span, kind) = outsider(expr, &value);
+            let outsider = errors::Outsider { span, text: self.text(span), kind };
+            let diagnostic = errors::not_workloads(&outsider, "a scope is made of pods");
+            self.push(diagnostic);
             return None;
         }
         if let Some(ports) = value.ports {
@@ -46,35 +50,46 @@ impl Checker<'_> {
         Some((inside, span))
     }
 
-    /// Checks that the pods of a governed side lie inside the scope, for every label set. `half` is what the file may
-    /// say of the rule instead.
+    /// Checks that the pods of a governed side lie inside the scope, for every label set. `how` says what the statement
+    /// does to them; `half` is the rule with its other side, the direction that would govern that, and its place.
     pub(super) fn check_scope(
         &mut self,
         side: &Endpoint,
-        span: Span,
-        half: Option<(Effect, &str, &Expr, &Expr)>,
+        expr: &Expr,
+        how: &str,
+        half: Option<(&tree::Rule, &Endpoint, Direction, Span)>,
         env: &Env,
     ) -> Option<()> {
         let Some((scope, place)) = self.scope.clone() else { return Some(()) };
-        for (member, pods) in side.pods() {
-            let inside: Vec<PodSelector> = scope.iter().filter_map(|set| self.known(&pods.selector, set)).collect();
-            if !pods.selector.is_inside(&inside) {
-                let at = env.applied.first().copied().unwrap_or(if member.span.file == span.file {
-                    member.span
-                } else {
-                    span
-                });
-                let (governed, scope) = (self.text(member.span).to_string(), self.text(place).to_string());
-                let written = (!env.applied.is_empty()).then_some(member.span);
-                let other = half.filter(|_| written.is_none()).map(|(effect, direction, from, to)| {
-                    let effect = if effect == Effect::Allow { "allow" } else { "deny" };
-                    format!("{effect} {direction} {} -> {}", self.text(from.span), self.text(to.span))
-                });
-                self.push(errors::outside_scope(at, place, &scope, &governed, written, other));
-                return None;
+        let Some(member) = self.outside(side, &scope) else { return Some(()) };
+        let written = Checker::bare_span(expr);
+        let governed = if written.holds(member.span) { member.span } else { written };
+        let applied = env.applied.first().copied();
+        let half = match half {
+            Some((rule, other, direction, span))
+                if applied.is_none()
+                    && rule.arrow == Arrow::To
+                    && other.pods().count() == other.members.len()
+                    && self.outside(other, &scope).is_none() =>
+            {
+                let verb = if rule.effect == Effect::Allow { "allow" } else { "deny" };
+                let lead = format!("the owner of `{}` must {verb} it; your half is", self.text(governed));
+                self.half(rule, direction, span, &lead, None)
             }
-        }
-        Some(())
+            _ => errors::Half::default(),
+        };
+        let diagnostic = errors::outside_scope(governed, applied, how, (place, self.text(place)), half);
+        self.push(diagnostic);
+        None
+    }
+
+    /// Returns the first member of a side that is not inside the scope, for every label set.
+    fn outside<'e>(&self, side: &'e Endpoint, scope: &[PodSelector]) -> Option<&'e Member> {
+        let outside = side.pods().find(|(_, pods)| {
+            let inside: Vec<PodSelector> = scope.iter().filter_map(|set| self.known(&pods.selector, set)).collect();
+            !pods.selector.is_inside(&inside)
+        });
+        outside.map(|(member, _)| member)
     }
 
     /// Returns a set of pods as a scope for `subject`: what it requires of a namespace whose labels are known is

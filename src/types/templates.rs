@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::value::{Bound, Env, Kind, ParameterType, Value};
-use super::{Checker, errors};
+use super::{Checker, Missing, errors};
 use crate::resolve::{Def, Lookup, Role};
 use crate::source::Span;
 use crate::syntax::tree::{
@@ -22,50 +22,87 @@ use crate::vocab::ports::{AppProtocol, Protocol};
 /// How many statements templates may yield in one build; only templates that apply each other again and again get there.
 const MOST_YIELDED: usize = 1_000_000;
 
+/// How deep templates may apply each other.
+const DEEPEST: usize = 64;
+
+/// How large what a template yields is.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Size {
+    /// How deep templates apply each other in it, itself included.
+    depth: usize,
+    /// How many statements it yields.
+    yields: usize,
+}
+
 impl Checker<'_> {
     /// Checks every template of the user's files by itself, and that templates do not apply each other in a cycle.
     pub(super) fn templates(&mut self) {
         let names = self.names;
-        let mut done = FxHashSet::default();
         for (id, module) in names.modules() {
             for (at, item) in module.file.items.iter().enumerate() {
                 let ItemKind::Template(template) = &item.kind else { continue };
                 let def = Def { module: id, item: at as u32 };
-                if !self.no_cycle(def, &mut Vec::new(), &mut done) || module.role == Role::Standard {
-                    continue;
+                let ends = self.size(def, &mut Vec::new()).is_some();
+                if ends && module.role != Role::Standard {
+                    self.check_template(def, template);
                 }
-                self.check_template(def, template);
             }
         }
     }
 
-    /// Walks what a template applies; the template that closes a cycle is reported and marked as broken.
-    fn no_cycle(&mut self, def: Def, open: &mut Vec<Def>, done: &mut FxHashSet<Def>) -> bool {
-        if done.contains(&def) {
-            return !self.broken.contains(&def);
+    /// Walks what a template applies and returns how large that is; `None` where it does not end or goes too deep, which
+    /// is said once. `open` are the templates on the way here, each with the `apply` that is followed.
+    fn size(&mut self, def: Def, open: &mut Vec<(Def, Span)>) -> Option<Size> {
+        if let Some(known) = self.sizes.get(&def) {
+            return *known;
         }
-        let ItemKind::Template(template) = &self.names.item(def).kind else { return true };
-        open.push(def);
-        let mut good = true;
+        let names = self.names;
+        let ItemKind::Template(template) = &names.item(def).kind else { return Some(Size::default()) };
+        let mut size = Some(Size { depth: 1, yields: 0 });
         for item in &template.body {
-            let ItemKind::Apply(apply) = &item.kind else { continue };
-            let Lookup::Found(next) = self.names.lookup(def.module, &apply.template.text) else { continue };
-            if open.contains(&next) {
-                self.push(errors::cyclic_apply(apply.template.span, &apply.template.text));
-                good = false;
-            } else if open.len() >= 64 {
-                self.push(errors::applied_too_deep(apply.template.span));
-                good = false;
-            } else {
-                good &= self.no_cycle(next, open, done);
-            }
+            let ItemKind::Apply(apply) = &item.kind else {
+                size = size.map(|size| Size { yields: size.yields + 1, ..size });
+                continue;
+            };
+            let Lookup::Found(next) = names.lookup(def.module, &apply.template.text) else { continue };
+            open.push((def, apply.template.span));
+            let cycle = open.iter().position(|(known, _)| *known == next);
+            let below = match cycle {
+                Some(start) => {
+                    if let [first, others @ ..] = self.way(&open[start..]).as_slice() {
+                        self.push(errors::cyclic_apply(first, others));
+                    }
+                    None
+                }
+                None if open.len() > DEEPEST => {
+                    self.push(errors::applied_too_deep(apply.template.span, DEEPEST));
+                    None
+                }
+                None => match self.size(next, open) {
+                    Some(size) if size.depth >= DEEPEST => {
+                        self.push(errors::applied_too_deep(apply.template.span, DEEPEST));
+                        None
+                    }
+                    other => other,
+                },
+            };
+            open.pop();
+            size = size.zip(below).map(|(size, below)| Size {
+                depth: size.depth.max(below.depth + 1),
+                yields: size.yields.saturating_add(below.yields),
+            });
         }
-        open.pop();
-        if !good {
+        if size.is_none() {
             self.broken.insert(def);
         }
-        done.insert(def);
-        good
+        self.sizes.insert(def, size);
+        size
+    }
+
+    /// Returns the names of templates that apply each other, each with the `apply` of the next.
+    fn way(&self, open: &[(Def, Span)]) -> Vec<(SmolStr, Span)> {
+        let name = |def: Def| SmolStr::from(self.text(self.names.name_span(def)));
+        open.iter().map(|(def, span)| (name(*def), *span)).collect()
     }
 
     fn check_template(&mut self, def: Def, template: &Template) {
@@ -101,7 +138,7 @@ impl Checker<'_> {
 
     /// Remembers that a parameter was looked at.
     pub(super) fn use_parameter(&mut self, env: &Env, name: &SmolStr) {
-        if env.opaque {
+        if env.opaque && env.applied.is_empty() {
             self.used_parameters.insert((env.module, name.clone()));
         }
     }
@@ -110,8 +147,9 @@ impl Checker<'_> {
         let mut list: Vec<(SmolStr, ParameterType)> = Vec::new();
         let mut good = true;
         for parameter in &template.parameters {
-            if list.iter().any(|(name, _)| *name == parameter.name.text) {
-                self.push(errors::duplicate_parameter(&parameter.name));
+            let first = template.parameters.iter().find(|first| first.name.text == parameter.name.text);
+            if let Some(first) = first.filter(|first| first.name.span != parameter.name.span) {
+                self.push(errors::duplicate_parameter(&parameter.name, first.name.span));
                 good = false;
                 continue;
             }
@@ -128,21 +166,17 @@ impl Checker<'_> {
 
     /// Expands an `apply`: its template's statements are checked with its arguments.
     pub(super) fn apply(&mut self, apply: &Apply, span: Span, env: &Env, annotations: &[&Annotation]) -> Option<()> {
-        let def = match self.names.lookup(env.module, &apply.template.text) {
-            Lookup::Found(def) => def,
-            Lookup::Ambiguous(defs) => {
-                let places = defs.iter().map(|def| self.names.item(*def).span).collect();
-                self.push(errors::ambiguous_name(apply.template.span, &apply.template.text, places));
-                return None;
-            }
-            Lookup::Unknown(near) => {
+        let def = match self.find(env.module, &apply.template.text, apply.template.span) {
+            Ok(def) => def,
+            Err(Missing::Said) => return None,
+            Err(Missing::Unknown(near)) => {
                 self.push(errors::unknown_template(&apply.template, near));
                 return None;
             }
         };
         let names = self.names;
         let ItemKind::Template(template) = &names.item(def).kind else {
-            self.push(errors::not_a_template(&apply.template));
+            self.push(errors::not_a_template(&apply.template, names.name_span(def)));
             return None;
         };
         if template.parameters.len() != apply.arguments.len() {
@@ -164,17 +198,30 @@ impl Checker<'_> {
         let mut applied = env.applied.clone();
         applied.push(span);
         let inner = Env { module: def.module, parameters: Rc::new(bound), opaque: env.opaque, applied, root: env.root };
-        self.yielded += template.body.len();
-        if self.yielded > MOST_YIELDED {
-            if self.yielded - template.body.len() <= MOST_YIELDED {
-                self.push(errors::too_many_rules(span, MOST_YIELDED));
-            }
+        if self.site.is_none() && !self.is_affordable(def, span, env) {
             return None;
         }
+        let outer = self.site;
+        self.site = outer.or(Some(span));
         for item in &template.body {
             self.statement(item, &inner, annotations);
         }
+        self.site = outer;
         Some(())
+    }
+
+    /// Counts what an outermost `apply` yields, and returns whether it is still to be expanded. In a template that is
+    /// checked by itself nothing is said of it: where that is applied, it will be.
+    fn is_affordable(&mut self, def: Def, span: Span, env: &Env) -> bool {
+        let yields = self.sizes.get(&def).copied().flatten().unwrap_or_default().yields;
+        let counter = if env.opaque { &mut self.tried } else { &mut self.yielded };
+        let before = *counter;
+        *counter = before.saturating_add(yields);
+        let affordable = *counter <= MOST_YIELDED;
+        if !affordable && before <= MOST_YIELDED && !env.opaque {
+            self.push(errors::too_many_rules(span, MOST_YIELDED));
+        }
+        affordable
     }
 
     fn argument(&mut self, argument: &Argument, kind: ParameterType, name: &SmolStr, env: &Env) -> Option<Bound> {
@@ -198,7 +245,7 @@ impl Checker<'_> {
         }
         match (kind, argument) {
             (ParameterType::Namespace, Argument::Endpoint(Expr { kind: ExprKind::Name(word), ports: None, span })) => {
-                self.check_namespace(*span, word, self.is_users(env));
+                self.check_namespace(*span, word, env);
                 Some(Bound::Namespace(word.clone()))
             }
             (ParameterType::String, Argument::String(text)) => Some(Bound::String(text.text.clone())),
@@ -260,7 +307,9 @@ fn fits(value: &Value, kind: ParameterType) -> bool {
 
 /// Returns what stands for an argument while a template is checked by itself.
 fn stand_in(kind: ParameterType, span: Span) -> Bound {
-    let endpoint = |what, mixed| Bound::Endpoint(Rc::new(Value { opaque: true, mixed, ..Value::one(span, what) }));
+    let endpoint = |what, mixed: bool| {
+        Bound::Endpoint(Rc::new(Value { opaque: true, mixed: mixed.then_some(span), ..Value::one(span, what) }))
+    };
     match kind {
         ParameterType::Namespace => Bound::Namespace("any".into()),
         ParameterType::Workloads => {

@@ -25,10 +25,10 @@ pub enum Kind {
 impl Kind {
     pub fn words(self) -> &'static str {
         match self {
-            Kind::Workloads => "workloads",
+            Kind::Workloads => "pods",
             Kind::Host => "a host",
             Kind::Addresses => "addresses",
-            Kind::Endpoint => "an endpoint of mixed kinds",
+            Kind::Endpoint => "a mixture of kinds",
         }
     }
 }
@@ -37,8 +37,8 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct Value {
     pub endpoint: Arc<Endpoint>,
-    /// Whether it counts as a mixture whatever its members are (`dns`, `apiserver`, `anywhere`).
-    pub mixed: bool,
+    /// Where it counts as a mixture whatever its members are (`dns`, `apiserver`, `anywhere`).
+    pub mixed: Option<Span>,
     /// Where the ports that it brings were written.
     pub ports: Option<Span>,
     /// Whether it rests on a parameter whose argument is not known: facts about it cannot be checked.
@@ -51,13 +51,13 @@ impl Value {
     }
 
     pub fn of(members: Vec<Member>) -> Value {
-        Value { endpoint: Arc::new(Endpoint { members }), mixed: false, ports: None, opaque: false }
+        Value { endpoint: Arc::new(Endpoint { members }), mixed: None, ports: None, opaque: false }
     }
 
     pub fn kind(&self) -> Kind {
         let mut kinds = self.endpoint.members.iter().map(member_kind);
         let first = kinds.next().unwrap_or(Kind::Endpoint);
-        if self.mixed || kinds.any(|kind| kind != first) { Kind::Endpoint } else { first }
+        if self.mixed.is_some() || kinds.any(|kind| kind != first) { Kind::Endpoint } else { first }
     }
 
     /// Returns the endpoint as a source: without ports.

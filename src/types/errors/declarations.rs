@@ -2,16 +2,18 @@
 
 use smol_str::SmolStr;
 
-use crate::diag::{Code, Diagnostic, nearest};
+use super::rules::Half;
+use crate::diag::{Code, Diagnostic, Label, nearest};
 use crate::source::Span;
-use crate::syntax::tree::{Ident, Template};
-use crate::types::value::{Kind, ParameterType};
+use crate::syntax::tree::{Ident, Template, Text};
+use crate::types::value::ParameterType;
 
+/// `what` was stated at `first`; `why` says how the two differ.
 pub fn contradicting_facts(span: Span, what: &str, first: Span, why: &str) -> Diagnostic {
-    Diagnostic::new(Code::ContradictingFacts, span, format!("{what} was stated otherwise elsewhere"))
+    Diagnostic::new(Code::ContradictingFacts, span, format!("two statements about {what} disagree"))
         .at(why)
         .label(first, "stated here")
-        .note("two statements of one fact must agree; those of the inventory count as one")
+        .note("facts hold for the whole build: say it once, or twice the same; the inventory counts too")
 }
 
 pub fn label_twice(span: Span, key: &str) -> Diagnostic {
@@ -19,7 +21,7 @@ pub fn label_twice(span: Span, key: &str) -> Diagnostic {
 }
 
 pub fn service_port_twice(span: Span, port: u16) -> Diagnostic {
-    Diagnostic::new(Code::ContradictingFacts, span, format!("port {port} is given twice")).at("in this declaration")
+    Diagnostic::new(Code::ContradictingFacts, span, format!("port {port} is given twice")).at("here again")
 }
 
 pub fn port_of_two_protocols(span: Span) -> Diagnostic {
@@ -32,19 +34,21 @@ pub fn target_not_one(span: Span) -> Diagnostic {
         .at("a number or a port name stands here")
 }
 
-pub fn incomplete(span: Span, kind: &str, name: &str, missing: &str) -> Diagnostic {
-    Diagnostic::new(Code::IncompleteDeclaration, span, format!("the {kind} `{name}` lacks {missing}"))
+/// `example` is the missing part as it could be written.
+pub fn incomplete(name: &Ident, kind: &str, missing: &str, example: &str) -> Diagnostic {
+    Diagnostic::new(Code::IncompleteDeclaration, name.span, format!("the {kind} `{}` lacks {missing}", name.text))
         .at("declared here")
+        .note(format!("add `{example}`"))
 }
 
 pub fn gateway_pods(span: Span) -> Diagnostic {
-    Diagnostic::new(Code::WrongPart, span, "a gateway's `pods` are workloads, without ports")
-        .at("`namespace/{label=value}` stands here")
+    Diagnostic::new(Code::WrongPart, span, "a gateway's `pods` are pods, without ports")
+        .at("expected `namespace/{label=value}`")
 }
 
 pub fn gateway_account(span: Span) -> Diagnostic {
     Diagnostic::new(Code::WrongPart, span, "a gateway's `account` is one service account")
-        .at("`namespace/@name` stands here")
+        .at("expected `namespace/@name`")
 }
 
 pub fn gateway_port_name(span: Span) -> Diagnostic {
@@ -72,25 +76,33 @@ pub fn unknown_template(name: &Ident, near: Option<SmolStr>) -> Diagnostic {
     }
 }
 
-pub fn not_a_template(name: &Ident) -> Diagnostic {
-    Diagnostic::new(Code::WrongName, name.span, format!("`{}` is not a template", name.text))
-        .at("a template stands here")
+pub fn not_a_template(name: &Ident, defined: Span) -> Diagnostic {
+    Diagnostic::new(Code::UnknownTemplate, name.span, format!("`{}` is not a template", name.text))
+        .at("the name of a template stands after `apply`")
+        .label(defined, "defined here")
 }
 
+/// `span` is the `apply`.
 pub fn argument_count(span: Span, template: &Template, given: usize) -> Diagnostic {
     let parameters: Vec<String> =
         template.parameters.iter().map(|p| format!("{}: {}", p.name.text, p.kind.text)).collect();
     let wanted = parameters.len();
     let s = if wanted == 1 { "" } else { "s" };
+    let given = match given {
+        0 => "none stands here".into(),
+        1 => "one stands here".into(),
+        many => format!("{many} stand here"),
+    };
     Diagnostic::new(
         Code::ArgumentCount,
         span,
-        format!("`{}` takes {wanted} argument{s}, and {given} stand here", template.name.text),
+        format!("`{}` takes {wanted} argument{s}, and {given}", template.name.text),
     )
-    .at(format!("`{}({})`", template.name.text, parameters.join(", ")))
+    .at(format!("expected `{}({})`", template.name.text, parameters.join(", ")))
     .label(template.name.span, "the template")
 }
 
+/// `name` is the parameter, `found` says what stands in its place.
 pub fn argument_type(span: Span, name: &str, wanted: ParameterType, found: &str) -> Diagnostic {
     let example = match wanted {
         ParameterType::Namespace => "a namespace, as `team-a`",
@@ -101,38 +113,49 @@ pub fn argument_type(span: Span, name: &str, wanted: ParameterType, found: &str)
         ParameterType::Port => "one port, as `8080` or `53/udp`",
         ParameterType::String => "a string, as `\"text\"`",
     };
-    Diagnostic::new(Code::ArgumentType, span, format!("`{name}` is of the type {}, and this is {found}", wanted.word()))
-        .at(format!("expected {example}"))
+    let message = format!("the parameter `{name}` is of the type {}, and here stands {found}", wanted.word());
+    let found = if found == "addresses" { message.replace("here stands", "here stand") } else { message };
+    Diagnostic::new(Code::ArgumentType, span, found).at(format!("expected {example}"))
 }
 
-pub fn duplicate_parameter(name: &Ident) -> Diagnostic {
+pub fn duplicate_parameter(name: &Ident, first: Span) -> Diagnostic {
     Diagnostic::new(Code::DuplicateParameter, name.span, format!("two parameters are named `{}`", name.text))
         .at("here again")
+        .label(first, "first here")
 }
 
 pub fn unknown_type(name: &Ident) -> Diagnostic {
     let known = ParameterType::ALL.map(ParameterType::word);
     let diagnostic =
-        Diagnostic::new(Code::UnknownType, name.span, format!("there is no parameter type `{}`", name.text))
-            .at("not a type")
-            .note(format!("the types are {}", known.join(", ")));
+        Diagnostic::new(Code::UnknownType, name.span, format!("there is no parameter type `{}`", name.text));
     match nearest(&name.text, known) {
-        Some(near) => diagnostic.fix(format!("write `{near}`"), name.span, near),
-        None => diagnostic,
+        Some(near) => diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), name.span, near),
+        None => diagnostic.at("not a type").note(format!("the types are {}", known.join(", "))),
     }
 }
 
-pub fn cyclic_apply(span: Span, name: &str) -> Diagnostic {
-    Diagnostic::new(Code::CyclicApply, span, format!("`apply {name}` leads back to itself"))
-        .at("templates do not recurse")
+/// The templates of a cycle, each with the place where it applies the next; the last applies the first.
+pub fn cyclic_apply(first: &(SmolStr, Span), others: &[(SmolStr, Span)]) -> Diagnostic {
+    let message = match others {
+        [] => format!("the template `{}` applies itself", first.0),
+        _ => "these templates apply each other in a cycle".into(),
+    };
+    let said = |from: &SmolStr, to: &SmolStr| format!("`{from}` applies `{to}`");
+    let after = others.first().unwrap_or(first);
+    let start = Diagnostic::new(Code::CyclicApply, first.1, message).at(said(&first.0, &after.0));
+    let next = others.iter().skip(1).chain([first]);
+    others.iter().zip(next).fold(start, |all, (from, to)| all.label(from.1, said(&from.0, &to.0)))
 }
 
-pub fn applied_too_deep(span: Span) -> Diagnostic {
-    Diagnostic::new(Code::CyclicApply, span, "templates apply each other more than 64 deep").at("too deep")
+pub fn applied_too_deep(span: Span, most: usize) -> Diagnostic {
+    Diagnostic::new(Code::CyclicApply, span, format!("templates apply each other more than {most} deep"))
+        .at("the last one that is too deep")
 }
 
+/// `span` is the `apply` at which it was too much.
 pub fn too_many_rules(span: Span, most: usize) -> Diagnostic {
-    Diagnostic::new(Code::TooManyRules, span, format!("templates yield more than {most} statements")).at("reached here")
+    Diagnostic::new(Code::TooManyRules, span, format!("templates yield more than {most} statements"))
+        .at("this makes them too many")
 }
 
 pub fn unused_parameter(name: &Ident) -> Diagnostic {
@@ -146,47 +169,68 @@ pub fn not_a_string(name: &Ident) -> Diagnostic {
         .fix("put it in quotes", name.span, format!("\"{}\"", name.text))
 }
 
-pub fn bad_argument_text(span: Span, text: &str, why: &str) -> Diagnostic {
-    Diagnostic::new(Code::ArgumentType, span, format!("`{text}` does not fit here: {why}")).at("stands for this")
+/// Says of a finding inside a template that it shows with the arguments of this `apply` only.
+pub fn of_apply(mut diagnostic: Diagnostic, site: Span) -> Diagnostic {
+    if site.holds(diagnostic.primary.span) {
+        return diagnostic;
+    }
+    let inside = std::mem::replace(&mut diagnostic.primary, Label { span: site, message: "applied here".into() });
+    diagnostic.labels.insert(0, inside);
+    // The template is right for other arguments.
+    diagnostic.fixes.clear();
+    diagnostic
+}
+
+/// `what` is `path` or `host`; `why` says what is not right with it.
+pub fn bad_text(text: &Text, value: &str, what: &str, why: &str) -> Diagnostic {
+    match text {
+        Text::Parameter(name) => {
+            let message = format!("the argument of `{}` does not fit: {why}", name.text);
+            Diagnostic::new(Code::ArgumentType, name.span, message)
+                .at(format!("here a {what} stands, and it is `{value}`"))
+        }
+        Text::Literal(word) => {
+            let diagnostic = Diagnostic::new(Code::WrongText, word.span, why).at(format!("not a {what}"));
+            let rooted = format!("\"/{value}\"");
+            match what {
+                "path" if !value.starts_with('/') && !value.contains(['?', '#', '*', '"', '\\']) => {
+                    diagnostic.fix(format!("write `{rooted}`"), word.span, rooted)
+                }
+                _ => diagnostic,
+            }
+        }
+    }
 }
 
 pub fn two_scopes(second: Span, first: Span) -> Diagnostic {
     Diagnostic::new(Code::TwoScopes, second, "a file has one scope")
         .at("a second one")
         .label(first, "the first")
-        .note("write one with braces: `scope { a/*, b/* }`")
-}
-
-pub fn scope_not_workloads(span: Span, kind: Kind) -> Diagnostic {
-    Diagnostic::new(Code::NotWorkloads, span, format!("a scope is made of workloads, and this is {}", kind.words()))
-        .at("pods stand here, as `garden/*`")
+        .note("a scope of several parts is a union: `scope { a/*, b/* }`")
 }
 
 pub fn scope_with_ports(span: Span) -> Diagnostic {
-    Diagnostic::new(Code::PortsOnSource, span, "a scope has no ports").at("leave them out")
+    Diagnostic::new(Code::PortsOnSource, span, "a scope has no ports").at("pods are governed on all ports")
 }
 
+/// `what` is `namespace` or `Service`.
 pub fn facts_outside_scope(span: Span, what: &str, name: &str, scope: Span) -> Diagnostic {
     Diagnostic::new(Code::FactsOutsideScope, span, format!("this file may not state facts about the namespace {name}"))
         .at(format!("a {what} outside the scope"))
         .label(scope, "set here")
 }
 
-pub fn outside_scope(
-    at: Span,
-    scope: Span,
-    scope_text: &str,
-    governed: &str,
-    written: Option<Span>,
-    other: Option<String>,
-) -> Diagnostic {
-    let allowed = scope_text.trim_start_matches("scope").trim();
-    let diagnostic = Diagnostic::new(Code::OutsideScope, at, format!("this file may govern {allowed} only"))
-        .at(format!("this governs {governed}"))
-        .label(scope, "set here");
-    let diagnostic = match written {
-        Some(written) => diagnostic.label(written, "the template governs this"),
-        None => diagnostic,
+/// `governed` is what lies outside, `applied` the `apply` that led to it, `how` what is done to it.
+pub fn outside_scope(governed: Span, applied: Option<Span>, how: &str, scope: (Span, &str), half: Half) -> Diagnostic {
+    let allowed = scope.1.trim_start_matches("scope").trim();
+    let diagnostic = Diagnostic::new(
+        Code::OutsideScope,
+        applied.unwrap_or(governed),
+        format!("this file may govern {allowed} only"),
+    );
+    let diagnostic = match applied {
+        Some(_) => diagnostic.at("applied here").label(governed, how),
+        None => diagnostic.at(how),
     };
-    diagnostic.note_opt(other.map(|half| format!("the owner of {governed} must say it; your half is `{half}`")))
+    half.offer(diagnostic.label(scope.0, "set here"))
 }

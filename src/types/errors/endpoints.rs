@@ -5,14 +5,15 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use smol_str::SmolStr;
 
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, Label, nearest};
 use crate::inventory::{NearMiss, Service, ServicePort, TargetPort, Workload};
 use crate::source::Span;
+use crate::syntax::tree::{Ident, Port, PortKind, Word};
 use crate::types::facts::workload_words;
 use crate::types::value::Kind;
 use crate::vocab::hosts::HostName;
-use crate::vocab::labels::{Requirement, Test};
-use crate::vocab::ports::{AppProtocol, Protocol};
+use crate::vocab::labels::{Requirement, Requirements, Test};
+use crate::vocab::ports::{AppProtocol, PortMatch, PortTest, Protocol};
 
 type Key = (SmolStr, SmolStr);
 
@@ -26,119 +27,158 @@ pub fn unknown_name(span: Span, name: &str, near: Option<SmolStr>, namespace: bo
             format!("{name}/*"),
         ),
         None => diagnostic.at("no `let`, declaration or module defines it").note(format!(
-            "pods are written `{name}/*` (a namespace) or `namespace/{name}`, a host of one label `host {name}`"
+            "a namespace's pods are written `{name}/*`, a workload's `namespace/{name}`, a host of one label `host {name}`"
         )),
     }
 }
 
-pub fn ambiguous_name(span: Span, name: &str, places: Vec<Span>) -> Diagnostic {
-    let start =
-        Diagnostic::new(Code::AmbiguousName, span, format!("`{name}` is defined differently by two modules in use"))
-            .at("which one is meant?")
-            .note(format!(
-                "list the one you mean: `use MODULE ({name})`, or rename one: `use MODULE ({name} as other)`"
-            ));
-    places.into_iter().fold(start, |diagnostic, place| diagnostic.label(place, "one of them"))
+/// `what` is `gateway` or `issuer`.
+pub fn unknown_declaration(name: &Ident, near: Option<SmolStr>, what: &str) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::UnknownName, name.span, format!("`{}` is not defined", name.text));
+    match near {
+        Some(near) => diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), name.span, near),
+        None => diagnostic.at(format!("no {what} of this name is declared here or by a module in use")),
+    }
 }
 
-pub fn wrong_name(span: Span, name: &str, is: &str, wanted: &str) -> Diagnostic {
-    Diagnostic::new(Code::WrongName, span, format!("`{name}` is {is}, not {wanted}"))
-        .at(format!("{wanted} stands here"))
+/// `ways` are the places of the definitions, each with the path as its `use` writes it.
+pub fn ambiguous_name(span: Span, name: &str, ways: &[(Span, &str)]) -> Diagnostic {
+    let message = format!("`{name}` is defined differently by {} modules in use", ways.len());
+    let start = Diagnostic::new(Code::AmbiguousName, span, message).at("which one is meant?");
+    let start = ways.iter().fold(start, |diagnostic, (place, _)| diagnostic.label(*place, "it may be this one"));
+    match ways {
+        [(_, first), (_, second), ..] => start.note(format!(
+            "list the one that is meant, `use {first} ({name})`, or both: `use {second} ({name} as other)`"
+        )),
+        _ => start,
+    }
+}
+
+pub fn not_an_endpoint(span: Span, name: &str, is: &str, defined: Span) -> Diagnostic {
+    Diagnostic::new(Code::WrongName, span, format!("`{name}` is {is}, and an endpoint stands here"))
+        .at("expected pods, a host or addresses")
+        .label(defined, "defined here")
 }
 
 pub fn platform_unknown(span: Span, name: &str, platform: &str) -> Diagnostic {
-    let what = if name == "nodes" { "the nodes are" } else { "the API server is" };
-    Diagnostic::new(Code::PlatformUnknown, span, format!("where {what} is not known on the platform `{platform}`"))
+    let (what, example) = match name {
+        "nodes" => ("the nodes are", "10.250.0.0/16"),
+        _ => ("the API server is", "203.0.113.10:443"),
+    };
+    Diagnostic::new(Code::PlatformUnknown, span, format!("the platform `{platform}` does not say where {what}"))
         .at("no address is known")
-        .note(format!("say it in netpol.toml: `[cluster] {name} = [\"203.0.113.10\"]`"))
+        .note(format!("say it in netpol.toml, under `[cluster]`: `{name} = [\"{example}\"]`"))
 }
 
-pub fn cyclic_let(span: Span, name: &str) -> Diagnostic {
-    Diagnostic::new(Code::CyclicLet, span, format!("`{name}` is made of itself"))
-        .at("its value leads back here, directly or through other names")
+/// `others` are the names between this one and itself, with their places.
+pub fn cyclic_let(span: Span, name: &str, others: &[(Span, &str)]) -> Diagnostic {
+    let start = Diagnostic::new(Code::CyclicLet, span, format!("`{name}` is made of itself"));
+    let Some((_, first)) = others.first() else { return start.at("its value names it") };
+    let start = start.at(format!("its value needs `{first}`"));
+    let next = others.iter().skip(1).map(|(_, next)| *next).chain([name]);
+    others.iter().zip(next).fold(start, |all, ((place, _), next)| all.label(*place, format!("this needs `{next}`")))
 }
 
-pub fn host_bits(span: Span, network: IpNet, brackets: bool) -> Diagnostic {
-    let text = if brackets { format!("[{network}]") } else { network.to_string() };
-    Diagnostic::new(Code::HostBits, span, "the address has bits set beyond its prefix")
-        .at(format!("the network is {network}"))
-        .fix(format!("write `{text}`"), span, text)
+/// `written` is the address as it stands there, `net` the same with its bits.
+pub fn host_bits(span: Span, written: &str, net: IpNet) -> Diagnostic {
+    let brackets = |text: String, wanted: bool| if wanted { format!("[{text}]") } else { text };
+    let network = brackets(net.trunc().to_string(), written.starts_with('['));
+    let address = brackets(net.addr().to_string(), net.addr().is_ipv6());
+    Diagnostic::new(Code::HostBits, span, format!("`{written}` has bits set beyond its prefix"))
+        .at("neither a network nor one address")
+        .fix(format!("for the network write `{network}`"), span, network)
+        .fix(format!("for the one address write `{address}`"), span, address)
 }
 
 pub fn weighted_network(span: Span) -> Diagnostic {
     Diagnostic::new(Code::WeightedNetwork, span, "a weight stands on a network")
-        .at("only single addresses take a weight")
+        .at("only a single address takes a weight")
 }
 
-pub fn weights_ignored(span: Span) -> Diagnostic {
+/// `readable` is the endpoint with a port on which weights count, where one can be proposed.
+pub fn weights_ignored(span: Span, readable: Option<String>) -> Diagnostic {
     Diagnostic::new(Code::WeightsIgnored, span, "the host's weights have no effect on this port")
         .at("the client itself chooses among the addresses")
-        .note("weights steer ports that are `http`, `grpc` or `tls`: `legacy-api:8080/http`")
+        .note(match readable {
+            Some(readable) => format!("weights steer ports that are `http`, `grpc` or `tls`, as in `{readable}`"),
+            None => "weights steer ports that are `http`, `grpc` or `tls`".into(),
+        })
 }
 
-pub fn known_pod(span: Span, namespace: &str, name: &str, address: IpAddr) -> Diagnostic {
+pub fn known_pod(span: Span, pod: &str, address: IpAddr) -> Diagnostic {
     Diagnostic::new(Code::KnownAddresses, span, "these addresses hold pods of the cluster")
-        .at(format!("{namespace}/{name} has {address}"))
-        .note("addresses mean what is not a pod; name the pods to govern them")
+        .at(format!("{pod} has {address}"))
+        .note("addresses mean what is not a pod: to speak of pods, name them")
 }
 
-pub fn known_range(span: Span, key: &str) -> Diagnostic {
-    let note = if key == "pods" {
-        "addresses mean what is not a pod: the pods' ranges are cut out of what is emitted"
-    } else {
-        "where a load balancer or a node hides the client, everyone comes from a node's address"
+pub fn known_range(span: Span, key: &str, place: Span) -> Diagnostic {
+    let (who, note) = match key {
+        "pods" => {
+            ("pods", "addresses mean what is not a pod, and these are left out of what is emitted: name the pods")
+        }
+        _ => ("nodes", "where a node or a load balancer hides the client, everybody comes from a node's address"),
     };
-    Diagnostic::new(Code::KnownAddresses, span, format!("these addresses hold `[cluster] {key}`"))
-        .at("they overlap")
+    Diagnostic::new(Code::KnownAddresses, span, format!("these addresses hold {who} of the cluster"))
+        .at(format!("overlaps `[cluster] {key}`"))
+        .label(place, format!("the addresses of {who}"))
         .note(note)
 }
 
-pub fn host_is_service(span: Span, host: &HostName, namespace: &str, service: Option<&str>) -> Diagnostic {
-    let Some(service) = service else {
-        let diagnostic = Diagnostic::new(Code::HostIsService, span, format!("{host} lies inside the cluster"))
-            .at("not a host outside");
-        return if namespace.is_empty() {
-            diagnostic.note("pods are written `namespace/name` or `namespace/*`")
-        } else {
-            diagnostic.fix(format!("write `{namespace}/*`"), span, format!("{namespace}/*"))
-        };
+/// `span` holds the ports too, which are `ports` as written.
+pub fn host_is_service(span: Span, host: &HostName, namespace: &str, service: Option<&str>, ports: &str) -> Diagnostic {
+    let opened = match ports.strip_prefix(':') {
+        Some(ports) => format!("as a host this would open {ports} to the whole internet"),
+        None => "as a host this would be somewhere in the internet".into(),
     };
-    Diagnostic::new(
-        Code::HostIsService,
-        span,
-        format!("{host} is the Service {namespace}/{service}, not a host outside the cluster"),
-    )
-    .at("as a host this would open the port to the whole internet")
-    .note(format!("write `{namespace}/{service}`"))
-    .fix(format!("write `{namespace}/{service}`"), span, format!("{namespace}/{service}"))
+    let text = match service {
+        Some(service) => format!("{namespace}/{service}{ports}"),
+        None => format!("{namespace}/*{ports}"),
+    };
+    let message = match service {
+        Some(service) => format!("{host} is the Service {namespace}/{service}, not a host outside the cluster"),
+        None => format!("{host} lies inside the cluster"),
+    };
+    let diagnostic = Diagnostic::new(Code::HostIsService, span, message).at(opened);
+    if namespace.is_empty() {
+        return diagnostic.note("what is inside is written `namespace/name` or `namespace/*`");
+    }
+    diagnostic.fix(format!("write `{text}`"), span, text)
 }
 
-pub fn except_ports(operand: Span, ports: Span) -> Diagnostic {
-    let diagnostic = Diagnostic::new(Code::ExceptPorts, operand, "an operand of `except` carries ports")
-        .at("ports belong to the whole")
-        .note("put them on braces around the whole: `{ 10.0.0.0/8 except 10.1.0.0/16 }:443`");
-    if ports.start >= operand.start && ports.end <= operand.end && ports.file == operand.file {
-        diagnostic.label(ports, "these ports")
-    } else {
-        diagnostic.label(ports, "the ports come from here")
+/// `whole` is the difference with its ports where they belong, if they are written there.
+pub fn except_ports(operand: Span, ports: Span, whole: Option<String>) -> Diagnostic {
+    let message = "an operand of `except` carries ports";
+    match whole {
+        Some(whole) => Diagnostic::new(Code::ExceptPorts, ports, message)
+            .at("ports stand on the whole")
+            .note(format!("put it in braces: `{whole}`")),
+        None => Diagnostic::new(Code::ExceptPorts, operand, message)
+            .at("this brings ports")
+            .label(ports, "these ports")
+            .note("name its pods or addresses without their ports, and put ports on braces around the whole"),
     }
 }
 
 pub fn except_kinds(left: Span, a: Kind, right: Span, b: Kind) -> Diagnostic {
-    let same = a == b;
-    let message = if same {
-        "`except` takes from one kind only, and this is a mixture".to_string()
-    } else {
-        format!("`except` takes {} from {}", b.words(), a.words())
+    let mixed = a == Kind::Endpoint || b == Kind::Endpoint;
+    let message = match mixed {
+        true => "`except` takes from one kind, and here kinds are mixed".to_string(),
+        false => format!("`except` cannot take {} from {}", b.words(), a.words()),
     };
-    Diagnostic::new(Code::ExceptKinds, right, message)
-        .at(format!("this is {}", b.words()))
-        .label(left, format!("this is {}", a.words()))
+    let diagnostic = Diagnostic::new(Code::ExceptKinds, right, message).at(b.words()).label(left, a.words());
+    match (a, b) {
+        _ if mixed => diagnostic.note("take from the one member that is meant: `{ a except b, c }`"),
+        (Kind::Workloads, Kind::Addresses) | (Kind::Addresses, Kind::Workloads) => {
+            diagnostic.note("addresses never mean pods, so nothing would be taken away")
+        }
+        _ => diagnostic,
+    }
 }
 
-pub fn except_outside(right: Span, left: Span) -> Diagnostic {
-    Diagnostic::new(Code::ExceptOutside, right, "what is taken lies outside of what it is taken from")
-        .at("not inside")
+/// `why` says how it lies to what it is taken from.
+pub fn except_outside(right: Span, text: &str, why: &str, left: Span) -> Diagnostic {
+    Diagnostic::new(Code::ExceptOutside, right, format!("`{text}` {why}"))
+        .at("expected a part of it")
         .label(left, "taken from this")
 }
 
@@ -148,8 +188,10 @@ pub fn except_nothing(right: Span, left: Span) -> Diagnostic {
         .label(left, "taken from this")
 }
 
-pub fn except_everything(whole: Span, right: Span) -> Diagnostic {
-    Diagnostic::new(Code::ExceptEverything, whole, "`except` leaves nothing").at("empty").label(right, "this takes all")
+pub fn except_everything(right: Span, left: Span) -> Diagnostic {
+    Diagnostic::new(Code::ExceptEverything, right, "`except` leaves nothing")
+        .at("this holds all of it")
+        .label(left, "nothing of this is left")
 }
 
 pub fn too_many_members(span: Span, most: usize) -> Diagnostic {
@@ -169,10 +211,25 @@ pub fn contradicting_labels(span: Span, key: &str) -> Diagnostic {
         .note(format!("for either of two values write `{key} in (a, b)`"))
 }
 
-pub fn namespace_like_name(span: Span, name: &str) -> Diagnostic {
-    Diagnostic::new(Code::NamespaceLikeName, span, format!("`{name}` before a `/` is a namespace"))
-        .at(format!("the name `{name}` is in sight too"))
-        .note(format!("for a port of the name write `{name}:*/udp`; for the name alone `{name}`"))
+/// `bare` is the endpoint without its ports, as written; `protocol` what stands after its `/`, if that is one.
+pub fn namespace_like_name(word: &Word, bare: Span, protocol: Option<&str>, ports: bool) -> Diagnostic {
+    let name = &word.text;
+    let diagnostic =
+        Diagnostic::new(Code::NamespaceLikeName, word.span, format!("`{name}` before a `/` is a namespace"))
+            .at(format!("the name `{name}` is in sight too"));
+    match protocol {
+        // A second suffix would be an error.
+        Some(_) if ports => diagnostic.note("a protocol stands after a port, as in `:*/udp`").fix(
+            format!("for the name with its own ports write `{name}`"),
+            bare,
+            name.as_str(),
+        ),
+        Some(protocol) => {
+            let text = format!("{name}:*/{protocol}");
+            diagnostic.fix(format!("for every port of the name write `{text}`"), bare, text)
+        }
+        None => diagnostic.fix(format!("for the name write `{name}`"), bare, name.as_str()),
+    }
 }
 
 pub fn unknown_namespace(span: Span, name: &str, near: Option<&str>) -> Diagnostic {
@@ -183,13 +240,11 @@ pub fn unknown_namespace(span: Span, name: &str, near: Option<&str>) -> Diagnost
     }
 }
 
-pub fn library_namespace(span: Span, name: &str) -> Diagnostic {
-    Diagnostic::new(
-        Code::LibraryNamespace,
-        span,
-        format!("the inventory has no namespace `{name}`, which the standard library names"),
-    )
-    .at("taken as written")
+/// `place` is where the user named it, `named` where the standard library does.
+pub fn library_namespace(place: Span, name: &str, named: Span) -> Diagnostic {
+    Diagnostic::new(Code::LibraryNamespace, place, format!("the inventory has no namespace `{name}`"))
+        .at("this leads there")
+        .label(named, "taken as written")
 }
 
 pub fn no_such_namespaces(span: Span, text: &str, near: Option<&NearMiss<'_>>) -> Diagnostic {
@@ -203,8 +258,9 @@ pub fn no_such_namespaces(span: Span, text: &str, near: Option<&NearMiss<'_>>) -
     }
 }
 
-pub fn selector_unmatched(span: Span) -> Diagnostic {
-    Diagnostic::new(Code::SelectorUnmatched, span, "the inventory has no workload here")
+pub fn selector_unmatched(span: Span, namespace: Option<&str>) -> Diagnostic {
+    let place = namespace.map_or_else(|| "these namespaces".into(), |name| format!("`{name}`"));
+    Diagnostic::new(Code::SelectorUnmatched, span, format!("the inventory has no workload in {place}"))
         .at("whether this selects a pod cannot be told")
 }
 
@@ -219,7 +275,7 @@ pub fn selector_matches_nothing(span: Span, place: Span, text: &str, near: Optio
             .note("pods on the host network belong to their node, and no selector means them: see `nodes`"),
         Some(NearMiss::Account(workload)) => diagnostic
             .at(format!("{} runs as @{}", workload_words(workload), workload.account))
-            .note(format!("did you mean `@{}`?", workload.account)),
+            .fix(format!("write `@{}`", workload.account), place, workload.account.as_str()),
         Some(NearMiss::Elsewhere(workload)) => {
             diagnostic.at(format!("{} of another namespace fits", workload_words(workload)))
         }
@@ -248,7 +304,8 @@ fn near_label(
         Some((at, _)) => {
             let start = place.start + at as u32;
             let at = Span { start, end: start + written.len() as u32, ..place };
-            diagnostic.fix(format!("write `{has}`"), at, has)
+            let label = Label { span: at, ..diagnostic.primary.clone() };
+            Diagnostic { primary: label, ..diagnostic }.fix(format!("write `{has}`"), at, has)
         }
         None => diagnostic,
     }
@@ -275,25 +332,38 @@ pub fn assumed_label(span: Span, (namespace, name): &Key) -> Diagnostic {
 }
 
 pub fn workloads_of_one_name(span: Span, (namespace, name): &Key, a: &Workload, b: &Workload) -> Diagnostic {
-    Diagnostic::new(
-        Code::NameOfTwo,
-        span,
-        format!("two workloads are named {namespace}/{name} and select different pods"),
-    )
-    .at("write a selector")
-    .label(a.origin, workload_words(a))
-    .label(b.origin, workload_words(b))
+    let message = format!("two workloads are named {namespace}/{name} and select different pods");
+    let diagnostic = Diagnostic::new(Code::NameOfTwo, span, message)
+        .at("which pods are meant?")
+        .label(a.origin, workload_words(a))
+        .label(b.origin, workload_words(b));
+    match (&a.selector, &b.selector) {
+        (Some(first), Some(second)) => diagnostic.note(format!(
+            "write a selector: `{namespace}/{}` or `{namespace}/{}`",
+            selector_words(first),
+            selector_words(second)
+        )),
+        _ => diagnostic.note("write a selector"),
+    }
 }
 
-pub fn name_of_two(span: Span, (namespace, name): &Key, workload: &Workload, service: Span) -> Diagnostic {
-    Diagnostic::new(
-        Code::NameOfTwo,
-        span,
-        format!("the workload and the Service {namespace}/{name} select different pods"),
-    )
-    .at("which pods are meant? write a selector")
-    .label(workload.origin, workload_words(workload))
-    .label(service, "the Service")
+pub fn name_of_two(
+    span: Span,
+    (namespace, name): &Key,
+    workload: &Workload,
+    selector: &Requirements,
+    service: &Service,
+) -> Diagnostic {
+    let message = format!("the workload and the Service {namespace}/{name} select different pods");
+    Diagnostic::new(Code::NameOfTwo, span, message)
+        .at("which pods are meant?")
+        .label(workload.origin, workload_words(workload))
+        .label(service.origin, format!("Service {namespace}/{name}"))
+        .note(format!(
+            "write a selector: the workload's `{namespace}/{}`, or the Service's `{}`",
+            selector_words(selector),
+            pods_of(namespace, service)
+        ))
 }
 
 pub fn no_labels(span: Span, workload: &Workload) -> Diagnostic {
@@ -304,27 +374,47 @@ pub fn no_labels(span: Span, workload: &Workload) -> Diagnostic {
 
 pub fn service_without_pods(span: Span, (namespace, name): &Key, service: Span) -> Diagnostic {
     Diagnostic::new(Code::NoSelector, span, format!("the Service {namespace}/{name} has no selector and so no pods"))
-        .at("nothing to govern or to reach here")
+        .at("stands for no pods")
         .label(service, "the Service")
+        .note(format!("what it leads to outside is a host: `let {name} = host NAME at ADDRESS`"))
 }
 
-pub fn second_ports(span: Span, first: Span) -> Diagnostic {
-    Diagnostic::new(Code::SecondPorts, span, "ports stand on something that brings its own")
-        .at("a second suffix")
-        .label(first, "the first")
-        .note("leave one of them out")
+/// `name` is what has the ports, where it is a name.
+pub fn second_ports(span: Span, name: Option<&str>, first: Span) -> Diagnostic {
+    let message = match name {
+        Some(name) => format!("`{name}` brings its own ports"),
+        None => "ports stand on something that has ports already".into(),
+    };
+    Diagnostic::new(Code::SecondPorts, span, message).at("a second suffix").label(first, "the first").fix(
+        "leave the second out",
+        span,
+        "",
+    )
 }
 
-pub fn port_name_outside(span: Span, name: &str) -> Diagnostic {
-    Diagnostic::new(Code::PortNameOutside, span, format!("the port name `{name}` stands on a host or an address"))
-        .at("port names are resolved on pods, and outside the cluster there are none")
-        .note("write the number")
+/// `who` are `hosts` or `addresses`.
+pub fn port_name_outside(span: Span, name: &str, who: &str) -> Diagnostic {
+    let diagnostic =
+        Diagnostic::new(Code::PortNameOutside, span, format!("`{name}` is a port name, and {who} have none"))
+            .at("pods declare port names; here a port is a number");
+    diagnostic.note_opt(as_protocol(name))
 }
 
-pub fn two_protocols(span: Span, first: Span) -> Diagnostic {
-    Diagnostic::new(Code::TwoProtocols, span, "one port is read in two ways")
-        .at("here in another way")
-        .label(first, "first said here")
+/// Returns a hint where a port name is spelled like a protocol.
+fn as_protocol(name: &str) -> Option<String> {
+    Protocol::parse(name).map(|_| format!("a protocol stands after a port: every port is `:*/{name}`"))
+}
+
+pub fn two_protocols(span: Span, port: &PortMatch, first: Span, other: &PortMatch) -> Diagnostic {
+    let shown = match &port.port {
+        PortTest::Range(first, last) if first == last => format!("port {first} is"),
+        PortTest::Range(first, last) => format!("the ports {first}-{last} are"),
+        PortTest::Named(name) => format!("port `{name}` is"),
+    };
+    let as_word = |port: &PortMatch| port.app.map_or_else(String::new, |app| format!("as `{}`", app.word()));
+    Diagnostic::new(Code::TwoProtocols, span, format!("{shown} read in two ways"))
+        .at(as_word(port))
+        .label(first, as_word(other))
 }
 
 pub fn two_protocols_of_parameter(span: Span, name: &str) -> Diagnostic {
@@ -353,21 +443,56 @@ pub fn parameter_as_endpoint(span: Span, name: &str) -> Diagnostic {
 }
 
 pub fn unknown_port_name(span: Span, name: &str, protocol: Protocol, known: &[SmolStr]) -> Diagnostic {
-    let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
     let message = format!("no pod meant here has a {} port named `{name}`", protocol.word());
     let diagnostic = Diagnostic::new(Code::UnknownPortName, span, message);
-    if known.is_empty() {
-        diagnostic.at("their ports have no names")
-    } else {
-        diagnostic.at(format!("they have {}", known.join(", ")))
+    if let Some(near) = nearest(name, known.iter().map(SmolStr::as_str)) {
+        let named = Span { end: span.start + name.len() as u32, ..span };
+        return diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), named, near);
     }
+    let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    let diagnostic = match known.as_slice() {
+        [] => diagnostic.at("their ports have no names"),
+        known => diagnostic.at(format!("they have {}", known.join(", "))),
+    };
+    diagnostic.note_opt(as_protocol(name))
 }
 
 fn port_words(port: &ServicePort) -> String {
+    let protocol = match port.protocol {
+        Protocol::Tcp => String::new(),
+        other => format!("/{}", other.word()),
+    };
+    let name = port.name.as_ref().map_or_else(String::new, |name| format!(" (`{name}`)"));
     match &port.target {
-        TargetPort::Number(target) => format!("{} to {target}", port.port),
-        TargetPort::Name(target) => format!("{} to `{target}`", port.port),
+        TargetPort::Number(target) => format!("{}{protocol}{name} to {target}", port.port),
+        TargetPort::Name(target) => format!("{}{protocol}{name} to `{target}`", port.port),
     }
+}
+
+/// Writes requirements as the language does: `{app=web, tier in (a, b)}`.
+fn selector_words(requirements: &Requirements) -> String {
+    let values = |values: &[SmolStr]| values.iter().map(|value| label_value(value)).collect::<Vec<_>>().join(", ");
+    let words = requirements.list().iter().map(|Requirement { key, test }| match test {
+        Test::In(one) if one.len() == 1 => format!("{key}={}", values(one)),
+        Test::In(list) => format!("{key} in ({})", values(list)),
+        Test::NotIn(list) => format!("{key} notin ({})", values(list)),
+        Test::Exists => key.to_string(),
+        Test::DoesNotExist => format!("!{key}"),
+    });
+    format!("{{{}}}", words.collect::<Vec<_>>().join(", "))
+}
+
+/// Returns a Service's pods as a selector that can be pasted.
+fn pods_of(namespace: &str, service: &Service) -> String {
+    let labels = service.selector.iter().flatten();
+    let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={}", label_value(value))).collect();
+    format!("{namespace}/{{{}}}", labels.join(", "))
+}
+
+/// Writes a label's value: bare where it may be.
+fn label_value(value: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !value.is_empty() && value.chars().all(bare) { value.into() } else { format!("\"{value}\"") }
 }
 
 pub fn unknown_service_port(span: Span, (namespace, name): &Key, service: &Service, text: &str) -> Diagnostic {
@@ -377,35 +502,56 @@ pub fn unknown_service_port(span: Span, (namespace, name): &Key, service: &Servi
     match service.ports.first() {
         None => diagnostic.at("the Service has no ports"),
         Some(first) => diagnostic.at(format!("the Service sends {}", ports.join(" and "))).note(format!(
-            "a Service's port: `{namespace}/{name}:{}`; any port of its pods: by selector, `{namespace}/{{…}}:{text}`",
-            first.port
+            "a Service's port: `{namespace}/{name}:{}`; any port of its pods: `{}:{text}`",
+            first.port,
+            pods_of(namespace, service)
         )),
     }
 }
 
-pub fn ambiguous_service_port(span: Span, (namespace, name): &Key, a: &ServicePort, b: &ServicePort) -> Diagnostic {
+/// `own` is the Service's port of this number or name, `other` the one that leads to it.
+pub fn ambiguous_service_port(
+    span: Span,
+    (namespace, name): &Key,
+    service: &Service,
+    text: &str,
+    own: &ServicePort,
+    other: &ServicePort,
+) -> Diagnostic {
+    let target = match &own.target {
+        TargetPort::Number(number) => number.to_string(),
+        TargetPort::Name(name) => name.to_string(),
+    };
     Diagnostic::new(
         Code::AmbiguousServicePort,
         span,
-        format!("this could be a port of Service {namespace}/{name} or of its pods"),
+        format!("{text} is a port of Service {namespace}/{name} and also a port of its pods"),
     )
-    .at(format!("the Service sends {} and {}", port_words(a), port_words(b)))
-    .note(format!("for the pods' port write a selector: `{namespace}/{{…}}`"))
+    .at(format!("the Service sends {} and {}", port_words(own), port_words(other)))
+    .label(service.origin, "the Service")
+    .note(format!(
+        "the pods' port: `{namespace}/{name}:{}`; the Service's: `{}:{target}`",
+        other.port,
+        pods_of(namespace, service)
+    ))
 }
 
 pub fn contradicting_protocol(
-    span: Span,
+    port: &Port,
     (namespace, name): &Key,
-    port: u16,
+    own: &ServicePort,
     known: AppProtocol,
     said: AppProtocol,
     service: Span,
 ) -> Diagnostic {
-    Diagnostic::new(
-        Code::ContradictingProtocol,
-        span,
-        format!("port {port} of Service {namespace}/{name} is {}, not {}", known.word(), said.word()),
-    )
-    .at("said otherwise here")
-    .label(service, "the Service says it")
+    let message = format!("port {} of Service {namespace}/{name} is {}, not {}", own.port, known.word(), said.word());
+    let diagnostic = Diagnostic::new(Code::ContradictingProtocol, port.span, message)
+        .at("said otherwise here")
+        .label(service, "the Service says it");
+    match &port.kind {
+        PortKind::Number(number) => {
+            diagnostic.fix(format!("go by the Service: `:{number}`"), port.span, number.to_string())
+        }
+        _ => diagnostic,
+    }
 }

@@ -7,50 +7,82 @@ use crate::source::Span;
 use crate::syntax::tree::Ident;
 use crate::types::value::Kind;
 
-pub fn both_governed(
-    span: Span,
-    keyword: Span,
-    culprit: Span,
-    text: &str,
-    right: bool,
-    effect: &str,
-    sentence: Option<(&str, String)>,
-) -> Diagnostic {
-    let side = if right { "right" } else { "left" };
-    let message = format!("the {side} side is governed too, and `{text}` is not made of workloads alone");
-    let diagnostic = Diagnostic::new(Code::BothGoverned, span, message)
-        .at("without a direction both ends are governed")
-        .label(culprit, "nothing here can be enforced on its side");
-    match sentence {
-        Some((direction, sentence)) => diagnostic.note(format!("to govern the other end only: `{sentence}`")).fix(
-            format!("write `{effect} {direction}`"),
-            keyword,
-            format!("{effect} {direction}"),
-        ),
-        None => diagnostic,
+/// Says that something on a governed side is not pods: what it is in a sentence, and what its place is labelled.
+fn not_pods(text: &str, kind: Kind) -> (String, &'static str) {
+    match kind {
+        Kind::Workloads => (format!("`{text}` is made of pods"), "pods"),
+        Kind::Host => (format!("`{text}` is not in the cluster"), "a host: nothing here can be enforced on its side"),
+        Kind::Addresses => {
+            (format!("`{text}` is not in the cluster"), "addresses: nothing here can be enforced on their side")
+        }
+        Kind::Endpoint => {
+            (format!("`{text}` is not made of pods alone"), "a mixture of kinds: not all of it can be governed")
+        }
     }
 }
 
-pub fn governed_side(span: Span, kind: Kind, direction: &str, place: Span) -> Diagnostic {
+/// What on a governed side is not pods.
+pub struct Outsider<'a> {
+    pub span: Span,
+    pub text: &'a str,
+    pub kind: Kind,
+}
+
+/// `keyword` is the `allow` or `deny`; `half` the sentence that governs the other side alone, by replacing the keyword.
+pub fn both_governed(keyword: Span, outsider: &Outsider<'_>, right: bool, half: Half) -> Diagnostic {
+    let side = if right { "right" } else { "left" };
+    let (is, label) = not_pods(outsider.text, outsider.kind);
+    let diagnostic = Diagnostic::new(Code::BothGoverned, keyword, format!("the {side} side is governed too, and {is}"))
+        .at("without a direction both ends are governed")
+        .label(outsider.span, label);
+    half.offer(diagnostic)
+}
+
+/// What would be right instead: a sentence, and how to come to it.
+#[derive(Default)]
+pub struct Half {
+    /// "to govern `garden/*` only: `allow egress garden/* -> zenquotes.io:443`"
+    pub note: Option<String>,
+    /// The edits that make it so.
+    pub edits: Vec<Edit>,
+}
+
+impl Half {
+    pub(super) fn offer(self, diagnostic: Diagnostic) -> Diagnostic {
+        match self.note {
+            Some(note) if self.edits.is_empty() => diagnostic.note(note),
+            Some(note) => diagnostic.fix_all(note, self.edits),
+            None => diagnostic,
+        }
+    }
+}
+
+pub fn governed_side(outsider: &Outsider<'_>, direction: &str, half: Half) -> Diagnostic {
     let side = if direction == "egress" { "left" } else { "right" };
-    Diagnostic::new(
-        Code::NotWorkloads,
-        span,
-        format!("{direction} governs the {side} side, and this is {}", kind.words()),
-    )
-    .at("workloads stand here: pods of the cluster, each member of a union")
-    .label(place, format!("{direction} governs the {side} side"))
+    let (is, label) = not_pods(outsider.text, outsider.kind);
+    let message = format!("{direction} governs the {side} side, and {is}");
+    half.offer(Diagnostic::new(Code::NotWorkloads, outsider.span, message).at(label))
 }
 
-pub fn not_workloads(span: Span, kind: Kind, why: &str) -> Diagnostic {
-    Diagnostic::new(Code::NotWorkloads, span, format!("{why}, and this is {}", kind.words()))
-        .at("workloads stand here, as `garden/*`")
+/// `what` says what must be pods: "`default deny` isolates pods".
+pub fn not_workloads(outsider: &Outsider<'_>, what: &str) -> Diagnostic {
+    let (is, label) = not_pods(outsider.text, outsider.kind);
+    Diagnostic::new(Code::NotWorkloads, outsider.span, format!("{what}, and {is}")).at(label)
 }
 
-pub fn ports_on_source(span: Span) -> Diagnostic {
-    Diagnostic::new(Code::PortsOnSource, span, "ports belong to a destination, and this stands left of `->`")
-        .at("the port that a client sends from says nothing")
-        .fix("leave the ports out", span, "")
+/// `moved` is the destination with these ports, and its end, where they can be put there.
+pub fn ports_on_source(span: Span, ports: &str, moved: Option<(String, Span)>) -> Diagnostic {
+    let diagnostic =
+        Diagnostic::new(Code::PortsOnSource, span, "ports belong to a destination, and this stands left of `->`")
+            .at("the port that a client sends from says nothing");
+    let diagnostic = match moved {
+        Some((whole, end)) => diagnostic.fix_all(
+            format!("put them on the destination: `{whole}`"),
+            vec![Edit { span, text: String::new() }, Edit { span: end.after(), text: ports.into() }],
+        ),
+        None => diagnostic,
+    };
+    diagnostic.fix("leave the ports out", span, "")
 }
 
 pub fn ports_on_subject(span: Span) -> Diagnostic {
@@ -59,31 +91,49 @@ pub fn ports_on_subject(span: Span) -> Diagnostic {
         .fix("leave the ports out", span, "")
 }
 
-pub fn where_needs_http(clause: Span, word: &str, tls_too: bool, to: Span, bare: &[Span]) -> Diagnostic {
-    let wanted = if tls_too { "`http`, `grpc` or `tls`" } else { "`http` or `grpc`" };
-    let diagnostic = Diagnostic::new(
-        Code::WhereNeedsHttp,
-        clause,
-        format!("`where {word}` needs {wanted} on every port of the destination"),
-    )
-    .at("cannot be read on these ports")
-    .label(to, "the destination");
-    if bare.is_empty() {
-        return diagnostic.note("say how the port is read: `garden/{app=api}:8080/http`");
+/// Why a destination's requests cannot be seen, and what would help.
+pub enum Unreadable {
+    /// These ports lack `/http`.
+    Bare(Vec<Span>),
+    /// They are tls.
+    Sealed,
+    /// No port is said; the destination could be written so.
+    NoPort(String),
+    /// They are of another protocol.
+    Other,
+}
+
+/// `word` is what follows `where`; `to` the place of what cannot be read.
+pub fn where_needs_http(clause: Span, word: &str, to: Span, why: Unreadable) -> Diagnostic {
+    let wanted = if word == "host" { "`http`, `grpc` or `tls`" } else { "`http` or `grpc`" };
+    let message = format!("`where {word}` needs {wanted} on every port of the destination");
+    let diagnostic = Diagnostic::new(Code::WhereNeedsHttp, clause, message).at("nobody could see it");
+    let not_said = "how these ports are read is not said";
+    match why {
+        Unreadable::Bare(ports) => {
+            let edits = ports.iter().map(|span| Edit { span: span.after(), text: "/http".into() }).collect();
+            diagnostic.label(to, not_said).fix_all("say that they are HTTP: add `/http`", edits)
+        }
+        Unreadable::Sealed => diagnostic
+            .label(to, "these are tls, and their requests encrypted")
+            .note("of TLS only the name is seen that the client asks for: `where host`"),
+        Unreadable::NoPort(example) => {
+            diagnostic.label(to, "these are all ports").note(format!("say which port, and how it is read: `{example}`"))
+        }
+        Unreadable::Other => diagnostic.label(to, "not all of these ports carry requests"),
     }
-    let edits = bare.iter().map(|span| Edit { span: span.after(), text: "/http".into() }).collect();
-    diagnostic.fix_all("add `/http`", edits)
 }
 
 pub fn jwt_on_deny(span: Span) -> Diagnostic {
     Diagnostic::new(Code::WhereOnDeny, span, "`where jwt` stands on `allow` only")
-        .at("whoever leaves the token out would pass")
-        .note("allow who has the token; nobody else is let in then")
+        .at("whoever leaves the token out would get round it")
+        .note("allow those who carry the token: nobody else is let in then")
 }
 
-pub fn via_misplaced(span: Span) -> Diagnostic {
+/// `where_` says on what it stands instead.
+pub fn via_misplaced(span: Span, where_: &str) -> Diagnostic {
     Diagnostic::new(Code::ViaMisplaced, span, "`via` stands on `allow egress` and `allow ingress` only")
-        .at("not on this rule")
+        .at(format!("not {where_}"))
 }
 
 pub fn via_needs_at(span: Span, gateway: &str) -> Diagnostic {
@@ -92,50 +142,65 @@ pub fn via_needs_at(span: Span, gateway: &str) -> Diagnostic {
         .note(format!("name the host that the gateway serves: `via {gateway} at \"garden.example.com\"`"))
 }
 
-pub fn via_at_on_egress(span: Span) -> Diagnostic {
-    Diagnostic::new(Code::ViaAtOnEgress, span, "`at` stands on ingress only")
-        .at("on egress the destination is the host")
-        .note("leave `at` out")
+/// `clause` is the `at` with its host.
+pub fn via_at_on_egress(clause: Span) -> Diagnostic {
+    Diagnostic::new(Code::ViaAtOnEgress, clause, "`at` stands on `allow ingress` only")
+        .at("on the way out the destination is the host")
+        .fix("leave it out", clause, "")
 }
 
-pub fn via_needs_tls_hosts(span: Span, via: Span) -> Diagnostic {
+/// `why` says what is not right with the destination at `span`.
+pub fn via_needs_tls_hosts(span: Span, why: &str, via: Span) -> Diagnostic {
     Diagnostic::new(Code::ViaNeedsTlsHosts, span, "`via` on egress leads to hosts on tls ports")
-        .at("expected hosts with ports as `example.com:443/tls`")
+        .at(why)
         .label(via, "the gateway forwards by the TLS name")
 }
 
-pub fn not_a_gateway(name: &Ident, defined: Span) -> Diagnostic {
-    Diagnostic::new(Code::NotAGateway, name.span, format!("`{}` is not a gateway", name.text))
-        .at("a `gateway` stands after `via`")
-        .label(defined, "defined here")
+/// `defined` is where it is, unless it is a parameter.
+pub fn not_a_gateway(name: &Ident, defined: Option<Span>) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::NotAGateway, name.span, format!("`{}` is not a gateway", name.text))
+        .at("the name of a `gateway` stands after `via`");
+    match defined {
+        Some(defined) => diagnostic.label(defined, "defined here"),
+        None => diagnostic.note("no type of parameter is a gateway"),
+    }
 }
 
-pub fn not_an_issuer(name: &Ident, defined: Span) -> Diagnostic {
-    Diagnostic::new(Code::NotAnIssuer, name.span, format!("`{}` is not an issuer", name.text))
-        .at("an `issuer` stands after `jwt`")
-        .label(defined, "defined here")
+/// `defined` is where it is, unless it is a parameter.
+pub fn not_an_issuer(name: &Ident, defined: Option<Span>) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::NotAnIssuer, name.span, format!("`{}` is not an issuer", name.text))
+        .at("the name of an `issuer` stands after `jwt`");
+    match defined {
+        Some(defined) => diagnostic.label(defined, "defined here"),
+        None => diagnostic.note("no type of parameter is an issuer"),
+    }
 }
 
+/// `gateway` is its declaration.
 pub fn gateway_service(span: Span, name: &str, gateway: Span) -> Diagnostic {
     Diagnostic::new(Code::GatewayService, span, format!("the Service of the gateway `{name}` is not known"))
-        .at("traffic is sent to it by its Service")
-        .label(gateway, "add `service namespace/name` here")
+        .at("the mesh sends traffic to it by its Service")
+        .label(gateway, "add `service namespace/name` to its declaration")
 }
 
+/// `day` was the last on which it held.
 pub fn expired(span: Span, day: Date, today: Date) -> Diagnostic {
-    let ago = (today - day).whole_days();
-    let s = if ago == 1 { "" } else { "s" };
-    Diagnostic::new(Code::Expired, span, format!("this expired {ago} day{s} ago"))
-        .at("the last day on which it held")
-        .note("renew the date or remove the statement; nothing is left out silently")
+    let ago = match (today - day).whole_days() {
+        1 => "yesterday was its last day".into(),
+        days => format!("its last day was {days} days ago"),
+    };
+    Diagnostic::new(Code::Expired, span, format!("this has expired: {ago}"))
+        .at("the last day on which it holds")
+        .note("renew the date or remove the statement: nothing is left out silently")
 }
 
 pub fn claim_without_workloads(span: Span) -> Diagnostic {
-    Diagnostic::new(Code::ClaimWithoutWorkloads, span, "one side of a claim must be workloads")
-        .at("no pod of the cluster is on either side")
+    Diagnostic::new(Code::ClaimWithoutWorkloads, span, "one side of a claim must be pods")
+        .at("no policy of the cluster decides about this")
 }
 
+/// `what` is `assertion` or `test`.
 pub fn claim_not_judged(span: Span, what: &str) -> Diagnostic {
-    Diagnostic::new(Code::ClaimNotJudged, span, format!("this {what} was checked for sense and not judged"))
-        .at("this version does not decide it")
+    Diagnostic::new(Code::ClaimNotJudged, span, format!("this {what} was not judged"))
+        .at("its names and types are right; whether it holds is not decided by this version")
 }

@@ -2,9 +2,11 @@
 
 mod generate;
 mod markdown;
+mod pipeline;
 
 pub use generate::source;
 pub use markdown::{Case, cases, check, differences, findings, is_of_layers, judge, root};
+pub use pipeline::{Given, Outcome};
 
 use proptest::prelude::*;
 

@@ -1,0 +1,115 @@
+//! The stages from text to policy, without a disk: what a test gives is all that there is.
+
+use netpol::diag::render::{Format, render};
+use netpol::diag::{Code, Diagnostic, Diagnostics, Fix};
+use netpol::inventory::Inventory;
+use netpol::policy::{self, Policy};
+use netpol::source::Sources;
+use netpol::vocab::settings::Settings;
+
+/// The policy's own file.
+pub const POLICY: &str = "policy.netpol";
+
+/// A policy with what it needs.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// The text of [`POLICY`].
+    pub policy: String,
+    /// Files that it may `use`: name and text.
+    pub also: Vec<(String, String)>,
+    /// `netpol.toml`.
+    pub settings: Option<String>,
+    /// Manifests.
+    pub inventory: Option<String>,
+}
+
+/// What a run came to.
+pub struct Outcome {
+    /// Every text of the run.
+    pub sources: Sources,
+    /// What was found, sorted.
+    pub diagnostics: Diagnostics,
+    /// The policy, or what could be understood of it.
+    pub policy: Policy,
+}
+
+impl Given {
+    /// Makes a policy that needs nothing else.
+    pub fn policy(text: &str) -> Given {
+        Given { policy: text.into(), ..Given::default() }
+    }
+
+    /// Returns the text of a file of this policy.
+    fn file(&mut self, path: &str) -> Option<&mut String> {
+        if path == POLICY {
+            return Some(&mut self.policy);
+        }
+        if path == "netpol.toml" {
+            return self.settings.as_mut();
+        }
+        self.also.iter_mut().find(|(name, _)| name == path).map(|(_, text)| text)
+    }
+
+    /// Returns this policy after a repair.
+    pub fn repaired(&self, fix: &Fix, sources: &Sources) -> Given {
+        let mut repaired = self.clone();
+        let mut edits: Vec<_> = fix.edits.iter().collect();
+        edits.sort_by_key(|edit| std::cmp::Reverse((edit.span.file, edit.span.start)));
+        for edit in edits {
+            let path = &sources.file(edit.span.file).path;
+            let text = repaired.file(path).unwrap_or_else(|| panic!("a fix changes {path}"));
+            text.replace_range(edit.span.start as usize..edit.span.end as usize, &edit.text);
+        }
+        repaired
+    }
+
+    /// Runs the stages on the day 2026-06-01.
+    pub fn run(&self) -> Outcome {
+        let today = time::Date::from_calendar_date(2026, time::Month::June, 1).unwrap();
+        let mut sources = Sources::new();
+        let mut diagnostics = Diagnostics::new();
+        let mut settings = Settings::new(today);
+        if let Some(text) = &self.settings {
+            let file = sources.add("netpol.toml", text.as_str());
+            settings = netpol::cli::config::read(&sources, file, today, &mut diagnostics).settings;
+        }
+        let file = sources.add(POLICY, self.policy.as_str());
+        let file = netpol::syntax::parse(&sources, file, &mut diagnostics);
+        let mut loader = |_: &str, path: &str| {
+            let name = path.trim_start_matches("./");
+            let own = (POLICY.to_owned(), self.policy.clone());
+            let found = self.also.iter().chain([&own]).find(|(known, _)| known == name);
+            found.cloned().ok_or_else(|| "there is no such file".to_owned())
+        };
+        let mut names = netpol::resolve::resolve(vec![file], &mut sources, &settings, &mut loader, &mut diagnostics);
+        let inventory = self.inventory(&mut sources, &mut diagnostics);
+        let program = netpol::types::check(&mut names, inventory, &settings, &mut sources, &mut diagnostics);
+        let policy = policy::lower(program, &settings, &mut diagnostics);
+        diagnostics.sort();
+        Outcome { sources, diagnostics, policy }
+    }
+
+    fn inventory(&self, sources: &mut Sources, diagnostics: &mut Diagnostics) -> Inventory {
+        match &self.inventory {
+            Some(text) => {
+                let file = sources.add("inventory.yaml", text.as_str());
+                netpol::inventory::read(sources, &[file], diagnostics)
+            }
+            None => Inventory::default(),
+        }
+    }
+}
+
+impl Outcome {
+    /// Returns the findings of a code.
+    pub fn of(&self, code: Code) -> Vec<&Diagnostic> {
+        self.diagnostics.iter().filter(|finding| finding.code == code).collect()
+    }
+
+    /// Returns the findings as a person sees them.
+    pub fn shown(&self) -> String {
+        let mut out = Vec::new();
+        render(&self.diagnostics, &self.sources, Format::Human, false, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+}
