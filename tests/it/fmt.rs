@@ -49,6 +49,20 @@ fn the_examples_of_the_manual_have_the_layout_that_it_describes() {
 }
 
 #[test]
+fn the_standard_library_has_the_layout() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("stdlib");
+    let mut files = 0;
+    for path in walkdir::WalkDir::new(folder).into_iter().map(|entry| entry.unwrap().into_path()) {
+        if path.extension().is_some_and(|extension| extension == "netpol") {
+            files += 1;
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(format(&text).as_deref(), Ok(text.as_str()), "run `netpol fmt {}`", path.display());
+        }
+    }
+    assert!(files >= 5);
+}
+
+#[test]
 fn a_byte_order_mark_and_carriage_returns_go() {
     let text = "\u{feff}# a \r\n\r\n\r\nallow a/* -> b/*\t# b\r\n## c\r\ndefault deny a/*";
     assert_eq!(format(text).unwrap(), "# a\n\nallow a/* -> b/*  # b\n## c\ndefault deny a/*\n");

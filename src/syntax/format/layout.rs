@@ -166,7 +166,8 @@ impl Layout {
     /// Returns whether a group, whose pieces after its opening come first, breaks here.
     fn breaks(&self, group: Group, pieces: &[Piece]) -> bool {
         let room = WIDTH.saturating_sub(self.place());
-        if fits(pieces, room, false) {
+        // Of two tight lists the second breaks first.
+        if fits(pieces, room, group == Group::Tight) {
             return false;
         }
         let indented = self.level + usize::from(matches!(pieces.first(), Some(Piece::Indent)));
