@@ -317,9 +317,7 @@ fn pod_of(policy: &Policy, workload: &Workload) -> Pod {
 /// Makes a pod that the inventory does not have. Without an inventory every pod counts as meshed.
 fn made_up(policy: &Policy, namespace: &SmolStr, shown: &str, labels: Labels, account: SmolStr) -> Pod {
     let namespace_labels = namespace_labels(&policy.inventory, namespace);
-    let injected = namespace_labels.get("istio-injection").is_some_and(|value| value == "enabled")
-        || namespace_labels.contains_key("istio.io/rev");
-    let sidecar = !policy.inventory.given || injected;
+    let sidecar = !policy.inventory.given || policy.inventory.injects(namespace, &namespace_labels, &labels);
     Pod { shown: shown.into(), namespace_labels, labels, account, ports: Vec::new(), sidecar }
 }
 

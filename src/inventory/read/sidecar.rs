@@ -91,6 +91,17 @@ pub(super) fn has_sidecar(injection: Injection, pod: &Labels, namespace: &str, l
 }
 
 impl Inventory {
+    /// Returns whether a pod of which no more than its labels are known would have a sidecar in a namespace with these
+    /// labels.
+    pub fn injects(&self, namespace: &str, labels: &Labels, pod: &Labels) -> bool {
+        let injection = match pod.get(INJECT).map(SmolStr::as_str) {
+            Some("true") => Injection::Asked,
+            Some(_) => Injection::Never,
+            None => Injection::ByNamespace,
+        };
+        has_sidecar(injection, pod, namespace, labels)
+    }
+
     /// States a namespace, in place of what was known of it, and decides the sidecars of its workloads by its labels.
     pub fn declare_namespace(&mut self, name: SmolStr, namespace: Namespace) {
         let start = self.workloads.partition_point(|workload| workload.namespace < name);
