@@ -128,6 +128,68 @@ fn standard_library() {
     }
 }
 
+/// What the library's names hold, judged flow by flow: platform, an egress destination, a party, the verdict.
+const FACTS: &[(&str, &str, &str, &str)] = &[
+    ("kubernetes", "dns", "kube-system/{k8s-app=kube-dns}:53/udp", "allow"),
+    ("kubernetes", "dns", "kube-system/{k8s-app=kube-dns}:53", "allow"),
+    ("kubernetes", "dns", "kube-system/{k8s-app=kube-dns}:9153", "deny"),
+    ("kubernetes", "dns", "kube-system/{k8s-app=metrics-server}:53", "deny"),
+    ("kubernetes", "dns", "169.254.20.10:53", "deny"),
+    ("kyma", "dns", "kube-system/{k8s-app=kube-dns}:8053/udp", "allow"),
+    ("kyma", "dns", "169.254.20.10:53/udp", "allow"),
+    ("kyma", "dns", "169.254.20.10:8053/udp", "deny"),
+    ("gardener", "dns", "[fd30:1319:f1e:230b::1]:53/udp", "allow"),
+    ("gke", "dns", "169.254.169.254:53/udp", "allow"),
+    ("gke", "dns", "169.254.169.254:80", "deny"),
+    ("aks", "dns", "169.254.10.11:53/udp", "allow"),
+    ("openshift", "dns", "openshift-dns/{dns.operator.openshift.io/daemonset-dns=default}:5353/udp", "allow"),
+    ("openshift", "dns", "kube-system/{k8s-app=kube-dns}:53/udp", "deny"),
+    ("kubernetes", "internet", "8.8.8.8:443", "allow"),
+    ("kubernetes", "internet", "[2606:4700::1111]:443", "allow"),
+    ("kubernetes", "internet", "172.15.255.255:443", "allow"),
+    ("kubernetes", "internet", "172.16.0.0:443", "deny"),
+    ("kubernetes", "internet", "100.64.0.1:443", "deny"),
+    ("kubernetes", "internet", "169.254.169.254:80", "deny"),
+    ("kubernetes", "internet", "[fd00:ec2::254]:80", "deny"),
+    ("kubernetes", "internet", "224.0.0.1:443", "deny"),
+    ("kubernetes", "private", "192.168.1.1:443", "allow"),
+    ("kubernetes", "private", "[fd00::1]:443", "allow"),
+    ("kubernetes", "private", "169.254.169.254:80", "deny"),
+    ("kubernetes", "anywhere", "kube-system/{a=b}:1", "allow"),
+    ("kubernetes", "anywhere", "[2001:db8::1]:*/icmp", "allow"),
+    ("kubernetes", "metadata", "169.254.169.254:80", "allow"),
+    ("kubernetes", "metadata", "[fd00:ec2::254]:80", "allow"),
+    ("kubernetes", "any-apiserver", "10.0.0.1:6443", "allow"),
+    ("kubernetes", "any-apiserver", "10.0.0.1:8443", "deny"),
+    ("kubernetes", "any-apiserver", "169.254.169.254:443", "deny"),
+    ("kubernetes", "any-apiserver", "[fd00:ec2::254]:443", "deny"),
+    ("kubernetes", "istiod", "istio-system/{app=istiod}:15012", "allow"),
+    ("kubernetes", "istiod", "istio-system/{app=istiod}:15010", "deny"),
+    ("kubernetes", "ingress-gateway", "istio-system/{istio=ingressgateway}:8443", "allow"),
+    ("kubernetes", "ingress-gateway", "istio-system/{istio=ingressgateway}:443", "deny"),
+    ("kyma", "nats", "kyma-system/eventing-nats:4222", "allow"),
+    ("kyma", "nats", "kyma-system/eventing-nats:8222", "deny"),
+];
+
+#[test]
+fn library_facts() {
+    for (platform, destination, to, verdict) in FACTS {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = format!(
+            "use std/net (metadata)\nuse std/k8s (any-apiserver)\nuse std/istio (istiod, ingress-gateway)\n\
+             use std/kyma (nats)\nallow egress garden/* -> {destination}\n"
+        );
+        let settings = format!("[cluster]\nplatform = \"{platform}\"\ndns = \"explicit\"\n");
+        fs::write(folder.path().join("policy.netpol"), policy).unwrap();
+        fs::write(folder.path().join("netpol.toml"), settings).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netpol"));
+        command.current_dir(&folder).args(["eval", "policy.netpol", "--from", "garden/{app=web}", "--to", to]);
+        let output = command.args(["--expect", verdict]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{platform}: {destination} to {to} is not {verdict}\n{said}");
+    }
+}
+
 /// Returns the cases of every Markdown file of a folder.
 fn markdown(folder: &str) -> Vec<Case> {
     let mut paths: Vec<PathBuf> =
