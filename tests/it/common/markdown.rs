@@ -173,6 +173,8 @@ fn mark(path: &str, line: u64, severity: &str, rest: &str) -> Mark {
 /// Runs `netpol check` on a case and returns what it finds; a failure to run is an error.
 pub fn check(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Finding>, String> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    // The nearest settings are these, wherever the folder lies.
+    fs::write(folder.path().join("netpol.toml"), "").unwrap();
     for (name, content) in files {
         fs::write(folder.path().join(name), content).unwrap();
     }
