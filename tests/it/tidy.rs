@@ -51,7 +51,9 @@ fn root() -> &'static Path {
 fn files(folder: &str) -> Vec<PathBuf> {
     let visible = |entry: &walkdir::DirEntry| {
         let name = entry.file_name().to_string_lossy();
-        !(name.starts_with('.') && entry.depth() > 0 && name != ".ci") && name != "target"
+        // What builds and fuzzing leave behind is no part of the project.
+        let made = ["target", "corpus", "artifacts", "coverage"].contains(&&*name);
+        !(made || name.starts_with('.') && entry.depth() > 0 && name != ".ci")
     };
     let walk = walkdir::WalkDir::new(root().join(folder)).sort_by_file_name();
     let entries = walk.into_iter().filter_entry(visible).map(|entry| entry.unwrap());
