@@ -72,7 +72,8 @@ func main() {
 
 // analyze returns the numbers of errors and of warnings and errors together.
 func analyze(readers []local.ReaderSource) (errors, findings int) {
-	analyzer := local.NewSourceAnalyzer(analyzers.AllCombined(), resource.Namespace("default"),
+	// No namespace means all of them.
+	analyzer := local.NewSourceAnalyzer(analyzers.AllCombined(), resource.Namespace(""),
 		resource.Namespace("istio-system"), nil)
 	if err := analyzer.AddDefaultResources(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
