@@ -110,7 +110,11 @@ fn end(rule: &Rule, direction: Direction, judged: &[(Layer, &Judgement)]) -> Row
 }
 
 fn report(policy: &Policy, rule: &Rule, row: &Row, diagnostics: &mut Diagnostics) {
-    let worst = row.ends.iter().map(|end| end.together).max().unwrap_or(Together::Open);
+    // What a deny forbids has both its ends, so that one of them is enough; an allow forbids other flows at each.
+    let worst = match rule.action {
+        Action::Deny => row.together,
+        _ => row.ends.iter().map(|end| end.together).max().unwrap_or(Together::Open),
+    };
     if let Some((_, span)) = &rule.origin.approximate {
         if worst == Together::Exact {
             let message = "`@approximate` accepts a gap, and there is none";
@@ -126,7 +130,7 @@ fn report(policy: &Policy, rule: &Rule, row: &Row, diagnostics: &mut Diagnostics
         diagnostics.push(not_held(policy, rule, row));
         return;
     }
-    for end in row.ends.iter().filter(|end| end.together != Together::Exact) {
+    for end in row.ends.iter().filter(|end| end.together != Together::Exact && worst != Together::Exact) {
         if end.together == Together::WellBehaved || row.together == Together::WellBehaved {
             diagnostics.push(well_behaved(policy, rule, end));
         } else {

@@ -3,6 +3,7 @@
 mod agree;
 mod build;
 mod cases;
+mod cells;
 mod engine;
 mod roundtrip;
 mod traps;

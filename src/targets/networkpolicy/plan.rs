@@ -1,6 +1,7 @@
 //! From rules and grants to subjects, each with what it lets through in each direction.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
@@ -8,7 +9,7 @@ use smol_str::SmolStr;
 
 use super::model::{Cause, Scope, Side, Term};
 use super::reach::{Facts, Reach};
-use super::subjects::{Subjects, Why, Wide, meshed, subjects};
+use super::subjects::{Subjects, Why, Wide, meshed, namespace_matches, subjects};
 use crate::policy::{Action, Direction, Endpoint, Grant, GrantReason, PodSelector, Rule};
 
 /// What is found out about one end of a rule on the way.
@@ -170,7 +171,7 @@ impl<'a> Plan<'a> {
                         continue;
                     }
                     let Scope { namespace, labels } = self.scopes[scope].clone();
-                    self.add_wide(direction, &[Wide { namespace: Some(namespace), labels }], &term);
+                    self.add_wide(direction, &[Wide { namespace: Ok(namespace), labels }], &term);
                 }
                 self.add_wide(direction, &expanded.maybe, &term);
             }
@@ -183,7 +184,7 @@ impl<'a> Plan<'a> {
         for namespace in inventory.namespaces.keys() {
             let pods = meshed(inventory, namespace).into_iter();
             let pods: Vec<Wide<'a>> =
-                pods.map(|labels| Wide { namespace: Some(namespace), labels: Cow::Owned(labels) }).collect();
+                pods.map(|labels| Wide { namespace: Ok(namespace), labels: Cow::Owned(labels) }).collect();
             self.add_wide(direction, &pods, term);
         }
     }
@@ -195,27 +196,33 @@ impl<'a> Plan<'a> {
     }
 
     /// Gives what is for pods that may be meant, or that are isolated only in part, to those of them that some rule
-    /// isolates: an object for the others would isolate them.
+    /// isolates: an object for the others would isolate them. Where an isolated subject holds another one, it is enough
+    /// to give it to the former.
     fn spread_wide(&mut self, direction: Direction) {
         let mut all_wide: Vec<_> = std::mem::take(&mut self.wide[side(direction)]).into_iter().collect();
         if all_wide.is_empty() {
             return;
         }
         all_wide.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let mut by_namespace: FxHashMap<&'a SmolStr, Vec<usize>> = FxHashMap::default();
-        let mut everywhere = Vec::new();
+        let mut isolated: BTreeMap<&'a SmolStr, Vec<usize>> = BTreeMap::new();
         for (at, sides) in self.sides.iter().enumerate() {
             if sides[side(direction)].isolated {
-                by_namespace.entry(self.scopes[at].namespace).or_default().push(at);
-                everywhere.push(at);
+                isolated.entry(self.scopes[at].namespace).or_default().push(at);
             }
         }
+        for list in isolated.values_mut() {
+            self.keep_widest(list);
+        }
+        let inventory = &self.facts.policy.inventory;
         for (wide, terms) in all_wide {
-            let isolated = match wide.namespace {
-                Some(namespace) => by_namespace.get(namespace).map_or(&[][..], Vec::as_slice),
-                None => &everywhere,
+            let targets: Vec<usize> = match wide.namespace {
+                Ok(namespace) => isolated.get(namespace).into_iter().flatten().copied().collect(),
+                Err(required) => {
+                    let possible = |name: &&SmolStr| namespace_matches(inventory, name, required) != Some(false);
+                    isolated.iter().filter(|(name, _)| possible(name)).flat_map(|(_, list)| list).copied().collect()
+                }
             };
-            for &at in isolated {
+            for at in targets {
                 let Some(labels) = self.scopes[at].labels.intersect(&wide.labels) else { continue };
                 let target = if labels == *self.scopes[at].labels {
                     at
@@ -227,6 +234,14 @@ impl<'a> Plan<'a> {
                 target.isolated = true;
                 target.terms.extend(terms.iter().cloned());
             }
+        }
+    }
+
+    /// Keeps the subjects of one namespace that hold all others. Only the subject of all pods is looked for: to compare
+    /// each with each would cost more than it saves.
+    fn keep_widest(&self, list: &mut Vec<usize>) {
+        if let Some(all) = list.iter().copied().find(|&at| self.scopes[at].labels.is_any()) {
+            *list = vec![all];
         }
     }
 }

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 
 use super::model::Scope;
 use crate::policy::{
-    Account, Inventory, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test, Workload,
+    Account, Inventory, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test, Workload, WorkloadKind,
 };
 
 /// The pods of a selector as subjects of objects.
@@ -25,11 +25,11 @@ pub(super) struct Subjects<'a> {
     pub(super) enumerated: bool,
 }
 
-/// Pods with some labels, in one namespace or in all.
+/// Pods with some labels, in one namespace or in all that may meet requirements.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Wide<'a> {
-    /// The namespace; `None` is every one.
-    pub(super) namespace: Option<&'a SmolStr>,
+    /// The namespace, or what is required of its labels.
+    pub(super) namespace: Result<&'a SmolStr, &'a Requirements>,
     /// The labels.
     pub(super) labels: Cow<'a, Requirements>,
 }
@@ -64,14 +64,14 @@ pub(super) fn subjects<'a>(inventory: &'a Inventory, selector: &'a PodSelector) 
             inventory.namespaces.keys().collect()
         }
         None => {
-            subjects.maybe.push(Wide { namespace: None, labels: Cow::Borrowed(&selector.labels) });
+            subjects.maybe.push(Wide { namespace: Err(&selector.namespace), labels: Cow::Borrowed(&selector.labels) });
             subjects.why = Some(Why::NoInventory);
             return subjects;
         }
     };
     for namespace in candidates {
         let mut maybe = |why| {
-            subjects.maybe.push(Wide { namespace: Some(namespace), labels: Cow::Borrowed(&selector.labels) });
+            subjects.maybe.push(Wide { namespace: Ok(namespace), labels: Cow::Borrowed(&selector.labels) });
             subjects.why = Some(why);
         };
         match namespace_matches(inventory, namespace, &selector.namespace) {
@@ -88,6 +88,11 @@ pub(super) fn subjects<'a>(inventory: &'a Inventory, selector: &'a PodSelector) 
                 }
             },
         }
+    }
+    if subjects.scopes.is_empty() && subjects.maybe.is_empty() && !any_account(selector) {
+        // Who runs as an account that no known pod has cannot be told.
+        subjects.maybe.push(Wide { namespace: Err(&selector.namespace), labels: Cow::Borrowed(&selector.labels) });
+        subjects.why = Some(Why::Account(account_word(shown_namespace(selector), selector)));
     }
     subjects
 }
@@ -108,7 +113,7 @@ pub(super) fn peer_pods<'a>(inventory: &'a Inventory, selector: &'a PodSelector)
         None => Some(None),
     })
     .collect::<Option<Vec<_>>>()
-    .filter(|_| inventory.given);
+    .filter(|told| told.iter().any(|(_, list)| !list.is_empty()));
     match told {
         Some(told) => {
             let selectors = told.into_iter().flat_map(|(namespace, list)| {
@@ -119,14 +124,18 @@ pub(super) fn peer_pods<'a>(inventory: &'a Inventory, selector: &'a PodSelector)
         }
         None => {
             let all = PodSelector { account: Account::Not(Vec::new()), ..selector.clone() };
-            let name = selector.namespace_name().map_or("*", SmolStr::as_str);
-            PeerPods { selectors: vec![Cow::Owned(all)], widened: Some(account_word(name, selector)) }
+            let word = account_word(shown_namespace(selector), selector);
+            PeerPods { selectors: vec![Cow::Owned(all)], widened: Some(word) }
         }
     }
 }
 
 fn any_account(selector: &PodSelector) -> bool {
     matches!(&selector.account, Account::Not(names) if names.is_empty())
+}
+
+fn shown_namespace(selector: &PodSelector) -> &str {
+    selector.namespace_name().map_or("*", SmolStr::as_str)
 }
 
 fn account_word(namespace: &str, selector: &PodSelector) -> SmolStr {
@@ -137,7 +146,7 @@ fn account_word(namespace: &str, selector: &PodSelector) -> SmolStr {
 }
 
 /// Returns whether a namespace meets requirements; `None` where that is not known.
-fn namespace_matches(inventory: &Inventory, name: &SmolStr, requirements: &Requirements) -> Option<bool> {
+pub(super) fn namespace_matches(inventory: &Inventory, name: &SmolStr, requirements: &Requirements) -> Option<bool> {
     let known = inventory.namespaces.get(name).filter(|namespace| namespace.declared);
     let mut unknown = false;
     for requirement in requirements.list() {
@@ -184,8 +193,7 @@ fn labels_of_account(inventory: &Inventory, namespace: &SmolStr, selector: &PodS
         tell(inventory, &here, &pods, |workload| names.contains(&workload.account))
     };
     match &selector.account {
-        // Who runs as an account that no known pod has cannot be told.
-        Account::Is(name) => named(std::slice::from_ref(name)).filter(|told| !told.is_empty()),
+        Account::Is(name) => named(std::slice::from_ref(name)),
         Account::Not(names) => named(names).map(|told| all_but(&selector.labels, told)),
     }
 }
@@ -199,7 +207,9 @@ fn tell(
 ) -> Option<Vec<Requirements>> {
     let mut told: Vec<Requirements> = Vec::new();
     for workload in pods {
-        let own = [workload.selector.clone(), Some(all_labels(workload, true)), Some(all_labels(workload, false))];
+        // Of a bare Pod the selector is all its labels, those of one generation included.
+        let selector = workload.selector.clone().filter(|_| workload.kind != WorkloadKind::Pod);
+        let own = [selector, Some(all_labels(workload, true)), Some(all_labels(workload, false))];
         let alone = |labels: &Requirements| {
             let selected = inventory.select(&PodSelector { labels: labels.clone(), ..here.clone() });
             selected.into_iter().all(&inside)
