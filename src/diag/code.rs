@@ -83,6 +83,7 @@ codes! {
     N0315 LibraryNamespace "a namespace of the standard library is not in the inventory";
     E0316 NameOfTwo "a workload and a Service of one name select different pods";
     E0317 NoSelector "a name has no pods";
+    N0318 LibraryFact "a fact of the standard library gives way";
     E0321 UnknownServicePort "the Service has no such port";
     E0322 UnknownPortName "no pod has a port of this name";
     E0323 AmbiguousServicePort "a port is one of the Service's and one of its pods'";

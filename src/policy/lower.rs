@@ -7,9 +7,10 @@ use smol_str::SmolStr;
 
 use super::{Grant, GrantReason, Policy, pointless};
 use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::source::Span;
 use crate::types::{Action, Direction, Gateway, Keys, Program, Rule};
 use crate::vocab::endpoint::{Endpoint, Member, Pods, What};
-use crate::vocab::labels::PodSelector;
+use crate::vocab::labels::{Account, PodSelector, Requirements};
 use crate::vocab::ports::{AppProtocol, PortMatch, Ports, Protocol};
 use crate::vocab::settings::{Layer, Settings};
 
@@ -166,14 +167,37 @@ fn share_pods(a: &Endpoint, b: &Endpoint) -> bool {
     a.pods().any(|(_, left)| b.pods().any(|(_, right)| left.selector.overlaps(&right.selector)))
 }
 
-/// Returns whether a destination surely means pods of another, on one of its ports: namespaces that are selected by
-/// labels may or may not be the others', and are left in doubt.
-fn takes_pods(deny: &Endpoint, granted: &Endpoint) -> bool {
-    granted.pods().any(|(member, pods)| {
-        let same_port = deny.pods().filter(|(taken, _)| pointless::ports_meet(&taken.ports, &member.ports));
-        let sets: Vec<PodSelector> = same_port.map(|(_, taken)| taken.selector.clone()).collect();
-        pods.selector.is_inside(&sets)
+/// Returns whether a destination surely means pods or addresses of another, on one of its ports: namespaces that are
+/// selected by labels may or may not be the others', and are left in doubt.
+fn takes(deny: &Endpoint, granted: &Endpoint) -> bool {
+    granted.members.iter().any(|member| {
+        let meeting = || deny.members.iter().filter(|taken| pointless::ports_meet(&taken.ports, &member.ports));
+        match &member.what {
+            What::Pods(pods) => {
+                let sets = meeting().filter_map(|taken| match &taken.what {
+                    What::Pods(taken) => Some(taken.selector.clone()),
+                    _ => None,
+                });
+                pods.selector.is_inside(&sets.collect::<Vec<_>>())
+            }
+            What::Addresses(set) => {
+                meeting().any(|taken| matches!(&taken.what, What::Addresses(taken) if set.is_inside(taken)))
+            }
+            What::Host(_) => false,
+        }
     })
+}
+
+/// Returns whether a set of pods surely has some of another: they share some, and that does not hang on a label of which
+/// the other says nothing.
+fn surely_meets(set: &PodSelector, other: &PodSelector) -> bool {
+    let known = |asked: &Requirements, said: &Requirements| {
+        asked.list().iter().all(|one| said.list().iter().any(|other| other.key == one.key))
+    };
+    set.overlaps(other)
+        && known(&set.namespace, &other.namespace)
+        && known(&set.labels, &other.labels)
+        && !matches!(set.account, Account::Is(_))
 }
 
 /// Returns whether two destinations share pods or addresses on some port.
@@ -190,6 +214,11 @@ fn share_flows(a: &Endpoint, b: &Endpoint) -> bool {
     })
 }
 
+/// Returns where a rule is said: where a template yields it, its `apply`.
+fn place(rule: &Rule) -> Span {
+    rule.origin.applied.first().copied().unwrap_or(rule.origin.span)
+}
+
 /// A resolver that some rule isolates and no rule opens answers nobody.
 fn warn_of_closed_resolver(policy: &Policy, dns: &Endpoint, diagnostics: &mut Diagnostics) {
     if !policy.grants.iter().any(|grant| grant.reason == GrantReason::Dns) {
@@ -198,19 +227,20 @@ fn warn_of_closed_resolver(policy: &Policy, dns: &Endpoint, diagnostics: &mut Di
     let ingress = policy.rules.iter().filter(|rule| rule.ingress && rule.action != Action::Deny);
     let mut closing: Option<&Rule> = None;
     for rule in ingress {
-        if !share_pods(&rule.destination, dns) {
-            continue;
-        }
         if rule.action == Action::Allow && share_flows(&rule.destination, dns) {
             return;
         }
-        closing = closing.or(Some(rule));
+        let resolvers = || dns.pods().map(|(_, pods)| &pods.selector);
+        let isolates = |pods: &PodSelector| resolvers().any(|resolver| surely_meets(pods, resolver));
+        if closing.is_none() && rule.destination.pods().any(|(_, pods)| isolates(&pods.selector)) {
+            closing = Some(rule);
+        }
     }
     if let Some(rule) = closing {
         diagnostics.push(
             Diagnostic::new(
                 Code::ResolverClosed,
-                rule.origin.span,
+                place(rule),
                 "this isolates the cluster's DNS, and nothing lets pods in",
             )
             .at("names stop resolving")
@@ -226,14 +256,14 @@ fn warn_of_denied_grants(policy: &Policy, diagnostics: &mut Diagnostics) {
     for rule in policy.rules.iter().filter(|rule| rule.action == Action::Deny && rule.conditions.is_none()) {
         let hit = [GrantReason::Dns, GrantReason::Istiod].into_iter().find_map(|reason| {
             let first = leads(reason).next()?;
-            let taken = takes_pods(&rule.destination, &first.destination)
-                && (!rule.egress || leads(reason).any(|grant| share_pods(&rule.source, &grant.source)));
+            let taken = takes(&rule.destination, &first.destination)
+                && leads(reason).any(|grant| share_pods(&rule.source, &grant.source));
             taken.then_some(first)
         });
         let Some(grant) = hit else { continue };
         let what = if grant.reason == GrantReason::Dns { "the cluster's DNS" } else { "istiod" };
         diagnostics.push(
-            Diagnostic::new(Code::GrantDenied, rule.origin.span, format!("this denies the way to {what}"))
+            Diagnostic::new(Code::GrantDenied, place(rule), format!("this denies the way to {what}"))
                 .at("a deny beats what is granted")
                 .note("if that is meant, this warning can stay; else narrow the destination or its ports"),
         );
@@ -257,10 +287,9 @@ fn note_missing_namespaces(policy: &Policy, diagnostics: &mut Diagnostics) {
             (!policy.inventory.namespaces.contains_key(name)).then_some((name, member.span))
         });
         let (Some(rule), Some((name, named))) = (cause, missing) else { continue };
-        let place = rule.origin.applied.first().copied().unwrap_or(rule.origin.span);
         let what = if reason == GrantReason::Dns { "the cluster's DNS" } else { "istiod" };
         diagnostics.push(
-            Diagnostic::new(Code::LibraryNamespace, place, format!("the inventory has no namespace `{name}`"))
+            Diagnostic::new(Code::LibraryNamespace, place(rule), format!("the inventory has no namespace `{name}`"))
                 .at(format!("this grants its pods the way to {what} there"))
                 .label(named, "taken as written"),
         );

@@ -2,35 +2,71 @@
 
 use std::hash::{Hash, Hasher};
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::Policy;
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::types::{Action, Rule};
+use crate::types::{Action, Direction, Rule};
 use crate::vocab::endpoint::{Endpoint, What};
 use crate::vocab::ports::{PortMatch, PortTest, Ports};
 
-/// How many rules of one shape are compared pair by pair; beyond it only the first so many are, so that the work grows
-/// with the number of rules and not with its square.
+/// With how many rules of one shape a rule is compared, the last ones: so the work grows with the number of rules and not
+/// with its square.
 const MOST_COMPARED: usize = 8;
 
-/// Reports each allow whose flows another allow of the same pods lets through without its conditions or on more ports,
-/// and each that stands twice.
+/// Reports each allow whose flows another allow of the same pods lets through without its conditions, on more ports, to
+/// or from more, or in both directions; and each that stands twice.
 pub fn report(policy: &Policy, diagnostics: &mut Diagnostics) {
-    let mut groups: FxHashMap<u64, Vec<&Rule>> = FxHashMap::default();
-    for rule in policy.rules.iter().filter(|rule| rule.action == Action::Allow && rule.via.is_none()) {
-        let group = groups.entry(shape(rule)).or_default();
-        let wider = group.iter().take(MOST_COMPARED).find(|other| covers(other, rule)).copied();
-        let narrower = match wider {
-            Some(_) => None,
-            None => group.iter().take(MOST_COMPARED).find(|other| covers(rule, other)).copied(),
-        };
-        match (wider, narrower) {
-            (Some(wider), _) => say(rule, wider, diagnostics),
-            (_, Some(narrower)) => say(narrower, rule, diagnostics),
-            _ => {}
+    let mut shapes = Shapes::default();
+    let mut said = FxHashSet::default();
+    let rules = policy.rules.iter().enumerate();
+    for (at, rule) in rules.filter(|(_, rule)| rule.action == Action::Allow && rule.via.is_none()) {
+        let others: Vec<usize> = shapes.of(rule).collect();
+        let wider = others.iter().find(|other| covers(&policy.rules[**other], rule)).map(|other| (at, *other));
+        let found = wider.or_else(|| {
+            let narrower = others.iter().find(|other| covers(rule, &policy.rules[**other]))?;
+            Some((*narrower, at))
+        });
+        if let Some((narrow, wide)) = found
+            && said.insert(narrow)
+        {
+            say(&policy.rules[narrow], &policy.rules[wide], diagnostics);
         }
-        group.push(rule);
+        shapes.add(rule, at);
+    }
+}
+
+/// Rules by what one that covers another shares with it: in one of its directions the peers, or else the subject, ports
+/// left out.
+#[derive(Default)]
+struct Shapes {
+    /// The last link of each shape.
+    last: FxHashMap<u64, usize>,
+    /// Rules, each with the link before it.
+    links: Vec<(usize, Option<usize>)>,
+}
+
+impl Shapes {
+    fn keys(rule: &Rule) -> impl Iterator<Item = u64> {
+        Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction)).flat_map(|direction| {
+            [(true, rule.peer(direction)), (false, rule.subject(direction))]
+                .map(|(is_peer, side)| hash_of_side(direction, is_peer, side))
+        })
+    }
+
+    fn add(&mut self, rule: &Rule, at: usize) {
+        for key in Shapes::keys(rule) {
+            let before = self.last.insert(key, self.links.len());
+            self.links.push((at, before));
+        }
+    }
+
+    fn of(&self, rule: &Rule) -> impl Iterator<Item = usize> {
+        let first = Shapes::keys(rule).filter_map(|key| self.last.get(&key).copied());
+        first.flat_map(|link| {
+            let chain = std::iter::successors(Some(link), |link| self.links.get(*link)?.1);
+            chain.take(MOST_COMPARED).filter_map(|link| Some(self.links.get(link)?.0))
+        })
     }
 }
 
@@ -48,15 +84,17 @@ fn say(rule: &Rule, wider: &Rule, diagnostics: &mut Diagnostics) {
     );
 }
 
-/// Hashes what two rules must share to be compared: the direction and the peers, ports left out.
-fn shape(rule: &Rule) -> u64 {
+fn hash_of_side(direction: Direction, is_peer: bool, side: &Endpoint) -> u64 {
     let mut hasher = FxHasher::default();
-    (rule.egress, rule.ingress).hash(&mut hasher);
-    // What is not governed is the peer; where both ends are governed, the source is the one compared as a whole.
-    let peer = if rule.egress { &rule.destination } else { &rule.source };
-    let mut peers: Vec<u64> = peer.members.iter().map(|member| hash_of(&member.what)).collect();
-    peers.sort_unstable();
-    peers.hash(&mut hasher);
+    (direction, is_peer).hash(&mut hasher);
+    match side.members.as_slice() {
+        [one] => hash_of(&one.what).hash(&mut hasher),
+        many => {
+            let mut members: Vec<u64> = many.iter().map(|member| hash_of(&member.what)).collect();
+            members.sort_unstable();
+            members.hash(&mut hasher);
+        }
+    }
     hasher.finish()
 }
 
@@ -72,8 +110,8 @@ fn hash_of(what: &What) -> u64 {
 
 /// Returns whether `wide` lets through all that `narrow` does and isolates all that it does.
 fn covers(wide: &Rule, narrow: &Rule) -> bool {
-    wide.egress == narrow.egress
-        && wide.ingress == narrow.ingress
+    wide.egress >= narrow.egress
+        && wide.ingress >= narrow.ingress
         && (wide.conditions.is_none() || wide.conditions == narrow.conditions)
         && endpoint_covers(&wide.source, &narrow.source, false)
         && endpoint_covers(&wide.destination, &narrow.destination, true)

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use super::value::{Bound, Env, Kind, Value};
@@ -100,7 +100,32 @@ impl Checker<'_> {
                 return None;
             }
         }
+        self.check_readings(&members)?;
         Some(Value { endpoint: Arc::new(Endpoint { members }), mixed, ports, opaque })
+    }
+
+    /// Two members that are the same must not read a port in two ways.
+    fn check_readings(&mut self, members: &[Member]) -> Option<()> {
+        let mut seen: FxHashMap<&What, Vec<&Member>> = FxHashMap::default();
+        let read = |member: &&Member| member.ports.entries().iter().any(|port| port.app.is_some());
+        if members.iter().filter(read).nth(1).is_none() {
+            return Some(());
+        }
+        for member in members.iter().filter(read) {
+            let same = seen.entry(&member.what).or_default();
+            for other in same.iter() {
+                let clash = member.ports.entries().iter().find_map(|port| {
+                    let other = other.ports.entries().iter().find(|other| other.reads_otherwise(port))?;
+                    Some((port, other))
+                });
+                if let Some((port, first)) = clash {
+                    self.push(errors::two_protocols(member.span, port, other.span, first));
+                    return None;
+                }
+            }
+            same.push(member);
+        }
+        Some(())
     }
 
     fn except(&mut self, expr: &Expr, left: &Expr, right: &Expr, env: &Env) -> Option<Value> {

@@ -10,7 +10,7 @@ use super::value::Env;
 use super::{Checker, errors};
 use crate::diag::{Code, Diagnostics};
 use crate::inventory::{Inventory, Namespace, Service, ServicePort, TargetPort, Workload, WorkloadKind};
-use crate::resolve::{Def, Names, Role};
+use crate::resolve::{Def, Module, Names, Role};
 use crate::source::Span;
 use crate::syntax::tree::{
     ItemKind, NamespaceDecl, PodPattern, PortKind, PortMapping, PortProtocol, ServiceDecl, Word,
@@ -18,13 +18,18 @@ use crate::syntax::tree::{
 use crate::vocab::labels::{Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements};
 use crate::vocab::ports::{AppProtocol, Protocol};
 
-/// Adds the declarations of every module to the inventory. What disagrees is reported, and the first statement stays.
+/// Adds the declarations of every module to the inventory. What disagrees is reported, and the first statement stays:
+/// the inventory's, then those of the given files. The standard library gives way to all others.
 pub(super) fn with_declarations(names: &Names, mut inventory: Inventory, diagnostics: &mut Diagnostics) -> Inventory {
-    for (_, module) in names.modules() {
+    let is_library = |module: &Module| module.role == Role::Standard;
+    let (library, users): (Vec<&Module>, Vec<&Module>) =
+        names.modules().map(|(_, module)| module).partition(|module| is_library(module));
+    for module in users.into_iter().chain(library) {
+        let mut facts = Facts { inventory: &mut inventory, library: is_library(module), diagnostics };
         for item in &module.file.items {
             match &item.kind {
-                ItemKind::Namespace(namespace) => declare_namespace(&mut inventory, namespace, item.span, diagnostics),
-                ItemKind::Service(service) => declare_service(&mut inventory, service, item.span, diagnostics),
+                ItemKind::Namespace(namespace) => drop(facts.declare_namespace(namespace, item.span)),
+                ItemKind::Service(service) => drop(facts.declare_service(service, item.span)),
                 _ => {}
             }
         }
@@ -32,27 +37,88 @@ pub(super) fn with_declarations(names: &Names, mut inventory: Inventory, diagnos
     inventory
 }
 
-fn declare_namespace(inventory: &mut Inventory, item: &NamespaceDecl, span: Span, diagnostics: &mut Diagnostics) {
-    let mut labels = Labels::new();
-    for (key, value) in &item.labels {
-        let before = labels.insert(key.text.clone(), value.text.clone());
-        if before.is_some_and(|before| before != value.text) {
-            diagnostics.push(errors::label_twice(key.span, &key.text));
-            return;
+/// What is known so far, while the declarations of a module are added.
+struct Facts<'a> {
+    inventory: &'a mut Inventory,
+    /// Whether the module is of the standard library.
+    library: bool,
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl Facts<'_> {
+    /// Reads labels that are given; one that is given twice with different values is an error.
+    fn labels(&mut self, pairs: &[(Word, Word)]) -> Option<Labels> {
+        let mut labels = Labels::new();
+        for (key, value) in pairs {
+            let before = labels.insert(key.text.clone(), value.text.clone());
+            if before.is_some_and(|before| before != value.text) {
+                self.diagnostics.push(errors::label_twice(key.span, &key.text));
+                return None;
+            }
         }
+        Some(labels)
     }
-    let name = item.name.text.clone();
-    labels.insert(NAMESPACE_NAME.into(), name.clone());
-    match inventory.namespaces.get(&name) {
-        Some(have) if have.declared && have.labels != labels => {
-            let difference = difference(&have.labels, &labels);
-            let what = format!("the labels of namespace {name}");
-            diagnostics.push(errors::contradicting_facts(span, &what, have.origin, &difference));
+
+    fn declare_namespace(&mut self, item: &NamespaceDecl, span: Span) -> Option<()> {
+        let mut labels = self.labels(&item.labels)?;
+        let name = item.name.text.clone();
+        let said = labels.insert(NAMESPACE_NAME.into(), name.clone());
+        if said.is_some_and(|said| said != name) {
+            self.diagnostics.push(errors::label_of_name(span));
+            return None;
         }
-        Some(have) if have.declared => {}
-        _ => {
-            inventory.declare_namespace(name, Namespace { labels, declared: true, origin: span });
+        match self.inventory.namespaces.get(&name) {
+            Some(have) if have.declared && have.labels != labels => {
+                let what = format!("the labels of namespace {name}");
+                self.contradict(span, &what, have.origin, &difference(&have.labels, &labels));
+            }
+            Some(have) if have.declared => {}
+            _ => {
+                self.inventory.declare_namespace(name, Namespace { labels, declared: true, origin: span });
+            }
         }
+        Some(())
+    }
+
+    fn declare_service(&mut self, item: &ServiceDecl, span: Span) -> Option<()> {
+        let selector = match &item.select {
+            None => None,
+            Some(pairs) => Some(self.labels(pairs)?),
+        };
+        let mut ports: Vec<ServicePort> = Vec::new();
+        for written in &item.ports {
+            let port = service_port(written, self.diagnostics)?;
+            if ports.iter().any(|have| have.port == port.port && have.protocol == port.protocol) {
+                self.diagnostics.push(errors::service_port_twice(written.span, port.port));
+                return None;
+            }
+            ports.push(port);
+        }
+        let key = (item.namespace.text.clone(), item.name.text.clone());
+        let service = Service { selector, ports, headless: false, addresses: Vec::new(), origin: span };
+        match self.inventory.services.get_mut(&key) {
+            Some(have) if !agree(have, &service) => {
+                let (first, why) = (have.origin, errors::service_difference(have, &service));
+                self.contradict(span, &format!("Service {}/{}", key.0, key.1), first, &why);
+            }
+            Some(have) => {
+                for port in &mut have.ports {
+                    let same = |said: &&ServicePort| said.port == port.port && said.protocol == port.protocol;
+                    port.app = port.app.or(service.ports.iter().find(same).and_then(|said| said.app));
+                }
+            }
+            None => {
+                self.inventory.services.insert(key, service);
+            }
+        }
+        Some(())
+    }
+
+    fn contradict(&mut self, span: Span, what: &str, first: Span, why: &str) {
+        self.diagnostics.push(match self.library {
+            true => errors::library_fact(first, what, span),
+            false => errors::contradicting_facts(span, what, first, why),
+        });
     }
 }
 
@@ -71,49 +137,6 @@ fn difference(have: &Labels, new: &Labels) -> String {
             .map(|(key, value)| format!("{key}={value} here, not there")),
     );
     parts.join("; ")
-}
-
-fn declare_service(inventory: &mut Inventory, item: &ServiceDecl, span: Span, diagnostics: &mut Diagnostics) {
-    let selector = match &item.select {
-        None => None,
-        Some(pairs) => {
-            let mut labels = Labels::new();
-            for (key, value) in pairs {
-                if labels.insert(key.text.clone(), value.text.clone()).is_some() {
-                    diagnostics.push(errors::label_twice(key.span, &key.text));
-                    return;
-                }
-            }
-            Some(labels)
-        }
-    };
-    let mut ports: Vec<ServicePort> = Vec::new();
-    for port in &item.ports {
-        let Some(port) = service_port(port, diagnostics) else { return };
-        if ports.iter().any(|have| have.port == port.port && have.protocol == port.protocol) {
-            diagnostics.push(errors::service_port_twice(span, port.port));
-            return;
-        }
-        ports.push(port);
-    }
-    let key = (item.namespace.text.clone(), item.name.text.clone());
-    let service = Service { selector, ports, headless: false, addresses: Vec::new(), origin: span };
-    match inventory.services.get_mut(&key) {
-        Some(have) if !agree(have, &service) => {
-            let what = format!("Service {}/{}", key.0, key.1);
-            let why = "its selector or its ports differ";
-            diagnostics.push(errors::contradicting_facts(span, &what, have.origin, why));
-        }
-        Some(have) => {
-            for port in &mut have.ports {
-                let said = service.ports.iter().find(|said| said.port == port.port && said.protocol == port.protocol);
-                port.app = port.app.or(said.and_then(|said| said.app));
-            }
-        }
-        None => {
-            inventory.services.insert(key, service);
-        }
-    }
 }
 
 /// Returns whether two statements of one Service agree; a port's name, and how it is read where only one says it, do not

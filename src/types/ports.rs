@@ -84,9 +84,7 @@ impl Checker<'_> {
                 have.service_port = have.service_port.or(entry.service_port);
                 continue;
             }
-            let clash = kept.iter().find(|(have, _)| {
-                have.app.is_some() && entry.app.is_some() && have.app != entry.app && overlap(&have.port, &entry.port)
-            });
+            let clash = kept.iter().find(|(have, _)| have.reads_otherwise(&entry));
             if let Some((other, first)) = clash {
                 let first = if *first == span { spec } else { *first };
                 self.push(errors::two_protocols(span, &entry, first, other));
@@ -209,13 +207,5 @@ fn app_of_host(port: &Port) -> Option<AppProtocol> {
         (None, PortKind::Number(80)) => Some(AppProtocol::Http),
         (None, PortKind::Number(443)) => Some(AppProtocol::Tls),
         _ => None,
-    }
-}
-
-fn overlap(a: &PortTest, b: &PortTest) -> bool {
-    match (a, b) {
-        (PortTest::Range(a, b), PortTest::Range(c, d)) => a <= d && c <= b,
-        (PortTest::Named(a), PortTest::Named(b)) => a == b,
-        _ => false,
     }
 }

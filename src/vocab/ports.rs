@@ -101,6 +101,16 @@ impl PortMatch {
         PortMatch { port: PortTest::Range(first, last), protocol, app: None, service_port: None }
     }
 
+    /// Returns whether another entry says of one of these ports that it is read in another way.
+    pub fn reads_otherwise(&self, other: &PortMatch) -> bool {
+        let meet = match (&self.port, &other.port) {
+            (PortTest::Range(a, b), PortTest::Range(c, d)) => a <= d && c <= b,
+            (PortTest::Named(a), PortTest::Named(b)) => a == b,
+            _ => false,
+        };
+        meet && self.app.is_some() && other.app.is_some() && self.app != other.app
+    }
+
     /// Returns whether a port of a pod or an address is meant. `port` is `None` for ICMP alone; `names` are the names
     /// that the destination pod gives this port number with this protocol (none for an address).
     pub fn matches(&self, port: Option<u16>, protocol: Protocol, names: &[SmolStr]) -> bool {

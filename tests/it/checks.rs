@@ -124,3 +124,100 @@ fn a_namespace_like_a_name_is_a_warning_but_in_its_definition() {
     assert_eq!(fix("allow egress garden/* -> dns/udp"), "dns");
     assert_eq!(fix("let db = 203.0.113.1\nallow egress garden/* -> db/udp"), "db:*/udp");
 }
+
+/// One endpoint that stands twice in a union has each of its ports read in one way.
+#[test]
+fn a_port_is_read_in_one_way_across_a_union() {
+    assert_eq!(of("allow egress a/* -> { b.example.com:443, b.example.com:{80, 443/http} }"), ["1 E0306"]);
+    assert_eq!(
+        of("let b = b.example.com:8080/http\nallow egress a/* -> { b, b.example.com:8000-9000/tls }"),
+        ["2 E0306"]
+    );
+    assert_eq!(of("allow egress a/* -> { b.example.com:443, c.example.com:443/http }"), [""; 0]);
+    assert_eq!(of("allow egress a/* -> { b.example.com:443, b.example.com:80 }"), [""; 0]);
+}
+
+/// An allow is pointless beside one with more ports, peers or subjects, or for both directions.
+#[test]
+fn an_allow_inside_a_wider_one_is_pointless() {
+    let narrow = [
+        "allow egress a/* -> 203.0.113.0/25:443",
+        "allow egress a/{app=web} -> 203.0.113.0/24:443",
+        "allow egress a/* -> 203.0.113.0/24:443",
+        "allow egress a/* -> b/{app=web}:443",
+        "allow ingress a/{app=web} -> b/*",
+        "allow a/* -> b/{app=web}",
+    ];
+    let wide = "allow egress a/* -> 203.0.113.0/24:{80, 443}\nallow a/* -> b/*";
+    for rule in narrow {
+        assert_eq!(of(&format!("{rule}\n{wide}")), ["1 W0521"], "{rule}");
+        assert_eq!(of(&format!("{wide}\n{rule}")), ["3 W0521"], "{rule}");
+    }
+    let other = [
+        "allow egress a/* -> 203.0.113.0/24:8080",
+        "allow egress a/* -> 203.0.112.0/23:443",
+        "allow egress c/* -> 203.0.113.0/25:443",
+        "allow egress {env=prod}/* -> b/*",
+        "allow ingress c/* -> b/*",
+    ];
+    for rule in other {
+        assert_eq!(of(&format!("{rule}\n{wide}")), [""; 0], "{rule}");
+    }
+    // The wider one governs one end only, so the other end of the narrow one is not covered.
+    assert_eq!(of("allow a/* -> b/{app=web}\nallow egress a/* -> b/*"), [""; 0]);
+    assert_eq!(of("allow egress a/* -> b/*\nallow egress a/* -> b/*\nallow egress a/* -> b/*"), ["2 W0521", "3 W0521"]);
+}
+
+/// Whether the resolver is isolated or denied is said where it is sure.
+#[test]
+fn the_resolver_is_missed_where_it_is_surely_cut_off() {
+    let allow = "allow egress garden/* -> zenquotes.io:443\n";
+    let with = |rule: &str| of(&format!("{rule}\n{allow}"));
+    for closing in ["*/*", "kube-system/*", "kube-system/{k8s-app=kube-dns}", "kube-system/{k8s-app}"] {
+        assert_eq!(with(&format!("default deny ingress {closing}")), ["1 W0522"], "{closing}");
+    }
+    for open in ["garden/*", "{env=prod}/*", "kube-system/{app=other}", "kube-system/{k8s-app=other}"] {
+        assert_eq!(with(&format!("default deny ingress {open}")), [""; 0], "{open}");
+    }
+    for deny in ["egress garden/* -> kube-system/*", "ingress */* -> kube-system/*:53/udp", "garden/* -> */*"] {
+        assert_eq!(with(&format!("deny {deny}")), ["1 W0523"], "{deny}");
+    }
+    for deny in [
+        "egress shop/* -> kube-system/*",
+        "ingress shop/* -> kube-system/*",
+        "ingress 203.0.113.0/24 -> kube-system/*",
+        "egress garden/* -> kube-system/*:9153",
+        "egress garden/* -> 169.254.0.0/16",
+    ] {
+        assert_eq!(with(&format!("deny {deny}")), [""; 0], "{deny}");
+    }
+    let kyma = Given {
+        policy: format!("deny egress garden/* -> 169.254.0.0/16\n{allow}"),
+        settings: Some("[cluster]\nplatform = \"kyma\"\n".into()),
+        ..Given::default()
+    };
+    assert_eq!(findings(&kyma), ["1 W0523"]);
+}
+
+/// What a file is used for does not free it from its own scope, and facts that say the same twice agree.
+#[test]
+fn facts_agree_and_lie_inside_the_scope_of_their_file() {
+    let with = |also: &str| {
+        let also = vec![("a.netpol".into(), also.into())];
+        findings(&Given { policy: "use \"./a.netpol\"\ndefault deny a/*".into(), also, ..Given::default() })
+    };
+    assert_eq!(with("scope a/*\nnamespace b { labels { env = prod } }"), ["2 E0503"]);
+    assert_eq!(with("scope 203.0.113.0/24"), ["1 E0302"]);
+    assert_eq!(with("scope a/*\nnamespace a { labels { env = prod } }"), [""; 0]);
+    assert_eq!(of("namespace a { labels { x = y, x = y } }\nnamespace a { labels { x = y } }"), [""; 0]);
+    assert_eq!(of("namespace a { labels { x = y, x = z } }"), ["1 E0401"]);
+    assert_eq!(of("namespace a { labels { kubernetes.io/metadata.name = b } }"), ["1 E0401"]);
+    assert_eq!(
+        of("service a/b { select { x = y, x = y } port 80 }\nservice a/b { select { x = y } port 80 }"),
+        [""; 0]
+    );
+    assert_eq!(of("service a/b { select { x = y } port 80 port 80 -> 81 }"), ["1 E0401"]);
+    let differ = Given::policy("service a/b { port 80 }\nservice a/b { select { x = y } port 80 }").run();
+    let said = &differ.of(Code::ContradictingFacts)[0].primary.message;
+    assert_eq!(said, "it selects nothing there, and x=y here");
+}

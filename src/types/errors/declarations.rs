@@ -7,6 +7,7 @@ use crate::diag::{Code, Diagnostic, Label, nearest};
 use crate::source::Span;
 use crate::syntax::tree::{Ident, Template, Text};
 use crate::types::value::ParameterType;
+use crate::vocab::labels::NAMESPACE_NAME;
 
 /// `what` was stated at `first`; `why` says how the two differ.
 pub fn contradicting_facts(span: Span, what: &str, first: Span, why: &str) -> Diagnostic {
@@ -14,6 +15,18 @@ pub fn contradicting_facts(span: Span, what: &str, first: Span, why: &str) -> Di
         .at(why)
         .label(first, "stated here")
         .note("facts hold for the whole build: say it once, or twice the same; the inventory counts too")
+}
+
+/// The standard library's word at `library` is not what was stated at `first`, which counts.
+pub fn library_fact(first: Span, what: &str, library: Span) -> Diagnostic {
+    Diagnostic::new(Code::LibraryFact, first, format!("the standard library says otherwise of {what}"))
+        .at("this counts")
+        .label(library, "and this does not")
+}
+
+pub fn label_of_name(span: Span) -> Diagnostic {
+    let message = format!("the label `{NAMESPACE_NAME}` is always the namespace's name");
+    Diagnostic::new(Code::ContradictingFacts, span, message).at("leave the label out")
 }
 
 pub fn label_twice(span: Span, key: &str) -> Diagnostic {

@@ -463,10 +463,26 @@ fn port_words(port: &ServicePort) -> String {
         other => format!("/{}", other.word()),
     };
     let name = port.name.as_ref().map_or_else(String::new, |name| format!(" (`{name}`)"));
+    let read = port.app.map_or_else(String::new, |app| format!("/{}", app.word()));
     match &port.target {
-        TargetPort::Number(target) => format!("{}{protocol}{name} to {target}", port.port),
-        TargetPort::Name(target) => format!("{}{protocol}{name} to `{target}`", port.port),
+        TargetPort::Number(target) => format!("{}{protocol}{name} to {target}{read}", port.port),
+        TargetPort::Name(target) => format!("{}{protocol}{name} to `{target}`{read}", port.port),
     }
+}
+
+/// Says how two statements of one Service differ, the first `there` and the second `here`.
+pub fn service_difference(there: &Service, here: &Service) -> String {
+    let pods = |service: &Service| match &service.selector {
+        Some(labels) => labels.iter().map(|(key, value)| format!("{key}={}", label_value(value))).collect::<Vec<_>>(),
+        None => vec!["nothing".into()],
+    };
+    let ports = |service: &Service| service.ports.iter().map(port_words).collect::<Vec<_>>();
+    let (what, there, here) = match there.selector == here.selector {
+        true => ("sends", ports(there), ports(here)),
+        false => ("selects", pods(there), pods(here)),
+    };
+    let list = |list: Vec<String>| if list.is_empty() { "nothing".to_string() } else { list.join(" and ") };
+    format!("it {what} {} there, and {} here", list(there), list(here))
 }
 
 /// Writes requirements as the language does: `{app=web, tier in (a, b)}`.
