@@ -1,18 +1,23 @@
-//! `netpol explain`: what the layers make of each rule.
+//! `netpol explain`: what the compiler adds by itself, and what the layers make of each rule.
 
+use clap::ArgAction;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::{Value, json};
 
 use super::session::{Arguments, Session};
-use super::{Exit, Fatal, Global, to_stdout};
+use super::verdict::grant_reason;
+use super::{Exit, Fatal, Global, endpoints, to_stdout};
+use crate::policy::{Grant, Policy};
+use crate::source::Sources;
 
-/// Explain what is enforced where
+/// Explain what the compiler adds by itself, or what is enforced where
 #[derive(clap::Args)]
 pub struct Args {
     /// Print, rule by rule, how well each layer holds it
-    #[arg(long, required = true)]
+    #[arg(long)]
     enforcement: bool,
     /// How it is printed
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = format())]
+    #[arg(long, value_name = "FORMAT", default_value = "text", action = ArgAction::Set, value_parser = format())]
     format: Format,
     #[command(flatten)]
     arguments: Arguments,
@@ -33,21 +38,79 @@ fn format() -> impl TypedValueParser<Value = Format> {
     })
 }
 
-/// Prints the table, also of a policy that no build would take because a layer does not hold it.
+/// Prints the table of rules and layers, also of a policy that no build would take because a layer does not hold it; or
+/// the grants.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let mut session = Session::open(&args.arguments, global)?;
-    let enforcement = session.policy().map(|policy| session.lower(&policy).enforcement);
+    let policy = session.policy();
+    let enforcement = policy.as_ref().filter(|_| args.enforcement).map(|policy| session.lower(policy).enforcement);
     let report = args.arguments.report(global, true);
     let exit = report.print(&mut session.diagnostics, &session.sources)?;
-    let Some(enforcement) = enforcement else {
+    let Some(policy) = policy else {
         report.close(&session.diagnostics, "");
         return Ok(exit);
     };
-    let text = match args.format {
-        Format::Text => enforcement.text(&session.sources),
-        Format::Markdown => enforcement.markdown(&session.sources),
-        Format::Json => format!("{}\n", enforcement.json(&session.sources)),
+    let sources = &session.sources;
+    let text = match (&enforcement, args.format) {
+        (Some(table), Format::Text) => table.text(sources),
+        (Some(table), Format::Markdown) => table.markdown(sources),
+        (Some(table), Format::Json) => format!("{}\n", table.json(sources)),
+        (None, Format::Json) => format!("{}\n", grants_json(&policy, sources)),
+        (None, Format::Text) => grants_text(&policy, sources),
+        (None, Format::Markdown) => grants_markdown(&policy, sources),
     };
     to_stdout(|out| out.write_all(text.as_bytes()))?;
     Ok(exit)
+}
+
+/// A grant in words: its direction, its flows, why there is one, and for which rules.
+fn words(grant: &Grant, policy: &Policy, sources: &Sources) -> [String; 4] {
+    let flows = format!("{} -> {}", endpoints::source(&grant.source), endpoints::destination(&grant.destination));
+    let mut rules = grant.because.iter().filter_map(|&rule| policy.rules.get(rule as usize));
+    let because = match (rules.next(), rules.count()) {
+        (None, _) => "every pod that a rule isolates".to_owned(),
+        (Some(first), 0) => sources.place(first.origin.span),
+        (Some(first), 1) => format!("{} and 1 other", sources.place(first.origin.span)),
+        (Some(first), more) => format!("{} and {more} others", sources.place(first.origin.span)),
+    };
+    [grant.direction.word().to_owned(), flows, grant_reason(grant.reason).to_owned(), because]
+}
+
+fn grants_text(policy: &Policy, sources: &Sources) -> String {
+    if policy.grants.is_empty() {
+        return "the compiler adds nothing to these rules\n".to_owned();
+    }
+    let mut text = "added by the compiler; a grant isolates nobody, and every deny beats it\n".to_owned();
+    for grant in &policy.grants {
+        let [direction, flows, reason, because] = words(grant, policy, sources);
+        text.push_str(&format!("  {direction:<8} {flows}\n           {reason}: {because}\n"));
+    }
+    text
+}
+
+fn grants_markdown(policy: &Policy, sources: &Sources) -> String {
+    let mut text = "| direction | flows | why | because of |\n| --- | --- | --- | --- |\n".to_owned();
+    for grant in &policy.grants {
+        let cells = words(grant, policy, sources).map(|cell| cell.replace('\\', "\\\\").replace('|', "\\|"));
+        text.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    text
+}
+
+fn grants_json(policy: &Policy, sources: &Sources) -> Value {
+    let grants = policy.grants.iter().map(|grant| {
+        let rules = grant.because.iter().filter_map(|&rule| policy.rules.get(rule as usize));
+        let because = rules.map(|rule| {
+            let span = rule.origin.span;
+            json!({ "path": sources.file(span.file).path, "line": sources.line(span) })
+        });
+        json!({
+            "direction": grant.direction.word(),
+            "source": endpoints::source(&grant.source),
+            "destination": endpoints::destination(&grant.destination),
+            "reason": grant_reason(grant.reason),
+            "because": because.collect::<Vec<_>>(),
+        })
+    });
+    json!({ "grants": grants.collect::<Vec<_>>() })
 }

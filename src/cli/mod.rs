@@ -8,6 +8,7 @@ mod completions;
 pub mod config;
 mod disk;
 mod doc;
+mod endpoints;
 mod eval;
 mod explain;
 mod fmt;

@@ -130,12 +130,7 @@ impl Judged<'_> {
 
     fn grant(&self, at: u32) -> String {
         let Some(Grant { reason, because, .. }) = self.policy.grants.get(at as usize) else { return String::new() };
-        let why = match reason {
-            GrantReason::Dns => "names must resolve",
-            GrantReason::Istiod => "a sidecar needs istiod",
-            GrantReason::Gateway => "a gateway has its half of `via`",
-            GrantReason::Keys => "istiod fetches an issuer's keys",
-        };
+        let why = grant_reason(*reason);
         match because.first() {
             Some(rule) => format!("{why} ({})", self.rule_at_place(*rule)),
             None => why.to_owned(),
@@ -178,5 +173,15 @@ fn decider(end: &End) -> Option<u32> {
     match end.cause {
         Cause::Allowed(rule) | Cause::Denied(rule) => Some(rule),
         _ => None,
+    }
+}
+
+/// Returns why there is a grant.
+pub fn grant_reason(reason: GrantReason) -> &'static str {
+    match reason {
+        GrantReason::Dns => "names must resolve",
+        GrantReason::Istiod => "a sidecar needs istiod",
+        GrantReason::Gateway => "a gateway has its half of `via`",
+        GrantReason::Keys => "istiod fetches an issuer's keys",
     }
 }

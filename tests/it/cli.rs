@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod config;
 mod eval;
+mod explain;
 mod fmt;
 mod init;
 mod words;

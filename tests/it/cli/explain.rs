@@ -1,0 +1,56 @@
+//! Tests of `explain`.
+
+use serde_json::Value;
+
+use super::{folder, netpol};
+
+const POLICY: &str = "let homes = { 203.0.113.0/24 except 203.0.113.7, 2001:db8::1 }
+allow egress garden/{app=web, tier in (a, b), !canary} -> garden/{app=api}:8080/http
+allow egress garden/@robot -> { homes }:{443, 8000-8999/udp}
+";
+
+#[test]
+fn grants_are_listed_with_the_rules_that_they_serve() {
+    let here = folder(&[("a.netpol", &POLICY.replace("2001:db8::1", "[2001:db8::1]"))]);
+    let run = netpol(here.path(), &["explain", "--target", "networkpolicy"]);
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    insta::assert_snapshot!(run.out, @r"
+    added by the compiler; a grant isolates nobody, and every deny beats it
+      egress   garden/{app=web, !canary, tier in (a, b)} -> kube-system/{k8s-app=kube-dns}:{53/udp, 53}
+               names must resolve: a.netpol:2
+    ");
+    let run = netpol(here.path(), &["explain", "--target", "networkpolicy", "--format", "markdown"]);
+    assert_eq!(run.out.lines().count(), 3, "{}", run.out);
+    let run = netpol(here.path(), &["explain", "--target", "networkpolicy", "--format", "json"]);
+    let json: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(json["grants"][0]["reason"], "names must resolve");
+    assert_eq!(json["grants"][0]["because"][0]["line"], 2);
+
+    let here = folder(&[("a.netpol", "default deny garden/*\n")]);
+    let run = netpol(here.path(), &["explain", "--target", "networkpolicy"]);
+    assert_eq!(run.out, "the compiler adds nothing to these rules\n");
+}
+
+#[test]
+fn enforcement_is_a_table_also_of_what_cannot_be_built() {
+    let here = folder(&[("a.netpol", "allow ingress web/* -> api/{app=api}:8080/http where method GET\n")]);
+    let run = netpol(here.path(), &["explain", "--enforcement", "--target", "networkpolicy"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("E0711") && !run.out.contains("E0711"), "{}", run.err);
+    assert!(run.out.starts_with("rule") && run.out.contains("a.netpol:1"), "{}", run.out);
+    let arguments = ["explain", "--enforcement", "--target", "networkpolicy", "--format", "json"];
+    let json: Value = serde_json::from_str(&netpol(here.path(), &arguments).out).unwrap();
+    assert_eq!(json["layers"][0], "networkpolicy");
+    assert_eq!(json["rules"][0]["line"], 1);
+    let arguments = ["explain", "--enforcement", "--target", "networkpolicy", "--format", "markdown"];
+    assert!(netpol(here.path(), &arguments).out.starts_with("| rule | networkpolicy | together |\n"));
+}
+
+#[test]
+fn a_policy_that_cannot_be_read_is_not_explained() {
+    let here = folder(&[("a.netpol", "allow garden/* -> zenquotes.io:443\n")]);
+    for arguments in [&["explain"][..], &["explain", "--enforcement"]] {
+        let run = netpol(here.path(), arguments);
+        assert_eq!((run.code, run.out.as_str()), (1, ""));
+    }
+}
