@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use smol_str::SmolStr;
 
-use super::destinations::{Destinations, Item, Outside};
+use super::destinations::{Destinations, Item};
 use super::facts::{Facts, means};
 use super::services::all_of;
 use crate::policy::{
@@ -65,7 +65,12 @@ fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
                 Less::Leak(format!("{} cannot be left out of {}", denied.name, outside.name))
             }
         }
-        (Item::Host(outside, port, _), What::Addresses(denied)) => host_less(facts, outside, *port, denied, member),
+        // A host that is at denied addresses alone is denied by them; one that may be elsewhere is not.
+        (Item::Host(outside, port, _), What::Addresses(denied)) => {
+            let at = AddressSet::of(outside.at.iter().map(|at| at.net));
+            let gone = !outside.at.is_empty() && has_port(&member.ports, *port) && at.is_inside(denied);
+            if gone { Less::Gone } else { Less::Kept }
+        }
         (Item::Addresses(set, ports), What::Addresses(denied)) => addresses_less(set, ports, denied, &member.ports),
         (Item::Addresses(set, ports), What::Host(denied)) => {
             if !ports.iter().any(|&port| has_port(&member.ports, port)) {
@@ -85,26 +90,6 @@ fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
             whole_less(facts, namespace.as_ref(), &pods.selector, &member.ports)
         }
         _ => Less::Kept,
-    }
-}
-
-fn host_less(facts: &Facts<'_>, outside: &Outside, port: u16, denied: &AddressSet, member: &Member) -> Less {
-    if !has_port(&member.ports, port) {
-        return Less::Kept;
-    }
-    if outside.at.is_empty() {
-        return match denied.overlaps(&facts.policy.internet) {
-            true => Less::Leak(format!("{} may be at a denied address", outside.name)),
-            false => Less::Kept,
-        };
-    }
-    let at = AddressSet::of(outside.at.iter().map(|at| at.net));
-    if at.is_inside(denied) {
-        Less::Gone
-    } else if at.overlaps(denied) {
-        Less::Leak(format!("{} is at denied addresses and at others", outside.name))
-    } else {
-        Less::Kept
     }
 }
 

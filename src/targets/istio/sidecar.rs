@@ -234,11 +234,11 @@ impl Listeners<'_, '_> {
                 None => Form::More,
             };
         }
-        let dns = port == 53 && unread == Some("TCP") && !wants.addresses;
         match unread {
+            // The resolver alone has an address of its own: it hides nothing of what is imported without a port.
+            Some(protocol) if port == 53 && !wants.addresses && !read => Form::Own(protocol, false),
             _ if wants.unclean.is_empty() => Form::Rest,
             _ if http_alone && self.all_read(wanted, port) => Form::Own("HTTP", true),
-            Some(protocol) if dns => Form::Own(protocol, false),
             Some(protocol) if !self.some_headless(wanted, port) => Form::Own(protocol, true),
             _ => Form::More,
         }

@@ -2,11 +2,13 @@
 
 #![allow(dead_code, reason = "tests of several kinds use it")]
 
+use std::collections::BTreeMap;
+
 use netpol::diag::{Diagnostics, Severity};
 use netpol::inventory::{self, Inventory};
-use netpol::policy::{self, Layer, Policy, Settings};
+use netpol::policy::{self, Direction, Layer, Policy, Settings};
 use netpol::source::Sources;
-use netpol::targets::{self, Judgement, Lowering};
+use netpol::targets::{self, Judgement, Level, Lowering};
 use netpol::{resolve, syntax, types};
 use serde_json::Value;
 
@@ -27,9 +29,12 @@ pub fn build(source: &str) -> Build {
     build_with(source, None, |_| ())
 }
 
-/// Builds a source for `istio` alone with manifests.
-pub fn build_in(source: &str, manifests: &str) -> Build {
-    build_with(source, Some(manifests), |_| ())
+/// The cluster of the tests.
+pub const MESH: &str = include_str!("../../targets/istio/mesh.yaml");
+
+/// Builds a source for `istio` alone in the cluster of the tests.
+pub fn build_in_mesh(source: &str) -> Build {
+    build_with(source, Some(MESH), |_| ())
 }
 
 /// Builds a source with manifests and settings of its own; without changes they are for `istio` alone.
@@ -91,6 +96,30 @@ impl Build {
         let mut objects = self.of(kind);
         assert_eq!(objects.len(), 1, "{}", self.text());
         objects.remove(0)
+    }
+
+    /// Returns the spec of the object of a kind with a name.
+    pub fn spec(&self, kind: &str, namespace: &str, name: &str) -> Value {
+        let is = |object: &Value| object["metadata"]["namespace"] == namespace && object["metadata"]["name"] == name;
+        let found = self.of(kind).into_iter().find(is);
+        found.unwrap_or_else(|| panic!("no {kind} {namespace}/{name}\n{}", self.text()))["spec"].clone()
+    }
+
+    /// Returns what the listeners of a Sidecar import: for each port (0 for the one without) the hosts.
+    pub fn imports(&self, namespace: &str, name: &str) -> BTreeMap<u64, Vec<String>> {
+        let spec = self.spec("Sidecar", namespace, name);
+        assert_eq!(spec["outboundTrafficPolicy"]["mode"], "REGISTRY_ONLY");
+        let listener = |listener: &Value| {
+            let hosts = listener["hosts"].as_array().unwrap().iter().map(|host| host.as_str().unwrap().to_owned());
+            (listener["port"]["number"].as_u64().unwrap_or(0), hosts.collect())
+        };
+        spec["egress"].as_array().unwrap().iter().map(listener).collect()
+    }
+
+    /// Returns the level and reason of one end of a rule.
+    pub fn judged(&self, rule: u32, direction: Direction) -> (Level, String) {
+        let judgement = self.judgements().iter().find(|one| one.rule == rule && one.direction == direction).unwrap();
+        (judgement.level, judgement.reason.clone())
     }
 
     /// Returns how Istio holds the rules.
