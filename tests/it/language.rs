@@ -54,6 +54,19 @@ fn reference_has_no_block_without_a_test() {
     }
 }
 
+/// What README shows of the headline sentence is what comes out.
+#[test]
+fn readme_shows_what_comes_out() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let shown =
+        |fence: &str| readme.split(fence).nth(1).and_then(|rest| rest.split("\n```").next()).unwrap().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netpol"));
+    let output = command.current_dir(root()).args(["build", "examples/headline", "-o", "-"]).output().unwrap();
+    let (yaml, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(yaml.contains(&shown("```yaml\n")), "{yaml}");
+    assert!(said.contains(&shown("```text\n")), "{said}");
+}
+
 /// Every example is a policy without an error.
 #[test]
 fn examples() {
