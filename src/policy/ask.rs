@@ -75,7 +75,9 @@ fn parse(text: &str) -> Result<Expr, String> {
     let file = sources.add("", text);
     let mut diagnostics = Diagnostics::new();
     let span = crate::source::Span::new(file, 0, text.len());
-    let expr = crate::syntax::parse_endpoint(text, span, &mut diagnostics);
+    // A question is not the language: an address alone is clear without the brackets that a policy needs.
+    let bracketed = text.parse::<std::net::Ipv6Addr>().is_ok().then(|| format!("[{text}]"));
+    let expr = crate::syntax::parse_endpoint(bracketed.as_deref().unwrap_or(text), span, &mut diagnostics);
     match diagnostics.iter().next() {
         Some(first) => Err(format!("`{text}`: {}", first.message)),
         None if expr.kind == ExprKind::Error => Err(format!("`{text}` is not an endpoint")),

@@ -1,21 +1,30 @@
 //! The clauses of rules and claims.
 
+use std::mem::discriminant;
+
 use pest::iterators::{Pair, Pairs};
 
 use super::Lower;
+use super::endpoint::lower_case;
+use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
-use crate::syntax::tree::{Clause, ClauseKind, Ident, JwtClause};
+use crate::syntax::tree::{Clause, ClauseKind, Ident, JwtClause, Text};
+use crate::syntax::words;
 
 impl Lower<'_> {
-    pub(super) fn clauses(&mut self, pairs: Pairs<'_, Rule>) -> Vec<Clause> {
-        let mut clauses = Vec::new();
+    /// Lowers clauses. Where one of them is wrong, what they belong to means nothing.
+    pub(super) fn clauses(&mut self, pairs: Pairs<'_, Rule>) -> Option<Vec<Clause>> {
+        let found = self.found();
+        let mut clauses: Vec<Clause> = Vec::new();
         for pair in pairs.filter(|pair| pair.as_rule() != Rule::EOI) {
             let span = self.trimmed(&pair);
-            if let Some(kind) = self.clause(pair) {
-                clauses.push(Clause { span, kind });
+            let Some(kind) = self.clause(pair) else { continue };
+            match clauses.iter().find(|clause| discriminant(&clause.kind) == discriminant(&kind)) {
+                Some(first) => self.push(errors::duplicate_clause(span, clause_name(&kind), first.span)),
+                None => clauses.push(Clause { span, kind }),
             }
         }
-        clauses
+        (self.found() == found).then_some(clauses)
     }
 
     fn clause(&mut self, pair: Pair<'_, Rule>) -> Option<ClauseKind> {
@@ -23,35 +32,82 @@ impl Lower<'_> {
         let mut pairs = pair.into_inner();
         if is_via {
             let gateway = self.ident(pairs.next());
-            let at = pairs.next().and_then(|pair| pair.into_inner().next()).map(|pair| self.text(pair));
+            let at = pairs.next().and_then(|pair| pair.into_inner().next()).map(|pair| self.host_string(pair));
             return Some(ClauseKind::Via { gateway, at });
         }
         let test = pairs.next()?;
         Some(match test.as_rule() {
             Rule::method_test => ClauseKind::Method(self.methods(test.into_inner())),
-            Rule::path_test => ClauseKind::Path(self.texts(test.into_inner().next())),
-            Rule::host_test => ClauseKind::Host(self.texts(test.into_inner().next())),
+            Rule::path_test => ClauseKind::Path(self.paths(test.into_inner().next())),
+            Rule::host_test => ClauseKind::Host(self.hosts(test.into_inner().next())),
             _ => ClauseKind::Jwt(self.jwt(test.into_inner())),
         })
     }
 
     fn methods(&mut self, pairs: Pairs<'_, Rule>) -> Vec<Ident> {
-        pairs.filter(|pair| pair.as_rule() == Rule::word).map(|pair| self.ident(Some(pair))).collect()
+        let mut methods = Vec::new();
+        for pair in pairs.filter(|pair| pair.as_rule() == Rule::word) {
+            let method = self.plain_ident(Some(pair));
+            if !words::is_method(&method.text) {
+                self.push(errors::not_a_method(method.span, &method.text));
+            }
+            methods.push(method);
+        }
+        methods
+    }
+
+    fn paths(&mut self, pair: Option<Pair<'_, Rule>>) -> Vec<Text> {
+        let paths = self.strings(pair);
+        for path in &paths {
+            if let Text::Literal(word) = path
+                && let Some(why) = words::path_problem(&word.text)
+            {
+                self.push(errors::not_a_path(word.span, &word.text, why));
+            }
+        }
+        paths
+    }
+
+    fn hosts(&mut self, pair: Option<Pair<'_, Rule>>) -> Vec<Text> {
+        let Some(pair) = pair else { return Vec::new() };
+        pair.into_inner().filter(|pair| pair.as_rule() != Rule::comma).map(|pair| self.host_string(pair)).collect()
+    }
+
+    /// Lowers a string that is a host, in lower case.
+    fn host_string(&mut self, pair: Pair<'_, Rule>) -> Text {
+        let mut host = self.string(pair);
+        if let Text::Literal(word) = &mut host {
+            if let Some(why) = words::condition_host_problem(&word.text) {
+                self.push(errors::not_a_host(word.span, &word.text, why));
+            }
+            word.text = lower_case(&word.text);
+        }
+        host
     }
 
     fn jwt(&mut self, mut pairs: Pairs<'_, Rule>) -> JwtClause {
         let issuer = self.ident(pairs.next());
         let mut clause = JwtClause { issuer, subjects: Vec::new(), claims: Vec::new() };
         for pair in pairs {
+            let mut inner = pair.clone().into_inner();
             if pair.as_rule() == Rule::subject {
-                clause.subjects = self.texts(pair.into_inner().next());
+                clause.subjects = self.strings(inner.next());
             } else {
-                let mut pairs = pair.into_inner();
-                let name = self.word_or_empty(pairs.next());
-                pairs.next();
-                clause.claims.push((name, self.texts(pairs.next())));
+                let name = self.word_or_empty(inner.next());
+                inner.next();
+                clause.claims.push((name, self.strings(inner.next())));
             }
         }
         clause
+    }
+}
+
+fn clause_name(kind: &ClauseKind) -> &'static str {
+    match kind {
+        ClauseKind::Method(_) => "where method",
+        ClauseKind::Path(_) => "where path",
+        ClauseKind::Host(_) => "where host",
+        ClauseKind::Jwt(_) => "where jwt",
+        ClauseKind::Via { .. } => "via",
     }
 }

@@ -1,18 +1,17 @@
-//! Declarations: `use`, `let`, and the blocks that state facts.
+//! `use` and `let`.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use pest::iterators::{Pair, Pairs};
 
-use super::{Lower, parse};
-use crate::diag::Code;
+use super::Lower;
+use super::endpoint::error_expr;
+use crate::source::Span;
+use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
-use crate::syntax::keyword::Keyword;
-use crate::syntax::scan::Statement;
 use crate::syntax::tree::{
-    Address, ExprKind, GatewayDecl, HostAddress, HostDecl, HostPattern, IssuerDecl, IssuerKeys, ItemKind, Let,
-    LetValue, NamespaceDecl, ServiceDecl, Use, UseName, UsePath, Word,
+    Address, ExprKind, HostAddress, HostDecl, HostPattern, ItemKind, Let, LetValue, Use, UseName, UsePath,
 };
 
 impl Lower<'_> {
@@ -24,23 +23,37 @@ impl Lower<'_> {
             _ => match module.as_str().strip_prefix("std/") {
                 Some(name) => UsePath::Std(name.into()),
                 None => {
-                    self.error(Code::Expected, path_span, "expected `std/…` or a path in quotes");
+                    self.push(errors::module_path(path_span, module.as_str()));
                     return ItemKind::Error;
                 }
             },
         };
-        let names = pairs.next().filter(|pair| pair.as_rule() == Rule::use_names).map(|pair| {
-            let names = pair.into_inner().filter(|pair| pair.as_rule() == Rule::use_name);
-            names
-                .map(|pair| {
-                    let mut words = pair.into_inner();
-                    let name = self.ident(words.next());
-                    let alias = words.next().map(|pair| self.ident(Some(pair)));
-                    UseName { name, alias }
-                })
-                .collect()
-        });
+        let names = pairs.next().filter(|pair| pair.as_rule() == Rule::use_names).map(|pair| self.use_names(pair));
         ItemKind::Use(Use { path, path_span, names })
+    }
+
+    fn use_names(&mut self, pair: Pair<'_, Rule>) -> Vec<UseName> {
+        let whole = self.span(&pair);
+        let mut names = Vec::new();
+        let mut open: Option<Span> = None;
+        for pair in pair.into_inner() {
+            if pair.as_rule() == Rule::comma {
+                open = None;
+                continue;
+            }
+            let span = self.span(&pair);
+            if let Some(before) = open.replace(span) {
+                self.push(errors::missing_comma(before, span));
+            }
+            let mut words = pair.into_inner();
+            let name = self.ident(words.next());
+            let alias = words.next().map(|pair| self.ident(Some(pair)));
+            names.push(UseName { name, alias });
+        }
+        if names.is_empty() {
+            self.push(errors::empty_list(whole, "name"));
+        }
+        names
     }
 
     pub(super) fn binding(&mut self, mut pairs: Pairs<'_, Rule>) -> ItemKind {
@@ -52,147 +65,73 @@ impl Lower<'_> {
         };
         let span = expr.span.to(self.trimmed(&addresses));
         let at = self.addresses(addresses);
+        let written = self.slice(expr.span);
         let ExprKind::Host(HostPattern { wildcard: false, name: host }) = expr.kind else {
-            self.error(Code::Expected, expr.span, "expected `host NAME` before `at`");
-            return ItemKind::Error;
+            if expr.kind != ExprKind::Error {
+                self.push(errors::host_at(expr.span, "only a host written `host NAME` takes addresses with `at`"));
+            }
+            return ItemKind::Let(Let { name, value: LetValue::Endpoint(error_expr(span)) });
         };
-        let start = (expr.span.end as usize).saturating_sub(host.len());
-        let name_span = crate::source::Span::new(self.file, start, expr.span.end as usize);
+        if let Some(ports) = expr.ports {
+            self.push(errors::host_at(ports.span, "a host takes no port where it gets its addresses"));
+            return ItemKind::Let(Let { name, value: LetValue::Endpoint(error_expr(span)) });
+        }
+        if !written.starts_with("host") || written.len() == host.len() {
+            let diagnostic = errors::host_at(expr.span, "only a host written `host NAME` takes addresses with `at`");
+            self.push(diagnostic.fix(format!("write `host {written}`"), expr.span, format!("host {written}")));
+            return ItemKind::Let(Let { name, value: LetValue::Endpoint(error_expr(span)) });
+        }
+        let name_span = Span { start: expr.span.end - host.len() as u32, ..expr.span };
         ItemKind::Let(Let { name, value: LetValue::Host(HostDecl { span, name: host, name_span, at }) })
     }
 
     fn addresses(&mut self, pair: Pair<'_, Rule>) -> Vec<HostAddress> {
-        let weighted = pair.into_inner().filter(|pair| pair.as_rule() == Rule::weighted);
-        weighted.filter_map(|pair| self.host_address(pair)).collect()
+        let whole = self.trimmed(&pair);
+        let mut addresses = Vec::new();
+        let mut open: Option<Span> = None;
+        let mut count = 0;
+        for pair in pair.into_inner() {
+            if pair.as_rule() == Rule::comma {
+                open = None;
+                continue;
+            }
+            let span = self.trimmed(&pair);
+            count += 1;
+            if let Some(before) = open.replace(span) {
+                self.push(errors::missing_comma(before, span));
+            }
+            addresses.extend(self.host_address(pair, span));
+        }
+        if count == 0 {
+            self.push(errors::empty_list(whole, "address"));
+        }
+        addresses
     }
 
-    fn host_address(&mut self, pair: Pair<'_, Rule>) -> Option<HostAddress> {
-        let span = self.trimmed(&pair);
+    fn host_address(&mut self, pair: Pair<'_, Rule>, span: Span) -> Option<HostAddress> {
         let mut pairs = pair.into_inner();
         let address = self.endpoint(pairs.next()?);
         let weight = match pairs.next().and_then(|pair| pair.into_inner().next()) {
             None => None,
-            Some(word) => match word.as_str().parse() {
-                Ok(weight) => Some(weight),
-                Err(_) => {
-                    self.error(Code::Expected, self.span(&word), "a weight is a number");
+            Some(word) => match word.as_str().parse().ok().filter(|&weight| weight > 0) {
+                Some(weight) => Some(weight),
+                None => {
+                    self.push(errors::expected(self.span(&word), "a number from 1", Some("weight")));
                     None
                 }
             },
         };
-        match address.kind {
-            ExprKind::Address(Address { ip, prefix }) => {
+        match (address.kind, address.ports) {
+            (ExprKind::Error, _) => None,
+            (ExprKind::Address(Address { ip, prefix }), None) => {
                 let full = if matches!(ip, IpAddr::V4(_)) { 32 } else { 128 };
                 let net = IpNet::new(ip, prefix.unwrap_or(full)).ok()?;
                 Some(HostAddress { span, net, prefixed: prefix.is_some(), weight })
             }
-            ExprKind::Error => None,
             _ => {
-                self.error(Code::Expected, address.span, "expected an address");
+                self.push(errors::host_at(address.span, "`at` takes addresses and networks, without ports"));
                 None
             }
         }
     }
-
-    pub(super) fn namespace(&mut self, mut pairs: Pairs<'_, Rule>, pieces: &[Statement]) -> ItemKind {
-        let name = self.word_or_empty(pairs.next());
-        let mut labels = Vec::new();
-        self.fields(pieces, |lower, _, _, mut pairs| labels = lower.pairs_of_labels(pairs.next()));
-        ItemKind::Namespace(NamespaceDecl { name, labels })
-    }
-
-    pub(super) fn service(&mut self, mut pairs: Pairs<'_, Rule>, pieces: &[Statement]) -> ItemKind {
-        let (namespace, name) = self.object(pairs.next());
-        let mut service = ServiceDecl { namespace, name, select: None, ports: Vec::new() };
-        self.fields(pieces, |lower, field, span, mut pairs| match field {
-            Keyword::Select => service.select = Some(lower.pairs_of_labels(pairs.next())),
-            _ => service.ports.extend(lower.port_mapping(span, pairs)),
-        });
-        ItemKind::Service(service)
-    }
-
-    fn object(&mut self, pair: Option<Pair<'_, Rule>>) -> (Word, Word) {
-        let Some(pair) = pair else { return (self.word_or_empty(None), self.word_or_empty(None)) };
-        let mut pairs = pair.into_inner();
-        let namespace = self.word_or_empty(pairs.next());
-        pairs.next();
-        (namespace, self.word_or_empty(pairs.next()))
-    }
-
-    pub(super) fn issuer(&mut self, mut pairs: Pairs<'_, Rule>, pieces: &[Statement]) -> ItemKind {
-        let name = self.ident(pairs.next());
-        let mut issuer = IssuerDecl { name, url: None, keys: None };
-        self.fields(pieces, |lower, field, _, mut pairs| {
-            let word = lower.word_or_empty(pairs.next());
-            match field {
-                Keyword::Url => issuer.url = Some(word),
-                Keyword::Keys => issuer.keys = Some(IssuerKeys::Inline(word)),
-                _ => {
-                    let at = pairs.next().filter(|pair| pair.as_rule() == Rule::keys_at);
-                    let at = at.map(|pair| lower.expr(pair.into_inner().next()));
-                    issuer.keys = Some(IssuerKeys::Remote { url: word, at });
-                }
-            }
-        });
-        ItemKind::Issuer(issuer)
-    }
-
-    pub(super) fn gateway(&mut self, mut pairs: Pairs<'_, Rule>, pieces: &[Statement]) -> ItemKind {
-        let name = self.ident(pairs.next());
-        let mut gateway =
-            GatewayDecl { name, pods: None, account: None, service: None, ports: Vec::new(), proxies: None };
-        self.fields(pieces, |lower, field, span, mut pairs| match field {
-            Keyword::Pods => gateway.pods = Some(lower.expr(pairs.next())),
-            Keyword::Account => gateway.account = Some(lower.expr(pairs.next())),
-            Keyword::Service => gateway.service = Some(lower.object(pairs.next())),
-            Keyword::Port => gateway.ports.extend(lower.port_mapping(span, pairs)),
-            _ => {
-                let Some(word) = pairs.next() else { return };
-                match word.as_str().parse() {
-                    Ok(count) => gateway.proxies = Some((count, lower.span(&word))),
-                    Err(_) => lower.error(Code::Expected, lower.span(&word), "expected a number"),
-                }
-            }
-        });
-        ItemKind::Gateway(gateway)
-    }
-
-    /// Reads the fields of a block.
-    fn fields(
-        &mut self,
-        pieces: &[Statement],
-        mut take: impl FnMut(&mut Self, Keyword, crate::source::Span, Pairs<'_, Rule>),
-    ) {
-        for piece in pieces {
-            if piece.broken {
-                continue;
-            }
-            let text = self.enter(piece.start, piece.end, piece.has_extras);
-            let span = self.at(0, text.len());
-            let (Some(field), Some(rule)) = (piece.keyword, piece.keyword.and_then(field_rule)) else {
-                self.error(Code::Expected, span, "no such field");
-                continue;
-            };
-            match parse(rule, &text) {
-                Ok(pairs) => take(self, field, span, pairs),
-                Err(error) => self.refuse(&error),
-            }
-        }
-    }
-}
-
-fn field_rule(field: Keyword) -> Option<Rule> {
-    Some(match field {
-        Keyword::Labels => Rule::labels_field,
-        Keyword::Select => Rule::select_field,
-        Keyword::Port => Rule::port_field,
-        Keyword::Url => Rule::url_field,
-        Keyword::Jwks => Rule::jwks_field,
-        Keyword::Keys => Rule::keys_field,
-        Keyword::Pods => Rule::pods_field,
-        Keyword::Account => Rule::account_field,
-        Keyword::Service => Rule::service_field,
-        Keyword::Proxies => Rule::proxies_field,
-        _ => return None,
-    })
 }

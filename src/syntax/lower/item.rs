@@ -3,24 +3,27 @@
 use pest::iterators::{Pair, Pairs};
 use smol_str::SmolStr;
 
-use super::{Lower, parse};
-use crate::diag::Code;
+use super::Lower;
+use super::endpoint::error_expr;
 use crate::source::Span;
+use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
-use crate::syntax::keyword::Keyword;
-use crate::syntax::scan::{Comment, Statement};
+use crate::syntax::keyword::{Keyword, is_reserved};
+use crate::syntax::scan::{Comment, Statement, is_word};
 use crate::syntax::tree::{
-    Annotation, AnnotationKind, Apply, Arrow, Claim, ClaimKind, DefaultDeny, Direction, Effect, Item, ItemKind,
-    Parameter, Template, Test,
+    Annotation, AnnotationKind, Apply, Arrow, Claim, ClaimKind, DefaultDeny, Direction, Effect, Ident, Item, ItemKind,
+    Let, LetValue,
 };
+use crate::syntax::words;
 
 impl Lower<'_> {
     /// Lowers a statement with what stands before it.
-    pub fn item(&mut self, statement: &Statement, comments: &[Comment]) -> Item {
-        let span = Span::new(self.file, self.base + statement.start, self.base + statement.end);
-        let doc = self.doc(comments.get(statement.comments.clone()).unwrap_or_default());
+    pub fn item(&mut self, statement: &Statement) -> Item {
+        let doc = self.doc(self.scan.comments.get(statement.comments.clone()).unwrap_or_default());
         let annotations = self.annotations(statement);
-        let kind = self.kind(statement, comments);
+        let kind = self.kind(statement);
+        let end = if statement.body.is_some() || statement.keyword.is_none() { statement.end } else { self.end };
+        let span = Span::new(self.file, self.base + statement.start, self.base + end);
         Item { span, doc, annotations, kind }
     }
 
@@ -35,111 +38,119 @@ impl Lower<'_> {
     }
 
     fn annotations(&mut self, statement: &Statement) -> Vec<Annotation> {
-        let mut annotations = Vec::with_capacity(statement.annotations.len());
+        let mut annotations: Vec<Annotation> = Vec::with_capacity(statement.annotations.len());
+        if statement.broken {
+            return annotations;
+        }
+        let last_end = if statement.keyword.is_some() { statement.keyword_at } else { statement.end };
+        let mut followed = statement.keyword.is_some();
         for (index, &start) in statement.annotations.iter().enumerate() {
-            let next = statement.annotations.get(index + 1).copied();
-            let end = next.unwrap_or(if statement.keyword.is_some() { statement.keyword_at } else { statement.end });
-            if statement.broken {
-                continue;
+            let end = statement.annotations.get(index + 1).copied().unwrap_or(last_end);
+            let read = self.read(Rule::annotation, (start, end), statement.has_extras, Self::annotation);
+            followed |= read.is_none() || self.end < end;
+            let Some(Some(annotation)) = read else { continue };
+            let same =
+                |one: &&Annotation| std::mem::discriminant(&one.kind) == std::mem::discriminant(&annotation.kind);
+            match annotations.iter().find(same) {
+                Some(first) => {
+                    let name = annotation_name(&annotation.kind);
+                    self.push(errors::duplicate_annotation(annotation.span, name, first.span));
+                }
+                None => annotations.push(annotation),
             }
-            let text = self.enter(start, end, statement.has_extras);
-            match parse(Rule::annotation, text.trim_ascii_end()) {
-                Ok(pairs) => annotations.extend(self.annotation(pairs)),
-                Err(error) => self.refuse(&error),
-            }
+        }
+        let takes_annotations =
+            matches!(statement.keyword, Some(Keyword::Allow | Keyword::Deny | Keyword::Default | Keyword::Apply));
+        if let Some(first) = annotations.first()
+            && (!followed || statement.keyword.is_some() && !takes_annotations)
+        {
+            let before = statement.keyword.map(|word| format!("`{}`", word.word()));
+            self.push(errors::misplaced_annotation(first.span, before.as_deref()));
+            annotations.clear();
         }
         annotations
     }
 
     fn annotation(&mut self, mut pairs: Pairs<'_, Rule>) -> Option<Annotation> {
+        let span = self.at(0, pairs.get_input().trim_ascii_end().len());
         let name = pairs.next()?;
         let argument = pairs.find(|pair| matches!(pair.as_rule(), Rule::word | Rule::string))?;
-        let span = self.at(0, pairs.get_input().len());
+        let is_string = argument.as_rule() == Rule::string;
+        let place = self.span(&argument);
         let kind = match name.as_str() {
-            "owner" => AnnotationKind::Owner(self.text(argument)),
-            "reason" => AnnotationKind::Reason(self.text(argument)),
-            "approximate" => AnnotationKind::Approximate(self.text(argument)),
+            "owner" => AnnotationKind::Owner(self.string(argument)),
+            "reason" => AnnotationKind::Reason(self.string(argument)),
+            "approximate" => AnnotationKind::Approximate(self.string(argument)),
             "expires" => match date(argument.as_str()) {
                 Some(date) => AnnotationKind::Expires(date),
                 None => {
-                    self.error(Code::Expected, self.span(&argument), "not a date");
+                    let inner = argument.as_str().trim_matches('"');
+                    let diagnostic =
+                        match date(inner) {
+                            Some(_) => errors::annotation_argument(place, "expires")
+                                .at("a day stands without quotes")
+                                .fix(format!("write `{inner}`"), place, inner),
+                            None if is_string => errors::annotation_argument(place, "expires"),
+                            None => errors::not_a_date(place, inner),
+                        };
+                    self.push(diagnostic);
                     return None;
                 }
             },
-            _ => {
-                self.error(Code::Expected, self.span(&name), "unknown annotation");
+            unknown => {
+                self.push(errors::unknown_annotation(self.span(&name), unknown));
                 return None;
             }
         };
         Some(Annotation { span, kind })
     }
 
-    fn kind(&mut self, statement: &Statement, comments: &[Comment]) -> ItemKind {
+    fn kind(&mut self, statement: &Statement) -> ItemKind {
         let Some(keyword) = statement.keyword else {
-            if !statement.broken {
-                let span = Span::new(self.file, self.base + statement.start, self.base + statement.end);
-                self.error(Code::Expected, span, "no statement begins so");
+            if !statement.broken && statement.annotations.is_empty() {
+                self.unknown((statement.start, statement.end), statement.has_extras);
             }
             return ItemKind::Error;
         };
-        let head = match &statement.body {
-            Some(body) => statement.keyword_at..body.open + 1,
-            None => statement.keyword_at..statement.end,
-        };
-        let rule = match keyword {
-            Keyword::Allow | Keyword::Deny => Rule::policy_rule,
-            Keyword::Default => Rule::default_deny,
-            Keyword::Assert => Rule::assertion,
-            Keyword::Scope => Rule::scope,
-            Keyword::Use => Rule::use_module,
-            Keyword::Let => Rule::binding,
-            Keyword::Apply => Rule::apply,
-            Keyword::Template => Rule::template_head,
-            Keyword::Test => Rule::test_head,
-            Keyword::Namespace => Rule::namespace_head,
-            Keyword::Service => Rule::service_head,
-            Keyword::Issuer => Rule::issuer_head,
-            _ => Rule::gateway_head,
-        };
-        let pieces = statement.body.as_ref().map_or(&[][..], |body| &body.pieces);
+        if let Some(body) = &statement.body {
+            return self.block(keyword, statement, body);
+        }
         if statement.broken {
+            self.end = statement.end;
+            return self.unread(statement);
+        }
+        let range = (statement.keyword_at, statement.end);
+        let then = |lower: &mut Self, pairs: Pairs<'_, Rule>| lower.statement(keyword, pairs);
+        self.read(statement_rule(keyword), range, statement.has_extras, then).unwrap_or_else(|| self.unread(statement))
+    }
+
+    /// Returns what can be known of a statement that could not be read: that a `let` names something, so that its uses
+    /// are no mistakes.
+    fn unread(&mut self, statement: &Statement) -> ItemKind {
+        let text = &self.text[statement.keyword_at..statement.end];
+        let Some(rest) = text.strip_prefix(Keyword::Let.word()) else { return ItemKind::Error };
+        let name = rest.trim_ascii_start();
+        let length = name.bytes().position(|byte| !is_word(byte)).unwrap_or(name.len());
+        let start = statement.end - name.len();
+        let span = Span::new(self.file, self.base + start, self.base + start + length);
+        if !words::is_name(&name[..length]) || is_reserved(&name[..length]) {
             return ItemKind::Error;
         }
-        let text = self.enter(head.start, head.end, statement.has_extras);
-        let pairs = match parse(rule, &text) {
-            Ok(pairs) => pairs,
-            Err(error) => {
-                self.refuse(&error);
-                return ItemKind::Error;
-            }
-        };
+        let value = LetValue::Endpoint(error_expr(span));
+        ItemKind::Let(Let { name: Ident { text: name[..length].into(), span }, value })
+    }
+
+    fn statement(&mut self, keyword: Keyword, mut pairs: Pairs<'_, Rule>) -> ItemKind {
         match keyword {
-            Keyword::Allow | Keyword::Deny => self.rule(pairs),
+            Keyword::Allow | Keyword::Deny => self.policy_rule(pairs),
             Keyword::Default => self.default_deny(pairs),
             Keyword::Assert => self.assertion(pairs),
-            Keyword::Scope => {
-                let mut pairs = pairs;
-                ItemKind::Scope(self.expr(pairs.next()))
-            }
+            Keyword::Scope => ItemKind::Scope(self.expr(pairs.next())),
             Keyword::Use => self.use_module(pairs),
             Keyword::Let => self.binding(pairs),
             Keyword::Apply => self.apply(pairs),
-            Keyword::Template => self.template(pairs, pieces, comments),
-            Keyword::Test => self.test(pairs, pieces),
-            Keyword::Namespace => self.namespace(pairs, pieces),
-            Keyword::Service => self.service(pairs, pieces),
-            Keyword::Issuer => self.issuer(pairs, pieces),
-            _ => self.gateway(pairs, pieces),
+            _ => ItemKind::Error,
         }
-    }
-
-    /// Says what a text is that the grammar refused.
-    pub(super) fn refuse(&mut self, error: &pest::error::Error<Rule>) {
-        let at = match error.location {
-            pest::error::InputLocation::Pos(at) => at,
-            pest::error::InputLocation::Span((start, _)) => start,
-        };
-        self.error(Code::Expected, self.at(at, at + 1), "something else was expected here");
     }
 
     fn direction(&mut self, pairs: &mut Pairs<'_, Rule>) -> Option<(Direction, Span)> {
@@ -149,29 +160,31 @@ impl Lower<'_> {
         Some((direction, self.trimmed(&pair)))
     }
 
-    fn arrow(&mut self, pair: &Pair<'_, Rule>) -> (Arrow, Span) {
+    pub(super) fn arrow(&mut self, pair: &Pair<'_, Rule>) -> (Arrow, Span) {
         let span = self.span(pair);
         match pair.as_str() {
+            "->" => (Arrow::To, span),
             "<->" => (Arrow::Both, span),
-            ">" => {
-                let dash = (span.start as usize - self.base).checked_sub(1);
-                if dash.and_then(|dash| self.text.as_bytes().get(dash)) != Some(&b'-') {
-                    self.error(Code::Expected, span, "write `->`");
+            found => {
+                // Its dash touches the word before it, and was taken out for that.
+                let whole = Span { start: span.start.saturating_sub(1), ..span };
+                if found == ">" && self.slice(whole) == "->" {
+                    return (Arrow::To, whole);
                 }
-                (Arrow::To, Span { start: span.start.saturating_sub(1), ..span })
+                self.push(errors::wrong_arrow(span, found));
+                (Arrow::To, span)
             }
-            _ => (Arrow::To, span),
         }
     }
 
-    fn rule(&mut self, mut pairs: Pairs<'_, Rule>) -> ItemKind {
+    fn policy_rule(&mut self, mut pairs: Pairs<'_, Rule>) -> ItemKind {
         let effect = if pairs.get_input().starts_with("deny") { Effect::Deny } else { Effect::Allow };
         let direction = self.direction(&mut pairs);
         let source = self.expr(pairs.next());
         let Some(arrow) = pairs.next() else { return ItemKind::Error };
         let (arrow, arrow_span) = self.arrow(&arrow);
         let destination = self.expr(pairs.next());
-        let clauses = self.clauses(pairs);
+        let Some(clauses) = self.clauses(pairs) else { return ItemKind::Error };
         ItemKind::Rule(Box::new(crate::syntax::tree::Rule {
             effect,
             direction,
@@ -191,76 +204,80 @@ impl Lower<'_> {
     }
 
     fn assertion(&mut self, mut pairs: Pairs<'_, Rule>) -> ItemKind {
-        let span = self.at(0, pairs.get_input().len());
         let kind = match pairs.next() {
             Some(pair) if pair.as_str() == "always" => ClaimKind::Always,
             _ => ClaimKind::Never,
         };
-        ItemKind::Assert(self.claim(kind, span, pairs))
+        self.claim(kind, pairs).map_or(ItemKind::Error, ItemKind::Assert)
     }
 
-    fn claim(&mut self, kind: ClaimKind, span: Span, mut pairs: Pairs<'_, Rule>) -> Claim {
+    pub(super) fn claim(&mut self, kind: ClaimKind, mut pairs: Pairs<'_, Rule>) -> Option<Claim> {
+        let span = self.at(0, self.end - self.offset);
         if let Some((_, span)) = self.direction(&mut pairs) {
-            self.error(Code::Expected, span, "a claim has no direction");
+            self.push(errors::claim_direction(span, self.slice(span)));
         }
         let source = self.expr(pairs.next());
         if let Some((Arrow::Both, span)) = pairs.next().map(|arrow| self.arrow(&arrow)) {
-            self.error(Code::Expected, span, "a claim has no `<->`");
+            self.push(errors::claim_both_ways(span));
         }
         let destination = self.expr(pairs.next());
-        let clauses = self.clauses(pairs);
-        Claim { span, kind, source, destination, clauses }
-    }
-
-    fn test(&mut self, mut pairs: Pairs<'_, Rule>, pieces: &[Statement]) -> ItemKind {
-        let name = self.word_or_empty(pairs.next());
-        let mut claims = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            if piece.broken {
-                continue;
-            }
-            let text = self.enter(piece.start, piece.end, piece.has_extras);
-            let span = self.at(0, text.len());
-            match parse(Rule::policy_rule, &text) {
-                Ok(pairs) => {
-                    let kind = if pairs.get_input().starts_with("deny") { ClaimKind::Never } else { ClaimKind::Always };
-                    claims.push(self.claim(kind, span, pairs));
-                }
-                Err(error) => self.refuse(&error),
-            }
-        }
-        ItemKind::Test(Test { name, claims })
-    }
-
-    fn template(&mut self, mut pairs: Pairs<'_, Rule>, pieces: &[Statement], comments: &[Comment]) -> ItemKind {
-        let name = self.ident(pairs.next());
-        let parameters = pairs
-            .filter(|pair| pair.as_rule() == Rule::parameter)
-            .map(|pair| {
-                let mut words = pair.into_inner();
-                Parameter { name: self.ident(words.next()), kind: self.ident(words.next()) }
-            })
-            .collect();
-        let body = pieces.iter().map(|piece| self.item(piece, comments)).collect();
-        ItemKind::Template(Template { name, parameters, body })
+        let clauses = self.clauses(pairs)?;
+        Some(Claim { span, kind, source, destination, clauses })
     }
 
     fn apply(&mut self, mut pairs: Pairs<'_, Rule>) -> ItemKind {
         let template = self.ident(pairs.next());
-        let arguments: Vec<Pair<'_, Rule>> = pairs.filter(|pair| pair.as_rule() == Rule::argument).collect();
-        let arguments = arguments.into_iter().map(|pair| self.argument(pair)).collect();
+        let mut arguments = Vec::new();
+        let mut open: Option<Span> = None;
+        for pair in pairs {
+            match pair.as_rule() {
+                Rule::comma => open = None,
+                Rule::argument => {
+                    let argument = self.argument(pair);
+                    if let Some(before) = open.replace(argument.span()) {
+                        self.push(errors::missing_comma(before, argument.span()));
+                    }
+                    arguments.push(argument);
+                }
+                _ => {}
+            }
+        }
         ItemKind::Apply(Apply { template, arguments })
+    }
+}
+
+fn statement_rule(keyword: Keyword) -> Rule {
+    match keyword {
+        Keyword::Allow | Keyword::Deny => Rule::policy_rule,
+        Keyword::Default => Rule::default_deny,
+        Keyword::Assert => Rule::assertion,
+        Keyword::Scope => Rule::scope,
+        Keyword::Use => Rule::use_module,
+        Keyword::Let => Rule::binding,
+        Keyword::Apply => Rule::apply,
+        // The others have a block, which the grammar misses where there is none.
+        Keyword::Template => Rule::template_head,
+        Keyword::Test => Rule::test_head,
+        Keyword::Namespace => Rule::namespace_head,
+        Keyword::Service => Rule::service_head,
+        Keyword::Issuer => Rule::issuer_head,
+        _ => Rule::gateway_head,
+    }
+}
+
+fn annotation_name(kind: &AnnotationKind) -> &'static str {
+    match kind {
+        AnnotationKind::Owner(_) => "owner",
+        AnnotationKind::Reason(_) => "reason",
+        AnnotationKind::Expires(_) => "expires",
+        AnnotationKind::Approximate(_) => "approximate",
     }
 }
 
 /// Reads `2027-01-31`.
 fn date(text: &str) -> Option<time::Date> {
-    let well_formed = text.len() == 10
-        && text
-            .bytes()
-            .enumerate()
-            .all(|(at, byte)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() });
-    if !well_formed {
+    let is_right = |(at, byte): (usize, u8)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
+    if text.len() != 10 || !text.bytes().enumerate().all(is_right) {
         return None;
     }
     let month = time::Month::try_from(text[5..7].parse::<u8>().ok()?).ok()?;

@@ -1,27 +1,42 @@
 //! Ports, and the ports of blocks.
 
-use pest::iterators::Pair;
+use pest::iterators::{Pair, Pairs};
 
 use super::Lower;
-use super::endpoint::error_port;
-use crate::diag::Code;
 use crate::source::Span;
+use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
 use crate::syntax::tree::{Port, PortKind, PortMapping, PortProtocol, PortSpec};
+use crate::syntax::words;
 use crate::vocab::ports::{AppProtocol, Protocol};
 
 impl Lower<'_> {
     pub(super) fn ports(&mut self, pair: Pair<'_, Rule>) -> PortSpec {
         let span = self.span(&pair);
         let braced = pair.as_str().starts_with(":{");
-        let ports: Vec<Port> = pair
-            .into_inner()
-            .filter(|pair| pair.as_rule() == Rule::port)
-            .map(|pair| self.port(pair.as_str(), self.span(&pair)))
-            .collect();
+        let mut ports: Vec<Port> = Vec::new();
+        let mut open: Option<Span> = None;
+        for pair in pair.into_inner() {
+            if pair.as_rule() == Rule::comma {
+                open = None;
+                continue;
+            }
+            let place = self.span(&pair);
+            let port = match pair.as_str().find(':').filter(|_| !braced) {
+                Some(second) => {
+                    self.push(errors::two_suffixes(Span { start: place.start + second as u32, ..place }));
+                    error_port(place)
+                }
+                None => self.port(pair.as_str(), place),
+            };
+            if let Some(before) = open.replace(port.span) {
+                self.push(errors::missing_comma(before, port.span));
+            }
+            ports.push(port);
+        }
         if ports.is_empty() {
-            self.error(Code::Expected, span, "an empty list");
-            return PortSpec { span, ports: vec![error_port(span)], braced };
+            self.push(errors::empty_list(span, "port"));
+            ports.push(error_port(span));
         }
         PortSpec { span, ports, braced }
     }
@@ -31,64 +46,112 @@ impl Lower<'_> {
             Some((number, protocol)) => (number, Some(protocol)),
             None => (text, None),
         };
-        let protocol = match protocol.map(port_protocol) {
-            Some(None) => {
-                self.error(Code::Expected, span, "unknown protocol");
+        let protocol = match protocol.map(|word| (word, port_protocol(word))) {
+            None => None,
+            Some((_, Some(protocol))) => Some(protocol),
+            Some((word, None)) => {
+                let place = Span { start: span.end - word.len() as u32, ..span };
+                self.push(if errors::PROTOCOLS.contains(&number) && port_number(word).is_some() {
+                    errors::swapped_port(span, word, number)
+                } else if word.is_empty() {
+                    errors::unknown_protocol(span, word)
+                } else {
+                    errors::unknown_protocol(place, word)
+                });
                 return error_port(span);
             }
-            Some(protocol) => protocol,
-            None => None,
         };
-        let kind = match number.split_once('-') {
-            _ if number == "*" => Some(PortKind::Any),
-            _ if number.bytes().all(|byte| byte.is_ascii_digit()) => port_number(number).map(PortKind::Number),
-            Some((first, last)) if is_digits(first) && is_digits(last) => match (port_number(first), port_number(last))
-            {
-                (Some(first), Some(last)) if first <= last => Some(PortKind::Range(first, last)),
-                _ => None,
-            },
-            _ => Some(PortKind::Name(number.into())),
-        };
-        match kind {
-            Some(kind) => Port { span, kind, protocol },
-            None => {
-                self.error(Code::Expected, span, "a port is a number from 1 to 65535");
-                error_port(span)
+        let place = Span { end: span.start + number.len() as u32, ..span };
+        let kind = match port_kind(number) {
+            Ok(kind) => kind,
+            Err(why) => {
+                self.push(errors::not_a_port(place, number, why));
+                return error_port(span);
             }
+        };
+        if protocol == Some(PortProtocol::Transport(Protocol::Icmp)) && kind != PortKind::Any {
+            self.push(errors::icmp_port(span));
+            return error_port(span);
         }
+        Port { span, kind, protocol }
     }
 
     /// Lowers `port 80 -> 8080/http`.
-    pub(super) fn port_mapping(&mut self, span: Span, pairs: pest::iterators::Pairs<'_, Rule>) -> Option<PortMapping> {
-        let mut ports = pairs.filter(|pair| pair.as_rule() == Rule::port);
+    pub(super) fn port_mapping(&mut self, span: Span, pairs: Pairs<'_, Rule>) -> Option<PortMapping> {
+        let mut ports = Vec::with_capacity(2);
+        for pair in pairs {
+            match pair.as_rule() {
+                Rule::port => ports.push(self.port(pair.as_str(), self.span(&pair))),
+                Rule::arrow => self.block_arrow(&pair),
+                _ => {}
+            }
+        }
+        let mut ports = ports.into_iter();
         let left = ports.next()?;
-        let left = self.port(left.as_str(), self.span(&left));
-        let target = ports.next().map(|pair| self.port(pair.as_str(), self.span(&pair)));
+        let target = ports.next();
         let protocol = match left.protocol {
             None => None,
             Some(PortProtocol::Transport(protocol)) if protocol != Protocol::Icmp => Some(protocol),
             Some(_) => {
-                self.error(Code::Expected, left.span, "left of `->` stands `/udp`, `/sctp` or `/tcp` at most");
-                None
+                let why = "what a port is read as stands to the right of its arrow: `80 -> 8080/http`";
+                self.push(errors::block_port(left.span, why));
+                return None;
             }
         };
+        if let Some(target) = &target
+            && matches!(target.kind, PortKind::Range(..) | PortKind::Any)
+        {
+            self.push(errors::block_port(target.span, "a port of a block leads to one port"));
+            return None;
+        }
         match left.kind {
             PortKind::Number(port) => Some(PortMapping { span, port, protocol, target }),
             PortKind::Error => None,
             _ => {
-                self.error(Code::Expected, left.span, "expected a number");
+                self.push(errors::block_port(left.span, "a port of a block has one number"));
                 None
             }
         }
     }
+
+    fn block_arrow(&mut self, pair: &Pair<'_, Rule>) {
+        let (arrow, span) = self.arrow(pair);
+        if arrow == crate::syntax::tree::Arrow::Both {
+            self.push(errors::wrong_arrow(span, "<->"));
+        }
+    }
 }
 
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+fn error_port(span: Span) -> Port {
+    Port { span, kind: PortKind::Error, protocol: None }
 }
+
+fn port_kind(text: &str) -> Result<PortKind, &'static str> {
+    if text == "*" {
+        return Ok(PortKind::Any);
+    }
+    if words::is_digits(text) {
+        return port_number(text).map(PortKind::Number).ok_or(NUMBER);
+    }
+    match text.split_once('-') {
+        Some((first, last)) if words::is_digits(first) && words::is_digits(last) => {
+            let (Some(first), Some(last)) = (port_number(first), port_number(last)) else { return Err(NUMBER) };
+            if first <= last {
+                Ok(PortKind::Range(first, last))
+            } else {
+                Err("its first number is larger than its last")
+            }
+        }
+        _ if words::is_port_name(text) => Ok(PortKind::Name(text.into())),
+        _ => Err("a port is a number, a range `8000-8999`, a name of lower-case letters, digits and inner `-`, or `*`"),
+    }
+}
+
+const NUMBER: &str = "ports are numbers from 1 to 65535, without zeros before them";
 
 fn port_number(text: &str) -> Option<u16> {
-    text.parse().ok().filter(|&port| port > 0)
+    let number = if text.starts_with('0') || !words::is_digits(text) { None } else { text.parse().ok() };
+    number.filter(|&port| port > 0)
 }
 
 fn port_protocol(word: &str) -> Option<PortProtocol> {

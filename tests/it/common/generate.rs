@@ -19,7 +19,7 @@ const NAMES: &[&str] = &["a", "offices", "db", "ingress-gateway", "allow-x", "ho
 /// Namespaces and workloads; keywords are ordinary words beside a `/`.
 const WORDS: &[&str] = &["garden", "web", "default", "egress", "x1", "\"web\"", "at"];
 const KEYS: &[&str] = &["app", "in", "app.kubernetes.io/name", "\"example.com/tier\"", "Env_2", "where"];
-const VALUES: &[&str] = &["web", "\"\"", "a.b_c", "7", "prod", "\"v 1\"", "deny"];
+const VALUES: &[&str] = &["web", "\"\"", "a.b_c", "7", "prod", "deny"];
 const STRINGS: &[&str] =
     &["\"x\"", "\"\"", r#""a \" \\ \n \t # { ->""#, r#""\u{e9} \u{41} \u{200B}""#, "\"\ttab é\"", "\"a long text\""];
 const HOSTS: &[&str] = &["zenquotes.io", "*.example.com", "host intranet", "Host.Example.COM", "in.example.com"];
@@ -312,6 +312,14 @@ impl Writer<'_> {
         }
     }
 
+    /// Writes a key of the labels of a declaration, which stands once.
+    fn key_given_once(&mut self, keys: &mut std::slice::Iter<'_, &str>, more: &mut std::ops::RangeFrom<u32>) {
+        match keys.next() {
+            Some(key) => self.text(key),
+            None => self.text(&format!("key-{}", more.next().unwrap())),
+        }
+    }
+
     /// Writes labels; bare keys alone are refused before a `/`.
     fn labels(&mut self, namespace: bool) {
         self.braces("{", "}", |writer| match writer.choose(if namespace { 4 } else { 6 }) {
@@ -402,8 +410,10 @@ impl Writer<'_> {
         self.free();
         if self.choose(4) < 3 {
             self.word("labels");
+            let mut keys = KEYS.iter();
+            let mut more = 0..;
             self.braces("{", "}", |writer| {
-                writer.one(KEYS);
+                writer.key_given_once(&mut keys, &mut more);
                 writer.free();
                 writer.text("=");
                 writer.free();
@@ -426,8 +436,10 @@ impl Writer<'_> {
         for at in 0..3 {
             if at == select {
                 self.word("select");
+                let mut keys = KEYS.iter();
+                let mut more = 0..;
                 self.braces("{", "}", |writer| {
-                    writer.one(KEYS);
+                    writer.key_given_once(&mut keys, &mut more);
                     writer.text("=");
                     writer.one(VALUES);
                 });

@@ -1,0 +1,171 @@
+//! Mistakes in names, words of Kubernetes, strings, annotations and clauses.
+
+use crate::diag::{Code, Diagnostic, nearest};
+use crate::source::Span;
+use crate::syntax::keyword::RESERVED;
+use crate::syntax::keyword::is_reserved;
+use crate::syntax::words::{Kind, is_name, nearest_accepted};
+
+/// Says what was expected, after which word, and what stands there instead.
+pub fn expected(span: Span, what: &str, after: Option<&str>) -> Diagnostic {
+    let message = match after {
+        Some(after) => format!("expected {what} after `{after}`"),
+        None => format!("expected {what}"),
+    };
+    Diagnostic::new(Code::Expected, span, message)
+}
+
+/// Says that a word is no name.
+pub fn not_a_name(span: Span, text: &str) -> Diagnostic {
+    if is_reserved(text) {
+        return Diagnostic::new(Code::ReservedWord, span, format!("`{text}` is a word of the language, and no name"))
+            .note(format!("reserved as names: {}", RESERVED.join(" ")));
+    }
+    let diagnostic = Diagnostic::new(Code::NotAName, span, format!("`{text}` is not a name"))
+        .at("a lower-case letter, then lower-case letters, digits and inner `-`, at most 63");
+    match nearest_accepted(text, is_name) {
+        Some(near) => diagnostic.fix(format!("write `{near}`"), span, near),
+        None => diagnostic,
+    }
+}
+
+/// Says that Kubernetes does not accept a word.
+pub fn not_kubernetes(span: Span, text: &str, kind: Kind) -> Diagnostic {
+    let diagnostic = Diagnostic::new(
+        Code::NotKubernetes,
+        span,
+        format!("`{text}` is not {} that Kubernetes accepts", kind.phrase()),
+    )
+    .note(format!("Kubernetes takes {}", kind.rule()));
+    match nearest_accepted(text, |text| kind.accepts(text)) {
+        Some(near) if !matches!(kind, Kind::LabelKey | Kind::LabelValue) => {
+            diagnostic.fix(format!("write `{near}`"), span, near)
+        }
+        _ => diagnostic,
+    }
+}
+
+/// Says that the bare name of an object has a dot.
+pub fn dotted(span: Span, text: &str, kind: Kind) -> Diagnostic {
+    let diagnostic = Diagnostic::new(
+        Code::NotKubernetes,
+        span,
+        format!("`{text}` has a dot: hosts have them, and {} does not when it is written bare", kind.phrase()),
+    );
+    if kind.accepts(text) {
+        diagnostic.fix(format!("write `\"{text}\"`"), span, format!("\"{text}\""))
+    } else {
+        diagnostic
+    }
+}
+
+/// Says that a star stands for a part of a word.
+pub fn partial_wildcard(span: Span) -> Diagnostic {
+    Diagnostic::new(Code::PartialWildcard, span, "`*` stands alone, and for no part of a word")
+        .note("pods that belong together have a label: `garden/{app=web}`; a wildcard of hosts is `*.example.com`")
+}
+
+/// Says that a star stands among labels.
+pub fn label_wildcard(span: Span) -> Diagnostic {
+    Diagnostic::new(Code::PartialWildcard, span, "labels have no wildcards")
+        .note("that a label is there, whatever its value, is written by its key alone: `{app}`; several values are `{app in (a, b)}`")
+}
+
+/// Says that a string holds an escape that there is not.
+pub fn unknown_escape(span: Span, escape: &str) -> Diagnostic {
+    Diagnostic::new(Code::UnknownEscape, span, format!("`{escape}` is no escape"))
+        .note("the escapes are `\\\"`, `\\\\`, `\\n`, `\\t` and `\\u{1F310}` with the number of a character")
+}
+
+/// Says that a text stands without quotes.
+pub fn needs_quotes(span: Span, text: &str) -> Diagnostic {
+    Diagnostic::new(Code::NeedsQuotes, span, format!("`{text}` is a string, and strings stand in double quotes")).fix(
+        format!("write `\"{text}\"`"),
+        span,
+        format!("\"{text}\""),
+    )
+}
+
+/// Says that nothing stands in a list.
+pub fn empty_list(span: Span, of: &str) -> Diagnostic {
+    Diagnostic::new(Code::EmptyList, span, format!("this list is empty, and names no {of}"))
+}
+
+/// Says that two elements stand side by side.
+pub fn missing_comma(before: Span, after: Span) -> Diagnostic {
+    Diagnostic::new(Code::MissingComma, after, "expected `,` before this element")
+        .label(before, "the element before it")
+        .fix("add a comma", before.after(), ",")
+}
+
+/// Says that there is no such annotation.
+pub fn unknown_annotation(span: Span, name: &str) -> Diagnostic {
+    let all = ["owner", "reason", "expires", "approximate"];
+    let diagnostic = Diagnostic::new(Code::UnknownAnnotation, span, format!("there is no annotation `@{name}`")).note(
+        "the annotations are `@owner(\"…\")`, `@reason(\"…\")`, `@expires(2027-01-31)` and `@approximate(\"…\")`",
+    );
+    match nearest(&name.to_ascii_lowercase(), all).or(all.into_iter().find(|one| one.eq_ignore_ascii_case(name))) {
+        Some(near) => diagnostic.fix(format!("write `@{near}`"), span, near),
+        None => diagnostic,
+    }
+}
+
+/// Says what an annotation takes.
+pub fn annotation_argument(span: Span, name: &str) -> Diagnostic {
+    let wanted = if name == "expires" { "@expires(2027-01-31)".to_owned() } else { format!("@{name}(\"…\")") };
+    Diagnostic::new(Code::AnnotationArgument, span, format!("the argument of `@{name}` is written otherwise"))
+        .note(format!("write `{wanted}`"))
+}
+
+/// Says that a date is none.
+pub fn not_a_date(span: Span, text: &str) -> Diagnostic {
+    Diagnostic::new(Code::NotADate, span, format!("`{text}` is not a day of the calendar"))
+        .note("a day is written `2027-01-31`: year, month, day")
+}
+
+/// Says that an annotation stands before something that takes none.
+pub fn misplaced_annotation(span: Span, before: Option<&str>) -> Diagnostic {
+    let message = match before {
+        Some(before) => format!("an annotation cannot stand before {before}"),
+        None => "no statement follows this annotation".to_owned(),
+    };
+    Diagnostic::new(Code::MisplacedAnnotation, span, message)
+        .note("annotations stand before rules, `default deny` and `apply`")
+}
+
+/// Says that an annotation stands twice.
+pub fn duplicate_annotation(span: Span, name: &str, first: Span) -> Diagnostic {
+    Diagnostic::new(Code::DuplicateAnnotation, span, format!("`@{name}` stands twice before one statement"))
+        .label(first, "first here")
+}
+
+/// Says that a kind of clause stands twice.
+pub fn duplicate_clause(span: Span, name: &str, first: Span) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::DuplicateClause, span, format!("`{name}` stands twice in one statement"))
+        .label(first, "first here");
+    if name == "via" || name == "where jwt" {
+        diagnostic
+    } else {
+        diagnostic.note(format!("values that are joined by or stand behind one `{name}`, with commas"))
+    }
+}
+
+/// Says that a word is no method.
+pub fn not_a_method(span: Span, text: &str) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::NotAMethod, span, format!("`{text}` is not an HTTP method"));
+    let upper = text.to_ascii_uppercase();
+    if crate::syntax::words::is_method(&upper) {
+        diagnostic.at("methods are upper case").fix(format!("write `{upper}`"), span, upper)
+    } else {
+        diagnostic.at("a method is of upper-case letters")
+    }
+}
+
+/// Says why a path is none.
+pub fn not_a_path(span: Span, text: &str, why: &str) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::NotAPath, span, format!("the path `{text}` {why}"));
+    if !text.is_empty() && crate::syntax::words::path_problem(&format!("/{text}")).is_none() && !text.starts_with('/') {
+        return diagnostic.fix(format!("write `\"/{text}\"`"), span, format!("\"/{text}\""));
+    }
+    diagnostic.note("a path is `\"/api\"`, or `\"/api/**\"` with everything below; `*` is one whole segment")
+}

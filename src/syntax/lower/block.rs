@@ -1,0 +1,257 @@
+//! Statements with a block: its head, and its pieces one by one.
+
+use pest::iterators::Pairs;
+
+use super::Lower;
+use crate::source::Span;
+use crate::syntax::errors;
+use crate::syntax::grammar::Rule;
+use crate::syntax::keyword::Keyword;
+use crate::syntax::scan::{Body, Statement};
+use crate::syntax::tree::{
+    Claim, ClaimKind, GatewayDecl, Ident, IssuerDecl, IssuerKeys, Item, ItemKind, NamespaceDecl, Parameter,
+    ServiceDecl, Template, Test, Word,
+};
+use crate::syntax::words::Kind;
+
+impl Lower<'_> {
+    /// Lowers a statement with a block. The pieces are read even where the head cannot be.
+    pub(super) fn block(&mut self, keyword: Keyword, statement: &Statement, body: &Body) -> ItemKind {
+        let pieces = &body.pieces;
+        let head = (statement.keyword_at, body.open + 1);
+        let extras = statement.has_extras;
+        let outer = self.block.replace(keyword);
+        let item = match keyword {
+            Keyword::Template => {
+                let body = self.template_body(pieces);
+                self.head(statement, Rule::template_head, head, extras, |lower, mut pairs| {
+                    let name = lower.ident(pairs.next());
+                    ItemKind::Template(Template { name, parameters: lower.parameters(pairs), body })
+                })
+            }
+            Keyword::Test => {
+                let claims = self.claims(pieces);
+                self.head(statement, Rule::test_head, head, extras, |lower, mut pairs| {
+                    ItemKind::Test(Test { name: lower.word_or_empty(pairs.next()), claims })
+                })
+            }
+            Keyword::Namespace => {
+                let mut labels = Vec::new();
+                self.fields(pieces, |lower, _, _, mut pairs| labels = lower.given_labels(pairs.next()));
+                self.head(statement, Rule::namespace_head, head, extras, |lower, mut pairs| {
+                    let name = lower.kubernetes_word(pairs.next(), Kind::Namespace);
+                    ItemKind::Namespace(NamespaceDecl { name, labels })
+                })
+            }
+            Keyword::Service => {
+                let (mut select, mut ports) = (None, Vec::new());
+                self.fields(pieces, |lower, field, span, mut pairs| match field {
+                    Keyword::Select => select = Some(lower.given_labels(pairs.next())),
+                    _ => ports.extend(lower.port_mapping(span, pairs)),
+                });
+                self.head(statement, Rule::service_head, head, extras, |lower, pairs| {
+                    let (namespace, name) = lower.object(pairs);
+                    ItemKind::Service(ServiceDecl { namespace, name, select, ports })
+                })
+            }
+            Keyword::Issuer => {
+                let mut issuer = self.issuer_fields(pieces);
+                self.head(statement, Rule::issuer_head, head, extras, |lower, mut pairs| {
+                    issuer.name = lower.ident(pairs.next());
+                    ItemKind::Issuer(issuer)
+                })
+            }
+            _ => {
+                let mut gateway = self.gateway_fields(pieces);
+                self.head(statement, Rule::gateway_head, head, extras, |lower, mut pairs| {
+                    gateway.name = lower.ident(pairs.next());
+                    ItemKind::Gateway(gateway)
+                })
+            }
+        };
+        self.block = outer;
+        item
+    }
+
+    fn head(
+        &mut self,
+        statement: &Statement,
+        by: Rule,
+        range: (usize, usize),
+        extras: bool,
+        then: impl FnOnce(&mut Self, Pairs<'_, Rule>) -> ItemKind,
+    ) -> ItemKind {
+        if statement.broken {
+            return ItemKind::Error;
+        }
+        self.read(by, range, extras, then).unwrap_or(ItemKind::Error)
+    }
+
+    fn parameters(&mut self, pairs: Pairs<'_, Rule>) -> Vec<Parameter> {
+        let mut parameters = Vec::new();
+        let mut open: Option<Span> = None;
+        for pair in pairs {
+            match pair.as_rule() {
+                Rule::comma => open = None,
+                Rule::parameter => {
+                    let span = self.span(&pair);
+                    let mut words = pair.into_inner().filter(|pair| pair.as_rule() == Rule::word);
+                    let name = self.ident(words.next());
+                    parameters.push(Parameter { name, kind: self.plain_ident(words.next()) });
+                    if let Some(before) = open.replace(span) {
+                        self.push(errors::missing_comma(before, span));
+                    }
+                }
+                _ => {}
+            }
+        }
+        parameters
+    }
+
+    fn template_body(&mut self, pieces: &[Statement]) -> Vec<Item> {
+        let mut body = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            match piece.keyword {
+                Some(keyword) if !Keyword::Template.statements().contains(&keyword) => {
+                    self.misplaced(piece, keyword, Keyword::Template);
+                }
+                _ => body.push(self.item(piece)),
+            }
+        }
+        body
+    }
+
+    fn misplaced(&mut self, piece: &Statement, keyword: Keyword, block: Keyword) {
+        let start = self.base + piece.keyword_at;
+        let span = Span::new(self.file, start, start + keyword.word().len());
+        self.push(errors::misplaced_statement(span, keyword, block));
+    }
+
+    fn claims(&mut self, pieces: &[Statement]) -> Vec<Claim> {
+        let mut claims = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            if piece.broken {
+                continue;
+            }
+            if let Some(&at) = piece.annotations.first() {
+                let span = Span::new(self.file, self.base + at, self.base + at + 1);
+                self.push(errors::misplaced_annotation(span, Some("a line of a test")));
+            }
+            let kind = match piece.keyword {
+                Some(Keyword::Allow) => ClaimKind::Always,
+                Some(Keyword::Deny) => ClaimKind::Never,
+                Some(keyword) => {
+                    self.misplaced(piece, keyword, Keyword::Test);
+                    continue;
+                }
+                None if !piece.annotations.is_empty() => continue,
+                None => {
+                    self.unknown((piece.start, piece.end), piece.has_extras);
+                    continue;
+                }
+            };
+            let range = (piece.keyword_at, piece.end);
+            let claim = |lower: &mut Self, pairs: Pairs<'_, Rule>| lower.claim(kind, pairs);
+            claims.extend(self.read(Rule::policy_rule, range, piece.has_extras, claim).flatten());
+        }
+        claims
+    }
+
+    /// Lowers `namespace/name`.
+    fn object(&mut self, mut pairs: Pairs<'_, Rule>) -> (Word, Word) {
+        let mut inner = pairs.next().map(|pair| pair.into_inner().filter(|pair| pair.as_rule() != Rule::slash));
+        let mut next = || inner.as_mut().and_then(Iterator::next);
+        let (namespace, name) = (next(), next());
+        (self.kubernetes_word(namespace, Kind::Namespace), self.kubernetes_word(name, Kind::Service))
+    }
+
+    fn issuer_fields(&mut self, pieces: &[Statement]) -> IssuerDecl {
+        let name = Ident { text: "".into(), span: self.at(0, 0) };
+        let mut issuer = IssuerDecl { name, url: None, keys: None };
+        self.fields(pieces, |lower, field, _, mut pairs| {
+            let word = lower.word_or_empty(pairs.next());
+            match field {
+                Keyword::Url => issuer.url = Some(word),
+                Keyword::Keys => issuer.keys = Some(IssuerKeys::Inline(word)),
+                _ => {
+                    let at = pairs.next().filter(|pair| pair.as_rule() == Rule::keys_at);
+                    let at = at.map(|pair| lower.expr(pair.into_inner().next()));
+                    issuer.keys = Some(IssuerKeys::Remote { url: word, at });
+                }
+            }
+        });
+        issuer
+    }
+
+    fn gateway_fields(&mut self, pieces: &[Statement]) -> GatewayDecl {
+        let name = Ident { text: "".into(), span: self.at(0, 0) };
+        let mut gateway =
+            GatewayDecl { name, pods: None, account: None, service: None, ports: Vec::new(), proxies: None };
+        self.fields(pieces, |lower, field, span, mut pairs| match field {
+            Keyword::Pods => gateway.pods = Some(lower.expr(pairs.next())),
+            Keyword::Account => gateway.account = Some(lower.expr(pairs.next())),
+            Keyword::Service => gateway.service = Some(lower.object(pairs)),
+            Keyword::Port => gateway.ports.extend(lower.port_mapping(span, pairs)),
+            _ => {
+                let Some(word) = pairs.next() else { return };
+                match word.as_str().parse() {
+                    Ok(count) => gateway.proxies = Some((count, lower.span(&word))),
+                    Err(_) => lower.push(errors::expected(lower.span(&word), "a number", Some("proxies"))),
+                }
+            }
+        });
+        gateway
+    }
+
+    /// Reads the fields of a block, each of which stands once, save ports.
+    fn fields(&mut self, pieces: &[Statement], mut take: impl FnMut(&mut Self, Keyword, Span, Pairs<'_, Rule>)) {
+        let block = self.block.unwrap_or(Keyword::Service);
+        let mut seen: Vec<(Keyword, Span)> = Vec::new();
+        for piece in pieces {
+            if piece.broken {
+                continue;
+            }
+            let Some((field, by)) = piece.keyword.and_then(|field| Some((field, field_rule(field, block)?))) else {
+                self.unknown((piece.start, piece.end), piece.has_extras);
+                continue;
+            };
+            if let Some(&at) = piece.annotations.first() {
+                let span = Span::new(self.file, self.base + at, self.base + at + 1);
+                self.push(errors::misplaced_annotation(span, Some(&format!("`{}`", field.word()))));
+            }
+            let start = self.base + piece.keyword_at;
+            let word = Span::new(self.file, start, start + field.word().len());
+            let is_keys = |field: Keyword| matches!(field, Keyword::Jwks | Keyword::Keys);
+            match seen.iter().find(|(one, _)| *one == field || is_keys(*one) && is_keys(field)) {
+                Some((one, first)) if *one != field => self.push(errors::two_keys(word, *first)),
+                Some((_, first)) if field != Keyword::Port => {
+                    self.push(errors::duplicate_field(word, field.word(), *first));
+                }
+                _ => seen.push((field, word)),
+            }
+            self.read(by, (piece.keyword_at, piece.end), piece.has_extras, |lower, pairs| {
+                let span = lower.at(0, lower.end - lower.offset);
+                take(lower, field, span, pairs);
+            });
+        }
+    }
+}
+
+fn field_rule(field: Keyword, block: Keyword) -> Option<Rule> {
+    if !block.fields().contains(&field) {
+        return None;
+    }
+    Some(match field {
+        Keyword::Labels => Rule::labels_field,
+        Keyword::Select => Rule::select_field,
+        Keyword::Port => Rule::port_field,
+        Keyword::Url => Rule::url_field,
+        Keyword::Jwks => Rule::jwks_field,
+        Keyword::Keys => Rule::keys_field,
+        Keyword::Pods => Rule::pods_field,
+        Keyword::Account => Rule::account_field,
+        Keyword::Service => Rule::service_field,
+        Keyword::Proxies => Rule::proxies_field,
+        _ => return None,
+    })
+}

@@ -1,0 +1,83 @@
+//! Refusals where clauses stand, or were meant to.
+
+use super::Refusal;
+use super::tokens::Kind;
+use crate::diag::{Code, Diagnostic, nearest};
+use crate::syntax::errors;
+use crate::syntax::grammar::Rule;
+
+const CONDITIONS: [&str; 4] = ["method", "path", "host", "jwt"];
+const CLAUSES: &str = "the clauses are `where method`, `where path`, `where host`, `where jwt` and `via`";
+
+impl Refusal<'_> {
+    pub(super) fn in_clauses(&self) -> Option<Diagnostic> {
+        self.before_arrow()
+            .or_else(|| self.unknown_condition())
+            .or_else(|| self.condition_without_where())
+            .or_else(|| self.addresses_elsewhere())
+            .or_else(|| self.unknown_clause())
+    }
+
+    fn before_arrow(&self) -> Option<Diagnostic> {
+        let found = self.found().filter(|found| matches!(found.text, "where" | "via") && self.tried(&[Rule::arrow]))?;
+        let span = self.token_span(found);
+        Some(
+            Diagnostic::new(Code::MisplacedClause, span, format!("`{}` stands behind the destination", found.text))
+                .note("`allow ingress S -> D where method GET`"),
+        )
+    }
+
+    fn unknown_condition(&self) -> Option<Diagnostic> {
+        let found = self.found().filter(|found| self.is_before("where") && found.kind == Kind::Word)?;
+        let span = self.token_span(found);
+        let diagnostic =
+            Diagnostic::new(Code::UnknownClause, span, format!("there is no clause `where {}`", found.text))
+                .note(CLAUSES);
+        let near = match found.text {
+            "verb" | "verbs" => Some("method"),
+            "url" | "uri" | "route" => Some("path"),
+            "sni" | "hostname" => Some("host"),
+            "token" | "claims" | "claim" => Some("jwt"),
+            word => nearest(&word.to_ascii_lowercase(), CONDITIONS),
+        };
+        Some(match near {
+            Some(near) => diagnostic.fix(format!("write `{near}`"), span, near),
+            None => diagnostic,
+        })
+    }
+
+    fn is_clause_place(&self) -> bool {
+        self.tried(&[Rule::where_clause, Rule::via_clause])
+            || self.has_arrow() && (self.has_word("where") || self.has_word("via")) && self.tried(&[Rule::EOI])
+    }
+
+    /// `method GET` without `where`.
+    fn condition_without_where(&self) -> Option<Diagnostic> {
+        let found = self.found().filter(|found| self.is_clause_place() && CONDITIONS.contains(&found.text))?;
+        let span = self.token_span(found);
+        let diagnostic = Diagnostic::new(Code::UnknownClause, span, format!("`{}` begins no clause", found.text));
+        Some(diagnostic.fix(format!("write `where {}`", found.text), self.span(found.start, found.start), "where "))
+    }
+
+    /// `host NAME at …` outside a `let`.
+    fn addresses_elsewhere(&self) -> Option<Diagnostic> {
+        let found = self.found().filter(|found| found.is("at") && self.by != Rule::binding)?;
+        let host = self.before(2).is_some_and(|word| word.is("host"))
+            || self.has_arrow() && !self.has_word("via") && self.before(1)?.ends_endpoint();
+        host.then(|| errors::host_at(self.token_span(found), "addresses of a host stand in a `let` alone"))
+    }
+
+    fn unknown_clause(&self) -> Option<Diagnostic> {
+        let found = self.found().filter(|found| self.is_clause_place() && found.kind == Kind::Word)?;
+        let near = nearest(&found.text.to_ascii_lowercase(), ["where", "via", "except"]);
+        let near = near.or(match found.text {
+            "if" | "when" | "with" => Some("where"),
+            "through" => Some("via"),
+            "but" | "unless" => Some("except"),
+            _ => None,
+        })?;
+        let span = self.token_span(found);
+        let diagnostic = Diagnostic::new(Code::UnknownClause, span, format!("`{}` begins no clause", found.text));
+        Some(diagnostic.note(CLAUSES).fix(format!("write `{near}`"), span, near))
+    }
+}

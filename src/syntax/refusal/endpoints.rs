@@ -1,0 +1,150 @@
+//! Refusals inside endpoints, and between them.
+
+use super::Refusal;
+use super::tokens::{Kind, Token};
+use crate::diag::{Code, Diagnostic, Edit};
+use crate::syntax::errors;
+use crate::syntax::grammar::Rule;
+use crate::syntax::keyword::is_reserved;
+use crate::syntax::words;
+
+impl Refusal<'_> {
+    pub(super) fn in_endpoints(&self) -> Option<Diagnostic> {
+        self.partial_wildcard()
+            .or_else(|| self.space())
+            .or_else(|| self.second_suffix())
+            .or_else(|| self.second_slash())
+            .or_else(|| self.extra_comma())
+            .or_else(|| self.comma_outside())
+            .or_else(|| self.reserved_word())
+    }
+
+    fn touches(&self, left: Token<'_>, right: Token<'_>) -> bool {
+        left.end == right.start
+    }
+
+    fn partial_wildcard(&self) -> Option<Diagnostic> {
+        let (previous, found) = (self.before(1)?, self.found()?);
+        let star_after_word = found.is("*") && previous.kind != Kind::Symbol;
+        let word_after_star = previous.is("*") && found.kind == Kind::Word;
+        if self.touches(previous, found) && (star_after_word || word_after_star) {
+            let (first, last) = (self.run_start(self.index - 1), self.run_end(self.index));
+            return Some(errors::partial_wildcard(self.span(self.tokens[first].start, self.tokens[last].end)));
+        }
+        let is_value = found.is("*") && matches!(previous.text, "=" | "!=") && self.open_bracket().is_some();
+        is_value.then(|| {
+            errors::partial_wildcard(self.token_span(found))
+                .note("that a label is there, whatever its value, is written by its key alone: `{app}`")
+        })
+    }
+
+    /// A space around the `/`, `:` or `@` of an endpoint.
+    fn space(&self) -> Option<Diagnostic> {
+        let (previous, found) = (self.before(1)?, self.found()?);
+        let is_sign = |token: Token<'_>| matches!(token.text, "/" | ":" | "@");
+        let (left, sign, right) = if is_sign(found) && previous.ends_endpoint() && !self.touches(previous, found) {
+            (Some(previous), found, self.after(1).filter(|next| next.begins_endpoint()))
+        } else if is_sign(previous) && found.begins_endpoint() && !self.touches(previous, found) {
+            (self.before(2).filter(|left| left.ends_endpoint() || is_sign(*left)), previous, Some(found))
+        } else {
+            return None;
+        };
+        let start = left.map_or(sign.start, |left| left.end);
+        let span = self.span(start, right.map_or(sign.end, |right| right.start));
+        let diagnostic = Diagnostic::new(
+            Code::SpaceInEndpoint,
+            span,
+            format!("no space stands around the `{}` of an endpoint", sign.text),
+        );
+        Some(diagnostic.fix("remove the space", span, sign.text))
+    }
+
+    /// `a:{80}:443`
+    fn second_suffix(&self) -> Option<Diagnostic> {
+        let (previous, found) = (self.before(1)?, self.found()?);
+        if !found.is(":") || !self.touches(previous, found) {
+            return None;
+        }
+        let first = self.run_start(self.index - 1);
+        let has_suffix = self.tokens[first..self.index].iter().any(|token| token.is(":"));
+        let last = self.run_end(self.index);
+        let whole = &self.text[self.tokens[first].start..self.tokens[last].end];
+        if let Some(repair) = words::bracketed_with_port(whole) {
+            let span = self.span(self.tokens[first].start, self.tokens[last].end);
+            return Some(errors::needs_brackets(span, whole, &[repair]));
+        }
+        has_suffix.then(|| errors::two_suffixes(self.span(found.start, self.tokens[last].end)))
+    }
+
+    /// `garden/web/x`
+    fn second_slash(&self) -> Option<Diagnostic> {
+        let (previous, found) = (self.before(1)?, self.found()?);
+        if !found.is("/") || !self.touches(previous, found) {
+            return None;
+        }
+        let (first, last) = (self.run_start(self.index - 1), self.run_end(self.index));
+        let span = self.span(self.tokens[first].start, self.tokens[last].end);
+        let text = &self.text[self.tokens[first].start..self.tokens[last].end];
+        let is_key = self.tokens.get(last + 1).is_some_and(|next| matches!(next.text, "=" | "!=" | "in" | "notin"));
+        if is_key && self.open_bracket().is_some() {
+            return Some(errors::not_kubernetes(span, text, words::Kind::LabelKey));
+        }
+        let has_slash = self.tokens[first..self.index].iter().any(|token| token.is("/"));
+        has_slash.then(|| errors::expected(span, "one `/` in an endpoint", None).note(errors::ENDPOINTS))
+    }
+
+    /// A comma that nothing stands before.
+    fn extra_comma(&self) -> Option<Diagnostic> {
+        let (previous, found) = (self.before(1)?, self.found()?);
+        let is_extra = found.is(",") && matches!(previous.text, "," | "{" | "(");
+        let span = self.token_span(found);
+        is_extra.then(|| errors::expected(span, "something before this `,`", None).fix("remove the comma", span, ""))
+    }
+
+    /// `garden/web, garden/db`
+    fn comma_outside(&self) -> Option<Diagnostic> {
+        let takes_endpoints = matches!(
+            self.by,
+            Rule::policy_rule
+                | Rule::default_deny
+                | Rule::assertion
+                | Rule::scope
+                | Rule::binding
+                | Rule::pods_field
+                | Rule::whole_endpoint
+        );
+        let is_clause = self.has_word("where") || self.has_word("via");
+        if !takes_endpoints || is_clause || !self.is_found(",") || self.open_bracket().is_some() {
+            return None;
+        }
+        let first = self.run_start(self.index.checked_sub(1)?);
+        let mut last = self.index;
+        while self.tokens.get(last).is_some_and(|token| token.is(",")) {
+            match self.tokens.get(last + 1) {
+                Some(next) if next.begins_endpoint() => last = self.run_end(last + 1) + 1,
+                _ => break,
+            }
+        }
+        let end = self.tokens[last.saturating_sub(1)].end;
+        let (start, end) = (self.tokens[first].start, end.max(self.tokens[self.index].start));
+        let span = self.span(start, end);
+        let diagnostic = Diagnostic::new(Code::UnionWithoutBraces, span, "several endpoints stand in braces");
+        let edits = vec![
+            Edit { span: self.span(start, start), text: "{ ".into() },
+            Edit { span: self.span(end, end), text: " }".into() },
+        ];
+        Some(diagnostic.fix_all(format!("write `{{ {} }}`", &self.text[start..end]), edits))
+    }
+
+    /// A word of the language that was read as an endpoint, because none stands there: `-> where method GET`.
+    fn reserved_word(&self) -> Option<Diagnostic> {
+        let word = self.before(1).filter(|word| word.kind == Kind::Word && is_reserved(word.text))?;
+        let before = self.before(2)?;
+        let is_endpoint = matches!(before.text, "->" | "<->" | ">" | "{" | "," | "except" | "=");
+        if !is_endpoint || self.found().is_some_and(|found| found.is("=") || self.touches(word, found)) {
+            return None;
+        }
+        let what = if before.text.ends_with('>') { "a destination" } else { "an endpoint" };
+        Some(errors::expected(self.token_span(word), what, Some(before.text)).note(errors::ENDPOINTS))
+    }
+}

@@ -1,0 +1,212 @@
+//! Refusals at the bones of statements: heads, names, arrows, annotations.
+
+use super::Refusal;
+use super::tokens::Kind;
+use crate::diag::{Code, Diagnostic, Edit, nearest};
+use crate::syntax::errors;
+use crate::syntax::grammar::Rule;
+use crate::syntax::words;
+
+impl Refusal<'_> {
+    pub(super) fn in_statements(&self) -> Option<Diagnostic> {
+        self.foreign_sign()
+            .or_else(|| self.annotation_argument())
+            .or_else(|| self.claim_kind())
+            .or_else(|| self.service_without_namespace())
+            .or_else(|| self.misspelled_direction())
+            .or_else(|| self.wrong_arrow())
+            .or_else(|| self.wrong_equals())
+            .or_else(|| self.unquoted())
+            .or_else(|| self.another_field())
+            .or_else(|| self.leading_dash())
+            .or_else(|| self.missing_arrow())
+    }
+
+    /// Signs that belong to other languages.
+    fn foreign_sign(&self) -> Option<Diagnostic> {
+        let found = self.found()?;
+        let span = self.token_span(found);
+        match found.text {
+            ";" => Some(errors::expected(span, "no `;`", None).note("statements end where the next begins").fix(
+                "remove it",
+                span,
+                "",
+            )),
+            "'" | "`" => {
+                let quote = found.text.chars().next()?;
+                let inner = &self.text[found.end..];
+                let line = inner.split(['\n', quote]).next().unwrap_or_default();
+                let is_closed = inner[line.len()..].starts_with(quote);
+                let whole = self.span(found.start, found.end + line.len() + usize::from(is_closed));
+                Some(
+                    Diagnostic::new(
+                        Code::NeedsQuotes,
+                        whole,
+                        format!("strings stand in double quotes, not in {quote}"),
+                    )
+                    .fix(format!("write `\"{line}\"`"), whole, format!("\"{line}\"")),
+                )
+            }
+            _ => None,
+        }
+    }
+
+    fn annotation_argument(&self) -> Option<Diagnostic> {
+        if self.by != Rule::annotation {
+            return None;
+        }
+        let name = self.tokens.get(1).filter(|token| token.kind == Kind::Word && self.index > 1)?;
+        let known = ["owner", "reason", "expires", "approximate"];
+        if !known.contains(&name.text) {
+            return Some(errors::unknown_annotation(self.token_span(*name), name.text));
+        }
+        let diagnostic = errors::annotation_argument(self.place(), name.text);
+        Some(match self.found() {
+            Some(found) if self.tried(&[Rule::open_paren]) && found.kind != Kind::Symbol => {
+                let gap = self.span(name.end, found.start);
+                let close = self.span(found.end, found.end);
+                diagnostic.at("the argument stands in parentheses").fix_all(
+                    format!("write `@{}({})`", name.text, found.text),
+                    vec![Edit { span: gap, text: "(".into() }, Edit { span: close, text: ")".into() }],
+                )
+            }
+            _ if self.tried(&[Rule::open_paren]) => diagnostic.at("the argument stands in parentheses"),
+            Some(found) if found.is(")") => diagnostic.at("the argument is missing"),
+            Some(found) if found.is(",") => diagnostic.at("an annotation takes one argument"),
+            _ => diagnostic,
+        })
+    }
+
+    fn claim_kind(&self) -> Option<Diagnostic> {
+        let missing = self.by == Rule::assertion && self.tried(&[Rule::claim_kind]);
+        missing.then(|| errors::claim_kind(self.place(), self.found().map_or("", |found| found.text)))
+    }
+
+    fn service_without_namespace(&self) -> Option<Diagnostic> {
+        let missing = matches!(self.by, Rule::service_head | Rule::service_field) && self.tried(&[Rule::slash]);
+        let name = self.before(1).filter(|_| missing && self.found().is_none_or(|found| !found.is("/")))?;
+        Some(errors::no_namespace(self.token_span(name), name.text))
+    }
+
+    /// `allow egres S -> D`: what was meant as a direction was read as the source.
+    fn misspelled_direction(&self) -> Option<Diagnostic> {
+        let word = self.before(1).filter(|word| word.kind == Kind::Word)?;
+        let index = if self.by == Rule::default_deny { 3 } else { 2 };
+        if !matches!(self.by, Rule::policy_rule | Rule::default_deny) || self.index != index {
+            return None;
+        }
+        if !self.found()?.begins_endpoint() {
+            return None;
+        }
+        let span = self.token_span(word);
+        let meant = match word.text {
+            "out" | "outgoing" | "outbound" | "to" | "Egress" | "EGRESS" => Some("egress"),
+            "in" | "incoming" | "inbound" | "from" | "Ingress" | "INGRESS" => Some("ingress"),
+            _ => nearest(word.text, ["egress", "ingress"]),
+        };
+        let meant = meant?;
+        let diagnostic = errors::expected(span, "`egress`, `ingress` or an endpoint", self.before(2).map(|it| it.text));
+        Some(diagnostic.fix(format!("write `{meant}`"), span, meant))
+    }
+
+    fn wrong_arrow(&self) -> Option<Diagnostic> {
+        let found = self.found().filter(|_| self.tried(&[Rule::arrow]))?;
+        let is_arrow = match found.kind {
+            Kind::Symbol => found.text.contains(['<', '>', '=', '-', '~']),
+            Kind::Word => matches!(found.text, "to" | "-" | "--" | "---"),
+            Kind::String => false,
+        };
+        // A dash and an arrow that touch were taken apart.
+        let whole = match self.after(1) {
+            Some(next) if found.text.ends_with('-') && next.is(">") => self.span(found.start, next.end),
+            _ => self.token_span(found),
+        };
+        let text = if whole.end == self.token_span(found).end { found.text } else { "-->" };
+        is_arrow.then(|| errors::wrong_arrow(whole, text))
+    }
+
+    fn wrong_equals(&self) -> Option<Diagnostic> {
+        let found = self.found().filter(|_| self.by == Rule::binding && self.tried(&[Rule::equals]))?;
+        let previous = self.before(1)?;
+        let is_equals = matches!(found.text, ":" | "==" | "=>" | "->" | "as" | "is" | "be" | "<-");
+        let span = match self.after(1) {
+            Some(next) if found.is(":") && next.is("=") => self.span(found.start, next.end),
+            _ => self.token_span(found),
+        };
+        is_equals.then(|| errors::expected(span, "`=`", Some(previous.text)).fix("write `=`", span, "="))
+    }
+
+    /// A word that begins no field, behind a field that is whole.
+    fn another_field(&self) -> Option<Diagnostic> {
+        let block = self.block.filter(|block| !block.fields().is_empty())?;
+        let found = self.found().filter(|found| found.kind == Kind::Word && self.tried(&[Rule::EOI]))?;
+        let is_whole = self.open_bracket().is_none() && self.before(1).is_some_and(|before| before.end < found.start);
+        is_whole.then(|| errors::unknown_field(self.token_span(found), found.text, block))
+    }
+
+    /// `-web`: no word begins so.
+    fn leading_dash(&self) -> Option<Diagnostic> {
+        let found = self.found().filter(|found| found.kind == Kind::Word && found.text.starts_with('-'))?;
+        let previous = self.before(1)?;
+        let next = self.after(1).filter(|next| next.start == found.end).map_or("", |next| next.text);
+        let in_labels = self.open_bracket().is_some_and(|open| {
+            let touches = |at: usize| self.text.as_bytes().get(at) == Some(&b'/');
+            touches(open.start.wrapping_sub(1)) || open.is("(") || self.has_test()
+        });
+        let span = self.token_span(found);
+        let kubernetes = |kind| Some(errors::not_kubernetes(span, found.text, kind));
+        match previous.text {
+            "=" | "!=" => kubernetes(words::Kind::LabelValue),
+            "(" if self.before(2).is_some_and(|word| matches!(word.text, "in" | "notin")) => {
+                kubernetes(words::Kind::LabelValue)
+            }
+            "/" => kubernetes(words::Kind::Workload),
+            "@" => kubernetes(words::Kind::Account),
+            _ if in_labels => kubernetes(words::Kind::LabelKey),
+            _ if next == "/" => kubernetes(words::Kind::Namespace),
+            _ if found.text.contains('.') => {
+                Some(errors::not_a_host(span, found.text, "has a part that begins or ends with `-`"))
+            }
+            _ if found.text.len() > 1 => Some(errors::not_a_name(span, found.text)),
+            _ => None,
+        }
+    }
+
+    /// Returns whether labels are tested in the brackets that are open.
+    fn has_test(&self) -> bool {
+        let open = self.open_bracket().map_or(0, |open| open.start);
+        let inside = self.tokens.iter().filter(|token| token.start > open);
+        inside.take_while(|token| !token.is("}")).any(|token| matches!(token.text, "=" | "!=" | "!"))
+    }
+
+    /// Two endpoints side by side.
+    fn missing_arrow(&self) -> Option<Diagnostic> {
+        let found = self
+            .found()
+            .filter(|found| self.tried(&[Rule::arrow]) && self.by != Rule::port_field && found.begins_endpoint())?;
+        let previous =
+            self.before(1).filter(|previous| previous.end < found.start && !matches!(found.text, "where" | "via"))?;
+        let diagnostic = errors::expected(self.token_span(found), "`->`", Some(self.run_text(previous.end)));
+        Some(diagnostic.fix("write `->` between them", self.span(found.start, found.start), "-> "))
+    }
+
+    /// A text that goes on to the next space where a string must stand.
+    fn unquoted(&self) -> Option<Diagnostic> {
+        let found = self.found()?;
+        let takes_strings = self.tried(&[Rule::string, Rule::texts])
+            && match self.by {
+                Rule::url_field | Rule::jwks_field | Rule::keys_field | Rule::test_head => true,
+                _ => ["path", "host", "subject", "at"].iter().any(|word| self.is_before(word)) || self.is_before("="),
+            };
+        let is_text = found.kind == Kind::Word || matches!(found.text, "/" | "." | "*");
+        if !takes_strings || !is_text || self.by == Rule::binding {
+            return None;
+        }
+        let rest = &self.text[found.start..];
+        let end = rest
+            .find(|c: char| c.is_whitespace() || matches!(c, ',' | '{' | '}' | '(' | ')' | '"'))
+            .unwrap_or(rest.len());
+        let text = &rest[..end.max(1)];
+        Some(errors::needs_quotes(self.span(found.start, found.start + text.len()), text))
+    }
+}

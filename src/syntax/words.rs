@@ -1,0 +1,260 @@
+//! What words may look like: the language's own names, and what Kubernetes, DNS and HTTP accept.
+//!
+//! Each check returns what is wrong, as the end of a sentence that begins with the word, or nothing.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::keyword::is_reserved;
+
+/// The words of Kubernetes that the language writes bare or as strings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A namespace.
+    Namespace,
+    /// A workload, or a Service that an endpoint names: which it is, is not known yet.
+    Workload,
+    /// A Service that is declared.
+    Service,
+    /// A service account.
+    Account,
+    /// The key of a label.
+    LabelKey,
+    /// The value of a label.
+    LabelValue,
+}
+
+impl Kind {
+    /// Returns what a word of this kind is called, with its article.
+    pub fn phrase(self) -> &'static str {
+        match self {
+            Kind::Namespace => "a namespace",
+            Kind::Workload => "a workload",
+            Kind::Service => "a Service",
+            Kind::Account => "a service account",
+            Kind::LabelKey => "a label's key",
+            Kind::LabelValue => "a label's value",
+        }
+    }
+
+    /// Returns what Kubernetes asks of a word of this kind.
+    pub fn rule(self) -> &'static str {
+        match self {
+            Kind::Namespace => {
+                "lower-case letters, digits and `-`, beginning and ending with a letter or digit, at most 63"
+            }
+            Kind::Service => "lower-case letters, digits and `-`, beginning with a letter, at most 63",
+            Kind::Workload | Kind::Account => {
+                "lower-case letters, digits, `-` and `.`, each part beginning and ending with a letter or digit, at most 253"
+            }
+            Kind::LabelKey => {
+                "letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit, at most 63, and before \
+                 it perhaps a DNS name and `/`"
+            }
+            Kind::LabelValue => {
+                "letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit, at most 63, or nothing"
+            }
+        }
+    }
+
+    /// Returns whether Kubernetes accepts a word as one of this kind.
+    pub fn accepts(self, text: &str) -> bool {
+        match self {
+            Kind::Namespace => is_dns_label(text),
+            Kind::Service => is_dns_label(text) && text.starts_with(|c: char| c.is_ascii_lowercase()),
+            Kind::Workload | Kind::Account => is_subdomain(text),
+            Kind::LabelKey => match text.split_once('/') {
+                Some((prefix, name)) => is_subdomain(prefix) && is_label_part(name),
+                None => is_label_part(text),
+            },
+            Kind::LabelValue => text.is_empty() || is_label_part(text),
+        }
+    }
+}
+
+/// Returns whether a text is a DNS label: lower-case letters, digits and inner dashes, at most 63.
+pub fn is_dns_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253
+        && text.split('.').all(|part| {
+            let inner = part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+            !part.is_empty() && inner && !part.starts_with('-') && !part.ends_with('-')
+        })
+}
+
+fn is_label_part(text: &str) -> bool {
+    let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    bytes.len() <= 63
+        && is_end(bytes.first())
+        && is_end(bytes.last())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+/// Returns whether a text is a name of the language.
+pub fn is_name(text: &str) -> bool {
+    is_dns_label(text) && text.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
+/// Returns a word that is near to the given one and that `accepts` takes: in lower case, with dashes for underscores.
+pub fn nearest_accepted(text: &str, accepts: impl Fn(&str) -> bool) -> Option<String> {
+    let lower = text.to_ascii_lowercase().replace('_', "-");
+    let trimmed = lower.trim_matches('-');
+    (trimmed != text && accepts(trimmed) && !is_reserved(trimmed)).then(|| trimmed.to_owned())
+}
+
+/// Returns why a text, without the `*.` of a wildcard, is no name of a host.
+pub fn host_problem(text: &str) -> Option<&'static str> {
+    if text.is_empty() {
+        return Some("has no name");
+    }
+    if text.ends_with('.') {
+        return Some("ends in a dot, which is left out here");
+    }
+    if text.len() > 253 {
+        return Some("is longer than 253 characters");
+    }
+    for label in text.split('.') {
+        if label.is_empty() {
+            return Some("has two dots without a name between them, or begins with one");
+        }
+        if label.len() > 63 {
+            return Some("has a part of more than 63 characters");
+        }
+        if label.starts_with('-') || label.ends_with('-') {
+            return Some("has a part that begins or ends with `-`");
+        }
+        if !label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return Some("has a character that is no letter, digit or `-`");
+        }
+    }
+    None
+}
+
+/// Returns why a text is no host of a condition or of a gateway: a name, perhaps with `*.` before it, or an address.
+pub fn condition_host_problem(text: &str) -> Option<&'static str> {
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return text.parse::<Ipv4Addr>().is_err().then_some("is not an IPv4 address");
+    }
+    host_problem(text.strip_prefix("*.").unwrap_or(text))
+}
+
+/// Returns why a text is no path of a condition.
+pub fn path_problem(text: &str) -> Option<&'static str> {
+    if !text.starts_with('/') {
+        return Some("does not start with `/`");
+    }
+    if text.contains(['?', '#']) {
+        return Some("holds a query or a fragment: a path ends before `?` and `#`");
+    }
+    if text.chars().any(|c| c.is_control() || c == ' ') {
+        return Some("holds a space or a control character, which no path does");
+    }
+    let mut segments = text.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        if segment == "**" {
+            if segments.peek().is_some() {
+                return Some("has `**` before its end: it means everything below, and stands last");
+            }
+        } else if segment != "*" && segment.contains('*') {
+            return Some("has `*` inside a segment: it is one whole segment");
+        }
+    }
+    None
+}
+
+/// Returns why a word is no HTTP method.
+pub fn is_method(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
+}
+
+/// Returns whether a word is a name of a port: what Kubernetes accepts, with at least one letter.
+pub fn is_port_name(text: &str) -> bool {
+    is_dns_label(text) && text.bytes().any(|byte| byte.is_ascii_lowercase())
+}
+
+/// Reads an IPv6 address, or a network with the length of its prefix.
+pub fn read_ipv6(text: &str) -> Option<(Ipv6Addr, Option<u8>)> {
+    let (ip, prefix) = match text.split_once('/') {
+        Some((ip, prefix)) if is_digits(prefix) && prefix.len() <= 3 => (ip, Some(prefix.parse::<u8>().ok()?)),
+        Some(_) => return None,
+        None => (text, None),
+    };
+    let ip = ip.parse::<Ipv6Addr>().ok()?;
+    prefix.is_none_or(|prefix| prefix <= 128).then_some((ip, prefix))
+}
+
+/// Returns a text that ends in a port after an IPv6 address or network, with the brackets that it needs.
+pub fn bracketed_with_port(text: &str) -> Option<String> {
+    let (address, port) = text.rsplit_once(':')?;
+    let number = port.split('/').next().filter(|number| is_digits(number) && number.parse::<u16>().is_ok());
+    (number.is_some() && read_ipv6(address).is_some()).then(|| format!("[{address}]:{port}"))
+}
+
+/// Returns whether a text is of digits, at least one.
+pub fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kubernetes_rules_hold_at_their_limits() {
+        for (kind, text, accepted) in [
+            (Kind::Namespace, "a", true),
+            (Kind::Namespace, "0-0", true),
+            (Kind::Namespace, "a.b", false),
+            (Kind::Namespace, "a_b", false),
+            (Kind::Namespace, "A", false),
+            (Kind::Namespace, "-a", false),
+            (Kind::Namespace, "a-", false),
+            (Kind::Namespace, "", false),
+            (Kind::Service, "0a", false),
+            (Kind::Service, "a0", true),
+            (Kind::Workload, "web.v2", true),
+            (Kind::Workload, "web..v2", false),
+            (Kind::Workload, "web.-v2", false),
+            (Kind::LabelKey, "example.com/a_B.c", true),
+            (Kind::LabelKey, "Example.com/a", false),
+            (Kind::LabelKey, "a/b/c", false),
+            (Kind::LabelKey, "/a", false),
+            (Kind::LabelKey, "", false),
+            (Kind::LabelValue, "", true),
+            (Kind::LabelValue, "A.b_c-9", true),
+            (Kind::LabelValue, "a.", false),
+        ] {
+            assert_eq!(kind.accepts(text), accepted, "{kind:?} {text}");
+        }
+        let long = "a".repeat(63);
+        assert!(Kind::Namespace.accepts(&long) && Kind::LabelValue.accepts(&long) && Kind::LabelKey.accepts(&long));
+        let longer = long.clone() + "a";
+        assert!(!Kind::Namespace.accepts(&longer) && !Kind::LabelValue.accepts(&longer));
+        assert!(Kind::Workload.accepts(&longer) && !Kind::LabelKey.accepts(&longer));
+        let domain = [&long, &long, &long, &"a".repeat(61)].map(String::as_str).join(".");
+        assert!(domain.len() == 253 && Kind::Workload.accepts(&domain) && !Kind::Workload.accepts(&(domain + "a")));
+    }
+
+    #[test]
+    fn hosts_and_paths() {
+        for host in ["a.b", "9.example.com", "A-b.example", "xn--bcher-kva.example"] {
+            assert_eq!(host_problem(host), None, "{host}");
+        }
+        for host in ["", "a.", ".a", "a..b", "-a.b", "a-.b", "a_b.c", "a.b/c"] {
+            assert!(host_problem(host).is_some(), "{host}");
+        }
+        for path in ["/", "/api", "/api/", "/api/**", "/**", "/*/x", "/a/*/b/**", "/*"] {
+            assert_eq!(path_problem(path), None, "{path}");
+        }
+        for path in ["", "api", "/a?b", "/a#b", "/**/a", "/a*", "/a**", "/a b", "/***"] {
+            assert!(path_problem(path).is_some(), "{path}");
+        }
+    }
+}
