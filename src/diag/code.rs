@@ -83,7 +83,6 @@ codes! {
     E0152 DuplicateClause "a clause stands twice";
     E0153 MisplacedClause "a clause stands before the arrow";
     E0154 NotAMethod "a method is misspelled";
-    E0155 NotAPath "a path is misspelled";
     E0161 ClaimDirection "a claim has a direction";
     E0162 ClaimBothWays "a claim goes both ways";
     E0163 ClaimKind "an assertion says neither `never` nor `always`";

@@ -244,6 +244,7 @@ impl Checker<'_> {
             return None;
         }
         match (kind, argument) {
+            (_, Argument::Endpoint(Expr { kind: ExprKind::Error, .. })) => None,
             (ParameterType::Namespace, Argument::Endpoint(Expr { kind: ExprKind::Name(word), ports: None, span })) => {
                 self.check_namespace(*span, word, env);
                 Some(Bound::Namespace(word.clone()))
@@ -277,7 +278,6 @@ impl Checker<'_> {
             }
             (_, argument) => {
                 let found = match argument {
-                    Argument::Endpoint(Expr { kind: ExprKind::Error, .. }) => return None,
                     Argument::Endpoint(_) => "an endpoint",
                     Argument::Port(_) => "a port",
                     Argument::String(_) => "a string",

@@ -36,7 +36,7 @@ pub fn not_kubernetes(span: Span, text: &str, kind: Kind) -> Diagnostic {
         span,
         format!("`{text}` is not {} that Kubernetes accepts", kind.phrase()),
     )
-    .note(format!("Kubernetes takes {}", kind.rule()));
+    .note(format!("what Kubernetes takes: {}", kind.rule()));
     match nearest_accepted(text, |text| kind.accepts(text)) {
         Some(near) if !matches!(kind, Kind::LabelKey | Kind::LabelValue) => {
             diagnostic.fix(format!("write `{near}`"), span, near)
@@ -159,13 +159,4 @@ pub fn not_a_method(span: Span, text: &str) -> Diagnostic {
     } else {
         diagnostic.at("a method is of upper-case letters")
     }
-}
-
-/// Says why a path is none.
-pub fn not_a_path(span: Span, text: &str, why: &str) -> Diagnostic {
-    let diagnostic = Diagnostic::new(Code::NotAPath, span, format!("the path `{text}` {why}"));
-    if !text.is_empty() && crate::syntax::words::path_problem(&format!("/{text}")).is_none() && !text.starts_with('/') {
-        return diagnostic.fix(format!("write `\"/{text}\"`"), span, format!("\"/{text}\""));
-    }
-    diagnostic.note("a path is `\"/api\"`, or `\"/api/**\"` with everything below; `*` is one whole segment")
 }

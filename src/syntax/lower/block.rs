@@ -32,7 +32,10 @@ impl Lower<'_> {
             Keyword::Test => {
                 let claims = self.claims(pieces);
                 self.head(statement, Rule::test_head, head, extras, |lower, mut pairs| {
-                    ItemKind::Test(Test { name: lower.word_or_empty(pairs.next()), claims })
+                    let name = lower.word_or_empty(pairs.next());
+                    // A test of which no line can be read claims nothing, and must not seem to.
+                    let is_test = !claims.is_empty() || pieces.is_empty();
+                    if is_test { ItemKind::Test(Test { name, claims }) } else { ItemKind::Error }
                 })
             }
             Keyword::Namespace => {

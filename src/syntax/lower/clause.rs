@@ -38,7 +38,7 @@ impl Lower<'_> {
         let test = pairs.next()?;
         Some(match test.as_rule() {
             Rule::method_test => ClauseKind::Method(self.methods(test.into_inner())),
-            Rule::path_test => ClauseKind::Path(self.paths(test.into_inner().next())),
+            Rule::path_test => ClauseKind::Path(self.strings(test.into_inner().next())),
             Rule::host_test => ClauseKind::Host(self.hosts(test.into_inner().next())),
             _ => ClauseKind::Jwt(self.jwt(test.into_inner())),
         })
@@ -56,18 +56,6 @@ impl Lower<'_> {
         methods
     }
 
-    fn paths(&mut self, pair: Option<Pair<'_, Rule>>) -> Vec<Text> {
-        let paths = self.strings(pair);
-        for path in &paths {
-            if let Text::Literal(word) = path
-                && let Some(why) = words::path_problem(&word.text)
-            {
-                self.push(errors::not_a_path(word.span, &word.text, why));
-            }
-        }
-        paths
-    }
-
     fn hosts(&mut self, pair: Option<Pair<'_, Rule>>) -> Vec<Text> {
         let Some(pair) = pair else { return Vec::new() };
         pair.into_inner().filter(|pair| pair.as_rule() != Rule::comma).map(|pair| self.host_string(pair)).collect()
@@ -77,9 +65,6 @@ impl Lower<'_> {
     fn host_string(&mut self, pair: Pair<'_, Rule>) -> Text {
         let mut host = self.string(pair);
         if let Text::Literal(word) = &mut host {
-            if let Some(why) = words::condition_host_problem(&word.text) {
-                self.push(errors::not_a_host(word.span, &word.text, why));
-            }
             word.text = lower_case(&word.text);
         }
         host

@@ -213,16 +213,19 @@ impl Lower<'_> {
 
     pub(super) fn claim(&mut self, kind: ClaimKind, mut pairs: Pairs<'_, Rule>) -> Option<Claim> {
         let span = self.at(0, self.end - self.offset);
+        let found = self.found();
         if let Some((_, span)) = self.direction(&mut pairs) {
             self.push(errors::claim_direction(span, self.slice(span)));
         }
-        let source = self.expr(pairs.next());
+        let source = pairs.next();
         if let Some((Arrow::Both, span)) = pairs.next().map(|arrow| self.arrow(&arrow)) {
             self.push(errors::claim_both_ways(span));
         }
+        let is_claim = self.found() == found;
+        let source = self.expr(source);
         let destination = self.expr(pairs.next());
         let clauses = self.clauses(pairs)?;
-        Some(Claim { span, kind, source, destination, clauses })
+        is_claim.then_some(Claim { span, kind, source, destination, clauses })
     }
 
     fn apply(&mut self, mut pairs: Pairs<'_, Rule>) -> ItemKind {
