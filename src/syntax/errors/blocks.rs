@@ -55,7 +55,7 @@ pub fn unknown_field(span: Span, word: &str, block: Keyword) -> Diagnostic {
     }
 }
 
-/// Says that a field, or a label, stands twice.
+/// Says that a field stands twice.
 pub fn duplicate_field(span: Span, name: &str, first: Span) -> Diagnostic {
     Diagnostic::new(Code::DuplicateField, span, format!("`{name}` stands twice in one block"))
         .label(first, "first here")

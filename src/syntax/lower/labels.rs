@@ -144,12 +144,7 @@ impl Lower<'_> {
                 self.push(errors::expected(requirement.span, "`key=value`", None).note("only equalities stand here"));
                 continue;
             };
-            match list.iter().find(|(key, _)| key.text == requirement.key.text) {
-                Some((first, _)) => {
-                    self.push(errors::duplicate_field(requirement.key.span, &requirement.key.text, first.span));
-                }
-                None => list.push((requirement.key, value)),
-            }
+            list.push((requirement.key, value));
         }
         list
     }

@@ -312,14 +312,6 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes a key of the labels of a declaration, which stands once.
-    fn key_given_once(&mut self, keys: &mut std::slice::Iter<'_, &str>, more: &mut std::ops::RangeFrom<u32>) {
-        match keys.next() {
-            Some(key) => self.text(key),
-            None => self.text(&format!("key-{}", more.next().unwrap())),
-        }
-    }
-
     /// Writes labels; bare keys alone are refused before a `/`.
     fn labels(&mut self, namespace: bool) {
         self.braces("{", "}", |writer| match writer.choose(if namespace { 4 } else { 6 }) {
@@ -410,10 +402,8 @@ impl Writer<'_> {
         self.free();
         if self.choose(4) < 3 {
             self.word("labels");
-            let mut keys = KEYS.iter();
-            let mut more = 0..;
             self.braces("{", "}", |writer| {
-                writer.key_given_once(&mut keys, &mut more);
+                writer.one(KEYS);
                 writer.free();
                 writer.text("=");
                 writer.free();
@@ -436,10 +426,8 @@ impl Writer<'_> {
         for at in 0..3 {
             if at == select {
                 self.word("select");
-                let mut keys = KEYS.iter();
-                let mut more = 0..;
                 self.braces("{", "}", |writer| {
-                    writer.key_given_once(&mut keys, &mut more);
+                    writer.one(KEYS);
                     writer.text("=");
                     writer.one(VALUES);
                 });
