@@ -126,7 +126,7 @@ fn in_folder(
 /// Pushes what in the folder is not as the build makes it.
 fn compare(plan: &Plan, output: &Output, sources: &mut Sources, diagnostics: &mut Diagnostics) {
     if plan.unfinished {
-        let span = at(sources, &output.show("."));
+        let span = at(sources, &output.show("."), "");
         let message = "an earlier build did not end, and old files may stand beside new ones";
         diagnostics.push(Diagnostic::new(Code::OutputUnfinished, span, message).note("build again"));
     }
@@ -137,14 +137,14 @@ fn compare(plan: &Plan, output: &Output, sources: &mut Sources, diagnostics: &mu
             Change::Write { .. } => format!("`{shown}` differs from the build"),
             Change::Remove { .. } => format!("`{shown}` is left over from an earlier build"),
         };
-        let span = at(sources, &shown);
+        let span = at(sources, &shown, change.texts().0);
         diagnostics.push(Diagnostic::new(Code::OutputDiffers, span, message).note("`--diff` shows how"));
     }
 }
 
-/// Returns the place of a file as a whole.
-fn at(sources: &mut Sources, shown: &str) -> Span {
-    Span::new(sources.add(shown, ""), 0, 0)
+/// Returns the place of a file as a whole, which is shown by its first line.
+fn at(sources: &mut Sources, shown: &str, text: &str) -> Span {
+    Span::new(sources.add(shown, text.lines().next().unwrap_or_default()), 0, 0)
 }
 
 /// Tells which files there are now, and which no longer.

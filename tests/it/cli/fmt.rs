@@ -52,3 +52,60 @@ fn paths_are_told_from_the_folder_of_the_configuration() {
         assert_eq!(run.err, "sub/b.netpol:1:1: error[E0911]: the file is not UTF-8 here\n");
     }
 }
+
+const UNTIDY: &str = "allow   egress garden/*->zenquotes.io:443   # kept\n";
+const TIDIED: &str = "allow egress garden/* -> zenquotes.io:443  # kept\n";
+
+#[test]
+fn files_are_formatted_in_place() {
+    let here = folder(&[("a.netpol", UNTIDY), ("b.netpol", TIDY)]);
+    let run = netpol(here.path(), &["fmt"]);
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (0, "", "1 of 2 files formatted\n"));
+    assert_eq!(std::fs::read_to_string(here.path().join("a.netpol")).unwrap(), TIDIED);
+    let left: Vec<_> = std::fs::read_dir(here.path()).unwrap().collect();
+    assert_eq!(left.len(), 2, "nothing is left beside them");
+    assert_eq!(netpol(here.path(), &["fmt", "--check"]).code, 0);
+    let run = netpol_with(here.path(), &["fmt", "-"], UNTIDY.as_bytes());
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (0, TIDIED, ""));
+}
+
+#[test]
+fn check_and_diff_tell_and_write_nothing() {
+    let here = folder(&[("a.netpol", UNTIDY)]);
+    let run = netpol(here.path(), &["fmt", "--check"]);
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (1, "", "a.netpol is not formatted\n"));
+    let run = netpol(here.path(), &["fmt", "--diff"]);
+    assert_eq!(run.code, 1);
+    assert_eq!(run.out, format!("--- a/a.netpol\n+++ b/a.netpol\n@@ -1 +1 @@\n-{UNTIDY}+{TIDIED}"));
+    let run = netpol_with(here.path(), &["fmt", "--check", "-"], UNTIDY.as_bytes());
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (1, "", "<stdin> is not formatted\n"));
+    assert_eq!(std::fs::read_to_string(here.path().join("a.netpol")).unwrap(), UNTIDY);
+}
+
+#[test]
+fn what_cannot_be_parsed_stays_as_it_is_and_the_rest_is_formatted() {
+    let broken = "allow   egress garden/* ->\n";
+    let here = folder(&[("a.netpol", broken), ("b.netpol", UNTIDY)]);
+    let run = netpol(here.path(), &["fmt", "--error-format", "json"]);
+    assert_eq!((run.code, run.err.as_str()), (1, ""));
+    assert!(run.out.lines().count() == 1 && run.out.contains("\"path\":\"a.netpol\""), "{}", run.out);
+    assert_eq!(std::fs::read_to_string(here.path().join("a.netpol")).unwrap(), broken);
+    assert_eq!(std::fs::read_to_string(here.path().join("b.netpol")).unwrap(), TIDIED);
+    let run = netpol_with(here.path(), &["fmt", "-"], broken.as_bytes());
+    assert_eq!((run.code, run.out.as_str()), (1, ""));
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_permissions_stay() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let here = folder(&[("real/a.netpol", UNTIDY)]);
+    let real = here.path().join("real/a.netpol");
+    std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("real/a.netpol", here.path().join("link.netpol")).unwrap();
+    let run = netpol(here.path(), &["fmt", "."]);
+    assert_eq!((run.code, run.err.as_str()), (0, "1 of 1 files formatted\n"));
+    assert!(std::fs::symlink_metadata(here.path().join("link.netpol")).unwrap().is_symlink());
+    assert_eq!(std::fs::read_to_string(&real).unwrap(), TIDIED);
+    assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+}
