@@ -13,8 +13,8 @@ pub fn duplicate_name(name: &Ident, first: Span, listed: Option<&Ident>) -> Diag
         None => "a file defines a name once: join the two, or rename one".into(),
     };
     Diagnostic::new(Code::DuplicateName, name.span, format!("`{}` is defined twice in this file", name.text))
-        .at("here again")
-        .label(first, "first here")
+        .at("here")
+        .label(first, "and here")
         .note(note)
 }
 

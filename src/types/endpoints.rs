@@ -185,14 +185,17 @@ impl Checker<'_> {
             ExprKind::Address(address) => {
                 let net = net_of(*address).ok()?;
                 let literal = AddressSet::of([net]);
-                let same_family = |block: &Block| block.net.addr().is_ipv4() == net.addr().is_ipv4();
+                let same_family = |block: &Block| {
+                    matches!((block.net, net), (IpNet::V4(_), IpNet::V4(_)) | (IpNet::V6(_), IpNet::V6(_)))
+                };
                 let why = match (literal.is_inside(whole), whole.is_inside(&literal)) {
                     (true, true) => "is all of what it is taken from, and must be less",
                     (true, false) => return Some(()),
                     (false, true) => "is more than what it is taken from",
-                    (false, false) if !whole.blocks.iter().any(same_family) => {
-                        "is of the other family, IPv4 or IPv6, than what it is taken from"
-                    }
+                    (false, false) if !whole.blocks.iter().any(same_family) => match net {
+                        IpNet::V4(_) => "is IPv4, and what it is taken from is IPv6",
+                        IpNet::V6(_) => "is IPv6, and what it is taken from is IPv4",
+                    },
                     (false, false) => "does not lie inside what it is taken from",
                 };
                 let diagnostic = errors::except_outside(right.span, self.text(right.span), why, left.span);
@@ -316,12 +319,8 @@ impl Checker<'_> {
             self.use_parameter(env, name);
             return match bound {
                 Bound::Endpoint(value) => Some(value.clone()),
-                Bound::Namespace(_) => {
-                    self.push(errors::namespace_as_endpoint(span, name));
-                    None
-                }
-                Bound::Port(_) | Bound::String(_) => {
-                    self.push(errors::parameter_as_endpoint(span, name));
+                other => {
+                    self.push(errors::parameter_type(span, name, other.kind(), "an endpoint"));
                     None
                 }
             };
@@ -501,7 +500,7 @@ impl Checker<'_> {
             }
         }
         if !opaque && self.is_users(env) && named.is_none() {
-            self.check_selector(Checker::bare_span(expr), pods, &selector);
+            self.check_selector(Checker::bare_span(expr), namespace, pods, &selector);
         }
         let what = What::Pods(Pods { selector, named });
         Some(Value { opaque, ..Value::one(Checker::bare_span(expr), what) })
@@ -515,8 +514,8 @@ impl Checker<'_> {
             self.use_parameter(env, &word.text);
             return match bound {
                 Bound::Namespace(name) => Some((name.clone(), env.opaque)),
-                _ => {
-                    self.push(errors::parameter_as_namespace(word.span, &word.text));
+                other => {
+                    self.push(errors::parameter_type(word.span, &word.text, other.kind(), "a namespace"));
                     None
                 }
             };

@@ -8,12 +8,12 @@ use smol_str::SmolStr;
 use super::endpoints::assumed;
 use super::value::Env;
 use super::{Checker, errors};
-use crate::diag::{Code, Diagnostics};
+use crate::diag::Diagnostics;
 use crate::inventory::{Inventory, Namespace, Service, ServicePort, TargetPort, Workload, WorkloadKind};
 use crate::resolve::{Def, Module, Names, Role};
 use crate::source::Span;
 use crate::syntax::tree::{
-    ItemKind, NamespaceDecl, PodPattern, PortKind, PortMapping, PortProtocol, ServiceDecl, Word,
+    ItemKind, NamespaceDecl, NamespacePattern, PodPattern, PortKind, PortMapping, PortProtocol, ServiceDecl, Word,
 };
 use crate::vocab::labels::{Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements};
 use crate::vocab::ports::{AppProtocol, Protocol};
@@ -225,7 +225,13 @@ impl Checker<'_> {
 
     /// With an inventory, a selector by labels or account that matches no pod is an error with its near miss; a warning
     /// where no workload is known in the namespaces.
-    pub(super) fn check_selector(&mut self, span: Span, written: &PodPattern, selector: &PodSelector) {
+    pub(super) fn check_selector(
+        &mut self,
+        span: Span,
+        namespace: &NamespacePattern,
+        written: &PodPattern,
+        selector: &PodSelector,
+    ) {
         if !self.inventory.given || (selector.all_pods() && selector.namespace_name().is_some()) {
             return;
         }
@@ -249,21 +255,22 @@ impl Checker<'_> {
         let any_pods = !inventory.select(&whole).is_empty();
         let any_namespace =
             inventory.namespaces.values().any(|namespace| selector.namespace.matches(&namespace.labels));
+        let near = inventory.near_miss(selector);
         if !any_namespace {
-            let text = self.text(span).to_string();
-            self.push(errors::no_such_namespaces(span, &text, inventory.near_miss(selector).as_ref()));
+            let labels = match namespace {
+                NamespacePattern::Labels(labels) => Some(labels),
+                _ => None,
+            };
+            self.push(errors::no_such_namespaces(span, labels, near.as_ref()));
         } else if !any_pods {
             let namespace = selector.namespace_name().map(SmolStr::as_str);
             self.push(errors::selector_unmatched(span, namespace));
         } else {
-            let near = inventory.near_miss(selector);
-            let place = match written {
-                PodPattern::Labels(labels) => labels.span,
-                PodPattern::Account(word) | PodPattern::Name(word) => word.span,
-                PodPattern::Any => span,
+            let text = match written {
+                PodPattern::Labels(labels) => self.text(labels.span),
+                _ => self.text(span),
             };
-            let text = self.text(place).to_string();
-            let diagnostic = errors::selector_matches_nothing(span, place, &text, near.as_ref());
+            let diagnostic = errors::selector_matches_nothing(span, written, text, near.as_ref());
             self.push(diagnostic);
         }
     }
@@ -297,10 +304,28 @@ impl Checker<'_> {
                     self.push(errors::name_of_two(name.span, &key, workload, selector, service));
                     return None;
                 }
+                let on_host = workloads.iter().all(|workload| workload.host_network).then_some(workload);
+                if on_host.is_some() && self.is_users(env) {
+                    self.push(errors::named_without_pods(name.span, &key, on_host, workload.origin));
+                    return None;
+                }
                 Some(selector.clone())
             }
             (None, Some(service)) => match &service.selector {
-                Some(labels) => equalities(labels),
+                Some(labels) => {
+                    let selector = equalities(labels)?;
+                    let pods = PodSelector { labels: selector.clone(), ..PodSelector::in_namespace(namespace.clone()) };
+                    let whole = PodSelector::in_namespace(namespace.clone());
+                    if inventory.given
+                        && self.is_users(env)
+                        && inventory.select(&pods).is_empty()
+                        && !inventory.select(&whole).is_empty()
+                    {
+                        self.push(errors::named_without_pods(name.span, &key, None, service.origin));
+                        return None;
+                    }
+                    Some(selector)
+                }
                 None => {
                     self.push(errors::service_without_pods(name.span, &key, service.origin));
                     None
@@ -326,8 +351,10 @@ impl Checker<'_> {
             return;
         }
         let any = !inventory.select(&PodSelector::in_namespace(key.0.clone())).is_empty();
-        let code = if any { Code::SelectorMatchesNothing } else { Code::SelectorUnmatched };
-        self.push(errors::nothing_named(code, span, key, near));
+        self.push(match any {
+            true => errors::nothing_named(span, key, near),
+            false => errors::selector_unmatched(span, Some(&key.0)),
+        });
     }
 
     fn near_name(&self, namespace: &SmolStr, name: &str) -> Option<SmolStr> {

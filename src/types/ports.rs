@@ -52,22 +52,30 @@ impl Checker<'_> {
                     protocol: port.protocol.or(argument.protocol),
                 })
             }
-            Some(_) => {
-                self.push(errors::parameter_as_port(port.span, name));
+            Some(other) => {
+                self.push(errors::parameter_type(port.span, name, other.kind(), "a port"));
                 None
             }
         }
     }
 
     fn member_ports(&mut self, member: &Member, ports: &[Port], spec: Span, opaque: bool) -> Option<Ports> {
+        // Every port is looked at, so that each has its message.
         let mut entries: Vec<(PortMatch, Span)> = Vec::with_capacity(ports.len());
+        let mut good = true;
         for port in ports {
             let entry = match &member.what {
-                What::Pods(pods) => self.pod_port(pods, port, opaque)?,
-                What::Host(_) => PortMatch { app: app_of_host(port), ..self.plain(port, "hosts")? },
-                What::Addresses(_) => self.plain(port, "addresses")?,
+                What::Pods(pods) => self.pod_port(pods, port, opaque),
+                What::Host(_) => self.plain(port, "hosts").map(|entry| PortMatch { app: app_of_host(port), ..entry }),
+                What::Addresses(_) => self.plain(port, "addresses"),
             };
-            entries.push((entry, port.span));
+            match entry {
+                Some(entry) => entries.push((entry, port.span)),
+                None => good = false,
+            }
+        }
+        if !good {
+            return None;
         }
         Some(Ports::Some(self.without_repetition(entries, spec)?))
     }
@@ -132,8 +140,9 @@ impl Checker<'_> {
         if known.is_empty() || known.iter().any(|workload| workload.ports.iter().any(has)) {
             return Some(());
         }
-        let mut names: Vec<SmolStr> =
-            known.iter().flat_map(|workload| workload.ports.iter().filter_map(|port| port.name.clone())).collect();
+        let ports = known.iter().flat_map(|workload| &workload.ports);
+        let mut names: Vec<(SmolStr, Protocol)> =
+            ports.filter_map(|port| Some((port.name.clone()?, port.protocol))).collect();
         names.sort();
         names.dedup();
         self.push(errors::unknown_port_name(span, name, protocol, &names));

@@ -189,12 +189,14 @@ impl Checker<'_> {
         };
         let half = match rule.arrow {
             Arrow::To if is_pods => self.half(rule, opposite(side), span, "to govern", Some(other)),
-            _ => errors::Half::default(),
+            Arrow::To => errors::Half::note("a rule governs pods, and no pods of the cluster stand on either side"),
+            Arrow::Both => errors::Half::note("write one rule for each way, with its direction"),
         };
         let outsider = errors::Outsider { span: place, text: self.text(place), kind };
-        let diagnostic = match rule.direction {
-            None => errors::both_governed(keyword(rule, span), &outsider, side == Direction::Ingress, half),
-            Some(_) => errors::governed_side(&outsider, word(side), half),
+        let diagnostic = match (rule.direction, rule.arrow) {
+            (None, _) => errors::both_governed(keyword(rule, span), &outsider, side == Direction::Ingress, half),
+            (Some(_), Arrow::To) => errors::governed_side(&outsider, word(side), half),
+            (Some((direction, _)), Arrow::Both) => errors::both_ways(&outsider, word(direction), half),
         };
         self.push(diagnostic);
         None

@@ -17,6 +17,7 @@ use crate::vocab::addresses::AddressSet;
 use crate::vocab::endpoint::What;
 use crate::vocab::hosts::{Host, HostName};
 use crate::vocab::labels::PodSelector;
+use crate::vocab::names::is_dns_label;
 use crate::vocab::ports::{AppProtocol, Protocol};
 
 /// How many statements templates may yield in one build; only templates that apply each other again and again get there.
@@ -240,7 +241,8 @@ impl Checker<'_> {
             if fits {
                 return Some(outer.clone());
             }
-            self.push(errors::argument_type(*span, name, kind, "a parameter of another type"));
+            let found = format!("the parameter `{word}` of the type {}", outer.kind().word());
+            self.push(errors::argument_type(*span, name, kind, &found, None));
             return None;
         }
         match (kind, argument) {
@@ -257,7 +259,7 @@ impl Checker<'_> {
             (ParameterType::Port, Argument::Endpoint(expr)) => match port_of(expr) {
                 Some(port) => Some(Bound::Port(port)),
                 None => {
-                    self.push(errors::argument_type(expr.span, name, kind, "an endpoint"));
+                    self.push(errors::argument_type(expr.span, name, kind, "an endpoint", None));
                     None
                 }
             },
@@ -273,7 +275,10 @@ impl Checker<'_> {
                     (found, Some(_)) if of_kind(found, kind) => format!("{} with ports", found.words()),
                     (found, _) => found.words().to_string(),
                 };
-                self.push(errors::argument_type(expr.span, name, kind, &found));
+                let bare = Checker::bare_span(expr);
+                let rest = Span { start: bare.end, ..expr.span };
+                let without = (of_kind(value.kind(), kind) && expr.ports.is_some()).then(|| (rest, String::new()));
+                self.push(errors::argument_type(expr.span, name, kind, &found, without));
                 None
             }
             (_, argument) => {
@@ -282,10 +287,29 @@ impl Checker<'_> {
                     Argument::Port(_) => "a port",
                     Argument::String(_) => "a string",
                 };
-                self.push(errors::argument_type(argument.span(), name, kind, found));
+                let instead = instead(argument, kind).map(|text| (argument.span(), text));
+                self.push(errors::argument_type(argument.span(), name, kind, found, instead));
                 None
             }
         }
+    }
+}
+
+/// Returns what was probably meant by an argument of another type.
+fn instead(argument: &Argument, kind: ParameterType) -> Option<String> {
+    match (kind, argument) {
+        (
+            ParameterType::Namespace,
+            Argument::Endpoint(Expr { kind: ExprKind::Pods(namespace, PodPattern::Any), .. }),
+        ) => match namespace {
+            NamespacePattern::Name(word) if !word.quoted => Some(word.text.to_string()),
+            _ => None,
+        },
+        (ParameterType::Namespace, Argument::String(word)) if is_dns_label(&word.text) => Some(word.text.to_string()),
+        (ParameterType::String, Argument::Endpoint(Expr { kind: ExprKind::Name(word), ports: None, .. })) => {
+            Some(format!("\"{word}\""))
+        }
+        _ => None,
     }
 }
 

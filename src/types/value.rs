@@ -128,6 +128,23 @@ pub enum Bound {
     String(SmolStr),
 }
 
+impl Bound {
+    /// Returns the type of parameter that this may stand for.
+    pub fn kind(&self) -> ParameterType {
+        match self {
+            Bound::Namespace(_) => ParameterType::Namespace,
+            Bound::Port(_) => ParameterType::Port,
+            Bound::String(_) => ParameterType::String,
+            Bound::Endpoint(value) => match value.kind() {
+                Kind::Workloads => ParameterType::Workloads,
+                Kind::Host => ParameterType::Host,
+                Kind::Addresses => ParameterType::Addresses,
+                Kind::Endpoint => ParameterType::Endpoint,
+            },
+        }
+    }
+}
+
 /// Where an expression stands: in which module, and inside a template with which arguments.
 #[derive(Clone, Debug)]
 pub struct Env {

@@ -221,3 +221,25 @@ fn facts_agree_and_lie_inside_the_scope_of_their_file() {
     let said = &differ.of(Code::ContradictingFacts)[0].primary.message;
     assert_eq!(said, "it selects nothing there, and x=y here");
 }
+
+/// Mistakes of every kind, as a person sees them. Each fix that is offered takes its finding away.
+#[test]
+fn messages_can_be_read_and_their_fixes_applied() {
+    for (name, policy, inventory) in [
+        ("names", include_str!("checks/names.netpol"), None),
+        ("rules", include_str!("checks/rules.netpol"), None),
+        ("templates", include_str!("checks/templates.netpol"), None),
+        ("facts", include_str!("checks/facts.netpol"), Some(include_str!("checks/inventory.yaml"))),
+    ] {
+        let given = Given { inventory: inventory.map(str::to_owned), ..Given::policy(policy) };
+        let before = given.run();
+        insta::assert_snapshot!(name, before.shown());
+        for finding in before.diagnostics.iter() {
+            for fix in &finding.fixes {
+                let after = given.repaired(fix, &before.sources).run();
+                let count = |outcome: &Outcome| outcome.of(finding.code).len();
+                assert!(count(&after) < count(&before), "`{}` does not repair `{}`", fix.title, finding.message);
+            }
+        }
+    }
+}

@@ -115,20 +115,31 @@ pub fn argument_count(span: Span, template: &Template, given: usize) -> Diagnost
     .label(template.name.span, "the template")
 }
 
-/// `name` is the parameter, `found` says what stands in its place.
-pub fn argument_type(span: Span, name: &str, wanted: ParameterType, found: &str) -> Diagnostic {
-    let example = match wanted {
-        ParameterType::Namespace => "a namespace, as `team-a`",
-        ParameterType::Workloads => "pods, as `team-a/{app=web}`",
-        ParameterType::Host => "a host without ports, as `api.example.com`",
-        ParameterType::Addresses => "addresses without ports, as `203.0.113.0/24`",
-        ParameterType::Endpoint => "pods, hosts or addresses",
-        ParameterType::Port => "one port, as `8080` or `53/udp`",
-        ParameterType::String => "a string, as `\"text\"`",
+/// `name` is the parameter, `found` says what stands for it, and `instead` where something else would be right.
+pub fn argument_type(
+    span: Span,
+    name: &str,
+    wanted: ParameterType,
+    found: &str,
+    instead: Option<(Span, String)>,
+) -> Diagnostic {
+    let (what, example) = match wanted {
+        ParameterType::Namespace => ("a Namespace", "a namespace, as `team-a`"),
+        ParameterType::Workloads => ("Workloads", "pods, as `team-a/{app=web}`"),
+        ParameterType::Host => ("a Host", "a host without ports, as `api.example.com`"),
+        ParameterType::Addresses => ("Addresses", "addresses without ports, as `203.0.113.0/24`"),
+        ParameterType::Endpoint => ("an Endpoint", "pods, hosts or addresses"),
+        ParameterType::Port => ("a Port", "one port, as `8080` or `53/udp`"),
+        ParameterType::String => ("a String", "a string, as `\"text\"`"),
     };
-    let message = format!("the parameter `{name}` is of the type {}, and here stands {found}", wanted.word());
-    let found = if found == "addresses" { message.replace("here stands", "here stand") } else { message };
-    Diagnostic::new(Code::ArgumentType, span, found).at(format!("expected {example}"))
+    let diagnostic =
+        Diagnostic::new(Code::ArgumentType, span, format!("the parameter `{name}` takes {what}, not {found}"))
+            .at(format!("expected {example}"));
+    match instead {
+        Some((place, text)) if text.is_empty() => diagnostic.fix("leave the ports out", place, text),
+        Some((place, text)) => diagnostic.fix(format!("write `{text}`"), place, text),
+        None => diagnostic,
+    }
 }
 
 pub fn duplicate_parameter(name: &Ident, first: Span) -> Diagnostic {

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use smol_str::SmolStr;
 
-use crate::diag::{Code, Diagnostic, Label, nearest};
+use crate::diag::{Code, Diagnostic, nearest};
 use crate::inventory::{NearMiss, Service, ServicePort, TargetPort, Workload};
 use crate::source::Span;
-use crate::syntax::tree::{Ident, Port, PortKind, Word};
+use crate::syntax::tree::{Ident, LabelTest, Labels, PodPattern, Port, PortKind, Word};
 use crate::types::facts::workload_words;
-use crate::types::value::Kind;
+use crate::types::value::{Kind, ParameterType};
 use crate::vocab::hosts::HostName;
 use crate::vocab::labels::{Requirement, Requirements, Test};
 use crate::vocab::ports::{AppProtocol, PortMatch, PortTest, Protocol};
@@ -247,12 +247,13 @@ pub fn library_namespace(place: Span, name: &str, named: Span) -> Diagnostic {
         .label(named, "taken as written")
 }
 
-pub fn no_such_namespaces(span: Span, text: &str, near: Option<&NearMiss<'_>>) -> Diagnostic {
+/// `written` are the labels before the `/`, where they are written there.
+pub fn no_such_namespaces(span: Span, written: Option<&Labels>, near: Option<&NearMiss<'_>>) -> Diagnostic {
     let diagnostic =
         Diagnostic::new(Code::SelectorMatchesNothing, span, "no namespace of the inventory has these labels");
     match near {
         Some(NearMiss::Namespace { wanted, found, namespace }) => {
-            near_label(diagnostic, span, text, &format!("Namespace {namespace}"), wanted, *found)
+            near_label(diagnostic, written, &format!("Namespace {namespace}"), wanted, *found)
         }
         _ => diagnostic.at("matches no namespace"),
     }
@@ -264,17 +265,31 @@ pub fn selector_unmatched(span: Span, namespace: Option<&str>) -> Diagnostic {
         .at("whether this selects a pod cannot be told")
 }
 
-pub fn selector_matches_nothing(span: Span, place: Span, text: &str, near: Option<&NearMiss<'_>>) -> Diagnostic {
-    let diagnostic = Diagnostic::new(Code::SelectorMatchesNothing, span, format!("no pod matches `{text}`"));
+/// `written` is what stands after the `/`, with its text.
+pub fn selector_matches_nothing(
+    span: Span,
+    written: &PodPattern,
+    text: &str,
+    near: Option<&NearMiss<'_>>,
+) -> Diagnostic {
+    let (message, place) = match written {
+        PodPattern::Account(word) => (format!("no pod runs as the service account `{}`", word.text), word.span),
+        _ => (format!("no pod matches `{text}`"), span),
+    };
+    let diagnostic = Diagnostic::new(Code::SelectorMatchesNothing, place, message);
     match near {
         Some(NearMiss::Label { wanted, found, workload }) => {
-            near_label(diagnostic, place, text, &workload_words(workload), wanted, *found)
+            let labels = match written {
+                PodPattern::Labels(labels) => Some(labels),
+                _ => None,
+            };
+            near_label(diagnostic, labels, &workload_words(workload), wanted, *found)
         }
         Some(NearMiss::HostNetwork(workload)) => diagnostic
             .at(format!("{} is on the host network", workload_words(workload)))
             .note("pods on the host network belong to their node, and no selector means them: see `nodes`"),
         Some(NearMiss::Account(workload)) => diagnostic
-            .at(format!("{} runs as @{}", workload_words(workload), workload.account))
+            .at(format!("{} runs as `{}`", workload_words(workload), workload.account))
             .fix(format!("write `@{}`", workload.account), place, workload.account.as_str()),
         Some(NearMiss::Elsewhere(workload)) => {
             diagnostic.at(format!("{} of another namespace fits", workload_words(workload)))
@@ -283,41 +298,67 @@ pub fn selector_matches_nothing(span: Span, place: Span, text: &str, near: Optio
     }
 }
 
-/// Says which label was probably meant, with the repair where the requirement stands in `text` as `key=value`.
+/// Says which label was probably meant, with the repair where one requirement with one value is written of it.
 fn near_label(
-    diagnostic: Diagnostic,
-    place: Span,
-    text: &str,
+    mut diagnostic: Diagnostic,
+    written: Option<&Labels>,
     who: &str,
     wanted: &Requirement,
     (key, value): (&SmolStr, &SmolStr),
 ) -> Diagnostic {
-    let (written, has) = match &wanted.test {
-        Test::In(values) if values.len() == 1 => (format!("{}={}", wanted.key, values[0]), format!("{key}={value}")),
-        Test::In(_) => (String::new(), format!("{key}={value}")),
-        _ => (wanted.key.to_string(), key.to_string()),
-    };
-    let diagnostic = diagnostic.at(format!("{who} has {key}={value}")).note(format!("did you mean `{has}`?"));
-    let inside = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    let alone = |at: usize| !text[..at].ends_with(inside) && !text[at + written.len()..].starts_with(inside);
-    match text.match_indices(&written).find(|(at, _)| !written.is_empty() && alone(*at)) {
-        Some((at, _)) => {
-            let start = place.start + at as u32;
-            let at = Span { start, end: start + written.len() as u32, ..place };
-            let label = Label { span: at, ..diagnostic.primary.clone() };
-            Diagnostic { primary: label, ..diagnostic }.fix(format!("write `{has}`"), at, has)
+    let of_key = written.into_iter().flat_map(|labels| &labels.requirements).filter(|one| one.key.text == wanted.key);
+    let found = of_key.clone().find_map(|one| {
+        let text = match (&one.test, &wanted.test) {
+            (LabelTest::Equals(asked), Test::In(values)) if values.contains(&asked.text) => {
+                format!("{key}={}", label_value(value))
+            }
+            (LabelTest::Exists, Test::Exists) => key.to_string(),
+            (LabelTest::In(_), Test::In(_)) => return Some((one.span, None)),
+            _ => return None,
+        };
+        Some((one.span, Some(text)))
+    });
+    diagnostic = diagnostic.at(format!("{who} has {key}={value}"));
+    match found {
+        Some((place, Some(text))) => {
+            diagnostic.primary.span = place;
+            diagnostic.note(format!("did you mean `{text}`?")).fix(format!("write `{text}`"), place, text)
         }
-        None => diagnostic,
+        Some((place, None)) => {
+            diagnostic.primary.span = place;
+            diagnostic.note(format!("did you mean `{value}` among its values?"))
+        }
+        None => diagnostic.note(format!("did you mean `{key}={value}`?")),
     }
 }
 
-pub fn nothing_named(code: Code, span: Span, (namespace, name): &Key, near: Option<SmolStr>) -> Diagnostic {
-    let diagnostic = Diagnostic::new(code, span, format!("{namespace} has no workload or Service `{name}`"));
+pub fn nothing_named(span: Span, (namespace, name): &Key, near: Option<SmolStr>) -> Diagnostic {
+    let message = format!("{namespace} has no workload or Service `{name}`");
+    let diagnostic = Diagnostic::new(Code::SelectorMatchesNothing, span, message);
     match near {
         Some(near) => diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), span, near),
         None => diagnostic
             .at(format!("and no pod with app.kubernetes.io/name={name}"))
             .note(format!("select by label: `{namespace}/{{app={name}}}`")),
+    }
+}
+
+/// A name whose pods are on the host network, or a Service that selects none.
+pub fn named_without_pods(span: Span, (namespace, name): &Key, on_host: Option<&Workload>, origin: Span) -> Diagnostic {
+    match on_host {
+        Some(workload) => {
+            let message = format!("the pods of {} are on the host network", workload_words(workload));
+            Diagnostic::new(Code::SelectorMatchesNothing, span, message)
+                .at("no selector means them")
+                .label(origin, "here")
+                .note("pods on the host network belong to their node: see `nodes`")
+        }
+        None => {
+            let message = format!("no pod is known that the Service {namespace}/{name} selects");
+            Diagnostic::new(Code::SelectorMatchesNothing, span, message)
+                .at("stands for no pods")
+                .label(origin, "the Service")
+        }
     }
 }
 
@@ -402,7 +443,7 @@ pub fn port_name_outside(span: Span, name: &str, who: &str) -> Diagnostic {
 
 /// Returns a hint where a port name is spelled like a protocol.
 fn as_protocol(name: &str) -> Option<String> {
-    Protocol::parse(name).map(|_| format!("a protocol stands after a port: every port is `:*/{name}`"))
+    Protocol::parse(name).map(|_| format!("a protocol stands after a port, and every {name} port is `:*/{name}`"))
 }
 
 pub fn two_protocols(span: Span, port: &PortMatch, first: Span, other: &PortMatch) -> Diagnostic {
@@ -422,34 +463,33 @@ pub fn two_protocols_of_parameter(span: Span, name: &str) -> Diagnostic {
         .at("a second protocol")
 }
 
-pub fn parameter_as_port(span: Span, name: &str) -> Diagnostic {
-    Diagnostic::new(Code::ParameterType, span, format!("the parameter `{name}` is not a Port")).at("a port stands here")
+/// A parameter of the type `is` stands where `wanted` does: "a port", "a namespace", "an endpoint".
+pub fn parameter_type(span: Span, name: &str, is: ParameterType, wanted: &str) -> Diagnostic {
+    let message = format!("the parameter `{name}` is of the type {}, and {wanted} stands here", is.word());
+    let diagnostic = Diagnostic::new(Code::ParameterType, span, message).at(format!("expected {wanted}"));
+    match (is, wanted) {
+        (ParameterType::Namespace, "an endpoint") => {
+            let text = format!("{name}/*");
+            diagnostic.fix(format!("for its pods write `{text}`"), span, text)
+        }
+        _ => diagnostic,
+    }
 }
 
-pub fn parameter_as_namespace(span: Span, name: &str) -> Diagnostic {
-    Diagnostic::new(Code::ParameterType, span, format!("the parameter `{name}` is not a Namespace"))
-        .at("a namespace stands before a `/`")
-}
-
-pub fn namespace_as_endpoint(span: Span, name: &str) -> Diagnostic {
-    Diagnostic::new(Code::ParameterType, span, format!("the parameter `{name}` is a Namespace, not an endpoint"))
-        .at("its pods are written with a `/`")
-        .fix(format!("write `{name}/*`"), span, format!("{name}/*"))
-}
-
-pub fn parameter_as_endpoint(span: Span, name: &str) -> Diagnostic {
-    Diagnostic::new(Code::ParameterType, span, format!("the parameter `{name}` is not an endpoint"))
-        .at("an endpoint stands here")
-}
-
-pub fn unknown_port_name(span: Span, name: &str, protocol: Protocol, known: &[SmolStr]) -> Diagnostic {
-    let message = format!("no pod meant here has a {} port named `{name}`", protocol.word());
+/// `known` are the names of ports that the pods have, with their protocols.
+pub fn unknown_port_name(span: Span, name: &str, protocol: Protocol, known: &[(SmolStr, Protocol)]) -> Diagnostic {
+    let message = format!("no pod that is meant here has a {} port named `{name}`", protocol.word());
     let diagnostic = Diagnostic::new(Code::UnknownPortName, span, message);
-    if let Some(near) = nearest(name, known.iter().map(SmolStr::as_str)) {
+    let same = known.iter().filter(|(_, other)| *other == protocol).map(|(name, _)| name.as_str());
+    if let Some(near) = nearest(name, same) {
         let named = Span { end: span.start + name.len() as u32, ..span };
         return diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), named, near);
     }
-    let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    let known = known.iter().map(|(name, other)| match other {
+        _ if *other == protocol => format!("`{name}`"),
+        other => format!("`{name}/{}`", other.word()),
+    });
+    let known: Vec<String> = known.collect();
     let diagnostic = match known.as_slice() {
         [] => diagnostic.at("their ports have no names"),
         known => diagnostic.at(format!("they have {}", known.join(", "))),
@@ -481,7 +521,7 @@ pub fn service_difference(there: &Service, here: &Service) -> String {
         true => ("sends", ports(there), ports(here)),
         false => ("selects", pods(there), pods(here)),
     };
-    let list = |list: Vec<String>| if list.is_empty() { "nothing".to_string() } else { list.join(" and ") };
+    let list = |list: Vec<String>| if list.is_empty() { "nothing".to_string() } else { list.join(", ") };
     format!("it {what} {} there, and {} here", list(there), list(here))
 }
 

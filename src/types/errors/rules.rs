@@ -48,6 +48,11 @@ pub struct Half {
 }
 
 impl Half {
+    /// Makes a note that no edit brings about.
+    pub fn note(text: &str) -> Half {
+        Half { note: Some(text.into()), edits: Vec::new() }
+    }
+
     pub(super) fn offer(self, diagnostic: Diagnostic) -> Diagnostic {
         match self.note {
             Some(note) if self.edits.is_empty() => diagnostic.note(note),
@@ -61,6 +66,12 @@ pub fn governed_side(outsider: &Outsider<'_>, direction: &str, half: Half) -> Di
     let side = if direction == "egress" { "left" } else { "right" };
     let (is, label) = not_pods(outsider.text, outsider.kind);
     let message = format!("{direction} governs the {side} side, and {is}");
+    half.offer(Diagnostic::new(Code::NotWorkloads, outsider.span, message).at(label))
+}
+
+pub fn both_ways(outsider: &Outsider<'_>, direction: &str, half: Half) -> Diagnostic {
+    let (is, label) = not_pods(outsider.text, outsider.kind);
+    let message = format!("with `<->` {direction} governs both sides in turn, and {is}");
     half.offer(Diagnostic::new(Code::NotWorkloads, outsider.span, message).at(label))
 }
 
