@@ -1,15 +1,15 @@
 //! Istio in sidecar mode: `networking.istio.io/v1` and `security.istio.io/v1`.
 //!
-//! What a pod may send is decided by its one Sidecar: [`destinations`] says what rules let through in Istio's terms
-//! (hosts, addresses, Services), [`slots`] divides the pods so that each has one Sidecar, [`egress`] gathers what each
-//! lets through, and [`sidecar`] and [`service_entry`] write it down. Sidecars know no deny: [`denied`] leaves out.
+//! What a pod may send is decided by its one Sidecar: `destinations` says what rules let through in Istio's terms
+//! (hosts, addresses, Services), `slots` divides the pods so that each has one Sidecar, `egress` gathers what each
+//! lets through, and `sidecar` and `service_entry` write it down. Sidecars know no deny: `denied` leaves out.
 //!
-//! What a pod receives is decided by all AuthorizationPolicies that select it: [`sources`] says who sends,
-//! [`operations`] what is asked for, [`authorization`] joins them, and [`peer`] asks for the mTLS without which
-//! identities mean nothing. [`doors`] and [`via_egress`] are about gateways.
+//! What a pod receives is decided by all AuthorizationPolicies that select it: `sources` says who sends,
+//! `operations` what is asked for, `authorization` joins them, and `peer` asks for the mTLS without which
+//! identities mean nothing. `doors` and `via_egress` are about gateways.
 //!
 //! Two things hold throughout. An object never refuses what a rule allows to one of its pods: what cannot be selected or
-//! said exactly makes it wider, or leaves the pods open. And every such place is a [`judge::Flaw`] of the rules that it
+//! said exactly makes it wider, or leaves the pods open. And every such place is a `judge::Flaw` of the rules that it
 //! concerns.
 
 mod addresses;

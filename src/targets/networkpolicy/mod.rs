@@ -3,12 +3,12 @@
 //! An object selects pods of its namespace, isolates them in the directions that it names, and lets through what its
 //! entries name; several objects of one pod add up, and nothing ever takes away. From this follow the steps here:
 //!
-//! - [`plan`] gives every governed side its subjects, namespaces by name and labels of pods ([`subjects`]), and lets
-//!   through what the rules ([`reach`]) and grants name;
-//! - [`deny`] takes out what deny rules name, by differences of selectors, addresses and ports ([`terms`], [`ports`]),
+//! - `plan` gives every governed side its subjects, namespaces by name and labels of pods (`subjects`), and lets
+//!   through what the rules (`reach`) and grants name;
+//! - `deny` takes out what deny rules name, by differences of selectors, addresses and ports (`terms`, `ports`),
 //!   splitting subjects where only some of their pods are denied;
-//! - [`emit`] writes one object per subject and direction;
-//! - [`judge`] says how well each rule is held.
+//! - `emit` writes one object per subject and direction;
+//! - `judge` says how well each rule is held.
 //!
 //! What the objects cannot say is never made narrower than the rule: an allowed flow always passes.
 
