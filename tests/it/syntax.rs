@@ -4,6 +4,7 @@ use netpol::diag::Diagnostics;
 use netpol::source::Sources;
 use netpol::syntax;
 use netpol::syntax::tree::{File, ItemKind};
+use proptest::strategy::Strategy as _;
 
 fn parse(text: &str) -> (Sources, File, Diagnostics) {
     let mut sources = Sources::new();
@@ -78,4 +79,65 @@ fn every_statement_is_read() {
             "test",
         ]
     );
+}
+
+/// Returns the codes of the errors with their lines.
+fn errors(text: &str) -> Vec<(usize, &'static str)> {
+    let (sources, _, diagnostics) = parse(text);
+    let mut list: Vec<_> = diagnostics.iter().map(|d| (sources.line(d.primary.span), d.code.as_str())).collect();
+    list.sort_unstable();
+    list
+}
+
+#[test]
+fn line_ends_and_a_byte_order_mark_mean_nothing() {
+    let text = "allow egress garden/* -> zenquotes.io:443\nlet offices = 203.0.113.0/24\n";
+    assert_eq!(good(text).items.len(), 2);
+    assert_eq!(good(&text.replace('\n', "\r\n")).items.len(), 2);
+    assert_eq!(good(&format!("\u{feff}{text}")).items.len(), 2);
+    assert_eq!(errors("allow egress garden/* -> \u{feff}zenquotes.io:443").len(), 1);
+}
+
+#[test]
+fn nesting_is_read_up_to_its_limit_and_refused_beyond() {
+    let nested = |depth: usize| format!("let a = {}203.0.113.1{}", "{ ".repeat(depth), " }".repeat(depth));
+    good(&nested(64));
+    for depth in [65, 200, 100_000] {
+        assert_eq!(errors(&nested(depth)), vec![(1, "E0112")], "{depth}");
+    }
+}
+
+#[test]
+fn an_unclosed_bracket_does_not_swallow_the_next_statement() {
+    let (_, file, diagnostics) = parse("default deny garden/{app=web\nallow egress shop/* -> zenquotes.io:443\n");
+    assert!(diagnostics.has_errors());
+    assert!(file.items.iter().any(|item| matches!(item.kind, ItemKind::Rule(_))), "{file:#?}");
+}
+
+#[test]
+fn keywords_are_ordinary_words_beside_a_slash_and_inside_a_selector() {
+    let words = "allow deny default let use namespace service issuer gateway template apply scope assert test host at via \
+                 where except in notin as egress ingress never always";
+    for word in words.split_whitespace() {
+        good(&format!("allow egress {word}/* -> {word}/{{{word}={word}}}:{word}"));
+        good(&format!("allow egress garden/* -> {word}.example.com:443"));
+        assert!(!errors(&format!("let {word} = 203.0.113.1")).is_empty(), "{word} is reserved as a name");
+    }
+}
+
+proptest::proptest! {
+    /// Any text gets a tree: words of the language in any order, and any characters between them.
+    #[test]
+    fn parsing_is_total(parts in proptest::collection::vec(
+        proptest::prop_oneof![
+            proptest::sample::select(vec![
+                "allow ", "deny ", "egress ", "-> ", "<-> ", "{", "}", "(", ")", ":", ",", "/*", "garden", "\"", "#", "\n",
+                "@owner(", "template ", "service ", "a.b", "10.0.0.0/8", "[::1]", "except ", "where ", "jwt ", "use ", "std/",
+            ]).prop_map(String::from),
+            "\\PC{0,3}",
+        ],
+        0..40,
+    )) {
+        parse(&parts.concat());
+    }
 }
