@@ -6,7 +6,7 @@ use super::{Checker, errors};
 use crate::resolve::ModuleId;
 use crate::source::Span;
 use crate::syntax::tree::{self, Arrow, Direction, Effect, Expr, ItemKind};
-use crate::vocab::endpoint::{Endpoint, Member};
+use crate::vocab::endpoint::{Endpoint, Member, What};
 use crate::vocab::labels::{NAMESPACE_NAME, PodSelector, Requirement, Requirements};
 
 impl Checker<'_> {
@@ -64,7 +64,12 @@ impl Checker<'_> {
         let Some(member) = self.outside(side, &scope) else { return Some(()) };
         let written = Checker::bare_span(expr);
         let governed = if written.holds(member.span) { member.span } else { written };
-        let applied = env.applied.first().copied();
+        // Where a template is applied, its own words may be a parameter's: say whose pods they are there.
+        let whose = match &member.what {
+            What::Pods(pods) => pods.selector.namespace_name().cloned(),
+            _ => None,
+        };
+        let applied = env.applied.first().map(|span| (*span, whose));
         let half = match half {
             Some((rule, other, direction, span))
                 if applied.is_none()

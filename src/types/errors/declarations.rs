@@ -245,15 +245,24 @@ pub fn facts_outside_scope(span: Span, what: &str, name: &str, scope: Span) -> D
 }
 
 /// `governed` is what lies outside, `applied` the `apply` that led to it, `how` what is done to it.
-pub fn outside_scope(governed: Span, applied: Option<Span>, how: &str, scope: (Span, &str), half: Half) -> Diagnostic {
+pub fn outside_scope(
+    governed: Span,
+    applied: Option<(Span, Option<SmolStr>)>,
+    how: &str,
+    scope: (Span, &str),
+    half: Half,
+) -> Diagnostic {
     let allowed = scope.1.trim_start_matches("scope").trim();
     let diagnostic = Diagnostic::new(
         Code::OutsideScope,
-        applied.unwrap_or(governed),
+        applied.as_ref().map_or(governed, |(span, _)| *span),
         format!("this file may govern {allowed} only"),
     );
     let diagnostic = match applied {
-        Some(_) => diagnostic.at("applied here").label(governed, how),
+        Some((_, Some(namespace))) => {
+            diagnostic.at(format!("applied here, it governs pods of {namespace}")).label(governed, how)
+        }
+        Some((_, None)) => diagnostic.at("applied here").label(governed, how),
         None => diagnostic.at(how),
     };
     half.offer(diagnostic.label(scope.0, "set here"))
