@@ -348,7 +348,7 @@ fn every_code_has_its_page_and_every_page_its_code() {
         .collect();
     let codes: BTreeSet<String> = Code::ALL.iter().map(|code| code.as_str().to_owned()).collect();
     assert_eq!(pages, codes);
-    for code in Code::ALL.iter().filter(|code| code.as_str() != "E0101") {
+    for code in Code::ALL {
         let heading = format!("# {}: {}", code.as_str(), code.title());
         assert_eq!(code.page().lines().next(), Some(heading.as_str()), "the first line of the page");
     }
