@@ -1,0 +1,311 @@
+//! Random clusters: namespaces, workloads with one pod each, Services, and addresses outside.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use crate::random::Random;
+
+/// Where pods are, as `[cluster] pods` says it.
+pub const POD_RANGES: [&str; 2] = ["10.244.0.0/16", "fd00:10:244::/56"];
+
+/// Addresses that are no pod's. Those of the first list are in blocks that pods are never in.
+const OUTSIDE: [&str; 10] = [
+    "203.0.113.7",
+    "203.0.113.200",
+    "198.51.100.1",
+    "8.8.8.8",
+    "169.254.169.254",
+    "10.9.0.1",
+    "2001:db8::1",
+    "2001:db8:1::5",
+    "2606:4700::1111",
+    "fd12::1",
+];
+
+pub type Labels = BTreeMap<String, String>;
+
+/// A cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    /// Namespaces with their labels, without the one that holds their name.
+    pub namespaces: BTreeMap<String, Labels>,
+    /// The pods, one of each workload.
+    pub pods: Vec<Pod>,
+    /// Services.
+    pub services: Vec<Service>,
+    /// Addresses that are no pod's.
+    pub outside: Vec<IpAddr>,
+    /// Whether the compiler is told where pods are.
+    pub ranges_known: bool,
+}
+
+/// A workload's pod.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    pub namespace: String,
+    pub workload: String,
+    /// Whether a Deployment owns it; else it is a Pod of its own.
+    pub deployed: bool,
+    pub account: &'static str,
+    pub labels: Labels,
+    pub addresses: Vec<IpAddr>,
+    pub ports: Vec<PodPort>,
+    /// Whether it is on the host network, where no policy selects it: to the engines it is an address.
+    pub on_host: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct PodPort {
+    pub name: &'static str,
+    pub port: u16,
+    pub protocol: &'static str,
+}
+
+/// A Service of the pods with one label.
+#[derive(Clone, Debug)]
+pub struct Service {
+    pub namespace: String,
+    pub name: String,
+    pub select: (String, String),
+    pub port: u16,
+    /// A number or a port name.
+    pub target: String,
+}
+
+impl Cluster {
+    /// Makes a cluster.
+    pub fn random(random: &mut Random) -> Cluster {
+        let mut cluster = Cluster { ranges_known: random.percent(85), ..Cluster::default() };
+        for name in &["garden", "shop", "lab"][..random.between(2, 3)] {
+            let mut labels = Labels::new();
+            for (key, values) in [("env", ["prod", "dev", ""]), ("team", ["a", "b", "b"])] {
+                if random.percent(70) {
+                    labels.insert(key.into(), random.pick(&values).into());
+                }
+            }
+            cluster.namespaces.insert((*name).into(), labels);
+            for number in 0..random.between(1, 3) {
+                let pod = cluster.pod(random, name, number);
+                cluster.pods.push(pod);
+            }
+        }
+        if random.percent(60) {
+            cluster.add_resolver();
+        }
+        if random.percent(40) {
+            cluster.add_service(random);
+        }
+        let from = random.below(OUTSIDE.len());
+        let outside = OUTSIDE.iter().cycle().skip(from).step_by(3).take(5);
+        cluster.outside = outside.map(|address| parsed(address)).collect();
+        if random.percent(10) {
+            cluster.add_host_pod(random);
+        }
+        cluster
+    }
+
+    fn pod(&self, random: &mut Random, namespace: &str, number: usize) -> Pod {
+        let mut labels = Labels::new();
+        let choices: [(&str, [&str; 3], usize); 3] = [
+            ("app", ["web", "api", "db"], 90),
+            ("tier", ["front", "back", ""], 60),
+            ("canary", ["yes", "no", "yes"], 25),
+        ];
+        for (key, values, share) in choices {
+            if random.percent(share) {
+                labels.insert(key.into(), random.pick(&values).into());
+            }
+        }
+        let mut ports = Vec::new();
+        let named: [(&str, [u16; 2], &[&str], usize); 3] = [
+            ("http", [8080, 80], &["TCP", "TCP", "TCP", "UDP"], 60),
+            ("metrics", [9090, 8080], &["TCP"], 40),
+            ("dns", [53, 5353], &["UDP", "UDP", "SCTP"], 20),
+        ];
+        for (name, numbers, protocols, share) in named {
+            let port = PodPort { name, port: random.pick(&numbers), protocol: random.pick(protocols) };
+            let taken = |other: &PodPort| (other.port, other.protocol) == (port.port, port.protocol);
+            if random.percent(share) && !ports.iter().any(taken) {
+                ports.push(port);
+            }
+        }
+        Pod {
+            namespace: namespace.into(),
+            workload: format!("w{number}"),
+            deployed: random.percent(70) && !labels.is_empty(),
+            account: random.weighted(&[(4, "default"), (1, "curl")]),
+            labels,
+            addresses: addresses(self.pods.len(), random.weighted(&[(6, 4), (3, 0), (1, 6)])),
+            ports,
+            on_host: false,
+        }
+    }
+
+    /// The pods that egress to names is granted to.
+    fn add_resolver(&mut self) {
+        self.namespaces.insert("kube-system".into(), Labels::new());
+        self.pods.push(Pod {
+            namespace: "kube-system".into(),
+            workload: "coredns".into(),
+            deployed: true,
+            account: "default",
+            labels: Labels::from([("k8s-app".into(), "kube-dns".into())]),
+            addresses: addresses(self.pods.len(), 0),
+            ports: vec![PodPort { name: "dns", port: 53, protocol: "UDP" }],
+            on_host: false,
+        });
+    }
+
+    fn add_service(&mut self, random: &mut Random) {
+        let pod = random.pick(&self.pods);
+        if let (Some((key, value)), Some(port)) = (pod.labels.iter().next(), pod.ports.first()) {
+            if port.protocol != "TCP" {
+                return;
+            }
+            self.services.push(Service {
+                namespace: pod.namespace.clone(),
+                name: "front".into(),
+                select: (key.clone(), value.clone()),
+                port: 8000,
+                target: if random.percent(50) { port.name.into() } else { port.port.to_string() },
+            });
+        }
+    }
+
+    fn add_host_pod(&mut self, random: &mut Random) {
+        let mut pod = random.pick(&self.pods);
+        pod.workload = "agent".into();
+        pod.deployed = false;
+        pod.on_host = true;
+        pod.addresses = self.outside.iter().copied().take(1).collect();
+        self.pods.push(pod);
+    }
+
+    /// Returns the pods that policies select.
+    pub fn selectable(&self) -> impl Iterator<Item = &Pod> + Clone {
+        self.pods.iter().filter(|pod| !pod.on_host)
+    }
+
+    /// Returns whether a pod is behind the Service of that name in its namespace.
+    pub fn is_behind(&self, pod: &Pod, name: &str) -> bool {
+        let selects = |service: &&Service| pod.labels.get(&service.select.0) == Some(&service.select.1);
+        self.services
+            .iter()
+            .filter(|service| service.namespace == pod.namespace && service.name == name)
+            .any(|service| selects(&service))
+    }
+
+    /// Returns the addresses of pods, then those outside.
+    pub fn ends(&self) -> Vec<IpAddr> {
+        let pods = self.selectable().flat_map(|pod| pod.addresses.iter().copied());
+        pods.chain(self.outside.iter().copied()).collect()
+    }
+
+    /// Returns the pod that has an address.
+    pub fn at(&self, address: IpAddr) -> Option<&Pod> {
+        self.selectable().find(|pod| pod.addresses.contains(&address))
+    }
+
+    /// Returns the manifests of the cluster.
+    pub fn manifests(&self) -> String {
+        let mut all = Vec::new();
+        for (name, labels) in &self.namespaces {
+            all.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}));
+        }
+        for pod in &self.pods {
+            all.extend(pod.manifests());
+        }
+        for service in &self.services {
+            let (key, value) = &service.select;
+            let target = service.target.parse::<u16>().map_or(json!(service.target), |number| json!(number));
+            all.push(json!({
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": service.name, "namespace": service.namespace},
+                "spec": {"selector": {key: value}, "ports": [{"port": service.port, "targetPort": target}]},
+            }));
+        }
+        all.iter().fold(String::new(), |mut text, object| {
+            let _ = writeln!(text, "---\n{object}");
+            text
+        })
+    }
+
+    /// Returns the cluster as the engines are told of it.
+    pub fn question(&self) -> Value {
+        let namespaces: Vec<Value> =
+            self.namespaces.iter().map(|(name, labels)| json!({"name": name, "labels": labels})).collect();
+        let pod = |pod: &Pod| {
+            let ports: Vec<Value> = pod.ports.iter().map(PodPort::json).collect();
+            json!({
+                "namespace": pod.namespace,
+                "name": pod.workload,
+                "labels": pod.labels,
+                "addresses": pod.addresses,
+                "ports": ports,
+            })
+        };
+        json!({"namespaces": namespaces, "pods": self.selectable().map(pod).collect::<Vec<_>>()})
+    }
+}
+
+impl Pod {
+    fn manifests(&self) -> Vec<Value> {
+        let ports: Vec<Value> = self
+            .ports
+            .iter()
+            .map(|port| json!({"name": port.name, "containerPort": port.port, "protocol": port.protocol}))
+            .collect();
+        let spec = json!({
+            "serviceAccountName": self.account,
+            "hostNetwork": self.on_host,
+            "containers": [{"name": "main", "image": "main", "ports": ports}],
+        });
+        let mut pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": self.workload, "namespace": self.namespace, "labels": self.labels},
+            "spec": spec,
+            "status": {"podIPs": self.addresses.iter().map(|ip| json!({"ip": ip})).collect::<Vec<_>>()},
+        });
+        if !self.deployed {
+            return vec![pod];
+        }
+        pod["metadata"]["name"] = json!(format!("{}-1", self.workload));
+        pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": self.workload, "uid": "1", "controller": true}]);
+        let deployment = json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": self.workload, "namespace": self.namespace},
+            "spec": {
+                "selector": {"matchLabels": self.labels},
+                "template": {"metadata": {"labels": self.labels}, "spec": spec},
+            },
+        });
+        vec![deployment, pod]
+    }
+}
+
+impl PodPort {
+    fn json(&self) -> Value {
+        json!({"name": self.name, "port": self.port, "protocol": self.protocol})
+    }
+}
+
+/// Returns the addresses of a pod by its number: of the family 4 or 6, or of both.
+fn addresses(number: usize, family: usize) -> Vec<IpAddr> {
+    let v4 = parsed(&format!("10.244.{}.{}", number / 4, 10 + number));
+    let v6 = parsed(&format!("fd00:10:244::{:x}", 0x10 + number));
+    match family {
+        4 => vec![v4],
+        6 => vec![v6],
+        _ => vec![v4, v6],
+    }
+}
+
+fn parsed(address: &str) -> IpAddr {
+    address.parse().unwrap()
+}

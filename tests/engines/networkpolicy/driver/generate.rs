@@ -1,0 +1,236 @@
+//! Random policies about a cluster. Everything selects something there, since the compiler refuses what does not.
+
+use crate::cluster::{Cluster, Labels, Pod};
+use crate::policy::{Action, Direction, End, Namespace, Pods, Policy, Requirement, Statement};
+use crate::random::Random;
+
+/// Blocks that no pod's address is in.
+const APART: [&str; 12] = [
+    "203.0.113.0/24",
+    "203.0.113.7",
+    "203.0.113.128/25",
+    "198.51.100.0/24",
+    "8.0.0.0/7",
+    "128.0.0.0/1",
+    "169.254.169.254",
+    "2001:db8::/32",
+    "2001:db8::1",
+    "2001:db8:1::/48",
+    "2000::/3",
+    "fd12::/16",
+];
+/// Blocks that pods' addresses are in, which the compiler must cut out: only where it knows them.
+const ACROSS: [&str; 5] = ["0.0.0.0/0", "10.0.0.0/8", "10.244.0.0/15", "::/0", "fd00::/8"];
+/// Blocks and proper parts of them.
+const PARTS: [(&str, &str); 5] = [
+    ("203.0.113.0/24", "203.0.113.128/25"),
+    ("203.0.113.0/24", "203.0.113.7"),
+    ("128.0.0.0/1", "198.51.100.0/24"),
+    ("2001:db8::/32", "2001:db8:1::/48"),
+    ("2000::/3", "2001:db8::1"),
+];
+const PORTS: [&str; 16] = [
+    "80",
+    "443",
+    "8080",
+    "9090",
+    "53/udp",
+    "8080/udp",
+    "53/sctp",
+    "8000-8999",
+    "1-1023",
+    "8080-65535",
+    "50-60/udp",
+    "*",
+    "*/udp",
+    "*/sctp",
+    "*/tcp",
+    "8080/http",
+];
+const NAMES: [&str; 4] = ["http", "metrics", "dns/udp", "http/udp"];
+const TRIES: usize = 20;
+
+/// Makes a policy about a cluster.
+pub fn policy(random: &mut Random, cluster: &Cluster) -> Policy {
+    let mut writer = Writer { random, cluster };
+    let count = writer.random.between(1, 6);
+    Policy { statements: (0..count).map(|_| writer.statement()).collect() }
+}
+
+struct Writer<'a> {
+    random: &'a mut Random,
+    cluster: &'a Cluster,
+}
+
+impl Writer<'_> {
+    fn statement(&mut self) -> Statement {
+        let direction =
+            [(5, Direction::Egress), (5, Direction::Ingress), (4, Direction::Both), (1, Direction::BothWays)];
+        let direction = self.random.weighted(&direction);
+        let action = self.random.weighted(&[(2, Action::Isolate), (7, Action::Allow), (3, Action::Deny)]);
+        if action == Action::Isolate {
+            let direction = if direction == Direction::BothWays { Direction::Both } else { direction };
+            let to = self.subject();
+            return Statement { approximate: false, action, direction, from: to.clone(), to, ports: Vec::new() };
+        }
+        let (from, to) = match direction {
+            Direction::Egress => (self.subject(), self.peer(true)),
+            Direction::Ingress => (self.peer(false), self.subject()),
+            Direction::Both | Direction::BothWays => (self.subject(), self.subject()),
+        };
+        let (to, ports) = match self.service(direction) {
+            Some(service) => (service, vec!["8000".to_owned()]),
+            None => {
+                // What is denied by a port name can seldom be said, since it is another number on every pod.
+                let names = direction != Direction::BothWays && (action == Action::Allow || self.random.percent(20));
+                let ports = self.ports(&to, names);
+                (to, ports)
+            }
+        };
+        let approximate = matches!(to, End::Host(_));
+        Statement { approximate, action, direction, from, to, ports }
+    }
+
+    /// Returns, now and then, the Service of the cluster, for its port.
+    fn service(&mut self, direction: Direction) -> Option<End> {
+        let service = self.cluster.services.first()?;
+        let (namespace, pods) = (Namespace::Name(service.namespace.clone()), Pods::Name(service.name.clone()));
+        (direction != Direction::BothWays && self.random.percent(15)).then_some(End::Pods { namespace, pods })
+    }
+
+    /// Returns pods that a rule may govern.
+    fn subject(&mut self) -> End {
+        match self.random.below(10) {
+            0 => End::Union(vec![self.pods(), self.pods()]),
+            1 => self.difference(),
+            _ => self.pods(),
+        }
+    }
+
+    fn peer(&mut self, destination: bool) -> End {
+        let known = self.cluster.ranges_known;
+        match self.random.below(24) {
+            0..=9 => self.subject(),
+            10..=14 => End::Block(self.random.pick(&APART)),
+            15 | 16 if known => End::Block(self.random.pick(&ACROSS)),
+            15..=18 => {
+                let (whole, part) = self.random.pick(&PARTS);
+                End::Except(Box::new(End::Block(whole)), Box::new(End::Block(part)))
+            }
+            19 => End::Union(vec![self.pods(), End::Block(self.random.pick(&APART))]),
+            20 => End::Named("anywhere"),
+            21 => End::Named("internet"),
+            22 if known => End::Named("private"),
+            23 if destination => End::Host("zenquotes.io"),
+            _ if destination => End::Named(self.random.pick(&["mirror", "depot"])),
+            _ => self.pods(),
+        }
+    }
+
+    /// Returns some pods without others, such that there are both.
+    fn difference(&mut self) -> End {
+        for _ in 0..TRIES {
+            let (whole, taken) = (self.pods(), self.pods());
+            let mut pods = self.cluster.selectable().filter(|pod| whole.holds(self.cluster, pod));
+            let some = pods.clone().any(|pod| taken.holds(self.cluster, pod));
+            if some && pods.any(|pod| !taken.holds(self.cluster, pod)) {
+                return End::Except(Box::new(whole), Box::new(taken));
+            }
+        }
+        self.pods()
+    }
+
+    /// Returns pods, of which there is at least one.
+    fn pods(&mut self) -> End {
+        let selectable: Vec<&Pod> = self.cluster.selectable().collect();
+        let pod = self.random.pick(&selectable);
+        let here = &self.cluster.namespaces[&pod.namespace];
+        let namespace = match self.random.below(10) {
+            0..=6 => Namespace::Name(pod.namespace.clone()),
+            7 => Namespace::Any,
+            _ if here.is_empty() => Namespace::Any,
+            _ => Namespace::Labels(self.labels(here, false)),
+        };
+        let named = matches!(namespace, Namespace::Name(_));
+        let pods = match self.random.below(20) {
+            0..=5 => Pods::Any,
+            6 | 7 if named && !pod.labels.is_empty() => Pods::Name(pod.workload.clone()),
+            8 if self.random.percent(50) => Pods::Account(pod.account),
+            _ => Pods::Labels(self.labels(&pod.labels, true)),
+        };
+        End::Pods { namespace, pods }
+    }
+
+    /// Returns requirements that some labels meet. Before a slash no key stands alone.
+    fn labels(&mut self, labels: &Labels, alone: bool) -> Vec<Requirement> {
+        let count = self.random.weighted(&[(3, 1), (2, 2)]);
+        let mut all: Vec<Requirement> = Vec::new();
+        for _ in 0..count {
+            let keys: &[&str] = if alone { &["app", "tier", "canary"] } else { &["env", "team"] };
+            let key = self.random.pick(keys).to_owned();
+            let values: &[&str] = match key.as_str() {
+                "app" => &["web", "api", "db"],
+                "tier" => &["front", "back", ""],
+                "canary" => &["yes", "no"],
+                "env" => &["prod", "dev", ""],
+                _ => &["a", "b"],
+            };
+            let other = |random: &mut Random, not: Option<&String>| loop {
+                let value = random.pick(values);
+                if not.is_none_or(|not| not != value) {
+                    return value.to_owned();
+                }
+            };
+            let requirement = match labels.get(&key) {
+                Some(value) => match self.random.below(if alone { 7 } else { 6 }) {
+                    0 | 1 => Requirement::Equals(key, value.clone()),
+                    2 => Requirement::Differs(key, other(self.random, Some(value))),
+                    3 | 4 => Requirement::In(key, vec![value.clone(), other(self.random, Some(value))]),
+                    5 => Requirement::NotIn(key, vec![other(self.random, Some(value))]),
+                    _ => Requirement::Exists(key),
+                },
+                None => match self.random.below(if alone { 4 } else { 2 }) {
+                    0 => Requirement::Differs(key, other(self.random, None)),
+                    1 => Requirement::NotIn(key, vec![other(self.random, None)]),
+                    _ => Requirement::Absent(key),
+                },
+            };
+            if !all.contains(&requirement) {
+                all.push(requirement);
+            }
+        }
+        all
+    }
+
+    fn ports(&mut self, to: &End, names: bool) -> Vec<String> {
+        if self.random.percent(35) {
+            return Vec::new();
+        }
+        let mut ports: Vec<String> = Vec::new();
+        for _ in 0..self.random.weighted(&[(5, 1), (2, 2), (1, 3)]) {
+            let port = if names && to.is_pods() && self.random.percent(30) {
+                let name = self.random.pick(&NAMES);
+                if !self.has_port(to, name) {
+                    continue;
+                }
+                name
+            } else {
+                self.random.pick(&PORTS)
+            };
+            if !ports.iter().any(|other| other == port) {
+                ports.push(port.into());
+            }
+        }
+        if ports.len() > 1 {
+            ports.retain(|port| port != "8080/http");
+        }
+        ports
+    }
+
+    fn has_port(&self, to: &End, name: &str) -> bool {
+        let (name, protocol) = name.split_once('/').unwrap_or((name, "tcp"));
+        let has =
+            |pod: &Pod| pod.ports.iter().any(|port| port.name == name && port.protocol.eq_ignore_ascii_case(protocol));
+        self.cluster.selectable().any(|pod| to.holds(self.cluster, pod) && has(pod))
+    }
+}
