@@ -5,13 +5,13 @@ use std::net::IpAddr;
 
 use netpol::diag::Severity;
 use netpol::policy::ask::{Question, ask};
-use netpol::policy::{self, Cause, Direction, Flow, Party, Protocol, Verdict};
-use netpol::targets::Level;
+use netpol::policy::{self, AddressSet, Flow, Party, Protocol, Verdict};
 use serde_json::{Value, json};
 
 use crate::build::{Build, build_with, written};
-use crate::cluster::{Cluster, POD_RANGES};
-use crate::engines::{self, Program, Verdicts};
+use crate::cluster::{API_SERVER, Cluster, NODE_RESOLVER, NODES, POD_RANGES};
+use crate::engines::{self, Program};
+use crate::known;
 use crate::policy::Policy;
 
 /// A policy about a cluster.
@@ -24,10 +24,22 @@ pub struct Case {
 /// A port of a protocol.
 pub type Port = (u16, Protocol);
 
+/// An engine and whether it allows a flow.
+pub type Vote<'e> = (&'e str, bool);
+
+/// A flow and what the source says of it.
+struct Asked<'m> {
+    meant: &'m Verdict,
+    ends: [IpAddr; 2],
+    port: Port,
+}
+
 /// What the flows of a case came to.
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub flows: usize,
+    /// Flows on which engines differ, since Kubernetes does not say what the objects mean for them.
+    pub unclear: usize,
     pub allowed: usize,
     pub denied: usize,
     /// Flows that a layer lets through although the source does not, as it says.
@@ -48,10 +60,19 @@ pub struct Disagreement {
 impl Case {
     /// Builds the case for `networkpolicy`.
     pub fn build(&self) -> Build {
-        build_with(&self.policy.to_string(), &self.cluster.manifests(), |settings| {
+        let (declared, manifests) = match self.cluster.inventory {
+            true => (String::new(), self.cluster.manifests()),
+            false => (self.cluster.declarations(), String::new()),
+        };
+        build_with(&format!("{declared}{}", self.policy), &manifests, |settings| {
             if self.cluster.ranges_known {
                 settings.pods = POD_RANGES.iter().map(|range| written(range)).collect();
             }
+            if self.cluster.node_resolver {
+                settings.resolver = vec![written(NODE_RESOLVER)];
+            }
+            settings.nodes = vec![written(NODES)];
+            settings.apiserver = vec![written(API_SERVER)];
         })
     }
 
@@ -60,6 +81,7 @@ impl Case {
         let ends = self.cluster.ends();
         let ports = ports(build);
         let flows = self.flows(&ends, ports.len());
+        let in_blocks = known::in_blocks(build, objects);
         let mut question = self.cluster.question();
         question["objects"] = json!(objects);
         question["ends"] = json!(ends);
@@ -69,7 +91,7 @@ impl Case {
             .map(|(port, protocol)| json!({"port": port, "protocol": protocol.word().to_uppercase()}))
             .collect::<Vec<Value>>()
             .into();
-        let (verdicts, meant) = engines::ask(programs, &question, || meaning(build, &ends, &ports, &flows));
+        let (verdicts, meant) = engines::ask(programs, &question, || self.meaning(build, &ends, &ports, &flows));
         let mut outcome = Outcome { flows: flows.len(), ..Outcome::default() };
         let verdicts = match verdicts {
             Ok(verdicts) => verdicts,
@@ -78,14 +100,42 @@ impl Case {
                 return outcome;
             }
         };
-        for (at, [from, to, port]) in flows.iter().enumerate() {
-            let shown = || {
-                let (port, protocol) = ports[*port];
-                format!("{} -> {} {port}/{}", self.shown(ends[*from]), self.shown(ends[*to]), protocol.word())
-            };
-            outcome.add(at, &verdicts, &meant[at], build, shown);
+        for (at, &[from, to, port]) in flows.iter().enumerate() {
+            let asked = Asked { meant: &meant[at], ends: [ends[from], ends[to]], port: ports[port] };
+            let votes: Vec<(&str, bool)> = verdicts
+                .iter()
+                .filter(|(_, letters)| letters[at] != b'-')
+                .map(|(engine, letters)| (engine.as_str(), letters[at] == b'1'))
+                .collect();
+            self.count(&mut outcome, build, &in_blocks, &asked, &votes);
         }
         outcome
+    }
+
+    fn count(&self, outcome: &mut Outcome, build: &Build, in_blocks: &AddressSet, asked: &Asked, votes: &[Vote]) {
+        let allowed = asked.meant.allowed();
+        assert!(votes.len() > 1, "fewer than two engines vote on {}", self.shown(asked));
+        for (engine, _) in votes {
+            *outcome.votes.entry((*engine).to_owned()).or_default() += 1;
+        }
+        *(if allowed { &mut outcome.allowed } else { &mut outcome.denied }) += 1;
+        let pods = asked.ends.map(|end| self.cluster.at(end));
+        if votes.iter().all(|(_, vote)| *vote == allowed) {
+            return;
+        }
+        if votes.iter().all(|(_, vote)| *vote)
+            && known::is_stated(build, asked.meant, &pods.map(|pod| pod.map(|pod| self.cluster.meant(pod))))
+        {
+            outcome.wider += 1;
+        } else if pods.iter().all(Option::is_some)
+            && asked.ends.iter().any(|end| in_blocks.contains(*end))
+            && known::is_by_block(allowed, votes)
+        {
+            outcome.unclear += 1;
+        } else {
+            let votes = votes.iter().map(|(engine, vote)| ((*engine).to_owned(), *vote)).collect();
+            outcome.disagreements.push(Disagreement { flow: self.shown(asked), meant: allowed, votes });
+        }
     }
 
     /// Returns the flows: every end to every other of its family, on every port. A pod that calls itself is left out:
@@ -104,65 +154,46 @@ impl Case {
         flows
     }
 
-    fn shown(&self, address: IpAddr) -> String {
+    /// Decides every flow by the source.
+    fn meaning(&self, build: &Build, ends: &[IpAddr], ports: &[Port], flows: &[[usize; 3]]) -> Vec<Verdict> {
+        let parties: Vec<Party> = ends.iter().map(|end| self.party(build, *end)).collect();
+        let decide = |[from, to, port]: &[usize; 3]| {
+            let (port, protocol) = ports[*port];
+            let (source, destination) = (parties[*from].clone(), parties[*to].clone());
+            let flow = Flow { source, destination, port: Some(port), protocol, request: policy::Request::default() };
+            policy::eval(&build.policy, &flow)
+        };
+        flows.iter().map(decide).collect()
+    }
+
+    /// Returns who has an address: asked as `netpol eval` asks, where there is an inventory to find it in.
+    fn party(&self, build: &Build, address: IpAddr) -> Party {
         match self.cluster.at(address) {
-            Some(pod) => format!("{}/{} {:?} ({address})", pod.namespace, pod.workload, pod.labels),
-            None => address.to_string(),
+            Some(pod) if !self.cluster.inventory => Party::Pod(self.cluster.meant(pod)),
+            _ => {
+                let question = Question { from: address.to_string(), to: "192.0.2.9:1".into(), ..Question::default() };
+                ask(&build.policy, &question).unwrap().flow.source
+            }
         }
     }
-}
 
-impl Outcome {
-    fn add(&mut self, at: usize, verdicts: &Verdicts, meant: &Verdict, build: &Build, shown: impl Fn() -> String) {
-        let votes: Vec<(&String, bool)> = verdicts
-            .iter()
-            .filter(|(_, letters)| letters[at] != b'-')
-            .map(|(engine, letters)| (engine, letters[at] == b'1'))
-            .collect();
-        for (engine, _) in &votes {
-            *self.votes.entry((*engine).clone()).or_default() += 1;
-        }
-        assert!(votes.len() > 1, "fewer than two engines vote on {}", shown());
-        let allowed = meant.allowed();
-        *(if allowed { &mut self.allowed } else { &mut self.denied }) += 1;
-        if votes.iter().all(|(_, vote)| *vote == allowed) {
-            return;
-        }
-        if votes.iter().all(|(_, vote)| *vote) && is_stated(build, meant) {
-            self.wider += 1;
-            return;
-        }
-        let votes = votes.into_iter().map(|(engine, vote)| (engine.clone(), vote)).collect();
-        self.disagreements.push(Disagreement { flow: shown(), meant: allowed, votes });
+    fn shown(&self, asked: &Asked) -> String {
+        let [from, to] = asked.ends.map(|address| match self.cluster.at(address) {
+            Some(pod) => format!("{}/{} {:?} ({address})", pod.namespace, pod.workload, pod.labels),
+            None => address.to_string(),
+        });
+        let (port, protocol) = asked.port;
+        format!("{from} -> {to} {port}/{}", protocol.word())
     }
 }
 
 impl Disagreement {
-    /// Returns whether the engines are of one mind against the source.
+    /// Returns the flow, and below it what everyone says.
     pub fn shown(&self) -> String {
         let word = |allowed| if allowed { "allowed" } else { "denied" };
         let votes: Vec<String> = self.votes.iter().map(|(engine, vote)| format!("{engine}: {}", word(*vote))).collect();
         format!("{}\n  netpol eval: {}; {}", self.flow, word(self.meant), votes.join("; "))
     }
-}
-
-/// Returns whether the compiler said that the layer lets through more than the rules that forbid a flow: at each end that
-/// forbids it, the rule that decides is judged less than exact.
-fn is_stated(build: &Build, meant: &Verdict) -> bool {
-    let exact = |rule: u32, direction: Direction| {
-        let judgements = build.lowering.layers.iter().flat_map(|(_, lowered)| &lowered.judgements);
-        judgements
-            .filter(|judgement| judgement.rule == rule && judgement.direction == direction)
-            .all(|judgement| judgement.level == Level::Exact)
-    };
-    let governing = |direction: Direction| {
-        let rules = build.policy.rules.iter().enumerate();
-        rules.filter(move |(_, rule)| rule.governs(direction)).map(|(at, _)| at as u32)
-    };
-    meant.ends.iter().filter(|end| !end.allows()).all(|end| match end.cause {
-        Cause::Denied(rule) => !exact(rule, end.direction),
-        _ => governing(end.direction).any(|rule| !exact(rule, end.direction)),
-    })
 }
 
 /// Returns the ports that are asked about: those that the policy and the pods name, the ones beside them, and others.
@@ -173,7 +204,7 @@ fn ports(build: &Build) -> Vec<Port> {
         for port in member.ports.entries() {
             if let policy::PortTest::Range(first, last) = port.port {
                 ports.extend([first, last].map(|number| (number, port.protocol)));
-                ports.extend(last.checked_add(1).map(|number| (number, port.protocol)));
+                ports.extend([first.saturating_sub(1), last.saturating_add(1)].map(|number| (number, port.protocol)));
                 ports.push((first, if port.protocol == Protocol::Udp { Protocol::Tcp } else { Protocol::Udp }));
             }
         }
@@ -184,23 +215,6 @@ fn ports(build: &Build) -> Vec<Port> {
     ports.sort();
     ports.dedup();
     ports
-}
-
-/// Decides every flow by the source.
-fn meaning(build: &Build, ends: &[IpAddr], ports: &[Port], flows: &[[usize; 3]]) -> Vec<Verdict> {
-    // Who an address is, is asked as `netpol eval` asks.
-    let party = |address: &IpAddr| -> Party {
-        let question = Question { from: address.to_string(), to: "192.0.2.9:1".into(), ..Question::default() };
-        ask(&build.policy, &question).unwrap().flow.source
-    };
-    let parties: Vec<Party> = ends.iter().map(party).collect();
-    let decide = |[from, to, port]: &[usize; 3]| {
-        let (port, protocol) = ports[*port];
-        let (source, destination) = (parties[*from].clone(), parties[*to].clone());
-        let flow = Flow { source, destination, port: Some(port), protocol, request: policy::Request::default() };
-        policy::eval(&build.policy, &flow)
-    };
-    flows.iter().map(decide).collect()
 }
 
 /// Returns the objects of a build as they are written.

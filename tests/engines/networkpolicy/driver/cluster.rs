@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use netpol::policy;
 use serde_json::{Value, json};
 
 use crate::random::Random;
@@ -11,8 +12,15 @@ use crate::random::Random;
 /// Where pods are, as `[cluster] pods` says it.
 pub const POD_RANGES: [&str; 2] = ["10.244.0.0/16", "fd00:10:244::/56"];
 
-/// Addresses that are no pod's. Those of the first list are in blocks that pods are never in.
-const OUTSIDE: [&str; 10] = [
+/// A resolver on the nodes.
+pub const NODE_RESOLVER: &str = "169.254.20.10";
+/// Where nodes are.
+pub const NODES: &str = "192.168.0.0/24";
+/// Where the API server is.
+pub const API_SERVER: &str = "192.168.0.2:6443";
+
+/// Addresses that are no pod's.
+const OUTSIDE: [&str; 13] = [
     "203.0.113.7",
     "203.0.113.200",
     "198.51.100.1",
@@ -23,6 +31,9 @@ const OUTSIDE: [&str; 10] = [
     "2001:db8:1::5",
     "2606:4700::1111",
     "fd12::1",
+    "169.254.20.10",
+    "192.168.0.2",
+    "192.168.0.77",
 ];
 
 pub type Labels = BTreeMap<String, String>;
@@ -38,8 +49,16 @@ pub struct Cluster {
     pub services: Vec<Service>,
     /// Addresses that are no pod's.
     pub outside: Vec<IpAddr>,
+    /// Namespaces of which no manifest tells the labels.
+    pub unknown: Vec<String>,
+    /// Whether the compiler is given the manifests; else the source declares the namespaces.
+    pub inventory: bool,
     /// Whether the compiler is told where pods are.
     pub ranges_known: bool,
+    /// Whether the nodes have a resolver.
+    pub node_resolver: bool,
+    /// Whether there is a gateway.
+    pub gateway: bool,
 }
 
 /// A workload's pod.
@@ -47,21 +66,23 @@ pub struct Cluster {
 pub struct Pod {
     pub namespace: String,
     pub workload: String,
-    /// Whether a Deployment owns it; else it is a Pod of its own.
-    pub deployed: bool,
-    pub account: &'static str,
+    /// The selector of the Deployment that it is of; where there is none it is a Pod of its own.
+    pub selector: Option<Labels>,
+    pub account: String,
     pub labels: Labels,
     pub addresses: Vec<IpAddr>,
     pub ports: Vec<PodPort>,
     /// Whether it is on the host network, where no policy selects it: to the engines it is an address.
     pub on_host: bool,
+    /// Whether it has a sidecar, which needs the way to istiod where Istio is a layer.
+    pub sidecar: bool,
 }
 
 #[derive(Clone, Debug)]
 pub struct PodPort {
-    pub name: &'static str,
+    pub name: String,
     pub port: u16,
-    pub protocol: &'static str,
+    pub protocol: String,
 }
 
 /// A Service of the pods with one label.
@@ -78,13 +99,23 @@ pub struct Service {
 impl Cluster {
     /// Makes a cluster.
     pub fn random(random: &mut Random) -> Cluster {
-        let mut cluster = Cluster { ranges_known: random.percent(85), ..Cluster::default() };
+        let mut cluster = Cluster {
+            inventory: random.percent(90),
+            ranges_known: random.percent(90),
+            node_resolver: random.percent(20),
+            gateway: random.percent(40),
+            ..Cluster::default()
+        };
         for name in &["garden", "shop", "lab"][..random.between(2, 3)] {
             let mut labels = Labels::new();
             for (key, values) in [("env", ["prod", "dev", ""]), ("team", ["a", "b", "b"])] {
                 if random.percent(70) {
                     labels.insert(key.into(), random.pick(&values).into());
                 }
+            }
+            if random.percent(5) {
+                labels.clear();
+                cluster.unknown.push((*name).into());
             }
             cluster.namespaces.insert((*name).into(), labels);
             for number in 0..random.between(1, 3) {
@@ -95,7 +126,10 @@ impl Cluster {
         if random.percent(60) {
             cluster.add_resolver();
         }
-        if random.percent(40) {
+        if cluster.gateway {
+            cluster.add_gateway();
+        }
+        if cluster.inventory && random.percent(40) {
             cluster.add_service(random);
         }
         let from = random.below(OUTSIDE.len());
@@ -126,8 +160,8 @@ impl Cluster {
             ("dns", [53, 5353], &["UDP", "UDP", "SCTP"], 20),
         ];
         for (name, numbers, protocols, share) in named {
-            let port = PodPort { name, port: random.pick(&numbers), protocol: random.pick(protocols) };
-            let taken = |other: &PodPort| (other.port, other.protocol) == (port.port, port.protocol);
+            let port = PodPort::new(name, random.pick(&numbers), random.pick(protocols));
+            let taken = |other: &PodPort| (other.port, &other.protocol) == (port.port, &port.protocol);
             if random.percent(share) && !ports.iter().any(taken) {
                 ports.push(port);
             }
@@ -135,27 +169,43 @@ impl Cluster {
         Pod {
             namespace: namespace.into(),
             workload: format!("w{number}"),
-            deployed: random.percent(70) && !labels.is_empty(),
-            account: random.weighted(&[(4, "default"), (1, "curl")]),
+            selector: match random.below(10) {
+                _ if labels.is_empty() => None,
+                0..=2 => None,
+                3..=7 => Some(labels.clone()),
+                _ => Some(labels.clone().into_iter().take(1).collect()),
+            },
+            account: random.weighted(&[(4, "default"), (1, "curl")]).into(),
             labels,
             addresses: addresses(self.pods.len(), random.weighted(&[(6, 4), (3, 0), (1, 6)])),
             ports,
             on_host: false,
+            sidecar: false,
         }
     }
 
-    /// The pods that egress to names is granted to.
+    /// The pods to which the way is granted where names are meant.
     fn add_resolver(&mut self) {
-        self.namespaces.insert("kube-system".into(), Labels::new());
+        self.add_pod("kube-system", ("k8s-app", "kube-dns"), PodPort::new("dns", 53, "UDP"));
+    }
+
+    /// The pods of the gateway that policies declare.
+    fn add_gateway(&mut self) {
+        self.add_pod("edges", ("app", "envoy"), PodPort::new("tls", 8443, "TCP"));
+    }
+
+    fn add_pod(&mut self, namespace: &str, (key, value): (&str, &str), port: PodPort) {
+        self.namespaces.insert(namespace.into(), Labels::new());
         self.pods.push(Pod {
-            namespace: "kube-system".into(),
-            workload: "coredns".into(),
-            deployed: true,
-            account: "default",
-            labels: Labels::from([("k8s-app".into(), "kube-dns".into())]),
+            namespace: namespace.into(),
+            workload: "main".into(),
+            selector: None,
+            account: "default".into(),
+            labels: Labels::from([(key.into(), value.into())]),
             addresses: addresses(self.pods.len(), 0),
-            ports: vec![PodPort { name: "dns", port: 53, protocol: "UDP" }],
+            ports: vec![port],
             on_host: false,
+            sidecar: false,
         });
     }
 
@@ -170,7 +220,7 @@ impl Cluster {
                 name: "front".into(),
                 select: (key.clone(), value.clone()),
                 port: 8000,
-                target: if random.percent(50) { port.name.into() } else { port.port.to_string() },
+                target: if random.percent(50) { port.name.clone() } else { port.port.to_string() },
             });
         }
     }
@@ -178,7 +228,7 @@ impl Cluster {
     fn add_host_pod(&mut self, random: &mut Random) {
         let mut pod = random.pick(&self.pods);
         pod.workload = "agent".into();
-        pod.deployed = false;
+        pod.selector = None;
         pod.on_host = true;
         pod.addresses = self.outside.iter().copied().take(1).collect();
         self.pods.push(pod);
@@ -209,10 +259,43 @@ impl Cluster {
         self.selectable().find(|pod| pod.addresses.contains(&address))
     }
 
+    /// Returns what the source says of the namespaces where nothing else does.
+    pub fn declarations(&self) -> String {
+        let known = self.namespaces.iter().filter(|(name, _)| !self.unknown.contains(name));
+        let declared = known.map(|(name, labels)| {
+            let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key} = \"{value}\"")).collect();
+            match labels.as_slice() {
+                [] => format!("namespace {name} {{}}\n"),
+                labels => format!("namespace {name} {{ labels {{ {} }} }}\n", labels.join(", ")),
+            }
+        });
+        declared.collect()
+    }
+
+    /// Returns a pod as the evaluator knows pods.
+    pub fn meant(&self, pod: &Pod) -> policy::Pod {
+        let labels = |labels: &Labels| labels.iter().map(|(key, value)| (key.into(), value.into())).collect();
+        let mut namespace_labels: policy::Labels = labels(&self.namespaces[&pod.namespace]);
+        namespace_labels.insert(policy::NAMESPACE_NAME.into(), pod.namespace.as_str().into());
+        let port = |port: &PodPort| policy::ContainerPort {
+            name: Some(port.name.as_str().into()),
+            port: port.port,
+            protocol: policy::Protocol::parse(&port.protocol.to_lowercase()).unwrap(),
+        };
+        policy::Pod {
+            shown: format!("{}/{}", pod.namespace, pod.workload),
+            namespace_labels,
+            labels: labels(&pod.labels),
+            account: pod.account.as_str().into(),
+            ports: pod.ports.iter().map(port).collect(),
+            sidecar: pod.sidecar,
+        }
+    }
+
     /// Returns the manifests of the cluster.
     pub fn manifests(&self) -> String {
         let mut all = Vec::new();
-        for (name, labels) in &self.namespaces {
+        for (name, labels) in self.namespaces.iter().filter(|(name, _)| !self.unknown.contains(name)) {
             all.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}));
         }
         for pod in &self.pods {
@@ -271,9 +354,7 @@ impl Pod {
             "spec": spec,
             "status": {"podIPs": self.addresses.iter().map(|ip| json!({"ip": ip})).collect::<Vec<_>>()},
         });
-        if !self.deployed {
-            return vec![pod];
-        }
+        let Some(selector) = &self.selector else { return vec![pod] };
         pod["metadata"]["name"] = json!(format!("{}-1", self.workload));
         pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": self.workload, "uid": "1", "controller": true}]);
         let deployment = json!({
@@ -281,7 +362,7 @@ impl Pod {
             "kind": "Deployment",
             "metadata": {"name": self.workload, "namespace": self.namespace},
             "spec": {
-                "selector": {"matchLabels": self.labels},
+                "selector": {"matchLabels": selector},
                 "template": {"metadata": {"labels": self.labels}, "spec": spec},
             },
         });
@@ -290,6 +371,10 @@ impl Pod {
 }
 
 impl PodPort {
+    fn new(name: &str, port: u16, protocol: &str) -> PodPort {
+        PodPort { name: name.into(), port, protocol: protocol.into() }
+    }
+
     fn json(&self) -> Value {
         json!({"name": self.name, "port": self.port, "protocol": self.protocol})
     }

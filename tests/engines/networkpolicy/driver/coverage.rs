@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::policy::{Action, Direction, End, Namespace, Pods, Policy, Requirement, Statement};
+use crate::policy::{Action, Direction, End, Namespace, Pods, Policy, Requirement, Shape, Statement};
 
 /// What must be in at least one policy of twenty.
 pub const WANTED: [&str; 14] = [
@@ -53,6 +53,12 @@ fn of_statement(statement: &Statement, found: &mut Vec<&'static str>) {
     if matches!(statement.direction, Direction::Both | Direction::BothWays) {
         found.push("both directions");
     }
+    match statement.shape {
+        Shape::Plain => {}
+        Shape::Let => found.push("let"),
+        Shape::Template => found.push("template"),
+    }
+    found.extend(statement.clause.split(' ').next().filter(|word| !word.is_empty()));
     if statement.approximate {
         found.push("accepted gap");
     }
@@ -89,7 +95,9 @@ fn of_end(end: &End, found: &mut Vec<&'static str>) {
             }
         }
         End::Block(block) => found.push(if block.contains(':') { "IPv6" } else { "IPv4" }),
-        End::Named("anywhere" | "internet" | "private") => found.push("name of the prelude"),
+        End::Named("anywhere" | "internet" | "private" | "dns" | "nodes" | "apiserver") => {
+            found.push("name of the prelude")
+        }
         End::Named(_) | End::Host(_) => found.push("host"),
         End::Union(members) => {
             found.push("union");

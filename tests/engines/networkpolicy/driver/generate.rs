@@ -1,7 +1,7 @@
 //! Random policies about a cluster. Everything selects something there, since the compiler refuses what does not.
 
 use crate::cluster::{Cluster, Labels, Pod};
-use crate::policy::{Action, Direction, End, Namespace, Pods, Policy, Requirement, Statement};
+use crate::policy::{Action, Direction, End, Namespace, Pods, Policy, Requirement, Shape, Statement};
 use crate::random::Random;
 
 /// Blocks that no pod's address is in.
@@ -29,7 +29,7 @@ const PARTS: [(&str, &str); 5] = [
     ("2001:db8::/32", "2001:db8:1::/48"),
     ("2000::/3", "2001:db8::1"),
 ];
-const PORTS: [&str; 16] = [
+const PORTS: [&str; 17] = [
     "80",
     "443",
     "8080",
@@ -46,6 +46,7 @@ const PORTS: [&str; 16] = [
     "*/sctp",
     "*/tcp",
     "8080/http",
+    "*/icmp",
 ];
 const NAMES: [&str; 4] = ["http", "metrics", "dns/udp", "http/udp"];
 const TRIES: usize = 20;
@@ -53,7 +54,8 @@ const TRIES: usize = 20;
 /// Makes a policy about a cluster.
 pub fn policy(random: &mut Random, cluster: &Cluster) -> Policy {
     let mut writer = Writer { random, cluster };
-    let count = writer.random.between(1, 6);
+    let most = writer.random.weighted(&[(9, 6), (1, 14)]);
+    let count = writer.random.between(1, most);
     Policy { statements: (0..count).map(|_| writer.statement()).collect() }
 }
 
@@ -71,7 +73,8 @@ impl Writer<'_> {
         if action == Action::Isolate {
             let direction = if direction == Direction::BothWays { Direction::Both } else { direction };
             let to = self.subject();
-            return Statement { approximate: false, action, direction, from: to.clone(), to, ports: Vec::new() };
+            let (from, shape) = (to.clone(), Shape::Plain);
+            return Statement { approximate: false, shape, action, direction, from, to, ports: Vec::new(), clause: "" };
         }
         let (from, to) = match direction {
             Direction::Egress => (self.subject(), self.peer(true)),
@@ -87,8 +90,27 @@ impl Writer<'_> {
                 (to, ports)
             }
         };
-        let approximate = matches!(to, End::Host(_));
-        Statement { approximate, action, direction, from, to, ports }
+        if action == Action::Allow && self.random.percent(7) {
+            return self.with_clause(direction, from);
+        }
+        let approximate = matches!(to, End::Host(_)) || self.random.percent(10);
+        let shape = self.random.weighted(&[(8, Shape::Plain), (1, Shape::Let), (1, Shape::Template)]);
+        Statement { approximate, shape, action, direction, from, to, ports, clause: "" }
+    }
+
+    /// Returns an allow with a clause, of which NetworkPolicy holds a part at most.
+    fn with_clause(&mut self, direction: Direction, from: End) -> Statement {
+        let (direction, to, ports, clause) = match direction {
+            Direction::Egress if self.cluster.gateway => {
+                (Direction::Egress, End::Host("zenquotes.io"), "443/tls", "via edge")
+            }
+            Direction::Ingress if self.cluster.gateway => {
+                (Direction::Ingress, self.subject(), "8080/http", "via edge at \"shop.example.com\"")
+            }
+            _ => (Direction::Ingress, self.subject(), "8080/http", "where method GET"),
+        };
+        let (shape, action, ports) = (Shape::Plain, Action::Allow, vec![ports.to_owned()]);
+        Statement { approximate: true, shape, action, direction, from, to, ports, clause }
     }
 
     /// Returns, now and then, the Service of the cluster, for its port.
@@ -109,7 +131,7 @@ impl Writer<'_> {
 
     fn peer(&mut self, destination: bool) -> End {
         let known = self.cluster.ranges_known;
-        match self.random.below(24) {
+        match self.random.below(25) {
             0..=9 => self.subject(),
             10..=14 => End::Block(self.random.pick(&APART)),
             15 | 16 if known => End::Block(self.random.pick(&ACROSS)),
@@ -121,7 +143,8 @@ impl Writer<'_> {
             20 => End::Named("anywhere"),
             21 => End::Named("internet"),
             22 if known => End::Named("private"),
-            23 if destination => End::Host("zenquotes.io"),
+            23 => End::Named(self.random.pick(&["nodes", "apiserver", "dns"])),
+            24 if destination => End::Host("zenquotes.io"),
             _ if destination => End::Named(self.random.pick(&["mirror", "depot"])),
             _ => self.pods(),
         }
@@ -146,6 +169,8 @@ impl Writer<'_> {
         let pod = self.random.pick(&selectable);
         let here = &self.cluster.namespaces[&pod.namespace];
         let namespace = match self.random.below(10) {
+            // Without an inventory nobody knows which namespaces others would be.
+            _ if !self.cluster.inventory => Namespace::Name(pod.namespace.clone()),
             0..=6 => Namespace::Name(pod.namespace.clone()),
             7 => Namespace::Any,
             _ if here.is_empty() => Namespace::Any,
@@ -154,8 +179,8 @@ impl Writer<'_> {
         let named = matches!(namespace, Namespace::Name(_));
         let pods = match self.random.below(20) {
             0..=5 => Pods::Any,
-            6 | 7 if named && !pod.labels.is_empty() => Pods::Name(pod.workload.clone()),
-            8 if self.random.percent(50) => Pods::Account(pod.account),
+            6 | 7 if named && !pod.labels.is_empty() && self.cluster.inventory => Pods::Name(pod.workload.clone()),
+            8 if self.random.percent(50) && self.cluster.inventory => Pods::Account(pod.account.clone()),
             _ => Pods::Labels(self.labels(&pod.labels, true)),
         };
         End::Pods { namespace, pods }
@@ -203,7 +228,8 @@ impl Writer<'_> {
     }
 
     fn ports(&mut self, to: &End, names: bool) -> Vec<String> {
-        if self.random.percent(35) {
+        // These bring ports of their own.
+        if self.random.percent(35) || matches!(to, End::Named("dns" | "apiserver")) {
             return Vec::new();
         }
         let mut ports: Vec<String> = Vec::new();

@@ -2,8 +2,10 @@
 //! builds the engines and starts it:
 //!
 //! ```text
-//! networkpolicy-engines compare POLICIES SEED PROGRAM…
-//! networkpolicy-engines case NUMBER SEED PROGRAM…
+//! networkpolicy-engines compare POLICIES SEED PROGRAM…   are all flows judged as they are meant?
+//! networkpolicy-engines examples FOLDER PROGRAM…         the same of what is committed there
+//! networkpolicy-engines mutate TIMES SEED PROGRAM…       is each defect of the objects found?
+//! networkpolicy-engines case NUMBER SEED PROGRAM…        one policy of a run, with all that belongs to it
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
@@ -14,14 +16,18 @@ mod case;
 mod cluster;
 mod coverage;
 mod engines;
+mod examples;
 mod generate;
+mod known;
+mod mutate;
 mod policy;
 mod random;
 mod report;
+mod shrink;
 
 use std::process::ExitCode;
 
-use case::Case;
+use case::{Case, Outcome};
 use cluster::Cluster;
 use engines::Program;
 use random::Random;
@@ -30,16 +36,47 @@ use report::Report;
 /// How many policies show whether a run is fair.
 const ENOUGH: u64 = 100;
 
+/// In how many policies for each time that is wanted a defect is looked for.
+const LONGEST_SEARCH: u64 = 100;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [verb, folder, programs @ ..] = arguments.as_slice()
+        && verb == "examples"
+    {
+        return judge_examples(folder.as_ref(), &mut start(programs));
+    }
     let [verb, number, seed, programs @ ..] = arguments.as_slice() else { panic!("see the head of {}", file!()) };
     let (number, seed) = (number.parse().expect("a number"), seed.parse().expect("a seed"));
-    let mut programs: Vec<Program> = programs.iter().map(|path| Program::start(path)).collect();
+    let mut programs = start(programs);
     match verb.as_str() {
         "compare" => compare(number, seed, &mut programs),
         "case" => show(number, seed, &mut programs),
+        "mutate" => mutate(number, seed, &mut programs),
         other => panic!("{other} is no verb"),
     }
+}
+
+fn start(programs: &[String]) -> Vec<Program> {
+    programs.iter().map(|path| Program::start(path)).collect()
+}
+
+/// Compares the meaning of each example with what the engines say of its committed objects.
+fn judge_examples(folder: &std::path::Path, programs: &mut [Program]) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for example in examples::examples(folder) {
+        let outcome = example.case.compare(&example.build, &example.objects, programs);
+        let Outcome { flows, unclear, allowed, denied, wider, disagreements, .. } = &outcome;
+        let folder = example.folder.display();
+        let objects = example.objects.len();
+        println!("{folder}: {objects} objects, {flows} flows, {allowed} allowed, {denied} denied");
+        println!("  {wider} denied ones pass where the layer is said to be wider, {unclear} where blocks hold pods");
+        for one in disagreements {
+            println!("{}", one.shown());
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
 }
 
 fn case(seed: u64, number: u64) -> Case {
@@ -64,7 +101,8 @@ fn compare(policies: u64, seed: u64, programs: &mut [Program]) -> ExitCode {
         report.add(&outcome);
         if let Some(first) = outcome.disagreements.first() {
             println!("case {number}, {} of {} flows:", outcome.disagreements.len(), outcome.flows);
-            println!("{}\n{}", case.policy, first.shown());
+            println!("{}\n{}\n\nthe same, cut down:", case.policy, first.shown());
+            explain(&shrink::shrink(case, programs), programs);
             return ExitCode::FAILURE;
         }
     }
@@ -73,14 +111,45 @@ fn compare(policies: u64, seed: u64, programs: &mut [Program]) -> ExitCode {
     if policies < ENOUGH { ExitCode::SUCCESS } else { report.verdict() }
 }
 
-/// Shows one case: its cluster, its policy, its objects, and what disagrees.
+/// Shows one case.
 fn show(number: u64, seed: u64, programs: &mut [Program]) -> ExitCode {
-    let case = case(seed, number);
+    explain(&case(seed, number), programs);
+    ExitCode::SUCCESS
+}
+
+/// Prints a case: its cluster, its policy, its objects, and what disagrees.
+fn explain(case: &Case, programs: &mut [Program]) {
     let build = case.build();
-    println!("{}\n{}", case.cluster.manifests(), case.policy);
+    println!("{}---\n{}", case.cluster.manifests(), case.policy);
     case::errors(&build).iter().for_each(|error| println!("{error}"));
     case::objects(&build).iter().for_each(|object| println!("---\n{object}"));
     let outcome = case.compare(&build, &case::objects(&build), programs);
     outcome.disagreements.iter().for_each(|one| println!("{}", one.shown()));
-    ExitCode::SUCCESS
+}
+
+/// Puts each defect into one build after the other, until it was found so many times. Not every one can be: where another
+/// object says the same, or nobody is meant, nothing changes.
+fn mutate(times: u64, seed: u64, programs: &mut [Program]) -> ExitCode {
+    println!("seed {seed}");
+    let mut code = ExitCode::SUCCESS;
+    for (name, put) in mutate::MUTATIONS {
+        let (mut tried, mut caught, mut number) = (0, 0, 0);
+        while caught < times && number < times * LONGEST_SEARCH {
+            let case = case(seed, number);
+            let build = case.build();
+            let mut objects = build.objects();
+            if case::errors(&build).is_empty() && put(&mut objects, &mut Random::of_case(!seed, number)) {
+                let objects: Vec<String> = objects.iter().map(ToString::to_string).collect();
+                tried += 1;
+                caught += u64::from(!case.compare(&build, &objects, programs).disagreements.is_empty());
+            }
+            number += 1;
+        }
+        println!("{name}: caught {caught} times, put into {tried} policies");
+        if caught < times {
+            println!("  that is too seldom");
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
 }

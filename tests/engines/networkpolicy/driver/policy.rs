@@ -10,6 +10,11 @@ pub const HOSTS: [(&str, &str); 2] = [
     ("depot", "host depot.example.com at { 198.51.100.0/24, [2001:db8:1::5] }"),
 ];
 
+/// The gateway that a `via` names, with its Service.
+pub const GATEWAY: &str = "\
+service edges/envoy { select {app=envoy}  port 443 -> 8443/tls  port 80 -> 8080/http }
+gateway edge { pods edges/{app=envoy}  service edges/envoy  port 443 -> 8443/tls  port 80 -> 8080/http }";
+
 /// A policy.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
@@ -21,12 +26,15 @@ pub struct Policy {
 pub struct Statement {
     /// Whether a gap is accepted.
     pub approximate: bool,
+    pub shape: Shape,
     pub action: Action,
     pub direction: Direction,
     pub from: End,
     /// Of a `default deny` the pods that it is about.
     pub to: End,
     pub ports: Vec<String>,
+    /// `where …` or `via …`, or nothing.
+    pub clause: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +42,16 @@ pub enum Action {
     Allow,
     Deny,
     Isolate,
+}
+
+/// How a rule is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Plain,
+    /// With names for its ends.
+    Let,
+    /// By a template that is applied once.
+    Template,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +93,7 @@ pub enum Pods {
     /// A workload or a Service.
     Name(String),
     Labels(Vec<Requirement>),
-    Account(&'static str),
+    Account(String),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -94,35 +112,54 @@ impl Display for Policy {
         for (name, host) in HOSTS.iter().filter(|(name, _)| named(name)) {
             writeln!(f, "let {name} = {host}")?;
         }
-        self.statements.iter().try_for_each(|statement| writeln!(f, "{statement}"))
+        if self.statements.iter().any(|one| one.clause.starts_with("via")) {
+            writeln!(f, "{GATEWAY}")?;
+        }
+        self.statements.iter().enumerate().try_for_each(|(at, statement)| statement.write(f, at))
     }
 }
 
-impl Display for Statement {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.approximate {
-            f.write_str("@approximate(\"as near as the layer comes\") ")?;
+impl Statement {
+    /// Writes the statement; its number makes names for what it defines.
+    fn write(&self, f: &mut Formatter<'_>, at: usize) -> fmt::Result {
+        let plain = match &self.to {
+            End::Except(..) if !self.ports.is_empty() => format!("{{ {} }}", self.to),
+            to => to.to_string(),
+        };
+        match self.shape {
+            Shape::Plain => writeln!(f, "{}", self.with_ends(&self.from.to_string(), &plain)),
+            Shape::Let => {
+                writeln!(f, "let from{at} = {}\nlet to{at} = {}", self.from, self.to)?;
+                writeln!(f, "{}", self.with_ends(&format!("from{at}"), &format!("to{at}")))
+            }
+            Shape::Template => {
+                let of = |end: &End| if end.is_pods() { "Workloads" } else { "Endpoint" };
+                writeln!(f, "template rule{at}(from: {}, to: {}) {{", of(&self.from), of(&self.to))?;
+                writeln!(f, "  {}\n}}\napply rule{at}({}, {})", self.with_ends("from", "to"), self.from, self.to)
+            }
         }
+    }
+
+    fn with_ends(&self, from: &str, to: &str) -> String {
+        let accepted = if self.approximate { "@approximate(\"as near as the layer comes\") " } else { "" };
         let direction = match self.direction {
             Direction::Egress => "egress ",
             Direction::Ingress => "ingress ",
             Direction::Both | Direction::BothWays => "",
         };
-        match self.action {
-            Action::Isolate => return write!(f, "default deny {direction}{}", self.to),
-            Action::Allow => write!(f, "allow {direction}{} ", self.from)?,
-            Action::Deny => write!(f, "deny {direction}{} ", self.from)?,
-        }
-        f.write_str(if self.direction == Direction::BothWays { "<-> " } else { "-> " })?;
-        match self.to {
-            End::Except(..) if !self.ports.is_empty() => write!(f, "{{ {} }}", self.to)?,
-            _ => write!(f, "{}", self.to)?,
-        }
-        match self.ports.as_slice() {
-            [] => Ok(()),
-            [port] => write!(f, ":{port}"),
-            ports => write!(f, ":{{{}}}", ports.join(", ")),
-        }
+        let action = match self.action {
+            Action::Isolate => return format!("{accepted}default deny {direction}{to}"),
+            Action::Allow => "allow",
+            Action::Deny => "deny",
+        };
+        let arrow = if self.direction == Direction::BothWays { "<->" } else { "->" };
+        let ports = match self.ports.as_slice() {
+            [] => String::new(),
+            [port] => format!(":{port}"),
+            ports => format!(":{{{}}}", ports.join(", ")),
+        };
+        let clause = if self.clause.is_empty() { String::new() } else { format!(" {}", self.clause) };
+        format!("{accepted}{action} {direction}{from} {arrow} {to}{ports}{clause}")
     }
 }
 

@@ -17,6 +17,7 @@ pub struct Report {
     refused: BTreeMap<String, usize>,
     coverage: Coverage,
     flows: usize,
+    unclear: usize,
     allowed: usize,
     denied: usize,
     wider: usize,
@@ -39,6 +40,7 @@ impl Report {
     /// Counts the flows of a policy.
     pub fn add(&mut self, outcome: &Outcome) {
         self.flows += outcome.flows;
+        self.unclear += outcome.unclear;
         self.allowed += outcome.allowed;
         self.denied += outcome.denied;
         self.wider += outcome.wider;
@@ -82,6 +84,9 @@ impl Report {
         }
         if self.allowed * 5 < self.flows || self.denied * 5 < self.flows {
             unfair.push("less than a fifth of the flows is allowed, or denied".to_owned());
+        }
+        if self.unclear > 0 {
+            unfair.push(format!("{} flows were judged by what blocks mean for pods", self.unclear));
         }
         let missing = self.coverage.missing(self.built());
         if !missing.is_empty() {
