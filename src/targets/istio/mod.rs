@@ -2,7 +2,8 @@
 //!
 //! What a pod may send is decided by its one Sidecar: `destinations` says what rules let through in Istio's terms
 //! (hosts, addresses, Services), `slots` divides the pods so that each has one Sidecar, `egress` gathers what each
-//! lets through, and `sidecar` and `service_entry` write it down. Sidecars know no deny: `denied` leaves out.
+//! lets through, and `sidecar` and `service_entry` write it down. Sidecars know no deny: `denied` leaves out. `wildcard`
+//! is a way out that Istio holds to the way in.
 //!
 //! What a pod receives is decided by all AuthorizationPolicies that select it: `sources` says who sends,
 //! `operations` what is asked for, `authorization` joins them, and `peer` asks for the mTLS without which
@@ -30,6 +31,7 @@ mod sidecar;
 mod slots;
 mod sources;
 mod via_egress;
+mod wildcard;
 mod write;
 
 use super::Lowered;
@@ -49,6 +51,7 @@ pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     let mut trouble = service_entry::Trouble { policy, diagnostics };
     let mut resources = egress::lower(&facts, sources, &mut exits, &mut judge, &mut trouble);
     resources.extend(exits.finish());
+    wildcard::note(policy, &mut judge);
     let authorization::Gathered { mut access, callers, doors } = gathered;
     resources.extend(peer::lower(&facts, &callers, &access, &mut judge, &mut Taken::new()));
     resources.extend(doors.finish(&facts, sources, &mut access, diagnostics));

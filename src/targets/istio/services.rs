@@ -210,3 +210,8 @@ pub(super) fn class(port: &ServicePort) -> Class {
 pub(super) fn tcp_ports(service: &Service) -> impl Iterator<Item = u16> {
     service.ports.iter().filter(|port| port.protocol == Protocol::Tcp).map(|port| port.port)
 }
+
+/// Returns whether a Service names a number for another protocol before it does for TCP.
+pub(super) fn other_first(service: &Service, number: u16) -> bool {
+    service.ports.iter().find(|port| port.port == number).is_some_and(|port| port.protocol != Protocol::Tcp)
+}

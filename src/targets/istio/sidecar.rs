@@ -5,6 +5,9 @@
 //! read as HTTP and addresses cannot share one; a Service with an address of its own can join TLS hosts or addresses,
 //! unread. What cannot share a listener is imported without a port, where each keeps its own protocol and brings all of
 //! its ports; and a listener with a port hides what the one without has on that port, so both name it.
+//!
+//! Of a Service that has its number twice, for UDP and for TCP as the cluster's DNS has 53, a listener with that port
+//! takes the first alone. Where that is UDP, TCP would be closed, so such a Service is imported without a port too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -19,7 +22,7 @@ use super::judge::Flaw;
 use super::model::{Egress, Port};
 use super::service_entry::Entries;
 use super::services::tcp_ports;
-use crate::policy::AppProtocol;
+use crate::policy::{AppProtocol, Service};
 
 /// What one Sidecar lets through.
 #[derive(Default)]
@@ -72,6 +75,8 @@ struct OnPort<'w> {
     other_services: bool,
     tls_services: bool,
     unread_services: bool,
+    /// Whether a Service has this number for another protocol first.
+    twice: bool,
     /// What would bring other ports along without a port.
     unclean: Vec<String>,
     services: Vec<&'w ServicePortItem>,
@@ -202,13 +207,18 @@ impl Listeners<'_, '_> {
                 Class::Tcp => wants.other_services = true,
                 Class::Auto => wants.unread_services = true,
             }
-            if !clean {
+            let twice = known.map_or(is_resolver(item), |service| super::services::other_first(service, item.port));
+            wants.twice |= twice;
+            if !(clean || twice && is_resolver(item)) {
                 wants.unclean.push(format!("{}/{}", item.namespace, item.name));
             }
         }
     }
 
     fn form(&self, port: u16, wants: &OnPort<'_>, wanted: &Wanted) -> Form {
+        if wants.twice {
+            return if wants.unclean.is_empty() { Form::Rest } else { Form::More };
+        }
         let read = wants.http_services || wants.unread_services;
         let http_alone = (wants.http_hosts || wants.http_services)
             && !(wants.tls_hosts
@@ -238,8 +248,8 @@ impl Listeners<'_, '_> {
             // The resolver alone has an address of its own: it hides nothing of what is imported without a port.
             Some(protocol) if port == 53 && !wants.addresses && !read => Form::Own(protocol, false),
             _ if wants.unclean.is_empty() => Form::Rest,
-            _ if http_alone && self.all_read(wanted, port) => Form::Own("HTTP", true),
-            Some(protocol) if !self.some_headless(wanted, port) => Form::Own(protocol, true),
+            _ if http_alone && self.all_read(wanted, port) && !self.some_unfit(wanted, port) => Form::Own("HTTP", true),
+            Some(protocol) if !self.some_unfit(wanted, port) => Form::Own(protocol, true),
             _ => Form::More,
         }
     }
@@ -256,23 +266,27 @@ impl Listeners<'_, '_> {
         })
     }
 
-    /// Returns whether a Service that is imported whole stands for every address on a port.
-    fn some_headless(&self, wanted: &Wanted, port: u16) -> bool {
-        let some = |name: &SmolStr| self.on(name, port).any(|(class, headless)| headless && class != Class::Http);
+    /// Returns whether a listener with a port does not fit a Service that is imported whole: it would stand for every
+    /// address on that port, or only for another protocol.
+    fn some_unfit(&self, wanted: &Wanted, port: u16) -> bool {
+        let some = |name: &SmolStr| {
+            let twice = |service: &Service| super::services::other_first(service, port);
+            self.on(name, port).any(|(class, service)| service.headless && class != Class::Http || twice(service))
+        };
         wanted.all_services.iter().any(|namespace| match namespace {
             None => self.facts.names().iter().any(|name| some(name)),
             Some(name) => some(name),
         })
     }
 
-    fn on(&self, namespace: &str, port: u16) -> impl Iterator<Item = (Class, bool)> {
+    fn on(&self, namespace: &str, port: u16) -> impl Iterator<Item = (Class, &Service)> {
         let services = self.facts.known(namespace).map(|known| known.services.as_slice()).unwrap_or_default();
         services.iter().flat_map(move |(_, service)| {
             let tcp = service
                 .ports
                 .iter()
                 .filter(move |have| have.port == port && have.protocol == crate::policy::Protocol::Tcp);
-            tcp.map(|have| (super::services::class(have), service.headless))
+            tcp.map(|have| (super::services::class(have), *service))
         })
     }
 
@@ -289,4 +303,9 @@ impl Listeners<'_, '_> {
     fn import(&self, home: &SmolStr, host: &str) -> String {
         if self.namespace == Some(home) { format!("./{host}") } else { format!("{home}/{host}") }
     }
+}
+
+/// Returns whether a Service is there for the names of the cluster, which has 53 for UDP first on every platform.
+fn is_resolver(item: &ServicePortItem) -> bool {
+    item.port == 53 && item.class == Class::Tcp
 }

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+from network import ROUTER
+
 SERVER = "https://127.0.0.1:6443"
 TOKEN = "live"
 # Where the kinds that occur live: the API's path, and whether they lie in a namespace.
@@ -55,7 +57,7 @@ class Cluster:
             f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
             "--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.96.0.0/16",
             "--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none",
-            "--advertise-address=192.0.2.1",
+            f"--advertise-address={ROUTER}",
         ])
         wait("the API server", lambda: self.request("GET", "/readyz") == "ok")
         definitions = Path(os.environ["ISTIO"], "manifests/charts/base/files/crd-all.gen.yaml")
@@ -67,7 +69,7 @@ class Cluster:
         """Whether every defined kind is served."""
         found = json.loads(self.request("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"))["items"]
         def established(item):
-            conditions = item.get("status", {}).get("conditions", [])
+            conditions = item.get("status", {}).get("conditions") or []
             return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
         return all(map(established, found))
 

@@ -19,11 +19,8 @@ fn the_headline_is_a_host_and_a_sidecar() {
     assert_eq!(
         sidecar["spec"]["egress"],
         json!([
-            {
-                "port": { "number": 53, "name": "tcp-53", "protocol": "TCP" },
-                "hosts": ["kube-system/kube-dns.kube-system.svc.cluster.local"]
-            },
-            { "port": { "number": 443, "name": "tls-443", "protocol": "TLS" }, "hosts": ["./zenquotes.io"] }
+            { "port": { "number": 443, "name": "tls-443", "protocol": "TLS" }, "hosts": ["./zenquotes.io"] },
+            { "hosts": ["kube-system/kube-dns.kube-system.svc.cluster.local"] }
         ])
     );
 }

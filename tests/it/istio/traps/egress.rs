@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::build::{Build, build, build_in_mesh};
 
 const OUT: Direction = Direction::Egress;
+const RESOLVER: &str = "kube-system/kube-dns.kube-system.svc.cluster.local";
 
 fn entries(build: &Build) -> Vec<Value> {
     build.of("ServiceEntry").into_iter().map(|object| object["spec"].clone()).collect()
@@ -19,6 +20,18 @@ fn trap_46_a_wildcard_resolves_each_name() {
     assert_eq!(spec["hosts"], json!(["*.example.com"]));
     assert_eq!(spec["resolution"], "DYNAMIC_DNS");
     assert!(spec["ports"].as_array().unwrap().iter().all(|port| port["protocol"] != "TCP"));
+}
+
+#[test]
+fn a_wildcard_on_tls_is_refused_where_the_way_in_is_isolated() {
+    // Istio holds such connections to the authorization of the pod that they leave.
+    let narrower = |source: &str| build(source).judgements().iter().find_map(|one| one.narrower.clone());
+    let out = "allow egress garden/{app=web} -> *.example.com:443";
+    assert_eq!(narrower(out), None);
+    assert!(narrower(&format!("{out}  default deny ingress garden/*")).unwrap().contains("AuthorizationPolicies"));
+    assert_eq!(narrower(&format!("{out}  default deny ingress shop/*")), None);
+    let http = "allow egress garden/* -> *.example.com:80  default deny ingress garden/*";
+    assert_eq!(narrower(http), None);
 }
 
 #[test]
@@ -55,7 +68,7 @@ fn trap_48_addresses_and_names_on_one_port_keep_their_protocols() {
         build_in_mesh(&source.replace("zenquotes.io, 203.0.113.0/24 }:443", "zenquotes.io:443, 203.0.113.0/24:443 }"))
             .ok();
     let imports = build.imports("garden", "all-pods-egress");
-    assert_eq!(imports[&0], ["./203-0-113-0-24.tcp-443.netpol.internal", "./zenquotes.io"]);
+    assert_eq!(imports[&0], ["./203-0-113-0-24.tcp-443.netpol.internal", "./zenquotes.io", RESOLVER]);
     assert!(!imports.contains_key(&443));
     // Where that would let another port through, the rules are wider.
     let other = "allow egress garden/{app=api} -> zenquotes.io:80";
@@ -180,9 +193,9 @@ fn trap_55_a_pod_has_one_sidecar_with_all_that_is_given_to_it() {
     assert_eq!(on_443("garden", "app-curl-egress"), ["istio-system/mesh.example"]);
     // All of them may resolve names.
     assert!(
-        ["all-pods-egress", "app-web-egress", "app-curl-egress"].iter().all(|name| {
-            build.imports("garden", name)[&53] == ["kube-system/kube-dns.kube-system.svc.cluster.local"]
-        })
+        ["all-pods-egress", "app-web-egress", "app-curl-egress"]
+            .iter()
+            .all(|name| { build.imports("garden", name)[&0] == [RESOLVER] })
     );
 }
 
@@ -211,7 +224,7 @@ fn trap_56_namespaces_are_imported_by_their_services() {
     let build = build_in_mesh("allow egress garden/* -> { garden/*, shop/* }  allow egress lab/* -> */*").ok();
     assert_eq!(
         build.imports("garden", "all-pods-egress")[&0],
-        ["./*.garden.svc.cluster.local", "shop/*.shop.svc.cluster.local"]
+        ["./*.garden.svc.cluster.local", RESOLVER, "shop/*.shop.svc.cluster.local"]
     );
     assert_eq!(build.imports("lab", "all-pods-egress")[&0], ["*/*.svc.cluster.local"]);
 }
@@ -260,6 +273,21 @@ fn headless_services_are_imported_where_each_pod_is_a_listener() {
     // On a listener with a port a headless Service stands for every address on that port.
     let build = build_in_mesh("allow egress garden/* -> shop/{app=stock}:{7000, 9090}").ok();
     let imports = build.imports("garden", "all-pods-egress");
-    assert_eq!(imports[&0], ["shop/peers.shop.svc.cluster.local"]);
+    assert_eq!(imports[&0], [RESOLVER, "shop/peers.shop.svc.cluster.local"]);
     assert_eq!(imports[&9090], ["shop/stock.shop.svc.cluster.local"]);
+}
+
+#[test]
+fn trap_63g_a_number_that_is_udp_first_is_imported_without_a_port() {
+    // Istio takes the first port of that number, and with 53/udp in hand it would close 53/tcp.
+    let source = "service shop/media { select {app=media} port 443/udp port 443 -> 443/tls }
+        service shop/turn { select {app=turn} port 3478 -> 3478/tls port 3478/udp }
+        allow egress garden/* -> shop/{app=media}:443
+        allow egress garden/* -> shop/{app=turn}:3478";
+    let imports = build(source).ok().imports("garden", "all-pods-egress");
+    assert_eq!(imports[&0], [RESOLVER, "shop/media.shop.svc.cluster.local"]);
+    assert_eq!(imports[&3478], ["shop/turn.shop.svc.cluster.local"]);
+    // What else such a Service has comes along, which the rule is told.
+    let more = source.replace("port 443/udp", "port 80/tcp port 443/udp");
+    assert_eq!(build(&more).judged(0, OUT).0, Level::Wider);
 }

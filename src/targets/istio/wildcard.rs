@@ -1,0 +1,40 @@
+//! Hosts with a wildcard on TLS, which Istio holds to more than the way out.
+//!
+//! A sidecar that resolves such names runs the AuthorizationPolicies of its own pod on these connections too, as if they
+//! came in. The pod's ALLOW rules are about who may call it, so none of them matches, and the connection is closed.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::judge::Judge;
+use crate::policy::{Action, AppProtocol, Direction, Endpoint, PodSelector, Policy, Ports, Rule, What};
+
+/// Notes for each rule that gives such hosts to pods whose ingress a rule isolates that it is refused to them.
+pub(super) fn note(policy: &Policy, judge: &mut Judge) {
+    let isolating = policy.rules.iter().filter(|rule| rule.ingress && rule.action != Action::Deny);
+    let isolated: FxHashSet<&PodSelector> =
+        isolating.flat_map(|rule| rule.destination.pods()).map(|(_, pods)| &pods.selector).collect();
+    let mut known: FxHashMap<*const Endpoint, bool> = FxHashMap::default();
+    for (at, rule) in policy.rules.iter().enumerate() {
+        if !(rule.egress && rule.action == Action::Allow && has_wildcard_on_tls(rule)) {
+            continue;
+        }
+        let refused = *known.entry(std::sync::Arc::as_ptr(&rule.source)).or_insert_with(|| {
+            let mut sources = rule.source.pods();
+            sources.any(|(_, pods)| isolated.iter().any(|other| other.intersect(&pods.selector).is_some()))
+        });
+        if refused {
+            let what = "a wildcard on tls is refused to pods whose ingress is isolated, since Istio asks their own \
+                        AuthorizationPolicies about it";
+            judge.narrower(at as u32, Direction::Egress, what.into());
+        }
+    }
+}
+
+fn has_wildcard_on_tls(rule: &Rule) -> bool {
+    rule.destination.members.iter().any(|member| match (&member.what, &member.ports) {
+        (What::Host(host), Ports::Some(ports)) => {
+            host.name.wildcard && ports.iter().any(|port| port.app == Some(AppProtocol::Tls))
+        }
+        _ => false,
+    })
+}
