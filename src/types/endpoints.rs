@@ -183,7 +183,7 @@ impl Checker<'_> {
     fn literals_inside(&mut self, right: &Expr, whole: &AddressSet, left: &Expr) -> Option<()> {
         match &right.kind {
             ExprKind::Address(address) => {
-                let net = net_of(*address).ok()?;
+                let net = Some(net_of(*address)).filter(|net| net.trunc() == *net)?;
                 let literal = AddressSet::of([net]);
                 let same_family = |block: &Block| {
                     matches!((block.net, net), (IpNet::V4(_), IpNet::V4(_)) | (IpNet::V6(_), IpNet::V6(_)))
@@ -213,15 +213,11 @@ impl Checker<'_> {
     }
 
     fn address(&mut self, expr: &Expr, address: Address, env: &Env) -> Option<Value> {
-        let net = match net_of(address) {
-            Ok(net) => net,
-            Err(net) => {
-                let span = Checker::bare_span(expr);
-                let diagnostic = errors::host_bits(span, self.text(span), net);
-                self.push(diagnostic);
-                return None;
-            }
-        };
+        let (net, span) = (net_of(address), Checker::bare_span(expr));
+        if let Some(diagnostic) = errors::wrong_net(span, self.text(span), net) {
+            self.push(diagnostic);
+            return None;
+        }
         let set = AddressSet::of([net]);
         if self.is_users(env) && !env.opaque && self.excepting == 0 {
             self.warn_of_known_addresses(Checker::bare_span(expr), &set);
@@ -233,9 +229,8 @@ impl Checker<'_> {
     fn warn_of_rest(&mut self, left: &Expr, rest: &AddressSet) {
         match &left.kind {
             ExprKind::Address(address) => {
-                if let Ok(net) = net_of(*address) {
-                    self.warn_of_known_addresses(left.span, &AddressSet::of([net]).intersect(rest));
-                }
+                let written = AddressSet::of([net_of(*address)]);
+                self.warn_of_known_addresses(left.span, &written.intersect(rest));
             }
             ExprKind::Union(list) => list.iter().for_each(|member| self.warn_of_rest(member, rest)),
             ExprKind::Except(left, _) => self.warn_of_rest(left, rest),
@@ -454,8 +449,7 @@ impl Checker<'_> {
             // The span holds the weight too.
             let written = self.text(address.span).split_whitespace().next().unwrap_or_default();
             let place = Span { end: address.span.start + written.len() as u32, ..address.span };
-            if address.net.trunc() != address.net {
-                let diagnostic = errors::host_bits(place, written, address.net);
+            if let Some(diagnostic) = errors::wrong_net(place, written, address.net) {
                 self.push(diagnostic);
                 return None;
             }
@@ -581,10 +575,9 @@ pub(super) fn assumed(name: &SmolStr) -> Option<Requirements> {
 }
 
 /// Returns the network of an address as written; `Err` holds one with bits beyond the prefix.
-fn net_of(address: Address) -> Result<IpNet, IpNet> {
+fn net_of(address: Address) -> IpNet {
     let most = if matches!(address.ip, IpAddr::V4(_)) { 32 } else { 128 };
-    let net = IpNet::new(address.ip, address.prefix.unwrap_or(most).min(most)).unwrap_or(IpNet::from(address.ip));
-    if net.trunc() == net { Ok(net) } else { Err(net) }
+    IpNet::new(address.ip, address.prefix.unwrap_or(most).min(most)).unwrap_or(IpNet::from(address.ip))
 }
 
 /// Returns all addresses of an endpoint made of addresses.

@@ -16,6 +16,7 @@ use crate::syntax::tree::{
     ItemKind, NamespaceDecl, NamespacePattern, PodPattern, PortKind, PortMapping, PortProtocol, ServiceDecl, Word,
 };
 use crate::vocab::labels::{Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements};
+use crate::vocab::names::is_port_name;
 use crate::vocab::ports::{AppProtocol, Protocol};
 
 /// Adds the declarations of every module to the inventory. What disagrees is reported, and the first statement stays:
@@ -161,7 +162,11 @@ pub(super) fn service_port(port: &PortMapping, diagnostics: &mut Diagnostics) ->
     if let Some(written) = &port.target {
         target = match &written.kind {
             PortKind::Number(number) => TargetPort::Number(*number),
-            PortKind::Name(name) => TargetPort::Name(name.clone()),
+            PortKind::Name(name) if is_port_name(name) => TargetPort::Name(name.clone()),
+            PortKind::Name(name) => {
+                diagnostics.push(errors::no_port_name(written.span, name));
+                return None;
+            }
             PortKind::Error => return None,
             PortKind::Range(..) | PortKind::Any => {
                 diagnostics.push(errors::target_not_one(written.span));

@@ -10,6 +10,7 @@ use crate::inventory::{Service, TargetPort, Unclear, Wanted};
 use crate::source::Span;
 use crate::syntax::tree::{ExprKind, Port, PortKind, PortProtocol, PortSpec};
 use crate::vocab::endpoint::{Member, Pods, What};
+use crate::vocab::names::is_port_name;
 use crate::vocab::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
 
 impl Checker<'_> {
@@ -127,6 +128,11 @@ impl Checker<'_> {
         }
         let entry = as_written(port);
         if let PortTest::Named(name) = &entry.port {
+            // A Service's port may have a longer name; a pod's may not.
+            if !is_port_name(name) {
+                self.push(errors::no_port_name(port.span, name));
+                return None;
+            }
             self.check_port_name(pods, name, entry.protocol, port.span)?;
         }
         Some(entry)

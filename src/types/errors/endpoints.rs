@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use smol_str::SmolStr;
 
 use crate::diag::{Code, Diagnostic, nearest};
@@ -79,8 +79,25 @@ pub fn cyclic_let(span: Span, name: &str, others: &[(Span, &str)]) -> Diagnostic
     others.iter().zip(next).fold(start, |all, ((place, _), next)| all.label(*place, format!("this needs `{next}`")))
 }
 
-/// `written` is the address as it stands there, `net` the same with its bits.
-pub fn host_bits(span: Span, written: &str, net: IpNet) -> Diagnostic {
+/// Returns what is wrong with a network, if anything is. `written` is the address as it stands there, `net` the same with
+/// its bits.
+pub fn wrong_net(span: Span, written: &str, net: IpNet) -> Option<Diagnostic> {
+    if net.trunc() != net {
+        return Some(host_bits(span, written, net));
+    }
+    let IpNet::V6(mapped) = net else { return None };
+    let ip = mapped.addr().to_ipv4_mapped()?;
+    let net = Ipv4Net::new(ip, mapped.prefix_len().checked_sub(96)?).ok()?;
+    let repair = if net.prefix_len() == 32 { ip.to_string() } else { net.to_string() };
+    let message = format!("`{written}` is IPv4 in the writing of IPv6");
+    Some(
+        Diagnostic::new(Code::NotAnAddress, span, message)
+            .at("Kubernetes refuses it, and where it once did not, it meant IPv4")
+            .fix(format!("write `{repair}`"), span, repair),
+    )
+}
+
+fn host_bits(span: Span, written: &str, net: IpNet) -> Diagnostic {
     let brackets = |text: String, wanted: bool| if wanted { format!("[{text}]") } else { text };
     let network = brackets(net.trunc().to_string(), written.starts_with('['));
     let address = brackets(net.addr().to_string(), net.addr().is_ipv6());
@@ -439,6 +456,11 @@ pub fn port_name_outside(span: Span, name: &str, who: &str) -> Diagnostic {
         Diagnostic::new(Code::PortNameOutside, span, format!("`{name}` is a port name, and {who} have none"))
             .at("pods declare port names; here a port is a number");
     diagnostic.note_opt(as_protocol(name))
+}
+
+pub fn no_port_name(span: Span, name: &str) -> Diagnostic {
+    let why = if name.len() > 15 { "it has at most 15 characters" } else { "it has no two dashes together" };
+    Diagnostic::new(Code::NotAPort, span, format!("`{name}` is not a name that a pod's port can have")).at(why)
 }
 
 /// Returns a hint where a port name is spelled like a protocol.
