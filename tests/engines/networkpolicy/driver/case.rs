@@ -1,11 +1,12 @@
 //! One case: a policy about a cluster, what the source means, and what the engines make of the objects.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
 use netpol::diag::Severity;
 use netpol::policy::ask::{Question, ask};
-use netpol::policy::{self, AddressSet, Flow, Party, Protocol, Verdict};
+use netpol::policy::{self, AddressSet, Flow, Layer, Party, Protocol, Verdict};
 use serde_json::{Value, json};
 
 use crate::build::{Build, build_with, written};
@@ -13,6 +14,9 @@ use crate::cluster::{API_SERVER, Cluster, NODE_RESOLVER, NODES, POD_RANGES};
 use crate::engines::{self, Program};
 use crate::known;
 use crate::policy::Policy;
+
+/// At the edges of how many blocks of a policy addresses are asked about.
+const MOST_BLOCKS: usize = 4;
 
 /// A policy about a cluster.
 #[derive(Clone, Debug)]
@@ -71,6 +75,11 @@ impl Case {
             if self.cluster.node_resolver {
                 settings.resolver = vec![written(NODE_RESOLVER)];
             }
+            if self.cluster.istio {
+                settings.targets = vec![Layer::NetworkPolicy, Layer::Istio];
+            }
+            settings.platform = self.cluster.platform;
+            settings.grant_dns = !self.cluster.explicit_dns;
             settings.nodes = vec![written(NODES)];
             settings.apiserver = vec![written(API_SERVER)];
         })
@@ -78,7 +87,8 @@ impl Case {
 
     /// Compares the meaning of the source with what engines say of some objects: those of the build, or others.
     pub fn compare(&self, build: &Build, objects: &[String], programs: &mut [Program]) -> Outcome {
-        let ends = self.cluster.ends();
+        let mut ends = self.cluster.ends();
+        ends.extend(edges(build).into_iter().filter(|address| !self.cluster.outside.contains(address)));
         let ports = ports(build);
         let flows = self.flows(&ends, ports.len());
         let in_blocks = known::in_blocks(build, objects);
@@ -196,6 +206,50 @@ impl Disagreement {
     }
 }
 
+/// Returns addresses at the edges of blocks that the policy names, inside and outside. One among pods' addresses would be a
+/// pod's.
+fn edges(build: &Build) -> Vec<IpAddr> {
+    let members =
+        build.policy.rules.iter().flat_map(|rule| rule.source.members.iter().chain(&rule.destination.members));
+    let mut nets: Vec<IpNet> = Vec::new();
+    for member in members {
+        match &member.what {
+            policy::What::Addresses(set) => {
+                nets.extend(set.blocks.iter().flat_map(|block| block.except.iter().chain([&block.net])));
+            }
+            policy::What::Host(host) => nets.extend(host.at.iter().map(|at| at.net)),
+            policy::What::Pods(_) => {}
+        }
+    }
+    nets.sort();
+    nets.dedup();
+    // A name of the prelude may have a hundred blocks; some of them will do.
+    let step = nets.len().div_ceil(MOST_BLOCKS).max(1);
+    let nets = nets.into_iter().step_by(step);
+    let edges = nets
+        .flat_map(|net| [before(net.network()), Some(net.network()), Some(net.broadcast()), after(net.broadcast())]);
+    let pods = POD_RANGES.map(|range| range.parse::<IpNet>().unwrap());
+    let mut edges: Vec<IpAddr> =
+        edges.flatten().filter(|address| !pods.iter().any(|range| range.contains(address))).collect();
+    edges.sort();
+    edges.dedup();
+    edges
+}
+
+fn before(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) => address.to_bits().checked_sub(1).map(|bits| Ipv4Addr::from_bits(bits).into()),
+        IpAddr::V6(address) => address.to_bits().checked_sub(1).map(|bits| Ipv6Addr::from_bits(bits).into()),
+    }
+}
+
+fn after(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) => address.to_bits().checked_add(1).map(|bits| Ipv4Addr::from_bits(bits).into()),
+        IpAddr::V6(address) => address.to_bits().checked_add(1).map(|bits| Ipv6Addr::from_bits(bits).into()),
+    }
+}
+
 /// Returns the ports that are asked about: those that the policy and the pods name, the ones beside them, and others.
 fn ports(build: &Build) -> Vec<Port> {
     let mut ports = vec![(80, Protocol::Tcp), (8080, Protocol::Tcp), (53, Protocol::Udp), (80, Protocol::Sctp)];
@@ -219,8 +273,8 @@ fn ports(build: &Build) -> Vec<Port> {
 
 /// Returns the objects of a build as they are written.
 pub fn objects(build: &Build) -> Vec<String> {
-    let objects = build.lowering.layers.iter().flat_map(|(_, lowered)| &lowered.objects);
-    objects.map(|object| object.yaml.clone()).collect()
+    let layers = build.lowering.layers.iter().filter(|(layer, _)| *layer == Layer::NetworkPolicy);
+    layers.flat_map(|(_, lowered)| &lowered.objects).map(|object| object.yaml.clone()).collect()
 }
 
 /// Returns the errors of a build, by code.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use netpol::policy;
+use netpol::vocab::settings::Platform;
 use serde_json::{Value, json};
 
 use crate::random::Random;
@@ -36,10 +37,22 @@ const OUTSIDE: [&str; 13] = [
     "192.168.0.77",
 ];
 
+/// Keys of pods' labels, their values (some of which YAML would take for no strings), and how many of a hundred pods have
+/// them.
+pub const POD_LABELS: [(&str, [&str; 3], usize); 4] = [
+    ("app", ["web", "api", "db"], 90),
+    ("example.com/tier", ["front", "1e3", ""], 60),
+    ("canary", ["yes", "no", "null"], 25),
+    ("zone", ["1", "0x1F", "2026-01-31"], 20),
+];
+/// The same of namespaces.
+pub const NAMESPACE_LABELS: [(&str, [&str; 3], usize); 2] =
+    [("env", ["prod", "dev", ""], 70), ("team", ["a", "b", "on"], 70)];
+
 pub type Labels = BTreeMap<String, String>;
 
 /// A cluster.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Cluster {
     /// Namespaces with their labels, without the one that holds their name.
     pub namespaces: BTreeMap<String, Labels>,
@@ -57,8 +70,14 @@ pub struct Cluster {
     pub ranges_known: bool,
     /// Whether the nodes have a resolver.
     pub node_resolver: bool,
+    /// The platform, which decides where the resolver is.
+    pub platform: Platform,
+    /// Whether the way to the resolver must be written.
+    pub explicit_dns: bool,
     /// Whether there is a gateway.
     pub gateway: bool,
+    /// Whether Istio is a layer too, so that sidecars need their way to istiod.
+    pub istio: bool,
 }
 
 /// A workload's pod.
@@ -97,21 +116,45 @@ pub struct Service {
 }
 
 impl Cluster {
+    /// Returns a cluster in which there is nothing.
+    pub fn empty() -> Cluster {
+        Cluster {
+            namespaces: BTreeMap::new(),
+            pods: Vec::new(),
+            services: Vec::new(),
+            outside: Vec::new(),
+            unknown: Vec::new(),
+            inventory: false,
+            ranges_known: false,
+            node_resolver: false,
+            platform: Platform::Kubernetes,
+            explicit_dns: false,
+            gateway: false,
+            istio: false,
+        }
+    }
+
     /// Makes a cluster.
     pub fn random(random: &mut Random) -> Cluster {
         let mut cluster = Cluster {
             inventory: random.percent(90),
             ranges_known: random.percent(90),
             node_resolver: random.percent(20),
+            platform: if random.percent(70) { Platform::Kubernetes } else { random.pick(&Platform::ALL) },
+            explicit_dns: random.percent(10),
             gateway: random.percent(40),
-            ..Cluster::default()
+            istio: random.percent(15),
+            ..Cluster::empty()
         };
         for name in &["garden", "shop", "lab"][..random.between(2, 3)] {
             let mut labels = Labels::new();
-            for (key, values) in [("env", ["prod", "dev", ""]), ("team", ["a", "b", "b"])] {
-                if random.percent(70) {
+            for (key, values, share) in NAMESPACE_LABELS {
+                if random.percent(share) {
                     labels.insert(key.into(), random.pick(&values).into());
                 }
+            }
+            if cluster.istio && random.percent(60) {
+                labels.insert("istio-injection".into(), "enabled".into());
             }
             if random.percent(5) {
                 labels.clear();
@@ -125,6 +168,9 @@ impl Cluster {
         }
         if random.percent(60) {
             cluster.add_resolver();
+        }
+        if cluster.istio {
+            cluster.add_istiod();
         }
         if cluster.gateway {
             cluster.add_gateway();
@@ -143,15 +189,13 @@ impl Cluster {
 
     fn pod(&self, random: &mut Random, namespace: &str, number: usize) -> Pod {
         let mut labels = Labels::new();
-        let choices: [(&str, [&str; 3], usize); 3] = [
-            ("app", ["web", "api", "db"], 90),
-            ("tier", ["front", "back", ""], 60),
-            ("canary", ["yes", "no", "yes"], 25),
-        ];
-        for (key, values, share) in choices {
+        for (key, values, share) in POD_LABELS {
             if random.percent(share) {
                 labels.insert(key.into(), random.pick(&values).into());
             }
+        }
+        if self.istio && random.percent(20) {
+            labels.insert("sidecar.istio.io/inject".into(), random.pick(&["true", "false"]).into());
         }
         let mut ports = Vec::new();
         let named: [(&str, [u16; 2], &[&str], usize); 3] = [
@@ -180,32 +224,39 @@ impl Cluster {
             addresses: addresses(self.pods.len(), random.weighted(&[(6, 4), (3, 0), (1, 6)])),
             ports,
             on_host: false,
-            sidecar: false,
+            // Without an inventory every pod counts as meshed; with one it is asked.
+            sidecar: !self.inventory,
         }
     }
 
     /// The pods to which the way is granted where names are meant.
     fn add_resolver(&mut self) {
-        self.add_pod("kube-system", ("k8s-app", "kube-dns"), PodPort::new("dns", 53, "UDP"));
+        self.add_pod("kube-system", &[("k8s-app", "kube-dns")], PodPort::new("dns", 53, "UDP"));
     }
 
     /// The pods of the gateway that policies declare.
     fn add_gateway(&mut self) {
-        self.add_pod("edges", ("app", "envoy"), PodPort::new("tls", 8443, "TCP"));
+        self.add_pod("edges", &[("app", "envoy")], PodPort::new("tls", 8443, "TCP"));
     }
 
-    fn add_pod(&mut self, namespace: &str, (key, value): (&str, &str), port: PodPort) {
+    /// The pods that sidecars get their configuration from.
+    fn add_istiod(&mut self) {
+        let labels = [("app", "istiod"), ("istio", "pilot")];
+        self.add_pod("istio-system", &labels, PodPort::new("xds", 15012, "TCP"));
+    }
+
+    fn add_pod(&mut self, namespace: &str, labels: &[(&str, &str)], port: PodPort) {
         self.namespaces.insert(namespace.into(), Labels::new());
         self.pods.push(Pod {
             namespace: namespace.into(),
             workload: "main".into(),
             selector: None,
             account: "default".into(),
-            labels: Labels::from([(key.into(), value.into())]),
+            labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
             addresses: addresses(self.pods.len(), 0),
             ports: vec![port],
             on_host: false,
-            sidecar: false,
+            sidecar: !self.inventory,
         });
     }
 

@@ -1,53 +1,10 @@
 //! Random policies about a cluster. Everything selects something there, since the compiler refuses what does not.
 
-use crate::cluster::{Cluster, Labels, Pod};
+use crate::cluster::{Cluster, Labels, NAMESPACE_LABELS, POD_LABELS, Pod};
+use crate::networks;
 use crate::policy::{Action, Direction, End, Namespace, Pods, Policy, Requirement, Shape, Statement};
 use crate::random::Random;
 
-/// Blocks that no pod's address is in.
-const APART: [&str; 12] = [
-    "203.0.113.0/24",
-    "203.0.113.7",
-    "203.0.113.128/25",
-    "198.51.100.0/24",
-    "8.0.0.0/7",
-    "128.0.0.0/1",
-    "169.254.169.254",
-    "2001:db8::/32",
-    "2001:db8::1",
-    "2001:db8:1::/48",
-    "2000::/3",
-    "fd12::/16",
-];
-/// Blocks that pods' addresses are in, which the compiler must cut out: only where it knows them.
-const ACROSS: [&str; 5] = ["0.0.0.0/0", "10.0.0.0/8", "10.244.0.0/15", "::/0", "fd00::/8"];
-/// Blocks and proper parts of them.
-const PARTS: [(&str, &str); 5] = [
-    ("203.0.113.0/24", "203.0.113.128/25"),
-    ("203.0.113.0/24", "203.0.113.7"),
-    ("128.0.0.0/1", "198.51.100.0/24"),
-    ("2001:db8::/32", "2001:db8:1::/48"),
-    ("2000::/3", "2001:db8::1"),
-];
-const PORTS: [&str; 17] = [
-    "80",
-    "443",
-    "8080",
-    "9090",
-    "53/udp",
-    "8080/udp",
-    "53/sctp",
-    "8000-8999",
-    "1-1023",
-    "8080-65535",
-    "50-60/udp",
-    "*",
-    "*/udp",
-    "*/sctp",
-    "*/tcp",
-    "8080/http",
-    "*/icmp",
-];
 const NAMES: [&str; 4] = ["http", "metrics", "dns/udp", "http/udp"];
 const TRIES: usize = 20;
 
@@ -133,13 +90,9 @@ impl Writer<'_> {
         let known = self.cluster.ranges_known;
         match self.random.below(25) {
             0..=9 => self.subject(),
-            10..=14 => End::Block(self.random.pick(&APART)),
-            15 | 16 if known => End::Block(self.random.pick(&ACROSS)),
-            15..=18 => {
-                let (whole, part) = self.random.pick(&PARTS);
-                End::Except(Box::new(End::Block(whole)), Box::new(End::Block(part)))
-            }
-            19 => End::Union(vec![self.pods(), End::Block(self.random.pick(&APART))]),
+            10..=17 => networks::addresses(self.random, known),
+            18 => End::Union(vec![networks::addresses(self.random, known), networks::addresses(self.random, known)]),
+            19 => End::Union(vec![self.pods(), networks::addresses(self.random, known)]),
             20 => End::Named("anywhere"),
             21 => End::Named("internet"),
             22 if known => End::Named("private"),
@@ -153,7 +106,10 @@ impl Writer<'_> {
     /// Returns some pods without others, such that there are both.
     fn difference(&mut self) -> End {
         for _ in 0..TRIES {
-            let (whole, taken) = (self.pods(), self.pods());
+            let (mut whole, mut taken) = (self.pods(), self.pods());
+            if self.random.percent(25) {
+                (whole, taken) = (End::Union(vec![whole, self.pods()]), End::Union(vec![taken, self.pods()]));
+            }
             let mut pods = self.cluster.selectable().filter(|pod| whole.holds(self.cluster, pod));
             let some = pods.clone().any(|pod| taken.holds(self.cluster, pod));
             if some && pods.any(|pod| !taken.holds(self.cluster, pod)) {
@@ -191,17 +147,11 @@ impl Writer<'_> {
         let count = self.random.weighted(&[(3, 1), (2, 2)]);
         let mut all: Vec<Requirement> = Vec::new();
         for _ in 0..count {
-            let keys: &[&str] = if alone { &["app", "tier", "canary"] } else { &["env", "team"] };
-            let key = self.random.pick(keys).to_owned();
-            let values: &[&str] = match key.as_str() {
-                "app" => &["web", "api", "db"],
-                "tier" => &["front", "back", ""],
-                "canary" => &["yes", "no"],
-                "env" => &["prod", "dev", ""],
-                _ => &["a", "b"],
-            };
+            let known = if alone { &POD_LABELS[..] } else { &NAMESPACE_LABELS[..] };
+            let (key, values, _) = self.random.pick(known);
+            let key = key.to_owned();
             let other = |random: &mut Random, not: Option<&String>| loop {
-                let value = random.pick(values);
+                let value = random.pick(&values);
                 if not.is_none_or(|not| not != value) {
                     return value.to_owned();
                 }
@@ -211,7 +161,10 @@ impl Writer<'_> {
                     0 | 1 => Requirement::Equals(key, value.clone()),
                     2 => Requirement::Differs(key, other(self.random, Some(value))),
                     3 | 4 => Requirement::In(key, vec![value.clone(), other(self.random, Some(value))]),
-                    5 => Requirement::NotIn(key, vec![other(self.random, Some(value))]),
+                    5 => Requirement::NotIn(
+                        key,
+                        values.iter().filter(|one| *one != value).map(ToString::to_string).collect(),
+                    ),
                     _ => Requirement::Exists(key),
                 },
                 None => match self.random.below(if alone { 4 } else { 2 }) {
@@ -239,12 +192,12 @@ impl Writer<'_> {
                 if !self.has_port(to, name) {
                     continue;
                 }
-                name
+                name.to_owned()
             } else {
-                self.random.pick(&PORTS)
+                networks::port(self.random)
             };
-            if !ports.iter().any(|other| other == port) {
-                ports.push(port.into());
+            if !ports.contains(&port) {
+                ports.push(port);
             }
         }
         if ports.len() > 1 {

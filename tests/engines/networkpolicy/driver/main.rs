@@ -5,6 +5,7 @@
 //! networkpolicy-engines compare POLICIES SEED PROGRAM…   are all flows judged as they are meant?
 //! networkpolicy-engines examples FOLDER PROGRAM…         the same of what is committed there
 //! networkpolicy-engines mutate TIMES SEED PROGRAM…       is each defect of the objects found?
+//! networkpolicy-engines emit POLICIES SEED               the objects of a run, for other programs
 //! networkpolicy-engines case NUMBER SEED PROGRAM…        one policy of a run, with all that belongs to it
 //! ```
 
@@ -20,6 +21,7 @@ mod examples;
 mod generate;
 mod known;
 mod mutate;
+mod networks;
 mod policy;
 mod random;
 mod report;
@@ -32,6 +34,7 @@ use cluster::Cluster;
 use engines::Program;
 use random::Random;
 use report::Report;
+use serde_json::Value;
 
 /// How many policies show whether a run is fair.
 const ENOUGH: u64 = 100;
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
     let mut programs = start(programs);
     match verb.as_str() {
         "compare" => compare(number, seed, &mut programs),
+        "emit" => emit(number, seed),
         "case" => show(number, seed, &mut programs),
         "mutate" => mutate(number, seed, &mut programs),
         other => panic!("{other} is no verb"),
@@ -111,6 +115,17 @@ fn compare(policies: u64, seed: u64, programs: &mut [Program]) -> ExitCode {
     if policies < ENOUGH { ExitCode::SUCCESS } else { report.verdict() }
 }
 
+/// Prints the objects of so many policies.
+fn emit(policies: u64, seed: u64) -> ExitCode {
+    for number in 0..policies {
+        let build = case(seed, number).build();
+        if case::errors(&build).is_empty() {
+            case::objects(&build).iter().for_each(|object| print!("---\n{object}"));
+        }
+    }
+    ExitCode::SUCCESS
+}
+
 /// Shows one case.
 fn show(number: u64, seed: u64, programs: &mut [Program]) -> ExitCode {
     explain(&case(seed, number), programs);
@@ -137,7 +152,8 @@ fn mutate(times: u64, seed: u64, programs: &mut [Program]) -> ExitCode {
         while caught < times && number < times * LONGEST_SEARCH {
             let case = case(seed, number);
             let build = case.build();
-            let mut objects = build.objects();
+            let mut objects: Vec<Value> =
+                case::objects(&build).iter().map(|object| serde_yaml::from_str(object).unwrap()).collect();
             if case::errors(&build).is_empty() && put(&mut objects, &mut Random::of_case(!seed, number)) {
                 let objects: Vec<String> = objects.iter().map(ToString::to_string).collect();
                 tried += 1;

@@ -71,7 +71,7 @@ pub enum End {
         pods: Pods,
     },
     /// A network or an address.
-    Block(&'static str),
+    Block(String),
     /// What a name means: the prelude's, or a host of [`HOSTS`].
     Named(&'static str),
     /// A host of which nobody says where it is.
@@ -168,7 +168,8 @@ impl Display for End {
         match self {
             End::Pods { namespace, pods } => write!(f, "{namespace}/{pods}"),
             End::Block(block) if block.contains(':') => write!(f, "[{block}]"),
-            End::Block(text) | End::Named(text) | End::Host(text) => f.write_str(text),
+            End::Block(text) => f.write_str(text),
+            End::Named(text) | End::Host(text) => f.write_str(text),
             End::Union(members) => {
                 let members: Vec<String> = members.iter().map(End::to_string).collect();
                 write!(f, "{{ {} }}", members.join(", "))
