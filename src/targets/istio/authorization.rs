@@ -9,11 +9,12 @@ use smol_str::SmolStr;
 
 use super::doors::Doors;
 use super::facts::Facts;
-use super::judge::{Flaw, Judge, list_names};
+use super::judge::{Flaw, Flaws, Judge, list_names};
 use super::model::{AccessRule, AuthorizationPolicy, JwtRule, Meta, RequestAuthentication, Resource};
 use super::operations::{To, add_token, issuer, to};
+use super::overlaps::Overlaps;
 use super::peer::Callers;
-use super::places::{Kind, Place, Placed, Placer, Why, may_share};
+use super::places::{Kind, Place, Placed, Placer, Why};
 use super::sources::{From, Position, Senders};
 use crate::policy::{Action, Conditions, Direction, Member, PodSelector, Pods, Rule, What};
 use crate::source::Sources;
@@ -40,8 +41,8 @@ struct Draft {
     rules: Vec<AccessRule>,
     seen: FxHashSet<AccessRule>,
     origins: Vec<u32>,
-    /// What holds for more of its pods than it is said of, each with the rule that says it.
-    flaws: Vec<(u32, Flaw)>,
+    /// What holds for more of its pods than it is said of.
+    flaws: Flaws,
 }
 
 impl Access {
@@ -57,7 +58,7 @@ impl Access {
                     rules: Vec::new(),
                     seen: FxHashSet::default(),
                     origins: Vec::new(),
-                    flaws: Vec::new(),
+                    flaws: Flaws::default(),
                 });
                 self.drafts.len() - 1
             }
@@ -337,64 +338,59 @@ impl<'a> Gathering<'_, '_, 'a> {
 
     /// Gives what has no place to the policies that close its pods.
     fn join_loose(&mut self) {
-        for Loose { rule, selector, access, why } in std::mem::take(&mut self.loose) {
-            let access_of = &self.gathered.access;
-            let mesh = access_of.index.contains_key(&(Place::MESH, false));
-            let root = &self.facts.policy.settings.root_namespace;
-            let named = selector.namespace_name();
-            let whole = named.map(Place::namespace).filter(|place| {
-                place.namespace.as_deref() != Some(root)
-                    && (mesh || access_of.index.contains_key(&(place.clone(), false)))
-            });
+        let loose = std::mem::take(&mut self.loose);
+        if loose.is_empty() {
+            return;
+        }
+        let root = &self.facts.policy.settings.root_namespace;
+        let access_of = &self.gathered.access;
+        let closing = access_of.drafts.iter().filter(|draft| !draft.deny).map(|draft| &draft.place);
+        let closing: Vec<Place> = closing.cloned().collect();
+        let closed: FxHashSet<&Place> = closing.iter().collect();
+        let mut overlaps = Overlaps::new(closing.iter());
+        let mesh = access_of.index.contains_key(&(Place::MESH, false));
+        for Loose { rule, selector, access, why } in loose {
+            let whole = selector.namespace_name().filter(|name| *name != root).map(Place::namespace);
+            let whole = whole.filter(|place| mesh || closed.contains(place));
+            let held = whole.is_some() || mesh;
             let targets: Vec<Place> = match whole {
                 Some(place) => vec![place],
                 None if mesh => vec![Place::MESH],
-                None => {
-                    let drafts = access_of.drafts.iter().filter(|draft| !draft.deny);
-                    let places = drafts.map(|draft| &draft.place);
-                    places.filter(|place| may_share(self.facts, place, &place.selector(), selector)).cloned().collect()
-                }
+                None => overlaps.of(self.facts, selector).into_iter().map(|at| closing[at].clone()).collect(),
             };
-            let held = matches!(targets.as_slice(), [place] if place.labels.is_empty());
             if !held {
                 self.judge.flaw(rule, IN, &Flaw::unable(why));
             }
+            let words =
+                format!("what {} gives holds for these pods too, since Istio cannot tell them apart", self.place(rule));
             for place in targets {
                 self.gathered.access.add(&place, false, access.clone(), rule);
-                let words = format!(
-                    "what {} gives holds for these pods too, since Istio cannot tell them apart",
-                    self.place(rule)
-                );
-                let draft = self.gathered.access.draft(&place, false);
-                if draft.flaws.len() < 2 {
-                    draft.flaws.push((rule, Flaw::wider(words)));
-                }
+                self.gathered.access.draft(&place, false).flaws.add(Some(rule), &Flaw::wider(words.clone()));
             }
         }
     }
 
     /// Judges each rule by what others give to its pods along with their own.
     fn judge_joined(&mut self) {
-        let mut flaws: Vec<(Place, u32, Flaw)> = Vec::new();
         for (place, rule, why) in std::mem::take(&mut self.open) {
-            flaws.push((place, rule, Flaw::unable(format!("{} leaves these pods open: {why}", self.place(rule)))));
+            let flaw = Flaw::unable(format!("{} leaves these pods open: {why}", self.place(rule)));
+            self.gathered.access.draft(&place, false).flaws.add(Some(rule), &flaw);
         }
-        for draft in &mut self.gathered.access.drafts {
-            flaws.extend(draft.flaws.drain(..).map(|(rule, flaw)| (draft.place.clone(), rule, flaw)));
-        }
-        if flaws.is_empty() {
+        let drafts = &self.gathered.access.drafts;
+        if drafts.iter().all(|draft| draft.flaws.is_empty()) {
             return;
         }
-        for (at, rule) in self.facts.policy.rules.iter().enumerate() {
-            if !rule.ingress || rule.action == Action::Deny {
-                continue;
+        let mut overlaps = Overlaps::new(drafts.iter().map(|draft| &draft.place));
+        // For each policy, the flaws of all that may have pods of it.
+        let mut flaws: Vec<Flaws> = vec![Flaws::default(); drafts.len()];
+        for draft in drafts.iter().filter(|draft| !draft.flaws.is_empty()) {
+            for other in overlaps.of(self.facts, &draft.place.selector()) {
+                flaws[other].add_all(&draft.flaws);
             }
-            for (_, pods) in rule.destination.pods() {
-                for (place, cause, flaw) in &flaws {
-                    if *cause != at as u32 && may_share(self.facts, place, &place.selector(), &pods.selector) {
-                        self.judge.flaw(at as u32, IN, flaw);
-                    }
-                }
+        }
+        for (draft, flaws) in drafts.iter().zip(&flaws).filter(|(draft, _)| !draft.deny) {
+            for &rule in &draft.origins {
+                flaws.of(rule).for_each(|flaw| self.judge.flaw(rule, IN, flaw));
             }
         }
     }

@@ -9,7 +9,7 @@ use super::addresses::{Addresses, Group, Part};
 use super::denied::take_out;
 use super::destinations::{Destinations, Item, Reach};
 use super::facts::Facts;
-use super::judge::{Flaw, Judge};
+use super::judge::{Flaw, Flaws, Judge};
 use super::model::{Meta, Resource, Sidecar};
 use super::places::{Kind, Placer};
 use super::service_entry::{Entries, Trouble};
@@ -42,23 +42,13 @@ struct State {
     open: Option<(u32, bool)>,
     /// What leaves the pods of the slots inside open too.
     open_inside: Option<u32>,
-    /// What keeps the rules of its pods from being held, each with the rule that is not concerned.
-    flaws: Vec<(Option<u32>, Flaw)>,
+    /// What keeps the rules of its pods from being held.
+    flaws: Flaws,
 }
 
 impl State {
     fn restricts(&self) -> bool {
         self.isolated && self.open.is_none()
-    }
-
-    fn flaw(&mut self, but: Option<u32>, flaw: Flaw) {
-        match self.flaws.iter().position(|(other, _)| *other == but) {
-            Some(at) if flaw.level > self.flaws[at].1.level => self.flaws[at].1 = flaw,
-            Some(_) => {}
-            // Two are enough: a rule is concerned by one of them at least.
-            None if self.flaws.len() < 2 => self.flaws.push((but, flaw)),
-            None => {}
-        }
     }
 }
 
@@ -177,7 +167,7 @@ impl<'a> Lowering<'_, 'a> {
                 let why = self.reach(at).and_then(|reach| reach.unable.clone()).unwrap_or_else(|| "everything".into());
                 let place = self.place(said.rules.first());
                 let flaw = Flaw::unable(format!("{place} leaves these pods open: {why}"));
-                state.flaw(said.rules.first().copied(), flaw);
+                state.flaws.add(said.rules.first().copied(), &flaw);
             }
             for &at in slot.joined.iter().filter(|&&at| self.said[at as usize].isolates) {
                 let rule = self.said[at as usize].rules.first().copied();
@@ -185,7 +175,7 @@ impl<'a> Lowering<'_, 'a> {
                     "what {} gives holds for these pods too, since Istio cannot tell them apart",
                     self.place(rule.as_ref())
                 );
-                state.flaw(rule, Flaw::wider(words));
+                state.flaws.add(rule, &Flaw::wider(words));
             }
             states.push(state);
         }
@@ -336,7 +326,7 @@ impl<'a> Lowering<'_, 'a> {
                     };
                     let (egress, flaw) = listeners.make(&wanted);
                     if let Some(flaw) = flaw {
-                        states[at].flaw(None, flaw);
+                        states[at].flaws.add(None, &flaw);
                     }
                     Some(egress)
                 }
@@ -406,10 +396,9 @@ impl<'a> Lowering<'_, 'a> {
     /// Judges each rule by the slots that its pods are in.
     fn judge(&self, statements: &[Statement<'_>], slots: &Slots, mut states: Vec<State>, judge: &mut Judge) {
         for at in (0..slots.list.len()).rev() {
-            let flaws = states[at].flaws.clone();
-            let mut next = slots.list[at].parent;
-            if let Some(parent) = next.take() {
-                flaws.into_iter().for_each(|(but, flaw)| states[parent].flaw(but, flaw));
+            if let Some(parent) = slots.list[at].parent {
+                let flaws = states[at].flaws.clone();
+                states[parent].flaws.add_all(&flaws);
             }
         }
         for (at, slot) in slots.list.iter().enumerate() {
@@ -421,13 +410,12 @@ impl<'a> Lowering<'_, 'a> {
                         let why = "nothing isolates these pods on their way out, and Istio has no deny there";
                         judge.flaw(rule, OUT, &Flaw::unable(why));
                     } else if states[at].open.is_some()
-                        || states[at].flaws.iter().any(|(_, flaw)| flaw.level == Level::Unable)
+                        || states[at].flaws.of(rule).any(|flaw| flaw.level == Level::Unable)
                     {
                         judge.flaw(rule, OUT, &Flaw::unable("another rule leaves these pods open"));
                     }
                 } else if said.isolates && !said.reach.as_ref().is_some_and(|reach| reach.everything) {
-                    let concerned = states[at].flaws.iter().filter(|(but, _)| *but != Some(rule));
-                    concerned.for_each(|(_, flaw)| judge.flaw(rule, OUT, flaw));
+                    states[at].flaws.of(rule).for_each(|flaw| judge.flaw(rule, OUT, flaw));
                 }
             }
         }

@@ -29,6 +29,41 @@ impl Flaw {
     }
 }
 
+/// What keeps the rules of some pods from being held, each with the rule that is the cause and is not concerned itself.
+/// The two worst are kept: every rule is concerned by one of them at least.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flaws {
+    list: Vec<(Option<u32>, Flaw)>,
+}
+
+impl Flaws {
+    /// Adds a flaw.
+    pub(super) fn add(&mut self, cause: Option<u32>, flaw: &Flaw) {
+        match self.list.iter().position(|(have, _)| *have == cause) {
+            Some(at) if flaw.level > self.list[at].1.level => self.list[at].1.clone_from(flaw),
+            Some(_) => {}
+            None => self.list.push((cause, flaw.clone())),
+        }
+        self.list.sort_by_key(|(_, flaw)| std::cmp::Reverse(flaw.level));
+        self.list.truncate(2);
+    }
+
+    /// Adds all flaws of others.
+    pub(super) fn add_all(&mut self, others: &Flaws) {
+        others.list.iter().for_each(|(cause, flaw)| self.add(*cause, flaw));
+    }
+
+    /// Returns whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Returns the flaws that concern a rule.
+    pub(super) fn of(&self, rule: u32) -> impl Iterator<Item = &Flaw> {
+        self.list.iter().filter(move |(cause, _)| *cause != Some(rule)).map(|(_, flaw)| flaw)
+    }
+}
+
 /// The judgements of a policy, as they are found.
 pub(super) struct Judge {
     ends: Vec<[Option<Judgement>; 2]>,

@@ -23,6 +23,7 @@ mod facts;
 mod judge;
 mod model;
 mod operations;
+mod overlaps;
 mod peer;
 mod places;
 mod service_entry;

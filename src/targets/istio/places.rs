@@ -222,11 +222,3 @@ fn split(requirements: &Requirements) -> Option<Vec<MatchLabels>> {
     }
     Some(lists)
 }
-
-/// Returns whether a place, whose pods are `pods`, may have some of a selector.
-pub(super) fn may_share(facts: &Facts<'_>, place: &Place, pods: &PodSelector, selector: &PodSelector) -> bool {
-    let Some(both) = pods.intersect(selector) else { return false };
-    let Some(name) = &place.namespace else { return true };
-    facts.meets(name, &selector.namespace) != Some(false)
-        && facts.workloads(name).is_none_or(|known| !known.numbers(&both).is_empty())
-}

@@ -11,7 +11,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use super::facts::{Facts, Known, MatchLabels};
-use super::places::{Place, Placed, Why, label_sets, may_share};
+use super::overlaps::Overlaps;
+use super::places::{Place, Placed, Why, label_sets};
 use crate::policy::PodSelector;
 
 /// Something said of some pods.
@@ -161,27 +162,22 @@ impl Slots {
         if loose.is_empty() {
             return;
         }
-        let mut members: FxHashMap<Option<SmolStr>, Vec<usize>> = FxHashMap::default();
-        for (at, slot) in self.list.iter().enumerate() {
-            members.entry(slot.place.namespace.clone()).or_default().push(at);
-        }
-        let selectors: Vec<PodSelector> = self.list.iter().map(|slot| slot.place.selector()).collect();
+        let mut overlaps = Overlaps::new(self.list.iter().map(|slot| &slot.place));
+        let root = &facts.policy.settings.root_namespace;
         for &at in loose {
             let statement = &statements[at as usize];
             if !statement.gives {
                 continue;
             }
-            let named = statement.selector.namespace_name();
-            let slots: Vec<usize> = match named.filter(|name| members.contains_key(&Some((*name).clone()))) {
-                Some(name) => members.get(&Some(name.clone())).cloned().unwrap_or_default(),
-                None => (0..self.list.len()).collect(),
-            };
-            for slot in slots {
-                if may_share(facts, &self.list[slot].place, &selectors[slot], statement.selector) {
-                    let slot = &mut self.list[slot];
-                    if !slot.own.contains(&at) && !slot.joined.contains(&at) {
-                        slot.joined.push(at);
-                    }
+            // A namespace that is spoken of has a slot, so that the mesh's need not have what only its pods are given; but
+            // the root namespace, whose slot is the mesh's.
+            let named = statement.selector.namespace_name().is_some_and(|name| name != root);
+            let own = !statement.placed.places.is_empty();
+            for slot in overlaps.of(facts, statement.selector) {
+                let slot = &mut self.list[slot];
+                let apart = (named && slot.place.namespace.is_none()) || (own && slot.own.contains(&at));
+                if !apart && slot.joined.last() != Some(&at) {
+                    slot.joined.push(at);
                 }
             }
         }
