@@ -27,8 +27,8 @@ pub fn policy(count: usize) -> String {
             3 => writeln!(out, "allow ingress offices -> team-{team}/{{app=w{number}}}:8443/tls"),
             4 => writeln!(out, "deny egress team-{team}/{{app=a{number}}} -> 10.{a}.{b}.0/24"),
             5 => writeln!(out, "allow ingress team-{other}/* -> team-{team}/{{app=a{number}}}:{{80, {c}}}"),
-            6 => writeln!(out, "allow egress team-{team}/{{tier in (x{a}, y{b}), !c{number}}} -> 203.0.113.{a}:5432"),
-            7 => writeln!(out, "allow team-{team}/@w{number} <-> team-{other}/@m{b}"),
+            6 => writeln!(out, "allow egress team-{team}/{{app=a{number}, tier=x{a}}} -> 203.0.113.{b}:5432"),
+            7 => writeln!(out, "allow ingress team-{other}/@m{b} -> team-{team}/{{app=a{number}}}:{c}"),
             8 => writeln!(
                 out,
                 "allow ingress team-{other}/* -> team-{team}/{{app=a{number}}}:8080/http where method GET, POST"

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::output::{Change, Output, Plan};
 use super::report::Report;
 use super::session::{Arguments, Session};
-use super::{Exit, Fatal, Global, disk, paths, to_stdout};
+use super::{Exit, Fatal, Global, disk, leave, paths, to_stdout};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::source::{Sources, Span};
 use crate::targets::{self, Artifact};
@@ -42,10 +42,11 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let policy = session.policy();
     let artifacts = policy.map(|policy| {
         let lowering = session.lower(&policy);
-        let mut artifacts = targets::artifacts(&lowering, &session.sources);
+        let mut artifacts = targets::artifacts(lowering, &session.sources);
         if args.kustomization {
             artifacts.push(targets::kustomization(&artifacts));
         }
+        leave(policy);
         artifacts
     });
     let report = args.arguments.report(global, to_stdout || args.diff);

@@ -1,7 +1,7 @@
 //! `netpol check`: everything that a build would find, and nothing written.
 
 use super::session::{Arguments, Session};
-use super::{Exit, Fatal, Global};
+use super::{Exit, Fatal, Global, leave};
 
 /// Find everything that a build would find, and write nothing
 #[derive(clap::Args)]
@@ -14,7 +14,8 @@ pub struct Args {
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let mut session = Session::open(&args.arguments, global)?;
     if let Some(policy) = session.policy() {
-        session.lower(&policy);
+        session.judge(&policy);
+        leave(policy);
     }
     let report = args.arguments.report(global, false);
     let exit = report.print(&mut session.diagnostics, &session.sources)?;

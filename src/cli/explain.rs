@@ -43,7 +43,7 @@ fn format() -> impl TypedValueParser<Value = Format> {
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let mut session = Session::open(&args.arguments, global)?;
     let policy = session.policy();
-    let enforcement = policy.as_ref().filter(|_| args.enforcement).map(|policy| session.lower(policy).enforcement);
+    let lowering = policy.as_ref().filter(|_| args.enforcement).map(|policy| session.judge(policy));
     let report = args.arguments.report(global, true);
     let exit = report.print(&mut session.diagnostics, &session.sources)?;
     let Some(policy) = policy else {
@@ -51,6 +51,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         return Ok(exit);
     };
     let sources = &session.sources;
+    let enforcement = lowering.as_ref().map(|lowering| lowering.enforcement(&policy));
     let text = match (&enforcement, args.format) {
         (Some(table), Format::Text) => table.text(sources),
         (Some(table), Format::Markdown) => table.markdown(sources),

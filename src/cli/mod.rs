@@ -128,6 +128,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     })
 }
 
+/// Leaves a value to the end of the process: to give millions of small pieces back one by one would only take time.
+fn leave<T>(value: T) {
+    std::mem::forget(value);
+}
+
 /// Writes to stdout. A reader that went away is no error: it has seen what it wanted.
 fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Fatal> {
     to(io::stdout().lock(), write).map_err(|error| Fatal::io("cannot write to stdout", error))

@@ -194,6 +194,11 @@ impl Session {
         targets::lower(policy, &self.sources, &mut self.diagnostics)
     }
 
+    /// Judges the policy by every layer of the build.
+    pub fn judge(&mut self, policy: &Policy) -> Lowering {
+        targets::judge(policy, &self.sources, &mut self.diagnostics)
+    }
+
     fn configure(&mut self, path: &Path, today: time::Date) -> Result<(), Fatal> {
         let bytes = paths::read(path, CONFIG_LIMIT)?;
         if bytes.len() as u64 > CONFIG_LIMIT {

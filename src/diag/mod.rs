@@ -137,6 +137,8 @@ impl Diagnostic {
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    /// How many there are of each severity: it is asked after every statement.
+    counts: [usize; 3],
 }
 
 impl Diagnostics {
@@ -147,17 +149,23 @@ impl Diagnostics {
 
     /// Adds a finding.
     pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.counts[diagnostic.severity() as usize] += 1;
         self.list.push(diagnostic);
+    }
+
+    /// Adds the findings of a part of the run.
+    pub fn append(&mut self, others: Diagnostics) {
+        others.list.into_iter().for_each(|diagnostic| self.push(diagnostic));
     }
 
     /// Returns whether any finding is an error.
     pub fn has_errors(&self) -> bool {
-        self.list.iter().any(|d| d.severity() == Severity::Error)
+        self.count(Severity::Error) > 0
     }
 
     /// Returns the number of findings of a severity.
     pub fn count(&self, severity: Severity) -> usize {
-        self.list.iter().filter(|d| d.severity() == severity).count()
+        self.counts[severity as usize]
     }
 
     /// Returns the findings.
@@ -172,6 +180,11 @@ impl Diagnostics {
             let key = |d: &Diagnostic| (d.primary.span.file, d.primary.span.start, d.primary.span.end);
             key(a).cmp(&key(b)).then_with(|| a.code.cmp(&b.code)).then_with(|| a.message.cmp(&b.message))
         });
-        self.list.dedup_by(|a, b| a.code == b.code && a.primary == b.primary && a.message == b.message);
+        let counts = &mut self.counts;
+        self.list.dedup_by(|a, b| {
+            let again = a.code == b.code && a.primary == b.primary && a.message == b.message;
+            counts[a.severity() as usize] -= usize::from(again);
+            again
+        });
     }
 }

@@ -19,42 +19,49 @@ pub struct Artifact {
     pub patch: bool,
 }
 
+/// A file while objects are added to it.
+#[derive(Default)]
+struct Draft {
+    text: String,
+    from: Vec<FileId>,
+    objects: usize,
+    patch: bool,
+}
+
+impl Draft {
+    fn add(&mut self, object: Object) {
+        if self.objects > 0 {
+            self.text.push_str("---\n");
+        }
+        self.text.push_str(&object.yaml);
+        self.from.extend(object.files);
+        self.objects += 1;
+        self.patch |= object.patch;
+    }
+
+    fn finish(mut self, path: String, sources: &Sources) -> Artifact {
+        self.from.sort_unstable();
+        self.from.dedup();
+        self.text.insert_str(0, &head(&self.from, sources));
+        Artifact { path, text: self.text, objects: self.objects, patch: self.patch }
+    }
+}
+
 /// Returns the files of a build, sorted by path. The objects of one namespace and layer share a file; a patch has its
 /// own.
-pub fn artifacts(lowering: &Lowering, sources: &Sources) -> Vec<Artifact> {
-    let mut files: BTreeMap<String, Vec<&Object>> = BTreeMap::new();
-    for (layer, lowered) in &lowering.layers {
-        for object in &lowered.objects {
+pub fn artifacts(lowering: Lowering, sources: &Sources) -> Vec<Artifact> {
+    let mut files: BTreeMap<String, Draft> = BTreeMap::new();
+    for (layer, lowered) in lowering.layers {
+        for object in lowered.objects {
             let path = if object.patch {
                 format!("{}/{}.patch.yaml", object.namespace, object.name)
             } else {
                 format!("{}/{}.yaml", object.namespace, layer.word())
             };
-            files.entry(path).or_default().push(object);
+            files.entry(path).or_default().add(object);
         }
     }
-    files
-        .into_iter()
-        .map(|(path, objects)| {
-            let text = text(&objects, sources);
-            Artifact { path, text, objects: objects.len(), patch: objects.iter().any(|object| object.patch) }
-        })
-        .collect()
-}
-
-fn text(objects: &[&Object], sources: &Sources) -> String {
-    let mut files: Vec<FileId> = objects.iter().flat_map(|object| object.files.iter().copied()).collect();
-    files.sort_unstable();
-    files.dedup();
-    let mut text = head(&files, sources);
-    text.reserve(objects.iter().map(|object| object.yaml.len() + 4).sum());
-    for (at, object) in objects.iter().enumerate() {
-        if at > 0 {
-            text.push_str("---\n");
-        }
-        text.push_str(&object.yaml);
-    }
-    text
+    files.into_iter().map(|(path, draft)| draft.finish(path, sources)).collect()
 }
 
 /// Returns the line by which tools and people know a generated file, ending in a line feed.

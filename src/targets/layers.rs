@@ -1,12 +1,11 @@
 //! What the layers of a build hold together: a flow passes only where every layer lets it through.
 
-use super::names::rule_text;
-use super::{Judgement, Level, Lowered};
+use super::{Judgement, Level, Lowered, Lowering};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::policy::{
     Action, AppProtocol, Conditions, Direction, HostName, Layer, Member, Policy, PortTest, Ports, Rule, What,
 };
-use crate::source::{Sources, Span};
+use crate::source::Span;
 
 mod table;
 
@@ -23,93 +22,91 @@ pub enum Together {
 
 /// One rule and what holds it.
 #[derive(Clone, Debug)]
-pub struct Row {
-    /// Where the rule stands.
-    pub span: Span,
-    /// How it reads.
-    pub text: String,
+pub struct Row<'a> {
+    /// The rule.
+    pub rule: &'a Rule,
     /// Its governed ends.
-    pub ends: Vec<RowEnd>,
+    pub ends: Vec<RowEnd<'a>>,
     /// The best of its ends.
     pub together: Together,
-    /// Whether `@approximate` accepts what is not held.
-    pub accepted: bool,
 }
 
 /// One governed end of a rule.
 #[derive(Clone, Debug)]
-pub struct RowEnd {
+pub struct RowEnd<'a> {
     /// Which end.
     pub direction: Direction,
     /// Each layer's judgement, in the order of the build's layers.
-    pub layers: Vec<(Layer, Level, String, Option<String>)>,
+    pub layers: Vec<(Layer, &'a Judgement)>,
     /// What they come to.
     pub together: Together,
 }
 
 /// Rule by rule, what each layer holds and what they hold together.
 #[derive(Clone, Debug)]
-pub struct Enforcement {
+pub struct Enforcement<'a> {
     /// The layers of the build.
-    pub layers: Vec<Layer>,
+    pub layers: &'a [Layer],
     /// The rules, in the order of the policy.
-    pub rows: Vec<Row>,
+    pub rows: Vec<Row<'a>>,
+}
+
+impl Lowering {
+    /// Returns what the layers hold of the policy that was lowered.
+    pub fn enforcement<'a>(&'a self, policy: &'a Policy) -> Enforcement<'a> {
+        Enforcement { layers: &policy.settings.targets, rows: rows(policy, &self.layers).collect() }
+    }
 }
 
 /// Judges every rule by all layers and says what no layer holds.
-pub(super) fn judge(
-    policy: &Policy,
-    sources: &Sources,
-    layers: &[(Layer, Lowered)],
-    diagnostics: &mut Diagnostics,
-) -> Enforcement {
-    let mut ends: Vec<[Vec<(Layer, &Judgement)>; 2]> = vec![Default::default(); policy.rules.len()];
-    for (layer, lowered) in layers {
-        for judgement in &lowered.judgements {
-            let at = usize::from(judgement.direction == Direction::Ingress);
-            if let Some(of_rule) = ends.get_mut(judgement.rule as usize) {
-                of_rule[at].push((*layer, judgement));
-            }
-        }
-    }
+pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &mut Diagnostics) {
     note_tcp_only(policy, diagnostics);
-    let rows = policy.rules.iter().zip(&ends).map(|(rule, judged)| {
-        let ends: Vec<RowEnd> = Direction::BOTH
-            .into_iter()
-            .filter(|direction| rule.governs(*direction))
-            .map(|direction| end(rule, direction, &judged[usize::from(direction == Direction::Ingress)]))
-            .collect();
-        let together = ends.iter().map(|end| end.together).min().unwrap_or(Together::Open);
-        let accepted = rule.origin.approximate.is_some();
-        let row = Row { span: rule.origin.span, text: rule_text(sources, &rule.origin), ends, together, accepted };
-        report(policy, rule, &row, diagnostics);
-        row
-    });
-    Enforcement { rows: rows.collect(), layers: policy.settings.targets.clone() }
+    for row in rows(policy, layers) {
+        report(policy, &row, diagnostics);
+    }
 }
 
-fn end(rule: &Rule, direction: Direction, judged: &[(Layer, &Judgement)]) -> RowEnd {
-    let level = |of: Layer| judged.iter().find(|(layer, _)| *layer == of).map(|(_, judgement)| judgement.level);
+/// Goes through the rules and, beside them, through what each layer says of them in the same order.
+fn rows<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> impl Iterator<Item = Row<'a>> {
+    let mut rest: Vec<(Layer, &[Judgement])> =
+        layers.iter().map(|(layer, lowered)| (*layer, lowered.judgements.as_slice())).collect();
+    policy.rules.iter().enumerate().map(move |(at, rule)| {
+        let mut judged: Vec<(Layer, &Judgement)> = Vec::with_capacity(2 * rest.len());
+        for (layer, judgements) in &mut rest {
+            let own = judgements.iter().take_while(|judgement| judgement.rule as usize == at).count();
+            let (of_rule, others) = judgements.split_at(own);
+            judged.extend(of_rule.iter().map(|judgement| (*layer, judgement)));
+            *judgements = others;
+        }
+        let governed = Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction));
+        let ends: Vec<RowEnd<'_>> = governed.map(|direction| end(rule, direction, &judged)).collect();
+        let together = ends.iter().map(|end| end.together).min().unwrap_or(Together::Open);
+        Row { rule, ends, together }
+    })
+}
+
+fn end<'a>(rule: &Rule, direction: Direction, judged: &[(Layer, &'a Judgement)]) -> RowEnd<'a> {
+    let own = judged.iter().filter(|(_, judgement)| judgement.direction == direction);
+    let layers: Vec<(Layer, &Judgement)> = own.copied().collect();
+    let level = |of: Layer| layers.iter().find(|(layer, _)| *layer == of).map(|(_, judgement)| judgement.level);
     // Through a gateway each layer closes what the other leaves open: NetworkPolicy every way but the one to the gateway,
     // and the gateway, which no pod goes round, every host but the rule's.
     let by_gateway = direction == Direction::Egress
         && rule.via.is_some()
         && level(Layer::NetworkPolicy).is_some_and(|level| level <= Level::Wider)
         && level(Layer::Istio).is_some_and(|level| level <= Level::Bypassable);
-    let best = judged.iter().map(|(_, judgement)| judgement.level).min().unwrap_or(Level::Unable);
+    let best = layers.iter().map(|(_, judgement)| judgement.level).min().unwrap_or(Level::Unable);
     let together = match best {
         _ if by_gateway => Together::Exact,
         Level::Exact => Together::Exact,
         Level::Bypassable => Together::WellBehaved,
         Level::Wider | Level::Unable => Together::Open,
     };
-    let layers = judged
-        .iter()
-        .map(|(layer, judgement)| (*layer, judgement.level, judgement.reason.clone(), judgement.narrower.clone()));
-    RowEnd { direction, layers: layers.collect(), together }
+    RowEnd { direction, layers, together }
 }
 
-fn report(policy: &Policy, rule: &Rule, row: &Row, diagnostics: &mut Diagnostics) {
+fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnostics) {
+    let rule = row.rule;
     // What a deny forbids has both its ends, so that one of them is enough; an allow forbids other flows at each.
     let worst = match rule.action {
         Action::Deny => row.together,
@@ -127,7 +124,7 @@ fn report(policy: &Policy, rule: &Rule, row: &Row, diagnostics: &mut Diagnostics
         return;
     }
     if row.together == Together::Open {
-        diagnostics.push(not_held(policy, rule, row));
+        diagnostics.push(not_held(policy, row));
         return;
     }
     for end in row.ends.iter().filter(|end| end.together != Together::Exact && worst != Together::Exact) {
@@ -137,11 +134,12 @@ fn report(policy: &Policy, rule: &Rule, row: &Row, diagnostics: &mut Diagnostics
             diagnostics.push(one_end(rule, end));
         }
     }
-    unseen_protocols(policy, rule, row, diagnostics);
+    unseen_protocols(policy, row, diagnostics);
 }
 
 /// A rule that no layer holds at any end.
-fn not_held(policy: &Policy, rule: &Rule, row: &Row) -> Diagnostic {
+fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
+    let rule = row.rule;
     let clause = clause(&rule.conditions);
     let host = rule.destination.members.iter().find_map(|member| match &member.what {
         What::Host(host) if host.at.is_empty() => Some(&host.name),
@@ -171,11 +169,11 @@ fn not_held(policy: &Policy, rule: &Rule, row: &Row) -> Diagnostic {
 }
 
 /// Returns what each layer says of what it does not hold.
-fn reasons(row: &Row) -> impl Iterator<Item = String> {
+fn reasons(row: &Row<'_>) -> impl Iterator<Item = String> {
     let mut said: Vec<String> = Vec::new();
-    for (layer, level, reason, _) in row.ends.iter().flat_map(|end| &end.layers) {
-        if *level > Level::Bypassable && !reason.is_empty() {
-            let text = format!("{} is {}: {reason}", layer.word(), level.word());
+    for (layer, judgement) in row.ends.iter().flat_map(|end| &end.layers) {
+        if judgement.level > Level::Bypassable && !judgement.reason.is_empty() {
+            let text = judgement.words(*layer);
             if !said.contains(&text) {
                 said.push(text);
             }
@@ -185,10 +183,10 @@ fn reasons(row: &Row) -> impl Iterator<Item = String> {
 }
 
 /// One end of a rule that only a sidecar holds.
-fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd) -> Diagnostic {
-    let network = end.layers.iter().find(|(layer, ..)| *layer == Layer::NetworkPolicy);
+fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Diagnostic {
+    let network = end.layers.iter().find(|(layer, _)| *layer == Layer::NetworkPolicy).map(|(_, judgement)| judgement);
     let envelope = match network {
-        Some((_, Level::Wider, _, _)) if rule.action == Action::Allow => envelope(rule),
+        Some(judgement) if judgement.level == Level::Wider && rule.action == Action::Allow => envelope(rule),
         _ => None,
     };
     let (message, why, way) = match (envelope, network) {
@@ -204,11 +202,9 @@ fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd) -> Diagnostic {
                 Some(way),
             )
         }
-        (None, Some((_, level, reason, _))) => (
-            "a pod that avoids its sidecar goes round this rule".into(),
-            format!("networkpolicy is {}: {reason}", level.word()),
-            None,
-        ),
+        (None, Some(judgement)) => {
+            ("a pod that avoids its sidecar goes round this rule".into(), judgement.words(Layer::NetworkPolicy), None)
+        }
         (None, None) => (
             "a pod that avoids its sidecar goes round this rule".into(),
             "sidecars are all that holds it".to_owned(),
@@ -221,7 +217,7 @@ fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd) -> Diagnostic {
 }
 
 /// One end of a rule that nothing holds, while the other end does.
-fn one_end(rule: &Rule, end: &RowEnd) -> Diagnostic {
+fn one_end(rule: &Rule, end: &RowEnd<'_>) -> Diagnostic {
     let (this, other) = match end.direction {
         Direction::Egress => ("sending", "receiving"),
         Direction::Ingress => ("receiving", "sending"),
@@ -230,8 +226,8 @@ fn one_end(rule: &Rule, end: &RowEnd) -> Diagnostic {
     let reasons: Vec<String> = end
         .layers
         .iter()
-        .filter(|(_, _, reason, _)| !reason.is_empty())
-        .map(|(layer, level, reason, _)| format!("{} is {}: {reason}", layer.word(), level.word()))
+        .filter(|(_, judgement)| !judgement.reason.is_empty())
+        .map(|(layer, judgement)| judgement.words(*layer))
         .collect();
     Diagnostic::new(Code::OneEndOnly, rule.origin.span, message).at(reasons.join("; "))
 }
@@ -247,19 +243,20 @@ fn note_tcp_only(policy: &Policy, diagnostics: &mut Diagnostics) {
 }
 
 /// A rule that NetworkPolicy does not hold at all leaves what is not tcp to nobody.
-fn unseen_protocols(policy: &Policy, rule: &Rule, row: &Row, diagnostics: &mut Diagnostics) {
+fn unseen_protocols(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnostics) {
+    let rule = row.rule;
     if rule.action == Action::Deny || !rule.conditions.is_none() {
         return;
     }
     let lost = row.ends.iter().find_map(|end| {
-        let held = |level: &Level| *level != Level::Unable;
-        let network = end.layers.iter().find(|(layer, ..)| *layer == Layer::NetworkPolicy)?;
-        let others = end.layers.iter().any(|(layer, level, ..)| *layer != Layer::NetworkPolicy && held(level));
-        (!held(&network.1) && others).then_some(network)
+        let held = |judgement: &Judgement| judgement.level != Level::Unable;
+        let (_, network) = end.layers.iter().find(|(layer, _)| *layer == Layer::NetworkPolicy)?;
+        let others = end.layers.iter().any(|(layer, judgement)| *layer != Layer::NetworkPolicy && held(judgement));
+        (!held(network) && others).then_some(network)
     });
-    if let Some((_, _, reason, _)) = lost {
+    if let Some(network) = lost {
         let message = "udp and sctp are not enforced for this rule: istio sees tcp alone";
-        diagnostics.push(tcp_only(policy, rule.origin.span, message).at(format!("networkpolicy is unable: {reason}")));
+        diagnostics.push(tcp_only(policy, rule.origin.span, message).at(network.words(Layer::NetworkPolicy)));
     }
 }
 

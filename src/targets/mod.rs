@@ -9,6 +9,8 @@ pub mod yaml;
 
 pub use files::{Artifact, artifacts, kustomization};
 
+use std::borrow::Cow;
+
 use crate::diag::Diagnostics;
 use crate::policy::{Direction, Layer, Policy};
 use crate::source::{FileId, Sources};
@@ -36,9 +38,16 @@ pub struct Judgement {
     /// How well it holds.
     pub level: Level,
     /// Why it is not exact, or how it is: lower case, no final period ("other hosts at these addresses pass too").
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// What the layer refuses although the rule allows it, where there is such a thing (callers without a sidecar).
     pub narrower: Option<String>,
+}
+
+impl Judgement {
+    /// Returns what a layer makes of a rule, as a clause.
+    fn words(&self, layer: Layer) -> String {
+        format!("{} is {}: {}", layer.word(), self.level.word(), self.reason)
+    }
 }
 
 impl Level {
@@ -56,9 +65,9 @@ impl Level {
 /// What a target made of a policy.
 #[derive(Clone, Debug, Default)]
 pub struct Lowered {
-    /// The objects, in their final order.
+    /// The objects, in their final order; none where they are not wanted.
     pub objects: Vec<Object>,
-    /// One for each rule and governed end.
+    /// One for each governed end of each rule, in the order of the rules.
     pub judgements: Vec<Judgement>,
 }
 
@@ -84,21 +93,63 @@ pub struct Object {
 pub struct Lowering {
     /// Each layer with its part, in the order of the settings.
     pub layers: Vec<(Layer, Lowered)>,
-    /// What they hold together, rule by rule.
-    pub enforcement: layers::Enforcement,
+}
+
+/// What is wanted of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// How well they hold each rule.
+    Judgements,
+    /// The objects, too.
+    Objects,
 }
 
 /// Lowers a policy to every layer of the build and judges each rule by all of them: a rule that no layer holds is an
 /// error, one that only well-behaved pods keep a note.
 pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    let mut layers = Vec::with_capacity(policy.settings.targets.len());
-    for &layer in &policy.settings.targets {
+    lower_to(Wanted::Objects, policy, sources, diagnostics)
+}
+
+/// Judges each rule as [`lower`] does, and writes no objects.
+pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+    lower_to(Wanted::Judgements, policy, sources, diagnostics)
+}
+
+/// The layers know nothing of each other, and are worked out side by side.
+fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+    let lower = |layer: Layer| {
+        let mut found = Diagnostics::new();
         let lowered = match layer {
-            Layer::NetworkPolicy => networkpolicy::lower(policy, sources, diagnostics),
-            Layer::Istio => istio::lower(policy, sources, diagnostics),
+            Layer::NetworkPolicy => networkpolicy::lower(policy, sources, wanted, &mut found),
+            Layer::Istio => istio::lower(policy, sources, wanted, &mut found),
         };
+        (layer, lowered, found)
+    };
+    let results = in_parallel(&policy.settings.targets, lower);
+    let mut layers = Vec::with_capacity(results.len());
+    for (layer, lowered, found) in results {
+        diagnostics.append(found);
         layers.push((layer, lowered));
     }
-    let enforcement = layers::judge(policy, sources, &layers, diagnostics);
-    Lowering { layers, enforcement }
+    layers::judge(policy, &layers, diagnostics);
+    Lowering { layers }
+}
+
+/// Returns what a function makes of each item, in the order of the items; each has its own thread.
+fn in_parallel<T: Copy + Send, R: Send>(items: &[T], work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let work = &work;
+    std::thread::scope(|scope| {
+        let Some((&last, others)) = items.split_last() else { return Vec::new() };
+        let others: Vec<_> = others.iter().map(|&item| scope.spawn(move || work(item))).collect();
+        let last = work(last);
+        let mut results = Vec::with_capacity(items.len());
+        for other in others {
+            match other.join() {
+                Ok(result) => results.push(result),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        results.push(last);
+        results
+    })
 }

@@ -289,8 +289,8 @@ impl<'a> Gathering<'_, '_, 'a> {
         let to = match (&from.unable, &from.flaw, to) {
             (Some(why), _, _) => Err(why.clone()),
             // More than is meant would be refused.
-            (None, Some(flaw), _) => Err(flaw.reason.clone()),
-            (None, None, Ok(To { flaw: Some(flaw), .. })) => Err(flaw.reason),
+            (None, Some(flaw), _) => Err(flaw.reason.to_string()),
+            (None, None, Ok(To { flaw: Some(flaw), .. })) => Err(flaw.reason.into_owned()),
             (None, None, to) => to,
         };
         let to = match to {

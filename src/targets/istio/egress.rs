@@ -450,7 +450,7 @@ impl<'a> Lowering<'_, 'a> {
                     at as u32,
                     OUT,
                     Level::Bypassable,
-                    &format!("a pod that avoids its sidecar is not stopped, nor are pods without one: {names}"),
+                    format!("a pod that avoids its sidecar is not stopped, nor are pods without one: {names}"),
                 );
             }
         }

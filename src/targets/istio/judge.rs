@@ -1,5 +1,7 @@
 //! How well each end of each rule holds, and why.
 
+use std::borrow::Cow;
+
 use crate::policy::{Action, Direction, Policy};
 use crate::targets::{Judgement, Level};
 
@@ -9,22 +11,22 @@ pub(super) struct Flaw {
     /// What it makes of the rule.
     pub(super) level: Level,
     /// Why.
-    pub(super) reason: String,
+    pub(super) reason: Cow<'static, str>,
 }
 
 impl Flaw {
     /// Something more passes.
-    pub(super) fn wider(reason: impl Into<String>) -> Flaw {
+    pub(super) fn wider(reason: impl Into<Cow<'static, str>>) -> Flaw {
         Flaw { level: Level::Wider, reason: reason.into() }
     }
 
     /// It is not held at all.
-    pub(super) fn unable(reason: impl Into<String>) -> Flaw {
+    pub(super) fn unable(reason: impl Into<Cow<'static, str>>) -> Flaw {
         Flaw { level: Level::Unable, reason: reason.into() }
     }
 
     /// It holds for those who play by the rules.
-    pub(super) fn bypassable(reason: impl Into<String>) -> Flaw {
+    pub(super) fn bypassable(reason: impl Into<Cow<'static, str>>) -> Flaw {
         Flaw { level: Level::Bypassable, reason: reason.into() }
     }
 }
@@ -89,20 +91,20 @@ impl Judge {
     }
 
     /// Says how one end of a rule is held, where nothing keeps it from being held.
-    pub(super) fn how(&mut self, rule: u32, direction: Direction, level: Level, reason: &str) {
+    pub(super) fn how(&mut self, rule: u32, direction: Direction, level: Level, reason: impl Into<Cow<'static, str>>) {
         if let Some(Some(end)) = self.ends.get_mut(rule as usize).map(|ends| &mut ends[direction as usize])
             && end.level <= level
         {
             end.level = level;
-            reason.clone_into(&mut end.reason);
+            end.reason = reason.into();
         }
     }
 
     /// Says that one end of a rule is held exactly.
-    pub(super) fn best(&mut self, rule: u32, direction: Direction, reason: &str) {
+    pub(super) fn best(&mut self, rule: u32, direction: Direction, reason: &'static str) {
         if let Some(Some(end)) = self.ends.get_mut(rule as usize).map(|ends| &mut ends[direction as usize]) {
             end.level = Level::Exact;
-            reason.clone_into(&mut end.reason);
+            end.reason = reason.into();
         }
     }
 

@@ -35,15 +35,15 @@ mod via_egress;
 mod wildcard;
 mod write;
 
-use super::Lowered;
 use super::names::Taken;
+use super::{Lowered, Wanted};
 use crate::diag::Diagnostics;
 use crate::policy::Policy;
 use crate::source::Sources;
 
-/// Lowers a policy to the objects of Istio, sorted by namespace, kind and name, with a judgement of each end of each
-/// rule. Pushes what contradicts itself on Istio, and what its readers should know.
-pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowered {
+/// Lowers a policy to the objects of Istio, where they are wanted, sorted by namespace, kind and name, with a judgement
+/// of each end of each rule. Pushes what contradicts itself on Istio, and what its readers should know.
+pub(super) fn lower(policy: &Policy, sources: &Sources, wanted: Wanted, diagnostics: &mut Diagnostics) -> Lowered {
     let facts = facts::Facts::new(policy);
     let mut judge = judge::Judge::new(policy);
     let mut gathered = authorization::gather(&facts, sources, &mut judge);
@@ -57,5 +57,6 @@ pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     resources.extend(peer::lower(&facts, &callers, &access, &mut judge, &mut Taken::new()));
     resources.extend(doors.finish(&facts, sources, &mut access, diagnostics));
     resources.extend(access.finish(&facts));
-    Lowered { objects: write::write(policy, sources, resources), judgements: judge.finish() }
+    let objects = if wanted == Wanted::Objects { write::write(policy, sources, resources) } else { Vec::new() };
+    Lowered { objects, judgements: judge.finish() }
 }

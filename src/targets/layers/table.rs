@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::{Enforcement, Row, RowEnd, Together};
 use crate::policy::{Direction, Layer};
 use crate::source::Sources;
+use crate::targets::Judgement;
+use crate::targets::names::rule_text;
 
 impl Together {
     /// Returns the word by which machines know it.
@@ -17,7 +19,7 @@ impl Together {
     }
 }
 
-impl Enforcement {
+impl Enforcement<'_> {
     /// Returns the table with aligned columns.
     pub fn text(&self, sources: &Sources) -> String {
         let cells = self.cells(sources);
@@ -63,9 +65,10 @@ impl Enforcement {
         head.push("together".to_owned());
         let mut cells = vec![head];
         for row in &self.rows {
-            let mut line = vec![format!("{}  {}", sources.place(row.span), row.text)];
+            let mut line =
+                vec![format!("{}  {}", sources.place(row.rule.origin.span), rule_text(sources, &row.rule.origin))];
             line.extend(self.layers.iter().map(|layer| layer_cell(row, *layer)));
-            line.push(match (row.together, row.accepted) {
+            line.push(match (row.together, row.rule.origin.approximate.is_some()) {
                 (Together::Exact, _) => "exact".to_owned(),
                 (_, true) => "approximate, as stated".to_owned(),
                 (Together::WellBehaved, false) => "holds for well-behaved pods".to_owned(),
@@ -78,7 +81,7 @@ impl Enforcement {
 }
 
 /// Returns what one layer makes of a rule; both ends where they differ.
-fn layer_cell(row: &Row, layer: Layer) -> String {
+fn layer_cell(row: &Row<'_>, layer: Layer) -> String {
     let cells: Vec<(Direction, String)> = row.ends.iter().map(|end| (end.direction, end_cell(end, layer))).collect();
     match cells.as_slice() {
         [(_, one)] => one.clone(),
@@ -89,21 +92,21 @@ fn layer_cell(row: &Row, layer: Layer) -> String {
     }
 }
 
-fn end_cell(end: &RowEnd, layer: Layer) -> String {
-    let Some((_, level, reason, narrower)) = end.layers.iter().find(|(of, ..)| *of == layer) else {
+fn end_cell(end: &RowEnd<'_>, layer: Layer) -> String {
+    let Some((_, judgement)) = end.layers.iter().find(|(of, _)| *of == layer) else {
         return "–".to_owned();
     };
-    let mut cell = level.word().to_owned();
-    if !reason.is_empty() {
-        cell.push_str(&format!(": {reason}"));
+    let mut cell = judgement.level.word().to_owned();
+    if !judgement.reason.is_empty() {
+        cell.push_str(&format!(": {}", judgement.reason));
     }
-    if let Some(narrower) = narrower {
+    if let Some(narrower) = &judgement.narrower {
         cell.push_str(&format!(" (narrower: {narrower})"));
     }
     cell
 }
 
-fn row_json(row: &Row, sources: &Sources) -> Value {
+fn row_json(row: &Row<'_>, sources: &Sources) -> Value {
     let ends: Vec<Value> = row
         .ends
         .iter()
@@ -111,7 +114,8 @@ fn row_json(row: &Row, sources: &Sources) -> Value {
             let layers: serde_json::Map<String, Value> = end
                 .layers
                 .iter()
-                .map(|(layer, level, reason, narrower)| {
+                .map(|(layer, judgement)| {
+                    let Judgement { level, reason, narrower, .. } = judgement;
                     let value = json!({ "level": level.word(), "reason": reason, "narrower": narrower });
                     (layer.word().to_owned(), value)
                 })
@@ -119,12 +123,13 @@ fn row_json(row: &Row, sources: &Sources) -> Value {
             json!({ "end": end.direction.word(), "layers": layers, "together": end.together.word() })
         })
         .collect();
+    let origin = &row.rule.origin;
     json!({
-        "path": sources.file(row.span.file).path,
-        "line": sources.line(row.span),
-        "rule": row.text,
+        "path": sources.file(origin.span.file).path,
+        "line": sources.line(origin.span),
+        "rule": rule_text(sources, origin),
         "ends": ends,
         "together": row.together.word(),
-        "accepted": row.accepted,
+        "accepted": origin.approximate.is_some(),
     })
 }

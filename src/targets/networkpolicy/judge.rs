@@ -1,5 +1,7 @@
 //! How well NetworkPolicy holds each end of each rule.
 
+use std::borrow::Cow;
+
 use super::plan::{Finding, Plan, side};
 use super::subjects::Why;
 use crate::policy::{Action, Conditions, Direction, Member, PortTest, Ports, Protocol, Rule, What};
@@ -18,45 +20,45 @@ pub(super) fn judge(plan: &Plan<'_>) -> Vec<Judgement> {
     judgements
 }
 
-fn level(rule: &Rule, direction: Direction, finding: &Finding) -> (Level, String) {
+fn level(rule: &Rule, direction: Direction, finding: &Finding) -> (Level, Cow<'static, str>) {
     if let Some(why) = &finding.why {
         let level = if finding.selected { Level::Wider } else { Level::Unable };
         return (level, subject_words(why));
     }
     if rule.action == Action::Deny {
         return match finding.leak {
-            Some(why) => (if finding.taken { Level::Wider } else { Level::Unable }, why.to_owned()),
-            None => (Level::Exact, String::new()),
+            Some(why) => (if finding.taken { Level::Wider } else { Level::Unable }, why.into()),
+            None => (Level::Exact, "".into()),
         };
     }
     if let Some(words) = unseen(&rule.conditions) {
-        return (Level::Unable, words.to_owned());
+        return (Level::Unable, words.into());
     }
     if rule.via.is_some() {
         let words = match direction {
             Direction::Egress => "whatever the gateway serves",
             Direction::Ingress => "every client of the gateway",
         };
-        return (Level::Wider, words.to_owned());
+        return (Level::Wider, words.into());
     }
     if finding.envelope {
         return (Level::Wider, envelope_words(rule));
     }
     if let Some(account) = &finding.widened {
-        return (Level::Wider, format!("no labels tell the pods of {account} from others"));
+        return (Level::Wider, format!("no labels tell the pods of {account} from others").into());
     }
     let addresses = |member: &Member| matches!(member.what, What::Addresses(_));
     if direction == Direction::Ingress && rule.action == Action::Allow && rule.source.members.iter().any(addresses) {
-        return (Level::Exact, "by the packet's source".to_owned());
+        return (Level::Exact, "by the packet's source".into());
     }
-    (Level::Exact, String::new())
+    (Level::Exact, "".into())
 }
 
-fn subject_words(why: &Why) -> String {
+fn subject_words(why: &Why) -> Cow<'static, str> {
     match why {
-        Why::NoInventory => "no namespace is named and no inventory lists them".to_owned(),
-        Why::UnknownNamespace(name) => format!("the labels of the namespace {name} are not known"),
-        Why::Account(account) => format!("no labels tell the pods of {account} from others"),
+        Why::NoInventory => "no namespace is named and no inventory lists them".into(),
+        Why::UnknownNamespace(name) => format!("the labels of the namespace {name} are not known").into(),
+        Why::Account(account) => format!("no labels tell the pods of {account} from others").into(),
     }
 }
 
@@ -72,7 +74,7 @@ fn unseen(conditions: &Conditions) -> Option<&'static str> {
     }
 }
 
-fn envelope_words(rule: &Rule) -> String {
+fn envelope_words(rule: &Rule) -> Cow<'static, str> {
     let mut ports: Vec<String> = Vec::new();
     let mut everywhere = false;
     let mut public = false;
@@ -102,5 +104,5 @@ fn envelope_words(rule: &Rule) -> String {
         }
     }
     let who = if public { "any public address" } else { "any host at these addresses" };
-    if everywhere || ports.is_empty() { who.to_owned() } else { format!("{who} {}", ports.join(", ")) }
+    if everywhere || ports.is_empty() { who.into() } else { format!("{who} {}", ports.join(", ")).into() }
 }

@@ -22,14 +22,14 @@ mod reach;
 mod subjects;
 mod terms;
 
-use super::Lowered;
+use super::{Lowered, Wanted};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::policy::{Direction, Policy, Ports, Protocol, Rule};
 use crate::source::Sources;
 
-/// Lowers a policy to NetworkPolicies: the objects, sorted by namespace and name, and a judgement of each end of each
-/// rule. Pushes notes on what a reader of the objects should know.
-pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowered {
+/// Lowers a policy to NetworkPolicies: the objects, where they are wanted, sorted by namespace and name, and a judgement
+/// of each end of each rule. Pushes notes on what a reader of the objects should know.
+pub(super) fn lower(policy: &Policy, sources: &Sources, wanted: Wanted, diagnostics: &mut Diagnostics) -> Lowered {
     let internet = policy.internet.subtract(&policy.pod_addresses);
     let mut plan = plan::Plan::new(reach::Facts { policy, internet: &internet });
     for direction in Direction::BOTH {
@@ -37,7 +37,8 @@ pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     }
     note_icmp(policy, diagnostics);
     note_closed_namespaces(&plan, diagnostics);
-    Lowered { objects: emit::emit(&plan, sources), judgements: judge::judge(&plan) }
+    let objects = if wanted == Wanted::Objects { emit::emit(&plan, sources) } else { Vec::new() };
+    Lowered { objects, judgements: judge::judge(&plan) }
 }
 
 /// What plugins do with icmp is not defined: rules that name it say nothing here.

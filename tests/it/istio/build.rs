@@ -76,7 +76,7 @@ impl Build {
 
     /// Returns the text of every file of the build, one after the other.
     pub fn text(&self) -> String {
-        let files = targets::artifacts(&self.lowering, &self.sources);
+        let files = targets::artifacts(self.lowering.clone(), &self.sources);
         files.iter().map(|file| format!("==> {}\n{}", file.path, file.text)).collect()
     }
 
@@ -119,7 +119,7 @@ impl Build {
     /// Returns the level and reason of one end of a rule.
     pub fn judged(&self, rule: u32, direction: Direction) -> (Level, String) {
         let judgement = self.judgements().iter().find(|one| one.rule == rule && one.direction == direction).unwrap();
-        (judgement.level, judgement.reason.clone())
+        (judgement.level, judgement.reason.to_string())
     }
 
     /// Returns how Istio holds the rules.

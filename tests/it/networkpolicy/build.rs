@@ -78,7 +78,7 @@ impl Build {
 
     /// Returns the text of every file of the build, one after the other.
     pub fn text(&self) -> String {
-        let files = targets::artifacts(&self.lowering, &self.sources);
+        let files = targets::artifacts(self.lowering.clone(), &self.sources);
         files.iter().map(|file| format!("==> {}\n{}", file.path, file.text)).collect()
     }
 
@@ -107,7 +107,7 @@ impl Build {
     pub fn levels(&self, rule: u32) -> Vec<(Level, &str)> {
         let judgements = self.lowering.layers.iter().flat_map(|(_, lowered)| &lowered.judgements);
         let of_rule = judgements.filter(|judgement| judgement.rule == rule);
-        of_rule.map(|judgement| (judgement.level, judgement.reason.as_str())).collect()
+        of_rule.map(|judgement| (judgement.level, &*judgement.reason)).collect()
     }
 
     /// Returns the findings of a code: message, what stands at the place, notes.

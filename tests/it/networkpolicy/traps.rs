@@ -197,7 +197,7 @@ fn trap_14_the_addresses_of_pods_are_cut_out_of_blocks() {
 #[test]
 fn trap_15_the_table_says_whose_address_is_judged() {
     let build = build("allow ingress 203.0.113.0/24 -> garden/*:80").ok();
-    let table = build.lowering.enforcement.text(&build.sources);
+    let table = build.lowering.enforcement(&build.policy).text(&build.sources);
     assert!(table.contains("exact: by the packet's source"), "{table}");
 }
 
