@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod diag;
 pub mod inventory;
+mod parallel;
 pub mod policy;
 pub mod resolve;
 pub mod source;

@@ -13,11 +13,14 @@ mod words;
 pub use format::{FormatError, format};
 
 use crate::diag::{Diagnostics, Severity};
+use crate::parallel;
 use crate::source::{FileId, Sources, Span};
 use lower::Lower;
 
 /// How many mistakes of one file are said.
 const MOST_MISTAKES: usize = 200;
+/// Of how many statements on it is worth while to read a part of a file beside the others.
+const LEAST_ALONE: usize = 256;
 
 /// Parses a file. What is wrong is pushed, each mistake at its own place, and the rest of the file is still understood.
 pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> tree::File {
@@ -27,23 +30,47 @@ pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> 
         return tree::File { id: file, items: Vec::new() };
     }
     let scan = scan::scan(text);
-    let before = diagnostics.count(Severity::Error);
-    let mistakes = |diagnostics: &Diagnostics| diagnostics.count(Severity::Error) - before;
     for problem in scan.problems.iter().take(MOST_MISTAKES) {
         let span = Span::new(file, problem.start, problem.end);
         diagnostics.push(errors::problem(problem, span, text));
     }
-    let mut items = Vec::with_capacity(scan.statements.len());
-    let mut lower = Lower { file, text, scan: &scan, base: 0, offset: 0, end: 0, block: None, out: diagnostics };
-    for statement in &scan.statements {
+    let room = MOST_MISTAKES.saturating_sub(scan.problems.len());
+    let read = |statements: &[scan::Statement]| read(statements, (file, text, &scan), room);
+    let parts = parallel::map(parallel::parts(&scan.statements, LEAST_ALONE), read);
+    let mistakes: usize = parts.iter().map(|(_, found)| found.count(Severity::Error)).sum();
+    let (items, found) = if mistakes < room || parts.len() == 1 {
+        parts.into_iter().reduce(joined).unwrap_or_default()
+    } else {
+        // Where reading ends depends on how many mistakes there are before.
+        read(&scan.statements)
+    };
+    diagnostics.append(found);
+    tree::File { id: file, items }
+}
+
+/// What was read of a part of a file, and what was found in it.
+type Part = (Vec<tree::Item>, Diagnostics);
+
+fn joined((mut items, mut found): Part, (more, others): Part) -> Part {
+    items.extend(more);
+    found.append(others);
+    (items, found)
+}
+
+/// Reads statements of a file, until there is no more room for mistakes.
+fn read(statements: &[scan::Statement], (file, text, scan): (FileId, &str, &scan::Scan), room: usize) -> Part {
+    let mut found = Diagnostics::new();
+    let mut items = Vec::with_capacity(statements.len());
+    let mut lower = Lower { file, text, scan, base: 0, offset: 0, end: 0, block: None, out: &mut found };
+    for statement in statements {
         items.push(lower.item(statement));
-        if lower.out.has_errors() && mistakes(lower.out) >= MOST_MISTAKES {
+        if lower.out.count(Severity::Error) >= room {
             let span = Span::new(file, statement.end, statement.end);
             lower.out.push(errors::too_many(span, MOST_MISTAKES));
             break;
         }
     }
-    tree::File { id: file, items }
+    (items, found)
 }
 
 /// Parses one endpoint, which stands at `span`: the lists of endpoints in `netpol.toml`, and `--from` and `--to`.

@@ -12,6 +12,7 @@ pub use files::{Artifact, artifacts, kustomization};
 use std::borrow::Cow;
 
 use crate::diag::Diagnostics;
+use crate::parallel;
 use crate::policy::{Direction, Layer, Policy};
 use crate::source::{FileId, Sources};
 
@@ -125,7 +126,7 @@ fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mu
         };
         (layer, lowered, found)
     };
-    let results = in_parallel(&policy.settings.targets, lower);
+    let results = parallel::map(policy.settings.targets.clone(), lower);
     let mut layers = Vec::with_capacity(results.len());
     for (layer, lowered, found) in results {
         diagnostics.append(found);
@@ -133,23 +134,4 @@ fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mu
     }
     layers::judge(policy, &layers, diagnostics);
     Lowering { layers }
-}
-
-/// Returns what a function makes of each item, in the order of the items; each has its own thread.
-fn in_parallel<T: Copy + Send, R: Send>(items: &[T], work: impl Fn(T) -> R + Sync) -> Vec<R> {
-    let work = &work;
-    std::thread::scope(|scope| {
-        let Some((&last, others)) = items.split_last() else { return Vec::new() };
-        let others: Vec<_> = others.iter().map(|&item| scope.spawn(move || work(item))).collect();
-        let last = work(last);
-        let mut results = Vec::with_capacity(items.len());
-        for other in others {
-            match other.join() {
-                Ok(result) => results.push(result),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        results.push(last);
-        results
-    })
 }

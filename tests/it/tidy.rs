@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 /// The rooms and the rooms that each may name beside itself.
 const ROOMS: &[(&str, &[&str])] = &[
     ("source", &[]),
+    ("parallel", &[]),
     ("vocab", &["source"]),
     ("diag", &["source", "vocab"]),
-    ("syntax", &["diag", "vocab", "source"]),
+    ("syntax", &["diag", "vocab", "source", "parallel"]),
     ("resolve", &["syntax", "diag", "vocab", "source"]),
     ("inventory", &["diag", "vocab", "source"]),
     ("types", &["inventory", "resolve", "syntax", "diag", "vocab", "source"]),
     ("policy", &["types", "inventory", "resolve", "syntax", "diag", "vocab", "source"]),
-    ("targets", &["policy", "inventory", "diag", "vocab", "source"]),
+    ("targets", &["policy", "inventory", "diag", "vocab", "source", "parallel"]),
     ("cli", &["targets", "policy", "types", "inventory", "resolve", "syntax", "diag", "vocab", "source"]),
     ("lib", &[]),
     ("main", &[]),
