@@ -226,6 +226,12 @@ fn read_escape(text: &str) -> Result<(char, usize), usize> {
     }
 }
 
+/// Returns how many elements a list has at most, so that nothing is set aside for more of them: a large policy has many
+/// lists of one.
+fn most_elements(list: &str) -> usize {
+    1 + list.bytes().filter(|&byte| byte == b',').count()
+}
+
 /// Parses a text by a rule of the grammar that covers all of it.
 pub(super) fn parse(by: Rule, text: &str) -> Result<Pairs<'_, Rule>, Box<pest::error::Error<Rule>>> {
     let mut pairs = Grammar::parse(by, text)?;

@@ -33,35 +33,35 @@ pub struct Item {
     pub kind: ItemKind,
 }
 
-/// The statements.
+/// The statements. The large ones are boxed: there are many of the small ones.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ItemKind {
     /// `use std/kyma`
     Use(Use),
     /// `let name = …`
-    Let(Let),
+    Let(Box<Let>),
     /// `namespace garden { … }`
     Namespace(NamespaceDecl),
     /// `service garden/api { … }`
-    Service(ServiceDecl),
+    Service(Box<ServiceDecl>),
     /// `issuer corp { … }`
-    Issuer(IssuerDecl),
+    Issuer(Box<IssuerDecl>),
     /// `gateway edge { … }`
-    Gateway(GatewayDecl),
+    Gateway(Box<GatewayDecl>),
     /// `template tenant(…) { … }`
     Template(Template),
     /// `apply tenant(…)`
     Apply(Apply),
     /// `scope garden/*`
-    Scope(Expr),
+    Scope(Box<Expr>),
     /// `assert never … -> …`
-    Assert(Claim),
+    Assert(Box<Claim>),
     /// `test "…" { … }`
     Test(Test),
     /// `allow …` and `deny …`
     Rule(Box<Rule>),
     /// `default deny …`
-    DefaultDeny(DefaultDeny),
+    DefaultDeny(Box<DefaultDeny>),
     /// A statement that could not be parsed.
     Error,
 }

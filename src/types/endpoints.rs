@@ -473,7 +473,8 @@ impl Checker<'_> {
             NamespacePattern::Name(word) => {
                 let (name, unknown) = self.namespace(word, expr, pods, env)?;
                 opaque = unknown;
-                PodSelector::in_namespace(name)
+                let of = |name: &SmolStr| PodSelector::in_namespace(name.clone());
+                self.namespaces.entry(name).or_insert_with_key(of).clone()
             }
             NamespacePattern::Labels(labels) => {
                 PodSelector { namespace: self.requirements(labels)?, ..PodSelector::any() }

@@ -56,6 +56,8 @@ pub fn check(
         open: Vec::new(),
         gateways: FxHashMap::default(),
         issuers: FxHashMap::default(),
+        unconditional: Arc::default(),
+        namespaces: FxHashMap::default(),
         selectors: FxHashMap::default(),
         sizes: FxHashMap::default(),
         broken: FxHashSet::default(),
@@ -116,6 +118,10 @@ struct Checker<'a> {
     open: Vec<Def>,
     gateways: FxHashMap<Def, Option<Arc<Gateway>>>,
     issuers: FxHashMap<Def, Option<Arc<Issuer>>>,
+    /// What rules without conditions share.
+    unconditional: Arc<Conditions>,
+    /// The selectors of whole namespaces, which are shared by all that speaks of one.
+    namespaces: FxHashMap<SmolStr, PodSelector>,
     /// What a look at the inventory said of a selector: whether it matches a pod.
     selectors: FxHashMap<PodSelector, bool>,
     /// How large templates are; `None` where one does not end.

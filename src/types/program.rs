@@ -80,9 +80,9 @@ pub struct Rule {
     /// The right side, with ports. Of `default deny`, the isolated pods.
     pub destination: Arc<Endpoint>,
     /// `where`.
-    pub conditions: Conditions,
+    pub conditions: Arc<Conditions>,
     /// `via`.
-    pub via: Option<Via>,
+    pub via: Option<Arc<Via>>,
     /// Where it was written and what was said about it.
     pub origin: Arc<Origin>,
 }

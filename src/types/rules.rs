@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::value::{Env, Kind, Value, member_kind};
-use super::{Action, Checker, Conditions, Origin, Rule, errors};
+use super::{Action, Checker, Origin, Rule, errors};
 use crate::diag::Edit;
 use crate::source::Span;
 use crate::syntax::tree::{
@@ -109,7 +109,7 @@ impl Checker<'_> {
             ingress: direction != Some(Direction::Egress),
             source: subject.clone(),
             destination: subject,
-            conditions: Conditions::default(),
+            conditions: self.unconditional.clone(),
             via: None,
             origin: origin.clone(),
         });
@@ -159,8 +159,8 @@ impl Checker<'_> {
                 ingress,
                 source: left,
                 destination: right,
-                conditions,
-                via,
+                conditions: if conditions.is_none() { self.unconditional.clone() } else { Arc::new(conditions) },
+                via: via.map(Arc::new),
                 origin: origin.clone(),
             });
         }

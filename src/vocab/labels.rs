@@ -3,6 +3,9 @@
 //! A [`PodSelector`] is a conjunction. Differences are computed as unions of conjunctions, so that "inside for every
 //! label set" is decided by emptiness rather than by looking at today's pods.
 
+use std::sync::Arc;
+
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 /// The label by which the API server marks a namespace with its own name.
@@ -17,13 +20,16 @@ pub struct Requirement {
     pub test: Test,
 }
 
+/// The values of a requirement: most have one.
+pub type Values = SmallVec<[SmolStr; 1]>;
+
 /// What is required of a label. Values are sorted, without repetition, and never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Test {
     /// The label is there and has one of these values.
-    In(Vec<SmolStr>),
+    In(Values),
     /// The label is not there, or has none of these values.
-    NotIn(Vec<SmolStr>),
+    NotIn(Values),
     /// The label is there.
     Exists,
     /// The label is not there.
@@ -33,7 +39,7 @@ pub enum Test {
 impl Requirement {
     /// Makes `key in (values)`.
     pub fn is_in(key: impl Into<SmolStr>, values: impl IntoIterator<Item = SmolStr>) -> Requirement {
-        let mut values: Vec<SmolStr> = values.into_iter().collect();
+        let mut values: Values = values.into_iter().collect();
         values.sort();
         values.dedup();
         Requirement { key: key.into(), test: Test::In(values) }
@@ -72,13 +78,20 @@ pub type Labels = std::collections::BTreeMap<SmolStr, SmolStr>;
 
 /// A conjunction of requirements in normal form: sorted by key, and on one key either a single requirement or `Exists`
 /// with `NotIn`, which no single one can say. What nothing can meet has no value of this type.
+///
+/// Copies share the list, which is there only where it has something: the same selectors stand in many places.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Requirements(Vec<Requirement>);
+pub struct Requirements(Option<Arc<[Requirement]>>);
 
 impl Requirements {
     /// Makes the conjunction that everything meets.
     pub fn any() -> Requirements {
-        Requirements(Vec::new())
+        Requirements(None)
+    }
+
+    /// Makes the conjunction of one requirement.
+    pub fn one(requirement: Requirement) -> Requirements {
+        Requirements(Some(Arc::new([requirement])))
     }
 
     /// Makes a conjunction; `None` where nothing can meet it.
@@ -88,48 +101,57 @@ impl Requirements {
 
     /// Returns the requirements, sorted by key.
     pub fn list(&self) -> &[Requirement] {
-        &self.0
+        self.0.as_deref().unwrap_or_default()
     }
 
     /// Returns whether everything meets it.
     pub fn is_any(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// Returns whether a set of labels meets all requirements.
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.0.iter().all(|requirement| requirement.matches(labels))
+        self.list().iter().all(|requirement| requirement.matches(labels))
     }
 
     /// Adds a requirement; `None` where nothing can meet both.
-    pub fn and(mut self, requirement: Requirement) -> Option<Requirements> {
-        let start = self.0.partition_point(|have| have.key < requirement.key);
-        let end = start + self.0[start..].iter().take_while(|have| have.key == requirement.key).count();
-        if start == end {
-            // Most conjunctions have one requirement, and a policy has many of them.
-            self.0.reserve_exact(1);
-            self.0.insert(start, requirement);
-            return Some(self);
+    pub fn and(self, requirement: Requirement) -> Option<Requirements> {
+        let have = self.list();
+        let start = have.partition_point(|have| have.key < requirement.key);
+        let end = start + have[start..].iter().take_while(|have| have.key == requirement.key).count();
+        if have.is_empty() {
+            return Some(Requirements::one(requirement));
         }
-        let mut merged = OneKey::default();
-        for have in &self.0[start..end] {
-            merged.add(&have.test);
-        }
-        merged.add(&requirement.test);
-        let tests = merged.tests()?;
-        self.0.splice(start..end, tests.into_iter().map(|test| Requirement { key: requirement.key.clone(), test }));
-        Some(self)
+        let key = requirement.key.clone();
+        let tests = if start == end {
+            vec![requirement.test]
+        } else {
+            let mut merged = OneKey::default();
+            for have in &have[start..end] {
+                merged.add(&have.test);
+            }
+            merged.add(&requirement.test);
+            merged.tests()?
+        };
+        let mut all = Vec::with_capacity(have.len() + 1);
+        all.extend_from_slice(&have[..start]);
+        all.extend(tests.into_iter().map(|test| Requirement { key: key.clone(), test }));
+        all.extend_from_slice(&have[end..]);
+        Some(Requirements(Some(all.into())))
     }
 
     /// Returns the conjunction of both; `None` where nothing can meet both.
     pub fn intersect(&self, other: &Requirements) -> Option<Requirements> {
-        other.0.iter().cloned().try_fold(self.clone(), Requirements::and)
+        if self.is_any() || self == other {
+            return Some(other.clone());
+        }
+        other.list().iter().cloned().try_fold(self.clone(), Requirements::and)
     }
 
     /// Returns whether everything that meets this conjunction meets `other`.
     pub fn implies(&self, other: &Requirements) -> bool {
-        other.0.iter().all(|wanted| {
-            let mine = self.0.iter().filter(|requirement| requirement.key == wanted.key);
+        other.list().iter().all(|wanted| {
+            let mine = self.list().iter().filter(|requirement| requirement.key == wanted.key);
             mine.into_iter().any(|have| match (&have.test, &wanted.test) {
                 (Test::In(mine), Test::In(all)) => mine.iter().all(|value| all.contains(value)),
                 (Test::In(mine), Test::NotIn(none)) => !mine.iter().any(|value| none.contains(value)),
@@ -144,8 +166,8 @@ impl Requirements {
     /// Returns whether something can meet both conjunctions.
     pub fn overlaps(&self, other: &Requirements) -> bool {
         // Both are in normal form, so what cannot be met shows in one pair of tests on one key.
-        self.0.iter().all(|have| {
-            let same_key = other.0.iter().filter(|requirement| requirement.key == have.key);
+        self.list().iter().all(|have| {
+            let same_key = other.list().iter().filter(|requirement| requirement.key == have.key);
             same_key.into_iter().all(|theirs| match (&have.test, &theirs.test) {
                 (Test::In(a), Test::In(b)) => a.iter().any(|value| b.contains(value)),
                 (Test::In(a), Test::NotIn(b)) | (Test::NotIn(b), Test::In(a)) => {
@@ -161,7 +183,7 @@ impl Requirements {
 
     /// Returns the values of `key` that are possible, where they are a list.
     pub fn values(&self, key: &str) -> Option<&[SmolStr]> {
-        self.0.iter().find_map(|requirement| match &requirement.test {
+        self.list().iter().find_map(|requirement| match &requirement.test {
             Test::In(values) if requirement.key == key => Some(values.as_slice()),
             _ => None,
         })
@@ -179,8 +201,8 @@ impl Requirements {
 /// What is known of one key while requirements are joined.
 #[derive(Default)]
 struct OneKey {
-    allowed: Option<Vec<SmolStr>>,
-    forbidden: Vec<SmolStr>,
+    allowed: Option<Values>,
+    forbidden: Values,
     exists: bool,
     absent: bool,
 }
@@ -228,7 +250,7 @@ pub struct PodSelector {
 
 /// Requires a namespace by its name; the key is longer than what a `SmolStr` holds inline, and stands in every selector.
 fn namespace_is(name: SmolStr) -> Requirement {
-    Requirement { key: SmolStr::new_static(NAMESPACE_NAME), test: Test::In(vec![name]) }
+    Requirement { key: SmolStr::new_static(NAMESPACE_NAME), test: Test::In(Values::from_buf([name])) }
 }
 
 /// A requirement on the name of a service account.
@@ -243,7 +265,7 @@ pub enum Account {
 impl PodSelector {
     /// Makes the set of all pods of a namespace.
     pub fn in_namespace(name: impl Into<SmolStr>) -> PodSelector {
-        PodSelector { namespace: Requirements(vec![namespace_is(name.into())]), ..PodSelector::any() }
+        PodSelector { namespace: Requirements::one(namespace_is(name.into())), ..PodSelector::any() }
     }
 
     /// Makes the set of all pods.

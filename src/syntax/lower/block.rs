@@ -54,21 +54,21 @@ impl Lower<'_> {
                 });
                 self.head(statement, Rule::service_head, head, extras, |lower, pairs| {
                     let (namespace, name) = lower.object(pairs);
-                    ItemKind::Service(ServiceDecl { namespace, name, select, ports })
+                    ItemKind::Service(Box::new(ServiceDecl { namespace, name, select, ports }))
                 })
             }
             Keyword::Issuer => {
                 let mut issuer = self.issuer_fields(pieces);
                 self.head(statement, Rule::issuer_head, head, extras, |lower, mut pairs| {
                     issuer.name = lower.ident(pairs.next());
-                    ItemKind::Issuer(issuer)
+                    ItemKind::Issuer(Box::new(issuer))
                 })
             }
             _ => {
                 let mut gateway = self.gateway_fields(pieces);
                 self.head(statement, Rule::gateway_head, head, extras, |lower, mut pairs| {
                     gateway.name = lower.ident(pairs.next());
-                    ItemKind::Gateway(gateway)
+                    ItemKind::Gateway(Box::new(gateway))
                 })
             }
         };

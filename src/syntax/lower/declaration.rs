@@ -61,7 +61,7 @@ impl Lower<'_> {
         pairs.next();
         let expr = self.expr(pairs.next());
         let Some(addresses) = pairs.next().filter(|pair| pair.as_rule() == Rule::addresses) else {
-            return ItemKind::Let(Let { name, value: LetValue::Endpoint(expr) });
+            return ItemKind::Let(Box::new(Let { name, value: LetValue::Endpoint(expr) }));
         };
         let span = expr.span.to(self.trimmed(&addresses));
         let at = self.addresses(addresses);
@@ -70,19 +70,19 @@ impl Lower<'_> {
             if expr.kind != ExprKind::Error {
                 self.push(errors::host_at(expr.span, "only a host written `host NAME` takes addresses with `at`"));
             }
-            return ItemKind::Let(Let { name, value: LetValue::Endpoint(error_expr(span)) });
+            return ItemKind::Let(Box::new(Let { name, value: LetValue::Endpoint(error_expr(span)) }));
         };
         if let Some(ports) = expr.ports {
             self.push(errors::host_at(ports.span, "a host takes no port where it gets its addresses"));
-            return ItemKind::Let(Let { name, value: LetValue::Endpoint(error_expr(span)) });
+            return ItemKind::Let(Box::new(Let { name, value: LetValue::Endpoint(error_expr(span)) }));
         }
         if !written.starts_with("host") || written.len() == host.len() {
             let diagnostic = errors::host_at(expr.span, "only a host written `host NAME` takes addresses with `at`");
             self.push(diagnostic.fix(format!("write `host {written}`"), expr.span, format!("host {written}")));
-            return ItemKind::Let(Let { name, value: LetValue::Endpoint(error_expr(span)) });
+            return ItemKind::Let(Box::new(Let { name, value: LetValue::Endpoint(error_expr(span)) }));
         }
         let name_span = Span { start: expr.span.end - host.len() as u32, ..expr.span };
-        ItemKind::Let(Let { name, value: LetValue::Host(HostDecl { span, name: host, name_span, at }) })
+        ItemKind::Let(Box::new(Let { name, value: LetValue::Host(HostDecl { span, name: host, name_span, at }) }))
     }
 
     fn addresses(&mut self, pair: Pair<'_, Rule>) -> Vec<HostAddress> {

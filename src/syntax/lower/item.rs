@@ -137,7 +137,7 @@ impl Lower<'_> {
             return ItemKind::Error;
         }
         let value = LetValue::Endpoint(error_expr(span));
-        ItemKind::Let(Let { name: Ident { text: name[..length].into(), span }, value })
+        ItemKind::Let(Box::new(Let { name: Ident { text: name[..length].into(), span }, value }))
     }
 
     fn statement(&mut self, keyword: Keyword, mut pairs: Pairs<'_, Rule>) -> ItemKind {
@@ -145,7 +145,7 @@ impl Lower<'_> {
             Keyword::Allow | Keyword::Deny => self.policy_rule(pairs),
             Keyword::Default => self.default_deny(pairs),
             Keyword::Assert => self.assertion(pairs),
-            Keyword::Scope => ItemKind::Scope(self.expr(pairs.next())),
+            Keyword::Scope => ItemKind::Scope(Box::new(self.expr(pairs.next()))),
             Keyword::Use => self.use_module(pairs),
             Keyword::Let => self.binding(pairs),
             Keyword::Apply => self.apply(pairs),
@@ -200,7 +200,7 @@ impl Lower<'_> {
         pairs.next();
         let direction = self.direction(&mut pairs);
         let subject = self.expr(pairs.next());
-        ItemKind::DefaultDeny(DefaultDeny { direction, subject })
+        ItemKind::DefaultDeny(Box::new(DefaultDeny { direction, subject }))
     }
 
     fn assertion(&mut self, mut pairs: Pairs<'_, Rule>) -> ItemKind {
@@ -208,7 +208,7 @@ impl Lower<'_> {
             Some(pair) if pair.as_str() == "always" => ClaimKind::Always,
             _ => ClaimKind::Never,
         };
-        self.claim(kind, pairs).map_or(ItemKind::Error, ItemKind::Assert)
+        self.claim(kind, pairs).map_or(ItemKind::Error, |claim| ItemKind::Assert(Box::new(claim)))
     }
 
     pub(super) fn claim(&mut self, kind: ClaimKind, mut pairs: Pairs<'_, Rule>) -> Option<Claim> {

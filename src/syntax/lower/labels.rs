@@ -3,7 +3,7 @@
 use pest::iterators::{Pair, Pairs};
 use smol_str::SmolStr;
 
-use super::Lower;
+use super::{Lower, most_elements};
 use crate::source::Span;
 use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
@@ -16,13 +16,14 @@ impl Lower<'_> {
     pub(super) fn labels(&mut self, braces: Pair<'_, Rule>) -> Option<Labels> {
         let span = self.span(&braces);
         let found = self.found();
-        if let Some(star) = star(braces.as_str()) {
+        let text = braces.as_str();
+        if let Some(star) = star(text) {
             let start = braces.as_span().start();
             self.push(errors::label_wildcard(self.at(start + star.start, start + star.end)));
             return None;
         }
         let mut pairs = braces.into_inner();
-        let mut requirements: Vec<LabelRequirement> = Vec::new();
+        let mut requirements: Vec<LabelRequirement> = Vec::with_capacity(most_elements(text));
         let mut open: Option<Span> = None;
         while let Some(pair) = pairs.next() {
             let requirement = match pair.as_rule() {
@@ -94,7 +95,7 @@ impl Lower<'_> {
 
     fn label_values(&mut self, pair: Pair<'_, Rule>) -> Vec<Word> {
         let span = self.span(&pair);
-        let mut values: Vec<Word> = Vec::new();
+        let mut values: Vec<Word> = Vec::with_capacity(most_elements(pair.as_str()));
         let mut open: Option<Span> = None;
         for pair in pair.into_inner() {
             if pair.as_rule() == Rule::comma {

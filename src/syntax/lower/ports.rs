@@ -2,7 +2,7 @@
 
 use pest::iterators::{Pair, Pairs};
 
-use super::Lower;
+use super::{Lower, most_elements};
 use crate::source::Span;
 use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
@@ -14,7 +14,7 @@ impl Lower<'_> {
     pub(super) fn ports(&mut self, pair: Pair<'_, Rule>) -> PortSpec {
         let span = self.span(&pair);
         let braced = pair.as_str().starts_with(":{");
-        let mut ports: Vec<Port> = Vec::new();
+        let mut ports: Vec<Port> = Vec::with_capacity(most_elements(pair.as_str()));
         let mut open: Option<Span> = None;
         for pair in pair.into_inner() {
             if pair.as_rule() == Rule::comma {

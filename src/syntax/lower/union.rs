@@ -2,8 +2,8 @@
 
 use pest::iterators::Pair;
 
-use super::Lower;
 use super::endpoint::error_expr;
+use super::{Lower, most_elements};
 use crate::source::Span;
 use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
@@ -15,7 +15,7 @@ impl Lower<'_> {
         let span = self.span(&braces);
         let text = braces.as_str();
         let mut pairs = braces.into_inner();
-        let mut members = Vec::new();
+        let mut members = Vec::with_capacity(most_elements(text));
         // The last member, where no comma followed it yet.
         let mut open: Option<Span> = None;
         let mut next = pairs.next();

@@ -170,8 +170,8 @@ enum Names {
 fn names(selector: &PodSelector) -> Option<Names> {
     match selector.namespace.list() {
         [] => Some(Names::All),
-        [Requirement { key, test: Test::In(names) }] if key == NAMESPACE_NAME => Some(Names::Some(names.clone())),
-        [Requirement { key, test: Test::NotIn(names) }] if key == NAMESPACE_NAME => Some(Names::AllBut(names.clone())),
+        [Requirement { key, test: Test::In(names) }] if key == NAMESPACE_NAME => Some(Names::Some(names.to_vec())),
+        [Requirement { key, test: Test::NotIn(names) }] if key == NAMESPACE_NAME => Some(Names::AllBut(names.to_vec())),
         _ => None,
     }
 }

@@ -243,7 +243,7 @@ fn all_labels(workload: &Workload, lasting: bool) -> Requirements {
         "statefulset.kubernetes.io/pod-name",
     ];
     let labels = workload.labels.iter().filter(|(key, _)| !lasting || !PASSING.contains(&key.as_str()));
-    let list = labels.map(|(key, value)| Requirement { key: key.clone(), test: Test::In(vec![value.clone()]) });
+    let list = labels.map(|(key, value)| Requirement { key: key.clone(), test: Test::In([value.clone()].into()) });
     // Each key has one value, so that nothing contradicts.
     Requirements::new(list).unwrap_or_default()
 }
