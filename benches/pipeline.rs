@@ -7,6 +7,10 @@
 
 mod generate;
 
+/// As in the command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::hint::black_box;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -17,6 +21,7 @@ use netpol::inventory::Inventory;
 use netpol::policy::ask::{Question, ask};
 use netpol::policy::{self, Policy};
 use netpol::source::Sources;
+use netpol::targets;
 use netpol::vocab::settings::Settings;
 use netpol::{resolve, syntax, types};
 
@@ -26,14 +31,16 @@ const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
 /// result.
 type Stage = (&'static str, fn(&str) -> Box<dyn Fn() -> usize + '_>);
 
-/// What is measured: the text to its tree, the text to its one layout, the text to the policy with all that `check`
-/// finds, and one flow decided by the policy.
+/// What is measured: the text to its tree, the text to its one layout, the text to the policy, to all that `check` finds
+/// and to the files of both layers, and one flow decided by the policy.
 const STAGES: &[Stage] = &[
     ("parse", |text| Box::new(|| parse(text))),
     ("format", |text| Box::new(|| format(text))),
-    ("check", |text| Box::new(|| check(text).rules.len())),
+    ("policy", |text| Box::new(|| policy(text).1.rules.len())),
+    ("check", |text| Box::new(|| check(text))),
+    ("build", |text| Box::new(|| build(text))),
     ("eval", |text| {
-        let policy = check(text);
+        let policy = policy(text).1;
         Box::new(move || eval(&policy))
     }),
 ];
@@ -53,7 +60,7 @@ fn format(text: &str) -> usize {
     syntax::format(&sources, file, &mut Diagnostics::new()).expect("the generated policy can be formatted").len()
 }
 
-fn check(text: &str) -> Policy {
+fn policy(text: &str) -> (Sources, Policy) {
     let mut sources = Sources::new();
     let file = sources.add("bench.netpol", text);
     let mut diagnostics = Diagnostics::new();
@@ -65,7 +72,23 @@ fn check(text: &str) -> Policy {
     names.report_unused(&mut diagnostics);
     let policy = policy::lower(program, &settings, &mut diagnostics);
     assert_eq!(diagnostics.iter().next(), None, "the generated policy checks");
-    policy
+    (sources, policy)
+}
+
+fn check(text: &str) -> usize {
+    let (sources, policy) = policy(text);
+    let mut diagnostics = Diagnostics::new();
+    let lowering = targets::judge(&policy, &sources, &mut diagnostics);
+    assert!(!diagnostics.has_errors(), "the layers hold the generated policy");
+    lowering.layers.len()
+}
+
+fn build(text: &str) -> usize {
+    let (sources, policy) = policy(text);
+    let mut diagnostics = Diagnostics::new();
+    let lowering = targets::lower(&policy, &sources, &mut diagnostics);
+    assert!(!diagnostics.has_errors(), "the layers hold the generated policy");
+    targets::artifacts(lowering, &sources).iter().map(|file| file.text.len()).sum()
 }
 
 fn eval(policy: &Policy) -> usize {

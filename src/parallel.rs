@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn results_come_in_the_order_of_the_items() {
         let list: Vec<u32> = (0..1000).collect();
-        let sums = map(parts(&list, 10), |part| part.iter().copied().collect::<Vec<_>>());
+        let sums = map(parts(&list, 10), |part| part.to_vec());
         assert_eq!(sums.concat(), list);
         assert_eq!(map(Vec::<u32>::new(), |item| item), Vec::<u32>::new());
         assert_eq!(parts::<u32>(&[], 10).concat(), Vec::<u32>::new());
