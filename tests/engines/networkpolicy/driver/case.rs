@@ -179,7 +179,7 @@ impl Case {
     /// Returns who has an address: asked as `netpol eval` asks, where there is an inventory to find it in.
     fn party(&self, build: &Build, address: IpAddr) -> Party {
         match self.cluster.at(address) {
-            Some(pod) if !self.cluster.inventory => Party::Pod(self.cluster.meant(pod)),
+            Some(pod) if !self.cluster.inventory || pod.unlisted => Party::Pod(self.cluster.meant(pod)),
             _ => {
                 let question = Question { from: address.to_string(), to: "192.0.2.9:1".into(), ..Question::default() };
                 ask(&build.policy, &question).unwrap().flow.source

@@ -93,6 +93,8 @@ pub struct Pod {
     pub ports: Vec<PodPort>,
     /// Whether it is on the host network, where no policy selects it: to the engines it is an address.
     pub on_host: bool,
+    /// Whether no manifest tells of it, as of a pod that is made later.
+    pub unlisted: bool,
     /// Whether it has a sidecar, which needs the way to istiod where Istio is a layer.
     pub sidecar: bool,
 }
@@ -224,6 +226,7 @@ impl Cluster {
             addresses: addresses(self.pods.len(), random.weighted(&[(6, 4), (3, 0), (1, 6)])),
             ports,
             on_host: false,
+            unlisted: false,
             // Without an inventory every pod counts as meshed; with one it is asked.
             sidecar: !self.inventory,
         }
@@ -256,6 +259,7 @@ impl Cluster {
             addresses: addresses(self.pods.len(), 0),
             ports: vec![port],
             on_host: false,
+            unlisted: false,
             sidecar: !self.inventory,
         });
     }
@@ -288,6 +292,21 @@ impl Cluster {
     /// Returns the pods that policies select.
     pub fn selectable(&self) -> impl Iterator<Item = &Pod> + Clone {
         self.pods.iter().filter(|pod| !pod.on_host)
+    }
+
+    /// Returns the pods that the compiler may be told of.
+    pub fn listed(&self) -> impl Iterator<Item = &Pod> + Clone {
+        self.selectable().filter(|pod| !pod.unlisted)
+    }
+
+    /// Adds pods of which the compiler is not told: what it makes of labels must hold for them too.
+    pub fn add_strangers(&mut self, random: &mut Random) {
+        let namespaces: Vec<String> = self.namespaces.keys().cloned().collect();
+        for number in 0..random.below(3) {
+            let namespace = random.pick(&namespaces);
+            let pod = self.pod(random, &namespace, number);
+            self.pods.push(Pod { workload: format!("later{number}"), selector: None, unlisted: true, ..pod });
+        }
     }
 
     /// Returns whether a pod is behind the Service of that name in its namespace.
@@ -349,7 +368,7 @@ impl Cluster {
         for (name, labels) in self.namespaces.iter().filter(|(name, _)| !self.unknown.contains(name)) {
             all.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}));
         }
-        for pod in &self.pods {
+        for pod in self.pods.iter().filter(|pod| !pod.unlisted) {
             all.extend(pod.manifests());
         }
         for service in &self.services {

@@ -174,6 +174,7 @@ fn pod(cluster: &Cluster, namespace: &str, labels: Labels, account: &str, ports:
         addresses: vec![format!("100.96.{}.{}", number / 200, number % 200 + 1).parse().unwrap()],
         selector: None,
         on_host: false,
+        unlisted: false,
         labels,
         ports,
         sidecar,

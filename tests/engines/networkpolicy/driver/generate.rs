@@ -110,7 +110,7 @@ impl Writer<'_> {
             if self.random.percent(25) {
                 (whole, taken) = (End::Union(vec![whole, self.pods()]), End::Union(vec![taken, self.pods()]));
             }
-            let mut pods = self.cluster.selectable().filter(|pod| whole.holds(self.cluster, pod));
+            let mut pods = self.cluster.listed().filter(|pod| whole.holds(self.cluster, pod));
             let some = pods.clone().any(|pod| taken.holds(self.cluster, pod));
             if some && pods.any(|pod| !taken.holds(self.cluster, pod)) {
                 return End::Except(Box::new(whole), Box::new(taken));
@@ -121,7 +121,7 @@ impl Writer<'_> {
 
     /// Returns pods, of which there is at least one.
     fn pods(&mut self) -> End {
-        let selectable: Vec<&Pod> = self.cluster.selectable().collect();
+        let selectable: Vec<&Pod> = self.cluster.listed().collect();
         let pod = self.random.pick(&selectable);
         let here = &self.cluster.namespaces[&pod.namespace];
         let namespace = match self.random.below(10) {
@@ -210,6 +210,6 @@ impl Writer<'_> {
         let (name, protocol) = name.split_once('/').unwrap_or((name, "tcp"));
         let has =
             |pod: &Pod| pod.ports.iter().any(|port| port.name == name && port.protocol.eq_ignore_ascii_case(protocol));
-        self.cluster.selectable().any(|pod| to.holds(self.cluster, pod) && has(pod))
+        self.cluster.listed().any(|pod| to.holds(self.cluster, pod) && has(pod))
     }
 }

@@ -85,8 +85,12 @@ fn judge_examples(folder: &std::path::Path, programs: &mut [Program]) -> ExitCod
 
 fn case(seed: u64, number: u64) -> Case {
     let mut random = Random::of_case(seed, number);
-    let cluster = Cluster::random(&mut random);
+    let mut cluster = Cluster::random(&mut random);
     let policy = generate::policy(&mut random, &cluster);
+    // Accounts and sidecars are told by the labels of the pods that are known.
+    if !cluster.istio && !policy.has_accounts() {
+        cluster.add_strangers(&mut random);
+    }
     Case { cluster, policy }
 }
 

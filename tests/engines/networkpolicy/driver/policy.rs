@@ -119,6 +119,14 @@ impl Display for Policy {
     }
 }
 
+impl Policy {
+    /// Returns whether some pods are told by their service account.
+    pub fn has_accounts(&self) -> bool {
+        let mut ends = self.statements.iter().flat_map(|one| [&one.from, &one.to]);
+        ends.any(End::has_account)
+    }
+}
+
 impl Statement {
     /// Writes the statement; its number makes names for what it defines.
     fn write(&self, f: &mut Formatter<'_>, at: usize) -> fmt::Result {
@@ -265,6 +273,15 @@ impl End {
             }
             End::Union(members) => members.iter().any(|member| member.holds(cluster, pod)),
             End::Except(whole, taken) => whole.holds(cluster, pod) && !taken.holds(cluster, pod),
+            End::Block(_) | End::Named(_) | End::Host(_) => false,
+        }
+    }
+
+    fn has_account(&self) -> bool {
+        match self {
+            End::Pods { pods, .. } => matches!(pods, Pods::Account(_)),
+            End::Union(members) => members.iter().any(End::has_account),
+            End::Except(whole, taken) => whole.has_account() || taken.has_account(),
             End::Block(_) | End::Named(_) | End::Host(_) => false,
         }
     }
