@@ -32,10 +32,10 @@ pub type Port = (u16, Protocol);
 pub type Vote<'e> = (&'e str, bool);
 
 /// A flow and what the source says of it.
-struct Asked<'m> {
-    meant: &'m Verdict,
+struct Asked {
     ends: [IpAddr; 2],
-    port: Port,
+    flow: Flow,
+    meant: Verdict,
 }
 
 /// What the flows of a case came to.
@@ -101,7 +101,7 @@ impl Case {
             .map(|(port, protocol)| json!({"port": port, "protocol": protocol.word().to_uppercase()}))
             .collect::<Vec<Value>>()
             .into();
-        let (verdicts, meant) = engines::ask(programs, &question, || self.meaning(build, &ends, &ports, &flows));
+        let (verdicts, asked) = engines::ask(programs, &question, || self.meaning(build, &ends, &ports, &flows));
         let mut outcome = Outcome { flows: flows.len(), ..Outcome::default() };
         let verdicts = match verdicts {
             Ok(verdicts) => verdicts,
@@ -110,14 +110,13 @@ impl Case {
                 return outcome;
             }
         };
-        for (at, &[from, to, port]) in flows.iter().enumerate() {
-            let asked = Asked { meant: &meant[at], ends: [ends[from], ends[to]], port: ports[port] };
+        for (at, asked) in asked.iter().enumerate() {
             let votes: Vec<(&str, bool)> = verdicts
                 .iter()
                 .filter(|(_, letters)| letters[at] != b'-')
                 .map(|(engine, letters)| (engine.as_str(), letters[at] == b'1'))
                 .collect();
-            self.count(&mut outcome, build, &in_blocks, &asked, &votes);
+            self.count(&mut outcome, build, &in_blocks, asked, &votes);
         }
         outcome
     }
@@ -133,9 +132,7 @@ impl Case {
         if votes.iter().all(|(_, vote)| *vote == allowed) {
             return;
         }
-        if votes.iter().all(|(_, vote)| *vote)
-            && known::is_stated(build, asked.meant, &pods.map(|pod| pod.map(|pod| self.cluster.meant(pod))))
-        {
+        if votes.iter().all(|(_, vote)| *vote) && known::is_stated(build, &asked.flow, &asked.meant) {
             outcome.wider += 1;
         } else if pods.iter().all(Option::is_some)
             && asked.ends.iter().any(|end| in_blocks.contains(*end))
@@ -165,13 +162,13 @@ impl Case {
     }
 
     /// Decides every flow by the source.
-    fn meaning(&self, build: &Build, ends: &[IpAddr], ports: &[Port], flows: &[[usize; 3]]) -> Vec<Verdict> {
+    fn meaning(&self, build: &Build, ends: &[IpAddr], ports: &[Port], flows: &[[usize; 3]]) -> Vec<Asked> {
         let parties: Vec<Party> = ends.iter().map(|end| self.party(build, *end)).collect();
-        let decide = |[from, to, port]: &[usize; 3]| {
-            let (port, protocol) = ports[*port];
-            let (source, destination) = (parties[*from].clone(), parties[*to].clone());
+        let decide = |&[from, to, port]: &[usize; 3]| {
+            let (port, protocol) = ports[port];
+            let (source, destination) = (parties[from].clone(), parties[to].clone());
             let flow = Flow { source, destination, port: Some(port), protocol, request: policy::Request::default() };
-            policy::eval(&build.policy, &flow)
+            Asked { ends: [ends[from], ends[to]], meant: policy::eval(&build.policy, &flow), flow }
         };
         flows.iter().map(decide).collect()
     }
@@ -192,8 +189,7 @@ impl Case {
             Some(pod) => format!("{}/{} {:?} ({address})", pod.namespace, pod.workload, pod.labels),
             None => address.to_string(),
         });
-        let (port, protocol) = asked.port;
-        format!("{from} -> {to} {port}/{}", protocol.word())
+        format!("{from} -> {to} {}/{}", asked.flow.port.unwrap_or_default(), asked.flow.protocol.word())
     }
 }
 

@@ -62,7 +62,13 @@ fn of_statement(statement: &Statement, found: &mut Vec<&'static str>) {
     if statement.approximate {
         found.push("accepted gap");
     }
-    for port in &statement.ports {
+    of_ports(&statement.ports, found);
+    of_end(&statement.from, found);
+    of_end(&statement.to, found);
+}
+
+fn of_ports(ports: &[String], found: &mut Vec<&'static str>) {
+    for port in ports {
         let (which, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
         found.push(match which {
             "*" => "every port",
@@ -72,8 +78,6 @@ fn of_statement(statement: &Statement, found: &mut Vec<&'static str>) {
         });
         found.extend(["udp", "sctp"].into_iter().find(|known| *known == protocol));
     }
-    of_end(&statement.from, found);
-    of_end(&statement.to, found);
 }
 
 fn of_end(end: &End, found: &mut Vec<&'static str>) {
@@ -107,6 +111,11 @@ fn of_end(end: &End, found: &mut Vec<&'static str>) {
             found.push(if whole.is_pods() { "except, of pods" } else { "except" });
             of_end(whole, found);
             of_end(taken, found);
+        }
+        End::Suffixed(end, ports) => {
+            found.push("union, by ports");
+            of_ports(ports, found);
+            of_end(end, found);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Random policies about a cluster. Everything selects something there, since the compiler refuses what does not.
 
+use std::net::IpAddr;
+
 use crate::cluster::{Cluster, Labels, NAMESPACE_LABELS, POD_LABELS, Pod};
 use crate::networks;
 use crate::policy::{Action, Direction, End, Namespace, Pods, Policy, Requirement, Shape, Statement};
@@ -10,7 +12,8 @@ const TRIES: usize = 20;
 
 /// Makes a policy about a cluster.
 pub fn policy(random: &mut Random, cluster: &Cluster) -> Policy {
-    let mut writer = Writer { random, cluster };
+    let around = networks::around(random);
+    let mut writer = Writer { random, cluster, around };
     let most = writer.random.weighted(&[(9, 6), (1, 14)]);
     let count = writer.random.between(1, most);
     Policy { statements: (0..count).map(|_| writer.statement()).collect() }
@@ -19,6 +22,7 @@ pub fn policy(random: &mut Random, cluster: &Cluster) -> Policy {
 struct Writer<'a> {
     random: &'a mut Random,
     cluster: &'a Cluster,
+    around: Vec<IpAddr>,
 }
 
 impl Writer<'_> {
@@ -39,6 +43,7 @@ impl Writer<'_> {
             Direction::Both | Direction::BothWays => (self.subject(), self.subject()),
         };
         let (to, ports) = match self.service(direction) {
+            None if self.random.percent(12) => (self.several(direction == Direction::Egress), Vec::new()),
             Some(service) => (service, vec!["8000".to_owned()]),
             None => {
                 // What is denied by a port name can seldom be said, since it is another number on every pod.
@@ -50,7 +55,7 @@ impl Writer<'_> {
         if action == Action::Allow && self.random.percent(7) {
             return self.with_clause(direction, from);
         }
-        let approximate = matches!(to, End::Host(_)) || self.random.percent(10);
+        let approximate = to.any(&|end| matches!(end, End::Host(_))) || self.random.percent(10);
         let shape = self.random.weighted(&[(8, Shape::Plain), (1, Shape::Let), (1, Shape::Template)]);
         Statement { approximate, shape, action, direction, from, to, ports, clause: "" }
     }
@@ -77,6 +82,18 @@ impl Writer<'_> {
         (direction != Direction::BothWays && self.random.percent(15)).then_some(End::Pods { namespace, pods })
     }
 
+    /// Returns a union whose members have ports of their own.
+    fn several(&mut self, peers: bool) -> End {
+        let members = (0..self.random.between(2, 3)).map(|_| {
+            let end = if peers { self.peer(true) } else { self.subject() };
+            match self.ports(&end, false) {
+                ports if ports.is_empty() => end,
+                ports => End::Suffixed(Box::new(end), ports),
+            }
+        });
+        End::Union(members.collect())
+    }
+
     /// Returns pods that a rule may govern.
     fn subject(&mut self) -> End {
         match self.random.below(10) {
@@ -90,9 +107,9 @@ impl Writer<'_> {
         let known = self.cluster.ranges_known;
         match self.random.below(25) {
             0..=9 => self.subject(),
-            10..=17 => networks::addresses(self.random, known),
-            18 => End::Union(vec![networks::addresses(self.random, known), networks::addresses(self.random, known)]),
-            19 => End::Union(vec![self.pods(), networks::addresses(self.random, known)]),
+            10..=17 => self.addresses(),
+            18 => End::Union(vec![self.addresses(), self.addresses()]),
+            19 => End::Union(vec![self.pods(), self.addresses()]),
             20 => End::Named("anywhere"),
             21 => End::Named("internet"),
             22 if known => End::Named("private"),
@@ -101,6 +118,10 @@ impl Writer<'_> {
             _ if destination => End::Named(self.random.pick(&["mirror", "depot"])),
             _ => self.pods(),
         }
+    }
+
+    fn addresses(&mut self) -> End {
+        networks::addresses(self.random, &self.around, self.cluster.ranges_known)
     }
 
     /// Returns some pods without others, such that there are both.

@@ -1,7 +1,10 @@
 //! Where an engine may rightly say something else than the source, as conditions: what the compiler says of its layer, and
 //! what Kubernetes leaves open. What engines read wrong is put right in the programs around them.
 
-use netpol::policy::{self, AddressSet, Block, Cause, Direction, Layer, Verdict};
+use netpol::policy::{
+    self, Action, AddressSet, Block, Cause, Direction, Endpoint, Flow, Layer, Member, Party, Policy, Requirement,
+    Verdict, What,
+};
 use netpol::targets::Level;
 use serde_json::Value;
 
@@ -9,41 +12,94 @@ use crate::build::Build;
 use crate::case::Vote;
 
 /// Returns whether the compiler said that the layer lets through more than the rules that forbid a flow: at each end that
-/// forbids it, the rule that decides, or one that governs the pod, is judged less than exact.
-pub fn is_stated(build: &Build, meant: &Verdict, pods: &[Option<policy::Pod>; 2]) -> bool {
-    let wider = |direction: Direction| {
-        let layers = build.lowering.layers.iter().filter(|(layer, _)| *layer == Layer::NetworkPolicy);
-        let judgements = layers.flat_map(|(_, lowered)| &lowered.judgements);
-        judgements.filter(move |one| one.direction == direction && one.level != Level::Exact).map(|one| one.rule)
+/// forbids it, the rule that decides, or one that governs the pod and names the port, is judged less than exact.
+pub fn is_stated(build: &Build, flow: &Flow, meant: &Verdict) -> bool {
+    meant.ends.iter().filter(|end| !end.allows()).all(|end| match end.cause {
+        Cause::Denied(rule) => !is_exact(build, rule, end.direction) && !is_denied_exactly(build, flow, end.direction),
+        _ => is_widened(build, flow, end.direction),
+    })
+}
+
+fn is_exact(build: &Build, rule: u32, direction: Direction) -> bool {
+    let layers = build.lowering.layers.iter().filter(|(layer, _)| *layer == Layer::NetworkPolicy);
+    let mut judgements = layers.flat_map(|(_, lowered)| &lowered.judgements);
+    judgements.any(|one| one.rule == rule && one.direction == direction && one.level == Level::Exact)
+}
+
+/// Returns whether a deny that the layer holds exactly forbids a flow too.
+fn is_denied_exactly(build: &Build, flow: &Flow, direction: Direction) -> bool {
+    let rules = build.policy.rules.iter().enumerate();
+    let exact = rules.filter(|(at, rule)| rule.action == Action::Deny && is_exact(build, *at as u32, direction));
+    let held = Policy { rules: exact.map(|(_, rule)| rule.clone()).collect(), ..build.policy.clone() };
+    let ends = policy::eval(&held, flow).ends;
+    ends.iter().any(|end| end.direction == direction && matches!(end.cause, Cause::Denied(_)))
+}
+
+/// Returns whether a rule that is not exact, or a gateway's half of one, may have let a flow through at one end; or whether
+/// only such rules isolate the pod, so that there may be no object for it.
+fn is_widened(build: &Build, flow: &Flow, direction: Direction) -> bool {
+    let rules = build.policy.rules.iter().enumerate();
+    let isolated = rules.clone().any(|(at, rule)| {
+        rule.action != Action::Deny
+            && rule.governs(direction)
+            && is_exact(build, at as u32, direction)
+            && holds(rule.subject(direction), pod_end(flow, direction))
+    });
+    if !isolated {
+        return true;
+    }
+    let mut wider = rules.filter(|(at, rule)| {
+        Direction::BOTH.iter().any(|end| rule.governs(*end) && !is_exact(build, *at as u32, *end))
+    });
+    let may_match = |source: &Endpoint, destination: &Endpoint| {
+        may_hold(build, source, &flow.source, None) && may_hold(build, destination, &flow.destination, Some(flow))
     };
-    // A rule that is not exact may be given to every pod that may be meant, whatever its account is.
-    let holds = |subject: &policy::Endpoint, direction: Direction| {
-        let pod = pods[usize::from(direction == Direction::Ingress)].as_ref();
-        pod.is_some_and(|pod| {
+    wider.any(|(at, rule)| {
+        let here = rule.governs(direction) && !is_exact(build, at as u32, direction);
+        // Through a gateway everybody comes from its pods.
+        let by_gateway = rule.via.is_some() && may_hold(build, rule.subject(direction), pod_end(flow, direction), None);
+        let mut grants = build.policy.grants.iter().filter(|grant| grant.because.contains(&(at as u32)));
+        here && (by_gateway || may_match(&rule.source, &rule.destination))
+            || grants.any(|grant| grant.direction == direction && may_match(&grant.source, &grant.destination))
+    })
+}
+
+fn pod_end(flow: &Flow, direction: Direction) -> &Party {
+    if direction == Direction::Egress { &flow.source } else { &flow.destination }
+}
+
+fn holds(endpoint: &Endpoint, party: &Party) -> bool {
+    let Party::Pod(pod) = party else { return false };
+    endpoint.pods().any(|(_, pods)| pods.selector.matches(&pod.namespace_labels, &pod.labels, &pod.account))
+}
+
+/// Returns whether an endpoint may hold a party, as a destination on the flow's port. What is not exact may be given to
+/// pods of any account, to those of a namespace whose labels are not known, and to every address where a host may be.
+fn may_hold(build: &Build, endpoint: &Endpoint, party: &Party, destination: Option<&Flow>) -> bool {
+    let members = endpoint.members.iter().filter(|member| destination.is_none_or(|flow| has_port(member, flow)));
+    members.into_iter().any(|member| match (&member.what, party) {
+        (What::Pods(pods), Party::Pod(pod)) => {
             let namespace = &pod.namespace_labels[policy::NAMESPACE_NAME];
             let known = build.policy.inventory.namespaces.get(namespace).is_some_and(|known| known.declared);
-            subject.pods().any(|(_, pods)| {
-                let selector = &pods.selector;
-                selector.labels.matches(&pod.labels) && (!known || selector.namespace.matches(&pod.namespace_labels))
-            })
-        })
-    };
-    // A gateway's half of a rule is as wide as the rule.
-    let granted = |rule: u32, direction: Direction| {
-        let mut grants = build.policy.grants.iter().filter(|grant| grant.direction == direction);
-        grants.any(|grant| grant.because.contains(&rule) && holds(grant.subject(), direction))
-    };
-    let governs = |rule: u32, direction: Direction| {
-        let subject = build.policy.rules[rule as usize].subject(direction);
-        holds(subject, direction)
-    };
-    meant.ends.iter().filter(|end| !end.allows()).all(|end| match end.cause {
-        Cause::Denied(rule) => wider(end.direction).any(|other| other == rule),
-        _ => {
-            let granted = Direction::BOTH.into_iter().flat_map(wider).any(|rule| granted(rule, end.direction));
-            granted || wider(end.direction).any(|rule| governs(rule, end.direction))
+            let mut required = pods.selector.namespace.list().iter();
+            let told = |one: &&Requirement| known || one.key == policy::NAMESPACE_NAME;
+            pods.selector.labels.matches(&pod.labels)
+                && required.all(|one| !told(&one) || one.matches(&pod.namespace_labels))
         }
+        (What::Addresses(set), Party::Address(address)) => set.contains(*address),
+        (What::Host(host), Party::Address(_)) => host.at.is_empty(),
+        _ => false,
     })
+}
+
+fn has_port(member: &Member, flow: &Flow) -> bool {
+    let ports = match &flow.destination {
+        Party::Pod(pod) => pod.ports.as_slice(),
+        _ => &[],
+    };
+    let here = ports.iter().filter(|port| Some(port.port) == flow.port && port.protocol == flow.protocol);
+    let names: Vec<_> = here.filter_map(|port| port.name.clone()).collect();
+    member.ports.matches(flow.port, flow.protocol, &names)
 }
 
 /// Returns whether engines differ as they do over blocks that hold addresses of pods. To kube-network-policies and cyclonus

@@ -27,11 +27,16 @@ const AROUND: [&str; 13] = [
 /// Numbers at which ranges of ports begin and end.
 const EDGES: [u16; 12] = [1, 53, 54, 79, 80, 443, 5353, 8000, 8080, 8081, 9090, 65535];
 
+/// Returns the few addresses around which a policy's blocks are made, so that they meet.
+pub fn around(random: &mut Random) -> Vec<IpAddr> {
+    (0..random.between(2, 4)).map(|_| random.pick(&AROUND).parse().unwrap()).collect()
+}
+
 /// Returns a block. Where the compiler does not know where pods are, it must be apart from them: what a block means for
 /// the pods in it differs from engine to engine.
-pub fn block(random: &mut Random, pods_known: bool) -> IpNet {
+fn block(random: &mut Random, around: &[IpAddr], pods_known: bool) -> IpNet {
     loop {
-        let around: IpAddr = random.pick(&AROUND).parse().unwrap();
+        let around = random.pick(around);
         let longest = if around.is_ipv4() { 32 } else { 128 };
         let shortest = random.weighted(&[(1, 0), (2, longest / 4), (3, longest / 2), (3, longest)]);
         let net = IpNet::new(around, random.between(shortest, longest) as u8).unwrap().trunc();
@@ -47,12 +52,12 @@ fn overlap(a: &IpNet, b: &IpNet) -> bool {
 }
 
 /// Returns addresses: a block, or a block without one or two that are inside it.
-pub fn addresses(random: &mut Random, pods_known: bool) -> End {
-    let whole = block(random, pods_known);
+pub fn addresses(random: &mut Random, around: &[IpAddr], pods_known: bool) -> End {
+    let whole = block(random, around, pods_known);
     let mut parts = Vec::new();
     if random.percent(40) {
         for _ in 0..40 {
-            let part = block(random, pods_known);
+            let part = block(random, around, pods_known);
             if whole.contains(&part) && whole != part && !parts.iter().any(|other| overlap(other, &part)) {
                 parts.push(part);
             }

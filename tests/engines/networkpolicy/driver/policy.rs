@@ -78,6 +78,8 @@ pub enum End {
     Host(&'static str),
     Union(Vec<End>),
     Except(Box<End>, Box<End>),
+    /// With ports of its own, as a member of a union.
+    Suffixed(Box<End>, Vec<String>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -108,7 +110,10 @@ pub enum Requirement {
 
 impl Display for Policy {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let named = |name: &str| self.statements.iter().any(|one| one.from.names(name) || one.to.names(name));
+        let named = |name: &str| {
+            let is = |end: &End| matches!(end, End::Named(other) if *other == name);
+            self.statements.iter().any(|one| one.from.any(&is) || one.to.any(&is))
+        };
         for (name, host) in HOSTS.iter().filter(|(name, _)| named(name)) {
             writeln!(f, "let {name} = {host}")?;
         }
@@ -123,27 +128,33 @@ impl Policy {
     /// Returns whether some pods are told by their service account.
     pub fn has_accounts(&self) -> bool {
         let mut ends = self.statements.iter().flat_map(|one| [&one.from, &one.to]);
-        ends.any(End::has_account)
+        ends.any(|end| end.any(&|end| matches!(end, End::Pods { pods: Pods::Account(_), .. })))
     }
 }
 
 impl Statement {
     /// Writes the statement; its number makes names for what it defines.
     fn write(&self, f: &mut Formatter<'_>, at: usize) -> fmt::Result {
-        let plain = match &self.to {
-            End::Except(..) if !self.ports.is_empty() => format!("{{ {} }}", self.to),
-            to => to.to_string(),
-        };
+        let to = with_ports(&self.to, &self.ports);
         match self.shape {
-            Shape::Plain => writeln!(f, "{}", self.with_ends(&self.from.to_string(), &plain)),
+            Shape::Plain => writeln!(f, "{}", self.with_ends(&self.from.to_string(), &to)),
             Shape::Let => {
-                writeln!(f, "let from{at} = {}\nlet to{at} = {}", self.from, self.to)?;
-                writeln!(f, "{}", self.with_ends(&format!("from{at}"), &format!("to{at}")))
+                // Ports may be a part of what a name means, or follow the name.
+                let (named, ports) =
+                    if at % 2 == 0 { (to, String::new()) } else { (self.to.to_string(), suffix(&self.ports)) };
+                writeln!(f, "let from{at} = {}\nlet to{at} = {named}", self.from)?;
+                writeln!(f, "{}", self.with_ends(&format!("from{at}"), &format!("to{at}{ports}")))
             }
             Shape::Template => {
                 let of = |end: &End| if end.is_pods() { "Workloads" } else { "Endpoint" };
                 writeln!(f, "template rule{at}(from: {}, to: {}) {{", of(&self.from), of(&self.to))?;
-                writeln!(f, "  {}\n}}\napply rule{at}({}, {})", self.with_ends("from", "to"), self.from, self.to)
+                writeln!(
+                    f,
+                    "  {}\n}}\napply rule{at}({}, {})",
+                    self.with_ends("from", &format!("to{}", suffix(&self.ports))),
+                    self.from,
+                    self.to
+                )
             }
         }
     }
@@ -161,13 +172,24 @@ impl Statement {
             Action::Deny => "deny",
         };
         let arrow = if self.direction == Direction::BothWays { "<->" } else { "->" };
-        let ports = match self.ports.as_slice() {
-            [] => String::new(),
-            [port] => format!(":{port}"),
-            ports => format!(":{{{}}}", ports.join(", ")),
-        };
         let clause = if self.clause.is_empty() { String::new() } else { format!(" {}", self.clause) };
-        format!("{accepted}{action} {direction}{from} {arrow} {to}{ports}{clause}")
+        format!("{accepted}{action} {direction}{from} {arrow} {to}{clause}")
+    }
+}
+
+/// Writes an end with ports behind it; a difference needs braces for that.
+fn with_ports(end: &End, ports: &[String]) -> String {
+    match end {
+        End::Except(..) if !ports.is_empty() => format!("{{ {end} }}{}", suffix(ports)),
+        _ => format!("{end}{}", suffix(ports)),
+    }
+}
+
+fn suffix(ports: &[String]) -> String {
+    match ports {
+        [] => String::new(),
+        [port] => format!(":{port}"),
+        ports => format!(":{{{}}}", ports.join(", ")),
     }
 }
 
@@ -183,6 +205,7 @@ impl Display for End {
                 write!(f, "{{ {} }}", members.join(", "))
             }
             End::Except(whole, taken) => write!(f, "{whole} except {taken}"),
+            End::Suffixed(end, ports) => f.write_str(&with_ports(end, ports)),
         }
     }
 }
@@ -247,7 +270,7 @@ impl End {
         match self {
             End::Pods { .. } => true,
             End::Union(members) => members.iter().all(End::is_pods),
-            End::Except(whole, _) => whole.is_pods(),
+            End::Except(whole, _) | End::Suffixed(whole, _) => whole.is_pods(),
             End::Block(_) | End::Named(_) | End::Host(_) => false,
         }
     }
@@ -273,25 +296,19 @@ impl End {
             }
             End::Union(members) => members.iter().any(|member| member.holds(cluster, pod)),
             End::Except(whole, taken) => whole.holds(cluster, pod) && !taken.holds(cluster, pod),
+            End::Suffixed(end, _) => end.holds(cluster, pod),
             End::Block(_) | End::Named(_) | End::Host(_) => false,
         }
     }
 
-    fn has_account(&self) -> bool {
-        match self {
-            End::Pods { pods, .. } => matches!(pods, Pods::Account(_)),
-            End::Union(members) => members.iter().any(End::has_account),
-            End::Except(whole, taken) => whole.has_account() || taken.has_account(),
-            End::Block(_) | End::Named(_) | End::Host(_) => false,
-        }
-    }
-
-    fn names(&self, name: &str) -> bool {
-        match self {
-            End::Named(other) => *other == name,
-            End::Union(members) => members.iter().any(|member| member.names(name)),
-            End::Except(whole, taken) => whole.names(name) || taken.names(name),
-            End::Pods { .. } | End::Block(_) | End::Host(_) => false,
-        }
+    /// Returns whether this, or something that it is made of, is of a kind.
+    pub fn any(&self, is: &dyn Fn(&End) -> bool) -> bool {
+        is(self)
+            || match self {
+                End::Union(members) => members.iter().any(|member| member.any(is)),
+                End::Except(whole, taken) => whole.any(is) || taken.any(is),
+                End::Suffixed(end, _) => end.any(is),
+                End::Pods { .. } | End::Block(_) | End::Named(_) | End::Host(_) => false,
+            }
     }
 }

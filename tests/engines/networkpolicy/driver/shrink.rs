@@ -108,7 +108,27 @@ fn statements(statement: &Statement) -> Vec<Statement> {
 fn ends(end: &End) -> Vec<End> {
     match end {
         End::Block(_) | End::Named(_) | End::Host(_) => Vec::new(),
-        End::Union(members) => members.clone(),
+        End::Union(members) => {
+            let fewer = (0..members.len()).filter(|_| members.len() > 2).map(|at| {
+                let mut fewer = members.clone();
+                fewer.remove(at);
+                End::Union(fewer)
+            });
+            let smaller = members
+                .iter()
+                .enumerate()
+                .flat_map(|(at, member)| ends(member).into_iter().map(move |smaller| (at, smaller)));
+            let smaller = smaller.map(|(at, smaller)| {
+                let mut list = members.clone();
+                list[at] = smaller;
+                End::Union(list)
+            });
+            members.iter().cloned().chain(fewer).chain(smaller).collect()
+        }
+        End::Suffixed(end, ports) => {
+            let smaller = ends(end).into_iter().map(|end| End::Suffixed(Box::new(end), ports.clone()));
+            [(**end).clone()].into_iter().chain(smaller).collect()
+        }
         End::Except(whole, taken) => {
             let left = ends(whole).into_iter().map(|whole| End::Except(Box::new(whole), taken.clone()));
             let right = ends(taken).into_iter().map(|taken| End::Except(whole.clone(), Box::new(taken)));
