@@ -1,14 +1,15 @@
 //! Hosts with a wildcard on TLS, which Istio holds to more than the way out.
 //!
 //! A sidecar that resolves such names runs the AuthorizationPolicies of its own pod on these connections too, as if they
-//! came in. The pod's ALLOW rules are about who may call it, so none of them matches, and the connection is closed.
+//! came in. The pod's ALLOW rules are about who may call it, so none of them matches, and the connection is closed. That
+//! concerns every pod that sees the host's ServiceEntry, governed by the rule or not.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::judge::Judge;
 use crate::policy::{Action, AppProtocol, Direction, Endpoint, PodSelector, Policy, Ports, Rule, What};
 
-/// Notes for each rule that gives such hosts to pods whose ingress a rule isolates that it is refused to them.
+/// Notes for each rule on such hosts that they are refused to the pods beside its own whose ingress a rule isolates.
 pub(super) fn note(policy: &Policy, judge: &mut Judge) {
     let isolating = policy.rules.iter().filter(|rule| rule.ingress && rule.action != Action::Deny);
     let isolated: FxHashSet<&PodSelector> =
@@ -20,11 +21,14 @@ pub(super) fn note(policy: &Policy, judge: &mut Judge) {
         }
         let refused = *known.entry(std::sync::Arc::as_ptr(&rule.source)).or_insert_with(|| {
             let mut sources = rule.source.pods();
-            sources.any(|(_, pods)| isolated.iter().any(|other| other.intersect(&pods.selector).is_some()))
+            sources.any(|(_, pods)| {
+                let beside = PodSelector { namespace: pods.selector.namespace.clone(), ..PodSelector::any() };
+                isolated.iter().any(|other| other.intersect(&beside).is_some())
+            })
         });
         if refused {
-            let what = "a wildcard on tls is refused to pods whose ingress is isolated, since Istio asks their own \
-                        AuthorizationPolicies about it";
+            let what = "a wildcard on tls is refused to pods of the namespace whose ingress is isolated, since Istio asks \
+                        their own AuthorizationPolicies about it";
             judge.narrower(at as u32, Direction::Egress, what.into());
         }
     }

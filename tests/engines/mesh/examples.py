@@ -5,55 +5,9 @@ import subprocess
 import time
 from pathlib import Path
 
-import yaml
-
 from cluster import Cluster, documents
-from flows import Asker, Judge
-from mesh import Mesh
-from tokens import Signer
-from world import UNDECLARED
-
-CLUSTER = "tests/engines/mesh/cluster.yaml"
-# What is outside: its addresses, its names, and its ports with what is spoken there.
-OUTSIDE = {
-    "zen": ("198.51.100.10", ["zenquotes.io"], {443: "tls", 80: "http", 5432: "tcp"}),
-    "evil": ("198.51.100.66", ["evil.example", "unknown.example"], {443: "tls", 80: "http", 5432: "tcp", 8080: "http"}),
-    "kyma": ("203.0.113.20", ["kyma-project.io"], {443: "tls"}),
-    "payments-api": ("203.0.113.21", ["payments-api.com"], {443: "tls"}),
-    "analytics-api": ("203.0.113.22", ["analytics-api.com"], {443: "tls"}),
-    "external-db": ("203.0.113.50", ["external-db.internal"], {5432: "tcp"}),
-    "legacy-api": ("192.168.1.10 192.168.1.11 192.168.1.12", ["legacy-api.internal"], {8080: "http"}),
-    "corporate": ("10.100.7.7", [], {80: "tcp", 443: "tcp", 5432: "tcp"}),
-    "keys": ("185.199.108.133", ["raw.githubusercontent.com"], {443: "tls"}),
-    "office": ("163.223.48.163", [], {81: "http"}),
-    "home": ("223.196.169.244", [], {81: "http"}),
-    "stranger": ("8.8.4.9", [], {81: "http"}),
-    "cdn": ("198.51.100.30", ["a.cdn.example.net", "b.a.cdn.example.net", "cdn.example.net"], {443: "tls", 80: "http"}),
-    "card": ("198.51.100.5", [], {443: "tls"}),
-    "card-test": ("198.51.100.70", [], {443: "tls"}),
-    "card-closed": ("198.51.100.201", [], {443: "tls"}),
-    "bank": ("192.168.40.10 192.168.40.11", ["bank.internal"], {8443: "tcp"}),
-    "login": ("198.51.100.200", ["login.example.com"], {443: "tls"}),
-    "berlin": ("203.0.113.7", [], {81: "http"}),
-    "store": ("10.40.3.3", [], {81: "http"}),
-}
-ROUTES = """
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: public, namespace: istio-system}
-spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ["*"]}]}
-"""
-
-
-def route(host: str, service: str, port: int) -> list:
-    """Returns the platform's half of a public host: a gateway, and the way to a Service."""
-    namespace, name = service.split("/")
-    destination = {"host": f"{name}.{namespace}.svc.cluster.local", "port": {"number": port}}
-    return [{
-        "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
-        "metadata": {"name": host.replace(".", "-"), "namespace": "istio-system"},
-        "spec": {"hosts": [host], "gateways": ["public"], "http": [{"route": [{"destination": destination}]}]}}]
-
+from flows import Judge
+from setting import CLUSTER, GET, OUTSIDE, ROUTES, requests, route, start
 
 # What an example asks beyond the common requests: public hosts as (host, Service, port), and ways to ask by HTTP.
 PUBLIC = {
@@ -67,7 +21,6 @@ PUBLIC = {
         ("httpbin.example.com", "my-virtualservice-namespace/httpbin", 8000)],
     "shop": [("shop.example.com", "shop/frontend", 80), ("admin.shop.example.com", "shop/api", 80)],
 }
-GET = {"method": "GET", "path": "/"}
 WAYS = {
     "kyma/3.4-ingress-workload": [GET, *({"path": path} for path in (
         "/api", "/api/x", "/api/x/y?q=1", "/apix", "/public/z", "/api/../admin", "/x/../api/y", "/API/x"))],
@@ -94,61 +47,6 @@ def inventory(folder: str) -> str:
     """Returns the inventory of an example, or one with pods for it."""
     return next((str(place / "inventory.yaml") for place in (Path(folder), *Path(folder).parents)
                  if (place / "inventory.yaml").exists()), CLUSTER)
-
-
-def start(cluster: Cluster) -> tuple:
-    """Returns a mesh with the world outside, and the signer of tokens."""
-    mesh, signer = Mesh(cluster), Signer(cluster.folder)
-    for name, (addresses, hosts, ports) in OUTSIDE.items():
-        mesh.add_outside(name, addresses.split(), hosts, list(ports), signer.keys())
-    return mesh, signer
-
-
-def requests(mesh: Mesh, signer: Signer, outside: dict, public: list, ways: list) -> list:
-    """Returns the requests of one policy: every caller to every host, Service, pod and public host."""
-    asker = Asker(mesh)
-    ways = [way_of(way, signer) for way in ways]
-    callers = [pod.key for pod in mesh.world.pods if pod.role != "router"]
-    for caller in callers:
-        for server, (addresses, hosts, ports) in outside.items():
-            for port, protocol in ports.items():
-                for name in hosts or [addresses]:
-                    asker.host(caller, server, name, port, protocol)
-                if hosts and protocol != "tcp" and server != "evil":
-                    asker.host(caller, server, hosts[0], port, protocol, at="evil")
-        if "evil" in outside:
-            asker.host(caller, "zen", "evil.example", 443, "tls", at="zen")
-            asker.host(caller, "zen", "ZENQUOTES.IO:80", 80, "http", at="evil")
-    for caller in [*callers, "office", "home", "stranger", "berlin", "store"]:
-        for service in mesh.world.services:
-            for port in service.ports:
-                if caller in callers and service.name != "istiod":
-                    for way in ways if port["protocol"] == "http" else [{}]:
-                        asker.service(caller, service, port, **way)
-        for pod in mesh.world.pods:
-            known = {port["target"]: port["protocol"] for service in mesh.world.services
-                     if pod in mesh.world.behind(service) for port in service.ports}
-            if pod.role != "router" and pod.key != caller:
-                for port in mesh.world.listening(pod):
-                    for way in ways if known.get(port) == "http" and pod.role else [{}]:
-                        asker.pod(caller, pod, port, known.get(port, "tcp"), **way)
-    gateway = next((pod for pod in mesh.world.pods if pod.labels.get("istio") == "ingressgateway"), None)
-    forged = {"x-forwarded-for": "163.223.48.163", "x-envoy-external-address": "163.223.48.163"}
-    for host, key, _ in public:
-        service = next(each for each in mesh.world.services if each.key == key)
-        for caller in ["office", "home", "stranger", "berlin", "store"]:
-            for way in ways:
-                asker.through(caller, gateway, host, service, **way)
-            asker.through(caller, gateway, f"{host.upper()}:8080", service)
-            asker.through(caller, gateway, host, service, **{**ways[-1], "headers": forged})
-    return asker.asks
-
-
-def way_of(way: dict, signer: Signer) -> dict:
-    """Returns a way to ask with its token, valid or not."""
-    way = dict(way)
-    token = way.pop("token", None) or ("claims" in way and signer.token(way["claims"]))
-    return way | ({"headers": {"authorization": f"Bearer {token}"}} if token else {})
 
 
 def check(cluster: Cluster, *names: str) -> int:

@@ -1,6 +1,7 @@
 """Requests through a mesh, what `netpol eval` says of each, and where the two may rightly differ."""
 
 import json
+import re
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,8 @@ from world import Pod, Service
 
 @dataclass
 class Ask:
-    """A request, and who may answer it: `reaches` pairs an answerer with the flows that must all be allowed for that."""
+    """A request, and who may answer it: `reaches` has for each answerer the flows that must all be allowed for that, and
+    those that no deny may name. An `optional` one goes a way that the policy does not promise: nobody need answer it."""
     caller: str
     request: dict
     reaches: list
@@ -21,32 +23,42 @@ class Ask:
     source: Pod = None
     target: Pod = None
     headless: bool = False
+    optional: bool = False
     answer: dict = field(default_factory=dict)
     verdicts: list = field(default_factory=list)
 
     def may(self) -> set:
         """Returns who may answer."""
-        return {by for (by, _), verdicts in zip(self.reaches, self.verdicts)
-                if all(verdict["verdict"] == "allow" for verdict in verdicts)}
+        return {by for (by, flows, _), verdicts in zip(self.reaches, self.verdicts)
+                if all(verdict["verdict"] == "allow" for verdict in verdicts[:len(flows)])
+                and not any(reason["effect"] == "deny" for verdict in verdicts[len(flows):] for reason in verdict["reasons"])}
 
     def agrees(self) -> bool:
         """Whether the mesh did what the policy says."""
-        may = self.may()
-        return self.answer["by"] in may if may else self.answer["by"] is None
+        may, by = self.may(), self.answer["by"]
+        return by in may or by is None and (self.optional or not may)
 
-    def ends(self, effect: str) -> set:
-        """Returns the directions in which some verdict has this effect."""
-        return {reason["direction"] for verdicts in self.verdicts for verdict in verdicts
-                for reason in verdict["reasons"] if reason.get("effect") == effect and "direction" in reason}
+    def reasons(self, direction: str = "", effects: tuple = ()) -> list:
+        """Returns the reasons of all verdicts, or those of one direction or effect."""
+        return [reason for verdicts in self.verdicts for verdict in verdicts for reason in verdict["reasons"]
+                if direction in ("", reason.get("direction")) and (not effects or reason["effect"] in effects)]
 
-    def rules(self, effect: str) -> set:
-        """Returns the texts of the rules that have this effect."""
-        return {reason["rule"] for verdicts in self.verdicts for verdict in verdicts
-                for reason in verdict["reasons"] if reason.get("effect") == effect}
+    def ends(self, *effects: str) -> set:
+        """Returns the directions in which some verdict has one of these effects."""
+        return {reason["direction"] for reason in self.reasons(effects=effects) if "direction" in reason}
+
+    def asks_identity(self, reason: dict) -> bool:
+        """Whether the rule of a reason at the receiving end is about pods, which are known by their identity."""
+        rule = reason["rule"] or ""
+        return bool(PODS.search(rule if "<->" in rule else rule.split("->")[0])) or " via " in rule
+
+    def anonymous(self) -> bool:
+        """Whether the request comes without an identity: from a place without a sidecar, or past the Services."""
+        return not self.source or not self.source.role or self.kind == "pod"
 
     def denied_at(self) -> set:
         """Returns the directions that deny."""
-        return self.ends("deny") | self.ends("isolate")
+        return self.ends("deny", "isolate")
 
 
 def ports(protocol: str, host: str, more: dict) -> dict:
@@ -92,11 +104,11 @@ class Asker:
         address, _ = self.mesh.outside[server]
         place, _ = self.mesh.outside[at or server]
         request = ports(protocol, name, more)
-        reaches = [(at or server, [self.question(caller, place, port, request)])]
-        if request:
-            reaches.append((server, [self.question(caller, name, port, request)]))
-        elif not at:
-            reaches.append((server, [self.question(caller, name, port, {})]))
+        reaches = [(at or server, [self.question(caller, place, port, request)], [])]
+        if request or not at:
+            # Where a deny names the address at which the host is, the host is not reached there.
+            there = self.question(caller, address, port, request)
+            reaches.append((server, [self.question(caller, name, port, request)], [there]))
         self.add(caller, place, port, request, reaches, f"{name} at {place}:{port}", "host" if not at else "forged")
 
     def service(self, caller: str, service: Service, port: dict, claims=None, **more):
@@ -109,14 +121,27 @@ class Asker:
         request = ports(port["protocol"], host, more)
         number = port["target"] if service.address == "None" else port["port"]
         question = self.question(caller, service.key, port["port"], request, claims)
-        self.add(caller, address, number, request, [(pod.key, [question]) for pod in behind],
+        self.add(caller, address, number, request, [(pod.key, [question], []) for pod in behind],
                  f"Service {service.key}:{port['port']}", "service", behind[0])
 
     def pod(self, caller: str, pod: Pod, port: int, protocol: str, claims=None, **more):
         """Asks a pod by its address."""
         request = ports(protocol, f"{pod.address}:{port}", more)
         question = self.question(caller, pod.key, port, request, claims)
-        self.add(caller, pod.address, port, request, [(pod.key, [question])], f"pod {pod.key}:{port}", "pod", pod)
+        self.add(caller, pod.address, port, request, [(pod.key, [question], [])], f"pod {pod.key}:{port}", "pod", pod)
+
+    def detour(self, caller: str, server: str):
+        """Goes to the egress gateway by itself and asks there for a host: round the way that leads through it."""
+        gateway = next((pod for pod in self.mesh.world.pods if pod.labels.get("istio") == "egressgateway"), None)
+        if gateway is None:
+            return
+        name = self.mesh.outside[server][1][0]
+        request = ports("tls", name, {})
+        service = next(each for each in self.mesh.world.services if gateway in self.mesh.world.behind(each))
+        for address, port in ((gateway.address, 8443), (service.address, 443)):
+            reaches = [(server, [self.question(caller, name, 443, request)], [])]
+            self.add(caller, address, port, request, reaches, f"{name} at the egress gateway:{port}", "detour")
+            self.asks[-1].optional = True
 
     def through(self, caller: str, gateway: Pod, host: str, service: Service, claims=None, **more):
         """Asks for a public host of the cluster at the gateway, which leads to a Service's first port."""
@@ -124,15 +149,35 @@ class Asker:
         request = ports("http", host, more)
         first = self.question(caller, gateway.key, 8080, request, claims)
         then = self.question(gateway.key, service.key, port["port"], request, claims)
-        self.add(caller, gateway.address, 8080, request, [(pod.key, [first, then]) for pod in behind],
+        self.add(caller, gateway.address, 8080, request, [(pod.key, [first, then], []) for pod in behind],
                  f"gateway {gateway.key}", "gateway", gateway)
 
 
-@dataclass
+# How a rule's text names pods: a namespace, labels or `*` in front of a slash, and behind it no prefix length.
+PODS = re.compile(r'[\w*}"]/[a-z*@{"]')
+
+
 class Seen:
-    """What the verdicts of one policy show: who may reach whom, and whose ingress some rule governs."""
-    open: set
-    governed: set
+    """What the verdicts on all requests of a policy show together."""
+
+    def __init__(self, asks: list, objects: list):
+        inside = [ask for ask in asks if ask.target]
+        # Who may reach whom, on some port.
+        self.open = {(ask.caller, ask.target.key) for ask in inside if ask.may()}
+        # Whose ingress some rule governs, and where one of these is about pods.
+        rules = [(ask, reason) for ask in inside for reason in ask.reasons("ingress", ("allow", "deny", "isolate"))]
+        self.governed = {ask.target.key for ask, _ in rules}
+        self.identified = {ask.target.key for ask, reason in rules if ask.asks_identity(reason)}
+        # The wildcards that some ServiceEntry resolves: `.example.com`.
+        self.wildcards = tuple(host[1:] for item in objects for host in item["spec"].get("hosts", [])
+                               if item["spec"].get("resolution") == "DYNAMIC_DNS")
+
+
+def refused_without_identity(ask: Ask, seen: Seen) -> bool:
+    """Whether a pod that asks for identities refuses a caller that has none, and no rule on addresses lets it in."""
+    allows = ask.reasons("ingress", ("allow",))
+    return (ask.target is not None and ask.target.role == "sidecar" and ask.target.key in seen.identified and ask.anonymous()
+            and not ask.answer["by"] and (not allows or any(map(ask.asks_identity, allows))))
 
 
 # Where the mesh rightly differs from the meaning of the source: a name, why, and the condition on a request.
@@ -143,18 +188,20 @@ KNOWN = [
      lambda ask, seen: ask.target and not ask.target.role and ask.answer["by"] and ask.denied_at() == {"ingress"}),
     ("no sidecar at either end", "neither end is judged",
      lambda ask, seen: ask.source and ask.target and not ask.source.role and not ask.target.role and ask.answer["by"]),
-    ("plaintext caller", "pods are known by their identity, so a rule that names pods lets in nobody without one",
-     lambda ask, seen: ask.target and ask.target.role == "sidecar" and not ask.answer["by"]
-     and "ingress" in ask.ends("allow") and not (ask.source and ask.source.role)),
-    ("pod dialled by its address", "egress to pods goes through their Services, and past them without identity",
+    ("gateway on its way out", "no object of Istio restricts what a gateway sends",
+     lambda ask, seen: ask.kind == "gateway" and ask.answer["by"] and ask.denied_at() == {"egress"}),
+    ("caller without identity", "where a rule is about pods, nobody comes in without an identity", refused_without_identity),
+    ("pod dialled by its address", "egress to pods goes through their Services",
      lambda ask, seen: ask.kind == "pod" and ask.source and ask.source.role == "sidecar" and not ask.answer["by"]
-     and (ask.ends("allow") | ask.ends("grant"))),
+     and "egress" in ask.ends("allow", "grant")),
     ("headless Service", "a Service without an address of its own is let through on all its ports",
      lambda ask, seen: ask.headless and ask.answer["by"] and ask.denied_at() == {"egress"}
      and (ask.caller, ask.target.key) in seen.open),
     ("wildcard host on TLS", "Istio judges it by the AuthorizationPolicies of the caller's own ingress",
-     lambda ask, seen: ask.request.get("tls") and not ask.target and not ask.answer["by"] and ask.caller in seen.governed
-     and any("*." in rule for rule in ask.rules("allow"))),
+     lambda ask, seen: not ask.target and not ask.answer["by"] and ask.caller in seen.governed
+     and ask.request.get("tls", "").endswith(seen.wildcards or ("no name",))),
+    ("token that is not valid", "such a request is refused, whatever else allows it",
+     lambda ask, seen: ask.answer["what"].startswith("HTTP/1.1 401")),
 ]
 
 
@@ -168,7 +215,7 @@ class Judge:
 
     def evaluate(self, asks: list, arguments: list):
         """Has `netpol eval` decide every flow of these requests."""
-        lines = [json.dumps(question) for ask in asks for _, questions in ask.reaches for question in questions]
+        lines = [json.dumps(flow) for ask in asks for _, flows, spared in ask.reaches for flow in flows + spared]
         distinct = list(dict.fromkeys(lines))
         done = subprocess.run([*map(str, arguments), "--flows", "-"], input="\n".join(distinct), capture_output=True, text=True)
         answers = [json.loads(line) for line in done.stdout.splitlines()]
@@ -179,7 +226,7 @@ class Judge:
             if verdict["verdict"] == "error":
                 raise RuntimeError(f"{line}: {verdict['message']}")
         for ask in asks:
-            ask.verdicts = [[verdicts[json.dumps(question)] for question in questions] for _, questions in ask.reaches]
+            ask.verdicts = [[verdicts[json.dumps(flow)] for flow in flows + spared] for _, flows, spared in ask.reaches]
 
     def send(self, asks: list):
         """Sends requests, several at a time."""
@@ -193,9 +240,7 @@ class Judge:
         self.evaluate(asks, arguments)
         self.send(asks)
         # A proxy may take its last configuration a moment after it acknowledged it.
-        self.seen = Seen({(ask.caller, ask.target.key) for ask in asks if ask.target and ask.may()},
-                         {ask.target.key for ask in asks if ask.target
-                          and "ingress" in ask.ends("allow") | ask.ends("deny") | ask.ends("isolate")})
+        self.seen = Seen(asks, self.mesh.applied)
         unsure = [ask for ask in asks if not ask.agrees() and not self.condition(ask)]
         if unsure:
             time.sleep(2)
@@ -229,8 +274,12 @@ class Judge:
         """Prints the counts, the known differences with a request that showed each, and what is wrong."""
         for (name, why), shown in self.known.items():
             print(f"  known, {len(shown)} requests: {name}: {why}; {shown[0]}")
-        for name, ask in self.wrong[:40]:
-            reasons = [reason["message"] for verdicts in ask.verdicts for verdict in verdicts for reason in verdict["reasons"]]
+        shown = {}
+        for name, ask in self.wrong:
+            shown[name] = shown.get(name, 0) + 1
+            if shown[name] > 6:
+                continue
+            reasons = [reason["message"] for reason in ask.reasons()]
             print(f"  WRONG {name}: {ask.text}: may be answered by {ask.may() or 'nobody'}, was by {ask.answer['by']} "
                   f"({ask.answer['what']}); {'; '.join(dict.fromkeys(reasons))}")
         print(f"mesh: {self.policies} policies, {self.requests} requests, {self.passed} passed, {self.refused} refused, "

@@ -8,10 +8,13 @@ from pathlib import Path
 import admission
 import network
 import examples
+import generated
+import mutations
 from cluster import Cluster
 
 ROOT = Path(__file__).resolve().parents[3]
-CHECKS = {"admission": admission.check, "examples": examples.check}
+CHECKS = {"admission": admission.check, "examples": examples.check, "random": generated.check,
+          "mutations": mutations.check}
 
 
 def main(check: str, *arguments: str) -> int:

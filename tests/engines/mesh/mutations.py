@@ -1,0 +1,124 @@
+"""Defects that are put into the objects of small policies, one at a time: requests must show each of them."""
+
+import copy
+import time
+
+from cluster import Cluster
+from flows import Judge
+from generated import Bench
+
+POLICIES = {
+    "egress": """
+        allow egress garden/* -> zenquotes.io:443
+        allow egress garden/web -> { 198.51.100.0/24 except 198.51.100.64/26 }:5432
+        allow egress shop/cart -> garden/web:80
+    """,
+    "ingress": """
+        allow ingress garden/curl -> garden/web:80/http where method GET where path "/api/**"
+        deny ingress lab/* -> garden/api
+        allow ingress 163.223.48.163 -> team-a/web:8080
+    """,
+    "token": """
+        allow ingress garden/* -> garden/web:80/http where jwt corp subject "alice", "bob" claim groups = "admin"
+    """,
+    "via egress": """
+        use std/istio (egress-gateway)
+        allow egress garden/* -> zenquotes.io:443 via egress-gateway
+    """,
+    "via ingress": """
+        use std/istio (ingress-gateway)
+        allow ingress 163.223.48.163 -> garden/web:80/http via ingress-gateway at "garden.example.com" where path "/api/**"
+    """,
+}
+
+
+def of(objects: list, kind: str, text: str = "") -> list:
+    """Returns the specs of the objects of a kind whose text has these words."""
+    found = [item["spec"] for item in objects if item["kind"] == kind and text in str(item)]
+    assert found, f"no {kind} with {text}"
+    return found
+
+
+def drop(objects: list, kind: str):
+    """Takes all objects of a kind away."""
+    assert of(objects, kind)
+    objects[:] = [item for item in objects if item["kind"] != kind]
+
+
+def each(objects: list, kind: str, change, text: str = ""):
+    """Changes the specs of a kind."""
+    for spec in of(objects, kind, text):
+        change(spec)
+
+
+def rules(objects: list, change, text: str = ""):
+    """Changes the rules of the AuthorizationPolicies, those with these words."""
+    found = [rule for spec in of(objects, "AuthorizationPolicy", text) for rule in spec["rules"] if text in str(rule)]
+    assert found, text
+    for rule in found:
+        change(rule)
+
+
+def apart(spec: dict):
+    """Makes two rules of who and what, which are then joined by or."""
+    spec["rules"] = [part for rule in spec["rules"] for part in ({"from": rule["from"]}, {"to": rule["to"]})]
+
+
+def operations(rule: dict, key: str, value=None):
+    """Takes a condition out of a rule's operations, or gives it another value."""
+    for to in rule["to"]:
+        to["operation"].pop(key)
+        if value:
+            to["operation"][key] = value
+
+
+MUTATIONS = [
+    ("egress", "ALLOW_ANY", lambda o: each(o, "Sidecar", lambda s: s["outboundTrafficPolicy"].update(mode="ALLOW_ANY"))),
+    ("egress", "a lost host", lambda o: each(o, "Sidecar", lambda s: s.update(
+        egress=[one for one in s["egress"] if "zenquotes" not in str(one)]), "zenquotes")),
+    ("egress", "a listener for another port", lambda o: each(o, "Sidecar", lambda s: [
+        one["port"].update(number=8443) for one in s["egress"] if "zenquotes" in str(one)], "zenquotes")),
+    ("egress", "NONE for DNS", lambda o: each(o, "ServiceEntry", lambda s: s.update(resolution="NONE"), "zenquotes")),
+    ("egress", "a lost except", lambda o: each(o, "ServiceEntry", lambda s: s.update(addresses=["198.51.100.0/24"]),
+                                               "198.51.100.0/26")),
+    ("egress", "a lost workloadSelector", lambda o: each(o, "Sidecar", lambda s: s.pop("workloadSelector"), "app': 'cart")),
+    ("ingress", "or for and", lambda o: each(o, "AuthorizationPolicy", apart, "/sa/curl")),
+    ("ingress", "lost ports", lambda o: rules(o, lambda r: r.pop("to"), "163.223.48.163")),
+    ("ingress", "lost methods", lambda o: rules(o, lambda r: operations(r, "methods"), "methods")),
+    ("ingress", "a path without itself", lambda o: rules(o, lambda r: operations(r, "paths", ["/api/*"]), "paths")),
+    ("ingress", "a lost source", lambda o: rules(o, lambda r: r.pop("from"), "/sa/curl")),
+    ("ingress", "lost mTLS", lambda o: drop(o, "PeerAuthentication")),
+    ("ingress", "a lost selector", lambda o: each(o, "AuthorizationPolicy", lambda s: s.pop("selector"), "/sa/curl")),
+    ("ingress", "ALLOW for DENY", lambda o: each(o, "AuthorizationPolicy", lambda s: s.update(action="ALLOW"), "DENY")),
+    ("token", "lost claims", lambda o: rules(o, lambda r: r.pop("when"), "claims")),
+    ("token", "no check of tokens", lambda o: drop(o, "RequestAuthentication")),
+    ("via egress", "a missing exportTo", lambda o: [each(o, kind, lambda s: s.update(exportTo=["."]))
+                                                    for kind in ("ServiceEntry", "VirtualService")]),
+    ("via egress", "a way without the hop", lambda o: drop(o, "DestinationRule")),
+    ("via ingress", "lost addresses", lambda o: rules(o, lambda r: r.pop("from"), "remoteIpBlocks")),
+    ("via ingress", "other hosts closed", lambda o: each(o, "AuthorizationPolicy", lambda s: s.update(
+        rules=[rule for rule in s["rules"] if "notHosts" not in str(rule)]), "notHosts")),
+]
+
+
+def check(cluster: Cluster) -> int:
+    """Returns 0 if every policy agrees as it is built, and every defect in its objects is seen."""
+    began = time.monotonic()
+    bench, missed, built = Bench(cluster), [], {}
+    issuer = bench.issuer()
+    for policy, what, change in [*((name, "", None) for name in POLICIES), *MUTATIONS]:
+        bench.judge = Judge(bench.mesh)
+        objects = built[policy] = built.get(policy) or bench.build(issuer + POLICIES[policy])
+        bench.build(issuer + POLICIES[policy])
+        if change:
+            objects = copy.deepcopy(objects)
+            change(objects)
+        wrong = bench.compare(f"{policy}: {what or 'as built'}", objects)
+        if wrong and change:
+            print(f"  seen: {wrong[0].text}: {wrong[0].answer['what']}")
+        elif wrong or change:
+            missed.append(f"{policy}: {what or 'as built'}")
+            bench.judge.table()
+    print(*(f"  MISSED {each}" for each in missed), sep="\n", end="\n" if missed else "")
+    print(f"mutations: {len(MUTATIONS)} defects, {len(missed)} missed, {time.monotonic() - began:.0f} s")
+    return 1 if missed else 0

@@ -1,0 +1,121 @@
+"""What the live mesh runs in: the world outside, public hosts, and the requests that every policy is asked with."""
+
+from cluster import Cluster, documents
+from flows import Asker
+from mesh import Mesh
+from tokens import Signer
+from world import Pod
+
+CLUSTER = "tests/engines/mesh/cluster.yaml"
+# What is outside: its addresses, its names, and its ports with what is spoken there.
+OUTSIDE = {
+    "zen": ("198.51.100.10", ["zenquotes.io"], {443: "tls", 80: "http", 5432: "tcp"}),
+    "evil": ("198.51.100.66", ["evil.example", "unknown.example"], {443: "tls", 80: "http", 5432: "tcp", 8080: "http"}),
+    "wild": ("198.51.100.40", ["a.wild.example", "b.a.wild.example", "wild.example"], {443: "tls", 80: "http"}),
+    "db": ("198.51.100.50", ["db.zen.example"], {5432: "tcp"}),
+    "kyma": ("203.0.113.20", ["kyma-project.io"], {443: "tls"}),
+    "payments-api": ("203.0.113.21", ["payments-api.com"], {443: "tls"}),
+    "analytics-api": ("203.0.113.22", ["analytics-api.com"], {443: "tls"}),
+    "external-db": ("203.0.113.50", ["external-db.internal"], {5432: "tcp"}),
+    "legacy-api": ("192.168.1.10 192.168.1.11 192.168.1.12", ["legacy-api.internal"], {8080: "http"}),
+    "corporate": ("10.100.7.7", [], {80: "tcp", 443: "tcp", 5432: "tcp"}),
+    "keys": ("185.199.108.133", ["raw.githubusercontent.com"], {443: "tls"}),
+    "office": ("163.223.48.163", [], {81: "http"}),
+    "home": ("223.196.169.244", [], {81: "http"}),
+    "stranger": ("8.8.4.9", [], {81: "http"}),
+    "cdn": ("198.51.100.30", ["a.cdn.example.net", "b.a.cdn.example.net", "cdn.example.net"], {443: "tls", 80: "http"}),
+    "card": ("198.51.100.5", [], {443: "tls"}),
+    "card-test": ("198.51.100.70", [], {443: "tls"}),
+    "card-closed": ("198.51.100.201", [], {443: "tls"}),
+    "bank": ("192.168.40.10 192.168.40.11", ["bank.internal"], {8443: "tcp"}),
+    "login": ("198.51.100.200", ["login.example.com"], {443: "tls"}),
+    "berlin": ("203.0.113.7", [], {81: "http"}),
+    "store": ("10.40.3.3", [], {81: "http"}),
+}
+ROUTES = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: public, namespace: istio-system}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ["*"]}]}
+"""
+
+
+def route(host: str, service: str, port: int) -> list:
+    """Returns the platform's half of a public host: a gateway, and the way to a Service."""
+    namespace, name = service.split("/")
+    destination = {"host": f"{name}.{namespace}.svc.cluster.local", "port": {"number": port}}
+    return [{
+        "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+        "metadata": {"name": host.replace(".", "-"), "namespace": "istio-system"},
+        "spec": {"hosts": [host], "gateways": ["public"], "http": [{"route": [{"destination": destination}]}]}}]
+
+
+# Those outside who call.
+CLIENTS = ["office", "home", "stranger", "berlin", "store"]
+GET = {"method": "GET", "path": "/"}
+
+
+def start(cluster: Cluster) -> tuple:
+    """Returns a mesh with the world outside, and the signer of tokens."""
+    mesh, signer = Mesh(cluster), Signer(cluster.folder)
+    for name, (addresses, hosts, ports) in OUTSIDE.items():
+        mesh.add_outside(name, addresses.split(), hosts, list(ports), signer.keys())
+    return mesh, signer
+
+
+def requests(mesh: Mesh, signer: Signer, servers: dict, public: list, ways: list) -> list:
+    """Returns the requests of one policy: every caller to every host, Service, pod, gateway and public host."""
+    asker = Asker(mesh)
+    ways = [way_of(way, signer) for way in ways]
+    pods = [pod for pod in mesh.world.pods if pod.role != "router"]
+    for caller in pods:
+        ask_outside(asker, caller.key, servers)
+        for service in mesh.world.services:
+            for port in service.ports:
+                for way in ways if port["protocol"] == "http" else [{}]:
+                    asker.service(caller.key, service, port, **way)
+    for caller in [*(pod.key for pod in pods), *CLIENTS]:
+        for pod in pods:
+            ask_pod(asker, caller, pod, ways[:3])
+    gateway = next((pod for pod in mesh.world.pods if pod.labels.get("istio") == "ingressgateway"), None)
+    forged = {"x-forwarded-for": "163.223.48.163", "x-envoy-external-address": "163.223.48.163"}
+    for host, key, _ in public:
+        service = next(each for each in mesh.world.services if each.key == key)
+        for caller in CLIENTS:
+            for way in ways:
+                asker.through(caller, gateway, host, service, **way)
+            asker.through(caller, gateway, f"{host.upper()}:8080", service)
+            asker.through(caller, gateway, host, service, **{**ways[-1], "headers": forged})
+    return asker.asks
+
+
+def ask_outside(asker: Asker, caller: str, servers: dict):
+    """Asks all that is outside, as it is and with forged names, and goes to the egress gateway by itself."""
+    for server, (addresses, hosts, ports) in servers.items():
+        for port, protocol in ports.items():
+            for name in hosts or [addresses.split()[0]]:
+                asker.host(caller, server, name, port, protocol)
+            if hosts and protocol != "tcp" and server != "evil":
+                asker.host(caller, server, hosts[0], port, protocol, at="evil")
+    asker.host(caller, "evil", "evil.example", 443, "tls", at="zen")
+    asker.host(caller, "zen", "ZENQUOTES.IO:80", 80, "http", at="evil")
+    for server in ("zen", "evil", "kyma"):
+        asker.detour(caller, server)
+
+
+def ask_pod(asker: Asker, caller: str, pod: Pod, ways: list):
+    """Asks a pod by its address, on all its ports."""
+    world = asker.mesh.world
+    known = {port["target"]: port["protocol"] for service in world.services if pod in world.behind(service)
+             for port in service.ports}
+    if pod.key != caller:
+        for port in world.listening(pod):
+            for way in ways if known.get(port) == "http" and pod.role else [{}]:
+                asker.pod(caller, pod, port, known.get(port, "tcp"), **way)
+
+
+def way_of(way: dict, signer: Signer) -> dict:
+    """Returns a way to ask with its token, valid or not."""
+    way = dict(way)
+    token = way.pop("token", None) or ("claims" in way and signer.token(way["claims"]))
+    return way | ({"headers": {"authorization": f"Bearer {token}"}} if token else {})
