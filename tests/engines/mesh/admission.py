@@ -5,20 +5,21 @@ from pathlib import Path
 
 from cluster import Cluster, Refused, documents
 
+META = {"name": "broken", "namespace": "default"}
 # Objects with one mistake each, of kinds whose schema or admission sees it.
 BROKEN = [
     ("a field that is not there", {
-        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "broken", "namespace": "default"},
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": META,
         "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egres": []}}),
     ("a word that is no mode", {
-        "apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": {"name": "broken", "namespace": "default"},
+        "apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": META,
         "spec": {"outboundTrafficPolicy": {"mode": "REGISTRY"}}}),
     ("a rule of Istio's schema", {
-        "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": {"name": "broken", "namespace": "default"},
+        "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": META,
         "spec": {"hosts": ["a.example"], "addresses": ["203.0.113.0/24"], "resolution": "DNS_ROUND_ROBIN",
                  "ports": [{"number": 80, "name": "http"}]}}),
     ("a Service without a port", {
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "broken", "namespace": "default"},
+        "apiVersion": "v1", "kind": "Service", "metadata": META,
         "spec": {"externalTrafficPolicy": "Local"}}),
 ]
 

@@ -47,7 +47,8 @@ class Cluster:
         self.programs = {}
         self.tls = ssl._create_unverified_context()
         folder.mkdir(parents=True, exist_ok=True)
-        self.start("etcd", [os.environ["ETCD"], "--data-dir", folder / "etcd", "--unsafe-no-fsync", "--log-level", "error"])
+        self.start("etcd", [
+            os.environ["ETCD"], "--data-dir", folder / "etcd", "--unsafe-no-fsync", "--log-level", "error"])
         key = folder / "accounts.key"
         subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
         (folder / "tokens.csv").write_text(f"{TOKEN},admin,admin,system:masters\n")

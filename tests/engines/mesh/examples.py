@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from cluster import Cluster, documents
-from flows import Judge
+from judge import Judge
 from setting import CLUSTER, GET, OUTSIDE, ROUTES, requests, route, start
 
 # What an example asks beyond the common requests: public hosts as (host, Service, port), and ways to ask by HTTP.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import policies
 from cluster import Cluster, documents
-from flows import Judge
+from judge import Judge
 from setting import CLUSTER, OUTSIDE, ROUTES, requests, route, start
 
 SERVERS = {name: OUTSIDE[name] for name in ("zen", "evil", "wild", "db", "kyma")}
@@ -22,7 +22,9 @@ class Bench:
         self.mesh.become(documents(Path(CLUSTER).read_text()))
         self.folder = cluster.folder / "policy"
         self.folder.mkdir()
-        (self.folder / "netpol.toml").write_text('targets = ["istio"]\n')
+        # Where pods and Services are, so that addresses mean neither.
+        (self.folder / "netpol.toml").write_text(
+            'targets = ["istio"]\n[cluster]\npods = ["100.96.0.0/16", "10.96.0.0/16"]\n')
         self.judge = Judge(self.mesh)
         self.routes = documents(ROUTES) + [each for one in PUBLIC for each in route(*one)]
 
@@ -44,7 +46,8 @@ class Bench:
         """Applies objects and returns the requests that disagree with the last policy that was built."""
         self.mesh.apply(self.routes + objects)
         asks = requests(self.mesh, self.signer, SERVERS, PUBLIC, policies.WAYS)
-        return self.judge.compare(name, asks, [os.environ["NETPOL"], "eval", self.folder, "--inventory", self.mesh.inventory])
+        evaluator = [os.environ["NETPOL"], "eval", self.folder, "--inventory", self.mesh.inventory]
+        return self.judge.compare(name, asks, evaluator)
 
 
 def check(cluster: Cluster, count: str = "5", seed: str = "1") -> int:

@@ -12,13 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import network
-from cluster import SERVER, TOKEN, Cluster, documents, wait
+from cluster import SERVER, TOKEN, Cluster, wait
 from network import ROUTER
 from world import Pod, World
 
 HERE = Path(__file__).resolve().parent
 PROXY = 1337  # the user whose traffic is not captured
-APPLICATION = 2000
 
 
 class Mesh:
@@ -53,14 +52,16 @@ class Mesh:
             "contexts": [{"name": "live", "context": {"cluster": "live", "user": "live"}}]}))
         self.normalize("BASE")
         environment = {
-            "PATH": os.environ["PATH"], "POD_NAMESPACE": "istio-system", "POD_NAME": "istiod", "CLUSTER_ID": "Kubernetes",
+            "PATH": os.environ["PATH"], "POD_NAMESPACE": "istio-system", "POD_NAME": "istiod",
+            "CLUSTER_ID": "Kubernetes",
             "PILOT_ENABLE_ALPN_FILTER": "false", "PILOT_ENABLE_METADATA_EXCHANGE": "false",
             "INJECTION_WEBHOOK_CONFIG_NAME": "", "VALIDATION_WEBHOOK_CONFIG_NAME": "",
             "SSL_CERT_FILE": str(self.certificate), "PILOT_ENABLE_XDS_CACHE": "false",
         }
         self.cluster.start("istiod", [
             os.environ["PILOT_DISCOVERY"], "discovery", "--kubeconfig", self.folder / "kubeconfig",
-            "--meshConfig", self.folder / "mesh.yaml", "--httpAddr", "127.0.0.1:18080", "--log_output_level", "default:warn",
+            "--meshConfig", self.folder / "mesh.yaml", "--httpAddr", "127.0.0.1:18080",
+            "--log_output_level", "default:warn",
         ], env=environment, cwd=self.folder)
         wait("istiod", lambda: self.debug("/ready", 18080) is not None)
 
@@ -68,7 +69,8 @@ class Mesh:
         """Writes the mesh's settings, which istiod watches, with this normalisation of paths."""
         (self.folder / "mesh.yaml").write_text(json.dumps({
             "accessLogFile": "access.log", "defaultProviders": {"metrics": [], "tracing": []},
-            "pathNormalization": {"normalization": paths}, "rootNamespace": "istio-system", "trustDomain": "cluster.local"}))
+            "pathNormalization": {"normalization": paths}, "rootNamespace": "istio-system",
+            "trustDomain": "cluster.local"}))
 
     def debug(self, path: str, port: int = 15014) -> str:
         """Returns what istiod says at one of its own addresses."""
@@ -78,7 +80,7 @@ class Mesh:
     # The world outside.
 
     def add_outside(self, name: str, addresses: list, hosts: list, ports: list, keys: str = ""):
-        """Starts a server outside the cluster, and a client too; hosts are its names, and stand for its first address."""
+        """Starts a server outside the cluster, and a client too; hosts are the names of its first address."""
         for address in addresses:
             network.add_outside(address)
         self.outside[name] = (addresses[0], hosts)
@@ -91,7 +93,7 @@ class Mesh:
     def become(self, manifests: list):
         """Runs the pods and Services of an inventory: what is there already and unchanged stays."""
         world = World(manifests)
-        old = {key: pod for key, pod in self.pods.items()}
+        old = dict(self.pods)
         for pod in world.pods:
             before = old.get(pod.key)
             pod.address = before.address if before else next(self.addresses)
@@ -119,14 +121,14 @@ class Mesh:
     def create(self, pod: Pod):
         """Writes a pod down, as its creator, the scheduler, the injector and the kubelet would together."""
         name = {"namespace": pod.namespace, "name": pod.name}
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": pod.namespace, "name": pod.account}}
-        self.cluster.apply(account)
+        account = {"namespace": pod.namespace, "name": pod.account}
+        self.cluster.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
         labels = {**pod.labels, **({"security.istio.io/tlsMode": "istio"} if pod.role == "sidecar" else {})}
-        ports = [{"containerPort": port} | ({"name": word} if word else {}) for port, word in pod.ports.items()]
         self.cluster.apply({
             "apiVersion": "v1", "kind": "Pod", "metadata": {**name, "labels": labels},
             "spec": {"nodeName": "node", "serviceAccountName": pod.account,
-                     "containers": [{"name": "application", "image": "application", "ports": ports}]}})
+                     "containers": [{"name": "application", "image": "application",
+                                     "ports": pod.container_ports()}]}})
         self.cluster.patch({"kind": "Pod", "metadata": name, "status": {
             "phase": "Running", "podIP": pod.address, "podIPs": [{"ip": pod.address}],
             "conditions": [{"type": "Ready", "status": "True"}]}}, "/status")
@@ -185,14 +187,16 @@ class Mesh:
             network.run(*network.inside(pod.id, agent, "istio-iptables", "-p", "15001", "-z", "15006", "-u", PROXY,
                                         "-m", "REDIRECT", "-i", "*", "-b", "*", "-d", "15090,15021,15020"))
         environment = {
-            "PATH": os.environ["PATH"], "POD_NAME": pod.name, "POD_NAMESPACE": pod.namespace, "INSTANCE_IP": pod.address,
-            "SERVICE_ACCOUNT": pod.account, "HOST_IP": ROUTER, "ISTIO_META_CLUSTER_ID": "Kubernetes",
+            "PATH": os.environ["PATH"], "POD_NAME": pod.name, "POD_NAMESPACE": pod.namespace,
+            "INSTANCE_IP": pod.address, "SERVICE_ACCOUNT": pod.account, "HOST_IP": ROUTER,
+            "ISTIO_META_CLUSTER_ID": "Kubernetes",
             "CA_ADDR": "istiod.istio-system.svc:15012", "ISTIO_META_INTERCEPTION_MODE": "REDIRECT",
             "ISTIO_META_WORKLOAD_NAME": pod.name, "TRUST_DOMAIN": "cluster.local", "ISTIO_CPU_LIMIT": "1",
             "ISTIO_BOOTSTRAP": os.environ["BOOTSTRAP"],
             "PROXY_CONFIG": json.dumps({
                 "binaryPath": os.environ["ENVOY"], "configPath": "./etc/istio/proxy", "drainDuration": "1s",
-                "terminationDrainDuration": "1s", "concurrency": 1, "discoveryAddress": "istiod.istio-system.svc:15012"}),
+                "terminationDrainDuration": "1s", "concurrency": 1,
+                "discoveryAddress": "istiod.istio-system.svc:15012"}),
         }
         self.running[pod.key].append(self.cluster.start(pod.id + ".proxy", network.inside(
             pod.id, "setpriv", "--reuid", PROXY, "--regid", PROXY, "--clear-groups", agent, "proxy", pod.role,
@@ -210,9 +214,8 @@ class Mesh:
 
     def proxy_ready(self, pod: Pod) -> bool:
         """Whether a pod's proxy has its configuration."""
-        check = network.inside(pod.id, sys.executable, "-c",
-                               "import urllib.request as u; u.urlopen('http://127.0.0.1:15021/healthz/ready', timeout=2)")
-        return subprocess.run(check, capture_output=True).returncode == 0
+        get = "import urllib.request as u; u.urlopen('http://127.0.0.1:15021/healthz/ready', timeout=2)"
+        return subprocess.run(network.inside(pod.id, sys.executable, "-c", get), capture_output=True).returncode == 0
 
     def stop(self, pod: Pod):
         """Ends a pod and takes it out of the cluster."""

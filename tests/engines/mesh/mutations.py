@@ -4,7 +4,7 @@ import copy
 import time
 
 from cluster import Cluster
-from flows import Judge
+from judge import Judge
 from generated import Bench
 
 POLICIES = {
@@ -27,7 +27,8 @@ POLICIES = {
     """,
     "via ingress": """
         use std/istio (ingress-gateway)
-        allow ingress 163.223.48.163 -> garden/web:80/http via ingress-gateway at "garden.example.com" where path "/api/**"
+        allow ingress 163.223.48.163 -> garden/web:80/http
+          via ingress-gateway at "garden.example.com" where path "/api/**"
     """,
 }
 
@@ -73,7 +74,8 @@ def operations(rule: dict, key: str, value=None):
 
 
 MUTATIONS = [
-    ("egress", "ALLOW_ANY", lambda o: each(o, "Sidecar", lambda s: s["outboundTrafficPolicy"].update(mode="ALLOW_ANY"))),
+    ("egress", "ALLOW_ANY", lambda o: each(o, "Sidecar", lambda s: s.update(
+        outboundTrafficPolicy={"mode": "ALLOW_ANY"}))),
     ("egress", "a lost host", lambda o: each(o, "Sidecar", lambda s: s.update(
         egress=[one for one in s["egress"] if "zenquotes" not in str(one)]), "zenquotes")),
     ("egress", "a listener for another port", lambda o: each(o, "Sidecar", lambda s: [
@@ -81,7 +83,8 @@ MUTATIONS = [
     ("egress", "NONE for DNS", lambda o: each(o, "ServiceEntry", lambda s: s.update(resolution="NONE"), "zenquotes")),
     ("egress", "a lost except", lambda o: each(o, "ServiceEntry", lambda s: s.update(addresses=["198.51.100.0/24"]),
                                                "198.51.100.0/26")),
-    ("egress", "a lost workloadSelector", lambda o: each(o, "Sidecar", lambda s: s.pop("workloadSelector"), "app': 'cart")),
+    ("egress", "a lost workloadSelector", lambda o: each(o, "Sidecar", lambda s: s.pop("workloadSelector"),
+                                                         "app': 'cart")),
     ("ingress", "or for and", lambda o: each(o, "AuthorizationPolicy", apart, "/sa/curl")),
     ("ingress", "lost ports", lambda o: rules(o, lambda r: r.pop("to"), "163.223.48.163")),
     ("ingress", "lost methods", lambda o: rules(o, lambda r: operations(r, "methods"), "methods")),

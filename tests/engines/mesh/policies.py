@@ -7,14 +7,17 @@ GOVERNED = ["garden/*", "garden/*", "shop/*", "lab/*", "garden/web", "garden/api
             "garden/{tier=back}", "garden/{app in (web, curl)}", "garden/@api", "team-a/web", "{env=prod}/*", "*/*"]
 HOSTS = ["zenquotes.io:443", "zenquotes.io:80", "zenquotes.io:{80, 443}", "evil.example:443", "*.wild.example:443",
          "*.wild.example:80", "{ zenquotes.io, kyma-project.io }:443", "db:5432"]
-ADDRESSES = ["198.51.100.0/24:443", "198.51.100.0/24:{80, 5432}", "{ 198.51.100.0/24 except 198.51.100.64/26 }:{443, 5432}",
-             "internet:443", "{ 0.0.0.0/0 except 198.51.100.10 }:{80, 443}", "198.51.100.66:8080", "203.0.113.20:443"]
+ADDRESSES = ["198.51.100.0/24:443", "198.51.100.0/24:{80, 5432}", "internet:443",
+             "{ 198.51.100.0/24 except 198.51.100.64/26 }:{443, 5432}", "{ 0.0.0.0/0 except 198.51.100.10 }:{80, 443}",
+             "198.51.100.66:8080", "203.0.113.20:443"]
 PODS = ["garden/*", "shop/*", "garden/web:80", "garden/web:9000", "garden/api:80", "garden/api:9090", "shop/cart:80",
         "shop/db:5432", "garden/{app=api}:8080", "team-a/web:80", "lab/*", "*/*", "{ garden/web, shop/cart }:80"]
 CALLERS = ["garden/curl", "garden/*", "shop/*", "shop/@cart", "lab/*", "garden/{tier=back}", "*/*", "{env=prod}/*",
            "{ garden/web, shop/cart }", "*/@web", "163.223.48.163", "198.51.100.0/24", "anywhere", "internet"]
 DOORS = ["garden/web", "garden/web:80", "garden/web:9000", "garden/api:80", "garden/*:8080", "shop/cart:8080", "shop/*",
          "garden/{tier=back}:8080", "team-a/*", "shop/db:5432", "lab/probe:80", "garden/{app=api}:{8080, 9090}"]
+VIA = ["zenquotes.io:443", "kyma-project.io:443"]
+CLIENTS = ["163.223.48.163", "{ 163.223.48.163, 8.8.4.0/24 }", "internet"]
 REQUESTS = ["garden/web:80/http", "garden/api:8080/http", "shop/cart:80/http", "garden/*:8080/http"]
 WHERE = ['where method GET', 'where method POST, PUT where path "/api/**"', 'where path "/api", "/health"',
          'where path "/api/**"', 'where path "/*/x"', 'where jwt corp', 'where jwt corp subject "alice"',
@@ -34,10 +37,10 @@ SHAPES = [
     (4, lambda pick: f"allow egress {pick(GOVERNED)} -> {pick(HOSTS)}"),
     (3, lambda pick: f"allow egress {pick(GOVERNED)} -> {pick(ADDRESSES)}"),
     (4, lambda pick: f"allow egress {pick(GOVERNED)} -> {pick(PODS)}"),
-    (2, lambda pick: f"allow egress {pick(GOVERNED)} -> {pick(['zenquotes.io', 'kyma-project.io'])}:443 via egress-gateway"),
+    (2, lambda pick: f"allow egress {pick(GOVERNED)} -> {pick(VIA)} via egress-gateway"),
     (5, lambda pick: f"allow ingress {pick(CALLERS)} -> {pick(DOORS)}"),
     (3, lambda pick: f"allow ingress {pick(CALLERS)} -> {pick(REQUESTS)} {pick(WHERE)}"),
-    (2, lambda pick: f"allow ingress {pick(['163.223.48.163', '{ 163.223.48.163, 8.8.4.0/24 }', 'internet'])} -> garden/web:80/http"
+    (2, lambda pick: f"allow ingress {pick(CLIENTS)} -> garden/web:80/http"
                      f' via ingress-gateway at "garden.example.com" {pick(["", *WHERE[:4]])}'),
     (2, lambda pick: f"allow {pick(GOVERNED[:10])} -> {pick(PODS)}"),
     (1, lambda pick: f"allow {pick(GOVERNED[:10])} <-> {pick(['shop/cart', 'garden/api', 'team-a/web'])}"),

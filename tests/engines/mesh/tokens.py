@@ -20,7 +20,8 @@ class Signer:
 
     def keys(self) -> str:
         """Returns the public key as a JSON Web Key Set."""
-        shown = subprocess.run(["openssl", "rsa", "-in", self.key, "-modulus", "-noout"], check=True, capture_output=True)
+        command = ["openssl", "rsa", "-in", self.key, "-modulus", "-noout"]
+        shown = subprocess.run(command, check=True, capture_output=True)
         modulus = bytes.fromhex(shown.stdout.decode().split("=")[1].strip())
         return json.dumps({"keys": [{"kty": "RSA", "alg": "RS256", "kid": "1", "n": encode(modulus), "e": "AQAB"}]})
 

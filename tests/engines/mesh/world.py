@@ -1,11 +1,11 @@
 """What an inventory's manifests say, as pods that can be run and Services that can be called."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from app import GREETING
 
-# A port that no manifest names: what is not declared is closed by a policy too.
-UNDECLARED = 9999
+# Ports that every pod listens on, named by manifests or not: what is not declared is judged by a policy too.
+EVERYWHERE = {GREETING, 8080, 9999}
 
 
 @dataclass
@@ -18,7 +18,6 @@ class Pod:
     role: str
     ports: dict
     address: str = ""
-    annotations: dict = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -30,10 +29,14 @@ class Pod:
         """Its name for the kernel."""
         return f"{self.namespace}.{self.name}"
 
+    def container_ports(self) -> list:
+        """Its ports as manifests have them."""
+        return [{"containerPort": port} | ({"name": name} if name else {}) for port, name in self.ports.items()]
+
 
 @dataclass
 class Service:
-    """A Service; each port is a dict with `port`, `target` (the pods' port), `name` and `protocol` (http, grpc, tls, tcp)."""
+    """A Service; each port has `port`, `target` (the pods' port), `name` and `protocol` (http, grpc, tls, tcp)."""
     namespace: str
     name: str
     selector: dict
@@ -90,7 +93,7 @@ class World:
                 "annotations": {"sidecar.istio.io/status": "{}"} if pod.role else {}},
             "spec": {"serviceAccountName": pod.account, "containers": [
                 {"name": "application", "image": "application",
-                 "ports": [{"containerPort": port} | ({"name": name} if name else {}) for port, name in pod.ports.items()]}]},
+                 "ports": pod.container_ports()}]},
             "status": {"phase": "Running", "podIP": pod.address, "podIPs": [{"ip": pod.address}]},
         } for pod in self.pods]
 
@@ -109,7 +112,8 @@ class World:
             word = each.get("appProtocol") or name.split("-")[0]
             protocol = {"http": "http", "http2": "http", "grpc": "grpc", "https": "tls", "tls": "tls"}.get(word, "tcp")
             ports.append({"port": each["port"], "target": target, "name": name, "protocol": protocol})
-        return Service(meta["namespace"], meta["name"], spec.get("selector", {}), ports, spec.get("clusterIP", ""), manifest)
+        address = spec.get("clusterIP", "")
+        return Service(meta["namespace"], meta["name"], spec.get("selector", {}), ports, address, manifest)
 
     def selected(self, namespace: str, selector: dict) -> list:
         """Returns the pods that a Service's selector means."""
@@ -123,4 +127,4 @@ class World:
     def listening(self, pod: Pod) -> list:
         """Returns the ports on which a pod's server listens."""
         targets = [port["target"] for service in self.services if pod in self.behind(service) for port in service.ports]
-        return sorted({*pod.ports, *filter(None, targets), GREETING, UNDECLARED})
+        return sorted(EVERYWHERE.union(pod.ports, filter(None, targets)))

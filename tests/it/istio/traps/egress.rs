@@ -23,12 +23,14 @@ fn trap_46_a_wildcard_resolves_each_name() {
 }
 
 #[test]
-fn a_wildcard_on_tls_is_refused_where_the_way_in_is_isolated() {
+fn trap_63h_a_wildcard_on_tls_is_refused_where_the_way_in_is_isolated() {
     // Istio holds such connections to the authorization of the pod that they leave.
     let narrower = |source: &str| build(source).judgements().iter().find_map(|one| one.narrower.clone());
     let out = "allow egress garden/{app=web} -> *.example.com:443";
     assert_eq!(narrower(out), None);
     assert!(narrower(&format!("{out}  default deny ingress garden/*")).unwrap().contains("AuthorizationPolicies"));
+    // Its ServiceEntry is seen by all pods of the namespace, so theirs count too.
+    assert!(narrower(&format!("{out}  default deny ingress garden/{{app=api}}")).is_some());
     assert_eq!(narrower(&format!("{out}  default deny ingress shop/*")), None);
     let http = "allow egress garden/* -> *.example.com:80  default deny ingress garden/*";
     assert_eq!(narrower(http), None);
