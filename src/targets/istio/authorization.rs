@@ -71,7 +71,7 @@ impl Access {
         self.index.contains_key(&(place.clone(), false))
             || (!place.labels.is_empty()
                 && place.namespace.as_ref().is_some_and(|name| self.closes(&Place::namespace(name))))
-            || (*place != Place::MESH && self.index.contains_key(&(Place::MESH, false)))
+            || (*place != Place::mesh() && self.index.contains_key(&(Place::mesh(), false)))
     }
 
     /// Adds a rule to the policy of a place.
@@ -348,14 +348,14 @@ impl<'a> Gathering<'_, '_, 'a> {
         let closing: Vec<Place> = closing.cloned().collect();
         let closed: FxHashSet<&Place> = closing.iter().collect();
         let mut overlaps = Overlaps::new(closing.iter());
-        let mesh = access_of.index.contains_key(&(Place::MESH, false));
+        let mesh = access_of.index.contains_key(&(Place::mesh(), false));
         for Loose { rule, selector, access, why } in loose {
             let whole = selector.namespace_name().filter(|name| *name != root).map(Place::namespace);
             let whole = whole.filter(|place| mesh || closed.contains(place));
             let held = whole.is_some() || mesh;
             let targets: Vec<Place> = match whole {
                 Some(place) => vec![place],
-                None if mesh => vec![Place::MESH],
+                None if mesh => vec![Place::mesh()],
                 None => overlaps.of(self.facts, selector).into_iter().map(|at| closing[at].clone()).collect(),
             };
             if !held {

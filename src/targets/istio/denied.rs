@@ -22,8 +22,15 @@ pub(super) fn take_out(
     let mut leak = None;
     for member in &denied.members {
         let mut kept = Vec::with_capacity(items.len());
-        let mut queue: Vec<(Item, bool)> =
-            items.iter().rev().map(|&(at, local)| (destinations.item(at).clone(), local)).collect();
+        let mut queue: Vec<(Item, bool)> = Vec::new();
+        for &(at, local) in items.iter() {
+            // Most items have nothing to do with what is denied.
+            match less(facts, destinations.item(at), member) {
+                Less::Kept => kept.push((at, local)),
+                _ => queue.push((destinations.item(at).clone(), local)),
+            }
+        }
+        queue.reverse();
         while let Some((item, local)) = queue.pop() {
             match less(facts, &item, member) {
                 Less::Kept => kept.push((destinations.number(item), local)),

@@ -1,13 +1,15 @@
 //! What is known of the cluster, indexed for the questions that Istio's objects raise: which workloads have these labels,
 //! which Services lead to these pods, which accounts they run as.
 
+use std::rc::Rc;
+
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use crate::policy::{Labels, NAMESPACE_NAME, PodSelector, Policy, Requirements, Service, Test, Workload, WorkloadKind};
 
 /// Labels that objects of Istio select by: keys with one value each, sorted.
-pub(super) type MatchLabels = Vec<(SmolStr, SmolStr)>;
+pub(super) type MatchLabels = Rc<[(SmolStr, SmolStr)]>;
 
 /// The facts of a policy.
 pub(super) struct Facts<'a> {

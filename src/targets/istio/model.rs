@@ -18,7 +18,7 @@ pub(super) struct Meta {
 }
 
 /// Labels that select pods; none select all.
-pub(super) type Selector = Vec<(SmolStr, SmolStr)>;
+pub(super) type Selector = super::facts::MatchLabels;
 
 /// An object.
 #[derive(Clone, Debug, PartialEq, Eq)]

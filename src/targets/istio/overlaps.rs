@@ -35,7 +35,7 @@ impl Overlaps {
             });
             let group = &mut groups[group];
             let at = group.members.len();
-            for label in &place.labels {
+            for label in place.labels.iter() {
                 group.having.entry(label.clone()).or_default().push(at);
             }
             group.members.push((number, place.labels.clone()));

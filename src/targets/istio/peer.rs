@@ -209,7 +209,7 @@ fn judge_denies(
             continue;
         }
         let closed = call.selector.namespace_name().is_some_and(|name| access.closes(&Place::namespace(name)));
-        if !closed && !access.closes(&Place::MESH) && facts.gateway_of(call.selector).is_none() {
+        if !closed && !access.closes(&Place::mesh()) && facts.gateway_of(call.selector).is_none() {
             judge.flaw(call.rule, Direction::Ingress, &Flaw::unable(why));
         }
     }

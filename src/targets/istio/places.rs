@@ -20,11 +20,13 @@ pub(super) struct Place {
 
 impl Place {
     /// The whole mesh.
-    pub(super) const MESH: Place = Place { namespace: None, labels: Vec::new() };
+    pub(super) fn mesh() -> Place {
+        Place { namespace: None, labels: MatchLabels::default() }
+    }
 
     /// Makes the place of a whole namespace.
     pub(super) fn namespace(name: &SmolStr) -> Place {
-        Place { namespace: Some(name.clone()), labels: Vec::new() }
+        Place { namespace: Some(name.clone()), labels: MatchLabels::default() }
     }
 
     /// Returns the selector of the place's pods.
@@ -208,17 +210,25 @@ pub(super) fn label_sets(workload: &Workload) -> impl Iterator<Item = MatchLabel
 
 /// Splits requirements that name values into lists of single labels; `None` where there are other requirements.
 fn split(requirements: &Requirements) -> Option<Vec<MatchLabels>> {
-    let mut lists = vec![MatchLabels::new()];
+    let mut lists: Vec<Vec<(SmolStr, SmolStr)>> = vec![Vec::with_capacity(requirements.list().len())];
     for requirement in requirements.list() {
         let Test::In(values) = &requirement.test else { return None };
         if lists.len() * values.len() > MOST_SPLITS {
             return None;
         }
-        let extended = |list: &MatchLabels| {
-            let list = list.clone();
-            values.iter().map(move |value| [list.as_slice(), &[(requirement.key.clone(), value.clone())]].concat())
+        // Most requirements have one value, and then there is one list to the end.
+        let extend =
+            |list: &mut Vec<(SmolStr, SmolStr)>, value: &SmolStr| list.push((requirement.key.clone(), value.clone()));
+        if let [value] = values.as_slice() {
+            lists.iter_mut().for_each(|list| extend(list, value));
+            continue;
+        }
+        let extended = |list: &Vec<(SmolStr, SmolStr)>, value: &SmolStr| {
+            let mut list = list.clone();
+            extend(&mut list, value);
+            list
         };
-        lists = lists.iter().flat_map(extended).collect();
+        lists = lists.iter().flat_map(|list| values.iter().map(move |value| extended(list, value))).collect();
     }
-    Some(lists)
+    Some(lists.into_iter().map(MatchLabels::from).collect())
 }

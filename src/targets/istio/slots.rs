@@ -88,7 +88,7 @@ impl Slots {
         for (namespace, labels, at) in placed {
             namespaces[namespace].1.push((labels, at));
         }
-        slots.add(Place::MESH, None, mesh);
+        slots.add(Place::mesh(), None, mesh);
         for (name, list) in namespaces {
             slots.add_namespace(facts, statements, name, list);
         }

@@ -165,8 +165,8 @@ impl Exits {
             }));
             let mut sources: Vec<Selector> = uses.places.iter().map(|place| place.labels.clone()).collect();
             sources.sort();
-            if sources.iter().any(Vec::is_empty) {
-                sources = vec![Vec::new()];
+            if sources.iter().any(|labels| labels.is_empty()) {
+                sources = vec![Selector::default()];
             }
             let export_to = match uses.everyone {
                 true => ExportTo::Everyone,

@@ -126,7 +126,7 @@ fn strings<T: AsRef<str>>(yaml: &mut Writer, key: &'static str, list: &[T]) {
 }
 
 fn labels(yaml: &mut Writer, labels: &Selector) {
-    for (key, value) in labels {
+    for (key, value) in labels.iter() {
         yaml.any_key(key).str(value);
     }
 }

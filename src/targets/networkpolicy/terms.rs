@@ -61,7 +61,7 @@ pub(super) fn overlaps(term: &Term<'_>, denied: &Denied<'_>) -> bool {
     let Peers::Some(peers) = &*term.peers else { return true };
     peers.as_slice().iter().any(|peer| match (peer, &denied.who) {
         (Peer::Pods { namespace, labels }, Who::Pods(taken)) => {
-            namespace.intersect(&taken.namespace).is_some() && labels.intersect(&taken.labels).is_some()
+            namespace.overlaps(&taken.namespace) && labels.overlaps(&taken.labels)
         }
         (Peer::Block(block), Who::Addresses(taken)) => taken.blocks.iter().any(|other| meet(block, other)),
         _ => false,
