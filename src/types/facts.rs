@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
-use super::endpoints::assumed;
+use super::selectors::assumed;
 use super::value::Env;
 use super::{Checker, errors};
 use crate::diag::Diagnostics;

@@ -13,6 +13,7 @@ mod ports;
 mod program;
 mod rules;
 mod scope;
+mod selectors;
 mod templates;
 mod value;
 

@@ -136,6 +136,22 @@ proptest! {
     }
 }
 
+/// Found by fuzzing: what the parser lets pass in silence, the formatter would repair behind the writer's back.
+#[test]
+fn what_is_not_quite_right_is_refused_and_not_repaired() {
+    let texts = [
+        "allow { a/*  b/* } -> c/*\n",
+        "allow egress a/{app=b  tier=c} -> d/*\n",
+        "allow egress a/* -> b/*:{80 443}\n",
+        "apply tenant(a b)\n",
+        "allow egress a/* -> zenquotes.io:4o:443\n",
+        "allow egress a/* -> garden/api:http:443\n",
+    ];
+    for text in texts {
+        assert_eq!(format(text), Err(FormatError::Syntax), "{text}");
+    }
+}
+
 #[test]
 fn the_generator_makes_every_kind_of_statement() {
     let mut state = 1u64;

@@ -5,17 +5,17 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net};
 use smol_str::SmolStr;
 
-use crate::diag::{Code, Diagnostic, nearest};
-use crate::inventory::{NearMiss, Service, ServicePort, TargetPort, Workload};
+use super::ports::{label_value, pods_of, selector_words};
+use crate::diag::{Code, Diagnostic};
+use crate::inventory::{NearMiss, Service, Workload};
 use crate::source::Span;
-use crate::syntax::tree::{Ident, LabelTest, Labels, PodPattern, Port, PortKind, Word};
+use crate::syntax::tree::{Ident, LabelTest, Labels, PodPattern, Word};
 use crate::types::facts::workload_words;
-use crate::types::value::{Kind, ParameterType};
+use crate::types::value::Kind;
 use crate::vocab::hosts::HostName;
 use crate::vocab::labels::{Requirement, Requirements, Test};
-use crate::vocab::ports::{AppProtocol, PortMatch, PortTest, Protocol};
 
-type Key = (SmolStr, SmolStr);
+pub(super) type Key = (SmolStr, SmolStr);
 
 pub fn unknown_name(span: Span, name: &str, near: Option<SmolStr>, namespace: bool) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::UnknownName, span, format!("`{name}` is not defined"));
@@ -435,201 +435,4 @@ pub fn service_without_pods(span: Span, (namespace, name): &Key, service: Span) 
         .at("stands for no pods")
         .label(service, "the Service")
         .note(format!("what it leads to outside is a host: `let {name} = host NAME at ADDRESS`"))
-}
-
-/// `name` is what has the ports, where it is a name.
-pub fn second_ports(span: Span, name: Option<&str>, first: Span) -> Diagnostic {
-    let message = match name {
-        Some(name) => format!("`{name}` brings its own ports"),
-        None => "ports stand on something that has ports already".into(),
-    };
-    Diagnostic::new(Code::SecondPorts, span, message).at("a second suffix").label(first, "the first").fix(
-        "leave the second out",
-        span,
-        "",
-    )
-}
-
-/// `who` are `hosts` or `addresses`.
-pub fn port_name_outside(span: Span, name: &str, who: &str) -> Diagnostic {
-    let diagnostic =
-        Diagnostic::new(Code::PortNameOutside, span, format!("`{name}` is a port name, and {who} have none"))
-            .at("pods declare port names; here a port is a number");
-    diagnostic.note_opt(as_protocol(name))
-}
-
-pub fn no_port_name(span: Span, name: &str) -> Diagnostic {
-    let why = if name.len() > 15 { "it has at most 15 characters" } else { "it has no two dashes together" };
-    Diagnostic::new(Code::NotAPort, span, format!("`{name}` is not a name that a pod's port can have")).at(why)
-}
-
-/// Returns a hint where a port name is spelled like a protocol.
-fn as_protocol(name: &str) -> Option<String> {
-    Protocol::parse(name).map(|_| format!("a protocol stands after a port, and every {name} port is `:*/{name}`"))
-}
-
-pub fn two_protocols(span: Span, port: &PortMatch, first: Span, other: &PortMatch) -> Diagnostic {
-    let shown = match &port.port {
-        PortTest::Range(first, last) if first == last => format!("port {first} is"),
-        PortTest::Range(first, last) => format!("the ports {first}-{last} are"),
-        PortTest::Named(name) => format!("port `{name}` is"),
-    };
-    let as_word = |port: &PortMatch| port.app.map_or_else(String::new, |app| format!("as `{}`", app.word()));
-    Diagnostic::new(Code::TwoProtocols, span, format!("{shown} read in two ways"))
-        .at(as_word(port))
-        .label(first, as_word(other))
-}
-
-pub fn two_protocols_of_parameter(span: Span, name: &str) -> Diagnostic {
-    Diagnostic::new(Code::TwoProtocols, span, format!("the argument of `{name}` brings a protocol of its own"))
-        .at("a second protocol")
-}
-
-/// A parameter of the type `is` stands where `wanted` does: "a port", "a namespace", "an endpoint".
-pub fn parameter_type(span: Span, name: &str, is: ParameterType, wanted: &str) -> Diagnostic {
-    let message = format!("the parameter `{name}` is of the type {}, and {wanted} stands here", is.word());
-    let diagnostic = Diagnostic::new(Code::ParameterType, span, message).at(format!("expected {wanted}"));
-    match (is, wanted) {
-        (ParameterType::Namespace, "an endpoint") => {
-            let text = format!("{name}/*");
-            diagnostic.fix(format!("for its pods write `{text}`"), span, text)
-        }
-        _ => diagnostic,
-    }
-}
-
-/// `known` are the names of ports that the pods have, with their protocols.
-pub fn unknown_port_name(span: Span, name: &str, protocol: Protocol, known: &[(SmolStr, Protocol)]) -> Diagnostic {
-    let message = format!("no pod that is meant here has a {} port named `{name}`", protocol.word());
-    let diagnostic = Diagnostic::new(Code::UnknownPortName, span, message);
-    let same = known.iter().filter(|(_, other)| *other == protocol).map(|(name, _)| name.as_str());
-    if let Some(near) = nearest(name, same) {
-        let named = Span { end: span.start + name.len() as u32, ..span };
-        return diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), named, near);
-    }
-    let known = known.iter().map(|(name, other)| match other {
-        _ if *other == protocol => format!("`{name}`"),
-        other => format!("`{name}/{}`", other.word()),
-    });
-    let known: Vec<String> = known.collect();
-    let diagnostic = match known.as_slice() {
-        [] => diagnostic.at("their ports have no names"),
-        known => diagnostic.at(format!("they have {}", known.join(", "))),
-    };
-    diagnostic.note_opt(as_protocol(name))
-}
-
-fn port_words(port: &ServicePort) -> String {
-    let protocol = match port.protocol {
-        Protocol::Tcp => String::new(),
-        other => format!("/{}", other.word()),
-    };
-    let name = port.name.as_ref().map_or_else(String::new, |name| format!(" (`{name}`)"));
-    let read = port.app.map_or_else(String::new, |app| format!("/{}", app.word()));
-    match &port.target {
-        TargetPort::Number(target) => format!("{}{protocol}{name} to {target}{read}", port.port),
-        TargetPort::Name(target) => format!("{}{protocol}{name} to `{target}`{read}", port.port),
-    }
-}
-
-/// Says how two statements of one Service differ, the first `there` and the second `here`.
-pub fn service_difference(there: &Service, here: &Service) -> String {
-    let pods = |service: &Service| match &service.selector {
-        Some(labels) => labels.iter().map(|(key, value)| format!("{key}={}", label_value(value))).collect::<Vec<_>>(),
-        None => vec!["nothing".into()],
-    };
-    let ports = |service: &Service| service.ports.iter().map(port_words).collect::<Vec<_>>();
-    let (what, there, here) = match there.selector == here.selector {
-        true => ("sends", ports(there), ports(here)),
-        false => ("selects", pods(there), pods(here)),
-    };
-    let list = |list: Vec<String>| if list.is_empty() { "nothing".to_string() } else { list.join(", ") };
-    format!("it {what} {} there, and {} here", list(there), list(here))
-}
-
-/// Writes requirements as the language does: `{app=web, tier in (a, b)}`.
-fn selector_words(requirements: &Requirements) -> String {
-    let values = |values: &[SmolStr]| values.iter().map(|value| label_value(value)).collect::<Vec<_>>().join(", ");
-    let words = requirements.list().iter().map(|Requirement { key, test }| match test {
-        Test::In(one) if one.len() == 1 => format!("{key}={}", values(one)),
-        Test::In(list) => format!("{key} in ({})", values(list)),
-        Test::NotIn(list) => format!("{key} notin ({})", values(list)),
-        Test::Exists => key.to_string(),
-        Test::DoesNotExist => format!("!{key}"),
-    });
-    format!("{{{}}}", words.collect::<Vec<_>>().join(", "))
-}
-
-/// Returns a Service's pods as a selector that can be pasted.
-fn pods_of(namespace: &str, service: &Service) -> String {
-    let labels = service.selector.iter().flatten();
-    let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={}", label_value(value))).collect();
-    format!("{namespace}/{{{}}}", labels.join(", "))
-}
-
-/// Writes a label's value: bare where it may be.
-fn label_value(value: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if !value.is_empty() && value.chars().all(bare) { value.into() } else { format!("\"{value}\"") }
-}
-
-pub fn unknown_service_port(span: Span, (namespace, name): &Key, service: &Service, text: &str) -> Diagnostic {
-    let ports: Vec<String> = service.ports.iter().map(port_words).collect();
-    let message = format!("Service {namespace}/{name} has no port {text}");
-    let diagnostic = Diagnostic::new(Code::UnknownServicePort, span, message).label(service.origin, "the Service");
-    match service.ports.first() {
-        None => diagnostic.at("the Service has no ports"),
-        Some(first) => diagnostic.at(format!("the Service sends {}", ports.join(" and "))).note(format!(
-            "a Service's port: `{namespace}/{name}:{}`; any port of its pods: `{}:{text}`",
-            first.port,
-            pods_of(namespace, service)
-        )),
-    }
-}
-
-/// `own` is the Service's port of this number or name, `other` the one that leads to it.
-pub fn ambiguous_service_port(
-    span: Span,
-    (namespace, name): &Key,
-    service: &Service,
-    text: &str,
-    own: &ServicePort,
-    other: &ServicePort,
-) -> Diagnostic {
-    let target = match &own.target {
-        TargetPort::Number(number) => number.to_string(),
-        TargetPort::Name(name) => name.to_string(),
-    };
-    Diagnostic::new(
-        Code::AmbiguousServicePort,
-        span,
-        format!("{text} is a port of Service {namespace}/{name} and also a port of its pods"),
-    )
-    .at(format!("the Service sends {} and {}", port_words(own), port_words(other)))
-    .label(service.origin, "the Service")
-    .note(format!(
-        "the pods' port: `{namespace}/{name}:{}`; the Service's: `{}:{target}`",
-        other.port,
-        pods_of(namespace, service)
-    ))
-}
-
-pub fn contradicting_protocol(
-    port: &Port,
-    (namespace, name): &Key,
-    own: &ServicePort,
-    known: AppProtocol,
-    said: AppProtocol,
-    service: Span,
-) -> Diagnostic {
-    let message = format!("port {} of Service {namespace}/{name} is {}, not {}", own.port, known.word(), said.word());
-    let diagnostic = Diagnostic::new(Code::ContradictingProtocol, port.span, message)
-        .at("said otherwise here")
-        .label(service, "the Service says it");
-    match &port.kind {
-        PortKind::Number(number) => {
-            diagnostic.fix(format!("go by the Service: `:{number}`"), port.span, number.to_string())
-        }
-        _ => diagnostic,
-    }
 }

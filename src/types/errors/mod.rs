@@ -2,8 +2,10 @@
 
 mod declarations;
 mod endpoints;
+mod ports;
 mod rules;
 
 pub use declarations::*;
 pub use endpoints::*;
+pub use ports::*;
 pub use rules::*;

@@ -1,0 +1,127 @@
+//! Selectors of pods: namespaces, labels, accounts and names.
+
+use smol_str::SmolStr;
+
+use super::value::{Bound, Env, Value};
+use super::{Checker, errors};
+use crate::source::Span;
+use crate::syntax::tree::{Expr, ItemKind, LabelTest, Labels, NamespacePattern, PodPattern, Word};
+use crate::vocab::endpoint::{Pods, What};
+use crate::vocab::labels::{Account, PodSelector, Requirement, Requirements, Test};
+use crate::vocab::ports::Protocol;
+
+impl Checker<'_> {
+    pub(super) fn pods(
+        &mut self,
+        expr: &Expr,
+        namespace: &NamespacePattern,
+        pods: &PodPattern,
+        env: &Env,
+    ) -> Option<Value> {
+        let mut opaque = false;
+        let mut selector = match namespace {
+            NamespacePattern::Any => PodSelector::any(),
+            NamespacePattern::Name(word) => {
+                let (name, unknown) = self.namespace(word, expr, pods, env)?;
+                opaque = unknown;
+                let of = |name: &SmolStr| PodSelector::in_namespace(name.clone());
+                self.namespaces.entry(name).or_insert_with_key(of).clone()
+            }
+            NamespacePattern::Labels(labels) => {
+                PodSelector { namespace: self.requirements(labels)?, ..PodSelector::any() }
+            }
+        };
+        let mut named = None;
+        match pods {
+            PodPattern::Any => {}
+            PodPattern::Labels(labels) => selector.labels = self.requirements(labels)?,
+            PodPattern::Account(word) => selector.account = Account::Is(word.text.clone()),
+            PodPattern::Name(word) => {
+                let Some(namespace) = selector.namespace_name().cloned() else {
+                    self.push(errors::name_without_namespace(expr.span, &word.text));
+                    return None;
+                };
+                selector.labels = if opaque { assumed(&word.text)? } else { self.named_pods(&namespace, word, env)? };
+                named = Some((namespace, word.text.clone()));
+            }
+        }
+        if !opaque && self.is_users(env) && named.is_none() {
+            self.check_selector(Checker::bare_span(expr), namespace, pods, &selector);
+        }
+        let what = What::Pods(Pods { selector, named });
+        Some(Value { opaque, ..Value::one(Checker::bare_span(expr), what) })
+    }
+
+    /// Returns the namespace that a word before a `/` means, and whether it is a stand-in.
+    fn namespace(&mut self, word: &Word, expr: &Expr, pods: &PodPattern, env: &Env) -> Option<(SmolStr, bool)> {
+        if !word.quoted
+            && let Some(bound) = env.parameters.get(&word.text)
+        {
+            self.use_parameter(env, &word.text);
+            return match bound {
+                Bound::Namespace(name) => Some((name.clone(), env.opaque)),
+                other => {
+                    self.push(errors::parameter_type(word.span, &word.text, other.kind(), "a namespace"));
+                    None
+                }
+            };
+        }
+        if !word.quoted && self.is_users(env) {
+            self.warn_of_name(word, Checker::bare_span(expr), pods, env);
+        }
+        self.check_namespace(word.span, &word.text, env);
+        Some((word.text.clone(), false))
+    }
+
+    /// Warns of a namespace that is spelled like a name in sight, but where that name is being defined.
+    fn warn_of_name(&mut self, word: &Word, bare: Span, pods: &PodPattern, env: &Env) {
+        let Some(def) = self.names.in_sight(env.module, &word.text) else { return };
+        if self.open.contains(&def) {
+            return;
+        }
+        let protocol = match pods {
+            PodPattern::Name(name) if !name.quoted && is_protocol(&name.text) => Some(name.text.as_str()),
+            _ => None,
+        };
+        let ports = match &self.names.item(def).kind {
+            ItemKind::Let(_) if protocol.is_some() => {
+                self.definition(def, &word.text, bare).is_some_and(|value| value.ports.is_some())
+            }
+            kind => matches!(kind, ItemKind::Gateway(_)),
+        };
+        self.push(errors::namespace_like_name(word, bare, protocol, ports));
+    }
+
+    pub(super) fn requirements(&mut self, labels: &Labels) -> Option<Requirements> {
+        let values = |words: &[Word]| words.iter().map(|word| word.text.clone()).collect::<Vec<SmolStr>>();
+        let mut all = Requirements::any();
+        for written in &labels.requirements {
+            let key = written.key.text.clone();
+            let requirement = match &written.test {
+                LabelTest::Equals(value) => Requirement::is_in(key, [value.text.clone()]),
+                LabelTest::NotEquals(value) => Requirement::not_in(key, [value.text.clone()]),
+                LabelTest::In(list) => Requirement::is_in(key, values(list)),
+                LabelTest::NotIn(list) => Requirement::not_in(key, values(list)),
+                LabelTest::Exists => Requirement { key, test: Test::Exists },
+                LabelTest::DoesNotExist => Requirement { key, test: Test::DoesNotExist },
+            };
+            match all.and(requirement) {
+                Some(joined) => all = joined,
+                None => {
+                    self.push(errors::contradicting_labels(written.span, &written.key.text));
+                    return None;
+                }
+            }
+        }
+        Some(all)
+    }
+}
+
+fn is_protocol(word: &str) -> bool {
+    matches!(word, "http" | "grpc" | "tls" | "https") || Protocol::parse(word).is_some()
+}
+
+/// Returns the pods that a name stands for where nothing of that name is known.
+pub(super) fn assumed(name: &SmolStr) -> Option<Requirements> {
+    Requirements::new([Requirement::is_in("app.kubernetes.io/name", [name.clone()])])
+}
