@@ -12,6 +12,7 @@ mod inventory;
 mod istio;
 mod language;
 mod networkpolicy;
+mod outputs;
 mod syntax;
 mod tidy;
 mod traps;

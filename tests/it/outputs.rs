@@ -1,0 +1,57 @@
+//! The committed output of the examples, as machines read it.
+
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Returns every document of every committed file, with the file's path.
+fn documents() -> Vec<(String, String)> {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let files = walkdir::WalkDir::new(examples).sort_by_file_name().into_iter().map(|entry| entry.unwrap().into_path());
+    let mut documents = Vec::new();
+    for path in files {
+        let shown = path.display().to_string();
+        if shown.contains("/out/") && shown.ends_with(".yaml") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            documents.extend(text.split("\n---\n").map(|document| (shown.clone(), document.to_owned())));
+        }
+    }
+    documents
+}
+
+/// Takes an object through its type and back.
+fn through<T: DeserializeOwned + Serialize>(object: &Value) -> Value {
+    let typed: T = serde_json::from_value(object.clone()).unwrap();
+    serde_json::to_value(&typed).unwrap()
+}
+
+/// Two readers of YAML understand the same, and what has a type of Kubernetes' loses nothing on the way through it.
+#[test]
+fn every_object_is_read_alike_and_survives_its_type() {
+    let (mut policies, mut services, mut others) = (0, 0, 0);
+    for (path, text) in documents() {
+        let object: Value = serde_yaml::from_str(&text).unwrap();
+        let other: Value = serde_saphyr::from_str(&text).unwrap();
+        assert_eq!(object, other, "{path}: two readers\n{text}");
+        let typed = match object["kind"].as_str() {
+            Some("NetworkPolicy") => {
+                policies += 1;
+                through::<NetworkPolicy>(&object)
+            }
+            Some("Service") => {
+                services += 1;
+                through::<Service>(&object)
+            }
+            _ => {
+                others += 1;
+                continue;
+            }
+        };
+        assert_eq!(typed, object, "{path}\n{text}");
+    }
+    assert!(policies > 50 && services > 0 && others > 50, "{policies} {services} {others}");
+}
