@@ -246,6 +246,8 @@ pub struct IssuerDecl {
     pub url: Option<Word>,
     /// Where its keys are.
     pub keys: Option<IssuerKeys>,
+    /// Whether something in it could not be read, so that what seems to be missing may be there.
+    pub broken: bool,
 }
 
 /// Where the keys of an issuer come from.
@@ -277,6 +279,8 @@ pub struct GatewayDecl {
     pub ports: Vec<PortMapping>,
     /// `proxies N`
     pub proxies: Option<(u32, Span)>,
+    /// Whether something in it could not be read, so that what seems to be missing may be there.
+    pub broken: bool,
 }
 
 /// `template tenant(ns: Namespace) { … }`

@@ -55,7 +55,9 @@ impl Checker<'_> {
             _ => None,
         };
         if let Some((missing, example)) = missing {
-            self.push(errors::incomplete(&item.name, "gateway", missing, example));
+            if !item.broken {
+                self.push(errors::incomplete(&item.name, "gateway", missing, example));
+            }
             return None;
         }
         let pods_expr = item.pods.as_ref()?;
@@ -130,7 +132,9 @@ impl Checker<'_> {
                 None => ("its URL, the `iss` of its tokens", "url \"https://login.example.com\""),
                 Some(_) => ("its keys", "jwks \"https://login.example.com/keys\""),
             };
-            self.push(errors::incomplete(&item.name, "issuer", missing, example));
+            if !item.broken {
+                self.push(errors::incomplete(&item.name, "issuer", missing, example));
+            }
             return None;
         };
         let keys = match keys {

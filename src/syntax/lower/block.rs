@@ -170,8 +170,8 @@ impl Lower<'_> {
 
     fn issuer_fields(&mut self, pieces: &[Statement]) -> IssuerDecl {
         let name = Ident { text: "".into(), span: self.at(0, 0) };
-        let mut issuer = IssuerDecl { name, url: None, keys: None };
-        self.fields(pieces, |lower, field, _, mut pairs| {
+        let mut issuer = IssuerDecl { name, url: None, keys: None, broken: false };
+        issuer.broken = self.fields(pieces, |lower, field, _, mut pairs| {
             let word = lower.word_or_empty(pairs.next());
             match field {
                 Keyword::Url => issuer.url = Some(word),
@@ -188,9 +188,9 @@ impl Lower<'_> {
 
     fn gateway_fields(&mut self, pieces: &[Statement]) -> GatewayDecl {
         let name = Ident { text: "".into(), span: self.at(0, 0) };
-        let mut gateway =
-            GatewayDecl { name, pods: None, account: None, service: None, ports: Vec::new(), proxies: None };
-        self.fields(pieces, |lower, field, span, mut pairs| match field {
+        let (pods, account, service, ports, proxies) = (None, None, None, Vec::new(), None);
+        let mut gateway = GatewayDecl { name, pods, account, service, ports, proxies, broken: false };
+        gateway.broken = self.fields(pieces, |lower, field, span, mut pairs| match field {
             Keyword::Pods => gateway.pods = Some(lower.expr(pairs.next())),
             Keyword::Account => gateway.account = Some(lower.expr(pairs.next())),
             Keyword::Service => gateway.service = Some(lower.object(pairs)),
@@ -206,8 +206,13 @@ impl Lower<'_> {
         gateway
     }
 
-    /// Reads the fields of a block, each of which stands once, save ports.
-    fn fields(&mut self, pieces: &[Statement], mut take: impl FnMut(&mut Self, Keyword, Span, Pairs<'_, Rule>)) {
+    /// Reads the fields of a block, each of which stands once, save ports. Returns whether something in it was wrong.
+    fn fields(
+        &mut self,
+        pieces: &[Statement],
+        mut take: impl FnMut(&mut Self, Keyword, Span, Pairs<'_, Rule>),
+    ) -> bool {
+        let found = self.found();
         let block = self.block.unwrap_or(Keyword::Service);
         let mut seen: Vec<(Keyword, Span)> = Vec::new();
         for piece in pieces {
@@ -237,6 +242,7 @@ impl Lower<'_> {
                 take(lower, field, span, pairs);
             });
         }
+        self.found() > found || pieces.iter().any(|piece| piece.broken)
     }
 }
 
