@@ -27,9 +27,12 @@ const AROUND: [&str; 13] = [
 /// Numbers at which ranges of ports begin and end.
 const EDGES: [u16; 12] = [1, 53, 54, 79, 80, 443, 5353, 8000, 8080, 8081, 9090, 65535];
 
-/// Returns the few addresses around which a policy's blocks are made, so that they meet.
+/// Returns the few addresses around which a policy's blocks are made, so that they meet. The first is outside the
+/// cluster: some block around it is apart from pods.
 pub fn around(random: &mut Random) -> Vec<IpAddr> {
-    (0..random.between(2, 4)).map(|_| random.pick(&AROUND).parse().unwrap()).collect()
+    let mut all = vec![AROUND[0].parse().unwrap()];
+    all.extend((0..random.between(1, 3)).map(|_| random.pick(&AROUND).parse::<IpAddr>().unwrap()));
+    all
 }
 
 /// Returns a block. Where the compiler does not know where pods are, it must be apart from them: what a block means for
