@@ -1,7 +1,7 @@
 //! NetworkPolicy: what comes out for what is written, and whether it means the same.
 
 mod agree;
-mod build;
+pub mod build;
 mod cases;
 mod cells;
 mod engine;

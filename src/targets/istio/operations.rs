@@ -9,7 +9,8 @@ use super::judge::Flaw;
 use super::model::{AccessRule, Condition, JwtRule, Operation, Source};
 use super::services::numbers_of;
 use crate::policy::{
-    Conditions, HostName, Jwt, Keys, PathNormalization, PathPattern, PodSelector, PortTest, Ports, Protocol, Segment,
+    AppProtocol, Conditions, HostName, Jwt, Keys, PathNormalization, PathPattern, PodSelector, PortMatch, PortTest,
+    Ports, Protocol, Segment,
 };
 
 /// What a rule lets through or denies on some pods.
@@ -57,6 +58,11 @@ pub(super) fn to(
                 mesh.word()
             ));
         }
+    }
+    let tls = |port: &PortMatch| port.protocol == Protocol::Tcp && port.app == Some(AppProtocol::Tls);
+    if !conditions.hosts.is_empty() && ports.entries().iter().any(tls) {
+        // There `hosts` is a field of requests that nobody sees: what is allowed would be refused.
+        return Err("a sidecar does not read the name that TLS asks for".into());
     }
     operation.methods.clone_from(&conditions.methods);
     for path in &conditions.paths {
