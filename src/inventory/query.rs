@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 
 use super::{Inventory, Service, Workload, WorkloadKind};
 use crate::diag::nearest;
-use crate::vocab::labels::{Account, Labels, PodSelector, Requirement, Requirements, Test};
+use crate::vocab::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 
 /// The labels of a namespace that nothing is known of.
 static NO_LABELS: Labels = BTreeMap::new();
@@ -71,6 +71,26 @@ pub enum NearMiss<'i> {
 }
 
 impl Inventory {
+    /// Returns whether a namespace meets requirements; `None` where that hangs on labels that nobody told.
+    pub fn meets(&self, namespace: &str, requirements: &Requirements) -> Option<bool> {
+        let known = self.namespaces.get(namespace).filter(|known| known.declared);
+        let mut unknown = false;
+        for requirement in requirements.list() {
+            let met = if requirement.key == NAMESPACE_NAME {
+                requirement.matches(&Labels::from([(SmolStr::new_static(NAMESPACE_NAME), namespace.into())]))
+            } else if let Some(known) = known {
+                requirement.matches(&known.labels)
+            } else {
+                unknown = true;
+                continue;
+            };
+            if !met {
+                return Some(false);
+            }
+        }
+        (!unknown).then_some(true)
+    }
+
     /// Returns the workloads and Pods of a namespace.
     pub fn workloads_in(&self, namespace: &str) -> &[Workload] {
         &self.workloads[self.range(namespace)]

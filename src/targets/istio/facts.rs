@@ -80,22 +80,7 @@ impl<'a> Facts<'a> {
 
     /// Returns whether a namespace meets requirements; `None` where its labels are not known.
     pub(super) fn meets(&self, namespace: &str, requirements: &Requirements) -> Option<bool> {
-        let known = self.policy.inventory.namespaces.get(namespace).filter(|known| known.declared);
-        let mut unknown = false;
-        for requirement in requirements.list() {
-            let met = if requirement.key == NAMESPACE_NAME {
-                requirement.matches(&Labels::from([(NAMESPACE_NAME.into(), namespace.into())]))
-            } else if let Some(known) = known {
-                requirement.matches(&known.labels)
-            } else {
-                unknown = true;
-                continue;
-            };
-            if !met {
-                return Some(false);
-            }
-        }
-        (!unknown).then_some(true)
+        self.policy.inventory.meets(namespace, requirements)
     }
 
     /// Returns the namespaces that a selector may mean, each with whether it does for certain; `None` where it may mean

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 
 use super::model::{Cause, Scope, Side, Term};
 use super::reach::{Facts, Reach};
-use super::subjects::{Subjects, Why, Wide, meshed, namespace_matches, subjects};
+use super::subjects::{Subjects, Why, Wide, meshed, subjects};
 use crate::policy::{Action, Direction, Endpoint, Grant, GrantReason, PodSelector, Rule};
 
 /// What is found out about one end of a rule on the way.
@@ -218,7 +218,7 @@ impl<'a> Plan<'a> {
             let targets: Vec<usize> = match wide.namespace {
                 Ok(namespace) => isolated.get(namespace).into_iter().flatten().copied().collect(),
                 Err(required) => {
-                    let possible = |name: &&SmolStr| namespace_matches(inventory, name, required) != Some(false);
+                    let possible = |name: &&SmolStr| inventory.meets(name, required) != Some(false);
                     isolated.iter().filter(|(name, _)| possible(name)).flat_map(|(_, list)| list).copied().collect()
                 }
             };

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 
 use super::model::Scope;
 use crate::policy::{
-    Account, Inventory, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test, Workload, WorkloadKind,
+    Account, Inventory, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test, Workload, WorkloadKind,
 };
 
 /// The pods of a selector as subjects of objects.
@@ -74,7 +74,7 @@ pub(super) fn subjects<'a>(inventory: &'a Inventory, selector: &'a PodSelector) 
             subjects.maybe.push(Wide { namespace: Ok(namespace), labels: Cow::Borrowed(&selector.labels) });
             subjects.why = Some(why);
         };
-        match namespace_matches(inventory, namespace, &selector.namespace) {
+        match inventory.meets(namespace, &selector.namespace) {
             Some(false) => {}
             None => maybe(Why::UnknownNamespace(namespace.clone())),
             Some(true) if any_account(selector) => {
@@ -107,7 +107,7 @@ pub(super) fn peer_pods<'a>(inventory: &'a Inventory, selector: &'a PodSelector)
         None => inventory.namespaces.keys().collect::<Vec<_>>(),
     }
     .into_iter()
-    .filter_map(|namespace| match namespace_matches(inventory, namespace, &selector.namespace) {
+    .filter_map(|namespace| match inventory.meets(namespace, &selector.namespace) {
         Some(false) => None,
         Some(true) => Some(labels_of_account(inventory, namespace, selector).map(|list| (namespace, list))),
         None => Some(None),
@@ -143,26 +143,6 @@ fn account_word(namespace: &str, selector: &PodSelector) -> SmolStr {
         Account::Is(name) => smol_str::format_smolstr!("{namespace}/@{name}"),
         Account::Not(names) => smol_str::format_smolstr!("{namespace}/* except {namespace}/@{}", names.join(", @")),
     }
-}
-
-/// Returns whether a namespace meets requirements; `None` where that is not known.
-pub(super) fn namespace_matches(inventory: &Inventory, name: &SmolStr, requirements: &Requirements) -> Option<bool> {
-    let known = inventory.namespaces.get(name).filter(|namespace| namespace.declared);
-    let mut unknown = false;
-    for requirement in requirements.list() {
-        let met = if requirement.key == NAMESPACE_NAME {
-            requirement.matches(&Labels::from([(SmolStr::new_static(NAMESPACE_NAME), name.clone())]))
-        } else if let Some(namespace) = known {
-            requirement.matches(&namespace.labels)
-        } else {
-            unknown = true;
-            continue;
-        };
-        if !met {
-            return Some(false);
-        }
-    }
-    (!unknown).then_some(true)
 }
 
 /// Returns the labels of the pods of a namespace that have an Istio sidecar. Pods that the inventory does not show are
