@@ -35,14 +35,14 @@ pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> 
         diagnostics.push(errors::problem(problem, span, text));
     }
     let room = MOST_MISTAKES.saturating_sub(scan.problems.len());
-    let read = |statements: &[scan::Statement]| read(statements, (file, text, &scan), room);
-    let parts = parallel::map(parallel::parts(&scan.statements, LEAST_ALONE), read);
+    let read = |statements: &&[scan::Statement]| read(statements, (file, text, &scan), room);
+    let parts = parallel::map(&parallel::parts(&scan.statements, LEAST_ALONE), read);
     let mistakes: usize = parts.iter().map(|(_, found)| found.count(Severity::Error)).sum();
     let (items, found) = if mistakes < room || parts.len() == 1 {
         parts.into_iter().reduce(joined).unwrap_or_default()
     } else {
         // Where reading ends depends on how many mistakes there are before.
-        read(&scan.statements)
+        read(&scan.statements.as_slice())
     };
     diagnostics.append(found);
     tree::File { id: file, items }

@@ -1,10 +1,12 @@
 //! From a policy to the objects of a cluster, and how well each layer holds each rule.
 
+mod components;
 mod files;
 pub mod istio;
 pub mod layers;
 pub mod names;
 pub mod networkpolicy;
+mod part;
 pub mod yaml;
 
 pub use files::{Artifact, artifacts, kustomization};
@@ -116,22 +118,57 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     lower_to(Wanted::Judgements, policy, sources, diagnostics)
 }
 
-/// The layers know nothing of each other, and are worked out side by side.
+/// How many ends of rules are lowered together, where they need not all be.
+const TOGETHER: usize = 256;
+
+/// The layers know nothing of each other, nor do the parts of a policy.
 fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    let lower = |layer: Layer| {
+    let targets = &policy.settings.targets;
+    let parts = part::divide(policy, TOGETHER);
+    let istio = istio::Common::new(policy);
+    let networkpolicy = networkpolicy::Common::new(policy);
+    let tasks: Vec<_> = parts.iter().flat_map(|part| targets.iter().map(move |layer| (*layer, part))).collect();
+    let lower = |&(layer, part): &(Layer, &part::Part<'_>)| {
         let mut found = Diagnostics::new();
         let lowered = match layer {
-            Layer::NetworkPolicy => networkpolicy::lower(policy, sources, wanted, &mut found),
-            Layer::Istio => istio::lower(policy, sources, wanted, &mut found),
+            Layer::NetworkPolicy => networkpolicy::lower(&networkpolicy, part, sources, wanted, &mut found),
+            Layer::Istio => istio::lower(&istio, part, sources, wanted, &mut found),
         };
-        (layer, lowered, found)
+        (lowered, found)
     };
-    let results = parallel::map(policy.settings.targets.clone(), lower);
-    let mut layers = Vec::with_capacity(results.len());
-    for (layer, lowered, found) in results {
+    let mut lists: Vec<Vec<Lowered>> = targets.iter().map(|_| Vec::with_capacity(parts.len())).collect();
+    for (at, (lowered, found)) in parallel::map(&tasks, lower).into_iter().enumerate() {
         diagnostics.append(found);
-        layers.push((layer, lowered));
+        lists[at % targets.len()].push(lowered);
     }
+    let layers: Vec<_> = targets.iter().zip(lists).map(|(layer, list)| (*layer, joined(policy, list))).collect();
     layers::judge(policy, &layers, diagnostics);
     Lowering { layers }
+}
+
+/// Joins what a layer made of the parts of a policy.
+fn joined(policy: &Policy, mut parts: Vec<Lowered>) -> Lowered {
+    if parts.len() == 1 {
+        return parts.remove(0);
+    }
+    // The judgements of each part are in the order of the rules already, and those of all get their places by it.
+    let mut first = Vec::with_capacity(policy.rules.len());
+    let mut count = 0;
+    for rule in &policy.rules {
+        first.push(count);
+        count += usize::from(rule.egress) + usize::from(rule.ingress);
+    }
+    let mut judgements: Vec<Option<Judgement>> = vec![None; count];
+    let mut objects = Vec::with_capacity(parts.iter().map(|part| part.objects.len()).sum());
+    for part in parts {
+        for judgement in part.judgements {
+            let rule = judgement.rule as usize;
+            let second = judgement.direction == Direction::Ingress && policy.rules[rule].egress;
+            judgements[first[rule] + usize::from(second)] = Some(judgement);
+        }
+        objects.extend(part.objects);
+    }
+    // No namespace has objects of two parts, and those of one part are sorted.
+    objects.sort_by(|a: &Object, b: &Object| a.namespace.cmp(&b.namespace));
+    Lowered { objects, judgements: judgements.into_iter().flatten().collect() }
 }

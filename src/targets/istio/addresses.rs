@@ -25,23 +25,35 @@ pub(super) struct Group {
 /// Addresses on ports.
 pub(super) type Part = (Rc<AddressSet>, Rc<[u16]>);
 
-/// Makes groups of addresses.
-pub(super) struct Addresses {
-    /// What is never among them: the pods' addresses, which are no addresses of the outside, and 0.0.0.0/8, since a prefix
-    /// that begins there matches everything.
+/// Addresses that are never let through, and those that have a name.
+pub(super) struct Reserved {
+    /// The pods' addresses, which are no addresses of the outside, and 0.0.0.0/8, since a prefix that begins there matches
+    /// everything.
     hidden: AddressSet,
     internet: Vec<IpNet>,
+}
+
+/// Makes groups of addresses.
+pub(super) struct Addresses<'a> {
+    reserved: &'a Reserved,
     memory: FxHashMap<Vec<Part>, Rc<Vec<Group>>>,
 }
 
-impl Addresses {
-    /// Begins with the facts of a policy.
-    pub(super) fn new(policy: &Policy) -> Addresses {
+impl Reserved {
+    /// Finds them in the facts of a policy.
+    pub(super) fn new(policy: &Policy) -> Reserved {
         let this_network = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8));
         let mut hidden = policy.pod_addresses.clone();
         hidden.blocks.extend(AddressSet::of([this_network]).blocks);
         let internet = prefixes(&policy.internet.subtract(&hidden));
-        Addresses { hidden, internet, memory: FxHashMap::default() }
+        Reserved { hidden, internet }
+    }
+}
+
+impl<'a> Addresses<'a> {
+    /// Begins with no groups.
+    pub(super) fn new(reserved: &'a Reserved) -> Addresses<'a> {
+        Addresses { reserved, memory: FxHashMap::default() }
     }
 
     /// Returns the groups that say some addresses on ports, less those that are never said.
@@ -66,7 +78,7 @@ impl Addresses {
         let mut by_prefixes: BTreeMap<Vec<IpNet>, Vec<u16>> = BTreeMap::new();
         for (chosen, ports) in by_parts {
             let blocks = chosen.iter().flat_map(|&at| parts[at].0.blocks.iter().cloned()).collect();
-            let set = AddressSet { blocks }.subtract(&self.hidden);
+            let set = AddressSet { blocks }.subtract(&self.reserved.hidden);
             by_prefixes.entry(prefixes(&set)).or_default().extend(ports);
         }
         by_prefixes.remove(&Vec::new());
@@ -84,7 +96,7 @@ impl Addresses {
             let host = format!("{}.{domain}", prefix_label(prefix));
             return (vec![host.clone()], host);
         }
-        let set = if group.prefixes == self.internet {
+        let set = if group.prefixes == self.reserved.internet {
             "internet".to_owned()
         } else {
             let list: Vec<String> = group.prefixes.iter().map(IpNet::to_string).collect();

@@ -139,7 +139,7 @@ pub(super) struct Gathered<'a> {
 }
 
 /// Gathers the policies of the way in.
-pub(super) fn gather<'a>(facts: &Facts<'a>, sources: &Sources, judge: &mut Judge) -> Gathered<'a> {
+pub(super) fn gather<'a>(facts: &Facts<'a>, sources: &Sources, judge: &mut Judge<'a>) -> Gathered<'a> {
     let mut gathering = Gathering {
         facts,
         sources,
@@ -150,8 +150,8 @@ pub(super) fn gather<'a>(facts: &Facts<'a>, sources: &Sources, judge: &mut Judge
         loose: Vec::new(),
         open: Vec::new(),
     };
-    for (at, rule) in facts.policy.rules.iter().enumerate().filter(|(_, rule)| rule.ingress) {
-        gathering.rule(at as u32, rule);
+    for (at, rule) in facts.part.rules(IN) {
+        gathering.rule(at, rule);
     }
     gathering.join_loose();
     gathering.judge_joined();
@@ -161,7 +161,7 @@ pub(super) fn gather<'a>(facts: &Facts<'a>, sources: &Sources, judge: &mut Judge
 struct Gathering<'g, 'f, 'a> {
     facts: &'f Facts<'a>,
     sources: &'g Sources,
-    judge: &'g mut Judge,
+    judge: &'g mut Judge<'a>,
     placer: Placer<'f, 'a>,
     senders: Senders<'f, 'a>,
     gathered: Gathered<'a>,

@@ -50,7 +50,7 @@ impl Doors {
         rule: &Rule,
         via: &Via,
         senders: &mut Senders<'_, '_>,
-        judge: &mut Judge,
+        judge: &mut Judge<'_>,
     ) -> Rc<From> {
         let Some((namespace, account)) = &via.gateway.account else {
             let unable =

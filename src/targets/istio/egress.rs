@@ -57,14 +57,14 @@ pub(super) fn lower(
     facts: &Facts<'_>,
     sources: &Sources,
     exits: &mut Exits,
-    judge: &mut Judge,
+    judge: &mut Judge<'_>,
     trouble: &mut Trouble<'_>,
 ) -> Vec<Resource> {
     let mut egress = Lowering {
         facts,
         sources,
         destinations: Destinations::new(facts),
-        addresses: Addresses::new(facts.policy),
+        addresses: Addresses::new(facts.reserved),
         entries: Entries::default(),
         said: Vec::new(),
     };
@@ -85,7 +85,7 @@ struct Lowering<'l, 'a> {
     facts: &'l Facts<'a>,
     sources: &'l Sources,
     destinations: Destinations<'l, 'a>,
-    addresses: Addresses,
+    addresses: Addresses<'a>,
     entries: Entries,
     said: Vec<Said>,
 }
@@ -99,12 +99,10 @@ struct Content {
 }
 
 impl<'a> Lowering<'_, 'a> {
-    fn collect(&mut self, judge: &mut Judge) -> Vec<Statement<'a>> {
-        let policy = self.facts.policy;
+    fn collect(&mut self, judge: &mut Judge<'_>) -> Vec<Statement<'a>> {
         let mut placer = Placer::new(self.facts, Kind::Sidecar);
         let mut statements = Vec::new();
-        for (at, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| rule.egress) {
-            let at = at as u32;
+        for (at, rule) in self.facts.part.rules(OUT) {
             let reach = (rule.action == Action::Allow).then(|| self.destinations.of_rule(rule));
             if let Some(reach) = &reach {
                 if let Some(flaw) = &reach.flaw {
@@ -130,7 +128,7 @@ impl<'a> Lowering<'_, 'a> {
                 self.said.push(Said { rules, action, isolates, reach: reach.clone() });
             }
         }
-        for grant in policy.grants.iter().filter(|grant| grant.reason == GrantReason::Dns) {
+        for (_, grant) in self.facts.part.grants().filter(|(_, grant)| grant.reason == GrantReason::Dns) {
             let reach = self.destinations.of_dns(&grant.destination);
             for (_, pods) in grant.source.pods() {
                 if self.facts.gateway_of(&pods.selector).is_some() {
@@ -192,7 +190,7 @@ impl<'a> Lowering<'_, 'a> {
     }
 
     /// Gathers what each slot that restricts lets through, less what is denied.
-    fn contents(&mut self, slots: &Slots, states: &[State], judge: &mut Judge) -> Vec<Option<Content>> {
+    fn contents(&mut self, slots: &Slots, states: &[State], judge: &mut Judge<'_>) -> Vec<Option<Content>> {
         let mut contents = Vec::with_capacity(slots.list.len());
         for (at, state) in states.iter().enumerate() {
             if !state.restricts() {
@@ -205,7 +203,7 @@ impl<'a> Lowering<'_, 'a> {
         contents
     }
 
-    fn content(&mut self, slots: &Slots, slot: usize, judge: &mut Judge) -> Content {
+    fn content(&mut self, slots: &Slots, slot: usize, judge: &mut Judge<'_>) -> Content {
         let mut items: Vec<(u32, bool)> = Vec::new();
         let mut denies = Vec::new();
         for (statement, owner) in statements_of(slots, slot) {
@@ -394,7 +392,7 @@ impl<'a> Lowering<'_, 'a> {
     }
 
     /// Judges each rule by the slots that its pods are in.
-    fn judge(&self, statements: &[Statement<'_>], slots: &Slots, mut states: Vec<State>, judge: &mut Judge) {
+    fn judge(&self, statements: &[Statement<'_>], slots: &Slots, mut states: Vec<State>, judge: &mut Judge<'_>) {
         for at in (0..slots.list.len()).rev() {
             if let Some(parent) = slots.list[at].parent {
                 let flaws = states[at].flaws.clone();
@@ -437,8 +435,8 @@ impl<'a> Lowering<'_, 'a> {
     }
 
     /// Names the pods without a sidecar, which nothing here stops.
-    fn judge_pods(&self, judge: &mut Judge) {
-        for (at, rule) in self.facts.policy.rules.iter().enumerate().filter(|(_, rule)| rule.egress) {
+    fn judge_pods(&self, judge: &mut Judge<'_>) {
+        for (at, rule) in self.facts.part.rules(OUT) {
             let pods = rule.source.members.iter().filter_map(|member| match &member.what {
                 What::Pods(pods) => Some(&pods.selector),
                 _ => None,
@@ -447,7 +445,7 @@ impl<'a> Lowering<'_, 'a> {
             if !bare.is_empty() {
                 let names = super::judge::list_names(&bare);
                 judge.how(
-                    at as u32,
+                    at,
                     OUT,
                     Level::Bypassable,
                     format!("a pod that avoids its sidecar is not stopped, nor are pods without one: {names}"),

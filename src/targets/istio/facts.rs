@@ -6,15 +6,27 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+use super::addresses::Reserved;
 use crate::policy::{Labels, NAMESPACE_NAME, PodSelector, Policy, Requirements, Service, Test, Workload, WorkloadKind};
+use crate::targets::part::Part;
 
 /// Labels that objects of Istio select by: keys with one value each, sorted.
 pub(super) type MatchLabels = Rc<[(SmolStr, SmolStr)]>;
 
-/// The facts of a policy.
+/// What a part of a policy is looked at with.
 pub(super) struct Facts<'a> {
     /// The policy.
     pub(super) policy: &'a Policy,
+    /// What of it is lowered.
+    pub(super) part: &'a Part<'a>,
+    /// What is known of the cluster.
+    cluster: &'a Cluster<'a>,
+    /// What is never let through by address, and what is by name.
+    pub(super) reserved: &'a Reserved,
+}
+
+/// What is known of the cluster, the same for all parts.
+pub(super) struct Cluster<'a> {
     namespaces: FxHashMap<&'a str, Known<'a>>,
     names: Vec<&'a SmolStr>,
 }
@@ -32,9 +44,9 @@ pub(super) struct Known<'a> {
     selecting: FxHashMap<(&'a str, &'a str), Vec<usize>>,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> Cluster<'a> {
     /// Indexes the inventory of a policy.
-    pub(super) fn new(policy: &'a Policy) -> Facts<'a> {
+    pub(super) fn new(policy: &'a Policy) -> Cluster<'a> {
         let mut namespaces: FxHashMap<&'a str, Known<'a>> = FxHashMap::default();
         for ((namespace, name), service) in &policy.inventory.services {
             namespaces.entry(namespace).or_default().services.push((name, service));
@@ -55,17 +67,24 @@ impl<'a> Facts<'a> {
                 }
             }
         }
-        Facts { policy, namespaces, names: policy.inventory.namespaces.keys().collect() }
+        Cluster { namespaces, names: policy.inventory.namespaces.keys().collect() }
+    }
+}
+
+impl<'a> Facts<'a> {
+    /// Gathers what a part is looked at with.
+    pub(super) fn new(part: &'a Part<'a>, cluster: &'a Cluster<'a>, reserved: &'a Reserved) -> Facts<'a> {
+        Facts { policy: part.policy, part, cluster, reserved }
     }
 
     /// Returns the known namespaces, sorted.
     pub(super) fn names(&self) -> &[&'a SmolStr] {
-        &self.names
+        &self.cluster.names
     }
 
     /// Returns what is known inside a namespace.
     pub(super) fn known(&self, namespace: &str) -> Option<&Known<'a>> {
-        self.namespaces.get(namespace)
+        self.cluster.namespaces.get(namespace)
     }
 
     /// Returns the workloads of a namespace, where any are known.
@@ -88,7 +107,7 @@ impl<'a> Facts<'a> {
     pub(super) fn namespaces<'b>(&'b self, selector: &'b PodSelector) -> Option<Vec<(&'b SmolStr, bool)>> {
         let candidates: Vec<&'b SmolStr> = match selector.namespace.values(NAMESPACE_NAME) {
             Some(names) => names.iter().collect(),
-            None if self.closed() => self.names.clone(),
+            None if self.closed() => self.cluster.names.clone(),
             None => return None,
         };
         let meets = |name: &'b SmolStr| match self.meets(name, &selector.namespace) {

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::policy::{Action, Direction, Policy};
+use crate::policy::{Action, Direction, Rule};
+use crate::targets::part::Part;
 use crate::targets::{Judgement, Level};
 
 /// What keeps an object from meaning exactly a rule.
@@ -66,23 +67,26 @@ impl Flaws {
     }
 }
 
-/// The judgements of a policy, as they are found.
-pub(super) struct Judge {
-    ends: Vec<[Option<Judgement>; 2]>,
+/// The judgements of a part of a policy, as they are found.
+pub(super) struct Judge<'a> {
+    part: &'a Part<'a>,
+    ends: Vec<Judgement>,
 }
 
-impl Judge {
-    /// Begins with every governed end at its best.
-    pub(super) fn new(policy: &Policy) -> Judge {
-        let ends = policy.rules.iter().enumerate().map(|(at, rule)| {
-            Direction::BOTH.map(|direction| rule.governs(direction).then(|| begin(at as u32, rule.action, direction)))
-        });
-        Judge { ends: ends.collect() }
+impl<'a> Judge<'a> {
+    /// Begins with every end at its best.
+    pub(super) fn new(part: &'a Part<'a>) -> Judge<'a> {
+        let begin = |(at, direction, rule): (u32, Direction, &Rule)| begin(at, rule.action, direction);
+        Judge { part, ends: part.ends().map(begin).collect() }
+    }
+
+    fn end(&mut self, rule: u32, direction: Direction) -> Option<&mut Judgement> {
+        self.part.position(rule, direction).map(|end| &mut self.ends[end])
     }
 
     /// Notes a flaw of one end of a rule: the worst counts, and the first of the worst is told.
     pub(super) fn flaw(&mut self, rule: u32, direction: Direction, flaw: &Flaw) {
-        if let Some(Some(end)) = self.ends.get_mut(rule as usize).map(|ends| &mut ends[direction as usize])
+        if let Some(end) = self.end(rule, direction)
             && flaw.level > end.level
         {
             end.level = flaw.level;
@@ -92,7 +96,7 @@ impl Judge {
 
     /// Says how one end of a rule is held, where nothing keeps it from being held.
     pub(super) fn how(&mut self, rule: u32, direction: Direction, level: Level, reason: impl Into<Cow<'static, str>>) {
-        if let Some(Some(end)) = self.ends.get_mut(rule as usize).map(|ends| &mut ends[direction as usize])
+        if let Some(end) = self.end(rule, direction)
             && end.level <= level
         {
             end.level = level;
@@ -102,7 +106,7 @@ impl Judge {
 
     /// Says that one end of a rule is held exactly.
     pub(super) fn best(&mut self, rule: u32, direction: Direction, reason: &'static str) {
-        if let Some(Some(end)) = self.ends.get_mut(rule as usize).map(|ends| &mut ends[direction as usize]) {
+        if let Some(end) = self.end(rule, direction) {
             end.level = Level::Exact;
             end.reason = reason.into();
         }
@@ -110,14 +114,14 @@ impl Judge {
 
     /// Notes what is refused although a rule allows it.
     pub(super) fn narrower(&mut self, rule: u32, direction: Direction, what: String) {
-        if let Some(Some(end)) = self.ends.get_mut(rule as usize).map(|ends| &mut ends[direction as usize]) {
+        if let Some(end) = self.end(rule, direction) {
             end.narrower.get_or_insert(what);
         }
     }
 
     /// Returns the judgements, by rule and direction.
     pub(super) fn finish(self) -> Vec<Judgement> {
-        self.ends.into_iter().flatten().flatten().collect()
+        self.ends
     }
 }
 

@@ -36,23 +36,44 @@ mod wildcard;
 mod write;
 
 use super::names::Taken;
+use super::part::Part;
 use super::{Lowered, Wanted};
 use crate::diag::Diagnostics;
 use crate::policy::Policy;
 use crate::source::Sources;
 
-/// Lowers a policy to the objects of Istio, where they are wanted, sorted by namespace, kind and name, with a judgement
-/// of each end of each rule. Pushes what contradicts itself on Istio, and what its readers should know.
-pub(super) fn lower(policy: &Policy, sources: &Sources, wanted: Wanted, diagnostics: &mut Diagnostics) -> Lowered {
-    let facts = facts::Facts::new(policy);
-    let mut judge = judge::Judge::new(policy);
+/// What follows from a policy and holds for all its parts.
+pub(super) struct Common<'a> {
+    cluster: facts::Cluster<'a>,
+    reserved: addresses::Reserved,
+}
+
+impl<'a> Common<'a> {
+    /// Prepares the lowering of a policy.
+    pub(super) fn new(policy: &'a Policy) -> Common<'a> {
+        Common { cluster: facts::Cluster::new(policy), reserved: addresses::Reserved::new(policy) }
+    }
+}
+
+/// Lowers a part of a policy to the objects of Istio, where they are wanted, sorted by namespace, kind and name, with a
+/// judgement of each end. Pushes what contradicts itself on Istio, and what its readers should know.
+pub(super) fn lower<'a>(
+    common: &'a Common<'a>,
+    part: &'a Part<'a>,
+    sources: &Sources,
+    wanted: Wanted,
+    diagnostics: &mut Diagnostics,
+) -> Lowered {
+    let policy = part.policy;
+    let facts = facts::Facts::new(part, &common.cluster, &common.reserved);
+    let mut judge = judge::Judge::new(part);
     let mut gathered = authorization::gather(&facts, sources, &mut judge);
     let mut senders = sources::Senders::new(&facts);
     let mut exits = via_egress::Exits::new(&facts, &mut senders, &mut gathered.doors, &mut judge, diagnostics);
     let mut trouble = service_entry::Trouble { policy, diagnostics };
     let mut resources = egress::lower(&facts, sources, &mut exits, &mut judge, &mut trouble);
     resources.extend(exits.finish());
-    wildcard::note(policy, &mut judge);
+    wildcard::note(part, &mut judge);
     let authorization::Gathered { mut access, callers, doors } = gathered;
     resources.extend(peer::lower(&facts, &callers, &access, &mut judge, &mut Taken::new()));
     resources.extend(doors.finish(&facts, sources, &mut access, diagnostics));

@@ -102,7 +102,7 @@ pub(super) fn lower(
     facts: &Facts<'_>,
     callers: &Callers<'_>,
     access: &Access,
-    judge: &mut Judge,
+    judge: &mut Judge<'_>,
     taken: &mut Taken,
 ) -> Vec<Resource> {
     if callers.calls.iter().all(|call| !call.strict) {
@@ -183,7 +183,7 @@ fn judge_denies(
     access: &Access,
     slots: &Slots,
     states: &[State],
-    judge: &mut Judge,
+    judge: &mut Judge<'_>,
 ) {
     let strict = |state: &State| state.held.as_ref().is_some_and(|ports| ports.is_empty());
     // Whether all pods of a slot are safe, those of the slots inside included.

@@ -92,7 +92,7 @@ impl Entries {
     }
 
     /// Returns the objects.
-    pub(super) fn finish(self, addresses: &Addresses) -> Vec<Resource> {
+    pub(super) fn finish(self, addresses: &Addresses<'_>) -> Vec<Resource> {
         let taken = &mut Taken::new();
         let mut list = Vec::new();
         for ((namespace, name), entry) in self.hosts {
@@ -136,7 +136,7 @@ fn group_entries(
     namespace: &SmolStr,
     group: &Group,
     entry: GroupEntry,
-    addresses: &Addresses,
+    addresses: &Addresses<'_>,
     taken: &mut Taken,
     list: &mut Vec<Resource>,
 ) {

@@ -59,7 +59,7 @@ pub(super) struct Listeners<'l, 'a> {
     /// The ServiceEntries.
     pub(super) entries: &'l Entries,
     /// The names of addresses.
-    pub(super) addresses: &'l Addresses,
+    pub(super) addresses: &'l Addresses<'a>,
     /// The namespace of the Sidecar; `None` is the mesh's.
     pub(super) namespace: Option<&'l SmolStr>,
 }

@@ -14,6 +14,7 @@ use super::facts::{Facts, Known, MatchLabels};
 use super::overlaps::Overlaps;
 use super::places::{Place, Placed, Why, label_sets};
 use crate::policy::PodSelector;
+use crate::targets::components::Components;
 
 /// Something said of some pods.
 pub(super) struct Statement<'a> {
@@ -370,45 +371,4 @@ fn sorted(mut list: Vec<u32>) -> Vec<u32> {
     list.sort_unstable();
     list.dedup();
     list
-}
-
-/// Sets of numbers that belong together.
-struct Components {
-    parent: Vec<usize>,
-}
-
-impl Components {
-    fn new(count: usize) -> Components {
-        Components { parent: (0..count).collect() }
-    }
-
-    fn find(&mut self, at: usize) -> usize {
-        let mut at = at;
-        while self.parent[at] != at {
-            self.parent[at] = self.parent[self.parent[at]];
-            at = self.parent[at];
-        }
-        at
-    }
-
-    fn join(&mut self, a: usize, b: usize) {
-        let (a, b) = (self.find(a), self.find(b));
-        let (low, high) = (a.min(b), a.max(b));
-        self.parent[high] = low;
-    }
-
-    /// Returns the sets, each sorted, in the order of their first members.
-    fn lists(mut self) -> Vec<Vec<usize>> {
-        let mut index: FxHashMap<usize, usize> = FxHashMap::default();
-        let mut lists: Vec<Vec<usize>> = Vec::new();
-        for at in 0..self.parent.len() {
-            let root = self.find(at);
-            let list = *index.entry(root).or_insert_with(|| {
-                lists.push(Vec::new());
-                lists.len() - 1
-            });
-            lists[list].push(at);
-        }
-        lists
-    }
 }

@@ -22,6 +22,7 @@ use super::sources::{Position, Senders};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::policy::{AppProtocol, Direction, HostName, Policy, PortTest, Protocol, Rule, What};
 use crate::targets::Level;
+use crate::targets::part::Part;
 use crate::targets::names::{Limit, Taken, Words};
 
 const OUT: Direction = Direction::Egress;
@@ -69,16 +70,15 @@ impl Exits {
         facts: &Facts<'_>,
         senders: &mut Senders<'_, '_>,
         doors: &mut Doors,
-        judge: &mut Judge,
+        judge: &mut Judge<'_>,
         diagnostics: &mut Diagnostics,
     ) -> Exits {
         let policy = facts.policy;
         let mut exits = Exits { ways: FxHashMap::default(), uses: BTreeMap::new() };
-        let ports = ports_of_hosts(policy);
+        let ports = ports_of_hosts(facts.part);
         let mut warned: Vec<SmolStr> = Vec::new();
-        for (at, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| rule.egress) {
+        for (at, rule) in facts.part.rules(OUT) {
             let Some(via) = &rule.via else { continue };
-            let at = at as u32;
             let way = way(policy, rule, &ports);
             let from = senders.of(&rule.source, Position::Workload);
             let way = match way.and_then(|way| from.unable.clone().map_or(Ok(way), Err)) {
@@ -250,9 +250,9 @@ fn hosts(rule: &Rule) -> impl Iterator<Item = &crate::policy::Host> {
 }
 
 /// Returns the ports that rules send through each gateway for each host.
-fn ports_of_hosts(policy: &Policy) -> FxHashMap<(SmolStr, HostName), Vec<u16>> {
+fn ports_of_hosts(part: &Part<'_>) -> FxHashMap<(SmolStr, HostName), Vec<u16>> {
     let mut ports: FxHashMap<(SmolStr, HostName), Vec<u16>> = FxHashMap::default();
-    for rule in policy.rules.iter().filter(|rule| rule.egress) {
+    for (_, rule) in part.rules(OUT) {
         let Some(via) = &rule.via else { continue };
         for member in &rule.destination.members {
             let What::Host(host) = &member.what else { continue };

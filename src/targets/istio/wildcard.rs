@@ -7,16 +7,17 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::judge::Judge;
-use crate::policy::{Action, AppProtocol, Direction, Endpoint, PodSelector, Policy, Ports, Rule, What};
+use crate::policy::{Action, AppProtocol, Direction, Endpoint, PodSelector, Ports, Rule, What};
+use crate::targets::part::Part;
 
 /// Notes for each rule on such hosts that they are refused to the pods beside its own whose ingress a rule isolates.
-pub(super) fn note(policy: &Policy, judge: &mut Judge) {
-    let isolating = policy.rules.iter().filter(|rule| rule.ingress && rule.action != Action::Deny);
+pub(super) fn note(part: &Part<'_>, judge: &mut Judge<'_>) {
+    let isolating = part.rules(Direction::Ingress).map(|(_, rule)| rule).filter(|rule| rule.action != Action::Deny);
     let isolated: FxHashSet<&PodSelector> =
         isolating.flat_map(|rule| rule.destination.pods()).map(|(_, pods)| &pods.selector).collect();
     let mut known: FxHashMap<*const Endpoint, bool> = FxHashMap::default();
-    for (at, rule) in policy.rules.iter().enumerate() {
-        if !(rule.egress && rule.action == Action::Allow && has_wildcard_on_tls(rule)) {
+    for (at, rule) in part.rules(Direction::Egress) {
+        if !(rule.action == Action::Allow && has_wildcard_on_tls(rule)) {
             continue;
         }
         let refused = *known.entry(std::sync::Arc::as_ptr(&rule.source)).or_insert_with(|| {
@@ -29,7 +30,7 @@ pub(super) fn note(policy: &Policy, judge: &mut Judge) {
         if refused {
             let what = "a wildcard on tls is refused to pods of the namespace whose ingress is isolated, since Istio asks \
                         their own AuthorizationPolicies about it";
-            judge.narrower(at as u32, Direction::Egress, what.into());
+            judge.narrower(at, Direction::Egress, what.into());
         }
     }
 }

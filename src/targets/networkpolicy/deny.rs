@@ -58,13 +58,13 @@ pub(super) fn apply(plan: &mut Plan<'_>, direction: Direction) {
 
 fn groups<'a>(plan: &mut Plan<'a>, direction: Direction) -> Vec<Group<'a>> {
     let mut by_scope: BTreeMap<usize, Vec<Denied<'a>>> = BTreeMap::new();
-    for (at, rule) in plan.facts.policy.rules.iter().enumerate() {
-        if rule.action != Action::Deny || !rule.governs(direction) {
+    for (end, (at, of, rule)) in plan.facts.part.ends().enumerate() {
+        if rule.action != Action::Deny || of != direction {
             continue;
         }
-        let denied = plan.facts.denied(at as u32, rule, direction);
+        let denied = plan.facts.denied(at, rule, direction);
         for (member, (_, pods)) in rule.subject(direction).pods().enumerate() {
-            let expanded = plan.expand(at, direction, &pods.selector);
+            let expanded = plan.expand(end, &pods.selector);
             let of_member = denied.iter().filter(|(of, _)| of.is_none_or(|of| of == member));
             for (_, denied) in of_member {
                 for &scope in &expanded.scopes {
@@ -166,17 +166,17 @@ fn less<'a>(
     let denied: Vec<&Denied<'a>> = cell.groups.iter().flat_map(|&group| &groups[group].denied).collect();
     let left = subtract(term, &denied, &plan.facts.policy.pod_addresses);
     for rule in left.taken {
-        plan.findings[rule as usize][side(direction)].taken = true;
+        plan.finding(rule, direction).into_iter().for_each(|finding| finding.taken = true);
     }
     for (rule, why) in left.leaks {
-        plan.findings[rule as usize][side(direction)].leak = Some(why);
+        plan.finding(rule, direction).into_iter().for_each(|finding| finding.leak = Some(why));
     }
     left.terms
 }
 
 fn leak(plan: &mut Plan<'_>, direction: Direction, denied: &[Denied<'_>], why: &'static str) {
     for one in denied {
-        plan.findings[one.rule as usize][side(direction)].leak = Some(why);
+        plan.finding(one.rule, direction).into_iter().for_each(|finding| finding.leak = Some(why));
     }
 }
 

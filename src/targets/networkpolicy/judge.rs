@@ -2,22 +2,19 @@
 
 use std::borrow::Cow;
 
-use super::plan::{Finding, Plan, side};
+use super::plan::{Finding, Plan};
 use super::subjects::Why;
 use crate::policy::{Action, Conditions, Direction, Member, PortTest, Ports, Protocol, Rule, What};
 use crate::targets::{Judgement, Level};
 
-/// Returns a judgement for each rule and governed end.
+/// Returns a judgement for each end of the part.
 pub(super) fn judge(plan: &Plan<'_>) -> Vec<Judgement> {
-    let mut judgements = Vec::with_capacity(plan.findings.len());
-    for (at, rule) in plan.facts.policy.rules.iter().enumerate() {
-        for direction in Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction)) {
-            let finding = &plan.findings[at][side(direction)];
-            let (level, reason) = level(rule, direction, finding);
-            judgements.push(Judgement { rule: at as u32, direction, level, reason, narrower: None });
-        }
-    }
-    judgements
+    let ends = plan.facts.part.ends().zip(&plan.findings);
+    let judge = |((at, direction, rule), finding): ((u32, Direction, &Rule), &Finding)| {
+        let (level, reason) = level(rule, direction, finding);
+        Judgement { rule: at, direction, level, reason, narrower: None }
+    };
+    ends.map(judge).collect()
 }
 
 fn level(rule: &Rule, direction: Direction, finding: &Finding) -> (Level, Cow<'static, str>) {

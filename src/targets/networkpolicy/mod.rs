@@ -22,32 +22,54 @@ mod reach;
 mod subjects;
 mod terms;
 
+use super::part::Part;
 use super::{Lowered, Wanted};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::policy::{Direction, Policy, Ports, Protocol, Rule};
+use crate::policy::{AddressSet, Direction, Policy, Ports, Protocol, Rule};
 use crate::source::Sources;
 
-/// Lowers a policy to NetworkPolicies: the objects, where they are wanted, sorted by namespace and name, and a judgement
-/// of each end of each rule. Pushes notes on what a reader of the objects should know.
-pub(super) fn lower(policy: &Policy, sources: &Sources, wanted: Wanted, diagnostics: &mut Diagnostics) -> Lowered {
-    let internet = policy.internet.subtract(&policy.pod_addresses);
-    let mut plan = plan::Plan::new(reach::Facts { policy, internet: &internet });
+/// What follows from a policy and holds for all its parts.
+pub(super) struct Common {
+    /// Where hosts without addresses may be, the addresses of pods left out.
+    internet: AddressSet,
+}
+
+impl Common {
+    /// Prepares the lowering of a policy.
+    pub(super) fn new(policy: &Policy) -> Common {
+        Common { internet: policy.internet.subtract(&policy.pod_addresses) }
+    }
+}
+
+/// Lowers a part of a policy to NetworkPolicies: the objects, where they are wanted, sorted by namespace and name, and a
+/// judgement of each end. Pushes notes on what a reader of the objects should know.
+pub(super) fn lower(
+    common: &Common,
+    part: &Part<'_>,
+    sources: &Sources,
+    wanted: Wanted,
+    diagnostics: &mut Diagnostics,
+) -> Lowered {
+    let facts = reach::Facts { policy: part.policy, part, internet: &common.internet };
+    let mut plan = plan::Plan::new(facts);
     for direction in Direction::BOTH {
         deny::apply(&mut plan, direction);
     }
-    note_icmp(policy, diagnostics);
+    note_icmp(part, diagnostics);
     note_closed_namespaces(&plan, diagnostics);
     let objects = if wanted == Wanted::Objects { emit::emit(&plan, sources) } else { Vec::new() };
     Lowered { objects, judgements: judge::judge(&plan) }
 }
 
 /// What plugins do with icmp is not defined: rules that name it say nothing here.
-fn note_icmp(policy: &Policy, diagnostics: &mut Diagnostics) {
-    let names_icmp = |rule: &&Rule| {
+fn note_icmp(part: &Part<'_>, diagnostics: &mut Diagnostics) {
+    let names_icmp = |rule: &Rule| {
         let ports = rule.destination.members.iter().map(|member| &member.ports);
         ports.flat_map(Ports::entries).any(|port| port.protocol == Protocol::Icmp)
     };
-    for rule in policy.rules.iter().filter(names_icmp) {
+    let mut rules: Vec<(u32, &Rule)> = part.ends().map(|(at, _, rule)| (at, rule)).filter(|(_, rule)| names_icmp(rule)).collect();
+    rules.dedup_by_key(|(at, _)| *at);
+    for (_, rule) in rules {
         let message = "networkpolicy says nothing of icmp: what the network plugin does with it is not defined";
         diagnostics.push(Diagnostic::new(Code::IcmpUndefined, rule.origin.span, message));
     }
@@ -55,14 +77,14 @@ fn note_icmp(policy: &Policy, diagnostics: &mut Diagnostics) {
 
 /// A subject whose namespaces come from the inventory does not know those that are made later.
 fn note_closed_namespaces(plan: &plan::Plan<'_>, diagnostics: &mut Diagnostics) {
-    let policy = plan.facts.policy;
-    let enumerated = plan.findings.iter().zip(&policy.rules);
-    let mut enumerated = enumerated.filter(|(ends, _)| ends.iter().any(|finding| finding.enumerated));
-    if let Some((_, rule)) = enumerated.next() {
+    let ends = plan.facts.part.ends().zip(&plan.findings);
+    let mut enumerated: Vec<_> = ends.filter(|(_, finding)| finding.enumerated).map(|((at, _, rule), _)| (at, rule)).collect();
+    enumerated.dedup_by_key(|(at, _)| *at);
+    if let Some((_, rule)) = enumerated.first() {
         let message = "a namespace that is made later stays open on networkpolicy until the next build";
         let mut note = Diagnostic::new(Code::NamespacesClosed, rule.origin.span, message)
             .at("these namespaces come from the inventory, one object in each");
-        let more = enumerated.count();
+        let more = enumerated.len() - 1;
         if more > 0 {
             note = note.note(format!("the same holds for {more} more rules"));
         }

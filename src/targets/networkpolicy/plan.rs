@@ -39,8 +39,8 @@ pub(super) struct Plan<'a> {
     pub(super) scopes: Vec<Scope<'a>>,
     /// For each subject, its directions: egress, ingress.
     pub(super) sides: Vec<[Side<'a>; 2]>,
-    /// For each rule, its ends: egress, ingress.
-    pub(super) findings: Vec<[Finding; 2]>,
+    /// What is found out about each end of the part.
+    pub(super) findings: Vec<Finding>,
     /// What is granted to pods that may be meant, as far as other rules isolate them.
     wide: [FxHashMap<Wide<'a>, Vec<Rc<Term<'a>>>>; 2],
     index: FxHashMap<Scope<'a>, usize>,
@@ -67,24 +67,21 @@ pub(super) fn side(direction: Direction) -> usize {
 impl<'a> Plan<'a> {
     /// Makes the plan of a policy, deny rules left aside.
     pub(super) fn new(facts: Facts<'a>) -> Plan<'a> {
-        let policy = facts.policy;
         let mut plan = Plan {
             facts,
             scopes: Vec::new(),
             sides: Vec::new(),
-            findings: vec![Default::default(); policy.rules.len()],
+            findings: vec![Finding::default(); facts.part.ends().count()],
             wide: Default::default(),
             index: FxHashMap::default(),
             expanded: FxHashMap::default(),
         };
-        for (at, rule) in policy.rules.iter().enumerate() {
-            for direction in Direction::BOTH {
-                if rule.governs(direction) && rule.action != Action::Deny {
-                    plan.add_rule(at, rule, direction);
-                }
+        for (end, (at, direction, rule)) in facts.part.ends().enumerate() {
+            if rule.action != Action::Deny {
+                plan.add_rule(end, at, rule, direction);
             }
         }
-        for (at, grant) in policy.grants.iter().enumerate() {
+        for (at, grant) in facts.part.grants() {
             plan.add_grant(at, grant);
         }
         for direction in Direction::BOTH {
@@ -103,10 +100,15 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Returns the subjects of one end of a rule's member, and notes what they are.
-    pub(super) fn expand(&mut self, rule: usize, direction: Direction, selector: &'a PodSelector) -> Rc<Expanded<'a>> {
+    /// Returns what is found out about an end of a rule.
+    pub(super) fn finding(&mut self, rule: u32, direction: Direction) -> Option<&mut Finding> {
+        self.facts.part.position(rule, direction).map(|end| &mut self.findings[end])
+    }
+
+    /// Returns the subjects of a member of an end of the part, and notes what they are.
+    pub(super) fn expand(&mut self, end: usize, selector: &'a PodSelector) -> Rc<Expanded<'a>> {
         let expanded = self.expanded(selector);
-        let finding = &mut self.findings[rule][side(direction)];
+        let finding = &mut self.findings[end];
         finding.selected |= !expanded.scopes.is_empty();
         finding.enumerated |= expanded.enumerated;
         if finding.why.is_none() {
@@ -126,19 +128,19 @@ impl<'a> Plan<'a> {
         expanded
     }
 
-    fn add_rule(&mut self, at: usize, rule: &'a Rule, direction: Direction) {
+    fn add_rule(&mut self, end: usize, at: u32, rule: &'a Rule, direction: Direction) {
         let reaches = match rule.action {
-            Action::Allow => self.facts.of_rule(rule, direction, &mut self.findings[at][side(direction)]),
+            Action::Allow => self.facts.of_rule(rule, direction, &mut self.findings[end]),
             Action::Deny | Action::Isolate => Vec::new(),
         };
         for (member, (_, pods)) in rule.subject(direction).pods().enumerate() {
-            let expanded = self.expand(at, direction, &pods.selector);
+            let expanded = self.expand(end, &pods.selector);
             for &scope in &expanded.scopes {
                 let side = &mut self.sides[scope][side(direction)];
                 side.isolated = true;
-                side.isolated_by.push(at as u32);
+                side.isolated_by.push(at);
             }
-            for term in terms(&reaches, member, Cause::Rule(at as u32)) {
+            for term in terms(&reaches, member, Cause::Rule(at)) {
                 for &scope in &expanded.scopes {
                     self.sides[scope][side(direction)].terms.push(Rc::clone(&term));
                 }
@@ -147,7 +149,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn add_grant(&mut self, at: usize, grant: &'a Grant) {
+    fn add_grant(&mut self, at: u32, grant: &'a Grant) {
         let direction = grant.direction;
         // That a grant is wider than its rule is said of the rule.
         let mut finding = Finding::default();
@@ -157,7 +159,7 @@ impl<'a> Plan<'a> {
         };
         let subject: &'a Endpoint = grant.subject();
         for (member, (_, pods)) in subject.pods().enumerate() {
-            let terms = terms(&reaches, member, Cause::Grant(at as u32));
+            let terms = terms(&reaches, member, Cause::Grant(at));
             if grant.reason == GrantReason::Istiod && self.facts.policy.inventory.given {
                 terms.iter().for_each(|term| self.add_meshed(direction, term));
                 continue;
@@ -181,7 +183,7 @@ impl<'a> Plan<'a> {
     /// Gives a term to the pods that have a sidecar, as the inventory shows them.
     fn add_meshed(&mut self, direction: Direction, term: &Rc<Term<'a>>) {
         let inventory = &self.facts.policy.inventory;
-        for namespace in inventory.namespaces.keys() {
+        for namespace in self.facts.part.namespaces() {
             let pods = meshed(inventory, namespace).into_iter();
             let pods: Vec<Wide<'a>> =
                 pods.map(|labels| Wide { namespace: Ok(namespace), labels: Cow::Owned(labels) }).collect();

@@ -9,12 +9,15 @@ use super::ports::PortList;
 use super::subjects::peer_pods;
 use super::terms::{Denied, Who};
 use crate::policy::{AddressSet, Direction, Endpoint, Gateway, Host, Member, PodSelector, Policy, Rule, What};
+use crate::targets::part::Part;
 
 /// The facts that every rule is looked at with.
 #[derive(Clone, Copy)]
 pub(super) struct Facts<'a> {
     /// The policy.
     pub(super) policy: &'a Policy,
+    /// What of it is lowered.
+    pub(super) part: &'a Part<'a>,
     /// Where hosts without addresses may be, the addresses of pods left out.
     pub(super) internet: &'a AddressSet,
 }

@@ -1,0 +1,54 @@
+//! Sets of numbers that belong together.
+
+use rustc_hash::FxHashMap;
+
+/// A partition of the numbers below some bound, which only ever grows coarser.
+#[derive(Default)]
+pub(super) struct Components {
+    parent: Vec<usize>,
+}
+
+impl Components {
+    /// Begins with each number by itself.
+    pub(super) fn new(count: usize) -> Components {
+        Components { parent: (0..count).collect() }
+    }
+
+    /// Adds a number by itself, the next one, and returns it.
+    pub(super) fn add(&mut self) -> usize {
+        self.parent.push(self.parent.len());
+        self.parent.len() - 1
+    }
+
+    /// Returns the first number of a number's set.
+    pub(super) fn find(&mut self, at: usize) -> usize {
+        let mut at = at;
+        while self.parent[at] != at {
+            self.parent[at] = self.parent[self.parent[at]];
+            at = self.parent[at];
+        }
+        at
+    }
+
+    /// Makes the sets of two numbers one.
+    pub(super) fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.find(a), self.find(b));
+        let (low, high) = (a.min(b), a.max(b));
+        self.parent[high] = low;
+    }
+
+    /// Returns the sets, each sorted, in the order of their first members.
+    pub(super) fn lists(mut self) -> Vec<Vec<usize>> {
+        let mut index: FxHashMap<usize, usize> = FxHashMap::default();
+        let mut lists: Vec<Vec<usize>> = Vec::new();
+        for at in 0..self.parent.len() {
+            let root = self.find(at);
+            let list = *index.entry(root).or_insert_with(|| {
+                lists.push(Vec::new());
+                lists.len() - 1
+            });
+            lists[list].push(at);
+        }
+        lists
+    }
+}
