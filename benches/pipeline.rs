@@ -65,10 +65,10 @@ fn policy(text: &str) -> (Sources, Policy) {
     let file = sources.add("bench.netpol", text);
     let mut diagnostics = Diagnostics::new();
     let settings = Settings::new(time::Date::MIN);
-    let tree = syntax::parse(&sources, file, &mut diagnostics);
+    let opened = syntax::open(&sources, file, &mut diagnostics);
     let mut loader = |_: &str, _: &str| Err("the generated policy uses no file".to_owned());
-    let mut names = resolve::resolve(vec![tree], &mut sources, &settings, &mut loader, &mut diagnostics);
-    let program = types::check(&mut names, Inventory::default(), &settings, &mut sources, &mut diagnostics);
+    let mut names = resolve::resolve(vec![opened], &mut sources, &settings, &mut loader, &mut diagnostics);
+    let program = types::check(&mut names, Inventory::default(), &settings, &sources, &mut diagnostics);
     names.report_unused(&mut diagnostics);
     let policy = policy::lower(program, &settings, &mut diagnostics);
     assert_eq!(diagnostics.iter().next(), None, "the generated policy checks");
@@ -86,7 +86,7 @@ fn check(text: &str) -> usize {
 fn build(text: &str) -> usize {
     let (sources, policy) = policy(text);
     let mut diagnostics = Diagnostics::new();
-    let lowering = targets::lower(&policy, &sources, &mut diagnostics);
+    let lowering = targets::build(&policy, &sources, &mut diagnostics);
     assert!(!diagnostics.has_errors(), "the layers hold the generated policy");
     targets::artifacts(lowering, &sources).iter().map(|file| file.text.len()).sum()
 }

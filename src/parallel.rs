@@ -1,7 +1,8 @@
 //! Work on the parts of something, on all processors.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Returns what a function makes of each item, in the order of the items. Whoever is free takes the next one. A panic of
 /// one is a panic of the whole.
@@ -28,10 +29,142 @@ pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<
     results.into_iter().flatten().collect()
 }
 
-/// Cuts a list into as many parts as there are processors; a list of less than twice `least` is one part.
-pub fn parts<T>(list: &[T], least: usize) -> Vec<&[T]> {
-    let parts = processors().min(list.len() / least.max(1)).max(1);
-    list.chunks(list.len().div_ceil(parts).max(1)).collect()
+/// Returns what two functions make, which run side by side.
+pub fn both<A, B: Send>(a: impl FnOnce() -> A, b: impl FnOnce() -> B + Send) -> (A, B) {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(b);
+        let own = a();
+        (own, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
+/// Hands what a function makes of each item to another one, in the order of the items, until that returns `false`. The
+/// items are worked on by all processors, a few of them ahead; what takes the results runs on this thread alone. A panic
+/// of one is a panic of the whole.
+pub fn ahead<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync, mut then: impl FnMut(R) -> bool) {
+    let queue = Queue { state: Mutex::default(), changed: Condvar::new(), items: items.len() };
+    std::thread::scope(|scope| {
+        for _ in 1..processors().min(items.len()) {
+            scope.spawn(|| {
+                let _stop = StopOnPanic(&queue);
+                while let Some(at) = queue.claim() {
+                    queue.put(at, work(&items[at]));
+                }
+            });
+        }
+        let _stop = StopOnPanic(&queue);
+        for at in 0..items.len() {
+            let result = loop {
+                match queue.take(at) {
+                    Next::Done(result) => break Some(result),
+                    Next::Work(other) => queue.put(other, work(&items[other])),
+                    Next::Stopped => break None,
+                }
+            };
+            if !result.is_some_and(&mut then) {
+                break;
+            }
+        }
+        queue.stop();
+    });
+}
+
+/// How many results wait for those before them, at most.
+const AHEAD: usize = 8;
+
+/// Items in order, and the results that wait.
+struct Queue<R> {
+    state: Mutex<State<R>>,
+    changed: Condvar,
+    items: usize,
+}
+
+struct State<R> {
+    /// The first item that nobody has begun.
+    next: usize,
+    /// How many results were taken.
+    taken: usize,
+    done: BTreeMap<usize, R>,
+    stopped: bool,
+}
+
+impl<R> Default for State<R> {
+    fn default() -> State<R> {
+        State { next: 0, taken: 0, done: BTreeMap::new(), stopped: false }
+    }
+}
+
+/// What to do while a result is waited for.
+enum Next<R> {
+    Done(R),
+    Work(usize),
+    Stopped,
+}
+
+impl<R> Queue<R> {
+    fn state(&self) -> MutexGuard<'_, State<R>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'q>(&'q self, state: MutexGuard<'q, State<R>>) -> MutexGuard<'q, State<R>> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns an item to work on, once there is one that is not too far ahead; `None` at the end.
+    fn claim(&self) -> Option<usize> {
+        let mut state = self.state();
+        loop {
+            if state.stopped || state.next >= self.items {
+                return None;
+            }
+            if state.next < state.taken + AHEAD {
+                state.next += 1;
+                return Some(state.next - 1);
+            }
+            state = self.wait(state);
+        }
+    }
+
+    fn put(&self, at: usize, result: R) {
+        self.state().done.insert(at, result);
+        self.changed.notify_all();
+    }
+
+    /// Returns the result of an item, or another item to work on meanwhile.
+    fn take(&self, at: usize) -> Next<R> {
+        let mut state = self.state();
+        loop {
+            if let Some(result) = state.done.remove(&at) {
+                state.taken = at + 1;
+                self.changed.notify_all();
+                return Next::Done(result);
+            }
+            if state.stopped {
+                return Next::Stopped;
+            }
+            if state.next < self.items && state.next < state.taken + AHEAD {
+                state.next += 1;
+                return Next::Work(state.next - 1);
+            }
+            state = self.wait(state);
+        }
+    }
+
+    fn stop(&self) {
+        self.state().stopped = true;
+        self.changed.notify_all();
+    }
+}
+
+/// Lets nobody wait for a thread that is no more.
+struct StopOnPanic<'q, R>(&'q Queue<R>);
+
+impl<R> Drop for StopOnPanic<'_, R> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
+        }
+    }
 }
 
 fn processors() -> usize {
@@ -41,16 +174,45 @@ fn processors() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{map, parts};
+    use super::{ahead, map};
 
     #[test]
     fn results_come_in_the_order_of_the_items() {
         let list: Vec<u32> = (0..1000).collect();
-        let sums = map(&parts(&list, 10), |part| part.to_vec());
-        assert_eq!(sums.concat(), list);
         assert_eq!(map(&list, |item| *item), list);
         assert_eq!(map::<u32, u32>(&[], |item| *item), Vec::<u32>::new());
-        assert_eq!(parts::<u32>(&[], 10).concat(), Vec::<u32>::new());
-        assert_eq!(parts(&list, 501).len(), 1);
+    }
+
+    #[test]
+    fn results_are_handed_on_in_order_until_nobody_wants_more() {
+        let list: Vec<u32> = (0..1000).collect();
+        for wanted in [0, 1, 7, 999, 1000] {
+            let mut taken = Vec::new();
+            ahead(
+                &list,
+                |item| *item,
+                |item| {
+                    taken.push(item);
+                    taken.len() < wanted
+                },
+            );
+            assert_eq!(taken, list[..wanted.max(1)]);
+        }
+        ahead(&[], |item: &u32| *item, |_| unreachable!());
+    }
+
+    #[test]
+    #[should_panic(expected = "a scoped thread panicked")]
+    fn nobody_waits_for_a_thread_that_panicked() {
+        let main = std::thread::current().id();
+        let list: Vec<u32> = (0..100).collect();
+        let work = |item: &u32| {
+            assert!(std::thread::current().id() == main, "on the way");
+            (0..1000).for_each(|_| std::thread::yield_now());
+            *item
+        };
+        ahead(&list, work, |_| true);
+        // On one processor there is no other thread.
+        panic!("a scoped thread panicked");
     }
 }

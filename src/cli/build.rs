@@ -41,7 +41,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let mut session = Session::open(&args.arguments, global)?;
     let policy = session.policy();
     let artifacts = policy.map(|policy| {
-        let lowering = session.lower(&policy);
+        let lowering = session.build(&policy);
         let mut artifacts = targets::artifacts(lowering, &session.sources);
         if args.kustomization {
             artifacts.push(targets::kustomization(&artifacts));

@@ -82,10 +82,10 @@ fn page(module: &str) -> Result<String, Fatal> {
     let mut sources = Sources::new();
     let mut diagnostics = Diagnostics::new();
     let file = sources.add(name.as_str(), text);
-    let tree = syntax::parse(&sources, file, &mut diagnostics);
+    let opened = syntax::open(&sources, file, &mut diagnostics);
     let settings = Settings::new(time::Date::MIN);
     let mut no_files = |_: &str, _: &str| Err("the library uses only itself".to_owned());
-    let names = resolve::resolve(vec![tree], &mut sources, &settings, &mut no_files, &mut diagnostics);
+    let names = resolve::resolve(vec![opened], &mut sources, &settings, &mut no_files, &mut diagnostics);
     let Some((id, module)) = names.modules().next() else { return Ok(String::new()) };
     let mut page = Page { names: &names, sources: &sources, text: format!("{}\n\n", name.to_uppercase()) };
     page.prose(&head(text), NAME);

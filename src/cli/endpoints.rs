@@ -36,7 +36,7 @@ fn listed(parts: &[String]) -> String {
 
 fn what(member: &Member) -> String {
     match &member.what {
-        What::Pods(pods) => match &pods.named {
+        What::Pods(pods) => match pods.named.as_deref() {
             Some((namespace, name)) => format!("{namespace}/{name}"),
             None => selector(&pods.selector),
         },
@@ -180,7 +180,7 @@ mod tests {
             (pods(PodSelector::any(), None), Ports::All),
             (pods(PodSelector::in_namespace("garden"), None), Ports::All),
             (pods(account, None), Ports::All),
-            (pods(PodSelector::any(), Some(("garden".into(), "api".into()))), Ports::All),
+            (pods(PodSelector::any(), Some(Box::new(("garden".into(), "api".into())))), Ports::All),
         ]);
         assert_eq!(source(&all), "{ */*, garden/*, garden/@robot, garden/api }");
     }

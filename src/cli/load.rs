@@ -112,7 +112,7 @@ pub fn manifests(
 /// Returns the text of a file that a `use` names, or why there is none.
 pub fn module(path: &Path) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|error| reason(&error))?;
-    let mut bytes = paths::take(file, POLICY_LIMIT).map_err(|error| reason(&error))?;
+    let mut bytes = paths::take(file, 0, POLICY_LIMIT).map_err(|error| reason(&error))?;
     cut(&mut bytes, POLICY_LIMIT);
     String::from_utf8(bytes).map_err(|error| {
         let line =

@@ -121,17 +121,19 @@ fn has_ending(path: &Path, endings: &[&str]) -> bool {
 /// Reads a file, at most one byte more than `limit`, so that nobody waits for what is refused anyway.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Fatal> {
     let file = std::fs::File::open(path).map_err(|error| Fatal::cannot_read(path, error))?;
-    take(file, limit).map_err(|error| Fatal::cannot_read(path, error))
+    let size = file.metadata().map_or(0, |data| data.len()).min(limit);
+    take(file, size, limit).map_err(|error| Fatal::cannot_read(path, error))
 }
 
 /// Reads stdin, at most one byte more than `limit`.
 pub fn read_stdin(limit: u64) -> Result<Vec<u8>, Fatal> {
-    take(io::stdin().lock(), limit).map_err(|error| Fatal::io("cannot read stdin", error))
+    take(io::stdin().lock(), 0, limit).map_err(|error| Fatal::io("cannot read stdin", error))
 }
 
-/// Reads at most one byte more than `limit`.
-pub fn take(from: impl Read, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+/// Reads at most one byte more than `limit`; `size` is how many are likely.
+pub fn take(from: impl Read, size: u64, limit: u64) -> io::Result<Vec<u8>> {
+    // Where the end is reached, a byte more shows it without room for more.
+    let mut bytes = Vec::with_capacity(size as usize + 1);
     from.take(limit + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -166,9 +166,14 @@ impl Session {
     /// Takes the run from text to the policy. After an error there is none.
     pub fn policy(&mut self) -> Option<Policy> {
         let (sources, diagnostics) = (&mut self.sources, &mut self.diagnostics);
-        let files: Vec<_> =
-            self.given.iter().chain(&self.guardrails).map(|&file| syntax::parse(sources, file, diagnostics)).collect();
+        let files = self.given.iter().chain(&self.guardrails);
+        let files: Vec<_> = files.map(|&file| syntax::open(sources, file, diagnostics)).collect();
+        // Where the run ends before the rules are checked, what is wrong with their text is said none the less.
+        let read = |flows: syntax::Flows, file, sources: &Sources, diagnostics: &mut Diagnostics| {
+            flows.read(sources, file, |_, found| diagnostics.append(found));
+        };
         if !self.readable {
+            files.into_iter().for_each(|opened| read(opened.flows, opened.file.id, sources, diagnostics));
             return None;
         }
         let settings = &self.config.settings;
@@ -181,6 +186,9 @@ impl Session {
         };
         // What could not be read would be missed by the policy, and every such message would be wrong.
         if diagnostics.count(Severity::Error) > errors {
+            for (module, flows) in names.take_flows() {
+                read(flows, names.module(module).file.id, sources, diagnostics);
+            }
             return None;
         }
         let program = types::check(&mut names, inventory, settings, sources, diagnostics);
@@ -189,9 +197,9 @@ impl Session {
         (!self.diagnostics.has_errors()).then_some(policy)
     }
 
-    /// Lowers the policy to every layer of the build.
-    pub fn lower(&mut self, policy: &Policy) -> Lowering {
-        targets::lower(policy, &self.sources, &mut self.diagnostics)
+    /// Lowers the policy to the files of every layer of the build.
+    pub fn build(&mut self, policy: &Policy) -> Lowering {
+        targets::build(policy, &self.sources, &mut self.diagnostics)
     }
 
     /// Judges the policy by every layer of the build.
@@ -231,7 +239,7 @@ impl Session {
     /// Guardrails add assertions to a build, and never rules.
     fn refuse_rules_of_guardrails(&mut self, policy: &Policy) {
         for rule in &policy.rules {
-            let span = rule.origin.applied.first().copied().unwrap_or(rule.origin.span);
+            let span = rule.origin.place();
             if self.guardrails.contains(&span.file) {
                 let message = "a file of `--guardrails` holds a rule";
                 let note = "guardrails assert what must hold for every build; rules belong in the files that are built";

@@ -145,7 +145,7 @@ impl Judged<'_> {
     fn rule_at_place(&self, at: u32) -> String {
         let Some(rule) = self.rule_of(at) else { return String::new() };
         let mut text = self.sources.place(rule.origin.span);
-        if let Some(&applied) = rule.origin.applied.first() {
+        if let Some(&applied) = rule.origin.applied().first() {
             text.push_str(&format!(" (applied at {})", self.sources.place(applied)));
         }
         text
@@ -161,8 +161,8 @@ impl Judged<'_> {
         let place = |span: Span| json!({ "path": self.sources.file(span.file).path, "line": self.sources.line(span) });
         let mut value = place(rule.origin.span);
         value["rule"] = json!(rule_text(self.sources, &rule.origin));
-        if !rule.origin.applied.is_empty() {
-            value["applied"] = rule.origin.applied.iter().map(|&span| place(span)).collect();
+        if !rule.origin.applied().is_empty() {
+            value["applied"] = rule.origin.applied().iter().map(|&span| place(span)).collect();
         }
         value
     }

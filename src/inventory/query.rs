@@ -73,12 +73,12 @@ pub enum NearMiss<'i> {
 impl Inventory {
     /// Returns whether a namespace meets requirements; `None` where that hangs on labels that nobody told.
     pub fn meets(&self, namespace: &str, requirements: &Requirements) -> Option<bool> {
-        let known = self.namespaces.get(namespace).filter(|known| known.declared);
+        let known = || self.namespaces.get(namespace).filter(|known| known.declared);
         let mut unknown = false;
         for requirement in requirements.list() {
             let met = if requirement.key == NAMESPACE_NAME {
-                requirement.matches(&Labels::from([(SmolStr::new_static(NAMESPACE_NAME), namespace.into())]))
-            } else if let Some(known) = known {
+                requirement.test.holds(Some(namespace))
+            } else if let Some(known) = known() {
                 requirement.matches(&known.labels)
             } else {
                 unknown = true;

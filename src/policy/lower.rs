@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use smallvec::smallvec;
 use smol_str::SmolStr;
 
 use super::{Grant, GrantReason, Policy, pointless};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::source::Span;
+use crate::parallel;
 use crate::types::{Action, Direction, Gateway, Keys, Program, Rule};
 use crate::vocab::endpoint::{Endpoint, Member, Pods, What};
 use crate::vocab::labels::{Account, PodSelector, Requirements};
@@ -17,13 +18,8 @@ use crate::vocab::settings::{Layer, Settings};
 /// Makes the policy of a program.
 pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostics) -> Policy {
     let Program { rules, gateways, inventory, dns, istiod, internet, pod_addresses, node_addresses } = program;
-    let mut grants = Grants { dns: &dns, istiod: &istiod, settings, list: Vec::new(), by_key: FxHashMap::default() };
-    for (at, rule) in rules.iter().enumerate() {
-        grants.of_rule(at as u32, rule);
-    }
-    grants.of_mesh();
-    let policy = Policy {
-        grants: grants.list,
+    let mut policy = Policy {
+        grants: Vec::new(),
         rules,
         gateways,
         inventory,
@@ -32,10 +28,24 @@ pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostic
         pod_addresses,
         node_addresses,
     };
-    warn_of_closed_resolver(&policy, &dns, diagnostics);
-    warn_of_denied_grants(&policy, diagnostics);
-    note_missing_namespaces(&policy, diagnostics);
-    pointless::report(&policy, diagnostics);
+    let mut found = Diagnostics::new();
+    let grant = || {
+        let mut grants =
+            Grants { dns: &dns, istiod: &istiod, settings, list: Vec::new(), by_key: FxHashMap::default() };
+        for (at, rule) in policy.rules.iter().enumerate() {
+            grants.of_rule(at as u32, rule);
+        }
+        grants.of_mesh();
+        let grants = grants.list;
+        warn_of_closed_resolver(&policy, &grants, &dns, &mut found);
+        warn_of_denied_grants(&policy, &grants, &mut found);
+        note_missing_namespaces(&policy, &grants, &mut found);
+        grants
+    };
+    let (grants, pointless) = parallel::both(grant, || pointless::find(&policy));
+    policy.grants = grants;
+    diagnostics.append(found);
+    diagnostics.append(pointless);
     policy
 }
 
@@ -98,7 +108,7 @@ impl Grants<'_> {
             let ports = Ports::Some(vec![PortMatch::range(port_of(url), port_of(url), Protocol::Tcp)]);
             let member = Member { span: jwt.issuer.span, what: What::Addresses(addresses.clone()), ports };
             let istiod = Arc::new(bare(self.istiod));
-            let keys = Arc::new(Endpoint { members: vec![member] });
+            let keys = Arc::new(Endpoint { members: smallvec![member] });
             self.add(GrantReason::Keys, Direction::Egress, &istiod, &keys, at);
         }
     }
@@ -110,7 +120,7 @@ impl Grants<'_> {
             return;
         }
         let everyone = What::Pods(Pods { selector: PodSelector::any(), named: None });
-        let source = Endpoint { members: vec![Member { span: first.span, what: everyone, ports: Ports::All }] };
+        let source = Endpoint { members: smallvec![Member { span: first.span, what: everyone, ports: Ports::All }] };
         self.list.push(Grant {
             reason: GrantReason::Istiod,
             direction: Direction::Egress,
@@ -214,14 +224,9 @@ fn share_flows(a: &Endpoint, b: &Endpoint) -> bool {
     })
 }
 
-/// Returns where a rule is said: where a template yields it, its `apply`.
-fn place(rule: &Rule) -> Span {
-    rule.origin.applied.first().copied().unwrap_or(rule.origin.span)
-}
-
 /// A resolver that some rule isolates and no rule opens answers nobody.
-fn warn_of_closed_resolver(policy: &Policy, dns: &Endpoint, diagnostics: &mut Diagnostics) {
-    if !policy.grants.iter().any(|grant| grant.reason == GrantReason::Dns) {
+fn warn_of_closed_resolver(policy: &Policy, grants: &[Grant], dns: &Endpoint, diagnostics: &mut Diagnostics) {
+    if !grants.iter().any(|grant| grant.reason == GrantReason::Dns) {
         return;
     }
     let ingress = policy.rules.iter().filter(|rule| rule.ingress && rule.action != Action::Deny);
@@ -240,7 +245,7 @@ fn warn_of_closed_resolver(policy: &Policy, dns: &Endpoint, diagnostics: &mut Di
         diagnostics.push(
             Diagnostic::new(
                 Code::ResolverClosed,
-                place(rule),
+                rule.origin.place(),
                 "this isolates the cluster's DNS, and nothing lets pods in",
             )
             .at("names stop resolving")
@@ -250,20 +255,21 @@ fn warn_of_closed_resolver(policy: &Policy, dns: &Endpoint, diagnostics: &mut Di
 }
 
 /// A deny beats grants: pods lose their resolver or istiod by it.
-fn warn_of_denied_grants(policy: &Policy, diagnostics: &mut Diagnostics) {
+fn warn_of_denied_grants(policy: &Policy, grants: &[Grant], diagnostics: &mut Diagnostics) {
     // All grants of one reason lead to the same place.
-    let leads = |reason| policy.grants.iter().filter(move |grant: &&Grant| grant.reason == reason);
+    let grants = [GrantReason::Dns, GrantReason::Istiod]
+        .map(|reason| -> Vec<&Grant> { grants.iter().filter(|grant| grant.reason == reason).collect() });
     for rule in policy.rules.iter().filter(|rule| rule.action == Action::Deny && rule.conditions.is_none()) {
-        let hit = [GrantReason::Dns, GrantReason::Istiod].into_iter().find_map(|reason| {
-            let first = leads(reason).next()?;
+        let hit = grants.iter().find_map(|grants| {
+            let first = grants.first()?;
             let taken = takes(&rule.destination, &first.destination)
-                && leads(reason).any(|grant| share_pods(&rule.source, &grant.source));
+                && grants.iter().any(|grant| share_pods(&rule.source, &grant.source));
             taken.then_some(first)
         });
         let Some(grant) = hit else { continue };
         let what = if grant.reason == GrantReason::Dns { "the cluster's DNS" } else { "istiod" };
         diagnostics.push(
-            Diagnostic::new(Code::GrantDenied, place(rule), format!("this denies the way to {what}"))
+            Diagnostic::new(Code::GrantDenied, rule.origin.place(), format!("this denies the way to {what}"))
                 .at("a deny beats what is granted")
                 .note("if that is meant, this warning can stay; else narrow the destination or its ports"),
         );
@@ -271,13 +277,13 @@ fn warn_of_denied_grants(policy: &Policy, diagnostics: &mut Diagnostics) {
 }
 
 /// A grant may lead to a namespace that the inventory lacks, which is said once for DNS and once for istiod.
-fn note_missing_namespaces(policy: &Policy, diagnostics: &mut Diagnostics) {
+fn note_missing_namespaces(policy: &Policy, grants: &[Grant], diagnostics: &mut Diagnostics) {
     if !policy.inventory.given {
         return;
     }
     let isolates = |rule: &&Rule| rule.egress && rule.action != Action::Deny;
     for reason in [GrantReason::Dns, GrantReason::Istiod] {
-        let Some(grant) = policy.grants.iter().find(|grant| grant.reason == reason) else { continue };
+        let Some(grant) = grants.iter().find(|grant| grant.reason == reason) else { continue };
         let cause = match grant.because.first() {
             Some(rule) => policy.rules.get(*rule as usize),
             None => policy.rules.iter().find(isolates),
@@ -289,9 +295,13 @@ fn note_missing_namespaces(policy: &Policy, diagnostics: &mut Diagnostics) {
         let (Some(rule), Some((name, named))) = (cause, missing) else { continue };
         let what = if reason == GrantReason::Dns { "the cluster's DNS" } else { "istiod" };
         diagnostics.push(
-            Diagnostic::new(Code::LibraryNamespace, place(rule), format!("the inventory has no namespace `{name}`"))
-                .at(format!("this grants its pods the way to {what} there"))
-                .label(named, "taken as written"),
+            Diagnostic::new(
+                Code::LibraryNamespace,
+                rule.origin.place(),
+                format!("the inventory has no namespace `{name}`"),
+            )
+            .at(format!("this grants its pods the way to {what} there"))
+            .label(named, "taken as written"),
         );
     }
 }

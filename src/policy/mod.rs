@@ -51,7 +51,8 @@ pub use crate::inventory::{
     ContainerPort, Inventory, Namespace, Service, ServicePort, TargetPort, Workload, WorkloadKind,
 };
 pub use crate::types::{
-    Action, Conditions, Direction, Gateway, GatewayPort, Issuer, Jwt, Keys, Origin, PathPattern, Rule, Segment, Via,
+    Action, Conditions, Direction, Gateway, GatewayPort, Issuer, Jwt, Keys, Notes, Origin, PathPattern, Rule, Segment,
+    Via,
 };
 pub use crate::vocab::addresses::{AddressSet, Block};
 pub use crate::vocab::endpoint::{Endpoint, Member, Pods, What};

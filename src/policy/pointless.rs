@@ -1,27 +1,31 @@
 //! Allows that a wider allow makes pointless.
 
 use std::hash::{Hash, Hasher};
+use std::num::NonZeroU32;
 
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+use smallvec::SmallVec;
 
 use super::Policy;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::types::{Action, Direction, Rule};
-use crate::vocab::endpoint::{Endpoint, What};
+use crate::vocab::endpoint::{Endpoint, Member, What};
 use crate::vocab::ports::{PortMatch, PortTest, Ports};
 
 /// With how many rules of one shape a rule is compared, the last ones: so the work grows with the number of rules and not
 /// with its square.
 const MOST_COMPARED: usize = 8;
 
-/// Reports each allow whose flows another allow of the same pods lets through without its conditions, on more ports, to
+/// Finds each allow whose flows another allow of the same pods lets through without its conditions, on more ports, to
 /// or from more, or in both directions; and each that stands twice.
-pub fn report(policy: &Policy, diagnostics: &mut Diagnostics) {
-    let mut shapes = Shapes::default();
+pub fn find(policy: &Policy) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    let mut shapes = Shapes::with_room_for(policy.rules.len());
     let mut said = FxHashSet::default();
     let rules = policy.rules.iter().enumerate();
     for (at, rule) in rules.filter(|(_, rule)| rule.action == Action::Allow && rule.via.is_none()) {
-        let others: Vec<usize> = shapes.of(rule).collect();
+        let shape = Shape::of(rule);
+        let others: Vec<usize> = shapes.like(&shape).collect();
         let wider = others.iter().find(|other| covers(&policy.rules[**other], rule)).map(|other| (at, *other));
         let found = wider.or_else(|| {
             let narrower = others.iter().find(|other| covers(rule, &policy.rules[**other]))?;
@@ -30,48 +34,84 @@ pub fn report(policy: &Policy, diagnostics: &mut Diagnostics) {
         if let Some((narrow, wide)) = found
             && said.insert(narrow)
         {
-            say(&policy.rules[narrow], &policy.rules[wide], diagnostics);
+            say(&policy.rules[narrow], &policy.rules[wide], &mut diagnostics);
         }
-        shapes.add(rule, at);
+        shapes.add(&shape, at);
+    }
+    diagnostics
+}
+
+/// What a rule that covers another shares with it: in one of its directions the peers, or else the subject, ports left
+/// out. Each stands with what is known of the other side.
+struct Shape(SmallVec<[(u64, Hint); 4]>);
+
+impl Shape {
+    fn of(rule: &Rule) -> Shape {
+        let mut shape = SmallVec::new();
+        for direction in Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction)) {
+            let (peer, subject) = (rule.peer(direction), rule.subject(direction));
+            shape.push((hash_of_side(direction, true, peer), Hint::of(subject)));
+            shape.push((hash_of_side(direction, false, subject), Hint::of(peer)));
+        }
+        Shape(shape)
     }
 }
 
-/// Rules by what one that covers another shares with it: in one of its directions the peers, or else the subject, ports
-/// left out.
-#[derive(Default)]
-struct Shapes {
-    /// The last link of each shape.
-    last: FxHashMap<u64, usize>,
-    /// Rules, each with the link before it.
-    links: Vec<(usize, Option<usize>)>,
-}
+/// What tells many sides that cannot cover one another without looking at them: a hash of the one namespace of their pods.
+#[derive(Clone, Copy)]
+struct Hint(Option<NonZeroU32>);
 
-impl Shapes {
-    fn keys(rule: &Rule) -> impl Iterator<Item = u64> {
-        Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction)).flat_map(|direction| {
-            [(true, rule.peer(direction)), (false, rule.subject(direction))]
-                .map(|(is_peer, side)| hash_of_side(direction, is_peer, side))
+impl Hint {
+    fn of(side: &Endpoint) -> Hint {
+        Hint(match side.members.as_slice() {
+            [Member { what: What::Pods(pods), .. }] => {
+                pods.selector.namespace_name().and_then(|name| NonZeroU32::new((hash(name) >> 32) as u32))
+            }
+            _ => None,
         })
     }
 
-    fn add(&mut self, rule: &Rule, at: usize) {
-        for key in Shapes::keys(rule) {
-            let before = self.last.insert(key, self.links.len());
-            self.links.push((at, before));
+    fn may_cover(self, other: Hint) -> bool {
+        !matches!((self.0, other.0), (Some(one), Some(other)) if one != other)
+    }
+}
+
+/// Rules by their shapes.
+struct Shapes {
+    /// The last link of each shape.
+    last: FxHashMap<u64, u32>,
+    /// Rules, each with its other side and the link before it; the first is its own.
+    links: Vec<(u32, Hint, u32)>,
+}
+
+impl Shapes {
+    fn with_room_for(rules: usize) -> Shapes {
+        let last = FxHashMap::with_capacity_and_hasher(rules, Default::default());
+        Shapes { last, links: Vec::with_capacity(2 * rules) }
+    }
+
+    fn add(&mut self, shape: &Shape, at: usize) {
+        for &(key, hint) in &shape.0 {
+            let link = self.links.len() as u32;
+            let before = self.last.insert(key, link).unwrap_or(link);
+            self.links.push((at as u32, hint, before));
         }
     }
 
-    fn of(&self, rule: &Rule) -> impl Iterator<Item = usize> {
-        let first = Shapes::keys(rule).filter_map(|key| self.last.get(&key).copied());
-        first.flat_map(|link| {
-            let chain = std::iter::successors(Some(link), |link| self.links.get(*link)?.1);
-            chain.take(MOST_COMPARED).filter_map(|link| Some(self.links.get(link)?.0))
+    /// Returns the last rules of a shape, as far as one may cover the other.
+    fn like(&self, shape: &Shape) -> impl Iterator<Item = usize> {
+        shape.0.iter().flat_map(|(key, hint)| {
+            let before = |link: &u32| Some(self.links[*link as usize].2).filter(|before| before != link);
+            let chain = std::iter::successors(self.last.get(key).copied(), before);
+            let links = chain.take(MOST_COMPARED).map(|link| self.links[link as usize]);
+            links.filter(|(_, other, _)| hint.may_cover(*other)).map(|(at, ..)| at as usize)
         })
     }
 }
 
 fn say(rule: &Rule, wider: &Rule, diagnostics: &mut Diagnostics) {
-    if rule.origin.span == wider.origin.span || !rule.origin.applied.is_empty() || !wider.origin.applied.is_empty() {
+    if rule.origin.span == wider.origin.span || !rule.origin.applied().is_empty() || !wider.origin.applied().is_empty()
+    {
         // The two ways of one `<->` and what templates yield are not the writer's to remove.
         return;
     }
@@ -99,12 +139,16 @@ fn hash_of_side(direction: Direction, is_peer: bool, side: &Endpoint) -> u64 {
 }
 
 fn hash_of(what: &What) -> u64 {
-    let mut hasher = FxHasher::default();
     match what {
-        What::Pods(pods) => pods.selector.hash(&mut hasher),
-        What::Addresses(set) => set.hash(&mut hasher),
-        What::Host(host) => host.hash(&mut hasher),
+        What::Pods(pods) => hash(&pods.selector),
+        What::Addresses(set) => hash(set),
+        What::Host(host) => hash(host),
     }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = FxHasher::default();
+    value.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 use crate::diag::{Diagnostics, Severity, nearest};
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::tree::{File, Ident, Item, ItemKind, Use, UsePath};
+use crate::syntax::{Flows, Opened};
 use crate::vocab::settings::Settings;
 
 /// A module: a file given to the verb, or one that a `use` names.
@@ -43,8 +44,10 @@ pub enum Role {
 /// One module with its names.
 #[derive(Debug)]
 pub struct Module {
-    /// Its statements.
+    /// Its statements; of a file given to the verb the declarations.
     pub file: File,
+    flows: Flows,
+    has_flows: bool,
     /// What it is to the build.
     pub role: Role,
     /// Whether another module uses it.
@@ -112,27 +115,10 @@ impl Names {
         &self.modules[id.0 as usize]
     }
 
-    /// Takes the statements about flows out of the given files, in order, so that they can be let go one by one: rules,
-    /// `default deny`, `apply`, assertions and tests. The declarations keep their places.
-    pub fn take_statements(&mut self) -> Vec<(ModuleId, Vec<Item>)> {
-        let mut taken = Vec::new();
-        for (at, module) in self.modules.iter_mut().enumerate().filter(|(_, module)| module.role == Role::Given) {
-            let about_flows = |item: &Item| {
-                matches!(
-                    item.kind,
-                    ItemKind::Rule(_)
-                        | ItemKind::DefaultDeny(_)
-                        | ItemKind::Apply(_)
-                        | ItemKind::Assert(_)
-                        | ItemKind::Test(_)
-                )
-            };
-            let items = module.file.items.iter_mut().filter(|item| about_flows(item));
-            let hole = |span| Item { span, doc: None, annotations: Vec::new(), kind: ItemKind::Error };
-            let items = items.map(|item| std::mem::replace(item, hole(item.span))).collect();
-            taken.push((ModuleId(at as u32), items));
-        }
-        taken
+    /// Takes the statements about flows out of the given files, in order.
+    pub fn take_flows(&mut self) -> Vec<(ModuleId, Flows)> {
+        let given = self.modules.iter_mut().enumerate().filter(|(_, module)| module.role == Role::Given);
+        given.map(|(at, module)| (ModuleId(at as u32), std::mem::take(&mut module.flows))).collect()
     }
 
     /// Returns the module of the platform's prelude.
@@ -274,10 +260,10 @@ impl Names {
     }
 
     fn has_rules(&self, module: ModuleId) -> bool {
-        let items = &self.module(module).file.items;
+        let Module { file, has_flows, .. } = self.module(module);
         let rules =
             |item: &Item| matches!(item.kind, ItemKind::Rule(_) | ItemKind::DefaultDeny(_) | ItemKind::Apply(_));
-        items.iter().any(rules)
+        *has_flows || file.items.iter().any(rules)
     }
 }
 
@@ -304,7 +290,7 @@ fn defined(kind: &ItemKind) -> Option<&Ident> {
 /// Loads what the given files use, and resolves names between the modules. Errors are pushed; what they concern is left
 /// out of the names.
 pub fn resolve(
-    files: Vec<File>,
+    files: Vec<Opened>,
     sources: &mut Sources,
     settings: &Settings,
     loader: &mut Loader<'_>,
@@ -312,9 +298,12 @@ pub fn resolve(
 ) -> Names {
     let mut build =
         Build { modules: Vec::new(), by_path: FxHashMap::default(), way: Vec::new(), loader, sources, diagnostics };
-    for file in files {
+    for Opened { file, flows } in files {
         let path = build.sources.file(file.id).path.clone();
-        build.add(path, file, Role::Given);
+        let id = build.add(path, file, Role::Given);
+        let module = &mut build.modules[id.0 as usize];
+        module.has_flows = !flows.is_empty();
+        module.flows = flows;
     }
     let given = build.modules.len();
     let prelude = build.load_text(
@@ -367,6 +356,8 @@ impl Build<'_, '_> {
             whole: Vec::new(),
             lost: Lost::default(),
             file,
+            flows: Flows::default(),
+            has_flows: false,
             role,
             used: false,
         });

@@ -19,15 +19,84 @@ use lower::Lower;
 
 /// How many mistakes of one file are said.
 const MOST_MISTAKES: usize = 200;
-/// Of how many statements on it is worth while to read a part of a file beside the others.
-const LEAST_ALONE: usize = 256;
+/// How many statements are read in one go beside others.
+const TOGETHER: usize = 256;
+
+/// A file whose statements about flows are not read yet: they make up a large one, and are let go one by one.
+#[derive(Debug)]
+pub struct Opened {
+    /// The file with its declarations alone.
+    pub file: tree::File,
+    /// The rest.
+    pub flows: Flows,
+}
+
+/// The statements of a file about flows: rules, `default deny`, `apply`, assertions and tests.
+#[derive(Debug, Default)]
+pub struct Flows {
+    scan: scan::Scan,
+    /// How many mistakes may still be said.
+    room: usize,
+}
 
 /// Parses a file. What is wrong is pushed, each mistake at its own place, and the rest of the file is still understood.
 pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> tree::File {
+    let Some((scan, room)) = scan(sources, file, diagnostics) else {
+        return tree::File { id: file, items: Vec::new() };
+    };
+    let mut items = Vec::with_capacity(scan.statements.len());
+    let all = |_: &scan::Statement| true;
+    read_all(sources, file, &scan, room, &all, |piece, found| {
+        items.extend(piece);
+        diagnostics.append(found);
+    });
+    tree::File { id: file, items }
+}
+
+/// Parses the declarations of a file, and leaves its statements about flows for later. What is wrong is pushed.
+pub fn open(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> Opened {
+    let mut items = Vec::new();
+    let Some((mut scan, room)) = scan(sources, file, diagnostics) else {
+        return Opened { file: tree::File { id: file, items }, flows: Flows::default() };
+    };
+    let mut left = room;
+    let declares = |statement: &scan::Statement| !is_about_flows(statement);
+    read_all(sources, file, &scan, room, &declares, |piece, found| {
+        items.extend(piece);
+        left = left.saturating_sub(found.count(Severity::Error));
+        diagnostics.append(found);
+    });
+    if left == 0 {
+        scan.statements.clear();
+    }
+    Opened { file: tree::File { id: file, items }, flows: Flows { scan, room: left } }
+}
+
+impl Flows {
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        !self.scan.statements.iter().any(is_about_flows)
+    }
+
+    /// Reads them in order, some at a time, and hands them on with what is wrong in them. `file` is the one that was
+    /// opened.
+    pub fn read(self, sources: &Sources, file: FileId, then: impl FnMut(Vec<tree::Item>, Diagnostics)) {
+        read_all(sources, file, &self.scan, self.room, &is_about_flows, then);
+    }
+}
+
+fn is_about_flows(statement: &scan::Statement) -> bool {
+    use keyword::Keyword::{Allow, Apply, Assert, Default, Deny, Test};
+    matches!(statement.keyword, Some(Allow | Deny | Default | Apply | Assert | Test))
+}
+
+/// Returns what the first pass finds in a file, and how many mistakes may be said after that; `None` where it is too
+/// large.
+fn scan(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> Option<(scan::Scan, usize)> {
     let text = sources.file(file).text.as_str();
     if text.len() > scan::MAX_SIZE {
         diagnostics.push(errors::too_large(Span::new(file, 0, 0), text.len()));
-        return tree::File { id: file, items: Vec::new() };
+        return None;
     }
     let scan = scan::scan(text);
     for problem in scan.problems.iter().take(MOST_MISTAKES) {
@@ -35,42 +104,56 @@ pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> 
         diagnostics.push(errors::problem(problem, span, text));
     }
     let room = MOST_MISTAKES.saturating_sub(scan.problems.len());
-    let read = |statements: &&[scan::Statement]| read(statements, (file, text, &scan), room);
-    let parts = parallel::map(&parallel::parts(&scan.statements, LEAST_ALONE), read);
-    let mistakes: usize = parts.iter().map(|(_, found)| found.count(Severity::Error)).sum();
-    let (items, found) = if mistakes < room || parts.len() == 1 {
-        parts.into_iter().reduce(joined).unwrap_or_default()
-    } else {
-        // Where reading ends depends on how many mistakes there are before.
-        read(&scan.statements.as_slice())
-    };
-    diagnostics.append(found);
-    tree::File { id: file, items }
+    Some((scan, room))
 }
 
-/// What was read of a part of a file, and what was found in it.
-type Part = (Vec<tree::Item>, Diagnostics);
-
-fn joined((mut items, mut found): Part, (more, others): Part) -> Part {
-    items.extend(more);
-    found.append(others);
-    (items, found)
-}
-
-/// Reads statements of a file, until there is no more room for mistakes.
-fn read(statements: &[scan::Statement], (file, text, scan): (FileId, &str, &scan::Scan), room: usize) -> Part {
-    let mut found = Diagnostics::new();
-    let mut items = Vec::with_capacity(statements.len());
-    let mut lower = Lower { file, text, scan, base: 0, offset: 0, end: 0, block: None, out: &mut found };
-    for statement in statements {
-        items.push(lower.item(statement));
-        if lower.out.count(Severity::Error) >= room {
-            let span = Span::new(file, statement.end, statement.end);
-            lower.out.push(errors::too_many(span, MOST_MISTAKES));
-            break;
+/// Reads the chosen statements of a file, on all processors, and hands them on in order, until there is no more room for
+/// mistakes.
+fn read_all(
+    sources: &Sources,
+    file: FileId,
+    scan: &scan::Scan,
+    room: usize,
+    chosen: &(impl Fn(&scan::Statement) -> bool + Sync),
+    mut then: impl FnMut(Vec<tree::Item>, Diagnostics),
+) {
+    let mut room = room;
+    let pieces: Vec<&[scan::Statement]> = scan.statements.chunks(TOGETHER).collect();
+    let read = |piece: &[scan::Statement], room: usize| {
+        let text = sources.file(file).text.as_str();
+        let mut found = Diagnostics::new();
+        let mut items = Vec::with_capacity(piece.len());
+        let mut lower = Lower { file, text, scan, base: 0, offset: 0, end: 0, block: None, out: &mut found };
+        for statement in piece.iter().filter(|statement| chosen(statement)) {
+            items.push(lower.item(statement));
+            if lower.out.count(Severity::Error) >= room {
+                let span = Span::new(file, statement.end, statement.end);
+                lower.out.push(errors::too_many(span, MOST_MISTAKES));
+                break;
+            }
         }
-    }
-    (items, found)
+        (items, found)
+    };
+    let mut rest = pieces.iter();
+    parallel::ahead(
+        &pieces,
+        |piece| read(piece, usize::MAX),
+        |(items, found)| {
+            let piece = rest.next();
+            let mistakes = found.count(Severity::Error);
+            if mistakes < room {
+                room -= mistakes;
+                then(items, found);
+                return true;
+            }
+            // Where reading ends depends on how many mistakes there are before.
+            if let Some(piece) = piece {
+                let (items, found) = read(piece, room);
+                then(items, found);
+            }
+            false
+        },
+    );
 }
 
 /// Parses one endpoint, which stands at `span`: the lists of endpoints in `netpol.toml`, and `--from` and `--to`.

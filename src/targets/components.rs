@@ -1,6 +1,6 @@
 //! Sets of numbers that belong together.
 
-use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 /// A partition of the numbers below some bound, which only ever grows coarser.
 #[derive(Default)]
@@ -38,17 +38,11 @@ impl Components {
     }
 
     /// Returns the sets, each sorted, in the order of their first members.
-    pub(super) fn lists(mut self) -> Vec<Vec<usize>> {
-        let mut index: FxHashMap<usize, usize> = FxHashMap::default();
-        let mut lists: Vec<Vec<usize>> = Vec::new();
+    pub(super) fn lists(mut self) -> impl Iterator<Item = SmallVec<[usize; 1]>> {
+        let mut lists: Vec<SmallVec<[usize; 1]>> = vec![SmallVec::new(); self.parent.len()];
         for at in 0..self.parent.len() {
-            let root = self.find(at);
-            let list = *index.entry(root).or_insert_with(|| {
-                lists.push(Vec::new());
-                lists.len() - 1
-            });
-            lists[list].push(at);
+            lists[self.find(at)].push(at);
         }
-        lists
+        lists.into_iter().filter(|list| !list.is_empty())
     }
 }

@@ -1,9 +1,8 @@
 //! Objects as files: `NAMESPACE/TARGET.yaml`, patches on their own, and what Kustomize wants beside them.
 
-use std::collections::BTreeMap;
-
 use super::yaml::Writer;
 use super::{Lowering, Object};
+use crate::policy::Layer;
 use crate::source::{FileId, Sources};
 
 /// A file that a build writes.
@@ -19,49 +18,46 @@ pub struct Artifact {
     pub patch: bool,
 }
 
-/// A file while objects are added to it.
-#[derive(Default)]
-struct Draft {
-    text: String,
-    from: Vec<FileId>,
-    objects: usize,
-    patch: bool,
-}
-
-impl Draft {
-    fn add(&mut self, object: Object) {
-        if self.objects > 0 {
-            self.text.push_str("---\n");
-        }
-        self.text.push_str(&object.yaml);
-        self.from.extend(object.files);
-        self.objects += 1;
-        self.patch |= object.patch;
-    }
-
-    fn finish(mut self, path: String, sources: &Sources) -> Artifact {
-        self.from.sort_unstable();
-        self.from.dedup();
-        self.text.insert_str(0, &head(&self.from, sources));
-        Artifact { path, text: self.text, objects: self.objects, patch: self.patch }
-    }
-}
-
 /// Returns the files of a build, sorted by path. The objects of one namespace and layer share a file; a patch has its
 /// own.
 pub fn artifacts(lowering: Lowering, sources: &Sources) -> Vec<Artifact> {
-    let mut files: BTreeMap<String, Draft> = BTreeMap::new();
-    for (layer, lowered) in lowering.layers {
-        for object in lowered.objects {
-            let path = if object.patch {
-                format!("{}/{}.patch.yaml", object.namespace, object.name)
-            } else {
-                format!("{}/{}.yaml", object.namespace, layer.word())
-            };
-            files.entry(path).or_default().add(object);
-        }
+    let mut files = Vec::new();
+    for (layer, mut lowered) in lowering.layers {
+        files.append(&mut lowered.files);
+        files.append(&mut of_objects(layer, lowered.objects, sources));
     }
-    files.into_iter().map(|(path, draft)| draft.finish(path, sources)).collect()
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}
+
+/// Returns the files of objects that are sorted by namespace, a namespace's patches after its other objects.
+pub(super) fn of_objects(layer: Layer, objects: Vec<Object>, sources: &Sources) -> Vec<Artifact> {
+    let alike = |a: &Object, b: &Object| a.namespace == b.namespace && !a.patch && !b.patch;
+    let lengths: Vec<usize> = objects.chunk_by(alike).map(<[Object]>::len).collect();
+    let mut objects = objects.into_iter();
+    lengths.into_iter().filter_map(|length| file(layer, objects.by_ref().take(length).collect(), sources)).collect()
+}
+
+fn file(layer: Layer, objects: Vec<Object>, sources: &Sources) -> Option<Artifact> {
+    const BETWEEN: &str = "---\n";
+    let first = objects.first()?;
+    let path = match first.patch {
+        true => format!("{}/{}.patch.yaml", first.namespace, first.name),
+        false => format!("{}/{}.yaml", first.namespace, layer.word()),
+    };
+    let (patch, count) = (first.patch, objects.len());
+    let mut from: Vec<FileId> = objects.iter().flat_map(|object| object.files.iter().copied()).collect();
+    from.sort_unstable();
+    from.dedup();
+    let mut text = head(&from, sources);
+    text.reserve(objects.iter().map(|object| object.yaml.len() + BETWEEN.len()).sum());
+    for (at, object) in objects.into_iter().enumerate() {
+        if at > 0 {
+            text.push_str(BETWEEN);
+        }
+        text.push_str(&object.yaml);
+    }
+    Some(Artifact { path, text, objects: count, patch })
 }
 
 /// Returns the line by which tools and people know a generated file, ending in a line feed.

@@ -112,7 +112,7 @@ fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnostics) {
         Action::Deny => row.together,
         _ => row.ends.iter().map(|end| end.together).max().unwrap_or(Together::Open),
     };
-    if let Some((_, span)) = &rule.origin.approximate {
+    if let Some((_, span)) = rule.origin.approximate() {
         if worst == Together::Exact {
             let message = "`@approximate` accepts a gap, and there is none";
             diagnostics.push(

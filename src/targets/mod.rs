@@ -70,6 +70,8 @@ impl Level {
 pub struct Lowered {
     /// The objects, in their final order; none where they are not wanted.
     pub objects: Vec<Object>,
+    /// The objects as files, where these are wanted instead.
+    pub files: Vec<Artifact>,
     /// One for each governed end of each rule, in the order of the rules.
     pub judgements: Vec<Judgement>,
 }
@@ -105,12 +107,24 @@ enum Wanted {
     Judgements,
     /// The objects, too.
     Objects,
+    /// The objects as files.
+    Files,
 }
 
 /// Lowers a policy to every layer of the build and judges each rule by all of them: a rule that no layer holds is an
 /// error, one that only well-behaved pods keep a note.
 pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     lower_to(Wanted::Objects, policy, sources, diagnostics)
+}
+
+/// Lowers a policy as [`lower`] does, at least so many governed ends of rules at a time. It comes to the same.
+pub fn lower_by(least: usize, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+    lower_parts(least, Wanted::Objects, policy, sources, diagnostics)
+}
+
+/// Lowers a policy as [`lower`] does, to files, so that the objects need not all be there at a time.
+pub fn build(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+    lower_to(Wanted::Files, policy, sources, diagnostics)
 }
 
 /// Judges each rule as [`lower`] does, and writes no objects.
@@ -121,19 +135,32 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 /// How many ends of rules are lowered together, where they need not all be.
 const TOGETHER: usize = 256;
 
-/// The layers know nothing of each other, nor do the parts of a policy.
 fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+    lower_parts(TOGETHER, wanted, policy, sources, diagnostics)
+}
+
+/// The layers know nothing of each other, nor do the parts of a policy.
+fn lower_parts(
+    least: usize,
+    wanted: Wanted,
+    policy: &Policy,
+    sources: &Sources,
+    diagnostics: &mut Diagnostics,
+) -> Lowering {
     let targets = &policy.settings.targets;
-    let parts = part::divide(policy, TOGETHER);
+    let parts = part::divide(policy, least);
     let istio = istio::Common::new(policy);
     let networkpolicy = networkpolicy::Common::new(policy);
     let tasks: Vec<_> = parts.iter().flat_map(|part| targets.iter().map(move |layer| (*layer, part))).collect();
     let lower = |&(layer, part): &(Layer, &part::Part<'_>)| {
         let mut found = Diagnostics::new();
-        let lowered = match layer {
+        let mut lowered = match layer {
             Layer::NetworkPolicy => networkpolicy::lower(&networkpolicy, part, sources, wanted, &mut found),
             Layer::Istio => istio::lower(&istio, part, sources, wanted, &mut found),
         };
+        if wanted == Wanted::Files {
+            lowered.files = files::of_objects(layer, std::mem::take(&mut lowered.objects), sources);
+        }
         (lowered, found)
     };
     let mut lists: Vec<Vec<Lowered>> = targets.iter().map(|_| Vec::with_capacity(parts.len())).collect();
@@ -158,17 +185,21 @@ fn joined(policy: &Policy, mut parts: Vec<Lowered>) -> Lowered {
         first.push(count);
         count += usize::from(rule.egress) + usize::from(rule.ingress);
     }
-    let mut judgements: Vec<Option<Judgement>> = vec![None; count];
+    let (direction, level) = (Direction::Egress, Level::Exact);
+    let blank = Judgement { rule: 0, direction, level, reason: "".into(), narrower: None };
+    let mut judgements = vec![blank; count];
     let mut objects = Vec::with_capacity(parts.iter().map(|part| part.objects.len()).sum());
+    let mut files = Vec::new();
     for part in parts {
         for judgement in part.judgements {
             let rule = judgement.rule as usize;
             let second = judgement.direction == Direction::Ingress && policy.rules[rule].egress;
-            judgements[first[rule] + usize::from(second)] = Some(judgement);
+            judgements[first[rule] + usize::from(second)] = judgement;
         }
         objects.extend(part.objects);
+        files.extend(part.files);
     }
     // No namespace has objects of two parts, and those of one part are sorted.
     objects.sort_by(|a: &Object, b: &Object| a.namespace.cmp(&b.namespace));
-    Lowered { objects, judgements: judgements.into_iter().flatten().collect() }
+    Lowered { objects, files, judgements }
 }

@@ -3,6 +3,9 @@
 //! A name derives from what the object is for and from nothing else, so that an edit to one rule renames no other rule's
 //! object. Where the readable words alone could stand for two things, a short hash of the exact thing follows them.
 
+use std::borrow::Cow;
+use std::collections::hash_map::Entry;
+
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
@@ -35,6 +38,10 @@ impl Words {
     /// Makes the words for a text: what a DNS label may hold, in lower case, the rest as `-`. They are exact where
     /// nothing had to be replaced.
     pub fn of(text: &str) -> Words {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        if !text.is_empty() && text.bytes().all(plain) {
+            return Words { text: text.to_owned(), exact: true };
+        }
         let mut words = String::with_capacity(text.len());
         for character in text.chars() {
             if character.is_ascii_alphanumeric() {
@@ -176,21 +183,20 @@ impl Taken {
     /// Returns the name of a thing in a namespace: as [`name()`] makes it, or one made from more of the identity where
     /// another thing has that one already.
     pub fn name(&mut self, namespace: &str, words: &Words, end: &str, identity: &str, limit: Limit) -> String {
-        let mut words = words.clone();
-        let mut salted = identity.to_owned();
+        let mut name = name(words, end, identity, limit);
+        let mut salted = Cow::Borrowed(identity);
         loop {
-            let name = name(&words, end, &salted, limit);
-            match self.names.entry((namespace.into(), name.clone())) {
-                std::collections::hash_map::Entry::Vacant(place) => {
+            match self.names.entry((namespace.into(), name)) {
+                Entry::Vacant(place) => {
+                    let name = place.key().1.clone();
                     place.insert(identity.to_owned());
                     return name;
                 }
-                std::collections::hash_map::Entry::Occupied(place) if place.get() == identity => return name,
-                std::collections::hash_map::Entry::Occupied(_) => {
-                    words.exact = false;
-                    salted.push('\'');
-                }
+                Entry::Occupied(place) if place.get() == identity => return place.key().1.clone(),
+                Entry::Occupied(_) => {}
             }
+            salted.to_mut().push('\'');
+            name = self::name(&Words { text: words.text.clone(), exact: false }, end, &salted, limit);
         }
     }
 }
@@ -242,7 +248,7 @@ pub fn places<'a>(sources: &Sources, origins: impl IntoIterator<Item = &'a Origi
     let line = |span: Span| (span.file, sources.line(span));
     let mut all: Vec<_> = origins
         .into_iter()
-        .flat_map(|origin| origin.applied.first().into_iter().chain([&origin.span]))
+        .flat_map(|origin| origin.applied().first().into_iter().chain([&origin.span]))
         .map(|s| line(*s))
         .collect();
     all.sort_unstable();
@@ -279,9 +285,15 @@ pub fn rule_text(sources: &Sources, origin: &Origin) -> String {
 
 fn push_rule(text: &mut String, sources: &Sources, origin: &Origin) {
     const LONGEST: usize = 100;
+    let whole = sources.slice(origin.span);
+    let bytes = whole.as_bytes();
+    let plain = |byte: &u8| (b' '..=b'~').contains(byte) && !matches!(byte, b'#' | b'"');
+    if bytes.len() <= LONGEST && bytes.iter().all(plain) && !whole.contains("  ") {
+        return text.push_str(whole);
+    }
     let start = text.len();
     let (mut space, mut quoted, mut comment, mut escaped) = (false, false, false, false);
-    for character in sources.slice(origin.span).chars() {
+    for character in whole.chars() {
         if text.len() - start > LONGEST {
             text.push('…');
             break;
@@ -303,8 +315,7 @@ fn push_rule(text: &mut String, sources: &Sources, origin: &Origin) {
 /// Returns the files that some rules come from: for a rule of a template, that of the `apply`. Sorted, without
 /// repetition.
 pub fn files<'a>(origins: impl IntoIterator<Item = &'a Origin>) -> Vec<FileId> {
-    let mut files: Vec<FileId> =
-        origins.into_iter().map(|origin| origin.applied.first().unwrap_or(&origin.span).file).collect();
+    let mut files: Vec<FileId> = origins.into_iter().map(|origin| origin.place().file).collect();
     files.sort_unstable();
     files.dedup();
     files
@@ -313,6 +324,7 @@ pub fn files<'a>(origins: impl IntoIterator<Item = &'a Origin>) -> Vec<FileId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Notes;
     use proptest::prelude::*;
 
     fn pods(list: &[Requirement]) -> PodSelector {
@@ -382,14 +394,8 @@ mod tests {
         let mut sources = Sources::new();
         let team = sources.add("team.netpol", "\n\napply tenant(a)\n");
         let tenant = sources.add("tenant.netpol", "template tenant() {\n  default deny a/*\n}\n");
-        let origin = |span, applied: &[Span]| Origin {
-            span,
-            applied: applied.to_vec(),
-            doc: None,
-            owner: None,
-            reason: None,
-            approximate: None,
-        };
+        let origin =
+            |span, applied: &[Span]| Origin::new(span, Notes { applied: applied.to_vec(), ..Notes::default() });
         let origins = [
             origin(Span::new(tenant, 22, 30), &[Span::new(team, 2, 10)]),
             origin(Span::new(team, 0, 0), &[]),

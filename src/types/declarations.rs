@@ -14,7 +14,7 @@ use crate::resolve::{Def, ModuleId, Role};
 use crate::source::Span;
 use crate::syntax::tree::{ExprKind, GatewayDecl, IssuerDecl, IssuerKeys, ItemKind, NamespacePattern, PodPattern};
 use crate::vocab::addresses::AddressSet;
-use crate::vocab::endpoint::{Endpoint, Member};
+use crate::vocab::endpoint::{Endpoint, Member, Members};
 use crate::vocab::labels::PodSelector;
 use crate::vocab::ports::{PortMatch, Ports, Protocol};
 use crate::vocab::settings::Written;
@@ -177,7 +177,7 @@ impl Checker<'_> {
         let values: Vec<Value> = list.iter().filter_map(|written| self.written(written)).collect();
         let ports = values.iter().find_map(|value| value.ports);
         let mixed = list.first().filter(|_| mixed).map(|written| written.span);
-        let members: Vec<Member> = values.iter().flat_map(|value| value.endpoint.members.clone()).collect();
+        let members: Members = values.iter().flat_map(|value| value.endpoint.members.clone()).collect();
         Some(Value { mixed, ports, ..Value::of(members) })
     }
 

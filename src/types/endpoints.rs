@@ -14,7 +14,7 @@ use crate::resolve::Def;
 use crate::source::Span;
 use crate::syntax::tree::{Address, Expr, ExprKind, HostDecl, ItemKind, LetValue};
 use crate::vocab::addresses::{AddressSet, Block, Range};
-use crate::vocab::endpoint::{Endpoint, Member, Pods, What};
+use crate::vocab::endpoint::{Endpoint, Member, Members, Pods, What};
 use crate::vocab::hosts::{Host, HostName, WeightedNet};
 use crate::vocab::ports::{PortMatch, PortTest, Ports, Protocol};
 
@@ -76,7 +76,7 @@ impl Checker<'_> {
         // Every member is looked at, so that each has its message.
         let values: Vec<Option<Value>> = list.iter().map(|member| self.endpoint(member, env)).collect();
         let values: Vec<Value> = values.into_iter().collect::<Option<_>>()?;
-        let mut members: Vec<Member> = Vec::new();
+        let mut members = Members::new();
         let few = values.iter().map(|value| value.endpoint.members.len()).sum::<usize>() <= 16;
         let mut seen = FxHashSet::default();
         let (mut mixed, mut ports, mut opaque) = (None, None, false);
@@ -146,7 +146,7 @@ impl Checker<'_> {
         }
         let opaque = a.opaque || b.opaque;
         let taken = &b.endpoint.members;
-        let mut members = Vec::new();
+        let mut members = Members::new();
         let mut takes = false;
         if a.kind() == Kind::Addresses && !opaque {
             self.literals_inside(right, &address_set(&a.endpoint), left)?;
@@ -499,7 +499,7 @@ fn less(member: &Member, taken: &[Member]) -> (bool, Vec<Member>) {
             (true, left.into_iter().map(|selector| with(What::Pods(Pods { selector, named: None }))).collect())
         }
         What::Addresses(set) => {
-            let taken = address_set(&Endpoint { members: taken.to_vec() });
+            let taken = address_set(&Endpoint { members: taken.into() });
             if !set.overlaps(&taken) {
                 return (false, vec![member.clone()]);
             }

@@ -36,15 +36,15 @@ use crate::vocab::labels::PodSelector;
 use crate::vocab::settings::{Layer, Settings};
 
 /// Checks a build and returns its typed program. After an error the program holds what could be understood. The
-/// statements about flows are taken out of `names` and let go as they are checked, which keeps a large build small.
+/// statements about flows are read from `names` and let go as they are checked, which keeps a large build small.
 pub fn check(
     names: &mut Names,
     inventory: Inventory,
     settings: &Settings,
-    sources: &mut Sources,
+    sources: &Sources,
     diagnostics: &mut Diagnostics,
 ) -> Program {
-    let statements = names.take_statements();
+    let flows = names.take_flows();
     let names = &*names;
     let inventory = facts::with_declarations(names, inventory, diagnostics);
     let mut checker = Checker {
@@ -79,12 +79,13 @@ pub fn check(
             checker.scope_of(id);
         }
     }
-    for (module, items) in statements {
+    for (module, flows) in flows {
         checker.scope = checker.scope_of(module);
         let env = Env::top(module);
-        for item in items {
-            checker.statement(&item, &env, &[]);
-        }
+        flows.read(sources, names.module(module).file.id, |items, found| {
+            checker.diagnostics.append(found);
+            items.iter().for_each(|item| checker.statement(item, &env, &[]));
+        });
     }
     let dns = checker.dns();
     let meshed = settings.targets.contains(&Layer::Istio);
@@ -111,7 +112,7 @@ struct Checker<'a> {
     names: &'a Names,
     inventory: &'a Inventory,
     settings: &'a Settings,
-    sources: &'a mut Sources,
+    sources: &'a Sources,
     diagnostics: &'a mut Diagnostics,
     /// The values of `let`s; `None` where one could not be made sense of.
     lets: FxHashMap<Def, Option<Rc<Value>>>,

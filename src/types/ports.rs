@@ -122,7 +122,7 @@ impl Checker<'_> {
         }
         let inventory = self.inventory;
         if let Some(key) = &pods.named
-            && let Some(service) = inventory.services.get(key)
+            && let Some(service) = inventory.services.get(&**key)
         {
             return self.service_port(key, service, port);
         }

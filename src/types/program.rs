@@ -84,7 +84,7 @@ pub struct Rule {
     /// `via`.
     pub via: Option<Arc<Via>>,
     /// Where it was written and what was said about it.
-    pub origin: Arc<Origin>,
+    pub origin: Origin,
 }
 
 impl Rule {
@@ -118,6 +118,13 @@ impl Rule {
 pub struct Origin {
     /// The statement, without its annotations.
     pub span: Span,
+    /// What most rules have nothing of.
+    notes: Option<Box<Notes>>,
+}
+
+/// What was said about a rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
     /// The `apply` statements that yielded it, the outermost first; empty outside templates.
     pub applied: Vec<Span>,
     /// The statement's documentation comment.
@@ -128,6 +135,33 @@ pub struct Origin {
     pub reason: Option<SmolStr>,
     /// `@approximate`, with its place.
     pub approximate: Option<(SmolStr, Span)>,
+}
+
+impl Origin {
+    /// Makes the origin of a statement.
+    pub fn new(span: Span, notes: Notes) -> Origin {
+        Origin { span, notes: (notes != Notes::default()).then(|| Box::new(notes)) }
+    }
+
+    /// Returns the `apply` statements that yielded it, the outermost first; none outside templates.
+    pub fn applied(&self) -> &[Span] {
+        self.notes.as_ref().map_or(&[], |notes| &notes.applied)
+    }
+
+    /// Returns where a reader finds it: its `apply`, where a template yielded it, else the statement.
+    pub fn place(&self) -> Span {
+        self.applied().first().copied().unwrap_or(self.span)
+    }
+
+    /// Returns the statement's documentation comment.
+    pub fn doc(&self) -> Option<&SmolStr> {
+        self.notes.as_ref()?.doc.as_ref()
+    }
+
+    /// Returns the text of `@approximate`, with its place.
+    pub fn approximate(&self) -> Option<&(SmolStr, Span)> {
+        self.notes.as_ref()?.approximate.as_ref()
+    }
 }
 
 /// The conditions of `where`, joined by and; each list is joined by or, and an empty one is no condition.

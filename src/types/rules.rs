@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::value::{Env, Kind, Value, member_kind};
-use super::{Action, Checker, Origin, Rule, errors};
+use super::{Action, Checker, Notes, Origin, Rule, errors};
 use crate::diag::Edit;
 use crate::source::Span;
 use crate::syntax::tree::{
@@ -65,29 +65,28 @@ impl Checker<'_> {
     }
 
     /// Reads the annotations of a rule: its own, and those of the `apply` statements around it.
-    fn origin(&mut self, item: &Item, env: &Env, outer: &[&Annotation]) -> Option<Arc<Origin>> {
+    fn origin(&mut self, item: &Item, env: &Env, outer: &[&Annotation]) -> Option<Origin> {
         if !self.holds_today(&item.annotations) {
             return None;
         }
         let span = self.statement_span(item);
-        let applied = env.applied.clone();
-        let mut origin = Origin { span, applied, doc: item.doc.clone(), owner: None, reason: None, approximate: None };
+        let mut notes = Notes { applied: env.applied.clone(), doc: item.doc.clone(), ..Notes::default() };
         for annotation in item.annotations.iter().chain(outer.iter().copied()) {
             match &annotation.kind {
-                AnnotationKind::Owner(text) if origin.owner.is_none() => origin.owner = Some(self.string(text, env)?),
-                AnnotationKind::Reason(text) if origin.reason.is_none() => {
-                    origin.reason = Some(self.string(text, env)?);
+                AnnotationKind::Owner(text) if notes.owner.is_none() => notes.owner = Some(self.string(text, env)?),
+                AnnotationKind::Reason(text) if notes.reason.is_none() => {
+                    notes.reason = Some(self.string(text, env)?);
                 }
-                AnnotationKind::Approximate(text) if origin.approximate.is_none() => {
-                    origin.approximate = Some((self.string(text, env)?, annotation.span));
+                AnnotationKind::Approximate(text) if notes.approximate.is_none() => {
+                    notes.approximate = Some((self.string(text, env)?, annotation.span));
                 }
                 _ => {}
             }
         }
-        Some(Arc::new(origin))
+        Some(Origin::new(span, notes))
     }
 
-    fn default_deny(&mut self, statement: &DefaultDeny, origin: &Arc<Origin>, env: &Env) -> Option<()> {
+    fn default_deny(&mut self, statement: &DefaultDeny, origin: &Origin, env: &Env) -> Option<()> {
         let value = self.endpoint(&statement.subject, env)?;
         if value.kind() != Kind::Workloads {
             let (span, kind) = outsider(&statement.subject, &value);
@@ -116,7 +115,7 @@ impl Checker<'_> {
         Some(())
     }
 
-    fn rule(&mut self, rule: &tree::Rule, origin: &Arc<Origin>, env: &Env) -> Option<()> {
+    fn rule(&mut self, rule: &tree::Rule, origin: &Origin, env: &Env) -> Option<()> {
         let (source, destination) = (self.endpoint(&rule.source, env), self.endpoint(&rule.destination, env));
         let (source, destination) = (source?, destination?);
         if rule.arrow == Arrow::To

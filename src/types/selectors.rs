@@ -42,7 +42,7 @@ impl Checker<'_> {
                     return None;
                 };
                 selector.labels = if opaque { assumed(&word.text)? } else { self.named_pods(&namespace, word, env)? };
-                named = Some((namespace, word.text.clone()));
+                named = Some(Box::new((namespace, word.text.clone())));
             }
         }
         if !opaque && self.is_users(env) && named.is_none() {

@@ -4,12 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use smallvec::smallvec;
 use smol_str::SmolStr;
 
 use crate::resolve::ModuleId;
 use crate::source::Span;
 use crate::syntax::tree;
-use crate::vocab::endpoint::{Endpoint, Member, What};
+use crate::vocab::endpoint::{Endpoint, Member, Members, What};
 use crate::vocab::ports::Ports;
 
 /// The kind of an endpoint.
@@ -47,10 +48,10 @@ pub struct Value {
 
 impl Value {
     pub fn one(span: Span, what: What) -> Value {
-        Value::of(vec![Member { span, what, ports: Ports::All }])
+        Value::of(smallvec![Member { span, what, ports: Ports::All }])
     }
 
-    pub fn of(members: Vec<Member>) -> Value {
+    pub fn of(members: Members) -> Value {
         Value { endpoint: Arc::new(Endpoint { members }), mixed: None, ports: None, opaque: false }
     }
 

@@ -1,5 +1,6 @@
 //! An endpoint after names and facts are resolved: a flat union of pods, addresses and hosts, each with its ports.
 
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use super::addresses::AddressSet;
@@ -12,8 +13,11 @@ use crate::source::Span;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// The members, in the order of the source.
-    pub members: Vec<Member>,
+    pub members: Members,
 }
+
+/// The members of a union: most have one.
+pub type Members = SmallVec<[Member; 1]>;
 
 /// One member of a union.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +47,7 @@ pub struct Pods {
     /// Which pods.
     pub selector: PodSelector,
     /// The workload or Service (namespace, name) that `ns/name` named; `None` for selectors.
-    pub named: Option<(SmolStr, SmolStr)>,
+    pub named: Option<Box<(SmolStr, SmolStr)>>,
 }
 
 impl Endpoint {

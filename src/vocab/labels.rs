@@ -36,6 +36,19 @@ pub enum Test {
     DoesNotExist,
 }
 
+impl Test {
+    /// Returns whether the test holds of a label's value; `None` is a label that is not there.
+    pub fn holds(&self, value: Option<&str>) -> bool {
+        let among = |values: &Values, value: &str| values.iter().any(|one| one == value);
+        match self {
+            Test::In(values) => value.is_some_and(|value| among(values, value)),
+            Test::NotIn(values) => value.is_none_or(|value| !among(values, value)),
+            Test::Exists => value.is_some(),
+            Test::DoesNotExist => value.is_none(),
+        }
+    }
+}
+
 impl Requirement {
     /// Makes `key in (values)`.
     pub fn is_in(key: impl Into<SmolStr>, values: impl IntoIterator<Item = SmolStr>) -> Requirement {
@@ -63,13 +76,7 @@ impl Requirement {
 
     /// Returns whether a set of labels meets the requirement.
     pub fn matches(&self, labels: &Labels) -> bool {
-        let value = labels.get(&self.key);
-        match &self.test {
-            Test::In(values) => value.is_some_and(|value| values.contains(value)),
-            Test::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
-            Test::Exists => value.is_some(),
-            Test::DoesNotExist => value.is_none(),
-        }
+        self.test.holds(labels.get(&self.key).map(SmolStr::as_str))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Istio: what comes out for what is written, and whether it means the same.
 
-mod build;
+pub mod build;
 mod cells;
 mod headline;
 mod traps;

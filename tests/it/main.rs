@@ -13,6 +13,7 @@ mod istio;
 mod language;
 mod networkpolicy;
 mod outputs;
+mod parts;
 mod syntax;
 mod tidy;
 mod traps;

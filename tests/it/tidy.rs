@@ -12,7 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("resolve", &["syntax", "diag", "vocab", "source"]),
     ("inventory", &["diag", "vocab", "source"]),
     ("types", &["inventory", "resolve", "syntax", "diag", "vocab", "source"]),
-    ("policy", &["types", "inventory", "resolve", "syntax", "diag", "vocab", "source"]),
+    ("policy", &["types", "inventory", "resolve", "syntax", "diag", "vocab", "source", "parallel"]),
     ("targets", &["policy", "inventory", "diag", "vocab", "source", "parallel"]),
     ("cli", &["targets", "policy", "types", "inventory", "resolve", "syntax", "diag", "vocab", "source"]),
     ("lib", &[]),

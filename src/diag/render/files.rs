@@ -42,7 +42,9 @@ impl<'a> Texts<'a> {
 
 /// Replaces characters that steer a terminal or hide text by others of the same length in bytes.
 fn same_length(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(steers) {
+    // Most texts are printable ASCII, which is seen without looking at characters.
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte) || matches!(byte, b'\t' | b'\n' | b'\r');
+    if text.bytes().fold(true, |all, byte| all & plain(byte)) || !text.chars().any(steers) {
         return Cow::Borrowed(text);
     }
     let replace = |c: char| match c.len_utf8() {

@@ -41,6 +41,9 @@ pub(super) struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a [u8]) -> Scanner<'a> {
         let start = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        // Most statements take a line and some thirty bytes.
+        let lines = text.iter().filter(|&&byte| byte == b'\n').count();
+        let statements = Vec::with_capacity(lines.min(text.len() / 32) + 1);
         Scanner {
             text,
             at: start,
@@ -58,7 +61,7 @@ impl<'a> Scanner<'a> {
             unindented: None,
             misfit: None,
             cuts: 0,
-            out: Scan::default(),
+            out: Scan { statements, ..Scan::default() },
         }
     }
 

@@ -4,13 +4,16 @@
 //! That is what an allow rule of the source does, so each rule becomes one of the policy on its subject, and no subject
 //! needs to know of another. Only a rule whose pods Istio cannot select joins what closes them.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::hash::{Hash, Hasher};
+
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use super::doors::Doors;
 use super::facts::Facts;
 use super::judge::{Flaw, Flaws, Judge, list_names};
-use super::model::{AccessRule, AuthorizationPolicy, JwtRule, Meta, RequestAuthentication, Resource};
+use super::model::{AccessRule, AuthorizationPolicy, Comment, JwtRule, Meta, RequestAuthentication, Resource};
 use super::operations::{To, add_token, issuer, to};
 use super::overlaps::Overlaps;
 use super::peer::Callers;
@@ -19,7 +22,7 @@ use super::sources::{From, Position, Senders};
 use crate::policy::{Action, Conditions, Direction, Member, PodSelector, Pods, Rule, What};
 use crate::source::Sources;
 use crate::targets::Level;
-use crate::targets::names::{Limit, Taken, Words};
+use crate::targets::names::{Limit, Taken};
 
 const IN: Direction = Direction::Ingress;
 
@@ -39,10 +42,43 @@ struct Draft {
     place: Place,
     deny: bool,
     rules: Vec<AccessRule>,
-    seen: FxHashSet<AccessRule>,
+    /// The rules by what they say, where there are many.
+    seen: FxHashMap<u64, SmallVec<[u32; 1]>>,
     origins: Vec<u32>,
     /// What holds for more of its pods than it is said of.
     flaws: Flaws,
+}
+
+impl Draft {
+    /// Adds a rule, if none says the same.
+    fn say(&mut self, rule: AccessRule) {
+        const FEW: usize = 8;
+        let at = self.rules.len() as u32;
+        if self.rules.len() < FEW {
+            if self.rules.iter().any(|have| have.says() == rule.says()) {
+                return;
+            }
+        } else {
+            if self.seen.is_empty() {
+                self.rules
+                    .iter()
+                    .zip(0..)
+                    .for_each(|(have, at)| self.seen.entry(hash(&have.says())).or_default().push(at));
+            }
+            let alike = self.seen.entry(hash(&rule.says())).or_default();
+            if alike.iter().any(|have| self.rules[*have as usize].says() == rule.says()) {
+                return;
+            }
+            alike.push(at);
+        }
+        self.rules.push(rule);
+    }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = FxHasher::default();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Access {
@@ -56,7 +92,7 @@ impl Access {
                     place: place.clone(),
                     deny,
                     rules: Vec::new(),
-                    seen: FxHashSet::default(),
+                    seen: FxHashMap::default(),
                     origins: Vec::new(),
                     flaws: Flaws::default(),
                 });
@@ -80,10 +116,8 @@ impl Access {
         if draft.origins.last() != Some(&origin) {
             draft.origins.push(origin);
         }
-        if let Some(rule) = rule
-            && draft.seen.insert(AccessRule { comment: String::new(), ..rule.clone() })
-        {
-            draft.rules.push(rule);
+        if let Some(rule) = rule {
+            draft.say(rule);
         }
     }
 
@@ -123,8 +157,8 @@ impl Access {
 
 fn meta(place: &Place, root: &SmolStr, rules: Vec<u32>, end: &str, taken: &mut Taken) -> Meta {
     let namespace = place.namespace.clone().unwrap_or_else(|| root.clone());
-    let identity = format!("{:?}", place.labels);
-    let name = taken.name(&namespace, &Words::of_pods(&place.selector()), end, &identity, Limit::Subdomain);
+    let (words, identity) = place.words();
+    let name = taken.name(&namespace, &words, end, &identity, Limit::Subdomain);
     Meta { namespace, name, rules, comment: None }
 }
 
@@ -234,8 +268,7 @@ impl<'a> Gathering<'_, '_, 'a> {
             Err(why) => {
                 // What it allows cannot be said, and must pass: its pods are left open.
                 self.judge.flaw(at, IN, &Flaw::unable(why.clone()));
-                let comment = format!("{}: open, since this cannot be said", self.place(at));
-                let everything = AccessRule { comment, ..AccessRule::default() };
+                let everything = AccessRule { comment: Comment::Open(at), ..AccessRule::default() };
                 self.open.extend(placed.places.iter().map(|place| (place.clone(), at, why.clone())));
                 self.gathered.callers.open(at, selector);
                 self.allow(at, selector, &placed, Some(everything));
@@ -257,7 +290,7 @@ impl<'a> Gathering<'_, '_, 'a> {
             return Ok(None);
         }
         let mut rule = AccessRule {
-            comment: self.place(at),
+            comment: Comment::Rule(at),
             from: from.sources.clone().unwrap_or_default(),
             to: to.operation.clone(),
             when: Vec::new(),

@@ -13,13 +13,12 @@ use smol_str::SmolStr;
 use super::authorization::Access;
 use super::facts::Facts;
 use super::judge::{Flaw, Judge};
-use super::model::{AccessRule, Condition, Meta, Operation, Resource, ServicePatch, Source};
+use super::model::{AccessRule, Comment, Condition, Meta, Operation, Resource, ServicePatch, Source};
 use super::operations::{host_patterns, path_patterns};
 use super::places::{Kind, Place, Placer};
 use super::sources::{From, Position, Senders};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::policy::{Direction, Gateway, GatewayPort, HostName, Protocol, Rule, Via};
-use crate::source::Sources;
 
 /// What comes in and goes out through gateways.
 #[derive(Default)]
@@ -134,25 +133,15 @@ impl Doors {
     }
 
     /// Adds the gateways' rules to their policies and returns the patches of their Services.
-    pub(super) fn finish(
-        self,
-        facts: &Facts<'_>,
-        sources: &Sources,
-        access: &mut Access,
-        diagnostics: &mut Diagnostics,
-    ) -> Vec<Resource> {
+    pub(super) fn finish(self, facts: &Facts<'_>, access: &mut Access, diagnostics: &mut Diagnostics) -> Vec<Resource> {
         let mut placer = Placer::new(facts, Kind::Authorization);
-        let place_of = |rule: u32| {
-            let rule = facts.policy.rules.get(rule as usize);
-            rule.map(|rule| sources.place(rule.origin.span)).unwrap_or_default()
-        };
         for door in &self.doors {
             let places: Vec<Place> =
                 door.gateway.pods.iter().flat_map(|pods| placer.place(pods).places.clone()).collect();
             for place in places {
                 let isolated = access.closes(&place);
                 for (rule, sentence) in &door.sentences {
-                    let sentence = AccessRule { comment: place_of(*rule), ..sentence.clone() };
+                    let sentence = AccessRule { comment: Comment::Rule(*rule), ..sentence.clone() };
                     access.add(&place, false, Some(sentence), *rule);
                 }
                 let first = door.sentences.first().map_or(0, |(rule, _)| *rule);
@@ -191,13 +180,13 @@ impl Door {
         };
         let exits: Vec<String> = self.exits.iter().map(HostName::to_string).collect();
         if self.hosts.is_empty() {
-            let comment = "What leaves for other hosts passes as before.".into();
+            let comment = Comment::Words("What leaves for other hosts passes as before.");
             return vec![AccessRule { comment, when: not_sni(exits), ..AccessRule::default() }];
         }
         let patterns = self.hosts.iter().flat_map(|host| host_patterns(host, true, &[]).unwrap_or_default());
         let other_hosts = Operation { not_hosts: patterns.collect(), ..Operation::default() };
         let mut rules = vec![AccessRule {
-            comment: "Requests for other hosts pass as before.".into(),
+            comment: Comment::Words("Requests for other hosts pass as before."),
             to: Some(other_hosts),
             when: not_sni(exits.clone()),
             ..AccessRule::default()
@@ -212,7 +201,7 @@ impl Door {
             // Where the gateway does not look into TLS, only its SNI tells the hosts apart.
             let names = self.hosts.iter().map(HostName::to_string).chain(exits).collect();
             rules.push(AccessRule {
-                comment: "So do connections that ask for other names.".into(),
+                comment: Comment::Words("So do connections that ask for other names."),
                 to: Some(Operation { ports, ..Operation::default() }),
                 when: not_sni(names),
                 ..AccessRule::default()

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use rustc_hash::FxHashSet;
+use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
 use super::addresses::{Addresses, Group, Part};
@@ -19,14 +20,14 @@ use super::via_egress::Exits;
 use crate::policy::{Action, Direction, GrantReason, What};
 use crate::source::Sources;
 use crate::targets::Level;
-use crate::targets::names::{Limit, Taken, Words};
+use crate::targets::names::{Limit, Taken};
 
 const OUT: Direction = Direction::Egress;
 
 /// What is said of some pods' way out.
 struct Said {
     /// The rules that say it; of a grant those that gave rise to it.
-    rules: Vec<u32>,
+    rules: SmallVec<[u32; 1]>,
     /// What it does; a grant allows and does not isolate.
     action: Action,
     isolates: bool,
@@ -52,10 +53,11 @@ impl State {
     }
 }
 
-/// Makes the objects of the way out.
+/// Makes the objects of the way out, where they are wanted, and judges what rests on them.
 pub(super) fn lower(
     facts: &Facts<'_>,
     sources: &Sources,
+    wanted: crate::targets::Wanted,
     exits: &mut Exits,
     judge: &mut Judge<'_>,
     trouble: &mut Trouble<'_>,
@@ -73,9 +75,13 @@ pub(super) fn lower(
     let mut states = egress.states(&slots);
     let contents = egress.contents(&slots, &states, judge);
     egress.ask(&slots, &contents, exits, trouble);
-    let mut list = egress.sidecars(&slots, &contents, &mut states);
+    let with_objects = wanted != crate::targets::Wanted::Judgements;
+    let mut list = egress.sidecars(&slots, &contents, &mut states, with_objects);
     egress.judge(&statements, &slots, states, judge);
     let Lowering { addresses, entries, .. } = egress;
+    if !with_objects {
+        return list;
+    }
     let mut all = entries.finish(&addresses);
     all.append(&mut list);
     all
@@ -124,7 +130,7 @@ impl<'a> Lowering<'_, 'a> {
                 let placed = placer.place(&pods.selector);
                 let gives = rule.action != Action::Deny;
                 statements.push(Statement { selector: &pods.selector, placed, gives });
-                let (rules, action, isolates) = (vec![at], rule.action, gives);
+                let (rules, action, isolates) = (smallvec![at], rule.action, gives);
                 self.said.push(Said { rules, action, isolates, reach: reach.clone() });
             }
         }
@@ -299,7 +305,13 @@ impl<'a> Lowering<'_, 'a> {
         local
     }
 
-    fn sidecars(&self, slots: &Slots, contents: &[Option<Content>], states: &mut [State]) -> Vec<Resource> {
+    fn sidecars(
+        &self,
+        slots: &Slots,
+        contents: &[Option<Content>],
+        states: &mut [State],
+        with_objects: bool,
+    ) -> Vec<Resource> {
         let mut taken = Taken::new();
         let local = self.local_hosts(slots, contents);
         let root: SmolStr = self.facts.policy.settings.root_namespace.as_str().into();
@@ -321,6 +333,7 @@ impl<'a> Lowering<'_, 'a> {
                         entries: &self.entries,
                         addresses: &self.addresses,
                         namespace: slot.place.namespace.as_ref(),
+                        with_names: with_objects,
                     };
                     let (egress, flaw) = listeners.make(&wanted);
                     if let Some(flaw) = flaw {
@@ -332,10 +345,12 @@ impl<'a> Lowering<'_, 'a> {
                 None if around && !closed[at] => None,
                 None => continue,
             };
+            if !with_objects {
+                continue;
+            }
             let namespace = slot.place.namespace.clone().unwrap_or_else(|| root.clone());
-            let identity = format!("{:?}", slot.place.labels);
-            let name =
-                taken.name(&namespace, &Words::of_pods(&slot.place.selector()), "egress", &identity, Limit::Subdomain);
+            let (words, identity) = slot.place.words();
+            let name = taken.name(&namespace, &words, "egress", &identity, Limit::Subdomain);
             let comment = egress.is_none().then(|| "Open: what these pods are allowed cannot be said here.".to_owned());
             let meta = Meta { namespace, name, rules: self.rules_of(slots, at), comment };
             list.push(Resource::Sidecar(Sidecar { meta, selector: slot.place.labels.clone(), egress }));

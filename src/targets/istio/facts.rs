@@ -129,6 +129,9 @@ impl<'a> Facts<'a> {
 
     /// Returns the names of the workloads without a sidecar that a selector means, `namespace/name`.
     pub(super) fn without_sidecar(&self, selector: &PodSelector) -> Vec<String> {
+        if self.policy.inventory.workloads.is_empty() {
+            return Vec::new();
+        }
         let Some(namespaces) = self.namespaces(selector) else {
             return Vec::new();
         };

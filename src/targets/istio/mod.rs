@@ -35,7 +35,6 @@ mod via_egress;
 mod wildcard;
 mod write;
 
-use super::names::Taken;
 use super::part::Part;
 use super::{Lowered, Wanted};
 use crate::diag::Diagnostics;
@@ -71,13 +70,16 @@ pub(super) fn lower<'a>(
     let mut senders = sources::Senders::new(&facts);
     let mut exits = via_egress::Exits::new(&facts, &mut senders, &mut gathered.doors, &mut judge, diagnostics);
     let mut trouble = service_entry::Trouble { policy, diagnostics };
-    let mut resources = egress::lower(&facts, sources, &mut exits, &mut judge, &mut trouble);
-    resources.extend(exits.finish());
+    let mut resources = egress::lower(&facts, sources, wanted, &mut exits, &mut judge, &mut trouble);
     wildcard::note(part, &mut judge);
     let authorization::Gathered { mut access, callers, doors } = gathered;
-    resources.extend(peer::lower(&facts, &callers, &access, &mut judge, &mut Taken::new()));
-    resources.extend(doors.finish(&facts, sources, &mut access, diagnostics));
-    resources.extend(access.finish(&facts));
-    let objects = if wanted == Wanted::Objects { write::write(policy, sources, resources) } else { Vec::new() };
-    Lowered { objects, judgements: judge.finish() }
+    resources.extend(peer::lower(&facts, &callers, &access, wanted, &mut judge));
+    resources.extend(doors.finish(&facts, &mut access, diagnostics));
+    let mut objects = Vec::new();
+    if wanted != Wanted::Judgements {
+        resources.extend(exits.finish());
+        resources.extend(access.finish(&facts));
+        objects = write::write(policy, sources, resources);
+    }
+    Lowered { objects, files: Vec::new(), judgements: judge.finish() }
 }

@@ -126,17 +126,38 @@ pub(super) struct AuthorizationPolicy {
     pub(super) rules: Vec<AccessRule>,
 }
 
+/// What is said of a rule in front of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Comment {
+    /// Nothing.
+    #[default]
+    None,
+    /// These words.
+    Words(&'static str),
+    /// Where the rule of the policy stands that asks for it.
+    Rule(u32),
+    /// That a rule of the policy leaves the pods open.
+    Open(u32),
+}
+
 /// A rule of an AuthorizationPolicy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct AccessRule {
     /// What is said of it.
-    pub(super) comment: String,
+    pub(super) comment: Comment,
     /// `from`, joined by or; none is anybody.
     pub(super) from: std::rc::Rc<Vec<Source>>,
     /// `to`; `None` is anything.
     pub(super) to: Option<Operation>,
     /// `when`, joined by and.
     pub(super) when: Vec<Condition>,
+}
+
+impl AccessRule {
+    /// Returns what the rule says, without what is said of it.
+    pub(super) fn says(&self) -> impl PartialEq + std::hash::Hash {
+        (&self.from, &self.to, &self.when)
+    }
 }
 
 /// A `source`: its fields are joined by and, their values by or. It is never empty.

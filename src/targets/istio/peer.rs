@@ -13,7 +13,8 @@ use super::places::{Kind, Place, Placer};
 use super::slots::{Slots, Statement};
 use super::sources::From;
 use crate::policy::{Direction, PodSelector};
-use crate::targets::names::{Limit, Taken, Words};
+use crate::targets::Wanted;
+use crate::targets::names::{Limit, Taken};
 
 /// Who calls whom with and without an identity.
 #[derive(Default)]
@@ -97,13 +98,13 @@ struct State {
     rules: Vec<u32>,
 }
 
-/// Makes the objects.
+/// Makes the objects, where they are wanted, and judges what rests on them.
 pub(super) fn lower(
     facts: &Facts<'_>,
     callers: &Callers<'_>,
     access: &Access,
+    wanted: Wanted,
     judge: &mut Judge<'_>,
-    taken: &mut Taken,
 ) -> Vec<Resource> {
     if callers.calls.iter().all(|call| !call.strict) {
         return Vec::new();
@@ -117,6 +118,10 @@ pub(super) fn lower(
     let slots = Slots::new(facts, &statements);
     let states = states(callers, &slots);
     judge_denies(facts, callers, access, &slots, &states, judge);
+    if wanted == Wanted::Judgements {
+        return Vec::new();
+    }
+    let mut taken = Taken::new();
     let root: SmolStr = facts.policy.settings.root_namespace.as_str().into();
     let mut list = Vec::new();
     // What holds for the pods of a slot by the objects so far.
@@ -128,8 +133,8 @@ pub(super) fn lower(
             continue;
         }
         let namespace = slot.place.namespace.clone().unwrap_or_else(|| root.clone());
-        let identity = format!("{:?}", slot.place.labels);
-        let name = taken.name(&namespace, &Words::of_pods(&slot.place.selector()), "mtls", &identity, Limit::Subdomain);
+        let (words, identity) = slot.place.words();
+        let name = taken.name(&namespace, &words, "mtls", &identity, Limit::Subdomain);
         let comment = state.held.is_none().then(|| "Addresses may call these pods, which have no identity.".to_owned());
         list.push(Resource::PeerAuthentication(PeerAuthentication {
             meta: Meta { namespace, name, rules: state.rules.clone(), comment },

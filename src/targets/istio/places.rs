@@ -4,10 +4,12 @@
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
+use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
 use super::facts::{Facts, MatchLabels, has_labels, is_passing, lasting_labels, match_labels};
-use crate::policy::{Account, PodSelector, Requirement, Requirements, Test, Workload};
+use crate::policy::{Account, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test, Workload};
+use crate::targets::names::Words;
 
 /// The pods that one object of Istio can be for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +29,21 @@ impl Place {
     /// Makes the place of a whole namespace.
     pub(super) fn namespace(name: &SmolStr) -> Place {
         Place { namespace: Some(name.clone()), labels: MatchLabels::default() }
+    }
+
+    /// Returns the words for the place's pods, and a text that tells them from other pods of the namespace.
+    pub(super) fn words(&self) -> (Words, String) {
+        let words = Words::of_pods(&self.selector());
+        let identity = if words.exact {
+            let mut text = String::new();
+            for (key, value) in self.labels.iter() {
+                text.extend([key, "=", value, ","]);
+            }
+            text
+        } else {
+            format!("{:?}", self.labels)
+        };
+        (words, identity)
     }
 
     /// Returns the selector of the place's pods.
@@ -55,7 +72,7 @@ pub(super) type Why = &'static str;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Placed {
     /// The places, which together are just the selector's pods.
-    pub(super) places: Vec<Place>,
+    pub(super) places: SmallVec<[Place; 1]>,
     /// Why some pods have no place.
     pub(super) loose: Option<Why>,
 }
@@ -84,12 +101,29 @@ impl<'f, 'a> Placer<'f, 'a> {
 
     /// Returns the places of a selector.
     pub(super) fn place(&mut self, selector: &PodSelector) -> Rc<Placed> {
+        if let Some(place) = self.plain(selector) {
+            return Rc::new(Placed { places: smallvec![place], loose: None });
+        }
         if let Some(placed) = self.memory.get(selector) {
             return Rc::clone(placed);
         }
         let placed = Rc::new(self.find(selector));
         self.memory.insert(selector.clone(), Rc::clone(&placed));
         placed
+    }
+
+    /// Returns the one place of a selector that says just what a place says, as most do.
+    fn plain(&self, selector: &PodSelector) -> Option<Place> {
+        let [Requirement { key, test: Test::In(names) }] = selector.namespace.list() else { return None };
+        let ([namespace], NAMESPACE_NAME) = (names.as_slice(), key.as_str()) else { return None };
+        let one = |label: &Requirement| {
+            matches!(&label.test, Test::In(values) if values.len() == 1) && !is_passing(&label.key)
+        };
+        let plain = *namespace != self.facts.policy.settings.root_namespace
+            && selector.account == Account::Not(Vec::new())
+            && selector.labels.list().iter().all(one);
+        let labels = plain.then(|| match_labels(&selector.labels)).flatten()?;
+        Some(Place { namespace: Some(namespace.clone()), labels })
     }
 
     fn find(&self, selector: &PodSelector) -> Placed {

@@ -62,6 +62,8 @@ pub(super) struct Listeners<'l, 'a> {
     pub(super) addresses: &'l Addresses<'a>,
     /// The namespace of the Sidecar; `None` is the mesh's.
     pub(super) namespace: Option<&'l SmolStr>,
+    /// Whether the names of what is imported are wanted, and not only what comes along with it.
+    pub(super) with_names: bool,
 }
 
 /// What is wanted on one port.
@@ -141,7 +143,7 @@ impl Listeners<'_, '_> {
         }
         for (host, port, app, home) in &wanted.hosts {
             let wants = ports.entry(*port).or_default();
-            wants.names.insert(self.import(home, &host.name.to_string()));
+            wants.names.extend(self.import(home, || host.name.to_string()));
             wants.tls_hosts |= *app == AppProtocol::Tls;
             wants.http_hosts |= app.has_requests();
             let granted = granted.get(&(home, host));
@@ -151,10 +153,10 @@ impl Listeners<'_, '_> {
         }
         if let Some((groups, home)) = &wanted.groups {
             for group in groups.iter() {
-                let import = self.import(home, &self.addresses.hosts(group).1);
+                let import = self.import(home, || self.addresses.hosts(group).1);
                 for &port in &group.ports {
                     let wants = ports.entry(port).or_default();
-                    wants.names.insert(import.clone());
+                    wants.names.extend(import.clone());
                     wants.addresses = true;
                 }
             }
@@ -184,11 +186,11 @@ impl Listeners<'_, '_> {
                 tcp_ports(service).all(|port| granted.is_some_and(|granted| granted.contains(&port)))
             });
             let domain = &self.facts.policy.settings.domain;
-            let host = format!("{}.{}.svc.{domain}", item.name, item.namespace);
-            let import = self.import(&item.namespace, &host);
+            let host = || format!("{}.{}.svc.{domain}", item.name, item.namespace);
+            let import = self.import(&item.namespace, host);
             if item.headless && item.class != Class::Http {
                 // On a listener with a port it would stand for every address on that port.
-                rest.insert(import);
+                rest.extend(import);
                 if !clean {
                     let words = format!(
                         "the headless Service {}/{} is let through on all its ports",
@@ -199,7 +201,7 @@ impl Listeners<'_, '_> {
                 continue;
             }
             let wants = ports.entry(item.port).or_default();
-            wants.names.insert(import);
+            wants.names.extend(import);
             wants.services.push(item);
             match item.class {
                 Class::Http => wants.http_services = true,
@@ -297,11 +299,13 @@ impl Listeners<'_, '_> {
             return BTreeSet::from([format!("*/*.svc.{domain}")]);
         }
         let names = wanted.all_services.iter().flatten();
-        names.map(|name| self.import(name, &format!("*.{name}.svc.{domain}"))).collect()
+        names.filter_map(|name| self.import(name, || format!("*.{name}.svc.{domain}"))).collect()
     }
 
-    fn import(&self, home: &SmolStr, host: &str) -> String {
-        if self.namespace == Some(home) { format!("./{host}") } else { format!("{home}/{host}") }
+    /// Returns how a host of a namespace is imported, where that is wanted.
+    fn import(&self, home: &SmolStr, host: impl FnOnce() -> String) -> Option<String> {
+        let home = if self.namespace == Some(home) { "." } else { home };
+        self.with_names.then(|| format!("{home}/{}", host()))
     }
 }
 

@@ -8,6 +8,7 @@
 use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use super::facts::{Facts, Known, MatchLabels};
@@ -35,10 +36,13 @@ pub(super) struct Slot {
     /// The slot around it.
     pub(super) parent: Option<usize>,
     /// The statements about all of its pods, those of the slots around it left out.
-    pub(super) own: Vec<u32>,
+    pub(super) own: Said,
     /// The statements about some of its pods, which hold for all of them.
     pub(super) joined: Vec<u32>,
 }
+
+/// Statements by their numbers: most pods have few.
+pub(super) type Said = SmallVec<[u32; 4]>;
 
 /// The slots of some statements.
 #[derive(Default)]
@@ -57,7 +61,7 @@ impl Slots {
     /// Divides the pods that some statements speak of.
     pub(super) fn new(facts: &Facts<'_>, statements: &[Statement<'_>]) -> Slots {
         let mut slots = Slots { without: vec![None; statements.len()], ..Slots::default() };
-        let mut mesh = Vec::new();
+        let mut mesh = Said::new();
         let mut namespaces: Vec<(SmolStr, Vec<(MatchLabels, u32)>)> = Vec::new();
         let mut index: FxHashMap<SmolStr, usize> = FxHashMap::default();
         let mut loose = Vec::new();
@@ -107,7 +111,7 @@ impl Slots {
         std::iter::successors(Some(slot), |&slot| self.list[slot].parent)
     }
 
-    fn add(&mut self, place: Place, parent: Option<usize>, own: Vec<u32>) -> usize {
+    fn add(&mut self, place: Place, parent: Option<usize>, own: Said) -> usize {
         self.by_place.insert(place.clone(), self.list.len());
         self.list.push(Slot { place, parent, own, joined: Vec::new() });
         self.list.len() - 1
@@ -120,8 +124,8 @@ impl Slots {
         name: SmolStr,
         list: Vec<(MatchLabels, u32)>,
     ) {
-        let mut whole = Vec::new();
-        let mut parts: Vec<(MatchLabels, Vec<u32>)> = Vec::new();
+        let mut whole = Said::new();
+        let mut parts: Vec<(MatchLabels, Said)> = Vec::with_capacity(list.len());
         let mut index: FxHashMap<MatchLabels, usize> = FxHashMap::default();
         for (labels, at) in list {
             if labels.is_empty() {
@@ -129,7 +133,7 @@ impl Slots {
                 continue;
             }
             let place = *index.entry(labels).or_insert_with_key(|labels| {
-                parts.push((labels.clone(), Vec::new()));
+                parts.push((labels.clone(), Said::new()));
                 parts.len() - 1
             });
             parts[place].1.push(at);
@@ -189,7 +193,7 @@ impl Slots {
 struct Division<'d, 'f, 'a> {
     facts: &'d Facts<'f>,
     name: &'d SmolStr,
-    parts: &'d [(MatchLabels, Vec<u32>)],
+    parts: &'d [(MatchLabels, Said)],
     statements: &'d [Statement<'a>],
 }
 
@@ -202,7 +206,7 @@ struct Divided {
 
 struct Part {
     labels: MatchLabels,
-    own: Vec<u32>,
+    own: Said,
     joined: Vec<u32>,
 }
 
@@ -282,7 +286,7 @@ impl Division<'_, '_, '_> {
             let all: Vec<Vec<u32>> = group.iter().map(|&at| self.statements_of(signature(workloads[at]))).collect();
             let shared = |at: &u32| all.iter().all(|list| list.contains(at));
             let (own, mut joined): (Vec<u32>, Vec<u32>) = all.iter().flatten().copied().partition(shared);
-            let own: Vec<u32> = sorted(own);
+            let own: Said = sorted(own).into();
             joined.retain(|&at| {
                 let gives = self.statements[at as usize].gives;
                 divided.left.extend((!gives).then_some(at));
@@ -316,8 +320,12 @@ impl Division<'_, '_, '_> {
                 self.join_shapes(keys, left, others, right, &mut components);
             }
         }
-        let mut divided = Divided::default();
+        let mut divided = Divided { parts: Vec::with_capacity(self.parts.len()), left: Vec::new() };
         for parts in components.lists() {
+            if let [part] = parts.as_slice() {
+                divided.parts.push(self.whole(*part));
+                continue;
+            }
             // The one that holds all the others stands for them all.
             let widest = parts.iter().find(|&&top| {
                 let labels = &self.parts[top].0;

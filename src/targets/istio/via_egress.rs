@@ -22,8 +22,8 @@ use super::sources::{Position, Senders};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::policy::{AppProtocol, Direction, HostName, Policy, PortTest, Protocol, Rule, What};
 use crate::targets::Level;
-use crate::targets::part::Part;
 use crate::targets::names::{Limit, Taken, Words};
+use crate::targets::part::Part;
 
 const OUT: Direction = Direction::Egress;
 

@@ -73,7 +73,11 @@ fn object(policy: &Policy, sources: &Sources, resource: &Resource) -> Object {
     let (api_version, kind) = kind(resource);
     let origins = || {
         let rules = meta.rules.iter().filter_map(|&rule| policy.rules.get(rule as usize));
-        rules.map(|rule| rule.origin.as_ref())
+        rules.map(|rule| &rule.origin)
+    };
+    let place = |rule: u32| {
+        let rule = policy.rules.get(rule as usize);
+        rule.map(|rule| sources.place(rule.origin.span)).unwrap_or_default()
     };
     let mut yaml = Writer::new();
     if let Some(comment) = &meta.comment {
@@ -94,7 +98,7 @@ fn object(policy: &Policy, sources: &Sources, resource: &Resource) -> Object {
             Resource::DestinationRule(object) => routing::destination_rule(yaml, object),
             Resource::PeerAuthentication(object) => security::peer_authentication(yaml, object),
             Resource::RequestAuthentication(object) => security::request_authentication(yaml, object),
-            Resource::AuthorizationPolicy(object) => security::authorization_policy(yaml, object),
+            Resource::AuthorizationPolicy(object) => security::authorization_policy(yaml, object, place),
             Resource::ServicePatch(_) => {}
         });
     }

@@ -68,7 +68,7 @@ impl Enforcement<'_> {
             let mut line =
                 vec![format!("{}  {}", sources.place(row.rule.origin.span), rule_text(sources, &row.rule.origin))];
             line.extend(self.layers.iter().map(|layer| layer_cell(row, *layer)));
-            line.push(match (row.together, row.rule.origin.approximate.is_some()) {
+            line.push(match (row.together, row.rule.origin.approximate().is_some()) {
                 (Together::Exact, _) => "exact".to_owned(),
                 (_, true) => "approximate, as stated".to_owned(),
                 (Together::WellBehaved, false) => "holds for well-behaved pods".to_owned(),
@@ -130,6 +130,6 @@ fn row_json(row: &Row<'_>, sources: &Sources) -> Value {
         "rule": rule_text(sources, origin),
         "ends": ends,
         "together": row.together.word(),
-        "accepted": origin.approximate.is_some(),
+        "accepted": origin.approximate().is_some(),
     })
 }

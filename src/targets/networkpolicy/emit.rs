@@ -87,7 +87,7 @@ fn origins<'a>(policy: &'a Policy, side: &Side<'_>, entries: &[Entry<'_, '_>]) -
     }
     rules.sort_unstable();
     rules.dedup();
-    rules.into_iter().filter_map(|rule| policy.rules.get(rule as usize)).map(|rule| &*rule.origin).collect()
+    rules.into_iter().filter_map(|rule| policy.rules.get(rule as usize)).map(|rule| &rule.origin).collect()
 }
 
 fn object(
@@ -280,7 +280,7 @@ fn more(yaml: &mut Writer, all: usize) {
 }
 
 fn rule_comment(yaml: &mut Writer, sources: &Sources, rule: &Rule) {
-    if let Some(doc) = &rule.origin.doc {
+    if let Some(doc) = rule.origin.doc() {
         yaml.comment(doc);
     }
     yaml.comment(&sentence(sources, &rule.origin));

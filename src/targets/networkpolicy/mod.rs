@@ -57,8 +57,8 @@ pub(super) fn lower(
     }
     note_icmp(part, diagnostics);
     note_closed_namespaces(&plan, diagnostics);
-    let objects = if wanted == Wanted::Objects { emit::emit(&plan, sources) } else { Vec::new() };
-    Lowered { objects, judgements: judge::judge(&plan) }
+    let objects = if wanted != Wanted::Judgements { emit::emit(&plan, sources) } else { Vec::new() };
+    Lowered { objects, files: Vec::new(), judgements: judge::judge(&plan) }
 }
 
 /// What plugins do with icmp is not defined: rules that name it say nothing here.
@@ -67,7 +67,8 @@ fn note_icmp(part: &Part<'_>, diagnostics: &mut Diagnostics) {
         let ports = rule.destination.members.iter().map(|member| &member.ports);
         ports.flat_map(Ports::entries).any(|port| port.protocol == Protocol::Icmp)
     };
-    let mut rules: Vec<(u32, &Rule)> = part.ends().map(|(at, _, rule)| (at, rule)).filter(|(_, rule)| names_icmp(rule)).collect();
+    let mut rules: Vec<(u32, &Rule)> =
+        part.ends().map(|(at, _, rule)| (at, rule)).filter(|(_, rule)| names_icmp(rule)).collect();
     rules.dedup_by_key(|(at, _)| *at);
     for (_, rule) in rules {
         let message = "networkpolicy says nothing of icmp: what the network plugin does with it is not defined";
@@ -78,7 +79,8 @@ fn note_icmp(part: &Part<'_>, diagnostics: &mut Diagnostics) {
 /// A subject whose namespaces come from the inventory does not know those that are made later.
 fn note_closed_namespaces(plan: &plan::Plan<'_>, diagnostics: &mut Diagnostics) {
     let ends = plan.facts.part.ends().zip(&plan.findings);
-    let mut enumerated: Vec<_> = ends.filter(|(_, finding)| finding.enumerated).map(|((at, _, rule), _)| (at, rule)).collect();
+    let mut enumerated: Vec<_> =
+        ends.filter(|(_, finding)| finding.enumerated).map(|((at, _, rule), _)| (at, rule)).collect();
     enumerated.dedup_by_key(|(at, _)| *at);
     if let Some((_, rule)) = enumerated.first() {
         let message = "a namespace that is made later stays open on networkpolicy until the next build";

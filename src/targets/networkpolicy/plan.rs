@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
+use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
 use super::model::{Cause, Scope, Side, Term};
 use super::reach::{Facts, Reach};
-use super::subjects::{Subjects, Why, Wide, meshed, subjects};
+use super::subjects::{Subjects, Why, Wide, meshed, plain_subject, subjects};
 use crate::policy::{Action, Direction, Endpoint, Grant, GrantReason, PodSelector, Rule};
 
 /// What is found out about one end of a rule on the way.
@@ -50,7 +51,7 @@ pub(super) struct Plan<'a> {
 /// A selector's subjects, by number.
 pub(super) struct Expanded<'a> {
     /// The subjects that are meant for certain.
-    pub(super) scopes: Vec<usize>,
+    pub(super) scopes: SmallVec<[usize; 1]>,
     maybe: Vec<Wide<'a>>,
     why: Option<Why>,
     enumerated: bool,
@@ -118,6 +119,10 @@ impl<'a> Plan<'a> {
     }
 
     fn expanded(&mut self, selector: &'a PodSelector) -> Rc<Expanded<'a>> {
+        if let Some(scope) = plain_subject(selector) {
+            let scopes = smallvec![self.scope(scope)];
+            return Rc::new(Expanded { scopes, maybe: Vec::new(), why: None, enumerated: false });
+        }
         if let Some(expanded) = self.expanded.get(selector) {
             return Rc::clone(expanded);
         }

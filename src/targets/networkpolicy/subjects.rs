@@ -54,6 +54,18 @@ pub(super) struct PeerPods<'a> {
     pub(super) widened: Option<SmolStr>,
 }
 
+/// Returns the pods of a selector as the one subject that they are where it names its namespace and no account, as most
+/// do.
+pub(super) fn plain_subject(selector: &PodSelector) -> Option<Scope<'_>> {
+    match selector.namespace.list() {
+        [Requirement { key, test: Test::In(names) }] if key == NAMESPACE_NAME && any_account(selector) => {
+            let [namespace] = names.as_slice() else { return None };
+            Some(Scope { namespace, labels: Cow::Borrowed(&selector.labels) })
+        }
+        _ => None,
+    }
+}
+
 /// Returns the pods of a selector as subjects.
 pub(super) fn subjects<'a>(inventory: &'a Inventory, selector: &'a PodSelector) -> Subjects<'a> {
     let mut subjects = Subjects::default();

@@ -84,6 +84,10 @@ pub(super) fn push_comment(out: &mut String, line: &str) {
     if !line.is_empty() {
         out.push(' ');
     }
+    // Nothing between these needs a second look.
+    if line.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return out.push_str(line);
+    }
     for character in line.chars() {
         if is_unsafe(character) { push_escape(out, character) } else { out.push(character) }
     }

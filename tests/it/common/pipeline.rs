@@ -74,7 +74,7 @@ impl Given {
             settings = netpol::cli::config::read(&sources, file, today, &mut diagnostics).settings;
         }
         let file = sources.add(POLICY, self.policy.as_str());
-        let file = netpol::syntax::parse(&sources, file, &mut diagnostics);
+        let file = netpol::syntax::open(&sources, file, &mut diagnostics);
         let mut loader = |_: &str, path: &str| {
             let name = path.trim_start_matches("./");
             let own = (POLICY.to_owned(), self.policy.clone());
@@ -83,7 +83,7 @@ impl Given {
         };
         let mut names = netpol::resolve::resolve(vec![file], &mut sources, &settings, &mut loader, &mut diagnostics);
         let inventory = self.inventory(&mut sources, &mut diagnostics);
-        let program = netpol::types::check(&mut names, inventory, &settings, &mut sources, &mut diagnostics);
+        let program = netpol::types::check(&mut names, inventory, &settings, &sources, &mut diagnostics);
         let policy = policy::lower(program, &settings, &mut diagnostics);
         diagnostics.sort();
         Outcome { sources, diagnostics, policy }

@@ -42,7 +42,7 @@ pub fn build_with(source: &str, manifests: Option<&str>, change: impl FnOnce(&mu
     let mut sources = Sources::new();
     let mut diagnostics = Diagnostics::new();
     let file = sources.add("policy.netpol", source);
-    let tree = syntax::parse(&sources, file, &mut diagnostics);
+    let tree = syntax::open(&sources, file, &mut diagnostics);
     let mut settings = Settings::new(time::Date::from_calendar_date(2026, time::Month::November, 21).unwrap());
     settings.targets = vec![Layer::Istio];
     change(&mut settings);
@@ -55,7 +55,7 @@ pub fn build_with(source: &str, manifests: Option<&str>, change: impl FnOnce(&mu
     };
     let mut none = |_: &str, _: &str| Err("there are no other files".to_owned());
     let mut names = resolve::resolve(vec![tree], &mut sources, &settings, &mut none, &mut diagnostics);
-    let program = types::check(&mut names, inventory, &settings, &mut sources, &mut diagnostics);
+    let program = types::check(&mut names, inventory, &settings, &sources, &mut diagnostics);
     let policy = policy::lower(program, &settings, &mut diagnostics);
     let lowering = targets::lower(&policy, &sources, &mut diagnostics);
     Build { sources, diagnostics, policy, lowering }

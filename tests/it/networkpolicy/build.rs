@@ -39,7 +39,7 @@ pub fn build_with(source: &str, inventory: &str, change: impl FnOnce(&mut Settin
     let mut sources = Sources::new();
     let mut diagnostics = Diagnostics::new();
     let file = sources.add("policy.netpol", source);
-    let tree = syntax::parse(&sources, file, &mut diagnostics);
+    let tree = syntax::open(&sources, file, &mut diagnostics);
     let mut settings = Settings::new(time::Date::from_calendar_date(2026, time::Month::November, 21).unwrap());
     settings.targets = vec![Layer::NetworkPolicy];
     change(&mut settings);
@@ -50,7 +50,7 @@ pub fn build_with(source: &str, inventory: &str, change: impl FnOnce(&mut Settin
     }
     let mut none = |_: &str, _: &str| Err("there are no other files".to_owned());
     let mut names = resolve::resolve(vec![tree], &mut sources, &settings, &mut none, &mut diagnostics);
-    let program = types::check(&mut names, facts, &settings, &mut sources, &mut diagnostics);
+    let program = types::check(&mut names, facts, &settings, &sources, &mut diagnostics);
     let policy = policy::lower(program, &settings, &mut diagnostics);
     let lowering = targets::lower(&policy, &sources, &mut diagnostics);
     Build { sources, diagnostics, policy, lowering }

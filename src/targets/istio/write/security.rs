@@ -3,7 +3,7 @@
 use super::{selector, strings};
 use crate::targets::istio::addresses::is_single;
 use crate::targets::istio::model::{
-    AccessRule, AuthorizationPolicy, Operation, PeerAuthentication, RequestAuthentication, Source,
+    AccessRule, AuthorizationPolicy, Comment, Operation, PeerAuthentication, RequestAuthentication, Source,
 };
 use crate::targets::yaml::Writer;
 
@@ -39,18 +39,22 @@ pub(super) fn request_authentication(yaml: &mut Writer, request: &RequestAuthent
 }
 
 /// Writes the spec of an AuthorizationPolicy.
-pub(super) fn authorization_policy(yaml: &mut Writer, policy: &AuthorizationPolicy) {
+/// `place` is where a rule of the policy stands.
+pub(super) fn authorization_policy(yaml: &mut Writer, policy: &AuthorizationPolicy, place: impl Fn(u32) -> String) {
     selector(yaml, &policy.selector);
     yaml.key("action").word(if policy.deny { "DENY" } else { "ALLOW" });
-    yaml.key("rules").list(|yaml| policy.rules.iter().for_each(|rule| access_rule(yaml, rule)));
+    yaml.key("rules").list(|yaml| policy.rules.iter().for_each(|rule| access_rule(yaml, rule, &place)));
     if policy.rules.is_empty() {
         yaml.note("nothing is let in");
     }
 }
 
-fn access_rule(yaml: &mut Writer, rule: &AccessRule) {
-    if !rule.comment.is_empty() {
-        yaml.comment(&rule.comment);
+fn access_rule(yaml: &mut Writer, rule: &AccessRule, place: &impl Fn(u32) -> String) {
+    match rule.comment {
+        Comment::None => {}
+        Comment::Words(words) => _ = yaml.comment(words),
+        Comment::Rule(rule) => _ = yaml.comment(&place(rule)),
+        Comment::Open(rule) => _ = yaml.comment(&format!("{}: open, since this cannot be said", place(rule))),
     }
     yaml.item().map(|yaml| {
         if !rule.from.is_empty() {

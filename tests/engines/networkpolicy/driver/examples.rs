@@ -53,11 +53,11 @@ fn build(folder: &Path) -> Build {
     let file = sources.add("netpol.toml", text);
     let Config { settings, inventory, .. } = config::read(&sources, file, today, &mut diagnostics);
     let policies = files(folder, |name| name.ends_with(".netpol"));
-    let mut trees = Vec::new();
+    let mut files = Vec::new();
     for path in policies {
         let name = path.strip_prefix(folder).unwrap().display().to_string();
         let file = sources.add(&name, std::fs::read_to_string(&path).unwrap());
-        trees.push(syntax::parse(&sources, file, &mut diagnostics));
+        files.push(syntax::open(&sources, file, &mut diagnostics));
     }
     let mut loader = |_: &str, wanted: &str| {
         let name = wanted.trim_start_matches("./");
@@ -65,7 +65,7 @@ fn build(folder: &Path) -> Build {
             .map(|text| (name.to_owned(), text))
             .map_err(|error| error.to_string())
     };
-    let mut names = resolve::resolve(trees, &mut sources, &settings, &mut loader, &mut diagnostics);
+    let mut names = resolve::resolve(files, &mut sources, &settings, &mut loader, &mut diagnostics);
     let mut facts = Inventory::default();
     if !inventory.is_empty() {
         let manifests: Vec<_> = inventory
@@ -74,7 +74,7 @@ fn build(folder: &Path) -> Build {
             .collect();
         facts = inventory::read(&sources, &manifests, &mut diagnostics);
     }
-    let program = types::check(&mut names, facts, &settings, &mut sources, &mut diagnostics);
+    let program = types::check(&mut names, facts, &settings, &sources, &mut diagnostics);
     let policy = policy::lower(program, &settings, &mut diagnostics);
     let lowering = targets::lower(&policy, &sources, &mut diagnostics);
     assert!(!diagnostics.has_errors(), "{}: {diagnostics:?}", folder.display());
