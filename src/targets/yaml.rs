@@ -43,7 +43,7 @@ pub struct Writer {
 impl Writer {
     /// Makes an empty document.
     pub fn new() -> Writer {
-        Writer::with_capacity(512)
+        Writer::with_capacity(1024)
     }
 
     /// Makes an empty document that holds `bytes` without growing.

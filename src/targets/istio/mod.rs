@@ -79,7 +79,7 @@ pub(super) fn lower<'a>(
     if wanted != Wanted::Judgements {
         resources.extend(exits.finish());
         resources.extend(access.finish(&facts));
-        objects = write::write(policy, sources, resources);
+        objects = write::write(policy, sources, &resources);
     }
     Lowered { objects, files: Vec::new(), judgements: judge.finish() }
 }

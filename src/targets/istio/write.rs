@@ -14,15 +14,13 @@ const NETWORKING: &str = "networking.istio.io/v1";
 const SECURITY: &str = "security.istio.io/v1";
 
 /// Writes objects, sorted by namespace, kind and name.
-pub(super) fn write(policy: &Policy, sources: &Sources, mut resources: Vec<Resource>) -> Vec<Object> {
-    resources.sort_by(|a, b| {
-        let key = |resource: &Resource| {
-            let (meta, rank) = (meta(resource), rank(resource));
-            (meta.namespace.clone(), rank)
-        };
-        key(a).cmp(&key(b)).then_with(|| meta(a).name.cmp(&meta(b).name))
+pub(super) fn write(policy: &Policy, sources: &Sources, resources: &[Resource]) -> Vec<Object> {
+    let mut order: Vec<(&Meta, u8, &Resource)> =
+        resources.iter().map(|resource| (meta(resource), rank(resource), resource)).collect();
+    order.sort_by(|(a, first, _), (b, second, _)| {
+        (&a.namespace, first, &a.name).cmp(&(&b.namespace, second, &b.name))
     });
-    resources.iter().map(|resource| object(policy, sources, resource)).collect()
+    order.into_iter().map(|(_, _, resource)| object(policy, sources, resource)).collect()
 }
 
 fn meta(resource: &Resource) -> &Meta {

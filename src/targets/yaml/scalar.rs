@@ -1,15 +1,16 @@
 //! Scalars: which texts stand plain, and how all others are quoted so that readers of YAML 1.1 and 1.2 read the same.
 
-const OUTSIDE: u8 = 0;
 /// Letters: a plain string may begin with them.
 const LETTER: u8 = 1;
 /// Digits: a plain string may begin with them where it has a slash.
 const DIGIT: u8 = 2;
-const INNER: u8 = 3;
-const SLASH: u8 = 4;
+const INNER: u8 = 4;
+const SLASH: u8 = 8;
 /// Harmless between other characters, outside of keys and flow containers.
-const LOOSE: u8 = 5;
+const LOOSE: u8 = 16;
+const OUTSIDE: u8 = 128;
 
+/// What each byte is, as bits, so that those of a text can be gathered.
 const CLASS: [u8; 256] = {
     let mut class = [OUTSIDE; 256];
     let mut at = 0;
@@ -32,17 +33,11 @@ const CLASS: [u8; 256] = {
 pub(super) fn is_plain(text: &str, tight: bool) -> bool {
     let bytes = text.as_bytes();
     let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else { return false };
-    let limit = if tight { LOOSE } else { LOOSE + 1 };
-    let mut slash = false;
-    let mut before = 0;
-    for &byte in bytes {
-        let class = CLASS[usize::from(byte)];
-        // `: ` would make a key of what stands before it.
-        if class == OUTSIDE || class >= limit || (byte == b' ' && before == b':') {
-            return false;
-        }
-        slash |= class == SLASH;
-        before = byte;
+    let all = bytes.iter().fold(0, |all, &byte| all | CLASS[usize::from(byte)]);
+    let refused = if tight { OUTSIDE | LOOSE } else { OUTSIDE };
+    // `: ` would make a key of what stands before it.
+    if all & refused != 0 || all & LOOSE != 0 && text.contains(": ") {
+        return false;
     }
     if CLASS[usize::from(last)] == LOOSE {
         return false;
@@ -50,7 +45,7 @@ pub(super) fn is_plain(text: &str, tight: bool) -> bool {
     match CLASS[usize::from(first)] {
         LETTER => !is_word_of_yaml(text),
         // No number, time or date has a slash.
-        DIGIT => slash,
+        DIGIT => all & SLASH != 0,
         SLASH => true,
         _ => false,
     }
