@@ -161,7 +161,7 @@ impl Sources {
 
     /// Returns `path:line` of a span, as generated objects and verdicts name it.
     pub fn place(&self, span: Span) -> String {
-        format!("{}:{}", self.file(span.file).path, self.line(span))
+        [self.file(span.file).path.as_str(), ":", &self.line(span).to_string()].concat()
     }
 }
 

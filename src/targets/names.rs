@@ -76,14 +76,21 @@ impl Words {
         }
         if let [Requirement { key, test: Test::In(values) }] = list
             && let [value] = values.as_slice()
-            && *key != "all"
-            && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            && let Some(words) = Words::of_label(key, value)
         {
-            let value = Words::of(value);
-            return Words { text: format!("{key}-{}", value.text), exact: value.exact };
+            return words;
         }
         let parts: Vec<String> = list.iter().map(requirement_words).collect();
         Words { text: Words::of(&parts.join(" ")).text, exact: false }
+    }
+
+    /// Makes the words for the pods of one namespace that have one label, where its key is a single word.
+    pub fn of_label(key: &str, value: &str) -> Option<Words> {
+        let word = key != "all" && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        word.then(|| {
+            let value = Words::of(value);
+            Words { text: [key, "-", &value.text].concat(), exact: value.exact }
+        })
     }
 
     /// Makes the words for the pods of a selector, whatever their namespace; see [`Words::of_labels`].
@@ -147,7 +154,7 @@ pub fn name(words: &Words, end: &str, identity: &str, limit: Limit) -> String {
     let joined = match (words.text.is_empty(), end.is_empty()) {
         (true, _) => end.to_owned(),
         (_, true) => words.text.clone(),
-        _ => format!("{}-{end}", words.text),
+        _ => [&words.text, "-", end].concat(),
     };
     if words.exact && joined.len() <= limit {
         return joined;

@@ -33,7 +33,11 @@ impl Place {
 
     /// Returns the words for the place's pods, and a text that tells them from other pods of the namespace.
     pub(super) fn words(&self) -> (Words, String) {
-        let words = Words::of_pods(&self.selector());
+        let words = match &*self.labels {
+            [(key, value)] => Words::of_label(key, value),
+            _ => None,
+        };
+        let words = words.unwrap_or_else(|| Words::of_pods(&self.selector()));
         let identity = if words.exact {
             let mut text = String::new();
             for (key, value) in self.labels.iter() {
