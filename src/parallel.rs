@@ -1,33 +1,7 @@
 //! Work on the parts of something, on all processors.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-
-/// Returns what a function makes of each item, in the order of the items. Whoever is free takes the next one. A panic of
-/// one is a panic of the whole.
-pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let take = || {
-        let mut done = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(at) else { return done };
-            done.push((at, work(item)));
-        }
-    };
-    let done = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..processors().min(items.len())).map(|_| scope.spawn(take)).collect();
-        let mut done = vec![take()];
-        for other in others {
-            done.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        done
-    });
-    let mut results: Vec<Option<R>> = items.iter().map(|_| None).collect();
-    done.into_iter().flatten().for_each(|(at, result)| results[at] = Some(result));
-    results.into_iter().flatten().collect()
-}
 
 /// Returns what two functions make, which run side by side.
 pub fn both<A, B: Send>(a: impl FnOnce() -> A, b: impl FnOnce() -> B + Send) -> (A, B) {
@@ -70,7 +44,7 @@ pub fn ahead<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync, mut t
 }
 
 /// How many results wait for those before them, at most.
-const AHEAD: usize = 8;
+const AHEAD: usize = 4;
 
 /// Items in order, and the results that wait.
 struct Queue<R> {
@@ -174,14 +148,7 @@ fn processors() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{ahead, map};
-
-    #[test]
-    fn results_come_in_the_order_of_the_items() {
-        let list: Vec<u32> = (0..1000).collect();
-        assert_eq!(map(&list, |item| *item), list);
-        assert_eq!(map::<u32, u32>(&[], |item| *item), Vec::<u32>::new());
-    }
+    use super::ahead;
 
     #[test]
     fn results_are_handed_on_in_order_until_nobody_wants_more() {

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::output::{Change, Output, Plan};
+use super::output::{Change, Draft, Output, Plan};
 use super::report::Report;
 use super::session::{Arguments, Session};
 use super::{Exit, Fatal, Global, disk, leave, paths, to_stdout};
 use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::policy::Policy;
 use crate::source::{Sources, Span};
-use crate::targets::{self, Artifact};
+use crate::targets::{self, Artifact, Listed};
 
 /// After this many files the others are only counted.
 const FILES_SHOWN: usize = 20;
@@ -39,30 +40,32 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         return Err(Fatal::new("`--check`, `--diff` and `--kustomization` need a folder: `-o DIR`"));
     }
     let mut session = Session::open(&args.arguments, global)?;
-    let policy = session.policy();
-    let artifacts = policy.map(|policy| {
-        let lowering = session.build(&policy);
-        let mut artifacts = targets::artifacts(lowering, &session.sources);
-        if args.kustomization {
-            artifacts.push(targets::kustomization(&artifacts));
-        }
-        leave(policy);
-        artifacts
-    });
     let report = args.arguments.report(global, to_stdout || args.diff);
-    let layers = session.config.settings.targets.len();
-    match artifacts.filter(|_| !report.fails(&session.diagnostics)) {
-        None => {
-            let exit = report.print(&mut session.diagnostics, &session.sources)?;
-            report.close(&session.diagnostics, "");
-            Ok(exit.max(1))
-        }
-        Some(artifacts) if to_stdout => on_stdout(&artifacts, layers, &report, session),
-        Some(artifacts) => in_folder(args, artifacts, layers, &report, session),
+    match session.policy() {
+        None => refused(&report, session),
+        Some(policy) if to_stdout => on_stdout(policy, &report, session),
+        Some(policy) => in_folder(args, policy, &report, session),
     }
 }
 
-fn on_stdout(artifacts: &[Artifact], layers: usize, report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
+/// Says what is wrong.
+fn refused(report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
+    let exit = report.print(&mut session.diagnostics, &session.sources)?;
+    report.close(&session.diagnostics, "");
+    Ok(exit.max(1))
+}
+
+fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
+    let mut artifacts = Vec::new();
+    session.build(&policy, &mut |files| {
+        artifacts.extend(files);
+        true
+    });
+    leave(policy);
+    if report.fails(&session.diagnostics) {
+        return refused(report, session);
+    }
+    artifacts.sort_by(|a, b| a.path.cmp(&b.path));
     let exit = report.print(&mut session.diagnostics, &session.sources)?;
     to_stdout(|out| {
         for (at, artifact) in artifacts.iter().filter(|artifact| !artifact.patch).enumerate() {
@@ -77,26 +80,36 @@ fn on_stdout(artifacts: &[Artifact], layers: usize, report: &Report<'_>, mut ses
     for patch in artifacts.iter().filter(|artifact| artifact.patch) {
         report.say(&format!("left out: {}, which `-o DIR` writes", patch.path));
     }
-    report.close(&session.diagnostics, &summary(artifacts, layers));
+    let files: Vec<Listed> = artifacts.iter().map(Artifact::listed).collect();
+    report.close(&session.diagnostics, &summary(&files, &session));
+    leave(artifacts);
     Ok(exit)
 }
 
-fn in_folder(
-    args: &Args,
-    artifacts: Vec<Artifact>,
-    layers: usize,
-    report: &Report<'_>,
-    mut session: Session,
-) -> Result<Exit, Fatal> {
+fn in_folder(args: &Args, policy: Policy, report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
     let looking = args.check || args.diff;
-    let summary = summary(&artifacts, layers);
-    let written: Vec<(String, usize)> =
-        artifacts.iter().map(|artifact| (artifact.path.clone(), artifact.objects)).collect();
     let mut output = Output::new(&args.output, paths::show(&args.output));
     if !looking {
         output.lock()?;
     }
-    let plan = output.plan(artifacts, &mut session.sources, &mut session.diagnostics)?;
+    let mut draft = Draft::new(&mut output, looking)?;
+    let mut added = Ok(());
+    session.build(&policy, &mut |files| {
+        added = files.into_iter().try_for_each(|file| draft.add(file));
+        added.is_ok()
+    });
+    leave(policy);
+    added?;
+    if report.fails(&session.diagnostics) {
+        return refused(report, session);
+    }
+    if args.kustomization {
+        let kustomization = targets::kustomization(draft.listed());
+        draft.add(kustomization)?;
+    }
+    let written = draft.listed().to_vec();
+    let summary = summary(&written, &session);
+    let plan = draft.finish(&mut session.sources, &mut session.diagnostics)?;
     if let Some(plan) = plan.as_ref().filter(|_| args.check) {
         compare(plan, &output, &mut session.sources, &mut session.diagnostics);
     }
@@ -149,9 +162,9 @@ fn at(sources: &mut Sources, shown: &str, text: &str) -> Span {
 }
 
 /// Tells which files there are now, and which no longer.
-fn list(written: &[(String, usize)], plan: &Plan, output: &Output, report: &Report<'_>) {
+fn list(written: &[Listed], plan: &Plan, output: &Output, report: &Report<'_>) {
     let shown: Vec<(String, usize)> =
-        written.iter().take(FILES_SHOWN).map(|(path, objects)| (output.show(path), *objects)).collect();
+        written.iter().take(FILES_SHOWN).map(|file| (output.show(&file.path), file.objects)).collect();
     let width = shown.iter().map(|(path, _)| path.chars().count()).max().unwrap_or_default();
     for (path, objects) in &shown {
         let objects = if *objects == 0 { String::new() } else { count(*objects, "object") };
@@ -167,9 +180,9 @@ fn list(written: &[(String, usize)], plan: &Plan, output: &Output, report: &Repo
     }
 }
 
-fn summary(artifacts: &[Artifact], layers: usize) -> String {
-    let objects = artifacts.iter().map(|artifact| artifact.objects).sum();
-    format!("{}, {}", count(objects, "object"), count(layers, "layer"))
+fn summary(files: &[Listed], session: &Session) -> String {
+    let objects = files.iter().map(|file| file.objects).sum();
+    format!("{}, {}", count(objects, "object"), count(session.config.settings.targets.len(), "layer"))
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -16,7 +16,7 @@ use crate::policy::{self, Policy};
 use crate::resolve;
 use crate::source::{FileId, Sources};
 use crate::syntax;
-use crate::targets::{self, Lowering};
+use crate::targets::{self, Artifact, Lowering};
 use crate::types;
 use crate::vocab::settings::Layer;
 
@@ -197,9 +197,9 @@ impl Session {
         (!self.diagnostics.has_errors()).then_some(policy)
     }
 
-    /// Lowers the policy to the files of every layer of the build.
-    pub fn build(&mut self, policy: &Policy) -> Lowering {
-        targets::build(policy, &self.sources, &mut self.diagnostics)
+    /// Lowers the policy to the files of every layer of the build, and hands them on until `then` wants no more.
+    pub fn build(&mut self, policy: &Policy, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
+        targets::build(policy, &self.sources, &mut self.diagnostics, then);
     }
 
     /// Judges the policy by every layer of the build.

@@ -73,9 +73,14 @@ pub fn open(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> O
 }
 
 impl Flows {
+    /// Returns how many there are.
+    pub fn len(&self) -> usize {
+        self.scan.statements.iter().filter(|statement| is_about_flows(statement)).count()
+    }
+
     /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
-        !self.scan.statements.iter().any(is_about_flows)
+        self.len() == 0
     }
 
     /// Reads them in order, some at a time, and hands them on with what is wrong in them. `file` is the one that was

@@ -9,7 +9,7 @@ pub mod networkpolicy;
 mod part;
 pub mod yaml;
 
-pub use files::{Artifact, artifacts, kustomization};
+pub use files::{Artifact, Listed, artifacts, kustomization};
 
 use std::borrow::Cow;
 
@@ -43,7 +43,7 @@ pub struct Judgement {
     /// Why it is not exact, or how it is: lower case, no final period ("other hosts at these addresses pass too").
     pub reason: Cow<'static, str>,
     /// What the layer refuses although the rule allows it, where there is such a thing (callers without a sidecar).
-    pub narrower: Option<String>,
+    pub narrower: Option<Box<str>>,
 }
 
 impl Judgement {
@@ -70,8 +70,6 @@ impl Level {
 pub struct Lowered {
     /// The objects, in their final order; none where they are not wanted.
     pub objects: Vec<Object>,
-    /// The objects as files, where these are wanted instead.
-    pub files: Vec<Artifact>,
     /// One for each governed end of each rule, in the order of the rules.
     pub judgements: Vec<Judgement>,
 }
@@ -119,12 +117,18 @@ pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 
 /// Lowers a policy as [`lower`] does, at least so many governed ends of rules at a time. It comes to the same.
 pub fn lower_by(least: usize, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    lower_parts(least, Wanted::Objects, policy, sources, diagnostics)
+    lower_parts(least, Wanted::Objects, policy, sources, diagnostics, &mut |_| true)
 }
 
-/// Lowers a policy as [`lower`] does, to files, so that the objects need not all be there at a time.
-pub fn build(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    lower_to(Wanted::Files, policy, sources, diagnostics)
+/// Lowers a policy as [`lower`] does, and hands on the files of one part after the other, so that they need not all be
+/// there at a time; it ends where `then` wants no more. What the layers say of the policy is known only afterwards.
+pub fn build(
+    policy: &Policy,
+    sources: &Sources,
+    diagnostics: &mut Diagnostics,
+    then: &mut dyn FnMut(Vec<Artifact>) -> bool,
+) -> Lowering {
+    lower_parts(TOGETHER, Wanted::Files, policy, sources, diagnostics, then)
 }
 
 /// Judges each rule as [`lower`] does, and writes no objects.
@@ -133,10 +137,10 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 }
 
 /// How many ends of rules are lowered together, where they need not all be.
-const TOGETHER: usize = 256;
+const TOGETHER: usize = 128;
 
 fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    lower_parts(TOGETHER, wanted, policy, sources, diagnostics)
+    lower_parts(TOGETHER, wanted, policy, sources, diagnostics, &mut |_| true)
 }
 
 /// The layers know nothing of each other, nor do the parts of a policy.
@@ -146,6 +150,7 @@ fn lower_parts(
     policy: &Policy,
     sources: &Sources,
     diagnostics: &mut Diagnostics,
+    then: &mut dyn FnMut(Vec<Artifact>) -> bool,
 ) -> Lowering {
     let targets = &policy.settings.targets;
     let parts = part::divide(policy, least);
@@ -158,48 +163,62 @@ fn lower_parts(
             Layer::NetworkPolicy => networkpolicy::lower(&networkpolicy, part, sources, wanted, &mut found),
             Layer::Istio => istio::lower(&istio, part, sources, wanted, &mut found),
         };
-        if wanted == Wanted::Files {
-            lowered.files = files::of_objects(layer, std::mem::take(&mut lowered.objects), sources);
-        }
-        (lowered, found)
+        let files = match wanted {
+            Wanted::Files => files::of_objects(layer, std::mem::take(&mut lowered.objects), sources),
+            Wanted::Judgements | Wanted::Objects => Vec::new(),
+        };
+        (lowered, files, found)
     };
-    let mut lists: Vec<Vec<Lowered>> = targets.iter().map(|_| Vec::with_capacity(parts.len())).collect();
-    for (at, (lowered, found)) in parallel::map(&tasks, lower).into_iter().enumerate() {
+    let places = Places::new(policy);
+    let mut layers: Vec<(Layer, Lowered)> = targets.iter().map(|layer| (*layer, places.empty())).collect();
+    let mut at = 0;
+    parallel::ahead(&tasks, lower, |(lowered, files, found)| {
         diagnostics.append(found);
-        lists[at % targets.len()].push(lowered);
+        places.add(&mut layers[at % targets.len()].1, lowered);
+        at += 1;
+        then(files)
+    });
+    for (_, lowered) in &mut layers {
+        // No namespace has objects of two parts, and those of one part are sorted.
+        lowered.objects.sort_by(|a, b| a.namespace.cmp(&b.namespace));
     }
-    let layers: Vec<_> = targets.iter().zip(lists).map(|(layer, list)| (*layer, joined(policy, list))).collect();
     layers::judge(policy, &layers, diagnostics);
     Lowering { layers }
 }
 
-/// Joins what a layer made of the parts of a policy.
-fn joined(policy: &Policy, mut parts: Vec<Lowered>) -> Lowered {
-    if parts.len() == 1 {
-        return parts.remove(0);
+/// The places of judgements among all: they stand by rule and direction, whatever part they come from.
+struct Places<'a> {
+    policy: &'a Policy,
+    /// For each rule, how many ends stand before its own.
+    before: Vec<u32>,
+    ends: usize,
+}
+
+impl Places<'_> {
+    fn new(policy: &Policy) -> Places<'_> {
+        let mut ends = 0;
+        let before = policy.rules.iter().map(|rule| {
+            let before = ends as u32;
+            ends += usize::from(rule.egress) + usize::from(rule.ingress);
+            before
+        });
+        Places { policy, before: before.collect(), ends }
     }
-    // The judgements of each part are in the order of the rules already, and those of all get their places by it.
-    let mut first = Vec::with_capacity(policy.rules.len());
-    let mut count = 0;
-    for rule in &policy.rules {
-        first.push(count);
-        count += usize::from(rule.egress) + usize::from(rule.ingress);
+
+    /// Makes room for what a layer makes of the policy.
+    fn empty(&self) -> Lowered {
+        let (direction, level) = (Direction::Egress, Level::Exact);
+        let blank = Judgement { rule: 0, direction, level, reason: "".into(), narrower: None };
+        Lowered { objects: Vec::new(), judgements: vec![blank; self.ends] }
     }
-    let (direction, level) = (Direction::Egress, Level::Exact);
-    let blank = Judgement { rule: 0, direction, level, reason: "".into(), narrower: None };
-    let mut judgements = vec![blank; count];
-    let mut objects = Vec::with_capacity(parts.iter().map(|part| part.objects.len()).sum());
-    let mut files = Vec::new();
-    for part in parts {
+
+    /// Adds what a layer made of a part.
+    fn add(&self, all: &mut Lowered, part: Lowered) {
         for judgement in part.judgements {
             let rule = judgement.rule as usize;
-            let second = judgement.direction == Direction::Ingress && policy.rules[rule].egress;
-            judgements[first[rule] + usize::from(second)] = judgement;
+            let second = judgement.direction == Direction::Ingress && self.policy.rules[rule].egress;
+            all.judgements[self.before[rule] as usize + usize::from(second)] = judgement;
         }
-        objects.extend(part.objects);
-        files.extend(part.files);
+        all.objects.extend(part.objects);
     }
-    // No namespace has objects of two parts, and those of one part are sorted.
-    objects.sort_by(|a: &Object, b: &Object| a.namespace.cmp(&b.namespace));
-    Lowered { objects, files, judgements }
 }

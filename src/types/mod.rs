@@ -79,6 +79,7 @@ pub fn check(
             checker.scope_of(id);
         }
     }
+    checker.rules.reserve(flows.iter().map(|(_, flows)| flows.len()).sum());
     for (module, flows) in flows {
         checker.scope = checker.scope_of(module);
         let env = Env::top(module);

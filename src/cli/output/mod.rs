@@ -2,10 +2,11 @@
 //!
 //! A hidden file in it, the [`record`], lists what builds have written there. A build
 //!
-//! 1. compares what it would write with what is there, and refuses what is not its own;
-//! 2. marks the record as unfinished, with the old files and the new ones;
-//! 3. writes every changed file into a hidden folder beside it;
-//! 4. moves each to its place, and removes what is no longer built;
+//! 1. compares each file that it would write with what is there, refuses what is not its own, and writes what changes into
+//!    a hidden folder beside it, one file at a time;
+//! 2. ends here, without a trace, where something is in the way or the policy has an error;
+//! 3. marks the record as unfinished, with the old files and the new ones;
+//! 4. moves each new file to its place, and removes what is no longer built;
 //! 5. writes the record anew, without the mark.
 //!
 //! Whenever it is killed, every file is the old one or the new one, and the mark says that both kinds may be there; the
@@ -18,12 +19,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use plan::{Change, Plan};
+pub use plan::{Change, Draft, New, Plan};
 
 use super::Fatal;
-use crate::diag::Diagnostics;
-use crate::source::Sources;
-use crate::targets::Artifact;
 use record::Record;
 
 /// The hidden folder in which new files wait for the last of them.
@@ -35,27 +33,34 @@ pub struct Output {
     shown: String,
     /// Held while the folder is written, so that two builds do not mix.
     lock: Option<fs::File>,
+    staging: Option<Staging>,
+}
+
+/// The files that wait.
+struct Staging {
+    folder: PathBuf,
+    files: usize,
+    /// The folders that had to be made for it, the outermost first.
+    made: Vec<PathBuf>,
+}
+
+/// What did not come to its place leaves no trace.
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+        self.made.iter().rev().for_each(|folder| drop(fs::remove_dir(folder)));
+    }
 }
 
 impl Output {
     /// Makes the output for a folder, which need not exist yet.
     pub fn new(root: &Path, shown: String) -> Output {
-        Output { root: root.to_path_buf(), shown, lock: None }
+        Output { root: root.to_path_buf(), shown, lock: None, staging: None }
     }
 
     /// Returns the path of a file in the folder as it is shown.
     pub fn show(&self, path: &str) -> String {
         if self.shown == "." { path.to_owned() } else { format!("{}/{path}", self.shown) }
-    }
-
-    /// Compares artifacts with what is there. What is in the way is pushed, and then there is no plan.
-    pub fn plan(
-        &self,
-        artifacts: Vec<Artifact>,
-        sources: &mut Sources,
-        diagnostics: &mut Diagnostics,
-    ) -> Result<Option<Plan>, Fatal> {
-        plan::plan(self, artifacts, sources, diagnostics)
     }
 
     /// Keeps other builds out of the folder, where there is one, until this one ends.
@@ -77,29 +82,20 @@ impl Output {
         if plan.is_done() && plan.recorded == plan.files {
             return Ok(());
         }
-        fs::create_dir_all(&self.root).map_err(|error| self.cannot("make", "", error))?;
-        self.lock()?;
+        self.prepare()?;
         let mut both = plan.recorded.clone();
         both.extend(plan.files.iter().cloned());
         both.sort();
         both.dedup();
         Record { unfinished: true, files: both }.write(self)?;
-        let staging = self.root.join(STAGING);
-        remove(fs::remove_dir_all(&staging)).map_err(|error| self.cannot("remove", STAGING, error))?;
-        fs::create_dir(&staging).map_err(|error| self.cannot("make", STAGING, error))?;
-        let mut waiting = Vec::new();
-        for (at, change) in plan.changes.iter().enumerate() {
-            if let Change::Write { path, new, .. } = change {
-                let staged = staging.join(at.to_string());
-                fs::write(&staged, new).map_err(|error| self.cannot("write", path, error))?;
-                waiting.push((staged, path));
+        for change in &plan.changes {
+            if let (Change::Write { path, new: New::Staged(number), .. }, Some(staging)) = (change, &self.staging) {
+                let place = self.root.join(path);
+                let folder = place.parent().unwrap_or(&self.root);
+                let staged = staging.folder.join(number.to_string());
+                let moved = fs::create_dir_all(folder).and_then(|()| fs::rename(&staged, &place));
+                moved.map_err(|error| self.cannot("write", path, error))?;
             }
-        }
-        for (staged, path) in waiting {
-            let place = self.root.join(path);
-            let folder = place.parent().unwrap_or(&self.root);
-            let moved = fs::create_dir_all(folder).and_then(|()| fs::rename(&staged, &place));
-            moved.map_err(|error| self.cannot("write", path, error))?;
         }
         for change in &plan.changes {
             if let Change::Remove { path, .. } = change {
@@ -111,8 +107,35 @@ impl Output {
                 }
             }
         }
-        fs::remove_dir(&staging).map_err(|error| self.cannot("remove", STAGING, error))?;
+        self.staging = None;
         Record { unfinished: false, files: plan.files.clone() }.write(self)
+    }
+
+    /// Writes a new text into the staging folder, and returns its number there.
+    fn stage(&mut self, path: &str, text: &str) -> Result<usize, Fatal> {
+        self.prepare()?;
+        let Some(staging) = &mut self.staging else { return Ok(0) };
+        staging.files += 1;
+        let (number, staged) = (staging.files, staging.folder.join(staging.files.to_string()));
+        fs::write(staged, text).map_err(|error| self.cannot("write", path, error))?;
+        Ok(number)
+    }
+
+    /// Makes the folder and its staging folder, where they are not there yet.
+    fn prepare(&mut self) -> Result<(), Fatal> {
+        if self.staging.is_some() {
+            return Ok(());
+        }
+        let missing = self.root.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let mut made: Vec<PathBuf> = missing.map(Path::to_path_buf).collect();
+        made.reverse();
+        fs::create_dir_all(&self.root).map_err(|error| self.cannot("make", "", error))?;
+        self.lock()?;
+        let folder = self.root.join(STAGING);
+        remove(fs::remove_dir_all(&folder)).map_err(|error| self.cannot("remove", STAGING, error))?;
+        fs::create_dir(&folder).map_err(|error| self.cannot("make", STAGING, error))?;
+        self.staging = Some(Staging { folder, files: 0, made });
+        Ok(())
     }
 
     fn cannot(&self, what: &str, path: &str, error: io::Error) -> Fatal {

@@ -1,6 +1,6 @@
 //! What a build would change in its folder, and what stands in its way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 
@@ -9,7 +9,7 @@ use super::record::{self, Record};
 use crate::cli::Fatal;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::source::{Sources, Span};
-use crate::targets::Artifact;
+use crate::targets::{Artifact, Listed};
 
 /// How much of a file in the way is shown.
 const SHOWN: usize = 120;
@@ -44,7 +44,7 @@ pub enum Change {
         /// Its text on disk; `None` where there is none.
         old: Option<String>,
         /// Its new text.
-        new: String,
+        new: New,
     },
     /// An earlier build wrote it and this one does not.
     Remove {
@@ -55,89 +55,121 @@ pub enum Change {
     },
 }
 
-/// Compares artifacts with a folder.
-pub fn plan(
-    output: &Output,
-    artifacts: Vec<Artifact>,
-    sources: &mut Sources,
-    diagnostics: &mut Diagnostics,
-) -> Result<Option<Plan>, Fatal> {
-    let record = match Record::read(output)? {
-        Ok(record) => record,
-        Err(why) => {
-            let span = place(sources, &output.show(record::NAME), "");
-            let message = "the list of what was generated here cannot be trusted";
+/// A new text.
+#[derive(Debug)]
+pub enum New {
+    /// To be looked at.
+    Text(String),
+    /// Waiting in the staging folder under this number.
+    Staged(usize),
+}
+
+/// A plan while the files of a build come in.
+pub struct Draft<'o> {
+    output: &'o mut Output,
+    /// Whether the new texts are to be looked at, and not written.
+    looking: bool,
+    record: Record,
+    ours: BTreeSet<String>,
+    listed: Vec<Listed>,
+    changes: Vec<Change>,
+    obstacles: Vec<Obstacle>,
+}
+
+/// What stands in the way of a build.
+struct Obstacle {
+    code: Code,
+    /// The file, and how it begins.
+    shown: String,
+    start: String,
+    message: String,
+    at: String,
+    note: &'static str,
+}
+
+impl<'o> Draft<'o> {
+    /// Begins to compare a build with a folder. New texts go to the staging folder, but where they are only looked at.
+    pub fn new(output: &'o mut Output, looking: bool) -> Result<Draft<'o>, Fatal> {
+        let mut obstacles = Vec::new();
+        let record = Record::read(output)?.unwrap_or_else(|why| {
             let note = "build into an empty folder, or remove the list and the files that netpol wrote";
-            diagnostics.push(Diagnostic::new(Code::OutputRecord, span, message).at(why).note(note));
-            return Ok(None);
-        }
-    };
-    let ours: BTreeSet<&str> = record.files.iter().map(String::as_str).collect();
-    let new: BTreeMap<String, String> = artifacts.into_iter().map(|file| (file.path, file.text)).collect();
-    let files: Vec<String> = new.keys().cloned().collect();
-    if let Some(path) = files.iter().find(|path| !record::stays_inside(path)) {
-        return Err(Fatal::new(format!("`{path}` is no file of the output folder, a bug of netpol")));
+            obstacles.push(Obstacle {
+                code: Code::OutputRecord,
+                shown: output.show(record::NAME),
+                start: String::new(),
+                message: "the list of what was generated here cannot be trusted".into(),
+                at: why,
+                note,
+            });
+            Record::default()
+        });
+        let ours = record.files.iter().cloned().collect();
+        Ok(Draft { output, looking, record, ours, listed: Vec::new(), changes: Vec::new(), obstacles })
     }
-    let mut look = Look { output, sources, diagnostics, clear: true };
-    let mut changes = Vec::new();
-    for (path, new) in new {
-        match look.at(&path)? {
-            Found::Nothing => changes.push(Change::Write { path, old: None, new }),
-            Found::Text(old) if old == new.as_bytes() => {}
-            Found::Text(old) if ours.contains(path.as_str()) => {
-                let old = Some(String::from_utf8_lossy(&old).into_owned());
-                changes.push(Change::Write { path, old, new });
+
+    /// Returns the files so far, sorted.
+    pub fn listed(&mut self) -> &[Listed] {
+        self.listed.sort();
+        &self.listed
+    }
+
+    /// Adds a file of the build.
+    pub fn add(&mut self, file: Artifact) -> Result<(), Fatal> {
+        if !record::stays_inside(&file.path) {
+            return Err(Fatal::new(format!("`{}` is no file of the output folder, a bug of netpol", file.path)));
+        }
+        self.listed.push(file.listed());
+        let Artifact { path, text, .. } = file;
+        match self.look(&path)? {
+            Some(Found::Text(old)) if old == text.as_bytes() => Ok(()),
+            Some(Found::Text(old)) if !self.ours.contains(&path) => {
+                self.in_the_way(&path, &old);
+                Ok(())
             }
-            Found::Text(old) => look.in_the_way(&path, &old),
-            Found::Refused => {}
-        }
-    }
-    for path in record.files.iter().filter(|path| files.binary_search(path).is_err()) {
-        if let Found::Text(old) = look.at(path)? {
-            let old = String::from_utf8_lossy(&old).into_owned();
-            changes.push(Change::Remove { path: path.clone(), old });
-        }
-    }
-    let clear = look.clear;
-    changes.sort_by(|a, b| a.path().cmp(b.path()));
-    Ok(clear.then_some(Plan { changes, unfinished: record.unfinished, files, recorded: record.files }))
-}
-
-impl Change {
-    /// Returns the path below the folder.
-    pub fn path(&self) -> &str {
-        match self {
-            Change::Write { path, .. } | Change::Remove { path, .. } => path,
+            Some(Found::Text(old)) => self.change(path, Some(old), text),
+            Some(Found::Nothing) => self.change(path, None, text),
+            None => Ok(()),
         }
     }
 
-    /// Returns the text on disk and the one to come; empty where there is none.
-    pub fn texts(&self) -> (&str, &str) {
-        match self {
-            Change::Write { old, new, .. } => (old.as_deref().unwrap_or_default(), new),
-            Change::Remove { old, .. } => (old, ""),
+    fn change(&mut self, path: String, old: Option<Vec<u8>>, text: String) -> Result<(), Fatal> {
+        // Nothing is written any more where something is in the way.
+        if !self.obstacles.is_empty() {
+            return Ok(());
         }
+        let (old, new) = if self.looking {
+            (old.map(|old| String::from_utf8_lossy(&old).into_owned()), New::Text(text))
+        } else {
+            (None, New::Staged(self.output.stage(&path, &text)?))
+        };
+        self.changes.push(Change::Write { path, old, new });
+        Ok(())
     }
-}
 
-/// What is at a place in the folder.
-enum Found {
-    Nothing,
-    Text(Vec<u8>),
-    /// Nothing that may be read or replaced; it was pushed.
-    Refused,
-}
+    /// Ends the comparison: what is in the way is pushed, and then there is no plan.
+    pub fn finish(mut self, sources: &mut Sources, diagnostics: &mut Diagnostics) -> Result<Option<Plan>, Fatal> {
+        let mut files: Vec<String> = self.listed.iter().map(|file| file.path.clone()).collect();
+        files.sort();
+        let recorded = std::mem::take(&mut self.record.files);
+        for path in recorded.iter().filter(|path| files.binary_search(path).is_err()) {
+            if let Some(Found::Text(old)) = self.look(path)? {
+                let old = String::from_utf8_lossy(&old).into_owned();
+                self.changes.push(Change::Remove { path: path.clone(), old });
+            }
+        }
+        let Draft { mut changes, obstacles, record, .. } = self;
+        let clear = obstacles.is_empty();
+        for Obstacle { code, shown, start, message, at, note } in obstacles {
+            let span = Span::new(sources.add(&shown, start), 0, 0);
+            let note = Some(note).filter(|note| !note.is_empty());
+            diagnostics.push(Diagnostic::new(code, span, message).at(at).note_opt(note));
+        }
+        changes.sort_by(|a, b| a.path().cmp(b.path()));
+        Ok(clear.then_some(Plan { changes, unfinished: record.unfinished, files, recorded }))
+    }
 
-struct Look<'a> {
-    output: &'a Output,
-    sources: &'a mut Sources,
-    diagnostics: &'a mut Diagnostics,
-    clear: bool,
-}
-
-impl Look<'_> {
-    /// Looks at a file without following any link below the folder.
-    fn at(&mut self, path: &str) -> Result<Found, Fatal> {
+    /// Looks at a file without following any link below the folder; `None` where nothing there may be read or replaced.
+    fn look(&mut self, path: &str) -> Result<Option<Found>, Fatal> {
         let mut place = self.output.root.clone();
         let parts: Vec<&str> = path.split('/').collect();
         for (at, part) in parts.iter().enumerate() {
@@ -145,7 +177,7 @@ impl Look<'_> {
             let last = at + 1 == parts.len();
             let data = match fs::symlink_metadata(&place) {
                 Ok(data) => data,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Found::Nothing)),
                 Err(error) => return Err(self.output.cannot("read", path, error)),
             };
             if (last && data.is_file()) || (!last && data.is_dir()) {
@@ -157,27 +189,48 @@ impl Look<'_> {
                 (false, true) => ("not a file", "a file of this name is to be written here"),
                 (false, false) => ("not a folder", "a folder of this name is to be written here"),
             };
-            let span = self::place(self.sources, &shown, "");
             let message = format!("`{shown}` is {what}");
-            self.diagnostics.push(Diagnostic::new(Code::OutputPlace, span, message).at(wanted));
-            self.clear = false;
-            return Ok(Found::Refused);
+            let (code, start) = (Code::OutputPlace, String::new());
+            self.obstacles.push(Obstacle { code, shown, start, message, at: wanted.into(), note: "" });
+            return Ok(None);
         }
-        fs::read(&place).map(Found::Text).map_err(|error| self.output.cannot("read", path, error))
+        let text = fs::read(&place).map_err(|error| self.output.cannot("read", path, error))?;
+        Ok(Some(Found::Text(text)))
     }
 
     fn in_the_way(&mut self, path: &str, text: &[u8]) {
         let shown = self.output.show(path);
-        let start = String::from_utf8_lossy(&text[..text.len().min(SHOWN)]).into_owned();
-        let span = place(self.sources, &shown, &start);
-        let message = format!("`{shown}` is in the way, and netpol did not write it");
-        let note = "move it, or build into another folder";
-        self.diagnostics.push(Diagnostic::new(Code::FileInTheWay, span, message).note(note));
-        self.clear = false;
+        self.obstacles.push(Obstacle {
+            code: Code::FileInTheWay,
+            start: String::from_utf8_lossy(&text[..text.len().min(SHOWN)]).into_owned(),
+            message: format!("`{shown}` is in the way, and netpol did not write it"),
+            shown,
+            at: String::new(),
+            note: "move it, or build into another folder",
+        });
     }
 }
 
-/// Returns the first place of a file that is no source.
-pub fn place(sources: &mut Sources, shown: &str, start: &str) -> Span {
-    Span::new(sources.add(shown, start), 0, 0)
+/// What is at a place in the folder.
+enum Found {
+    Nothing,
+    Text(Vec<u8>),
+}
+
+impl Change {
+    /// Returns the path below the folder.
+    pub fn path(&self) -> &str {
+        match self {
+            Change::Write { path, .. } | Change::Remove { path, .. } => path,
+        }
+    }
+
+    /// Returns the text on disk and the one to come; empty where there is none, or where they are not looked at.
+    pub fn texts(&self) -> (&str, &str) {
+        match self {
+            Change::Write { old, new: New::Text(new), .. } => (old.as_deref().unwrap_or_default(), new),
+            Change::Write { .. } => ("", ""),
+            Change::Remove { old, .. } => (old, ""),
+        }
+    }
 }

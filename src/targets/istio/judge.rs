@@ -115,7 +115,7 @@ impl<'a> Judge<'a> {
     /// Notes what is refused although a rule allows it.
     pub(super) fn narrower(&mut self, rule: u32, direction: Direction, what: String) {
         if let Some(end) = self.end(rule, direction) {
-            end.narrower.get_or_insert(what);
+            end.narrower.get_or_insert(what.into());
         }
     }
 

@@ -81,5 +81,5 @@ pub(super) fn lower<'a>(
         resources.extend(access.finish(&facts));
         objects = write::write(policy, sources, &resources);
     }
-    Lowered { objects, files: Vec::new(), judgements: judge.finish() }
+    Lowered { objects, judgements: judge.finish() }
 }

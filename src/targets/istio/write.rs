@@ -17,9 +17,7 @@ const SECURITY: &str = "security.istio.io/v1";
 pub(super) fn write(policy: &Policy, sources: &Sources, resources: &[Resource]) -> Vec<Object> {
     let mut order: Vec<(&Meta, u8, &Resource)> =
         resources.iter().map(|resource| (meta(resource), rank(resource), resource)).collect();
-    order.sort_by(|(a, first, _), (b, second, _)| {
-        (&a.namespace, first, &a.name).cmp(&(&b.namespace, second, &b.name))
-    });
+    order.sort_by(|(a, first, _), (b, second, _)| (&a.namespace, first, &a.name).cmp(&(&b.namespace, second, &b.name)));
     order.into_iter().map(|(_, _, resource)| object(policy, sources, resource)).collect()
 }
 

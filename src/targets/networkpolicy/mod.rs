@@ -58,7 +58,7 @@ pub(super) fn lower(
     note_icmp(part, diagnostics);
     note_closed_namespaces(&plan, diagnostics);
     let objects = if wanted != Wanted::Judgements { emit::emit(&plan, sources) } else { Vec::new() };
-    Lowered { objects, files: Vec::new(), judgements: judge::judge(&plan) }
+    Lowered { objects, judgements: judge::judge(&plan) }
 }
 
 /// What plugins do with icmp is not defined: rules that name it say nothing here.

@@ -59,6 +59,26 @@ fn a_build_with_an_error_writes_nothing() {
     assert_eq!(build(here.path(), &[]).code, 0);
 }
 
+/// What a layer cannot hold is known only after the files of the others were made.
+#[test]
+fn what_no_layer_holds_leaves_no_trace() {
+    let unheld = "allow ingress garden/* -> garden/{app=web}:8080/http where method GET\n";
+    let here = folder(&[("a.netpol", &format!("{POLICY}{unheld}"))]);
+    let into = |out: &str| netpol(here.path(), &["build", "--target", "networkpolicy", "a.netpol", "-o", out]);
+    let run = into("deep/er/out");
+    assert_eq!((run.code, run.err.contains("E0711")), (1, true), "{}", run.err);
+    assert!(!here.path().join("deep").exists());
+
+    std::fs::write(here.path().join("a.netpol"), POLICY).unwrap();
+    assert_eq!(into("deep/er/out").code, 0);
+    let before = files(&here.path().join("deep"));
+    std::fs::write(here.path().join("a.netpol"), format!("allow egress garden/* -> 198.51.100.7:443\n{unheld}"))
+        .unwrap();
+    assert_eq!(into("deep/er/out").code, 1);
+    assert_eq!(files(&here.path().join("deep")), before);
+    assert!(!here.path().join("deep/er/out/.netpol-staging").exists());
+}
+
 #[test]
 fn a_folder_gets_a_file_for_each_namespace_and_layer() {
     let here = folder(&[("a.netpol", POLICY)]);
