@@ -1,5 +1,6 @@
 //! Policies of any size for the benchmarks: rules of mixed shapes, about sixty bytes each, always the same for a size.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Returns a policy of `count` rules that checks without an error and needs no inventory.
@@ -37,6 +38,40 @@ pub fn policy(count: usize) -> String {
             10 => writeln!(out, "allow egress team-{team}/{{app=a{number}}} -> [2001:db8:{a}::{b}]:{c}"),
             _ => writeln!(out, "allow ingress {{ homes, team-{other}/* }} -> team-{team}/{{app=a{number}}}:{c}/udp"),
         };
+    }
+    out
+}
+
+/// Returns manifests in which every pod that a generated policy speaks of has a workload, and every account too.
+pub fn inventory(policy: &str) -> String {
+    let mut namespaces = BTreeSet::new();
+    let mut workloads = BTreeSet::new();
+    for word in policy.split("team-").skip(1) {
+        let Some((team, rest)) = word.split_once('/') else { continue };
+        namespaces.insert(team);
+        let labels = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map(|(labels, _)| labels);
+        let account = rest.strip_prefix('@').map(|rest| rest.split([' ', '-']).next().unwrap_or(rest));
+        if labels.is_some() || account.is_some() {
+            workloads.insert((team, labels.unwrap_or_default(), account.unwrap_or("default")));
+        }
+    }
+    let mut out = String::with_capacity(workloads.len() * 400);
+    let ours = ["kube-system", "istio-system"].map(str::to_owned);
+    for team in ours.into_iter().chain(namespaces.iter().map(|team| format!("team-{team}"))) {
+        let _ = writeln!(
+            out,
+            "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {team}\n  labels: {{ istio-injection: enabled }}\n---"
+        );
+    }
+    for (number, (team, labels, account)) in workloads.iter().enumerate() {
+        let labels = if labels.is_empty() { format!("runs: w{number}") } else { labels.replace('=', ": ") };
+        let _ = writeln!(
+            out,
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: w{number}\n  namespace: team-{team}\nspec:\n  \
+             selector:\n    matchLabels: {{ {labels} }}\n  template:\n    metadata:\n      labels: {{ {labels} }}\n    \
+             spec:\n      serviceAccountName: {account}\n      containers:\n        - name: app\n          image: \
+             example/app\n          ports:\n            - {{ name: http, containerPort: 8080 }}\n---"
+        );
     }
     out
 }

@@ -21,7 +21,7 @@ use netpol::inventory::Inventory;
 use netpol::policy::ask::{Question, ask};
 use netpol::policy::{self, Policy};
 use netpol::source::Sources;
-use netpol::targets;
+use netpol::targets::{self, yaml::Writer};
 use netpol::vocab::settings::Settings;
 use netpol::{resolve, syntax, types};
 
@@ -32,15 +32,25 @@ const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
 type Stage = (&'static str, fn(&str) -> Box<dyn Fn() -> usize + '_>);
 
 /// What is measured: the text to its tree, the text to its one layout, the text to the policy, to all that `check` finds
-/// and to the files of both layers, and one flow decided by the policy.
+/// and to the files of both layers; manifests to the inventory, and `check` with it, where every pod of the policy has a
+/// workload; the writer of YAML by itself; and one flow decided by the policy.
 const STAGES: &[Stage] = &[
     ("parse", |text| Box::new(|| parse(text))),
     ("format", |text| Box::new(|| format(text))),
-    ("policy", |text| Box::new(|| policy(text).1.rules.len())),
-    ("check", |text| Box::new(|| check(text))),
+    ("policy", |text| Box::new(|| policy(text, Inventory::default()).1.rules.len())),
+    ("check", |text| Box::new(|| checked(text, Inventory::default()))),
     ("build", |text| Box::new(|| build(text))),
+    ("manifests", |text| {
+        let manifests = generate::inventory(text);
+        Box::new(move || manifests_read(&manifests).workloads.len())
+    }),
+    ("known", |text| {
+        let inventory = manifests_read(&generate::inventory(text));
+        Box::new(move || checked(text, inventory.clone()))
+    }),
+    ("yaml", |text| Box::new(|| yaml(text.len()))),
     ("eval", |text| {
-        let policy = policy(text).1;
+        let policy = policy(text, Inventory::default()).1;
         Box::new(move || eval(&policy))
     }),
 ];
@@ -60,7 +70,7 @@ fn format(text: &str) -> usize {
     syntax::format(&sources, file, &mut Diagnostics::new()).expect("the generated policy can be formatted").len()
 }
 
-fn policy(text: &str) -> (Sources, Policy) {
+fn policy(text: &str, inventory: Inventory) -> (Sources, Policy) {
     let mut sources = Sources::new();
     let file = sources.add("bench.netpol", text);
     let mut diagnostics = Diagnostics::new();
@@ -68,15 +78,14 @@ fn policy(text: &str) -> (Sources, Policy) {
     let opened = syntax::open(&sources, file, &mut diagnostics);
     let mut loader = |_: &str, _: &str| Err("the generated policy uses no file".to_owned());
     let mut names = resolve::resolve(vec![opened], &mut sources, &settings, &mut loader, &mut diagnostics);
-    let program = types::check(&mut names, Inventory::default(), &settings, &sources, &mut diagnostics);
-    names.report_unused(&mut diagnostics);
+    let program = types::check(&mut names, inventory, &settings, &sources, &mut diagnostics);
     let policy = policy::lower(program, &settings, &mut diagnostics);
     assert_eq!(diagnostics.iter().next(), None, "the generated policy checks");
     (sources, policy)
 }
 
-fn check(text: &str) -> usize {
-    let (sources, policy) = policy(text);
+fn checked(text: &str, inventory: Inventory) -> usize {
+    let (sources, policy) = policy(text, inventory);
     let mut diagnostics = Diagnostics::new();
     let lowering = targets::judge(&policy, &sources, &mut diagnostics);
     assert!(!diagnostics.has_errors(), "the layers hold the generated policy");
@@ -84,7 +93,7 @@ fn check(text: &str) -> usize {
 }
 
 fn build(text: &str) -> usize {
-    let (sources, policy) = policy(text);
+    let (sources, policy) = policy(text, Inventory::default());
     let mut diagnostics = Diagnostics::new();
     let mut bytes = 0;
     let mut files = Vec::new();
@@ -95,6 +104,48 @@ fn build(text: &str) -> usize {
     });
     assert!(!diagnostics.has_errors(), "the layers hold the generated policy");
     bytes
+}
+
+fn manifests_read(text: &str) -> Inventory {
+    let mut sources = Sources::new();
+    let file = sources.add("bench.yaml", text);
+    let mut diagnostics = Diagnostics::new();
+    let inventory = netpol::inventory::read(&sources, &[file], &mut diagnostics);
+    assert_eq!(diagnostics.iter().next(), None, "the generated manifests are read");
+    inventory
+}
+
+/// Writes at least so many bytes of YAML as an object has it, and returns how many.
+fn yaml(least: usize) -> usize {
+    let mut written = 0;
+    while written < least {
+        let mut yaml = Writer::new();
+        for object in 0..16 {
+            yaml.key("metadata").map(|yaml| {
+                yaml.field("name", black_box("app-frontend-egress"));
+                yaml.field("namespace", black_box("team-garden"));
+                yaml.key("labels").map(|yaml| {
+                    yaml.any_key("app.kubernetes.io/managed-by").str(black_box("netpol"));
+                });
+            });
+            yaml.comment(black_box("shop.netpol:17: allow egress team-garden/{app=frontend} -> 203.0.113.0/24:443"));
+            yaml.key("to").list(|yaml| {
+                yaml.item().map(|yaml| {
+                    yaml.key("ipBlock").map(|yaml| {
+                        yaml.field("cidr", black_box("203.0.113.0/24"));
+                    });
+                });
+            });
+            yaml.key("ports").list(|yaml| {
+                yaml.item().flow_map(|yaml| {
+                    yaml.key("protocol").word("TCP");
+                    yaml.key("port").int(black_box(443 + object));
+                });
+            });
+        }
+        written += yaml.finish().len();
+    }
+    written
 }
 
 fn eval(policy: &Policy) -> usize {
@@ -134,9 +185,10 @@ fn shortest(run: impl Fn() -> usize) -> Duration {
     shortest
 }
 
-/// Prints for each size and stage the time, the speed, the time per rule, and the ratio to reading the same bytes.
+/// Prints for each size and stage the time, the speed (by the bytes of the policy), the time per rule, and the ratio to
+/// reading the same bytes.
 fn ratios() {
-    println!("\n{:>8} {:<8} {:>10} {:>9} {:>9} {:>10}", "rules", "stage", "ms", "MB/s", "ns/rule", "× reading");
+    println!("\n{:>8} {:<9} {:>10} {:>9} {:>9} {:>10}", "rules", "stage", "ms", "MB/s", "ns/rule", "× reading");
     for size in SIZES {
         let text = generate::policy(size);
         let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -146,7 +198,7 @@ fn ratios() {
             .chain(STAGES.iter().map(|(name, stage)| (*name, shortest(stage(&text)))))
         {
             println!(
-                "{size:>8} {name:<8} {:>10.3} {:>9.1} {:>9.0} {:>10.1}",
+                "{size:>8} {name:<9} {:>10.3} {:>9.1} {:>9.0} {:>10.1}",
                 time.as_secs_f64() * 1e3,
                 text.len() as f64 / time.as_secs_f64() / 1e6,
                 time.as_secs_f64() * 1e9 / size as f64,
