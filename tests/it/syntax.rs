@@ -141,3 +141,44 @@ proptest::proptest! {
         parse(&parts.concat());
     }
 }
+
+/// Holds what is read at once against what is read in two goes, and returns how many statements there are.
+fn read_in_two_goes(text: &str) -> usize {
+    let (sources, whole, mut said) = parse(text);
+    let mut also = Diagnostics::new();
+    let opened = syntax::open(&sources, whole.id, &mut also);
+    let mut items = opened.file.items;
+    assert!(items.iter().all(|item| !matches!(item.kind, ItemKind::Rule(_) | ItemKind::DefaultDeny(_))), "{text}");
+    opened.flows.read(&sources, whole.id, |more, found| {
+        items.extend(more);
+        also.append(found);
+    });
+    items.sort_by_key(|item| item.span.start);
+    said.sort();
+    also.sort();
+    assert!(items == whole.items, "the statements differ");
+    assert_eq!(also.iter().collect::<Vec<_>>(), said.iter().collect::<Vec<_>>(), "{text}");
+    items.len()
+}
+
+#[test]
+fn rules_read_later_are_the_same() {
+    let all = include_str!("syntax/everything.netpol");
+    assert!(read_in_two_goes(all) > 15);
+    let broken = all.replace("->", "=>").replace('}', "");
+    read_in_two_goes(&broken);
+    // More pieces than are read ahead, with a mistake in each.
+    let many: String = (0..150).map(|at| format!("let n{at} = 203.0.113.7\n{all}\nallow a/* -> \n")).collect();
+    assert!(read_in_two_goes(&many) > 2000);
+}
+
+#[test]
+fn too_many_mistakes_end_either_reading() {
+    let text = "allow garden/* -> \nlet = \n".repeat(400);
+    let (sources, whole, said) = parse(&text);
+    let mut also = Diagnostics::new();
+    let opened = syntax::open(&sources, whole.id, &mut also);
+    opened.flows.read(&sources, whole.id, |_, found| also.append(found));
+    let errors = |found: &Diagnostics| found.count(netpol::diag::Severity::Error);
+    assert_eq!((errors(&said), errors(&also)), (201, 201));
+}
