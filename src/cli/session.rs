@@ -168,12 +168,8 @@ impl Session {
         let (sources, diagnostics) = (&mut self.sources, &mut self.diagnostics);
         let files = self.given.iter().chain(&self.guardrails);
         let files: Vec<_> = files.map(|&file| syntax::open(sources, file, diagnostics)).collect();
-        // Where the run ends before the rules are checked, what is wrong with their text is said none the less.
-        let read = |flows: syntax::Flows, file, sources: &Sources, diagnostics: &mut Diagnostics| {
-            flows.read(sources, file, |_, found| diagnostics.append(found));
-        };
         if !self.readable {
-            files.into_iter().for_each(|opened| read(opened.flows, opened.file.id, sources, diagnostics));
+            files.into_iter().for_each(|opened| opened.flows.report(sources, opened.file.id, diagnostics));
             return None;
         }
         let settings = &self.config.settings;
@@ -187,7 +183,7 @@ impl Session {
         // What could not be read would be missed by the policy, and every such message would be wrong.
         if diagnostics.count(Severity::Error) > errors {
             for (module, flows) in names.take_flows() {
-                read(flows, names.module(module).file.id, sources, diagnostics);
+                flows.report(sources, names.module(module).file.id, diagnostics);
             }
             return None;
         }

@@ -66,7 +66,8 @@ pub fn open(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> O
         left = left.saturating_sub(found.count(Severity::Error));
         diagnostics.append(found);
     });
-    if left == 0 {
+    // That there are too many mistakes was said where the last declaration was read.
+    if left == 0 && !items.is_empty() {
         scan.statements.clear();
     }
     Opened { file: tree::File { id: file, items }, flows: Flows { scan, room: left } }
@@ -87,6 +88,11 @@ impl Flows {
     /// opened.
     pub fn read(self, sources: &Sources, file: FileId, then: impl FnMut(Vec<tree::Item>, Diagnostics)) {
         read_all(sources, file, &self.scan, self.room, &is_about_flows, then);
+    }
+
+    /// Says what is wrong with them, where nobody wants them themselves.
+    pub fn report(self, sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) {
+        self.read(sources, file, |_, found| diagnostics.append(found));
     }
 }
 

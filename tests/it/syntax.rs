@@ -181,4 +181,9 @@ fn too_many_mistakes_end_either_reading() {
     opened.flows.read(&sources, whole.id, |_, found| also.append(found));
     let errors = |found: &Diagnostics| found.count(netpol::diag::Severity::Error);
     assert_eq!((errors(&said), errors(&also)), (201, 201));
+    // Where the characters alone are too many mistakes.
+    let text = "allow a/* -> b/*\u{7}\n".repeat(300);
+    let (_, _, said) = parse(&text);
+    assert_eq!(errors(&said), 201);
+    read_in_two_goes(&text);
 }

@@ -211,4 +211,12 @@ fn an_inventory_that_cannot_be_read_is_told_once() {
     std::fs::write(here.path().join("latin.yaml"), b"kind: \xe4\n").unwrap();
     let run = netpol(here.path(), &["check", "a.netpol", "--inventory", "latin.yaml", "--error-format", "short"]);
     assert_eq!((run.code, run.err.as_str()), (1, "latin.yaml:1:7: error[E0911]: the file is not UTF-8 here\n"));
+
+    // What is wrong with the text of a rule is said beside it.
+    std::fs::write(here.path().join("a.netpol"), "allow egress garden/* ->\n").unwrap();
+    for inventory in ["bad.yaml", "latin.yaml"] {
+        let run = netpol(here.path(), &["check", "a.netpol", "--inventory", inventory, "--error-format", "short"]);
+        assert_eq!((run.code, run.err.lines().count()), (1, 2), "{}", run.err);
+        assert!(run.err.starts_with("a.netpol:1:"), "{}", run.err);
+    }
 }
