@@ -13,6 +13,8 @@ use crate::targets::{self, Artifact, Listed};
 
 /// After this many files the others are only counted.
 const FILES_SHOWN: usize = 20;
+/// A policy of more rules is judged before its files are made for stdout.
+const LARGE: usize = 20_000;
 
 /// Write the YAML of every layer
 #[derive(clap::Args)]
@@ -55,34 +57,53 @@ fn refused(report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
     Ok(exit.max(1))
 }
 
+/// Nothing is printed before all is judged. The files of a small policy wait for that; a large one is judged first, since
+/// its files would take more memory than all else.
 fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
-    let mut artifacts = Vec::new();
-    session.build(&policy, &mut |files| {
-        artifacts.extend(files);
-        true
-    });
-    leave(policy);
+    let large = policy.rules.len() > LARGE;
+    let mut waiting = Vec::new();
+    if large {
+        session.judge(&policy);
+    } else {
+        session.build(&policy, &mut |files| {
+            waiting.extend(files);
+            true
+        });
+        waiting.sort_by(|a, b| a.path.cmp(&b.path));
+    }
     if report.fails(&session.diagnostics) {
         return refused(report, session);
     }
-    artifacts.sort_by(|a, b| a.path.cmp(&b.path));
     let exit = report.print(&mut session.diagnostics, &session.sources)?;
+    let mut printed: Vec<Listed> = Vec::new();
     to_stdout(|out| {
-        for (at, artifact) in artifacts.iter().filter(|artifact| !artifact.patch).enumerate() {
-            if at > 0 {
-                out.write_all(b"---\n")?;
-            }
-            out.write_all(artifact.text.as_bytes())?;
+        let mut print = |files: Vec<Artifact>| {
+            files.into_iter().try_for_each(|file| {
+                let first = printed.iter().all(|file| file.patch);
+                printed.push(file.listed());
+                // A patch is no object of its own: applied as one it would be refused, or would replace what it patches.
+                if file.patch {
+                    return Ok(());
+                }
+                out.write_all(if first { b"" } else { b"---\n" })?;
+                out.write_all(file.text.as_bytes())
+            })
+        };
+        print(std::mem::take(&mut waiting))?;
+        let mut result = Ok(());
+        if large {
+            session.build_judged(&policy, &mut |files| {
+                result = print(files);
+                result.is_ok()
+            });
         }
-        Ok(())
+        result
     })?;
-    // A patch is no object of its own: applied as one it would be refused, or would replace what it patches.
-    for patch in artifacts.iter().filter(|artifact| artifact.patch) {
+    leave(policy);
+    for patch in printed.iter().filter(|file| file.patch) {
         report.say(&format!("left out: {}, which `-o DIR` writes", patch.path));
     }
-    let files: Vec<Listed> = artifacts.iter().map(Artifact::listed).collect();
-    report.close(&session.diagnostics, &summary(&files, &session));
-    leave(artifacts);
+    report.close(&session.diagnostics, &summary(&printed, &session));
     Ok(exit)
 }
 

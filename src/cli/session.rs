@@ -198,6 +198,11 @@ impl Session {
         targets::build(policy, &self.sources, &mut self.diagnostics, then);
     }
 
+    /// Does the same for a policy that was judged before.
+    pub fn build_judged(&self, policy: &Policy, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
+        targets::files_of(policy, &self.sources, then);
+    }
+
     /// Judges the policy by every layer of the build.
     pub fn judge(&mut self, policy: &Policy) -> Lowering {
         targets::judge(policy, &self.sources, &mut self.diagnostics)

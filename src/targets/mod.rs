@@ -117,18 +117,26 @@ pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 
 /// Lowers a policy as [`lower`] does, at least so many governed ends of rules at a time. It comes to the same.
 pub fn lower_by(least: usize, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    lower_parts(least, Wanted::Objects, policy, sources, diagnostics, &mut |_| true)
+    let layers = lower_parts(least, Wanted::Objects, policy, sources, diagnostics, &mut |_| true);
+    judged(layers, policy, diagnostics)
 }
 
 /// Lowers a policy as [`lower`] does, and hands on the files of one part after the other, so that they need not all be
-/// there at a time; it ends where `then` wants no more. What the layers say of the policy is known only afterwards.
+/// there at a time; it ends where `then` wants no more. What the layers say of the policy is known only afterwards. The
+/// files of a part are sorted by path, and the parts by namespace, but for namespaces that belong together.
 pub fn build(
     policy: &Policy,
     sources: &Sources,
     diagnostics: &mut Diagnostics,
     then: &mut dyn FnMut(Vec<Artifact>) -> bool,
 ) -> Lowering {
-    lower_parts(TOGETHER, Wanted::Files, policy, sources, diagnostics, then)
+    let layers = lower_parts(TOGETHER, Wanted::Files, policy, sources, diagnostics, then);
+    judged(layers, policy, diagnostics)
+}
+
+/// Hands on the files of a policy as [`build`] does, where it was judged before.
+pub fn files_of(policy: &Policy, sources: &Sources, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
+    lower_parts(TOGETHER, Wanted::Files, policy, sources, &mut Diagnostics::new(), then);
 }
 
 /// Judges each rule as [`lower`] does, and writes no objects.
@@ -140,7 +148,13 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 const TOGETHER: usize = 128;
 
 fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    lower_parts(TOGETHER, wanted, policy, sources, diagnostics, &mut |_| true)
+    let layers = lower_parts(TOGETHER, wanted, policy, sources, diagnostics, &mut |_| true);
+    judged(layers, policy, diagnostics)
+}
+
+fn judged(layers: Vec<(Layer, Lowered)>, policy: &Policy, diagnostics: &mut Diagnostics) -> Lowering {
+    layers::judge(policy, &layers, diagnostics);
+    Lowering { layers }
 }
 
 /// The layers know nothing of each other, nor do the parts of a policy.
@@ -151,7 +165,7 @@ fn lower_parts(
     sources: &Sources,
     diagnostics: &mut Diagnostics,
     then: &mut dyn FnMut(Vec<Artifact>) -> bool,
-) -> Lowering {
+) -> Vec<(Layer, Lowered)> {
     let targets = &policy.settings.targets;
     let parts = part::divide(policy, least);
     let istio = istio::Common::new(policy);
@@ -172,18 +186,23 @@ fn lower_parts(
     let places = Places::new(policy);
     let mut layers: Vec<(Layer, Lowered)> = targets.iter().map(|layer| (*layer, places.empty())).collect();
     let mut at = 0;
+    let mut of_part = Vec::new();
     parallel::ahead(&tasks, lower, |(lowered, files, found)| {
         diagnostics.append(found);
         places.add(&mut layers[at % targets.len()].1, lowered);
+        of_part.extend(files);
         at += 1;
-        then(files)
+        if at % targets.len() > 0 {
+            return true;
+        }
+        of_part.sort_by(|a: &Artifact, b| a.path.cmp(&b.path));
+        then(std::mem::take(&mut of_part))
     });
     for (_, lowered) in &mut layers {
         // No namespace has objects of two parts, and those of one part are sorted.
         lowered.objects.sort_by(|a, b| a.namespace.cmp(&b.namespace));
     }
-    layers::judge(policy, &layers, diagnostics);
-    Lowering { layers }
+    layers
 }
 
 /// The places of judgements among all: they stand by rule and direction, whatever part they come from.

@@ -147,11 +147,13 @@ impl<'a> Division<'a> {
         let roots: Vec<usize> = (0..self.names.len()).map(|number| self.sets.find(number)).collect();
         let mut counts = vec![0; self.names.len()];
         self.ends.iter().for_each(|&end| counts[roots[end]] += 1);
-        // Small sets share a part.
+        // Small sets share a part, those that are neighbours by name.
+        let mut order: Vec<usize> = (0..self.names.len()).collect();
+        order.sort_unstable_by_key(|&number| self.names[number]);
         let mut part_of = vec![None; self.names.len()];
         let mut parts: Vec<Part<'a>> = Vec::new();
         let mut filled = least;
-        for &root in roots.iter().filter(|&&root| counts[root] > 0) {
+        for root in order.into_iter().map(|number| roots[number]).filter(|&root| counts[root] > 0) {
             if part_of[root].is_some() {
                 continue;
             }

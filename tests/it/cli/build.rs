@@ -186,6 +186,26 @@ fn check_diff_and_kustomization_need_a_folder() {
     }
 }
 
+/// A policy that is judged before its files are made for stdout.
+#[test]
+fn a_large_policy_is_printed_as_it_is_written() {
+    let rule = |at: usize| format!("allow egress n{}/{{app=a{at}}} -> 203.0.113.{}:443\n", at % 97, at % 251);
+    let rules: String = (0..20_001).map(rule).collect();
+    let here = folder(&[("a.netpol", &rules)]);
+    let printed = netpol(here.path(), &["build", "--target", "networkpolicy", "a.netpol"]);
+    assert_eq!((printed.code, printed.err.as_str()), (0, "20001 objects, 1 layer\n"));
+    assert_eq!(build(here.path(), &[]).code, 0);
+    let written = files(&here.path().join("out"));
+    let written: Vec<&str> =
+        written.iter().filter(|(path, _)| path.ends_with(".yaml")).map(|(_, text)| text.as_str()).collect();
+    assert_eq!(written.len(), 97);
+    assert!(printed.out == written.join("---\n"), "what is printed is not what is written");
+
+    std::fs::write(here.path().join("a.netpol"), format!("{rules}allow egress n1/* -> zenquotes.io:443\n")).unwrap();
+    let refused = netpol(here.path(), &["build", "--target", "networkpolicy", "a.netpol"]);
+    assert_eq!((refused.code, refused.out.as_str()), (1, ""));
+}
+
 #[test]
 fn kustomize_gets_the_list_of_files() {
     let here = folder(&[("a.netpol", POLICY)]);
