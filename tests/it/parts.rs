@@ -1,5 +1,5 @@
 //! A policy lowered in parts means what it means lowered as a whole: the same objects, byte for byte, the same judgements
-//! and the same messages.
+//! and the same messages; and judged alone it has the same judgements and messages.
 
 use netpol::diag::Diagnostics;
 use netpol::targets::{self, Lowering};
@@ -33,6 +33,14 @@ fn agree(source: &str, manifests: Option<&str>) -> usize {
             assert_eq!(whole.judgements, parts.judgements, "{layer:?}, {least}:\n{source}");
             assert_eq!(whole.objects, parts.objects, "{layer:?}, {least}:\n{source}");
         }
+    }
+    // `check` finds what a build finds, though it makes no objects.
+    let mut also = Diagnostics::new();
+    let judged = targets::judge(&build.policy, &build.sources, &mut also);
+    also.sort();
+    assert_eq!(said.iter().collect::<Vec<_>>(), also.iter().collect::<Vec<_>>(), "judged:\n{source}");
+    for ((layer, whole), (_, judged)) in whole.layers.iter().zip(&judged.layers) {
+        assert_eq!(whole.judgements, judged.judgements, "{layer:?}, judged:\n{source}");
     }
     whole.layers.iter().map(|(_, lowered)| lowered.objects.len()).sum()
 }

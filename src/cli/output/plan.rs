@@ -70,7 +70,8 @@ pub struct Draft<'o> {
     /// Whether the new texts are to be looked at, and not written.
     looking: bool,
     record: Record,
-    ours: BTreeSet<String>,
+    /// The files that builds wrote before; `None` where that cannot be told, which is said alone.
+    ours: Option<BTreeSet<String>>,
     listed: Vec<Listed>,
     changes: Vec<Change>,
     obstacles: Vec<Obstacle>,
@@ -103,7 +104,7 @@ impl<'o> Draft<'o> {
             });
             Record::default()
         });
-        let ours = record.files.iter().cloned().collect();
+        let ours = obstacles.is_empty().then(|| record.files.iter().cloned().collect());
         Ok(Draft { output, looking, record, ours, listed: Vec::new(), changes: Vec::new(), obstacles })
     }
 
@@ -119,10 +120,13 @@ impl<'o> Draft<'o> {
             return Err(Fatal::new(format!("`{}` is no file of the output folder, a bug of netpol", file.path)));
         }
         self.listed.push(file.listed());
+        if self.ours.is_none() {
+            return Ok(());
+        }
         let Artifact { path, text, .. } = file;
         match self.look(&path)? {
             Some(Found::Text(old)) if old == text.as_bytes() => Ok(()),
-            Some(Found::Text(old)) if !self.ours.contains(&path) => {
+            Some(Found::Text(old)) if !self.ours.as_ref().is_some_and(|ours| ours.contains(&path)) => {
                 self.in_the_way(&path, &old);
                 Ok(())
             }

@@ -252,11 +252,14 @@ fn a_list_that_leads_outside_is_not_believed() {
         "{\"unfinished\":false,\"files\":[\"../a.netpol\"]}",
         "{\"unfinished\":false,\"files\":[\"/x\"]}",
     ] {
-        let here = folder(&[("a.netpol", "# nothing\n"), ("out/.netpol-manifest", list)]);
-        let run = build(here.path(), &[]);
+        // What stands there is not called another's, since nobody can tell.
+        let written = ("out/garden/networkpolicy.yaml", "as it was\n");
+        let here = folder(&[("a.netpol", POLICY), ("out/.netpol-manifest", list), written]);
+        let run = build(here.path(), &["--error-format", "short"]);
         assert_eq!(run.code, 1, "{list}");
-        assert!(run.err.contains("E0803"), "{}", run.err);
+        assert!(run.err.contains("error[E0803]") && !run.err.contains("E0801"), "{}", run.err);
         assert!(here.path().join("a.netpol").exists());
+        assert_eq!(files(&here.path().join("out"))["garden/networkpolicy.yaml"], "as it was\n");
     }
 }
 
