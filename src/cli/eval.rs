@@ -33,9 +33,12 @@ pub struct Args {
     /// The HTTP path
     #[arg(long, conflicts_with = "flows")]
     path: Option<String>,
-    /// The HTTP host or TLS name, where it is not that of the destination
+    /// The HTTP host, where it is not that of the destination; the TLS name too, where --tls does not say it
     #[arg(long, conflicts_with = "flows")]
     host: Option<String>,
+    /// The TLS name (SNI)
+    #[arg(long, value_name = "NAME", conflicts_with = "flows")]
+    tls: Option<String>,
     /// The claims of a valid token
     #[arg(long, value_name = "JSON", value_parser = claims, conflicts_with = "flows")]
     jwt: Option<Map<String, Value>>,
@@ -91,6 +94,7 @@ fn one(args: &Args, policy: &Policy, session: &Session) -> Result<Exit, Fatal> {
             method: args.method.as_deref().map(Into::into),
             path: args.path.clone(),
             host: args.host.as_deref().map(Into::into),
+            tls: args.tls.as_deref().map(Into::into),
             jwt: args.jwt.clone(),
         },
     };
@@ -113,6 +117,7 @@ struct Line {
     method: Option<String>,
     path: Option<String>,
     host: Option<String>,
+    tls: Option<String>,
     jwt: Option<Map<String, Value>>,
 }
 
@@ -134,6 +139,7 @@ impl From<Line> for Question {
             method: line.method.map(Into::into),
             path: line.path,
             host: line.host.map(Into::into),
+            tls: line.tls.map(Into::into),
             jwt: line.jwt,
         };
         Question { from: line.from, to: line.to, port, protocol: line.protocol, request }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use smol_str::SmolStr;
 
-use super::eval::{Flow, Party, Pod, Request, Verdict, eval};
+use super::eval::{Verdict, eval};
+use super::flow::{Flow, Party, Pod, Request};
 use super::{Inventory, Policy};
 use crate::diag::Diagnostics;
 use crate::inventory::{TargetPort, Unclear, Wanted, Workload, WorkloadKind};

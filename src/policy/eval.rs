@@ -2,79 +2,16 @@
 //!
 //! It is written from the essay at the head of [`crate::policy`] and shares no shortcut with the targets.
 
-use std::net::IpAddr;
-
 use serde_json::Value as Json;
 use smol_str::SmolStr;
 
+use super::flow::{Flow, Party, Pod};
 use super::{Grant, GrantReason, Policy};
-use crate::inventory::ContainerPort;
 use crate::types::{Action, Conditions, Direction, Jwt, Rule, Via};
 use crate::vocab::addresses::AddressSet;
 use crate::vocab::endpoint::{Endpoint, What};
-use crate::vocab::labels::{Labels, NAMESPACE_NAME};
-use crate::vocab::ports::{AppProtocol, Ports, Protocol};
-
-/// A concrete flow.
-#[derive(Clone, Debug)]
-pub struct Flow {
-    /// Who sends.
-    pub source: Party,
-    /// To whom.
-    pub destination: Party,
-    /// The destination's port; for a pod, the pod's. `None` for ICMP alone.
-    pub port: Option<u16>,
-    /// The protocol.
-    pub protocol: Protocol,
-    /// What is asked for, where it is known.
-    pub request: Request,
-}
-
-/// One end of a flow.
-#[derive(Clone, Debug)]
-pub enum Party {
-    /// A pod.
-    Pod(Pod),
-    /// An address that is no pod's.
-    Address(IpAddr),
-    /// A host outside, by name (lower case), at one of these addresses.
-    Host {
-        /// The name.
-        name: SmolStr,
-        /// Where it may be: its `at`, or the internet.
-        at: AddressSet,
-    },
-}
-
-/// A concrete pod.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pod {
-    /// The pod or workload as it is shown: `garden/web`.
-    pub shown: String,
-    /// Its namespace's labels, the name among them.
-    pub namespace_labels: Labels,
-    /// Its labels.
-    pub labels: Labels,
-    /// Its service account.
-    pub account: SmolStr,
-    /// Its ports.
-    pub ports: Vec<ContainerPort>,
-    /// Whether it has an Istio sidecar.
-    pub sidecar: bool,
-}
-
-/// What a flow carries, where it is known.
-#[derive(Clone, Debug, Default)]
-pub struct Request {
-    /// The HTTP method.
-    pub method: Option<SmolStr>,
-    /// The HTTP path, with or without a query.
-    pub path: Option<String>,
-    /// The HTTP host or TLS name; the destination's name where that is a host.
-    pub host: Option<SmolStr>,
-    /// The claims of a valid token.
-    pub jwt: Option<serde_json::Map<String, Json>>,
-}
+use crate::vocab::labels::NAMESPACE_NAME;
+use crate::vocab::ports::{AppProtocol, Ports};
 
 /// What decided one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,7 +145,8 @@ enum Match {
 }
 
 fn matches_flow(rule: &Rule, flow: &Flow) -> Match {
-    if !conditions_hold(&rule.conditions, &flow.request, flow) {
+    let read = read_as(&rule.destination, flow);
+    if !conditions_hold(&rule.conditions, flow, read) {
         return Match::No;
     }
     if let Some(via) = &rule.via
@@ -236,24 +174,7 @@ fn holds_pod(endpoint: &Endpoint, pod: &Pod) -> bool {
 fn holds(endpoint: &Endpoint, party: &Party, destination: Option<&Flow>) -> Match {
     let mut best = Match::No;
     for member in &endpoint.members {
-        let found = match (&member.what, party) {
-            (What::Pods(pods), Party::Pod(pod)) => {
-                yes(pods.selector.matches(&pod.namespace_labels, &pod.labels, &pod.account))
-            }
-            (What::Addresses(set), Party::Address(address)) => yes(set.contains(*address)),
-            (What::Addresses(set), Party::Host { at, .. }) => {
-                if at.is_inside(set) {
-                    Match::Yes
-                } else if at.overlaps(set) {
-                    Match::Partly
-                } else {
-                    Match::No
-                }
-            }
-            (What::Host(host), Party::Host { name, .. }) => yes(host.matches(name)),
-            (What::Host(host), Party::Address(address)) => yes(host.at.iter().any(|at| at.net.contains(address))),
-            _ => Match::No,
-        };
+        let found = holds_what(&member.what, party);
         if found > best && destination.is_none_or(|flow| port_fits(&member.ports, flow)) {
             best = found;
         }
@@ -261,12 +182,38 @@ fn holds(endpoint: &Endpoint, party: &Party, destination: Option<&Flow>) -> Matc
     best
 }
 
+fn holds_what(what: &What, party: &Party) -> Match {
+    match (what, party) {
+        (What::Pods(pods), Party::Pod(pod)) => {
+            yes(pods.selector.matches(&pod.namespace_labels, &pod.labels, &pod.account))
+        }
+        (What::Addresses(set), Party::Address(address)) => yes(set.contains(*address)),
+        (What::Addresses(set), Party::Host { at, .. }) => {
+            if at.is_inside(set) {
+                Match::Yes
+            } else if at.overlaps(set) {
+                Match::Partly
+            } else {
+                Match::No
+            }
+        }
+        (What::Host(host), Party::Host { name, .. }) => yes(host.matches(name)),
+        (What::Host(host), Party::Address(address)) => yes(host.at.iter().any(|at| at.net.contains(address))),
+        _ => Match::No,
+    }
+}
+
 fn yes(holds: bool) -> Match {
     if holds { Match::Yes } else { Match::No }
 }
 
 fn port_fits(ports: &Ports, flow: &Flow) -> bool {
-    let names: Vec<SmolStr> = match &flow.destination {
+    ports.matches(flow.port, flow.protocol, &port_names(flow))
+}
+
+/// Returns the names that the destination pod gives the port.
+fn port_names(flow: &Flow) -> Vec<SmolStr> {
+    match &flow.destination {
         Party::Pod(pod) => pod
             .ports
             .iter()
@@ -274,8 +221,7 @@ fn port_fits(ports: &Ports, flow: &Flow) -> bool {
             .filter_map(|port| port.name.clone())
             .collect(),
         _ => Vec::new(),
-    };
-    ports.matches(flow.port, flow.protocol, &names)
+    }
 }
 
 /// The addresses of allows that each hold only some of the places where a host may be.
@@ -306,13 +252,23 @@ impl Cover {
     }
 }
 
+/// Returns how a rule's destination reads the port of a flow: as TLS, which shows one name, or as HTTP, which shows
+/// another.
+fn read_as(endpoint: &Endpoint, flow: &Flow) -> Option<AppProtocol> {
+    let names = port_names(flow);
+    let holding = endpoint.members.iter().filter(|member| holds_what(&member.what, &flow.destination) > Match::No);
+    let mut entries = holding.flat_map(|member| member.ports.entries());
+    entries.find(|entry| entry.matches(flow.port, flow.protocol, &names))?.app
+}
+
 /// Returns whether the conditions of `where` hold. What is not known of a request meets no condition.
-fn conditions_hold(conditions: &Conditions, request: &Request, flow: &Flow) -> bool {
-    let name = match &flow.destination {
+fn conditions_hold(conditions: &Conditions, flow: &Flow, read: Option<AppProtocol>) -> bool {
+    let request = &flow.request;
+    // A flow to a host outside asks for that host, where nothing else is said.
+    let host = request.name(read).or(match &flow.destination {
         Party::Host { name, .. } => Some(name),
         _ => None,
-    };
-    let host = request.host.as_ref().or(name);
+    });
     (conditions.methods.is_empty() || request.method.as_ref().is_some_and(|method| conditions.methods.contains(method)))
         && (conditions.paths.is_empty()
             || request.path.as_ref().is_some_and(|path| conditions.paths.iter().any(|pattern| pattern.matches(path))))
@@ -351,15 +307,15 @@ fn token_fits(jwt: &Jwt, claims: &serde_json::Map<String, Json>) -> bool {
 fn publishes(rule: &Rule, flow: &Flow, pod: &Pod, direction: Direction) -> Option<bool> {
     let via = rule.via.as_ref()?;
     let host = via.at.as_ref()?;
-    let asked = flow.request.host.as_ref()?;
-    let readable = via.gateway.ports.iter().any(|port| {
+    let readable = via.gateway.ports.iter().find(|port| {
         Some(port.target) == flow.port && port.protocol == flow.protocol && port.app != Some(AppProtocol::Tls)
-    });
-    if direction != Direction::Ingress || !readable || !is_gateway(via, pod) || !host.matches(without_port(asked)) {
+    })?;
+    let asked = flow.request.name(readable.app)?;
+    if direction != Direction::Ingress || !is_gateway(via, pod) || !host.matches(without_port(asked)) {
         return None;
     }
     let client = holds(&rule.source, &flow.source, None) == Match::Yes;
-    Some(client && conditions_hold(&rule.conditions, &flow.request, flow))
+    Some(client && conditions_hold(&rule.conditions, flow, readable.app))
 }
 
 fn first_publisher(policy: &Policy, flow: &Flow, pod: &Pod, direction: Direction) -> Option<u32> {
@@ -383,7 +339,7 @@ fn grants(policy: &Policy, grant: &Grant, flow: &Flow, direction: Direction) -> 
                 None => true,
                 Some(host) => {
                     flow.request.host.as_ref().is_some_and(|asked| host.matches(without_port(asked)))
-                        && conditions_hold(&rule.conditions, &flow.request, flow)
+                        && conditions_hold(&rule.conditions, flow, None)
                 }
             }
         }),

@@ -11,7 +11,8 @@
 //!
 //! **Governing.** A rule governs the pods of its source (egress), of its destination (ingress), or both. It *matches* a
 //! flow when the source is among its sources, the destination and its port are among its destinations, and every
-//! condition holds; what is not known of a request meets no condition.
+//! condition holds; what is not known of a request meets no condition. A request has two names that may differ: the TLS
+//! name (SNI), which a port read as `tls` shows, and the HTTP host, which `http` and `grpc` show.
 //!
 //! **Isolation.** An allow and a `default deny` isolate every pod that they govern, in that direction, on all ports of all
 //! protocols, whatever ports or conditions they name. A deny isolates nothing.
@@ -39,11 +40,13 @@
 
 pub mod ask;
 mod eval;
+mod flow;
 mod lower;
 mod model;
 mod pointless;
 
-pub use eval::{Cause, End, Flow, Party, Pod, Request, Verdict, eval};
+pub use eval::{Cause, End, Verdict, eval};
+pub use flow::{Flow, Party, Pod, Request};
 pub use lower::lower;
 pub use model::*;
 

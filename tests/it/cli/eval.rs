@@ -178,6 +178,33 @@ allow ingress jobs/* -> api/{app=api}:8080/http where jwt corp claim groups = \"
 }
 
 #[test]
+fn the_tls_name_and_the_http_host_of_a_request_are_two() {
+    let policy = "allow ingress web/* -> api/{app=plain}:8080/http where host \"api.example.com\"
+allow ingress web/* -> api/{app=tls}:8443/tls where host \"api.example.com\"
+";
+    let here = folder(&[("a.netpol", policy)]);
+    let code = |to: &str, more: &[&str]| {
+        let arguments = ["eval", "a.netpol", "--target", "networkpolicy,istio", "--from", "web/{a=b}", "--to", to];
+        let run = netpol(here.path(), &[&arguments, more].concat());
+        assert!(run.code < 2, "{}", run.err);
+        run.code
+    };
+    let (plain, tls) = ("api/{app=plain}:8080", "api/{app=tls}:8443");
+    // The host alone is both.
+    assert_eq!((code(plain, &["--host", "api.example.com"]), code(tls, &["--host", "api.example.com"])), (0, 0));
+    let apart = ["--host", "api.example.com", "--tls", "other.example.com"];
+    assert_eq!((code(plain, &apart), code(tls, &apart)), (0, 1));
+    let apart = ["--host", "other.example.com", "--tls", "api.example.com"];
+    assert_eq!((code(plain, &apart), code(tls, &apart)), (1, 0));
+    // What is inside TLS is not known by its name.
+    let tls_alone = ["--tls", "api.example.com"];
+    assert_eq!((code(plain, &tls_alone), code(tls, &tls_alone)), (1, 0));
+    let flow = r#"{"from":"web/{a=b}","to":"api/{app=tls}:8443","host":"api.example.com","tls":"other.example.com"}"#;
+    let run = netpol_with(here.path(), &["eval", "a.netpol", "--flows", "-"], flow.as_bytes());
+    assert!(run.out.contains(r#""verdict":"deny""#), "{}{}", run.out, run.err);
+}
+
+#[test]
 fn flows_are_judged_line_by_line() {
     let here = shop();
     let flows = r#"{"from":"garden/frontend","to":"garden/api:80"}

@@ -1,0 +1,84 @@
+//! A concrete flow: who sends what to whom.
+
+use std::net::IpAddr;
+
+use serde_json::Value as Json;
+use smol_str::SmolStr;
+
+use crate::inventory::ContainerPort;
+use crate::vocab::addresses::AddressSet;
+use crate::vocab::labels::Labels;
+use crate::vocab::ports::{AppProtocol, Protocol};
+
+/// A concrete flow.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// Who sends.
+    pub source: Party,
+    /// To whom.
+    pub destination: Party,
+    /// The destination's port; for a pod, the pod's. `None` for ICMP alone.
+    pub port: Option<u16>,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// What is asked for, where it is known.
+    pub request: Request,
+}
+
+/// One end of a flow.
+#[derive(Clone, Debug)]
+pub enum Party {
+    /// A pod.
+    Pod(Pod),
+    /// An address that is no pod's.
+    Address(IpAddr),
+    /// A host outside, by name (lower case), at one of these addresses.
+    Host {
+        /// The name.
+        name: SmolStr,
+        /// Where it may be: its `at`, or the internet.
+        at: AddressSet,
+    },
+}
+
+/// A concrete pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pod {
+    /// The pod or workload as it is shown: `garden/web`.
+    pub shown: String,
+    /// Its namespace's labels, the name among them.
+    pub namespace_labels: Labels,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its service account.
+    pub account: SmolStr,
+    /// Its ports.
+    pub ports: Vec<ContainerPort>,
+    /// Whether it has an Istio sidecar.
+    pub sidecar: bool,
+}
+
+/// What a flow carries, where it is known.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The HTTP method.
+    pub method: Option<SmolStr>,
+    /// The HTTP path, with or without a query.
+    pub path: Option<String>,
+    /// The HTTP host; where [`Request::tls`] is not known, the TLS name too.
+    pub host: Option<SmolStr>,
+    /// The TLS name (SNI), where it is another thing than the HTTP host.
+    pub tls: Option<SmolStr>,
+    /// The claims of a valid token.
+    pub jwt: Option<serde_json::Map<String, Json>>,
+}
+
+impl Request {
+    /// Returns the name that a port read in this way shows: the TLS name (SNI) on `tls`, else the HTTP host.
+    pub fn name(&self, app: Option<AppProtocol>) -> Option<&SmolStr> {
+        match app {
+            Some(AppProtocol::Tls) => self.tls.as_ref().or(self.host.as_ref()),
+            _ => self.host.as_ref(),
+        }
+    }
+}
