@@ -83,7 +83,7 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
     let mut isolating = 0;
     let mut isolated_by = None;
     let mut allowed = None;
-    let mut partly = Cover::default();
+    let (mut partly, mut partly_denied) = (Cover::default(), Cover::default());
     let mut nearest = None;
     let mut published = false;
     for (at, rule) in policy.rules.iter().enumerate() {
@@ -99,11 +99,11 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
             continue;
         }
         match rule.action {
-            Action::Deny => {
-                if matches_flow(rule, flow) == Match::Yes {
-                    return Cause::Denied(at);
-                }
-            }
+            Action::Deny => match matches_flow(rule, flow) {
+                Match::Yes => return Cause::Denied(at),
+                Match::Partly => partly_denied.add(at, rule, flow),
+                Match::No => {}
+            },
             Action::Isolate | Action::Allow => {
                 isolating += 1;
                 isolated_by = isolated_by.or(Some(at));
@@ -118,6 +118,9 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
                 }
             }
         }
+    }
+    if let Some(rule) = partly_denied.whole(flow) {
+        return Cause::Denied(rule);
     }
     if let Some(rule) = allowed.or(partly.whole(flow)) {
         return Cause::Allowed(rule);
@@ -159,7 +162,9 @@ fn matches_flow(rule: &Rule, flow: &Flow) -> Match {
         };
         return if from_gateway { holds(&rule.destination, &flow.destination, Some(flow)) } else { Match::No };
     }
-    holds(&rule.source, &flow.source, None).min(holds(&rule.destination, &flow.destination, Some(flow)))
+    let deny = rule.action == Action::Deny;
+    let source = how_far(&rule.source, &flow.source, None, deny);
+    source.min(how_far(&rule.destination, &flow.destination, Some(flow), deny))
 }
 
 fn is_gateway(via: &Via, pod: &Pod) -> bool {
@@ -172,34 +177,58 @@ fn holds_pod(endpoint: &Endpoint, pod: &Pod) -> bool {
 
 /// Returns how far an endpoint holds a party; as a destination, on the flow's port.
 fn holds(endpoint: &Endpoint, party: &Party, destination: Option<&Flow>) -> Match {
-    let mut best = Match::No;
-    for member in &endpoint.members {
-        let found = holds_what(&member.what, party);
-        if found > best && destination.is_none_or(|flow| port_fits(&member.ports, flow)) {
-            best = found;
-        }
-    }
-    best
+    how_far(endpoint, party, destination, false)
 }
 
-fn holds_what(what: &What, party: &Party) -> Match {
+/// Returns how far an endpoint holds a party. That of a deny holds what is at the addresses of a host, too.
+fn how_far(endpoint: &Endpoint, party: &Party, destination: Option<&Flow>, deny: bool) -> Match {
+    let mut best = Match::No;
+    // Members that each hold some of the places where a host may be, such as IPv4 and IPv6, may together hold all.
+    let mut places = AddressSet::default();
+    for member in &endpoint.members {
+        if destination.is_some_and(|flow| !port_fits(&member.ports, flow)) {
+            continue;
+        }
+        best = best.max(holds_what(&member.what, party, deny));
+        if let Party::Host { .. } = party {
+            places.blocks.extend(places_of(&member.what, deny).blocks);
+        }
+    }
+    match party {
+        Party::Host { at, .. } if best == Match::Partly && at.is_inside(&places) => Match::Yes,
+        _ => best,
+    }
+}
+
+fn holds_what(what: &What, party: &Party, deny: bool) -> Match {
     match (what, party) {
         (What::Pods(pods), Party::Pod(pod)) => {
             yes(pods.selector.matches(&pod.namespace_labels, &pod.labels, &pod.account))
         }
         (What::Addresses(set), Party::Address(address)) => yes(set.contains(*address)),
-        (What::Addresses(set), Party::Host { at, .. }) => {
-            if at.is_inside(set) {
-                Match::Yes
-            } else if at.overlaps(set) {
-                Match::Partly
-            } else {
+        (What::Host(host), Party::Address(address)) => yes(host.at.iter().any(|at| at.net.contains(address))),
+        (What::Host(host), Party::Host { name, .. }) if host.matches(name) => Match::Yes,
+        (what, Party::Host { at, .. }) => {
+            let places = places_of(what, deny);
+            if !at.overlaps(&places) {
                 Match::No
+            } else if at.is_inside(&places) {
+                Match::Yes
+            } else {
+                Match::Partly
             }
         }
-        (What::Host(host), Party::Host { name, .. }) => yes(host.matches(name)),
-        (What::Host(host), Party::Address(address)) => yes(host.at.iter().any(|at| at.net.contains(address))),
         _ => Match::No,
+    }
+}
+
+/// Returns the addresses that a member holds whatever their names. A deny of a host denies its addresses, while an allow
+/// of one lets its own name through.
+fn places_of(what: &What, deny: bool) -> AddressSet {
+    match what {
+        What::Addresses(set) => set.clone(),
+        What::Host(host) if deny => AddressSet::of(host.at.iter().map(|at| at.net)),
+        What::Host(_) | What::Pods(_) => AddressSet::default(),
     }
 }
 
@@ -224,7 +253,7 @@ fn port_names(flow: &Flow) -> Vec<SmolStr> {
     }
 }
 
-/// The addresses of allows that each hold only some of the places where a host may be.
+/// The addresses of rules that each hold only some of the places where a host may be.
 #[derive(Default)]
 struct Cover {
     first: Option<u32>,
@@ -234,21 +263,25 @@ struct Cover {
 impl Cover {
     fn add(&mut self, at: u32, rule: &Rule, flow: &Flow) {
         self.first = self.first.or(Some(at));
-        for member in &rule.destination.members {
-            if let What::Addresses(set) = &member.what
-                && port_fits(&member.ports, flow)
-            {
-                self.set.blocks.extend(set.blocks.iter().cloned());
+        let deny = rule.action == Action::Deny;
+        let members = match &flow.destination {
+            Party::Host { .. } => &rule.destination.members,
+            _ => &rule.source.members,
+        };
+        for member in members {
+            if !matches!(flow.destination, Party::Host { .. }) || port_fits(&member.ports, flow) {
+                self.set.blocks.extend(places_of(&member.what, deny).blocks);
             }
         }
     }
 
     /// Returns the first rule, when together they hold every place.
     fn whole(&self, flow: &Flow) -> Option<u32> {
-        match &flow.destination {
-            Party::Host { at, .. } if at.is_inside(&self.set) => self.first,
-            _ => None,
-        }
+        let at = match (&flow.source, &flow.destination) {
+            (_, Party::Host { at, .. }) | (Party::Host { at, .. }, _) => at,
+            _ => return None,
+        };
+        if at.is_inside(&self.set) { self.first } else { None }
     }
 }
 
@@ -256,7 +289,8 @@ impl Cover {
 /// another.
 fn read_as(endpoint: &Endpoint, flow: &Flow) -> Option<AppProtocol> {
     let names = port_names(flow);
-    let holding = endpoint.members.iter().filter(|member| holds_what(&member.what, &flow.destination) > Match::No);
+    let holding =
+        endpoint.members.iter().filter(|member| holds_what(&member.what, &flow.destination, false) > Match::No);
     let mut entries = holding.flat_map(|member| member.ports.entries());
     entries.find(|entry| entry.matches(flow.port, flow.protocol, &names))?.app
 }

@@ -25,9 +25,11 @@
 //! where the numbers agree; pods on the host network are their node's addresses.
 //!
 //! **Hosts** are known by name. A host is at its `at` addresses, else somewhere in the internet, and nowhere else. So a
-//! rule on addresses holds a flow to a host when it holds every place where the host may be, several allows together
-//! if need be; and a rule on a host with `at` holds flows to these addresses. A deny on part of the places leaves the
-//! host reachable at the others.
+//! rule on addresses holds a flow to a host when it holds every place where the host may be, several allows or several
+//! denies together if need be; and a rule on a host with `at` holds flows to these addresses. A deny on part of the places
+//! leaves the host reachable at the others. A deny of a host with `at` is a deny of its addresses, so another host that is
+//! there and nowhere else is denied along with it; an allow of a host lets through its own name and its addresses, and no
+//! other name.
 //!
 //! **`via`** on egress leads to the host through the gateway; the way from the pod to the gateway's pods and the
 //! gateway's own way on are grants. On ingress the workload sees the gateway: the rule matches flows from the gateway's

@@ -5,6 +5,7 @@
 mod checks;
 mod cli;
 mod common;
+mod deny;
 mod diagnostics;
 mod docs;
 mod fmt;

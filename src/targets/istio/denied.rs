@@ -1,11 +1,17 @@
 //! What a deny rule takes out of a Sidecar. Istio has no deny on the way out: what is denied is left out of what is let
 //! through, or not held.
+//!
+//! A host is left out by its name, or where it may be at denied addresses alone. Of a host whose `at` is denied in part the
+//! ServiceEntry lists the other addresses; one without `at` is resolved where it is called, so that no part of the internet
+//! can be left out of it.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use smol_str::SmolStr;
 
-use super::destinations::{Destinations, Item};
+use super::addresses::is_single;
+use super::destinations::{Destinations, Item, Outside};
 use super::facts::{Facts, means};
 use super::services::all_of;
 use crate::policy::{
@@ -65,18 +71,24 @@ fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
     match (item, &member.what) {
         (Item::Host(outside, port, _), What::Host(denied)) => {
             if !has_port(&member.ports, *port) || !outside.name.overlaps(&denied.name) {
+                return Less::Kept;
+            }
+            // What `except` takes out of a denied wildcard is not denied.
+            let spared = |whole: bool| {
+                let mut names = denied.except.iter();
+                if whole {
+                    names.any(|name| name.contains(&outside.name))
+                } else {
+                    names.any(|name| name.overlaps(&outside.name))
+                }
+            };
+            if spared(true) {
                 Less::Kept
-            } else if denied.name.contains(&outside.name) && denied.except.is_empty() {
+            } else if denied.name.contains(&outside.name) && !spared(false) {
                 Less::Gone
             } else {
                 Less::Leak(format!("{} cannot be left out of {}", denied.name, outside.name))
             }
-        }
-        // A host that is at denied addresses alone is denied by them; one that may be elsewhere is not.
-        (Item::Host(outside, port, _), What::Addresses(denied)) => {
-            let at = AddressSet::of(outside.at.iter().map(|at| at.net));
-            let gone = !outside.at.is_empty() && has_port(&member.ports, *port) && at.is_inside(denied);
-            if gone { Less::Gone } else { Less::Kept }
         }
         (Item::Addresses(set, ports), What::Addresses(denied)) => addresses_less(set, ports, denied, &member.ports),
         (Item::Addresses(set, ports), What::Host(denied)) => {
@@ -97,6 +109,123 @@ fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
             whole_less(facts, namespace.as_ref(), &pods.selector, &member.ports)
         }
         _ => Less::Kept,
+    }
+}
+
+/// A host of which a deny leaves some addresses.
+pub(super) struct Reduced {
+    /// The item as the rules ask for it, and whether a rule of the mesh alone does.
+    pub(super) asked: (u32, bool),
+    /// What is left of it.
+    pub(super) left: u32,
+    /// The rules that deny the rest.
+    pub(super) denies: Vec<u32>,
+}
+
+/// Takes the addresses that deny rules name together out of the hosts that may be there. Returns the hosts of which some
+/// addresses are left, and for each rule that could not be held why.
+pub(super) fn take_out_of_hosts(
+    facts: &Facts<'_>,
+    destinations: &mut Destinations<'_, '_>,
+    items: &mut Vec<(u32, bool)>,
+    denies: &[(u32, &Endpoint)],
+) -> (Vec<Reduced>, Vec<(u32, String)>) {
+    let (mut reduced, mut leaks) = (Vec::new(), Vec::new());
+    let by_address = |member: &Member| matches!(&member.what, What::Addresses(_) | What::Host(_));
+    if !denies.iter().any(|(_, denied)| denied.members.iter().any(by_address)) {
+        return (reduced, leaks);
+    }
+    let mut on_port: BTreeMap<u16, DeniedPlaces> = BTreeMap::new();
+    let mut kept = Vec::with_capacity(items.len());
+    for &(at, mesh) in items.iter() {
+        let Item::Host(outside, port, app) = destinations.item(at) else {
+            kept.push((at, mesh));
+            continue;
+        };
+        let denied = on_port.entry(*port).or_insert_with(|| DeniedPlaces::on(facts, denies, *port));
+        match denied.less(outside) {
+            HostLess::Kept => kept.push((at, mesh)),
+            HostLess::Gone => {}
+            HostLess::Leak(rules, why) => {
+                leaks.extend(rules.into_iter().map(|rule| (rule, why.clone())));
+                kept.push((at, mesh));
+            }
+            HostLess::Reduced(left, denies) => {
+                let item = Item::Host(Rc::new(left), *port, *app);
+                let left = destinations.number(item);
+                reduced.push(Reduced { asked: (at, mesh), left, denies });
+                // Its addresses are those of just these pods, so that its ServiceEntry stands in their namespace.
+                kept.push((left, false));
+            }
+        }
+    }
+    kept.sort_unstable();
+    *items = kept;
+    (reduced, leaks)
+}
+
+/// The addresses that some deny rules name on one port.
+struct DeniedPlaces {
+    by_rule: Vec<(u32, AddressSet)>,
+    all: AddressSet,
+    /// Whether some of the internet is among them, and whether all of it is.
+    internet: (bool, bool),
+}
+
+enum HostLess {
+    Kept,
+    Gone,
+    Reduced(Outside, Vec<u32>),
+    Leak(Vec<u32>, String),
+}
+
+impl DeniedPlaces {
+    fn on(facts: &Facts<'_>, denies: &[(u32, &Endpoint)], port: u16) -> DeniedPlaces {
+        let by_rule = denies.iter().map(|(rule, denied)| {
+            let mut set = AddressSet::default();
+            for member in denied.members.iter().filter(|member| has_port(&member.ports, port)) {
+                match &member.what {
+                    What::Addresses(addresses) => set.blocks.extend(addresses.blocks.iter().cloned()),
+                    What::Host(host) => set.blocks.extend(AddressSet::of(host.at.iter().map(|at| at.net)).blocks),
+                    What::Pods(_) => {}
+                }
+            }
+            (*rule, set)
+        });
+        let by_rule: Vec<(u32, AddressSet)> = by_rule.filter(|(_, set)| !set.blocks.is_empty()).collect();
+        let all = AddressSet { blocks: by_rule.iter().flat_map(|(_, set)| set.blocks.iter().cloned()).collect() };
+        let internet = &facts.policy.internet;
+        let internet = (internet.overlaps(&all), internet.is_inside(&all));
+        DeniedPlaces { by_rule, all, internet }
+    }
+
+    fn less(&self, host: &Outside) -> HostLess {
+        if host.at.is_empty() {
+            return match self.internet {
+                (false, _) => HostLess::Kept,
+                (true, true) => HostLess::Gone,
+                (true, false) => HostLess::Leak(
+                    self.by_rule.iter().map(|(rule, _)| *rule).collect(),
+                    format!("{} has no `at`, and may be at an address that is denied", host.name),
+                ),
+            };
+        }
+        let at = AddressSet::of(host.at.iter().map(|at| at.net));
+        if !at.overlaps(&self.all) {
+            return HostLess::Kept;
+        }
+        if at.is_inside(&self.all) {
+            return HostLess::Gone;
+        }
+        let denies = self.by_rule.iter().filter(|(_, set)| set.overlaps(&at)).map(|(rule, _)| *rule).collect();
+        let left: Vec<_> =
+            host.at.iter().filter(|at| !AddressSet::of([at.net]).is_inside(&self.all)).copied().collect();
+        // A host that is listed by its addresses; a network is found by the name alone.
+        if left.iter().all(|at| is_single(&at.net)) {
+            HostLess::Reduced(Outside { name: host.name.clone(), at: left }, denies)
+        } else {
+            HostLess::Leak(denies, format!("{} is found by its name in a network of which a part is denied", host.name))
+        }
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
 use super::addresses::{Addresses, Group, Part};
-use super::denied::take_out;
-use super::destinations::{Destinations, Item, Reach};
+use super::denied::{Reduced, take_out, take_out_of_hosts};
+use super::destinations::{Destinations, Endpointed, Item, Reach};
 use super::facts::Facts;
 use super::judge::{Flaw, Flaws, Judge};
 use super::model::{Meta, Resource, Sidecar};
@@ -17,7 +17,7 @@ use super::service_entry::{Entries, Trouble};
 use super::sidecar::{Listeners, ServicePortItem, Wanted};
 use super::slots::{Slots, Statement};
 use super::via_egress::Exits;
-use crate::policy::{Action, Direction, GrantReason, What};
+use crate::policy::{Action, Direction, Endpoint, GrantReason, HostName, What};
 use crate::source::Sources;
 use crate::targets::Level;
 use crate::targets::names::{Limit, Taken};
@@ -99,9 +99,18 @@ struct Lowering<'l, 'a> {
 /// What a slot lets through: the items, each with whether a rule of the mesh alone asks for it.
 struct Content {
     items: Vec<(u32, bool)>,
+    /// The hosts of which some addresses are denied.
+    reduced: Vec<Reduced>,
     /// The hosts whose ServiceEntry stands in the slot's own namespace.
     groups: Rc<Vec<Group>>,
     groups_home: SmolStr,
+}
+
+impl Content {
+    /// Returns what deny rules leave of an item that a rule asks for.
+    fn left_of(&self, item: u32) -> u32 {
+        self.reduced.iter().find(|one| one.asked.0 == item).map_or(item, |one| one.left)
+    }
 }
 
 impl<'a> Lowering<'_, 'a> {
@@ -206,7 +215,48 @@ impl<'a> Lowering<'_, 'a> {
             let content = self.content(slots, at, judge);
             contents.push(Some(content));
         }
+        if contents.iter().flatten().any(|content| !content.reduced.is_empty()) {
+            self.settle(slots, &mut contents, judge);
+        }
         contents
+    }
+
+    /// A namespace has one ServiceEntry for a host: where its pods are to reach different addresses of it, all are
+    /// listed, and what is denied is not held.
+    fn settle(&self, slots: &Slots, contents: &mut [Option<Content>], judge: &mut Judge<'_>) {
+        let root: SmolStr = self.facts.policy.settings.root_namespace.as_str().into();
+        let local = self.local_hosts(slots, contents);
+        let mut lists: FxHashMap<(SmolStr, &HostName), &[Endpointed]> = FxHashMap::default();
+        let mut several: FxHashSet<(SmolStr, HostName)> = FxHashSet::default();
+        for (slot, content) in slots.list.iter().zip(contents.iter()) {
+            for (item, _) in content.iter().flat_map(|content| &content.items) {
+                let Item::Host(outside, ..) = self.destinations.item(*item) else { continue };
+                let home = home(&slot.place.namespace, &local, &outside.name, &root);
+                let list = *lists.entry((home.clone(), &outside.name)).or_insert(&outside.at);
+                if list != outside.at.as_slice() {
+                    several.insert((home, outside.name.clone()));
+                }
+            }
+        }
+        for (slot, content) in slots.list.iter().zip(contents) {
+            let Some(Content { items, reduced, .. }) = content else { continue };
+            reduced.retain(|one| {
+                let Item::Host(outside, ..) = self.destinations.item(one.left) else { return true };
+                let key = (home(&slot.place.namespace, &local, &outside.name, &root), outside.name.clone());
+                if !several.contains(&key) {
+                    return true;
+                }
+                items.iter_mut().filter(|(item, _)| *item == one.left).for_each(|item| *item = one.asked);
+                let why = format!(
+                    "Istio has one ServiceEntry for {} in a namespace, and the denied address is let through there on \
+                     another port or for other pods",
+                    outside.name
+                );
+                one.denies.iter().for_each(|rule| judge.flaw(*rule, OUT, &Flaw::unable(why.clone())));
+                false
+            });
+            items.sort_unstable();
+        }
     }
 
     fn content(&mut self, slots: &Slots, slot: usize, judge: &mut Judge<'_>) -> Content {
@@ -223,8 +273,12 @@ impl<'a> Lowering<'_, 'a> {
         }
         items.sort_unstable();
         items.dedup_by_key(|(item, _)| *item);
+        let mut by_address: Vec<(u32, &Endpoint)> = Vec::new();
         for rule in denies {
             let Some(denied) = self.facts.policy.rules.get(rule as usize) else { continue };
+            if denied.conditions.is_none() {
+                by_address.push((rule, &denied.destination));
+            }
             let leak = if denied.conditions.is_none() {
                 take_out(self.facts, &mut self.destinations, &mut items, &denied.destination)
             } else {
@@ -234,6 +288,8 @@ impl<'a> Lowering<'_, 'a> {
                 judge.flaw(rule, OUT, &Flaw::unable(why));
             }
         }
+        let (reduced, leaks) = take_out_of_hosts(self.facts, &mut self.destinations, &mut items, &by_address);
+        leaks.into_iter().for_each(|(rule, why)| judge.flaw(rule, OUT, &Flaw::unable(why)));
         let root = &self.facts.policy.settings.root_namespace;
         let mut parts: Vec<Part> = Vec::new();
         let mut all_mesh = true;
@@ -246,7 +302,7 @@ impl<'a> Lowering<'_, 'a> {
         let groups = self.addresses.groups(parts);
         let own = slots.list[slot].place.namespace.clone();
         let groups_home = own.filter(|_| !all_mesh).unwrap_or_else(|| root.as_str().into());
-        Content { items, groups, groups_home }
+        Content { items, reduced, groups, groups_home }
     }
 
     /// Asks for the ServiceEntries that the slots import, and for the ways through gateways.
@@ -261,9 +317,10 @@ impl<'a> Lowering<'_, 'a> {
             for (statement, owner) in statements_of(slots, at) {
                 let said = &self.said[statement as usize];
                 let Some(reach) = &said.reach else { continue };
-                for item in reach.items.iter() {
-                    match self.destinations.item(*item) {
-                        Item::Host(outside, port, app) if items.contains(item) => {
+                for item in &reach.items {
+                    let item = content.left_of(*item);
+                    match self.destinations.item(item) {
+                        Item::Host(outside, port, app) if items.contains(&item) => {
                             let home = home(namespace, &local, &outside.name, &root);
                             let everyone = home == root && !is_local(namespace, &local, &outside.name);
                             let Some(&rule) = said.rules.first() else { continue };

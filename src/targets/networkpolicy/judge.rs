@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::plan::{Finding, Plan};
+use rustc_hash::FxHashSet;
+
+use super::model::{Cause, Peer, Peers};
+use super::plan::{Finding, Plan, side};
 use super::subjects::Why;
 use crate::policy::{Action, Conditions, Direction, Member, PortTest, Ports, Protocol, Rule, What};
 use crate::targets::{Judgement, Level};
@@ -10,14 +13,31 @@ use crate::targets::{Judgement, Level};
 /// Returns a judgement for each end of the part.
 pub(super) fn judge(plan: &Plan<'_>) -> Vec<Judgement> {
     let ends = plan.facts.part.ends().zip(&plan.findings);
+    // Where deny rules took something out, the addresses around a host may all be gone.
+    let denied = plan.findings.iter().any(|finding| finding.taken);
+    let open: Option<FxHashSet<u32>> = denied.then(|| with_addresses(plan));
     let judge = |((at, direction, rule), finding): ((u32, Direction, &Rule), &Finding)| {
-        let (level, reason) = level(rule, direction, finding);
+        let around = direction == Direction::Ingress || open.as_ref().is_none_or(|open| open.contains(&at));
+        let (level, reason) = level(rule, direction, finding, around);
         Judgement { rule: at, direction, level, reason, narrower: None }
     };
     ends.map(judge).collect()
 }
 
-fn level(rule: &Rule, direction: Direction, finding: &Finding) -> (Level, Cow<'static, str>) {
+/// Returns the rules of which some addresses are let through on the way out.
+fn with_addresses(plan: &Plan<'_>) -> FxHashSet<u32> {
+    let terms = plan.sides.iter().flat_map(|sides| &sides[side(Direction::Egress)].terms);
+    let open = terms.filter_map(|term| match (&term.cause, &*term.peers) {
+        (Cause::Rule(rule), Peers::Some(peers)) => {
+            peers.as_slice().iter().any(|peer| matches!(peer, Peer::Block(_))).then_some(*rule)
+        }
+        (Cause::Rule(rule), Peers::Everything) => Some(*rule),
+        _ => None,
+    });
+    open.collect()
+}
+
+fn level(rule: &Rule, direction: Direction, finding: &Finding, around: bool) -> (Level, Cow<'static, str>) {
     if let Some(why) = &finding.why {
         let level = if finding.selected { Level::Wider } else { Level::Unable };
         return (level, subject_words(why));
@@ -38,7 +58,7 @@ fn level(rule: &Rule, direction: Direction, finding: &Finding) -> (Level, Cow<'s
         };
         return (Level::Wider, words.into());
     }
-    if finding.envelope {
+    if finding.envelope && around {
         return (Level::Wider, envelope_words(rule));
     }
     if let Some(account) = &finding.widened {

@@ -243,7 +243,7 @@ fn trap_57_every_sidecar_says_what_becomes_of_the_rest() {
 
 #[test]
 fn trap_58_the_way_out_is_bypassable_at_best() {
-    let source = "allow egress garden/* -> { zenquotes.io:443, 203.0.113.0/24:443, shop/cart:80 }
+    let source = "allow egress garden/* -> { zenquotes.io:80, 203.0.113.0/24:443, shop/cart:80 }
         default deny egress shop/*
         deny egress garden/web -> 203.0.113.7:443";
     let build = build_in_mesh(source).ok();
