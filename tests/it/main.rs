@@ -12,6 +12,7 @@ mod fmt;
 mod inventory;
 mod istio;
 mod language;
+mod layers;
 mod networkpolicy;
 mod outputs;
 mod parts;

@@ -4,6 +4,6 @@ mod agree;
 pub mod build;
 mod cases;
 mod cells;
-mod engine;
+pub mod engine;
 mod roundtrip;
 mod traps;

@@ -25,6 +25,7 @@ impl Random {
     }
 
     /// Returns a number from the first to the last.
+    #[allow(dead_code, reason = "not every run needs it")]
     pub fn between(&mut self, first: usize, last: usize) -> usize {
         first + self.below(last - first + 1)
     }

@@ -1,0 +1,99 @@
+//! Where a layer rightly refuses what the source allows, or is not yet as it is meant.
+
+use netpol::diag::Code;
+use netpol::policy::{Account, Action, Direction, PortTest, Protocol, Rule};
+
+use super::judge::{Case, Finding};
+use super::world::Role;
+
+/// Returns whether a flow that is refused is so for a reason that the language or a judgement names.
+pub fn narrower(case: &Case, finding: &Finding) -> bool {
+    // NetworkPolicy never is.
+    if finding.by != "istio" || finding.protocol != Protocol::Tcp {
+        return false;
+    }
+    let Some(to) = finding.to else { return false };
+    let target = &case.world.pods[to];
+    // Egress to pods goes through their Services.
+    let by_address = finding.from.is_some() && finding.way == "pod";
+    let governed = finding.from.is_some_and(|from| {
+        let source = &case.world.pods[from];
+        source.role == Role::Sidecar && !case.governing(&source.source, Direction::Egress).is_empty()
+    });
+    if by_address && governed {
+        return true;
+    }
+    let ingress: Vec<u32> = case.speaking(&target.source, Direction::Ingress);
+    let of = |at: &u32| &case.build.policy.rules[*at as usize];
+    // Who dials a pod's own address has no identity, and where a rule names pods, nobody comes in without one.
+    if by_address && ingress.iter().any(|at| of(at).source.pods().next().is_some() && of(at).action != Action::Isolate)
+    {
+        return true;
+    }
+    let plain = finding.from.is_none_or(|from| case.world.pods[from].role == Role::Plain);
+    let says = |rule: &u32| case.build.judgements().iter().any(|one| one.rule == *rule && one.narrower.is_some());
+    plain && ingress.iter().any(says)
+}
+
+/// Returns whether a flow concerns a pod that the inventory lacks, and no object of Istio tells it from others: those that
+/// labels alone do not select are listed by workload.
+pub fn listed(case: &Case, finding: &Finding) -> bool {
+    let later = |pod: Option<usize>| pod.is_some_and(|at| !case.world.pods[at].known);
+    case.world.given && (later(finding.from) || later(finding.to))
+}
+
+/// What is not yet as it is meant: a name, and the condition on a flow.
+type Open = (&'static str, fn(&Case, &Finding) -> bool);
+
+/// Each of these goes when it is mended.
+pub const OPEN: &[Open] = &[
+    ("a caller known to have no sidecar", |case, one| one.passes && role(case, one.from) == Some(Role::Plain)),
+    ("a receiver known to have no sidecar", |case, one| one.passes && role(case, one.to) == Some(Role::Plain)),
+    ("a port that sidecars leave out", |_, one| one.passes && one.port == 15020),
+    ("what is no tcp, where Istio holds a rule", |_, one| one.passes && one.protocol != Protocol::Tcp),
+    ("a deny by identity demands mutual TLS", |case, one| {
+        let Some(to) = one.to else { return false };
+        let target = &case.world.pods[to].source;
+        let rules = case.speaking(target, Direction::Ingress);
+        let by_identity = |at: &u32| {
+            let rule = &case.build.policy.rules[*at as usize];
+            rule.action == Action::Deny && rule.source.pods().next().is_some()
+        };
+        let plain = role(case, one.from).is_none_or(|role| role == Role::Plain);
+        !one.passes && one.by == "istio" && plain && rules.iter().any(by_identity)
+    }),
+    ("a subject by account, without an inventory", |case, one| {
+        let by_account = |at: &u32| {
+            let rule = &case.build.policy.rules[*at as usize];
+            let subjects =
+                Direction::BOTH.into_iter().filter(|to| rule.governs(*to)).flat_map(|to| rule.subject(to).pods());
+            subjects.into_iter().any(|(_, pods)| pods.selector.account != Account::Not(Vec::new()))
+        };
+        one.passes && !case.world.given && (0..case.build.policy.rules.len() as u32).any(|at| by_account(&at))
+    }),
+    ("one end that only a wider layer judges", |case, one| {
+        let one_end = |at: &u32| {
+            let span = case.build.policy.rules[*at as usize].origin.span;
+            case.build.diagnostics.iter().any(|one| one.code == Code::OneEndOnly && one.primary.span == span)
+        };
+        one.passes && one.rules.iter().any(one_end)
+    }),
+    ("claims that are lists of words", |_, one| one.flow.contains("\"scope\"")),
+    ("an approximate allow inside a default deny by account", |case, one| {
+        let mut rules = case.build.policy.rules.iter();
+        one.passes
+            && case.draw.setting.layers == "networkpolicy"
+            && rules.any(|rule| rule.origin.approximate().is_some())
+    }),
+    ("a port name that means two numbers, or none", |case, one| {
+        let named = |rule: &Rule| {
+            let entries = rule.destination.members.iter().flat_map(|member| member.ports.entries());
+            entries.into_iter().any(|port| matches!(port.port, PortTest::Named(_)))
+        };
+        one.protocol == Protocol::Tcp && one.port < 9100 && case.build.policy.rules.iter().any(named)
+    }),
+];
+
+fn role(case: &Case, pod: Option<usize>) -> Option<Role> {
+    pod.map(|at| case.world.pods[at].role)
+}

@@ -1,0 +1,229 @@
+//! Where a sidecar lets its pod go: Sidecar, ServiceEntry and VirtualService, decided from their documentation, and from
+//! what a mesh showed where that is silent, over the YAML that was written.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use super::authorization::has;
+use super::world::{Pod, Service, World};
+
+/// What a client sends first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bytes {
+    /// Neither of the others.
+    Raw,
+    /// An HTTP request.
+    Http,
+    /// A TLS handshake.
+    Tls,
+}
+
+/// A connection that a pod opens.
+#[derive(Clone, Debug)]
+pub struct Dial<'a> {
+    /// The address that it dials: a Service's, a pod's, or one outside.
+    pub address: IpAddr,
+    /// The port that it dials.
+    pub port: u16,
+    /// What it sends first.
+    pub bytes: Bytes,
+    /// The name that it asks for, in the request or the handshake.
+    pub name: Option<&'a str>,
+}
+
+/// Where a connection ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Landing {
+    /// At the Service that was dialled, by mutual TLS where its pods have a sidecar.
+    Service,
+    /// At the address that was dialled.
+    Dialled,
+    /// At a host, wherever it is.
+    Host(String),
+    /// At an address that an object names.
+    Address(IpAddr),
+    /// At a host, by way of a gateway on a port of its pods, which is asked for this name.
+    Gateway { host: String, port: u16 },
+}
+
+/// Decides where the sidecar of a pod lets a connection go: nowhere, to one place, or to one of several. `outside` says
+/// whether an address is none of the cluster's, or a block may mean those too.
+pub fn goes(objects: &[Value], root: &str, world: &World, pod: &Pod, dial: &Dial, blocks: bool) -> Vec<Landing> {
+    let Some(sidecar) = of_pod(objects, root, pod) else { return anywhere(world, dial) };
+    let spec = &sidecar["spec"];
+    let open = spec["outboundTrafficPolicy"]["mode"] == "ALLOW_ANY";
+    let listeners: Vec<&Value> = spec["egress"].as_array().into_iter().flatten().collect();
+    let own = |listener: &&&Value| listener["port"]["number"].as_u64() == Some(dial.port.into());
+    let mut hosts: Vec<&str> = listeners.iter().filter(own).flat_map(|one| texts(&one["hosts"])).collect();
+    if hosts.is_empty() {
+        // The listener of a port shadows the one for all others.
+        hosts = listeners.iter().filter(|one| one["port"].is_null()).flat_map(|one| texts(&one["hosts"])).collect();
+    }
+    let view = View { objects, namespace: sidecar["metadata"]["namespace"].as_str().unwrap(), hosts, pod };
+    let found = view.find(world, dial, blocks);
+    if found.is_empty() && open && !view.closed(dial) { anywhere(world, dial) } else { found }
+}
+
+/// Returns the object that the sidecar of a pod obeys.
+fn of_pod<'a>(objects: &'a [Value], root: &str, pod: &Pod) -> Option<&'a Value> {
+    let in_namespace = |namespace: &str, selects: bool| {
+        let mut found = objects.iter().filter(|one| {
+            one["kind"] == "Sidecar"
+                && one["metadata"]["namespace"] == namespace
+                && one["spec"]["workloadSelector"].is_object() == selects
+                && has(&one["spec"]["workloadSelector"]["labels"], &pod.net.labels)
+        });
+        let first = found.next();
+        let second = found.next();
+        assert!(second.is_none(), "two Sidecars for {}: {first:?} {second:?}", pod.name());
+        first
+    };
+    let namespace = pod.net.namespace.as_str();
+    in_namespace(namespace, true).or_else(|| in_namespace(namespace, false)).or_else(|| in_namespace(root, false))
+}
+
+fn anywhere(world: &World, dial: &Dial) -> Vec<Landing> {
+    let service = world.services.iter().any(|service| service.address == dial.address && has_port(service, dial.port));
+    vec![if service { Landing::Service } else { Landing::Dialled }]
+}
+
+fn has_port(service: &Service, port: u16) -> bool {
+    service.ports.iter().any(|(_, number, _, protocol)| *number == port && *protocol == "TCP")
+}
+
+fn texts(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().map(|text| text.as_str().unwrap())
+}
+
+/// What one listener shows to a pod.
+struct View<'a> {
+    objects: &'a [Value],
+    /// The Sidecar's namespace.
+    namespace: &'a str,
+    hosts: Vec<&'a str>,
+    pod: &'a Pod,
+}
+
+impl View<'_> {
+    /// Returns whether a listener imports a host of a namespace.
+    fn imports(&self, namespace: &str, host: &str) -> bool {
+        self.hosts.iter().any(|import| {
+            let (of, name) = import.split_once('/').unwrap();
+            let here = match of {
+                "*" => true,
+                "." => namespace == self.namespace,
+                other => namespace == other,
+            };
+            here && of != "~" && covers(name, host)
+        })
+    }
+
+    /// Returns the ServiceEntries that the pod sees, with their only host.
+    fn entries(&self, port: u16) -> impl Iterator<Item = (&Value, &str, &str)> {
+        self.objects.iter().filter(|one| one["kind"] == "ServiceEntry").filter_map(move |one| {
+            let namespace = one["metadata"]["namespace"].as_str().unwrap();
+            let spec = &one["spec"];
+            let seen = texts(&spec["exportTo"]).any(|to| match to {
+                "*" => true,
+                "." => namespace == self.pod.net.namespace,
+                other => other == self.pod.net.namespace,
+            });
+            let host = spec["hosts"][0].as_str().unwrap();
+            let protocol =
+                spec["ports"].as_array().unwrap().iter().find(|one| one["number"] == port)?["protocol"].as_str()?;
+            (seen && self.imports(namespace, host)).then_some((spec, host, protocol))
+        })
+    }
+
+    /// Returns whether a hole of the entries closes an address.
+    fn closed(&self, dial: &Dial) -> bool {
+        matches!(self.by_address(dial), Some(spec) if spec["resolution"] == "STATIC" && spec["endpoints"].is_null())
+    }
+
+    /// Returns the entry for a block that holds an address, the narrowest.
+    fn by_address(&self, dial: &Dial) -> Option<&Value> {
+        let net = |spec: &Value| -> Option<IpNet> {
+            let text = spec["addresses"][0].as_str()?;
+            Some(text.parse().unwrap_or_else(|_| IpNet::from(text.parse::<IpAddr>().unwrap())))
+        };
+        self.entries(dial.port)
+            .filter_map(|(spec, _, protocol)| net(spec).map(|net| (net, spec, protocol)))
+            .filter(|(net, _, protocol)| *protocol == "TCP" && net.contains(&dial.address))
+            .max_by_key(|(net, ..)| net.prefix_len())
+            .map(|(_, spec, _)| spec)
+    }
+
+    fn find(&self, world: &World, dial: &Dial, blocks: bool) -> Vec<Landing> {
+        let service = world.services.iter().find(|service| service.address == dial.address);
+        if let Some(service) = service
+            && has_port(service, dial.port)
+            && self.imports(service.namespace, &service.host())
+        {
+            return vec![Landing::Service];
+        }
+        let inside = service.is_some() || world.pods.iter().any(|pod| pod.address() == dial.address);
+        if (!inside || blocks)
+            && let Some(spec) = self.by_address(dial)
+        {
+            return match spec["resolution"].as_str() {
+                Some("NONE") => vec![Landing::Dialled],
+                _ => endpoints(spec),
+            };
+        }
+        let Some(name) = dial.name else { return Vec::new() };
+        let reads = |protocol: &str| match dial.bytes {
+            Bytes::Tls => protocol == "TLS",
+            Bytes::Http => matches!(protocol, "HTTP" | "GRPC"),
+            Bytes::Raw => false,
+        };
+        let named = self
+            .entries(dial.port)
+            .filter(|(spec, host, protocol)| reads(protocol) && spec["addresses"].is_null() && covers(host, name));
+        // The exact name counts before a wildcard, the longest of these first.
+        let Some((spec, ..)) = named.max_by_key(|(_, host, _)| (!host.starts_with('*'), host.len())) else {
+            return Vec::new();
+        };
+        if let Some(port) = self.through_gateway(name, dial.port) {
+            return vec![Landing::Gateway { host: name.to_owned(), port }];
+        }
+        match spec["resolution"].as_str() {
+            Some("DNS" | "DYNAMIC_DNS") => vec![Landing::Host(name.to_owned())],
+            Some("STATIC") => endpoints(spec),
+            // A forged name leads anywhere.
+            _ => vec![Landing::Dialled],
+        }
+    }
+
+    /// Returns the port of the gateway's pods to which a route leads a host.
+    fn through_gateway(&self, name: &str, port: u16) -> Option<u16> {
+        let routes = self.objects.iter().filter(|one| one["kind"] == "VirtualService");
+        routes.into_iter().find_map(|one| {
+            let namespace = one["metadata"]["namespace"].as_str().unwrap();
+            let seen = texts(&one["spec"]["exportTo"]).any(|to| {
+                to == "*" || to == self.pod.net.namespace || to == "." && namespace == self.pod.net.namespace
+            });
+            let matches = one["spec"]["tls"][0]["match"].as_array().into_iter().flatten().any(|one| {
+                one["port"] == port
+                    && texts(&one["sniHosts"]).any(|host| host == name)
+                    && has(&one["sourceLabels"], &self.pod.net.labels)
+            });
+            let target = &one["spec"]["tcp"][0]["match"][0]["port"];
+            (seen && matches).then(|| target.as_u64().unwrap() as u16)
+        })
+    }
+}
+
+fn endpoints(spec: &Value) -> Vec<Landing> {
+    let all = spec["endpoints"].as_array().into_iter().flatten();
+    all.map(|one| Landing::Address(one["address"].as_str().unwrap().parse().unwrap())).collect()
+}
+
+/// Returns whether a host of Istio, `*`, `*.example.com` or a name, covers another.
+fn covers(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix('*') {
+        Some(end) => host.ends_with(end) && host.len() > end.len() || host == pattern,
+        None => pattern == host,
+    }
+}
