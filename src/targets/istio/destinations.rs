@@ -82,6 +82,8 @@ pub(super) struct Reach {
     pub(super) flaw: Option<Flaw>,
     /// Why it cannot be said at all.
     pub(super) unable: Option<String>,
+    /// What is refused although it is meant.
+    pub(super) narrower: Option<String>,
     /// Whether it is everything there is.
     pub(super) everything: bool,
 }
@@ -199,6 +201,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
                 if reach.flaw.is_none() {
                     reach.flaw = flaw;
                 }
+                reach.narrower = reach.narrower.take().or_else(|| reached.narrower.clone());
                 self.add(reach, items);
             }
             What::Addresses(set) => match tcp_numbers(&member.ports) {

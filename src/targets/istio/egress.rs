@@ -75,6 +75,7 @@ pub(super) fn lower(
     let mut states = egress.states(&slots);
     let contents = egress.contents(&slots, &states, judge);
     egress.ask(&slots, &contents, exits, trouble);
+    egress.entries.find_below(&egress.addresses);
     let with_objects = wanted != crate::targets::Wanted::Judgements;
     let mut list = egress.sidecars(&slots, &contents, &mut states, with_objects);
     egress.judge(&statements, &slots, states, judge);
@@ -125,6 +126,9 @@ impl<'a> Lowering<'_, 'a> {
                 }
                 if let Some(why) = &reach.unable {
                     judge.flaw(at, OUT, &Flaw::unable(why.clone()));
+                }
+                if let Some(what) = &reach.narrower {
+                    judge.narrower(at, OUT, what.clone());
                 }
                 if reach.everything {
                     judge.best(at, OUT, "everything is let through");

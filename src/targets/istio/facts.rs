@@ -42,6 +42,10 @@ pub(super) struct Known<'a> {
     postings: FxHashMap<(&'a str, &'a str), Vec<u32>>,
     /// Which Services name a label first.
     selecting: FxHashMap<(&'a str, &'a str), Vec<usize>>,
+    /// The Services with a selector that no known workload meets.
+    pub(super) idle: Vec<usize>,
+    /// The Services with a selector that workloads on the host network meet: those belong to their nodes.
+    pub(super) on_nodes: Vec<usize>,
 }
 
 impl<'a> Cluster<'a> {
@@ -54,7 +58,7 @@ impl<'a> Cluster<'a> {
         for workload in policy.inventory.workloads.iter().filter(|workload| !workload.host_network) {
             namespaces.entry(&workload.namespace).or_default().workloads.push(workload);
         }
-        for known in namespaces.values_mut() {
+        for (name, known) in &mut namespaces {
             known.leave_out_owned();
             for (at, workload) in known.workloads.iter().enumerate() {
                 for (key, value) in &workload.labels {
@@ -66,6 +70,7 @@ impl<'a> Cluster<'a> {
                     known.selecting.entry((key, value)).or_default().push(at);
                 }
             }
+            known.find_idle(policy.inventory.workloads_in(name));
         }
         Cluster { namespaces, names: policy.inventory.namespaces.keys().collect() }
     }
@@ -87,9 +92,10 @@ impl<'a> Facts<'a> {
         self.cluster.namespaces.get(namespace)
     }
 
-    /// Returns the workloads of a namespace, where any are known.
+    /// Returns the workloads of a namespace, where an inventory shows any: those that the source declares alone need not
+    /// be all.
     pub(super) fn workloads(&self, namespace: &str) -> Option<&Known<'a>> {
-        self.known(namespace).filter(|known| !known.workloads.is_empty())
+        self.known(namespace).filter(|known| self.closed() && !known.workloads.is_empty())
     }
 
     /// Returns whether the set of namespaces is closed.
@@ -168,6 +174,27 @@ impl<'a> Known<'a> {
             let mut candidates = keys.chain([("", "")]).filter_map(|key| owners.get(&key)).flatten();
             !workload.owned || !candidates.any(|selector| selector.matches(&workload.labels))
         });
+    }
+
+    /// Finds the Services that no pods stand behind, or pods that no selector means.
+    fn find_idle(&mut self, all: &[Workload]) {
+        let nodes: Vec<&Workload> = all.iter().filter(|workload| workload.host_network).collect();
+        for (at, (_, service)) in self.services.iter().enumerate() {
+            let Some(labels) = &service.selector else { continue };
+            let pairs: Vec<(SmolStr, SmolStr)> = labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+            if nodes.iter().any(|workload| has_labels(&workload.labels, &pairs)) {
+                self.on_nodes.push(at);
+            } else if self.having(&pairs).is_empty() {
+                self.idle.push(at);
+            }
+        }
+    }
+
+    /// Returns the names of the Services that lead elsewhere than to pods that a selector can mean: those without a
+    /// selector, and those of pods on the host network.
+    pub(super) fn leading_elsewhere(&self) -> impl Iterator<Item = &'a SmolStr> {
+        let elsewhere = |at: &usize| self.services[*at].1.selector.is_none() || self.on_nodes.binary_search(at).is_ok();
+        (0..self.services.len()).filter(elsewhere).map(|at| self.services[at].0)
     }
 
     /// Returns the numbers of the workloads that have all these labels.

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::addresses::{Addresses, Group, is_single};
 use super::destinations::Outside;
 use super::model::{ExportTo, Meta, Port, Resolution, Resource, ServiceEntry};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::policy::{AppProtocol, HostName, Policy};
+use crate::policy::{AddressSet, AppProtocol, HostName, Policy};
 use crate::targets::names::{Limit, Taken, Words};
 
 /// The ServiceEntries, as they are asked for.
@@ -18,6 +19,17 @@ use crate::targets::names::{Limit, Taken, Words};
 pub(super) struct Entries {
     hosts: BTreeMap<(SmolStr, HostName), HostEntry>,
     groups: BTreeMap<(SmolStr, Group), GroupEntry>,
+    /// For each host with a wildcard, by its namespace and what follows the `*.`: the entries below it.
+    below: FxHashMap<(SmolStr, SmolStr), Vec<Below>>,
+}
+
+/// An entry of a namespace that an import by a wildcard takes in, since its host lies below the imported one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Below {
+    /// A host.
+    Host(HostName),
+    /// Addresses, by their made-up hosts.
+    Group(Group),
 }
 
 struct HostEntry {
@@ -91,6 +103,54 @@ impl Entries {
         entry.into_iter().flat_map(|entry| entry.ports.keys().copied())
     }
 
+    /// Returns the addresses that a host has in a namespace; none where its name says where it is.
+    pub(super) fn at(&self, namespace: &SmolStr, host: &HostName) -> AddressSet {
+        let entry = self.hosts.get(&(namespace.clone(), host.clone()));
+        AddressSet::of(entry.into_iter().flat_map(|entry| entry.outside.at.iter().map(|at| at.net)))
+    }
+
+    /// Finds what lies below the hosts with a wildcard. It is called when everything has been asked for.
+    pub(super) fn find_below(&mut self, addresses: &Addresses<'_>) {
+        let wildcards = self.hosts.keys().filter(|(_, host)| host.wildcard);
+        self.below = wildcards.map(|(namespace, host)| ((namespace.clone(), host.name.clone()), Vec::new())).collect();
+        if self.below.is_empty() {
+            return;
+        }
+        for (namespace, host) in self.hosts.keys() {
+            add_below(&mut self.below, namespace, &host.name, || Below::Host(host.clone()));
+        }
+        for (namespace, group) in self.groups.keys() {
+            for host in addresses.hosts(group).0 {
+                add_below(&mut self.below, namespace, &host, || Below::Group(group.clone()));
+            }
+        }
+    }
+
+    /// Returns what an import of a host with a wildcard takes in beside that host itself, as pods of a namespace see it;
+    /// `None` are pods of any.
+    pub(super) fn below<'e>(
+        &'e self,
+        home: &'e SmolStr,
+        wildcard: &HostName,
+        viewer: Option<&'e SmolStr>,
+    ) -> impl Iterator<Item = &'e Below> {
+        let found = self.below.get(&(home.clone(), wildcard.name.clone()));
+        let seen = move |below: &&Below| {
+            let everyone = viewer.is_none_or(|viewer| viewer == home);
+            everyone
+                || match below {
+                    Below::Host(host) => self
+                        .hosts
+                        .get(&(home.clone(), host.clone()))
+                        .is_some_and(|entry| entry.everyone || entry.gateways.iter().any(|one| Some(one) == viewer)),
+                    Below::Group(group) => {
+                        self.groups.get(&(home.clone(), group.clone())).is_some_and(|entry| entry.everyone)
+                    }
+                }
+        };
+        found.into_iter().flatten().filter(seen)
+    }
+
     /// Returns the objects.
     pub(super) fn finish(self, addresses: &Addresses<'_>) -> Vec<Resource> {
         let taken = &mut Taken::new();
@@ -102,6 +162,22 @@ impl Entries {
             group_entries(&namespace, &group, entry, addresses, taken, &mut list);
         }
         list
+    }
+}
+
+/// Adds an entry to every host with a wildcard that its own host lies below.
+fn add_below(
+    all: &mut FxHashMap<(SmolStr, SmolStr), Vec<Below>>,
+    namespace: &SmolStr,
+    host: &str,
+    entry: impl Fn() -> Below,
+) {
+    for (dot, _) in host.match_indices('.') {
+        let Some(list) = all.get_mut(&(namespace.clone(), host[dot + 1..].into())) else { continue };
+        let entry = entry();
+        if list.last() != Some(&entry) {
+            list.push(entry);
+        }
     }
 }
 

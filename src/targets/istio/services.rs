@@ -18,6 +18,14 @@ pub(super) struct Reached {
     pub(super) items: Vec<Item>,
     /// What else comes along.
     pub(super) flaw: Option<Flaw>,
+    /// What is refused although it is meant.
+    pub(super) narrower: Option<String>,
+}
+
+impl Reached {
+    fn wider(&mut self, why: impl FnOnce() -> String) {
+        self.flaw.get_or_insert_with(|| Flaw::wider(why()));
+    }
 }
 
 /// Finds Services, and remembers them.
@@ -61,7 +69,7 @@ fn reach(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Reached {
     }
     let whole = selector.all_pods() && wanted.is_none();
     if whole && selector.namespace.is_any() {
-        reached.items.push(Item::Services { namespace: None });
+        everywhere(facts, &mut reached);
         return reached;
     }
     let Some(namespaces) = facts.namespaces(selector) else {
@@ -71,70 +79,171 @@ fn reach(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Reached {
     };
     for (namespace, sure) in namespaces {
         if whole {
-            reached.items.push(Item::Services { namespace: Some(namespace.clone()) });
+            whole_namespace(facts, namespace, &mut reached);
             if !sure {
-                reached.flaw = Some(Flaw::wider(format!("the labels of namespace {namespace} are not known")));
+                reached.wider(|| format!("the labels of namespace {namespace} are not known"));
             }
             continue;
         }
-        let before = reached.items.len();
-        if let Some(known) = facts.known(namespace) {
-            of_namespace(namespace, known, selector, wanted.as_deref(), &mut reached);
+        let known = facts.known(namespace);
+        let all_known = facts.closed() && known.is_some();
+        let mut found = Found::default();
+        if let Some(known) = known {
+            found = Found::new(facts, namespace, known, selector, wanted.as_deref());
         }
-        let unknown = facts.known(namespace).is_none() || !facts.closed();
-        if reached.items.len() == before && unknown {
-            reached.items.push(Item::Services { namespace: Some(namespace.clone()) });
-            reached.flaw = Some(Flaw::wider(format!(
-                "the Services that lead there are not known, so that all of namespace {namespace} are let through"
-            )));
+        if all_known || found.says_all(selector, wanted.as_deref()) {
+            reached.items.append(&mut found.items);
+            reached.flaw = reached.flaw.or(found.flaw);
+            if !all_known && wanted.is_none() {
+                let words = "ports of these pods are refused that no stated Service leads to";
+                reached.narrower.get_or_insert_with(|| words.into());
+            }
+            continue;
         }
+        // A Service that is not stated may lead there too, and what it leads to must pass.
+        reached.items.push(Item::Services { namespace: Some(namespace.clone()) });
+        reached.wider(|| {
+            format!("the Services that lead there are not known, so that all of namespace {namespace} are let through")
+        });
     }
     reached
 }
 
-/// Adds the Services of one namespace that have a pod in `selector` on one of the ports.
-fn of_namespace(
-    namespace: &SmolStr,
-    known: &Known<'_>,
-    selector: &PodSelector,
-    wanted: Option<&[&PortMatch]>,
-    reached: &mut Reached,
-) {
-    let candidates: Vec<usize> = match known.workloads.is_empty() {
-        true => (0..known.services.len()).collect(),
-        false => known.services_of(known.numbers(selector)),
-    };
-    for at in candidates {
-        let (name, service) = known.services[at];
-        let Some(labels) = &service.selector else { continue };
-        let Some(pods) = Behind::new(known, labels, selector) else { continue };
-        let mut any = false;
-        for port in service.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
-            if wanted.is_some_and(|wanted| !pods.listen(port, wanted)) {
-                continue;
-            }
-            any = true;
-            let class = class(port);
-            reached.items.push(Item::Service {
-                namespace: namespace.clone(),
-                name: name.clone(),
-                port: port.port,
-                class,
-                headless: service.headless,
+/// Adds the Services of every namespace.
+fn everywhere(facts: &Facts<'_>, reached: &mut Reached) {
+    let outside = |name: &&SmolStr| facts.known(name).is_some_and(|known| known.leading_elsewhere().next().is_some());
+    if facts.closed() && facts.names().iter().copied().any(|name| outside(&name)) {
+        facts.names().iter().for_each(|name| whole_namespace(facts, name, reached));
+    } else {
+        reached.items.push(Item::Services { namespace: None });
+    }
+}
+
+/// Adds the Services of a namespace that have pods. Those without a selector lead wherever somebody else says, and those
+/// of pods on the host network to nodes, which are not among the pods that are meant.
+fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached) {
+    let known = facts.known(namespace);
+    let outside: Vec<String> = known.into_iter().flat_map(Known::leading_elsewhere).map(SmolStr::to_string).collect();
+    if outside.is_empty() {
+        reached.items.push(Item::Services { namespace: Some(namespace.clone()) });
+        return;
+    }
+    let list = || super::judge::list_names(&outside);
+    match known.filter(|_| facts.closed()) {
+        Some(known) => {
+            let all = PodSelector::in_namespace(namespace.clone());
+            let mut found = Found::new(facts, namespace, known, &all, None);
+            reached.items.append(&mut found.items);
+            reached.flaw = reached.flaw.take().or(found.flaw);
+            reached.narrower.get_or_insert_with(|| {
+                format!(
+                    "Services of {namespace} without a selector are refused, since they lead to no pods: {}",
+                    list()
+                )
             });
-            if service.headless && matches!(class, Class::Http | Class::Auto) {
-                reached.flaw = Some(Flaw::wider(format!(
-                    "Service {namespace}/{name} is headless: who names it as the host reaches any address on {}",
-                    port.port
-                )));
-            }
         }
-        if any && pods.others {
-            reached
-                .flaw
-                .get_or_insert_with(|| Flaw::wider(format!("Service {namespace}/{name} leads to other pods too")));
+        None => {
+            reached.items.push(Item::Services { namespace: Some(namespace.clone()) });
+            reached.wider(|| format!("Services of {namespace} lead elsewhere than to its pods: {}", list()));
         }
     }
+}
+
+/// The known Services of one namespace that have a pod in a selector on one of the wanted ports.
+#[derive(Default)]
+struct Found {
+    items: Vec<Item>,
+    flaw: Option<Flaw>,
+    /// The labels by which they select, each with the TCP ports of the pods.
+    leads: Vec<(PodSelector, Vec<PortTest>)>,
+}
+
+impl Found {
+    fn new(
+        facts: &Facts<'_>,
+        namespace: &SmolStr,
+        known: &Known<'_>,
+        selector: &PodSelector,
+        wanted: Option<&[&PortMatch]>,
+    ) -> Found {
+        let mut found = Found::default();
+        let by_pods = facts.closed() && !known.workloads.is_empty();
+        let candidates: Vec<usize> = match by_pods {
+            false => (0..known.services.len()).collect(),
+            true => {
+                let mut candidates = known.services_of(known.numbers(selector));
+                candidates.extend(&known.idle);
+                candidates.sort_unstable();
+                candidates
+            }
+        };
+        for at in candidates {
+            let (name, service) = known.services[at];
+            let Some(labels) = &service.selector else { continue };
+            let Some(pods) = Behind::new(known, labels, selector, by_pods) else { continue };
+            let mut any = false;
+            let mut targets = Vec::new();
+            for port in service.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
+                if wanted.is_some_and(|wanted| !pods.listen(port, wanted)) {
+                    continue;
+                }
+                any = true;
+                targets.push(match &port.target {
+                    TargetPort::Number(number) => PortTest::Range(*number, *number),
+                    TargetPort::Name(name) => PortTest::Named(name.clone()),
+                });
+                let class = class(port);
+                found.items.push(Item::Service {
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                    port: port.port,
+                    class,
+                    headless: service.headless,
+                });
+                if service.headless && matches!(class, Class::Http | Class::Auto) {
+                    found.flaw = Some(Flaw::wider(format!(
+                        "Service {namespace}/{name} is headless: who names it as the host reaches any address on {}",
+                        port.port
+                    )));
+                }
+            }
+            if any && (pods.others || known.on_nodes.binary_search(&at).is_ok()) {
+                found
+                    .flaw
+                    .get_or_insert_with(|| Flaw::wider(format!("Service {namespace}/{name} leads to other pods too")));
+            }
+            if let (true, false, Some(selected)) = (any, facts.closed(), selected(labels)) {
+                found.leads.push((PodSelector { namespace: selector.namespace.clone(), ..selected }, targets));
+            }
+        }
+        found
+    }
+
+    /// Returns whether these Services alone lead to all pods of a selector on each of the wanted ports, so that others
+    /// change nothing.
+    fn says_all(&self, selector: &PodSelector, wanted: Option<&[&PortMatch]>) -> bool {
+        let led = |port: Option<&PortMatch>| {
+            let to = |(_, targets): &&(PodSelector, Vec<PortTest>)| match port.map(|port| &port.port) {
+                None => true,
+                Some(test @ PortTest::Named(_)) => targets.contains(test),
+                Some(PortTest::Range(first, last)) => {
+                    (*first..=*last).all(|number| targets.contains(&PortTest::Range(number, number)))
+                }
+            };
+            let pods: Vec<PodSelector> = self.leads.iter().filter(to).map(|(pods, _)| pods.clone()).collect();
+            selector.is_inside(&pods)
+        };
+        match wanted {
+            None => led(None),
+            Some(ports) => ports.iter().all(|port| led(Some(port))),
+        }
+    }
+}
+
+/// Returns the pods that have a Service's labels.
+fn selected(labels: &Labels) -> Option<PodSelector> {
+    let list = labels.iter().map(|(key, value)| Requirement::is_in(key.clone(), [value.clone()]));
+    Some(PodSelector { labels: Requirements::new(list)?, ..PodSelector::any() })
 }
 
 /// The pods behind a Service.
@@ -146,17 +255,17 @@ struct Behind<'a> {
 }
 
 impl<'a> Behind<'a> {
-    /// Finds the pods behind a Service; `None` where none of them is meant.
-    fn new(known: &Known<'a>, labels: &Labels, selector: &PodSelector) -> Option<Behind<'a>> {
+    /// Finds the pods behind a Service; `None` where none of them is meant. Where no pod is known to stand behind it, or
+    /// the known ones are not all that there are, its labels say which do.
+    fn new(known: &Known<'a>, labels: &Labels, selector: &PodSelector, by_pods: bool) -> Option<Behind<'a>> {
         let pairs: Vec<(SmolStr, SmolStr)> = labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-        if known.workloads.is_empty() {
-            let list = pairs.into_iter().map(|(key, value)| Requirement::is_in(key, [value]));
-            let service = PodSelector { labels: Requirements::new(list)?, ..PodSelector::any() };
+        let all = if by_pods { known.having(&pairs) } else { Vec::new() };
+        if all.is_empty() {
+            let service = selected(labels)?;
             let pods = PodSelector { namespace: Requirements::any(), ..selector.clone() };
             service.intersect(&pods)?;
             return Some(Behind { meant: Vec::new(), others: !service.is_inside(&[pods]) });
         }
-        let all = known.having(&pairs);
         let pods = all.iter().map(|&at| known.workloads[at as usize]);
         let meant: Vec<&'a Workload> = pods.filter(|workload| super::facts::means(selector, workload)).collect();
         let others = meant.len() < all.len();

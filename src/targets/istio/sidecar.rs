@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use ipnet::IpNet;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
@@ -20,9 +21,9 @@ use super::destinations::{Class, Outside};
 use super::facts::Facts;
 use super::judge::Flaw;
 use super::model::{Egress, Port};
-use super::service_entry::Entries;
+use super::service_entry::{Below, Entries};
 use super::services::tcp_ports;
-use crate::policy::{AppProtocol, Service};
+use crate::policy::{AppProtocol, HostName, Service};
 
 /// What one Sidecar lets through.
 #[derive(Default)]
@@ -84,6 +85,50 @@ struct OnPort<'w> {
     services: Vec<&'w ServicePortItem>,
 }
 
+/// What the rules of a Sidecar's pods let through by name, to be compared with what imports bring.
+struct Granted<'w> {
+    names: FxHashMap<&'w HostName, FxHashSet<u16>>,
+    wildcards: Vec<&'w HostName>,
+    groups: FxHashSet<(&'w SmolStr, &'w Group)>,
+}
+
+impl<'w> Granted<'w> {
+    fn new(wanted: &'w Wanted) -> Granted<'w> {
+        let mut names: FxHashMap<&HostName, FxHashSet<u16>> = FxHashMap::default();
+        for (host, port, ..) in &wanted.hosts {
+            names.entry(&host.name).or_default().insert(*port);
+        }
+        let wildcards = names.keys().copied().filter(|name| name.wildcard).collect();
+        let groups = wanted.groups.iter().flat_map(|(groups, home)| groups.iter().map(move |group| (home, group)));
+        Granted { groups: groups.collect(), wildcards, names }
+    }
+
+    /// Returns whether a host is let through on a port, by its own name or by one with a wildcard.
+    fn has(&self, host: &HostName, port: u16) -> bool {
+        let on = |name: &HostName| self.names.get(name).is_some_and(|ports| ports.contains(&port));
+        on(host) || self.wildcards.iter().any(|wildcard| wildcard.contains(host) && on(wildcard))
+    }
+}
+
+/// What an import by a wildcard takes in although the pods are not allowed it.
+#[derive(Default)]
+struct TakenIn {
+    /// Hosts and addresses that it lets through on more ports, where it is imported without a port.
+    on_other_ports: Vec<String>,
+    /// What it lets through on a port although it is elsewhere than the wildcard's hosts are.
+    elsewhere: Vec<(u16, String)>,
+}
+
+impl TakenIn {
+    /// Returns what is let through in excess even by a listener with this port.
+    fn words(&self, wildcard: &HostName, port: u16) -> Option<String> {
+        let names = self.elsewhere.iter().filter(|(on, _)| *on == port).map(|(_, name)| name.clone());
+        let names: Vec<String> = names.collect();
+        let words = || format!("{wildcard} takes in {} too, which other rules name", super::judge::list_names(&names));
+        (!names.is_empty()).then(words)
+    }
+}
+
 /// How a port's wants are imported.
 enum Form {
     /// By a listener of its own with this protocol; the namespaces that are imported whole are named too, or not.
@@ -137,18 +182,23 @@ impl Listeners<'_, '_> {
         flaw: &mut Option<Flaw>,
     ) -> BTreeMap<u16, OnPort<'w>> {
         let mut ports: BTreeMap<u16, OnPort<'w>> = BTreeMap::new();
-        let mut granted: FxHashMap<(&SmolStr, &Outside), FxHashSet<u16>> = FxHashMap::default();
-        for (host, port, _, home) in &wanted.hosts {
-            granted.entry((home, host)).or_default().insert(*port);
-        }
+        let granted = Granted::new(wanted);
+        let mut below: FxHashMap<(&SmolStr, &HostName), TakenIn> = FxHashMap::default();
         for (host, port, app, home) in &wanted.hosts {
             let wants = ports.entry(*port).or_default();
             wants.names.extend(self.import(home, || host.name.to_string()));
             wants.tls_hosts |= *app == AppProtocol::Tls;
             wants.http_hosts |= app.has_requests();
-            let granted = granted.get(&(home, host));
-            if self.entries.ports(home, &host.name).any(|port| granted.is_none_or(|granted| !granted.contains(&port))) {
+            if self.entries.ports(home, &host.name).any(|port| !granted.has(&host.name, port)) {
                 wants.unclean.push(host.name.to_string());
+            }
+            if host.name.wildcard {
+                let taken =
+                    below.entry((home, &host.name)).or_insert_with(|| self.taken_in(&host.name, home, &granted));
+                wants.unclean.extend(taken.on_other_ports.iter().cloned());
+                if let Some(words) = taken.words(&host.name, *port) {
+                    flaw.get_or_insert_with(|| Flaw::wider(words));
+                }
             }
         }
         if let Some((groups, home)) = &wanted.groups {
@@ -163,6 +213,37 @@ impl Listeners<'_, '_> {
         }
         self.services_by_port(wanted, &mut ports, rest, flaw);
         ports
+    }
+
+    /// Finds what an import of a host with a wildcard takes in although nothing lets it through to these pods: entries
+    /// of the same namespace that other rules ask for.
+    fn taken_in(&self, wildcard: &HostName, home: &SmolStr, granted: &Granted<'_>) -> TakenIn {
+        let mut taken = TakenIn::default();
+        let own = self.namespace;
+        for below in self.entries.below(home, wildcard, own) {
+            match below {
+                Below::Host(host) => {
+                    if self.entries.ports(home, host).any(|port| !granted.has(host, port)) {
+                        taken.on_other_ports.push(host.to_string());
+                    }
+                    // Elsewhere than in the internet a host is only for who is allowed it by its own name.
+                    if !self.entries.at(home, host).is_inside(&self.facts.policy.internet) {
+                        let named = granted.names.get(host);
+                        let other = |port: &u16| named.is_none_or(|ports| !ports.contains(port));
+                        let others = self.entries.ports(home, host).filter(other);
+                        taken.elsewhere.extend(others.map(|port| (port, host.to_string())));
+                    }
+                }
+                Below::Group(group) if granted.groups.contains(&(home, group)) => {}
+                Below::Group(group) => {
+                    let words =
+                        super::judge::list_names(&group.prefixes.iter().map(IpNet::to_string).collect::<Vec<_>>());
+                    taken.elsewhere.extend(group.ports.iter().map(|&port| (port, words.clone())));
+                    taken.on_other_ports.push(words);
+                }
+            }
+        }
+        taken
     }
 
     fn services_by_port<'w>(

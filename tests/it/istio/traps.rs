@@ -4,3 +4,4 @@
 mod authorization;
 mod egress;
 mod gateways;
+mod imports;
