@@ -4,10 +4,12 @@
 //! [`read`] makes an [`Inventory`] of manifests; [`Inventory::declare_namespace`] adds what the source says of a
 //! namespace; then it is asked for the pods of a selector, for names and for Services.
 
+mod pods;
 mod query;
 mod read;
 mod service;
 
+pub use pods::{all_but, is_injected, is_passing};
 pub use query::{NearMiss, Running};
 pub use read::read;
 pub use service::{Unclear, Wanted};
@@ -119,6 +121,8 @@ pub struct Workload {
     pub addresses: Vec<IpAddr>,
     /// Whether a controller made the Pod (`metadata.ownerReferences`), so that it is not a bare one.
     pub owned: bool,
+    /// The controller that made the Pod, `Kind/name`.
+    pub owner: Option<SmolStr>,
     /// Where it was stated.
     pub origin: Span,
 }

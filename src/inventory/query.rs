@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+use super::pods::{self, Owners};
 use super::{Inventory, Service, Workload, WorkloadKind};
 use crate::diag::nearest;
 use crate::vocab::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
@@ -30,6 +31,8 @@ struct Tables {
     by_account: FxHashMap<SmolStr, Vec<u32>>,
     /// The names of the Services of a namespace by one label of their selectors.
     by_selector: FxHashMap<(SmolStr, Label), Vec<SmolStr>>,
+    /// What the Pods of each controller have in common.
+    owners: Owners,
 }
 
 /// Pods that exist: a Pod, or those of a workload whose Pods the manifests do not hold.
@@ -235,9 +238,13 @@ impl Inventory {
         Some(candidates)
     }
 
+    pub(super) fn owners(&self) -> &Owners {
+        &self.tables().owners
+    }
+
     fn tables(&self) -> &Tables {
         self.index.0.get_or_init(|| {
-            let mut tables = Tables::default();
+            let mut tables = Tables { owners: pods::owners(&self.workloads), ..Tables::default() };
             for (at, workload) in self.workloads.iter().enumerate() {
                 for (key, value) in &workload.labels {
                     tables.by_label.entry((key.clone(), value.clone())).or_default().push(at as u32);

@@ -53,7 +53,8 @@ pub use lower::lower;
 pub use model::*;
 
 pub use crate::inventory::{
-    ContainerPort, Inventory, Namespace, Service, ServicePort, TargetPort, Workload, WorkloadKind,
+    ContainerPort, Inventory, Namespace, Service, ServicePort, TargetPort, Workload, WorkloadKind, all_but,
+    is_injected, is_passing,
 };
 pub use crate::types::{
     Action, Conditions, Direction, Gateway, GatewayPort, Issuer, Jwt, Keys, Notes, Origin, PathPattern, Rule, Segment,

@@ -12,6 +12,7 @@ mod fmt;
 mod inventory;
 mod istio;
 mod language;
+mod lasting;
 mod layers;
 mod networkpolicy;
 mod outputs;

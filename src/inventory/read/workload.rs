@@ -32,6 +32,7 @@ pub(super) fn workload(
         }
     }
     let selector = selector(kind, &meta, &template, &labels, mistakes);
+    let owner = if kind == WorkloadKind::Pod { owner(meta.at, mistakes) } else { None };
     let containers = containers(spec, mistakes);
     let host_network = fields::boolean(spec, "hostNetwork", mistakes);
     let status = if kind == WorkloadKind::Pod { fields::mapping(object, "status", mistakes) } else { None };
@@ -59,7 +60,8 @@ pub(super) fn workload(
             (Some(status), phase) if !matches!(phase, Some("Succeeded" | "Failed")) => addresses(status, mistakes),
             _ => Vec::new(),
         },
-        owned: kind == WorkloadKind::Pod && is_owned(meta.at, mistakes),
+        owned: owner.is_some(),
+        owner,
         labels,
         namespace: meta.namespace,
         name: meta.name,
@@ -176,10 +178,13 @@ fn addresses(status: At<'_>, mistakes: &mut Mistakes<'_>) -> Vec<std::net::IpAdd
     fields::addresses(&list, "podIP", mistakes)
 }
 
-/// Returns whether a controller manages the Pod. The kubelet's own static pods name their Node, which is none.
-fn is_owned(metadata: At<'_>, mistakes: &mut Mistakes<'_>) -> bool {
-    fields::mappings(metadata, "ownerReferences", mistakes).into_iter().any(|owner| {
-        fields::boolean(owner, "controller", mistakes)
-            && fields::text(owner, "kind", mistakes).is_some_and(|(kind, _)| kind != "Node")
+/// Returns the controller that manages the Pod, `Kind/name`. The kubelet's own static pods name their Node, which is
+/// none.
+fn owner(metadata: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<SmolStr> {
+    fields::mappings(metadata, "ownerReferences", mistakes).into_iter().find_map(|owner| {
+        let controls = fields::boolean(owner, "controller", mistakes);
+        let (kind, _) = fields::text(owner, "kind", mistakes).filter(|(kind, _)| controls && *kind != "Node")?;
+        let name = fields::text(owner, "name", mistakes).map(|(name, _)| name.as_str()).unwrap_or_default();
+        Some(smol_str::format_smolstr!("{kind}/{name}"))
     })
 }

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::addresses::Reserved;
-use crate::policy::{Labels, NAMESPACE_NAME, PodSelector, Policy, Requirements, Service, Test, Workload, WorkloadKind};
+use crate::policy::{Labels, PodSelector, Policy, Requirements, Service, Test, Workload, WorkloadKind};
 use crate::targets::part::Part;
 
 /// Labels that objects of Istio select by: keys with one value each, sorted.
@@ -111,16 +111,7 @@ impl<'a> Facts<'a> {
     /// Returns the namespaces that a selector may mean, each with whether it does for certain; `None` where it may mean
     /// namespaces that nobody knows.
     pub(super) fn namespaces<'b>(&'b self, selector: &'b PodSelector) -> Option<Vec<(&'b SmolStr, bool)>> {
-        let candidates: Vec<&'b SmolStr> = match selector.namespace.values(NAMESPACE_NAME) {
-            Some(names) => names.iter().collect(),
-            None if self.closed() => self.cluster.names.clone(),
-            None => return None,
-        };
-        let meets = |name: &'b SmolStr| match self.meets(name, &selector.namespace) {
-            Some(false) => None,
-            sure => Some((name, sure.is_some())),
-        };
-        Some(candidates.into_iter().filter_map(meets).collect())
+        self.policy.inventory.namespaces_of(selector)
     }
 
     /// Returns whether a selector means only pods of a declared gateway.
@@ -294,27 +285,4 @@ pub(super) fn match_labels(requirements: &Requirements) -> Option<MatchLabels> {
         _ => None,
     };
     requirements.list().iter().map(one).collect()
-}
-
-/// Returns whether a label is one that controllers give to each generation of pods, or that Istio's injector adds.
-pub(super) fn is_passing(key: &str) -> bool {
-    const PASSING: [&str; 10] = [
-        "pod-template-hash",
-        "controller-revision-hash",
-        "pod-template-generation",
-        "controller-uid",
-        "batch.kubernetes.io/controller-uid",
-        "statefulset.kubernetes.io/pod-name",
-        "apps.kubernetes.io/pod-index",
-        "security.istio.io/tlsMode",
-        "service.istio.io/canonical-name",
-        "service.istio.io/canonical-revision",
-    ];
-    PASSING.contains(&key)
-}
-
-/// Returns the labels of a workload that its pods keep from one generation to the next.
-pub(super) fn lasting_labels(workload: &Workload) -> MatchLabels {
-    let lasting = workload.labels.iter().filter(|(key, _)| !is_passing(key));
-    lasting.map(|(key, value)| (key.clone(), value.clone())).collect()
 }

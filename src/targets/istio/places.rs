@@ -7,8 +7,10 @@ use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
-use super::facts::{Facts, MatchLabels, has_labels, is_passing, lasting_labels, match_labels};
-use crate::policy::{Account, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test, Workload};
+use super::facts::{Facts, MatchLabels, has_labels, match_labels};
+use crate::policy::{
+    Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test, Workload, is_injected, is_passing,
+};
 use crate::targets::names::Words;
 
 /// The pods that one object of Istio can be for.
@@ -121,7 +123,7 @@ impl<'f, 'a> Placer<'f, 'a> {
         let [Requirement { key, test: Test::In(names) }] = selector.namespace.list() else { return None };
         let ([namespace], NAMESPACE_NAME) = (names.as_slice(), key.as_str()) else { return None };
         let one = |label: &Requirement| {
-            matches!(&label.test, Test::In(values) if values.len() == 1) && !is_passing(&label.key)
+            matches!(&label.test, Test::In(values) if values.len() == 1) && !is_injected(&label.key)
         };
         let plain = *namespace != self.facts.policy.settings.root_namespace
             && selector.account == Account::Not(Vec::new())
@@ -198,7 +200,7 @@ impl<'f, 'a> Placer<'f, 'a> {
 
     /// Returns labels without those that the injector adds, where they tell the same pods.
     fn without_injected(&self, namespace: &str, labels: &MatchLabels) -> MatchLabels {
-        let kept: MatchLabels = labels.iter().filter(|(key, _)| !is_passing(key)).cloned().collect();
+        let kept: MatchLabels = labels.iter().filter(|(key, _)| !is_injected(key)).cloned().collect();
         let same = || {
             let known = self.facts.workloads(namespace);
             known.is_some_and(|known| known.having(&kept) == known.having(labels))
@@ -225,7 +227,15 @@ impl<'f, 'a> Placer<'f, 'a> {
                 known.having(labels).iter().all(|&other| meant[other as usize])
                     && !(root && self.kind == Kind::Authorization && self.elsewhere(namespace, labels))
             };
-            match label_sets(known.workloads[at as usize]).find(alone) {
+            let workload = known.workloads[at as usize];
+            let sets = label_sets(self.facts, workload);
+            // A label that the policy itself asks for is kept, whoever changes it.
+            let written = written_labels(selector, workload);
+            let with_written: Vec<MatchLabels> = match written.is_empty() {
+                true => Vec::new(),
+                false => sets.iter().map(|labels| labels.iter().cloned().chain(written.clone())).map(joined).collect(),
+            };
+            match sets.into_iter().chain(with_written).find(alone) {
                 Some(labels) => placed.places.push(Place { namespace: Some(namespace.clone()), labels }),
                 None => placed.loose = Some(if root { ROOT } else { NOT_TOLD }),
             }
@@ -236,14 +246,24 @@ impl<'f, 'a> Placer<'f, 'a> {
 }
 
 /// Returns the lists of labels that may tell a workload's pods, the shortest first.
-pub(super) fn label_sets(workload: &Workload) -> impl Iterator<Item = MatchLabels> {
-    let selector = workload
-        .selector
-        .as_ref()
-        .and_then(match_labels)
-        .filter(|labels| !labels.is_empty() && has_labels(&workload.labels, labels));
-    let lasting = lasting_labels(workload);
-    selector.into_iter().chain((!lasting.is_empty()).then_some(lasting))
+pub(super) fn label_sets(facts: &Facts<'_>, workload: &Workload) -> Vec<MatchLabels> {
+    let sets = facts.policy.inventory.telling_labels(workload);
+    let single = sets.iter().filter_map(match_labels);
+    single.filter(|labels| has_labels(&workload.labels, labels)).collect()
+}
+
+/// Returns the labels of a workload that controllers change and a selector asks for all the same.
+fn written_labels(selector: &PodSelector, workload: &Workload) -> Vec<(SmolStr, SmolStr)> {
+    let written = |requirement: &Requirement| {
+        let Test::In(_) = &requirement.test else { return None };
+        let (key, value) = workload.labels.get_key_value(&requirement.key).filter(|(key, _)| is_passing(key))?;
+        Some((key.clone(), value.clone()))
+    };
+    selector.labels.list().iter().filter_map(written).collect()
+}
+
+fn joined(labels: impl Iterator<Item = (SmolStr, SmolStr)>) -> MatchLabels {
+    labels.collect::<Labels>().into_iter().collect()
 }
 
 /// Splits requirements that name values into lists of single labels; `None` where there are other requirements.

@@ -265,7 +265,7 @@ impl Division<'_, '_, '_> {
             // As written where that tells them, else by the workload's own labels.
             let written = mine.iter().find(|&&part| members[part as usize].iter().all(alike));
             let written = written.map(|&part| self.parts[part as usize].0.clone());
-            let own = || label_sets(known.workloads[workload as usize]);
+            let own = || label_sets(self.facts, known.workloads[workload as usize]).into_iter();
             let told = written.into_iter().chain(own()).find(|labels| known.having(labels).iter().all(alike));
             let labels = told.or_else(|| {
                 // Where somebody nobody speaks of has the labels too, an object for them would close what is open.

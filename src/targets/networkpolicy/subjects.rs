@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 
 use super::model::Scope;
 use crate::policy::{
-    Account, Inventory, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test, Workload, WorkloadKind,
+    Account, Inventory, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test, Workload, all_but,
 };
 
 /// The pods of a selector as subjects of objects.
@@ -68,37 +68,30 @@ pub(super) fn plain_subject(selector: &PodSelector) -> Option<Scope<'_>> {
 
 /// Returns the pods of a selector as subjects.
 pub(super) fn subjects<'a>(inventory: &'a Inventory, selector: &'a PodSelector) -> Subjects<'a> {
-    let mut subjects = Subjects::default();
-    let candidates: Vec<&'a SmolStr> = match selector.namespace.values(NAMESPACE_NAME) {
-        Some(names) => names.iter().collect(),
-        None if inventory.given => {
-            subjects.enumerated = true;
-            inventory.namespaces.keys().collect()
-        }
-        None => {
-            subjects.maybe.push(Wide { namespace: Err(&selector.namespace), labels: Cow::Borrowed(&selector.labels) });
-            subjects.why = Some(Why::NoInventory);
-            return subjects;
-        }
+    let named = selector.namespace.values(NAMESPACE_NAME).is_some();
+    let mut subjects = Subjects { enumerated: inventory.given && !named, ..Subjects::default() };
+    let Some(namespaces) = inventory.namespaces_of(selector) else {
+        subjects.maybe.push(Wide { namespace: Err(&selector.namespace), labels: Cow::Borrowed(&selector.labels) });
+        subjects.why = Some(Why::NoInventory);
+        return subjects;
     };
-    for namespace in candidates {
+    for (namespace, sure) in namespaces {
         let mut maybe = |why| {
             subjects.maybe.push(Wide { namespace: Ok(namespace), labels: Cow::Borrowed(&selector.labels) });
             subjects.why = Some(why);
         };
-        match inventory.meets(namespace, &selector.namespace) {
-            Some(false) => {}
-            None => maybe(Why::UnknownNamespace(namespace.clone())),
-            Some(true) if any_account(selector) => {
-                subjects.scopes.push(Scope { namespace, labels: Cow::Borrowed(&selector.labels) });
-            }
-            Some(true) => match labels_of_account(inventory, namespace, selector) {
+        if !sure {
+            maybe(Why::UnknownNamespace(namespace.clone()));
+        } else if any_account(selector) {
+            subjects.scopes.push(Scope { namespace, labels: Cow::Borrowed(&selector.labels) });
+        } else {
+            match inventory.labels_of_account(namespace, selector) {
                 None => maybe(Why::Account(account_word(namespace, selector))),
                 Some(list) => {
                     let scopes = list.into_iter().map(|labels| Scope { namespace, labels: Cow::Owned(labels) });
                     subjects.scopes.extend(scopes);
                 }
-            },
+            }
         }
     }
     if subjects.scopes.is_empty() && subjects.maybe.is_empty() && !any_account(selector) {
@@ -121,7 +114,7 @@ pub(super) fn peer_pods<'a>(inventory: &'a Inventory, selector: &'a PodSelector)
     .into_iter()
     .filter_map(|namespace| match inventory.meets(namespace, &selector.namespace) {
         Some(false) => None,
-        Some(true) => Some(labels_of_account(inventory, namespace, selector).map(|list| (namespace, list))),
+        Some(true) => Some(inventory.labels_of_account(namespace, selector).map(|list| (namespace, list))),
         None => Some(None),
     })
     .collect::<Option<Vec<_>>>()
@@ -167,75 +160,7 @@ pub(super) fn meshed(inventory: &Inventory, namespace: &SmolStr) -> Vec<Requirem
     let all = PodSelector::in_namespace(namespace.clone());
     let unlike = |workload: &Workload| workload.sidecar != injected;
     let pods: Vec<&Workload> = inventory.select(&all).into_iter().filter(|workload| unlike(workload)).collect();
-    let told = tell(inventory, &all, &pods, unlike);
+    let told = inventory.tell(&all, &pods, unlike);
     let meshed = if injected { told.map(|unmeshed| all_but(&all.labels, unmeshed)) } else { told };
     meshed.unwrap_or_else(|| vec![Requirements::any()])
-}
-
-/// Returns requirements that select the pods of a namespace which meet `selector`, its account included, and none of the
-/// other pods that the inventory shows there; `None` where no labels do.
-fn labels_of_account(inventory: &Inventory, namespace: &SmolStr, selector: &PodSelector) -> Option<Vec<Requirements>> {
-    if !inventory.given {
-        return None;
-    }
-    let here = PodSelector { labels: selector.labels.clone(), ..PodSelector::in_namespace(namespace.clone()) };
-    let named = |names: &[SmolStr]| {
-        let of = |name: &SmolStr| inventory.select(&PodSelector { account: Account::Is(name.clone()), ..here.clone() });
-        let pods: Vec<&Workload> = names.iter().flat_map(of).collect();
-        tell(inventory, &here, &pods, |workload| names.contains(&workload.account))
-    };
-    match &selector.account {
-        Account::Is(name) => named(std::slice::from_ref(name)),
-        Account::Not(names) => named(names).map(|told| all_but(&selector.labels, told)),
-    }
-}
-
-/// Returns requirements that are met by some pods and by no others of those that are here.
-fn tell(
-    inventory: &Inventory,
-    here: &PodSelector,
-    pods: &[&Workload],
-    inside: impl Fn(&Workload) -> bool,
-) -> Option<Vec<Requirements>> {
-    let mut told: Vec<Requirements> = Vec::new();
-    for workload in pods {
-        // Of a bare Pod the selector is all its labels, those of one generation included.
-        let selector = workload.selector.clone().filter(|_| workload.kind != WorkloadKind::Pod);
-        let own = [selector, Some(all_labels(workload, true)), Some(all_labels(workload, false))];
-        let alone = |labels: &Requirements| {
-            let selected = inventory.select(&PodSelector { labels: labels.clone(), ..here.clone() });
-            selected.into_iter().all(&inside)
-        };
-        let candidates = own.into_iter().flatten().filter_map(|labels| labels.intersect(&here.labels));
-        let labels = candidates.into_iter().find(alone)?;
-        if !told.contains(&labels) {
-            told.push(labels);
-        }
-    }
-    Some(told)
-}
-
-fn all_but(labels: &Requirements, taken: Vec<Requirements>) -> Vec<Requirements> {
-    let pods = |labels| PodSelector { labels, ..PodSelector::any() };
-    let mut left = vec![pods(labels.clone())];
-    for take in taken.into_iter().map(pods) {
-        left = left.iter().flat_map(|set| set.subtract(&take)).collect();
-    }
-    left.into_iter().map(|set| set.labels).collect()
-}
-
-/// Returns the requirement of just these labels; `lasting` leaves out those that controllers give to each generation.
-fn all_labels(workload: &Workload, lasting: bool) -> Requirements {
-    const PASSING: [&str; 6] = [
-        "pod-template-hash",
-        "controller-revision-hash",
-        "pod-template-generation",
-        "controller-uid",
-        "batch.kubernetes.io/controller-uid",
-        "statefulset.kubernetes.io/pod-name",
-    ];
-    let labels = workload.labels.iter().filter(|(key, _)| !lasting || !PASSING.contains(&key.as_str()));
-    let list = labels.map(|(key, value)| Requirement { key: key.clone(), test: Test::In([value.clone()].into()) });
-    // Each key has one value, so that nothing contradicts.
-    Requirements::new(list).unwrap_or_default()
 }

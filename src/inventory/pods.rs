@@ -1,0 +1,149 @@
+//! Which pods a selector means, and by which labels their workloads are told from others: once, for every target.
+//!
+//! ```text
+//! default deny ingress garden/@web        # the dump has the Pods web-0 and web-1, each with app=web
+//! ```
+//!
+//! Objects select pods by labels and not by accounts, so a target asks which labels the pods of `web` have and no others:
+//! `app=web`. Labels that a controller changes, as `apps.kubernetes.io/pod-index` or `pod-template-hash`, tell these Pods
+//! too, but not the ones that a rollout makes next, so they never tell a workload. Pods of one owner are one workload, told
+//! by what all of them have.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use super::{Inventory, Workload, WorkloadKind};
+use crate::vocab::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements};
+
+/// For each namespace and controller of Pods, the labels that all of its Pods have.
+pub(super) type Owners = FxHashMap<(SmolStr, SmolStr), Labels>;
+
+/// Returns whether a label says which of a workload's pods this one is, or of which rollout: its value is another one for
+/// the next pod.
+pub fn is_passing(key: &str) -> bool {
+    const PASSING: [&str; 7] = [
+        "pod-template-hash",
+        "controller-revision-hash",
+        "pod-template-generation",
+        "controller-uid",
+        "job-name",
+        "statefulset.kubernetes.io/pod-name",
+        "apps.kubernetes.io/pod-index",
+    ];
+    PASSING.contains(&key) || key.starts_with("batch.kubernetes.io/") || is_injected(key)
+}
+
+/// Returns whether a label comes with Istio's sidecar, which a workload need not always have.
+pub fn is_injected(key: &str) -> bool {
+    const INJECTED: [&str; 3] =
+        ["security.istio.io/tlsMode", "service.istio.io/canonical-name", "service.istio.io/canonical-revision"];
+    INJECTED.contains(&key)
+}
+
+/// Finds what the Pods of each controller have in common.
+pub(super) fn owners(workloads: &[Workload]) -> Owners {
+    let mut owners = Owners::default();
+    for workload in workloads {
+        let Some(owner) = &workload.owner else { continue };
+        let key = (workload.namespace.clone(), owner.clone());
+        let common = owners.entry(key).or_insert_with(|| workload.labels.clone());
+        common.retain(|key, value| workload.labels.get(key) == Some(value));
+    }
+    owners
+}
+
+impl Inventory {
+    /// Returns the namespaces that a selector may mean, each with whether it does for certain; `None` where it may mean
+    /// namespaces that nobody knows.
+    pub fn namespaces_of<'i>(&'i self, selector: &'i PodSelector) -> Option<Vec<(&'i SmolStr, bool)>> {
+        let candidates: Vec<&'i SmolStr> = match selector.namespace.values(NAMESPACE_NAME) {
+            Some(names) => names.iter().collect(),
+            None if self.given => self.namespaces.keys().collect(),
+            None => return None,
+        };
+        let meets = |name: &'i SmolStr| match self.meets(name, &selector.namespace) {
+            Some(false) => None,
+            sure => Some((name, sure.is_some())),
+        };
+        Some(candidates.into_iter().filter_map(meets).collect())
+    }
+
+    /// Returns the requirements that may tell the pods of a workload from others, the fewest first: what it selects its
+    /// pods by, and all labels that its pods keep.
+    pub fn telling_labels(&self, workload: &Workload) -> Vec<Requirements> {
+        let own = match workload.kind {
+            // Of these the selector is all labels of the pods, and of a Job a label that its successor does not have.
+            WorkloadKind::Pod | WorkloadKind::Job | WorkloadKind::CronJob => None,
+            _ => workload.selector.as_ref(),
+        };
+        let lasting = |requirement: &&Requirement| !is_passing(&requirement.key);
+        let own = own.and_then(|own| Requirements::new(own.list().iter().filter(lasting).cloned()));
+        let mut all: Vec<Requirements> = own.into_iter().chain([self.lasting_labels(workload)]).collect();
+        all.retain(|labels| !labels.is_any());
+        all.dedup();
+        all
+    }
+
+    /// Returns requirements that are met by some pods and by no others of those that are `here`, as far as the inventory
+    /// shows; `None` where no lasting labels tell them.
+    pub fn tell(
+        &self,
+        here: &PodSelector,
+        pods: &[&Workload],
+        inside: impl Fn(&Workload) -> bool,
+    ) -> Option<Vec<Requirements>> {
+        let mut told: Vec<Requirements> = Vec::new();
+        for workload in pods {
+            if told.iter().any(|labels| labels.matches(&workload.labels)) {
+                continue;
+            }
+            let alone = |labels: &Requirements| {
+                let selected = self.select(&PodSelector { labels: labels.clone(), ..here.clone() });
+                selected.into_iter().all(&inside)
+            };
+            let candidates = self.telling_labels(workload);
+            let mut candidates = candidates.iter().filter_map(|labels| labels.intersect(&here.labels));
+            told.push(candidates.find(alone)?);
+        }
+        Some(told)
+    }
+
+    /// Returns requirements that select the pods of a namespace which meet `selector`, its account included, and none of
+    /// the other pods that the inventory shows there; `None` where no labels do.
+    pub fn labels_of_account(&self, namespace: &SmolStr, selector: &PodSelector) -> Option<Vec<Requirements>> {
+        if !self.given {
+            return None;
+        }
+        let here = PodSelector { labels: selector.labels.clone(), ..PodSelector::in_namespace(namespace.clone()) };
+        let named = |names: &[SmolStr]| {
+            let of = |name: &SmolStr| self.select(&PodSelector { account: Account::Is(name.clone()), ..here.clone() });
+            let pods: Vec<&Workload> = names.iter().flat_map(of).collect();
+            self.tell(&here, &pods, |workload| names.contains(&workload.account))
+        };
+        match &selector.account {
+            Account::Is(name) => named(std::slice::from_ref(name)),
+            Account::Not(names) => named(names).map(|told| all_but(&selector.labels, told)),
+        }
+    }
+
+    fn lasting_labels(&self, workload: &Workload) -> Requirements {
+        let owner = workload.owner.clone().map(|owner| (workload.namespace.clone(), owner));
+        let labels: &BTreeMap<_, _> = owner.and_then(|owner| self.owners().get(&owner)).unwrap_or(&workload.labels);
+        let lasting = labels.iter().filter(|(key, _)| !is_passing(key));
+        let list = lasting.map(|(key, value)| Requirement::is_in(key.clone(), [value.clone()]));
+        // Each key has one value, so that nothing contradicts.
+        Requirements::new(list).unwrap_or_default()
+    }
+}
+
+/// Returns the requirements that some labels meet and none of those that are taken away.
+pub fn all_but(labels: &Requirements, taken: Vec<Requirements>) -> Vec<Requirements> {
+    let pods = |labels| PodSelector { labels, ..PodSelector::any() };
+    let mut left = vec![pods(labels.clone())];
+    for take in taken.into_iter().map(pods) {
+        left = left.iter().flat_map(|set| set.subtract(&take)).collect();
+    }
+    left.into_iter().map(|set| set.labels).collect()
+}
