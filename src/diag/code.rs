@@ -145,6 +145,9 @@ codes! {
     E0339 GatewayService "the gateway's Service is not known";
     E0341 WrongText "a path or a host of a condition is not written as one";
     // Declarations and templates (types/).
+    E0361 PathNeverSeen "no request has a path that is written so";
+    E0362 SpaceInScope "a value of `scope` or `permission` holds a space";
+    E0363 TwoIssuers "two issuers of one url have different keys";
     E0401 ContradictingFacts "two statements of one fact disagree";
     E0402 IncompleteDeclaration "a declaration lacks a part that it needs";
     E0403 WrongPart "a part of a declaration is of the wrong kind";

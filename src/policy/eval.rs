@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::flow::{Flow, Party, Pod};
 use super::{Grant, GrantReason, Policy};
-use crate::types::{Action, Conditions, Direction, Jwt, Rule, Via};
+use crate::types::{Action, Conditions, Direction, Jwt, PathPattern, Rule, Via};
 use crate::vocab::addresses::AddressSet;
 use crate::vocab::endpoint::{Endpoint, What};
 use crate::vocab::labels::NAMESPACE_NAME;
@@ -149,7 +149,12 @@ enum Match {
 
 fn matches_flow(rule: &Rule, flow: &Flow) -> Match {
     let read = read_as(&rule.destination, flow);
-    if !conditions_hold(&rule.conditions, flow, read) {
+    // A deny means a path in whatever spelling it comes.
+    let fits = match rule.action {
+        Action::Deny => PathPattern::matches_any_spelling,
+        Action::Allow | Action::Isolate => PathPattern::matches,
+    };
+    if !conditions_meet(&rule.conditions, flow, read, fits) {
         return Match::No;
     }
     if let Some(via) = &rule.via
@@ -297,6 +302,15 @@ fn read_as(endpoint: &Endpoint, flow: &Flow) -> Option<AppProtocol> {
 
 /// Returns whether the conditions of `where` hold. What is not known of a request meets no condition.
 fn conditions_hold(conditions: &Conditions, flow: &Flow, read: Option<AppProtocol>) -> bool {
+    conditions_meet(conditions, flow, read, PathPattern::matches)
+}
+
+fn conditions_meet(
+    conditions: &Conditions,
+    flow: &Flow,
+    read: Option<AppProtocol>,
+    fits: fn(&PathPattern, &str) -> bool,
+) -> bool {
     let request = &flow.request;
     // A flow to a host outside asks for that host, where nothing else is said.
     let host = request.name(read).or(match &flow.destination {
@@ -305,7 +319,7 @@ fn conditions_hold(conditions: &Conditions, flow: &Flow, read: Option<AppProtoco
     });
     (conditions.methods.is_empty() || request.method.as_ref().is_some_and(|method| conditions.methods.contains(method)))
         && (conditions.paths.is_empty()
-            || request.path.as_ref().is_some_and(|path| conditions.paths.iter().any(|pattern| pattern.matches(path))))
+            || request.path.as_ref().is_some_and(|path| conditions.paths.iter().any(|pattern| fits(pattern, path))))
         && (conditions.hosts.is_empty()
             || host.is_some_and(|host| conditions.hosts.iter().any(|pattern| pattern.matches(without_port(host)))))
         && conditions.jwt.as_ref().is_none_or(|jwt| request.jwt.as_ref().is_some_and(|claims| token_fits(jwt, claims)))
@@ -321,6 +335,7 @@ fn without_port(host: &str) -> &str {
 
 fn token_fits(jwt: &Jwt, claims: &serde_json::Map<String, Json>) -> bool {
     let is = |name: &str, wanted: &[SmolStr]| match claims.get(name) {
+        Some(Json::String(text)) if Jwt::is_split(name) => text.split(' ').any(|word| wanted.iter().any(|v| v == word)),
         Some(Json::String(text)) => wanted.iter().any(|value| value == text),
         Some(Json::Array(items)) => {
             items.iter().any(|item| item.as_str().is_some_and(|text| wanted.iter().any(|value| value == text)))

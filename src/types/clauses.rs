@@ -12,7 +12,9 @@ use crate::source::Span;
 use crate::syntax::tree::{self, Claim, Clause, ClauseKind, Direction, Effect, Expr, Ident, ItemKind, JwtClause, Text};
 use crate::vocab::endpoint::{Member, What};
 use crate::vocab::hosts::HostName;
+use crate::vocab::paths::{normal_pattern, same_spelling};
 use crate::vocab::ports::{AppProtocol, PortMatch};
+use crate::vocab::settings::Layer;
 
 impl Checker<'_> {
     /// Checks the clauses of a rule towards one destination.
@@ -251,7 +253,15 @@ impl Checker<'_> {
     fn path_pattern(&mut self, text: &Text, env: &Env) -> Option<PathPattern> {
         let value = self.string(text, env)?;
         match PathPattern::parse(&value) {
-            Ok(pattern) => Some(pattern),
+            Ok(pattern) => {
+                let how = self.settings.path_normalization;
+                let normal = normal_pattern(&value, how);
+                if normal != *value && self.settings.targets.contains(&Layer::Istio) {
+                    self.push(errors::path_never_seen(text, &value, &normal, how));
+                    return None;
+                }
+                Some(pattern)
+            }
             Err(why) => {
                 self.push(errors::bad_text(text, &value, "path", why));
                 None
@@ -281,7 +291,13 @@ impl Checker<'_> {
         let subjects = strings(self, &clause.subjects)?;
         let mut claims = Vec::new();
         for (name, values) in &clause.claims {
-            claims.push((name.text.clone(), strings(self, values)?));
+            let texts = strings(self, values)?;
+            let spaced = texts.iter().zip(values).find(|(value, _)| value.contains(' '));
+            if let (true, Some((value, text))) = (Jwt::is_split(&name.text), spaced) {
+                self.push(errors::space_in_scope(text, &name.text, value));
+                return None;
+            }
+            claims.push((name.text.clone(), texts));
         }
         Some(Jwt { issuer, subjects, claims })
     }
@@ -333,6 +349,15 @@ impl PathPattern {
 
     /// Returns whether a path, without its query, is meant.
     pub fn matches(&self, path: &str) -> bool {
+        self.fits(path, |wanted, found| wanted == found)
+    }
+
+    /// Returns whether a path is meant in any of its spellings, `%3A` for `:`. A deny means them all.
+    pub fn matches_any_spelling(&self, path: &str) -> bool {
+        self.fits(path, same_spelling)
+    }
+
+    fn fits(&self, path: &str, same: impl Fn(&str, &str) -> bool) -> bool {
         let path = path.split(['?', '#']).next().unwrap_or_default();
         let Some(rest) = path.strip_prefix('/') else { return false };
         let mut segments = rest.split('/');
@@ -340,7 +365,7 @@ impl PathPattern {
             let Some(found) = segments.next() else { return false };
             let fits = match wanted {
                 Segment::Any => !found.is_empty(),
-                Segment::Literal(text) => found == text,
+                Segment::Literal(text) => same(text, found),
             };
             if !fits {
                 return false;

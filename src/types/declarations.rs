@@ -1,4 +1,4 @@
-//! Gateways, issuers, and what the settings and the standard library say of the cluster.
+//! Gateways, and what the settings and the standard library say of the cluster.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use smol_str::SmolStr;
 use super::endpoints::address_set;
 use super::facts::{equalities, service_port};
 use super::value::{Env, Kind, Value};
-use super::{Checker, Gateway, GatewayPort, Issuer, Keys, errors};
+use super::{Checker, Gateway, GatewayPort, errors};
 use crate::inventory::TargetPort;
 use crate::resolve::{Def, ModuleId, Role};
 use crate::source::Span;
-use crate::syntax::tree::{ExprKind, GatewayDecl, IssuerDecl, IssuerKeys, ItemKind, NamespacePattern, PodPattern};
+use crate::syntax::tree::{ExprKind, GatewayDecl, ItemKind, NamespacePattern, PodPattern};
 use crate::vocab::addresses::AddressSet;
 use crate::vocab::endpoint::{Endpoint, Member, Members};
 use crate::vocab::labels::PodSelector;
@@ -112,55 +112,6 @@ impl Checker<'_> {
         });
         let (key, _) = found.next()?;
         found.next().is_none().then(|| key.clone())
-    }
-
-    /// Makes sense of an issuer's declaration, once.
-    pub(super) fn issuer(&mut self, def: Def) -> Option<Arc<Issuer>> {
-        if let Some(known) = self.issuers.get(&def) {
-            return known.clone();
-        }
-        let item = self.names.item(def);
-        let ItemKind::Issuer(issuer) = &item.kind else { return None };
-        let made = self.make_issuer(issuer, item.span, &Env::top(def.module)).map(Arc::new);
-        self.issuers.insert(def, made.clone());
-        made
-    }
-
-    fn make_issuer(&mut self, item: &IssuerDecl, span: Span, env: &Env) -> Option<Issuer> {
-        let (Some(url), Some(keys)) = (&item.url, &item.keys) else {
-            let (missing, example) = match item.url {
-                None => ("its URL, the `iss` of its tokens", "url \"https://login.example.com\""),
-                Some(_) => ("its keys", "jwks \"https://login.example.com/keys\""),
-            };
-            if !item.broken {
-                self.push(errors::incomplete(&item.name, "issuer", missing, example));
-            }
-            return None;
-        };
-        let keys = match keys {
-            IssuerKeys::Inline(json) => {
-                if let Err(why) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&json.text) {
-                    self.push(errors::keys_not_json(json.span, &why.to_string()));
-                    return None;
-                }
-                Keys::Inline(json.text.clone())
-            }
-            IssuerKeys::Remote { url, at } => {
-                let at = match at {
-                    None => AddressSet::default(),
-                    Some(expr) => {
-                        let value = self.endpoint(expr, env)?;
-                        if value.kind() != Kind::Addresses || value.ports.is_some() {
-                            self.push(errors::issuer_addresses(expr.span));
-                            return None;
-                        }
-                        address_set(&value.endpoint)
-                    }
-                };
-                Keys::Remote { url: url.text.clone(), at }
-            }
-        };
-        Some(Issuer { name: item.name.text.clone(), url: url.text.clone(), keys, span })
     }
 
     /// Returns the endpoint that the settings give for one of the prelude's names; `None` where they do not.

@@ -9,6 +9,7 @@ mod declarations;
 mod endpoints;
 mod errors;
 mod facts;
+mod issuers;
 mod ports;
 mod program;
 mod rules;

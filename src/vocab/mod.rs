@@ -7,5 +7,6 @@ pub mod endpoint;
 pub mod hosts;
 pub mod labels;
 pub mod names;
+pub mod paths;
 pub mod ports;
 pub mod settings;

@@ -1,6 +1,7 @@
 //! What a deny takes away, and what it leaves: `eval` and the layers must agree.
 
 mod hosts;
+mod requests;
 
 use netpol::policy::Layer;
 use netpol::policy::ask::{Question, ask};

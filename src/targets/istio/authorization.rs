@@ -19,7 +19,7 @@ use super::overlaps::Overlaps;
 use super::peer::Callers;
 use super::places::{Kind, Place, Placed, Placer, Why};
 use super::sources::{From, Position, Senders};
-use crate::policy::{Action, Conditions, Direction, Member, PodSelector, Pods, Rule, What};
+use crate::policy::{Action, Conditions, Direction, Jwt, Member, PodSelector, Pods, Rule, Segment, What};
 use crate::source::Sources;
 use crate::targets::Level;
 use crate::targets::names::{Limit, Taken};
@@ -100,6 +100,13 @@ impl Access {
             }
         };
         &mut self.drafts[at]
+    }
+
+    /// Has the tokens of an issuer checked at a place, for a rule that asks for one there.
+    fn token(&mut self, place: &Place, rule: u32, jwt: &Jwt) {
+        let (issuers, rules) = self.issuers.entry(place.clone()).or_default();
+        issuers.push(issuer(jwt));
+        rules.push(rule);
     }
 
     /// Returns whether some rule closes the pods of a place.
@@ -263,6 +270,10 @@ impl<'a> Gathering<'_, '_, 'a> {
                 if rule.conditions.jwt.is_some() {
                     self.token(at, &placed, &rule.conditions);
                 }
+                if rule.conditions.paths.iter().any(|path| path.segments.contains(&Segment::Any)) {
+                    let words = "a `*` in a path takes a segment without `[`, `]` and `*`: others are refused";
+                    self.judge.narrower(at, IN, words.into());
+                }
                 self.allow(at, selector, &placed, access);
             }
             Err(why) => {
@@ -357,11 +368,7 @@ impl<'a> Gathering<'_, '_, 'a> {
 
     fn token(&mut self, at: u32, placed: &Placed, conditions: &Conditions) {
         let Some(jwt) = &conditions.jwt else { return };
-        for place in &placed.places {
-            let (issuers, rules) = self.gathered.access.issuers.entry(place.clone()).or_default();
-            issuers.push(issuer(jwt));
-            rules.push(at);
-        }
+        placed.places.iter().for_each(|place| self.gathered.access.token(place, at, jwt));
         self.judge.narrower(
             at,
             IN,
@@ -398,6 +405,10 @@ impl<'a> Gathering<'_, '_, 'a> {
                 format!("what {} gives holds for these pods too, since Istio cannot tell them apart", self.place(rule));
             for place in targets {
                 self.gathered.access.add(&place, false, access.clone(), rule);
+                let jwt = self.facts.policy.rules.get(rule as usize).and_then(|rule| rule.conditions.jwt.as_ref());
+                if let (Some(_), Some(jwt)) = (&access, jwt) {
+                    self.gathered.access.token(&place, rule, jwt);
+                }
                 self.gathered.access.draft(&place, false).flaws.add(Some(rule), &Flaw::wider(words.clone()));
             }
         }

@@ -12,6 +12,7 @@ use crate::policy::{
     AppProtocol, Conditions, HostName, Jwt, Keys, PathNormalization, PathPattern, PodSelector, PortMatch, PortTest,
     Ports, Protocol, Segment,
 };
+use crate::vocab::paths::spellings;
 
 /// What a rule lets through or denies on some pods.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +67,7 @@ pub(super) fn to(
     }
     operation.methods.clone_from(&conditions.methods);
     for path in &conditions.paths {
-        operation.paths.extend(path_patterns(path)?);
+        operation.paths.extend(if deny { denied_paths(path)? } else { path_patterns(path)? });
     }
     for host in &conditions.hosts {
         operation.hosts.extend(host_patterns(host, deny, &operation.ports)?);
@@ -147,6 +148,24 @@ pub(super) fn path_patterns(path: &PathPattern) -> Result<Vec<String>, String> {
     })
 }
 
+/// Returns Istio's patterns of a denied path, in every spelling that the mesh tells apart and servers do not.
+fn denied_paths(path: &PathPattern) -> Result<Vec<String>, String> {
+    const MOST: usize = 64;
+    if path.segments.contains(&Segment::Any) {
+        // Envoy's templates take `[`, `]` and `*` for no part of a segment, so that such a path would be served.
+        return Err(format!("Istio's patterns take the `*` of {} for a segment without `[`, `]` and `*`", path.text));
+    }
+    let mut all = Vec::new();
+    for pattern in path_patterns(path)? {
+        let (text, star) = pattern.strip_suffix('*').map_or((pattern.as_str(), ""), |text| (text, "*"));
+        match spellings(text, MOST) {
+            Some(list) => all.extend(list.into_iter().map(|text| format!("{text}{star}"))),
+            None => return Err(format!("the path {} has more than {MOST} spellings", path.text)),
+        }
+    }
+    Ok(all)
+}
+
 /// Returns Istio's patterns of a host: with any port, and where a miss opens, with a final dot too.
 pub(super) fn host_patterns(host: &HostName, misses_open: bool, ports: &[u16]) -> Result<Vec<String>, String> {
     let name = host.to_string();
@@ -180,6 +199,9 @@ pub(super) fn add_token(rule: &mut AccessRule, anybody: bool, jwt: &Jwt) -> Resu
     } else {
         vec![format!("{issuer}/*")]
     };
+    // A subject may hold a `/`, and an issuer may begin as another one does: the principal alone does not tell them apart.
+    let values = vec![issuer.to_string()];
+    rule.when.push(Condition { key: "request.auth.claims[iss]".into(), values, not_values: Vec::new() });
     if !plain {
         let values = jwt.subjects.iter().map(SmolStr::to_string).collect();
         rule.when.push(Condition { key: "request.auth.claims[sub]".into(), values, not_values: Vec::new() });

@@ -8,6 +8,7 @@ use crate::source::Span;
 use crate::syntax::tree::{Ident, Template, Text};
 use crate::types::value::ParameterType;
 use crate::vocab::labels::NAMESPACE_NAME;
+use crate::vocab::settings::PathNormalization;
 
 /// `what` was stated at `first`; `why` says how the two differ.
 pub fn contradicting_facts(span: Span, what: &str, first: Span, why: &str) -> Diagnostic {
@@ -75,6 +76,19 @@ pub fn issuer_addresses(span: Span) -> Diagnostic {
 pub fn keys_not_json(span: Span, why: &str) -> Diagnostic {
     Diagnostic::new(Code::WrongPart, span, format!("the keys are not a JSON object: {why}"))
         .at("a JSON Web Key Set stands here: `{\"keys\": […]}` (RFC 7517)")
+}
+
+/// `why` says what the set lacks.
+pub fn wrong_keys(span: Span, why: &str) -> Diagnostic {
+    Diagnostic::new(Code::WrongPart, span, format!("these are not the keys of an issuer: {why}"))
+        .at("a JSON Web Key Set stands here: `{\"keys\": […]}` (RFC 7517)")
+}
+
+/// `why` says what a URL is like.
+pub fn wrong_url(span: Span, text: &str, why: &str) -> Diagnostic {
+    Diagnostic::new(Code::WrongPart, span, format!("`{text}` is not a URL of an issuer"))
+        .at(why)
+        .note("such as `jwks \"https://login.example.com/keys\"`")
 }
 
 pub fn setting_not_addresses(span: Span) -> Diagnostic {
@@ -224,6 +238,56 @@ pub fn bad_text(text: &Text, value: &str, what: &str, why: &str) -> Diagnostic {
             }
         }
     }
+}
+
+/// `normal` is the pattern that requests have.
+pub fn path_never_seen(text: &Text, value: &str, normal: &str, how: PathNormalization) -> Diagnostic {
+    let why = format!("the mesh compares paths as it normalizes them ({})", how.word());
+    match text {
+        Text::Parameter(name) => {
+            let message = format!("the argument of `{}` does not fit: no request has the path `{value}`", name.text);
+            Diagnostic::new(Code::ArgumentType, name.span, message).at(format!("it arrives as `{normal}`")).note(why)
+        }
+        Text::Literal(word) => {
+            let quoted = format!("\"{normal}\"");
+            Diagnostic::new(Code::PathNeverSeen, word.span, format!("no request has the path `{value}`"))
+                .at(format!("it arrives as `{normal}`"))
+                .note(why)
+                .fix(format!("write `{quoted}`"), word.span, quoted)
+        }
+    }
+}
+
+/// A value that no token has once Istio has divided the claim.
+pub fn space_in_scope(text: &Text, claim: &str, value: &str) -> Diagnostic {
+    let words: Vec<String> =
+        value.split(' ').filter(|word| !word.is_empty()).map(|word| format!("\"{word}\"")).collect();
+    let asks = match words.as_slice() {
+        [] => format!("name one of them: `claim {claim} = \"read\"`"),
+        words => format!("name one, or several that will do: `claim {claim} = {}`", words.join(", ")),
+    };
+    match text {
+        Text::Parameter(name) => {
+            let message = format!("the argument of `{}` does not fit: `{value}` holds a space", name.text);
+            Diagnostic::new(Code::ArgumentType, name.span, message)
+                .at(format!("`{claim}` is a list of words, and this asks for one of them"))
+        }
+        Text::Literal(word) => Diagnostic::new(
+            Code::SpaceInScope,
+            word.span,
+            format!("no word of the claim `{claim}` is `{value}`, which holds a space"),
+        )
+        .at("the claim is a list of words, and this asks for one of them")
+        .note(asks),
+    }
+}
+
+/// `second` and `first` are the declarations.
+pub fn two_issuers(second: Span, first: Span, url: &str) -> Diagnostic {
+    Diagnostic::new(Code::TwoIssuers, second, format!("two issuers have the url `{url}` and different keys"))
+        .at("a token says its issuer's url alone, so that both rules would take the tokens of either")
+        .label(first, "the other one")
+        .note("declare it once, with all its keys behind one `jwks`, or give each issuer a url of its own")
 }
 
 pub fn two_scopes(second: Span, first: Span) -> Diagnostic {

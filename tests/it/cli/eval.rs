@@ -155,7 +155,7 @@ fn what_is_expected_decides_the_exit_code() {
 #[test]
 fn requests_are_judged_by_what_they_carry() {
     let policy = "allow ingress web/* -> api/{app=api}:8080/http where method GET where path \"/api/**\" where host \"api.example.com\"
-issuer corp { url \"https://login.example.com\" keys \"{}\" }
+issuer corp { url \"https://login.example.com\" keys \"{\\\"keys\\\": []}\" }
 allow ingress jobs/* -> api/{app=api}:8080/http where jwt corp claim groups = \"admin\"
 ";
     let here = folder(&[("a.netpol", policy)]);

@@ -153,7 +153,7 @@ fn requests_are_read_on_the_way_in_alone() {
     holds(&out, OUT, Level::Wider, &["resolution: DNS"], &["paths"]);
     let tls = build("allow ingress shop/* -> garden/*:8443/tls where host \"web.example.com\"");
     holds(&tls, IN, Level::Unable, &[], &["hosts: [web"]);
-    let issuer = "issuer corp { url \"https://login.example.com\" keys \"{}\" }\n";
+    let issuer = "issuer corp { url \"https://login.example.com\" keys \"{\\\"keys\\\": []}\" }\n";
     let token = "allow ingress shop/* -> garden/*:8080/http where jwt corp subject \"a\" claim groups = \"admin\"";
     let with = [
         "kind: RequestAuthentication",

@@ -140,7 +140,7 @@ fn a_deny_needs_one_end_that_holds() {
 
 #[test]
 fn requests_are_not_seen_and_the_rule_stays_without_them() {
-    let issuer = "issuer corp { url \"https://login.example.com\"  keys \"{}\" }\n";
+    let issuer = "issuer corp { url \"https://login.example.com\"  keys \"{\\\"keys\\\": []}\" }\n";
     for (clause, reason) in [
         ("where method GET", "HTTP"),
         ("where path \"/api/**\"", "HTTP"),

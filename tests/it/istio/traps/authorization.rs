@@ -208,7 +208,7 @@ fn trap_36_a_workload_judges_packets_and_a_gateway_clients() {
 fn trap_39_a_star_is_no_text() {
     let source = |subject: &str| {
         format!(
-            "issuer corp {{ url \"https://corp.example\" keys \"{{}}\" }}
+            "issuer corp {{ url \"https://corp.example\" keys \"{{\\\"keys\\\": []}}\" }}
             allow ingress shop/* -> garden/web:80 where jwt corp subject \"{subject}\""
         )
     };
@@ -258,7 +258,7 @@ fn trap_42_a_host_has_ports_and_perhaps_a_dot() {
 
 #[test]
 fn trap_43_a_token_is_asked_for_and_not_only_checked() {
-    let source = "issuer corp { url \"https://corp.example/a\" keys \"{}\" }
+    let source = "issuer corp { url \"https://corp.example/a\" keys \"{\\\"keys\\\": []}\" }
         allow ingress shop/* -> garden/web:80 where jwt corp subject \"alice\", \"a/b\" claim groups = \"admin\", \"ops\"";
     let build = build_in_mesh(source).ok();
     let request = &build.one("RequestAuthentication")["spec"];
@@ -270,6 +270,7 @@ fn trap_43_a_token_is_asked_for_and_not_only_checked() {
     assert_eq!(
         rule["when"],
         json!([
+            { "key": "request.auth.claims[iss]", "values": ["https://corp.example/a"] },
             { "key": "request.auth.claims[sub]", "values": ["alice", "a/b"] },
             { "key": "request.auth.claims[groups]", "values": ["admin", "ops"] }
         ])
@@ -286,8 +287,8 @@ fn trap_44_keys_are_inline_or_remote() {
             format!("issuer corp {{ url \"corp\" {keys} }}  allow ingress shop/* -> garden/web:80 where jwt corp");
         build_in_mesh(&source).ok().one("RequestAuthentication")["spec"]["jwtRules"][0].clone()
     };
-    let inline = rule("keys \"{}\"");
-    assert_eq!((&inline["jwks"], &inline["jwksUri"]), (&json!("{}"), &Value::Null));
+    let inline = rule("keys \"{\\\"keys\\\": []}\"");
+    assert_eq!((&inline["jwks"], &inline["jwksUri"]), (&json!("{\"keys\": []}"), &Value::Null));
     let remote = rule("jwks \"https://corp.example/keys\" at 203.0.113.7");
     assert_eq!((&remote["jwks"], &remote["jwksUri"]), (&Value::Null, &json!("https://corp.example/keys")));
 }
