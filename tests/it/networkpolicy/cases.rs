@@ -4,11 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use netpol::diag::Diagnostics;
+use netpol::policy::Settings;
 use netpol::policy::ask::{Question, ask};
+use netpol::source::Sources;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::build::{Build, build_in};
+use super::build::{Build, build_with};
 use super::engine::{Blocks, End, Pod, allows};
 
 /// The pods of a cluster, by `namespace/name`.
@@ -64,7 +67,16 @@ fn in_brackets(text: &str) -> String {
 fn judge(case: &Path) {
     let read = |name: &str| std::fs::read_to_string(case.join(name)).unwrap();
     let (cluster, source) = (read("cluster.yaml"), read("policy.netpol"));
-    let build: Build = build_in(&cluster, &source).ok();
+    let settings = std::fs::read_to_string(case.join("netpol.toml")).unwrap_or_default();
+    let build: Build = build_with(&source, &cluster, |all| {
+        let mut sources = Sources::new();
+        let file = sources.add("netpol.toml", settings.as_str());
+        let mut diagnostics = Diagnostics::new();
+        let said = netpol::cli::config::read(&sources, file, all.today, &mut diagnostics).settings;
+        assert!(diagnostics.iter().next().is_none(), "{}: netpol.toml", case.display());
+        *all = Settings { targets: all.targets.clone(), ..said };
+    })
+    .ok();
     let objects = build.objects();
     let pods = pods(&cluster);
     for line in read("flows.jsonl").lines() {
@@ -94,6 +106,6 @@ fn every_case_means_what_was_worked_out_by_hand() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/targets/networkpolicy");
     let mut cases: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
-    assert!(cases.len() >= 11);
+    assert!(cases.len() >= 26);
     cases.iter().for_each(|case| judge(case));
 }
