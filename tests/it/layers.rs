@@ -3,6 +3,7 @@
 
 mod authorization;
 mod draw;
+mod gateway;
 mod judge;
 mod known;
 #[path = "../engines/networkpolicy/driver/random.rs"]

@@ -140,6 +140,11 @@ const WHERE: &[&str] = &[
     "where host \"web.garden.svc.cluster.local\", \"shop.example\"",
 ];
 
+const PUBLIC: &[&str] = &["\"garden.example\"", "\"garden.example\"", "\"shop.example\"", "\"api.garden.example\""];
+const OFFICES: &[&str] =
+    &["198.51.100.0/24", "198.51.100.0/26", "203.0.113.7", "internet", "{ 203.0.113.0/24, 192.0.2.0/24 }"];
+const BEHIND: &[&str] = &["garden/{app=web}", "garden/{app=web}", "garden/{app=api}", "shop/{app=cart}", "garden/*"];
+
 /// Draws a policy.
 pub fn draw(random: &mut Random) -> Draw {
     let layers = random.weighted(&[(6, "both"), (2, "istio"), (1, "networkpolicy")]);
@@ -196,9 +201,26 @@ impl Drawer<'_> {
         self.one(list)
     }
 
+    /// Returns a rule by which some outside come in through the gateway; most policies with one have a second.
+    fn published(&mut self) -> String {
+        let mut one = || {
+            let condition =
+                if self.random.percent(50) { String::new() } else { format!(" {}", self.random.pick(&WHERE[..9])) };
+            format!(
+                "allow ingress {} -> {}:8080/http via ingress-gateway at {}{condition}",
+                self.random.pick(OFFICES),
+                self.random.pick(BEHIND),
+                self.random.pick(PUBLIC)
+            )
+        };
+        let (first, second) = (one(), one());
+        if self.random.percent(60) && first != second { format!("{first}\n{second}") } else { first }
+    }
+
     fn statement(&mut self) -> String {
         let note = if self.random.percent(8) { "@approximate(\"known\") " } else { "" };
-        let statement = match self.random.below(22) {
+        let statement = match self.random.below(26) {
+            22.. => self.published(),
             0..=2 => format!("default deny {}{}", self.random.pick(&["", "egress ", "ingress "]), self.one(GOVERNED)),
             3..=6 => format!("allow egress {} -> {}", self.one(GOVERNED), self.outside()),
             7 | 8 => format!("allow egress {} -> {}", self.one(GOVERNED), self.pods()),

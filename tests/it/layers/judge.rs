@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::authorization::{Connection, Http, Receiver, lets_in};
 use super::draw::{Draw, HEAD};
-use super::known;
 use super::random::Random;
 use super::sidecar::{Bytes, Dial, Landing, goes};
 use super::world::{Pod, Role, Service, World, party};
+use super::{gateway, known};
 use crate::istio::build::{Build, build_with};
 use crate::networkpolicy::build::written;
 use crate::networkpolicy::engine::{Blocks, End, allows};
@@ -86,7 +86,8 @@ impl<'w> Case<'w> {
     pub fn check(&self, random: &mut Random, count: usize) -> Vec<Finding> {
         let mut found = Vec::new();
         for _ in 0..count {
-            match random.below(10) {
+            match random.below(13) {
+                10.. => gateway::ask(self, random, &mut found),
                 0..=4 => self.between_pods(random, &mut found),
                 5..=7 => self.going_out(random, &mut found),
                 _ => self.coming_in(random, &mut found),
@@ -99,11 +100,13 @@ impl<'w> Case<'w> {
         if self.draw.setting.pods { Blocks::PodsToo } else { Blocks::OutsideOnly }
     }
 
-    fn has_istio(&self) -> bool {
+    /// Returns whether Istio is a layer.
+    pub fn has_istio(&self) -> bool {
         self.draw.setting.layers != "networkpolicy"
     }
 
-    fn network(&self, from: End, to: End, port: u16, protocol: Protocol) -> bool {
+    /// Decides a flow by the objects of NetworkPolicy.
+    pub fn network(&self, from: End, to: End, port: u16, protocol: Protocol) -> bool {
         allows(&self.network, from, to, port, &protocol.word().to_uppercase(), self.blocks())
     }
 
@@ -196,7 +199,7 @@ impl<'w> Case<'w> {
     }
 
     /// Decides whether a pod lets a connection in.
-    fn receives(
+    pub fn receives(
         &self,
         target: &Pod,
         address: IpAddr,
@@ -208,7 +211,11 @@ impl<'w> Case<'w> {
         if target.role == Role::Plain || LEFT_OUT.contains(&port) {
             return true;
         }
-        let to = Receiver { namespace: &target.net.namespace, labels: &target.net.labels };
+        let to = Receiver {
+            namespace: &target.net.namespace,
+            labels: &target.net.labels,
+            gateway: target.role == Role::Gateway,
+        };
         lets_in(&self.mesh, ROOT, &to, &Connection { identity, address, port, sni, http })
     }
 
@@ -491,14 +498,13 @@ impl<'w> Case<'w> {
     /// Returns the rules that govern a pod in a direction, denies among them.
     pub fn speaking(&self, pod: &netpol::policy::Pod, direction: Direction) -> Vec<u32> {
         let rules = self.build.policy.rules.iter().enumerate();
-        let governs = rules.filter(|(_, rule)| {
-            rule.governs(direction)
-                && rule
-                    .subject(direction)
-                    .pods()
-                    .any(|(_, pods)| pods.selector.matches(&pod.namespace_labels, &pod.labels, &pod.account))
-        });
+        let governs = rules.filter(|(_, rule)| rule.governs(direction) && self.selects(rule.subject(direction), pod));
         governs.map(|(at, _)| at as u32).collect()
+    }
+
+    /// Returns whether a pod is among the pods of an endpoint.
+    pub fn selects(&self, endpoint: &netpol::policy::Endpoint, pod: &netpol::policy::Pod) -> bool {
+        endpoint.pods().any(|(_, pods)| pods.selector.matches(&pod.namespace_labels, &pod.labels, &pod.account))
     }
 
     /// Returns whether the build says that a flow which one of these rules forbids may pass.
@@ -544,7 +550,7 @@ fn reads_http(service_port: Option<&str>, port: u16) -> bool {
     service_port.map_or(port == 8080, |name| name.starts_with("http") || name.starts_with("grpc"))
 }
 
-fn request(random: &mut Random, service: Option<&Service>) -> Http {
+pub fn request(random: &mut Random, service: Option<&Service>) -> Http {
     let host = service.map_or_else(|| "10.244.0.1".to_owned(), Service::host);
     let (method, path) =
         random.pick(&[("GET", "/"), ("POST", "/api/x"), ("GET", "/api"), ("GET", "/health"), ("GET", "/apix")]);

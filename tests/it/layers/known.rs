@@ -78,6 +78,7 @@ pub const OPEN: &[Open] = &[
         };
         one.passes && one.rules.iter().any(one_end)
     }),
+    ("a request through a gateway", |_, one| one.passes && one.way == "gateway"),
     ("claims that are lists of words", |_, one| one.flow.contains("\"scope\"")),
     ("an approximate allow inside a default deny by account", |case, one| {
         let mut rules = case.build.policy.rules.iter();

@@ -144,15 +144,16 @@ impl View<'_> {
 
     /// Returns the entry for a block that holds an address, the narrowest.
     fn by_address(&self, dial: &Dial) -> Option<&Value> {
-        let net = |spec: &Value| -> Option<IpNet> {
-            let text = spec["addresses"][0].as_str()?;
-            Some(text.parse().unwrap_or_else(|_| IpNet::from(text.parse::<IpAddr>().unwrap())))
+        let nets = |spec: &Value| -> Vec<IpNet> {
+            let one = |text: &str| text.parse().unwrap_or_else(|_| IpNet::from(text.parse::<IpAddr>().unwrap()));
+            texts(&spec["addresses"]).map(one).collect()
         };
         self.entries(dial.port)
-            .filter_map(|(spec, _, protocol)| net(spec).map(|net| (net, spec, protocol)))
-            .filter(|(net, _, protocol)| *protocol == "TCP" && net.contains(&dial.address))
-            .max_by_key(|(net, ..)| net.prefix_len())
-            .map(|(_, spec, _)| spec)
+            .filter(|(.., protocol)| *protocol == "TCP")
+            .flat_map(|(spec, ..)| nets(spec).into_iter().map(move |net| (net, spec)))
+            .filter(|(net, _)| net.contains(&dial.address))
+            .max_by_key(|(net, _)| net.prefix_len())
+            .map(|(_, spec)| spec)
     }
 
     fn find(&self, world: &World, dial: &Dial, blocks: bool) -> Vec<Landing> {
