@@ -185,11 +185,12 @@ codes! {
     N0702 IcmpUndefined "networkpolicy says nothing of icmp";
     N0703 NamespacesClosed "a namespace made later is open until the next build";
     N0704 TcpOnly "udp, sctp and icmp are not enforced";
-    N0705 OneEndOnly "only one end of a rule is held";
+    N0706 Refused "a layer refuses more than a rule says";
     E0711 NotEnforced "no layer of the build holds a rule";
     E0712 BypassableRefused "only well-behaved pods are held by a rule, and exactness is required";
     E0713 TcpOnlyRefused "udp, sctp and icmp are not enforced, and exactness is required";
     W0721 NoGap "`@approximate` without a gap";
+    W0722 Unmeshed "pods without a sidecar are not held by a rule";
     E0740 PortReadTwice "two rules read one port of a host in two ways";
     E0741 HostInTwoPlaces "two rules give one host different addresses";
     W0742 WrappedGateway "a gateway's pods look as if they had a sidecar";

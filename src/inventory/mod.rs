@@ -165,6 +165,8 @@ pub enum Injection {
     Present,
     /// There is none and there will be none.
     Never,
+    /// The pod is a gateway: the proxy alone, which judges what comes in and nothing of what goes out.
+    Gateway,
     /// The pod asks for one by its own label; a namespace can still refuse.
     Asked,
     /// The namespace decides.

@@ -11,6 +11,7 @@ use super::pods::{self, Owners};
 use super::{Inventory, Service, Workload, WorkloadKind};
 use crate::diag::nearest;
 use crate::vocab::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
+use crate::vocab::ports::Protocol;
 
 /// The labels of a namespace that nothing is known of.
 static NO_LABELS: Labels = BTreeMap::new();
@@ -74,6 +75,21 @@ pub enum NearMiss<'i> {
 }
 
 impl Inventory {
+    /// Returns the numbers that a port name has among the known pods of a selector, sorted; `None` where no such pods are
+    /// known.
+    pub fn numbers_of(&self, selector: &PodSelector, name: &str, protocol: Protocol) -> Option<Vec<u16>> {
+        let pods = self.select(selector);
+        if pods.is_empty() {
+            return None;
+        }
+        let ports = pods.iter().flat_map(|workload| &workload.ports);
+        let named = ports.filter(|port| port.protocol == protocol && port.name.as_deref() == Some(name));
+        let mut numbers: Vec<u16> = named.map(|port| port.port).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        Some(numbers)
+    }
+
     /// Returns whether a namespace meets requirements; `None` where that hangs on labels that nobody told.
     pub fn meets(&self, namespace: &str, requirements: &Requirements) -> Option<bool> {
         let known = || self.namespaces.get(namespace).filter(|known| known.declared);

@@ -61,7 +61,7 @@ pub use crate::types::{
     Via,
 };
 pub use crate::vocab::addresses::{AddressSet, Block};
-pub use crate::vocab::endpoint::{Endpoint, Member, Pods, What};
+pub use crate::vocab::endpoint::{Endpoint, Member, Pods, What, is_everybody};
 pub use crate::vocab::hosts::{Host, HostName, WeightedNet};
 pub use crate::vocab::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 pub use crate::vocab::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};

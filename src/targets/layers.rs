@@ -1,12 +1,21 @@
 //! What the layers of a build hold together: a flow passes only where every layer lets it through.
+//!
+//! `allow lab/* -> garden/*:8080` forbids other flows at each end: at its sending end what the pods of `lab` send elsewhere,
+//! at its receiving end who else calls `garden`. So each end of an allow, or of `default deny`, counts by itself. A flow that
+//! a `deny` forbids has both ends, so that one of them is enough. Each is judged traffic by traffic, since Istio sees TCP
+//! alone.
 
-use super::{Judgement, Level, Lowered, Lowering};
-use crate::diag::{Code, Diagnostic, Diagnostics};
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use super::{Judgement, Level, Levels, Lowered, Lowering, Traffic, Traffics};
+use crate::diag::Diagnostics;
 use crate::policy::{
-    Action, AppProtocol, Conditions, Direction, HostName, Layer, Member, Policy, PortTest, Ports, Rule, What,
+    Action, Direction, Inventory, Layer, Member, PodSelector, Policy, PortMatch, PortTest, Ports, Protocol, Rule, What,
+    is_everybody,
 };
-use crate::source::Span;
 
+mod report;
 mod table;
 
 /// How well all layers together hold a rule.
@@ -27,8 +36,12 @@ pub struct Row<'a> {
     pub rule: &'a Rule,
     /// Its governed ends.
     pub ends: Vec<RowEnd<'a>>,
-    /// The best of its ends.
+    /// What they come to: the worst of the ends, of a deny the best of them for each kind of traffic.
     pub together: Together,
+    /// The traffic that passes although the rule forbids it.
+    pub open: Traffics,
+    /// Whether the rule denies icmp, which no layer is known to stop.
+    pub denies_icmp: bool,
 }
 
 /// One governed end of a rule.
@@ -40,6 +53,8 @@ pub struct RowEnd<'a> {
     pub layers: Vec<(Layer, &'a Judgement)>,
     /// What they come to.
     pub together: Together,
+    /// The traffic that passes although the end forbids it.
+    pub open: Traffics,
 }
 
 /// Rule by rule, what each layer holds and what they hold together.
@@ -60,9 +75,9 @@ impl Lowering {
 
 /// Judges every rule by all layers and says what no layer holds.
 pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &mut Diagnostics) {
-    note_tcp_only(policy, diagnostics);
+    report::note_tcp_only(policy, diagnostics);
     for row in rows(policy, layers) {
-        report(policy, &row, diagnostics);
+        report::report(policy, &row, diagnostics);
     }
 }
 
@@ -70,6 +85,7 @@ pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &
 fn rows<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> impl Iterator<Item = Row<'a>> {
     let mut rest: Vec<(Layer, &[Judgement])> =
         layers.iter().map(|(layer, lowered)| (*layer, lowered.judgements.as_slice())).collect();
+    let receivers = Receivers::new(policy);
     policy.rules.iter().enumerate().map(move |(at, rule)| {
         let mut judged: Vec<(Layer, &Judgement)> = Vec::with_capacity(2 * rest.len());
         for (layer, judgements) in &mut rest {
@@ -78,248 +94,197 @@ fn rows<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> impl Iterator
             judged.extend(of_rule.iter().map(|judgement| (*layer, judgement)));
             *judgements = others;
         }
-        let governed = Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction));
-        let ends: Vec<RowEnd<'_>> = governed.map(|direction| end(rule, direction, &judged)).collect();
-        let together = ends.iter().map(|end| end.together).min().unwrap_or(Together::Open);
-        Row { rule, ends, together }
+        row(policy, &receivers, rule, &judged)
     })
 }
 
-fn end<'a>(rule: &Rule, direction: Direction, judged: &[(Layer, &'a Judgement)]) -> RowEnd<'a> {
-    let own = judged.iter().filter(|(_, judgement)| judgement.direction == direction);
-    let layers: Vec<(Layer, &Judgement)> = own.copied().collect();
-    let level = |of: Layer| layers.iter().find(|(layer, _)| *layer == of).map(|(_, judgement)| judgement.level);
+fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &[(Layer, &'a Judgement)]) -> Row<'a> {
+    // Istio alone is judged on what it sees; that the rest is not enforced is said once. A deny of nothing else is no
+    // rule without the rest.
+    let istio_alone = policy.settings.targets == [Layer::Istio];
+    let seen = |kinds: Traffics| {
+        let tcp = Traffics::only(Traffic::Tcp);
+        if istio_alone && kinds.contains(Traffic::Tcp) { tcp } else { kinds }
+    };
+    let governed = Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction));
+    let (mut ends, mut levels) = (Vec::with_capacity(2), Vec::with_capacity(2));
+    for direction in governed {
+        let own = judged.iter().filter(|(_, judgement)| judgement.direction == direction);
+        let layers: Vec<(Layer, &Judgement)> = own.copied().collect();
+        let (forbids, best) = (seen(forbids(rule, direction)), best(&layers));
+        let (together, open) = (together(forbids, best), open(forbids, best));
+        ends.push(RowEnd { direction, layers, together, open });
+        levels.push((forbids, best));
+    }
+    // What the sending end lets through by not reading the conditions goes to the rule's own destination, where its other
+    // end reads them.
+    if receivers.read_for(rule)
+        && let [sending, receiving] = ends.as_mut_slice()
+        && receiving.together < sending.together
+    {
+        let without = sending.layers.iter().map(|(_, judgement)| judgement.but_conditions);
+        let (forbids, best) = (levels[0].0, Levels::best(without));
+        sending.together = together(forbids, best).max(receiving.together);
+        sending.open = open(forbids, best).with(receiving.open);
+    }
+    let denies = rule.action == Action::Deny;
+    let (mut together, mut open) = match (levels.as_slice(), denies) {
+        ([(forbids, one), (_, other)], true) => {
+            let best = Levels::best([*one, *other]);
+            (self::together(*forbids, best), self::open(*forbids, best))
+        }
+        _ => (
+            ends.iter().map(|end| end.together).max().unwrap_or(Together::Open),
+            ends.iter().fold(Traffics::default(), |all, end| all.with(end.open)),
+        ),
+    };
+    let denies_icmp = denies && icmp(rule);
+    if denies_icmp {
+        together = Together::Open;
+    }
+    if together != Together::Open {
+        open = Traffics::default();
+    }
+    Row { rule, ends, together, open, denies_icmp }
+}
+
+/// The rules that let somebody in at the receiving end alone, by the namespace of the receivers.
+struct Receivers<'a> {
+    inventory: &'a Inventory,
+    by_namespace: FxHashMap<&'a SmolStr, Vec<&'a Rule>>,
+    others: Vec<&'a Rule>,
+}
+
+impl<'a> Receivers<'a> {
+    fn new(policy: &'a Policy) -> Receivers<'a> {
+        let inventory = &policy.inventory;
+        let mut receivers = Receivers { inventory, by_namespace: FxHashMap::default(), others: Vec::new() };
+        if !policy.rules.iter().any(asks_both) {
+            return receivers;
+        }
+        let one_end = policy.rules.iter().filter(|rule| rule.action == Action::Allow && rule.ingress && !rule.egress);
+        for rule in one_end {
+            let names: Option<Vec<&SmolStr>> =
+                rule.destination.pods().map(|(_, pods)| pods.selector.namespace_name()).collect();
+            match names {
+                Some(names) => names.into_iter().for_each(|name| {
+                    receivers.by_namespace.entry(name).or_default().push(rule);
+                }),
+                None => receivers.others.push(rule),
+            }
+        }
+        receivers
+    }
+
+    /// Returns whether the receiving end of a rule judges its conditions for the sending end: no other rule lets its
+    /// sources in there on other terms.
+    fn read_for(&self, rule: &Rule) -> bool {
+        asks_both(rule)
+            && rule.destination.members.iter().all(|to| {
+                let What::Pods(pods) = &to.what else { return false };
+                let here: Vec<&Rule> = match pods.selector.namespace_name() {
+                    Some(name) => {
+                        self.by_namespace.get(name).into_iter().flatten().chain(&self.others).copied().collect()
+                    }
+                    None => self.by_namespace.values().flatten().chain(&self.others).copied().collect(),
+                };
+                let lets_in = |other: &Rule| {
+                    let same = other.destination.pods().any(|(member, also)| {
+                        also.selector
+                            .intersect(&pods.selector)
+                            .is_some_and(|both| self.may_meet(&both, &member.ports, &to.ports))
+                    });
+                    same && other
+                        .source
+                        .pods()
+                        .any(|(_, from)| rule.source.pods().any(|(_, own)| own.selector.overlaps(&from.selector)))
+                };
+                !here.into_iter().any(lets_in)
+            })
+    }
+
+    /// Returns whether some port of some pods may be in both lists.
+    fn may_meet(&self, pods: &PodSelector, one: &Ports, other: &Ports) -> bool {
+        let (Ports::Some(one), Ports::Some(other)) = (one, other) else { return true };
+        let ranges = |port: &PortMatch| match &port.port {
+            PortTest::Range(first, last) => Some(vec![(*first, *last)]),
+            PortTest::Named(name) => {
+                let numbers = self.inventory.numbers_of(pods, name, port.protocol)?;
+                Some(numbers.into_iter().map(|number| (number, number)).collect())
+            }
+        };
+        one.iter().any(|a| {
+            let meet = |b: &&PortMatch| match (ranges(a), ranges(b)) {
+                (Some(one), Some(other)) => one.iter().any(|a| other.iter().any(|b| a.0 <= b.1 && b.0 <= a.1)),
+                _ => true,
+            };
+            other.iter().filter(|b| a.protocol == b.protocol).any(|b| meet(&b))
+        })
+    }
+}
+
+fn asks_both(rule: &Rule) -> bool {
+    rule.action == Action::Allow && rule.egress && rule.ingress && !rule.conditions.is_none()
+}
+
+/// Returns, for each kind of traffic, the level of the layer that holds it best.
+fn best(layers: &[(Layer, &Judgement)]) -> Levels {
+    let mut best = Levels::best(layers.iter().map(|(_, judgement)| judgement.levels));
     // Through a gateway each layer closes what the other leaves open: NetworkPolicy every way but the one to the gateway,
     // and the gateway, which no pod goes round, every host but the rule's.
-    let by_gateway = direction == Direction::Egress
-        && rule.via.is_some()
-        && level(Layer::NetworkPolicy).is_some_and(|level| level <= Level::Wider)
-        && level(Layer::Istio).is_some_and(|level| level <= Level::Bypassable);
-    let best = layers.iter().map(|(_, judgement)| judgement.level).min().unwrap_or(Level::Unable);
-    let together = match best {
-        _ if by_gateway => Together::Exact,
+    let by_gateway = |of: Layer| layers.iter().any(|(layer, judgement)| *layer == of && judgement.at_gateway);
+    if by_gateway(Layer::NetworkPolicy) && by_gateway(Layer::Istio) {
+        best = Levels::best([best, Levels::all(Level::Exact)]);
+    }
+    best
+}
+
+fn together(forbids: Traffics, best: Levels) -> Together {
+    let one = |kind| match best.of(kind) {
         Level::Exact => Together::Exact,
         Level::Bypassable => Together::WellBehaved,
         Level::Wider | Level::Unable => Together::Open,
     };
-    RowEnd { direction, layers, together }
+    forbids.iter().map(one).max().unwrap_or(Together::Exact)
 }
 
-fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnostics) {
-    let rule = row.rule;
-    // What a deny forbids has both its ends, so that one of them is enough; an allow forbids other flows at each.
-    let worst = match rule.action {
-        Action::Deny => row.together,
-        _ => row.ends.iter().map(|end| end.together).max().unwrap_or(Together::Open),
-    };
-    if let Some((_, span)) = rule.origin.approximate() {
-        if worst == Together::Exact {
-            let message = "`@approximate` accepts a gap, and there is none";
-            diagnostics.push(
-                Diagnostic::new(Code::NoGap, *span, message)
-                    .at("every layer of the build together holds this rule exactly")
-                    .fix("remove it", *span, ""),
-            );
+fn open(forbids: Traffics, best: Levels) -> Traffics {
+    let open = forbids.iter().filter(|kind| best.of(*kind) >= Level::Wider);
+    open.fold(Traffics::default(), |all, kind| all.with(Traffics::only(kind)))
+}
+
+/// Returns the traffic of which one end of a rule forbids some flow.
+fn forbids(rule: &Rule, direction: Direction) -> Traffics {
+    if rule.action == Action::Deny {
+        let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports));
+        return ports.fold(Traffics::default(), Traffics::with);
+    }
+    let peers = &rule.peer(direction).members;
+    if rule.action == Action::Isolate || peers.len() < 2 || !rule.conditions.is_none() || rule.via.is_some() {
+        return Traffics::ALL;
+    }
+    // What `anywhere` allows on every port leaves nothing to forbid.
+    let whole = |kind: Traffic| match direction {
+        Direction::Egress => is_everybody(peers.iter().filter(|member| every_port(member, kind))),
+        Direction::Ingress => {
+            let governed = || rule.destination.members.iter().filter(|member| matches!(member.what, What::Pods(_)));
+            governed().all(|member| every_port(member, kind)) && is_everybody(peers.iter())
         }
-        return;
-    }
-    if row.together == Together::Open {
-        diagnostics.push(not_held(policy, row));
-        return;
-    }
-    for end in row.ends.iter().filter(|end| end.together != Together::Exact && worst != Together::Exact) {
-        if end.together == Together::WellBehaved || row.together == Together::WellBehaved {
-            diagnostics.push(well_behaved(policy, rule, end));
-        } else {
-            diagnostics.push(one_end(rule, end));
-        }
-    }
-    unseen_protocols(policy, row, diagnostics);
-}
-
-/// A rule that no layer holds at any end.
-fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
-    let rule = row.rule;
-    let clause = clause(&rule.conditions);
-    let host = rule.destination.members.iter().find_map(|member| match &member.what {
-        What::Host(host) if host.at.is_empty() => Some(&host.name),
-        _ => None,
-    });
-    let what = match (&clause, host, rule.action) {
-        (Some(clause), _, _) => format!("hold `{clause}`"),
-        (None, _, Action::Deny) => "stop what this denies".to_owned(),
-        (None, Some(host), _) => format!("hold this rule to `{host}`"),
-        (None, None, _) => "hold this rule".to_owned(),
     };
-    let mut diagnostic =
-        Diagnostic::new(Code::NotEnforced, rule.origin.span, format!("nothing in this build can {what}"));
-    if let Some(reason) = reasons(row).next() {
-        diagnostic = diagnostic.at(reason);
-    }
-    for reason in reasons(row).skip(1) {
-        diagnostic = diagnostic.note(reason);
-    }
-    if !policy.settings.targets.contains(&Layer::Istio) && (clause.is_some() || host.is_some()) {
-        diagnostic = diagnostic.note("add the istio layer: `--target networkpolicy,istio`");
-    }
-    if let (None, Some(host)) = (&clause, host) {
-        diagnostic = diagnostic.note(format!("or give the host its addresses: `let NAME = host {host} at ADDRESS`"));
-    }
-    diagnostic.note("or accept the gap: `@approximate(\"why\")` before the rule")
+    let free = Traffic::ALL.into_iter().filter(|kind| whole(*kind));
+    free.fold(Traffics::ALL, |left, kind| left.without(Traffics::only(kind)))
 }
 
-/// Returns what each layer says of what it does not hold.
-fn reasons(row: &Row<'_>) -> impl Iterator<Item = String> {
-    let mut said: Vec<String> = Vec::new();
-    for (layer, judgement) in row.ends.iter().flat_map(|end| &end.layers) {
-        if judgement.level > Level::Bypassable && !judgement.reason.is_empty() {
-            let text = judgement.words(*layer);
-            if !said.contains(&text) {
-                said.push(text);
-            }
-        }
-    }
-    said.into_iter()
-}
-
-/// One end of a rule that only a sidecar holds.
-fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Diagnostic {
-    let network = end.layers.iter().find(|(layer, _)| *layer == Layer::NetworkPolicy).map(|(_, judgement)| judgement);
-    let envelope = match network {
-        Some(judgement) if judgement.level == Level::Wider && rule.action == Action::Allow => envelope(rule),
-        _ => None,
-    };
-    let (message, why, way) = match (envelope, network) {
-        (Some((passes, host)), _) => {
-            let way = if all_tls(rule) {
-                format!("to close it: route the host through a gateway, `-> {host} via egress-gateway`")
-            } else {
-                "to close it: give the host its addresses, `let NAME = host HOST at ADDRESS`".to_owned()
-            };
-            (
-                format!("a pod that avoids its sidecar reaches {passes}"),
-                "networkpolicy knows addresses, not names".into(),
-                Some(way),
-            )
-        }
-        (None, Some(judgement)) => {
-            ("a pod that avoids its sidecar goes round this rule".into(), judgement.words(Layer::NetworkPolicy), None)
-        }
-        (None, None) => (
-            "a pod that avoids its sidecar goes round this rule".into(),
-            "sidecars are all that holds it".to_owned(),
-            Some("to close it: add the networkpolicy layer, `--target networkpolicy,istio`".to_owned()),
-        ),
-    };
-    let code = if policy.settings.require_exact { Code::BypassableRefused } else { Code::Bypassable };
-    let required = policy.settings.require_exact.then_some("netpol.toml says `[enforcement] require = \"exact\"`");
-    Diagnostic::new(code, rule.origin.span, message).at(why).note_opt(way).note_opt(required)
-}
-
-/// One end of a rule that nothing holds, while the other end does.
-fn one_end(rule: &Rule, end: &RowEnd<'_>) -> Diagnostic {
-    let (this, other) = match end.direction {
-        Direction::Egress => ("sending", "receiving"),
-        Direction::Ingress => ("receiving", "sending"),
-    };
-    let message = format!("only the {other} end holds this rule: nothing isolates the {this} pods");
-    let reasons: Vec<String> = end
-        .layers
-        .iter()
-        .filter(|(_, judgement)| !judgement.reason.is_empty())
-        .map(|(layer, judgement)| judgement.words(*layer))
-        .collect();
-    Diagnostic::new(Code::OneEndOnly, rule.origin.span, message).at(reasons.join("; "))
-}
-
-/// Istio sees tcp alone: where it is the only layer, that is said once.
-fn note_tcp_only(policy: &Policy, diagnostics: &mut Diagnostics) {
-    if policy.settings.targets != [Layer::Istio] {
-        return;
-    }
-    let Some(rule) = policy.rules.first() else { return };
-    let note = tcp_only(policy, rule.origin.span, "udp, sctp and icmp are not enforced: istio sees tcp alone");
-    diagnostics.push(note.note("to close it: add the networkpolicy layer, `--target networkpolicy,istio`"));
-}
-
-/// A rule that NetworkPolicy does not hold at all leaves what is not tcp to nobody.
-fn unseen_protocols(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnostics) {
-    let rule = row.rule;
-    if rule.action == Action::Deny || !rule.conditions.is_none() {
-        return;
-    }
-    let lost = row.ends.iter().find_map(|end| {
-        let held = |judgement: &Judgement| judgement.level != Level::Unable;
-        let (_, network) = end.layers.iter().find(|(layer, _)| *layer == Layer::NetworkPolicy)?;
-        let others = end.layers.iter().any(|(layer, judgement)| *layer != Layer::NetworkPolicy && held(judgement));
-        (!held(network) && others).then_some(network)
-    });
-    if let Some(network) = lost {
-        let message = "udp and sctp are not enforced for this rule: istio sees tcp alone";
-        diagnostics.push(tcp_only(policy, rule.origin.span, message).at(network.words(Layer::NetworkPolicy)));
+fn every_port(member: &Member, kind: Traffic) -> bool {
+    let Ports::Some(_) = &member.ports else { return true };
+    let every = |protocol| member.ports.entries().iter().any(|port| port.is_every(protocol));
+    match kind {
+        Traffic::Tcp | Traffic::PastSidecar => every(Protocol::Tcp),
+        Traffic::Datagrams => every(Protocol::Udp) && every(Protocol::Sctp),
     }
 }
 
-fn tcp_only(policy: &Policy, span: Span, message: &str) -> Diagnostic {
-    let code = if policy.settings.require_exact { Code::TcpOnlyRefused } else { Code::TcpOnly };
-    let required = policy.settings.require_exact.then_some("netpol.toml says `[enforcement] require = \"exact\"`");
-    Diagnostic::new(code, span, message).note_opt(required)
-}
-
-/// Returns a rule's first condition as it is written.
-fn clause(conditions: &Conditions) -> Option<String> {
-    let quoted = |list: Vec<String>| list.iter().map(|text| format!("\"{text}\"")).collect::<Vec<_>>().join(", ");
-    if let Some(jwt) = &conditions.jwt {
-        return Some(format!("where jwt {}", jwt.issuer.name));
-    }
-    if !conditions.methods.is_empty() {
-        return Some(format!("where method {}", conditions.methods.join(", ")));
-    }
-    if !conditions.paths.is_empty() {
-        let paths = conditions.paths.iter().map(|path| path.text.to_string()).collect();
-        return Some(format!("where path {}", quoted(paths)));
-    }
-    let hosts: Vec<String> = conditions.hosts.iter().map(HostName::to_string).collect();
-    (!hosts.is_empty()).then(|| format!("where host {}", quoted(hosts)))
-}
-
-/// Returns what passes beside the hosts of an egress rule, in words, and one of the hosts with its port.
-fn envelope(rule: &Rule) -> Option<(String, String)> {
-    let hosts = || {
-        rule.destination.members.iter().filter_map(|member| match &member.what {
-            What::Host(host) => Some((member, host)),
-            _ => None,
-        })
-    };
-    let (member, host) = hosts().next()?;
-    let public = hosts().any(|(_, host)| host.at.is_empty());
-    let who = if public { "other public addresses" } else { "other hosts at these addresses" };
-    let mut ports: Vec<String> = hosts().flat_map(|(member, _)| port_words(member)).collect();
-    ports.dedup();
-    let passes = if hosts().any(|(member, _)| member.ports == Ports::All) {
-        format!("{who} on every port")
-    } else {
-        format!("{who} on {}", ports.join(", "))
-    };
-    let port = port_words(member).first().map(|port| format!(":{port}")).unwrap_or_default();
-    Some((passes, format!("{}{port}", host.name)))
-}
-
-fn port_words(member: &Member) -> Vec<String> {
-    let word = |port: &PortTest| match port {
-        PortTest::Range(first, last) if first == last => first.to_string(),
-        PortTest::Range(1, u16::MAX) => "every port".to_owned(),
-        PortTest::Range(first, last) => format!("{first}-{last}"),
-        PortTest::Named(name) => name.to_string(),
-    };
-    member.ports.entries().iter().map(|port| word(&port.port)).collect()
-}
-
-fn all_tls(rule: &Rule) -> bool {
-    rule.destination.members.iter().all(|member| {
-        let ports = member.ports.entries();
-        matches!(member.what, What::Host(_))
-            && !ports.is_empty()
-            && ports.iter().all(|port| port.app == Some(AppProtocol::Tls))
-    })
+fn icmp(rule: &Rule) -> bool {
+    let ports = rule.destination.members.iter().flat_map(|member| member.ports.entries());
+    ports.into_iter().any(|port| port.protocol == Protocol::Icmp)
 }

@@ -4,66 +4,19 @@ mod components;
 mod files;
 pub mod istio;
 pub mod layers;
+mod level;
 pub mod names;
 pub mod networkpolicy;
 mod part;
 pub mod yaml;
 
 pub use files::{Artifact, Listed, artifacts, kustomization};
-
-use std::borrow::Cow;
+pub use level::{Judgement, Level, Levels, PAST_SIDECAR, Traffic, Traffics};
 
 use crate::diag::Diagnostics;
 use crate::parallel;
 use crate::policy::{Direction, Layer, Policy};
 use crate::source::{FileId, Sources};
-
-/// How well a layer holds one end of a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// It stops every flow that the rule forbids.
-    Exact,
-    /// It holds for whoever plays by the rules, as with a sidecar that a pod can go round.
-    Bypassable,
-    /// It lets more through than the rule says.
-    Wider,
-    /// It stops nothing of what the rule forbids.
-    Unable,
-}
-
-/// What a layer makes of one end of a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
-    /// The rule, an index into `Policy::rules`.
-    pub rule: u32,
-    /// The end.
-    pub direction: Direction,
-    /// How well it holds.
-    pub level: Level,
-    /// Why it is not exact, or how it is: lower case, no final period ("other hosts at these addresses pass too").
-    pub reason: Cow<'static, str>,
-    /// What the layer refuses although the rule allows it, where there is such a thing (callers without a sidecar).
-    pub narrower: Option<Box<str>>,
-}
-
-impl Judgement {
-    /// Returns what a layer makes of a rule, as a clause.
-    fn words(&self, layer: Layer) -> String {
-        format!("{} is {}: {}", layer.word(), self.level.word(), self.reason)
-    }
-}
-
-impl Level {
-    /// Returns `exact`, `bypassable`, `wider` or `unable`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Level::Exact => "exact",
-            Level::Bypassable => "bypassable",
-            Level::Wider => "wider",
-            Level::Unable => "unable",
-        }
-    }
-}
 
 /// What a target made of a policy.
 #[derive(Clone, Debug, Default)]
@@ -226,8 +179,20 @@ impl Places<'_> {
 
     /// Makes room for what a layer makes of the policy.
     fn empty(&self) -> Lowered {
-        let (direction, level) = (Direction::Egress, Level::Exact);
-        let blank = Judgement { rule: 0, direction, level, reason: "".into(), narrower: None };
+        let (direction, level, levels) = (Direction::Egress, Level::Exact, Levels::all(Level::Exact));
+        let (reason, narrower, but_conditions) = ("".into(), None, levels);
+        let blank = Judgement {
+            rule: 0,
+            direction,
+            level,
+            levels,
+            but_conditions,
+            reason,
+            narrower,
+            refuses: false,
+            unmeshed: None,
+            at_gateway: false,
+        };
         Lowered { objects: Vec::new(), judgements: vec![blank; self.ends] }
     }
 

@@ -59,3 +59,16 @@ impl Endpoint {
         })
     }
 }
+
+/// Returns whether some members together are every pod and every address.
+pub fn is_everybody<'m>(members: impl Iterator<Item = &'m Member> + Clone) -> bool {
+    let pods = |member: &Member| matches!(&member.what, What::Pods(pods) if pods.selector == PodSelector::any());
+    if members.clone().nth(1).is_none() || !members.clone().any(pods) {
+        return false;
+    }
+    let blocks = members.filter_map(|member| match &member.what {
+        What::Addresses(set) => Some(set.blocks.iter().cloned()),
+        _ => None,
+    });
+    AddressSet::everything().is_inside(&AddressSet { blocks: blocks.flatten().collect() })
+}

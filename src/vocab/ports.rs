@@ -101,6 +101,11 @@ impl PortMatch {
         PortMatch { port: PortTest::Range(first, last), protocol, app: None, service_port: None }
     }
 
+    /// Returns whether it is every port of a protocol.
+    pub fn is_every(&self, protocol: Protocol) -> bool {
+        self.protocol == protocol && self.port == PortTest::Range(1, u16::MAX)
+    }
+
     /// Returns whether another entry says of one of these ports that it is read in another way.
     pub fn reads_otherwise(&self, other: &PortMatch) -> bool {
         let meet = match (&self.port, &other.port) {
@@ -140,5 +145,10 @@ impl Ports {
             Ports::All => &[],
             Ports::Some(list) => list,
         }
+    }
+
+    /// Returns whether some of them are ports of a protocol.
+    pub fn has_protocol(&self, protocol: Protocol) -> bool {
+        *self == Ports::All || self.entries().iter().any(|port| port.protocol == protocol)
     }
 }

@@ -57,8 +57,11 @@ pub(super) fn injection(shown: &Shown<'_>, mistakes: &mut Mistakes<'_>) -> Injec
     let others = shown.containers.iter().any(|&name| name != PROXY);
     let status = annotation("sidecar.istio.io/status", mistakes).is_some_and(|status| status.contains(PROXY));
     let proxy = status || shown.containers.iter().any(|&name| name == PROXY);
-    if gateway || shown.host_network || proxy && !others {
+    if shown.host_network {
         return Injection::Never;
+    }
+    if gateway || proxy && !others {
+        return Injection::Gateway;
     }
     if proxy {
         return Injection::Present;
@@ -83,7 +86,7 @@ pub(super) fn has_sidecar(injection: Injection, pod: &Labels, namespace: &str, l
     let refused = SYSTEM.contains(&namespace) || policy == Some("disabled") || ambient;
     match injection {
         Injection::Present => true,
-        Injection::Never => false,
+        Injection::Never | Injection::Gateway => false,
         _ if refused => false,
         Injection::Asked => true,
         Injection::ByNamespace => policy == Some("enabled") || policy.is_none() && labels.contains_key(REVISION),

@@ -355,7 +355,8 @@ impl<'a> Gathering<'_, '_, 'a> {
                     self.gathered.access.add(place, true, Some(access.clone()), at);
                 }
                 if from.identity {
-                    self.gathered.callers.deny(at, selector);
+                    let ports = to.operation.as_ref().map(|operation| operation.ports.clone()).unwrap_or_default();
+                    self.gathered.callers.deny(at, selector, ports);
                 }
                 if let (Some(gateway), true) = (self.facts.gateway_of(selector), from.plain && from.sources.is_some()) {
                     self.gathered.doors.patch(gateway, at);
@@ -455,18 +456,12 @@ impl<'a> Gathering<'_, '_, 'a> {
 
     /// Notes the callers without identity, and the pods that no sidecar guards.
     fn say_who_is_refused(&mut self, at: u32, rule: &Rule) {
-        let bare = |endpoint: &crate::policy::Endpoint| -> Vec<String> {
-            endpoint.pods().flat_map(|(_, pods)| self.facts.without_sidecar(&pods.selector)).collect()
-        };
-        let subjects = bare(&rule.destination);
-        if !subjects.is_empty() {
-            let words = format!("pods without a sidecar are not guarded: {}", list_names(&subjects));
-            self.judge.flaw(at, IN, &Flaw::bypassable(words));
-        }
-        if rule.action != Action::Isolate && rule.via.is_none() {
-            let callers = bare(&rule.source);
+        self.judge.unmeshed(at, IN, self.facts.unmeshed(&rule.destination, IN));
+        if rule.action == Action::Allow && rule.via.is_none() {
+            let callers = self.facts.unmeshed(&rule.source, IN).names;
             if !callers.is_empty() {
-                self.judge.narrower(at, IN, format!("callers without a sidecar are refused: {}", list_names(&callers)));
+                let words = format!("callers without a sidecar are refused: {}", list_names(&callers));
+                self.judge.refuses(at, IN, words);
             }
         }
     }

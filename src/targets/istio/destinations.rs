@@ -12,7 +12,7 @@ use super::judge::Flaw;
 use super::services::Services;
 use crate::policy::{
     AddressSet, AppProtocol, Endpoint, Host, HostName, Member, PodSelector, PortMatch, PortTest, Ports, Protocol, Rule,
-    WeightedNet, What,
+    WeightedNet, What, is_everybody,
 };
 
 /// How the listener of a port reads what it gets.
@@ -86,6 +86,8 @@ pub(super) struct Reach {
     pub(super) narrower: Option<String>,
     /// Whether it is everything there is.
     pub(super) everything: bool,
+    /// Whether the rule has conditions, which a sidecar does not read on the way out.
+    pub(super) unread: bool,
 }
 
 /// How many ports one object lists at most: the limit of a ServiceEntry.
@@ -139,8 +141,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
             return reach;
         }
         // All that the destination takes is let through: whether it meets the conditions is for the other end to say.
-        let flaw = Some(Flaw::wider("a sidecar does not look into what goes out"));
-        Rc::new(Reach { flaw, everything: false, ..Reach::clone(&reach) })
+        Rc::new(Reach { unread: true, everything: false, ..Reach::clone(&reach) })
     }
 
     /// Returns what the way to the cluster's DNS is: its Service on TCP 53, whatever the pods' port.
@@ -279,19 +280,6 @@ fn list_hosts(hosts: &[HostName]) -> String {
 /// Returns whether an endpoint is every pod and every address on every port.
 fn is_everything(endpoint: &Endpoint) -> bool {
     is_everybody(endpoint.members.iter().filter(|member| member.ports == Ports::All))
-}
-
-/// Returns whether some members together are every pod and every address.
-pub(super) fn is_everybody<'m>(members: impl Iterator<Item = &'m Member> + Clone) -> bool {
-    let open = || members.clone();
-    let pods = open().any(|member| matches!(&member.what, What::Pods(pods) if pods.selector == PodSelector::any()));
-    pods && {
-        let blocks = open().filter_map(|member| match &member.what {
-            What::Addresses(set) => Some(set.blocks.iter().cloned()),
-            _ => None,
-        });
-        AddressSet::everything().is_inside(&AddressSet { blocks: blocks.flatten().collect() })
-    }
 }
 
 /// Why ports cannot be listed.

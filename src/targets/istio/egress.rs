@@ -17,12 +17,13 @@ use super::service_entry::{Entries, Trouble};
 use super::sidecar::{Listeners, ServicePortItem, Wanted};
 use super::slots::{Slots, Statement};
 use super::via_egress::Exits;
-use crate::policy::{Action, Direction, Endpoint, GrantReason, HostName, What};
+use crate::policy::{Action, Direction, Endpoint, GrantReason, HostName};
 use crate::source::Sources;
 use crate::targets::Level;
 use crate::targets::names::{Limit, Taken};
 
 const OUT: Direction = Direction::Egress;
+const NOT_ISOLATED: &str = "nothing isolates these pods on their way out, and Istio has no deny there";
 
 /// What is said of some pods' way out.
 struct Said {
@@ -70,9 +71,17 @@ pub(super) fn lower(
         entries: Entries::default(),
         said: Vec::new(),
     };
-    let statements = egress.collect(judge);
-    let slots = Slots::new(facts, &statements);
+    let mut statements = egress.collect(judge);
+    let mut slots = Slots::new(facts, &statements);
     let mut states = egress.states(&slots);
+    // A deny of pods that nothing isolates is not held. Without it there may be a Sidecar for those of them that a rule
+    // isolates.
+    let useless = egress.useless_denies(&slots, &states);
+    if !useless.is_empty() {
+        egress.leave_out(&useless, &mut statements, judge);
+        slots = Slots::new(facts, &statements);
+        states = egress.states(&slots);
+    }
     let contents = egress.contents(&slots, &states, judge);
     egress.ask(&slots, &contents, exits, trouble);
     egress.entries.find_below(&egress.addresses);
@@ -133,11 +142,13 @@ impl<'a> Lowering<'_, 'a> {
                 if reach.everything {
                     judge.best(at, OUT, "everything is let through");
                 }
+                if reach.unread {
+                    judge.unread(at, OUT);
+                }
             }
             for (_, pods) in rule.source.pods() {
                 if self.facts.gateway_of(&pods.selector).is_some() {
-                    judge.flaw(at, OUT, &Flaw::bypassable("no object of Istio stops a gateway on its way out"));
-                    judge.how(at, OUT, Level::Bypassable, "no object of Istio stops a gateway on its way out");
+                    judge.flaw(at, OUT, &Flaw::unable("no object of Istio stops a gateway on its way out"));
                     continue;
                 }
                 let placed = placer.place(&pods.selector);
@@ -160,6 +171,38 @@ impl<'a> Lowering<'_, 'a> {
             }
         }
         statements
+    }
+
+    /// Returns the denies that make a slot whose pods nothing isolates, although a rule isolates some of them.
+    fn useless_denies(&self, slots: &Slots, states: &[State]) -> Vec<u32> {
+        let isolating = |at: &u32| self.said[*at as usize].isolates;
+        let useless =
+            slots.list.iter().zip(states).filter(|(slot, state)| !state.isolated && slot.joined.iter().any(isolating));
+        let denies = |at: &u32| self.said[*at as usize].action == Action::Deny;
+        let mut list: Vec<u32> = useless.flat_map(|(slot, _)| slot.own.iter().copied().filter(denies)).collect();
+        list.sort_unstable();
+        list.dedup();
+        list
+    }
+
+    /// Leaves out denies that are not held.
+    fn leave_out(&mut self, denies: &[u32], statements: &mut Vec<Statement<'a>>, judge: &mut Judge<'_>) {
+        for &at in denies {
+            if let Some(&rule) = self.said[at as usize].rules.first() {
+                judge.flaw(rule, OUT, &Flaw::unable(NOT_ISOLATED));
+            }
+        }
+        let left = |at: usize| denies.binary_search(&(at as u32)).is_ok();
+        let mut at = 0;
+        statements.retain(|_| {
+            at += 1;
+            !left(at - 1)
+        });
+        at = 0;
+        self.said.retain(|_| {
+            at += 1;
+            !left(at - 1)
+        });
     }
 
     fn states(&self, slots: &Slots) -> Vec<State> {
@@ -469,10 +512,13 @@ impl<'a> Lowering<'_, 'a> {
 
     /// Judges each rule by the slots that its pods are in.
     fn judge(&self, statements: &[Statement<'_>], slots: &Slots, mut states: Vec<State>, judge: &mut Judge<'_>) {
+        // Whether some pods of a slot are open, those of the slots inside included.
+        let mut open: Vec<bool> = states.iter().map(|state| state.open.is_some()).collect();
         for at in (0..slots.list.len()).rev() {
             if let Some(parent) = slots.list[at].parent {
                 let flaws = states[at].flaws.clone();
                 states[parent].flaws.add_all(&flaws);
+                open[parent] |= open[at];
             }
         }
         for (at, slot) in slots.list.iter().enumerate() {
@@ -481,16 +527,25 @@ impl<'a> Lowering<'_, 'a> {
                 let Some(&rule) = said.rules.first() else { continue };
                 if said.action == Action::Deny {
                     if !states[at].isolated {
-                        let why = "nothing isolates these pods on their way out, and Istio has no deny there";
-                        judge.flaw(rule, OUT, &Flaw::unable(why));
-                    } else if states[at].open.is_some()
-                        || states[at].flaws.of(rule).any(|flaw| flaw.level == Level::Unable)
-                    {
+                        judge.flaw(rule, OUT, &Flaw::unable(NOT_ISOLATED));
+                    } else if open[at] || states[at].flaws.of(rule).any(|flaw| flaw.level == Level::Unable) {
                         judge.flaw(rule, OUT, &Flaw::unable("another rule leaves these pods open"));
                     }
                 } else if said.isolates && !said.reach.as_ref().is_some_and(|reach| reach.everything) {
                     states[at].flaws.of(rule).for_each(|flaw| judge.flaw(rule, OUT, flaw));
                 }
+            }
+            for &statement in &slot.joined {
+                let said = &self.said[statement as usize];
+                let Some(&rule) = said.rules.first().filter(|_| said.isolates) else { continue };
+                if said.reach.as_ref().is_some_and(|reach| reach.everything) {
+                    continue;
+                }
+                if !states[at].isolated {
+                    let why = "Istio cannot tell these pods from others, which nothing isolates";
+                    judge.flaw(rule, OUT, &Flaw::unable(why));
+                }
+                states[at].flaws.of(rule).for_each(|flaw| judge.flaw(rule, OUT, flaw));
             }
         }
         for (at, why) in slots.without.iter().enumerate() {
@@ -513,20 +568,7 @@ impl<'a> Lowering<'_, 'a> {
     /// Names the pods without a sidecar, which nothing here stops.
     fn judge_pods(&self, judge: &mut Judge<'_>) {
         for (at, rule) in self.facts.part.rules(OUT) {
-            let pods = rule.source.members.iter().filter_map(|member| match &member.what {
-                What::Pods(pods) => Some(&pods.selector),
-                _ => None,
-            });
-            let bare: Vec<String> = pods.flat_map(|selector| self.facts.without_sidecar(selector)).collect();
-            if !bare.is_empty() {
-                let names = super::judge::list_names(&bare);
-                judge.how(
-                    at,
-                    OUT,
-                    Level::Bypassable,
-                    format!("a pod that avoids its sidecar is not stopped, nor are pods without one: {names}"),
-                );
-            }
+            judge.unmeshed(at, OUT, self.facts.unmeshed(&rule.source, OUT));
         }
     }
 }

@@ -7,7 +7,10 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::addresses::Reserved;
-use crate::policy::{Labels, PodSelector, Policy, Requirements, Service, Test, Workload, WorkloadKind};
+use crate::inventory::Injection;
+use crate::policy::{
+    Direction, Endpoint, Labels, PodSelector, Policy, Requirements, Service, Test, Workload, WorkloadKind,
+};
 use crate::targets::part::Part;
 
 /// Labels that objects of Istio select by: keys with one value each, sorted.
@@ -124,25 +127,60 @@ impl<'a> Facts<'a> {
         near.find(|gateway| selector.is_inside(&gateway.pods))
     }
 
-    /// Returns the names of the workloads without a sidecar that a selector means, `namespace/name`.
-    pub(super) fn without_sidecar(&self, selector: &PodSelector) -> Vec<String> {
-        if self.policy.inventory.workloads.is_empty() {
-            return Vec::new();
+    /// Returns the pods of an endpoint that are known to have no sidecar. A gateway judges what comes in, and nothing of
+    /// what goes out.
+    pub(super) fn unmeshed(&self, endpoint: &Endpoint, direction: Direction) -> Unmeshed {
+        let mut unmeshed = Unmeshed { names: Vec::new(), all: true };
+        for (_, pods) in endpoint.pods() {
+            self.add_unmeshed(&pods.selector, direction, &mut unmeshed);
         }
-        let Some(namespaces) = self.namespaces(selector) else {
-            return Vec::new();
-        };
-        let mut names = Vec::new();
-        for (namespace, _) in namespaces {
+        unmeshed
+    }
+
+    fn add_unmeshed(&self, selector: &PodSelector, direction: Direction, to: &mut Unmeshed) {
+        let known = !self.policy.inventory.workloads.is_empty();
+        for (namespace, _) in self.namespaces(selector).filter(|_| known).into_iter().flatten() {
             let Some(known) = self.known(namespace) else { continue };
             for workload in known.selected(selector) {
-                if !workload.sidecar && self.gateway_of(&exactly(workload)).is_none() {
-                    names.push(format!("{}/{}", workload.namespace, workload.name));
+                let gateway =
+                    || workload.injection == Injection::Gateway || self.gateway_of(&exactly(workload)).is_some();
+                let judges = || direction == Direction::Ingress && gateway();
+                if workload.sidecar || judges() {
+                    to.all = false;
+                } else {
+                    to.names.push(format!("{}/{}", workload.namespace, workload.name));
                 }
             }
         }
-        names
+        if direction == Direction::Ingress {
+            return;
+        }
+        // What only a declaration says of a gateway's pods counts too.
+        for gateway in &self.policy.gateways {
+            let met = gateway.pods.iter().any(|pods| pods.overlaps(selector));
+            let shown = || {
+                gateway.pods.iter().any(|pods| {
+                    let namespaces = self.namespaces(pods).into_iter().flatten();
+                    namespaces
+                        .filter_map(|(name, _)| self.known(name))
+                        .any(|known| known.selected(pods).next().is_some())
+                })
+            };
+            if met && !shown() && !to.names.iter().any(|name| *name == gateway.name) {
+                to.names.push(gateway.name.to_string());
+                to.all &= selector.is_inside(&gateway.pods);
+            }
+        }
     }
+}
+
+/// Pods that are known to have no sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unmeshed {
+    /// Their workloads, `namespace/name`.
+    pub(super) names: Vec<String>,
+    /// Whether no other pods are known.
+    pub(super) all: bool,
 }
 
 impl<'a> Known<'a> {

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::facts::Unmeshed;
 use crate::policy::{Action, Direction, Rule};
 use crate::targets::part::Part;
-use crate::targets::{Judgement, Level};
+use crate::targets::{Judgement, Level, Levels, Traffic, Traffics};
 
 /// What keeps an object from meaning exactly a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,13 +72,15 @@ impl Flaws {
 pub(super) struct Judge<'a> {
     part: &'a Part<'a>,
     ends: Vec<Judgement>,
+    /// The ends whose conditions are not read there.
+    unread: Vec<usize>,
 }
 
 impl<'a> Judge<'a> {
     /// Begins with every end at its best.
     pub(super) fn new(part: &'a Part<'a>) -> Judge<'a> {
         let begin = |(at, direction, rule): (u32, Direction, &Rule)| begin(at, rule.action, direction);
-        Judge { part, ends: part.ends().map(begin).collect() }
+        Judge { part, ends: part.ends().map(begin).collect(), unread: Vec::new() }
     }
 
     fn end(&mut self, rule: u32, direction: Direction) -> Option<&mut Judgement> {
@@ -119,8 +122,70 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Returns the judgements, by rule and direction.
-    pub(super) fn finish(self) -> Vec<Judgement> {
+    /// Notes that one end of a rule does not read the rule's conditions.
+    pub(super) fn unread(&mut self, rule: u32, direction: Direction) {
+        self.unread.extend(self.part.position(rule, direction));
+    }
+
+    /// Notes the pods of a rule that are known to have no sidecar: they do not avoid one, and no object stops them.
+    pub(super) fn unmeshed(&mut self, rule: u32, direction: Direction, pods: Unmeshed) {
+        if pods.names.is_empty() {
+            return;
+        }
+        let names = list_names(&pods.names);
+        if pods.all {
+            self.flaw(rule, direction, &Flaw::unable(format!("no object stops pods without a sidecar: {names}")));
+            return;
+        }
+        let words = match direction {
+            Direction::Egress => {
+                format!("a pod that avoids its sidecar is not stopped, nor are pods without one: {names}")
+            }
+            Direction::Ingress => format!("pods without a sidecar are not guarded: {names}"),
+        };
+        self.flaw(rule, direction, &Flaw::bypassable(words.clone()));
+        if let Some(end) = self.end(rule, direction) {
+            if end.level == Level::Bypassable {
+                end.reason = words.into();
+            }
+            end.unmeshed = Some(names.into());
+        }
+    }
+
+    /// Notes what is refused although a rule allows it, and that a build says it.
+    pub(super) fn refuses(&mut self, rule: u32, direction: Direction, what: String) {
+        if let Some(end) = self.end(rule, direction) {
+            end.narrower = Some(what.into());
+            end.refuses = true;
+        }
+    }
+
+    /// Returns the judgements, by rule and direction. Sidecars see TCP alone, and on the way in not all ports.
+    pub(super) fn finish(mut self) -> Vec<Judgement> {
+        for (judgement, (_, direction, rule)) in self.ends.iter_mut().zip(self.part.ends()) {
+            let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports));
+            let named = ports.fold(Traffics::default(), Traffics::with);
+            if rule.action == Action::Deny && !named.contains(Traffic::Tcp) {
+                (judgement.level, judgement.reason) = (Level::Unable, "istio sees tcp alone".into());
+            }
+            let mut unseen = Traffics::only(Traffic::Datagrams);
+            if direction == Direction::Ingress {
+                unseen = unseen.with(Traffics::only(Traffic::PastSidecar));
+            }
+            judgement.levels = Levels::all(judgement.level);
+            judgement.levels.raise(unseen, Level::Unable);
+            judgement.but_conditions = judgement.levels;
+            judgement.at_gateway =
+                direction == Direction::Egress && rule.via.is_some() && judgement.level <= Level::Bypassable;
+        }
+        for &end in &self.unread {
+            let judgement = &mut self.ends[end];
+            if judgement.level < Level::Wider {
+                judgement.level = Level::Wider;
+                judgement.reason = "a sidecar does not look into what goes out".into();
+            }
+            judgement.levels.raise(Traffics::ALL, Level::Wider);
+        }
         self.ends
     }
 }
@@ -131,7 +196,19 @@ fn begin(rule: u32, action: Action, direction: Direction) -> Judgement {
         (Direction::Ingress, Action::Deny) => (Level::Exact, "refused at the receiving sidecar"),
         (Direction::Ingress, _) => (Level::Exact, "judged at the receiving sidecar"),
     };
-    Judgement { rule, direction, level, reason: reason.into(), narrower: None }
+    let levels = Levels::all(level);
+    Judgement {
+        rule,
+        direction,
+        level,
+        levels,
+        but_conditions: levels,
+        reason: reason.into(),
+        narrower: None,
+        refuses: false,
+        unmeshed: None,
+        at_gateway: false,
+    }
 }
 
 /// Joins the names of things for a sentence, the first three of them.

@@ -29,6 +29,8 @@ struct Call<'a> {
     strict: bool,
     /// Where others may call.
     plain: Plain,
+    /// The ports of a deny by identity.
+    denies: Plain,
     /// Whether the pods are closed by it.
     isolates: bool,
 }
@@ -58,12 +60,27 @@ impl Plain {
             }
         }
     }
+
+    fn meets(&self, other: &Plain) -> bool {
+        match (self, other) {
+            (Plain::All, Plain::All) => true,
+            (Plain::All, Plain::Ports(ports)) | (Plain::Ports(ports), Plain::All) => !ports.is_empty(),
+            (Plain::Ports(a), Plain::Ports(b)) => a.iter().any(|port| b.contains(port)),
+        }
+    }
 }
 
 impl<'a> Callers<'a> {
     /// Notes that a rule closes some pods.
     pub(super) fn isolate(&mut self, rule: u32, selector: &'a PodSelector) {
-        self.calls.push(Call { rule, selector, strict: false, plain: Plain::none(), isolates: true });
+        self.calls.push(Call {
+            rule,
+            selector,
+            strict: false,
+            plain: Plain::none(),
+            denies: Plain::none(),
+            isolates: true,
+        });
     }
 
     /// Notes who may call some pods on which ports; none are all.
@@ -73,17 +90,26 @@ impl<'a> Callers<'a> {
             (true, true) => Plain::All,
             (true, false) => Plain::Ports(ports.into()),
         };
-        self.calls.push(Call { rule, selector, strict: from.identity, plain, isolates: true });
+        let denies = Plain::none();
+        self.calls.push(Call { rule, selector, strict: from.identity, plain, denies, isolates: true });
     }
 
     /// Notes that everybody may call some pods.
     pub(super) fn open(&mut self, rule: u32, selector: &'a PodSelector) {
-        self.calls.push(Call { rule, selector, strict: false, plain: Plain::All, isolates: true });
+        self.calls.push(Call {
+            rule,
+            selector,
+            strict: false,
+            plain: Plain::All,
+            denies: Plain::none(),
+            isolates: true,
+        });
     }
 
-    /// Notes that some callers are denied by their identity.
-    pub(super) fn deny(&mut self, rule: u32, selector: &'a PodSelector) {
-        self.calls.push(Call { rule, selector, strict: true, plain: Plain::none(), isolates: false });
+    /// Notes that some callers are denied by their identity, on which ports; none are all.
+    pub(super) fn deny(&mut self, rule: u32, selector: &'a PodSelector, ports: Vec<u16>) {
+        let denies = if ports.is_empty() { Plain::All } else { Plain::Ports(ports.into()) };
+        self.calls.push(Call { rule, selector, strict: true, plain: Plain::none(), denies, isolates: false });
     }
 }
 
@@ -95,6 +121,8 @@ struct State {
     isolated: bool,
     /// The ports that stay permissive under strict mTLS; `None` where it is not strict.
     held: Option<Rc<[u16]>>,
+    /// The ports on which callers without identity come in.
+    passes: Plain,
     rules: Vec<u32>,
 }
 
@@ -153,7 +181,7 @@ fn states(callers: &Callers<'_>, slots: &Slots) -> Vec<State> {
             Some(around) => (around.strict, around.plain.clone(), around.isolated),
             None => (false, Plain::none(), false),
         };
-        let mut state = State { strict, plain, isolated, held: None, rules: Vec::new() };
+        let mut state = State { strict, plain, isolated, held: None, passes: Plain::All, rules: Vec::new() };
         for &at in &slot.own {
             let call = &callers.calls[at as usize];
             state.strict |= call.strict;
@@ -173,6 +201,11 @@ fn states(callers: &Callers<'_>, slots: &Slots) -> Vec<State> {
             }
             _ => None,
         };
+        state.passes = match (&state.held, state.isolated) {
+            (_, true) => state.plain.clone(),
+            (Some(ports), false) => Plain::Ports(Rc::clone(ports)),
+            (None, false) => Plain::All,
+        };
         state.plain = inside;
         state.rules.sort_unstable();
         state.rules.dedup();
@@ -181,7 +214,7 @@ fn states(callers: &Callers<'_>, slots: &Slots) -> Vec<State> {
     states
 }
 
-/// A deny by identity holds where nobody comes without one, or where who does is let in by nobody.
+/// A deny by identity holds where nobody comes in without one. It makes its pods ask for one, unless a rule isolates them.
 fn judge_denies(
     facts: &Facts<'_>,
     callers: &Callers<'_>,
@@ -190,31 +223,40 @@ fn judge_denies(
     states: &[State],
     judge: &mut Judge<'_>,
 ) {
-    let strict = |state: &State| state.held.as_ref().is_some_and(|ports| ports.is_empty());
-    // Whether all pods of a slot are safe, those of the slots inside included.
-    let mut safe: Vec<bool> = states.iter().map(|state| strict(state) || state.isolated).collect();
+    // What passes to some pods of a slot, and whether a deny alone closes some, those of the slots inside included.
+    let mut passes: Vec<Plain> = states.iter().map(|state| state.passes.clone()).collect();
+    let mut closed: Vec<bool> = states.iter().map(|state| state.held.is_some() && !state.isolated).collect();
     for at in (0..slots.list.len()).rev() {
         if let Some(parent) = slots.list[at].parent {
-            safe[parent] &= safe[at];
+            passes[parent] = passes[parent].join(&passes[at]);
+            closed[parent] |= closed[at];
         }
     }
     let why = "a caller without identity reaches the pods, and Istio denies by identity";
-    for (at, slot) in slots.list.iter().enumerate().filter(|(at, _)| !safe[*at]) {
-        let _ = at;
+    for (at, slot) in slots.list.iter().enumerate() {
         for &statement in &slot.own {
             let call = &callers.calls[statement as usize];
-            if !call.isolates {
+            if call.isolates {
+                continue;
+            }
+            if call.denies.meets(&passes[at]) {
                 judge.flaw(call.rule, Direction::Ingress, &Flaw::unable(why));
+            } else if closed[at] {
+                let words = "every caller without a sidecar is refused, also one that is not denied: who is denied is \
+                             known by strict mTLS";
+                judge.refuses(call.rule, Direction::Ingress, words.into());
             }
         }
     }
     for (statement, without) in slots.without.iter().enumerate() {
         let call = &callers.calls[statement];
-        if without.is_none() || call.isolates {
+        if without.is_none() || call.isolates || facts.gateway_of(call.selector).is_some() {
             continue;
         }
-        let closed = call.selector.namespace_name().is_some_and(|name| access.closes(&Place::namespace(name)));
-        if !closed && !access.closes(&Place::mesh()) && facts.gateway_of(call.selector).is_none() {
+        let around = call.selector.namespace_name().map(Place::namespace);
+        let closed = around.as_ref().is_some_and(|place| access.closes(place)) || access.closes(&Place::mesh());
+        let slot = around.and_then(|place| slots.at(&place)).unwrap_or(0);
+        if !closed || call.denies.meets(&passes[slot]) {
             judge.flaw(call.rule, Direction::Ingress, &Flaw::unable(why));
         }
     }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::destinations::is_everybody;
 use super::facts::{Facts, means};
 use super::judge::Flaw;
 use super::model::Source;
-use crate::policy::{Account, AddressSet, Block, Endpoint, NAMESPACE_NAME, PodSelector, Requirement, Test, What};
+use crate::policy::{
+    Account, AddressSet, Block, Endpoint, NAMESPACE_NAME, PodSelector, Requirement, Test, What, is_everybody,
+};
 
 /// The sources of a rule.
 #[derive(Clone, Debug, Default)]

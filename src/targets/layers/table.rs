@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{Enforcement, Row, RowEnd, Together};
 use crate::policy::{Direction, Layer};
 use crate::source::Sources;
-use crate::targets::Judgement;
 use crate::targets::names::rule_text;
+use crate::targets::{Judgement, Traffic};
 
 impl Together {
     /// Returns the word by which machines know it.
@@ -72,7 +72,7 @@ impl Enforcement<'_> {
                 (Together::Exact, _) => "exact".to_owned(),
                 (_, true) => "approximate, as stated".to_owned(),
                 (Together::WellBehaved, false) => "holds for well-behaved pods".to_owned(),
-                (Together::Open, false) => "not held".to_owned(),
+                (Together::Open, false) => format!("not held{}", super::report::on_words(row)),
             });
             cells.push(line);
         }
@@ -116,7 +116,14 @@ fn row_json(row: &Row<'_>, sources: &Sources) -> Value {
                 .iter()
                 .map(|(layer, judgement)| {
                     let Judgement { level, reason, narrower, .. } = judgement;
-                    let value = json!({ "level": level.word(), "reason": reason, "narrower": narrower });
+                    let by = |kind| judgement.levels.of(kind).word();
+                    let traffic = json!({
+                        "tcp": by(Traffic::Tcp),
+                        "past-sidecar": by(Traffic::PastSidecar),
+                        "udp-sctp": by(Traffic::Datagrams),
+                    });
+                    let value =
+                        json!({ "level": level.word(), "traffic": traffic, "reason": reason, "narrower": narrower });
                     (layer.word().to_owned(), value)
                 })
                 .collect();

@@ -8,18 +8,44 @@ use super::model::{Cause, Peer, Peers};
 use super::plan::{Finding, Plan, side};
 use super::subjects::Why;
 use crate::policy::{Action, Conditions, Direction, Member, PortTest, Ports, Protocol, Rule, What};
-use crate::targets::{Judgement, Level};
+use crate::source::Sources;
+use crate::targets::{Judgement, Level, Levels, Traffics};
 
 /// Returns a judgement for each end of the part.
-pub(super) fn judge(plan: &Plan<'_>) -> Vec<Judgement> {
+pub(super) fn judge(plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
+    let place = |rule: u32| {
+        let rule = plan.facts.policy.rules.get(rule as usize);
+        rule.map(|rule| sources.place(rule.origin.span)).unwrap_or_default()
+    };
     let ends = plan.facts.part.ends().zip(&plan.findings);
     // Where deny rules took something out, the addresses around a host may all be gone.
     let denied = plan.findings.iter().any(|finding| finding.taken);
     let open: Option<FxHashSet<u32>> = denied.then(|| with_addresses(plan));
     let judge = |((at, direction, rule), finding): ((u32, Direction, &Rule), &Finding)| {
         let around = direction == Direction::Ingress || open.as_ref().is_none_or(|open| open.contains(&at));
-        let (level, reason) = level(rule, direction, finding, around);
-        Judgement { rule: at, direction, level, reason, narrower: None }
+        let mut gaps = gaps(rule, direction, (finding, around), &place);
+        let mut levels = Levels::all(Level::Exact);
+        gaps.list.iter().for_each(|(kinds, level, _)| levels.raise(*kinds, *level));
+        let but_conditions = levels;
+        if let Some(words) = unseen(&rule.conditions).filter(|_| rule.action != Action::Deny) {
+            gaps.add(named(rule), Level::Unable, words);
+            levels.raise(named(rule), Level::Unable);
+        }
+        let (level, reason) = gaps.worst().unwrap_or_else(|| (Level::Exact, how(rule, direction)));
+        let by_gateway = rule.via.is_some() && direction == Direction::Egress;
+        let at_gateway = by_gateway && gaps.list.len() == 1;
+        Judgement {
+            rule: at,
+            direction,
+            level,
+            levels,
+            but_conditions,
+            reason,
+            narrower: None,
+            refuses: false,
+            unmeshed: None,
+            at_gateway,
+        }
     };
     ends.map(judge).collect()
 }
@@ -37,38 +63,85 @@ fn with_addresses(plan: &Plan<'_>) -> FxHashSet<u32> {
     open.collect()
 }
 
-fn level(rule: &Rule, direction: Direction, finding: &Finding, around: bool) -> (Level, Cow<'static, str>) {
-    if let Some(why) = &finding.why {
-        let level = if finding.selected { Level::Wider } else { Level::Unable };
-        return (level, subject_words(why));
+/// What the objects let through in excess: on which traffic, how bad it is, and why.
+#[derive(Default)]
+struct Gaps {
+    list: Vec<(Traffics, Level, Cow<'static, str>)>,
+}
+
+impl Gaps {
+    fn add(&mut self, kinds: Traffics, level: Level, reason: impl Into<Cow<'static, str>>) {
+        self.list.push((kinds, level, reason.into()));
     }
+
+    /// Returns the first of the worst.
+    fn worst(&self) -> Option<(Level, Cow<'static, str>)> {
+        let worst = self.list.iter().map(|(_, level, _)| *level).max()?;
+        let first = self.list.iter().find(|(_, level, _)| *level == worst);
+        first.map(|(_, level, reason)| (*level, reason.clone()))
+    }
+}
+
+fn gaps(rule: &Rule, direction: Direction, (finding, around): (&Finding, bool), place: &dyn Fn(u32) -> String) -> Gaps {
+    let mut gaps = Gaps::default();
+    let named = named(rule);
     if rule.action == Action::Deny {
-        return match finding.leak {
-            Some(why) => (if finding.taken { Level::Wider } else { Level::Unable }, why.into()),
-            None => (Level::Exact, "".into()),
-        };
+        if let Some(why) = &finding.why {
+            gaps.add(named, if finding.selected { Level::Wider } else { Level::Unable }, subject_words(why));
+        }
+        if let Some(why) = finding.leak {
+            gaps.add(named, if finding.taken { Level::Wider } else { Level::Unable }, why);
+        }
+        if names_icmp(rule) {
+            let all = rule.destination.members.iter().all(|member| Traffics::of(&member.ports).is_empty());
+            let level = if all { Level::Unable } else { Level::Wider };
+            gaps.add(Traffics::default(), level, "what a network plugin does with icmp is not defined");
+        }
+        return gaps;
     }
-    if let Some(words) = unseen(&rule.conditions) {
-        return (Level::Unable, words.into());
+    if let Some(why) = finding.why.as_ref().filter(|_| finding.uncovered) {
+        gaps.add(Traffics::ALL, if finding.selected { Level::Wider } else { Level::Unable }, subject_words(why));
     }
     if rule.via.is_some() {
         let words = match direction {
             Direction::Egress => "whatever the gateway serves",
             Direction::Ingress => "every client of the gateway",
         };
-        return (Level::Wider, words.into());
+        gaps.add(named, Level::Wider, words);
     }
-    if finding.envelope && around {
-        return (Level::Wider, envelope_words(rule));
+    if !finding.envelope.is_empty() && around {
+        gaps.add(finding.envelope, Level::Wider, envelope_words(rule));
     }
     if let Some(account) = &finding.widened {
-        return (Level::Wider, format!("no labels tell the pods of {account} from others").into());
+        let words = format!("no labels tell the pods of {account} from others");
+        gaps.add(finding.widened_on, Level::Wider, words);
     }
+    if let Some((giver, kinds)) = finding.joined {
+        let words = format!("what {} gives holds for these pods too, since no labels tell them apart", place(giver));
+        gaps.add(kinds, Level::Wider, words);
+    }
+    gaps
+}
+
+/// Returns the traffic that a rule names.
+fn named(rule: &Rule) -> Traffics {
+    let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports));
+    ports.fold(Traffics::default(), Traffics::with)
+}
+
+/// Returns how a rule is held that has no gap.
+fn how(rule: &Rule, direction: Direction) -> Cow<'static, str> {
     let addresses = |member: &Member| matches!(member.what, What::Addresses(_));
     if direction == Direction::Ingress && rule.action == Action::Allow && rule.source.members.iter().any(addresses) {
-        return (Level::Exact, "by the packet's source".into());
+        return "by the packet's source".into();
     }
-    (Level::Exact, "".into())
+    "".into()
+}
+
+/// Returns whether a rule names icmp.
+pub(super) fn names_icmp(rule: &Rule) -> bool {
+    let ports = rule.destination.members.iter().flat_map(|member| member.ports.entries());
+    ports.into_iter().any(|port| port.protocol == Protocol::Icmp)
 }
 
 fn subject_words(why: &Why) -> Cow<'static, str> {

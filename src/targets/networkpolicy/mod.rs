@@ -19,13 +19,14 @@ mod model;
 mod plan;
 mod ports;
 mod reach;
+mod shared;
 mod subjects;
 mod terms;
 
 use super::part::Part;
 use super::{Lowered, Wanted};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::policy::{AddressSet, Direction, Policy, Ports, Protocol, Rule};
+use crate::policy::{Action, AddressSet, Direction, Policy, Rule};
 use crate::source::Sources;
 
 /// What follows from a policy and holds for all its parts.
@@ -58,17 +59,15 @@ pub(super) fn lower(
     note_icmp(part, diagnostics);
     note_closed_namespaces(&plan, diagnostics);
     let objects = if wanted != Wanted::Judgements { emit::emit(&plan, sources) } else { Vec::new() };
-    Lowered { objects, judgements: judge::judge(&plan) }
+    Lowered { objects, judgements: judge::judge(&plan, sources) }
 }
 
 /// What plugins do with icmp is not defined: rules that name it say nothing here.
 fn note_icmp(part: &Part<'_>, diagnostics: &mut Diagnostics) {
-    let names_icmp = |rule: &Rule| {
-        let ports = rule.destination.members.iter().map(|member| &member.ports);
-        ports.flat_map(Ports::entries).any(|port| port.protocol == Protocol::Icmp)
-    };
+    // A deny that names it is an error, which says the same.
+    let named = |rule: &Rule| rule.action != Action::Deny && judge::names_icmp(rule);
     let mut rules: Vec<(u32, &Rule)> =
-        part.ends().map(|(at, _, rule)| (at, rule)).filter(|(_, rule)| names_icmp(rule)).collect();
+        part.ends().map(|(at, _, rule)| (at, rule)).filter(|(_, rule)| named(rule)).collect();
     rules.dedup_by_key(|(at, _)| *at);
     for (_, rule) in rules {
         let message = "networkpolicy says nothing of icmp: what the network plugin does with it is not defined";

@@ -10,8 +10,10 @@ use smol_str::SmolStr;
 
 use super::model::{Cause, Scope, Side, Term};
 use super::reach::{Facts, Reach};
+use super::shared::{self, Given};
 use super::subjects::{Subjects, Why, Wide, meshed, plain_subject, subjects};
 use crate::policy::{Action, Direction, Endpoint, Grant, GrantReason, PodSelector, Rule};
+use crate::targets::Traffics;
 
 /// What is found out about one end of a rule on the way.
 #[derive(Clone, Debug, Default)]
@@ -22,10 +24,16 @@ pub(super) struct Finding {
     pub(super) why: Option<Why>,
     /// Whether the subject's namespaces come from the inventory.
     pub(super) enumerated: bool,
-    /// Whether a host without addresses is among the peers, so that other hosts pass too.
-    pub(super) envelope: bool,
+    /// Whether some of the pods that are only maybe meant are isolated by no object.
+    pub(super) uncovered: bool,
+    /// For which traffic a host without addresses is among the peers, so that other hosts pass too.
+    pub(super) envelope: Traffics,
     /// The service account whose pods no labels tell, where peers had to be made wider.
     pub(super) widened: Option<SmolStr>,
+    /// For which traffic they had to be.
+    pub(super) widened_on: Traffics,
+    /// A rule whose pods no labels tell from this one's, which get what it gives too, and for which traffic.
+    pub(super) joined: Option<(u32, Traffics)>,
     /// Whether something was taken out for this deny rule.
     pub(super) taken: bool,
     /// Why something could not be taken out for it.
@@ -43,10 +51,15 @@ pub(super) struct Plan<'a> {
     /// What is found out about each end of the part.
     pub(super) findings: Vec<Finding>,
     /// What is granted to pods that may be meant, as far as other rules isolate them.
-    wide: [FxHashMap<Wide<'a>, Vec<Rc<Term<'a>>>>; 2],
+    wide: [FxHashMap<Wide<'a>, Vec<Meant<'a>>>; 2],
+    /// The ends of rules by the pods that they may mean.
+    pub(super) maybe: [FxHashMap<Wide<'a>, Vec<usize>>; 2],
     index: FxHashMap<Scope<'a>, usize>,
     expanded: FxHashMap<&'a PodSelector, Rc<Expanded<'a>>>,
 }
+
+/// What is let through, and the pods for which it is meant.
+type Meant<'a> = (Rc<Term<'a>>, &'a PodSelector);
 
 /// A selector's subjects, by number.
 pub(super) struct Expanded<'a> {
@@ -74,6 +87,7 @@ impl<'a> Plan<'a> {
             sides: Vec::new(),
             findings: vec![Finding::default(); facts.part.ends().count()],
             wide: Default::default(),
+            maybe: Default::default(),
             index: FxHashMap::default(),
             expanded: FxHashMap::default(),
         };
@@ -86,7 +100,8 @@ impl<'a> Plan<'a> {
             plan.add_grant(at, grant);
         }
         for direction in Direction::BOTH {
-            plan.spread_wide(direction);
+            let given = plan.spread_wide(direction);
+            shared::judge(&mut plan, direction, &given);
         }
         plan
     }
@@ -149,7 +164,10 @@ impl<'a> Plan<'a> {
                 for &scope in &expanded.scopes {
                     self.sides[scope][side(direction)].terms.push(Rc::clone(&term));
                 }
-                self.add_wide(direction, &expanded.maybe, &term);
+                self.add_wide(direction, &expanded.maybe, &(term, &pods.selector));
+            }
+            for wide in &expanded.maybe {
+                self.maybe[side(direction)].entry(wide.clone()).or_default().push(end);
             }
         }
     }
@@ -166,7 +184,7 @@ impl<'a> Plan<'a> {
         for (member, (_, pods)) in subject.pods().enumerate() {
             let terms = terms(&reaches, member, Cause::Grant(at));
             if grant.reason == GrantReason::Istiod && self.facts.policy.inventory.given {
-                terms.iter().for_each(|term| self.add_meshed(direction, term));
+                terms.into_iter().for_each(|term| self.add_meshed(direction, &(term, &pods.selector)));
                 continue;
             }
             let expanded = self.expanded(&pods.selector);
@@ -178,37 +196,39 @@ impl<'a> Plan<'a> {
                         continue;
                     }
                     let Scope { namespace, labels } = self.scopes[scope].clone();
-                    self.add_wide(direction, &[Wide { namespace: Ok(namespace), labels }], &term);
+                    let wide = Wide { namespace: Ok(namespace), labels, told: true };
+                    self.add_wide(direction, &[wide], &(Rc::clone(&term), &pods.selector));
                 }
-                self.add_wide(direction, &expanded.maybe, &term);
+                self.add_wide(direction, &expanded.maybe, &(term, &pods.selector));
             }
         }
     }
 
     /// Gives a term to the pods that have a sidecar, as the inventory shows them.
-    fn add_meshed(&mut self, direction: Direction, term: &Rc<Term<'a>>) {
+    fn add_meshed(&mut self, direction: Direction, term: &Meant<'a>) {
         let inventory = &self.facts.policy.inventory;
         for namespace in self.facts.part.namespaces() {
             let pods = meshed(inventory, namespace).into_iter();
             let pods: Vec<Wide<'a>> =
-                pods.map(|labels| Wide { namespace: Ok(namespace), labels: Cow::Owned(labels) }).collect();
+                pods.map(|labels| Wide { namespace: Ok(namespace), labels: Cow::Owned(labels), told: true }).collect();
             self.add_wide(direction, &pods, term);
         }
     }
 
-    fn add_wide(&mut self, direction: Direction, pods: &[Wide<'a>], term: &Rc<Term<'a>>) {
+    fn add_wide(&mut self, direction: Direction, pods: &[Wide<'a>], term: &Meant<'a>) {
         for wide in pods {
-            self.wide[side(direction)].entry(wide.clone()).or_default().push(Rc::clone(term));
+            self.wide[side(direction)].entry(wide.clone()).or_default().push(term.clone());
         }
     }
 
     /// Gives what is for pods that may be meant, or that are isolated only in part, to those of them that some rule
     /// isolates: an object for the others would isolate them. Where an isolated subject holds another one, it is enough
-    /// to give it to the former.
-    fn spread_wide(&mut self, direction: Direction) {
+    /// to give it to the former. Returns what is given to pods that may not be meant.
+    fn spread_wide(&mut self, direction: Direction) -> Vec<Given<'a>> {
+        let mut given = Vec::new();
         let mut all_wide: Vec<_> = std::mem::take(&mut self.wide[side(direction)]).into_iter().collect();
         if all_wide.is_empty() {
-            return;
+            return given;
         }
         all_wide.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut isolated: BTreeMap<&'a SmolStr, Vec<usize>> = BTreeMap::new();
@@ -229,19 +249,26 @@ impl<'a> Plan<'a> {
                     isolated.iter().filter(|(name, _)| possible(name)).flat_map(|(_, list)| list).copied().collect()
                 }
             };
+            let givers = shared::givers(self, &terms);
             for at in targets {
                 let Some(labels) = self.scopes[at].labels.intersect(&wide.labels) else { continue };
+                let namespace = self.scopes[at].namespace;
+                let meant = wide.told
+                    && wide.namespace.map_or_else(|it| inventory.meets(namespace, it) == Some(true), |_| true);
+                if !meant && givers.iter().any(|list| !list.is_empty()) {
+                    given.push(Given { namespace, labels: labels.clone(), givers: givers.clone() });
+                }
                 let target = if labels == *self.scopes[at].labels {
                     at
                 } else {
-                    let namespace = self.scopes[at].namespace;
                     self.scope(Scope { namespace, labels: Cow::Owned(labels) })
                 };
                 let target = &mut self.sides[target][side(direction)];
                 target.isolated = true;
-                target.terms.extend(terms.iter().cloned());
+                target.terms.extend(terms.iter().map(|(term, _)| Rc::clone(term)));
             }
         }
+        given
     }
 
     /// Keeps the subjects of one namespace that hold all others. Only the subject of all pods is looked for: to compare

@@ -4,6 +4,7 @@ use smol_str::SmolStr;
 
 use super::model::NonEmpty;
 use crate::policy::{PortTest, Ports, Protocol};
+use crate::targets::Traffics;
 
 /// The protocols of a NetworkPolicy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +27,15 @@ impl Transport {
             Protocol::Udp => Some(Transport::Udp),
             Protocol::Sctp => Some(Transport::Sctp),
             Protocol::Icmp => None,
+        }
+    }
+
+    /// Returns the protocol as rules have it.
+    fn protocol(self) -> Protocol {
+        match self {
+            Transport::Tcp => Protocol::Tcp,
+            Transport::Udp => Protocol::Udp,
+            Transport::Sctp => Protocol::Sctp,
         }
     }
 
@@ -92,6 +102,18 @@ impl PortList {
             }
         }
         NonEmpty::new(entries).map(PortList::Some)
+    }
+
+    /// Returns the kinds of traffic that these ports are for.
+    pub(super) fn traffics(&self) -> Traffics {
+        let PortList::Some(list) = self else { return Traffics::ALL };
+        list.as_slice().iter().fold(Traffics::default(), |kinds, entry| {
+            let range = match entry.which {
+                Which::Range(first, last) => Some((first, last)),
+                Which::Named(_) => None,
+            };
+            kinds.with(Traffics::of_range(entry.transport.protocol(), range))
+        })
     }
 
     /// Returns the entries; those of [`PortList::All`] are all ports of each protocol.

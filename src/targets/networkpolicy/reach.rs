@@ -8,7 +8,10 @@ use super::plan::Finding;
 use super::ports::PortList;
 use super::subjects::peer_pods;
 use super::terms::{Denied, Who};
-use crate::policy::{AddressSet, Direction, Endpoint, Gateway, Host, Member, PodSelector, Policy, Rule, What};
+use crate::policy::{
+    AddressSet, Direction, Endpoint, Gateway, Host, Member, PodSelector, Policy, Rule, What, is_everybody,
+};
+use crate::targets::Traffics;
 use crate::targets::part::Part;
 
 /// The facts that every rule is looked at with.
@@ -55,7 +58,7 @@ impl<'a> Facts<'a> {
             }
         }
         let reach = |(ports, members): (PortList, Vec<&'a Member>)| {
-            let peers = Rc::new(self.peers(&members, finding)?);
+            let peers = Rc::new(self.peers(&members, ports.traffics(), finding)?);
             Some(Reach { member: None, peers, ports })
         };
         groups.into_iter().filter_map(reach).collect()
@@ -69,7 +72,8 @@ impl<'a> Facts<'a> {
         finding: &mut Finding,
     ) -> Vec<Reach<'a>> {
         let members: Vec<&Member> = source.members.iter().collect();
-        self.with_ports_of(self.peers(&members, finding), destination)
+        let kinds = destination.pods().fold(Traffics::default(), |kinds, (to, _)| kinds.with(Traffics::of(&to.ports)));
+        self.with_ports_of(self.peers(&members, kinds, finding), destination)
     }
 
     fn with_ports_of(self, peers: Option<Peers<'a>>, destination: &'a Endpoint) -> Vec<Reach<'a>> {
@@ -80,9 +84,9 @@ impl<'a> Facts<'a> {
             .collect()
     }
 
-    /// Returns peers without repetition; `None` where there are none.
-    fn peers(self, members: &[&'a Member], finding: &mut Finding) -> Option<Peers<'a>> {
-        if self.is_everything(members) {
+    /// Returns peers without repetition, for some kinds of traffic; `None` where there are none.
+    fn peers(self, members: &[&'a Member], kinds: Traffics, finding: &mut Finding) -> Option<Peers<'a>> {
+        if is_everybody(members.iter().copied()) {
             return Some(Peers::Everything);
         }
         let mut peers = Vec::with_capacity(members.len());
@@ -90,16 +94,21 @@ impl<'a> Facts<'a> {
             match &member.what {
                 What::Pods(pods) => {
                     let pods = peer_pods(&self.policy.inventory, &pods.selector);
-                    finding.widened = finding.widened.take().or(pods.widened);
+                    if let Some(account) = pods.widened {
+                        finding.widened_on = finding.widened_on.with(kinds);
+                        finding.widened.get_or_insert(account);
+                    }
                     peers.extend(pods.selectors.into_iter().map(pod_peer));
                 }
                 What::Addresses(set) => self.blocks(set, &mut peers),
                 What::Host(host) if host.at.is_empty() => {
-                    finding.envelope = true;
+                    finding.envelope = finding.envelope.with(kinds);
                     peers.extend(self.internet.blocks.iter().map(|block| Peer::Block(Cow::Borrowed(block))));
                 }
                 What::Host(host) => {
-                    finding.envelope |= host.name.wildcard;
+                    if host.name.wildcard {
+                        finding.envelope = finding.envelope.with(kinds);
+                    }
                     let set = addresses_of(host).subtract(&self.policy.pod_addresses);
                     peers.extend(set.blocks.into_iter().map(|block| Peer::Block(Cow::Owned(block))));
                 }
@@ -116,20 +125,6 @@ impl<'a> Facts<'a> {
             let set = set.subtract(&self.policy.pod_addresses);
             peers.extend(set.blocks.into_iter().map(|block| Peer::Block(Cow::Owned(block))));
         }
-    }
-
-    /// Returns whether members leave nobody out: all pods, and all addresses.
-    fn is_everything(self, members: &[&Member]) -> bool {
-        let all_pods =
-            |member: &&Member| matches!(&member.what, What::Pods(pods) if pods.selector == PodSelector::any());
-        if members.len() < 2 || !members.iter().any(all_pods) {
-            return false;
-        }
-        let blocks = members.iter().filter_map(|member| match &member.what {
-            What::Addresses(set) => Some(set.blocks.iter().cloned()),
-            _ => None,
-        });
-        AddressSet::everything().is_inside(&AddressSet { blocks: blocks.flatten().collect() })
     }
 
     fn gateway(self, gateway: &'a Gateway) -> Option<Peers<'a>> {

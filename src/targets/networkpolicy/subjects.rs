@@ -32,6 +32,8 @@ pub(super) struct Wide<'a> {
     pub(super) namespace: Result<&'a SmolStr, &'a Requirements>,
     /// The labels.
     pub(super) labels: Cow<'a, Requirements>,
+    /// Whether all pods with these labels are meant in a namespace that is known to meet the requirements.
+    pub(super) told: bool,
 }
 
 /// Why pods cannot be selected exactly.
@@ -71,13 +73,15 @@ pub(super) fn subjects<'a>(inventory: &'a Inventory, selector: &'a PodSelector) 
     let named = selector.namespace.values(NAMESPACE_NAME).is_some();
     let mut subjects = Subjects { enumerated: inventory.given && !named, ..Subjects::default() };
     let Some(namespaces) = inventory.namespaces_of(selector) else {
-        subjects.maybe.push(Wide { namespace: Err(&selector.namespace), labels: Cow::Borrowed(&selector.labels) });
+        let (namespace, labels) = (Err(&selector.namespace), Cow::Borrowed(&selector.labels));
+        subjects.maybe.push(Wide { namespace, labels, told: any_account(selector) });
         subjects.why = Some(Why::NoInventory);
         return subjects;
     };
     for (namespace, sure) in namespaces {
         let mut maybe = |why| {
-            subjects.maybe.push(Wide { namespace: Ok(namespace), labels: Cow::Borrowed(&selector.labels) });
+            let labels = Cow::Borrowed(&selector.labels);
+            subjects.maybe.push(Wide { namespace: Ok(namespace), labels, told: false });
             subjects.why = Some(why);
         };
         if !sure {
@@ -96,7 +100,8 @@ pub(super) fn subjects<'a>(inventory: &'a Inventory, selector: &'a PodSelector) 
     }
     if subjects.scopes.is_empty() && subjects.maybe.is_empty() && !any_account(selector) {
         // Who runs as an account that no known pod has cannot be told.
-        subjects.maybe.push(Wide { namespace: Err(&selector.namespace), labels: Cow::Borrowed(&selector.labels) });
+        let (namespace, labels) = (Err(&selector.namespace), Cow::Borrowed(&selector.labels));
+        subjects.maybe.push(Wide { namespace, labels, told: false });
         subjects.why = Some(Why::Account(account_word(shown_namespace(selector), selector)));
     }
     subjects

@@ -1,0 +1,185 @@
+//! How well a layer holds one end of a rule, by what the flows run on.
+//!
+//! A layer that is exact on TCP may not see UDP at all. `allow ingress lab/@curl -> garden/{app=web}` is held by Istio on
+//! TCP, since it knows the account, while on UDP there is only a NetworkPolicy, which lets all of `lab` in: whoever looked
+//! at one level for all traffic would call that exact.
+
+use std::borrow::Cow;
+
+use crate::policy::{Direction, Layer, PortMatch, PortTest, Ports, Protocol};
+
+/// How well a layer holds one end of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// It stops every flow that the rule forbids.
+    Exact,
+    /// It holds for whoever plays by the rules, as with a sidecar that a pod can go round.
+    Bypassable,
+    /// It lets more through than the rule says.
+    Wider,
+    /// It stops nothing of what the rule forbids.
+    Unable,
+}
+
+impl Level {
+    /// Returns `exact`, `bypassable`, `wider` or `unable`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Level::Exact => "exact",
+            Level::Bypassable => "bypassable",
+            Level::Wider => "wider",
+            Level::Unable => "unable",
+        }
+    }
+}
+
+/// Flows that layers tell apart by what they run on. ICMP is judged by nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Traffic {
+    /// TCP.
+    Tcp,
+    /// TCP to the ports that a sidecar leaves out.
+    PastSidecar,
+    /// UDP and SCTP.
+    Datagrams,
+}
+
+/// The TCP ports of its pod that every sidecar leaves out on the way in: those of its agent and of its own metrics.
+pub const PAST_SIDECAR: [u16; 3] = [15020, 15021, 15090];
+
+/// Some kinds of traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffics(u8);
+
+impl Traffic {
+    /// Every kind.
+    pub const ALL: [Traffic; 3] = [Traffic::Tcp, Traffic::PastSidecar, Traffic::Datagrams];
+}
+
+impl Traffics {
+    /// Every kind of traffic.
+    pub const ALL: Traffics = Traffics(0b111);
+
+    /// Returns the kinds that some ports are for.
+    pub fn of(ports: &Ports) -> Traffics {
+        match ports {
+            Ports::All => Traffics::ALL,
+            Ports::Some(list) => {
+                list.iter().fold(Traffics::default(), |kinds, port| kinds.with(Traffics::of_port(port)))
+            }
+        }
+    }
+
+    fn of_port(port: &PortMatch) -> Traffics {
+        let range = match &port.port {
+            PortTest::Range(first, last) => Some((*first, *last)),
+            PortTest::Named(_) => None,
+        };
+        Traffics::of_range(port.protocol, range)
+    }
+
+    /// Returns the kinds that a range of ports is for; without numbers it is the ports of some name.
+    pub fn of_range(protocol: Protocol, range: Option<(u16, u16)>) -> Traffics {
+        match protocol {
+            Protocol::Udp | Protocol::Sctp => Traffics::only(Traffic::Datagrams),
+            Protocol::Icmp => Traffics::default(),
+            Protocol::Tcp => {
+                let past = range.is_some_and(|(first, last)| PAST_SIDECAR.iter().any(|at| (first..=last).contains(at)));
+                let tcp = Traffics::only(Traffic::Tcp);
+                if past { tcp.with(Traffics::only(Traffic::PastSidecar)) } else { tcp }
+            }
+        }
+    }
+
+    /// Makes a set of one kind.
+    pub const fn only(kind: Traffic) -> Traffics {
+        Traffics(1 << kind as u8)
+    }
+
+    /// Returns the kinds that are in either.
+    pub fn with(self, other: Traffics) -> Traffics {
+        Traffics(self.0 | other.0)
+    }
+
+    /// Returns the kinds that are in this set alone.
+    pub fn without(self, other: Traffics) -> Traffics {
+        Traffics(self.0 & !other.0)
+    }
+
+    /// Returns whether a kind is among them.
+    pub fn contains(self, kind: Traffic) -> bool {
+        self.0 & Traffics::only(kind).0 != 0
+    }
+
+    /// Returns whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Returns the kinds.
+    pub fn iter(self) -> impl Iterator<Item = Traffic> {
+        Traffic::ALL.into_iter().filter(move |kind| self.contains(*kind))
+    }
+}
+
+/// A level for each kind of traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Levels([Level; 3]);
+
+impl Levels {
+    /// The same level for all traffic.
+    pub const fn all(level: Level) -> Levels {
+        Levels([level; 3])
+    }
+
+    /// Returns the level of a kind of traffic.
+    pub fn of(self, kind: Traffic) -> Level {
+        self.0[kind as usize]
+    }
+
+    /// Makes the levels of some kinds at least as bad as one.
+    pub fn raise(&mut self, kinds: Traffics, level: Level) {
+        kinds.iter().for_each(|kind| self.0[kind as usize] = self.0[kind as usize].max(level));
+    }
+
+    /// Returns, for each kind of traffic, the best of some levels.
+    pub fn best(of: impl IntoIterator<Item = Levels>) -> Levels {
+        of.into_iter().fold(Levels::all(Level::Unable), |best, one| {
+            Levels(std::array::from_fn(|kind| best.0[kind].min(one.0[kind])))
+        })
+    }
+}
+
+/// What a layer makes of one end of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// The rule, an index into `Policy::rules`.
+    pub rule: u32,
+    /// The end.
+    pub direction: Direction,
+    /// How well it holds: the worst of the traffic that the layer sees.
+    pub level: Level,
+    /// How well it holds each kind of traffic, that which the layer does not see included.
+    pub levels: Levels,
+    /// How well it would hold without the rule's conditions, which this end may not read.
+    pub but_conditions: Levels,
+    /// Why it is not exact, or how it is: lower case, no final period ("other hosts at these addresses pass too").
+    pub reason: Cow<'static, str>,
+    /// What the layer refuses although the rule allows it, where there is such a thing (callers without a sidecar).
+    pub narrower: Option<Box<str>>,
+    /// Whether a build says so, and not only `explain`: pods that are named are refused, or callers of all kinds.
+    pub refuses: bool,
+    /// Pods of the subject that are known to have no sidecar and that the layer therefore does not hold, by name; where
+    /// all known pods are such, the level says so.
+    pub unmeshed: Option<Box<str>>,
+    /// Of a rule through a gateway on the way out. On networkpolicy: whether the gateway is the only way that its pods
+    /// have. On istio: whether the gateway stops what the rule forbids, also of pods that avoid their sidecar.
+    pub at_gateway: bool,
+}
+
+impl Judgement {
+    /// Returns what a layer makes of a rule, as a clause.
+    pub(super) fn words(&self, layer: Layer) -> String {
+        format!("{} is {}: {}", layer.word(), self.level.word(), self.reason)
+    }
+}
