@@ -8,6 +8,7 @@ mod common;
 mod deny;
 mod diagnostics;
 mod docs;
+mod enforcement;
 mod fmt;
 mod inventory;
 mod istio;

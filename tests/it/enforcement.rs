@@ -1,0 +1,216 @@
+//! What the layers of a build hold together: which rule is not held, on which traffic, and that it is said there.
+
+use netpol::policy::{Layer, Settings};
+
+use crate::istio::build::{Build, MESH, build_with};
+
+/// Builds for both layers, without facts about the cluster.
+fn both(source: &str) -> Build {
+    build_with(source, None, two)
+}
+
+/// Builds for both layers in the cluster of Istio's tests.
+fn both_in_mesh(source: &str) -> Build {
+    build_with(source, Some(MESH), two)
+}
+
+fn two(settings: &mut Settings) {
+    settings.targets = vec![Layer::NetworkPolicy, Layer::Istio];
+}
+
+/// Returns the findings of the layers, each with the statement that it stands at: `E0711 default deny lab/*`.
+fn said(build: &Build) -> Vec<String> {
+    let found = build.diagnostics.iter().filter(|finding| finding.code.as_str()[1..].starts_with("07"));
+    found
+        .map(|finding| {
+            let span = finding.primary.span;
+            let text = &build.sources.file(span.file).text[span.start as usize..span.end as usize];
+            format!("{} {text}", finding.code.as_str())
+        })
+        .collect()
+}
+
+fn message(build: &Build, code: &str) -> String {
+    let finding = build.diagnostics.iter().find(|finding| finding.code.as_str() == code);
+    finding.map(|finding| finding.message.clone()).unwrap_or_default()
+}
+
+#[test]
+fn what_an_account_is_given_inside_a_default_deny_is_said_at_the_default_deny() {
+    for (source, rule) in [
+        ("default deny ingress lab/*\nallow ingress garden/* -> lab/@good:8080", "default deny ingress lab/*"),
+        ("default deny egress lab/*\nallow egress lab/@good -> zenquotes.io:443", "default deny egress lab/*"),
+    ] {
+        let build = both(source);
+        let errors: Vec<String> = said(&build).into_iter().filter(|text| text.starts_with('E')).collect();
+        assert_eq!(errors, [format!("E0711 {rule}")], "{source}");
+    }
+    // Two accounts get what the other is given, too.
+    let build = both(
+        "@approximate(\"all of lab\") default deny ingress lab/*\nallow ingress garden/* -> lab/@good:8080\nallow ingress shop/* -> lab/@other:9090",
+    );
+    assert_eq!(
+        said(&build),
+        ["E0711 allow ingress garden/* -> lab/@good:8080", "E0711 allow ingress shop/* -> lab/@other:9090"]
+    );
+    // Several rules of one account give each other nothing.
+    let build = both(
+        "@approximate(\"all of lab\") default deny egress lab/*\nallow egress lab/@good -> 198.51.100.7:443\nallow egress lab/@good -> db/*:5432",
+    );
+    assert_eq!(said(&build).iter().filter(|text| text.starts_with('E')).count(), 0, "{:?}", said(&build));
+}
+
+#[test]
+fn udp_is_held_by_networkpolicy_or_by_nobody() {
+    for source in [
+        "deny ingress testing/* -> prod/*",
+        "deny ingress testing/* -> prod/*:53/udp",
+        "allow ingress lab/@curl -> garden/{app=web}",
+        "allow ingress lab/@curl -> garden/{app=web}:53/udp",
+        "allow egress garden/* -> ntp.example.org:123/udp",
+        "allow egress garden/* -> quic.example.org:{443, 443/udp}",
+    ] {
+        let build = both(source);
+        let errors: Vec<String> = said(&build).into_iter().filter(|text| text.starts_with('E')).collect();
+        assert_eq!(errors, [format!("E0711 {source}")]);
+        assert!(message(&build, "E0711").contains("on udp"), "{}", message(&build, "E0711"));
+    }
+    // TCP alone is left open on networkpolicy here, and there Istio knows the account.
+    assert_eq!(said(&both("allow ingress lab/@curl -> garden/{app=web}:8080")), Vec::<String>::new());
+    let deny = "deny ingress testing/* -> prod/*:8080";
+    assert_eq!(said(&both(deny)), [format!("N0706 {deny}")]);
+    // The ports that sidecars leave out are nobody's either.
+    let build = both("allow ingress lab/@curl -> garden/{app=web}:*");
+    assert!(message(&build, "E0711").ends_with("on the ports 15020, 15021 and 15090"), "{}", message(&build, "E0711"));
+}
+
+#[test]
+fn what_is_not_tcp_is_said_once_where_istio_is_alone() {
+    let alone = |source: &str, exact: bool| {
+        said(&build_with(source, None, |settings| {
+            settings.targets = vec![Layer::Istio];
+            settings.require_exact = exact;
+        }))
+    };
+    let source = "allow ingress lab/* -> garden/*\nallow ingress shop/* -> db/*";
+    assert_eq!(alone(source, false), ["N0704 allow ingress lab/* -> garden/*"]);
+    assert_eq!(alone(source, true), ["E0713 allow ingress lab/* -> garden/*"]);
+    // A deny of nothing else is not held at all.
+    assert_eq!(
+        alone("deny ingress lab/* -> garden/*:53/udp", false)[1..],
+        ["E0711 deny ingress lab/* -> garden/*:53/udp"]
+    );
+}
+
+#[test]
+fn icmp_is_denied_by_nobody() {
+    for source in ["deny ingress lab/* -> garden/*:*/icmp", "deny egress garden/* -> 198.51.100.7:{*/icmp, 443}"] {
+        let build = both(source);
+        assert!(said(&build).contains(&format!("E0711 {source}")), "{:?}", said(&build));
+    }
+}
+
+#[test]
+fn each_end_of_an_allow_counts_by_itself() {
+    let build = both("allow {env=prod}/* -> db/{app=pg}:5432");
+    assert_eq!(said(&build), ["E0711 allow {env=prod}/* -> db/{app=pg}:5432"]);
+    assert!(message(&build, "E0711").ends_with("at its sending end"), "{}", message(&build, "E0711"));
+    // Of a deny one end is enough.
+    let deny = "deny lab/* -> garden/*:8080";
+    assert_eq!(said(&both(&format!("default deny egress lab/*\n{deny}"))), [format!("N0706 {deny}")]);
+}
+
+#[test]
+fn the_receiving_end_judges_conditions_for_the_sending_one() {
+    let rule = "allow shop/* -> garden/{app=web}:8080/http where path \"/v1/**\"";
+    let errors = |source: &str| {
+        let said = said(&both(source)).into_iter().filter(|text| text.starts_with('E'));
+        said.collect::<Vec<_>>()
+    };
+    assert_eq!(errors(rule), Vec::<String>::new());
+    // Whom another rule lets in on other terms, the sending end alone forbids.
+    let open = format!("{rule}\nallow ingress */* -> garden/*:8080");
+    assert!(errors(&open).contains(&format!("E0711 {rule}")), "{:?}", errors(&open));
+}
+
+#[test]
+fn a_deny_of_some_pods_leaves_others_their_sidecar() {
+    let source = "allow egress garden/{app=web, tier=front} -> zenquotes.io:443\ndeny egress garden/{app=web} -> 198.51.100.0/24:443";
+    let build = both(source).ok();
+    assert_eq!(build.of("Sidecar").len(), 1, "{}", build.text());
+    assert_eq!(build.one("Sidecar")["spec"]["workloadSelector"]["labels"]["tier"], "front");
+}
+
+#[test]
+fn a_deny_around_pods_that_reach_everything_is_not_held() {
+    let source =
+        "default deny egress garden/*\nallow egress garden/{app=x} -> anywhere\ndeny egress garden/* -> 198.51.100.66";
+    let build = build_with(source, None, |_| ());
+    assert!(said(&build).contains(&"E0711 deny egress garden/* -> 198.51.100.66".to_owned()), "{:?}", said(&build));
+}
+
+#[test]
+fn a_deny_by_identity_needs_strict_mtls_on_its_port() {
+    let deny = "deny ingress lab/* -> garden/web:80";
+    let alone = |rest: &str| said(&build_with(&format!("{rest}\n{deny}"), Some(MESH), |_| ()));
+    assert!(alone("allow ingress anywhere -> garden/web:80").contains(&format!("E0711 {deny}")));
+    let other_port = alone("allow ingress anywhere -> garden/web:9000");
+    assert!(!other_port.contains(&format!("E0711 {deny}")), "{other_port:?}");
+    // Where nothing isolates, strict mTLS refuses more than is denied.
+    assert!(alone("").contains(&format!("N0706 {deny}")), "{:?}", alone(""));
+}
+
+#[test]
+fn gateways_on_their_way_out_are_held_by_no_object_of_istio() {
+    let source = "use std/istio (ingress-gateway)\ndefault deny egress ingress-gateway";
+    let errors = said(&build_with(source, Some(MESH), |_| ()));
+    assert!(errors.contains(&"E0711 default deny egress ingress-gateway".to_owned()), "{errors:?}");
+    assert_eq!(said(&both_in_mesh(source)), Vec::<String>::new());
+}
+
+const HALF_MESHED: &str = r#"
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop, labels: { istio-injection: enabled } }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web, namespace: shop }
+spec:
+  selector: { matchLabels: { app: web } }
+  template: { metadata: { labels: { app: web } }, spec: { containers: [{ name: web, image: web, ports: [{ containerPort: 8080 }] }] } }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: old, namespace: shop }
+spec:
+  selector: { matchLabels: { app: old } }
+  template:
+    metadata: { labels: { app: old, sidecar.istio.io/inject: "false" } }
+    spec: { containers: [{ name: old, image: old, ports: [{ containerPort: 8080 }] }] }
+"#;
+
+#[test]
+fn pods_without_a_sidecar_are_held_by_another_layer_or_not_at_all() {
+    let of = |source: &str, both: bool| {
+        let build = build_with(source, Some(HALF_MESHED), |settings| {
+            if both {
+                two(settings);
+            }
+        });
+        said(&build).into_iter().filter(|text| !text.starts_with("N0704")).collect::<Vec<_>>()
+    };
+    let by_path = "allow ingress internet -> shop/old:8080/http where path \"/api/**\"";
+    assert_eq!(of(by_path, true), [format!("E0711 {by_path}")]);
+    let some = "default deny ingress shop/*";
+    assert_eq!(of(some, false), [format!("W0722 {some}")]);
+    assert_eq!(of(some, true), Vec::<String>::new());
+    let all = "default deny ingress shop/old";
+    assert_eq!(of(all, false), [format!("E0711 {all}")]);
+    // A caller without one is refused by strict mTLS, whatever the rule says.
+    let peer = "allow ingress shop/old -> shop/web:8080";
+    assert_eq!(of(peer, true), [format!("N0706 {peer}")]);
+    // On the way out, too.
+    let out = "default deny egress shop/*";
+    assert_eq!(of(out, false), [format!("W0722 {out}"), format!("N0701 {out}")]);
+}
