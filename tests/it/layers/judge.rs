@@ -426,7 +426,7 @@ impl<'w> Case<'w> {
         if !allowed && (passes || avoids) {
             let rules: Vec<u32> =
                 readings.iter().zip(&verdicts).flat_map(|(flow, verdict)| self.forbidding(flow, verdict)).collect();
-            if !self.said(&rules, asked.protocol, avoids) {
+            if !self.said(&rules, &asked, readings[0].port, avoids) {
                 let ends: Vec<String> = verdicts[0]
                     .ends
                     .iter()
@@ -508,7 +508,7 @@ impl<'w> Case<'w> {
     }
 
     /// Returns whether the build says that a flow which one of these rules forbids may pass.
-    fn said(&self, rules: &[u32], protocol: Protocol, avoids: bool) -> bool {
+    fn said(&self, rules: &[u32], asked: &Asked, port: Option<u16>, avoids: bool) -> bool {
         let rules: Vec<_> = rules.iter().map(|at| &self.build.policy.rules[*at as usize]).collect();
         if rules.iter().any(|rule| rule.origin.approximate().is_some()) {
             return true;
@@ -518,8 +518,13 @@ impl<'w> Case<'w> {
                 one.code == code && (everywhere || rules.iter().any(|rule| rule.origin.span == one.primary.span))
             })
         };
-        let unseen = protocol != Protocol::Tcp && said(Code::TcpOnly, self.draw.setting.layers == "istio");
-        unseen || avoids && said(Code::Bypassable, false)
+        // What a sidecar does not see is said once, where Istio is the only layer.
+        let past = port.is_some_and(|port| netpol::targets::PAST_SIDECAR.contains(&port));
+        let unseen =
+            (asked.protocol != Protocol::Tcp || past) && said(Code::TcpOnly, self.draw.setting.layers == "istio");
+        let plain = |pod: Option<usize>| pod.is_some_and(|at| self.world.pods[at].role == Role::Plain);
+        let bare = (plain(asked.ends.0) || plain(asked.ends.1)) && said(Code::Unmeshed, false);
+        unseen || bare || avoids && said(Code::Bypassable, false)
     }
 }
 

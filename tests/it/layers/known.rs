@@ -47,45 +47,8 @@ type Open = (&'static str, fn(&Case, &Finding) -> bool);
 
 /// Each of these goes when it is mended.
 pub const OPEN: &[Open] = &[
-    ("a caller known to have no sidecar", |case, one| one.passes && role(case, one.from) == Some(Role::Plain)),
-    ("a receiver known to have no sidecar", |case, one| one.passes && role(case, one.to) == Some(Role::Plain)),
-    ("a port that sidecars leave out", |_, one| one.passes && one.port == 15020),
-    ("what is no tcp, where Istio holds a rule", |_, one| one.passes && one.protocol != Protocol::Tcp),
-    ("a deny by identity demands mutual TLS", |case, one| {
-        let Some(to) = one.to else { return false };
-        let target = &case.world.pods[to].source;
-        let rules = case.speaking(target, Direction::Ingress);
-        let by_identity = |at: &u32| {
-            let rule = &case.build.policy.rules[*at as usize];
-            rule.action == Action::Deny && rule.source.pods().next().is_some()
-        };
-        let plain = role(case, one.from).is_none_or(|role| role == Role::Plain);
-        !one.passes && one.by == "istio" && plain && rules.iter().any(by_identity)
-    }),
-    ("a subject by account, without an inventory", |case, one| {
-        let by_account = |at: &u32| {
-            let rule = &case.build.policy.rules[*at as usize];
-            let subjects =
-                Direction::BOTH.into_iter().filter(|to| rule.governs(*to)).flat_map(|to| rule.subject(to).pods());
-            subjects.into_iter().any(|(_, pods)| pods.selector.account != Account::Not(Vec::new()))
-        };
-        one.passes && !case.world.given && (0..case.build.policy.rules.len() as u32).any(|at| by_account(&at))
-    }),
-    ("one end that only a wider layer judges", |case, one| {
-        let one_end = |at: &u32| {
-            let span = case.build.policy.rules[*at as usize].origin.span;
-            case.build.diagnostics.iter().any(|one| one.code == Code::OneEndOnly && one.primary.span == span)
-        };
-        one.passes && one.rules.iter().any(one_end)
-    }),
     ("a request through a gateway", |_, one| one.passes && one.way == "gateway"),
     ("claims that are lists of words", |_, one| one.flow.contains("\"scope\"")),
-    ("an approximate allow inside a default deny by account", |case, one| {
-        let mut rules = case.build.policy.rules.iter();
-        one.passes
-            && case.draw.setting.layers == "networkpolicy"
-            && rules.any(|rule| rule.origin.approximate().is_some())
-    }),
     ("a port name that means two numbers, or none", |case, one| {
         let named = |rule: &Rule| {
             let entries = rule.destination.members.iter().flat_map(|member| member.ports.entries());
