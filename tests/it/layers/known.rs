@@ -1,7 +1,6 @@
 //! Where a layer rightly refuses what the source allows, or is not yet as it is meant.
 
-use netpol::diag::Code;
-use netpol::policy::{Account, Action, Direction, PortTest, Protocol, Rule};
+use netpol::policy::{Action, Direction, PortTest, Protocol, Rule};
 
 use super::judge::{Case, Finding};
 use super::world::Role;
@@ -57,7 +56,3 @@ pub const OPEN: &[Open] = &[
         one.protocol == Protocol::Tcp && one.port < 9100 && case.build.policy.rules.iter().any(named)
     }),
 ];
-
-fn role(case: &Case, pod: Option<usize>) -> Option<Role> {
-    pod.map(|at| case.world.pods[at].role)
-}
