@@ -31,6 +31,9 @@ pub struct Args {
     /// Write a kustomization.yaml that lists the files
     #[arg(long)]
     kustomization: bool,
+    /// Name the lines of rules in the YAML, and not their files and words alone
+    #[arg(long)]
+    lines: bool,
     #[command(flatten)]
     arguments: Arguments,
 }
@@ -42,6 +45,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         return Err(Fatal::new("`--check`, `--diff` and `--kustomization` need a folder: `-o DIR`"));
     }
     let mut session = Session::open(&args.arguments, global)?;
+    session.config.settings.lines = args.lines;
     let report = args.arguments.report(global, to_stdout || args.diff);
     match session.policy() {
         None => refused(&report, session),

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::policy::ask::{Answer, Question};
+use crate::policy::provenance::rule_text;
 use crate::policy::{Cause, Direction, End, Grant, GrantReason, Party, Policy, Rule};
 use crate::source::{Sources, Span};
-use crate::targets::names::rule_text;
 
 /// A question with its answer, and what the answer speaks of.
 pub struct Judged<'a> {

@@ -46,6 +46,7 @@ mod flow;
 mod lower;
 mod model;
 mod pointless;
+pub mod provenance;
 
 pub use eval::{Cause, End, Verdict, eval};
 pub use flow::{Flow, Party, Pod, Request};

@@ -40,7 +40,7 @@ pub struct Object {
     pub yaml: String,
     /// A patch of an object that is not ours: written as `NAMESPACE/NAME.patch.yaml`.
     pub patch: bool,
-    /// The files whose rules it comes from, which the head of its file names; see [`names::files`].
+    /// The files whose rules it comes from, which the head of its file names; see [`crate::policy::provenance::files`].
     pub files: Vec<FileId>,
 }
 
@@ -120,7 +120,7 @@ fn lower_parts(
     then: &mut dyn FnMut(Vec<Artifact>) -> bool,
 ) -> Vec<(Layer, Lowered)> {
     let targets = &policy.settings.targets;
-    let parts = part::divide(policy, least);
+    let parts = part::divide(policy, sources, least);
     let istio = istio::Common::new(policy);
     let networkpolicy = networkpolicy::Common::new(policy);
     let tasks: Vec<_> = parts.iter().flat_map(|part| targets.iter().map(move |layer| (*layer, part))).collect();

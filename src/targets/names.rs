@@ -10,8 +10,8 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::yaml::Writer;
-use crate::policy::{Account, NAMESPACE_NAME, Origin, PodSelector, Requirement, Requirements, Test};
-use crate::source::{FileId, Sources, Span};
+use crate::policy::provenance::Provenance;
+use crate::policy::{Account, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 
 /// The label by which what netpol made is known.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "netpol");
@@ -221,8 +221,8 @@ pub struct Head<'a> {
     pub namespace: &'a str,
     /// The label `app.kubernetes.io/part-of`, where the settings have a name.
     pub part_of: Option<&'a str>,
-    /// The annotation `netpol/source`: see [`places`].
-    pub source: &'a str,
+    /// What the annotations say.
+    pub provenance: &'a Provenance,
 }
 
 impl Head<'_> {
@@ -239,99 +239,26 @@ impl Head<'_> {
                     yaml.field("app.kubernetes.io/part-of", name);
                 }
             });
-            if !self.source.is_empty() {
-                yaml.key("annotations").map(|yaml| {
-                    yaml.field("netpol/source", self.source);
-                });
+            if *self.provenance != Provenance::default() {
+                yaml.key("annotations").map(|yaml| annotate(yaml, self.provenance));
             }
         });
     }
 }
 
-/// Returns where some rules stand, in the order of the files and lines: `shop.netpol:4, shop.netpol:7`. A rule of a
-/// template also names the `apply` that asked for it. What does not fit an annotation is counted: `and 12 more`.
-pub fn places<'a>(sources: &Sources, origins: impl IntoIterator<Item = &'a Origin>) -> String {
-    const MOST: usize = 32;
-    let line = |span: Span| (span.file, sources.line(span));
-    let mut all: Vec<_> = origins
-        .into_iter()
-        .flat_map(|origin| origin.applied().first().into_iter().chain([&origin.span]))
-        .map(|s| line(*s))
-        .collect();
-    all.sort_unstable();
-    all.dedup();
-    let mut text = String::new();
-    for (file, line) in all.iter().take(MOST) {
+/// Writes the annotations that say which rules an object comes from, whose they are and why.
+pub fn annotate(yaml: &mut Writer, provenance: &Provenance) {
+    let Provenance { source, owner, reason } = provenance;
+    for (key, text) in [("netpol/source", source), ("netpol/owner", owner), ("netpol/reason", reason)] {
         if !text.is_empty() {
-            text.push_str(", ");
+            yaml.key(key).text(text);
         }
-        text.push_str(&sources.file(*file).path);
-        text.push(':');
-        text.push_str(&line.to_string());
     }
-    if all.len() > MOST {
-        text.push_str(&format!(" and {} more", all.len() - MOST));
-    }
-    text
-}
-
-/// Returns what a comment says of a rule: where it stands and how it reads.
-pub fn sentence(sources: &Sources, origin: &Origin) -> String {
-    let mut text = sources.place(origin.span);
-    text.push_str(": ");
-    push_rule(&mut text, sources, origin);
-    text
-}
-
-/// Returns how a rule reads: its text on one line, without comments, cut where it is long.
-pub fn rule_text(sources: &Sources, origin: &Origin) -> String {
-    let mut text = String::new();
-    push_rule(&mut text, sources, origin);
-    text
-}
-
-fn push_rule(text: &mut String, sources: &Sources, origin: &Origin) {
-    const LONGEST: usize = 100;
-    let whole = sources.slice(origin.span);
-    let bytes = whole.as_bytes();
-    let plain = |byte: &u8| (b' '..=b'~').contains(byte) && !matches!(byte, b'#' | b'"');
-    if bytes.len() <= LONGEST && bytes.iter().all(plain) && !whole.contains("  ") {
-        return text.push_str(whole);
-    }
-    let start = text.len();
-    let (mut space, mut quoted, mut comment, mut escaped) = (false, false, false, false);
-    for character in whole.chars() {
-        if text.len() - start > LONGEST {
-            text.push('…');
-            break;
-        }
-        comment = character != '\n' && (comment || (character == '#' && !quoted));
-        if comment || (character.is_whitespace() && !quoted) {
-            space = true;
-            continue;
-        }
-        if std::mem::take(&mut space) && text.len() > start {
-            text.push(' ');
-        }
-        quoted ^= character == '"' && !escaped;
-        escaped = quoted && character == '\\' && !escaped;
-        text.push(character);
-    }
-}
-
-/// Returns the files that some rules come from: for a rule of a template, that of the `apply`. Sorted, without
-/// repetition.
-pub fn files<'a>(origins: impl IntoIterator<Item = &'a Origin>) -> Vec<FileId> {
-    let mut files: Vec<FileId> = origins.into_iter().map(|origin| origin.place().file).collect();
-    files.sort_unstable();
-    files.dedup();
-    files
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Notes;
     use proptest::prelude::*;
 
     fn pods(list: &[Requirement]) -> PodSelector {
@@ -394,24 +321,6 @@ mod tests {
             && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             && !name.starts_with('-')
             && !name.ends_with('-')
-    }
-
-    #[test]
-    fn places_are_sorted_and_a_template_names_its_apply_too() {
-        let mut sources = Sources::new();
-        let team = sources.add("team.netpol", "\n\napply tenant(a)\n");
-        let tenant = sources.add("tenant.netpol", "template tenant() {\n  default deny a/*\n}\n");
-        let origin =
-            |span, applied: &[Span]| Origin::new(span, Notes { applied: applied.to_vec(), ..Notes::default() });
-        let origins = [
-            origin(Span::new(tenant, 22, 30), &[Span::new(team, 2, 10)]),
-            origin(Span::new(team, 0, 0), &[]),
-            origin(Span::new(team, 2, 4), &[]),
-        ];
-        assert_eq!(places(&sources, &origins), "team.netpol:1, team.netpol:3, tenant.netpol:2");
-        assert_eq!(files(&origins), vec![team]);
-        let many: Vec<Origin> = (0..40).map(|_| origins[1].clone()).collect();
-        assert_eq!(places(&sources, &many), "team.netpol:1");
     }
 
     proptest! {

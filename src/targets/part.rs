@@ -3,34 +3,116 @@
 //! What a layer makes of the pods of a namespace hangs on the rules and grants that govern pods of this namespace, and on
 //! facts. So rules whose pods are in different namespaces belong to different parts; those that one rule governs, or that
 //! a gateway links, to one. A rule for pods of namespaces that it does not name may meet any other, and there is one part.
+//!
+//! Order never matters in a policy, so a layer meets its rules in an order of their own: by what they say. Where a rule
+//! stands, and in which order the files were named, then changes nothing of what is written.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use super::components::Components;
+use crate::policy::provenance::normalized;
 use crate::policy::{Direction, Endpoint, Grant, GrantReason, NAMESPACE_NAME, PodSelector, Policy, Rule};
+use crate::source::Sources;
 
 /// The governed ends of rules, and the grants, that a layer has to look at together.
 pub(super) struct Part<'a> {
     /// The policy.
     pub(super) policy: &'a Policy,
-    /// Rules with a direction that they govern, sorted.
-    ends: Vec<(u32, Direction)>,
-    grants: Vec<u32>,
+    sources: &'a Sources,
+    /// Rules with a direction that they govern, sorted by their numbers.
+    members: Vec<(u32, Direction)>,
+    /// The grants, sorted by their numbers.
+    granted: Vec<u32>,
     /// The namespaces of the pods; `None` where they are any.
     namespaces: Option<FxHashSet<&'a SmolStr>>,
+    order: OnceLock<Order>,
+}
+
+/// The ends and grants of a part in the order in which layers meet them.
+struct Order {
+    /// The ends, by what their rules say; of one rule, egress first.
+    ends: Vec<(u32, Direction)>,
+    /// The places of the ends, sorted by the numbers of the rules.
+    places: Vec<(u32, Direction, u32)>,
+    grants: Vec<u32>,
 }
 
 impl<'a> Part<'a> {
-    /// Makes the part that is the whole policy.
-    pub(super) fn whole(policy: &'a Policy) -> Part<'a> {
-        let ends = ends(policy).map(|(at, direction, _)| (at, direction)).collect();
-        Part { policy, ends, grants: (0..policy.grants.len() as u32).collect(), namespaces: None }
+    fn new(policy: &'a Policy, sources: &'a Sources, namespaces: Option<FxHashSet<&'a SmolStr>>) -> Part<'a> {
+        let (members, granted) = (Vec::new(), Vec::new());
+        Part { policy, sources, members, granted, namespaces, order: OnceLock::new() }
     }
 
-    /// Returns the governed ends, by rule and direction.
+    /// Makes the part that is the whole policy.
+    pub(super) fn whole(policy: &'a Policy, sources: &'a Sources) -> Part<'a> {
+        let members = ends(policy).map(|(at, direction, _)| (at, direction)).collect();
+        let granted = (0..policy.grants.len() as u32).collect();
+        Part { members, granted, ..Part::new(policy, sources, None) }
+    }
+
+    fn order(&self) -> &Order {
+        self.order.get_or_init(|| {
+            let mut rules: Vec<(Cow<'_, str>, u32)> = Vec::with_capacity(self.members.len());
+            for &(at, _) in &self.members {
+                if rules.last().is_none_or(|(_, last)| *last != at) {
+                    rules.push((self.words(at), at));
+                }
+            }
+            let path = |at: u32| self.sources.file(self.rule(at).origin.place().file).path.as_str();
+            rules.sort_unstable_by(|(a, first), (b, second)| {
+                a.as_bytes().cmp(b.as_bytes()).then_with(|| (path(*first), first).cmp(&(path(*second), second)))
+            });
+            let governed = rules.iter().flat_map(|&(_, at)| {
+                let rule = self.rule(at);
+                Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction)).map(move |way| (at, way))
+            });
+            let is_member = |end: &(u32, Direction)| self.members.binary_search(end).is_ok();
+            let ends: Vec<(u32, Direction)> = governed.filter(is_member).collect();
+            let mut places: Vec<_> = (0..).zip(&ends).map(|(place, &(at, direction))| (at, direction, place)).collect();
+            places.sort_unstable();
+            let grants = self.grants_by(&places);
+            Order { ends, places, grants }
+        })
+    }
+
+    fn rule(&self, at: u32) -> &'a Rule {
+        &self.policy.rules[at as usize]
+    }
+
+    /// Returns what a rule says: its words, and where a template yielded it, those of what asked for that.
+    fn words(&self, at: u32) -> Cow<'a, str> {
+        let origin = &self.rule(at).origin;
+        let own = normalized(self.sources, origin.span);
+        if origin.applied().is_empty() {
+            return own;
+        }
+        let applied = origin.applied().iter().map(|&span| normalized(self.sources, span));
+        Cow::Owned(std::iter::once(own).chain(applied).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Returns the grants by the first rule for which they are given, and by why.
+    fn grants_by(&self, places: &[(u32, Direction, u32)]) -> Vec<u32> {
+        let first = |grant: &Grant| grant.because.iter().filter_map(|&rule| place_of(places, rule)).min();
+        let mut keyed: Vec<_> = self
+            .granted
+            .iter()
+            .map(|&at| {
+                let grant = &self.policy.grants[at as usize];
+                let for_all = !matches!(grant.reason, GrantReason::Gateway | GrantReason::Keys);
+                (first(grant).unwrap_or(u32::MAX), for_all, grant.reason, grant.direction, at)
+            })
+            .collect();
+        keyed.sort_unstable();
+        keyed.into_iter().map(|(.., at)| at).collect()
+    }
+
+    /// Returns the governed ends, by what their rules say.
     pub(super) fn ends(&self) -> impl Iterator<Item = (u32, Direction, &'a Rule)> {
-        self.ends.iter().map(|&(at, direction)| (at, direction, &self.policy.rules[at as usize]))
+        self.order().ends.iter().map(|&(at, direction)| (at, direction, self.rule(at)))
     }
 
     /// Returns the rules that govern pods of the part in a direction, each with its number.
@@ -40,12 +122,23 @@ impl<'a> Part<'a> {
 
     /// Returns the place of an end among the part's.
     pub(super) fn position(&self, rule: u32, direction: Direction) -> Option<usize> {
-        self.ends.binary_search(&(rule, direction)).ok()
+        let places = &self.order().places;
+        let found = places.binary_search_by(|(at, way, _)| (*at, *way).cmp(&(rule, direction)));
+        found.ok().map(|at| places[at].2 as usize)
+    }
+
+    /// Returns the first rules of some, at most so many.
+    pub(super) fn first_of<C: FromIterator<u32>>(&self, rules: &[u32], most: usize) -> C {
+        let places = &self.order().places;
+        let place = |&rule: &u32| (place_of(places, rule).unwrap_or(u32::MAX), rule);
+        let mut keyed: Vec<(u32, u32)> = rules.iter().map(place).collect();
+        keyed.sort_unstable();
+        keyed.into_iter().take(most).map(|(_, rule)| rule).collect()
     }
 
     /// Returns the grants that may open pods of the part, each with its number.
     pub(super) fn grants(&self) -> impl Iterator<Item = (u32, &'a Grant)> {
-        self.grants.iter().map(|&at| (at, &self.policy.grants[at as usize]))
+        self.order().grants.iter().map(|&at| (at, &self.policy.grants[at as usize]))
     }
 
     /// Returns the namespaces of the inventory that may have pods of the part, sorted.
@@ -58,10 +151,17 @@ impl<'a> Part<'a> {
     }
 }
 
+/// Returns the first place of a rule's ends, among all of a part.
+fn place_of(places: &[(u32, Direction, u32)], rule: u32) -> Option<u32> {
+    let at = places.partition_point(|(have, ..)| *have < rule);
+    places.get(at).filter(|(have, ..)| *have == rule).map(|(.., place)| *place)
+}
+
 /// Divides a policy into parts of at least `least` ends, the last one aside.
-pub(super) fn divide(policy: &Policy, least: usize) -> Vec<Part<'_>> {
+pub(super) fn divide<'a>(policy: &'a Policy, sources: &'a Sources, least: usize) -> Vec<Part<'a>> {
     let many = ends(policy).nth(least).is_some();
-    many.then(|| Division::new(policy)?.parts(least)).flatten().unwrap_or_else(|| vec![Part::whole(policy)])
+    let parts = many.then(|| Division::new(policy)?.parts(sources, least)).flatten();
+    parts.unwrap_or_else(|| vec![Part::whole(policy, sources)])
 }
 
 /// Returns each governed end of each rule.
@@ -143,7 +243,7 @@ impl<'a> Division<'a> {
         number
     }
 
-    fn parts(mut self, least: usize) -> Option<Vec<Part<'a>>> {
+    fn parts(mut self, sources: &'a Sources, least: usize) -> Option<Vec<Part<'a>>> {
         let roots: Vec<usize> = (0..self.names.len()).map(|number| self.sets.find(number)).collect();
         let mut counts = vec![0; self.names.len()];
         self.ends.iter().for_each(|&end| counts[roots[end]] += 1);
@@ -158,8 +258,7 @@ impl<'a> Division<'a> {
                 continue;
             }
             if filled >= least {
-                let (ends, grants, namespaces) = (Vec::new(), Vec::new(), Some(FxHashSet::default()));
-                parts.push(Part { policy: self.policy, ends, grants, namespaces });
+                parts.push(Part::new(self.policy, sources, Some(FxHashSet::default())));
                 filled = 0;
             }
             part_of[root] = Some(parts.len() - 1);
@@ -167,13 +266,13 @@ impl<'a> Division<'a> {
         }
         let part = |number: usize| part_of[roots[number]];
         for (&number, (at, direction, _)) in self.ends.iter().zip(ends(self.policy)) {
-            parts[part(number)?].ends.push((at, direction));
+            parts[part(number)?].members.push((at, direction));
         }
         for (at, number) in self.grants.iter().enumerate() {
             match number {
-                None => parts.iter_mut().for_each(|part| part.grants.push(at as u32)),
+                None => parts.iter_mut().for_each(|part| part.granted.push(at as u32)),
                 // A grant for pods that no rule governs opens nothing.
-                Some(number) => part(*number).into_iter().for_each(|part| parts[part].grants.push(at as u32)),
+                Some(number) => part(*number).into_iter().for_each(|part| parts[part].granted.push(at as u32)),
             }
         }
         for (number, &name) in self.names.iter().enumerate() {

@@ -95,6 +95,23 @@ impl Writer {
         self
     }
 
+    /// Writes a string that may have several lines: each on its own, where that reads back as it is.
+    pub fn text(&mut self, text: &str) -> &mut Writer {
+        let plain = |line: &str| line.starts_with(|first: char| first.is_ascii_graphic()) && line.chars().all(is_print);
+        if self.flow || !text.contains('\n') || !text.split('\n').all(plain) {
+            return self.str(text);
+        }
+        self.gap();
+        self.out.push_str("|-");
+        self.indent += 2;
+        for line in text.split('\n') {
+            self.begin_line();
+            self.out.push_str(line);
+        }
+        self.indent -= 2;
+        self
+    }
+
     /// Writes a string in quotes.
     pub fn quoted(&mut self, text: &str) -> &mut Writer {
         self.gap();
@@ -267,6 +284,10 @@ impl Writer {
     }
 }
 
+fn is_print(character: char) -> bool {
+    matches!(character, ' '..='~' | '…')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,6 +397,10 @@ mod tests {
         let mut yaml = Writer::new();
         yaml.comment(text);
         yaml.key("block").str(text).note(text);
+        yaml.key("text").text(text);
+        yaml.key("lines").map(|yaml| {
+            yaml.key("text").text(&format!("{text}\n{text}"));
+        });
         yaml.any_key(&format!("{text}k")).str("key");
         yaml.key("flow").flow_list(|yaml| {
             yaml.item().str(text);
@@ -404,6 +429,8 @@ mod tests {
     fn expected(text: &str) -> serde_json::Value {
         serde_json::json!({
             "block": text,
+            "text": text,
+            "lines": {"text": format!("{text}\n{text}")},
             (format!("{text}k")): "key",
             "flow": [text, {(text): text}],
             "list": [text, {"inner": text}, [4_294_967_295u32, false]],

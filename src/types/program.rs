@@ -158,6 +158,16 @@ impl Origin {
         self.notes.as_ref()?.doc.as_ref()
     }
 
+    /// Returns the text of `@owner`.
+    pub fn owner(&self) -> Option<&str> {
+        self.notes.as_ref()?.owner.as_deref()
+    }
+
+    /// Returns the text of `@reason`.
+    pub fn reason(&self) -> Option<&str> {
+        self.notes.as_ref()?.reason.as_deref()
+    }
+
     /// Returns the text of `@approximate`, with its place.
     pub fn approximate(&self) -> Option<&(SmolStr, Span)> {
         self.notes.as_ref()?.approximate.as_ref()

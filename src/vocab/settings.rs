@@ -35,6 +35,8 @@ pub struct Settings {
     pub scope_gateway_to_namespace: bool,
     /// `[enforcement] require = "exact"`.
     pub require_exact: bool,
+    /// `build --lines`: whether objects name the lines of their rules.
+    pub lines: bool,
     /// The day on which annotations are judged.
     pub today: time::Date,
 }
@@ -58,6 +60,7 @@ impl Settings {
             path_normalization: PathNormalization::Base,
             scope_gateway_to_namespace: false,
             require_exact: false,
+            lines: false,
             today,
         }
     }

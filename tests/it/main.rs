@@ -18,6 +18,7 @@ mod layers;
 mod networkpolicy;
 mod outputs;
 mod parts;
+mod quiet;
 mod syntax;
 mod tidy;
 mod traps;

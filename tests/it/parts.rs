@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::istio::build::{Build, MESH, build_with};
 
-const BEGINNING: &str = "use std/istio\nlet office = { 203.0.113.0/24, 2001:db8::/32 }\n";
+pub const BEGINNING: &str = "use std/istio\nlet office = { 203.0.113.0/24, 2001:db8::/32 }\n";
 
 fn build(source: &str, manifests: Option<&str>) -> Build {
     build_with(source, manifests, |settings| settings.targets = vec![Layer::NetworkPolicy, Layer::Istio])
@@ -82,7 +82,7 @@ fn outside() -> impl Strategy<Value = &'static str> {
     ])
 }
 
-fn rule() -> impl Strategy<Value = String> {
+pub fn rule() -> impl Strategy<Value = String> {
     let ports = prop::sample::select(vec!["", ":8080", ":8080/http", ":{80, 9000-9010}", ":53/udp"]);
     prop_oneof![
         3 => pods().prop_map(|pods| format!("default deny {pods}")),

@@ -34,6 +34,8 @@ pub(super) struct Doors {
 
 struct Door {
     gateway: Arc<Gateway>,
+    /// The first rule that speaks of it.
+    first: u32,
     sentences: Vec<(u32, AccessRule)>,
     hosts: BTreeSet<HostName>,
     exits: BTreeSet<HostName>,
@@ -92,7 +94,7 @@ impl Doors {
             operation.paths.extend(path_patterns(path)?);
         }
         let nobody = from.sources.as_ref().is_some_and(|sources| sources.is_empty());
-        let door = self.door(&via.gateway);
+        let door = self.door(&via.gateway, at);
         door.hosts.insert(host.clone());
         if !nobody {
             let from = from.sources.clone().unwrap_or_default();
@@ -103,7 +105,7 @@ impl Doors {
 
     /// Notes who may leave for a host through a gateway.
     pub(super) fn exit(&mut self, gateway: &Arc<Gateway>, host: &HostName, rule: u32, from: Option<Rc<Vec<Source>>>) {
-        let door = self.door(gateway);
+        let door = self.door(gateway, rule);
         door.exits.insert(host.clone());
         if from.as_ref().is_some_and(|sources| sources.is_empty()) {
             return;
@@ -122,11 +124,11 @@ impl Doors {
         }
     }
 
-    fn door(&mut self, gateway: &Arc<Gateway>) -> &mut Door {
+    fn door(&mut self, gateway: &Arc<Gateway>, first: u32) -> &mut Door {
         let at = self.doors.iter().position(|door| door.gateway.pods == gateway.pods);
         let at = at.unwrap_or_else(|| {
             let (sentences, hosts, exits) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-            self.doors.push(Door { gateway: Arc::clone(gateway), sentences, hosts, exits });
+            self.doors.push(Door { gateway: Arc::clone(gateway), first, sentences, hosts, exits });
             self.doors.len() - 1
         });
         &mut self.doors[at]
@@ -144,9 +146,8 @@ impl Doors {
                     let sentence = AccessRule { comment: Comment::Rule(*rule), ..sentence.clone() };
                     access.add(&place, false, Some(sentence), *rule);
                 }
-                let first = door.sentences.first().map_or(0, |(rule, _)| *rule);
                 for rule in door.others().into_iter().filter(|_| !isolated) {
-                    access.add(&place, false, Some(rule), first);
+                    access.add(&place, false, Some(rule), door.first);
                 }
             }
         }

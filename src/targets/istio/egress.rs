@@ -166,7 +166,7 @@ impl<'a> Lowering<'_, 'a> {
                 }
                 let placed = placer.place(&pods.selector);
                 statements.push(Statement { selector: &pods.selector, placed, gives: true });
-                let rules = grant.because.iter().copied().take(32).collect();
+                let rules = self.facts.part.first_of(&grant.because, 32);
                 self.said.push(Said { rules, action: Action::Allow, isolates: false, reach: Some(Rc::clone(&reach)) });
             }
         }

@@ -5,9 +5,10 @@ mod security;
 
 use super::model::{ExportTo, Meta, Resource, Selector};
 use crate::policy::Policy;
+use crate::policy::provenance::{Provenance, files, sentence};
 use crate::source::Sources;
 use crate::targets::Object;
-use crate::targets::names::{Head, files, places};
+use crate::targets::names::Head;
 use crate::targets::yaml::Writer;
 
 const NETWORKING: &str = "networking.istio.io/v1";
@@ -73,18 +74,19 @@ fn object(policy: &Policy, sources: &Sources, resource: &Resource) -> Object {
     };
     let place = |rule: u32| {
         let rule = policy.rules.get(rule as usize);
-        rule.map(|rule| sources.place(rule.origin.span)).unwrap_or_default()
+        let words = |rule: &crate::policy::Rule| sentence(sources, policy.settings.lines, &rule.origin);
+        rule.map(words).unwrap_or_default()
     };
+    let provenance = Provenance::of(sources, policy.settings.lines, origins());
     let mut yaml = Writer::new();
     if let Some(comment) = &meta.comment {
         yaml.comment(comment);
     }
     if let Resource::ServicePatch(patch) = resource {
-        routing::service_patch(&mut yaml, patch, &places(sources, origins()));
+        routing::service_patch(&mut yaml, patch, &provenance);
     } else {
-        let source = places(sources, origins());
         let (name, namespace) = (meta.name.as_str(), meta.namespace.as_str());
-        Head { api_version, kind, name, namespace, part_of: policy.settings.name.as_deref(), source: &source }
+        Head { api_version, kind, name, namespace, part_of: policy.settings.name.as_deref(), provenance: &provenance }
             .write(&mut yaml);
         yaml.key("spec").map(|yaml| match resource {
             Resource::ServiceEntry(object) => routing::service_entry(yaml, object),

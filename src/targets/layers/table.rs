@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Enforcement, Row, RowEnd, Together};
+use crate::policy::provenance::rule_text;
 use crate::policy::{Direction, Layer};
 use crate::source::Sources;
-use crate::targets::names::rule_text;
 use crate::targets::{Judgement, Traffic};
 
 impl Together {

@@ -217,8 +217,8 @@ fn everything_else<'a>(
                 cell.groups.iter().flat_map(|&group| groups[group].denied.iter().map(|denied| denied.rule)).collect();
             rules.sort_unstable();
             rules.dedup();
-            let everything =
-                Term { peers: Rc::new(Peers::Everything), ports: PortList::All, cause: Cause::Rest(rules.into()) };
+            let cause = Cause::Rest(plan.facts.part.first_of(&rules, usize::MAX));
+            let everything = Term { peers: Rc::new(Peers::Everything), ports: PortList::All, cause };
             let left = less(plan, direction, &everything, &cell, groups);
             // Where nothing could be taken out there is no object.
             if left.iter().any(|left| *left.peers == Peers::Everything && left.ports == PortList::All) {

@@ -7,10 +7,11 @@ use rustc_hash::FxHashMap;
 use super::model::{Cause, Peer, Peers, Scope, Side, Term};
 use super::plan::{Plan, side};
 use super::ports::{PortEntry, PortList, Which};
+use crate::policy::provenance::{Provenance, files, sentence};
 use crate::policy::{Block, Direction, Grant, GrantReason, Origin, Policy, Requirements, Rule, Test, What};
 use crate::source::Sources;
 use crate::targets::Object;
-use crate::targets::names::{Head, Limit, Taken, Words, files, identity, places, sentence};
+use crate::targets::names::{Head, Limit, Taken, Words, identity};
 use crate::targets::yaml::Writer;
 
 /// How many of the rules that give one entry are named above it.
@@ -32,8 +33,8 @@ pub(super) fn emit(plan: &Plan<'_>, sources: &Sources) -> Vec<Object> {
             let name = taken.name(scope.namespace, &words, direction.word(), &identity, Limit::Subdomain);
             let entries = entries(side);
             let origins = origins(policy, side, &entries);
-            let source = places(sources, origins.iter().copied());
-            let yaml = object(policy, sources, scope, direction, &name, &source, &entries);
+            let provenance = Provenance::of(sources, policy.settings.lines, origins.iter().copied());
+            let yaml = object(policy, sources, scope, direction, &name, &provenance, &entries);
             let files = files(origins);
             let namespace = scope.namespace.to_string();
             objects.push(Object { namespace, kind: "NetworkPolicy", name, yaml, patch: false, files });
@@ -96,7 +97,7 @@ fn object(
     scope: &Scope<'_>,
     direction: Direction,
     name: &str,
-    source: &str,
+    provenance: &Provenance,
     entries: &[Entry<'_, '_>],
 ) -> String {
     let mut yaml = Writer::with_capacity(512 + 256 * entries.len());
@@ -106,7 +107,7 @@ fn object(
         name,
         namespace: scope.namespace,
         part_of: policy.settings.name.as_deref(),
-        source,
+        provenance,
     };
     head.write(&mut yaml);
     let (kind, list, peers) = match direction {
@@ -243,7 +244,7 @@ fn comments(yaml: &mut Writer, policy: &Policy, sources: &Sources, causes: &[&Ca
     if let [Cause::Rule(at)] = causes
         && let Some(rule) = policy.rules.get(*at as usize)
     {
-        rule_comment(yaml, sources, rule);
+        rule_comment(yaml, policy, sources, rule);
         return;
     }
     let mut granted: Vec<String> = Vec::new();
@@ -251,7 +252,7 @@ fn comments(yaml: &mut Writer, policy: &Policy, sources: &Sources, causes: &[&Ca
         match cause {
             Cause::Rule(at) => {
                 if let Some(rule) = policy.rules.get(*at as usize) {
-                    rule_comment(yaml, sources, rule);
+                    rule_comment(yaml, policy, sources, rule);
                 }
             }
             Cause::Grant(at) => {
@@ -264,7 +265,7 @@ fn comments(yaml: &mut Writer, policy: &Policy, sources: &Sources, causes: &[&Ca
             Cause::Rest(rules) => {
                 yaml.comment("nothing isolates these pods: everything but what is denied by");
                 for rule in rules.iter().take(MOST_NAMED).filter_map(|rule| policy.rules.get(*rule as usize)) {
-                    yaml.comment(&sentence(sources, &rule.origin));
+                    yaml.comment(&sentence(sources, policy.settings.lines, &rule.origin));
                 }
                 more(yaml, rules.len());
             }
@@ -279,11 +280,11 @@ fn more(yaml: &mut Writer, all: usize) {
     }
 }
 
-fn rule_comment(yaml: &mut Writer, sources: &Sources, rule: &Rule) {
+fn rule_comment(yaml: &mut Writer, policy: &Policy, sources: &Sources, rule: &Rule) {
     if let Some(doc) = rule.origin.doc() {
         yaml.comment(doc);
     }
-    yaml.comment(&sentence(sources, &rule.origin));
+    yaml.comment(&sentence(sources, policy.settings.lines, &rule.origin));
     if rule.via.is_some() {
         return;
     }
@@ -296,11 +297,12 @@ fn rule_comment(yaml: &mut Writer, sources: &Sources, rule: &Rule) {
 }
 
 fn grant_words(policy: &Policy, sources: &Sources, grant: &Grant) -> String {
-    let first = grant.because.first().and_then(|rule| policy.rules.get(*rule as usize));
-    match (grant.reason, first) {
+    let rules = || grant.because.iter().filter_map(|rule| policy.rules.get(*rule as usize));
+    let first = || rules().map(|rule| sentence(sources, policy.settings.lines, &rule.origin)).min();
+    match (grant.reason, (grant.reason == GrantReason::Gateway).then(first).flatten()) {
         (GrantReason::Dns, _) => "granted: the way to the cluster's DNS, since names must resolve".to_owned(),
         (GrantReason::Istiod, _) => "granted: a sidecar's way to istiod".to_owned(),
-        (GrantReason::Gateway, Some(rule)) => format!("for {}", sentence(sources, &rule.origin)),
+        (GrantReason::Gateway, Some(rule)) => format!("for {rule}"),
         (GrantReason::Gateway, None) => "granted: a gateway's half of `via`".to_owned(),
         (GrantReason::Keys, _) => "granted: istiod's way to the keys of an issuer".to_owned(),
     }

@@ -88,6 +88,7 @@ fn every_key_is_read() {
         path_normalization: PathNormalization::MergeSlashes,
         scope_gateway_to_namespace: true,
         require_exact: true,
+        lines: false,
         today: day(),
     };
     assert_eq!(*settings, expected);

@@ -1,10 +1,12 @@
 //! Objects of `networking.istio.io`, and the patches of Services.
 
 use super::{export_to, labels, strings};
+use crate::policy::provenance::Provenance;
 use crate::targets::istio::addresses::is_single;
 use crate::targets::istio::model::{
     DestinationRule, ExportTo, Gateway, Port, Resolution, ServiceEntry, ServicePatch, Sidecar, VirtualService,
 };
+use crate::targets::names::annotate;
 use crate::targets::yaml::Writer;
 
 fn port_name(port: Port) -> String {
@@ -186,7 +188,7 @@ pub(super) fn destination_rule(yaml: &mut Writer, rule: &DestinationRule) {
 }
 
 /// Writes the patch of a gateway's Service: for `kubectl patch` or kustomize, not an object by itself.
-pub(super) fn service_patch(yaml: &mut Writer, patch: &ServicePatch, source: &str) {
+pub(super) fn service_patch(yaml: &mut Writer, patch: &ServicePatch, provenance: &Provenance) {
     const CHECK: &str = "service.beta.kubernetes.io/aws-load-balancer-healthcheck-";
     yaml.key("apiVersion").word("v1");
     yaml.key("kind").word("Service");
@@ -194,7 +196,7 @@ pub(super) fn service_patch(yaml: &mut Writer, patch: &ServicePatch, source: &st
         yaml.field("name", &patch.meta.name);
         yaml.field("namespace", &patch.meta.namespace);
         yaml.key("annotations").map(|yaml| {
-            yaml.field("netpol/source", source);
+            annotate(yaml, provenance);
             if patch.aws_nlb {
                 for (key, value) in
                     [("healthy-threshold", "2"), ("path", "/healthz/ready"), ("port", "15021"), ("protocol", "HTTP")]

@@ -1,0 +1,166 @@
+//! Which rules an object or a message comes from, in words.
+//!
+//! An object names the file of a rule and how the rule reads, and no line:
+//!
+//! ```text
+//! garden.netpol: allow egress garden/* -> zenquotes.io:443
+//! ```
+//!
+//! So a comment on top of a file, or a rule that moves, changes nothing of what is written. `build --lines` adds the
+//! lines.
+
+use std::borrow::Cow;
+
+use super::Origin;
+use crate::source::{FileId, Sources, Span};
+
+/// How many rules of an object are named.
+const MOST: usize = 32;
+/// How long a rule is before it is cut.
+const LONGEST: usize = 100;
+
+/// What objects say of the rules that they come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// Where the rules stand and how they read: `shop.netpol: deny shop/* -> lab/*`, a line each. A rule of a template
+    /// also names the `apply` that asked for it.
+    pub source: String,
+    /// The texts of `@owner`, a line each.
+    pub owner: String,
+    /// The texts of `@reason`, a line each.
+    pub reason: String,
+}
+
+impl Provenance {
+    /// Gathers what is to be said of some rules, in an order that hangs on nothing but what they say. What does not fit an
+    /// annotation is counted: `and 12 more`.
+    pub fn of<'a>(sources: &Sources, lines: bool, origins: impl IntoIterator<Item = &'a Origin>) -> Provenance {
+        let (mut places, mut owners, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+        for origin in origins {
+            for &span in origin.applied().first().into_iter().chain([&origin.span]) {
+                let line = if lines { sources.line(span) } else { 0 };
+                places.push((sources.file(span.file).path.as_str(), line, normalized(sources, span)));
+            }
+            owners.extend(origin.owner().map(Cow::Borrowed));
+            reasons.extend(origin.reason().map(Cow::Borrowed));
+        }
+        places.sort_unstable();
+        places.dedup();
+        let place = |(path, line, text): &(&str, usize, Cow<'_, str>)| match line {
+            0 => Cow::Owned(format!("{path}: {}", cut(text))),
+            _ => Cow::Owned(format!("{path}:{line}: {}", cut(text))),
+        };
+        let more = places.len().saturating_sub(MOST);
+        let places: Vec<Cow<'_, str>> = places.iter().take(MOST).map(place).collect();
+        Provenance { source: joined(places, more), owner: sorted(owners), reason: sorted(reasons) }
+    }
+}
+
+fn sorted(mut texts: Vec<Cow<'_, str>>) -> String {
+    texts.sort_unstable();
+    texts.dedup();
+    let more = texts.len().saturating_sub(MOST);
+    texts.truncate(MOST);
+    joined(texts, more)
+}
+
+fn joined(texts: Vec<Cow<'_, str>>, more: usize) -> String {
+    let mut text = texts.join("\n");
+    if more > 0 {
+        text.push_str(&format!("\nand {more} more"));
+    }
+    text
+}
+
+/// Returns what a comment says of a rule: its file and how it reads; with its line where `lines` are wanted.
+pub fn sentence(sources: &Sources, lines: bool, origin: &Origin) -> String {
+    let place = match lines {
+        true => Cow::Owned(sources.place(origin.span)),
+        false => Cow::Borrowed(sources.file(origin.span.file).path.as_str()),
+    };
+    [&place, ": ", &*rule_text(sources, origin)].concat()
+}
+
+/// Returns how a rule reads: its text on one line, without comments, cut where it is long.
+pub fn rule_text(sources: &Sources, origin: &Origin) -> String {
+    cut(&normalized(sources, origin.span)).into_owned()
+}
+
+fn cut(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) if at + 1 < text.len() => Cow::Owned(format!("{}…", &text[..at])),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// Returns the text of a statement on one line, without comments.
+pub fn normalized(sources: &Sources, span: Span) -> Cow<'_, str> {
+    let whole = sources.slice(span);
+    let plain = |byte: &u8| (b' '..=b'~').contains(byte) && !matches!(byte, b'#' | b'"');
+    if whole.as_bytes().iter().all(plain) && !whole.contains("  ") {
+        return Cow::Borrowed(whole);
+    }
+    let mut text = String::with_capacity(whole.len());
+    let (mut space, mut quoted, mut comment, mut escaped) = (false, false, false, false);
+    for character in whole.chars() {
+        comment = character != '\n' && (comment || (character == '#' && !quoted));
+        if comment || (character.is_whitespace() && !quoted) {
+            space = true;
+            continue;
+        }
+        if std::mem::take(&mut space) && !text.is_empty() {
+            text.push(' ');
+        }
+        quoted ^= character == '"' && !escaped;
+        escaped = quoted && character == '\\' && !escaped;
+        text.push(character);
+    }
+    Cow::Owned(text)
+}
+
+/// Returns the files that some rules come from: for a rule of a template, that of the `apply`. Sorted, without
+/// repetition.
+pub fn files<'a>(origins: impl IntoIterator<Item = &'a Origin>) -> Vec<FileId> {
+    let mut files: Vec<FileId> = origins.into_iter().map(|origin| origin.place().file).collect();
+    files.sort_unstable();
+    files.dedup();
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Notes;
+
+    #[test]
+    fn provenance_hangs_on_what_rules_say_and_not_on_where_they_stand() {
+        let mut sources = Sources::new();
+        let team = sources.add("team.netpol", "\n\napply tenant(a)\ndefault  deny # all of it\n  a/*");
+        let tenant = sources.add("tenant.netpol", "template tenant() {\n  default deny a/*\n}\n");
+        let origin =
+            |span, applied: &[Span]| Origin::new(span, Notes { applied: applied.to_vec(), ..Notes::default() });
+        let apply = Span::new(team, 2, 17);
+        let origins = [origin(Span::new(tenant, 22, 38), &[apply]), origin(Span::new(team, 18, 50), &[])];
+        let text = "team.netpol: apply tenant(a)\nteam.netpol: default deny a/*\ntenant.netpol: default deny a/*";
+        assert_eq!(Provenance::of(&sources, false, &origins).source, text);
+        assert_eq!(Provenance::of(&sources, false, origins.iter().rev()).source, text);
+        let lines =
+            "team.netpol:3: apply tenant(a)\nteam.netpol:4: default deny a/*\ntenant.netpol:2: default deny a/*";
+        assert_eq!(Provenance::of(&sources, true, &origins).source, lines);
+        assert_eq!(files(&origins), vec![team]);
+    }
+
+    #[test]
+    fn owners_and_reasons_are_gathered_once_each() {
+        let mut sources = Sources::new();
+        let file = sources.add("a.netpol", "default deny a/*");
+        let notes = |owner: &str, reason: &str| {
+            let notes = Notes { owner: Some(owner.into()), reason: Some(reason.into()), ..Notes::default() };
+            Origin::new(Span::new(file, 0, 16), notes)
+        };
+        let origins = [notes("web", "B-2"), notes("api", "A-1"), notes("web", "A-1")];
+        let found = Provenance::of(&sources, false, &origins);
+        assert_eq!((found.owner.as_str(), found.reason.as_str()), ("api\nweb", "A-1\nB-2"));
+        assert_eq!(found.source, "a.netpol: default deny a/*");
+    }
+}
