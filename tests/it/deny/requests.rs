@@ -88,8 +88,8 @@ fn trap_63m_the_issuer_itself_is_compared() {
     let policy = build.one("AuthorizationPolicy");
     for (rule, issuer) in policy["spec"]["rules"].as_array().unwrap().iter().zip([
         "https://login.example.com",
-        "https://login.example.com/guests",
         "https://login.example.com",
+        "https://login.example.com/guests",
     ]) {
         assert_eq!(rule["when"][0], json!({ "key": "request.auth.claims[iss]", "values": [issuer] }));
     }
