@@ -1,8 +1,8 @@
 //! `netpol build`: YAML for every layer, on stdout or in a folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::output::{Change, Draft, Output, Plan};
+use super::output::{self, Change, Draft, Output, Plan};
 use super::report::Report;
 use super::session::{Arguments, Session};
 use super::{Exit, Fatal, Global, disk, leave, paths, to_stdout};
@@ -19,16 +19,19 @@ const LARGE: usize = 20_000;
 /// Write the YAML of every layer
 #[derive(clap::Args)]
 pub struct Args {
-    /// The folder to write to, as NAMESPACE/LAYER.yaml; - is stdout
-    #[arg(short, long, value_name = "DIR|-", default_value = "-")]
-    output: PathBuf,
+    /// The folder to write to, as NAMESPACE/LAYER.yaml; - is stdout, as is nothing where netpol.toml has no `output`
+    #[arg(short, long, value_name = "DIR|-")]
+    output: Option<PathBuf>,
     /// Write nothing, and fail where the folder holds something else than would be written
     #[arg(long)]
     check: bool,
     /// Write nothing, print how the folder would change, and fail where it would
     #[arg(long)]
     diff: bool,
-    /// Write a kustomization.yaml that lists the files
+    /// Write the objects that are no longer built to a file that `kubectl delete -f` takes; - is stdout
+    #[arg(long, value_name = "FILE|-")]
+    prune_list: Option<PathBuf>,
+    /// Write a kustomization.yaml that lists the files; one that is there is kept up to date anyway
     #[arg(long)]
     kustomization: bool,
     /// Name the lines of rules in the YAML, and not their files and words alone
@@ -40,17 +43,26 @@ pub struct Args {
 
 /// Builds the policy. A build with an error writes nothing.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
-    let to_stdout = args.output.as_os_str() == "-";
-    if to_stdout && (args.check || args.diff || args.kustomization) {
-        return Err(Fatal::new("`--check`, `--diff` and `--kustomization` need a folder: `-o DIR`"));
-    }
     let mut session = Session::open(&args.arguments, global)?;
     session.config.settings.lines = args.lines;
-    let report = args.arguments.report(global, to_stdout || args.diff);
+    let configured = || session.config.output.as_ref().map(|folder| session.folder.join(folder));
+    let folder = args.output.clone().or_else(configured).filter(|folder| folder.as_os_str() != "-");
+    let flags = args.check || args.diff || args.kustomization || args.prune_list.is_some();
+    if folder.is_none() && flags {
+        let message = "`--check`, `--diff`, `--kustomization` and `--prune-list` need a folder: `-o DIR`";
+        return Err(Fatal::new(message));
+    }
+    let list_on_stdout = args.prune_list.as_ref().is_some_and(|file| file.as_os_str() == "-");
+    if list_on_stdout && args.diff {
+        return Err(Fatal::new("`--diff` and `--prune-list -` both write to stdout"));
+    }
+    let report = args.arguments.report(global, folder.is_none() || args.diff || list_on_stdout);
     match session.policy() {
         None => refused(&report, session),
-        Some(policy) if to_stdout => on_stdout(policy, &report, session),
-        Some(policy) => in_folder(args, policy, &report, session),
+        Some(policy) => match folder {
+            None => on_stdout(policy, &report, session),
+            Some(folder) => in_folder(args, &folder, policy, &report, session),
+        },
     }
 }
 
@@ -111,13 +123,19 @@ fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Resul
     Ok(exit)
 }
 
-fn in_folder(args: &Args, policy: Policy, report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
+fn in_folder(
+    args: &Args,
+    folder: &Path,
+    policy: Policy,
+    report: &Report<'_>,
+    mut session: Session,
+) -> Result<Exit, Fatal> {
     let looking = args.check || args.diff;
-    let mut output = Output::new(&args.output, paths::show(&args.output));
+    let mut output = Output::new(folder, paths::show(folder));
     if !looking {
         output.lock()?;
     }
-    let mut draft = Draft::new(&mut output, looking)?;
+    let mut draft = Draft::new(&mut output, looking, args.prune_list.is_some())?;
     let mut added = Ok(());
     session.build(&policy, &mut |files| {
         added = files.into_iter().try_for_each(|file| draft.add(file));
@@ -128,7 +146,9 @@ fn in_folder(args: &Args, policy: Policy, report: &Report<'_>, mut session: Sess
     if report.fails(&session.diagnostics) {
         return refused(report, session);
     }
-    if args.kustomization {
+    // A file that a build was asked for once stays, until the configuration says otherwise.
+    let kept = session.config.kustomization.unwrap_or_else(|| draft.wrote("kustomization.yaml"));
+    if args.kustomization || kept {
         let kustomization = targets::kustomization(draft.listed());
         draft.add(kustomization)?;
     }
@@ -152,6 +172,9 @@ fn in_folder(args: &Args, policy: Policy, report: &Report<'_>, mut session: Sess
             Ok(())
         })?;
     }
+    if let Some(file) = &args.prune_list {
+        prune_list(file, &plan, looking)?;
+    }
     if looking {
         report.close(&session.diagnostics, if plan.is_done() { "up to date" } else { "" });
         return Ok(exit.max(u8::from(!plan.is_done())));
@@ -160,6 +183,25 @@ fn in_folder(args: &Args, policy: Policy, report: &Report<'_>, mut session: Sess
     list(&written, &plan, &output, report);
     report.close(&session.diagnostics, &summary);
     Ok(exit)
+}
+
+/// Writes the objects that are no longer built. What an earlier build put on the list stays there, as long as no build
+/// makes it again: nobody can tell whether it was deleted.
+fn prune_list(file: &Path, plan: &Plan, looking: bool) -> Result<(), Fatal> {
+    let mut removed = plan.removed.clone();
+    if file.as_os_str() == "-" {
+        return to_stdout(|out| out.write_all(output::list(&removed).as_bytes()));
+    }
+    match std::fs::read_to_string(file) {
+        Ok(old) => removed.extend(&output::objects(&old) - &plan.built),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(Fatal::cannot_read(file, error)),
+    }
+    if looking {
+        return Ok(());
+    }
+    let written = std::fs::write(file, output::list(&removed));
+    written.map_err(|error| Fatal::io(&format!("cannot write `{}`", file.display()), error))
 }
 
 /// Pushes what in the folder is not as the build makes it.
@@ -202,6 +244,12 @@ fn list(written: &[Listed], plan: &Plan, output: &Output, report: &Report<'_>) {
         if let Change::Remove { path, .. } = change {
             report.say(&format!("{} is no longer built and was removed", output.show(path)));
         }
+    }
+    for object in plan.removed.iter().take(FILES_SHOWN) {
+        report.say(&format!("{} is no longer built, and stays in the cluster until it is deleted", object.show()));
+    }
+    if plan.removed.len() > FILES_SHOWN {
+        report.say(&format!("and {} more objects", plan.removed.len() - FILES_SHOWN));
     }
 }
 

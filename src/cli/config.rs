@@ -18,17 +18,28 @@ pub struct Config {
     pub inventory: Vec<String>,
     /// `guardrails`: files and folders, relative to the file.
     pub guardrails: Vec<String>,
+    /// `output`: the folder that `build` writes to, relative to the file.
+    pub output: Option<String>,
+    /// `kustomization`: whether it writes a kustomization.yaml.
+    pub kustomization: Option<bool>,
 }
 
 impl Config {
     /// Returns what holds without a file, on the given day.
     pub fn new(today: time::Date) -> Config {
-        Config { settings: Settings::new(today), inventory: Vec::new(), guardrails: Vec::new() }
+        Config {
+            settings: Settings::new(today),
+            inventory: Vec::new(),
+            guardrails: Vec::new(),
+            output: None,
+            kustomization: None,
+        }
     }
 }
 
 const TABLES: [&str; 3] = ["cluster", "istio", "enforcement"];
-const TOP: [&str; 7] = ["name", "targets", "inventory", "guardrails", "cluster", "istio", "enforcement"];
+const TOP: [&str; 9] =
+    ["name", "targets", "inventory", "guardrails", "output", "kustomization", "cluster", "istio", "enforcement"];
 const CLUSTER: [&str; 8] = ["platform", "domain", "dns", "load-balancer", "resolver", "apiserver", "nodes", "pods"];
 const ISTIO: [&str; 4] = ["root-namespace", "trust-domain", "path-normalization", "scope-gateway-to-namespace"];
 const ENFORCEMENT: [&str; 1] = ["require"];
@@ -67,6 +78,13 @@ impl Reader<'_> {
                 "targets" => self.targets(entry, &mut config.settings),
                 "inventory" => config.inventory = self.one_or_more(entry),
                 "guardrails" => config.guardrails = self.one_or_more(entry),
+                "output" => {
+                    config.output = self.checked(entry, "the path of a folder", |path| !path.is_empty() && path != "-");
+                }
+                "kustomization" => match value.get_ref().as_bool() {
+                    Some(yes) => config.kustomization = Some(yes),
+                    None => self.wrong_type(entry, "`true` or `false`"),
+                },
                 "cluster" => self.table(entry, |reader, table| reader.cluster(table, &mut config.settings)),
                 "istio" => self.table(entry, |reader, table| reader.istio(table, &mut config.settings)),
                 "enforcement" => self.table(entry, |reader, table| reader.enforcement(table, &mut config.settings)),

@@ -11,6 +11,7 @@ use super::{Exit, Fatal, Global, load, paths};
 use crate::diag::Diagnostics;
 use crate::inventory::{self, Inventory};
 use crate::source::Sources;
+use crate::targets::names::Words;
 use crate::vocab::settings::Platform;
 
 /// Namespaces of the cluster itself, for which a first policy says nothing.
@@ -52,7 +53,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let listed = args.inventory.as_deref().filter(|path| path.as_os_str() != "-");
     let listed = listed.map(|path| from_folder(path, &args.folder)).transpose()?;
     fs::create_dir_all(&args.folder).map_err(|error| cannot_write(&args.folder, error))?;
-    create(&config, &configuration(&known, listed.as_deref()))?;
+    create(&config, &configuration(&name(&args.folder)?, &known, listed.as_deref()))?;
     create(&policy, &first_policy(&known))?;
     report.say(&format!(
         "wrote {} and {}; `netpol build {}` shows what comes of them",
@@ -89,7 +90,16 @@ fn cannot_write(path: &Path, error: std::io::Error) -> Fatal {
     Fatal::io(&format!("cannot write `{}`", path.display()), error)
 }
 
-fn configuration(known: &Inventory, inventory: Option<&str>) -> String {
+/// Returns the name of a folder as the first word of objects' names.
+fn name(folder: &Path) -> Result<String, Fatal> {
+    let path = Paths::new()?.absolute(folder);
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let words = Words::of(&name).text;
+    let short = words.get(..words.len().min(24)).unwrap_or_default().trim_end_matches('-');
+    Ok(if short.is_empty() { "policy".to_owned() } else { short.to_owned() })
+}
+
+fn configuration(name: &str, known: &Inventory, inventory: Option<&str>) -> String {
     let meshed = known.workloads.iter().any(|workload| workload.sidecar);
     let (targets, why) = match (known.given, meshed) {
         (true, false) => {
@@ -104,6 +114,9 @@ fn configuration(known: &Inventory, inventory: Option<&str>) -> String {
     let platforms: Vec<&str> = Platform::ALL.into_iter().map(Platform::word).collect();
     format!(
         "# The configuration of netpol. Paths start from the folder of this file.
+
+# The first word of every object's name, and the label app.kubernetes.io/part-of: two builds for one cluster need two.
+name = \"{name}\"
 
 # The enforcement layers of the cluster; {why}.
 targets = {targets}

@@ -90,6 +90,8 @@ pub struct Session {
     pub diagnostics: Diagnostics,
     /// The configuration, with what the command line changed.
     pub config: Config,
+    /// The folder of the configuration, from which its paths start.
+    pub folder: PathBuf,
     /// The policy files that the verb was given.
     given: Vec<FileId>,
     /// The files of `--guardrails` that are not among them.
@@ -119,6 +121,7 @@ impl Session {
             sources: Sources::new(),
             diagnostics: Diagnostics::new(),
             config: Config::new(today),
+            folder: folder.clone(),
             given: Vec::new(),
             guardrails: Vec::new(),
             manifests: None,

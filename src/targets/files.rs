@@ -1,4 +1,7 @@
 //! Objects as files: `NAMESPACE/TARGET.yaml`, patches on their own, and what Kustomize wants beside them.
+//!
+//! A patch is no object: applied as one it would be refused, or would replace what it patches. So its file has an ending
+//! that `kubectl apply -R -f` passes over: `patches/NAMESPACE/NAME.patch`.
 
 use super::yaml::Writer;
 use super::{Lowering, Object};
@@ -59,7 +62,7 @@ fn file(layer: Layer, objects: Vec<Object>, sources: &Sources) -> Option<Artifac
     const BETWEEN: &str = "---\n";
     let first = objects.first()?;
     let path = match first.patch {
-        true => format!("{}/{}.patch.yaml", first.namespace, first.name),
+        true => format!("patches/{}/{}.patch", first.namespace, first.name),
         false => format!("{}/{}.yaml", first.namespace, layer.word()),
     };
     let (patch, count) = (first.patch, objects.len());

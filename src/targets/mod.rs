@@ -38,7 +38,7 @@ pub struct Object {
     pub name: String,
     /// Its YAML document without the `---`, ending in a line feed.
     pub yaml: String,
-    /// A patch of an object that is not ours: written as `NAMESPACE/NAME.patch.yaml`.
+    /// A patch of an object that is not ours: written as `patches/NAMESPACE/NAME.patch`.
     pub patch: bool,
     /// The files whose rules it comes from, which the head of its file names; see [`crate::policy::provenance::files`].
     pub files: Vec<FileId>,

@@ -1,7 +1,8 @@
 //! What generated objects are called, and the head that all of them share.
 //!
 //! A name derives from what the object is for and from nothing else, so that an edit to one rule renames no other rule's
-//! object. Where the readable words alone could stand for two things, a short hash of the exact thing follows them.
+//! object. Where the readable words alone could stand for two things, a short hash of the exact thing follows them. The
+//! `name` of the settings comes first, so that two builds never write one object: see [`first_word`].
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -11,7 +12,7 @@ use smol_str::SmolStr;
 
 use super::yaml::Writer;
 use crate::policy::provenance::Provenance;
-use crate::policy::{Account, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
+use crate::policy::{Account, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Settings, Test};
 
 /// The label by which what netpol made is known.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "netpol");
@@ -19,10 +20,35 @@ pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "netpol");
 /// How long a name may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// A DNS subdomain, as the names of most objects.
-    Subdomain = 253,
-    /// A DNS label: names of Gateways, Services, subsets and Istio's ports.
+    /// The name of an object. Kubernetes takes more of most kinds; what fits a column of a terminal is read.
+    Subdomain = 59,
+    /// A DNS label: names of subsets and Istio's ports.
     Label = 63,
+}
+
+/// Returns what the names of a build's objects begin with: its `name`, and a `-` after a plain word.
+///
+/// ```
+/// use netpol::targets::names::first_word;
+///
+/// assert_eq!(first_word(Some("shop")), "shop-");
+/// assert_eq!(first_word(Some("shop-eu")), "shop-eu--");
+/// ```
+///
+/// Two dashes tell the build `shop-eu` from a build `shop` with something called `eu`: no other words have two together.
+/// A name that has to be written otherwise, or is long, gets a hash.
+pub fn first_word(name: Option<&str>) -> String {
+    const LONGEST: usize = 24;
+    let Some(name) = name.filter(|name| !name.is_empty()) else { return String::new() };
+    let words = Words::of(name);
+    match (words.exact, words.text.len() <= LONGEST) {
+        (true, true) if !words.text.contains('-') => format!("{name}-"),
+        (true, true) => format!("{name}--"),
+        _ => {
+            let kept = words.text.get(..words.text.len().min(LONGEST - 9)).unwrap_or_default().trim_end_matches('-');
+            format!("{kept}-{:08x}--", hash(name) >> 32)
+        }
+    }
 }
 
 /// Readable words for a thing, as the beginning of a name.
@@ -80,12 +106,17 @@ impl Words {
         {
             return words;
         }
-        let parts: Vec<String> = list.iter().map(requirement_words).collect();
-        Words { text: Words::of(&parts.join(" ")).text, exact: false }
+        Words { text: Words::of(&all_words(list)).text, exact: false }
     }
 
-    /// Makes the words for the pods of one namespace that have one label, where its key is a single word.
+    /// Makes the words for the pods of one namespace that have one label, where its key is a single word or the one that
+    /// `ns/web` stands for: `app-web`, `web`.
     pub fn of_label(key: &str, value: &str) -> Option<Words> {
+        if key == NAME_LABEL {
+            let value = Words::of(value);
+            // Only words with a dash stand for other labels.
+            return Some(Words { exact: value.exact && !value.text.contains('-'), text: value.text });
+        }
         let word = key != "all" && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         word.then(|| {
             let value = Words::of(value);
@@ -105,7 +136,7 @@ impl Words {
         if parts.is_empty() {
             return Words::of_labels(&pods.labels);
         }
-        parts.extend(pods.labels.list().iter().map(requirement_words));
+        parts.extend(Some(all_words(pods.labels.list())).filter(|words| !words.is_empty()));
         Words { text: Words::of(&parts.join(" ")).text, exact: false }
     }
 }
@@ -134,6 +165,20 @@ pub fn identity(labels: &Requirements) -> String {
     text
 }
 
+/// The label by which `ns/web` knows its pods, where nothing else is known of them.
+const NAME_LABEL: &str = "app.kubernetes.io/name";
+
+/// Returns the words of several requirements, what names the pods first.
+fn all_words(list: &[Requirement]) -> String {
+    let is_name = |one: &&Requirement| one.key == NAME_LABEL && matches!(one.test, Test::In(_));
+    let first = list.iter().filter(is_name).map(|one| match &one.test {
+        Test::In(values) => values.join(" "),
+        _ => String::new(),
+    });
+    let others = list.iter().filter(|one| !is_name(one)).map(requirement_words);
+    first.chain(others).collect::<Vec<_>>().join(" ")
+}
+
 fn requirement_words(requirement: &Requirement) -> String {
     // `app.kubernetes.io/name` reads best as `name`.
     let key = requirement.key.rsplit('/').next().unwrap_or(&requirement.key);
@@ -150,7 +195,10 @@ fn requirement_words(requirement: &Requirement) -> String {
 /// `identity` tells the thing from all others of its kind, also those with the same words; its hash is part of the name
 /// unless the words are exact and short enough.
 pub fn name(words: &Words, end: &str, identity: &str, limit: Limit) -> String {
-    let limit = limit as usize;
+    shorter(words, end, identity, limit as usize)
+}
+
+fn shorter(words: &Words, end: &str, identity: &str, limit: usize) -> String {
     let joined = match (words.text.is_empty(), end.is_empty()) {
         (true, _) => end.to_owned(),
         (_, true) => words.text.clone(),
@@ -161,7 +209,8 @@ pub fn name(words: &Words, end: &str, identity: &str, limit: Limit) -> String {
     }
     let hash = format!("{:08x}", hash(identity) >> 32);
     // The words are ASCII, and so a cut anywhere leaves characters whole.
-    let room = limit - hash.len() - 1 - if end.is_empty() { 0 } else { end.len() + 1 };
+    let end = end.get(..end.len().min(limit / 2)).unwrap_or_default().trim_end_matches('-');
+    let room = limit.saturating_sub(hash.len() + 1 + if end.is_empty() { 0 } else { end.len() + 1 });
     let kept = words.text.get(..words.text.len().min(room)).unwrap_or_default().trim_end_matches('-');
     [kept, end, hash.as_str()].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("-")
 }
@@ -178,19 +227,27 @@ pub fn hash(text: &str) -> u64 {
 /// The names of a kind that are taken, each with its thing: two things never share one, even where their hashes do.
 #[derive(Debug, Default)]
 pub struct Taken {
+    /// What every name begins with.
+    first: String,
     names: FxHashMap<(SmolStr, String), String>,
 }
 
 impl Taken {
-    /// Makes an empty set.
+    /// Makes an empty set of names that are no object's.
     pub fn new() -> Taken {
         Taken::default()
+    }
+
+    /// Makes an empty set of names of objects of a build.
+    pub fn of(settings: &Settings) -> Taken {
+        Taken { first: first_word(settings.name.as_deref()), names: FxHashMap::default() }
     }
 
     /// Returns the name of a thing in a namespace: as [`name()`] makes it, or one made from more of the identity where
     /// another thing has that one already.
     pub fn name(&mut self, namespace: &str, words: &Words, end: &str, identity: &str, limit: Limit) -> String {
-        let mut name = name(words, end, identity, limit);
+        let limit = limit as usize - self.first.len();
+        let mut name = [&self.first, &*shorter(words, end, identity, limit)].concat();
         let mut salted = Cow::Borrowed(identity);
         loop {
             match self.names.entry((namespace.into(), name)) {
@@ -203,7 +260,8 @@ impl Taken {
                 Entry::Occupied(_) => {}
             }
             salted.to_mut().push('\'');
-            name = self::name(&Words { text: words.text.clone(), exact: false }, end, &salted, limit);
+            let words = Words { text: words.text.clone(), exact: false };
+            name = [&self.first, &*shorter(&words, end, &salted, limit)].concat();
         }
     }
 }
@@ -290,6 +348,9 @@ mod tests {
             pods(&[is("app", &["web", "tier-db"])]),
             pods(&[is("app.kubernetes.io/name", &["web"])]),
             pods(&[is("name", &["web"])]),
+            pods(&[is("app.kubernetes.io/name", &["app-web"])]),
+            pods(&[is("app.kubernetes.io/name", &["all-pods"])]),
+            pods(&[is("app.kubernetes.io/name", &["web"]), is("app.kubernetes.io/instance", &["a"])]),
             pods(&[is("all", &["pods"])]),
             pods(&[]),
             pods(&[is("app", &["Web"])]),
@@ -298,6 +359,7 @@ mod tests {
         ];
         let names: std::collections::BTreeSet<String> = subjects.iter().map(named).collect();
         assert_eq!(names.len(), subjects.len(), "{names:?}");
+        assert_eq!(named(&subjects[4]), "web-egress");
         let hosts = ["a-b.io", "a.b.io", "any.b.io", "*.b.io", "any-b.io"];
         let names: std::collections::BTreeSet<String> =
             hosts.iter().map(|host| name(&Words::of_host(host), "", host, Limit::Label)).collect();
@@ -313,6 +375,27 @@ mod tests {
         assert_eq!((first.as_str(), second.starts_with("web-egress-")), ("web-egress", true));
         assert_eq!(taken.name("garden", &words, "egress", "two", Limit::Label), second);
         assert_eq!(taken.name("other", &words, "egress", "two", Limit::Label), "web-egress");
+    }
+
+    /// No name of one build is a name of another one.
+    #[test]
+    fn builds_have_names_of_their_own() {
+        let long = "a-name-that-is-much-too-long-for-the-first-word-of-anything";
+        let builds = ["", "shop", "shop-eu", "eu", "Shop", "shop.eu", "shop_eu", "a--b", "a-b", long];
+        let things = ["eu", "web", "all-pods", "eu-web", long];
+        let mut names = std::collections::BTreeSet::new();
+        for build in builds {
+            let mut taken = Taken { first: first_word(Some(build)), ..Taken::default() };
+            for thing in things {
+                for end in ["", "egress", "ingress-deny-2", long] {
+                    let name =
+                        taken.name("garden", &Words::of(thing), end, &format!("{thing} {end}"), Limit::Subdomain);
+                    assert!(is_subdomain(&name, 59) && (build.is_empty() || name.starts_with(&taken.first)), "{name}");
+                    assert!(build.is_empty() || names.insert(name.clone()), "{name}");
+                }
+            }
+        }
+        assert_eq!(first_word(Some("shop")), "shop-");
     }
 
     fn is_subdomain(name: &str, limit: usize) -> bool {

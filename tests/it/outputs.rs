@@ -15,7 +15,7 @@ fn documents() -> Vec<(String, String)> {
     let mut documents = Vec::new();
     for path in files {
         let shown = path.display().to_string();
-        if shown.contains("/out/") && shown.ends_with(".yaml") {
+        if shown.contains("/out/") && (shown.ends_with(".yaml") || shown.ends_with(".patch")) {
             let text = std::fs::read_to_string(&path).unwrap();
             documents.extend(text.split("\n---\n").map(|document| (shown.clone(), document.to_owned())));
         }

@@ -12,6 +12,7 @@
 //! Whenever it is killed, every file is the old one or the new one, and the mark says that both kinds may be there; the
 //! next build starts from the same record and finishes the work.
 
+mod objects;
 mod plan;
 mod record;
 
@@ -19,6 +20,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use objects::{list, objects};
 pub use plan::{Change, Draft, New, Plan};
 
 use super::Fatal;

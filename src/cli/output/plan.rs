@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 
 use super::Output;
+use super::objects::{Named, objects};
 use super::record::{self, Record};
 use crate::cli::Fatal;
 use crate::diag::{Code, Diagnostic, Diagnostics};
@@ -25,6 +26,10 @@ pub struct Plan {
     pub files: Vec<String>,
     /// The files that the record lists.
     pub recorded: Vec<String>,
+    /// The objects that an earlier build wrote and this one does not.
+    pub removed: BTreeSet<Named>,
+    /// The objects of this build.
+    pub built: BTreeSet<Named>,
 }
 
 impl Plan {
@@ -69,11 +74,15 @@ pub struct Draft<'o> {
     output: &'o mut Output,
     /// Whether the new texts are to be looked at, and not written.
     looking: bool,
+    /// Whether the objects of the build are wanted by name.
+    names: bool,
     record: Record,
     /// The files that builds wrote before; `None` where that cannot be told, which is said alone.
     ours: Option<BTreeSet<String>>,
     listed: Vec<Listed>,
     changes: Vec<Change>,
+    removed: BTreeSet<Named>,
+    built: BTreeSet<Named>,
     obstacles: Vec<Obstacle>,
 }
 
@@ -90,7 +99,7 @@ struct Obstacle {
 
 impl<'o> Draft<'o> {
     /// Begins to compare a build with a folder. New texts go to the staging folder, but where they are only looked at.
-    pub fn new(output: &'o mut Output, looking: bool) -> Result<Draft<'o>, Fatal> {
+    pub fn new(output: &'o mut Output, looking: bool, names: bool) -> Result<Draft<'o>, Fatal> {
         let mut obstacles = Vec::new();
         let record = Record::read(output)?.unwrap_or_else(|why| {
             let note = "build into an empty folder, or remove the list and the files that netpol wrote";
@@ -105,13 +114,29 @@ impl<'o> Draft<'o> {
             Record::default()
         });
         let ours = obstacles.is_empty().then(|| record.files.iter().cloned().collect());
-        Ok(Draft { output, looking, record, ours, listed: Vec::new(), changes: Vec::new(), obstacles })
+        Ok(Draft {
+            output,
+            looking,
+            names,
+            record,
+            ours,
+            listed: Vec::new(),
+            changes: Vec::new(),
+            removed: BTreeSet::new(),
+            built: BTreeSet::new(),
+            obstacles,
+        })
     }
 
     /// Returns the files so far, sorted.
     pub fn listed(&mut self) -> &[Listed] {
         self.listed.sort();
         &self.listed
+    }
+
+    /// Returns whether an earlier build wrote a file.
+    pub fn wrote(&self, path: &str) -> bool {
+        self.ours.as_ref().is_some_and(|ours| ours.contains(path))
     }
 
     /// Adds a file of the build.
@@ -124,13 +149,20 @@ impl<'o> Draft<'o> {
             return Ok(());
         }
         let Artifact { path, text, .. } = file;
+        if self.names {
+            self.built.extend(held(&path, text.as_bytes()));
+        }
         match self.look(&path)? {
             Some(Found::Text(old)) if old == text.as_bytes() => Ok(()),
             Some(Found::Text(old)) if !self.ours.as_ref().is_some_and(|ours| ours.contains(&path)) => {
                 self.in_the_way(&path, &old);
                 Ok(())
             }
-            Some(Found::Text(old)) => self.change(path, Some(old), text),
+            Some(Found::Text(old)) => {
+                // An object is always in the file of its namespace and layer.
+                self.removed.extend(&held(&path, &old) - &held(&path, text.as_bytes()));
+                self.change(path, Some(old), text)
+            }
             Some(Found::Nothing) => self.change(path, None, text),
             None => Ok(()),
         }
@@ -157,11 +189,12 @@ impl<'o> Draft<'o> {
         let recorded = std::mem::take(&mut self.record.files);
         for path in recorded.iter().filter(|path| files.binary_search(path).is_err()) {
             if let Some(Found::Text(old)) = self.look(path)? {
+                self.removed.extend(held(path, &old));
                 let old = String::from_utf8_lossy(&old).into_owned();
                 self.changes.push(Change::Remove { path: path.clone(), old });
             }
         }
-        let Draft { mut changes, obstacles, record, .. } = self;
+        let Draft { mut changes, obstacles, record, removed, built, .. } = self;
         let clear = obstacles.is_empty();
         for Obstacle { code, shown, start, message, at, note } in obstacles {
             let span = Span::new(sources.add(&shown, start), 0, 0);
@@ -169,7 +202,7 @@ impl<'o> Draft<'o> {
             diagnostics.push(Diagnostic::new(code, span, message).at(at).note_opt(note));
         }
         changes.sort_by(|a, b| a.path().cmp(b.path()));
-        Ok(clear.then_some(Plan { changes, unfinished: record.unfinished, files, recorded }))
+        Ok(clear.then_some(Plan { changes, unfinished: record.unfinished, files, recorded, removed, built }))
     }
 
     /// Looks at a file without following any link below the folder; `None` where nothing there may be read or replaced.
@@ -213,6 +246,12 @@ impl<'o> Draft<'o> {
             note: "move it, or build into another folder",
         });
     }
+}
+
+/// Returns the objects of a file. A patch holds none that is ours.
+fn held(path: &str, text: &[u8]) -> BTreeSet<Named> {
+    let patch = path.ends_with(".patch") || path.ends_with(".patch.yaml");
+    if patch { BTreeSet::new() } else { objects(&String::from_utf8_lossy(text)) }
 }
 
 /// What is at a place in the folder.

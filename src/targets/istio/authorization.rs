@@ -130,7 +130,7 @@ impl Access {
 
     /// Returns the objects.
     pub(super) fn finish(mut self, facts: &Facts<'_>) -> Vec<Resource> {
-        let (mut tokens, mut taken) = (Taken::new(), Taken::new());
+        let (mut tokens, mut taken) = (Taken::of(&facts.policy.settings), Taken::of(&facts.policy.settings));
         let root: SmolStr = facts.policy.settings.root_namespace.as_str().into();
         let mut list = Vec::new();
         let mut issuers: Vec<_> = std::mem::take(&mut self.issuers).into_iter().collect();

@@ -92,7 +92,7 @@ pub(super) fn lower(
     if !with_objects {
         return list;
     }
-    let mut all = entries.finish(&addresses);
+    let mut all = entries.finish(&addresses, &facts.policy.settings);
     all.append(&mut list);
     all
 }
@@ -416,7 +416,7 @@ impl<'a> Lowering<'_, 'a> {
         states: &mut [State],
         with_objects: bool,
     ) -> Vec<Resource> {
-        let mut taken = Taken::new();
+        let mut taken = Taken::of(&self.facts.policy.settings);
         let local = self.local_hosts(slots, contents);
         let root: SmolStr = self.facts.policy.settings.root_namespace.as_str().into();
         let mut list = Vec::new();

@@ -77,7 +77,7 @@ pub(super) fn lower<'a>(
     resources.extend(doors.finish(&facts, &mut access, diagnostics));
     let mut objects = Vec::new();
     if wanted != Wanted::Judgements {
-        resources.extend(exits.finish());
+        resources.extend(exits.finish(&policy.settings));
         resources.extend(access.finish(&facts));
         objects = write::write(policy, sources, &resources);
     }

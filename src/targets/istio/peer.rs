@@ -149,7 +149,7 @@ pub(super) fn lower(
     if wanted == Wanted::Judgements {
         return Vec::new();
     }
-    let mut taken = Taken::new();
+    let mut taken = Taken::of(&facts.policy.settings);
     let root: SmolStr = facts.policy.settings.root_namespace.as_str().into();
     let mut list = Vec::new();
     // What holds for the pods of a slot by the objects so far.

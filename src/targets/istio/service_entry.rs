@@ -11,7 +11,7 @@ use super::addresses::{Addresses, Group, is_single};
 use super::destinations::Outside;
 use super::model::{ExportTo, Meta, Port, Resolution, Resource, ServiceEntry};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::policy::{AddressSet, AppProtocol, HostName, Policy};
+use crate::policy::{AddressSet, AppProtocol, HostName, Policy, Settings};
 use crate::targets::names::{Limit, Taken, Words};
 
 /// The ServiceEntries, as they are asked for.
@@ -152,8 +152,8 @@ impl Entries {
     }
 
     /// Returns the objects.
-    pub(super) fn finish(self, addresses: &Addresses<'_>) -> Vec<Resource> {
-        let taken = &mut Taken::new();
+    pub(super) fn finish(self, addresses: &Addresses<'_>, settings: &Settings) -> Vec<Resource> {
+        let taken = &mut Taken::of(settings);
         let mut list = Vec::new();
         for ((namespace, name), entry) in self.hosts {
             list.push(host_entry(namespace, &name, entry, taken));

@@ -20,7 +20,7 @@ use super::model::{DestinationRule, ExportTo, Gateway, Meta, Resource, Selector,
 use super::places::Place;
 use super::sources::{Position, Senders};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::policy::{AppProtocol, Direction, HostName, Policy, PortTest, Protocol, Rule, What};
+use crate::policy::{AppProtocol, Direction, HostName, Policy, PortTest, Protocol, Rule, Settings, What};
 use crate::targets::Level;
 use crate::targets::names::{Limit, Taken, Words};
 use crate::targets::part::Part;
@@ -136,8 +136,8 @@ impl Exits {
     }
 
     /// Returns the objects.
-    pub(super) fn finish(self) -> Vec<Resource> {
-        let (mut gateways, mut routes, mut subsets) = (Taken::new(), Taken::new(), Taken::new());
+    pub(super) fn finish(self, settings: &Settings) -> Vec<Resource> {
+        let (mut gateways, mut routes, mut subsets) = (Taken::of(settings), Taken::of(settings), Taken::new());
         let mut list = Vec::new();
         let mut services: BTreeMap<(SmolStr, String, u16), Subsets> = BTreeMap::new();
         for ((namespace, _, name), mut uses) in self.uses {
@@ -148,8 +148,8 @@ impl Exits {
             let identity = format!("{host} {}", uses.way.service);
             let end = uses.way.gateway.name.as_str();
             let subset = subsets.name(&namespace, &words, "", &host, Limit::Label);
-            let gateway = gateways.name(&namespace, &words, end, &identity, Limit::Label);
-            let route = routes.name(&namespace, &words, end, &identity, Limit::Label);
+            let gateway = gateways.name(&namespace, &words, end, &identity, Limit::Subdomain);
+            let route = routes.name(&namespace, &words, end, &identity, Limit::Subdomain);
             let meta = |name: &String| Meta {
                 namespace: namespace.clone(),
                 name: name.clone(),
@@ -190,7 +190,7 @@ impl Exits {
             of_service.rules.extend(&uses.rules);
             of_service.everyone |= uses.everyone;
         }
-        let mut names = Taken::new();
+        let mut names = Taken::of(settings);
         for ((namespace, service, port), Subsets { subsets, mut rules, everyone }) in services {
             rules.sort_unstable();
             rules.dedup();

@@ -20,7 +20,7 @@ const MOST_NAMED: usize = 8;
 /// Returns the objects of a plan, sorted by namespace and name.
 pub(super) fn emit(plan: &Plan<'_>, sources: &Sources) -> Vec<Object> {
     let policy = plan.facts.policy;
-    let mut taken = Taken::new();
+    let mut taken = Taken::of(&policy.settings);
     let mut objects = Vec::new();
     for direction in Direction::BOTH {
         for (scope, sides) in plan.scopes.iter().zip(&plan.sides) {

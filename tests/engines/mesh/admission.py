@@ -26,7 +26,7 @@ BROKEN = [
 
 def check(cluster: Cluster) -> int:
     """Returns 0 if nothing is refused that should be taken, and nothing taken that should be refused."""
-    files = subprocess.run(["git", "ls-files", "examples/**/out/**.yaml"], check=True, capture_output=True, text=True)
+    files = subprocess.run(["git", "ls-files", "examples/**/out/**.yaml", "examples/**/out/**.patch"], check=True, capture_output=True, text=True)
     outputs = [(Path(name), item) for name in files.stdout.split() for item in documents(Path(name).read_text())]
     namespaces = {item["metadata"]["namespace"] for _, item in outputs}
     for name in sorted(namespaces | {"default"}):
@@ -35,7 +35,7 @@ def check(cluster: Cluster) -> int:
     wrong = [f"taken, and broken: {what}" for what, item in BROKEN if not refused(cluster.apply, item)]
     kinds, patches = {}, 0
     for name, item in outputs:
-        patch = name.name.endswith(".patch.yaml")
+        patch = name.suffix == ".patch"
         if patch:
             # What the platform has: the patch changes it and makes none.
             cluster.apply({"apiVersion": "v1", "kind": "Service", "metadata": {

@@ -215,6 +215,83 @@ fn kustomize_gets_the_list_of_files() {
     assert_eq!(value["resources"][0].as_str(), Some("garden/networkpolicy.yaml"));
 }
 
+/// The settings say where to, and a kustomization.yaml that was asked for once is kept up to date.
+#[test]
+fn the_settings_say_where_and_what() {
+    let here = folder(&[("a.netpol", POLICY), ("netpol.toml", "targets = [\"networkpolicy\"]\noutput = \"deploy\"\n")]);
+    let run = netpol(here.path(), &["build"]);
+    assert_eq!((run.code, run.out.as_str()), (0, ""), "{}", run.err);
+    let names = || files(&here.path().join("deploy")).into_keys().collect::<Vec<_>>();
+    assert_eq!(names(), [".netpol-manifest", "garden/networkpolicy.yaml"]);
+    assert_eq!(netpol(here.path(), &["build", "--kustomization"]).code, 0);
+    let more = format!("{POLICY}allow egress shop/* -> 203.0.113.0/24:443\n");
+    std::fs::write(here.path().join("a.netpol"), more).unwrap();
+    assert_eq!(netpol(here.path(), &["build"]).code, 0);
+    let list = &files(&here.path().join("deploy"))["kustomization.yaml"];
+    assert!(list.contains("shop/networkpolicy.yaml"), "{list}");
+    assert_eq!(netpol(here.path(), &["build", "--check"]).code, 0);
+    // What is given wins, and the settings can take the file away.
+    assert!(netpol(here.path(), &["build", "-o", "-"]).out.contains("kind: NetworkPolicy"));
+    let settings = "targets = [\"networkpolicy\"]\noutput = \"deploy\"\nkustomization = false\n";
+    std::fs::write(here.path().join("netpol.toml"), settings).unwrap();
+    assert_eq!(netpol(here.path(), &["build"]).code, 0);
+    assert_eq!(names(), [".netpol-manifest", "garden/networkpolicy.yaml", "shop/networkpolicy.yaml"]);
+}
+
+/// What a build no longer makes is listed, also where its file stays, and stays on the list until a build makes it again.
+#[test]
+fn objects_that_are_no_longer_built_are_listed() {
+    let web = "allow egress garden/{app=web} -> 203.0.113.0/24:443\n";
+    let old = "allow egress old/* -> 203.0.113.0/24:443\n";
+    let here = folder(&[("a.netpol", &format!("{POLICY}{web}{old}"))]);
+    let prune = |more: &[&str]| build(here.path(), &[&["--prune-list", "prune.yaml"], more].concat());
+    let listed = || -> Vec<(String, String)> {
+        let text = std::fs::read_to_string(here.path().join("prune.yaml")).unwrap();
+        let list: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+        assert_eq!((&list["apiVersion"], &list["kind"]), (&"v1".into(), &"List".into()));
+        let items = list["items"].as_array().unwrap().iter();
+        let of = |item: &serde_json::Value, key: &str| item["metadata"][key].as_str().unwrap().to_owned();
+        items
+            .map(|item| {
+                assert_eq!(
+                    (&item["apiVersion"], &item["kind"]),
+                    (&"networking.k8s.io/v1".into(), &"NetworkPolicy".into())
+                );
+                (of(item, "namespace"), of(item, "name"))
+            })
+            .collect()
+    };
+    let pair = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
+    assert_eq!(prune(&[]).code, 0);
+    assert_eq!(listed(), []);
+    std::fs::write(here.path().join("a.netpol"), format!("{POLICY}{old}")).unwrap();
+    let run = prune(&[]);
+    let words =
+        "NetworkPolicy garden/app-web-egress is no longer built, and stays in the cluster until it is deleted\n";
+    assert!(run.err.contains(words), "{}", run.err);
+    assert_eq!(listed(), [pair("garden", "app-web-egress")]);
+    std::fs::write(here.path().join("a.netpol"), POLICY).unwrap();
+    let printed = build(here.path(), &["--check", "--prune-list", "-"]);
+    assert!(printed.out.contains("name: all-pods-egress\n      namespace: old\n"), "{}", printed.out);
+    assert_eq!(prune(&[]).code, 0);
+    assert_eq!(listed(), [pair("garden", "app-web-egress"), pair("old", "all-pods-egress")]);
+    std::fs::write(here.path().join("a.netpol"), format!("{POLICY}{web}")).unwrap();
+    assert_eq!(prune(&[]).code, 0);
+    assert_eq!(listed(), [pair("old", "all-pods-egress")]);
+}
+
+/// `name` is the first word of every object, so that two builds for one namespace share none.
+#[test]
+fn the_name_of_a_build_comes_first() {
+    let policy = "allow egress garden/* -> zenquotes.io:443\nallow ingress shop/@web -> garden/{app=api}:8080\n";
+    let here = folder(&[("a.netpol", policy), ("netpol.toml", "name = \"shop\"\n")]);
+    let run = netpol(here.path(), &["build"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    let names: Vec<&str> = run.out.lines().filter_map(|line| line.strip_prefix("  name: ")).collect();
+    assert!(names.len() >= 5 && names.iter().all(|name| name.starts_with("shop-")), "{names:?}");
+    assert!(names.contains(&"shop-zenquotes-io") && names.contains(&"shop-all-pods-egress"), "{names:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_build_does_not_leave_its_folder_through_links() {

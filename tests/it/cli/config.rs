@@ -37,6 +37,8 @@ fn every_key_is_read() {
         targets = ["istio", "networkpolicy"]
         inventory = "cluster/"
         guardrails = ["org.netpol", "team"]
+output = "deploy"
+kustomization = true
         [cluster]
         platform = "gardener"
         domain = "corp.local"
@@ -58,6 +60,7 @@ fn every_key_is_read() {
     assert!(wrong.is_empty(), "{wrong:?}");
     assert_eq!(config.inventory, ["cluster/"]);
     assert_eq!(config.guardrails, ["org.netpol", "team"]);
+    assert_eq!((config.output.as_deref(), config.kustomization), (Some("deploy"), Some(true)));
     let settings = &config.settings;
     let written = |list: &[netpol::vocab::settings::Written]| -> Vec<String> {
         list.iter()

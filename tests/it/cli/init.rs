@@ -47,6 +47,7 @@ fn what_init_writes_builds() {
     let read = |path: &str| std::fs::read_to_string(here.path().join(path)).unwrap();
     let config = read("known/netpol.toml");
     assert!(config.contains("\ninventory = \"../cluster\"\n"), "{config}");
+    assert!(config.contains("\nname = \"known\"\n"), "{config}");
     assert!(
         config.contains("\nplatform = \"eks\"\n") && config.contains("\ntargets = [\"networkpolicy\"]\n"),
         "{config}"

@@ -58,7 +58,7 @@ fn trap_38_the_service_keeps_the_clients_address() {
         let patch = build.one("Service");
         assert_eq!(patch["metadata"]["name"], "istio-ingressgateway");
         assert_eq!(patch["spec"], json!({ "externalTrafficPolicy": "Local" }));
-        assert!(build.text().contains("==> istio-system/istio-ingressgateway.patch.yaml"), "{}", build.text());
+        assert!(build.text().contains("==> patches/istio-system/istio-ingressgateway.patch"), "{}", build.text());
     }
     // Nobody's address is judged: nothing needs to be kept.
     let build = build_in_mesh("use std/istio (ingress-gateway)  allow ingress anywhere -> ingress-gateway").ok();
