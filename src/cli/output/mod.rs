@@ -82,7 +82,9 @@ impl Output {
     /// Carries a plan out.
     pub fn write(&mut self, plan: &Plan) -> Result<(), Fatal> {
         if plan.is_done() && plan.recorded == plan.files {
-            return Ok(());
+            // A build that was killed may have left files that waited.
+            let left = fs::remove_dir_all(self.root.join(STAGING));
+            return remove(left).map_err(|error| self.cannot("remove", STAGING, error));
         }
         self.prepare()?;
         let mut both = plan.recorded.clone();
