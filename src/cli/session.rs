@@ -12,9 +12,10 @@ use super::report::{Messages, Report};
 use super::{Fatal, Global};
 use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
 use crate::inventory::{self, Inventory};
+use crate::policy::provenance::attribution;
 use crate::policy::{self, Policy};
 use crate::resolve;
-use crate::source::{FileId, Sources};
+use crate::source::{FileId, Sources, Span};
 use crate::syntax;
 use crate::targets::{self, Artifact, Lowering};
 use crate::types;
@@ -199,6 +200,7 @@ impl Session {
     /// Lowers the policy to the files of every layer of the build, and hands them on until `then` wants no more.
     pub fn build(&mut self, policy: &Policy, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
         targets::build(policy, &self.sources, &mut self.diagnostics, then);
+        self.say_whose(policy);
     }
 
     /// Does the same for a policy that was judged before.
@@ -208,7 +210,18 @@ impl Session {
 
     /// Judges the policy by every layer of the build.
     pub fn judge(&mut self, policy: &Policy) -> Lowering {
-        targets::judge(policy, &self.sources, &mut self.diagnostics)
+        let lowering = targets::judge(policy, &self.sources, &mut self.diagnostics);
+        self.say_whose(policy);
+        lowering
+    }
+
+    /// Says in the messages about rules whose these are and why they are there.
+    fn say_whose(&mut self, policy: &Policy) {
+        let said = policy.rules.iter().filter_map(|rule| Some((rule.origin.span, attribution(&rule.origin)?)));
+        let said: HashMap<Span, String> = said.collect();
+        if !said.is_empty() {
+            self.diagnostics.annotate(|span| said.get(&span).cloned());
+        }
     }
 
     fn configure(&mut self, path: &Path, today: time::Date) -> Result<(), Fatal> {

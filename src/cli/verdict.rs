@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::policy::ask::{Answer, Question};
-use crate::policy::provenance::rule_text;
+use crate::policy::provenance::{attribute, attribution, rule_text};
 use crate::policy::{Cause, Direction, End, Grant, GrantReason, Party, Policy, Rule};
 use crate::source::{Sources, Span};
 
@@ -152,7 +152,10 @@ impl Judged<'_> {
     }
 
     fn rule_at(&self, at: u32) -> String {
-        let text = self.rule_of(at).map(|rule| rule_text(self.sources, &rule.origin));
+        let text = self.rule_of(at).map(|rule| match attribution(&rule.origin) {
+            Some(said) => format!("{}   ({said})", rule_text(self.sources, &rule.origin)),
+            None => rule_text(self.sources, &rule.origin),
+        });
         format!("{}   {}", self.rule_at_place(at), text.unwrap_or_default())
     }
 
@@ -161,6 +164,7 @@ impl Judged<'_> {
         let place = |span: Span| json!({ "path": self.sources.file(span.file).path, "line": self.sources.line(span) });
         let mut value = place(rule.origin.span);
         value["rule"] = json!(rule_text(self.sources, &rule.origin));
+        attribute(&mut value, &rule.origin);
         if !rule.origin.applied().is_empty() {
             value["applied"] = rule.origin.applied().iter().map(|&span| place(span)).collect();
         }

@@ -168,6 +168,13 @@ impl Diagnostics {
         self.counts[severity as usize]
     }
 
+    /// Adds a note to each finding whose place has one.
+    pub fn annotate(&mut self, note: impl Fn(Span) -> Option<String>) {
+        for diagnostic in &mut self.list {
+            diagnostic.notes.extend(note(diagnostic.primary.span));
+        }
+    }
+
     /// Returns the findings.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.list.iter()

@@ -72,6 +72,22 @@ fn joined(texts: Vec<Cow<'_, str>>, more: usize) -> String {
     text
 }
 
+/// Returns whose a rule is and why it is there, where it says so: `owner: payments, reason: PAY-123`.
+pub fn attribution(origin: &Origin) -> Option<String> {
+    let said = [("owner", origin.owner()), ("reason", origin.reason())];
+    let said: Vec<String> = said.iter().filter_map(|(what, text)| Some(format!("{what}: {}", (*text)?))).collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+/// Adds to a rule's JSON whose it is and why, where it says so.
+pub fn attribute(value: &mut serde_json::Value, origin: &Origin) {
+    for (key, text) in [("owner", origin.owner()), ("reason", origin.reason())] {
+        if let (Some(text), Some(map)) = (text, value.as_object_mut()) {
+            map.insert(key.to_owned(), text.into());
+        }
+    }
+}
+
 /// Returns what a comment says of a rule: its file and how it reads; with its line where `lines` are wanted.
 pub fn sentence(sources: &Sources, lines: bool, origin: &Origin) -> String {
     let place = match lines {

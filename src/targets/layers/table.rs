@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Enforcement, Row, RowEnd, Together};
-use crate::policy::provenance::rule_text;
-use crate::policy::{Direction, Layer};
+use crate::policy::provenance::{attribute, attribution, rule_text};
+use crate::policy::{Direction, Layer, Origin};
 use crate::source::Sources;
 use crate::targets::{Judgement, Traffic};
 
@@ -65,8 +65,7 @@ impl Enforcement<'_> {
         head.push("together".to_owned());
         let mut cells = vec![head];
         for row in &self.rows {
-            let mut line =
-                vec![format!("{}  {}", sources.place(row.rule.origin.span), rule_text(sources, &row.rule.origin))];
+            let mut line = vec![rule_cell(sources, &row.rule.origin)];
             line.extend(self.layers.iter().map(|layer| layer_cell(row, *layer)));
             line.push(match (row.together, row.rule.origin.approximate().is_some()) {
                 (Together::Exact, _) => "exact".to_owned(),
@@ -78,6 +77,12 @@ impl Enforcement<'_> {
         }
         cells
     }
+}
+
+/// Returns where a rule stands, how it reads, and whose it is and why where it says so.
+fn rule_cell(sources: &Sources, origin: &Origin) -> String {
+    let cell = format!("{}  {}", sources.place(origin.span), rule_text(sources, origin));
+    attribution(origin).map_or(cell.clone(), |said| format!("{cell} ({said})"))
 }
 
 /// Returns what one layer makes of a rule; both ends where they differ.
@@ -131,12 +136,14 @@ fn row_json(row: &Row<'_>, sources: &Sources) -> Value {
         })
         .collect();
     let origin = &row.rule.origin;
-    json!({
+    let mut value = json!({
         "path": sources.file(origin.span.file).path,
         "line": sources.line(origin.span),
         "rule": rule_text(sources, origin),
         "ends": ends,
         "together": row.together.word(),
         "accepted": origin.approximate().is_some(),
-    })
+    });
+    attribute(&mut value, origin);
+    value
 }

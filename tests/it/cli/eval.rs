@@ -290,3 +290,28 @@ fn what_cannot_be_asked_is_exit_2_and_a_wrong_policy_exit_1() {
     assert_eq!((run.code, run.out.as_str()), (1, ""));
     assert!(run.err.contains("E0301"), "{}", run.err);
 }
+
+/// Whose a rule is, and why it is there, stands wherever it is spoken of.
+#[test]
+fn owner_and_reason_are_said() {
+    let policy = "@owner(\"payments\") @reason(\"PAY-123\")\nallow egress garden/* -> zenquotes.io:443\n";
+    let here = folder(&[("a.netpol", policy)]);
+    let ask = ["eval", "a.netpol", "--from", "garden/{app=web}", "--to", "zenquotes.io:443"];
+    let text = netpol(here.path(), &ask);
+    assert!(text.out.contains("zenquotes.io:443   (owner: payments, reason: PAY-123)\n"), "{}", text.out);
+    let json = netpol(here.path(), &[&ask[..], &["--format", "json"]].concat());
+    let value: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(
+        (&value["reasons"][0]["owner"], &value["reasons"][0]["reason"]),
+        (&"payments".into(), &"PAY-123".into())
+    );
+    let table = netpol(here.path(), &["explain", "--enforcement", "a.netpol"]);
+    assert!(table.out.contains("(owner: payments, reason: PAY-123)"), "{}", table.out);
+    let json = netpol(here.path(), &["explain", "--enforcement", "--format", "json", "a.netpol"]);
+    let value: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(value["rules"][0]["owner"], "payments");
+    let check = netpol(here.path(), &["check", "a.netpol"]);
+    assert!(check.err.contains("N0701") && check.err.contains("= owner: payments, reason: PAY-123"), "{}", check.err);
+    let build = netpol(here.path(), &["build", "a.netpol"]);
+    assert!(build.out.contains("    netpol/owner: payments\n    netpol/reason: PAY-123\n"), "{}", build.out);
+}

@@ -47,7 +47,10 @@ fn a_deny_of_every_place_of_a_host_denies_it() {
         for sidecar in build.of("Sidecar") {
             let all = sidecar["spec"]["workloadSelector"].is_null();
             if rules == host || !all {
-                assert!(!sidecar["spec"].to_string().contains("zenquotes") && !sidecar["spec"].to_string().contains("db.example"));
+                assert!(
+                    !sidecar["spec"].to_string().contains("zenquotes")
+                        && !sidecar["spec"].to_string().contains("db.example")
+                );
             }
         }
     }
