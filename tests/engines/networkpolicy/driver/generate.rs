@@ -16,7 +16,11 @@ pub fn policy(random: &mut Random, cluster: &Cluster) -> Policy {
     let mut writer = Writer { random, cluster, around };
     let most = writer.random.weighted(&[(9, 6), (1, 14)]);
     let count = writer.random.between(1, most);
-    Policy { statements: (0..count).map(|_| writer.statement()).collect() }
+    let mut statements: Vec<Statement> = (0..count).map(|_| writer.statement()).collect();
+    if writer.random.percent(6) {
+        statements.extend(writer.account_inside_default_deny());
+    }
+    Policy { statements }
 }
 
 struct Writer<'a> {
@@ -47,7 +51,7 @@ impl Writer<'_> {
             Some(service) => (service, vec!["8000".to_owned()]),
             None => {
                 // What is denied by a port name can seldom be said, since it is another number on every pod.
-                let names = direction != Direction::BothWays && (action == Action::Allow || self.random.percent(20));
+                let names = direction != Direction::BothWays && (action == Action::Allow || self.random.percent(60));
                 let ports = self.ports(&to, names);
                 (to, ports)
             }
@@ -58,6 +62,30 @@ impl Writer<'_> {
         let approximate = to.any(&|end| matches!(end, End::Host(_))) || self.random.percent(10);
         let shape = self.random.weighted(&[(8, Shape::Plain), (1, Shape::Let), (1, Shape::Template)]);
         Statement { approximate, shape, action, direction, from, to, ports, clause: "" }
+    }
+
+    /// Returns a `default deny` for a namespace and an allow for the pods of one account there.
+    fn account_inside_default_deny(&mut self) -> [Statement; 2] {
+        let pod = self.random.pick(&self.cluster.listed().collect::<Vec<_>>());
+        let direction = self.random.pick(&[Direction::Egress, Direction::Ingress]);
+        let pods = |pods| End::Pods { namespace: Namespace::Name(pod.namespace.clone()), pods };
+        let (all, some) = (pods(Pods::Any), pods(Pods::Account(pod.account.clone())));
+        let (from, to) = match direction {
+            Direction::Egress => (some, self.peer(true)),
+            _ => (self.peer(false), some),
+        };
+        let ports = if to.is_pods() { vec![networks::port(self.random)] } else { Vec::new() };
+        let plain = |action, from, to, ports| Statement {
+            approximate: false,
+            shape: Shape::Plain,
+            action,
+            direction,
+            from,
+            to,
+            ports,
+            clause: "",
+        };
+        [plain(Action::Isolate, all.clone(), all, Vec::new()), plain(Action::Allow, from, to, ports)]
     }
 
     /// Returns an allow with a clause, of which NetworkPolicy holds a part at most.

@@ -12,7 +12,7 @@ use crate::build::Build;
 use crate::case::Vote;
 
 /// Returns whether the compiler said that the layer lets through more than the rules that forbid a flow: at each end that
-/// forbids it, the rule that decides, or one that governs the pod and names the port, is judged less than exact.
+/// forbids it, the deny that decides, or one of the rules that isolate the pod, is judged less than exact.
 pub fn is_stated(build: &Build, flow: &Flow, meant: &Verdict) -> bool {
     meant.ends.iter().filter(|end| !end.allows()).all(|end| match end.cause {
         Cause::Denied(rule) => !is_exact(build, rule, end.direction) && !is_denied_exactly(build, flow, end.direction),
@@ -35,33 +35,29 @@ fn is_denied_exactly(build: &Build, flow: &Flow, direction: Direction) -> bool {
     ends.iter().any(|end| end.direction == direction && matches!(end.cause, Cause::Denied(_)))
 }
 
-/// Returns whether a rule that is not exact, or a gateway's half of one, may have let a flow through at one end; or whether
-/// only such rules isolate the pod, so that there may be no object for it.
+/// Returns whether a rule that forbids a flow at one end, as all do that isolate the pod, is not exact, so that the compiler
+/// had to say of it what else holds it; or whether a gateway's half of a rule let the flow through. That a rule for other pods
+/// is wider excuses nothing.
 fn is_widened(build: &Build, flow: &Flow, direction: Direction) -> bool {
-    let rules = build.policy.rules.iter().enumerate();
-    let isolated = rules.clone().any(|(at, rule)| {
+    let mut rules = build.policy.rules.iter().enumerate();
+    let forbids = |at: usize, rule: &policy::Rule| {
         rule.action != Action::Deny
             && rule.governs(direction)
-            && is_exact(build, at as u32, direction)
             && holds(rule.subject(direction), pod_end(flow, direction))
-    });
-    if !isolated {
-        return true;
-    }
-    let mut wider = rules.filter(|(at, rule)| {
-        Direction::BOTH.iter().any(|end| rule.governs(*end) && !is_exact(build, *at as u32, *end))
-    });
-    let may_match = |source: &Endpoint, destination: &Endpoint| {
-        may_hold(build, source, &flow.source, None) && may_hold(build, destination, &flow.destination, Some(flow))
+            && !is_exact(build, at as u32, direction)
     };
-    wider.any(|(at, rule)| {
-        let here = rule.governs(direction) && !is_exact(build, at as u32, direction);
-        // Through a gateway everybody comes from its pods.
-        let by_gateway = rule.via.is_some() && may_hold(build, rule.subject(direction), pod_end(flow, direction), None);
-        let mut grants = build.policy.grants.iter().filter(|grant| grant.because.contains(&(at as u32)));
-        here && (by_gateway || may_match(&rule.source, &rule.destination))
-            || grants.any(|grant| grant.direction == direction && may_match(&grant.source, &grant.destination))
-    })
+    let mut grants = build.policy.grants.iter().filter(|grant| grant.direction == direction);
+    rules.any(|(at, rule)| forbids(at, rule))
+        || grants.any(|grant| {
+            let wider = |at: &u32| {
+                Direction::BOTH
+                    .iter()
+                    .any(|end| build.policy.rules[*at as usize].governs(*end) && !is_exact(build, *at, *end))
+            };
+            grant.because.iter().any(wider)
+                && may_hold(build, &grant.source, &flow.source, None)
+                && may_hold(build, &grant.destination, &flow.destination, Some(flow))
+        })
 }
 
 fn pod_end(flow: &Flow, direction: Direction) -> &Party {
