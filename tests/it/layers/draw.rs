@@ -201,6 +201,32 @@ impl Drawer<'_> {
         self.one(list)
     }
 
+    /// Returns rules for pods and for some of them, which meet in one object.
+    fn nested(&mut self) -> String {
+        let (wide, narrow) = self.random.pick(&[
+            ("garden/*", "garden/{app=web}"),
+            ("garden/{app=web}", "garden/{app=web, tier=front}"),
+            ("garden/{tier=back}", "garden/{app=api, tier=back}"),
+            ("shop/*", "shop/{app=cart}"),
+            ("lab/*", "lab/@good"),
+            ("lab/*", "lab/{app=good}"),
+            ("{env=prod}/*", "garden/{app=web}"),
+            ("*/*", "shop/{app=cart}"),
+        ]);
+        let (first, second) = if self.random.percent(70) { (narrow, wide) } else { (wide, narrow) };
+        let outside = self.outside();
+        match self.random.below(7) {
+            0 => format!("default deny egress {wide}\nallow egress {narrow} -> {outside}"),
+            1 => format!("default deny ingress {wide}\nallow ingress {} -> {narrow}{}", self.caller(), self.one(PORTS)),
+            2 | 5 => format!("allow egress {first} -> {outside}\ndeny egress {second} -> {}", self.outside()),
+            3 => format!("allow ingress {} -> {first}:8080\ndeny ingress {} -> {second}", self.caller(), self.caller()),
+            4 => format!(
+                "allow egress {first} -> anywhere\ndeny egress {second} -> {outside}\ndefault deny egress {wide}"
+            ),
+            _ => format!("allow egress {first} -> {outside}\nallow egress {second} -> {}", self.pods()),
+        }
+    }
+
     /// Returns a rule by which some outside come in through the gateway; most policies with one have a second.
     fn published(&mut self) -> String {
         let mut one = || {
@@ -219,7 +245,8 @@ impl Drawer<'_> {
 
     fn statement(&mut self) -> String {
         let note = if self.random.percent(8) { "@approximate(\"known\") " } else { "" };
-        let statement = match self.random.below(26) {
+        let statement = match self.random.below(30) {
+            26.. => self.nested(),
             22.. => self.published(),
             0..=2 => format!("default deny {}{}", self.random.pick(&["", "egress ", "ingress "]), self.one(GOVERNED)),
             3..=6 => format!("allow egress {} -> {}", self.one(GOVERNED), self.outside()),
