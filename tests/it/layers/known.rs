@@ -2,6 +2,8 @@
 
 use netpol::policy::{Action, Direction, PortTest, Protocol, Rule};
 
+use netpol::targets::{Judgement, Level};
+
 use super::judge::{Case, Finding};
 use super::world::Role;
 
@@ -47,7 +49,17 @@ type Open = (&'static str, fn(&Case, &Finding) -> bool);
 /// Each of these goes when it is mended.
 pub const OPEN: &[Open] = &[
     ("a request through a gateway", |_, one| one.passes && one.way == "gateway"),
-    ("claims that are lists of words", |_, one| one.flow.contains("\"scope\"")),
+    ("a deny by identity that Istio does not hold demands mutual TLS all the same", |case, one| {
+        let Some(to) = one.to else { return false };
+        let rules = case.speaking(&case.world.pods[to].source, Direction::Ingress);
+        let unable = |at: &u32| {
+            let denies = case.build.policy.rules[*at as usize].action == Action::Deny;
+            let of = |one: &&Judgement| one.rule == *at && one.level == Level::Unable && one.narrower.is_none();
+            denies && case.build.judgements().iter().any(|one| of(&one))
+        };
+        let plain = one.from.is_none_or(|from| case.world.pods[from].role == Role::Plain);
+        !one.passes && one.by == "istio" && plain && rules.iter().any(unable)
+    }),
     ("a port name that means two numbers, or none", |case, one| {
         let named = |rule: &Rule| {
             let entries = rule.destination.members.iter().flat_map(|member| member.ports.entries());
