@@ -191,6 +191,7 @@ codes! {
     E0713 TcpOnlyRefused "udp, sctp and icmp are not enforced, and exactness is required";
     W0721 NoGap "`@approximate` without a gap";
     W0722 Unmeshed "pods without a sidecar are not held by a rule";
+    W0723 ForeignObject "an object of the cluster adds to what a build writes";
     E0740 PortReadTwice "two rules read one port of a host in two ways";
     E0741 HostInTwoPlaces "two rules give one host different addresses";
     W0742 WrappedGateway "a gateway's pods look as if they had a sidecar";

@@ -4,11 +4,13 @@
 //! [`read`] makes an [`Inventory`] of manifests; [`Inventory::declare_namespace`] adds what the source says of a
 //! namespace; then it is asked for the pods of a selector, for names and for Services.
 
+mod objects;
 mod pods;
 mod query;
 mod read;
 mod service;
 
+pub use objects::{Passage, Peer, PolicyKind, PolicyObject, Says};
 pub use pods::{all_but, is_injected, is_passing};
 pub use query::{NearMiss, Running};
 pub use read::read;
@@ -36,6 +38,8 @@ pub struct Inventory {
     pub workloads: Vec<Workload>,
     /// ServiceAccounts: namespace and name.
     pub accounts: Vec<(SmolStr, SmolStr)>,
+    /// Objects that decide about the flows of pods, sorted by kind, namespace and name.
+    pub objects: Vec<PolicyObject>,
     /// Where the workloads are, by their labels.
     index: query::Index,
 }

@@ -8,6 +8,7 @@ mod document;
 mod errors;
 mod fields;
 mod object;
+mod policy;
 mod scalar;
 mod service;
 mod sidecar;
@@ -24,7 +25,7 @@ use self::object::{Kind, Meta};
 use self::sidecar::has_sidecar;
 use self::tree::At;
 use super::query::Index;
-use super::{Inventory, Namespace, Service, Workload, WorkloadKind};
+use super::{Inventory, Namespace, PolicyObject, Service, Workload, WorkloadKind};
 use crate::diag::Diagnostics;
 use crate::source::{FileId, Sources, Span};
 use crate::vocab::labels::{Labels, NAMESPACE_NAME};
@@ -64,6 +65,7 @@ struct Facts {
     /// Those of which only the beginning of the name is known, so that two of one name are two.
     unnamed: Vec<Workload>,
     accounts: BTreeSet<(SmolStr, SmolStr)>,
+    objects: Vec<PolicyObject>,
 }
 
 impl Facts {
@@ -78,6 +80,7 @@ impl Facts {
         self.mentioned.entry(meta.namespace.clone()).or_insert(meta.origin);
         match kind {
             Kind::Namespace => {}
+            Kind::Policy(kind) => self.objects.extend(policy::policy(kind, meta, object, mistakes)),
             Kind::ServiceAccount => {
                 self.accounts.insert((meta.namespace, meta.name));
             }
@@ -117,7 +120,11 @@ impl Facts {
             }
         }
         let accounts = self.accounts.into_iter().collect();
-        Inventory { given: true, namespaces, services: self.services, workloads, accounts, index: Index::default() }
+        let mut objects = self.objects;
+        objects.sort_by(|a, b| (a.kind, &a.namespace, &a.name).cmp(&(b.kind, &b.namespace, &b.name)));
+        objects.dedup_by(|b, a| (a.kind, &a.namespace, &a.name) == (b.kind, &b.namespace, &b.name));
+        let (services, index) = (self.services, Index::default());
+        Inventory { given: true, namespaces, services, workloads, accounts, objects, index }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod components;
 mod files;
+mod foreign;
 pub mod istio;
 pub mod layers;
 mod level;
@@ -107,6 +108,7 @@ fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mu
 
 fn judged(layers: Vec<(Layer, Lowered)>, policy: &Policy, diagnostics: &mut Diagnostics) -> Lowering {
     layers::judge(policy, &layers, diagnostics);
+    foreign::judge(policy, diagnostics);
     Lowering { layers }
 }
 

@@ -10,6 +10,7 @@ mod diagnostics;
 mod docs;
 mod enforcement;
 mod fmt;
+mod foreign;
 mod inventory;
 mod istio;
 mod language;

@@ -41,6 +41,10 @@ enum Keep {
 fn keep(key: &str) -> Keep {
     match key {
         "labels" | "selector" => Keep::Everything,
+        // What objects say of flows.
+        "podSelector" | "namespaceSelector" | "workloadSelector" | "ipBlock" => Keep::Everything,
+        "policyTypes" | "ingress" | "egress" | "from" | "to" | "rules" | "action" | "endPort" => Keep::Known,
+        "source" | "operation" | "namespaces" | "principals" | "ipBlocks" | "targetRef" | "targetRefs" => Keep::Known,
         "<<" | "apiVersion" | "kind" | "items" | "metadata" | "name" | "generateName" | "namespace" | "uid" => {
             Keep::Known
         }

@@ -5,7 +5,7 @@ use smol_str::{SmolStr, format_smolstr};
 use super::document::Mistakes;
 use super::tree::At;
 use super::{errors, fields};
-use crate::inventory::WorkloadKind;
+use crate::inventory::{PolicyKind, WorkloadKind};
 use crate::source::Span;
 use crate::vocab::labels::Labels;
 use crate::vocab::names;
@@ -17,6 +17,7 @@ pub(super) enum Kind {
     Service,
     ServiceAccount,
     Workload(WorkloadKind),
+    Policy(PolicyKind),
 }
 
 impl Kind {
@@ -27,6 +28,10 @@ impl Kind {
             ("", "Namespace") => return Some(Kind::Namespace),
             ("", "Service") => return Some(Kind::Service),
             ("", "ServiceAccount") => return Some(Kind::ServiceAccount),
+            ("networking.k8s.io", "NetworkPolicy") => return Some(Kind::Policy(PolicyKind::NetworkPolicy)),
+            ("security.istio.io", "AuthorizationPolicy") => return Some(Kind::Policy(PolicyKind::AuthorizationPolicy)),
+            ("security.istio.io", "PeerAuthentication") => return Some(Kind::Policy(PolicyKind::PeerAuthentication)),
+            ("networking.istio.io", "Sidecar") => return Some(Kind::Policy(PolicyKind::Sidecar)),
             ("", "Pod") => WorkloadKind::Pod,
             ("apps" | "extensions", "Deployment") => WorkloadKind::Deployment,
             ("apps", "StatefulSet") => WorkloadKind::StatefulSet,
@@ -45,6 +50,7 @@ impl Kind {
             Kind::Service => "Service",
             Kind::ServiceAccount => "ServiceAccount",
             Kind::Workload(kind) => kind.word(),
+            Kind::Policy(kind) => kind.word(),
         }
     }
 }
