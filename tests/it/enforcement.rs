@@ -214,3 +214,50 @@ fn pods_without_a_sidecar_are_held_by_another_layer_or_not_at_all() {
     let out = "default deny egress shop/*";
     assert_eq!(of(out, false), [format!("W0722 {out}"), format!("N0701 {out}")]);
 }
+
+const NAMES: &str = r#"
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web, namespace: shop }
+spec:
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      containers:
+        - { name: web, image: web, ports: [{ name: http, containerPort: 8080 }, { name: metrics, containerPort: 8080 }] }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: api, namespace: shop }
+spec:
+  selector: { matchLabels: { app: api } }
+  template:
+    metadata: { labels: { app: api } }
+    spec:
+      containers:
+        - { name: api, image: api, ports: [{ name: http, containerPort: 8080 }, { name: metrics, containerPort: 9090 }] }
+"#;
+
+#[test]
+fn two_port_names_may_be_one_number() {
+    let build = |manifests: Option<&str>, pods: &str| {
+        let source = format!("allow ingress */* -> {pods}:metrics\ndeny ingress */{{team=red}} -> {pods}:http");
+        build_with(&source, manifests, |settings| settings.targets = vec![Layer::NetworkPolicy])
+    };
+    let errors = |build: &Build| said(build).iter().filter(|text| text.starts_with("E0711 deny")).count();
+    // Nobody knows the numbers, or they differ from pod to pod.
+    assert_eq!(errors(&build(None, "shop/{app=web}")), 1);
+    assert_eq!(errors(&build(Some(NAMES), "shop/*")), 1);
+    // Where all known pods have one number for both, the other name is taken out too; where they have two, it stays.
+    let one = build(Some(NAMES), "shop/{app=web}");
+    assert_eq!(errors(&one), 0);
+    assert!(one.text().contains("NotIn"), "{}", one.text());
+    let two = build(Some(NAMES), "shop/{app=api}");
+    assert_eq!(errors(&two), 0);
+    assert!(!two.text().contains("NotIn"), "{}", two.text());
+}

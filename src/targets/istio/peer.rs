@@ -241,7 +241,8 @@ fn judge_denies(
             }
             if call.denies.meets(&passes[at]) {
                 judge.flaw(call.rule, Direction::Ingress, &Flaw::unable(why));
-            } else if closed[at] {
+            }
+            if closed[at] {
                 let words = "every caller without a sidecar is refused, also one that is not denied: who is denied is \
                              known by strict mTLS";
                 judge.refuses(call.rule, Direction::Ingress, words.into());

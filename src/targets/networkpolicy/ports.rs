@@ -31,7 +31,7 @@ impl Transport {
     }
 
     /// Returns the protocol as rules have it.
-    fn protocol(self) -> Protocol {
+    pub(super) fn protocol(self) -> Protocol {
         match self {
             Transport::Tcp => Protocol::Tcp,
             Transport::Udp => Protocol::Udp,
@@ -102,6 +102,26 @@ impl PortList {
             }
         }
         NonEmpty::new(entries).map(PortList::Some)
+    }
+
+    /// Returns the port names among them, each with its protocol.
+    pub(super) fn names(&self) -> impl Iterator<Item = (Transport, &SmolStr)> {
+        let entries = match self {
+            PortList::All => &[],
+            PortList::Some(list) => list.as_slice(),
+        };
+        entries.iter().filter_map(|entry| match &entry.which {
+            Which::Named(name) => Some((entry.transport, name)),
+            Which::Range(..) => None,
+        })
+    }
+
+    /// Returns these ports and those of some names.
+    pub(super) fn with_names(&self, names: impl IntoIterator<Item = (Transport, SmolStr)>) -> PortList {
+        let PortList::Some(list) = self else { return PortList::All };
+        let named = names.into_iter().map(|(transport, name)| PortEntry { transport, which: Which::Named(name) });
+        let entries: Vec<PortEntry> = list.as_slice().iter().cloned().chain(named).collect();
+        NonEmpty::new(entries).map_or(PortList::All, PortList::Some)
     }
 
     /// Returns the kinds of traffic that these ports are for.

@@ -1,15 +1,19 @@
 //! What a rule names on its other side, as peers and ports.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::rc::Rc;
+
+use smol_str::SmolStr;
 
 use super::model::{NonEmpty, Peer, Peers};
 use super::plan::Finding;
-use super::ports::PortList;
+use super::ports::{PortList, Transport};
 use super::subjects::peer_pods;
-use super::terms::{Denied, Who};
+use super::terms::{Alike, Denied, Who};
 use crate::policy::{
-    AddressSet, Direction, Endpoint, Gateway, Host, Member, PodSelector, Policy, Rule, What, is_everybody,
+    AddressSet, ContainerPort, Direction, Endpoint, Gateway, Host, Member, PodSelector, Policy, Rule, What, Workload,
+    is_everybody,
 };
 use crate::targets::Traffics;
 use crate::targets::part::Part;
@@ -136,7 +140,8 @@ impl<'a> Facts<'a> {
     pub(super) fn denied(self, at: u32, rule: &'a Rule, direction: Direction) -> Vec<(Option<usize>, Denied<'a>)> {
         let requests = (!rule.conditions.is_none()).then_some("it sees addresses and ports, not requests");
         let mut denied = Vec::new();
-        let mut push = |of: Option<usize>, member: &'a Member, ports: &PortList| {
+        let mut push = |of: Option<usize>, member: &'a Member, to: &'a Member, ports: &PortList| {
+            let (ports, alike) = self.names_alike(to, ports);
             let (who, unsayable): (Vec<Who<'a>>, _) = match &member.what {
                 What::Pods(pods) => {
                     let pods = peer_pods(&self.policy.inventory, &pods.selector);
@@ -151,13 +156,16 @@ impl<'a> Facts<'a> {
                 What::Host(host) => (vec![Who::Addresses(Cow::Owned(addresses_of(host)))], None),
             };
             let unsayable = requests.or(unsayable);
-            denied.extend(who.into_iter().map(|who| (of, Denied { rule: at, who, ports: ports.clone(), unsayable })));
+            denied.extend(
+                who.into_iter()
+                    .map(|who| (of, Denied { rule: at, who, ports: ports.clone(), unsayable, alike: alike.clone() })),
+            );
         };
         match direction {
             Direction::Egress => {
                 for member in &rule.destination.members {
                     if let Some(ports) = PortList::of(&member.ports) {
-                        push(None, member, &ports);
+                        push(None, member, member, &ports);
                     }
                 }
             }
@@ -165,12 +173,49 @@ impl<'a> Facts<'a> {
                 for (of, (governed, _)) in rule.destination.pods().enumerate() {
                     let Some(ports) = PortList::of(&governed.ports) else { continue };
                     for member in &rule.source.members {
-                        push(Some(of), member, &ports);
+                        push(Some(of), member, governed, &ports);
                     }
                 }
             }
         }
         denied
+    }
+}
+
+impl Facts<'_> {
+    /// Returns the ports of a deny rule with the names that mean the same numbers on all known pods of its destination, and
+    /// the names that do on some of them.
+    fn names_alike(self, to: &Member, ports: &PortList) -> (PortList, Alike) {
+        let What::Pods(pods) = &to.what else { return (ports.clone(), Alike::Some(Vec::new())) };
+        if ports.names().next().is_none() {
+            return (ports.clone(), Alike::Some(Vec::new()));
+        }
+        let known = self.policy.inventory.select(&pods.selector);
+        if known.is_empty() {
+            return (ports.clone(), Alike::Every);
+        }
+        let denied = |workload: &Workload, port: &ContainerPort| {
+            let mut own = workload.ports.iter().filter(|own| (own.port, own.protocol) == (port.port, port.protocol));
+            own.any(|own| {
+                ports.names().any(|(of, name)| of.protocol() == own.protocol && own.name.as_ref() == Some(name))
+            })
+        };
+        let mut found: BTreeMap<(Transport, SmolStr), (bool, bool)> = BTreeMap::new();
+        for workload in known {
+            for port in &workload.ports {
+                let (Some(transport), Some(name)) = (Transport::of(port.protocol), &port.name) else { continue };
+                if ports.names().all(|named| named != (transport, name)) {
+                    let (some, all) = found.entry((transport, name.clone())).or_insert((false, true));
+                    let same = denied(workload, port);
+                    *some |= same;
+                    *all &= same;
+                }
+            }
+        }
+        let always = found.iter().filter(|(_, (_, all))| *all).map(|(name, _)| name.clone());
+        let ports = ports.with_names(always.collect::<Vec<_>>());
+        let sometimes = found.into_iter().filter(|(_, (some, all))| *some && !all);
+        (ports, Alike::Some(sometimes.map(|((_, name), _)| name).collect()))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use smol_str::SmolStr;
+
 use super::model::{Cause, NonEmpty, Peer, Peers, Term};
 use super::ports::PortList;
 use crate::policy::{Account, AddressSet, Block, PodSelector};
@@ -18,6 +20,33 @@ pub(super) struct Denied<'a> {
     pub(super) ports: PortList,
     /// Why no object can leave out exactly this.
     pub(super) unsayable: Option<&'static str>,
+    /// Other port names that may stand for the numbers of its names.
+    pub(super) alike: Alike,
+}
+
+/// Port names that may stand for the numbers of others.
+#[derive(Clone, Debug)]
+pub(super) enum Alike {
+    /// Every name: no pods are known.
+    Every,
+    /// These, on some of the known pods.
+    Some(Vec<SmolStr>),
+}
+
+impl Denied<'_> {
+    /// Returns whether some ports have a name, not its own, that may stand for one of its numbers.
+    fn may_mean(&self, ports: &PortList) -> bool {
+        let own: Vec<_> = self.ports.names().collect();
+        !own.is_empty()
+            && ports.names().any(|(transport, name)| {
+                let beside = own.iter().any(|(of, _)| *of == transport) && !own.contains(&(transport, name));
+                beside
+                    && match &self.alike {
+                        Alike::Every => true,
+                        Alike::Some(names) => names.contains(name),
+                    }
+            })
+    }
 }
 
 /// Peers of one kind.
@@ -49,13 +78,14 @@ enum Part<'a> {
     Addresses(AddressSet, bool),
 }
 
+const TWO_NAMES: &str = "another port name that is let through may stand for the same number";
 const NAMED: &str = "a port name stands for other numbers on every pod";
 const BESIDE_PODS: &str =
     "it would have to name addresses beside pods, and `[cluster] pods` does not say where pods are";
 
 /// Returns whether a deny rule names some of what a term lets through, perhaps.
 pub(super) fn overlaps(term: &Term<'_>, denied: &Denied<'_>) -> bool {
-    if !term.ports.overlaps(&denied.ports) {
+    if !term.ports.overlaps(&denied.ports) && !denied.may_mean(&term.ports) {
         return false;
     }
     let Peers::Some(peers) = &*term.peers else { return true };
@@ -81,6 +111,9 @@ pub(super) fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresse
     let mut parts = parts(term, pod_addresses);
     let mut said: Vec<&Denied> = Vec::new();
     for one in denied {
+        if parts.iter().any(|(part, ports)| part_overlaps(part, one) && one.may_mean(ports)) {
+            left.leaks.push((one.rule, TWO_NAMES));
+        }
         if !parts.iter().any(|(part, ports)| part_overlaps(part, one) && ports.overlaps(&one.ports)) {
             continue;
         }
