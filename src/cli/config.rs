@@ -37,10 +37,21 @@ impl Config {
     }
 }
 
-const TABLES: [&str; 3] = ["cluster", "istio", "enforcement"];
-const TOP: [&str; 9] =
-    ["name", "targets", "inventory", "guardrails", "output", "kustomization", "cluster", "istio", "enforcement"];
+const TABLES: [&str; 4] = ["cluster", "networkpolicy", "istio", "enforcement"];
+const TOP: [&str; 10] = [
+    "name",
+    "targets",
+    "inventory",
+    "guardrails",
+    "output",
+    "kustomization",
+    "cluster",
+    "networkpolicy",
+    "istio",
+    "enforcement",
+];
 const CLUSTER: [&str; 8] = ["platform", "domain", "dns", "load-balancer", "resolver", "apiserver", "nodes", "pods"];
+const NETWORKPOLICY: [&str; 1] = ["port-names"];
 const ISTIO: [&str; 4] = ["root-namespace", "trust-domain", "path-normalization", "scope-gateway-to-namespace"];
 const ENFORCEMENT: [&str; 1] = ["require"];
 
@@ -86,6 +97,7 @@ impl Reader<'_> {
                     None => self.wrong_type(entry, "`true` or `false`"),
                 },
                 "cluster" => self.table(entry, |reader, table| reader.cluster(table, &mut config.settings)),
+                "networkpolicy" => self.table(entry, |reader, table| reader.networkpolicy(table, &mut config.settings)),
                 "istio" => self.table(entry, |reader, table| reader.istio(table, &mut config.settings)),
                 "enforcement" => self.table(entry, |reader, table| reader.enforcement(table, &mut config.settings)),
                 _ => self.unknown(key, "", &TOP),
@@ -112,6 +124,16 @@ impl Reader<'_> {
                 "nodes" => settings.nodes = self.endpoints(entry),
                 "pods" => settings.pods = self.endpoints(entry),
                 _ => self.unknown(key, "cluster", &CLUSTER),
+            }
+        }
+    }
+
+    fn networkpolicy(&mut self, table: &DeTable<'_>, settings: &mut Settings) {
+        for (key, value) in table {
+            let entry = (key.get_ref().as_ref(), value);
+            match entry.0 {
+                "port-names" => self.word(entry, [("numbers", true), ("names", false)], &mut settings.port_numbers),
+                _ => self.unknown(key, "networkpolicy", &NETWORKPOLICY),
             }
         }
     }
@@ -262,7 +284,7 @@ impl Reader<'_> {
         let span = self.span(key.span());
         let place = if table.is_empty() { "`netpol.toml`".to_owned() } else { format!("`[{table}]`") };
         let mut diagnostic = Diagnostic::new(Code::ConfigUnknownKey, span, format!("{place} has no key `{name}`"));
-        let elsewhere = TABLES.into_iter().zip([&CLUSTER[..], &ISTIO, &ENFORCEMENT]);
+        let elsewhere = TABLES.into_iter().zip([&CLUSTER[..], &NETWORKPOLICY, &ISTIO, &ENFORCEMENT]);
         let elsewhere = elsewhere.filter(|(other, _)| *other != table).find(|(_, keys)| keys.contains(&name));
         if let Some((other, _)) = elsewhere {
             diagnostic = diagnostic.note(format!("it belongs in `[{other}]`"));

@@ -25,6 +25,9 @@ pub struct Settings {
     pub nodes: Vec<Written>,
     /// `[cluster] pods`.
     pub pods: Vec<Written>,
+    /// `[networkpolicy] port-names = "numbers"`: whether a number is written for a port name that all known pods have for
+    /// the same one.
+    pub port_numbers: bool,
     /// `[istio] root-namespace`, `istio-system` unless given.
     pub root_namespace: String,
     /// `[istio] trust-domain`, `cluster.local` unless given.
@@ -55,6 +58,7 @@ impl Settings {
             apiserver: Vec::new(),
             nodes: Vec::new(),
             pods: Vec::new(),
+            port_numbers: false,
             root_namespace: "istio-system".into(),
             trust_domain: "cluster.local".into(),
             path_normalization: PathNormalization::Base,

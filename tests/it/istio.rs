@@ -3,4 +3,6 @@
 pub mod build;
 mod cells;
 mod headline;
+mod limits;
+mod prefixes;
 mod traps;

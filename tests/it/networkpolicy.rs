@@ -5,5 +5,6 @@ pub mod build;
 mod cases;
 mod cells;
 pub mod engine;
+mod numbers;
 mod roundtrip;
 mod traps;

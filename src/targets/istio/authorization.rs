@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 use super::doors::Doors;
 use super::facts::Facts;
 use super::judge::{Flaw, Flaws, Judge, list_names};
+use super::limits::divided;
 use super::model::{AccessRule, AuthorizationPolicy, Comment, JwtRule, Meta, RequestAuthentication, Resource};
 use super::operations::{To, add_token, issuer, to};
 use super::overlaps::Overlaps;
@@ -25,9 +26,6 @@ use crate::targets::Level;
 use crate::targets::names::{Limit, Taken};
 
 const IN: Direction = Direction::Ingress;
-
-/// How many rules one object holds: the limit of its schema.
-const MOST_RULES: usize = 512;
 
 /// The policies of the way in, as they are gathered.
 #[derive(Default)]
@@ -145,13 +143,7 @@ impl Access {
         for draft in self.drafts {
             let Draft { place, deny, rules, origins, .. } = draft;
             let end = if deny { "ingress-deny" } else { "ingress" };
-            let mut chunks: Vec<Vec<AccessRule>> = Vec::new();
-            if rules.len() <= MOST_RULES {
-                chunks.push(rules);
-            } else {
-                chunks.extend(rules.chunks(MOST_RULES).map(<[AccessRule]>::to_vec));
-            }
-            for (at, rules) in chunks.into_iter().enumerate() {
+            for (at, rules) in divided(rules).into_iter().enumerate() {
                 let end = if at == 0 { end.to_owned() } else { format!("{end}-{}", at + 1) };
                 let meta = meta(&place, &root, origins.clone(), &end, &mut taken);
                 let selector = place.labels.clone();

@@ -1,6 +1,7 @@
 //! From the destinations of egress rules to what a Sidecar can let through: hosts, addresses and Services, each on TCP
 //! ports.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -117,6 +118,25 @@ impl<'f, 'a> Destinations<'f, 'a> {
         &self.items[at as usize]
     }
 
+    /// Returns the hosts of all items, each once for every port.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = &Outside> {
+        self.items.iter().filter_map(|item| match item {
+            Item::Host(outside, ..) => Some(outside.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// Returns the ports on which some items are reached by name, so that a hole with the address behind the name would
+    /// close it; `None` where they may be all.
+    pub(super) fn named_ports(&self, items: &[(u32, bool)]) -> Option<BTreeSet<u16>> {
+        let port = |(item, _): &(u32, bool)| match self.item(*item) {
+            Item::Host(_, port, _) | Item::Service { port, .. } => Some(Some(*port)),
+            Item::Services { .. } => Some(None),
+            Item::Addresses(..) => None,
+        };
+        items.iter().filter_map(port).collect()
+    }
+
     /// Returns the number of an item.
     pub(super) fn number(&mut self, item: Item) -> u32 {
         let items = &mut self.items;
@@ -188,10 +208,29 @@ impl<'f, 'a> Destinations<'f, 'a> {
         let mut reach = Reach { everything: is_everything(endpoint), ..Reach::default() };
         if !reach.everything {
             endpoint.members.iter().for_each(|member| self.member(member, &mut reach));
+            self.join_addresses(&mut reach);
             reach.items.sort_unstable();
             reach.items.dedup();
         }
         reach
+    }
+
+    /// Joins the addresses that a rule names on the same ports: they are one list.
+    fn join_addresses(&mut self, reach: &mut Reach) {
+        let mut lists: BTreeMap<Rc<[u16]>, Vec<Rc<AddressSet>>> = BTreeMap::new();
+        for &item in &reach.items {
+            if let Item::Addresses(set, ports) = self.item(item) {
+                lists.entry(Rc::clone(ports)).or_default().push(Rc::clone(set));
+            }
+        }
+        if lists.values().all(|sets| sets.len() == 1) {
+            return;
+        }
+        reach.items.retain(|&item| !matches!(self.items[item as usize], Item::Addresses(..)));
+        for (ports, sets) in lists {
+            let blocks = sets.iter().flat_map(|set| set.blocks.iter().cloned()).collect();
+            self.add(reach, vec![Item::Addresses(Rc::new(AddressSet { blocks }), ports)]);
+        }
     }
 
     fn member(&mut self, member: &Member, reach: &mut Reach) {

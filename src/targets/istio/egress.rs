@@ -6,16 +6,18 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
-use super::addresses::{Addresses, Group, Part};
-use super::denied::{Reduced, take_out, take_out_of_hosts};
+use super::addresses::{Addresses, Found, Part};
+use super::content::Content;
+use super::denied::{take_out, take_out_of_hosts};
 use super::destinations::{Destinations, Endpointed, Item, Reach};
 use super::facts::Facts;
 use super::judge::{Flaw, Flaws, Judge};
+use super::limits::{HostPorts, too_large};
 use super::model::{Meta, Resource, Sidecar};
 use super::places::{Kind, Placer};
-use super::service_entry::{Entries, Trouble};
-use super::sidecar::{Listeners, ServicePortItem, Wanted};
-use super::slots::{Slots, Statement};
+use super::service_entry::{Entries, Trouble, home, is_local};
+use super::sidecar::Listeners;
+use super::slots::{Closed, Slots, Statement};
 use super::via_egress::Exits;
 use crate::policy::{Action, Direction, Endpoint, GrantReason, HostName};
 use crate::source::Sources;
@@ -72,6 +74,7 @@ pub(super) fn lower(
         said: Vec::new(),
     };
     let mut statements = egress.collect(judge);
+    egress.leave_out_full_hosts(&statements, judge);
     let mut slots = Slots::new(facts, &statements);
     let mut states = egress.states(&slots);
     // A deny of pods that nothing isolates is not held. Without it there may be a Sidecar for those of them that a rule
@@ -86,7 +89,7 @@ pub(super) fn lower(
     egress.ask(&slots, &contents, exits, trouble);
     egress.entries.find_below(&egress.addresses);
     let with_objects = wanted != crate::targets::Wanted::Judgements;
-    let mut list = egress.sidecars(&slots, &contents, &mut states, with_objects);
+    let mut list = egress.sidecars(&slots, &contents, &mut states, with_objects, trouble);
     egress.judge(&statements, &slots, states, judge);
     let Lowering { addresses, entries, .. } = egress;
     if !with_objects {
@@ -104,23 +107,6 @@ struct Lowering<'l, 'a> {
     addresses: Addresses<'a>,
     entries: Entries,
     said: Vec<Said>,
-}
-
-/// What a slot lets through: the items, each with whether a rule of the mesh alone asks for it.
-struct Content {
-    items: Vec<(u32, bool)>,
-    /// The hosts of which some addresses are denied.
-    reduced: Vec<Reduced>,
-    /// The hosts whose ServiceEntry stands in the slot's own namespace.
-    groups: Rc<Vec<Group>>,
-    groups_home: SmolStr,
-}
-
-impl Content {
-    /// Returns what deny rules leave of an item that a rule asks for.
-    fn left_of(&self, item: u32) -> u32 {
-        self.reduced.iter().find(|one| one.asked.0 == item).map_or(item, |one| one.left)
-    }
 }
 
 impl<'a> Lowering<'_, 'a> {
@@ -205,6 +191,18 @@ impl<'a> Lowering<'_, 'a> {
         });
     }
 
+    /// Leaves the pods open whose rules ask for a host on more ports than its ServiceEntry can have.
+    fn leave_out_full_hosts(&mut self, statements: &[Statement<'_>], judge: &mut Judge<'_>) {
+        let reaches = self.said.iter().map(|said| said.reach.as_deref());
+        let asked = HostPorts::new(self.facts, statements, reaches, &self.destinations);
+        for (statement, said) in statements.iter().zip(&mut self.said).filter(|_| asked.some_are_many()) {
+            let Some(reach) = &said.reach else { continue };
+            let Some(why) = asked.too_many(statement, reach, &self.destinations) else { continue };
+            said.rules.iter().for_each(|&rule| judge.flaw(rule, OUT, &Flaw::unable(why.clone())));
+            said.reach = Some(Rc::new(Reach { unable: Some(why), ..Reach::clone(reach) }));
+        }
+    }
+
     fn states(&self, slots: &Slots) -> Vec<State> {
         let mut states: Vec<State> = Vec::with_capacity(slots.list.len());
         for slot in &slots.list {
@@ -254,12 +252,13 @@ impl<'a> Lowering<'_, 'a> {
     /// Gathers what each slot that restricts lets through, less what is denied.
     fn contents(&mut self, slots: &Slots, states: &[State], judge: &mut Judge<'_>) -> Vec<Option<Content>> {
         let mut contents = Vec::with_capacity(slots.list.len());
+        let closed = Closed::new(slots, |at| (states[at].restricts(), states[at].open.is_some()));
         for (at, state) in states.iter().enumerate() {
             if !state.restricts() {
                 contents.push(None);
                 continue;
             }
-            let content = self.content(slots, at, judge);
+            let content = self.content(slots, at, &closed, judge);
             contents.push(Some(content));
         }
         if contents.iter().flatten().any(|content| !content.reduced.is_empty()) {
@@ -306,7 +305,7 @@ impl<'a> Lowering<'_, 'a> {
         }
     }
 
-    fn content(&mut self, slots: &Slots, slot: usize, judge: &mut Judge<'_>) -> Content {
+    fn content(&mut self, slots: &Slots, slot: usize, closed: &Closed, judge: &mut Judge<'_>) -> Content {
         let mut items: Vec<(u32, bool)> = Vec::new();
         let mut denies = Vec::new();
         for (statement, owner) in statements_of(slots, slot) {
@@ -337,19 +336,27 @@ impl<'a> Lowering<'_, 'a> {
         }
         let (reduced, leaks) = take_out_of_hosts(self.facts, &mut self.destinations, &mut items, &by_address);
         leaks.into_iter().for_each(|(rule, why)| judge.flaw(rule, OUT, &Flaw::unable(why)));
-        let root = &self.facts.policy.settings.root_namespace;
-        let mut parts: Vec<Part> = Vec::new();
+        let root: SmolStr = self.facts.policy.settings.root_namespace.as_str().into();
+        let mut addresses: Vec<Part> = Vec::new();
+        let mut parts = Vec::new();
         let mut all_mesh = true;
         for &(item, mesh) in &items {
             if let Item::Addresses(set, ports) = self.destinations.item(item) {
-                parts.push((Rc::clone(set), Rc::clone(ports)));
+                addresses.push((Rc::clone(set), Rc::clone(ports)));
+                parts.push(item);
                 all_mesh &= mesh;
             }
         }
-        let groups = self.addresses.groups(parts);
         let own = slots.list[slot].place.namespace.clone();
-        let groups_home = own.filter(|_| !all_mesh).unwrap_or_else(|| root.as_str().into());
-        Content { items, reduced, groups, groups_home }
+        let groups_home = own.filter(|_| !all_mesh).unwrap_or_else(|| root.clone());
+        let groups = match addresses.is_empty() {
+            true => Rc::default(),
+            false => {
+                let named = self.destinations.named_ports(&items).filter(|_| closed.all_of(&groups_home, &root));
+                self.addresses.groups(addresses, named)
+            }
+        };
+        Content { items, reduced, groups, groups_home, parts }
     }
 
     /// Asks for the ServiceEntries that the slots import, and for the ways through gateways.
@@ -361,6 +368,7 @@ impl<'a> Lowering<'_, 'a> {
             let namespace = &slots.list[at].place.namespace;
             let items: FxHashSet<u32> = content.items.iter().map(|(item, _)| *item).collect();
             let mut by_address: Vec<u32> = Vec::new();
+            let mut of_item: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
             for (statement, owner) in statements_of(slots, at) {
                 let said = &self.said[statement as usize];
                 let Some(reach) = &said.reach else { continue };
@@ -377,7 +385,10 @@ impl<'a> Lowering<'_, 'a> {
                                 self.entries.show(&home, &outside.name, &gateway);
                             }
                         }
-                        Item::Addresses(..) => by_address.extend(&said.rules),
+                        Item::Addresses(..) => {
+                            by_address.extend(&said.rules);
+                            of_item.entry(item).or_default().extend(&said.rules);
+                        }
                         _ => {}
                     }
                 }
@@ -385,8 +396,12 @@ impl<'a> Lowering<'_, 'a> {
             by_address.sort_unstable();
             by_address.dedup();
             let everyone = content.groups_home == root && namespace.as_ref() != Some(&root);
-            for group in content.groups.iter() {
-                self.entries.group(&content.groups_home, group, &by_address, everyone);
+            for Found { group, from } in content.groups.iter() {
+                // What a deny has made smaller is nobody's item any more.
+                let rules = |part: &usize| content.parts.get(*part).and_then(|item| of_item.get(item));
+                let rules: Vec<u32> =
+                    from.iter().flat_map(|part| rules(part).unwrap_or(&by_address)).copied().collect();
+                self.entries.group(&content.groups_home, group, &rules, everyone);
             }
         }
     }
@@ -415,6 +430,7 @@ impl<'a> Lowering<'_, 'a> {
         contents: &[Option<Content>],
         states: &mut [State],
         with_objects: bool,
+        trouble: &mut Trouble<'_>,
     ) -> Vec<Resource> {
         let mut taken = Taken::of(&self.facts.policy.settings);
         let local = self.local_hosts(slots, contents);
@@ -431,17 +447,23 @@ impl<'a> Lowering<'_, 'a> {
             };
             let egress = match &contents[at] {
                 Some(content) => {
-                    let wanted = self.wanted(content, slot.place.namespace.as_ref(), &local, &root);
+                    let wanted = content.wanted(&self.destinations, slot.place.namespace.as_ref(), &local, &root);
                     let listeners = Listeners {
                         facts: self.facts,
                         entries: &self.entries,
                         addresses: &self.addresses,
                         namespace: slot.place.namespace.as_ref(),
-                        with_names: with_objects,
+                        // What is large is measured by its names, also where no objects are wanted.
+                        with_names: with_objects || wanted.is_large(),
                     };
                     let (egress, flaw) = listeners.make(&wanted);
                     if let Some(flaw) = flaw {
                         states[at].flaws.add(None, &flaw);
+                    }
+                    if wanted.is_large() {
+                        let rules = self.rules_of(slots, at);
+                        let found = too_large(self.facts.policy, self.sources, &slot.place, &rules, &egress);
+                        found.into_iter().for_each(|found| trouble.diagnostics.push(found));
                     }
                     Some(egress)
                 }
@@ -460,37 +482,6 @@ impl<'a> Lowering<'_, 'a> {
             list.push(Resource::Sidecar(Sidecar { meta, selector: slot.place.labels.clone(), egress }));
         }
         list
-    }
-
-    fn wanted(
-        &self,
-        content: &Content,
-        namespace: Option<&SmolStr>,
-        local: &FxHashSet<(SmolStr, crate::policy::HostName)>,
-        root: &SmolStr,
-    ) -> Wanted {
-        let mut wanted = Wanted::default();
-        for (item, _) in &content.items {
-            match self.destinations.item(*item) {
-                Item::Host(outside, port, app) => {
-                    let home = home(&namespace.cloned(), local, &outside.name, root);
-                    wanted.hosts.push((Rc::clone(outside), *port, *app, home));
-                }
-                Item::Service { namespace, name, port, class, headless } => wanted.services.push(ServicePortItem {
-                    namespace: namespace.clone(),
-                    name: name.clone(),
-                    port: *port,
-                    class: *class,
-                    headless: *headless,
-                }),
-                Item::Services { namespace } => {
-                    wanted.all_services.insert(namespace.clone());
-                }
-                Item::Addresses(..) => {}
-            }
-        }
-        wanted.groups = (!content.groups.is_empty()).then(|| (Rc::clone(&content.groups), content.groups_home.clone()));
-        wanted
     }
 
     /// Returns the rules that an object of a slot comes from.
@@ -578,24 +569,4 @@ fn statements_of(slots: &Slots, slot: usize) -> impl Iterator<Item = (u32, usize
     let joined = slots.list[slot].joined.iter().map(move |&at| (at, slot));
     let own = slots.chain(slot).flat_map(|slot| slots.list[slot].own.iter().map(move |&at| (at, slot)));
     joined.chain(own)
-}
-
-fn is_local(
-    namespace: &Option<SmolStr>,
-    local: &FxHashSet<(SmolStr, crate::policy::HostName)>,
-    host: &crate::policy::HostName,
-) -> bool {
-    namespace.as_ref().is_some_and(|namespace| local.contains(&(namespace.clone(), host.clone())))
-}
-
-fn home(
-    namespace: &Option<SmolStr>,
-    local: &FxHashSet<(SmolStr, crate::policy::HostName)>,
-    host: &crate::policy::HostName,
-    root: &SmolStr,
-) -> SmolStr {
-    match namespace {
-        Some(name) if is_local(namespace, local, host) => name.clone(),
-        _ => root.clone(),
-    }
 }

@@ -15,12 +15,15 @@
 
 mod addresses;
 mod authorization;
+mod content;
+mod cover;
 mod denied;
 mod destinations;
 mod doors;
 mod egress;
 mod facts;
 mod judge;
+mod limits;
 mod model;
 mod operations;
 mod overlaps;

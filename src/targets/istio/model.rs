@@ -81,7 +81,7 @@ pub(super) struct ServiceEntry {
     pub(super) meta: Meta,
     /// The one host.
     pub(super) host: String,
-    /// The one prefix, for `resolution: NONE`.
+    /// The one prefix, for `resolution: NONE`; with `STATIC` and no endpoints it is closed.
     pub(super) address: Option<IpNet>,
     /// `exportTo`.
     pub(super) export_to: ExportTo,

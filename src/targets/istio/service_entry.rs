@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use super::addresses::{Addresses, Group, is_single};
@@ -216,17 +216,24 @@ fn group_entries(
     taken: &mut Taken,
     list: &mut Vec<Resource>,
 ) {
+    let GroupEntry { mut rules, everyone } = entry;
+    rules.sort_unstable();
+    rules.dedup();
     for (prefix, host) in group.prefixes.iter().zip(addresses.hosts(group).0) {
-        // The made-up host says it all, but for its last two labels.
-        let words = Words { text: Words::of(host.trim_end_matches(".netpol.internal")).text, exact: true };
+        // The made-up host says it all, but for its last two labels. What many share stands first.
+        let mut labels: Vec<&str> = host.trim_end_matches(".netpol.internal").split('.').collect();
+        if labels.len() > 2 {
+            labels.rotate_left(1);
+        }
+        let words = Words { text: Words::of(&labels.join("-")).text, exact: true };
         let name = taken.name(namespace, &words, "", &host, Limit::Subdomain);
         let ports = group.ports.iter().map(|&number| Port { number, protocol: "TCP" }).collect();
         list.push(Resource::ServiceEntry(ServiceEntry {
-            meta: Meta { namespace: namespace.clone(), name, rules: entry.rules.clone(), comment: None },
+            meta: Meta { namespace: namespace.clone(), name, rules: rules.clone(), comment: None },
             host,
-            address: Some(*prefix),
-            export_to: if entry.everyone { ExportTo::Everyone } else { ExportTo::Own(Vec::new()) },
-            resolution: Resolution::None,
+            address: Some(prefix.net),
+            export_to: if everyone { ExportTo::Everyone } else { ExportTo::Own(Vec::new()) },
+            resolution: if prefix.hole { Resolution::Static } else { Resolution::None },
             ports,
             endpoints: Vec::new(),
         }));
@@ -239,6 +246,24 @@ pub(super) fn protocol(app: AppProtocol) -> &'static str {
         AppProtocol::Http => "HTTP",
         AppProtocol::Grpc => "GRPC",
         AppProtocol::Tls => "TLS",
+    }
+}
+
+/// Returns whether the rules of a namespace ask for a host, so that its entry stands there.
+pub(super) fn is_local(namespace: &Option<SmolStr>, local: &FxHashSet<(SmolStr, HostName)>, host: &HostName) -> bool {
+    namespace.as_ref().is_some_and(|namespace| local.contains(&(namespace.clone(), host.clone())))
+}
+
+/// Returns where the entry of a host stands that pods of a namespace reach.
+pub(super) fn home(
+    namespace: &Option<SmolStr>,
+    local: &FxHashSet<(SmolStr, HostName)>,
+    host: &HostName,
+    root: &SmolStr,
+) -> SmolStr {
+    match namespace {
+        Some(name) if is_local(namespace, local, host) => name.clone(),
+        _ => root.clone(),
     }
 }
 

@@ -12,11 +12,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use ipnet::IpNet;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
-use super::addresses::{Addresses, Group};
+use super::addresses::{Addresses, Found, Group};
 use super::destinations::{Class, Outside};
 use super::facts::Facts;
 use super::judge::Flaw;
@@ -35,7 +34,17 @@ pub(super) struct Wanted {
     /// All Services of these namespaces; `None` is every one.
     pub(super) all_services: BTreeSet<Option<SmolStr>>,
     /// Addresses, with the namespace of their ServiceEntries.
-    pub(super) groups: Option<(Rc<Vec<Group>>, SmolStr)>,
+    pub(super) groups: Option<(Rc<Vec<Found>>, SmolStr)>,
+}
+
+impl Wanted {
+    /// Returns whether there is so much that the object may be too large.
+    pub(super) fn is_large(&self) -> bool {
+        const MANY: usize = 1500;
+        let ports = |found: &Found| found.group.ports.len();
+        let groups = || self.groups.iter().flat_map(|(groups, _)| groups.iter()).map(ports).sum::<usize>();
+        self.hosts.len() + self.services.len() + groups() > MANY
+    }
 }
 
 /// A port of a Service.
@@ -99,7 +108,8 @@ impl<'w> Granted<'w> {
             names.entry(&host.name).or_default().insert(*port);
         }
         let wildcards = names.keys().copied().filter(|name| name.wildcard).collect();
-        let groups = wanted.groups.iter().flat_map(|(groups, home)| groups.iter().map(move |group| (home, group)));
+        let groups =
+            wanted.groups.iter().flat_map(|(groups, home)| groups.iter().map(move |found| (home, &found.group)));
         Granted { groups: groups.collect(), wildcards, names }
     }
 
@@ -202,7 +212,7 @@ impl Listeners<'_, '_> {
             }
         }
         if let Some((groups, home)) = &wanted.groups {
-            for group in groups.iter() {
+            for Found { group, .. } in groups.iter() {
                 let import = self.import(home, || self.addresses.hosts(group).1);
                 for &port in &group.ports {
                     let wants = ports.entry(port).or_default();
@@ -236,8 +246,9 @@ impl Listeners<'_, '_> {
                 }
                 Below::Group(group) if granted.groups.contains(&(home, group)) => {}
                 Below::Group(group) => {
-                    let words =
-                        super::judge::list_names(&group.prefixes.iter().map(IpNet::to_string).collect::<Vec<_>>());
+                    let words = super::judge::list_names(
+                        &group.prefixes.iter().map(|prefix| prefix.net.to_string()).collect::<Vec<_>>(),
+                    );
                     taken.elsewhere.extend(group.ports.iter().map(|&port| (port, words.clone())));
                     taken.on_other_ports.push(words);
                 }

@@ -189,6 +189,37 @@ impl Slots {
     }
 }
 
+/// Where no pod is left open, so that each imports just what it is let through.
+pub(super) struct Closed {
+    open: FxHashSet<Option<SmolStr>>,
+}
+
+impl Closed {
+    /// Gathers where all pods are closed; `of` says of a slot whether its own object closes its pods, or leaves them open.
+    pub(super) fn new(slots: &Slots, of: impl Fn(usize) -> (bool, bool)) -> Closed {
+        let mut closed: Vec<bool> = Vec::with_capacity(slots.list.len());
+        let mut open = FxHashSet::default();
+        for (at, slot) in slots.list.iter().enumerate() {
+            let around = slot.parent.is_some_and(|parent| closed[parent]);
+            let (closes, opens) = of(at);
+            closed.push(closes || (!opens && around));
+            if !closed[at] {
+                open.insert(slot.place.namespace.clone());
+            }
+        }
+        Closed { open }
+    }
+
+    /// Returns whether all pods are closed that see what stands in a namespace; what stands in the root namespace, every
+    /// pod may see.
+    pub(super) fn all_of(&self, namespace: &SmolStr, root: &SmolStr) -> bool {
+        match namespace == root {
+            true => self.open.is_empty(),
+            false => !self.open.contains(&Some(namespace.clone())),
+        }
+    }
+}
+
 /// The division of one namespace's pods.
 struct Division<'d, 'f, 'a> {
     facts: &'d Facts<'f>,

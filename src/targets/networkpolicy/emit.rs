@@ -1,5 +1,6 @@
 //! Subjects as YAML: one object per subject and direction.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
@@ -30,14 +31,20 @@ pub(super) fn emit(plan: &Plan<'_>, sources: &Sources) -> Vec<Object> {
             }
             let identity = identity(&scope.labels);
             let words = Words::of_labels(&scope.labels);
-            let name = taken.name(scope.namespace, &words, direction.word(), &identity, Limit::Subdomain);
-            let entries = entries(side);
-            let origins = origins(policy, side, &entries);
-            let provenance = Provenance::of(sources, policy.settings.lines, origins.iter().copied());
-            let yaml = object(policy, sources, scope, direction, &name, &provenance, &entries);
-            let files = files(origins);
-            let namespace = scope.namespace.to_string();
-            objects.push(Object { namespace, kind: "NetworkPolicy", name, yaml, patch: false, files });
+            // Objects of the same pods add up, so that one that is too large can be several.
+            for (at, entries) in divided(entries(side)).into_iter().enumerate() {
+                let end = match at {
+                    0 => Cow::Borrowed(direction.word()),
+                    _ => Cow::Owned(format!("{}-{}", direction.word(), at + 1)),
+                };
+                let name = taken.name(scope.namespace, &words, &end, &identity, Limit::Subdomain);
+                let origins = origins(policy, side, &entries);
+                let provenance = Provenance::of(sources, policy.settings.lines, origins.iter().copied());
+                let yaml = object(policy, sources, scope, direction, &name, &provenance, &entries);
+                let files = files(origins);
+                let namespace = scope.namespace.to_string();
+                objects.push(Object { namespace, kind: "NetworkPolicy", name, yaml, patch: false, files });
+            }
         }
     }
     objects.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
@@ -45,15 +52,18 @@ pub(super) fn emit(plan: &Plan<'_>, sources: &Sources) -> Vec<Object> {
 }
 
 /// One entry of `egress` or `ingress`, with all that it is there for.
+#[derive(Clone)]
 struct Entry<'p, 'a> {
-    peers: &'p Peers<'a>,
+    /// The peers; `None` is everybody.
+    peers: Option<&'p [Peer<'a>]>,
     ports: &'p PortList,
     causes: Vec<&'p Cause>,
 }
 
 /// Returns the entries of an object: what several rules say alike is said once.
 fn entries<'p, 'a>(side: &'p Side<'a>) -> Vec<Entry<'p, 'a>> {
-    let new = |term: &'p Rc<Term<'a>>| Entry { peers: &term.peers, ports: &term.ports, causes: vec![&term.cause] };
+    let new =
+        |term: &'p Rc<Term<'a>>| Entry { peers: listed(&term.peers), ports: &term.ports, causes: vec![&term.cause] };
     if let [term] = side.terms.as_slice() {
         return vec![new(term)];
     }
@@ -74,6 +84,72 @@ fn entries<'p, 'a>(side: &'p Side<'a>) -> Vec<Entry<'p, 'a>> {
         }
     }
     entries
+}
+
+fn listed<'p, 'a>(peers: &'p Peers<'a>) -> Option<&'p [Peer<'a>]> {
+    match peers {
+        Peers::Everything => None,
+        Peers::Some(list) => Some(list.as_slice()),
+    }
+}
+
+/// Divides entries among objects that Kubernetes takes: `kubectl apply` keeps a copy of each in its annotations, which
+/// have 256 KiB.
+fn divided<'p, 'a>(entries: Vec<Entry<'p, 'a>>) -> Vec<Vec<Entry<'p, 'a>>> {
+    const MOST: usize = 200 * 1024;
+    const AROUND: usize = 1500;
+    let weight =
+        |entry: &Entry<'_, '_>| AROUND + entry.peers.unwrap_or_default().iter().map(peer_weight).sum::<usize>();
+    let total: usize = entries.iter().map(weight).sum();
+    if total <= MOST {
+        return vec![entries];
+    }
+    let mut objects: Vec<Vec<Entry<'p, 'a>>> = vec![Vec::new()];
+    let mut bytes = 0;
+    let mut add = |entry: Entry<'p, 'a>| {
+        let weight = weight(&entry);
+        if bytes > 0 && bytes + weight > MOST {
+            objects.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += weight;
+        if let Some(object) = objects.last_mut() {
+            object.push(entry);
+        }
+    };
+    for entry in entries {
+        let mut left = entry.peers.unwrap_or_default();
+        while weight(&Entry { peers: Some(left), ..entry.clone() }) > MOST && left.len() > 1 {
+            let mut fits = 0;
+            let end = left.iter().position(|peer| {
+                fits += peer_weight(peer);
+                fits > MOST - AROUND
+            });
+            let (first, rest) = left.split_at(end.unwrap_or(left.len()).max(1));
+            add(Entry { peers: Some(first), ..entry.clone() });
+            left = rest;
+        }
+        add(Entry { peers: entry.peers.map(|_| left), ..entry });
+    }
+    objects
+}
+
+/// Returns about how many bytes of YAML a peer is.
+fn peer_weight(peer: &Peer<'_>) -> usize {
+    const AROUND: usize = 70;
+    const REQUIREMENT: usize = 40;
+    const BLOCK: usize = 60;
+    let requirements = |list: &Requirements| -> usize {
+        let values = |test: &Test| match test {
+            Test::In(values) | Test::NotIn(values) => values.iter().map(|value| value.len() + 4).sum(),
+            Test::Exists | Test::DoesNotExist => 0,
+        };
+        list.list().iter().map(|one| REQUIREMENT + one.key.len() + values(&one.test)).sum()
+    };
+    match peer {
+        Peer::Pods { namespace, labels } => AROUND + requirements(namespace) + requirements(labels),
+        Peer::Block(block) => AROUND + block.except.len() * BLOCK,
+    }
 }
 
 /// Returns where the rules stand that an object comes from.
@@ -128,7 +204,7 @@ fn object(
             for entry in entries {
                 comments(yaml, policy, sources, &entry.causes);
                 yaml.item();
-                if *entry.peers == Peers::Everything && *entry.ports == PortList::All {
+                if entry.peers.is_none() && *entry.ports == PortList::All {
                     yaml.flow_map(|_| ()).note("everything");
                     continue;
                 }
@@ -140,9 +216,9 @@ fn object(
 }
 
 fn rule(yaml: &mut Writer, key: &'static str, entry: &Entry<'_, '_>) {
-    if let Peers::Some(peers) = entry.peers {
+    if let Some(peers) = entry.peers {
         yaml.key(key).list(|yaml| {
-            for peer in peers.as_slice() {
+            for peer in peers {
                 yaml.item().map(|yaml| match peer {
                     Peer::Pods { namespace, labels } => {
                         yaml.key("namespaceSelector");

@@ -12,8 +12,8 @@ use super::ports::{PortList, Transport};
 use super::subjects::peer_pods;
 use super::terms::{Alike, Denied, Who};
 use crate::policy::{
-    AddressSet, ContainerPort, Direction, Endpoint, Gateway, Host, Member, PodSelector, Policy, Rule, What, Workload,
-    is_everybody,
+    AddressSet, ContainerPort, Direction, Endpoint, Gateway, Host, Member, PodSelector, Policy, PortMatch, PortTest,
+    Ports, Rule, What, Workload, is_everybody,
 };
 use crate::targets::Traffics;
 use crate::targets::part::Part;
@@ -55,7 +55,7 @@ impl<'a> Facts<'a> {
     pub(super) fn outward(self, destination: &'a Endpoint, finding: &mut Finding) -> Vec<Reach<'a>> {
         let mut groups: Vec<(PortList, Vec<&'a Member>)> = Vec::new();
         for member in &destination.members {
-            let Some(ports) = PortList::of(&member.ports) else { continue };
+            let Some(ports) = PortList::of(&self.ports(member)) else { continue };
             match groups.iter_mut().find(|(have, _)| *have == ports) {
                 Some((_, members)) => members.push(member),
                 None => groups.push((ports, vec![member])),
@@ -82,10 +82,38 @@ impl<'a> Facts<'a> {
 
     fn with_ports_of(self, peers: Option<Peers<'a>>, destination: &'a Endpoint) -> Vec<Reach<'a>> {
         let Some(peers) = peers.map(Rc::new) else { return Vec::new() };
-        let ports = destination.pods().map(|(member, _)| PortList::of(&member.ports)).enumerate();
+        let ports = destination.pods().map(|(member, _)| PortList::of(&self.ports(member))).enumerate();
         ports
             .filter_map(|(at, ports)| Some(Reach { member: Some(at), peers: Rc::clone(&peers), ports: ports? }))
             .collect()
+    }
+
+    /// Returns the ports of a member, with numbers for port names where the settings ask for them and all known pods of
+    /// the member have the name for the same number.
+    fn ports(self, member: &Member) -> Cow<'_, Ports> {
+        let named = |port: &PortMatch| matches!(port.port, PortTest::Named(_));
+        let (What::Pods(pods), true) = (&member.what, self.policy.settings.port_numbers) else {
+            return Cow::Borrowed(&member.ports);
+        };
+        if !self.policy.inventory.given || !member.ports.entries().iter().any(named) {
+            return Cow::Borrowed(&member.ports);
+        }
+        let known = self.policy.inventory.select(&pods.selector);
+        let number = |port: &PortMatch| {
+            let PortTest::Named(name) = &port.port else { return None };
+            let mut numbers = known.iter().map(|workload| {
+                let alike = |have: &&ContainerPort| have.name.as_ref() == Some(name) && have.protocol == port.protocol;
+                let mut numbers = workload.ports.iter().filter(alike).map(|have| have.port);
+                numbers.next().filter(|first| numbers.all(|other| other == *first))
+            });
+            let first = numbers.next()??;
+            numbers.all(|other| other == Some(first)).then_some(first)
+        };
+        let with_number = |port: &PortMatch| match number(port) {
+            Some(number) => PortMatch { port: PortTest::Range(number, number), ..port.clone() },
+            None => port.clone(),
+        };
+        Cow::Owned(Ports::Some(member.ports.entries().iter().map(with_number).collect()))
     }
 
     /// Returns peers without repetition, for some kinds of traffic; `None` where there are none.
@@ -164,14 +192,14 @@ impl<'a> Facts<'a> {
         match direction {
             Direction::Egress => {
                 for member in &rule.destination.members {
-                    if let Some(ports) = PortList::of(&member.ports) {
+                    if let Some(ports) = PortList::of(&self.ports(member)) {
                         push(None, member, member, &ports);
                     }
                 }
             }
             Direction::Ingress => {
                 for (of, (governed, _)) in rule.destination.pods().enumerate() {
-                    let Some(ports) = PortList::of(&governed.ports) else { continue };
+                    let Some(ports) = PortList::of(&self.ports(governed)) else { continue };
                     for member in &rule.source.members {
                         push(Some(of), member, governed, &ports);
                     }

@@ -48,6 +48,8 @@ kustomization = true
         apiserver = ["192.0.2.1:443"]
         nodes = ["10.0.0.0/16"]
         pods = ['100.64.0.0/10', """::1""" ]
+        [networkpolicy]
+        port-names = "numbers"
         [istio]
         root-namespace = "mesh"
         trust-domain = "td.example"
@@ -86,6 +88,7 @@ kustomization = true
         apiserver: settings.apiserver.clone(),
         nodes: settings.nodes.clone(),
         pods: settings.pods.clone(),
+        port_numbers: true,
         root_namespace: "mesh".into(),
         trust_domain: "td.example".into(),
         path_normalization: PathNormalization::MergeSlashes,

@@ -39,6 +39,7 @@ pub(super) fn service_entry(yaml: &mut Writer, entry: &ServiceEntry) {
     let (word, note) = match entry.resolution {
         Resolution::Dns => ("DNS", "the sidecar resolves the name: a forged one leads nowhere else"),
         Resolution::DynamicDns => ("DYNAMIC_DNS", "each name is resolved: a forged one leads nowhere else"),
+        Resolution::Static if entry.endpoints.is_empty() => ("STATIC", "and no endpoints: these addresses are closed"),
         Resolution::Static => ("STATIC", "at these endpoints, wherever the client connects"),
         Resolution::None => ("NONE", "to the address that the client connects to"),
     };
