@@ -124,6 +124,9 @@ impl Page<'_> {
             ItemKind::Service(service) => {
                 (format!("service {}/{}", service.namespace.text, service.name.text), item.span)
             }
+            ItemKind::Workload(workload) => {
+                (format!("workload {}/{}", workload.namespace.text, workload.name.text), item.span)
+            }
             ItemKind::Namespace(namespace) => (format!("namespace {}", namespace.name.text), item.span),
             _ => return,
         };

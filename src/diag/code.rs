@@ -134,6 +134,8 @@ codes! {
     E0322 UnknownPortName "no pod has a port of this name";
     E0323 AmbiguousServicePort "a port is one of the Service's and one of its pods'";
     E0324 ContradictingProtocol "a port is said to be read in another way";
+    W0325 ServicePortOnPods "a port at labels is a Service's";
+    W0326 ServiceAddress "addresses hold the cluster IP of a Service";
     E0331 WhereNeedsHttp "a condition needs ports whose requests can be read";
     E0332 WhereOnDeny "`where jwt` stands on a deny";
     E0333 ViaMisplaced "`via` does not stand on this rule";

@@ -9,7 +9,7 @@ pub mod render;
 mod suggest;
 
 pub use code::Code;
-pub use suggest::nearest;
+pub use suggest::{nearest, one_edit};
 
 use crate::source::Span;
 

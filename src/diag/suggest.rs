@@ -17,6 +17,13 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     best.map(|(_, candidate)| candidate)
 }
 
+/// Returns whether two words differ by one letter that was left out, put in, changed or swapped with the next, or only by
+/// upper and lower case.
+pub fn one_edit(word: &str, other: &str) -> bool {
+    let long = word.len().min(other.len()) >= 2 && word.len().max(other.len()) >= 3;
+    word != other && (word.eq_ignore_ascii_case(other) || long && strsim::damerau_levenshtein(word, other) == 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::nearest;

@@ -4,17 +4,19 @@
 //! [`read`] makes an [`Inventory`] of manifests; [`Inventory::declare_namespace`] adds what the source says of a
 //! namespace; then it is asked for the pods of a selector, for names and for Services.
 
+mod near;
 mod objects;
 mod pods;
 mod query;
 mod read;
 mod service;
 
+pub use near::{Matched, Near, NearNamespace};
 pub use objects::{Passage, Peer, PolicyKind, PolicyObject, Says};
 pub use pods::{all_but, is_injected, is_passing};
-pub use query::{NearMiss, Running};
+pub use query::Running;
 pub use read::read;
-pub use service::{Unclear, Wanted};
+pub use service::{Meant, Unclear, Wanted};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -34,7 +36,8 @@ pub struct Inventory {
     pub namespaces: BTreeMap<SmolStr, Namespace>,
     /// Services by namespace and name.
     pub services: BTreeMap<(SmolStr, SmolStr), Service>,
-    /// Deployments, StatefulSets, DaemonSets, Jobs, CronJobs and Pods, sorted by namespace, name and kind.
+    /// Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, CronJobs, Pods and what the source declares, sorted by
+    /// namespace, name and kind.
     pub workloads: Vec<Workload>,
     /// ServiceAccounts: namespace and name.
     pub accounts: Vec<(SmolStr, SmolStr)>,
@@ -105,12 +108,13 @@ pub struct Workload {
     /// Its name.
     pub name: SmolStr,
     /// What selects its pods when it is named (`language.md` of the docs, "ns/name"): `spec.selector`; of a Job the
-    /// label `batch.kubernetes.io/job-name`; of a CronJob or a bare Pod all labels of its pods, `None` where those are
-    /// none.
+    /// label `batch.kubernetes.io/job-name`; of a CronJob, a bare Pod or a declaration all labels of its pods, `None`
+    /// where those are none.
     pub selector: Option<Requirements>,
     /// The labels of its pods.
     pub labels: Labels,
-    /// The service account of its pods, `default` where none is named.
+    /// The service account of its pods, `default` where none is named; empty where a declaration does not say it, which
+    /// leaves it unknown.
     pub account: SmolStr,
     /// The ports of its containers (sidecar containers that restart included).
     pub ports: Vec<ContainerPort>,
@@ -140,12 +144,16 @@ pub enum WorkloadKind {
     StatefulSet,
     /// apps/v1 DaemonSet.
     DaemonSet,
+    /// apps/v1 ReplicaSet.
+    ReplicaSet,
     /// batch/v1 Job.
     Job,
     /// batch/v1 CronJob.
     CronJob,
     /// v1 Pod.
     Pod,
+    /// A `workload` declaration of the source.
+    Declared,
 }
 
 impl WorkloadKind {
@@ -155,9 +163,11 @@ impl WorkloadKind {
             WorkloadKind::Deployment => "Deployment",
             WorkloadKind::StatefulSet => "StatefulSet",
             WorkloadKind::DaemonSet => "DaemonSet",
+            WorkloadKind::ReplicaSet => "ReplicaSet",
             WorkloadKind::Job => "Job",
             WorkloadKind::CronJob => "CronJob",
             WorkloadKind::Pod => "Pod",
+            WorkloadKind::Declared => "workload",
         }
     }
 }

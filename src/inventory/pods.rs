@@ -120,10 +120,22 @@ impl Inventory {
         let named = |names: &[SmolStr]| {
             let of = |name: &SmolStr| self.select(&PodSelector { account: Account::Is(name.clone()), ..here.clone() });
             let pods: Vec<&Workload> = names.iter().flat_map(of).collect();
+            // Whom a declaration gives no account may run as any.
+            if self.select(&here).iter().any(|workload| workload.account.is_empty()) {
+                return None;
+            }
             self.tell(&here, &pods, |workload| names.contains(&workload.account))
         };
         match &selector.account {
             Account::Is(name) => named(std::slice::from_ref(name)),
+            // The labels of pods that nobody has seen are not known, so that they cannot be left out.
+            Account::Not(names)
+                if names.iter().any(|name| {
+                    self.select(&PodSelector { account: Account::Is(name.clone()), ..here.clone() }).is_empty()
+                }) =>
+            {
+                None
+            }
             Account::Not(names) => named(names).map(|told| all_but(&selector.labels, told)),
         }
     }

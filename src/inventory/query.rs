@@ -9,7 +9,6 @@ use smol_str::SmolStr;
 
 use super::pods::{self, Owners};
 use super::{Inventory, Service, Workload, WorkloadKind};
-use crate::diag::nearest;
 use crate::vocab::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use crate::vocab::ports::Protocol;
 
@@ -43,35 +42,6 @@ pub struct Running<'i> {
     pub namespace_labels: &'i Labels,
     /// The Pod or the workload.
     pub workload: &'i Workload,
-}
-
-/// What was probably meant by a selector that selects nothing.
-#[derive(Clone, Debug)]
-pub enum NearMiss<'i> {
-    /// No namespace is selected, and this one nearly.
-    Namespace {
-        /// The requirement that it fails.
-        wanted: Requirement,
-        /// Its label instead, key and value.
-        found: (&'i SmolStr, &'i SmolStr),
-        /// The namespace.
-        namespace: &'i SmolStr,
-    },
-    /// Only pods on the host network are selected, and no policy reaches these.
-    HostNetwork(&'i Workload),
-    /// This workload has nearly these labels.
-    Label {
-        /// The requirement that it fails.
-        wanted: Requirement,
-        /// Its label instead, key and value.
-        found: (&'i SmolStr, &'i SmolStr),
-        /// The workload.
-        workload: &'i Workload,
-    },
-    /// This workload runs as an account of nearly that name.
-    Account(&'i Workload),
-    /// The labels and the account fit this workload of another namespace.
-    Elsewhere(&'i Workload),
 }
 
 impl Inventory {
@@ -155,37 +125,6 @@ impl Inventory {
         all.map(|workload| Running { namespace_labels: self.namespace_labels(&workload.namespace), workload })
     }
 
-    /// Returns what was probably meant by a selector that selects nothing.
-    pub fn near_miss(&self, selector: &PodSelector) -> Option<NearMiss<'_>> {
-        if !self.namespaces.values().any(|namespace| selector.namespace.matches(&namespace.labels)) {
-            let pool: Vec<_> = self.namespaces.iter().map(|(name, namespace)| (name, &namespace.labels)).collect();
-            let (wanted, found, namespace) = near_label(&selector.namespace, &pool)?;
-            return Some(NearMiss::Namespace { wanted, found, namespace });
-        }
-        if let Some(&workload) = self.matching(selector).first() {
-            return Some(NearMiss::HostNetwork(workload));
-        }
-        let around = PodSelector { namespace: selector.namespace.clone(), ..PodSelector::any() };
-        let here = self.select(&around);
-        let fits = |workload: &Workload| match &selector.account {
-            Account::Is(name) => workload.account == *name,
-            Account::Not(names) => !names.contains(&workload.account),
-        };
-        let pool: Vec<_> = here.iter().filter(|w| fits(w)).map(|&workload| (workload, &workload.labels)).collect();
-        if let Some((wanted, found, workload)) = near_label(&selector.labels, &pool) {
-            return Some(NearMiss::Label { wanted, found, workload });
-        }
-        if let Account::Is(name) = &selector.account {
-            let alike = || here.iter().filter(|workload| selector.labels.matches(&workload.labels));
-            if let Some(near) = nearest(name, alike().map(|workload| workload.account.as_str())) {
-                return alike().find(|workload| workload.account == near).map(|workload| NearMiss::Account(workload));
-            }
-        }
-        let anywhere = PodSelector { namespace: Requirements::any(), ..selector.clone() };
-        let all = selector.all_pods();
-        self.select(&anywhere).first().filter(|_| !all).map(|workload| NearMiss::Elsewhere(workload))
-    }
-
     fn namespace_labels(&self, name: &SmolStr) -> &Labels {
         self.namespaces.get(name).map_or(&NO_LABELS, |namespace| &namespace.labels)
     }
@@ -214,7 +153,7 @@ impl Inventory {
     }
 
     /// Returns all that a selector's words say, on the host network or not.
-    fn matching(&self, selector: &PodSelector) -> Vec<&Workload> {
+    pub(super) fn matching(&self, selector: &PodSelector) -> Vec<&Workload> {
         let range = selector.namespace_name().map(|name| self.range(name));
         let candidates = self.candidates(selector, range.clone()).unwrap_or_else(|| match range {
             Some(range) => range.collect(),
@@ -276,54 +215,4 @@ impl Inventory {
             tables
         })
     }
-}
-
-/// A requirement, the label that is there instead, and who has it.
-type NearLabel<'i, T> = (Requirement, (&'i SmolStr, &'i SmolStr), T);
-
-/// Returns the label in `pool` that was probably meant by one of the requirements. What meets all the others is asked
-/// first.
-fn near_label<'i, T: Copy>(wanted: &Requirements, pool: &[(T, &'i Labels)]) -> Option<NearLabel<'i, T>> {
-    let rest_met = |labels: &Labels, one: &Requirement| wanted.list().iter().all(|r| r == one || r.matches(labels));
-    let mut narrow: Vec<(T, &Labels)> = Vec::new();
-    for requirement in wanted.list() {
-        narrow.clear();
-        narrow.extend(pool.iter().filter(|(_, labels)| rest_met(labels, requirement)));
-        let of_this_key = || {
-            // Whoever has all the other labels was meant, however far its value is from the one that was written.
-            let others = wanted.list().len() > 1 && matches!(requirement.test, Test::In(_));
-            narrow
-                .iter()
-                .filter(|_| others)
-                .find_map(|&(who, labels)| Some((labels.get_key_value(&requirement.key)?, who)))
-        };
-        if let Some((found, who)) = near_in(requirement, &narrow).or_else(of_this_key) {
-            return Some((requirement.clone(), found, who));
-        }
-    }
-    wanted.list().iter().find_map(|requirement| {
-        let failing: Vec<(T, &Labels)> =
-            pool.iter().filter(|(_, labels)| !requirement.matches(labels)).copied().collect();
-        near_in(requirement, &failing).map(|(found, who)| (requirement.clone(), found, who))
-    })
-}
-
-/// Returns the label nearest to one requirement: another value under its key, or its value under a near key.
-fn near_in<'i, T: Copy>(wanted: &Requirement, pool: &[(T, &'i Labels)]) -> Option<((&'i SmolStr, &'i SmolStr), T)> {
-    let values: &[SmolStr] = match &wanted.test {
-        Test::In(values) => values,
-        Test::Exists => &[],
-        Test::NotIn(_) | Test::DoesNotExist => return None,
-    };
-    let labels = || pool.iter().flat_map(|&(who, labels)| labels.iter().map(move |label| (label, who)));
-    let by_value = values.iter().find_map(|value| {
-        let under_key = || labels().filter(|((key, _), _)| **key == wanted.key);
-        let near = nearest(value, under_key().map(|((_, value), _)| value.as_str()))?;
-        under_key().find(|((_, value), _)| *value == near)
-    });
-    by_value.or_else(|| {
-        let with_value = || labels().filter(|((_, value), _)| values.is_empty() || values.contains(value));
-        let near = nearest(&wanted.key, with_value().map(|((key, _), _)| key.as_str()))?;
-        with_value().find(|((key, _), _)| *key == near)
-    })
 }

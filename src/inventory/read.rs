@@ -92,6 +92,10 @@ impl Facts {
             Kind::Workload(kind) => {
                 let (title, generated) = (meta.title.clone(), meta.generated);
                 let Some(workload) = workload::workload(kind, meta, object, mistakes) else { return };
+                // A Deployment and its Pods stand for its ReplicaSets, of which a cluster keeps ten old ones.
+                if kind == WorkloadKind::ReplicaSet && workload.owned {
+                    return;
+                }
                 if generated {
                     self.unnamed.push(workload);
                 } else {

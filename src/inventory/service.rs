@@ -1,8 +1,15 @@
 //! Which pod port a Service's port is.
+//!
+//! ```text
+//! Service garden/api: 80 -> http, 8080 -> admin        its pods: http 8080, admin 9090
+//! garden/api:80     the pods' port http
+//! garden/api:9090   no port of the Service: the pods' port 9090, behind `admin`
+//! garden/api:8080   either the Service's, which is 9090, or the pods', behind 80: not clear
+//! ```
 
 use smol_str::SmolStr;
 
-use super::{Service, ServicePort, TargetPort};
+use super::{Service, ServicePort, TargetPort, Workload};
 use crate::vocab::ports::Protocol;
 
 /// A port as it is asked for on a Service's name.
@@ -12,6 +19,15 @@ pub enum Wanted<'a> {
     Number(u16),
     /// By name.
     Name(&'a SmolStr),
+}
+
+/// What a port on a Service's name means.
+#[derive(Clone, Copy, Debug)]
+pub enum Meant<'a> {
+    /// A port of the Service.
+    Own(&'a ServicePort),
+    /// The pods' port of this number or name, to which this port of the Service leads.
+    Pods(&'a ServicePort),
 }
 
 /// Why a Service does not say which pod port is meant.
@@ -24,24 +40,39 @@ pub enum Unclear {
 }
 
 impl Service {
-    /// Returns the Service's port that is meant, and whether it was asked for as the Service's own rather than as the
-    /// pod's. Without a protocol TCP is meant where the Service has the port for several.
-    pub fn port(&self, wanted: Wanted<'_>, protocol: Option<Protocol>) -> Result<(&ServicePort, bool), Unclear> {
+    /// Returns the port that is meant; `pods` are those that are known behind the Service, whose port names say which
+    /// numbers its target names are. Without a protocol TCP is meant where the Service has the port for several.
+    pub fn port(
+        &self,
+        wanted: Wanted<'_>,
+        protocol: Option<Protocol>,
+        pods: &[&Workload],
+    ) -> Result<Meant<'_>, Unclear> {
         let own = |port: &ServicePort| match wanted {
             Wanted::Number(number) => port.port == number,
             Wanted::Name(name) => port.name.as_ref() == Some(name),
         };
         let target = |port: &ServicePort| match (wanted, &port.target) {
             (Wanted::Number(number), TargetPort::Number(target)) => number == *target,
+            (Wanted::Number(number), TargetPort::Name(_)) => port.numbers(pods).any(|target| target == number),
             (Wanted::Name(name), TargetPort::Name(target)) => name == target,
-            _ => false,
+            (Wanted::Name(_), TargetPort::Number(_)) => false,
+        };
+        let leads_to = |port: &ServicePort, other: &ServicePort| match (wanted, &port.target) {
+            _ if port.target == other.target => true,
+            (Wanted::Number(number), TargetPort::Name(_)) => {
+                let mut numbers = port.numbers(pods).peekable();
+                numbers.peek().is_some() && numbers.all(|target| target == number)
+            }
+            (Wanted::Number(number), TargetPort::Number(target)) => number == *target,
+            (Wanted::Name(_), _) => false,
         };
         match (self.first(protocol, own), self.first(protocol, target)) {
-            (Some(a), Some(b)) if a.target != b.target || a.protocol != b.protocol => {
+            (Some(a), Some(b)) if a.protocol != b.protocol || !leads_to(a, b) => {
                 Err(Unclear::Either(a.clone(), b.clone()))
             }
-            (Some(a), _) => Ok((a, true)),
-            (None, Some(b)) => Ok((b, false)),
+            (Some(a), _) => Ok(Meant::Own(a)),
+            (None, Some(b)) => Ok(Meant::Pods(b)),
             (None, None) => Err(Unclear::NoSuchPort),
         }
     }
@@ -54,5 +85,19 @@ impl Service {
             return Some(first);
         }
         Some(found.find(|port| port.protocol == Protocol::Tcp).unwrap_or(first))
+    }
+}
+
+impl ServicePort {
+    /// Returns the numbers that the target has on some pods.
+    pub fn numbers<'a>(&'a self, pods: &'a [&Workload]) -> impl Iterator<Item = u16> + 'a {
+        let (number, name) = match &self.target {
+            TargetPort::Number(number) => (Some(*number), None),
+            TargetPort::Name(name) => (None, Some(name)),
+        };
+        let ports = pods.iter().flat_map(|pod| &pod.ports);
+        let named =
+            ports.filter(move |port| port.protocol == self.protocol && name.is_some() && port.name.as_ref() == name);
+        number.into_iter().chain(named.map(|port| port.port))
     }
 }

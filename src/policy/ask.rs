@@ -8,7 +8,7 @@ use super::eval::{Verdict, eval};
 use super::flow::{Flow, Party, Pod, Request};
 use super::{Inventory, Policy};
 use crate::diag::Diagnostics;
-use crate::inventory::{TargetPort, Unclear, Wanted, Workload, WorkloadKind};
+use crate::inventory::{Meant, TargetPort, Unclear, Wanted, Workload, WorkloadKind};
 use crate::source::Sources;
 use crate::syntax::tree::{Expr, ExprKind, LabelTest, NamespacePattern, PodPattern, Port, PortKind, PortProtocol};
 use crate::vocab::addresses::AddressSet;
@@ -158,23 +158,34 @@ fn targets(policy: &Policy, to: &Expr, text: &str, wanted: &WantedPort) -> Resul
         }
         _ => parties(policy, to, text)?,
     };
+    let known = match service.and_then(|service| service.selector.as_ref()) {
+        Some(labels) => {
+            let labels = crate::types::equalities(labels).unwrap_or_default();
+            let key = inventory.services.iter().find(|(_, known)| service.is_some_and(|one| std::ptr::eq(*known, one)));
+            let namespace = key.map(|((namespace, _), _)| namespace.clone()).unwrap_or_default();
+            inventory.select(&PodSelector { labels, ..PodSelector::in_namespace(namespace) })
+        }
+        None => Vec::new(),
+    };
     let mut all = Vec::new();
     for party in parties {
         let (port, protocol) = match (&wanted.kind, service, &party) {
             (None, _, _) => (None, Protocol::Icmp),
             (Some(kind), Some(service), Party::Pod(pod)) => {
                 let found = match kind {
-                    PortKind::Number(number) => service.port(Wanted::Number(*number), wanted.protocol),
-                    PortKind::Name(name) => service.port(Wanted::Name(name), wanted.protocol),
+                    PortKind::Number(number) => service.port(Wanted::Number(*number), wanted.protocol, &known),
+                    PortKind::Name(name) => service.port(Wanted::Name(name), wanted.protocol, &known),
                     _ => Err(Unclear::NoSuchPort),
                 };
-                let (port, _) = found.map_err(|why| match why {
+                let meant = found.map_err(|why| match why {
                     Unclear::NoSuchPort => format!("`{text}`: the Service has no such port"),
                     Unclear::Either(..) => format!("`{text}`: a port of the Service or of its pods? ask for a pod"),
                 })?;
-                let number = match &port.target {
-                    TargetPort::Number(number) => Some(*number),
-                    TargetPort::Name(name) => pod_port(pod, name, port.protocol),
+                let (Meant::Own(port) | Meant::Pods(port)) = meant;
+                let number = match (meant, kind, &port.target) {
+                    (Meant::Pods(_), PortKind::Number(number), _) => Some(*number),
+                    (_, _, TargetPort::Number(number)) => Some(*number),
+                    (_, _, TargetPort::Name(name)) => pod_port(pod, name, port.protocol),
                 };
                 // A pod without the named port is not behind that port of the Service.
                 let Some(number) = number else { continue };

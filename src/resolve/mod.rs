@@ -256,7 +256,9 @@ impl Names {
 
     fn states_facts(&self, module: ModuleId) -> bool {
         let items = &self.module(module).file.items;
-        items.iter().any(|item| matches!(item.kind, ItemKind::Namespace(_) | ItemKind::Service(_)))
+        items
+            .iter()
+            .any(|item| matches!(item.kind, ItemKind::Namespace(_) | ItemKind::Service(_) | ItemKind::Workload(_)))
     }
 
     fn has_rules(&self, module: ModuleId) -> bool {

@@ -7,6 +7,7 @@ pub enum Keyword {
     Let,
     Namespace,
     Service,
+    Workload,
     Issuer,
     Gateway,
     Template,
@@ -26,11 +27,13 @@ pub enum Keyword {
     Pods,
     Account,
     Proxies,
+    Sidecar,
+    HostNetwork,
 }
 
 impl Keyword {
     /// The words that begin statements.
-    pub const STATEMENTS: [Keyword; 14] = [
+    pub const STATEMENTS: [Keyword; 15] = [
         Keyword::Allow,
         Keyword::Deny,
         Keyword::Default,
@@ -38,6 +41,7 @@ impl Keyword {
         Keyword::Use,
         Keyword::Namespace,
         Keyword::Service,
+        Keyword::Workload,
         Keyword::Issuer,
         Keyword::Gateway,
         Keyword::Template,
@@ -54,6 +58,7 @@ impl Keyword {
             Keyword::Let => "let",
             Keyword::Namespace => "namespace",
             Keyword::Service => "service",
+            Keyword::Workload => "workload",
             Keyword::Issuer => "issuer",
             Keyword::Gateway => "gateway",
             Keyword::Template => "template",
@@ -73,6 +78,8 @@ impl Keyword {
             Keyword::Pods => "pods",
             Keyword::Account => "account",
             Keyword::Proxies => "proxies",
+            Keyword::Sidecar => "sidecar",
+            Keyword::HostNetwork => "host-network",
         }
     }
 
@@ -86,6 +93,7 @@ impl Keyword {
             b"use" => Keyword::Use,
             b"namespace" => Keyword::Namespace,
             b"service" => Keyword::Service,
+            b"workload" => Keyword::Workload,
             b"issuer" => Keyword::Issuer,
             b"gateway" => Keyword::Gateway,
             b"template" => Keyword::Template,
@@ -112,6 +120,9 @@ impl Keyword {
         match self {
             Keyword::Namespace => &[Keyword::Labels],
             Keyword::Service => &[Keyword::Select, Keyword::Port],
+            Keyword::Workload => {
+                &[Keyword::Labels, Keyword::Account, Keyword::Port, Keyword::Sidecar, Keyword::HostNetwork]
+            }
             Keyword::Issuer => &[Keyword::Url, Keyword::Jwks, Keyword::Keys],
             Keyword::Gateway => &[Keyword::Pods, Keyword::Account, Keyword::Service, Keyword::Port, Keyword::Proxies],
             _ => &[],
@@ -129,7 +140,7 @@ impl Keyword {
 }
 
 /// The words that nothing can be named by.
-pub const RESERVED: [&str; 26] = [
+pub const RESERVED: [&str; 27] = [
     "allow",
     "deny",
     "default",
@@ -137,6 +148,7 @@ pub const RESERVED: [&str; 26] = [
     "use",
     "namespace",
     "service",
+    "workload",
     "issuer",
     "gateway",
     "template",

@@ -46,6 +46,8 @@ pub enum ItemKind {
     Namespace(NamespaceDecl),
     /// `service garden/api { … }`
     Service(Box<ServiceDecl>),
+    /// `workload garden/web { … }`
+    Workload(Box<WorkloadDecl>),
     /// `issuer corp { … }`
     Issuer(Box<IssuerDecl>),
     /// `gateway edge { … }`
@@ -222,6 +224,38 @@ pub struct ServiceDecl {
     pub select: Option<Vec<(Word, Word)>>,
     /// Its ports.
     pub ports: Vec<PortMapping>,
+}
+
+/// `workload garden/web { labels { … }  account web  port http 8080 }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkloadDecl {
+    /// Its namespace.
+    pub namespace: Word,
+    /// Its name.
+    pub name: Word,
+    /// The labels of its pods, keys and values; empty where they are not given.
+    pub labels: Vec<(Word, Word)>,
+    /// `account NAME`
+    pub account: Option<Word>,
+    /// `port NAME NUMBER`
+    pub ports: Vec<NamedPort>,
+    /// `sidecar yes` or `no`, with the place of the field.
+    pub sidecar: Option<(Span, bool)>,
+    /// `host-network yes` or `no`, with the place of the field.
+    pub host_network: Option<(Span, bool)>,
+}
+
+/// `port web 9090`
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedPort {
+    /// From `port` to the number.
+    pub span: Span,
+    /// Its name.
+    pub name: Ident,
+    /// The number, from 1.
+    pub port: u16,
+    /// `/udp`, `/sctp`, `/tcp`.
+    pub protocol: Option<Protocol>,
 }
 
 /// `port 80 -> 8080/http`

@@ -25,6 +25,8 @@ const MOST_MEMBERS: usize = 65_536;
 pub(super) struct Known {
     /// Of pods of the inventory, sorted.
     pods: Vec<(IpAddr, String)>,
+    /// The cluster IPs of Services, sorted, each with the Service and its first port.
+    services: Vec<(IpAddr, String)>,
     /// Of `[cluster]`: the key, the place and the addresses.
     ranges: Vec<(&'static str, Span, AddressSet)>,
 }
@@ -32,15 +34,20 @@ pub(super) struct Known {
 impl Known {
     /// Returns the first pod that has an address of a set.
     fn pod_in(&self, set: &AddressSet) -> Option<&(IpAddr, String)> {
-        set.ranges().into_iter().find_map(|range| {
-            let (first, last): (IpAddr, IpAddr) = match range {
-                Range::V4(first, last) => (Ipv4Addr::from(first).into(), Ipv4Addr::from(last).into()),
-                Range::V6(first, last) => (Ipv6Addr::from(first).into(), Ipv6Addr::from(last).into()),
-            };
-            let at = self.pods.partition_point(|(address, _)| *address < first);
-            self.pods.get(at).filter(|(address, _)| *address <= last)
-        })
+        first_in(&self.pods, set)
     }
+}
+
+/// Returns the first of some addresses, which are sorted, that lies in a set.
+fn first_in<'k>(known: &'k [(IpAddr, String)], set: &AddressSet) -> Option<&'k (IpAddr, String)> {
+    set.ranges().into_iter().find_map(|range| {
+        let (first, last): (IpAddr, IpAddr) = match range {
+            Range::V4(first, last) => (Ipv4Addr::from(first).into(), Ipv4Addr::from(last).into()),
+            Range::V6(first, last) => (Ipv6Addr::from(first).into(), Ipv6Addr::from(last).into()),
+        };
+        let at = known.partition_point(|(address, _)| *address < first);
+        known.get(at).filter(|(address, _)| *address <= last)
+    })
 }
 
 impl Checker<'_> {
@@ -245,10 +252,17 @@ impl Checker<'_> {
                 known
             }
         };
-        if let Some((address, pod)) = known.pod_in(set) {
+        // What `[cluster] pods` cuts out of the objects is no concern, unless it leaves nothing.
+        let cut = known.ranges.iter().filter(|(key, _, _)| *key == "pods");
+        let cut = AddressSet { blocks: cut.flat_map(|(_, _, range)| range.blocks.clone()).collect() };
+        let rest = if cut.blocks.is_empty() || set.is_inside(&cut) { set.clone() } else { set.subtract(&cut) };
+        if let Some((address, pod)) = known.pod_in(&rest) {
             self.push(errors::known_pod(span, pod, *address));
-        } else if let Some((key, place, _)) = known.ranges.iter().find(|(_, _, range)| range.overlaps(set)) {
+        } else if let Some((key, place, _)) = known.ranges.iter().find(|(_, _, range)| range.overlaps(&rest)) {
             self.push(errors::known_range(span, key, *place));
+        }
+        if let Some((address, service)) = first_in(&known.services, set) {
+            self.push(errors::known_service(span, service, *address));
         }
     }
 
@@ -257,8 +271,13 @@ impl Checker<'_> {
             let shown = format!("{}/{}", workload.namespace, workload.name);
             workload.addresses.iter().map(move |address| (*address, shown.clone()))
         });
-        let mut known = Known { pods: pods.collect(), ranges: Vec::new() };
+        let services = self.inventory.services.iter().flat_map(|((namespace, name), service)| {
+            let port = service.ports.first().map_or_else(String::new, |port| format!(":{}", port.port));
+            service.addresses.iter().map(move |address| (*address, format!("{namespace}/{name}{port}")))
+        });
+        let mut known = Known { pods: pods.collect(), services: services.collect(), ranges: Vec::new() };
         known.pods.sort();
+        known.services.sort();
         let settings = self.settings;
         for (key, list) in [("pods", &settings.pods), ("nodes", &settings.nodes)] {
             for written in list {

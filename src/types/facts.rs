@@ -1,21 +1,20 @@
-//! Facts: the `namespace` and `service` declarations of all modules, joined with the inventory, and what the inventory
-//! says of names and selectors.
+//! Facts: the `namespace`, `service` and `workload` declarations of all modules, joined with the inventory.
 
 use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
-use super::selectors::assumed;
-use super::value::Env;
-use super::{Checker, errors};
+use super::errors;
 use crate::diag::Diagnostics;
-use crate::inventory::{Inventory, Namespace, Service, ServicePort, TargetPort, Workload, WorkloadKind};
-use crate::resolve::{Def, Module, Names, Role};
+use crate::inventory::{
+    ContainerPort, Injection, Inventory, Namespace, Service, ServicePort, TargetPort, Workload, WorkloadKind,
+};
+use crate::resolve::{Module, Names, Role};
 use crate::source::Span;
 use crate::syntax::tree::{
-    ItemKind, NamespaceDecl, NamespacePattern, PodPattern, PortKind, PortMapping, PortProtocol, ServiceDecl, Word,
+    ItemKind, NamespaceDecl, PortKind, PortMapping, PortProtocol, ServiceDecl, Word, WorkloadDecl,
 };
-use crate::vocab::labels::{Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements};
+use crate::vocab::labels::{Labels, NAMESPACE_NAME, Requirement, Requirements};
 use crate::vocab::names::is_port_name;
 use crate::vocab::ports::{AppProtocol, Protocol};
 
@@ -25,13 +24,23 @@ pub(super) fn with_declarations(names: &Names, mut inventory: Inventory, diagnos
     let is_library = |module: &Module| module.role == Role::Standard;
     let (library, users): (Vec<&Module>, Vec<&Module>) =
         names.modules().map(|(_, module)| module).partition(|module| is_library(module));
-    for module in users.into_iter().chain(library) {
+    let modules: Vec<&Module> = users.into_iter().chain(library).collect();
+    for &module in &modules {
         let mut facts = Facts { inventory: &mut inventory, library: is_library(module), diagnostics };
         for item in &module.file.items {
             match &item.kind {
                 ItemKind::Namespace(namespace) => drop(facts.declare_namespace(namespace, item.span)),
                 ItemKind::Service(service) => drop(facts.declare_service(service, item.span)),
                 _ => {}
+            }
+        }
+    }
+    // Whether a workload has a sidecar hangs on the labels of its namespace, which are all known now.
+    for module in modules {
+        let mut facts = Facts { inventory: &mut inventory, library: is_library(module), diagnostics };
+        for item in &module.file.items {
+            if let ItemKind::Workload(workload) = &item.kind {
+                facts.declare_workload(workload, item.span);
             }
         }
     }
@@ -115,12 +124,137 @@ impl Facts<'_> {
         Some(())
     }
 
+    /// Adds pods that exist or will exist. Where the inventory has a workload of that name, both speak of the same pods, and
+    /// the name goes on to mean what the declaration selects.
+    fn declare_workload(&mut self, item: &WorkloadDecl, span: Span) -> Option<()> {
+        let said = self.workload(item, span)?;
+        let key = (&said.namespace, &said.name);
+        if !self.library && self.inventory.given && !self.inventory.namespaces.contains_key(&said.namespace) {
+            let near = crate::diag::nearest(&said.namespace, self.inventory.namespaces.keys().map(SmolStr::as_str));
+            self.diagnostics.push(errors::unknown_namespace(item.namespace.span, &said.namespace, near));
+            return None;
+        }
+        let known = self.inventory.named(key.0, key.1);
+        let differs = known.iter().find_map(|known| {
+            let others = self.inventory.workloads_in(&said.namespace).iter().filter(|other| other.name != said.name);
+            Some((known.origin, difference_of_workloads(known, &said, others)?))
+        });
+        if let Some((first, why)) = differs {
+            self.contradict(span, &format!("the workload {}/{}", key.0, key.1), first, &why);
+            return None;
+        }
+        match known.is_empty() {
+            true => self.inventory.declare_workload(said),
+            false => self.inventory.confirm_workload(said),
+        }
+        Some(())
+    }
+
+    fn workload(&mut self, item: &WorkloadDecl, origin: Span) -> Option<Workload> {
+        let labels = self.labels(&item.labels)?;
+        let mut ports: Vec<ContainerPort> = Vec::new();
+        for written in &item.ports {
+            let protocol = written.protocol.unwrap_or(Protocol::Tcp);
+            let port = ContainerPort { name: Some(written.name.text.clone()), port: written.port, protocol };
+            if !is_port_name(&written.name.text) {
+                self.diagnostics.push(errors::no_port_name(written.name.span, &written.name.text));
+                return None;
+            }
+            if ports.iter().any(|have| have.name == port.name && have.port != port.port && have.protocol == protocol) {
+                self.diagnostics.push(errors::port_name_twice(written.span, &written.name.text));
+                return None;
+            }
+            if !ports.contains(&port) {
+                ports.push(port);
+            }
+        }
+        let host_network = item.host_network.is_some_and(|(_, yes)| yes);
+        if let (true, Some((span, true))) = (host_network, item.sidecar) {
+            self.diagnostics.push(errors::sidecar_on_host(span));
+            return None;
+        }
+        Some(Workload {
+            kind: WorkloadKind::Declared,
+            namespace: item.namespace.text.clone(),
+            name: item.name.text.clone(),
+            selector: equalities(&labels).filter(|labels| !labels.is_any()),
+            account: item.account.as_ref().map(|account| account.text.clone()).unwrap_or_default(),
+            ports,
+            host_network,
+            sidecar: false,
+            injection: match item.sidecar {
+                Some((_, true)) => Injection::Present,
+                Some((_, false)) => Injection::Never,
+                None if host_network => Injection::Never,
+                None => Injection::ByNamespace,
+            },
+            addresses: Vec::new(),
+            owned: false,
+            owner: None,
+            labels,
+            origin,
+        })
+    }
+
     fn contradict(&mut self, span: Span, what: &str, first: Span, why: &str) {
         self.diagnostics.push(match self.library {
             true => errors::library_fact(first, what, span),
             false => errors::contradicting_facts(span, what, first, why),
         });
     }
+}
+
+/// Says how a declaration differs from what is known of the workload of its name, if it does. It need not say everything;
+/// what it says must hold, and its labels must tell the workload's pods from all `others`.
+fn difference_of_workloads<'w>(
+    known: &Workload,
+    said: &Workload,
+    mut others: impl Iterator<Item = &'w Workload>,
+) -> Option<String> {
+    let declared = known.kind == WorkloadKind::Declared;
+    let missing = |(key, value): &(&SmolStr, &SmolStr)| known.labels.get(*key) != Some(*value);
+    if let Some((key, value)) = said.labels.iter().find(missing) {
+        let there = known.labels.get(key).map_or_else(|| format!("no {key}"), |other| format!("{key}={other}"));
+        return Some(format!("its pods have {there} there, and {key}={value} here"));
+    }
+    if declared && known.labels.len() > said.labels.len() && !said.labels.is_empty() {
+        return Some("more labels are given there".into());
+    }
+    if !known.account.is_empty() && !said.account.is_empty() && known.account != said.account {
+        return Some(format!("its pods run as `{}` there, and as `{}` here", known.account, said.account));
+    }
+    let number = |port: &ContainerPort, of: &Workload| {
+        of.ports.iter().find(|one| one.name == port.name && one.protocol == port.protocol).map(|one| one.port)
+    };
+    for port in &said.ports {
+        let name = port.name.clone().unwrap_or_default();
+        match number(port, known) {
+            Some(other) if other != port.port => {
+                return Some(format!("its port `{name}` is {other} there, and {} here", port.port));
+            }
+            None if !declared => return Some(format!("its pods have no port `{name}` there")),
+            _ => {}
+        }
+    }
+    if known.host_network != said.host_network {
+        let there = if known.host_network { "" } else { "not " };
+        return Some(format!("its pods are {there}on the host network there"));
+    }
+    let has = |injection| match injection {
+        Injection::Present => Some(true),
+        Injection::Never | Injection::Gateway => Some(false),
+        Injection::Asked | Injection::ByNamespace => None,
+    };
+    let there = if declared { has(known.injection) } else { Some(known.sidecar) };
+    if let (Some(there), Some(here)) = (there, has(said.injection))
+        && there != here
+    {
+        let there = if there { "a" } else { "no" };
+        return Some(format!("its pods have {there} sidecar there"));
+    }
+    let (own, selector) = (known.selector.as_ref()?, said.selector.as_ref()?);
+    let other = others.find(|other| selector.matches(&other.labels) && !own.matches(&other.labels))?;
+    Some(format!("these labels are those of {} too", workload_words(other)))
 }
 
 fn difference(have: &Labels, new: &Labels) -> String {
@@ -190,201 +324,6 @@ pub(super) fn service_port(port: &PortMapping, diagnostics: &mut Diagnostics) ->
         }
     }
     Some(ServicePort { name: None, port: port.port, protocol: protocol.unwrap_or(Protocol::Tcp), target, app })
-}
-
-impl Checker<'_> {
-    /// With an inventory, a namespace that it lacks is an error, unless it is the standard library that names it.
-    pub(super) fn check_namespace(&mut self, span: Span, name: &SmolStr, env: &Env) {
-        let inventory = self.inventory;
-        if self.is_users(env) && inventory.given && !inventory.namespaces.contains_key(name) {
-            let near = crate::diag::nearest(name, inventory.namespaces.keys().map(SmolStr::as_str));
-            self.push(errors::unknown_namespace(span, name, near));
-        }
-    }
-
-    /// Notes what the standard library says of namespaces that the inventory lacks, once for each, where a file of the
-    /// user's names it (or applies a template that does).
-    pub(super) fn note_missing_namespaces<'p>(
-        &mut self,
-        def: Def,
-        span: Span,
-        pods: impl Iterator<Item = (Span, &'p PodSelector)>,
-        env: &Env,
-    ) {
-        let inventory = self.inventory;
-        if !inventory.given || self.names.module(def.module).role != Role::Standard {
-            return;
-        }
-        let place = match self.site {
-            Some(site) => site,
-            None if self.is_users(env) => span,
-            None => return,
-        };
-        for (named, pods) in pods {
-            let Some(name) = pods.namespace_name() else { continue };
-            if !inventory.namespaces.contains_key(name) && self.missing.insert(name.clone()) {
-                self.diagnostics.push(errors::library_namespace(place, name, named));
-            }
-        }
-    }
-
-    /// With an inventory, a selector by labels or account that matches no pod is an error with its near miss; a warning
-    /// where no workload is known in the namespaces.
-    pub(super) fn check_selector(
-        &mut self,
-        span: Span,
-        namespace: &NamespacePattern,
-        written: &PodPattern,
-        selector: &PodSelector,
-    ) {
-        if !self.inventory.given || (selector.all_pods() && selector.namespace_name().is_some()) {
-            return;
-        }
-        if selector.namespace.is_any() && selector.all_pods() {
-            return;
-        }
-        let inventory = self.inventory;
-        let matches = match self.selectors.get(selector) {
-            Some(known) => *known,
-            None => {
-                let known = !inventory.select(selector).is_empty();
-                self.selectors.insert(selector.clone(), known);
-                known
-            }
-        };
-        if matches || selector.namespace_name().is_some_and(|name| !inventory.namespaces.contains_key(name)) {
-            return;
-        }
-        let whole = PodSelector { labels: Requirements::any(), ..PodSelector::any() };
-        let whole = PodSelector { namespace: selector.namespace.clone(), ..whole };
-        let any_pods = !inventory.select(&whole).is_empty();
-        let any_namespace =
-            inventory.namespaces.values().any(|namespace| selector.namespace.matches(&namespace.labels));
-        let near = inventory.near_miss(selector);
-        if !any_namespace {
-            let labels = match namespace {
-                NamespacePattern::Labels(labels) => Some(labels),
-                _ => None,
-            };
-            self.push(errors::no_such_namespaces(span, labels, near.as_ref()));
-        } else if !any_pods {
-            let namespace = selector.namespace_name().map(SmolStr::as_str);
-            self.push(errors::selector_unmatched(span, namespace));
-        } else {
-            let text = match written {
-                PodPattern::Labels(labels) => self.text(labels.span),
-                _ => self.text(span),
-            };
-            let diagnostic = errors::selector_matches_nothing(span, written, text, near.as_ref());
-            self.push(diagnostic);
-        }
-    }
-
-    /// Returns the pods that `ns/name` stands for: a workload's, a Service's, or those with the recommended label.
-    pub(super) fn named_pods(&mut self, namespace: &SmolStr, name: &Word, env: &Env) -> Option<Requirements> {
-        let inventory = self.inventory;
-        let key = (namespace.clone(), name.text.clone());
-        let workloads = inventory.named(namespace, &name.text);
-        let service = inventory.services.get(&key);
-        let workload = match workloads.as_slice() {
-            [] => None,
-            [first, rest @ ..] => {
-                if let Some(other) = rest.iter().find(|other| other.selector != first.selector) {
-                    self.push(errors::workloads_of_one_name(name.span, &key, first, other));
-                    return None;
-                }
-                Some(*first)
-            }
-        };
-        match (workload, service) {
-            (Some(workload), service) => {
-                let Some(selector) = &workload.selector else {
-                    self.push(errors::no_labels(name.span, workload));
-                    return None;
-                };
-                if let Some(service) = service
-                    && let Some(labels) = &service.selector
-                    && !self.same_pods(namespace, selector, labels)
-                {
-                    self.push(errors::name_of_two(name.span, &key, workload, selector, service));
-                    return None;
-                }
-                let on_host = workloads.iter().all(|workload| workload.host_network).then_some(workload);
-                if on_host.is_some() && self.is_users(env) {
-                    self.push(errors::named_without_pods(name.span, &key, on_host, workload.origin));
-                    return None;
-                }
-                Some(selector.clone())
-            }
-            (None, Some(service)) => match &service.selector {
-                Some(labels) => {
-                    let selector = equalities(labels)?;
-                    let pods = PodSelector { labels: selector.clone(), ..PodSelector::in_namespace(namespace.clone()) };
-                    let whole = PodSelector::in_namespace(namespace.clone());
-                    if inventory.given
-                        && self.is_users(env)
-                        && inventory.select(&pods).is_empty()
-                        && !inventory.select(&whole).is_empty()
-                    {
-                        self.push(errors::named_without_pods(name.span, &key, None, service.origin));
-                        return None;
-                    }
-                    Some(selector)
-                }
-                None => {
-                    self.push(errors::service_without_pods(name.span, &key, service.origin));
-                    None
-                }
-            },
-            (None, None) => {
-                let near = self.near_name(namespace, &name.text);
-                let selector = assumed(&name.text)?;
-                let pods = PodSelector { labels: selector.clone(), ..PodSelector::in_namespace(namespace.clone()) };
-                if inventory.given && inventory.select(&pods).is_empty() {
-                    self.unknown_name_of_pods(name.span, &key, near);
-                } else if self.is_users(env) {
-                    self.push(errors::assumed_label(name.span, &key));
-                }
-                Some(selector)
-            }
-        }
-    }
-
-    fn unknown_name_of_pods(&mut self, span: Span, key: &(SmolStr, SmolStr), near: Option<SmolStr>) {
-        let inventory = self.inventory;
-        if !inventory.namespaces.contains_key(&key.0) {
-            return;
-        }
-        let any = !inventory.select(&PodSelector::in_namespace(key.0.clone())).is_empty();
-        self.push(match any {
-            true => errors::nothing_named(span, key, near),
-            false => errors::selector_unmatched(span, Some(&key.0)),
-        });
-    }
-
-    fn near_name(&self, namespace: &SmolStr, name: &str) -> Option<SmolStr> {
-        let workloads = self.inventory.workloads.iter().filter(|workload| workload.namespace == *namespace);
-        let names = workloads.filter(|workload| !workload.owned).map(|workload| workload.name.as_str());
-        let services = self.inventory.services.keys().filter(|key| key.0 == *namespace).map(|key| key.1.as_str());
-        crate::diag::nearest(name, names.chain(services)).map(SmolStr::from)
-    }
-
-    /// Returns whether a workload's selector and a Service's select the same pods: by their requirements, or else by
-    /// all workloads that the inventory knows in the namespace.
-    fn same_pods(&self, namespace: &SmolStr, selector: &Requirements, service: &Labels) -> bool {
-        let Some(service) = equalities(service) else { return false };
-        *selector == service || {
-            let known = self.inventory.workloads.iter().filter(|workload| workload.namespace == *namespace);
-            let mut pods = known.filter(|workload: &&Workload| !workload.host_network).peekable();
-            pods.peek().is_some()
-                && pods.all(|workload| selector.matches(&workload.labels) == service.matches(&workload.labels))
-        }
-    }
-
-    /// Returns the labels of a namespace, where a Namespace object or a declaration gives them.
-    pub(super) fn namespace_labels(&self, name: &str) -> Option<&Labels> {
-        self.inventory.namespaces.get(name).filter(|namespace| namespace.declared).map(|namespace| &namespace.labels)
-    }
 }
 
 /// Returns the selector of `key=value` pairs.

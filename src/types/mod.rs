@@ -10,6 +10,7 @@ mod endpoints;
 mod errors;
 mod facts;
 mod issuers;
+mod matching;
 mod ports;
 mod program;
 mod rules;
@@ -60,7 +61,7 @@ pub fn check(
         issuers: FxHashMap::default(),
         unconditional: Arc::default(),
         namespaces: FxHashMap::default(),
-        selectors: FxHashMap::default(),
+        selectors: FxHashSet::default(),
         sizes: FxHashMap::default(),
         broken: FxHashSet::default(),
         used_parameters: FxHashSet::default(),
@@ -126,8 +127,8 @@ struct Checker<'a> {
     unconditional: Arc<Conditions>,
     /// The selectors of whole namespaces, which are shared by all that speaks of one.
     namespaces: FxHashMap<SmolStr, PodSelector>,
-    /// What a look at the inventory said of a selector: whether it matches a pod.
-    selectors: FxHashMap<PodSelector, bool>,
+    /// Selectors of which the inventory knows the pods.
+    selectors: FxHashSet<PodSelector>,
     /// How large templates are; `None` where one does not end.
     sizes: FxHashMap<Def, Option<templates::Size>>,
     /// Templates whose bodies have errors: applying them would only repeat these.

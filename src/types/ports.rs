@@ -6,7 +6,9 @@ use smol_str::SmolStr;
 
 use super::value::{Bound, Env, Value};
 use super::{Checker, errors};
-use crate::inventory::{Service, TargetPort, Unclear, Wanted};
+use crate::inventory::{
+    ContainerPort, Meant, Service, ServicePort, TargetPort, Unclear, Wanted, Workload, WorkloadKind,
+};
 use crate::source::Span;
 use crate::syntax::tree::{ExprKind, Port, PortKind, PortProtocol, PortSpec};
 use crate::vocab::endpoint::{Member, Pods, What};
@@ -124,9 +126,14 @@ impl Checker<'_> {
         if let Some(key) = &pods.named
             && let Some(service) = inventory.services.get(&**key)
         {
-            return self.service_port(key, service, port);
+            return self.service_port(key, service, pods, port);
         }
         let entry = as_written(port);
+        if let PortTest::Range(number, last) = entry.port
+            && number == last
+        {
+            self.warn_of_service_port(pods, number, entry.protocol, port.span);
+        }
         if let PortTest::Named(name) = &entry.port {
             // A Service's port may have a longer name; a pod's may not.
             if !is_port_name(name) {
@@ -138,25 +145,47 @@ impl Checker<'_> {
         Some(entry)
     }
 
-    /// A port name that no pod of the selector has is an error, where the inventory knows such pods.
+    /// A port name that no pod of the selector has is an error, where the inventory knows such pods and their ports.
     fn check_port_name(&mut self, pods: &Pods, name: &SmolStr, protocol: Protocol, span: Span) -> Option<()> {
         let known = self.inventory.select(&pods.selector);
-        let has =
-            |port: &crate::inventory::ContainerPort| port.name.as_ref() == Some(name) && port.protocol == protocol;
-        if known.is_empty() || known.iter().any(|workload| workload.ports.iter().any(has)) {
-            return Some(());
-        }
-        let ports = known.iter().flat_map(|workload| &workload.ports);
-        let mut names: Vec<(SmolStr, Protocol)> =
-            ports.filter_map(|port| Some((port.name.clone()?, port.protocol))).collect();
-        names.sort();
-        names.dedup();
+        let Some(names) = names_without(&known, name, protocol) else { return Some(()) };
         self.push(errors::unknown_port_name(span, name, protocol, &names));
         None
     }
 
+    /// Warns of a number that no container of the known pods declares, and that a Service of theirs sends elsewhere.
+    fn warn_of_service_port(&mut self, pods: &Pods, number: u16, protocol: Protocol, span: Span) {
+        let inventory = self.inventory;
+        let Some(namespace) = pods.selector.namespace_name() else { return };
+        if !inventory.given || pods.selector.all_pods() {
+            return;
+        }
+        let known = inventory.select(&pods.selector);
+        let here = |port: &ContainerPort| port.port == number && port.protocol == protocol;
+        if known.is_empty() || known.iter().any(|pod| pod.ports.is_empty() || pod.ports.iter().any(here)) {
+            return;
+        }
+        let sends = |port: &&ServicePort| port.port == number && port.protocol == protocol;
+        let found = known
+            .iter()
+            .flat_map(|pod| inventory.services_of(namespace, &pod.labels))
+            .find_map(|(name, service)| Some((name, service, service.ports.iter().find(sends)?)));
+        let Some((name, service, sent)) = found else { return };
+        if sent.numbers(&known).all(|target| target == number) {
+            return;
+        }
+        self.push(errors::port_of_a_service(span, (namespace, name), service, sent));
+    }
+
     /// Returns the pod's port behind a port written on a Service's name.
-    fn service_port(&mut self, key: &(SmolStr, SmolStr), service: &Service, port: &Port) -> Option<PortMatch> {
+    fn service_port(
+        &mut self,
+        key: &(SmolStr, SmolStr),
+        service: &Service,
+        pods: &Pods,
+        port: &Port,
+    ) -> Option<PortMatch> {
+        let known = self.inventory.select(&pods.selector);
         let written = match port.protocol {
             Some(PortProtocol::Transport(protocol)) => Some(protocol),
             Some(PortProtocol::App(_)) => Some(Protocol::Tcp),
@@ -164,12 +193,12 @@ impl Checker<'_> {
         };
         let found = match &port.kind {
             PortKind::Any => return Some(as_written(port)),
-            PortKind::Number(number) => service.port(Wanted::Number(*number), written),
-            PortKind::Name(name) => service.port(Wanted::Name(name), written),
+            PortKind::Number(number) => service.port(Wanted::Number(*number), written, &known),
+            PortKind::Name(name) => service.port(Wanted::Name(name), written, &known),
             PortKind::Range(..) | PortKind::Error => Err(Unclear::NoSuchPort),
         };
-        let (chosen, is_service) = match found {
-            Ok(found) => found,
+        let meant = match found {
+            Ok(meant) => meant,
             Err(Unclear::Either(a, b)) => {
                 let text = self.text(port.span).to_string();
                 self.push(errors::ambiguous_service_port(port.span, key, service, &text, &a, &b));
@@ -181,6 +210,7 @@ impl Checker<'_> {
                 return None;
             }
         };
+        let (Meant::Own(chosen) | Meant::Pods(chosen)) = meant;
         let app = match (port.protocol, chosen.app) {
             (Some(PortProtocol::App(app)), Some(known)) if app != known => {
                 self.push(errors::contradicting_protocol(port, key, chosen, known, app, service.origin));
@@ -189,13 +219,39 @@ impl Checker<'_> {
             (Some(PortProtocol::App(app)), _) => Some(app),
             (_, known) => known,
         };
-        let test = match &chosen.target {
-            TargetPort::Number(number) => PortTest::Range(*number, *number),
-            TargetPort::Name(name) => PortTest::Named(name.clone()),
+        let test = match (meant, &port.kind, &chosen.target) {
+            (Meant::Pods(_), PortKind::Number(number), _) => PortTest::Range(*number, *number),
+            (_, _, TargetPort::Number(number)) => PortTest::Range(*number, *number),
+            (_, _, TargetPort::Name(name)) => {
+                if let Some(names) = names_without(&known, name, chosen.protocol) {
+                    self.push(errors::unknown_target_port(port.span, key, service, chosen, &names));
+                    return None;
+                }
+                PortTest::Named(name.clone())
+            }
         };
-        let service_port = is_service.then_some(chosen.port);
+        let service_port = match meant {
+            Meant::Own(own) => Some(own.port),
+            Meant::Pods(_) => None,
+        };
         Some(PortMatch { port: test, protocol: chosen.protocol, app, service_port })
     }
+}
+
+/// Returns the names of the ports of some pods, where they are known and none is the one that is asked for. A declaration
+/// that says nothing of ports leaves them unknown.
+fn names_without(pods: &[&Workload], name: &SmolStr, protocol: Protocol) -> Option<Vec<(SmolStr, Protocol)>> {
+    let has = |port: &ContainerPort| port.name.as_ref() == Some(name) && port.protocol == protocol;
+    let silent = |pod: &Workload| pod.kind == WorkloadKind::Declared && pod.ports.is_empty();
+    if pods.is_empty() || pods.iter().any(|pod| silent(pod) || pod.ports.iter().any(has)) {
+        return None;
+    }
+    let ports = pods.iter().flat_map(|pod| &pod.ports);
+    let mut names: Vec<(SmolStr, Protocol)> =
+        ports.filter_map(|port| Some((port.name.clone()?, port.protocol))).collect();
+    names.sort();
+    names.dedup();
+    Some(names)
 }
 
 /// Returns a port without looking anything up. `*` is every port that there is, ICMP has none.

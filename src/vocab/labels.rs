@@ -292,8 +292,12 @@ impl PodSelector {
 
     /// Returns whether a pod is meant. `namespace_labels` hold the namespace's name under [`NAMESPACE_NAME`].
     pub fn matches(&self, namespace_labels: &Labels, labels: &Labels, account: &str) -> bool {
-        self.namespace.matches(namespace_labels)
-            && self.labels.matches(labels)
+        self.namespace.matches(namespace_labels) && self.fits(labels, account)
+    }
+
+    /// Returns whether a pod of a namespace that is meant is selected.
+    pub fn fits(&self, labels: &Labels, account: &str) -> bool {
+        self.labels.matches(labels)
             && match &self.account {
                 Account::Is(name) => name == account,
                 Account::Not(names) => !names.iter().any(|name| name == account),

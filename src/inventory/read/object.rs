@@ -36,6 +36,7 @@ impl Kind {
             ("apps" | "extensions", "Deployment") => WorkloadKind::Deployment,
             ("apps", "StatefulSet") => WorkloadKind::StatefulSet,
             ("apps" | "extensions", "DaemonSet") => WorkloadKind::DaemonSet,
+            ("apps" | "extensions", "ReplicaSet") => WorkloadKind::ReplicaSet,
             ("batch", "Job") => WorkloadKind::Job,
             ("batch", "CronJob") => WorkloadKind::CronJob,
             _ => return None,

@@ -18,7 +18,7 @@ use smol_str::SmolStr;
 use super::document::Mistakes;
 use super::fields;
 use super::tree::At;
-use crate::inventory::{Injection, Inventory, Namespace};
+use crate::inventory::{Injection, Inventory, Namespace, Workload, WorkloadKind};
 use crate::vocab::labels::Labels;
 
 const PROXY: &str = "istio-proxy";
@@ -112,5 +112,43 @@ impl Inventory {
             workload.sidecar = has_sidecar(workload.injection, &workload.labels, &name, &namespace.labels);
         }
         self.namespaces.insert(name, namespace);
+    }
+
+    /// Adds a workload that the source declares and that no manifest shows. Without an inventory every pod counts as
+    /// meshed, save what is declared without a sidecar.
+    pub fn declare_workload(&mut self, mut workload: Workload) {
+        workload.sidecar = match self.namespaces.get(&workload.namespace) {
+            _ if !self.given => workload.injection != Injection::Never,
+            Some(known) => has_sidecar(workload.injection, &workload.labels, &workload.namespace, &known.labels),
+            None => workload.injection == Injection::Present,
+        };
+        let key = |one: &Workload| (one.namespace.clone(), one.name.clone(), one.kind);
+        let at = self.workloads.partition_point(|other| key(other) <= key(&workload));
+        self.workloads.insert(at, workload);
+    }
+
+    /// Adds what a declaration says of workloads of its name that are known: what they left unsaid, and by which labels
+    /// their pods are selected when they are named.
+    pub fn confirm_workload(&mut self, said: Workload) {
+        let same = |known: &&mut Workload| known.namespace == said.namespace && known.name == said.name && !known.owned;
+        for known in self.workloads.iter_mut().filter(same) {
+            known.selector = said.selector.clone().or(known.selector.take());
+            if known.kind != WorkloadKind::Declared {
+                continue;
+            }
+            if known.labels.is_empty() {
+                known.labels = said.labels.clone();
+            }
+            if known.account.is_empty() {
+                known.account = said.account.clone();
+            }
+            if known.injection == Injection::ByNamespace && said.injection != Injection::ByNamespace {
+                known.injection = said.injection;
+                known.sidecar = said.injection == Injection::Present;
+            }
+            known
+                .ports
+                .extend(said.ports.iter().filter(|port| !known.ports.contains(port)).cloned().collect::<Vec<_>>());
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Deployments, StatefulSets, DaemonSets, Jobs, CronJobs and Pods.
+//! Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, CronJobs and Pods.
 
 use smol_str::SmolStr;
 
@@ -32,7 +32,8 @@ pub(super) fn workload(
         }
     }
     let selector = selector(kind, &meta, &template, &labels, mistakes);
-    let owner = if kind == WorkloadKind::Pod { owner(meta.at, mistakes) } else { None };
+    let made = matches!(kind, WorkloadKind::Pod | WorkloadKind::ReplicaSet);
+    let owner = if made { owner(meta.at, mistakes) } else { None };
     let containers = containers(spec, mistakes);
     let host_network = fields::boolean(spec, "hostNetwork", mistakes);
     let status = if kind == WorkloadKind::Pod { fields::mapping(object, "status", mistakes) } else { None };
@@ -118,10 +119,10 @@ fn selector(
     let equal = |key: &SmolStr, value: &SmolStr| Requirement::is_in(key.clone(), [value.clone()]);
     match kind {
         WorkloadKind::Job => Requirements::new([equal(&JOB_NAME[0].into(), &meta.name)]),
-        WorkloadKind::CronJob | WorkloadKind::Pod => {
+        WorkloadKind::CronJob | WorkloadKind::Pod | WorkloadKind::Declared => {
             Requirements::new(labels.iter().map(|(key, value)| equal(key, value))).filter(|all| !all.is_any())
         }
-        WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => {
+        WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::ReplicaSet => {
             let at = step(template.around, meta, &["spec", "selector"], "selector", mistakes)?;
             let selector = fields::label_selector(at, mistakes)?;
             if !selector.matches(labels) || selector.is_any() {

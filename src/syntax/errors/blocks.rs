@@ -71,9 +71,9 @@ pub fn misplaced_statement(span: Span, keyword: Keyword, block: Keyword) -> Diag
     Diagnostic::new(Code::MisplacedStatement, span, message).note(holds)
 }
 
-/// Says that a Service is named without its namespace.
-pub fn no_namespace(span: Span, name: &str) -> Diagnostic {
-    Diagnostic::new(Code::NoNamespace, span, format!("the Service `{name}` is named without its namespace"))
+/// Says that a Service or a workload, `what`, is named without its namespace.
+pub fn no_namespace(span: Span, what: &str, name: &str) -> Diagnostic {
+    Diagnostic::new(Code::NoNamespace, span, format!("the {what} `{name}` is named without its namespace"))
         .note(format!("write `NAMESPACE/{name}`"))
 }
 
@@ -109,6 +109,12 @@ pub fn claim_kind(span: Span, found: &str) -> Diagnostic {
 pub fn block_port(span: Span, why: &str) -> Diagnostic {
     Diagnostic::new(Code::BlockPort, span, why.to_owned())
         .note("`port 80 -> 8080/http`: to the left a number, at most with `/udp`, `/sctp` or `/tcp`; to the right a number or a port name")
+}
+
+/// Says what a port of a workload's containers looks like.
+pub fn container_port(span: Span, why: &str) -> Diagnostic {
+    Diagnostic::new(Code::BlockPort, span, why.to_owned())
+        .note("`port web 9090`: a name and a number, at most with `/udp`, `/sctp` or `/tcp`")
 }
 
 /// Returns a block's name with its article.

@@ -90,6 +90,7 @@ structures! {
     LabelRequirement { span, key, test }
     Labels { span, requirements }
     Let { name, value }
+    NamedPort { span, name }
     NamespaceDecl { name, labels }
     Parameter { name, kind }
     Port { span }
@@ -102,6 +103,7 @@ structures! {
     Use { path_span, names }
     UseName { name, alias }
     Word { span }
+    WorkloadDecl { namespace, name, labels, account, ports, sidecar, host_network }
 }
 
 enumerations! {
@@ -109,7 +111,7 @@ enumerations! {
     Argument { Endpoint(expr) Port(port) String(word) }
     ExprKind { Pods(namespace, pods) Union(members) Except(left, right) }
     ItemKind {
-        Use(item) Let(item) Namespace(item) Service(item) Issuer(item) Gateway(item) Template(item) Apply(item)
+        Use(item) Let(item) Namespace(item) Service(item) Workload(item) Issuer(item) Gateway(item) Template(item) Apply(item)
         Scope(expr) Assert(claim) Test(item) Rule(item) DefaultDeny(item)
     }
     LabelTest { Equals(value) NotEquals(value) In(values) NotIn(values) }
@@ -148,6 +150,12 @@ impl Erase for IssuerKeys {
 impl Erase for (Direction, Span) {
     fn erase(&mut self, to: Span) {
         self.1 = to;
+    }
+}
+
+impl Erase for (Span, bool) {
+    fn erase(&mut self, to: Span) {
+        self.0 = to;
     }
 }
 

@@ -9,6 +9,7 @@ mod erase;
 mod layout;
 mod printer;
 mod statement;
+mod workload;
 
 use self::printer::Printer;
 use crate::diag::Diagnostics;

@@ -33,6 +33,7 @@ impl Printer<'_> {
             ItemKind::Let(value) => self.binding(value),
             ItemKind::Namespace(value) => self.namespace(value),
             ItemKind::Service(value) => self.service(value),
+            ItemKind::Workload(value) => self.workload(value),
             ItemKind::Issuer(value) => self.issuer(value),
             ItemKind::Gateway(value) => self.gateway(value),
             ItemKind::Template(value) => self.template(value),
@@ -59,7 +60,7 @@ impl Printer<'_> {
     }
 
     /// Writes a word of the language and goes to the next token.
-    fn keyword(&mut self, text: &str) {
+    pub(super) fn keyword(&mut self, text: &str) {
         self.token(text);
         self.gap(Gap::Space);
     }
@@ -135,15 +136,7 @@ impl Printer<'_> {
         self.gap(Gap::Space);
         // Labels that are written are never empty.
         let labels = Some(&namespace.labels).filter(|labels| !labels.is_empty());
-        self.block(labels.as_slice(), |printer, labels| {
-            printer.keyword("labels");
-            printer.list(("{", "}"), Padding::Spaces, labels, |printer, (key, value)| {
-                printer.word(key);
-                printer.gap(Gap::Space);
-                printer.keyword("=");
-                printer.word(value);
-            });
-        });
+        self.block(labels.as_slice(), |printer, labels| printer.given_labels(labels));
     }
 
     fn service(&mut self, service: &ServiceDecl) {

@@ -1,6 +1,6 @@
 //! Statements with a block: its head, and its pieces one by one.
 
-use pest::iterators::Pairs;
+use pest::iterators::{Pair, Pairs};
 
 use super::Lower;
 use crate::source::Span;
@@ -10,7 +10,7 @@ use crate::syntax::keyword::Keyword;
 use crate::syntax::scan::{Body, Statement};
 use crate::syntax::tree::{
     Claim, ClaimKind, GatewayDecl, Ident, IssuerDecl, IssuerKeys, Item, ItemKind, NamespaceDecl, Parameter,
-    ServiceDecl, Template, Test, Word,
+    ServiceDecl, Template, Test, Word, WorkloadDecl,
 };
 use crate::syntax::words::Kind;
 
@@ -53,8 +53,15 @@ impl Lower<'_> {
                     _ => ports.extend(lower.port_mapping(span, pairs)),
                 });
                 self.head(statement, Rule::service_head, head, extras, |lower, pairs| {
-                    let (namespace, name) = lower.object(pairs);
+                    let (namespace, name) = lower.object(pairs, Kind::Service);
                     ItemKind::Service(Box::new(ServiceDecl { namespace, name, select, ports }))
+                })
+            }
+            Keyword::Workload => {
+                let mut workload = self.workload_fields(pieces);
+                self.head(statement, Rule::workload_head, head, extras, |lower, pairs| {
+                    (workload.namespace, workload.name) = lower.object(pairs, Kind::Workload);
+                    ItemKind::Workload(Box::new(workload))
                 })
             }
             Keyword::Issuer => {
@@ -161,11 +168,48 @@ impl Lower<'_> {
     }
 
     /// Lowers `namespace/name`.
-    fn object(&mut self, mut pairs: Pairs<'_, Rule>) -> (Word, Word) {
+    fn object(&mut self, mut pairs: Pairs<'_, Rule>, kind: Kind) -> (Word, Word) {
         let mut inner = pairs.next().map(|pair| pair.into_inner().filter(|pair| pair.as_rule() != Rule::slash));
         let mut next = || inner.as_mut().and_then(Iterator::next);
         let (namespace, name) = (next(), next());
-        (self.kubernetes_word(namespace, Kind::Namespace), self.kubernetes_word(name, Kind::Service))
+        (self.kubernetes_word(namespace, Kind::Namespace), self.kubernetes_word(name, kind))
+    }
+
+    fn workload_fields(&mut self, pieces: &[Statement]) -> WorkloadDecl {
+        let nobody = self.word_or_empty(None);
+        let (labels, ports, account) = (Vec::new(), Vec::new(), None);
+        let (sidecar, host_network, namespace, name) = (None, None, nobody.clone(), nobody);
+        let mut workload = WorkloadDecl { namespace, name, labels, account, ports, sidecar, host_network };
+        self.fields(pieces, |lower, field, span, mut pairs| match field {
+            Keyword::Labels => workload.labels = lower.given_labels(pairs.next()),
+            Keyword::Account => workload.account = Some(lower.kubernetes_word(pairs.next(), Kind::Account)),
+            Keyword::Port => workload.ports.extend(lower.named_port(span, pairs)),
+            Keyword::Sidecar => workload.sidecar = lower.yes_or_no(pairs.next()).map(|yes| (span, yes)),
+            _ => workload.host_network = lower.yes_or_no(pairs.next()).map(|yes| (span, yes)),
+        });
+        workload
+    }
+
+    fn yes_or_no(&mut self, pair: Option<Pair<'_, Rule>>) -> Option<bool> {
+        let pair = pair?;
+        match pair.as_str() {
+            "yes" => Some(true),
+            "no" => Some(false),
+            other => {
+                let meant = match other {
+                    "true" | "on" | "enabled" => Some("yes"),
+                    "false" | "off" | "disabled" => Some("no"),
+                    _ => None,
+                };
+                let span = self.span(&pair);
+                let diagnostic = errors::expected(span, "`yes` or `no`", None);
+                self.push(match meant {
+                    Some(meant) => diagnostic.fix(format!("write `{meant}`"), span, meant),
+                    None => diagnostic,
+                });
+                None
+            }
+        }
     }
 
     fn issuer_fields(&mut self, pieces: &[Statement]) -> IssuerDecl {
@@ -193,7 +237,7 @@ impl Lower<'_> {
         gateway.broken = self.fields(pieces, |lower, field, span, mut pairs| match field {
             Keyword::Pods => gateway.pods = Some(lower.expr(pairs.next())),
             Keyword::Account => gateway.account = Some(lower.expr(pairs.next())),
-            Keyword::Service => gateway.service = Some(lower.object(pairs)),
+            Keyword::Service => gateway.service = Some(lower.object(pairs, Kind::Service)),
             Keyword::Port => gateway.ports.extend(lower.port_mapping(span, pairs)),
             _ => {
                 let Some(word) = pairs.next() else { return };
@@ -251,6 +295,10 @@ fn field_rule(field: Keyword, block: Keyword) -> Option<Rule> {
         return None;
     }
     Some(match field {
+        Keyword::Account if block == Keyword::Workload => Rule::runs_as_field,
+        Keyword::Port if block == Keyword::Workload => Rule::named_port_field,
+        Keyword::Sidecar => Rule::sidecar_field,
+        Keyword::HostNetwork => Rule::host_network_field,
         Keyword::Labels => Rule::labels_field,
         Keyword::Select => Rule::select_field,
         Keyword::Port => Rule::port_field,

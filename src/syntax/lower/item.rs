@@ -263,6 +263,7 @@ fn statement_rule(keyword: Keyword) -> Rule {
         Keyword::Test => Rule::test_head,
         Keyword::Namespace => Rule::namespace_head,
         Keyword::Service => Rule::service_head,
+        Keyword::Workload => Rule::workload_head,
         Keyword::Issuer => Rule::issuer_head,
         _ => Rule::gateway_head,
     }

@@ -6,7 +6,7 @@ use super::{Lower, most_elements};
 use crate::source::Span;
 use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
-use crate::syntax::tree::{Port, PortKind, PortMapping, PortProtocol, PortSpec};
+use crate::syntax::tree::{NamedPort, Port, PortKind, PortMapping, PortProtocol, PortSpec};
 use crate::syntax::words;
 use crate::vocab::ports::{AppProtocol, Protocol};
 
@@ -112,6 +112,28 @@ impl Lower<'_> {
                 None
             }
         }
+    }
+
+    /// Lowers `port web 9090/tcp`.
+    pub(super) fn named_port(&mut self, span: Span, mut pairs: Pairs<'_, Rule>) -> Option<NamedPort> {
+        let name = self.plain_ident(pairs.next());
+        if !words::is_port_name(&name.text) {
+            let why = "the name of a port stands here: lower-case letters, digits and inner `-`, with a letter";
+            self.push(errors::container_port(name.span, why));
+            return None;
+        }
+        let pair = pairs.next()?;
+        let port = self.port(pair.as_str(), self.span(&pair));
+        let (number, protocol) = match (&port.kind, port.protocol) {
+            (PortKind::Error, _) => return None,
+            (PortKind::Number(number), None) => (*number, None),
+            (PortKind::Number(number), Some(PortProtocol::Transport(protocol))) => (*number, Some(protocol)),
+            _ => {
+                self.push(errors::container_port(port.span, "a container's port is one number"));
+                return None;
+            }
+        };
+        Some(NamedPort { span, name, port: number, protocol })
     }
 
     fn block_arrow(&mut self, pair: &Pair<'_, Rule>) {

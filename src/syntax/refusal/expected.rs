@@ -100,6 +100,18 @@ impl Refusal<'_> {
         if matches!(self.by, Rule::service_head | Rule::service_field) && self.index == 1 {
             return Some(("a Service", Some("with its namespace: `garden/api`")));
         }
+        if self.by == Rule::workload_head && self.index == 1 {
+            return Some(("a workload", Some("with its namespace: `garden/web`")));
+        }
+        if self.by == Rule::runs_as_field && self.index == 1 {
+            return Some(("the name of a service account", None));
+        }
+        if self.by == Rule::named_port_field {
+            return Some(("a port's name and number", Some("such as `port web 9090`")));
+        }
+        if matches!(self.by, Rule::sidecar_field | Rule::host_network_field) && self.index == 1 {
+            return Some(("`yes` or `no`", None));
+        }
         if self.by == Rule::use_module && self.index == 1 {
             return Some(("a module", Some("`std/kyma`, or a file such as `\"./offices.netpol\"`")));
         }

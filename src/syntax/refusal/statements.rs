@@ -83,9 +83,11 @@ impl Refusal<'_> {
     }
 
     fn service_without_namespace(&self) -> Option<Diagnostic> {
-        let missing = matches!(self.by, Rule::service_head | Rule::service_field) && self.tried(&[Rule::slash]);
+        let named = [Rule::service_head, Rule::service_field, Rule::workload_head];
+        let missing = named.contains(&self.by) && self.tried(&[Rule::slash]);
         let name = self.before(1).filter(|_| missing && self.found().is_none_or(|found| !found.is("/")))?;
-        Some(errors::no_namespace(self.token_span(name), name.text))
+        let what = if self.by == Rule::workload_head { "workload" } else { "Service" };
+        Some(errors::no_namespace(self.token_span(name), what, name.text))
     }
 
     /// `allow egres S -> D`: what was meant as a direction was read as the source.

@@ -235,7 +235,7 @@ impl<'a> Scanner<'a> {
             end += 1;
         }
         let word = &self.text[start..end];
-        let keyword = if (3..=9).contains(&word.len()) && word[0].is_ascii_lowercase() {
+        let keyword = if (3..=12).contains(&word.len()) && word[0].is_ascii_lowercase() {
             self.candidate(word).filter(|&keyword| !self.is_ordinary(keyword, start, end))
         } else {
             None

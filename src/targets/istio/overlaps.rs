@@ -67,6 +67,8 @@ impl Group {
             return;
         }
         let known = namespace.and_then(|name| facts.workloads(name));
+        // Pods that nobody has seen yet may have any other labels.
+        let known = known.filter(|known| !known.numbers(selector).is_empty());
         for at in self.candidates(selector) {
             let (number, labels) = &self.members[at];
             let place = Place { namespace: self.namespace.clone(), labels: labels.clone() };

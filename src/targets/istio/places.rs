@@ -148,6 +148,7 @@ impl<'f, 'a> Placer<'f, 'a> {
             return placed;
         };
         let named = selector.namespace_name().is_some();
+        let possible = !namespaces.is_empty();
         for (namespace, sure) in namespaces {
             if !sure {
                 placed.loose = Some(UNKNOWN_LABELS);
@@ -164,6 +165,10 @@ impl<'f, 'a> Placer<'f, 'a> {
                 }
                 _ => self.enumerate(namespace, selector, &mut placed),
             }
+        }
+        // Of pods that nobody has seen yet it is not known which labels they have.
+        if possible && placed.places.is_empty() && placed.loose.is_none() {
+            placed.loose = Some(NO_WORKLOADS);
         }
         placed
     }

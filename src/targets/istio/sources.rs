@@ -225,6 +225,7 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
         },
     };
     let (mut shared, mut unknown) = (Vec::new(), Vec::new());
+    let (mut nobody, mut found) = (Vec::new(), false);
     for name in list {
         let Some(known) = facts.workloads(&name) else {
             if !facts.closed() || selector.namespace_name().is_some() {
@@ -237,6 +238,17 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
         for workload in known.selected(selector) {
             accounts.entry(&workload.account).or_insert(false);
         }
+        // Pods that nobody has seen yet, or whose account a declaration leaves out, may run as any.
+        let named = selector.namespace_name().is_some();
+        if accounts.contains_key(&SmolStr::default()) || accounts.is_empty() && named {
+            unknown.push(format!("{name}/*"));
+            to.namespaces.push(name);
+            continue;
+        }
+        if accounts.is_empty() {
+            nobody.push(name.clone());
+        }
+        found |= !accounts.is_empty();
         for workload in &known.workloads {
             if let Some(others) = accounts.get_mut(&workload.account) {
                 *others |= !means(selector, workload);
@@ -250,6 +262,10 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
                 shared.push(format!("{name}/@{account}"));
             }
         }
+    }
+    if !found && unknown.is_empty() {
+        unknown.extend(nobody.iter().map(|name| format!("{name}/*")));
+        to.namespaces.extend(nobody);
     }
     let list = super::judge::list_names;
     if !unknown.is_empty() {

@@ -38,6 +38,16 @@ pub fn service_port_twice(span: Span, port: u16) -> Diagnostic {
     Diagnostic::new(Code::ContradictingFacts, span, format!("port {port} is given twice")).at("here again")
 }
 
+pub fn port_name_twice(span: Span, name: &str) -> Diagnostic {
+    Diagnostic::new(Code::ContradictingFacts, span, format!("the port `{name}` is given twice")).at("here again")
+}
+
+pub fn sidecar_on_host(span: Span) -> Diagnostic {
+    Diagnostic::new(Code::ContradictingFacts, span, "pods on the host network have no sidecar")
+        .at("Istio injects none there")
+        .fix("write `sidecar no`", span, "sidecar no")
+}
+
 pub fn port_of_two_protocols(span: Span) -> Diagnostic {
     Diagnostic::new(Code::ContradictingFacts, span, "the two sides of this port have different protocols")
         .at("one port, one protocol")

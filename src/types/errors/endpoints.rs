@@ -5,15 +5,11 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net};
 use smol_str::SmolStr;
 
-use super::ports::{label_value, pods_of, selector_words};
 use crate::diag::{Code, Diagnostic};
-use crate::inventory::{NearMiss, Service, Workload};
 use crate::source::Span;
-use crate::syntax::tree::{Ident, LabelTest, Labels, PodPattern, Word};
-use crate::types::facts::workload_words;
+use crate::syntax::tree::{Ident, Word};
 use crate::types::value::Kind;
 use crate::vocab::hosts::HostName;
-use crate::vocab::labels::{Requirement, Requirements, Test};
 
 pub(super) type Key = (SmolStr, SmolStr);
 
@@ -126,6 +122,14 @@ pub fn known_pod(span: Span, pod: &str, address: IpAddr) -> Diagnostic {
     Diagnostic::new(Code::KnownAddresses, span, "these addresses hold pods of the cluster")
         .at(format!("{pod} has {address}"))
         .note("addresses mean what is not a pod: to speak of pods, name them")
+}
+
+/// `service` is the Service with a port, as a rule could name it.
+pub fn known_service(span: Span, service: &str, address: IpAddr) -> Diagnostic {
+    let name = service.split(':').next().unwrap_or(service);
+    Diagnostic::new(Code::ServiceAddress, span, format!("{address} is the cluster IP of the Service {name}"))
+        .at("no plugin sees this address: a flow arrives at a pod's own")
+        .note(format!("write `{service}`"))
 }
 
 pub fn known_range(span: Span, key: &str, place: Span) -> Diagnostic {
@@ -247,192 +251,4 @@ pub fn namespace_like_name(word: &Word, bare: Span, protocol: Option<&str>, port
         }
         None => diagnostic.fix(format!("for the name write `{name}`"), bare, name.as_str()),
     }
-}
-
-pub fn unknown_namespace(span: Span, name: &str, near: Option<&str>) -> Diagnostic {
-    let diagnostic = Diagnostic::new(Code::UnknownNamespace, span, format!("the inventory has no namespace `{name}`"));
-    match near {
-        Some(near) => diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), span, near),
-        None => diagnostic.at("not among the manifests").note(format!("declare it: `namespace {name} {{}}`")),
-    }
-}
-
-/// `place` is where the user named it, `named` where the standard library does.
-pub fn library_namespace(place: Span, name: &str, named: Span) -> Diagnostic {
-    Diagnostic::new(Code::LibraryNamespace, place, format!("the inventory has no namespace `{name}`"))
-        .at("this leads there")
-        .label(named, "taken as written")
-}
-
-/// `written` are the labels before the `/`, where they are written there.
-pub fn no_such_namespaces(span: Span, written: Option<&Labels>, near: Option<&NearMiss<'_>>) -> Diagnostic {
-    let diagnostic =
-        Diagnostic::new(Code::SelectorMatchesNothing, span, "no namespace of the inventory has these labels");
-    match near {
-        Some(NearMiss::Namespace { wanted, found, namespace }) => {
-            near_label(diagnostic, written, &format!("Namespace {namespace}"), wanted, *found)
-        }
-        _ => diagnostic.at("matches no namespace"),
-    }
-}
-
-pub fn selector_unmatched(span: Span, namespace: Option<&str>) -> Diagnostic {
-    let place = namespace.map_or_else(|| "these namespaces".into(), |name| format!("`{name}`"));
-    Diagnostic::new(Code::SelectorUnmatched, span, format!("the inventory has no workload in {place}"))
-        .at("whether this selects a pod cannot be told")
-}
-
-/// `written` is what stands after the `/`, with its text.
-pub fn selector_matches_nothing(
-    span: Span,
-    written: &PodPattern,
-    text: &str,
-    near: Option<&NearMiss<'_>>,
-) -> Diagnostic {
-    let (message, place) = match written {
-        PodPattern::Account(word) => (format!("no pod runs as the service account `{}`", word.text), word.span),
-        _ => (format!("no pod matches `{text}`"), span),
-    };
-    let diagnostic = Diagnostic::new(Code::SelectorMatchesNothing, place, message);
-    match near {
-        Some(NearMiss::Label { wanted, found, workload }) => {
-            let labels = match written {
-                PodPattern::Labels(labels) => Some(labels),
-                _ => None,
-            };
-            near_label(diagnostic, labels, &workload_words(workload), wanted, *found)
-        }
-        Some(NearMiss::HostNetwork(workload)) => diagnostic
-            .at(format!("{} is on the host network", workload_words(workload)))
-            .note("pods on the host network belong to their node, and no selector means them: see `nodes`"),
-        Some(NearMiss::Account(workload)) => diagnostic
-            .at(format!("{} runs as `{}`", workload_words(workload), workload.account))
-            .fix(format!("write `@{}`", workload.account), place, workload.account.as_str()),
-        Some(NearMiss::Elsewhere(workload)) => {
-            diagnostic.at(format!("{} of another namespace fits", workload_words(workload)))
-        }
-        Some(NearMiss::Namespace { .. }) | None => diagnostic.at("not among the workloads of the inventory"),
-    }
-}
-
-/// Says which label was probably meant, with the repair where one requirement with one value is written of it.
-fn near_label(
-    mut diagnostic: Diagnostic,
-    written: Option<&Labels>,
-    who: &str,
-    wanted: &Requirement,
-    (key, value): (&SmolStr, &SmolStr),
-) -> Diagnostic {
-    let of_key = written.into_iter().flat_map(|labels| &labels.requirements).filter(|one| one.key.text == wanted.key);
-    let found = of_key.clone().find_map(|one| {
-        let text = match (&one.test, &wanted.test) {
-            (LabelTest::Equals(asked), Test::In(values)) if values.contains(&asked.text) => {
-                format!("{key}={}", label_value(value))
-            }
-            (LabelTest::Exists, Test::Exists) => key.to_string(),
-            (LabelTest::In(_), Test::In(_)) => return Some((one.span, None)),
-            _ => return None,
-        };
-        Some((one.span, Some(text)))
-    });
-    diagnostic = diagnostic.at(format!("{who} has {key}={value}"));
-    match found {
-        Some((place, Some(text))) => {
-            diagnostic.primary.span = place;
-            diagnostic.note(format!("did you mean `{text}`?")).fix(format!("write `{text}`"), place, text)
-        }
-        Some((place, None)) => {
-            diagnostic.primary.span = place;
-            diagnostic.note(format!("did you mean `{value}` among its values?"))
-        }
-        None => diagnostic.note(format!("did you mean `{key}={value}`?")),
-    }
-}
-
-pub fn nothing_named(span: Span, (namespace, name): &Key, near: Option<SmolStr>) -> Diagnostic {
-    let message = format!("{namespace} has no workload or Service `{name}`");
-    let diagnostic = Diagnostic::new(Code::SelectorMatchesNothing, span, message);
-    match near {
-        Some(near) => diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), span, near),
-        None => diagnostic
-            .at(format!("and no pod with app.kubernetes.io/name={name}"))
-            .note(format!("select by label: `{namespace}/{{app={name}}}`")),
-    }
-}
-
-/// A name whose pods are on the host network, or a Service that selects none.
-pub fn named_without_pods(span: Span, (namespace, name): &Key, on_host: Option<&Workload>, origin: Span) -> Diagnostic {
-    match on_host {
-        Some(workload) => {
-            let message = format!("the pods of {} are on the host network", workload_words(workload));
-            Diagnostic::new(Code::SelectorMatchesNothing, span, message)
-                .at("no selector means them")
-                .label(origin, "here")
-                .note("pods on the host network belong to their node: see `nodes`")
-        }
-        None => {
-            let message = format!("no pod is known that the Service {namespace}/{name} selects");
-            Diagnostic::new(Code::SelectorMatchesNothing, span, message)
-                .at("stands for no pods")
-                .label(origin, "the Service")
-        }
-    }
-}
-
-pub fn assumed_label(span: Span, (namespace, name): &Key) -> Diagnostic {
-    Diagnostic::new(
-        Code::AssumedLabel,
-        span,
-        format!("`{namespace}/{name}` is taken for the pods labelled app.kubernetes.io/name={name}"),
-    )
-    .at("no workload or Service of this name is known")
-    .note(format!("give an inventory (`--inventory`), or write the labels: `{namespace}/{{app={name}}}`"))
-}
-
-pub fn workloads_of_one_name(span: Span, (namespace, name): &Key, a: &Workload, b: &Workload) -> Diagnostic {
-    let message = format!("two workloads are named {namespace}/{name} and select different pods");
-    let diagnostic = Diagnostic::new(Code::NameOfTwo, span, message)
-        .at("which pods are meant?")
-        .label(a.origin, workload_words(a))
-        .label(b.origin, workload_words(b));
-    match (&a.selector, &b.selector) {
-        (Some(first), Some(second)) => diagnostic.note(format!(
-            "write a selector: `{namespace}/{}` or `{namespace}/{}`",
-            selector_words(first),
-            selector_words(second)
-        )),
-        _ => diagnostic.note("write a selector"),
-    }
-}
-
-pub fn name_of_two(
-    span: Span,
-    (namespace, name): &Key,
-    workload: &Workload,
-    selector: &Requirements,
-    service: &Service,
-) -> Diagnostic {
-    let message = format!("the workload and the Service {namespace}/{name} select different pods");
-    Diagnostic::new(Code::NameOfTwo, span, message)
-        .at("which pods are meant?")
-        .label(workload.origin, workload_words(workload))
-        .label(service.origin, format!("Service {namespace}/{name}"))
-        .note(format!(
-            "write a selector: the workload's `{namespace}/{}`, or the Service's `{}`",
-            selector_words(selector),
-            pods_of(namespace, service)
-        ))
-}
-
-pub fn no_labels(span: Span, workload: &Workload) -> Diagnostic {
-    Diagnostic::new(Code::NoSelector, span, format!("the pods of {} have no labels", workload_words(workload)))
-        .at("no selector can mean them alone")
-        .label(workload.origin, "here")
-}
-
-pub fn service_without_pods(span: Span, (namespace, name): &Key, service: Span) -> Diagnostic {
-    Diagnostic::new(Code::NoSelector, span, format!("the Service {namespace}/{name} has no selector and so no pods"))
-        .at("stands for no pods")
-        .label(service, "the Service")
-        .note(format!("what it leads to outside is a host: `let {name} = host NAME at ADDRESS`"))
 }

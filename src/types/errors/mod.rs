@@ -2,10 +2,12 @@
 
 mod declarations;
 mod endpoints;
+mod known;
 mod ports;
 mod rules;
 
 pub use declarations::*;
 pub use endpoints::*;
+pub use known::*;
 pub use ports::*;
 pub use rules::*;

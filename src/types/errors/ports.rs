@@ -92,6 +92,60 @@ pub fn unknown_port_name(span: Span, name: &str, protocol: Protocol, known: &[(S
     diagnostic.note_opt(as_protocol(name))
 }
 
+/// `sent` is the Service's port that leads to a name; `known` are the names that its pods' ports have.
+pub fn unknown_target_port(
+    span: Span,
+    (namespace, name): &Key,
+    service: &Service,
+    sent: &ServicePort,
+    known: &[(SmolStr, Protocol)],
+) -> Diagnostic {
+    let target = target_words(&sent.target);
+    let message = format!(
+        "Service {namespace}/{name} sends {} to the port {target}, and no pod that it selects has a {} port of that name",
+        sent.port,
+        sent.protocol.word()
+    );
+    let diagnostic = Diagnostic::new(Code::UnknownPortName, span, message).label(service.origin, "the Service");
+    let known: Vec<String> = known
+        .iter()
+        .map(|(name, protocol)| match protocol {
+            Protocol::Tcp => format!("`{name}`"),
+            other => format!("`{name}/{}`", other.word()),
+        })
+        .collect();
+    let diagnostic = match known.as_slice() {
+        [] => diagnostic.at("their ports have no names"),
+        known => diagnostic.at(format!("they have {}", known.join(", "))),
+    };
+    let pods = pods_of(namespace, service);
+    diagnostic.note(format!(
+        "the Service reaches nobody there: mend its `targetPort`, or write the pods' own port, `{pods}:PORT`"
+    ))
+}
+
+/// `sent` is the Service's port of the number that stands at the labels of its pods.
+pub fn port_of_a_service(
+    span: Span,
+    (namespace, name): (&SmolStr, &SmolStr),
+    service: &Service,
+    sent: &ServicePort,
+) -> Diagnostic {
+    let message =
+        format!("no container of these pods has port {}, which is one of Service {namespace}/{name}", sent.port);
+    Diagnostic::new(Code::ServicePortOnPods, span, message)
+        .at(format!("the Service sends {} to {}", sent.port, target_words(&sent.target)))
+        .label(service.origin, "the Service")
+        .note(format!("at labels a port is the pods' own; for the Service's write `{namespace}/{name}:{}`", sent.port))
+}
+
+fn target_words(target: &TargetPort) -> String {
+    match target {
+        TargetPort::Number(number) => number.to_string(),
+        TargetPort::Name(name) => format!("`{name}`"),
+    }
+}
+
 fn port_words(port: &ServicePort) -> String {
     let protocol = match port.protocol {
         Protocol::Tcp => String::new(),
@@ -173,6 +227,8 @@ pub fn ambiguous_service_port(
         TargetPort::Number(number) => number.to_string(),
         TargetPort::Name(name) => name.to_string(),
     };
+    let pods = pods_of(namespace, service);
+    let pods_port = text.split('/').next().unwrap_or(text);
     Diagnostic::new(
         Code::AmbiguousServicePort,
         span,
@@ -180,11 +236,7 @@ pub fn ambiguous_service_port(
     )
     .at(format!("the Service sends {} and {}", port_words(own), port_words(other)))
     .label(service.origin, "the Service")
-    .note(format!(
-        "the pods' port: `{namespace}/{name}:{}`; the Service's: `{}:{target}`",
-        other.port,
-        pods_of(namespace, service)
-    ))
+    .note(format!("the pods' port: `{pods}:{pods_port}`; the Service's: `{pods}:{target}`"))
 }
 
 pub fn contradicting_protocol(

@@ -106,7 +106,7 @@ impl Writer<'_> {
     }
 
     fn statement(&mut self) {
-        match self.choose(16) {
+        match self.choose(17) {
             0..=2 => self.annotated(Self::rule),
             3 => self.annotated(Self::default_deny),
             4 => self.binding(),
@@ -120,6 +120,7 @@ impl Writer<'_> {
             12 => self.annotated(Self::apply),
             13 => self.assertion(),
             14 => self.test(),
+            15 => self.workload(),
             _ => {
                 self.word("scope");
                 self.endpoint(2, false);
@@ -448,6 +449,51 @@ impl Writer<'_> {
             self.free();
             self.one(&["8080/http", "metrics", "8443/tls", "9090"]);
         }
+    }
+
+    fn workload(&mut self) {
+        self.word("workload");
+        self.one(WORDS);
+        self.text("/");
+        self.one(WORDS);
+        self.space();
+        self.text("{");
+        self.free();
+        let first = self.choose(5);
+        for at in 0..self.choose(6) {
+            match (first + at) % 5 {
+                0 => {
+                    self.word("labels");
+                    self.braces("{", "}", |writer| {
+                        writer.one(KEYS);
+                        writer.free();
+                        writer.text("=");
+                        writer.free();
+                        writer.one(VALUES);
+                    });
+                }
+                1 => {
+                    self.word("account");
+                    self.one(&["curl", "\"curl.v2\"", "default"]);
+                }
+                2 => {
+                    self.word("port");
+                    self.one(&["web", "port", "allow"]);
+                    self.space();
+                    self.one(&["9090", "53/udp", "80/tcp"]);
+                }
+                3 => {
+                    self.word("sidecar");
+                    self.one(&["yes", "no"]);
+                }
+                _ => {
+                    self.word("host-network");
+                    self.one(&["yes", "no"]);
+                }
+            }
+            self.space();
+        }
+        self.text("}");
     }
 
     fn issuer(&mut self) {

@@ -1,6 +1,6 @@
 //! What is asked of the inventory.
 
-use netpol::inventory::{Inventory, NearMiss, WorkloadKind};
+use netpol::inventory::{Inventory, Matched, Near, WorkloadKind};
 use netpol::vocab::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use proptest::prelude::*;
 
@@ -136,20 +136,23 @@ fn pods_stand_for_their_workload_where_they_are_known() {
     assert_eq!(labels[5].as_deref(), Some("dev"));
 }
 
-/// Says what a near miss is, in one line.
+/// Says what is known of the pods that a selector means, in one line.
 fn near(selector: &PodSelector) -> String {
     let inventory = cluster();
-    match inventory.near_miss(selector) {
-        None => "nothing".into(),
-        Some(NearMiss::Namespace { wanted, found, namespace }) => {
-            format!("{}: {namespace} has {}={}", wanted.key, found.0, found.1)
+    match inventory.matched(selector) {
+        Matched::Known => "known".into(),
+        Matched::NoNamespace(None) => "no namespace".into(),
+        Matched::NoNamespace(Some(near)) => {
+            format!("{}: {} has {}={}", near.wanted.key, near.namespace, near.found.0, near.found.1)
         }
-        Some(NearMiss::HostNetwork(one)) => format!("{} is on the host network", one.name),
-        Some(NearMiss::Label { wanted, found, workload }) => {
+        Matched::HostNetwork(one) => format!("{} is on the host network", one.name),
+        Matched::Near(Near::Label { wanted, found, workload, .. }) => {
             format!("{}: {}/{} has {}={}", wanted.key, workload.namespace, workload.name, found.0, found.1)
         }
-        Some(NearMiss::Account(one)) => format!("{} runs as {}", one.name, one.account),
-        Some(NearMiss::Elsewhere(one)) => format!("{}/{} fits", one.namespace, one.name),
+        Matched::Near(Near::AllButOne { wanted, workload }) => format!("{} fails {}", workload.name, wanted.key),
+        Matched::Near(Near::Account(one)) => format!("{} runs as {}", one.name, one.account),
+        Matched::Unknown { elsewhere: Some(one), .. } => format!("{}/{} fits", one.namespace, one.name),
+        Matched::Unknown { .. } => "nothing".into(),
     }
 }
 
@@ -160,8 +163,13 @@ fn what_selects_nothing_has_a_near_miss() {
     assert_eq!(near(&garden(&[is("app", "api"), is("tier", "bakc")])), "tier: garden/api has tier=back");
     assert_eq!(near(&garden(&[is("app", "api"), is("tier", "elsewhere")])), "tier: garden/api has tier=back");
     assert_eq!(near(&garden(&[is("app", "agent")])), "agent is on the host network");
-    assert_eq!(near(&garden(&[is("app", "press")])), "orchard/press fits");
-    assert_eq!(near(&garden(&[is("app", "zebra")])), "nothing");
+    assert_eq!(near(&garden(&[is("app", "press")])), "app: garden/api has app=api");
+    assert_eq!(near(&garden(&[is("app", "zebra")])), "app: garden/api has app=api");
+    assert_eq!(near(&garden(&[is("role", "zebra")])), "nothing");
+    assert_eq!(near(&garden(&[is("tier", "back")])), "known");
+    let canary = Requirement { key: "canary".into(), test: Test::Exists };
+    assert_eq!(near(&garden(&[is("app", "api"), canary.clone()])), "api fails canary");
+    assert_eq!(near(&garden(&[canary])), "nothing");
     assert_eq!(near(&pods(&[is("env", "prd")], &[])), "env: garden has env=prod");
     assert_eq!(
         near(&pods(&[is(NAMESPACE_NAME, "gardn")], &[])),
@@ -171,7 +179,8 @@ fn what_selects_nothing_has_a_near_miss() {
     assert_eq!(near(&garden(&[exists])), "teir: garden/api has tier=back");
     let account = PodSelector { account: Account::Is("fronted".into()), ..garden(&[]) };
     assert_eq!(near(&account), "frontend runs as frontend");
-    assert_eq!(near(&pods(&[is(NAMESPACE_NAME, "empty")], &[])), "nothing");
+    assert_eq!(near(&PodSelector { account: Account::Is("robot".into()), ..garden(&[]) }), "nothing");
+    assert_eq!(near(&pods(&[is("team", "x")], &[])), "no namespace");
 }
 
 fn requirement() -> impl Strategy<Value = Requirement> {

@@ -1,0 +1,263 @@
+//! Messages about what the inventory says of namespaces, selectors and names.
+
+use super::endpoints::Key;
+use super::ports::{label_value, pods_of, selector_words};
+use crate::diag::{Code, Diagnostic};
+use crate::inventory::{Near, NearNamespace, Service, Workload};
+use crate::source::Span;
+use crate::syntax::tree::{LabelTest, Labels, PodPattern, Word};
+use crate::types::facts::workload_words;
+use crate::vocab::labels::{Requirement, Requirements, Test};
+use smol_str::SmolStr;
+
+pub fn unknown_namespace(span: Span, name: &str, near: Option<&str>) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::UnknownNamespace, span, format!("the inventory has no namespace `{name}`"));
+    match near {
+        Some(near) => diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), span, near),
+        None => diagnostic.at("not among the manifests").note(format!("declare it: `namespace {name} {{}}`")),
+    }
+}
+
+/// `place` is where the user named it, `named` where the standard library does.
+pub fn library_namespace(place: Span, name: &str, named: Span) -> Diagnostic {
+    Diagnostic::new(Code::LibraryNamespace, place, format!("the inventory has no namespace `{name}`"))
+        .at("this leads there")
+        .label(named, "taken as written")
+}
+
+/// `written` are the labels before the `/`, where they are written there.
+pub fn no_such_namespaces(span: Span, written: Option<&Labels>, near: Option<&NearNamespace<'_>>) -> Diagnostic {
+    let message = "no namespace of the inventory has these labels";
+    match near {
+        Some(NearNamespace { wanted, found, namespace }) => {
+            let diagnostic = Diagnostic::new(Code::SelectorMatchesNothing, span, message);
+            near_label(diagnostic, written, &format!("Namespace {namespace}"), wanted, *found)
+        }
+        None => Diagnostic::new(Code::SelectorUnmatched, span, message)
+            .at("matches no namespace")
+            .note("such namespaces may come later: until the next build after that they are not meant"),
+    }
+}
+
+/// `any` says whether pods of these namespaces are known at all; `declaration` is one of such pods.
+pub fn selector_unmatched(
+    span: Span,
+    text: &str,
+    any: bool,
+    elsewhere: Option<&Workload>,
+    declaration: Option<String>,
+) -> Diagnostic {
+    let message = format!("no pod that is known matches `{text}`");
+    let diagnostic = Diagnostic::new(Code::SelectorUnmatched, span, message);
+    let diagnostic = match (elsewhere, any) {
+        (Some(workload), _) => diagnostic.at(format!("{} of another namespace would", workload_words(workload))),
+        (None, true) => diagnostic.at("nor does anything near it"),
+        (None, false) => diagnostic.at("the inventory has no workload there"),
+    };
+    diagnostic.note(match declaration {
+        Some(declaration) => format!("if such pods come later, say so: `{declaration}`"),
+        None => "such pods may come later".into(),
+    })
+}
+
+/// `values` are those of a list `key in (…)` that nobody has.
+pub fn values_unmatched(span: Span, key: &str, values: &[&Word], of_namespace: bool) -> Diagnostic {
+    let who = if of_namespace { "no namespace of the inventory" } else { "no pod that is known" };
+    let mut said = values.iter().map(|value| format!("={}", label_value(&value.text)));
+    let first = said.next().unwrap_or_default();
+    let rest: Vec<String> = said.collect();
+    let rest = if rest.is_empty() { String::new() } else { format!(" or {}", rest.join(" or ")) };
+    let span = values.first().map_or(span, |value| value.span);
+    let start = Diagnostic::new(Code::SelectorUnmatched, span, format!("{who} has {key}{first}{rest}"))
+        .at("this value selects nobody");
+    values.iter().skip(1).fold(start, |diagnostic, value| diagnostic.label(value.span, "nor does this one"))
+}
+
+/// Writes a `workload` as it could be declared.
+pub fn workload_declaration(namespace: &str, name: &str, labels: &[(&SmolStr, &str)], account: Option<&str>) -> String {
+    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key} = {}", label_value(value))).collect();
+    let mut fields = String::new();
+    if !labels.is_empty() {
+        fields.push_str(&format!(" labels {{ {} }}", labels.join(", ")));
+    }
+    if let Some(account) = account {
+        fields.push_str(&format!(" account {account}"));
+    }
+    format!("workload {namespace}/{name} {{{fields} }}")
+}
+
+pub fn on_host_network(span: Span, text: &str, workload: &Workload) -> Diagnostic {
+    let message = format!("the known pods of `{text}` are all on the host network");
+    Diagnostic::new(Code::SelectorMatchesNothing, span, message)
+        .at(format!("{} is on the host network", workload_words(workload)))
+        .label(workload.origin, "here")
+        .note("pods on the host network belong to their node, and no selector means them: see `nodes`")
+}
+
+/// `written` is what stands after the `/`, with its text.
+pub fn selector_matches_nothing(span: Span, written: &PodPattern, text: &str, near: &Near<'_>) -> Diagnostic {
+    let (message, place) = match written {
+        PodPattern::Account(word) => (format!("no pod runs as the service account `{}`", word.text), word.span),
+        _ => (format!("no pod matches `{text}`"), span),
+    };
+    let labels = match written {
+        PodPattern::Labels(labels) => Some(labels),
+        _ => None,
+    };
+    let diagnostic = Diagnostic::new(Code::SelectorMatchesNothing, place, message);
+    match near {
+        Near::Label { wanted, found, workload, values } => {
+            let diagnostic = near_label(diagnostic, labels, &workload_words(workload), wanted, *found);
+            if values.len() < 2 { diagnostic } else { diagnostic.note(values_there(&wanted.key, values)) }
+        }
+        Near::AllButOne { wanted, workload } => {
+            let mut of_key = labels.into_iter().flat_map(|labels| &labels.requirements);
+            let mut diagnostic = diagnostic;
+            if let Some(one) = of_key.find(|one| one.key.text == wanted.key) {
+                diagnostic.primary.span = one.span;
+            }
+            let has = match workload.labels.get(&wanted.key) {
+                Some(value) => format!("has {}={value}", wanted.key),
+                None => format!("has no {}", wanted.key),
+            };
+            diagnostic.at(format!("{} {has}, and meets the rest", workload_words(workload)))
+        }
+        Near::Account(workload) => diagnostic
+            .at(format!("{} runs as `{}`", workload_words(workload), workload.account))
+            .fix(format!("write `@{}`", workload.account), place, workload.account.as_str()),
+    }
+}
+
+/// Lists the values that pods have of a key.
+fn values_there(key: &str, values: &[&SmolStr]) -> String {
+    const SHOWN: usize = 12;
+    let shown: Vec<String> = values.iter().take(SHOWN).map(|value| label_value(value)).collect();
+    let more = if values.len() > SHOWN { format!(" and {} more", values.len() - SHOWN) } else { String::new() };
+    format!("the values of `{key}` there: {}{more}", shown.join(", "))
+}
+
+/// Says which label was probably meant, with the repair where one requirement with one value is written of it.
+fn near_label(
+    mut diagnostic: Diagnostic,
+    written: Option<&Labels>,
+    who: &str,
+    wanted: &Requirement,
+    (key, value): (&SmolStr, &SmolStr),
+) -> Diagnostic {
+    let of_key = written.into_iter().flat_map(|labels| &labels.requirements).filter(|one| one.key.text == wanted.key);
+    let found = of_key.clone().find_map(|one| {
+        let text = match (&one.test, &wanted.test) {
+            (LabelTest::Equals(asked), Test::In(values)) if values.contains(&asked.text) => {
+                format!("{key}={}", label_value(value))
+            }
+            (LabelTest::Exists, Test::Exists) => key.to_string(),
+            (LabelTest::In(_), Test::In(_)) => return Some((one.span, None)),
+            _ => return None,
+        };
+        Some((one.span, Some(text)))
+    });
+    diagnostic = diagnostic.at(format!("{who} has {key}={value}"));
+    match found {
+        Some((place, Some(text))) => {
+            diagnostic.primary.span = place;
+            diagnostic.note(format!("did you mean `{text}`?")).fix(format!("write `{text}`"), place, text)
+        }
+        Some((place, None)) => {
+            diagnostic.primary.span = place;
+            diagnostic.note(format!("did you mean `{value}` among its values?"))
+        }
+        None => diagnostic.note(format!("did you mean `{key}={value}`?")),
+    }
+}
+
+/// `near` is the name of a workload or Service there.
+pub fn nothing_named(span: Span, (namespace, name): &Key, near: &str) -> Diagnostic {
+    let message = format!("{namespace} has no workload or Service `{name}`");
+    Diagnostic::new(Code::SelectorMatchesNothing, span, message).at(format!("did you mean `{near}`?")).fix(
+        format!("write `{near}`"),
+        span,
+        near,
+    )
+}
+
+/// A name that nothing has and nothing nearly: `any` says whether the namespace has anything that is named.
+pub fn name_unmatched(span: Span, (namespace, name): &Key, any: bool, alike: Option<&str>) -> Diagnostic {
+    let message = match any {
+        true => format!("{namespace} has no workload or Service `{name}`"),
+        false => format!("the inventory has no workload or Service in `{namespace}`"),
+    };
+    let diagnostic = Diagnostic::new(Code::SelectorUnmatched, span, message)
+        .at(format!("taken for the pods labelled app.kubernetes.io/name={name}, of which none is known"));
+    let alike = alike.map(|alike| format!("or is `{namespace}/{alike}` meant?"));
+    let declaration = format!(
+        "if it comes later, say so: `workload {namespace}/{name} {{ labels {{ app.kubernetes.io/name = {name} }} }}`"
+    );
+    diagnostic.note(declaration).note_opt(alike)
+}
+
+/// A name whose pods are on the host network.
+pub fn named_on_host(span: Span, workload: &Workload) -> Diagnostic {
+    let message = format!("the pods of {} are on the host network", workload_words(workload));
+    Diagnostic::new(Code::SelectorMatchesNothing, span, message)
+        .at("no selector means them")
+        .label(workload.origin, "here")
+        .note("pods on the host network belong to their node: see `nodes`")
+}
+
+pub fn assumed_label(span: Span, (namespace, name): &Key) -> Diagnostic {
+    Diagnostic::new(
+        Code::AssumedLabel,
+        span,
+        format!("`{namespace}/{name}` is taken for the pods labelled app.kubernetes.io/name={name}"),
+    )
+    .at("no workload or Service of this name is known")
+    .note(format!("give an inventory (`--inventory`), or write the labels: `{namespace}/{{app={name}}}`"))
+}
+
+pub fn workloads_of_one_name(span: Span, (namespace, name): &Key, a: &Workload, b: &Workload) -> Diagnostic {
+    let message = format!("two workloads are named {namespace}/{name} and select different pods");
+    let diagnostic = Diagnostic::new(Code::NameOfTwo, span, message)
+        .at("which pods are meant?")
+        .label(a.origin, workload_words(a))
+        .label(b.origin, workload_words(b));
+    match (&a.selector, &b.selector) {
+        (Some(first), Some(second)) => diagnostic.note(format!(
+            "write a selector: `{namespace}/{}` or `{namespace}/{}`",
+            selector_words(first),
+            selector_words(second)
+        )),
+        _ => diagnostic.note("write a selector"),
+    }
+}
+
+pub fn name_of_two(
+    span: Span,
+    (namespace, name): &Key,
+    workload: &Workload,
+    selector: &Requirements,
+    service: &Service,
+) -> Diagnostic {
+    let message = format!("the workload and the Service {namespace}/{name} select different pods");
+    Diagnostic::new(Code::NameOfTwo, span, message)
+        .at("which pods are meant?")
+        .label(workload.origin, workload_words(workload))
+        .label(service.origin, format!("Service {namespace}/{name}"))
+        .note(format!(
+            "write a selector: the workload's `{namespace}/{}`, or the Service's `{}`",
+            selector_words(selector),
+            pods_of(namespace, service)
+        ))
+}
+
+pub fn no_labels(span: Span, workload: &Workload) -> Diagnostic {
+    Diagnostic::new(Code::NoSelector, span, format!("the pods of {} have no labels", workload_words(workload)))
+        .at("no selector can mean them alone")
+        .label(workload.origin, "here")
+}
+
+pub fn service_without_pods(span: Span, (namespace, name): &Key, service: Span) -> Diagnostic {
+    Diagnostic::new(Code::NoSelector, span, format!("the Service {namespace}/{name} has no selector and so no pods"))
+        .at("stands for no pods")
+        .label(service, "the Service")
+        .note(format!("what it leads to outside is a host: `let {name} = host NAME at ADDRESS`"))
+}

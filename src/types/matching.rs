@@ -1,0 +1,300 @@
+//! What the inventory says of namespaces, selectors and names.
+
+use smol_str::SmolStr;
+
+use super::facts::equalities;
+use super::selectors::assumed;
+use super::value::Env;
+use super::{Checker, errors};
+use crate::diag::{Diagnostic, nearest, one_edit};
+use crate::inventory::{Matched, Workload};
+use crate::resolve::{Def, Role};
+use crate::source::Span;
+use crate::syntax::tree::{LabelTest, Labels, NamespacePattern, PodPattern, Word};
+use crate::vocab::labels::{self, Account, PodSelector, Requirement, Requirements, Test};
+use crate::vocab::names::is_dns_label;
+
+impl Checker<'_> {
+    /// With an inventory, a namespace that it lacks is an error, unless it is the standard library that names it.
+    pub(super) fn check_namespace(&mut self, span: Span, name: &SmolStr, env: &Env) {
+        let inventory = self.inventory;
+        if self.is_users(env) && inventory.given && !inventory.namespaces.contains_key(name) {
+            let near = crate::diag::nearest(name, inventory.namespaces.keys().map(SmolStr::as_str));
+            self.push(errors::unknown_namespace(span, name, near));
+        }
+    }
+
+    /// Notes what the standard library says of namespaces that the inventory lacks, once for each, where a file of the
+    /// user's names it (or applies a template that does).
+    pub(super) fn note_missing_namespaces<'p>(
+        &mut self,
+        def: Def,
+        span: Span,
+        pods: impl Iterator<Item = (Span, &'p PodSelector)>,
+        env: &Env,
+    ) {
+        let inventory = self.inventory;
+        if !inventory.given || self.names.module(def.module).role != Role::Standard {
+            return;
+        }
+        let place = match self.site {
+            Some(site) => site,
+            None if self.is_users(env) => span,
+            None => return,
+        };
+        for (named, pods) in pods {
+            let Some(name) = pods.namespace_name() else { continue };
+            if !inventory.namespaces.contains_key(name) && self.missing.insert(name.clone()) {
+                self.diagnostics.push(errors::library_namespace(place, name, named));
+            }
+        }
+    }
+
+    /// With an inventory, looks at a selector that matches no known pod: an error where something near is known, or where
+    /// all that is known is on the host network; else a warning, since such pods may come later.
+    pub(super) fn check_selector(
+        &mut self,
+        span: Span,
+        namespace: &NamespacePattern,
+        written: &PodPattern,
+        selector: &PodSelector,
+    ) {
+        let inventory = self.inventory;
+        if !inventory.given || selector.namespace.is_any() && selector.all_pods() {
+            return;
+        }
+        if self.selectors.contains(selector) {
+            return;
+        }
+        if let NamespacePattern::Name(name) = namespace
+            && !inventory.namespaces.contains_key(&name.text)
+            && selector.namespace_name().is_none_or(|name| !inventory.namespaces.contains_key(name))
+        {
+            return;
+        }
+        let labels_of_namespace = match namespace {
+            NamespacePattern::Labels(labels) => Some(labels),
+            _ => None,
+        };
+        let diagnostic = match inventory.matched(selector) {
+            Matched::Known => {
+                let odd = self.values_of_nobody(labels_of_namespace, written, selector);
+                if odd.is_empty() {
+                    self.selectors.insert(selector.clone());
+                }
+                odd.into_iter().for_each(|diagnostic| self.push(diagnostic));
+                return;
+            }
+            Matched::HostNetwork(workload) => errors::on_host_network(span, self.text(span), workload),
+            Matched::NoNamespace(near) => errors::no_such_namespaces(span, labels_of_namespace, near.as_ref()),
+            Matched::Near(near) => {
+                let text = match written {
+                    PodPattern::Labels(labels) => self.text(labels.span),
+                    _ => self.text(span),
+                };
+                errors::selector_matches_nothing(span, written, text, &near)
+            }
+            Matched::Unknown { any, elsewhere } => {
+                let declaration = self.declaration_of(selector);
+                errors::selector_unmatched(span, self.text(span), any, elsewhere, declaration)
+            }
+        };
+        self.push(diagnostic);
+    }
+
+    /// Returns what is wrong with single values of `in (…)`: those that no known pod or namespace has.
+    fn values_of_nobody(
+        &self,
+        namespace: Option<&Labels>,
+        written: &PodPattern,
+        selector: &PodSelector,
+    ) -> Vec<Diagnostic> {
+        let labels = match written {
+            PodPattern::Labels(labels) => Some(labels),
+            _ => None,
+        };
+        let mut found = Vec::new();
+        for (labels, of_namespace) in [(namespace, true), (labels, false)] {
+            for requirement in labels.into_iter().flat_map(|labels| &labels.requirements) {
+                let LabelTest::In(list) = &requirement.test else { continue };
+                if list.len() < 2 {
+                    continue;
+                }
+                let nobody: Vec<&Word> = list
+                    .iter()
+                    .filter(|value| {
+                        let one = Requirement::is_in(requirement.key.text.clone(), [value.text.clone()]);
+                        let all = if of_namespace { &selector.namespace } else { &selector.labels };
+                        let Some(narrowed) = all.clone().and(one) else { return false };
+                        let narrow = match of_namespace {
+                            true => PodSelector { namespace: narrowed, ..PodSelector::any() },
+                            false => PodSelector { labels: narrowed, ..selector.clone() },
+                        };
+                        !matches!(self.inventory.matched(&narrow), Matched::Known | Matched::HostNetwork(_))
+                    })
+                    .collect();
+                if !nobody.is_empty() {
+                    found.push(errors::values_unmatched(
+                        requirement.span,
+                        &requirement.key.text,
+                        &nobody,
+                        of_namespace,
+                    ));
+                }
+            }
+        }
+        found
+    }
+
+    /// Returns a declaration of pods that a selector means, ready to paste.
+    fn declaration_of(&self, selector: &PodSelector) -> Option<String> {
+        let inventory = self.inventory;
+        let mut namespaces = inventory.namespaces.keys();
+        let namespace = match selector.namespace_name() {
+            Some(name) => name,
+            None => namespaces.find(|name| inventory.meets(name, &selector.namespace) == Some(true))?,
+        };
+        let pairs: Vec<(&SmolStr, &str)> = selector
+            .labels
+            .list()
+            .iter()
+            .filter_map(|requirement| match &requirement.test {
+                Test::In(values) => Some((&requirement.key, values.first()?.as_str())),
+                Test::Exists => Some((&requirement.key, "")),
+                Test::NotIn(_) | Test::DoesNotExist => None,
+            })
+            .collect();
+        let account = match &selector.account {
+            Account::Is(name) => Some(name.as_str()),
+            Account::Not(_) => None,
+        };
+        if pairs.is_empty() && account.is_none() {
+            return None;
+        }
+        let is_name = |text: &&str| is_dns_label(text) && text.len() > 2 && !matches!(*text, "true" | "false" | "yes");
+        let of_value = pairs.iter().map(|(_, value)| *value).find(is_name);
+        let of_key = pairs.iter().filter_map(|(key, _)| key.rsplit('/').next()).find(is_name);
+        let mut name = account.filter(is_name).or(of_value).or(of_key).unwrap_or("pods").to_string();
+        while inventory.services.contains_key(&(namespace.clone(), name.as_str().into()))
+            || !inventory.named(namespace, &name).is_empty()
+        {
+            name.push_str("-pods");
+        }
+        Some(errors::workload_declaration(namespace, &name, &pairs, account))
+    }
+
+    /// Returns the pods that `ns/name` stands for: a workload's, a Service's, or those with the recommended label.
+    pub(super) fn named_pods(&mut self, namespace: &SmolStr, name: &Word, env: &Env) -> Option<Requirements> {
+        let inventory = self.inventory;
+        let key = (namespace.clone(), name.text.clone());
+        let workloads = inventory.named(namespace, &name.text);
+        let service = inventory.services.get(&key);
+        let workload = match workloads.as_slice() {
+            [] => None,
+            [first, rest @ ..] => {
+                if let Some(other) = rest.iter().find(|other| other.selector != first.selector) {
+                    self.push(errors::workloads_of_one_name(name.span, &key, first, other));
+                    return None;
+                }
+                Some(*first)
+            }
+        };
+        match (workload, service) {
+            (Some(workload), service) => {
+                let Some(selector) = &workload.selector else {
+                    self.push(errors::no_labels(name.span, workload));
+                    return None;
+                };
+                if let Some(service) = service
+                    && let Some(labels) = &service.selector
+                    && !self.same_pods(namespace, selector, labels)
+                {
+                    self.push(errors::name_of_two(name.span, &key, workload, selector, service));
+                    return None;
+                }
+                if self.is_users(env) && workloads.iter().all(|workload| workload.host_network) {
+                    self.push(errors::named_on_host(name.span, workload));
+                    return None;
+                }
+                Some(selector.clone())
+            }
+            (None, Some(service)) => match &service.selector {
+                Some(labels) => {
+                    let selector = equalities(labels)?;
+                    let pods = PodSelector { labels: selector.clone(), ..PodSelector::in_namespace(namespace.clone()) };
+                    // A Service speaks for pods that nobody has seen yet.
+                    if inventory.given
+                        && self.is_users(env)
+                        && let Matched::HostNetwork(on_host) = inventory.matched(&pods)
+                    {
+                        self.push(errors::named_on_host(name.span, on_host));
+                        return None;
+                    }
+                    Some(selector)
+                }
+                None => {
+                    self.push(errors::service_without_pods(name.span, &key, service.origin));
+                    None
+                }
+            },
+            (None, None) => {
+                let selector = assumed(&name.text)?;
+                let pods = PodSelector { labels: selector.clone(), ..PodSelector::in_namespace(namespace.clone()) };
+                if !inventory.given {
+                    if self.is_users(env) {
+                        self.push(errors::assumed_label(name.span, &key));
+                    }
+                    return Some(selector);
+                }
+                match inventory.matched(&pods) {
+                    Matched::Known if self.is_users(env) => self.push(errors::assumed_label(name.span, &key)),
+                    Matched::HostNetwork(on_host) if self.is_users(env) => {
+                        self.push(errors::named_on_host(name.span, on_host));
+                        return None;
+                    }
+                    // Of a namespace that the inventory lacks it is said that it does.
+                    Matched::Known | Matched::HostNetwork(_) | Matched::NoNamespace(_) => {}
+                    Matched::Near(_) | Matched::Unknown { .. } => self.unknown_name_of_pods(name, &key),
+                }
+                Some(selector)
+            }
+        }
+    }
+
+    /// Says of a name that nothing has: a mistake where a workload or Service has nearly that name.
+    fn unknown_name_of_pods(&mut self, name: &Word, key: &(SmolStr, SmolStr)) {
+        let inventory = self.inventory;
+        let (namespace, text) = (&key.0, name.text.as_str());
+        let workloads = inventory.workloads_in(namespace).iter().filter(|workload| !workload.owned);
+        let names = workloads.map(|workload| workload.name.as_str());
+        let services = inventory.services.range((namespace.clone(), SmolStr::default())..);
+        let services = services.take_while(|((other, _), _)| other == namespace).map(|((_, name), _)| name.as_str());
+        let names: Vec<&str> = names.chain(services).collect();
+        let near = names.iter().copied().filter(|other| one_edit(text, other)).min();
+        let diagnostic = match near {
+            Some(near) => errors::nothing_named(name.span, key, near),
+            None => {
+                let any = !names.is_empty();
+                errors::name_unmatched(name.span, key, any, nearest(text, names))
+            }
+        };
+        self.push(diagnostic);
+    }
+
+    /// Returns whether a workload's selector and a Service's select the same pods: by their requirements, or else by
+    /// all workloads that the inventory knows in the namespace.
+    fn same_pods(&self, namespace: &SmolStr, selector: &Requirements, service: &labels::Labels) -> bool {
+        let Some(service) = equalities(service) else { return false };
+        *selector == service || {
+            let known = self.inventory.workloads.iter().filter(|workload| workload.namespace == *namespace);
+            let mut pods = known.filter(|workload: &&Workload| !workload.host_network).peekable();
+            pods.peek().is_some()
+                && pods.all(|workload| selector.matches(&workload.labels) == service.matches(&workload.labels))
+        }
+    }
+
+    /// Returns the labels of a namespace, where a Namespace object or a declaration gives them.
+    pub(super) fn namespace_labels(&self, name: &str) -> Option<&labels::Labels> {
+        self.inventory.namespaces.get(name).filter(|namespace| namespace.declared).map(|namespace| &namespace.labels)
+    }
+}
