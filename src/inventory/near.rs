@@ -194,7 +194,9 @@ impl Inventory {
             return Some(Near::Label { wanted, found, workload, values });
         }
         for &requirement in &asked {
-            if !matches!(requirement.test, Test::In(_)) {
+            // A value that somebody has is no mistake by itself.
+            let met = labelled.iter().any(|(_, labels)| requirement.matches(labels));
+            if met || !matches!(requirement.test, Test::In(_)) {
                 continue;
             }
             let found = labelled.iter().find_map(|(who, labels)| Some((labels.get_key_value(&requirement.key)?, *who)));

@@ -91,11 +91,11 @@ impl Facts {
             }
             Kind::Workload(kind) => {
                 let (title, generated) = (meta.title.clone(), meta.generated);
-                let Some(workload) = workload::workload(kind, meta, object, mistakes) else { return };
                 // A Deployment and its Pods stand for its ReplicaSets, of which a cluster keeps ten old ones.
-                if kind == WorkloadKind::ReplicaSet && workload.owned {
+                if kind == WorkloadKind::ReplicaSet && workload::is_owned(&meta, mistakes) {
                     return;
                 }
+                let Some(workload) = workload::workload(kind, meta, object, mistakes) else { return };
                 if generated {
                     self.unnamed.push(workload);
                 } else {

@@ -32,8 +32,7 @@ pub(super) fn workload(
         }
     }
     let selector = selector(kind, &meta, &template, &labels, mistakes);
-    let made = matches!(kind, WorkloadKind::Pod | WorkloadKind::ReplicaSet);
-    let owner = if made { owner(meta.at, mistakes) } else { None };
+    let owner = if kind == WorkloadKind::Pod { owner(meta.at, mistakes) } else { None };
     let containers = containers(spec, mistakes);
     let host_network = fields::boolean(spec, "hostNetwork", mistakes);
     let status = if kind == WorkloadKind::Pod { fields::mapping(object, "status", mistakes) } else { None };
@@ -68,6 +67,11 @@ pub(super) fn workload(
         name: meta.name,
         origin: meta.origin,
     })
+}
+
+/// Returns whether a controller made an object.
+pub(super) fn is_owned(meta: &Meta<'_>, mistakes: &mut Mistakes<'_>) -> bool {
+    owner(meta.at, mistakes).is_some()
 }
 
 /// A pod's `metadata` and `spec`, and the workload's own `spec` around them. A Pod is its own template.

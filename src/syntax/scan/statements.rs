@@ -57,6 +57,12 @@ impl Scanner<'_> {
         // Beside a `/` the last word is no keyword either: `garden/at let …`.
         let last = match self.byte_before(self.last_word.start) {
             Some(b'/' | b'@' | b':') => &[],
+            // Nor is the value of a workload's field: `account default port web 9090`.
+            _ if self.block() == Some(Keyword::Workload)
+                && self.piece.as_ref().is_some_and(|piece| piece.keyword_at != self.last_word.start) =>
+            {
+                &[]
+            }
             _ => &self.text[self.last_word.clone()],
         };
         if keyword == Keyword::Deny && last == b"default" {
