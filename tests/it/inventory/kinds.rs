@@ -218,7 +218,7 @@ metadata: { name: hello }
 spec: []
 ---
 apiVersion: apps/v1
-kind: ReplicaSet
+kind: ControllerRevision
 metadata: { name: web-1 }
 ---
 apiVersion: apiextensions.k8s.io/v1
