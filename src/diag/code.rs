@@ -191,6 +191,7 @@ codes! {
     E0711 NotEnforced "no layer of the build holds a rule";
     E0712 BypassableRefused "only well-behaved pods are held by a rule, and exactness is required";
     E0713 TcpOnlyRefused "udp, sctp and icmp are not enforced, and exactness is required";
+    E0714 Ambient "pods in ambient mode are held by no layer";
     W0721 NoGap "`@approximate` without a gap";
     W0722 Unmeshed "pods without a sidecar are not held by a rule";
     W0723 ForeignObject "an object of the cluster adds to what a build writes";

@@ -1,5 +1,6 @@
 //! From a policy to the objects of a cluster, and how well each layer holds each rule.
 
+mod ambient;
 mod components;
 mod files;
 mod foreign;
@@ -108,6 +109,7 @@ fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mu
 
 fn judged(layers: Vec<(Layer, Lowered)>, policy: &Policy, diagnostics: &mut Diagnostics) -> Lowering {
     layers::judge(policy, &layers, diagnostics);
+    ambient::judge(policy, diagnostics);
     foreign::judge(policy, diagnostics);
     Lowering { layers }
 }

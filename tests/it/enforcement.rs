@@ -261,3 +261,16 @@ fn two_port_names_may_be_one_number() {
     assert_eq!(errors(&two), 0);
     assert!(!two.text().contains("NotIn"), "{}", two.text());
 }
+
+#[test]
+fn ambient_pods_are_held_on_no_single_port() {
+    let ambient = NAMES.replace("{ name: shop }", "{ name: shop, labels: { istio.io/dataplane-mode: ambient } }");
+    let errors = |source: &str| {
+        let build = build_with(source, Some(&ambient), |settings| settings.targets = vec![Layer::NetworkPolicy]);
+        said(&build).iter().filter(|text| text.starts_with("E0714")).count()
+    };
+    assert_eq!(errors("allow ingress shop/api -> shop/web:8080"), 1);
+    assert_eq!(errors("default deny ingress shop/*\ndeny ingress shop/api -> shop/web:8080"), 1);
+    // What closes all ports closes the tunnel, and what opens them opens it.
+    assert_eq!(errors("default deny ingress shop/*\nallow ingress shop/api -> shop/web"), 0);
+}
