@@ -39,6 +39,9 @@ pub struct Args {
     /// The TLS name (SNI)
     #[arg(long, value_name = "NAME", conflicts_with = "flows")]
     tls: Option<String>,
+    /// Whom a gateway serves, where the gateway sends
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "flows")]
+    client: Option<std::net::IpAddr>,
     /// The claims of a valid token
     #[arg(long, value_name = "JSON", value_parser = claims, conflicts_with = "flows")]
     jwt: Option<Map<String, Value>>,
@@ -95,6 +98,7 @@ fn one(args: &Args, policy: &Policy, session: &Session) -> Result<Exit, Fatal> {
             path: args.path.clone(),
             host: args.host.as_deref().map(Into::into),
             tls: args.tls.as_deref().map(Into::into),
+            client: args.client,
             jwt: args.jwt.clone(),
         },
     };
@@ -118,6 +122,7 @@ struct Line {
     path: Option<String>,
     host: Option<String>,
     tls: Option<String>,
+    client: Option<std::net::IpAddr>,
     jwt: Option<Map<String, Value>>,
 }
 
@@ -140,6 +145,7 @@ impl From<Line> for Question {
             path: line.path,
             host: line.host.map(Into::into),
             tls: line.tls.map(Into::into),
+            client: line.client,
             jwt: line.jwt,
         };
         Question { from: line.from, to: line.to, port, protocol: line.protocol, request }

@@ -146,6 +146,13 @@ codes! {
     E0338 NotAnIssuer "what follows `jwt` is not an issuer";
     E0339 GatewayService "the gateway's Service is not known";
     E0341 WrongText "a path or a host of a condition is not written as one";
+    E0342 AtNeedsNames "a public host needs ports on which clients ask for one";
+    E0343 GatewayContradicted "a Gateway object reads a port in another way than the gateway's declaration";
+    E0344 GatewayPortUnclear "which of the gateway's ports leads to a destination is not known";
+    E0345 HostOutsideScope "a host that the scope does not name is closed at a gateway";
+    W0350 ClientUnseen "no client's address arrives at a gateway";
+    W0351 PassesTlsThrough "requests are to come through a gateway that passes TLS on unread";
+    W0352 RouteRewrites "a route changes what a rule compares";
     // Declarations and templates (types/).
     E0361 PathNeverSeen "no request has a path that is written so";
     E0362 SpaceInScope "a value of `scope` or `permission` holds a space";

@@ -4,6 +4,7 @@
 //! [`read`] makes an [`Inventory`] of manifests; [`Inventory::declare_namespace`] adds what the source says of a
 //! namespace; then it is asked for the pods of a selector, for names and for Services.
 
+mod gateways;
 mod near;
 mod objects;
 mod pods;
@@ -11,6 +12,7 @@ mod query;
 mod read;
 mod service;
 
+pub use gateways::{Listener, ListenerOf, Rewrite};
 pub use near::{Matched, Near, NearNamespace};
 pub use objects::{Passage, Peer, PolicyKind, PolicyObject, Says};
 pub use pods::{all_but, is_injected, is_passing};
@@ -39,6 +41,10 @@ pub struct Inventory {
     /// Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, CronJobs, Pods and what the source declares, sorted by
     /// namespace, name and kind.
     pub workloads: Vec<Workload>,
+    /// What Gateway objects of Istio and of the Gateway API open, in the order of their names.
+    pub listeners: Vec<Listener>,
+    /// Routes of VirtualServices and HTTPRoutes that change a path or a host, in the order of their names.
+    pub rewrites: Vec<Rewrite>,
     /// ServiceAccounts: namespace and name.
     pub accounts: Vec<(SmolStr, SmolStr)>,
     /// Objects that decide about the flows of pods, sorted by kind, namespace and name.
@@ -68,6 +74,9 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// `spec.clusterIP: None`.
     pub headless: bool,
+    /// Whether it is reached from outside the cluster: `spec.type` is `NodePort` or `LoadBalancer`; `None` where nobody
+    /// says.
+    pub outside: Option<bool>,
     /// `spec.clusterIPs`.
     pub addresses: Vec<IpAddr>,
     /// Where it was stated.

@@ -9,6 +9,7 @@ mod errors;
 mod fields;
 mod object;
 mod policy;
+mod routing;
 mod scalar;
 mod service;
 mod sidecar;
@@ -25,7 +26,7 @@ use self::object::{Kind, Meta};
 use self::sidecar::has_sidecar;
 use self::tree::At;
 use super::query::Index;
-use super::{Inventory, Namespace, PolicyObject, Service, Workload, WorkloadKind};
+use super::{Inventory, Listener, Namespace, PolicyObject, Rewrite, Service, Workload, WorkloadKind};
 use crate::diag::Diagnostics;
 use crate::source::{FileId, Sources, Span};
 use crate::vocab::labels::{Labels, NAMESPACE_NAME};
@@ -66,6 +67,8 @@ struct Facts {
     unnamed: Vec<Workload>,
     accounts: BTreeSet<(SmolStr, SmolStr)>,
     objects: Vec<PolicyObject>,
+    listeners: Vec<Listener>,
+    rewrites: Vec<Rewrite>,
 }
 
 impl Facts {
@@ -89,6 +92,7 @@ impl Facts {
                     state(&mut self.services, (meta.namespace, meta.name), service, &meta.title, mistakes);
                 }
             }
+            Kind::Routing(kind) => routing::read(kind, &meta, object, &mut self.listeners, &mut self.rewrites),
             Kind::Workload(kind) => {
                 let (title, generated) = (meta.title.clone(), meta.generated);
                 // A Deployment and its Pods stand for its ReplicaSets, of which a cluster keeps ten old ones.
@@ -127,8 +131,11 @@ impl Facts {
         let mut objects = self.objects;
         objects.sort_by(|a, b| (a.kind, &a.namespace, &a.name).cmp(&(b.kind, &b.namespace, &b.name)));
         objects.dedup_by(|b, a| (a.kind, &a.namespace, &a.name) == (b.kind, &b.namespace, &b.name));
+        let (mut listeners, mut rewrites) = (self.listeners, self.rewrites);
+        listeners.sort_by(|a, b| (&a.object, a.port).cmp(&(&b.object, b.port)));
+        rewrites.sort_by(|a, b| a.title.cmp(&b.title));
         let (services, index) = (self.services, Index::default());
-        Inventory { given: true, namespaces, services, workloads, accounts, objects, index }
+        Inventory { given: true, namespaces, services, workloads, listeners, rewrites, accounts, objects, index }
     }
 }
 
@@ -174,6 +181,7 @@ impl Fact for Service {
             (self.selector != other.selector, "selectors"),
             (self.ports != other.ports, "ports"),
             (self.headless != other.headless || self.addresses != other.addresses, "addresses"),
+            (self.outside != other.outside, "types"),
         ])
     }
 }

@@ -6,8 +6,9 @@ use serde_json::Value as Json;
 use smol_str::SmolStr;
 
 use super::flow::{Flow, Party, Pod};
+use super::through::{self, publishes};
 use super::{Grant, GrantReason, Policy};
-use crate::types::{Action, Conditions, Direction, Jwt, PathPattern, Rule, Via};
+use crate::types::{Action, Conditions, Direction, Jwt, PathPattern, Rule};
 use crate::vocab::addresses::AddressSet;
 use crate::vocab::endpoint::{Endpoint, What};
 use crate::vocab::labels::NAMESPACE_NAME;
@@ -88,7 +89,7 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
     let mut published = false;
     for (at, rule) in policy.rules.iter().enumerate() {
         let at = at as u32;
-        // At the gateway of a `via … at`, its own rule is judged apart from those that govern the gateway's pods.
+        // At the gateway of a `via`, its own rule is judged apart from those that govern the gateway's pods.
         if let Some(fits) = publishes(rule, flow, pod, direction) {
             published = true;
             if fits {
@@ -99,7 +100,7 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
             continue;
         }
         match rule.action {
-            Action::Deny => match matches_flow(rule, flow) {
+            Action::Deny => match matches_flow(policy, rule, flow) {
                 Match::Yes => return Cause::Denied(at),
                 Match::Partly => partly_denied.add(at, rule, flow),
                 Match::No => {}
@@ -108,7 +109,7 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
                 isolating += 1;
                 isolated_by = isolated_by.or(Some(at));
                 if rule.action == Action::Allow {
-                    match matches_flow(rule, flow) {
+                    match matches_flow(policy, rule, flow) {
                         Match::Yes => allowed = allowed.or(Some(at)),
                         Match::Partly => partly.add(at, rule, flow),
                         Match::No => {
@@ -140,15 +141,18 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
 
 /// How far a rule's peers hold a flow's other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Match {
+pub(super) enum Match {
     No,
     /// Some of the addresses where a host may be.
     Partly,
     Yes,
 }
 
-fn matches_flow(rule: &Rule, flow: &Flow) -> Match {
-    let read = read_as(&rule.destination, flow);
+fn matches_flow(policy: &Policy, rule: &Rule, flow: &Flow) -> Match {
+    let read = match through::is_passed_through(policy, flow) {
+        true => Some(AppProtocol::Tls),
+        false => read_as(&rule.destination, flow),
+    };
     // A deny means a path in whatever spelling it comes.
     let fits = match rule.action {
         Action::Deny => PathPattern::matches_any_spelling,
@@ -160,20 +164,12 @@ fn matches_flow(rule: &Rule, flow: &Flow) -> Match {
     if let Some(via) = &rule.via
         && rule.ingress
     {
-        // The workload sees the gateway; the client is judged at the gateway.
-        let from_gateway = match &flow.source {
-            Party::Pod(pod) => is_gateway(via, pod),
-            _ => false,
-        };
-        return if from_gateway { holds(&rule.destination, &flow.destination, Some(flow)) } else { Match::No };
+        let passed = through::passes_on(rule, via, flow);
+        return if passed { holds(&rule.destination, &flow.destination, Some(flow)) } else { Match::No };
     }
     let deny = rule.action == Action::Deny;
     let source = how_far(&rule.source, &flow.source, None, deny);
     source.min(how_far(&rule.destination, &flow.destination, Some(flow), deny))
-}
-
-fn is_gateway(via: &Via, pod: &Pod) -> bool {
-    via.gateway.pods.iter().any(|pods| pods.matches(&pod.namespace_labels, &pod.labels, &pod.account))
 }
 
 fn holds_pod(endpoint: &Endpoint, pod: &Pod) -> bool {
@@ -181,7 +177,7 @@ fn holds_pod(endpoint: &Endpoint, pod: &Pod) -> bool {
 }
 
 /// Returns how far an endpoint holds a party; as a destination, on the flow's port.
-fn holds(endpoint: &Endpoint, party: &Party, destination: Option<&Flow>) -> Match {
+pub(super) fn holds(endpoint: &Endpoint, party: &Party, destination: Option<&Flow>) -> Match {
     how_far(endpoint, party, destination, false)
 }
 
@@ -241,7 +237,7 @@ fn yes(holds: bool) -> Match {
     if holds { Match::Yes } else { Match::No }
 }
 
-fn port_fits(ports: &Ports, flow: &Flow) -> bool {
+pub(super) fn port_fits(ports: &Ports, flow: &Flow) -> bool {
     ports.matches(flow.port, flow.protocol, &port_names(flow))
 }
 
@@ -301,7 +297,7 @@ fn read_as(endpoint: &Endpoint, flow: &Flow) -> Option<AppProtocol> {
 }
 
 /// Returns whether the conditions of `where` hold. What is not known of a request meets no condition.
-fn conditions_hold(conditions: &Conditions, flow: &Flow, read: Option<AppProtocol>) -> bool {
+pub(super) fn conditions_hold(conditions: &Conditions, flow: &Flow, read: Option<AppProtocol>) -> bool {
     conditions_meet(conditions, flow, read, PathPattern::matches)
 }
 
@@ -326,7 +322,7 @@ fn conditions_meet(
 }
 
 /// Returns a Host header's name without its port.
-fn without_port(host: &str) -> &str {
+pub(super) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if !name.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
@@ -351,22 +347,6 @@ fn token_fits(jwt: &Jwt, claims: &serde_json::Map<String, Json>) -> bool {
         && jwt.claims.iter().all(|(name, values)| is(name, values))
 }
 
-/// For a flow that comes to the gateway of a rule with `via … at` and asks for its public host: whether the rule lets
-/// it in. `None` where the rule does not speak of it.
-fn publishes(rule: &Rule, flow: &Flow, pod: &Pod, direction: Direction) -> Option<bool> {
-    let via = rule.via.as_ref()?;
-    let host = via.at.as_ref()?;
-    let readable = via.gateway.ports.iter().find(|port| {
-        Some(port.target) == flow.port && port.protocol == flow.protocol && port.app != Some(AppProtocol::Tls)
-    })?;
-    let asked = flow.request.name(readable.app)?;
-    if direction != Direction::Ingress || !is_gateway(via, pod) || !host.matches(without_port(asked)) {
-        return None;
-    }
-    let client = holds(&rule.source, &flow.source, None) == Match::Yes;
-    Some(client && conditions_hold(&rule.conditions, flow, readable.app))
-}
-
 fn first_publisher(policy: &Policy, flow: &Flow, pod: &Pod, direction: Direction) -> Option<u32> {
     policy.rules.iter().position(|rule| publishes(rule, flow, pod, direction).is_some()).map(|at| at as u32)
 }
@@ -381,15 +361,15 @@ fn grants(policy: &Policy, grant: &Grant, flow: &Flow, direction: Direction) -> 
     }
     match grant.reason {
         GrantReason::Istiod => matches!(&flow.source, Party::Pod(pod) if pod.sidecar),
-        // The gateway's half of a way in holds for the public host and the conditions of the rule.
-        GrantReason::Gateway if direction == Direction::Ingress => grant.because.iter().any(|at| {
+        // The gateway's half of a rule holds for the hosts of the rule.
+        GrantReason::Gateway => grant.because.iter().any(|at| {
             let Some(rule) = policy.rules.get(*at as usize) else { return false };
-            match rule.via.as_ref().and_then(|via| via.at.as_ref()) {
-                None => true,
-                Some(host) => {
-                    flow.request.host.as_ref().is_some_and(|asked| host.matches(without_port(asked)))
-                        && conditions_hold(&rule.conditions, flow, None)
+            match &flow.destination {
+                Party::Pod(pod) if rule.ingress && direction == Direction::Ingress => {
+                    publishes(rule, flow, pod, direction) == Some(true)
                 }
+                Party::Pod(_) if rule.egress => through::asks_for_destination(rule, flow),
+                _ => true,
             }
         }),
         _ => true,

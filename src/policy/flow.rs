@@ -67,8 +67,10 @@ pub struct Request {
     pub path: Option<String>,
     /// The HTTP host; where [`Request::tls`] is not known, the TLS name too.
     pub host: Option<SmolStr>,
-    /// The TLS name (SNI), where it is another thing than the HTTP host.
+    /// The TLS name (SNI), where it is another thing than the HTTP host; empty where TLS asks for none.
     pub tls: Option<SmolStr>,
+    /// Whom a gateway serves, where the gateway is the source and passes a client's request on.
+    pub client: Option<IpAddr>,
     /// The claims of a valid token.
     pub jwt: Option<serde_json::Map<String, Json>>,
 }

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use super::{Grant, GrantReason, Policy, pointless};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::parallel;
-use crate::types::{Action, Direction, Gateway, Keys, Program, Rule};
+use crate::types::{Action, Direction, Gateway, GatewayPort, Keys, Program, Rule, Via};
 use crate::vocab::endpoint::{Endpoint, Member, Pods, What};
 use crate::vocab::labels::{Account, PodSelector, Requirements};
 use crate::vocab::ports::{AppProtocol, PortMatch, Ports, Protocol};
@@ -91,8 +91,7 @@ impl Grants<'_> {
             self.dns(&rule.source, at);
         }
         if let Some(via) = &rule.via {
-            let (pods, door) =
-                (Arc::new(gateway_pods(&via.gateway)), Arc::new(gateway_door(&via.gateway, rule.egress)));
+            let (pods, door) = (Arc::new(gateway_pods(&via.gateway)), Arc::new(gateway_door(via, rule.egress)));
             if rule.egress {
                 self.add(GrantReason::Gateway, Direction::Egress, &rule.source, &door, at);
             }
@@ -149,12 +148,17 @@ fn gateway_pods(gateway: &Gateway) -> Endpoint {
     Endpoint { members: gateway.pods.iter().map(member).collect() }
 }
 
-/// Returns a gateway's pods on the ports that clients use: those for TLS on the way out (where it has such), all on the
-/// way in.
-fn gateway_door(gateway: &Gateway, egress: bool) -> Endpoint {
+/// Returns a gateway's pods on the ports that clients use: on the way out those for TLS (where it has such), on the way in
+/// those on which clients ask for a name, or the ones without names that lead to the destination.
+fn gateway_door(via: &Via, egress: bool) -> Endpoint {
+    let gateway = &via.gateway;
     let tls = gateway.ports.iter().any(|port| port.app == Some(AppProtocol::Tls));
-    let used = |app: Option<AppProtocol>| !egress || !tls || app == Some(AppProtocol::Tls);
-    let ports = gateway.ports.iter().filter(|port| used(port.app)).map(|port| PortMatch {
+    let used = |port: &&GatewayPort| match (egress, via.at.is_empty()) {
+        (true, _) => !tls || port.app == Some(AppProtocol::Tls),
+        (false, true) => port.protocol == Protocol::Tcp && via.ports.contains(&port.target),
+        (false, false) => port.app.is_some() || port.untold || !port.servers.is_empty(),
+    };
+    let ports = gateway.ports.iter().filter(used).map(|port| PortMatch {
         app: port.app,
         service_port: Some(port.port),
         ..PortMatch::range(port.target, port.target, port.protocol)

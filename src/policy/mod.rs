@@ -43,10 +43,12 @@
 pub mod ask;
 mod eval;
 mod flow;
+mod isolation;
 mod lower;
 mod model;
 mod pointless;
 pub mod provenance;
+mod through;
 
 pub use eval::{Cause, End, Verdict, eval};
 pub use flow::{Flow, Party, Pod, Request};
@@ -58,8 +60,8 @@ pub use crate::inventory::{
     is_injected, is_passing,
 };
 pub use crate::types::{
-    Action, Conditions, Direction, Gateway, GatewayPort, Issuer, Jwt, Keys, Notes, Origin, PathPattern, Rule, Segment,
-    Via,
+    Action, Conditions, Direction, Gateway, GatewayNames, GatewayPort, Issuer, Jwt, Keys, Notes, Origin, PathPattern,
+    Rule, Segment, Server, Via,
 };
 pub use crate::vocab::addresses::{AddressSet, Block};
 pub use crate::vocab::endpoint::{Endpoint, Member, Pods, What, is_everybody};

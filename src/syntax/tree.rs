@@ -56,8 +56,8 @@ pub enum ItemKind {
     Template(Template),
     /// `apply tenant(…)`
     Apply(Apply),
-    /// `scope garden/*`
-    Scope(Box<Expr>),
+    /// `scope garden/* [at "*.garden.example", …]`
+    Scope(Box<Scope>),
     /// `assert never … -> …`
     Assert(Box<Claim>),
     /// `test "…" { … }`
@@ -448,6 +448,15 @@ pub enum Arrow {
     Both,
 }
 
+/// `scope garden/* [at "*.garden.example", …]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scope {
+    /// The pods that the file may govern.
+    pub pods: Expr,
+    /// The public hosts that it may speak of.
+    pub hosts: Vec<Text>,
+}
+
 /// `default deny [egress|ingress] W`
 #[derive(Clone, Debug, PartialEq)]
 pub struct DefaultDeny {
@@ -477,12 +486,12 @@ pub enum ClauseKind {
     Host(Vec<Text>),
     /// `where jwt ISSUER …`
     Jwt(JwtClause),
-    /// `via GATEWAY [at "public.host"]`
+    /// `via GATEWAY [at "public.host", …]`
     Via {
         /// The gateway.
         gateway: Ident,
-        /// The public host.
-        at: Option<Text>,
+        /// The public hosts; none where `at` is left out.
+        at: Vec<Text>,
     },
 }
 

@@ -1,4 +1,4 @@
-//! `where` and `via`.
+//! `where`.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use smol_str::SmolStr;
 
 use super::errors::Unreadable;
 use super::value::{Bound, Env, Value};
-use super::{Checker, Conditions, Gateway, Issuer, Jwt, Missing, PathPattern, Segment, Via, errors};
+use super::{Checker, Conditions, Issuer, Jwt, Missing, PathPattern, Segment, Via, errors};
 use crate::resolve::Def;
 use crate::source::Span;
-use crate::syntax::tree::{self, Claim, Clause, ClauseKind, Direction, Effect, Expr, Ident, ItemKind, JwtClause, Text};
-use crate::vocab::endpoint::{Member, What};
+use crate::syntax::tree::{self, Claim, Clause, ClauseKind, Effect, Expr, Ident, ItemKind, JwtClause, Text};
+use crate::vocab::endpoint::Member;
 use crate::vocab::hosts::HostName;
 use crate::vocab::paths::{normal_pattern, same_spelling};
-use crate::vocab::ports::{AppProtocol, PortMatch};
+use crate::vocab::ports::AppProtocol;
 use crate::vocab::settings::Layer;
 
 impl Checker<'_> {
@@ -24,7 +24,7 @@ impl Checker<'_> {
         to: &Value,
         to_expr: &Expr,
         env: &Env,
-    ) -> Option<(Conditions, Option<Via>)> {
+    ) -> Option<(Conditions, Option<Arc<Via>>)> {
         let conditions = self.conditions(&rule.clauses, to, to_expr, env)?;
         if rule.effect == Effect::Deny
             && let Some(clause) = rule.clauses.iter().find(|clause| matches!(clause.kind, ClauseKind::Jwt(_)))
@@ -32,98 +32,14 @@ impl Checker<'_> {
             self.push(errors::jwt_on_deny(clause.span));
             return None;
         }
-        let Some((clause, gateway, at)) = via_of(&rule.clauses) else { return Some((conditions, None)) };
-        let direction = match (rule.effect, rule.direction, rule.arrow) {
-            (Effect::Allow, Some((direction, _)), tree::Arrow::To) => direction,
-            (effect, _, arrow) => {
-                self.push(errors::via_misplaced(
-                    clause.span,
-                    match (effect, arrow) {
-                        (Effect::Deny, _) => "on a `deny`",
-                        (_, tree::Arrow::Both) => "with `<->`",
-                        _ => "without a direction",
-                    },
-                ));
-                return None;
-            }
-        };
-        let via = self.via(clause.span, gateway, at, env)?;
-        match direction {
-            Direction::Ingress if at.is_none() => {
-                self.push(errors::via_needs_at(clause.span, &via.gateway.name));
-                return None;
-            }
-            Direction::Ingress => {}
-            Direction::Egress => {
-                if let Some(at) = at {
-                    let gateway_end = gateway.span.after();
-                    let blank = self.text(Span { end: at.span().start, ..gateway_end });
-                    let start = gateway_end.start + (blank.len() - blank.trim_start().len()) as u32;
-                    self.push(errors::via_at_on_egress(Span { start, ..at.span() }));
-                    return None;
-                }
-                self.check_way_out(to, to_expr, &via, env)?;
-            }
-        }
-        Some((conditions, Some(via)))
-    }
-
-    /// `via` on egress leads to hosts on tls ports, and needs to know the gateway's Service.
-    fn check_way_out(&mut self, to: &Value, to_expr: &Expr, via: &Via, env: &Env) -> Option<()> {
-        if env.opaque && to.opaque {
-            return Some(());
-        }
-        let wrong = to.endpoint.members.iter().find_map(|member| {
-            let tls = |port: &PortMatch| port.app == Some(AppProtocol::Tls);
-            let why = match &member.what {
-                What::Pods(_) => "pods are reached directly, not by way of an egress gateway",
-                What::Addresses(_) => "addresses have no name that a gateway could go by",
-                What::Host(_) if member.ports.entries().is_empty() => "say the port: `:443`, or another as `:8443/tls`",
-                What::Host(_) if !member.ports.entries().iter().all(tls) => "not every port is tls, as `:8443/tls` is",
-                What::Host(_) => return None,
-            };
-            Some((member.span, why))
-        });
-        if let Some((place, why)) = wrong {
-            let place = if to_expr.span.holds(place) { place } else { to_expr.span };
-            self.push(errors::via_needs_tls_hosts(place, why, via.span));
-            return None;
-        }
-        if via.gateway.service.is_none() {
-            self.push(errors::gateway_service(via.span, &via.gateway.name, via.gateway.span));
-            return None;
-        }
-        Some(())
+        let via = self.via_of_rule(rule, to, (to_expr, &conditions), env)?;
+        Some((conditions, via))
     }
 
     /// Checks the clauses of a claim.
     pub(super) fn claim_clauses(&mut self, claim: &Claim, to: &Value, env: &Env) -> Option<()> {
         self.conditions(&claim.clauses, to, &claim.destination, env)?;
-        match via_of(&claim.clauses) {
-            Some((clause, gateway, at)) => self.via(clause.span, gateway, at, env).map(drop),
-            None => Some(()),
-        }
-    }
-
-    fn via(&mut self, span: Span, gateway: &Ident, at: Option<&Text>, env: &Env) -> Option<Via> {
-        let gateway = self.gateway_named(gateway, env)?;
-        let at = match at {
-            None => None,
-            Some(text) => Some(self.host_pattern(text, env)?),
-        };
-        Some(Via { gateway, at, span })
-    }
-
-    fn gateway_named(&mut self, name: &Ident, env: &Env) -> Option<Arc<Gateway>> {
-        let def = self.declared(name, env, "gateway")?;
-        if matches!(self.names.item(def).kind, ItemKind::Gateway(_)) {
-            let gateway = self.gateway(def)?;
-            let pods = gateway.pods.iter().map(|pods| (gateway.span, pods));
-            self.note_missing_namespaces(def, name.span, pods, env);
-            return Some(gateway);
-        }
-        self.push(errors::not_a_gateway(name, Some(self.names.name_span(def))));
-        None
+        self.via_of_claim(claim, env)
     }
 
     fn issuer_named(&mut self, name: &Ident, env: &Env) -> Option<Arc<Issuer>> {
@@ -136,7 +52,7 @@ impl Checker<'_> {
     }
 
     /// Looks up a name that must be a declaration's, not a parameter's.
-    fn declared(&mut self, name: &Ident, env: &Env, what: &str) -> Option<Def> {
+    pub(super) fn declared(&mut self, name: &Ident, env: &Env, what: &str) -> Option<Def> {
         if env.parameters.contains_key(&name.text) {
             self.use_parameter(env, &name.text);
             self.push(match what {
@@ -188,10 +104,18 @@ impl Checker<'_> {
         Some(conditions)
     }
 
-    /// A condition needs every port of the destination to be one whose requests (or TLS names) can be read.
-    fn check_readable(&mut self, clause: Span, word: &str, to: &Value, to_expr: &Expr, env: &Env) -> Option<()> {
+    /// A condition, or the public host of `at`, needs every port of the destination to be one whose requests (or TLS
+    /// names) can be read.
+    pub(super) fn check_readable(
+        &mut self,
+        clause: Span,
+        word: &str,
+        to: &Value,
+        to_expr: &Expr,
+        env: &Env,
+    ) -> Option<()> {
         let good = |app: Option<AppProtocol>| match app {
-            Some(AppProtocol::Tls) => word == "host",
+            Some(AppProtocol::Tls) => matches!(word, "host" | "at"),
             Some(_) => true,
             None => false,
         };
@@ -269,7 +193,7 @@ impl Checker<'_> {
         }
     }
 
-    fn host_pattern(&mut self, text: &Text, env: &Env) -> Option<HostName> {
+    pub(super) fn host_pattern(&mut self, text: &Text, env: &Env) -> Option<HostName> {
         let value = self.string(text, env)?;
         if env.opaque && matches!(text, Text::Parameter(_)) {
             return Some(HostName { wildcard: false, name: value });
@@ -309,13 +233,6 @@ fn collect_ports<'e>(expr: &'e Expr, out: &mut Vec<&'e tree::Port>) {
     if let tree::ExprKind::Union(list) = &expr.kind {
         list.iter().for_each(|member| collect_ports(member, out));
     }
-}
-
-fn via_of(clauses: &[Clause]) -> Option<(&Clause, &Ident, Option<&Text>)> {
-    clauses.iter().find_map(|clause| match &clause.kind {
-        ClauseKind::Via { gateway, at } => Some((clause, gateway, at.as_ref())),
-        _ => None,
-    })
 }
 
 impl PathPattern {

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::endpoints::address_set;
-use super::facts::{equalities, service_port};
+use super::facts::equalities;
 use super::value::{Env, Kind, Value};
-use super::{Checker, Gateway, GatewayPort, errors};
-use crate::inventory::TargetPort;
+use super::{Checker, Gateway, errors};
 use crate::resolve::{Def, ModuleId, Role};
 use crate::source::Span;
 use crate::syntax::tree::{ExprKind, GatewayDecl, ItemKind, NamespacePattern, PodPattern};
@@ -81,26 +80,13 @@ impl Checker<'_> {
                 }
             },
         };
-        let mut ports = Vec::new();
-        for written in &item.ports {
-            let port = service_port(written, self.diagnostics)?;
-            let TargetPort::Number(target) = port.target else {
-                self.push(errors::gateway_port_name(written.span));
-                return None;
-            };
-            let clash = ports.iter().any(|have: &GatewayPort| have.port == port.port && have.protocol == port.protocol);
-            if clash {
-                self.push(errors::service_port_twice(written.span, port.port));
-                return None;
-            }
-            ports.push(GatewayPort { port: port.port, target, protocol: port.protocol, app: port.app });
-        }
         let service = match &item.service {
             Some((namespace, name)) => Some((namespace.text.clone(), name.text.clone())),
             None => self.service_of(&pods),
         };
+        let (ports, undeclared) = self.gateway_ports(item, &pods, service.as_ref(), env)?;
         let proxies = item.proxies.map_or(0, |(proxies, _)| proxies);
-        Some(Gateway { name: item.name.text.clone(), pods, account, service, ports, proxies, span })
+        Some(Gateway { name: item.name.text.clone(), pods, account, service, ports, proxies, undeclared, span })
     }
 
     /// Returns the inventory's Service that selects just these pods, where there is one.

@@ -102,10 +102,10 @@ impl Facts<'_> {
                 self.diagnostics.push(errors::service_port_twice(written.span, port.port));
                 return None;
             }
-            ports.push(port);
+            ports.push(ServicePort { app: port.app.map(AppProtocol::unless_gateway), ..port });
         }
         let key = (item.namespace.text.clone(), item.name.text.clone());
-        let service = Service { selector, ports, headless: false, addresses: Vec::new(), origin: span };
+        let service = Service { selector, ports, headless: false, outside: None, addresses: Vec::new(), origin: span };
         match self.inventory.services.get_mut(&key) {
             Some(have) if !agree(have, &service) => {
                 let (first, why) = (have.origin, errors::service_difference(have, &service));

@@ -9,6 +9,8 @@ mod declarations;
 mod endpoints;
 mod errors;
 mod facts;
+mod gateway;
+mod gateway_ports;
 mod issuers;
 mod matching;
 mod ports;
@@ -18,6 +20,7 @@ mod scope;
 mod selectors;
 mod templates;
 mod value;
+mod via;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,6 +29,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 pub use facts::equalities;
+pub use gateway::{Gateway, GatewayPort, Names as GatewayNames, Server, Via};
 pub use program::*;
 use value::{Env, Value};
 
@@ -73,6 +77,7 @@ pub fn check(
         excepting: 0,
         known: None,
         missing: FxHashSet::default(),
+        warned: FxHashSet::default(),
     };
     checker.declarations();
     checker.templates();
@@ -136,7 +141,7 @@ struct Checker<'a> {
     /// Parameters of the template under check that were looked at.
     used_parameters: FxHashSet<(ModuleId, SmolStr)>,
     /// The scope of the file whose statements are checked, with its place.
-    scope: Option<(Vec<PodSelector>, Span)>,
+    scope: Option<scope::Scope>,
     rules: Vec<Rule>,
     /// How many statements templates have yielded.
     yielded: usize,
@@ -150,6 +155,8 @@ struct Checker<'a> {
     known: Option<Rc<endpoints::Known>>,
     /// Namespaces that the standard library names and the inventory lacks, as far as they were noted.
     missing: FxHashSet<SmolStr>,
+    /// The gateways of which it was said that they pass TLS on unread, by their declarations.
+    warned: FxHashSet<Span>,
 }
 
 impl Checker<'_> {

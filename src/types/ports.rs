@@ -212,11 +212,11 @@ impl Checker<'_> {
         };
         let (Meant::Own(chosen) | Meant::Pods(chosen)) = meant;
         let app = match (port.protocol, chosen.app) {
-            (Some(PortProtocol::App(app)), Some(known)) if app != known => {
+            (Some(PortProtocol::App(app)), Some(known)) if app.unless_gateway() != known => {
                 self.push(errors::contradicting_protocol(port, key, chosen, known, app, service.origin));
                 return None;
             }
-            (Some(PortProtocol::App(app)), _) => Some(app),
+            (Some(PortProtocol::App(app)), _) => Some(app.unless_gateway()),
             (_, known) => known,
         };
         let test = match (meant, &port.kind, &chosen.target) {
@@ -258,7 +258,7 @@ fn names_without(pods: &[&Workload], name: &SmolStr, protocol: Protocol) -> Opti
 fn as_written(port: &Port) -> PortMatch {
     let (protocol, app) = match port.protocol {
         Some(PortProtocol::Transport(protocol)) => (protocol, None),
-        Some(PortProtocol::App(app)) => (Protocol::Tcp, Some(app)),
+        Some(PortProtocol::App(app)) => (Protocol::Tcp, Some(app.unless_gateway())),
         None => (Protocol::Tcp, None),
     };
     let test = match &port.kind {
@@ -274,7 +274,7 @@ fn as_written(port: &Port) -> PortMatch {
 /// Returns how a port of a host is read: a bare 80 is HTTP, a bare 443 is TLS.
 fn app_of_host(port: &Port) -> Option<AppProtocol> {
     match (port.protocol, &port.kind) {
-        (Some(PortProtocol::App(app)), _) => Some(app),
+        (Some(PortProtocol::App(app)), _) => Some(app.unless_gateway()),
         (None, PortKind::Number(80)) => Some(AppProtocol::Http),
         (None, PortKind::Number(443)) => Some(AppProtocol::Tls),
         _ => None,

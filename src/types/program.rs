@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use super::gateway::{Gateway, Via};
 use crate::inventory::Inventory;
 use crate::source::Span;
 use crate::vocab::addresses::AddressSet;
 use crate::vocab::endpoint::Endpoint;
 use crate::vocab::hosts::HostName;
-use crate::vocab::labels::PodSelector;
-use crate::vocab::ports::{AppProtocol, Protocol};
 
 /// A program without type errors (or the part of one that has none, when errors were reported).
 #[derive(Clone, Debug)]
@@ -257,47 +256,4 @@ pub enum Keys {
     },
     /// JWKS in JSON.
     Inline(SmolStr),
-}
-
-/// `via GATEWAY [at "public.host"]`.
-#[derive(Clone, Debug)]
-pub struct Via {
-    /// The gateway.
-    pub gateway: Arc<Gateway>,
-    /// The public host, on ingress.
-    pub at: Option<HostName>,
-    /// The place of the clause.
-    pub span: Span,
-}
-
-/// A gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Gateway {
-    /// Its name in the source.
-    pub name: SmolStr,
-    /// Its pods; never empty.
-    pub pods: Vec<PodSelector>,
-    /// The namespace and name of its service account, where it has a mesh identity.
-    pub account: Option<(SmolStr, SmolStr)>,
-    /// Its Service (namespace, name), declared, or the inventory's that selects these pods; `None` where not known.
-    pub service: Option<(SmolStr, SmolStr)>,
-    /// Its ports; never empty.
-    pub ports: Vec<GatewayPort>,
-    /// Proxies in front that append to X-Forwarded-For.
-    pub proxies: u32,
-    /// Where it was declared.
-    pub span: Span,
-}
-
-/// A port of a gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct GatewayPort {
-    /// The port of its Service.
-    pub port: u16,
-    /// The pods' port.
-    pub target: u16,
-    /// `tcp`, `udp` or `sctp`.
-    pub protocol: Protocol,
-    /// How it is read.
-    pub app: Option<AppProtocol>,
 }

@@ -159,7 +159,7 @@ impl Checker<'_> {
                 source: left,
                 destination: right,
                 conditions: if conditions.is_none() { self.unconditional.clone() } else { Arc::new(conditions) },
-                via: via.map(Arc::new),
+                via,
                 origin: origin.clone(),
             });
         }

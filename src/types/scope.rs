@@ -7,17 +7,32 @@ use crate::resolve::ModuleId;
 use crate::source::Span;
 use crate::syntax::tree::{self, Arrow, Direction, Effect, Expr, ItemKind};
 use crate::vocab::endpoint::{Endpoint, Member, What};
+use crate::vocab::hosts::HostName;
 use crate::vocab::labels::{NAMESPACE_NAME, PodSelector, Requirement, Requirements};
+
+/// What a file may govern.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    /// These pods.
+    pub(super) pods: Vec<PodSelector>,
+    /// These public hosts.
+    pub(super) hosts: Vec<HostName>,
+    /// The statement.
+    pub(super) span: Span,
+    /// The pods as they are written.
+    pub(super) pods_span: Span,
+}
 
 impl Checker<'_> {
     /// Returns the scope of a file and checks that its facts lie inside. Two scopes are an error.
-    pub(super) fn scope_of(&mut self, module: ModuleId) -> Option<(Vec<PodSelector>, Span)> {
+    pub(super) fn scope_of(&mut self, module: ModuleId) -> Option<Scope> {
         let items = &self.names.module(module).file.items;
         let mut scopes = items.iter().filter_map(|item| match &item.kind {
-            ItemKind::Scope(expr) => Some((expr, item.span)),
+            ItemKind::Scope(scope) => Some((scope, item.span)),
             _ => None,
         });
-        let (expr, span) = scopes.next()?;
+        let (scope, span) = scopes.next()?;
+        let expr = &scope.pods;
         if let Some((_, second)) = scopes.next() {
             self.push(errors::two_scopes(second, span));
         }
@@ -47,7 +62,9 @@ impl Checker<'_> {
                 self.push(errors::facts_outside_scope(name.span, what, &name.text, span));
             }
         }
-        Some((inside, span))
+        let env = Env::top(module);
+        let hosts = scope.hosts.iter().map(|text| self.host_pattern(text, &env)).collect::<Option<_>>()?;
+        Some(Scope { pods: inside, hosts, span, pods_span: expr.span })
     }
 
     /// Checks that the pods of a governed side lie inside the scope, for every label set. `how` says what the statement
@@ -60,7 +77,7 @@ impl Checker<'_> {
         half: Option<(&tree::Rule, &Endpoint, Direction, Span)>,
         env: &Env,
     ) -> Option<()> {
-        let Some((scope, place)) = self.scope.clone() else { return Some(()) };
+        let Some(Scope { pods: scope, span: place, pods_span, .. }) = self.scope.clone() else { return Some(()) };
         let Some(member) = self.outside(side, &scope) else { return Some(()) };
         let written = Checker::bare_span(expr);
         let governed = if written.holds(member.span) { member.span } else { written };
@@ -83,7 +100,7 @@ impl Checker<'_> {
             }
             _ => errors::Half::default(),
         };
-        let diagnostic = errors::outside_scope(governed, applied, how, (place, self.text(place)), half);
+        let diagnostic = errors::outside_scope(governed, applied, how, (place, self.text(pods_span)), half);
         self.push(diagnostic);
         None
     }

@@ -362,7 +362,8 @@ fn port_of(expr: &Expr) -> Option<Port> {
             let protocol = match right.text.as_str() {
                 "http" => PortProtocol::App(AppProtocol::Http),
                 "grpc" => PortProtocol::App(AppProtocol::Grpc),
-                "tls" | "https" => PortProtocol::App(AppProtocol::Tls),
+                "tls" => PortProtocol::App(AppProtocol::Tls),
+                "https" => PortProtocol::App(AppProtocol::Https),
                 word => PortProtocol::Transport(Protocol::parse(word)?),
             };
             let kind = match left {

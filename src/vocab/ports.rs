@@ -46,6 +46,8 @@ pub enum AppProtocol {
     Grpc,
     /// TLS, whatever is inside.
     Tls,
+    /// HTTP in TLS that ends where it is received, as at a gateway. On ports of other pods `https` is [`Self::Tls`].
+    Https,
 }
 
 impl AppProtocol {
@@ -55,12 +57,18 @@ impl AppProtocol {
             AppProtocol::Http => "http",
             AppProtocol::Grpc => "grpc",
             AppProtocol::Tls => "tls",
+            AppProtocol::Https => "https",
         }
     }
 
-    /// Returns whether requests can be read on such a port: HTTP and gRPC.
+    /// Returns whether requests can be read on such a port: HTTP and gRPC, and TLS that ends there.
     pub fn has_requests(self) -> bool {
-        matches!(self, AppProtocol::Http | AppProtocol::Grpc)
+        matches!(self, AppProtocol::Http | AppProtocol::Grpc | AppProtocol::Https)
+    }
+
+    /// Returns what a word means on ports that are no gateway's: there nobody reads what is inside TLS.
+    pub fn unless_gateway(self) -> AppProtocol {
+        if self == AppProtocol::Https { AppProtocol::Tls } else { self }
     }
 }
 

@@ -56,6 +56,10 @@ fn keep(key: &str) -> Keep {
         "containers" | "initContainers" | "ports" | "containerPort" | "protocol" => Keep::Known,
         "port" | "targetPort" | "appProtocol" | "clusterIP" | "clusterIPs" => Keep::Known,
         "phase" | "podIP" | "podIPs" | "ip" => Keep::Known,
+        // Gateways and routes.
+        "servers" | "listeners" | "hosts" | "hostname" | "hostnames" | "number" | "tls" | "mode" => Keep::Known,
+        "gatewayClassName" | "addresses" | "value" | "gateways" | "http" | "filters" => Keep::Known,
+        "rewrite" | "uri" | "uriRegexRewrite" | "authority" | "urlRewrite" | "path" => Keep::Known,
         _ => Keep::Nothing,
     }
 }

@@ -3,6 +3,7 @@
 use smol_str::{SmolStr, format_smolstr};
 
 use super::document::Mistakes;
+use super::routing::Routing;
 use super::tree::At;
 use super::{errors, fields};
 use crate::inventory::{PolicyKind, WorkloadKind};
@@ -18,6 +19,8 @@ pub(super) enum Kind {
     ServiceAccount,
     Workload(WorkloadKind),
     Policy(PolicyKind),
+    /// A Gateway or a route.
+    Routing(Routing),
 }
 
 impl Kind {
@@ -32,6 +35,10 @@ impl Kind {
             ("security.istio.io", "AuthorizationPolicy") => return Some(Kind::Policy(PolicyKind::AuthorizationPolicy)),
             ("security.istio.io", "PeerAuthentication") => return Some(Kind::Policy(PolicyKind::PeerAuthentication)),
             ("networking.istio.io", "Sidecar") => return Some(Kind::Policy(PolicyKind::Sidecar)),
+            ("networking.istio.io", "Gateway") => return Some(Kind::Routing(Routing::IstioGateway)),
+            ("networking.istio.io", "VirtualService") => return Some(Kind::Routing(Routing::VirtualService)),
+            ("gateway.networking.k8s.io", "Gateway") => return Some(Kind::Routing(Routing::Gateway)),
+            ("gateway.networking.k8s.io", "HTTPRoute") => return Some(Kind::Routing(Routing::HttpRoute)),
             ("", "Pod") => WorkloadKind::Pod,
             ("apps" | "extensions", "Deployment") => WorkloadKind::Deployment,
             ("apps", "StatefulSet") => WorkloadKind::StatefulSet,
@@ -52,6 +59,9 @@ impl Kind {
             Kind::ServiceAccount => "ServiceAccount",
             Kind::Workload(kind) => kind.word(),
             Kind::Policy(kind) => kind.word(),
+            Kind::Routing(Routing::IstioGateway | Routing::Gateway) => "Gateway",
+            Kind::Routing(Routing::VirtualService) => "VirtualService",
+            Kind::Routing(Routing::HttpRoute) => "HTTPRoute",
         }
     }
 }

@@ -17,7 +17,8 @@ pub(super) fn service(meta: &Meta<'_>, object: At<'_>, mistakes: &mut Mistakes<'
         return None;
     };
     let selector = fields::labels(spec, "selector", mistakes);
-    let external = fields::text(spec, "type", mistakes).is_some_and(|(kind, _)| kind == "ExternalName");
+    let kind = fields::text(spec, "type", mistakes).map(|(kind, _)| kind.as_str());
+    let external = kind == Some("ExternalName");
     let cluster_ip = fields::text(spec, "clusterIP", mistakes);
     let mut addresses = fields::list(spec, "clusterIPs", mistakes);
     if addresses.is_empty() {
@@ -29,6 +30,12 @@ pub(super) fn service(meta: &Meta<'_>, object: At<'_>, mistakes: &mut Mistakes<'
         selector: (!external && !selector.is_empty()).then_some(selector),
         ports: ports.into_iter().filter_map(|at| port(meta, at, mistakes)).collect(),
         headless: cluster_ip.is_some_and(|(ip, _)| ip == "None"),
+        outside: match kind {
+            Some("NodePort" | "LoadBalancer") => Some(true),
+            // A manifest that leaves it out may not be the one that counts.
+            Some("ClusterIP") => Some(false),
+            _ => None,
+        },
         addresses: fields::addresses(&addresses, "clusterIPs", mistakes),
         origin: meta.origin,
     })

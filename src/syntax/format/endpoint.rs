@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use super::layout::Group;
 use super::printer::{Gap, Padding, Printer};
 use crate::syntax::tree::*;
-use crate::vocab::ports::AppProtocol;
 
 impl Printer<'_> {
     pub(super) fn ident(&mut self, ident: &Ident) {
@@ -148,10 +147,6 @@ impl Printer<'_> {
         let protocol = match port.protocol {
             None => return self.atom(end, &number),
             Some(PortProtocol::Transport(protocol)) => protocol.word(),
-            // The two spellings are one in the tree, and either may stay.
-            Some(PortProtocol::App(AppProtocol::Tls)) if self.written(end).to_ascii_lowercase().ends_with("https") => {
-                "https"
-            }
             Some(PortProtocol::App(protocol)) => protocol.word(),
         };
         self.atom(end, &format!("{number}/{protocol}"));

@@ -97,6 +97,7 @@ structures! {
     PortMapping { span, target }
     PortSpec { span, ports }
     Rule { direction, source, arrow_span, destination, clauses }
+    Scope { pods, hosts }
     ServiceDecl { namespace, name, select, ports }
     Template { name, parameters, body }
     Test { name, claims }
@@ -112,7 +113,7 @@ enumerations! {
     ExprKind { Pods(namespace, pods) Union(members) Except(left, right) }
     ItemKind {
         Use(item) Let(item) Namespace(item) Service(item) Workload(item) Issuer(item) Gateway(item) Template(item) Apply(item)
-        Scope(expr) Assert(claim) Test(item) Rule(item) DefaultDeny(item)
+        Scope(item) Assert(claim) Test(item) Rule(item) DefaultDeny(item)
     }
     LabelTest { Equals(value) NotEquals(value) In(values) NotIn(values) }
     LetValue { Endpoint(expr) Host(host) }

@@ -226,11 +226,6 @@ impl<'s> Printer<'s> {
         self.atom(end, &text);
     }
 
-    /// Returns the source of the token that ends at `end`.
-    pub(super) fn written(&self, end: usize) -> &'s str {
-        self.source.get(self.at..end).unwrap_or("")
-    }
-
     fn replace(&mut self, length: usize, met: bool, text: &str) {
         if met {
             self.layout.text(text);

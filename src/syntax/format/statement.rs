@@ -40,7 +40,8 @@ impl Printer<'_> {
             ItemKind::Apply(value) => self.apply(value),
             ItemKind::Scope(value) => {
                 self.keyword("scope");
-                self.expr(value);
+                self.expr(&value.pods);
+                self.public_hosts(&value.hosts);
             }
             ItemKind::Assert(value) => {
                 self.keyword("assert");
@@ -347,15 +348,20 @@ impl Printer<'_> {
         self.layout.dedent();
     }
 
+    /// Writes ` at "public.host", …`.
+    fn public_hosts(&mut self, hosts: &[Text]) {
+        if !hosts.is_empty() {
+            self.gap(Gap::Space);
+            self.keyword("at");
+            self.values(hosts, Self::value);
+        }
+    }
+
     fn clause(&mut self, clause: &ClauseKind) {
         if let ClauseKind::Via { gateway, at } = clause {
             self.keyword("via");
             self.ident(gateway);
-            if let Some(at) = at {
-                self.gap(Gap::Space);
-                self.keyword("at");
-                self.value(at);
-            }
+            self.public_hosts(at);
             return;
         }
         self.keyword("where");

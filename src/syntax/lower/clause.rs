@@ -32,7 +32,7 @@ impl Lower<'_> {
         let mut pairs = pair.into_inner();
         if is_via {
             let gateway = self.ident(pairs.next());
-            let at = pairs.next().and_then(|pair| pair.into_inner().next()).map(|pair| self.host_string(pair));
+            let at = self.public_hosts(pairs.next());
             return Some(ClauseKind::Via { gateway, at });
         }
         let test = pairs.next()?;
@@ -54,6 +54,11 @@ impl Lower<'_> {
             methods.push(method);
         }
         methods
+    }
+
+    /// Lowers `at "public.host", …`.
+    pub(super) fn public_hosts(&mut self, pair: Option<Pair<'_, Rule>>) -> Vec<Text> {
+        self.hosts(pair.and_then(|pair| pair.into_inner().next()))
     }
 
     fn hosts(&mut self, pair: Option<Pair<'_, Rule>>) -> Vec<Text> {

@@ -12,7 +12,7 @@ use crate::syntax::keyword::{Keyword, is_reserved};
 use crate::syntax::scan::{Comment, Statement, is_word};
 use crate::syntax::tree::{
     Annotation, AnnotationKind, Apply, Arrow, Claim, ClaimKind, DefaultDeny, Direction, Effect, Ident, Item, ItemKind,
-    Let, LetValue,
+    Let, LetValue, Scope,
 };
 use crate::syntax::words;
 
@@ -145,7 +145,11 @@ impl Lower<'_> {
             Keyword::Allow | Keyword::Deny => self.policy_rule(pairs),
             Keyword::Default => self.default_deny(pairs),
             Keyword::Assert => self.assertion(pairs),
-            Keyword::Scope => ItemKind::Scope(Box::new(self.expr(pairs.next()))),
+            Keyword::Scope => {
+                let pods = self.expr(pairs.next());
+                let hosts = self.public_hosts(pairs.next().filter(|pair| pair.as_rule() == Rule::via_host));
+                ItemKind::Scope(Box::new(Scope { pods, hosts }))
+            }
             Keyword::Use => self.use_module(pairs),
             Keyword::Let => self.binding(pairs),
             Keyword::Apply => self.apply(pairs),

@@ -184,7 +184,8 @@ fn port_protocol(word: &str) -> Option<PortProtocol> {
         "icmp" => PortProtocol::Transport(Protocol::Icmp),
         "http" => PortProtocol::App(AppProtocol::Http),
         "grpc" => PortProtocol::App(AppProtocol::Grpc),
-        "tls" | "https" => PortProtocol::App(AppProtocol::Tls),
+        "tls" => PortProtocol::App(AppProtocol::Tls),
+        "https" => PortProtocol::App(AppProtocol::Https),
         _ => return None,
     })
 }

@@ -10,8 +10,8 @@ use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use super::doors::Doors;
 use super::facts::Facts;
+use super::gateway_access::{Asked, GatewayAccess, asked_behind, asked_of_gateway};
 use super::judge::{Flaw, Flaws, Judge, list_names};
 use super::limits::divided;
 use super::model::{AccessRule, AuthorizationPolicy, Comment, JwtRule, Meta, RequestAuthentication, Resource};
@@ -20,7 +20,7 @@ use super::overlaps::Overlaps;
 use super::peer::Callers;
 use super::places::{Kind, Place, Placed, Placer, Why};
 use super::sources::{From, Position, Senders};
-use crate::policy::{Action, Conditions, Direction, Jwt, Member, PodSelector, Pods, Rule, Segment, What};
+use crate::policy::{Action, Conditions, Direction, Gateway, Jwt, Member, PodSelector, Pods, Rule, Segment, What};
 use crate::source::Sources;
 use crate::targets::Level;
 use crate::targets::names::{Limit, Taken};
@@ -168,18 +168,20 @@ pub(super) struct Gathered<'a> {
     /// Who calls whom with and without an identity.
     pub(super) callers: Callers<'a>,
     /// What comes through gateways.
-    pub(super) doors: Doors,
+    pub(super) gateways: GatewayAccess,
 }
 
 /// Gathers the policies of the way in.
 pub(super) fn gather<'a>(facts: &Facts<'a>, sources: &Sources, judge: &mut Judge<'a>) -> Gathered<'a> {
+    let mut senders = Senders::new(facts);
+    let gateways = GatewayAccess::new(facts, &mut senders);
     let mut gathering = Gathering {
         facts,
         sources,
         judge,
         placer: Placer::new(facts, Kind::Authorization),
-        senders: Senders::new(facts),
-        gathered: Gathered { access: Access::default(), callers: Callers::default(), doors: Doors::default() },
+        senders,
+        gathered: Gathered { access: Access::default(), callers: Callers::default(), gateways },
         loose: Vec::new(),
         open: Vec::new(),
     };
@@ -233,16 +235,36 @@ impl<'a> Gathering<'_, '_, 'a> {
         let position = if gateway.is_some() { Position::Gateway } else { Position::Workload };
         let deny = rule.action == Action::Deny;
         let from = match &rule.via {
-            Some(via) => self.gathered.doors.caller(self.facts, at, rule, via, &mut self.senders, self.judge),
+            Some(via) => self.gathered.gateways.caller(self.facts, at, rule, via, &mut self.senders, self.judge),
             None => self.senders.of(&rule.source, position),
         };
-        let to = to(self.facts, selector, &member.ports, &rule.conditions, deny);
-        if deny {
-            self.deny(at, rule, (selector, &placed, position), &from, to);
-            return;
+        let asked = match (&rule.via, gateway) {
+            (Some(via), _) => asked_behind(rule, via, &member.ports),
+            (None, Some(gateway)) => asked_of_gateway(gateway, rule, &member.ports),
+            (None, None) => vec![Asked::new(member.ports.clone(), (*rule.conditions).clone())],
+        };
+        for asked in asked {
+            let to = to(self.facts, selector, &asked, deny);
+            match deny {
+                true => self.deny(at, rule, (selector, &placed, position), &from, to),
+                false => self.permit(at, rule, (selector, &placed, gateway), &from, to),
+            }
         }
+        if !deny {
+            self.say_how(at, rule, gateway, member);
+        }
+    }
+
+    fn permit(
+        &mut self,
+        at: u32,
+        rule: &'a Rule,
+        (selector, placed, gateway): (&'a PodSelector, &Placed, Option<&'a Gateway>),
+        from: &From,
+        to: Result<To, String>,
+    ) {
         let access = match (&from.unable, to) {
-            (None, Ok(to)) => self.access_rule(at, &from, &to, &rule.conditions).map(|access| (access, to)),
+            (None, Ok(to)) => self.access_rule(at, from, &to, &rule.conditions).map(|access| (access, to)),
             (Some(why), _) => Err(why.clone()),
             (None, Err(why)) => Err(why),
         };
@@ -253,20 +275,20 @@ impl<'a> Gathering<'_, '_, 'a> {
                 }
                 if gateway.is_none() {
                     let ports = to.operation.as_ref().map(|operation| operation.ports.clone()).unwrap_or_default();
-                    self.gathered.callers.allow(at, selector, &from, ports, to.nothing);
+                    self.gathered.callers.allow(at, selector, from, ports, to.nothing);
                 } else if let (Some(gateway), Some(sources)) = (gateway, &from.sources)
                     && sources.iter().any(|source| source.remote)
                 {
-                    self.gathered.doors.patch(gateway, at);
+                    self.gathered.gateways.patch(self.facts, gateway, at, self.judge);
                 }
                 if rule.conditions.jwt.is_some() {
-                    self.token(at, &placed, &rule.conditions);
+                    self.token(at, placed, &rule.conditions);
                 }
                 if rule.conditions.paths.iter().any(|path| path.segments.contains(&Segment::Any)) {
                     let words = "a `*` in a path takes a segment without `[`, `]` and `*`: others are refused";
                     self.judge.narrower(at, IN, words.into());
                 }
-                self.allow(at, selector, &placed, access);
+                self.allow(at, selector, placed, access);
             }
             Err(why) => {
                 // What it allows cannot be said, and must pass: its pods are left open.
@@ -274,10 +296,9 @@ impl<'a> Gathering<'_, '_, 'a> {
                 let everything = AccessRule { comment: Comment::Open(at), ..AccessRule::default() };
                 self.open.extend(placed.places.iter().map(|place| (place.clone(), at, why.clone())));
                 self.gathered.callers.open(at, selector);
-                self.allow(at, selector, &placed, Some(everything));
+                self.allow(at, selector, placed, Some(everything));
             }
         }
-        self.say_how(at, rule, gateway.is_some(), member);
     }
 
     /// Makes the rule of an AuthorizationPolicy; `None` where nothing would pass it.
@@ -296,7 +317,7 @@ impl<'a> Gathering<'_, '_, 'a> {
             comment: Comment::Rule(at),
             from: from.sources.clone().unwrap_or_default(),
             to: to.operation.clone(),
-            when: Vec::new(),
+            when: to.when.clone(),
         };
         if let Some(jwt) = &conditions.jwt {
             add_token(&mut rule, from.sources.is_none(), jwt)?;
@@ -351,7 +372,7 @@ impl<'a> Gathering<'_, '_, 'a> {
                     self.gathered.callers.deny(at, selector, ports);
                 }
                 if let (Some(gateway), true) = (self.facts.gateway_of(selector), from.plain && from.sources.is_some()) {
-                    self.gathered.doors.patch(gateway, at);
+                    self.gathered.gateways.patch(self.facts, gateway, at, self.judge);
                 }
             }
             Ok(None) => {}
@@ -432,16 +453,32 @@ impl<'a> Gathering<'_, '_, 'a> {
         }
     }
 
-    fn say_how(&mut self, at: u32, rule: &Rule, gateway: bool, member: &Member) {
+    fn say_how(&mut self, at: u32, rule: &Rule, gateway: Option<&Gateway>, member: &Member) {
         let http = |member: &Member| {
             let ports = member.ports.entries();
             !ports.is_empty() && ports.iter().all(|port| port.app.is_some_and(crate::policy::AppProtocol::has_requests))
         };
-        let how = match (gateway, &rule.via) {
-            (true, _) => "judged at the gateway, by the address that the packet comes from; its Service must keep it",
-            (false, Some(_)) => "the client's address is judged at the gateway, the rest at the receiving sidecar",
-            (false, None) if http(member) => "judged at the receiving sidecar",
-            (false, None) => "judged at the receiving sidecar; a server that speaks first shows its greeting",
+        let how: std::borrow::Cow<'static, str> = match (gateway, &rule.via) {
+            (Some(gateway), _) if gateway.proxies > 0 => {
+                format!("judged at the gateway, by {}", client_words(gateway.proxies)).into()
+            }
+            (Some(_), _) => {
+                "judged at the gateway, by the address that the packet comes from; its Service must keep it".into()
+            }
+            (None, Some(via)) if via.at.is_empty() => "the client's address is judged at the gateway, by its port".into(),
+            (None, Some(_)) if !http(member) => {
+                "the client's address and the TLS name are judged at the gateway, whose routes lead here".into()
+            }
+            (None, Some(_)) if !rule.conditions.paths.is_empty() => {
+                "the client's address is judged at the gateway, the rest at the receiving sidecar, which paths must reach \
+                 unchanged"
+                    .into()
+            }
+            (None, Some(_)) => {
+                "the client's address is judged at the gateway, the rest at the receiving sidecar".into()
+            }
+            (None, None) if http(member) => "judged at the receiving sidecar".into(),
+            (None, None) => "judged at the receiving sidecar; a server that speaks first shows its greeting".into(),
         };
         self.judge.how(at, IN, Level::Exact, how);
     }
@@ -461,5 +498,15 @@ impl<'a> Gathering<'_, '_, 'a> {
     fn place(&self, rule: u32) -> String {
         let rule = self.facts.policy.rules.get(rule as usize);
         rule.map(|rule| self.sources.place(rule.origin.span)).unwrap_or_default()
+    }
+}
+
+/// Returns by what a gateway behind proxies knows a client.
+fn client_words(proxies: u32) -> String {
+    match proxies {
+        1 => "the last address in X-Forwarded-For, which the proxy in front appends".into(),
+        many => {
+            format!("the last address but {} in X-Forwarded-For, to which {many} proxies in front append", many - 1)
+        }
     }
 }

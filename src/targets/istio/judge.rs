@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use rustc_hash::FxHashMap;
+
 use super::facts::Unmeshed;
-use crate::policy::{Action, Direction, Rule};
+use crate::policy::{Action, Direction, Gateway, Rule};
 use crate::targets::part::Part;
 use crate::targets::{Judgement, Level, Levels, Traffic, Traffics};
 
@@ -162,6 +164,9 @@ impl<'a> Judge<'a> {
 
     /// Returns the judgements, by rule and direction. Sidecars see TCP alone, and on the way in not all ports.
     pub(super) fn finish(mut self) -> Vec<Judgement> {
+        // What else a gateway serves is closed where rules isolate it; otherwise a pod without identity reaches it.
+        let mut closed: FxHashMap<*const Gateway, bool> = FxHashMap::default();
+        let policy = self.part.policy;
         for (judgement, (_, direction, rule)) in self.ends.iter_mut().zip(self.part.ends()) {
             let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports));
             let named = ports.fold(Traffics::default(), Traffics::with);
@@ -175,8 +180,12 @@ impl<'a> Judge<'a> {
             judgement.levels = Levels::all(judgement.level);
             judgement.levels.raise(unseen, Level::Unable);
             judgement.but_conditions = judgement.levels;
-            judgement.at_gateway =
-                direction == Direction::Egress && rule.via.is_some() && judgement.level <= Level::Bypassable;
+            if let (Direction::Egress, Some(via)) = (direction, &rule.via) {
+                let gateway = &*via.gateway;
+                let isolated = || policy.isolating(gateway).next().is_some();
+                let closed = *closed.entry(std::ptr::from_ref(gateway)).or_insert_with(isolated);
+                judgement.at_gateway = closed && judgement.level <= Level::Bypassable;
+            }
         }
         for &end in &self.unread {
             let judgement = &mut self.ends[end];

@@ -7,7 +7,9 @@
 //!
 //! What a pod receives is decided by all AuthorizationPolicies that select it: `sources` says who sends,
 //! `operations` what is asked for, `authorization` joins them, and `peer` asks for the mTLS without which
-//! identities mean nothing. `doors` and `via_egress` are about gateways.
+//! identities mean nothing. `gateway_access` and
+//! `via_egress` are about gateways: `gateway_others` is what passes them as before, and `correlation` says which rules have
+//! their clients judged behind them, too.
 //!
 //! Two things hold throughout. An object never refuses what a rule allows to one of its pods: what cannot be selected or
 //! said exactly makes it wider, or leaves the pods open. And every such place is a `judge::Flaw` of the rules that it
@@ -16,12 +18,14 @@
 mod addresses;
 mod authorization;
 mod content;
+mod correlation;
 mod cover;
 mod denied;
 mod destinations;
-mod doors;
 mod egress;
 mod facts;
+mod gateway_access;
+mod gateway_others;
 mod judge;
 mod limits;
 mod model;
@@ -71,13 +75,13 @@ pub(super) fn lower<'a>(
     let mut judge = judge::Judge::new(part);
     let mut gathered = authorization::gather(&facts, sources, &mut judge);
     let mut senders = sources::Senders::new(&facts);
-    let mut exits = via_egress::Exits::new(&facts, &mut senders, &mut gathered.doors, &mut judge, diagnostics);
+    let mut exits = via_egress::Exits::new(&facts, &mut senders, &mut gathered.gateways, &mut judge, diagnostics);
     let mut trouble = service_entry::Trouble { policy, diagnostics };
     let mut resources = egress::lower(&facts, sources, wanted, &mut exits, &mut judge, &mut trouble);
     wildcard::note(part, &mut judge);
-    let authorization::Gathered { mut access, callers, doors } = gathered;
+    let authorization::Gathered { mut access, callers, gateways } = gathered;
     resources.extend(peer::lower(&facts, &callers, &access, wanted, &mut judge));
-    resources.extend(doors.finish(&facts, &mut access, diagnostics));
+    resources.extend(gateways.finish(&facts, &mut access, diagnostics));
     let mut objects = Vec::new();
     if wanted != Wanted::Judgements {
         resources.extend(exits.finish(&policy.settings));

@@ -186,6 +186,8 @@ pub(super) struct Source {
 pub(super) struct Operation {
     /// `ports`.
     pub(super) ports: Vec<u16>,
+    /// `notPorts`.
+    pub(super) not_ports: Vec<u16>,
     /// `methods`.
     pub(super) methods: Vec<SmolStr>,
     /// `paths`.

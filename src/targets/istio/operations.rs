@@ -5,12 +5,13 @@ use smol_str::SmolStr;
 
 use super::destinations::{MOST_PORTS, TooMany, tcp_numbers};
 use super::facts::Facts;
+use super::gateway_access::Asked;
 use super::judge::Flaw;
 use super::model::{AccessRule, Condition, JwtRule, Operation, Source};
 use super::services::numbers_of;
 use crate::policy::{
-    AppProtocol, Conditions, HostName, Jwt, Keys, PathNormalization, PathPattern, PodSelector, PortMatch, PortTest,
-    Ports, Protocol, Segment,
+    AppProtocol, HostName, Jwt, Keys, PathNormalization, PathPattern, PodSelector, PortMatch, PortTest, Ports,
+    Protocol, Segment,
 };
 use crate::vocab::paths::spellings;
 
@@ -21,19 +22,16 @@ pub(super) struct To {
     pub(super) operation: Option<Operation>,
     /// Whether it names no TCP port at all, so that Istio sees nothing of it.
     pub(super) nothing: bool,
+    /// What else is asked for.
+    pub(super) when: Vec<Condition>,
     /// What comes along.
     pub(super) flaw: Option<Flaw>,
 }
 
 /// Returns the operation of a member of a destination, or why it cannot be said.
-pub(super) fn to(
-    facts: &Facts<'_>,
-    selector: &PodSelector,
-    ports: &Ports,
-    conditions: &Conditions,
-    deny: bool,
-) -> Result<To, String> {
-    let mut to = To::default();
+pub(super) fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) -> Result<To, String> {
+    let Asked { ports, conditions, when, written } = asked;
+    let mut to = To { when: when.clone(), ..To::default() };
     let mut operation = Operation::default();
     match port_numbers(facts, selector, ports)? {
         None => {}
@@ -69,8 +67,11 @@ pub(super) fn to(
     for path in &conditions.paths {
         operation.paths.extend(if deny { denied_paths(path)? } else { path_patterns(path)? });
     }
+    let mut written = [operation.ports.as_slice(), written].concat();
+    written.sort_unstable();
+    written.dedup();
     for host in &conditions.hosts {
-        operation.hosts.extend(host_patterns(host, deny, &operation.ports)?);
+        operation.hosts.extend(host_patterns(host, deny, &written)?);
     }
     to.operation = (operation != Operation::default()).then_some(operation);
     Ok(to)

@@ -245,7 +245,7 @@ pub(super) fn protocol(app: AppProtocol) -> &'static str {
     match app {
         AppProtocol::Http => "HTTP",
         AppProtocol::Grpc => "GRPC",
-        AppProtocol::Tls => "TLS",
+        AppProtocol::Tls | AppProtocol::Https => "TLS",
     }
 }
 

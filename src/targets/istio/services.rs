@@ -304,7 +304,7 @@ pub(super) fn numbers_of(ports: &[ContainerPort], name: &SmolStr) -> impl Iterat
 pub(super) fn class(port: &ServicePort) -> Class {
     match port.app {
         Some(AppProtocol::Http | AppProtocol::Grpc) => Class::Http,
-        Some(AppProtocol::Tls) => Class::Tls,
+        Some(AppProtocol::Tls | AppProtocol::Https) => Class::Tls,
         None => {
             let prefix = port.name.as_ref().and_then(|name| name.split('-').next()).unwrap_or_default();
             match prefix {

@@ -13,8 +13,8 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::destinations::Outside;
-use super::doors::Doors;
 use super::facts::Facts;
+use super::gateway_access::GatewayAccess;
 use super::judge::{Flaw, Judge};
 use super::model::{DestinationRule, ExportTo, Gateway, Meta, Resource, Selector, VirtualService};
 use super::places::Place;
@@ -69,7 +69,7 @@ impl Exits {
     pub(super) fn new(
         facts: &Facts<'_>,
         senders: &mut Senders<'_, '_>,
-        doors: &mut Doors,
+        gateways: &mut GatewayAccess,
         judge: &mut Judge<'_>,
         diagnostics: &mut Diagnostics,
     ) -> Exits {
@@ -98,7 +98,7 @@ impl Exits {
                 "the gateway knows who asks for which host; a pod that avoids its sidecar is not stopped",
             );
             for host in hosts(rule) {
-                doors.exit(&via.gateway, &host.name, at, from.sources.clone());
+                gateways.exit(&via.gateway, &host.name, at, from.sources.clone());
             }
             if !warned.contains(&via.gateway.name) && wrapped(facts, &via.gateway) {
                 warned.push(via.gateway.name.clone());

@@ -173,6 +173,14 @@ fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Diagnostic {
         _ => None,
     };
     let (message, why, way) = match (envelope, network) {
+        (_, Some(judgement)) if end.direction == Direction::Egress && rule.via.is_some() => {
+            let gateway = rule.via.as_ref().map(|via| via.gateway.name.as_str()).unwrap_or_default();
+            (
+                format!("a pod that avoids its sidecar reaches what else `{gateway}` serves"),
+                judgement.words(Layer::NetworkPolicy),
+                Some(format!("to close it: isolate the gateway, `default deny ingress {gateway}`")),
+            )
+        }
         (Some((passes, host)), _) => {
             let way = if all_tls(rule) {
                 format!("to close it: route the host through a gateway, `-> {host} via egress-gateway`")

@@ -112,6 +112,10 @@ fn gaps(rule: &Rule, direction: Direction, (finding, around): (&Finding, bool), 
     if !finding.envelope.is_empty() && around {
         gaps.add(finding.envelope, Level::Wider, envelope_words(rule));
     }
+    if !finding.behind_proxies.is_empty() {
+        let words = "packets come from the proxies in front of the gateway, whatever client they are for";
+        gaps.add(finding.behind_proxies, Level::Wider, words);
+    }
     if let Some(account) = &finding.widened {
         let words = format!("no labels tell the pods of {account} from others");
         gaps.add(finding.widened_on, Level::Wider, words);

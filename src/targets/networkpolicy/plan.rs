@@ -34,6 +34,8 @@ pub(super) struct Finding {
     pub(super) widened_on: Traffics,
     /// A rule whose pods no labels tell from this one's, which get what it gives too, and for which traffic.
     pub(super) joined: Option<(u32, Traffics)>,
+    /// For which traffic clients are let in by the proxies in front, which nobody names.
+    pub(super) behind_proxies: Traffics,
     /// Whether something was taken out for this deny rule.
     pub(super) taken: bool,
     /// Why something could not be taken out for it.

@@ -77,7 +77,20 @@ impl<'a> Facts<'a> {
     ) -> Vec<Reach<'a>> {
         let members: Vec<&Member> = source.members.iter().collect();
         let kinds = destination.pods().fold(Traffics::default(), |kinds, (to, _)| kinds.with(Traffics::of(&to.ports)));
+        let outside = source.members.iter().any(|member| !matches!(member.what, What::Pods(_)));
+        if outside && self.is_behind_proxies(destination) {
+            finding.behind_proxies = finding.behind_proxies.with(kinds);
+            return self.with_ports_of(Some(Peers::Everything), destination);
+        }
         self.with_ports_of(self.peers(&members, kinds, finding), destination)
+    }
+
+    /// Returns whether pods are a gateway's to which proxies bring what clients send: packets come from the proxies.
+    fn is_behind_proxies(self, destination: &Endpoint) -> bool {
+        let mut gateways = self.policy.gateways.iter().filter(|gateway| gateway.proxies > 0);
+        gateways.any(|gateway| {
+            destination.pods().any(|(_, pods)| gateway.pods.iter().any(|own| own.overlaps(&pods.selector)))
+        })
     }
 
     fn with_ports_of(self, peers: Option<Peers<'a>>, destination: &'a Endpoint) -> Vec<Reach<'a>> {

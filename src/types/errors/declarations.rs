@@ -318,6 +318,15 @@ pub fn facts_outside_scope(span: Span, what: &str, name: &str, scope: Span) -> D
         .label(scope, "set here")
 }
 
+/// `host` is the public host, `scope` the statement, and `more` says whether it names other hosts.
+pub fn host_outside_scope(span: Span, host: &str, gateway: &str, scope: Span, more: bool) -> Diagnostic {
+    let text = if more { format!(", \"{host}\"") } else { format!(" at \"{host}\"") };
+    Diagnostic::new(Code::HostOutsideScope, span, format!("the scope of this file does not name the host `{host}`"))
+        .at(format!("at `{gateway}` it closes the host to everybody else, whatever pods it leads to"))
+        .label(scope, "set here")
+        .fix(format!("name the host in the scope: `at \"{host}\"`"), scope.after(), text)
+}
+
 /// `governed` is what lies outside, `applied` the `apply` that led to it, `how` what is done to it.
 pub fn outside_scope(
     governed: Span,
@@ -326,7 +335,7 @@ pub fn outside_scope(
     scope: (Span, &str),
     half: Half,
 ) -> Diagnostic {
-    let allowed = scope.1.trim_start_matches("scope").trim();
+    let allowed = scope.1;
     let diagnostic = Diagnostic::new(
         Code::OutsideScope,
         applied.as_ref().map_or(governed, |(span, _)| *span),

@@ -5,6 +5,7 @@ use time::Date;
 use crate::diag::{Code, Diagnostic, Edit};
 use crate::source::Span;
 use crate::syntax::tree::Ident;
+use crate::types::gateway::{Gateway, GatewayPort};
 use crate::types::value::Kind;
 
 /// Says that something on a governed side is not pods: what it is in a sentence, and what its place is labelled.
@@ -116,9 +117,17 @@ pub enum Unreadable {
 
 /// `word` is what follows `where`; `to` the place of what cannot be read.
 pub fn where_needs_http(clause: Span, word: &str, to: Span, why: Unreadable) -> Diagnostic {
-    let wanted = if word == "host" { "`http`, `grpc` or `tls`" } else { "`http` or `grpc`" };
-    let message = format!("`where {word}` needs {wanted} on every port of the destination");
-    let diagnostic = Diagnostic::new(Code::WhereNeedsHttp, clause, message).at("nobody could see it");
+    let diagnostic = match word {
+        "at" => {
+            let message = "`at` needs `http`, `grpc` or `tls` on every port of the destination";
+            Diagnostic::new(Code::AtNeedsNames, clause, message).at("on other ports a client asks for no host by name")
+        }
+        _ => {
+            let wanted = if word == "host" { "`http`, `grpc` or `tls`" } else { "`http` or `grpc`" };
+            let message = format!("`where {word}` needs {wanted} on every port of the destination");
+            Diagnostic::new(Code::WhereNeedsHttp, clause, message).at("nobody could see it")
+        }
+    };
     let not_said = "how these ports are read is not said";
     match why {
         Unreadable::Bare(ports) => {
@@ -147,10 +156,53 @@ pub fn via_misplaced(span: Span, where_: &str) -> Diagnostic {
         .at(format!("not {where_}"))
 }
 
-pub fn via_needs_at(span: Span, gateway: &str) -> Diagnostic {
+/// `unread` says whether the destination's ports are neither HTTP nor TLS.
+pub fn via_needs_at(span: Span, gateway: &str, unread: bool) -> Diagnostic {
+    let other = unread.then(|| {
+        format!("or, where the port is neither HTTP nor TLS, say so in the block of `{gateway}`: `port 5432/tcp`")
+    });
     Diagnostic::new(Code::ViaNeedsHost, span, "`via` on ingress needs the public host")
         .at("behind a gateway the pod sees the gateway's address, not the client's")
         .note(format!("name the host that the gateway serves: `via {gateway} at \"garden.example.com\"`"))
+        .note_opt(other)
+}
+
+/// `ports` are the gateway's that are neither HTTP nor TLS.
+pub fn via_port_unclear(span: Span, gateway: &Gateway, ports: &[u16]) -> Diagnostic {
+    let list: Vec<String> = ports.iter().map(u16::to_string).collect();
+    let message = format!("which port of `{}` leads here is not known", gateway.name);
+    Diagnostic::new(Code::GatewayPortUnclear, span, message)
+        .at(format!("{} are neither HTTP nor TLS, and none has the number of the destination's port", list.join(", ")))
+        .label(gateway.span, "declared here")
+        .note("declare a gateway with the same pods and the one port that leads here, and name it after `via`")
+}
+
+/// `host` is the public host, and `port` one that passes it on.
+pub fn passes_tls_through(span: Span, gateway: &Gateway, port: &GatewayPort, host: &str) -> Diagnostic {
+    let name = &gateway.name;
+    let message = format!("`{name}` passes TLS on unread, and no request for `{host}` comes out of that");
+    let (number, target) = (port.port, port.target);
+    Diagnostic::new(Code::PassesTlsThrough, span, message)
+        .at("the destination takes requests, not TLS")
+        .label(gateway.span, format!("here port {number} is `tls`"))
+        .note(format!("where TLS ends at the gateway, its block says `port {number} -> {target}/https`"))
+}
+
+/// `what` of a request, its `path` or its `host`, a route changes.
+pub fn route_rewrites(span: Span, title: &str, what: &str, origin: Span) -> Diagnostic {
+    Diagnostic::new(Code::RouteRewrites, span, format!("the {what} is changed on the way to these pods, by {title}"))
+        .at(format!("the pods compare the {what} once more, and refuse one that is changed"))
+        .label(origin, "rewritten here")
+        .note(format!("leave the {what} as it is in the route, or do not ask for it behind this gateway"))
+}
+
+/// `object` is the Gateway of the inventory with its place, `found` how it reads the port.
+pub fn gateway_contradicted(span: Span, port: u16, said: &str, object: (&str, Span), found: &str) -> Diagnostic {
+    let message = format!("port {port} is `{found}` in the Gateway {}, not `{said}`", object.0);
+    Diagnostic::new(Code::GatewayContradicted, span, message)
+        .at(format!("declared as `{said}`"))
+        .label(object.1, format!("here it is `{found}`"))
+        .note("say what the object says: `http` is plain HTTP, `https` TLS that ends at the gateway, `tls` TLS passed on by name, `tcp` neither")
 }
 
 /// `clause` is the `at` with its host.

@@ -18,6 +18,8 @@ pub struct Http {
     pub host: String,
     /// The claims of a token whose signature is right.
     pub claims: Option<serde_json::Map<String, Value>>,
+    /// The client that a gateway forwards it for, as X-Forwarded-For says last.
+    pub forwarded: Option<std::net::IpAddr>,
 }
 
 /// A connection as the proxy of the receiving end sees it.
@@ -170,7 +172,11 @@ impl Judge<'_> {
             "principals" => identity
                 .is_some_and(|(namespace, account)| like(value, &format!("cluster.local/ns/{namespace}/sa/{account}"))),
             "serviceAccounts" => identity.is_some_and(|(namespace, account)| value == format!("{namespace}/{account}")),
-            "ipBlocks" | "remoteIpBlocks" => within(value, self.connection.address),
+            "ipBlocks" => within(value, self.connection.address),
+            "remoteIpBlocks" => {
+                let forwarded = self.connection.http.and_then(|http| http.forwarded);
+                within(value, forwarded.unwrap_or(self.connection.address))
+            }
             "requestPrincipals" => self.claims.is_some_and(|claims| {
                 let text = |name: &str| claims.get(name).and_then(Value::as_str);
                 text("iss").zip(text("sub")).is_some_and(|(iss, sub)| like(value, &format!("{iss}/{sub}")))

@@ -56,14 +56,15 @@ pub fn ask(case: &Case, random: &mut Random, found: &mut Vec<Finding>) {
 
     let network = case.network(End::Address(client), End::Pod(&gateway.net), port, Protocol::Tcp)
         && case.network(End::Pod(&gateway.net), End::Pod(&target.net), 8080, Protocol::Tcp);
+    let forwarded = Http { forwarded: Some(client), ..http.clone() };
     let identity = Some((gateway.net.namespace.as_str(), gateway.source.account.as_str()));
     let mesh = case.receives(gateway, client, None, port, sni, Some(&http))
-        && case.receives(target, gateway.address(), identity, 8080, None, Some(&http));
+        && case.receives(target, gateway.address(), identity, 8080, None, Some(&forwarded));
     let passes = network && (mesh || !case.has_istio());
 
     let wanted = meant(case, gateway, target, client, port, &http);
     let shown = format!("{client} -> gateway:{port} {comes:?} -> {to} {http:?}");
-    let speaks = |rule: &&&Rule| rule.via.as_ref().unwrap().at.as_ref().is_some_and(|at| at.matches(host));
+    let speaks = |rule: &&&Rule| rule.via.as_ref().unwrap().serves(host);
     let about: Vec<&Rule> = publishing.iter().filter(speaks).copied().collect();
     // Where the platform leads the host to pods that no rule for it means, the rules have nothing to judge there.
     if !about.is_empty() && !about.iter().any(|rule| case.selects(&rule.destination, &target.source)) {
@@ -111,19 +112,18 @@ fn finding(case: &Case, passes: bool, flow: &str, comes: Comes, target: &Pod) ->
 fn meant(case: &Case, gateway: &Pod, target: &Pod, client: IpAddr, port: u16, http: &Http) -> bool {
     let policy = &case.build.policy;
     let one_says_all = |rule: &&Rule| {
-        let at = rule.via.as_ref().and_then(|via| via.at.as_ref());
         let from = rule.source.members.iter().any(|member| match &member.what {
             What::Addresses(set) => set.contains(client),
             _ => false,
         });
-        at.is_some_and(|at| at.matches(&http.host)) && from && holds(&rule.conditions, http)
+        rule.via.as_ref().is_some_and(|via| via.serves(&http.host)) && from && holds(&rule.conditions, http)
     };
     let publishing: Vec<&Rule> = policy
         .rules
         .iter()
-        .filter(|rule| rule.ingress && rule.via.as_ref().is_some_and(|via| via.at.is_some()))
+        .filter(|rule| rule.ingress && rule.via.as_ref().is_some_and(|via| !via.at.is_empty()))
         .collect();
-    let published = publishing.iter().any(|rule| rule.via.as_ref().unwrap().at.as_ref().unwrap().matches(&http.host));
+    let published = publishing.iter().any(|rule| rule.via.as_ref().unwrap().serves(&http.host));
     if published && !publishing.iter().any(one_says_all) {
         return false;
     }

@@ -566,7 +566,7 @@ pub fn request(random: &mut Random, service: Option<&Service>) -> Http {
         r#"{"iss": "https://other.example", "sub": "alice", "groups": ["admin"]}"#,
     ];
     let claims = serde_json::from_str(random.pick(&tokens)).ok();
-    Http { method: method.into(), path: path.into(), host, claims }
+    Http { method: method.into(), path: path.into(), host, claims, forwarded: None }
 }
 
 #[allow(clippy::needless_update, reason = "a request may have more than an HTTP one")]

@@ -107,10 +107,9 @@ fn source(yaml: &mut Writer, source: &Source) {
 }
 
 fn operation(yaml: &mut Writer, operation: &Operation) {
-    if !operation.ports.is_empty() {
-        let ports: Vec<String> = operation.ports.iter().map(u16::to_string).collect();
-        strings(yaml, "ports", &ports);
-    }
+    let numbers = |ports: &[u16]| -> Vec<String> { ports.iter().map(u16::to_string).collect() };
+    some(yaml, "ports", &numbers(&operation.ports));
+    some(yaml, "notPorts", &numbers(&operation.not_ports));
     some(yaml, "methods", &operation.methods);
     some(yaml, "hosts", &operation.hosts);
     some(yaml, "notHosts", &operation.not_hosts);

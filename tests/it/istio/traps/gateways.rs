@@ -20,11 +20,14 @@ fn trap_37_clients_are_judged_where_they_are_seen() {
         gateway["rules"][0]["to"][0]["operation"],
         json!({ "hosts": ["garden.example", "garden.example:*"], "paths": ["/api", "/api/*"] })
     );
-    // Behind the gateway a forged header would count: the workload sees the gateway's identity and nothing else.
+    // The workload knows the gateway by its identity, and asks for the same host.
     let workload = build.spec("AuthorizationPolicy", "garden", "app-web-ingress");
     let principal = "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account";
     assert_eq!(workload["rules"][0]["from"], json!([{ "source": { "principals": [principal] } }]));
-    assert_eq!(workload["rules"][0]["to"][0]["operation"], json!({ "ports": ["8080"], "paths": ["/api", "/api/*"] }));
+    assert_eq!(
+        workload["rules"][0]["to"][0]["operation"],
+        json!({ "ports": ["8080"], "hosts": ["garden.example", "garden.example:*"], "paths": ["/api", "/api/*"] })
+    );
     assert_eq!(build.judged(0, Direction::Ingress).0, Level::Exact);
 }
 
@@ -37,10 +40,7 @@ fn trap_37_the_gateways_other_hosts_pass_as_before() {
         gateway["rules"].as_array().unwrap()[1..],
         [
             json!({ "to": [{ "operation": { "notHosts": hosts } }] }),
-            json!({
-                "to": [{ "operation": { "ports": ["8443"] } }],
-                "when": [{ "key": "connection.sni", "notValues": ["garden.example"] }]
-            })
+            json!({ "to": [{ "operation": { "notPorts": ["8080", "8443"] } }] })
         ]
     );
     // Where rules isolate the gateway itself, they say who passes.
@@ -80,7 +80,10 @@ fn trap_53_the_gateway_sees_what_goes_through_it() {
 #[test]
 fn trap_59_the_way_out_is_closed_but_for_the_gateways_pods() {
     let both = |settings: &mut Settings| settings.targets = vec![Layer::NetworkPolicy, Layer::Istio];
-    let build = build_with(OUT, Some(MESH), both).ok();
+    let open = build_with(OUT, Some(MESH), both).ok();
+    assert!(open.codes().contains(&"N0701"), "what else the gateway serves is open to pods that avoid their sidecar");
+    let closed = format!("{OUT}\ndefault deny ingress egress-gateway");
+    let build = build_with(&closed, Some(MESH), both).ok();
     let policy = build.spec("NetworkPolicy", "garden", "all-pods-egress");
     let gateway = policy["egress"]
         .as_array()
@@ -169,4 +172,150 @@ fn trap_63f_the_gateways_service_is_not_imported() {
     let imports = build.imports("garden", "all-pods-egress");
     assert_eq!(imports[&443], ["./zenquotes.io"]);
     assert!(imports.values().flatten().all(|host| !host.contains("istio-egressgateway")), "{imports:?}");
+}
+
+/// A gateway that ends TLS for some names and passes on others, and listens on plain TCP.
+const EDGE: &str = "gateway edge {
+  pods edges/{app=envoy} account edges/@envoy service edges/envoy
+  port 80 -> 8080/http port 443 -> 8443/https port 8444 -> 8444/tls port 5672/tcp
+}
+";
+
+fn at_edge(rules: &str) -> (Build, Vec<Value>) {
+    let build = super::super::build::build(&format!("{EDGE}{rules}")).ok();
+    let policy = build.spec("AuthorizationPolicy", "edges", "app-envoy-ingress");
+    (build, policy["rules"].as_array().unwrap().clone())
+}
+
+#[test]
+fn trap_63i_only_the_host_counts_where_tls_ends() {
+    let (build, rules) =
+        at_edge("allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via edge at \"a.example\"");
+    assert_eq!(build.judged(0, Direction::Ingress).0, Level::Exact);
+    let sni = |rule: &Value| rule["when"].is_array();
+    let on_tls = json!([{ "operation": { "ports": ["8444"] } }]);
+    // A rule on TLS names stands for the port that passes TLS on, and for no other.
+    assert!(rules.iter().filter(|rule| sni(rule)).all(|rule| rule["to"] == on_tls), "{rules:#?}");
+    assert!(rules.contains(&json!({ "to": [{ "operation": { "notPorts": ["8080", "8443", "8444"] } }] })));
+}
+
+#[test]
+fn names_that_are_passed_on_are_judged_by_tls() {
+    let rule = "allow ingress 203.0.113.0/24 -> garden/{app=web}:9443/tls via edge at \"a.example\"";
+    let (build, rules) = at_edge(rule);
+    let passed = json!({
+        "from": [{ "source": { "remoteIpBlocks": ["203.0.113.0/24"] } }],
+        "to": [{ "operation": { "ports": ["8444"] } }],
+        "when": [{ "key": "connection.sni", "values": ["a.example"] }]
+    });
+    assert!(rules.contains(&passed), "{rules:#?}");
+    let workload = build.spec("AuthorizationPolicy", "garden", "app-web-ingress");
+    assert_eq!(workload["rules"][0]["to"][0]["operation"], json!({ "ports": ["9443"] }));
+}
+
+#[test]
+fn a_port_without_names_is_judged_by_its_number() {
+    let (_, rules) = at_edge("allow ingress 203.0.113.0/24 -> mq/{app=rabbit}:5672 via edge");
+    assert_eq!(
+        rules,
+        [
+            json!({
+                "from": [{ "source": { "remoteIpBlocks": ["203.0.113.0/24"] } }],
+                "to": [{ "operation": { "ports": ["5672"] } }]
+            }),
+            json!({ "to": [{ "operation": { "notPorts": ["5672"] } }] })
+        ]
+    );
+}
+
+#[test]
+fn rules_for_one_host_lend_each_other_no_half() {
+    let two = "allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via edge at \"a.example\"
+allow ingress 198.51.100.0/24 -> garden/{app=api}:8080/http via edge at \"a.example\"";
+    let (build, _) = at_edge(two);
+    let workload = build.spec("AuthorizationPolicy", "garden", "app-web-ingress");
+    let source = json!({ "principals": ["cluster.local/ns/edges/sa/envoy"], "remoteIpBlocks": ["203.0.113.0/24"] });
+    assert_eq!(workload["rules"][0]["from"], json!([{ "source": source }]));
+    // Behind proxies the workload cannot know the client.
+    let behind = format!("{}{two}", EDGE.replace("port 80", "proxies 1 port 80"));
+    let behind = super::super::build::build(&behind);
+    assert_eq!(behind.judged(0, Direction::Ingress).0, Level::Wider);
+    // Where each host has its clients nothing can be lent.
+    let (build, _) = at_edge(&two.replacen("a.example", "b.example", 1));
+    let workload = build.spec("AuthorizationPolicy", "garden", "app-web-ingress");
+    assert!(workload["rules"][0]["from"][0]["source"]["remoteIpBlocks"].is_null());
+}
+
+#[test]
+fn a_gateway_that_other_labels_isolate_stays_closed() {
+    for isolating in ["edges/{tier=edge}", "edges/*", "*/{tier=edge}", "*/*"] {
+        let rule = "allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via edge at \"a.example\"";
+        let (_, rules) = at_edge(&format!("default deny ingress {isolating}\n{rule}"));
+        assert_eq!(rules.len(), 1, "{isolating}: {rules:#?}");
+    }
+}
+
+#[test]
+fn gateway_objects_say_which_names_are_passed_on() {
+    let manifests = "
+apiVersion: v1
+kind: Namespace
+metadata: { name: edges }
+---
+apiVersion: v1
+kind: Namespace
+metadata: { name: garden }
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: public, namespace: edges }
+spec:
+  selector: { app: envoy }
+  servers:
+    - { port: { number: 443, protocol: HTTPS }, hosts: ['*.example'], tls: { mode: SIMPLE } }
+    - { port: { number: 8443, protocol: TLS }, hosts: [sso.example, 'garden/api.example'], tls: { mode: PASSTHROUGH } }
+";
+    let edge =
+        "gateway edge { pods edges/{app=envoy} account edges/@envoy service edges/envoy port 443 -> 8443/https }";
+    let rules = "allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via edge at \"a.example\"
+allow ingress 203.0.113.0/24 -> garden/{app=api}:9443/tls via edge at \"api.example\"";
+    let build = build_with(&format!("{edge}\n{rules}"), Some(manifests), |_| ()).ok();
+    let policy = build.spec("AuthorizationPolicy", "edges", "app-envoy-ingress");
+    let rules = policy["rules"].as_array().unwrap();
+    let by_sni = |name: &str, from: Value| {
+        let mut rule = json!({
+            "to": [{ "operation": { "ports": ["8443"] } }],
+            "when": [{ "key": "connection.sni", "values": [name] }]
+        });
+        if !from.is_null() {
+            rule["from"] = from;
+        }
+        rule
+    };
+    assert!(rules.contains(&by_sni("sso.example", Value::Null)), "{rules:#?}");
+    let office = json!([{ "source": { "remoteIpBlocks": ["203.0.113.0/24"] } }]);
+    assert!(rules.contains(&by_sni("api.example", office)), "{rules:#?}");
+    assert!(rules.iter().all(|rule| rule["when"][0]["notValues"].is_null()), "{rules:#?}");
+}
+
+#[test]
+fn what_nobody_tells_of_a_port_is_not_exact() {
+    let untold = "gateway edge { pods edges/{app=envoy} account edges/@envoy service edges/envoy port 443 }
+allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via edge at \"a.example\"";
+    let build = super::super::build::build(untold);
+    assert_eq!(build.judged(0, Direction::Ingress).0, Level::Wider);
+}
+
+#[test]
+fn a_gateway_reads_hosts_from_requests_and_from_tls() {
+    let rule = "allow ingress anywhere -> edge where host \"a.example\"";
+    let build = super::super::build::build(&format!("{}{rule}", EDGE.replace(" port 5672/tcp", ""))).ok();
+    let policy = build.spec("AuthorizationPolicy", "edges", "app-envoy-ingress");
+    assert_eq!(
+        policy["rules"],
+        json!([
+            { "to": [{ "operation": { "ports": ["8444"] } }], "when": [{ "key": "connection.sni", "values": ["a.example"] }] },
+            { "to": [{ "operation": { "ports": ["8080", "8443"], "hosts": ["a.example", "a.example:*"] } }] }
+        ])
+    );
 }

@@ -1,0 +1,32 @@
+//! Which rules govern the pods of a gateway on their way in.
+
+use super::Policy;
+use crate::types::{Action, Gateway, Rule};
+
+impl Policy {
+    /// Returns the rules that isolate pods of a gateway on their way in, or may: of pods that the inventory knows it is
+    /// clear, of others as far as labels go.
+    ///
+    /// ```text
+    /// gateway edge { pods edges/{app=envoy} … }
+    /// default deny ingress edges/{tier=edge}     isolates edge, if one of its pods has tier=edge
+    /// ```
+    pub fn isolating<'a>(&'a self, gateway: &'a Gateway) -> impl Iterator<Item = (u32, &'a Rule)> + 'a {
+        let known: Vec<_> = gateway.pods.iter().flat_map(|pods| self.inventory.select(pods)).collect();
+        let labels = move |namespace: &str| self.inventory.namespaces.get(namespace).map(|known| &known.labels);
+        let meets = move |rule: &Rule| {
+            rule.destination.pods().any(|(_, pods)| {
+                let may = gateway.pods.iter().any(|own| own.overlaps(&pods.selector));
+                let does = || {
+                    known.iter().any(|workload| {
+                        let of_namespace = labels(&workload.namespace);
+                        of_namespace.is_none_or(|of| pods.selector.matches(of, &workload.labels, &workload.account))
+                    })
+                };
+                may && (known.is_empty() || does())
+            })
+        };
+        let rules = self.rules.iter().enumerate().map(|(at, rule)| (at as u32, rule));
+        rules.filter(move |(_, rule)| rule.ingress && rule.action != Action::Deny && meets(rule))
+    }
+}

@@ -1,0 +1,153 @@
+//! Which rules through one gateway could lend each other a half.
+//!
+//! The gateway knows the client and what it asks for, and not which pods that leads to; the pods know what is theirs, and
+//! not the client:
+//!
+//! ```text
+//! allow ingress 203.0.113.0/24  -> garden/web:80/http via edge at "garden.example"
+//! allow ingress 198.51.100.0/24 -> garden/api:80/http via edge at "garden.example"
+//! ```
+//!
+//! The gateway lets both networks in for `garden.example`, and both workloads take from the gateway what asks for it. So a
+//! client of the second rule would reach `garden/web`. Where rules for one host have different clients, the workload judges
+//! the client as well, by the address that the gateway forwards.
+
+use std::rc::Rc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::facts::Facts;
+use super::gateway_access::may_share_pods;
+use super::model::Source;
+use super::sources::{Position, Senders};
+use crate::policy::{Action, Direction, Gateway, HostName, Jwt, PodSelector, Ports, Rule, Via};
+use crate::targets::components::Components;
+
+/// The rules that need their clients judged at the workload.
+pub(super) struct Correlation {
+    /// Each with what lets other clients in, in words.
+    lends: FxHashMap<u32, &'static str>,
+}
+
+/// The clients of a rule; `None` is anybody.
+type Clients = Option<Rc<Vec<Source>>>;
+
+/// What rules for one host or port of a gateway have in common.
+#[derive(Default)]
+struct Group<'a> {
+    rules: Vec<u32>,
+    clients: FxHashSet<Clients>,
+    leads_to: FxHashSet<Vec<(&'a PodSelector, &'a Ports)>>,
+    tokens: FxHashSet<Option<&'a Jwt>>,
+    /// Whether a rule about the gateway's own pods lets clients in, too.
+    opened: bool,
+}
+
+impl Group<'_> {
+    /// Returns what could be lent. Rules for the same pods without tokens are judged at the gateway as a whole.
+    fn lends(&self) -> Option<&'static str> {
+        if self.opened {
+            return Some("a rule about the gateway itself");
+        }
+        let alike = self.leads_to.len() == 1 && self.tokens.len() == 1;
+        (self.clients.len() > 1 && !alike).then_some("another rule")
+    }
+}
+
+impl Correlation {
+    /// Looks at the rules of a part; `None` where none leads through a gateway.
+    pub(super) fn new(facts: &Facts<'_>, senders: &mut Senders<'_, '_>) -> Option<Correlation> {
+        let through = || {
+            let rules = facts.part.rules(Direction::Ingress);
+            rules.filter_map(|(at, rule)| Some((at, rule, rule.via.as_deref()?)))
+        };
+        through().next()?;
+        let gateways: Vec<&Gateway> = distinct(through().map(|(_, _, via)| &*via.gateway));
+        let number: FxHashMap<&[PodSelector], usize> = gateways
+            .iter()
+            .enumerate()
+            .map(|(at, gateway)| (gateway.pods.as_slice(), first_alike(&gateways, at, gateway)))
+            .collect();
+        let of = |via: &Via| number.get(via.gateway.pods.as_slice()).copied().unwrap_or_default();
+        let hosts: FxHashSet<(usize, &HostName)> =
+            through().flat_map(|(_, _, via)| via.at.iter().map(move |host| (of(via), host))).collect();
+        let mut hosts: Vec<(usize, &HostName)> = hosts.into_iter().collect();
+        hosts.sort_unstable();
+        let roots = overlapping(&hosts);
+        let place: FxHashMap<(usize, &HostName), usize> = hosts.iter().copied().zip(roots).collect();
+        let opened: Vec<bool> = gateways.iter().map(|gateway| is_opened(facts, gateway)).collect();
+        let mut groups: FxHashMap<(usize, Result<usize, u16>), Group<'_>> = FxHashMap::default();
+        for (at, rule, via) in through() {
+            let gateway = of(via);
+            let clients = senders.of(&rule.source, Position::Gateway).sources.clone();
+            let by_host = via.at.iter().filter_map(|host| place.get(&(gateway, host)).copied().map(Ok));
+            for key in by_host.chain(via.ports.iter().copied().map(Err)) {
+                let group = groups.entry((gateway, key)).or_default();
+                group.rules.push(at);
+                group.clients.insert(clients.clone());
+                group.leads_to.insert(leads_to(rule));
+                group.tokens.insert(rule.conditions.jwt.as_deref());
+                group.opened |= opened[gateway] && key.is_ok();
+            }
+        }
+        let mut lends = FxHashMap::default();
+        for group in groups.values() {
+            if let Some(reason) = group.lends() {
+                lends.extend(group.rules.iter().map(|rule| (*rule, reason)));
+            }
+        }
+        Some(Correlation { lends })
+    }
+
+    /// Returns what lets other clients in for the same host as a rule, where the workload has to judge its clients.
+    pub(super) fn lends(&self, rule: u32) -> Option<String> {
+        self.lends.get(&rule).map(|reason| (*reason).to_owned())
+    }
+}
+
+fn distinct<'g>(gateways: impl Iterator<Item = &'g Gateway>) -> Vec<&'g Gateway> {
+    let mut seen: FxHashSet<&[PodSelector]> = FxHashSet::default();
+    gateways.filter(|gateway| seen.insert(gateway.pods.as_slice())).collect()
+}
+
+/// Returns the first gateway that may have pods in common with one.
+fn first_alike(gateways: &[&Gateway], at: usize, gateway: &Gateway) -> usize {
+    gateways.iter().position(|other| may_share_pods(&other.pods, &gateway.pods)).unwrap_or(at)
+}
+
+/// Returns for each host the first of those that it has names in common with, on the same gateway: a name is looked up
+/// under the wildcards around it.
+fn overlapping(hosts: &[(usize, &HostName)]) -> Vec<usize> {
+    let wild: FxHashMap<(usize, &str), usize> = hosts
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, host))| host.wildcard)
+        .map(|(at, (gateway, host))| ((*gateway, host.name.as_str()), at))
+        .collect();
+    let mut components = Components::new(hosts.len());
+    for (at, (gateway, host)) in hosts.iter().enumerate() {
+        let mut rest = host.name.as_str();
+        while let Some((_, around)) = rest.split_once('.') {
+            if let Some(&other) = wild.get(&(*gateway, around)) {
+                components.join(other, at);
+            }
+            rest = around;
+        }
+    }
+    (0..hosts.len()).map(|at| components.find(at)).collect()
+}
+
+/// Returns whether rules about a gateway's own pods let clients in on a port with names.
+fn is_opened(facts: &Facts<'_>, gateway: &Gateway) -> bool {
+    let named = |ports: &Ports| {
+        gateway.ports.iter().any(|port| port.app.is_some() && ports.matches(Some(port.target), port.protocol, &[]))
+    };
+    let mut rules = facts.policy.isolating(gateway);
+    rules.any(|(_, rule)| {
+        rule.action == Action::Allow && rule.destination.pods().any(|(member, _)| named(&member.ports))
+    })
+}
+
+fn leads_to(rule: &Rule) -> Vec<(&PodSelector, &Ports)> {
+    rule.destination.pods().map(|(member, pods)| (&pods.selector, &member.ports)).collect()
+}
