@@ -95,8 +95,10 @@ impl Facts {
             Kind::Routing(kind) => routing::read(kind, &meta, object, &mut self.listeners, &mut self.rewrites),
             Kind::Workload(kind) => {
                 let (title, generated) = (meta.title.clone(), meta.generated);
-                // A Deployment and its Pods stand for its ReplicaSets, of which a cluster keeps ten old ones.
-                if kind == WorkloadKind::ReplicaSet && workload::is_owned(&meta, mistakes) {
+                // A Deployment and its Pods stand for its ReplicaSets, of which a cluster keeps ten old ones; one
+                // without a template has no pods.
+                let empty = object.get("spec").is_some_and(|spec| spec.get("template").is_none());
+                if kind == WorkloadKind::ReplicaSet && (empty || workload::is_owned(&meta, mistakes)) {
                     return;
                 }
                 let Some(workload) = workload::workload(kind, meta, object, mistakes) else { return };

@@ -473,11 +473,12 @@ impl Writer<'_> {
                     });
                 }
                 1 => {
-                    self.word("account");
+                    // A keyword is a name only on the line of the word that it follows.
+                    self.text("account ");
                     self.one(&["curl", "\"curl.v2\"", "default"]);
                 }
                 2 => {
-                    self.word("port");
+                    self.text("port ");
                     self.one(&["web", "port", "allow"]);
                     self.space();
                     self.one(&["9090", "53/udp", "80/tcp"]);
