@@ -48,7 +48,6 @@ type Open = (&'static str, fn(&Case, &Finding) -> bool);
 
 /// Each of these goes when it is mended.
 pub const OPEN: &[Open] = &[
-    ("a request through a gateway", |_, one| one.passes && one.way == "gateway"),
     ("a deny by identity that Istio does not hold demands mutual TLS all the same", |case, one| {
         let Some(to) = one.to else { return false };
         let rules = case.speaking(&case.world.pods[to].source, Direction::Ingress);
