@@ -102,8 +102,8 @@ fn one(args: &Args, policy: &Policy, session: &Session) -> Result<Exit, Fatal> {
             jwt: args.jwt.clone(),
         },
     };
-    let answer = ask(policy, &question).map_err(Fatal::new)?;
-    let judged = Judged { policy, sources: &session.sources, question: &question, answer: &answer };
+    let answers = ask(policy, &question).map_err(Fatal::new)?;
+    let judged = Judged { policy, sources: &session.sources, answers: &answers };
     let text = if args.format { format!("{}\n", judged.json()) } else { judged.text() };
     to_stdout(|out| out.write_all(text.as_bytes()))?;
     let word = judged.word();
@@ -195,6 +195,6 @@ fn many(flows: impl Read, policy: &Policy, session: &Session) -> Result<Exit, Fa
 fn judge(line: &[u8], policy: &Policy, session: &Session) -> Result<Value, String> {
     let line: Line = serde_json::from_slice(line).map_err(|error| format!("this is no flow: {error}"))?;
     let question = Question::from(line);
-    let answer = ask(policy, &question)?;
-    Ok(Judged { policy, sources: &session.sources, question: &question, answer: &answer }.json())
+    let answers = ask(policy, &question)?;
+    Ok(Judged { policy, sources: &session.sources, answers: &answers }.json())
 }

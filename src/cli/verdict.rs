@@ -2,75 +2,137 @@
 
 use serde_json::{Value, json};
 
-use crate::policy::ask::{Answer, Question};
+use crate::policy::ask::{Answer, Answers, shown};
 use crate::policy::provenance::{attribute, attribution, rule_text};
-use crate::policy::{Cause, Direction, End, Grant, GrantReason, Party, Policy, Rule};
+use crate::policy::{Cause, Direction, End, Flow, Grant, GrantReason, Party, Policy, Rule, Unknown, unknown};
 use crate::source::{Sources, Span};
 
-/// A question with its answer, and what the answer speaks of.
+/// The answers to a question, and what they speak of.
 pub struct Judged<'a> {
     /// The policy that decided.
     pub policy: &'a Policy,
     /// The texts of its rules.
     pub sources: &'a Sources,
-    /// What was asked.
-    pub question: &'a Question,
     /// What the policy says.
-    pub answer: &'a Answer,
+    pub answers: &'a Answers,
 }
 
 impl Judged<'_> {
     /// Returns `allow` or `deny`.
     pub fn word(&self) -> &'static str {
-        if self.answer.verdict.allowed() { "allow" } else { "deny" }
+        word(self.answers.allowed())
     }
 
-    /// Returns the verdict with a line for each end, and the allow that came nearest.
+    /// Returns the verdict with a line for each end, and the allow that came nearest; where the question stands for several
+    /// workloads, a line for each.
     pub fn text(&self) -> String {
-        let verdict = if self.answer.verdict.allowed() { "allowed" } else { "denied" };
-        let question = self.question;
-        let mut text = format!("{verdict:<9} {} -> {}{}\n", question.from, question.to, self.detail());
-        let mut first = None;
-        for end in &self.answer.verdict.ends {
-            text.push_str(&format!("  {:<8} {}\n", end.direction.word(), self.words(end, first)));
-            first = first.or(decider(end));
+        let mut text = String::new();
+        match self.answers.all.as_slice() {
+            [one] => text.push_str(&self.whole(one)),
+            several => several.iter().for_each(|answer| text.push_str(&self.line(answer))),
         }
-        if let Some(rule) = self.nearest() {
-            text.push_str(&format!("  {:<8} {}\n", "nearest", self.rule_at(rule)));
+        for assumed in &self.answers.assumed {
+            text.push_str(&format!("  assumed: {assumed}\n"));
         }
         text
     }
 
-    /// Returns the verdict with its reasons: the ends that a pod judges, egress first, then the allow that came nearest.
+    /// Returns the verdict with its reasons. Where the question stands for several workloads, these are the reasons of the
+    /// answer that decides, and each answer follows.
     pub fn json(&self) -> Value {
-        let ends = self.answer.verdict.ends.iter().filter(|end| end.cause != Cause::NoPod);
-        let mut reasons: Vec<Value> = ends.map(|end| self.reason(end)).collect();
-        if let Some(rule) = self.nearest() {
+        let Some(deciding) = self.answers.deciding() else { return json!({ "verdict": self.word(), "reasons": [] }) };
+        let mut value = self.answer_json(deciding);
+        if self.answers.all.len() > 1 {
+            let each = self.answers.all.iter().map(|answer| {
+                let mut value = self.answer_json(answer);
+                value["from"] = json!(answer.from);
+                value["to"] = json!(format!("{}{}", answer.to, detail(answer)));
+                value
+            });
+            value["answers"] = each.collect();
+        }
+        if !self.answers.assumed.is_empty() {
+            value["assumed"] = json!(self.answers.assumed);
+        }
+        value
+    }
+
+    /// Returns an answer with a line for each end.
+    fn whole(&self, answer: &Answer) -> String {
+        let mut text = headline(answer);
+        let mut first = None;
+        for (at, flow, end) in ends(answer) {
+            text.push_str(&format!("  {:<8} {}\n", at.unwrap_or(end.direction.word()), self.words(flow, end, first)));
+            first = first.or(decider(end));
+        }
+        if let Some(rule) = nearest(answer) {
+            text.push_str(&format!("  {:<8} {}\n", "nearest", self.rule_at(rule)));
+        }
+        for Unknown { rule, parts } in self.unknown(answer) {
+            let options: Vec<String> = parts.iter().map(|part| format!("--{part}")).collect();
+            text.push_str(&format!("  {:<8} {}, for {}\n", "unknown", options.join(", "), self.rule_at(rule)));
+        }
+        text
+    }
+
+    /// Returns an answer in one line, with the end that decides.
+    fn line(&self, answer: &Answer) -> String {
+        let all = ends(answer);
+        let denies = all.iter().find(|(_, _, end)| !end.allows());
+        let ruled = || all.iter().find(|(_, _, end)| matches!(end.cause, Cause::Allowed(_) | Cause::Granted(_)));
+        let judged = || all.iter().find(|(_, _, end)| end.cause != Cause::NoPod);
+        let why = denies.or_else(ruled).or_else(judged).map(|(at, flow, end)| {
+            format!("   {} {}", at.unwrap_or(end.direction.word()), self.words(flow, end, None))
+        });
+        format!("{}{}\n", headline(answer).trim_end(), why.unwrap_or_default())
+    }
+
+    fn answer_json(&self, answer: &Answer) -> Value {
+        let ends = ends(answer);
+        let judged = ends.iter().filter(|(_, _, end)| end.cause != Cause::NoPod);
+        let mut reasons: Vec<Value> = judged
+            .map(|(at, flow, end)| {
+                let mut reason = self.reason(flow, end);
+                if let Some(at) = at {
+                    reason["at"] = json!(at);
+                }
+                reason
+            })
+            .collect();
+        if let Some(rule) = nearest(answer) {
             let mut reason = self.rule_json(rule);
             reason["effect"] = json!("nearest");
             reason["message"] = json!("comes near, and does not match");
             reasons.push(reason);
         }
-        json!({ "verdict": self.word(), "reasons": reasons })
-    }
-
-    /// Returns which pod and port a name and a Service's port came to, where the question does not say so itself.
-    fn detail(&self) -> String {
-        let flow = &self.answer.flow;
-        let (Party::Pod(pod), Some(port)) = (&flow.destination, flow.port) else { return String::new() };
-        let (whole, number) = (format!("{port}/{}", flow.protocol.word()), port.to_string());
-        match self.question.to.strip_prefix(&pod.shown).map(|rest| rest.trim_start_matches(':')) {
-            Some(asked) if asked == whole || asked == number => String::new(),
-            Some(_) => format!(" (pod port {whole})"),
-            None => format!(" (pod {}, port {whole})", pod.shown),
+        for Unknown { rule, parts } in self.unknown(answer) {
+            let mut reason = self.rule_json(rule);
+            reason["effect"] = json!("unknown");
+            reason["message"] = json!(format!("asks for what is not known of the request: {}", parts.join(", ")));
+            reason["unknown"] = json!(parts);
+            reasons.push(reason);
         }
+        json!({ "verdict": word(answer.allowed()), "reasons": reasons })
     }
 
-    fn words(&self, end: &End, first: Option<u32>) -> String {
-        let party = self.party(end);
+    /// Returns the rules that would decide an end otherwise, if more were known of the request.
+    fn unknown(&self, answer: &Answer) -> Vec<Unknown> {
+        let mut all: Vec<Unknown> = Vec::new();
+        for (_, flow, end) in ends(answer) {
+            let found = unknown(self.policy, flow, end);
+            all.extend(found.filter(|found| all.iter().all(|told| told.rule != found.rule)));
+        }
+        all
+    }
+
+    fn words(&self, flow: &Flow, end: &End, first: Option<u32>) -> String {
+        let party = shown(match end.direction {
+            Direction::Egress => &flow.source,
+            Direction::Ingress => &flow.destination,
+        });
         match end.cause {
             Cause::NoPod => format!("not judged: {party} is no pod"),
-            Cause::Itself => format!("allowed: {party} always reaches itself"),
+            Cause::Itself => format!("allowed: {party} always reaches itself by its own address"),
             Cause::NotIsolated => format!("allowed: no rule isolates {party}"),
             Cause::Allowed(rule) if first == Some(rule) => "allowed by the same rule, its other end".into(),
             Cause::Denied(rule) if first == Some(rule) => "denied by the same rule, its other end".into(),
@@ -88,7 +150,7 @@ impl Judged<'_> {
         }
     }
 
-    fn reason(&self, end: &End) -> Value {
+    fn reason(&self, flow: &Flow, end: &End) -> Value {
         let (rule, effect) = match end.cause {
             Cause::Allowed(rule) => (Some(rule), "allow"),
             Cause::Denied(rule) => (Some(rule), "deny"),
@@ -104,28 +166,8 @@ impl Judged<'_> {
         };
         reason["direction"] = json!(end.direction.word());
         reason["effect"] = json!(effect);
-        reason["message"] = json!(self.words(end, None));
+        reason["message"] = json!(self.words(flow, end, None));
         reason
-    }
-
-    fn party(&self, end: &End) -> String {
-        let flow = &self.answer.flow;
-        let party = match end.direction {
-            Direction::Egress => &flow.source,
-            Direction::Ingress => &flow.destination,
-        };
-        match party {
-            Party::Pod(pod) => pod.shown.clone(),
-            Party::Address(address) => address.to_string(),
-            Party::Host { name, .. } => name.to_string(),
-        }
-    }
-
-    fn nearest(&self) -> Option<u32> {
-        self.answer.verdict.ends.iter().find_map(|end| match end.cause {
-            Cause::NoneMatches { nearest, .. } => nearest,
-            _ => None,
-        })
     }
 
     fn grant(&self, at: u32) -> String {
@@ -170,6 +212,50 @@ impl Judged<'_> {
         }
         value
     }
+}
+
+/// Returns the ends of an answer in the order of the way. Those at a gateway on the way to a public host are told by that.
+fn ends(answer: &Answer) -> Vec<(Option<&'static str>, &Flow, &End)> {
+    let mut all = Vec::new();
+    if let Some((flow, verdict)) = &answer.gateway {
+        all.extend(verdict.ends.iter().filter(|end| end.cause != Cause::NoPod).map(|end| (Some("gateway"), flow, end)));
+    }
+    all.extend(answer.verdict.ends.iter().map(|end| (None, &answer.flow, end)));
+    all
+}
+
+fn word(allowed: bool) -> &'static str {
+    if allowed { "allow" } else { "deny" }
+}
+
+fn headline(answer: &Answer) -> String {
+    let verdict = if answer.allowed() { "allowed" } else { "denied" };
+    format!("{verdict:<9} {} -> {}{}\n", answer.from, answer.to, detail(answer))
+}
+
+/// Returns which pod and port a name and a Service's port came to, where the answer does not say so itself.
+fn detail(answer: &Answer) -> String {
+    let flow = &answer.flow;
+    let (Party::Pod(pod), Some(port)) = (&flow.destination, flow.port) else { return String::new() };
+    let (whole, number) = (format!("{port}/{}", flow.protocol.word()), port.to_string());
+    if let Some((Flow { destination: gateway, port: Some(at), protocol, .. }, _)) = &answer.gateway {
+        let gateway = format!("{}, port {at}/{}", shown(gateway), protocol.word());
+        return format!(" (gateway {gateway}; pod {}, port {whole})", pod.shown);
+    }
+    let same = answer.to.strip_prefix(&pod.shown).filter(|rest| rest.is_empty() || rest.starts_with(':'));
+    match same.map(|rest| rest.trim_start_matches(':')) {
+        Some(asked) if asked == whole || asked == number => String::new(),
+        Some(_) => format!(" (pod port {whole})"),
+        None => format!(" (pod {}, port {whole})", pod.shown),
+    }
+}
+
+/// Returns the allow that came nearest to letting an answer's flow through.
+fn nearest(answer: &Answer) -> Option<u32> {
+    ends(answer).iter().find_map(|(_, _, end)| match end.cause {
+        Cause::NoneMatches { nearest, .. } => nearest,
+        _ => None,
+    })
 }
 
 /// Returns the rule that decided an end.

@@ -78,7 +78,7 @@ pub fn eval(policy: &Policy, flow: &Flow) -> Verdict {
 fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
     let party = if direction == Direction::Egress { &flow.source } else { &flow.destination };
     let Party::Pod(pod) = party else { return Cause::NoPod };
-    if matches!((&flow.source, &flow.destination), (Party::Pod(a), Party::Pod(b)) if a == b) {
+    if matches!((&flow.source, &flow.destination), (Party::Pod(a), Party::Pod(b)) if a.single && a == b) {
         return Cause::Itself;
     }
     let mut isolating = 0;
@@ -96,7 +96,7 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
                 allowed = allowed.or(Some(at));
             }
         }
-        if !rule.governs(direction) || !holds_pod(rule.subject(direction), pod) {
+        if !governs_pod(rule, direction, pod) {
             continue;
         }
         match rule.action {
@@ -146,6 +146,16 @@ pub(super) enum Match {
     /// Some of the addresses where a host may be.
     Partly,
     Yes,
+}
+
+/// Returns whether a rule governs a pod in a direction.
+pub(super) fn governs_pod(rule: &Rule, direction: Direction, pod: &Pod) -> bool {
+    rule.governs(direction) && holds_pod(rule.subject(direction), pod)
+}
+
+/// Returns whether a rule matches a flow.
+pub(super) fn matches(policy: &Policy, rule: &Rule, flow: &Flow) -> bool {
+    matches_flow(policy, rule, flow) == Match::Yes
 }
 
 fn matches_flow(policy: &Policy, rule: &Rule, flow: &Flow) -> Match {
@@ -288,7 +298,7 @@ impl Cover {
 
 /// Returns how a rule's destination reads the port of a flow: as TLS, which shows one name, or as HTTP, which shows
 /// another.
-fn read_as(endpoint: &Endpoint, flow: &Flow) -> Option<AppProtocol> {
+pub(super) fn read_as(endpoint: &Endpoint, flow: &Flow) -> Option<AppProtocol> {
     let names = port_names(flow);
     let holding =
         endpoint.members.iter().filter(|member| holds_what(&member.what, &flow.destination, false) > Match::No);

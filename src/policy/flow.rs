@@ -56,6 +56,9 @@ pub struct Pod {
     pub ports: Vec<ContainerPort>,
     /// Whether it has an Istio sidecar.
     pub sidecar: bool,
+    /// Whether it is one Pod, known by its name or its address, and not any of those that a workload, labels or a Service
+    /// stand for. Such a Pod reaches itself; two pods of one workload are two.
+    pub single: bool,
 }
 
 /// What a flow carries, where it is known.

@@ -7,7 +7,8 @@
 //! token. An end of a flow is a pod, an address that is no pod's, or a host outside, known by its name.
 //!
 //! **Ends.** Egress is judged at the source, if that is a pod; ingress at the destination, if that is a pod. A flow is
-//! allowed when both judgements let it through. What is no pod judges nothing. A pod always reaches itself.
+//! allowed when both judgements let it through. What is no pod judges nothing. A pod always reaches itself
+//! by its own address; two pods of one workload are two, and so is a pod that a Service may lead back to.
 //!
 //! **Governing.** A rule governs the pods of its source (egress), of its destination (ingress), or both. It *matches* a
 //! flow when the source is among its sources, the destination and its port are among its destinations, and every
@@ -49,11 +50,13 @@ mod model;
 mod pointless;
 pub mod provenance;
 mod through;
+mod unknown;
 
 pub use eval::{Cause, End, Verdict, eval};
 pub use flow::{Flow, Party, Pod, Request};
 pub use lower::lower;
 pub use model::*;
+pub use unknown::{Unknown, unknown};
 
 pub use crate::inventory::{
     ContainerPort, Inventory, Namespace, Service, ServicePort, TargetPort, Workload, WorkloadKind, all_but,

@@ -234,6 +234,7 @@ fn pod(inventory: &Inventory, workload: &Workload) -> Pod {
         account: workload.account.clone(),
         ports: workload.ports.clone(),
         sidecar: workload.sidecar,
+        single: false,
     }
 }
 
@@ -250,7 +251,15 @@ fn made_up(inventory: &Inventory, namespace: &SmolStr, required: &Requirements) 
     let text: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let shown = if text.is_empty() { format!("{namespace}/*") } else { format!("{namespace}/{{{}}}", text.join(", ")) };
     let namespace_labels = namespace_labels(inventory, namespace);
-    Some(Pod { shown, namespace_labels, labels, account: "default".into(), ports: Vec::new(), sidecar: false })
+    Some(Pod {
+        shown,
+        namespace_labels,
+        labels,
+        account: "default".into(),
+        ports: Vec::new(),
+        sidecar: false,
+        single: false,
+    })
 }
 
 fn namespace_labels(inventory: &Inventory, name: &SmolStr) -> Labels {

@@ -31,6 +31,7 @@ use smol_str::SmolStr;
 pub use facts::equalities;
 pub use gateway::{Gateway, GatewayPort, Names as GatewayNames, Server, Via};
 pub use program::*;
+pub use selectors::requirement;
 use value::{Env, Value};
 
 use crate::diag::{Diagnostic, Diagnostics};

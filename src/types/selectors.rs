@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 use super::value::{Bound, Env, Value};
 use super::{Checker, errors};
 use crate::source::Span;
-use crate::syntax::tree::{Expr, ItemKind, LabelTest, Labels, NamespacePattern, PodPattern, Word};
+use crate::syntax::tree::{Expr, ItemKind, LabelRequirement, LabelTest, Labels, NamespacePattern, PodPattern, Word};
 use crate::vocab::endpoint::{Pods, What};
 use crate::vocab::labels::{Account, PodSelector, Requirement, Requirements, Test};
 use crate::vocab::ports::Protocol;
@@ -93,19 +93,9 @@ impl Checker<'_> {
     }
 
     pub(super) fn requirements(&mut self, labels: &Labels) -> Option<Requirements> {
-        let values = |words: &[Word]| words.iter().map(|word| word.text.clone()).collect::<Vec<SmolStr>>();
         let mut all = Requirements::any();
         for written in &labels.requirements {
-            let key = written.key.text.clone();
-            let requirement = match &written.test {
-                LabelTest::Equals(value) => Requirement::is_in(key, [value.text.clone()]),
-                LabelTest::NotEquals(value) => Requirement::not_in(key, [value.text.clone()]),
-                LabelTest::In(list) => Requirement::is_in(key, values(list)),
-                LabelTest::NotIn(list) => Requirement::not_in(key, values(list)),
-                LabelTest::Exists => Requirement { key, test: Test::Exists },
-                LabelTest::DoesNotExist => Requirement { key, test: Test::DoesNotExist },
-            };
-            match all.and(requirement) {
+            match all.and(requirement(written)) {
                 Some(joined) => all = joined,
                 None => {
                     self.push(errors::contradicting_labels(written.span, &written.key.text));
@@ -114,6 +104,20 @@ impl Checker<'_> {
             }
         }
         Some(all)
+    }
+}
+
+/// Returns the requirement that is written.
+pub fn requirement(written: &LabelRequirement) -> Requirement {
+    let values = |words: &[Word]| words.iter().map(|word| word.text.clone()).collect::<Vec<SmolStr>>();
+    let key = written.key.text.clone();
+    match &written.test {
+        LabelTest::Equals(value) => Requirement::is_in(key, [value.text.clone()]),
+        LabelTest::NotEquals(value) => Requirement::not_in(key, [value.text.clone()]),
+        LabelTest::In(list) => Requirement::is_in(key, values(list)),
+        LabelTest::NotIn(list) => Requirement::not_in(key, values(list)),
+        LabelTest::Exists => Requirement { key, test: Test::Exists },
+        LabelTest::DoesNotExist => Requirement { key, test: Test::DoesNotExist },
     }
 }
 

@@ -20,5 +20,5 @@ fn allowed(build: &Build, to: &str) -> bool {
 
 fn allowed_from(build: &Build, from: &str, to: &str) -> bool {
     let question = Question { from: from.into(), to: to.into(), ..Question::default() };
-    ask(&build.policy, &question).unwrap().verdict.allowed()
+    ask(&build.policy, &question).unwrap().allowed()
 }

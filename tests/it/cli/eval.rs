@@ -114,6 +114,7 @@ fn the_verdict_is_told_with_its_lines() {
     allowed   garden/frontend -> kube-system/{k8s-app=kube-dns}:53/udp
       egress   allowed by a grant: names must resolve (shop/web.netpol:1)
       ingress  allowed: no rule isolates kube-system/{k8s-app=kube-dns}
+      assumed: a pod labelled k8s-app=kube-dns and nothing else; the inventory has none
     ");
 }
 
@@ -268,7 +269,7 @@ fn what_cannot_be_asked_is_exit_2_and_a_wrong_policy_exit_1() {
         ("garden/frontend", "garden/api:81"),
         ("nowhere/frontend", "garden/api:80"),
         ("garden/frontend", "10.0.0.0/8:80"),
-        ("garden/*", "garden/api:80"),
+        ("garden/fronted", "garden/api:80"),
         ("garden/frontend", "(((:80"),
     ] {
         let run = ask(&here, from, to, &[]);

@@ -17,7 +17,7 @@ fn strict(source: &str) -> Build {
 
 fn asks(build: &Build, to: &str, request: Request) -> bool {
     let question = Question { from: "lab/web".into(), to: to.into(), request, ..Question::default() };
-    ask(&build.policy, &question).unwrap().verdict.allowed()
+    ask(&build.policy, &question).unwrap().allowed()
 }
 
 fn path(path: &str) -> Request {

@@ -318,6 +318,7 @@ fn pod(
         account: account.into(),
         ports: ports.iter().map(container).collect(),
         sidecar: role == Role::Sidecar,
+        single: true,
     };
     let ports =
         ports.iter().map(|(name, port, protocol)| ((*name).to_owned(), *port, (*protocol).to_owned())).collect();

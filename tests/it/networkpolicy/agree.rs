@@ -65,6 +65,7 @@ fn party(end: End) -> Party {
                     })
                     .collect(),
                 sidecar: false,
+                single: true,
             })
         }
     }

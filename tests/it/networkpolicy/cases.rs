@@ -96,8 +96,8 @@ fn judge(case: &Path) {
             protocol: Some(word("protocol").into()),
             ..Question::default()
         };
-        let answer = ask(&build.policy, &question).unwrap();
-        assert_eq!(answer.verdict.allowed(), want, "{}: source: {line}", case.display());
+        let answers = ask(&build.policy, &question).unwrap();
+        assert_eq!(answers.allowed(), want, "{}: source: {line}", case.display());
     }
 }
 

@@ -179,7 +179,7 @@ impl Case {
             Some(pod) if !self.cluster.inventory || pod.unlisted => Party::Pod(self.cluster.meant(pod)),
             _ => {
                 let question = Question { from: address.to_string(), to: "192.0.2.9:1".into(), ..Question::default() };
-                ask(&build.policy, &question).unwrap().flow.source
+                ask(&build.policy, &question).unwrap().all.remove(0).flow.source
             }
         }
     }

@@ -360,6 +360,7 @@ impl Cluster {
             account: pod.account.as_str().into(),
             ports: pod.ports.iter().map(port).collect(),
             sidecar: pod.sidecar,
+            single: true,
         }
     }
 

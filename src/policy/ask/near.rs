@@ -1,0 +1,77 @@
+//! What is there instead of a name that nothing knows.
+
+use smol_str::SmolStr;
+
+use crate::diag::nearest;
+use crate::inventory::{Inventory, Matched, Near, Service, ServicePort, TargetPort};
+use crate::vocab::labels::{PodSelector, Test};
+use crate::vocab::ports::Protocol;
+
+/// So many names of a list are told.
+const NAMES_TOLD: usize = 6;
+
+/// Says that the inventory has no namespace of that name.
+pub(super) fn no_namespace(inventory: &Inventory, namespace: &str) -> String {
+    let names: Vec<&str> = inventory.namespaces.keys().map(SmolStr::as_str).collect();
+    let instead = instead(namespace, &names, "");
+    format!("the inventory has no namespace `{namespace}`{instead}")
+}
+
+/// Says that the inventory has no workload, Service or Pod of that name.
+pub(super) fn no_name(inventory: &Inventory, namespace: &str, name: &str) -> String {
+    let workloads = inventory.workloads_in(namespace).iter().filter(|workload| !workload.owned);
+    let services = inventory.services.keys().filter(|(of, _)| of == namespace);
+    let mut names: Vec<&str> = workloads.map(|workload| workload.name.as_str()).collect();
+    names.extend(services.map(|(_, name)| name.as_str()));
+    names.sort_unstable();
+    names.dedup();
+    let instead = instead(name, &names, &format!("{namespace}/"));
+    format!("the inventory has no workload, Service or Pod `{namespace}/{name}`{instead}")
+}
+
+/// Returns the nearest of names, else the first of them.
+pub(super) fn instead(word: &str, names: &[&str], before: &str) -> String {
+    if let Some(near) = nearest(word, names.iter().copied()) {
+        return format!("; did you mean `{before}{near}`?");
+    }
+    let told: Vec<String> = names.iter().take(NAMES_TOLD).map(|name| format!("`{before}{name}`")).collect();
+    match names.len() {
+        0 => String::new(),
+        all if all > NAMES_TOLD => format!("; it has {} and {} more", told.join(", "), all - NAMES_TOLD),
+        _ => format!("; it has {}", told.join(", ")),
+    }
+}
+
+/// Returns the label that is nearest to those of a selector that selects nothing, and who has it.
+pub(super) fn near_label(inventory: &Inventory, selector: &PodSelector) -> Option<String> {
+    match inventory.matched(selector) {
+        Matched::Near(Near::Label { wanted, found: (key, value), workload, .. })
+            if matches!(wanted.test, Test::In(_)) =>
+        {
+            Some(format!("{}/{} has `{key}={value}`", workload.namespace, workload.name))
+        }
+        _ => None,
+    }
+}
+
+/// Returns the ports of a Service, each with where it leads.
+pub(super) fn ports_of(service: &Service) -> String {
+    let all: Vec<String> = service.ports.iter().map(port).collect();
+    match all.as_slice() {
+        [] => "it has none".to_owned(),
+        all => format!("it sends {}", all.join(", ")),
+    }
+}
+
+/// Returns a port of a Service with where it leads: `80 to 8080`, `metrics (9090) to metrics`.
+pub(super) fn port(port: &ServicePort) -> String {
+    let protocol = if port.protocol == Protocol::Tcp { String::new() } else { format!("/{}", port.protocol.word()) };
+    let number = match &port.name {
+        Some(name) => format!("{name} ({}{protocol})", port.port),
+        None => format!("{}{protocol}", port.port),
+    };
+    match &port.target {
+        TargetPort::Number(target) => format!("{number} to {target}"),
+        TargetPort::Name(target) => format!("{number} to `{target}`"),
+    }
+}

@@ -1,0 +1,70 @@
+//! The words of a question: endpoints and one port.
+
+use super::Question;
+use crate::diag::Diagnostics;
+use crate::source::Sources;
+use crate::syntax::tree::{Expr, ExprKind, Port, PortKind, PortProtocol};
+use crate::vocab::ports::Protocol;
+
+/// Reads an endpoint of a question.
+pub(super) fn parse(text: &str) -> Result<Expr, String> {
+    let mut sources = Sources::new();
+    let file = sources.add("", text);
+    let mut diagnostics = Diagnostics::new();
+    let span = crate::source::Span::new(file, 0, text.len());
+    // A question is not the language: an address alone is clear without the brackets that a policy needs.
+    let bracketed = text.parse::<std::net::Ipv6Addr>().is_ok().then(|| format!("[{text}]"));
+    let expr = crate::syntax::parse_endpoint(bracketed.as_deref().unwrap_or(text), span, &mut diagnostics);
+    match diagnostics.iter().next() {
+        Some(first) => Err(format!("`{text}`: {}", first.message)),
+        None if expr.kind == ExprKind::Error => Err(format!("`{text}` is not an endpoint")),
+        None => Ok(expr),
+    }
+}
+
+/// The port of a question: which, and its protocol where it was said.
+pub(super) struct WantedPort {
+    /// The port; `None` for ICMP, which has none.
+    pub kind: Option<PortKind>,
+    /// The protocol.
+    pub protocol: Option<Protocol>,
+}
+
+/// Returns the port of a question; the error says why there is none.
+pub(super) fn wanted_port(to: &Expr, question: &Question) -> Result<WantedPort, String> {
+    let written = match to.ports.as_ref().map(|spec| spec.ports.as_slice()) {
+        None => None,
+        Some([one]) => Some(one),
+        Some(_) => return Err(format!("`{}`: ask for one port at a time", question.to)),
+    };
+    let said = match written {
+        Some(Port { protocol: Some(PortProtocol::Transport(protocol)), .. }) => Some(*protocol),
+        Some(Port { protocol: Some(PortProtocol::App(_)), .. }) => Some(Protocol::Tcp),
+        _ => None,
+    };
+    let protocol = match (&question.protocol, said) {
+        (_, Some(said)) => Some(said),
+        (Some(word), None) => Some(Protocol::parse(word).ok_or(format!("there is no protocol `{word}`"))?),
+        (None, None) => None,
+    };
+    let kind = match (written, &question.port) {
+        (Some(port), _) => Some(port.kind.clone()),
+        (None, Some(text)) => Some(match text.parse::<u16>() {
+            Ok(0) => return Err("a port is a number from 1 to 65535".into()),
+            Ok(number) => PortKind::Number(number),
+            Err(_) if text.bytes().all(|b| b.is_ascii_digit()) => {
+                return Err("a port is a number from 1 to 65535".into());
+            }
+            Err(_) => PortKind::Name(text.into()),
+        }),
+        (None, None) => None,
+    };
+    match (&kind, protocol) {
+        (_, Some(Protocol::Icmp)) => Ok(WantedPort { kind: None, protocol }),
+        (None, _) => Err(format!("`{}` needs a port, as `{}:443`", question.to, question.to)),
+        (Some(PortKind::Range(..) | PortKind::Any | PortKind::Error), _) => {
+            Err(format!("`{}`: ask for one port at a time", question.to))
+        }
+        _ => Ok(WantedPort { kind, protocol }),
+    }
+}

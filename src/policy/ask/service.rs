@@ -1,0 +1,129 @@
+//! Destinations with their ports: those of a Service become the pods'.
+
+use smol_str::SmolStr;
+
+use super::parties::{Candidate, with_labels};
+use super::question::WantedPort;
+use super::{Asker, near};
+use crate::inventory::{Meant, Service, TargetPort, Unclear, Wanted, Workload};
+use crate::policy::flow::{Party, Pod};
+use crate::syntax::tree::{Expr, ExprKind, NamespacePattern, PodPattern, PortKind};
+use crate::vocab::ports::Protocol;
+
+/// A destination with its port.
+#[derive(Clone)]
+pub(super) struct Target {
+    /// Who.
+    pub to: Candidate,
+    /// The pod's port; `None` for ICMP.
+    pub port: Option<u16>,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// Whether it was asked for by a Service or a public host.
+    pub behind: bool,
+}
+
+impl Asker<'_> {
+    /// Returns all that a destination may mean, each with the port.
+    pub(super) fn targets(&mut self, to: &Expr, text: &str, wanted: &WantedPort) -> Result<Vec<Target>, String> {
+        let inventory = self.policy.inventory.clone();
+        let service = match &to.kind {
+            ExprKind::Pods(NamespacePattern::Name(namespace), PodPattern::Name(name))
+                if inventory.pod(&namespace.text, &name.text).is_none() =>
+            {
+                inventory.services.get_key_value(&(namespace.text.clone(), name.text.clone()))
+            }
+            ExprKind::Address(address) => {
+                inventory.services.iter().find(|(_, service)| service.addresses.contains(&address.ip))
+            }
+            _ => None,
+        };
+        let parties = match (&to.kind, service) {
+            (ExprKind::Address(_), Some(((namespace, name), _))) => self.behind_service(namespace, name)?,
+            _ => self.parties(to, text)?,
+        };
+        let known = service.and_then(|((namespace, _), service)| Some((namespace, service.selector.as_ref()?)));
+        let known =
+            known.map(|(namespace, labels)| inventory.select(&with_labels(namespace, labels))).unwrap_or_default();
+        let service = service.map(|(_, service)| Leads { service, pods: &known });
+        let mut all = Vec::new();
+        for to in parties {
+            let Some((port, protocol)) = port_on(&to.party, text, service.as_ref(), wanted)? else { continue };
+            all.push(Target { to, port, protocol, behind: service.is_some() });
+        }
+        if all.is_empty() {
+            return Err(format!("`{text}`: no pod has this port"));
+        }
+        Ok(all)
+    }
+}
+
+/// A Service and the pods that are known behind it.
+struct Leads<'a> {
+    service: &'a Service,
+    pods: &'a [&'a Workload],
+}
+
+/// A port and its protocol.
+type Port = (Option<u16>, Protocol);
+
+/// Returns the port that is asked for, as a party has it; `None` for a pod that is not behind that port of the Service.
+fn port_on(
+    party: &Party,
+    text: &str,
+    service: Option<&Leads<'_>>,
+    wanted: &WantedPort,
+) -> Result<Option<Port>, String> {
+    let of_pod = wanted.protocol.unwrap_or(Protocol::Tcp);
+    match (&wanted.kind, service, party) {
+        (None, _, _) => Ok(Some((None, Protocol::Icmp))),
+        (Some(kind), Some(leads), Party::Pod(pod)) => of_service(pod, text, leads, kind, wanted.protocol),
+        (Some(PortKind::Number(number)), _, _) => Ok(Some((Some(*number), of_pod))),
+        (Some(PortKind::Name(name)), _, Party::Pod(pod)) => match pod_port(pod, name, of_pod) {
+            Some(number) => Ok(Some((Some(number), of_pod))),
+            None => Err(no_port_name(pod, name, of_pod)),
+        },
+        (Some(_), _, _) => Err(format!("`{text}`: a port name is for pods; write the number")),
+    }
+}
+
+fn of_service(
+    pod: &Pod,
+    text: &str,
+    leads: &Leads<'_>,
+    kind: &PortKind,
+    protocol: Option<Protocol>,
+) -> Result<Option<Port>, String> {
+    let Leads { service, pods } = *leads;
+    let found = match kind {
+        PortKind::Number(number) => service.port(Wanted::Number(*number), protocol, pods),
+        PortKind::Name(name) => service.port(Wanted::Name(name), protocol, pods),
+        _ => Err(Unclear::NoSuchPort),
+    };
+    let meant = found.map_err(|why| match why {
+        Unclear::NoSuchPort => format!("`{text}`: the Service has no such port; {}", near::ports_of(service)),
+        Unclear::Either(own, other) => format!(
+            "`{text}`: a port of the Service, {}, or of its pods, {}? ask for a pod",
+            near::port(&own),
+            near::port(&other)
+        ),
+    })?;
+    let (Meant::Own(port) | Meant::Pods(port)) = meant;
+    let number = match (meant, kind, &port.target) {
+        (Meant::Pods(_), PortKind::Number(number), _) | (_, _, TargetPort::Number(number)) => Some(*number),
+        (_, _, TargetPort::Name(name)) => pod_port(pod, name, port.protocol),
+    };
+    Ok(number.map(|number| (Some(number), port.protocol)))
+}
+
+/// Returns the number of a pod's port by its name.
+pub(super) fn pod_port(pod: &Pod, name: &SmolStr, protocol: Protocol) -> Option<u16> {
+    let port = pod.ports.iter().find(|port| port.name.as_ref() == Some(name) && port.protocol == protocol)?;
+    Some(port.port)
+}
+
+fn no_port_name(pod: &Pod, name: &SmolStr, protocol: Protocol) -> String {
+    let ports = pod.ports.iter().filter(|port| port.protocol == protocol);
+    let names: Vec<&str> = ports.filter_map(|port| port.name.as_deref()).collect();
+    format!("{} has no {} port named `{name}`{}", pod.shown, protocol.word(), near::instead(name, &names, ""))
+}

@@ -1,0 +1,63 @@
+//! What a question leaves open: the parts of a request that a rule asks for and nobody told.
+//!
+//! `allow ingress web/* -> api/*:8080/http where method GET` lets no request through whose method is not known. That the
+//! answer hangs on the method is worth saying.
+
+use std::sync::Arc;
+
+use super::Policy;
+use super::eval::{End, governs_pod, matches, read_as};
+use super::flow::{Flow, Party};
+use crate::types::{Action, Conditions, Rule};
+use crate::vocab::ports::AppProtocol;
+
+/// A rule that would decide otherwise, if parts of the request were known and met its conditions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// The rule.
+    pub rule: u32,
+    /// The parts: `method`, `path`, `host`, `tls`, `jwt`.
+    pub parts: Vec<&'static str>,
+}
+
+/// Returns the first rule that could turn the decision at one end, and what is not known.
+pub fn unknown(policy: &Policy, flow: &Flow, end: &End) -> Option<Unknown> {
+    let turns = if end.allows() { Action::Deny } else { Action::Allow };
+    let party = if end.direction == crate::types::Direction::Egress { &flow.source } else { &flow.destination };
+    let Party::Pod(pod) = party else { return None };
+    policy.rules.iter().enumerate().find_map(|(at, rule)| {
+        if rule.action != turns || rule.conditions.is_none() || !governs_pod(rule, end.direction, pod) {
+            return None;
+        }
+        let (known, parts) = known(rule, flow);
+        if parts.is_empty() {
+            return None;
+        }
+        let rest = Rule { conditions: Arc::new(known), ..rule.clone() };
+        matches(policy, &rest, flow).then_some(Unknown { rule: at as u32, parts })
+    })
+}
+
+/// Returns the conditions of a rule that can be judged, and the parts of the request that the others ask for.
+fn known(rule: &Rule, flow: &Flow) -> (Conditions, Vec<&'static str>) {
+    let (mut known, mut parts) = (Conditions::clone(&rule.conditions), Vec::new());
+    let request = &flow.request;
+    if !known.methods.is_empty() && request.method.is_none() {
+        known.methods.clear();
+        parts.push("method");
+    }
+    if !known.paths.is_empty() && request.path.is_none() {
+        known.paths.clear();
+        parts.push("path");
+    }
+    let read = read_as(&rule.destination, flow);
+    if !known.hosts.is_empty() && request.name(read).is_none() && !matches!(flow.destination, Party::Host { .. }) {
+        known.hosts.clear();
+        parts.push(if read == Some(AppProtocol::Tls) { "tls" } else { "host" });
+    }
+    if known.jwt.is_some() && request.jwt.is_none() {
+        known.jwt = None;
+        parts.push("jwt");
+    }
+    (known, parts)
+}
