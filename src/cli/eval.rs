@@ -12,8 +12,10 @@ use serde_json::{Map, Value, json};
 use super::session::{Arguments, Session};
 use super::verdict::Judged;
 use super::{Exit, Fatal, Global, to_stdout};
-use crate::policy::ask::{Question, ask};
+use crate::policy::ask::{Answers, Question, ask};
 use crate::policy::{Policy, Request};
+use crate::source::Sources;
+use crate::targets::Lowering;
 
 /// A line of `--flows` is not longer than this.
 const LONGEST_LINE: u64 = 1 << 20;
@@ -51,6 +53,9 @@ pub struct Args {
     /// Decide many: one JSON object a line in, one JSON verdict a line out
     #[arg(long, value_name = "FILE|-", conflicts_with_all = ["from", "to"])]
     flows: Option<PathBuf>,
+    /// Add what each layer lets through or refuses against the source
+    #[arg(long)]
+    layers: bool,
     /// How the verdict is printed
     #[arg(long, value_name = "FORMAT", default_value = "text", action = ArgAction::Set, value_parser = is_json())]
     format: bool,
@@ -80,14 +85,37 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         report.close(&session.diagnostics, "");
         return Ok(1);
     };
+    // What keeps a build from being made is no matter here: `check` says it.
+    let lowering = args.layers.then(|| session.judge(&policy));
+    let judge = Judge { policy: &policy, sources: &session.sources, lowering: lowering.as_ref() };
     match &args.flows {
-        None => one(args, &policy, &session),
-        Some(path) if path.as_os_str() == "-" => many(io::stdin(), &policy, &session),
-        Some(path) => many(File::open(path).map_err(|error| Fatal::cannot_read(path, error))?, &policy, &session),
+        None => one(args, &judge),
+        Some(path) if path.as_os_str() == "-" => many(io::stdin(), &judge),
+        Some(path) => many(File::open(path).map_err(|error| Fatal::cannot_read(path, error))?, &judge),
     }
 }
 
-fn one(args: &Args, policy: &Policy, session: &Session) -> Result<Exit, Fatal> {
+/// What decides.
+struct Judge<'a> {
+    policy: &'a Policy,
+    sources: &'a Sources,
+    lowering: Option<&'a Lowering>,
+}
+
+impl<'a> Judge<'a> {
+    fn judged(&self, answers: &'a Answers) -> Judged<'a> {
+        let Judge { policy, sources, lowering } = *self;
+        Judged { policy, sources, answers, lowering }
+    }
+
+    fn line(&self, line: &[u8]) -> Result<Value, String> {
+        let line: Line = serde_json::from_slice(line).map_err(|error| format!("this is no flow: {error}"))?;
+        let answers = ask(self.policy, &Question::from(line))?;
+        Ok(Judge { ..*self }.judged(&answers).json())
+    }
+}
+
+fn one(args: &Args, judge: &Judge<'_>) -> Result<Exit, Fatal> {
     let question = Question {
         from: args.from.clone().unwrap_or_default(),
         to: args.to.clone().unwrap_or_default(),
@@ -102,8 +130,8 @@ fn one(args: &Args, policy: &Policy, session: &Session) -> Result<Exit, Fatal> {
             jwt: args.jwt.clone(),
         },
     };
-    let answers = ask(policy, &question).map_err(Fatal::new)?;
-    let judged = Judged { policy, sources: &session.sources, answers: &answers };
+    let answers = ask(judge.policy, &question).map_err(Fatal::new)?;
+    let judged = judge.judged(&answers);
     let text = if args.format { format!("{}\n", judged.json()) } else { judged.text() };
     to_stdout(|out| out.write_all(text.as_bytes()))?;
     let word = judged.word();
@@ -153,7 +181,7 @@ impl From<Line> for Question {
 }
 
 /// Judges the flows of a stream, each as soon as it is there. Lines of space are passed over.
-fn many(flows: impl Read, policy: &Policy, session: &Session) -> Result<Exit, Fatal> {
+fn many(flows: impl Read, judge: &Judge<'_>) -> Result<Exit, Fatal> {
     let mut reader = BufReader::with_capacity(1 << 16, flows);
     let mut exit = 0;
     let mut line = Vec::new();
@@ -172,7 +200,7 @@ fn many(flows: impl Read, policy: &Policy, session: &Session) -> Result<Exit, Fa
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let verdict = match judge(&line, policy, session) {
+            let verdict = match judge.line(&line) {
                 Ok(verdict) => verdict,
                 Err(message) => {
                     exit = 1;
@@ -190,11 +218,4 @@ fn many(flows: impl Read, policy: &Policy, session: &Session) -> Result<Exit, Fa
         Some(error) => Err(Fatal::io("cannot read the flows", error)),
         None => Ok(exit),
     }
-}
-
-fn judge(line: &[u8], policy: &Policy, session: &Session) -> Result<Value, String> {
-    let line: Line = serde_json::from_slice(line).map_err(|error| format!("this is no flow: {error}"))?;
-    let question = Question::from(line);
-    let answers = ask(policy, &question)?;
-    Ok(Judged { policy, sources: &session.sources, answers: &answers }.json())
 }

@@ -13,6 +13,7 @@ mod eval;
 mod explain;
 mod fmt;
 mod init;
+mod layers;
 mod load;
 mod output;
 mod paths;

@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::layers::{Does, layers};
 use crate::policy::ask::{Answer, Answers, shown};
 use crate::policy::provenance::{attribute, attribution, rule_text};
 use crate::policy::{Cause, Direction, End, Flow, Grant, GrantReason, Party, Policy, Rule, Unknown, unknown};
 use crate::source::{Sources, Span};
+use crate::targets::Lowering;
 
 /// The answers to a question, and what they speak of.
 pub struct Judged<'a> {
@@ -15,6 +17,8 @@ pub struct Judged<'a> {
     pub sources: &'a Sources,
     /// What the policy says.
     pub answers: &'a Answers,
+    /// What the layers made of the policy, where that was asked for.
+    pub lowering: Option<&'a Lowering>,
 }
 
 impl Judged<'_> {
@@ -72,7 +76,12 @@ impl Judged<'_> {
             let options: Vec<String> = parts.iter().map(|part| format!("--{part}")).collect();
             text.push_str(&format!("  {:<8} {}, for {}\n", "unknown", options.join(", "), self.rule_at(rule)));
         }
+        text.extend(self.layers(answer).iter().map(Does::line));
         text
+    }
+
+    fn layers(&self, answer: &Answer) -> Vec<Does> {
+        self.lowering.map(|lowering| layers(self.policy, lowering, answer)).unwrap_or_default()
     }
 
     /// Returns an answer in one line, with the end that decides.
@@ -84,7 +93,8 @@ impl Judged<'_> {
         let why = denies.or_else(ruled).or_else(judged).map(|(at, flow, end)| {
             format!("   {} {}", at.unwrap_or(end.direction.word()), self.words(flow, end, None))
         });
-        format!("{}{}\n", headline(answer).trim_end(), why.unwrap_or_default())
+        let layers: String = self.layers(answer).iter().map(Does::line).collect();
+        format!("{}{}\n{layers}", headline(answer).trim_end(), why.unwrap_or_default())
     }
 
     fn answer_json(&self, answer: &Answer) -> Value {
@@ -112,7 +122,11 @@ impl Judged<'_> {
             reason["unknown"] = json!(parts);
             reasons.push(reason);
         }
-        json!({ "verdict": word(answer.allowed()), "reasons": reasons })
+        let mut value = json!({ "verdict": word(answer.allowed()), "reasons": reasons });
+        if self.lowering.is_some() {
+            value["layers"] = self.layers(answer).iter().map(Does::json).collect();
+        }
+        value
     }
 
     /// Returns the rules that would decide an end otherwise, if more were known of the request.

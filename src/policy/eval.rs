@@ -149,7 +149,7 @@ pub(super) enum Match {
 }
 
 /// Returns whether a rule governs a pod in a direction.
-pub(super) fn governs_pod(rule: &Rule, direction: Direction, pod: &Pod) -> bool {
+pub fn governs_pod(rule: &Rule, direction: Direction, pod: &Pod) -> bool {
     rule.governs(direction) && holds_pod(rule.subject(direction), pod)
 }
 

@@ -52,7 +52,7 @@ pub mod provenance;
 mod through;
 mod unknown;
 
-pub use eval::{Cause, End, Verdict, eval};
+pub use eval::{Cause, End, Verdict, eval, governs_pod};
 pub use flow::{Flow, Party, Pod, Request};
 pub use lower::lower;
 pub use model::*;

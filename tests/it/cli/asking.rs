@@ -247,3 +247,42 @@ allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via ingress-gateway a
     let run = ask("198.51.100.1", "shop.example.com:80", &["--host", "other.example.com"]);
     assert!(run.code == 0 && !run.out.contains("garden"), "{}", run.out);
 }
+
+#[test]
+fn layers_say_what_they_let_through_and_refuse() {
+    let host = "allow egress garden/* -> zenquotes.io:443\n";
+    let fixed = "let m = host metadata.example.internal at 198.51.100.10\nallow egress garden/* -> m:80\n";
+    let ask = |policy: &str, to: &str, more: &[&str]| {
+        let here = folder(&[("a.netpol", policy)]);
+        let arguments = ["eval", "a.netpol", "--layers", "--format", "json", "--from", "garden/{app=x}", "--to", to];
+        let run = netpol(here.path(), &[&arguments, more].concat());
+        let value: Value = serde_json::from_str(&run.out).unwrap();
+        let layers = value["layers"].as_array().unwrap().iter();
+        layers.map(|layer| layer["does"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // NetworkPolicy knows addresses, not names.
+    assert_eq!(ask(host, "203.0.113.9:443", &[]), ["may-pass", "stops-well-behaved"]);
+    assert_eq!(ask(host, "zenquotes.io:443", &[]), ["passes", "passes"]);
+    // Istio sees TCP alone.
+    assert_eq!(ask(host, "lab/{app=y}:53/udp", &[]), ["stops", "may-pass"]);
+    // A host with `at` is found by its name where the port shows one.
+    let names = ["--host", "metadata.example.internal"];
+    assert_eq!(ask(fixed, "198.51.100.10:80", &[]), ["passes", "may-refuse"]);
+    assert_eq!(ask(fixed, "198.51.100.10:80", &["--host", "198.51.100.10"]), ["passes", "refuses"]);
+    assert_eq!(ask(fixed, "198.51.100.10:80", &names), ["passes", "passes"]);
+    assert_eq!(ask(fixed, "metadata.example.internal:80", &[]), ["passes", "passes"]);
+    let here = folder(&[("a.netpol", host)]);
+    let run = netpol(here.path(), &["eval", "a.netpol", "--layers", "--from", "garden/x", "--to", "203.0.113.9:443"]);
+    insta::assert_snapshot!(run.out, @r"
+    denied    garden/x -> 203.0.113.9:443
+      egress   denied: a.netpol:1 isolates garden/x, and no rule allows this
+      ingress  not judged: 203.0.113.9 is no pod
+      layer    networkpolicy may let it through: any public address :443
+      layer    istio stops it, unless a pod avoids its sidecar: a pod that avoids its sidecar is not stopped
+      assumed: pods labelled app.kubernetes.io/name=x for garden/x
+    ");
+    let flow = br#"{"from":"garden/{app=x}","to":"203.0.113.9:443"}"#;
+    let run = netpol_with(here.path(), &["eval", "a.netpol", "--layers", "--flows", "-"], flow);
+    let value: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(value["layers"][0]["layer"], "networkpolicy");
+}
