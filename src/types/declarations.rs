@@ -13,7 +13,7 @@ use crate::resolve::{Def, ModuleId, Role};
 use crate::source::Span;
 use crate::syntax::tree::{ExprKind, GatewayDecl, ItemKind, NamespacePattern, PodPattern};
 use crate::vocab::addresses::AddressSet;
-use crate::vocab::endpoint::{Endpoint, Member, Members};
+use crate::vocab::endpoint::{Endpoint, Member, Members, What};
 use crate::vocab::labels::PodSelector;
 use crate::vocab::ports::{PortMatch, Ports, Protocol};
 use crate::vocab::settings::Written;
@@ -134,6 +134,40 @@ impl Checker<'_> {
             }
         }
         AddressSet { blocks: values.iter().flat_map(|value| address_set(&value.endpoint).blocks).collect() }
+    }
+
+    /// Returns what `[cluster] resolver` adds to the platform's: pods or addresses, on their ports or else on 53.
+    pub(super) fn resolver_members(&mut self, list: &[Written]) -> Members {
+        let ports = [Protocol::Udp, Protocol::Tcp].map(|protocol| PortMatch::range(53, 53, protocol));
+        let ports = Ports::Some(ports.to_vec());
+        let (mut members, mut plain) = (Members::new(), AddressSet::default());
+        for written in list {
+            let Some(value) = self.written(written) else { continue };
+            let place = |what: What, ports| Member { span: written.span, what, ports };
+            for member in &value.endpoint.members {
+                match &member.what {
+                    What::Host(_) => self.push(errors::setting_not_addresses(written.span)),
+                    What::Addresses(set) if value.ports.is_none() => plain.blocks.extend(set.blocks.iter().cloned()),
+                    what if value.ports.is_none() => members.push(place(what.clone(), ports.clone())),
+                    what => members.push(place(what.clone(), member.ports.clone())),
+                }
+            }
+        }
+        if let (false, Some(first)) = (plain.blocks.is_empty(), list.first()) {
+            members.push(Member { span: first.span, what: What::Addresses(plain), ports });
+        }
+        members
+    }
+
+    /// Returns `[cluster] pods`: addresses, whose ports would mean nothing.
+    pub(super) fn pod_addresses(&mut self) -> AddressSet {
+        let settings = self.settings;
+        for written in &settings.pods {
+            if let Some(ports) = self.written(written).and_then(|value| value.ports) {
+                self.push(errors::setting_with_ports(ports));
+            }
+        }
+        self.setting_addresses(&settings.pods)
     }
 
     /// Returns the cluster's DNS as a destination.

@@ -16,7 +16,7 @@ use crate::syntax::tree::{Address, Expr, ExprKind, HostDecl, ItemKind, LetValue}
 use crate::vocab::addresses::{AddressSet, Block, Range};
 use crate::vocab::endpoint::{Endpoint, Member, Members, Pods, What};
 use crate::vocab::hosts::{Host, HostName, WeightedNet};
-use crate::vocab::ports::{PortMatch, PortTest, Ports, Protocol};
+use crate::vocab::ports::{PortMatch, PortTest, Ports};
 
 /// How many members an endpoint may have; a policy with more was made by doubling names.
 const MOST_MEMBERS: usize = 65_536;
@@ -300,6 +300,11 @@ impl Checker<'_> {
     /// Returns the Service (`None` for a wildcard) and the namespace that a host's name means inside the cluster.
     fn cluster_name(&self, host: &HostName) -> Option<(Option<SmolStr>, SmolStr)> {
         let domain = format!(".{}", self.settings.domain);
+        // `*.svc`, and `*.local` that holds all of cluster.local.
+        let above = !host.name.contains('.') && domain.ends_with(&format!(".{}", host.name));
+        if host.wildcard && (host.name == "svc" || above) {
+            return Some((None, SmolStr::default()));
+        }
         let inner = host.name.strip_suffix(domain.as_str()).or_else(|| {
             let under = host.name == self.settings.domain;
             under.then_some("")
@@ -408,11 +413,8 @@ impl Checker<'_> {
         let mut value = Value { mixed: Some(self.names.name_span(def)), ..(*value).clone() };
         let resolver = &self.settings.resolver;
         if name == "dns" && !resolver.is_empty() {
-            let what = What::Addresses(self.setting_addresses(resolver));
-            let ports = [Protocol::Udp, Protocol::Tcp].map(|protocol| PortMatch::range(53, 53, protocol));
             let mut members = value.endpoint.members.clone();
-            let span = resolver.first().map_or(self.names.item(def).span, |written| written.span);
-            members.push(Member { span, what, ports: Ports::Some(ports.to_vec()) });
+            members.extend(self.resolver_members(resolver));
             value.endpoint = Arc::new(Endpoint { members });
         }
         Some(Rc::new(value))

@@ -100,7 +100,7 @@ pub fn check(
     let meshed = settings.targets.contains(&Layer::Istio);
     let istiod = if meshed { checker.istiod() } else { Arc::default() };
     let internet = checker.addresses_of("net", "internet");
-    let pod_addresses = checker.setting_addresses(&settings.pods);
+    let pod_addresses = checker.pod_addresses();
     let node_addresses = checker.node_addresses();
     let gateways = checker.gateways_in_use();
     let rules = checker.rules;

@@ -111,6 +111,15 @@ impl<'a> Lower<'a> {
                         let kind = self.ipv6(self.slice(span), span);
                         return Expr { span, kind, ports: None };
                     }
+                    // Whether `::/0:443` ends in a port or goes on, nobody can see.
+                    if first.as_rule() == Rule::ipv6
+                        && let (Some(ports), false) = (&next, first.as_str().starts_with('['))
+                    {
+                        let repair = format!("[{}]{}", first.as_str(), ports.as_str());
+                        let text = self.slice(span).to_string();
+                        self.push(errors::needs_brackets(span, &text, &[repair]));
+                        return error_expr(span);
+                    }
                     self.alone(first)
                 }
             },

@@ -101,6 +101,10 @@ pub fn wrong_url(span: Span, text: &str, why: &str) -> Diagnostic {
         .note("such as `jwks \"https://login.example.com/keys\"`")
 }
 
+pub fn setting_with_ports(span: Span) -> Diagnostic {
+    Diagnostic::new(Code::WrongPart, span, "this setting takes addresses without ports").at("leave the ports out")
+}
+
 pub fn setting_not_addresses(span: Span) -> Diagnostic {
     Diagnostic::new(Code::WrongPart, span, "this setting takes addresses").at("an address or network stands here")
 }

@@ -184,6 +184,17 @@ fn trap_13_a_deny_is_taken_out_of_every_rule() {
 }
 
 #[test]
+fn a_resolver_keeps_its_port() {
+    let build = build_with("allow egress a/* -> b/*:80", "", |settings| {
+        settings.resolver = vec![written("169.254.20.10:5353"), written("10.0.0.10"), written("dns/{app=r}:1053/udp")];
+    });
+    let ports = every(&build, "port");
+    for port in [5353, 1053, 53] {
+        assert!(ports.contains(&json!(port)), "{port}: {ports:?}");
+    }
+}
+
+#[test]
 fn trap_14_the_addresses_of_pods_are_cut_out_of_blocks() {
     let build = build_with("allow egress a/* -> { 10.0.0.0/8, 203.0.113.7 }:443", "", |settings| {
         settings.pods = vec![written("10.244.0.0/16")];
