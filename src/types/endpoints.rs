@@ -528,21 +528,43 @@ fn less(member: &Member, taken: &[Member]) -> (bool, Vec<Member>) {
             (true, if left.blocks.is_empty() { Vec::new() } else { vec![with(What::Addresses(left))] })
         }
         What::Host(host) => {
-            let mut left = host.clone();
-            let mut changed = false;
+            let mut left = vec![host.clone()];
             for take in taken.iter().filter_map(|take| match &take.what {
-                What::Host(host) => Some(&host.name),
+                What::Host(host) => Some(host),
                 _ => None,
             }) {
-                if take.contains(&host.name) {
-                    return (true, Vec::new());
-                }
-                if host.name.contains(take) {
-                    changed = true;
-                    left.except.push(take.clone());
-                }
+                left = left.iter().flat_map(|host| host_less(host, take)).collect();
             }
-            (changed, vec![with(What::Host(left))])
+            let changed = left.as_slice() != std::slice::from_ref(host);
+            (changed, left.into_iter().map(|host| with(What::Host(host))).collect())
         }
     }
+}
+
+/// Returns a host less another one: what lies outside the other's name, and what the other leaves out of it.
+fn host_less(host: &Host, taken: &Host) -> Vec<Host> {
+    if !host.name.overlaps(&taken.name) || host.except.iter().any(|except| except.contains(&taken.name)) {
+        return vec![host.clone()];
+    }
+    let mut left = Vec::new();
+    if !taken.name.contains(&host.name) {
+        let mut rest = host.clone();
+        rest.except.retain(|except| !taken.name.contains(except));
+        rest.except.push(taken.name.clone());
+        left.push(rest);
+    }
+    left.extend(taken.except.iter().filter_map(|spared| host_within(host, spared)));
+    left
+}
+
+/// Returns what of a host lies inside a name.
+fn host_within(host: &Host, name: &HostName) -> Option<Host> {
+    if name.contains(&host.name) {
+        return Some(host.clone());
+    }
+    if !host.name.contains(name) || host.except.iter().any(|except| except.contains(name)) {
+        return None;
+    }
+    let except = host.except.iter().filter(|except| name.contains(except)).cloned().collect();
+    Some(Host { name: name.clone(), except, at: host.at.clone() })
 }

@@ -5,6 +5,7 @@
 //! needs to know of another. Only a rule whose pods Istio cannot select joins what closes them.
 
 use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use smallvec::SmallVec;
@@ -15,12 +16,13 @@ use super::gateway_access::{Asked, GatewayAccess, asked_behind, asked_of_gateway
 use super::judge::{Flaw, Flaws, Judge, list_names};
 use super::limits::divided;
 use super::model::{AccessRule, AuthorizationPolicy, Comment, JwtRule, Meta, RequestAuthentication, Resource};
+use super::named_ports::{Named, resolve};
 use super::operations::{To, add_token, issuer, to};
 use super::overlaps::Overlaps;
 use super::peer::Callers;
 use super::places::{Kind, Place, Placed, Placer, Why};
 use super::sources::{From, Position, Senders};
-use crate::policy::{Action, Conditions, Direction, Gateway, Jwt, Member, PodSelector, Pods, Rule, Segment, What};
+use crate::policy::{Action, Conditions, Direction, Gateway, Jwt, Member, PodSelector, Pods, Ports, Rule, What};
 use crate::source::Sources;
 use crate::targets::Level;
 use crate::targets::names::{Limit, Taken};
@@ -244,10 +246,11 @@ impl<'a> Gathering<'_, '_, 'a> {
             (None, None) => vec![Asked::new(member.ports.clone(), (*rule.conditions).clone())],
         };
         for asked in asked {
-            let to = to(self.facts, selector, &asked, deny);
-            match deny {
-                true => self.deny(at, rule, (selector, &placed, position), &from, to),
-                false => self.permit(at, rule, (selector, &placed, gateway), &from, to),
+            for (placed, to) in self.shares(at, deny, &asked, (selector, Rc::clone(&placed))) {
+                match deny {
+                    true => self.deny(at, rule, (selector, &placed, position), &from, to),
+                    false => self.permit(at, rule, (selector, &placed, gateway), &from, to),
+                }
             }
         }
         if !deny {
@@ -255,6 +258,39 @@ impl<'a> Gathering<'_, '_, 'a> {
         }
     }
 
+    /// Divides a member of a destination into pods on which its port names are the same numbers, each with its operation.
+    #[allow(clippy::type_complexity, reason = "the two go together, in one place")]
+    fn shares(
+        &mut self,
+        at: u32,
+        deny: bool,
+        asked: &Asked,
+        (selector, placed): (&'a PodSelector, Rc<Placed>),
+    ) -> Vec<(Rc<Placed>, Result<To, String>)> {
+        let operation = |ports: &Ports| to(self.facts, selector, &asked.on(ports), deny);
+        let shares = match resolve(self.facts, selector, &asked.ports) {
+            Ok(Named::Same(ports)) => return vec![(placed, operation(&ports))],
+            Err(why) => return vec![(placed, Err(why))],
+            Ok(Named::Apart(shares)) => shares,
+        };
+        let mut parts = Vec::with_capacity(shares.len());
+        for share in &shares {
+            let some = self.placer.place_some(&share.namespace, selector, &share.workloads);
+            let mut to = operation(&share.ports);
+            let apart = some.loose.is_none();
+            if let (false, Ok(to)) = (apart, &mut to) {
+                to.flaw = Some(Flaw::wider("no labels tell the pods on which a port name is one number from others"));
+            }
+            parts.push((if apart { Rc::new(some) } else { Rc::clone(&placed) }, to));
+        }
+        if !deny {
+            // Those on which the names are no port are closed all the same.
+            self.allow(at, selector, &placed, None);
+        }
+        parts
+    }
+
+    /// Lets what a rule allows through to some of its pods.
     fn permit(
         &mut self,
         at: u32,
@@ -273,6 +309,9 @@ impl<'a> Gathering<'_, '_, 'a> {
                 for flaw in from.flaw.iter().chain(&to.flaw) {
                     self.judge.flaw(at, IN, flaw);
                 }
+                if let Some(words) = to.narrower {
+                    self.judge.narrower(at, IN, words);
+                }
                 if gateway.is_none() {
                     let ports = to.operation.as_ref().map(|operation| operation.ports.clone()).unwrap_or_default();
                     self.gathered.callers.allow(at, selector, from, ports, to.nothing);
@@ -283,10 +322,6 @@ impl<'a> Gathering<'_, '_, 'a> {
                 }
                 if rule.conditions.jwt.is_some() {
                     self.token(at, placed, &rule.conditions);
-                }
-                if rule.conditions.paths.iter().any(|path| path.segments.contains(&Segment::Any)) {
-                    let words = "a `*` in a path takes a segment without `[`, `]` and `*`: others are refused";
-                    self.judge.narrower(at, IN, words.into());
                 }
                 self.allow(at, selector, placed, access);
             }

@@ -368,6 +368,7 @@ fn is_tls(port: &PortMatch) -> bool {
 }
 
 /// What a rule asks for on some ports of a workload or of a gateway.
+#[derive(Clone)]
 pub(super) struct Asked {
     /// The ports.
     pub(super) ports: Ports,
@@ -383,6 +384,11 @@ impl Asked {
     /// Makes what is asked for on some ports.
     pub(super) fn new(ports: Ports, conditions: Conditions) -> Asked {
         Asked { ports, conditions, when: Vec::new(), written: Vec::new() }
+    }
+
+    /// Returns the same on other ports.
+    pub(super) fn on(&self, ports: &Ports) -> Asked {
+        Asked { ports: ports.clone(), ..self.clone() }
     }
 
     fn at(self, gateway: &Gateway) -> Asked {

@@ -29,6 +29,7 @@ mod gateway_others;
 mod judge;
 mod limits;
 mod model;
+mod named_ports;
 mod operations;
 mod overlaps;
 mod peer;

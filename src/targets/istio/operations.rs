@@ -10,8 +10,8 @@ use super::judge::Flaw;
 use super::model::{AccessRule, Condition, JwtRule, Operation, Source};
 use super::services::numbers_of;
 use crate::policy::{
-    AppProtocol, HostName, Jwt, Keys, PathNormalization, PathPattern, PodSelector, PortMatch, PortTest, Ports,
-    Protocol, Segment,
+    AppProtocol, HostName, Jwt, Keys, PathNormalization, PathPattern, PodSelector, PortMatch, Ports, Protocol,
+    Requirement, Requirements, Segment, ServicePort, TargetPort,
 };
 use crate::vocab::paths::spellings;
 
@@ -26,23 +26,23 @@ pub(super) struct To {
     pub(super) when: Vec<Condition>,
     /// What comes along.
     pub(super) flaw: Option<Flaw>,
+    /// What is refused although it is meant.
+    pub(super) narrower: Option<String>,
 }
 
-/// Returns the operation of a member of a destination, or why it cannot be said.
+/// Returns the operation of a member of a destination, its ports by number, or why it cannot be said.
 pub(super) fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) -> Result<To, String> {
     let Asked { ports, conditions, when, written } = asked;
     let mut to = To { when: when.clone(), ..To::default() };
     let mut operation = Operation::default();
-    match port_numbers(facts, selector, ports)? {
-        None => {}
-        Some((numbers, _)) if numbers.is_empty() => {
+    match tcp_numbers(ports) {
+        Err(TooMany::All) => {}
+        Err(TooMany::Listed) => return Err(format!("more than {MOST_PORTS} ports")),
+        Ok(numbers) if numbers.is_empty() => {
             to.nothing = true;
             return Ok(to);
         }
-        Some((numbers, flaw)) => {
-            operation.ports = numbers;
-            to.flaw = flaw;
-        }
+        Ok(numbers) => operation.ports = numbers,
     }
     let http = !conditions.methods.is_empty() || !conditions.paths.is_empty() || !conditions.hosts.is_empty();
     if deny && http && operation.ports.is_empty() {
@@ -67,61 +67,60 @@ pub(super) fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny:
     for path in &conditions.paths {
         operation.paths.extend(if deny { denied_paths(path)? } else { path_patterns(path)? });
     }
+    if conditions.paths.iter().any(|path| path.segments.contains(&Segment::Any)) {
+        to.narrower = Some("a `*` in a path takes a segment without `[`, `]` and `*`: others are refused".into());
+    }
+    let wild = conditions.hosts.iter().find(|host| host.wildcard);
     let mut written = [operation.ports.as_slice(), written].concat();
+    if wild.is_some() {
+        written.extend(ports_of_clients(facts, selector, ports, &operation.ports));
+    }
     written.sort_unstable();
     written.dedup();
     for host in &conditions.hosts {
         operation.hosts.extend(host_patterns(host, deny, &written)?);
     }
+    if let Some(host) = wild {
+        let list: Vec<String> = written.iter().map(u16::to_string).collect();
+        to.narrower = Some(format!(
+            "a client that names {host} with another port than {} is refused",
+            super::judge::list_names(&list)
+        ));
+    }
     to.operation = (operation != Operation::default()).then_some(operation);
     Ok(to)
 }
 
-/// Returns the TCP ports by number, sorted; `None` is all of them.
-#[allow(clippy::type_complexity, reason = "ports with what comes along with them, used in one place")]
-fn port_numbers(
-    facts: &Facts<'_>,
-    selector: &PodSelector,
-    ports: &Ports,
-) -> Result<Option<(Vec<u16>, Option<Flaw>)>, String> {
-    let mut numbers = match tcp_numbers(ports) {
-        Ok(numbers) => numbers,
-        Err(TooMany::All) => return Ok(None),
-        Err(TooMany::Listed) => return Err(format!("more than {MOST_PORTS} ports")),
-    };
-    let mut flaw = None;
-    for port in ports.entries().iter().filter(|port| port.protocol == Protocol::Tcp) {
-        let PortTest::Named(name) = &port.port else { continue };
-        let (named, others) = named_port(facts, selector, name)
-            .ok_or_else(|| format!("no inventory says which port is called {name}"))?;
-        numbers.extend(named);
-        flaw = flaw.or(others.map(|number| {
-            Flaw::wider(format!("port {number} passes on pods that call it something else than {name}"))
-        }));
+/// Returns the ports that clients may write after a host: those of the pods, and those of the Services that lead there,
+/// where they are known.
+fn ports_of_clients(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports, numbers: &[u16]) -> Vec<u16> {
+    let mut written = numbers.to_vec();
+    written.extend(ports.entries().iter().filter_map(|port| port.service_port));
+    for (namespace, _) in facts.namespaces(selector).unwrap_or_default() {
+        let Some(known) = facts.known(namespace) else { continue };
+        for (_, service) in &known.services {
+            let Some(labels) = &service.selector else { continue };
+            let pairs = labels.iter().map(|(key, value)| Requirement::is_in(key.clone(), [value.clone()]));
+            let Some(labels) = Requirements::new(pairs) else { continue };
+            let behind = PodSelector { labels, ..PodSelector::in_namespace((*namespace).clone()) };
+            if !behind.overlaps(selector) {
+                continue;
+            }
+            let leads = |port: &&ServicePort| {
+                port.protocol == Protocol::Tcp
+                    && match &port.target {
+                        TargetPort::Number(number) => numbers.contains(number),
+                        TargetPort::Name(name) => known
+                            .selected(&behind)
+                            .any(|pod| numbers_of(&pod.ports, name).any(|number| numbers.contains(&number))),
+                    }
+            };
+            written.extend(service.ports.iter().filter(leads).map(|port| port.port));
+        }
     }
-    numbers.sort_unstable();
-    numbers.dedup();
-    Ok(Some((numbers, flaw)))
-}
-
-/// Returns the numbers of a port name on some pods, and one of them that other pods use under another name.
-fn named_port(facts: &Facts<'_>, selector: &PodSelector, name: &SmolStr) -> Option<(Vec<u16>, Option<u16>)> {
-    let mut numbers: Vec<u16> = Vec::new();
-    let mut pods = Vec::new();
-    for (namespace, _) in facts.namespaces(selector)? {
-        let Some(known) = facts.workloads(namespace) else { continue };
-        pods.extend(known.selected(selector));
-    }
-    for pod in &pods {
-        numbers.extend(numbers_of(&pod.ports, name));
-    }
-    numbers.sort_unstable();
-    numbers.dedup();
-    let lacks = |pod: &&&crate::policy::Workload, number: u16| {
-        !numbers_of(&pod.ports, name).any(|have| have == number) && pod.ports.iter().any(|port| port.port == number)
-    };
-    let others = numbers.iter().copied().find(|&number| pods.iter().any(|pod| lacks(&pod, number)));
-    (!numbers.is_empty()).then_some((numbers, others))
+    written.sort_unstable();
+    written.dedup();
+    written
 }
 
 /// Returns Istio's patterns of a path: itself, and what is below it where that is meant.

@@ -163,7 +163,7 @@ impl<'f, 'a> Placer<'f, 'a> {
                         }
                     }
                 }
-                _ => self.enumerate(namespace, selector, &mut placed),
+                _ => self.enumerate(namespace, selector, None, &mut placed),
             }
         }
         // Of pods that nobody has seen yet it is not known which labels they have.
@@ -213,8 +213,15 @@ impl<'f, 'a> Placer<'f, 'a> {
         if kept.len() < labels.len() && !kept.is_empty() && same() { kept } else { labels.clone() }
     }
 
-    /// Adds a place for each known workload that is meant.
-    fn enumerate(&self, namespace: &SmolStr, selector: &PodSelector, placed: &mut Placed) {
+    /// Returns the places of some of the known workloads that a selector means in a namespace.
+    pub(super) fn place_some(&self, namespace: &SmolStr, selector: &PodSelector, workloads: &[u32]) -> Placed {
+        let mut placed = Placed::default();
+        self.enumerate(namespace, selector, Some(workloads), &mut placed);
+        placed
+    }
+
+    /// Adds a place for each known workload that is meant, or for some of them.
+    fn enumerate(&self, namespace: &SmolStr, selector: &PodSelector, some: Option<&[u32]>, placed: &mut Placed) {
         let root = *namespace == self.facts.policy.settings.root_namespace;
         if root && self.kind == Kind::Peer {
             placed.loose = Some(ROOT);
@@ -224,7 +231,7 @@ impl<'f, 'a> Placer<'f, 'a> {
             placed.loose = Some(NO_WORKLOADS);
             return;
         };
-        let numbers = known.numbers(selector);
+        let numbers = some.map_or_else(|| known.numbers(selector), <[u32]>::to_vec);
         let mut meant = vec![false; known.workloads.len()];
         numbers.iter().for_each(|&at| meant[at as usize] = true);
         for &at in &numbers {

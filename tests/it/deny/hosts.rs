@@ -185,3 +185,35 @@ fn known_addresses_of_pods_do_not_bring_a_host_back() {
     let build = build_with(rules, None, |settings| settings.pods = vec![written("100.96.0.0/11")]).ok();
     assert!(build.of("ServiceEntry").is_empty() && !allowed(&build, "zenquotes.io:443"));
 }
+
+#[test]
+fn except_on_hosts_is_the_difference_of_sets() {
+    let internal = "let internal = { *.example.com except { www.example.com, *.public.example.com } }\n";
+    let hosts = "{ www.example.com, a.example.com, b.public.example.com, c.other.example }";
+    for verb in ["allow", "default deny egress garden/*  allow egress garden/* -> *.example.com:443  deny"] {
+        let rule = format!("{internal}{verb} egress garden/* -> {{ {hosts} except internal }}:443");
+        let build = build(&rule);
+        for (host, meant) in [
+            ("www.example.com", true),
+            ("a.example.com", false),
+            ("b.public.example.com", true),
+            ("x.public.example.com", false),
+        ] {
+            let want = if verb == "allow" { meant } else { !meant };
+            assert_eq!(allowed(&build, &format!("{host}:443")), want, "{verb} {host}");
+        }
+    }
+    let wild = format!("{internal}allow egress garden/* -> {{ *.example.com except internal }}:443");
+    let build = build_with(&wild, None, |_| ()).ok();
+    for (host, meant) in [
+        ("www.example.com", true),
+        ("x.public.example.com", true),
+        ("a.example.com", false),
+        ("public.example.com", false),
+    ] {
+        assert_eq!(allowed(&build, &format!("{host}:443")), meant, "{host}");
+    }
+    let twice = "let outer = { *.example.com except *.a.example.com }\n\
+                 allow egress garden/* -> { { outer except *.b.example.com } except c.b.example.com }:443";
+    assert_eq!(build_with(twice, None, |_| ()).codes(), ["E0214"]);
+}

@@ -142,3 +142,117 @@ fn scope_and_permission_are_words() {
         assert_eq!(asks(&build, TO, token(scope.clone(), groups.clone())), allowed, "{scope} {groups}");
     }
 }
+
+/// Two workloads of one name of a port with other numbers, and one that declares none.
+const PODS: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: { name: garden, labels: { istio-injection: enabled } }
+---
+apiVersion: v1
+kind: Namespace
+metadata: { name: lab, labels: { istio-injection: enabled } }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web, namespace: garden }
+spec:
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec: { containers: [{ name: c, image: i, ports: [{ name: http, containerPort: 8080 }] }] }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: api, namespace: garden }
+spec:
+  selector: { matchLabels: { app: api } }
+  template:
+    metadata: { labels: { app: api } }
+    spec: { containers: [{ name: c, image: i, ports: [{ name: http, containerPort: 9090 }, { name: admin, containerPort: 8080 }] }] }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: tool, namespace: garden }
+spec:
+  selector: { matchLabels: { app: tool } }
+  template:
+    metadata: { labels: { app: tool } }
+    spec: { containers: [{ name: c, image: i }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: garden }
+spec:
+  selector: { app: web }
+  ports: [{ name: http, port: 8000, targetPort: http }, { name: http-too, port: 8001, targetPort: 8080 }, { name: http-other, port: 8002, targetPort: 9999 }]
+";
+
+/// Returns what each policy of an action says of ports, by the label `app` of its pods (`*` is all).
+fn ports_by_app(build: &Build, action: &str) -> Vec<(String, Value)> {
+    let policies = build.of("AuthorizationPolicy").into_iter().filter(|policy| policy["spec"]["action"] == action);
+    let mut list: Vec<(String, Value)> = policies
+        .map(|policy| {
+            let app = policy["spec"]["selector"]["matchLabels"]["app"].as_str().unwrap_or("*").to_owned();
+            (app, policy["spec"]["rules"][0]["to"][0]["operation"]["ports"].clone())
+        })
+        .collect();
+    list.sort_by(|a, b| a.0.cmp(&b.0));
+    list
+}
+
+#[test]
+fn trap_63n_a_port_name_is_each_workloads_own_number() {
+    let in_cluster = |source: &str| build_with(source, Some(PODS), |_| ());
+    let allow = in_cluster("allow ingress lab/* -> garden/*:http").ok();
+    let wanted = [("*", Value::Null), ("api", json!(["9090"])), ("web", json!(["8080"]))];
+    assert_eq!(ports_by_app(&allow, "ALLOW"), wanted.map(|(app, ports)| (app.to_owned(), ports)));
+    assert_eq!(allow.judged(0, IN).0, Level::Exact);
+    let deny = in_cluster("deny ingress lab/* -> garden/{app in (web, api, tool)}:{http, 7070}").ok();
+    let wanted = [("api", json!(["7070", "9090"])), ("tool", json!(["7070"])), ("web", json!(["7070", "8080"]))];
+    assert_eq!(ports_by_app(&deny, "DENY"), wanted.map(|(app, ports)| (app.to_owned(), ports)));
+    assert_eq!(deny.judged(0, IN).0, Level::Exact);
+    // Where all agree, one object says it.
+    let same = in_cluster("allow ingress lab/* -> garden/{app=web}:http").ok();
+    assert_eq!(ports_by_app(&same, "ALLOW"), [("web".to_owned(), json!(["8080"]))]);
+    assert_eq!(
+        ports_by_app(&in_cluster("deny ingress lab/* -> garden/{app in (web, tool)}:http").ok(), "DENY").len(),
+        1
+    );
+}
+
+#[test]
+fn trap_63n_pods_that_no_labels_tell_apart_are_wider_and_never_denied_more() {
+    // The labels of the third are all those of the first.
+    let alike = PODS.replace("app: tool", "app: web").replace(
+        "metadata: { labels: { app: web } }\n    spec: { containers: [{ name: c, image: i }] }",
+        "metadata: { labels: { app: web } }\n    spec: { containers: [{ name: c, image: i }] }",
+    );
+    let in_cluster = |source: &str| build_with(source, Some(&alike), |_| ());
+    let allow = in_cluster("allow ingress lab/* -> garden/*:http");
+    assert_eq!(allow.judged(0, IN).0, Level::Wider, "{}", allow.text());
+    let deny = in_cluster("deny ingress lab/* -> garden/*:http");
+    assert_eq!(deny.judged(0, IN).0, Level::Unable);
+    assert!(ports_by_app(&deny, "DENY").iter().all(|(app, _)| app == "api"), "{}", deny.text());
+}
+
+#[test]
+fn trap_63o_a_wildcard_host_has_the_ports_of_services_too() {
+    let host = "where host \"*.example.org\", \"www.example.com\"";
+    let with = |ports: &[u16]| {
+        let wild = ports.iter().map(|port| format!("*.example.org:{port}"));
+        let mut all = vec!["*.example.org".to_owned()];
+        all.extend(wild);
+        all.extend(["www.example.com", "www.example.com:*"].map(str::to_owned));
+        json!(all)
+    };
+    let known = build_with(&format!("allow ingress lab/* -> {TO}/http {host}"), Some(PODS), |_| ()).ok();
+    assert_eq!(operation(&known, "ALLOW")["hosts"], with(&[8000, 8001, 8080]));
+    assert!(known.judgements()[0].narrower.as_ref().unwrap().contains("another port"));
+    let stated = "service garden/api { select {app=api} port 8000 -> 8080/http }\n";
+    let stated = build(&format!("{stated}allow ingress lab/* -> garden/api:8000 {host}")).ok();
+    assert_eq!(operation(&stated, "ALLOW")["hosts"], with(&[8000, 8080]));
+    let nothing = build(&format!("allow ingress lab/* -> {TO}/http {host}")).ok();
+    assert_eq!(operation(&nothing, "ALLOW")["hosts"], with(&[8080]));
+    assert!(nothing.judgements()[0].narrower.is_some());
+}

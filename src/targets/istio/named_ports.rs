@@ -1,0 +1,82 @@
+//! Port names. A name is a number of each pod's own, and an AuthorizationPolicy has numbers alone: where the pods of a rule
+//! do not agree, each number is for the workloads that have it. A pod that does not declare the name has no such port, as
+//! in a NetworkPolicy, and what it does not declare says nothing of what it listens on.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use smol_str::SmolStr;
+
+use super::facts::Facts;
+use super::services::numbers_of;
+use crate::policy::{PodSelector, PortMatch, PortTest, Ports, Protocol, Workload};
+
+/// What the port names of a rule are on its pods.
+pub(super) enum Named<'p> {
+    /// The same numbers on all of them, or there are no names.
+    Same(Cow<'p, Ports>),
+    /// Other numbers, or none, on some.
+    Apart(Vec<Share>),
+}
+
+/// Workloads of one namespace on which the names are the same numbers.
+pub(super) struct Share {
+    /// The namespace.
+    pub(super) namespace: SmolStr,
+    /// The workloads, by their numbers in it.
+    pub(super) workloads: Vec<u32>,
+    /// The ports by number; never none.
+    pub(super) ports: Ports,
+}
+
+/// Returns what the names are, or why that is not known.
+pub(super) fn resolve<'p>(facts: &Facts<'_>, selector: &PodSelector, ports: &'p Ports) -> Result<Named<'p>, String> {
+    let names: Vec<&SmolStr> = ports.entries().iter().filter_map(name_of).collect();
+    let Some(first) = names.first() else { return Ok(Named::Same(Cow::Borrowed(ports))) };
+    let unknown = || format!("no inventory says which port is called {first}");
+    let mut shares: BTreeMap<(&SmolStr, Vec<PortMatch>), Vec<u32>> = BTreeMap::new();
+    for (namespace, _) in facts.namespaces(selector).ok_or_else(unknown)? {
+        let Some(known) = facts.workloads(namespace) else { continue };
+        for at in known.numbers(selector) {
+            let on_pod = numbered(ports, known.workloads[at as usize]);
+            shares.entry((namespace, on_pod)).or_default().push(at);
+        }
+    }
+    let has_names = |(_, list): &(&SmolStr, Vec<PortMatch>)| list.len() >= ports.entries().len();
+    if !shares.keys().any(|(_, list)| list.len() > ports.entries().len() - names.len()) {
+        return Err(unknown());
+    }
+    let mut lists = shares.keys().map(|(_, list)| list);
+    if let Some(list) = lists.next()
+        && lists.all(|other| other == list)
+        && shares.keys().all(has_names)
+    {
+        return Ok(Named::Same(Cow::Owned(Ports::Some(list.clone()))));
+    }
+    let share = |((namespace, list), workloads): ((&SmolStr, Vec<PortMatch>), Vec<u32>)| {
+        (!list.is_empty()).then(|| Share { namespace: namespace.clone(), workloads, ports: Ports::Some(list) })
+    };
+    Ok(Named::Apart(shares.into_iter().filter_map(share).collect()))
+}
+
+fn name_of(port: &PortMatch) -> Option<&SmolStr> {
+    match &port.port {
+        PortTest::Named(name) if port.protocol == Protocol::Tcp => Some(name),
+        _ => None,
+    }
+}
+
+/// Returns the ports with the numbers that a workload gives the names; those that it lacks are left out.
+fn numbered(ports: &Ports, workload: &Workload) -> Vec<PortMatch> {
+    let mut list = Vec::with_capacity(ports.entries().len());
+    for port in ports.entries() {
+        match name_of(port) {
+            None => list.push(port.clone()),
+            Some(name) => list.extend(
+                numbers_of(&workload.ports, name)
+                    .map(|number| PortMatch { port: PortTest::Range(number, number), ..port.clone() }),
+            ),
+        }
+    }
+    list
+}
