@@ -96,6 +96,8 @@ pub struct ServicePort {
     pub target: TargetPort,
     /// From the declaration, `appProtocol` or the prefix of the name (Istio's protocol selection).
     pub app: Option<AppProtocol>,
+    /// Whether the mesh takes it for plain TCP: nobody reads requests or names there.
+    pub unread: bool,
 }
 
 /// The pod's port behind a Service's.

@@ -114,6 +114,9 @@ impl Checker<'_> {
         to_expr: &Expr,
         env: &Env,
     ) -> Option<()> {
+        if !env.opaque {
+            self.check_mesh_reads(clause, word, &to.endpoint)?;
+        }
         let good = |app: Option<AppProtocol>| match app {
             Some(AppProtocol::Tls) => matches!(word, "host" | "at"),
             Some(_) => true,

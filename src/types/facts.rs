@@ -114,7 +114,9 @@ impl Facts<'_> {
             Some(have) => {
                 for port in &mut have.ports {
                     let same = |said: &&ServicePort| said.port == port.port && said.protocol == port.protocol;
-                    port.app = port.app.or(service.ports.iter().find(same).and_then(|said| said.app));
+                    if !port.unread {
+                        port.app = port.app.or(service.ports.iter().find(same).and_then(|said| said.app));
+                    }
                 }
             }
             None => {
@@ -323,7 +325,14 @@ pub(super) fn service_port(port: &PortMapping, diagnostics: &mut Diagnostics) ->
             (left, right) => protocol = left.or(right),
         }
     }
-    Some(ServicePort { name: None, port: port.port, protocol: protocol.unwrap_or(Protocol::Tcp), target, app })
+    Some(ServicePort {
+        name: None,
+        port: port.port,
+        protocol: protocol.unwrap_or(Protocol::Tcp),
+        target,
+        app,
+        unread: false,
+    })
 }
 
 /// Returns the selector of `key=value` pairs.

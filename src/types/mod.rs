@@ -15,6 +15,7 @@ mod issuers;
 mod matching;
 mod ports;
 mod program;
+mod readings;
 mod rules;
 mod scope;
 mod selectors;
@@ -64,6 +65,7 @@ pub fn check(
         open: Vec::new(),
         gateways: FxHashMap::default(),
         issuers: FxHashMap::default(),
+        readings: FxHashMap::default(),
         unconditional: Arc::default(),
         namespaces: FxHashMap::default(),
         selectors: FxHashSet::default(),
@@ -135,6 +137,8 @@ struct Checker<'a> {
     namespaces: FxHashMap<SmolStr, PodSelector>,
     /// Selectors of which the inventory knows the pods.
     selectors: FxHashSet<PodSelector>,
+    /// What a look at the inventory said of how the mesh reads the ports of pods.
+    readings: FxHashMap<readings::Asked, Option<readings::Misread>>,
     /// How large templates are; `None` where one does not end.
     sizes: FxHashMap<Def, Option<templates::Size>>,
     /// Templates whose bodies have errors: applying them would only repeat these.

@@ -59,7 +59,8 @@ fn port(meta: &Meta<'_>, at: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<Serv
     let protocol = fields::protocol(at, mistakes);
     let declared = fields::text(at, "appProtocol", mistakes).map(|(text, _)| text.as_str());
     let app = declared.or(name.as_deref()).filter(|_| protocol == Protocol::Tcp).and_then(app_protocol);
-    Some(ServicePort { port, protocol, target: target(port, at, mistakes)?, app, name })
+    let unread = protocol == Protocol::Tcp && is_unread(declared.or(name.as_deref()).unwrap_or_default(), port);
+    Some(ServicePort { port, protocol, target: target(port, at, mistakes)?, app, unread, name })
 }
 
 /// Returns `targetPort`, which is the port itself where it is left out, zero or empty.
@@ -95,9 +96,37 @@ fn app_protocol(name: &str) -> Option<AppProtocol> {
     }
 }
 
+/// Returns whether Istio takes a port for plain TCP: by `appProtocol` or the prefix of its name, and where they say
+/// nothing by the numbers of SMTP, DNS, MySQL and MongoDB, on which servers speak first.
+fn is_unread(name: &str, port: u16) -> bool {
+    let prefix = name.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    match prefix.as_str() {
+        "tcp" | "mongo" | "redis" | "mysql" => true,
+        _ => app_protocol(name).is_none() && matches!(port, 25 | 53 | 3306 | 27017),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_tcp_is_said_by_a_prefix_or_a_number() {
+        for (name, port, unread) in [
+            ("tcp-web", 80, true),
+            ("TCP", 80, true),
+            ("redis", 6379, true),
+            ("mysql-x", 80, true),
+            ("web", 80, false),
+            ("", 80, false),
+            ("", 3306, true),
+            ("db", 27017, true),
+            ("http", 3306, false),
+            ("tcpx", 80, false),
+        ] {
+            assert_eq!(is_unread(name, port), unread, "{name} {port}");
+        }
+    }
 
     #[test]
     fn protocols_come_from_the_prefix_as_in_istio() {

@@ -300,18 +300,13 @@ pub(super) fn numbers_of(ports: &[ContainerPort], name: &SmolStr) -> impl Iterat
     tcp.map(|port| port.port)
 }
 
-/// Returns how Istio reads a Service's port: by what is known of it, else by the prefix of its name.
+/// Returns how Istio reads a Service's port.
 pub(super) fn class(port: &ServicePort) -> Class {
     match port.app {
         Some(AppProtocol::Http | AppProtocol::Grpc) => Class::Http,
         Some(AppProtocol::Tls | AppProtocol::Https) => Class::Tls,
-        None => {
-            let prefix = port.name.as_ref().and_then(|name| name.split('-').next()).unwrap_or_default();
-            match prefix {
-                "tcp" | "mongo" | "redis" | "mysql" => Class::Tcp,
-                _ => Class::Auto,
-            }
-        }
+        None if port.unread => Class::Tcp,
+        None => Class::Auto,
     }
 }
 

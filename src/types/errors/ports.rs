@@ -5,6 +5,7 @@ use crate::diag::{Code, Diagnostic, nearest};
 use crate::inventory::{Service, ServicePort, TargetPort};
 use crate::source::Span;
 use crate::syntax::tree::{Port, PortKind};
+use crate::types::readings::Misread;
 use crate::types::value::ParameterType;
 use crate::vocab::labels::{Requirement, Requirements, Test};
 use crate::vocab::ports::{AppProtocol, PortMatch, PortTest, Protocol};
@@ -237,6 +238,23 @@ pub fn ambiguous_service_port(
     .at(format!("the Service sends {} and {}", port_words(own), port_words(other)))
     .label(service.origin, "the Service")
     .note(format!("the pods' port: `{pods}:{pods_port}`; the Service's: `{pods}:{target}`"))
+}
+
+/// A condition on a port whose requests the mesh does not read. `word` is the condition's.
+pub fn misread(clause: Span, word: &str, found: &Misread) -> Diagnostic {
+    let Misread { namespace, service, port, origin } = found;
+    let how = port.app.map_or("tcp", AppProtocol::word);
+    let word = if word == "at" { "public host" } else { word };
+    let message =
+        format!("port {} of Service {namespace}/{service} is {how}, so nobody reads the {word} there", port.port);
+    let label = match &port.name {
+        Some(name) => format!("its port `{name}` says it, or `appProtocol`"),
+        None => "its number or `appProtocol` says it".to_owned(),
+    };
+    Diagnostic::new(Code::ContradictingProtocol, clause, message)
+        .at("a condition on requests")
+        .label(*origin, label)
+        .note("in the Service, set `appProtocol: http` or begin the port's name with `http-`; or drop the condition")
 }
 
 pub fn contradicting_protocol(

@@ -66,7 +66,7 @@ fn trap_29_a_deny_by_request_is_for_ports_by_number() {
     let build = build_with(source, Some(MESH), strict).ok();
     let spec = &build.one("AuthorizationPolicy")["spec"];
     assert_eq!(spec["rules"][0]["to"], json!([{ "operation": { "ports": ["8080"], "methods": ["DELETE"] } }]));
-    let build = build_with("deny ingress shop/* -> garden/{app=web}:*/http where method DELETE", Some(MESH), strict);
+    let build = build_with("deny ingress shop/* -> garden/{app=curl}:*/http where method DELETE", Some(MESH), strict);
     assert_eq!(build.of("AuthorizationPolicy"), Vec::<Value>::new());
     assert_eq!(build.judged(0, IN).0, Level::Unable);
 }
@@ -74,6 +74,8 @@ fn trap_29_a_deny_by_request_is_for_ports_by_number() {
 #[test]
 fn trap_30_how_a_port_is_read_is_a_fact() {
     let build = build_in_mesh("allow ingress shop/* -> garden/web:9000 where method GET");
+    assert_eq!(build.codes(), ["E0324"], "a port that a Service calls tcp takes no condition");
+    let build = build_in_mesh("allow ingress shop/* -> garden/{app=curl}:9000 where method GET");
     assert_eq!(build.codes(), ["E0331"], "a port that is not known to be HTTP takes no condition");
     let build = build_in_mesh("allow ingress shop/* -> garden/web:80 where method GET").ok();
     let spec = &build.one("AuthorizationPolicy")["spec"];

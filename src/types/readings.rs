@@ -1,0 +1,99 @@
+//! How the mesh reads the ports that a condition is on, as the Services of the inventory say it.
+
+use smol_str::SmolStr;
+
+use super::{Checker, errors};
+use crate::inventory::{Inventory, Service, ServicePort, TargetPort, Workload};
+use crate::source::Span;
+use crate::vocab::endpoint::Endpoint;
+use crate::vocab::labels::{PodSelector, Requirement, Requirements};
+use crate::vocab::ports::{AppProtocol, PortTest, Ports, Protocol};
+
+/// Pods and their ports.
+pub(super) type Asked = (PodSelector, Ports);
+
+/// A port of a Service that does not show what a condition asks for.
+#[derive(Clone, Debug)]
+pub struct Misread {
+    pub namespace: SmolStr,
+    pub service: SmolStr,
+    pub port: ServicePort,
+    pub origin: Span,
+}
+
+impl Checker<'_> {
+    /// A Service that leads to the pods of a condition decides how the mesh reads their port: what it calls tcp is read by
+    /// nobody, and of TLS nothing but a name.
+    pub(super) fn check_mesh_reads(&mut self, clause: Span, word: &str, to: &Endpoint) -> Option<()> {
+        if self.inventory.services.is_empty() {
+            return Some(());
+        }
+        for (member, pods) in to.pods() {
+            // That a port read as TLS shows no requests is said of the rule itself.
+            let tls = member.ports.entries().iter().any(|port| port.app == Some(AppProtocol::Tls));
+            let asked = (pods.selector.clone(), member.ports.clone());
+            let inventory = self.inventory;
+            let found =
+                self.readings.entry(asked).or_insert_with(|| misread(inventory, &pods.selector, &member.ports, tls));
+            if let Some(found) = found.clone() {
+                self.push(errors::misread(clause, word, &found));
+                return None;
+            }
+        }
+        Some(())
+    }
+}
+
+fn misread(inventory: &Inventory, selector: &PodSelector, ports: &Ports, tls: bool) -> Option<Misread> {
+    let shows = |port: &ServicePort| match port.app {
+        Some(AppProtocol::Tls) => tls,
+        Some(_) => true,
+        None => !port.unread,
+    };
+    let of_service = |namespace: &SmolStr, name: &SmolStr, service: &Service, pods: &[&Workload]| {
+        let hidden = |port: &&ServicePort| port.protocol == Protocol::Tcp && !shows(port) && leads(port, ports, pods);
+        let port = service.ports.iter().find(hidden)?;
+        let (namespace, service_name) = (namespace.clone(), name.clone());
+        Some(Misread { namespace, service: service_name, port: port.clone(), origin: service.origin })
+    };
+    let pods = inventory.select(selector);
+    if !pods.is_empty() {
+        return pods.iter().find_map(|pod| {
+            let services = inventory.services_of(&pod.namespace, &pod.labels);
+            services.into_iter().find_map(|(name, service)| of_service(&pod.namespace, name, service, &[*pod]))
+        });
+    }
+    // Of pods that are not known, those that a Service surely leads to.
+    let namespace = selector.namespace_name()?;
+    let services = inventory.services.iter().filter(|((of, _), _)| of == namespace);
+    services.into_iter().find_map(|((namespace, name), service)| {
+        let pairs = service.selector.iter().flatten();
+        let labels = Requirements::new(pairs.map(|(key, value)| Requirement::is_in(key.clone(), [value.clone()])))?;
+        let behind = PodSelector { labels, ..PodSelector::in_namespace(namespace.clone()) };
+        let surely = service.selector.is_some() && selector.is_inside(&[behind]);
+        surely.then(|| of_service(namespace, name, service, &[])).flatten()
+    })
+}
+
+/// Returns whether a Service's port leads to one of some ports of pods.
+fn leads(port: &ServicePort, ports: &Ports, pods: &[&Workload]) -> bool {
+    let numbers = |name: &SmolStr| -> Vec<u16> {
+        let all = pods.iter().flat_map(|pod| &pod.ports);
+        let named = all.filter(|port| port.protocol == Protocol::Tcp && port.name.as_ref() == Some(name));
+        named.map(|port| port.port).collect()
+    };
+    ports.entries().iter().filter(|asked| asked.protocol == Protocol::Tcp).any(|asked| {
+        match (&asked.port, &port.target) {
+            (PortTest::Named(asked), TargetPort::Name(target)) if asked == target => true,
+            (PortTest::Range(first, last), TargetPort::Number(number)) => (first..=last).contains(&number),
+            (PortTest::Range(first, last), TargetPort::Name(target)) => {
+                numbers(target).iter().any(|number| (first..=last).contains(&number))
+            }
+            (PortTest::Named(asked), TargetPort::Number(number)) => numbers(asked).contains(number),
+            (PortTest::Named(asked), TargetPort::Name(target)) => {
+                let of_target = numbers(target);
+                numbers(asked).iter().any(|number| of_target.contains(number))
+            }
+        }
+    })
+}
