@@ -1,6 +1,6 @@
 //! Where a layer rightly refuses what the source allows, or is not yet as it is meant.
 
-use netpol::policy::{Action, Direction, PortTest, Protocol, Rule};
+use netpol::policy::{Action, Direction, Protocol};
 
 use netpol::targets::{Judgement, Level};
 
@@ -58,12 +58,5 @@ pub const OPEN: &[Open] = &[
         };
         let plain = one.from.is_none_or(|from| case.world.pods[from].role == Role::Plain);
         !one.passes && one.by == "istio" && plain && rules.iter().any(unable)
-    }),
-    ("a port name that means two numbers, or none", |case, one| {
-        let named = |rule: &Rule| {
-            let entries = rule.destination.members.iter().flat_map(|member| member.ports.entries());
-            entries.into_iter().any(|port| matches!(port.port, PortTest::Named(_)))
-        };
-        one.protocol == Protocol::Tcp && one.port < 9100 && case.build.policy.rules.iter().any(named)
     }),
 ];
