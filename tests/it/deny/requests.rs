@@ -86,13 +86,13 @@ fn trap_63m_the_issuer_itself_is_compared() {
     );
     let build = build(&rules).ok();
     let policy = build.one("AuthorizationPolicy");
-    for (rule, issuer) in policy["spec"]["rules"].as_array().unwrap().iter().zip([
-        "https://login.example.com",
-        "https://login.example.com",
-        "https://login.example.com/guests",
-    ]) {
-        assert_eq!(rule["when"][0], json!({ "key": "request.auth.claims[iss]", "values": [issuer] }));
-    }
+    let rules = policy["spec"]["rules"].as_array().unwrap();
+    let mut compared: Vec<(&Value, &Value)> =
+        rules.iter().map(|rule| (&rule["to"][0]["operation"]["ports"][0], &rule["when"][0])).collect();
+    compared.sort_by_key(|(port, _)| port.to_string());
+    let issued = |url: &str| json!({ "key": "request.auth.claims[iss]", "values": [url] });
+    let (corp, guests) = (issued("https://login.example.com"), issued("https://login.example.com/guests"));
+    assert_eq!(compared, [(&json!("7070"), &corp), (&json!("8080"), &corp), (&json!("9090"), &guests)]);
     let guest = json!({ "iss": "https://login.example.com/guests", "sub": "q" });
     assert!(!asks(&build, TO, claims(guest.clone())) && asks(&build, "garden/{app=web}:9090", claims(guest)));
 }

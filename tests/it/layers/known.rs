@@ -47,8 +47,8 @@ pub fn listed(case: &Case, finding: &Finding) -> bool {
 type Open = (&'static str, fn(&Case, &Finding) -> bool);
 
 /// Each of these goes when it is mended.
-pub const OPEN: &[Open] = &[
-    ("a deny by identity that Istio does not hold demands mutual TLS all the same", |case, one| {
+pub const OPEN: &[Open] =
+    &[("a deny by identity that Istio does not hold demands mutual TLS all the same", |case, one| {
         let Some(to) = one.to else { return false };
         let rules = case.speaking(&case.world.pods[to].source, Direction::Ingress);
         let unable = |at: &u32| {
@@ -58,5 +58,4 @@ pub const OPEN: &[Open] = &[
         };
         let plain = one.from.is_none_or(|from| case.world.pods[from].role == Role::Plain);
         !one.passes && one.by == "istio" && plain && rules.iter().any(unable)
-    }),
-];
+    })];
