@@ -3,7 +3,7 @@
 use super::rules::outsider;
 use super::value::{Env, Kind};
 use super::{Checker, errors};
-use crate::resolve::ModuleId;
+use crate::resolve::{ModuleId, Role};
 use crate::source::Span;
 use crate::syntax::tree::{self, Arrow, Direction, Effect, Expr, ItemKind};
 use crate::vocab::endpoint::{Endpoint, Member, What};
@@ -118,7 +118,11 @@ impl Checker<'_> {
     /// decided here and now. `None` where that namespace is outside.
     fn known(&self, subject: &PodSelector, set: &PodSelector) -> Option<PodSelector> {
         let by_label = set.namespace.list().iter().any(|requirement| requirement.key != NAMESPACE_NAME);
-        let Some(labels) = subject.namespace_name().and_then(|name| self.namespace_labels(name)) else {
+        let Some(labels) = subject
+            .namespace_name()
+            .filter(|name| self.told_by_others(name))
+            .and_then(|name| self.namespace_labels(name))
+        else {
             return Some(set.clone());
         };
         if !by_label {
@@ -128,6 +132,18 @@ impl Checker<'_> {
         set.namespace.matches(labels).then(|| PodSelector {
             namespace: Requirements::new([Requirement::is_in(NAMESPACE_NAME, [name])]).unwrap_or_default(),
             ..set.clone()
+        })
+    }
+
+    /// Returns whether the inventory, or a file that no scope binds, told the labels of a namespace. What a file with a scope
+    /// says, itself or by what it uses, puts nothing inside.
+    fn told_by_others(&self, namespace: &str) -> bool {
+        let Some(known) = self.inventory.namespaces.get(namespace) else { return false };
+        let teller = self.names.modules().find(|(_, module)| module.file.id == known.origin.file);
+        teller.is_none_or(|(_, module)| match module.role {
+            Role::Used => false,
+            Role::Given => !module.file.items.iter().any(|item| matches!(item.kind, ItemKind::Scope(_))),
+            Role::Standard => true,
         })
     }
 }
