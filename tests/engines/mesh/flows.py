@@ -153,6 +153,8 @@ class Asker:
         port, behind = service.ports[0], self.mesh.world.behind(service)
         request = ports("http", host, more)
         first = self.question(caller, gateway.key, 8080, request, claims)
-        then = self.question(gateway.key, service.key, port["port"], request, claims)
+        outside = self.mesh.outside.get(caller)
+        client = outside[0] if outside else self.mesh.pods[caller].address
+        then = self.question(gateway.key, service.key, port["port"], request, claims) | {"client": client}
         self.add(caller, gateway.address, 8080, request, [(pod.key, [first, then], []) for pod in behind],
                  f"gateway {gateway.key}", "gateway", gateway)
