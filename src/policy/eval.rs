@@ -5,13 +5,14 @@
 use serde_json::Value as Json;
 use smol_str::SmolStr;
 
-use super::flow::{Flow, Party, Pod};
+use super::flow::{Flow, Party, Pod, Request};
 use super::through::{self, publishes};
 use super::{Grant, GrantReason, Policy};
 use crate::types::{Action, Conditions, Direction, Jwt, PathPattern, Rule};
 use crate::vocab::addresses::AddressSet;
 use crate::vocab::endpoint::{Endpoint, What};
 use crate::vocab::labels::NAMESPACE_NAME;
+use crate::vocab::paths::normalize;
 use crate::vocab::ports::{AppProtocol, Ports};
 
 /// What decided one end.
@@ -70,8 +71,13 @@ impl Verdict {
     }
 }
 
-/// Decides a flow.
+/// Decides a flow. The path that is asked for is looked at as the mesh's normalisation leaves it.
 pub fn eval(policy: &Policy, flow: &Flow) -> Verdict {
+    let arrived = flow.request.path.as_ref().map(|path| {
+        let path = normalize(path, policy.settings.path_normalization);
+        Flow { request: Request { path, ..flow.request.clone() }, ..flow.clone() }
+    });
+    let flow = arrived.as_ref().unwrap_or(flow);
     Verdict { ends: Direction::BOTH.map(|direction| End { direction, cause: judge(policy, flow, direction) }) }
 }
 

@@ -76,6 +76,24 @@ fn a_denied_path_is_denied_in_every_spelling() {
 }
 
 #[test]
+fn a_path_is_judged_as_it_arrives() {
+    let rules = format!("allow ingress */* -> {TO}/http where path \"/api/**\"");
+    let (base, strict) = (build(&rules), strict(&rules));
+    for (asked, in_base, in_strict) in [
+        ("/api/x?y=1", true, true),
+        ("/api/../admin", false, false),
+        ("/x/../api/y", true, true),
+        ("/%61pi/y", true, true),
+        ("//api/x", false, true),
+        ("/x/..%2fapi/y", false, true),
+        ("/api/..%2Fadmin", true, false),
+    ] {
+        assert_eq!(asks(&base, TO, path(asked)), in_base, "{asked}");
+        assert_eq!(asks(&strict, TO, path(asked)), in_strict, "{asked}");
+    }
+}
+
+#[test]
 fn trap_63m_the_issuer_itself_is_compared() {
     let rules = format!(
         "issuer corp {{ url \"https://login.example.com\" {KEYS} }}
