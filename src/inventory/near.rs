@@ -188,7 +188,7 @@ impl Inventory {
         // A label that nearly is what is asked for, of whoever has the others; else of anybody.
         if let Some((wanted, found, workload)) = near_label(&selector.labels, &labelled)
             && asked.contains(&&wanted)
-            && (found.0 == &wanted.key || one_edit(&found.0, &wanted.key))
+            && (found.0 == &wanted.key || one_edit(found.0, &wanted.key))
         {
             let values = values(&wanted.key);
             return Some(Near::Label { wanted, found, workload, values });
