@@ -1,8 +1,6 @@
-//! Where a layer rightly refuses what the source allows, or is not yet as it is meant.
+//! Where a layer rightly refuses what the source allows, and what is not asked.
 
 use netpol::policy::{Action, Direction, Protocol};
-
-use netpol::targets::{Judgement, Level};
 
 use super::judge::{Case, Finding};
 use super::world::Role;
@@ -42,20 +40,3 @@ pub fn listed(case: &Case, finding: &Finding) -> bool {
     let later = |pod: Option<usize>| pod.is_some_and(|at| !case.world.pods[at].known);
     case.world.given && (later(finding.from) || later(finding.to))
 }
-
-/// What is not yet as it is meant: a name, and the condition on a flow.
-type Open = (&'static str, fn(&Case, &Finding) -> bool);
-
-/// Each of these goes when it is mended.
-pub const OPEN: &[Open] =
-    &[("a deny by identity that Istio does not hold demands mutual TLS all the same", |case, one| {
-        let Some(to) = one.to else { return false };
-        let rules = case.speaking(&case.world.pods[to].source, Direction::Ingress);
-        let unable = |at: &u32| {
-            let denies = case.build.policy.rules[*at as usize].action == Action::Deny;
-            let of = |one: &&Judgement| one.rule == *at && one.level == Level::Unable && one.narrower.is_none();
-            denies && case.build.judgements().iter().any(|one| of(&one))
-        };
-        let plain = one.from.is_none_or(|from| case.world.pods[from].role == Role::Plain);
-        !one.passes && one.by == "istio" && plain && rules.iter().any(unable)
-    })];
