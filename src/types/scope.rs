@@ -1,9 +1,11 @@
 //! `scope`: which pods a file may govern.
 
+use smol_str::SmolStr;
+
 use super::rules::outsider;
 use super::value::{Env, Kind};
 use super::{Checker, errors};
-use crate::resolve::{ModuleId, Role};
+use crate::resolve::{Module, ModuleId, Role};
 use crate::source::Span;
 use crate::syntax::tree::{self, Arrow, Direction, Effect, Expr, ItemKind};
 use crate::vocab::endpoint::{Endpoint, Member, What};
@@ -53,6 +55,7 @@ impl Checker<'_> {
             let stated = match &item.kind {
                 ItemKind::Namespace(namespace) => Some((&namespace.name, "namespace")),
                 ItemKind::Service(service) => Some((&service.namespace, "Service")),
+                ItemKind::Workload(workload) => Some((&workload.namespace, "workload")),
                 _ => None,
             };
             let Some((name, what)) = stated else { continue };
@@ -62,9 +65,32 @@ impl Checker<'_> {
                 self.push(errors::facts_outside_scope(name.span, what, &name.text, span));
             }
         }
+        self.check_named(module, &value.endpoint, span);
         let env = Env::top(module);
         let hosts = scope.hosts.iter().map(|text| self.host_pattern(text, &env)).collect::<Option<_>>()?;
         Some(Scope { pods: inside, hosts, span, pods_span: expr.span })
+    }
+
+    /// Checks that a scope such as `garden/api` gets its pods from others: were they stated by the file itself, or by what it
+    /// uses, `service garden/api { select {app=evil} }` would move the scope.
+    fn check_named(&mut self, module: ModuleId, scope: &Endpoint, span: Span) {
+        let named: Vec<(SmolStr, SmolStr)> =
+            scope.pods().filter_map(|(_, pods)| pods.named.as_deref().cloned()).collect();
+        if named.is_empty() {
+            return;
+        }
+        let own = |(id, of): &(ModuleId, &Module)| *id == module || of.role == Role::Used;
+        let items = self.names.modules().filter(own).flat_map(|(_, of)| &of.file.items);
+        let stated = items.filter_map(|item| match &item.kind {
+            ItemKind::Service(service) => Some((&service.namespace, &service.name)),
+            ItemKind::Workload(workload) => Some((&workload.namespace, &workload.name)),
+            _ => None,
+        });
+        let moved: Vec<Span> = stated
+            .filter(|(namespace, name)| named.iter().any(|(one, other)| *one == namespace.text && *other == name.text))
+            .map(|(_, name)| name.span)
+            .collect();
+        moved.into_iter().for_each(|name| self.push(errors::scope_moved(name, span)));
     }
 
     /// Checks that the pods of a governed side lie inside the scope, for every label set. `how` says what the statement

@@ -322,6 +322,14 @@ pub fn facts_outside_scope(span: Span, what: &str, name: &str, scope: Span) -> D
         .label(scope, "set here")
 }
 
+/// `name` is the fact's, `scope` the statement.
+pub fn scope_moved(name: Span, scope: Span) -> Diagnostic {
+    Diagnostic::new(Code::FactsOutsideScope, name, "a scope does not take its pods from what its own file states")
+        .at("this decides which pods the scope means")
+        .label(scope, "set here")
+        .note("write the scope by labels or by its namespace, as `scope garden/{app=api}`, or state the fact in another file")
+}
+
 /// `host` is the public host, `scope` the statement, and `more` says whether it names other hosts.
 pub fn host_outside_scope(span: Span, host: &str, gateway: &str, scope: Span, more: bool) -> Diagnostic {
     let text = if more { format!(", \"{host}\"") } else { format!(" at \"{host}\"") };
