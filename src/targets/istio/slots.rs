@@ -260,9 +260,16 @@ impl Division<'_, '_, '_> {
         for parts in of_workload.values() {
             parts.iter().for_each(|&part| components.join(parts[0] as usize, part as usize));
         }
+        let (later, known_parts): (Vec<usize>, Vec<usize>) =
+            (0..self.parts.len()).partition(|&part| members[part].is_empty());
+        if known_parts.is_empty() {
+            return self.by_labels();
+        }
         for parts in components.lists() {
             if let [part] = parts.as_slice() {
-                divided.parts.push(self.whole(*part));
+                if !members[*part].is_empty() {
+                    divided.parts.push(self.whole(*part));
+                }
                 continue;
             }
             let mut workloads: Vec<u32> = parts.iter().flat_map(|&part| members[part].iter().copied()).collect();
@@ -270,7 +277,31 @@ impl Division<'_, '_, '_> {
             workloads.dedup();
             self.take_apart(known, &workloads, &of_workload, &members, &mut divided);
         }
+        self.add_later(&later, &mut divided);
         divided
+    }
+
+    /// Adds the parts of which the inventory knows no workload: `{app=db, statefulset.kubernetes.io/pod-name=db-0}` beside
+    /// `{app=db}`. A pod of such a part may come to be one of another part too, and would then have two objects; so the part
+    /// has its own where that cannot be, and else its pods get along with the others what rules give them.
+    fn add_later(&self, later: &[usize], divided: &mut Divided) {
+        for (at, &part) in later.iter().enumerate() {
+            let labels = &self.parts[part].0;
+            let beside =
+                later.iter().enumerate().any(|(other, &one)| other != at && may_meet(labels, &self.parts[one].0));
+            let met = divided.parts.iter_mut().filter(|other| may_meet(labels, &other.labels));
+            let statements = &self.parts[part].1;
+            let mut meets = false;
+            for other in met {
+                meets = true;
+                other.joined.extend(statements.iter().filter(|&&at| self.statements[at as usize].gives));
+            }
+            if meets || beside {
+                divided.left.extend(statements.iter().copied());
+            } else {
+                divided.parts.push(self.whole(part));
+            }
+        }
     }
 
     /// Gives the workloads that the same parts select labels of their own. Where no labels tell a workload's pods from
@@ -404,6 +435,11 @@ impl Division<'_, '_, '_> {
             }
         }
     }
+}
+
+/// Returns whether a pod can have both: they agree on the keys in common.
+fn may_meet(labels: &MatchLabels, others: &MatchLabels) -> bool {
+    labels.iter().all(|(key, value)| others.iter().all(|(other, is)| other != key || is == value))
 }
 
 fn sorted(mut list: Vec<u32>) -> Vec<u32> {

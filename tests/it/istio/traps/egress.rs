@@ -222,6 +222,20 @@ fn trap_55_selectors_that_meet_on_a_pod_are_taken_apart() {
 }
 
 #[test]
+fn trap_55_pods_that_come_later_do_not_get_a_second_sidecar() {
+    // No pod has the label yet, and one that has it will have `app=web` too.
+    let source = "allow egress garden/{app=web} -> a.example:443
+        allow egress garden/{app=web, batch.kubernetes.io/job-name=late} -> b.example:443";
+    let build = build_in_mesh(source);
+    assert_eq!(build.of("Sidecar").len(), 1, "{}", build.text());
+    assert_eq!(build.imports("garden", "app-web-egress")[&443], ["./a.example", "./b.example"]);
+    assert_eq!((build.judged(0, OUT).0, build.judged(1, OUT).0), (Level::Wider, Level::Unable));
+    // One that can be no other rule's pod has its own.
+    let apart = source.replace("app=web, batch", "app=late, batch");
+    assert_eq!(build_in_mesh(&apart).of("Sidecar").len(), 2);
+}
+
+#[test]
 fn trap_56_namespaces_are_imported_by_their_services() {
     let build = build_in_mesh("allow egress garden/* -> { garden/*, shop/* }  allow egress lab/* -> */*").ok();
     assert_eq!(
