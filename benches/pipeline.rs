@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use netpol::diag::Diagnostics;
 use netpol::inventory::Inventory;
+use netpol::model::settings::Settings;
 use netpol::policy::ask::{Question, ask};
 use netpol::policy::{self, Policy};
 use netpol::source::Sources;
 use netpol::targets::{self, yaml::Writer};
-use netpol::vocab::settings::Settings;
 use netpol::{resolve, syntax, types};
 
 const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];

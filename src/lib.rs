@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod diag;
 pub mod inventory;
+pub mod model;
 mod parallel;
 pub mod policy;
 pub mod resolve;
@@ -16,4 +17,3 @@ pub mod source;
 pub mod syntax;
 pub mod targets;
 pub mod types;
-pub mod vocab;

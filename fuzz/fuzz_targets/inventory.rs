@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use netpol::diag::Diagnostics;
 use netpol::inventory::{self, Workload};
 use netpol::source::{Sources, Span};
-use netpol::vocab::labels::{PodSelector, Requirement, Requirements};
+use netpol::model::labels::{PodSelector, Requirement, Requirements};
 
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);

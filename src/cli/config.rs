@@ -6,8 +6,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
+use crate::model::settings::{Layer, PathNormalization, Platform, Settings, Written};
 use crate::source::{FileId, Sources, Span};
-use crate::vocab::settings::{Layer, PathNormalization, Platform, Settings, Written};
 
 /// What a `netpol.toml` says.
 #[derive(Debug)]

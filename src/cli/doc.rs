@@ -2,11 +2,11 @@
 
 use super::{Exit, Fatal, to_stdout};
 use crate::diag::{Diagnostics, nearest};
+use crate::model::settings::{Platform, Settings};
 use crate::resolve::{self, Lookup, ModuleId, Names, stdlib};
 use crate::source::{Sources, Span};
 use crate::syntax;
 use crate::syntax::tree::{Expr, ExprKind, Item, ItemKind, LetValue, Template};
-use crate::vocab::settings::{Platform, Settings};
 
 /// How wide prose is set.
 const WIDTH: usize = 80;

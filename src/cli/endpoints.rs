@@ -1,9 +1,10 @@
 //! Endpoints in the language's own writing, for people who ask what the compiler made of theirs.
 
-use crate::policy::{
-    Account, AddressSet, Endpoint, Host, Member, NAMESPACE_NAME, PodSelector, PortMatch, PortTest, Ports, Protocol,
-    Requirement, Requirements, Test, What,
-};
+use crate::model::addresses::AddressSet;
+use crate::model::endpoint::{Endpoint, Member, What};
+use crate::model::hosts::Host;
+use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
+use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 
 /// After this many parts of a list the others are only counted.
 const PARTS_SHOWN: usize = 6;
@@ -134,7 +135,8 @@ fn port(entry: &PortMatch) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{HostName, Pods};
+    use crate::model::endpoint::Pods;
+    use crate::model::hosts::HostName;
     use crate::source::{Sources, Span};
 
     fn endpoint(members: Vec<(What, Ports)>) -> Endpoint {

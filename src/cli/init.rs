@@ -10,9 +10,9 @@ use super::report::{Messages, Report};
 use super::{Exit, Fatal, Global, load, paths};
 use crate::diag::Diagnostics;
 use crate::inventory::{self, Inventory};
+use crate::model::settings::Platform;
 use crate::source::Sources;
 use crate::targets::names::Words;
-use crate::vocab::settings::Platform;
 
 /// Namespaces of the cluster itself, for which a first policy says nothing.
 const SYSTEM: [&str; 6] = ["kube-", "istio-", "kyma-system", "openshift", "cert-manager", "gke-"];

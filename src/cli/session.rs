@@ -12,6 +12,7 @@ use super::report::{Messages, Report};
 use super::{Fatal, Global};
 use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
 use crate::inventory::{self, Inventory};
+use crate::model::settings::Layer;
 use crate::policy::provenance::attribution;
 use crate::policy::{self, Policy};
 use crate::resolve;
@@ -19,7 +20,6 @@ use crate::source::{FileId, Sources, Span};
 use crate::syntax;
 use crate::targets::{self, Artifact, Lowering};
 use crate::types;
-use crate::vocab::settings::Layer;
 
 /// A configuration is small.
 const CONFIG_LIMIT: u64 = 1 << 20;

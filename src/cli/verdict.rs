@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::layers::{Does, layers};
+use crate::model::rules::{Direction, Rule};
 use crate::policy::ask::{Answer, Answers, shown};
 use crate::policy::provenance::{attribute, attribution, rule_text};
-use crate::policy::{Cause, Direction, End, Flow, Grant, GrantReason, Party, Policy, Rule, Unknown, unknown};
+use crate::policy::{Cause, End, Flow, Grant, GrantReason, Party, Policy, Unknown, unknown};
 use crate::source::{Sources, Span};
 use crate::targets::Lowering;
 

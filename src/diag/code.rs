@@ -174,7 +174,7 @@ codes! {
     E0502 OutsideScope "a rule governs pods outside the scope";
     E0503 FactsOutsideScope "a file with a scope states facts about others";
     E0511 Expired "a rule has expired";
-    W0521 PointlessAllow "a wider allow makes this one pointless";
+    W0521 RedundantAllow "a wider allow makes this one redundant";
     W0522 ResolverClosed "the resolver is isolated and lets these pods not in";
     W0523 GrantDenied "a deny cuts pods off from their resolver or from istiod";
     E0531 ClaimWithoutWorkloads "a claim has no workloads on either side";

@@ -4,10 +4,10 @@
 use smol_str::SmolStr;
 
 use super::Inventory;
+use crate::model::hosts::HostName;
+use crate::model::labels::{Labels, PodSelector, Test};
+use crate::model::ports::AppProtocol;
 use crate::source::Span;
-use crate::vocab::hosts::HostName;
-use crate::vocab::labels::{Labels, PodSelector, Test};
-use crate::vocab::ports::AppProtocol;
 
 /// One port of a Gateway object, for some hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,9 +25,9 @@ use std::net::IpAddr;
 
 use smol_str::SmolStr;
 
+use crate::model::labels::{Labels, Requirements};
+use crate::model::ports::{AppProtocol, Protocol};
 use crate::source::Span;
-use crate::vocab::labels::{Labels, Requirements};
-use crate::vocab::ports::{AppProtocol, Protocol};
 
 /// The facts of a build.
 #[derive(Clone, Debug, Default)]

@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use super::{Inventory, Workload, WorkloadKind};
 use crate::diag::{nearest, one_edit};
-use crate::vocab::labels::{Account, Labels, PodSelector, Requirement, Requirements, Test};
+use crate::model::labels::{Account, Labels, PodSelector, Requirement, Requirements, Test};
 
 /// What the inventory says of the pods that a selector means.
 #[derive(Clone, Debug)]

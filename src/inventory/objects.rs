@@ -2,10 +2,10 @@
 
 use smol_str::SmolStr;
 
+use crate::model::addresses::Block;
+use crate::model::labels::{PodSelector, Requirements};
+use crate::model::ports::PortMatch;
 use crate::source::Span;
-use crate::vocab::addresses::Block;
-use crate::vocab::labels::{PodSelector, Requirements};
-use crate::vocab::ports::PortMatch;
 
 /// An object that decides about the flows of some pods.
 #[derive(Clone, Debug)]

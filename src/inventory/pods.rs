@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::{Inventory, Workload, WorkloadKind};
-use crate::vocab::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements};
+use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements};
 
 /// For each namespace and controller of Pods, the labels that all of its Pods have.
 pub(super) type Owners = FxHashMap<(SmolStr, SmolStr), Labels>;

@@ -9,8 +9,8 @@ use smol_str::SmolStr;
 
 use super::pods::{self, Owners};
 use super::{Inventory, Service, Workload, WorkloadKind};
-use crate::vocab::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
-use crate::vocab::ports::Protocol;
+use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
+use crate::model::ports::Protocol;
 
 /// The labels of a namespace that nothing is known of.
 static NO_LABELS: Labels = BTreeMap::new();

@@ -28,8 +28,8 @@ use self::tree::At;
 use super::query::Index;
 use super::{Inventory, Listener, Namespace, PolicyObject, Rewrite, Service, Workload, WorkloadKind};
 use crate::diag::Diagnostics;
+use crate::model::labels::{Labels, NAMESPACE_NAME};
 use crate::source::{FileId, Sources, Span};
-use crate::vocab::labels::{Labels, NAMESPACE_NAME};
 
 /// Reads manifests: YAML of one or many documents, or JSON, with objects or lists of them. Kinds that are not used are
 /// passed over; what cannot be read, what Kubernetes would refuse, and what contradicts itself is a finding with its

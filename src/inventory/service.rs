@@ -10,7 +10,7 @@
 use smol_str::SmolStr;
 
 use super::{Service, ServicePort, TargetPort, Workload};
-use crate::vocab::ports::Protocol;
+use crate::model::ports::Protocol;
 
 /// A port as it is asked for on a Service's name.
 #[derive(Clone, Copy, Debug)]

@@ -12,9 +12,10 @@ mod service;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+use super::Policy;
 use super::eval::{Verdict, eval};
 use super::flow::{Flow, Party, Request};
-use super::{Policy, Protocol};
+use crate::model::ports::Protocol;
 use parties::Candidate;
 use service::Target;
 

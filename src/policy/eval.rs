@@ -8,12 +8,13 @@ use smol_str::SmolStr;
 use super::flow::{Flow, Party, Pod, Request};
 use super::through::{self, publishes};
 use super::{Grant, GrantReason, Policy};
-use crate::types::{Action, Conditions, Direction, Jwt, PathPattern, Rule};
-use crate::vocab::addresses::AddressSet;
-use crate::vocab::endpoint::{Endpoint, What};
-use crate::vocab::labels::NAMESPACE_NAME;
-use crate::vocab::paths::normalize;
-use crate::vocab::ports::{AppProtocol, Ports};
+use crate::model::addresses::AddressSet;
+use crate::model::conditions::{Conditions, Jwt, PathPattern};
+use crate::model::endpoint::{Endpoint, What};
+use crate::model::labels::NAMESPACE_NAME;
+use crate::model::paths::normalize;
+use crate::model::ports::{AppProtocol, Ports};
+use crate::model::rules::{Action, Direction, Rule};
 
 /// What decided one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use serde_json::Value as Json;
 use smol_str::SmolStr;
 
 use crate::inventory::ContainerPort;
-use crate::vocab::addresses::AddressSet;
-use crate::vocab::labels::Labels;
-use crate::vocab::ports::{AppProtocol, Protocol};
+use crate::model::addresses::AddressSet;
+use crate::model::labels::Labels;
+use crate::model::ports::{AppProtocol, Protocol};
 
 /// A concrete flow.
 #[derive(Clone, Debug)]

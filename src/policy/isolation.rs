@@ -1,7 +1,8 @@
 //! Which rules govern the pods of a gateway on their way in.
 
 use super::Policy;
-use crate::types::{Action, Gateway, Rule};
+use crate::model::gateways::Gateway;
+use crate::model::rules::{Action, Rule};
 
 impl Policy {
     /// Returns the rules that isolate pods of a gateway on their way in, or may: of pods that the inventory knows it is

@@ -6,14 +6,17 @@ use rustc_hash::FxHashMap;
 use smallvec::smallvec;
 use smol_str::SmolStr;
 
-use super::{Grant, GrantReason, Policy, pointless};
+use super::{Grant, GrantReason, Policy, redundant};
 use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::model::conditions::Keys;
+use crate::model::endpoint::{Endpoint, Member, Pods, What};
+use crate::model::gateways::{Gateway, GatewayPort, Via};
+use crate::model::labels::{Account, PodSelector, Requirements};
+use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
+use crate::model::rules::{Action, Direction, Rule};
+use crate::model::settings::{Layer, Settings};
 use crate::parallel;
-use crate::types::{Action, Direction, Gateway, GatewayPort, Keys, Program, Rule, Via};
-use crate::vocab::endpoint::{Endpoint, Member, Pods, What};
-use crate::vocab::labels::{Account, PodSelector, Requirements};
-use crate::vocab::ports::{AppProtocol, PortMatch, Ports, Protocol};
-use crate::vocab::settings::{Layer, Settings};
+use crate::types::Program;
 
 /// Makes the policy of a program.
 pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostics) -> Policy {
@@ -42,10 +45,10 @@ pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostic
         note_missing_namespaces(&policy, &grants, &mut found);
         grants
     };
-    let (grants, pointless) = parallel::both(grant, || pointless::find(&policy));
+    let (grants, redundant) = parallel::both(grant, || redundant::find(&policy));
     policy.grants = grants;
     diagnostics.append(found);
-    diagnostics.append(pointless);
+    diagnostics.append(redundant);
     policy
 }
 
@@ -185,7 +188,7 @@ fn share_pods(a: &Endpoint, b: &Endpoint) -> bool {
 /// selected by labels may or may not be the others', and are left in doubt.
 fn takes(deny: &Endpoint, granted: &Endpoint) -> bool {
     granted.members.iter().any(|member| {
-        let meeting = || deny.members.iter().filter(|taken| pointless::ports_meet(&taken.ports, &member.ports));
+        let meeting = || deny.members.iter().filter(|taken| redundant::ports_meet(&taken.ports, &member.ports));
         match &member.what {
             What::Pods(pods) => {
                 let sets = meeting().filter_map(|taken| match &taken.what {
@@ -223,7 +226,7 @@ fn share_flows(a: &Endpoint, b: &Endpoint) -> bool {
                 (What::Addresses(a), What::Addresses(b)) => a.overlaps(b),
                 _ => false,
             };
-            meet && pointless::ports_meet(&left.ports, &right.ports)
+            meet && redundant::ports_meet(&left.ports, &right.ports)
         })
     })
 }

@@ -47,8 +47,8 @@ mod flow;
 mod isolation;
 mod lower;
 mod model;
-mod pointless;
 pub mod provenance;
+mod redundant;
 mod through;
 mod unknown;
 
@@ -57,18 +57,3 @@ pub use flow::{Flow, Party, Pod, Request};
 pub use lower::lower;
 pub use model::*;
 pub use unknown::{Unknown, unknown};
-
-pub use crate::inventory::{
-    ContainerPort, Inventory, Namespace, Service, ServicePort, TargetPort, Workload, WorkloadKind, all_but,
-    is_injected, is_passing,
-};
-pub use crate::types::{
-    Action, Conditions, Direction, Gateway, GatewayNames, GatewayPort, Issuer, Jwt, Keys, Notes, Origin, PathPattern,
-    Rule, Segment, Server, Via,
-};
-pub use crate::vocab::addresses::{AddressSet, Block};
-pub use crate::vocab::endpoint::{Endpoint, Member, Pods, What, is_everybody};
-pub use crate::vocab::hosts::{Host, HostName, WeightedNet};
-pub use crate::vocab::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
-pub use crate::vocab::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
-pub use crate::vocab::settings::{Layer, PathNormalization, Settings};

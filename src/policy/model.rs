@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::inventory::Inventory;
-use crate::types::{Direction, Gateway, Rule};
-use crate::vocab::addresses::AddressSet;
-use crate::vocab::endpoint::Endpoint;
-use crate::vocab::settings::Settings;
+use crate::model::addresses::AddressSet;
+use crate::model::endpoint::Endpoint;
+use crate::model::gateways::Gateway;
+use crate::model::rules::{Direction, Rule};
+use crate::model::settings::Settings;
 
 /// A checked policy: what the source means, with nothing left to look up.
 #[derive(Clone, Debug)]

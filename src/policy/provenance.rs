@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use super::Origin;
+use crate::model::rules::Origin;
 use crate::source::{FileId, Sources, Span};
 
 /// How many rules of an object are named.
@@ -146,7 +146,7 @@ pub fn files<'a>(origins: impl IntoIterator<Item = &'a Origin>) -> Vec<FileId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Notes;
+    use crate::model::rules::Notes;
 
     #[test]
     fn provenance_hangs_on_what_rules_say_and_not_on_where_they_stand() {

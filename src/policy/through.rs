@@ -6,13 +6,14 @@
 
 use smol_str::SmolStr;
 
+use super::Policy;
 use super::eval::{Match, conditions_hold, holds, port_fits, without_port};
 use super::flow::{Flow, Party, Pod};
-use super::{Policy, Via};
-use crate::types::{Direction, Gateway, Rule};
-use crate::vocab::endpoint::{Endpoint, What};
-use crate::vocab::hosts::HostName;
-use crate::vocab::ports::{AppProtocol, PortMatch, Ports, Protocol};
+use crate::model::endpoint::{Endpoint, What};
+use crate::model::gateways::{Gateway, Via};
+use crate::model::hosts::HostName;
+use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
+use crate::model::rules::{Direction, Rule};
 
 /// For a flow that comes to the gateway of a rule with `via` on ingress, for one of its public hosts or on its port
 /// without names: whether the rule lets it in. `None` where the rule does not speak of it.

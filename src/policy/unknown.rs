@@ -8,8 +8,9 @@ use std::sync::Arc;
 use super::Policy;
 use super::eval::{End, governs_pod, matches, read_as};
 use super::flow::{Flow, Party};
-use crate::types::{Action, Conditions, Rule};
-use crate::vocab::ports::AppProtocol;
+use crate::model::conditions::Conditions;
+use crate::model::ports::AppProtocol;
+use crate::model::rules::{Action, Rule};
 
 /// A rule that would decide otherwise, if parts of the request were known and met its conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Unknown {
 /// Returns the first rule that could turn the decision at one end, and what is not known.
 pub fn unknown(policy: &Policy, flow: &Flow, end: &End) -> Option<Unknown> {
     let turns = if end.allows() { Action::Deny } else { Action::Allow };
-    let party = if end.direction == crate::types::Direction::Egress { &flow.source } else { &flow.destination };
+    let party = if end.direction == crate::model::rules::Direction::Egress { &flow.source } else { &flow.destination };
     let Party::Pod(pod) = party else { return None };
     policy.rules.iter().enumerate().find_map(|(at, rule)| {
         if rule.action != turns || rule.conditions.is_none() || !governs_pod(rule, end.direction, pod) {

@@ -12,10 +12,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use crate::diag::{Diagnostics, Severity, nearest};
+use crate::model::settings::Settings;
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::tree::{File, Ident, Item, ItemKind, Use, UsePath};
 use crate::syntax::{Flows, Opened};
-use crate::vocab::settings::Settings;
 
 /// A module: a file given to the verb, or one that a `use` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

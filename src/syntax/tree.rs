@@ -6,8 +6,8 @@
 use ipnet::IpNet;
 use smol_str::SmolStr;
 
+use crate::model::ports::Protocol;
 use crate::source::{FileId, Span};
-use crate::vocab::ports::Protocol;
 
 mod endpoint;
 

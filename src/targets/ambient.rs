@@ -7,8 +7,12 @@
 use smol_str::SmolStr;
 
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::inventory::Injection;
-use crate::policy::{Action, Direction, Endpoint, Layer, Policy, Ports, Rule, Workload};
+use crate::inventory::{Injection, Workload};
+use crate::model::endpoint::Endpoint;
+use crate::model::ports::Ports;
+use crate::model::rules::{Action, Direction, Rule};
+use crate::model::settings::Layer;
+use crate::policy::Policy;
 
 const MODE: &str = "istio.io/dataplane-mode";
 

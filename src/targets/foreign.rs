@@ -10,11 +10,12 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::inventory::{Passage, Peer, PolicyKind, PolicyObject, Says};
-use crate::policy::{
-    Account, Action, Cause, Direction, Flow, Inventory, Labels, Layer, NAMESPACE_NAME, Party, Pod, PodSelector, Policy,
-    PortMatch, PortTest, Protocol, Request, Requirements, Rule, Test, Workload, eval,
-};
+use crate::inventory::{Inventory, Passage, Peer, PolicyKind, PolicyObject, Says, Workload};
+use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirements, Test};
+use crate::model::ports::{PortMatch, PortTest, Protocol};
+use crate::model::rules::{Action, Direction, Rule};
+use crate::model::settings::Layer;
+use crate::policy::{Cause, Flow, Party, Pod, Policy, Request, eval};
 
 /// How many pods, and how many flows of each, are looked at for one object.
 const MOST: usize = 16;

@@ -10,10 +10,13 @@ use smol_str::SmolStr;
 
 use super::{Judgement, Level, Levels, Lowered, Lowering, Traffic, Traffics};
 use crate::diag::Diagnostics;
-use crate::policy::{
-    Action, Direction, Inventory, Layer, Member, PodSelector, Policy, PortMatch, PortTest, Ports, Protocol, Rule, What,
-    is_everybody,
-};
+use crate::inventory::Inventory;
+use crate::model::endpoint::{Member, What, is_everybody};
+use crate::model::labels::PodSelector;
+use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
+use crate::model::rules::{Action, Direction, Rule};
+use crate::model::settings::Layer;
+use crate::policy::Policy;
 
 mod report;
 mod table;

@@ -6,7 +6,9 @@
 
 use std::borrow::Cow;
 
-use crate::policy::{Direction, Layer, PortMatch, PortTest, Ports, Protocol};
+use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
+use crate::model::rules::Direction;
+use crate::model::settings::Layer;
 
 /// How well a layer holds one end of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,15 +9,17 @@ pub mod layers;
 mod level;
 pub mod names;
 pub mod networkpolicy;
-mod part;
+mod partition;
 pub mod yaml;
 
 pub use files::{Artifact, Listed, artifacts, kustomization};
 pub use level::{Judgement, Level, Levels, PAST_SIDECAR, Traffic, Traffics};
 
 use crate::diag::Diagnostics;
+use crate::model::rules::Direction;
+use crate::model::settings::Layer;
 use crate::parallel;
-use crate::policy::{Direction, Layer, Policy};
+use crate::policy::Policy;
 use crate::source::{FileId, Sources};
 
 /// What a target made of a policy.
@@ -124,11 +126,11 @@ fn lower_parts(
     then: &mut dyn FnMut(Vec<Artifact>) -> bool,
 ) -> Vec<(Layer, Lowered)> {
     let targets = &policy.settings.targets;
-    let parts = part::divide(policy, sources, least);
+    let parts = partition::divide(policy, sources, least);
     let istio = istio::Common::new(policy);
     let networkpolicy = networkpolicy::Common::new(policy);
     let tasks: Vec<_> = parts.iter().flat_map(|part| targets.iter().map(move |layer| (*layer, part))).collect();
-    let lower = |&(layer, part): &(Layer, &part::Part<'_>)| {
+    let lower = |&(layer, part): &(Layer, &partition::Partition<'_>)| {
         let mut found = Diagnostics::new();
         let mut lowered = match layer {
             Layer::NetworkPolicy => networkpolicy::lower(&networkpolicy, part, sources, wanted, &mut found),

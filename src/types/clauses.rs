@@ -6,15 +6,17 @@ use smol_str::SmolStr;
 
 use super::errors::Unreadable;
 use super::value::{Bound, Env, Value};
-use super::{Checker, Conditions, Issuer, Jwt, Missing, PathPattern, Segment, Via, errors};
+use super::{Checker, Missing, errors};
+use crate::model::conditions::{Conditions, Issuer, Jwt, PathPattern, Segment};
+use crate::model::endpoint::Member;
+use crate::model::gateways::Via;
+use crate::model::hosts::HostName;
+use crate::model::paths::{normal_pattern, same_spelling};
+use crate::model::ports::AppProtocol;
+use crate::model::settings::Layer;
 use crate::resolve::Def;
 use crate::source::Span;
 use crate::syntax::tree::{self, Claim, Clause, ClauseKind, Effect, Expr, Ident, ItemKind, JwtClause, Text};
-use crate::vocab::endpoint::Member;
-use crate::vocab::hosts::HostName;
-use crate::vocab::paths::{normal_pattern, same_spelling};
-use crate::vocab::ports::AppProtocol;
-use crate::vocab::settings::Layer;
 
 impl Checker<'_> {
     /// Checks the clauses of a rule towards one destination.
@@ -297,7 +299,7 @@ impl PathPattern {
 
 #[cfg(test)]
 mod tests {
-    use super::PathPattern;
+    use crate::model::conditions::PathPattern;
 
     #[test]
     fn paths_match_by_whole_segments() {

@@ -8,15 +8,16 @@ use smol_str::SmolStr;
 use super::endpoints::address_set;
 use super::facts::equalities;
 use super::value::{Env, Kind, Value};
-use super::{Checker, Gateway, errors};
+use super::{Checker, errors};
+use crate::model::addresses::AddressSet;
+use crate::model::endpoint::{Endpoint, Member, Members, What};
+use crate::model::gateways::Gateway;
+use crate::model::labels::PodSelector;
+use crate::model::ports::{PortMatch, Ports, Protocol};
+use crate::model::settings::Written;
 use crate::resolve::{Def, ModuleId, Role};
 use crate::source::Span;
 use crate::syntax::tree::{ExprKind, GatewayDecl, ItemKind, NamespacePattern, PodPattern};
-use crate::vocab::addresses::AddressSet;
-use crate::vocab::endpoint::{Endpoint, Member, Members, What};
-use crate::vocab::labels::PodSelector;
-use crate::vocab::ports::{PortMatch, Ports, Protocol};
-use crate::vocab::settings::Written;
 
 impl Checker<'_> {
     /// Makes sense of a gateway's declaration, once.

@@ -10,13 +10,13 @@ use smol_str::SmolStr;
 
 use super::value::{Bound, Env, Kind, Value};
 use super::{Checker, Missing, errors};
+use crate::model::addresses::{AddressSet, Block, Range};
+use crate::model::endpoint::{Endpoint, Member, Members, Pods, What};
+use crate::model::hosts::{Host, HostName, WeightedNet};
+use crate::model::ports::{PortMatch, PortTest, Ports};
 use crate::resolve::Def;
 use crate::source::Span;
 use crate::syntax::tree::{Address, Expr, ExprKind, HostDecl, ItemKind, LetValue};
-use crate::vocab::addresses::{AddressSet, Block, Range};
-use crate::vocab::endpoint::{Endpoint, Member, Members, Pods, What};
-use crate::vocab::hosts::{Host, HostName, WeightedNet};
-use crate::vocab::ports::{PortMatch, PortTest, Ports};
 
 /// How many members an endpoint may have; a policy with more was made by doubling names.
 const MOST_MEMBERS: usize = 65_536;

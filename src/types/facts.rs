@@ -9,14 +9,14 @@ use crate::diag::Diagnostics;
 use crate::inventory::{
     ContainerPort, Injection, Inventory, Namespace, Service, ServicePort, TargetPort, Workload, WorkloadKind,
 };
+use crate::model::labels::{Labels, NAMESPACE_NAME, Requirement, Requirements};
+use crate::model::names::is_port_name;
+use crate::model::ports::{AppProtocol, Protocol};
 use crate::resolve::{Module, Names, Role};
 use crate::source::Span;
 use crate::syntax::tree::{
     ItemKind, NamespaceDecl, PortKind, PortMapping, PortProtocol, ServiceDecl, Word, WorkloadDecl,
 };
-use crate::vocab::labels::{Labels, NAMESPACE_NAME, Requirement, Requirements};
-use crate::vocab::names::is_port_name;
-use crate::vocab::ports::{AppProtocol, Protocol};
 
 /// Adds the declarations of every module to the inventory. What disagrees is reported, and the first statement stays:
 /// the inventory's, then those of the given files. The standard library gives way to all others.

@@ -3,13 +3,13 @@
 use smol_str::SmolStr;
 
 use super::facts::service_port;
-use super::gateway::{GatewayPort, Server};
 use super::value::Env;
 use super::{Checker, errors};
 use crate::inventory::{Listener, TargetPort};
+use crate::model::gateways::{GatewayPort, Server};
+use crate::model::labels::PodSelector;
+use crate::model::ports::{AppProtocol, Protocol};
 use crate::syntax::tree::{GatewayDecl, PortMapping};
-use crate::vocab::labels::PodSelector;
-use crate::vocab::ports::{AppProtocol, Protocol};
 
 impl Checker<'_> {
     /// Returns the ports of a gateway, and what Gateway objects open on its pods beside them.

@@ -7,11 +7,12 @@ use serde_json::{Map, Value as Json};
 
 use super::endpoints::address_set;
 use super::value::{Env, Kind};
-use super::{Checker, Issuer, Keys, errors};
+use super::{Checker, errors};
+use crate::model::addresses::AddressSet;
+use crate::model::conditions::{Issuer, Keys};
 use crate::resolve::Def;
 use crate::source::Span;
 use crate::syntax::tree::{IssuerDecl, IssuerKeys, ItemKind};
-use crate::vocab::addresses::AddressSet;
 
 impl Checker<'_> {
     /// Makes sense of an issuer's declaration, once.

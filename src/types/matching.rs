@@ -8,11 +8,11 @@ use super::value::Env;
 use super::{Checker, errors};
 use crate::diag::{Diagnostic, nearest, one_edit};
 use crate::inventory::{Matched, Workload};
+use crate::model::labels::{self, Account, PodSelector, Requirement, Requirements, Test};
+use crate::model::names::is_dns_label;
 use crate::resolve::{Def, Role};
 use crate::source::Span;
 use crate::syntax::tree::{LabelTest, Labels, NamespacePattern, PodPattern, Word};
-use crate::vocab::labels::{self, Account, PodSelector, Requirement, Requirements, Test};
-use crate::vocab::names::is_dns_label;
 
 impl Checker<'_> {
     /// With an inventory, a namespace that it lacks is an error, unless it is the standard library that names it.

@@ -9,7 +9,6 @@ mod declarations;
 mod endpoints;
 mod errors;
 mod facts;
-mod gateway;
 mod gateway_ports;
 mod issuers;
 mod matching;
@@ -30,18 +29,20 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 pub use facts::equalities;
-pub use gateway::{Gateway, GatewayPort, Names as GatewayNames, Server, Via};
-pub use program::*;
+pub use program::Program;
 pub use selectors::requirement;
 use value::{Env, Value};
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::inventory::Inventory;
+use crate::model::conditions::{Conditions, Issuer};
+use crate::model::gateways::Gateway;
+use crate::model::labels::PodSelector;
+use crate::model::rules::Rule;
+use crate::model::settings::{Layer, Settings};
 use crate::resolve::{Def, Lookup, ModuleId, Names, Role};
 use crate::source::{Sources, Span};
 use crate::syntax::tree::{Item, ItemKind};
-use crate::vocab::labels::PodSelector;
-use crate::vocab::settings::{Layer, Settings};
 
 /// Checks a build and returns its typed program. After an error the program holds what could be understood. The
 /// statements about flows are read from `names` and let go as they are checked, which keeps a large build small.

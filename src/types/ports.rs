@@ -9,11 +9,11 @@ use super::{Checker, errors};
 use crate::inventory::{
     ContainerPort, Meant, Service, ServicePort, TargetPort, Unclear, Wanted, Workload, WorkloadKind,
 };
+use crate::model::endpoint::{Member, Pods, What};
+use crate::model::names::is_port_name;
+use crate::model::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
 use crate::source::Span;
 use crate::syntax::tree::{ExprKind, Port, PortKind, PortProtocol, PortSpec};
-use crate::vocab::endpoint::{Member, Pods, What};
-use crate::vocab::names::is_port_name;
-use crate::vocab::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
 
 impl Checker<'_> {
     /// Puts a suffix on every member of a value.

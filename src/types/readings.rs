@@ -4,10 +4,10 @@ use smol_str::SmolStr;
 
 use super::{Checker, errors};
 use crate::inventory::{Inventory, Service, ServicePort, TargetPort, Workload};
+use crate::model::endpoint::Endpoint;
+use crate::model::labels::{PodSelector, Requirement, Requirements};
+use crate::model::ports::{AppProtocol, PortTest, Ports, Protocol};
 use crate::source::Span;
-use crate::vocab::endpoint::Endpoint;
-use crate::vocab::labels::{PodSelector, Requirement, Requirements};
-use crate::vocab::ports::{AppProtocol, PortTest, Ports, Protocol};
 
 /// Pods and their ports.
 pub(super) type Asked = (PodSelector, Ports);

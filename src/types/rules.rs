@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use super::value::{Env, Kind, Value, member_kind};
-use super::{Action, Checker, Notes, Origin, Rule, errors};
+use super::{Checker, errors};
 use crate::diag::Edit;
+use crate::model::endpoint::What;
+use crate::model::ports::AppProtocol;
+use crate::model::rules::{Action, Notes, Origin, Rule};
 use crate::source::Span;
 use crate::syntax::tree::{
     self, Annotation, AnnotationKind, Arrow, Claim, DefaultDeny, Direction, Effect, Expr, ExprKind, Item, ItemKind,
     Port, PortKind, PortSpec,
 };
-use crate::vocab::endpoint::What;
-use crate::vocab::ports::AppProtocol;
 
 impl Checker<'_> {
     /// Checks a statement that says something about flows; the others were looked at as declarations. `outer` are the

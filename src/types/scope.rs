@@ -5,12 +5,12 @@ use smol_str::SmolStr;
 use super::rules::outsider;
 use super::value::{Env, Kind};
 use super::{Checker, errors};
+use crate::model::endpoint::{Endpoint, Member, What};
+use crate::model::hosts::HostName;
+use crate::model::labels::{NAMESPACE_NAME, PodSelector, Requirement, Requirements};
 use crate::resolve::{Module, ModuleId, Role};
 use crate::source::Span;
 use crate::syntax::tree::{self, Arrow, Direction, Effect, Expr, ItemKind};
-use crate::vocab::endpoint::{Endpoint, Member, What};
-use crate::vocab::hosts::HostName;
-use crate::vocab::labels::{NAMESPACE_NAME, PodSelector, Requirement, Requirements};
 
 /// What a file may govern.
 #[derive(Clone, Debug)]

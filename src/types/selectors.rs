@@ -4,11 +4,11 @@ use smol_str::SmolStr;
 
 use super::value::{Bound, Env, Value};
 use super::{Checker, errors};
+use crate::model::endpoint::{Pods, What};
+use crate::model::labels::{Account, PodSelector, Requirement, Requirements, Test};
+use crate::model::ports::Protocol;
 use crate::source::Span;
 use crate::syntax::tree::{Expr, ItemKind, LabelRequirement, LabelTest, Labels, NamespacePattern, PodPattern, Word};
-use crate::vocab::endpoint::{Pods, What};
-use crate::vocab::labels::{Account, PodSelector, Requirement, Requirements, Test};
-use crate::vocab::ports::Protocol;
 
 impl Checker<'_> {
     pub(super) fn pods(

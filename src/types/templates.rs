@@ -7,18 +7,18 @@ use smol_str::SmolStr;
 
 use super::value::{Bound, Env, Kind, ParameterType, Value};
 use super::{Checker, Missing, errors};
+use crate::model::addresses::AddressSet;
+use crate::model::endpoint::What;
+use crate::model::hosts::{Host, HostName};
+use crate::model::labels::PodSelector;
+use crate::model::names::is_dns_label;
+use crate::model::ports::{AppProtocol, Protocol};
 use crate::resolve::{Def, Lookup, Role};
 use crate::source::Span;
 use crate::syntax::tree::{
     Annotation, Apply, Argument, Expr, ExprKind, ItemKind, NamespacePattern, PodPattern, Port, PortKind, PortProtocol,
     Template,
 };
-use crate::vocab::addresses::AddressSet;
-use crate::vocab::endpoint::What;
-use crate::vocab::hosts::{Host, HostName};
-use crate::vocab::labels::PodSelector;
-use crate::vocab::names::is_dns_label;
-use crate::vocab::ports::{AppProtocol, Protocol};
 
 /// How many statements templates may yield in one build; only templates that apply each other again and again get there.
 const MOST_YIELDED: usize = 1_000_000;
@@ -337,7 +337,7 @@ fn stand_in(kind: ParameterType, span: Span) -> Bound {
     match kind {
         ParameterType::Namespace => Bound::Namespace("any".into()),
         ParameterType::Workloads => {
-            let pods = crate::vocab::endpoint::Pods { selector: PodSelector::in_namespace("any"), named: None };
+            let pods = crate::model::endpoint::Pods { selector: PodSelector::in_namespace("any"), named: None };
             endpoint(What::Pods(pods), false)
         }
         ParameterType::Host => {

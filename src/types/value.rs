@@ -7,11 +7,11 @@ use rustc_hash::FxHashMap;
 use smallvec::smallvec;
 use smol_str::SmolStr;
 
+use crate::model::endpoint::{Endpoint, Member, Members, What};
+use crate::model::ports::Ports;
 use crate::resolve::ModuleId;
 use crate::source::Span;
 use crate::syntax::tree;
-use crate::vocab::endpoint::{Endpoint, Member, Members, What};
-use crate::vocab::ports::Ports;
 
 /// The kind of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::value::{Env, Value};
-use super::{Checker, Conditions, Gateway, GatewayPort, Via, errors};
+use super::{Checker, errors};
+use crate::model::conditions::Conditions;
+use crate::model::endpoint::{Member, What};
+use crate::model::gateways::{Gateway, GatewayPort, Via};
+use crate::model::hosts::HostName;
+use crate::model::ports::{AppProtocol, PortMatch, PortTest, Protocol};
 use crate::source::Span;
 use crate::syntax::tree::{self, Claim, Clause, ClauseKind, Direction, Effect, Expr, Ident, ItemKind, Text};
-use crate::vocab::endpoint::{Member, What};
-use crate::vocab::hosts::HostName;
-use crate::vocab::ports::{AppProtocol, PortMatch, PortTest, Protocol};
 
 /// A `via` as it is written.
 #[derive(Clone, Copy)]

@@ -137,9 +137,9 @@ fn a_port_is_read_in_one_way_across_a_union() {
     assert_eq!(of("allow egress a/* -> { b.example.com:443, b.example.com:80 }"), [""; 0]);
 }
 
-/// An allow is pointless beside one with more ports, peers or subjects, or for both directions.
+/// An allow is redundant beside one with more ports, peers or subjects, or for both directions.
 #[test]
-fn an_allow_inside_a_wider_one_is_pointless() {
+fn an_allow_inside_a_wider_one_is_redundant() {
     let narrow = [
         "allow egress a/* -> 203.0.113.0/25:443",
         "allow egress a/{app=web} -> 203.0.113.0/24:443",

@@ -3,7 +3,7 @@
 mod hosts;
 mod requests;
 
-use netpol::policy::Layer;
+use netpol::model::settings::Layer;
 use netpol::policy::ask::{Question, ask};
 
 use crate::istio::build::{Build, build_with};

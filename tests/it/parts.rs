@@ -2,8 +2,8 @@
 //! and the same messages; and judged alone it has the same judgements and messages.
 
 use netpol::diag::Diagnostics;
+use netpol::model::settings::Layer;
 use netpol::targets::{self, Lowering};
-use netpol::vocab::settings::Layer;
 use proptest::prelude::*;
 
 use super::istio::build::{Build, MESH, build_with};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use netpol::diag::Diagnostics;
 use netpol::inventory::{self, Inventory};
-use netpol::policy::{Layer, Settings};
+use netpol::model::settings::{Layer, Settings};
 use netpol::source::Sources;
 use netpol::{policy, resolve, syntax, targets, types};
 use proptest::prelude::*;

@@ -9,9 +9,9 @@ use super::document::Mistakes;
 use super::errors;
 use super::scalar::Scalar;
 use super::tree::{At, Key};
-use crate::vocab::labels::{Labels, Requirement, Requirements, Test};
-use crate::vocab::names;
-use crate::vocab::ports::Protocol;
+use crate::model::labels::{Labels, Requirement, Requirements, Test};
+use crate::model::names;
+use crate::model::ports::Protocol;
 
 /// The rule for label keys, in words.
 const LABEL_KEY: &str =

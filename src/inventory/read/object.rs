@@ -7,9 +7,9 @@ use super::routing::Routing;
 use super::tree::At;
 use super::{errors, fields};
 use crate::inventory::{PolicyKind, WorkloadKind};
+use crate::model::labels::Labels;
+use crate::model::names;
 use crate::source::Span;
-use crate::vocab::labels::Labels;
-use crate::vocab::names;
 
 /// The kinds that are read; all others are passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

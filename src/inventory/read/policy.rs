@@ -8,9 +8,9 @@ use super::object::Meta;
 use super::scalar::Scalar;
 use super::tree::At;
 use crate::inventory::{Passage, Peer, PolicyKind, PolicyObject, Says};
-use crate::vocab::addresses::Block;
-use crate::vocab::labels::{Account, PodSelector, Requirements};
-use crate::vocab::ports::{PortMatch, PortTest, Protocol};
+use crate::model::addresses::Block;
+use crate::model::labels::{Account, PodSelector, Requirements};
+use crate::model::ports::{PortMatch, PortTest, Protocol};
 
 /// Reads an object that decides about flows; `None` where it selects no pods, or what it says cannot be read.
 pub(super) fn policy(
@@ -99,7 +99,7 @@ fn port(port: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<PortMatch> {
 fn match_labels(spec: At<'_>, key: &str, inner: &str, mistakes: &mut Mistakes<'_>) -> Option<Requirements> {
     let Some(selector) = fields::mapping(spec, key, mistakes) else { return Some(Requirements::any()) };
     let labels = fields::labels(selector, inner, mistakes);
-    let list = labels.into_iter().map(|(key, value)| crate::vocab::labels::Requirement::is_in(key, [value]));
+    let list = labels.into_iter().map(|(key, value)| crate::model::labels::Requirement::is_in(key, [value]));
     Requirements::new(list)
 }
 

@@ -7,9 +7,9 @@ use super::object::Meta;
 use super::scalar::Scalar;
 use super::tree::At;
 use crate::inventory::{Listener, ListenerOf, Rewrite};
-use crate::vocab::hosts::HostName;
-use crate::vocab::labels::Labels;
-use crate::vocab::ports::AppProtocol;
+use crate::model::hosts::HostName;
+use crate::model::labels::Labels;
+use crate::model::ports::AppProtocol;
 
 /// The kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::scalar::Scalar;
 use super::tree::At;
 use super::{errors, fields};
 use crate::inventory::{Service, ServicePort, TargetPort};
-use crate::vocab::ports::{AppProtocol, Protocol};
+use crate::model::ports::{AppProtocol, Protocol};
 
 /// Reads a Service (core/v1 ServiceSpec).
 pub(super) fn service(meta: &Meta<'_>, object: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<Service> {
@@ -49,7 +49,7 @@ fn port(meta: &Meta<'_>, at: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<Serv
     let port = fields::port(number, "port", mistakes)?;
     let name = match fields::text(at, "name", mistakes) {
         // A Service's port name is a DNS label: longer ones than a container's are possible.
-        Some((name, name_at)) if !crate::vocab::names::is_dns_label(name) => {
+        Some((name, name_at)) if !crate::model::names::is_dns_label(name) => {
             let rule = "the name of a Service's port has lower-case letters, digits and inner `-`, at most 63";
             mistakes.push(errors::refused(name_at.span(), name, "port name", rule));
             None

@@ -19,7 +19,7 @@ use super::document::Mistakes;
 use super::fields;
 use super::tree::At;
 use crate::inventory::{Injection, Inventory, Namespace, Workload, WorkloadKind};
-use crate::vocab::labels::Labels;
+use crate::model::labels::Labels;
 
 const PROXY: &str = "istio-proxy";
 const INJECT: &str = "sidecar.istio.io/inject";

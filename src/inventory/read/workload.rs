@@ -8,7 +8,7 @@ use super::sidecar::{self, Shown};
 use super::tree::At;
 use super::{errors, fields};
 use crate::inventory::{ContainerPort, Workload, WorkloadKind};
-use crate::vocab::labels::{Labels, Requirement, Requirements};
+use crate::model::labels::{Labels, Requirement, Requirements};
 
 /// The label by which a Job selects its pods (since Kubernetes 1.27), and the older one, which they have too.
 const JOB_NAME: [&str; 2] = ["batch.kubernetes.io/job-name", "job-name"];

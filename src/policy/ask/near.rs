@@ -4,8 +4,8 @@ use smol_str::SmolStr;
 
 use crate::diag::nearest;
 use crate::inventory::{Inventory, Matched, Near, Service, ServicePort, TargetPort};
-use crate::vocab::labels::{PodSelector, Test};
-use crate::vocab::ports::Protocol;
+use crate::model::labels::{PodSelector, Test};
+use crate::model::ports::Protocol;
 
 /// So many names of a list are told.
 const NAMES_TOLD: usize = 6;

@@ -6,11 +6,11 @@ use smol_str::SmolStr;
 
 use super::{Asker, near};
 use crate::inventory::{Matched, Workload, WorkloadKind, is_passing};
+use crate::model::addresses::AddressSet;
+use crate::model::endpoint::What;
+use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirements};
 use crate::policy::flow::{Party, Pod};
 use crate::syntax::tree::{Expr, ExprKind, LabelTest, Labels as Written, NamespacePattern, PodPattern};
-use crate::vocab::addresses::AddressSet;
-use crate::vocab::endpoint::What;
-use crate::vocab::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirements};
 
 /// The label by which pods that nothing else names are assumed to be told.
 const NAME_LABEL: &str = "app.kubernetes.io/name";

@@ -12,12 +12,13 @@ use super::parties::Candidate;
 use super::question::WantedPort;
 use super::service::{Target, pod_port};
 use super::{Asker, Question, Way, near};
+use crate::model::endpoint::Member;
+use crate::model::gateways::{Gateway, GatewayPort, Via};
+use crate::model::labels::{Account, Labels, PodSelector};
+use crate::model::ports::{AppProtocol, PortTest, Protocol};
+use crate::model::rules::Rule;
 use crate::policy::flow::{Flow, Party, Request};
 use crate::syntax::tree::{Expr, ExprKind, PortKind};
-use crate::types::{Gateway, GatewayPort, Rule, Via};
-use crate::vocab::endpoint::Member;
-use crate::vocab::labels::{Account, Labels, PodSelector};
-use crate::vocab::ports::{AppProtocol, PortTest, Protocol};
 
 impl Asker<'_> {
     /// Returns the ways of a client outside to a public host of a rule with `via … at`; `None` where that is not what is

@@ -2,9 +2,9 @@
 
 use super::Question;
 use crate::diag::Diagnostics;
+use crate::model::ports::Protocol;
 use crate::source::Sources;
 use crate::syntax::tree::{Expr, ExprKind, Port, PortKind, PortProtocol};
-use crate::vocab::ports::Protocol;
 
 /// Reads an endpoint of a question.
 pub(super) fn parse(text: &str) -> Result<Expr, String> {

@@ -6,9 +6,9 @@ use super::parties::{Candidate, with_labels};
 use super::question::WantedPort;
 use super::{Asker, near};
 use crate::inventory::{Meant, Service, TargetPort, Unclear, Wanted, Workload};
+use crate::model::ports::Protocol;
 use crate::policy::flow::{Party, Pod};
 use crate::syntax::tree::{Expr, ExprKind, NamespacePattern, PodPattern, PortKind};
-use crate::vocab::ports::Protocol;
 
 /// A destination with its port.
 #[derive(Clone)]

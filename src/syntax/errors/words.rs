@@ -2,8 +2,7 @@
 
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::source::Span;
-use crate::syntax::keyword::RESERVED;
-use crate::syntax::keyword::is_reserved;
+use crate::syntax::keyword::{RESERVED, is_reserved};
 use crate::syntax::words::{Kind, is_name, nearest_accepted};
 
 /// Says what was expected, after which word, and what stands there instead.

@@ -2,8 +2,8 @@
 
 use super::layout::Group;
 use super::printer::{Gap, Padding, Printer};
+use crate::model::ports::Protocol;
 use crate::syntax::tree::*;
-use crate::vocab::ports::Protocol;
 
 impl Printer<'_> {
     pub(super) fn items(&mut self, items: &[Item]) {

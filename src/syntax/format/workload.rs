@@ -1,8 +1,8 @@
 //! The declaration of a workload.
 
 use super::printer::{Gap, Padding, Printer};
+use crate::model::ports::Protocol;
 use crate::syntax::tree::{NamedPort, Word, WorkloadDecl};
-use crate::vocab::ports::Protocol;
 
 /// A field of the block.
 enum Field<'t> {

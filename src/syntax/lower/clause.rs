@@ -6,10 +6,9 @@ use pest::iterators::{Pair, Pairs};
 
 use super::Lower;
 use super::endpoint::lower_case;
-use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
 use crate::syntax::tree::{Clause, ClauseKind, Ident, JwtClause, Text};
-use crate::syntax::words;
+use crate::syntax::{errors, words};
 
 impl Lower<'_> {
     /// Lowers clauses. Where one of them is wrong, what they belong to means nothing.

@@ -6,7 +6,6 @@ use smol_str::SmolStr;
 use super::Lower;
 use super::endpoint::error_expr;
 use crate::source::Span;
-use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
 use crate::syntax::keyword::{Keyword, is_reserved};
 use crate::syntax::scan::{Comment, Statement, is_word};
@@ -14,7 +13,7 @@ use crate::syntax::tree::{
     Annotation, AnnotationKind, Apply, Arrow, Claim, ClaimKind, DefaultDeny, Direction, Effect, Ident, Item, ItemKind,
     Let, LetValue, Scope,
 };
-use crate::syntax::words;
+use crate::syntax::{errors, words};
 
 impl Lower<'_> {
     /// Lowers a statement with what stands before it.

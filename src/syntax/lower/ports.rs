@@ -3,12 +3,11 @@
 use pest::iterators::{Pair, Pairs};
 
 use super::{Lower, most_elements};
+use crate::model::ports::{AppProtocol, Protocol};
 use crate::source::Span;
-use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
 use crate::syntax::tree::{NamedPort, Port, PortKind, PortMapping, PortProtocol, PortSpec};
-use crate::syntax::words;
-use crate::vocab::ports::{AppProtocol, Protocol};
+use crate::syntax::{errors, words};
 
 impl Lower<'_> {
     pub(super) fn ports(&mut self, pair: Pair<'_, Rule>) -> PortSpec {

@@ -3,10 +3,9 @@
 use super::Refusal;
 use super::tokens::{Kind, Token};
 use crate::diag::{Code, Diagnostic, Edit};
-use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
 use crate::syntax::keyword::is_reserved;
-use crate::syntax::words;
+use crate::syntax::{errors, words};
 
 impl Refusal<'_> {
     pub(super) fn in_endpoints(&self) -> Option<Diagnostic> {

@@ -3,9 +3,8 @@
 use super::Refusal;
 use super::tokens::Kind;
 use crate::diag::{Code, Diagnostic, Edit, nearest};
-use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
-use crate::syntax::words;
+use crate::syntax::{errors, words};
 
 impl Refusal<'_> {
     pub(super) fn in_statements(&self) -> Option<Diagnostic> {

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use smol_str::SmolStr;
 
 use super::Word;
+use crate::model::ports::{AppProtocol, Protocol};
 use crate::source::Span;
-use crate::vocab::ports::{AppProtocol, Protocol};
 
 /// An endpoint as written.
 #[derive(Clone, Debug, PartialEq)]

@@ -20,7 +20,8 @@ use ipnet::{IpNet, Ipv4Net};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::cover::cover;
-use crate::policy::{AddressSet, Policy};
+use crate::model::addresses::AddressSet;
+use crate::policy::Policy;
 
 /// The domain of the made-up hosts. `internal` is reserved for private use: no name in it resolves.
 const DOMAIN: &str = "netpol.internal";
@@ -70,7 +71,7 @@ pub(super) struct Found {
 }
 
 /// Addresses on ports.
-pub(super) type Part = (Rc<AddressSet>, Rc<[u16]>);
+pub(super) type Partition = (Rc<AddressSet>, Rc<[u16]>);
 
 /// Addresses that are never let through, and those that have a name.
 pub(super) struct Reserved {
@@ -82,7 +83,7 @@ pub(super) struct Reserved {
 }
 
 /// Addresses on ports, and the ports on which there may be no holes; `None` is all.
-type Question = (Vec<Part>, Option<BTreeSet<u16>>);
+type Question = (Vec<Partition>, Option<BTreeSet<u16>>);
 
 /// Lists of ports that one set of addresses is asked for on, each with the number of the part that asks.
 type PortLists<'g> = Vec<(&'g [u16], usize)>;
@@ -112,7 +113,7 @@ impl<'a> Addresses<'a> {
 
     /// Returns the groups that say some addresses on ports, less those that are never said. There may be holes on all
     /// ports but these; on none at all where that is `None`.
-    pub(super) fn groups(&mut self, parts: Vec<Part>, no_holes: Option<BTreeSet<u16>>) -> Rc<Vec<Found>> {
+    pub(super) fn groups(&mut self, parts: Vec<Partition>, no_holes: Option<BTreeSet<u16>>) -> Rc<Vec<Found>> {
         let key = (parts, no_holes);
         if let Some(groups) = self.memory.get(&key) {
             return Rc::clone(groups);
@@ -170,7 +171,7 @@ impl Asked {
 }
 
 impl<'g> Grouping<'g> {
-    fn new(reserved: &'g Reserved, parts: &[Part], no_holes: Option<&'g BTreeSet<u16>>) -> Grouping<'g> {
+    fn new(reserved: &'g Reserved, parts: &[Partition], no_holes: Option<&'g BTreeSet<u16>>) -> Grouping<'g> {
         let mut by_set: BTreeMap<Vec<IpNet>, (AddressSet, PortLists<'_>)> = BTreeMap::new();
         for (at, (set, ports)) in parts.iter().enumerate() {
             let set = set.subtract(&reserved.hidden);
@@ -287,7 +288,7 @@ impl<'g> Grouping<'g> {
 
 /// Returns the fewest prefixes of a set, sorted.
 pub(super) fn prefixes(set: &AddressSet) -> Vec<IpNet> {
-    set.ranges().into_iter().flat_map(crate::vocab::addresses::Range::nets).collect()
+    set.ranges().into_iter().flat_map(crate::model::addresses::Range::nets).collect()
 }
 
 /// Returns whether a network is one address.

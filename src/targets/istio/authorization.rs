@@ -22,7 +22,12 @@ use super::overlaps::Overlaps;
 use super::peer::Callers;
 use super::places::{Kind, Place, Placed, Placer, Why};
 use super::sources::{From, Position, Senders};
-use crate::policy::{Action, Conditions, Direction, Gateway, Jwt, Member, PodSelector, Pods, Ports, Rule, What};
+use crate::model::conditions::{Conditions, Jwt};
+use crate::model::endpoint::{Member, Pods, What};
+use crate::model::gateways::Gateway;
+use crate::model::labels::PodSelector;
+use crate::model::ports::Ports;
+use crate::model::rules::{Action, Direction, Rule};
 use crate::source::Sources;
 use crate::targets::Level;
 use crate::targets::names::{Limit, Taken};
@@ -491,7 +496,8 @@ impl<'a> Gathering<'_, '_, 'a> {
     fn say_how(&mut self, at: u32, rule: &Rule, gateway: Option<&Gateway>, member: &Member) {
         let http = |member: &Member| {
             let ports = member.ports.entries();
-            !ports.is_empty() && ports.iter().all(|port| port.app.is_some_and(crate::policy::AppProtocol::has_requests))
+            !ports.is_empty()
+                && ports.iter().all(|port| port.app.is_some_and(crate::model::ports::AppProtocol::has_requests))
         };
         let how: std::borrow::Cow<'static, str> = match (gateway, &rule.via) {
             (Some(gateway), _) if gateway.proxies > 0 => {

@@ -10,7 +10,7 @@ use super::denied::Reduced;
 use super::destinations::{Destinations, Item};
 use super::service_entry::home;
 use super::sidecar::{ServicePortItem, Wanted};
-use crate::policy::HostName;
+use crate::model::hosts::HostName;
 
 /// What a slot lets through: the items, each with whether a rule of the mesh alone asks for it.
 pub(super) struct Content {

@@ -20,7 +20,12 @@ use super::facts::Facts;
 use super::gateway_access::may_share_pods;
 use super::model::Source;
 use super::sources::{Position, Senders};
-use crate::policy::{Action, Direction, Gateway, HostName, Jwt, PodSelector, Ports, Rule, Via};
+use crate::model::conditions::Jwt;
+use crate::model::gateways::{Gateway, Via};
+use crate::model::hosts::HostName;
+use crate::model::labels::PodSelector;
+use crate::model::ports::Ports;
+use crate::model::rules::{Action, Direction, Rule};
 use crate::targets::components::Components;
 
 /// The rules that need their clients judged at the workload.

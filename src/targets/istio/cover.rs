@@ -6,8 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::addresses::Prefix;
-use crate::policy::AddressSet;
-use crate::vocab::addresses::Range;
+use crate::model::addresses::{AddressSet, Range};
 
 /// Returns the fewest prefixes of a set, sorted; `None` where there are not fewer than `most`, which take no holes. No
 /// prefix begins at 0.0.0.0 or `::`, which would stand for every address.
@@ -80,7 +79,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::Block;
+    use crate::model::addresses::Block;
 
     fn net(text: &str) -> IpNet {
         text.parse().unwrap()

@@ -14,9 +14,11 @@ use super::addresses::is_single;
 use super::destinations::{Destinations, Item, Outside};
 use super::facts::{Facts, means};
 use super::services::all_of;
-use crate::policy::{
-    AddressSet, Endpoint, Member, PodSelector, PortTest, Ports, Protocol, Service, ServicePort, TargetPort, What,
-};
+use crate::inventory::{Service, ServicePort, TargetPort};
+use crate::model::addresses::AddressSet;
+use crate::model::endpoint::{Endpoint, Member, What};
+use crate::model::labels::PodSelector;
+use crate::model::ports::{PortTest, Ports, Protocol};
 
 /// Takes what a deny rule names out of some items; returns why something had to stay.
 pub(super) fn take_out(
@@ -286,7 +288,7 @@ fn service_less(
         return if denied.all_pods() && every_tcp(ports) { Less::Gone } else { partly() };
     };
     let pairs: Vec<(SmolStr, SmolStr)> = labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-    let pods: Vec<&crate::policy::Workload> = facts
+    let pods: Vec<&crate::inventory::Workload> = facts
         .workloads(namespace)
         .map(|known| known.having(&pairs).into_iter().map(|at| known.workloads[at as usize]).collect())
         .unwrap_or_default();
@@ -302,7 +304,7 @@ fn service_less(
 }
 
 /// Returns whether a Service's port leads to one of some ports of a pod.
-fn targets(service: &Service, port: u16, pod: &crate::policy::Workload, wanted: &Ports) -> bool {
+fn targets(service: &Service, port: u16, pod: &crate::inventory::Workload, wanted: &Ports) -> bool {
     let same = |have: &&ServicePort| have.port == port && have.protocol == Protocol::Tcp;
     let Some(port) = service.ports.iter().find(same) else { return false };
     let numbers: Vec<u16> = match &port.target {

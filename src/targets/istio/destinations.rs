@@ -11,10 +11,12 @@ use smol_str::SmolStr;
 use super::facts::Facts;
 use super::judge::Flaw;
 use super::services::Services;
-use crate::policy::{
-    AddressSet, AppProtocol, Endpoint, Host, HostName, Member, PodSelector, PortMatch, PortTest, Ports, Protocol, Rule,
-    WeightedNet, What, is_everybody,
-};
+use crate::model::addresses::AddressSet;
+use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
+use crate::model::hosts::{Host, HostName, WeightedNet};
+use crate::model::labels::PodSelector;
+use crate::model::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
+use crate::model::rules::Rule;
 
 /// How the listener of a port reads what it gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
-use super::addresses::{Addresses, Found, Part};
+use super::addresses::{Addresses, Found, Partition};
 use super::content::Content;
 use super::denied::{take_out, take_out_of_hosts};
 use super::destinations::{Destinations, Endpointed, Item, Reach};
@@ -19,7 +19,10 @@ use super::service_entry::{Entries, Trouble, home, is_local};
 use super::sidecar::Listeners;
 use super::slots::{Closed, Slots, Statement};
 use super::via_egress::Exits;
-use crate::policy::{Action, Direction, Endpoint, GrantReason, HostName};
+use crate::model::endpoint::Endpoint;
+use crate::model::hosts::HostName;
+use crate::model::rules::{Action, Direction};
+use crate::policy::GrantReason;
 use crate::source::Sources;
 use crate::targets::Level;
 use crate::targets::names::{Limit, Taken};
@@ -337,7 +340,7 @@ impl<'a> Lowering<'_, 'a> {
         let (reduced, leaks) = take_out_of_hosts(self.facts, &mut self.destinations, &mut items, &by_address);
         leaks.into_iter().for_each(|(rule, why)| judge.flaw(rule, OUT, &Flaw::unable(why)));
         let root: SmolStr = self.facts.policy.settings.root_namespace.as_str().into();
-        let mut addresses: Vec<Part> = Vec::new();
+        let mut addresses: Vec<Partition> = Vec::new();
         let mut parts = Vec::new();
         let mut all_mesh = true;
         for &(item, mesh) in &items {
@@ -411,7 +414,7 @@ impl<'a> Lowering<'_, 'a> {
         &self,
         slots: &Slots,
         contents: &[Option<Content>],
-    ) -> FxHashSet<(SmolStr, crate::policy::HostName)> {
+    ) -> FxHashSet<(SmolStr, crate::model::hosts::HostName)> {
         let mut local = FxHashSet::default();
         for (slot, content) in slots.list.iter().zip(contents) {
             let (Some(namespace), Some(content)) = (&slot.place.namespace, content) else { continue };

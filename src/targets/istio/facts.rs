@@ -7,11 +7,12 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::addresses::Reserved;
-use crate::inventory::Injection;
-use crate::policy::{
-    Direction, Endpoint, Labels, PodSelector, Policy, Requirements, Service, Test, Workload, WorkloadKind,
-};
-use crate::targets::part::Part;
+use crate::inventory::{Injection, Service, Workload, WorkloadKind};
+use crate::model::endpoint::Endpoint;
+use crate::model::labels::{Labels, PodSelector, Requirements, Test};
+use crate::model::rules::Direction;
+use crate::policy::Policy;
+use crate::targets::partition::Partition;
 
 /// Labels that objects of Istio select by: keys with one value each, sorted.
 pub(super) type MatchLabels = Rc<[(SmolStr, SmolStr)]>;
@@ -21,7 +22,7 @@ pub(super) struct Facts<'a> {
     /// The policy.
     pub(super) policy: &'a Policy,
     /// What of it is lowered.
-    pub(super) part: &'a Part<'a>,
+    pub(super) part: &'a Partition<'a>,
     /// What is known of the cluster.
     cluster: &'a Cluster<'a>,
     /// What is never let through by address, and what is by name.
@@ -81,7 +82,7 @@ impl<'a> Cluster<'a> {
 
 impl<'a> Facts<'a> {
     /// Gathers what a part is looked at with.
-    pub(super) fn new(part: &'a Part<'a>, cluster: &'a Cluster<'a>, reserved: &'a Reserved) -> Facts<'a> {
+    pub(super) fn new(part: &'a Partition<'a>, cluster: &'a Cluster<'a>, reserved: &'a Reserved) -> Facts<'a> {
         Facts { policy: part.policy, part, cluster, reserved }
     }
 
@@ -118,7 +119,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Returns whether a selector means only pods of a declared gateway.
-    pub(super) fn gateway_of(&self, selector: &PodSelector) -> Option<&'a crate::policy::Gateway> {
+    pub(super) fn gateway_of(&self, selector: &PodSelector) -> Option<&'a crate::model::gateways::Gateway> {
         let name = selector.namespace_name();
         // Most selectors name another namespace.
         let near = |pods: &PodSelector| name.is_none() || pods.namespace_name().is_none_or(|other| Some(other) == name);
@@ -289,7 +290,7 @@ impl<'a> Known<'a> {
 
 /// Returns whether the pods of a workload meet a selector's labels and account.
 pub(super) fn means(selector: &PodSelector, workload: &Workload) -> bool {
-    use crate::policy::Account;
+    use crate::model::labels::Account;
     selector.labels.matches(&workload.labels)
         && match &selector.account {
             Account::Is(name) => *name == workload.account,
@@ -304,8 +305,10 @@ pub(super) fn has_labels(labels: &Labels, wanted: &[(SmolStr, SmolStr)]) -> bool
 
 /// Returns the selector of just the pods with a workload's labels.
 pub(super) fn exactly(workload: &Workload) -> PodSelector {
-    let list =
-        workload.labels.iter().map(|(key, value)| crate::policy::Requirement::is_in(key.clone(), [value.clone()]));
+    let list = workload
+        .labels
+        .iter()
+        .map(|(key, value)| crate::model::labels::Requirement::is_in(key.clone(), [value.clone()]));
     // Each key has one value, so that nothing contradicts.
     PodSelector {
         labels: Requirements::new(list).unwrap_or_default(),
@@ -315,7 +318,7 @@ pub(super) fn exactly(workload: &Workload) -> PodSelector {
 
 /// Returns the labels of a conjunction that requires single values alone.
 pub(super) fn match_labels(requirements: &Requirements) -> Option<MatchLabels> {
-    let one = |requirement: &crate::policy::Requirement| match &requirement.test {
+    let one = |requirement: &crate::model::labels::Requirement| match &requirement.test {
         Test::In(values) => match values.as_slice() {
             [value] => Some((requirement.key.clone(), value.clone())),
             _ => None,

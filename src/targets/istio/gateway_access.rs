@@ -28,9 +28,14 @@ use super::operations::{host_patterns, path_patterns};
 use super::places::{Kind, Place, Placer};
 use super::sources::{From, Position, Senders};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::policy::{
-    AppProtocol, Conditions, Direction, Gateway, HostName, Member, PodSelector, Policy, PortMatch, Ports, Rule, Via,
-};
+use crate::model::conditions::Conditions;
+use crate::model::endpoint::Member;
+use crate::model::gateways::{Gateway, Via};
+use crate::model::hosts::HostName;
+use crate::model::labels::PodSelector;
+use crate::model::ports::{AppProtocol, PortMatch, Ports};
+use crate::model::rules::{Direction, Rule};
+use crate::policy::Policy;
 
 const IN: Direction = Direction::Ingress;
 

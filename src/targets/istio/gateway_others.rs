@@ -11,7 +11,9 @@ use super::facts::Facts;
 use super::gateway_access::{AtGateway, SNI, may_share_pods};
 use super::model::{AccessRule, Comment, Condition, Operation};
 use super::operations::host_patterns;
-use crate::policy::{AppProtocol, Gateway, GatewayPort, HostName, Protocol};
+use crate::model::gateways::{Gateway, GatewayPort};
+use crate::model::hosts::HostName;
+use crate::model::ports::{AppProtocol, Protocol};
 
 /// How the connections of a port are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use rustc_hash::FxHashMap;
 
 use super::facts::Unmeshed;
-use crate::policy::{Action, Direction, Gateway, Rule};
-use crate::targets::part::Part;
+use crate::model::gateways::Gateway;
+use crate::model::rules::{Action, Direction, Rule};
+use crate::targets::partition::Partition;
 use crate::targets::{Judgement, Level, Levels, Traffic, Traffics};
 
 /// What keeps an object from meaning exactly a rule.
@@ -72,7 +73,7 @@ impl Flaws {
 
 /// The judgements of a part of a policy, as they are found.
 pub(super) struct Judge<'a> {
-    part: &'a Part<'a>,
+    part: &'a Partition<'a>,
     ends: Vec<Judgement>,
     /// The ends whose conditions are not read there.
     unread: Vec<usize>,
@@ -80,7 +81,7 @@ pub(super) struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     /// Begins with every end at its best.
-    pub(super) fn new(part: &'a Part<'a>) -> Judge<'a> {
+    pub(super) fn new(part: &'a Partition<'a>) -> Judge<'a> {
         let begin = |(at, direction, rule): (u32, Direction, &Rule)| begin(at, rule.action, direction);
         Judge { part, ends: part.ends().map(begin).collect(), unread: Vec::new() }
     }

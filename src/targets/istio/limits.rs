@@ -14,7 +14,8 @@ use super::model::{AccessRule, Egress, Operation, Source};
 use super::places::Place;
 use super::slots::Statement;
 use crate::diag::{Code, Diagnostic};
-use crate::policy::{HostName, Policy};
+use crate::model::hosts::HostName;
+use crate::policy::Policy;
 use crate::source::Sources;
 
 /// How many rules an AuthorizationPolicy has at most, and how many sources one of them.

@@ -43,7 +43,7 @@ mod via_egress;
 mod wildcard;
 mod write;
 
-use super::part::Part;
+use super::partition::Partition;
 use super::{Lowered, Wanted};
 use crate::diag::Diagnostics;
 use crate::policy::Policy;
@@ -66,7 +66,7 @@ impl<'a> Common<'a> {
 /// judgement of each end. Pushes what contradicts itself on Istio, and what its readers should know.
 pub(super) fn lower<'a>(
     common: &'a Common<'a>,
-    part: &'a Part<'a>,
+    part: &'a Partition<'a>,
     sources: &Sources,
     wanted: Wanted,
     diagnostics: &mut Diagnostics,

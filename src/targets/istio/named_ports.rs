@@ -9,7 +9,9 @@ use smol_str::SmolStr;
 
 use super::facts::Facts;
 use super::services::numbers_of;
-use crate::policy::{PodSelector, PortMatch, PortTest, Ports, Protocol, Workload};
+use crate::inventory::Workload;
+use crate::model::labels::PodSelector;
+use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 
 /// What the port names of a rule are on its pods.
 pub(super) enum Named<'p> {

@@ -9,11 +9,13 @@ use super::gateway_access::Asked;
 use super::judge::Flaw;
 use super::model::{AccessRule, Condition, JwtRule, Operation, Source};
 use super::services::numbers_of;
-use crate::policy::{
-    AppProtocol, HostName, Jwt, Keys, PathNormalization, PathPattern, PodSelector, PortMatch, Ports, Protocol,
-    Requirement, Requirements, Segment, ServicePort, TargetPort,
-};
-use crate::vocab::paths::spellings;
+use crate::inventory::{ServicePort, TargetPort};
+use crate::model::conditions::{Jwt, Keys, PathPattern, Segment};
+use crate::model::hosts::HostName;
+use crate::model::labels::{PodSelector, Requirement, Requirements};
+use crate::model::paths::spellings;
+use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
+use crate::model::settings::PathNormalization;
 
 /// What a rule lets through or denies on some pods.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 
 use super::facts::{Facts, MatchLabels};
 use super::places::Place;
-use crate::policy::{PodSelector, Test};
+use crate::model::labels::{PodSelector, Test};
 
 /// An index of places.
 pub(super) struct Overlaps {

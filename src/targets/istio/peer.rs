@@ -12,7 +12,8 @@ use super::model::{Meta, PeerAuthentication, Resource};
 use super::places::{Kind, Place, Placer};
 use super::slots::{Slots, Statement};
 use super::sources::From;
-use crate::policy::{Direction, PodSelector};
+use crate::model::labels::PodSelector;
+use crate::model::rules::Direction;
 use crate::targets::Wanted;
 use crate::targets::names::{Limit, Taken};
 

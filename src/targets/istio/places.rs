@@ -8,9 +8,8 @@ use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
 use super::facts::{Facts, MatchLabels, has_labels, match_labels};
-use crate::policy::{
-    Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test, Workload, is_injected, is_passing,
-};
+use crate::inventory::{Workload, is_injected, is_passing};
+use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use crate::targets::names::Words;
 
 /// The pods that one object of Istio can be for.

@@ -11,7 +11,11 @@ use super::addresses::{Addresses, Group, is_single};
 use super::destinations::Outside;
 use super::model::{ExportTo, Meta, Port, Resolution, Resource, ServiceEntry};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::policy::{AddressSet, AppProtocol, HostName, Policy, Settings};
+use crate::model::addresses::AddressSet;
+use crate::model::hosts::HostName;
+use crate::model::ports::AppProtocol;
+use crate::model::settings::Settings;
+use crate::policy::Policy;
 use crate::targets::names::{Limit, Taken, Words};
 
 /// The ServiceEntries, as they are asked for.

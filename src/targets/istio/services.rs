@@ -6,10 +6,9 @@ use smol_str::SmolStr;
 use super::destinations::{Class, Item};
 use super::facts::{Facts, Known};
 use super::judge::Flaw;
-use crate::policy::{
-    AppProtocol, ContainerPort, Labels, PodSelector, PortMatch, PortTest, Ports, Protocol, Requirement, Requirements,
-    Service, ServicePort, TargetPort, Workload,
-};
+use crate::inventory::{ContainerPort, Service, ServicePort, TargetPort, Workload};
+use crate::model::labels::{Labels, PodSelector, Requirement, Requirements};
+use crate::model::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
 
 /// The Services that lead to some pods on some ports.
 #[derive(Clone, Debug, Default)]

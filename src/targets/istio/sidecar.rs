@@ -22,7 +22,9 @@ use super::judge::Flaw;
 use super::model::{Egress, Port};
 use super::service_entry::{Below, Entries};
 use super::services::tcp_ports;
-use crate::policy::{AppProtocol, HostName, Service};
+use crate::inventory::Service;
+use crate::model::hosts::HostName;
+use crate::model::ports::AppProtocol;
 
 /// What one Sidecar lets through.
 #[derive(Default)]
@@ -379,7 +381,7 @@ impl Listeners<'_, '_> {
             let tcp = service
                 .ports
                 .iter()
-                .filter(move |have| have.port == port && have.protocol == crate::policy::Protocol::Tcp);
+                .filter(move |have| have.port == port && have.protocol == crate::model::ports::Protocol::Tcp);
             tcp.map(|have| (super::services::class(have), *service))
         })
     }

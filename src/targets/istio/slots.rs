@@ -14,7 +14,7 @@ use smol_str::SmolStr;
 use super::facts::{Facts, Known, MatchLabels};
 use super::overlaps::Overlaps;
 use super::places::{Place, Placed, Why, label_sets};
-use crate::policy::PodSelector;
+use crate::model::labels::PodSelector;
 use crate::targets::components::Components;
 
 /// Something said of some pods.
@@ -230,21 +230,21 @@ struct Division<'d, 'f, 'a> {
 
 #[derive(Default)]
 struct Divided {
-    parts: Vec<Part>,
+    parts: Vec<Partition>,
     /// Statements whose pods cannot be told from others.
     left: Vec<u32>,
 }
 
-struct Part {
+struct Partition {
     labels: MatchLabels,
     own: Said,
     joined: Vec<u32>,
 }
 
 impl Division<'_, '_, '_> {
-    fn whole(&self, part: usize) -> Part {
+    fn whole(&self, part: usize) -> Partition {
         let (labels, own) = &self.parts[part];
-        Part { labels: labels.clone(), own: own.clone(), joined: Vec::new() }
+        Partition { labels: labels.clone(), own: own.clone(), joined: Vec::new() }
     }
 
     /// Divides by the workloads that the inventory shows: parts that share one are taken apart.
@@ -359,7 +359,7 @@ impl Division<'_, '_, '_> {
                 if let Some(labels) = chosen[at].take()
                     && used.insert(labels.clone())
                 {
-                    divided.parts.push(Part { labels, own: own.clone(), joined: sorted(joined.clone()) });
+                    divided.parts.push(Partition { labels, own: own.clone(), joined: sorted(joined.clone()) });
                 }
             }
         }

@@ -10,9 +10,9 @@ use smol_str::SmolStr;
 use super::facts::{Facts, means};
 use super::judge::Flaw;
 use super::model::Source;
-use crate::policy::{
-    Account, AddressSet, Block, Endpoint, NAMESPACE_NAME, PodSelector, Requirement, Test, What, is_everybody,
-};
+use crate::model::addresses::{AddressSet, Block};
+use crate::model::endpoint::{Endpoint, What, is_everybody};
+use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector, Requirement, Test};
 
 /// The sources of a rule.
 #[derive(Clone, Debug, Default)]

@@ -20,10 +20,15 @@ use super::model::{DestinationRule, ExportTo, Gateway, Meta, Resource, Selector,
 use super::places::Place;
 use super::sources::{Position, Senders};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::policy::{AppProtocol, Direction, HostName, Policy, PortTest, Protocol, Rule, Settings, What};
+use crate::model::endpoint::What;
+use crate::model::hosts::HostName;
+use crate::model::ports::{AppProtocol, PortTest, Protocol};
+use crate::model::rules::{Direction, Rule};
+use crate::model::settings::Settings;
+use crate::policy::Policy;
 use crate::targets::Level;
 use crate::targets::names::{Limit, Taken, Words};
-use crate::targets::part::Part;
+use crate::targets::partition::Partition;
 
 const OUT: Direction = Direction::Egress;
 
@@ -37,7 +42,7 @@ pub(super) struct Exits {
 /// A gateway as a way out.
 #[derive(Debug)]
 struct Way {
-    gateway: Arc<crate::policy::Gateway>,
+    gateway: Arc<crate::model::gateways::Gateway>,
     /// The namespace and labels of its pods.
     namespace: SmolStr,
     labels: Selector,
@@ -242,7 +247,7 @@ fn way(policy: &Policy, rule: &Rule, ports: &FxHashMap<(SmolStr, HostName), Vec<
     })
 }
 
-fn hosts(rule: &Rule) -> impl Iterator<Item = &crate::policy::Host> {
+fn hosts(rule: &Rule) -> impl Iterator<Item = &crate::model::hosts::Host> {
     rule.destination.members.iter().filter_map(|member| match &member.what {
         What::Host(host) => Some(host),
         _ => None,
@@ -250,7 +255,7 @@ fn hosts(rule: &Rule) -> impl Iterator<Item = &crate::policy::Host> {
 }
 
 /// Returns the ports that rules send through each gateway for each host.
-fn ports_of_hosts(part: &Part<'_>) -> FxHashMap<(SmolStr, HostName), Vec<u16>> {
+fn ports_of_hosts(part: &Partition<'_>) -> FxHashMap<(SmolStr, HostName), Vec<u16>> {
     let mut ports: FxHashMap<(SmolStr, HostName), Vec<u16>> = FxHashMap::default();
     for (_, rule) in part.rules(OUT) {
         let Some(via) = &rule.via else { continue };
@@ -270,8 +275,8 @@ fn ports_of_hosts(part: &Part<'_>) -> FxHashMap<(SmolStr, HostName), Vec<u16>> {
 }
 
 /// Returns whether pods of a gateway carry the label by which sidecars wrap in mTLS what they send there.
-fn wrapped(facts: &Facts<'_>, gateway: &crate::policy::Gateway) -> bool {
-    let labelled = |workload: &crate::policy::Workload| {
+fn wrapped(facts: &Facts<'_>, gateway: &crate::model::gateways::Gateway) -> bool {
+    let labelled = |workload: &crate::inventory::Workload| {
         workload.labels.get("security.istio.io/tlsMode").is_some_and(|mode| mode == "istio")
     };
     gateway.pods.iter().any(|pods| {
@@ -280,7 +285,7 @@ fn wrapped(facts: &Facts<'_>, gateway: &crate::policy::Gateway) -> bool {
     })
 }
 
-fn wrapped_gateway(gateway: &crate::policy::Gateway, span: crate::source::Span) -> Diagnostic {
+fn wrapped_gateway(gateway: &crate::model::gateways::Gateway, span: crate::source::Span) -> Diagnostic {
     let message = format!("pods of gateway `{}` are labelled as if they had a sidecar", gateway.name);
     Diagnostic::new(Code::WrappedGateway, span, message)
         .at("sidecars wrap in mTLS what they send to pods with `security.istio.io/tlsMode=istio`")

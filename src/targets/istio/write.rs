@@ -74,7 +74,7 @@ fn object(policy: &Policy, sources: &Sources, resource: &Resource) -> Object {
     };
     let place = |rule: u32| {
         let rule = policy.rules.get(rule as usize);
-        let words = |rule: &crate::policy::Rule| sentence(sources, policy.settings.lines, &rule.origin);
+        let words = |rule: &crate::model::rules::Rule| sentence(sources, policy.settings.lines, &rule.origin);
         rule.map(words).unwrap_or_default()
     };
     let provenance = Provenance::of(sources, policy.settings.lines, origins());

@@ -2,9 +2,13 @@
 
 use super::{Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::policy::{
-    Action, AppProtocol, Conditions, Direction, HostName, Layer, Member, Policy, PortTest, Ports, Protocol, Rule, What,
-};
+use crate::model::conditions::Conditions;
+use crate::model::endpoint::{Member, What};
+use crate::model::hosts::HostName;
+use crate::model::ports::{AppProtocol, PortTest, Ports, Protocol};
+use crate::model::rules::{Action, Direction, Rule};
+use crate::model::settings::Layer;
+use crate::policy::Policy;
 use crate::source::Span;
 use crate::targets::{Level, PAST_SIDECAR, Traffic};
 

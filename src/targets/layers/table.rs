@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Enforcement, Row, RowEnd, Together};
+use crate::model::rules::{Direction, Origin};
+use crate::model::settings::Layer;
 use crate::policy::provenance::{attribute, attribution, rule_text};
-use crate::policy::{Direction, Layer, Origin};
 use crate::source::Sources;
 use crate::targets::{Judgement, Traffic};
 

@@ -12,7 +12,8 @@ use super::model::{Cause, Peers, Scope, Term};
 use super::plan::{Plan, side};
 use super::ports::PortList;
 use super::terms::{Denied, overlaps, subtract};
-use crate::policy::{Action, Direction, PodSelector, Requirements, Test};
+use crate::model::labels::{PodSelector, Requirements, Test};
+use crate::model::rules::{Action, Direction};
 
 /// Into how many parts a subject is split at most.
 const MOST_PARTS: usize = 1024;

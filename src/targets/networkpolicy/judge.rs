@@ -7,7 +7,10 @@ use rustc_hash::FxHashSet;
 use super::model::{Cause, Peer, Peers};
 use super::plan::{Finding, Plan, side};
 use super::subjects::Why;
-use crate::policy::{Action, Conditions, Direction, Member, PortTest, Ports, Protocol, Rule, What};
+use crate::model::conditions::Conditions;
+use crate::model::endpoint::{Member, What};
+use crate::model::ports::{PortTest, Ports, Protocol};
+use crate::model::rules::{Action, Direction, Rule};
 use crate::source::Sources;
 use crate::targets::{Judgement, Level, Levels, Traffics};
 

@@ -23,10 +23,12 @@ mod shared;
 mod subjects;
 mod terms;
 
-use super::part::Part;
+use super::partition::Partition;
 use super::{Lowered, Wanted};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::policy::{Action, AddressSet, Direction, Policy, Rule};
+use crate::model::addresses::AddressSet;
+use crate::model::rules::{Action, Direction, Rule};
+use crate::policy::Policy;
 use crate::source::Sources;
 
 /// What follows from a policy and holds for all its parts.
@@ -46,7 +48,7 @@ impl Common {
 /// judgement of each end. Pushes notes on what a reader of the objects should know.
 pub(super) fn lower(
     common: &Common,
-    part: &Part<'_>,
+    part: &Partition<'_>,
     sources: &Sources,
     wanted: Wanted,
     diagnostics: &mut Diagnostics,
@@ -63,7 +65,7 @@ pub(super) fn lower(
 }
 
 /// What plugins do with icmp is not defined: rules that name it say nothing here.
-fn note_icmp(part: &Part<'_>, diagnostics: &mut Diagnostics) {
+fn note_icmp(part: &Partition<'_>, diagnostics: &mut Diagnostics) {
     // A deny that names it is an error, which says the same.
     let named = |rule: &Rule| rule.action != Action::Deny && judge::names_icmp(rule);
     let mut rules: Vec<(u32, &Rule)> =

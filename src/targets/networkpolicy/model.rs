@@ -7,7 +7,8 @@ use std::rc::Rc;
 use smol_str::SmolStr;
 
 use super::ports::PortList;
-use crate::policy::{Block, Requirements};
+use crate::model::addresses::Block;
+use crate::model::labels::Requirements;
 
 /// A list with at least one item.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

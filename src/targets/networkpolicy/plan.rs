@@ -12,7 +12,10 @@ use super::model::{Cause, Scope, Side, Term};
 use super::reach::{Facts, Reach};
 use super::shared::{self, Given};
 use super::subjects::{Subjects, Why, Wide, meshed, plain_subject, subjects};
-use crate::policy::{Action, Direction, Endpoint, Grant, GrantReason, PodSelector, Rule};
+use crate::model::endpoint::Endpoint;
+use crate::model::labels::PodSelector;
+use crate::model::rules::{Action, Direction, Rule};
+use crate::policy::{Grant, GrantReason};
 use crate::targets::Traffics;
 
 /// What is found out about one end of a rule on the way.

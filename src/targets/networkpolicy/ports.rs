@@ -3,7 +3,7 @@
 use smol_str::SmolStr;
 
 use super::model::NonEmpty;
-use crate::policy::{PortTest, Ports, Protocol};
+use crate::model::ports::{PortTest, Ports, Protocol};
 use crate::targets::Traffics;
 
 /// The protocols of a NetworkPolicy.
@@ -215,7 +215,7 @@ fn entries_overlap(a: &PortEntry, b: &PortEntry) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::PortMatch;
+    use crate::model::ports::PortMatch;
 
     fn list(entries: &[PortEntry]) -> Option<PortList> {
         NonEmpty::new(entries.to_vec()).map(PortList::Some)

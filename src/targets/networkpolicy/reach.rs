@@ -11,12 +11,17 @@ use super::plan::Finding;
 use super::ports::{PortList, Transport};
 use super::subjects::peer_pods;
 use super::terms::{Alike, Denied, Who};
-use crate::policy::{
-    AddressSet, ContainerPort, Direction, Endpoint, Gateway, Host, Member, PodSelector, Policy, PortMatch, PortTest,
-    Ports, Rule, What, Workload, is_everybody,
-};
+use crate::inventory::{ContainerPort, Workload};
+use crate::model::addresses::AddressSet;
+use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
+use crate::model::gateways::Gateway;
+use crate::model::hosts::Host;
+use crate::model::labels::PodSelector;
+use crate::model::ports::{PortMatch, PortTest, Ports};
+use crate::model::rules::{Direction, Rule};
+use crate::policy::Policy;
 use crate::targets::Traffics;
-use crate::targets::part::Part;
+use crate::targets::partition::Partition;
 
 /// The facts that every rule is looked at with.
 #[derive(Clone, Copy)]
@@ -24,7 +29,7 @@ pub(super) struct Facts<'a> {
     /// The policy.
     pub(super) policy: &'a Policy,
     /// What of it is lowered.
-    pub(super) part: &'a Part<'a>,
+    pub(super) part: &'a Partition<'a>,
     /// Where hosts without addresses may be, the addresses of pods left out.
     pub(super) internet: &'a AddressSet,
 }

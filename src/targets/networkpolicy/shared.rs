@@ -12,7 +12,9 @@ use smol_str::SmolStr;
 use super::model::{Cause, Term};
 use super::plan::{Plan, side};
 use super::subjects::Wide;
-use crate::policy::{Direction, GrantReason, PodSelector, Requirements, Rule};
+use crate::model::labels::{PodSelector, Requirements};
+use crate::model::rules::{Direction, Rule};
+use crate::policy::GrantReason;
 use crate::targets::{Traffic, Traffics};
 
 /// How many givers are remembered: who is inside all of them is not looked at further.

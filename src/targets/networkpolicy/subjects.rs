@@ -8,9 +8,8 @@ use std::borrow::Cow;
 use smol_str::SmolStr;
 
 use super::model::Scope;
-use crate::policy::{
-    Account, Inventory, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test, Workload, all_but,
-};
+use crate::inventory::{Inventory, Workload, all_but};
+use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 
 /// The pods of a selector as subjects of objects.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,8 @@ use smol_str::SmolStr;
 
 use super::model::{Cause, NonEmpty, Peer, Peers, Term};
 use super::ports::PortList;
-use crate::policy::{Account, AddressSet, Block, PodSelector};
+use crate::model::addresses::{AddressSet, Block};
+use crate::model::labels::{Account, PodSelector};
 
 /// A part of what a deny rule names: one kind of peer on some ports.
 #[derive(Clone, Debug)]

@@ -4,11 +4,11 @@ use smol_str::SmolStr;
 
 use super::rules::Half;
 use crate::diag::{Code, Diagnostic, Label, nearest};
+use crate::model::labels::NAMESPACE_NAME;
+use crate::model::settings::PathNormalization;
 use crate::source::Span;
 use crate::syntax::tree::{Ident, Template, Text};
 use crate::types::value::ParameterType;
-use crate::vocab::labels::NAMESPACE_NAME;
-use crate::vocab::settings::PathNormalization;
 
 /// `what` was stated at `first`; `why` says how the two differ.
 pub fn contradicting_facts(span: Span, what: &str, first: Span, why: &str) -> Diagnostic {

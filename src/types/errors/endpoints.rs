@@ -6,10 +6,10 @@ use ipnet::{IpNet, Ipv4Net};
 use smol_str::SmolStr;
 
 use crate::diag::{Code, Diagnostic};
+use crate::model::hosts::HostName;
 use crate::source::Span;
 use crate::syntax::tree::{Ident, Word};
 use crate::types::value::Kind;
-use crate::vocab::hosts::HostName;
 
 pub(super) type Key = (SmolStr, SmolStr);
 

@@ -4,10 +4,10 @@ use super::endpoints::Key;
 use super::ports::{label_value, pods_of, selector_words};
 use crate::diag::{Code, Diagnostic};
 use crate::inventory::{Near, NearNamespace, Service, Workload};
+use crate::model::labels::{Requirement, Requirements, Test};
 use crate::source::Span;
 use crate::syntax::tree::{LabelTest, Labels, PodPattern, Word};
 use crate::types::facts::workload_words;
-use crate::vocab::labels::{Requirement, Requirements, Test};
 use smol_str::SmolStr;
 
 pub fn unknown_namespace(span: Span, name: &str, near: Option<&str>) -> Diagnostic {

@@ -3,12 +3,12 @@
 use super::endpoints::Key;
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::inventory::{Service, ServicePort, TargetPort};
+use crate::model::labels::{Requirement, Requirements, Test};
+use crate::model::ports::{AppProtocol, PortMatch, PortTest, Protocol};
 use crate::source::Span;
 use crate::syntax::tree::{Port, PortKind};
 use crate::types::readings::Misread;
 use crate::types::value::ParameterType;
-use crate::vocab::labels::{Requirement, Requirements, Test};
-use crate::vocab::ports::{AppProtocol, PortMatch, PortTest, Protocol};
 use smol_str::SmolStr;
 
 /// `name` is what has the ports, where it is a name.

@@ -3,9 +3,9 @@
 use time::Date;
 
 use crate::diag::{Code, Diagnostic, Edit};
+use crate::model::gateways::{Gateway, GatewayPort};
 use crate::source::Span;
 use crate::syntax::tree::Ident;
-use crate::types::gateway::{Gateway, GatewayPort};
 use crate::types::value::Kind;
 
 /// Says that something on a governed side is not pods: what it is in a sentence, and what its place is labelled.

@@ -3,8 +3,8 @@
 use netpol::cli::config::{self, Config};
 use netpol::diag::render::{Format, render};
 use netpol::diag::{Code, Diagnostics};
+use netpol::model::settings::{Layer, PathNormalization, Platform, Settings};
 use netpol::source::Sources;
-use netpol::vocab::settings::{Layer, PathNormalization, Platform, Settings};
 
 fn day() -> time::Date {
     time::Date::from_calendar_date(2026, time::Month::May, 4).unwrap()
@@ -64,7 +64,7 @@ kustomization = true
     assert_eq!(config.guardrails, ["org.netpol", "team"]);
     assert_eq!((config.output.as_deref(), config.kustomization), (Some("deploy"), Some(true)));
     let settings = &config.settings;
-    let written = |list: &[netpol::vocab::settings::Written]| -> Vec<String> {
+    let written = |list: &[netpol::model::settings::Written]| -> Vec<String> {
         list.iter()
             .map(|written| {
                 // The place is the contents of the string, so that what is wrong inside it can be pointed at.

@@ -3,9 +3,9 @@
 use netpol::diag::render::{Format, render};
 use netpol::diag::{Code, Diagnostic, Diagnostics, Fix};
 use netpol::inventory::Inventory;
+use netpol::model::settings::Settings;
 use netpol::policy::{self, Policy};
 use netpol::source::Sources;
-use netpol::vocab::settings::Settings;
 
 /// The policy's own file.
 pub const POLICY: &str = "policy.netpol";

@@ -1,8 +1,8 @@
 //! What each kind becomes.
 
 use netpol::inventory::{ContainerPort, TargetPort, WorkloadKind};
-use netpol::vocab::labels::{Labels, Requirement, Requirements, Test};
-use netpol::vocab::ports::{AppProtocol, Protocol};
+use netpol::model::labels::{Labels, Requirement, Requirements, Test};
+use netpol::model::ports::{AppProtocol, Protocol};
 
 use super::{codes, only, read_files, read_text};
 

@@ -1,7 +1,7 @@
 //! What is asked of the inventory.
 
 use netpol::inventory::{Inventory, Matched, Near, WorkloadKind};
-use netpol::vocab::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
+use netpol::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use proptest::prelude::*;
 
 use super::read_text;

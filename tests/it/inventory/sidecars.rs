@@ -1,7 +1,7 @@
 //! Who has a sidecar.
 
 use netpol::inventory::Namespace;
-use netpol::vocab::labels::Labels;
+use netpol::model::labels::Labels;
 
 use super::read_text;
 

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use netpol::diag::{Diagnostics, Severity};
 use netpol::inventory::{self, Inventory};
-use netpol::policy::{self, Direction, Layer, Policy, Settings};
+use netpol::model::rules::Direction;
+use netpol::model::settings::{Layer, Settings};
+use netpol::policy::{self, Policy};
 use netpol::source::Sources;
 use netpol::targets::{self, Judgement, Level, Lowering};
 use netpol::{resolve, syntax, types};

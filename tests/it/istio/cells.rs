@@ -1,6 +1,6 @@
 //! What each shape of rule becomes on Istio, and how well it is held. The traps look at the fine points of each.
 
-use netpol::policy::Direction;
+use netpol::model::rules::Direction;
 use netpol::targets::Level;
 
 use super::build::{Build, build, build_in_mesh, build_with};

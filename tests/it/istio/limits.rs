@@ -1,6 +1,6 @@
 //! What Kubernetes takes of one object.
 
-use netpol::policy::Direction;
+use netpol::model::rules::Direction;
 use netpol::targets::Level;
 use serde_json::Value;
 

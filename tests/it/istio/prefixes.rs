@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use netpol::policy::Direction;
+use netpol::model::rules::Direction;
 use netpol::targets::Level;
 use serde_json::Value;
 

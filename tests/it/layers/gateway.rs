@@ -4,7 +4,11 @@
 
 use std::net::IpAddr;
 
-use netpol::policy::{Action, Cause, Conditions, Flow, Party, Protocol, Request, Rule, What, eval};
+use netpol::model::conditions::Conditions;
+use netpol::model::endpoint::What;
+use netpol::model::ports::Protocol;
+use netpol::model::rules::{Action, Rule};
+use netpol::policy::{Cause, Flow, Party, Request, eval};
 use serde_json::Value;
 
 use super::authorization::Http;

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use netpol::diag::{Code, Severity};
-use netpol::policy::{Action, Cause, Direction, Flow, Party, Protocol, Request, eval};
+use netpol::model::ports::Protocol;
+use netpol::model::rules::{Action, Direction};
+use netpol::policy::{Cause, Flow, Party, Request, eval};
 use serde_json::Value;
 
 use super::authorization::{Connection, Http, Receiver, lets_in};
@@ -64,7 +66,7 @@ impl<'w> Case<'w> {
     pub fn build(world: &'w World, draw: &Draw) -> Option<Case<'w>> {
         let source = format!("{HEAD}{}{}\n", world.declarations(), draw.statements.join("\n"));
         let build = build_with(&source, world.manifests().as_deref(), |settings| {
-            use netpol::policy::Layer::{Istio, NetworkPolicy};
+            use netpol::model::settings::Layer::{Istio, NetworkPolicy};
             settings.targets = match draw.setting.layers {
                 "istio" => vec![Istio],
                 "networkpolicy" => vec![NetworkPolicy],
@@ -258,7 +260,7 @@ impl<'w> Case<'w> {
                 self.world.hosts.iter().filter(|(host, at)| *at == end && name.is_none_or(|name| name == *host));
             let hosts = names.map(|(host, at)| {
                 let at = match *host {
-                    "db.zen.example" => netpol::policy::AddressSet::of([ipnet::IpNet::from(*at)]),
+                    "db.zen.example" => netpol::model::addresses::AddressSet::of([ipnet::IpNet::from(*at)]),
                     _ => self.build.policy.internet.clone(),
                 };
                 flow(Party::Host { name: (*host).into(), at })
@@ -503,7 +505,7 @@ impl<'w> Case<'w> {
     }
 
     /// Returns whether a pod is among the pods of an endpoint.
-    pub fn selects(&self, endpoint: &netpol::policy::Endpoint, pod: &netpol::policy::Pod) -> bool {
+    pub fn selects(&self, endpoint: &netpol::model::endpoint::Endpoint, pod: &netpol::policy::Pod) -> bool {
         endpoint.pods().any(|(_, pods)| pods.selector.matches(&pod.namespace_labels, &pod.labels, &pod.account))
     }
 

@@ -1,6 +1,7 @@
 //! Where a layer rightly refuses what the source allows, and what is not asked.
 
-use netpol::policy::{Action, Direction, Protocol};
+use netpol::model::ports::Protocol;
+use netpol::model::rules::{Action, Direction};
 
 use super::judge::{Case, Finding};
 use super::world::Role;

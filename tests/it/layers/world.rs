@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use netpol::policy::{ContainerPort, Labels, NAMESPACE_NAME, Party, Protocol};
+use netpol::inventory::ContainerPort;
+use netpol::model::labels::{Labels, NAMESPACE_NAME};
+use netpol::model::ports::Protocol;
+use netpol::policy::Party;
 
 use crate::networkpolicy::engine;
 

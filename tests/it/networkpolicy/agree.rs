@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use netpol::policy::{ContainerPort, Flow, Labels, NAMESPACE_NAME, Party, Protocol, Request, eval};
+use netpol::inventory::ContainerPort;
+use netpol::model::labels::{Labels, NAMESPACE_NAME};
+use netpol::model::ports::Protocol;
+use netpol::policy::{Flow, Party, Request, eval};
 use netpol::targets::Level;
 use proptest::prelude::*;
 

@@ -4,10 +4,10 @@
 
 use netpol::diag::{Diagnostics, Severity};
 use netpol::inventory::{self, Inventory};
-use netpol::policy::{self, Layer, Policy, Settings};
+use netpol::model::settings::{Layer, Settings, Written};
+use netpol::policy::{self, Policy};
 use netpol::source::{Sources, Span};
 use netpol::targets::{self, Level, Lowering};
-use netpol::vocab::settings::Written;
 use netpol::{resolve, syntax, types};
 use serde_json::Value;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use netpol::diag::Diagnostics;
-use netpol::policy::Settings;
+use netpol::model::settings::Settings;
 use netpol::policy::ask::{Question, ask};
 use netpol::source::Sources;
 use serde::Deserialize as _;

@@ -5,8 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use netpol::diag::Severity;
+use netpol::model::addresses::AddressSet;
+use netpol::model::ports::Protocol;
+use netpol::model::settings::Layer;
 use netpol::policy::ask::{Question, ask};
-use netpol::policy::{self, AddressSet, Flow, Layer, Party, Protocol, Verdict};
+use netpol::policy::{self, Flow, Party, Verdict};
 use serde_json::{Value, json};
 
 use crate::build::{Build, build_with, written};

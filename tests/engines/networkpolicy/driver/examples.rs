@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use netpol::cli::config::{self, Config};
 use netpol::diag::Diagnostics;
 use netpol::inventory::{self, Inventory};
-use netpol::policy::{self, Account, NAMESPACE_NAME, PodSelector, Requirements, Test, What};
+use netpol::model::endpoint::What;
+use netpol::model::labels::{Account, NAMESPACE_NAME, PodSelector, Requirements, Test};
+use netpol::policy;
 use netpol::source::Sources;
 use netpol::{resolve, syntax, targets, types};
 

@@ -1,10 +1,12 @@
 //! Where an engine may rightly say something else than the source, as conditions: what the compiler says of its layer, and
 //! what Kubernetes leaves open. What engines read wrong is put right in the programs around them.
 
-use netpol::policy::{
-    self, Action, AddressSet, Block, Cause, Direction, Endpoint, Flow, Layer, Member, Party, Policy, Requirement,
-    Verdict, What,
-};
+use netpol::model::addresses::{AddressSet, Block};
+use netpol::model::endpoint::{Endpoint, Member, What};
+use netpol::model::labels::Requirement;
+use netpol::model::rules::{Action, Direction};
+use netpol::model::settings::Layer;
+use netpol::policy::{self, Cause, Flow, Party, Policy, Verdict};
 use netpol::targets::Level;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! ServiceEntry and Sidecar.
 
-use netpol::policy::Direction;
+use netpol::model::rules::Direction;
 use netpol::targets::Level;
 use serde_json::{Value, json};
 

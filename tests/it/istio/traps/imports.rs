@@ -1,6 +1,6 @@
 //! What an import of a Sidecar brings along: other entries of its namespace, and Services that lead elsewhere.
 
-use netpol::policy::Direction;
+use netpol::model::rules::Direction;
 use netpol::targets::Level;
 
 use super::super::build::{Build, build, build_in_mesh, build_with};

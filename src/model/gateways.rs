@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use crate::model::hosts::HostName;
+use crate::model::labels::PodSelector;
+use crate::model::ports::{AppProtocol, Protocol};
 use crate::source::Span;
-use crate::vocab::hosts::HostName;
-use crate::vocab::labels::PodSelector;
-use crate::vocab::ports::{AppProtocol, Protocol};
 
 /// `via GATEWAY [at "public.host", …]`
 #[derive(Clone, Debug)]

@@ -14,12 +14,15 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use super::components::Components;
+use crate::model::endpoint::Endpoint;
+use crate::model::labels::{NAMESPACE_NAME, PodSelector};
+use crate::model::rules::{Direction, Rule};
 use crate::policy::provenance::normalized;
-use crate::policy::{Direction, Endpoint, Grant, GrantReason, NAMESPACE_NAME, PodSelector, Policy, Rule};
+use crate::policy::{Grant, GrantReason, Policy};
 use crate::source::Sources;
 
 /// The governed ends of rules, and the grants, that a layer has to look at together.
-pub(super) struct Part<'a> {
+pub(super) struct Partition<'a> {
     /// The policy.
     pub(super) policy: &'a Policy,
     sources: &'a Sources,
@@ -41,17 +44,17 @@ struct Order {
     grants: Vec<u32>,
 }
 
-impl<'a> Part<'a> {
-    fn new(policy: &'a Policy, sources: &'a Sources, namespaces: Option<FxHashSet<&'a SmolStr>>) -> Part<'a> {
+impl<'a> Partition<'a> {
+    fn new(policy: &'a Policy, sources: &'a Sources, namespaces: Option<FxHashSet<&'a SmolStr>>) -> Partition<'a> {
         let (members, granted) = (Vec::new(), Vec::new());
-        Part { policy, sources, members, granted, namespaces, order: OnceLock::new() }
+        Partition { policy, sources, members, granted, namespaces, order: OnceLock::new() }
     }
 
     /// Makes the part that is the whole policy.
-    pub(super) fn whole(policy: &'a Policy, sources: &'a Sources) -> Part<'a> {
+    pub(super) fn whole(policy: &'a Policy, sources: &'a Sources) -> Partition<'a> {
         let members = ends(policy).map(|(at, direction, _)| (at, direction)).collect();
         let granted = (0..policy.grants.len() as u32).collect();
-        Part { members, granted, ..Part::new(policy, sources, None) }
+        Partition { members, granted, ..Partition::new(policy, sources, None) }
     }
 
     fn order(&self) -> &Order {
@@ -158,10 +161,10 @@ fn place_of(places: &[(u32, Direction, u32)], rule: u32) -> Option<u32> {
 }
 
 /// Divides a policy into parts of at least `least` ends, the last one aside.
-pub(super) fn divide<'a>(policy: &'a Policy, sources: &'a Sources, least: usize) -> Vec<Part<'a>> {
+pub(super) fn divide<'a>(policy: &'a Policy, sources: &'a Sources, least: usize) -> Vec<Partition<'a>> {
     let many = ends(policy).nth(least).is_some();
     let parts = many.then(|| Division::new(policy)?.parts(sources, least)).flatten();
-    parts.unwrap_or_else(|| vec![Part::whole(policy, sources)])
+    parts.unwrap_or_else(|| vec![Partition::whole(policy, sources)])
 }
 
 /// Returns each governed end of each rule.
@@ -243,7 +246,7 @@ impl<'a> Division<'a> {
         number
     }
 
-    fn parts(mut self, sources: &'a Sources, least: usize) -> Option<Vec<Part<'a>>> {
+    fn parts(mut self, sources: &'a Sources, least: usize) -> Option<Vec<Partition<'a>>> {
         let roots: Vec<usize> = (0..self.names.len()).map(|number| self.sets.find(number)).collect();
         let mut counts = vec![0; self.names.len()];
         self.ends.iter().for_each(|&end| counts[roots[end]] += 1);
@@ -251,14 +254,14 @@ impl<'a> Division<'a> {
         let mut order: Vec<usize> = (0..self.names.len()).collect();
         order.sort_unstable_by_key(|&number| self.names[number]);
         let mut part_of = vec![None; self.names.len()];
-        let mut parts: Vec<Part<'a>> = Vec::new();
+        let mut parts: Vec<Partition<'a>> = Vec::new();
         let mut filled = least;
         for root in order.into_iter().map(|number| roots[number]).filter(|&root| counts[root] > 0) {
             if part_of[root].is_some() {
                 continue;
             }
             if filled >= least {
-                parts.push(Part::new(self.policy, sources, Some(FxHashSet::default())));
+                parts.push(Partition::new(self.policy, sources, Some(FxHashSet::default())));
                 filled = 0;
             }
             part_of[root] = Some(parts.len() - 1);

@@ -1,4 +1,4 @@
-//! Allows that a wider allow makes pointless.
+//! Allows that a wider allow makes redundant.
 
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroU32;
@@ -8,9 +8,9 @@ use smallvec::SmallVec;
 
 use super::Policy;
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::types::{Action, Direction, Rule};
-use crate::vocab::endpoint::{Endpoint, Member, What};
-use crate::vocab::ports::{PortMatch, PortTest, Ports};
+use crate::model::endpoint::{Endpoint, Member, What};
+use crate::model::ports::{PortMatch, PortTest, Ports};
+use crate::model::rules::{Action, Direction, Rule};
 
 /// With how many rules of one shape a rule is compared, the last ones: so the work grows with the number of rules and not
 /// with its square.
@@ -117,7 +117,7 @@ fn say(rule: &Rule, wider: &Rule, diagnostics: &mut Diagnostics) {
     }
     let condition = if rule.conditions.is_none() { "" } else { ", without the conditions" };
     diagnostics.push(
-        Diagnostic::new(Code::PointlessAllow, rule.origin.span, "a wider allow makes this one pointless")
+        Diagnostic::new(Code::RedundantAllow, rule.origin.span, "a wider allow makes this one redundant")
             .at("it lets nothing more through")
             .label(wider.origin.span, format!("this lets all of it through{condition}"))
             .note("remove this one or, if it was meant to narrow, the wider one"),

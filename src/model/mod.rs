@@ -1,12 +1,16 @@
-//! The words that every room shares: label selectors, sets of addresses, hosts, ports, and the endpoints made of them.
+//! The values that every room shares: label selectors, sets of addresses, hosts, ports, the endpoints made of them, and the
+//! rules and gateways that speak of endpoints.
 //!
 //! These are plain values with exact operations. They know nothing of files, trees or targets.
 
 pub mod addresses;
+pub mod conditions;
 pub mod endpoint;
+pub mod gateways;
 pub mod hosts;
 pub mod labels;
 pub mod names;
 pub mod paths;
 pub mod ports;
+pub mod rules;
 pub mod settings;

@@ -1,0 +1,94 @@
+//! What `where` asks of a request: its method, path, host and token.
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use crate::model::addresses::AddressSet;
+use crate::model::hosts::HostName;
+use crate::source::Span;
+
+/// The conditions of `where`, joined by and; each list is joined by or, and an empty one is no condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Conditions {
+    /// HTTP methods, upper case.
+    pub methods: Vec<SmolStr>,
+    /// Path patterns.
+    pub paths: Vec<PathPattern>,
+    /// Hosts, by the HTTP Host header or the TLS SNI.
+    pub hosts: Vec<HostName>,
+    /// A token.
+    pub jwt: Option<Arc<Jwt>>,
+}
+
+impl Conditions {
+    /// Returns whether there is no condition.
+    pub fn is_none(&self) -> bool {
+        self.methods.is_empty() && self.paths.is_empty() && self.hosts.is_empty() && self.jwt.is_none()
+    }
+}
+
+/// A path pattern: segments between slashes, where `*` is one whole non-empty segment, and perhaps everything below.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PathPattern {
+    /// The pattern as written, `/api/**`.
+    pub text: SmolStr,
+    /// The segments after the first `/`, without a final `**`. `/` alone is one empty segment.
+    pub segments: Vec<Segment>,
+    /// Whether `/**` ends it: the path itself and everything below.
+    pub below: bool,
+}
+
+/// A segment of a path pattern.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Segment {
+    /// This text.
+    Literal(SmolStr),
+    /// `*`: any non-empty text without a slash.
+    Any,
+}
+
+/// What a token must be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Jwt {
+    /// Who issued it.
+    pub issuer: Arc<Issuer>,
+    /// Its `sub`, one of these; empty is any.
+    pub subjects: Vec<SmolStr>,
+    /// Claims by name, each with one of these values.
+    pub claims: Vec<(SmolStr, Vec<SmolStr>)>,
+}
+
+impl Jwt {
+    /// Returns whether the mesh divides the values of a claim at spaces: Istio does with these two, and with no other.
+    pub fn is_split(claim: &str) -> bool {
+        matches!(claim, "scope" | "permission")
+    }
+}
+
+/// An issuer of tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Issuer {
+    /// Its name in the source.
+    pub name: SmolStr,
+    /// The `iss` of its tokens.
+    pub url: SmolStr,
+    /// Where its keys are.
+    pub keys: Keys,
+    /// Where it was declared.
+    pub span: Span,
+}
+
+/// Where the keys of an issuer come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Keys {
+    /// A URL, at these addresses where they were given.
+    Remote {
+        /// The URL of the JWKS.
+        url: SmolStr,
+        /// `at`; empty where not given.
+        at: AddressSet,
+    },
+    /// JWKS in JSON.
+    Inline(SmolStr),
+}

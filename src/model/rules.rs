@@ -1,0 +1,151 @@
+//! Rules: who may send what to whom, at which ends that is judged, and where it was written.
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use crate::model::conditions::Conditions;
+use crate::model::endpoint::Endpoint;
+use crate::model::gateways::Via;
+use crate::source::Span;
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Lets flows through, and isolates the governed pods.
+    Allow,
+    /// Forbids flows; beats every allow; isolates nothing.
+    Deny,
+    /// Isolates the governed pods and lets nothing through.
+    Isolate,
+}
+
+/// Which end of a flow is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// What a pod sends, judged at the source.
+    Egress,
+    /// What a pod receives, judged at the destination.
+    Ingress,
+}
+
+impl Direction {
+    /// Both directions, egress first.
+    pub const BOTH: [Direction; 2] = [Direction::Egress, Direction::Ingress];
+
+    /// Returns `egress` or `ingress`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Direction::Egress => "egress",
+            Direction::Ingress => "ingress",
+        }
+    }
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// What it does.
+    pub action: Action,
+    /// Whether it governs the pods of its source, on their way out.
+    pub egress: bool,
+    /// Whether it governs the pods of its destination, on their way in.
+    pub ingress: bool,
+    /// The left side. Of `default deny`, the isolated pods.
+    pub source: Arc<Endpoint>,
+    /// The right side, with ports. Of `default deny`, the isolated pods.
+    pub destination: Arc<Endpoint>,
+    /// `where`.
+    pub conditions: Arc<Conditions>,
+    /// `via`.
+    pub via: Option<Arc<Via>>,
+    /// Where it was written and what was said about it.
+    pub origin: Origin,
+}
+
+impl Rule {
+    /// Returns whether the rule governs a direction.
+    pub fn governs(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Egress => self.egress,
+            Direction::Ingress => self.ingress,
+        }
+    }
+
+    /// Returns the governed side of a direction.
+    pub fn subject(&self, direction: Direction) -> &Arc<Endpoint> {
+        match direction {
+            Direction::Egress => &self.source,
+            Direction::Ingress => &self.destination,
+        }
+    }
+
+    /// Returns the other side of a direction.
+    pub fn peer(&self, direction: Direction) -> &Arc<Endpoint> {
+        match direction {
+            Direction::Egress => &self.destination,
+            Direction::Ingress => &self.source,
+        }
+    }
+}
+
+/// Where a rule comes from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The statement, without its annotations.
+    pub span: Span,
+    /// What most rules have nothing of.
+    notes: Option<Box<Notes>>,
+}
+
+/// What was said about a rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// The `apply` statements that yielded it, the outermost first; empty outside templates.
+    pub applied: Vec<Span>,
+    /// The statement's documentation comment.
+    pub doc: Option<SmolStr>,
+    /// `@owner`.
+    pub owner: Option<SmolStr>,
+    /// `@reason`.
+    pub reason: Option<SmolStr>,
+    /// `@approximate`, with its place.
+    pub approximate: Option<(SmolStr, Span)>,
+}
+
+impl Origin {
+    /// Makes the origin of a statement.
+    pub fn new(span: Span, notes: Notes) -> Origin {
+        Origin { span, notes: (notes != Notes::default()).then(|| Box::new(notes)) }
+    }
+
+    /// Returns the `apply` statements that yielded it, the outermost first; none outside templates.
+    pub fn applied(&self) -> &[Span] {
+        self.notes.as_ref().map_or(&[], |notes| &notes.applied)
+    }
+
+    /// Returns where a reader finds it: its `apply`, where a template yielded it, else the statement.
+    pub fn place(&self) -> Span {
+        self.applied().first().copied().unwrap_or(self.span)
+    }
+
+    /// Returns the statement's documentation comment.
+    pub fn doc(&self) -> Option<&SmolStr> {
+        self.notes.as_ref()?.doc.as_ref()
+    }
+
+    /// Returns the text of `@owner`.
+    pub fn owner(&self) -> Option<&str> {
+        self.notes.as_ref()?.owner.as_deref()
+    }
+
+    /// Returns the text of `@reason`.
+    pub fn reason(&self) -> Option<&str> {
+        self.notes.as_ref()?.reason.as_deref()
+    }
+
+    /// Returns the text of `@approximate`, with its place.
+    pub fn approximate(&self) -> Option<&(SmolStr, Span)> {
+        self.notes.as_ref()?.approximate.as_ref()
+    }
+}
