@@ -150,6 +150,8 @@ impl Access {
         for draft in self.drafts {
             let Draft { place, deny, rules, origins, .. } = draft;
             let end = if deny { "ingress-deny" } else { "ingress" };
+            let domain = &facts.policy.settings.trust_domain;
+            let rules = rules.into_iter().flat_map(|rule| rule.in_domain(domain)).collect();
             for (at, rules) in divided(rules).into_iter().enumerate() {
                 let end = if at == 0 { end.to_owned() } else { format!("{end}-{}", at + 1) };
                 let meta = meta(&place, &root, origins.clone(), &end, &mut taken);
@@ -243,6 +245,7 @@ impl<'a> Gathering<'_, '_, 'a> {
         let deny = rule.action == Action::Deny;
         let from = match &rule.via {
             Some(via) => self.gathered.gateways.caller(self.facts, at, rule, via, &mut self.senders, self.judge),
+            None if deny => self.senders.denied(&rule.source, position),
             None => self.senders.of(&rule.source, position),
         };
         let asked = match (&rule.via, gateway) {
@@ -406,6 +409,9 @@ impl<'a> Gathering<'_, '_, 'a> {
             Ok(Some(access)) => {
                 for place in &placed.places {
                     self.gathered.access.add(place, true, Some(access.clone()), at);
+                }
+                if from.foreign {
+                    self.judge.narrower(at, IN, "callers of other trust domains are refused too".into());
                 }
                 if from.identity {
                     let ports = to.operation.as_ref().map(|operation| operation.ports.clone()).unwrap_or_default();

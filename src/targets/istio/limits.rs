@@ -117,11 +117,8 @@ pub(super) fn divided(rules: Vec<AccessRule>) -> Vec<Vec<AccessRule>> {
 
 /// Divides a rule with many sources.
 fn smaller(rule: AccessRule) -> Vec<AccessRule> {
-    let many = |source: &Source| {
-        [source.blocks.len(), source.namespaces.len(), source.principals.len()]
-            .into_iter()
-            .any(|count| count > MOST_VALUES)
-    };
+    let many =
+        |source: &Source| [source.blocks.len(), source.principals.len()].into_iter().any(|count| count > MOST_VALUES);
     if rule.from.len() <= MOST_RULES && !rule.from.iter().any(many) && weight(&rule) <= MOST_BYTES {
         return vec![rule];
     }
@@ -153,10 +150,6 @@ fn smaller_sources(source: &Source) -> Vec<Source> {
         let part = |blocks: &[_]| Source { blocks: blocks.to_vec(), ..source.clone() };
         return source.blocks.chunks(MOST_VALUES).map(part).collect();
     }
-    if source.namespaces.len() > MOST_VALUES {
-        let part = |namespaces: &[_]| Source { namespaces: namespaces.to_vec(), ..source.clone() };
-        return source.namespaces.chunks(MOST_VALUES).map(part).collect();
-    }
     if source.principals.len() > MOST_VALUES {
         let part = |principals: &[_]| Source { principals: principals.to_vec(), ..source.clone() };
         return source.principals.chunks(MOST_VALUES).map(part).collect();
@@ -179,7 +172,7 @@ fn source_weight(source: &Source) -> usize {
     const BLOCK: usize = 24;
     AROUND
         + texts(source.principals.iter().chain(&source.not_principals).chain(&source.request_principals))
-        + texts(source.namespaces.iter().chain(&source.not_namespaces))
+        + texts(&source.not_namespaces)
         + (source.blocks.len() + source.not_blocks.len()) * BLOCK
 }
 

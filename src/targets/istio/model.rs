@@ -158,6 +158,22 @@ impl AccessRule {
     pub(super) fn says(&self) -> impl PartialEq + std::hash::Hash {
         (&self.from, &self.to, &self.when)
     }
+
+    /// Divides the rule where only some of its sources leave the trust domain open, and has those ask for the mesh's.
+    pub(super) fn in_domain(self, domain: &str) -> Vec<AccessRule> {
+        if self.from.iter().all(|source| !source.own_domain) {
+            return vec![self];
+        }
+        let (open, named): (Vec<Source>, Vec<Source>) = self.from.iter().cloned().partition(|source| source.own_domain);
+        let mut asking = AccessRule { from: open.into(), ..self.clone() };
+        asking.when.push(Condition {
+            key: "source.principal".into(),
+            values: vec![format!("{domain}/*")],
+            not_values: Vec::new(),
+        });
+        let named = (!named.is_empty()).then(|| AccessRule { from: named.into(), ..self });
+        named.into_iter().chain([asking]).collect()
+    }
 }
 
 /// A `source`: its fields are joined by and, their values by or. It is never empty.
@@ -167,8 +183,8 @@ pub(super) struct Source {
     pub(super) principals: Vec<String>,
     /// `notPrincipals`; never alone.
     pub(super) not_principals: Vec<String>,
-    /// `namespaces`.
-    pub(super) namespaces: Vec<SmolStr>,
+    /// Whether its principals leave the trust domain open, so that a condition asks for the mesh's own.
+    pub(super) own_domain: bool,
     /// `notNamespaces`; never alone.
     pub(super) not_namespaces: Vec<SmolStr>,
     /// `ipBlocks` at a workload, `remoteIpBlocks` at a gateway.

@@ -23,6 +23,8 @@ pub(super) struct From {
     pub(super) identity: bool,
     /// Whether some of them are addresses, or anybody: they come without identity.
     pub(super) plain: bool,
+    /// Whether identities of other trust domains are among them.
+    pub(super) foreign: bool,
     /// Who comes along with them.
     pub(super) flaw: Option<Flaw>,
     /// Why some of them cannot be said.
@@ -41,7 +43,7 @@ pub(super) enum Position {
 /// Finds the sources of endpoints, and remembers them.
 pub(super) struct Senders<'f, 'a> {
     facts: &'f Facts<'a>,
-    memory: FxHashMap<(*const Endpoint, Position), Rc<From>>,
+    memory: FxHashMap<(*const Endpoint, Position, bool), Rc<From>>,
 }
 
 impl<'f, 'a> Senders<'f, 'a> {
@@ -50,30 +52,36 @@ impl<'f, 'a> Senders<'f, 'a> {
         Senders { facts, memory: FxHashMap::default() }
     }
 
-    /// Returns the sources of an endpoint.
+    /// Returns the sources of an endpoint that something is allowed to.
     pub(super) fn of(&mut self, endpoint: &Arc<Endpoint>, position: Position) -> Rc<From> {
+        self.find(endpoint, position, false)
+    }
+
+    /// Returns the sources of an endpoint that something is denied to.
+    pub(super) fn denied(&mut self, endpoint: &Arc<Endpoint>, position: Position) -> Rc<From> {
+        self.find(endpoint, position, true)
+    }
+
+    fn find(&mut self, endpoint: &Arc<Endpoint>, position: Position, denied: bool) -> Rc<From> {
         let facts = self.facts;
-        let make = || Rc::new(from(facts, endpoint, position));
-        Rc::clone(self.memory.entry((Arc::as_ptr(endpoint), position)).or_insert_with(make))
+        let make = || Rc::new(from(facts, endpoint, position, denied));
+        Rc::clone(self.memory.entry((Arc::as_ptr(endpoint), position, denied)).or_insert_with(make))
     }
 }
 
-fn from(facts: &Facts<'_>, endpoint: &Endpoint, position: Position) -> From {
+fn from(facts: &Facts<'_>, endpoint: &Endpoint, position: Position, denied: bool) -> From {
     let mut from = From::default();
     if is_everybody(endpoint.members.iter()) {
         from.plain = true;
         return from;
     }
-    let mut sources: Vec<Source> = Vec::new();
-    let mut namespaces: Vec<SmolStr> = Vec::new();
-    let mut principals: Vec<String> = Vec::new();
+    let mut known = Known { denied, principals: Vec::new(), anywhere: Vec::new(), sources: Vec::new() };
     let mut blocks: Vec<Block> = Vec::new();
     for member in &endpoint.members {
         match &member.what {
             What::Pods(pods) => {
                 from.identity = true;
-                let mut to = Known { namespaces: &mut namespaces, principals: &mut principals, sources: &mut sources };
-                match identities(facts, &pods.selector, &mut to) {
+                match identities(facts, &pods.selector, &mut known) {
                     Ok(None) => {}
                     Ok(flaw) => from.flaw = from.flaw.or(flaw),
                     Err(why) => from.unable = Some(why),
@@ -88,16 +96,18 @@ fn from(facts: &Facts<'_>, endpoint: &Endpoint, position: Position) -> From {
             }
         }
     }
-    sorted(&mut namespaces);
+    let Known { mut principals, mut anywhere, mut sources, .. } = known;
     sorted(&mut principals);
+    sorted(&mut anywhere);
     let mut all = Vec::new();
-    if !namespaces.is_empty() {
-        all.push(Source { namespaces, ..Source::default() });
-    }
     if !principals.is_empty() {
         all.push(Source { principals, ..Source::default() });
     }
+    if !anywhere.is_empty() {
+        all.push(Source { principals: anywhere, own_domain: !denied, ..Source::default() });
+    }
     all.append(&mut sources);
+    from.foreign = denied && all.iter().any(|source| source.principals.iter().any(|one| one.starts_with('*')));
     if !blocks.is_empty() {
         from.plain = true;
         from.flaw = from.flaw.or(may_hold_pods(facts, &blocks, position));
@@ -113,14 +123,24 @@ fn sorted<T: Ord>(list: &mut Vec<T>) {
 }
 
 /// What is said of pods.
-struct Known<'k> {
-    namespaces: &'k mut Vec<SmolStr>,
-    principals: &'k mut Vec<String>,
-    sources: &'k mut Vec<Source>,
+struct Known {
+    /// Whether something is denied to them.
+    denied: bool,
+    /// Identities that name the trust domain.
+    principals: Vec<String>,
+    /// Identities of an account of any namespace, which leave the trust domain open.
+    anywhere: Vec<String>,
+    sources: Vec<Source>,
+}
+
+/// Returns what every identity of the mesh is like. Istio counts a trust domain's aliases only where a principal is
+/// written in full, so that a deny takes every identity.
+fn everyone(facts: &Facts<'_>, denied: bool) -> String {
+    if denied { "*".into() } else { format!("{}/*", facts.policy.settings.trust_domain) }
 }
 
 /// Adds the identities of some pods; returns who has them too.
-fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Known<'_>) -> Result<Option<Flaw>, String> {
+fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Known) -> Result<Option<Flaw>, String> {
     if let Some(gateway) = facts.gateway_of(selector) {
         let Some((namespace, account)) = &gateway.account else {
             return Err(format!("gateway {} names no account by which its pods are known", gateway.name));
@@ -133,10 +153,10 @@ fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Known<'_>) -> 
         None => match closed(facts, selector) {
             Some(list) => Names::Some(list),
             None => {
-                to.principals.push(match &selector.account {
-                    Account::Is(account) if selector.labels.is_any() => format!("*/sa/{account}"),
-                    _ => "*".into(),
-                });
+                match &selector.account {
+                    Account::Is(account) if selector.labels.is_any() => to.anywhere.push(format!("*/sa/{account}")),
+                    _ => to.principals.push(everyone(facts, to.denied)),
+                }
                 return Ok(Some(Flaw::wider("pods of namespaces pass whose labels are not known")));
             }
         },
@@ -145,17 +165,19 @@ fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Known<'_>) -> 
         return Ok(by_workloads(facts, selector, names, to));
     }
     match (&selector.account, names) {
-        (Account::Is(account), Names::All) => to.principals.push(format!("*/sa/{account}")),
+        (Account::Is(account), Names::All) => to.anywhere.push(format!("*/sa/{account}")),
         (Account::Is(account), Names::Some(list)) => {
             to.principals.extend(list.iter().map(|name| principal(facts, name, account)));
         }
         (Account::Is(account), Names::AllBut(not_namespaces)) => {
             let principals = vec![format!("*/sa/{account}")];
-            to.sources.push(Source { principals, not_namespaces, ..Source::default() });
+            to.sources.push(Source { principals, not_namespaces, own_domain: !to.denied, ..Source::default() });
         }
-        (Account::Not(none), Names::Some(list)) if none.is_empty() => to.namespaces.extend(list),
-        (Account::Not(none), Names::All) if none.is_empty() => to.principals.push("*".into()),
-        (Account::Not(accounts), names) => to.sources.push(all_but(facts, names, accounts)),
+        (Account::Not(none), Names::Some(list)) if none.is_empty() => {
+            to.principals.extend(list.iter().map(|name| namespace(facts, name)));
+        }
+        (Account::Not(none), Names::All) if none.is_empty() => to.principals.push(everyone(facts, to.denied)),
+        (Account::Not(accounts), names) => to.sources.push(all_but(facts, names, accounts, to.denied)),
     }
     Ok(None)
 }
@@ -179,20 +201,20 @@ fn names(selector: &PodSelector) -> Option<Names> {
 
 /// Returns a source that names who is meant and who is not. What is meant always asks for an identity, so that nobody
 /// without one comes in by not being who is left out.
-fn all_but(facts: &Facts<'_>, names: Names, accounts: &[SmolStr]) -> Source {
+fn all_but(facts: &Facts<'_>, names: Names, accounts: &[SmolStr], denied: bool) -> Source {
     let mut source = Source::default();
     let within: &[SmolStr] = match &names {
         Names::Some(list) => {
-            source.namespaces.clone_from(list);
+            source.principals = list.iter().map(|name| namespace(facts, name)).collect();
             list
         }
         Names::AllBut(list) => {
-            source.principals = vec!["*".into()];
+            source.principals = vec![everyone(facts, denied)];
             source.not_namespaces.clone_from(list);
             &[]
         }
         Names::All => {
-            source.principals = vec!["*".into()];
+            source.principals = vec![everyone(facts, denied)];
             &[]
         }
     };
@@ -211,13 +233,13 @@ fn closed(facts: &Facts<'_>, selector: &PodSelector) -> Option<Vec<SmolStr>> {
 }
 
 /// Adds the accounts of the workloads that are meant; where they are not known, everybody of their namespace.
-fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mut Known<'_>) -> Option<Flaw> {
+fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mut Known) -> Option<Flaw> {
     let list = match names {
         Names::Some(list) => list,
         Names::All | Names::AllBut(_) => match closed(facts, selector) {
             Some(list) => list,
             None => {
-                to.principals.push("*".into());
+                to.principals.push(everyone(facts, to.denied));
                 return Some(Flaw::wider(
                     "pods of every namespace pass: no inventory shows the accounts of those that are meant",
                 ));
@@ -230,7 +252,7 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
         let Some(known) = facts.workloads(&name) else {
             if !facts.closed() || selector.namespace_name().is_some() {
                 unknown.push(format!("{name}/*"));
-                to.namespaces.push(name);
+                to.principals.push(namespace(facts, &name));
             }
             continue;
         };
@@ -242,7 +264,7 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
         let named = selector.namespace_name().is_some();
         if accounts.contains_key(&SmolStr::default()) || accounts.is_empty() && named {
             unknown.push(format!("{name}/*"));
-            to.namespaces.push(name);
+            to.principals.push(namespace(facts, &name));
             continue;
         }
         if accounts.is_empty() {
@@ -265,7 +287,7 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
     }
     if !found && unknown.is_empty() {
         unknown.extend(nobody.iter().map(|name| format!("{name}/*")));
-        to.namespaces.extend(nobody);
+        to.principals.extend(nobody.iter().map(|name| namespace(facts, name)));
     }
     let list = super::judge::list_names;
     if !unknown.is_empty() {
@@ -273,6 +295,11 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
         return Some(Flaw::wider(format!("all of {} pass: {words}", list(&unknown))));
     }
     (!shared.is_empty()).then(|| Flaw::wider(format!("other pods run as {} too", list(&shared))))
+}
+
+/// Returns what every identity of a namespace is like. `namespaces` would match that of any trust domain.
+fn namespace(facts: &Facts<'_>, name: &str) -> String {
+    principal(facts, name, "*")
 }
 
 fn principal(facts: &Facts<'_>, namespace: &str, account: &str) -> String {

@@ -75,8 +75,8 @@ fn egress_to_pods_imports_their_services_or_those_of_their_namespace() {
 #[test]
 fn ingress_from_pods_is_exact_by_their_identity() {
     for (source, with) in [
-        ("shop/*", "namespaces: [shop]"),
-        ("*/*", "principals: [\"*\"]"),
+        ("shop/*", "principals: [\"cluster.local/ns/shop/sa/*\"]"),
+        ("*/*", "principals: [\"cluster.local/*\"]"),
         ("shop/@curl", "principals: [cluster.local/ns/shop/sa/curl]"),
         ("*/@curl", "principals: [\"*/sa/curl\"]"),
     ] {
@@ -84,7 +84,13 @@ fn ingress_from_pods_is_exact_by_their_identity() {
         holds(&build, IN, Level::Exact, &[with, "mode: STRICT", "ports: [\"8080\"]"], &[]);
     }
     // Labels are no identity: where no inventory shows the accounts, the whole namespace passes.
-    holds(&build("allow ingress shop/{app=web} -> garden/*:8080"), IN, Level::Wider, &["namespaces: [shop]"], &[]);
+    holds(
+        &build("allow ingress shop/{app=web} -> garden/*:8080"),
+        IN,
+        Level::Wider,
+        &["principals: [\"cluster.local/ns/shop/sa/*\"]"],
+        &[],
+    );
 }
 
 #[test]
@@ -136,7 +142,13 @@ fn a_deny_leaves_out_on_the_way_out_and_refuses_on_the_way_in() {
     holds(&out, OUT, Level::Bypassable, &["resolution: NONE"], &["203.0.113.7/32\n      resolution: NONE"]);
     holds(&build("deny egress garden/* -> 203.0.113.7:443"), OUT, Level::Unable, &[], &["Sidecar"]);
     let into = build("deny ingress shop/* -> garden/*:8080").ok();
-    holds(&into, IN, Level::Exact, &["action: DENY", "namespaces: [shop]", "mode: STRICT"], &[]);
+    holds(
+        &into,
+        IN,
+        Level::Exact,
+        &["action: DENY", "principals: [\"cluster.local/ns/shop/sa/*\"]", "mode: STRICT"],
+        &[],
+    );
 }
 
 #[test]

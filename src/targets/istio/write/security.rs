@@ -95,7 +95,6 @@ fn source(yaml: &mut Writer, source: &Source) {
         if source.remote { ("remoteIpBlocks", "notRemoteIpBlocks") } else { ("ipBlocks", "notIpBlocks") };
     yaml.item().map(|yaml| {
         yaml.key("source").map(|yaml| {
-            some(yaml, "namespaces", &source.namespaces);
             some(yaml, "notNamespaces", &source.not_namespaces);
             some(yaml, "principals", &source.principals);
             some(yaml, "notPrincipals", &source.not_principals);

@@ -18,7 +18,7 @@ fn trap_25_who_and_what_stand_in_one_rule() {
     let build = build_in_mesh("allow ingress shop/* -> garden/web:80/http where path \"/api\"").ok();
     let spec = &build.one("AuthorizationPolicy")["spec"];
     assert_eq!(rules(spec).len(), 1);
-    assert_eq!(spec["rules"][0]["from"], json!([{ "source": { "namespaces": ["shop"] } }]));
+    assert_eq!(spec["rules"][0]["from"], json!([{ "source": { "principals": ["cluster.local/ns/shop/sa/*"] } }]));
     assert_eq!(spec["rules"][0]["to"], json!([{ "operation": { "ports": ["8080"], "paths": ["/api"] } }]));
 }
 
@@ -27,7 +27,7 @@ fn trap_26_what_closes_a_pod_lets_in_what_any_rule_allows_it() {
     // No inventory tells the pods of the second rule, which the first one closes: what it allows joins the first.
     let build = build("default deny ingress garden/*  allow ingress shop/* -> garden/{!canary}:80");
     let spec = &build.one("AuthorizationPolicy")["spec"];
-    assert_eq!(spec["rules"][0]["from"], json!([{ "source": { "namespaces": ["shop"] } }]));
+    assert_eq!(spec["rules"][0]["from"], json!([{ "source": { "principals": ["cluster.local/ns/shop/sa/*"] } }]));
     assert_eq!(build.judged(0, IN).0, Level::Wider);
     // And where nothing closes them, nothing is made that would.
     let build = super::super::build::build("allow ingress shop/* -> garden/{!canary}:80");
@@ -123,11 +123,47 @@ fn trap_32_who_is_left_out_stands_beside_who_is_meant() {
     };
     assert_eq!(
         from("allow ingress */* except garden/* -> shop/cart:80"),
-        json!({ "notNamespaces": ["garden"], "principals": ["*"] })
+        json!({ "notNamespaces": ["garden"], "principals": ["cluster.local/*"] })
     );
     assert_eq!(
         from("allow ingress garden/* except garden/@curl -> shop/cart:80"),
-        json!({ "namespaces": ["garden"], "notPrincipals": ["cluster.local/ns/garden/sa/curl"] })
+        json!({ "notPrincipals": ["cluster.local/ns/garden/sa/curl"], "principals": ["cluster.local/ns/garden/sa/*"] })
+    );
+}
+
+#[test]
+fn identities_end_at_the_trust_domain() {
+    let rules = |source: &str| {
+        let build = build_with(source, None, |settings| settings.trust_domain = "mesh.example".into());
+        build.one("AuthorizationPolicy")["spec"]["rules"].clone()
+    };
+    let named = rules("allow ingress {legacy/*, shop/@curl, 203.0.113.0/24} -> garden/*:8080");
+    assert_eq!(
+        named[0]["from"][0]["source"]["principals"],
+        json!(["mesh.example/ns/legacy/sa/*", "mesh.example/ns/shop/sa/curl"])
+    );
+    assert_eq!(
+        rules("allow ingress */* -> garden/*:8080")[0]["from"][0]["source"],
+        json!({ "principals": ["mesh.example/*"] })
+    );
+    // An account of every namespace is a suffix, which says nothing of the trust domain: a condition does.
+    let account = rules("allow ingress {*/@curl, shop/*} -> garden/*:8080");
+    assert_eq!(account[0]["from"], json!([{ "source": { "principals": ["mesh.example/ns/shop/sa/*"] } }]));
+    assert_eq!(account[0]["when"], Value::Null);
+    assert_eq!(account[1]["from"], json!([{ "source": { "principals": ["*/sa/curl"] } }]));
+    assert_eq!(account[1]["when"], json!([{ "key": "source.principal", "values": ["mesh.example/*"] }]));
+    let beside = rules("allow ingress */@curl except garden/* -> garden/*:8080");
+    assert_eq!(beside[0]["when"], json!([{ "key": "source.principal", "values": ["mesh.example/*"] }]));
+    // Istio counts aliases of a trust domain only where a principal is written in full: a deny of all takes every identity.
+    assert_eq!(rules("deny ingress */* -> garden/*:8080")[0]["from"][0]["source"], json!({ "principals": ["*"] }));
+    assert_eq!(
+        rules("deny ingress */@curl -> garden/*:8080")[0]["from"][0]["source"],
+        json!({ "principals": ["*/sa/curl"] })
+    );
+    assert_eq!(rules("deny ingress */@curl -> garden/*:8080")[0]["when"], Value::Null);
+    assert_eq!(
+        rules("deny ingress legacy/* -> garden/*:8080")[0]["from"][0]["source"],
+        json!({ "principals": ["mesh.example/ns/legacy/sa/*"] })
     );
 }
 

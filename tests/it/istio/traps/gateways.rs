@@ -119,7 +119,7 @@ fn trap_60_the_gateway_knows_who_asks_for_which_host() {
     assert_eq!(
         policy["rules"],
         json!([
-            { "from": [{ "source": { "namespaces": ["garden"] } }], "when": sni("zenquotes.io") },
+            { "from": [{ "source": { "principals": ["cluster.local/ns/garden/sa/*"] } }], "when": sni("zenquotes.io") },
             { "from": [{ "source": { "principals": ["cluster.local/ns/shop/sa/shared"] } }], "when": sni("evil.example") },
             { "when": [{ "key": "connection.sni", "notValues": ["evil.example", "zenquotes.io"] }] }
         ])
