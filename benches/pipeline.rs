@@ -16,14 +16,14 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
+use netpol::compile::{self, Input};
 use netpol::diag::Diagnostics;
-use netpol::inventory::Inventory;
-use netpol::model::settings::Settings;
+use netpol::policy::Policy;
 use netpol::policy::ask::{Question, ask};
-use netpol::policy::{self, Policy};
+use netpol::settings::Settings;
 use netpol::source::Sources;
-use netpol::targets::{self, yaml::Writer};
-use netpol::{resolve, syntax, types};
+use netpol::syntax;
+use netpol::targets::yaml::Writer;
 
 const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
 
@@ -32,25 +32,25 @@ const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
 type Stage = (&'static str, fn(&str) -> Box<dyn Fn() -> usize + '_>);
 
 /// What is measured: the text to its tree, the text to its one layout, the text to the policy, to all that `check` finds
-/// and to the files of both layers; manifests to the inventory, and `check` with it, where every pod of the policy has a
+/// and to the files of both layers; manifests to the inventory, and `check` with them, where every pod of the policy has a
 /// workload; the writer of YAML by itself; and one flow decided by the policy.
 const STAGES: &[Stage] = &[
     ("parse", |text| Box::new(|| parse(text))),
     ("format", |text| Box::new(|| format(text))),
-    ("policy", |text| Box::new(|| policy(text, Inventory::default()).1.rules.len())),
-    ("check", |text| Box::new(|| checked(text, Inventory::default()))),
+    ("policy", |text| Box::new(|| policy(text, None).1.rules.len())),
+    ("check", |text| Box::new(|| checked(text, None))),
     ("build", |text| Box::new(|| build(text))),
     ("manifests", |text| {
         let manifests = generate::inventory(text);
-        Box::new(move || manifests_read(&manifests).workloads.len())
+        Box::new(move || manifests_read(&manifests))
     }),
     ("known", |text| {
-        let inventory = manifests_read(&generate::inventory(text));
-        Box::new(move || checked(text, inventory.clone()))
+        let manifests = generate::inventory(text);
+        Box::new(move || checked(text, Some(&manifests)))
     }),
     ("yaml", |text| Box::new(|| yaml(text.len()))),
     ("eval", |text| {
-        let policy = policy(text, Inventory::default()).1;
+        let policy = policy(text, None).1;
         Box::new(move || eval(&policy))
     }),
 ];
@@ -70,34 +70,38 @@ fn format(text: &str) -> usize {
     syntax::format(&sources, file, &mut Diagnostics::new()).expect("the generated policy can be formatted").len()
 }
 
-fn policy(text: &str, inventory: Inventory) -> (Sources, Policy) {
-    let mut sources = Sources::new();
-    let file = sources.add("bench.netpol", text);
-    let mut diagnostics = Diagnostics::new();
-    let settings = Settings::new(time::Date::MIN);
-    let opened = syntax::open(&sources, file, &mut diagnostics);
-    let mut loader = |_: &str, _: &str| Err("the generated policy uses no file".to_owned());
-    let mut names = resolve::resolve(vec![opened], &mut sources, &settings, &mut loader, &mut diagnostics);
-    let program = types::check(&mut names, inventory, &settings, &sources, &mut diagnostics);
-    let policy = policy::lower(program, &settings, &mut diagnostics);
-    assert_eq!(diagnostics.iter().next(), None, "the generated policy checks");
-    (sources, policy)
+/// Returns a policy's text as an input, and manifests with it where there are any.
+fn input(text: &str, manifests: Option<&str>) -> Input {
+    let mut input = Input::new(Settings::new(time::Date::MIN));
+    input.policy("bench.netpol", text);
+    if let Some(text) = manifests {
+        input.manifest("bench.yaml", text);
+    }
+    input
 }
 
-fn checked(text: &str, inventory: Inventory) -> usize {
-    let (sources, policy) = policy(text, inventory);
+fn policy(text: &str, manifests: Option<&str>) -> (Sources, Policy) {
+    let mut input = input(text, manifests);
     let mut diagnostics = Diagnostics::new();
-    let lowering = targets::judge(&policy, &sources, &mut diagnostics);
+    let policy = compile::policy(&mut input, &mut compile::no_files, &mut diagnostics);
+    assert_eq!(diagnostics.iter().next(), None, "the generated policy checks");
+    (input.sources, policy.expect("a policy without errors"))
+}
+
+fn checked(text: &str, manifests: Option<&str>) -> usize {
+    let (sources, policy) = policy(text, manifests);
+    let mut diagnostics = Diagnostics::new();
+    let lowering = compile::judge(&policy, &sources, &mut diagnostics);
     assert!(!diagnostics.has_errors(), "the layers hold the generated policy");
     lowering.layers.len()
 }
 
 fn build(text: &str) -> usize {
-    let (sources, policy) = policy(text, Inventory::default());
+    let (sources, policy) = policy(text, None);
     let mut diagnostics = Diagnostics::new();
     let mut bytes = 0;
     let mut files = Vec::new();
-    targets::build(&policy, &sources, &mut diagnostics, &mut |part| {
+    compile::build(&policy, &sources, &mut diagnostics, &mut |part| {
         bytes += part.iter().map(|file| file.text.len()).sum::<usize>();
         files.extend(part);
         true
@@ -106,13 +110,13 @@ fn build(text: &str) -> usize {
     bytes
 }
 
-fn manifests_read(text: &str) -> Inventory {
-    let mut sources = Sources::new();
-    let file = sources.add("bench.yaml", text);
+fn manifests_read(text: &str) -> usize {
+    let mut input = Input::new(Settings::new(time::Date::MIN));
+    input.manifest("bench.yaml", text);
     let mut diagnostics = Diagnostics::new();
-    let inventory = netpol::inventory::read(&sources, &[file], &mut diagnostics);
+    let inventory = compile::inventory(&input, &mut diagnostics);
     assert_eq!(diagnostics.iter().next(), None, "the generated manifests are read");
-    inventory
+    inventory.workloads.len()
 }
 
 /// Writes at least so many bytes of YAML as an object has it, and returns how many.

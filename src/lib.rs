@@ -7,12 +7,14 @@
 //! ```
 
 pub mod cli;
+pub mod compile;
 pub mod diag;
 pub mod inventory;
 pub mod model;
 mod parallel;
 pub mod policy;
 pub mod resolve;
+pub mod settings;
 pub mod source;
 pub mod syntax;
 pub mod targets;

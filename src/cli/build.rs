@@ -6,6 +6,7 @@ use super::output::{self, Change, Draft, Output, Plan};
 use super::report::Report;
 use super::session::{Arguments, Session};
 use super::{Exit, Fatal, Global, disk, leave, paths, to_stdout};
+use crate::compile;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::policy::Policy;
 use crate::source::{Sources, Span};
@@ -44,8 +45,8 @@ pub struct Args {
 /// Builds the policy. A build with an error writes nothing.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let mut session = Session::open(&args.arguments, global)?;
-    session.config.settings.lines = args.lines;
-    let configured = || session.config.output.as_ref().map(|folder| session.folder.join(folder));
+    session.input.settings.lines = args.lines;
+    let configured = || session.project.output.as_ref().map(|folder| session.folder.join(folder));
     let folder = args.output.clone().or_else(configured).filter(|folder| folder.as_os_str() != "-");
     let flags = args.check || args.diff || args.kustomization || args.prune_list.is_some();
     if folder.is_none() && flags {
@@ -68,7 +69,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
 
 /// Says what is wrong.
 fn refused(report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
-    let exit = report.print(&mut session.diagnostics, &session.sources)?;
+    let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
     report.close(&session.diagnostics, "");
     Ok(exit.max(1))
 }
@@ -90,7 +91,7 @@ fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Resul
     if report.fails(&session.diagnostics) {
         return refused(report, session);
     }
-    let exit = report.print(&mut session.diagnostics, &session.sources)?;
+    let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
     let mut printed: Vec<Listed> = Vec::new();
     to_stdout(|out| {
         let mut print = |files: Vec<Artifact>| {
@@ -108,7 +109,7 @@ fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Resul
         print(std::mem::take(&mut waiting))?;
         let mut result = Ok(());
         if large {
-            session.build_judged(&policy, &mut |files| {
+            compile::files(&policy, &session.input.sources, &mut |files| {
                 result = print(files);
                 result.is_ok()
             });
@@ -147,18 +148,18 @@ fn in_folder(
         return refused(report, session);
     }
     // A file that a build was asked for once stays, until the configuration says otherwise.
-    let kept = session.config.kustomization.unwrap_or_else(|| draft.wrote("kustomization.yaml"));
+    let kept = session.project.kustomization.unwrap_or_else(|| draft.wrote("kustomization.yaml"));
     if args.kustomization || kept {
         let kustomization = targets::kustomization(draft.listed());
         draft.add(kustomization)?;
     }
     let written = draft.listed().to_vec();
     let summary = summary(&written, &session);
-    let plan = draft.finish(&mut session.sources, &mut session.diagnostics)?;
+    let plan = draft.finish(&mut session.input.sources, &mut session.diagnostics)?;
     if let Some(plan) = plan.as_ref().filter(|_| args.check) {
-        compare(plan, &output, &mut session.sources, &mut session.diagnostics);
+        compare(plan, &output, &mut session.input.sources, &mut session.diagnostics);
     }
-    let exit = report.print(&mut session.diagnostics, &session.sources)?;
+    let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
     let Some(plan) = plan else {
         report.close(&session.diagnostics, "");
         return Ok(exit);
@@ -255,7 +256,7 @@ fn list(written: &[Listed], plan: &Plan, output: &Output, report: &Report<'_>) {
 
 fn summary(files: &[Listed], session: &Session) -> String {
     let objects = files.iter().map(|file| file.objects).sum();
-    format!("{}, {}", count(objects, "object"), count(session.config.settings.targets.len(), "layer"))
+    format!("{}, {}", count(objects, "object"), count(session.input.settings.targets.len(), "layer"))
 }
 
 fn count(number: usize, what: &str) -> String {

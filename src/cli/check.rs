@@ -18,7 +18,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         leave(policy);
     }
     let report = args.arguments.report(global, false);
-    let exit = report.print(&mut session.diagnostics, &session.sources)?;
+    let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
     report.close(&session.diagnostics, "no errors");
     Ok(exit)
 }

@@ -1,11 +1,11 @@
 //! `netpol doc std/kyma`: a module of the standard library, read like a man page.
 
 use super::{Exit, Fatal, to_stdout};
+use crate::compile::{self, Input};
 use crate::diag::{Diagnostics, nearest};
-use crate::model::settings::{Platform, Settings};
-use crate::resolve::{self, Lookup, ModuleId, Names, stdlib};
+use crate::resolve::{Lookup, ModuleId, Names, stdlib};
+use crate::settings::{Platform, Settings};
 use crate::source::{Sources, Span};
-use crate::syntax;
 use crate::syntax::tree::{Expr, ExprKind, Item, ItemKind, LetValue, Template};
 
 /// How wide prose is set.
@@ -79,15 +79,14 @@ fn page(module: &str) -> Result<String, Fatal> {
             near.map_or_else(|| "; `netpol doc` lists them".to_owned(), |near| format!("; did you mean `{near}`?"));
         return Err(Fatal::new(format!("there is no module `{module}` in the standard library{hint}")));
     };
-    let mut sources = Sources::new();
+    let mut input = Input::new(Settings::new(time::Date::MIN));
     let mut diagnostics = Diagnostics::new();
-    let file = sources.add(name.as_str(), text);
-    let opened = syntax::open(&sources, file, &mut diagnostics);
-    let settings = Settings::new(time::Date::MIN);
-    let mut no_files = |_: &str, _: &str| Err("the library uses only itself".to_owned());
-    let names = resolve::resolve(vec![opened], &mut sources, &settings, &mut no_files, &mut diagnostics);
+    input.policy(name.as_str(), text);
+    let files = compile::parse(&input, &mut diagnostics);
+    let names = compile::resolve(files, &mut input, &mut compile::no_files, &mut diagnostics);
+    let sources = &input.sources;
     let Some((id, module)) = names.modules().next() else { return Ok(String::new()) };
-    let mut page = Page { names: &names, sources: &sources, text: format!("{}\n\n", name.to_uppercase()) };
+    let mut page = Page { names: &names, sources, text: format!("{}\n\n", name.to_uppercase()) };
     page.prose(&head(text), NAME);
     for item in &module.file.items {
         page.item(id, item);

@@ -80,14 +80,14 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     }
     let policy = session.policy();
     let report = args.arguments.report(global, false);
-    let exit = report.print(&mut session.diagnostics, &session.sources)?;
+    let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
     let Some(policy) = policy.filter(|_| exit == 0) else {
         report.close(&session.diagnostics, "");
         return Ok(1);
     };
     // What keeps a build from being made is no matter here: `check` says it.
     let lowering = args.layers.then(|| session.judge(&policy));
-    let judge = Judge { policy: &policy, sources: &session.sources, lowering: lowering.as_ref() };
+    let judge = Judge { policy: &policy, sources: &session.input.sources, lowering: lowering.as_ref() };
     match &args.flows {
         None => one(args, &judge),
         Some(path) if path.as_os_str() == "-" => many(io::stdin(), &judge),

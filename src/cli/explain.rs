@@ -45,12 +45,12 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let policy = session.policy();
     let lowering = policy.as_ref().filter(|_| args.enforcement).map(|policy| session.judge(policy));
     let report = args.arguments.report(global, true);
-    let exit = report.print(&mut session.diagnostics, &session.sources)?;
+    let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
     let Some(policy) = policy else {
         report.close(&session.diagnostics, "");
         return Ok(exit);
     };
-    let sources = &session.sources;
+    let sources = &session.input.sources;
     let enforcement = lowering.as_ref().map(|lowering| lowering.enforcement(&policy));
     let text = match (&enforcement, args.format) {
         (Some(table), Format::Text) => table.text(sources),

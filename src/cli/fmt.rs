@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::load::{self, Input};
+use super::load::{self, Argument};
 use super::paths::Paths;
 use super::report::{Messages, Report};
 use super::{Exit, Fatal, Global, disk, to_stdout};
@@ -31,7 +31,7 @@ pub struct Args {
 
 /// A file and its text in the one layout.
 struct Formatted {
-    input: Input,
+    argument: Argument,
     shown: String,
     old: String,
     new: String,
@@ -43,22 +43,22 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     if let Some(config) = global.find_config(&paths, args.paths.first()) {
         paths.below(&config);
     }
-    let inputs = load::policy_inputs(&args.paths, args.stdin_filepath.as_deref())?;
+    let arguments = load::policy_files(&args.paths, args.stdin_filepath.as_deref())?;
     let looking = args.check || args.diff;
     let report = Report {
         messages: &args.messages,
         colour: global.color,
-        stdout_is_taken: args.diff || (!looking && inputs.iter().any(|input| matches!(input, Input::Stdin(_)))),
+        stdout_is_taken: args.diff || (!looking && arguments.iter().any(|one| matches!(one, Argument::Stdin(_)))),
         deny_warnings: false,
     };
     let mut sources = Sources::new();
     let mut diagnostics = Diagnostics::new();
     let mut files = Vec::new();
-    for input in inputs {
-        let Some(file) = load::policy(&input, &paths, &mut sources, &mut diagnostics)? else { continue };
-        let (shown, old) = (input.show(&paths), sources.file(file).text.clone());
+    for argument in arguments {
+        let Some(file) = load::policy(&argument, &paths, &mut sources, &mut diagnostics)? else { continue };
+        let (shown, old) = (argument.show(&paths), sources.file(file).text.clone());
         match syntax::format(&sources, file, &mut diagnostics) {
-            Ok(new) => files.push(Formatted { input, shown, old, new }),
+            Ok(new) => files.push(Formatted { argument, shown, old, new }),
             Err(FormatError::Syntax) => {}
             Err(FormatError::Internal(what)) => {
                 return Err(Fatal::new(format!("`{shown}` stays as it is, a bug of netpol: {what}")));
@@ -91,14 +91,14 @@ fn compare(files: &[Formatted], diff: bool, report: &Report<'_>) -> Result<Exit,
 fn write(files: &[Formatted], report: &Report<'_>) -> Result<(), Fatal> {
     let mut changed = 0;
     for file in files {
-        match &file.input {
-            Input::Stdin(_) => to_stdout(|out| out.write_all(file.new.as_bytes()))?,
-            Input::File(path) if file.old != file.new => {
+        match &file.argument {
+            Argument::Stdin(_) => to_stdout(|out| out.write_all(file.new.as_bytes()))?,
+            Argument::File(path) if file.old != file.new => {
                 let failed = |error| Fatal::io(&format!("cannot write `{}`", file.shown), error);
                 disk::replace(path, &file.new).map_err(failed)?;
                 changed += 1;
             }
-            Input::File(_) => {}
+            Argument::File(_) => {}
         }
     }
     if changed > 0 {

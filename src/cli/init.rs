@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use super::paths::Paths;
 use super::report::{Messages, Report};
 use super::{Exit, Fatal, Global, load, paths};
+use crate::compile::{self, Input};
 use crate::diag::Diagnostics;
-use crate::inventory::{self, Inventory};
-use crate::model::settings::Platform;
-use crate::source::Sources;
+use crate::inventory::Inventory;
+use crate::settings::{Platform, Settings};
 use crate::targets::names::Words;
 
 /// Namespaces of the cluster itself, for which a first policy says nothing.
@@ -65,11 +65,11 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
 }
 
 fn read(path: &Path, report: &Report<'_>) -> Result<Option<Inventory>, Fatal> {
-    let mut sources = Sources::new();
+    let mut input = Input::new(Settings::new(time::Date::MIN));
     let mut diagnostics = Diagnostics::new();
-    let files = load::manifests(path, &Paths::new()?, &mut sources, &mut diagnostics)?;
-    let known = files.map(|files| inventory::read(&sources, &files, &mut diagnostics));
-    let exit = report.print(&mut diagnostics, &sources)?;
+    input.manifests = load::manifests(path, &Paths::new()?, &mut input.sources, &mut diagnostics)?;
+    let known = input.manifests.is_some().then(|| compile::inventory(&input, &mut diagnostics));
+    let exit = report.print(&mut diagnostics, &input.sources)?;
     report.close(&diagnostics, "");
     Ok(known.filter(|_| exit == 0))
 }

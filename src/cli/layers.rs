@@ -11,9 +11,9 @@ use crate::model::endpoint::What;
 use crate::model::hosts::Host;
 use crate::model::ports::Protocol;
 use crate::model::rules::{Action, Direction, Rule};
-use crate::model::settings::Layer;
 use crate::policy::ask::Answer;
 use crate::policy::{Cause, End, Flow, Party, Pod, Policy, Verdict, governs_pod};
+use crate::settings::Layer;
 use crate::targets::{Judgement, Level, Lowering, PAST_SIDECAR, Traffic};
 
 /// What a layer does with a flow, as far as its judgements tell.

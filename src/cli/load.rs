@@ -16,35 +16,35 @@ const MANIFEST_LIMIT: u64 = (256 << 20) + 64;
 
 /// What a verb was asked to read: a path, or stdin under the name that `--stdin-filepath` gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
+pub enum Argument {
     /// A file.
     File(PathBuf),
     /// Stdin, with the path at which it is taken to stand.
     Stdin(Option<PathBuf>),
 }
 
-impl Input {
+impl Argument {
     /// Returns the name by which messages speak of it.
     pub fn show(&self, paths: &Paths) -> String {
         match self {
-            Input::File(path) | Input::Stdin(Some(path)) => paths.show(path),
-            Input::Stdin(None) => paths::STDIN.to_owned(),
+            Argument::File(path) | Argument::Stdin(Some(path)) => paths.show(path),
+            Argument::Stdin(None) => paths::STDIN.to_owned(),
         }
     }
 }
 
 /// Returns the policy files that the arguments of a verb name, each once, in their order: files, folders (all
 /// `*.netpol` below) and `-`; the current folder where there are none.
-pub fn policy_inputs(arguments: &[PathBuf], stdin_filepath: Option<&Path>) -> Result<Vec<Input>, Fatal> {
+pub fn policy_files(arguments: &[PathBuf], stdin_filepath: Option<&Path>) -> Result<Vec<Argument>, Fatal> {
     let here = [PathBuf::from(".")];
     let arguments = if arguments.is_empty() { &here[..] } else { arguments };
     let mut seen: HashMap<PathBuf, ()> = HashMap::new();
-    let mut inputs = Vec::new();
+    let mut found_files = Vec::new();
     for argument in arguments {
         if argument.as_os_str() == "-" {
-            let stdin = Input::Stdin(stdin_filepath.map(Path::to_path_buf));
-            if !inputs.contains(&stdin) {
-                inputs.push(stdin);
+            let stdin = Argument::Stdin(stdin_filepath.map(Path::to_path_buf));
+            if !found_files.contains(&stdin) {
+                found_files.push(stdin);
             }
             continue;
         }
@@ -54,11 +54,11 @@ pub fn policy_inputs(arguments: &[PathBuf], stdin_filepath: Option<&Path>) -> Re
         }
         for path in found {
             if seen.insert(identity(&path), ()).is_none() {
-                inputs.push(Input::File(path));
+                found_files.push(Argument::File(path));
             }
         }
     }
-    Ok(inputs)
+    Ok(found_files)
 }
 
 /// Returns what is the same for two ways to one file.
@@ -68,16 +68,16 @@ pub fn identity(path: &Path) -> PathBuf {
 
 /// Reads a policy file into the sources; `None` where it is not text, which was pushed.
 pub fn policy(
-    input: &Input,
+    argument: &Argument,
     paths: &Paths,
     sources: &mut Sources,
     diagnostics: &mut Diagnostics,
 ) -> Result<Option<FileId>, Fatal> {
-    let bytes = match input {
-        Input::File(path) => paths::read(path, POLICY_LIMIT)?,
-        Input::Stdin(_) => paths::read_stdin(POLICY_LIMIT)?,
+    let bytes = match argument {
+        Argument::File(path) => paths::read(path, POLICY_LIMIT)?,
+        Argument::Stdin(_) => paths::read_stdin(POLICY_LIMIT)?,
     };
-    Ok(text(input.show(paths), bytes, POLICY_LIMIT, sources, diagnostics))
+    Ok(text(argument.show(paths), bytes, POLICY_LIMIT, sources, diagnostics))
 }
 
 /// Reads the manifests that an argument names into the sources: a file, a folder (all that is YAML or JSON below) or `-`;

@@ -5,7 +5,6 @@
 mod build;
 mod check;
 mod completions;
-pub mod config;
 mod disk;
 mod doc;
 mod endpoints;

@@ -5,21 +5,16 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::config::{self, Config};
-use super::load::{self, Input};
+use super::load::{self, Argument};
 use super::paths::{self, Paths};
 use super::report::{Messages, Report};
 use super::{Fatal, Global};
-use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
-use crate::inventory::{self, Inventory};
-use crate::model::settings::Layer;
-use crate::policy::provenance::attribution;
-use crate::policy::{self, Policy};
-use crate::resolve;
-use crate::source::{FileId, Sources, Span};
-use crate::syntax;
-use crate::targets::{self, Artifact, Lowering};
-use crate::types;
+use crate::compile::{self, Input};
+use crate::diag::Diagnostics;
+use crate::policy::Policy;
+use crate::settings::{self, Layer, Project, Settings};
+use crate::source::FileId;
+use crate::targets::{Artifact, Lowering};
 
 /// A configuration is small.
 const CONFIG_LIMIT: u64 = 1 << 20;
@@ -85,20 +80,14 @@ fn date(text: &str) -> Result<time::Date, String> {
 pub struct Session {
     /// How paths are shown.
     pub paths: Paths,
-    /// Every text of the run.
-    pub sources: Sources,
+    /// What the policy is compiled from.
+    pub input: Input,
     /// What was found so far.
     pub diagnostics: Diagnostics,
-    /// The configuration, with what the command line changed.
-    pub config: Config,
+    /// What the configuration says of files.
+    pub project: Project,
     /// The folder of the configuration, from which its paths start.
     pub folder: PathBuf,
-    /// The policy files that the verb was given.
-    given: Vec<FileId>,
-    /// The files of `--guardrails` that are not among them.
-    guardrails: Vec<FileId>,
-    /// The manifests, where there are any.
-    manifests: Option<Vec<FileId>>,
     /// Whether every file was text.
     readable: bool,
     /// Whether one of them came in on stdin.
@@ -119,13 +108,10 @@ impl Session {
         let today = arguments.now.unwrap_or_else(|| time::OffsetDateTime::now_utc().date());
         let mut session = Session {
             paths,
-            sources: Sources::new(),
+            input: Input::new(Settings::new(today)),
             diagnostics: Diagnostics::new(),
-            config: Config::new(today),
+            project: Project::default(),
             folder: folder.clone(),
-            given: Vec::new(),
-            guardrails: Vec::new(),
-            manifests: None,
             readable: true,
             stdin_is_read: false,
             disk: Disk::default(),
@@ -136,29 +122,27 @@ impl Session {
         if !arguments.target.is_empty() {
             let mut targets = arguments.target.clone();
             targets.dedup();
-            session.config.settings.targets = targets;
+            session.input.settings.targets = targets;
         }
-        let given = load::policy_inputs(&arguments.paths, arguments.stdin_filepath.as_deref())?;
-        let guardrails = either(&arguments.guardrails, &session.config.guardrails, &folder);
-        let inventory = either(&arguments.inventory, &session.config.inventory, &folder);
-        let pipes = given.iter().filter(|input| matches!(input, Input::Stdin(_))).count();
+        let given = load::policy_files(&arguments.paths, arguments.stdin_filepath.as_deref())?;
+        let guardrails = either(&arguments.guardrails, &session.project.guardrails, &folder);
+        let inventory = either(&arguments.inventory, &session.project.inventory, &folder);
+        let pipes = given.iter().filter(|argument| matches!(argument, Argument::Stdin(_))).count();
         let pipes = pipes + guardrails.iter().chain(&inventory).filter(|path| path.as_os_str() == "-").count();
         if pipes > 1 {
             return Err(Fatal::new("stdin can be read only once, and `-` is given twice"));
         }
         session.stdin_is_read = pipes > 0;
-        for input in &given {
-            if let Some(file) = session.read_policy(input)? {
-                session.given.push(file);
-            }
+        for argument in &given {
+            let file = session.read_policy(argument)?;
+            session.input.policies.extend(file);
         }
         if !guardrails.is_empty() {
-            let inputs = load::policy_inputs(&guardrails, None)?;
-            let known = |input: &Input| matches!(input, Input::File(path) if session.disk.knows(path));
-            for input in inputs.into_iter().filter(|input| !known(input)).collect::<Vec<_>>() {
-                if let Some(file) = session.read_policy(&input)? {
-                    session.guardrails.push(file);
-                }
+            let mut arguments = load::policy_files(&guardrails, None)?;
+            arguments.retain(|argument| !matches!(argument, Argument::File(path) if session.disk.knows(path)));
+            for argument in &arguments {
+                let file = session.read_policy(argument)?;
+                session.input.guardrails.extend(file);
             }
         }
         for path in &inventory {
@@ -169,59 +153,22 @@ impl Session {
 
     /// Takes the run from text to the policy. After an error there is none.
     pub fn policy(&mut self) -> Option<Policy> {
-        let (sources, diagnostics) = (&mut self.sources, &mut self.diagnostics);
-        let files = self.given.iter().chain(&self.guardrails);
-        let files: Vec<_> = files.map(|&file| syntax::open(sources, file, diagnostics)).collect();
         if !self.readable {
-            files.into_iter().for_each(|opened| opened.flows.report(sources, opened.file.id, diagnostics));
+            compile::report_syntax(&self.input, &mut self.diagnostics);
             return None;
         }
-        let settings = &self.config.settings;
         let mut loader = |from: &str, wanted: &str| self.disk.load(&self.paths, from, wanted);
-        let mut names = resolve::resolve(files, sources, settings, &mut loader, diagnostics);
-        let errors = diagnostics.count(Severity::Error);
-        let inventory = match &self.manifests {
-            Some(files) => inventory::read(sources, files, diagnostics),
-            None => Inventory::default(),
-        };
-        // What could not be read would be missed by the policy, and every such message would be wrong.
-        if diagnostics.count(Severity::Error) > errors {
-            for (module, flows) in names.take_flows() {
-                flows.report(sources, names.module(module).file.id, diagnostics);
-            }
-            return None;
-        }
-        let program = types::check(&mut names, inventory, settings, sources, diagnostics);
-        let policy = policy::lower(program, settings, diagnostics);
-        self.refuse_rules_of_guardrails(&policy);
-        (!self.diagnostics.has_errors()).then_some(policy)
-    }
-
-    /// Lowers the policy to the files of every layer of the build, and hands them on until `then` wants no more.
-    pub fn build(&mut self, policy: &Policy, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
-        targets::build(policy, &self.sources, &mut self.diagnostics, then);
-        self.say_whose(policy);
-    }
-
-    /// Does the same for a policy that was judged before.
-    pub fn build_judged(&self, policy: &Policy, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
-        targets::files_of(policy, &self.sources, then);
+        compile::policy(&mut self.input, &mut loader, &mut self.diagnostics)
     }
 
     /// Judges the policy by every layer of the build.
     pub fn judge(&mut self, policy: &Policy) -> Lowering {
-        let lowering = targets::judge(policy, &self.sources, &mut self.diagnostics);
-        self.say_whose(policy);
-        lowering
+        compile::judge(policy, &self.input.sources, &mut self.diagnostics)
     }
 
-    /// Says in the messages about rules whose these are and why they are there.
-    fn say_whose(&mut self, policy: &Policy) {
-        let said = policy.rules.iter().filter_map(|rule| Some((rule.origin.span, attribution(&rule.origin)?)));
-        let said: HashMap<Span, String> = said.collect();
-        if !said.is_empty() {
-            self.diagnostics.annotate(|span| said.get(&span).cloned());
-        }
+    /// Makes the files of every layer of the build, and hands them on until `then` wants no more.
+    pub fn build(&mut self, policy: &Policy, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
+        compile::build(policy, &self.input.sources, &mut self.diagnostics, then);
     }
 
     fn configure(&mut self, path: &Path, today: time::Date) -> Result<(), Fatal> {
@@ -230,39 +177,30 @@ impl Session {
             return Err(Fatal::new(format!("`{}` is too large to be a configuration", path.display())));
         }
         let shown = self.paths.show(path);
-        match load::text(shown, bytes, CONFIG_LIMIT, &mut self.sources, &mut self.diagnostics) {
-            Some(file) => self.config = config::read(&self.sources, file, today, &mut self.diagnostics),
+        match load::text(shown, bytes, CONFIG_LIMIT, &mut self.input.sources, &mut self.diagnostics) {
+            Some(file) => {
+                let read = settings::read(&self.input.sources, file, today, &mut self.diagnostics);
+                (self.input.settings, self.project) = read;
+            }
             None => self.readable = false,
         }
         Ok(())
     }
 
-    fn read_policy(&mut self, input: &Input) -> Result<Option<FileId>, Fatal> {
-        let file = load::policy(input, &self.paths, &mut self.sources, &mut self.diagnostics)?;
+    fn read_policy(&mut self, argument: &Argument) -> Result<Option<FileId>, Fatal> {
+        let file = load::policy(argument, &self.paths, &mut self.input.sources, &mut self.diagnostics)?;
         self.readable &= file.is_some();
-        if let Input::File(path) | Input::Stdin(Some(path)) = input {
-            self.disk.add(path, input.show(&self.paths));
+        if let Argument::File(path) | Argument::Stdin(Some(path)) = argument {
+            self.disk.add(path, argument.show(&self.paths));
         }
         Ok(file)
     }
 
     fn read_manifests(&mut self, path: &Path) -> Result<(), Fatal> {
-        let files = load::manifests(path, &self.paths, &mut self.sources, &mut self.diagnostics)?;
+        let files = load::manifests(path, &self.paths, &mut self.input.sources, &mut self.diagnostics)?;
         self.readable &= files.is_some();
-        self.manifests.get_or_insert_default().extend(files.unwrap_or_default());
+        self.input.manifests.get_or_insert_default().extend(files.unwrap_or_default());
         Ok(())
-    }
-
-    /// Guardrails add assertions to a build, and never rules.
-    fn refuse_rules_of_guardrails(&mut self, policy: &Policy) {
-        for rule in &policy.rules {
-            let span = rule.origin.place();
-            if self.guardrails.contains(&span.file) {
-                let message = "a file of `--guardrails` holds a rule";
-                let note = "guardrails assert what must hold for every build; rules belong in the files that are built";
-                self.diagnostics.push(Diagnostic::new(Code::GuardrailRule, span, message).note(note));
-            }
-        }
     }
 }
 

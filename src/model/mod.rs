@@ -13,4 +13,3 @@ pub mod names;
 pub mod paths;
 pub mod ports;
 pub mod rules;
-pub mod settings;

@@ -4,8 +4,6 @@
 //! stand in a path. Other encoded characters stay as the client wrote them, so that `/a%3Ab`, `/a%3ab` and `/a:b` are
 //! three paths to the mesh, and one to most servers.
 
-use super::settings::PathNormalization;
-
 /// Printable characters that Envoy encodes where they stand in a path.
 const ENCODED: &[u8] = b"\"<>^`{|}";
 /// What stands in a path by itself, and keeps its encoding where it has one.
@@ -222,6 +220,39 @@ fn characters(segment: &str) -> Option<String> {
         }
     }
     Some(out)
+}
+
+/// How the mesh normalises paths before it compares them (Istio's `pathNormalization`, in the order of strictness).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PathNormalization {
+    /// Nothing is changed.
+    None,
+    /// RFC 3986 normalisation, backslashes become slashes. Istio's default.
+    Base,
+    /// And adjacent slashes are merged.
+    MergeSlashes,
+    /// And `%2F` and `%5C` are decoded first.
+    DecodeAndMergeSlashes,
+}
+
+impl PathNormalization {
+    /// Every kind.
+    pub const ALL: [PathNormalization; 4] = [
+        PathNormalization::None,
+        PathNormalization::Base,
+        PathNormalization::MergeSlashes,
+        PathNormalization::DecodeAndMergeSlashes,
+    ];
+
+    /// Returns Istio's name of it.
+    pub fn word(self) -> &'static str {
+        match self {
+            PathNormalization::None => "NONE",
+            PathNormalization::Base => "BASE",
+            PathNormalization::MergeSlashes => "MERGE_SLASHES",
+            PathNormalization::DecodeAndMergeSlashes => "DECODE_AND_MERGE_SLASHES",
+        }
+    }
 }
 
 #[cfg(test)]

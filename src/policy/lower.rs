@@ -14,8 +14,8 @@ use crate::model::gateways::{Gateway, GatewayPort, Via};
 use crate::model::labels::{Account, PodSelector, Requirements};
 use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule};
-use crate::model::settings::{Layer, Settings};
 use crate::parallel;
+use crate::settings::{Layer, Settings};
 use crate::types::Program;
 
 /// Makes the policy of a program.

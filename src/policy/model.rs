@@ -7,7 +7,7 @@ use crate::model::addresses::AddressSet;
 use crate::model::endpoint::Endpoint;
 use crate::model::gateways::Gateway;
 use crate::model::rules::{Direction, Rule};
-use crate::model::settings::Settings;
+use crate::settings::Settings;
 
 /// A checked policy: what the source means, with nothing left to look up.
 #[derive(Clone, Debug)]

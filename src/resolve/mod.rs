@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use crate::diag::{Diagnostics, Severity, nearest};
-use crate::model::settings::Settings;
+use crate::settings::Settings;
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::tree::{File, Ident, Item, ItemKind, Use, UsePath};
 use crate::syntax::{Flows, Opened};

@@ -1,6 +1,6 @@
 //! The standard library, compiled into the binary.
 
-use crate::model::settings::Platform;
+use crate::settings::Platform;
 
 /// The modules that `use std/NAME` finds: name and text.
 pub const MODULES: &[(&str, &str)] = &[

@@ -11,8 +11,8 @@ use crate::inventory::{Injection, Workload};
 use crate::model::endpoint::Endpoint;
 use crate::model::ports::Ports;
 use crate::model::rules::{Action, Direction, Rule};
-use crate::model::settings::Layer;
 use crate::policy::Policy;
+use crate::settings::Layer;
 
 const MODE: &str = "istio.io/dataplane-mode";
 

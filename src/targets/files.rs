@@ -5,7 +5,7 @@
 
 use super::yaml::Writer;
 use super::{Lowering, Object};
-use crate::model::settings::Layer;
+use crate::settings::Layer;
 use crate::source::{FileId, Sources};
 
 /// A file that a build writes.

@@ -14,8 +14,8 @@ use crate::inventory::{Inventory, Passage, Peer, PolicyKind, PolicyObject, Says,
 use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirements, Test};
 use crate::model::ports::{PortMatch, PortTest, Protocol};
 use crate::model::rules::{Action, Direction, Rule};
-use crate::model::settings::Layer;
 use crate::policy::{Cause, Flow, Party, Pod, Policy, Request, eval};
+use crate::settings::Layer;
 
 /// How many pods, and how many flows of each, are looked at for one object.
 const MOST: usize = 16;

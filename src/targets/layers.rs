@@ -15,8 +15,8 @@ use crate::model::endpoint::{Member, What, is_everybody};
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule};
-use crate::model::settings::Layer;
 use crate::policy::Policy;
+use crate::settings::Layer;
 
 mod report;
 mod table;

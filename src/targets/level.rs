@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 use crate::model::rules::Direction;
-use crate::model::settings::Layer;
+use crate::settings::Layer;
 
 /// How well a layer holds one end of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

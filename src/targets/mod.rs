@@ -17,9 +17,9 @@ pub use level::{Judgement, Level, Levels, PAST_SIDECAR, Traffic, Traffics};
 
 use crate::diag::Diagnostics;
 use crate::model::rules::Direction;
-use crate::model::settings::Layer;
 use crate::parallel;
 use crate::policy::Policy;
+use crate::settings::Layer;
 use crate::source::{FileId, Sources};
 
 /// What a target made of a policy.

@@ -12,8 +12,8 @@ use smol_str::SmolStr;
 
 use super::yaml::Writer;
 use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
-use crate::model::settings::Settings;
 use crate::policy::provenance::Provenance;
+use crate::settings::Settings;
 
 /// The label by which what netpol made is known.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "netpol");

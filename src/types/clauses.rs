@@ -13,8 +13,8 @@ use crate::model::gateways::Via;
 use crate::model::hosts::HostName;
 use crate::model::paths::{normal_pattern, same_spelling};
 use crate::model::ports::AppProtocol;
-use crate::model::settings::Layer;
 use crate::resolve::Def;
+use crate::settings::Layer;
 use crate::source::Span;
 use crate::syntax::tree::{self, Claim, Clause, ClauseKind, Effect, Expr, Ident, ItemKind, JwtClause, Text};
 

@@ -14,8 +14,8 @@ use crate::model::endpoint::{Endpoint, Member, Members, What};
 use crate::model::gateways::Gateway;
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, Ports, Protocol};
-use crate::model::settings::Written;
 use crate::resolve::{Def, ModuleId, Role};
+use crate::settings::Written;
 use crate::source::Span;
 use crate::syntax::tree::{ExprKind, GatewayDecl, ItemKind, NamespacePattern, PodPattern};
 

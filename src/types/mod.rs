@@ -39,8 +39,8 @@ use crate::model::conditions::{Conditions, Issuer};
 use crate::model::gateways::Gateway;
 use crate::model::labels::PodSelector;
 use crate::model::rules::Rule;
-use crate::model::settings::{Layer, Settings};
 use crate::resolve::{Def, Lookup, ModuleId, Names, Role};
+use crate::settings::{Layer, Settings};
 use crate::source::{Sources, Span};
 use crate::syntax::tree::{Item, ItemKind};
 

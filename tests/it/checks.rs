@@ -94,7 +94,7 @@ fn a_statement_begins_with_its_keyword() {
     let repaired = given.repaired(&found[0].fixes[0], &outcome.sources);
     assert!(repaired.policy.ends_with("\nallow egress garden/* -> zenquotes.io:443"), "{}", repaired.policy);
     let good = repaired.run();
-    assert_eq!(good.sources.line(good.policy.rules[0].origin.span), 3);
+    assert_eq!(good.sources.line(good.policy.as_ref().unwrap().rules[0].origin.span), 3);
 }
 
 /// What `except` takes away counts before the rest is looked at.

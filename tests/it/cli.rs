@@ -3,7 +3,6 @@
 mod asking;
 mod build;
 mod check;
-mod config;
 mod eval;
 mod explain;
 mod fmt;

@@ -3,8 +3,8 @@
 mod hosts;
 mod requests;
 
-use netpol::model::settings::Layer;
 use netpol::policy::ask::{Question, ask};
+use netpol::settings::Layer;
 
 use crate::istio::build::{Build, build_with};
 

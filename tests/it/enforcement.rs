@@ -1,6 +1,6 @@
 //! What the layers of a build hold together: which rule is not held, on which traffic, and that it is said there.
 
-use netpol::model::settings::{Layer, Settings};
+use netpol::settings::{Layer, Settings};
 
 use crate::istio::build::{Build, MESH, build_with};
 

@@ -1,6 +1,6 @@
 //! Objects of the cluster that are not the build's: what they open or close for governed pods is said.
 
-use netpol::model::settings::Layer;
+use netpol::settings::Layer;
 
 use crate::istio::build::{Build, build_with};
 

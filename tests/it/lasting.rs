@@ -1,7 +1,7 @@
 //! Dumps that have Pods and not their owners: what is selected is selected after the next rollout too, in every target.
 
 use netpol::model::rules::Direction;
-use netpol::model::settings::Layer;
+use netpol::settings::Layer;
 use netpol::targets::Level;
 
 use crate::istio::build::{Build, build_with};

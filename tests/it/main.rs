@@ -20,6 +20,7 @@ mod networkpolicy;
 mod outputs;
 mod parts;
 mod quiet;
+mod settings;
 mod syntax;
 mod tidy;
 mod traps;

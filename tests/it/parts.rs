@@ -2,7 +2,7 @@
 //! and the same messages; and judged alone it has the same judgements and messages.
 
 use netpol::diag::Diagnostics;
-use netpol::model::settings::Layer;
+use netpol::settings::Layer;
 use netpol::targets::{self, Lowering};
 use proptest::prelude::*;
 

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use netpol::compile::{self, Input};
 use netpol::diag::Diagnostics;
-use netpol::inventory::{self, Inventory};
-use netpol::model::settings::{Layer, Settings};
-use netpol::source::Sources;
-use netpol::{policy, resolve, syntax, targets, types};
+use netpol::settings::{Layer, Settings};
 use proptest::prelude::*;
 
 use super::istio::build::MESH;
@@ -14,29 +12,24 @@ use super::parts::{BEGINNING, rule};
 
 /// Builds files that are given in this order, and returns each written file with its text.
 fn written(files: &[(&str, &str)], manifests: Option<&str>, lines: bool) -> BTreeMap<String, String> {
-    let mut sources = Sources::new();
-    let mut diagnostics = Diagnostics::new();
     let mut settings = Settings::new(time::Date::from_calendar_date(2026, time::Month::November, 21).unwrap());
     settings.targets = vec![Layer::NetworkPolicy, Layer::Istio];
     settings.lines = lines;
-    let opened = files.iter().map(|(path, text)| {
-        let file = sources.add(*path, *text);
-        syntax::open(&sources, file, &mut diagnostics)
+    let mut input = Input::new(settings);
+    for (path, text) in files {
+        input.policy(*path, *text);
+    }
+    if let Some(text) = manifests {
+        input.manifest("inventory.yaml", text);
+    }
+    let mut diagnostics = Diagnostics::new();
+    let policy = compile::policy_despite_errors(&mut input, &mut compile::no_files, &mut diagnostics).unwrap();
+    let mut written = BTreeMap::new();
+    compile::build(&policy, &input.sources, &mut diagnostics, &mut |files| {
+        written.extend(files.into_iter().map(|file| (file.path, file.text)));
+        true
     });
-    let opened: Vec<_> = opened.collect();
-    let inventory = match manifests {
-        Some(text) => {
-            let file = sources.add("inventory.yaml", text);
-            inventory::read(&sources, &[file], &mut diagnostics)
-        }
-        None => Inventory::default(),
-    };
-    let mut none = |_: &str, _: &str| Err("there are no other files".to_owned());
-    let mut names = resolve::resolve(opened, &mut sources, &settings, &mut none, &mut diagnostics);
-    let program = types::check(&mut names, inventory, &settings, &sources, &mut diagnostics);
-    let policy = policy::lower(program, &settings, &mut diagnostics);
-    let lowering = targets::lower(&policy, &sources, &mut diagnostics);
-    targets::artifacts(lowering, &sources).into_iter().map(|file| (file.path, file.text)).collect()
+    written
 }
 
 /// Returns the objects of some written files, each by its namespace, kind and name.

@@ -13,9 +13,9 @@ use crate::inventory::{ServicePort, TargetPort};
 use crate::model::conditions::{Jwt, Keys, PathPattern, Segment};
 use crate::model::hosts::HostName;
 use crate::model::labels::{PodSelector, Requirement, Requirements};
+use crate::model::paths::PathNormalization;
 use crate::model::paths::spellings;
 use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
-use crate::model::settings::PathNormalization;
 
 /// What a rule lets through or denies on some pods.
 #[derive(Clone, Debug, Default)]

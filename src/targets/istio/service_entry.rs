@@ -14,8 +14,8 @@ use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::addresses::AddressSet;
 use crate::model::hosts::HostName;
 use crate::model::ports::AppProtocol;
-use crate::model::settings::Settings;
 use crate::policy::Policy;
+use crate::settings::Settings;
 use crate::targets::names::{Limit, Taken, Words};
 
 /// The ServiceEntries, as they are asked for.

@@ -7,8 +7,8 @@ use crate::model::endpoint::{Member, What};
 use crate::model::hosts::HostName;
 use crate::model::ports::{AppProtocol, PortTest, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule};
-use crate::model::settings::Layer;
 use crate::policy::Policy;
+use crate::settings::Layer;
 use crate::source::Span;
 use crate::targets::{Level, PAST_SIDECAR, Traffic};
 

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Enforcement, Row, RowEnd, Together};
 use crate::model::rules::{Direction, Origin};
-use crate::model::settings::Layer;
 use crate::policy::provenance::{attribute, attribution, rule_text};
+use crate::settings::Layer;
 use crate::source::Sources;
 use crate::targets::{Judgement, Traffic};
 

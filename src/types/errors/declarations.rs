@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 use super::rules::Half;
 use crate::diag::{Code, Diagnostic, Label, nearest};
 use crate::model::labels::NAMESPACE_NAME;
-use crate::model::settings::PathNormalization;
+use crate::model::paths::PathNormalization;
 use crate::source::Span;
 use crate::syntax::tree::{Ident, Template, Text};
 use crate::types::value::ParameterType;

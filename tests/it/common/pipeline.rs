@@ -1,10 +1,10 @@
 //! The stages from text to policy, without a disk: what a test gives is all that there is.
 
+use netpol::compile::{self, Input};
 use netpol::diag::render::{Format, render};
 use netpol::diag::{Code, Diagnostic, Diagnostics, Fix};
-use netpol::inventory::Inventory;
-use netpol::model::settings::Settings;
-use netpol::policy::{self, Policy};
+use netpol::policy::Policy;
+use netpol::settings::Settings;
 use netpol::source::Sources;
 
 /// The policy's own file.
@@ -29,8 +29,8 @@ pub struct Outcome {
     pub sources: Sources,
     /// What was found, sorted.
     pub diagnostics: Diagnostics,
-    /// The policy, or what could be understood of it.
-    pub policy: Policy,
+    /// The policy; none after an error.
+    pub policy: Option<Policy>,
 }
 
 impl Given {
@@ -66,37 +66,25 @@ impl Given {
     /// Runs the stages on the day 2026-06-01.
     pub fn run(&self) -> Outcome {
         let today = time::Date::from_calendar_date(2026, time::Month::June, 1).unwrap();
-        let mut sources = Sources::new();
         let mut diagnostics = Diagnostics::new();
-        let mut settings = Settings::new(today);
+        let mut input = Input::new(Settings::new(today));
         if let Some(text) = &self.settings {
-            let file = sources.add("netpol.toml", text.as_str());
-            settings = netpol::cli::config::read(&sources, file, today, &mut diagnostics).settings;
+            let file = input.sources.add("netpol.toml", text.as_str());
+            input.settings = netpol::settings::read(&input.sources, file, today, &mut diagnostics).0;
         }
-        let file = sources.add(POLICY, self.policy.as_str());
-        let file = netpol::syntax::open(&sources, file, &mut diagnostics);
+        input.policy(POLICY, self.policy.as_str());
+        if let Some(text) = &self.inventory {
+            input.manifest("inventory.yaml", text.as_str());
+        }
         let mut loader = |_: &str, path: &str| {
             let name = path.trim_start_matches("./");
             let own = (POLICY.to_owned(), self.policy.clone());
             let found = self.also.iter().chain([&own]).find(|(known, _)| known == name);
             found.cloned().ok_or_else(|| "there is no such file".to_owned())
         };
-        let mut names = netpol::resolve::resolve(vec![file], &mut sources, &settings, &mut loader, &mut diagnostics);
-        let inventory = self.inventory(&mut sources, &mut diagnostics);
-        let program = netpol::types::check(&mut names, inventory, &settings, &sources, &mut diagnostics);
-        let policy = policy::lower(program, &settings, &mut diagnostics);
+        let policy = compile::policy(&mut input, &mut loader, &mut diagnostics);
         diagnostics.sort();
-        Outcome { sources, diagnostics, policy }
-    }
-
-    fn inventory(&self, sources: &mut Sources, diagnostics: &mut Diagnostics) -> Inventory {
-        match &self.inventory {
-            Some(text) => {
-                let file = sources.add("inventory.yaml", text.as_str());
-                netpol::inventory::read(sources, &[file], diagnostics)
-            }
-            None => Inventory::default(),
-        }
+        Outcome { sources: input.sources, diagnostics, policy }
     }
 }
 

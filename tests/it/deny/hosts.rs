@@ -1,7 +1,7 @@
 //! A host is at its `at` addresses, else somewhere in the internet: a deny of addresses reaches what is there.
 
 use netpol::model::rules::Direction;
-use netpol::model::settings::Layer;
+use netpol::settings::Layer;
 use netpol::targets::Level;
 use serde_json::{Value, json};
 

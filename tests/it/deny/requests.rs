@@ -1,7 +1,7 @@
 //! Conditions on requests: what a path, a host, a port name and a token mean to `eval` and to the mesh.
 
+use netpol::model::paths::PathNormalization;
 use netpol::model::rules::Direction;
-use netpol::model::settings::PathNormalization;
 use netpol::policy::Request;
 use netpol::policy::ask::{Question, ask};
 use netpol::targets::Level;

@@ -4,14 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use netpol::compile::{self, Input};
 use netpol::diag::{Diagnostics, Severity};
-use netpol::inventory::{self, Inventory};
 use netpol::model::rules::Direction;
-use netpol::model::settings::{Layer, Settings};
-use netpol::policy::{self, Policy};
+use netpol::policy::Policy;
+use netpol::settings::{Layer, Settings};
 use netpol::source::Sources;
 use netpol::targets::{self, Judgement, Level, Lowering};
-use netpol::{resolve, syntax, types};
 use serde_json::Value;
 
 /// A build of one file.
@@ -41,26 +40,19 @@ pub fn build_in_mesh(source: &str) -> Build {
 
 /// Builds a source with manifests and settings of its own; without changes they are for `istio` alone.
 pub fn build_with(source: &str, manifests: Option<&str>, change: impl FnOnce(&mut Settings)) -> Build {
-    let mut sources = Sources::new();
-    let mut diagnostics = Diagnostics::new();
-    let file = sources.add("policy.netpol", source);
-    let tree = syntax::open(&sources, file, &mut diagnostics);
     let mut settings = Settings::new(time::Date::from_calendar_date(2026, time::Month::November, 21).unwrap());
     settings.targets = vec![Layer::Istio];
     change(&mut settings);
-    let inventory = match manifests {
-        Some(text) => {
-            let file = sources.add("inventory.yaml", text);
-            inventory::read(&sources, &[file], &mut diagnostics)
-        }
-        None => Inventory::default(),
-    };
-    let mut none = |_: &str, _: &str| Err("there are no other files".to_owned());
-    let mut names = resolve::resolve(vec![tree], &mut sources, &settings, &mut none, &mut diagnostics);
-    let program = types::check(&mut names, inventory, &settings, &sources, &mut diagnostics);
-    let policy = policy::lower(program, &settings, &mut diagnostics);
-    let lowering = targets::lower(&policy, &sources, &mut diagnostics);
-    Build { sources, diagnostics, policy, lowering }
+    let mut input = Input::new(settings);
+    input.policy("policy.netpol", source);
+    if let Some(text) = manifests {
+        input.manifest("inventory.yaml", text);
+    }
+    let mut diagnostics = Diagnostics::new();
+    let policy = compile::policy_despite_errors(&mut input, &mut compile::no_files, &mut diagnostics);
+    let policy = policy.unwrap_or_else(|| panic!("a manifest has errors: {diagnostics:#?}"));
+    let lowering = compile::objects(&policy, &input.sources, &mut diagnostics);
+    Build { sources: input.sources, diagnostics, policy, lowering }
 }
 
 impl Build {

@@ -66,7 +66,7 @@ impl<'w> Case<'w> {
     pub fn build(world: &'w World, draw: &Draw) -> Option<Case<'w>> {
         let source = format!("{HEAD}{}{}\n", world.declarations(), draw.statements.join("\n"));
         let build = build_with(&source, world.manifests().as_deref(), |settings| {
-            use netpol::model::settings::Layer::{Istio, NetworkPolicy};
+            use netpol::settings::Layer::{Istio, NetworkPolicy};
             settings.targets = match draw.setting.layers {
                 "istio" => vec![Istio],
                 "networkpolicy" => vec![NetworkPolicy],

@@ -2,13 +2,13 @@
 
 #![allow(dead_code, reason = "tests of several kinds use it")]
 
+use netpol::compile::{self, Input};
 use netpol::diag::{Diagnostics, Severity};
-use netpol::inventory::{self, Inventory};
-use netpol::model::settings::{Layer, Settings, Written};
-use netpol::policy::{self, Policy};
+use netpol::policy::Policy;
+use netpol::resolve::Loader;
+use netpol::settings::{Layer, Settings, Written};
 use netpol::source::{Sources, Span};
 use netpol::targets::{self, Level, Lowering};
-use netpol::{resolve, syntax, types};
 use serde_json::Value;
 
 /// A build of one file for chosen layers.
@@ -36,24 +36,15 @@ pub fn build_in(inventory: &str, source: &str) -> Build {
 /// Builds a source with settings of its own (without changes they are for `networkpolicy` alone) and an inventory, where
 /// its text is not empty.
 pub fn build_with(source: &str, inventory: &str, change: impl FnOnce(&mut Settings)) -> Build {
-    let mut sources = Sources::new();
-    let mut diagnostics = Diagnostics::new();
-    let file = sources.add("policy.netpol", source);
-    let tree = syntax::open(&sources, file, &mut diagnostics);
     let mut settings = Settings::new(time::Date::from_calendar_date(2026, time::Month::November, 21).unwrap());
     settings.targets = vec![Layer::NetworkPolicy];
     change(&mut settings);
-    let mut facts = Inventory::default();
+    let mut input = Input::new(settings);
+    input.policy("policy.netpol", source);
     if !inventory.is_empty() {
-        let manifests = sources.add("cluster.yaml", inventory);
-        facts = inventory::read(&sources, &[manifests], &mut diagnostics);
+        input.manifest("cluster.yaml", inventory);
     }
-    let mut none = |_: &str, _: &str| Err("there are no other files".to_owned());
-    let mut names = resolve::resolve(vec![tree], &mut sources, &settings, &mut none, &mut diagnostics);
-    let program = types::check(&mut names, facts, &settings, &sources, &mut diagnostics);
-    let policy = policy::lower(program, &settings, &mut diagnostics);
-    let lowering = targets::lower(&policy, &sources, &mut diagnostics);
-    Build { sources, diagnostics, policy, lowering }
+    Build::of(input, &mut compile::no_files)
 }
 
 /// Returns an endpoint as `netpol.toml` has it.
@@ -64,6 +55,15 @@ pub fn written(text: &str) -> Written {
 }
 
 impl Build {
+    /// Builds an input, or what could be understood of it.
+    pub fn of(mut input: Input, loader: &mut Loader<'_>) -> Build {
+        let mut diagnostics = Diagnostics::new();
+        let policy = compile::policy_despite_errors(&mut input, loader, &mut diagnostics);
+        let policy = policy.unwrap_or_else(|| panic!("a manifest has errors: {diagnostics:#?}"));
+        let lowering = compile::objects(&policy, &input.sources, &mut diagnostics);
+        Build { sources: input.sources, diagnostics, policy, lowering }
+    }
+
     /// Returns the codes of the findings.
     pub fn codes(&self) -> Vec<&'static str> {
         self.diagnostics.iter().map(|finding| finding.code.as_str()).collect()

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use netpol::diag::Diagnostics;
-use netpol::model::settings::Settings;
 use netpol::policy::ask::{Question, ask};
+use netpol::settings::Settings;
 use netpol::source::Sources;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -72,7 +72,7 @@ fn judge(case: &Path) {
         let mut sources = Sources::new();
         let file = sources.add("netpol.toml", settings.as_str());
         let mut diagnostics = Diagnostics::new();
-        let said = netpol::cli::config::read(&sources, file, all.today, &mut diagnostics).settings;
+        let said = netpol::settings::read(&sources, file, all.today, &mut diagnostics).0;
         assert!(diagnostics.iter().next().is_none(), "{}: netpol.toml", case.display());
         *all = Settings { targets: all.targets.clone(), ..said };
     })

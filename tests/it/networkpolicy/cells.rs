@@ -162,7 +162,7 @@ fn requests_are_not_seen_and_the_rule_stays_without_them() {
 #[test]
 fn grants_are_for_isolated_pods_alone() {
     let both = |source: &str, cluster: &str| {
-        build_with(source, cluster, |settings| settings.targets.push(netpol::model::settings::Layer::Istio))
+        build_with(source, cluster, |settings| settings.targets.push(netpol::settings::Layer::Istio))
     };
     let text = both("default deny garden/*", "").text();
     assert!(text.contains("granted: a sidecar's way to istiod"), "{text}");

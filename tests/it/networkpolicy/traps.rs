@@ -236,7 +236,7 @@ fn trap_17_a_resolver_on_the_node_is_opened_by_address() {
     });
     assert!(every(&build, "ipBlock").contains(&json!({ "cidr": "169.254.20.10/32" })), "{}", build.text());
     let kyma = build_with("allow egress garden/* -> db/*:5432", "", |settings| {
-        settings.platform = netpol::model::settings::Platform::Kyma;
+        settings.platform = netpol::settings::Platform::Kyma;
     });
     assert!(every(&kyma, "ipBlock").contains(&json!({ "cidr": "169.254.20.10/32" })), "{}", kyma.text());
 }

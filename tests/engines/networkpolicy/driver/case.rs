@@ -7,9 +7,9 @@ use ipnet::IpNet;
 use netpol::diag::Severity;
 use netpol::model::addresses::AddressSet;
 use netpol::model::ports::Protocol;
-use netpol::model::settings::Layer;
 use netpol::policy::ask::{Question, ask};
 use netpol::policy::{self, Flow, Party, Verdict};
+use netpol::settings::Layer;
 use serde_json::{Value, json};
 
 use crate::build::{Build, build_with, written};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use netpol::model::settings::Platform;
 use netpol::policy;
+use netpol::settings::Platform;
 use serde_json::{Value, json};
 
 use crate::random::Random;

@@ -5,14 +5,12 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use netpol::cli::config::{self, Config};
+use netpol::compile::Input;
 use netpol::diag::Diagnostics;
-use netpol::inventory::{self, Inventory};
 use netpol::model::endpoint::What;
 use netpol::model::labels::{Account, NAMESPACE_NAME, PodSelector, Requirements, Test};
 use netpol::policy;
-use netpol::source::Sources;
-use netpol::{resolve, syntax, targets, types};
+use netpol::settings::{self, Settings};
 
 use crate::build::Build;
 use crate::case::Case;
@@ -48,18 +46,18 @@ fn example(folder: &Path) -> Example {
 
 /// Builds a folder as the command line does.
 fn build(folder: &Path) -> Build {
-    let mut sources = Sources::new();
     let mut diagnostics = Diagnostics::new();
     let today = time::Date::from_calendar_date(2026, time::Month::November, 21).unwrap();
-    let text = std::fs::read_to_string(folder.join("netpol.toml")).unwrap();
-    let file = sources.add("netpol.toml", text);
-    let Config { settings, inventory, .. } = config::read(&sources, file, today, &mut diagnostics);
-    let policies = files(folder, |name| name.ends_with(".netpol"));
-    let mut files = Vec::new();
-    for path in policies {
-        let name = path.strip_prefix(folder).unwrap().display().to_string();
-        let file = sources.add(&name, std::fs::read_to_string(&path).unwrap());
-        files.push(syntax::open(&sources, file, &mut diagnostics));
+    let mut input = Input::new(Settings::new(today));
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let file = input.sources.add("netpol.toml", read(&folder.join("netpol.toml")));
+    let (settings, project) = settings::read(&input.sources, file, today, &mut diagnostics);
+    input.settings = settings;
+    for path in files(folder, |name| name.ends_with(".netpol")) {
+        input.policy(path.strip_prefix(folder).unwrap().display().to_string(), read(&path));
+    }
+    for path in &project.inventory {
+        input.manifest(path, read(&folder.join(path)));
     }
     let mut loader = |_: &str, wanted: &str| {
         let name = wanted.trim_start_matches("./");
@@ -67,20 +65,10 @@ fn build(folder: &Path) -> Build {
             .map(|text| (name.to_owned(), text))
             .map_err(|error| error.to_string())
     };
-    let mut names = resolve::resolve(files, &mut sources, &settings, &mut loader, &mut diagnostics);
-    let mut facts = Inventory::default();
-    if !inventory.is_empty() {
-        let manifests: Vec<_> = inventory
-            .iter()
-            .map(|path| sources.add(path, std::fs::read_to_string(folder.join(path)).unwrap()))
-            .collect();
-        facts = inventory::read(&sources, &manifests, &mut diagnostics);
-    }
-    let program = types::check(&mut names, facts, &settings, &sources, &mut diagnostics);
-    let policy = policy::lower(program, &settings, &mut diagnostics);
-    let lowering = targets::lower(&policy, &sources, &mut diagnostics);
     assert!(!diagnostics.has_errors(), "{}: {diagnostics:?}", folder.display());
-    Build { sources, diagnostics, policy, lowering }
+    let build = Build::of(input, &mut loader);
+    assert!(!build.diagnostics.has_errors(), "{}: {:?}", folder.display(), build.diagnostics);
+    build
 }
 
 /// Returns the YAML documents of a file that are more than comments.

@@ -5,8 +5,8 @@ use netpol::model::addresses::{AddressSet, Block};
 use netpol::model::endpoint::{Endpoint, Member, What};
 use netpol::model::labels::Requirement;
 use netpol::model::rules::{Action, Direction};
-use netpol::model::settings::Layer;
 use netpol::policy::{self, Cause, Flow, Party, Policy, Verdict};
+use netpol::settings::Layer;
 use netpol::targets::Level;
 use serde_json::Value;
 

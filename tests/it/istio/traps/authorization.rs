@@ -1,7 +1,7 @@
 //! AuthorizationPolicy, PeerAuthentication, RequestAuthentication.
 
+use netpol::model::paths::PathNormalization;
 use netpol::model::rules::Direction;
-use netpol::model::settings::PathNormalization;
 use netpol::targets::Level;
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ fn trap_28_ports_are_the_pods_as_strings_one_by_one() {
 
 #[test]
 fn trap_29_a_deny_by_request_is_for_ports_by_number() {
-    let strict = |settings: &mut netpol::model::settings::Settings| {
+    let strict = |settings: &mut netpol::settings::Settings| {
         settings.path_normalization = PathNormalization::DecodeAndMergeSlashes;
     };
     let source = "deny ingress shop/* -> garden/{app=web}:8080/http where method DELETE";
@@ -276,7 +276,7 @@ fn trap_41_a_path_is_denied_only_where_it_has_one_spelling() {
     let build = build_in_mesh(source);
     assert_eq!(build.judged(0, IN).0, Level::Unable);
     assert_eq!(build.of("AuthorizationPolicy"), Vec::<Value>::new());
-    let decode = |settings: &mut netpol::model::settings::Settings| {
+    let decode = |settings: &mut netpol::settings::Settings| {
         settings.path_normalization = PathNormalization::DecodeAndMergeSlashes;
     };
     let build = build_with(source, Some(MESH), decode).ok();

@@ -1,7 +1,7 @@
 //! Gateways, in and out.
 
 use netpol::model::rules::Direction;
-use netpol::model::settings::{Layer, Settings};
+use netpol::settings::{Layer, Settings};
 use netpol::targets::Level;
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! `netpol.toml`: from its text to [`Settings`], with the place of everything that is wrong.
+//! `netpol.toml`: from its text to [`Settings`] and [`Project`], with the place of everything that is wrong.
 
 use std::ops::Range;
 
@@ -6,36 +6,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
-use crate::model::settings::{Layer, PathNormalization, Platform, Settings, Written};
+use crate::model::paths::PathNormalization;
+use crate::settings::{Layer, Platform, Project, Settings, Written};
 use crate::source::{FileId, Sources, Span};
-
-/// What a `netpol.toml` says.
-#[derive(Debug)]
-pub struct Config {
-    /// The settings of the language and the targets.
-    pub settings: Settings,
-    /// `inventory`: files and folders, relative to the file.
-    pub inventory: Vec<String>,
-    /// `guardrails`: files and folders, relative to the file.
-    pub guardrails: Vec<String>,
-    /// `output`: the folder that `build` writes to, relative to the file.
-    pub output: Option<String>,
-    /// `kustomization`: whether it writes a kustomization.yaml.
-    pub kustomization: Option<bool>,
-}
-
-impl Config {
-    /// Returns what holds without a file, on the given day.
-    pub fn new(today: time::Date) -> Config {
-        Config {
-            settings: Settings::new(today),
-            inventory: Vec::new(),
-            guardrails: Vec::new(),
-            output: None,
-            kustomization: None,
-        }
-    }
-}
 
 const TABLES: [&str; 4] = ["cluster", "networkpolicy", "istio", "enforcement"];
 const TOP: [&str; 10] = [
@@ -55,9 +28,9 @@ const NETWORKPOLICY: [&str; 1] = ["port-names"];
 const ISTIO: [&str; 4] = ["root-namespace", "trust-domain", "path-normalization", "scope-gateway-to-namespace"];
 const ENFORCEMENT: [&str; 1] = ["require"];
 
-/// Reads a `netpol.toml`. What is wrong is pushed and keeps its default.
-pub fn read(sources: &Sources, file: FileId, today: time::Date, diagnostics: &mut Diagnostics) -> Config {
-    let mut config = Config::new(today);
+/// Reads a `netpol.toml`, a text of the sources. What is wrong is pushed and keeps its default.
+pub fn read(sources: &Sources, file: FileId, today: time::Date, diagnostics: &mut Diagnostics) -> (Settings, Project) {
+    let (mut settings, mut project) = (Settings::new(today), Project::default());
     let text = &sources.file(file).text;
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader { text, file, diagnostics };
@@ -67,9 +40,9 @@ pub fn read(sources: &Sources, file: FileId, today: time::Date, diagnostics: &mu
         reader.push(Diagnostic::new(Code::ConfigSyntax, reader.span(span), message));
     }
     if errors.is_empty() {
-        reader.top(table.get_ref(), &mut config);
+        reader.top(table.get_ref(), &mut settings, &mut project);
     }
-    config
+    (settings, project)
 }
 
 type Entry<'a> = (&'a str, &'a Spanned<DeValue<'a>>);
@@ -81,25 +54,26 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn top(&mut self, table: &DeTable<'_>, config: &mut Config) {
+    fn top(&mut self, table: &DeTable<'_>, settings: &mut Settings, project: &mut Project) {
         for (key, value) in table {
             let entry = (key.get_ref().as_ref(), value);
             match entry.0 {
-                "name" => config.settings.name = self.checked(entry, "a label value of Kubernetes", is_label_value),
-                "targets" => self.targets(entry, &mut config.settings),
-                "inventory" => config.inventory = self.one_or_more(entry),
-                "guardrails" => config.guardrails = self.one_or_more(entry),
+                "name" => settings.name = self.checked(entry, "a label value of Kubernetes", is_label_value),
+                "targets" => self.targets(entry, settings),
+                "inventory" => project.inventory = self.one_or_more(entry),
+                "guardrails" => project.guardrails = self.one_or_more(entry),
                 "output" => {
-                    config.output = self.checked(entry, "the path of a folder", |path| !path.is_empty() && path != "-");
+                    project.output =
+                        self.checked(entry, "the path of a folder", |path| !path.is_empty() && path != "-");
                 }
                 "kustomization" => match value.get_ref().as_bool() {
-                    Some(yes) => config.kustomization = Some(yes),
+                    Some(yes) => project.kustomization = Some(yes),
                     None => self.wrong_type(entry, "`true` or `false`"),
                 },
-                "cluster" => self.table(entry, |reader, table| reader.cluster(table, &mut config.settings)),
-                "networkpolicy" => self.table(entry, |reader, table| reader.networkpolicy(table, &mut config.settings)),
-                "istio" => self.table(entry, |reader, table| reader.istio(table, &mut config.settings)),
-                "enforcement" => self.table(entry, |reader, table| reader.enforcement(table, &mut config.settings)),
+                "cluster" => self.table(entry, |reader, table| reader.cluster(table, settings)),
+                "networkpolicy" => self.table(entry, |reader, table| reader.networkpolicy(table, settings)),
+                "istio" => self.table(entry, |reader, table| reader.istio(table, settings)),
+                "enforcement" => self.table(entry, |reader, table| reader.enforcement(table, settings)),
                 _ => self.unknown(key, "", &TOP),
             }
         }

@@ -1,9 +1,9 @@
 //! Tests of `netpol.toml`.
 
-use netpol::cli::config::{self, Config};
 use netpol::diag::render::{Format, render};
 use netpol::diag::{Code, Diagnostics};
-use netpol::model::settings::{Layer, PathNormalization, Platform, Settings};
+use netpol::model::paths::PathNormalization;
+use netpol::settings::{self, Layer, Platform, Project, Settings};
 use netpol::source::Sources;
 
 fn day() -> time::Date {
@@ -11,11 +11,11 @@ fn day() -> time::Date {
 }
 
 /// Reads a configuration; the second answer is what is wrong, as `line:column code message`.
-fn read(text: &str) -> (Config, Vec<String>) {
+fn read(text: &str) -> ((Settings, Project), Vec<String>) {
     let mut sources = Sources::new();
     let file = sources.add("netpol.toml", text);
     let mut diagnostics = Diagnostics::new();
-    let config = config::read(&sources, file, day(), &mut diagnostics);
+    let config = settings::read(&sources, file, day(), &mut diagnostics);
     diagnostics.sort();
     let lines = diagnostics.iter().map(|diagnostic| {
         let place = sources.position(file, diagnostic.primary.span.start);
@@ -58,13 +58,12 @@ kustomization = true
         [enforcement]
         require = "exact"
     "#;
-    let (config, wrong) = read(text);
+    let ((settings, project), wrong) = read(text);
     assert!(wrong.is_empty(), "{wrong:?}");
-    assert_eq!(config.inventory, ["cluster/"]);
-    assert_eq!(config.guardrails, ["org.netpol", "team"]);
-    assert_eq!((config.output.as_deref(), config.kustomization), (Some("deploy"), Some(true)));
-    let settings = &config.settings;
-    let written = |list: &[netpol::model::settings::Written]| -> Vec<String> {
+    assert_eq!(project.inventory, ["cluster/"]);
+    assert_eq!(project.guardrails, ["org.netpol", "team"]);
+    assert_eq!((project.output.as_deref(), project.kustomization), (Some("deploy"), Some(true)));
+    let written = |list: &[netpol::settings::Written]| -> Vec<String> {
         list.iter()
             .map(|written| {
                 // The place is the contents of the string, so that what is wrong inside it can be pointed at.
@@ -97,15 +96,14 @@ kustomization = true
         lines: false,
         today: day(),
     };
-    assert_eq!(*settings, expected);
+    assert_eq!(settings, expected);
 }
 
 #[test]
 fn an_empty_file_is_the_defaults() {
     let (config, wrong) = read("");
     assert!(wrong.is_empty());
-    assert_eq!(config.settings, Settings::new(day()));
-    assert!(config.inventory.is_empty() && config.guardrails.is_empty());
+    assert_eq!(config, (Settings::new(day()), Project::default()));
 }
 
 #[test]
@@ -173,7 +171,7 @@ fn what_is_no_toml_is_an_error_at_its_place() {
     let (config, errors) = read("name = \n[cluster\nplatform = kyma\n");
     assert!(errors.len() >= 2 && errors.iter().all(|line| line.contains(Code::ConfigSyntax.as_str())), "{errors:?}");
     assert!(errors[0].starts_with("1:"), "{errors:?}");
-    assert_eq!(config.settings, Settings::new(day()));
+    assert_eq!(config.0, Settings::new(day()));
     assert!(wrong("a = 1\na = 2").contains("E0901"));
     // Depth is the reader's to bound: this must come back, and with an error.
     assert!(wrong(&"[".repeat(100_000)).contains("E0901"));
@@ -185,7 +183,7 @@ fn a_near_miss_comes_with_the_edit_that_repairs_it() {
     let mut sources = Sources::new();
     let file = sources.add("netpol.toml", "[cluster]\nplatform = \"gardner\"\n");
     let mut diagnostics = Diagnostics::new();
-    config::read(&sources, file, day(), &mut diagnostics);
+    settings::read(&sources, file, day(), &mut diagnostics);
     let mut out = Vec::new();
     render(&diagnostics, &sources, Format::Human, false, &mut out).unwrap();
     insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"

@@ -1,5 +1,10 @@
-//! What `netpol.toml` and the command line say of the cluster and the build.
+//! What `netpol.toml` and the command line say of the cluster and the build, and the reader of `netpol.toml`.
 
+mod read;
+
+pub use read::read;
+
+use crate::model::paths::PathNormalization;
 use crate::source::Span;
 
 /// The settings of a run.
@@ -68,6 +73,20 @@ impl Settings {
             today,
         }
     }
+}
+
+/// What `netpol.toml` says of files: where the texts of a build are, and where its files go. Whoever calls the library
+/// reads them, as far as there are files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Project {
+    /// `inventory`: files and folders, relative to the file.
+    pub inventory: Vec<String>,
+    /// `guardrails`: files and folders, relative to the file.
+    pub guardrails: Vec<String>,
+    /// `output`: the folder that `build` writes to, relative to the file.
+    pub output: Option<String>,
+    /// `kustomization`: whether it writes a kustomization.yaml.
+    pub kustomization: Option<bool>,
 }
 
 /// An endpoint in the language's own writing, inside a string of `netpol.toml`.
@@ -146,39 +165,6 @@ impl Platform {
             Platform::Aks => "aks",
             Platform::Openshift => "openshift",
             Platform::K3s => "k3s",
-        }
-    }
-}
-
-/// How the mesh normalises paths before it compares them (Istio's `pathNormalization`, in the order of strictness).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PathNormalization {
-    /// Nothing is changed.
-    None,
-    /// RFC 3986 normalisation, backslashes become slashes. Istio's default.
-    Base,
-    /// And adjacent slashes are merged.
-    MergeSlashes,
-    /// And `%2F` and `%5C` are decoded first.
-    DecodeAndMergeSlashes,
-}
-
-impl PathNormalization {
-    /// Every kind.
-    pub const ALL: [PathNormalization; 4] = [
-        PathNormalization::None,
-        PathNormalization::Base,
-        PathNormalization::MergeSlashes,
-        PathNormalization::DecodeAndMergeSlashes,
-    ];
-
-    /// Returns Istio's name of it.
-    pub fn word(self) -> &'static str {
-        match self {
-            PathNormalization::None => "NONE",
-            PathNormalization::Base => "BASE",
-            PathNormalization::MergeSlashes => "MERGE_SLASHES",
-            PathNormalization::DecodeAndMergeSlashes => "DECODE_AND_MERGE_SLASHES",
         }
     }
 }

@@ -1,0 +1,180 @@
+//! The driver: one function for each arrow of the picture in [the crate's description](crate), and over them [`policy`],
+//! from text to the policy, and [`build`], from the policy to files.
+//!
+//! Whoever embeds the compiler calls these. Nothing here reads a file: texts are given as an [`Input`], and a [`Loader`]
+//! finds those that a `use` names.
+
+use std::collections::HashMap;
+
+use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
+use crate::inventory::{self, Inventory};
+use crate::policy::provenance::attribution;
+use crate::policy::{self, Policy};
+use crate::resolve::{self, Loader, Names};
+use crate::settings::Settings;
+use crate::source::{FileId, Sources, Span};
+use crate::syntax::{self, Opened};
+use crate::targets::{self, Artifact, Lowering};
+use crate::types::{self, Program};
+
+/// What a policy is compiled from.
+#[derive(Debug)]
+pub struct Input {
+    /// Every text of the run. [`resolve`] adds those of the modules that a `use` names, and the standard library.
+    pub sources: Sources,
+    /// What `netpol.toml` and the command line say of the cluster and the build.
+    pub settings: Settings,
+    /// The policy files, whose rules count.
+    pub policies: Vec<FileId>,
+    /// Policy files whose assertions must hold, and which must have no rules.
+    pub guardrails: Vec<FileId>,
+    /// The manifests of the cluster. `None` where nobody gave any: then a name that no manifest has is no mistake.
+    pub manifests: Option<Vec<FileId>>,
+}
+
+impl Input {
+    /// Makes an input without texts.
+    pub fn new(settings: Settings) -> Input {
+        let (policies, guardrails) = (Vec::new(), Vec::new());
+        Input { sources: Sources::new(), settings, policies, guardrails, manifests: None }
+    }
+
+    /// Adds a policy file. `path` is its name in messages and in generated objects.
+    pub fn policy(&mut self, path: impl Into<String>, text: impl Into<String>) -> FileId {
+        let file = self.sources.add(path, text);
+        self.policies.push(file);
+        file
+    }
+
+    /// Adds a file of Kubernetes manifests.
+    pub fn manifest(&mut self, path: impl Into<String>, text: impl Into<String>) -> FileId {
+        let file = self.sources.add(path, text);
+        self.manifests.get_or_insert_default().push(file);
+        file
+    }
+}
+
+/// A [`Loader`] for policies that use no file but modules of the standard library.
+pub fn no_files(_from: &str, _path: &str) -> Result<(String, String), String> {
+    Err("there are no other files".to_owned())
+}
+
+/// Takes an input to its policy. After an error there is none.
+pub fn policy(input: &mut Input, loader: &mut Loader<'_>, diagnostics: &mut Diagnostics) -> Option<Policy> {
+    policy_despite_errors(input, loader, diagnostics).filter(|_| !diagnostics.has_errors())
+}
+
+/// Takes an input to what could be understood of its policy: a rule with an error is missing, so nobody may build it. An
+/// editor still asks it. There is none where a manifest could not be read.
+pub fn policy_despite_errors(
+    input: &mut Input,
+    loader: &mut Loader<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Policy> {
+    let files = parse(input, diagnostics);
+    let mut names = resolve(files, input, loader, diagnostics);
+    let errors = diagnostics.count(Severity::Error);
+    let inventory = inventory(input, diagnostics);
+    // A workload whose manifest could not be read would be missed by the policy, and every such message would be wrong.
+    if diagnostics.count(Severity::Error) > errors {
+        for (module, flows) in names.take_flows() {
+            flows.report(&input.sources, names.module(module).file.id, diagnostics);
+        }
+        return None;
+    }
+    let program = check(&mut names, inventory, input, diagnostics);
+    let policy = lower(program, input, diagnostics);
+    refuse_rules_of_guardrails(input, &policy, diagnostics);
+    Some(policy)
+}
+
+/// Says what is wrong with the texts of the policy files by themselves, where another text of the run is missing.
+pub fn report_syntax(input: &Input, diagnostics: &mut Diagnostics) {
+    for opened in parse(input, diagnostics) {
+        opened.flows.report(&input.sources, opened.file.id, diagnostics);
+    }
+}
+
+/// Text to trees: parses the declarations of the policy files and of the guardrails. Their other statements follow in
+/// [`check`].
+pub fn parse(input: &Input, diagnostics: &mut Diagnostics) -> Vec<Opened> {
+    let files = input.policies.iter().chain(&input.guardrails);
+    files.map(|file| syntax::open(&input.sources, *file, diagnostics)).collect()
+}
+
+/// Trees to names: loads what the files use, and finds what each name means where it stands.
+pub fn resolve(files: Vec<Opened>, input: &mut Input, loader: &mut Loader<'_>, diagnostics: &mut Diagnostics) -> Names {
+    resolve::resolve(files, &mut input.sources, &input.settings, loader, diagnostics)
+}
+
+/// Manifests to facts about the cluster.
+pub fn inventory(input: &Input, diagnostics: &mut Diagnostics) -> Inventory {
+    match &input.manifests {
+        Some(files) => inventory::read(&input.sources, files, diagnostics),
+        None => Inventory::default(),
+    }
+}
+
+/// Names to a program: gives every statement its types, with the facts about the cluster.
+pub fn check(names: &mut Names, inventory: Inventory, input: &Input, diagnostics: &mut Diagnostics) -> Program {
+    types::check(names, inventory, &input.settings, &input.sources, diagnostics)
+}
+
+/// A program to the policy: the rules, and the grants that the compiler adds to them.
+pub fn lower(program: Program, input: &Input, diagnostics: &mut Diagnostics) -> Policy {
+    policy::lower(program, &input.settings, diagnostics)
+}
+
+/// Judges how well the layers of the build enforce each rule, and makes no objects.
+pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+    let lowering = targets::judge(policy, sources, diagnostics);
+    attribute(policy, diagnostics);
+    lowering
+}
+
+/// A policy to the objects of every layer of the build, all of them at once, with its judgements. [`build`] makes files of
+/// them and keeps none.
+pub fn objects(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+    let lowering = targets::lower(policy, sources, diagnostics);
+    attribute(policy, diagnostics);
+    lowering
+}
+
+/// A policy to the files of every layer of the build, which are handed on one partition after the other until `then` wants
+/// no more. Whether a layer enforces too little, and the build has an error, is known only afterwards.
+pub fn build(
+    policy: &Policy,
+    sources: &Sources,
+    diagnostics: &mut Diagnostics,
+    then: &mut dyn FnMut(Vec<Artifact>) -> bool,
+) -> Lowering {
+    let lowering = targets::build(policy, sources, diagnostics, then);
+    attribute(policy, diagnostics);
+    lowering
+}
+
+/// The files of a policy, as [`build`] hands them on, without judgements and messages: for a policy that was judged before.
+pub fn files(policy: &Policy, sources: &Sources, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
+    targets::files_of(policy, sources, then);
+}
+
+/// Adds to the messages about rules whose these are and why they are there.
+fn attribute(policy: &Policy, diagnostics: &mut Diagnostics) {
+    let said = policy.rules.iter().filter_map(|rule| Some((rule.origin.span, attribution(&rule.origin)?)));
+    let said: HashMap<Span, String> = said.collect();
+    if !said.is_empty() {
+        diagnostics.annotate(|span| said.get(&span).cloned());
+    }
+}
+
+/// Guardrails add assertions to a build, and never rules.
+fn refuse_rules_of_guardrails(input: &Input, policy: &Policy, diagnostics: &mut Diagnostics) {
+    for rule in &policy.rules {
+        let span = rule.origin.place();
+        if input.guardrails.contains(&span.file) {
+            let message = "a file of `--guardrails` holds a rule";
+            let note = "guardrails assert what must hold for every build; rules belong in the files that are built";
+            diagnostics.push(Diagnostic::new(Code::GuardrailRule, span, message).note(note));
+        }
+    }
+}
