@@ -1,6 +1,6 @@
 //! Endpoints: what an expression means, member by member.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use super::value::{Bound, Env, Kind, Value};
 use super::{Checker, Missing, errors};
-use crate::model::addresses::{AddressSet, Block, Range};
+use crate::model::addresses::{AddressSet, Block};
 use crate::model::endpoint::{Endpoint, Member, Members, Pods, What};
 use crate::model::hosts::{Host, HostName, WeightedNet};
 use crate::model::ports::{PortMatch, PortTest, Ports};
@@ -20,35 +20,6 @@ use crate::syntax::tree::{Address, Expr, ExprKind, HostDecl, ItemKind, LetValue}
 
 /// How many members an endpoint may have; a policy with more was made by doubling names.
 const MOST_MEMBERS: usize = 65_536;
-
-/// The addresses of pods and nodes that are known.
-pub(super) struct Known {
-    /// Of pods of the inventory, sorted.
-    pods: Vec<(IpAddr, String)>,
-    /// The cluster IPs of Services, sorted, each with the Service and its first port.
-    services: Vec<(IpAddr, String)>,
-    /// Of `[cluster]`: the key, the place and the addresses.
-    ranges: Vec<(&'static str, Span, AddressSet)>,
-}
-
-impl Known {
-    /// Returns the first pod that has an address of a set.
-    fn pod_in(&self, set: &AddressSet) -> Option<&(IpAddr, String)> {
-        first_in(&self.pods, set)
-    }
-}
-
-/// Returns the first of some addresses, which are sorted, that lies in a set.
-fn first_in<'k>(known: &'k [(IpAddr, String)], set: &AddressSet) -> Option<&'k (IpAddr, String)> {
-    set.ranges().into_iter().find_map(|range| {
-        let (first, last): (IpAddr, IpAddr) = match range {
-            Range::V4(first, last) => (Ipv4Addr::from(first).into(), Ipv4Addr::from(last).into()),
-            Range::V6(first, last) => (Ipv6Addr::from(first).into(), Ipv6Addr::from(last).into()),
-        };
-        let at = known.partition_point(|(address, _)| *address < first);
-        known.get(at).filter(|(address, _)| *address <= last)
-    })
-}
 
 impl Checker<'_> {
     /// Evaluates an endpoint. `None` where something is wrong with it, which has been said.
@@ -176,9 +147,8 @@ impl Checker<'_> {
             return None;
         }
         let value = Value { opaque, ..Value::of(members) };
-        if value.kind() == Kind::Addresses && !opaque && self.excepting == 0 && self.is_users(env) {
-            let rest = address_set(&value.endpoint);
-            self.warn_of_rest(left, &rest);
+        if value.kind() == Kind::Addresses && !opaque {
+            self.look_at_rest(left, &address_set(&value.endpoint), env);
         }
         Some(value)
     }
@@ -223,68 +193,8 @@ impl Checker<'_> {
             return None;
         }
         let set = AddressSet::of([net]);
-        if self.is_users(env) && !env.opaque && self.excepting == 0 {
-            self.warn_of_known_addresses(Checker::bare_span(expr), &set);
-        }
+        self.look_at_addresses(Checker::bare_span(expr), set.clone(), env);
         Some(Value::one(Checker::bare_span(expr), What::Addresses(set)))
-    }
-
-    /// Looks at what `except` leaves of the addresses that are written before it.
-    fn warn_of_rest(&mut self, left: &Expr, rest: &AddressSet) {
-        match &left.kind {
-            ExprKind::Address(address) => {
-                let written = AddressSet::of([net_of(*address)]);
-                self.warn_of_known_addresses(left.span, &written.intersect(rest));
-            }
-            ExprKind::Union(list) => list.iter().for_each(|member| self.warn_of_rest(member, rest)),
-            ExprKind::Except(left, _) => self.warn_of_rest(left, rest),
-            _ => {}
-        }
-    }
-
-    /// Warns where addresses that the user wrote hold known ones of pods or nodes.
-    fn warn_of_known_addresses(&mut self, span: Span, set: &AddressSet) {
-        let known = match &self.known {
-            Some(known) => known.clone(),
-            None => {
-                let known = Rc::new(self.known_addresses());
-                self.known = Some(known.clone());
-                known
-            }
-        };
-        // What `[cluster] pods` cuts out of the objects is no concern, unless it leaves nothing.
-        let cut = known.ranges.iter().filter(|(key, _, _)| *key == "pods");
-        let cut = AddressSet { blocks: cut.flat_map(|(_, _, range)| range.blocks.clone()).collect() };
-        let rest = if cut.blocks.is_empty() || set.is_inside(&cut) { set.clone() } else { set.subtract(&cut) };
-        if let Some((address, pod)) = known.pod_in(&rest) {
-            self.push(errors::known_pod(span, pod, *address));
-        } else if let Some((key, place, _)) = known.ranges.iter().find(|(_, _, range)| range.overlaps(&rest)) {
-            self.push(errors::known_range(span, key, *place));
-        }
-        if let Some((address, service)) = first_in(&known.services, set) {
-            self.push(errors::known_service(span, service, *address));
-        }
-    }
-
-    fn known_addresses(&mut self) -> Known {
-        let pods = self.inventory.workloads.iter().flat_map(|workload| {
-            let shown = format!("{}/{}", workload.namespace, workload.name);
-            workload.addresses.iter().map(move |address| (*address, shown.clone()))
-        });
-        let services = self.inventory.services.iter().flat_map(|((namespace, name), service)| {
-            let port = service.ports.first().map_or_else(String::new, |port| format!(":{}", port.port));
-            service.addresses.iter().map(move |address| (*address, format!("{namespace}/{name}{port}")))
-        });
-        let mut known = Known { pods: pods.collect(), services: services.collect(), ranges: Vec::new() };
-        known.pods.sort();
-        known.services.sort();
-        let settings = self.settings;
-        for (key, list) in [("pods", &settings.pods), ("nodes", &settings.nodes)] {
-            for written in list {
-                known.ranges.push((key, written.span, self.setting_addresses(std::slice::from_ref(written))));
-            }
-        }
-        known
     }
 
     fn host(&mut self, expr: &Expr, name: HostName) -> Option<Value> {
@@ -346,6 +256,7 @@ impl Checker<'_> {
                 let value = self.definition(def, name, span)?;
                 let pods = value.endpoint.pods().map(|(member, pods)| (member.span, &pods.selector));
                 self.note_missing_namespaces(def, span, pods, env);
+                self.look_at_name(span, def, &value, env);
                 Some(value)
             }
             Err(Missing::Said) => None,
@@ -476,9 +387,7 @@ impl Checker<'_> {
                 self.push(errors::weighted_network(address.span));
                 return None;
             }
-            if self.is_users(env) {
-                self.warn_of_known_addresses(place, &AddressSet::of([address.net]));
-            }
+            self.look_at_addresses(place, AddressSet::of([address.net]), env);
             at.push(WeightedNet { net: address.net, weight: address.weight });
         }
         Some(Value::one(host.span, What::Host(Host { name, except: Vec::new(), at })))
@@ -486,7 +395,7 @@ impl Checker<'_> {
 }
 
 /// Returns the network of an address as written; `Err` holds one with bits beyond the prefix.
-fn net_of(address: Address) -> IpNet {
+pub(super) fn net_of(address: Address) -> IpNet {
     let most = if matches!(address.ip, IpAddr::V4(_)) { 32 } else { 128 };
     IpNet::new(address.ip, address.prefix.unwrap_or(most).min(most)).unwrap_or(IpNet::from(address.ip))
 }

@@ -11,6 +11,7 @@ mod errors;
 mod facts;
 mod gateway_ports;
 mod issuers;
+mod known;
 mod matching;
 mod ports;
 mod program;
@@ -35,6 +36,7 @@ use value::{Env, Value};
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::inventory::Inventory;
+use crate::model::addresses::AddressSet;
 use crate::model::conditions::{Conditions, Issuer};
 use crate::model::gateways::Gateway;
 use crate::model::labels::PodSelector;
@@ -80,6 +82,7 @@ pub fn check(
         site: None,
         excepting: 0,
         known: None,
+        written: Vec::new(),
         missing: FxHashSet::default(),
         warned: FxHashSet::default(),
     };
@@ -158,7 +161,9 @@ struct Checker<'a> {
     /// How many `except` stand around the endpoint under check: what its addresses hold is looked at afterwards.
     excepting: usize,
     /// The addresses of pods and nodes, once somebody asked for them.
-    known: Option<Rc<endpoints::Known>>,
+    known: Option<Rc<known::Known>>,
+    /// Addresses that were written or brought since the last look at what they hold, each with its place.
+    written: Vec<(Span, AddressSet)>,
     /// Namespaces that the standard library names and the inventory lacks, as far as they were noted.
     missing: FxHashSet<SmolStr>,
     /// The gateways of which it was said that they pass TLS on unread, by their declarations.
@@ -237,6 +242,7 @@ impl Checker<'_> {
                     ItemKind::Issuer(_) => drop(self.issuer(def)),
                     _ => {}
                 }
+                self.warn_of_known_addresses(&[]);
             }
         }
     }

@@ -44,6 +44,7 @@ impl Checker<'_> {
             }
             _ => {}
         }
+        self.warn_of_known_addresses(&[]);
     }
 
     fn assertion(&mut self, claim: &Claim, env: &Env) {
@@ -119,6 +120,7 @@ impl Checker<'_> {
     fn rule(&mut self, rule: &tree::Rule, origin: &Origin, env: &Env) -> Option<()> {
         let (source, destination) = (self.endpoint(&rule.source, env), self.endpoint(&rule.destination, env));
         let (source, destination) = (source?, destination?);
+        self.warn_of_known_addresses(&[&source.endpoint, &destination.endpoint]);
         if rule.arrow == Arrow::To
             && let Some(ports) = written_ports(&rule.source)
         {

@@ -210,6 +210,9 @@ fn pods_without_a_sidecar_are_held_by_another_layer_or_not_at_all() {
     // A caller without one is refused by strict mTLS, whatever the rule says.
     let peer = "allow ingress shop/old -> shop/web:8080";
     assert_eq!(of(peer, true), [format!("N0706 {peer}")]);
+    // Who lets everybody in asks for no identity, and pods without a sidecar refuse nobody.
+    assert_eq!(of("allow ingress anywhere -> shop/web:8080", true), Vec::<String>::new());
+    assert_eq!(of("allow ingress shop/old -> shop/old:8080", true), Vec::<String>::new());
     // On the way out, too.
     let out = "default deny egress shop/*";
     assert_eq!(of(out, false), [format!("W0722 {out}"), format!("N0701 {out}")]);

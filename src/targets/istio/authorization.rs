@@ -23,7 +23,7 @@ use super::peer::Callers;
 use super::places::{Kind, Place, Placed, Placer, Why};
 use super::sources::{From, Position, Senders};
 use crate::model::conditions::{Conditions, Jwt};
-use crate::model::endpoint::{Member, Pods, What};
+use crate::model::endpoint::{Member, Pods, What, is_everybody};
 use crate::model::gateways::Gateway;
 use crate::model::labels::PodSelector;
 use crate::model::ports::Ports;
@@ -530,10 +530,14 @@ impl<'a> Gathering<'_, '_, 'a> {
         self.judge.how(at, IN, Level::Exact, how);
     }
 
-    /// Notes the callers without identity, and the pods that no sidecar guards.
+    /// Notes the callers without identity, and the pods that no sidecar guards. A rule that lets everybody in asks nobody for
+    /// an identity, and pods without a sidecar refuse nobody.
     fn say_who_is_refused(&mut self, at: u32, rule: &Rule) {
-        self.judge.unmeshed(at, IN, self.facts.unmeshed(&rule.destination, IN));
-        if rule.action == Action::Allow && rule.via.is_none() {
+        let unguarded = self.facts.unmeshed(&rule.destination, IN);
+        let guarded = !unguarded.all || unguarded.names.is_empty();
+        self.judge.unmeshed(at, IN, unguarded);
+        let by_identity = guarded && !is_everybody(rule.source.members.iter());
+        if rule.action == Action::Allow && rule.via.is_none() && by_identity {
             let callers = self.facts.unmeshed(&rule.source, IN).names;
             if !callers.is_empty() {
                 let words = format!("callers without a sidecar are refused: {}", list_names(&callers));

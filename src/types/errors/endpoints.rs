@@ -118,16 +118,23 @@ pub fn weights_ignored(span: Span, readable: Option<String>) -> Diagnostic {
         })
 }
 
-pub fn known_pod(span: Span, pod: &str, address: IpAddr) -> Diagnostic {
+/// `uncut` says that no setting cuts pods out of blocks.
+pub fn known_pod(span: Span, pod: &str, address: IpAddr, uncut: bool) -> Diagnostic {
+    let cut = "to cut them out of what is emitted: `[cluster] pods` in netpol.toml says where pods are";
     Diagnostic::new(Code::KnownAddresses, span, "these addresses hold pods of the cluster")
         .at(format!("{pod} has {address}"))
         .note("addresses mean what is not a pod: to speak of pods, name them")
+        .note_opt(uncut.then_some(cut))
 }
 
-/// `service` is the Service with a port, as a rule could name it.
-pub fn known_service(span: Span, service: &str, address: IpAddr) -> Diagnostic {
+/// `service` is the Service with a port, as a rule could name it, and `only` says that nothing but its address is written.
+pub fn known_service(span: Span, service: &str, address: IpAddr, only: bool) -> Diagnostic {
     let name = service.split(':').next().unwrap_or(service);
-    Diagnostic::new(Code::ServiceAddress, span, format!("{address} is the cluster IP of the Service {name}"))
+    let message = match only {
+        true => format!("{address} is the cluster IP of the Service {name}"),
+        false => format!("these addresses hold {address}, the cluster IP of the Service {name}"),
+    };
+    Diagnostic::new(Code::ServiceAddress, span, message)
         .at("no plugin sees this address: a flow arrives at a pod's own")
         .note(format!("write `{service}`"))
 }
