@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Returns what two functions make, which run side by side.
+/// Returns what two functions make, which run side by side where there is more than one processor. WebAssembly has one, and
+/// cannot start a thread.
 pub fn both<A, B: Send>(a: impl FnOnce() -> A, b: impl FnOnce() -> B + Send) -> (A, B) {
+    if processors() == 1 {
+        return (a(), b());
+    }
     std::thread::scope(|scope| {
         let other = scope.spawn(b);
         let own = a();

@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use codespan_reporting::diagnostic as codespan;
 use codespan_reporting::files::Error;
 use codespan_reporting::term;
-use codespan_reporting::term::termcolor::{Ansi, NoColor, WriteColor};
+#[cfg(feature = "cli")]
+use codespan_reporting::term::termcolor::Ansi;
 
 use super::files::{Texts, View, printable};
 use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
@@ -19,16 +20,8 @@ const MOST_LABELS: usize = 8;
 /// Where `(fix available)` stands.
 const FIX_COLUMN: usize = 70;
 
-/// Writes all findings.
+/// Writes all findings; in colour only where the feature `cli` is on.
 pub fn render(diagnostics: &Diagnostics, sources: &Sources, colour: bool, out: &mut dyn Write) -> io::Result<()> {
-    if colour {
-        all(diagnostics, sources, &mut Ansi::new(out))
-    } else {
-        all(diagnostics, sources, &mut NoColor::new(out))
-    }
-}
-
-fn all(diagnostics: &Diagnostics, sources: &Sources, out: &mut dyn WriteColor) -> io::Result<()> {
     let texts = Texts::new(sources);
     let mut notes: HashMap<Code, usize> = HashMap::new();
     for diagnostic in diagnostics.iter() {
@@ -39,7 +32,7 @@ fn all(diagnostics: &Diagnostics, sources: &Sources, out: &mut dyn WriteColor) -
                 continue;
             }
         }
-        one(diagnostic, &texts, sources, out)?;
+        one(diagnostic, &texts, sources, colour, out)?;
     }
     let mut folded: Vec<(Code, usize)> = notes.into_iter().filter(|(_, seen)| *seen > NOTES_OF_ONE_KIND).collect();
     folded.sort();
@@ -50,7 +43,13 @@ fn all(diagnostics: &Diagnostics, sources: &Sources, out: &mut dyn WriteColor) -
     Ok(())
 }
 
-fn one(diagnostic: &Diagnostic, texts: &Texts<'_>, sources: &Sources, out: &mut dyn WriteColor) -> io::Result<()> {
+fn one(
+    diagnostic: &Diagnostic,
+    texts: &Texts<'_>,
+    sources: &Sources,
+    colour: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let places = || std::iter::once(&diagnostic.primary).chain(&diagnostic.labels);
     let view = View::new(texts, places());
     let mut labels: Vec<codespan::Label<FileId>> = Vec::new();
@@ -83,7 +82,18 @@ fn one(diagnostic: &Diagnostic, texts: &Texts<'_>, sources: &Sources, out: &mut 
         .with_message(printable(&diagnostic.message))
         .with_labels(labels)
         .with_notes(notes.iter().map(|note| printable(note).into_owned()).collect());
-    term::emit_to_write_style(out, &term::Config::default(), &view, &finding).map_err(|error| match error {
+    let config = term::Config::default();
+    #[cfg(feature = "cli")]
+    let written = match colour {
+        true => term::emit_to_write_style(&mut Ansi::new(out), &config, &view, &finding),
+        false => term::emit_to_io_write(out, &config, &view, &finding),
+    };
+    #[cfg(not(feature = "cli"))]
+    let written = {
+        let _ = colour;
+        term::emit_to_io_write(out, &config, &view, &finding)
+    };
+    written.map_err(|error| match error {
         Error::Io(error) => error,
         other => io::Error::other(other),
     })
