@@ -10,10 +10,10 @@ use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
 use crate::inventory::{self, Inventory};
 use crate::policy::provenance::attribution;
 use crate::policy::{self, Policy};
-use crate::resolve::{self, Loader, Names};
+use crate::resolve::{self, Loader, ModuleId, Names, Resolved};
 use crate::settings::Settings;
 use crate::source::{FileId, Sources, Span};
-use crate::syntax::{self, Opened};
+use crate::syntax::{self, Deferred, Opened};
 use crate::targets::{self, Artifact, Lowering};
 use crate::types::{self, Program};
 
@@ -72,17 +72,17 @@ pub fn policy_despite_errors(
     diagnostics: &mut Diagnostics,
 ) -> Option<Policy> {
     let files = parse(input, diagnostics);
-    let mut names = resolve(files, input, loader, diagnostics);
+    let Resolved { names, deferred } = resolve(files, input, loader, diagnostics);
     let errors = diagnostics.count(Severity::Error);
     let inventory = inventory(input, diagnostics);
     // A workload whose manifest could not be read would be missed by the policy, and every such message would be wrong.
     if diagnostics.count(Severity::Error) > errors {
-        for (module, flows) in names.take_flows() {
-            flows.report(&input.sources, names.module(module).file.id, diagnostics);
+        for (module, deferred) in deferred {
+            deferred.report(&input.sources, names.module(module).file.id, diagnostics);
         }
         return None;
     }
-    let program = check(&mut names, inventory, input, diagnostics);
+    let program = check(&names, deferred, inventory, input, diagnostics);
     let policy = lower(program, input, diagnostics);
     refuse_rules_of_guardrails(input, &policy, diagnostics);
     Some(policy)
@@ -91,19 +91,24 @@ pub fn policy_despite_errors(
 /// Says what is wrong with the texts of the policy files by themselves, where another text of the run is missing.
 pub fn report_syntax(input: &Input, diagnostics: &mut Diagnostics) {
     for opened in parse(input, diagnostics) {
-        opened.flows.report(&input.sources, opened.file.id, diagnostics);
+        opened.deferred.report(&input.sources, opened.file.id, diagnostics);
     }
 }
 
-/// Text to trees: parses the declarations of the policy files and of the guardrails. Their other statements follow in
-/// [`check`].
+/// Text to trees: parses the declarations of the policy files and of the guardrails, and defers their other statements
+/// to [`check`].
 pub fn parse(input: &Input, diagnostics: &mut Diagnostics) -> Vec<Opened> {
     let files = input.policies.iter().chain(&input.guardrails);
     files.map(|file| syntax::open(&input.sources, *file, diagnostics)).collect()
 }
 
 /// Trees to names: loads what the files use, and finds what each name means where it stands.
-pub fn resolve(files: Vec<Opened>, input: &mut Input, loader: &mut Loader<'_>, diagnostics: &mut Diagnostics) -> Names {
+pub fn resolve(
+    files: Vec<Opened>,
+    input: &mut Input,
+    loader: &mut Loader<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Resolved {
     resolve::resolve(files, &mut input.sources, &input.settings, loader, diagnostics)
 }
 
@@ -115,9 +120,15 @@ pub fn inventory(input: &Input, diagnostics: &mut Diagnostics) -> Inventory {
     }
 }
 
-/// Names to a program: gives every statement its types, with the facts about the cluster.
-pub fn check(names: &mut Names, inventory: Inventory, input: &Input, diagnostics: &mut Diagnostics) -> Program {
-    types::check(names, inventory, &input.settings, &input.sources, diagnostics)
+/// Names to a program: parses the deferred statements, and gives every statement its types, with the facts about the cluster.
+pub fn check(
+    names: &Names,
+    deferred: Vec<(ModuleId, Deferred)>,
+    inventory: Inventory,
+    input: &Input,
+    diagnostics: &mut Diagnostics,
+) -> Program {
+    types::check(names, deferred, inventory, &input.settings, &input.sources, diagnostics)
 }
 
 /// A program to the policy: the rules, and the grants that the compiler adds to them.

@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     let mut also = Diagnostics::new();
     let opened = syntax::open(&sources, file, &mut also);
     let mut items = opened.file.items;
-    opened.flows.read(&sources, file, |more, found| {
+    opened.deferred.read(&sources, file, |more, found| {
         items.extend(more);
         also.append(found);
     });

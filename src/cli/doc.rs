@@ -83,7 +83,7 @@ fn page(module: &str) -> Result<String, Fatal> {
     let mut diagnostics = Diagnostics::new();
     input.policy(name.as_str(), text);
     let files = compile::parse(&input, &mut diagnostics);
-    let names = compile::resolve(files, &mut input, &mut compile::no_files, &mut diagnostics);
+    let names = compile::resolve(files, &mut input, &mut compile::no_files, &mut diagnostics).names;
     let sources = &input.sources;
     let Some((id, module)) = names.modules().next() else { return Ok(String::new()) };
     let mut page = Page { names: &names, sources, text: format!("{}\n\n", name.to_uppercase()) };

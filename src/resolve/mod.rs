@@ -15,7 +15,7 @@ use crate::diag::{Diagnostics, Severity, nearest};
 use crate::settings::Settings;
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::tree::{File, Ident, Item, ItemKind, Use, UsePath};
-use crate::syntax::{Flows, Opened};
+use crate::syntax::{Deferred, Opened};
 
 /// A module: a file given to the verb, or one that a `use` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,8 +46,7 @@ pub enum Role {
 pub struct Module {
     /// Its statements; of a file given to the verb the declarations.
     pub file: File,
-    flows: Flows,
-    has_flows: bool,
+    has_deferred: bool,
     /// What it is to the build.
     pub role: Role,
     /// Whether another module uses it.
@@ -89,6 +88,15 @@ pub enum Lookup {
 /// to show and the text, or why it cannot be had.
 pub type Loader<'a> = dyn FnMut(&str, &str) -> Result<(String, String), String> + 'a;
 
+/// What [`resolve`] makes of the files of a build.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The modules and their names, to which nothing is added any more.
+    pub names: Names,
+    /// The statements of the given files that are not parsed yet, in the order of the files.
+    pub deferred: Vec<(ModuleId, Deferred)>,
+}
+
 /// All modules of a build and what their names mean.
 #[derive(Debug)]
 pub struct Names {
@@ -113,12 +121,6 @@ impl Names {
     /// Returns a module.
     pub fn module(&self, id: ModuleId) -> &Module {
         &self.modules[id.0 as usize]
-    }
-
-    /// Takes the statements about flows out of the given files, in order.
-    pub fn take_flows(&mut self) -> Vec<(ModuleId, Flows)> {
-        let given = self.modules.iter_mut().enumerate().filter(|(_, module)| module.role == Role::Given);
-        given.map(|(at, module)| (ModuleId(at as u32), std::mem::take(&mut module.flows))).collect()
     }
 
     /// Returns the module of the platform's prelude.
@@ -262,10 +264,10 @@ impl Names {
     }
 
     fn has_rules(&self, module: ModuleId) -> bool {
-        let Module { file, has_flows, .. } = self.module(module);
+        let Module { file, has_deferred, .. } = self.module(module);
         let rules =
             |item: &Item| matches!(item.kind, ItemKind::Rule(_) | ItemKind::DefaultDeny(_) | ItemKind::Apply(_));
-        *has_flows || file.items.iter().any(rules)
+        *has_deferred || file.items.iter().any(rules)
     }
 }
 
@@ -297,15 +299,15 @@ pub fn resolve(
     settings: &Settings,
     loader: &mut Loader<'_>,
     diagnostics: &mut Diagnostics,
-) -> Names {
+) -> Resolved {
     let mut build =
         Build { modules: Vec::new(), by_path: FxHashMap::default(), way: Vec::new(), loader, sources, diagnostics };
-    for Opened { file, flows } in files {
+    let mut all_deferred = Vec::new();
+    for Opened { file, deferred } in files {
         let path = build.sources.file(file.id).path.clone();
         let id = build.add(path, file, Role::Given);
-        let module = &mut build.modules[id.0 as usize];
-        module.has_flows = !flows.is_empty();
-        module.flows = flows;
+        build.modules[id.0 as usize].has_deferred = !deferred.is_empty();
+        all_deferred.push((id, deferred));
     }
     let given = build.modules.len();
     let prelude = build.load_text(
@@ -328,7 +330,8 @@ pub fn resolve(
         build.link(ModuleId(at as u32), None, &mut state);
         at += 1;
     }
-    Names { modules: build.modules, prelude, touched: RefCell::default() }
+    let names = Names { modules: build.modules, prelude, touched: RefCell::default() };
+    Resolved { names, deferred: all_deferred }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -358,8 +361,7 @@ impl Build<'_, '_> {
             whole: Vec::new(),
             lost: Lost::default(),
             file,
-            flows: Flows::default(),
-            has_flows: false,
+            has_deferred: false,
             role,
             used: false,
         });

@@ -22,18 +22,18 @@ const MOST_MISTAKES: usize = 200;
 /// How many statements are read in one go beside others.
 const TOGETHER: usize = 256;
 
-/// A file whose statements about flows are not read yet: they make up a large one, and are let go one by one.
+/// A file whose statements about flows are not parsed yet: they make up most of a large file, and are let go one by one.
 #[derive(Debug)]
 pub struct Opened {
     /// The file with its declarations alone.
     pub file: tree::File,
     /// The rest.
-    pub flows: Flows,
+    pub deferred: Deferred,
 }
 
-/// The statements of a file about flows: rules, `default deny`, `apply`, assertions and tests.
+/// The statements of a file that are not parsed yet: rules, `default deny`, `apply`, assertions and tests.
 #[derive(Debug, Default)]
-pub struct Flows {
+pub struct Deferred {
     scan: scan::Scan,
     /// How many mistakes may still be said.
     room: usize,
@@ -53,14 +53,14 @@ pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> 
     tree::File { id: file, items }
 }
 
-/// Parses the declarations of a file, and leaves its statements about flows for later. What is wrong is pushed.
+/// Parses the declarations of a file, and defers its other statements. What is wrong is pushed.
 pub fn open(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> Opened {
     let mut items = Vec::new();
     let Some((mut scan, room)) = scan(sources, file, diagnostics) else {
-        return Opened { file: tree::File { id: file, items }, flows: Flows::default() };
+        return Opened { file: tree::File { id: file, items }, deferred: Deferred::default() };
     };
     let mut left = room;
-    let declares = |statement: &scan::Statement| !is_about_flows(statement);
+    let declares = |statement: &scan::Statement| !is_deferred(statement);
     read_all(sources, file, &scan, room, &declares, |piece, found| {
         items.extend(piece);
         left = left.saturating_sub(found.count(Severity::Error));
@@ -70,13 +70,13 @@ pub fn open(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> O
     if left == 0 && !items.is_empty() {
         scan.statements.clear();
     }
-    Opened { file: tree::File { id: file, items }, flows: Flows { scan, room: left } }
+    Opened { file: tree::File { id: file, items }, deferred: Deferred { scan, room: left } }
 }
 
-impl Flows {
+impl Deferred {
     /// Returns how many there are.
     pub fn len(&self) -> usize {
-        self.scan.statements.iter().filter(|statement| is_about_flows(statement)).count()
+        self.scan.statements.iter().filter(|statement| is_deferred(statement)).count()
     }
 
     /// Returns whether there are none.
@@ -87,7 +87,7 @@ impl Flows {
     /// Reads them in order, some at a time, and hands them on with what is wrong in them. `file` is the one that was
     /// opened.
     pub fn read(self, sources: &Sources, file: FileId, then: impl FnMut(Vec<tree::Item>, Diagnostics)) {
-        read_all(sources, file, &self.scan, self.room, &is_about_flows, then);
+        read_all(sources, file, &self.scan, self.room, &is_deferred, then);
     }
 
     /// Says what is wrong with them, where nobody wants them themselves.
@@ -96,7 +96,7 @@ impl Flows {
     }
 }
 
-fn is_about_flows(statement: &scan::Statement) -> bool {
+fn is_deferred(statement: &scan::Statement) -> bool {
     use keyword::Keyword::{Allow, Apply, Assert, Default, Deny, Test};
     matches!(statement.keyword, Some(Allow | Deny | Default | Apply | Assert | Test))
 }

@@ -44,19 +44,19 @@ use crate::model::rules::Rule;
 use crate::resolve::{Def, Lookup, ModuleId, Names, Role};
 use crate::settings::{Layer, Settings};
 use crate::source::{Sources, Span};
+use crate::syntax::Deferred;
 use crate::syntax::tree::{Item, ItemKind};
 
 /// Checks a build and returns its typed program. After an error the program holds what could be understood. The
 /// statements about flows are read from `names` and let go as they are checked, which keeps a large build small.
 pub fn check(
-    names: &mut Names,
+    names: &Names,
+    deferred: Vec<(ModuleId, Deferred)>,
     inventory: Inventory,
     settings: &Settings,
     sources: &Sources,
     diagnostics: &mut Diagnostics,
 ) -> Program {
-    let flows = names.take_flows();
-    let names = &*names;
     let inventory = facts::with_declarations(names, inventory, diagnostics);
     let mut checker = Checker {
         names,
@@ -93,11 +93,11 @@ pub fn check(
             checker.scope_of(id);
         }
     }
-    checker.rules.reserve(flows.iter().map(|(_, flows)| flows.len()).sum());
-    for (module, flows) in flows {
+    checker.rules.reserve(deferred.iter().map(|(_, deferred)| deferred.len()).sum());
+    for (module, deferred) in deferred {
         checker.scope = checker.scope_of(module);
         let env = Env::top(module);
-        flows.read(sources, names.module(module).file.id, |items, found| {
+        deferred.read(sources, names.module(module).file.id, |items, found| {
             checker.diagnostics.append(found);
             items.iter().for_each(|item| checker.statement(item, &env, &[]));
         });

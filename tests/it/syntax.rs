@@ -152,7 +152,7 @@ fn read_in_two_goes(text: &str) -> usize {
     let opened = syntax::open(&sources, whole.id, &mut also);
     let mut items = opened.file.items;
     assert!(items.iter().all(|item| !matches!(item.kind, ItemKind::Rule(_) | ItemKind::DefaultDeny(_))), "{text}");
-    opened.flows.read(&sources, whole.id, |more, found| {
+    opened.deferred.read(&sources, whole.id, |more, found| {
         items.extend(more);
         also.append(found);
     });
@@ -181,7 +181,7 @@ fn too_many_mistakes_end_either_reading() {
     let (sources, whole, said) = parse(&text);
     let mut also = Diagnostics::new();
     let opened = syntax::open(&sources, whole.id, &mut also);
-    opened.flows.read(&sources, whole.id, |_, found| also.append(found));
+    opened.deferred.read(&sources, whole.id, |_, found| also.append(found));
     let errors = |found: &Diagnostics| found.count(netpol::diag::Severity::Error);
     assert_eq!((errors(&said), errors(&also)), (201, 201));
     // Where the characters alone are too many mistakes.
