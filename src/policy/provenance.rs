@@ -39,7 +39,7 @@ impl Provenance {
         for origin in origins {
             for &span in origin.applied().first().into_iter().chain([&origin.span]) {
                 let line = if lines { sources.line(span) } else { 0 };
-                places.push((sources.file(span.file).path.as_str(), line, normalized(sources, span)));
+                places.push((sources.file(span.file).path.as_str(), line, shortened(sources, span)));
             }
             owners.extend(origin.owner().map(Cow::Borrowed));
             reasons.extend(origin.reason().map(Cow::Borrowed));
@@ -47,8 +47,8 @@ impl Provenance {
         places.sort_unstable();
         places.dedup();
         let place = |(path, line, text): &(&str, usize, Cow<'_, str>)| match line {
-            0 => Cow::Owned(format!("{path}: {}", cut(text))),
-            _ => Cow::Owned(format!("{path}:{line}: {}", cut(text))),
+            0 => Cow::Owned(format!("{path}: {text}")),
+            _ => Cow::Owned(format!("{path}:{line}: {text}")),
         };
         let more = places.len().saturating_sub(MOST);
         let places: Vec<Cow<'_, str>> = places.iter().take(MOST).map(place).collect();
@@ -99,25 +99,33 @@ pub fn sentence(sources: &Sources, lines: bool, origin: &Origin) -> String {
 
 /// Returns how a rule reads: its text on one line, without comments, cut where it is long.
 pub fn rule_text(sources: &Sources, origin: &Origin) -> String {
-    cut(&normalized(sources, origin.span)).into_owned()
+    shortened(sources, origin.span).into_owned()
 }
 
-fn cut(text: &str) -> Cow<'_, str> {
+/// Returns the text of a statement on one line, without comments, cut where it is long. Of a long statement only the
+/// beginning is looked at: one rule may stand behind thousands of objects, each of which quotes it.
+fn shortened(sources: &Sources, span: Span) -> Cow<'_, str> {
+    let text = beginning(sources.slice(span), LONGEST + 2);
     match text.char_indices().nth(LONGEST) {
         Some((at, _)) if at + 1 < text.len() => Cow::Owned(format!("{}…", &text[..at])),
-        _ => Cow::Borrowed(text),
+        _ => text,
     }
 }
 
 /// Returns the text of a statement on one line, without comments.
 pub fn normalized(sources: &Sources, span: Span) -> Cow<'_, str> {
-    let whole = sources.slice(span);
+    beginning(sources.slice(span), usize::MAX)
+}
+
+/// Returns the first characters of a statement's text on one line, without comments, at most about so many.
+fn beginning(whole: &str, most: usize) -> Cow<'_, str> {
     let plain = |byte: &u8| (b' '..=b'~').contains(byte) && !matches!(byte, b'#' | b'"');
-    if whole.as_bytes().iter().all(plain) && !whole.contains("  ") {
-        return Cow::Borrowed(whole);
+    let first = whole.get(..most).unwrap_or(whole);
+    if first.as_bytes().iter().all(plain) && !first.contains("  ") {
+        return Cow::Borrowed(first);
     }
-    let mut text = String::with_capacity(whole.len());
-    let (mut space, mut quoted, mut comment, mut escaped) = (false, false, false, false);
+    let mut text = String::with_capacity(first.len());
+    let (mut length, mut space, mut quoted, mut comment, mut escaped) = (0, false, false, false, false);
     for character in whole.chars() {
         comment = character != '\n' && (comment || (character == '#' && !quoted));
         if comment || (character.is_whitespace() && !quoted) {
@@ -126,10 +134,15 @@ pub fn normalized(sources: &Sources, span: Span) -> Cow<'_, str> {
         }
         if std::mem::take(&mut space) && !text.is_empty() {
             text.push(' ');
+            length += 1;
         }
         quoted ^= character == '"' && !escaped;
         escaped = quoted && character == '\\' && !escaped;
         text.push(character);
+        length += 1;
+        if length >= most {
+            break;
+        }
     }
     Cow::Owned(text)
 }

@@ -42,7 +42,9 @@ pub(super) fn emit(plan: &Plan<'_>, sources: &Sources) -> Vec<Object> {
                     _ => Cow::Owned(format!("{}-{}", direction.word(), at + 1)),
                 };
                 let name = taken.name(scope.namespace, &words, &end, &identity, Limit::Subdomain);
-                let origins = origins(policy, side, &entries);
+                // Each of several objects isolates the pods; the first names the rules that want it.
+                let isolated_by = if at == 0 { side.isolated_by.as_slice() } else { &[] };
+                let origins = origins(policy, isolated_by, &entries);
                 let provenance = Provenance::of(sources, policy.settings.lines, origins.iter().copied());
                 let yaml = object(policy, sources, scope, direction, &name, &provenance, &entries);
                 let files = files(origins);
@@ -157,8 +159,8 @@ fn peer_weight(peer: &Peer<'_>) -> usize {
 }
 
 /// Returns where the rules stand that an object comes from.
-fn origins<'a>(policy: &'a Policy, side: &Side<'_>, entries: &[Entry<'_, '_>]) -> Vec<&'a Origin> {
-    let mut rules: Vec<u32> = side.isolated_by.clone();
+fn origins<'a>(policy: &'a Policy, isolated_by: &[u32], entries: &[Entry<'_, '_>]) -> Vec<&'a Origin> {
+    let mut rules: Vec<u32> = isolated_by.to_vec();
     for cause in entries.iter().flat_map(|entry| &entry.causes) {
         match cause {
             Cause::Rule(rule) => rules.push(*rule),
