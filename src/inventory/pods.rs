@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::{Inventory, Workload, WorkloadKind};
-use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements};
+use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, subtract_all};
 
 /// For each namespace and controller of Pods, the labels that all of its Pods have.
 pub(super) type Owners = FxHashMap<(SmolStr, SmolStr), Labels>;
@@ -153,9 +153,6 @@ impl Inventory {
 /// Returns the requirements that some labels meet and none of those that are taken away.
 pub fn all_but(labels: &Requirements, taken: Vec<Requirements>) -> Vec<Requirements> {
     let pods = |labels| PodSelector { labels, ..PodSelector::any() };
-    let mut left = vec![pods(labels.clone())];
-    for take in taken.into_iter().map(pods) {
-        left = left.iter().flat_map(|set| set.subtract(&take)).collect();
-    }
-    left.into_iter().map(|set| set.labels).collect()
+    let taken: Vec<PodSelector> = taken.into_iter().map(pods).collect();
+    subtract_all(&[pods(labels.clone())], &taken).into_iter().map(|set| set.labels).collect()
 }

@@ -36,14 +36,56 @@ impl Block {
         if taken.contains(&self.net) {
             return None;
         }
-        let mut block = self.clone();
-        if self.net.contains(&taken) && !block.except.iter().any(|except| except.contains(&taken)) {
-            block.except.retain(|except| !taken.contains(except));
-            block.except.push(taken);
-            block.except.sort();
+        let inside = self.net.contains(&taken) && !self.except.iter().any(|except| except.contains(&taken));
+        if inside { self.without_nets(&[taken]) } else { Some(self.clone()) }
+    }
+
+    /// Returns the block less networks that lie strictly inside it; `None` where nothing is left.
+    fn without_nets(&self, taken: &[IpNet]) -> Option<Block> {
+        if taken.is_empty() {
+            return Some(self.clone());
         }
-        let left = AddressSet { blocks: vec![block.clone()] };
-        (!left.ranges().is_empty()).then_some(block)
+        let except = outermost(self.except.iter().chain(taken).copied().collect());
+        let block = Block { net: self.net, except };
+        (!block.is_empty()).then_some(block)
+    }
+
+    fn is_empty(&self) -> bool {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        self.punched(&mut v4, &mut v6);
+        v4.is_empty() && v6.is_empty()
+    }
+
+    /// Adds the ranges of the block to those of its family.
+    fn punched(&self, v4: &mut Vec<(u128, u128)>, v6: &mut Vec<(u128, u128)>) {
+        let holes = self.except.iter().filter(|except| same_family(except, &self.net)).map(|except| ends(*except));
+        let out = if matches!(self.net, IpNet::V4(_)) { v4 } else { v6 };
+        punch(ends(self.net), holes, out);
+    }
+}
+
+/// Returns the networks that lie in no other one, sorted.
+fn outermost(mut nets: Vec<IpNet>) -> Vec<IpNet> {
+    // A network sorts before those inside it.
+    nets.sort_unstable();
+    let mut kept: Vec<IpNet> = Vec::with_capacity(nets.len());
+    for net in nets {
+        if !kept.last().is_some_and(|outer| outer.contains(&net)) {
+            kept.push(net);
+        }
+    }
+    kept
+}
+
+fn same_family(a: &IpNet, b: &IpNet) -> bool {
+    matches!((a, b), (IpNet::V4(_), IpNet::V4(_)) | (IpNet::V6(_), IpNet::V6(_)))
+}
+
+/// Returns the first and the last address of a network as numbers of its family.
+fn ends(net: IpNet) -> (u128, u128) {
+    match net {
+        IpNet::V4(net) => (u32::from(net.network()).into(), u32::from(net.broadcast()).into()),
+        IpNet::V6(net) => (net.network().into(), net.broadcast().into()),
     }
 }
 
@@ -62,6 +104,14 @@ impl Range {
         match self {
             Range::V4(first, _) => Ipv4Addr::from(first).into(),
             Range::V6(first, _) => Ipv6Addr::from(first).into(),
+        }
+    }
+
+    /// Returns the largest range that sorts with those of the same first address.
+    fn from_its_first(self) -> Range {
+        match self {
+            Range::V4(first, _) => Range::V4(first, u32::MAX),
+            Range::V6(first, _) => Range::V6(first, u128::MAX),
         }
     }
 
@@ -92,8 +142,15 @@ impl AddressSet {
 
     /// Returns the set less `taken`, keeping the blocks as written where it can.
     pub fn subtract(&self, taken: &AddressSet) -> AddressSet {
-        let mut blocks = self.blocks.clone();
-        for take in &taken.blocks {
+        // Whole networks are taken at once: `0.0.0.0/0 except { … }` may have thousands.
+        let (whole, others): (Vec<&Block>, Vec<&Block>) = taken.blocks.iter().partition(|take| take.except.is_empty());
+        let nets = outermost(whole.iter().map(|take| take.net).collect());
+        let mut blocks: Vec<Block> = if nets.is_empty() {
+            self.blocks.clone()
+        } else {
+            self.blocks.iter().filter_map(|block| less(block, &nets)).collect()
+        };
+        for take in others {
             let mut left = Vec::new();
             for block in &blocks {
                 left.extend(block.without(take.net));
@@ -119,41 +176,64 @@ impl AddressSet {
     /// Returns whether every address of this set lies in `other`.
     pub fn is_inside(&self, other: &AddressSet) -> bool {
         let (mine, theirs) = (self.ranges(), other.ranges());
-        mine.iter().all(|range| theirs.iter().any(|outer| range_contains(*outer, *range)))
+        mine.iter().all(|range| {
+            let next = theirs.partition_point(|outer| outer <= &range.from_its_first());
+            next > 0 && range_contains(theirs[next - 1], *range)
+        })
     }
 
     /// Returns whether some address lies in both sets.
     pub fn overlaps(&self, other: &AddressSet) -> bool {
+        const FEW: usize = 64;
+        if self.blocks.len() * other.blocks.len() <= FEW {
+            let pairs = || self.blocks.iter().flat_map(|mine| other.blocks.iter().map(move |theirs| (mine, theirs)));
+            let mut meeting = pairs()
+                .filter(|(mine, theirs)| mine.net.contains(&theirs.net) || theirs.net.contains(&mine.net))
+                .peekable();
+            if meeting.peek().is_none() {
+                return false;
+            }
+            if meeting.any(|(mine, theirs)| mine.except.is_empty() && theirs.except.is_empty()) {
+                return true;
+            }
+        }
         let (mine, theirs) = (self.ranges(), other.ranges());
-        mine.iter().any(|a| theirs.iter().any(|b| range_overlaps(*a, *b)))
+        let (mut left, mut right) = (mine.iter().peekable(), theirs.iter().peekable());
+        while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+            if range_overlaps(**a, **b) {
+                return true;
+            }
+            if a < b {
+                left.next()
+            } else {
+                right.next()
+            };
+        }
+        false
     }
 
     /// Returns the set as ranges: sorted, disjoint and not adjacent, IPv4 first.
     pub fn ranges(&self) -> Vec<Range> {
-        let mut v4 = Vec::new();
-        let mut v6 = Vec::new();
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for block in &self.blocks {
-            match block.net {
-                IpNet::V4(net) => {
-                    let holes = block.except.iter().filter_map(|except| match except {
-                        IpNet::V4(net) => Some((u32::from(net.network()).into(), u32::from(net.broadcast()).into())),
-                        IpNet::V6(_) => None,
-                    });
-                    punch((u32::from(net.network()).into(), u32::from(net.broadcast()).into()), holes, &mut v4);
-                }
-                IpNet::V6(net) => {
-                    let holes = block.except.iter().filter_map(|except| match except {
-                        IpNet::V6(net) => Some((u128::from(net.network()), u128::from(net.broadcast()))),
-                        IpNet::V4(_) => None,
-                    });
-                    punch((net.network().into(), net.broadcast().into()), holes, &mut v6);
-                }
-            }
+            block.punched(&mut v4, &mut v6);
         }
         let v4 = merge(v4).into_iter().map(|(first, last)| Range::V4(first as u32, last as u32));
         let v6 = merge(v6).into_iter().map(|(first, last)| Range::V6(first, last));
         v4.chain(v6).collect()
     }
+}
+
+/// Returns a block less networks of which none lies in another, sorted; `None` where nothing is left.
+fn less(block: &Block, nets: &[IpNet]) -> Option<Block> {
+    let from = nets.partition_point(|net| *net < block.net);
+    // A network that holds the block is the block itself, or the last before it.
+    let holds = |net: &IpNet| net.contains(&block.net);
+    if nets.get(from).is_some_and(holds) || from.checked_sub(1).is_some_and(|before| holds(&nets[before])) {
+        return None;
+    }
+    let count = nets[from..].iter().take_while(|net| block.net.contains(*net)).count();
+    block.without_nets(&nets[from..from + count])
 }
 
 fn intersect_net(block: &Block, net: IpNet) -> Option<Block> {
@@ -169,7 +249,7 @@ fn intersect_net(block: &Block, net: IpNet) -> Option<Block> {
     }
     let except = block.except.iter().copied().filter(|except| inner.contains(except)).collect();
     let part = Block { net: inner, except };
-    (!AddressSet { blocks: vec![part.clone()] }.is_empty()).then_some(part)
+    (!part.is_empty()).then_some(part)
 }
 
 fn range_contains(outer: Range, inner: Range) -> bool {
@@ -251,5 +331,20 @@ mod tests {
     fn ranges_become_the_fewest_networks() {
         let rest = set(&["0.0.0.0/0"]).subtract(&set(&["128.0.0.0/1"]));
         assert_eq!(rest.ranges()[0].nets(), vec!["0.0.0.0/1".parse::<IpNet>().unwrap()]);
+    }
+
+    #[test]
+    fn many_networks_are_taken_out_at_once() {
+        let taken = set(&["10.1.0.0/16", "10.1.2.0/24", "10.0.0.0/32", "192.0.2.0/24", "2001:db8::/32", "10.1.0.0/16"]);
+        let left =
+            set(&["10.0.0.0/8", "10.1.2.0/25", "192.0.2.0/25", "2001:db8::/31", "198.51.100.7/32"]).subtract(&taken);
+        let shown: Vec<String> = left.blocks.iter().map(|block| format!("{} {:?}", block.net, block.except)).collect();
+        assert_eq!(
+            shown,
+            ["10.0.0.0/8 [10.0.0.0/32, 10.1.0.0/16]", "2001:db8::/31 [2001:db8::/32]", "198.51.100.7/32 []"]
+        );
+        assert!(!left.overlaps(&taken) && left.is_inside(&AddressSet::everything()));
+        assert!(!set(&["10.0.0.0/8"]).is_inside(&left) && set(&["10.2.0.0/16"]).is_inside(&left));
+        assert!(left.overlaps(&set(&["198.51.100.0/24"])) && !left.overlaps(&set(&["192.0.2.0/24", "::1/128"])));
     }
 }

@@ -3,8 +3,10 @@
 //! A [`PodSelector`] is a conjunction. Differences are computed as unions of conjunctions, so that "inside for every
 //! label set" is decided by emptiness rather than by looking at today's pods.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
@@ -39,7 +41,8 @@ pub enum Test {
 impl Test {
     /// Returns whether the test holds of a label's value; `None` is a label that is not there.
     pub fn holds(&self, value: Option<&str>) -> bool {
-        let among = |values: &Values, value: &str| values.iter().any(|one| one == value);
+        // Values are sorted.
+        let among = |values: &Values, value: &str| values.binary_search_by(|one| one.as_str().cmp(value)).is_ok();
         match self {
             Test::In(values) => value.is_some_and(|value| among(values, value)),
             Test::NotIn(values) => value.is_none_or(|value| !among(values, value)),
@@ -269,6 +272,13 @@ pub enum Account {
     Is(SmolStr),
 }
 
+impl Account {
+    /// Returns whether pods may run as any account.
+    pub fn is_any(&self) -> bool {
+        *self == Account::Not(Vec::new())
+    }
+}
+
 impl PodSelector {
     /// Makes the set of all pods of a namespace.
     pub fn in_namespace(name: impl Into<SmolStr>) -> PodSelector {
@@ -287,7 +297,7 @@ impl PodSelector {
 
     /// Returns whether all pods of the selected namespaces are meant.
     pub fn all_pods(&self) -> bool {
-        self.labels.is_any() && self.account == Account::Not(Vec::new())
+        self.labels.is_any() && self.account.is_any()
     }
 
     /// Returns whether a pod is meant. `namespace_labels` hold the namespace's name under [`NAMESPACE_NAME`].
@@ -396,7 +406,42 @@ impl PodSelector {
 
 /// Returns the pods that are in one of `sets` and in none of `taken`.
 pub fn subtract_all(sets: &[PodSelector], taken: &[PodSelector]) -> Vec<PodSelector> {
-    taken.iter().fold(sets.to_vec(), |left, take| left.iter().flat_map(|set| set.subtract(take)).collect())
+    let less = |left: Vec<PodSelector>, take| left.iter().flat_map(|set| set.subtract(take)).collect();
+    joined(taken).iter().fold(sets.to_vec(), less)
+}
+
+/// Joins sets that ask for values of one key and for nothing else: `*/{app=a}` and `*/{app=b}` are `*/{app in (a, b)}`. The
+/// sets together stay the same, in the order of the first of each.
+pub fn joined(sets: &[PodSelector]) -> Vec<PodSelector> {
+    let mut all: Vec<PodSelector> = Vec::with_capacity(sets.len());
+    let mut keys: FxHashMap<(bool, &SmolStr), (usize, Vec<&Values>)> = FxHashMap::default();
+    for set in sets {
+        let one = match (set.namespace.list(), set.labels.list()) {
+            ([one], []) => Some((true, one)),
+            ([], [one]) => Some((false, one)),
+            _ => None,
+        };
+        match one {
+            Some((of_namespace, Requirement { key, test: Test::In(values) })) if set.account.is_any() => {
+                match keys.entry((of_namespace, key)) {
+                    Entry::Occupied(mut known) => known.get_mut().1.push(values),
+                    Entry::Vacant(new) => {
+                        new.insert((all.len(), vec![values]));
+                        all.push(set.clone());
+                    }
+                }
+            }
+            _ => all.push(set.clone()),
+        }
+    }
+    for ((of_namespace, key), (at, lists)) in keys {
+        if lists.len() > 1 {
+            let requirement = Requirement::is_in(key.clone(), lists.into_iter().flatten().cloned());
+            let of = if of_namespace { &mut all[at].namespace } else { &mut all[at].labels };
+            *of = Requirements::one(requirement);
+        }
+    }
+    all
 }
 
 #[cfg(test)]
@@ -471,5 +516,30 @@ mod tests {
         let rest = garden.subtract(&web);
         assert!(garden.is_inside(&[vec![web], rest].concat()));
         assert!(!PodSelector::any().is_inside(&[garden]));
+    }
+
+    /// What is taken out at once is what is taken out one after the other.
+    #[test]
+    fn sets_that_differ_in_values_are_taken_out_together() {
+        let of =
+            |list: Vec<Requirement>| PodSelector { labels: Requirements::new(list).unwrap(), ..PodSelector::any() };
+        let one = |key: &str, value: &str| Requirement::is_in(key, [SmolStr::from(value)]);
+        let taken = [
+            of(vec![one("a", "1")]),
+            of(vec![one("b", "1"), one("a", "3")]),
+            of(vec![one("a", "2")]),
+            PodSelector { account: Account::Is("web".into()), ..of(vec![one("a", "4")]) },
+            PodSelector::in_namespace("x"),
+            PodSelector::in_namespace("y"),
+        ];
+        assert_eq!(joined(&taken).len(), 4);
+        let left = subtract_all(&[PodSelector::any()], &taken);
+        for pod in worlds() {
+            for (namespace, account) in [("x", "web"), ("z", "web"), ("z", "api")] {
+                let place = labels(&[(NAMESPACE_NAME, namespace)]);
+                let is_in = |sets: &[PodSelector]| sets.iter().any(|set| set.matches(&place, &pod, account));
+                assert_eq!(is_in(&left), !is_in(&taken), "{pod:?} in {namespace} as {account}");
+            }
+        }
     }
 }

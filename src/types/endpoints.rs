@@ -13,6 +13,7 @@ use super::{Checker, Missing, errors};
 use crate::model::addresses::{AddressSet, Block};
 use crate::model::endpoint::{Endpoint, Member, Members, Pods, What};
 use crate::model::hosts::{Host, HostName, WeightedNet};
+use crate::model::labels::{PodSelector, subtract_all};
 use crate::model::ports::{PortMatch, PortTest, Ports};
 use crate::resolve::Def;
 use crate::source::Span;
@@ -414,18 +415,15 @@ fn less(member: &Member, taken: &[Member]) -> (bool, Vec<Member>) {
     let with = |what| Member { what, ..member.clone() };
     match &member.what {
         What::Pods(pods) => {
-            let mut changed = false;
-            let mut left = vec![pods.selector.clone()];
-            for take in taken.iter().filter_map(|take| match &take.what {
-                What::Pods(pods) => Some(&pods.selector),
+            let selectors = taken.iter().filter_map(|take| match &take.what {
+                What::Pods(take) if pods.selector.overlaps(&take.selector) => Some(take.selector.clone()),
                 _ => None,
-            }) {
-                changed |= left.iter().any(|set| set.overlaps(take));
-                left = left.iter().flat_map(|set| set.subtract(take)).collect();
-            }
-            if !changed {
+            });
+            let taken: Vec<PodSelector> = selectors.collect();
+            if taken.is_empty() {
                 return (false, vec![member.clone()]);
             }
+            let left = subtract_all(std::slice::from_ref(&pods.selector), &taken);
             (true, left.into_iter().map(|selector| with(What::Pods(Pods { selector, named: None }))).collect())
         }
         What::Addresses(set) => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use super::value::{Bound, Env, Value};
@@ -86,22 +87,30 @@ impl Checker<'_> {
     /// Drops entries that stand twice; two that read one port in different ways are an error.
     fn without_repetition(&mut self, entries: Vec<(PortMatch, Span)>, spec: Span) -> Option<Vec<PortMatch>> {
         let mut kept: Vec<(PortMatch, Span)> = Vec::with_capacity(entries.len());
+        let mut known: FxHashMap<(PortTest, Protocol), usize> = FxHashMap::default();
+        let mut seen = FxHashSet::default();
+        // Ports can only be read in different ways where some say how they are read.
+        let read: FxHashSet<AppProtocol> = entries.iter().filter_map(|(entry, _)| entry.app).collect();
         for (entry, span) in entries {
-            let same = kept.iter_mut().find(|(have, _)| have.port == entry.port && have.protocol == entry.protocol);
-            if let Some((have, _)) = same
+            let key = (entry.port.clone(), entry.protocol);
+            let same = known.get(&key).map(|&at| &mut kept[at].0);
+            if let Some(have) = same
                 && (have.app.is_none() || entry.app.is_none())
             {
                 have.app = have.app.or(entry.app);
                 have.service_port = have.service_port.or(entry.service_port);
                 continue;
             }
-            let clash = kept.iter().find(|(have, _)| have.reads_otherwise(&entry));
-            if let Some((other, first)) = clash {
+            let clash = || kept.iter().find(|(have, _)| have.reads_otherwise(&entry));
+            if read.len() > 1
+                && let Some((other, first)) = clash()
+            {
                 let first = if *first == span { spec } else { *first };
                 self.push(errors::two_protocols(span, &entry, first, other));
                 return None;
             }
-            if !kept.iter().any(|(have, _)| *have == entry) {
+            if known.get(&key).is_none_or(|&at| kept[at].0 != entry) && seen.insert(entry.clone()) {
+                known.entry(key).or_insert(kept.len());
                 kept.push((entry, span));
             }
         }

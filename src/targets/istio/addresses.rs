@@ -71,7 +71,7 @@ pub(super) struct Found {
 }
 
 /// Addresses on ports.
-pub(super) type Partition = (Rc<AddressSet>, Rc<[u16]>);
+pub(super) type OnPorts = (Rc<AddressSet>, Rc<[u16]>);
 
 /// Addresses that are never let through, and those that have a name.
 pub(super) struct Reserved {
@@ -83,7 +83,7 @@ pub(super) struct Reserved {
 }
 
 /// Addresses on ports, and the ports on which there may be no holes; `None` is all.
-type Question = (Vec<Partition>, Option<BTreeSet<u16>>);
+type Question = (Vec<OnPorts>, Option<BTreeSet<u16>>);
 
 /// Lists of ports that one set of addresses is asked for on, each with the number of the part that asks.
 type PortLists<'g> = Vec<(&'g [u16], usize)>;
@@ -113,7 +113,7 @@ impl<'a> Addresses<'a> {
 
     /// Returns the groups that say some addresses on ports, less those that are never said. There may be holes on all
     /// ports but these; on none at all where that is `None`.
-    pub(super) fn groups(&mut self, parts: Vec<Partition>, no_holes: Option<BTreeSet<u16>>) -> Rc<Vec<Found>> {
+    pub(super) fn groups(&mut self, parts: Vec<OnPorts>, no_holes: Option<BTreeSet<u16>>) -> Rc<Vec<Found>> {
         let key = (parts, no_holes);
         if let Some(groups) = self.memory.get(&key) {
             return Rc::clone(groups);
@@ -171,7 +171,7 @@ impl Asked {
 }
 
 impl<'g> Grouping<'g> {
-    fn new(reserved: &'g Reserved, parts: &[Partition], no_holes: Option<&'g BTreeSet<u16>>) -> Grouping<'g> {
+    fn new(reserved: &'g Reserved, parts: &[OnPorts], no_holes: Option<&'g BTreeSet<u16>>) -> Grouping<'g> {
         let mut by_set: BTreeMap<Vec<IpNet>, (AddressSet, PortLists<'_>)> = BTreeMap::new();
         for (at, (set, ports)) in parts.iter().enumerate() {
             let set = set.subtract(&reserved.hidden);

@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
-use super::addresses::{Addresses, Found, Partition};
+use super::addresses::{Addresses, Found, OnPorts};
 use super::content::Content;
 use super::denied::{take_out, take_out_of_hosts};
 use super::destinations::{Destinations, Endpointed, Item, Reach};
@@ -340,7 +340,7 @@ impl<'a> Lowering<'_, 'a> {
         let (reduced, leaks) = take_out_of_hosts(self.facts, &mut self.destinations, &mut items, &by_address);
         leaks.into_iter().for_each(|(rule, why)| judge.flaw(rule, OUT, &Flaw::unable(why)));
         let root: SmolStr = self.facts.policy.settings.root_namespace.as_str().into();
-        let mut addresses: Vec<Partition> = Vec::new();
+        let mut addresses: Vec<OnPorts> = Vec::new();
         let mut parts = Vec::new();
         let mut all_mesh = true;
         for &(item, mesh) in &items {

@@ -230,21 +230,21 @@ struct Division<'d, 'f, 'a> {
 
 #[derive(Default)]
 struct Divided {
-    parts: Vec<Partition>,
+    parts: Vec<DivisionPart>,
     /// Statements whose pods cannot be told from others.
     left: Vec<u32>,
 }
 
-struct Partition {
+struct DivisionPart {
     labels: MatchLabels,
     own: Said,
     joined: Vec<u32>,
 }
 
 impl Division<'_, '_, '_> {
-    fn whole(&self, part: usize) -> Partition {
+    fn whole(&self, part: usize) -> DivisionPart {
         let (labels, own) = &self.parts[part];
-        Partition { labels: labels.clone(), own: own.clone(), joined: Vec::new() }
+        DivisionPart { labels: labels.clone(), own: own.clone(), joined: Vec::new() }
     }
 
     /// Divides by the workloads that the inventory shows: parts that share one are taken apart.
@@ -359,7 +359,7 @@ impl Division<'_, '_, '_> {
                 if let Some(labels) = chosen[at].take()
                     && used.insert(labels.clone())
                 {
-                    divided.parts.push(Partition { labels, own: own.clone(), joined: sorted(joined.clone()) });
+                    divided.parts.push(DivisionPart { labels, own: own.clone(), joined: sorted(joined.clone()) });
                 }
             }
         }

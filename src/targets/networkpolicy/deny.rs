@@ -12,7 +12,7 @@ use super::model::{Cause, Peers, Scope, Term};
 use super::plan::{Plan, side};
 use super::ports::PortList;
 use super::terms::{Denied, overlaps, subtract};
-use crate::model::labels::{PodSelector, Requirements, Test};
+use crate::model::labels::{PodSelector, Requirements, Test, joined};
 use crate::model::rules::{Action, Direction};
 
 /// Into how many parts a subject is split at most.
@@ -200,8 +200,9 @@ fn everything_else<'a>(
         // Pods of several deny rules belong to the first, and its cells then know the later ones.
         let earlier = others.iter().filter(|&&other| other < at).map(|&other| groups[other].scope);
         let mut open = vec![pods(&labels)];
-        for taken in overlapping(&isolating).into_iter().chain(earlier) {
-            let taken = pods(&plan.scopes[taken].labels);
+        let taken: Vec<PodSelector> =
+            overlapping(&isolating).into_iter().chain(earlier).map(|scope| pods(&plan.scopes[scope].labels)).collect();
+        for taken in joined(&taken) {
             open = open.iter().flat_map(|set| set.subtract(&taken)).collect();
             if open.len() > MOST_PARTS {
                 leak(plan, direction, &group.denied, TOO_MANY);

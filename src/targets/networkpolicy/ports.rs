@@ -1,5 +1,6 @@
 //! Lists of ports as a NetworkPolicy has them, with their differences.
 
+use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
 
 use super::model::NonEmpty;
@@ -89,7 +90,9 @@ impl PortList {
     /// Returns the list for ports; `None` where they are icmp alone, of which a NetworkPolicy knows nothing.
     pub(super) fn of(ports: &Ports) -> Option<PortList> {
         let Ports::Some(list) = ports else { return Some(PortList::All) };
+        const FEW: usize = 16;
         let mut entries: Vec<PortEntry> = Vec::with_capacity(list.len());
+        let mut known = FxHashSet::default();
         for port in list {
             let Some(transport) = Transport::of(port.protocol) else { continue };
             let which = match &port.port {
@@ -97,7 +100,8 @@ impl PortList {
                 PortTest::Named(name) => Which::Named(name.clone()),
             };
             let entry = PortEntry { transport, which };
-            if !entries.contains(&entry) {
+            let new = if list.len() <= FEW { !entries.contains(&entry) } else { known.insert(entry.clone()) };
+            if new {
                 entries.push(entry);
             }
         }

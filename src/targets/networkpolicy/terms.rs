@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use super::model::{Cause, NonEmpty, Peer, Peers, Term};
 use super::ports::PortList;
 use crate::model::addresses::{AddressSet, Block};
-use crate::model::labels::{Account, PodSelector};
+use crate::model::labels::{Account, PodSelector, joined as joined_selectors};
 
 /// A part of what a deny rule names: one kind of peer on some ports.
 #[derive(Clone, Debug)]
@@ -57,6 +57,22 @@ pub(super) enum Who<'a> {
     Pods(Cow<'a, PodSelector>),
     /// Addresses.
     Addresses(Cow<'a, AddressSet>),
+}
+
+impl Who<'_> {
+    fn pods(&self) -> Option<&PodSelector> {
+        match self {
+            Who::Pods(pods) => Some(pods),
+            Who::Addresses(_) => None,
+        }
+    }
+
+    fn addresses(&self) -> Option<&AddressSet> {
+        match self {
+            Who::Pods(_) => None,
+            Who::Addresses(set) => Some(set),
+        }
+    }
 }
 
 /// What is left of a term.
@@ -111,24 +127,25 @@ pub(super) fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresse
     let mut left = Left { terms: Vec::new(), taken: Vec::new(), leaks: Vec::new() };
     let mut parts = parts(term, pod_addresses);
     let mut said: Vec<&Denied> = Vec::new();
-    for one in denied {
-        if parts.iter().any(|(part, ports)| part_overlaps(part, one) && one.may_mean(ports)) {
-            left.leaks.push((one.rule, TWO_NAMES));
+    for batch in batches(denied) {
+        let hits =
+            |one: &&&Denied| parts.iter().any(|(part, ports)| part_overlaps(part, one) && ports.overlaps(&one.ports));
+        for one in &batch.of {
+            if parts.iter().any(|(part, ports)| part_overlaps(part, one) && one.may_mean(ports)) {
+                left.leaks.push((one.rule, TWO_NAMES));
+            }
         }
-        if !parts.iter().any(|(part, ports)| part_overlaps(part, one) && ports.overlaps(&one.ports)) {
+        let hit: Vec<&Denied> = batch.of.iter().filter(hits).copied().collect();
+        if hit.is_empty() {
             continue;
         }
-        let next = match one.unsayable {
-            Some(why) => Err(why),
-            None => less(&parts, one, pod_addresses),
-        };
-        match next {
+        match batch.less(&parts, pod_addresses) {
             Ok(next) => {
                 parts = next;
-                said.push(one);
-                left.taken.push(one.rule);
+                left.taken.extend(hit.iter().map(|one| one.rule));
+                said.extend(hit);
             }
-            Err(why) => left.leaks.push((one.rule, why)),
+            Err(why) => left.leaks.extend(hit.iter().map(|one| (one.rule, why))),
         }
     }
     // Engines disagree whether a block of addresses matches the pods that have them, so that pods are taken out of
@@ -152,6 +169,56 @@ pub(super) fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresse
     }
     left.terms = joined(parts, &term.cause);
     left
+}
+
+/// Deny rules that are taken out at once, and what they name together.
+struct Batch<'d, 'a> {
+    of: Vec<&'d Denied<'a>>,
+    named: Vec<Cow<'d, Denied<'a>>>,
+}
+
+impl<'a> Batch<'_, 'a> {
+    fn less(
+        &self,
+        parts: &[(Part<'a>, PortList)],
+        pod_addresses: &AddressSet,
+    ) -> Result<Vec<(Part<'a>, PortList)>, &'static str> {
+        let mut left = parts.to_vec();
+        for one in &self.named {
+            if let Some(why) = one.unsayable {
+                return Err(why);
+            }
+            left = less(&left, one, pod_addresses)?;
+        }
+        Ok(left)
+    }
+}
+
+/// Joins deny rules on all ports: a thousand that name one block each are taken out of `0.0.0.0/0` as one list.
+fn batches<'d, 'a>(denied: &[&'d Denied<'a>]) -> Vec<Batch<'d, 'a>> {
+    let (mut batches, mut pods, mut addresses): (Vec<Batch>, Vec<&Denied>, Vec<&Denied>) = Default::default();
+    for &one in denied {
+        match &one.who {
+            Who::Pods(_) if one.ports == PortList::All && one.unsayable.is_none() => pods.push(one),
+            Who::Addresses(_) if one.ports == PortList::All && one.unsayable.is_none() => addresses.push(one),
+            _ => batches.push(Batch { of: vec![one], named: vec![Cow::Borrowed(one)] }),
+        }
+    }
+    let with = |who, first: &Denied<'a>| Cow::Owned(Denied { who, ..first.clone() });
+    if let [first, _, ..] = pods.as_slice() {
+        let selectors: Vec<PodSelector> = pods.iter().filter_map(|one| one.who.pods().cloned()).collect();
+        let named =
+            joined_selectors(&selectors).into_iter().map(|pods| with(Who::Pods(Cow::Owned(pods)), first)).collect();
+        batches.push(Batch { of: std::mem::take(&mut pods), named });
+    }
+    if let [first, _, ..] = addresses.as_slice() {
+        let blocks = addresses.iter().filter_map(|one| one.who.addresses()).flat_map(|set| set.blocks.iter().cloned());
+        let named = vec![with(Who::Addresses(Cow::Owned(AddressSet { blocks: blocks.collect() })), first)];
+        batches.push(Batch { of: std::mem::take(&mut addresses), named });
+    }
+    let single = |one| Batch { of: vec![one], named: vec![Cow::Borrowed(one)] };
+    batches.extend(pods.into_iter().chain(addresses).map(single));
+    batches
 }
 
 fn parts<'a>(term: &Term<'a>, pod_addresses: &AddressSet) -> Vec<(Part<'a>, PortList)> {
