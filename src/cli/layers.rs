@@ -7,8 +7,10 @@
 
 use serde_json::{Value, json};
 
+use crate::inventory::{LeftOut, Workload};
 use crate::model::endpoint::What;
 use crate::model::hosts::Host;
+use crate::model::labels::NAMESPACE_NAME;
 use crate::model::ports::Protocol;
 use crate::model::rules::{Action, Direction, Rule};
 use crate::policy::ask::Answer;
@@ -155,11 +157,13 @@ impl Judged<'_> {
         if flow.protocol == Protocol::Icmp {
             return Some((Level::Unable, "what it does with icmp is not defined".to_owned()));
         }
-        let level = judgement.levels.of(traffic(flow, direction));
-        let why = match (level == judgement.level, traffic(flow, direction)) {
+        let traffic = traffic(self.policy, flow, direction, pod);
+        let level = judgement.levels.of(traffic);
+        let why = match (level == judgement.level, traffic) {
             (true, _) | (false, Traffic::Tcp) => judgement.reason.to_string(),
             (false, Traffic::Datagrams) => "it sees tcp alone".to_owned(),
             (false, Traffic::PastSidecar) => "sidecars leave this port out".to_owned(),
+            (false, Traffic::LeftOut) => judgement.left_out.as_deref().unwrap_or_default().to_owned(),
         };
         Some((level, why))
     }
@@ -230,7 +234,21 @@ fn pod_at(flow: &Flow, direction: Direction) -> Option<&Pod> {
     }
 }
 
-fn traffic(flow: &Flow, direction: Direction) -> Traffic {
+fn traffic(policy: &Policy, flow: &Flow, direction: Direction, pod: &Pod) -> Traffic {
+    if let (Protocol::Tcp, Some(port), true) = (flow.protocol, flow.port, pod.sidecar) {
+        let alike = |workload: &&Workload| {
+            workload.labels == pod.labels && pod.namespace_labels.get(NAMESPACE_NAME) == Some(&workload.namespace)
+        };
+        let to = |left: &LeftOut| match (&left.to, &flow.destination) {
+            (None, _) => true,
+            (Some(to), Party::Address(address)) => to.contains(*address),
+            (Some(_), _) => false,
+        };
+        let here = |left: &LeftOut| left.direction == direction && left.has_ports((port, port)) && to(left);
+        if policy.inventory.workloads.iter().filter(alike).any(|workload| workload.left_out.iter().any(here)) {
+            return Traffic::LeftOut;
+        }
+    }
     match (flow.protocol, direction, flow.port) {
         (Protocol::Tcp, Direction::Ingress, Some(port)) if PAST_SIDECAR.contains(&port) => Traffic::PastSidecar,
         (Protocol::Tcp, _, _) => Traffic::Tcp,

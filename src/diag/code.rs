@@ -202,6 +202,7 @@ codes! {
     W0721 NoGap "`@approximate` without a gap";
     W0722 Unmeshed "pods without a sidecar are not held by a rule";
     W0723 ForeignObject "an object of the cluster adds to what a build writes";
+    W0724 LeftOut "annotations keep connections from sidecars";
     E0740 PortReadTwice "two rules read one port of a host in two ways";
     E0741 HostInTwoPlaces "two rules give one host different addresses";
     W0742 WrappedGateway "a gateway's pods look as if they had a sidecar";

@@ -5,6 +5,7 @@
 //! namespace; then it is asked for the pods of a selector, for names and for Services.
 
 mod gateways;
+mod left_out;
 mod near;
 mod objects;
 mod pods;
@@ -13,6 +14,7 @@ mod read;
 mod service;
 
 pub use gateways::{Listener, ListenerOf, Rewrite};
+pub use left_out::{AllLeftOut, LeftOut, PortRange};
 pub use near::{Matched, Near, NearNamespace};
 pub use objects::{Passage, Peer, PolicyKind, PolicyObject, Says};
 pub use pods::{all_but, is_injected, is_passing};
@@ -49,6 +51,8 @@ pub struct Inventory {
     pub accounts: Vec<(SmolStr, SmolStr)>,
     /// Objects that decide about the flows of pods, sorted by kind, namespace and name.
     pub objects: Vec<PolicyObject>,
+    /// What annotations of pods keep from their sidecars.
+    pub left_out: AllLeftOut,
     /// Where the workloads are, by their labels.
     index: query::Index,
 }
@@ -135,6 +139,8 @@ pub struct Workload {
     pub sidecar: bool,
     /// What the manifest says of a sidecar.
     pub injection: Injection,
+    /// What its annotations keep from its sidecar.
+    pub left_out: Vec<LeftOut>,
     /// The addresses of a Pod (`status.podIPs`); empty for the other kinds, and for a Pod that has ended, whose
     /// addresses may be another's by now.
     pub addresses: Vec<IpAddr>,

@@ -7,6 +7,7 @@
 mod document;
 mod errors;
 mod fields;
+mod left_out;
 mod object;
 mod policy;
 mod routing;
@@ -28,6 +29,7 @@ use self::tree::At;
 use super::query::Index;
 use super::{Inventory, Listener, Namespace, PolicyObject, Rewrite, Service, Workload, WorkloadKind};
 use crate::diag::Diagnostics;
+use crate::inventory::AllLeftOut;
 use crate::model::labels::{Labels, NAMESPACE_NAME};
 use crate::source::{FileId, Sources, Span};
 
@@ -137,7 +139,9 @@ impl Facts {
         listeners.sort_by(|a, b| (&a.object, a.port).cmp(&(&b.object, b.port)));
         rewrites.sort_by(|a, b| a.title.cmp(&b.title));
         let (services, index) = (self.services, Index::default());
-        Inventory { given: true, namespaces, services, workloads, listeners, rewrites, accounts, objects, index }
+        let left_out = AllLeftOut::of(&workloads);
+        let given = true;
+        Inventory { given, namespaces, services, workloads, listeners, rewrites, accounts, objects, left_out, index }
     }
 }
 

@@ -109,6 +109,14 @@ impl PortMatch {
         PortMatch { port: PortTest::Range(first, last), protocol, app: None, service_port: None }
     }
 
+    /// Returns the first and the last of its numbers; `None` where it is a name.
+    pub fn numbers(&self) -> Option<(u16, u16)> {
+        match self.port {
+            PortTest::Range(first, last) => Some((first, last)),
+            PortTest::Named(_) => None,
+        }
+    }
+
     /// Returns whether it is every port of a protocol.
     pub fn is_every(&self, protocol: Protocol) -> bool {
         self.protocol == protocol && self.port == PortTest::Range(1, u16::MAX)

@@ -105,17 +105,25 @@ fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &
     // Istio alone is judged on what it sees; that the rest is not enforced is said once. A deny of nothing else is no
     // rule without the rest.
     let istio_alone = policy.settings.targets == [Layer::Istio];
-    let seen = |kinds: Traffics| {
+    let seen = |kinds: Traffics, layers: &[(Layer, &Judgement)]| {
         let tcp = Traffics::only(Traffic::Tcp);
-        if istio_alone && kinds.contains(Traffic::Tcp) { tcp } else { kinds }
+        let names = layers.iter().fold(tcp, |seen, (_, judgement)| seen.with(judgement.names));
+        if istio_alone && kinds.contains(Traffic::Tcp) { names } else { kinds }
+    };
+    // What annotations leave out and the rule does not name passes without avoiding anything.
+    let leaves_out = |layers: &[(Layer, &Judgement)]| {
+        istio_alone && layers.iter().any(|(_, judgement)| judgement.left_out.is_some())
     };
     let governed = Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction));
     let (mut ends, mut levels) = (Vec::with_capacity(2), Vec::with_capacity(2));
     for direction in governed {
         let own = judged.iter().filter(|(_, judgement)| judgement.direction == direction);
         let layers: Vec<(Layer, &Judgement)> = own.copied().collect();
-        let (forbids, best) = (seen(forbids(rule, direction)), best(&layers));
-        let (together, open) = (together(forbids, best), open(forbids, best));
+        let (forbids, best) = (seen(forbids(policy, rule, direction), &layers), best(&layers));
+        let (mut together, open) = (together(forbids, best), open(forbids, best));
+        if leaves_out(&layers) {
+            together = together.max(Together::WellBehaved);
+        }
         ends.push(RowEnd { direction, layers, together, open });
         levels.push((forbids, best));
     }
@@ -132,15 +140,19 @@ fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &
     }
     let denies = rule.action == Action::Deny;
     let (mut together, mut open) = match (levels.as_slice(), denies) {
-        ([(forbids, one), (_, other)], true) => {
+        ([(sent, one), (received, other)], true) => {
+            let forbids = sent.with(*received);
             let best = Levels::best([*one, *other]);
-            (self::together(*forbids, best), self::open(*forbids, best))
+            (self::together(forbids, best), self::open(forbids, best))
         }
         _ => (
             ends.iter().map(|end| end.together).max().unwrap_or(Together::Open),
             ends.iter().fold(Traffics::default(), |all, end| all.with(end.open)),
         ),
     };
+    if ends.iter().any(|end| leaves_out(&end.layers)) {
+        together = together.max(Together::WellBehaved);
+    }
     let denies_icmp = denies && icmp(rule);
     if denies_icmp {
         together = Together::Open;
@@ -257,9 +269,10 @@ fn open(forbids: Traffics, best: Levels) -> Traffics {
 }
 
 /// Returns the traffic of which one end of a rule forbids some flow.
-fn forbids(rule: &Rule, direction: Direction) -> Traffics {
+fn forbids(policy: &Policy, rule: &Rule, direction: Direction) -> Traffics {
     if rule.action == Action::Deny {
-        let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports));
+        let left_out = &policy.inventory.left_out;
+        let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports, left_out));
         return ports.fold(Traffics::default(), Traffics::with);
     }
     let peers = &rule.peer(direction).members;
@@ -282,7 +295,7 @@ fn every_port(member: &Member, kind: Traffic) -> bool {
     let Ports::Some(_) = &member.ports else { return true };
     let every = |protocol| member.ports.entries().iter().any(|port| port.is_every(protocol));
     match kind {
-        Traffic::Tcp | Traffic::PastSidecar => every(Protocol::Tcp),
+        Traffic::Tcp | Traffic::PastSidecar | Traffic::LeftOut => every(Protocol::Tcp),
         Traffic::Datagrams => every(Protocol::Udp) && every(Protocol::Sctp),
     }
 }

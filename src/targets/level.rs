@@ -6,7 +6,8 @@
 
 use std::borrow::Cow;
 
-use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
+use crate::inventory::{AllLeftOut, PortRange};
+use crate::model::ports::{PortMatch, Ports, Protocol};
 use crate::model::rules::Direction;
 use crate::settings::Layer;
 
@@ -40,10 +41,12 @@ impl Level {
 pub enum Traffic {
     /// TCP.
     Tcp,
-    /// TCP to the ports that a sidecar leaves out.
+    /// TCP to the ports that every sidecar leaves out on the way in.
     PastSidecar,
     /// UDP and SCTP.
     Datagrams,
+    /// TCP that annotations of pods keep from their sidecars.
+    LeftOut,
 }
 
 /// The TCP ports of its pod that every sidecar leaves out on the way in: those of its agent and of its own metrics.
@@ -55,40 +58,35 @@ pub struct Traffics(u8);
 
 impl Traffic {
     /// Every kind.
-    pub const ALL: [Traffic; 3] = [Traffic::Tcp, Traffic::PastSidecar, Traffic::Datagrams];
+    pub const ALL: [Traffic; 4] = [Traffic::Tcp, Traffic::PastSidecar, Traffic::Datagrams, Traffic::LeftOut];
 }
 
 impl Traffics {
     /// Every kind of traffic.
-    pub const ALL: Traffics = Traffics(0b111);
+    pub const ALL: Traffics = Traffics(0b1111);
 
-    /// Returns the kinds that some ports are for.
-    pub fn of(ports: &Ports) -> Traffics {
+    /// Returns the kinds that some ports are for, where annotations leave some out.
+    pub fn of(ports: &Ports, left_out: &AllLeftOut) -> Traffics {
+        let of = |port: &PortMatch| Traffics::of_range(port.protocol, port.numbers(), left_out);
         match ports {
             Ports::All => Traffics::ALL,
-            Ports::Some(list) => {
-                list.iter().fold(Traffics::default(), |kinds, port| kinds.with(Traffics::of_port(port)))
-            }
+            Ports::Some(list) => list.iter().fold(Traffics::default(), |kinds, port| kinds.with(of(port))),
         }
     }
 
-    fn of_port(port: &PortMatch) -> Traffics {
-        let range = match &port.port {
-            PortTest::Range(first, last) => Some((*first, *last)),
-            PortTest::Named(_) => None,
-        };
-        Traffics::of_range(port.protocol, range)
-    }
-
     /// Returns the kinds that a range of ports is for; without numbers it is the ports of some name.
-    pub fn of_range(protocol: Protocol, range: Option<(u16, u16)>) -> Traffics {
+    pub fn of_range(protocol: Protocol, range: Option<PortRange>, left_out: &AllLeftOut) -> Traffics {
         match protocol {
             Protocol::Udp | Protocol::Sctp => Traffics::only(Traffic::Datagrams),
             Protocol::Icmp => Traffics::default(),
             Protocol::Tcp => {
-                let past = range.is_some_and(|(first, last)| PAST_SIDECAR.iter().any(|at| (first..=last).contains(at)));
-                let tcp = Traffics::only(Traffic::Tcp);
-                if past { tcp.with(Traffics::only(Traffic::PastSidecar)) } else { tcp }
+                let within = |(first, last)| PAST_SIDECAR.iter().filter(|at| (first..=last).contains(*at)).count();
+                let past = range.map_or(0, within);
+                let all = range.is_some_and(|(first, last)| usize::from(last.saturating_sub(first)) < past);
+                let kind = |kind, yes| if yes { Traffics::only(kind) } else { Traffics::default() };
+                kind(Traffic::Tcp, !all)
+                    .with(kind(Traffic::PastSidecar, past > 0))
+                    .with(kind(Traffic::LeftOut, left_out.may_have(range)))
             }
         }
     }
@@ -126,12 +124,12 @@ impl Traffics {
 
 /// A level for each kind of traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Levels([Level; 3]);
+pub struct Levels([Level; 4]);
 
 impl Levels {
     /// The same level for all traffic.
     pub const fn all(level: Level) -> Levels {
-        Levels([level; 3])
+        Levels([level; 4])
     }
 
     /// Returns the level of a kind of traffic.
@@ -174,6 +172,10 @@ pub struct Judgement {
     /// Pods of the subject that are known to have no sidecar and that the layer therefore does not hold, by name; where
     /// all known pods are such, the level says so.
     pub unmeshed: Option<Box<str>>,
+    /// What of its ports the rule names although the layer leaves them out.
+    pub names: Traffics,
+    /// What annotations of the governed pods leave out, in words.
+    pub left_out: Option<Box<str>>,
     /// Of a rule through a gateway on the way out. On networkpolicy: whether the gateway is the only way that its pods
     /// have. On istio: whether the gateway stops what the rule forbids, also of pods that avoid their sidecar.
     pub at_gateway: bool,

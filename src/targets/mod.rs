@@ -197,6 +197,8 @@ impl Places<'_> {
             narrower,
             refuses: false,
             unmeshed: None,
+            names: Traffics::default(),
+            left_out: None,
             at_gateway: false,
         };
         Lowered { objects: Vec::new(), judgements: vec![blank; self.ends] }

@@ -190,6 +190,7 @@ impl Facts<'_> {
                 None if host_network => Injection::Never,
                 None => Injection::ByNamespace,
             },
+            left_out: Vec::new(),
             addresses: Vec::new(),
             owned: false,
             owner: None,

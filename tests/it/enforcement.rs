@@ -277,3 +277,120 @@ fn ambient_pods_are_held_on_no_single_port() {
     // What closes all ports closes the tunnel, and what opens them opens it.
     assert_eq!(errors("default deny ingress shop/*\nallow ingress shop/api -> shop/web"), 0);
 }
+
+/// A shop whose database has annotations, on one layer or both.
+fn annotated(annotations: &str, source: &str, both: bool) -> Vec<String> {
+    let template = |name: &str, annotations: &str| {
+        format!(
+            "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: {name}, namespace: shop }}\nspec:\n  \
+             selector: {{ matchLabels: {{ app: {name} }} }}\n  template:\n    \
+             metadata: {{ labels: {{ app: {name} }}, annotations: {{ {annotations} }} }}\n    \
+             spec: {{ containers: [{{ name: a, image: a, ports: [{{ name: sql, containerPort: 5432 }}] }}] }}\n"
+        )
+    };
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: shop, labels: { istio-injection: enabled } }\n";
+    let manifests = format!("{namespace}{}{}", template("db", annotations), template("web", ""));
+    let build = build_with(source, Some(&manifests), |settings| {
+        if both {
+            two(settings);
+        }
+    });
+    said(&build).into_iter().filter(|text| !text.starts_with("N0704") && !text.starts_with("N0701")).collect()
+}
+
+#[test]
+fn annotations_keep_ports_from_sidecars_on_the_way_in() {
+    let key = "traffic.sidecar.istio.io";
+    let closed = "default deny ingress shop/db";
+    let named = "allow ingress shop/* -> shop/db:5432";
+    let by_name = "allow ingress shop/* -> shop/db:sql";
+    let other = "allow ingress shop/* -> shop/db:9187";
+    let deny = "deny ingress shop/* -> shop/db:5432";
+    let nothing: [String; 0] = [];
+    for annotation in
+        [format!("{key}/excludeInboundPorts: \"1234, 5432\""), format!("{key}/includeInboundPorts: \"9187\"")]
+    {
+        let istio = |source: &str| annotated(&annotation, source, false);
+        assert_eq!(istio(closed), [format!("W0724 {closed}")]);
+        assert_eq!(istio(named), [format!("E0711 {named}")]);
+        assert_eq!(istio(by_name), [format!("E0711 {by_name}")]);
+        assert_eq!(istio(other), [format!("W0724 {other}")]);
+        assert!(istio(deny).contains(&format!("E0711 {deny}")), "{:?}", istio(deny));
+        // The other pods of the namespace keep their sidecars.
+        assert_eq!(istio("allow ingress shop/* -> shop/web:5432"), nothing);
+        assert_eq!(
+            istio("deny ingress shop/* -> shop/web:5432").iter().filter(|text| text.starts_with('E')).count(),
+            0
+        );
+        // Beside it the other layer counts, where it holds the rule.
+        assert_eq!(annotated(&annotation, closed, true), nothing);
+        assert_eq!(annotated(&annotation, named, true), nothing);
+        let by_path = "allow ingress shop/* -> shop/db:5432/http where path \"/a\"";
+        assert_eq!(annotated(&annotation, by_path, true), [format!("E0711 {by_path}")]);
+        let elsewhere = "allow ingress shop/* -> shop/db:9187/http where path \"/a\"";
+        assert_eq!(annotated(&annotation, elsewhere, true), nothing);
+    }
+    // `*` is what Istio does without it, and it looks at no exclusion beside a list.
+    assert_eq!(annotated(&format!("{key}/includeInboundPorts: \"*\""), named, false), nothing);
+    let both = format!("{key}/includeInboundPorts: \"5432\", {key}/excludeInboundPorts: \"5432\"");
+    assert_eq!(annotated(&both, named, false), [format!("W0724 {named}")]);
+    // Where nothing is turned to the sidecar, the pod is one without.
+    for nowhere in [format!("{key}/includeInboundPorts: \"\""), "sidecar.istio.io/interceptionMode: NONE".to_owned()] {
+        assert_eq!(annotated(&nowhere, closed, false), [format!("E0711 {closed}")]);
+        assert_eq!(annotated(&nowhere, "default deny ingress shop/*", false), ["W0722 default deny ingress shop/*"]);
+    }
+}
+
+#[test]
+fn annotations_keep_ports_and_addresses_from_sidecars_on_the_way_out() {
+    let key = "traffic.sidecar.istio.io";
+    let closed = "default deny egress shop/db";
+    let address = "allow egress shop/db -> 203.0.113.7:443";
+    let nothing: [String; 0] = [];
+    for (annotation, named) in [
+        ("excludeOutboundPorts: \"443\"", true),
+        ("excludeOutboundIPRanges: \"203.0.113.0/24\"", true),
+        ("includeOutboundIPRanges: \"10.0.0.0/8\"", true),
+        ("excludeOutboundPorts: \"3306\"", false),
+        ("excludeOutboundIPRanges: \"198.51.100.0/24\"", false),
+        ("includeOutboundIPRanges: \"203.0.113.0/24\"", false),
+    ] {
+        let annotation = format!("{key}/{annotation}");
+        assert_eq!(annotated(&annotation, closed, false), [format!("W0724 {closed}")], "{annotation}");
+        let code = if named { "E0711" } else { "W0724" };
+        assert_eq!(annotated(&annotation, address, false), [format!("{code} {address}")], "{annotation}");
+        assert_eq!(annotated(&annotation, address, true), nothing, "{annotation}");
+    }
+    // A layer that knows addresses alone is wider on a host: what the sidecar does not see, it lets through.
+    let host = "allow egress shop/db -> zenquotes.io:443";
+    assert_eq!(annotated(&format!("{key}/excludeOutboundPorts: \"443\""), host, true), [format!("E0711 {host}")]);
+    assert_eq!(annotated(&format!("{key}/excludeOutboundPorts: \"3306\""), host, true), nothing);
+    assert_eq!(annotated(&format!("{key}/excludeOutboundIPRanges: \"10.0.0.0/8\""), host, true), nothing);
+    assert_eq!(annotated(&format!("{key}/includeOutboundPorts: \"443\""), host, true), nothing);
+    // A call that is kept from the caller's sidecar comes without identity.
+    let called = "allow ingress shop/* -> shop/web:5432";
+    assert_eq!(annotated(&format!("{key}/excludeOutboundPorts: \"5432\""), called, true), [format!("N0706 {called}")]);
+}
+
+#[test]
+fn a_rule_that_names_what_every_sidecar_leaves_out_is_not_held() {
+    let of = |source: &str, all: bool| {
+        let build = if all { both(source) } else { build_with(source, None, |_| ()) };
+        said(&build).into_iter().filter(|text| text.starts_with('E')).collect::<Vec<_>>()
+    };
+    for source in [
+        "allow ingress lab/* -> garden/*:15020",
+        "allow ingress lab/* -> garden/*:{8080, 15021}",
+        "allow ingress lab/* -> garden/*:15000-15100",
+        "deny ingress lab/* -> garden/*:15090",
+        "deny ingress lab/* -> garden/*:{15090, 8080}",
+    ] {
+        assert_eq!(of(source, false), [format!("E0711 {source}")]);
+    }
+    for source in
+        ["allow ingress lab/* -> garden/*:8080", "allow ingress lab/* -> garden/*", "allow ingress lab/* -> garden/*:*"]
+    {
+        assert_eq!(of(source, false), Vec::<String>::new());
+    }
+    assert_eq!(of("allow ingress lab/* -> garden/*:15020", true), Vec::<String>::new());
+}

@@ -51,6 +51,8 @@ fn keep(key: &str) -> Keep {
         "annotations" | "sidecar.istio.io/inject" | "sidecar.istio.io/status" | "inject.istio.io/templates" => {
             Keep::Known
         }
+        "sidecar.istio.io/interceptionMode" => Keep::Known,
+        key if key.starts_with("traffic.sidecar.istio.io/") => Keep::Known,
         "ownerReferences" | "controller" | "spec" | "template" | "jobTemplate" | "type" | "status" => Keep::Known,
         "serviceAccountName" | "serviceAccount" | "hostNetwork" | "restartPolicy" => Keep::Known,
         "containers" | "initContainers" | "ports" | "containerPort" | "protocol" => Keep::Known,

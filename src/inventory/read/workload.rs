@@ -6,7 +6,7 @@ use super::document::Mistakes;
 use super::object::Meta;
 use super::sidecar::{self, Shown};
 use super::tree::At;
-use super::{errors, fields};
+use super::{errors, fields, left_out};
 use crate::inventory::{ContainerPort, Workload, WorkloadKind};
 use crate::model::labels::{Labels, Requirement, Requirements};
 
@@ -37,9 +37,10 @@ pub(super) fn workload(
     let host_network = fields::boolean(spec, "hostNetwork", mistakes);
     let status = if kind == WorkloadKind::Pod { fields::mapping(object, "status", mistakes) } else { None };
     let phase = status.and_then(|at| fields::text(at, "phase", mistakes)).map(|(phase, _)| phase.as_str());
+    let annotations = metadata.and_then(|at| fields::mapping(at, "annotations", mistakes));
     let shown = Shown {
         labels: &labels,
-        annotations: metadata.and_then(|at| fields::mapping(at, "annotations", mistakes)),
+        annotations,
         containers: containers
             .iter()
             .filter_map(|at| fields::text(*at, "name", mistakes))
@@ -56,6 +57,7 @@ pub(super) fn workload(
         host_network,
         sidecar: false,
         injection: sidecar::injection(&shown, mistakes),
+        left_out: left_out::left_out(annotations, mistakes),
         addresses: match (status, phase) {
             (Some(status), phase) if !matches!(phase, Some("Succeeded" | "Failed")) => addresses(status, mistakes),
             _ => Vec::new(),

@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 use super::facts::Facts;
 use super::gateway_access::{Asked, GatewayAccess, asked_behind, asked_of_gateway};
 use super::judge::{Flaw, Flaws, Judge, list_names};
+use super::left_out;
 use super::limits::divided;
 use super::model::{AccessRule, AuthorizationPolicy, Comment, JwtRule, Meta, RequestAuthentication, Resource};
 use super::named_ports::{Named, resolve};
@@ -533,12 +534,14 @@ impl<'a> Gathering<'_, '_, 'a> {
     /// Notes the callers without identity, and the pods that no sidecar guards. A rule that lets everybody in asks nobody for
     /// an identity, and pods without a sidecar refuse nobody.
     fn say_who_is_refused(&mut self, at: u32, rule: &Rule) {
-        let unguarded = self.facts.unmeshed(&rule.destination, IN);
+        let unguarded = self.facts.unmeshed(&rule.destination, IN, IN);
         let guarded = !unguarded.all || unguarded.names.is_empty();
         self.judge.unmeshed(at, IN, unguarded);
+        left_out::judge(self.facts, at, rule, IN, self.judge);
         let by_identity = guarded && !is_everybody(rule.source.members.iter());
         if rule.action == Action::Allow && rule.via.is_none() && by_identity {
-            let callers = self.facts.unmeshed(&rule.source, IN).names;
+            let mut callers = self.facts.unmeshed(&rule.source, IN, Direction::Egress).names;
+            callers.extend(left_out::plain_callers(self.facts, rule));
             if !callers.is_empty() {
                 let words = format!("callers without a sidecar are refused: {}", list_names(&callers));
                 self.judge.refuses(at, IN, words);

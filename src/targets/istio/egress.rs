@@ -562,7 +562,8 @@ impl<'a> Lowering<'_, 'a> {
     /// Names the pods without a sidecar, which nothing here stops.
     fn judge_pods(&self, judge: &mut Judge<'_>) {
         for (at, rule) in self.facts.part.rules(OUT) {
-            judge.unmeshed(at, OUT, self.facts.unmeshed(&rule.source, OUT));
+            judge.unmeshed(at, OUT, self.facts.unmeshed(&rule.source, OUT, OUT));
+            super::left_out::judge(self.facts, at, rule, OUT, judge);
         }
     }
 }

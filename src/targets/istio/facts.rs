@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::addresses::Reserved;
-use crate::inventory::{Injection, Service, Workload, WorkloadKind};
+use crate::inventory::{Injection, LeftOut, Service, Workload, WorkloadKind};
 use crate::model::endpoint::Endpoint;
 use crate::model::labels::{Labels, PodSelector, Requirements, Test};
 use crate::model::rules::Direction;
@@ -128,17 +128,18 @@ impl<'a> Facts<'a> {
         near.find(|gateway| selector.is_inside(&gateway.pods))
     }
 
-    /// Returns the pods of an endpoint that are known to have no sidecar. A gateway judges what comes in, and nothing of
+    /// Returns the pods of an endpoint that are known to have no sidecar, or whose annotations turn nothing to it in a
+    /// direction. A gateway judges what comes in, and nothing of
     /// what goes out.
-    pub(super) fn unmeshed(&self, endpoint: &Endpoint, direction: Direction) -> Unmeshed {
+    pub(super) fn unmeshed(&self, endpoint: &Endpoint, direction: Direction, turned: Direction) -> Unmeshed {
         let mut unmeshed = Unmeshed { names: Vec::new(), all: true };
         for (_, pods) in endpoint.pods() {
-            self.add_unmeshed(&pods.selector, direction, &mut unmeshed);
+            self.add_unmeshed(&pods.selector, direction, turned, &mut unmeshed);
         }
         unmeshed
     }
 
-    fn add_unmeshed(&self, selector: &PodSelector, direction: Direction, to: &mut Unmeshed) {
+    fn add_unmeshed(&self, selector: &PodSelector, direction: Direction, turned: Direction, to: &mut Unmeshed) {
         let known = !self.policy.inventory.workloads.is_empty();
         for (namespace, _) in self.namespaces(selector).filter(|_| known).into_iter().flatten() {
             let Some(known) = self.known(namespace) else { continue };
@@ -146,7 +147,11 @@ impl<'a> Facts<'a> {
                 let gateway =
                     || workload.injection == Injection::Gateway || self.gateway_of(&exactly(workload)).is_some();
                 let judges = || direction == Direction::Ingress && gateway();
-                if workload.sidecar || judges() {
+                let all = |left: &&LeftOut| left.direction == turned && left.is_everything();
+                if let Some(left) = workload.left_out.iter().find(all).filter(|_| workload.sidecar) {
+                    let annotation = left.annotation;
+                    to.names.push(format!("{}/{} (`{annotation}`)", workload.namespace, workload.name));
+                } else if workload.sidecar || judges() {
                     to.all = false;
                 } else {
                     to.names.push(format!("{}/{}", workload.namespace, workload.name));

@@ -77,13 +77,15 @@ pub(super) struct Judge<'a> {
     ends: Vec<Judgement>,
     /// The ends whose conditions are not read there.
     unread: Vec<usize>,
+    /// The ends that name what sidecars leave out, with what that is.
+    named: Vec<(u32, Direction, Flaw)>,
 }
 
 impl<'a> Judge<'a> {
     /// Begins with every end at its best.
     pub(super) fn new(part: &'a Partition<'a>) -> Judge<'a> {
         let begin = |(at, direction, rule): (u32, Direction, &Rule)| begin(at, rule.action, direction);
-        Judge { part, ends: part.ends().map(begin).collect(), unread: Vec::new() }
+        Judge { part, ends: part.ends().map(begin).collect(), unread: Vec::new(), named: Vec::new() }
     }
 
     fn end(&mut self, rule: u32, direction: Direction) -> Option<&mut Judgement> {
@@ -155,6 +157,21 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Notes what the sidecars of a rule's pods leave out although the rule names it.
+    pub(super) fn leaves_out(&mut self, rule: u32, direction: Direction, names: Traffics, flaw: Flaw) {
+        if let Some(end) = self.end(rule, direction) {
+            end.names = end.names.with(names);
+            self.named.push((rule, direction, flaw));
+        }
+    }
+
+    /// Notes what annotations of a rule's pods keep from their sidecars.
+    pub(super) fn left_out(&mut self, rule: u32, direction: Direction, words: String) {
+        if let Some(end) = self.end(rule, direction) {
+            end.left_out = Some(words.into());
+        }
+    }
+
     /// Notes what is refused although a rule allows it, and that a build says it.
     pub(super) fn refuses(&mut self, rule: u32, direction: Direction, what: String) {
         if let Some(end) = self.end(rule, direction) {
@@ -168,10 +185,11 @@ impl<'a> Judge<'a> {
         // What else a gateway serves is closed where rules isolate it; otherwise a pod without identity reaches it.
         let mut closed: FxHashMap<*const Gateway, bool> = FxHashMap::default();
         let policy = self.part.policy;
+        let left_out = &policy.inventory.left_out;
         for (judgement, (_, direction, rule)) in self.ends.iter_mut().zip(self.part.ends()) {
-            let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports));
+            let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports, left_out));
             let named = ports.fold(Traffics::default(), Traffics::with);
-            if rule.action == Action::Deny && !named.contains(Traffic::Tcp) {
+            if rule.action == Action::Deny && named.without(Traffics::only(Traffic::Datagrams)).is_empty() {
                 (judgement.level, judgement.reason) = (Level::Unable, "istio sees tcp alone".into());
             }
             let mut unseen = Traffics::only(Traffic::Datagrams);
@@ -180,6 +198,9 @@ impl<'a> Judge<'a> {
             }
             judgement.levels = Levels::all(judgement.level);
             judgement.levels.raise(unseen, Level::Unable);
+            if judgement.left_out.is_some() || judgement.names.contains(Traffic::LeftOut) {
+                judgement.levels.raise(Traffics::only(Traffic::LeftOut), Level::Unable);
+            }
             judgement.but_conditions = judgement.levels;
             if let (Direction::Egress, Some(via)) = (direction, &rule.via) {
                 let gateway = &*via.gateway;
@@ -195,6 +216,10 @@ impl<'a> Judge<'a> {
                 judgement.reason = "a sidecar does not look into what goes out".into();
             }
             judgement.levels.raise(Traffics::ALL, Level::Wider);
+        }
+        // The levels tell other traffic from what is left out; what is said is the worst.
+        for (rule, direction, flaw) in std::mem::take(&mut self.named) {
+            self.flaw(rule, direction, &flaw);
         }
         self.ends
     }
@@ -217,6 +242,8 @@ fn begin(rule: u32, action: Action, direction: Direction) -> Judgement {
         narrower: None,
         refuses: false,
         unmeshed: None,
+        names: Traffics::default(),
+        left_out: None,
         at_gateway: false,
     }
 }

@@ -27,6 +27,7 @@ mod facts;
 mod gateway_access;
 mod gateway_others;
 mod judge;
+mod left_out;
 mod limits;
 mod model;
 mod named_ports;

@@ -37,7 +37,7 @@ pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnosti
                 _ => ends.collect(),
             };
             for end in ends {
-                let bare = unmeshed(rule, end);
+                let bare = unmeshed(rule, end).or_else(|| left_out(policy, rule, end));
                 // On the way in a sidecar is avoided by who has none.
                 let all = bare.is_some() && end.direction == Direction::Ingress && !policy.settings.require_exact;
                 bare.into_iter().for_each(|warning| diagnostics.push(warning));
@@ -69,6 +69,21 @@ fn unmeshed(rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
         None => warning = warning.note("to close it: add the networkpolicy layer, `--target networkpolicy,istio`"),
     }
     Some(warning.note("or give them a sidecar"))
+}
+
+/// Warns of what annotations keep from the sidecars of a rule's pods, where sidecars alone would hold it.
+fn left_out(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
+    if policy.settings.targets != [Layer::Istio] {
+        return None;
+    }
+    let words = end.layers.iter().find_map(|(_, judgement)| judgement.left_out.as_deref())?;
+    let message = format!("annotations keep connections from the sidecars of this rule's pods: {words}");
+    Some(
+        Diagnostic::new(Code::LeftOut, rule.origin.span, message)
+            .at("no object of Istio stops them")
+            .note("to close it: add the networkpolicy layer, `--target networkpolicy,istio`")
+            .note("or take the annotation away"),
+    )
 }
 
 /// A rule of which something passes that it forbids.
@@ -140,8 +155,9 @@ pub(super) fn on_words(row: &Row<'_>) -> String {
         (true, ..) => return String::new(),
         (false, past_sidecar, with_datagrams) => {
             let past = past_sidecar.then(|| format!("the ports {first}, {second} and {third}"));
+            let left_out = open(Traffic::LeftOut).then(|| "what annotations keep from sidecars".to_owned());
             let icmp = row.denies_icmp.then(|| "icmp".to_owned());
-            with_datagrams.then(datagrams).into_iter().chain(icmp).chain(past).collect()
+            with_datagrams.then(datagrams).into_iter().chain(icmp).chain(past).chain(left_out).collect()
         }
     };
     format!(" on {}", list.join(", nor on "))
@@ -161,6 +177,10 @@ fn reasons(row: &Row<'_>) -> Vec<String> {
             say(judgement.words(*layer));
         } else if *layer == Layer::Istio && row.open.contains(Traffic::PastSidecar) {
             say("sidecars leave these ports out".to_owned());
+        } else if let (Layer::Istio, true, Some(words)) =
+            (*layer, row.open.contains(Traffic::LeftOut), &judgement.left_out)
+        {
+            say(words.to_string());
         }
         if *layer == Layer::Istio && (row.open.contains(Traffic::Datagrams) || row.denies_icmp) {
             say("istio sees tcp alone".to_owned());

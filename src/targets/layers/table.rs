@@ -126,6 +126,7 @@ fn row_json(row: &Row<'_>, sources: &Sources) -> Value {
                     let traffic = json!({
                         "tcp": by(Traffic::Tcp),
                         "past-sidecar": by(Traffic::PastSidecar),
+                        "left-out": by(Traffic::LeftOut),
                         "udp-sctp": by(Traffic::Datagrams),
                     });
                     let value =

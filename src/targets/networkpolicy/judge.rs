@@ -7,6 +7,7 @@ use rustc_hash::FxHashSet;
 use super::model::{Cause, Peer, Peers};
 use super::plan::{Finding, Plan, side};
 use super::subjects::Why;
+use crate::inventory::AllLeftOut;
 use crate::model::conditions::Conditions;
 use crate::model::endpoint::{Member, What};
 use crate::model::ports::{PortTest, Ports, Protocol};
@@ -26,13 +27,14 @@ pub(super) fn judge(plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
     let open: Option<FxHashSet<u32>> = denied.then(|| with_addresses(plan));
     let judge = |((at, direction, rule), finding): ((u32, Direction, &Rule), &Finding)| {
         let around = direction == Direction::Ingress || open.as_ref().is_none_or(|open| open.contains(&at));
-        let mut gaps = gaps(rule, direction, (finding, around), &place);
+        let left_out = &plan.facts.policy.inventory.left_out;
+        let mut gaps = gaps(rule, direction, (finding, around), left_out, &place);
         let mut levels = Levels::all(Level::Exact);
         gaps.list.iter().for_each(|(kinds, level, _)| levels.raise(*kinds, *level));
         let but_conditions = levels;
         if let Some(words) = unseen(&rule.conditions).filter(|_| rule.action != Action::Deny) {
-            gaps.add(named(rule), Level::Unable, words);
-            levels.raise(named(rule), Level::Unable);
+            gaps.add(named(rule, left_out), Level::Unable, words);
+            levels.raise(named(rule, left_out), Level::Unable);
         }
         let (level, reason) = gaps.worst().unwrap_or_else(|| (Level::Exact, how(rule, direction)));
         let by_gateway = rule.via.is_some() && direction == Direction::Egress;
@@ -47,6 +49,8 @@ pub(super) fn judge(plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
             narrower: None,
             refuses: false,
             unmeshed: None,
+            names: Traffics::default(),
+            left_out: None,
             at_gateway,
         }
     };
@@ -85,9 +89,15 @@ impl Gaps {
     }
 }
 
-fn gaps(rule: &Rule, direction: Direction, (finding, around): (&Finding, bool), place: &dyn Fn(u32) -> String) -> Gaps {
+fn gaps(
+    rule: &Rule,
+    direction: Direction,
+    (finding, around): (&Finding, bool),
+    left_out: &AllLeftOut,
+    place: &dyn Fn(u32) -> String,
+) -> Gaps {
     let mut gaps = Gaps::default();
-    let named = named(rule);
+    let named = named(rule, left_out);
     if rule.action == Action::Deny {
         if let Some(why) = &finding.why {
             gaps.add(named, if finding.selected { Level::Wider } else { Level::Unable }, subject_words(why));
@@ -96,7 +106,7 @@ fn gaps(rule: &Rule, direction: Direction, (finding, around): (&Finding, bool), 
             gaps.add(named, if finding.taken { Level::Wider } else { Level::Unable }, why);
         }
         if names_icmp(rule) {
-            let all = rule.destination.members.iter().all(|member| Traffics::of(&member.ports).is_empty());
+            let all = rule.destination.members.iter().all(|member| Traffics::of(&member.ports, left_out).is_empty());
             let level = if all { Level::Unable } else { Level::Wider };
             gaps.add(Traffics::default(), level, "what a network plugin does with icmp is not defined");
         }
@@ -131,8 +141,8 @@ fn gaps(rule: &Rule, direction: Direction, (finding, around): (&Finding, bool), 
 }
 
 /// Returns the traffic that a rule names.
-fn named(rule: &Rule) -> Traffics {
-    let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports));
+fn named(rule: &Rule, left_out: &AllLeftOut) -> Traffics {
+    let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports, left_out));
     ports.fold(Traffics::default(), Traffics::with)
 }
 

@@ -4,6 +4,7 @@ use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
 
 use super::model::NonEmpty;
+use crate::inventory::AllLeftOut;
 use crate::model::ports::{PortTest, Ports, Protocol};
 use crate::targets::Traffics;
 
@@ -128,15 +129,15 @@ impl PortList {
         NonEmpty::new(entries).map_or(PortList::All, PortList::Some)
     }
 
-    /// Returns the kinds of traffic that these ports are for.
-    pub(super) fn traffics(&self) -> Traffics {
+    /// Returns the kinds of traffic that these ports are for, where annotations leave some out.
+    pub(super) fn traffics(&self, left_out: &AllLeftOut) -> Traffics {
         let PortList::Some(list) = self else { return Traffics::ALL };
         list.as_slice().iter().fold(Traffics::default(), |kinds, entry| {
             let range = match entry.which {
                 Which::Range(first, last) => Some((first, last)),
                 Which::Named(_) => None,
             };
-            kinds.with(Traffics::of_range(entry.transport.protocol(), range))
+            kinds.with(Traffics::of_range(entry.transport.protocol(), range, left_out))
         })
     }
 

@@ -67,7 +67,9 @@ impl<'a> Facts<'a> {
             }
         }
         let reach = |(ports, members): (PortList, Vec<&'a Member>)| {
-            let peers = Rc::new(self.peers(&members, ports.traffics(), finding)?);
+            let left_out = &self.policy.inventory.left_out;
+            let by_port = ports.traffics(&left_out.without_addresses());
+            let peers = Rc::new(self.peers(&members, (ports.traffics(left_out), by_port), finding)?);
             Some(Reach { member: None, peers, ports })
         };
         groups.into_iter().filter_map(reach).collect()
@@ -81,13 +83,16 @@ impl<'a> Facts<'a> {
         finding: &mut Finding,
     ) -> Vec<Reach<'a>> {
         let members: Vec<&Member> = source.members.iter().collect();
-        let kinds = destination.pods().fold(Traffics::default(), |kinds, (to, _)| kinds.with(Traffics::of(&to.ports)));
+        let left_out = &self.policy.inventory.left_out;
+        let kinds = destination
+            .pods()
+            .fold(Traffics::default(), |kinds, (to, _)| kinds.with(Traffics::of(&to.ports, left_out)));
         let outside = source.members.iter().any(|member| !matches!(member.what, What::Pods(_)));
         if outside && self.is_behind_proxies(destination) {
             finding.behind_proxies = finding.behind_proxies.with(kinds);
             return self.with_ports_of(Some(Peers::Everything), destination);
         }
-        self.with_ports_of(self.peers(&members, kinds, finding), destination)
+        self.with_ports_of(self.peers(&members, (kinds, kinds), finding), destination)
     }
 
     /// Returns whether pods are a gateway's to which proxies bring what clients send: packets come from the proxies.
@@ -134,8 +139,16 @@ impl<'a> Facts<'a> {
         Cow::Owned(Ports::Some(member.ports.entries().iter().map(with_number).collect()))
     }
 
-    /// Returns peers without repetition, for some kinds of traffic; `None` where there are none.
-    fn peers(self, members: &[&'a Member], kinds: Traffics, finding: &mut Finding) -> Option<Peers<'a>> {
+    /// Returns peers without repetition, for some kinds of traffic, and those that their ports alone are for; `None` where
+    /// there are none.
+    fn peers(
+        self,
+        members: &[&'a Member],
+        (kinds, by_port): (Traffics, Traffics),
+        finding: &mut Finding,
+    ) -> Option<Peers<'a>> {
+        let left_out = &self.policy.inventory.left_out.addresses;
+        let of = |places: &AddressSet| if left_out.overlaps(places) { kinds } else { by_port };
         if is_everybody(members.iter().copied()) {
             return Some(Peers::Everything);
         }
@@ -152,12 +165,12 @@ impl<'a> Facts<'a> {
                 }
                 What::Addresses(set) => self.blocks(set, &mut peers),
                 What::Host(host) if host.at.is_empty() => {
-                    finding.envelope = finding.envelope.with(kinds);
+                    finding.envelope = finding.envelope.with(of(self.internet));
                     peers.extend(self.internet.blocks.iter().map(|block| Peer::Block(Cow::Borrowed(block))));
                 }
                 What::Host(host) => {
                     if host.name.wildcard {
-                        finding.envelope = finding.envelope.with(kinds);
+                        finding.envelope = finding.envelope.with(of(&addresses_of(host)));
                     }
                     let set = addresses_of(host).subtract(&self.policy.pod_addresses);
                     peers.extend(set.blocks.into_iter().map(|block| Peer::Block(Cow::Owned(block))));

@@ -31,7 +31,7 @@ pub(super) struct Given<'a> {
 }
 
 /// For each kind of traffic, some pods for which something is meant, and the rule that means them.
-pub(super) type Givers<'a> = [SmallVec<[(&'a PodSelector, u32); 1]>; 3];
+pub(super) type Givers<'a> = [SmallVec<[(&'a PodSelector, u32); 1]>; Traffic::ALL.len()];
 
 /// Returns for whom terms are meant.
 pub(super) fn givers<'a>(plan: &Plan<'a>, terms: &[(Rc<Term<'a>>, &'a PodSelector)]) -> Givers<'a> {
@@ -46,7 +46,7 @@ pub(super) fn givers<'a>(plan: &Plan<'a>, terms: &[(Rc<Term<'a>>, &'a PodSelecto
             Cause::Rest(_) => None,
         };
         let Some(rule) = rule else { continue };
-        for kind in term.ports.traffics().iter() {
+        for kind in term.ports.traffics(&plan.facts.policy.inventory.left_out).iter() {
             let list = &mut givers[kind as usize];
             if list.len() < MOST_GIVERS && list.iter().all(|(have, _)| have != selector) {
                 list.push((selector, rule));

@@ -1,0 +1,111 @@
+//! What the annotations of pods keep from their sidecars.
+//!
+//! Istio's init container, or its CNI plugin, turns a pod's connections to the sidecar by rules of the kernel, which the
+//! annotations `traffic.sidecar.istio.io/…` change (`tools/istio-iptables/pkg/capture` in Istio's source):
+//!
+//! - Inbound: where `includeInboundPorts` is not `*`, its ports alone, and none where it is empty; `excludeInboundPorts` is
+//!   looked at beside `*` only.
+//! - Outbound: `excludeOutboundPorts` and `excludeOutboundIPRanges` first; then `includeOutboundPorts` and
+//!   `includeOutboundIPRanges` are turned, the latter `*` unless it is written.
+//! - `sidecar.istio.io/interceptionMode: NONE` turns nothing.
+
+use super::Workload;
+use crate::model::addresses::AddressSet;
+use crate::model::rules::Direction;
+
+/// Ports, from the first to the last.
+pub type PortRange = (u16, u16);
+
+/// TCP connections of a pod that an annotation keeps from its sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Their direction.
+    pub direction: Direction,
+    /// The annotation.
+    pub annotation: &'static str,
+    /// The ports: the pod's own on the way in, the peer's on the way out.
+    pub ports: Vec<PortRange>,
+    /// On the way out the peer's addresses; `None` is every peer.
+    pub to: Option<AddressSet>,
+}
+
+/// What the annotations of any pod of an inventory leave out.
+#[derive(Clone, Debug, Default)]
+pub struct AllLeftOut {
+    /// The ports that some annotation leaves out for every peer.
+    pub ports: Vec<PortRange>,
+    /// The addresses that some annotation leaves out.
+    pub addresses: AddressSet,
+}
+
+/// Every port.
+pub const EVERY_PORT: PortRange = (1, u16::MAX);
+
+impl LeftOut {
+    /// Returns whether some port of a range is left out.
+    pub fn has_ports(&self, (first, last): PortRange) -> bool {
+        self.ports.iter().any(|(from, to)| *from <= last && first <= *to)
+    }
+
+    /// Returns whether nothing of its direction reaches the sidecar.
+    pub fn is_everything(&self) -> bool {
+        self.ports == [EVERY_PORT] && self.to.as_ref().is_none_or(|to| AddressSet::everything().is_inside(to))
+    }
+
+    /// Returns what is left out, in words: `9090, 9091`, `every port to some addresses`.
+    pub fn words(&self) -> String {
+        let range = |(first, last): &PortRange| match (*first, *last) {
+            EVERY_PORT => "every port".to_owned(),
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first}-{last}"),
+        };
+        let ports: Vec<String> = self.ports.iter().map(range).collect();
+        let to = if self.to.is_some() { " to some addresses" } else { "" };
+        format!("{}{to}", ports.join(", "))
+    }
+}
+
+impl AllLeftOut {
+    /// Gathers what the annotations of workloads leave out.
+    pub(super) fn of(workloads: &[Workload]) -> AllLeftOut {
+        let mut all = AllLeftOut::default();
+        for left in workloads.iter().flat_map(|workload| &workload.left_out) {
+            match &left.to {
+                None => all
+                    .ports
+                    .extend(left.ports.iter().filter(|range| !all.ports.contains(range)).copied().collect::<Vec<_>>()),
+                Some(to) => all.addresses.blocks.extend(to.blocks.iter().cloned()),
+            }
+        }
+        all
+    }
+
+    /// Returns the ports alone, for peers whose addresses nothing leaves out.
+    pub fn without_addresses(&self) -> AllLeftOut {
+        AllLeftOut { ports: self.ports.clone(), addresses: AddressSet::default() }
+    }
+
+    /// Returns whether a range of ports, or that of some name, may be left out.
+    pub fn may_have(&self, range: Option<PortRange>) -> bool {
+        let Some((first, last)) = range else { return !self.ports.is_empty() || !self.addresses.is_empty() };
+        !self.addresses.is_empty() || self.ports.iter().any(|(from, to)| *from <= last && first <= *to)
+    }
+}
+
+/// Returns the ports that are not among some.
+pub(super) fn all_but(mut taken: Vec<PortRange>) -> Vec<PortRange> {
+    taken.sort_unstable();
+    let (mut left, mut next) = (Vec::new(), 1_u32);
+    for (first, last) in taken {
+        if let (Ok(from), Some(to)) = (u16::try_from(next), first.checked_sub(1))
+            && from <= to
+        {
+            left.push((from, to));
+        }
+        next = next.max(u32::from(last) + 1);
+    }
+    if let Ok(from) = u16::try_from(next) {
+        left.push((from, u16::MAX));
+    }
+    left
+}

@@ -1,0 +1,62 @@
+//! The annotations of pods that keep connections from their sidecars.
+
+use super::document::Mistakes;
+use super::fields;
+use super::tree::At;
+use crate::inventory::left_out::{EVERY_PORT, LeftOut, PortRange, all_but};
+use crate::model::addresses::AddressSet;
+use crate::model::rules::Direction;
+
+const MODE: &str = "sidecar.istio.io/interceptionMode";
+const INCLUDE_IN: &str = "traffic.sidecar.istio.io/includeInboundPorts";
+const EXCLUDE_IN: &str = "traffic.sidecar.istio.io/excludeInboundPorts";
+const INCLUDE_OUT: &str = "traffic.sidecar.istio.io/includeOutboundPorts";
+const EXCLUDE_OUT: &str = "traffic.sidecar.istio.io/excludeOutboundPorts";
+const INCLUDE_TO: &str = "traffic.sidecar.istio.io/includeOutboundIPRanges";
+const EXCLUDE_TO: &str = "traffic.sidecar.istio.io/excludeOutboundIPRanges";
+
+/// Reads what the annotations of a pod leave out.
+pub(super) fn left_out(annotations: Option<At<'_>>, mistakes: &mut Mistakes<'_>) -> Vec<LeftOut> {
+    let Some(annotations) = annotations else { return Vec::new() };
+    // An empty list says something: no port.
+    let mut read = |key: &str| Some(fields::as_text(annotations.get(key)?, key, mistakes)?.trim().to_owned());
+    let mode = read(MODE);
+    let (include_in, exclude_in) = (read(INCLUDE_IN), read(EXCLUDE_IN));
+    let (include_out, exclude_out) = (read(INCLUDE_OUT), read(EXCLUDE_OUT));
+    let (include_to, exclude_to) = (read(INCLUDE_TO), read(EXCLUDE_TO));
+    let mut all: Vec<LeftOut> = Vec::new();
+    let mut add = |direction, annotation, ports: Vec<PortRange>, to: Option<AddressSet>| {
+        if !ports.is_empty() && to.as_ref().is_none_or(|to| !to.is_empty()) {
+            all.push(LeftOut { direction, annotation, ports, to });
+        }
+    };
+    if mode.as_deref() == Some("NONE") {
+        Direction::BOTH.into_iter().for_each(|direction| add(direction, MODE, vec![EVERY_PORT], None));
+        return all;
+    }
+    match include_in.as_deref() {
+        None | Some("*") => add(Direction::Ingress, EXCLUDE_IN, ports(exclude_in.as_deref().unwrap_or_default()), None),
+        Some(list) => add(Direction::Ingress, INCLUDE_IN, all_but(ports(list)), None),
+    }
+    add(Direction::Egress, EXCLUDE_OUT, ports(exclude_out.as_deref().unwrap_or_default()), None);
+    let excluded = exclude_to.map(|list| addresses(&list)).unwrap_or_default();
+    add(Direction::Egress, EXCLUDE_TO, vec![EVERY_PORT], Some(excluded));
+    if let Some(list) = include_to.filter(|list| list != "*") {
+        let rest = AddressSet::everything().subtract(&addresses(&list));
+        add(Direction::Egress, INCLUDE_TO, all_but(ports(include_out.as_deref().unwrap_or_default())), Some(rest));
+    }
+    all
+}
+
+/// Reads a list of ports. Istio makes no pod where one is wrong.
+fn ports(list: &str) -> Vec<PortRange> {
+    if list == "*" {
+        return vec![EVERY_PORT];
+    }
+    let numbers = list.split(',').filter_map(|text| text.trim().parse::<u16>().ok());
+    numbers.filter(|number| *number > 0).map(|number| (number, number)).collect()
+}
+
+fn addresses(list: &str) -> AddressSet {
+    AddressSet::of(list.split(',').filter_map(|text| text.trim().parse().ok()))
+}
