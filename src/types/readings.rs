@@ -6,7 +6,7 @@ use super::{Checker, errors};
 use crate::inventory::{Inventory, Service, ServicePort, TargetPort, Workload};
 use crate::model::endpoint::Endpoint;
 use crate::model::labels::{PodSelector, Requirement, Requirements};
-use crate::model::ports::{AppProtocol, PortTest, Ports, Protocol};
+use crate::model::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
 use crate::source::Span;
 
 /// Pods and their ports.
@@ -31,10 +31,12 @@ impl Checker<'_> {
         for (member, pods) in to.pods() {
             // That a port read as TLS shows no requests is said of the rule itself.
             let tls = member.ports.entries().iter().any(|port| port.app == Some(AppProtocol::Tls));
-            let asked = (pods.selector.clone(), member.ports.clone());
+            // Gateways alone have ports that are `https`: TLS ends there, whatever their Service calls the port.
+            let ended = |port: &PortMatch| port.app == Some(AppProtocol::Https);
+            let ports = Ports::Some(member.ports.entries().iter().filter(|port| !ended(port)).cloned().collect());
+            let asked = (pods.selector.clone(), ports.clone());
             let inventory = self.inventory;
-            let found =
-                self.readings.entry(asked).or_insert_with(|| misread(inventory, &pods.selector, &member.ports, tls));
+            let found = self.readings.entry(asked).or_insert_with(|| misread(inventory, &pods.selector, &ports, tls));
             if let Some(found) = found.clone() {
                 self.push(errors::misread(clause, word, &found));
                 return None;

@@ -320,3 +320,23 @@ fn a_gateway_reads_hosts_from_requests_and_from_tls() {
         ])
     );
 }
+
+#[test]
+fn the_service_of_a_gateway_does_not_say_how_it_reads_tls() {
+    // Istio's own chart calls the port `https`; TLS ends at the gateway all the same.
+    let manifests = "
+apiVersion: v1
+kind: Service
+metadata: { name: istio-ingressgateway, namespace: istio-system }
+spec:
+  type: LoadBalancer
+  selector: { istio: ingressgateway }
+  ports: [{ name: http2, port: 80, targetPort: 8080 }, { name: https, port: 443, targetPort: 8443 }]
+";
+    let rule = "use std/istio (ingress-gateway)
+allow ingress anywhere -> ingress-gateway where host \"a.example\"";
+    let build = build_with(rule, Some(manifests), |_| ()).ok();
+    let policy = build.one("AuthorizationPolicy");
+    let read = json!([{ "operation": { "ports": ["8080", "8443"], "hosts": ["a.example", "a.example:*"] } }]);
+    assert_eq!(policy["spec"]["rules"][0]["to"], read);
+}
