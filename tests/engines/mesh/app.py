@@ -8,9 +8,10 @@ import json
 import os
 import socket
 import ssl
-import struct
 import sys
 import threading
+
+import http2
 
 TIMEOUT = 4
 # On this port the server speaks first, as databases and mail servers do.
@@ -32,7 +33,7 @@ def serve(name: str, connection: socket.socket, port: int):
         stream = connection.makefile("rwb")
         line = stream.readline(1 << 16)
         if line.startswith(b"PRI * HTTP/2.0"):
-            serve_http2(name, stream)
+            http2.serve(name, stream)
         elif line.startswith(METHODS):
             serve_http(name, stream, line)
         elif line:
@@ -45,8 +46,8 @@ def serve(name: str, connection: socket.socket, port: int):
 
 
 def serve_http(name: str, stream, line: bytes):
-    """Answers requests with the name, and with the public keys of the test's tokens as the body."""
-    body = os.environ.get("KEYS", "").encode()
+    """Answers requests with the name, and with the public keys of the test's tokens as the body where there are some."""
+    body = (os.environ.get("KEYS") or name).encode()
     while line:
         length = 0
         while (header := stream.readline(1 << 16)) not in (b"\r\n", b""):
@@ -57,26 +58,6 @@ def serve_http(name: str, stream, line: bytes):
         stream.write(head if line.startswith(b"HEAD ") else head + body)
         stream.flush()
         line = stream.readline(1 << 16)
-
-
-def serve_http2(name: str, stream):
-    """Answers each stream of HTTP/2 with 200 and the name: enough for what Envoy sends to a gRPC port."""
-    def frame(kind, flags, number, payload=b""):
-        stream.write(struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", number) + payload)
-        stream.flush()
-    stream.read(len(b"\r\nSM\r\n\r\n"))
-    frame(4, 0, 0)
-    while head := stream.read(9):
-        length, kind, flags = int.from_bytes(head[:3], "big"), head[3], head[4]
-        stream.read(length)
-        if kind == 4 and not flags & 1:
-            frame(4, 1, 0)
-        elif kind == 6 and not flags & 1:
-            frame(6, 1, 0, bytes(8))
-        elif kind == 1:
-            # 0x88 is `:status: 200`; then a header that is spelled out.
-            text = name.encode()
-            frame(1, 5, int.from_bytes(head[5:9], "big"), b"\x88\x00\x02by" + bytes([len(text)]) + text)
 
 
 def server_context() -> ssl.SSLContext:
@@ -100,11 +81,18 @@ def ask(request: dict) -> dict:
     try:
         source = (request["source"], 0) if request.get("source") else None
         connection = socket.create_connection((request["address"], request["port"]), TIMEOUT, source)
-        if request.get("tls"):
+        if "tls" in request:
             context = ssl._create_unverified_context()
-            connection = context.wrap_socket(connection, server_hostname=request["tls"])
+            if request.get("http2"):
+                context.set_alpn_protocols(["h2"])
+            # An empty name is none.
+            connection = context.wrap_socket(connection, server_hostname=request["tls"] or None)
         with connection, connection.makefile("rwb") as stream:
-            if "method" in request:
+            if request.get("http2"):
+                status, body = http2.ask(stream, request, "https" if "tls" in request else "http")
+                answer["what"] = f"HTTP/2 {status}" if status else body
+                answer["by"] = body if status == "200" else None
+            elif "method" in request:
                 headers = "".join(f"{key}: {value}\r\n" for key, value in request["headers"].items())
                 stream.write(f"{request['method']} {request['path']} HTTP/1.1\r\n{headers}connection: close\r\n\r\n".encode())
                 stream.flush()

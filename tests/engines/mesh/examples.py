@@ -5,9 +5,10 @@ import subprocess
 import time
 from pathlib import Path
 
+import gateways
 from cluster import Cluster, documents
 from judge import Judge
-from setting import CLUSTER, GET, OUTSIDE, ROUTES, requests, route, start
+from setting import CLUSTER, GET, OUTSIDE, inside, published, requests, route, start
 
 # What an example asks beyond the common requests: public hosts as (host, Service, port), and ways to ask by HTTP.
 PUBLIC = {
@@ -65,12 +66,12 @@ def check(cluster: Cluster, *names: str) -> int:
         settings = Path(folder, "netpol.toml").read_text()
         mesh.normalize("DECODE_AND_MERGE_SLASHES" if "DECODE_AND_MERGE_SLASHES" in settings else "BASE")
         public = PUBLIC.get(name, [])
-        objects = documents(ROUTES) if public else []
+        objects = gateways.objects(cluster.folder, [gateways.PUBLIC]) if public else []
         objects += [each for one in public for each in route(*one)]
         for file in sorted(Path(folder, "out").glob("*/istio.yaml")):
             objects += documents(file.read_text())
         mesh.apply(objects)
-        asks = requests(mesh, signer, OUTSIDE, public, WAYS.get(name, [GET]))
+        asks = requests(mesh, signer, WAYS.get(name, [GET]), inside(OUTSIDE), published(public))
         judge.compare(name, asks, [os.environ["NETPOL"], "eval", folder, "--inventory", mesh.inventory])
     judge.table()
     print(f"mesh: {time.monotonic() - began:.0f} s")

@@ -96,7 +96,7 @@ class Asker:
         """Adds a request."""
         outside = self.mesh.outside.get(caller)
         request = {"address": address, "port": port, **request} | ({"source": outside[0]} if outside else {})
-        said = " ".join(f"{key}={value}" for key, value in request.items() if key in ("tls", "method", "path"))
+        said = " ".join(f"{key}={value}" for key, value in request.items() if key in ("tls", "method", "path", "http2"))
         host = request.get("headers", {}).get("host")
         said += f" host={host}" if host else ""
         world = self.mesh.world
@@ -131,7 +131,7 @@ class Asker:
 
     def pod(self, caller: str, pod: Pod, port: int, protocol: str, claims=None, **more):
         """Asks a pod by its address."""
-        request = ports(protocol, f"{pod.address}:{port}", more)
+        request = ports(protocol, pod.address if protocol == "tls" else f"{pod.address}:{port}", more)
         question = self.question(caller, pod.key, port, request, claims)
         self.add(caller, pod.address, port, request, [(pod.key, [question], [])], f"pod {pod.key}:{port}", "pod", pod)
 
@@ -148,13 +148,19 @@ class Asker:
             self.add(caller, address, port, request, reaches, f"{name} at the egress gateway:{port}", "detour")
             self.asks[-1].optional = True
 
-    def through(self, caller: str, gateway: Pod, host: str, service: Service, claims=None, **more):
-        """Asks for a public host of the cluster at the gateway, which leads to a Service's first port."""
-        port, behind = service.ports[0], self.mesh.world.behind(service)
-        request = ports("http", host, more)
-        first = self.question(caller, gateway.key, 8080, request, claims)
-        outside = self.mesh.outside.get(caller)
-        client = outside[0] if outside else self.mesh.pods[caller].address
-        then = self.question(gateway.key, service.key, port["port"], request, claims) | {"client": client}
-        self.add(caller, gateway.address, 8080, request, [(pod.key, [first, then], []) for pod in behind],
-                 f"gateway {gateway.key}", "gateway", gateway)
+    def through(self, caller: str, gate: tuple, names: tuple, to: tuple, passed: bool = False, claims=None, **more):
+        """Asks a gateway's port for a name of TLS, or none, and a host; `to` is the Service and its port to which that
+        leads, if anywhere. TLS ends at the gateway, or is `passed` on unread."""
+        (gateway, port), (name, host), world = gate, names, self.mesh.world
+        request = ports("tls" if passed else "http" if host else "tcp", (passed and name) or host, more)
+        asked = {"tls": name} if name is not None else {}
+        reaches = []
+        if to:
+            service = next(each for each in world.services if each.key == to[0])
+            outside = self.mesh.outside.get(caller)
+            client = {"client": outside[0] if outside else self.mesh.pods[caller].address}
+            first = self.question(caller, gateway.key, port, request, claims) | asked
+            then = self.question(gateway.key, *to, request, claims) | client
+            reaches = [(pod.key, [first, then], []) for pod in world.behind(service)]
+        self.add(caller, gateway.address, port, request | asked, reaches, f"gateway {gateway.key}:{port}", "gateway",
+                 gateway)

@@ -1,17 +1,20 @@
 """Random policies in the live mesh, and defects in their objects that the mesh must show."""
 
+import json
 import os
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
+import gateways
 import policies
 from cluster import Cluster, documents
 from judge import Judge
-from setting import CLUSTER, OUTSIDE, ROUTES, requests, route, start
+from setting import CLUSTER, OUTSIDE, inside, requests, start
 
 SERVERS = {name: OUTSIDE[name] for name in ("zen", "evil", "wild", "db", "kyma")}
-PUBLIC = [("garden.example.com", "garden/web", 80), ("team.example.com", "team-a/web", 80)]
+INSIDE = inside(SERVERS)
 
 
 class Bench:
@@ -26,7 +29,12 @@ class Bench:
         (self.folder / "netpol.toml").write_text(
             'targets = ["istio"]\n[cluster]\npods = ["100.96.0.0/16", "10.96.0.0/16"]\n')
         self.judge = Judge(self.mesh)
-        self.routes = documents(ROUTES) + [each for one in PUBLIC for each in route(*one)]
+        self.routes = gateways.objects(cluster.folder) + gateways.routes()
+        # What a build and the evaluator know of the cluster: of the ingress gateway the standard library tells.
+        known = [json.dumps(item) for item in gateways.objects(cluster.folder, [gateways.EDGE])]
+        self.inventory, self.asked = cluster.folder / "known.yaml", cluster.folder / "asked.yaml"
+        self.inventory.write_text("\n---\n".join([Path(CLUSTER).read_text(), *known]))
+        self.asked.write_text("\n---\n".join([self.mesh.inventory.read_text(), *known]))
 
     def issuer(self) -> str:
         """Returns the declaration of the issuer of the tokens that the requests bring."""
@@ -36,37 +44,39 @@ class Bench:
         """Returns the objects of a policy, or the reason why it is refused."""
         source = self.folder / "policy.netpol"
         source.write_text(text)
-        done = subprocess.run([os.environ["NETPOL"], "build", "--inventory", CLUSTER, "--color", "never", self.folder],
-                              capture_output=True, text=True)
+        command = [os.environ["NETPOL"], "build", "--inventory", self.inventory, "--color", "never", self.folder]
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             return next((line for line in done.stderr.splitlines() if line.startswith("error")), done.stderr)
         return [each for each in documents(done.stdout) if each["kind"] != "Service"]
 
-    def compare(self, name: str, objects: list) -> list:
-        """Applies objects and returns the requests that disagree with the last policy that was built."""
+    def compare(self, name: str, objects: list, *parts) -> list:
+        """Applies objects and returns the requests, of these parts, that disagree with the last policy that was built."""
         self.mesh.apply(self.routes + objects)
-        asks = requests(self.mesh, self.signer, SERVERS, PUBLIC, policies.WAYS)
-        evaluator = [os.environ["NETPOL"], "eval", self.folder, "--inventory", self.mesh.inventory]
+        asks = requests(self.mesh, self.signer, policies.WAYS, *parts)
+        evaluator = [os.environ["NETPOL"], "eval", self.folder, "--inventory", self.asked]
         return self.judge.compare(name, asks, evaluator)
 
 
-def check(cluster: Cluster, count: str = "5", seed: str = "1") -> int:
+def check(cluster: Cluster, count: str = "5", seed: str = "1", only_gateways: str = "") -> int:
     """Returns 0 if requests in the mesh end as the evaluator says for so many random policies that build; a seed with a
-    number behind a slash is that policy alone."""
+    number behind a slash is that policy alone. With `gateways` the policies and the requests are about gateways."""
     began = time.monotonic()
     seed, _, only = seed.partition("/")
     bench, refused, built, number = Bench(cluster), [], 0, int(only or 1)
+    parts = [gateways.ask] if only_gateways else [INSIDE, gateways.ask]
     while built < (1 if only else int(count)):
-        text = policies.policy(f"{seed}/{number}")
+        text = policies.policy(f"{seed}/{number}", 1 if only_gateways else 0.5)
         objects = bench.build(bench.issuer() + text)
         if isinstance(objects, str):
             refused.append(objects)
         else:
             built += 1
-            if bench.compare(f"policy {seed}/{number}", objects):
+            if bench.compare(f"policy {seed}/{number}", objects, *parts):
                 print(text)
         number += 1
     bench.judge.table()
     print(f"random policies: seed {seed}, {built} built, {len(refused)} refused, {time.monotonic() - began:.0f} s")
-    print(*(f"  refused: {why}" for why in sorted(set(refused))), sep="\n", end="\n" if refused else "")
+    for why, count in sorted(Counter(refused).items()):
+        print(f"  refused, {count}: {why}")
     return 1 if bench.judge.wrong or built < 4 * len(refused) else 0

@@ -54,7 +54,7 @@ KNOWN = [
      lambda ask, seen: not ask.target and not ask.answer["by"] and ask.caller in seen.governed
      and ask.request.get("tls", "").endswith(seen.wildcards or ("no name",))),
     ("token that is not valid", "such a request is refused, whatever else allows it",
-     lambda ask, seen: ask.answer["what"].startswith("HTTP/1.1 401")),
+     lambda ask, seen: ask.answer["what"].startswith(("HTTP/1.1 401", "HTTP/2 401"))),
 ]
 
 

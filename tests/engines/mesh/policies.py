@@ -3,6 +3,8 @@
 import json
 import random
 
+import gateways
+
 GOVERNED = ["garden/*", "garden/*", "shop/*", "lab/*", "garden/web", "garden/api", "garden/curl", "shop/cart",
             "garden/{tier=back}", "garden/{app in (web, curl)}", "garden/@api", "team-a/web", "{env=prod}/*", "*/*"]
 HOSTS = ["zenquotes.io:443", "zenquotes.io:80", "zenquotes.io:{80, 443}", "evil.example:443", "*.wild.example:443",
@@ -17,7 +19,6 @@ CALLERS = ["garden/curl", "garden/*", "shop/*", "shop/@cart", "lab/*", "garden/{
 DOORS = ["garden/web", "garden/web:80", "garden/web:9000", "garden/api:80", "garden/*:8080", "shop/cart:8080", "shop/*",
          "garden/{tier=back}:8080", "team-a/*", "shop/db:5432", "lab/probe:80", "garden/{app=api}:{8080, 9090}"]
 VIA = ["zenquotes.io:443", "kyma-project.io:443"]
-CLIENTS = ["163.223.48.163", "{ 163.223.48.163, 8.8.4.0/24 }", "internet"]
 REQUESTS = ["garden/web:80/http", "garden/api:8080/http", "shop/cart:80/http", "garden/*:8080/http"]
 WHERE = ['where method GET', 'where method POST, PUT where path "/api/**"', 'where path "/api", "/health"',
          'where path "/api/**"', 'where path "/*/x"', 'where jwt corp', 'where jwt corp subject "alice"',
@@ -40,8 +41,6 @@ SHAPES = [
     (2, lambda pick: f"allow egress {pick(GOVERNED)} -> {pick(VIA)} via egress-gateway"),
     (5, lambda pick: f"allow ingress {pick(CALLERS)} -> {pick(DOORS)}"),
     (3, lambda pick: f"allow ingress {pick(CALLERS)} -> {pick(REQUESTS)} {pick(WHERE)}"),
-    (2, lambda pick: f"allow ingress {pick(CLIENTS)} -> garden/web:80/http"
-                     f' via ingress-gateway at "garden.example.com" {pick(["", *WHERE[:4]])}'),
     (2, lambda pick: f"allow {pick(GOVERNED[:10])} -> {pick(PODS)}"),
     (1, lambda pick: f"allow {pick(GOVERNED[:10])} <-> {pick(['shop/cart', 'garden/api', 'team-a/web'])}"),
     (2, lambda pick: exception(pick(GOVERNED), pick(HOSTS + ADDRESSES + PODS), pick(HOSTS + ADDRESSES + PODS))),
@@ -50,16 +49,58 @@ SHAPES = [
 ]
 
 
+# Who comes to gateways, what for, and where that leads.
+CLIENTS = ["163.223.48.163", "{ 163.223.48.163, 8.8.4.0/24 }", "{ 203.0.113.0/24, 8.8.4.0/24 }", "203.0.113.0/24",
+           "internet", "anywhere", "{ 0.0.0.0/0 except 203.0.113.0/24 }"]
+HTTP = [("garden/web:80/http", "garden.example.com"), ("garden/web:80/http", "garden.example.com"),
+        ("team-a/web:80/http", "team.example.com"), ("garden/api:80/http", "shop.other.test"),
+        ("garden/web:80/http", "www.other.test"), ("garden/*:8080/http", 'shop.other.test", "www.other.test'),
+        ("{ garden/web, team-a/web }:80/http", 'garden.example.com", "team.example.com'),
+        ("garden/web:80/http", 'garden.example.com", "www.other.test'), ("garden/*:8080/http", "shop.other.test")]
+PASSED = [("garden/web:8443/tls", "pass.example.com"), ("garden/api:8443/tls", "a.pass.test"),
+          ("garden/api:8443/tls", "*.pass.test"), ("garden/web:8443/tls", "pass.example.com"),
+          ("garden/*:8443/tls", 'pass.example.com", "a.pass.test')]
+PLAIN = ["garden/web:9000", "shop/db:5432"]
+GATEWAYS = ["edge", "ingress-gateway"]
+AT_ONCE = ["edge", "ingress-gateway", "edge/*:8080/http", "edge/*:8443/https", "istio-system/{istio=ingressgateway}:8443/https",
+           'ingress-gateway where host "garden.example.com"']
+
+
+def published(pick, gateway: str, pairs: list, where: list) -> str:
+    """Returns an allow through a gateway for one public host or several."""
+    to, host = pick(pairs)
+    return f'allow ingress {pick(CLIENTS)} -> {to} via {gateway} at "{host}" {pick(where)}'
+
+
+# The same for rules about gateways. Most have clients without more, so that what they lend each other shows.
+AT_GATEWAYS = [
+    (6, lambda pick: published(pick, pick(GATEWAYS), HTTP, ["", *WHERE])),
+    (4, lambda pick: published(pick, pick(GATEWAYS), HTTP[:3], ["", "where jwt corp", WHERE[1], WHERE[3]])),
+    (3, lambda pick: published(pick, "edge", PASSED, [""])),
+    (2, lambda pick: f"allow ingress {pick(CLIENTS)} -> {pick(PLAIN)} via edge"),
+    (1, lambda pick: f"allow ingress {pick(CLIENTS)} -> {pick(AT_ONCE)}"),
+    (1, lambda pick: f"deny ingress {pick(CLIENTS[:4])} -> {pick(GATEWAYS)}"),
+    (1, lambda pick: f"allow ingress {pick(GATEWAYS)} -> {pick(DOORS)}"),
+]
+
+
 def issuer(keys: str) -> str:
     """Returns the declaration of the issuer, with its public keys."""
     return f"issuer corp {{ url \"corp\" keys {json.dumps(keys)} }}\n"
 
 
-def policy(seed: str) -> str:
-    """Returns the text of a policy but for its issuer. The same seed gives the same policy."""
+def policy(seed: str, gateways_share: float) -> str:
+    """Returns the text of a policy but for its issuer. The same seed gives the same policy; such a share of the policies
+    is about gateways above all."""
     rng = random.Random(seed)
-    shapes = [shape for weight, shape in SHAPES for _ in range(weight)]
-    rules = [rng.choice(shapes)(rng.choice).rstrip() for _ in range(rng.randint(2, 6))]
+    def drawn(shapes, count):
+        shapes = [shape for weight, shape in shapes for _ in range(weight)]
+        return [rng.choice(shapes)(rng.choice).rstrip() for _ in range(count)]
+    if rng.random() < gateways_share:
+        rules = drawn(SHAPES, rng.randint(0, 2)) + drawn(AT_GATEWAYS, rng.randint(1, 4))
+    else:
+        rules = drawn(SHAPES, rng.randint(2, 6))
+    rng.shuffle(rules)
     return "\n".join([
         "use std/istio (ingress-gateway, egress-gateway)",
-        "let db = host db.zen.example at 198.51.100.50", *rules, ""])
+        f"{gateways.BLOCK}let db = host db.zen.example at 198.51.100.50", *rules, ""])

@@ -1,6 +1,7 @@
 """What the live mesh runs in: the world outside, public hosts, and the requests that every policy is asked with."""
 
-from cluster import Cluster, documents
+import gateways
+from cluster import Cluster
 from flows import Asker
 from mesh import Mesh
 from tokens import Signer
@@ -32,16 +33,8 @@ OUTSIDE = {
     "berlin": ("203.0.113.7", [], {81: "http"}),
     "store": ("10.40.3.3", [], {81: "http"}),
 }
-ROUTES = """
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: public, namespace: istio-system}
-spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ["*"]}]}
-"""
-
-
 def route(host: str, service: str, port: int) -> list:
-    """Returns the platform's half of a public host: a gateway, and the way to a Service."""
+    """Returns the platform's half of a public host: the way from the ingress gateway to a Service."""
     namespace, name = service.split("/")
     destination = {"host": f"{name}.{namespace}.svc.cluster.local", "port": {"number": port}}
     return [{
@@ -58,35 +51,55 @@ GET = {"method": "GET", "path": "/"}
 def start(cluster: Cluster) -> tuple:
     """Returns a mesh with the world outside, and the signer of tokens."""
     mesh, signer = Mesh(cluster), Signer(cluster.folder)
+    gateways.certificates(cluster.folder)
     for name, (addresses, hosts, ports) in OUTSIDE.items():
         mesh.add_outside(name, addresses.split(), hosts, list(ports), signer.keys())
     return mesh, signer
 
 
-def requests(mesh: Mesh, signer: Signer, servers: dict, public: list, ways: list) -> list:
-    """Returns the requests of one policy: every caller to every host, Service, pod, gateway and public host."""
+def requests(mesh: Mesh, signer: Signer, ways: list, *parts) -> list:
+    """Returns the requests of one policy; each part makes some of them, by some ways to ask."""
     asker = Asker(mesh)
     ways = [way_of(way, signer) for way in ways]
-    pods = [pod for pod in mesh.world.pods if pod.role != "router"]
-    for caller in pods:
-        ask_outside(asker, caller.key, servers)
-        for service in mesh.world.services:
-            for port in service.ports:
-                for way in ways if port["protocol"] == "http" else [{}]:
-                    asker.service(caller.key, service, port, **way)
-    for caller in [*(pod.key for pod in pods), *CLIENTS]:
-        for pod in pods:
-            ask_pod(asker, caller, pod, ways[:3])
-    gateway = next((pod for pod in mesh.world.pods if pod.labels.get("istio") == "ingressgateway"), None)
-    forged = {"x-forwarded-for": "163.223.48.163", "x-envoy-external-address": "163.223.48.163"}
-    for host, key, _ in public:
-        service = next(each for each in mesh.world.services if each.key == key)
-        for caller in CLIENTS:
-            for way in ways:
-                asker.through(caller, gateway, host, service, **way)
-            asker.through(caller, gateway, f"{host.upper()}:8080", service)
-            asker.through(caller, gateway, host, service, **{**ways[-1], "headers": forged})
+    for part in parts:
+        part(asker, ways)
     return asker.asks
+
+
+def inside(servers: dict):
+    """Returns the part of the pods: each asks every host outside, Service and pod, and clients outside ask every pod."""
+    def ask(asker: Asker, ways: list):
+        world = asker.mesh.world
+        pods = [pod for pod in world.pods if pod.role != "router"]
+        for caller in pods:
+            ask_outside(asker, caller.key, servers)
+            for service in world.services:
+                for port in service.ports:
+                    for way in ways if port["protocol"] == "http" else [{}]:
+                        asker.service(caller.key, service, port, **way)
+        for caller in [*(pod.key for pod in pods), *CLIENTS]:
+            for pod in pods:
+                ask_pod(asker, caller, pod, ways[:3])
+    return ask
+
+
+def published(public: list):
+    """Returns the part of an example's ingress gateway: clients ask for public hosts, also under other names of TLS."""
+    forged = {"x-forwarded-for": "163.223.48.163", "x-envoy-external-address": "163.223.48.163"}
+    def ask(asker: Asker, ways: list):
+        gateway = next((pod for pod in asker.mesh.world.pods if pod.labels.get("istio") == "ingressgateway"), None)
+        for host, key, _ in public:
+            service = next(each for each in asker.mesh.world.services if each.key == key)
+            to = key, service.ports[0]["port"]
+            for caller in CLIENTS:
+                for way in ways:
+                    asker.through(caller, (gateway, 8080), (None, host), to, **way)
+                asker.through(caller, (gateway, 8080), (None, f"{host.upper()}:8080"), to)
+                asker.through(caller, (gateway, 8080), (None, host), to, **{**ways[-1], "headers": forged})
+                for name in dict.fromkeys([host, *(other for other, _, _ in public), "unknown.example.net", ""]):
+                    for more in ({}, gateways.HTTP2):
+                        asker.through(caller, (gateway, 8443), (name, host), to, **more)
+    return ask
 
 
 def ask_outside(asker: Asker, caller: str, servers: dict):

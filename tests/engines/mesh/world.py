@@ -77,7 +77,7 @@ class World:
                  for each in container.get("ports", []) if each.get("protocol", "TCP") == "TCP"}
         wish = labels.get("sidecar.istio.io/inject", annotations.get("sidecar.istio.io/inject"))
         injected = self.namespaces.get(namespace, {}).get("istio-injection") == "enabled"
-        if labels.get("istio") in ("ingressgateway", "egressgateway"):
+        if labels.get("istio") in ("ingressgateway", "egressgateway", "edge"):
             role = "router"
         else:
             role = "sidecar" if wish == "true" or injected and wish != "false" else ""
