@@ -211,6 +211,7 @@ codes! {
     E0801 FileInTheWay "a file that netpol did not write is in the way";
     E0802 OutputPlace "a link or something else stands where a file is to be written";
     E0803 OutputRecord "the list of generated files cannot be trusted";
+    E0804 Overwritten "a build would overwrite an object that is not its own";
     E0811 OutputDiffers "the folder holds something else than the build";
     E0812 OutputUnfinished "an earlier build did not end";
     // Input and configuration (cli/).

@@ -16,7 +16,7 @@ mod service;
 pub use gateways::{Listener, ListenerOf, Rewrite};
 pub use left_out::{AllLeftOut, LeftOut, PortRange};
 pub use near::{Matched, Near, NearNamespace};
-pub use objects::{Passage, Peer, PolicyKind, PolicyObject, Says};
+pub use objects::{Existing, Passage, Peer, PolicyKind, PolicyObject, Says};
 pub use pods::{all_but, is_injected, is_passing};
 pub use query::Running;
 pub use read::read;
@@ -53,6 +53,8 @@ pub struct Inventory {
     pub objects: Vec<PolicyObject>,
     /// What annotations of pods keep from their sidecars.
     pub left_out: AllLeftOut,
+    /// Objects of the kinds that builds write, sorted by kind, namespace and name.
+    pub existing: Vec<Existing>,
     /// Where the workloads are, by their labels.
     index: query::Index,
 }

@@ -1,9 +1,10 @@
-//! Objects of the cluster that decide about flows of pods, of the kinds that a build writes: they add to what it writes.
+//! Objects of the cluster of the kinds that a build writes. Those that decide about flows of pods add to what it writes,
+//! and a build overwrites one that has the name of its own.
 
 use smol_str::SmolStr;
 
 use crate::model::addresses::Block;
-use crate::model::labels::{PodSelector, Requirements};
+use crate::model::labels::{Labels, PodSelector, Requirements};
 use crate::model::ports::PortMatch;
 use crate::source::Span;
 
@@ -24,6 +25,28 @@ pub struct PolicyObject {
     pub says: Says,
     /// Where it was stated.
     pub origin: Span,
+}
+
+/// An object of a kind that builds write, whoever made it.
+#[derive(Clone, Debug)]
+pub struct Existing {
+    /// Its kind, as a manifest writes it.
+    pub kind: &'static str,
+    /// Its namespace.
+    pub namespace: SmolStr,
+    /// Its name.
+    pub name: SmolStr,
+    /// Of an object that netpol wrote, the `name` of that build, which may be empty.
+    pub build: Option<SmolStr>,
+    /// Where it was stated.
+    pub origin: Span,
+}
+
+/// Returns the `name` of the build that wrote an object with some labels; `None` where it was not netpol, and an empty one
+/// where the build has none.
+pub(super) fn build_of(labels: &Labels) -> Option<SmolStr> {
+    let ours = labels.get("app.kubernetes.io/managed-by").is_some_and(|by| by == "netpol");
+    ours.then(|| labels.get("app.kubernetes.io/part-of").cloned().unwrap_or_default())
 }
 
 /// The kinds that are read.

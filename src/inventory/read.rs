@@ -26,8 +26,9 @@ use self::document::Mistakes;
 use self::object::{Kind, Meta};
 use self::sidecar::has_sidecar;
 use self::tree::At;
+use super::objects::build_of;
 use super::query::Index;
-use super::{Inventory, Listener, Namespace, PolicyObject, Rewrite, Service, Workload, WorkloadKind};
+use super::{Existing, Inventory, Listener, Namespace, PolicyObject, Rewrite, Service, Workload, WorkloadKind};
 use crate::diag::Diagnostics;
 use crate::inventory::AllLeftOut;
 use crate::model::labels::{Labels, NAMESPACE_NAME};
@@ -69,6 +70,7 @@ struct Facts {
     unnamed: Vec<Workload>,
     accounts: BTreeSet<(SmolStr, SmolStr)>,
     objects: Vec<PolicyObject>,
+    existing: Vec<Existing>,
     listeners: Vec<Listener>,
     rewrites: Vec<Rewrite>,
 }
@@ -83,8 +85,12 @@ impl Facts {
             return;
         }
         self.mentioned.entry(meta.namespace.clone()).or_insert(meta.origin);
+        if kind.is_written() && !meta.generated {
+            let (namespace, name, build) = (meta.namespace.clone(), meta.name.clone(), build_of(&meta.labels));
+            self.existing.push(Existing { kind: kind.word(), namespace, name, build, origin: meta.origin });
+        }
         match kind {
-            Kind::Namespace => {}
+            Kind::Namespace | Kind::Written(_) => {}
             Kind::Policy(kind) => self.objects.extend(policy::policy(kind, meta, object, mistakes)),
             Kind::ServiceAccount => {
                 self.accounts.insert((meta.namespace, meta.name));
@@ -135,13 +141,27 @@ impl Facts {
         let mut objects = self.objects;
         objects.sort_by(|a, b| (a.kind, &a.namespace, &a.name).cmp(&(b.kind, &b.namespace, &b.name)));
         objects.dedup_by(|b, a| (a.kind, &a.namespace, &a.name) == (b.kind, &b.namespace, &b.name));
+        let mut existing = self.existing;
+        existing.sort_by(|a, b| (a.kind, &a.namespace, &a.name).cmp(&(b.kind, &b.namespace, &b.name)));
+        existing.dedup_by(|b, a| (a.kind, &a.namespace, &a.name) == (b.kind, &b.namespace, &b.name));
         let (mut listeners, mut rewrites) = (self.listeners, self.rewrites);
         listeners.sort_by(|a, b| (&a.object, a.port).cmp(&(&b.object, b.port)));
         rewrites.sort_by(|a, b| a.title.cmp(&b.title));
         let (services, index) = (self.services, Index::default());
         let left_out = AllLeftOut::of(&workloads);
-        let given = true;
-        Inventory { given, namespaces, services, workloads, listeners, rewrites, accounts, objects, left_out, index }
+        Inventory {
+            given: true,
+            namespaces,
+            services,
+            workloads,
+            listeners,
+            rewrites,
+            accounts,
+            objects,
+            existing,
+            left_out,
+            index,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod layers;
 mod level;
 pub mod names;
 pub mod networkpolicy;
+mod overwritten;
 mod partition;
 pub mod yaml;
 
@@ -129,16 +130,24 @@ fn lower_parts(
     let parts = partition::divide(policy, sources, least);
     let istio = istio::Common::new(policy);
     let networkpolicy = networkpolicy::Common::new(policy);
+    let others = overwritten::Others::of(policy);
+    // What the objects are called is known once they are there.
+    let made = if wanted == Wanted::Judgements && !others.is_empty() { Wanted::Objects } else { wanted };
     let tasks: Vec<_> = parts.iter().flat_map(|part| targets.iter().map(move |layer| (*layer, part))).collect();
     let lower = |&(layer, part): &(Layer, &partition::Partition<'_>)| {
         let mut found = Diagnostics::new();
         let mut lowered = match layer {
-            Layer::NetworkPolicy => networkpolicy::lower(&networkpolicy, part, sources, wanted, &mut found),
-            Layer::Istio => istio::lower(&istio, part, sources, wanted, &mut found),
+            Layer::NetworkPolicy => networkpolicy::lower(&networkpolicy, part, sources, made, &mut found),
+            Layer::Istio => istio::lower(&istio, part, sources, made, &mut found),
         };
+        others.refuse(&lowered.objects, &mut found);
         let files = match wanted {
             Wanted::Files => files::of_objects(layer, std::mem::take(&mut lowered.objects), sources),
-            Wanted::Judgements | Wanted::Objects => Vec::new(),
+            Wanted::Objects => Vec::new(),
+            Wanted::Judgements => {
+                lowered.objects.clear();
+                Vec::new()
+            }
         };
         (lowered, files, found)
     };

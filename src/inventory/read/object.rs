@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Policy(PolicyKind),
     /// A Gateway or a route.
     Routing(Routing),
+    /// Another kind that builds write.
+    Written(&'static str),
 }
 
 impl Kind {
@@ -37,6 +39,9 @@ impl Kind {
             ("networking.istio.io", "Sidecar") => return Some(Kind::Policy(PolicyKind::Sidecar)),
             ("networking.istio.io", "Gateway") => return Some(Kind::Routing(Routing::IstioGateway)),
             ("networking.istio.io", "VirtualService") => return Some(Kind::Routing(Routing::VirtualService)),
+            ("networking.istio.io", "ServiceEntry") => return Some(Kind::Written("ServiceEntry")),
+            ("networking.istio.io", "DestinationRule") => return Some(Kind::Written("DestinationRule")),
+            ("security.istio.io", "RequestAuthentication") => return Some(Kind::Written("RequestAuthentication")),
             ("gateway.networking.k8s.io", "Gateway") => return Some(Kind::Routing(Routing::Gateway)),
             ("gateway.networking.k8s.io", "HTTPRoute") => return Some(Kind::Routing(Routing::HttpRoute)),
             ("", "Pod") => WorkloadKind::Pod,
@@ -62,6 +67,16 @@ impl Kind {
             Kind::Routing(Routing::IstioGateway | Routing::Gateway) => "Gateway",
             Kind::Routing(Routing::VirtualService) => "VirtualService",
             Kind::Routing(Routing::HttpRoute) => "HTTPRoute",
+            Kind::Written(word) => word,
+        }
+    }
+
+    /// Returns whether builds write objects of this kind.
+    pub fn is_written(self) -> bool {
+        match self {
+            Kind::Policy(_) | Kind::Written(_) | Kind::Routing(Routing::IstioGateway | Routing::VirtualService) => true,
+            Kind::Routing(Routing::Gateway | Routing::HttpRoute) => false,
+            Kind::Namespace | Kind::Service | Kind::ServiceAccount | Kind::Workload(_) => false,
         }
     }
 }

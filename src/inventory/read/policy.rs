@@ -7,6 +7,7 @@ use super::fields;
 use super::object::Meta;
 use super::scalar::Scalar;
 use super::tree::At;
+use crate::inventory::objects::build_of;
 use crate::inventory::{Passage, Peer, PolicyKind, PolicyObject, Says};
 use crate::model::addresses::Block;
 use crate::model::labels::{Account, PodSelector, Requirements};
@@ -32,8 +33,7 @@ pub(super) fn policy(
         PolicyKind::Sidecar => (match_labels(spec, "workloadSelector", "labels", mistakes)?, Says::Governs),
         PolicyKind::PeerAuthentication => (match_labels(spec, "selector", "matchLabels", mistakes)?, Says::Governs),
     };
-    let ours = meta.labels.get("app.kubernetes.io/managed-by").is_some_and(|by| by == "netpol");
-    let build = ours.then(|| meta.labels.get("app.kubernetes.io/part-of").cloned().unwrap_or_default());
+    let build = build_of(&meta.labels);
     Some(PolicyObject { kind, namespace: meta.namespace, name: meta.name, build, pods, says, origin: meta.origin })
 }
 
