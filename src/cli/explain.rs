@@ -7,8 +7,12 @@ use serde_json::{Value, json};
 use super::session::{Arguments, Session};
 use super::verdict::grant_reason;
 use super::{Exit, Fatal, Global, endpoints, to_stdout};
+use crate::policy::provenance::{attribute, attribution};
 use crate::policy::{Grant, Policy};
 use crate::source::Sources;
+
+/// So many owners and reasons of the rules behind a grant are shown.
+const ATTRIBUTIONS_SHOWN: usize = 4;
 
 /// Explain what the compiler adds by itself, or what is enforced where
 #[derive(clap::Args)]
@@ -64,16 +68,25 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     Ok(exit)
 }
 
-/// A grant in words: its direction, its flows, why there is one, and for which rules.
+/// A grant in words: its direction, its flows, why there is one, and for which rules, whose these are and why.
 fn words(grant: &Grant, policy: &Policy, sources: &Sources) -> [String; 4] {
     let flows = format!("{} -> {}", endpoints::source(&grant.source), endpoints::destination(&grant.destination));
     let mut rules = grant.because.iter().filter_map(|&rule| policy.rules.get(rule as usize));
-    let because = match (rules.next(), rules.count()) {
+    let mut said: Vec<String> = rules.clone().filter_map(|rule| attribution(&rule.origin)).collect();
+    said.sort_unstable();
+    said.dedup();
+    let more = said.len().saturating_sub(ATTRIBUTIONS_SHOWN);
+    said.truncate(ATTRIBUTIONS_SHOWN);
+    said.extend((more > 0).then(|| format!("and {more} more")));
+    let mut because = match (rules.next(), rules.count()) {
         (None, _) => "every pod that a rule isolates".to_owned(),
         (Some(first), 0) => sources.place(first.origin.span),
         (Some(first), 1) => format!("{} and 1 other", sources.place(first.origin.span)),
         (Some(first), more) => format!("{} and {more} others", sources.place(first.origin.span)),
     };
+    if !said.is_empty() {
+        because.push_str(&format!("   ({})", said.join("; ")));
+    }
     [grant.direction.word().to_owned(), flows, grant_reason(grant.reason).to_owned(), because]
 }
 
@@ -103,7 +116,9 @@ fn grants_json(policy: &Policy, sources: &Sources) -> Value {
         let rules = grant.because.iter().filter_map(|&rule| policy.rules.get(rule as usize));
         let because = rules.map(|rule| {
             let span = rule.origin.span;
-            json!({ "path": sources.file(span.file).path, "line": sources.line(span) })
+            let mut value = json!({ "path": sources.file(span.file).path, "line": sources.line(span) });
+            attribute(&mut value, &rule.origin);
+            value
         });
         json!({
             "direction": grant.direction.word(),

@@ -32,6 +32,28 @@ fn grants_are_listed_with_the_rules_that_they_serve() {
 }
 
 #[test]
+fn a_grant_says_whose_its_rules_are_and_why() {
+    let policy = "@owner(\"payments\") @reason(\"PAY-123\")
+allow egress garden/* -> zenquotes.io:443
+@owner(\"web\") allow egress garden/* -> example.com:443
+allow egress garden/* -> example.org:443
+";
+    let here = folder(&[("a.netpol", policy)]);
+    let explain = ["explain", "--target", "networkpolicy", "a.netpol"];
+    let run = netpol(here.path(), &explain);
+    for line in ["a.netpol:2   (owner: payments, reason: PAY-123)", "a.netpol:3   (owner: web)", "a.netpol:4"] {
+        assert!(run.out.contains(&format!("names must resolve: {line}\n")), "{}{}", run.out, run.err);
+    }
+    let run = netpol(here.path(), &[&explain[..], &["--format", "json"]].concat());
+    let json: Value = serde_json::from_str(&run.out).unwrap();
+    let because = |grant: usize| &json["grants"][grant]["because"][0];
+    assert_eq!((&because(0)["owner"], &because(0)["reason"]), (&"payments".into(), &"PAY-123".into()));
+    assert_eq!((&because(1)["owner"], because(2).get("owner")), (&"web".into(), None));
+    let run = netpol(here.path(), &[&explain[..], &["--format", "markdown"]].concat());
+    assert!(run.out.contains("(owner: payments, reason: PAY-123) |"), "{}", run.out);
+}
+
+#[test]
 fn enforcement_is_a_table_also_of_what_cannot_be_built() {
     let here = folder(&[("a.netpol", "allow ingress web/* -> api/{app=api}:8080/http where method GET\n")]);
     let run = netpol(here.path(), &["explain", "--enforcement", "--target", "networkpolicy"]);
