@@ -119,6 +119,10 @@ pub fn ask(policy: &Policy, question: &Question) -> Result<Answers, String> {
             sources.iter().flat_map(|source| targets.iter().map(|target| direct(source, target))).collect()
         }
     };
+    pairs.iter().for_each(|way| {
+        asker.assume_account(&way.from);
+        asker.assume_account(&way.to.to);
+    });
     let all = answers(policy, question, pairs);
     asker.assumed.dedup();
     match all.is_empty() {

@@ -29,6 +29,27 @@ pub(super) fn no_name(inventory: &Inventory, namespace: &str, name: &str) -> Str
     format!("the inventory has no workload, Service or Pod `{namespace}/{name}`{instead}")
 }
 
+/// Returns whether the inventory knows a service account, by itself or by a pod that runs as it.
+pub(super) fn knows_account(inventory: &Inventory, namespace: &str, account: &str) -> bool {
+    accounts(inventory, namespace).any(|known| known == account)
+}
+
+/// Says that the inventory has no service account of that name.
+pub(super) fn no_account(inventory: &Inventory, namespace: &str, account: &str) -> String {
+    let mut names: Vec<&str> = accounts(inventory, namespace).filter(|name| !name.is_empty()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let instead = instead(account, &names, &format!("{namespace}/@"));
+    format!("the inventory has no ServiceAccount `{namespace}/{account}`, and no pod that runs as it{instead}")
+}
+
+fn accounts<'a>(inventory: &'a Inventory, namespace: &'a str) -> impl Iterator<Item = &'a str> {
+    let own = inventory.accounts.iter().filter(move |(of, _)| of == namespace).map(|(_, name)| name.as_str());
+    // Every namespace has this one.
+    let workloads = inventory.workloads_in(namespace).iter().map(|workload| workload.account.as_str());
+    own.chain(workloads).chain(["default"])
+}
+
 /// Returns the nearest of names, else the first of them.
 pub(super) fn instead(word: &str, names: &[&str], before: &str) -> String {
     if let Some(near) = nearest(word, names.iter().copied()) {

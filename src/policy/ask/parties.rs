@@ -24,12 +24,16 @@ pub(super) struct Candidate {
     pub name: SmolStr,
     /// The workload that it belongs to, whose pods are told once where they are decided alike.
     pub workload: SmolStr,
+    /// Whether it is a pod whose account nothing tells.
+    pub no_account: bool,
 }
 
 impl Candidate {
     fn one(party: Party) -> Candidate {
         let name = SmolStr::from(super::shown(&party));
-        Candidate { party, workload: name.clone(), name }
+        // A declaration may leave the account out.
+        let no_account = matches!(&party, Party::Pod(pod) if pod.account.is_empty());
+        Candidate { party, workload: name.clone(), name, no_account }
     }
 }
 
@@ -196,9 +200,11 @@ impl Asker<'_> {
         let near = near::near_label(&inventory, &selector).map(|near| format!("; {near}")).unwrap_or_default();
         match pods {
             PodPattern::Account(account) => {
-                if inventory.given {
-                    self.assume(format!("a pod without labels for {text}; the inventory has none"));
+                if inventory.given && !near::knows_account(&inventory, &namespace.text, &account.text) {
+                    return Err(near::no_account(&inventory, &namespace.text, &account.text));
                 }
+                let none = if inventory.given { "; the inventory has none" } else { "" };
+                self.assume(format!("a pod without labels for {text}{none}"));
                 Ok(vec![self.made_up(&namespace.text, text, Labels::new(), Some(account.text.clone()))])
             }
             PodPattern::Labels(written) => {
@@ -293,9 +299,10 @@ impl Asker<'_> {
         let inventory = &self.policy.inventory;
         let namespace_labels = self.namespace_labels(namespace);
         let sidecar = !inventory.given || inventory.injects(namespace, &namespace_labels, &labels);
+        let no_account = account.is_none();
         let account = account.unwrap_or_else(|| "default".into());
         let shown = shown.into();
-        Candidate::one(Party::Pod(Pod {
+        let made_up = Candidate::one(Party::Pod(Pod {
             shown,
             namespace_labels,
             labels,
@@ -303,7 +310,26 @@ impl Asker<'_> {
             ports: Vec::new(),
             sidecar,
             single: false,
-        }))
+        }));
+        Candidate { no_account, ..made_up }
+    }
+
+    /// Says which account a pod is taken to have, where a rule asks for one and nothing tells it.
+    pub(super) fn assume_account(&mut self, candidate: &Candidate) {
+        let (Party::Pod(pod), true) = (&candidate.party, candidate.no_account) else { return };
+        let asks = |selector: &PodSelector| {
+            selector.account != Account::Not(Vec::new())
+                && selector.namespace.matches(&pod.namespace_labels)
+                && selector.labels.matches(&pod.labels)
+        };
+        let mut sides = self.policy.rules.iter().flat_map(|rule| [&rule.source, &rule.destination]);
+        if !sides.any(|side| side.pods().any(|(_, pods)| asks(&pods.selector))) {
+            return;
+        }
+        self.assume(match pod.account.as_str() {
+            "" => format!("{} runs as none of the accounts that rules name; its declaration says no `account`", pod.shown),
+            account => format!("{} runs as the account `{account}`", pod.shown),
+        });
     }
 
     fn namespace_labels(&self, namespace: &SmolStr) -> Labels {

@@ -192,6 +192,32 @@ fn a_name_that_nothing_knows_is_an_error_or_a_stated_assumption() {
 }
 
 #[test]
+fn an_account_that_nothing_tells_is_said() {
+    let policy = "workload shop/web { labels { app = web } }
+workload shop/api { labels { app = api }  account api }
+default deny ingress data/*
+allow ingress shop/@web -> data/{app=pg}:5432
+";
+    let here = folder(&[("a.netpol", policy)]);
+    let said = |from: &str| -> Vec<String> {
+        let run = netpol(here.path(), &["eval", "a.netpol", "--from", from, "--to", "data/{app=pg}:5432"]);
+        let lines = run.out.lines().filter_map(|line| line.trim().strip_prefix("assumed: "));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(
+        said("shop/web"),
+        ["shop/web runs as none of the accounts that rules name; its declaration says no `account`"]
+    );
+    assert_eq!(said("shop/api"), Vec::<String>::new());
+    assert_eq!(said("shop/{app=other}"), ["shop/{app=other} runs as the account `default`"]);
+    assert_eq!(said("shop/@web"), ["a pod without labels for shop/@web"]);
+    // Where no rule asks for an account, none is told.
+    assert_eq!(said("lab/{app=tool}"), Vec::<String>::new());
+    let run = asked("default deny ingress data/*\n", "data/@ghost", "data/pg:5432", &[]);
+    assert!(run.code == 2 && run.err.contains("the inventory has no ServiceAccount `data/ghost`"), "{}", run.err);
+}
+
+#[test]
 fn what_a_rule_asks_for_and_nobody_told_is_said() {
     let policy = "allow ingress data/old -> data/{version=new}:8080/http where method GET where path \"/api/**\"
 allow ingress data/* -> data/pg:5432
