@@ -60,11 +60,12 @@ class Cluster:
             "--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none",
             f"--advertise-address={ROUTER}",
         ])
-        wait("the API server", lambda: self.request("GET", "/readyz") == "ok")
+        # A machine with much else to do takes its time.
+        wait("the API server", lambda: self.request("GET", "/readyz") == "ok", 300)
         definitions = Path(os.environ["ISTIO"], "manifests/charts/base/files/crd-all.gen.yaml")
         for definition in documents(definitions.read_text()):
             self.apply(definition)
-        wait("Istio's kinds", self.knows_istio)
+        wait("Istio's kinds", self.knows_istio, 300)
 
     def knows_istio(self) -> bool:
         """Whether every defined kind is served."""

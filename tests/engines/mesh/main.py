@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import admission
+import apply
 import examples
 import generated
 import mutations
@@ -12,7 +13,7 @@ import network
 from cluster import Cluster
 
 ROOT = Path(__file__).resolve().parents[3]
-CHECKS = {"admission": admission.check, "examples": examples.check, "random": generated.check,
+CHECKS = {"admission": admission.check, "apply": apply.check, "examples": examples.check, "random": generated.check,
           "mutations": mutations.check}
 
 
