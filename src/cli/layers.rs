@@ -1,9 +1,12 @@
 //! `eval --layers`: what each layer lets through or refuses against the source, and by which gap.
 //!
-//! It is told from what the layers say of the rules that decide, and not from the objects: a layer that is wider on a rule
-//! *may* let a flow through that the rule forbids. `garden/web -> 203.0.113.9:443` under `allow egress garden/* ->
-//! zenquotes.io:443` is denied; networkpolicy, which knows addresses and not names, may let it through, and istio stops
-//! it for pods that keep their sidecar.
+//! It is told for the flow that was asked for, from what the layers say of the rules that govern it: a rule that a layer
+//! holds too wide is read as the layer reads it. `garden/web -> 203.0.113.9:443` under `allow egress garden/* ->
+//! zenquotes.io:443` is denied; networkpolicy, which knows addresses and not names, lets it through, and istio stops it for
+//! pods that keep their sidecar. Objects of the cluster that are not the build's count, and pods in ambient mode. A layer
+//! *may* do something only where that hangs on what is not known.
+
+mod widest;
 
 use serde_json::{Value, json};
 
@@ -14,9 +17,13 @@ use crate::model::labels::NAMESPACE_NAME;
 use crate::model::ports::Protocol;
 use crate::model::rules::{Action, Direction, Rule};
 use crate::policy::ask::Answer;
-use crate::policy::{Cause, End, Flow, Party, Pod, Policy, Verdict, governs_pod};
+use crate::policy::{Cause, End, Flow, Party, Pod, Policy, Verdict, eval, governs_pod};
 use crate::settings::Layer;
-use crate::targets::{Judgement, Level, Lowering, PAST_SIDECAR, Traffic};
+use crate::targets::{Judgement, Level, Lowering, PAST_SIDECAR, Traffic, foreign, is_ambient_pod};
+use widest::{alone, widest};
+
+/// The port on which a pod in ambient mode gets what other pods of the mesh send it.
+const TUNNEL: u16 = 15008;
 
 /// What a layer does with a flow, as far as its judgements tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +49,7 @@ pub enum Deed {
     StopsWellBehaved,
     /// It may let through what the source denies.
     MayPass,
-    /// It lets through what the source allows.
+    /// It lets it through.
     Passes,
 }
 
@@ -100,6 +107,9 @@ fn of_layer(policy: &Policy, layer: Layer, judgements: &[Judgement], answer: &An
     Does { layer, deed, why }
 }
 
+/// What a layer does, and why.
+type Told = (Deed, String);
+
 /// What one layer says of a policy.
 struct Judged<'a> {
     policy: &'a Policy,
@@ -115,38 +125,136 @@ impl Judged<'_> {
         own.into_iter().find(|judgement| judgement.direction == direction)
     }
 
+    /// The rules of a direction, each with its number.
+    fn rules(&self, direction: Direction) -> impl Iterator<Item = (u32, &Rule)> {
+        let rules = self.policy.rules.iter().enumerate().map(|(at, rule)| (at as u32, rule));
+        rules.filter(move |(_, rule)| rule.governs(direction))
+    }
+
     /// The rules that govern a pod at one end.
     fn governing(&self, direction: Direction, pod: &Pod) -> impl Iterator<Item = (u32, &Rule)> {
-        let rules = self.policy.rules.iter().enumerate();
-        rules.filter(move |(_, rule)| governs_pod(rule, direction, pod)).map(|(at, rule)| (at as u32, rule))
+        self.rules(direction).filter(move |(_, rule)| governs_pod(rule, direction, pod))
     }
 
     /// A flow that the source denies: one end at which the layer holds what denies it is enough.
-    fn stops(&self, flow: &Flow, verdict: &Verdict) -> (Deed, String) {
+    fn stops(&self, flow: &Flow, verdict: &Verdict) -> Told {
+        let tunnel = self.tunnel(flow);
         let ends = verdict.ends.iter().filter(|end| !end.allows());
-        let best = ends.filter_map(|end| self.holds(flow, end)).min_by_key(|(level, _)| *level);
+        let told = ends.filter_map(|end| {
+            let pod = pod_at(flow, end.direction)?;
+            let own = match &tunnel {
+                Some(tunnel) => self.in_tunnel(tunnel, end.direction, pod),
+                None => self.at_end(flow, end, pod),
+            };
+            Some(self.with_others(own, flow, end))
+        });
+        told.min_by_key(|(deed, _)| *deed).unwrap_or((Deed::Passes, "it does not judge this end".to_owned()))
+    }
+
+    /// Returns what the layer does at an end that denies a flow.
+    fn at_end(&self, flow: &Flow, end: &End, pod: &Pod) -> Told {
+        let Cause::Denied(rule) = end.cause else { return self.isolates(flow, end, pod) };
+        // One deny that is held is enough.
+        let denies = self.governing(end.direction, pod).filter(|(at, other)| {
+            other.action == Action::Deny && (*at == rule || alone(self.policy, other, flow, end.direction).1)
+        });
+        let best =
+            denies.filter_map(|(at, _)| self.level(at, flow, end.direction, pod)).min_by_key(|(level, _)| *level);
         match best {
             Some((Level::Exact, _)) => (Deed::Stops, String::new()),
             Some((Level::Bypassable, why)) => (Deed::StopsWellBehaved, why),
-            Some((Level::Wider | Level::Unable, why)) => (Deed::MayPass, why),
-            None => (Deed::MayPass, "it does not judge this end".to_owned()),
+            Some((Level::Wider, why)) => (Deed::MayPass, why),
+            Some((Level::Unable, why)) if flow.protocol == Protocol::Icmp => (Deed::MayPass, why),
+            Some((Level::Unable, why)) => {
+                // Without the deny, other rules may still stop it.
+                let mut rules = self.policy.rules.clone();
+                rules.retain(|rule| rule.action != Action::Deny);
+                let rest = Policy { rules, ..self.policy.clone() };
+                let rest = eval(&rest, flow).ends.into_iter().find(|other| other.direction == end.direction);
+                match rest {
+                    Some(rest) if !rest.allows() => self.isolates(flow, end, pod),
+                    _ => (Deed::Passes, why),
+                }
+            }
+            None => (Deed::Passes, "it does not judge this end".to_owned()),
         }
     }
 
-    /// Returns how well the layer holds what denies a flow at one end, with the reason. A pod is isolated as well as the
-    /// least of the rules that isolate it is held.
-    fn holds(&self, flow: &Flow, end: &End) -> Option<(Level, String)> {
-        let pod = pod_at(flow, end.direction)?;
-        match end.cause {
-            Cause::Denied(rule) => self.level(rule, flow, end.direction, pod),
-            Cause::NoneMatches { .. } => {
-                let isolating = self.governing(end.direction, pod).filter(|(_, rule)| rule.action != Action::Deny);
-                isolating
-                    .filter_map(|(rule, _)| self.level(rule, flow, end.direction, pod))
-                    .max_by_key(|(level, _)| *level)
-            }
-            _ => None,
+    /// Returns what the layer does with a flow to or from a pod that is isolated, and that no rule allows.
+    fn isolates(&self, flow: &Flow, end: &End, pod: &Pod) -> Told {
+        let direction = end.direction;
+        let isolating = self.governing(direction, pod).filter(|(_, rule)| rule.action != Action::Deny);
+        let mut levels: Vec<(Level, String)> =
+            isolating.filter_map(|(rule, _)| self.isolation(rule, flow, direction, pod)).collect();
+        if let (true, Cause::NoneMatches { isolated_by, .. }) = (levels.is_empty(), end.cause) {
+            // A gateway serves a public host to whom a rule names, whether or not a rule governs its pods.
+            return match self.level(isolated_by, flow, direction, pod) {
+                Some((Level::Exact, _)) => (Deed::Stops, String::new()),
+                Some((Level::Bypassable, why)) => (Deed::StopsWellBehaved, why),
+                Some((_, why)) => (Deed::MayPass, why),
+                None => (Deed::Passes, "it does not judge this end".to_owned()),
+            };
         }
+        levels.sort_by_key(|(level, _)| *level);
+        // A NetworkPolicy isolates its pods whatever others do; a Sidecar, or the policies of a pod, are one for all rules.
+        let open = match self.layer {
+            Layer::NetworkPolicy => levels.first(),
+            Layer::Istio => levels.last(),
+        };
+        match open {
+            Some((Level::Unable, why)) if flow.protocol == Protocol::Icmp => return (Deed::MayPass, why.clone()),
+            Some((Level::Unable, why)) => return (Deed::Passes, why.clone()),
+            _ => {}
+        }
+        let mut may = None;
+        for (at, rule) in self.rules(direction).filter(|(_, rule)| rule.action == Action::Allow) {
+            let Some((Level::Wider | Level::Unable, why)) = self.level(at, flow, direction, pod) else { continue };
+            match widest(self.policy, self.layer, rule, flow, direction) {
+                Some(true) => return (Deed::Passes, why),
+                Some(false) => {}
+                None => may = may.or(Some(why)),
+            }
+        }
+        let avoids = levels.into_iter().find(|(level, _)| *level == Level::Bypassable);
+        match (may, avoids) {
+            (Some(why), _) => (Deed::MayPass, why),
+            (None, Some((_, why))) => (Deed::StopsWellBehaved, why),
+            (None, None) => (Deed::Stops, String::new()),
+        }
+    }
+
+    /// Returns the flow as networkpolicy sees it, where pods in ambient mode send it through their tunnel.
+    fn tunnel(&self, flow: &Flow) -> Option<Flow> {
+        let (Party::Pod(from), Party::Pod(to)) = (&flow.source, &flow.destination) else { return None };
+        let tunnelled = self.layer == Layer::NetworkPolicy
+            && flow.protocol == Protocol::Tcp
+            && is_ambient_pod(to)
+            && (from.sidecar || is_ambient_pod(from));
+        tunnelled.then(|| Flow { port: Some(TUNNEL), ..flow.clone() })
+    }
+
+    /// Returns what networkpolicy does at one end with what comes through a tunnel.
+    fn in_tunnel(&self, tunnel: &Flow, direction: Direction, pod: &Pod) -> Told {
+        let end = eval(self.policy, tunnel).ends.into_iter().find(|end| end.direction == direction);
+        match end {
+            Some(end) if !end.allows() => self.at_end(tunnel, &end, pod),
+            _ => {
+                (Deed::Passes, "between pods in ambient mode it arrives on TCP 15008, which is let through".to_owned())
+            }
+        }
+    }
+
+    /// Adds what objects of the cluster do that are not the build's. An AuthorizationPolicy that denies is beaten by none.
+    fn with_others(&self, own: Told, flow: &Flow, end: &End) -> Told {
+        if self.layer == Layer::Istio && matches!(end.cause, Cause::Denied(_)) {
+            return own;
+        }
+        let other = match foreign::passes(self.policy, self.layer, flow, end.direction) {
+            Some((why, true)) => (Deed::Passes, why),
+            Some((why, false)) => (Deed::MayPass, why),
+            None => return own,
+        };
+        if other.0 > own.0 { other } else { own }
     }
 
     fn level(&self, rule: u32, flow: &Flow, direction: Direction, pod: &Pod) -> Option<(Level, String)> {
@@ -168,24 +276,43 @@ impl Judged<'_> {
         Some((level, why))
     }
 
+    /// Returns how well the layer isolates the pods of a rule, whatever the rule asks of requests.
+    fn isolation(&self, rule: u32, flow: &Flow, direction: Direction, pod: &Pod) -> Option<(Level, String)> {
+        let (level, why) = self.level(rule, flow, direction, pod)?;
+        let pods = self.of(rule, direction)?.but_conditions.of(traffic(self.policy, flow, direction, pod));
+        let unmeshed = level == Level::Unable && !pod.sidecar && self.layer == Layer::Istio;
+        let known = flow.protocol != Protocol::Icmp && !unmeshed;
+        Some((if known { level.min(pods) } else { level }, why))
+    }
+
     /// A flow that the source allows: a layer lets it through, but for what it says to refuse.
-    fn refuses(&self, flow: &Flow, verdict: &Verdict) -> (Deed, String) {
+    fn refuses(&self, flow: &Flow, verdict: &Verdict) -> Told {
         if let Some(refused) = self.found_by_name(flow, verdict) {
             return refused;
         }
+        let tunnel = self.tunnel(flow);
+        let mut told = (Deed::Passes, String::new());
         for end in &verdict.ends {
             let Some(pod) = pod_at(flow, end.direction) else { continue };
+            if let Some(tunnel) = &tunnel
+                && self.in_tunnel(tunnel, end.direction, pod).0 == Deed::Stops
+            {
+                let why = "between pods in ambient mode it arrives on TCP 15008, which is closed".to_owned();
+                return (Deed::Refuses, why);
+            }
             let decides = |rule: u32| end.cause == Cause::Allowed(rule);
             let concerned = self.governing(end.direction, pod).filter(|(at, rule)| {
                 // A deny refuses more than it names by what it asks of all callers.
                 decides(*at) || rule.action == Action::Deny
             });
             let words = concerned.filter_map(|(at, _)| self.of(at, end.direction)?.narrower.as_deref());
-            if let Some(words) = words.into_iter().next() {
-                return (Deed::MayRefuse, words.to_owned());
+            let own = words.into_iter().next().map(str::to_owned);
+            let other = || foreign::refuses(self.policy, self.layer, flow, end.direction);
+            if let (Deed::Passes, Some(why)) = (told.0, own.or_else(other)) {
+                told = (Deed::MayRefuse, why);
             }
         }
-        (Deed::Passes, String::new())
+        told
     }
 
     /// A host with `at` that is dialled by an address: on `http` and `tls` a sidecar finds it by its name.
@@ -218,7 +345,7 @@ impl Judged<'_> {
         match flow.request.name(read) {
             Some(asked) if host.matches(asked.split(':').next().unwrap_or_default()) => None,
             Some(_) => Some((Deed::Refuses, words)),
-            None => Some((Deed::MayRefuse, words)),
+            None => Some((Deed::MayRefuse, format!("{words}; which name is asked for is not known"))),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::inventory::{Injection, Workload};
 use crate::model::endpoint::Endpoint;
 use crate::model::ports::Ports;
 use crate::model::rules::{Action, Direction, Rule};
-use crate::policy::Policy;
+use crate::policy::{Pod, Policy};
 use crate::settings::Layer;
 
 const MODE: &str = "istio.io/dataplane-mode";
@@ -66,6 +66,12 @@ fn ambient(policy: &Policy, endpoint: &Endpoint) -> (Vec<SmolStr>, bool) {
     let (ambient, others): (Vec<&Workload>, Vec<&Workload>) = pods.partition(|workload| is_ambient(policy, workload));
     let name = |workload: &&Workload| smol_str::format_smolstr!("{}/{}", workload.namespace, workload.name);
     (ambient.iter().map(name).collect(), !others.is_empty())
+}
+
+/// Returns whether a pod is in ambient mode, as far as its labels and those of its namespace tell.
+pub fn is_ambient_pod(pod: &Pod) -> bool {
+    let mode = pod.labels.get(MODE).or_else(|| pod.namespace_labels.get(MODE));
+    mode.is_some_and(|mode| mode == "ambient") && !pod.sidecar
 }
 
 fn is_ambient(policy: &Policy, workload: &Workload) -> bool {

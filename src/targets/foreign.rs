@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::inventory::{Inventory, Passage, Peer, PolicyKind, PolicyObject, Says, Workload};
+use crate::model::addresses::AddressSet;
 use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirements, Test};
 use crate::model::ports::{PortMatch, PortTest, Protocol};
 use crate::model::rules::{Action, Direction, Rule};
@@ -48,6 +49,103 @@ pub(super) fn judge(policy: &Policy, diagnostics: &mut Diagnostics) {
         };
         found.into_iter().for_each(|warning| diagnostics.push(warning));
     }
+}
+
+/// Returns what lets a flow through at one end beside the build's own objects, and whether it surely does.
+pub fn passes(policy: &Policy, layer: Layer, flow: &Flow, direction: Direction) -> Option<(String, bool)> {
+    let found = objects_at(policy, layer, flow, direction).filter_map(|object| {
+        let title = format!("{} `{}/{}` of the cluster", object.kind.word(), object.namespace, object.name);
+        match &object.says {
+            Says::Passes { ingress, egress } => {
+                let passages = if direction == Direction::Ingress { ingress } else { egress };
+                let sure = passages.iter().filter_map(|passage| contains(passage, flow, direction)).max()?;
+                // What an AuthorizationPolicy asks of a request is not read.
+                match (sure, object.kind) {
+                    (true, PolicyKind::NetworkPolicy) => Some((format!("{title} does"), true)),
+                    (false, PolicyKind::NetworkPolicy) => {
+                        Some((format!("{title} does for some of the addresses of the host"), false))
+                    }
+                    _ => Some((format!("{title} does, if it asks for nothing else of the request"), false)),
+                }
+            }
+            Says::Governs if object.kind == PolicyKind::Sidecar => Some((
+                format!("{title} competes with the build's own, and which of the two is older is not known"),
+                false,
+            )),
+            Says::Governs | Says::Refuses(_) => None,
+        }
+    });
+    found.max_by_key(|(_, sure)| *sure)
+}
+
+/// Returns what may refuse a flow at one end beside the build's own objects.
+pub fn refuses(policy: &Policy, layer: Layer, flow: &Flow, direction: Direction) -> Option<String> {
+    objects_at(policy, layer, flow, direction).find_map(|object| {
+        let title = format!("{} `{}/{}` of the cluster", object.kind.word(), object.namespace, object.name);
+        match &object.says {
+            Says::Refuses(passages) => {
+                let meets = passages.iter().any(|passage| contains(passage, flow, direction).is_some());
+                (direction == Direction::Ingress && meets)
+                    .then(|| format!("{title} does, if it asks for nothing else of the request"))
+            }
+            Says::Governs if object.kind == PolicyKind::Sidecar => {
+                Some(format!("{title} competes with the build's own, and which of the two is older is not known"))
+            }
+            Says::Governs | Says::Passes { .. } => None,
+        }
+    })
+}
+
+/// Returns the objects of a layer that are not the build's and decide about a flow at one end.
+fn objects_at<'a>(
+    policy: &'a Policy,
+    layer: Layer,
+    flow: &'a Flow,
+    direction: Direction,
+) -> impl Iterator<Item = &'a PolicyObject> {
+    let own = policy.settings.name.as_deref().unwrap_or_default();
+    let party = if direction == Direction::Egress { &flow.source } else { &flow.destination };
+    policy.inventory.objects.iter().filter(move |object| {
+        let of_layer = (object.kind == PolicyKind::NetworkPolicy) == (layer == Layer::NetworkPolicy);
+        let out = object.kind != PolicyKind::Sidecar || direction == Direction::Egress;
+        let base =
+            namespace(policy, object).map_or_else(PodSelector::any, |name| PodSelector::in_namespace(name.clone()));
+        let selector = PodSelector { labels: object.pods.clone(), ..base };
+        let selects =
+            |pod: &Pod| selector.matches(&pod.namespace_labels, &pod.labels, &pod.account) && (of_layer && out);
+        object.build.as_deref() != Some(own) && matches!(party, Party::Pod(pod) if selects(pod))
+    })
+}
+
+/// Returns whether a passage holds a flow; `false` where it does so for some of the addresses of a host alone.
+fn contains(passage: &Passage, flow: &Flow, direction: Direction) -> Option<bool> {
+    let names: Vec<SmolStr> = match &flow.destination {
+        Party::Pod(pod) => {
+            let own = pod.ports.iter().filter(|port| Some(port.port) == flow.port && port.protocol == flow.protocol);
+            own.filter_map(|port| port.name.clone()).collect()
+        }
+        Party::Address(_) | Party::Host { .. } => Vec::new(),
+    };
+    let on_port = |port: &PortMatch| port.matches(flow.port, flow.protocol, &names);
+    if !passage.ports.is_empty() && !passage.ports.iter().any(on_port) {
+        return None;
+    }
+    if passage.peers.is_empty() {
+        return Some(true);
+    }
+    let party = if direction == Direction::Egress { &flow.destination } else { &flow.source };
+    let peer = |peer: &Peer| match (peer, party) {
+        (Peer::Pods(selector), Party::Pod(pod)) => {
+            selector.matches(&pod.namespace_labels, &pod.labels, &pod.account).then_some(true)
+        }
+        (Peer::Block(block), Party::Address(address)) => block.contains(*address).then_some(true),
+        (Peer::Block(block), Party::Host { at, .. }) => {
+            let block = AddressSet { blocks: vec![block.clone()] };
+            at.overlaps(&block).then(|| at.is_inside(&block))
+        }
+        _ => None,
+    };
+    passage.peers.iter().filter_map(peer).max()
 }
 
 /// Returns the namespace of an object's pods; `None` where they are those of the mesh.

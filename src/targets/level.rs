@@ -167,6 +167,9 @@ pub struct Judgement {
     pub reason: Cow<'static, str>,
     /// What the layer refuses although the rule allows it, where there is such a thing (callers without a sidecar).
     pub narrower: Option<Box<str>>,
+    /// The hosts with addresses of its own that the layer finds by their names: dialled by an address without the name they
+    /// are refused.
+    pub by_name: Option<Box<str>>,
     /// Whether a build says so, and not only `explain`: pods that are named are refused, or callers of all kinds.
     pub refuses: bool,
     /// Pods of the subject that are known to have no sidecar and that the layer therefore does not hold, by name; where
@@ -182,6 +185,13 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// Returns what the layer refuses although the rule allows it, for a table.
+    pub(super) fn refused(&self) -> Option<String> {
+        let by_name = self.by_name.as_deref();
+        let all: Vec<&str> = self.narrower.as_deref().into_iter().chain(by_name).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
     /// Returns what a layer makes of a rule, as a clause.
     pub(super) fn words(&self, layer: Layer) -> String {
         format!("{} is {}: {}", layer.word(), self.level.word(), self.reason)

@@ -3,7 +3,7 @@
 mod ambient;
 mod components;
 mod files;
-mod foreign;
+pub mod foreign;
 pub mod istio;
 pub mod layers;
 mod level;
@@ -13,6 +13,7 @@ mod overwritten;
 mod partition;
 pub mod yaml;
 
+pub use ambient::is_ambient_pod;
 pub use files::{Artifact, Listed, artifacts, kustomization};
 pub use level::{Judgement, Level, Levels, PAST_SIDECAR, Traffic, Traffics};
 
@@ -204,6 +205,7 @@ impl Places<'_> {
             but_conditions,
             reason,
             narrower,
+            by_name: None,
             refuses: false,
             unmeshed: None,
             names: Traffics::default(),

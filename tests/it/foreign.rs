@@ -141,9 +141,8 @@ fn an_object_of_another_build_is_not_overwritten() {
 #[test]
 fn every_kind_that_a_build_writes_is_looked_at() {
     let one = |group: &str, kind: &str, name: &str| {
-        let object = format!(
-            "apiVersion: {group}\nkind: {kind}\nmetadata: {{ name: {name}, namespace: shop }}\nspec: {{}}\n"
-        );
+        let object =
+            format!("apiVersion: {group}\nkind: {kind}\nmetadata: {{ name: {name}, namespace: shop }}\nspec: {{}}\n");
         refused(None, &object).len()
     };
     assert_eq!(one("networking.istio.io/v1alpha3", "Sidecar", "all-pods-egress"), 1);
@@ -151,7 +150,8 @@ fn every_kind_that_a_build_writes_is_looked_at() {
     // Another kind of that name, or one of another group, is another object.
     assert_eq!(one("networking.istio.io/v1", "Sidecar", "all-pods-ingress"), 0);
     assert_eq!(one("example.com/v1", "Sidecar", "all-pods-egress"), 0);
-    let entry = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: { name: zenquotes-io, namespace: shop }\n";
+    let entry =
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: { name: zenquotes-io, namespace: shop }\n";
     let manifests = format!("{SHOP}---\n{entry}");
     let source = "allow egress shop/* -> zenquotes.io:443";
     let build = build_with(source, Some(&manifests), |settings| settings.targets = vec![Layer::Istio]);

@@ -327,7 +327,9 @@ impl Asker<'_> {
             return;
         }
         self.assume(match pod.account.as_str() {
-            "" => format!("{} runs as none of the accounts that rules name; its declaration says no `account`", pod.shown),
+            "" => {
+                format!("{} runs as none of the accounts that rules name; its declaration says no `account`", pod.shown)
+            }
             account => format!("{} runs as the account `{account}`", pod.shown),
         });
     }

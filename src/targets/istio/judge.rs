@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use rustc_hash::FxHashMap;
 
 use super::facts::Unmeshed;
+use crate::model::addresses::AddressSet;
+use crate::model::endpoint::{Member, What};
 use crate::model::gateways::Gateway;
 use crate::model::rules::{Action, Direction, Rule};
 use crate::targets::partition::Partition;
@@ -202,6 +204,13 @@ impl<'a> Judge<'a> {
                 judgement.levels.raise(Traffics::only(Traffic::LeftOut), Level::Unable);
             }
             judgement.but_conditions = judgement.levels;
+            // What leaves pods open refuses nothing.
+            if direction == Direction::Egress
+                && rule.action == Action::Allow
+                && matches!(judgement.level, Level::Bypassable | Level::Wider)
+            {
+                judgement.by_name = by_name(rule).map(Into::into);
+            }
             if let (Direction::Egress, Some(via)) = (direction, &rule.via) {
                 let gateway = &*via.gateway;
                 let isolated = || policy.isolating(gateway).next().is_some();
@@ -240,12 +249,33 @@ fn begin(rule: u32, action: Action, direction: Direction) -> Judgement {
         but_conditions: levels,
         reason: reason.into(),
         narrower: None,
+        by_name: None,
         refuses: false,
         unmeshed: None,
         names: Traffics::default(),
         left_out: None,
         at_gateway: false,
     }
+}
+
+/// Returns which hosts of a rule a sidecar finds by their names, and not by the addresses that the source gives them.
+fn by_name(rule: &Rule) -> Option<String> {
+    let members = &rule.destination.members;
+    let hosts = members.iter().filter_map(|member| match &member.what {
+        What::Host(host) if !host.at.is_empty() => {
+            let app = member.ports.entries().iter().find_map(|entry| entry.app)?;
+            let at = AddressSet::of(host.at.iter().map(|at| at.net));
+            // Addresses that the rule names beside it are reached as such.
+            let reached = |other: &Member| matches!(&other.what, What::Addresses(set) if at.is_inside(set));
+            (!members.iter().any(reached)).then(|| (app.word(), format!("`{}`", host.name)))
+        }
+        _ => None,
+    });
+    let hosts: Vec<(&str, String)> = hosts.collect();
+    let (app, _) = hosts.first()?;
+    let names: Vec<String> = hosts.iter().map(|(_, name)| name.clone()).collect();
+    let word = if names.len() == 1 { "its name, not by its address" } else { "their names, not by their addresses" };
+    Some(format!("on `{app}` a sidecar finds {} by {word}", list_names(&names)))
 }
 
 /// Joins the names of things for a sentence, the first three of them.

@@ -106,7 +106,7 @@ fn end_cell(end: &RowEnd<'_>, layer: Layer) -> String {
     if !judgement.reason.is_empty() {
         cell.push_str(&format!(": {}", judgement.reason));
     }
-    if let Some(narrower) = &judgement.narrower {
+    if let Some(narrower) = judgement.refused() {
         cell.push_str(&format!(" (narrower: {narrower})"));
     }
     cell
@@ -121,7 +121,8 @@ fn row_json(row: &Row<'_>, sources: &Sources) -> Value {
                 .layers
                 .iter()
                 .map(|(layer, judgement)| {
-                    let Judgement { level, reason, narrower, .. } = judgement;
+                    let Judgement { level, reason, .. } = judgement;
+                    let narrower = judgement.refused();
                     let by = |kind| judgement.levels.of(kind).word();
                     let traffic = json!({
                         "tcp": by(Traffic::Tcp),

@@ -47,6 +47,7 @@ pub(super) fn judge(plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
             but_conditions,
             reason,
             narrower: None,
+            by_name: None,
             refuses: false,
             unmeshed: None,
             names: Traffics::default(),

@@ -60,11 +60,11 @@ def check(cluster: Cluster) -> int:
         wrong += [f"{way}: {each}" for each in said]
         ran += count
     # A check that cannot fail is none: what goes before its successor is there leaves a pod open.
-    gaps = wrong_order(cluster, home)
-    if not gaps:
-        wrong.append("deleting before applying left no gap")
+    open_pods, late_ones = wrong_order(cluster, home)
+    if not open_pods or not late_ones:
+        wrong.append("deleting before applying was not found out")
     print(*wrong, sep="\n", end="\n" if wrong else "")
-    print(f"apply: {len(WAYS)} ways, {ran} commands run, deleting first opens {len(gaps)} pods, {len(wrong)} wrong")
+    print(f"apply: {len(WAYS)} ways, {ran} commands run, deleting first leaves {len(open_pods)} gaps, {len(wrong)} wrong")
     return 1 if wrong or not ran else 0
 
 
@@ -123,9 +123,7 @@ def try_way(cluster: Cluster, home: dict, blocks: list, last_stay: list) -> tupl
     wrong += [f"gone, and not the build's: {item['metadata']['name']}" for item in OTHERS if key_of(item) not in objects(cluster)]
     steps = changes(cluster, before)
     wrong += gaps(old, steps)
-    first_gone = next((at for at, (what, _) in enumerate(steps) if what == "DELETED"), len(steps))
-    wrong += [f"applied after something was deleted: {item['metadata']['name']}"
-              for what, item in steps[first_gone:] if what != "DELETED"]
+    wrong += [f"applied after something was deleted: {name}" for name in late(old, steps)]
     if any("patch service" in block for block in blocks):
         service = json.loads(cluster.request("GET", "/api/v1/namespaces/istio-system/services/istio-ingressgateway"))
         if service["spec"].get("externalTrafficPolicy") != "Local":
@@ -133,8 +131,8 @@ def try_way(cluster: Cluster, home: dict, blocks: list, last_stay: list) -> tupl
     return wrong, sum(len(re.findall(r"(?m)^ *(?:\w+=\w+ )?(?:kubectl|netpol) ", block)) for block in blocks)
 
 
-def wrong_order(cluster: Cluster, home: dict) -> list:
-    """Returns the gaps that there are where objects are deleted before the new ones are applied."""
+def wrong_order(cluster: Cluster, home: dict) -> tuple:
+    """Returns the gaps that there are where objects are deleted before the new ones are applied, and what comes late."""
     folder = begin(cluster, home)
     write(folder, FIRST)
     run(home, folder, "netpol build shop/ -o deploy/\nkubectl apply -R -f deploy/")
@@ -142,7 +140,8 @@ def wrong_order(cluster: Cluster, home: dict) -> list:
     write(folder, SECOND)
     run(home, folder, "netpol build shop/ -o deploy/ --prune-list prune.yaml\n"
                       "kubectl delete --ignore-not-found -f prune.yaml\nkubectl apply -R -f deploy/")
-    return gaps(old, changes(cluster, before))
+    steps = changes(cluster, before)
+    return gaps(old, steps), late(old, steps)
 
 
 def begin(cluster: Cluster, home: dict) -> Path:
@@ -217,6 +216,17 @@ def changes(cluster: Cluster, since: dict) -> list:
         for event in map(json.loads, answer.splitlines()):
             found.append((event["type"], {**event["object"], "kind": kind}))
     return sorted(found, key=lambda event: int(event[1]["metadata"]["resourceVersion"]))
+
+
+def late(old: dict, steps: list) -> list:
+    """Returns the objects that are made, or change what they say, after one was deleted."""
+    said, gone, found = {key: item["spec"] for key, item in old.items()}, False, []
+    for what, item in steps:
+        gone |= what == "DELETED"
+        if what != "DELETED" and gone and said.get(key_of(item)) != item["spec"]:
+            found.append(item["metadata"]["name"])
+        said[key_of(item)] = item["spec"]
+    return found
 
 
 def gaps(old: dict, steps: list) -> list:

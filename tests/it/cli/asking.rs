@@ -287,10 +287,10 @@ fn layers_say_what_they_let_through_and_refuse() {
         layers.map(|layer| layer["does"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     // NetworkPolicy knows addresses, not names.
-    assert_eq!(ask(host, "203.0.113.9:443", &[]), ["may-pass", "stops-well-behaved"]);
+    assert_eq!(ask(host, "203.0.113.9:443", &[]), ["passes", "stops-well-behaved"]);
     assert_eq!(ask(host, "zenquotes.io:443", &[]), ["passes", "passes"]);
     // Istio sees TCP alone.
-    assert_eq!(ask(host, "lab/{app=y}:53/udp", &[]), ["stops", "may-pass"]);
+    assert_eq!(ask(host, "lab/{app=y}:53/udp", &[]), ["stops", "passes"]);
     // A host with `at` is found by its name where the port shows one.
     let names = ["--host", "metadata.example.internal"];
     assert_eq!(ask(fixed, "198.51.100.10:80", &[]), ["passes", "may-refuse"]);
@@ -303,7 +303,7 @@ fn layers_say_what_they_let_through_and_refuse() {
     denied    garden/x -> 203.0.113.9:443
       egress   denied: a.netpol:1 isolates garden/x, and no rule allows this
       ingress  not judged: 203.0.113.9 is no pod
-      layer    networkpolicy may let it through: any public address :443
+      layer    networkpolicy lets it through: any public address :443
       layer    istio stops it, unless a pod avoids its sidecar: a pod that avoids its sidecar is not stopped
       assumed: pods labelled app.kubernetes.io/name=x for garden/x
     ");

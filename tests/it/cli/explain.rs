@@ -76,3 +76,24 @@ fn a_policy_that_cannot_be_read_is_not_explained() {
         assert_eq!((run.code, run.out.as_str()), (1, ""));
     }
 }
+
+/// A host with an address of its own is found by its name where the port shows one.
+#[test]
+fn a_host_that_is_found_by_its_name_alone_is_told() {
+    let policy = "let m = host m.example.com at 198.51.100.10
+allow egress garden/* -> m:443
+allow egress shop/* -> m:5432
+allow egress lab/* -> { m:443, 198.51.100.0/24:443 }
+allow egress jobs/* -> n.example.com:443
+";
+    let here = folder(&[("a.netpol", policy)]);
+    let run = netpol(here.path(), &["explain", "--enforcement", "--target", "networkpolicy,istio", "a.netpol"]);
+    let told: Vec<&str> = run.out.lines().filter(|line| line.contains("(narrower: ")).collect();
+    let words = "(narrower: on `tls` a sidecar finds `m.example.com` by its name, not by its address)";
+    assert!(told.len() == 1 && told[0].starts_with("a.netpol:2") && told[0].contains(words), "{}", run.out);
+    let arguments = ["explain", "--enforcement", "--target", "istio", "--format", "json", "a.netpol"];
+    let json: Value = serde_json::from_str(&netpol(here.path(), &arguments).out).unwrap();
+    let narrower = |rule: usize| &json["rules"][rule]["ends"][0]["layers"]["istio"]["narrower"];
+    assert!(narrower(0).as_str().is_some_and(|words| words.contains("by its name")), "{json}");
+    assert!(narrower(1).is_null(), "{json}");
+}

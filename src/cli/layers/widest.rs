@@ -1,0 +1,90 @@
+//! A rule as a layer reads it that holds it too wide.
+
+use std::sync::Arc;
+
+use crate::model::addresses::AddressSet;
+use crate::model::conditions::Conditions;
+use crate::model::endpoint::{Endpoint, Member, Pods, What};
+use crate::model::labels::{Account, PodSelector};
+use crate::model::rules::{Direction, Rule};
+use crate::policy::{Cause, Flow, Policy, eval};
+use crate::settings::Layer;
+
+/// Returns whether a rule that a layer holds too wide lets a flow through at one end; `None` where that hangs on what is
+/// not known, as which pods share their labels with others.
+pub(super) fn widest(policy: &Policy, layer: Layer, rule: &Rule, flow: &Flow, direction: Direction) -> Option<bool> {
+    let passes = |rule: &Rule| alone(policy, rule, flow, direction).0;
+    // Every peer on the rule's ports is more than any layer lets through.
+    if !passes(&to_anybody(rule, direction)) {
+        return Some(false);
+    }
+    if rule.via.is_some() {
+        return None;
+    }
+    let without_conditions = Rule { conditions: Arc::new(Conditions::default()), ..rule.clone() };
+    match layer {
+        Layer::NetworkPolicy => {
+            let by_address = by_address(policy, &without_conditions);
+            match (passes(&by_address), passes(&of_any_account(&by_address))) {
+                (true, _) => Some(true),
+                (false, true) => None,
+                (false, false) => Some(false),
+            }
+        }
+        // A sidecar does not look into what goes out.
+        Layer::Istio => (direction == Direction::Egress && passes(&without_conditions)).then_some(true),
+    }
+}
+
+/// Returns whether a rule, were it the only one, would let a flow through at one end, and whether it would deny it.
+pub(super) fn alone(policy: &Policy, rule: &Rule, flow: &Flow, direction: Direction) -> (bool, bool) {
+    let only = Policy { rules: vec![rule.clone()], grants: Vec::new(), ..policy.clone() };
+    let cause = eval(&only, flow).ends.into_iter().find(|end| end.direction == direction).map(|end| end.cause);
+    (matches!(cause, Some(Cause::Allowed(_))), matches!(cause, Some(Cause::Denied(_))))
+}
+
+/// Returns a rule with the addresses at which its hosts may be in their place.
+fn by_address(policy: &Policy, rule: &Rule) -> Rule {
+    let destination = each(&rule.destination, |what| match what {
+        What::Host(host) if host.at.is_empty() => What::Addresses(policy.internet.clone()),
+        What::Host(host) => What::Addresses(AddressSet::of(host.at.iter().map(|at| at.net))),
+        other => other.clone(),
+    });
+    Rule { destination, ..rule.clone() }
+}
+
+/// Returns a rule for the pods that it names whatever their accounts are.
+fn of_any_account(rule: &Rule) -> Rule {
+    let any = |what: &What| match what {
+        What::Pods(pods) => {
+            let selector = PodSelector { account: Account::Not(Vec::new()), ..pods.selector.clone() };
+            What::Pods(Pods { selector, named: pods.named.clone() })
+        }
+        other => other.clone(),
+    };
+    Rule { source: each(&rule.source, any), destination: each(&rule.destination, any), ..rule.clone() }
+}
+
+/// Returns a rule with every peer in the place of its own, on its ports, and without what it asks of requests.
+fn to_anybody(rule: &Rule, direction: Direction) -> Rule {
+    let rule = of_any_account(&Rule { conditions: Arc::new(Conditions::default()), via: None, ..rule.clone() });
+    let anybody = |endpoint: &Endpoint| {
+        let both = |member: &Member| {
+            let everyone = [
+                What::Pods(Pods { selector: PodSelector::any(), named: None }),
+                What::Addresses(AddressSet::everything()),
+            ];
+            everyone.map(|what| Member { what, ..member.clone() })
+        };
+        Arc::new(Endpoint { members: endpoint.members.iter().flat_map(both).collect() })
+    };
+    match direction {
+        Direction::Egress => Rule { destination: anybody(&rule.destination), ..rule },
+        Direction::Ingress => Rule { source: anybody(&rule.source), ..rule },
+    }
+}
+
+fn each(endpoint: &Endpoint, change: impl Fn(&What) -> What) -> Arc<Endpoint> {
+    let members = endpoint.members.iter().map(|member| Member { what: change(&member.what), ..member.clone() });
+    Arc::new(Endpoint { members: members.collect() })
+}
