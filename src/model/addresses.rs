@@ -108,7 +108,7 @@ impl Range {
     }
 
     /// Returns the largest range that sorts with those of the same first address.
-    fn from_its_first(self) -> Range {
+    fn last_with_first(self) -> Range {
         match self {
             Range::V4(first, _) => Range::V4(first, u32::MAX),
             Range::V6(first, _) => Range::V6(first, u128::MAX),
@@ -177,7 +177,7 @@ impl AddressSet {
     pub fn is_inside(&self, other: &AddressSet) -> bool {
         let (mine, theirs) = (self.ranges(), other.ranges());
         mine.iter().all(|range| {
-            let next = theirs.partition_point(|outer| outer <= &range.from_its_first());
+            let next = theirs.partition_point(|outer| outer <= &range.last_with_first());
             next > 0 && range_contains(theirs[next - 1], *range)
         })
     }
