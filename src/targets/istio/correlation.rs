@@ -10,7 +10,8 @@
 //!
 //! The gateway lets both networks in for `garden.example`, and both workloads take from the gateway what asks for it. So a
 //! client of the second rule would reach `garden/web`. Where rules for one host have different clients, the workload judges
-//! the client as well, by the address that the gateway forwards.
+//! the client as well, by the address that the gateway forwards. A token is judged by the pods alone: where another rule
+//! lets the gateway in without it, nothing asks for it.
 
 use std::rc::Rc;
 
@@ -24,7 +25,7 @@ use crate::model::conditions::Jwt;
 use crate::model::gateways::{Gateway, Via};
 use crate::model::hosts::HostName;
 use crate::model::labels::PodSelector;
-use crate::model::ports::Ports;
+use crate::model::ports::{PortMatch, PortTest, Ports};
 use crate::model::rules::{Action, Direction, Rule};
 use crate::targets::components::Components;
 
@@ -32,6 +33,8 @@ use crate::targets::components::Components;
 pub(super) struct Correlation {
     /// Each with what lets other clients in, in words.
     lends: FxHashMap<u32, &'static str>,
+    /// The rules with a token, which only the workload judges, to whose pods another rule lets the gateway without one.
+    tokenless: FxHashSet<u32>,
 }
 
 /// The clients of a rule; `None` is anybody.
@@ -101,13 +104,57 @@ impl Correlation {
                 lends.extend(group.rules.iter().map(|rule| (*rule, reason)));
             }
         }
-        Some(Correlation { lends })
+        let direct: Vec<Vec<&Rule>> = gateways.iter().map(|gateway| open_to(facts, gateway)).collect();
+        let tokenless = through().filter(|(_, rule, via)| {
+            let jwt = rule.conditions.jwt.as_deref();
+            let opens = |other: &&Rule| other.conditions.jwt.as_deref() != jwt && may_share_ports(rule, other);
+            let same = |gateway: &Gateway| may_share_pods(&gateway.pods, &via.gateway.pods);
+            jwt.is_some()
+                && gateways.iter().zip(&direct).any(|(gateway, rules)| same(gateway) && rules.iter().any(opens))
+        });
+        let tokenless = tokenless.map(|(at, _, _)| at).collect();
+        Some(Correlation { lends, tokenless })
     }
 
     /// Returns what lets other clients in for the same host as a rule, where the workload has to judge its clients.
     pub(super) fn lends(&self, rule: u32) -> Option<String> {
         self.lends.get(&rule).map(|reason| (*reason).to_owned())
     }
+}
+
+impl Correlation {
+    /// Returns whether another rule lets the gateway of a rule into its pods without the token that it asks for.
+    pub(super) fn is_tokenless(&self, rule: u32) -> bool {
+        self.tokenless.contains(&rule)
+    }
+}
+
+/// Returns the rules that let a gateway's own pods into others, whomever it serves.
+fn open_to<'a>(facts: &Facts<'a>, gateway: &Gateway) -> Vec<&'a Rule> {
+    let rules = facts.part.rules(Direction::Ingress).map(|(_, rule)| rule);
+    let meant = |rule: &Rule| {
+        let mut sources = rule.source.pods();
+        sources.any(|(_, pods)| gateway.pods.iter().any(|own| own.overlaps(&pods.selector)))
+    };
+    rules.filter(|rule| rule.action == Action::Allow && rule.via.is_none() && meant(rule)).collect()
+}
+
+/// Returns whether two rules may mean the same port of the same pod.
+fn may_share_ports(one: &Rule, other: &Rule) -> bool {
+    let apart = |a: &PortMatch, b: &PortMatch| match (&a.port, &b.port) {
+        (PortTest::Range(a, to_a), PortTest::Range(b, to_b)) => to_a < b || to_b < a,
+        _ => false,
+    };
+    let meet = |a: &Ports, b: &Ports| match (a, b) {
+        (Ports::Some(a), Ports::Some(b)) => {
+            a.iter().any(|a| b.iter().any(|b| a.protocol == b.protocol && !apart(a, b)))
+        }
+        _ => true,
+    };
+    one.destination.pods().any(|(mine, pods)| {
+        let mut others = other.destination.pods();
+        others.any(|(member, other)| pods.selector.overlaps(&other.selector) && meet(&mine.ports, &member.ports))
+    })
 }
 
 fn distinct<'g>(gateways: impl Iterator<Item = &'g Gateway>) -> Vec<&'g Gateway> {

@@ -151,6 +151,13 @@ impl GatewayAccess {
                 )),
             );
         }
+        if self.correlation.as_ref().is_some_and(|correlation| correlation.is_tokenless(at)) {
+            let name = &via.gateway.name;
+            let words = format!(
+                "another rule lets {name} into these pods without this token, which the pods alone ask for: `where jwt` there too, or pods apart"
+            );
+            judge.flaw(at, IN, &Flaw::wider(words));
+        }
         for host in &via.at {
             if let Some(port) = via.gateway.ports.iter().find(|port| port.names(host).untold) {
                 let (port, target, name) = (port.port, port.target, &via.gateway.name);

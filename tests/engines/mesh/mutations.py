@@ -124,7 +124,7 @@ MUTATIONS = [
     ("via edge", "a lost host at the workload", lambda o: at(o, "garden", lambda r: operations(r, "hosts"), "garden.ex")),
     ("via edge", "lost notPorts", lambda o: at(o, "edge", lambda r: r.pop("to"), "notPorts")),
     ("via edge", "hosts for a name of TLS", lambda o: at(o, "edge", lambda r: (
-        r.pop("when"), r["to"][0]["operation"].update(hosts=["pass.example.com"])), "remoteIpBlocks")),
+        r.pop("when"), r["to"][0]["operation"].update(hosts=["pass.example.com"])), "'values': ['pass.ex")),
     ("via edge", "a name of TLS for all", lambda o: at(o, "edge", lambda r: r.pop("when"), "notValues")),
     ("via edge", "names of TLS where it ends", lambda o: at(
         o, "edge", lambda r: r["to"][0]["operation"]["ports"].append("8443"), "notValues")),

@@ -340,3 +340,20 @@ allow ingress anywhere -> ingress-gateway where host \"a.example\"";
     let read = json!([{ "operation": { "ports": ["8080", "8443"], "hosts": ["a.example", "a.example:*"] } }]);
     assert_eq!(policy["spec"]["rules"][0]["to"], read);
 }
+
+#[test]
+fn a_token_is_asked_for_where_no_other_rule_lets_the_gateway_in() {
+    let rule = "issuer corp { url \"corp\" jwks \"https://login.example.com/keys\" at 203.0.113.9 }
+allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via edge at \"a.example\" where jwt corp";
+    let judged = |more: &str| {
+        let build = super::super::build::build(&format!("{EDGE}{rule}\n{more}"));
+        build.judged(0, Direction::Ingress).0
+    };
+    assert_eq!(judged(""), Level::Exact);
+    for other in ["edge -> garden/{app=web}", "edge -> garden/*:8080", "anywhere -> garden/{app=web}:8080"] {
+        assert_eq!(judged(&format!("allow ingress {other}")), Level::Wider, "{other}");
+    }
+    for other in ["edge -> garden/{app=web}:9090", "edge -> garden/{app=api}:8080", "shop/* -> garden/*:8080"] {
+        assert_eq!(judged(&format!("allow ingress {other}")), Level::Exact, "{other}");
+    }
+}
