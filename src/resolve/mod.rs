@@ -54,6 +54,8 @@ pub struct Module {
     own: FxHashMap<SmolStr, Def>,
     listed: FxHashMap<SmolStr, (Def, u32)>,
     whole: Vec<(ModuleId, u32)>,
+    /// All modules that it uses, whole or by name, each with the `use` that says it.
+    uses: Vec<(ModuleId, u32)>,
     lost: Lost,
 }
 
@@ -121,6 +123,22 @@ impl Names {
     /// Returns a module.
     pub fn module(&self, id: ModuleId) -> &Module {
         &self.modules[id.0 as usize]
+    }
+
+    /// Returns every module whose facts a module brings into the build by its `use` statements and by theirs, each with the
+    /// path in the statement of its own that leads there.
+    pub fn brought_by(&self, from: ModuleId) -> Vec<(ModuleId, Span)> {
+        let module = self.module(from);
+        let mut brought: Vec<(ModuleId, Span)> = Vec::new();
+        let mut open: Vec<_> = module.uses.iter().map(|(used, at)| (*used, path_span(&module.file, *at))).collect();
+        open.reverse();
+        while let Some((used, path)) = open.pop() {
+            if used != from && !brought.iter().any(|(known, _)| *known == used) {
+                brought.push((used, path));
+                open.extend(self.module(used).uses.iter().map(|(deeper, _)| (*deeper, path)));
+            }
+        }
+        brought
     }
 
     /// Returns the module of the platform's prelude.
@@ -359,6 +377,7 @@ impl Build<'_, '_> {
             own: FxHashMap::default(),
             listed: FxHashMap::default(),
             whole: Vec::new(),
+            uses: Vec::new(),
             lost: Lost::default(),
             file,
             has_deferred: false,
@@ -411,6 +430,7 @@ impl Build<'_, '_> {
             }
             self.link(target, Some(span), state);
             self.modules[target.0 as usize].used = true;
+            self.modules[id.0 as usize].uses.push((target, at));
             match &import.names {
                 None => self.modules[id.0 as usize].whole.push((target, at)),
                 Some(_) => self.list(id, target, at, &import, &mut places),

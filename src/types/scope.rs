@@ -51,7 +51,22 @@ impl Checker<'_> {
             return None;
         }
         let inside: Vec<PodSelector> = value.endpoint.pods().map(|(_, pods)| pods.selector.clone()).collect();
-        for item in items {
+        self.check_facts(module, &inside, None, span);
+        for (brought, path) in self.names.brought_by(module) {
+            if self.names.module(brought).role == Role::Used && !self.is_free(brought) {
+                self.check_facts(brought, &inside, Some(path), span);
+            }
+        }
+        self.check_named(module, &value.endpoint, span);
+        let env = Env::top(module);
+        let hosts = scope.hosts.iter().map(|text| self.host_pattern(text, &env)).collect::<Option<_>>()?;
+        Some(Scope { pods: inside, hosts, span, pods_span: expr.span })
+    }
+
+    /// Checks that the facts of a module speak of namespaces inside a scope. `path` is the `use` that brings the module into
+    /// the file of the scope, where it is another.
+    fn check_facts(&mut self, module: ModuleId, inside: &[PodSelector], path: Option<Span>, scope: Span) {
+        for item in &self.names.module(module).file.items {
             let stated = match &item.kind {
                 ItemKind::Namespace(namespace) => Some((&namespace.name, "namespace")),
                 ItemKind::Service(service) => Some((&service.namespace, "Service")),
@@ -62,13 +77,16 @@ impl Checker<'_> {
             // Facts about a namespace are inside when some of its pods are: the scope may be one workload of it.
             let whole = PodSelector::in_namespace(name.text.clone());
             if !inside.iter().any(|set| self.known(&whole, set).is_some_and(|set| set.overlaps(&whole))) {
-                self.push(errors::facts_outside_scope(name.span, what, &name.text, span));
+                self.push(errors::facts_outside_scope(name.span, what, &name.text, path, scope));
             }
         }
-        self.check_named(module, &value.endpoint, span);
-        let env = Env::top(module);
-        let hosts = scope.hosts.iter().map(|text| self.host_pattern(text, &env)).collect::<Option<_>>()?;
-        Some(Scope { pods: inside, hosts, span, pods_span: expr.span })
+    }
+
+    /// Returns whether a given file without a scope uses a module: its facts are of the build then, whoever uses it too.
+    fn is_free(&self, module: ModuleId) -> bool {
+        let has_scope = |of: &Module| of.file.items.iter().any(|item| matches!(item.kind, ItemKind::Scope(_)));
+        let free = self.names.modules().filter(|(_, of)| of.role == Role::Given && !has_scope(of));
+        free.into_iter().any(|(id, _)| self.names.brought_by(id).iter().any(|(brought, _)| *brought == module))
     }
 
     /// Checks that a scope such as `garden/api` gets its pods from others: were they stated by the file itself, or by what it

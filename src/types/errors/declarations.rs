@@ -316,10 +316,19 @@ pub fn scope_with_ports(span: Span) -> Diagnostic {
 }
 
 /// `what` is `namespace` or `Service`.
-pub fn facts_outside_scope(span: Span, what: &str, name: &str, scope: Span) -> Diagnostic {
-    Diagnostic::new(Code::FactsOutsideScope, span, format!("this file may not state facts about the namespace {name}"))
-        .at(format!("a {what} outside the scope"))
-        .label(scope, "set here")
+/// `path` is that of the `use` by which the file with the scope brings the fact, where it does not state it itself.
+pub fn facts_outside_scope(span: Span, what: &str, name: &str, path: Option<Span>, scope: Span) -> Diagnostic {
+    let does = if path.is_some() { "bring" } else { "state" };
+    let message = format!("this file may not {does} facts about the namespace {name}");
+    let place = path.unwrap_or(span);
+    let diagnostic = Diagnostic::new(Code::FactsOutsideScope, place, message).label(scope, "set here");
+    match path {
+        None => diagnostic.at(format!("a {what} outside the scope")),
+        Some(_) => diagnostic
+            .at(format!("this brings a {what} outside the scope"))
+            .label(span, "stated here")
+            .note("facts hold for the whole build: let a file without a scope use that file too, or leave the fact out"),
+    }
 }
 
 /// `name` is the fact's, `scope` the statement.

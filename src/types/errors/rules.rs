@@ -142,7 +142,12 @@ pub fn where_needs_http(clause: Span, word: &str, to: Span, why: Unreadable) -> 
         }
         Unreadable::Other => diagnostic.label(to, "not all of these ports carry requests"),
     }
+    .note_opt((word == "at").then_some(WITHOUT_AT))
 }
+
+/// The way out where clients ask a gateway for no name.
+const WITHOUT_AT: &str =
+    "where clients ask for no name, leave `at` out: the gateway's port, such as `port 5432/tcp`, says what they want";
 
 pub fn jwt_on_deny(span: Span) -> Diagnostic {
     Diagnostic::new(Code::WhereOnDeny, span, "`where jwt` stands on `allow` only")
