@@ -324,10 +324,9 @@ pub fn facts_outside_scope(span: Span, what: &str, name: &str, path: Option<Span
     let diagnostic = Diagnostic::new(Code::FactsOutsideScope, place, message).label(scope, "set here");
     match path {
         None => diagnostic.at(format!("a {what} outside the scope")),
-        Some(_) => diagnostic
-            .at(format!("this brings a {what} outside the scope"))
-            .label(span, "stated here")
-            .note("facts hold for the whole build: let a file without a scope use that file too, or leave the fact out"),
+        Some(_) => diagnostic.at(format!("this brings a {what} outside the scope")).label(span, "stated here").note(
+            "facts hold for the whole build: let a file without a scope use that file too, or leave the fact out",
+        ),
     }
 }
 
