@@ -1,4 +1,4 @@
-//! The driver: one function for each arrow of the picture in [the crate's description](crate), and over them [`policy`],
+//! The driver: one function for each arrow of the picture in [the crate's description](crate), and over them [`policy()`],
 //! from text to the policy, and [`build`], from the policy to files.
 //!
 //! Whoever embeds the compiler calls these. Nothing here reads a file: texts are given as an [`Input`], and a [`Loader`]
@@ -20,7 +20,7 @@ use crate::types::{self, Program};
 /// What a policy is compiled from.
 #[derive(Debug)]
 pub struct Input {
-    /// Every text of the run. [`resolve`] adds those of the modules that a `use` names, and the standard library.
+    /// Every text of the run. [`resolve()`] adds those of the modules that a `use` names, and the standard library.
     pub sources: Sources,
     /// What `netpol.toml` and the command line say of the cluster and the build.
     pub settings: Settings,

@@ -82,9 +82,11 @@ impl Output {
     /// Carries a plan out.
     pub fn write(&mut self, plan: &Plan) -> Result<(), Fatal> {
         if plan.is_done() && plan.recorded == plan.files {
-            // A build that was killed may have left files that waited.
+            // A build that was killed may have left files that waited, its list of them among these.
             let left = fs::remove_dir_all(self.root.join(STAGING));
-            return remove(left).map_err(|error| self.cannot("remove", STAGING, error));
+            remove(left).map_err(|error| self.cannot("remove", STAGING, error))?;
+            let list = fs::remove_file(self.root.join(record::WAITING));
+            return remove(list).map_err(|error| self.cannot("remove", record::WAITING, error));
         }
         self.prepare()?;
         let mut both = plan.recorded.clone();

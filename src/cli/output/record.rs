@@ -12,7 +12,7 @@ use crate::cli::Fatal;
 /// Its name. Without an ending that tools which apply whole folders would take for a manifest.
 pub const NAME: &str = ".netpol-manifest";
 /// Where a new record waits until it replaces the old one.
-const WAITING: &str = ".netpol-manifest.new";
+pub(super) const WAITING: &str = ".netpol-manifest.new";
 
 /// What builds have written.
 #[derive(Debug, Default, Deserialize, Serialize)]
