@@ -391,7 +391,8 @@ fn a_killed_build_leaves_whole_files_and_a_mark() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(took * (round as u32 + 1) / 100);
+        // A busy machine may take longer than it did before.
+        std::thread::sleep(took * (round as u32 + 1) / 60);
         child.kill().unwrap();
         child.wait().unwrap();
 
