@@ -213,11 +213,11 @@ fn edges(build: &Build) -> Vec<IpAddr> {
     let mut nets: Vec<IpNet> = Vec::new();
     for member in members {
         match &member.what {
-            policy::What::Addresses(set) => {
+            netpol::model::endpoint::What::Addresses(set) => {
                 nets.extend(set.blocks.iter().flat_map(|block| block.except.iter().chain([&block.net])));
             }
-            policy::What::Host(host) => nets.extend(host.at.iter().map(|at| at.net)),
-            policy::What::Pods(_) => {}
+            netpol::model::endpoint::What::Host(host) => nets.extend(host.at.iter().map(|at| at.net)),
+            netpol::model::endpoint::What::Pods(_) => {}
         }
     }
     nets.sort();
@@ -255,7 +255,7 @@ fn ports(build: &Build) -> Vec<Port> {
     let rules = build.policy.rules.iter().flat_map(|rule| &rule.destination.members);
     for member in rules {
         for port in member.ports.entries() {
-            if let policy::PortTest::Range(first, last) = port.port {
+            if let netpol::model::ports::PortTest::Range(first, last) = port.port {
                 ports.extend([first, last].map(|number| (number, port.protocol)));
                 ports.extend([first.saturating_sub(1), last.saturating_add(1)].map(|number| (number, port.protocol)));
                 ports.push((first, if port.protocol == Protocol::Udp { Protocol::Tcp } else { Protocol::Udp }));

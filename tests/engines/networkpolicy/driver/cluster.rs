@@ -346,12 +346,12 @@ impl Cluster {
     /// Returns a pod as the evaluator knows pods.
     pub fn meant(&self, pod: &Pod) -> policy::Pod {
         let labels = |labels: &Labels| labels.iter().map(|(key, value)| (key.into(), value.into())).collect();
-        let mut namespace_labels: policy::Labels = labels(&self.namespaces[&pod.namespace]);
-        namespace_labels.insert(policy::NAMESPACE_NAME.into(), pod.namespace.as_str().into());
-        let port = |port: &PodPort| policy::ContainerPort {
+        let mut namespace_labels: netpol::model::labels::Labels = labels(&self.namespaces[&pod.namespace]);
+        namespace_labels.insert(netpol::model::labels::NAMESPACE_NAME.into(), pod.namespace.as_str().into());
+        let port = |port: &PodPort| netpol::inventory::ContainerPort {
             name: Some(port.name.as_str().into()),
             port: port.port,
-            protocol: policy::Protocol::parse(&port.protocol.to_lowercase()).unwrap(),
+            protocol: netpol::model::ports::Protocol::parse(&port.protocol.to_lowercase()).unwrap(),
         };
         policy::Pod {
             shown: format!("{}/{}", pod.namespace, pod.workload),

@@ -121,7 +121,7 @@ fn cluster(policy: &policy::Policy) -> Cluster {
     cluster
 }
 
-fn copied(labels: &policy::Labels) -> Labels {
+fn copied(labels: &netpol::model::labels::Labels) -> Labels {
     labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 
@@ -147,7 +147,7 @@ fn add_named(cluster: &mut Cluster, selector: &PodSelector) {
 
 /// Returns labels that meet requirements.
 fn meeting(requirements: &Requirements) -> Labels {
-    let label = |requirement: &policy::Requirement| match &requirement.test {
+    let label = |requirement: &netpol::model::labels::Requirement| match &requirement.test {
         Test::In(values) => Some((requirement.key.to_string(), values[0].to_string())),
         Test::Exists => Some((requirement.key.to_string(), "some".to_owned())),
         Test::NotIn(_) | Test::DoesNotExist => None,

@@ -42,7 +42,7 @@ fn is_denied_exactly(build: &Build, flow: &Flow, direction: Direction) -> bool {
 /// is wider excuses nothing.
 fn is_widened(build: &Build, flow: &Flow, direction: Direction) -> bool {
     let mut rules = build.policy.rules.iter().enumerate();
-    let forbids = |at: usize, rule: &policy::Rule| {
+    let forbids = |at: usize, rule: &netpol::model::rules::Rule| {
         rule.action != Action::Deny
             && rule.governs(direction)
             && holds(rule.subject(direction), pod_end(flow, direction))
@@ -77,10 +77,10 @@ fn may_hold(build: &Build, endpoint: &Endpoint, party: &Party, destination: Opti
     let members = endpoint.members.iter().filter(|member| destination.is_none_or(|flow| has_port(member, flow)));
     members.into_iter().any(|member| match (&member.what, party) {
         (What::Pods(pods), Party::Pod(pod)) => {
-            let namespace = &pod.namespace_labels[policy::NAMESPACE_NAME];
+            let namespace = &pod.namespace_labels[netpol::model::labels::NAMESPACE_NAME];
             let known = build.policy.inventory.namespaces.get(namespace).is_some_and(|known| known.declared);
             let mut required = pods.selector.namespace.list().iter();
-            let told = |one: &&Requirement| known || one.key == policy::NAMESPACE_NAME;
+            let told = |one: &&Requirement| known || one.key == netpol::model::labels::NAMESPACE_NAME;
             pods.selector.labels.matches(&pod.labels)
                 && required.all(|one| !told(&one) || one.matches(&pod.namespace_labels))
         }
