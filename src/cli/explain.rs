@@ -71,7 +71,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
 /// A grant in words: its direction, its flows, why there is one, and for which rules, whose these are and why.
 fn words(grant: &Grant, policy: &Policy, sources: &Sources) -> [String; 4] {
     let flows = format!("{} -> {}", endpoints::source(&grant.source), endpoints::destination(&grant.destination));
-    let mut rules = grant.because.iter().filter_map(|&rule| policy.rules.get(rule as usize));
+    let mut rules = grant.because.iter().filter_map(|&rule| policy.rule(rule));
     let mut said: Vec<String> = rules.clone().filter_map(|rule| attribution(&rule.origin)).collect();
     said.sort_unstable();
     said.dedup();
@@ -113,7 +113,7 @@ fn grants_markdown(policy: &Policy, sources: &Sources) -> String {
 
 fn grants_json(policy: &Policy, sources: &Sources) -> Value {
     let grants = policy.grants.iter().map(|grant| {
-        let rules = grant.because.iter().filter_map(|&rule| policy.rules.get(rule as usize));
+        let rules = grant.because.iter().filter_map(|&rule| policy.rule(rule));
         let because = rules.map(|rule| {
             let span = rule.origin.span;
             let mut value = json!({ "path": sources.file(span.file).path, "line": sources.line(span) });

@@ -15,7 +15,7 @@ use crate::model::endpoint::What;
 use crate::model::hosts::Host;
 use crate::model::labels::NAMESPACE_NAME;
 use crate::model::ports::Protocol;
-use crate::model::rules::{Action, Direction, Rule};
+use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::ask::Answer;
 use crate::policy::{Cause, End, Flow, Party, Pod, Policy, Verdict, eval, governs_pod};
 use crate::settings::Layer;
@@ -119,20 +119,20 @@ struct Judged<'a> {
 
 impl Judged<'_> {
     /// Returns what the layer says of one end of a rule. Judgements stand by rule.
-    fn of(&self, rule: u32, direction: Direction) -> Option<&Judgement> {
+    fn of(&self, rule: RuleId, direction: Direction) -> Option<&Judgement> {
         let first = self.judgements.partition_point(|judgement| judgement.rule < rule);
         let own = self.judgements[first..].iter().take_while(|judgement| judgement.rule == rule);
         own.into_iter().find(|judgement| judgement.direction == direction)
     }
 
     /// The rules of a direction, each with its number.
-    fn rules(&self, direction: Direction) -> impl Iterator<Item = (u32, &Rule)> {
-        let rules = self.policy.rules.iter().enumerate().map(|(at, rule)| (at as u32, rule));
+    fn rules(&self, direction: Direction) -> impl Iterator<Item = (RuleId, &Rule)> {
+        let rules = self.policy.numbered();
         rules.filter(move |(_, rule)| rule.governs(direction))
     }
 
     /// The rules that govern a pod at one end.
-    fn governing(&self, direction: Direction, pod: &Pod) -> impl Iterator<Item = (u32, &Rule)> {
+    fn governing(&self, direction: Direction, pod: &Pod) -> impl Iterator<Item = (RuleId, &Rule)> {
         self.rules(direction).filter(move |(_, rule)| governs_pod(rule, direction, pod))
     }
 
@@ -257,7 +257,7 @@ impl Judged<'_> {
         if other.0 > own.0 { other } else { own }
     }
 
-    fn level(&self, rule: u32, flow: &Flow, direction: Direction, pod: &Pod) -> Option<(Level, String)> {
+    fn level(&self, rule: RuleId, flow: &Flow, direction: Direction, pod: &Pod) -> Option<(Level, String)> {
         let judgement = self.of(rule, direction)?;
         if let (Some(names), false) = (&judgement.unmeshed, pod.sidecar) {
             return Some((Level::Unable, format!("no object stops pods without a sidecar: {names}")));
@@ -277,7 +277,7 @@ impl Judged<'_> {
     }
 
     /// Returns how well the layer isolates the pods of a rule, whatever the rule asks of requests.
-    fn isolation(&self, rule: u32, flow: &Flow, direction: Direction, pod: &Pod) -> Option<(Level, String)> {
+    fn isolation(&self, rule: RuleId, flow: &Flow, direction: Direction, pod: &Pod) -> Option<(Level, String)> {
         let (level, why) = self.level(rule, flow, direction, pod)?;
         let pods = self.of(rule, direction)?.but_conditions.of(traffic(self.policy, flow, direction, pod));
         let unmeshed = level == Level::Unable && !pod.sidecar && self.layer == Layer::Istio;
@@ -300,7 +300,7 @@ impl Judged<'_> {
                 let why = "between pods in ambient mode it arrives on TCP 15008, which is closed".to_owned();
                 return (Deed::Refuses, why);
             }
-            let decides = |rule: u32| end.cause == Cause::Allowed(rule);
+            let decides = |rule: RuleId| end.cause == Cause::Allowed(rule);
             let concerned = self.governing(end.direction, pod).filter(|(at, rule)| {
                 // A deny refuses more than it names by what it asks of all callers.
                 decides(*at) || rule.action == Action::Deny
@@ -319,7 +319,7 @@ impl Judged<'_> {
     fn found_by_name(&self, flow: &Flow, verdict: &Verdict) -> Option<(Deed, String)> {
         let (Layer::Istio, Party::Address(address)) = (self.layer, &flow.destination) else { return None };
         let Cause::Allowed(rule) = verdict.ends[0].cause else { return None };
-        let rule = self.policy.rules.get(rule as usize)?;
+        let rule = self.policy.rule(rule)?;
         let mut host: Option<&Host> = None;
         let mut read = None;
         for member in &rule.destination.members {

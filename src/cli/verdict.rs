@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::layers::{Does, layers};
-use crate::model::rules::{Direction, Rule};
+use crate::model::rules::{Direction, GrantId, Rule, RuleId};
 use crate::policy::ask::{Answer, Answers, shown};
 use crate::policy::provenance::{attribute, attribution, rule_text};
 use crate::policy::{Cause, End, Flow, Grant, GrantReason, Party, Policy, Unknown, unknown};
@@ -140,7 +140,7 @@ impl Judged<'_> {
         all
     }
 
-    fn words(&self, flow: &Flow, end: &End, first: Option<u32>) -> String {
+    fn words(&self, flow: &Flow, end: &End, first: Option<RuleId>) -> String {
         let party = shown(match end.direction {
             Direction::Egress => &flow.source,
             Direction::Ingress => &flow.destination,
@@ -171,7 +171,7 @@ impl Judged<'_> {
             Cause::Denied(rule) => (Some(rule), "deny"),
             Cause::NoneMatches { isolated_by, .. } => (Some(isolated_by), "isolate"),
             Cause::Granted(grant) => {
-                (self.policy.grants.get(grant as usize).and_then(|grant| grant.because.first().copied()), "grant")
+                (self.policy.grant(grant).and_then(|grant| grant.because.first().copied()), "grant")
             }
             Cause::NoPod | Cause::Itself | Cause::NotIsolated => (None, "none"),
         };
@@ -185,8 +185,8 @@ impl Judged<'_> {
         reason
     }
 
-    fn grant(&self, at: u32) -> String {
-        let Some(Grant { reason, because, .. }) = self.policy.grants.get(at as usize) else { return String::new() };
+    fn grant(&self, at: GrantId) -> String {
+        let Some(Grant { reason, because, .. }) = self.policy.grant(at) else { return String::new() };
         let why = grant_reason(*reason);
         match because.first() {
             Some(rule) => format!("{why} ({})", self.rule_at_place(*rule)),
@@ -194,12 +194,12 @@ impl Judged<'_> {
         }
     }
 
-    fn rule_of(&self, at: u32) -> Option<&Rule> {
-        self.policy.rules.get(at as usize)
+    fn rule_of(&self, at: RuleId) -> Option<&Rule> {
+        self.policy.rule(at)
     }
 
     /// Returns where a rule stands and, where a template yielded it, where that was asked for.
-    fn rule_at_place(&self, at: u32) -> String {
+    fn rule_at_place(&self, at: RuleId) -> String {
         let Some(rule) = self.rule_of(at) else { return String::new() };
         let mut text = self.sources.place(rule.origin.span);
         if let Some(&applied) = rule.origin.applied().first() {
@@ -208,7 +208,7 @@ impl Judged<'_> {
         text
     }
 
-    fn rule_at(&self, at: u32) -> String {
+    fn rule_at(&self, at: RuleId) -> String {
         let text = self.rule_of(at).map(|rule| match attribution(&rule.origin) {
             Some(said) => format!("{}   ({said})", rule_text(self.sources, &rule.origin)),
             None => rule_text(self.sources, &rule.origin),
@@ -216,7 +216,7 @@ impl Judged<'_> {
         format!("{}   {}", self.rule_at_place(at), text.unwrap_or_default())
     }
 
-    fn rule_json(&self, at: u32) -> Value {
+    fn rule_json(&self, at: RuleId) -> Value {
         let Some(rule) = self.rule_of(at) else { return json!({}) };
         let place = |span: Span| json!({ "path": self.sources.file(span.file).path, "line": self.sources.line(span) });
         let mut value = place(rule.origin.span);
@@ -266,7 +266,7 @@ fn detail(answer: &Answer) -> String {
 }
 
 /// Returns the allow that came nearest to letting an answer's flow through.
-fn nearest(answer: &Answer) -> Option<u32> {
+fn nearest(answer: &Answer) -> Option<RuleId> {
     ends(answer).iter().find_map(|(_, _, end)| match end.cause {
         Cause::NoneMatches { nearest, .. } => nearest,
         _ => None,
@@ -274,7 +274,7 @@ fn nearest(answer: &Answer) -> Option<u32> {
 }
 
 /// Returns the rule that decided an end.
-fn decider(end: &End) -> Option<u32> {
+fn decider(end: &End) -> Option<RuleId> {
     match end.cause {
         Cause::Allowed(rule) | Cause::Denied(rule) => Some(rule),
         _ => None,

@@ -9,6 +9,38 @@ use crate::model::endpoint::Endpoint;
 use crate::model::gateways::Via;
 use crate::source::Span;
 
+/// A rule of a policy, by its place among them: the first one that is written is rule 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleId(u32);
+
+/// A grant of a policy, by its place among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GrantId(u32);
+
+impl RuleId {
+    /// Makes the id of the rule at a place. Sources hold fewer bytes than 2³², and so fewer rules.
+    pub fn new(index: usize) -> RuleId {
+        RuleId(index as u32)
+    }
+
+    /// Returns the place.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl GrantId {
+    /// Makes the id of the grant at a place.
+    pub fn new(index: usize) -> GrantId {
+        GrantId(index as u32)
+    }
+
+    /// Returns the place.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// What a rule does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {

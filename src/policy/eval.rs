@@ -14,7 +14,7 @@ use crate::model::endpoint::{Endpoint, What};
 use crate::model::labels::NAMESPACE_NAME;
 use crate::model::paths::normalize;
 use crate::model::ports::{AppProtocol, Ports};
-use crate::model::rules::{Action, Direction, Rule};
+use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
 
 /// What decided one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,19 +26,19 @@ pub enum Cause {
     /// No rule isolates the pod in this direction.
     NotIsolated,
     /// This rule allows it.
-    Allowed(u32),
+    Allowed(RuleId),
     /// This grant allows it.
-    Granted(u32),
+    Granted(GrantId),
     /// This rule forbids it.
-    Denied(u32),
+    Denied(RuleId),
     /// The pod is isolated, and no rule allows it.
     NoneMatches {
         /// The first rule that isolates the pod.
-        isolated_by: u32,
+        isolated_by: RuleId,
         /// How many others do.
         others: u32,
         /// An allow of the same pod that comes near.
-        nearest: Option<u32>,
+        nearest: Option<RuleId>,
     },
 }
 
@@ -95,7 +95,7 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
     let mut nearest = None;
     let mut published = false;
     for (at, rule) in policy.rules.iter().enumerate() {
-        let at = at as u32;
+        let at = RuleId::new(at);
         // At the gateway of a `via`, its own rule is judged apart from those that govern the gateway's pods.
         if let Some(fits) = publishes(rule, flow, pod, direction) {
             published = true;
@@ -141,7 +141,7 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
         };
     };
     if let Some(grant) = policy.grants.iter().position(|grant| grants(policy, grant, flow, direction)) {
-        return Cause::Granted(grant as u32);
+        return Cause::Granted(GrantId::new(grant));
     }
     Cause::NoneMatches { isolated_by, others: isolating - 1, nearest }
 }
@@ -274,12 +274,12 @@ fn port_names(flow: &Flow) -> Vec<SmolStr> {
 /// The addresses of rules that each hold only some of the places where a host may be.
 #[derive(Default)]
 struct Cover {
-    first: Option<u32>,
+    first: Option<RuleId>,
     set: AddressSet,
 }
 
 impl Cover {
-    fn add(&mut self, at: u32, rule: &Rule, flow: &Flow) {
+    fn add(&mut self, at: RuleId, rule: &Rule, flow: &Flow) {
         self.first = self.first.or(Some(at));
         let deny = rule.action == Action::Deny;
         let members = match &flow.destination {
@@ -294,7 +294,7 @@ impl Cover {
     }
 
     /// Returns the first rule, when together they hold every place.
-    fn whole(&self, flow: &Flow) -> Option<u32> {
+    fn whole(&self, flow: &Flow) -> Option<RuleId> {
         let at = match (&flow.source, &flow.destination) {
             (_, Party::Host { at, .. }) | (Party::Host { at, .. }, _) => at,
             _ => return None,
@@ -364,8 +364,8 @@ fn token_fits(jwt: &Jwt, claims: &serde_json::Map<String, Json>) -> bool {
         && jwt.claims.iter().all(|(name, values)| is(name, values))
 }
 
-fn first_publisher(policy: &Policy, flow: &Flow, pod: &Pod, direction: Direction) -> Option<u32> {
-    policy.rules.iter().position(|rule| publishes(rule, flow, pod, direction).is_some()).map(|at| at as u32)
+fn first_publisher(policy: &Policy, flow: &Flow, pod: &Pod, direction: Direction) -> Option<RuleId> {
+    policy.rules.iter().position(|rule| publishes(rule, flow, pod, direction).is_some()).map(RuleId::new)
 }
 
 /// Returns whether a grant lets a flow through at one end.
@@ -380,7 +380,7 @@ fn grants(policy: &Policy, grant: &Grant, flow: &Flow, direction: Direction) -> 
         GrantReason::Istiod => matches!(&flow.source, Party::Pod(pod) if pod.sidecar),
         // The gateway's half of a rule holds for the hosts of the rule.
         GrantReason::Gateway => grant.because.iter().any(|at| {
-            let Some(rule) = policy.rules.get(*at as usize) else { return false };
+            let Some(rule) = policy.rule(*at) else { return false };
             match &flow.destination {
                 Party::Pod(pod) if rule.ingress && direction == Direction::Ingress => {
                     publishes(rule, flow, pod, direction) == Some(true)

@@ -2,7 +2,7 @@
 
 use super::Policy;
 use crate::model::gateways::Gateway;
-use crate::model::rules::{Action, Rule};
+use crate::model::rules::{Action, Rule, RuleId};
 
 impl Policy {
     /// Returns the rules that isolate pods of a gateway on their way in, or may: of pods that the inventory knows it is
@@ -12,7 +12,7 @@ impl Policy {
     /// gateway edge { pods edges/{app=envoy} … }
     /// default deny ingress edges/{tier=edge}     isolates edge, if one of its pods has tier=edge
     /// ```
-    pub fn isolating<'a>(&'a self, gateway: &'a Gateway) -> impl Iterator<Item = (u32, &'a Rule)> + 'a {
+    pub fn isolating<'a>(&'a self, gateway: &'a Gateway) -> impl Iterator<Item = (RuleId, &'a Rule)> + 'a {
         let known: Vec<_> = gateway.pods.iter().flat_map(|pods| self.inventory.select(pods)).collect();
         let labels = move |namespace: &str| self.inventory.namespaces.get(namespace).map(|known| &known.labels);
         let meets = move |rule: &Rule| {
@@ -27,7 +27,7 @@ impl Policy {
                 may && (known.is_empty() || does())
             })
         };
-        let rules = self.rules.iter().enumerate().map(|(at, rule)| (at as u32, rule));
+        let rules = self.numbered();
         rules.filter(move |(_, rule)| rule.ingress && rule.action != Action::Deny && meets(rule))
     }
 }

@@ -13,7 +13,7 @@ use crate::model::endpoint::{Endpoint, Member, Pods, What};
 use crate::model::gateways::{Gateway, GatewayPort, Via};
 use crate::model::labels::{Account, PodSelector, Requirements};
 use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
-use crate::model::rules::{Action, Direction, Rule};
+use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::parallel;
 use crate::settings::{Layer, Settings};
 use crate::types::Program;
@@ -35,8 +35,8 @@ pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostic
     let grant = || {
         let mut grants =
             Grants { dns: &dns, istiod: &istiod, settings, list: Vec::new(), by_key: FxHashMap::default() };
-        for (at, rule) in policy.rules.iter().enumerate() {
-            grants.of_rule(at as u32, rule);
+        for (at, rule) in policy.numbered() {
+            grants.of_rule(at, rule);
         }
         grants.of_mesh();
         let grants = grants.list;
@@ -61,7 +61,14 @@ struct Grants<'a> {
 }
 
 impl Grants<'_> {
-    fn add(&mut self, reason: GrantReason, direction: Direction, from: &Arc<Endpoint>, to: &Arc<Endpoint>, rule: u32) {
+    fn add(
+        &mut self,
+        reason: GrantReason,
+        direction: Direction,
+        from: &Arc<Endpoint>,
+        to: &Arc<Endpoint>,
+        rule: RuleId,
+    ) {
         if from.members.is_empty() || to.members.is_empty() {
             return;
         }
@@ -78,14 +85,14 @@ impl Grants<'_> {
         self.list.push(Grant { reason, direction, source, destination, because: vec![rule] });
     }
 
-    fn dns(&mut self, subject: &Arc<Endpoint>, rule: u32) {
+    fn dns(&mut self, subject: &Arc<Endpoint>, rule: RuleId) {
         if self.settings.grant_dns {
             let dns = self.dns.clone();
             self.add(GrantReason::Dns, Direction::Egress, subject, &dns, rule);
         }
     }
 
-    fn of_rule(&mut self, at: u32, rule: &Rule) {
+    fn of_rule(&mut self, at: RuleId, rule: &Rule) {
         if rule.action != Action::Allow {
             return;
         }
@@ -292,7 +299,7 @@ fn note_missing_namespaces(policy: &Policy, grants: &[Grant], diagnostics: &mut 
     for reason in [GrantReason::Dns, GrantReason::Istiod] {
         let Some(grant) = grants.iter().find(|grant| grant.reason == reason) else { continue };
         let cause = match grant.because.first() {
-            Some(rule) => policy.rules.get(*rule as usize),
+            Some(rule) => policy.rule(*rule),
             None => policy.rules.iter().find(isolates),
         };
         let missing = grant.destination.pods().find_map(|(member, pods)| {

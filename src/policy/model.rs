@@ -6,7 +6,7 @@ use crate::inventory::Inventory;
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::Endpoint;
 use crate::model::gateways::Gateway;
-use crate::model::rules::{Direction, Rule};
+use crate::model::rules::{Direction, GrantId, Rule, RuleId};
 use crate::settings::Settings;
 
 /// A checked policy: what the source means, with nothing left to look up.
@@ -32,6 +32,23 @@ pub struct Policy {
     pub node_addresses: AddressSet,
 }
 
+impl Policy {
+    /// Returns a rule.
+    pub fn rule(&self, id: RuleId) -> Option<&Rule> {
+        self.rules.get(id.index())
+    }
+
+    /// Returns a grant.
+    pub fn grant(&self, id: GrantId) -> Option<&Grant> {
+        self.grants.get(id.index())
+    }
+
+    /// Returns every rule with its id, in their order.
+    pub fn numbered(&self) -> impl Iterator<Item = (RuleId, &Rule)> {
+        self.rules.iter().enumerate().map(|(at, rule)| (RuleId::new(at), rule))
+    }
+}
+
 /// What the compiler adds by itself. A grant never isolates, holds for pods that some rule isolates in that direction,
 /// and a deny beats it.
 #[derive(Clone, Debug)]
@@ -44,8 +61,8 @@ pub struct Grant {
     pub source: Arc<Endpoint>,
     /// To whom, on which ports.
     pub destination: Arc<Endpoint>,
-    /// The rules that gave rise to it, as indices into [`Policy::rules`]; empty where every isolated pod has it.
-    pub because: Vec<u32>,
+    /// The rules that gave rise to it; empty where every isolated pod has it.
+    pub because: Vec<RuleId>,
 }
 
 impl Grant {

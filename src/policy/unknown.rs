@@ -10,13 +10,13 @@ use super::eval::{End, governs_pod, matches, read_as};
 use super::flow::{Flow, Party};
 use crate::model::conditions::Conditions;
 use crate::model::ports::AppProtocol;
-use crate::model::rules::{Action, Rule};
+use crate::model::rules::{Action, Rule, RuleId};
 
 /// A rule that would decide otherwise, if parts of the request were known and met its conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unknown {
     /// The rule.
-    pub rule: u32,
+    pub rule: RuleId,
     /// The parts: `method`, `path`, `host`, `tls`, `jwt`.
     pub parts: Vec<&'static str>,
 }
@@ -35,7 +35,7 @@ pub fn unknown(policy: &Policy, flow: &Flow, end: &End) -> Option<Unknown> {
             return None;
         }
         let rest = Rule { conditions: Arc::new(known), ..rule.clone() };
-        matches(policy, &rest, flow).then_some(Unknown { rule: at as u32, parts })
+        matches(policy, &rest, flow).then_some(Unknown { rule: RuleId::new(at), parts })
     })
 }
 

@@ -14,7 +14,7 @@ use crate::inventory::{Inventory, Passage, Peer, PolicyKind, PolicyObject, Says,
 use crate::model::addresses::AddressSet;
 use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirements, Test};
 use crate::model::ports::{PortMatch, PortTest, Protocol};
-use crate::model::rules::{Action, Direction, Rule};
+use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::{Cause, Flow, Party, Pod, Policy, Request, eval};
 use crate::settings::Layer;
 
@@ -176,7 +176,7 @@ fn opens(
     refuses: bool,
 ) -> Option<Diagnostic> {
     let mut pods: Vec<String> = Vec::new();
-    let mut first: Option<(u32, Flow)> = None;
+    let mut first: Option<(RuleId, Flow)> = None;
     for pod in subjects(policy, object, namespace) {
         let flows = passages.iter().flat_map(|passage| flows(policy, &pod, direction, passage)).take(MOST);
         let found = flows.into_iter().find_map(|flow| {
@@ -232,7 +232,7 @@ fn competes(policy: &Policy, object: &PolicyObject, namespace: Option<&SmolStr>)
                 like && subject.selector.overlaps(&pods)
             })
     };
-    let rule = policy.rules.iter().position(meets)? as u32;
+    let rule = RuleId::new(policy.rules.iter().position(meets)?);
     let (kind, name) = (object.kind.word(), format!("`{}/{}`", object.namespace, object.name));
     let known: Vec<String> = subjects(policy, object, namespace).into_iter().map(|pod| pod.shown).collect();
     let message = format!("{kind} {name} of the cluster competes with one of this build for {}", names(&known));
@@ -243,8 +243,8 @@ fn competes(policy: &Policy, object: &PolicyObject, namespace: Option<&SmolStr>)
     )
 }
 
-fn warning(policy: &Policy, rule: u32, object: &PolicyObject, message: String) -> Diagnostic {
-    let span = policy.rules.get(rule as usize).map_or(object.origin, |rule| rule.origin.span);
+fn warning(policy: &Policy, rule: RuleId, object: &PolicyObject, message: String) -> Diagnostic {
+    let span = policy.rule(rule).map_or(object.origin, |rule| rule.origin.span);
     Diagnostic::new(Code::ForeignObject, span, message).label(object.origin, "it is stated here")
 }
 

@@ -92,7 +92,7 @@ fn rows<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> impl Iterator
     policy.rules.iter().enumerate().map(move |(at, rule)| {
         let mut judged: Vec<(Layer, &Judgement)> = Vec::with_capacity(2 * rest.len());
         for (layer, judgements) in &mut rest {
-            let own = judgements.iter().take_while(|judgement| judgement.rule as usize == at).count();
+            let own = judgements.iter().take_while(|judgement| judgement.rule.index() == at).count();
             let (of_rule, others) = judgements.split_at(own);
             judged.extend(of_rule.iter().map(|judgement| (*layer, judgement)));
             *judgements = others;

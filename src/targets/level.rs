@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::inventory::{AllLeftOut, PortRange};
 use crate::model::ports::{PortMatch, Ports, Protocol};
-use crate::model::rules::Direction;
+use crate::model::rules::{Direction, RuleId};
 use crate::settings::Layer;
 
 /// How well a layer holds one end of a rule.
@@ -153,8 +153,8 @@ impl Levels {
 /// What a layer makes of one end of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
-    /// The rule, an index into `Policy::rules`.
-    pub rule: u32,
+    /// The rule.
+    pub rule: RuleId,
     /// The end.
     pub direction: Direction,
     /// How well it holds: the worst of the traffic that the layer sees.

@@ -18,7 +18,7 @@ pub use files::{Artifact, Listed, artifacts, kustomization};
 pub use level::{Judgement, Level, Levels, PAST_SIDECAR, Traffic, Traffics};
 
 use crate::diag::Diagnostics;
-use crate::model::rules::Direction;
+use crate::model::rules::{Direction, RuleId};
 use crate::parallel;
 use crate::policy::Policy;
 use crate::settings::Layer;
@@ -198,7 +198,7 @@ impl Places<'_> {
         let (direction, level, levels) = (Direction::Egress, Level::Exact, Levels::all(Level::Exact));
         let (reason, narrower, but_conditions) = ("".into(), None, levels);
         let blank = Judgement {
-            rule: 0,
+            rule: RuleId::new(0),
             direction,
             level,
             levels,
@@ -218,7 +218,7 @@ impl Places<'_> {
     /// Adds what a layer made of a part.
     fn add(&self, all: &mut Lowered, part: Lowered) {
         for judgement in part.judgements {
-            let rule = judgement.rule as usize;
+            let rule = judgement.rule.index();
             let second = judgement.direction == Direction::Ingress && self.policy.rules[rule].egress;
             all.judgements[self.before[rule] as usize + usize::from(second)] = judgement;
         }

@@ -16,7 +16,7 @@ use smol_str::SmolStr;
 use super::components::Components;
 use crate::model::endpoint::Endpoint;
 use crate::model::labels::{NAMESPACE_NAME, PodSelector};
-use crate::model::rules::{Direction, Rule};
+use crate::model::rules::{Direction, GrantId, Rule, RuleId};
 use crate::policy::provenance::normalized;
 use crate::policy::{Grant, GrantReason, Policy};
 use crate::source::Sources;
@@ -27,9 +27,9 @@ pub(super) struct Partition<'a> {
     pub(super) policy: &'a Policy,
     sources: &'a Sources,
     /// Rules with a direction that they govern, sorted by their numbers.
-    members: Vec<(u32, Direction)>,
+    members: Vec<(RuleId, Direction)>,
     /// The grants, sorted by their numbers.
-    granted: Vec<u32>,
+    granted: Vec<GrantId>,
     /// The namespaces of the pods; `None` where they are any.
     namespaces: Option<FxHashSet<&'a SmolStr>>,
     order: OnceLock<Order>,
@@ -38,10 +38,10 @@ pub(super) struct Partition<'a> {
 /// The ends and grants of a part in the order in which layers meet them.
 struct Order {
     /// The ends, by what their rules say; of one rule, egress first.
-    ends: Vec<(u32, Direction)>,
+    ends: Vec<(RuleId, Direction)>,
     /// The places of the ends, sorted by the numbers of the rules.
-    places: Vec<(u32, Direction, u32)>,
-    grants: Vec<u32>,
+    places: Vec<(RuleId, Direction, u32)>,
+    grants: Vec<GrantId>,
 }
 
 impl<'a> Partition<'a> {
@@ -53,19 +53,19 @@ impl<'a> Partition<'a> {
     /// Makes the part that is the whole policy.
     pub(super) fn whole(policy: &'a Policy, sources: &'a Sources) -> Partition<'a> {
         let members = ends(policy).map(|(at, direction, _)| (at, direction)).collect();
-        let granted = (0..policy.grants.len() as u32).collect();
+        let granted = (0..policy.grants.len()).map(GrantId::new).collect();
         Partition { members, granted, ..Partition::new(policy, sources, None) }
     }
 
     fn order(&self) -> &Order {
         self.order.get_or_init(|| {
-            let mut rules: Vec<(Cow<'_, str>, u32)> = Vec::with_capacity(self.members.len());
+            let mut rules: Vec<(Cow<'_, str>, RuleId)> = Vec::with_capacity(self.members.len());
             for &(at, _) in &self.members {
                 if rules.last().is_none_or(|(_, last)| *last != at) {
                     rules.push((self.words(at), at));
                 }
             }
-            let path = |at: u32| self.sources.file(self.rule(at).origin.place().file).path.as_str();
+            let path = |at: RuleId| self.sources.file(self.rule(at).origin.place().file).path.as_str();
             rules.sort_unstable_by(|(a, first), (b, second)| {
                 a.as_bytes().cmp(b.as_bytes()).then_with(|| (path(*first), first).cmp(&(path(*second), second)))
             });
@@ -73,8 +73,8 @@ impl<'a> Partition<'a> {
                 let rule = self.rule(at);
                 Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction)).map(move |way| (at, way))
             });
-            let is_member = |end: &(u32, Direction)| self.members.binary_search(end).is_ok();
-            let ends: Vec<(u32, Direction)> = governed.filter(is_member).collect();
+            let is_member = |end: &(RuleId, Direction)| self.members.binary_search(end).is_ok();
+            let ends: Vec<(RuleId, Direction)> = governed.filter(is_member).collect();
             let mut places: Vec<_> = (0..).zip(&ends).map(|(place, &(at, direction))| (at, direction, place)).collect();
             places.sort_unstable();
             let grants = self.grants_by(&places);
@@ -82,12 +82,12 @@ impl<'a> Partition<'a> {
         })
     }
 
-    fn rule(&self, at: u32) -> &'a Rule {
-        &self.policy.rules[at as usize]
+    fn rule(&self, at: RuleId) -> &'a Rule {
+        &self.policy.rules[at.index()]
     }
 
     /// Returns what a rule says: its words, and where a template yielded it, those of what asked for that.
-    fn words(&self, at: u32) -> Cow<'a, str> {
+    fn words(&self, at: RuleId) -> Cow<'a, str> {
         let origin = &self.rule(at).origin;
         let own = normalized(self.sources, origin.span);
         if origin.applied().is_empty() {
@@ -98,13 +98,13 @@ impl<'a> Partition<'a> {
     }
 
     /// Returns the grants by the first rule for which they are given, and by why.
-    fn grants_by(&self, places: &[(u32, Direction, u32)]) -> Vec<u32> {
+    fn grants_by(&self, places: &[(RuleId, Direction, u32)]) -> Vec<GrantId> {
         let first = |grant: &Grant| grant.because.iter().filter_map(|&rule| place_of(places, rule)).min();
         let mut keyed: Vec<_> = self
             .granted
             .iter()
             .map(|&at| {
-                let grant = &self.policy.grants[at as usize];
+                let grant = &self.policy.grants[at.index()];
                 let for_all = !matches!(grant.reason, GrantReason::Gateway | GrantReason::Keys);
                 (first(grant).unwrap_or(u32::MAX), for_all, grant.reason, grant.direction, at)
             })
@@ -114,34 +114,34 @@ impl<'a> Partition<'a> {
     }
 
     /// Returns the governed ends, by what their rules say.
-    pub(super) fn ends(&self) -> impl Iterator<Item = (u32, Direction, &'a Rule)> {
+    pub(super) fn ends(&self) -> impl Iterator<Item = (RuleId, Direction, &'a Rule)> {
         self.order().ends.iter().map(|&(at, direction)| (at, direction, self.rule(at)))
     }
 
     /// Returns the rules that govern pods of the part in a direction, each with its number.
-    pub(super) fn rules(&self, direction: Direction) -> impl Iterator<Item = (u32, &'a Rule)> {
+    pub(super) fn rules(&self, direction: Direction) -> impl Iterator<Item = (RuleId, &'a Rule)> {
         self.ends().filter(move |(_, of, _)| *of == direction).map(|(at, _, rule)| (at, rule))
     }
 
     /// Returns the place of an end among the part's.
-    pub(super) fn position(&self, rule: u32, direction: Direction) -> Option<usize> {
+    pub(super) fn position(&self, rule: RuleId, direction: Direction) -> Option<usize> {
         let places = &self.order().places;
         let found = places.binary_search_by(|(at, way, _)| (*at, *way).cmp(&(rule, direction)));
         found.ok().map(|at| places[at].2 as usize)
     }
 
     /// Returns the first rules of some, at most so many.
-    pub(super) fn first_of<C: FromIterator<u32>>(&self, rules: &[u32], most: usize) -> C {
+    pub(super) fn first_of<C: FromIterator<RuleId>>(&self, rules: &[RuleId], most: usize) -> C {
         let places = &self.order().places;
-        let place = |&rule: &u32| (place_of(places, rule).unwrap_or(u32::MAX), rule);
-        let mut keyed: Vec<(u32, u32)> = rules.iter().map(place).collect();
+        let place = |&rule: &RuleId| (place_of(places, rule).unwrap_or(u32::MAX), rule);
+        let mut keyed: Vec<(u32, RuleId)> = rules.iter().map(place).collect();
         keyed.sort_unstable();
         keyed.into_iter().take(most).map(|(_, rule)| rule).collect()
     }
 
     /// Returns the grants that may open pods of the part, each with its number.
-    pub(super) fn grants(&self) -> impl Iterator<Item = (u32, &'a Grant)> {
-        self.order().grants.iter().map(|&at| (at, &self.policy.grants[at as usize]))
+    pub(super) fn grants(&self) -> impl Iterator<Item = (GrantId, &'a Grant)> {
+        self.order().grants.iter().map(|&at| (at, &self.policy.grants[at.index()]))
     }
 
     /// Returns the namespaces of the inventory that may have pods of the part, sorted.
@@ -155,7 +155,7 @@ impl<'a> Partition<'a> {
 }
 
 /// Returns the first place of a rule's ends, among all of a part.
-fn place_of(places: &[(u32, Direction, u32)], rule: u32) -> Option<u32> {
+fn place_of(places: &[(RuleId, Direction, u32)], rule: RuleId) -> Option<u32> {
     let at = places.partition_point(|(have, ..)| *have < rule);
     places.get(at).filter(|(have, ..)| *have == rule).map(|(.., place)| *place)
 }
@@ -168,10 +168,10 @@ pub(super) fn divide<'a>(policy: &'a Policy, sources: &'a Sources, least: usize)
 }
 
 /// Returns each governed end of each rule.
-fn ends(policy: &Policy) -> impl Iterator<Item = (u32, Direction, &Rule)> {
-    policy.rules.iter().enumerate().flat_map(|(at, rule)| {
+fn ends(policy: &Policy) -> impl Iterator<Item = (RuleId, Direction, &Rule)> {
+    policy.numbered().flat_map(|(at, rule)| {
         let governed = Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction));
-        governed.map(move |direction| (at as u32, direction, rule))
+        governed.map(move |direction| (at, direction, rule))
     })
 }
 
@@ -273,9 +273,9 @@ impl<'a> Division<'a> {
         }
         for (at, number) in self.grants.iter().enumerate() {
             match number {
-                None => parts.iter_mut().for_each(|part| part.granted.push(at as u32)),
+                None => parts.iter_mut().for_each(|part| part.granted.push(GrantId::new(at))),
                 // A grant for pods that no rule governs opens nothing.
-                Some(number) => part(*number).into_iter().for_each(|part| parts[part].granted.push(at as u32)),
+                Some(number) => part(*number).into_iter().for_each(|part| parts[part].granted.push(GrantId::new(at))),
             }
         }
         for (number, &name) in self.names.iter().enumerate() {

@@ -28,7 +28,7 @@ use crate::model::endpoint::{Member, Pods, What, is_everybody};
 use crate::model::gateways::Gateway;
 use crate::model::labels::PodSelector;
 use crate::model::ports::Ports;
-use crate::model::rules::{Action, Direction, Rule};
+use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::source::Sources;
 use crate::targets::Level;
 use crate::targets::names::{Limit, Taken};
@@ -40,7 +40,7 @@ const IN: Direction = Direction::Ingress;
 pub(super) struct Access {
     drafts: Vec<Draft>,
     index: FxHashMap<(Place, bool), usize>,
-    issuers: FxHashMap<Place, (Vec<JwtRule>, Vec<u32>)>,
+    issuers: FxHashMap<Place, (Vec<JwtRule>, Vec<RuleId>)>,
 }
 
 /// The policy of one place and action.
@@ -50,7 +50,7 @@ struct Draft {
     rules: Vec<AccessRule>,
     /// The rules by what they say, where there are many.
     seen: FxHashMap<u64, SmallVec<[u32; 1]>>,
-    origins: Vec<u32>,
+    origins: Vec<RuleId>,
     /// What holds for more of its pods than it is said of.
     flaws: Flaws,
 }
@@ -109,7 +109,7 @@ impl Access {
     }
 
     /// Has the tokens of an issuer checked at a place, for a rule that asks for one there.
-    fn token(&mut self, place: &Place, rule: u32, jwt: &Jwt) {
+    fn token(&mut self, place: &Place, rule: RuleId, jwt: &Jwt) {
         let (issuers, rules) = self.issuers.entry(place.clone()).or_default();
         issuers.push(issuer(jwt));
         rules.push(rule);
@@ -124,7 +124,7 @@ impl Access {
     }
 
     /// Adds a rule to the policy of a place.
-    pub(super) fn add(&mut self, place: &Place, deny: bool, rule: Option<AccessRule>, origin: u32) {
+    pub(super) fn add(&mut self, place: &Place, deny: bool, rule: Option<AccessRule>, origin: RuleId) {
         let draft = self.draft(place, deny);
         if draft.origins.last() != Some(&origin) {
             draft.origins.push(origin);
@@ -164,7 +164,7 @@ impl Access {
     }
 }
 
-fn meta(place: &Place, root: &SmolStr, rules: Vec<u32>, end: &str, taken: &mut Taken) -> Meta {
+fn meta(place: &Place, root: &SmolStr, rules: Vec<RuleId>, end: &str, taken: &mut Taken) -> Meta {
     let namespace = place.namespace.clone().unwrap_or_else(|| root.clone());
     let (words, identity) = place.words();
     let name = taken.name(&namespace, &words, end, &identity, Limit::Subdomain);
@@ -213,18 +213,18 @@ struct Gathering<'g, 'f, 'a> {
     /// What is allowed to pods that have no place.
     loose: Vec<Loose<'a>>,
     /// The places that are left open, each with the rule that is the cause.
-    open: Vec<(Place, u32, String)>,
+    open: Vec<(Place, RuleId, String)>,
 }
 
 struct Loose<'a> {
-    rule: u32,
+    rule: RuleId,
     selector: &'a PodSelector,
     access: Option<AccessRule>,
     why: Why,
 }
 
 impl<'a> Gathering<'_, '_, 'a> {
-    fn rule(&mut self, at: u32, rule: &'a Rule) {
+    fn rule(&mut self, at: RuleId, rule: &'a Rule) {
         for member in &rule.destination.members {
             if let What::Pods(pods) = &member.what {
                 self.member(at, rule, member, pods);
@@ -233,7 +233,7 @@ impl<'a> Gathering<'_, '_, 'a> {
         self.say_who_is_refused(at, rule);
     }
 
-    fn member(&mut self, at: u32, rule: &'a Rule, member: &'a Member, pods: &'a Pods) {
+    fn member(&mut self, at: RuleId, rule: &'a Rule, member: &'a Member, pods: &'a Pods) {
         let selector = &pods.selector;
         let gateway = self.facts.gateway_of(selector);
         let placed = self.placer.place(selector);
@@ -271,7 +271,7 @@ impl<'a> Gathering<'_, '_, 'a> {
     #[allow(clippy::type_complexity, reason = "the two go together, in one place")]
     fn shares(
         &mut self,
-        at: u32,
+        at: RuleId,
         deny: bool,
         asked: &Asked,
         (selector, placed): (&'a PodSelector, Rc<Placed>),
@@ -302,7 +302,7 @@ impl<'a> Gathering<'_, '_, 'a> {
     /// Lets what a rule allows through to some of its pods.
     fn permit(
         &mut self,
-        at: u32,
+        at: RuleId,
         rule: &'a Rule,
         (selector, placed, gateway): (&'a PodSelector, &Placed, Option<&'a Gateway>),
         from: &From,
@@ -348,7 +348,7 @@ impl<'a> Gathering<'_, '_, 'a> {
     /// Makes the rule of an AuthorizationPolicy; `None` where nothing would pass it.
     fn access_rule(
         &self,
-        at: u32,
+        at: RuleId,
         from: &From,
         to: &To,
         conditions: &Conditions,
@@ -369,7 +369,7 @@ impl<'a> Gathering<'_, '_, 'a> {
         Ok(Some(rule))
     }
 
-    fn allow(&mut self, at: u32, selector: &'a PodSelector, placed: &Placed, access: Option<AccessRule>) {
+    fn allow(&mut self, at: RuleId, selector: &'a PodSelector, placed: &Placed, access: Option<AccessRule>) {
         for place in &placed.places {
             self.gathered.access.add(place, false, access.clone(), at);
         }
@@ -380,7 +380,7 @@ impl<'a> Gathering<'_, '_, 'a> {
 
     fn deny(
         &mut self,
-        at: u32,
+        at: RuleId,
         rule: &Rule,
         (selector, placed, position): (&'a PodSelector, &Placed, Position),
         from: &From,
@@ -427,7 +427,7 @@ impl<'a> Gathering<'_, '_, 'a> {
         }
     }
 
-    fn token(&mut self, at: u32, placed: &Placed, conditions: &Conditions) {
+    fn token(&mut self, at: RuleId, placed: &Placed, conditions: &Conditions) {
         let Some(jwt) = &conditions.jwt else { return };
         placed.places.iter().for_each(|place| self.gathered.access.token(place, at, jwt));
         self.judge.narrower(
@@ -466,7 +466,7 @@ impl<'a> Gathering<'_, '_, 'a> {
                 format!("what {} gives holds for these pods too, since Istio cannot tell them apart", self.place(rule));
             for place in targets {
                 self.gathered.access.add(&place, false, access.clone(), rule);
-                let jwt = self.facts.policy.rules.get(rule as usize).and_then(|rule| rule.conditions.jwt.as_ref());
+                let jwt = self.facts.policy.rule(rule).and_then(|rule| rule.conditions.jwt.as_ref());
                 if let (Some(_), Some(jwt)) = (&access, jwt) {
                     self.gathered.access.token(&place, rule, jwt);
                 }
@@ -500,7 +500,7 @@ impl<'a> Gathering<'_, '_, 'a> {
         }
     }
 
-    fn say_how(&mut self, at: u32, rule: &Rule, gateway: Option<&Gateway>, member: &Member) {
+    fn say_how(&mut self, at: RuleId, rule: &Rule, gateway: Option<&Gateway>, member: &Member) {
         let http = |member: &Member| {
             let ports = member.ports.entries();
             !ports.is_empty()
@@ -533,7 +533,7 @@ impl<'a> Gathering<'_, '_, 'a> {
 
     /// Notes the callers without identity, and the pods that no sidecar guards. A rule that lets everybody in asks nobody for
     /// an identity, and pods without a sidecar refuse nobody.
-    fn say_who_is_refused(&mut self, at: u32, rule: &Rule) {
+    fn say_who_is_refused(&mut self, at: RuleId, rule: &Rule) {
         let unguarded = self.facts.unmeshed(&rule.destination, IN, IN);
         let guarded = !unguarded.all || unguarded.names.is_empty();
         self.judge.unmeshed(at, IN, unguarded);
@@ -549,8 +549,8 @@ impl<'a> Gathering<'_, '_, 'a> {
         }
     }
 
-    fn place(&self, rule: u32) -> String {
-        let rule = self.facts.policy.rules.get(rule as usize);
+    fn place(&self, rule: RuleId) -> String {
+        let rule = self.facts.policy.rule(rule);
         rule.map(|rule| self.sources.place(rule.origin.span)).unwrap_or_default()
     }
 }

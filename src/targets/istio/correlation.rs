@@ -26,15 +26,15 @@ use crate::model::gateways::{Gateway, Via};
 use crate::model::hosts::HostName;
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, PortTest, Ports};
-use crate::model::rules::{Action, Direction, Rule};
+use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::targets::components::Components;
 
 /// The rules that need their clients judged at the workload.
 pub(super) struct Correlation {
     /// Each with what lets other clients in, in words.
-    lends: FxHashMap<u32, &'static str>,
+    lends: FxHashMap<RuleId, &'static str>,
     /// The rules with a token, which only the workload judges, to whose pods another rule lets the gateway without one.
-    tokenless: FxHashSet<u32>,
+    tokenless: FxHashSet<RuleId>,
 }
 
 /// The clients of a rule; `None` is anybody.
@@ -43,7 +43,7 @@ type Clients = Option<Rc<Vec<Source>>>;
 /// What rules for one host or port of a gateway have in common.
 #[derive(Default)]
 struct Group<'a> {
-    rules: Vec<u32>,
+    rules: Vec<RuleId>,
     clients: FxHashSet<Clients>,
     leads_to: FxHashSet<Vec<(&'a PodSelector, &'a Ports)>>,
     tokens: FxHashSet<Option<&'a Jwt>>,
@@ -117,14 +117,14 @@ impl Correlation {
     }
 
     /// Returns what lets other clients in for the same host as a rule, where the workload has to judge its clients.
-    pub(super) fn lends(&self, rule: u32) -> Option<String> {
+    pub(super) fn lends(&self, rule: RuleId) -> Option<String> {
         self.lends.get(&rule).map(|reason| (*reason).to_owned())
     }
 }
 
 impl Correlation {
     /// Returns whether another rule lets the gateway of a rule into its pods without the token that it asks for.
-    pub(super) fn is_tokenless(&self, rule: u32) -> bool {
+    pub(super) fn is_tokenless(&self, rule: RuleId) -> bool {
         self.tokenless.contains(&rule)
     }
 }

@@ -5,6 +5,7 @@
 //! ServiceEntry lists the other addresses; one without `at` is resolved where it is called, so that no part of the internet
 //! can be left out of it.
 
+use crate::model::rules::RuleId;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -121,7 +122,7 @@ pub(super) struct Reduced {
     /// What is left of it.
     pub(super) left: u32,
     /// The rules that deny the rest.
-    pub(super) denies: Vec<u32>,
+    pub(super) denies: Vec<RuleId>,
 }
 
 /// Takes the addresses that deny rules name together out of the hosts that may be there. Returns the hosts of which some
@@ -130,8 +131,8 @@ pub(super) fn take_out_of_hosts(
     facts: &Facts<'_>,
     destinations: &mut Destinations<'_, '_>,
     items: &mut Vec<(u32, bool)>,
-    denies: &[(u32, &Endpoint)],
-) -> (Vec<Reduced>, Vec<(u32, String)>) {
+    denies: &[(RuleId, &Endpoint)],
+) -> (Vec<Reduced>, Vec<(RuleId, String)>) {
     let (mut reduced, mut leaks) = (Vec::new(), Vec::new());
     let by_address = |member: &Member| matches!(&member.what, What::Addresses(_) | What::Host(_));
     if !denies.iter().any(|(_, denied)| denied.members.iter().any(by_address)) {
@@ -170,7 +171,7 @@ pub(super) fn take_out_of_hosts(
 
 /// The addresses that some deny rules name on one port.
 struct DeniedPlaces {
-    by_rule: Vec<(u32, AddressSet)>,
+    by_rule: Vec<(RuleId, AddressSet)>,
     all: AddressSet,
     /// Whether some of the internet is among them, and whether all of it is.
     internet: (bool, bool),
@@ -179,12 +180,12 @@ struct DeniedPlaces {
 enum HostLess {
     Kept,
     Gone,
-    Reduced(Outside, Vec<u32>),
-    Leak(Vec<u32>, String),
+    Reduced(Outside, Vec<RuleId>),
+    Leak(Vec<RuleId>, String),
 }
 
 impl DeniedPlaces {
-    fn on(facts: &Facts<'_>, denies: &[(u32, &Endpoint)], port: u16) -> DeniedPlaces {
+    fn on(facts: &Facts<'_>, denies: &[(RuleId, &Endpoint)], port: u16) -> DeniedPlaces {
         let by_rule = denies.iter().map(|(rule, denied)| {
             let mut set = AddressSet::default();
             for member in denied.members.iter().filter(|member| has_port(&member.ports, port)) {
@@ -196,7 +197,7 @@ impl DeniedPlaces {
             }
             (*rule, set)
         });
-        let by_rule: Vec<(u32, AddressSet)> = by_rule.filter(|(_, set)| !set.blocks.is_empty()).collect();
+        let by_rule: Vec<(RuleId, AddressSet)> = by_rule.filter(|(_, set)| !set.blocks.is_empty()).collect();
         let all = AddressSet { blocks: by_rule.iter().flat_map(|(_, set)| set.blocks.iter().cloned()).collect() };
         let internet = &facts.policy.internet;
         let internet = (internet.overlaps(&all), internet.is_inside(&all));

@@ -21,7 +21,7 @@ use super::slots::{Closed, Slots, Statement};
 use super::via_egress::Exits;
 use crate::model::endpoint::Endpoint;
 use crate::model::hosts::HostName;
-use crate::model::rules::{Action, Direction};
+use crate::model::rules::{Action, Direction, RuleId};
 use crate::policy::GrantReason;
 use crate::source::Sources;
 use crate::targets::Level;
@@ -33,7 +33,7 @@ const NOT_ISOLATED: &str = "nothing isolates these pods on their way out, and Is
 /// What is said of some pods' way out.
 struct Said {
     /// The rules that say it; of a grant those that gave rise to it.
-    rules: SmallVec<[u32; 1]>,
+    rules: SmallVec<[RuleId; 1]>,
     /// What it does; a grant allows and does not isolate.
     action: Action,
     isolates: bool,
@@ -45,9 +45,9 @@ struct Said {
 #[derive(Clone, Debug, Default)]
 struct State {
     isolated: bool,
-    /// What leaves its pods open, and whether that is meant.
+    /// The statement that leaves its pods open, and whether that is meant.
     open: Option<(u32, bool)>,
-    /// What leaves the pods of the slots inside open too.
+    /// The statement that leaves the pods of the slots inside open too.
     open_inside: Option<u32>,
     /// What keeps the rules of its pods from being held.
     flaws: Flaws,
@@ -247,8 +247,8 @@ impl<'a> Lowering<'_, 'a> {
         self.said[at as usize].reach.as_deref()
     }
 
-    fn place(&self, rule: Option<&u32>) -> String {
-        let rule = rule.and_then(|&rule| self.facts.policy.rules.get(rule as usize));
+    fn place(&self, rule: Option<&RuleId>) -> String {
+        let rule = rule.and_then(|&rule| self.facts.policy.rule(rule));
         rule.map(|rule| self.sources.place(rule.origin.span)).unwrap_or_default()
     }
 
@@ -322,9 +322,9 @@ impl<'a> Lowering<'_, 'a> {
         }
         items.sort_unstable();
         items.dedup_by_key(|(item, _)| *item);
-        let mut by_address: Vec<(u32, &Endpoint)> = Vec::new();
+        let mut by_address: Vec<(RuleId, &Endpoint)> = Vec::new();
         for rule in denies {
-            let Some(denied) = self.facts.policy.rules.get(rule as usize) else { continue };
+            let Some(denied) = self.facts.policy.rule(rule) else { continue };
             if denied.conditions.is_none() {
                 by_address.push((rule, &denied.destination));
             }
@@ -370,8 +370,8 @@ impl<'a> Lowering<'_, 'a> {
             let Some(content) = content else { continue };
             let namespace = &slots.list[at].place.namespace;
             let items: FxHashSet<u32> = content.items.iter().map(|(item, _)| *item).collect();
-            let mut by_address: Vec<u32> = Vec::new();
-            let mut of_item: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
+            let mut by_address: Vec<RuleId> = Vec::new();
+            let mut of_item: FxHashMap<u32, Vec<RuleId>> = FxHashMap::default();
             for (statement, owner) in statements_of(slots, at) {
                 let said = &self.said[statement as usize];
                 let Some(reach) = &said.reach else { continue };
@@ -402,7 +402,7 @@ impl<'a> Lowering<'_, 'a> {
             for Found { group, from } in content.groups.iter() {
                 // What a deny has made smaller is nobody's item any more.
                 let rules = |part: &usize| content.parts.get(*part).and_then(|item| of_item.get(item));
-                let rules: Vec<u32> =
+                let rules: Vec<RuleId> =
                     from.iter().flat_map(|part| rules(part).unwrap_or(&by_address)).copied().collect();
                 self.entries.group(&content.groups_home, group, &rules, everyone);
             }
@@ -488,9 +488,9 @@ impl<'a> Lowering<'_, 'a> {
     }
 
     /// Returns the rules that an object of a slot comes from.
-    fn rules_of(&self, slots: &Slots, slot: usize) -> Vec<u32> {
+    fn rules_of(&self, slots: &Slots, slot: usize) -> Vec<RuleId> {
         const MANY: usize = 64;
-        let mut rules: Vec<u32> = Vec::new();
+        let mut rules: Vec<RuleId> = Vec::new();
         for (at, around) in slots.chain(slot).map(|slot| &slots.list[slot]).enumerate() {
             // An object inside names what is said of its own pods; what is said of all, where that is not too much.
             if at > 0 && rules.len() + around.own.len() > MANY {

@@ -34,7 +34,7 @@ use crate::model::gateways::{Gateway, Via};
 use crate::model::hosts::HostName;
 use crate::model::labels::PodSelector;
 use crate::model::ports::{AppProtocol, PortMatch, Ports};
-use crate::model::rules::{Direction, Rule};
+use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::Policy;
 
 const IN: Direction = Direction::Ingress;
@@ -50,12 +50,12 @@ pub(super) struct GatewayAccess {
     /// Which rules have their clients judged at the workload too.
     correlation: Option<Correlation>,
     /// The Services whose packets must keep the client's address, with the rules that need it.
-    patches: BTreeMap<(SmolStr, SmolStr), Vec<u32>>,
+    patches: BTreeMap<(SmolStr, SmolStr), Vec<RuleId>>,
     /// The gateways whose Service is not known, with the first rule that needs it.
-    unknown: Vec<(SmolStr, u32)>,
+    unknown: Vec<(SmolStr, RuleId)>,
     /// The gateways that no client's address reaches, with the first rule that needs it.
-    unseen: Vec<(Arc<Gateway>, u32)>,
-    seen: FxHashSet<u32>,
+    unseen: Vec<(Arc<Gateway>, RuleId)>,
+    seen: FxHashSet<RuleId>,
 }
 
 /// What is said of one gateway.
@@ -63,9 +63,9 @@ pub(super) struct AtGateway {
     /// The gateway.
     pub(super) gateway: Arc<Gateway>,
     /// What rules let in, each with the rule.
-    rules: Vec<(u32, AccessRule)>,
+    rules: Vec<(RuleId, AccessRule)>,
     /// The rule that spoke of it first.
-    first: u32,
+    first: RuleId,
     /// The public hosts of which rules speak.
     pub(super) hosts: BTreeSet<HostName>,
     /// The pod ports without names of which rules speak.
@@ -85,7 +85,7 @@ impl GatewayAccess {
     pub(super) fn caller(
         &mut self,
         facts: &Facts<'_>,
-        at: u32,
+        at: RuleId,
         rule: &Rule,
         via: &Arc<Via>,
         senders: &mut Senders<'_, '_>,
@@ -117,7 +117,7 @@ impl GatewayAccess {
     }
 
     /// Returns whether the workload can, and has to, judge the client behind the gateway.
-    fn forwarded(&self, at: u32, rule: &Rule, via: &Via) -> Forwarded {
+    fn forwarded(&self, at: RuleId, rule: &Rule, via: &Via) -> Forwarded {
         let Some(reason) = self.correlation.as_ref().and_then(|correlation| correlation.lends(at)) else {
             return Forwarded::No;
         };
@@ -132,7 +132,15 @@ impl GatewayAccess {
         }
     }
 
-    fn judge(&mut self, facts: &Facts<'_>, at: u32, rule: &Rule, via: &Arc<Via>, from: &From, judge: &mut Judge<'_>) {
+    fn judge(
+        &mut self,
+        facts: &Facts<'_>,
+        at: RuleId,
+        rule: &Rule,
+        via: &Arc<Via>,
+        from: &From,
+        judge: &mut Judge<'_>,
+    ) {
         if from.sources.is_some() {
             self.patch(facts, &via.gateway, at, judge);
         }
@@ -180,7 +188,7 @@ impl GatewayAccess {
     }
 
     /// Notes what a gateway has to judge for a rule.
-    fn at_gateway(&mut self, at: u32, rule: &Rule, via: &Arc<Via>, from: &From) -> Result<(), String> {
+    fn at_gateway(&mut self, at: RuleId, rule: &Rule, via: &Arc<Via>, from: &From) -> Result<(), String> {
         if let Some(why) = &from.unable {
             return Err(why.clone());
         }
@@ -197,7 +205,13 @@ impl GatewayAccess {
     }
 
     /// Notes who may leave for a host through a gateway.
-    pub(super) fn exit(&mut self, gateway: &Arc<Gateway>, host: &HostName, rule: u32, from: Option<Rc<Vec<Source>>>) {
+    pub(super) fn exit(
+        &mut self,
+        gateway: &Arc<Gateway>,
+        host: &HostName,
+        rule: RuleId,
+        from: Option<Rc<Vec<Source>>>,
+    ) {
         let gateway = self.gateway(gateway, rule);
         gateway.exits.insert(host.clone());
         if from.as_ref().is_some_and(|sources| sources.is_empty()) {
@@ -208,7 +222,7 @@ impl GatewayAccess {
     }
 
     /// Notes that a gateway's Service must keep the client's address, where one from outside comes to it at all.
-    pub(super) fn patch(&mut self, facts: &Facts<'_>, gateway: &Gateway, rule: u32, judge: &mut Judge<'_>) {
+    pub(super) fn patch(&mut self, facts: &Facts<'_>, gateway: &Gateway, rule: RuleId, judge: &mut Judge<'_>) {
         let service = gateway.service.as_ref();
         let known = service.and_then(|service| facts.policy.inventory.services.get(service));
         if known.is_some_and(|service| service.outside == Some(false)) {
@@ -227,7 +241,7 @@ impl GatewayAccess {
         }
     }
 
-    fn gateway(&mut self, gateway: &Arc<Gateway>, rule: u32) -> &mut AtGateway {
+    fn gateway(&mut self, gateway: &Arc<Gateway>, rule: RuleId) -> &mut AtGateway {
         let at = self.gateways.iter().position(|have| have.gateway.pods == gateway.pods);
         let at = at.unwrap_or_else(|| {
             self.gateways.push(AtGateway {
@@ -265,7 +279,7 @@ impl GatewayAccess {
         }
         self.say(facts.policy, diagnostics);
         let aws_nlb = facts.policy.settings.aws_nlb;
-        let patch = |((namespace, name), rules): ((SmolStr, SmolStr), Vec<u32>)| {
+        let patch = |((namespace, name), rules): ((SmolStr, SmolStr), Vec<RuleId>)| {
             let meta = Meta { namespace, name: name.to_string(), rules, comment: None };
             Resource::ServicePatch(ServicePatch { meta, aws_nlb })
         };
@@ -274,7 +288,7 @@ impl GatewayAccess {
 
     fn say(&self, policy: &Policy, diagnostics: &mut Diagnostics) {
         for (name, rule) in &self.unknown {
-            let Some(rule) = policy.rules.get(*rule as usize) else { continue };
+            let Some(rule) = policy.rule(*rule) else { continue };
             let message = format!("the Service of the gateway `{name}` is not known");
             diagnostics.push(
                 Diagnostic::new(Code::GatewayService, rule.origin.span, message)
@@ -283,7 +297,7 @@ impl GatewayAccess {
             );
         }
         for (gateway, rule) in &self.unseen {
-            let (Some(rule), Some((namespace, name))) = (policy.rules.get(*rule as usize), &gateway.service) else {
+            let (Some(rule), Some((namespace, name))) = (policy.rule(*rule), &gateway.service) else {
                 continue;
             };
             let message = format!("no client's address arrives at the gateway `{}`", gateway.name);

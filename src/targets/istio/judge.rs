@@ -8,7 +8,7 @@ use super::facts::Unmeshed;
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Member, What};
 use crate::model::gateways::Gateway;
-use crate::model::rules::{Action, Direction, Rule};
+use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::targets::partition::Partition;
 use crate::targets::{Judgement, Level, Levels, Traffic, Traffics};
 
@@ -42,12 +42,12 @@ impl Flaw {
 /// The two worst are kept: every rule is concerned by one of them at least.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Flaws {
-    list: Vec<(Option<u32>, Flaw)>,
+    list: Vec<(Option<RuleId>, Flaw)>,
 }
 
 impl Flaws {
     /// Adds a flaw.
-    pub(super) fn add(&mut self, cause: Option<u32>, flaw: &Flaw) {
+    pub(super) fn add(&mut self, cause: Option<RuleId>, flaw: &Flaw) {
         match self.list.iter().position(|(have, _)| *have == cause) {
             Some(at) if flaw.level > self.list[at].1.level => self.list[at].1.clone_from(flaw),
             Some(_) => {}
@@ -68,7 +68,7 @@ impl Flaws {
     }
 
     /// Returns the flaws that concern a rule.
-    pub(super) fn of(&self, rule: u32) -> impl Iterator<Item = &Flaw> {
+    pub(super) fn of(&self, rule: RuleId) -> impl Iterator<Item = &Flaw> {
         self.list.iter().filter(move |(cause, _)| *cause != Some(rule)).map(|(_, flaw)| flaw)
     }
 }
@@ -80,22 +80,22 @@ pub(super) struct Judge<'a> {
     /// The ends whose conditions are not read there.
     unread: Vec<usize>,
     /// The ends that name what sidecars leave out, with what that is.
-    named: Vec<(u32, Direction, Flaw)>,
+    named: Vec<(RuleId, Direction, Flaw)>,
 }
 
 impl<'a> Judge<'a> {
     /// Begins with every end at its best.
     pub(super) fn new(part: &'a Partition<'a>) -> Judge<'a> {
-        let begin = |(at, direction, rule): (u32, Direction, &Rule)| begin(at, rule.action, direction);
+        let begin = |(at, direction, rule): (RuleId, Direction, &Rule)| begin(at, rule.action, direction);
         Judge { part, ends: part.ends().map(begin).collect(), unread: Vec::new(), named: Vec::new() }
     }
 
-    fn end(&mut self, rule: u32, direction: Direction) -> Option<&mut Judgement> {
+    fn end(&mut self, rule: RuleId, direction: Direction) -> Option<&mut Judgement> {
         self.part.position(rule, direction).map(|end| &mut self.ends[end])
     }
 
     /// Notes a flaw of one end of a rule: the worst counts, and the first of the worst is told.
-    pub(super) fn flaw(&mut self, rule: u32, direction: Direction, flaw: &Flaw) {
+    pub(super) fn flaw(&mut self, rule: RuleId, direction: Direction, flaw: &Flaw) {
         if let Some(end) = self.end(rule, direction)
             && flaw.level > end.level
         {
@@ -105,7 +105,13 @@ impl<'a> Judge<'a> {
     }
 
     /// Says how one end of a rule is held, where nothing keeps it from being held.
-    pub(super) fn how(&mut self, rule: u32, direction: Direction, level: Level, reason: impl Into<Cow<'static, str>>) {
+    pub(super) fn how(
+        &mut self,
+        rule: RuleId,
+        direction: Direction,
+        level: Level,
+        reason: impl Into<Cow<'static, str>>,
+    ) {
         if let Some(end) = self.end(rule, direction)
             && end.level <= level
         {
@@ -115,7 +121,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Says that one end of a rule is held exactly.
-    pub(super) fn best(&mut self, rule: u32, direction: Direction, reason: &'static str) {
+    pub(super) fn best(&mut self, rule: RuleId, direction: Direction, reason: &'static str) {
         if let Some(end) = self.end(rule, direction) {
             end.level = Level::Exact;
             end.reason = reason.into();
@@ -123,19 +129,19 @@ impl<'a> Judge<'a> {
     }
 
     /// Notes what is refused although a rule allows it.
-    pub(super) fn narrower(&mut self, rule: u32, direction: Direction, what: String) {
+    pub(super) fn narrower(&mut self, rule: RuleId, direction: Direction, what: String) {
         if let Some(end) = self.end(rule, direction) {
             end.narrower.get_or_insert(what.into());
         }
     }
 
     /// Notes that one end of a rule does not read the rule's conditions.
-    pub(super) fn unread(&mut self, rule: u32, direction: Direction) {
+    pub(super) fn unread(&mut self, rule: RuleId, direction: Direction) {
         self.unread.extend(self.part.position(rule, direction));
     }
 
     /// Notes the pods of a rule that are known to have no sidecar: they do not avoid one, and no object stops them.
-    pub(super) fn unmeshed(&mut self, rule: u32, direction: Direction, pods: Unmeshed) {
+    pub(super) fn unmeshed(&mut self, rule: RuleId, direction: Direction, pods: Unmeshed) {
         if pods.names.is_empty() {
             return;
         }
@@ -160,7 +166,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Notes what the sidecars of a rule's pods leave out although the rule names it.
-    pub(super) fn leaves_out(&mut self, rule: u32, direction: Direction, names: Traffics, flaw: Flaw) {
+    pub(super) fn leaves_out(&mut self, rule: RuleId, direction: Direction, names: Traffics, flaw: Flaw) {
         if let Some(end) = self.end(rule, direction) {
             end.names = end.names.with(names);
             self.named.push((rule, direction, flaw));
@@ -168,14 +174,14 @@ impl<'a> Judge<'a> {
     }
 
     /// Notes what annotations of a rule's pods keep from their sidecars.
-    pub(super) fn left_out(&mut self, rule: u32, direction: Direction, words: String) {
+    pub(super) fn left_out(&mut self, rule: RuleId, direction: Direction, words: String) {
         if let Some(end) = self.end(rule, direction) {
             end.left_out = Some(words.into());
         }
     }
 
     /// Notes what is refused although a rule allows it, and that a build says it.
-    pub(super) fn refuses(&mut self, rule: u32, direction: Direction, what: String) {
+    pub(super) fn refuses(&mut self, rule: RuleId, direction: Direction, what: String) {
         if let Some(end) = self.end(rule, direction) {
             end.narrower = Some(what.into());
             end.refuses = true;
@@ -234,7 +240,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn begin(rule: u32, action: Action, direction: Direction) -> Judgement {
+fn begin(rule: RuleId, action: Action, direction: Direction) -> Judgement {
     let (level, reason) = match (direction, action) {
         (Direction::Egress, _) => (Level::Bypassable, "a pod that avoids its sidecar is not stopped"),
         (Direction::Ingress, Action::Deny) => (Level::Exact, "refused at the receiving sidecar"),

@@ -8,7 +8,7 @@ use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What};
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
-use crate::model::rules::{Action, Direction, Rule};
+use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::targets::{PAST_SIDECAR, Traffic, Traffics};
 
 /// What a rule has to do with what annotations leave out.
@@ -23,7 +23,7 @@ enum Concerns {
 }
 
 /// Judges one end of a rule by what the sidecars of its pods leave out.
-pub(super) fn judge(facts: &Facts<'_>, at: u32, rule: &Rule, direction: Direction, judge: &mut Judge<'_>) {
+pub(super) fn judge(facts: &Facts<'_>, at: RuleId, rule: &Rule, direction: Direction, judge: &mut Judge<'_>) {
     let past = past_sidecar(facts, rule);
     if direction == Direction::Ingress && !past.is_empty() {
         let names = Traffics::only(Traffic::PastSidecar);

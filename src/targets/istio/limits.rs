@@ -2,6 +2,7 @@
 //! and 256 KiB of whatever `kubectl apply` is to remember. What can be said by several objects is divided; a Sidecar
 //! cannot, since a pod has one.
 
+use crate::model::rules::RuleId;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -193,7 +194,7 @@ pub(super) fn too_large(
     policy: &Policy,
     sources: &Sources,
     place: &Place,
-    rules: &[u32],
+    rules: &[RuleId],
     egress: &[Egress],
 ) -> Option<Diagnostic> {
     const LISTENER: usize = 80;
@@ -201,8 +202,7 @@ pub(super) fn too_large(
     if bytes <= MOST_BYTES {
         return None;
     }
-    let spans: Vec<_> =
-        rules.iter().filter_map(|rule| policy.rules.get(*rule as usize)).map(|rule| rule.origin.span).collect();
+    let spans: Vec<_> = rules.iter().filter_map(|rule| policy.rule(*rule)).map(|rule| rule.origin.span).collect();
     let first = *spans.iter().min()?;
     let places: Vec<String> = spans.iter().map(|span| sources.place(*span)).collect();
     let labels: Vec<String> = place.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();

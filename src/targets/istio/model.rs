@@ -1,6 +1,7 @@
 //! The objects of Istio that netpol writes, as far as it uses them. What writes them to YAML and what reads them back
 //! share this and nothing else.
 
+use crate::model::rules::RuleId;
 use ipnet::IpNet;
 use smol_str::SmolStr;
 
@@ -12,7 +13,7 @@ pub(super) struct Meta {
     /// `metadata.name`.
     pub(super) name: String,
     /// The rules that it comes from, sorted.
-    pub(super) rules: Vec<u32>,
+    pub(super) rules: Vec<RuleId>,
     /// What is said of it in front.
     pub(super) comment: Option<String>,
 }
@@ -135,9 +136,9 @@ pub(super) enum Comment {
     /// These words.
     Words(&'static str),
     /// Where the rule of the policy stands that asks for it.
-    Rule(u32),
+    Rule(RuleId),
     /// That a rule of the policy leaves the pods open.
-    Open(u32),
+    Open(RuleId),
 }
 
 /// A rule of an AuthorizationPolicy.

@@ -13,7 +13,7 @@ use super::places::{Kind, Place, Placer};
 use super::slots::{Slots, Statement};
 use super::sources::From;
 use crate::model::labels::PodSelector;
-use crate::model::rules::Direction;
+use crate::model::rules::{Direction, RuleId};
 use crate::targets::Wanted;
 use crate::targets::names::{Limit, Taken};
 
@@ -24,7 +24,7 @@ pub(super) struct Callers<'a> {
 }
 
 struct Call<'a> {
-    rule: u32,
+    rule: RuleId,
     selector: &'a PodSelector,
     /// Whether some callers are known by identity.
     strict: bool,
@@ -73,7 +73,7 @@ impl Plain {
 
 impl<'a> Callers<'a> {
     /// Notes that a rule closes some pods.
-    pub(super) fn isolate(&mut self, rule: u32, selector: &'a PodSelector) {
+    pub(super) fn isolate(&mut self, rule: RuleId, selector: &'a PodSelector) {
         self.calls.push(Call {
             rule,
             selector,
@@ -85,7 +85,14 @@ impl<'a> Callers<'a> {
     }
 
     /// Notes who may call some pods on which ports; none are all.
-    pub(super) fn allow(&mut self, rule: u32, selector: &'a PodSelector, from: &From, ports: Vec<u16>, nothing: bool) {
+    pub(super) fn allow(
+        &mut self,
+        rule: RuleId,
+        selector: &'a PodSelector,
+        from: &From,
+        ports: Vec<u16>,
+        nothing: bool,
+    ) {
         let plain = match (from.plain && !nothing, ports.is_empty()) {
             (false, _) => Plain::none(),
             (true, true) => Plain::All,
@@ -96,7 +103,7 @@ impl<'a> Callers<'a> {
     }
 
     /// Notes that everybody may call some pods.
-    pub(super) fn open(&mut self, rule: u32, selector: &'a PodSelector) {
+    pub(super) fn open(&mut self, rule: RuleId, selector: &'a PodSelector) {
         self.calls.push(Call {
             rule,
             selector,
@@ -108,7 +115,7 @@ impl<'a> Callers<'a> {
     }
 
     /// Notes that some callers are denied by their identity, on which ports; none are all.
-    pub(super) fn deny(&mut self, rule: u32, selector: &'a PodSelector, ports: Vec<u16>) {
+    pub(super) fn deny(&mut self, rule: RuleId, selector: &'a PodSelector, ports: Vec<u16>) {
         let denies = if ports.is_empty() { Plain::All } else { Plain::Ports(ports.into()) };
         self.calls.push(Call { rule, selector, strict: true, plain: Plain::none(), denies, isolates: false });
     }
@@ -124,7 +131,7 @@ struct State {
     held: Option<Rc<[u16]>>,
     /// The ports on which callers without identity come in.
     passes: Plain,
-    rules: Vec<u32>,
+    rules: Vec<RuleId>,
 }
 
 /// Makes the objects, where they are wanted, and judges what rests on them.

@@ -1,6 +1,7 @@
 //! The ServiceEntries of a policy: one for each host and namespace, with the ports of all rules, and one for each prefix
 //! of addresses. Each is visible in its own namespace alone, those of the mesh's rules everywhere.
 
+use crate::model::rules::RuleId;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -38,8 +39,8 @@ pub(super) enum Below {
 
 struct HostEntry {
     outside: Rc<Outside>,
-    ports: BTreeMap<u16, (AppProtocol, u32)>,
-    rules: Vec<u32>,
+    ports: BTreeMap<u16, (AppProtocol, RuleId)>,
+    rules: Vec<RuleId>,
     everyone: bool,
     gateways: Vec<SmolStr>,
     clash: bool,
@@ -47,7 +48,7 @@ struct HostEntry {
 
 #[derive(Default)]
 struct GroupEntry {
-    rules: Vec<u32>,
+    rules: Vec<RuleId>,
     everyone: bool,
 }
 
@@ -58,7 +59,7 @@ impl Entries {
         namespace: &SmolStr,
         host: &Rc<Outside>,
         (port, app): (u16, AppProtocol),
-        rule: u32,
+        rule: RuleId,
         everyone: bool,
         trouble: &mut Trouble<'_>,
     ) {
@@ -95,7 +96,7 @@ impl Entries {
     }
 
     /// Asks for addresses in a namespace, for some rules.
-    pub(super) fn group(&mut self, namespace: &SmolStr, group: &Group, rules: &[u32], everyone: bool) {
+    pub(super) fn group(&mut self, namespace: &SmolStr, group: &Group, rules: &[RuleId], everyone: bool) {
         let entry = self.groups.entry((namespace.clone(), group.clone())).or_default();
         entry.rules.extend(rules);
         entry.everyone |= everyone;
@@ -285,10 +286,10 @@ impl Trouble<'_> {
         namespace: &SmolStr,
         host: &Outside,
         port: u16,
-        first: (AppProtocol, u32),
-        second: (AppProtocol, u32),
+        first: (AppProtocol, RuleId),
+        second: (AppProtocol, RuleId),
     ) {
-        let span = |rule: u32| self.policy.rules.get(rule as usize).map(|rule| rule.origin.span);
+        let span = |rule: RuleId| self.policy.rule(rule).map(|rule| rule.origin.span);
         let (Some(one), Some(other)) = (span(first.1), span(second.1)) else { return };
         let (name, here, there) = (&host.name, second.0.word(), first.0.word());
         self.diagnostics.push(
@@ -299,8 +300,8 @@ impl Trouble<'_> {
         );
     }
 
-    fn addresses(&mut self, namespace: &SmolStr, host: &Outside, (first, second): (u32, u32)) {
-        let span = |rule: u32| self.policy.rules.get(rule as usize).map(|rule| rule.origin.span);
+    fn addresses(&mut self, namespace: &SmolStr, host: &Outside, (first, second): (RuleId, RuleId)) {
+        let span = |rule: RuleId| self.policy.rule(rule).map(|rule| rule.origin.span);
         let (Some(one), Some(other)) = (span(first), span(second)) else { return };
         let name = &host.name;
         self.diagnostics.push(

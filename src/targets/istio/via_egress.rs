@@ -23,7 +23,7 @@ use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::endpoint::What;
 use crate::model::hosts::HostName;
 use crate::model::ports::{AppProtocol, PortTest, Protocol};
-use crate::model::rules::{Direction, Rule};
+use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::Policy;
 use crate::settings::Settings;
 use crate::targets::Level;
@@ -35,7 +35,7 @@ const OUT: Direction = Direction::Egress;
 /// The ways out through gateways.
 pub(super) struct Exits {
     /// For each rule with `via` on egress that can be held, its way.
-    ways: FxHashMap<u32, Rc<Way>>,
+    ways: FxHashMap<RuleId, Rc<Way>>,
     uses: BTreeMap<(SmolStr, SmolStr, HostName), Uses>,
 }
 
@@ -57,7 +57,7 @@ struct Uses {
     way: Rc<Way>,
     port: u16,
     places: Vec<Place>,
-    rules: Vec<u32>,
+    rules: Vec<RuleId>,
     everyone: bool,
 }
 
@@ -65,7 +65,7 @@ struct Uses {
 #[derive(Default)]
 struct Subsets {
     subsets: Vec<(String, String)>,
-    rules: Vec<u32>,
+    rules: Vec<RuleId>,
     everyone: bool,
 }
 
@@ -117,7 +117,7 @@ impl Exits {
     /// Notes that pods of a place use a host by a rule; returns the namespace of the gateway that must see it.
     pub(super) fn add(
         &mut self,
-        rule: u32,
+        rule: RuleId,
         namespace: &SmolStr,
         everyone: bool,
         place: &Place,

@@ -4,6 +4,7 @@ mod routing;
 mod security;
 
 use super::model::{ExportTo, Meta, Resource, Selector};
+use crate::model::rules::RuleId;
 use crate::policy::Policy;
 use crate::policy::provenance::{Provenance, files, sentence};
 use crate::source::Sources;
@@ -69,11 +70,11 @@ fn object(policy: &Policy, sources: &Sources, resource: &Resource) -> Object {
     let meta = meta(resource);
     let (api_version, kind) = kind(resource);
     let origins = || {
-        let rules = meta.rules.iter().filter_map(|&rule| policy.rules.get(rule as usize));
+        let rules = meta.rules.iter().filter_map(|&rule| policy.rule(rule));
         rules.map(|rule| &rule.origin)
     };
-    let place = |rule: u32| {
-        let rule = policy.rules.get(rule as usize);
+    let place = |rule: RuleId| {
+        let rule = policy.rule(rule);
         let words = |rule: &crate::model::rules::Rule| sentence(sources, policy.settings.lines, &rule.origin);
         rule.map(words).unwrap_or_default()
     };

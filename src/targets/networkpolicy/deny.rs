@@ -13,7 +13,7 @@ use super::plan::{Plan, side};
 use super::ports::PortList;
 use super::terms::{Denied, overlaps, subtract};
 use crate::model::labels::{PodSelector, Requirements, Test, joined};
-use crate::model::rules::{Action, Direction};
+use crate::model::rules::{Action, Direction, RuleId};
 
 /// Into how many parts a subject is split at most.
 const MOST_PARTS: usize = 1024;
@@ -215,7 +215,7 @@ fn everything_else<'a>(
         let open = open.into_iter().map(|set| Cell { labels: set.labels, groups: vec![at] }).collect();
         let later: Vec<usize> = others.into_iter().filter(|&other| other > at).collect();
         for cell in cells(plan, direction, open, &later, groups) {
-            let mut rules: Vec<u32> =
+            let mut rules: Vec<RuleId> =
                 cell.groups.iter().flat_map(|&group| groups[group].denied.iter().map(|denied| denied.rule)).collect();
             rules.sort_unstable();
             rules.dedup();

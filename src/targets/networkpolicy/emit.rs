@@ -11,7 +11,7 @@ use super::ports::{PortEntry, PortList, Which};
 use crate::model::addresses::Block;
 use crate::model::endpoint::What;
 use crate::model::labels::{Requirements, Test};
-use crate::model::rules::{Direction, Origin, Rule};
+use crate::model::rules::{Direction, Origin, Rule, RuleId};
 use crate::policy::provenance::{Provenance, files, sentence};
 use crate::policy::{Grant, GrantReason, Policy};
 use crate::source::Sources;
@@ -159,8 +159,8 @@ fn peer_weight(peer: &Peer<'_>) -> usize {
 }
 
 /// Returns where the rules stand that an object comes from.
-fn origins<'a>(policy: &'a Policy, isolated_by: &[u32], entries: &[Entry<'_, '_>]) -> Vec<&'a Origin> {
-    let mut rules: Vec<u32> = isolated_by.to_vec();
+fn origins<'a>(policy: &'a Policy, isolated_by: &[RuleId], entries: &[Entry<'_, '_>]) -> Vec<&'a Origin> {
+    let mut rules: Vec<RuleId> = isolated_by.to_vec();
     for cause in entries.iter().flat_map(|entry| &entry.causes) {
         match cause {
             Cause::Rule(rule) => rules.push(*rule),
@@ -170,7 +170,7 @@ fn origins<'a>(policy: &'a Policy, isolated_by: &[u32], entries: &[Entry<'_, '_>
     }
     rules.sort_unstable();
     rules.dedup();
-    rules.into_iter().filter_map(|rule| policy.rules.get(rule as usize)).map(|rule| &rule.origin).collect()
+    rules.into_iter().filter_map(|rule| policy.rule(rule)).map(|rule| &rule.origin).collect()
 }
 
 fn object(
@@ -324,7 +324,7 @@ fn selector(yaml: &mut Writer, requirements: &Requirements) {
 /// Says above an entry why it is there.
 fn comments(yaml: &mut Writer, policy: &Policy, sources: &Sources, causes: &[&Cause]) {
     if let [Cause::Rule(at)] = causes
-        && let Some(rule) = policy.rules.get(*at as usize)
+        && let Some(rule) = policy.rule(*at)
     {
         rule_comment(yaml, policy, sources, rule);
         return;
@@ -333,12 +333,12 @@ fn comments(yaml: &mut Writer, policy: &Policy, sources: &Sources, causes: &[&Ca
     for cause in causes.iter().take(MOST_NAMED) {
         match cause {
             Cause::Rule(at) => {
-                if let Some(rule) = policy.rules.get(*at as usize) {
+                if let Some(rule) = policy.rule(*at) {
                     rule_comment(yaml, policy, sources, rule);
                 }
             }
             Cause::Grant(at) => {
-                let words = policy.grants.get(*at as usize).map(|grant| grant_words(policy, sources, grant));
+                let words = policy.grant(*at).map(|grant| grant_words(policy, sources, grant));
                 if let Some(words) = words.filter(|words| !granted.contains(words)) {
                     yaml.comment(&words);
                     granted.push(words);
@@ -346,7 +346,7 @@ fn comments(yaml: &mut Writer, policy: &Policy, sources: &Sources, causes: &[&Ca
             }
             Cause::Rest(rules) => {
                 yaml.comment("nothing isolates these pods: everything but what is denied by");
-                for rule in rules.iter().take(MOST_NAMED).filter_map(|rule| policy.rules.get(*rule as usize)) {
+                for rule in rules.iter().take(MOST_NAMED).filter_map(|rule| policy.rule(*rule)) {
                     yaml.comment(&sentence(sources, policy.settings.lines, &rule.origin));
                 }
                 more(yaml, rules.len());
@@ -379,7 +379,7 @@ fn rule_comment(yaml: &mut Writer, policy: &Policy, sources: &Sources, rule: &Ru
 }
 
 fn grant_words(policy: &Policy, sources: &Sources, grant: &Grant) -> String {
-    let rules = || grant.because.iter().filter_map(|rule| policy.rules.get(*rule as usize));
+    let rules = || grant.because.iter().filter_map(|rule| policy.rule(*rule));
     let first = || rules().map(|rule| sentence(sources, policy.settings.lines, &rule.origin)).min();
     match (grant.reason, (grant.reason == GrantReason::Gateway).then(first).flatten()) {
         (GrantReason::Dns, _) => "granted: the way to the cluster's DNS, since names must resolve".to_owned(),

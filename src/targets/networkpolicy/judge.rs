@@ -11,21 +11,21 @@ use crate::inventory::AllLeftOut;
 use crate::model::conditions::Conditions;
 use crate::model::endpoint::{Member, What};
 use crate::model::ports::{PortTest, Ports, Protocol};
-use crate::model::rules::{Action, Direction, Rule};
+use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::source::Sources;
 use crate::targets::{Judgement, Level, Levels, Traffics};
 
 /// Returns a judgement for each end of the part.
 pub(super) fn judge(plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
-    let place = |rule: u32| {
-        let rule = plan.facts.policy.rules.get(rule as usize);
+    let place = |rule: RuleId| {
+        let rule = plan.facts.policy.rule(rule);
         rule.map(|rule| sources.place(rule.origin.span)).unwrap_or_default()
     };
     let ends = plan.facts.part.ends().zip(&plan.findings);
     // Where deny rules took something out, the addresses around a host may all be gone.
     let denied = plan.findings.iter().any(|finding| finding.taken);
-    let open: Option<FxHashSet<u32>> = denied.then(|| with_addresses(plan));
-    let judge = |((at, direction, rule), finding): ((u32, Direction, &Rule), &Finding)| {
+    let open: Option<FxHashSet<RuleId>> = denied.then(|| with_addresses(plan));
+    let judge = |((at, direction, rule), finding): ((RuleId, Direction, &Rule), &Finding)| {
         let around = direction == Direction::Ingress || open.as_ref().is_none_or(|open| open.contains(&at));
         let left_out = &plan.facts.policy.inventory.left_out;
         let mut gaps = gaps(rule, direction, (finding, around), left_out, &place);
@@ -59,7 +59,7 @@ pub(super) fn judge(plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
 }
 
 /// Returns the rules of which some addresses are let through on the way out.
-fn with_addresses(plan: &Plan<'_>) -> FxHashSet<u32> {
+fn with_addresses(plan: &Plan<'_>) -> FxHashSet<RuleId> {
     let terms = plan.sides.iter().flat_map(|sides| &sides[side(Direction::Egress)].terms);
     let open = terms.filter_map(|term| match (&term.cause, &*term.peers) {
         (Cause::Rule(rule), Peers::Some(peers)) => {
@@ -95,7 +95,7 @@ fn gaps(
     direction: Direction,
     (finding, around): (&Finding, bool),
     left_out: &AllLeftOut,
-    place: &dyn Fn(u32) -> String,
+    place: &dyn Fn(RuleId) -> String,
 ) -> Gaps {
     let mut gaps = Gaps::default();
     let named = named(rule, left_out);

@@ -27,7 +27,7 @@ use super::partition::Partition;
 use super::{Lowered, Wanted};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::addresses::AddressSet;
-use crate::model::rules::{Action, Direction, Rule};
+use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::Policy;
 use crate::source::Sources;
 
@@ -68,7 +68,7 @@ pub(super) fn lower(
 fn note_icmp(part: &Partition<'_>, diagnostics: &mut Diagnostics) {
     // A deny that names it is an error, which says the same.
     let named = |rule: &Rule| rule.action != Action::Deny && judge::names_icmp(rule);
-    let mut rules: Vec<(u32, &Rule)> =
+    let mut rules: Vec<(RuleId, &Rule)> =
         part.ends().map(|(at, _, rule)| (at, rule)).filter(|(_, rule)| named(rule)).collect();
     rules.dedup_by_key(|(at, _)| *at);
     for (_, rule) in rules {

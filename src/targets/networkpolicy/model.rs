@@ -1,6 +1,7 @@
 //! What a NetworkPolicy can say, as types: no empty list of peers or ports (which would mean "all"), no protocol but
 //! those that it knows, and a peer that is pods of some namespaces or a block of addresses, never both.
 
+use crate::model::rules::{GrantId, RuleId};
 use std::borrow::Cow;
 use std::rc::Rc;
 
@@ -72,12 +73,12 @@ pub(super) struct Term<'a> {
 /// Why something is let through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// An allow rule, an index into `Policy::rules`.
-    Rule(u32),
-    /// A grant, an index into `Policy::grants`.
-    Grant(u32),
+    /// An allow rule.
+    Rule(RuleId),
+    /// A grant.
+    Grant(GrantId),
     /// No rule isolates these pods: it is everything but what these deny rules name.
-    Rest(Rc<[u32]>),
+    Rest(Rc<[RuleId]>),
 }
 
 /// One direction of one subject: an object, where it isolates.
@@ -86,7 +87,7 @@ pub(super) struct Side<'a> {
     /// Whether the subject is isolated in this direction; only then is there an object.
     pub(super) isolated: bool,
     /// The rules that isolate it.
-    pub(super) isolated_by: Vec<u32>,
+    pub(super) isolated_by: Vec<RuleId>,
     /// What is let through.
     pub(super) terms: Vec<Rc<Term<'a>>>,
 }

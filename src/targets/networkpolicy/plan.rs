@@ -14,7 +14,7 @@ use super::shared::{self, Given};
 use super::subjects::{Subjects, Why, Wide, meshed, plain_subject, subjects};
 use crate::model::endpoint::Endpoint;
 use crate::model::labels::PodSelector;
-use crate::model::rules::{Action, Direction, Rule};
+use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
 use crate::policy::{Grant, GrantReason};
 use crate::targets::Traffics;
 
@@ -36,7 +36,7 @@ pub(super) struct Finding {
     /// For which traffic they had to be.
     pub(super) widened_on: Traffics,
     /// A rule whose pods no labels tell from this one's, which get what it gives too, and for which traffic.
-    pub(super) joined: Option<(u32, Traffics)>,
+    pub(super) joined: Option<(RuleId, Traffics)>,
     /// For which traffic clients are let in by the proxies in front, which nobody names.
     pub(super) behind_proxies: Traffics,
     /// Whether something was taken out for this deny rule.
@@ -122,7 +122,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Returns what is found out about an end of a rule.
-    pub(super) fn finding(&mut self, rule: u32, direction: Direction) -> Option<&mut Finding> {
+    pub(super) fn finding(&mut self, rule: RuleId, direction: Direction) -> Option<&mut Finding> {
         self.facts.part.position(rule, direction).map(|end| &mut self.findings[end])
     }
 
@@ -153,7 +153,7 @@ impl<'a> Plan<'a> {
         expanded
     }
 
-    fn add_rule(&mut self, end: usize, at: u32, rule: &'a Rule, direction: Direction) {
+    fn add_rule(&mut self, end: usize, at: RuleId, rule: &'a Rule, direction: Direction) {
         let reaches = match rule.action {
             Action::Allow => self.facts.of_rule(rule, direction, &mut self.findings[end]),
             Action::Deny | Action::Isolate => Vec::new(),
@@ -177,7 +177,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn add_grant(&mut self, at: u32, grant: &'a Grant) {
+    fn add_grant(&mut self, at: GrantId, grant: &'a Grant) {
         let direction = grant.direction;
         // That a grant is wider than its rule is said of the rule.
         let mut finding = Finding::default();

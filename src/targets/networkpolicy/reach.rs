@@ -18,7 +18,7 @@ use crate::model::gateways::Gateway;
 use crate::model::hosts::Host;
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, PortTest, Ports};
-use crate::model::rules::{Direction, Rule};
+use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::Policy;
 use crate::targets::Traffics;
 use crate::targets::partition::Partition;
@@ -196,7 +196,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Returns what a deny rule names at one end, with the member of the governed side that has these ports.
-    pub(super) fn denied(self, at: u32, rule: &'a Rule, direction: Direction) -> Vec<(Option<usize>, Denied<'a>)> {
+    pub(super) fn denied(self, at: RuleId, rule: &'a Rule, direction: Direction) -> Vec<(Option<usize>, Denied<'a>)> {
         let requests = (!rule.conditions.is_none()).then_some("it sees addresses and ports, not requests");
         let mut denied = Vec::new();
         let mut push = |of: Option<usize>, member: &'a Member, to: &'a Member, ports: &PortList| {

@@ -13,7 +13,7 @@ use super::model::{Cause, Term};
 use super::plan::{Plan, side};
 use super::subjects::Wide;
 use crate::model::labels::{PodSelector, Requirements};
-use crate::model::rules::{Direction, Rule};
+use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::GrantReason;
 use crate::targets::{Traffic, Traffics};
 
@@ -31,7 +31,7 @@ pub(super) struct Given<'a> {
 }
 
 /// For each kind of traffic, some pods for which something is meant, and the rule that means them.
-pub(super) type Givers<'a> = [SmallVec<[(&'a PodSelector, u32); 1]>; Traffic::ALL.len()];
+pub(super) type Givers<'a> = [SmallVec<[(&'a PodSelector, RuleId); 1]>; Traffic::ALL.len()];
 
 /// Returns for whom terms are meant.
 pub(super) fn givers<'a>(plan: &Plan<'a>, terms: &[(Rc<Term<'a>>, &'a PodSelector)]) -> Givers<'a> {
@@ -40,7 +40,7 @@ pub(super) fn givers<'a>(plan: &Plan<'a>, terms: &[(Rc<Term<'a>>, &'a PodSelecto
         let rule = match &term.cause {
             Cause::Rule(rule) => Some(*rule),
             Cause::Grant(at) => {
-                let grant = &plan.facts.policy.grants[*at as usize];
+                let grant = &plan.facts.policy.grants[at.index()];
                 grant.because.first().copied().filter(|_| grant.reason != GrantReason::Istiod)
             }
             Cause::Rest(_) => None,
@@ -75,7 +75,7 @@ pub(super) fn judge<'a>(plan: &mut Plan<'a>, direction: Direction, given: &[Give
             ends.iter().for_each(|&end| plan.findings[end].uncovered = true);
         }
     }
-    let rules: Vec<(u32, &'a Rule)> = plan.facts.part.ends().map(|(at, _, rule)| (at, rule)).collect();
+    let rules: Vec<(RuleId, &'a Rule)> = plan.facts.part.ends().map(|(at, _, rule)| (at, rule)).collect();
     for one in given {
         let mut concerned: Vec<usize> = Vec::new();
         for &at in isolated.get(one.namespace).into_iter().flatten() {

@@ -1,5 +1,6 @@
 //! What may pass, and what is left of it when a deny rule takes its part out.
 
+use crate::model::rules::RuleId;
 use std::borrow::Cow;
 use std::rc::Rc;
 
@@ -13,8 +14,8 @@ use crate::model::labels::{Account, PodSelector, joined as joined_selectors};
 /// A part of what a deny rule names: one kind of peer on some ports.
 #[derive(Clone, Debug)]
 pub(super) struct Denied<'a> {
-    /// The rule, an index into `Policy::rules`.
-    pub(super) rule: u32,
+    /// The rule.
+    pub(super) rule: RuleId,
     /// The peers; wider than the rule where `unsayable` says why.
     pub(super) who: Who<'a>,
     /// The ports.
@@ -81,9 +82,9 @@ pub(super) struct Left<'a> {
     /// The terms; none where nothing is left.
     pub(super) terms: Vec<Rc<Term<'a>>>,
     /// The rules of which something was taken out.
-    pub(super) taken: Vec<u32>,
+    pub(super) taken: Vec<RuleId>,
     /// The rules of which something could not be taken out, with why.
-    pub(super) leaks: Vec<(u32, &'static str)>,
+    pub(super) leaks: Vec<(RuleId, &'static str)>,
 }
 
 /// One kind of peer while differences are made.
@@ -157,7 +158,7 @@ pub(super) fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresse
                     .iter()
                     .any(|(part, ports)| matches!(part, Part::Addresses(_, true)) && ports.overlaps(&one.ports))
         };
-        let unsafe_rules: Vec<u32> = said.iter().filter(beside).map(|one| one.rule).collect();
+        let unsafe_rules: Vec<RuleId> = said.iter().filter(beside).map(|one| one.rule).collect();
         if !unsafe_rules.is_empty() {
             let rest: Vec<&Denied<'a>> =
                 denied.iter().copied().filter(|one| !unsafe_rules.contains(&one.rule)).collect();

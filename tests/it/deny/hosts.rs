@@ -22,9 +22,9 @@ fn endpoints(build: &Build, namespace: &str, host: &str) -> Vec<String> {
     list.as_array().into_iter().flatten().map(|one| one["address"].as_str().unwrap().to_owned()).collect()
 }
 
-fn level(build: &Build, layer: Layer, rule: u32) -> Level {
+fn level(build: &Build, layer: Layer, rule: usize) -> Level {
     let (_, lowered) = build.lowering.layers.iter().find(|(of, _)| *of == layer).unwrap();
-    lowered.judgements.iter().find(|one| one.rule == rule && one.direction == OUT).unwrap().level
+    lowered.judgements.iter().find(|one| one.rule.index() == rule && one.direction == OUT).unwrap().level
 }
 
 #[test]

@@ -111,8 +111,9 @@ impl Build {
     }
 
     /// Returns the level and reason of one end of a rule.
-    pub fn judged(&self, rule: u32, direction: Direction) -> (Level, String) {
-        let judgement = self.judgements().iter().find(|one| one.rule == rule && one.direction == direction).unwrap();
+    pub fn judged(&self, rule: usize, direction: Direction) -> (Level, String) {
+        let judgement =
+            self.judgements().iter().find(|one| one.rule.index() == rule && one.direction == direction).unwrap();
         (judgement.level, judgement.reason.to_string())
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use netpol::diag::{Code, Severity};
 use netpol::model::ports::Protocol;
-use netpol::model::rules::{Action, Direction};
+use netpol::model::rules::{Action, Direction, RuleId};
 use netpol::policy::{Cause, Flow, Party, Request, eval};
 use serde_json::Value;
 
@@ -46,7 +46,7 @@ pub struct Finding {
     /// Whether the sender has to go round its sidecar for it.
     pub avoids: bool,
     /// The rules that speak of it: those that forbid it, or those that allow it.
-    pub rules: Vec<u32>,
+    pub rules: Vec<RuleId>,
 }
 
 /// A build with what it wrote, read back.
@@ -406,7 +406,7 @@ impl<'w> Case<'w> {
         let allowed = verdicts.iter().any(netpol::policy::Verdict::allowed);
         let passes = asked.network && asked.good;
         let avoids = !passes && asked.network && asked.avoiding;
-        let finding = |passes: bool, avoids: bool, rules: Vec<u32>, kind: String| Finding {
+        let finding = |passes: bool, avoids: bool, rules: Vec<RuleId>, kind: String| Finding {
             passes,
             flow: asked.shown.clone(),
             kind,
@@ -426,7 +426,7 @@ impl<'w> Case<'w> {
             rules,
         };
         if !allowed && (passes || avoids) {
-            let rules: Vec<u32> =
+            let rules: Vec<RuleId> =
                 readings.iter().zip(&verdicts).flat_map(|(flow, verdict)| self.forbidding(flow, verdict)).collect();
             if !self.said(&rules, &asked, readings[0].port, avoids) {
                 let ends: Vec<String> = verdicts[0]
@@ -478,7 +478,7 @@ impl<'w> Case<'w> {
     }
 
     /// Returns the rules that forbid a flow: the deny that matches, or all that isolate.
-    fn forbidding(&self, flow: &Flow, verdict: &netpol::policy::Verdict) -> Vec<u32> {
+    fn forbidding(&self, flow: &Flow, verdict: &netpol::policy::Verdict) -> Vec<RuleId> {
         let mut rules = Vec::new();
         for end in verdict.ends.iter().filter(|end| !end.allows()) {
             let party = if end.direction == Direction::Egress { &flow.source } else { &flow.destination };
@@ -492,16 +492,16 @@ impl<'w> Case<'w> {
     }
 
     /// Returns the rules that isolate a pod in a direction.
-    pub fn governing(&self, pod: &netpol::policy::Pod, direction: Direction) -> Vec<u32> {
-        let isolates = |at: &u32| self.build.policy.rules[*at as usize].action != Action::Deny;
+    pub fn governing(&self, pod: &netpol::policy::Pod, direction: Direction) -> Vec<RuleId> {
+        let isolates = |at: &RuleId| self.build.policy.rules[at.index()].action != Action::Deny;
         self.speaking(pod, direction).into_iter().filter(isolates).collect()
     }
 
     /// Returns the rules that govern a pod in a direction, denies among them.
-    pub fn speaking(&self, pod: &netpol::policy::Pod, direction: Direction) -> Vec<u32> {
-        let rules = self.build.policy.rules.iter().enumerate();
+    pub fn speaking(&self, pod: &netpol::policy::Pod, direction: Direction) -> Vec<RuleId> {
+        let rules = self.build.policy.numbered();
         let governs = rules.filter(|(_, rule)| rule.governs(direction) && self.selects(rule.subject(direction), pod));
-        governs.map(|(at, _)| at as u32).collect()
+        governs.map(|(at, _)| at).collect()
     }
 
     /// Returns whether a pod is among the pods of an endpoint.
@@ -510,8 +510,8 @@ impl<'w> Case<'w> {
     }
 
     /// Returns whether the build says that a flow which one of these rules forbids may pass.
-    fn said(&self, rules: &[u32], asked: &Asked, port: Option<u16>, avoids: bool) -> bool {
-        let rules: Vec<_> = rules.iter().map(|at| &self.build.policy.rules[*at as usize]).collect();
+    fn said(&self, rules: &[RuleId], asked: &Asked, port: Option<u16>, avoids: bool) -> bool {
+        let rules: Vec<_> = rules.iter().map(|at| &self.build.policy.rules[at.index()]).collect();
         if rules.iter().any(|rule| rule.origin.approximate().is_some()) {
             return true;
         }

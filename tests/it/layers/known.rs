@@ -1,7 +1,7 @@
 //! Where a layer rightly refuses what the source allows, and what is not asked.
 
 use netpol::model::ports::Protocol;
-use netpol::model::rules::{Action, Direction};
+use netpol::model::rules::{Action, Direction, RuleId};
 
 use super::judge::{Case, Finding};
 use super::world::Role;
@@ -23,15 +23,15 @@ pub fn narrower(case: &Case, finding: &Finding) -> bool {
     if by_address && governed {
         return true;
     }
-    let ingress: Vec<u32> = case.speaking(&target.source, Direction::Ingress);
-    let of = |at: &u32| &case.build.policy.rules[*at as usize];
+    let ingress: Vec<RuleId> = case.speaking(&target.source, Direction::Ingress);
+    let of = |at: &RuleId| &case.build.policy.rules[at.index()];
     // Who dials a pod's own address has no identity, and where a rule names pods, nobody comes in without one.
     if by_address && ingress.iter().any(|at| of(at).source.pods().next().is_some() && of(at).action != Action::Isolate)
     {
         return true;
     }
     let plain = finding.from.is_none_or(|from| case.world.pods[from].role == Role::Plain);
-    let says = |rule: &u32| case.build.judgements().iter().any(|one| one.rule == *rule && one.narrower.is_some());
+    let says = |rule: &RuleId| case.build.judgements().iter().any(|one| one.rule == *rule && one.narrower.is_some());
     plain && ingress.iter().any(says)
 }
 

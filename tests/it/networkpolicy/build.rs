@@ -104,9 +104,9 @@ impl Build {
     }
 
     /// Returns the level and the reason of each end of a rule, by its number.
-    pub fn levels(&self, rule: u32) -> Vec<(Level, &str)> {
+    pub fn levels(&self, rule: usize) -> Vec<(Level, &str)> {
         let judgements = self.lowering.layers.iter().flat_map(|(_, lowered)| &lowered.judgements);
-        let of_rule = judgements.filter(|judgement| judgement.rule == rule);
+        let of_rule = judgements.filter(|judgement| judgement.rule.index() == rule);
         of_rule.map(|judgement| (judgement.level, &*judgement.reason)).collect()
     }
 

@@ -124,7 +124,7 @@ fn a_deny_is_exact_or_unable() {
         ("deny egress */* -> 169.254.169.254", Level::Unable),
     ] {
         let build = build(source);
-        let rule = build.policy.rules.len() as u32 - 1;
+        let rule = build.policy.rules.len() - 1;
         assert!(build.levels(rule).iter().all(|(found, _)| *found == level), "{source}: {:?}", build.levels(rule));
         assert_eq!(build.codes().contains(&"E0711"), level == Level::Unable, "{source}: {:?}", build.codes());
     }

@@ -1,6 +1,7 @@
 //! Objects of `security.istio.io`.
 
 use super::{selector, strings};
+use crate::model::rules::RuleId;
 use crate::targets::istio::addresses::is_single;
 use crate::targets::istio::model::{
     AccessRule, AuthorizationPolicy, Comment, Operation, PeerAuthentication, RequestAuthentication, Source,
@@ -40,7 +41,7 @@ pub(super) fn request_authentication(yaml: &mut Writer, request: &RequestAuthent
 
 /// Writes the spec of an AuthorizationPolicy.
 /// `place` is where a rule of the policy stands.
-pub(super) fn authorization_policy(yaml: &mut Writer, policy: &AuthorizationPolicy, place: impl Fn(u32) -> String) {
+pub(super) fn authorization_policy(yaml: &mut Writer, policy: &AuthorizationPolicy, place: impl Fn(RuleId) -> String) {
     selector(yaml, &policy.selector);
     yaml.key("action").word(if policy.deny { "DENY" } else { "ALLOW" });
     yaml.key("rules").list(|yaml| policy.rules.iter().for_each(|rule| access_rule(yaml, rule, &place)));
@@ -49,7 +50,7 @@ pub(super) fn authorization_policy(yaml: &mut Writer, policy: &AuthorizationPoli
     }
 }
 
-fn access_rule(yaml: &mut Writer, rule: &AccessRule, place: &impl Fn(u32) -> String) {
+fn access_rule(yaml: &mut Writer, rule: &AccessRule, place: &impl Fn(RuleId) -> String) {
     match rule.comment {
         Comment::None => {}
         Comment::Words(words) => _ = yaml.comment(words),

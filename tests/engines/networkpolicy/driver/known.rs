@@ -4,7 +4,7 @@
 use netpol::model::addresses::{AddressSet, Block};
 use netpol::model::endpoint::{Endpoint, Member, What};
 use netpol::model::labels::Requirement;
-use netpol::model::rules::{Action, Direction};
+use netpol::model::rules::{Action, Direction, RuleId};
 use netpol::policy::{self, Cause, Flow, Party, Policy, Verdict};
 use netpol::settings::Layer;
 use netpol::targets::Level;
@@ -22,7 +22,7 @@ pub fn is_stated(build: &Build, flow: &Flow, meant: &Verdict) -> bool {
     })
 }
 
-fn is_exact(build: &Build, rule: u32, direction: Direction) -> bool {
+fn is_exact(build: &Build, rule: RuleId, direction: Direction) -> bool {
     let layers = build.lowering.layers.iter().filter(|(layer, _)| *layer == Layer::NetworkPolicy);
     let mut judgements = layers.flat_map(|(_, lowered)| &lowered.judgements);
     judgements.any(|one| one.rule == rule && one.direction == direction && one.level == Level::Exact)
@@ -30,8 +30,8 @@ fn is_exact(build: &Build, rule: u32, direction: Direction) -> bool {
 
 /// Returns whether a deny that the layer holds exactly forbids a flow too.
 fn is_denied_exactly(build: &Build, flow: &Flow, direction: Direction) -> bool {
-    let rules = build.policy.rules.iter().enumerate();
-    let exact = rules.filter(|(at, rule)| rule.action == Action::Deny && is_exact(build, *at as u32, direction));
+    let rules = build.policy.numbered();
+    let exact = rules.filter(|(at, rule)| rule.action == Action::Deny && is_exact(build, *at, direction));
     let held = Policy { rules: exact.map(|(_, rule)| rule.clone()).collect(), ..build.policy.clone() };
     let ends = policy::eval(&held, flow).ends;
     ends.iter().any(|end| end.direction == direction && matches!(end.cause, Cause::Denied(_)))
@@ -41,20 +41,20 @@ fn is_denied_exactly(build: &Build, flow: &Flow, direction: Direction) -> bool {
 /// had to say of it what else holds it; or whether a gateway's half of a rule let the flow through. That a rule for other pods
 /// is wider excuses nothing.
 fn is_widened(build: &Build, flow: &Flow, direction: Direction) -> bool {
-    let mut rules = build.policy.rules.iter().enumerate();
-    let forbids = |at: usize, rule: &netpol::model::rules::Rule| {
+    let mut rules = build.policy.numbered();
+    let forbids = |at: RuleId, rule: &netpol::model::rules::Rule| {
         rule.action != Action::Deny
             && rule.governs(direction)
             && holds(rule.subject(direction), pod_end(flow, direction))
-            && !is_exact(build, at as u32, direction)
+            && !is_exact(build, at, direction)
     };
     let mut grants = build.policy.grants.iter().filter(|grant| grant.direction == direction);
     rules.any(|(at, rule)| forbids(at, rule))
         || grants.any(|grant| {
-            let wider = |at: &u32| {
+            let wider = |at: &RuleId| {
                 Direction::BOTH
                     .iter()
-                    .any(|end| build.policy.rules[*at as usize].governs(*end) && !is_exact(build, *at, *end))
+                    .any(|end| build.policy.rules[at.index()].governs(*end) && !is_exact(build, *at, *end))
             };
             grant.because.iter().any(wider)
                 && may_hold(build, &grant.source, &flow.source, None)

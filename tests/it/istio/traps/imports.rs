@@ -7,7 +7,7 @@ use super::super::build::{Build, build, build_in_mesh, build_with};
 
 const OUT: Direction = Direction::Egress;
 
-fn is_wider(build: &Build, rule: u32, because: &str) {
+fn is_wider(build: &Build, rule: usize, because: &str) {
     let (level, reason) = build.judged(rule, OUT);
     assert_eq!(level, Level::Wider, "{reason}\n{}", build.text());
     assert!(reason.contains(because), "{reason}");
