@@ -20,7 +20,8 @@ use crate::types::Program;
 
 /// Makes the policy of a program.
 pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostics) -> Policy {
-    let Program { rules, gateways, inventory, dns, istiod, internet, pod_addresses, node_addresses } = program;
+    let Program { rules, lookups: _, gateways, inventory, dns, istiod, internet, pod_addresses, node_addresses } =
+        program;
     let mut policy = Policy {
         grants: Vec::new(),
         rules,

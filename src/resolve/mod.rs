@@ -4,18 +4,21 @@
 //! the prelude of the platform. `use` brings names and facts, never rules.
 
 mod errors;
+mod lookups;
 pub mod stdlib;
-
-use std::cell::RefCell;
+mod unused;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
-use crate::diag::{Diagnostics, Severity, nearest};
+use crate::diag::{Diagnostics, nearest};
 use crate::settings::Settings;
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::tree::{File, Ident, Item, ItemKind, Use, UsePath};
 use crate::syntax::{Deferred, Opened};
+
+pub use self::lookups::Lookups;
+pub use self::unused::report_unused;
 
 /// A module: a file given to the verb, or one that a `use` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,14 +107,6 @@ pub struct Resolved {
 pub struct Names {
     modules: Vec<Module>,
     prelude: ModuleId,
-    touched: RefCell<FxHashSet<(ModuleId, Touched)>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Touched {
-    Own(SmolStr),
-    Use(u32),
-    Listed(SmolStr),
 }
 
 impl Names {
@@ -157,26 +152,20 @@ impl Names {
         defined(&item.kind).map_or(item.span, |name| name.span)
     }
 
-    /// Looks a name up as it is seen in a module, and remembers that it was used.
+    /// Looks a name up as it is seen in a module.
     pub fn lookup(&self, from: ModuleId, name: &str) -> Lookup {
         let module = self.module(from);
-        if let Some(def) = module.own.get(name) {
-            self.touch(from, Touched::Own(name.into()));
-            return Lookup::Found(*def);
-        }
-        if let Some((def, _)) = module.listed.get(name) {
-            self.touch(from, Touched::Listed(name.into()));
-            return Lookup::Found(*def);
+        if let Some(def) = self.export(from, name) {
+            return Lookup::Found(def);
         }
         let mut found: Vec<(Def, Span)> = Vec::new();
         let mut lost = module.lost.holds(name);
         for (used, item) in &module.whole {
             lost |= self.module(*used).lost.names.contains(name);
-            if let Some(def) = self.export(*used, name) {
-                self.touch(from, Touched::Use(*item));
-                if !found.iter().any(|(known, _)| *known == def) {
-                    found.push((def, path_span(&module.file, *item)));
-                }
+            if let Some(def) = self.export(*used, name)
+                && !found.iter().any(|(known, _)| *known == def)
+            {
+                found.push((def, path_span(&module.file, *item)));
             }
         }
         match found.as_slice() {
@@ -190,13 +179,10 @@ impl Names {
         }
     }
 
-    /// Returns what a name may mean in a module, without marking it as used.
+    /// Returns what a name may mean in a module; the first, where modules that are used whole bring several.
     pub fn in_sight(&self, from: ModuleId, name: &str) -> Option<Def> {
-        let module = self.module(from);
-        let listed = module.listed.get(name).map(|(def, _)| *def);
-        let own = module.own.get(name).copied().or(listed);
-        own.or_else(|| module.whole.iter().find_map(|(used, _)| self.export(*used, name)))
-            .or_else(|| self.export(self.prelude, name))
+        let whole = || self.module(from).whole.iter().find_map(|(used, _)| self.export(*used, name));
+        self.export(from, name).or_else(whole).or_else(|| self.export(self.prelude, name))
     }
 
     /// Returns the statement that a module offers under a name: its own, or one that it lists in a `use`.
@@ -223,69 +209,6 @@ impl Names {
             seen.extend(table.own.keys().chain(table.listed.keys()).map(SmolStr::as_str));
         }
         nearest(name, seen).map(SmolStr::from)
-    }
-
-    fn touch(&self, module: ModuleId, what: Touched) {
-        self.touched.borrow_mut().insert((module, what));
-    }
-
-    /// Reports names that were defined or listed and never looked up, in the given files that no other file uses and
-    /// that have no errors: a statement that was refused may have used them. Call it after everything was looked up.
-    pub fn report_unused(&self, diagnostics: &mut Diagnostics) {
-        let touched = self.touched.borrow();
-        let errors = diagnostics.iter().filter(|finding| finding.severity() == Severity::Error);
-        let wrong: FxHashSet<FileId> = errors.map(|finding| finding.primary.span.file).collect();
-        for (id, module) in self.modules() {
-            if module.role != Role::Given || module.used || wrong.contains(&module.file.id) {
-                continue;
-            }
-            for (at, item) in module.file.items.iter().enumerate() {
-                if let Some(name) = defined(&item.kind)
-                    && module.own.get(&name.text).is_some_and(|def| def.item as usize == at)
-                    && !touched.contains(&(id, Touched::Own(name.text.clone())))
-                {
-                    let word = if matches!(item.kind, ItemKind::Template(_)) { "applies" } else { "names" };
-                    diagnostics.push(errors::unused_name(name, word));
-                }
-                let ItemKind::Use(import) = &item.kind else { continue };
-                match &import.names {
-                    None => {
-                        let brought = module.whole.iter().find(|(_, from)| *from == at as u32);
-                        if let Some((used, _)) = brought
-                            && !touched.contains(&(id, Touched::Use(at as u32)))
-                            && !self.exports(*used).is_empty()
-                            && !self.states_facts(*used)
-                        {
-                            diagnostics.push(errors::unused_module(item.span, import, self.has_rules(*used)));
-                        }
-                    }
-                    Some(names) => {
-                        for entry in names {
-                            let shown = entry.alias.as_ref().unwrap_or(&entry.name);
-                            if module.listed.contains_key(&shown.text)
-                                && !touched.contains(&(id, Touched::Listed(shown.text.clone())))
-                            {
-                                diagnostics.push(errors::unused_name(shown, "names"));
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn states_facts(&self, module: ModuleId) -> bool {
-        let items = &self.module(module).file.items;
-        items
-            .iter()
-            .any(|item| matches!(item.kind, ItemKind::Namespace(_) | ItemKind::Service(_) | ItemKind::Workload(_)))
-    }
-
-    fn has_rules(&self, module: ModuleId) -> bool {
-        let Module { file, has_deferred, .. } = self.module(module);
-        let rules =
-            |item: &Item| matches!(item.kind, ItemKind::Rule(_) | ItemKind::DefaultDeny(_) | ItemKind::Apply(_));
-        *has_deferred || file.items.iter().any(rules)
     }
 }
 
@@ -348,7 +271,7 @@ pub fn resolve(
         build.link(ModuleId(at as u32), None, &mut state);
         at += 1;
     }
-    let names = Names { modules: build.modules, prelude, touched: RefCell::default() };
+    let names = Names { modules: build.modules, prelude };
     Resolved { names, deferred: all_deferred }
 }
 

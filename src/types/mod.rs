@@ -41,7 +41,7 @@ use crate::model::conditions::{Conditions, Issuer};
 use crate::model::gateways::Gateway;
 use crate::model::labels::PodSelector;
 use crate::model::rules::Rule;
-use crate::resolve::{Def, Lookup, ModuleId, Names, Role};
+use crate::resolve::{Def, Lookup, Lookups, ModuleId, Names, Role, report_unused};
 use crate::settings::{Layer, Settings};
 use crate::source::{Sources, Span};
 use crate::syntax::Deferred;
@@ -64,6 +64,7 @@ pub fn check(
         settings,
         sources,
         diagnostics,
+        lookups: Lookups::default(),
         lets: FxHashMap::default(),
         open: Vec::new(),
         gateways: FxHashMap::default(),
@@ -109,9 +110,19 @@ pub fn check(
     let pod_addresses = checker.pod_addresses();
     let node_addresses = checker.node_addresses();
     let gateways = checker.gateways_in_use();
-    let rules = checker.rules;
-    names.report_unused(diagnostics);
-    Program { rules, gateways, dns, istiod, internet, pod_addresses, node_addresses, inventory: Arc::new(inventory) }
+    let (rules, lookups) = (checker.rules, checker.lookups);
+    report_unused(names, &lookups, sources, diagnostics);
+    Program {
+        rules,
+        lookups,
+        gateways,
+        dns,
+        istiod,
+        internet,
+        pod_addresses,
+        node_addresses,
+        inventory: Arc::new(inventory),
+    }
 }
 
 /// Why a name stands for nothing.
@@ -129,6 +140,8 @@ struct Checker<'a> {
     settings: &'a Settings,
     sources: &'a Sources,
     diagnostics: &'a mut Diagnostics,
+    /// What the names of the user's files were taken for.
+    lookups: Lookups,
     /// The values of `let`s; `None` where one could not be made sense of.
     lets: FxHashMap<Def, Option<Rc<Value>>>,
     /// The `let`s and gateways that are being evaluated, for cycles.
@@ -179,10 +192,15 @@ impl Checker<'_> {
         });
     }
 
-    /// Looks a name up as it is seen in a module.
+    /// Looks a name up as it is seen in a module, and records what stands at its place.
     fn find(&mut self, module: ModuleId, name: &str, span: Span) -> Result<Def, Missing> {
         match self.names.lookup(module, name) {
-            Lookup::Found(def) => Ok(def),
+            Lookup::Found(def) => {
+                if self.names.module(module).role != Role::Standard {
+                    self.lookups.record(span, def);
+                }
+                Ok(def)
+            }
             Lookup::Lost => Err(Missing::Said),
             Lookup::Unknown(near) => Err(Missing::Unknown(near)),
             Lookup::Ambiguous(defs) => {

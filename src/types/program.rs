@@ -7,12 +7,15 @@ use crate::model::addresses::AddressSet;
 use crate::model::endpoint::Endpoint;
 use crate::model::gateways::Gateway;
 use crate::model::rules::Rule;
+use crate::resolve::Lookups;
 
 /// A program without type errors (or the part of one that has none, when errors were reported).
 #[derive(Clone, Debug)]
 pub struct Program {
     /// The rules; templates are expanded at their `apply`, and `<->` is two rules.
     pub rules: Vec<Rule>,
+    /// What the names of the user's files stand for, each with its place.
+    pub lookups: Lookups,
     /// The gateways of all modules in use, in the order of their declarations.
     pub gateways: Vec<Arc<Gateway>>,
     /// The facts of the cluster, those of the source's declarations included.

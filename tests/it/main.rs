@@ -16,6 +16,7 @@ mod istio;
 mod language;
 mod lasting;
 mod layers;
+mod lookups;
 mod networkpolicy;
 mod outputs;
 mod parts;
