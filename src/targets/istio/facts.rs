@@ -6,55 +6,55 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::addresses::Reserved;
 use crate::inventory::{Injection, LeftOut, Service, Workload, WorkloadKind};
 use crate::model::endpoint::Endpoint;
 use crate::model::labels::{Labels, PodSelector, Requirements, Test};
 use crate::model::rules::Direction;
 use crate::policy::Policy;
+use crate::targets::istio::plan::egress::addresses::Reserved;
 use crate::targets::partition::Partition;
 
 /// Labels that objects of Istio select by: keys with one value each, sorted.
-pub(super) type MatchLabels = Rc<[(SmolStr, SmolStr)]>;
+pub type MatchLabels = Rc<[(SmolStr, SmolStr)]>;
 
 /// What a part of a policy is looked at with.
-pub(super) struct Facts<'a> {
+pub struct Facts<'a> {
     /// The policy.
-    pub(super) policy: &'a Policy,
+    pub policy: &'a Policy,
     /// What of it is lowered.
-    pub(super) part: &'a Partition<'a>,
+    pub part: &'a Partition<'a>,
     /// What is known of the cluster.
     cluster: &'a Cluster<'a>,
     /// What is never let through by address, and what is by name.
-    pub(super) reserved: &'a Reserved,
+    pub reserved: &'a Reserved,
 }
 
 /// What is known of the cluster, the same for all parts.
-pub(super) struct Cluster<'a> {
+pub struct Cluster<'a> {
     namespaces: FxHashMap<&'a str, Known<'a>>,
     names: Vec<&'a SmolStr>,
 }
 
 /// What is known of one namespace.
 #[derive(Default)]
-pub(super) struct Known<'a> {
+pub struct Known<'a> {
     /// The workloads whose pods selectors can mean; a Pod that belongs to a known workload is left to that one.
-    pub(super) workloads: Vec<&'a Workload>,
+    pub workloads: Vec<&'a Workload>,
     /// The Services, by name.
-    pub(super) services: Vec<(&'a SmolStr, &'a Service)>,
+    pub services: Vec<(&'a SmolStr, &'a Service)>,
     /// Which workloads have a label.
     postings: FxHashMap<(&'a str, &'a str), Vec<u32>>,
     /// Which Services name a label first.
     selecting: FxHashMap<(&'a str, &'a str), Vec<usize>>,
     /// The Services with a selector that no known workload meets.
-    pub(super) idle: Vec<usize>,
+    pub idle: Vec<usize>,
     /// The Services with a selector that workloads on the host network meet: those belong to their nodes.
-    pub(super) on_nodes: Vec<usize>,
+    pub on_nodes: Vec<usize>,
 }
 
 impl<'a> Cluster<'a> {
     /// Indexes the inventory of a policy.
-    pub(super) fn new(policy: &'a Policy) -> Cluster<'a> {
+    pub fn new(policy: &'a Policy) -> Cluster<'a> {
         let mut namespaces: FxHashMap<&'a str, Known<'a>> = FxHashMap::default();
         for ((namespace, name), service) in &policy.inventory.services {
             namespaces.entry(namespace).or_default().services.push((name, service));
@@ -82,44 +82,44 @@ impl<'a> Cluster<'a> {
 
 impl<'a> Facts<'a> {
     /// Gathers what a part is looked at with.
-    pub(super) fn new(part: &'a Partition<'a>, cluster: &'a Cluster<'a>, reserved: &'a Reserved) -> Facts<'a> {
+    pub fn new(part: &'a Partition<'a>, cluster: &'a Cluster<'a>, reserved: &'a Reserved) -> Facts<'a> {
         Facts { policy: part.policy, part, cluster, reserved }
     }
 
     /// Returns the known namespaces, sorted.
-    pub(super) fn names(&self) -> &[&'a SmolStr] {
+    pub fn names(&self) -> &[&'a SmolStr] {
         &self.cluster.names
     }
 
     /// Returns what is known inside a namespace.
-    pub(super) fn known(&self, namespace: &str) -> Option<&Known<'a>> {
+    pub fn known(&self, namespace: &str) -> Option<&Known<'a>> {
         self.cluster.namespaces.get(namespace)
     }
 
     /// Returns the workloads of a namespace, where an inventory shows any: those that the source declares alone need not
     /// be all.
-    pub(super) fn workloads(&self, namespace: &str) -> Option<&Known<'a>> {
+    pub fn workloads(&self, namespace: &str) -> Option<&Known<'a>> {
         self.known(namespace).filter(|known| self.closed() && !known.workloads.is_empty())
     }
 
     /// Returns whether the set of namespaces is closed.
-    pub(super) fn closed(&self) -> bool {
+    pub fn closed(&self) -> bool {
         self.policy.inventory.given
     }
 
     /// Returns whether a namespace meets requirements; `None` where its labels are not known.
-    pub(super) fn meets(&self, namespace: &str, requirements: &Requirements) -> Option<bool> {
+    pub fn meets(&self, namespace: &str, requirements: &Requirements) -> Option<bool> {
         self.policy.inventory.meets(namespace, requirements)
     }
 
     /// Returns the namespaces that a selector may mean, each with whether it does for certain; `None` where it may mean
     /// namespaces that nobody knows.
-    pub(super) fn namespaces<'b>(&'b self, selector: &'b PodSelector) -> Option<Vec<(&'b SmolStr, bool)>> {
+    pub fn namespaces<'b>(&'b self, selector: &'b PodSelector) -> Option<Vec<(&'b SmolStr, bool)>> {
         self.policy.inventory.namespaces_of(selector)
     }
 
     /// Returns whether a selector means only pods of a declared gateway.
-    pub(super) fn gateway_of(&self, selector: &PodSelector) -> Option<&'a crate::model::gateways::Gateway> {
+    pub fn gateway_of(&self, selector: &PodSelector) -> Option<&'a crate::model::gateways::Gateway> {
         let name = selector.namespace_name();
         // Most selectors name another namespace.
         let near = |pods: &PodSelector| name.is_none() || pods.namespace_name().is_none_or(|other| Some(other) == name);
@@ -131,7 +131,7 @@ impl<'a> Facts<'a> {
     /// Returns the pods of an endpoint that are known to have no sidecar, or whose annotations turn nothing to it in a
     /// direction. A gateway judges what comes in, and nothing of
     /// what goes out.
-    pub(super) fn unmeshed(&self, endpoint: &Endpoint, direction: Direction, turned: Direction) -> Unmeshed {
+    pub fn unmeshed(&self, endpoint: &Endpoint, direction: Direction, turned: Direction) -> Unmeshed {
         let mut unmeshed = Unmeshed { names: Vec::new(), all: true };
         for (_, pods) in endpoint.pods() {
             self.add_unmeshed(&pods.selector, direction, turned, &mut unmeshed);
@@ -182,11 +182,11 @@ impl<'a> Facts<'a> {
 
 /// Pods that are known to have no sidecar.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unmeshed {
+pub struct Unmeshed {
     /// Their workloads, `namespace/name`.
-    pub(super) names: Vec<String>,
+    pub names: Vec<String>,
     /// Whether no other pods are known.
-    pub(super) all: bool,
+    pub all: bool,
 }
 
 impl<'a> Known<'a> {
@@ -227,13 +227,13 @@ impl<'a> Known<'a> {
 
     /// Returns the names of the Services that lead elsewhere than to pods that a selector can mean: those without a
     /// selector, and those of pods on the host network.
-    pub(super) fn leading_elsewhere(&self) -> impl Iterator<Item = &'a SmolStr> {
+    pub fn leading_elsewhere(&self) -> impl Iterator<Item = &'a SmolStr> {
         let elsewhere = |at: &usize| self.services[*at].1.selector.is_none() || self.on_nodes.binary_search(at).is_ok();
         (0..self.services.len()).filter(elsewhere).map(|at| self.services[at].0)
     }
 
     /// Returns the numbers of the workloads that have all these labels.
-    pub(super) fn having(&self, labels: &[(SmolStr, SmolStr)]) -> Vec<u32> {
+    pub fn having(&self, labels: &[(SmolStr, SmolStr)]) -> Vec<u32> {
         let mut fewest: Option<&[u32]> = None;
         for (key, value) in labels {
             let list = self.postings.get(&(key.as_str(), value.as_str())).map_or(&[][..], Vec::as_slice);
@@ -252,7 +252,7 @@ impl<'a> Known<'a> {
     }
 
     /// Returns the numbers of the workloads that a selector means, the namespace aside.
-    pub(super) fn numbers(&self, selector: &PodSelector) -> Vec<u32> {
+    pub fn numbers(&self, selector: &PodSelector) -> Vec<u32> {
         let narrow = selector.labels.list().iter().find_map(|requirement| match &requirement.test {
             Test::In(values) => Some((&requirement.key, values)),
             _ => None,
@@ -270,7 +270,7 @@ impl<'a> Known<'a> {
     }
 
     /// Returns the numbers of the Services that lead to one of some workloads.
-    pub(super) fn services_of(&self, workloads: Vec<u32>) -> Vec<usize> {
+    pub fn services_of(&self, workloads: Vec<u32>) -> Vec<usize> {
         let mut found = Vec::new();
         for at in workloads {
             let labels = &self.workloads[at as usize].labels;
@@ -288,13 +288,13 @@ impl<'a> Known<'a> {
     }
 
     /// Returns the workloads that a selector means, the namespace aside.
-    pub(super) fn selected(&self, selector: &PodSelector) -> impl Iterator<Item = &'a Workload> {
+    pub fn selected(&self, selector: &PodSelector) -> impl Iterator<Item = &'a Workload> {
         self.numbers(selector).into_iter().map(|at| self.workloads[at as usize])
     }
 }
 
 /// Returns whether the pods of a workload meet a selector's labels and account.
-pub(super) fn means(selector: &PodSelector, workload: &Workload) -> bool {
+pub fn means(selector: &PodSelector, workload: &Workload) -> bool {
     use crate::model::labels::Account;
     selector.labels.matches(&workload.labels)
         && match &selector.account {
@@ -304,12 +304,12 @@ pub(super) fn means(selector: &PodSelector, workload: &Workload) -> bool {
 }
 
 /// Returns whether all of `wanted` are among `labels`.
-pub(super) fn has_labels(labels: &Labels, wanted: &[(SmolStr, SmolStr)]) -> bool {
+pub fn has_labels(labels: &Labels, wanted: &[(SmolStr, SmolStr)]) -> bool {
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// Returns the selector of just the pods with a workload's labels.
-pub(super) fn exactly(workload: &Workload) -> PodSelector {
+pub fn exactly(workload: &Workload) -> PodSelector {
     let list = workload
         .labels
         .iter()
@@ -322,7 +322,7 @@ pub(super) fn exactly(workload: &Workload) -> PodSelector {
 }
 
 /// Returns the labels of a conjunction that requires single values alone.
-pub(super) fn match_labels(requirements: &Requirements) -> Option<MatchLabels> {
+pub fn match_labels(requirements: &Requirements) -> Option<MatchLabels> {
     let one = |requirement: &crate::model::labels::Requirement| match &requirement.test {
         Test::In(values) => match values.as_slice() {
             [value] => Some((requirement.key.clone(), value.clone())),

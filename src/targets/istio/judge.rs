@@ -4,36 +4,36 @@ use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
 
-use super::facts::Unmeshed;
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Member, What};
 use crate::model::gateways::Gateway;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
+use crate::targets::istio::facts::Unmeshed;
 use crate::targets::partition::Partition;
 use crate::targets::{Judgement, Level, Levels, Traffic, Traffics};
 
 /// What keeps an object from meaning exactly a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Flaw {
+pub struct Flaw {
     /// What it makes of the rule.
-    pub(super) level: Level,
+    pub level: Level,
     /// Why.
-    pub(super) reason: Cow<'static, str>,
+    pub reason: Cow<'static, str>,
 }
 
 impl Flaw {
     /// Something more passes.
-    pub(super) fn wider(reason: impl Into<Cow<'static, str>>) -> Flaw {
+    pub fn wider(reason: impl Into<Cow<'static, str>>) -> Flaw {
         Flaw { level: Level::Wider, reason: reason.into() }
     }
 
     /// It is not held at all.
-    pub(super) fn unable(reason: impl Into<Cow<'static, str>>) -> Flaw {
+    pub fn unable(reason: impl Into<Cow<'static, str>>) -> Flaw {
         Flaw { level: Level::Unable, reason: reason.into() }
     }
 
     /// It holds for those who play by the rules.
-    pub(super) fn bypassable(reason: impl Into<Cow<'static, str>>) -> Flaw {
+    pub fn bypassable(reason: impl Into<Cow<'static, str>>) -> Flaw {
         Flaw { level: Level::Bypassable, reason: reason.into() }
     }
 }
@@ -41,13 +41,13 @@ impl Flaw {
 /// What keeps the rules of some pods from being held, each with the rule that is the cause and is not concerned itself.
 /// The two worst are kept: every rule is concerned by one of them at least.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Flaws {
+pub struct Flaws {
     list: Vec<(Option<RuleId>, Flaw)>,
 }
 
 impl Flaws {
     /// Adds a flaw.
-    pub(super) fn add(&mut self, cause: Option<RuleId>, flaw: &Flaw) {
+    pub fn add(&mut self, cause: Option<RuleId>, flaw: &Flaw) {
         match self.list.iter().position(|(have, _)| *have == cause) {
             Some(at) if flaw.level > self.list[at].1.level => self.list[at].1.clone_from(flaw),
             Some(_) => {}
@@ -58,23 +58,23 @@ impl Flaws {
     }
 
     /// Adds all flaws of others.
-    pub(super) fn add_all(&mut self, others: &Flaws) {
+    pub fn add_all(&mut self, others: &Flaws) {
         others.list.iter().for_each(|(cause, flaw)| self.add(*cause, flaw));
     }
 
     /// Returns whether there is none.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     /// Returns the flaws that concern a rule.
-    pub(super) fn of(&self, rule: RuleId) -> impl Iterator<Item = &Flaw> {
+    pub fn of(&self, rule: RuleId) -> impl Iterator<Item = &Flaw> {
         self.list.iter().filter(move |(cause, _)| *cause != Some(rule)).map(|(_, flaw)| flaw)
     }
 }
 
 /// The judgements of a part of a policy, as they are found.
-pub(super) struct Judge<'a> {
+pub struct Judge<'a> {
     part: &'a Partition<'a>,
     ends: Vec<Judgement>,
     /// The ends whose conditions are not read there.
@@ -85,7 +85,7 @@ pub(super) struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     /// Begins with every end at its best.
-    pub(super) fn new(part: &'a Partition<'a>) -> Judge<'a> {
+    pub fn new(part: &'a Partition<'a>) -> Judge<'a> {
         let begin = |(at, direction, rule): (RuleId, Direction, &Rule)| begin(at, rule.action, direction);
         Judge { part, ends: part.ends().map(begin).collect(), unread: Vec::new(), named: Vec::new() }
     }
@@ -95,7 +95,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Notes a flaw of one end of a rule: the worst counts, and the first of the worst is told.
-    pub(super) fn flaw(&mut self, rule: RuleId, direction: Direction, flaw: &Flaw) {
+    pub fn flaw(&mut self, rule: RuleId, direction: Direction, flaw: &Flaw) {
         if let Some(end) = self.end(rule, direction)
             && flaw.level > end.level
         {
@@ -105,13 +105,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Says how one end of a rule is held, where nothing keeps it from being held.
-    pub(super) fn how(
-        &mut self,
-        rule: RuleId,
-        direction: Direction,
-        level: Level,
-        reason: impl Into<Cow<'static, str>>,
-    ) {
+    pub fn how(&mut self, rule: RuleId, direction: Direction, level: Level, reason: impl Into<Cow<'static, str>>) {
         if let Some(end) = self.end(rule, direction)
             && end.level <= level
         {
@@ -121,7 +115,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Says that one end of a rule is held exactly.
-    pub(super) fn best(&mut self, rule: RuleId, direction: Direction, reason: &'static str) {
+    pub fn best(&mut self, rule: RuleId, direction: Direction, reason: &'static str) {
         if let Some(end) = self.end(rule, direction) {
             end.level = Level::Exact;
             end.reason = reason.into();
@@ -129,19 +123,19 @@ impl<'a> Judge<'a> {
     }
 
     /// Notes what is refused although a rule allows it.
-    pub(super) fn narrower(&mut self, rule: RuleId, direction: Direction, what: String) {
+    pub fn narrower(&mut self, rule: RuleId, direction: Direction, what: String) {
         if let Some(end) = self.end(rule, direction) {
             end.narrower.get_or_insert(what.into());
         }
     }
 
     /// Notes that one end of a rule does not read the rule's conditions.
-    pub(super) fn unread(&mut self, rule: RuleId, direction: Direction) {
+    pub fn unread(&mut self, rule: RuleId, direction: Direction) {
         self.unread.extend(self.part.position(rule, direction));
     }
 
     /// Notes the pods of a rule that are known to have no sidecar: they do not avoid one, and no object stops them.
-    pub(super) fn unmeshed(&mut self, rule: RuleId, direction: Direction, pods: Unmeshed) {
+    pub fn unmeshed(&mut self, rule: RuleId, direction: Direction, pods: Unmeshed) {
         if pods.names.is_empty() {
             return;
         }
@@ -166,7 +160,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Notes what the sidecars of a rule's pods leave out although the rule names it.
-    pub(super) fn leaves_out(&mut self, rule: RuleId, direction: Direction, names: Traffics, flaw: Flaw) {
+    pub fn leaves_out(&mut self, rule: RuleId, direction: Direction, names: Traffics, flaw: Flaw) {
         if let Some(end) = self.end(rule, direction) {
             end.names = end.names.with(names);
             self.named.push((rule, direction, flaw));
@@ -174,14 +168,14 @@ impl<'a> Judge<'a> {
     }
 
     /// Notes what annotations of a rule's pods keep from their sidecars.
-    pub(super) fn left_out(&mut self, rule: RuleId, direction: Direction, words: String) {
+    pub fn left_out(&mut self, rule: RuleId, direction: Direction, words: String) {
         if let Some(end) = self.end(rule, direction) {
             end.left_out = Some(words.into());
         }
     }
 
     /// Notes what is refused although a rule allows it, and that a build says it.
-    pub(super) fn refuses(&mut self, rule: RuleId, direction: Direction, what: String) {
+    pub fn refuses(&mut self, rule: RuleId, direction: Direction, what: String) {
         if let Some(end) = self.end(rule, direction) {
             end.narrower = Some(what.into());
             end.refuses = true;
@@ -189,7 +183,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Returns the judgements, by rule and direction. Sidecars see TCP alone, and on the way in not all ports.
-    pub(super) fn finish(mut self) -> Vec<Judgement> {
+    pub fn finish(mut self) -> Vec<Judgement> {
         // What else a gateway serves is closed where rules isolate it; otherwise a pod without identity reaches it.
         let mut closed: FxHashMap<*const Gateway, bool> = FxHashMap::default();
         let policy = self.part.policy;
@@ -285,7 +279,7 @@ fn by_name(rule: &Rule) -> Option<String> {
 }
 
 /// Joins the names of things for a sentence, the first three of them.
-pub(super) fn list_names(names: &[String]) -> String {
+pub fn list_names(names: &[String]) -> String {
     match names.len() {
         0..=3 => names.join(", "),
         more => format!("{} and {} more", names[..3].join(", "), more - 3),

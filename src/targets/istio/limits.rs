@@ -9,15 +9,15 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::destinations::{Destinations, Item, MOST_PORTS, Reach};
-use super::facts::Facts;
-use super::model::{AccessRule, Egress, Operation, Source};
-use super::places::Place;
-use super::slots::Statement;
 use crate::diag::{Code, Diagnostic};
 use crate::model::hosts::HostName;
 use crate::policy::Policy;
 use crate::source::Sources;
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::model::{AccessRule, Egress, Operation, Source};
+use crate::targets::istio::plan::egress::destinations::{Destinations, Item, MOST_PORTS, Reach};
+use crate::targets::istio::plan::subjects::Place;
+use crate::targets::istio::plan::subjects::effective::Statement;
 
 /// How many rules an AuthorizationPolicy has at most, and how many sources one of them.
 const MOST_RULES: usize = 512;
@@ -27,17 +27,17 @@ const MOST_VALUES: usize = 1024;
 
 /// How much of an object's YAML its lists may be. `kubectl apply` keeps a copy of the object in an annotation, and
 /// annotations have 256 KiB together.
-pub(super) const MOST_BYTES: usize = 200 * 1024;
+pub const MOST_BYTES: usize = 200 * 1024;
 
 /// The ports on which rules ask for each host, by the namespace that its ServiceEntry stands in.
-pub(super) struct HostPorts {
+pub struct HostPorts {
     root: SmolStr,
     ports: FxHashMap<(SmolStr, HostName), BTreeSet<u16>>,
 }
 
 impl HostPorts {
     /// Counts the ports of what is said of the way out.
-    pub(super) fn new<'r>(
+    pub fn new<'r>(
         facts: &Facts<'_>,
         statements: &[Statement<'_>],
         reaches: impl Iterator<Item = Option<&'r Reach>>,
@@ -71,12 +71,12 @@ impl HostPorts {
     }
 
     /// Returns whether any host has so many ports that with those of the mesh's rules they may be too many.
-    pub(super) fn some_are_many(&self) -> bool {
+    pub fn some_are_many(&self) -> bool {
         self.ports.values().any(|ports| ports.len() > MOST_PORTS / 2)
     }
 
     /// Returns why what a rule reaches cannot be said, where a host has too many ports in its one entry.
-    pub(super) fn too_many(
+    pub fn too_many(
         &self,
         statement: &Statement<'_>,
         reach: &Reach,
@@ -98,7 +98,7 @@ impl HostPorts {
 
 /// Divides the rules of an AuthorizationPolicy among objects that Kubernetes takes. They are joined by or, those of one
 /// object as those of several, and so are the sources of a rule.
-pub(super) fn divided(rules: Vec<AccessRule>) -> Vec<Vec<AccessRule>> {
+pub fn divided(rules: Vec<AccessRule>) -> Vec<Vec<AccessRule>> {
     let mut objects: Vec<Vec<AccessRule>> = vec![Vec::new()];
     let mut bytes = 0;
     for rule in rules.into_iter().flat_map(smaller) {
@@ -190,7 +190,7 @@ fn texts<T: AsRef<str>>(list: impl IntoIterator<Item = T>) -> usize {
 }
 
 /// Says of a Sidecar that it is larger than Kubernetes takes.
-pub(super) fn too_large(
+pub fn too_large(
     policy: &Policy,
     sources: &Sources,
     place: &Place,
@@ -218,7 +218,7 @@ pub(super) fn too_large(
             .at("what these pods may reach is too much for one object")
             .note(format!(
                 "a pod has one Sidecar, so that it cannot be divided; it comes from {}",
-                super::judge::list_names(&places)
+                crate::targets::istio::judge::list_names(&places)
             ))
             .note("name networks instead of single addresses, `*.` hosts instead of single ones, and fewer ports"),
     )

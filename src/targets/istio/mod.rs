@@ -15,35 +15,18 @@
 //! said exactly makes it wider, or leaves the pods open. And every such place is a `judge::Flaw` of the rules that it
 //! concerns.
 
-mod addresses;
-mod authorization;
-mod content;
-mod correlation;
-mod cover;
-mod denied;
-mod destinations;
-mod egress;
+mod emit;
 mod facts;
-mod gateway_access;
-mod gateway_others;
 mod judge;
-mod left_out;
 mod limits;
 mod model;
-mod named_ports;
-mod operations;
-mod overlaps;
-mod peer;
-mod places;
-mod service_entry;
-mod services;
-mod sidecar;
-mod slots;
-mod sources;
-mod via_egress;
-mod wildcard;
-mod write;
+mod plan;
 
+use self::plan::egress::addresses::Reserved;
+use self::plan::egress::{entries, wildcard};
+use self::plan::gateway::exits;
+use self::plan::ingress::{identity, peers};
+use self::plan::{egress, ingress};
 use super::partition::Partition;
 use super::{Lowered, Wanted};
 use crate::diag::Diagnostics;
@@ -53,13 +36,13 @@ use crate::source::Sources;
 /// What follows from a policy and holds for all its parts.
 pub(super) struct Common<'a> {
     cluster: facts::Cluster<'a>,
-    reserved: addresses::Reserved,
+    reserved: Reserved,
 }
 
 impl<'a> Common<'a> {
     /// Prepares the lowering of a policy.
     pub(super) fn new(policy: &'a Policy) -> Common<'a> {
-        Common { cluster: facts::Cluster::new(policy), reserved: addresses::Reserved::new(policy) }
+        Common { cluster: facts::Cluster::new(policy), reserved: Reserved::new(policy) }
     }
 }
 
@@ -75,20 +58,20 @@ pub(super) fn lower<'a>(
     let policy = part.policy;
     let facts = facts::Facts::new(part, &common.cluster, &common.reserved);
     let mut judge = judge::Judge::new(part);
-    let mut gathered = authorization::gather(&facts, sources, &mut judge);
-    let mut senders = sources::Senders::new(&facts);
-    let mut exits = via_egress::Exits::new(&facts, &mut senders, &mut gathered.gateways, &mut judge, diagnostics);
-    let mut trouble = service_entry::Trouble { policy, diagnostics };
+    let mut gathered = ingress::gather(&facts, sources, &mut judge);
+    let mut senders = peers::Senders::new(&facts);
+    let mut exits = exits::Exits::new(&facts, &mut senders, &mut gathered.gateways, &mut judge, diagnostics);
+    let mut trouble = entries::Trouble { policy, diagnostics };
     let mut resources = egress::lower(&facts, sources, wanted, &mut exits, &mut judge, &mut trouble);
     wildcard::note(part, &mut judge);
-    let authorization::Gathered { mut access, callers, gateways } = gathered;
-    resources.extend(peer::lower(&facts, &callers, &access, wanted, &mut judge));
+    let ingress::Gathered { mut access, callers, gateways } = gathered;
+    resources.extend(identity::lower(&facts, &callers, &access, wanted, &mut judge));
     resources.extend(gateways.finish(&facts, &mut access, diagnostics));
     let mut objects = Vec::new();
     if wanted != Wanted::Judgements {
         resources.extend(exits.finish(&policy.settings));
         resources.extend(access.finish(&facts));
-        objects = write::write(policy, sources, &resources);
+        objects = emit::write(policy, sources, &resources);
     }
     Lowered { objects, judgements: judge.finish() }
 }

@@ -7,23 +7,23 @@ use smol_str::SmolStr;
 
 /// What is common to all objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Meta {
+pub struct Meta {
     /// `metadata.namespace`.
-    pub(super) namespace: SmolStr,
+    pub namespace: SmolStr,
     /// `metadata.name`.
-    pub(super) name: String,
+    pub name: String,
     /// The rules that it comes from, sorted.
-    pub(super) rules: Vec<RuleId>,
+    pub rules: Vec<RuleId>,
     /// What is said of it in front.
-    pub(super) comment: Option<String>,
+    pub comment: Option<String>,
 }
 
 /// Labels that select pods; none select all.
-pub(super) type Selector = super::facts::MatchLabels;
+pub type Selector = crate::targets::istio::facts::MatchLabels;
 
 /// An object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Resource {
+pub enum Resource {
     /// networking.istio.io/v1 ServiceEntry.
     ServiceEntry(ServiceEntry),
     /// networking.istio.io/v1 Sidecar.
@@ -46,7 +46,7 @@ pub(super) enum Resource {
 
 /// Who sees an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ExportTo {
+pub enum ExportTo {
     /// Its own namespace, and these.
     Own(Vec<SmolStr>),
     /// Every namespace.
@@ -55,7 +55,7 @@ pub(super) enum ExportTo {
 
 /// How a ServiceEntry finds its endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Resolution {
+pub enum Resolution {
     /// By its name.
     Dns,
     /// By each name that the wildcard stands for.
@@ -68,68 +68,68 @@ pub(super) enum Resolution {
 
 /// A port of a ServiceEntry or a Sidecar, with Istio's word for its protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Port {
+pub struct Port {
     /// The number.
-    pub(super) number: u16,
+    pub number: u16,
     /// `TLS`, `HTTP`, `GRPC` or `TCP`.
-    pub(super) protocol: &'static str,
+    pub protocol: &'static str,
 }
 
 /// A ServiceEntry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ServiceEntry {
+pub struct ServiceEntry {
     /// `metadata`.
-    pub(super) meta: Meta,
+    pub meta: Meta,
     /// The one host.
-    pub(super) host: String,
+    pub host: String,
     /// The one prefix, for `resolution: NONE`; with `STATIC` and no endpoints it is closed.
-    pub(super) address: Option<IpNet>,
+    pub address: Option<IpNet>,
     /// `exportTo`.
-    pub(super) export_to: ExportTo,
+    pub export_to: ExportTo,
     /// `resolution`.
-    pub(super) resolution: Resolution,
+    pub resolution: Resolution,
     /// `ports`.
-    pub(super) ports: Vec<Port>,
+    pub ports: Vec<Port>,
     /// `endpoints`, each with its weight.
-    pub(super) endpoints: Vec<(std::net::IpAddr, Option<u32>)>,
+    pub endpoints: Vec<(std::net::IpAddr, Option<u32>)>,
 }
 
 /// A Sidecar.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sidecar {
+pub struct Sidecar {
     /// `metadata`.
-    pub(super) meta: Meta,
+    pub meta: Meta,
     /// `workloadSelector`.
-    pub(super) selector: Selector,
+    pub selector: Selector,
     /// `egress`; `None` leaves the way out open.
-    pub(super) egress: Option<Vec<Egress>>,
+    pub egress: Option<Vec<Egress>>,
 }
 
 /// An egress listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Egress {
+pub struct Egress {
     /// `port`; without one it is for all ports that no other names.
-    pub(super) port: Option<Port>,
+    pub port: Option<Port>,
     /// `hosts`.
-    pub(super) hosts: Vec<String>,
+    pub hosts: Vec<String>,
 }
 
 /// An AuthorizationPolicy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct AuthorizationPolicy {
+pub struct AuthorizationPolicy {
     /// `metadata`.
-    pub(super) meta: Meta,
+    pub meta: Meta,
     /// `selector`.
-    pub(super) selector: Selector,
+    pub selector: Selector,
     /// `action: DENY`, else `ALLOW`.
-    pub(super) deny: bool,
+    pub deny: bool,
     /// `rules`, each with what is said of it.
-    pub(super) rules: Vec<AccessRule>,
+    pub rules: Vec<AccessRule>,
 }
 
 /// What is said of a rule in front of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Comment {
+pub enum Comment {
     /// Nothing.
     #[default]
     None,
@@ -143,25 +143,25 @@ pub(super) enum Comment {
 
 /// A rule of an AuthorizationPolicy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct AccessRule {
+pub struct AccessRule {
     /// What is said of it.
-    pub(super) comment: Comment,
+    pub comment: Comment,
     /// `from`, joined by or; none is anybody.
-    pub(super) from: std::rc::Rc<Vec<Source>>,
+    pub from: std::rc::Rc<Vec<Source>>,
     /// `to`; `None` is anything.
-    pub(super) to: Option<Operation>,
+    pub to: Option<Operation>,
     /// `when`, joined by and.
-    pub(super) when: Vec<Condition>,
+    pub when: Vec<Condition>,
 }
 
 impl AccessRule {
     /// Returns what the rule says, without what is said of it.
-    pub(super) fn says(&self) -> impl PartialEq + std::hash::Hash {
+    pub fn says(&self) -> impl PartialEq + std::hash::Hash {
         (&self.from, &self.to, &self.when)
     }
 
     /// Divides the rule where only some of its sources leave the trust domain open, and has those ask for the mesh's.
-    pub(super) fn in_domain(self, domain: &str) -> Vec<AccessRule> {
+    pub fn in_domain(self, domain: &str) -> Vec<AccessRule> {
         if self.from.iter().all(|source| !source.own_domain) {
             return vec![self];
         }
@@ -179,146 +179,146 @@ impl AccessRule {
 
 /// A `source`: its fields are joined by and, their values by or. It is never empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Source {
+pub struct Source {
     /// `principals`.
-    pub(super) principals: Vec<String>,
+    pub principals: Vec<String>,
     /// `notPrincipals`; never alone.
-    pub(super) not_principals: Vec<String>,
+    pub not_principals: Vec<String>,
     /// Whether its principals leave the trust domain open, so that a condition asks for the mesh's own.
-    pub(super) own_domain: bool,
+    pub own_domain: bool,
     /// `notNamespaces`; never alone.
-    pub(super) not_namespaces: Vec<SmolStr>,
+    pub not_namespaces: Vec<SmolStr>,
     /// `ipBlocks` at a workload, `remoteIpBlocks` at a gateway.
-    pub(super) blocks: Vec<IpNet>,
+    pub blocks: Vec<IpNet>,
     /// `notIpBlocks` or `notRemoteIpBlocks`.
-    pub(super) not_blocks: Vec<IpNet>,
+    pub not_blocks: Vec<IpNet>,
     /// Whether the blocks are about the client that a gateway sees.
-    pub(super) remote: bool,
+    pub remote: bool,
     /// `requestPrincipals`.
-    pub(super) request_principals: Vec<String>,
+    pub request_principals: Vec<String>,
 }
 
 /// An `operation`: its fields are joined by and, their values by or. It is never empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Operation {
+pub struct Operation {
     /// `ports`.
-    pub(super) ports: Vec<u16>,
+    pub ports: Vec<u16>,
     /// `notPorts`.
-    pub(super) not_ports: Vec<u16>,
+    pub not_ports: Vec<u16>,
     /// `methods`.
-    pub(super) methods: Vec<SmolStr>,
+    pub methods: Vec<SmolStr>,
     /// `paths`.
-    pub(super) paths: Vec<String>,
+    pub paths: Vec<String>,
     /// `hosts`.
-    pub(super) hosts: Vec<String>,
+    pub hosts: Vec<String>,
     /// `notHosts`.
-    pub(super) not_hosts: Vec<String>,
+    pub not_hosts: Vec<String>,
 }
 
 /// A condition of `when`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Condition {
+pub struct Condition {
     /// `key`.
-    pub(super) key: String,
+    pub key: String,
     /// `values`.
-    pub(super) values: Vec<String>,
+    pub values: Vec<String>,
     /// `notValues`.
-    pub(super) not_values: Vec<String>,
+    pub not_values: Vec<String>,
 }
 
 /// A PeerAuthentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PeerAuthentication {
+pub struct PeerAuthentication {
     /// `metadata`.
-    pub(super) meta: Meta,
+    pub meta: Meta,
     /// `selector`.
-    pub(super) selector: Selector,
+    pub selector: Selector,
     /// `mtls.mode: STRICT`, else `PERMISSIVE`.
-    pub(super) strict: bool,
+    pub strict: bool,
     /// `portLevelMtls`: the ports that stay `PERMISSIVE`.
-    pub(super) permissive: Vec<u16>,
+    pub permissive: Vec<u16>,
 }
 
 /// A RequestAuthentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RequestAuthentication {
+pub struct RequestAuthentication {
     /// `metadata`.
-    pub(super) meta: Meta,
+    pub meta: Meta,
     /// `selector`.
-    pub(super) selector: Selector,
+    pub selector: Selector,
     /// `jwtRules`.
-    pub(super) issuers: Vec<JwtRule>,
+    pub issuers: Vec<JwtRule>,
 }
 
 /// An issuer of a RequestAuthentication.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct JwtRule {
+pub struct JwtRule {
     /// `issuer`.
-    pub(super) issuer: SmolStr,
+    pub issuer: SmolStr,
     /// Whether `keys` is `jwksUri`, else `jwks`.
-    pub(super) remote: bool,
+    pub remote: bool,
     /// Where the keys are, or the keys.
-    pub(super) keys: SmolStr,
+    pub keys: SmolStr,
 }
 
 /// A Gateway at which a host leaves the mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Gateway {
+pub struct Gateway {
     /// `metadata`.
-    pub(super) meta: Meta,
+    pub meta: Meta,
     /// `selector`.
-    pub(super) selector: Selector,
+    pub selector: Selector,
     /// The server's port: the pods'.
-    pub(super) port: u16,
+    pub port: u16,
     /// The server's hosts.
-    pub(super) hosts: Vec<String>,
+    pub hosts: Vec<String>,
 }
 
 /// A VirtualService that sends a host through a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct VirtualService {
+pub struct VirtualService {
     /// `metadata`.
-    pub(super) meta: Meta,
+    pub meta: Meta,
     /// The one host.
-    pub(super) host: String,
+    pub host: String,
     /// The Gateway's name.
-    pub(super) gateway: String,
+    pub gateway: String,
     /// `exportTo`.
-    pub(super) export_to: ExportTo,
+    pub export_to: ExportTo,
     /// The host's port.
-    pub(super) port: u16,
+    pub port: u16,
     /// The labels of the pods that go through the gateway, one match each; one without labels is all pods.
-    pub(super) sources: Vec<Selector>,
+    pub sources: Vec<Selector>,
     /// The host of the gateway's Service.
-    pub(super) service: String,
+    pub service: String,
     /// The Service's port.
-    pub(super) service_port: u16,
+    pub service_port: u16,
     /// The subset of the DestinationRule.
-    pub(super) subset: String,
+    pub subset: String,
     /// The gateway pods' port.
-    pub(super) gateway_port: u16,
+    pub gateway_port: u16,
 }
 
 /// A DestinationRule for the way to a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct DestinationRule {
+pub struct DestinationRule {
     /// `metadata`.
-    pub(super) meta: Meta,
+    pub meta: Meta,
     /// `host`: the gateway's Service.
-    pub(super) service: String,
+    pub service: String,
     /// `exportTo`.
-    pub(super) export_to: ExportTo,
+    pub export_to: ExportTo,
     /// The Service's port.
-    pub(super) port: u16,
+    pub port: u16,
     /// `subsets`: name and SNI.
-    pub(super) subsets: Vec<(String, String)>,
+    pub subsets: Vec<(String, String)>,
 }
 
 /// A patch of a gateway's Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ServicePatch {
+pub struct ServicePatch {
     /// `metadata`.
-    pub(super) meta: Meta,
+    pub meta: Meta,
     /// Whether a network load balancer of AWS stands in front.
-    pub(super) aws_nlb: bool,
+    pub aws_nlb: bool,
 }

@@ -5,21 +5,21 @@ use std::rc::Rc;
 
 use smol_str::SmolStr;
 
-use super::authorization::Access;
-use super::facts::Facts;
-use super::judge::{Flaw, Judge};
-use super::model::{Meta, PeerAuthentication, Resource};
-use super::places::{Kind, Place, Placer};
-use super::slots::{Slots, Statement};
-use super::sources::From;
+use super::Access;
+use super::peers::From;
 use crate::model::labels::PodSelector;
 use crate::model::rules::{Direction, RuleId};
 use crate::targets::Wanted;
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::judge::{Flaw, Judge};
+use crate::targets::istio::model::{Meta, PeerAuthentication, Resource};
+use crate::targets::istio::plan::subjects::effective::{Slots, Statement};
+use crate::targets::istio::plan::subjects::{Kind, Place, Placer};
 use crate::targets::names::{Limit, Taken};
 
 /// Who calls whom with and without an identity.
 #[derive(Default)]
-pub(super) struct Callers<'a> {
+pub struct Callers<'a> {
     calls: Vec<Call<'a>>,
 }
 
@@ -73,7 +73,7 @@ impl Plain {
 
 impl<'a> Callers<'a> {
     /// Notes that a rule closes some pods.
-    pub(super) fn isolate(&mut self, rule: RuleId, selector: &'a PodSelector) {
+    pub fn isolate(&mut self, rule: RuleId, selector: &'a PodSelector) {
         self.calls.push(Call {
             rule,
             selector,
@@ -85,14 +85,7 @@ impl<'a> Callers<'a> {
     }
 
     /// Notes who may call some pods on which ports; none are all.
-    pub(super) fn allow(
-        &mut self,
-        rule: RuleId,
-        selector: &'a PodSelector,
-        from: &From,
-        ports: Vec<u16>,
-        nothing: bool,
-    ) {
+    pub fn allow(&mut self, rule: RuleId, selector: &'a PodSelector, from: &From, ports: Vec<u16>, nothing: bool) {
         let plain = match (from.plain && !nothing, ports.is_empty()) {
             (false, _) => Plain::none(),
             (true, true) => Plain::All,
@@ -103,7 +96,7 @@ impl<'a> Callers<'a> {
     }
 
     /// Notes that everybody may call some pods.
-    pub(super) fn open(&mut self, rule: RuleId, selector: &'a PodSelector) {
+    pub fn open(&mut self, rule: RuleId, selector: &'a PodSelector) {
         self.calls.push(Call {
             rule,
             selector,
@@ -115,7 +108,7 @@ impl<'a> Callers<'a> {
     }
 
     /// Notes that some callers are denied by their identity, on which ports; none are all.
-    pub(super) fn deny(&mut self, rule: RuleId, selector: &'a PodSelector, ports: Vec<u16>) {
+    pub fn deny(&mut self, rule: RuleId, selector: &'a PodSelector, ports: Vec<u16>) {
         let denies = if ports.is_empty() { Plain::All } else { Plain::Ports(ports.into()) };
         self.calls.push(Call { rule, selector, strict: true, plain: Plain::none(), denies, isolates: false });
     }
@@ -135,7 +128,7 @@ struct State {
 }
 
 /// Makes the objects, where they are wanted, and judges what rests on them.
-pub(super) fn lower(
+pub fn lower(
     facts: &Facts<'_>,
     callers: &Callers<'_>,
     access: &Access,

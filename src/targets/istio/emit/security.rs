@@ -2,14 +2,14 @@
 
 use super::{selector, strings};
 use crate::model::rules::RuleId;
-use crate::targets::istio::addresses::is_single;
 use crate::targets::istio::model::{
     AccessRule, AuthorizationPolicy, Comment, Operation, PeerAuthentication, RequestAuthentication, Source,
 };
+use crate::targets::istio::plan::egress::addresses::is_single;
 use crate::targets::yaml::Writer;
 
 /// Writes the spec of a PeerAuthentication.
-pub(super) fn peer_authentication(yaml: &mut Writer, peer: &PeerAuthentication) {
+pub fn peer_authentication(yaml: &mut Writer, peer: &PeerAuthentication) {
     selector(yaml, &peer.selector);
     yaml.key("mtls").map(|yaml| {
         yaml.key("mode").word(if peer.strict { "STRICT" } else { "PERMISSIVE" });
@@ -26,7 +26,7 @@ pub(super) fn peer_authentication(yaml: &mut Writer, peer: &PeerAuthentication) 
 }
 
 /// Writes the spec of a RequestAuthentication.
-pub(super) fn request_authentication(yaml: &mut Writer, request: &RequestAuthentication) {
+pub fn request_authentication(yaml: &mut Writer, request: &RequestAuthentication) {
     selector(yaml, &request.selector);
     yaml.key("jwtRules").list(|yaml| {
         for issuer in &request.issuers {
@@ -41,7 +41,7 @@ pub(super) fn request_authentication(yaml: &mut Writer, request: &RequestAuthent
 
 /// Writes the spec of an AuthorizationPolicy.
 /// `place` is where a rule of the policy stands.
-pub(super) fn authorization_policy(yaml: &mut Writer, policy: &AuthorizationPolicy, place: impl Fn(RuleId) -> String) {
+pub fn authorization_policy(yaml: &mut Writer, policy: &AuthorizationPolicy, place: impl Fn(RuleId) -> String) {
     selector(yaml, &policy.selector);
     yaml.key("action").word(if policy.deny { "DENY" } else { "ALLOW" });
     yaml.key("rules").list(|yaml| policy.rules.iter().for_each(|rule| access_rule(yaml, rule, &place)));

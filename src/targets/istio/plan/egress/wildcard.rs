@@ -6,15 +6,15 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::judge::Judge;
 use crate::model::endpoint::{Endpoint, What};
 use crate::model::labels::PodSelector;
 use crate::model::ports::{AppProtocol, Ports};
 use crate::model::rules::{Action, Direction, Rule};
+use crate::targets::istio::judge::Judge;
 use crate::targets::partition::Partition;
 
 /// Notes for each rule on such hosts that they are refused to the pods beside its own whose ingress a rule isolates.
-pub(super) fn note(part: &Partition<'_>, judge: &mut Judge<'_>) {
+pub fn note(part: &Partition<'_>, judge: &mut Judge<'_>) {
     let isolating = part.rules(Direction::Ingress).map(|(_, rule)| rule).filter(|rule| rule.action != Action::Deny);
     let isolated: FxHashSet<&PodSelector> =
         isolating.flat_map(|rule| rule.destination.pods()).map(|(_, pods)| &pods.selector).collect();

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
-use super::facts::Facts;
-use super::services::numbers_of;
 use crate::inventory::Workload;
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::plan::egress::services::numbers_of;
 
 /// What the port names of a rule are on its pods.
-pub(super) enum Named<'p> {
+pub enum Named<'p> {
     /// The same numbers on all of them, or there are no names.
     Same(Cow<'p, Ports>),
     /// Other numbers, or none, on some.
@@ -22,17 +22,17 @@ pub(super) enum Named<'p> {
 }
 
 /// Workloads of one namespace on which the names are the same numbers.
-pub(super) struct Share {
+pub struct Share {
     /// The namespace.
-    pub(super) namespace: SmolStr,
+    pub namespace: SmolStr,
     /// The workloads, by their numbers in it.
-    pub(super) workloads: Vec<u32>,
+    pub workloads: Vec<u32>,
     /// The ports by number; never none.
-    pub(super) ports: Ports,
+    pub ports: Ports,
 }
 
 /// Returns what the names are, or why that is not known.
-pub(super) fn resolve<'p>(facts: &Facts<'_>, selector: &PodSelector, ports: &'p Ports) -> Result<Named<'p>, String> {
+pub fn resolve<'p>(facts: &Facts<'_>, selector: &PodSelector, ports: &'p Ports) -> Result<Named<'p>, String> {
     let names: Vec<&SmolStr> = ports.entries().iter().filter_map(name_of).collect();
     let Some(first) = names.first() else { return Ok(Named::Same(Cow::Borrowed(ports))) };
     let unknown = || format!("no inventory says which port is called {first}");

@@ -13,16 +13,16 @@ use smol_str::SmolStr;
 
 use super::addresses::is_single;
 use super::destinations::{Destinations, Item, Outside};
-use super::facts::{Facts, means};
 use super::services::all_of;
 use crate::inventory::{Service, ServicePort, TargetPort};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What};
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortTest, Ports, Protocol};
+use crate::targets::istio::facts::{Facts, means};
 
 /// Takes what a deny rule names out of some items; returns why something had to stay.
-pub(super) fn take_out(
+pub fn take_out(
     facts: &Facts<'_>,
     destinations: &mut Destinations<'_, '_>,
     items: &mut Vec<(u32, bool)>,
@@ -116,18 +116,18 @@ fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
 }
 
 /// A host of which a deny leaves some addresses.
-pub(super) struct Reduced {
+pub struct Reduced {
     /// The item as the rules ask for it, and whether a rule of the mesh alone does.
-    pub(super) asked: (u32, bool),
+    pub asked: (u32, bool),
     /// What is left of it.
-    pub(super) left: u32,
+    pub left: u32,
     /// The rules that deny the rest.
-    pub(super) denies: Vec<RuleId>,
+    pub denies: Vec<RuleId>,
 }
 
 /// Takes the addresses that deny rules name together out of the hosts that may be there. Returns the hosts of which some
 /// addresses are left, and for each rule that could not be held why.
-pub(super) fn take_out_of_hosts(
+pub fn take_out_of_hosts(
     facts: &Facts<'_>,
     destinations: &mut Destinations<'_, '_>,
     items: &mut Vec<(u32, bool)>,

@@ -10,18 +10,18 @@ use smol_str::SmolStr;
 
 use super::addresses::{Addresses, Group, is_single};
 use super::destinations::Outside;
-use super::model::{ExportTo, Meta, Port, Resolution, Resource, ServiceEntry};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::addresses::AddressSet;
 use crate::model::hosts::HostName;
 use crate::model::ports::AppProtocol;
 use crate::policy::Policy;
 use crate::settings::Settings;
+use crate::targets::istio::model::{ExportTo, Meta, Port, Resolution, Resource, ServiceEntry};
 use crate::targets::names::{Limit, Taken, Words};
 
 /// The ServiceEntries, as they are asked for.
 #[derive(Default)]
-pub(super) struct Entries {
+pub struct Entries {
     hosts: BTreeMap<(SmolStr, HostName), HostEntry>,
     groups: BTreeMap<(SmolStr, Group), GroupEntry>,
     /// For each host with a wildcard, by its namespace and what follows the `*.`: the entries below it.
@@ -30,7 +30,7 @@ pub(super) struct Entries {
 
 /// An entry of a namespace that an import by a wildcard takes in, since its host lies below the imported one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Below {
+pub enum Below {
     /// A host.
     Host(HostName),
     /// Addresses, by their made-up hosts.
@@ -54,7 +54,7 @@ struct GroupEntry {
 
 impl Entries {
     /// Asks for a host on a port in a namespace, for a rule.
-    pub(super) fn host(
+    pub fn host(
         &mut self,
         namespace: &SmolStr,
         host: &Rc<Outside>,
@@ -87,7 +87,7 @@ impl Entries {
     }
 
     /// Lets a gateway's namespace see a host.
-    pub(super) fn show(&mut self, namespace: &SmolStr, host: &HostName, gateway: &SmolStr) {
+    pub fn show(&mut self, namespace: &SmolStr, host: &HostName, gateway: &SmolStr) {
         if let Some(entry) = self.hosts.get_mut(&(namespace.clone(), host.clone()))
             && !entry.gateways.contains(gateway)
         {
@@ -96,26 +96,26 @@ impl Entries {
     }
 
     /// Asks for addresses in a namespace, for some rules.
-    pub(super) fn group(&mut self, namespace: &SmolStr, group: &Group, rules: &[RuleId], everyone: bool) {
+    pub fn group(&mut self, namespace: &SmolStr, group: &Group, rules: &[RuleId], everyone: bool) {
         let entry = self.groups.entry((namespace.clone(), group.clone())).or_default();
         entry.rules.extend(rules);
         entry.everyone |= everyone;
     }
 
     /// Returns the ports of a host in a namespace.
-    pub(super) fn ports(&self, namespace: &SmolStr, host: &HostName) -> impl Iterator<Item = u16> {
+    pub fn ports(&self, namespace: &SmolStr, host: &HostName) -> impl Iterator<Item = u16> {
         let entry = self.hosts.get(&(namespace.clone(), host.clone()));
         entry.into_iter().flat_map(|entry| entry.ports.keys().copied())
     }
 
     /// Returns the addresses that a host has in a namespace; none where its name says where it is.
-    pub(super) fn at(&self, namespace: &SmolStr, host: &HostName) -> AddressSet {
+    pub fn at(&self, namespace: &SmolStr, host: &HostName) -> AddressSet {
         let entry = self.hosts.get(&(namespace.clone(), host.clone()));
         AddressSet::of(entry.into_iter().flat_map(|entry| entry.outside.at.iter().map(|at| at.net)))
     }
 
     /// Finds what lies below the hosts with a wildcard. It is called when everything has been asked for.
-    pub(super) fn find_below(&mut self, addresses: &Addresses<'_>) {
+    pub fn find_below(&mut self, addresses: &Addresses<'_>) {
         let wildcards = self.hosts.keys().filter(|(_, host)| host.wildcard);
         self.below = wildcards.map(|(namespace, host)| ((namespace.clone(), host.name.clone()), Vec::new())).collect();
         if self.below.is_empty() {
@@ -133,7 +133,7 @@ impl Entries {
 
     /// Returns what an import of a host with a wildcard takes in beside that host itself, as pods of a namespace see it;
     /// `None` are pods of any.
-    pub(super) fn below<'e>(
+    pub fn below<'e>(
         &'e self,
         home: &'e SmolStr,
         wildcard: &HostName,
@@ -157,7 +157,7 @@ impl Entries {
     }
 
     /// Returns the objects.
-    pub(super) fn finish(self, addresses: &Addresses<'_>, settings: &Settings) -> Vec<Resource> {
+    pub fn finish(self, addresses: &Addresses<'_>, settings: &Settings) -> Vec<Resource> {
         let taken = &mut Taken::of(settings);
         let mut list = Vec::new();
         for ((namespace, name), entry) in self.hosts {
@@ -246,7 +246,7 @@ fn group_entries(
 }
 
 /// Returns Istio's word for how a port is read.
-pub(super) fn protocol(app: AppProtocol) -> &'static str {
+pub fn protocol(app: AppProtocol) -> &'static str {
     match app {
         AppProtocol::Http => "HTTP",
         AppProtocol::Grpc => "GRPC",
@@ -255,12 +255,12 @@ pub(super) fn protocol(app: AppProtocol) -> &'static str {
 }
 
 /// Returns whether the rules of a namespace ask for a host, so that its entry stands there.
-pub(super) fn is_local(namespace: &Option<SmolStr>, local: &FxHashSet<(SmolStr, HostName)>, host: &HostName) -> bool {
+pub fn is_local(namespace: &Option<SmolStr>, local: &FxHashSet<(SmolStr, HostName)>, host: &HostName) -> bool {
     namespace.as_ref().is_some_and(|namespace| local.contains(&(namespace.clone(), host.clone())))
 }
 
 /// Returns where the entry of a host stands that pods of a namespace reach.
-pub(super) fn home(
+pub fn home(
     namespace: &Option<SmolStr>,
     local: &FxHashSet<(SmolStr, HostName)>,
     host: &HostName,
@@ -273,11 +273,11 @@ pub(super) fn home(
 }
 
 /// Says what rules contradict each other in.
-pub(super) struct Trouble<'t> {
+pub struct Trouble<'t> {
     /// The policy.
-    pub(super) policy: &'t Policy,
+    pub policy: &'t Policy,
     /// Where it is said.
-    pub(super) diagnostics: &'t mut Diagnostics,
+    pub diagnostics: &'t mut Diagnostics,
 }
 
 impl Trouble<'_> {

@@ -3,12 +3,6 @@
 
 use smol_str::SmolStr;
 
-use super::destinations::{MOST_PORTS, TooMany, tcp_numbers};
-use super::facts::Facts;
-use super::gateway_access::Asked;
-use super::judge::Flaw;
-use super::model::{AccessRule, Condition, JwtRule, Operation, Source};
-use super::services::numbers_of;
 use crate::inventory::{ServicePort, TargetPort};
 use crate::model::conditions::{Jwt, Keys, PathPattern, Segment};
 use crate::model::hosts::HostName;
@@ -16,24 +10,30 @@ use crate::model::labels::{PodSelector, Requirement, Requirements};
 use crate::model::paths::PathNormalization;
 use crate::model::paths::spellings;
 use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::judge::Flaw;
+use crate::targets::istio::model::{AccessRule, Condition, JwtRule, Operation, Source};
+use crate::targets::istio::plan::egress::destinations::{MOST_PORTS, TooMany, tcp_numbers};
+use crate::targets::istio::plan::egress::services::numbers_of;
+use crate::targets::istio::plan::gateway::access::Asked;
 
 /// What a rule lets through or denies on some pods.
 #[derive(Clone, Debug, Default)]
-pub(super) struct To {
+pub struct To {
     /// The operation; `None` is anything.
-    pub(super) operation: Option<Operation>,
+    pub operation: Option<Operation>,
     /// Whether it names no TCP port at all, so that Istio sees nothing of it.
-    pub(super) nothing: bool,
+    pub nothing: bool,
     /// What else is asked for.
-    pub(super) when: Vec<Condition>,
+    pub when: Vec<Condition>,
     /// What comes along.
-    pub(super) flaw: Option<Flaw>,
+    pub flaw: Option<Flaw>,
     /// What is refused although it is meant.
-    pub(super) narrower: Option<String>,
+    pub narrower: Option<String>,
 }
 
 /// Returns the operation of a member of a destination, its ports by number, or why it cannot be said.
-pub(super) fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) -> Result<To, String> {
+pub fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) -> Result<To, String> {
     let Asked { ports, conditions, when, written } = asked;
     let mut to = To { when: when.clone(), ..To::default() };
     let mut operation = Operation::default();
@@ -86,7 +86,7 @@ pub(super) fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny:
         let list: Vec<String> = written.iter().map(u16::to_string).collect();
         to.narrower = Some(format!(
             "a client that names {host} with another port than {} is refused",
-            super::judge::list_names(&list)
+            crate::targets::istio::judge::list_names(&list)
         ));
     }
     to.operation = (operation != Operation::default()).then_some(operation);
@@ -126,7 +126,7 @@ fn ports_of_clients(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports, nu
 }
 
 /// Returns Istio's patterns of a path: itself, and what is below it where that is meant.
-pub(super) fn path_patterns(path: &PathPattern) -> Result<Vec<String>, String> {
+pub fn path_patterns(path: &PathPattern) -> Result<Vec<String>, String> {
     let template = path.segments.contains(&Segment::Any);
     let mut text = String::new();
     for segment in &path.segments {
@@ -169,7 +169,7 @@ fn denied_paths(path: &PathPattern) -> Result<Vec<String>, String> {
 }
 
 /// Returns Istio's patterns of a host: with any port, and where a miss opens, with a final dot too.
-pub(super) fn host_patterns(host: &HostName, misses_open: bool, ports: &[u16]) -> Result<Vec<String>, String> {
+pub fn host_patterns(host: &HostName, misses_open: bool, ports: &[u16]) -> Result<Vec<String>, String> {
     let name = host.to_string();
     match (host.wildcard, misses_open) {
         (false, false) => Ok(vec![name.clone(), format!("{name}:*")]),
@@ -184,7 +184,7 @@ pub(super) fn host_patterns(host: &HostName, misses_open: bool, ports: &[u16]) -
 }
 
 /// Adds a token to a rule: its issuer and subject to every source, its claims as conditions.
-pub(super) fn add_token(rule: &mut AccessRule, anybody: bool, jwt: &Jwt) -> Result<(), String> {
+pub fn add_token(rule: &mut AccessRule, anybody: bool, jwt: &Jwt) -> Result<(), String> {
     let starred = |text: &str| text.starts_with('*') || text.ends_with('*');
     let refuse = |what: &str| Err(format!("Istio takes a `*` in {what} for a wildcard"));
     let issuer = &jwt.issuer.url;
@@ -225,7 +225,7 @@ pub(super) fn add_token(rule: &mut AccessRule, anybody: bool, jwt: &Jwt) -> Resu
 }
 
 /// Returns the issuer of a token for a RequestAuthentication.
-pub(super) fn issuer(jwt: &Jwt) -> JwtRule {
+pub fn issuer(jwt: &Jwt) -> JwtRule {
     let (remote, keys) = match &jwt.issuer.keys {
         Keys::Remote { url, .. } => (true, url.clone()),
         Keys::Inline(keys) => (false, keys.clone()),

@@ -3,12 +3,12 @@
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::facts::{Facts, MatchLabels};
-use super::places::Place;
+use super::Place;
 use crate::model::labels::{PodSelector, Test};
+use crate::targets::istio::facts::{Facts, MatchLabels};
 
 /// An index of places.
-pub(super) struct Overlaps {
+pub struct Overlaps {
     groups: Vec<Group>,
     by_namespace: FxHashMap<Option<SmolStr>, usize>,
 }
@@ -24,7 +24,7 @@ struct Group {
 
 impl Overlaps {
     /// Indexes places; they are known by their numbers afterwards.
-    pub(super) fn new<'p>(places: impl Iterator<Item = &'p Place>) -> Overlaps {
+    pub fn new<'p>(places: impl Iterator<Item = &'p Place>) -> Overlaps {
         let mut overlaps = Overlaps { groups: Vec::new(), by_namespace: FxHashMap::default() };
         for (number, place) in places.enumerate() {
             let groups = &mut overlaps.groups;
@@ -44,7 +44,7 @@ impl Overlaps {
     }
 
     /// Returns the places that may have pods of a selector: those of the mesh, and those of its namespaces.
-    pub(super) fn of(&mut self, facts: &Facts<'_>, selector: &PodSelector) -> Vec<usize> {
+    pub fn of(&mut self, facts: &Facts<'_>, selector: &PodSelector) -> Vec<usize> {
         let groups: Vec<usize> = match selector.namespace_name() {
             Some(name) => {
                 let own = self.by_namespace.get(&Some(name.clone()));

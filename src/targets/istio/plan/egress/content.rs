@@ -8,32 +8,32 @@ use smol_str::SmolStr;
 use super::addresses::Found;
 use super::denied::Reduced;
 use super::destinations::{Destinations, Item};
-use super::service_entry::home;
-use super::sidecar::{ServicePortItem, Wanted};
+use super::entries::home;
+use super::listeners::{ServicePortItem, Wanted};
 use crate::model::hosts::HostName;
 
 /// What a slot lets through: the items, each with whether a rule of the mesh alone asks for it.
-pub(super) struct Content {
+pub struct Content {
     /// What is let through.
-    pub(super) items: Vec<(u32, bool)>,
+    pub items: Vec<(u32, bool)>,
     /// The hosts of which some addresses are denied.
-    pub(super) reduced: Vec<Reduced>,
+    pub reduced: Vec<Reduced>,
     /// The addresses, as ServiceEntries have them.
-    pub(super) groups: Rc<Vec<Found>>,
+    pub groups: Rc<Vec<Found>>,
     /// The namespace of their ServiceEntries.
-    pub(super) groups_home: SmolStr,
+    pub groups_home: SmolStr,
     /// The items of addresses, by the numbers that the groups have for what they come from.
-    pub(super) parts: Vec<u32>,
+    pub parts: Vec<u32>,
 }
 
 impl Content {
     /// Returns what deny rules leave of an item that a rule asks for.
-    pub(super) fn left_of(&self, item: u32) -> u32 {
+    pub fn left_of(&self, item: u32) -> u32 {
         self.reduced.iter().find(|one| one.asked.0 == item).map_or(item, |one| one.left)
     }
 
     /// Returns what a Sidecar has to import for these pods.
-    pub(super) fn wanted(
+    pub fn wanted(
         &self,
         destinations: &Destinations<'_, '_>,
         namespace: Option<&SmolStr>,

@@ -32,20 +32,20 @@ const FEW_IMPORTS: usize = 512;
 
 /// A prefix that is let through, or a hole in a longer one's surroundings that is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Prefix {
+pub struct Prefix {
     /// The addresses.
-    pub(super) net: IpNet,
+    pub net: IpNet,
     /// Whether they are closed.
-    pub(super) hole: bool,
+    pub hole: bool,
 }
 
 /// Prefixes on the same ports that one import takes in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Group {
+pub struct Group {
     /// The prefixes, sorted; none of them begins at 0.0.0.0.
-    pub(super) prefixes: Vec<Prefix>,
+    pub prefixes: Vec<Prefix>,
     /// The ports, sorted; not more than a ServiceEntry holds.
-    pub(super) ports: Vec<u16>,
+    pub ports: Vec<u16>,
     /// The domain that they share.
     domain: Domain,
 }
@@ -63,18 +63,18 @@ enum Domain {
 
 /// A group with the addresses that it comes from.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub struct Found {
     /// The group.
-    pub(super) group: Group,
+    pub group: Group,
     /// The parts of what was asked for, by their numbers.
-    pub(super) from: Vec<usize>,
+    pub from: Vec<usize>,
 }
 
 /// Addresses on ports.
-pub(super) type OnPorts = (Rc<AddressSet>, Rc<[u16]>);
+pub type OnPorts = (Rc<AddressSet>, Rc<[u16]>);
 
 /// Addresses that are never let through, and those that have a name.
-pub(super) struct Reserved {
+pub struct Reserved {
     /// The pods' addresses, which are no addresses of the outside, and 0.0.0.0/8, since a prefix that begins there matches
     /// everything.
     hidden: AddressSet,
@@ -89,14 +89,14 @@ type Question = (Vec<OnPorts>, Option<BTreeSet<u16>>);
 type PortLists<'g> = Vec<(&'g [u16], usize)>;
 
 /// Makes groups of addresses.
-pub(super) struct Addresses<'a> {
+pub struct Addresses<'a> {
     reserved: &'a Reserved,
     memory: FxHashMap<Question, Rc<Vec<Found>>>,
 }
 
 impl Reserved {
     /// Finds them in the facts of a policy.
-    pub(super) fn new(policy: &Policy) -> Reserved {
+    pub fn new(policy: &Policy) -> Reserved {
         let this_network = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8));
         let mut hidden = policy.pod_addresses.clone();
         hidden.blocks.extend(AddressSet::of([this_network]).blocks);
@@ -107,13 +107,13 @@ impl Reserved {
 
 impl<'a> Addresses<'a> {
     /// Begins with no groups.
-    pub(super) fn new(reserved: &'a Reserved) -> Addresses<'a> {
+    pub fn new(reserved: &'a Reserved) -> Addresses<'a> {
         Addresses { reserved, memory: FxHashMap::default() }
     }
 
     /// Returns the groups that say some addresses on ports, less those that are never said. There may be holes on all
     /// ports but these; on none at all where that is `None`.
-    pub(super) fn groups(&mut self, parts: Vec<OnPorts>, no_holes: Option<BTreeSet<u16>>) -> Rc<Vec<Found>> {
+    pub fn groups(&mut self, parts: Vec<OnPorts>, no_holes: Option<BTreeSet<u16>>) -> Rc<Vec<Found>> {
         let key = (parts, no_holes);
         if let Some(groups) = self.memory.get(&key) {
             return Rc::clone(groups);
@@ -124,7 +124,7 @@ impl<'a> Addresses<'a> {
     }
 
     /// Returns the made-up hosts of a group, one for each prefix, and the one that imports them all.
-    pub(super) fn hosts(&self, group: &Group) -> (Vec<String>, String) {
+    pub fn hosts(&self, group: &Group) -> (Vec<String>, String) {
         let ports = ports_label(&group.ports);
         let set = match group.domain {
             Domain::None => {
@@ -287,12 +287,12 @@ impl<'g> Grouping<'g> {
 }
 
 /// Returns the fewest prefixes of a set, sorted.
-pub(super) fn prefixes(set: &AddressSet) -> Vec<IpNet> {
+pub fn prefixes(set: &AddressSet) -> Vec<IpNet> {
     set.ranges().into_iter().flat_map(crate::model::addresses::Range::nets).collect()
 }
 
 /// Returns whether a network is one address.
-pub(super) fn is_single(net: &IpNet) -> bool {
+pub fn is_single(net: &IpNet) -> bool {
     net.prefix_len() == net.max_prefix_len()
 }
 

@@ -7,13 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::facts::Facts;
-use super::gateway_access::{AtGateway, SNI, may_share_pods};
-use super::model::{AccessRule, Comment, Condition, Operation};
-use super::operations::host_patterns;
+use super::access::{AtGateway, SNI, may_share_pods};
 use crate::model::gateways::{Gateway, GatewayPort};
 use crate::model::hosts::HostName;
 use crate::model::ports::{AppProtocol, Protocol};
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::model::{AccessRule, Comment, Condition, Operation};
+use crate::targets::istio::plan::ingress::operations::host_patterns;
 
 /// How the connections of a port are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +28,7 @@ enum Reading {
 
 /// Returns the rules that let pass what no rule speaks of. `all` are the gateways of the policy, some of which may have
 /// the same pods.
-pub(super) fn others(facts: &Facts<'_>, at: &AtGateway, all: &[AtGateway]) -> Vec<AccessRule> {
+pub fn others(facts: &Facts<'_>, at: &AtGateway, all: &[AtGateway]) -> Vec<AccessRule> {
     let same: Vec<&AtGateway> =
         all.iter().filter(|other| may_share_pods(&at.gateway.pods, &other.gateway.pods)).collect();
     let hosts: BTreeSet<&HostName> = same.iter().flat_map(|at| &at.hosts).collect();

@@ -1,39 +1,42 @@
 //! Where objects of Istio can stand: the mesh, a namespace, or the pods of one namespace with some labels. A selector
 //! that says more is taken apart into such places by the inventory, or is left loose.
 
+pub mod effective;
+pub mod overlaps;
+
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
-use super::facts::{Facts, MatchLabels, has_labels, match_labels};
 use crate::inventory::{Workload, is_injected, is_passing};
 use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
+use crate::targets::istio::facts::{Facts, MatchLabels, has_labels, match_labels};
 use crate::targets::names::Words;
 
 /// The pods that one object of Istio can be for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Place {
+pub struct Place {
     /// The namespace; `None` is the whole mesh, whose objects stand in the root namespace.
-    pub(super) namespace: Option<SmolStr>,
+    pub namespace: Option<SmolStr>,
     /// The pods' labels; none are all pods.
-    pub(super) labels: MatchLabels,
+    pub labels: MatchLabels,
 }
 
 impl Place {
     /// The whole mesh.
-    pub(super) fn mesh() -> Place {
+    pub fn mesh() -> Place {
         Place { namespace: None, labels: MatchLabels::default() }
     }
 
     /// Makes the place of a whole namespace.
-    pub(super) fn namespace(name: &SmolStr) -> Place {
+    pub fn namespace(name: &SmolStr) -> Place {
         Place { namespace: Some(name.clone()), labels: MatchLabels::default() }
     }
 
     /// Returns the words for the place's pods, and a text that tells them from other pods of the namespace.
-    pub(super) fn words(&self) -> (Words, String) {
+    pub fn words(&self) -> (Words, String) {
         let words = match &*self.labels {
             [(key, value)] => Words::of_label(key, value),
             _ => None,
@@ -52,7 +55,7 @@ impl Place {
     }
 
     /// Returns the selector of the place's pods.
-    pub(super) fn selector(&self) -> PodSelector {
+    pub fn selector(&self) -> PodSelector {
         let base = self.namespace.clone().map_or_else(PodSelector::any, PodSelector::in_namespace);
         let list = self.labels.iter().map(|(key, value)| Requirement::is_in(key.clone(), [value.clone()]));
         PodSelector { labels: Requirements::new(list).unwrap_or_default(), ..base }
@@ -61,7 +64,7 @@ impl Place {
 
 /// What kind of object is to stand there: they differ in what a selector means in the root namespace and for the mesh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub enum Kind {
     /// Sidecar: with labels it is for its own namespace, the root one included.
     Sidecar,
     /// AuthorizationPolicy and RequestAuthentication: in the root namespace they are for the mesh, with labels too.
@@ -71,15 +74,15 @@ pub(super) enum Kind {
 }
 
 /// Why a selector, or some of its pods, can have no place.
-pub(super) type Why = &'static str;
+pub type Why = &'static str;
 
 /// A selector's places.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Placed {
+pub struct Placed {
     /// The places, which together are just the selector's pods.
-    pub(super) places: SmallVec<[Place; 1]>,
+    pub places: SmallVec<[Place; 1]>,
     /// Why some pods have no place.
-    pub(super) loose: Option<Why>,
+    pub loose: Option<Why>,
 }
 
 const NO_NAMESPACES: Why = "no inventory lists the namespaces that are meant";
@@ -92,7 +95,7 @@ const ROOT: Why = "what stands in the mesh's root namespace is for pods of all n
 const MOST_SPLITS: usize = 16;
 
 /// Finds places, and remembers them.
-pub(super) struct Placer<'f, 'a> {
+pub struct Placer<'f, 'a> {
     facts: &'f Facts<'a>,
     kind: Kind,
     memory: FxHashMap<PodSelector, Rc<Placed>>,
@@ -100,12 +103,12 @@ pub(super) struct Placer<'f, 'a> {
 
 impl<'f, 'a> Placer<'f, 'a> {
     /// Makes a finder of places for one kind of objects.
-    pub(super) fn new(facts: &'f Facts<'a>, kind: Kind) -> Placer<'f, 'a> {
+    pub fn new(facts: &'f Facts<'a>, kind: Kind) -> Placer<'f, 'a> {
         Placer { facts, kind, memory: FxHashMap::default() }
     }
 
     /// Returns the places of a selector.
-    pub(super) fn place(&mut self, selector: &PodSelector) -> Rc<Placed> {
+    pub fn place(&mut self, selector: &PodSelector) -> Rc<Placed> {
         if let Some(place) = self.plain(selector) {
             return Rc::new(Placed { places: smallvec![place], loose: None });
         }
@@ -213,7 +216,7 @@ impl<'f, 'a> Placer<'f, 'a> {
     }
 
     /// Returns the places of some of the known workloads that a selector means in a namespace.
-    pub(super) fn place_some(&self, namespace: &SmolStr, selector: &PodSelector, workloads: &[u32]) -> Placed {
+    pub fn place_some(&self, namespace: &SmolStr, selector: &PodSelector, workloads: &[u32]) -> Placed {
         let mut placed = Placed::default();
         self.enumerate(namespace, selector, Some(workloads), &mut placed);
         placed
@@ -257,7 +260,7 @@ impl<'f, 'a> Placer<'f, 'a> {
 }
 
 /// Returns the lists of labels that may tell a workload's pods, the shortest first.
-pub(super) fn label_sets(facts: &Facts<'_>, workload: &Workload) -> Vec<MatchLabels> {
+pub fn label_sets(facts: &Facts<'_>, workload: &Workload) -> Vec<MatchLabels> {
     let sets = facts.policy.inventory.telling_labels(workload);
     let single = sets.iter().filter_map(match_labels);
     single.filter(|labels| has_labels(&workload.labels, labels)).collect()

@@ -12,13 +12,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::destinations::Outside;
-use super::facts::Facts;
-use super::gateway_access::GatewayAccess;
-use super::judge::{Flaw, Judge};
-use super::model::{DestinationRule, ExportTo, Gateway, Meta, Resource, Selector, VirtualService};
-use super::places::Place;
-use super::sources::{Position, Senders};
+use super::access::GatewayAccess;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::endpoint::What;
 use crate::model::hosts::HostName;
@@ -27,13 +21,19 @@ use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::Policy;
 use crate::settings::Settings;
 use crate::targets::Level;
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::judge::{Flaw, Judge};
+use crate::targets::istio::model::{DestinationRule, ExportTo, Gateway, Meta, Resource, Selector, VirtualService};
+use crate::targets::istio::plan::egress::destinations::Outside;
+use crate::targets::istio::plan::ingress::peers::{Position, Senders};
+use crate::targets::istio::plan::subjects::Place;
 use crate::targets::names::{Limit, Taken, Words};
 use crate::targets::partition::Partition;
 
 const OUT: Direction = Direction::Egress;
 
 /// The ways out through gateways.
-pub(super) struct Exits {
+pub struct Exits {
     /// For each rule with `via` on egress that can be held, its way.
     ways: FxHashMap<RuleId, Rc<Way>>,
     uses: BTreeMap<(SmolStr, SmolStr, HostName), Uses>,
@@ -71,7 +71,7 @@ struct Subsets {
 
 impl Exits {
     /// Finds the ways of the rules of a policy, and says which cannot be held.
-    pub(super) fn new(
+    pub fn new(
         facts: &Facts<'_>,
         senders: &mut Senders<'_, '_>,
         gateways: &mut GatewayAccess,
@@ -115,7 +115,7 @@ impl Exits {
     }
 
     /// Notes that pods of a place use a host by a rule; returns the namespace of the gateway that must see it.
-    pub(super) fn add(
+    pub fn add(
         &mut self,
         rule: RuleId,
         namespace: &SmolStr,
@@ -141,7 +141,7 @@ impl Exits {
     }
 
     /// Returns the objects.
-    pub(super) fn finish(self, settings: &Settings) -> Vec<Resource> {
+    pub fn finish(self, settings: &Settings) -> Vec<Resource> {
         let (mut gateways, mut routes, mut subsets) = (Taken::of(settings), Taken::of(settings), Taken::new());
         let mut list = Vec::new();
         let mut services: BTreeMap<(SmolStr, String, u16), Subsets> = BTreeMap::new();
@@ -223,7 +223,7 @@ fn way(policy: &Policy, rule: &Rule, ports: &FxHashMap<(SmolStr, HostName), Vec<
     let [pods] = gateway.pods.as_slice() else {
         return Err(format!("gateway {name} has pods by several selectors, and a Gateway has one"));
     };
-    let labels = super::facts::match_labels(&pods.labels).filter(|labels| !labels.is_empty());
+    let labels = crate::targets::istio::facts::match_labels(&pods.labels).filter(|labels| !labels.is_empty());
     let (Some(home), Some(labels)) = (pods.namespace_name(), labels) else {
         return Err(format!("a Gateway selects pods by single labels, and gateway {name} has others"));
     };

@@ -17,31 +17,31 @@ use smol_str::SmolStr;
 
 use super::addresses::{Addresses, Found, Group};
 use super::destinations::{Class, Outside};
-use super::facts::Facts;
-use super::judge::Flaw;
-use super::model::{Egress, Port};
-use super::service_entry::{Below, Entries};
+use super::entries::{Below, Entries};
 use super::services::tcp_ports;
 use crate::inventory::Service;
 use crate::model::hosts::HostName;
 use crate::model::ports::AppProtocol;
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::judge::Flaw;
+use crate::targets::istio::model::{Egress, Port};
 
 /// What one Sidecar lets through.
 #[derive(Default)]
-pub(super) struct Wanted {
+pub struct Wanted {
     /// Hosts on ports, each with the namespace of its ServiceEntry.
-    pub(super) hosts: Vec<(Rc<Outside>, u16, AppProtocol, SmolStr)>,
+    pub hosts: Vec<(Rc<Outside>, u16, AppProtocol, SmolStr)>,
     /// Ports of Services.
-    pub(super) services: Vec<ServicePortItem>,
+    pub services: Vec<ServicePortItem>,
     /// All Services of these namespaces; `None` is every one.
-    pub(super) all_services: BTreeSet<Option<SmolStr>>,
+    pub all_services: BTreeSet<Option<SmolStr>>,
     /// Addresses, with the namespace of their ServiceEntries.
-    pub(super) groups: Option<(Rc<Vec<Found>>, SmolStr)>,
+    pub groups: Option<(Rc<Vec<Found>>, SmolStr)>,
 }
 
 impl Wanted {
     /// Returns whether there is so much that the object may be too large.
-    pub(super) fn is_large(&self) -> bool {
+    pub fn is_large(&self) -> bool {
         const MANY: usize = 1500;
         let ports = |found: &Found| found.group.ports.len();
         let groups = || self.groups.iter().flat_map(|(groups, _)| groups.iter()).map(ports).sum::<usize>();
@@ -51,31 +51,31 @@ impl Wanted {
 
 /// A port of a Service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ServicePortItem {
+pub struct ServicePortItem {
     /// The Service's namespace.
-    pub(super) namespace: SmolStr,
+    pub namespace: SmolStr,
     /// The Service's name.
-    pub(super) name: SmolStr,
+    pub name: SmolStr,
     /// The port.
-    pub(super) port: u16,
+    pub port: u16,
     /// How it is read.
-    pub(super) class: Class,
+    pub class: Class,
     /// Whether it has no address of its own.
-    pub(super) headless: bool,
+    pub headless: bool,
 }
 
 /// Makes the listeners of one Sidecar.
-pub(super) struct Listeners<'l, 'a> {
+pub struct Listeners<'l, 'a> {
     /// The facts.
-    pub(super) facts: &'l Facts<'a>,
+    pub facts: &'l Facts<'a>,
     /// The ServiceEntries.
-    pub(super) entries: &'l Entries,
+    pub entries: &'l Entries,
     /// The names of addresses.
-    pub(super) addresses: &'l Addresses<'a>,
+    pub addresses: &'l Addresses<'a>,
     /// The namespace of the Sidecar; `None` is the mesh's.
-    pub(super) namespace: Option<&'l SmolStr>,
+    pub namespace: Option<&'l SmolStr>,
     /// Whether the names of what is imported are wanted, and not only what comes along with it.
-    pub(super) with_names: bool,
+    pub with_names: bool,
 }
 
 /// What is wanted on one port.
@@ -136,7 +136,12 @@ impl TakenIn {
     fn words(&self, wildcard: &HostName, port: u16) -> Option<String> {
         let names = self.elsewhere.iter().filter(|(on, _)| *on == port).map(|(_, name)| name.clone());
         let names: Vec<String> = names.collect();
-        let words = || format!("{wildcard} takes in {} too, which other rules name", super::judge::list_names(&names));
+        let words = || {
+            format!(
+                "{wildcard} takes in {} too, which other rules name",
+                crate::targets::istio::judge::list_names(&names)
+            )
+        };
         (!names.is_empty()).then(words)
     }
 }
@@ -153,7 +158,7 @@ enum Form {
 
 impl Listeners<'_, '_> {
     /// Returns the listeners, and what they let through in excess.
-    pub(super) fn make(&self, wanted: &Wanted) -> (Vec<Egress>, Option<Flaw>) {
+    pub fn make(&self, wanted: &Wanted) -> (Vec<Egress>, Option<Flaw>) {
         let mut flaw = None;
         let mut rest: BTreeSet<String> = BTreeSet::new();
         let mut listeners = Vec::new();
@@ -170,7 +175,7 @@ impl Listeners<'_, '_> {
                 Form::Rest => rest.extend(wants.names),
                 Form::More => {
                     flaw.get_or_insert_with(|| {
-                        let what = super::judge::list_names(&wants.unclean);
+                        let what = crate::targets::istio::judge::list_names(&wants.unclean);
                         Flaw::wider(format!("what shares port {port} with it lets {what} through on other ports too"))
                     });
                     rest.extend(wants.names);
@@ -248,7 +253,7 @@ impl Listeners<'_, '_> {
                 }
                 Below::Group(group) if granted.groups.contains(&(home, group)) => {}
                 Below::Group(group) => {
-                    let words = super::judge::list_names(
+                    let words = crate::targets::istio::judge::list_names(
                         &group.prefixes.iter().map(|prefix| prefix.net.to_string()).collect::<Vec<_>>(),
                     );
                     taken.elsewhere.extend(group.ports.iter().map(|&port| (port, words.clone())));

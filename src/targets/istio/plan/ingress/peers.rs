@@ -7,33 +7,33 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::facts::{Facts, means};
-use super::judge::Flaw;
-use super::model::Source;
 use crate::model::addresses::{AddressSet, Block};
 use crate::model::endpoint::{Endpoint, What, is_everybody};
 use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector, Requirement, Test};
+use crate::targets::istio::facts::{Facts, means};
+use crate::targets::istio::judge::Flaw;
+use crate::targets::istio::model::Source;
 
 /// The sources of a rule.
 #[derive(Clone, Debug, Default)]
-pub(super) struct From {
+pub struct From {
     /// The sources, joined by or; `None` is anybody.
-    pub(super) sources: Option<Rc<Vec<Source>>>,
+    pub sources: Option<Rc<Vec<Source>>>,
     /// Whether some of them are known by identity.
-    pub(super) identity: bool,
+    pub identity: bool,
     /// Whether some of them are addresses, or anybody: they come without identity.
-    pub(super) plain: bool,
+    pub plain: bool,
     /// Whether identities of other trust domains are among them.
-    pub(super) foreign: bool,
+    pub foreign: bool,
     /// Who comes along with them.
-    pub(super) flaw: Option<Flaw>,
+    pub flaw: Option<Flaw>,
     /// Why some of them cannot be said.
-    pub(super) unable: Option<String>,
+    pub unable: Option<String>,
 }
 
 /// Where the sources are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Position {
+pub enum Position {
     /// At a workload's sidecar: addresses are those of the packets.
     Workload,
     /// At a gateway: addresses are those of the clients.
@@ -41,24 +41,24 @@ pub(super) enum Position {
 }
 
 /// Finds the sources of endpoints, and remembers them.
-pub(super) struct Senders<'f, 'a> {
+pub struct Senders<'f, 'a> {
     facts: &'f Facts<'a>,
     memory: FxHashMap<(*const Endpoint, Position, bool), Rc<From>>,
 }
 
 impl<'f, 'a> Senders<'f, 'a> {
     /// Begins with some facts.
-    pub(super) fn new(facts: &'f Facts<'a>) -> Senders<'f, 'a> {
+    pub fn new(facts: &'f Facts<'a>) -> Senders<'f, 'a> {
         Senders { facts, memory: FxHashMap::default() }
     }
 
     /// Returns the sources of an endpoint that something is allowed to.
-    pub(super) fn of(&mut self, endpoint: &Arc<Endpoint>, position: Position) -> Rc<From> {
+    pub fn of(&mut self, endpoint: &Arc<Endpoint>, position: Position) -> Rc<From> {
         self.find(endpoint, position, false)
     }
 
     /// Returns the sources of an endpoint that something is denied to.
-    pub(super) fn denied(&mut self, endpoint: &Arc<Endpoint>, position: Position) -> Rc<From> {
+    pub fn denied(&mut self, endpoint: &Arc<Endpoint>, position: Position) -> Rc<From> {
         self.find(endpoint, position, true)
     }
 
@@ -289,7 +289,7 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
         unknown.extend(nobody.iter().map(|name| format!("{name}/*")));
         to.principals.extend(nobody.iter().map(|name| namespace(facts, name)));
     }
-    let list = super::judge::list_names;
+    let list = crate::targets::istio::judge::list_names;
     if !unknown.is_empty() {
         let words = "Istio knows pods by their accounts, and no inventory shows those of the pods that are meant";
         return Some(Flaw::wider(format!("all of {} pass: {words}", list(&unknown))));
@@ -320,7 +320,7 @@ fn may_hold_pods(facts: &Facts<'_>, blocks: &[Block], position: Position) -> Opt
 /// Makes the sources of addresses: those without exceptions in one, the others one by one.
 fn address_sources(facts: &Facts<'_>, blocks: Vec<Block>, position: Position) -> Vec<Source> {
     let remote = position == Position::Gateway;
-    let pods = super::addresses::prefixes(&facts.policy.pod_addresses);
+    let pods = crate::targets::istio::plan::egress::addresses::prefixes(&facts.policy.pod_addresses);
     let mut plain = Source { remote, ..Source::default() };
     let mut sources = Vec::new();
     for block in blocks {

@@ -8,8 +8,6 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::facts::Facts;
-use super::judge::Flaw;
 use super::services::Services;
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
@@ -17,10 +15,12 @@ use crate::model::hosts::{Host, HostName, WeightedNet};
 use crate::model::labels::PodSelector;
 use crate::model::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
 use crate::model::rules::Rule;
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::judge::Flaw;
 
 /// How the listener of a port reads what it gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Class {
+pub enum Class {
     /// HTTP and gRPC.
     Http,
     /// TLS, told apart by the SNI.
@@ -33,7 +33,7 @@ pub(super) enum Class {
 
 /// One thing that a Sidecar lets through.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Item {
+pub enum Item {
     /// A host on a port.
     Host(Rc<Outside>, u16, AppProtocol),
     /// Addresses on ports.
@@ -60,44 +60,44 @@ pub(super) enum Item {
 
 /// A host outside and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Outside {
+pub struct Outside {
     /// Its name.
-    pub(super) name: HostName,
+    pub name: HostName,
     /// Its addresses; none where the name says it.
-    pub(super) at: Vec<Endpointed>,
+    pub at: Vec<Endpointed>,
 }
 
 /// An address of a host with its share of the traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Endpointed {
+pub struct Endpointed {
     /// The address or network.
-    pub(super) net: ipnet::IpNet,
+    pub net: ipnet::IpNet,
     /// Its weight.
-    pub(super) weight: Option<u32>,
+    pub weight: Option<u32>,
 }
 
 /// What a rule's destination is on Istio.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reach {
+pub struct Reach {
     /// What to let through.
-    pub(super) items: Vec<u32>,
+    pub items: Vec<u32>,
     /// What comes along with it.
-    pub(super) flaw: Option<Flaw>,
+    pub flaw: Option<Flaw>,
     /// Why it cannot be said at all.
-    pub(super) unable: Option<String>,
+    pub unable: Option<String>,
     /// What is refused although it is meant.
-    pub(super) narrower: Option<String>,
+    pub narrower: Option<String>,
     /// Whether it is everything there is.
-    pub(super) everything: bool,
+    pub everything: bool,
     /// Whether the rule has conditions, which a sidecar does not read on the way out.
-    pub(super) unread: bool,
+    pub unread: bool,
 }
 
 /// How many ports one object lists at most: the limit of a ServiceEntry.
-pub(super) const MOST_PORTS: usize = 256;
+pub const MOST_PORTS: usize = 256;
 
 /// The items of a policy.
-pub(super) struct Destinations<'f, 'a> {
+pub struct Destinations<'f, 'a> {
     services: Services<'f, 'a>,
     items: Vec<Item>,
     index: FxHashMap<Item, u32>,
@@ -106,7 +106,7 @@ pub(super) struct Destinations<'f, 'a> {
 
 impl<'f, 'a> Destinations<'f, 'a> {
     /// Begins with no items.
-    pub(super) fn new(facts: &'f Facts<'a>) -> Destinations<'f, 'a> {
+    pub fn new(facts: &'f Facts<'a>) -> Destinations<'f, 'a> {
         Destinations {
             services: Services::new(facts),
             items: Vec::new(),
@@ -116,12 +116,12 @@ impl<'f, 'a> Destinations<'f, 'a> {
     }
 
     /// Returns an item.
-    pub(super) fn item(&self, at: u32) -> &Item {
+    pub fn item(&self, at: u32) -> &Item {
         &self.items[at as usize]
     }
 
     /// Returns the hosts of all items, each once for every port.
-    pub(super) fn hosts(&self) -> impl Iterator<Item = &Outside> {
+    pub fn hosts(&self) -> impl Iterator<Item = &Outside> {
         self.items.iter().filter_map(|item| match item {
             Item::Host(outside, ..) => Some(outside.as_ref()),
             _ => None,
@@ -130,7 +130,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
 
     /// Returns the ports on which some items are reached by name, so that a hole with the address behind the name would
     /// close it; `None` where they may be all.
-    pub(super) fn named_ports(&self, items: &[(u32, bool)]) -> Option<BTreeSet<u16>> {
+    pub fn named_ports(&self, items: &[(u32, bool)]) -> Option<BTreeSet<u16>> {
         let port = |(item, _): &(u32, bool)| match self.item(*item) {
             Item::Host(_, port, _) | Item::Service { port, .. } => Some(Some(*port)),
             Item::Services { .. } => Some(None),
@@ -140,7 +140,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
     }
 
     /// Returns the number of an item.
-    pub(super) fn number(&mut self, item: Item) -> u32 {
+    pub fn number(&mut self, item: Item) -> u32 {
         let items = &mut self.items;
         *self.index.entry(item).or_insert_with_key(|item| {
             items.push(item.clone());
@@ -149,7 +149,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
     }
 
     /// Returns what the destination of an allow rule is.
-    pub(super) fn of_rule(&mut self, rule: &Rule) -> Rc<Reach> {
+    pub fn of_rule(&mut self, rule: &Rule) -> Rc<Reach> {
         let key = Arc::as_ptr(&rule.destination);
         let reach = match self.memory.get(&key) {
             Some(reach) => Rc::clone(reach),
@@ -167,7 +167,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
     }
 
     /// Returns what the way to the cluster's DNS is: its Service on TCP 53, whatever the pods' port.
-    pub(super) fn of_dns(&mut self, endpoint: &Endpoint) -> Rc<Reach> {
+    pub fn of_dns(&mut self, endpoint: &Endpoint) -> Rc<Reach> {
         let mut reach = Reach::default();
         for member in &endpoint.members {
             match &member.what {
@@ -315,7 +315,7 @@ fn port_words(port: &PortMatch) -> String {
 }
 
 fn list_hosts(hosts: &[HostName]) -> String {
-    super::judge::list_names(&hosts.iter().map(HostName::to_string).collect::<Vec<_>>())
+    crate::targets::istio::judge::list_names(&hosts.iter().map(HostName::to_string).collect::<Vec<_>>())
 }
 
 /// Returns whether an endpoint is every pod and every address on every port.
@@ -325,7 +325,7 @@ fn is_everything(endpoint: &Endpoint) -> bool {
 
 /// Why ports cannot be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TooMany {
+pub enum TooMany {
     /// All ports are meant.
     All,
     /// There are more than an object holds.
@@ -333,7 +333,7 @@ pub(super) enum TooMany {
 }
 
 /// Returns the TCP ports by number, sorted; port names, which addresses do not have, are left out.
-pub(super) fn tcp_numbers(ports: &Ports) -> Result<Vec<u16>, TooMany> {
+pub fn tcp_numbers(ports: &Ports) -> Result<Vec<u16>, TooMany> {
     let Ports::Some(list) = ports else { return Err(TooMany::All) };
     let mut numbers: Vec<u16> = Vec::new();
     for port in list.iter().filter(|port| port.protocol == Protocol::Tcp) {

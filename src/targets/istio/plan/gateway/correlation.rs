@@ -17,10 +17,7 @@ use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::facts::Facts;
-use super::gateway_access::may_share_pods;
-use super::model::Source;
-use super::sources::{Position, Senders};
+use super::access::may_share_pods;
 use crate::model::conditions::Jwt;
 use crate::model::gateways::{Gateway, Via};
 use crate::model::hosts::HostName;
@@ -28,9 +25,12 @@ use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, PortTest, Ports};
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::targets::components::Components;
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::model::Source;
+use crate::targets::istio::plan::ingress::peers::{Position, Senders};
 
 /// The rules that need their clients judged at the workload.
-pub(super) struct Correlation {
+pub struct Correlation {
     /// Each with what lets other clients in, in words.
     lends: FxHashMap<RuleId, &'static str>,
     /// The rules with a token, which only the workload judges, to whose pods another rule lets the gateway without one.
@@ -64,7 +64,7 @@ impl Group<'_> {
 
 impl Correlation {
     /// Looks at the rules of a part; `None` where none leads through a gateway.
-    pub(super) fn new(facts: &Facts<'_>, senders: &mut Senders<'_, '_>) -> Option<Correlation> {
+    pub fn new(facts: &Facts<'_>, senders: &mut Senders<'_, '_>) -> Option<Correlation> {
         let through = || {
             let rules = facts.part.rules(Direction::Ingress);
             rules.filter_map(|(at, rule)| Some((at, rule, rule.via.as_deref()?)))
@@ -117,14 +117,14 @@ impl Correlation {
     }
 
     /// Returns what lets other clients in for the same host as a rule, where the workload has to judge its clients.
-    pub(super) fn lends(&self, rule: RuleId) -> Option<String> {
+    pub fn lends(&self, rule: RuleId) -> Option<String> {
         self.lends.get(&rule).map(|reason| (*reason).to_owned())
     }
 }
 
 impl Correlation {
     /// Returns whether another rule lets the gateway of a rule into its pods without the token that it asks for.
-    pub(super) fn is_tokenless(&self, rule: RuleId) -> bool {
+    pub fn is_tokenless(&self, rule: RuleId) -> bool {
         self.tokenless.contains(&rule)
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{export_to, labels, strings};
 use crate::policy::provenance::Provenance;
-use crate::targets::istio::addresses::is_single;
 use crate::targets::istio::model::{
     DestinationRule, ExportTo, Gateway, Port, Resolution, ServiceEntry, ServicePatch, Sidecar, VirtualService,
 };
+use crate::targets::istio::plan::egress::addresses::is_single;
 use crate::targets::names::annotate;
 use crate::targets::yaml::Writer;
 
@@ -20,7 +20,7 @@ fn port(yaml: &mut Writer, port: Port) {
 }
 
 /// Writes the spec of a ServiceEntry.
-pub(super) fn service_entry(yaml: &mut Writer, entry: &ServiceEntry) {
+pub fn service_entry(yaml: &mut Writer, entry: &ServiceEntry) {
     strings(yaml, "hosts", &[&entry.host]);
     if entry.address.is_some() {
         yaml.note("made up: the address is what counts");
@@ -64,7 +64,7 @@ pub(super) fn service_entry(yaml: &mut Writer, entry: &ServiceEntry) {
 }
 
 /// Writes the spec of a Sidecar.
-pub(super) fn sidecar(yaml: &mut Writer, sidecar: &Sidecar) {
+pub fn sidecar(yaml: &mut Writer, sidecar: &Sidecar) {
     if !sidecar.selector.is_empty() {
         yaml.key("workloadSelector").map(|yaml| {
             yaml.key("labels").map(|yaml| labels(yaml, &sidecar.selector));
@@ -95,7 +95,7 @@ pub(super) fn sidecar(yaml: &mut Writer, sidecar: &Sidecar) {
 }
 
 /// Writes the spec of a Gateway.
-pub(super) fn gateway(yaml: &mut Writer, gateway: &Gateway) {
+pub fn gateway(yaml: &mut Writer, gateway: &Gateway) {
     yaml.key("selector").map(|yaml| labels(yaml, &gateway.selector));
     yaml.key("servers").list(|yaml| {
         yaml.item().map(|yaml| {
@@ -110,7 +110,7 @@ pub(super) fn gateway(yaml: &mut Writer, gateway: &Gateway) {
 }
 
 /// Writes the spec of a VirtualService.
-pub(super) fn virtual_service(yaml: &mut Writer, route: &VirtualService) {
+pub fn virtual_service(yaml: &mut Writer, route: &VirtualService) {
     strings(yaml, "hosts", &[&route.host]);
     export_to(yaml, &route.export_to);
     strings(yaml, "gateways", &["mesh", &route.gateway]);
@@ -163,7 +163,7 @@ fn destination(yaml: &mut Writer, host: &str, port: u16, subset: Option<&str>) {
 }
 
 /// Writes the spec of a DestinationRule.
-pub(super) fn destination_rule(yaml: &mut Writer, rule: &DestinationRule) {
+pub fn destination_rule(yaml: &mut Writer, rule: &DestinationRule) {
     yaml.field("host", &rule.service);
     export_to(yaml, &rule.export_to);
     yaml.key("subsets").list(|yaml| {
@@ -189,7 +189,7 @@ pub(super) fn destination_rule(yaml: &mut Writer, rule: &DestinationRule) {
 }
 
 /// Writes the patch of a gateway's Service: for `kubectl patch` or kustomize, not an object by itself.
-pub(super) fn service_patch(yaml: &mut Writer, patch: &ServicePatch, provenance: &Provenance) {
+pub fn service_patch(yaml: &mut Writer, patch: &ServicePatch, provenance: &Provenance) {
     const CHECK: &str = "service.beta.kubernetes.io/aws-load-balancer-healthcheck-";
     yaml.key("apiVersion").word("v1");
     yaml.key("kind").word("Service");

@@ -3,12 +3,12 @@
 mod routing;
 mod security;
 
-use super::model::{ExportTo, Meta, Resource, Selector};
 use crate::model::rules::RuleId;
 use crate::policy::Policy;
 use crate::policy::provenance::{Provenance, files, sentence};
 use crate::source::Sources;
 use crate::targets::Object;
+use crate::targets::istio::model::{ExportTo, Meta, Resource, Selector};
 use crate::targets::names::Head;
 use crate::targets::yaml::Writer;
 
@@ -16,7 +16,7 @@ const NETWORKING: &str = "networking.istio.io/v1";
 const SECURITY: &str = "security.istio.io/v1";
 
 /// Writes objects, sorted by namespace, kind and name.
-pub(super) fn write(policy: &Policy, sources: &Sources, resources: &[Resource]) -> Vec<Object> {
+pub fn write(policy: &Policy, sources: &Sources, resources: &[Resource]) -> Vec<Object> {
     let mut order: Vec<(&Meta, u8, &Resource)> =
         resources.iter().map(|resource| (meta(resource), rank(resource), resource)).collect();
     order.sort_by(|(a, first, _), (b, second, _)| (&a.namespace, first, &a.name).cmp(&(&b.namespace, second, &b.name)));

@@ -18,15 +18,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
 
-use super::authorization::Access;
 use super::correlation::Correlation;
-use super::facts::Facts;
-use super::gateway_others::others;
-use super::judge::{Flaw, Judge};
-use super::model::{AccessRule, Comment, Condition, Meta, Operation, Resource, ServicePatch, Source};
-use super::operations::{host_patterns, path_patterns};
-use super::places::{Kind, Place, Placer};
-use super::sources::{From, Position, Senders};
+use super::others::others;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::conditions::Conditions;
 use crate::model::endpoint::Member;
@@ -36,15 +29,22 @@ use crate::model::labels::PodSelector;
 use crate::model::ports::{AppProtocol, PortMatch, Ports};
 use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::Policy;
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::judge::{Flaw, Judge};
+use crate::targets::istio::model::{AccessRule, Comment, Condition, Meta, Operation, Resource, ServicePatch, Source};
+use crate::targets::istio::plan::ingress::Access;
+use crate::targets::istio::plan::ingress::operations::{host_patterns, path_patterns};
+use crate::targets::istio::plan::ingress::peers::{From, Position, Senders};
+use crate::targets::istio::plan::subjects::{Kind, Place, Placer};
 
 const IN: Direction = Direction::Ingress;
 
 /// The condition on the name that TLS asks for.
-pub(super) const SNI: &str = "connection.sni";
+pub const SNI: &str = "connection.sni";
 
 /// What comes in and goes out through gateways.
 #[derive(Default)]
-pub(super) struct GatewayAccess {
+pub struct GatewayAccess {
     /// For each gateway by its pods, what is said of it.
     gateways: Vec<AtGateway>,
     /// Which rules have their clients judged at the workload too.
@@ -59,30 +59,30 @@ pub(super) struct GatewayAccess {
 }
 
 /// What is said of one gateway.
-pub(super) struct AtGateway {
+pub struct AtGateway {
     /// The gateway.
-    pub(super) gateway: Arc<Gateway>,
+    pub gateway: Arc<Gateway>,
     /// What rules let in, each with the rule.
     rules: Vec<(RuleId, AccessRule)>,
     /// The rule that spoke of it first.
     first: RuleId,
     /// The public hosts of which rules speak.
-    pub(super) hosts: BTreeSet<HostName>,
+    pub hosts: BTreeSet<HostName>,
     /// The pod ports without names of which rules speak.
-    pub(super) ports: BTreeSet<u16>,
+    pub ports: BTreeSet<u16>,
     /// The hosts that are reached through it on the way out.
-    pub(super) exits: BTreeSet<HostName>,
+    pub exits: BTreeSet<HostName>,
 }
 
 impl GatewayAccess {
     /// Begins with the rules of a part.
-    pub(super) fn new(facts: &Facts<'_>, senders: &mut Senders<'_, '_>) -> GatewayAccess {
+    pub fn new(facts: &Facts<'_>, senders: &mut Senders<'_, '_>) -> GatewayAccess {
         GatewayAccess { correlation: Correlation::new(facts, senders), ..GatewayAccess::default() }
     }
 
     /// Returns who calls the workload of an ingress rule through a gateway: the gateway, and where rules could lend each
     /// other a half the gateway for just these clients. Notes what the gateway has to judge.
-    pub(super) fn caller(
+    pub fn caller(
         &mut self,
         facts: &Facts<'_>,
         at: RuleId,
@@ -205,13 +205,7 @@ impl GatewayAccess {
     }
 
     /// Notes who may leave for a host through a gateway.
-    pub(super) fn exit(
-        &mut self,
-        gateway: &Arc<Gateway>,
-        host: &HostName,
-        rule: RuleId,
-        from: Option<Rc<Vec<Source>>>,
-    ) {
+    pub fn exit(&mut self, gateway: &Arc<Gateway>, host: &HostName, rule: RuleId, from: Option<Rc<Vec<Source>>>) {
         let gateway = self.gateway(gateway, rule);
         gateway.exits.insert(host.clone());
         if from.as_ref().is_some_and(|sources| sources.is_empty()) {
@@ -222,7 +216,7 @@ impl GatewayAccess {
     }
 
     /// Notes that a gateway's Service must keep the client's address, where one from outside comes to it at all.
-    pub(super) fn patch(&mut self, facts: &Facts<'_>, gateway: &Gateway, rule: RuleId, judge: &mut Judge<'_>) {
+    pub fn patch(&mut self, facts: &Facts<'_>, gateway: &Gateway, rule: RuleId, judge: &mut Judge<'_>) {
         let service = gateway.service.as_ref();
         let known = service.and_then(|service| facts.policy.inventory.services.get(service));
         if known.is_some_and(|service| service.outside == Some(false)) {
@@ -258,7 +252,7 @@ impl GatewayAccess {
     }
 
     /// Adds the gateways' rules to their policies and returns the patches of their Services.
-    pub(super) fn finish(self, facts: &Facts<'_>, access: &mut Access, diagnostics: &mut Diagnostics) -> Vec<Resource> {
+    pub fn finish(self, facts: &Facts<'_>, access: &mut Access, diagnostics: &mut Diagnostics) -> Vec<Resource> {
         let mut placer = Placer::new(facts, Kind::Authorization);
         for at in &self.gateways {
             // Rules that isolate the gateway itself say who passes.
@@ -326,7 +320,7 @@ enum Forwarded {
 }
 
 /// Returns the condition that TLS asks for one of these names.
-pub(super) fn sni<'h>(hosts: impl IntoIterator<Item = &'h HostName>) -> Condition {
+pub fn sni<'h>(hosts: impl IntoIterator<Item = &'h HostName>) -> Condition {
     let values = hosts.into_iter().map(HostName::to_string).collect();
     Condition { key: SNI.into(), values, not_values: Vec::new() }
 }
@@ -395,25 +389,25 @@ fn is_tls(port: &PortMatch) -> bool {
 
 /// What a rule asks for on some ports of a workload or of a gateway.
 #[derive(Clone)]
-pub(super) struct Asked {
+pub struct Asked {
     /// The ports.
-    pub(super) ports: Ports,
+    pub ports: Ports,
     /// What is read of the requests there.
-    pub(super) conditions: Conditions,
+    pub conditions: Conditions,
     /// What is read of TLS.
-    pub(super) when: Vec<Condition>,
+    pub when: Vec<Condition>,
     /// The ports that clients may write behind a host, beside those of the pods.
-    pub(super) written: Vec<u16>,
+    pub written: Vec<u16>,
 }
 
 impl Asked {
     /// Makes what is asked for on some ports.
-    pub(super) fn new(ports: Ports, conditions: Conditions) -> Asked {
+    pub fn new(ports: Ports, conditions: Conditions) -> Asked {
         Asked { ports, conditions, when: Vec::new(), written: Vec::new() }
     }
 
     /// Returns the same on other ports.
-    pub(super) fn on(&self, ports: &Ports) -> Asked {
+    pub fn on(&self, ports: &Ports) -> Asked {
         Asked { ports: ports.clone(), ..self.clone() }
     }
 
@@ -425,7 +419,7 @@ impl Asked {
 
 /// Returns what a member of a destination judges behind the gateway of a rule: on ports with requests the public host
 /// too, which on others nobody sees there.
-pub(super) fn asked_behind(rule: &Rule, via: &Via, ports: &Ports) -> Vec<Asked> {
+pub fn asked_behind(rule: &Rule, via: &Via, ports: &Ports) -> Vec<Asked> {
     let own = (*rule.conditions).clone();
     if via.at.is_empty() {
         return vec![Asked::new(ports.clone(), own)];
@@ -446,7 +440,7 @@ pub(super) fn asked_behind(rule: &Rule, via: &Via, ports: &Ports) -> Vec<Asked> 
 
 /// Returns what a rule about the pods of a gateway itself asks for: a host is read from requests, and from TLS where the
 /// gateway passes it on.
-pub(super) fn asked_of_gateway(gateway: &Gateway, rule: &Rule, ports: &Ports) -> Vec<Asked> {
+pub fn asked_of_gateway(gateway: &Gateway, rule: &Rule, ports: &Ports) -> Vec<Asked> {
     let own = &*rule.conditions;
     let whole = || vec![Asked::new(ports.clone(), own.clone()).at(gateway)];
     if own.is_none() {
@@ -489,6 +483,6 @@ pub(super) fn asked_of_gateway(gateway: &Gateway, rule: &Rule, ports: &Ports) ->
 }
 
 /// Returns whether two gateways may have a pod in common.
-pub(super) fn may_share_pods(one: &[PodSelector], other: &[PodSelector]) -> bool {
+pub fn may_share_pods(one: &[PodSelector], other: &[PodSelector]) -> bool {
     one.iter().any(|one| other.iter().any(|other| one.overlaps(other)))
 }

@@ -11,46 +11,46 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use super::facts::{Facts, Known, MatchLabels};
 use super::overlaps::Overlaps;
-use super::places::{Place, Placed, Why, label_sets};
+use super::{Place, Placed, Why, label_sets};
 use crate::model::labels::PodSelector;
 use crate::targets::components::Components;
+use crate::targets::istio::facts::{Facts, Known, MatchLabels};
 
 /// Something said of some pods.
-pub(super) struct Statement<'a> {
+pub struct Statement<'a> {
     /// The pods.
-    pub(super) selector: &'a PodSelector,
+    pub selector: &'a PodSelector,
     /// Their places.
-    pub(super) placed: Rc<Placed>,
+    pub placed: Rc<Placed>,
     /// Whether it gives pods something, so that others may get it along with them; else it takes something away, and
     /// holds for just these pods or not at all.
-    pub(super) gives: bool,
+    pub gives: bool,
 }
 
 /// Pods that have one object in common.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub struct Slot {
     /// The pods, less those of the slots inside.
-    pub(super) place: Place,
+    pub place: Place,
     /// The slot around it.
-    pub(super) parent: Option<usize>,
+    pub parent: Option<usize>,
     /// The statements about all of its pods, those of the slots around it left out.
-    pub(super) own: Said,
+    pub own: Said,
     /// The statements about some of its pods, which hold for all of them.
-    pub(super) joined: Vec<u32>,
+    pub joined: Vec<u32>,
 }
 
 /// Statements by their numbers: most pods have few.
-pub(super) type Said = SmallVec<[u32; 4]>;
+pub type Said = SmallVec<[u32; 4]>;
 
 /// The slots of some statements.
 #[derive(Default)]
-pub(super) struct Slots {
+pub struct Slots {
     /// The slots; each stands after the one around it.
-    pub(super) list: Vec<Slot>,
+    pub list: Vec<Slot>,
     /// For each statement, why it has no slot of its own for some of its pods.
-    pub(super) without: Vec<Option<Why>>,
+    pub without: Vec<Option<Why>>,
     by_place: FxHashMap<Place, usize>,
 }
 
@@ -59,7 +59,7 @@ const MEETING: Why =
 
 impl Slots {
     /// Divides the pods that some statements speak of.
-    pub(super) fn new(facts: &Facts<'_>, statements: &[Statement<'_>]) -> Slots {
+    pub fn new(facts: &Facts<'_>, statements: &[Statement<'_>]) -> Slots {
         let mut slots = Slots { without: vec![None; statements.len()], ..Slots::default() };
         let mut mesh = Said::new();
         let mut namespaces: Vec<(SmolStr, Vec<(MatchLabels, u32)>)> = Vec::new();
@@ -102,12 +102,12 @@ impl Slots {
     }
 
     /// Returns the slot of a place.
-    pub(super) fn at(&self, place: &Place) -> Option<usize> {
+    pub fn at(&self, place: &Place) -> Option<usize> {
         self.by_place.get(place).copied()
     }
 
     /// Returns a slot and those around it, the innermost first.
-    pub(super) fn chain(&self, slot: usize) -> impl Iterator<Item = usize> {
+    pub fn chain(&self, slot: usize) -> impl Iterator<Item = usize> {
         std::iter::successors(Some(slot), |&slot| self.list[slot].parent)
     }
 
@@ -190,13 +190,13 @@ impl Slots {
 }
 
 /// Where no pod is left open, so that each imports just what it is let through.
-pub(super) struct Closed {
+pub struct Closed {
     open: FxHashSet<Option<SmolStr>>,
 }
 
 impl Closed {
     /// Gathers where all pods are closed; `of` says of a slot whether its own object closes its pods, or leaves them open.
-    pub(super) fn new(slots: &Slots, of: impl Fn(usize) -> (bool, bool)) -> Closed {
+    pub fn new(slots: &Slots, of: impl Fn(usize) -> (bool, bool)) -> Closed {
         let mut closed: Vec<bool> = Vec::with_capacity(slots.list.len());
         let mut open = FxHashSet::default();
         for (at, slot) in slots.list.iter().enumerate() {
@@ -212,7 +212,7 @@ impl Closed {
 
     /// Returns whether all pods are closed that see what stands in a namespace; what stands in the root namespace, every
     /// pod may see.
-    pub(super) fn all_of(&self, namespace: &SmolStr, root: &SmolStr) -> bool {
+    pub fn all_of(&self, namespace: &SmolStr, root: &SmolStr) -> bool {
         match namespace == root {
             true => self.open.is_empty(),
             false => !self.open.contains(&Some(namespace.clone())),

@@ -1,31 +1,41 @@
 //! Egress: ServiceEntries, and the one Sidecar of every pod.
 
+pub mod addresses;
+pub mod content;
+mod cover;
+pub mod denied;
+pub mod destinations;
+pub mod entries;
+pub mod listeners;
+pub mod services;
+pub mod wildcard;
+
 use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
-use super::addresses::{Addresses, Found, OnPorts};
-use super::content::Content;
-use super::denied::{take_out, take_out_of_hosts};
-use super::destinations::{Destinations, Endpointed, Item, Reach};
-use super::facts::Facts;
-use super::judge::{Flaw, Flaws, Judge};
-use super::limits::{HostPorts, too_large};
-use super::model::{Meta, Resource, Sidecar};
-use super::places::{Kind, Placer};
-use super::service_entry::{Entries, Trouble, home, is_local};
-use super::sidecar::Listeners;
-use super::slots::{Closed, Slots, Statement};
-use super::via_egress::Exits;
 use crate::model::endpoint::Endpoint;
 use crate::model::hosts::HostName;
 use crate::model::rules::{Action, Direction, RuleId};
 use crate::policy::GrantReason;
 use crate::source::Sources;
 use crate::targets::Level;
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::judge::{Flaw, Flaws, Judge};
+use crate::targets::istio::limits::{HostPorts, too_large};
+use crate::targets::istio::model::{Meta, Resource, Sidecar};
+use crate::targets::istio::plan::gateway::exits::Exits;
+use crate::targets::istio::plan::subjects::effective::{Closed, Slots, Statement};
+use crate::targets::istio::plan::subjects::{Kind, Placer};
 use crate::targets::names::{Limit, Taken};
+use addresses::{Addresses, Found, OnPorts};
+use content::Content;
+use denied::{take_out, take_out_of_hosts};
+use destinations::{Destinations, Endpointed, Item, Reach};
+use entries::{Entries, Trouble, home, is_local};
+use listeners::Listeners;
 
 const OUT: Direction = Direction::Egress;
 const NOT_ISOLATED: &str = "nothing isolates these pods on their way out, and Istio has no deny there";
@@ -60,7 +70,7 @@ impl State {
 }
 
 /// Makes the objects of the way out, where they are wanted, and judges what rests on them.
-pub(super) fn lower(
+pub fn lower(
     facts: &Facts<'_>,
     sources: &Sources,
     wanted: crate::targets::Wanted,
@@ -550,7 +560,7 @@ impl<'a> Lowering<'_, 'a> {
             let around = statements[at]
                 .selector
                 .namespace_name()
-                .and_then(|name| slots.at(&super::places::Place::namespace(name)).or(Some(0)));
+                .and_then(|name| slots.at(&crate::targets::istio::plan::subjects::Place::namespace(name)).or(Some(0)));
             let held = said.isolates && states[around.unwrap_or(0)].isolated;
             if !held {
                 judge.flaw(rule, OUT, &Flaw::unable(*why));
@@ -563,7 +573,7 @@ impl<'a> Lowering<'_, 'a> {
     fn judge_pods(&self, judge: &mut Judge<'_>) {
         for (at, rule) in self.facts.part.rules(OUT) {
             judge.unmeshed(at, OUT, self.facts.unmeshed(&rule.source, OUT, OUT));
-            super::left_out::judge(self.facts, at, rule, OUT, judge);
+            crate::targets::istio::plan::left_out::judge(self.facts, at, rule, OUT, judge);
         }
     }
 }

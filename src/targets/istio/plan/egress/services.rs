@@ -4,21 +4,21 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::destinations::{Class, Item};
-use super::facts::{Facts, Known};
-use super::judge::Flaw;
 use crate::inventory::{ContainerPort, Service, ServicePort, TargetPort, Workload};
 use crate::model::labels::{Labels, PodSelector, Requirement, Requirements};
 use crate::model::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
+use crate::targets::istio::facts::{Facts, Known};
+use crate::targets::istio::judge::Flaw;
 
 /// The Services that lead to some pods on some ports.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reached {
+pub struct Reached {
     /// What to import.
-    pub(super) items: Vec<Item>,
+    pub items: Vec<Item>,
     /// What else comes along.
-    pub(super) flaw: Option<Flaw>,
+    pub flaw: Option<Flaw>,
     /// What is refused although it is meant.
-    pub(super) narrower: Option<String>,
+    pub narrower: Option<String>,
 }
 
 impl Reached {
@@ -28,19 +28,19 @@ impl Reached {
 }
 
 /// Finds Services, and remembers them.
-pub(super) struct Services<'f, 'a> {
+pub struct Services<'f, 'a> {
     facts: &'f Facts<'a>,
     memory: FxHashMap<(PodSelector, Ports), Reached>,
 }
 
 impl<'f, 'a> Services<'f, 'a> {
     /// Makes a finder of Services.
-    pub(super) fn new(facts: &'f Facts<'a>) -> Services<'f, 'a> {
+    pub fn new(facts: &'f Facts<'a>) -> Services<'f, 'a> {
         Services { facts, memory: FxHashMap::default() }
     }
 
     /// Returns what a Sidecar imports for pods on ports.
-    pub(super) fn reach(&mut self, selector: &PodSelector, ports: &Ports) -> &Reached {
+    pub fn reach(&mut self, selector: &PodSelector, ports: &Ports) -> &Reached {
         let facts = self.facts;
         let key = (selector.clone(), ports.clone());
         self.memory.entry(key).or_insert_with(|| reach(facts, selector, ports))
@@ -48,7 +48,7 @@ impl<'f, 'a> Services<'f, 'a> {
 }
 
 /// Returns the Services of a namespace on all their TCP ports.
-pub(super) fn all_of(facts: &Facts<'_>, namespace: &SmolStr) -> Option<Vec<Item>> {
+pub fn all_of(facts: &Facts<'_>, namespace: &SmolStr) -> Option<Vec<Item>> {
     facts.known(namespace)?;
     Some(reach(facts, &PodSelector::in_namespace(namespace.clone()), &Ports::Some(vec![every_tcp_port()])).items)
 }
@@ -127,7 +127,7 @@ fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached
         reached.items.push(Item::Services { namespace: Some(namespace.clone()) });
         return;
     }
-    let list = || super::judge::list_names(&outside);
+    let list = || crate::targets::istio::judge::list_names(&outside);
     match known.filter(|_| facts.closed()) {
         Some(known) => {
             let all = PodSelector::in_namespace(namespace.clone());
@@ -266,7 +266,8 @@ impl<'a> Behind<'a> {
             return Some(Behind { meant: Vec::new(), others: !service.is_inside(&[pods]) });
         }
         let pods = all.iter().map(|&at| known.workloads[at as usize]);
-        let meant: Vec<&'a Workload> = pods.filter(|workload| super::facts::means(selector, workload)).collect();
+        let meant: Vec<&'a Workload> =
+            pods.filter(|workload| crate::targets::istio::facts::means(selector, workload)).collect();
         let others = meant.len() < all.len();
         (!meant.is_empty()).then_some(Behind { meant, others })
     }
@@ -294,13 +295,13 @@ impl<'a> Behind<'a> {
 }
 
 /// Returns the numbers of the TCP ports with a name.
-pub(super) fn numbers_of(ports: &[ContainerPort], name: &SmolStr) -> impl Iterator<Item = u16> {
+pub fn numbers_of(ports: &[ContainerPort], name: &SmolStr) -> impl Iterator<Item = u16> {
     let tcp = ports.iter().filter(move |port| port.protocol == Protocol::Tcp && port.name.as_ref() == Some(name));
     tcp.map(|port| port.port)
 }
 
 /// Returns how Istio reads a Service's port.
-pub(super) fn class(port: &ServicePort) -> Class {
+pub fn class(port: &ServicePort) -> Class {
     match port.app {
         Some(AppProtocol::Http | AppProtocol::Grpc) => Class::Http,
         Some(AppProtocol::Tls | AppProtocol::Https) => Class::Tls,
@@ -310,11 +311,11 @@ pub(super) fn class(port: &ServicePort) -> Class {
 }
 
 /// Returns the TCP ports of a Service, where it is known.
-pub(super) fn tcp_ports(service: &Service) -> impl Iterator<Item = u16> {
+pub fn tcp_ports(service: &Service) -> impl Iterator<Item = u16> {
     service.ports.iter().filter(|port| port.protocol == Protocol::Tcp).map(|port| port.port)
 }
 
 /// Returns whether a Service names a number for another protocol before it does for TCP.
-pub(super) fn other_first(service: &Service, number: u16) -> bool {
+pub fn other_first(service: &Service, number: u16) -> bool {
     service.ports.iter().find(|port| port.port == number).is_some_and(|port| port.protocol != Protocol::Tcp)
 }

@@ -4,6 +4,11 @@
 //! That is what an allow rule of the source does, so each rule becomes one of the policy on its subject, and no subject
 //! needs to know of another. Only a rule whose pods Istio cannot select joins what closes them.
 
+pub mod identity;
+pub mod named_ports;
+pub mod operations;
+pub mod peers;
+
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
@@ -11,18 +16,6 @@ use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use super::facts::Facts;
-use super::gateway_access::{Asked, GatewayAccess, asked_behind, asked_of_gateway};
-use super::judge::{Flaw, Flaws, Judge, list_names};
-use super::left_out;
-use super::limits::divided;
-use super::model::{AccessRule, AuthorizationPolicy, Comment, JwtRule, Meta, RequestAuthentication, Resource};
-use super::named_ports::{Named, resolve};
-use super::operations::{To, add_token, issuer, to};
-use super::overlaps::Overlaps;
-use super::peer::Callers;
-use super::places::{Kind, Place, Placed, Placer, Why};
-use super::sources::{From, Position, Senders};
 use crate::model::conditions::{Conditions, Jwt};
 use crate::model::endpoint::{Member, Pods, What, is_everybody};
 use crate::model::gateways::Gateway;
@@ -31,13 +24,27 @@ use crate::model::ports::Ports;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::source::Sources;
 use crate::targets::Level;
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::judge::{Flaw, Flaws, Judge, list_names};
+use crate::targets::istio::limits::divided;
+use crate::targets::istio::model::{
+    AccessRule, AuthorizationPolicy, Comment, JwtRule, Meta, RequestAuthentication, Resource,
+};
+use crate::targets::istio::plan::gateway::access::{Asked, GatewayAccess, asked_behind, asked_of_gateway};
+use crate::targets::istio::plan::left_out;
+use crate::targets::istio::plan::subjects::overlaps::Overlaps;
+use crate::targets::istio::plan::subjects::{Kind, Place, Placed, Placer, Why};
 use crate::targets::names::{Limit, Taken};
+use identity::Callers;
+use named_ports::{Named, resolve};
+use operations::{To, add_token, issuer, to};
+use peers::{From, Position, Senders};
 
 const IN: Direction = Direction::Ingress;
 
 /// The policies of the way in, as they are gathered.
 #[derive(Default)]
-pub(super) struct Access {
+pub struct Access {
     drafts: Vec<Draft>,
     index: FxHashMap<(Place, bool), usize>,
     issuers: FxHashMap<Place, (Vec<JwtRule>, Vec<RuleId>)>,
@@ -116,7 +123,7 @@ impl Access {
     }
 
     /// Returns whether some rule closes the pods of a place.
-    pub(super) fn closes(&self, place: &Place) -> bool {
+    pub fn closes(&self, place: &Place) -> bool {
         self.index.contains_key(&(place.clone(), false))
             || (!place.labels.is_empty()
                 && place.namespace.as_ref().is_some_and(|name| self.closes(&Place::namespace(name))))
@@ -124,7 +131,7 @@ impl Access {
     }
 
     /// Adds a rule to the policy of a place.
-    pub(super) fn add(&mut self, place: &Place, deny: bool, rule: Option<AccessRule>, origin: RuleId) {
+    pub fn add(&mut self, place: &Place, deny: bool, rule: Option<AccessRule>, origin: RuleId) {
         let draft = self.draft(place, deny);
         if draft.origins.last() != Some(&origin) {
             draft.origins.push(origin);
@@ -135,7 +142,7 @@ impl Access {
     }
 
     /// Returns the objects.
-    pub(super) fn finish(mut self, facts: &Facts<'_>) -> Vec<Resource> {
+    pub fn finish(mut self, facts: &Facts<'_>) -> Vec<Resource> {
         let (mut tokens, mut taken) = (Taken::of(&facts.policy.settings), Taken::of(&facts.policy.settings));
         let root: SmolStr = facts.policy.settings.root_namespace.as_str().into();
         let mut list = Vec::new();
@@ -172,17 +179,17 @@ fn meta(place: &Place, root: &SmolStr, rules: Vec<RuleId>, end: &str, taken: &mu
 }
 
 /// What is gathered of the way in.
-pub(super) struct Gathered<'a> {
+pub struct Gathered<'a> {
     /// The policies.
-    pub(super) access: Access,
+    pub access: Access,
     /// Who calls whom with and without an identity.
-    pub(super) callers: Callers<'a>,
+    pub callers: Callers<'a>,
     /// What comes through gateways.
-    pub(super) gateways: GatewayAccess,
+    pub gateways: GatewayAccess,
 }
 
 /// Gathers the policies of the way in.
-pub(super) fn gather<'a>(facts: &Facts<'a>, sources: &Sources, judge: &mut Judge<'a>) -> Gathered<'a> {
+pub fn gather<'a>(facts: &Facts<'a>, sources: &Sources, judge: &mut Judge<'a>) -> Gathered<'a> {
     let mut senders = Senders::new(facts);
     let gateways = GatewayAccess::new(facts, &mut senders);
     let mut gathering = Gathering {

@@ -10,7 +10,7 @@ use crate::model::addresses::{AddressSet, Range};
 
 /// Returns the fewest prefixes of a set, sorted; `None` where there are not fewer than `most`, which take no holes. No
 /// prefix begins at 0.0.0.0 or `::`, which would stand for every address.
-pub(super) fn cover(set: &AddressSet, most: usize) -> Option<Vec<Prefix>> {
+pub fn cover(set: &AddressSet, most: usize) -> Option<Vec<Prefix>> {
     const MOST_RANGES: usize = 512;
     let ranges = set.ranges();
     if ranges.len() > MOST_RANGES {
@@ -113,7 +113,7 @@ mod tests {
             let set = set.subtract(&AddressSet::of(taken.iter().copied().chain([nothing])));
             let prefixes = cover(&set, usize::MAX).unwrap();
             prop_assert!(prefixes.iter().all(|prefix| !prefix.net.network().is_unspecified()));
-            prop_assert!(prefixes.len() <= crate::targets::istio::addresses::prefixes(&set).len());
+            prop_assert!(prefixes.len() <= crate::targets::istio::plan::egress::addresses::prefixes(&set).len());
             let edges = nets.iter().flat_map(|net| [net.network(), net.broadcast()]);
             for address in asked.iter().map(|at| IpAddr::from(Ipv4Addr::from(*at))).chain(edges) {
                 prop_assert_eq!(open(&prefixes, address), set.contains(address), "{} in {:?}", address, prefixes);

@@ -1,14 +1,14 @@
 //! What sidecars leave out: three ports on the way in, and what annotations of pods add to them. No object of Istio stops
 //! anything there.
 
-use super::facts::Facts;
-use super::judge::{Flaw, Judge, list_names};
 use crate::inventory::{LeftOut, Workload};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What};
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule, RuleId};
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::judge::{Flaw, Judge, list_names};
 use crate::targets::{PAST_SIDECAR, Traffic, Traffics};
 
 /// What a rule has to do with what annotations leave out.
@@ -23,7 +23,7 @@ enum Concerns {
 }
 
 /// Judges one end of a rule by what the sidecars of its pods leave out.
-pub(super) fn judge(facts: &Facts<'_>, at: RuleId, rule: &Rule, direction: Direction, judge: &mut Judge<'_>) {
+pub fn judge(facts: &Facts<'_>, at: RuleId, rule: &Rule, direction: Direction, judge: &mut Judge<'_>) {
     let past = past_sidecar(facts, rule);
     if direction == Direction::Ingress && !past.is_empty() {
         let names = Traffics::only(Traffic::PastSidecar);
@@ -60,7 +60,7 @@ pub(super) fn judge(facts: &Facts<'_>, at: RuleId, rule: &Rule, direction: Direc
 }
 
 /// Returns the callers of a rule whose annotations keep these calls from their sidecars: they come without identity.
-pub(super) fn plain_callers(facts: &Facts<'_>, rule: &Rule) -> Vec<String> {
+pub fn plain_callers(facts: &Facts<'_>, rule: &Rule) -> Vec<String> {
     left_out(facts, &rule.source, Direction::Egress)
         .into_iter()
         .filter(|(workload, left)| concerns(facts, rule, Direction::Egress, workload, left) == Concerns::Names)
@@ -123,7 +123,7 @@ fn concerns(facts: &Facts<'_>, rule: &Rule, direction: Direction, workload: &Wor
     let of = |member: &Member| {
         let here = match direction {
             Direction::Ingress => match &member.what {
-                What::Pods(pods) => super::facts::means(&pods.selector, workload),
+                What::Pods(pods) => crate::targets::istio::facts::means(&pods.selector, workload),
                 _ => false,
             },
             Direction::Egress => left.to.as_ref().is_none_or(|to| may_be_at(facts, member, to)),
