@@ -300,6 +300,63 @@ allow ingress 203.0.113.0/24 -> garden/{app=api}:9443/tls via edge at \"api.exam
 }
 
 #[test]
+fn a_wildcard_is_exact_where_tls_alone_names_it() {
+    const PASSES: &str =
+        "gateway edge { pods edges/{app=envoy} account edges/@envoy service edges/envoy port 443 -> 8443/tls }\n";
+    let rule = "allow ingress 203.0.113.0/24 -> garden/{app=web}:9443/tls via edge at \"*.a.example\"";
+    let build = super::super::build::build(&format!("{PASSES}{rule}")).ok();
+    assert_eq!(build.judged(0, Direction::Ingress).0, Level::Exact);
+    let policy = build.spec("AuthorizationPolicy", "edges", "app-envoy-ingress");
+    let from = json!([{ "source": { "remoteIpBlocks": ["203.0.113.0/24"] } }]);
+    let to = json!([{ "operation": { "ports": ["8443"] } }]);
+    assert_eq!(
+        policy["rules"],
+        json!([
+            { "from": from, "to": to, "when": [{ "key": "connection.sni", "values": ["*.a.example"] }] },
+            { "to": to, "when": [{ "key": "connection.sni", "notValues": ["*.a.example"] }] },
+            { "to": [{ "operation": { "notPorts": ["8443"] } }] }
+        ])
+    );
+    // Of requests a pattern cannot say all names with every port, also where another block tells of their port.
+    let other =
+        "gateway front { pods edges/{app=envoy} account edges/@envoy service edges/envoy port 80 -> 8080/http }\n";
+    for requests in [EDGE.to_owned(), format!("{PASSES}{other}"), PASSES.replace("8443/tls", "8443")] {
+        let build = super::super::build::build(&format!("{requests}{rule}"));
+        assert_eq!(build.judged(0, Direction::Ingress).0, Level::Unable, "{requests}");
+    }
+    // A Gateway object that ends TLS for other names reads no request for these.
+    let ends = |host: &str| {
+        format!(
+            "
+apiVersion: v1
+kind: Namespace
+metadata: {{ name: edges }}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {{ name: garden }}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{ name: public, namespace: edges }}
+spec:
+  selector: {{ app: envoy }}
+  servers:
+    - {{ port: {{ number: 8443, protocol: HTTPS }}, hosts: ['{host}'], tls: {{ mode: SIMPLE }} }}
+    - {{ port: {{ number: 8443, protocol: TLS }}, hosts: ['*.a.example'], tls: {{ mode: PASSTHROUGH }} }}
+"
+        )
+    };
+    let edge = PASSES.replace("8443/tls", "8443/https");
+    for (host, level) in
+        [("shop.example", Level::Exact), ("www.a.example", Level::Unable), ("*.example", Level::Unable)]
+    {
+        let build = build_with(&format!("{edge}{rule}"), Some(&ends(host)), |_| ());
+        assert_eq!(build.judged(0, Direction::Ingress).0, level, "{host}");
+    }
+}
+
+#[test]
 fn what_nobody_tells_of_a_port_is_not_exact() {
     let untold = "gateway edge { pods edges/{app=envoy} account edges/@envoy service edges/envoy port 443 }
 allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via edge at \"a.example\"";

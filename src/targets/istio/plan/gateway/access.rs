@@ -98,7 +98,7 @@ impl GatewayAccess {
         };
         let from = senders.of(&rule.source, Position::Gateway);
         if self.seen.insert(at) {
-            match self.at_gateway(at, rule, via, &from) {
+            match self.at_gateway(facts, at, rule, via, &from) {
                 Ok(()) => self.judge(facts, at, rule, via, &from, judge),
                 Err(why) => judge.flaw(at, IN, &Flaw::unable(why)),
             }
@@ -188,11 +188,18 @@ impl GatewayAccess {
     }
 
     /// Notes what a gateway has to judge for a rule.
-    fn at_gateway(&mut self, at: RuleId, rule: &Rule, via: &Arc<Via>, from: &From) -> Result<(), String> {
+    fn at_gateway(
+        &mut self,
+        facts: &Facts<'_>,
+        at: RuleId,
+        rule: &Rule,
+        via: &Arc<Via>,
+        from: &From,
+    ) -> Result<(), String> {
         if let Some(why) = &from.unable {
             return Err(why.clone());
         }
-        let asked = asked_at_gateway(rule, via)?;
+        let asked = asked_at_gateway(facts, rule, via)?;
         let nobody = from.sources.as_ref().is_some_and(|sources| sources.is_empty());
         let gateway = self.gateway(&via.gateway, at);
         gateway.hosts.extend(via.at.iter().cloned());
@@ -338,8 +345,18 @@ fn meant(via: &Via, conditions: &Conditions) -> Vec<HostName> {
     both
 }
 
+/// Returns whether a gateway may read a host from requests: one of its ports, also as another block declares them for
+/// the same pods, does not know it by the name of TLS alone.
+fn in_requests(facts: &Facts<'_>, gateway: &Gateway, host: &HostName) -> bool {
+    let same = facts.policy.gateways.iter().filter(|other| may_share_pods(&other.pods, &gateway.pods));
+    same.flat_map(|gateway| &gateway.ports).any(|port| {
+        let names = port.names(host);
+        names.host || names.untold
+    })
+}
+
 /// Returns what a gateway lets the clients of a rule ask for.
-fn asked_at_gateway(rule: &Rule, via: &Via) -> Result<Vec<AccessRule>, String> {
+fn asked_at_gateway(facts: &Facts<'_>, rule: &Rule, via: &Via) -> Result<Vec<AccessRule>, String> {
     let ports = |ports: Vec<u16>| Operation { ports, ..Operation::default() };
     if via.at.is_empty() {
         return Ok(vec![AccessRule { to: Some(ports(via.ports.clone())), ..AccessRule::default() }]);
@@ -347,11 +364,14 @@ fn asked_at_gateway(rule: &Rule, via: &Via) -> Result<Vec<AccessRule>, String> {
     let mut asked = Vec::new();
     let hosts = meant(via, &rule.conditions);
     let gateway = &via.gateway;
-    let by_host = |host: &&HostName| gateway.ports.iter().any(|port| port.has_requests() || port.names(host).untold);
+    let by_host = |host: &&HostName| {
+        gateway.ports.iter().any(|port| port.has_requests() || port.names(host).untold)
+            && (!host.wildcard || in_requests(facts, gateway, host))
+    };
     let mut operation = Operation { methods: rule.conditions.methods.clone(), ..Operation::default() };
     let numbers: Vec<u16> = gateway.ports.iter().flat_map(|port| [port.port, port.target]).collect();
-    for host in &via.at {
-        // The rule for all other hosts needs patterns that miss none.
+    for host in via.at.iter().filter(|host| in_requests(facts, gateway, host)) {
+        // The rule for requests to all other hosts needs patterns that miss none.
         host_patterns(host, true, &[])?;
     }
     for host in hosts.iter().filter(by_host) {
