@@ -32,7 +32,7 @@ impl Checker<'_> {
         // What was just made for this place is changed in place; what a name shares is copied.
         let mut endpoint = value.endpoint;
         for member in &mut Arc::make_mut(&mut endpoint).members {
-            member.ports = self.member_ports(member, &ports, spec.span, value.opaque)?;
+            member.ports = self.member_ports(member, &ports, spec.span, value.opaque, env)?;
         }
         Some(Value { endpoint, ports: Some(spec.span), ..value })
     }
@@ -63,13 +63,13 @@ impl Checker<'_> {
         }
     }
 
-    fn member_ports(&mut self, member: &Member, ports: &[Port], spec: Span, opaque: bool) -> Option<Ports> {
+    fn member_ports(&mut self, member: &Member, ports: &[Port], spec: Span, opaque: bool, env: &Env) -> Option<Ports> {
         // Every port is looked at, so that each has its message.
         let mut entries: Vec<(PortMatch, Span)> = Vec::with_capacity(ports.len());
         let mut good = true;
         for port in ports {
             let entry = match &member.what {
-                What::Pods(pods) => self.pod_port(pods, port, opaque),
+                What::Pods(pods) => self.pod_port(pods, port, opaque, env),
                 What::Host(_) => self.plain(port, "hosts").map(|entry| PortMatch { app: app_of_host(port), ..entry }),
                 What::Addresses(_) => self.plain(port, "addresses"),
             };
@@ -127,7 +127,7 @@ impl Checker<'_> {
         Some(entry)
     }
 
-    fn pod_port(&mut self, pods: &Pods, port: &Port, opaque: bool) -> Option<PortMatch> {
+    fn pod_port(&mut self, pods: &Pods, port: &Port, opaque: bool, env: &Env) -> Option<PortMatch> {
         if opaque {
             return Some(as_written(port));
         }
@@ -140,6 +140,7 @@ impl Checker<'_> {
         let entry = as_written(port);
         if let PortTest::Range(number, last) = entry.port
             && number == last
+            && self.is_users(env)
         {
             self.warn_of_service_port(pods, number, entry.protocol, port.span);
         }
