@@ -55,7 +55,7 @@ fn selector(selector: &PodSelector) -> String {
     let pods = if selector.labels.is_any() { String::new() } else { labels(&selector.labels) };
     let account = match &selector.account {
         Account::Is(name) => format!("@{name}"),
-        Account::Not(names) if names.is_empty() => String::new(),
+        account if account.is_any() => String::new(),
         Account::Not(names) => format!(" except @{}", names.join(", @")),
     };
     let pods = format!("{pods}{account}");
@@ -121,9 +121,7 @@ fn ports(ports: &Ports) -> String {
 fn port(entry: &PortMatch) -> String {
     let port = match &entry.port {
         PortTest::Range(1, u16::MAX) | PortTest::Range(0, _) => "*".to_owned(),
-        PortTest::Range(first, last) if first == last => first.to_string(),
-        PortTest::Range(first, last) => format!("{first}-{last}"),
-        PortTest::Named(name) => name.to_string(),
+        other => other.to_string(),
     };
     match (entry.app, entry.protocol) {
         (Some(app), _) => format!("{port}/{}", app.word()),

@@ -11,6 +11,7 @@
 
 use super::Workload;
 use crate::model::addresses::AddressSet;
+use crate::model::ports::PortTest;
 use crate::model::rules::Direction;
 
 /// Ports, from the first to the last.
@@ -49,15 +50,14 @@ impl LeftOut {
 
     /// Returns whether nothing of its direction reaches the sidecar.
     pub fn is_everything(&self) -> bool {
-        self.ports == [EVERY_PORT] && self.to.as_ref().is_none_or(|to| AddressSet::everything().is_inside(to))
+        self.ports == [EVERY_PORT] && self.to.as_ref().is_none_or(AddressSet::is_everything)
     }
 
     /// Returns what is left out, in words: `9090, 9091`, `every port to some addresses`.
     pub fn words(&self) -> String {
-        let range = |(first, last): &PortRange| match (*first, *last) {
-            EVERY_PORT => "every port".to_owned(),
-            (first, last) if first == last => first.to_string(),
-            (first, last) => format!("{first}-{last}"),
+        let range = |&(first, last): &PortRange| match PortTest::Range(first, last) {
+            every if every.is_every() => "every port".to_owned(),
+            range => range.to_string(),
         };
         let ports: Vec<String> = self.ports.iter().map(range).collect();
         let to = if self.to.is_some() { " to some addresses" } else { "" };

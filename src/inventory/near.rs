@@ -130,7 +130,7 @@ impl Inventory {
 
     /// Returns whether a Service selects pods that have these labels.
     fn of_a_service(&self, namespaces: &[&SmolStr], selector: &PodSelector) -> bool {
-        let any_account = matches!(&selector.account, Account::Not(names) if names.is_empty());
+        let any_account = selector.account.is_any();
         let wants = |requirement: &Requirement| matches!(requirement.test, Test::In(_) | Test::Exists);
         if !any_account || !selector.labels.list().iter().any(wants) {
             return false;

@@ -135,6 +135,11 @@ impl AddressSet {
         AddressSet::of([IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())])
     }
 
+    /// Returns whether the set is all addresses of both families.
+    pub fn is_everything(&self) -> bool {
+        AddressSet::everything().is_inside(self)
+    }
+
     /// Returns whether an address lies in the set.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.blocks.iter().any(|block| block.contains(address))

@@ -62,7 +62,7 @@ impl Endpoint {
 
 /// Returns whether some members together are every pod and every address.
 pub fn is_everybody<'m>(members: impl Iterator<Item = &'m Member> + Clone) -> bool {
-    let pods = |member: &Member| matches!(&member.what, What::Pods(pods) if pods.selector == PodSelector::any());
+    let pods = |member: &Member| matches!(&member.what, What::Pods(pods) if pods.selector.is_any());
     if members.clone().nth(1).is_none() || !members.clone().any(pods) {
         return false;
     }
@@ -70,5 +70,5 @@ pub fn is_everybody<'m>(members: impl Iterator<Item = &'m Member> + Clone) -> bo
         What::Addresses(set) => Some(set.blocks.iter().cloned()),
         _ => None,
     });
-    AddressSet::everything().is_inside(&AddressSet { blocks: blocks.flatten().collect() })
+    AddressSet { blocks: blocks.flatten().collect() }.is_everything()
 }

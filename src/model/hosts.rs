@@ -3,6 +3,8 @@
 use ipnet::IpNet;
 use smol_str::SmolStr;
 
+use super::addresses::AddressSet;
+
 /// A host or a family of hosts, in lower case, in ASCII, without a final dot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostName {
@@ -82,6 +84,11 @@ pub struct Host {
 }
 
 impl Host {
+    /// Returns the addresses that the source gives it; none where it is somewhere in the internet.
+    pub fn addresses(&self) -> AddressSet {
+        AddressSet::of(self.at.iter().map(|at| at.net))
+    }
+
     /// Returns whether a host of that name is meant.
     pub fn matches(&self, host: &str) -> bool {
         self.name.matches(host) && !self.except.iter().any(|except| except.matches(host))

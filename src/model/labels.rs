@@ -290,6 +290,11 @@ impl PodSelector {
         PodSelector { namespace: Requirements::any(), labels: Requirements::any(), account: Account::Not(Vec::new()) }
     }
 
+    /// Returns whether it is the set of all pods.
+    pub fn is_any(&self) -> bool {
+        self.namespace.is_any() && self.all_pods()
+    }
+
     /// Returns the name of the namespace, where it is just one by name.
     pub fn namespace_name(&self) -> Option<&SmolStr> {
         self.namespace.only(NAMESPACE_NAME)

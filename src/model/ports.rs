@@ -103,6 +103,24 @@ pub enum PortTest {
     Named(SmolStr),
 }
 
+impl PortTest {
+    /// Returns whether it is every port.
+    pub fn is_every(&self) -> bool {
+        *self == PortTest::Range(1, u16::MAX)
+    }
+}
+
+/// `8080`, `8000-8999`, or a name.
+impl std::fmt::Display for PortTest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PortTest::Range(first, last) if first == last => write!(f, "{first}"),
+            PortTest::Range(first, last) => write!(f, "{first}-{last}"),
+            PortTest::Named(name) => f.write_str(name),
+        }
+    }
+}
+
 impl PortMatch {
     /// Makes a range of ports of a protocol.
     pub fn range(first: u16, last: u16, protocol: Protocol) -> PortMatch {
@@ -119,7 +137,7 @@ impl PortMatch {
 
     /// Returns whether it is every port of a protocol.
     pub fn is_every(&self, protocol: Protocol) -> bool {
-        self.protocol == protocol && self.port == PortTest::Range(1, u16::MAX)
+        self.protocol == protocol && self.port.is_every()
     }
 
     /// Returns whether another entry says of one of these ports that it is read in another way.

@@ -65,6 +65,22 @@ impl Direction {
     /// Both directions, egress first.
     pub const BOTH: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 
+    /// Returns the other one.
+    pub fn opposite(self) -> Direction {
+        match self {
+            Direction::Egress => Direction::Ingress,
+            Direction::Ingress => Direction::Egress,
+        }
+    }
+
+    /// Returns `sending` or `receiving`: which end of a flow it is.
+    pub fn end_word(self) -> &'static str {
+        match self {
+            Direction::Egress => "sending",
+            Direction::Ingress => "receiving",
+        }
+    }
+
     /// Returns `egress` or `ingress`.
     pub fn word(self) -> &'static str {
         match self {

@@ -245,7 +245,7 @@ fn holds_what(what: &What, party: &Party, deny: bool) -> Match {
 fn places_of(what: &What, deny: bool) -> AddressSet {
     match what {
         What::Addresses(set) => set.clone(),
-        What::Host(host) if deny => AddressSet::of(host.at.iter().map(|at| at.net)),
+        What::Host(host) if deny => host.addresses(),
         What::Host(_) | What::Pods(_) => AddressSet::default(),
     }
 }

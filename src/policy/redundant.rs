@@ -1,9 +1,9 @@
 //! Allows that a wider allow makes redundant.
 
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::num::NonZeroU32;
 
-use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet, FxHasher};
 use smallvec::SmallVec;
 
 use super::Policy;
@@ -64,9 +64,10 @@ struct Hint(Option<NonZeroU32>);
 impl Hint {
     fn of(side: &Endpoint) -> Hint {
         Hint(match side.members.as_slice() {
-            [Member { what: What::Pods(pods), .. }] => {
-                pods.selector.namespace_name().and_then(|name| NonZeroU32::new((hash(name) >> 32) as u32))
-            }
+            [Member { what: What::Pods(pods), .. }] => pods
+                .selector
+                .namespace_name()
+                .and_then(|name| NonZeroU32::new((FxBuildHasher.hash_one(name) >> 32) as u32)),
             _ => None,
         })
     }
@@ -140,16 +141,10 @@ fn hash_of_side(direction: Direction, is_peer: bool, side: &Endpoint) -> u64 {
 
 fn hash_of(what: &What) -> u64 {
     match what {
-        What::Pods(pods) => hash(&pods.selector),
-        What::Addresses(set) => hash(set),
-        What::Host(host) => hash(host),
+        What::Pods(pods) => FxBuildHasher.hash_one(&pods.selector),
+        What::Addresses(set) => FxBuildHasher.hash_one(set),
+        What::Host(host) => FxBuildHasher.hash_one(host),
     }
-}
-
-fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = FxHasher::default();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Returns whether `wide` lets through all that `narrow` does and isolates all that it does.

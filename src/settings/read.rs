@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
+use crate::model::names::{is_dns_label, is_label_value};
 use crate::model::paths::PathNormalization;
 use crate::settings::{Layer, Platform, Project, Settings, Written};
 use crate::source::{FileId, Sources, Span};
@@ -58,7 +59,7 @@ impl Reader<'_> {
         for (key, value) in table {
             let entry = (key.get_ref().as_ref(), value);
             match entry.0 {
-                "name" => settings.name = self.checked(entry, "a label value of Kubernetes", is_label_value),
+                "name" => settings.name = self.checked(entry, "a label value of Kubernetes", is_name),
                 "targets" => self.targets(entry, settings),
                 "inventory" => project.inventory = self.one_or_more(entry),
                 "guardrails" => project.guardrails = self.one_or_more(entry),
@@ -320,18 +321,11 @@ fn listed(words: &[&str]) -> String {
     }
 }
 
-fn is_label_value(text: &str) -> bool {
-    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.len() <= 63
-        && edge(text.chars().next())
-        && edge(text.chars().last())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+/// A label value that is there: an empty `name` would be none.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && is_label_value(text)
 }
 
 fn is_dns_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_dns_label)
-}
-
-fn is_dns_label(text: &str) -> bool {
-    is_label_value(text) && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }

@@ -11,6 +11,7 @@ use crate::source::{FileId, Span};
 
 mod endpoint;
 
+pub use crate::model::rules::Direction;
 pub use endpoint::*;
 
 /// A parsed file.
@@ -428,15 +429,6 @@ pub enum Effect {
     Allow,
     /// `deny`
     Deny,
-}
-
-/// Which end's traffic is governed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Direction {
-    /// What the pods send.
-    Egress,
-    /// What the pods receive.
-    Ingress,
 }
 
 /// `->` or `<->`.

@@ -5,6 +5,7 @@
 use std::net::Ipv6Addr;
 
 use super::keyword::is_reserved;
+use crate::model::names::{is_dns_label, is_dns_subdomain, is_label_key, is_label_value};
 
 /// The words of Kubernetes that the language writes bare or as strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,39 +62,11 @@ impl Kind {
         match self {
             Kind::Namespace => is_dns_label(text),
             Kind::Service => is_dns_label(text) && text.starts_with(|c: char| c.is_ascii_lowercase()),
-            Kind::Workload | Kind::Account => is_subdomain(text),
-            Kind::LabelKey => match text.split_once('/') {
-                Some((prefix, name)) => is_subdomain(prefix) && is_label_part(name),
-                None => is_label_part(text),
-            },
-            Kind::LabelValue => text.is_empty() || is_label_part(text),
+            Kind::Workload | Kind::Account => is_dns_subdomain(text),
+            Kind::LabelKey => is_label_key(text),
+            Kind::LabelValue => is_label_value(text),
         }
     }
-}
-
-/// Returns whether a text is a DNS label: lower-case letters, digits and inner dashes, at most 63.
-pub fn is_dns_label(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
-fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253
-        && text.split('.').all(|part| {
-            let inner = part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-            !part.is_empty() && inner && !part.starts_with('-') && !part.ends_with('-')
-        })
-}
-
-fn is_label_part(text: &str) -> bool {
-    let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-    let bytes = text.as_bytes();
-    bytes.len() <= 63
-        && is_end(bytes.first())
-        && is_end(bytes.last())
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
 /// Returns whether a text is a name of the language.

@@ -131,7 +131,7 @@ impl Words {
         let mut parts: Vec<String> = others.map(requirement_words).collect();
         match &pods.account {
             Account::Is(name) => parts.push(format!("account {name}")),
-            Account::Not(names) if names.is_empty() => {}
+            account if account.is_any() => {}
             Account::Not(names) => parts.push(format!("not account {}", names.join(" "))),
         }
         if parts.is_empty() {

@@ -190,15 +190,15 @@ impl Checker<'_> {
             Direction::Ingress => (&rule.source, source.kind() == Kind::Workloads),
         };
         let half = match rule.arrow {
-            Arrow::To if is_pods => self.half(rule, opposite(side), span, "to govern", Some(other)),
+            Arrow::To if is_pods => self.half(rule, side.opposite(), span, "to govern", Some(other)),
             Arrow::To => errors::Half::note("a rule governs pods, and no pods of the cluster stand on either side"),
             Arrow::Both => errors::Half::note("write one rule for each way, with its direction"),
         };
         let outsider = errors::Outsider { span: place, text: self.text(place), kind };
         let diagnostic = match (rule.direction, rule.arrow) {
             (None, _) => errors::both_governed(keyword(rule, span), &outsider, side == Direction::Ingress, half),
-            (Some(_), Arrow::To) => errors::governed_side(&outsider, word(side), half),
-            (Some((direction, _)), Arrow::Both) => errors::both_ways(&outsider, word(direction), half),
+            (Some(_), Arrow::To) => errors::governed_side(&outsider, side.word(), half),
+            (Some((direction, _)), Arrow::Both) => errors::both_ways(&outsider, direction.word(), half),
         };
         self.push(diagnostic);
         None
@@ -215,14 +215,14 @@ impl Checker<'_> {
     ) -> errors::Half {
         let effect = effect(rule);
         let (replaced, after, text) = match rule.direction {
-            Some((_, place)) => (place, place.end, word(direction).to_string()),
+            Some((_, place)) => (place, place.end, direction.word().to_string()),
             None => {
                 let keyword = keyword(rule, span);
-                (keyword, keyword.end, format!("{effect} {}", word(direction)))
+                (keyword, keyword.end, format!("{effect} {}", direction.word()))
             }
         };
-        let whole = self.sentence(after, span).map(|rest| format!("{effect} {} {rest}", word(direction)));
-        let sentence = whole.unwrap_or_else(|| format!("{effect} {} …", word(direction)));
+        let whole = self.sentence(after, span).map(|rest| format!("{effect} {} {rest}", direction.word()));
+        let sentence = whole.unwrap_or_else(|| format!("{effect} {} …", direction.word()));
         let governed = governed.map(|expr| format!(" `{}` only", self.text(Checker::bare_span(expr))));
         errors::Half {
             note: Some(format!("{lead}{}: `{sentence}`", governed.unwrap_or_default())),
@@ -276,20 +276,6 @@ fn effect(rule: &tree::Rule) -> &'static str {
 /// Returns the place of a rule's `allow` or `deny`; `span` is the rule's.
 fn keyword(rule: &tree::Rule, span: Span) -> Span {
     Span { end: span.start + effect(rule).len() as u32, ..span }
-}
-
-fn word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Egress => "egress",
-        Direction::Ingress => "ingress",
-    }
-}
-
-fn opposite(direction: Direction) -> Direction {
-    match direction {
-        Direction::Egress => Direction::Ingress,
-        Direction::Ingress => Direction::Egress,
-    }
 }
 
 /// Returns the first suffix of ports that is written in an expression, names not followed.

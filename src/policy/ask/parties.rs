@@ -318,7 +318,7 @@ impl Asker<'_> {
     pub(super) fn assume_account(&mut self, candidate: &Candidate) {
         let (Party::Pod(pod), true) = (&candidate.party, candidate.no_account) else { return };
         let asks = |selector: &PodSelector| {
-            selector.account != Account::Not(Vec::new())
+            !selector.account.is_any()
                 && selector.namespace.matches(&pod.namespace_labels)
                 && selector.labels.matches(&pod.labels)
         };

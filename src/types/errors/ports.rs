@@ -44,9 +44,9 @@ fn as_protocol(name: &str) -> Option<String> {
 
 pub fn two_protocols(span: Span, port: &PortMatch, first: Span, other: &PortMatch) -> Diagnostic {
     let shown = match &port.port {
-        PortTest::Range(first, last) if first == last => format!("port {first} is"),
-        PortTest::Range(first, last) => format!("the ports {first}-{last} are"),
         PortTest::Named(name) => format!("port `{name}` is"),
+        PortTest::Range(first, last) if first == last => format!("port {first} is"),
+        range => format!("the ports {range} are"),
     };
     let as_word = |port: &PortMatch| port.app.map_or_else(String::new, |app| format!("as `{}`", app.word()));
     Diagnostic::new(Code::TwoProtocols, span, format!("{shown} read in two ways"))
