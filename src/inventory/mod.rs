@@ -17,7 +17,7 @@ pub use gateways::{Listener, ListenerOf, Rewrite};
 pub use left_out::{AllLeftOut, LeftOut, PortRange};
 pub use near::{Matched, Near, NearNamespace};
 pub use objects::{Existing, Passage, Peer, PolicyKind, PolicyObject, Says};
-pub use pods::{all_but, is_injected, is_passing};
+pub use pods::{LabelledPods, MeantPods, Perhaps, Untold, Within, WithoutAccounts, is_injected, is_passing};
 pub use query::Running;
 pub use read::read;
 pub use service::{Meant, Unclear, Wanted};

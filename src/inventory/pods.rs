@@ -5,11 +5,14 @@
 //! ```
 //!
 //! Objects select pods by labels and not by accounts, so a target asks which labels the pods of `web` have and no others:
-//! `app=web`. Labels that a controller changes, as `apps.kubernetes.io/pod-index` or `pod-template-hash`, tell these Pods
+//! `app=web`. [`Inventory::meant`] answers for the pods that a rule governs, [`Inventory::without_accounts`] for those on its
+//! other side; a target only says what its selectors can contain. Labels that a controller changes, as `apps.kubernetes.io/pod-index` or `pod-template-hash`, tell these Pods
 //! too, but not the ones that a rollout makes next, so they never tell a workload. Pods of one owner are one workload, told
 //! by what all of them have.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
@@ -19,6 +22,78 @@ use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Require
 
 /// For each namespace and controller of Pods, the labels that all of its Pods have.
 pub(super) type Owners = FxHashMap<(SmolStr, SmolStr), Labels>;
+
+/// The pods of one namespace with some labels.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LabelledPods<'i> {
+    /// The namespace.
+    pub namespace: &'i SmolStr,
+    /// What their labels meet.
+    pub labels: Cow<'i, Requirements>,
+}
+
+/// The pods that a selector means, as namespaces by name and labels.
+#[derive(Clone, Debug, Default)]
+pub struct MeantPods<'i> {
+    /// Pods that are meant for certain.
+    pub certain: Vec<LabelledPods<'i>>,
+    /// Wider sets of the pods that are perhaps meant.
+    pub perhaps: Vec<Perhaps<'i>>,
+    /// Why some pods are only perhaps meant.
+    pub untold: Option<Untold>,
+    /// Whether the namespaces come from the inventory, since none was named: one that is made later is not among them.
+    pub from_inventory: bool,
+}
+
+/// Pods with some labels, of which some are perhaps meant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Perhaps<'i> {
+    /// Their namespaces.
+    pub within: Within<'i>,
+    /// What their labels meet.
+    pub labels: Cow<'i, Requirements>,
+    /// Whether all of them are meant where their namespace is known to be.
+    pub all: bool,
+}
+
+/// Namespaces that may have pods which are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Within<'i> {
+    /// This one.
+    Namespace(&'i SmolStr),
+    /// Any whose labels meet these requirements.
+    Meeting(&'i Requirements),
+}
+
+/// Why nothing tells the pods that are meant from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Untold {
+    /// No namespace is named, and no inventory lists them.
+    NoInventory,
+    /// The labels of this namespace are not known.
+    Namespace(SmolStr),
+    /// No labels tell the pods of a service account, `lab/@curl`.
+    Account(SmolStr),
+}
+
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Untold::NoInventory => f.write_str("no namespace is named and no inventory lists them"),
+            Untold::Namespace(name) => write!(f, "the labels of the namespace {name} are not known"),
+            Untold::Account(account) => write!(f, "no labels tell the pods of {account} from others"),
+        }
+    }
+}
+
+/// The pods of a selector by selectors that ask for no account.
+#[derive(Clone, Debug)]
+pub struct WithoutAccounts<'i> {
+    /// The selectors.
+    pub selectors: Vec<Cow<'i, PodSelector>>,
+    /// The account, where they mean other pods too, since no labels tell its own.
+    pub untold: Option<SmolStr>,
+}
 
 /// Returns whether a label says which of a workload's pods this one is, or of which rollout: its value is another one for
 /// the next pod.
@@ -140,6 +215,82 @@ impl Inventory {
         }
     }
 
+    /// Returns the pods that a selector means as namespaces and labels, for certain and perhaps.
+    pub fn meant<'i>(&'i self, selector: &'i PodSelector) -> MeantPods<'i> {
+        let named = selector.namespace.values(NAMESPACE_NAME).is_some();
+        let mut meant = MeantPods { from_inventory: self.given && !named, ..MeantPods::default() };
+        let (any_account, labels) = (selector.account.is_any(), || Cow::Borrowed(&selector.labels));
+        let anywhere = |all| Perhaps { within: Within::Meeting(&selector.namespace), labels: labels(), all };
+        let Some(namespaces) = self.namespaces_of(selector) else {
+            meant.perhaps.push(anywhere(any_account));
+            meant.untold = Some(Untold::NoInventory);
+            return meant;
+        };
+        for (namespace, sure) in namespaces {
+            let untold = if !sure {
+                Untold::Namespace(namespace.clone())
+            } else if any_account {
+                meant.certain.push(LabelledPods { namespace, labels: labels() });
+                continue;
+            } else if let Some(told) = self.labels_of_account(namespace, selector) {
+                let pods = told.into_iter().map(|labels| LabelledPods { namespace, labels: Cow::Owned(labels) });
+                meant.certain.extend(pods);
+                continue;
+            } else {
+                Untold::Account(account_word(namespace, selector))
+            };
+            meant.perhaps.push(Perhaps { within: Within::Namespace(namespace), labels: labels(), all: false });
+            meant.untold = Some(untold);
+        }
+        if meant.certain.is_empty() && meant.perhaps.is_empty() && !any_account {
+            // Who runs as an account that no known pod has cannot be told.
+            meant.perhaps.push(anywhere(false));
+            meant.untold = Some(Untold::Account(account_word(shown_namespace(selector), selector)));
+        }
+        meant
+    }
+
+    /// Returns the pods of a selector by selectors that may ask anything of namespaces and nothing of accounts.
+    pub fn without_accounts<'i>(&'i self, selector: &'i PodSelector) -> WithoutAccounts<'i> {
+        if selector.account.is_any() {
+            return WithoutAccounts { selectors: vec![Cow::Borrowed(selector)], untold: None };
+        }
+        let told = |(namespace, sure): (&'i SmolStr, bool)| {
+            sure.then(|| self.labels_of_account(namespace, selector).map(|list| (namespace, list))).flatten()
+        };
+        let namespaces = self.namespaces_of(selector);
+        let told = namespaces.and_then(|all| all.into_iter().map(told).collect::<Option<Vec<_>>>());
+        match told.filter(|told| told.iter().any(|(_, list)| !list.is_empty())) {
+            Some(told) => {
+                let of = |(namespace, list): (&'i SmolStr, Vec<Requirements>)| {
+                    let here = move |labels| PodSelector { labels, ..PodSelector::in_namespace(namespace.clone()) };
+                    list.into_iter().map(move |labels| Cow::Owned(here(labels)))
+                };
+                WithoutAccounts { selectors: told.into_iter().flat_map(of).collect(), untold: None }
+            }
+            None => {
+                let all = PodSelector { account: Account::Not(Vec::new()), ..selector.clone() };
+                let account = account_word(shown_namespace(selector), selector);
+                WithoutAccounts { selectors: vec![Cow::Owned(all)], untold: Some(account) }
+            }
+        }
+    }
+
+    /// Returns the labels of the pods of a namespace that have an Istio sidecar. Pods that the inventory does not show are
+    /// taken for what the namespace's own labels say; where no labels tell, all pods are meant.
+    pub fn meshed(&self, namespace: &SmolStr) -> Vec<Requirements> {
+        let labels = self.namespaces.get(namespace).map(|namespace| &namespace.labels);
+        let injected = labels.is_some_and(|labels| {
+            labels.get("istio-injection").is_some_and(|value| value == "enabled") || labels.contains_key("istio.io/rev")
+        });
+        let all = PodSelector::in_namespace(namespace.clone());
+        let unlike = |workload: &Workload| workload.sidecar != injected;
+        let pods: Vec<&Workload> = self.select(&all).into_iter().filter(|workload| unlike(workload)).collect();
+        let told = self.tell(&all, &pods, unlike);
+        let meshed = if injected { told.map(|unmeshed| all_but(&all.labels, unmeshed)) } else { told };
+        meshed.unwrap_or_else(|| vec![Requirements::any()])
+    }
+
     fn lasting_labels(&self, workload: &Workload) -> Requirements {
         let owner = workload.owner.clone().map(|owner| (workload.namespace.clone(), owner));
         let labels: &BTreeMap<_, _> = owner.and_then(|owner| self.owners().get(&owner)).unwrap_or(&workload.labels);
@@ -151,8 +302,19 @@ impl Inventory {
 }
 
 /// Returns the requirements that some labels meet and none of those that are taken away.
-pub fn all_but(labels: &Requirements, taken: Vec<Requirements>) -> Vec<Requirements> {
+fn all_but(labels: &Requirements, taken: Vec<Requirements>) -> Vec<Requirements> {
     let pods = |labels| PodSelector { labels, ..PodSelector::any() };
     let taken: Vec<PodSelector> = taken.into_iter().map(pods).collect();
     subtract_all(&[pods(labels.clone())], &taken).into_iter().map(|set| set.labels).collect()
+}
+
+fn shown_namespace(selector: &PodSelector) -> &str {
+    selector.namespace_name().map_or("*", SmolStr::as_str)
+}
+
+fn account_word(namespace: &str, selector: &PodSelector) -> SmolStr {
+    match &selector.account {
+        Account::Is(name) => smol_str::format_smolstr!("{namespace}/@{name}"),
+        Account::Not(names) => smol_str::format_smolstr!("{namespace}/* except {namespace}/@{}", names.join(", @")),
+    }
 }
