@@ -4,12 +4,8 @@
 //! TCP, since it knows the account, while on UDP there is only a NetworkPolicy, which lets all of `lab` in: whoever looked
 //! at one level for all traffic would call that exact.
 
-use std::borrow::Cow;
-
 use crate::inventory::{AllLeftOut, PortRange};
 use crate::model::ports::{PortMatch, Ports, Protocol};
-use crate::model::rules::{Direction, RuleId};
-use crate::settings::Layer;
 
 /// How well a layer holds one end of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,13 +93,18 @@ impl Traffics {
     }
 
     /// Returns the kinds that are in either.
-    pub fn with(self, other: Traffics) -> Traffics {
+    pub const fn with(self, other: Traffics) -> Traffics {
         Traffics(self.0 | other.0)
     }
 
     /// Returns the kinds that are in this set alone.
     pub fn without(self, other: Traffics) -> Traffics {
         Traffics(self.0 & !other.0)
+    }
+
+    /// Returns the kinds that are in both sets.
+    pub fn among(self, other: Traffics) -> Traffics {
+        Traffics(self.0 & other.0)
     }
 
     /// Returns whether a kind is among them.
@@ -119,6 +120,12 @@ impl Traffics {
     /// Returns the kinds.
     pub fn iter(self) -> impl Iterator<Item = Traffic> {
         Traffic::ALL.into_iter().filter(move |kind| self.contains(*kind))
+    }
+}
+
+impl FromIterator<Traffic> for Traffics {
+    fn from_iter<I: IntoIterator<Item = Traffic>>(kinds: I) -> Traffics {
+        kinds.into_iter().fold(Traffics::default(), |all, kind| all.with(Traffics::only(kind)))
     }
 }
 
@@ -147,53 +154,5 @@ impl Levels {
         of.into_iter().fold(Levels::all(Level::Unable), |best, one| {
             Levels(std::array::from_fn(|kind| best.0[kind].min(one.0[kind])))
         })
-    }
-}
-
-/// What a layer makes of one end of a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
-    /// The rule.
-    pub rule: RuleId,
-    /// The end.
-    pub direction: Direction,
-    /// How well it holds: the worst of the traffic that the layer sees.
-    pub level: Level,
-    /// How well it holds each kind of traffic, that which the layer does not see included.
-    pub levels: Levels,
-    /// How well it would hold without the rule's conditions, which this end may not read.
-    pub but_conditions: Levels,
-    /// Why it is not exact, or how it is: lower case, no final period ("other hosts at these addresses pass too").
-    pub reason: Cow<'static, str>,
-    /// What the layer refuses although the rule allows it, where there is such a thing (callers without a sidecar).
-    pub narrower: Option<Box<str>>,
-    /// The hosts with addresses of its own that the layer finds by their names: dialled by an address without the name they
-    /// are refused.
-    pub by_name: Option<Box<str>>,
-    /// Whether a build says so, and not only `explain`: pods that are named are refused, or callers of all kinds.
-    pub refuses: bool,
-    /// Pods of the subject that are known to have no sidecar and that the layer therefore does not hold, by name; where
-    /// all known pods are such, the level says so.
-    pub unmeshed: Option<Box<str>>,
-    /// What of its ports the rule names although the layer leaves them out.
-    pub names: Traffics,
-    /// What annotations of the governed pods leave out, in words.
-    pub left_out: Option<Box<str>>,
-    /// Of a rule through a gateway on the way out. On networkpolicy: whether the gateway is the only way that its pods
-    /// have. On istio: whether the gateway stops what the rule forbids, also of pods that avoid their sidecar.
-    pub at_gateway: bool,
-}
-
-impl Judgement {
-    /// Returns what the layer refuses although the rule allows it, for a table.
-    pub(super) fn refused(&self) -> Option<String> {
-        let by_name = self.by_name.as_deref();
-        let all: Vec<&str> = self.narrower.as_deref().into_iter().chain(by_name).collect();
-        (!all.is_empty()).then(|| all.join("; "))
-    }
-
-    /// Returns what a layer makes of a rule, as a clause.
-    pub(super) fn words(&self, layer: Layer) -> String {
-        format!("{} is {}: {}", layer.word(), self.level.word(), self.reason)
     }
 }

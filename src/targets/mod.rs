@@ -1,11 +1,14 @@
 //! From a policy to the objects of a cluster, and how well each layer holds each rule.
 
 mod ambient;
+pub mod capability;
 mod components;
+pub mod enforcement;
 mod files;
 pub mod foreign;
+mod gap;
 pub mod istio;
-pub mod layers;
+mod judgement;
 mod level;
 pub mod names;
 pub mod networkpolicy;
@@ -15,7 +18,9 @@ pub mod yaml;
 
 pub use ambient::is_ambient_pod;
 pub use files::{Artifact, Listed, artifacts, kustomization};
-pub use level::{Judgement, Level, Levels, PAST_SIDECAR, Traffic, Traffics};
+pub use gap::{Kept, Why};
+pub use judgement::{AtGateway, Judgement};
+pub use level::{Level, Levels, PAST_SIDECAR, Traffic, Traffics};
 
 use crate::diag::Diagnostics;
 use crate::model::rules::{Direction, RuleId};
@@ -112,7 +117,7 @@ fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mu
 }
 
 fn judged(layers: Vec<(Layer, Lowered)>, policy: &Policy, diagnostics: &mut Diagnostics) -> Lowering {
-    layers::judge(policy, &layers, diagnostics);
+    enforcement::judge(policy, &layers, diagnostics);
     ambient::judge(policy, diagnostics);
     foreign::judge(policy, diagnostics);
     Lowering { layers }
@@ -195,23 +200,7 @@ impl Places<'_> {
 
     /// Makes room for what a layer makes of the policy.
     fn empty(&self) -> Lowered {
-        let (direction, level, levels) = (Direction::Egress, Level::Exact, Levels::all(Level::Exact));
-        let (reason, narrower, but_conditions) = ("".into(), None, levels);
-        let blank = Judgement {
-            rule: RuleId::new(0),
-            direction,
-            level,
-            levels,
-            but_conditions,
-            reason,
-            narrower,
-            by_name: None,
-            refuses: false,
-            unmeshed: None,
-            names: Traffics::default(),
-            left_out: None,
-            at_gateway: false,
-        };
+        let blank = Judgement::exact(RuleId::new(0), Direction::Egress);
         Lowered { objects: Vec::new(), judgements: vec![blank; self.ends] }
     }
 

@@ -10,7 +10,7 @@ use crate::model::gateways::Gateway;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::targets::istio::facts::Unmeshed;
 use crate::targets::partition::Partition;
-use crate::targets::{Judgement, Level, Levels, Traffic, Traffics};
+use crate::targets::{Judgement, Level, Levels, Traffic, Traffics, Why};
 
 /// What keeps an object from meaning exactly a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,12 +100,12 @@ impl<'a> Judge<'a> {
             && flaw.level > end.level
         {
             end.level = flaw.level;
-            end.reason.clone_from(&flaw.reason);
+            end.reason = flaw.reason.clone().into();
         }
     }
 
     /// Says how one end of a rule is held, where nothing keeps it from being held.
-    pub fn how(&mut self, rule: RuleId, direction: Direction, level: Level, reason: impl Into<Cow<'static, str>>) {
+    pub fn how(&mut self, rule: RuleId, direction: Direction, level: Level, reason: impl Into<Why>) {
         if let Some(end) = self.end(rule, direction)
             && end.level <= level
         {
@@ -215,7 +215,7 @@ impl<'a> Judge<'a> {
                 let gateway = &*via.gateway;
                 let isolated = || policy.isolating(gateway).next().is_some();
                 let closed = *closed.entry(std::ptr::from_ref(gateway)).or_insert_with(isolated);
-                judgement.at_gateway = closed && judgement.level <= Level::Bypassable;
+                judgement.at_gateway.other_hosts = closed && judgement.level <= Level::Bypassable;
             }
         }
         for &end in &self.unread {
@@ -241,21 +241,8 @@ fn begin(rule: RuleId, action: Action, direction: Direction) -> Judgement {
         (Direction::Ingress, _) => (Level::Exact, "judged at the receiving sidecar"),
     };
     let levels = Levels::all(level);
-    Judgement {
-        rule,
-        direction,
-        level,
-        levels,
-        but_conditions: levels,
-        reason: reason.into(),
-        narrower: None,
-        by_name: None,
-        refuses: false,
-        unmeshed: None,
-        names: Traffics::default(),
-        left_out: None,
-        at_gateway: false,
-    }
+    let reason = reason.into();
+    Judgement { level, levels, but_conditions: levels, reason, ..Judgement::exact(rule, direction) }
 }
 
 /// Returns which hosts of a rule a sidecar finds by their names, and not by the addresses that the source gives them.

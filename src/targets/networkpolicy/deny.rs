@@ -14,10 +14,10 @@ use super::ports::PortList;
 use super::terms::{Denied, overlaps, subtract};
 use crate::model::labels::{PodSelector, Requirements, Test, joined};
 use crate::model::rules::{Action, Direction, RuleId};
+use crate::targets::Kept;
 
 /// Into how many parts a subject is split at most.
 const MOST_PARTS: usize = 1024;
-const TOO_MANY: &str = "its pods overlap with those of other rules in too many ways";
 
 /// The deny rules of one subject.
 struct Group<'a> {
@@ -134,7 +134,7 @@ fn cells(
 ) -> Vec<Cell> {
     for &group in along {
         if cells.len() > MOST_PARTS {
-            leak(plan, direction, &groups[group].denied, TOO_MANY);
+            leak(plan, direction, &groups[group].denied, Kept::TooManyParts);
             continue;
         }
         let taken = pods(&plan.scopes[groups[group].scope].labels);
@@ -175,7 +175,7 @@ fn less<'a>(
     left.terms
 }
 
-fn leak(plan: &mut Plan<'_>, direction: Direction, denied: &[Denied<'_>], why: &'static str) {
+fn leak(plan: &mut Plan<'_>, direction: Direction, denied: &[Denied<'_>], why: Kept) {
     for one in denied {
         plan.finding(one.rule, direction).into_iter().for_each(|finding| finding.leak = Some(why));
     }
@@ -205,7 +205,7 @@ fn everything_else<'a>(
         for taken in joined(&taken) {
             open = open.iter().flat_map(|set| set.subtract(&taken)).collect();
             if open.len() > MOST_PARTS {
-                leak(plan, direction, &group.denied, TOO_MANY);
+                leak(plan, direction, &group.denied, Kept::TooManyParts);
                 open.clear();
             }
         }

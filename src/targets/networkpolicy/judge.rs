@@ -1,19 +1,20 @@
 //! How well NetworkPolicy holds each end of each rule.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
 use super::model::{Cause, Peer, Peers};
 use super::plan::{Finding, Plan, side};
-use super::subjects::Why;
-use crate::inventory::AllLeftOut;
-use crate::model::conditions::Conditions;
+use crate::inventory::{AllLeftOut, Untold};
 use crate::model::endpoint::{Member, What};
-use crate::model::ports::{PortTest, Ports, Protocol};
+use crate::model::ports::Protocol;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
+use crate::settings::Layer;
 use crate::source::Sources;
-use crate::targets::{Judgement, Level, Levels, Traffics};
+use crate::targets::capability::{self, Asked};
+use crate::targets::gap::Gap;
+use crate::targets::{Judgement, Level, Traffics, Why};
 
 /// Returns a judgement for each end of the part.
 pub(super) fn judge(plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
@@ -28,32 +29,14 @@ pub(super) fn judge(plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
     let judge = |((at, direction, rule), finding): ((RuleId, Direction, &Rule), &Finding)| {
         let around = direction == Direction::Ingress || open.as_ref().is_none_or(|open| open.contains(&at));
         let left_out = &plan.facts.policy.inventory.left_out;
-        let mut gaps = gaps(rule, direction, (finding, around), left_out, &place);
-        let mut levels = Levels::all(Level::Exact);
-        gaps.list.iter().for_each(|(kinds, level, _)| levels.raise(*kinds, *level));
-        let but_conditions = levels;
-        if let Some(words) = unseen(&rule.conditions).filter(|_| rule.action != Action::Deny) {
-            gaps.add(named(rule, left_out), Level::Unable, words);
-            levels.raise(named(rule, left_out), Level::Unable);
+        let gaps = gaps(rule, direction, (finding, around), left_out, &place);
+        let only_way = rule.via.is_some() && direction == Direction::Egress && gaps.len() == 1;
+        let mut judgement = Judgement::with_gaps(at, direction, gaps);
+        if judgement.reason.is_nothing() && by_source(rule, direction) {
+            judgement.reason = Why::PacketSource;
         }
-        let (level, reason) = gaps.worst().unwrap_or_else(|| (Level::Exact, how(rule, direction)));
-        let by_gateway = rule.via.is_some() && direction == Direction::Egress;
-        let at_gateway = by_gateway && gaps.list.len() == 1;
-        Judgement {
-            rule: at,
-            direction,
-            level,
-            levels,
-            but_conditions,
-            reason,
-            narrower: None,
-            by_name: None,
-            refuses: false,
-            unmeshed: None,
-            names: Traffics::default(),
-            left_out: None,
-            at_gateway,
-        }
+        judgement.at_gateway.other_ways = only_way;
+        judgement
     };
     ends.map(judge).collect()
 }
@@ -71,72 +54,56 @@ fn with_addresses(plan: &Plan<'_>) -> FxHashSet<RuleId> {
     open.collect()
 }
 
-/// What the objects let through in excess: on which traffic, how bad it is, and why.
-#[derive(Default)]
-struct Gaps {
-    list: Vec<(Traffics, Level, Cow<'static, str>)>,
-}
-
-impl Gaps {
-    fn add(&mut self, kinds: Traffics, level: Level, reason: impl Into<Cow<'static, str>>) {
-        self.list.push((kinds, level, reason.into()));
-    }
-
-    /// Returns the first of the worst.
-    fn worst(&self) -> Option<(Level, Cow<'static, str>)> {
-        let worst = self.list.iter().map(|(_, level, _)| *level).max()?;
-        let first = self.list.iter().find(|(_, level, _)| *level == worst);
-        first.map(|(_, level, reason)| (*level, reason.clone()))
-    }
-}
-
 fn gaps(
     rule: &Rule,
     direction: Direction,
     (finding, around): (&Finding, bool),
     left_out: &AllLeftOut,
     place: &dyn Fn(RuleId) -> String,
-) -> Gaps {
-    let mut gaps = Gaps::default();
+) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    let mut add = |on, level, why| gaps.push(Gap { on, level, why });
     let named = named(rule, left_out);
+    let partly = |some: bool| if some { Level::Wider } else { Level::Unable };
     if rule.action == Action::Deny {
         if let Some(why) = &finding.why {
-            gaps.add(named, if finding.selected { Level::Wider } else { Level::Unable }, subject_words(why));
+            add(named, partly(finding.selected), Why::Untold(why.clone()));
         }
-        if let Some(why) = finding.leak {
-            gaps.add(named, if finding.taken { Level::Wider } else { Level::Unable }, why);
+        if let Some(kept) = finding.leak {
+            add(named, partly(finding.taken), Why::Kept(kept));
         }
         if names_icmp(rule) {
-            let all = rule.destination.members.iter().all(|member| Traffics::of(&member.ports, left_out).is_empty());
-            let level = if all { Level::Unable } else { Level::Wider };
-            gaps.add(Traffics::default(), level, "what a network plugin does with icmp is not defined");
+            let others =
+                !rule.destination.members.iter().all(|member| Traffics::of(&member.ports, left_out).is_empty());
+            add(Traffics::default(), partly(others), Why::Icmp);
         }
         return gaps;
     }
     if let Some(why) = finding.why.as_ref().filter(|_| finding.uncovered) {
-        gaps.add(Traffics::ALL, if finding.selected { Level::Wider } else { Level::Unable }, subject_words(why));
+        add(Traffics::ALL, partly(finding.selected), Why::Untold(why.clone()));
     }
     if rule.via.is_some() {
-        let words = match direction {
-            Direction::Egress => "whatever the gateway serves",
-            Direction::Ingress => "every client of the gateway",
+        let why = match direction {
+            Direction::Egress => Why::OtherHostsOfGateway,
+            Direction::Ingress => Why::OtherClientsOfGateway,
         };
-        gaps.add(named, Level::Wider, words);
+        add(named, Level::Wider, why);
     }
     if !finding.envelope.is_empty() && around {
-        gaps.add(finding.envelope, Level::Wider, envelope_words(rule));
+        add(finding.envelope, Level::Wider, Why::OtherHosts(Arc::clone(&rule.destination)));
     }
     if !finding.behind_proxies.is_empty() {
-        let words = "packets come from the proxies in front of the gateway, whatever client they are for";
-        gaps.add(finding.behind_proxies, Level::Wider, words);
+        add(finding.behind_proxies, Level::Wider, Why::BehindProxies);
     }
     if let Some(account) = &finding.widened {
-        let words = format!("no labels tell the pods of {account} from others");
-        gaps.add(finding.widened_on, Level::Wider, words);
+        add(finding.widened_on, Level::Wider, Why::Untold(Untold::Account(account.clone())));
     }
     if let Some((giver, kinds)) = finding.joined {
-        let words = format!("what {} gives holds for these pods too, since no labels tell them apart", place(giver));
-        gaps.add(kinds, Level::Wider, words);
+        add(kinds, Level::Wider, Why::SharedWith(place(giver).into()));
+    }
+    let unseen = |asked: &Asked| !capability::of(Layer::NetworkPolicy).judges(*asked, direction);
+    if let Some(asked) = Asked::by(&rule.conditions).find(unseen) {
+        add(named, Level::Unable, Why::Unseen(asked));
     }
     gaps
 }
@@ -147,70 +114,14 @@ fn named(rule: &Rule, left_out: &AllLeftOut) -> Traffics {
     ports.fold(Traffics::default(), Traffics::with)
 }
 
-/// Returns how a rule is held that has no gap.
-fn how(rule: &Rule, direction: Direction) -> Cow<'static, str> {
+/// Returns whether one end of a rule is told by the addresses that packets come from.
+fn by_source(rule: &Rule, direction: Direction) -> bool {
     let addresses = |member: &Member| matches!(member.what, What::Addresses(_));
-    if direction == Direction::Ingress && rule.action == Action::Allow && rule.source.members.iter().any(addresses) {
-        return "by the packet's source".into();
-    }
-    "".into()
+    direction == Direction::Ingress && rule.action == Action::Allow && rule.source.members.iter().any(addresses)
 }
 
 /// Returns whether a rule names icmp.
 pub(super) fn names_icmp(rule: &Rule) -> bool {
     let ports = rule.destination.members.iter().flat_map(|member| member.ports.entries());
     ports.into_iter().any(|port| port.protocol == Protocol::Icmp)
-}
-
-fn subject_words(why: &Why) -> Cow<'static, str> {
-    match why {
-        Why::NoInventory => "no namespace is named and no inventory lists them".into(),
-        Why::UnknownNamespace(name) => format!("the labels of the namespace {name} are not known").into(),
-        Why::Account(account) => format!("no labels tell the pods of {account} from others").into(),
-    }
-}
-
-fn unseen(conditions: &Conditions) -> Option<&'static str> {
-    if conditions.jwt.is_some() {
-        Some("tokens")
-    } else if !conditions.methods.is_empty() || !conditions.paths.is_empty() {
-        Some("HTTP")
-    } else if !conditions.hosts.is_empty() {
-        Some("host names")
-    } else {
-        None
-    }
-}
-
-fn envelope_words(rule: &Rule) -> Cow<'static, str> {
-    let mut ports: Vec<String> = Vec::new();
-    let mut everywhere = false;
-    let mut public = false;
-    for member in &rule.destination.members {
-        let What::Host(host) = &member.what else { continue };
-        public |= host.at.is_empty();
-        match &member.ports {
-            Ports::All => everywhere = true,
-            Ports::Some(list) => {
-                for port in list {
-                    let number = match &port.port {
-                        PortTest::Range(1, u16::MAX) => "*".to_owned(),
-                        PortTest::Range(first, last) if first == last => first.to_string(),
-                        PortTest::Range(first, last) => format!("{first}-{last}"),
-                        PortTest::Named(name) => name.to_string(),
-                    };
-                    let text = if port.protocol == Protocol::Tcp {
-                        format!(":{number}")
-                    } else {
-                        format!(":{number}/{}", port.protocol.word())
-                    };
-                    if !ports.contains(&text) {
-                        ports.push(text);
-                    }
-                }
-            }
-        }
-    }
-    let who = if public { "any public address" } else { "any host at these addresses" };
-    if everywhere || ports.is_empty() { who.into() } else { format!("{who} {}", ports.join(", ")).into() }
 }

@@ -20,7 +20,6 @@ mod plan;
 mod ports;
 mod reach;
 mod shared;
-mod subjects;
 mod terms;
 
 use super::partition::Partition;

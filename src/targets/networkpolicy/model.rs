@@ -5,9 +5,8 @@ use crate::model::rules::{GrantId, RuleId};
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use smol_str::SmolStr;
-
 use super::ports::PortList;
+use crate::inventory::LabelledPods;
 use crate::model::addresses::Block;
 use crate::model::labels::Requirements;
 
@@ -27,14 +26,8 @@ impl<T> NonEmpty<T> {
     }
 }
 
-/// The pods that an object selects: those of one namespace with some labels.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Scope<'a> {
-    /// The namespace, in which the object stands.
-    pub(super) namespace: &'a SmolStr,
-    /// `podSelector`.
-    pub(super) labels: Cow<'a, Requirements>,
-}
+/// The pods that an object selects: `podSelector` in its own namespace.
+pub(super) type Scope<'a> = LabelledPods<'a>;
 
 /// Who is on the other side.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

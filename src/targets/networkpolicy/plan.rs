@@ -11,12 +11,12 @@ use smol_str::SmolStr;
 use super::model::{Cause, Scope, Side, Term};
 use super::reach::{Facts, Reach};
 use super::shared::{self, Given};
-use super::subjects::{Subjects, Why, Wide, meshed, plain_subject, subjects};
+use crate::inventory::{MeantPods, Perhaps, Untold, Within};
 use crate::model::endpoint::Endpoint;
-use crate::model::labels::PodSelector;
+use crate::model::labels::{NAMESPACE_NAME, PodSelector, Requirement, Test};
 use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
 use crate::policy::{Grant, GrantReason};
-use crate::targets::Traffics;
+use crate::targets::{Kept, Traffics};
 
 /// What is found out about one end of a rule on the way.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +24,7 @@ pub(super) struct Finding {
     /// Whether some pods of the subject are selected exactly.
     pub(super) selected: bool,
     /// Why some are not.
-    pub(super) why: Option<Why>,
+    pub(super) why: Option<Untold>,
     /// Whether the subject's namespaces come from the inventory.
     pub(super) enumerated: bool,
     /// Whether some of the pods that are only maybe meant are isolated by no object.
@@ -42,7 +42,7 @@ pub(super) struct Finding {
     /// Whether something was taken out for this deny rule.
     pub(super) taken: bool,
     /// Why something could not be taken out for it.
-    pub(super) leak: Option<&'static str>,
+    pub(super) leak: Option<Kept>,
 }
 
 /// The subjects of a policy and what they let through.
@@ -56,9 +56,9 @@ pub(super) struct Plan<'a> {
     /// What is found out about each end of the part.
     pub(super) findings: Vec<Finding>,
     /// What is granted to pods that may be meant, as far as other rules isolate them.
-    wide: [FxHashMap<Wide<'a>, Vec<Meant<'a>>>; 2],
+    wide: [FxHashMap<Perhaps<'a>, Vec<Meant<'a>>>; 2],
     /// The ends of rules by the pods that they may mean.
-    pub(super) maybe: [FxHashMap<Wide<'a>, Vec<usize>>; 2],
+    pub(super) maybe: [FxHashMap<Perhaps<'a>, Vec<usize>>; 2],
     index: FxHashMap<Scope<'a>, usize>,
     expanded: FxHashMap<&'a PodSelector, Rc<Expanded<'a>>>,
 }
@@ -70,8 +70,8 @@ type Meant<'a> = (Rc<Term<'a>>, &'a PodSelector);
 pub(super) struct Expanded<'a> {
     /// The subjects that are meant for certain.
     pub(super) scopes: SmallVec<[usize; 1]>,
-    maybe: Vec<Wide<'a>>,
-    why: Option<Why>,
+    maybe: Vec<Perhaps<'a>>,
+    why: Option<Untold>,
     enumerated: bool,
 }
 
@@ -146,8 +146,9 @@ impl<'a> Plan<'a> {
         if let Some(expanded) = self.expanded.get(selector) {
             return Rc::clone(expanded);
         }
-        let Subjects { scopes, maybe, why, enumerated } = subjects(&self.facts.policy.inventory, selector);
-        let scopes = scopes.into_iter().map(|scope| self.scope(scope)).collect();
+        let MeantPods { certain, perhaps: maybe, untold: why, from_inventory: enumerated } =
+            self.facts.policy.inventory.meant(selector);
+        let scopes = certain.into_iter().map(|pods| self.scope(pods)).collect();
         let expanded = Rc::new(Expanded { scopes, maybe, why, enumerated });
         self.expanded.insert(selector, Rc::clone(&expanded));
         expanded
@@ -201,7 +202,7 @@ impl<'a> Plan<'a> {
                         continue;
                     }
                     let Scope { namespace, labels } = self.scopes[scope].clone();
-                    let wide = Wide { namespace: Ok(namespace), labels, told: true };
+                    let wide = Perhaps { within: Within::Namespace(namespace), labels, all: true };
                     self.add_wide(direction, &[wide], &(Rc::clone(&term), &pods.selector));
                 }
                 self.add_wide(direction, &expanded.maybe, &(term, &pods.selector));
@@ -213,14 +214,15 @@ impl<'a> Plan<'a> {
     fn add_meshed(&mut self, direction: Direction, term: &Meant<'a>) {
         let inventory = &self.facts.policy.inventory;
         for namespace in self.facts.part.namespaces() {
-            let pods = meshed(inventory, namespace).into_iter();
-            let pods: Vec<Wide<'a>> =
-                pods.map(|labels| Wide { namespace: Ok(namespace), labels: Cow::Owned(labels), told: true }).collect();
+            let pods = inventory.meshed(namespace).into_iter();
+            let pods: Vec<Perhaps<'a>> = pods
+                .map(|labels| Perhaps { within: Within::Namespace(namespace), labels: Cow::Owned(labels), all: true })
+                .collect();
             self.add_wide(direction, &pods, term);
         }
     }
 
-    fn add_wide(&mut self, direction: Direction, pods: &[Wide<'a>], term: &Meant<'a>) {
+    fn add_wide(&mut self, direction: Direction, pods: &[Perhaps<'a>], term: &Meant<'a>) {
         for wide in pods {
             self.wide[side(direction)].entry(wide.clone()).or_default().push(term.clone());
         }
@@ -247,9 +249,9 @@ impl<'a> Plan<'a> {
         }
         let inventory = &self.facts.policy.inventory;
         for (wide, terms) in all_wide {
-            let targets: Vec<usize> = match wide.namespace {
-                Ok(namespace) => isolated.get(namespace).into_iter().flatten().copied().collect(),
-                Err(required) => {
+            let targets: Vec<usize> = match wide.within {
+                Within::Namespace(namespace) => isolated.get(namespace).into_iter().flatten().copied().collect(),
+                Within::Meeting(required) => {
                     let possible = |name: &&SmolStr| inventory.meets(name, required) != Some(false);
                     isolated.iter().filter(|(name, _)| possible(name)).flat_map(|(_, list)| list).copied().collect()
                 }
@@ -258,8 +260,11 @@ impl<'a> Plan<'a> {
             for at in targets {
                 let Some(labels) = self.scopes[at].labels.intersect(&wide.labels) else { continue };
                 let namespace = self.scopes[at].namespace;
-                let meant = wide.told
-                    && wide.namespace.map_or_else(|it| inventory.meets(namespace, it) == Some(true), |_| true);
+                let sure = match wide.within {
+                    Within::Namespace(_) => true,
+                    Within::Meeting(required) => inventory.meets(namespace, required) == Some(true),
+                };
+                let meant = wide.all && sure;
                 if !meant && givers.iter().any(|list| !list.is_empty()) {
                     given.push(Given { namespace, labels: labels.clone(), givers: givers.clone() });
                 }
@@ -282,6 +287,18 @@ impl<'a> Plan<'a> {
         if let Some(all) = list.iter().copied().find(|&at| self.scopes[at].labels.is_any()) {
             *list = vec![all];
         }
+    }
+}
+
+/// Returns the pods of a selector as the one subject that they are where it names its namespace and no account, as most
+/// do.
+fn plain_subject(selector: &PodSelector) -> Option<Scope<'_>> {
+    match selector.namespace.list() {
+        [Requirement { key, test: Test::In(names) }] if key == NAMESPACE_NAME && selector.account.is_any() => {
+            let [namespace] = names.as_slice() else { return None };
+            Some(Scope { namespace, labels: Cow::Borrowed(&selector.labels) })
+        }
+        _ => None,
     }
 }
 

@@ -9,19 +9,17 @@ use smol_str::SmolStr;
 use super::model::{NonEmpty, Peer, Peers};
 use super::plan::Finding;
 use super::ports::{PortList, Transport};
-use super::subjects::peer_pods;
 use super::terms::{Alike, Denied, Who};
 use crate::inventory::{ContainerPort, Workload};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
 use crate::model::gateways::Gateway;
-use crate::model::hosts::Host;
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, PortTest, Ports};
 use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::Policy;
-use crate::targets::Traffics;
 use crate::targets::partition::Partition;
+use crate::targets::{Kept, Traffics};
 
 /// The facts that every rule is looked at with.
 #[derive(Clone, Copy)]
@@ -156,8 +154,8 @@ impl<'a> Facts<'a> {
         for member in members {
             match &member.what {
                 What::Pods(pods) => {
-                    let pods = peer_pods(&self.policy.inventory, &pods.selector);
-                    if let Some(account) = pods.widened {
+                    let pods = self.policy.inventory.without_accounts(&pods.selector);
+                    if let Some(account) = pods.untold {
                         finding.widened_on = finding.widened_on.with(kinds);
                         finding.widened.get_or_insert(account);
                     }
@@ -170,9 +168,9 @@ impl<'a> Facts<'a> {
                 }
                 What::Host(host) => {
                     if host.name.wildcard {
-                        finding.envelope = finding.envelope.with(of(&addresses_of(host)));
+                        finding.envelope = finding.envelope.with(of(&host.addresses()));
                     }
-                    let set = addresses_of(host).subtract(&self.policy.pod_addresses);
+                    let set = host.addresses().subtract(&self.policy.pod_addresses);
                     peers.extend(set.blocks.into_iter().map(|block| Peer::Block(Cow::Owned(block))));
                 }
             }
@@ -191,28 +189,27 @@ impl<'a> Facts<'a> {
     }
 
     fn gateway(self, gateway: &'a Gateway) -> Option<Peers<'a>> {
-        let pods = gateway.pods.iter().flat_map(|pods| peer_pods(&self.policy.inventory, pods).selectors);
+        let pods = gateway.pods.iter().flat_map(|pods| self.policy.inventory.without_accounts(pods).selectors);
         NonEmpty::new(pods.map(pod_peer).collect()).map(Peers::Some)
     }
 
     /// Returns what a deny rule names at one end, with the member of the governed side that has these ports.
     pub(super) fn denied(self, at: RuleId, rule: &'a Rule, direction: Direction) -> Vec<(Option<usize>, Denied<'a>)> {
-        let requests = (!rule.conditions.is_none()).then_some("it sees addresses and ports, not requests");
+        let requests = (!rule.conditions.is_none()).then_some(Kept::Requests);
         let mut denied = Vec::new();
         let mut push = |of: Option<usize>, member: &'a Member, to: &'a Member, ports: &PortList| {
             let (ports, alike) = self.names_alike(to, ports);
             let (who, unsayable): (Vec<Who<'a>>, _) = match &member.what {
                 What::Pods(pods) => {
-                    let pods = peer_pods(&self.policy.inventory, &pods.selector);
-                    let why = pods.widened.map(|_| "no labels tell the pods of the service account from others");
+                    let pods = self.policy.inventory.without_accounts(&pods.selector);
+                    let why = pods.untold.map(|_| Kept::Account);
                     (pods.selectors.into_iter().map(Who::Pods).collect(), why)
                 }
                 What::Addresses(set) => (vec![Who::Addresses(Cow::Borrowed(set))], None),
                 What::Host(host) if host.at.is_empty() => {
-                    let why = "the host has no addresses that could be left out";
-                    (vec![Who::Addresses(Cow::Borrowed(self.internet))], Some(why))
+                    (vec![Who::Addresses(Cow::Borrowed(self.internet))], Some(Kept::Host))
                 }
-                What::Host(host) => (vec![Who::Addresses(Cow::Owned(addresses_of(host)))], None),
+                What::Host(host) => (vec![Who::Addresses(Cow::Owned(host.addresses()))], None),
             };
             let unsayable = requests.or(unsayable);
             denied.extend(
@@ -276,10 +273,6 @@ impl Facts<'_> {
         let sometimes = found.into_iter().filter(|(_, (some, all))| *some && !all);
         (ports, Alike::Some(sometimes.map(|((_, name), _)| name).collect()))
     }
-}
-
-fn addresses_of(host: &Host) -> AddressSet {
-    AddressSet::of(host.at.iter().map(|at| at.net))
 }
 
 fn pod_peer(pods: Cow<'_, PodSelector>) -> Peer<'_> {

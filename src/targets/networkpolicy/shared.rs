@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 
 use super::model::{Cause, Term};
 use super::plan::{Plan, side};
-use super::subjects::Wide;
+use crate::inventory::{Perhaps, Within};
 use crate::model::labels::{PodSelector, Requirements};
 use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::GrantReason;
@@ -69,7 +69,10 @@ pub(super) fn judge<'a>(plan: &mut Plan<'a>, direction: Direction, given: &[Give
         }
     }
     for (wide, ends) in &maybe {
-        let here = wide.namespace.ok().and_then(|namespace| isolated.get(namespace));
+        let here = match wide.within {
+            Within::Namespace(namespace) => isolated.get(namespace),
+            Within::Meeting(_) => None,
+        };
         let inside = |at: &&usize| pods(&wide.labels).is_inside(&[pods(&plan.scopes[**at].labels)]);
         if here.and_then(|list| list.iter().find(inside)).is_none() {
             ends.iter().for_each(|&end| plan.findings[end].uncovered = true);
@@ -108,10 +111,10 @@ pub(super) fn judge<'a>(plan: &mut Plan<'a>, direction: Direction, given: &[Give
     }
 }
 
-fn may_be_in(plan: &Plan<'_>, wide: &Wide<'_>, namespace: &SmolStr) -> bool {
-    match wide.namespace {
-        Ok(name) => name == namespace,
-        Err(required) => plan.facts.policy.inventory.meets(namespace, required) != Some(false),
+fn may_be_in(plan: &Plan<'_>, wide: &Perhaps<'_>, namespace: &SmolStr) -> bool {
+    match wide.within {
+        Within::Namespace(name) => name == namespace,
+        Within::Meeting(required) => plan.facts.policy.inventory.meets(namespace, required) != Some(false),
     }
 }
 

@@ -10,6 +10,7 @@ use super::model::{Cause, NonEmpty, Peer, Peers, Term};
 use super::ports::PortList;
 use crate::model::addresses::{AddressSet, Block};
 use crate::model::labels::{Account, PodSelector, joined as joined_selectors};
+use crate::targets::Kept;
 
 /// A part of what a deny rule names: one kind of peer on some ports.
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub(super) struct Denied<'a> {
     /// The ports.
     pub(super) ports: PortList,
     /// Why no object can leave out exactly this.
-    pub(super) unsayable: Option<&'static str>,
+    pub(super) unsayable: Option<Kept>,
     /// Other port names that may stand for the numbers of its names.
     pub(super) alike: Alike,
 }
@@ -84,7 +85,7 @@ pub(super) struct Left<'a> {
     /// The rules of which something was taken out.
     pub(super) taken: Vec<RuleId>,
     /// The rules of which something could not be taken out, with why.
-    pub(super) leaks: Vec<(RuleId, &'static str)>,
+    pub(super) leaks: Vec<(RuleId, Kept)>,
 }
 
 /// One kind of peer while differences are made.
@@ -95,11 +96,6 @@ enum Part<'a> {
     /// Addresses; the flag says that they are what is left of everything, beside pods.
     Addresses(AddressSet, bool),
 }
-
-const TWO_NAMES: &str = "another port name that is let through may stand for the same number";
-const NAMED: &str = "a port name stands for other numbers on every pod";
-const BESIDE_PODS: &str =
-    "it would have to name addresses beside pods, and `[cluster] pods` does not say where pods are";
 
 /// Returns whether a deny rule names some of what a term lets through, perhaps.
 pub(super) fn overlaps(term: &Term<'_>, denied: &Denied<'_>) -> bool {
@@ -133,7 +129,7 @@ pub(super) fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresse
             |one: &&&Denied| parts.iter().any(|(part, ports)| part_overlaps(part, one) && ports.overlaps(&one.ports));
         for one in &batch.of {
             if parts.iter().any(|(part, ports)| part_overlaps(part, one) && one.may_mean(ports)) {
-                left.leaks.push((one.rule, TWO_NAMES));
+                left.leaks.push((one.rule, Kept::TwoPortNames));
             }
         }
         let hit: Vec<&Denied> = batch.of.iter().filter(hits).copied().collect();
@@ -164,7 +160,7 @@ pub(super) fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresse
                 denied.iter().copied().filter(|one| !unsafe_rules.contains(&one.rule)).collect();
             let mut again = subtract(term, &rest, pod_addresses);
             again.leaks.extend(left.leaks);
-            again.leaks.extend(unsafe_rules.into_iter().map(|rule| (rule, BESIDE_PODS)));
+            again.leaks.extend(unsafe_rules.into_iter().map(|rule| (rule, Kept::BesidePods)));
             return again;
         }
     }
@@ -183,7 +179,7 @@ impl<'a> Batch<'_, 'a> {
         &self,
         parts: &[(Part<'a>, PortList)],
         pod_addresses: &AddressSet,
-    ) -> Result<Vec<(Part<'a>, PortList)>, &'static str> {
+    ) -> Result<Vec<(Part<'a>, PortList)>, Kept> {
         let mut left = parts.to_vec();
         for one in &self.named {
             if let Some(why) = one.unsayable {
@@ -260,7 +256,7 @@ fn less<'a>(
     parts: &[(Part<'a>, PortList)],
     denied: &Denied<'a>,
     pod_addresses: &AddressSet,
-) -> Result<Vec<(Part<'a>, PortList)>, &'static str> {
+) -> Result<Vec<(Part<'a>, PortList)>, Kept> {
     let mut left = Vec::new();
     for (part, ports) in parts {
         if !part_overlaps(part, denied) || !ports.overlaps(&denied.ports) {
@@ -287,7 +283,7 @@ fn less<'a>(
             }
             (part, _) => vec![part.clone()],
         };
-        if let Some(stay) = ports.subtract(&denied.ports).map_err(|_| NAMED)? {
+        if let Some(stay) = ports.subtract(&denied.ports).map_err(|_| Kept::PortName)? {
             let same_peers = match (part, &denied.who) {
                 (Part::Pods(pods), Who::Pods(taken)) => pods.intersect(taken).map(|both| Part::Pods(Cow::Owned(both))),
                 (Part::Addresses(set, beside), Who::Addresses(taken)) => {
@@ -299,7 +295,7 @@ fn less<'a>(
         }
         // Pods and addresses keep all their ports where the rule does not name them; everything was cut by ports.
         let kept = match part {
-            Part::Everything => ports.intersect(&denied.ports).map_err(|_| NAMED)?,
+            Part::Everything => ports.intersect(&denied.ports).map_err(|_| Kept::PortName)?,
             _ => Some(ports.clone()),
         };
         if let Some(kept) = kept {

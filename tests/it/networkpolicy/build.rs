@@ -104,10 +104,10 @@ impl Build {
     }
 
     /// Returns the level and the reason of each end of a rule, by its number.
-    pub fn levels(&self, rule: usize) -> Vec<(Level, &str)> {
+    pub fn levels(&self, rule: usize) -> Vec<(Level, &'static str)> {
         let judgements = self.lowering.layers.iter().flat_map(|(_, lowered)| &lowered.judgements);
         let of_rule = judgements.filter(|judgement| judgement.rule.index() == rule);
-        of_rule.map(|judgement| (judgement.level, &*judgement.reason)).collect()
+        of_rule.map(|judgement| (judgement.level, &*judgement.reason.to_string().leak())).collect()
     }
 
     /// Returns the findings of a code: message, what stands at the place, notes.

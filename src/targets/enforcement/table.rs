@@ -7,7 +7,7 @@ use crate::model::rules::{Direction, Origin};
 use crate::policy::provenance::{attribute, attribution, rule_text};
 use crate::settings::Layer;
 use crate::source::Sources;
-use crate::targets::{Judgement, Traffic};
+use crate::targets::Traffic;
 
 impl Together {
     /// Returns the word by which machines know it.
@@ -72,7 +72,7 @@ impl Enforcement<'_> {
                 (Together::Exact, _) => "exact".to_owned(),
                 (_, true) => "approximate, as stated".to_owned(),
                 (Together::WellBehaved, false) => "holds for well-behaved pods".to_owned(),
-                (Together::Open, false) => format!("not held{}", super::report::on_words(row)),
+                (Together::Open, false) => format!("not held{}", super::messages::on_words(row)),
             });
             cells.push(line);
         }
@@ -103,7 +103,7 @@ fn end_cell(end: &RowEnd<'_>, layer: Layer) -> String {
         return "–".to_owned();
     };
     let mut cell = judgement.level.word().to_owned();
-    if !judgement.reason.is_empty() {
+    if !judgement.reason.is_nothing() {
         cell.push_str(&format!(": {}", judgement.reason));
     }
     if let Some(narrower) = judgement.refused() {
@@ -121,7 +121,7 @@ fn row_json(row: &Row<'_>, sources: &Sources) -> Value {
                 .layers
                 .iter()
                 .map(|(layer, judgement)| {
-                    let Judgement { level, reason, .. } = judgement;
+                    let (level, reason) = (judgement.level, judgement.reason.to_string());
                     let narrower = judgement.refused();
                     let by = |kind| judgement.levels.of(kind).word();
                     let traffic = json!({

@@ -8,7 +8,8 @@
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::{Judgement, Level, Levels, Lowered, Lowering, Traffic, Traffics};
+use super::capability::Layers;
+use super::{AtGateway, Judgement, Level, Levels, Lowered, Lowering, Traffic, Traffics};
 use crate::diag::Diagnostics;
 use crate::inventory::Inventory;
 use crate::model::endpoint::{Member, What, is_everybody};
@@ -18,7 +19,7 @@ use crate::model::rules::{Action, Direction, Rule};
 use crate::policy::Policy;
 use crate::settings::Layer;
 
-mod report;
+mod messages;
 mod table;
 
 /// How well all layers together hold a rule.
@@ -78,9 +79,9 @@ impl Lowering {
 
 /// Judges every rule by all layers and says what no layer holds.
 pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &mut Diagnostics) {
-    report::note_tcp_only(policy, diagnostics);
+    messages::note_unseen(policy, diagnostics);
     for row in rows(policy, layers) {
-        report::report(policy, &row, diagnostics);
+        messages::report(policy, &row, diagnostics);
     }
 }
 
@@ -102,24 +103,25 @@ fn rows<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> impl Iterator
 }
 
 fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &[(Layer, &'a Judgement)]) -> Row<'a> {
-    // Istio alone is judged on what it sees; that the rest is not enforced is said once. A deny of nothing else is no
-    // rule without the rest.
-    let istio_alone = policy.settings.targets == [Layer::Istio];
-    let seen = |kinds: Traffics, layers: &[(Layer, &Judgement)]| {
-        let tcp = Traffics::only(Traffic::Tcp);
-        let names = layers.iter().fold(tcp, |seen, (_, judgement)| seen.with(judgement.names));
-        if istio_alone && kinds.contains(Traffic::Tcp) { names } else { kinds }
+    // What no layer of the build sees at all is said once for all rules, so that a rule is judged on the rest and on what it
+    // names. A rule of nothing else is no rule without it.
+    let build = Layers(&policy.settings.targets);
+    let unseen = Traffic::ALL.into_iter().filter(|kind| !build.see(*kind)).collect::<Traffics>();
+    let judged_on = |forbids: Traffics, layers: &[(Layer, &Judgement)]| {
+        let seen = forbids.without(unseen);
+        let named = layers.iter().fold(Traffics::default(), |named, (_, judgement)| named.with(judgement.names));
+        if seen.is_empty() { forbids } else { seen.with(named.among(unseen)) }
     };
     // What annotations leave out and the rule does not name passes without avoiding anything.
     let leaves_out = |layers: &[(Layer, &Judgement)]| {
-        istio_alone && layers.iter().any(|(_, judgement)| judgement.left_out.is_some())
+        unseen.contains(Traffic::LeftOut) && layers.iter().any(|(_, judgement)| judgement.left_out.is_some())
     };
     let governed = Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction));
     let (mut ends, mut levels) = (Vec::with_capacity(2), Vec::with_capacity(2));
     for direction in governed {
         let own = judged.iter().filter(|(_, judgement)| judgement.direction == direction);
         let layers: Vec<(Layer, &Judgement)> = own.copied().collect();
-        let (forbids, best) = (seen(forbids(policy, rule, direction), &layers), best(&layers));
+        let (forbids, best) = (judged_on(forbids(policy, rule, direction), &layers), best(&layers));
         let (mut together, open) = (together(forbids, best), open(forbids, best));
         if leaves_out(&layers) {
             together = together.max(Together::WellBehaved);
@@ -245,10 +247,9 @@ fn asks_both(rule: &Rule) -> bool {
 /// Returns, for each kind of traffic, the level of the layer that holds it best.
 fn best(layers: &[(Layer, &Judgement)]) -> Levels {
     let mut best = Levels::best(layers.iter().map(|(_, judgement)| judgement.levels));
-    // Through a gateway each layer closes what the other leaves open: NetworkPolicy every way but the one to the gateway,
-    // and the gateway, which no pod goes round, every host but the rule's.
-    let by_gateway = |of: Layer| layers.iter().any(|(layer, judgement)| *layer == of && judgement.at_gateway);
-    if by_gateway(Layer::NetworkPolicy) && by_gateway(Layer::Istio) {
+    // Through a gateway one layer may close what another leaves open.
+    let closed = |what: fn(&AtGateway) -> bool| layers.iter().any(|(_, judgement)| what(&judgement.at_gateway));
+    if closed(|at| at.other_ways) && closed(|at| at.other_hosts) {
         best = Levels::best([best, Levels::all(Level::Exact)]);
     }
     best
@@ -264,8 +265,7 @@ fn together(forbids: Traffics, best: Levels) -> Together {
 }
 
 fn open(forbids: Traffics, best: Levels) -> Traffics {
-    let open = forbids.iter().filter(|kind| best.of(*kind) >= Level::Wider);
-    open.fold(Traffics::default(), |all, kind| all.with(Traffics::only(kind)))
+    forbids.iter().filter(|kind| best.of(*kind) >= Level::Wider).collect()
 }
 
 /// Returns the traffic of which one end of a rule forbids some flow.
@@ -287,8 +287,7 @@ fn forbids(policy: &Policy, rule: &Rule, direction: Direction) -> Traffics {
             governed().all(|member| every_port(member, kind)) && is_everybody(peers.iter())
         }
     };
-    let free = Traffic::ALL.into_iter().filter(|kind| whole(*kind));
-    free.fold(Traffics::ALL, |left, kind| left.without(Traffics::only(kind)))
+    Traffic::ALL.into_iter().filter(|kind| !whole(*kind)).collect()
 }
 
 fn every_port(member: &Member, kind: Traffic) -> bool {

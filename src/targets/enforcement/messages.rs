@@ -3,14 +3,15 @@
 use super::{Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::conditions::Conditions;
-use crate::model::endpoint::{Member, What};
+use crate::model::endpoint::What;
 use crate::model::hosts::HostName;
 use crate::model::ports::{AppProtocol, PortTest, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule};
 use crate::policy::Policy;
 use crate::settings::Layer;
-use crate::source::Span;
-use crate::targets::{Level, PAST_SIDECAR, Traffic};
+use crate::targets::capability::{self, Asked, Capability, Layers};
+use crate::targets::gap::OtherHosts;
+use crate::targets::{Judgement, Level, Traffic};
 
 /// Says of a rule what its layers do not hold, or hold only of who plays by the rules.
 pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnostics) {
@@ -37,12 +38,12 @@ pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnosti
                 _ => ends.collect(),
             };
             for end in ends {
-                let bare = unmeshed(rule, end).or_else(|| left_out(policy, rule, end));
+                let bare = unmeshed(policy, rule, end).or_else(|| left_out(policy, rule, end));
                 // On the way in a sidecar is avoided by who has none.
                 let all = bare.is_some() && end.direction == Direction::Ingress && !policy.settings.require_exact;
                 bare.into_iter().for_each(|warning| diagnostics.push(warning));
                 if !all {
-                    diagnostics.push(well_behaved(policy, rule, end));
+                    well_behaved(policy, rule, end).into_iter().for_each(|note| diagnostics.push(note));
                 }
             }
         }
@@ -59,31 +60,50 @@ fn refused(row: &Row<'_>, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Warns of pods without a sidecar that only sidecars would hold.
-fn unmeshed(rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
-    let names = end.layers.iter().find_map(|(_, judgement)| judgement.unmeshed.as_deref())?;
-    let message = format!("pods without a sidecar are not held by this rule: {names}");
-    let mut warning = Diagnostic::new(Code::Unmeshed, rule.origin.span, message).at("no object of Istio stops them");
-    match end.layers.iter().find(|(layer, _)| *layer == Layer::NetworkPolicy) {
-        Some((layer, judgement)) => warning = warning.note(judgement.words(*layer)),
-        None => warning = warning.note("to close it: add the networkpolicy layer, `--target networkpolicy,istio`"),
+/// Warns of pods without what would judge for a layer in them, where nothing else holds them.
+fn unmeshed(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
+    let (layer, names) =
+        end.layers.iter().find_map(|(layer, judgement)| Some((layer, judgement.unmeshed.as_deref()?)))?;
+    let Capability { product, keeper, .. } = capability::of(*layer);
+    let keeper = (*keeper)?;
+    let message = format!("pods without a {keeper} are not held by this rule: {names}");
+    let mut warning = Diagnostic::new(Code::Unmeshed, rule.origin.span, message)
+        .at(format!("no object of {product} stops them"))
+        .note_opt(to_close(policy));
+    if let Some((layer, judgement)) = of_every_pod(end) {
+        warning = warning.note(judgement.words(layer));
     }
-    Some(warning.note("or give them a sidecar"))
+    Some(warning.note(format!("or give them a {keeper}")))
 }
 
 /// Warns of what annotations keep from the sidecars of a rule's pods, where sidecars alone would hold it.
 fn left_out(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
-    if policy.settings.targets != [Layer::Istio] {
+    if Layers(&policy.settings.targets).see(Traffic::LeftOut) {
         return None;
     }
-    let words = end.layers.iter().find_map(|(_, judgement)| judgement.left_out.as_deref())?;
-    let message = format!("annotations keep connections from the sidecars of this rule's pods: {words}");
+    let (layer, words) =
+        end.layers.iter().find_map(|(layer, judgement)| Some((layer, judgement.left_out.as_deref()?)))?;
+    let Capability { product, keeper, .. } = capability::of(*layer);
+    let keeper = (*keeper)?;
+    let message = format!("annotations keep connections from the {keeper}s of this rule's pods: {words}");
     Some(
         Diagnostic::new(Code::LeftOut, rule.origin.span, message)
-            .at("no object of Istio stops them")
-            .note("to close it: add the networkpolicy layer, `--target networkpolicy,istio`")
+            .at(format!("no object of {product} stops them"))
+            .note_opt(to_close(policy))
             .note("or take the annotation away"),
     )
+}
+
+/// Returns the judgement of the layer that no pod can avoid, where the build has one.
+fn of_every_pod<'a>(end: &RowEnd<'a>) -> Option<(Layer, &'a Judgement)> {
+    end.layers.iter().copied().find(|(layer, _)| capability::of(*layer).keeper.is_none())
+}
+
+/// Returns which layer to add where none of the build holds every pod on all traffic.
+fn to_close(policy: &Policy) -> Option<String> {
+    let build = Layers(&policy.settings.targets);
+    let layer = build.lack_every_pod()?;
+    Some(format!("to close it: add the {} layer, `{}`", layer.word(), build.option_with(layer)))
 }
 
 /// A rule of which something passes that it forbids.
@@ -101,7 +121,7 @@ fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
         (Some(clause), ..) => format!("hold `{clause}`"),
         (None, _, Action::Deny, _) => "stop what this denies".to_owned(),
         (None, Some(host), ..) => format!("hold this rule to `{host}`"),
-        (None, None, _, [one]) if !held.is_empty() => format!("hold this rule at its {} end", end_word(one.direction)),
+        (None, None, _, [one]) if !held.is_empty() => format!("hold this rule at its {} end", one.direction.end_word()),
         (None, None, ..) => "hold this rule".to_owned(),
     };
     let message = format!("nothing in this build can {what}{}", on_words(row));
@@ -113,34 +133,27 @@ fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     for reason in reasons {
         diagnostic = diagnostic.note(reason);
     }
-    let layers = &policy.settings.targets;
-    if !layers.contains(&Layer::Istio) && on_tcp && (clause.is_some() || host.is_some()) {
-        diagnostic = diagnostic.note("add the istio layer: `--target networkpolicy,istio`");
+    let build = Layers(&policy.settings.targets);
+    let asked = Asked::by(&rule.conditions).next().or(host.map(|_| Asked::Hosts)).filter(|_| on_tcp);
+    if let Some(layer) = asked.and_then(|asked| build.lack(asked)) {
+        diagnostic = diagnostic.note(format!("add the {} layer: `{}`", layer.word(), build.option_with(layer)));
     }
     if let (None, Some(host)) = (&clause, host) {
         diagnostic = diagnostic.note(format!("or give the host its addresses: `let NAME = host {host} at ADDRESS`"));
     }
     if let ([held], Action::Allow) = (held.as_slice(), rule.action) {
-        let (word, direction) = (end_word(held.direction), held.direction.word());
+        let (word, direction) = (held.direction.end_word(), held.direction.word());
         diagnostic = diagnostic.note(format!("to govern its {word} end alone: `allow {direction} …`"));
     }
     if let ([held], Action::Isolate) = (held.as_slice(), rule.action) {
-        let (word, direction) = (end_word(held.direction), held.direction.word());
+        let (word, direction) = (held.direction.end_word(), held.direction.word());
         diagnostic = diagnostic.note(format!("to isolate its {word} pods alone: `default deny {direction} …`"));
     }
     diagnostic.note("or accept the gap: `@approximate(\"why\")` before the rule")
 }
 
-fn end_word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Egress => "sending",
-        Direction::Ingress => "receiving",
-    }
-}
-
 /// Returns on what traffic a rule is not held, where that is not all of it.
 pub(super) fn on_words(row: &Row<'_>) -> String {
-    let [first, second, third] = PAST_SIDECAR;
     let datagrams = || match row.rule.action {
         Action::Deny => {
             let ports = row.rule.destination.members.iter().map(|member| &member.ports);
@@ -154,8 +167,11 @@ pub(super) fn on_words(row: &Row<'_>) -> String {
     let list: Vec<String> = match (open(Traffic::Tcp), open(Traffic::PastSidecar), open(Traffic::Datagrams)) {
         (true, ..) => return String::new(),
         (false, past_sidecar, with_datagrams) => {
-            let past = past_sidecar.then(|| format!("the ports {first}, {second} and {third}"));
-            let left_out = open(Traffic::LeftOut).then(|| "what annotations keep from sidecars".to_owned());
+            let layers = row.ends.iter().flat_map(|end| &end.layers);
+            let keeping = layers.map(|(layer, _)| capability::of(*layer)).find(|one| one.keeper.is_some());
+            let past = keeping.filter(|_| past_sidecar).map(|one| format!("the ports {}", listed(one.leaves_out)));
+            let keeper = keeping.and_then(|one| one.keeper).filter(|_| open(Traffic::LeftOut));
+            let left_out = keeper.map(|keeper| format!("what annotations keep from {keeper}s"));
             let icmp = row.denies_icmp.then(|| "icmp".to_owned());
             with_datagrams.then(datagrams).into_iter().chain(icmp).chain(past).chain(left_out).collect()
         }
@@ -173,80 +189,92 @@ fn reasons(row: &Row<'_>) -> Vec<String> {
     };
     let open = row.ends.iter().filter(|end| end.together == Together::Open || row.denies_icmp);
     for (layer, judgement) in open.flat_map(|end| &end.layers) {
-        if judgement.level > Level::Bypassable && !judgement.reason.is_empty() {
+        let Capability { traffic, keeper, .. } = capability::of(*layer);
+        let unseen = |kind| row.open.contains(kind) && !traffic.contains(kind);
+        if judgement.level > Level::Bypassable && !judgement.reason.is_nothing() {
             say(judgement.words(*layer));
-        } else if *layer == Layer::Istio && row.open.contains(Traffic::PastSidecar) {
-            say("sidecars leave these ports out".to_owned());
-        } else if let (Layer::Istio, true, Some(words)) =
-            (*layer, row.open.contains(Traffic::LeftOut), &judgement.left_out)
-        {
+        } else if let (Some(keeper), true) = (keeper, unseen(Traffic::PastSidecar)) {
+            say(format!("{keeper}s leave these ports out"));
+        } else if let (Some(words), true) = (&judgement.left_out, unseen(Traffic::LeftOut)) {
             say(words.to_string());
         }
-        if *layer == Layer::Istio && (row.open.contains(Traffic::Datagrams) || row.denies_icmp) {
-            say("istio sees tcp alone".to_owned());
+        if unseen(Traffic::Datagrams) || (row.denies_icmp && !traffic.contains(Traffic::Datagrams)) {
+            say(format!("{} sees tcp alone", layer.word()));
         }
     }
     said
 }
 
-/// One end of a rule that only a sidecar holds.
-fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Diagnostic {
-    let network = end.layers.iter().find(|(layer, _)| *layer == Layer::NetworkPolicy).map(|(_, judgement)| judgement);
-    let envelope = match network {
-        Some(judgement) if judgement.level == Level::Wider && rule.action == Action::Allow => envelope(rule),
-        _ => None,
+/// One end of a rule that is held only of pods that keep what judges in them.
+fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
+    let keeper = end.layers.iter().find_map(|(layer, _)| capability::of(*layer).keeper)?;
+    let every_pod = of_every_pod(end);
+    let by_address = |(layer, judgement): &(Layer, &Judgement)| {
+        let hosts = capability::of(*layer).judges(Asked::Hosts, end.direction);
+        judgement.level == Level::Wider && rule.action == Action::Allow && !hosts
     };
-    let (message, why, way) = match (envelope, network) {
-        (_, Some(judgement)) if end.direction == Direction::Egress && rule.via.is_some() => {
-            let gateway = rule.via.as_ref().map(|via| via.gateway.name.as_str()).unwrap_or_default();
+    let passes = every_pod.filter(by_address).and_then(|(layer, _)| Some((layer, envelope(rule)?)));
+    let (message, why, way) = match (passes, every_pod, &rule.via) {
+        (_, Some((layer, judgement)), Some(via)) if end.direction == Direction::Egress => {
+            let gateway = &via.gateway.name;
             (
-                format!("a pod that avoids its sidecar reaches what else `{gateway}` serves"),
-                judgement.words(Layer::NetworkPolicy),
+                format!("a pod that avoids its {keeper} reaches what else `{gateway}` serves"),
+                judgement.words(layer),
                 Some(format!("to close it: isolate the gateway, `default deny ingress {gateway}`")),
             )
         }
-        (Some((passes, host)), _) => {
+        (Some((layer, (passes, host))), ..) => {
             let way = if all_tls(rule) {
                 format!("to close it: route the host through a gateway, `-> {host} via egress-gateway`")
             } else {
                 "to close it: give the host its addresses, `let NAME = host HOST at ADDRESS`".to_owned()
             };
             (
-                format!("a pod that avoids its sidecar reaches {passes}"),
-                "networkpolicy knows addresses, not names".into(),
+                format!("a pod that avoids its {keeper} reaches {passes}"),
+                format!("{} knows addresses, not names", layer.word()),
                 Some(way),
             )
         }
-        (None, Some(judgement)) => {
-            ("a pod that avoids its sidecar goes round this rule".into(), judgement.words(Layer::NetworkPolicy), None)
+        (None, Some((layer, judgement)), _) => {
+            (format!("a pod that avoids its {keeper} goes round this rule"), judgement.words(layer), None)
         }
-        (None, None) => (
-            "a pod that avoids its sidecar goes round this rule".into(),
-            "sidecars are all that holds it".to_owned(),
-            Some("to close it: add the networkpolicy layer, `--target networkpolicy,istio`".to_owned()),
+        (None, None, _) => (
+            format!("a pod that avoids its {keeper} goes round this rule"),
+            format!("{keeper}s are all that holds it"),
+            to_close(policy),
         ),
     };
     let code = if policy.settings.require_exact { Code::BypassableRefused } else { Code::Bypassable };
-    let required = policy.settings.require_exact.then_some("netpol.toml says `[enforcement] require = \"exact\"`");
-    Diagnostic::new(code, rule.origin.span, message).at(why).note_opt(way).note_opt(required)
+    Some(Diagnostic::new(code, rule.origin.span, message).at(why).note_opt(way).note_opt(required(policy)))
 }
 
-/// Istio sees tcp alone: where it is the only layer, that is said once.
-pub(super) fn note_tcp_only(policy: &Policy, diagnostics: &mut Diagnostics) {
-    if policy.settings.targets != [Layer::Istio] {
+/// Returns why a build wants no gap, where it says so.
+fn required(policy: &Policy) -> Option<&'static str> {
+    policy.settings.require_exact.then_some("netpol.toml says `[enforcement] require = \"exact\"`")
+}
+
+/// Says once what no layer of the build sees.
+pub(super) fn note_unseen(policy: &Policy, diagnostics: &mut Diagnostics) {
+    let ([layer], Some(rule)) = (policy.settings.targets.as_slice(), policy.rules.first()) else { return };
+    let Capability { traffic, keeper, leaves_out, .. } = capability::of(*layer);
+    if traffic.contains(Traffic::Datagrams) {
         return;
     }
-    let Some(rule) = policy.rules.first() else { return };
-    let [first, second, third] = PAST_SIDECAR;
-    let note = tcp_only(policy, rule.origin.span, "udp, sctp and icmp are not enforced: istio sees tcp alone")
-        .at(format!("nor are the tcp ports {first}, {second} and {third} on the way in, which sidecars leave out"));
-    diagnostics.push(note.note("to close it: add the networkpolicy layer, `--target networkpolicy,istio`"));
+    let code = if policy.settings.require_exact { Code::TcpOnlyRefused } else { Code::TcpOnly };
+    let message = format!("udp, sctp and icmp are not enforced: {} sees tcp alone", layer.word());
+    let nor = keeper
+        .map(|keeper| format!("nor are the tcp ports {} on the way in, which {keeper}s leave out", listed(leaves_out)));
+    let note = Diagnostic::new(code, rule.origin.span, message).note_opt(required(policy)).note_opt(to_close(policy));
+    diagnostics.push(nor.into_iter().fold(note, Diagnostic::at));
 }
 
-fn tcp_only(policy: &Policy, span: Span, message: &str) -> Diagnostic {
-    let code = if policy.settings.require_exact { Code::TcpOnlyRefused } else { Code::TcpOnly };
-    let required = policy.settings.require_exact.then_some("netpol.toml says `[enforcement] require = \"exact\"`");
-    Diagnostic::new(code, span, message).note_opt(required)
+/// Returns ports as a list in words: `15020, 15021 and 15090`.
+fn listed(ports: &[u16]) -> String {
+    let words: Vec<String> = ports.iter().map(u16::to_string).collect();
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
 }
 
 /// Returns a rule's first condition as it is written.
@@ -268,34 +296,26 @@ fn clause(conditions: &Conditions) -> Option<String> {
 
 /// Returns what passes beside the hosts of an egress rule, in words, and one of the hosts with its port.
 fn envelope(rule: &Rule) -> Option<(String, String)> {
-    let hosts = || {
-        rule.destination.members.iter().filter_map(|member| match &member.what {
-            What::Host(host) => Some((member, host)),
-            _ => None,
-        })
-    };
-    let (member, host) = hosts().next()?;
-    let public = hosts().any(|(_, host)| host.at.is_empty());
-    let who = if public { "other public addresses" } else { "other hosts at these addresses" };
-    let mut ports: Vec<String> = hosts().flat_map(|(member, _)| port_words(member)).collect();
+    let (member, host) = rule.destination.members.iter().find_map(|member| match &member.what {
+        What::Host(host) => Some((member, host)),
+        _ => None,
+    })?;
+    let others = OtherHosts::of(&rule.destination);
+    let who = if others.public { "other public addresses" } else { "other hosts at these addresses" };
+    let mut ports: Vec<String> = others.ports.iter().flat_map(|ports| port_words(ports)).collect();
     ports.dedup();
-    let passes = if hosts().any(|(member, _)| member.ports == Ports::All) {
+    let passes = if others.ports.contains(&&Ports::All) {
         format!("{who} on every port")
     } else {
         format!("{who} on {}", ports.join(", "))
     };
-    let port = port_words(member).first().map(|port| format!(":{port}")).unwrap_or_default();
+    let port = port_words(&member.ports).first().map(|port| format!(":{port}")).unwrap_or_default();
     Some((passes, format!("{}{port}", host.name)))
 }
 
-fn port_words(member: &Member) -> Vec<String> {
-    let word = |port: &PortTest| match port {
-        PortTest::Range(first, last) if first == last => first.to_string(),
-        PortTest::Range(1, u16::MAX) => "every port".to_owned(),
-        PortTest::Range(first, last) => format!("{first}-{last}"),
-        PortTest::Named(name) => name.to_string(),
-    };
-    member.ports.entries().iter().map(|port| word(&port.port)).collect()
+fn port_words(ports: &Ports) -> Vec<String> {
+    let word = |port: &PortTest| if port.is_every() { "every port".to_owned() } else { port.to_string() };
+    ports.entries().iter().map(|port| word(&port.port)).collect()
 }
 
 fn all_tls(rule: &Rule) -> bool {

@@ -1,0 +1,133 @@
+//! What each layer sees of a flow and can judge by: a row for each layer. What is said of enforcement is made of these rows,
+//! so that a new layer is a new row.
+//!
+//! ```text
+//! allow ingress lab/@curl -> garden/*:8080/http where method GET
+//! ```
+//!
+//! asks for an account and for a method. The row of istio has both where a pod receives; that of networkpolicy has neither,
+//! so that on networkpolicy alone the rule is an error, and the message names the layer whose row has what is asked for.
+
+use super::level::{PAST_SIDECAR, Traffic, Traffics};
+use crate::model::conditions::Conditions;
+use crate::model::rules::Direction;
+use crate::settings::Layer;
+
+/// What a rule may ask for beside pods with labels, addresses and ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Service accounts: `lab/@curl`.
+    Accounts,
+    /// Hosts outside by their names: `zenquotes.io`.
+    Hosts,
+    /// `where jwt`.
+    Tokens,
+    /// `where method` and `where path`.
+    Requests,
+    /// `where host`.
+    RequestHosts,
+}
+
+impl Asked {
+    /// Everything that a rule may ask for.
+    pub const ALL: [Asked; 5] = [Asked::Accounts, Asked::Hosts, Asked::Tokens, Asked::Requests, Asked::RequestHosts];
+
+    /// Returns what conditions ask for, the most telling first.
+    pub(super) fn by(conditions: &Conditions) -> impl Iterator<Item = Asked> {
+        let requests = !conditions.methods.is_empty() || !conditions.paths.is_empty();
+        let tokens = conditions.jwt.is_some().then_some(Asked::Tokens);
+        let hosts = (!conditions.hosts.is_empty()).then_some(Asked::RequestHosts);
+        tokens.into_iter().chain(requests.then_some(Asked::Requests)).chain(hosts)
+    }
+
+    /// Returns it in words: `tokens`, `HTTP`.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Asked::Accounts => "accounts",
+            Asked::Hosts => "names",
+            Asked::Tokens => "tokens",
+            Asked::Requests => "HTTP",
+            Asked::RequestHosts => "host names",
+        }
+    }
+}
+
+/// The row of a layer.
+#[derive(Debug)]
+pub struct Capability {
+    /// Whose objects they are.
+    pub product: &'static str,
+    /// The traffic that it judges at both ends of every pod. With `keeper` only TCP that reaches it is seen.
+    pub traffic: Traffics,
+    /// What it judges by, where a pod sends and where it receives.
+    judges: [&'static [Asked]; 2],
+    /// What in a pod judges for the layer, where it is not the node: a pod may avoid it, or have none.
+    pub keeper: Option<&'static str>,
+    /// The TCP ports that every keeper leaves out on the way in.
+    pub leaves_out: &'static [u16],
+}
+
+static NETWORKPOLICY: Capability =
+    Capability { product: "NetworkPolicy", traffic: Traffics::ALL, judges: [&[], &[]], keeper: None, leaves_out: &[] };
+
+static ISTIO: Capability = Capability {
+    product: "Istio",
+    traffic: Traffics::only(Traffic::Tcp),
+    judges: [&[Asked::Hosts], &[Asked::Accounts, Asked::Tokens, Asked::Requests, Asked::RequestHosts]],
+    keeper: Some("sidecar"),
+    leaves_out: &PAST_SIDECAR,
+};
+
+/// Returns the row of a layer.
+pub fn of(layer: Layer) -> &'static Capability {
+    match layer {
+        Layer::NetworkPolicy => &NETWORKPOLICY,
+        Layer::Istio => &ISTIO,
+    }
+}
+
+impl Capability {
+    /// Returns whether the layer judges by something at one end.
+    pub fn judges(&self, asked: Asked, direction: Direction) -> bool {
+        let [sending, receiving] = self.judges;
+        match direction {
+            Direction::Egress => sending.contains(&asked),
+            Direction::Ingress => receiving.contains(&asked),
+        }
+    }
+}
+
+/// The layers of a build.
+#[derive(Clone, Copy)]
+pub(super) struct Layers<'a>(pub(super) &'a [Layer]);
+
+impl Layers<'_> {
+    /// Returns whether one of the layers judges a kind of traffic.
+    pub(super) fn see(self, kind: Traffic) -> bool {
+        self.0.iter().any(|layer| of(*layer).traffic.contains(kind))
+    }
+
+    /// Returns the layer that a build without one would need to judge by something.
+    pub(super) fn lack(self, asked: Asked) -> Option<Layer> {
+        let judges = |layer: &Layer| Direction::BOTH.iter().any(|end| of(*layer).judges(asked, *end));
+        self.lack_one(judges)
+    }
+
+    /// Returns the layer that a build without one would need to hold every pod on all traffic.
+    pub(super) fn lack_every_pod(self) -> Option<Layer> {
+        self.lack_one(|layer| of(*layer).keeper.is_none())
+    }
+
+    fn lack_one(self, has: impl Fn(&Layer) -> bool) -> Option<Layer> {
+        if self.0.iter().any(&has) {
+            return None;
+        }
+        Layer::ALL.into_iter().find(has)
+    }
+
+    /// Returns the option that adds a layer to the build: `--target networkpolicy,istio`.
+    pub(super) fn option_with(self, layer: Layer) -> String {
+        let with = Layer::ALL.into_iter().filter(|one| *one == layer || self.0.contains(one));
+        format!("--target {}", with.map(Layer::word).collect::<Vec<_>>().join(","))
+    }
+}

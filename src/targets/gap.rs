@@ -1,0 +1,184 @@
+//! A gap: what a layer lets through in excess of a rule end, and why. Targets find gaps as data; here they become words.
+//!
+//! ```text
+//! allow egress garden/* -> zenquotes.io:443
+//! ```
+//!
+//! on networkpolicy has the gap of [`Why::OtherHosts`]: a NetworkPolicy knows no names, and lets `any public address :443`
+//! through.
+
+use std::borrow::Cow;
+use std::fmt::{Display, Formatter, Result};
+use std::sync::Arc;
+
+use super::capability::Asked;
+use super::{Level, Traffics};
+use crate::inventory::Untold;
+use crate::model::endpoint::{Endpoint, What};
+use crate::model::ports::{Ports, Protocol};
+
+/// What a layer lets through in excess of a rule end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Gap {
+    /// The traffic on which it does.
+    pub(super) on: Traffics,
+    /// How bad it is.
+    pub(super) level: Level,
+    /// Why.
+    pub(super) why: Why,
+}
+
+/// Why a layer does not hold a rule end exactly, or how it holds it. In words it is lower case, without a final period.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Why {
+    /// There is nothing to say.
+    #[default]
+    Nothing,
+    /// These words.
+    Said(Cow<'static, str>),
+    /// Nothing tells the pods that are meant from others.
+    Untold(Untold),
+    /// The rule at this place gives something to pods from which no labels tell others.
+    SharedWith(Box<str>),
+    /// The layer does not judge by something that the rule asks for.
+    Unseen(Asked),
+    /// Other hosts pass at the addresses of the hosts of a destination.
+    OtherHosts(Arc<Endpoint>),
+    /// The gateway serves other hosts.
+    OtherHostsOfGateway,
+    /// The gateway has other clients.
+    OtherClientsOfGateway,
+    /// Proxies stand in front of a gateway, and all packets come from them.
+    BehindProxies,
+    /// Something that a deny names could not be left out.
+    Kept(Kept),
+    /// The layer does not define what happens to icmp.
+    Icmp,
+    /// How it is held: by the address that packets come from.
+    PacketSource,
+}
+
+/// Why a layer that only ever adds could not leave out what a deny names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The deny is of requests.
+    Requests,
+    /// The deny is of a service account that no labels tell.
+    Account,
+    /// The deny is of a host without addresses.
+    Host,
+    /// A port name may stand for any number.
+    PortName,
+    /// Two port names may stand for one number.
+    TwoPortNames,
+    /// Addresses would have to be named that may be pods'.
+    BesidePods,
+    /// The subject would fall into too many parts.
+    TooManyParts,
+}
+
+impl Why {
+    /// Returns whether there is nothing to say.
+    pub fn is_nothing(&self) -> bool {
+        match self {
+            Why::Nothing => true,
+            Why::Said(words) => words.is_empty(),
+            _ => false,
+        }
+    }
+}
+
+impl From<Cow<'static, str>> for Why {
+    fn from(words: Cow<'static, str>) -> Why {
+        Why::Said(words)
+    }
+}
+
+impl From<&'static str> for Why {
+    fn from(words: &'static str) -> Why {
+        Why::Said(words.into())
+    }
+}
+
+impl From<String> for Why {
+    fn from(words: String) -> Why {
+        Why::Said(words.into())
+    }
+}
+
+impl Display for Why {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Why::Nothing => "",
+            Why::Said(words) => words,
+            Why::Untold(untold) => return untold.fmt(f),
+            Why::SharedWith(place) => {
+                return write!(f, "what {place} gives holds for these pods too, since no labels tell them apart");
+            }
+            Why::Unseen(asked) => asked.word(),
+            Why::OtherHosts(destination) => return OtherHosts::of(destination).fmt(f),
+            Why::OtherHostsOfGateway => "whatever the gateway serves",
+            Why::OtherClientsOfGateway => "every client of the gateway",
+            Why::BehindProxies => "packets come from the proxies in front of the gateway, whatever client they are for",
+            Why::Kept(kept) => kept.words(),
+            Why::Icmp => "what a network plugin does with icmp is not defined",
+            Why::PacketSource => "by the packet's source",
+        })
+    }
+}
+
+impl Kept {
+    fn words(self) -> &'static str {
+        match self {
+            Kept::Requests => "it sees addresses and ports, not requests",
+            Kept::Account => "no labels tell the pods of the service account from others",
+            Kept::Host => "the host has no addresses that could be left out",
+            Kept::PortName => "a port name stands for other numbers on every pod",
+            Kept::TwoPortNames => "another port name that is let through may stand for the same number",
+            Kept::BesidePods => {
+                "it would have to name addresses beside pods, and `[cluster] pods` does not say where pods are"
+            }
+            Kept::TooManyParts => "its pods overlap with those of other rules in too many ways",
+        }
+    }
+}
+
+/// What passes at the addresses of some hosts, as far as addresses and ports tell.
+pub(super) struct OtherHosts<'a> {
+    /// Whether some host may be anywhere in the internet.
+    pub(super) public: bool,
+    /// The ports of the hosts, one after the other.
+    pub(super) ports: Vec<&'a Ports>,
+}
+
+impl OtherHosts<'_> {
+    /// Returns what passes beside the hosts of a destination.
+    pub(super) fn of(destination: &Endpoint) -> OtherHosts<'_> {
+        let mut others = OtherHosts { public: false, ports: Vec::new() };
+        for member in &destination.members {
+            if let What::Host(host) = &member.what {
+                others.public |= host.at.is_empty();
+                others.ports.push(&member.ports);
+            }
+        }
+        others
+    }
+}
+
+impl Display for OtherHosts<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let mut ports: Vec<String> = Vec::new();
+        for port in self.ports.iter().flat_map(|ports| ports.entries()) {
+            let number = if port.port.is_every() { "*".to_owned() } else { port.port.to_string() };
+            let text = match port.protocol {
+                Protocol::Tcp => format!(":{number}"),
+                other => format!(":{number}/{}", other.word()),
+            };
+            if !ports.contains(&text) {
+                ports.push(text);
+            }
+        }
+        f.write_str(if self.public { "any public address" } else { "any host at these addresses" })?;
+        if ports.is_empty() || self.ports.contains(&&Ports::All) { Ok(()) } else { write!(f, " {}", ports.join(", ")) }
+    }
+}
