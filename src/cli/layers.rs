@@ -19,11 +19,8 @@ use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::ask::Answer;
 use crate::policy::{Cause, End, Flow, Party, Pod, Policy, Verdict, eval, governs_pod};
 use crate::settings::Layer;
-use crate::targets::{Judgement, Level, Lowering, PAST_SIDECAR, Traffic, foreign, is_ambient_pod};
+use crate::targets::{Judgement, Level, Lowering, PAST_SIDECAR, TUNNEL, Traffic, foreign, is_tunnelled};
 use widest::{alone, widest};
-
-/// The port on which a pod in ambient mode gets what other pods of the mesh send it.
-const TUNNEL: u16 = 15008;
 
 /// What a layer does with a flow, as far as its judgements tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,10 +223,8 @@ impl Judged<'_> {
     /// Returns the flow as networkpolicy sees it, where pods in ambient mode send it through their tunnel.
     fn tunnel(&self, flow: &Flow) -> Option<Flow> {
         let (Party::Pod(from), Party::Pod(to)) = (&flow.source, &flow.destination) else { return None };
-        let tunnelled = self.layer == Layer::NetworkPolicy
-            && flow.protocol == Protocol::Tcp
-            && is_ambient_pod(to)
-            && (from.sidecar || is_ambient_pod(from));
+        let seen = self.layer == Layer::NetworkPolicy && flow.protocol == Protocol::Tcp;
+        let tunnelled = seen && is_tunnelled(from, to);
         tunnelled.then(|| Flow { port: Some(TUNNEL), ..flow.clone() })
     }
 
@@ -238,9 +233,10 @@ impl Judged<'_> {
         let end = eval(self.policy, tunnel).ends.into_iter().find(|end| end.direction == direction);
         match end {
             Some(end) if !end.allows() => self.at_end(tunnel, &end, pod),
-            _ => {
-                (Deed::Passes, "between pods in ambient mode it arrives on TCP 15008, which is let through".to_owned())
-            }
+            _ => (
+                Deed::Passes,
+                "to and from pods in ambient mode it arrives on TCP 15008, which is let through".to_owned(),
+            ),
         }
     }
 
@@ -297,7 +293,7 @@ impl Judged<'_> {
             if let Some(tunnel) = &tunnel
                 && self.in_tunnel(tunnel, end.direction, pod).0 == Deed::Stops
             {
-                let why = "between pods in ambient mode it arrives on TCP 15008, which is closed".to_owned();
+                let why = "to and from pods in ambient mode it arrives on TCP 15008, which is closed".to_owned();
                 return (Deed::Refuses, why);
             }
             let decides = |rule: RuleId| end.cause == Cause::Allowed(rule);

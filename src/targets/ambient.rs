@@ -1,75 +1,264 @@
 //! Pods in Istio's ambient mode, which no layer here holds on single ports.
 //!
-//! Between two of them everything arrives on TCP 15008, in a tunnel: a NetworkPolicy for `grafana -> prometheus:9090` closes
-//! what it is meant to let through, a `deny` of port 9090 denies nothing, and no sidecar is there. On all ports a
-//! NetworkPolicy means what the rule says.
+//! What they send each other, and what they and pods with a sidecar send each other, arrives on TCP 15008, in a tunnel. A
+//! NetworkPolicy for `grafana -> prometheus:9090` closes what it is meant to let through, and a `deny` of port 9090 denies
+//! nothing. On all ports a NetworkPolicy means what the rule says. A sidecar looks into the tunnel: whom it lets in on a
+//! port it knows by identity there too. So a pod in ambient mode may call one with a sidecar where a rule opens the tunnel,
+//! `grafana -> paper:15008`, and `istio` is a layer that judges the port.
 
-use smol_str::SmolStr;
+use std::collections::BTreeSet;
 
+use rustc_hash::FxHashMap;
+use smol_str::{SmolStr, format_smolstr};
+
+use super::{Level, Lowered, Traffic};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::inventory::{Injection, Workload};
 use crate::model::endpoint::Endpoint;
-use crate::model::ports::Ports;
-use crate::model::rules::{Action, Direction, Rule};
+use crate::model::labels::PodSelector;
+use crate::model::ports::{Ports, Protocol};
+use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::{Pod, Policy};
 use crate::settings::Layer;
 
 const MODE: &str = "istio.io/dataplane-mode";
 
+/// The port of the tunnel.
+pub const TUNNEL: u16 = 15008;
+
 /// Reports the rules that need ambient pods held on single ports.
-pub(super) fn judge(policy: &Policy, diagnostics: &mut Diagnostics) {
-    let inventory = &policy.inventory;
-    if !inventory.workloads.iter().any(|workload| is_ambient(policy, workload)) {
+pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &mut Diagnostics) {
+    if !policy.inventory.workloads.iter().any(|workload| is_ambient(policy, workload)) {
         return;
     }
-    for rule in policy.rules.iter().filter(|rule| rule.action != Action::Isolate) {
-        let whole = rule.destination.members.iter().all(|member| member.ports == Ports::All);
-        let by_address = policy.settings.targets.contains(&Layer::NetworkPolicy) && whole && rule.conditions.is_none();
-        if by_address || rule.origin.approximate().is_some() {
+    let mut judge = Judge { policy, layers, known: FxHashMap::default(), tunnels: Vec::new() };
+    judge.tunnels = judge.tunnels();
+    for (at, rule) in policy.numbered().filter(|(_, rule)| rule.action != Action::Isolate) {
+        if rule.origin.approximate().is_none()
+            && let Some(diagnostic) = judge.rule(at, rule)
+        {
+            diagnostics.push(diagnostic);
+        }
+    }
+}
+
+/// The known pods of an endpoint.
+#[derive(Clone, Default)]
+struct Known {
+    /// Those in ambient mode.
+    ambient: BTreeSet<SmolStr>,
+    /// Those with a sidecar.
+    sidecars: BTreeSet<SmolStr>,
+    /// Whether there are others, with a sidecar or without.
+    others: bool,
+}
+
+impl Known {
+    fn add(&mut self, other: &Known) {
+        self.ambient.extend(other.ambient.iter().cloned());
+        self.sidecars.extend(other.sidecars.iter().cloned());
+        self.others |= other.others;
+    }
+}
+
+/// A rule that opens the tunnel on the way out or in.
+struct Tunnel {
+    direction: Direction,
+    from: Known,
+    to: Known,
+    /// Whether it is for every port inside.
+    whole: bool,
+}
+
+struct Judge<'a> {
+    policy: &'a Policy,
+    layers: &'a [(Layer, Lowered)],
+    known: FxHashMap<&'a PodSelector, Known>,
+    tunnels: Vec<Tunnel>,
+}
+
+impl<'a> Judge<'a> {
+    fn rule(&mut self, at: RuleId, rule: &'a Rule) -> Option<Diagnostic> {
+        let policy = self.policy;
+        let by_address = policy.settings.targets.contains(&Layer::NetworkPolicy);
+        let whole = rule.destination.members.iter().all(|member| is_every_tcp_port(&member.ports));
+        if by_address && whole && rule.conditions.is_none() {
+            return None;
+        }
+        let (from, to) = (self.of(&rule.source), self.of(&rule.destination));
+        let judged_inside = self.sidecars_hold(at, Direction::Ingress);
+        if rule.action == Action::Deny && judged_inside && to.ambient.is_empty() {
+            // One end of a deny is enough.
+            return None;
+        }
+        let mut names = BTreeSet::new();
+        if rule.governs(Direction::Egress) {
+            names.extend(from.ambient.iter().cloned());
+        }
+        // Where the callers are known, it is known too who of them comes through the tunnel.
+        if rule.governs(Direction::Ingress) || !(to.others || by_address && from.others) {
+            names.extend(to.ambient.iter().cloned());
+        }
+        if !names.is_empty() {
+            let why = "what they send each other arrives on TCP 15008, and they have no sidecar";
+            return Some(not_held(rule, &names, why));
+        }
+        if !by_address || rule.via.is_some() {
+            return None;
+        }
+        let mut directions = Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction));
+        directions.find_map(|direction| self.through_tunnel(at, rule, direction, &from, &to))
+    }
+
+    /// Judges one end of a rule whose pods have sidecars, and whose peers send and take what is theirs in the tunnel.
+    fn through_tunnel(
+        &mut self,
+        at: RuleId,
+        rule: &Rule,
+        end: Direction,
+        from: &Known,
+        to: &Known,
+    ) -> Option<Diagnostic> {
+        let (subject, peers, peer_end) = match end {
+            Direction::Egress => (from, to, &rule.destination),
+            Direction::Ingress => (to, from, &rule.source),
+        };
+        if subject.sidecars.is_empty() || peers.ambient.is_empty() {
+            return None;
+        }
+        let opens =
+            rule.destination.members.iter().any(|member| member.ports.matches(Some(TUNNEL), Protocol::Tcp, &[]));
+        let why = "what comes through their tunnel, TCP 15008, is on no port that networkpolicy sees";
+        let held = self.sidecars_hold(at, end);
+        if rule.action == Action::Deny {
+            return (!held).then(|| not_held(rule, &peers.ambient, why));
+        }
+        if opens {
+            let beside = self.not_by_sidecars(end, subject)?;
+            let label = "here sidecars do not hold who comes in on which port, and networkpolicy sees the tunnel alone";
+            return Some(not_held(rule, &peers.ambient, why).label(beside.origin.span, label));
+        }
+        let opened = self.tunnels.iter().filter(|tunnel| {
+            let (its, others) = match end {
+                Direction::Egress => (&tunnel.from, &tunnel.to),
+                Direction::Ingress => (&tunnel.to, &tunnel.from),
+            };
+            tunnel.direction == end
+                && subject.sidecars.is_subset(&its.sidecars)
+                && peers.ambient.is_subset(&others.ambient)
+        });
+        if let Some(whole) = opened.map(|tunnel| tunnel.whole).max() {
+            return (!whole && !held).then(|| not_held(rule, &peers.ambient, why));
+        }
+        let names = list(&peers.ambient);
+        if peers.others || peer_end.pods().count() < peer_end.members.len() {
+            let message = "networkpolicy refuses more than this rule says";
+            let why = format!("what pods in ambient mode send and take arrives on TCP 15008: {names}");
+            return Some(Diagnostic::new(Code::Refused, rule.origin.span, message).at(why));
+        }
+        let message = format!("networkpolicy closes the tunnel of pods in ambient mode: {names}");
+        let way = match end {
+            Direction::Egress => "open it, and let sidecars judge the port: `allow egress … -> …:15008`",
+            Direction::Ingress => "open it, and let sidecars judge the port: `allow ingress … -> …:15008`",
+        };
+        Some(
+            Diagnostic::new(Code::Ambient, rule.origin.span, message)
+                .at("what they and pods with a sidecar send each other arrives on TCP 15008")
+                .note(way)
+                .note("or leave out the ports, or give all of these pods sidecars"),
+        )
+    }
+
+    /// Returns whether sidecars hold what runs on TCP at one end of a rule, that which comes through a tunnel, too.
+    fn sidecars_hold(&self, rule: RuleId, end: Direction) -> bool {
+        let Some((_, lowered)) = self.layers.iter().find(|(layer, _)| *layer == Layer::Istio) else { return false };
+        let first = lowered.judgements.partition_point(|judgement| judgement.rule < rule);
+        let mut own = lowered.judgements[first..].iter().take_while(|judgement| judgement.rule == rule);
+        let judged = own.find(|judgement| judgement.direction == end);
+        judged.is_some_and(|judgement| judgement.levels.of(Traffic::Tcp) <= Level::Bypassable)
+    }
+
+    /// Returns a rule that isolates some pods and that sidecars do not hold: where the tunnel is open, they alone do.
+    fn not_by_sidecars(&mut self, end: Direction, subject: &Known) -> Option<&'a Rule> {
+        let mut isolating = self.policy.numbered().filter(|(_, rule)| rule.action != Action::Deny && rule.governs(end));
+        let found = isolating.find(|(at, rule)| {
+            !self.sidecars_hold(*at, end) && !self.of(rule.subject(end)).sidecars.is_disjoint(&subject.sidecars)
+        });
+        found.map(|(_, rule)| rule)
+    }
+
+    /// Returns the rules that open the tunnel.
+    fn tunnels(&mut self) -> Vec<Tunnel> {
+        let policy = self.policy;
+        let mut tunnels = Vec::new();
+        for rule in policy.rules.iter().filter(|rule| rule.action == Action::Allow && rule.conditions.is_none()) {
+            let opens = |ports: &Ports| ports.matches(Some(TUNNEL), Protocol::Tcp, &[]);
+            if rule.via.is_some() || !rule.destination.members.iter().all(|member| opens(&member.ports)) {
+                continue;
+            }
+            let (from, to) = (self.of(&rule.source), self.of(&rule.destination));
+            let whole = rule.destination.members.iter().all(|member| is_every_tcp_port(&member.ports));
+            for direction in Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction)) {
+                tunnels.push(Tunnel { direction, from: from.clone(), to: to.clone(), whole });
+            }
+        }
+        tunnels
+    }
+
+    fn of(&mut self, endpoint: &'a Endpoint) -> Known {
+        let policy = self.policy;
+        let mut all = Known::default();
+        for (_, pods) in endpoint.pods() {
+            all.add(self.known.entry(&pods.selector).or_insert_with(|| known(policy, &pods.selector)));
+        }
+        all
+    }
+}
+
+fn known(policy: &Policy, selector: &PodSelector) -> Known {
+    let mut known = Known::default();
+    for workload in policy.inventory.select(selector) {
+        let name = format_smolstr!("{}/{}", workload.namespace, workload.name);
+        if is_ambient(policy, workload) {
+            known.ambient.insert(name);
             continue;
         }
-        if let Some(names) = concerned(policy, rule) {
-            let message = format!("pods in ambient mode are held by no layer on single ports: {names}");
-            diagnostics.push(
-                Diagnostic::new(Code::Ambient, rule.origin.span, message)
-                    .at("what they send each other arrives on TCP 15008, and they have no sidecar")
-                    .note("give them sidecars, or leave out the ports and the conditions")
-                    .note("or accept the gap: `@approximate(\"why\")` before the rule"),
-            );
+        known.others = true;
+        if workload.sidecar {
+            known.sidecars.insert(name);
         }
     }
+    known
 }
 
-/// Returns the governed pods that are ambient, and those that the governed pods call where all of them are.
-fn concerned(policy: &Policy, rule: &Rule) -> Option<String> {
-    let mut names: Vec<SmolStr> = Vec::new();
-    for direction in Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction)) {
-        names.extend(ambient(policy, rule.subject(direction)).0);
-        let (called, others) = ambient(policy, &rule.destination);
-        if direction == Direction::Egress && !others {
-            names.extend(called);
-        }
-    }
-    names.sort();
-    names.dedup();
+fn is_every_tcp_port(ports: &Ports) -> bool {
+    *ports == Ports::All || ports.entries().iter().any(|port| port.is_every(Protocol::Tcp))
+}
+
+fn not_held(rule: &Rule, names: &BTreeSet<SmolStr>, why: &str) -> Diagnostic {
+    let message = format!("pods in ambient mode are held by no layer on single ports: {}", list(names));
+    Diagnostic::new(Code::Ambient, rule.origin.span, message)
+        .at(why)
+        .note("give them sidecars, or leave out the ports and the conditions")
+        .note("or accept the gap: `@approximate(\"why\")` before the rule")
+}
+
+fn list(names: &BTreeSet<SmolStr>) -> String {
     let quoted: Vec<String> = names.iter().take(3).map(|name| format!("`{name}`")).collect();
     match names.len() {
-        0 => None,
-        1..=3 => Some(quoted.join(", ")),
-        more => Some(format!("{} and {} more", quoted.join(", "), more - 3)),
+        0..=3 => quoted.join(", "),
+        more => format!("{} and {} more", quoted.join(", "), more - 3),
     }
 }
 
-/// Returns the known pods of an endpoint that are ambient, and whether it has others.
-fn ambient(policy: &Policy, endpoint: &Endpoint) -> (Vec<SmolStr>, bool) {
-    let pods = endpoint.pods().flat_map(|(_, pods)| policy.inventory.select(&pods.selector));
-    let (ambient, others): (Vec<&Workload>, Vec<&Workload>) = pods.partition(|workload| is_ambient(policy, workload));
-    let name = |workload: &&Workload| smol_str::format_smolstr!("{}/{}", workload.namespace, workload.name);
-    (ambient.iter().map(name).collect(), !others.is_empty())
+/// Returns whether what one pod sends to another arrives in the tunnel, as far as their labels and those of their
+/// namespaces tell.
+pub fn is_tunnelled(from: &Pod, to: &Pod) -> bool {
+    let (ambient_from, ambient_to) = (is_ambient_pod(from), is_ambient_pod(to));
+    ambient_from && (ambient_to || to.sidecar) || ambient_to && from.sidecar
 }
 
-/// Returns whether a pod is in ambient mode, as far as its labels and those of its namespace tell.
-pub fn is_ambient_pod(pod: &Pod) -> bool {
+fn is_ambient_pod(pod: &Pod) -> bool {
     let mode = pod.labels.get(MODE).or_else(|| pod.namespace_labels.get(MODE));
     mode.is_some_and(|mode| mode == "ambient") && !pod.sidecar
 }

@@ -16,7 +16,7 @@ mod overwritten;
 mod partition;
 pub mod yaml;
 
-pub use ambient::is_ambient_pod;
+pub use ambient::{TUNNEL, is_tunnelled};
 pub use files::{Artifact, Listed, artifacts, kustomization};
 pub use gap::{Kept, Why};
 pub use judgement::{AtGateway, Judgement};
@@ -118,7 +118,7 @@ fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mu
 
 fn judged(layers: Vec<(Layer, Lowered)>, policy: &Policy, diagnostics: &mut Diagnostics) -> Lowering {
     enforcement::judge(policy, &layers, diagnostics);
-    ambient::judge(policy, diagnostics);
+    ambient::judge(policy, &layers, diagnostics);
     foreign::judge(policy, diagnostics);
     Lowering { layers }
 }

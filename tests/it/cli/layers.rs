@@ -117,4 +117,17 @@ fn what_ambient_pods_send_each_other_arrives_in_a_tunnel() {
     let [network, istio] = ask("allow ingress shop/api -> shop/web\ndeny ingress shop/api -> shop/web:8080\n");
     assert_eq!((network.0.as_str(), istio.0.as_str()), ("passes", "passes"), "{} {}", network.1, istio.1);
     assert_eq!(ask("default deny ingress shop/*\n")[0].0, "stops");
+    // A sidecar takes the tunnel of its callers, too; who is outside the mesh has none.
+    let own = "    metadata: { labels: { app: web";
+    let sidecar = shop.replacen(own, &format!("{own}, istio.io/dataplane-mode: none"), 1);
+    let sidecar = sidecar.replacen("labels: { istio.io", "labels: { istio-injection: enabled, istio.io", 1);
+    let ask = |policy: &str| does(policy, Some(&sidecar), "shop/api", "shop/web:8080", &[])[0].clone();
+    let one = "allow ingress shop/api -> shop/web:8080\n";
+    assert_eq!(
+        ask(one),
+        ("refuses".into(), "to and from pods in ambient mode it arrives on TCP 15008, which is closed".into())
+    );
+    assert_eq!(ask(&format!("{one}allow ingress shop/api -> shop/web:15008\n")).0, "passes");
+    let bare = shop.replacen(own, &format!("{own}, istio.io/dataplane-mode: none"), 1);
+    assert_eq!(does(one, Some(&bare), "shop/api", "shop/web:8080", &[])[0].0, "passes");
 }
