@@ -2,7 +2,6 @@
 
 pub mod build;
 mod cells;
-mod headline;
 mod limits;
 mod prefixes;
 mod traps;

@@ -24,5 +24,6 @@ mod parts;
 mod quiet;
 mod settings;
 mod syntax;
+mod targets;
 mod tidy;
 mod traps;

@@ -2,9 +2,8 @@
 
 mod agree;
 pub mod build;
-mod cases;
 mod cells;
 pub mod engine;
-mod numbers;
+mod limits;
 mod roundtrip;
 mod traps;

@@ -1,4 +1,4 @@
-//! The committed output of the examples, as machines read it.
+//! The committed output, as machines read it.
 
 use std::path::Path;
 
@@ -8,14 +8,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Returns every document of every committed file, with the file's path.
-fn documents() -> Vec<(String, String)> {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let files = walkdir::WalkDir::new(examples).sort_by_file_name().into_iter().map(|entry| entry.unwrap().into_path());
+/// Returns every document of every committed file, of the examples and of the cases in `tests/targets`, with the file's path.
+pub fn documents() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut documents = Vec::new();
-    for path in files {
+    for entry in ["examples", "tests/targets"].into_iter().flat_map(|folder| walkdir::WalkDir::new(root.join(folder))) {
+        let path = entry.unwrap().into_path();
         let shown = path.display().to_string();
-        if shown.contains("/out/") && (shown.ends_with(".yaml") || shown.ends_with(".patch")) {
+        let of_example = shown.contains("/out/") && (shown.ends_with(".yaml") || shown.ends_with(".patch"));
+        if of_example || shown.ends_with("/networkpolicy.yaml") || shown.ends_with("/istio.yaml") {
             let text = std::fs::read_to_string(&path).unwrap();
             documents.extend(text.split("\n---\n").map(|document| (shown.clone(), document.to_owned())));
         }

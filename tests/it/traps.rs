@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::common::root;
+
 /// Returns the trap that a word names: `trap_04_ports` and `trap_04` are 4, `trap_63a` is 63a.
 fn number(word: &str) -> Option<String> {
     let rest = word.strip_prefix("trap_")?.split('_').next()?;
@@ -35,6 +37,9 @@ fn every_trap_has_its_test_or_its_reason() {
         assert!(!wrong.is_empty() && !against.is_empty(), "{row}");
         let tests: Vec<String> = against.split('`').filter_map(number).collect();
         assert!(tests.iter().all(|test| test == trap), "{row} names the test of another trap");
+        for case in against.split('`').filter_map(|word| word.strip_prefix("targets/")) {
+            assert!(root().join("tests/targets").join(case).is_dir(), "{row}: there is no such case");
+        }
         rows.push((*trap).to_owned());
         named.extend(tests);
     }

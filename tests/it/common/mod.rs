@@ -1,5 +1,6 @@
 //! What several test modules share.
 
+pub mod build;
 mod generate;
 mod markdown;
 mod pipeline;

@@ -12,7 +12,7 @@ use netpol::policy::{self, Flow, Party, Verdict};
 use netpol::settings::Layer;
 use serde_json::{Value, json};
 
-use crate::build::{Build, build_with, written};
+use crate::build::{Build, written};
 use crate::cluster::{API_SERVER, Cluster, NODE_RESOLVER, NODES, POD_RANGES};
 use crate::engines::{self, Program};
 use crate::known;
@@ -68,10 +68,11 @@ impl Case {
     /// Builds the case for `networkpolicy`.
     pub fn build(&self) -> Build {
         let (declared, manifests) = match self.cluster.inventory {
-            true => (String::new(), self.cluster.manifests()),
-            false => (self.cluster.declarations(), String::new()),
+            true => (String::new(), Some(self.cluster.manifests())),
+            false => (self.cluster.declarations(), None),
         };
-        build_with(&format!("{declared}{}", self.policy), &manifests, |settings| {
+        let source = format!("{declared}{}", self.policy);
+        Build::text_for(&[Layer::NetworkPolicy], &source, manifests.as_deref(), |settings| {
             if self.cluster.ranges_known {
                 settings.pods = POD_RANGES.iter().map(|range| written(range)).collect();
             }

@@ -5,12 +5,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use netpol::compile::Input;
-use netpol::diag::Diagnostics;
 use netpol::model::endpoint::What;
 use netpol::model::labels::{Account, NAMESPACE_NAME, PodSelector, Requirements, Test};
 use netpol::policy;
-use netpol::settings::{self, Settings};
 
 use crate::build::Build;
 use crate::case::Case;
@@ -37,38 +34,11 @@ pub fn examples(root: &Path) -> Vec<Example> {
 }
 
 fn example(folder: &Path) -> Example {
-    let build = build(folder);
+    let build = Build::folder(folder).ok();
     let committed = files(&folder.join("out"), |name| name == "networkpolicy.yaml");
     let objects: Vec<String> = committed.iter().flat_map(|path| documents(path)).collect();
     let case = Case { cluster: cluster(&build.policy), policy: Policy::default() };
     Example { folder: folder.into(), build, case, objects }
-}
-
-/// Builds a folder as the command line does.
-fn build(folder: &Path) -> Build {
-    let mut diagnostics = Diagnostics::new();
-    let today = time::Date::from_calendar_date(2026, time::Month::November, 21).unwrap();
-    let mut input = Input::new(Settings::new(today));
-    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
-    let file = input.sources.add("netpol.toml", read(&folder.join("netpol.toml")));
-    let (settings, project) = settings::read(&input.sources, file, today, &mut diagnostics);
-    input.settings = settings;
-    for path in files(folder, |name| name.ends_with(".netpol")) {
-        input.policy(path.strip_prefix(folder).unwrap().display().to_string(), read(&path));
-    }
-    for path in &project.inventory {
-        input.manifest(path, read(&folder.join(path)));
-    }
-    let mut loader = |_: &str, wanted: &str| {
-        let name = wanted.trim_start_matches("./");
-        std::fs::read_to_string(folder.join(name))
-            .map(|text| (name.to_owned(), text))
-            .map_err(|error| error.to_string())
-    };
-    assert!(!diagnostics.has_errors(), "{}: {diagnostics:?}", folder.display());
-    let build = Build::of(input, &mut loader);
-    assert!(!build.diagnostics.has_errors(), "{}: {:?}", folder.display(), build.diagnostics);
-    build
 }
 
 /// Returns the YAML documents of a file that are more than comments.

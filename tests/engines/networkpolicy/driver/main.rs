@@ -11,7 +11,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "../../../it/networkpolicy/build.rs"]
+#[path = "../../../it/common/build.rs"]
 mod build;
 mod case;
 mod cluster;
