@@ -70,8 +70,8 @@ fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap().display().to_string()
 }
 
-fn rust_files() -> Vec<(String, String)> {
-    let files = files("src").into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
+fn rust_files(folder: &str) -> Vec<(String, String)> {
+    let files = files(folder).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
     files.map(|path| (shown(&path), std::fs::read_to_string(&path).unwrap())).collect()
 }
 
@@ -138,7 +138,7 @@ fn named_rooms(text: &str) -> Vec<(usize, String)> {
 #[test]
 fn rooms_name_only_rooms_to_their_right() {
     let mut wrong = Vec::new();
-    for (path, text) in rust_files() {
+    for (path, text) in rust_files("src") {
         let here = room(&path);
         let Some((_, allowed)) = ROOMS.iter().find(|(room, _)| *room == here) else {
             panic!("{path} is in a room that the table does not know");
@@ -167,7 +167,7 @@ fn rooms_name_only_rooms_to_their_right() {
 fn a_target_names_no_other_target() {
     let targets = ["networkpolicy", "istio"];
     let mut wrong = Vec::new();
-    for (path, text) in rust_files() {
+    for (path, text) in rust_files("src") {
         for target in targets {
             let inside = |other: &str| path.starts_with(&format!("src/targets/{other}/"));
             if !targets.iter().any(|other| *other != target && inside(other)) {
@@ -187,7 +187,7 @@ fn a_target_names_no_other_target() {
 #[test]
 fn foreign_words_stay_in_their_rooms() {
     let mut wrong = Vec::new();
-    for (path, text) in rust_files() {
+    for (path, text) in rust_files("src") {
         for (line, code) in code(&text) {
             for word in words(&code) {
                 for (foreign, rooms) in FOREIGN {
@@ -206,7 +206,7 @@ fn foreign_words_stay_in_their_rooms() {
 #[test]
 fn every_module_says_what_it_is_and_stays_short() {
     let mut wrong = Vec::new();
-    for (path, text) in rust_files() {
+    for (path, text) in ["src", "tests", "benches", "fuzz"].into_iter().flat_map(rust_files) {
         if !text.starts_with("//! ") {
             wrong.push(format!("{path}:1: does not begin with `//!`"));
         }
