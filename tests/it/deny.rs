@@ -3,22 +3,21 @@
 mod hosts;
 mod requests;
 
-use netpol::policy::ask::{Question, ask};
-use netpol::settings::Layer;
+use netpol::policy::Request;
 
-use crate::istio::build::{Build, build_with};
+use crate::common::build::Build;
 
 /// Builds a source for both layers.
 fn both(source: &str) -> Build {
-    build_with(source, None, |settings| settings.targets = vec![Layer::NetworkPolicy, Layer::Istio])
+    Build::text_for_both(source, None)
 }
 
 /// Returns whether `eval` lets `garden/web` through to a destination.
 fn allowed(build: &Build, to: &str) -> bool {
-    allowed_from(build, "garden/web", to)
+    build.allows("garden/web", to, Request::default())
 }
 
-fn allowed_from(build: &Build, from: &str, to: &str) -> bool {
-    let question = Question { from: from.into(), to: to.into(), ..Question::default() };
-    ask(&build.policy, &question).unwrap().allowed()
+/// Returns whether `eval` lets a pod labelled `app: web` in `garden` through to a destination.
+fn labelled_allowed(build: &Build, to: &str) -> bool {
+    build.allows("garden/{app=web}", to, Request::default())
 }

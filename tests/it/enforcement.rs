@@ -1,21 +1,18 @@
 //! What the layers of a build hold together: which rule is not held, on which traffic, and that it is said there.
 
-use netpol::settings::{Layer, Settings};
+use netpol::settings::Layer;
 
+use crate::common::Cluster;
 use crate::istio::build::{Build, MESH, build_with};
 
 /// Builds for both layers, without facts about the cluster.
 fn both(source: &str) -> Build {
-    build_with(source, None, two)
+    Build::text_for_both(source, None)
 }
 
-/// Builds for both layers in the cluster of Istio's tests.
-fn both_in_mesh(source: &str) -> Build {
-    build_with(source, Some(MESH), two)
-}
-
-fn two(settings: &mut Settings) {
-    settings.targets = vec![Layer::NetworkPolicy, Layer::Istio];
+/// Builds for both layers, or for Istio alone, in a cluster.
+fn in_cluster(cluster: &str, source: &str, both: bool) -> Build {
+    if both { Build::text_for_both(source, Some(cluster)) } else { build_with(source, Some(cluster), |_| ()) }
 }
 
 /// Returns the findings of the layers, each with the statement that it stands at: `E0711 default deny lab/*`.
@@ -165,40 +162,20 @@ fn gateways_on_their_way_out_are_held_by_no_object_of_istio() {
     let source = "use std/istio (ingress-gateway)\ndefault deny egress ingress-gateway";
     let errors = said(&build_with(source, Some(MESH), |_| ()));
     assert!(errors.contains(&"E0711 default deny egress ingress-gateway".to_owned()), "{errors:?}");
-    assert_eq!(said(&both_in_mesh(source)), Vec::<String>::new());
+    assert_eq!(said(&in_cluster(MESH, source, true)), Vec::<String>::new());
 }
-
-const HALF_MESHED: &str = r#"
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop, labels: { istio-injection: enabled } }
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web, namespace: shop }
-spec:
-  selector: { matchLabels: { app: web } }
-  template: { metadata: { labels: { app: web } }, spec: { containers: [{ name: web, image: web, ports: [{ containerPort: 8080 }] }] } }
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: old, namespace: shop }
-spec:
-  selector: { matchLabels: { app: old } }
-  template:
-    metadata: { labels: { app: old, sidecar.istio.io/inject: "false" } }
-    spec: { containers: [{ name: old, image: old, ports: [{ containerPort: 8080 }] }] }
-"#;
 
 #[test]
 fn pods_without_a_sidecar_are_held_by_another_layer_or_not_at_all() {
+    let half_meshed = Cluster::default()
+        .namespace("shop", "istio-injection: enabled")
+        .deployment("shop/web", "{ containerPort: 8080 }")
+        .deployment_with("shop/old", "sidecar.istio.io/inject: \"false\"", "", "{ containerPort: 8080 }");
     let of = |source: &str, both: bool| {
-        let build = build_with(source, Some(HALF_MESHED), |settings| {
-            if both {
-                two(settings);
-            }
-        });
-        said(&build).into_iter().filter(|text| !text.starts_with("N0704")).collect::<Vec<_>>()
+        said(&in_cluster(&half_meshed.text(), source, both))
+            .into_iter()
+            .filter(|text| !text.starts_with("N0704"))
+            .collect::<Vec<_>>()
     };
     let by_path = "allow ingress internet -> shop/old:8080/http where path \"/api/**\"";
     assert_eq!(of(by_path, true), [format!("E0711 {by_path}")]);
@@ -218,33 +195,15 @@ fn pods_without_a_sidecar_are_held_by_another_layer_or_not_at_all() {
     assert_eq!(of(out, false), [format!("W0722 {out}"), format!("N0701 {out}")]);
 }
 
-const NAMES: &str = r#"
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web, namespace: shop }
-spec:
-  selector: { matchLabels: { app: web } }
-  template:
-    metadata: { labels: { app: web } }
-    spec:
-      containers:
-        - { name: web, image: web, ports: [{ name: http, containerPort: 8080 }, { name: metrics, containerPort: 8080 }] }
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: api, namespace: shop }
-spec:
-  selector: { matchLabels: { app: api } }
-  template:
-    metadata: { labels: { app: api } }
-    spec:
-      containers:
-        - { name: api, image: api, ports: [{ name: http, containerPort: 8080 }, { name: metrics, containerPort: 9090 }] }
-"#;
+/// Returns a shop in which a pod has one number for both port names, and another has two.
+fn names(labels: &str) -> String {
+    let port = |name: &str, number: u16| format!("{{ name: {name}, containerPort: {number} }}");
+    Cluster::default()
+        .namespace("shop", labels)
+        .deployment("shop/web", &format!("{}, {}", port("http", 8080), port("metrics", 8080)))
+        .deployment("shop/api", &format!("{}, {}", port("http", 8080), port("metrics", 9090)))
+        .text()
+}
 
 #[test]
 fn two_port_names_may_be_one_number() {
@@ -255,19 +214,19 @@ fn two_port_names_may_be_one_number() {
     let errors = |build: &Build| said(build).iter().filter(|text| text.starts_with("E0711 deny")).count();
     // Nobody knows the numbers, or they differ from pod to pod.
     assert_eq!(errors(&build(None, "shop/{app=web}")), 1);
-    assert_eq!(errors(&build(Some(NAMES), "shop/*")), 1);
+    assert_eq!(errors(&build(Some(&names("")), "shop/*")), 1);
     // Where all known pods have one number for both, the other name is taken out too; where they have two, it stays.
-    let one = build(Some(NAMES), "shop/{app=web}");
+    let one = build(Some(&names("")), "shop/{app=web}");
     assert_eq!(errors(&one), 0);
     assert!(one.text().contains("NotIn"), "{}", one.text());
-    let two = build(Some(NAMES), "shop/{app=api}");
+    let two = build(Some(&names("")), "shop/{app=api}");
     assert_eq!(errors(&two), 0);
     assert!(!two.text().contains("NotIn"), "{}", two.text());
 }
 
 #[test]
 fn ambient_pods_are_held_on_no_single_port() {
-    let ambient = NAMES.replace("{ name: shop }", "{ name: shop, labels: { istio.io/dataplane-mode: ambient } }");
+    let ambient = names("istio.io/dataplane-mode: ambient");
     let errors = |source: &str| {
         let build = build_with(source, Some(&ambient), |settings| settings.targets = vec![Layer::NetworkPolicy]);
         said(&build).iter().filter(|text| text.starts_with("E0714")).count()
@@ -280,21 +239,12 @@ fn ambient_pods_are_held_on_no_single_port() {
 
 /// A shop whose database has annotations, on one layer or both.
 fn annotated(annotations: &str, source: &str, both: bool) -> Vec<String> {
-    let template = |name: &str, annotations: &str| {
-        format!(
-            "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: {name}, namespace: shop }}\nspec:\n  \
-             selector: {{ matchLabels: {{ app: {name} }} }}\n  template:\n    \
-             metadata: {{ labels: {{ app: {name} }}, annotations: {{ {annotations} }} }}\n    \
-             spec: {{ containers: [{{ name: a, image: a, ports: [{{ name: sql, containerPort: 5432 }}] }}] }}\n"
-        )
-    };
-    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: shop, labels: { istio-injection: enabled } }\n";
-    let manifests = format!("{namespace}{}{}", template("db", annotations), template("web", ""));
-    let build = build_with(source, Some(&manifests), |settings| {
-        if both {
-            two(settings);
-        }
-    });
+    let port = "{ name: sql, containerPort: 5432 }";
+    let cluster = Cluster::default()
+        .namespace("shop", "istio-injection: enabled")
+        .deployment_with("shop/db", "", annotations, port)
+        .deployment("shop/web", port);
+    let build = in_cluster(&cluster.text(), source, both);
     said(&build).into_iter().filter(|text| !text.starts_with("N0704") && !text.starts_with("N0701")).collect()
 }
 

@@ -2,16 +2,15 @@
 //! and the same messages; and judged alone it has the same judgements and messages.
 
 use netpol::diag::Diagnostics;
-use netpol::settings::Layer;
 use netpol::targets::{self, Lowering};
 use proptest::prelude::*;
 
-use super::istio::build::{Build, MESH, build_with};
+use super::istio::build::{Build, MESH};
 
 pub const BEGINNING: &str = "use std/istio\nlet office = { 203.0.113.0/24, 2001:db8::/32 }\n";
 
 fn build(source: &str, manifests: Option<&str>) -> Build {
-    build_with(source, manifests, |settings| settings.targets = vec![Layer::NetworkPolicy, Layer::Istio])
+    Build::text_for_both(source, manifests)
 }
 
 /// Lowers a policy with at least so many ends at a time, and returns what came of it and what was said.

@@ -3,59 +3,7 @@
 use serde_json::Value;
 
 use super::{folder, netpol, netpol_with};
-
-const CLUSTER: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: { name: garden }
----
-apiVersion: v1
-kind: Namespace
-metadata: { name: payments }
----
-apiVersion: v1
-kind: Namespace
-metadata: { name: kube-system }
----
-apiVersion: v1
-kind: Namespace
-metadata: { name: istio-system }
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: frontend, namespace: garden }
-spec:
-  selector: { matchLabels: { app: frontend } }
-  template:
-    metadata: { labels: { app: frontend } }
-    spec: { containers: [{ name: c, image: i }] }
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: api, namespace: garden }
-spec:
-  selector: { matchLabels: { app: api } }
-  template:
-    metadata: { labels: { app: api } }
-    spec: { containers: [{ name: c, image: i, ports: [{ containerPort: 8080 }] }] }
----
-apiVersion: v1
-kind: Service
-metadata: { name: api, namespace: garden }
-spec:
-  selector: { app: api }
-  ports: [{ port: 80, targetPort: 8080 }]
----
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: { name: db, namespace: payments }
-spec:
-  serviceName: db
-  selector: { matchLabels: { app: db } }
-  template:
-    metadata: { labels: { app: db } }
-    spec: { containers: [{ name: c, image: i }] }
-";
+use crate::common::Cluster;
 
 const SHOP: &str = "allow garden/frontend -> garden/api:80
 allow egress garden/frontend -> payments/db:443   # wrong port
@@ -68,7 +16,16 @@ apply tenant(garden)
 ";
 
 fn shop() -> tempfile::TempDir {
-    folder(&[("shop/web.netpol", SHOP), ("cluster.yaml", CLUSTER)])
+    let cluster = Cluster::default()
+        .namespace("garden", "")
+        .namespace("payments", "")
+        .namespace("kube-system", "")
+        .namespace("istio-system", "")
+        .deployment("garden/frontend", "")
+        .deployment("garden/api", "{ containerPort: 8080 }")
+        .service("garden/api", "{ port: 80, targetPort: 8080 }")
+        .deployment("payments/db", "");
+    folder(&[("shop/web.netpol", SHOP), ("cluster.yaml", &cluster.text())])
 }
 
 fn ask(here: &tempfile::TempDir, from: &str, to: &str, more: &[&str]) -> super::Run {

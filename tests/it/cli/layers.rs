@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{folder, netpol};
+use crate::common::Cluster;
 
 /// Returns what networkpolicy and istio do with a flow.
 fn does(policy: &str, manifests: Option<&str>, from: &str, to: &str, more: &[&str]) -> [(String, String); 2] {
@@ -51,37 +52,15 @@ fn may_is_said_where_it_hangs_on_what_is_not_known() {
     assert_eq!((network.0.as_str(), istio.0.as_str()), ("passes", "stops"), "{}", network.1);
 }
 
-const SHOP: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop, labels: { MODE } }
----
-apiVersion: v1
-kind: Namespace
-metadata: { name: istio-system }
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web, namespace: shop }
-spec:
-  selector: { matchLabels: { app: web } }
-  template:
-    metadata: { labels: { app: web } }
-    spec: { containers: [{ name: c, image: i, ports: [{ containerPort: 8080 }] }] }
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: api, namespace: shop }
-spec:
-  selector: { matchLabels: { app: api } }
-  template:
-    metadata: { labels: { app: api } }
-    spec: { containers: [{ name: c, image: i }] }
-";
+/// Returns a shop in a namespace with a label.
+fn shop(label: &str) -> String {
+    let cluster = Cluster::default().namespace("shop", label).namespace("istio-system", "");
+    cluster.deployment("shop/web", "{ containerPort: 8080 }").deployment("shop/api", "").text()
+}
 
 #[test]
 fn objects_of_the_cluster_count() {
-    let shop = SHOP.replace("MODE", "istio-injection: enabled");
+    let shop = shop("istio-injection: enabled");
     let with = |object: &str| {
         let manifests = format!("{shop}---\n{object}");
         does("default deny ingress shop/*\n", Some(&manifests), "shop/api", "shop/web:8080", &[])
@@ -107,7 +86,7 @@ fn objects_of_the_cluster_count() {
 
 #[test]
 fn what_ambient_pods_send_each_other_arrives_in_a_tunnel() {
-    let shop = SHOP.replace("MODE", "istio.io/dataplane-mode: ambient");
+    let shop = shop("istio.io/dataplane-mode: ambient");
     let ask = |policy: &str| does(policy, Some(&shop), "shop/api", "shop/web:8080", &[]);
     let [network, _] = ask("allow ingress shop/api -> shop/web:8080\n");
     assert_eq!(network.0, "refuses", "{}", network.1);

@@ -1,10 +1,12 @@
 //! What several test modules share.
 
 pub mod build;
+mod cluster;
 mod generate;
 mod markdown;
 mod pipeline;
 
+pub use cluster::Cluster;
 pub use generate::source;
 pub use markdown::{Case, cases, check, differences, findings, is_of_layers, judge, root};
 pub use pipeline::{Given, Outcome};

@@ -5,7 +5,7 @@ use netpol::settings::Layer;
 use netpol::targets::Level;
 use serde_json::{Value, json};
 
-use super::{allowed, both};
+use super::{allowed, both, labelled_allowed};
 use crate::istio::build::{Build, build, build_with};
 use crate::networkpolicy::build::written;
 
@@ -23,8 +23,7 @@ fn endpoints(build: &Build, namespace: &str, host: &str) -> Vec<String> {
 }
 
 fn level(build: &Build, layer: Layer, rule: usize) -> Level {
-    let (_, lowered) = build.lowering.layers.iter().find(|(of, _)| *of == layer).unwrap();
-    lowered.judgements.iter().find(|one| one.rule.index() == rule && one.direction == OUT).unwrap().level
+    build.judgements_of(layer).iter().find(|one| one.rule.index() == rule && one.direction == OUT).unwrap().level
 }
 
 #[test]
@@ -43,7 +42,7 @@ fn a_deny_of_every_place_of_a_host_denies_it() {
     ] {
         let build = both(&format!("{rules}{denies}")).ok();
         let to = if rules == at { "db.example:443" } else { "zenquotes.io:443" };
-        assert!(!super::allowed_from(&build, "garden/{app=web}", to), "{denies}");
+        assert!(!labelled_allowed(&build, to), "{denies}");
         // The sidecar of pods that reach it nowhere does not know it.
         for sidecar in build.of("Sidecar") {
             let (all, spec) = (sidecar["spec"]["workloadSelector"].is_null(), sidecar["spec"].to_string());
@@ -97,11 +96,11 @@ fn trap_63l_denied_addresses_leave_the_endpoints_of_a_host() {
     ] {
         let build = build_with(&format!("{host}{deny}"), None, |_| ());
         assert_eq!(endpoints(&build, "garden", "api.example"), left, "{deny}");
-        assert!(super::allowed_from(&build, "garden/{app=web}", "api.example:80"), "{deny}");
+        assert!(labelled_allowed(&build, "api.example:80"), "{deny}");
     }
     let gone = build(&format!("{host}deny egress garden/* -> 203.0.113.0/24")).ok();
     assert!(gone.of("ServiceEntry").is_empty(), "{}", gone.text());
-    assert!(!super::allowed_from(&gone, "garden/{app=web}", "api.example:80"));
+    assert!(!labelled_allowed(&gone, "api.example:80"));
 }
 
 /// A namespace has one ServiceEntry for a host, so that its pods, and its ports, reach the same addresses.
