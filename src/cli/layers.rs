@@ -91,17 +91,21 @@ impl Does {
 
 /// Returns what each layer does with an answer's flow, on all its way.
 pub fn layers(policy: &Policy, lowering: &Lowering, answer: &Answer) -> Vec<Does> {
-    lowering.layers.iter().map(|(layer, lowered)| of_layer(policy, *layer, &lowered.judgements, answer)).collect()
+    let beside = &lowering.beside;
+    let judged = lowering.layers.iter().map(|(layer, lowered)| {
+        let judged = Judged { policy, layer: *layer, judgements: &lowered.judgements, beside };
+        of_layer(&judged, answer)
+    });
+    judged.collect()
 }
 
-fn of_layer(policy: &Policy, layer: Layer, judgements: &[Judgement], answer: &Answer) -> Does {
-    let judged = Judged { policy, layer, judgements };
+fn of_layer(judged: &Judged<'_>, answer: &Answer) -> Does {
     let allowed = answer.allowed();
     let steps = answer.steps().filter(|(_, verdict)| allowed || !verdict.allowed());
     let found =
         steps.map(|(flow, verdict)| if allowed { judged.refuses(flow, verdict) } else { judged.stops(flow, verdict) });
     let (deed, why) = found.min_by_key(|(deed, _)| *deed).unwrap_or((Deed::Passes, String::new()));
-    Does { layer, deed, why }
+    Does { layer: judged.layer, deed, why }
 }
 
 /// What a layer does, and why.
@@ -112,6 +116,8 @@ struct Judged<'a> {
     policy: &'a Policy,
     layer: Layer,
     judgements: &'a [Judgement],
+    /// What the build writes beside objects of others.
+    beside: &'a foreign::Beside,
 }
 
 impl Judged<'_> {
@@ -240,12 +246,9 @@ impl Judged<'_> {
         }
     }
 
-    /// Adds what objects of the cluster do that are not the build's. An AuthorizationPolicy that denies is beaten by none.
+    /// Adds what objects of the cluster do that are not the build's.
     fn with_others(&self, own: Told, flow: &Flow, end: &End) -> Told {
-        if self.layer == Layer::Istio && matches!(end.cause, Cause::Denied(_)) {
-            return own;
-        }
-        let other = match foreign::passes(self.policy, self.layer, flow, end.direction) {
+        let other = match foreign::passes(self.policy, self.beside, self.layer, flow, end.direction) {
             Some((why, true)) => (Deed::Passes, why),
             Some((why, false)) => (Deed::MayPass, why),
             None => return own,
@@ -302,10 +305,16 @@ impl Judged<'_> {
                 decides(*at) || rule.action == Action::Deny
             });
             let words = concerned.filter_map(|(at, _)| self.of(at, end.direction)?.narrower.as_deref());
-            let own = words.into_iter().next().map(str::to_owned);
-            let other = || foreign::refuses(self.policy, self.layer, flow, end.direction);
-            if let (Deed::Passes, Some(why)) = (told.0, own.or_else(other)) {
-                told = (Deed::MayRefuse, why);
+            if let (Deed::Passes, Some(why)) = (told.0, words.into_iter().next()) {
+                told = (Deed::MayRefuse, why.to_owned());
+            }
+            let other = match foreign::refuses(self.policy, self.beside, self.layer, flow, end.direction) {
+                Some((why, true)) => (Deed::Refuses, why),
+                Some((why, false)) => (Deed::MayRefuse, why),
+                None => continue,
+            };
+            if other.0 < told.0 {
+                told = other;
             }
         }
         told

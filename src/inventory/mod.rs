@@ -6,6 +6,7 @@
 
 mod gateways;
 mod left_out;
+pub mod mesh;
 mod near;
 mod objects;
 mod pods;
@@ -16,10 +17,10 @@ mod service;
 pub use gateways::{Listener, ListenerOf, Rewrite};
 pub use left_out::{AllLeftOut, LeftOut, PortRange};
 pub use near::{Matched, Near, NearNamespace};
-pub use objects::{Existing, Passage, Peer, PolicyKind, PolicyObject, Says};
+pub use objects::{Existing, Passage, Peer, Pods, PolicyKind, PolicyObject, Says};
 pub use pods::{LabelledPods, MeantPods, Perhaps, Untold, Within, WithoutAccounts, is_injected, is_passing};
 pub use query::Running;
-pub use read::read;
+pub use read::{read, written};
 pub use service::{Meant, Unclear, Wanted};
 
 use std::collections::BTreeMap;

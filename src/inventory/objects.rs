@@ -1,8 +1,12 @@
 //! Objects of the cluster of the kinds that a build writes. Those that decide about flows of pods add to what it writes,
 //! and a build overwrites one that has the name of its own.
+//!
+//! What they say is kept as Kubernetes and Istio write it: a NetworkPolicy by its peers and ports, an object of Istio as
+//! [`mesh`](super::mesh) has it. Nothing here decides a flow.
 
 use smol_str::SmolStr;
 
+use super::mesh::{Authorization, Issuer, Outbound, Peering};
 use crate::model::addresses::Block;
 use crate::model::labels::{Labels, PodSelector, Requirements};
 use crate::model::ports::PortMatch;
@@ -19,12 +23,28 @@ pub struct PolicyObject {
     pub name: SmolStr,
     /// Of an object that netpol wrote, the `name` of that build, which may be empty.
     pub build: Option<SmolStr>,
-    /// The labels of the pods that it selects.
-    pub pods: Requirements,
+    /// `metadata.creationTimestamp`, which a dump of a cluster has: text of which the smaller is the older.
+    pub created: Option<SmolStr>,
+    /// The pods that it is for.
+    pub pods: Pods,
     /// What it says of them.
     pub says: Says,
     /// Where it was stated.
     pub origin: Span,
+}
+
+/// The pods that an object is for.
+#[derive(Clone, Debug)]
+pub enum Pods {
+    /// Those of its namespace with these labels; of some kinds of Istio in the root namespace, those of every namespace.
+    Labels(Requirements),
+    /// Those of gateways in its namespace (`targetRefs`), by name.
+    Gateways {
+        /// Gateways of the Gateway API: the pods that are made for them.
+        made: Vec<SmolStr>,
+        /// Istio's Gateways: the pods that they select. Not every release of Istio reads this.
+        selecting: Vec<SmolStr>,
+    },
 }
 
 /// An object of a kind that builds write, whoever made it.
@@ -50,7 +70,7 @@ pub(super) fn build_of(labels: &Labels) -> Option<SmolStr> {
 }
 
 /// The kinds that are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PolicyKind {
     /// `networking.k8s.io`.
     NetworkPolicy,
@@ -60,22 +80,28 @@ pub enum PolicyKind {
     Sidecar,
     /// `security.istio.io`.
     PeerAuthentication,
+    /// `security.istio.io`.
+    RequestAuthentication,
 }
 
 /// What an object says of its pods.
 #[derive(Clone, Debug)]
 pub enum Says {
-    /// It lets these come in and go out; an AuthorizationPolicy with `ALLOW` too.
-    Passes {
+    /// A NetworkPolicy: what comes in and what goes out; `None` where it does not speak of the direction.
+    Network {
         /// What comes in.
-        ingress: Vec<Passage>,
+        ingress: Option<Vec<Passage>>,
         /// What goes out.
-        egress: Vec<Passage>,
+        egress: Option<Vec<Passage>>,
     },
-    /// It refuses these on their way in.
-    Refuses(Vec<Passage>),
-    /// It is the one of its kind that the pods obey.
-    Governs,
+    /// An AuthorizationPolicy.
+    Authorization(Authorization),
+    /// A Sidecar.
+    Sidecar(Outbound),
+    /// A PeerAuthentication.
+    Peer(Peering),
+    /// A RequestAuthentication.
+    Tokens(Vec<Issuer>),
 }
 
 /// Some peers on some ports.
@@ -96,6 +122,21 @@ pub enum Peer {
     Block(Block),
 }
 
+impl PolicyObject {
+    /// Returns the object without what it lets through or refuses: its pods and its role are left.
+    pub fn without_details(mut self) -> PolicyObject {
+        match &mut self.says {
+            Says::Network { ingress, egress } => {
+                [ingress, egress].into_iter().flatten().for_each(|passages| *passages = Vec::new());
+            }
+            Says::Authorization(says) => says.rules = Vec::new(),
+            Says::Sidecar(outbound) => *outbound = Outbound::default(),
+            Says::Peer(_) | Says::Tokens(_) => {}
+        }
+        self
+    }
+}
+
 impl PolicyKind {
     /// Returns the kind as a manifest writes it.
     pub fn word(self) -> &'static str {
@@ -104,6 +145,7 @@ impl PolicyKind {
             PolicyKind::AuthorizationPolicy => "AuthorizationPolicy",
             PolicyKind::Sidecar => "Sidecar",
             PolicyKind::PeerAuthentication => "PeerAuthentication",
+            PolicyKind::RequestAuthentication => "RequestAuthentication",
         }
     }
 }

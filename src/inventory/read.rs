@@ -8,6 +8,7 @@ mod document;
 mod errors;
 mod fields;
 mod left_out;
+mod mesh;
 mod object;
 mod policy;
 mod routing;
@@ -49,6 +50,20 @@ pub fn read(sources: &Sources, files: &[FileId], diagnostics: &mut Diagnostics) 
         });
     }
     facts.inventory()
+}
+
+/// Reads the objects that decide about flows in YAML that a build has just written; their places are in no file, and `file`
+/// stands for it.
+pub fn written(file: FileId, yaml: &str) -> Vec<PolicyObject> {
+    let mut objects = Vec::new();
+    document::each_document(file, yaml, &mut Diagnostics::new(), |document, mistakes| {
+        object::each_object(document.root(), false, mistakes, |kind, meta, at, mistakes| {
+            if let Kind::Policy(kind) = kind {
+                objects.extend(policy::policy(kind, meta, at, mistakes));
+            }
+        });
+    });
+    objects
 }
 
 /// Returns whether a file is Kustomize's own, which may go without `kind`.

@@ -60,6 +60,8 @@ pub struct Object {
 pub struct Lowering {
     /// Each layer with its part, in the order of the settings.
     pub layers: Vec<(Layer, Lowered)>,
+    /// What of it concerns objects of the cluster that are not the build's.
+    pub beside: foreign::Beside,
 }
 
 /// What is wanted of a layer.
@@ -81,8 +83,8 @@ pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 
 /// Lowers a policy as [`lower`] does, at least so many governed ends of rules at a time. It comes to the same.
 pub fn lower_by(least: usize, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    let layers = lower_parts(least, Wanted::Objects, policy, sources, diagnostics, &mut |_| true);
-    judged(layers, policy, diagnostics)
+    let lowering = lower_parts(least, Wanted::Objects, policy, sources, diagnostics, &mut |_| true);
+    judged(lowering, policy, diagnostics)
 }
 
 /// Lowers a policy as [`lower`] does, and hands on the files of one part after the other, so that they need not all be
@@ -94,8 +96,8 @@ pub fn build(
     diagnostics: &mut Diagnostics,
     then: &mut dyn FnMut(Vec<Artifact>) -> bool,
 ) -> Lowering {
-    let layers = lower_parts(TOGETHER, Wanted::Files, policy, sources, diagnostics, then);
-    judged(layers, policy, diagnostics)
+    let lowering = lower_parts(TOGETHER, Wanted::Files, policy, sources, diagnostics, then);
+    judged(lowering, policy, diagnostics)
 }
 
 /// Hands on the files of a policy as [`build`] does, where it was judged before.
@@ -112,15 +114,15 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 const TOGETHER: usize = 128;
 
 fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    let layers = lower_parts(TOGETHER, wanted, policy, sources, diagnostics, &mut |_| true);
-    judged(layers, policy, diagnostics)
+    let lowering = lower_parts(TOGETHER, wanted, policy, sources, diagnostics, &mut |_| true);
+    judged(lowering, policy, diagnostics)
 }
 
-fn judged(layers: Vec<(Layer, Lowered)>, policy: &Policy, diagnostics: &mut Diagnostics) -> Lowering {
-    enforcement::judge(policy, &layers, diagnostics);
-    ambient::judge(policy, &layers, diagnostics);
-    foreign::judge(policy, diagnostics);
-    Lowering { layers }
+fn judged(lowering: Lowering, policy: &Policy, diagnostics: &mut Diagnostics) -> Lowering {
+    enforcement::judge(policy, &lowering.layers, diagnostics);
+    ambient::judge(policy, &lowering.layers, diagnostics);
+    foreign::judge(policy, &lowering.beside, diagnostics);
+    lowering
 }
 
 /// The layers know nothing of each other, nor do the parts of a policy.
@@ -131,14 +133,16 @@ fn lower_parts(
     sources: &Sources,
     diagnostics: &mut Diagnostics,
     then: &mut dyn FnMut(Vec<Artifact>) -> bool,
-) -> Vec<(Layer, Lowered)> {
+) -> Lowering {
     let targets = &policy.settings.targets;
     let parts = partition::divide(policy, sources, least);
     let istio = istio::Common::new(policy);
     let networkpolicy = networkpolicy::Common::new(policy);
     let others = overwritten::Others::of(policy);
+    let reader = foreign::Reader::new(policy);
     // What the objects are called is known once they are there.
-    let made = if wanted == Wanted::Judgements && !others.is_empty() { Wanted::Objects } else { wanted };
+    let compared = !others.is_empty() || !reader.is_idle();
+    let made = if wanted == Wanted::Judgements && compared { Wanted::Objects } else { wanted };
     let tasks: Vec<_> = parts.iter().flat_map(|part| targets.iter().map(move |layer| (*layer, part))).collect();
     let lower = |&(layer, part): &(Layer, &partition::Partition<'_>)| {
         let mut found = Diagnostics::new();
@@ -146,7 +150,8 @@ fn lower_parts(
             Layer::NetworkPolicy => networkpolicy::lower(&networkpolicy, part, sources, made, &mut found),
             Layer::Istio => istio::lower(&istio, part, sources, made, &mut found),
         };
-        others.refuse(&lowered.objects, &mut found);
+        let overwritten = others.refuse(&lowered.objects, &mut found);
+        let beside = reader.read(&lowered.objects, overwritten);
         let files = match wanted {
             Wanted::Files => files::of_objects(layer, std::mem::take(&mut lowered.objects), sources),
             Wanted::Objects => Vec::new(),
@@ -155,14 +160,16 @@ fn lower_parts(
                 Vec::new()
             }
         };
-        (lowered, files, found)
+        (lowered, files, beside, found)
     };
     let places = Places::new(policy);
     let mut layers: Vec<(Layer, Lowered)> = targets.iter().map(|layer| (*layer, places.empty())).collect();
     let mut at = 0;
     let mut of_part = Vec::new();
-    parallel::ahead(&tasks, lower, |(lowered, files, found)| {
+    let mut all_beside = foreign::Beside::default();
+    parallel::ahead(&tasks, lower, |(lowered, files, beside, found)| {
         diagnostics.append(found);
+        all_beside.extend(beside);
         places.add(&mut layers[at % targets.len()].1, lowered);
         of_part.extend(files);
         at += 1;
@@ -176,7 +183,8 @@ fn lower_parts(
         // No namespace has objects of two parts, and those of one part are sorted.
         lowered.objects.sort_by(|a, b| a.namespace.cmp(&b.namespace));
     }
-    layers
+    all_beside.date(policy);
+    Lowering { layers, beside: all_beside }
 }
 
 /// The places of judgements among all: they stand by rule and direction, whatever part they come from.

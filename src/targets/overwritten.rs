@@ -10,6 +10,7 @@ use super::Object;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::inventory::Existing;
 use crate::policy::Policy;
+use crate::source::Span;
 
 /// The objects of the cluster that are not the build's, by kind, namespace and name.
 pub(super) struct Others<'a> {
@@ -30,15 +31,18 @@ impl<'a> Others<'a> {
         self.objects.is_empty()
     }
 
-    /// Refuses the objects that would overwrite others.
-    pub(super) fn refuse(&self, objects: &[Object], diagnostics: &mut Diagnostics) {
+    /// Refuses the objects that would overwrite others, and returns the places of these.
+    pub(super) fn refuse(&self, objects: &[Object], diagnostics: &mut Diagnostics) -> Vec<Span> {
+        let mut places = Vec::new();
         // A patch is of an object that is not the build's by intent.
         for object in objects.iter().filter(|object| !object.patch) {
             let key = (object.kind, object.namespace.as_str(), object.name.as_str());
             if let Some(other) = self.objects.get(&key) {
                 diagnostics.push(self.overwrites(other));
+                places.push(other.origin);
             }
         }
+        places
     }
 
     fn overwrites(&self, other: &Existing) -> Diagnostic {

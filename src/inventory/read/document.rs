@@ -43,8 +43,17 @@ fn keep(key: &str) -> Keep {
         "labels" | "selector" => Keep::Everything,
         // What objects say of flows.
         "podSelector" | "namespaceSelector" | "workloadSelector" | "ipBlock" => Keep::Everything,
-        "policyTypes" | "ingress" | "egress" | "from" | "to" | "rules" | "action" | "endPort" => Keep::Known,
-        "source" | "operation" | "namespaces" | "principals" | "ipBlocks" | "targetRef" | "targetRefs" => Keep::Known,
+        "policyTypes" | "ingress" | "egress" | "from" | "to" | "endPort" | "creationTimestamp" => Keep::Known,
+        // Objects of Istio.
+        "rules" | "action" | "provider" | "targetRef" | "targetRefs" | "group" | "istio.io/dry-run" => Keep::Known,
+        "source" | "operation" | "when" | "key" | "values" | "notValues" => Keep::Known,
+        "principals" | "notPrincipals" | "namespaces" | "notNamespaces" => Keep::Known,
+        "serviceAccounts" | "notServiceAccounts" | "requestPrincipals" | "notRequestPrincipals" => Keep::Known,
+        "ipBlocks" | "notIpBlocks" | "remoteIpBlocks" | "notRemoteIpBlocks" => Keep::Known,
+        "notHosts" | "notPorts" | "methods" | "notMethods" | "paths" | "notPaths" => Keep::Known,
+        "mtls" | "jwtRules" | "issuer" | "jwksUri" | "jwks" | "outboundTrafficPolicy" | "captureMode" => Keep::Known,
+        // Its keys are numbers of ports.
+        "portLevelMtls" => Keep::Everything,
         "<<" | "apiVersion" | "kind" | "items" | "metadata" | "name" | "generateName" | "namespace" | "uid" => {
             Keep::Known
         }

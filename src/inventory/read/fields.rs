@@ -94,6 +94,12 @@ pub(super) fn mappings<'d>(parent: At<'d>, key: &str, mistakes: &mut Mistakes<'_
     items
 }
 
+/// Returns the strings of the list under `key`.
+pub(super) fn texts(parent: At<'_>, key: &str, mistakes: &mut Mistakes<'_>) -> Vec<SmolStr> {
+    let values = list(parent, key, mistakes);
+    values.into_iter().filter_map(|value| as_text(value, key, mistakes).cloned()).collect()
+}
+
 /// Returns the port that a number is.
 pub(super) fn port(value: At<'_>, key: &str, mistakes: &mut Mistakes<'_>) -> Option<u16> {
     let Some(Scalar::Number(number)) = value.scalar() else {

@@ -41,7 +41,9 @@ impl Kind {
             ("networking.istio.io", "VirtualService") => return Some(Kind::Routing(Routing::VirtualService)),
             ("networking.istio.io", "ServiceEntry") => return Some(Kind::Written("ServiceEntry")),
             ("networking.istio.io", "DestinationRule") => return Some(Kind::Written("DestinationRule")),
-            ("security.istio.io", "RequestAuthentication") => return Some(Kind::Written("RequestAuthentication")),
+            ("security.istio.io", "RequestAuthentication") => {
+                return Some(Kind::Policy(PolicyKind::RequestAuthentication));
+            }
             ("gateway.networking.k8s.io", "Gateway") => return Some(Kind::Routing(Routing::Gateway)),
             ("gateway.networking.k8s.io", "HTTPRoute") => return Some(Kind::Routing(Routing::HttpRoute)),
             ("", "Pod") => WorkloadKind::Pod,

@@ -1,0 +1,137 @@
+//! What an AuthorizationPolicy opens or closes.
+//!
+//! Those of a pod add up: one with `DENY` refuses what it matches, whatever others allow; with `CUSTOM` somebody else
+//! decides; any with `ALLOW` closes its pods to all that none of them matches (the order stands at the head of Istio's
+//! `security/v1beta1/authorization_policy.proto`).
+
+use smol_str::SmolStr;
+
+use super::access::{Seen, anything, shape};
+use super::flows::Shape;
+use super::peers::modes;
+use super::pods::{Governed, has_identity, selects};
+use super::tokens::issuers;
+use super::{Effect, Judged, Judges, Look, Said, Sure};
+use crate::inventory::mesh::{AccessAction, Authorization, Mtls};
+use crate::inventory::{PolicyObject, Says};
+use crate::model::rules::Direction;
+use crate::policy::{Flow, Party};
+
+/// An AuthorizationPolicy, beside the others of a pod.
+pub(super) struct Judge<'a> {
+    governed: &'a Governed,
+    object: &'a PolicyObject,
+    says: &'a Authorization,
+    /// Whether it is for the pod.
+    selected: Sure,
+    /// Whether the build writes an `ALLOW` for the pod, so that it is closed anyway.
+    closed: bool,
+    /// The objects that are for the pod, those of the build and those of others.
+    own: Vec<&'a PolicyObject>,
+    theirs: Vec<&'a PolicyObject>,
+    /// The issuers whose tokens the pod looks at.
+    issuers: Vec<SmolStr>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(look: &Look<'a>, governed: &'a Governed, object: &'a PolicyObject) -> Option<Judge<'a>> {
+        let Says::Authorization(says) = &object.says else { return None };
+        let (own, theirs) = (look.own_for(&governed.pod), look.theirs_for(&governed.pod));
+        let selected = selects(look.policy, object, &governed.pod);
+        let closed = own.iter().any(|object| allowing(object).is_some());
+        Some(Judge { governed, object, says, selected, closed, own, theirs, issuers: issuers(look, governed) })
+    }
+
+    fn matches(&self, object: &PolicyObject, says: &Authorization, flow: &Flow) -> Sure {
+        let identities = self.modes(flow).iter().any(|mode| *mode != Mtls::Disable);
+        let seen = Seen::new(self.governed, &object.namespace, flow, identities, &self.issuers);
+        seen.matches(&says.rules, says.action != AccessAction::Allow)
+    }
+
+    /// Returns whether none of the others' objects that close the pod lets a flow in.
+    fn stopped_by_all(&self, flow: &Flow) -> Sure {
+        let allowing = self.theirs.iter().filter_map(|other| Some((other, allowing(other)?)));
+        Sure::any(allowing.map(|(other, says)| self.matches(other, says, flow))).not()
+    }
+
+    /// Returns whether a flow comes as far as to be judged: strict mutual TLS refuses callers without an identity.
+    fn arrives(&self, flow: &Flow) -> Sure {
+        let identity = match &flow.source {
+            Party::Pod(pod) => has_identity(&self.governed.policy.inventory, pod),
+            Party::Address(_) | Party::Host { .. } => false,
+        };
+        let modes = self.modes(flow);
+        let strict = modes.iter().filter(|mode| **mode == Mtls::Strict).count();
+        match strict {
+            _ if identity || self.governed.gateway => Sure::Yes,
+            0 => Sure::Yes,
+            all if all == modes.len() => Sure::No,
+            _ => Sure::Maybe,
+        }
+    }
+
+    fn modes(&self, flow: &Flow) -> Vec<Mtls> {
+        let root = &self.governed.policy.settings.root_namespace;
+        let all: Vec<&PolicyObject> = self.own.iter().chain(&self.theirs).copied().collect();
+        modes(&all, root, flow.port.unwrap_or_default()).into_iter().map(|(mode, _)| mode).collect()
+    }
+}
+
+/// Returns what an object says, where its action is `ALLOW`.
+fn allowing(object: &PolicyObject) -> Option<&Authorization> {
+    match &object.says {
+        Says::Authorization(says) if says.action == AccessAction::Allow => Some(says),
+        _ => None,
+    }
+}
+
+impl Judges for Judge<'_> {
+    fn shapes(&self, direction: Direction) -> Vec<Shape> {
+        if direction == Direction::Egress {
+            return Vec::new();
+        }
+        let anything = (self.says.action == AccessAction::Allow).then(|| anything(&self.says.rules));
+        let spoken =
+            self.says.rules.iter().map(|rule| shape(self.governed, &self.object.namespace, rule, &self.issuers));
+        spoken.chain(anything).collect()
+    }
+
+    fn judge(&self, flow: &Flow, direction: Direction, said: &Said) -> Option<Judged> {
+        if direction == Direction::Egress {
+            return None;
+        }
+        let matched = || self.matches(self.object, self.says, flow).min(self.selected);
+        // Whom mutual TLS refuses, no such object opens or closes anything for.
+        if self.arrives(flow) == Sure::No {
+            return None;
+        }
+        match (&self.says.action, said.allows) {
+            (AccessAction::Deny, true) => Judged::if_so(
+                Effect::Closes,
+                matched(),
+                "an AuthorizationPolicy with DENY beats what this build allows",
+            ),
+            (AccessAction::Custom(provider), true) => {
+                let why = format!("its action is CUSTOM: the provider `{provider}` decides about them");
+                Judged::if_so(Effect::Closes, matched().min(Sure::Maybe), why)
+            }
+            // What a rule denies is denied whatever is allowed.
+            (AccessAction::Allow, false) if !said.denied => {
+                let why = "objects of AuthorizationPolicy add up: delete it, or write a rule for what it lets through";
+                Judged::if_so(Effect::Opens, matched().min(self.arrives(flow)), why)
+            }
+            (AccessAction::Allow, true) if !self.closed => {
+                let why = "with ALLOW it closes its pods to all that no such object lets in, and the build writes none for \
+                           them";
+                Judged::if_so(Effect::Closes, self.stopped_by_all(flow).min(self.selected), why)
+            }
+            // The build lets its own clients in, for its own hosts, and all others as before: which was not all.
+            (AccessAction::Allow, true) if said.untouched && self.governed.gateway => {
+                let why = "for hosts that no rule names the build lets everybody pass, as where nothing closes a gateway; \
+                           isolate the gateway by a rule, or write rules for these hosts too";
+                Judged::if_so(Effect::Undone, self.stopped_by_all(flow).min(self.selected), why)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Flows on which an object of the cluster and the rules may differ: those that the object speaks of, and those that the
+//! rules do, each with what is asked for.
+//!
+//! ```text
+//! allow ingress lab/* -> shop/web:8080/http where method GET      # lab/tool -> shop/web:8080, GET
+//! AuthorizationPolicy with paths: ["/admin*"]                     # from anybody, on any port, /admin
+//! ```
+//!
+//! together ask for `lab/tool -> shop/web:8080` with `GET /admin`, and for each half of it with something else. What
+//! decides them looks at every one; these are examples, and no proof that there are no others.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde_json::{Map, Value, json};
+use smol_str::{SmolStr, format_smolstr};
+
+use super::pods::{Governed, made_up, pod};
+use crate::inventory::{Inventory, Workload};
+use crate::model::addresses::{AddressSet, Block};
+use crate::model::conditions::{Conditions, Segment};
+use crate::model::endpoint::{Member, What};
+use crate::model::hosts::HostName;
+use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector};
+use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
+use crate::model::rules::{Action, Direction, Rule};
+use crate::policy::{Flow, Party, Policy, Request, ask};
+
+/// Somebody outside: an address that is set aside for documentation.
+const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+
+/// How many parties, ports and requests are tried with each other.
+const MOST: usize = 16;
+
+/// The parties, ports and requests that something speaks of.
+#[derive(Default)]
+pub(super) struct Shape {
+    pub(super) parties: Vec<Party>,
+    pub(super) ports: Vec<PortMatch>,
+    pub(super) requests: Vec<Request>,
+}
+
+/// Returns flows at one end of a pod of which an object, the rules or both speak.
+pub(super) fn flows(governed: &Governed, direction: Direction, object: Shape) -> Vec<Flow> {
+    let rules = of_rules(governed, direction);
+    let mut parties = object.parties;
+    parties.extend(rules.parties);
+    parties.extend(strangers(governed, direction));
+    distinct(&mut parties, |party| (ask::shown(party), matches!(party, Party::Pod(pod) if pod.sidecar)));
+    let mut ports = object.ports;
+    ports.extend(rules.ports);
+    let mut requests = Vec::new();
+    let (own, others) = (with_default(object.requests), with_default(rules.requests));
+    for first in &own {
+        requests.push(first.clone());
+        for second in &others {
+            requests.extend([merged(first, second), merged(second, first)]);
+        }
+    }
+    distinct(&mut requests, |request| format!("{request:?}"));
+    let mut flows = Vec::new();
+    for party in parties {
+        let (source, destination) = match direction {
+            Direction::Ingress => (party, Party::Pod(governed.pod.clone())),
+            Direction::Egress => (Party::Pod(governed.pod.clone()), party),
+        };
+        for (port, protocol) in numbers(&destination, &ports) {
+            flows.extend(requests.iter().map(|request| Flow {
+                source: source.clone(),
+                destination: destination.clone(),
+                port: Some(port),
+                protocol,
+                request: request.clone(),
+            }));
+        }
+    }
+    flows
+}
+
+/// Keeps the first of those that have the same key, and not more than are tried.
+fn distinct<T, K: PartialEq>(list: &mut Vec<T>, key: impl Fn(&T) -> K) {
+    let mut keys: Vec<K> = Vec::new();
+    list.retain(|one| {
+        let key = key(one);
+        let new = keys.len() < MOST && !keys.contains(&key);
+        if new {
+            keys.push(key);
+        }
+        new
+    });
+}
+
+fn with_default(mut requests: Vec<Request>) -> Vec<Request> {
+    requests.truncate(MOST);
+    if requests.is_empty() {
+        requests.push(Request::default());
+    }
+    requests
+}
+
+/// Returns a request with all that the first says, and what the second adds.
+fn merged(first: &Request, second: &Request) -> Request {
+    Request {
+        method: first.method.clone().or(second.method.clone()),
+        path: first.path.clone().or(second.path.clone()),
+        host: first.host.clone().or(second.host.clone()),
+        tls: first.tls.clone().or(second.tls.clone()),
+        client: first.client.or(second.client),
+        jwt: first.jwt.clone().or(second.jwt.clone()),
+    }
+}
+
+/// Returns the ports of a destination that some entries mean, then those that the pod is known to have.
+fn numbers(destination: &Party, ports: &[PortMatch]) -> Vec<(u16, Protocol)> {
+    let own = match destination {
+        Party::Pod(pod) => pod.ports.as_slice(),
+        _ => &[],
+    };
+    let number = |port: &PortMatch| {
+        let mut own = own.iter().filter(|own| own.protocol == port.protocol);
+        let number = match &port.port {
+            PortTest::Range(1, u16::MAX) => own.next().map_or(443, |own| own.port),
+            PortTest::Range(first, last) => {
+                own.map(|own| own.port).find(|number| (first..=last).contains(&number)).unwrap_or(*first)
+            }
+            PortTest::Named(name) => own.find(|own| own.name.as_ref() == Some(name))?.port,
+        };
+        Some((number, port.protocol))
+    };
+    let mut numbers: Vec<(u16, Protocol)> = ports.iter().filter_map(number).collect();
+    numbers.extend(own.iter().map(|own| (own.port, own.protocol)));
+    if numbers.is_empty() {
+        numbers.push((443, Protocol::Tcp));
+    }
+    distinct(&mut numbers, |number| *number);
+    numbers
+}
+
+/// Returns parties that nothing need speak of: somebody outside, and pods of the same namespace and of others, one of
+/// them without a sidecar.
+fn strangers(governed: &Governed, direction: Direction) -> Vec<Party> {
+    let inventory = &governed.policy.inventory;
+    let home = governed.pod.namespace_labels.get(NAMESPACE_NAME);
+    let others = |workload: &&Workload| !workload.host_network && workload.labels != governed.pod.labels;
+    let first = |meant: &dyn Fn(&Workload) -> bool| {
+        let mut all = inventory.workloads.iter().filter(others);
+        all.find(|workload| meant(workload)).map(|workload| Party::Pod(pod(inventory, workload)))
+    };
+    let apart = first(&|workload| Some(&workload.namespace) != home && workload.sidecar);
+    let near = first(&|workload| Some(&workload.namespace) == home);
+    let bare = first(&|workload| !workload.sidecar).filter(|_| direction == Direction::Ingress);
+    std::iter::once(Party::Address(OUTSIDE)).chain(apart).chain(near).chain(bare).collect()
+}
+
+/// Returns what the rules of a pod speak of in a direction.
+fn of_rules(governed: &Governed, direction: Direction) -> Shape {
+    let policy = &governed.policy;
+    let mut shape = Shape::default();
+    for rule in governed.rules(direction).filter(|rule| rule.action != Action::Isolate) {
+        if shape.parties.len() >= MOST && shape.ports.len() >= MOST && shape.requests.len() >= MOST {
+            break;
+        }
+        let at_gateway = rule.via.as_ref().filter(|via| {
+            let pod = &governed.pod;
+            rule.ingress
+                && via.gateway.pods.iter().any(|one| one.matches(&pod.namespace_labels, &pod.labels, &pod.account))
+        });
+        match (at_gateway, &rule.via) {
+            // The gateway sees the clients on its own ports, the workload sees the gateway.
+            (Some(via), _) => {
+                shape.parties.extend(rule.source.members.iter().filter_map(|member| party_of(policy, member)));
+                let ports =
+                    via.gateway.ports.iter().map(|port| PortMatch::range(port.target, port.target, port.protocol));
+                shape.ports.extend(ports);
+            }
+            (None, Some(via)) if rule.ingress => {
+                shape.parties.extend(via.gateway.pods.iter().filter_map(|pods| party(&policy.inventory, pods)));
+                shape.ports.extend(ports_of(rule));
+            }
+            _ => {
+                let peers = &rule.peer(direction).members;
+                shape.parties.extend(peers.iter().filter_map(|member| party_of(policy, member)));
+                shape.ports.extend(ports_of(rule));
+            }
+        }
+        shape.requests.extend(request_of(rule));
+    }
+    shape
+}
+
+fn ports_of(rule: &Rule) -> impl Iterator<Item = PortMatch> {
+    let every = [PortMatch::range(1, u16::MAX, Protocol::Tcp)];
+    let of = move |member: &Member| match &member.ports {
+        Ports::All => every.to_vec(),
+        Ports::Some(list) => list.clone(),
+    };
+    rule.destination.members.iter().flat_map(of)
+}
+
+fn party_of(policy: &Policy, member: &Member) -> Option<Party> {
+    match &member.what {
+        What::Pods(pods) => party(&policy.inventory, &pods.selector),
+        What::Addresses(set) => set.blocks.iter().find_map(address).map(Party::Address),
+        What::Host(host) => {
+            let at = match host.at.is_empty() {
+                true => policy.internet.clone(),
+                false => AddressSet::of(host.at.iter().map(|at| at.net)),
+            };
+            Some(Party::Host { name: name_of(&host.name), at })
+        }
+    }
+}
+
+/// Returns a pod that a selector selects.
+pub(super) fn party(inventory: &Inventory, selector: &PodSelector) -> Option<Party> {
+    match inventory.select(selector).first() {
+        Some(workload) => Some(Party::Pod(pod(inventory, workload))),
+        None => {
+            let mut made = made_up(inventory, selector.namespace_name()?, &selector.labels)?;
+            if let Account::Is(account) = &selector.account {
+                made.account = account.clone();
+                made.shown = format!("{}/@{account}", selector.namespace_name()?);
+            }
+            Some(Party::Pod(made))
+        }
+    }
+}
+
+/// Returns an address of a block.
+pub(super) fn address(block: &Block) -> Option<IpAddr> {
+    let mut hosts = std::iter::once(OUTSIDE).chain(block.net.hosts().take(MOST));
+    hosts.find(|address| block.contains(*address))
+}
+
+/// Returns a request that meets the conditions of a rule.
+fn request_of(rule: &Rule) -> Option<Request> {
+    let Conditions { methods, paths, hosts, jwt } = &*rule.conditions;
+    let public = rule.via.as_ref().filter(|_| rule.ingress).and_then(|via| via.at.first());
+    let path = paths.first().map(|pattern| {
+        let word = |segment: &Segment| match segment {
+            Segment::Literal(text) => text.clone(),
+            Segment::Any => "x".into(),
+        };
+        pattern.segments.iter().map(|segment| format!("/{}", word(segment))).collect::<String>()
+    });
+    let jwt = jwt.as_ref().map(|jwt| {
+        let mut claims = token(&jwt.issuer.url, jwt.subjects.first().map_or("subject", SmolStr::as_str));
+        for (name, values) in &jwt.claims {
+            claims.insert(name.to_string(), json!([values.first()?.as_str()]));
+        }
+        Some(claims)
+    });
+    let request = Request {
+        method: methods.first().cloned(),
+        path,
+        host: hosts.first().or(public).map(name_of),
+        tls: None,
+        client: None,
+        jwt: jwt.flatten(),
+    };
+    let says = request.method.is_some() || request.path.is_some() || request.host.is_some() || request.jwt.is_some();
+    says.then_some(request)
+}
+
+fn name_of(host: &HostName) -> SmolStr {
+    if host.wildcard { format_smolstr!("www.{}", host.name) } else { host.name.clone() }
+}
+
+/// Returns the claims of a token.
+pub(super) fn token(issuer: &str, subject: &str) -> Map<String, Value> {
+    [("iss", issuer), ("sub", subject)].into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect()
+}
+
+/// Returns a flow in words: `` `lab/tool -> shop/web:8080` with `GET /admin` ``.
+pub(super) fn shown(flow: &Flow) -> String {
+    let port = flow.port.map(|port| format!(":{port}")).unwrap_or_default();
+    let protocol = if flow.protocol == Protocol::Tcp { "" } else { flow.protocol.word() };
+    let slash = if protocol.is_empty() { "" } else { "/" };
+    let (from, to) = (ask::shown(&flow.source), ask::shown(&flow.destination));
+    let Request { method, path, host, jwt, .. } = &flow.request;
+    let asked: Vec<&str> = method.as_deref().into_iter().chain(path.as_deref()).collect();
+    let mut with = Vec::new();
+    if !asked.is_empty() {
+        with.push(format!("`{}`", asked.join(" ")));
+    }
+    with.extend(host.as_ref().map(|host| format!("the host `{host}`")));
+    let issuer = jwt.as_ref().map(|claims| claims.get("iss").and_then(Value::as_str).unwrap_or_default());
+    with.extend(issuer.map(|issuer| format!("a token of `{issuer}`")));
+    let with = if with.is_empty() { String::new() } else { format!(" with {}", with.join(" and ")) };
+    format!("`{from} -> {to}{port}{slash}{protocol}`{with}")
+}

@@ -1,0 +1,355 @@
+//! Objects of the cluster that are not this build's and that add to what it writes.
+//!
+//! ```text
+//! default deny shop/*                              # and a chart has written, beside the build's own:
+//! NetworkPolicy shop/chart-open: ingress: [{}]     # 198.51.100.1 -> shop/web:8080 comes in again
+//! ```
+//!
+//! NetworkPolicies of a pod add up, and so do AuthorizationPolicies and RequestAuthentications; of Sidecars and
+//! PeerAuthentications a pod obeys one, which may not be the build's. Each such object that the inventory shows is a
+//! warning where it opens or closes something for governed pods, with a flow that it decides in another way than the
+//! source. The source is asked by the evaluator, and the build's own objects are read back only for which pods they are:
+//! they say which Sidecar or PeerAuthentication counts, and what is closed anyway.
+//!
+//! `pods` finds the pods, `flows` what to ask for; `network`, `authorization`, `peers`, `tokens` and `sidecars` each judge
+//! one kind. What hangs on something that nobody shows *may* be so.
+
+mod access;
+mod authorization;
+mod beside;
+mod flows;
+mod network;
+mod peers;
+mod pods;
+mod sidecars;
+mod tokens;
+
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+pub use self::beside::Beside;
+pub(super) use self::beside::Reader;
+use self::flows::Shape;
+use self::pods::Governed;
+use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::inventory::{PolicyKind, PolicyObject};
+use crate::model::labels::NAMESPACE_NAME;
+use crate::model::rules::{Direction, Rule};
+use crate::policy::{Cause, Flow, Party, Pod, Policy, eval, governs_pod};
+use crate::settings::Layer;
+use crate::source::Span;
+
+/// How sure something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sure {
+    /// It is not so.
+    No,
+    /// It hangs on what nobody shows.
+    Maybe,
+    /// It is so.
+    Yes,
+}
+
+impl From<bool> for Sure {
+    fn from(is: bool) -> Sure {
+        if is { Sure::Yes } else { Sure::No }
+    }
+}
+
+impl Sure {
+    fn any(all: impl IntoIterator<Item = Sure>) -> Sure {
+        all.into_iter().max().unwrap_or(Sure::No)
+    }
+
+    fn all(all: impl IntoIterator<Item = Sure>) -> Sure {
+        all.into_iter().min().unwrap_or(Sure::Yes)
+    }
+
+    fn not(self) -> Sure {
+        match self {
+            Sure::No => Sure::Yes,
+            Sure::Maybe => Sure::Maybe,
+            Sure::Yes => Sure::No,
+        }
+    }
+}
+
+/// What an object does to a pod against the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Effect {
+    /// It lets through what the source does not.
+    Opens,
+    /// It refuses what the source lets through.
+    Closes,
+    /// What it closed before is open: the source says nothing of it, and the build must not close it.
+    Undone,
+}
+
+/// What the source says of a flow at one end of a pod.
+struct Said {
+    allows: bool,
+    /// Whether a rule denies it.
+    denied: bool,
+    /// Whether no rule closes the pod, so that it passes as it did before.
+    untouched: bool,
+    /// Whether a rule governs the pod, which need not be so of a gateway whose public hosts rules speak of.
+    governed: bool,
+    /// The rule that decides; `None` where none governs the pod.
+    rule: Option<Span>,
+}
+
+/// What an object does to a flow.
+struct Judged {
+    effect: Effect,
+    sure: bool,
+    why: String,
+}
+
+impl Judged {
+    fn if_so(effect: Effect, sure: Sure, why: impl Into<String>) -> Option<Judged> {
+        (sure > Sure::No).then(|| Judged { effect, sure: sure == Sure::Yes, why: why.into() })
+    }
+}
+
+/// One object beside the others of a pod.
+trait Judges {
+    /// Returns of which flows it speaks at one end; none where it does not look at this end.
+    fn shapes(&self, direction: Direction) -> Vec<Shape>;
+
+    /// Returns what it does to a flow against the source.
+    fn judge(&self, flow: &Flow, direction: Direction, said: &Said) -> Option<Judged>;
+}
+
+fn judge_of<'a>(look: &Look<'a>, governed: &'a Governed, object: &'a PolicyObject) -> Option<Box<dyn Judges + 'a>> {
+    Some(match object.kind {
+        PolicyKind::NetworkPolicy => Box::new(network::Judge::new(look, governed, object)),
+        PolicyKind::AuthorizationPolicy => Box::new(authorization::Judge::new(look, governed, object)?),
+        PolicyKind::PeerAuthentication => Box::new(peers::Judge::new(look, governed, object)),
+        PolicyKind::RequestAuthentication => Box::new(tokens::Judge::new(look, governed, object)?),
+        PolicyKind::Sidecar => Box::new(sidecars::Judge::new(look, governed, object)?),
+    })
+}
+
+/// That an object does something to a pod, with a flow that shows it.
+struct Finding {
+    direction: Direction,
+    judged: Judged,
+    /// The rule that decides the flow in the other way.
+    rule: Span,
+    flow: Flow,
+}
+
+impl Finding {
+    fn is_like(&self, other: &Finding) -> bool {
+        self.judged.effect == other.judged.effect && self.direction == other.direction
+    }
+}
+
+/// Returns the objects of the layers of a build that it does not own.
+fn others(policy: &Policy) -> impl Iterator<Item = &PolicyObject> {
+    let own = policy.settings.name.as_deref().unwrap_or_default();
+    let is_of_layers = |kind| policy.settings.targets.contains(&layer_of(kind));
+    policy
+        .inventory
+        .objects
+        .iter()
+        .filter(move |object| object.build.as_deref() != Some(own) && is_of_layers(object.kind))
+}
+
+fn layer_of(kind: PolicyKind) -> Layer {
+    if kind == PolicyKind::NetworkPolicy { Layer::NetworkPolicy } else { Layer::Istio }
+}
+
+/// What an object is judged with.
+struct Look<'a> {
+    policy: &'a Policy,
+    own: ByPlace<'a>,
+    theirs: ByPlace<'a>,
+}
+
+/// Objects by the namespace of their pods, or by none where they may be of any.
+type ByPlace<'a> = FxHashMap<Option<&'a SmolStr>, Vec<&'a PolicyObject>>;
+
+impl<'a> Look<'a> {
+    fn new(policy: &'a Policy, beside: &'a Beside) -> Look<'a> {
+        let place = |objects: &mut dyn Iterator<Item = &'a PolicyObject>| {
+            let mut places = ByPlace::default();
+            for object in objects {
+                places.entry(pods::namespace(policy, object)).or_default().push(object);
+            }
+            places
+        };
+        let own = place(&mut beside.own.iter());
+        let theirs = place(&mut others(policy).filter(|object| !beside.overwritten.contains(&object.origin)));
+        Look { policy, own, theirs }
+    }
+
+    /// Returns the build's own objects for a pod.
+    fn own_for(&self, pod: &Pod) -> Vec<&'a PolicyObject> {
+        self.of(&self.own, pod)
+    }
+
+    /// Returns the objects of others for a pod.
+    fn theirs_for(&self, pod: &Pod) -> Vec<&'a PolicyObject> {
+        self.of(&self.theirs, pod)
+    }
+
+    fn of(&self, places: &ByPlace<'a>, pod: &Pod) -> Vec<&'a PolicyObject> {
+        let home = pod.namespace_labels.get(NAMESPACE_NAME);
+        let here = [home, None].into_iter().filter_map(|place| places.get(&place)).flatten().copied();
+        here.filter(|object| pods::selects(self.policy, object, pod) > Sure::No).collect()
+    }
+
+    /// Returns what the source says of a flow at one end; `None` where it does not judge it.
+    fn said(&self, governed: &Governed, flow: &Flow, direction: Direction) -> Option<Said> {
+        let end = eval(&governed.policy, flow).ends.into_iter().find(|end| end.direction == direction)?;
+        let rule = match end.cause {
+            Cause::NoPod | Cause::Itself => return None,
+            Cause::Denied(id) | Cause::Allowed(id) | Cause::NoneMatches { isolated_by: id, .. } => {
+                governed.policy.rule(id)
+            }
+            Cause::NotIsolated | Cause::Granted(_) => governed.rules(direction).next(),
+        };
+        let (denied, untouched) = (matches!(end.cause, Cause::Denied(_)), end.cause == Cause::NotIsolated);
+        let governs = |rule: &Rule| governs_pod(rule, direction, &governed.pod);
+        Some(Said {
+            allows: end.allows(),
+            denied,
+            untouched,
+            governed: governed.rules(direction).any(governs),
+            rule: rule.map(|rule| rule.origin.span),
+        })
+    }
+
+    /// Finds what an object opens and closes for a pod: of each the first flow for which it surely does, else the first
+    /// for which it may.
+    fn find(&self, governed: &Governed, object: &PolicyObject) -> Vec<Finding> {
+        let mut found: Vec<Finding> = Vec::new();
+        let Some(judge) = judge_of(self, governed, object) else { return found };
+        for direction in Direction::BOTH.into_iter().filter(|direction| governed.is_governed(*direction)) {
+            let shapes = judge.shapes(direction);
+            for flow in shapes.into_iter().flat_map(|shape| flows::flows(governed, direction, shape)) {
+                let Some(said) = self.said(governed, &flow, direction) else { continue };
+                let (Some(rule), Some(judged)) = (said.rule, judge.judge(&flow, direction, &said)) else { continue };
+                // Of a gateway's other hosts no rule speaks.
+                if said.untouched && !said.governed && judged.effect != Effect::Undone {
+                    continue;
+                }
+                let finding = Finding { direction, judged, rule, flow };
+                match found.iter_mut().find(|old| old.is_like(&finding)) {
+                    Some(old) if old.judged.sure || !finding.judged.sure => {}
+                    Some(old) => *old = finding,
+                    None => found.push(finding),
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Warns of each object that decides about governed pods beside those of the build.
+pub(super) fn judge(policy: &Policy, beside: &Beside, diagnostics: &mut Diagnostics) {
+    let look = Look::new(policy, beside);
+    let mut pods = pods::Pods::new(policy);
+    for object in others(policy).filter(|object| !beside.overwritten.contains(&object.origin)) {
+        let mut told: Vec<Told> = Vec::new();
+        for governed in pods.of(object) {
+            let found = look.find(&governed, object);
+            found.into_iter().for_each(|finding| tell(&mut told, finding, &governed.pod.shown));
+        }
+        told.sort_by_key(|told| (told.first.direction, told.first.judged.effect));
+        told.iter().for_each(|told| diagnostics.push(warning(object, told)));
+    }
+}
+
+/// Returns what lets a flow through at one end although the source does not, and whether it surely does.
+pub fn passes(
+    policy: &Policy,
+    beside: &Beside,
+    layer: Layer,
+    flow: &Flow,
+    direction: Direction,
+) -> Option<(String, bool)> {
+    asked(policy, beside, layer, flow, direction, Effect::Opens)
+}
+
+/// Returns what refuses a flow at one end although the source lets it through, and whether it surely does.
+pub fn refuses(
+    policy: &Policy,
+    beside: &Beside,
+    layer: Layer,
+    flow: &Flow,
+    direction: Direction,
+) -> Option<(String, bool)> {
+    asked(policy, beside, layer, flow, direction, Effect::Closes)
+}
+
+fn asked(
+    policy: &Policy,
+    beside: &Beside,
+    layer: Layer,
+    flow: &Flow,
+    direction: Direction,
+    effect: Effect,
+) -> Option<(String, bool)> {
+    let party = if direction == Direction::Egress { &flow.source } else { &flow.destination };
+    let Party::Pod(pod) = party else { return None };
+    let look = Look::new(policy, beside);
+    let governed = pods::of_flow(policy, pod);
+    let said = look.said(&governed, flow, direction)?;
+    let objects = look.theirs_for(pod).into_iter().filter(|object| layer_of(object.kind) == layer);
+    let found = objects.filter_map(|object| {
+        let judged = judge_of(&look, &governed, object)?.judge(flow, direction, &said)?;
+        let name = format!("{} `{}/{}` of the cluster", object.kind.word(), object.namespace, object.name);
+        let words = if judged.sure { format!("{name} does") } else { format!("{name} may: {}", judged.why) };
+        (judged.effect == effect).then_some((words, judged.sure))
+    });
+    // The first of those that are the surest.
+    found.fold(None, |best: Option<(String, bool)>, one| match best {
+        Some(best) if best.1 || !one.1 => Some(best),
+        _ => Some(one),
+    })
+}
+
+/// What an object does to some pods.
+struct Told {
+    first: Finding,
+    pods: Vec<String>,
+}
+
+/// Adds a finding about a pod to those of its kind; where something is sure, what may be is left out.
+fn tell(told: &mut Vec<Told>, finding: Finding, pod: &str) {
+    match told.iter_mut().find(|told| told.first.is_like(&finding)) {
+        Some(old) if old.first.judged.sure == finding.judged.sure => old.pods.push(pod.to_owned()),
+        Some(old) if old.first.judged.sure => {}
+        Some(old) => *old = Told { first: finding, pods: vec![pod.to_owned()] },
+        None => told.push(Told { first: finding, pods: vec![pod.to_owned()] }),
+    }
+}
+
+fn warning(object: &PolicyObject, told: &Told) -> Diagnostic {
+    let Finding { direction, judged, rule, flow } = &told.first;
+    let way = if *direction == Direction::Ingress { "into" } else { "out of" };
+    let name = format!("{} `{}/{}` of the cluster", object.kind.word(), object.namespace, object.name);
+    let pods = names(&told.pods);
+    let message = match (judged.effect, judged.sure) {
+        (Effect::Opens, true) => format!("{name} lets more {way} {pods} than these rules"),
+        (Effect::Opens, false) => format!("{name} may let more {way} {pods} than these rules"),
+        (Effect::Closes, true) => format!("{name} refuses what these rules let {way} {pods}"),
+        (Effect::Closes, false) => format!("{name} may refuse what these rules let {way} {pods}"),
+        (Effect::Undone, _) => format!("{name} no longer closes {pods}"),
+    };
+    Diagnostic::new(Code::ForeignObject, *rule, message)
+        .at(format!("for example {}", flows::shown(flow)))
+        .label(object.origin, "it is stated here")
+        .note(judged.why.clone())
+}
+
+fn names(pods: &[String]) -> String {
+    let quoted = |pods: &[String]| pods.iter().map(|pod| format!("`{pod}`")).collect::<Vec<_>>().join(", ");
+    match pods.len() {
+        0 => "its pods".to_owned(),
+        1..=3 => quoted(pods),
+        more => format!("{} and {} more", quoted(&pods[..3]), more - 3),
+    }
+}

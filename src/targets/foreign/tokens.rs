@@ -1,0 +1,95 @@
+//! What a RequestAuthentication does to requests with tokens. All those of a pod are pooled: a request without a token
+//! passes, and one with a token that none of their issuers signed is refused.
+
+use serde_json::Value;
+use smol_str::SmolStr;
+
+use super::access::is_unread;
+use super::flows::{Shape, token};
+use super::pods::Governed;
+use super::{Effect, Judged, Judges, Look, Said, Sure};
+use crate::inventory::mesh::Issuer;
+use crate::inventory::{PolicyObject, Says};
+use crate::model::conditions::{Jwt, Keys};
+use crate::model::ports::Protocol;
+use crate::model::rules::Direction;
+use crate::policy::{Flow, Request};
+
+/// Returns the issuers whose tokens a pod looks at: those of the rules and those of the cluster's objects.
+pub(super) fn issuers(look: &Look<'_>, governed: &Governed) -> Vec<SmolStr> {
+    let own = governed.rules(Direction::Ingress).filter_map(|rule| rule.conditions.jwt.as_ref());
+    let own = own.map(|jwt| jwt.issuer.url.clone());
+    let theirs = look.theirs_for(&governed.pod).into_iter().filter_map(|object| match &object.says {
+        Says::Tokens(issuers) => Some(issuers.iter().map(|issuer| issuer.url.clone())),
+        _ => None,
+    });
+    own.chain(theirs.flatten()).collect()
+}
+
+/// A RequestAuthentication, beside the rules that ask a pod's callers for tokens.
+pub(super) struct Judge<'a> {
+    governed: &'a Governed,
+    theirs: &'a [Issuer],
+    own: Vec<&'a Jwt>,
+    /// The issuers whose tokens the pod looks at.
+    issuers: Vec<SmolStr>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(look: &Look<'a>, governed: &'a Governed, object: &'a PolicyObject) -> Option<Judge<'a>> {
+        let Says::Tokens(theirs) = &object.says else { return None };
+        let own = governed.rules(Direction::Ingress).filter_map(|rule| rule.conditions.jwt.as_deref()).collect();
+        Some(Judge { governed, theirs, own, issuers: issuers(look, governed) })
+    }
+
+    /// Returns whether an issuer is one of the rules' whose keys are others there.
+    fn has_other_keys(&self, issuer: &Issuer) -> bool {
+        let same = self.own.iter().find(|jwt| jwt.issuer.url == issuer.url);
+        same.is_some_and(|jwt| match &jwt.issuer.keys {
+            Keys::Remote { url, .. } => *url != issuer.keys,
+            Keys::Inline(keys) => *keys != issuer.keys,
+        })
+    }
+
+    /// Returns whether requests may be read on the port of a flow.
+    fn may_have_requests(&self, flow: &Flow) -> bool {
+        let read = |port| !is_unread(&self.governed.policy.inventory, &self.governed.pod, port);
+        flow.protocol == Protocol::Tcp && flow.port.is_some_and(read)
+    }
+}
+
+impl Judges for Judge<'_> {
+    fn shapes(&self, direction: Direction) -> Vec<Shape> {
+        if direction == Direction::Egress || self.theirs.is_empty() {
+            return Vec::new();
+        }
+        // A token of somebody whom the pod does not know; those of the rules are asked for with the rules.
+        let jwt = Some(token("https://issuer.example.com", "subject"));
+        let requests = vec![Request { jwt, ..Request::default() }, Request::default()];
+        vec![Shape { requests, ..Shape::default() }]
+    }
+
+    fn judge(&self, flow: &Flow, direction: Direction, said: &Said) -> Option<Judged> {
+        let claims = flow.request.jwt.as_ref().filter(|_| said.allows && direction == Direction::Ingress)?;
+        let url = claims.get("iss").and_then(Value::as_str)?;
+        if !self.may_have_requests(flow) {
+            return None;
+        }
+        if self.theirs.iter().any(|issuer| issuer.url == url && self.has_other_keys(issuer)) {
+            let why = format!("it takes tokens of `{url}` by other keys than these rules");
+            return Judged::if_so(Effect::Opens, Sure::Yes, why);
+        }
+        // Where rules ask for tokens, those of others are refused anyway.
+        if !self.own.is_empty() || self.issuers.iter().any(|known| known == url) {
+            return None;
+        }
+        let first = &self.theirs.first()?.url;
+        let more = match self.theirs.len() - 1 {
+            0 => String::new(),
+            more => format!(" or {more} more"),
+        };
+        let why =
+            format!("a request that brings a token must bring one of `{first}`{more}; one without a token passes");
+        Judged::if_so(Effect::Closes, Sure::Yes, why)
+    }
+}
