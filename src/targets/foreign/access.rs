@@ -50,7 +50,7 @@ impl<'a> Seen<'a> {
     ) -> Seen<'a> {
         let (policy, gateway) = (&governed.policy, governed.gateway);
         let identity = match &flow.source {
-            Party::Pod(pod) if identities && has_identity(&policy.inventory, pod) => {
+            Party::Pod(pod) if identities && has_identity(governed, pod) => {
                 pod.namespace_labels.get(NAMESPACE_NAME).map(|namespace| (namespace, &pod.account))
             }
             _ => None,

@@ -57,7 +57,7 @@ impl<'a> Judge<'a> {
     /// Returns whether a flow comes as far as to be judged: strict mutual TLS refuses callers without an identity.
     fn arrives(&self, flow: &Flow) -> Sure {
         let identity = match &flow.source {
-            Party::Pod(pod) => has_identity(&self.governed.policy.inventory, pod),
+            Party::Pod(pod) => has_identity(self.governed, pod),
             Party::Address(_) | Party::Host { .. } => false,
         };
         let modes = self.modes(flow);

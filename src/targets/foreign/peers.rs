@@ -138,7 +138,7 @@ fn passes(governed: &Governed, flow: &Flow, mode: Mtls) -> Sure {
         Sure::from(verdict.ends.iter().all(|end| end.direction != Direction::Ingress || end.allows()))
     };
     let identity = match &flow.source {
-        Party::Pod(caller) => has_identity(&governed.policy.inventory, caller),
+        Party::Pod(caller) => has_identity(governed, caller),
         Party::Address(_) | Party::Host { .. } => false,
     };
     match (mode, identity) {

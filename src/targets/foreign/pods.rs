@@ -312,12 +312,13 @@ fn namespace_labels(inventory: &Inventory, name: &SmolStr) -> Labels {
     known.unwrap_or_else(|| Labels::from([(NAMESPACE_NAME.into(), name.clone())]))
 }
 
-/// Returns whether a caller has an identity of the mesh: it has a sidecar, or is a gateway, or in ambient mode.
-pub(super) fn has_identity(inventory: &Inventory, pod: &Pod) -> bool {
+/// Returns whether a caller of a pod has an identity of the mesh: it has a sidecar, or is a gateway, or comes by a tunnel.
+pub(super) fn has_identity(governed: &Governed, pod: &Pod) -> bool {
+    let inventory = &governed.policy.inventory;
     let gateway = || {
         let home = pod.namespace_labels.get(NAMESPACE_NAME);
         let mut here = home.map(|name| inventory.workloads_in(name)).unwrap_or_default().iter();
         here.any(|one| one.injection == Injection::Gateway && one.labels == pod.labels)
     };
-    pod.sidecar || crate::targets::is_ambient_pod(pod) || gateway()
+    pod.sidecar || crate::targets::is_tunnelled(pod, &governed.pod) || gateway()
 }
