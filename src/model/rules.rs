@@ -7,6 +7,7 @@ use smol_str::SmolStr;
 use crate::model::conditions::Conditions;
 use crate::model::endpoint::Endpoint;
 use crate::model::gateways::Via;
+use crate::model::ports::Protocol;
 use crate::source::Span;
 
 /// A rule of a policy, by its place among them: the first one that is written is rule 0.
@@ -118,6 +119,12 @@ impl Rule {
             Direction::Egress => self.egress,
             Direction::Ingress => self.ingress,
         }
+    }
+
+    /// Returns whether it names icmp, and does not only mean it among all ports.
+    pub fn names_icmp(&self) -> bool {
+        let ports = self.destination.members.iter().flat_map(|member| member.ports.entries());
+        ports.into_iter().any(|port| port.protocol == Protocol::Icmp)
     }
 
     /// Returns the governed side of a direction.

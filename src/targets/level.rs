@@ -6,6 +6,7 @@
 
 use crate::inventory::{AllLeftOut, PortRange};
 use crate::model::ports::{PortMatch, Ports, Protocol};
+use crate::model::rules::Rule;
 
 /// How well a layer holds one end of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +69,12 @@ impl Traffics {
             Ports::All => Traffics::ALL,
             Ports::Some(list) => list.iter().fold(Traffics::default(), |kinds, port| kinds.with(of(port))),
         }
+    }
+
+    /// Returns the kinds that the ports of a rule are for, where annotations leave some out.
+    pub fn named(rule: &Rule, left_out: &AllLeftOut) -> Traffics {
+        let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports, left_out));
+        ports.fold(Traffics::default(), Traffics::with)
     }
 
     /// Returns the kinds that a range of ports is for; without numbers it is the ports of some name.

@@ -118,6 +118,11 @@ impl<'a> Partition<'a> {
         self.order().ends.iter().map(|&(at, direction)| (at, direction, self.rule(at)))
     }
 
+    /// Returns the end at a place.
+    pub(super) fn end(&self, place: usize) -> Option<(RuleId, Direction, &'a Rule)> {
+        self.order().ends.get(place).map(|&(at, direction)| (at, direction, self.rule(at)))
+    }
+
     /// Returns the rules that govern pods of the part in a direction, each with its number.
     pub(super) fn rules(&self, direction: Direction) -> impl Iterator<Item = (RuleId, &'a Rule)> {
         self.ends().filter(move |(_, of, _)| *of == direction).map(|(at, _, rule)| (at, rule))

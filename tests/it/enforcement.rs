@@ -1,6 +1,9 @@
 //! What the layers of a build hold together: which rule is not held, on which traffic, and that it is said there.
 
+use netpol::model::rules::Direction;
 use netpol::settings::Layer;
+use netpol::targets::capability::{self, Asked};
+use netpol::targets::{Level, Traffic};
 
 use crate::common::Cluster;
 use crate::istio::build::{Build, MESH, build_with};
@@ -343,4 +346,51 @@ fn a_rule_that_names_what_every_sidecar_leaves_out_is_not_held() {
         assert_eq!(of(source, false), Vec::<String>::new());
     }
     assert_eq!(of("allow ingress lab/* -> garden/*:15020", true), Vec::<String>::new());
+}
+
+/// The row of a layer is what the layer does: a sentence that asks for something is judged where the row has it.
+#[test]
+fn a_layer_judges_by_what_its_row_says() {
+    const ISSUER: &str =
+        "issuer corp { url \"https://login.example.com\" jwks \"https://login.example.com/keys\" at 203.0.113.0/24 }\n";
+    for asked in Asked::ALL {
+        let sentences = match asked {
+            Asked::Accounts => [
+                ("allow egress garden/* -> lab/@curl:8080", Direction::Egress),
+                ("allow ingress lab/@curl -> garden/*:8080", Direction::Ingress),
+            ],
+            Asked::Hosts => [
+                ("allow egress garden/* -> zenquotes.io:443/tls", Direction::Egress),
+                ("allow egress garden/* -> zenquotes.io:80/http", Direction::Egress),
+            ],
+            Asked::Tokens => [
+                ("allow egress garden/* -> lab/*:8080/http where jwt corp", Direction::Egress),
+                ("allow ingress lab/* -> garden/*:8080/http where jwt corp", Direction::Ingress),
+            ],
+            Asked::Requests => [
+                ("allow egress garden/* -> lab/*:8080/http where path \"/a\"", Direction::Egress),
+                ("allow ingress lab/* -> garden/*:8080/http where method GET", Direction::Ingress),
+            ],
+            Asked::RequestHosts => [
+                ("allow egress garden/* -> lab/*:8080/http where host \"a.example.com\"", Direction::Egress),
+                ("allow ingress lab/* -> garden/*:8080/http where host \"a.example.com\"", Direction::Ingress),
+            ],
+        };
+        for (sentence, end) in sentences {
+            let build = both(&format!("{ISSUER}{sentence}"));
+            for (layer, lowered) in &build.lowering.layers {
+                let judgement = lowered.judgements.iter().find(|one| one.direction == end).unwrap();
+                let judged = judgement.level <= Level::Bypassable;
+                let row = capability::of(*layer);
+                assert_eq!(judged, row.judges(asked, end), "{layer:?}: {sentence}: {}", judgement.reason);
+                assert!(judgement.level != Level::Bypassable || row.keeper.is_some(), "{layer:?}: {sentence}");
+            }
+        }
+    }
+    for (layer, lowered) in &both("default deny ingress garden/*").lowering.layers {
+        for kind in [Traffic::Tcp, Traffic::PastSidecar, Traffic::Datagrams] {
+            let sees = lowered.judgements[0].levels.of(kind) <= Level::Bypassable;
+            assert_eq!(sees, capability::of(*layer).traffic.contains(kind), "{layer:?}: {kind:?}");
+        }
+    }
 }

@@ -155,7 +155,7 @@ fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &
     if ends.iter().any(|end| leaves_out(&end.layers)) {
         together = together.max(Together::WellBehaved);
     }
-    let denies_icmp = denies && icmp(rule);
+    let denies_icmp = denies && rule.names_icmp();
     if denies_icmp {
         together = Together::Open;
     }
@@ -271,9 +271,7 @@ fn open(forbids: Traffics, best: Levels) -> Traffics {
 /// Returns the traffic of which one end of a rule forbids some flow.
 fn forbids(policy: &Policy, rule: &Rule, direction: Direction) -> Traffics {
     if rule.action == Action::Deny {
-        let left_out = &policy.inventory.left_out;
-        let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports, left_out));
-        return ports.fold(Traffics::default(), Traffics::with);
+        return Traffics::named(rule, &policy.inventory.left_out);
     }
     let peers = &rule.peer(direction).members;
     if rule.action == Action::Isolate || peers.len() < 2 || !rule.conditions.is_none() || rule.via.is_some() {
@@ -297,9 +295,4 @@ fn every_port(member: &Member, kind: Traffic) -> bool {
         Traffic::Tcp | Traffic::PastSidecar | Traffic::LeftOut => every(Protocol::Tcp),
         Traffic::Datagrams => every(Protocol::Udp) && every(Protocol::Sctp),
     }
-}
-
-fn icmp(rule: &Rule) -> bool {
-    let ports = rule.destination.members.iter().flat_map(|member| member.ports.entries());
-    ports.into_iter().any(|port| port.protocol == Protocol::Icmp)
 }

@@ -1,14 +1,13 @@
-//! How well NetworkPolicy holds each end of each rule.
-
-use std::sync::Arc;
+//! How well NetworkPolicy enforces each end of each rule: what passes found becomes gaps, and gaps a judgement.
+//!
+//! `allow egress garden/* -> zenquotes.io:443` is `wider` than the rule, since `any public address :443` passes.
 
 use rustc_hash::FxHashSet;
 
 use super::model::{Cause, Peer, Peers};
-use super::plan::{Finding, Plan, side};
-use crate::inventory::{AllLeftOut, Untold};
+use super::plan::{Plan, SidePods};
+use super::view::View;
 use crate::model::endpoint::{Member, What};
-use crate::model::ports::Protocol;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::settings::Layer;
 use crate::source::Sources;
@@ -17,19 +16,21 @@ use crate::targets::gap::Gap;
 use crate::targets::{Judgement, Level, Traffics, Why};
 
 /// Returns a judgement for each end of the part.
-pub(super) fn judge(plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
-    let place = |rule: RuleId| {
-        let rule = plan.facts.policy.rule(rule);
-        rule.map(|rule| sources.place(rule.origin.span)).unwrap_or_default()
-    };
-    let ends = plan.facts.part.ends().zip(&plan.findings);
-    // Where deny rules took something out, the addresses around a host may all be gone.
-    let denied = plan.findings.iter().any(|finding| finding.taken);
-    let open: Option<FxHashSet<RuleId>> = denied.then(|| with_addresses(plan));
-    let judge = |((at, direction, rule), finding): ((RuleId, Direction, &Rule), &Finding)| {
-        let around = direction == Direction::Ingress || open.as_ref().is_none_or(|open| open.contains(&at));
-        let left_out = &plan.facts.policy.inventory.left_out;
-        let gaps = gaps(rule, direction, (finding, around), left_out, &place);
+pub(super) fn judge(view: View<'_>, plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
+    // Where denies took something out, the addresses around a host may all be gone.
+    let open = plan.found.is_any_taken().then(|| with_addresses(plan));
+    let mut wider = plan.found.wider.as_slice();
+    let ends = view.part.ends().zip(&plan.ends).enumerate();
+    ends.map(|(end, ((at, direction, rule), pods))| {
+        let own = wider.iter().take_while(|(of, _)| *of == end).count();
+        let (of_end, rest) = wider.split_at(own);
+        wider = rest;
+        let gone = direction == Direction::Egress && open.as_ref().is_some_and(|open| !open.contains(&at));
+        let wider = of_end.iter().map(|(_, gap)| gap).filter(|gap| !(gone && matches!(gap.why, Why::OtherHosts(_))));
+        let gaps = match rule.action {
+            Action::Deny => of_deny(view, plan, (at, direction, rule), pods),
+            _ => of_isolating(view, plan, sources, (end, direction, rule), pods, wider),
+        };
         let only_way = rule.via.is_some() && direction == Direction::Egress && gaps.len() == 1;
         let mut judgement = Judgement::with_gaps(at, direction, gaps);
         if judgement.reason.is_nothing() && by_source(rule, direction) {
@@ -37,13 +38,13 @@ pub(super) fn judge(plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
         }
         judgement.at_gateway.other_ways = only_way;
         judgement
-    };
-    ends.map(judge).collect()
+    })
+    .collect()
 }
 
 /// Returns the rules of which some addresses are let through on the way out.
 fn with_addresses(plan: &Plan<'_>) -> FxHashSet<RuleId> {
-    let terms = plan.sides.iter().flat_map(|sides| &sides[side(Direction::Egress)].terms);
+    let terms = plan.drafts.isolated(Direction::Egress).flat_map(|(.., draft)| &draft.terms);
     let open = terms.filter_map(|term| match (&term.cause, &*term.peers) {
         (Cause::Rule(rule), Peers::Some(peers)) => {
             peers.as_slice().iter().any(|peer| matches!(peer, Peer::Block(_))).then_some(*rule)
@@ -54,74 +55,71 @@ fn with_addresses(plan: &Plan<'_>) -> FxHashSet<RuleId> {
     open.collect()
 }
 
-fn gaps(
-    rule: &Rule,
-    direction: Direction,
-    (finding, around): (&Finding, bool),
-    left_out: &AllLeftOut,
-    place: &dyn Fn(RuleId) -> String,
+/// Returns the gaps of one end of a deny.
+fn of_deny(
+    view: View<'_>,
+    plan: &Plan<'_>,
+    (at, direction, rule): (RuleId, Direction, &Rule),
+    pods: &SidePods<'_>,
+) -> Vec<Gap> {
+    let left_out = &view.policy.inventory.left_out;
+    let named = Traffics::named(rule, left_out);
+    let untold = pods.iter().find_map(|pods| pods.untold());
+    let untold = untold.map(|why| (named, partly(is_selected(pods)), Why::Untold(why.clone())));
+    let kept = plan.found.kept(at, direction);
+    let kept = kept.map(|kept| (named, partly(plan.found.is_taken(at, direction)), Why::Kept(kept)));
+    let icmp = rule.names_icmp().then(|| {
+        let others = !rule.destination.members.iter().all(|member| Traffics::of(&member.ports, left_out).is_empty());
+        (Traffics::default(), partly(others), Why::Icmp)
+    });
+    untold.into_iter().chain(kept).chain(icmp).map(|(on, level, why)| Gap { on, level, why }).collect()
+}
+
+/// Returns the gaps of one end of an allow or of `default deny`.
+fn of_isolating<'g>(
+    view: View<'_>,
+    plan: &Plan<'_>,
+    sources: &Sources,
+    (end, direction, rule): (usize, Direction, &Rule),
+    pods: &SidePods<'_>,
+    wider: impl Iterator<Item = &'g Gap>,
 ) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    let mut add = |on, level, why| gaps.push(Gap { on, level, why });
-    let named = named(rule, left_out);
-    let partly = |some: bool| if some { Level::Wider } else { Level::Unable };
-    if rule.action == Action::Deny {
-        if let Some(why) = &finding.why {
-            add(named, partly(finding.selected), Why::Untold(why.clone()));
-        }
-        if let Some(kept) = finding.leak {
-            add(named, partly(finding.taken), Why::Kept(kept));
-        }
-        if names_icmp(rule) {
-            let others =
-                !rule.destination.members.iter().all(|member| Traffics::of(&member.ports, left_out).is_empty());
-            add(Traffics::default(), partly(others), Why::Icmp);
-        }
-        return gaps;
-    }
-    if let Some(why) = finding.why.as_ref().filter(|_| finding.uncovered) {
-        add(Traffics::ALL, partly(finding.selected), Why::Untold(why.clone()));
+    let named = Traffics::named(rule, &view.policy.inventory.left_out);
+    let untold = pods.iter().find_map(|pods| pods.untold()).filter(|_| plan.found.uncovered.contains(&end));
+    if let Some(why) = untold {
+        let level = partly(is_selected(pods));
+        gaps.push(Gap { on: Traffics::ALL, level, why: Why::Untold(why.clone()) });
     }
     if rule.via.is_some() {
         let why = match direction {
             Direction::Egress => Why::OtherHostsOfGateway,
             Direction::Ingress => Why::OtherClientsOfGateway,
         };
-        add(named, Level::Wider, why);
+        gaps.push(Gap { on: named, level: Level::Wider, why });
     }
-    if !finding.envelope.is_empty() && around {
-        add(finding.envelope, Level::Wider, Why::OtherHosts(Arc::clone(&rule.destination)));
-    }
-    if !finding.behind_proxies.is_empty() {
-        add(finding.behind_proxies, Level::Wider, Why::BehindProxies);
-    }
-    if let Some(account) = &finding.widened {
-        add(finding.widened_on, Level::Wider, Why::Untold(Untold::Account(account.clone())));
-    }
-    if let Some((giver, kinds)) = finding.joined {
-        add(kinds, Level::Wider, Why::SharedWith(place(giver).into()));
+    gaps.extend(wider.cloned());
+    if let Some((giver, on)) = plan.found.shared.get(&end) {
+        let place = view.policy.rule(*giver).map(|giver| sources.place(giver.origin.span)).unwrap_or_default();
+        gaps.push(Gap { on: *on, level: Level::Wider, why: Why::SharedWith(place.into()) });
     }
     let unseen = |asked: &Asked| !capability::of(Layer::NetworkPolicy).judges(*asked, direction);
     if let Some(asked) = Asked::by(&rule.conditions).find(unseen) {
-        add(named, Level::Unable, Why::Unseen(asked));
+        gaps.push(Gap { on: named, level: Level::Unable, why: Why::Unseen(asked) });
     }
     gaps
 }
 
-/// Returns the traffic that a rule names.
-fn named(rule: &Rule, left_out: &AllLeftOut) -> Traffics {
-    let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports, left_out));
-    ports.fold(Traffics::default(), Traffics::with)
+fn partly(some: bool) -> Level {
+    if some { Level::Wider } else { Level::Unable }
+}
+
+fn is_selected(pods: &SidePods<'_>) -> bool {
+    pods.iter().any(|pods| !pods.certain().is_empty())
 }
 
 /// Returns whether one end of a rule is told by the addresses that packets come from.
 fn by_source(rule: &Rule, direction: Direction) -> bool {
     let addresses = |member: &Member| matches!(member.what, What::Addresses(_));
     direction == Direction::Ingress && rule.action == Action::Allow && rule.source.members.iter().any(addresses)
-}
-
-/// Returns whether a rule names icmp.
-pub(super) fn names_icmp(rule: &Rule) -> bool {
-    let ports = rule.destination.members.iter().flat_map(|member| member.ports.entries());
-    ports.into_iter().any(|port| port.protocol == Protocol::Icmp)
 }

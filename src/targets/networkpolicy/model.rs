@@ -1,38 +1,26 @@
 //! What a NetworkPolicy can say, as types: no empty list of peers or ports (which would mean "all"), no protocol but
 //! those that it knows, and a peer that is pods of some namespaces or a block of addresses, never both.
+//!
+//! What an object says (its `spec`) stands apart from the rules that it comes from (its `provenance`): who reads an object
+//! back knows the former alone.
 
-use crate::model::rules::{GrantId, RuleId};
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use super::non_empty::NonEmpty;
 use super::ports::PortList;
 use crate::inventory::LabelledPods;
 use crate::model::addresses::Block;
-use crate::model::labels::Requirements;
+use crate::model::labels::{PodSelector, Requirements};
+use crate::model::rules::{Direction, GrantId, RuleId};
 
-/// A list with at least one item.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct NonEmpty<T>(Vec<T>);
-
-impl<T> NonEmpty<T> {
-    /// Makes the list; `None` where there is no item.
-    pub(super) fn new(list: Vec<T>) -> Option<NonEmpty<T>> {
-        (!list.is_empty()).then_some(NonEmpty(list))
-    }
-
-    /// Returns the items.
-    pub(super) fn as_slice(&self) -> &[T] {
-        &self.0
-    }
-}
-
-/// The pods that an object selects: `podSelector` in its own namespace.
-pub(super) type Scope<'a> = LabelledPods<'a>;
+/// The pods that an object selects: `podSelector`, in its own namespace.
+pub type Subject<'a> = LabelledPods<'a>;
 
 /// Who is on the other side.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Peers<'a> {
-    /// Everybody, inside the cluster and outside: a rule without `from` or `to`.
+pub enum Peers<'a> {
+    /// Everybody, inside the cluster and outside: an entry without `from` or `to`.
     Everything,
     /// These.
     Some(NonEmpty<Peer<'a>>),
@@ -40,7 +28,7 @@ pub(super) enum Peers<'a> {
 
 /// One peer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Peer<'a> {
+pub enum Peer<'a> {
     /// Pods: `namespaceSelector` and `podSelector` together.
     Pods {
         /// On the labels of the namespace.
@@ -52,35 +40,65 @@ pub(super) enum Peer<'a> {
     Block(Cow<'a, Block>),
 }
 
-/// What a rule of an object lets through: some peers on some ports.
+impl<'a> Peer<'a> {
+    /// Makes the peer of a selector that asks for no account.
+    pub fn pods(selector: Cow<'a, PodSelector>) -> Peer<'a> {
+        match selector {
+            Cow::Borrowed(pods) => {
+                Peer::Pods { namespace: Cow::Borrowed(&pods.namespace), labels: Cow::Borrowed(&pods.labels) }
+            }
+            Cow::Owned(pods) => Peer::Pods { namespace: Cow::Owned(pods.namespace), labels: Cow::Owned(pods.labels) },
+        }
+    }
+}
+
+/// A NetworkPolicy with what it comes from.
 #[derive(Clone, Debug)]
-pub(super) struct Term<'a> {
-    /// The peers.
-    pub(super) peers: Rc<Peers<'a>>,
-    /// The ports, those of the destination pod.
-    pub(super) ports: PortList,
-    /// Why it is there.
-    pub(super) cause: Cause,
+pub struct Object<'p, 'a> {
+    /// What it says.
+    pub spec: Spec<'p, 'a>,
+    /// What it comes from.
+    pub provenance: Provenance<'p>,
+}
+
+/// What a NetworkPolicy says: it isolates its pods in one direction, and lets through what its entries name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec<'p, 'a> {
+    /// Its namespace and `podSelector`.
+    pub subject: Cow<'p, Subject<'a>>,
+    /// `policyTypes`.
+    pub direction: Direction,
+    /// Which one it is of several objects for the same pods, counted from 0.
+    pub part: usize,
+    /// `egress` or `ingress`.
+    pub entries: Vec<Entry<'p, 'a>>,
+}
+
+/// One entry of `egress` or `ingress`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry<'p, 'a> {
+    /// `to` or `from`; `None` is everybody.
+    pub peers: Option<Cow<'p, [Peer<'a>]>>,
+    /// `ports`.
+    pub ports: Cow<'p, PortList>,
+}
+
+/// What a NetworkPolicy comes from.
+#[derive(Clone, Debug)]
+pub struct Provenance<'p> {
+    /// The rules that isolate its pods.
+    pub isolated_by: &'p [RuleId],
+    /// For each entry, why it is there.
+    pub entries: Vec<Vec<&'p Cause>>,
 }
 
 /// Why something is let through.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// An allow rule.
+pub enum Cause {
+    /// An allow.
     Rule(RuleId),
     /// A grant.
     Grant(GrantId),
     /// No rule isolates these pods: it is everything but what these deny rules name.
     Rest(Rc<[RuleId]>),
-}
-
-/// One direction of one subject: an object, where it isolates.
-#[derive(Debug, Default)]
-pub(super) struct Side<'a> {
-    /// Whether the subject is isolated in this direction; only then is there an object.
-    pub(super) isolated: bool,
-    /// The rules that isolate it.
-    pub(super) isolated_by: Vec<RuleId>,
-    /// What is let through.
-    pub(super) terms: Vec<Rc<Term<'a>>>,
 }

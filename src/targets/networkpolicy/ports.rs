@@ -3,14 +3,14 @@
 use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
 
-use super::model::NonEmpty;
+use super::non_empty::NonEmpty;
 use crate::inventory::AllLeftOut;
 use crate::model::ports::{PortTest, Ports, Protocol};
 use crate::targets::Traffics;
 
 /// The protocols of a NetworkPolicy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Transport {
+pub enum Transport {
     /// TCP.
     Tcp,
     /// UDP.
@@ -23,7 +23,7 @@ impl Transport {
     const ALL: [Transport; 3] = [Transport::Tcp, Transport::Udp, Transport::Sctp];
 
     /// Returns the protocol; ICMP has none.
-    pub(super) fn of(protocol: Protocol) -> Option<Transport> {
+    pub fn of(protocol: Protocol) -> Option<Transport> {
         match protocol {
             Protocol::Tcp => Some(Transport::Tcp),
             Protocol::Udp => Some(Transport::Udp),
@@ -33,7 +33,7 @@ impl Transport {
     }
 
     /// Returns the protocol as rules have it.
-    pub(super) fn protocol(self) -> Protocol {
+    pub fn protocol(self) -> Protocol {
         match self {
             Transport::Tcp => Protocol::Tcp,
             Transport::Udp => Protocol::Udp,
@@ -42,7 +42,7 @@ impl Transport {
     }
 
     /// Returns `TCP`, `UDP` or `SCTP`.
-    pub(super) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Transport::Tcp => "TCP",
             Transport::Udp => "UDP",
@@ -53,7 +53,7 @@ impl Transport {
 
 /// Which ports of a protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Which {
+pub enum Which {
     /// First and last.
     Range(u16, u16),
     /// A port name of the destination pods.
@@ -62,21 +62,21 @@ pub(super) enum Which {
 
 /// One entry of `ports`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct PortEntry {
+pub struct PortEntry {
     /// The protocol, which is always written.
-    pub(super) transport: Transport,
+    pub transport: Transport,
     /// The ports.
-    pub(super) which: Which,
+    pub which: Which,
 }
 
 impl PortEntry {
     /// Every port of a protocol.
-    pub(super) const EVERY: Which = Which::Range(1, u16::MAX);
+    pub const EVERY: Which = Which::Range(1, u16::MAX);
 }
 
 /// The ports of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum PortList {
+pub enum PortList {
     /// Every port of every protocol: no `ports`.
     All,
     /// These.
@@ -85,11 +85,11 @@ pub(super) enum PortList {
 
 /// A difference that no list of ports can say: a name stands for other numbers on every pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unknown;
+pub struct Unknown;
 
 impl PortList {
     /// Returns the list for ports; `None` where they are icmp alone, of which a NetworkPolicy knows nothing.
-    pub(super) fn of(ports: &Ports) -> Option<PortList> {
+    pub fn of(ports: &Ports) -> Option<PortList> {
         let Ports::Some(list) = ports else { return Some(PortList::All) };
         const FEW: usize = 16;
         let mut entries: Vec<PortEntry> = Vec::with_capacity(list.len());
@@ -110,7 +110,7 @@ impl PortList {
     }
 
     /// Returns the port names among them, each with its protocol.
-    pub(super) fn names(&self) -> impl Iterator<Item = (Transport, &SmolStr)> {
+    pub fn names(&self) -> impl Iterator<Item = (Transport, &SmolStr)> {
         let entries = match self {
             PortList::All => &[],
             PortList::Some(list) => list.as_slice(),
@@ -122,7 +122,7 @@ impl PortList {
     }
 
     /// Returns these ports and those of some names.
-    pub(super) fn with_names(&self, names: impl IntoIterator<Item = (Transport, SmolStr)>) -> PortList {
+    pub fn with_names(&self, names: impl IntoIterator<Item = (Transport, SmolStr)>) -> PortList {
         let PortList::Some(list) = self else { return PortList::All };
         let named = names.into_iter().map(|(transport, name)| PortEntry { transport, which: Which::Named(name) });
         let entries: Vec<PortEntry> = list.as_slice().iter().cloned().chain(named).collect();
@@ -130,7 +130,7 @@ impl PortList {
     }
 
     /// Returns the kinds of traffic that these ports are for, where annotations leave some out.
-    pub(super) fn traffics(&self, left_out: &AllLeftOut) -> Traffics {
+    pub fn traffics(&self, left_out: &AllLeftOut) -> Traffics {
         let PortList::Some(list) = self else { return Traffics::ALL };
         list.as_slice().iter().fold(Traffics::default(), |kinds, entry| {
             let range = match entry.which {
@@ -150,13 +150,13 @@ impl PortList {
     }
 
     /// Returns whether some port may be in both; a name may stand for any number, and two names are two ports.
-    pub(super) fn overlaps(&self, other: &PortList) -> bool {
+    pub fn overlaps(&self, other: &PortList) -> bool {
         let (PortList::Some(mine), PortList::Some(theirs)) = (self, other) else { return true };
         mine.as_slice().iter().any(|a| theirs.as_slice().iter().any(|b| entries_overlap(a, b)))
     }
 
     /// Returns the ports less `taken`; `None` where nothing is left.
-    pub(super) fn subtract(&self, taken: &PortList) -> Result<Option<PortList>, Unknown> {
+    pub fn subtract(&self, taken: &PortList) -> Result<Option<PortList>, Unknown> {
         let PortList::Some(taken) = taken else { return Ok(None) };
         let mut left = self.entries();
         for take in taken.as_slice() {
@@ -183,7 +183,7 @@ impl PortList {
     }
 
     /// Returns the ports that are in both; `None` where there are none.
-    pub(super) fn intersect(&self, other: &PortList) -> Result<Option<PortList>, Unknown> {
+    pub fn intersect(&self, other: &PortList) -> Result<Option<PortList>, Unknown> {
         let (PortList::Some(mine), PortList::Some(theirs)) = (self, other) else {
             return Ok(Some(if *self == PortList::All { other.clone() } else { self.clone() }));
         };

@@ -1,35 +1,49 @@
-//! What may pass, and what is left of it when a deny rule takes its part out.
+//! What may pass, and what is left of it when a deny takes its part out.
+//!
+//! ```netpol
+//! allow egress garden/* -> 203.0.113.0/24
+//! deny egress garden/* -> 203.0.113.64/26
+//! ```
+//!
+//! leaves a block with a hole:
+//!
+//! ```yaml
+//! cidr: 203.0.113.0/24
+//! - 203.0.113.64/26
+//! ```
 
-use crate::model::rules::RuleId;
 use std::borrow::Cow;
 use std::rc::Rc;
 
 use smol_str::SmolStr;
 
-use super::model::{Cause, NonEmpty, Peer, Peers, Term};
-use super::ports::PortList;
+use super::drafts::Term;
 use crate::model::addresses::{AddressSet, Block};
 use crate::model::labels::{Account, PodSelector, joined as joined_selectors};
+use crate::model::rules::RuleId;
 use crate::targets::Kept;
+use crate::targets::networkpolicy::model::{Cause, Peer, Peers};
+use crate::targets::networkpolicy::non_empty::NonEmpty;
+use crate::targets::networkpolicy::ports::PortList;
 
 /// A part of what a deny rule names: one kind of peer on some ports.
 #[derive(Clone, Debug)]
-pub(super) struct Denied<'a> {
+pub struct Denied<'a> {
     /// The rule.
-    pub(super) rule: RuleId,
+    pub rule: RuleId,
     /// The peers; wider than the rule where `unsayable` says why.
-    pub(super) who: Who<'a>,
+    pub who: Who<'a>,
     /// The ports.
-    pub(super) ports: PortList,
+    pub ports: PortList,
     /// Why no object can leave out exactly this.
-    pub(super) unsayable: Option<Kept>,
+    pub unsayable: Option<Kept>,
     /// Other port names that may stand for the numbers of its names.
-    pub(super) alike: Alike,
+    pub alike: Alike,
 }
 
 /// Port names that may stand for the numbers of others.
 #[derive(Clone, Debug)]
-pub(super) enum Alike {
+pub enum Alike {
     /// Every name: no pods are known.
     Every,
     /// These, on some of the known pods.
@@ -54,7 +68,7 @@ impl Denied<'_> {
 
 /// Peers of one kind.
 #[derive(Clone, Debug)]
-pub(super) enum Who<'a> {
+pub enum Who<'a> {
     /// Pods.
     Pods(Cow<'a, PodSelector>),
     /// Addresses.
@@ -79,13 +93,13 @@ impl Who<'_> {
 
 /// What is left of a term.
 #[derive(Debug)]
-pub(super) struct Left<'a> {
+pub struct Left<'a> {
     /// The terms; none where nothing is left.
-    pub(super) terms: Vec<Rc<Term<'a>>>,
+    pub terms: Vec<Rc<Term<'a>>>,
     /// The rules of which something was taken out.
-    pub(super) taken: Vec<RuleId>,
+    pub taken: Vec<RuleId>,
     /// The rules of which something could not be taken out, with why.
-    pub(super) leaks: Vec<(RuleId, Kept)>,
+    pub kept: Vec<(RuleId, Kept)>,
 }
 
 /// One kind of peer while differences are made.
@@ -98,7 +112,7 @@ enum Part<'a> {
 }
 
 /// Returns whether a deny rule names some of what a term lets through, perhaps.
-pub(super) fn overlaps(term: &Term<'_>, denied: &Denied<'_>) -> bool {
+pub fn overlaps(term: &Term<'_>, denied: &Denied<'_>) -> bool {
     if !term.ports.overlaps(&denied.ports) && !denied.may_mean(&term.ports) {
         return false;
     }
@@ -120,8 +134,8 @@ fn meet(a: &Block, b: &Block) -> bool {
 }
 
 /// Returns a term less what deny rules name. `pod_addresses` are empty where they are not known.
-pub(super) fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresses: &AddressSet) -> Left<'a> {
-    let mut left = Left { terms: Vec::new(), taken: Vec::new(), leaks: Vec::new() };
+pub fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresses: &AddressSet) -> Left<'a> {
+    let mut left = Left { terms: Vec::new(), taken: Vec::new(), kept: Vec::new() };
     let mut parts = parts(term, pod_addresses);
     let mut said: Vec<&Denied> = Vec::new();
     for batch in batches(denied) {
@@ -129,7 +143,7 @@ pub(super) fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresse
             |one: &&&Denied| parts.iter().any(|(part, ports)| part_overlaps(part, one) && ports.overlaps(&one.ports));
         for one in &batch.of {
             if parts.iter().any(|(part, ports)| part_overlaps(part, one) && one.may_mean(ports)) {
-                left.leaks.push((one.rule, Kept::TwoPortNames));
+                left.kept.push((one.rule, Kept::TwoPortNames));
             }
         }
         let hit: Vec<&Denied> = batch.of.iter().filter(hits).copied().collect();
@@ -142,7 +156,7 @@ pub(super) fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresse
                 left.taken.extend(hit.iter().map(|one| one.rule));
                 said.extend(hit);
             }
-            Err(why) => left.leaks.extend(hit.iter().map(|one| (one.rule, why))),
+            Err(why) => left.kept.extend(hit.iter().map(|one| (one.rule, why))),
         }
     }
     // Engines disagree whether a block of addresses matches the pods that have them, so that pods are taken out of
@@ -159,8 +173,8 @@ pub(super) fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresse
             let rest: Vec<&Denied<'a>> =
                 denied.iter().copied().filter(|one| !unsafe_rules.contains(&one.rule)).collect();
             let mut again = subtract(term, &rest, pod_addresses);
-            again.leaks.extend(left.leaks);
-            again.leaks.extend(unsafe_rules.into_iter().map(|rule| (rule, Kept::BesidePods)));
+            again.kept.extend(left.kept);
+            again.kept.extend(unsafe_rules.into_iter().map(|rule| (rule, Kept::BesidePods)));
             return again;
         }
     }
@@ -320,12 +334,7 @@ fn joined<'a>(parts: Vec<(Part<'a>, PortList)>, cause: &Cause) -> Vec<Rc<Term<'a
                 terms.push(term(Peers::Everything, ports));
                 continue;
             }
-            Part::Pods(Cow::Borrowed(pods)) => {
-                vec![Peer::Pods { namespace: Cow::Borrowed(&pods.namespace), labels: Cow::Borrowed(&pods.labels) }]
-            }
-            Part::Pods(Cow::Owned(pods)) => {
-                vec![Peer::Pods { namespace: Cow::Owned(pods.namespace), labels: Cow::Owned(pods.labels) }]
-            }
+            Part::Pods(pods) => vec![Peer::pods(pods)],
             Part::Addresses(set, _) => set.blocks.into_iter().map(|block| Peer::Block(Cow::Owned(block))).collect(),
         };
         match groups.iter_mut().find(|(have, _)| *have == ports) {

@@ -1,61 +1,110 @@
 //! What a rule names on its other side, as peers and ports.
+//!
+//! ```netpol
+//! allow egress garden/* -> { db/*:5432, 203.0.113.0/24:443 }
+//! ```
+//!
+//! reaches the pods of `db` on one port, and a block of addresses on another:
+//!
+//! ```yaml
+//! kubernetes.io/metadata.name: db
+//! - { protocol: TCP, port: 5432 }
+//! cidr: 203.0.113.0/24
+//! - { protocol: TCP, port: 443 }
+//! ```
+//!
+//! What a NetworkPolicy cannot say becomes a wider peer, and is returned beside it: `zenquotes.io` is every public address.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::model::{NonEmpty, Peer, Peers};
-use super::plan::Finding;
-use super::ports::{PortList, Transport};
-use super::terms::{Alike, Denied, Who};
-use crate::inventory::{ContainerPort, Workload};
+use super::difference::{Alike, Denied, Who};
+use crate::inventory::{ContainerPort, Untold, Workload};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
 use crate::model::gateways::Gateway;
-use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, PortTest, Ports};
 use crate::model::rules::{Direction, Rule, RuleId};
-use crate::policy::Policy;
-use crate::targets::partition::Partition;
-use crate::targets::{Kept, Traffics};
-
-/// The facts that every rule is looked at with.
-#[derive(Clone, Copy)]
-pub(super) struct Facts<'a> {
-    /// The policy.
-    pub(super) policy: &'a Policy,
-    /// What of it is lowered.
-    pub(super) part: &'a Partition<'a>,
-    /// Where hosts without addresses may be, the addresses of pods left out.
-    pub(super) internet: &'a AddressSet,
-}
+use crate::policy::Grant;
+use crate::targets::gap::Gap;
+use crate::targets::networkpolicy::model::{Peer, Peers};
+use crate::targets::networkpolicy::non_empty::NonEmpty;
+use crate::targets::networkpolicy::ports::{PortList, Transport};
+use crate::targets::networkpolicy::view::View;
+use crate::targets::{Kept, Level, Traffics, Why};
 
 /// Peers on ports.
-pub(super) struct Reach<'a> {
+pub struct Reach<'a> {
     /// The member of the governed side that has these ports, counting pods; `None` is each.
-    pub(super) member: Option<usize>,
+    pub member: Option<usize>,
     /// The peers.
-    pub(super) peers: Rc<Peers<'a>>,
+    pub peers: Rc<Peers<'a>>,
     /// The ports.
-    pub(super) ports: PortList,
+    pub ports: PortList,
 }
 
-impl<'a> Facts<'a> {
-    /// Returns what an allow rule lets through at one end.
-    pub(super) fn of_rule(self, rule: &'a Rule, direction: Direction, finding: &mut Finding) -> Vec<Reach<'a>> {
+/// For which traffic peers are wider than a rule, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wider {
+    /// A host without addresses, or a family of hosts, is among the peers, so that other hosts pass too.
+    other_hosts: Traffics,
+    /// Clients are let in by the proxies in front, which nobody names.
+    behind_proxies: Traffics,
+    /// No labels tell the pods of a service account, which is the first such one.
+    other_pods: Traffics,
+    account: Option<SmolStr>,
+}
+
+impl Wider {
+    /// Returns what is wider in one of two.
+    fn with(self, other: Wider) -> Wider {
+        Wider {
+            other_hosts: self.other_hosts.with(other.other_hosts),
+            behind_proxies: self.behind_proxies.with(other.behind_proxies),
+            other_pods: self.other_pods.with(other.other_pods),
+            account: self.account.or(other.account),
+        }
+    }
+
+    /// Returns the gaps of a rule with such peers.
+    pub fn gaps(self, rule: &Rule) -> impl Iterator<Item = Gap> {
+        let hosts =
+            (!self.other_hosts.is_empty()).then(|| (self.other_hosts, Why::OtherHosts(Arc::clone(&rule.destination))));
+        let proxies = (!self.behind_proxies.is_empty()).then_some((self.behind_proxies, Why::BehindProxies));
+        let account = self.account.map(|account| (self.other_pods, Why::Untold(Untold::Account(account))));
+        let all = hosts.into_iter().chain(proxies).chain(account);
+        all.map(|(on, why)| Gap { on, level: Level::Wider, why })
+    }
+}
+
+impl<'a> View<'a> {
+    /// Returns what an allow lets through at one end, and what is wider than the rule.
+    pub fn allowed(self, rule: &'a Rule, direction: Direction) -> (Vec<Reach<'a>>, Wider) {
         match (direction, &rule.via) {
-            (Direction::Egress, None) => self.outward(&rule.destination, finding),
+            (Direction::Egress, None) => self.outward(&rule.destination),
             // The way to the gateway is a grant of the same subject, and the only way.
-            (Direction::Egress, Some(_)) => Vec::new(),
-            (Direction::Ingress, None) => self.inward(&rule.source, &rule.destination, finding),
-            (Direction::Ingress, Some(via)) => self.with_ports_of(self.gateway(&via.gateway), &rule.destination),
+            (Direction::Egress, Some(_)) => Default::default(),
+            (Direction::Ingress, None) => self.inward(&rule.source, &rule.destination),
+            (Direction::Ingress, Some(via)) => {
+                (self.with_ports_of(self.gateway(&via.gateway), &rule.destination), Wider::default())
+            }
+        }
+    }
+
+    /// Returns what a grant lets through, and what is wider than it.
+    pub fn granted(self, grant: &'a Grant) -> (Vec<Reach<'a>>, Wider) {
+        match grant.direction {
+            Direction::Egress => self.outward(&grant.destination),
+            Direction::Ingress => self.inward(&grant.source, &grant.destination),
         }
     }
 
     /// Returns what is reached on the way out: the members that have the same ports together.
-    pub(super) fn outward(self, destination: &'a Endpoint, finding: &mut Finding) -> Vec<Reach<'a>> {
+    fn outward(self, destination: &'a Endpoint) -> (Vec<Reach<'a>>, Wider) {
         let mut groups: Vec<(PortList, Vec<&'a Member>)> = Vec::new();
         for member in &destination.members {
             let Some(ports) = PortList::of(&self.ports(member)) else { continue };
@@ -64,22 +113,19 @@ impl<'a> Facts<'a> {
                 None => groups.push((ports, vec![member])),
             }
         }
-        let reach = |(ports, members): (PortList, Vec<&'a Member>)| {
+        let (mut reaches, mut all_wider) = (Vec::with_capacity(groups.len()), Wider::default());
+        for (ports, members) in groups {
             let left_out = &self.policy.inventory.left_out;
             let by_port = ports.traffics(&left_out.without_addresses());
-            let peers = Rc::new(self.peers(&members, (ports.traffics(left_out), by_port), finding)?);
-            Some(Reach { member: None, peers, ports })
-        };
-        groups.into_iter().filter_map(reach).collect()
+            let (peers, wider) = self.peers(&members, (ports.traffics(left_out), by_port));
+            all_wider = all_wider.with(wider);
+            reaches.extend(peers.map(|peers| Reach { member: None, peers: Rc::new(peers), ports }));
+        }
+        (reaches, all_wider)
     }
 
     /// Returns who comes in: everyone on the left, on the ports of each member of the right.
-    pub(super) fn inward(
-        self,
-        source: &'a Endpoint,
-        destination: &'a Endpoint,
-        finding: &mut Finding,
-    ) -> Vec<Reach<'a>> {
+    fn inward(self, source: &'a Endpoint, destination: &'a Endpoint) -> (Vec<Reach<'a>>, Wider) {
         let members: Vec<&Member> = source.members.iter().collect();
         let left_out = &self.policy.inventory.left_out;
         let kinds = destination
@@ -87,10 +133,11 @@ impl<'a> Facts<'a> {
             .fold(Traffics::default(), |kinds, (to, _)| kinds.with(Traffics::of(&to.ports, left_out)));
         let outside = source.members.iter().any(|member| !matches!(member.what, What::Pods(_)));
         if outside && self.is_behind_proxies(destination) {
-            finding.behind_proxies = finding.behind_proxies.with(kinds);
-            return self.with_ports_of(Some(Peers::Everything), destination);
+            let reaches = self.with_ports_of(Some(Peers::Everything), destination);
+            return (reaches, Wider { behind_proxies: kinds, ..Wider::default() });
         }
-        self.with_ports_of(self.peers(&members, (kinds, kinds), finding), destination)
+        let (peers, wider) = self.peers(&members, (kinds, kinds));
+        (self.with_ports_of(peers, destination), wider)
     }
 
     /// Returns whether pods are a gateway's to which proxies bring what clients send: packets come from the proxies.
@@ -139,16 +186,12 @@ impl<'a> Facts<'a> {
 
     /// Returns peers without repetition, for some kinds of traffic, and those that their ports alone are for; `None` where
     /// there are none.
-    fn peers(
-        self,
-        members: &[&'a Member],
-        (kinds, by_port): (Traffics, Traffics),
-        finding: &mut Finding,
-    ) -> Option<Peers<'a>> {
+    fn peers(self, members: &[&'a Member], (kinds, by_port): (Traffics, Traffics)) -> (Option<Peers<'a>>, Wider) {
         let left_out = &self.policy.inventory.left_out.addresses;
         let of = |places: &AddressSet| if left_out.overlaps(places) { kinds } else { by_port };
+        let mut wider = Wider::default();
         if is_everybody(members.iter().copied()) {
-            return Some(Peers::Everything);
+            return (Some(Peers::Everything), wider);
         }
         let mut peers = Vec::with_capacity(members.len());
         for member in members {
@@ -156,19 +199,19 @@ impl<'a> Facts<'a> {
                 What::Pods(pods) => {
                     let pods = self.policy.inventory.without_accounts(&pods.selector);
                     if let Some(account) = pods.untold {
-                        finding.widened_on = finding.widened_on.with(kinds);
-                        finding.widened.get_or_insert(account);
+                        wider.other_pods = wider.other_pods.with(kinds);
+                        wider.account.get_or_insert(account);
                     }
-                    peers.extend(pods.selectors.into_iter().map(pod_peer));
+                    peers.extend(pods.selectors.into_iter().map(Peer::pods));
                 }
                 What::Addresses(set) => self.blocks(set, &mut peers),
                 What::Host(host) if host.at.is_empty() => {
-                    finding.envelope = finding.envelope.with(of(self.internet));
+                    wider.other_hosts = wider.other_hosts.with(of(self.internet));
                     peers.extend(self.internet.blocks.iter().map(|block| Peer::Block(Cow::Borrowed(block))));
                 }
                 What::Host(host) => {
                     if host.name.wildcard {
-                        finding.envelope = finding.envelope.with(of(&host.addresses()));
+                        wider.other_hosts = wider.other_hosts.with(of(&host.addresses()));
                     }
                     let set = host.addresses().subtract(&self.policy.pod_addresses);
                     peers.extend(set.blocks.into_iter().map(|block| Peer::Block(Cow::Owned(block))));
@@ -176,7 +219,7 @@ impl<'a> Facts<'a> {
             }
         }
         without_repetition(&mut peers);
-        NonEmpty::new(peers).map(Peers::Some)
+        (NonEmpty::new(peers).map(Peers::Some), wider)
     }
 
     fn blocks(self, set: &'a AddressSet, peers: &mut Vec<Peer<'a>>) {
@@ -190,11 +233,11 @@ impl<'a> Facts<'a> {
 
     fn gateway(self, gateway: &'a Gateway) -> Option<Peers<'a>> {
         let pods = gateway.pods.iter().flat_map(|pods| self.policy.inventory.without_accounts(pods).selectors);
-        NonEmpty::new(pods.map(pod_peer).collect()).map(Peers::Some)
+        NonEmpty::new(pods.map(Peer::pods).collect()).map(Peers::Some)
     }
 
     /// Returns what a deny rule names at one end, with the member of the governed side that has these ports.
-    pub(super) fn denied(self, at: RuleId, rule: &'a Rule, direction: Direction) -> Vec<(Option<usize>, Denied<'a>)> {
+    pub fn denied(self, at: RuleId, rule: &'a Rule, direction: Direction) -> Vec<(Option<usize>, Denied<'a>)> {
         let requests = (!rule.conditions.is_none()).then_some(Kept::Requests);
         let mut denied = Vec::new();
         let mut push = |of: Option<usize>, member: &'a Member, to: &'a Member, ports: &PortList| {
@@ -238,7 +281,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-impl Facts<'_> {
+impl View<'_> {
     /// Returns the ports of a deny rule with the names that mean the same numbers on all known pods of its destination, and
     /// the names that do on some of them.
     fn names_alike(self, to: &Member, ports: &PortList) -> (PortList, Alike) {
@@ -272,15 +315,6 @@ impl Facts<'_> {
         let ports = ports.with_names(always.collect::<Vec<_>>());
         let sometimes = found.into_iter().filter(|(_, (some, all))| *some && !all);
         (ports, Alike::Some(sometimes.map(|((_, name), _)| name).collect()))
-    }
-}
-
-fn pod_peer(pods: Cow<'_, PodSelector>) -> Peer<'_> {
-    match pods {
-        Cow::Borrowed(pods) => {
-            Peer::Pods { namespace: Cow::Borrowed(&pods.namespace), labels: Cow::Borrowed(&pods.labels) }
-        }
-        Cow::Owned(pods) => Peer::Pods { namespace: Cow::Owned(pods.namespace), labels: Cow::Owned(pods.labels) },
     }
 }
 

@@ -1,0 +1,38 @@
+//! What a reader of the objects should know.
+
+use super::plan::Plan;
+use super::view::View;
+use crate::diag::{Code, Diagnostic};
+use crate::model::rules::{Action, Rule, RuleId};
+
+/// Returns the notes of a part.
+pub(super) fn notes(view: View<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+    icmp(view).chain(closed_namespaces(view, plan)).collect()
+}
+
+/// What plugins do with icmp is not defined: rules that name it say nothing here.
+fn icmp<'a>(view: View<'a>) -> impl Iterator<Item = Diagnostic> + 'a {
+    // A deny that names it is an error, which says the same.
+    let named = |rule: &Rule| rule.action != Action::Deny && rule.names_icmp();
+    let mut rules: Vec<(RuleId, &'a Rule)> =
+        view.part.ends().map(|(at, _, rule)| (at, rule)).filter(|(_, rule)| named(rule)).collect();
+    rules.dedup_by_key(|(at, _)| *at);
+    rules.into_iter().map(|(_, rule)| {
+        let message = "networkpolicy says nothing of icmp: what the network plugin does with it is not defined";
+        Diagnostic::new(Code::IcmpUndefined, rule.origin.span, message)
+    })
+}
+
+/// A subject whose namespaces come from the inventory does not know those that are made later.
+fn closed_namespaces(view: View<'_>, plan: &Plan<'_>) -> Option<Diagnostic> {
+    let ends = view.part.ends().zip(&plan.ends);
+    let from_inventory = ends.filter(|(_, pods)| pods.iter().any(|pods| pods.is_from_inventory()));
+    let mut rules: Vec<(RuleId, &Rule)> = from_inventory.map(|((at, _, rule), _)| (at, rule)).collect();
+    rules.dedup_by_key(|(at, _)| *at);
+    let (_, first) = rules.first()?;
+    let message = "a namespace that is made later stays open on networkpolicy until the next build";
+    let more = rules.len() - 1;
+    let more = (more > 0).then(|| format!("the same holds for {more} more rules"));
+    let note = Diagnostic::new(Code::NamespacesClosed, first.origin.span, message);
+    Some(note.at("these namespaces come from the inventory, one object in each").note_opt(more))
+}

@@ -1,0 +1,330 @@
+//! What denies name is left out. Objects only ever add, so what is denied to a part of a subject is taken out by splitting the
+//! subject: the denied pods get what is left, the others all.
+//!
+//! ```netpol
+//! allow ingress { b/*, c/* } -> a/*
+//! deny ingress b/* -> a/{app=web}
+//! ```
+//!
+//! The object of all pods of `a` keeps what no deny names; of its two parts, one lets `b` in:
+//!
+//! ```yaml
+//! kubernetes.io/metadata.name: c
+//! - { key: app, operator: NotIn, values: [web] }
+//! kubernetes.io/metadata.name: b
+//! ```
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use smol_str::SmolStr;
+
+use super::difference::{Denied, Left, overlaps, subtract};
+use super::drafts::{Drafts, Term};
+use super::subjects::Subjects;
+use crate::model::labels::{PodSelector, Requirements, Test, joined};
+use crate::model::rules::{Action, Direction, RuleId};
+use crate::targets::Kept;
+use crate::targets::networkpolicy::model::{Cause, Peers, Subject};
+use crate::targets::networkpolicy::ports::PortList;
+use crate::targets::networkpolicy::view::View;
+
+/// Into how many parts a subject is split at most.
+const MOST_PARTS: usize = 1024;
+
+/// What became of the denies of one direction.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Those of which something was taken out.
+    pub taken: FxHashSet<RuleId>,
+    /// Those of which something could not be, with the last reason.
+    pub kept: FxHashMap<RuleId, Kept>,
+}
+
+/// The denies of one subject.
+struct Group<'a> {
+    subject: usize,
+    denied: Vec<Denied<'a>>,
+}
+
+/// A part of a subject, with the groups of denies that govern it.
+struct Cell {
+    labels: Requirements,
+    groups: Vec<usize>,
+}
+
+/// What a part of a subject gets; without a term it is isolated and gets nothing.
+type Added<'a> = (Subject<'a>, Option<Rc<Term<'a>>>);
+
+/// Takes the denies out of what drafts let through, and gives the pods that nothing isolates everything else.
+pub fn take_out<'a>(view: View<'a>, subjects: &Subjects<'a>, mut drafts: Drafts<'a>) -> (Drafts<'a>, [Outcome; 2]) {
+    let outcomes = Direction::BOTH.map(|direction| take_out_one_way(view, subjects, &mut drafts, direction));
+    (drafts, outcomes)
+}
+
+fn take_out_one_way<'a>(
+    view: View<'a>,
+    subjects: &Subjects<'a>,
+    drafts: &mut Drafts<'a>,
+    direction: Direction,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let groups = groups(view, subjects, drafts, direction);
+    if groups.is_empty() {
+        return outcome;
+    }
+    let denying = by_labels(groups.iter().map(|group| drafts.subject(group.subject)).enumerate());
+    let isolated: Vec<usize> = drafts.isolated(direction).map(|(at, ..)| at).collect();
+    let isolating = by_labels(isolated.iter().map(|&at| (at, drafts.subject(at))));
+    let deny = Deny { view, groups: &groups, denying, isolating };
+    let mut added = Vec::new();
+    for at in isolated {
+        let subject = drafts.subject(at).clone();
+        let relevant = overlapping(&deny.denying, &subject);
+        if !relevant.is_empty() {
+            let terms = std::mem::take(&mut drafts.draft_mut(at, direction).terms);
+            let (kept, moved) = deny.split(drafts, &subject, terms, &relevant, &mut outcome);
+            drafts.draft_mut(at, direction).terms = kept;
+            added.extend(moved);
+        }
+    }
+    added.extend(deny.everything_else(drafts, &mut outcome));
+    for (subject, term) in added {
+        let at = drafts.number(subject);
+        let draft = drafts.draft_mut(at, direction);
+        draft.isolated = true;
+        draft.terms.extend(term);
+    }
+    outcome
+}
+
+/// Returns what is denied to each subject.
+fn groups<'a>(
+    view: View<'a>,
+    subjects: &Subjects<'a>,
+    drafts: &mut Drafts<'a>,
+    direction: Direction,
+) -> Vec<Group<'a>> {
+    let mut by_subject: BTreeMap<usize, Vec<Denied<'a>>> = BTreeMap::new();
+    for ((at, of, rule), pods) in view.part.ends().zip(&subjects.ends) {
+        if rule.action != Action::Deny || of != direction {
+            continue;
+        }
+        let denied = view.denied(at, rule, direction);
+        for (member, pods) in pods.iter().enumerate() {
+            let certain: Vec<usize> = pods.certain().iter().map(|pods| drafts.number(pods.clone())).collect();
+            let of_member = denied.iter().filter(|(of, _)| of.is_none_or(|of| of == member));
+            for (_, denied) in of_member {
+                for &subject in &certain {
+                    by_subject.entry(subject).or_default().push(denied.clone());
+                }
+            }
+        }
+    }
+    by_subject.into_iter().map(|(subject, denied)| Group { subject, denied }).collect()
+}
+
+/// The denies of a direction.
+struct Deny<'g, 'a> {
+    view: View<'a>,
+    groups: &'g [Group<'a>],
+    /// The groups by their subjects.
+    denying: Index,
+    /// The isolated subjects.
+    isolating: Index,
+}
+
+impl<'a> Deny<'_, 'a> {
+    /// Takes what is denied out of the terms of one subject. A term that only a part of the subject's pods may keep moves
+    /// to objects of the parts.
+    fn split(
+        &self,
+        drafts: &Drafts<'a>,
+        subject: &Subject<'a>,
+        terms: Vec<Rc<Term<'a>>>,
+        relevant: &[usize],
+        outcome: &mut Outcome,
+    ) -> (Vec<Rc<Term<'a>>>, Vec<Added<'a>>) {
+        let (mut kept, mut moved) = (Vec::with_capacity(terms.len()), Vec::new());
+        for term in terms {
+            let names = |group: &usize| self.groups[*group].denied.iter().any(|denied| overlaps(&term, denied));
+            let affected: Vec<usize> = relevant.iter().copied().filter(names).collect();
+            if affected.is_empty() {
+                kept.push(term);
+                continue;
+            }
+            let whole = Cell { labels: subject.labels.clone().into_owned(), groups: Vec::new() };
+            for cell in self.cells(drafts, vec![whole], &affected, outcome) {
+                let left = match cell.groups.is_empty() {
+                    true => vec![Rc::clone(&term)],
+                    false => self.less(&term, &cell, outcome),
+                };
+                if cell.labels == *subject.labels {
+                    kept.extend(left);
+                } else {
+                    let part = Subject { namespace: subject.namespace, labels: Cow::Owned(cell.labels) };
+                    moved.extend(left.into_iter().map(|term| (part.clone(), Some(term))));
+                }
+            }
+        }
+        (kept, moved)
+    }
+
+    /// Splits cells along the subjects of denies.
+    fn cells(&self, drafts: &Drafts<'a>, cells: Vec<Cell>, along: &[usize], outcome: &mut Outcome) -> Vec<Cell> {
+        let mut cells = cells;
+        for &group in along {
+            if cells.len() > MOST_PARTS {
+                outcome.too_many(&self.groups[group]);
+                continue;
+            }
+            let taken = pods(&drafts.subject(self.groups[group].subject).labels);
+            let mut next = Vec::with_capacity(cells.len() + 1);
+            for cell in cells {
+                let whole = pods(&cell.labels);
+                let Some(inside) = whole.intersect(&taken) else {
+                    next.push(cell);
+                    continue;
+                };
+                let outside = whole.subtract(&taken);
+                next.extend(outside.into_iter().map(|set| Cell { labels: set.labels, groups: cell.groups.clone() }));
+                let mut all = cell.groups;
+                all.push(group);
+                next.push(Cell { labels: inside.labels, groups: all });
+            }
+            cells = next;
+        }
+        cells
+    }
+
+    /// Returns what the denies of a cell leave of a term.
+    fn less(&self, term: &Term<'a>, cell: &Cell, outcome: &mut Outcome) -> Vec<Rc<Term<'a>>> {
+        let denied: Vec<&Denied<'a>> = cell.groups.iter().flat_map(|&group| &self.groups[group].denied).collect();
+        let Left { terms, taken, kept } = subtract(term, &denied, &self.view.policy.pod_addresses);
+        outcome.taken.extend(taken);
+        outcome.kept.extend(kept);
+        terms
+    }
+
+    /// Returns objects for the pods of denies that nothing isolates: they keep everything but what is denied.
+    fn everything_else(&self, drafts: &Drafts<'a>, outcome: &mut Outcome) -> Vec<Added<'a>> {
+        let mut added = Vec::new();
+        for (at, group) in self.groups.iter().enumerate() {
+            let subject @ Subject { namespace, labels } = drafts.subject(group.subject);
+            let others = overlapping(&self.denying, subject);
+            // Pods of several denies belong to the first, and its cells then know the later ones.
+            let earlier = others.iter().filter(|&&other| other < at).map(|&other| self.groups[other].subject);
+            let mut open = vec![pods(labels)];
+            let taken: Vec<PodSelector> = overlapping(&self.isolating, subject)
+                .into_iter()
+                .chain(earlier)
+                .map(|subject| pods(&drafts.subject(subject).labels))
+                .collect();
+            for taken in joined(&taken) {
+                open = open.iter().flat_map(|set| set.subtract(&taken)).collect();
+                if open.len() > MOST_PARTS {
+                    outcome.too_many(group);
+                    open.clear();
+                }
+            }
+            if open.is_empty() {
+                continue;
+            }
+            let open = open.into_iter().map(|set| Cell { labels: set.labels, groups: vec![at] }).collect();
+            let later: Vec<usize> = others.into_iter().filter(|&other| other > at).collect();
+            for cell in self.cells(drafts, open, &later, outcome) {
+                let denied = cell.groups.iter().flat_map(|&group| &self.groups[group].denied);
+                let mut rules: Vec<RuleId> = denied.map(|denied| denied.rule).collect();
+                rules.sort_unstable();
+                rules.dedup();
+                let cause = Cause::Rest(self.view.part.first_of(&rules, usize::MAX));
+                let everything = Term { peers: Rc::new(Peers::Everything), ports: PortList::All, cause };
+                let left = self.less(&everything, &cell, outcome);
+                // Where nothing could be taken out there is no object.
+                if left.iter().any(|left| *left.peers == Peers::Everything && left.ports == PortList::All) {
+                    continue;
+                }
+                let part = Subject { namespace, labels: Cow::Owned(cell.labels) };
+                if left.is_empty() {
+                    added.push((part, None));
+                } else {
+                    added.extend(left.into_iter().map(|term| (part.clone(), Some(term))));
+                }
+            }
+        }
+        added
+    }
+}
+
+impl Outcome {
+    /// Notes that a subject would fall into too many parts.
+    fn too_many(&mut self, group: &Group<'_>) {
+        self.kept.extend(group.denied.iter().map(|denied| (denied.rule, Kept::TooManyParts)));
+    }
+}
+
+fn overlapping(index: &Index, subject: &Subject<'_>) -> Vec<usize> {
+    index.get(subject.namespace).map(|index| index.overlapping(&subject.labels)).unwrap_or_default()
+}
+
+/// Indexes subjects by namespace and labels, each under a number of its own.
+fn by_labels<'s, 'a: 's>(subjects: impl Iterator<Item = (usize, &'s Subject<'a>)>) -> Index {
+    let mut index = Index::default();
+    for (at, subject) in subjects {
+        index.entry(subject.namespace.clone()).or_default().insert(&subject.labels, at);
+    }
+    index
+}
+
+/// Sets of labels by namespace.
+type Index = FxHashMap<SmolStr, ByLabels>;
+
+fn pods(labels: &Requirements) -> PodSelector {
+    PodSelector { labels: labels.clone(), ..PodSelector::any() }
+}
+
+/// Sets of labels of one namespace, found by those that may share a pod with others.
+#[derive(Default)]
+struct ByLabels {
+    /// Those with a list of values for some key, by key and value.
+    keyed: BTreeMap<SmolStr, BTreeMap<SmolStr, Vec<usize>>>,
+    /// The others.
+    open: Vec<usize>,
+    all: FxHashMap<usize, Requirements>,
+}
+
+impl ByLabels {
+    fn insert(&mut self, labels: &Requirements, at: usize) {
+        self.all.insert(at, labels.clone());
+        let listed = labels.list().iter().find_map(|requirement| match &requirement.test {
+            Test::In(values) => Some((&requirement.key, values)),
+            _ => None,
+        });
+        match listed {
+            Some((key, values)) => {
+                let by_value = self.keyed.entry(key.clone()).or_default();
+                for value in values {
+                    by_value.entry(value.clone()).or_default().push(at);
+                }
+            }
+            None => self.open.push(at),
+        }
+    }
+
+    /// Returns those that share a pod with some labels, in the order of their numbers.
+    fn overlapping(&self, labels: &Requirements) -> Vec<usize> {
+        let mut found = self.open.clone();
+        for (key, by_value) in &self.keyed {
+            match labels.values(key) {
+                Some(values) => found.extend(values.iter().filter_map(|value| by_value.get(value)).flatten()),
+                None => found.extend(by_value.values().flatten()),
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.retain(|at| self.all.get(at).is_some_and(|have| have.intersect(labels).is_some()));
+        found
+    }
+}

@@ -1,0 +1,111 @@
+//! What rules and grants give to the subjects that they are for, each by itself.
+//!
+//! ```netpol
+//! allow egress garden/* -> db/*:5432
+//! ```
+//!
+//! isolates the pods of `garden` on their way out, and gives them the term "pods of `db` on TCP 5432":
+//!
+//! ```yaml
+//! policyTypes: [Egress]
+//! kubernetes.io/metadata.name: db
+//! - { protocol: TCP, port: 5432 }
+//! ```
+//!
+//! A grant gives terms and isolates nothing, and of some pods it is not known whether they are meant: what is given to such
+//! pods waits for `spread`.
+
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+
+use super::drafts::{Drafts, Term, place};
+use super::peers::{Reach, Wider};
+use super::subjects::Subjects;
+use crate::inventory::{Perhaps, Within};
+use crate::model::labels::PodSelector;
+use crate::model::rules::{Action, Direction};
+use crate::targets::gap::Gap;
+use crate::targets::networkpolicy::model::{Cause, Subject};
+use crate::targets::networkpolicy::view::View;
+
+/// A term, and the pods for which it is meant.
+pub type Waiting<'a> = (Rc<Term<'a>>, &'a PodSelector);
+
+/// What rules and grants give.
+pub struct Given<'a> {
+    /// To the subjects that they are for.
+    pub drafts: Drafts<'a>,
+    /// By direction, to those of some pods that rules isolate.
+    pub waiting: [FxHashMap<Perhaps<'a>, Vec<Waiting<'a>>>; 2],
+    /// What peers make wider, by rule end.
+    pub wider: Vec<(usize, Gap)>,
+}
+
+/// Gives what the rules of a part allow, deny rules left aside, and what is granted.
+pub fn give<'a>(view: View<'a>, subjects: &Subjects<'a>) -> Given<'a> {
+    let mut given = Given { drafts: Drafts::default(), waiting: Default::default(), wider: Vec::new() };
+    for (end, ((at, direction, rule), pods)) in view.part.ends().zip(&subjects.ends).enumerate() {
+        if rule.action == Action::Deny {
+            continue;
+        }
+        let (reaches, wider) = match rule.action {
+            Action::Allow => view.allowed(rule, direction),
+            Action::Deny | Action::Isolate => (Vec::new(), Wider::default()),
+        };
+        given.wider.extend(wider.gaps(rule).map(|gap| (end, gap)));
+        for (member, (pods, (_, meant))) in pods.iter().zip(rule.subject(direction).pods()).enumerate() {
+            let certain: Vec<usize> = pods.certain().iter().map(|pods| given.drafts.number(pods.clone())).collect();
+            for &subject in &certain {
+                let draft = given.drafts.draft_mut(subject, direction);
+                draft.isolated = true;
+                draft.isolated_by.push(at);
+            }
+            for term in terms(&reaches, member, Cause::Rule(at)) {
+                for &subject in &certain {
+                    given.drafts.draft_mut(subject, direction).terms.push(Rc::clone(&term));
+                }
+                given.wait(direction, pods.perhaps(), &(term, &meant.selector));
+            }
+        }
+    }
+    for ((at, grant), pods) in view.part.grants().zip(&subjects.grants) {
+        // That a grant is wider than its rule is said of the rule.
+        let (reaches, _) = view.granted(grant);
+        for (member, (_, meant)) in grant.subject().pods().enumerate() {
+            // The pods with a sidecar are one member, whatever the grant names.
+            let Some(pods) = pods.get(member).or(pods.first()) else { continue };
+            let certain: Vec<usize> = pods.certain().iter().map(|pods| given.drafts.number(pods.clone())).collect();
+            for term in terms(&reaches, member, Cause::Grant(at)) {
+                for &subject in &certain {
+                    let draft = given.drafts.draft_mut(subject, grant.direction);
+                    if draft.isolated {
+                        draft.terms.push(Rc::clone(&term));
+                        continue;
+                    }
+                    let Subject { namespace, labels } = given.drafts.subject(subject).clone();
+                    let isolated = Perhaps { within: Within::Namespace(namespace), labels, all: true };
+                    given.wait(grant.direction, &[isolated], &(Rc::clone(&term), &meant.selector));
+                }
+                given.wait(grant.direction, pods.perhaps(), &(term, &meant.selector));
+            }
+        }
+    }
+    given
+}
+
+impl<'a> Given<'a> {
+    fn wait(&mut self, direction: Direction, pods: &[Perhaps<'a>], term: &Waiting<'a>) {
+        for pods in pods {
+            self.waiting[place(direction)].entry(pods.clone()).or_default().push(term.clone());
+        }
+    }
+}
+
+/// Makes the terms of one member of the governed side.
+fn terms<'a>(reaches: &[Reach<'a>], member: usize, cause: Cause) -> Vec<Rc<Term<'a>>> {
+    let of_member = reaches.iter().filter(|reach| reach.member.is_none_or(|of| of == member));
+    let term =
+        |reach: &Reach<'a>| Term { peers: Rc::clone(&reach.peers), ports: reach.ports.clone(), cause: cause.clone() };
+    of_member.map(|reach| Rc::new(term(reach))).collect()
+}

@@ -1,0 +1,88 @@
+//! From rules and grants to drafts of objects: each subject with what it lets through, and what passes found on the way.
+//!
+//! ```netpol
+//! default deny egress garden/*
+//! allow egress garden/{app=web} -> db/*:5432
+//! deny egress garden/* -> db/{tier=old}
+//! ```
+//!
+//! `subjects` finds all pods of `garden` and those with `app=web`; `give` gives the latter a term for `db`; `take_out` leaves
+//! the pods with `tier=old` out of it:
+//!
+//! ```yaml
+//! podSelector:
+//!   matchLabels:
+//!     app: web
+//! { key: tier, operator: NotIn, values: [old] }
+//! ```
+
+mod deny;
+mod difference;
+mod drafts;
+mod give;
+mod peers;
+mod shared;
+mod spread;
+mod subjects;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use self::drafts::{Draft, Drafts, Term};
+pub use self::subjects::SidePods;
+
+use self::deny::Outcome;
+use self::give::Given;
+use self::shared::SharedWith;
+use super::view::View;
+use crate::model::rules::{Direction, RuleId};
+use crate::targets::Kept;
+use crate::targets::gap::Gap;
+
+/// The objects of a part while they are made, and what was found out about its rule ends.
+pub struct Plan<'a> {
+    /// The objects.
+    pub drafts: Drafts<'a>,
+    /// The pods of each rule end.
+    pub ends: Vec<SidePods<'a>>,
+    /// What passes found.
+    pub found: Found,
+}
+
+/// What passes found out about rule ends, which are told by their place in the part.
+pub struct Found {
+    /// The ends that may mean pods which no object isolates.
+    pub uncovered: BTreeSet<usize>,
+    /// What peers make wider, in the order of the ends.
+    pub wider: Vec<(usize, Gap)>,
+    /// What else the pods of ends get.
+    pub shared: BTreeMap<usize, SharedWith>,
+    denied: [Outcome; 2],
+}
+
+/// Plans a part, pass by pass.
+pub fn plan<'a>(view: View<'a>) -> Plan<'a> {
+    let subjects = subjects::subjects(view);
+    let Given { drafts, waiting, wider } = give::give(view, &subjects);
+    let (drafts, for_others) = spread::spread(view, drafts, waiting);
+    let uncovered = shared::uncovered(view, &subjects, &drafts);
+    let shared = shared::shared(view, &subjects, &drafts, &for_others);
+    let (drafts, denied) = deny::take_out(view, &subjects, drafts);
+    Plan { drafts, ends: subjects.ends, found: Found { uncovered, wider, shared, denied } }
+}
+
+impl Found {
+    /// Returns whether something was taken out for a deny.
+    pub fn is_taken(&self, rule: RuleId, direction: Direction) -> bool {
+        self.denied[drafts::place(direction)].taken.contains(&rule)
+    }
+
+    /// Returns whether something was taken out for any.
+    pub fn is_any_taken(&self) -> bool {
+        self.denied.iter().any(|outcome| !outcome.taken.is_empty())
+    }
+
+    /// Returns why something could not be taken out for a deny.
+    pub fn kept(&self, rule: RuleId, direction: Direction) -> Option<Kept> {
+        self.denied[drafts::place(direction)].kept.get(&rule).copied()
+    }
+}

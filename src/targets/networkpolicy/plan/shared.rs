@@ -1,0 +1,148 @@
+//! Rule ends that nothing tells from others, and what becomes of them: their pods may be isolated by no object, or get what
+//! other rules give.
+//!
+//! ```netpol
+//! default deny ingress lab/*
+//! @approximate("one account for all of lab")
+//! allow ingress garden/* -> lab/@good:8080
+//! ```
+//!
+//! Nothing says which pods of `lab` run as `good`, so that all of them get it. The allow is enforced, since the other rule
+//! isolates its pods; `default deny` is not.
+//!
+//! ```yaml
+//! podSelector: {}
+//! - { protocol: TCP, port: 8080 }
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use super::drafts::Drafts;
+use super::spread::Shared;
+use super::subjects::Subjects;
+use crate::inventory::{Perhaps, Within};
+use crate::model::labels::{PodSelector, Requirements};
+use crate::model::rules::{Action, Direction, RuleId};
+use crate::targets::networkpolicy::view::View;
+use crate::targets::{Traffic, Traffics};
+
+/// What another rule gives to the pods of a rule end: the rule, and on which traffic.
+pub type SharedWith = (RuleId, Traffics);
+
+/// The rule ends of which some pods are only perhaps meant, by these pods.
+type EndsByPods<'s, 'a> = FxHashMap<&'s Perhaps<'a>, Vec<usize>>;
+
+/// Returns the rule ends that may mean pods which no object isolates.
+pub fn uncovered<'a>(view: View<'a>, subjects: &Subjects<'a>, drafts: &Drafts<'a>) -> BTreeSet<usize> {
+    let mut uncovered = BTreeSet::new();
+    for direction in Direction::BOTH {
+        let perhaps = perhaps(view, subjects, direction);
+        if perhaps.is_empty() {
+            continue;
+        }
+        let isolated = isolated(drafts, direction);
+        for (pods, ends) in perhaps {
+            let here = match pods.within {
+                Within::Namespace(namespace) => isolated.get(namespace),
+                Within::Meeting(_) => None,
+            };
+            let inside = |at: &&usize| all_with(&pods.labels).is_inside(&[all_with(&drafts.subject(**at).labels)]);
+            if here.and_then(|list| list.iter().find(inside)).is_none() {
+                uncovered.extend(ends);
+            }
+        }
+    }
+    uncovered
+}
+
+/// Returns the rule ends whose pods get more than their rules allow, each with the first rule that gives it.
+pub fn shared<'a>(
+    view: View<'a>,
+    subjects: &Subjects<'a>,
+    drafts: &Drafts<'a>,
+    all: &[Shared<'a>],
+) -> BTreeMap<usize, SharedWith> {
+    let mut found = BTreeMap::new();
+    for direction in Direction::BOTH {
+        let mut all = all.iter().filter(|one| one.direction == direction).peekable();
+        if all.peek().is_some() {
+            let perhaps = perhaps(view, subjects, direction);
+            let isolated = isolated(drafts, direction);
+            all.for_each(|one| share(view, drafts, &perhaps, &isolated, one, &mut found));
+        }
+    }
+    found
+}
+
+fn share<'a>(
+    view: View<'a>,
+    drafts: &Drafts<'a>,
+    perhaps: &EndsByPods<'_, 'a>,
+    isolated: &BTreeMap<&'a SmolStr, Vec<usize>>,
+    one: &Shared<'a>,
+    found: &mut BTreeMap<usize, SharedWith>,
+) {
+    let direction = one.direction;
+    let mut concerned: BTreeSet<usize> = BTreeSet::new();
+    for &at in isolated.get(one.namespace).into_iter().flatten() {
+        if drafts.subject(at).labels.overlaps(&one.labels) {
+            let by = drafts.draft(at, direction).isolated_by.iter();
+            concerned.extend(by.filter_map(|&rule| view.part.position(rule, direction)));
+        }
+    }
+    for (pods, ends) in perhaps {
+        let here = match pods.within {
+            Within::Namespace(name) => name == one.namespace,
+            Within::Meeting(required) => view.policy.inventory.meets(one.namespace, required) != Some(false),
+        };
+        if here && pods.labels.overlaps(&one.labels) {
+            concerned.extend(ends);
+        }
+    }
+    let here = PodSelector { labels: one.labels.clone(), ..PodSelector::in_namespace(one.namespace.clone()) };
+    for end in concerned {
+        let Some((_, _, rule)) = view.part.end(end) else { continue };
+        let own = || rule.subject(direction).pods().map(|(_, pods)| &pods.selector);
+        for kind in Traffic::ALL {
+            let beside = |giver: &PodSelector| {
+                let inside = |pods: &PodSelector| pods == giver || pods.is_inside(std::slice::from_ref(giver));
+                own().any(|pods| !inside(pods) && pods.intersect(&here).is_some())
+            };
+            if let Some((_, giver)) = one.givers[kind as usize].iter().find(|(giver, _)| beside(giver)) {
+                let (_, kinds) = found.entry(end).or_insert((*giver, Traffics::default()));
+                *kinds = kinds.with(Traffics::only(kind));
+            }
+        }
+    }
+}
+
+/// Returns the ends of a direction, of rules that isolate, by the pods that they may mean.
+fn perhaps<'s, 'a>(view: View<'a>, subjects: &'s Subjects<'a>, direction: Direction) -> EndsByPods<'s, 'a> {
+    let mut perhaps = EndsByPods::default();
+    for (end, ((_, of, rule), pods)) in view.part.ends().zip(&subjects.ends).enumerate() {
+        if of == direction && rule.action != Action::Deny {
+            for pods in pods.iter().flat_map(|pods| pods.perhaps()) {
+                perhaps.entry(pods).or_default().push(end);
+            }
+        }
+    }
+    perhaps
+}
+
+/// Returns the subjects of each namespace that rules isolate.
+fn isolated<'a>(drafts: &Drafts<'a>, direction: Direction) -> BTreeMap<&'a SmolStr, Vec<usize>> {
+    let mut isolated: BTreeMap<&'a SmolStr, Vec<usize>> = BTreeMap::new();
+    for (at, subject, draft) in drafts.isolated(direction) {
+        if !draft.isolated_by.is_empty() {
+            isolated.entry(subject.namespace).or_default().push(at);
+        }
+    }
+    isolated
+}
+
+fn all_with(labels: &Requirements) -> PodSelector {
+    PodSelector { labels: labels.clone(), ..PodSelector::any() }
+}

@@ -1,0 +1,132 @@
+//! Which pods each rule end and each grant is for, in the terms of a NetworkPolicy: a namespace by its name and labels of
+//! pods. What only an inventory knows, it is asked ([`Inventory::meant`]).
+//!
+//! ```netpol
+//! default deny ingress { shop/*, lab/{app=web} }
+//! ```
+//!
+//! is for two subjects, and there are two objects:
+//!
+//! ```yaml
+//! namespace: shop
+//! namespace: lab
+//! app: web
+//! ```
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use crate::inventory::{Inventory, MeantPods, Perhaps, Untold, Within};
+use crate::model::endpoint::Endpoint;
+use crate::model::labels::{NAMESPACE_NAME, PodSelector, Requirement, Test};
+use crate::policy::GrantReason;
+use crate::targets::networkpolicy::model::Subject;
+use crate::targets::networkpolicy::view::View;
+
+/// The pods of one member of a governed side.
+#[derive(Clone, Debug)]
+pub enum MemberPods<'a> {
+    /// One subject, as most are.
+    One(Subject<'a>),
+    /// What the inventory makes of a selector.
+    Several(Rc<MeantPods<'a>>),
+}
+
+/// The pods of a governed side: of each of its members that is pods.
+pub type SidePods<'a> = SmallVec<[MemberPods<'a>; 1]>;
+
+/// The pods of all rule ends and grants of a part.
+pub struct Subjects<'a> {
+    /// Those of the rule ends.
+    pub ends: Vec<SidePods<'a>>,
+    /// Those of the grants.
+    pub grants: Vec<SidePods<'a>>,
+}
+
+impl<'a> MemberPods<'a> {
+    /// Returns the subjects that are meant for certain.
+    pub fn certain(&self) -> &[Subject<'a>] {
+        match self {
+            MemberPods::One(subject) => std::slice::from_ref(subject),
+            MemberPods::Several(meant) => &meant.certain,
+        }
+    }
+
+    /// Returns wider sets of the pods that are perhaps meant.
+    pub fn perhaps(&self) -> &[Perhaps<'a>] {
+        self.meant().map_or(&[], |meant| &meant.perhaps)
+    }
+
+    /// Returns why some pods are only perhaps meant.
+    pub fn untold(&self) -> Option<&Untold> {
+        self.meant()?.untold.as_ref()
+    }
+
+    /// Returns whether the namespaces come from the inventory, since none was named.
+    pub fn is_from_inventory(&self) -> bool {
+        self.meant().is_some_and(|meant| meant.from_inventory)
+    }
+
+    fn meant(&self) -> Option<&MeantPods<'a>> {
+        match self {
+            MemberPods::One(_) => None,
+            MemberPods::Several(meant) => Some(meant),
+        }
+    }
+}
+
+/// Finds the pods of all rule ends and grants.
+pub fn subjects<'a>(view: View<'a>) -> Subjects<'a> {
+    let mut known = Known { inventory: &view.policy.inventory, meant: FxHashMap::default() };
+    let ends = view.part.ends().map(|(_, direction, rule)| known.side(rule.subject(direction))).collect();
+    let grants = view.part.grants().map(|(_, grant)| {
+        // Of an inventory it is known which pods have a sidecar.
+        let of_mesh = grant.reason == GrantReason::Istiod && view.policy.inventory.given;
+        if of_mesh { std::iter::once(meshed(view)).collect() } else { known.side(grant.subject()) }
+    });
+    let grants = grants.collect();
+    Subjects { ends, grants }
+}
+
+/// Returns the pods of a part that have a sidecar, as far as rules isolate them.
+fn meshed<'a>(view: View<'a>) -> MemberPods<'a> {
+    let perhaps = view.part.namespaces().into_iter().flat_map(|namespace| {
+        let all = view.policy.inventory.meshed(namespace).into_iter();
+        all.map(move |labels| Perhaps { within: Within::Namespace(namespace), labels: Cow::Owned(labels), all: true })
+    });
+    MemberPods::Several(Rc::new(MeantPods { perhaps: perhaps.collect(), ..MeantPods::default() }))
+}
+
+/// The selectors that were met: the same ones stand in many rules.
+struct Known<'a> {
+    inventory: &'a Inventory,
+    meant: FxHashMap<&'a PodSelector, Rc<MeantPods<'a>>>,
+}
+
+impl<'a> Known<'a> {
+    fn side(&mut self, side: &'a Endpoint) -> SidePods<'a> {
+        side.pods().map(|(_, pods)| self.pods(&pods.selector)).collect()
+    }
+
+    fn pods(&mut self, selector: &'a PodSelector) -> MemberPods<'a> {
+        if let Some(subject) = plain(selector) {
+            return MemberPods::One(subject);
+        }
+        let meant = self.meant.entry(selector).or_insert_with(|| Rc::new(self.inventory.meant(selector)));
+        MemberPods::Several(Rc::clone(meant))
+    }
+}
+
+/// Returns the pods of a selector as the one subject that they are where it names its namespace and no account.
+fn plain(selector: &PodSelector) -> Option<Subject<'_>> {
+    match selector.namespace.list() {
+        [Requirement { key, test: Test::In(names) }] if key == NAMESPACE_NAME && selector.account.is_any() => {
+            let [namespace] = names.as_slice() else { return None };
+            Some(Subject { namespace, labels: Cow::Borrowed(&selector.labels) })
+        }
+        _ => None,
+    }
+}
