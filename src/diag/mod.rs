@@ -9,7 +9,7 @@ pub mod render;
 mod suggest;
 
 pub use code::Code;
-pub use suggest::{nearest, one_edit};
+pub use suggest::{Lexicon, nearest, one_edit};
 
 use crate::source::Span;
 

@@ -1,32 +1,111 @@
 //! Near misses: one rule for every stage.
 
+use rustc_hash::FxHashMap;
+
 /// Returns the candidate nearest to `word`, when it is near enough that it was probably meant: a Jaro-Winkler
 /// similarity above 0.8, or one edit in words of three letters and more. Ties go to the first in order.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let mut best: Option<(f64, &str)> = None;
-    for candidate in candidates {
-        if candidate == word {
-            continue;
+    Lexicon::new(candidates).nearest(word).copied()
+}
+
+/// Words among which the nearest to many others are looked for. Words of the same letters are compared only where no
+/// better one can be elsewhere: `web17` with `web71`, and not with a thousand others.
+#[derive(Clone, Debug)]
+pub struct Lexicon<W> {
+    groups: Vec<(Letters, Vec<W>)>,
+}
+
+impl<W: AsRef<str> + Ord> Lexicon<W> {
+    /// Makes a lexicon of some words.
+    pub fn new(words: impl IntoIterator<Item = W>) -> Lexicon<W> {
+        let mut groups: FxHashMap<Letters, Vec<W>> = FxHashMap::default();
+        for word in words {
+            groups.entry(Letters::of(word.as_ref())).or_default().push(word);
         }
-        let one_edit = candidate.len() >= 3 && strsim::damerau_levenshtein(word, candidate) == 1;
-        let score = strsim::jaro_winkler(word, candidate).max(if one_edit { 0.85 } else { 0.0 });
-        if score > 0.8 && best.is_none_or(|(s, c)| score > s || (score == s && candidate < c)) {
-            best = Some((score, candidate));
-        }
+        Lexicon { groups: groups.into_iter().collect() }
     }
-    best.map(|(_, candidate)| candidate)
+
+    /// Returns the word nearest to another one, as [`nearest`] does.
+    pub fn nearest(&self, word: &str) -> Option<&W> {
+        let letters = Letters::of(word);
+        let bounded = self.groups.iter().map(|(group, words)| (letters.most_alike(group), words));
+        let mut groups: Vec<(f64, &Vec<W>)> = bounded.filter(|(bound, _)| *bound > LEAST).collect();
+        groups.sort_unstable_by(|(a, _), (b, _)| b.total_cmp(a));
+        let mut best: Option<(f64, &W)> = None;
+        for (bound, words) in groups {
+            if best.is_some_and(|(score, _)| bound < score) {
+                break;
+            }
+            for candidate in words.iter().filter(|candidate| candidate.as_ref() != word) {
+                let score = alike(word, candidate.as_ref());
+                if score > LEAST && best.is_none_or(|(s, c)| score > s || (score == s && candidate < c)) {
+                    best = Some((score, candidate));
+                }
+            }
+        }
+        best.map(|(_, candidate)| candidate)
+    }
+}
+
+/// How alike near words are, at least.
+const LEAST: f64 = 0.8;
+/// How alike words are that differ by one edit.
+const ONE_EDIT: f64 = 0.85;
+
+fn alike(word: &str, candidate: &str) -> f64 {
+    let one_edit = candidate.len() >= 3 && strsim::damerau_levenshtein(word, candidate) == 1;
+    strsim::jaro_winkler(word, candidate).max(if one_edit { ONE_EDIT } else { 0.0 })
+}
+
+/// What bounds the likeness of words: their lengths, their first letters, and how often each letter stands in them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Letters {
+    length: usize,
+    first: Option<char>,
+    /// By digit, and by letter as far as 32 places tell them apart.
+    counts: [u8; 42],
+}
+
+impl Letters {
+    fn of(word: &str) -> Letters {
+        let mut counts = [0_u8; 42];
+        for letter in word.chars() {
+            let place = letter.to_digit(10).unwrap_or(10 + letter as u32 % 32);
+            let count = &mut counts[place as usize];
+            *count = count.saturating_add(1);
+        }
+        Letters { length: word.chars().count(), first: word.chars().next(), counts }
+    }
+
+    /// Returns a number that the likeness of two words with these letters does not exceed.
+    fn most_alike(&self, other: &Letters) -> f64 {
+        let (shorter, longer) = (self.length.min(other.length), self.length.max(other.length));
+        if shorter == 0 || longer > usize::from(u8::MAX) {
+            return 1.0;
+        }
+        let both = self.counts.iter().zip(&other.counts).map(|(a, b)| u16::from(*a.min(b))).sum::<u16>();
+        // Jaro's similarity where each letter that both have is matched, and in order, and Winkler's for what begins alike.
+        let common = f64::from(both);
+        let jaro = (common / self.length as f64 + common / other.length as f64 + 1.0) / 3.0;
+        let prefix = if self.first == other.first { shorter.min(4) as f64 } else { 0.0 };
+        let winkler = jaro + 0.1 * prefix * (1.0 - jaro);
+        // Computed in another order, the same number may come out a little smaller.
+        let one_edit = longer - shorter <= 1 && usize::from(both) + 1 >= longer;
+        (winkler + 1e-9).max(if one_edit { ONE_EDIT } else { 0.0 })
+    }
 }
 
 /// Returns whether two words differ by one letter that was left out, put in, changed or swapped with the next, or only by
 /// upper and lower case.
 pub fn one_edit(word: &str, other: &str) -> bool {
     let long = word.len().min(other.len()) >= 2 && word.len().max(other.len()) >= 3;
-    word != other && (word.eq_ignore_ascii_case(other) || long && strsim::damerau_levenshtein(word, other) == 1)
+    let differ = || word.len().abs_diff(other.len()) <= 4 && strsim::damerau_levenshtein(word, other) == 1;
+    word != other && (word.eq_ignore_ascii_case(other) || long && differ())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::*;
 
     #[test]
     fn only_near_words_are_proposed() {
@@ -34,5 +113,18 @@ mod tests {
         assert_eq!(nearest("std/kymaa", ["std/net", "std/kyma"]), Some("std/kyma"));
         assert_eq!(nearest("aip", ["api", "web"]), Some("api"));
         assert_eq!(nearest("zebra", ["frontend", "api"]), None);
+    }
+
+    #[test]
+    fn no_word_is_nearer_than_the_one_that_is_found() {
+        let stems = ["web", "api", "frontend", "wbe", "é", "ab", "a", "", "front-end", "nobody", "somebody", "WEB"];
+        let words: Vec<String> = (0..40).flat_map(|at| stems.map(|stem| format!("{stem}{}", at * 7 % 90))).collect();
+        let lexicon = Lexicon::new(words.iter().map(String::as_str));
+        for word in &words {
+            let others = words.iter().filter(|other| *other != word);
+            let scored = others.map(|other| (alike(word, other), std::cmp::Reverse(other)));
+            let best = scored.filter(|(score, _)| *score > LEAST).max_by(|a, b| a.partial_cmp(b).unwrap());
+            assert_eq!(lexicon.nearest(word).copied(), best.map(|(_, other)| other.0.as_str()), "{word}");
+        }
     }
 }

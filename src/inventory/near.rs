@@ -9,7 +9,7 @@
 use smol_str::SmolStr;
 
 use super::{Inventory, Workload, WorkloadKind};
-use crate::diag::{nearest, one_edit};
+use crate::diag::{Lexicon, nearest, one_edit};
 use crate::model::labels::{Account, Labels, PodSelector, Requirement, Requirements, Test};
 
 /// What the inventory says of the pods that a selector means.
@@ -71,27 +71,23 @@ pub enum Near<'i> {
 impl Inventory {
     /// Returns what is known of the pods that a selector means.
     pub fn matched(&self, selector: &PodSelector) -> Matched<'_> {
-        let possible = |(name, _): &(&SmolStr, _)| self.meets(name, &selector.namespace) != Some(false);
-        let namespaces: Vec<&SmolStr> = match selector.namespace_name() {
-            Some(name) => {
-                self.namespaces.get_key_value(name).into_iter().filter(possible).map(|(name, _)| name).collect()
-            }
-            None => self.namespaces.iter().filter(possible).map(|(name, _)| name).collect(),
-        };
+        let by_labels = !selector.all_pods();
+        let matching = if by_labels { self.matching(selector) } else { Vec::new() };
+        if matching.iter().any(|workload| !workload.host_network) {
+            return Matched::Known;
+        }
+        let namespaces: Vec<&SmolStr> =
+            self.namespaces_meeting(&selector.namespace).into_iter().map(|(name, _)| name).collect();
         if namespaces.is_empty() {
             return Matched::NoNamespace(self.near_namespace(&selector.namespace));
         }
-        if selector.all_pods() {
+        if !by_labels {
             let mut all = namespaces.iter().flat_map(|name| self.workloads_in(name));
             let on_host = all.clone().next();
             return match all.all(|workload| workload.host_network) {
                 true => on_host.map_or(Matched::Known, Matched::HostNetwork),
                 false => Matched::Known,
             };
-        }
-        let matching = self.matching(selector);
-        if matching.iter().any(|workload| !workload.host_network) {
-            return Matched::Known;
         }
         if let Some(workload) = matching.first() {
             return Matched::HostNetwork(workload);
@@ -114,6 +110,11 @@ impl Inventory {
         let anywhere = PodSelector { namespace: Requirements::any(), ..selector.clone() };
         let elsewhere = self.select(&anywhere).first().copied();
         Matched::Unknown { any: !pool.is_empty(), elsewhere }
+    }
+
+    /// Returns the namespace whose name is nearest to one that nothing has. All namespaces are known by then.
+    pub fn nearest_namespace(&self, name: &str) -> Option<&SmolStr> {
+        self.index.names.get_or_init(|| Lexicon::new(self.namespaces.keys().cloned())).nearest(name)
     }
 
     /// Returns whether pods of a known workload have, or will have, labels that Kubernetes itself sets.

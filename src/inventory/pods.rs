@@ -133,16 +133,14 @@ impl Inventory {
     /// Returns the namespaces that a selector may mean, each with whether it does for certain; `None` where it may mean
     /// namespaces that nobody knows.
     pub fn namespaces_of<'i>(&'i self, selector: &'i PodSelector) -> Option<Vec<(&'i SmolStr, bool)>> {
-        let candidates: Vec<&'i SmolStr> = match selector.namespace.values(NAMESPACE_NAME) {
-            Some(names) => names.iter().collect(),
-            None if self.given => self.namespaces.keys().collect(),
-            None => return None,
-        };
         let meets = |name: &'i SmolStr| match self.meets(name, &selector.namespace) {
             Some(false) => None,
             sure => Some((name, sure.is_some())),
         };
-        Some(candidates.into_iter().filter_map(meets).collect())
+        match selector.namespace.values(NAMESPACE_NAME) {
+            Some(names) => Some(names.iter().filter_map(meets).collect()),
+            None => self.given.then(|| self.namespaces_meeting(&selector.namespace)),
+        }
     }
 
     /// Returns the requirements that may tell the pods of a workload from others, the fewest first: what it selects its

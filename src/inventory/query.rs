@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use super::pods::{self, Owners};
 use super::{Inventory, Service, Workload, WorkloadKind};
+use crate::diag::Lexicon;
 use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use crate::model::ports::Protocol;
 
@@ -18,7 +19,11 @@ static NO_LABELS: Labels = BTreeMap::new();
 /// The workloads and Services by labels and accounts, so that a selector costs what it selects and not what there is.
 /// It is made at the first question, after which the inventory does not change.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Index(OnceLock<Tables>);
+pub(super) struct Index {
+    tables: OnceLock<Tables>,
+    /// The names of the namespaces.
+    pub(super) names: OnceLock<Lexicon<SmolStr>>,
+}
 
 /// A label: key and value.
 type Label = (SmolStr, SmolStr);
@@ -33,6 +38,12 @@ struct Tables {
     by_selector: FxHashMap<(SmolStr, Label), Vec<SmolStr>>,
     /// What the Pods of each controller have in common.
     owners: Owners,
+    /// The names of the namespaces, sorted.
+    namespaces: Vec<SmolStr>,
+    /// The namespaces whose labels are known, by label.
+    by_namespace_label: FxHashMap<Label, Vec<u32>>,
+    /// The namespaces whose labels nobody told.
+    untold: Vec<u32>,
 }
 
 /// Pods that exist: a Pod, or those of a workload whose Pods the manifests do not hold.
@@ -80,6 +91,32 @@ impl Inventory {
         (!unknown).then_some(true)
     }
 
+    /// Returns the namespaces of the inventory that requirements may mean, sorted, each with whether they do for certain.
+    pub fn namespaces_meeting<'i>(&'i self, requirements: &Requirements) -> Vec<(&'i SmolStr, bool)> {
+        let meets = |name: &'i SmolStr| match self.meets(name, requirements) {
+            Some(false) => None,
+            sure => Some((name, sure.is_some())),
+        };
+        self.namespace_candidates(requirements).into_iter().filter_map(meets).collect()
+    }
+
+    /// Returns few namespaces, sorted, among which all are that requirements may mean.
+    fn namespace_candidates(&self, requirements: &Requirements) -> Vec<&SmolStr> {
+        let tables = self.tables();
+        let listed = requirements.list().iter().find_map(|requirement| match &requirement.test {
+            Test::In(values) if requirement.key != NAMESPACE_NAME => Some((&requirement.key, values)),
+            _ => None,
+        });
+        if let Some(names) = requirements.values(NAMESPACE_NAME) {
+            return names.iter().filter_map(|name| Some(self.namespaces.get_key_value(name)?.0)).collect();
+        }
+        let Some((key, values)) = listed else { return tables.namespaces.iter().collect() };
+        let lists = values.iter().filter_map(|value| tables.by_namespace_label.get(&(key.clone(), value.clone())));
+        let mut all: Vec<u32> = lists.chain([&tables.untold]).flatten().copied().collect();
+        all.sort_unstable();
+        all.into_iter().map(|at| &tables.namespaces[at as usize]).collect()
+    }
+
     /// Returns the workloads and Pods of a namespace.
     pub fn workloads_in(&self, namespace: &str) -> &[Workload] {
         &self.workloads[self.range(namespace)]
@@ -100,6 +137,12 @@ impl Inventory {
         let mut selected = self.matching(selector);
         selected.retain(|workload| !workload.host_network);
         selected
+    }
+
+    /// Returns whether a workload of the inventory is one that a selector selects.
+    pub fn is_selected(&self, selector: &PodSelector, workload: &Workload) -> bool {
+        !workload.host_network
+            && selector.matches(self.namespace_labels(&workload.namespace), &workload.labels, &workload.account)
     }
 
     /// Returns the Services of a namespace whose pods have these labels, in order, each with its name.
@@ -158,8 +201,9 @@ impl Inventory {
         let candidates = self.candidates(selector, range.clone()).unwrap_or_else(|| match range {
             Some(range) => range.collect(),
             None => {
-                let meant = self.namespaces.iter().filter(|(_, it)| selector.namespace.matches(&it.labels));
-                meant.flat_map(|(name, _)| self.range(name)).collect()
+                let meant = self.namespace_candidates(&selector.namespace).into_iter();
+                let meant = meant.filter(|name| selector.namespace.matches(self.namespace_labels(name)));
+                meant.flat_map(|name| self.range(name)).collect()
             }
         });
         let found = candidates.into_iter().map(|at| &self.workloads[at]);
@@ -198,13 +242,23 @@ impl Inventory {
     }
 
     fn tables(&self) -> &Tables {
-        self.index.0.get_or_init(|| {
+        self.index.tables.get_or_init(|| {
             let mut tables = Tables { owners: pods::owners(&self.workloads), ..Tables::default() };
             for (at, workload) in self.workloads.iter().enumerate() {
                 for (key, value) in &workload.labels {
                     tables.by_label.entry((key.clone(), value.clone())).or_default().push(at as u32);
                 }
                 tables.by_account.entry(workload.account.clone()).or_default().push(at as u32);
+            }
+            for (at, (name, namespace)) in self.namespaces.iter().enumerate() {
+                tables.namespaces.push(name.clone());
+                match namespace.declared {
+                    true => namespace.labels.iter().for_each(|(key, value)| {
+                        let label = (key.clone(), value.clone());
+                        tables.by_namespace_label.entry(label).or_default().push(at as u32);
+                    }),
+                    false => tables.untold.push(at as u32),
+                }
             }
             for ((namespace, name), service) in &self.services {
                 if let Some((key, value)) = service.selector.as_ref().and_then(|selector| selector.iter().next()) {

@@ -8,10 +8,12 @@ mod lookups;
 pub mod stdlib;
 mod unused;
 
+use std::sync::OnceLock;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
-use crate::diag::{Diagnostics, nearest};
+use crate::diag::{Diagnostics, Lexicon};
 use crate::settings::Settings;
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::tree::{File, Ident, Item, ItemKind, Use, UsePath};
@@ -56,10 +58,29 @@ pub struct Module {
     pub used: bool,
     own: FxHashMap<SmolStr, Def>,
     listed: FxHashMap<SmolStr, (Def, u32)>,
+    /// The modules that it uses whole, each with its `use`, in the order of these.
     whole: Vec<(ModuleId, u32)>,
     /// All modules that it uses, whole or by name, each with the `use` that says it.
     uses: Vec<(ModuleId, u32)>,
     lost: Lost,
+    brought: OnceLock<Brought>,
+    in_sight: OnceLock<Lexicon<SmolStr>>,
+}
+
+impl Module {
+    /// Returns the names that it offers to others, some of them twice.
+    fn offered(&self) -> impl Iterator<Item = &SmolStr> {
+        self.own.keys().chain(self.listed.keys())
+    }
+}
+
+/// What the modules that a module uses whole bring, by name, so that a look-up does not ask each of them.
+#[derive(Debug, Default)]
+struct Brought {
+    /// The statements of a name, each with its `use`, in the order of these.
+    names: FxHashMap<SmolStr, Vec<(Def, u32)>>,
+    /// The names that a used module lacks because a `use` of its own failed.
+    lost: FxHashSet<SmolStr>,
 }
 
 /// What a module lacks because a `use` failed, which has been said: whoever misses these names needs no second message.
@@ -125,10 +146,11 @@ impl Names {
     pub fn brought_by(&self, from: ModuleId) -> Vec<(ModuleId, Span)> {
         let module = self.module(from);
         let mut brought: Vec<(ModuleId, Span)> = Vec::new();
+        let mut known = FxHashSet::from_iter([from]);
         let mut open: Vec<_> = module.uses.iter().map(|(used, at)| (*used, path_span(&module.file, *at))).collect();
         open.reverse();
         while let Some((used, path)) = open.pop() {
-            if used != from && !brought.iter().any(|(known, _)| *known == used) {
+            if known.insert(used) {
                 brought.push((used, path));
                 open.extend(self.module(used).uses.iter().map(|(deeper, _)| (*deeper, path)));
             }
@@ -159,20 +181,17 @@ impl Names {
             return Lookup::Found(def);
         }
         let mut found: Vec<(Def, Span)> = Vec::new();
-        let mut lost = module.lost.holds(name);
-        for (used, item) in &module.whole {
-            lost |= self.module(*used).lost.names.contains(name);
-            if let Some(def) = self.export(*used, name)
-                && !found.iter().any(|(known, _)| *known == def)
-            {
-                found.push((def, path_span(&module.file, *item)));
+        let brought = self.brought(module);
+        for (def, item) in brought.names.get(name).into_iter().flatten() {
+            if !found.iter().any(|(known, _)| known == def) {
+                found.push((*def, path_span(&module.file, *item)));
             }
         }
         match found.as_slice() {
             [(one, _)] => Lookup::Found(*one),
             [] => match self.export(self.prelude, name) {
                 Some(def) => Lookup::Found(def),
-                None if lost => Lookup::Lost,
+                None if module.lost.holds(name) || brought.lost.contains(name) => Lookup::Lost,
                 None => Lookup::Unknown(self.near(from, name)),
             },
             _ => Lookup::Ambiguous(found),
@@ -181,8 +200,24 @@ impl Names {
 
     /// Returns what a name may mean in a module; the first, where modules that are used whole bring several.
     pub fn in_sight(&self, from: ModuleId, name: &str) -> Option<Def> {
-        let whole = || self.module(from).whole.iter().find_map(|(used, _)| self.export(*used, name));
+        let whole = || self.brought(self.module(from)).names.get(name)?.first().map(|(def, _)| *def);
         self.export(from, name).or_else(whole).or_else(|| self.export(self.prelude, name))
+    }
+
+    /// Returns what a module gets from those that it uses whole.
+    fn brought<'m>(&self, module: &'m Module) -> &'m Brought {
+        module.brought.get_or_init(|| {
+            let mut brought = Brought::default();
+            for (used, item) in &module.whole {
+                let used = self.module(*used);
+                let listed = used.listed.iter().filter(|(name, _)| !used.own.contains_key(*name));
+                for (name, def) in used.own.iter().chain(listed.map(|(name, (def, _))| (name, def))) {
+                    brought.names.entry(name.clone()).or_default().push((*def, *item));
+                }
+                brought.lost.extend(used.lost.names.iter().cloned());
+            }
+            brought
+        })
     }
 
     /// Returns the statement that a module offers under a name: its own, or one that it lists in a `use`.
@@ -200,15 +235,15 @@ impl Names {
         all
     }
 
+    /// Returns the name in sight of a module that is nearest to one that is not.
     fn near(&self, from: ModuleId, name: &str) -> Option<SmolStr> {
         let module = self.module(from);
-        let mut seen: Vec<&str> = Vec::new();
-        let tables = std::iter::once(from).chain(module.whole.iter().map(|(used, _)| *used)).chain([self.prelude]);
-        for table in tables {
-            let table = self.module(table);
-            seen.extend(table.own.keys().chain(table.listed.keys()).map(SmolStr::as_str));
-        }
-        nearest(name, seen).map(SmolStr::from)
+        let in_sight = || {
+            let whole = module.whole.iter().map(|(used, _)| self.module(*used));
+            let tables = [module, self.module(self.prelude)].into_iter().chain(whole);
+            Lexicon::new(tables.flat_map(Module::offered).cloned())
+        };
+        module.in_sight.get_or_init(in_sight).nearest(name).cloned()
     }
 }
 
@@ -302,6 +337,8 @@ impl Build<'_, '_> {
             whole: Vec::new(),
             uses: Vec::new(),
             lost: Lost::default(),
+            brought: OnceLock::new(),
+            in_sight: OnceLock::new(),
             file,
             has_deferred: false,
             role,
@@ -397,14 +434,15 @@ impl Build<'_, '_> {
     }
 
     fn list(&mut self, id: ModuleId, target: ModuleId, at: u32, import: &Use, places: &mut FxHashMap<SmolStr, Span>) {
+        let mut lexicon: Option<Lexicon<SmolStr>> = None;
         for entry in import.names.iter().flatten() {
             let shown = entry.alias.as_ref().unwrap_or(&entry.name);
             let offered = &self.modules[target.0 as usize];
             let def = offered.own.get(&entry.name.text).copied();
             let Some(def) = def.or_else(|| offered.listed.get(&entry.name.text).map(|(def, _)| *def)) else {
                 if !offered.lost.holds(&entry.name.text) {
-                    let names = offered.own.keys().chain(offered.listed.keys()).map(SmolStr::as_str);
-                    let near = nearest(&entry.name.text, names).map(SmolStr::from);
+                    let near = lexicon.get_or_insert_with(|| Lexicon::new(offered.offered().cloned()));
+                    let near = near.nearest(&entry.name.text).cloned();
                     let module = self.sources.slice(import.path_span).trim_matches('"');
                     self.diagnostics.push(errors::not_offered(&entry.name, module, near));
                 }

@@ -32,8 +32,8 @@ pub fn report_unused(names: &Names, lookups: &Lookups, sources: &Sources, diagno
             let ItemKind::Use(import) = &item.kind else { continue };
             match &import.names {
                 None => {
-                    let brought = module.whole.iter().find(|(_, from)| *from as usize == at);
-                    if let Some((used, _)) = brought
+                    let brought = module.whole.binary_search_by_key(&at, |(_, from)| *from as usize);
+                    if let Some((used, _)) = brought.ok().map(|place| &module.whole[place])
                         && !names.brings_one_of(id, *used, &asked)
                         && !names.exports(*used).is_empty()
                         && !names.states_facts(*used)

@@ -132,7 +132,7 @@ impl Facts<'_> {
         let said = self.workload(item, span)?;
         let key = (&said.namespace, &said.name);
         if !self.library && self.inventory.given && !self.inventory.namespaces.contains_key(&said.namespace) {
-            let near = crate::diag::nearest(&said.namespace, self.inventory.namespaces.keys().map(SmolStr::as_str));
+            let near = self.inventory.nearest_namespace(&said.namespace);
             self.diagnostics.push(errors::unknown_namespace(item.namespace.span, &said.namespace, near));
             return None;
         }

@@ -51,7 +51,7 @@ impl Checker<'_> {
     /// they are written.
     pub(super) fn look_at_name(&mut self, span: Span, def: Def, value: &Value, env: &Env) {
         if self.is_library_block(def, value) {
-            self.look_at_addresses(span, address_set(&value.endpoint), env);
+            self.look_at_addresses(span, address_set(value.endpoint()), env);
         }
     }
 
@@ -74,7 +74,7 @@ impl Checker<'_> {
                 let Some(def) = self.names.in_sight(env.module, name) else { return };
                 let Some(value) = self.definition(def, name, left.span) else { return };
                 if self.is_library_block(def, &value) {
-                    self.look_at_addresses(left.span, address_set(&value.endpoint).intersect(rest), env);
+                    self.look_at_addresses(left.span, address_set(value.endpoint()).intersect(rest), env);
                 }
             }
             ExprKind::Union(list) => list.iter().for_each(|member| self.look_at_rest(member, rest, env)),
@@ -120,9 +120,10 @@ impl Checker<'_> {
         let inventory = self.inventory;
         let all = || within(&known.pods, set).map(|(address, at)| (*address, &inventory.workloads[*at]));
         let first = all().next()?;
-        let selectors = ends.iter().flat_map(|end| end.pods());
-        let named: Vec<&Workload> = selectors.flat_map(|(_, pods)| inventory.select(&pods.selector)).collect();
-        let is_named = |pod: &Workload| named.iter().any(|one| std::ptr::eq(*one, pod));
+        let is_named = |pod: &Workload| {
+            let mut selectors = ends.iter().flat_map(|end| end.pods());
+            selectors.any(|(_, pods)| inventory.is_selected(&pods.selector, pod))
+        };
         let mut others = all().take(MOST_EXAMPLES).filter(|(_, pod)| !is_named(pod));
         Some(others.next().unwrap_or(first))
     }

@@ -19,18 +19,18 @@ impl Checker<'_> {
     pub(super) fn check_namespace(&mut self, span: Span, name: &SmolStr, env: &Env) {
         let inventory = self.inventory;
         if self.is_users(env) && inventory.given && !inventory.namespaces.contains_key(name) {
-            let near = crate::diag::nearest(name, inventory.namespaces.keys().map(SmolStr::as_str));
+            let near = inventory.nearest_namespace(name);
             self.push(errors::unknown_namespace(span, name, near));
         }
     }
 
     /// Notes what the standard library says of namespaces that the inventory lacks, once for each, where a file of the
     /// user's names it (or applies a template that does).
-    pub(super) fn note_missing_namespaces<'p>(
+    pub(super) fn note_missing_namespaces<'p, Pods: Iterator<Item = (Span, &'p PodSelector)>>(
         &mut self,
         def: Def,
         span: Span,
-        pods: impl Iterator<Item = (Span, &'p PodSelector)>,
+        pods: impl FnOnce() -> Pods,
         env: &Env,
     ) {
         let inventory = self.inventory;
@@ -42,7 +42,7 @@ impl Checker<'_> {
             None if self.is_users(env) => span,
             None => return,
         };
-        for (named, pods) in pods {
+        for (named, pods) in pods() {
             let Some(name) = pods.namespace_name() else { continue };
             if !inventory.namespaces.contains_key(name) && self.missing.insert(name.clone()) {
                 self.diagnostics.push(errors::library_namespace(place, name, named));

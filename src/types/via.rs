@@ -67,7 +67,7 @@ impl Checker<'_> {
                     return None;
                 }
                 self.check_way_out(to, to_expr, &via, env)?;
-                let hosts = to.endpoint.members.iter().filter_map(|member| match &member.what {
+                let hosts = to.endpoint().members.iter().filter_map(|member| match &member.what {
                     What::Host(host) => Some(host.name.clone()),
                     _ => None,
                 });
@@ -102,7 +102,7 @@ impl Checker<'_> {
         if matches!(self.names.item(def).kind, ItemKind::Gateway(_)) {
             let gateway = self.gateway(def)?;
             let pods = gateway.pods.iter().map(|pods| (gateway.span, pods));
-            self.note_missing_namespaces(def, name.span, pods, env);
+            self.note_missing_namespaces(def, name.span, || pods, env);
             return Some(gateway);
         }
         self.push(errors::not_a_gateway(name, Some(self.names.name_span(def))));
@@ -135,13 +135,13 @@ impl Checker<'_> {
             let entries = member.ports.entries();
             !entries.is_empty() && entries.iter().all(plain)
         };
-        let unread = to.endpoint.members.iter().all(unread);
+        let unread = to.endpoint().members.iter().all(unread);
         if !unread || ports.is_empty() {
             self.push(errors::via_needs_at(written.span, &via.gateway.name, unread));
             return None;
         }
         let mut chosen = Vec::new();
-        for entry in to.endpoint.members.iter().flat_map(|member| member.ports.entries()) {
+        for entry in to.endpoint().members.iter().flat_map(|member| member.ports.entries()) {
             match leading_to(&ports, entry) {
                 Some(port) => chosen.push(port.target),
                 None => {
@@ -191,7 +191,7 @@ impl Checker<'_> {
     fn warn_of_unread_tls(&mut self, to: &Value, via: &Via) {
         let requests =
             |member: &Member| member.ports.entries().iter().any(|port| port.app.is_some_and(AppProtocol::has_requests));
-        if !to.endpoint.members.iter().any(requests) {
+        if !to.endpoint().members.iter().any(requests) {
             return;
         }
         let unread = |host: &HostName| {
@@ -217,7 +217,7 @@ impl Checker<'_> {
         if env.opaque && to.opaque {
             return Some(());
         }
-        let wrong = to.endpoint.members.iter().find_map(|member| {
+        let wrong = to.endpoint().members.iter().find_map(|member| {
             let tls = |port: &PortMatch| port.app == Some(AppProtocol::Tls);
             let why = match &member.what {
                 What::Pods(_) => "pods are reached directly, not by way of an egress gateway",

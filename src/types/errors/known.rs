@@ -10,10 +10,12 @@ use crate::syntax::tree::{LabelTest, Labels, PodPattern, Word};
 use crate::types::facts::workload_words;
 use smol_str::SmolStr;
 
-pub fn unknown_namespace(span: Span, name: &str, near: Option<&str>) -> Diagnostic {
+pub fn unknown_namespace(span: Span, name: &str, near: Option<&SmolStr>) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::UnknownNamespace, span, format!("the inventory has no namespace `{name}`"));
     match near {
-        Some(near) => diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), span, near),
+        Some(near) => {
+            diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), span, near.as_str())
+        }
         None => diagnostic.at("not among the manifests").note(format!("declare it: `namespace {name} {{}}`")),
     }
 }
