@@ -117,7 +117,7 @@ impl Checker<'_> {
         env: &Env,
     ) -> Option<()> {
         if !env.opaque {
-            self.check_mesh_reads(clause, word, &to.endpoint)?;
+            self.check_mesh_reads(clause, word, to.endpoint())?;
         }
         let good = |app: Option<AppProtocol>| match app {
             Some(AppProtocol::Tls) => matches!(word, "host" | "at"),
@@ -128,7 +128,7 @@ impl Checker<'_> {
             let entries = member.ports.entries();
             entries.is_empty() || !entries.iter().all(|port| good(port.app))
         };
-        let Some(first) = to.endpoint.members.iter().find(unreadable) else { return Some(()) };
+        let Some(first) = to.endpoint().members.iter().find(unreadable) else { return Some(()) };
         if env.opaque && to_expr.ports.is_none() {
             return Some(());
         }
@@ -142,9 +142,9 @@ impl Checker<'_> {
         if env.opaque && from_argument {
             return Some(());
         }
-        let all = |holds: &dyn Fn(&Member) -> bool| to.endpoint.members.iter().filter(unreadable).all(holds);
+        let all = |holds: &dyn Fn(&Member) -> bool| to.endpoint().members.iter().filter(unreadable).all(holds);
         let sealed = |member: &Member| member.ports.entries().iter().any(|port| port.app == Some(AppProtocol::Tls));
-        let why = if to.endpoint.members.iter().filter(unreadable).any(sealed) {
+        let why = if to.endpoint().members.iter().filter(unreadable).any(sealed) {
             Unreadable::Sealed
         } else if first.ports.entries().is_empty() {
             Unreadable::NoPort(format!("{}:8080/http", self.text(Checker::bare_span(to_expr))))

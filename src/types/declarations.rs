@@ -66,7 +66,7 @@ impl Checker<'_> {
             self.push(errors::gateway_pods(pods_expr.span));
             return None;
         }
-        let pods: Vec<PodSelector> = value.endpoint.pods().map(|(_, pods)| pods.selector.clone()).collect();
+        let pods: Vec<PodSelector> = value.endpoint().pods().map(|(_, pods)| pods.selector.clone()).collect();
         let account = match &item.account {
             None => None,
             Some(expr) => match &expr.kind {
@@ -115,7 +115,7 @@ impl Checker<'_> {
         let values: Vec<Value> = list.iter().filter_map(|written| self.written(written)).collect();
         let ports = values.iter().find_map(|value| value.ports);
         let mixed = list.first().filter(|_| mixed).map(|written| written.span);
-        let members: Members = values.iter().flat_map(|value| value.endpoint.members.clone()).collect();
+        let members: Members = values.iter().flat_map(|value| value.endpoint().members.clone()).collect();
         Some(Value { mixed, ports, ..Value::of(members) })
     }
 
@@ -134,7 +134,7 @@ impl Checker<'_> {
                 self.push(errors::setting_not_addresses(written.span));
             }
         }
-        AddressSet { blocks: values.iter().flat_map(|value| address_set(&value.endpoint).blocks).collect() }
+        AddressSet { blocks: values.iter().flat_map(|value| address_set(value.endpoint()).blocks).collect() }
     }
 
     /// Returns what `[cluster] resolver` adds to the platform's: pods or addresses, on their ports or else on 53.
@@ -145,7 +145,7 @@ impl Checker<'_> {
         for written in list {
             let Some(value) = self.written(written) else { continue };
             let place = |what: What, ports| Member { span: written.span, what, ports };
-            for member in &value.endpoint.members {
+            for member in &value.endpoint().members {
                 match &member.what {
                     What::Host(_) => self.push(errors::setting_not_addresses(written.span)),
                     What::Addresses(set) if value.ports.is_none() => plain.blocks.extend(set.blocks.iter().cloned()),
@@ -173,13 +173,13 @@ impl Checker<'_> {
 
     /// Returns the cluster's DNS as a destination.
     pub(super) fn dns(&mut self) -> Arc<Endpoint> {
-        self.standard(self.names.prelude(), "dns").map(|value| value.endpoint.clone()).unwrap_or_default()
+        self.standard(self.names.prelude(), "dns").map(|value| value.endpoint().clone()).unwrap_or_default()
     }
 
     /// Returns istiod's pods on TCP 15012, the port of xDS and certificates (istio.io, "Application Requirements").
     pub(super) fn istiod(&mut self) -> Arc<Endpoint> {
         let value = self.module("std/istio").and_then(|module| self.standard(module, "istiod"));
-        let members = value.map(|value| value.endpoint.members.clone()).unwrap_or_default();
+        let members = value.map(|value| value.endpoint().members.clone()).unwrap_or_default();
         let ports = Ports::Some(vec![PortMatch::range(15012, 15012, Protocol::Tcp)]);
         let members = members.into_iter().map(|member| Member { ports: ports.clone(), ..member }).collect();
         Arc::new(Endpoint { members })
@@ -188,7 +188,7 @@ impl Checker<'_> {
     /// Returns the addresses that a module of the standard library gives a name.
     pub(super) fn addresses_of(&mut self, module: &str, name: &str) -> AddressSet {
         let value = self.module(&format!("std/{module}")).and_then(|module| self.standard(module, name));
-        value.map(|value| address_set(&value.endpoint)).unwrap_or_default()
+        value.map(|value| address_set(value.endpoint())).unwrap_or_default()
     }
 
     /// Returns the addresses of the nodes, where they are known.
@@ -197,7 +197,7 @@ impl Checker<'_> {
             Some(value) => Some(Rc::new(value)),
             None => self.standard(self.names.prelude(), "nodes"),
         };
-        value.map(|value| address_set(&value.endpoint)).unwrap_or_default()
+        value.map(|value| address_set(value.endpoint())).unwrap_or_default()
     }
 
     fn module(&self, path: &str) -> Option<ModuleId> {

@@ -2,10 +2,9 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use ipnet::IpNet;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::value::{Bound, Env, Kind, Value};
@@ -55,38 +54,29 @@ impl Checker<'_> {
         // Every member is looked at, so that each has its message.
         let values: Vec<Option<Value>> = list.iter().map(|member| self.endpoint(member, env)).collect();
         let values: Vec<Value> = values.into_iter().collect::<Option<_>>()?;
-        let mut members = Members::new();
-        let few = values.iter().map(|value| value.endpoint.members.len()).sum::<usize>() <= 16;
-        let mut seen = FxHashSet::default();
         let (mut mixed, mut ports, mut opaque) = (None, None, false);
-        for (value, written) in values.into_iter().zip(list) {
+        for (value, written) in values.iter().zip(list) {
             // What lies elsewhere came by a name that stands here.
             let here = Checker::bare_span(written);
             mixed = mixed.or(value.mixed.map(|inner| if here.holds(inner) { inner } else { here }));
             opaque |= value.opaque;
             ports = ports.or(value.ports);
-            for member in Arc::unwrap_or_clone(value.endpoint).members {
-                // A name that is reached in two ways brings its members once.
-                if if few { !members.contains(&member) } else { seen.insert(member.clone()) } {
-                    members.push(member);
-                }
-            }
-            if members.len() > MOST_MEMBERS {
-                self.push(errors::too_many_members(expr.span, MOST_MEMBERS));
-                return None;
-            }
         }
-        self.check_readings(&members)?;
-        Some(Value { endpoint: Arc::new(Endpoint { members }), mixed, ports, opaque })
+        let value = Value { mixed, ports, opaque, ..Value::union(values) };
+        if value.most_members() > MOST_MEMBERS && value.endpoint().members.len() > MOST_MEMBERS {
+            self.push(errors::too_many_members(expr.span, MOST_MEMBERS));
+            return None;
+        }
+        if value.is_read_in_ways() {
+            self.check_readings(&value.endpoint().members)?;
+        }
+        Some(value)
     }
 
     /// Two members that are the same must not read a port in two ways.
     fn check_readings(&mut self, members: &[Member]) -> Option<()> {
         let mut seen: FxHashMap<&What, Vec<&Member>> = FxHashMap::default();
         let read = |member: &&Member| member.ports.entries().iter().any(|port| port.app.is_some());
-        if members.iter().filter(read).nth(1).is_none() {
-            return Some(());
-        }
         for member in members.iter().filter(read) {
             let same = seen.entry(&member.what).or_default();
             for other in same.iter() {
@@ -124,13 +114,13 @@ impl Checker<'_> {
             }
         }
         let opaque = a.opaque || b.opaque;
-        let taken = &b.endpoint.members;
+        let taken = &b.endpoint().members;
         let mut members = Members::new();
         let mut takes = false;
         if a.kind() == Kind::Addresses && !opaque {
-            self.literals_inside(right, &address_set(&a.endpoint), left)?;
+            self.literals_inside(right, &address_set(a.endpoint()), left)?;
         }
-        for member in &a.endpoint.members {
+        for member in &a.endpoint().members {
             let (changed, left) = less(member, taken);
             takes |= changed;
             members.extend(left);
@@ -149,7 +139,7 @@ impl Checker<'_> {
         }
         let value = Value { opaque, ..Value::of(members) };
         if value.kind() == Kind::Addresses && !opaque {
-            self.look_at_rest(left, &address_set(&value.endpoint), env);
+            self.look_at_rest(left, &address_set(value.endpoint()), env);
         }
         Some(value)
     }
@@ -255,7 +245,7 @@ impl Checker<'_> {
         match self.find(env.module, name, span) {
             Ok(def) => {
                 let value = self.definition(def, name, span)?;
-                let pods = value.endpoint.pods().map(|(member, pods)| (member.span, &pods.selector));
+                let pods = || value.endpoint().pods().map(|(member, pods)| (member.span, &pods.selector));
                 self.note_missing_namespaces(def, span, pods, env);
                 self.look_at_name(span, def, &value, env);
                 Some(value)
@@ -322,14 +312,14 @@ impl Checker<'_> {
         if !matches!(name, "dns" | "apiserver" | "anywhere") {
             return Some(value);
         }
-        let mut value = Value { mixed: Some(self.names.name_span(def)), ..(*value).clone() };
+        let mixed = Some(self.names.name_span(def));
         let resolver = &self.settings.resolver;
         if name == "dns" && !resolver.is_empty() {
-            let mut members = value.endpoint.members.clone();
+            let mut members = value.endpoint().members.clone();
             members.extend(self.resolver_members(resolver));
-            value.endpoint = Arc::new(Endpoint { members });
+            return Some(Rc::new(Value { mixed, ports: value.ports, opaque: value.opaque, ..Value::of(members) }));
         }
-        Some(Rc::new(value))
+        Some(Rc::new(Value { mixed, ..(*value).clone() }))
     }
 
     /// Evaluates a `let` once.

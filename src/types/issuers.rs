@@ -75,7 +75,7 @@ impl Checker<'_> {
                             self.push(errors::issuer_addresses(expr.span));
                             return None;
                         }
-                        address_set(&value.endpoint)
+                        address_set(value.endpoint())
                     }
                 };
                 Keys::Remote { url: url.text.clone(), at }

@@ -30,11 +30,13 @@ impl Checker<'_> {
         let ports: Vec<Option<Port>> = spec.ports.iter().map(|port| self.bound_port(port, env)).collect();
         let ports: Vec<Port> = ports.into_iter().collect::<Option<_>>()?;
         // What was just made for this place is changed in place; what a name shares is copied.
-        let mut endpoint = value.endpoint;
+        let opaque = value.opaque;
+        let mixed = value.mixed;
+        let mut endpoint = value.into_endpoint();
         for member in &mut Arc::make_mut(&mut endpoint).members {
-            member.ports = self.member_ports(member, &ports, spec.span, value.opaque, env)?;
+            member.ports = self.member_ports(member, &ports, spec.span, opaque, env)?;
         }
-        Some(Value { endpoint, ports: Some(spec.span), ..value })
+        Some(Value { mixed, opaque, ports: Some(spec.span), ..Value::new(endpoint) })
     }
 
     /// Replaces a parameter of type `Port` by its argument.

@@ -120,7 +120,7 @@ impl Checker<'_> {
     fn rule(&mut self, rule: &tree::Rule, origin: &Origin, env: &Env) -> Option<()> {
         let (source, destination) = (self.endpoint(&rule.source, env), self.endpoint(&rule.destination, env));
         let (source, destination) = (source?, destination?);
-        self.warn_of_known_addresses(&[&source.endpoint, &destination.endpoint]);
+        self.warn_of_known_addresses(&[source.endpoint(), destination.endpoint()]);
         if rule.arrow == Arrow::To
             && let Some(ports) = written_ports(&rule.source)
         {
@@ -139,7 +139,7 @@ impl Checker<'_> {
         for (from, from_expr, to, to_expr) in ways {
             let (conditions, via) = self.clauses(rule, to, to_expr, env)?;
             let left = from.as_source();
-            let right = to.endpoint.clone();
+            let right = to.endpoint().clone();
             let how = |side| match direction {
                 Some(Direction::Egress) => "egress governs these pods",
                 Some(Direction::Ingress) => "ingress governs these pods",
@@ -248,7 +248,7 @@ impl Checker<'_> {
     /// Weights steer only what Istio reads as requests or TLS; elsewhere the client chooses the address.
     fn warn_of_weights(&mut self, value: &Value, expr: &Expr) {
         let read = |app: Option<AppProtocol>| app.is_some();
-        let idle = value.endpoint.members.iter().any(|member| match &member.what {
+        let idle = value.endpoint().members.iter().any(|member| match &member.what {
             What::Host(host) if host.at.iter().any(|at| at.weight.is_some()) => {
                 member.ports.entries().is_empty() || !member.ports.entries().iter().all(|port| read(port.app))
             }
@@ -294,7 +294,7 @@ pub(super) fn written_ports(expr: &Expr) -> Option<Span> {
 /// it is written out, else the whole.
 pub(super) fn outsider(expr: &Expr, value: &Value) -> (Span, Kind) {
     let bare = Checker::bare_span(expr);
-    let outside = value.endpoint.members.iter().filter(|member| !matches!(member.what, What::Pods(_)));
+    let outside = value.endpoint().members.iter().filter(|member| !matches!(member.what, What::Pods(_)));
     let mut written = outside.filter(|member| bare.holds(member.span));
     match (written.next(), value.mixed.filter(|mixed| bare.holds(*mixed))) {
         (Some(member), _) => (member.span, member_kind(member)),

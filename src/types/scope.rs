@@ -50,14 +50,14 @@ impl Checker<'_> {
             self.push(errors::scope_with_ports(ports));
             return None;
         }
-        let inside: Vec<PodSelector> = value.endpoint.pods().map(|(_, pods)| pods.selector.clone()).collect();
+        let inside: Vec<PodSelector> = value.endpoint().pods().map(|(_, pods)| pods.selector.clone()).collect();
         self.check_facts(module, &inside, None, span);
         for (brought, path) in self.names.brought_by(module) {
             if self.names.module(brought).role == Role::Used && !self.is_free(brought) {
                 self.check_facts(brought, &inside, Some(path), span);
             }
         }
-        self.check_named(module, &value.endpoint, span);
+        self.check_named(module, value.endpoint(), span);
         let env = Env::top(module);
         let hosts = scope.hosts.iter().map(|text| self.host_pattern(text, &env)).collect::<Option<_>>()?;
         Some(Scope { pods: inside, hosts, span, pods_span: expr.span })

@@ -1,9 +1,10 @@
 //! What expressions are while they are checked: values with their kinds, and what parameters are bound to.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::smallvec;
 use smol_str::SmolStr;
 
@@ -37,7 +38,7 @@ impl Kind {
 /// An endpoint with what the checker must know of it.
 #[derive(Clone, Debug)]
 pub struct Value {
-    pub endpoint: Arc<Endpoint>,
+    pub(super) shape: Shape,
     /// Where it counts as a mixture whatever its members are (`dns`, `apiserver`, `anywhere`).
     pub mixed: Option<Span>,
     /// Where the ports that it brings were written.
@@ -52,23 +53,178 @@ impl Value {
     }
 
     pub fn of(members: Members) -> Value {
-        Value { endpoint: Arc::new(Endpoint { members }), mixed: None, ports: None, opaque: false }
+        Value::new(Arc::new(Endpoint { members }))
+    }
+
+    pub fn new(endpoint: Arc<Endpoint>) -> Value {
+        Value { shape: Shape::Flat(endpoint), mixed: None, ports: None, opaque: false }
+    }
+
+    /// Returns the union of some values. What names share is not copied before somebody looks at it: of a chain of `let`s,
+    /// each one more than the one before, the rules may use none but the last.
+    pub fn union(values: Vec<Value>) -> Value {
+        let parts: Vec<Shape> = values.into_iter().map(|value| value.shape).collect();
+        let about = parts.iter().map(Shape::about).fold(About::default(), About::and);
+        let shape = match parts.iter().any(|part| matches!(part, Shape::Union(_))) {
+            true => Shape::Union(Rc::new(Union { parts, about, whole: OnceCell::new() })),
+            false => {
+                let flat = parts.into_iter().filter_map(|part| match part {
+                    Shape::Flat(endpoint) => Some(endpoint),
+                    Shape::Union(_) => None,
+                });
+                let endpoint = Arc::new(Endpoint { members: gathered(flat, about.most) });
+                match about.most > FEW {
+                    true => Shape::Union(Rc::new(Union { parts: Vec::new(), about, whole: endpoint.into() })),
+                    false => Shape::Flat(endpoint),
+                }
+            }
+        };
+        Value { shape, mixed: None, ports: None, opaque: false }
+    }
+
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        match &self.shape {
+            Shape::Flat(endpoint) => endpoint,
+            Shape::Union(union) => union.endpoint(),
+        }
+    }
+
+    pub fn into_endpoint(self) -> Arc<Endpoint> {
+        match self.shape {
+            Shape::Flat(endpoint) => endpoint,
+            Shape::Union(union) => union.endpoint().clone(),
+        }
+    }
+
+    /// Returns how many members there are at most.
+    pub fn most_members(&self) -> usize {
+        self.shape.about().most
+    }
+
+    /// Returns whether ports of some members are read in more than one way.
+    pub fn is_read_in_ways(&self) -> bool {
+        self.shape.about().read.count_ones() > 1
     }
 
     pub fn kind(&self) -> Kind {
-        let mut kinds = self.endpoint.members.iter().map(member_kind);
-        let first = kinds.next().unwrap_or(Kind::Endpoint);
-        if self.mixed.is_some() || kinds.any(|kind| kind != first) { Kind::Endpoint } else { first }
+        let kind = match &self.shape {
+            Shape::Flat(endpoint) => kind_of(&endpoint.members),
+            Shape::Union(union) => union.about.kind,
+        };
+        kind.filter(|_| self.mixed.is_none()).unwrap_or(Kind::Endpoint)
     }
 
     /// Returns the endpoint as a source: without ports.
     pub fn as_source(&self) -> Arc<Endpoint> {
-        if self.endpoint.members.iter().all(|member| member.ports == Ports::All) {
-            return self.endpoint.clone();
+        if self.endpoint().members.iter().all(|member| member.ports == Ports::All) {
+            return self.endpoint().clone();
         }
         let bare = |member: &Member| Member { ports: Ports::All, ..member.clone() };
-        Arc::new(Endpoint { members: self.endpoint.members.iter().map(bare).collect() })
+        Arc::new(Endpoint { members: self.endpoint().members.iter().map(bare).collect() })
     }
+}
+
+/// How many members a union has that is copied where it is used.
+const FEW: usize = 64;
+
+/// The members of a value.
+#[derive(Clone, Debug)]
+pub(super) enum Shape {
+    Flat(Arc<Endpoint>),
+    Union(Rc<Union>),
+}
+
+/// A union of many members, which are gathered once.
+#[derive(Debug)]
+pub(super) struct Union {
+    parts: Vec<Shape>,
+    about: About,
+    whole: OnceCell<Arc<Endpoint>>,
+}
+
+/// What is known of members before they are gathered.
+#[derive(Clone, Copy, Debug, Default)]
+struct About {
+    most: usize,
+    kind: Option<Kind>,
+    /// How their ports are read, a bit each.
+    read: u8,
+}
+
+impl About {
+    fn and(self, other: About) -> About {
+        let kind = match (self.kind, other.kind) {
+            (Some(a), Some(b)) if a != b => Some(Kind::Endpoint),
+            (a, b) => a.or(b),
+        };
+        About { most: self.most.saturating_add(other.most), kind, read: self.read | other.read }
+    }
+}
+
+impl Shape {
+    fn about(&self) -> About {
+        let endpoint = match self {
+            Shape::Flat(endpoint) => endpoint,
+            Shape::Union(union) => return union.about,
+        };
+        let entries = endpoint.members.iter().flat_map(|member| member.ports.entries());
+        let read = entries.filter_map(|entry| entry.app).fold(0, |all, app| all | 1 << app as u8);
+        About { most: endpoint.members.len(), kind: kind_of(&endpoint.members), read }
+    }
+}
+
+impl Union {
+    fn endpoint(&self) -> &Arc<Endpoint> {
+        self.whole.get_or_init(|| {
+            let mut flat = Vec::new();
+            let mut known: FxHashSet<*const Union> = FxHashSet::default();
+            // Chains of names may be longer than the stack is deep.
+            let mut open: Vec<&Shape> = self.parts.iter().rev().collect();
+            while let Some(shape) = open.pop() {
+                match shape {
+                    Shape::Flat(endpoint) => flat.push(endpoint.clone()),
+                    Shape::Union(union) if !known.insert(Rc::as_ptr(union)) => {}
+                    Shape::Union(union) => match union.whole.get() {
+                        Some(endpoint) => flat.push(endpoint.clone()),
+                        None => open.extend(union.parts.iter().rev()),
+                    },
+                }
+            }
+            Arc::new(Endpoint { members: gathered(flat.into_iter(), self.about.most) })
+        })
+    }
+}
+
+impl Drop for Union {
+    /// Lets a chain of names go link by link, and not each inside the one before.
+    fn drop(&mut self) {
+        let mut open = std::mem::take(&mut self.parts);
+        while let Some(shape) = open.pop() {
+            if let Shape::Union(mut union) = shape
+                && let Some(union) = Rc::get_mut(&mut union)
+            {
+                open.append(&mut union.parts);
+            }
+        }
+    }
+}
+
+/// Returns the members of some endpoints, at most so many. A name that is reached in two ways brings its members once.
+fn gathered(endpoints: impl Iterator<Item = Arc<Endpoint>>, most: usize) -> Members {
+    let mut members = Members::new();
+    let mut seen = FxHashSet::default();
+    for member in endpoints.flat_map(|endpoint| Arc::unwrap_or_clone(endpoint).members) {
+        if if most <= 16 { !members.contains(&member) } else { seen.insert(member.clone()) } {
+            members.push(member);
+        }
+    }
+    members
+}
+
+fn kind_of(members: &[Member]) -> Option<Kind> {
+    let mut kinds = members.iter().map(member_kind);
+    let first = kinds.next()?;
+    Some(if kinds.any(|kind| kind != first) { Kind::Endpoint } else { first })
 }
 
 pub fn member_kind(member: &Member) -> Kind {
