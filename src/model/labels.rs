@@ -38,11 +38,14 @@ pub enum Test {
     DoesNotExist,
 }
 
+/// Returns whether a value is among others, which are sorted.
+fn among(values: &[SmolStr], value: &str) -> bool {
+    values.binary_search_by(|one| one.as_str().cmp(value)).is_ok()
+}
+
 impl Test {
     /// Returns whether the test holds of a label's value; `None` is a label that is not there.
     pub fn holds(&self, value: Option<&str>) -> bool {
-        // Values are sorted.
-        let among = |values: &Values, value: &str| values.binary_search_by(|one| one.as_str().cmp(value)).is_ok();
         match self {
             Test::In(values) => value.is_some_and(|value| among(values, value)),
             Test::NotIn(values) => value.is_none_or(|value| !among(values, value)),
@@ -163,9 +166,9 @@ impl Requirements {
         other.list().iter().all(|wanted| {
             let mine = self.list().iter().filter(|requirement| requirement.key == wanted.key);
             mine.into_iter().any(|have| match (&have.test, &wanted.test) {
-                (Test::In(mine), Test::In(all)) => mine.iter().all(|value| all.contains(value)),
-                (Test::In(mine), Test::NotIn(none)) => !mine.iter().any(|value| none.contains(value)),
-                (Test::NotIn(mine), Test::NotIn(none)) => none.iter().all(|value| mine.contains(value)),
+                (Test::In(mine), Test::In(all)) => mine.iter().all(|value| among(all, value)),
+                (Test::In(mine), Test::NotIn(none)) => !mine.iter().any(|value| among(none, value)),
+                (Test::NotIn(mine), Test::NotIn(none)) => none.iter().all(|value| among(mine, value)),
                 (Test::In(_) | Test::Exists, Test::Exists) => true,
                 (Test::DoesNotExist, Test::DoesNotExist | Test::NotIn(_)) => true,
                 _ => false,
@@ -179,10 +182,8 @@ impl Requirements {
         self.list().iter().all(|have| {
             let same_key = other.list().iter().filter(|requirement| requirement.key == have.key);
             same_key.into_iter().all(|theirs| match (&have.test, &theirs.test) {
-                (Test::In(a), Test::In(b)) => a.iter().any(|value| b.contains(value)),
-                (Test::In(a), Test::NotIn(b)) | (Test::NotIn(b), Test::In(a)) => {
-                    a.iter().any(|value| !b.contains(value))
-                }
+                (Test::In(a), Test::In(b)) => a.iter().any(|value| among(b, value)),
+                (Test::In(a), Test::NotIn(b)) | (Test::NotIn(b), Test::In(a)) => a.iter().any(|value| !among(b, value)),
                 (Test::DoesNotExist, Test::In(_) | Test::Exists) | (Test::In(_) | Test::Exists, Test::DoesNotExist) => {
                     false
                 }
@@ -221,7 +222,7 @@ impl OneKey {
     fn add(&mut self, test: &Test) {
         match test {
             Test::In(values) => match &mut self.allowed {
-                Some(allowed) => allowed.retain(|value| values.contains(value)),
+                Some(allowed) => allowed.retain(|value| among(values, value)),
                 None => self.allowed = Some(values.clone()),
             },
             Test::NotIn(values) => self.forbidden.extend(values.iter().cloned()),
@@ -234,12 +235,12 @@ impl OneKey {
         if self.absent {
             return (!self.exists && self.allowed.is_none()).then(|| vec![Test::DoesNotExist]);
         }
-        if let Some(mut allowed) = self.allowed {
-            allowed.retain(|value| !self.forbidden.contains(value));
-            return (!allowed.is_empty()).then(|| vec![Test::In(allowed)]);
-        }
         self.forbidden.sort();
         self.forbidden.dedup();
+        if let Some(mut allowed) = self.allowed {
+            allowed.retain(|value| !among(&self.forbidden, value));
+            return (!allowed.is_empty()).then(|| vec![Test::In(allowed)]);
+        }
         let not_in = (!self.forbidden.is_empty()).then_some(Test::NotIn(self.forbidden));
         Some(not_in.into_iter().chain(self.exists.then_some(Test::Exists)).collect())
     }
