@@ -6,6 +6,7 @@
 //! pods that keep their sidecar. Objects of the cluster that are not the build's count, and pods in ambient mode. A layer
 //! *may* do something only where that hangs on what is not known.
 
+mod narrower;
 mod widest;
 
 use serde_json::{Value, json};
@@ -299,22 +300,12 @@ impl Judged<'_> {
                 let why = "to and from pods in ambient mode it arrives on TCP 15008, which is closed".to_owned();
                 return (Deed::Refuses, why);
             }
-            let decides = |rule: RuleId| end.cause == Cause::Allowed(rule);
-            let concerned = self.governing(end.direction, pod).filter(|(at, rule)| {
-                // A deny refuses more than it names by what it asks of all callers.
-                decides(*at) || rule.action == Action::Deny
-            });
-            let words = concerned.filter_map(|(at, _)| self.of(at, end.direction)?.narrower.as_deref());
-            if let (Deed::Passes, Some(why)) = (told.0, words.into_iter().next()) {
-                told = (Deed::MayRefuse, why.to_owned());
-            }
-            let other = match foreign::refuses(self.policy, self.beside, self.layer, flow, end.direction) {
-                Some((why, true)) => (Deed::Refuses, why),
-                Some((why, false)) => (Deed::MayRefuse, why),
-                None => continue,
-            };
-            if other.0 < told.0 {
-                told = other;
+            let other = foreign::refuses(self.policy, self.beside, self.layer, flow, end.direction);
+            let other = other.map(|(why, sure)| (if sure { Deed::Refuses } else { Deed::MayRefuse }, why));
+            for refused in self.narrower(flow, end, pod).into_iter().chain(other) {
+                if refused.0 < told.0 {
+                    told = refused;
+                }
             }
         }
         told

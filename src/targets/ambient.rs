@@ -258,12 +258,14 @@ pub fn is_tunnelled(from: &Pod, to: &Pod) -> bool {
     ambient_from && (ambient_to || to.sidecar) || ambient_to && from.sidecar
 }
 
-fn is_ambient_pod(pod: &Pod) -> bool {
+/// Returns whether a pod is in ambient mode, as far as its labels and those of its namespace tell.
+pub fn is_ambient_pod(pod: &Pod) -> bool {
     let mode = pod.labels.get(MODE).or_else(|| pod.namespace_labels.get(MODE));
     mode.is_some_and(|mode| mode == "ambient") && !pod.sidecar
 }
 
-fn is_ambient(policy: &Policy, workload: &Workload) -> bool {
+/// Returns whether the pods of a workload are in ambient mode.
+pub(super) fn is_ambient(policy: &Policy, workload: &Workload) -> bool {
     let namespace = || Some(&policy.inventory.namespaces.get(&workload.namespace)?.labels);
     let mode = workload.labels.get(MODE).or_else(|| namespace()?.get(MODE));
     mode.is_some_and(|mode| mode == "ambient")

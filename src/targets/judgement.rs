@@ -1,7 +1,7 @@
 //! What a layer makes of one end of a rule.
 
 use super::gap::{Gap, Why};
-use super::{Level, Levels, Traffics};
+use super::{Level, Levels, Narrower, Traffics};
 use crate::model::rules::{Direction, RuleId};
 use crate::settings::Layer;
 
@@ -20,13 +20,11 @@ pub struct Judgement {
     pub but_conditions: Levels,
     /// Why it is not exact, or how it is.
     pub reason: Why,
-    /// What the layer refuses although the rule allows it, where there is such a thing (callers without a sidecar).
-    pub narrower: Option<Box<str>>,
+    /// What the layer refuses although the rule allows it (callers without a sidecar).
+    pub narrower: Vec<Narrower>,
     /// The hosts with addresses of its own that the layer finds by their names: dialled by an address without the name they
     /// are refused.
     pub by_name: Option<Box<str>>,
-    /// Whether a build says so, and not only `explain`: pods that are named are refused, or callers of all kinds.
-    pub refuses: bool,
     /// Pods of the subject that are known to have no sidecar and that the layer therefore does not see, by name; where
     /// all known pods are such, the level says so.
     pub unmeshed: Option<Box<str>>,
@@ -58,9 +56,8 @@ impl Judgement {
             levels: Levels::all(Level::Exact),
             but_conditions: Levels::all(Level::Exact),
             reason: Why::Nothing,
-            narrower: None,
+            narrower: Vec::new(),
             by_name: None,
-            refuses: false,
             unmeshed: None,
             names: Traffics::default(),
             left_out: None,
@@ -87,7 +84,7 @@ impl Judgement {
     /// Returns what the layer refuses although the rule allows it, for a table.
     pub(super) fn refused(&self) -> Option<String> {
         let by_name = self.by_name.as_deref();
-        let all: Vec<&str> = self.narrower.as_deref().into_iter().chain(by_name).collect();
+        let all: Vec<&str> = self.narrower.iter().map(|narrower| &*narrower.words).chain(by_name).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 

@@ -11,16 +11,19 @@ pub mod istio;
 mod judgement;
 mod level;
 pub mod names;
+mod narrower;
 pub mod networkpolicy;
 mod overwritten;
 mod partition;
 pub mod yaml;
 
-pub use ambient::{TUNNEL, is_tunnelled};
+use ambient::is_ambient;
+pub use ambient::{TUNNEL, is_ambient_pod, is_tunnelled};
 pub use files::{Artifact, Listed, artifacts, kustomization};
 pub use gap::{Kept, Why};
 pub use judgement::{AtGateway, Judgement};
 pub use level::{Level, Levels, PAST_SIDECAR, Traffic, Traffics};
+pub use narrower::{Narrower, Refuses};
 
 use crate::diag::Diagnostics;
 use crate::model::rules::{Direction, RuleId};

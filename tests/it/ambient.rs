@@ -5,8 +5,8 @@ use netpol::settings::Layer;
 use crate::istio::build::{Build, build_with};
 use crate::networkpolicy::build::written;
 
-/// `press` is in ambient mode, `mill` has sidecars, `barn` is outside the mesh. `mill/host` has the label of ambient mode and
-/// is on the host network.
+/// `press` is in ambient mode, `mill` has sidecars, `barn` is outside the mesh. `press/node` is on the
+/// host network.
 const CLUSTER: &str = "
 apiVersion: v1
 kind: Namespace
@@ -22,6 +22,7 @@ metadata: { name: barn }
 ";
 
 fn cluster() -> String {
+    // Each has an account of its own, so that Istio tells it from the others of its namespace.
     let workload = |namespace: &str, name: &str, host_network: bool| {
         format!(
             "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: {name}, namespace: {namespace} }}\nspec:\n  \

@@ -53,9 +53,9 @@ pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnosti
 /// Says what a layer refuses although the rule allows it.
 fn refused(row: &Row<'_>, diagnostics: &mut Diagnostics) {
     for (layer, judgement) in row.ends.iter().flat_map(|end| &end.layers) {
-        if let Some(narrower) = judgement.narrower.as_deref().filter(|_| judgement.refuses) {
+        for narrower in judgement.narrower.iter().filter(|narrower| narrower.said) {
             let message = format!("{} refuses more than this rule says", layer.word());
-            diagnostics.push(Diagnostic::new(Code::Refused, row.rule.origin.span, message).at(narrower));
+            diagnostics.push(Diagnostic::new(Code::Refused, row.rule.origin.span, message).at(&*narrower.words));
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::model::endpoint::Endpoint;
 use crate::model::labels::{Labels, PodSelector, Requirements, Test};
 use crate::model::rules::Direction;
 use crate::policy::Policy;
+use crate::targets::is_ambient;
 use crate::targets::istio::plan::egress::addresses::Reserved;
 use crate::targets::partition::Partition;
 
@@ -132,7 +133,7 @@ impl<'a> Facts<'a> {
     /// direction. A gateway judges what comes in, and nothing of
     /// what goes out.
     pub fn unmeshed(&self, endpoint: &Endpoint, direction: Direction, turned: Direction) -> Unmeshed {
-        let mut unmeshed = Unmeshed { names: Vec::new(), all: true };
+        let mut unmeshed = Unmeshed { all: true, ..Unmeshed::default() };
         for (_, pods) in endpoint.pods() {
             self.add_unmeshed(&pods.selector, direction, turned, &mut unmeshed);
         }
@@ -150,11 +151,12 @@ impl<'a> Facts<'a> {
                 let all = |left: &&LeftOut| left.direction == turned && left.is_everything();
                 if let Some(left) = workload.left_out.iter().find(all).filter(|_| workload.sidecar) {
                     let annotation = left.annotation;
-                    to.names.push(format!("{}/{} (`{annotation}`)", workload.namespace, workload.name));
+                    to.kept.push(format!("{}/{} (`{annotation}`)", workload.namespace, workload.name));
                 } else if workload.sidecar || judges() {
                     to.all = false;
                 } else {
-                    to.names.push(format!("{}/{}", workload.namespace, workload.name));
+                    let of_its_kind = if is_ambient(self.policy, workload) { &mut to.ambient } else { &mut to.bare };
+                    of_its_kind.push(format!("{}/{}", workload.namespace, workload.name));
                 }
             }
         }
@@ -172,8 +174,8 @@ impl<'a> Facts<'a> {
                         .any(|known| known.selected(pods).next().is_some())
                 })
             };
-            if met && !shown() && !to.names.iter().any(|name| *name == gateway.name) {
-                to.names.push(gateway.name.to_string());
+            if met && !shown() && !to.bare.iter().any(|name| *name == gateway.name) {
+                to.bare.push(gateway.name.to_string());
                 to.all &= selector.is_inside(&gateway.pods);
             }
         }
@@ -181,12 +183,23 @@ impl<'a> Facts<'a> {
 }
 
 /// Pods that are known to have no sidecar.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unmeshed {
-    /// Their workloads, `namespace/name`.
-    pub names: Vec<String>,
+    /// The workloads without one, `namespace/name`.
+    pub bare: Vec<String>,
+    /// Those in ambient mode.
+    pub ambient: Vec<String>,
+    /// Those that have one and whose annotations turn nothing to it, with the annotation.
+    pub kept: Vec<String>,
     /// Whether no other pods are known.
     pub all: bool,
+}
+
+impl Unmeshed {
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bare.is_empty() && self.ambient.is_empty() && self.kept.is_empty()
+    }
 }
 
 impl<'a> Known<'a> {

@@ -10,7 +10,7 @@ use crate::model::gateways::Gateway;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::targets::istio::facts::Unmeshed;
 use crate::targets::partition::Partition;
-use crate::targets::{Judgement, Level, Levels, Traffic, Traffics, Why};
+use crate::targets::{Judgement, Level, Levels, Narrower, Refuses, Traffic, Traffics, Why};
 
 /// What keeps an object from meaning exactly a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,9 +123,15 @@ impl<'a> Judge<'a> {
     }
 
     /// Notes what is refused although a rule allows it.
-    pub fn narrower(&mut self, rule: RuleId, direction: Direction, what: String) {
-        if let Some(end) = self.end(rule, direction) {
-            end.narrower.get_or_insert(what.into());
+    pub fn narrower(&mut self, rule: RuleId, direction: Direction, flows: Refuses, words: String) {
+        self.add_narrower(rule, direction, Narrower { flows, words: words.into(), said: false });
+    }
+
+    fn add_narrower(&mut self, rule: RuleId, direction: Direction, narrower: Narrower) {
+        if let Some(end) = self.end(rule, direction)
+            && !end.narrower.contains(&narrower)
+        {
+            end.narrower.push(narrower);
         }
     }
 
@@ -136,10 +142,10 @@ impl<'a> Judge<'a> {
 
     /// Notes the pods of a rule that are known to have no sidecar: they do not avoid one, and no object stops them.
     pub fn unmeshed(&mut self, rule: RuleId, direction: Direction, pods: Unmeshed) {
-        if pods.names.is_empty() {
+        if pods.is_empty() {
             return;
         }
-        let names = list_names(&pods.names);
+        let names = list_names(&[pods.bare, pods.ambient, pods.kept].concat());
         if pods.all {
             self.flaw(rule, direction, &Flaw::unable(format!("no object stops pods without a sidecar: {names}")));
             return;
@@ -175,11 +181,8 @@ impl<'a> Judge<'a> {
     }
 
     /// Notes what is refused although a rule allows it, and that a build says it.
-    pub fn refuses(&mut self, rule: RuleId, direction: Direction, what: String) {
-        if let Some(end) = self.end(rule, direction) {
-            end.narrower = Some(what.into());
-            end.refuses = true;
-        }
+    pub fn refuses(&mut self, rule: RuleId, direction: Direction, flows: Refuses, words: String) {
+        self.add_narrower(rule, direction, Narrower { flows, words: words.into(), said: true });
     }
 
     /// Returns the judgements, by rule and direction. Sidecars see TCP alone, and on the way in not all ports.

@@ -102,16 +102,85 @@ fn what_ambient_pods_send_each_other_arrives_in_a_tunnel() {
     assert_eq!((network.0.as_str(), istio.0.as_str()), ("passes", "passes"), "{} {}", network.1, istio.1);
     assert_eq!(ask("default deny ingress shop/*\n")[0].0, "stops");
     // A sidecar takes the tunnel of its callers, too; who is outside the mesh has none.
-    let own = "    metadata: { labels: { app: web";
-    let sidecar = shop.replacen(own, &format!("{own}, istio.io/dataplane-mode: none"), 1);
-    let sidecar = sidecar.replacen("labels: { istio.io", "labels: { istio-injection: enabled, istio.io", 1);
-    let ask = |policy: &str| does(policy, Some(&sidecar), "shop/api", "shop/web:8080", &[])[0].clone();
-    let one = "allow ingress shop/api -> shop/web:8080\n";
-    assert_eq!(
-        ask(one),
-        ("refuses".into(), "to and from pods in ambient mode it arrives on TCP 15008, which is closed".into())
-    );
-    assert_eq!(ask(&format!("{one}allow ingress shop/api -> shop/web:15008\n")).0, "passes");
-    let bare = shop.replacen(own, &format!("{own}, istio.io/dataplane-mode: none"), 1);
-    assert_eq!(does(one, Some(&bare), "shop/api", "shop/web:8080", &[])[0].0, "passes");
+    let beside = |label: &str| {
+        let cluster = Cluster::default().namespace("shop", "istio.io/dataplane-mode: ambient");
+        let cluster = cluster.deployment("shop/api", "").namespace("side", label).deployment("side/web", "");
+        cluster.namespace("istio-system", "").text()
+    };
+    let (sidecar, bare) = (beside("istio-injection: enabled"), beside(""));
+    let one = "allow ingress shop/api -> side/web:8080\n";
+    let ask = |policy: &str| does(policy, Some(&sidecar), "shop/api", "side/web:8080", &[])[0].clone();
+    let closed = "to and from pods in ambient mode it arrives on TCP 15008, which is closed";
+    assert_eq!(ask(one), ("refuses".into(), closed.into()));
+    assert_eq!(ask(&format!("{one}allow ingress shop/api -> side/web:15008\n")).0, "passes");
+    assert_eq!(does(one, Some(&bare), "shop/api", "side/web:8080", &[])[0].0, "passes");
+}
+
+/// Returns what istio does with a flow in a shop with sidecars, whose database keeps some of its ports from its own, beside a
+/// barn without sidecars.
+fn istio(policy: &str, from: &str, to: &str, more: &[&str]) -> (String, String) {
+    let key = "traffic.sidecar.istio.io";
+    let annotations = format!("{key}/excludeInboundPorts: \"5432\", {key}/excludeOutboundPorts: \"9000\"");
+    let shop = Cluster::default().namespace("shop", "istio-injection: enabled").namespace("istio-system", "");
+    let shop = shop.deployment("shop/web", "{ containerPort: 8080 }").deployment("shop/api", "");
+    let shop = shop.deployment_with("shop/db", "", &annotations, "{ containerPort: 5432 }");
+    let barn = shop.namespace("barn", "").deployment("barn/cow", "");
+    let [_, istio] = does(policy, Some(&barn.text()), from, to, more);
+    istio
+}
+
+#[test]
+fn what_is_refused_is_told_of_the_flow_that_is_asked_for() {
+    let passes = ("passes".to_owned(), String::new());
+    let policy = "allow ingress { shop/*, barn/* } -> shop/web:8080\n";
+    assert_eq!(istio(policy, "shop/api", "shop/web:8080", &[]), passes);
+    let bare = ("refuses".to_owned(), "callers without a sidecar are refused: barn/cow".to_owned());
+    assert_eq!(istio(policy, "barn/cow", "shop/web:8080", &[]), bare);
+    // Another rule that asks for no identity lets the same flow through.
+    let plain = format!("{policy}allow ingress anywhere -> shop/web:8080\n");
+    assert_eq!(istio(&plain, "barn/cow", "shop/web:8080", &[]), passes);
+    // A deny by identity refuses who has none, whatever address that is.
+    let deny = "deny ingress istio-system/* -> shop/web:8080\n";
+    assert_eq!(istio(deny, "shop/db", "shop/web:8080", &[]), passes);
+    assert_eq!(istio(deny, "barn/cow", "shop/web:8080", &[]).0, "refuses");
+    assert_eq!(istio(deny, "203.0.113.9", "shop/web:8080", &[]).0, "refuses");
+    // A call that an annotation keeps from the caller's sidecar comes without an identity, too.
+    let past = "allow ingress shop/db -> shop/web:{ 8080, 9000 }\n";
+    let (deed, why) = istio(past, "shop/db", "shop/web:9000", &[]);
+    assert_eq!(deed, "refuses");
+    let words = "calls that annotations keep from the callers' sidecars are refused: \
+                 `traffic.sidecar.istio.io/excludeOutboundPorts` of shop/db leaves out 9000";
+    assert_eq!(why, words);
+    assert_eq!(istio(past, "shop/db", "shop/web:8080", &[]), passes);
+}
+
+#[test]
+fn what_is_refused_of_requests_is_told_of_the_request() {
+    let path = "allow ingress shop/* -> shop/web:8080/http where path \"/a/*\"\n";
+    let ask = |policy: &str, more: &[&str]| istio(policy, "shop/api", "shop/web:8080", more).0;
+    assert_eq!(ask(path, &["--path", "/a/b"]), "passes");
+    assert_eq!(ask(path, &["--path", "/a/[b]"]), "may-refuse");
+    let host = "allow ingress shop/* -> shop/web:8080/http where host \"*.shop.example\"\n";
+    assert_eq!(ask(host, &["--host", "a.shop.example"]), "passes");
+    assert_eq!(ask(host, &["--host", "a.shop.example:8080"]), "passes");
+    assert_eq!(ask(host, &["--host", "a.shop.example:9999"]), "refuses");
+    let exact = "allow ingress shop/* -> shop/web:8080/http where host \"a.shop.example\", \"*.shop.example\"\n";
+    assert_eq!(ask(exact, &["--host", "a.shop.example:9999"]), "passes");
+    // A wildcard on tls is refused to pods that a rule isolates on their way in.
+    let out = "allow egress shop/* -> *.wild.example:443\n";
+    let ask = |policy: &str| istio(policy, "shop/api", "a.wild.example:443", &[]).0;
+    assert_eq!(ask(out), "passes");
+    assert_eq!(ask(&format!("{out}default deny ingress shop/api\n")), "refuses");
+    assert_eq!(ask(&format!("{out}default deny ingress shop/web\n")), "passes");
+}
+
+#[test]
+fn ports_that_an_annotation_leaves_out_pass_the_sidecar() {
+    let closed = "default deny ingress shop/db\n";
+    let (deed, why) = istio(closed, "shop/api", "shop/db:5432", &[]);
+    assert_eq!(deed, "passes");
+    assert_eq!(why, "`traffic.sidecar.istio.io/excludeInboundPorts` of shop/db leaves out 5432");
+    assert_eq!(istio(closed, "shop/api", "shop/db:5433", &[]).0, "stops");
+    // Another pod's annotation is no matter.
+    assert_eq!(istio("default deny ingress shop/web\n", "shop/api", "shop/web:5432", &[]).0, "stops");
 }

@@ -15,6 +15,7 @@ use crate::model::hosts::{Host, HostName, WeightedNet};
 use crate::model::labels::PodSelector;
 use crate::model::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
 use crate::model::rules::Rule;
+use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::judge::Flaw;
 
@@ -86,7 +87,7 @@ pub struct Reach {
     /// Why it cannot be said at all.
     pub unable: Option<String>,
     /// What is refused although it is meant.
-    pub narrower: Option<String>,
+    pub narrower: Option<(Refuses, String)>,
     /// Whether it is everything there is.
     pub everything: bool,
     /// Whether the rule has conditions, which a sidecar does not read on the way out.

@@ -135,8 +135,8 @@ impl<'a> Lowering<'_, 'a> {
                 if let Some(why) = &reach.unable {
                     judge.flaw(at, OUT, &Flaw::unable(why.clone()));
                 }
-                if let Some(what) = &reach.narrower {
-                    judge.narrower(at, OUT, what.clone());
+                if let Some((flows, words)) = reach.narrower.clone() {
+                    judge.narrower(at, OUT, flows, words);
                 }
                 if reach.everything {
                     judge.best(at, OUT, "everything is let through");

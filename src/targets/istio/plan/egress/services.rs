@@ -7,6 +7,7 @@ use super::destinations::{Class, Item};
 use crate::inventory::{ContainerPort, Service, ServicePort, TargetPort, Workload};
 use crate::model::labels::{Labels, PodSelector, Requirement, Requirements};
 use crate::model::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
+use crate::targets::Refuses;
 use crate::targets::istio::facts::{Facts, Known};
 use crate::targets::istio::judge::Flaw;
 
@@ -18,7 +19,7 @@ pub struct Reached {
     /// What else comes along.
     pub flaw: Option<Flaw>,
     /// What is refused although it is meant.
-    pub narrower: Option<String>,
+    pub narrower: Option<(Refuses, String)>,
 }
 
 impl Reached {
@@ -95,7 +96,7 @@ fn reach(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Reached {
             reached.flaw = reached.flaw.or(found.flaw);
             if !all_known && wanted.is_none() {
                 let words = "ports of these pods are refused that no stated Service leads to";
-                reached.narrower.get_or_insert_with(|| words.into());
+                reached.narrower.get_or_insert_with(|| (Refuses::Untold, words.into()));
             }
             continue;
         }
@@ -134,12 +135,11 @@ fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached
             let mut found = Found::new(facts, namespace, known, &all, None);
             reached.items.append(&mut found.items);
             reached.flaw = reached.flaw.take().or(found.flaw);
-            reached.narrower.get_or_insert_with(|| {
-                format!(
-                    "Services of {namespace} without a selector are refused, since they lead to no pods: {}",
-                    list()
-                )
-            });
+            let words = format!(
+                "Services of {namespace} without a selector are refused, since they lead to no pods: {}",
+                list()
+            );
+            reached.narrower.get_or_insert((Refuses::NothingAskedFor, words));
         }
         None => {
             reached.items.push(Item::Services { namespace: Some(namespace.clone()) });

@@ -10,6 +10,7 @@ use crate::model::endpoint::{Endpoint, What};
 use crate::model::labels::PodSelector;
 use crate::model::ports::{AppProtocol, Ports};
 use crate::model::rules::{Action, Direction, Rule};
+use crate::targets::Refuses;
 use crate::targets::istio::judge::Judge;
 use crate::targets::partition::Partition;
 
@@ -33,7 +34,7 @@ pub fn note(part: &Partition<'_>, judge: &mut Judge<'_>) {
         if refused {
             let what = "a wildcard on tls is refused to pods of the namespace whose ingress is isolated, since Istio asks \
                         their own AuthorizationPolicies about it";
-            judge.narrower(at, Direction::Egress, what.into());
+            judge.narrower(at, Direction::Egress, Refuses::WildcardOnTls, what.into());
         }
     }
 }

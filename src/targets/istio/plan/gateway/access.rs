@@ -29,6 +29,7 @@ use crate::model::labels::PodSelector;
 use crate::model::ports::{AppProtocol, PortMatch, Ports};
 use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::Policy;
+use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::judge::{Flaw, Judge};
 use crate::targets::istio::model::{AccessRule, Comment, Condition, Meta, Operation, Resource, ServicePatch, Source};
@@ -145,7 +146,12 @@ impl GatewayAccess {
             self.patch(facts, &via.gateway, at, judge);
         }
         if from.identity {
-            judge.narrower(at, IN, "at a gateway clients have no identity: pods are refused".into());
+            judge.narrower(
+                at,
+                IN,
+                Refuses::PodsAtGateway,
+                "at a gateway clients have no identity: pods are refused".into(),
+            );
         }
         if let Forwarded::Lost(other) = self.forwarded(at, rule, via) {
             let why = if via.gateway.proxies > 0 { "behind proxies" } else { "on such ports" };
@@ -228,7 +234,12 @@ impl GatewayAccess {
         let known = service.and_then(|service| facts.policy.inventory.services.get(service));
         if known.is_some_and(|service| service.outside == Some(false)) {
             if gateway.proxies == 0 {
-                judge.narrower(rule, IN, "through a ClusterIP Service no client's address arrives".into());
+                judge.narrower(
+                    rule,
+                    IN,
+                    Refuses::Untold,
+                    "through a ClusterIP Service no client's address arrives".into(),
+                );
                 if !self.unseen.iter().any(|(have, _)| have.name == gateway.name) {
                     self.unseen.push((Arc::new(gateway.clone()), rule));
                 }

@@ -9,13 +9,13 @@ use super::Access;
 use super::peers::From;
 use crate::model::labels::PodSelector;
 use crate::model::rules::{Direction, RuleId};
-use crate::targets::Wanted;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::judge::{Flaw, Judge};
 use crate::targets::istio::model::{Meta, PeerAuthentication, Resource};
 use crate::targets::istio::plan::subjects::effective::{Slots, Statement};
 use crate::targets::istio::plan::subjects::{Kind, Place, Placer};
 use crate::targets::names::{Limit, Taken};
+use crate::targets::{Refuses, Wanted};
 
 /// Who calls whom with and without an identity.
 #[derive(Default)]
@@ -246,7 +246,7 @@ fn judge_denies(
             if closed[at] {
                 let words = "every caller without a sidecar is refused, also one that is not denied: who is denied is \
                              known by strict mTLS";
-                judge.refuses(call.rule, Direction::Ingress, words.into());
+                judge.refuses(call.rule, Direction::Ingress, Refuses::WithoutIdentity, words.into());
             }
         }
     }

@@ -23,7 +23,6 @@ use crate::model::labels::PodSelector;
 use crate::model::ports::Ports;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::source::Sources;
-use crate::targets::Level;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::judge::{Flaw, Flaws, Judge, list_names};
 use crate::targets::istio::limits::divided;
@@ -35,6 +34,7 @@ use crate::targets::istio::plan::left_out;
 use crate::targets::istio::plan::subjects::overlaps::Overlaps;
 use crate::targets::istio::plan::subjects::{Kind, Place, Placed, Placer, Why};
 use crate::targets::names::{Limit, Taken};
+use crate::targets::{Level, Refuses};
 use identity::Callers;
 use named_ports::{Named, resolve};
 use operations::{To, add_token, issuer, to};
@@ -325,8 +325,8 @@ impl<'a> Gathering<'_, '_, 'a> {
                 for flaw in from.flaw.iter().chain(&to.flaw) {
                     self.judge.flaw(at, IN, flaw);
                 }
-                if let Some(words) = to.narrower {
-                    self.judge.narrower(at, IN, words);
+                for (flows, words) in to.narrower {
+                    self.judge.narrower(at, IN, flows, words);
                 }
                 if gateway.is_none() {
                     let ports = to.operation.as_ref().map(|operation| operation.ports.clone()).unwrap_or_default();
@@ -419,7 +419,8 @@ impl<'a> Gathering<'_, '_, 'a> {
                     self.gathered.access.add(place, true, Some(access.clone()), at);
                 }
                 if from.foreign {
-                    self.judge.narrower(at, IN, "callers of other trust domains are refused too".into());
+                    let words = "callers of other trust domains are refused too";
+                    self.judge.narrower(at, IN, Refuses::NothingAskedFor, words.into());
                 }
                 if from.identity {
                     let ports = to.operation.as_ref().map(|operation| operation.ports.clone()).unwrap_or_default();
@@ -440,6 +441,7 @@ impl<'a> Gathering<'_, '_, 'a> {
         self.judge.narrower(
             at,
             IN,
+            Refuses::NothingAskedFor,
             "requests with a token that is not valid are refused, whatever else allows them".into(),
         );
     }
@@ -542,16 +544,22 @@ impl<'a> Gathering<'_, '_, 'a> {
     /// an identity, and pods without a sidecar refuse nobody.
     fn say_who_is_refused(&mut self, at: RuleId, rule: &Rule) {
         let unguarded = self.facts.unmeshed(&rule.destination, IN, IN);
-        let guarded = !unguarded.all || unguarded.names.is_empty();
+        let guarded = !unguarded.all || unguarded.is_empty();
         self.judge.unmeshed(at, IN, unguarded);
         left_out::judge(self.facts, at, rule, IN, self.judge);
         let by_identity = guarded && !is_everybody(rule.source.members.iter());
         if rule.action == Action::Allow && rule.via.is_none() && by_identity {
-            let mut callers = self.facts.unmeshed(&rule.source, IN, Direction::Egress).names;
-            callers.extend(left_out::plain_callers(self.facts, rule));
-            if !callers.is_empty() {
-                let words = format!("callers without a sidecar are refused: {}", list_names(&callers));
-                self.judge.refuses(at, IN, words);
+            let callers = self.facts.unmeshed(&rule.source, IN, Direction::Egress);
+            let past = left_out::plain_callers(self.facts, rule);
+            for (who, names) in [
+                ("callers without a sidecar are refused", callers.bare),
+                ("callers in ambient mode are refused where a sidecar takes no tunnel", callers.ambient),
+                ("calls that annotations keep from the callers' sidecars are refused", [callers.kept, past].concat()),
+            ] {
+                if !names.is_empty() {
+                    let words = format!("{who}: {}", list_names(&names));
+                    self.judge.refuses(at, IN, Refuses::PodsWithoutIdentity, words);
+                }
             }
         }
     }

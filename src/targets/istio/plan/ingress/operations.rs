@@ -10,6 +10,7 @@ use crate::model::labels::{PodSelector, Requirement, Requirements};
 use crate::model::paths::PathNormalization;
 use crate::model::paths::spellings;
 use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
+use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::judge::Flaw;
 use crate::targets::istio::model::{AccessRule, Condition, JwtRule, Operation, Source};
@@ -29,7 +30,7 @@ pub struct To {
     /// What comes along.
     pub flaw: Option<Flaw>,
     /// What is refused although it is meant.
-    pub narrower: Option<String>,
+    pub narrower: Vec<(Refuses, String)>,
 }
 
 /// Returns the operation of a member of a destination, its ports by number, or why it cannot be said.
@@ -70,7 +71,8 @@ pub fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) 
         operation.paths.extend(if deny { denied_paths(path)? } else { path_patterns(path)? });
     }
     if conditions.paths.iter().any(|path| path.segments.contains(&Segment::Any)) {
-        to.narrower = Some("a `*` in a path takes a segment without `[`, `]` and `*`: others are refused".into());
+        let words = "a `*` in a path takes a segment without `[`, `]` and `*`: others are refused";
+        to.narrower.push((Refuses::Segments, words.into()));
     }
     let wild = conditions.hosts.iter().find(|host| host.wildcard);
     let mut written = [operation.ports.as_slice(), written].concat();
@@ -84,10 +86,9 @@ pub fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) 
     }
     if let Some(host) = wild {
         let list: Vec<String> = written.iter().map(u16::to_string).collect();
-        to.narrower = Some(format!(
-            "a client that names {host} with another port than {} is refused",
-            crate::targets::istio::judge::list_names(&list)
-        ));
+        let ports = crate::targets::istio::judge::list_names(&list);
+        let words = format!("a client that names {host} with another port than {ports} is refused");
+        to.narrower.push((Refuses::HostPorts(written), words));
     }
     to.operation = (operation != Operation::default()).then_some(operation);
     Ok(to)
