@@ -113,7 +113,7 @@ impl Layers<'_> {
         self.lack_one(judges)
     }
 
-    /// Returns the layer that a build without one would need to hold every pod on all traffic.
+    /// Returns the layer that a build without one would need to see every pod on all traffic.
     pub(super) fn lack_every_pod(self) -> Option<Layer> {
         self.lack_one(|layer| of(*layer).keeper.is_none())
     }

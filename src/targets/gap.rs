@@ -28,7 +28,7 @@ pub(super) struct Gap {
     pub(super) why: Why,
 }
 
-/// Why a layer does not hold a rule end exactly, or how it holds it. In words it is lower case, without a final period.
+/// Why a layer does not enforce a rule end exactly, or how it does. In words it is lower case, without a final period.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Why {
     /// There is nothing to say.
@@ -54,7 +54,7 @@ pub enum Why {
     Kept(Kept),
     /// The layer does not define what happens to icmp.
     Icmp,
-    /// How it is held: by the address that packets come from.
+    /// How it is enforced: by the address that packets come from.
     PacketSource,
 }
 

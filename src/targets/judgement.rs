@@ -1,11 +1,11 @@
-//! What a layer makes of one end of a rule.
+//! What a layer makes of a rule end.
 
 use super::gap::{Gap, Why};
 use super::{Level, Levels, Narrower, Traffics};
 use crate::model::rules::{Direction, RuleId};
 use crate::settings::Layer;
 
-/// What a layer makes of one end of a rule.
+/// What a layer makes of a rule end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
     /// The rule.

@@ -1,6 +1,6 @@
-//! How well a layer holds one end of a rule, by what the flows run on.
+//! How well a layer enforces a rule end, by what the flows run on.
 //!
-//! A layer that is exact on TCP may not see UDP at all. `allow ingress lab/@curl -> garden/{app=web}` is held by Istio on
+//! A layer that is exact on TCP may not see UDP at all. `allow ingress lab/@curl -> garden/{app=web}` is enforced by Istio on
 //! TCP, since it knows the account, while on UDP there is only a NetworkPolicy, which lets all of `lab` in: whoever looked
 //! at one level for all traffic would call that exact.
 
@@ -8,12 +8,12 @@ use crate::inventory::{AllLeftOut, PortRange};
 use crate::model::ports::{PortMatch, Ports, Protocol};
 use crate::model::rules::Rule;
 
-/// How well a layer holds one end of a rule.
+/// How well a layer enforces a rule end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// It stops every flow that the rule forbids.
     Exact,
-    /// It holds for whoever plays by the rules, as with a sidecar that a pod can go round.
+    /// It stops the pods that play by the rules, as with a sidecar that a pod can go round.
     Bypassable,
     /// It lets more through than the rule says.
     Wider,

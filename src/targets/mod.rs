@@ -1,4 +1,4 @@
-//! From a policy to the objects of a cluster, and how well each layer holds each rule.
+//! From a policy to the objects of a cluster, and how well each layer enforces each rule.
 
 mod ambient;
 pub mod capability;
@@ -70,7 +70,7 @@ pub struct Lowering {
 /// What is wanted of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
-    /// How well they hold each rule.
+    /// How well it enforces each rule.
     Judgements,
     /// The objects, too.
     Objects,
@@ -78,7 +78,7 @@ enum Wanted {
     Files,
 }
 
-/// Lowers a policy to every layer of the build and judges each rule by all of them: a rule that no layer holds is an
+/// Lowers a policy to every layer of the build and judges each rule by all of them: a rule that no layer enforces is an
 /// error, one that only well-behaved pods keep a note.
 pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     lower_to(Wanted::Objects, policy, sources, diagnostics)

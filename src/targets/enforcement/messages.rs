@@ -1,4 +1,8 @@
-//! What is said of rules that the layers of a build do not hold.
+//! What is said of rules that the layers of a build do not enforce.
+//!
+//! `allow egress garden/* -> zenquotes.io:443` is stopped by istio, for pods that keep their sidecar, and by networkpolicy as
+//! far as addresses go. The note is made of the two rows: `a pod that avoids its sidecar reaches other public addresses on
+//! 443`, since `networkpolicy knows addresses, not names`.
 
 use super::{Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
@@ -13,7 +17,7 @@ use crate::targets::capability::{self, Asked, Capability, Layers};
 use crate::targets::gap::OtherHosts;
 use crate::targets::{Judgement, Level, Traffic};
 
-/// Says of a rule what its layers do not hold, or hold only of who plays by the rules.
+/// Says of a rule what its layers do not enforce, or only for pods that play by the rules.
 pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnostics) {
     let rule = row.rule;
     refused(row, diagnostics);
@@ -39,7 +43,7 @@ pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnosti
             };
             for end in ends {
                 let bare = unmeshed(policy, rule, end).or_else(|| left_out(policy, rule, end));
-                // On the way in a sidecar is avoided by who has none.
+                // On the way in a sidecar is avoided by the pods that have none.
                 let all = bare.is_some() && end.direction == Direction::Ingress && !policy.settings.require_exact;
                 bare.into_iter().for_each(|warning| diagnostics.push(warning));
                 if !all {
@@ -60,7 +64,7 @@ fn refused(row: &Row<'_>, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Warns of pods without what would judge for a layer in them, where nothing else holds them.
+/// Warns of pods that have no sidecar, where sidecars alone would judge them.
 fn unmeshed(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
     let (layer, names) =
         end.layers.iter().find_map(|(layer, judgement)| Some((layer, judgement.unmeshed.as_deref()?)))?;
@@ -76,7 +80,7 @@ fn unmeshed(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic
     Some(warning.note(format!("or give them a {keeper}")))
 }
 
-/// Warns of what annotations keep from the sidecars of a rule's pods, where sidecars alone would hold it.
+/// Warns of what annotations keep from the sidecars of a rule's pods, where sidecars alone would judge it.
 fn left_out(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
     if Layers(&policy.settings.targets).see(Traffic::LeftOut) {
         return None;
@@ -99,7 +103,7 @@ fn of_every_pod<'a>(end: &RowEnd<'a>) -> Option<(Layer, &'a Judgement)> {
     end.layers.iter().copied().find(|(layer, _)| capability::of(*layer).keeper.is_none())
 }
 
-/// Returns which layer to add where none of the build holds every pod on all traffic.
+/// Returns which layer to add where none of the build sees every pod on all traffic.
 fn to_close(policy: &Policy) -> Option<String> {
     let build = Layers(&policy.settings.targets);
     let layer = build.lack_every_pod()?;
@@ -152,7 +156,7 @@ fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     diagnostic.note("or accept the gap: `@approximate(\"why\")` before the rule")
 }
 
-/// Returns on what traffic a rule is not held, where that is not all of it.
+/// Returns on what traffic a rule is not enforced, where that is not all of it.
 pub(super) fn on_words(row: &Row<'_>) -> String {
     let datagrams = || match row.rule.action {
         Action::Deny => {
@@ -179,7 +183,7 @@ pub(super) fn on_words(row: &Row<'_>) -> String {
     format!(" on {}", list.join(", nor on "))
 }
 
-/// Returns what each layer says of what it does not hold.
+/// Returns what each layer says of what it does not enforce.
 fn reasons(row: &Row<'_>) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     let mut say = |text: String| {
@@ -205,7 +209,7 @@ fn reasons(row: &Row<'_>) -> Vec<String> {
     said
 }
 
-/// One end of a rule that is held only of pods that keep what judges in them.
+/// A rule end that is enforced only for pods that keep their sidecar.
 fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
     let keeper = end.layers.iter().find_map(|(layer, _)| capability::of(*layer).keeper)?;
     let every_pod = of_every_pod(end);

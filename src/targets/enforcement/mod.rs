@@ -1,4 +1,4 @@
-//! What the layers of a build hold together: a flow passes only where every layer lets it through.
+//! What the layers of a build enforce together: a flow passes only where every layer lets it through.
 //!
 //! `allow lab/* -> garden/*:8080` forbids other flows at each end: at its sending end what the pods of `lab` send elsewhere,
 //! at its receiving end who else calls `garden`. So each end of an allow, or of `default deny`, counts by itself. A flow that
@@ -22,18 +22,18 @@ use crate::settings::Layer;
 mod messages;
 mod table;
 
-/// How well all layers together hold a rule.
+/// How well all layers together enforce a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Together {
     /// What the rule forbids is stopped.
     Exact,
-    /// Some of it is stopped only for who plays by the rules.
+    /// Some of it is stopped only for pods that play by the rules.
     WellBehaved,
     /// Some of it passes.
     Open,
 }
 
-/// One rule and what holds it.
+/// One rule and what enforces it.
 #[derive(Clone, Debug)]
 pub struct Row<'a> {
     /// The rule.
@@ -61,7 +61,7 @@ pub struct RowEnd<'a> {
     pub open: Traffics,
 }
 
-/// Rule by rule, what each layer holds and what they hold together.
+/// Rule by rule, what each layer enforces and what they enforce together.
 #[derive(Clone, Debug)]
 pub struct Enforcement<'a> {
     /// The layers of the build.
@@ -71,13 +71,13 @@ pub struct Enforcement<'a> {
 }
 
 impl Lowering {
-    /// Returns what the layers hold of the policy that was lowered.
+    /// Returns what the layers enforce of the policy that was lowered.
     pub fn enforcement<'a>(&'a self, policy: &'a Policy) -> Enforcement<'a> {
         Enforcement { layers: &policy.settings.targets, rows: rows(policy, &self.layers).collect() }
     }
 }
 
-/// Judges every rule by all layers and says what no layer holds.
+/// Judges every rule by all layers and says what no layer enforces.
 pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &mut Diagnostics) {
     messages::note_unseen(policy, diagnostics);
     for row in rows(policy, layers) {
@@ -244,7 +244,7 @@ fn asks_both(rule: &Rule) -> bool {
     rule.action == Action::Allow && rule.egress && rule.ingress && !rule.conditions.is_none()
 }
 
-/// Returns, for each kind of traffic, the level of the layer that holds it best.
+/// Returns, for each kind of traffic, the level of the layer that enforces it best.
 fn best(layers: &[(Layer, &Judgement)]) -> Levels {
     let mut best = Levels::best(layers.iter().map(|(_, judgement)| judgement.levels));
     // Through a gateway one layer may close what another leaves open.

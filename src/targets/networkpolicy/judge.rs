@@ -1,11 +1,13 @@
 //! How well NetworkPolicy enforces each end of each rule: what passes found becomes gaps, and gaps a judgement.
 //!
-//! `allow egress garden/* -> zenquotes.io:443` is `wider` than the rule, since `any public address :443` passes.
+//! ```text
+//! allow egress garden/* -> zenquotes.io:443    wider: any public address :443
+//! ```
 
 use rustc_hash::FxHashSet;
 
 use super::model::{Cause, Peer, Peers};
-use super::plan::{Plan, SidePods};
+use super::plan::{Plan, SubjectPods};
 use super::view::View;
 use crate::model::endpoint::{Member, What};
 use crate::model::rules::{Action, Direction, Rule, RuleId};
@@ -60,7 +62,7 @@ fn of_deny(
     view: View<'_>,
     plan: &Plan<'_>,
     (at, direction, rule): (RuleId, Direction, &Rule),
-    pods: &SidePods<'_>,
+    pods: &SubjectPods<'_>,
 ) -> Vec<Gap> {
     let left_out = &view.policy.inventory.left_out;
     let named = Traffics::named(rule, left_out);
@@ -81,7 +83,7 @@ fn of_isolating<'g>(
     plan: &Plan<'_>,
     sources: &Sources,
     (end, direction, rule): (usize, Direction, &Rule),
-    pods: &SidePods<'_>,
+    pods: &SubjectPods<'_>,
     wider: impl Iterator<Item = &'g Gap>,
 ) -> Vec<Gap> {
     let mut gaps = Vec::new();
@@ -114,7 +116,7 @@ fn partly(some: bool) -> Level {
     if some { Level::Wider } else { Level::Unable }
 }
 
-fn is_selected(pods: &SidePods<'_>) -> bool {
+fn is_selected(pods: &SubjectPods<'_>) -> bool {
     pods.iter().any(|pods| !pods.certain().is_empty())
 }
 

@@ -1,8 +1,8 @@
 //! What a NetworkPolicy can say, as types: no empty list of peers or ports (which would mean "all"), no protocol but
 //! those that it knows, and a peer that is pods of some namespaces or a block of addresses, never both.
 //!
-//! What an object says (its `spec`) stands apart from the rules that it comes from (its `provenance`): who reads an object
-//! back knows the former alone.
+//! What an object says (its `spec`) stands apart from the rules that it comes from (its `provenance`): a reader of
+//! objects knows the former alone.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use crate::model::rules::{Direction, GrantId, RuleId};
 /// The pods that an object selects: `podSelector`, in its own namespace.
 pub type Subject<'a> = LabelledPods<'a>;
 
-/// Who is on the other side.
+/// The peers of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Peers<'a> {
     /// Everybody, inside the cluster and outside: an entry without `from` or `to`.

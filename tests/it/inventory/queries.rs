@@ -1,6 +1,6 @@
 //! What is asked of the inventory.
 
-use netpol::inventory::{Inventory, Matched, Near, WorkloadKind};
+use netpol::inventory::{Inventory, Matched, Near, Within, WorkloadKind};
 use netpol::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use proptest::prelude::*;
 
@@ -213,5 +213,70 @@ proptest! {
             !w.host_network && selector.matches(namespace, &w.labels, &w.account)
         }).map(|w| format!("{}/{}", w.namespace, w.name)).collect();
         prop_assert_eq!(selected(&inventory, &selector), expected);
+    }
+}
+
+/// Which pods a selector means, for certain and perhaps, and why not for certain.
+#[test]
+fn a_selector_means_pods_for_certain_or_perhaps() {
+    let pod = |name: &str, namespace: &str, account: &str, labels: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{ name: {name}, namespace: {namespace}, labels: {{ {labels} }} }}\n\
+             spec: {{ serviceAccountName: {account}, containers: [{{ name: c }}] }}\n"
+        )
+    };
+    let namespace = |name: &str, labels: &str| {
+        format!("---\napiVersion: v1\nkind: Namespace\nmetadata: {{ name: {name}, labels: {{ {labels} }} }}\n")
+    };
+    let facts = [
+        namespace("lab", "env: prod"),
+        namespace("shop", "env: prod"),
+        namespace("play", ""),
+        pod("a", "lab", "good", "app: a"),
+        pod("b", "lab", "bad", "app: b"),
+        pod("c", "shop", "good", "app: c"),
+        pod("d", "shop", "bad", "app: c"),
+    ];
+    let shown = read_text(&facts.concat());
+    let nothing = Inventory::default();
+    let prod = PodSelector { namespace: Requirements::one(is("env", "prod")), ..PodSelector::any() };
+    let good = |selector: &PodSelector| PodSelector { account: Account::Is("good".into()), ..selector.clone() };
+    let lab = PodSelector::in_namespace("lab");
+    let shop = PodSelector::in_namespace("shop");
+    let play = PodSelector::in_namespace("play");
+    let no_labels = "the labels of the namespace lab are not known";
+    let in_lab = PodSelector { namespace: lab.namespace.intersect(&prod.namespace).unwrap(), ..PodSelector::any() };
+    for (inventory, selector, certain, perhaps, untold) in [
+        (&nothing, &lab, vec!["lab"], vec![], ""),
+        (&nothing, &prod, vec![], vec!["*"], "no namespace is named and no inventory lists them"),
+        (&nothing, &in_lab, vec![], vec!["lab"], no_labels),
+        (&nothing, &good(&lab), vec![], vec!["lab"], "no labels tell the pods of lab/@good from others"),
+        (&shown, &lab, vec!["lab"], vec![], ""),
+        (&shown, &prod, vec!["lab", "shop"], vec![], ""),
+        (&shown, &in_lab, vec!["lab"], vec![], ""),
+        (&shown, &good(&lab), vec!["lab/app=a"], vec![], ""),
+        (&shown, &good(&shop), vec![], vec!["shop"], "no labels tell the pods of shop/@good from others"),
+        (&shown, &good(&prod), vec!["lab/app=a"], vec!["shop"], "no labels tell the pods of shop/@good from others"),
+        (&shown, &good(&play), vec![], vec!["*"], "no labels tell the pods of play/@good from others"),
+    ] {
+        let meant = inventory.meant(selector);
+        let labels = |labels: &Requirements| match labels.only("app") {
+            Some(app) => format!("/app={app}"),
+            None => String::new(),
+        };
+        let found: Vec<String> =
+            meant.certain.iter().map(|pods| format!("{}{}", pods.namespace, labels(&pods.labels))).collect();
+        let wider = meant.perhaps.iter().map(|pods| match pods.within {
+            Within::Namespace(name) => format!("{name}{}", labels(&pods.labels)),
+            Within::Meeting(_) => "*".to_owned(),
+        });
+        assert_eq!(found, certain, "{selector:?}");
+        assert_eq!(wider.collect::<Vec<_>>(), perhaps, "{selector:?}");
+        assert_eq!(meant.untold.as_ref().map(ToString::to_string).unwrap_or_default(), untold, "{selector:?}");
+        assert_eq!(meant.from_inventory, inventory.given && selector.namespace_name().is_none(), "{selector:?}");
+        // As peers the same pods are meant, or more, and no other account's where labels tell.
+        let peers = inventory.without_accounts(selector);
+        assert!(peers.selectors.iter().all(|pods| pods.account.is_any()));
+        assert_eq!(peers.untold.is_some(), !selector.account.is_any() && !meant.perhaps.is_empty(), "{selector:?}");
     }
 }

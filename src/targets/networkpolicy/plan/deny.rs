@@ -6,12 +6,14 @@
 //! deny ingress b/* -> a/{app=web}
 //! ```
 //!
-//! The object of all pods of `a` keeps what no deny names; of its two parts, one lets `b` in:
+//! What the allow gives moves from the object of all pods of `a` to two others:
 //!
 //! ```yaml
-//! kubernetes.io/metadata.name: c
 //! - { key: app, operator: NotIn, values: [web] }
 //! kubernetes.io/metadata.name: b
+//! kubernetes.io/metadata.name: c
+//! app: web
+//! kubernetes.io/metadata.name: c
 //! ```
 
 use std::borrow::Cow;

@@ -32,7 +32,7 @@ pub struct Denied<'a> {
     /// The rule.
     pub rule: RuleId,
     /// The peers; wider than the rule where `unsayable` says why.
-    pub who: Who<'a>,
+    pub peer: DeniedPeer<'a>,
     /// The ports.
     pub ports: PortList,
     /// Why no object can leave out exactly this.
@@ -68,25 +68,25 @@ impl Denied<'_> {
 
 /// Peers of one kind.
 #[derive(Clone, Debug)]
-pub enum Who<'a> {
+pub enum DeniedPeer<'a> {
     /// Pods.
     Pods(Cow<'a, PodSelector>),
     /// Addresses.
     Addresses(Cow<'a, AddressSet>),
 }
 
-impl Who<'_> {
+impl DeniedPeer<'_> {
     fn pods(&self) -> Option<&PodSelector> {
         match self {
-            Who::Pods(pods) => Some(pods),
-            Who::Addresses(_) => None,
+            DeniedPeer::Pods(pods) => Some(pods),
+            DeniedPeer::Addresses(_) => None,
         }
     }
 
     fn addresses(&self) -> Option<&AddressSet> {
         match self {
-            Who::Pods(_) => None,
-            Who::Addresses(set) => Some(set),
+            DeniedPeer::Pods(_) => None,
+            DeniedPeer::Addresses(set) => Some(set),
         }
     }
 }
@@ -117,11 +117,11 @@ pub fn overlaps(term: &Term<'_>, denied: &Denied<'_>) -> bool {
         return false;
     }
     let Peers::Some(peers) = &*term.peers else { return true };
-    peers.as_slice().iter().any(|peer| match (peer, &denied.who) {
-        (Peer::Pods { namespace, labels }, Who::Pods(taken)) => {
+    peers.as_slice().iter().any(|peer| match (peer, &denied.peer) {
+        (Peer::Pods { namespace, labels }, DeniedPeer::Pods(taken)) => {
             namespace.overlaps(&taken.namespace) && labels.overlaps(&taken.labels)
         }
-        (Peer::Block(block), Who::Addresses(taken)) => taken.blocks.iter().any(|other| meet(block, other)),
+        (Peer::Block(block), DeniedPeer::Addresses(taken)) => taken.blocks.iter().any(|other| meet(block, other)),
         _ => false,
     })
 }
@@ -163,7 +163,7 @@ pub fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresses: &Add
     // everything only where it is known which addresses are theirs.
     if pod_addresses.blocks.is_empty() {
         let beside = |one: &&&Denied| {
-            matches!(one.who, Who::Pods(_))
+            matches!(one.peer, DeniedPeer::Pods(_))
                 && parts
                     .iter()
                     .any(|(part, ports)| matches!(part, Part::Addresses(_, true)) && ports.overlaps(&one.ports))
@@ -209,22 +209,24 @@ impl<'a> Batch<'_, 'a> {
 fn batches<'d, 'a>(denied: &[&'d Denied<'a>]) -> Vec<Batch<'d, 'a>> {
     let (mut batches, mut pods, mut addresses): (Vec<Batch>, Vec<&Denied>, Vec<&Denied>) = Default::default();
     for &one in denied {
-        match &one.who {
-            Who::Pods(_) if one.ports == PortList::All && one.unsayable.is_none() => pods.push(one),
-            Who::Addresses(_) if one.ports == PortList::All && one.unsayable.is_none() => addresses.push(one),
+        match &one.peer {
+            DeniedPeer::Pods(_) if one.ports == PortList::All && one.unsayable.is_none() => pods.push(one),
+            DeniedPeer::Addresses(_) if one.ports == PortList::All && one.unsayable.is_none() => addresses.push(one),
             _ => batches.push(Batch { of: vec![one], named: vec![Cow::Borrowed(one)] }),
         }
     }
-    let with = |who, first: &Denied<'a>| Cow::Owned(Denied { who, ..first.clone() });
+    let with = |peer, first: &Denied<'a>| Cow::Owned(Denied { peer, ..first.clone() });
     if let [first, _, ..] = pods.as_slice() {
-        let selectors: Vec<PodSelector> = pods.iter().filter_map(|one| one.who.pods().cloned()).collect();
-        let named =
-            joined_selectors(&selectors).into_iter().map(|pods| with(Who::Pods(Cow::Owned(pods)), first)).collect();
+        let selectors: Vec<PodSelector> = pods.iter().filter_map(|one| one.peer.pods().cloned()).collect();
+        let named = joined_selectors(&selectors)
+            .into_iter()
+            .map(|pods| with(DeniedPeer::Pods(Cow::Owned(pods)), first))
+            .collect();
         batches.push(Batch { of: std::mem::take(&mut pods), named });
     }
     if let [first, _, ..] = addresses.as_slice() {
-        let blocks = addresses.iter().filter_map(|one| one.who.addresses()).flat_map(|set| set.blocks.iter().cloned());
-        let named = vec![with(Who::Addresses(Cow::Owned(AddressSet { blocks: blocks.collect() })), first)];
+        let blocks = addresses.iter().filter_map(|one| one.peer.addresses()).flat_map(|set| set.blocks.iter().cloned());
+        let named = vec![with(DeniedPeer::Addresses(Cow::Owned(AddressSet { blocks: blocks.collect() })), first)];
         batches.push(Batch { of: std::mem::take(&mut addresses), named });
     }
     let single = |one| Batch { of: vec![one], named: vec![Cow::Borrowed(one)] };
@@ -257,10 +259,10 @@ fn parts<'a>(term: &Term<'a>, pod_addresses: &AddressSet) -> Vec<(Part<'a>, Port
 }
 
 fn part_overlaps(part: &Part<'_>, denied: &Denied<'_>) -> bool {
-    match (part, &denied.who) {
+    match (part, &denied.peer) {
         (Part::Everything, _) => true,
-        (Part::Pods(pods), Who::Pods(taken)) => pods.intersect(taken).is_some(),
-        (Part::Addresses(set, _), Who::Addresses(taken)) => set.overlaps(taken),
+        (Part::Pods(pods), DeniedPeer::Pods(taken)) => pods.intersect(taken).is_some(),
+        (Part::Addresses(set, _), DeniedPeer::Addresses(taken)) => set.overlaps(taken),
         _ => false,
     }
 }
@@ -278,29 +280,31 @@ fn less<'a>(
             continue;
         }
         // On the ports that stay, the same peers; on those that are taken, the other peers.
-        let other_peers = match (part, &denied.who) {
-            (Part::Everything, Who::Pods(taken)) => {
+        let other_peers = match (part, &denied.peer) {
+            (Part::Everything, DeniedPeer::Pods(taken)) => {
                 let mut rest = pods_but(&PodSelector::any(), taken);
                 rest.push(Part::Addresses(AddressSet::everything().subtract(pod_addresses), true));
                 rest
             }
-            (Part::Everything, Who::Addresses(taken)) => {
+            (Part::Everything, DeniedPeer::Addresses(taken)) => {
                 let rest = AddressSet::everything().subtract(taken).subtract(pod_addresses);
                 let mut list = vec![Part::Pods(Cow::Owned(PodSelector::any()))];
                 list.extend((!rest.is_empty()).then_some(Part::Addresses(rest, true)));
                 list
             }
-            (Part::Pods(pods), Who::Pods(taken)) => pods_but(pods, taken),
-            (Part::Addresses(set, beside), Who::Addresses(taken)) => {
+            (Part::Pods(pods), DeniedPeer::Pods(taken)) => pods_but(pods, taken),
+            (Part::Addresses(set, beside), DeniedPeer::Addresses(taken)) => {
                 let rest = set.subtract(taken);
                 (!rest.is_empty()).then_some(Part::Addresses(rest, *beside)).into_iter().collect()
             }
             (part, _) => vec![part.clone()],
         };
         if let Some(stay) = ports.subtract(&denied.ports).map_err(|_| Kept::PortName)? {
-            let same_peers = match (part, &denied.who) {
-                (Part::Pods(pods), Who::Pods(taken)) => pods.intersect(taken).map(|both| Part::Pods(Cow::Owned(both))),
-                (Part::Addresses(set, beside), Who::Addresses(taken)) => {
+            let same_peers = match (part, &denied.peer) {
+                (Part::Pods(pods), DeniedPeer::Pods(taken)) => {
+                    pods.intersect(taken).map(|both| Part::Pods(Cow::Owned(both)))
+                }
+                (Part::Addresses(set, beside), DeniedPeer::Addresses(taken)) => {
                     Some(Part::Addresses(set.intersect(taken), *beside))
                 }
                 (part, _) => Some(part.clone()),

@@ -21,7 +21,7 @@ use rustc_hash::FxHashMap;
 
 use super::drafts::{Drafts, Term, place};
 use super::peers::{Reach, Wider};
-use super::subjects::Subjects;
+use super::subjects::{MemberPods, Subjects};
 use crate::inventory::{Perhaps, Within};
 use crate::model::labels::PodSelector;
 use crate::model::rules::{Action, Direction};
@@ -61,51 +61,53 @@ pub fn give<'a>(view: View<'a>, subjects: &Subjects<'a>) -> Given<'a> {
                 draft.isolated = true;
                 draft.isolated_by.push(at);
             }
-            for term in terms(&reaches, member, Cause::Rule(at)) {
-                for &subject in &certain {
-                    given.drafts.draft_mut(subject, direction).terms.push(Rc::clone(&term));
-                }
-                given.wait(direction, pods.perhaps(), &(term, &meant.selector));
-            }
+            given.add(direction, (pods, &certain), terms(&reaches, member, Cause::Rule(at)), &meant.selector);
         }
     }
     for ((at, grant), pods) in view.part.grants().zip(&subjects.grants) {
         // That a grant is wider than its rule is said of the rule.
         let (reaches, _) = view.granted(grant);
-        for (member, (_, meant)) in grant.subject().pods().enumerate() {
-            // The pods with a sidecar are one member, whatever the grant names.
-            let Some(pods) = pods.get(member).or(pods.first()) else { continue };
+        for (member, (pods, (_, meant))) in pods.iter().zip(grant.subject().pods()).enumerate() {
             let certain: Vec<usize> = pods.certain().iter().map(|pods| given.drafts.number(pods.clone())).collect();
-            for term in terms(&reaches, member, Cause::Grant(at)) {
-                for &subject in &certain {
-                    let draft = given.drafts.draft_mut(subject, grant.direction);
-                    if draft.isolated {
-                        draft.terms.push(Rc::clone(&term));
-                        continue;
-                    }
-                    let Subject { namespace, labels } = given.drafts.subject(subject).clone();
-                    let isolated = Perhaps { within: Within::Namespace(namespace), labels, all: true };
-                    given.wait(grant.direction, &[isolated], &(Rc::clone(&term), &meant.selector));
-                }
-                given.wait(grant.direction, pods.perhaps(), &(term, &meant.selector));
-            }
+            given.add(grant.direction, (pods, &certain), terms(&reaches, member, Cause::Grant(at)), &meant.selector);
         }
     }
     given
 }
 
 impl<'a> Given<'a> {
-    fn wait(&mut self, direction: Direction, pods: &[Perhaps<'a>], term: &Waiting<'a>) {
-        for pods in pods {
-            self.waiting[place(direction)].entry(pods.clone()).or_default().push(term.clone());
+    /// Gives terms to the subjects that are isolated; for others, and for pods that are perhaps meant, they wait.
+    fn add(
+        &mut self,
+        direction: Direction,
+        (pods, certain): (&MemberPods<'a>, &[usize]),
+        terms: impl Iterator<Item = Rc<Term<'a>>>,
+        meant: &'a PodSelector,
+    ) {
+        for term in terms {
+            for &subject in certain {
+                let draft = self.drafts.draft_mut(subject, direction);
+                if draft.isolated {
+                    draft.terms.push(Rc::clone(&term));
+                    continue;
+                }
+                let Subject { namespace, labels } = self.drafts.subject(subject).clone();
+                self.wait(direction, Perhaps { within: Within::Namespace(namespace), labels, all: true }, &term, meant);
+            }
+            pods.perhaps().iter().for_each(|pods| self.wait(direction, pods.clone(), &term, meant));
         }
+    }
+
+    fn wait(&mut self, direction: Direction, pods: Perhaps<'a>, term: &Rc<Term<'a>>, meant: &'a PodSelector) {
+        self.waiting[place(direction)].entry(pods).or_default().push((Rc::clone(term), meant));
     }
 }
 
-/// Makes the terms of one member of the governed side.
-fn terms<'a>(reaches: &[Reach<'a>], member: usize, cause: Cause) -> Vec<Rc<Term<'a>>> {
-    let of_member = reaches.iter().filter(|reach| reach.member.is_none_or(|of| of == member));
-    let term =
-        |reach: &Reach<'a>| Term { peers: Rc::clone(&reach.peers), ports: reach.ports.clone(), cause: cause.clone() };
-    of_member.map(|reach| Rc::new(term(reach))).collect()
+/// Makes the terms of one member of a subject.
+fn terms<'a>(reaches: &[Reach<'a>], member: usize, cause: Cause) -> impl Iterator<Item = Rc<Term<'a>>> {
+    let of_member = reaches.iter().filter(move |reach| reach.member.is_none_or(|of| of == member));
+    of_member.map(move |reach| {
+        let (peers, ports) = (Rc::clone(&reach.peers), reach.ports.clone());
+        Rc::new(Term { peers, ports, cause: cause.clone() })
+    })
 }

@@ -13,7 +13,7 @@
 //! podSelector:
 //!   matchLabels:
 //!     app: web
-//! { key: tier, operator: NotIn, values: [old] }
+//! - { key: tier, operator: NotIn, values: [old] }
 //! ```
 
 mod deny;
@@ -28,7 +28,7 @@ mod subjects;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::drafts::{Draft, Drafts, Term};
-pub use self::subjects::SidePods;
+pub use self::subjects::SubjectPods;
 
 use self::deny::Outcome;
 use self::give::Given;
@@ -43,7 +43,7 @@ pub struct Plan<'a> {
     /// The objects.
     pub drafts: Drafts<'a>,
     /// The pods of each rule end.
-    pub ends: Vec<SidePods<'a>>,
+    pub ends: Vec<SubjectPods<'a>>,
     /// What passes found.
     pub found: Found,
 }

@@ -1,4 +1,4 @@
-//! What a rule names on its other side, as peers and ports.
+//! The peers of a rule end, and their ports.
 //!
 //! ```netpol
 //! allow egress garden/* -> { db/*:5432, 203.0.113.0/24:443 }
@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::difference::{Alike, Denied, Who};
+use super::difference::{Alike, Denied, DeniedPeer};
 use crate::inventory::{ContainerPort, Untold, Workload};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
@@ -39,7 +39,7 @@ use crate::targets::{Kept, Level, Traffics, Why};
 
 /// Peers on ports.
 pub struct Reach<'a> {
-    /// The member of the governed side that has these ports, counting pods; `None` is each.
+    /// The member of the subject that has these ports, counting pods; `None` is each.
     pub member: Option<usize>,
     /// The peers.
     pub peers: Rc<Peers<'a>>,
@@ -124,7 +124,7 @@ impl<'a> View<'a> {
         (reaches, all_wider)
     }
 
-    /// Returns who comes in: everyone on the left, on the ports of each member of the right.
+    /// Returns the peers on the way in, on the ports of each member of the subject.
     fn inward(self, source: &'a Endpoint, destination: &'a Endpoint) -> (Vec<Reach<'a>>, Wider) {
         let members: Vec<&Member> = source.members.iter().collect();
         let left_out = &self.policy.inventory.left_out;
@@ -236,30 +236,30 @@ impl<'a> View<'a> {
         NonEmpty::new(pods.map(Peer::pods).collect()).map(Peers::Some)
     }
 
-    /// Returns what a deny rule names at one end, with the member of the governed side that has these ports.
+    /// Returns what a deny rule names at one end, with the member of the subject that has these ports.
     pub fn denied(self, at: RuleId, rule: &'a Rule, direction: Direction) -> Vec<(Option<usize>, Denied<'a>)> {
         let requests = (!rule.conditions.is_none()).then_some(Kept::Requests);
         let mut denied = Vec::new();
-        let mut push = |of: Option<usize>, member: &'a Member, to: &'a Member, ports: &PortList| {
-            let (ports, alike) = self.names_alike(to, ports);
-            let (who, unsayable): (Vec<Who<'a>>, _) = match &member.what {
-                What::Pods(pods) => {
-                    let pods = self.policy.inventory.without_accounts(&pods.selector);
-                    let why = pods.untold.map(|_| Kept::Account);
-                    (pods.selectors.into_iter().map(Who::Pods).collect(), why)
-                }
-                What::Addresses(set) => (vec![Who::Addresses(Cow::Borrowed(set))], None),
-                What::Host(host) if host.at.is_empty() => {
-                    (vec![Who::Addresses(Cow::Borrowed(self.internet))], Some(Kept::Host))
-                }
-                What::Host(host) => (vec![Who::Addresses(Cow::Owned(host.addresses()))], None),
+        let mut push =
+            |of: Option<usize>, member: &'a Member, to: &'a Member, ports: &PortList| {
+                let (ports, alike) = self.names_alike(to, ports);
+                let (denied_peers, unsayable): (Vec<DeniedPeer<'a>>, _) = match &member.what {
+                    What::Pods(pods) => {
+                        let pods = self.policy.inventory.without_accounts(&pods.selector);
+                        let why = pods.untold.map(|_| Kept::Account);
+                        (pods.selectors.into_iter().map(DeniedPeer::Pods).collect(), why)
+                    }
+                    What::Addresses(set) => (vec![DeniedPeer::Addresses(Cow::Borrowed(set))], None),
+                    What::Host(host) if host.at.is_empty() => {
+                        (vec![DeniedPeer::Addresses(Cow::Borrowed(self.internet))], Some(Kept::Host))
+                    }
+                    What::Host(host) => (vec![DeniedPeer::Addresses(Cow::Owned(host.addresses()))], None),
+                };
+                let unsayable = requests.or(unsayable);
+                denied.extend(denied_peers.into_iter().map(|peer| {
+                    (of, Denied { rule: at, peer, ports: ports.clone(), unsayable, alike: alike.clone() })
+                }));
             };
-            let unsayable = requests.or(unsayable);
-            denied.extend(
-                who.into_iter()
-                    .map(|who| (of, Denied { rule: at, who, ports: ports.clone(), unsayable, alike: alike.clone() })),
-            );
-        };
         match direction {
             Direction::Egress => {
                 for member in &rule.destination.members {

@@ -2,8 +2,8 @@
 //! other rules give.
 //!
 //! ```netpol
+//! @approximate("all of lab may be called")
 //! default deny ingress lab/*
-//! @approximate("one account for all of lab")
 //! allow ingress garden/* -> lab/@good:8080
 //! ```
 //!

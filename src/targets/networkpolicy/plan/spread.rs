@@ -14,7 +14,7 @@
 //! kubernetes.io/metadata.name: db
 //! ```
 //!
-//! Where a subject holds all others of its namespace, it is enough to look at that one.
+//! Where a subject contains all others of its namespace, it is enough to look at that one.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -111,7 +111,7 @@ fn spread_one_way<'a>(
 }
 
 /// Returns the isolated subjects of each namespace, but only the one of all pods where there is one: to look for other
-/// subjects that hold others would cost more than it saves.
+/// subjects that contain others would cost more than it saves.
 fn widest_isolated<'a>(drafts: &Drafts<'a>, direction: Direction) -> BTreeMap<&'a SmolStr, Vec<usize>> {
     let mut isolated: BTreeMap<&'a SmolStr, Vec<usize>> = BTreeMap::new();
     for (at, subject, _) in drafts.isolated(direction) {

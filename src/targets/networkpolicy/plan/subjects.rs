@@ -8,9 +8,9 @@
 //! is for two subjects, and there are two objects:
 //!
 //! ```yaml
-//! namespace: shop
 //! namespace: lab
 //! app: web
+//! namespace: shop
 //! ```
 
 use std::borrow::Cow;
@@ -26,7 +26,7 @@ use crate::policy::GrantReason;
 use crate::targets::networkpolicy::model::Subject;
 use crate::targets::networkpolicy::view::View;
 
-/// The pods of one member of a governed side.
+/// The pods of one member of a subject.
 #[derive(Clone, Debug)]
 pub enum MemberPods<'a> {
     /// One subject, as most are.
@@ -35,15 +35,15 @@ pub enum MemberPods<'a> {
     Several(Rc<MeantPods<'a>>),
 }
 
-/// The pods of a governed side: of each of its members that is pods.
-pub type SidePods<'a> = SmallVec<[MemberPods<'a>; 1]>;
+/// The pods of a subject: of each of its members that is pods.
+pub type SubjectPods<'a> = SmallVec<[MemberPods<'a>; 1]>;
 
 /// The pods of all rule ends and grants of a part.
 pub struct Subjects<'a> {
     /// Those of the rule ends.
-    pub ends: Vec<SidePods<'a>>,
+    pub ends: Vec<SubjectPods<'a>>,
     /// Those of the grants.
-    pub grants: Vec<SidePods<'a>>,
+    pub grants: Vec<SubjectPods<'a>>,
 }
 
 impl<'a> MemberPods<'a> {
@@ -81,11 +81,14 @@ impl<'a> MemberPods<'a> {
 /// Finds the pods of all rule ends and grants.
 pub fn subjects<'a>(view: View<'a>) -> Subjects<'a> {
     let mut known = Known { inventory: &view.policy.inventory, meant: FxHashMap::default() };
-    let ends = view.part.ends().map(|(_, direction, rule)| known.side(rule.subject(direction))).collect();
-    let grants = view.part.grants().map(|(_, grant)| {
+    let ends = view.part.ends().map(|(_, direction, rule)| known.subject(rule.subject(direction))).collect();
+    let grants = view.part.grants().map(|(_, grant)| match grant.reason {
         // Of an inventory it is known which pods have a sidecar.
-        let of_mesh = grant.reason == GrantReason::Istiod && view.policy.inventory.given;
-        if of_mesh { std::iter::once(meshed(view)).collect() } else { known.side(grant.subject()) }
+        GrantReason::Istiod if view.policy.inventory.given => {
+            let meshed = meshed(view);
+            grant.subject().pods().map(|_| meshed.clone()).collect()
+        }
+        _ => known.subject(grant.subject()),
     });
     let grants = grants.collect();
     Subjects { ends, grants }
@@ -107,8 +110,8 @@ struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    fn side(&mut self, side: &'a Endpoint) -> SidePods<'a> {
-        side.pods().map(|(_, pods)| self.pods(&pods.selector)).collect()
+    fn subject(&mut self, subject: &'a Endpoint) -> SubjectPods<'a> {
+        subject.pods().map(|(_, pods)| self.pods(&pods.selector)).collect()
     }
 
     fn pods(&mut self, selector: &'a PodSelector) -> MemberPods<'a> {
