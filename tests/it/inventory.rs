@@ -4,6 +4,7 @@ mod dumps;
 mod hostile;
 mod kinds;
 mod mistakes;
+mod objects;
 mod queries;
 mod sidecars;
 

@@ -13,7 +13,7 @@ use super::pods::{Governed, has_identity, selects};
 use super::tokens::issuers;
 use super::{Effect, Judged, Judges, Look, Said, Sure};
 use crate::inventory::mesh::{AccessAction, Authorization, Mtls};
-use crate::inventory::{PolicyObject, Says};
+use crate::inventory::{PolicyKind, PolicyObject, Says};
 use crate::model::rules::Direction;
 use crate::policy::{Flow, Party};
 
@@ -26,8 +26,9 @@ pub(super) struct Judge<'a> {
     selected: Sure,
     /// Whether the build writes an `ALLOW` for the pod, so that it is closed anyway.
     closed: bool,
-    /// The objects that are for the pod, those of the build and those of others.
-    own: Vec<&'a PolicyObject>,
+    /// The PeerAuthentications that are for the pod, those of the build and those of others.
+    peers: Vec<&'a PolicyObject>,
+    /// The AuthorizationPolicies of others that are for the pod.
     theirs: Vec<&'a PolicyObject>,
     /// The issuers whose tokens the pod looks at.
     issuers: Vec<SmolStr>,
@@ -39,7 +40,9 @@ impl<'a> Judge<'a> {
         let (own, theirs) = (look.own_for(&governed.pod), look.theirs_for(&governed.pod));
         let selected = selects(look.policy, object, &governed.pod);
         let closed = own.iter().any(|object| allowing(object).is_some());
-        Some(Judge { governed, object, says, selected, closed, own, theirs, issuers: issuers(look, governed) })
+        let all = own.into_iter().chain(theirs.iter().copied());
+        let peers = all.filter(|object| object.kind == PolicyKind::PeerAuthentication).collect();
+        Some(Judge { governed, object, says, selected, closed, peers, theirs, issuers: issuers(look, governed) })
     }
 
     fn matches(&self, object: &PolicyObject, says: &Authorization, flow: &Flow) -> Sure {
@@ -72,8 +75,7 @@ impl<'a> Judge<'a> {
 
     fn modes(&self, flow: &Flow) -> Vec<Mtls> {
         let root = &self.governed.policy.settings.root_namespace;
-        let all: Vec<&PolicyObject> = self.own.iter().chain(&self.theirs).copied().collect();
-        modes(&all, root, flow.port.unwrap_or_default()).into_iter().map(|(mode, _)| mode).collect()
+        modes(&self.peers, root, flow.port.unwrap_or_default()).into_iter().map(|(mode, _)| mode).collect()
     }
 }
 
@@ -94,6 +96,20 @@ impl Judges for Judge<'_> {
         let spoken =
             self.says.rules.iter().map(|rule| shape(self.governed, &self.object.namespace, rule, &self.issuers));
         spoken.chain(anything).collect()
+    }
+
+    fn concerns(&self, flow: &Flow, _direction: Direction) -> bool {
+        let by_silence = self.effects(Direction::Ingress) != [Effect::Opens] && self.says.action == AccessAction::Allow;
+        by_silence || self.matches(self.object, self.says, flow) > Sure::No
+    }
+
+    fn effects(&self, _direction: Direction) -> &'static [Effect] {
+        match self.says.action {
+            AccessAction::Deny | AccessAction::Custom(_) => &[Effect::Closes],
+            AccessAction::Allow if !self.closed => &[Effect::Opens, Effect::Closes],
+            AccessAction::Allow if self.governed.gateway => &[Effect::Opens, Effect::Undone],
+            AccessAction::Allow => &[Effect::Opens],
+        }
     }
 
     fn judge(&self, flow: &Flow, direction: Direction, said: &Said) -> Option<Judged> {

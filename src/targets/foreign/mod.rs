@@ -116,6 +116,16 @@ trait Judges {
     /// Returns of which flows it speaks at one end; none where it does not look at this end.
     fn shapes(&self, direction: Direction) -> Vec<Shape>;
 
+    /// Returns whether it does something to a flow, be it what the source says; only then is that asked.
+    fn concerns(&self, _flow: &Flow, _direction: Direction) -> bool {
+        true
+    }
+
+    /// Returns what it can do at one end.
+    fn effects(&self, _direction: Direction) -> &'static [Effect] {
+        &[Effect::Opens, Effect::Closes]
+    }
+
     /// Returns what it does to a flow against the source.
     fn judge(&self, flow: &Flow, direction: Direction, said: &Said) -> Option<Judged>;
 }
@@ -228,7 +238,11 @@ impl<'a> Look<'a> {
         let Some(judge) = judge_of(self, governed, object) else { return found };
         for direction in Direction::BOTH.into_iter().filter(|direction| governed.is_governed(*direction)) {
             let shapes = judge.shapes(direction);
+            let effects = judge.effects(direction);
             for flow in shapes.into_iter().flat_map(|shape| flows::flows(governed, direction, shape)) {
+                if !judge.concerns(&flow, direction) {
+                    continue;
+                }
                 let Some(said) = self.said(governed, &flow, direction) else { continue };
                 let (Some(rule), Some(judged)) = (said.rule, judge.judge(&flow, direction, &said)) else { continue };
                 // Of a gateway's other hosts no rule speaks.
@@ -240,6 +254,13 @@ impl<'a> Look<'a> {
                     Some(old) if old.judged.sure || !finding.judged.sure => {}
                     Some(old) => *old = finding,
                     None => found.push(finding),
+                }
+                let sure = |effect: &Effect| {
+                    let mut here = found.iter().filter(|one| one.direction == direction && one.judged.sure);
+                    here.any(|one| one.judged.effect == *effect)
+                };
+                if effects.iter().all(sure) {
+                    break;
                 }
             }
         }

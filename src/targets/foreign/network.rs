@@ -39,6 +39,14 @@ impl Judges for Judge<'_> {
         passages.iter().map(|passage| shape(self.inventory, passage)).chain(anything).collect()
     }
 
+    fn concerns(&self, flow: &Flow, direction: Direction) -> bool {
+        !self.is_closed(direction) || passes(self.object, flow, direction) > Sure::No
+    }
+
+    fn effects(&self, direction: Direction) -> &'static [Effect] {
+        if self.is_closed(direction) { &[Effect::Opens] } else { &[Effect::Opens, Effect::Closes] }
+    }
+
     fn judge(&self, flow: &Flow, direction: Direction, said: &Said) -> Option<Judged> {
         passages(self.object, direction)?;
         if !said.allows {

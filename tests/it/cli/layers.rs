@@ -90,6 +90,28 @@ fn objects_of_the_cluster_count() {
 }
 
 #[test]
+fn of_objects_that_compete_the_one_counts_that_a_pod_obeys() {
+    let shop = shop("istio-injection: enabled");
+    let with = |policy: &str, object: &str, from: &str, to: &str| {
+        let manifests = format!("{shop}---\n{object}");
+        let [_, istio] = does(policy, Some(&manifests), from, to, &[]);
+        istio.0
+    };
+    let strict = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: default, namespace: istio-system }\n\
+                  spec: { mtls: { mode: STRICT } }\n";
+    let office = "allow ingress 203.0.113.0/24 -> shop/web:8080\n";
+    assert_eq!(with(office, strict, "203.0.113.1", "shop/web:8080"), "refuses");
+    assert_eq!(with(office, &strict.replace("STRICT", "PERMISSIVE"), "203.0.113.1", "shop/web:8080"), "passes");
+    let sidecar = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: { name: theirs, namespace: shop }\n\
+                   spec: { workloadSelector: { labels: { app: web } }, outboundTrafficPolicy: { mode: ALLOW_ANY } }\n";
+    let [whole, web] = ["shop/*", "shop/web"].map(|subject| format!("allow egress {subject} -> 203.0.113.7:443\n"));
+    assert_eq!(with(&whole, sidecar, "shop/web", "203.0.113.8:443"), "passes");
+    assert_eq!(with(&web, sidecar, "shop/web", "203.0.113.8:443"), "may-pass", "of two in one place");
+    let farther = sidecar.replace("workloadSelector: { labels: { app: web } }, ", "");
+    assert_eq!(with(&web, &farther, "shop/web", "203.0.113.8:443"), "stops-well-behaved");
+}
+
+#[test]
 fn what_ambient_pods_send_each_other_arrives_in_a_tunnel() {
     let shop = shop("istio.io/dataplane-mode: ambient");
     let ask = |policy: &str| does(policy, Some(&shop), "shop/api", "shop/web:8080", &[]);

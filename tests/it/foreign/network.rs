@@ -2,7 +2,8 @@
 
 use netpol::settings::Layer;
 
-use super::{NOTHING, said, with};
+use super::{NOTHING, SHOP, said, with};
+use crate::istio::build::build_with;
 
 fn network(metadata: &str, spec: &str) -> String {
     format!(
@@ -55,4 +56,64 @@ fn an_object_of_this_build_adds_nothing() {
         .len()
     };
     assert_eq!((of("mine"), of("other")), (0, 1));
+}
+
+#[test]
+fn a_networkpolicy_closes_pods_for_which_the_build_writes_none() {
+    let only_ops = network(
+        "",
+        "{ podSelector: { matchLabels: { app: web } }, policyTypes: [Ingress], ingress: [{ from: [{ namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: ops } } }] }] }",
+    );
+    let on_both = |object: &str, source: &str| {
+        let manifests = format!("{SHOP}---\n{object}");
+        build_with(source, Some(&manifests), |settings| {
+            settings.targets = vec![Layer::NetworkPolicy, Layer::Istio];
+            settings.name = Some("mine".into());
+        })
+    };
+    // Without the addresses of pods a NetworkPolicy cannot take `lab` out of everything, and Istio holds the rule.
+    let deny = on_both(&only_ops, "deny ingress lab/* -> shop/web:8080");
+    assert_eq!(deny.of("NetworkPolicy").len(), 0, "{}", deny.text());
+    assert_eq!(
+        said(&deny),
+        ["NetworkPolicy `shop/chart` of the cluster refuses what these rules let into `shop/web`; \
+          for example `198.51.100.1 -> shop/web:8080`"]
+    );
+    let wide = network("", "{ podSelector: { matchLabels: { app: web } }, policyTypes: [Ingress], ingress: [{}] }");
+    let both = on_both(
+        &format!("{only_ops}---\n{}", wide.replace("name: chart", "name: wide")),
+        "deny ingress lab/* -> shop/web:8080",
+    );
+    assert!(said(&both).iter().all(|one| !one.contains("refuses")), "{:?}", said(&both));
+    // Where the build closes the pods itself, nothing of others closes more.
+    assert_eq!(
+        said(&with(&network("", "{ podSelector: {} }"), "allow ingress lab/* -> shop/web", Layer::NetworkPolicy)),
+        NOTHING
+    );
+}
+
+#[test]
+fn peers_that_nothing_can_meet_are_not_everybody() {
+    let nobody = network(
+        "",
+        "{ podSelector: { matchLabels: { app: web } }, ingress: [{ from: [{ podSelector: { matchExpressions: [{ key: a, operator: Exists }, { key: a, operator: DoesNotExist }] } }] }] }",
+    );
+    assert_eq!(said(&with(&nobody, "default deny ingress shop/*", Layer::NetworkPolicy)), NOTHING);
+}
+
+#[test]
+fn the_other_direction_is_another_warning() {
+    let both = network(
+        "",
+        "{ podSelector: { matchLabels: { app: web } }, policyTypes: [Ingress, Egress], ingress: [{}], egress: [{}] }",
+    );
+    let found = said(&with(&both, "default deny shop/*", Layer::NetworkPolicy));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].contains("lets more out of `shop/web`") && found[1].contains("lets more into `shop/web`"),
+        "{found:?}"
+    );
+    // Without policyTypes it speaks of what goes out only where it names something.
+    let unsaid = network("", "{ podSelector: { matchLabels: { app: web } }, egress: [] }");
+    assert_eq!(said(&with(&unsaid, "default deny shop/*", Layer::NetworkPolicy)), NOTHING);
 }
