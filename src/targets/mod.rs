@@ -25,6 +25,7 @@ pub use judgement::{AtGateway, Judgement};
 pub use level::{Level, Levels, PAST_SIDECAR, Traffic, Traffics};
 pub use narrower::{Narrower, Refuses};
 
+use self::partition::Partition;
 use crate::diag::Diagnostics;
 use crate::model::rules::{Direction, RuleId};
 use crate::parallel;
@@ -61,7 +62,7 @@ pub struct Object {
 /// What all layers of a build made of a policy.
 #[derive(Clone, Debug)]
 pub struct Lowering {
-    /// Each layer with its part, in the order of the settings.
+    /// Each layer with what it made, in the order of the settings.
     pub layers: Vec<(Layer, Lowered)>,
     /// What of it concerns objects of the cluster that are not the build's.
     pub beside: foreign::Beside,
@@ -86,26 +87,26 @@ pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 
 /// Lowers a policy as [`lower`] does, at least so many governed ends of rules at a time. It comes to the same.
 pub fn lower_by(least: usize, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    let lowering = lower_parts(least, Wanted::Objects, policy, sources, diagnostics, &mut |_| true);
+    let lowering = lower_partitions(least, Wanted::Objects, policy, sources, diagnostics, &mut |_| true);
     judged(lowering, policy, diagnostics)
 }
 
-/// Lowers a policy as [`lower`] does, and hands on the files of one part after the other, so that they need not all be
+/// Lowers a policy as [`lower`] does, and hands on the files of one partition after the other, so that they need not all be
 /// there at a time; it ends where `then` wants no more. What the layers say of the policy is known only afterwards. The
-/// files of a part are sorted by path, and the parts by namespace, but for namespaces that belong together.
+/// files of a partition are sorted by path, and the partitions by namespace, but for namespaces that belong together.
 pub fn build(
     policy: &Policy,
     sources: &Sources,
     diagnostics: &mut Diagnostics,
     then: &mut dyn FnMut(Vec<Artifact>) -> bool,
 ) -> Lowering {
-    let lowering = lower_parts(TOGETHER, Wanted::Files, policy, sources, diagnostics, then);
+    let lowering = lower_partitions(TOGETHER, Wanted::Files, policy, sources, diagnostics, then);
     judged(lowering, policy, diagnostics)
 }
 
 /// Hands on the files of a policy as [`build`] does, where it was judged before.
 pub fn files_of(policy: &Policy, sources: &Sources, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
-    lower_parts(TOGETHER, Wanted::Files, policy, sources, &mut Diagnostics::new(), then);
+    lower_partitions(TOGETHER, Wanted::Files, policy, sources, &mut Diagnostics::new(), then);
 }
 
 /// Judges each rule as [`lower`] does, and writes no objects.
@@ -117,7 +118,7 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 const TOGETHER: usize = 128;
 
 fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    let lowering = lower_parts(TOGETHER, wanted, policy, sources, diagnostics, &mut |_| true);
+    let lowering = lower_partitions(TOGETHER, wanted, policy, sources, diagnostics, &mut |_| true);
     judged(lowering, policy, diagnostics)
 }
 
@@ -128,8 +129,30 @@ fn judged(lowering: Lowering, policy: &Policy, diagnostics: &mut Diagnostics) ->
     lowering
 }
 
-/// The layers know nothing of each other, nor do the parts of a policy.
-fn lower_parts(
+/// What makes the objects of a layer, with what follows from a policy and holds for all its partitions.
+enum Target<'a> {
+    NetworkPolicy(networkpolicy::Common),
+    Istio(istio::Common<'a>),
+}
+
+impl<'a> Target<'a> {
+    fn of(layer: Layer, policy: &'a Policy) -> Target<'a> {
+        match layer {
+            Layer::NetworkPolicy => Target::NetworkPolicy(networkpolicy::Common::new(policy)),
+            Layer::Istio => Target::Istio(istio::Common::new(policy)),
+        }
+    }
+
+    fn lower(&self, partition: &Partition<'_>, sources: &Sources, wanted: Wanted, found: &mut Diagnostics) -> Lowered {
+        match self {
+            Target::NetworkPolicy(common) => networkpolicy::lower(common, partition, sources, wanted, found),
+            Target::Istio(common) => istio::lower(common, partition, sources, wanted, found),
+        }
+    }
+}
+
+/// The layers know nothing of each other, nor do the partitions of a policy.
+fn lower_partitions(
     least: usize,
     wanted: Wanted,
     policy: &Policy,
@@ -137,22 +160,22 @@ fn lower_parts(
     diagnostics: &mut Diagnostics,
     then: &mut dyn FnMut(Vec<Artifact>) -> bool,
 ) -> Lowering {
-    let targets = &policy.settings.targets;
-    let parts = partition::divide(policy, sources, least);
-    let istio = istio::Common::new(policy);
-    let networkpolicy = networkpolicy::Common::new(policy);
+    let layers = &policy.settings.targets;
+    let partitions = partition::divide(policy, sources, least);
+    let targets: Vec<Target<'_>> = layers.iter().map(|layer| Target::of(*layer, policy)).collect();
     let others = overwritten::Others::of(policy);
     let reader = foreign::Reader::new(policy);
     // What the objects are called is known once they are there.
     let compared = !others.is_empty() || !reader.is_idle();
     let made = if wanted == Wanted::Judgements && compared { Wanted::Objects } else { wanted };
-    let tasks: Vec<_> = parts.iter().flat_map(|part| targets.iter().map(move |layer| (*layer, part))).collect();
-    let lower = |&(layer, part): &(Layer, &partition::Partition<'_>)| {
+    let each = || layers.iter().zip(&targets);
+    let tasks: Vec<_> = partitions
+        .iter()
+        .flat_map(|partition| each().map(move |(layer, target)| (*layer, target, partition)))
+        .collect();
+    let lower = |&(layer, target, partition): &(Layer, &Target<'_>, &Partition<'_>)| {
         let mut found = Diagnostics::new();
-        let mut lowered = match layer {
-            Layer::NetworkPolicy => networkpolicy::lower(&networkpolicy, part, sources, made, &mut found),
-            Layer::Istio => istio::lower(&istio, part, sources, made, &mut found),
-        };
+        let mut lowered = target.lower(partition, sources, made, &mut found);
         let overwritten = others.refuse(&lowered.objects, &mut found);
         let beside = reader.read(&lowered.objects, overwritten);
         let files = match wanted {
@@ -166,31 +189,31 @@ fn lower_parts(
         (lowered, files, beside, found)
     };
     let places = Places::new(policy);
-    let mut layers: Vec<(Layer, Lowered)> = targets.iter().map(|layer| (*layer, places.empty())).collect();
+    let mut layers: Vec<(Layer, Lowered)> = layers.iter().map(|layer| (*layer, places.empty())).collect();
     let mut at = 0;
-    let mut of_part = Vec::new();
+    let mut of_partition = Vec::new();
     let mut all_beside = foreign::Beside::default();
     parallel::ahead(&tasks, lower, |(lowered, files, beside, found)| {
         diagnostics.append(found);
         all_beside.extend(beside);
         places.add(&mut layers[at % targets.len()].1, lowered);
-        of_part.extend(files);
+        of_partition.extend(files);
         at += 1;
         if at % targets.len() > 0 {
             return true;
         }
-        of_part.sort_by(|a: &Artifact, b| a.path.cmp(&b.path));
-        then(std::mem::take(&mut of_part))
+        of_partition.sort_by(|a: &Artifact, b| a.path.cmp(&b.path));
+        then(std::mem::take(&mut of_partition))
     });
     for (_, lowered) in &mut layers {
-        // No namespace has objects of two parts, and those of one part are sorted.
+        // No namespace has objects of two partitions, and those of one partition are sorted.
         lowered.objects.sort_by(|a, b| a.namespace.cmp(&b.namespace));
     }
     all_beside.date(policy);
     Lowering { layers, beside: all_beside }
 }
 
-/// The places of judgements among all: they stand by rule and direction, whatever part they come from.
+/// The places of judgements among all: they stand by rule and direction, whatever partition they come from.
 struct Places<'a> {
     policy: &'a Policy,
     /// For each rule, how many ends stand before its own.
@@ -215,13 +238,13 @@ impl Places<'_> {
         Lowered { objects: Vec::new(), judgements: vec![blank; self.ends] }
     }
 
-    /// Adds what a layer made of a part.
-    fn add(&self, all: &mut Lowered, part: Lowered) {
-        for judgement in part.judgements {
+    /// Adds what a layer made of a partition.
+    fn add(&self, all: &mut Lowered, one: Lowered) {
+        for judgement in one.judgements {
             let rule = judgement.rule.index();
             let second = judgement.direction == Direction::Ingress && self.policy.rules[rule].egress;
             all.judgements[self.before[rule] as usize + usize::from(second)] = judgement;
         }
-        all.objects.extend(part.objects);
+        all.objects.extend(one.objects);
     }
 }

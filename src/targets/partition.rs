@@ -1,8 +1,8 @@
-//! A policy in parts that concern no pod in common, which are lowered side by side, each in little memory.
+//! A policy in partitions that concern no pod in common, which are lowered side by side, each in little memory.
 //!
 //! What a layer makes of the pods of a namespace hangs on the rules and grants that govern pods of this namespace, and on
-//! facts. So rules whose pods are in different namespaces belong to different parts; those that one rule governs, or that
-//! a gateway links, to one. A rule for pods of namespaces that it does not name may meet any other, and there is one part.
+//! facts. So rules whose pods are in different namespaces belong to different partitions; those that one rule governs, or that
+//! a gateway links, to one. A rule for pods of namespaces that it does not name may meet any other, and there is one partition.
 //!
 //! Order never matters in a policy, so a layer meets its rules in an order of their own: by what they say. Where a rule
 //! stands, and in which order the files were named, then changes nothing of what is written.
@@ -35,7 +35,7 @@ pub(super) struct Partition<'a> {
     order: OnceLock<Order>,
 }
 
-/// The ends and grants of a part in the order in which layers meet them.
+/// The ends and grants of a partition in the order in which layers meet them.
 struct Order {
     /// The ends, by what their rules say; of one rule, egress first.
     ends: Vec<(RuleId, Direction)>,
@@ -50,7 +50,7 @@ impl<'a> Partition<'a> {
         Partition { policy, sources, members, granted, namespaces, order: OnceLock::new() }
     }
 
-    /// Makes the part that is the whole policy.
+    /// Makes the partition that is the whole policy.
     pub(super) fn whole(policy: &'a Policy, sources: &'a Sources) -> Partition<'a> {
         let members = ends(policy).map(|(at, direction, _)| (at, direction)).collect();
         let granted = (0..policy.grants.len()).map(GrantId::new).collect();
@@ -123,12 +123,12 @@ impl<'a> Partition<'a> {
         self.order().ends.get(place).map(|&(at, direction)| (at, direction, self.rule(at)))
     }
 
-    /// Returns the rules that govern pods of the part in a direction, each with its number.
+    /// Returns the rules that govern pods of the partition in a direction, each with its number.
     pub(super) fn rules(&self, direction: Direction) -> impl Iterator<Item = (RuleId, &'a Rule)> {
         self.ends().filter(move |(_, of, _)| *of == direction).map(|(at, _, rule)| (at, rule))
     }
 
-    /// Returns the place of an end among the part's.
+    /// Returns the place of an end among the partition's.
     pub(super) fn position(&self, rule: RuleId, direction: Direction) -> Option<usize> {
         let places = &self.order().places;
         let found = places.binary_search_by(|(at, way, _)| (*at, *way).cmp(&(rule, direction)));
@@ -144,12 +144,12 @@ impl<'a> Partition<'a> {
         keyed.into_iter().take(most).map(|(_, rule)| rule).collect()
     }
 
-    /// Returns the grants that may open pods of the part, each with its number.
+    /// Returns the grants that may open pods of the partition, each with its number.
     pub(super) fn grants(&self) -> impl Iterator<Item = (GrantId, &'a Grant)> {
         self.order().grants.iter().map(|&at| (at, &self.policy.grants[at.index()]))
     }
 
-    /// Returns the namespaces of the inventory that may have pods of the part, sorted.
+    /// Returns the namespaces of the inventory that may have pods of the partition, sorted.
     pub(super) fn namespaces(&self) -> Vec<&'a SmolStr> {
         let known = &self.policy.inventory.namespaces;
         let Some(own) = &self.namespaces else { return known.keys().collect() };
@@ -159,17 +159,17 @@ impl<'a> Partition<'a> {
     }
 }
 
-/// Returns the first place of a rule's ends, among all of a part.
+/// Returns the first place of a rule's ends, among all of a partition.
 fn place_of(places: &[(RuleId, Direction, u32)], rule: RuleId) -> Option<u32> {
     let at = places.partition_point(|(have, ..)| *have < rule);
     places.get(at).filter(|(have, ..)| *have == rule).map(|(.., place)| *place)
 }
 
-/// Divides a policy into parts of at least `least` ends, the last one aside.
+/// Divides a policy into partitions of at least `least` ends, the last one aside.
 pub(super) fn divide<'a>(policy: &'a Policy, sources: &'a Sources, least: usize) -> Vec<Partition<'a>> {
     let many = ends(policy).nth(least).is_some();
-    let parts = many.then(|| Division::new(policy)?.parts(sources, least)).flatten();
-    parts.unwrap_or_else(|| vec![Partition::whole(policy, sources)])
+    let partitions = many.then(|| Division::new(policy)?.partitions(sources, least)).flatten();
+    partitions.unwrap_or_else(|| vec![Partition::whole(policy, sources)])
 }
 
 /// Returns each governed end of each rule.
@@ -251,43 +251,45 @@ impl<'a> Division<'a> {
         number
     }
 
-    fn parts(mut self, sources: &'a Sources, least: usize) -> Option<Vec<Partition<'a>>> {
+    fn partitions(mut self, sources: &'a Sources, least: usize) -> Option<Vec<Partition<'a>>> {
         let roots: Vec<usize> = (0..self.names.len()).map(|number| self.sets.find(number)).collect();
         let mut counts = vec![0; self.names.len()];
         self.ends.iter().for_each(|&end| counts[roots[end]] += 1);
-        // Small sets share a part, those that are neighbours by name.
+        // Small sets share a partition, those that are neighbours by name.
         let mut order: Vec<usize> = (0..self.names.len()).collect();
         order.sort_unstable_by_key(|&number| self.names[number]);
-        let mut part_of = vec![None; self.names.len()];
-        let mut parts: Vec<Partition<'a>> = Vec::new();
+        let mut partition_of = vec![None; self.names.len()];
+        let mut partitions: Vec<Partition<'a>> = Vec::new();
         let mut filled = least;
         for root in order.into_iter().map(|number| roots[number]).filter(|&root| counts[root] > 0) {
-            if part_of[root].is_some() {
+            if partition_of[root].is_some() {
                 continue;
             }
             if filled >= least {
-                parts.push(Partition::new(self.policy, sources, Some(FxHashSet::default())));
+                partitions.push(Partition::new(self.policy, sources, Some(FxHashSet::default())));
                 filled = 0;
             }
-            part_of[root] = Some(parts.len() - 1);
+            partition_of[root] = Some(partitions.len() - 1);
             filled += counts[root];
         }
-        let part = |number: usize| part_of[roots[number]];
+        let partition = |number: usize| partition_of[roots[number]];
         for (&number, (at, direction, _)) in self.ends.iter().zip(ends(self.policy)) {
-            parts[part(number)?].members.push((at, direction));
+            partitions[partition(number)?].members.push((at, direction));
         }
         for (at, number) in self.grants.iter().enumerate() {
             match number {
-                None => parts.iter_mut().for_each(|part| part.granted.push(GrantId::new(at))),
+                None => partitions.iter_mut().for_each(|partition| partition.granted.push(GrantId::new(at))),
                 // A grant for pods that no rule governs opens nothing.
-                Some(number) => part(*number).into_iter().for_each(|part| parts[part].granted.push(GrantId::new(at))),
+                Some(number) => partition(*number)
+                    .into_iter()
+                    .for_each(|partition| partitions[partition].granted.push(GrantId::new(at))),
             }
         }
         for (number, &name) in self.names.iter().enumerate() {
-            if let Some(part) = part(number).and_then(|part| parts[part].namespaces.as_mut()) {
-                part.insert(name);
+            if let Some(partition) = partition(number).and_then(|partition| partitions[partition].namespaces.as_mut()) {
+                partition.insert(name);
             }
         }
-        (parts.len() > 1).then_some(parts)
+        (partitions.len() > 1).then_some(partitions)
     }
 }

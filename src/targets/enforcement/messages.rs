@@ -203,7 +203,7 @@ fn reasons(row: &Row<'_>) -> Vec<String> {
             say(words.to_string());
         }
         if unseen(Traffic::Datagrams) || (row.denies_icmp && !traffic.contains(Traffic::Datagrams)) {
-            say(format!("{} sees tcp alone", layer.word()));
+            say(tcp_alone(*layer));
         }
     }
     said
@@ -257,19 +257,26 @@ fn required(policy: &Policy) -> Option<&'static str> {
     policy.settings.require_exact.then_some("netpol.toml says `[enforcement] require = \"exact\"`")
 }
 
-/// Says once what no layer of the build sees.
+/// Says once that no layer of the build sees more than TCP.
 pub(super) fn note_unseen(policy: &Policy, diagnostics: &mut Diagnostics) {
-    let ([layer], Some(rule)) = (policy.settings.targets.as_slice(), policy.rules.first()) else { return };
-    let Capability { traffic, keeper, leaves_out, .. } = capability::of(*layer);
-    if traffic.contains(Traffic::Datagrams) {
-        return;
-    }
+    let layers = &policy.settings.targets;
+    let Some(rule) = policy.rules.first().filter(|_| !Layers(layers).see(Traffic::Datagrams)) else { return };
     let code = if policy.settings.require_exact { Code::TcpOnlyRefused } else { Code::TcpOnly };
-    let message = format!("udp, sctp and icmp are not enforced: {} sees tcp alone", layer.word());
-    let nor = keeper
-        .map(|keeper| format!("nor are the tcp ports {} on the way in, which {keeper}s leave out", listed(leaves_out)));
-    let note = Diagnostic::new(code, rule.origin.span, message).note_opt(required(policy)).note_opt(to_close(policy));
-    diagnostics.push(nor.into_iter().fold(note, Diagnostic::at));
+    let mut reasons = layers.iter().map(|layer| tcp_alone(*layer));
+    let first = reasons.next().unwrap_or_default();
+    let mut note = Diagnostic::new(code, rule.origin.span, format!("udp, sctp and icmp are not enforced: {first}"));
+    for Capability { keeper, leaves_out, .. } in layers.iter().map(|layer| capability::of(*layer)) {
+        if let Some(keeper) = keeper {
+            let ports = listed(leaves_out);
+            note = note.at(format!("nor are the tcp ports {ports} on the way in, which {keeper}s leave out"));
+        }
+    }
+    let note = reasons.fold(note, Diagnostic::note);
+    diagnostics.push(note.note_opt(required(policy)).note_opt(to_close(policy)));
+}
+
+fn tcp_alone(layer: Layer) -> String {
+    format!("{} sees tcp alone", layer.word())
 }
 
 /// Returns ports as a list in words: `15020, 15021 and 15090`.

@@ -2,8 +2,8 @@
 //!
 //! `allow lab/* -> garden/*:8080` forbids other flows at each end: at its sending end what the pods of `lab` send elsewhere,
 //! at its receiving end who else calls `garden`. So each end of an allow, or of `default deny`, counts by itself. A flow that
-//! a `deny` forbids has both ends, so that one of them is enough. Each is judged traffic by traffic, since Istio sees TCP
-//! alone.
+//! a `deny` forbids has both ends, so that one of them is enough. Each is judged traffic by traffic, since a layer may see
+//! TCP alone.
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;

@@ -32,11 +32,11 @@ pub(super) fn emit<'p, 'a>(plan: &'p Plan<'a>) -> impl Iterator<Item = Object<'p
         plan.drafts.isolated(direction).map(move |(_, subject, draft)| (direction, subject, draft))
     });
     drafts.flat_map(|(direction, subject, draft)| {
-        let object = move |(part, entries): (usize, Vec<Caused<'p, 'a>>)| {
+        let object = move |(number, entries): (usize, Vec<Caused<'p, 'a>>)| {
             let (entries, causes) = entries.into_iter().unzip();
             // Each of several objects isolates the pods; the first names the rules that want it.
-            let isolated_by = if part == 0 { draft.isolated_by.as_slice() } else { &[] };
-            let spec = Spec { subject: Cow::Borrowed(subject), direction, part, entries };
+            let isolated_by = if number == 0 { draft.isolated_by.as_slice() } else { &[] };
+            let spec = Spec { subject: Cow::Borrowed(subject), direction, number, entries };
             Object { spec, provenance: Provenance { isolated_by, entries: causes } }
         };
         divided(entries(draft)).into_iter().enumerate().map(object)

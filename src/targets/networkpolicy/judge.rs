@@ -17,12 +17,12 @@ use crate::targets::capability::{self, Asked};
 use crate::targets::gap::Gap;
 use crate::targets::{Judgement, Level, Traffics, Why};
 
-/// Returns a judgement for each end of the part.
+/// Returns a judgement for each end of the partition.
 pub(super) fn judge(view: View<'_>, plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
     // Where denies took something out, the addresses around a host may all be gone.
     let open = plan.found.is_any_taken().then(|| with_addresses(plan));
     let mut wider = plan.found.wider.as_slice();
-    let ends = view.part.ends().zip(&plan.ends).enumerate();
+    let ends = view.partition.ends().zip(&plan.ends).enumerate();
     ends.map(|(end, ((at, direction, rule), pods))| {
         let own = wider.iter().take_while(|(of, _)| *of == end).count();
         let (of_end, rest) = wider.split_at(own);

@@ -40,7 +40,7 @@ use crate::model::addresses::AddressSet;
 use crate::policy::Policy;
 use crate::source::Sources;
 
-/// What follows from a policy and holds for all its parts.
+/// What follows from a policy and is the same for all its partitions.
 pub(super) struct Common {
     /// Where hosts without addresses may be, the addresses of pods left out.
     internet: AddressSet,
@@ -53,16 +53,16 @@ impl Common {
     }
 }
 
-/// Lowers a part of a policy to NetworkPolicies: the objects, where they are wanted, sorted by namespace and name, and a
+/// Lowers a partition of a policy to NetworkPolicies: the objects, where they are wanted, sorted by namespace and name, and a
 /// judgement of each end. Pushes notes on what a reader of the objects should know.
 pub(super) fn lower(
     common: &Common,
-    part: &Partition<'_>,
+    partition: &Partition<'_>,
     sources: &Sources,
     wanted: Wanted,
     diagnostics: &mut Diagnostics,
 ) -> Lowered {
-    let view = View { policy: part.policy, part, internet: &common.internet };
+    let view = View { policy: partition.policy, partition, internet: &common.internet };
     let plan = plan::plan(view);
     notes::notes(view, &plan).into_iter().for_each(|note| diagnostics.push(note));
     let wanted = wanted != Wanted::Judgements;

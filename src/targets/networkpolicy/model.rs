@@ -69,7 +69,7 @@ pub struct Spec<'p, 'a> {
     /// `policyTypes`.
     pub direction: Direction,
     /// Which one it is of several objects for the same pods, counted from 0.
-    pub part: usize,
+    pub number: usize,
     /// `egress` or `ingress`.
     pub entries: Vec<Entry<'p, 'a>>,
 }

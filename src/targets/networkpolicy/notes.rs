@@ -5,7 +5,7 @@ use super::view::View;
 use crate::diag::{Code, Diagnostic};
 use crate::model::rules::{Action, Rule, RuleId};
 
-/// Returns the notes of a part.
+/// Returns the notes of a partition.
 pub(super) fn notes(view: View<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     icmp(view).chain(closed_namespaces(view, plan)).collect()
 }
@@ -15,7 +15,7 @@ fn icmp<'a>(view: View<'a>) -> impl Iterator<Item = Diagnostic> + 'a {
     // A deny that names it is an error, which says the same.
     let named = |rule: &Rule| rule.action != Action::Deny && rule.names_icmp();
     let mut rules: Vec<(RuleId, &'a Rule)> =
-        view.part.ends().map(|(at, _, rule)| (at, rule)).filter(|(_, rule)| named(rule)).collect();
+        view.partition.ends().map(|(at, _, rule)| (at, rule)).filter(|(_, rule)| named(rule)).collect();
     rules.dedup_by_key(|(at, _)| *at);
     rules.into_iter().map(|(_, rule)| {
         let message = "networkpolicy says nothing of icmp: what the network plugin does with it is not defined";
@@ -25,7 +25,7 @@ fn icmp<'a>(view: View<'a>) -> impl Iterator<Item = Diagnostic> + 'a {
 
 /// A subject whose namespaces come from the inventory does not know those that are made later.
 fn closed_namespaces(view: View<'_>, plan: &Plan<'_>) -> Option<Diagnostic> {
-    let ends = view.part.ends().zip(&plan.ends);
+    let ends = view.partition.ends().zip(&plan.ends);
     let from_inventory = ends.filter(|(_, pods)| pods.iter().any(|pods| pods.is_from_inventory()));
     let mut rules: Vec<(RuleId, &Rule)> = from_inventory.map(|((at, _, rule), _)| (at, rule)).collect();
     rules.dedup_by_key(|(at, _)| *at);

@@ -34,10 +34,10 @@ pub(super) fn write<'p, 'a: 'p>(
 }
 
 fn one(view: View<'_>, sources: &Sources, object: &Object<'_, '_>, taken: &mut Taken) -> targets::Object {
-    let Spec { subject, direction, part, .. } = &object.spec;
-    let end = match part {
+    let Spec { subject, direction, number, .. } = &object.spec;
+    let end = match number {
         0 => Cow::Borrowed(direction.word()),
-        _ => Cow::Owned(format!("{}-{}", direction.word(), part + 1)),
+        _ => Cow::Owned(format!("{}-{}", direction.word(), number + 1)),
     };
     let words = Words::of_labels(&subject.labels);
     let name = taken.name(subject.namespace, &words, &end, &identity(&subject.labels), Limit::Subdomain);

@@ -110,7 +110,7 @@ fn groups<'a>(
     direction: Direction,
 ) -> Vec<Group<'a>> {
     let mut by_subject: BTreeMap<usize, Vec<Denied<'a>>> = BTreeMap::new();
-    for ((at, of, rule), pods) in view.part.ends().zip(&subjects.ends) {
+    for ((at, of, rule), pods) in view.partition.ends().zip(&subjects.ends) {
         if rule.action != Action::Deny || of != direction {
             continue;
         }
@@ -241,7 +241,7 @@ impl<'a> Deny<'_, 'a> {
                 let mut rules: Vec<RuleId> = denied.map(|denied| denied.rule).collect();
                 rules.sort_unstable();
                 rules.dedup();
-                let cause = Cause::Rest(self.view.part.first_of(&rules, usize::MAX));
+                let cause = Cause::Rest(self.view.partition.first_of(&rules, usize::MAX));
                 let everything = Term { peers: Rc::new(Peers::Everything), ports: PortList::All, cause };
                 let left = self.less(&everything, &cell, outcome);
                 // Where nothing could be taken out there is no object.

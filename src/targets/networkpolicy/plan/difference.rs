@@ -104,7 +104,7 @@ pub struct Left<'a> {
 
 /// One kind of peer while differences are made.
 #[derive(Clone)]
-enum Part<'a> {
+enum PeerPart<'a> {
     Everything,
     Pods(Cow<'a, PodSelector>),
     /// Addresses; the flag says that they are what is left of everything, beside pods.
@@ -166,7 +166,7 @@ pub fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresses: &Add
             matches!(one.peer, DeniedPeer::Pods(_))
                 && parts
                     .iter()
-                    .any(|(part, ports)| matches!(part, Part::Addresses(_, true)) && ports.overlaps(&one.ports))
+                    .any(|(part, ports)| matches!(part, PeerPart::Addresses(_, true)) && ports.overlaps(&one.ports))
         };
         let unsafe_rules: Vec<RuleId> = said.iter().filter(beside).map(|one| one.rule).collect();
         if !unsafe_rules.is_empty() {
@@ -191,9 +191,9 @@ struct Batch<'d, 'a> {
 impl<'a> Batch<'_, 'a> {
     fn less(
         &self,
-        parts: &[(Part<'a>, PortList)],
+        parts: &[(PeerPart<'a>, PortList)],
         pod_addresses: &AddressSet,
-    ) -> Result<Vec<(Part<'a>, PortList)>, Kept> {
+    ) -> Result<Vec<(PeerPart<'a>, PortList)>, Kept> {
         let mut left = parts.to_vec();
         for one in &self.named {
             if let Some(why) = one.unsayable {
@@ -234,8 +234,8 @@ fn batches<'d, 'a>(denied: &[&'d Denied<'a>]) -> Vec<Batch<'d, 'a>> {
     batches
 }
 
-fn parts<'a>(term: &Term<'a>, pod_addresses: &AddressSet) -> Vec<(Part<'a>, PortList)> {
-    let Peers::Some(peers) = &*term.peers else { return vec![(Part::Everything, term.ports.clone())] };
+fn parts<'a>(term: &Term<'a>, pod_addresses: &AddressSet) -> Vec<(PeerPart<'a>, PortList)> {
+    let Peers::Some(peers) = &*term.peers else { return vec![(PeerPart::Everything, term.ports.clone())] };
     let mut parts = Vec::new();
     let mut blocks = Vec::new();
     for peer in peers.as_slice() {
@@ -246,33 +246,33 @@ fn parts<'a>(term: &Term<'a>, pod_addresses: &AddressSet) -> Vec<(Part<'a>, Port
                     labels: labels.clone().into_owned(),
                     account: Account::Not(Vec::new()),
                 };
-                parts.push((Part::Pods(Cow::Owned(pods)), term.ports.clone()));
+                parts.push((PeerPart::Pods(Cow::Owned(pods)), term.ports.clone()));
             }
             Peer::Block(block) => blocks.push(block.clone().into_owned()),
         }
     }
     if !blocks.is_empty() {
         let addresses = AddressSet { blocks }.subtract(pod_addresses);
-        parts.push((Part::Addresses(addresses, false), term.ports.clone()));
+        parts.push((PeerPart::Addresses(addresses, false), term.ports.clone()));
     }
     parts
 }
 
-fn part_overlaps(part: &Part<'_>, denied: &Denied<'_>) -> bool {
+fn part_overlaps(part: &PeerPart<'_>, denied: &Denied<'_>) -> bool {
     match (part, &denied.peer) {
-        (Part::Everything, _) => true,
-        (Part::Pods(pods), DeniedPeer::Pods(taken)) => pods.intersect(taken).is_some(),
-        (Part::Addresses(set, _), DeniedPeer::Addresses(taken)) => set.overlaps(taken),
+        (PeerPart::Everything, _) => true,
+        (PeerPart::Pods(pods), DeniedPeer::Pods(taken)) => pods.intersect(taken).is_some(),
+        (PeerPart::Addresses(set, _), DeniedPeer::Addresses(taken)) => set.overlaps(taken),
         _ => false,
     }
 }
 
 /// Returns the parts less what one deny rule names, or why that cannot be said.
 fn less<'a>(
-    parts: &[(Part<'a>, PortList)],
+    parts: &[(PeerPart<'a>, PortList)],
     denied: &Denied<'a>,
     pod_addresses: &AddressSet,
-) -> Result<Vec<(Part<'a>, PortList)>, Kept> {
+) -> Result<Vec<(PeerPart<'a>, PortList)>, Kept> {
     let mut left = Vec::new();
     for (part, ports) in parts {
         if !part_overlaps(part, denied) || !ports.overlaps(&denied.ports) {
@@ -281,31 +281,31 @@ fn less<'a>(
         }
         // On the ports that stay, the same peers; on those that are taken, the other peers.
         let other_peers = match (part, &denied.peer) {
-            (Part::Everything, DeniedPeer::Pods(taken)) => {
+            (PeerPart::Everything, DeniedPeer::Pods(taken)) => {
                 let mut rest = pods_but(&PodSelector::any(), taken);
-                rest.push(Part::Addresses(AddressSet::everything().subtract(pod_addresses), true));
+                rest.push(PeerPart::Addresses(AddressSet::everything().subtract(pod_addresses), true));
                 rest
             }
-            (Part::Everything, DeniedPeer::Addresses(taken)) => {
+            (PeerPart::Everything, DeniedPeer::Addresses(taken)) => {
                 let rest = AddressSet::everything().subtract(taken).subtract(pod_addresses);
-                let mut list = vec![Part::Pods(Cow::Owned(PodSelector::any()))];
-                list.extend((!rest.is_empty()).then_some(Part::Addresses(rest, true)));
+                let mut list = vec![PeerPart::Pods(Cow::Owned(PodSelector::any()))];
+                list.extend((!rest.is_empty()).then_some(PeerPart::Addresses(rest, true)));
                 list
             }
-            (Part::Pods(pods), DeniedPeer::Pods(taken)) => pods_but(pods, taken),
-            (Part::Addresses(set, beside), DeniedPeer::Addresses(taken)) => {
+            (PeerPart::Pods(pods), DeniedPeer::Pods(taken)) => pods_but(pods, taken),
+            (PeerPart::Addresses(set, beside), DeniedPeer::Addresses(taken)) => {
                 let rest = set.subtract(taken);
-                (!rest.is_empty()).then_some(Part::Addresses(rest, *beside)).into_iter().collect()
+                (!rest.is_empty()).then_some(PeerPart::Addresses(rest, *beside)).into_iter().collect()
             }
             (part, _) => vec![part.clone()],
         };
         if let Some(stay) = ports.subtract(&denied.ports).map_err(|_| Kept::PortName)? {
             let same_peers = match (part, &denied.peer) {
-                (Part::Pods(pods), DeniedPeer::Pods(taken)) => {
-                    pods.intersect(taken).map(|both| Part::Pods(Cow::Owned(both)))
+                (PeerPart::Pods(pods), DeniedPeer::Pods(taken)) => {
+                    pods.intersect(taken).map(|both| PeerPart::Pods(Cow::Owned(both)))
                 }
-                (Part::Addresses(set, beside), DeniedPeer::Addresses(taken)) => {
-                    Some(Part::Addresses(set.intersect(taken), *beside))
+                (PeerPart::Addresses(set, beside), DeniedPeer::Addresses(taken)) => {
+                    Some(PeerPart::Addresses(set.intersect(taken), *beside))
                 }
                 (part, _) => Some(part.clone()),
             };
@@ -313,7 +313,7 @@ fn less<'a>(
         }
         // Pods and addresses keep all their ports where the rule does not name them; everything was cut by ports.
         let kept = match part {
-            Part::Everything => ports.intersect(&denied.ports).map_err(|_| Kept::PortName)?,
+            PeerPart::Everything => ports.intersect(&denied.ports).map_err(|_| Kept::PortName)?,
             _ => Some(ports.clone()),
         };
         if let Some(kept) = kept {
@@ -323,23 +323,23 @@ fn less<'a>(
     Ok(left)
 }
 
-fn pods_but<'a>(pods: &PodSelector, taken: &PodSelector) -> Vec<Part<'a>> {
-    pods.subtract(taken).into_iter().map(|set| Part::Pods(Cow::Owned(set))).collect()
+fn pods_but<'a>(pods: &PodSelector, taken: &PodSelector) -> Vec<PeerPart<'a>> {
+    pods.subtract(taken).into_iter().map(|set| PeerPart::Pods(Cow::Owned(set))).collect()
 }
 
 /// Joins the parts that have the same ports to one term each.
-fn joined<'a>(parts: Vec<(Part<'a>, PortList)>, cause: &Cause) -> Vec<Rc<Term<'a>>> {
+fn joined<'a>(parts: Vec<(PeerPart<'a>, PortList)>, cause: &Cause) -> Vec<Rc<Term<'a>>> {
     let mut groups: Vec<(PortList, Vec<Peer<'a>>)> = Vec::new();
     let mut terms = Vec::new();
     let term = |peers, ports| Rc::new(Term { peers: Rc::new(peers), ports, cause: cause.clone() });
     for (part, ports) in parts {
         let peers: Vec<Peer<'a>> = match part {
-            Part::Everything => {
+            PeerPart::Everything => {
                 terms.push(term(Peers::Everything, ports));
                 continue;
             }
-            Part::Pods(pods) => vec![Peer::pods(pods)],
-            Part::Addresses(set, _) => set.blocks.into_iter().map(|block| Peer::Block(Cow::Owned(block))).collect(),
+            PeerPart::Pods(pods) => vec![Peer::pods(pods)],
+            PeerPart::Addresses(set, _) => set.blocks.into_iter().map(|block| Peer::Block(Cow::Owned(block))).collect(),
         };
         match groups.iter_mut().find(|(have, _)| *have == ports) {
             Some((_, list)) => list.extend(peers),

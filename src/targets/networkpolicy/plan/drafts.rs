@@ -30,7 +30,7 @@ pub struct Draft<'a> {
     pub terms: Vec<Rc<Term<'a>>>,
 }
 
-/// The drafts of a part, in the order in which their subjects were first met.
+/// The drafts of a partition, in the order in which their subjects were first met.
 #[derive(Debug, Default)]
 pub struct Drafts<'a> {
     subjects: Vec<Subject<'a>>,

@@ -42,10 +42,10 @@ pub struct Given<'a> {
     pub wider: Vec<(usize, Gap)>,
 }
 
-/// Gives what the rules of a part allow, deny rules left aside, and what is granted.
+/// Gives what the rules of a partition allow, deny rules left aside, and what is granted.
 pub fn give<'a>(view: View<'a>, subjects: &Subjects<'a>) -> Given<'a> {
     let mut given = Given { drafts: Drafts::default(), waiting: Default::default(), wider: Vec::new() };
-    for (end, ((at, direction, rule), pods)) in view.part.ends().zip(&subjects.ends).enumerate() {
+    for (end, ((at, direction, rule), pods)) in view.partition.ends().zip(&subjects.ends).enumerate() {
         if rule.action == Action::Deny {
             continue;
         }
@@ -64,7 +64,7 @@ pub fn give<'a>(view: View<'a>, subjects: &Subjects<'a>) -> Given<'a> {
             given.add(direction, (pods, &certain), terms(&reaches, member, Cause::Rule(at)), &meant.selector);
         }
     }
-    for ((at, grant), pods) in view.part.grants().zip(&subjects.grants) {
+    for ((at, grant), pods) in view.partition.grants().zip(&subjects.grants) {
         // That a grant is wider than its rule is said of the rule.
         let (reaches, _) = view.granted(grant);
         for (member, (pods, (_, meant))) in pods.iter().zip(grant.subject().pods()).enumerate() {

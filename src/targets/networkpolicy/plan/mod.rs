@@ -38,7 +38,7 @@ use crate::model::rules::{Direction, RuleId};
 use crate::targets::Kept;
 use crate::targets::gap::Gap;
 
-/// The objects of a part while they are made, and what was found out about its rule ends.
+/// The objects of a partition while they are made, and what was found out about its rule ends.
 pub struct Plan<'a> {
     /// The objects.
     pub drafts: Drafts<'a>,
@@ -48,7 +48,7 @@ pub struct Plan<'a> {
     pub found: Found,
 }
 
-/// What passes found out about rule ends, which are told by their place in the part.
+/// What passes found out about rule ends, which are told by their place in the partition.
 pub struct Found {
     /// The ends that may mean pods which no object isolates.
     pub uncovered: BTreeSet<usize>,
@@ -59,7 +59,7 @@ pub struct Found {
     denied: [Outcome; 2],
 }
 
-/// Plans a part, pass by pass.
+/// Plans a partition, pass by pass.
 pub fn plan<'a>(view: View<'a>) -> Plan<'a> {
     let subjects = subjects::subjects(view);
     let Given { drafts, waiting, wider } = give::give(view, &subjects);

@@ -71,26 +71,30 @@ pub fn shared<'a>(
         if all.peek().is_some() {
             let perhaps = perhaps(view, subjects, direction);
             let isolated = isolated(drafts, direction);
-            all.for_each(|one| share(view, drafts, &perhaps, &isolated, one, &mut found));
+            for (end, giver, kind) in all.flat_map(|one| share(view, drafts, &perhaps, &isolated, one)) {
+                let (_, kinds) = found.entry(end).or_insert((giver, Traffics::default()));
+                *kinds = kinds.with(Traffics::only(kind));
+            }
         }
     }
     found
 }
 
+/// Returns the rule ends that get what is shared, each with the rule that gives it and on which traffic.
 fn share<'a>(
     view: View<'a>,
     drafts: &Drafts<'a>,
     perhaps: &EndsByPods<'_, 'a>,
     isolated: &BTreeMap<&'a SmolStr, Vec<usize>>,
     one: &Shared<'a>,
-    found: &mut BTreeMap<usize, SharedWith>,
-) {
+) -> Vec<(usize, RuleId, Traffic)> {
+    let mut found = Vec::new();
     let direction = one.direction;
     let mut concerned: BTreeSet<usize> = BTreeSet::new();
     for &at in isolated.get(one.namespace).into_iter().flatten() {
         if drafts.subject(at).labels.overlaps(&one.labels) {
             let by = drafts.draft(at, direction).isolated_by.iter();
-            concerned.extend(by.filter_map(|&rule| view.part.position(rule, direction)));
+            concerned.extend(by.filter_map(|&rule| view.partition.position(rule, direction)));
         }
     }
     for (pods, ends) in perhaps {
@@ -104,7 +108,7 @@ fn share<'a>(
     }
     let here = PodSelector { labels: one.labels.clone(), ..PodSelector::in_namespace(one.namespace.clone()) };
     for end in concerned {
-        let Some((_, _, rule)) = view.part.end(end) else { continue };
+        let Some((_, _, rule)) = view.partition.end(end) else { continue };
         let own = || rule.subject(direction).pods().map(|(_, pods)| &pods.selector);
         for kind in Traffic::ALL {
             let beside = |giver: &PodSelector| {
@@ -112,17 +116,17 @@ fn share<'a>(
                 own().any(|pods| !inside(pods) && pods.intersect(&here).is_some())
             };
             if let Some((_, giver)) = one.givers[kind as usize].iter().find(|(giver, _)| beside(giver)) {
-                let (_, kinds) = found.entry(end).or_insert((*giver, Traffics::default()));
-                *kinds = kinds.with(Traffics::only(kind));
+                found.push((end, *giver, kind));
             }
         }
     }
+    found
 }
 
 /// Returns the ends of a direction, of rules that isolate, by the pods that they may mean.
 fn perhaps<'s, 'a>(view: View<'a>, subjects: &'s Subjects<'a>, direction: Direction) -> EndsByPods<'s, 'a> {
     let mut perhaps = EndsByPods::default();
-    for (end, ((_, of, rule), pods)) in view.part.ends().zip(&subjects.ends).enumerate() {
+    for (end, ((_, of, rule), pods)) in view.partition.ends().zip(&subjects.ends).enumerate() {
         if of == direction && rule.action != Action::Deny {
             for pods in pods.iter().flat_map(|pods| pods.perhaps()) {
                 perhaps.entry(pods).or_default().push(end);

@@ -38,7 +38,7 @@ pub enum MemberPods<'a> {
 /// The pods of a subject: of each of its members that is pods.
 pub type SubjectPods<'a> = SmallVec<[MemberPods<'a>; 1]>;
 
-/// The pods of all rule ends and grants of a part.
+/// The pods of all rule ends and grants of a partition.
 pub struct Subjects<'a> {
     /// Those of the rule ends.
     pub ends: Vec<SubjectPods<'a>>,
@@ -81,8 +81,8 @@ impl<'a> MemberPods<'a> {
 /// Finds the pods of all rule ends and grants.
 pub fn subjects<'a>(view: View<'a>) -> Subjects<'a> {
     let mut known = Known { inventory: &view.policy.inventory, meant: FxHashMap::default() };
-    let ends = view.part.ends().map(|(_, direction, rule)| known.subject(rule.subject(direction))).collect();
-    let grants = view.part.grants().map(|(_, grant)| match grant.reason {
+    let ends = view.partition.ends().map(|(_, direction, rule)| known.subject(rule.subject(direction))).collect();
+    let grants = view.partition.grants().map(|(_, grant)| match grant.reason {
         // Of an inventory it is known which pods have a sidecar.
         GrantReason::Istiod if view.policy.inventory.given => {
             let meshed = meshed(view);
@@ -94,9 +94,9 @@ pub fn subjects<'a>(view: View<'a>) -> Subjects<'a> {
     Subjects { ends, grants }
 }
 
-/// Returns the pods of a part that have a sidecar, as far as rules isolate them.
+/// Returns the pods of a partition that have a sidecar, as far as rules isolate them.
 fn meshed<'a>(view: View<'a>) -> MemberPods<'a> {
-    let perhaps = view.part.namespaces().into_iter().flat_map(|namespace| {
+    let perhaps = view.partition.namespaces().into_iter().flat_map(|namespace| {
         let all = view.policy.inventory.meshed(namespace).into_iter();
         all.map(move |labels| Perhaps { within: Within::Namespace(namespace), labels: Cow::Owned(labels), all: true })
     });
