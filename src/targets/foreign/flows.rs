@@ -11,6 +11,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use rustc_hash::FxHashSet;
 use serde_json::{Map, Value, json};
 use smol_str::{SmolStr, format_smolstr};
 
@@ -28,8 +29,11 @@ use crate::policy::{Flow, Party, Policy, Request, ask};
 /// Somebody outside: an address that is set aside for documentation.
 const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 
-/// How many parties, ports and requests are tried with each other.
+/// How many parties, ports and requests of one rule, or of one object, are tried with each other.
 const MOST: usize = 16;
+
+/// How many flows at one end of a pod are tried for one part of an object.
+const MOST_FLOWS: usize = 4096;
 
 /// The parties, ports and requests that something speaks of.
 #[derive(Default)]
@@ -39,62 +43,75 @@ pub(super) struct Shape {
     pub(super) requests: Vec<Request>,
 }
 
-/// Returns flows at one end of a pod of which an object, the rules or both speak.
-pub(super) fn flows(governed: &Governed, direction: Direction, object: Shape) -> Vec<Flow> {
-    let rules = of_rules(governed, direction);
-    let mut parties = object.parties;
-    parties.extend(rules.parties);
-    parties.extend(strangers(governed, direction));
-    distinct(&mut parties, |party| (ask::shown(party), matches!(party, Party::Pod(pod) if pod.sidecar)));
-    let mut ports = object.ports;
-    ports.extend(rules.ports);
-    let mut requests = Vec::new();
-    let (own, others) = (with_default(object.requests), with_default(rules.requests));
-    for first in &own {
-        requests.push(first.clone());
+/// Returns flows at one end of a pod of which an object, a rule or both speak.
+pub(super) fn flows(governed: &Governed, direction: Direction, object: &Shape) -> Vec<Flow> {
+    let mut found = Found { flows: Vec::new(), keys: FxHashSet::default() };
+    for shape in governed.spoken(direction) {
+        found.add(governed, direction, object, shape);
+    }
+    found.flows
+}
+
+/// Flows, each of them once.
+struct Found {
+    flows: Vec<Flow>,
+    keys: FxHashSet<(String, bool, u16, Protocol, String)>,
+}
+
+impl Found {
+    /// Adds what an object and a rule speak of.
+    fn add(&mut self, governed: &Governed, direction: Direction, object: &Shape, rule: &Shape) {
+        let parties: Vec<&Party> = object.parties.iter().take(MOST).chain(rule.parties.iter().take(MOST)).collect();
+        let ports: Vec<&PortMatch> = object.ports.iter().take(MOST).chain(rule.ports.iter().take(MOST)).collect();
+        let requests = requests(object, rule);
+        for party in parties {
+            let (source, destination) = match direction {
+                Direction::Ingress => (party.clone(), Party::Pod(governed.pod.clone())),
+                Direction::Egress => (Party::Pod(governed.pod.clone()), party.clone()),
+            };
+            let sidecar = matches!(party, Party::Pod(pod) if pod.sidecar);
+            for (port, protocol) in numbers(&destination, &ports) {
+                for (request, text) in &requests {
+                    let key = (ask::shown(party), sidecar, port, protocol, text.clone());
+                    if self.flows.len() == MOST_FLOWS || !self.keys.insert(key) {
+                        continue;
+                    }
+                    self.flows.push(Flow {
+                        source: source.clone(),
+                        destination: destination.clone(),
+                        port: Some(port),
+                        protocol,
+                        request: request.clone(),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Returns the requests of an object and a rule, and what both ask for together, each with its text.
+fn requests(object: &Shape, rule: &Shape) -> Vec<(Request, String)> {
+    let plain = [Request::default()];
+    let some = |shape: &'_ Shape| match shape.requests.len() {
+        0 => plain.to_vec(),
+        more => shape.requests[..more.min(MOST)].to_vec(),
+    };
+    let mut all: Vec<(Request, String)> = Vec::new();
+    let mut add = |request: Request| {
+        let text = format!("{request:?}");
+        if all.iter().all(|(_, old)| *old != text) {
+            all.push((request, text));
+        }
+    };
+    let others = some(rule);
+    for first in some(object) {
+        add(first.clone());
         for second in &others {
-            requests.extend([merged(first, second), merged(second, first)]);
+            add(merged(&first, second));
+            add(merged(second, &first));
         }
     }
-    distinct(&mut requests, |request| format!("{request:?}"));
-    let mut flows = Vec::new();
-    for party in parties {
-        let (source, destination) = match direction {
-            Direction::Ingress => (party, Party::Pod(governed.pod.clone())),
-            Direction::Egress => (Party::Pod(governed.pod.clone()), party),
-        };
-        for (port, protocol) in numbers(&destination, &ports) {
-            flows.extend(requests.iter().map(|request| Flow {
-                source: source.clone(),
-                destination: destination.clone(),
-                port: Some(port),
-                protocol,
-                request: request.clone(),
-            }));
-        }
-    }
-    flows
-}
-
-/// Keeps the first of those that have the same key, and not more than are tried.
-fn distinct<T, K: PartialEq>(list: &mut Vec<T>, key: impl Fn(&T) -> K) {
-    let mut keys: Vec<K> = Vec::new();
-    list.retain(|one| {
-        let key = key(one);
-        let new = keys.len() < MOST && !keys.contains(&key);
-        if new {
-            keys.push(key);
-        }
-        new
-    });
-}
-
-fn with_default(mut requests: Vec<Request>) -> Vec<Request> {
-    requests.truncate(MOST);
-    if requests.is_empty() {
-        requests.push(Request::default());
-    }
-    requests
+    all
 }
 
 /// Returns a request with all that the first says, and what the second adds.
@@ -110,12 +127,12 @@ fn merged(first: &Request, second: &Request) -> Request {
 }
 
 /// Returns the ports of a destination that some entries mean, then those that the pod is known to have.
-fn numbers(destination: &Party, ports: &[PortMatch]) -> Vec<(u16, Protocol)> {
+fn numbers(destination: &Party, ports: &[&PortMatch]) -> Vec<(u16, Protocol)> {
     let own = match destination {
         Party::Pod(pod) => pod.ports.as_slice(),
         _ => &[],
     };
-    let number = |port: &PortMatch| {
+    let number = |port: &&PortMatch| {
         let mut own = own.iter().filter(|own| own.protocol == port.protocol);
         let number = match &port.port {
             PortTest::Range(1, u16::MAX) => own.next().map_or(443, |own| own.port),
@@ -131,7 +148,8 @@ fn numbers(destination: &Party, ports: &[PortMatch]) -> Vec<(u16, Protocol)> {
     if numbers.is_empty() {
         numbers.push((443, Protocol::Tcp));
     }
-    distinct(&mut numbers, |number| *number);
+    let mut keys = FxHashSet::default();
+    numbers.retain(|number| keys.insert(*number));
     numbers
 }
 
@@ -151,40 +169,34 @@ fn strangers(governed: &Governed, direction: Direction) -> Vec<Party> {
     std::iter::once(Party::Address(OUTSIDE)).chain(apart).chain(near).chain(bare).collect()
 }
 
-/// Returns what the rules of a pod speak of in a direction.
-fn of_rules(governed: &Governed, direction: Direction) -> Shape {
+/// Returns what each rule of a pod speaks of in a direction, then what nothing need speak of.
+pub(super) fn spoken(governed: &Governed, direction: Direction) -> Vec<Shape> {
+    let rules = governed.rules(direction).filter(|rule| rule.action != Action::Isolate);
+    let mut shapes: Vec<Shape> = rules.map(|rule| of_rule(governed, direction, rule)).collect();
+    let ports = shapes.iter().flat_map(|shape| &shape.ports).take(MOST).cloned().collect();
+    let requests = shapes.iter().flat_map(|shape| &shape.requests).take(MOST).cloned().collect();
+    shapes.push(Shape { parties: strangers(governed, direction), ports, requests });
+    shapes
+}
+
+fn of_rule(governed: &Governed, direction: Direction, rule: &Rule) -> Shape {
     let policy = &governed.policy;
-    let mut shape = Shape::default();
-    for rule in governed.rules(direction).filter(|rule| rule.action != Action::Isolate) {
-        if shape.parties.len() >= MOST && shape.ports.len() >= MOST && shape.requests.len() >= MOST {
-            break;
+    let of_peers = |members: &[Member]| members.iter().filter_map(|member| party_of(policy, member)).collect();
+    let at_gateway = direction == Direction::Ingress && governed.is_published_by(rule);
+    let (parties, ports) = match &rule.via {
+        // The gateway sees the clients on its own ports, the workload sees the gateway.
+        Some(via) if at_gateway => {
+            let ports = via.gateway.ports.iter();
+            let ports = ports.map(|port| PortMatch::range(port.target, port.target, port.protocol)).collect();
+            (of_peers(&rule.source.members), ports)
         }
-        let at_gateway = rule.via.as_ref().filter(|via| {
-            let pod = &governed.pod;
-            rule.ingress
-                && via.gateway.pods.iter().any(|one| one.matches(&pod.namespace_labels, &pod.labels, &pod.account))
-        });
-        match (at_gateway, &rule.via) {
-            // The gateway sees the clients on its own ports, the workload sees the gateway.
-            (Some(via), _) => {
-                shape.parties.extend(rule.source.members.iter().filter_map(|member| party_of(policy, member)));
-                let ports =
-                    via.gateway.ports.iter().map(|port| PortMatch::range(port.target, port.target, port.protocol));
-                shape.ports.extend(ports);
-            }
-            (None, Some(via)) if rule.ingress => {
-                shape.parties.extend(via.gateway.pods.iter().filter_map(|pods| party(&policy.inventory, pods)));
-                shape.ports.extend(ports_of(rule));
-            }
-            _ => {
-                let peers = &rule.peer(direction).members;
-                shape.parties.extend(peers.iter().filter_map(|member| party_of(policy, member)));
-                shape.ports.extend(ports_of(rule));
-            }
+        Some(via) if rule.ingress => {
+            let pods = via.gateway.pods.iter().filter_map(|pods| party(&policy.inventory, pods)).collect();
+            (pods, ports_of(rule).collect())
         }
-        shape.requests.extend(request_of(rule));
-    }
-    shape
+        _ => (of_peers(&rule.peer(direction).members), ports_of(rule).collect()),
+    };
+    Shape { parties, ports, requests: request_of(rule).into_iter().collect() }
 }
 
 fn ports_of(rule: &Rule) -> impl Iterator<Item = PortMatch> {

@@ -239,7 +239,7 @@ impl<'a> Look<'a> {
         for direction in Direction::BOTH.into_iter().filter(|direction| governed.is_governed(*direction)) {
             let shapes = judge.shapes(direction);
             let effects = judge.effects(direction);
-            for flow in shapes.into_iter().flat_map(|shape| flows::flows(governed, direction, shape)) {
+            for flow in shapes.into_iter().flat_map(|shape| flows::flows(governed, direction, &shape)) {
                 if !judge.concerns(&flow, direction) {
                     continue;
                 }
@@ -274,12 +274,13 @@ pub(super) fn judge(policy: &Policy, beside: &Beside, diagnostics: &mut Diagnost
     let mut pods = pods::Pods::new(policy);
     for object in others(policy).filter(|object| !beside.overwritten.contains(&object.origin)) {
         let mut told: Vec<Told> = Vec::new();
-        for governed in pods.of(object) {
+        let (all, more) = pods.of(object);
+        for governed in all {
             let found = look.find(&governed, object);
             found.into_iter().for_each(|finding| tell(&mut told, finding, &governed.pod.shown));
         }
         told.sort_by_key(|told| (told.first.direction, told.first.judged.effect));
-        told.iter().for_each(|told| diagnostics.push(warning(object, told)));
+        told.iter().for_each(|told| diagnostics.push(warning(object, told, more)));
     }
 }
 
@@ -348,11 +349,12 @@ fn tell(told: &mut Vec<Told>, finding: Finding, pod: &str) {
     }
 }
 
-fn warning(object: &PolicyObject, told: &Told) -> Diagnostic {
+/// `more` says whether the object is for more pods than were looked at.
+fn warning(object: &PolicyObject, told: &Told, more: bool) -> Diagnostic {
     let Finding { direction, judged, rule, flow } = &told.first;
     let way = if *direction == Direction::Ingress { "into" } else { "out of" };
     let name = format!("{} `{}/{}` of the cluster", object.kind.word(), object.namespace, object.name);
-    let pods = names(&told.pods);
+    let pods = names(&told.pods, more);
     let message = match (judged.effect, judged.sure) {
         (Effect::Opens, true) => format!("{name} lets more {way} {pods} than these rules"),
         (Effect::Opens, false) => format!("{name} may let more {way} {pods} than these rules"),
@@ -366,11 +368,12 @@ fn warning(object: &PolicyObject, told: &Told) -> Diagnostic {
         .note(judged.why.clone())
 }
 
-fn names(pods: &[String]) -> String {
-    let quoted = |pods: &[String]| pods.iter().map(|pod| format!("`{pod}`")).collect::<Vec<_>>().join(", ");
-    match pods.len() {
-        0 => "its pods".to_owned(),
-        1..=3 => quoted(pods),
-        more => format!("{} and {} more", quoted(&pods[..3]), more - 3),
+fn names(pods: &[String], more: bool) -> String {
+    let shown = pods.len().min(3);
+    let quoted: Vec<String> = pods[..shown].iter().map(|pod| format!("`{pod}`")).collect();
+    match pods.len() - shown {
+        _ if more => format!("{} and others", quoted.join(", ")),
+        0 => quoted.join(", "),
+        rest => format!("{} and {rest} more", quoted.join(", ")),
     }
 }

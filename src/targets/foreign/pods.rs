@@ -1,5 +1,6 @@
 //! The pods that an object of the cluster is for and that rules govern, each with the rules that look at it.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -7,7 +8,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use super::Sure;
-use crate::inventory::{Injection, Inventory, ListenerOf, Pods as For, PolicyKind, PolicyObject, Workload};
+use super::flows::{Shape, spoken};
+use crate::inventory::{Injection, Inventory, ListenerOf, Pods as For, PolicyKind, PolicyObject, Workload, is_passing};
 use crate::model::labels::{Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::{Grant, Pod, Policy, governs_pod};
@@ -25,14 +27,26 @@ pub(super) struct Governed {
     pub(super) gateway: bool,
     /// The policy with the rules and grants alone that look at the pod.
     pub(super) policy: Policy,
+    /// What these rules speak of: on the way out, and on the way in.
+    spoken: [OnceCell<Vec<Shape>>; 2],
 }
 
 impl Governed {
     /// Returns the rules that decide about the pod in a direction: those that govern it, and those that let clients in
     /// through it.
     pub(super) fn rules(&self, direction: Direction) -> impl Iterator<Item = &Rule> {
-        let published = move |rule: &&Rule| direction == Direction::Ingress && publishes_at(rule, &self.pod);
+        let published = move |rule: &&Rule| direction == Direction::Ingress && self.is_published_by(rule);
         self.policy.rules.iter().filter(move |rule| governs_pod(rule, direction, &self.pod) || published(rule))
+    }
+
+    /// Returns whether a rule lets clients in through the pod.
+    pub(super) fn is_published_by(&self, rule: &Rule) -> bool {
+        publishes_at(rule, &self.pod)
+    }
+
+    /// Returns what each rule speaks of in a direction, then what nothing need speak of.
+    pub(super) fn spoken(&self, direction: Direction) -> &[Shape] {
+        self.spoken[usize::from(direction == Direction::Ingress)].get_or_init(|| spoken(self, direction))
     }
 
     /// Returns whether some rule decides about the pod in a direction.
@@ -69,8 +83,9 @@ impl<'a> Pods<'a> {
         Pods { policy, namespaces: FxHashMap::default(), known: FxHashMap::default() }
     }
 
-    /// Returns the governed pods that an object is for; where no pods are known that it selects, one that it would select.
-    pub(super) fn of(&mut self, object: &PolicyObject) -> Vec<Rc<Governed>> {
+    /// Returns the governed pods that an object is for, and whether there are more; where no pods are known that it selects,
+    /// one that it would select.
+    pub(super) fn of(&mut self, object: &PolicyObject) -> (Vec<Rc<Governed>>, bool) {
         let inventory = &self.policy.inventory;
         let home = namespace(self.policy, object);
         let selector = selector(self.policy, object);
@@ -88,8 +103,11 @@ impl<'a> Pods<'a> {
             let near = self.near(name);
             for workload in &near.governed {
                 let is_meant = |selector: &PodSelector| selector.labels.matches(&workload.labels);
-                if !selector.iter().any(is_meant) || found.len() == MOST {
+                if !selector.iter().any(is_meant) {
                     continue;
+                }
+                if found.len() == MOST {
+                    return (found, true);
                 }
                 let governed = self.governed(&near, workload);
                 if selects(self.policy, object, &governed.pod) > Sure::No && looks_at(object, &governed, workload) {
@@ -108,7 +126,7 @@ impl<'a> Pods<'a> {
                 found.push(Rc::new(governed));
             }
         }
-        found
+        (found, false)
     }
 
     fn near(&mut self, name: &SmolStr) -> Rc<Near<'a>> {
@@ -134,7 +152,12 @@ impl<'a> Pods<'a> {
         }
         // All stand in one list, so that their places in it are their order.
         governed.sort_by_key(|workload| std::ptr::from_ref::<Workload>(workload));
-        governed.dedup_by_key(|workload| std::ptr::from_ref::<Workload>(workload));
+        // A Deployment stands for its Pods, and of several Pods that are alike one for all.
+        let mut alike = FxHashSet::default();
+        governed.retain(|workload| {
+            let lasting = workload.labels.iter().filter(|(key, _)| !is_passing(key)).collect::<Vec<_>>();
+            alike.insert((lasting, &workload.account, workload.sidecar))
+        });
         let near = Rc::new(Near { rules, governed });
         self.namespaces.insert(name.clone(), Rc::clone(&near));
         near
@@ -189,7 +212,7 @@ fn govern(policy: &Policy, near: &[RuleId], pod: Pod, gateway: bool) -> Governed
         pod_addresses: policy.pod_addresses.clone(),
         node_addresses: policy.node_addresses.clone(),
     };
-    Governed { pod, gateway, policy }
+    Governed { pod, gateway, policy, spoken: Default::default() }
 }
 
 /// Returns the pod of a flow that somebody asks about.

@@ -337,3 +337,47 @@ fn an_object_that_would_be_overwritten_is_one_error_and_no_warning() {
     let codes: Vec<&str> = build.codes().into_iter().filter(|code| matches!(*code, "E0804" | "W0723")).collect();
     assert_eq!(codes, ["E0804"], "{}", build.text());
 }
+
+#[test]
+fn a_rule_among_many_is_found_with_its_own_port() {
+    let rules: Vec<String> =
+        (0..40).map(|at| format!("allow ingress n{at}/* -> shop/{{app=web}}:{}", 9000 + at)).collect();
+    let namespaces: String = (0..40)
+        .map(|at| format!("---\napiVersion: v1\nkind: Namespace\nmetadata: {{ name: n{at}, labels: {{ istio-injection: enabled }} }}\n"))
+        .collect();
+    let theirs = policy(
+        "{ selector: { matchLabels: { app: web } }, action: DENY, rules: [{ to: [{ operation: { notPorts: [\"9000\", \"9001\"] } }], when: [{ key: source.namespace, notValues: [lab, n2, n3] }] }] }",
+    );
+    let found = on_istio(&format!("{theirs}{namespaces}"), &rules.join("\n"));
+    assert_eq!(found, refused(false, "`n4/* -> shop/web:9004`"));
+    let last = theirs.replace("notPorts: [\"9000\", \"9001\"]", "ports: [\"9039\"]");
+    assert_eq!(on_istio(&format!("{last}{namespaces}"), &rules.join("\n")), refused(false, "`n39/* -> shop/web:9039`"));
+}
+
+#[test]
+fn alike_pods_are_named_once_and_many_are_not_counted() {
+    let pods: String = (0..3)
+        .map(|at| {
+            format!(
+                "---\napiVersion: v1\nkind: Pod\nmetadata: {{ name: web-{at}, namespace: shop, labels: {{ app: web, pod-template-hash: x }}, ownerReferences: [{{ apiVersion: apps/v1, kind: ReplicaSet, name: web-x, controller: true, uid: u }}] }}\n\
+                 spec: {{ serviceAccountName: web, containers: [{{ name: web, image: web }}, {{ name: istio-proxy, image: p }}] }}\n"
+            )
+        })
+        .collect();
+    let theirs = policy("{ selector: { matchLabels: { app: web } }, action: DENY, rules: [{}] }");
+    assert_eq!(on_istio(&format!("{theirs}{pods}"), LAB), refused(false, "`lab/tool -> shop/web:8080`"));
+    let many: String = (0..20)
+        .map(|at| {
+            format!(
+                "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: x{at}, namespace: shop }}\n\
+                 spec: {{ selector: {{ matchLabels: {{ app: x{at} }} }}, template: {{ metadata: {{ labels: {{ app: x{at} }} }}, spec: {{ containers: [{{ name: a, image: a }}] }} }} }}\n"
+            )
+        })
+        .collect();
+    let all = policy("{ action: DENY, rules: [{}] }");
+    let found = on_istio(&format!("{all}{many}"), "allow ingress lab/* -> shop/*:8080");
+    assert!(
+        found.len() == 1 && found[0].contains("let into `shop/db`, `shop/web`, `shop/x0` and others;"),
+        "{found:?}"
+    );
+}
