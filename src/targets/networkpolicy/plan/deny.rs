@@ -60,6 +60,16 @@ struct Cell {
 /// What a part of a subject gets; without a term it is isolated and gets nothing.
 type Added<'a> = (Subject<'a>, Option<Rc<Term<'a>>>);
 
+/// What is left of the terms of one subject.
+#[derive(Default)]
+struct Split<'a> {
+    /// The terms that all its pods keep.
+    kept: Vec<Rc<Term<'a>>>,
+    /// Those that parts of its pods get.
+    moved: Vec<Added<'a>>,
+    outcome: Outcome,
+}
+
 /// Takes the denies out of what drafts let through, and gives the pods that nothing isolates everything else.
 pub fn take_out<'a>(view: View<'a>, subjects: &Subjects<'a>, mut drafts: Drafts<'a>) -> (Drafts<'a>, [Outcome; 2]) {
     let outcomes = Direction::BOTH.map(|direction| take_out_one_way(view, subjects, &mut drafts, direction));
@@ -87,12 +97,15 @@ fn take_out_one_way<'a>(
         let relevant = overlapping(&deny.denying, &subject);
         if !relevant.is_empty() {
             let terms = std::mem::take(&mut drafts.draft_mut(at, direction).terms);
-            let (kept, moved) = deny.split(drafts, &subject, terms, &relevant, &mut outcome);
-            drafts.draft_mut(at, direction).terms = kept;
-            added.extend(moved);
+            let split = deny.split(drafts, &subject, terms, &relevant);
+            drafts.draft_mut(at, direction).terms = split.kept;
+            added.extend(split.moved);
+            outcome.extend(split.outcome);
         }
     }
-    added.extend(deny.everything_else(drafts, &mut outcome));
+    let (rest, of_rest) = deny.everything_else(drafts);
+    added.extend(rest);
+    outcome.extend(of_rest);
     for (subject, term) in added {
         let at = drafts.number(subject);
         let draft = drafts.draft_mut(at, direction);
@@ -147,39 +160,41 @@ impl<'a> Deny<'_, 'a> {
         subject: &Subject<'a>,
         terms: Vec<Rc<Term<'a>>>,
         relevant: &[usize],
-        outcome: &mut Outcome,
-    ) -> (Vec<Rc<Term<'a>>>, Vec<Added<'a>>) {
-        let (mut kept, mut moved) = (Vec::with_capacity(terms.len()), Vec::new());
+    ) -> Split<'a> {
+        let mut split = Split::default();
         for term in terms {
             let names = |group: &usize| self.groups[*group].denied.iter().any(|denied| overlaps(&term, denied));
             let affected: Vec<usize> = relevant.iter().copied().filter(names).collect();
             if affected.is_empty() {
-                kept.push(term);
+                split.kept.push(term);
                 continue;
             }
             let whole = Cell { labels: subject.labels.clone().into_owned(), groups: Vec::new() };
-            for cell in self.cells(drafts, vec![whole], &affected, outcome) {
-                let left = match cell.groups.is_empty() {
-                    true => vec![Rc::clone(&term)],
-                    false => self.less(&term, &cell, outcome),
+            let (cells, outcome) = self.cells(drafts, vec![whole], &affected);
+            split.outcome.extend(outcome);
+            for cell in cells {
+                let (left, outcome) = match cell.groups.is_empty() {
+                    true => (vec![Rc::clone(&term)], Outcome::default()),
+                    false => self.less(&term, &cell),
                 };
+                split.outcome.extend(outcome);
                 if cell.labels == *subject.labels {
-                    kept.extend(left);
+                    split.kept.extend(left);
                 } else {
                     let part = Subject { namespace: subject.namespace, labels: Cow::Owned(cell.labels) };
-                    moved.extend(left.into_iter().map(|term| (part.clone(), Some(term))));
+                    split.moved.extend(left.into_iter().map(|term| (part.clone(), Some(term))));
                 }
             }
         }
-        (kept, moved)
+        split
     }
 
-    /// Splits cells along the subjects of denies.
-    fn cells(&self, drafts: &Drafts<'a>, cells: Vec<Cell>, along: &[usize], outcome: &mut Outcome) -> Vec<Cell> {
-        let mut cells = cells;
+    /// Splits cells along the subjects of denies, and returns those along which it could not.
+    fn cells(&self, drafts: &Drafts<'a>, mut cells: Vec<Cell>, along: &[usize]) -> (Vec<Cell>, Outcome) {
+        let mut outcome = Outcome::default();
         for &group in along {
             if cells.len() > MOST_PARTS {
-                outcome.too_many(&self.groups[group]);
+                outcome.extend(Outcome::too_many(&self.groups[group]));
                 continue;
             }
             let taken = pods(&drafts.subject(self.groups[group].subject).labels);
@@ -198,21 +213,19 @@ impl<'a> Deny<'_, 'a> {
             }
             cells = next;
         }
-        cells
+        (cells, outcome)
     }
 
     /// Returns what the denies of a cell leave of a term.
-    fn less(&self, term: &Term<'a>, cell: &Cell, outcome: &mut Outcome) -> Vec<Rc<Term<'a>>> {
+    fn less(&self, term: &Term<'a>, cell: &Cell) -> (Vec<Rc<Term<'a>>>, Outcome) {
         let denied: Vec<&Denied<'a>> = cell.groups.iter().flat_map(|&group| &self.groups[group].denied).collect();
         let Left { terms, taken, kept } = subtract(term, &denied, &self.view.policy.pod_addresses);
-        outcome.taken.extend(taken);
-        outcome.kept.extend(kept);
-        terms
+        (terms, Outcome { taken: taken.into_iter().collect(), kept: kept.into_iter().collect() })
     }
 
     /// Returns objects for the pods of denies that nothing isolates: they keep everything but what is denied.
-    fn everything_else(&self, drafts: &Drafts<'a>, outcome: &mut Outcome) -> Vec<Added<'a>> {
-        let mut added = Vec::new();
+    fn everything_else(&self, drafts: &Drafts<'a>) -> (Vec<Added<'a>>, Outcome) {
+        let (mut added, mut outcome) = (Vec::new(), Outcome::default());
         for (at, group) in self.groups.iter().enumerate() {
             let subject @ Subject { namespace, labels } = drafts.subject(group.subject);
             let others = overlapping(&self.denying, subject);
@@ -227,7 +240,7 @@ impl<'a> Deny<'_, 'a> {
             for taken in joined(&taken) {
                 open = open.iter().flat_map(|set| set.subtract(&taken)).collect();
                 if open.len() > MOST_PARTS {
-                    outcome.too_many(group);
+                    outcome.extend(Outcome::too_many(group));
                     open.clear();
                 }
             }
@@ -236,14 +249,17 @@ impl<'a> Deny<'_, 'a> {
             }
             let open = open.into_iter().map(|set| Cell { labels: set.labels, groups: vec![at] }).collect();
             let later: Vec<usize> = others.into_iter().filter(|&other| other > at).collect();
-            for cell in self.cells(drafts, open, &later, outcome) {
+            let (cells, of_cells) = self.cells(drafts, open, &later);
+            outcome.extend(of_cells);
+            for cell in cells {
                 let denied = cell.groups.iter().flat_map(|&group| &self.groups[group].denied);
                 let mut rules: Vec<RuleId> = denied.map(|denied| denied.rule).collect();
                 rules.sort_unstable();
                 rules.dedup();
                 let cause = Cause::Rest(self.view.partition.first_of(&rules, usize::MAX));
                 let everything = Term { peers: Rc::new(Peers::Everything), ports: PortList::All, cause };
-                let left = self.less(&everything, &cell, outcome);
+                let (left, of_cell) = self.less(&everything, &cell);
+                outcome.extend(of_cell);
                 // Where nothing could be taken out there is no object.
                 if left.iter().any(|left| *left.peers == Peers::Everything && left.ports == PortList::All) {
                     continue;
@@ -256,14 +272,21 @@ impl<'a> Deny<'_, 'a> {
                 }
             }
         }
-        added
+        (added, outcome)
     }
 }
 
 impl Outcome {
-    /// Notes that a subject would fall into too many parts.
-    fn too_many(&mut self, group: &Group<'_>) {
-        self.kept.extend(group.denied.iter().map(|denied| (denied.rule, Kept::TooManyParts)));
+    /// Returns that a subject would fall into too many parts.
+    fn too_many(group: &Group<'_>) -> Outcome {
+        let kept = group.denied.iter().map(|denied| (denied.rule, Kept::TooManyParts));
+        Outcome { kept: kept.collect(), ..Outcome::default() }
+    }
+
+    /// Adds what became of denies later.
+    fn extend(&mut self, later: Outcome) {
+        self.taken.extend(later.taken);
+        self.kept.extend(later.kept);
     }
 }
 
