@@ -104,9 +104,12 @@ pub enum PortTest {
 }
 
 impl PortTest {
+    /// Every port.
+    pub const EVERY: PortTest = PortTest::Range(1, u16::MAX);
+
     /// Returns whether it is every port.
     pub fn is_every(&self) -> bool {
-        *self == PortTest::Range(1, u16::MAX)
+        *self == PortTest::EVERY
     }
 }
 

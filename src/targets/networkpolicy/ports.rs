@@ -51,27 +51,13 @@ impl Transport {
     }
 }
 
-/// Which ports of a protocol.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Which {
-    /// First and last.
-    Range(u16, u16),
-    /// A port name of the destination pods.
-    Named(SmolStr),
-}
-
 /// One entry of `ports`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PortEntry {
     /// The protocol, which is always written.
     pub transport: Transport,
     /// The ports.
-    pub which: Which,
-}
-
-impl PortEntry {
-    /// Every port of a protocol.
-    pub const EVERY: Which = Which::Range(1, u16::MAX);
+    pub port: PortTest,
 }
 
 /// The ports of a rule.
@@ -96,11 +82,7 @@ impl PortList {
         let mut known = FxHashSet::default();
         for port in list {
             let Some(transport) = Transport::of(port.protocol) else { continue };
-            let which = match &port.port {
-                PortTest::Range(first, last) => Which::Range(*first, *last),
-                PortTest::Named(name) => Which::Named(name.clone()),
-            };
-            let entry = PortEntry { transport, which };
+            let entry = PortEntry { transport, port: port.port.clone() };
             let new = if list.len() <= FEW { !entries.contains(&entry) } else { known.insert(entry.clone()) };
             if new {
                 entries.push(entry);
@@ -115,16 +97,16 @@ impl PortList {
             PortList::All => &[],
             PortList::Some(list) => list.as_slice(),
         };
-        entries.iter().filter_map(|entry| match &entry.which {
-            Which::Named(name) => Some((entry.transport, name)),
-            Which::Range(..) => None,
+        entries.iter().filter_map(|entry| match &entry.port {
+            PortTest::Named(name) => Some((entry.transport, name)),
+            PortTest::Range(..) => None,
         })
     }
 
     /// Returns these ports and those of some names.
     pub fn with_names(&self, names: impl IntoIterator<Item = (Transport, SmolStr)>) -> PortList {
         let PortList::Some(list) = self else { return PortList::All };
-        let named = names.into_iter().map(|(transport, name)| PortEntry { transport, which: Which::Named(name) });
+        let named = names.into_iter().map(|(transport, name)| PortEntry { transport, port: PortTest::Named(name) });
         let entries: Vec<PortEntry> = list.as_slice().iter().cloned().chain(named).collect();
         NonEmpty::new(entries).map_or(PortList::All, PortList::Some)
     }
@@ -133,9 +115,9 @@ impl PortList {
     pub fn traffics(&self, left_out: &AllLeftOut) -> Traffics {
         let PortList::Some(list) = self else { return Traffics::ALL };
         list.as_slice().iter().fold(Traffics::default(), |kinds, entry| {
-            let range = match entry.which {
-                Which::Range(first, last) => Some((first, last)),
-                Which::Named(_) => None,
+            let range = match entry.port {
+                PortTest::Range(first, last) => Some((first, last)),
+                PortTest::Named(_) => None,
             };
             kinds.with(Traffics::of_range(entry.transport.protocol(), range, left_out))
         })
@@ -144,7 +126,7 @@ impl PortList {
     /// Returns the entries; those of [`PortList::All`] are all ports of each protocol.
     fn entries(&self) -> Vec<PortEntry> {
         match self {
-            PortList::All => Transport::ALL.map(|transport| PortEntry { transport, which: PortEntry::EVERY }).to_vec(),
+            PortList::All => Transport::ALL.map(|transport| PortEntry { transport, port: PortTest::EVERY }).to_vec(),
             PortList::Some(list) => list.as_slice().to_vec(),
         }
     }
@@ -166,13 +148,13 @@ impl PortList {
                     next.push(entry);
                     continue;
                 }
-                match (&entry.which, &take.which) {
-                    (Which::Named(_), Which::Named(_)) => {}
-                    (_, &PortEntry::EVERY) => {}
-                    (Which::Range(first, last), Which::Range(from, to)) => {
-                        let below = (first < from).then(|| Which::Range(*first, from - 1));
-                        let above = (last > to).then(|| Which::Range(to + 1, *last));
-                        next.extend(below.into_iter().chain(above).map(|which| PortEntry { which, ..entry.clone() }));
+                match (&entry.port, &take.port) {
+                    (PortTest::Named(_), PortTest::Named(_)) => {}
+                    (_, &PortTest::EVERY) => {}
+                    (PortTest::Range(first, last), PortTest::Range(from, to)) => {
+                        let below = (first < from).then(|| PortTest::Range(*first, from - 1));
+                        let above = (last > to).then(|| PortTest::Range(to + 1, *last));
+                        next.extend(below.into_iter().chain(above).map(|port| PortEntry { port, ..entry.clone() }));
                     }
                     _ => return Err(Unknown),
                 }
@@ -190,15 +172,15 @@ impl PortList {
         let mut both = Vec::new();
         for a in mine.as_slice() {
             for b in theirs.as_slice().iter().filter(|b| entries_overlap(a, b)) {
-                let which = match (&a.which, &b.which) {
-                    (Which::Range(first, last), Which::Range(from, to)) => {
-                        Which::Range(*first.max(from), *last.min(to))
+                let port = match (&a.port, &b.port) {
+                    (PortTest::Range(first, last), PortTest::Range(from, to)) => {
+                        PortTest::Range(*first.max(from), *last.min(to))
                     }
-                    (named, &PortEntry::EVERY) | (&PortEntry::EVERY, named) => named.clone(),
-                    (Which::Named(_), Which::Named(_)) => a.which.clone(),
+                    (named, &PortTest::EVERY) | (&PortTest::EVERY, named) => named.clone(),
+                    (PortTest::Named(_), PortTest::Named(_)) => a.port.clone(),
                     _ => return Err(Unknown),
                 };
-                let entry = PortEntry { transport: a.transport, which };
+                let entry = PortEntry { transport: a.transport, port };
                 if !both.contains(&entry) {
                     both.push(entry);
                 }
@@ -210,9 +192,9 @@ impl PortList {
 
 fn entries_overlap(a: &PortEntry, b: &PortEntry) -> bool {
     a.transport == b.transport
-        && match (&a.which, &b.which) {
-            (Which::Range(first, last), Which::Range(from, to)) => first <= to && from <= last,
-            (Which::Named(one), Which::Named(other)) => one == other,
+        && match (&a.port, &b.port) {
+            (PortTest::Range(first, last), PortTest::Range(from, to)) => first <= to && from <= last,
+            (PortTest::Named(one), PortTest::Named(other)) => one == other,
             _ => true,
         }
 }
@@ -227,7 +209,7 @@ mod tests {
     }
 
     fn range(transport: Transport, first: u16, last: u16) -> PortEntry {
-        PortEntry { transport, which: Which::Range(first, last) }
+        PortEntry { transport, port: PortTest::Range(first, last) }
     }
 
     fn tcp(port: u16) -> PortList {
@@ -235,7 +217,7 @@ mod tests {
     }
 
     fn named(name: &str) -> PortEntry {
-        PortEntry { transport: Transport::Tcp, which: Which::Named(name.into()) }
+        PortEntry { transport: Transport::Tcp, port: PortTest::Named(name.into()) }
     }
 
     /// Membership is what differences and intersections are held against.
@@ -244,7 +226,7 @@ mod tests {
             None => false,
             Some(PortList::All) => true,
             Some(PortList::Some(entries)) => entries.as_slice().iter().any(|entry| {
-                entry.transport == transport && matches!(entry.which, Which::Range(a, b) if (a..=b).contains(&port))
+                entry.transport == transport && matches!(entry.port, PortTest::Range(a, b) if (a..=b).contains(&port))
             }),
         }
     }

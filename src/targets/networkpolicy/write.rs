@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use super::model::{Cause, Entry, Object, Peer, Provenance, Spec};
-use super::ports::{PortEntry, PortList, Which};
+use super::ports::{PortEntry, PortList};
 use super::view::View;
 use crate::model::addresses::Block;
 use crate::model::endpoint::What;
 use crate::model::labels::{Requirements, Test};
+use crate::model::ports::PortTest;
 use crate::model::rules::{Direction, Origin, Rule, RuleId};
 use crate::policy::provenance::{Provenance as Quoted, files, sentence};
 use crate::policy::{Grant, GrantReason, Policy};
@@ -145,15 +146,15 @@ fn ip_block(yaml: &mut Writer, block: &Block) {
 
 fn port_entry(yaml: &mut Writer, port: &PortEntry) {
     yaml.key("protocol").word(port.transport.word());
-    match &port.which {
-        &PortEntry::EVERY => {}
-        Which::Range(first, last) => {
+    match &port.port {
+        &PortTest::EVERY => {}
+        PortTest::Range(first, last) => {
             yaml.key("port").int(u32::from(*first));
             if last > first {
                 yaml.key("endPort").int(u32::from(*last));
             }
         }
-        Which::Named(name) => {
+        PortTest::Named(name) => {
             yaml.field("port", name);
         }
     }
