@@ -8,6 +8,7 @@
 //! - Outbound: `excludeOutboundPorts` and `excludeOutboundIPRanges` first; then `includeOutboundPorts` and
 //!   `includeOutboundIPRanges` are turned, the latter `*` unless it is written.
 //! - `sidecar.istio.io/interceptionMode: NONE` turns nothing.
+//! - `status.sidecar.istio.io/port` is one more `excludeInboundPorts` (`files/injection-template.yaml` of Istio's chart).
 
 use super::Workload;
 use crate::model::addresses::AddressSet;

@@ -160,3 +160,16 @@ fn subjects_in_ambient_mode_are_closed_and_not_held_on_single_ports() {
         }
     }
 }
+
+#[test]
+fn nobody_looks_into_requests_for_pods_in_ambient_mode() {
+    for rule in [
+        "allow ingress mill/saw -> press/editor:8080/http where method GET",
+        "allow ingress press/printer -> press/editor:8080/http where path \"/a/**\"",
+        "deny ingress */* -> press/editor:8080/http where method DELETE",
+    ] {
+        let mut found = said(rule, BOTH);
+        found.retain(|text| text.starts_with('E'));
+        assert_eq!(found, [format!("E0711 {rule}"), format!("E0714 {rule}")]);
+    }
+}

@@ -260,9 +260,11 @@ fn annotations_keep_ports_from_sidecars_on_the_way_in() {
     let other = "allow ingress shop/* -> shop/db:9187";
     let deny = "deny ingress shop/* -> shop/db:5432";
     let nothing: [String; 0] = [];
-    for annotation in
-        [format!("{key}/excludeInboundPorts: \"1234, 5432\""), format!("{key}/includeInboundPorts: \"9187\"")]
-    {
+    for annotation in [
+        format!("{key}/excludeInboundPorts: \"1234, 5432\""),
+        format!("{key}/includeInboundPorts: \"9187\""),
+        "status.sidecar.istio.io/port: \"5432\"".to_owned(),
+    ] {
         let istio = |source: &str| annotated(&annotation, source, false);
         assert_eq!(istio(closed), [format!("W0724 {closed}")]);
         assert_eq!(istio(named), [format!("E0711 {named}")]);

@@ -22,6 +22,7 @@ mod networkpolicy;
 mod outputs;
 mod parts;
 mod quiet;
+mod reports;
 mod settings;
 mod syntax;
 mod targets;

@@ -10,6 +10,8 @@ use crate::model::rules::Direction;
 const MODE: &str = "sidecar.istio.io/interceptionMode";
 const INCLUDE_IN: &str = "traffic.sidecar.istio.io/includeInboundPorts";
 const EXCLUDE_IN: &str = "traffic.sidecar.istio.io/excludeInboundPorts";
+/// The port of the sidecar's agent, which Istio's injector adds to what is excluded; 15020 unless it is written.
+const STATUS: &str = "status.sidecar.istio.io/port";
 const INCLUDE_OUT: &str = "traffic.sidecar.istio.io/includeOutboundPorts";
 const EXCLUDE_OUT: &str = "traffic.sidecar.istio.io/excludeOutboundPorts";
 const INCLUDE_TO: &str = "traffic.sidecar.istio.io/includeOutboundIPRanges";
@@ -22,6 +24,7 @@ pub(super) fn left_out(annotations: Option<At<'_>>, mistakes: &mut Mistakes<'_>)
     let mut read = |key: &str| Some(fields::as_text(annotations.get(key)?, key, mistakes)?.trim().to_owned());
     let mode = read(MODE);
     let (include_in, exclude_in) = (read(INCLUDE_IN), read(EXCLUDE_IN));
+    let status = read(STATUS).filter(|port| port != "15020");
     let (include_out, exclude_out) = (read(INCLUDE_OUT), read(EXCLUDE_OUT));
     let (include_to, exclude_to) = (read(INCLUDE_TO), read(EXCLUDE_TO));
     let mut all: Vec<LeftOut> = Vec::new();
@@ -35,7 +38,10 @@ pub(super) fn left_out(annotations: Option<At<'_>>, mistakes: &mut Mistakes<'_>)
         return all;
     }
     match include_in.as_deref() {
-        None | Some("*") => add(Direction::Ingress, EXCLUDE_IN, ports(exclude_in.as_deref().unwrap_or_default()), None),
+        None | Some("*") => {
+            add(Direction::Ingress, EXCLUDE_IN, ports(exclude_in.as_deref().unwrap_or_default()), None);
+            add(Direction::Ingress, STATUS, ports(status.as_deref().unwrap_or_default()), None);
+        }
         Some(list) => add(Direction::Ingress, INCLUDE_IN, all_but(ports(list)), None),
     }
     add(Direction::Egress, EXCLUDE_OUT, ports(exclude_out.as_deref().unwrap_or_default()), None);

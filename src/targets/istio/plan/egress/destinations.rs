@@ -97,6 +97,9 @@ pub struct Reach {
 /// How many ports one object lists at most: the limit of a ServiceEntry.
 pub const MOST_PORTS: usize = 256;
 
+/// An entry has that many endpoints at most (`maxItems` in the definition of Istio's ServiceEntry).
+const MOST_ENDPOINTS: usize = 4096;
+
 /// The items of a policy.
 pub struct Destinations<'f, 'a> {
     services: Services<'f, 'a>,
@@ -265,6 +268,10 @@ impl<'f, 'a> Destinations<'f, 'a> {
             reach.unable = Some("Istio lets a host through on named ports alone".into());
             return;
         };
+        if host.at.len() > MOST_ENDPOINTS && list.iter().any(|port| port.app.is_some()) {
+            reach.unable = Some(format!("more than {MOST_ENDPOINTS} addresses of {}", host.name));
+            return;
+        }
         if !host.except.is_empty() {
             reach.flaw = Some(Flaw::wider(format!("{} passes too", list_hosts(&host.except))));
         }
