@@ -13,7 +13,7 @@ use crate::model::conditions::Conditions;
 use crate::model::rules::Direction;
 use crate::settings::Layer;
 
-/// What a rule may ask for beside pods with labels, addresses and ports.
+/// What a rule may ask for beside pods with labels, IPv4 addresses and ports by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// Service accounts: `lab/@curl`.
@@ -26,11 +26,26 @@ pub enum Asked {
     Requests,
     /// `where host`.
     RequestHosts,
+    /// Ports by the names that each pod gives them, whether or not the pods are known: `garden/*:http`.
+    PortNames,
+    /// IPv6 addresses: `2001:db8::/32`.
+    Ipv6,
+    /// That some of what other rules allow is denied.
+    Denies,
 }
 
 impl Asked {
     /// Everything that a rule may ask for.
-    pub const ALL: [Asked; 5] = [Asked::Accounts, Asked::Hosts, Asked::Tokens, Asked::Requests, Asked::RequestHosts];
+    pub const ALL: [Asked; 8] = [
+        Asked::Accounts,
+        Asked::Hosts,
+        Asked::Tokens,
+        Asked::Requests,
+        Asked::RequestHosts,
+        Asked::PortNames,
+        Asked::Ipv6,
+        Asked::Denies,
+    ];
 
     /// Returns what conditions ask for, the most telling first.
     pub(super) fn by(conditions: &Conditions) -> impl Iterator<Item = Asked> {
@@ -48,6 +63,9 @@ impl Asked {
             Asked::Tokens => "tokens",
             Asked::Requests => "HTTP",
             Asked::RequestHosts => "host names",
+            Asked::PortNames => "port names",
+            Asked::Ipv6 => "IPv6",
+            Asked::Denies => "denies",
         }
     }
 }
@@ -73,7 +91,10 @@ static NETWORKPOLICY: Capability =
 static ISTIO: Capability = Capability {
     product: "Istio",
     traffic: Traffics::only(Traffic::Tcp),
-    judges: [&[Asked::Hosts], &[Asked::Accounts, Asked::Tokens, Asked::Requests, Asked::RequestHosts]],
+    judges: [
+        &[Asked::Hosts, Asked::Ipv6, Asked::Denies],
+        &[Asked::Accounts, Asked::Tokens, Asked::Requests, Asked::RequestHosts, Asked::Ipv6, Asked::Denies],
+    ],
     keeper: Some("sidecar"),
     leaves_out: &PAST_SIDECAR,
 };

@@ -377,6 +377,24 @@ fn a_layer_judges_by_what_its_row_says() {
                 ("allow egress garden/* -> lab/*:8080/http where host \"a.example.com\"", Direction::Egress),
                 ("allow ingress lab/* -> garden/*:8080/http where host \"a.example.com\"", Direction::Ingress),
             ],
+            Asked::PortNames => [
+                ("allow egress garden/* -> lab/*:http", Direction::Egress),
+                ("allow ingress lab/* -> garden/*:http", Direction::Ingress),
+            ],
+            Asked::Ipv6 => [
+                ("allow egress garden/* -> [2001:db8::/32]:443", Direction::Egress),
+                ("allow ingress 2001:db8::/32 -> garden/*:8080", Direction::Ingress),
+            ],
+            Asked::Denies => [
+                (
+                    "deny egress garden/* -> 203.0.113.64/26:443\nallow egress garden/* -> 203.0.113.0/24:443",
+                    Direction::Egress,
+                ),
+                (
+                    "deny ingress lab/* -> garden/*:8080\nallow ingress { lab/*, shop/* } -> garden/*:8080",
+                    Direction::Ingress,
+                ),
+            ],
         };
         for (sentence, end) in sentences {
             let build = both(&format!("{ISSUER}{sentence}"));
