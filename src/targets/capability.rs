@@ -85,8 +85,13 @@ pub struct Capability {
     pub leaves_out: &'static [u16],
 }
 
-static NETWORKPOLICY: Capability =
-    Capability { product: "NetworkPolicy", traffic: Traffics::ALL, judges: [&[], &[]], keeper: None, leaves_out: &[] };
+static NETWORKPOLICY: Capability = Capability {
+    product: "NetworkPolicy",
+    traffic: Traffics::ALL,
+    judges: [&[Asked::PortNames, Asked::Ipv6, Asked::Denies], &[Asked::PortNames, Asked::Ipv6, Asked::Denies]],
+    keeper: None,
+    leaves_out: &[],
+};
 
 static ISTIO: Capability = Capability {
     product: "Istio",
