@@ -6,6 +6,7 @@ use crate::istio::build::{Build, build_with};
 
 mod authorization;
 mod gateways;
+mod judged;
 mod mirror;
 mod network;
 mod overwritten;

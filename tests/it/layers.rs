@@ -1,13 +1,13 @@
 //! Random policies for both layers and for each alone: what the source denies must not pass everything that was written,
 //! unless the build says so, and what it allows must pass. `NETPOL_LAYERS=POLICIES[,SEED]` asks for more than a test run.
 
-mod authorization;
+pub mod authorization;
 mod draw;
 mod gateway;
 mod judge;
 mod known;
 #[path = "../engines/networkpolicy/driver/random.rs"]
-mod random;
+pub mod random;
 mod shown;
 mod sidecar;
 mod world;

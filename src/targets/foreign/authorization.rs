@@ -45,6 +45,11 @@ impl<'a> Judge<'a> {
         Some(Judge { governed, object, says, selected, closed, peers, theirs, issuers: issuers(look, governed) })
     }
 
+    /// Returns whether it refuses what it matches.
+    pub(super) fn denies(&self) -> bool {
+        self.says.action == AccessAction::Deny
+    }
+
     fn matches(&self, object: &PolicyObject, says: &Authorization, flow: &Flow) -> Sure {
         let identities = self.modes(flow).iter().any(|mode| *mode != Mtls::Disable);
         let seen = Seen::new(self.governed, &object.namespace, flow, identities, &self.issuers);

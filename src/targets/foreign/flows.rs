@@ -169,13 +169,28 @@ fn strangers(governed: &Governed, direction: Direction) -> Vec<Party> {
     std::iter::once(Party::Address(OUTSIDE)).chain(apart).chain(near).chain(bare).collect()
 }
 
-/// Returns what each rule of a pod speaks of in a direction, then what nothing need speak of.
+/// Returns what each rule of a pod speaks of in a direction, then what nothing need speak of. A port that no rule names is
+/// tried with each at last: what a manifest does not declare may be open all the same.
 pub(super) fn spoken(governed: &Governed, direction: Direction) -> Vec<Shape> {
     let rules = governed.rules(direction).filter(|rule| rule.action != Action::Isolate);
     let mut shapes: Vec<Shape> = rules.map(|rule| of_rule(governed, direction, rule)).collect();
+    let named = |number: u16| {
+        let mut ports = shapes.iter().flat_map(|shape| &shape.ports).filter(|port| !port.is_every(Protocol::Tcp));
+        let own = governed.pod.ports.iter().any(|own| own.port == number);
+        own || ports.any(|port| port.numbers().is_some_and(|(first, last)| (first..=last).contains(&number)))
+    };
+    let other =
+        (9090..9190).find(|number| !named(*number)).map(|number| PortMatch::range(number, number, Protocol::Tcp));
     let ports = shapes.iter().flat_map(|shape| &shape.ports).take(MOST).cloned().collect();
     let requests = shapes.iter().flat_map(|shape| &shape.requests).take(MOST).cloned().collect();
     shapes.push(Shape { parties: strangers(governed, direction), ports, requests });
+    let with_other = |shape: &Shape| Shape {
+        parties: shape.parties.clone(),
+        ports: other.iter().cloned().collect(),
+        requests: shape.requests.clone(),
+    };
+    let others: Vec<Shape> = shapes.iter().map(with_other).collect();
+    shapes.extend(others);
     shapes
 }
 

@@ -231,6 +231,38 @@ impl<'a> Look<'a> {
         })
     }
 
+    /// Returns whether an AuthorizationPolicy of others with `DENY` refuses a flow, whatever else opens.
+    fn is_refused(&self, governed: &Governed, flow: &Flow, direction: Direction) -> Sure {
+        let said = Said { allows: true, denied: false, untouched: false, governed: true, rule: None };
+        let theirs = self.theirs_for(&governed.pod).into_iter();
+        let denying = theirs.filter(|object| object.kind == PolicyKind::AuthorizationPolicy);
+        Sure::any(denying.filter_map(|object| {
+            let judge = authorization::Judge::new(self, governed, object).filter(authorization::Judge::denies)?;
+            let judged = judge.judge(flow, direction, &said)?;
+            Some(if judged.sure { Sure::Yes } else { Sure::Maybe })
+        }))
+    }
+
+    /// Returns what an object does to a flow, all others of the pod considered.
+    fn judged(
+        &self,
+        governed: &Governed,
+        judge: &dyn Judges,
+        flow: &Flow,
+        direction: Direction,
+        said: &Said,
+    ) -> Option<Judged> {
+        let judged = judge.judge(flow, direction, said)?;
+        if judged.effect != Effect::Opens {
+            return Some(judged);
+        }
+        match self.is_refused(governed, flow, direction) {
+            Sure::No => Some(judged),
+            Sure::Maybe => Some(Judged { sure: false, ..judged }),
+            Sure::Yes => None,
+        }
+    }
+
     /// Finds what an object opens and closes for a pod: of each the first flow for which it surely does, else the first
     /// for which it may.
     fn find(&self, governed: &Governed, object: &PolicyObject) -> Vec<Finding> {
@@ -244,7 +276,8 @@ impl<'a> Look<'a> {
                     continue;
                 }
                 let Some(said) = self.said(governed, &flow, direction) else { continue };
-                let (Some(rule), Some(judged)) = (said.rule, judge.judge(&flow, direction, &said)) else { continue };
+                let judged = self.judged(governed, &*judge, &flow, direction, &said);
+                let (Some(rule), Some(judged)) = (said.rule, judged) else { continue };
                 // Of a gateway's other hosts no rule speaks.
                 if said.untouched && !said.governed && judged.effect != Effect::Undone {
                     continue;
@@ -321,7 +354,8 @@ fn asked(
     let said = look.said(&governed, flow, direction)?;
     let objects = look.theirs_for(pod).into_iter().filter(|object| layer_of(object.kind) == layer);
     let found = objects.filter_map(|object| {
-        let judged = judge_of(&look, &governed, object)?.judge(flow, direction, &said)?;
+        let judge = judge_of(&look, &governed, object)?;
+        let judged = look.judged(&governed, &*judge, flow, direction, &said)?;
         let name = format!("{} `{}/{}` of the cluster", object.kind.word(), object.namespace, object.name);
         let words = if judged.sure { format!("{name} does") } else { format!("{name} may: {}", judged.why) };
         (judged.effect == effect).then_some((words, judged.sure))

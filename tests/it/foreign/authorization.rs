@@ -41,7 +41,10 @@ fn methods_paths_and_hosts_open_and_close() {
     assert_eq!(allows(&to("methods: [POST]"), get), opened(false, "`lab/tool -> shop/web:8080` with `POST`"));
     // What it lets in is let in by the rules.
     assert_eq!(
-        allows("{ from: [{ source: { namespaces: [lab] } }], to: [{ operation: { methods: [GET] } }] }", get),
+        allows(
+            "{ from: [{ source: { namespaces: [lab] } }], to: [{ operation: { methods: [GET], ports: [\"8080\"] } }] }",
+            get
+        ),
         NOTHING
     );
     assert_eq!(
@@ -55,7 +58,7 @@ fn methods_paths_and_hosts_open_and_close() {
 
     let api = "allow ingress lab/* -> shop/web:8080/http where path \"/api/**\"";
     let lab = "from: [{ source: { namespaces: [lab] } }]";
-    let path = |paths: &str| format!("{{ {lab}, to: [{{ operation: {{ {paths} }} }}] }}");
+    let path = |paths: &str| format!("{{ {lab}, to: [{{ operation: {{ {paths}, ports: [\"8080\"] }} }}] }}");
     assert_eq!(allows(&path("paths: [\"/admin*\"]"), api), opened(false, "`lab/tool -> shop/web:8080` with `/admin`"));
     assert_eq!(allows(&path("paths: [\"/api/v1\"]"), api), NOTHING);
     assert_eq!(allows(&path("notPaths: [\"/api*\"]"), api), opened(false, "`lab/tool -> shop/web:8080` with `/`"));
@@ -67,7 +70,7 @@ fn methods_paths_and_hosts_open_and_close() {
     assert_eq!(denies(&to("notPaths: [\"/other\"]"), api), refused(false, "`lab/tool -> shop/web:8080` with `/api`"));
 
     let host = "allow ingress lab/* -> shop/web:8080/http where host \"shop.example.com\"";
-    let named = |hosts: &str| format!("{{ {lab}, to: [{{ operation: {{ {hosts} }} }}] }}");
+    let named = |hosts: &str| format!("{{ {lab}, to: [{{ operation: {{ {hosts}, ports: [\"8080\"] }} }}] }}");
     assert_eq!(
         allows(&named("hosts: [\"*.internal\"]"), host),
         opened(false, "`lab/tool -> shop/web:8080` with the host `www.internal`")
@@ -168,7 +171,9 @@ fn callers_by_identity_open_and_close() {
 fn addresses_open_and_close() {
     let office = "allow ingress 203.0.113.0/24 -> shop/web:8080/http";
     assert_eq!(allows(&from("ipBlocks: [192.0.2.0/24]"), office), opened(false, "`192.0.2.1 -> shop/web:8080`"));
-    assert_eq!(allows(&from("ipBlocks: [203.0.113.7]"), office), NOTHING);
+    assert_eq!(allows(&from("ipBlocks: [203.0.113.7]"), office), opened(false, "`203.0.113.7 -> shop/web:9090`"));
+    let on_port = "{ from: [{ source: { ipBlocks: [203.0.113.7] } }], to: [{ operation: { ports: [\"8080\"] } }] }";
+    assert_eq!(allows(on_port, office), NOTHING);
     assert_eq!(denies(&from("ipBlocks: [203.0.113.0/25]"), office), refused(false, "`203.0.113.1 -> shop/web:8080`"));
     assert_eq!(denies(&from("notIpBlocks: [203.0.113.0/24]"), office), NOTHING);
     assert_eq!(denies(&from("notIpBlocks: [192.0.2.0/24]"), office), refused(false, "`203.0.113.1 -> shop/web:8080`"));
@@ -259,9 +264,12 @@ fn on_plain_tcp_an_allow_of_requests_is_void_and_a_deny_is_wider() {
         on_istio(&spec("DENY"), rule),
         refuses("AuthorizationPolicy", false, "`shop/db`", "`lab/tool -> shop/db:5432` with `GET`")
     );
-    assert_eq!(on_istio(&spec("ALLOW"), "allow ingress shop/* -> shop/db:5432"), NOTHING);
-    let on_port = spec("ALLOW").replace("methods: [GET]", "methods: [GET], ports: [\"8081\"]");
-    assert_eq!(on_istio(&on_port, "allow ingress shop/* -> shop/db:5432").len(), 1, "another port may speak HTTP");
+    let own = "allow ingress shop/* -> shop/db:5432";
+    let on_port = |port: &str| spec("ALLOW").replace("methods: [GET]", &format!("methods: [GET], ports: [\"{port}\"]"));
+    assert_eq!(on_istio(&on_port("5432"), own), NOTHING);
+    // Another port may speak HTTP.
+    let flow = "`lab/tool -> shop/db:8081` with `GET`";
+    assert_eq!(on_istio(&on_port("8081"), own), opens("AuthorizationPolicy", false, "`shop/db`", flow));
 }
 
 #[test]

@@ -23,7 +23,8 @@ const ISTIO: [&str; 3] = ["AuthorizationPolicy", "PeerAuthentication", "RequestA
 
 const ISSUER: &str = "issuer login { url \"https://login.example.com\" jwks \"https://login.example.com/keys\" }\n";
 
-fn sources() -> Vec<String> {
+/// Returns rules for the pods of `shop`, each a source.
+pub fn sources() -> Vec<String> {
     let rules = [
         "default deny ingress shop/*",
         "allow ingress lab/* -> shop/web:8080",
