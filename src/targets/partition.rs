@@ -2,7 +2,8 @@
 //!
 //! What a layer makes of the pods of a namespace hangs on the rules and grants that govern pods of this namespace, and on
 //! facts. So rules whose pods are in different namespaces belong to different partitions; those that one rule governs, or that
-//! a gateway links, to one. A rule for pods of namespaces that it does not name may meet any other, and there is one partition.
+//! a gateway links, to one: `default deny { shop/*, lab/* }` makes one partition of two. A rule for pods of namespaces that it
+//! does not name may meet any other, and there is one partition.
 //!
 //! Order never matters in a policy, so a layer meets its rules in an order of their own: by what they say. Where a rule
 //! stands, and in which order the files were named, then changes nothing of what is written.

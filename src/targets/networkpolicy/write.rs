@@ -1,4 +1,19 @@
 //! From objects to YAML. Names and comments are made here.
+//!
+//! ```netpol
+//! allow egress garden/{app in (web, api)} -> db/*
+//! ```
+//!
+//! An entry without ports is for all of them, and one value of a label reads better than a list of one:
+//!
+//! ```yaml
+//! podSelector:
+//! matchExpressions:
+//! - { key: app, operator: In, values: [api, web] }
+//! - to:
+//! matchLabels:
+//! kubernetes.io/metadata.name: db
+//! ```
 
 use std::borrow::Cow;
 
