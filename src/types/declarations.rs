@@ -17,7 +17,9 @@ use crate::model::ports::{PortMatch, Ports, Protocol};
 use crate::resolve::{Def, ModuleId, Role};
 use crate::settings::Written;
 use crate::source::Span;
-use crate::syntax::tree::{ExprKind, GatewayDecl, ItemKind, NamespacePattern, PodPattern};
+use crate::syntax::tree::{
+    Expr, ExprKind, GatewayDecl, ItemKind, NamespacePattern, PodPattern, Port, PortKind, PortProtocol,
+};
 
 impl Checker<'_> {
     /// Makes sense of a gateway's declaration, once.
@@ -122,8 +124,14 @@ impl Checker<'_> {
     /// Evaluates an endpoint of `netpol.toml`.
     fn written(&mut self, written: &Written) -> Option<Value> {
         let expr = crate::syntax::parse_endpoint(&written.text, written.span, self.diagnostics);
-        let env = Env::top(self.names.prelude());
-        self.endpoint(&expr, &env)
+        self.endpoint(&expr, &Env::top(self.names.prelude()))
+    }
+
+    /// Evaluates a resolver of `netpol.toml`: DNS asks by UDP and by TCP, so `169.254.20.10:5353` is both.
+    fn written_resolver(&mut self, written: &Written) -> Option<Value> {
+        let mut expr = crate::syntax::parse_endpoint(&written.text, written.span, self.diagnostics);
+        add_udp(&mut expr);
+        self.endpoint(&expr, &Env::top(self.names.prelude()))
     }
 
     /// Returns the addresses of a list of `netpol.toml`.
@@ -143,7 +151,7 @@ impl Checker<'_> {
         let ports = Ports::Some(ports.to_vec());
         let (mut members, mut plain) = (Members::new(), AddressSet::default());
         for written in list {
-            let Some(value) = self.written(written) else { continue };
+            let Some(value) = self.written_resolver(written) else { continue };
             let place = |what: What, ports| Member { span: written.span, what, ports };
             for member in &value.endpoint().members {
                 match &member.what {
@@ -209,5 +217,20 @@ impl Checker<'_> {
     fn standard(&mut self, module: ModuleId, name: &str) -> Option<Rc<Value>> {
         let def = self.names.export(module, name)?;
         if module == self.names.prelude() { self.prelude_value(def, name) } else { self.let_value(def) }
+    }
+}
+
+/// Adds UDP to the port numbers of an endpoint that stand without a protocol.
+fn add_udp(expr: &mut Expr) {
+    if let Some(spec) = &mut expr.ports {
+        let bare = |port: &&Port| port.protocol.is_none() && !matches!(port.kind, PortKind::Name(_) | PortKind::Error);
+        let udp = |port: &Port| Port { protocol: Some(PortProtocol::Transport(Protocol::Udp)), ..port.clone() };
+        let written =
+            |one: &Port| spec.ports.iter().any(|port| (&port.kind, port.protocol) == (&one.kind, one.protocol));
+        let added: Vec<Port> = spec.ports.iter().filter(bare).map(udp).filter(|port| !written(port)).collect();
+        spec.ports.extend(added);
+    }
+    if let ExprKind::Union(members) = &mut expr.kind {
+        members.iter_mut().for_each(add_udp);
     }
 }
