@@ -7,6 +7,7 @@ use crate::istio::build::{Build, build_with};
 mod authorization;
 mod gateways;
 mod judged;
+mod judged_network;
 mod mirror;
 mod network;
 mod overwritten;

@@ -115,7 +115,7 @@ fn object(random: &mut Random, kind: &str, name: &str, spec: Value) -> Value {
 }
 
 /// Returns a pod of the shop's inventory.
-fn pod(build: &Build, namespace: &str, name: &str) -> Pod {
+pub fn pod(build: &Build, namespace: &str, name: &str) -> Pod {
     let inventory = &build.policy.inventory;
     let workload = inventory.named(namespace, name)[0];
     Pod {
