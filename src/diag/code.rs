@@ -55,12 +55,13 @@ codes! {
     E0110 UnclosedString "a string does not end on its line";
     E0111 EmptyList "a list is empty";
     E0112 TextLimit "a text goes beyond a limit";
+    E0113 ForeignComment "a comment begins as in another language";
     E0114 UnclosedBracket "a bracket is never closed";
     E0115 StrayBracket "a closing bracket has no opening one";
     E0116 UnknownStatement "no statement begins so";
     E0117 WrongArrow "an arrow is misspelled";
     E0118 MissingComma "a comma is missing";
-    E0119 UnionWithoutBraces "a list of endpoints has no braces";
+    E0119 UnionWithoutBraces "a list has no braces";
     E0120 NeedsQuotes "a string has no quotes";
     E0121 NotAHost "a host is misspelled";
     E0122 NotAnAddress "an address is misspelled";
@@ -70,7 +71,7 @@ codes! {
     E0126 IcmpPort "icmp has no ports";
     E0127 ProtocolWithoutPort "a protocol stands without a port";
     E0128 TwoSuffixes "ports are written twice";
-    E0131 KeysBeforeSlash "a list of namespaces looks like labels";
+    E0131 NamesAsLabels "a list of names looks like labels";
     E0132 LabelsAlone "labels stand on their own";
     E0133 UnionAtSlash "a union touches a slash";
     E0134 HostAt "`at` gives addresses to something else than a named host";
@@ -115,6 +116,7 @@ codes! {
     W0222 NamespaceLikeName "a namespace is spelled like a name in sight";
     W0223 KnownAddresses "addresses hold pods or nodes of the cluster";
     W0224 WeightsIgnored "weights have no effect on this port";
+    W0225 PerhapsNames "labels look like a list of names";
     // Kinds, facts and ports (types/, policy/).
     E0301 BothGoverned "without a direction both sides are governed";
     E0302 NotWorkloads "the governed side is not made of workloads";

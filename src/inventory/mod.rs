@@ -86,6 +86,8 @@ pub struct Service {
     pub outside: Option<bool>,
     /// `spec.clusterIPs`.
     pub addresses: Vec<IpAddr>,
+    /// `spec.externalName` of a Service of the type `ExternalName`.
+    pub external_name: Option<SmolStr>,
     /// Where it was stated.
     pub origin: Span,
 }
@@ -99,6 +101,8 @@ pub struct ServicePort {
     pub port: u16,
     /// `tcp`, `udp` or `sctp`.
     pub protocol: Protocol,
+    /// `nodePort`, on which every node takes what it passes on to this port.
+    pub node_port: Option<u16>,
     /// The pod's port.
     pub target: TargetPort,
     /// From the declaration, `appProtocol` or the prefix of the name (Istio's protocol selection).

@@ -31,7 +31,7 @@ use super::objects::build_of;
 use super::query::Index;
 use super::{Existing, Inventory, Listener, Namespace, PolicyObject, Rewrite, Service, Workload, WorkloadKind};
 use crate::diag::Diagnostics;
-use crate::inventory::AllLeftOut;
+use crate::inventory::{AllLeftOut, ServicePort};
 use crate::model::labels::{Labels, NAMESPACE_NAME};
 use crate::source::{FileId, Sources, Span};
 
@@ -220,11 +220,17 @@ impl Fact for Service {
     fn difference(&self, other: &Self) -> Option<&'static str> {
         first([
             (self.selector != other.selector, "selectors"),
-            (self.ports != other.ports, "ports"),
+            (without_node_ports(self) != without_node_ports(other), "ports"),
+            (self.external_name != other.external_name, "external names"),
             (self.headless != other.headless || self.addresses != other.addresses, "addresses"),
             (self.outside != other.outside, "types"),
         ])
     }
+}
+
+/// A manifest may leave it to the cluster which port of its nodes leads to a Service's.
+fn without_node_ports(service: &Service) -> Vec<ServicePort> {
+    service.ports.iter().map(|port| ServicePort { node_port: None, ..port.clone() }).collect()
 }
 
 impl Fact for Workload {

@@ -36,7 +36,7 @@ pub enum Unclear {
     /// It has no such port, nor have its pods behind one of its ports.
     NoSuchPort,
     /// It could be the first, a port of the Service, or what the second, another one, leads to.
-    Either(ServicePort, ServicePort),
+    Either(Box<ServicePort>, Box<ServicePort>),
 }
 
 impl Service {
@@ -69,7 +69,7 @@ impl Service {
         };
         match (self.first(protocol, own), self.first(protocol, target)) {
             (Some(a), Some(b)) if a.protocol != b.protocol || !leads_to(a, b) => {
-                Err(Unclear::Either(a.clone(), b.clone()))
+                Err(Unclear::Either(Box::new(a.clone()), Box::new(b.clone())))
             }
             (Some(a), _) => Ok(Meant::Own(a)),
             (None, Some(b)) => Ok(Meant::Pods(b)),

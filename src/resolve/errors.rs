@@ -31,8 +31,16 @@ pub fn unknown_module(span: Span, name: &str) -> Diagnostic {
 }
 
 pub fn cannot_load(span: Span, path: &str, why: &str) -> Diagnostic {
-    Diagnostic::new(Code::ModuleNotFound, span, format!("`{path}` cannot be used: {why}"))
-        .at("the path is relative to this file")
+    let diagnostic = Diagnostic::new(Code::ModuleNotFound, span, format!("`{path}` cannot be used: {why}"));
+    let known = |(module, _): &(&str, &str)| matches!(path.strip_prefix("std/"), Some(name) if name == *module);
+    match stdlib::MODULES.iter().any(known) {
+        true => diagnostic.at("a module of the standard library stands without quotes").fix(
+            format!("write `{path}`"),
+            span,
+            path,
+        ),
+        false => diagnostic.at("the path is relative to this file"),
+    }
 }
 
 /// `target` is the file that the last `use` leads back to, `others` the files on the way with the `use` of each.

@@ -16,6 +16,16 @@ pub fn module(name: &str) -> Option<&'static str> {
     MODULES.iter().find(|(module, _)| *module == name).map(|(_, text)| *text)
 }
 
+/// Returns the first module that defines a name by one of some keywords, whether or not a file uses it.
+pub fn defining(name: &str, keywords: &[&str]) -> Option<&'static str> {
+    let defines = |line: &str| {
+        let (keyword, rest) = line.split_once(' ').unwrap_or_default();
+        let after = rest.strip_prefix(name).filter(|_| keywords.contains(&keyword));
+        after.is_some_and(|after| after.starts_with([' ', '(']))
+    };
+    MODULES.iter().find(|(_, text)| text.lines().any(defines)).map(|(module, _)| *module)
+}
+
 /// Returns the text of a platform's prelude.
 pub fn prelude(platform: Platform) -> &'static str {
     match platform {

@@ -2,10 +2,12 @@
 
 mod blocks;
 mod endpoints;
+mod foreign;
 mod words;
 
 pub use blocks::*;
 pub use endpoints::*;
+pub use foreign::*;
 pub use words::*;
 
 use super::scan::{MAX_DEPTH, MAX_SIZE, Problem, ProblemKind};
@@ -25,19 +27,42 @@ pub fn problem(problem: &Problem, span: Span, text: &str) -> Diagnostic {
         }
         ProblemKind::UnclosedBracket => {
             let close = if found == "(" { ")" } else { "}" };
-            Diagnostic::new(Code::UnclosedBracket, span, format!("this `{found}` is never closed"))
-                .at(format!("no `{close}` belongs to it"))
+            let diagnostic = Diagnostic::new(Code::UnclosedBracket, span, format!("this `{found}` is never closed"))
+                .at(format!("no `{close}` belongs to it"));
+            unclosed(diagnostic, problem, text)
         }
         ProblemKind::StrayBracket => {
             Diagnostic::new(Code::StrayBracket, span, format!("this `{found}` closes nothing"))
                 .at("there is no open bracket before it")
                 .fix(format!("remove the `{found}`"), span, "")
         }
+        ProblemKind::ForeignComment => foreign_comment(span, found),
         ProblemKind::TooDeep => {
             Diagnostic::new(Code::TextLimit, span, format!("brackets nest deeper than {MAX_DEPTH} here"))
                 .note("a `let` can name what stands inside")
         }
     }
+}
+
+/// Proposes what closes a bracket, and those that are open in it, where what belongs to it ends on its line.
+fn unclosed(diagnostic: Diagnostic, problem: &Problem, text: &str) -> Diagnostic {
+    let inside = text.get(problem.start..problem.until).unwrap_or_default();
+    let mut open = Vec::new();
+    for c in inside.chars() {
+        match c {
+            '{' => open.push(if open.is_empty() && inside.starts_with("{ ") { " }" } else { "}" }),
+            '(' => open.push(")"),
+            '}' | ')' => drop(open.pop()),
+            // What a bracket means in a string or a comment is not looked at here.
+            '"' | '#' | '\n' => return diagnostic,
+            _ => {}
+        }
+    }
+    let closing: String = open.into_iter().rev().collect();
+    let last = inside.split_ascii_whitespace().next_back().unwrap_or_default();
+    let at = diagnostic.primary.span;
+    let at = Span { start: at.start + inside.len() as u32, end: at.start + inside.len() as u32, ..at };
+    diagnostic.fix(format!("write `{}` after `{last}`", closing.trim_start()), at, closing)
 }
 
 fn hidden(span: Span, found: &str) -> Diagnostic {

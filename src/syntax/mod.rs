@@ -6,6 +6,7 @@ mod grammar;
 mod keyword;
 mod lower;
 mod refusal;
+mod repairs;
 pub mod scan;
 pub mod tree;
 mod words;
@@ -110,10 +111,12 @@ fn scan(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> Optio
         return None;
     }
     let scan = scan::scan(text);
+    let mut found = Diagnostics::new();
     for problem in scan.problems.iter().take(MOST_MISTAKES) {
         let span = Span::new(file, problem.start, problem.end);
-        diagnostics.push(errors::problem(problem, span, text));
+        found.push(errors::problem(problem, span, text));
     }
+    diagnostics.append(repairs::tried(found, &scan.statements, text));
     let room = MOST_MISTAKES.saturating_sub(scan.problems.len());
     Some((scan, room))
 }
@@ -143,7 +146,7 @@ fn read_all(
                 break;
             }
         }
-        (items, found)
+        (items, repairs::tried(found, piece, text))
     };
     let mut rest = pieces.iter();
     parallel::ahead(

@@ -7,6 +7,7 @@
 mod clauses;
 mod endpoints;
 mod expected;
+mod foreign;
 mod statements;
 mod tokens;
 
@@ -94,7 +95,8 @@ impl Lower<'_> {
 
 impl<'t> Refusal<'t> {
     fn explain(&self) -> Diagnostic {
-        self.in_statements()
+        self.in_other_languages()
+            .or_else(|| self.in_statements())
             .or_else(|| self.in_endpoints())
             .or_else(|| self.in_clauses())
             .unwrap_or_else(|| self.as_expected())

@@ -116,6 +116,8 @@ pub struct Problem {
     pub start: usize,
     /// The byte after the last one.
     pub end: usize,
+    /// Of a bracket that nothing closes, where what belongs to it ends.
+    pub until: usize,
 }
 
 /// The kinds of problems.
@@ -127,6 +129,8 @@ pub enum ProblemKind {
     NotAscii,
     /// A string that does not end on its line.
     UnclosedString,
+    /// A comment as other languages begin it.
+    ForeignComment,
     /// A bracket that nothing closes.
     UnclosedBracket,
     /// A closing bracket without an opening one.

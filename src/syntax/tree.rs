@@ -321,6 +321,8 @@ pub struct GatewayDecl {
 /// `template tenant(ns: Namespace) { … }`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
+    /// Whether its head could not be read beyond the name, which was said: whoever applies it needs no second message.
+    pub unread: bool,
     /// Its name.
     pub name: Ident,
     /// Its parameters.

@@ -138,6 +138,19 @@ pub fn bracketed_with_port(text: &str) -> Option<String> {
     (number.is_some() && read_ipv6(address).is_some()).then(|| format!("[{address}]:{port}"))
 }
 
+/// Returns whether an endpoint must be pods, by the text of its statement before it: both ends of a rule without a
+/// direction, else the one that the direction governs.
+pub fn is_governed(before: &str) -> bool {
+    let mut words = before.split_ascii_whitespace();
+    let is_right = before.contains("->");
+    match (words.next(), words.next()) {
+        (Some("default" | "scope" | "pods"), _) => true,
+        (Some("allow" | "deny"), Some("egress")) => !is_right,
+        (Some("allow" | "deny"), Some("ingress")) => is_right,
+        (first, _) => matches!(first, Some("allow" | "deny")),
+    }
+}
+
 /// Returns whether a text is of digits, at least one.
 pub fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())

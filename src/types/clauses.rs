@@ -27,13 +27,13 @@ impl Checker<'_> {
         to_expr: &Expr,
         env: &Env,
     ) -> Option<(Conditions, Option<Arc<Via>>)> {
-        let conditions = self.conditions(&rule.clauses, to, to_expr, env)?;
         if rule.effect == Effect::Deny
             && let Some(clause) = rule.clauses.iter().find(|clause| matches!(clause.kind, ClauseKind::Jwt(_)))
         {
             self.push(errors::jwt_on_deny(clause.span));
             return None;
         }
+        let conditions = self.conditions(&rule.clauses, to, to_expr, env)?;
         let via = self.via_of_rule(rule, to, (to_expr, &conditions), env)?;
         Some((conditions, via))
     }
@@ -67,7 +67,8 @@ impl Checker<'_> {
             Ok(def) => Some(def),
             Err(Missing::Said) => None,
             Err(Missing::Unknown(near)) => {
-                self.push(errors::unknown_declaration(name, near, what));
+                let elsewhere = self.elsewhere(env, &name.text, near, &[what]);
+                self.push(errors::unknown_declaration(name, elsewhere, what));
                 None
             }
         }

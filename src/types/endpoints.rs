@@ -256,8 +256,8 @@ impl Checker<'_> {
                     "apiserver" => &self.settings.apiserver,
                     "nodes" => &self.settings.nodes,
                     _ => {
-                        let known = self.inventory.namespaces.contains_key(name);
-                        self.push(errors::unknown_name(span, name, near, known));
+                        let elsewhere = self.elsewhere(env, name, near, &["let", "gateway"]);
+                        self.push(errors::unknown_name(span, name, elsewhere));
                         return None;
                     }
                 };

@@ -105,7 +105,15 @@ impl Facts<'_> {
             ports.push(ServicePort { app: port.app.map(AppProtocol::unless_gateway), ..port });
         }
         let key = (item.namespace.text.clone(), item.name.text.clone());
-        let service = Service { selector, ports, headless: false, outside: None, addresses: Vec::new(), origin: span };
+        let service = Service {
+            selector,
+            ports,
+            headless: false,
+            outside: None,
+            addresses: Vec::new(),
+            external_name: None,
+            origin: span,
+        };
         match self.inventory.services.get_mut(&key) {
             Some(have) if !agree(have, &service) => {
                 let (first, why) = (have.origin, errors::service_difference(have, &service));
@@ -133,7 +141,7 @@ impl Facts<'_> {
         let key = (&said.namespace, &said.name);
         if !self.library && self.inventory.given && !self.inventory.namespaces.contains_key(&said.namespace) {
             let near = self.inventory.nearest_namespace(&said.namespace);
-            self.diagnostics.push(errors::unknown_namespace(item.namespace.span, &said.namespace, near));
+            self.diagnostics.push(errors::unknown_namespace(item.namespace.span, &said.namespace, near, None));
             return None;
         }
         let known = self.inventory.named(key.0, key.1);
@@ -330,6 +338,7 @@ pub(super) fn service_port(port: &PortMapping, diagnostics: &mut Diagnostics) ->
         name: None,
         port: port.port,
         protocol: protocol.unwrap_or(Protocol::Tcp),
+        node_port: None,
         target,
         app,
         unread: false,

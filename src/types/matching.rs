@@ -10,17 +10,45 @@ use crate::diag::{Diagnostic, nearest, one_edit};
 use crate::inventory::{Matched, Workload};
 use crate::model::labels::{self, Account, PodSelector, Requirement, Requirements, Test};
 use crate::model::names::is_dns_label;
-use crate::resolve::{Def, Role};
+use crate::resolve::{Def, Role, stdlib};
 use crate::source::Span;
 use crate::syntax::tree::{LabelTest, Labels, NamespacePattern, PodPattern, Word};
 
 impl Checker<'_> {
+    /// Returns what a word is, apart from the names in sight, of which `near` is the nearest. What the standard library
+    /// defines counts where it does so by one of `keywords`.
+    pub(super) fn elsewhere(
+        &self,
+        env: &Env,
+        name: &str,
+        near: Option<SmolStr>,
+        keywords: &[&str],
+    ) -> errors::Elsewhere<'_> {
+        let inventory = self.inventory;
+        let has = |namespace: &&SmolStr| {
+            let key = ((*namespace).clone(), SmolStr::from(name));
+            inventory.services.contains_key(&key) || !inventory.named(namespace, name).is_empty()
+        };
+        let file = self.names.module(env.module).file.id;
+        // A byte-order mark stays in front.
+        let start = if self.sources.file(file).text.starts_with('\u{feff}') { 3 } else { 0 };
+        let start = Span::new(file, start, start);
+        errors::Elsewhere {
+            near,
+            namespace: inventory.namespaces.contains_key(name),
+            workload_of: inventory.namespaces.keys().filter(has).map(SmolStr::as_str).collect(),
+            module: stdlib::defining(name, keywords).map(|module| (module, start)),
+        }
+    }
+
     /// With an inventory, a namespace that it lacks is an error, unless it is the standard library that names it.
     pub(super) fn check_namespace(&mut self, span: Span, name: &SmolStr, env: &Env) {
         let inventory = self.inventory;
         if self.is_users(env) && inventory.given && !inventory.namespaces.contains_key(name) {
             let near = inventory.nearest_namespace(name);
-            self.push(errors::unknown_namespace(span, name, near));
+            let pods = PodSelector::in_namespace(name.clone());
+            let scope = self.scope.as_ref().filter(|scope| !pods.is_inside(&scope.pods));
+            self.push(errors::unknown_namespace(span, name, near, scope.map(|scope| scope.span)));
         }
     }
 
@@ -86,7 +114,9 @@ impl Checker<'_> {
                 return;
             }
             Matched::HostNetwork(workload) => errors::on_host_network(span, self.text(span), workload),
-            Matched::NoNamespace(near) => errors::no_such_namespaces(span, labels_of_namespace, near.as_ref()),
+            Matched::NoNamespace(near) => {
+                errors::no_such_namespaces(span, labels_of_namespace, near.as_ref(), inventory.namespaces.keys())
+            }
             Matched::Near(near) => {
                 let text = match written {
                     PodPattern::Labels(labels) => self.text(labels.span),
@@ -96,7 +126,14 @@ impl Checker<'_> {
             }
             Matched::Unknown { any, elsewhere } => {
                 let declaration = self.declaration_of(selector);
-                errors::selector_unmatched(span, self.text(span), any, elsewhere, declaration)
+                let namespaces = selector.namespace_name().into_iter().flat_map(|name| inventory.workloads_in(name));
+                let mut keys: Vec<&SmolStr> = namespaces.flat_map(|workload| workload.labels.keys()).collect();
+                keys.sort_unstable();
+                keys.dedup();
+                // What is asked for by a key that pods have is told by its values.
+                let asked = |key: &&SmolStr| selector.labels.list().iter().any(|one| one.key == **key);
+                keys.retain(|key| !asked(key));
+                errors::selector_unmatched(span, self.text(span), any, elsewhere, &keys, declaration)
             }
         };
         self.push(diagnostic);
@@ -233,7 +270,7 @@ impl Checker<'_> {
                     Some(selector)
                 }
                 None => {
-                    self.push(errors::service_without_pods(name.span, &key, service.origin));
+                    self.push(errors::service_without_pods(name.span, &key, service));
                     None
                 }
             },

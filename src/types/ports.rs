@@ -218,7 +218,16 @@ impl Checker<'_> {
             }
             Err(Unclear::NoSuchPort) => {
                 let text = self.text(port.span).to_string();
-                self.push(errors::unknown_service_port(port.span, key, service, &text));
+                // A name that no pod has would be the next mistake.
+                let on_pods = service.selector.is_some()
+                    && match &port.kind {
+                        PortKind::Name(name) => {
+                            is_port_name(name)
+                                && names_without(&known, name, written.unwrap_or(Protocol::Tcp)).is_none()
+                        }
+                        _ => true,
+                    };
+                self.push(errors::unknown_service_port(port, key, service, &text, on_pods));
                 return None;
             }
         };

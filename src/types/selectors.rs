@@ -6,6 +6,7 @@ use super::value::{Bound, Env, Value};
 use super::{Checker, errors};
 use crate::model::endpoint::{Pods, What};
 use crate::model::labels::{Account, PodSelector, Requirement, Requirements, Test};
+use crate::model::names::is_dns_label;
 use crate::model::ports::Protocol;
 use crate::source::Span;
 use crate::syntax::tree::{Expr, ItemKind, LabelRequirement, LabelTest, Labels, NamespacePattern, PodPattern, Word};
@@ -45,11 +46,47 @@ impl Checker<'_> {
                 named = Some(Box::new((namespace, word.text.clone())));
             }
         }
+        if !opaque && self.is_users(env) && !self.selectors.contains(&selector) {
+            self.check_names_in_braces(expr, namespace, pods)?;
+        }
         if !opaque && self.is_users(env) && named.is_none() {
             self.check_selector(Checker::bare_span(expr), namespace, pods, &selector);
         }
         let what = What::Pods(Pods { selector, named });
         Some(Value { opaque, ..Value::one(Checker::bare_span(expr), what) })
+    }
+
+    /// `garden/{api, db}` means pods with both labels, and is hardly ever meant so: an error where an inventory shows that
+    /// nobody there has them.
+    fn check_names_in_braces(&mut self, expr: &Expr, namespace: &NamespacePattern, pods: &PodPattern) -> Option<()> {
+        let (NamespacePattern::Name(namespace), PodPattern::Labels(labels)) = (namespace, pods) else {
+            return Some(());
+        };
+        let is_name = |one: &LabelRequirement| {
+            let text = one.key.text.as_str();
+            matches!(one.test, LabelTest::Exists) && !one.key.quoted && is_dns_label(text)
+        };
+        if labels.requirements.len() < 2 || !labels.requirements.iter().all(is_name) {
+            return Some(());
+        }
+        let inventory = self.inventory;
+        let is_key = |one: &LabelRequirement| {
+            let key = one.key.text.as_str();
+            inventory.workloads.iter().any(|workload| workload.labels.contains_key(key))
+                || inventory
+                    .services
+                    .values()
+                    .flat_map(|service| &service.selector)
+                    .any(|labels| labels.contains_key(key))
+        };
+        if labels.requirements.iter().any(is_key) {
+            return Some(());
+        }
+        let written = self.text(namespace.span);
+        let names: Vec<String> = labels.requirements.iter().map(|one| format!("{written}/{}", one.key.text)).collect();
+        let repair = format!("{{ {} }}", names.join(", "));
+        self.push(errors::names_as_labels(Checker::bare_span(expr), &repair, inventory.given));
+        (!inventory.given).then_some(())
     }
 
     /// Returns the namespace that a word before a `/` means, and whether it is a stand-in.

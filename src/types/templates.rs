@@ -171,7 +171,8 @@ impl Checker<'_> {
             Ok(def) => def,
             Err(Missing::Said) => return None,
             Err(Missing::Unknown(near)) => {
-                self.push(errors::unknown_template(&apply.template, near));
+                let elsewhere = self.elsewhere(env, &apply.template.text, near, &["template"]);
+                self.push(errors::unknown_template(&apply.template, elsewhere));
                 return None;
             }
         };
@@ -180,6 +181,9 @@ impl Checker<'_> {
             self.push(errors::not_a_template(&apply.template, names.name_span(def)));
             return None;
         };
+        if template.unread {
+            return None;
+        }
         if template.parameters.len() != apply.arguments.len() {
             self.push(errors::argument_count(span, template, apply.arguments.len()));
             return None;

@@ -18,6 +18,7 @@ mod language;
 mod lasting;
 mod layers;
 mod lookups;
+mod mistakes;
 mod networkpolicy;
 mod outputs;
 mod parts;

@@ -65,7 +65,7 @@ fn keep(key: &str) -> Keep {
         "ownerReferences" | "controller" | "spec" | "template" | "jobTemplate" | "type" | "status" => Keep::Known,
         "serviceAccountName" | "serviceAccount" | "hostNetwork" | "restartPolicy" => Keep::Known,
         "containers" | "initContainers" | "ports" | "containerPort" | "protocol" => Keep::Known,
-        "port" | "targetPort" | "appProtocol" | "clusterIP" | "clusterIPs" => Keep::Known,
+        "port" | "targetPort" | "nodePort" | "externalName" | "appProtocol" | "clusterIP" | "clusterIPs" => Keep::Known,
         "phase" | "podIP" | "podIPs" | "ip" => Keep::Known,
         // Gateways and routes.
         "servers" | "listeners" | "hosts" | "hostname" | "hostnames" | "number" | "tls" | "mode" => Keep::Known,

@@ -37,6 +37,7 @@ pub(super) fn service(meta: &Meta<'_>, object: At<'_>, mistakes: &mut Mistakes<'
             _ => None,
         },
         addresses: fields::addresses(&addresses, "clusterIPs", mistakes),
+        external_name: fields::text(spec, "externalName", mistakes).map(|(name, _)| name.clone()).filter(|_| external),
         origin: meta.origin,
     })
 }
@@ -60,7 +61,14 @@ fn port(meta: &Meta<'_>, at: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<Serv
     let declared = fields::text(at, "appProtocol", mistakes).map(|(text, _)| text.as_str());
     let app = declared.or(name.as_deref()).filter(|_| protocol == Protocol::Tcp).and_then(app_protocol);
     let unread = protocol == Protocol::Tcp && is_unread(declared.or(name.as_deref()).unwrap_or_default(), port);
-    Some(ServicePort { port, protocol, target: target(port, at, mistakes)?, app, unread, name })
+    // Zero is none yet.
+    let node_port = match at.get("nodePort").and_then(At::scalar) {
+        Some(Scalar::Number(Some(1..))) => {
+            at.get("nodePort").and_then(|value| fields::port(value, "nodePort", mistakes))
+        }
+        _ => None,
+    };
+    Some(ServicePort { port, protocol, node_port, target: target(port, at, mistakes)?, app, unread, name })
 }
 
 /// Returns `targetPort`, which is the port itself where it is left out, zero or empty.

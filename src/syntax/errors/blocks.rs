@@ -136,13 +136,13 @@ pub fn two_keys(span: Span, first: Span) -> Diagnostic {
 
 /// Says what the path of a module looks like.
 pub fn module_path(span: Span, text: &str) -> Diagnostic {
-    let diagnostic = Diagnostic::new(Code::Expected, span, format!("`{text}` is neither a module nor a file"))
-        .note("a module of the standard library is `std/kyma`, a file of yours `\"./offices.netpol\"`");
+    let diagnostic = Diagnostic::new(Code::Expected, span, format!("`{text}` is neither a module nor a file"));
     if text.ends_with(".netpol") {
         diagnostic.fix(format!("write `\"./{text}\"`"), span, format!("\"./{text}\""))
     } else if text.contains('/') || text == "std" {
-        diagnostic
+        diagnostic.note("a module of the standard library is `std/kyma`, a file of yours `\"./offices.netpol\"`")
     } else {
-        diagnostic.fix(format!("write `std/{text}`"), span, format!("std/{text}"))
+        diagnostic
+            .note(format!("a module of the standard library is `std/{text}`, a file of yours `\"./{text}.netpol\"`"))
     }
 }

@@ -6,11 +6,17 @@ use crate::source::Span;
 /// The protocols of ports.
 pub const PROTOCOLS: [&str; 8] = ["tcp", "udp", "sctp", "icmp", "http", "grpc", "tls", "https"];
 
-/// Says that a lone star, number or string names nothing.
-pub fn not_an_endpoint(span: Span, text: &str) -> Diagnostic {
+/// Says that a lone star, number or string names nothing. `governed` says that only pods can stand there.
+pub fn not_an_endpoint(span: Span, text: &str, governed: bool) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::Expected, span, format!("`{text}` is not an endpoint"));
+    let star = |diagnostic: Diagnostic| diagnostic.fix("for every pod of every namespace write `*/*`", span, "*/*");
     match text {
-        "*" => diagnostic.note("every pod of every namespace is `*/*`, the rest of the world `internet`"),
+        "*" if governed => star(diagnostic),
+        "*" => star(diagnostic).fix("for public addresses write `internet`", span, "internet").fix(
+            "for everybody, in the cluster or not, write `anywhere`",
+            span,
+            "anywhere",
+        ),
         _ if text.starts_with('"') => {
             diagnostic.note("a string names a workload behind its namespace: `garden/\"web.v2\"`")
         }
@@ -106,9 +112,27 @@ pub fn prefix_outside(span: Span, text: &str, repair: String) -> Diagnostic {
         .fix(format!("write `{repair}`"), span, repair)
 }
 
-/// Says why a port is none.
-pub fn not_a_port(span: Span, text: &str, why: &str) -> Diagnostic {
-    Diagnostic::new(Code::NotAPort, span, format!("`{text}` is not a port: {why}"))
+/// Says why a port is none; `read` says that a protocol follows.
+pub fn not_a_port(span: Span, text: &str, why: &str, read: bool) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::NotAPort, span, format!("`{text}` is not a port: {why}"));
+    let plain = text.trim_start_matches('0');
+    match text.split_once('-') {
+        _ if text == "0" && read => diagnostic.fix("for every port write `*`", span, "*"),
+        _ if text == "0" => diagnostic
+            .fix("for every port of tcp write `*`", span, "*")
+            .note("without a suffix every port of every protocol is meant"),
+        _ if plain.len() < text.len() && plain.parse::<u16>().is_ok() => {
+            diagnostic.at("no zero stands before a number").fix(format!("write `{plain}`"), span, plain)
+        }
+        Some((first, last))
+            if first.parse::<u16>().is_ok_and(|first| last.parse().is_ok_and(|last| first > last && last > 0)) =>
+        {
+            let turned = format!("{last}-{first}");
+            diagnostic.fix(format!("write `{turned}`"), span, turned)
+        }
+        _ if text.parse::<u64>().is_ok_and(|port| port > 65535) => diagnostic.at("the last port is 65535"),
+        _ => diagnostic,
+    }
 }
 
 /// Says that there is no such protocol.
@@ -118,11 +142,14 @@ pub fn unknown_protocol(span: Span, word: &str) -> Diagnostic {
     if word.is_empty() {
         return Diagnostic::new(Code::UnknownProtocol, span, "expected a protocol after `/`").note(note);
     }
-    let diagnostic = Diagnostic::new(Code::UnknownProtocol, span, format!("there is no protocol `{word}`")).note(note);
+    let diagnostic = Diagnostic::new(Code::UnknownProtocol, span, format!("there is no protocol `{word}`"));
     let lower = word.to_ascii_lowercase();
-    match PROTOCOLS.into_iter().find(|&one| one == lower).or_else(|| nearest(&lower, PROTOCOLS)) {
-        Some(near) => diagnostic.fix(format!("write `{near}`"), span, near),
-        None => diagnostic,
+    match PROTOCOLS.into_iter().find(|&one| one == lower) {
+        Some(same) => diagnostic.at("protocols are lower case").fix(format!("write `{same}`"), span, same),
+        None => match nearest(&lower, PROTOCOLS) {
+            Some(near) => diagnostic.note(note).fix(format!("did you mean `{near}`?"), span, near),
+            None => diagnostic.note(note),
+        },
     }
 }
 
@@ -156,15 +183,37 @@ pub fn protocol_without_port(span: Span, endpoint: &str, protocol: &str) -> Diag
         .fix(format!("write `{repair}`"), span, repair)
 }
 
-/// Says that ports are written twice.
-pub fn two_suffixes(span: Span) -> Diagnostic {
-    Diagnostic::new(Code::TwoSuffixes, span, "ports are written twice here")
-        .note("several ports of one endpoint stand in braces: `:{80, 443}`")
+/// Says that ports are written twice: `suffixes` are what follows the first `:`, as in `8000:8999`.
+pub fn two_suffixes(span: Span, suffixes: &str) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::TwoSuffixes, span, "ports are written twice here");
+    let ports: Vec<&str> = suffixes.split(':').collect();
+    let number = |text: &str| text.parse::<u16>().ok().filter(|&port| port > 0 && !text.starts_with(['0', '+']));
+    let [first, second] = ports.as_slice() else {
+        return diagnostic.note("several ports of one endpoint stand in braces: `:{80, 443}`");
+    };
+    let (last, protocol) = second.split_at(second.find('/').unwrap_or(second.len()));
+    let (Some(low), Some(high)) = (number(first), number(last)) else {
+        let bare = |text: &str| text.trim_start_matches('{').trim_end_matches('}').trim().to_owned();
+        return diagnostic.fix(
+            format!("write `:{{{}, {}}}`", bare(first), bare(second)),
+            span,
+            format!("{{{}, {}}}", bare(first), bare(second)),
+        );
+    };
+    let diagnostic = match low < high {
+        true => {
+            let range = format!("{low}-{high}{protocol}");
+            diagnostic.fix(format!("for a range write `:{range}`"), span, range)
+        }
+        false => diagnostic,
+    };
+    let both = format!("{{{low}{protocol}, {high}{protocol}}}");
+    diagnostic.fix(format!("for these two write `:{both}`"), span, both)
 }
 
 /// Says that namespaces in braces before a `/` look like labels; `repair` is what was meant.
 pub fn keys_before_slash(span: Span, repair: &str) -> Diagnostic {
-    Diagnostic::new(Code::KeysBeforeSlash, span, "these are names of labels, and not of namespaces")
+    Diagnostic::new(Code::NamesAsLabels, span, "these are names of labels, and not of namespaces")
         .at("namespaces that have all of these labels, whatever their values")
         .fix(format!("write `{repair}`"), span, repair)
 }
@@ -172,7 +221,8 @@ pub fn keys_before_slash(span: Span, repair: &str) -> Diagnostic {
 /// Says that labels stand on their own.
 pub fn labels_alone(span: Span, text: &str) -> Diagnostic {
     Diagnostic::new(Code::LabelsAlone, span, "labels stand beside a `/`, and here they stand alone")
-        .note(format!("pods with these labels are `garden/{text}` or `*/{text}`, those of namespaces `{text}/*`"))
+        .note(format!("pods with these labels are `NAMESPACE/{text}` or, in any namespace, `*/{text}`"))
+        .note(format!("the pods of namespaces with these labels are `{text}/*`"))
 }
 
 /// Says that a union touches a slash.
@@ -191,9 +241,7 @@ pub fn host_at(span: Span, why: &str) -> Diagnostic {
 pub fn wrong_arrow(span: Span, found: &str) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::WrongArrow, span, format!("`{found}` is not the arrow of the language"));
     match found {
-        "<-" | "<--" | "<=" | "<" => {
-            diagnostic.note("traffic is written from its source to its destination: `SOURCE -> DESTINATION`")
-        }
+        "<-" | "<--" | "<=" | "<" => diagnostic.at("traffic is written from its source to its destination"),
         "<=>" | "<-->" => diagnostic.fix("write `<->`", span, "<->"),
         _ => diagnostic.fix("write `->`", span, "->"),
     }

@@ -1,6 +1,6 @@
 //! Mistakes in names, words of Kubernetes, strings, annotations and clauses.
 
-use crate::diag::{Code, Diagnostic, nearest};
+use crate::diag::{Code, Diagnostic, Edit, nearest};
 use crate::source::Span;
 use crate::syntax::keyword::{RESERVED, is_reserved};
 use crate::syntax::words::{Kind, is_name, nearest_accepted};
@@ -58,9 +58,35 @@ pub fn dotted(span: Span, text: &str, kind: Kind) -> Diagnostic {
     }
 }
 
-/// Says that a star stands for a part of a word.
-pub fn partial_wildcard(span: Span) -> Diagnostic {
-    Diagnostic::new(Code::PartialWildcard, span, "`*` stands alone, and for no part of a word")
+/// Says that a star stands for a part of a word; `text` is the whole endpoint, and `governed` says that it must be pods.
+pub fn partial_wildcard(span: Span, text: &str, governed: bool) -> Diagnostic {
+    let diagnostic = |message: &str| Diagnostic::new(Code::PartialWildcard, span, message);
+    let bare = text.split(':').next().unwrap_or(text);
+    if let Some((namespace, pods)) = bare.split_once('/') {
+        let start = diagnostic("`*` stands alone, and for no part of a name");
+        let name = pods.trim_matches('*');
+        return match (namespace.contains('*') && namespace != "*", name) {
+            (true, _) => start.note("namespaces that belong together have a label: `{team=a}/*`, or are listed: `{ a-1/*, a-2/* }`"),
+            (false, "") => start.note(format!("every pod there is `{namespace}/*`")),
+            (false, name) => start.note(format!(
+                "name each, `{{ {namespace}/{name}-a, {namespace}/{name}-b }}`, or select them by a label that they share, `{namespace}/{{app=…}}`"
+            )),
+        };
+    }
+    if matches!(bare, "*.*" | "*.*.*" | "**") {
+        let start = diagnostic("`*` stands on each side of a `/`, and for no part of a host");
+        let start = start.fix("for every pod of every namespace write `*/*`", span, text.replace(bare, "*/*"));
+        return match governed {
+            true => start,
+            false => start.fix("for every host outside write `internet`", span, text.replace(bare, "internet")),
+        };
+    }
+    if bare.contains('.') {
+        return diagnostic("`*` stands for the first part of a host alone: `*.example.com`").note(
+            "name each host, `{ api.a.example.com, api.b.example.com }`, or all below one name, `*.example.com`",
+        );
+    }
+    diagnostic("`*` stands alone, and for no part of a name")
         .note("pods that belong together have a label: `garden/{app=web}`; a wildcard of hosts is `*.example.com`")
 }
 
@@ -90,6 +116,32 @@ pub fn empty_list(span: Span, of: &str) -> Diagnostic {
     Diagnostic::new(Code::EmptyList, span, format!("this list is empty, and names no {of}"))
 }
 
+/// Says that a word stands where a comma joins; `edits` put commas there.
+pub fn joined_by_word(word: Span, text: &str, edits: Vec<Edit>, what: &str) -> Diagnostic {
+    let title = if edits.len() == 1 { "write a comma" } else { "write commas" };
+    Diagnostic::new(Code::MissingComma, word, format!("{what} are joined by `,`, not by `{text}`"))
+        .fix_all(title, edits)
+}
+
+/// Says that one of several requirements cannot be asked for; `repair` is how it is written, if one value is.
+pub fn labels_joined_by_or(word: Span, whole: Span, repair: Option<String>) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::MissingComma, word, "labels in braces hold together, and none is a choice");
+    match repair {
+        Some(repair) => diagnostic.fix(format!("write `{repair}`"), whole, repair),
+        None => diagnostic
+            .note("for either of two selectors write both endpoints: `{ garden/{app=web}, garden/{tier=front} }`"),
+    }
+}
+
+/// Says that a label is tested in words, or with its `!` before the key; `repair` is how it is written.
+pub fn label_test(span: Span, repair: String) -> Diagnostic {
+    Diagnostic::new(Code::Expected, span, format!("this label is tested by `{repair}`")).fix(
+        format!("write `{repair}`"),
+        span,
+        repair,
+    )
+}
+
 /// Says that two elements stand side by side.
 pub fn missing_comma(before: Span, after: Span) -> Diagnostic {
     Diagnostic::new(Code::MissingComma, after, "expected `,` before this element")
@@ -111,9 +163,13 @@ pub fn unknown_annotation(span: Span, name: &str) -> Diagnostic {
 
 /// Says what an annotation takes.
 pub fn annotation_argument(span: Span, name: &str) -> Diagnostic {
-    let wanted = if name == "expires" { "@expires(2027-01-31)".to_owned() } else { format!("@{name}(\"…\")") };
     Diagnostic::new(Code::AnnotationArgument, span, format!("the argument of `@{name}` is written otherwise"))
-        .note(format!("write `{wanted}`"))
+}
+
+/// Returns how an annotation is written.
+pub fn annotation_example(name: &str) -> String {
+    let wanted = if name == "expires" { "@expires(2027-01-31)".to_owned() } else { format!("@{name}(\"…\")") };
+    format!("write `{wanted}`")
 }
 
 /// Says that a date is none.

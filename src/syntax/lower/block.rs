@@ -24,10 +24,16 @@ impl Lower<'_> {
         let item = match keyword {
             Keyword::Template => {
                 let body = self.template_body(pieces);
-                self.head(statement, Rule::template_head, head, extras, |lower, mut pairs| {
+                let read = self.head(statement, Rule::template_head, head, extras, |lower, mut pairs| {
                     let name = lower.ident(pairs.next());
-                    ItemKind::Template(Template { name, parameters: lower.parameters(pairs), body })
-                })
+                    ItemKind::Template(Template { unread: false, name, parameters: lower.parameters(pairs), body })
+                });
+                match (read, self.name_after(keyword, head)) {
+                    (ItemKind::Error, Some(name)) => {
+                        ItemKind::Template(Template { unread: true, name, parameters: Vec::new(), body: Vec::new() })
+                    }
+                    (read, _) => read,
+                }
             }
             Keyword::Test => {
                 let claims = self.claims(pieces);

@@ -139,7 +139,7 @@ impl<'a> Lower<'a> {
             Rule::braces => self.union(pair),
             Rule::ipv6 => self.ipv6(pair.as_str(), span),
             _ => {
-                self.push(errors::not_an_endpoint(span, pair.as_str()));
+                self.push(errors::not_an_endpoint(span, pair.as_str(), self.is_governed(span)));
                 ExprKind::Error
             }
         }
@@ -166,7 +166,7 @@ impl<'a> Lower<'a> {
             return ExprKind::Name(text.into());
         }
         self.push(if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            errors::not_an_endpoint(span, text)
+            errors::not_an_endpoint(span, text, false)
         } else {
             errors::not_a_name(span, text)
         });
@@ -178,10 +178,15 @@ impl<'a> Lower<'a> {
         match text.strip_prefix('.') {
             Some(name) => self.host(name, true, Span { start: span.start, ..self.word_span(word.as_ref(), span) }),
             None => {
-                self.push(errors::partial_wildcard(span));
+                self.push(errors::partial_wildcard(span, self.slice(span), self.is_governed(span)));
                 ExprKind::Error
             }
         }
+    }
+
+    /// Returns whether only pods can stand at a place of the statement that is being read.
+    fn is_governed(&self, span: Span) -> bool {
+        words::is_governed(self.slice(Span { end: span.start, ..self.at(0, 0) }))
     }
 
     fn word_span(&self, word: Option<&Pair<'_, Rule>>, or: Span) -> Span {
@@ -279,7 +284,14 @@ impl<'a> Lower<'a> {
                 let is_suffix = bracketed.is_none() && !text.contains("::") && text.matches(':').count() == 2;
                 self.push(match repair {
                     Some(repair) => errors::needs_brackets(span, text, &[repair]),
-                    None if is_suffix => errors::two_suffixes(span),
+                    None if bracketed.is_some() && is_list(inner) => {
+                        errors::list_in_brackets(span, "endpoints", &format!("{{ {inner} }}"))
+                    }
+                    None if is_suffix => {
+                        let (endpoint, suffixes) = text.split_once(':').unwrap_or_default();
+                        let start = span.start + endpoint.len() as u32 + 1;
+                        errors::two_suffixes(Span { start, ..span }, suffixes)
+                    }
                     None => errors::not_ipv6(span, text),
                 });
                 ExprKind::Error
@@ -335,6 +347,12 @@ impl<'a> Lower<'a> {
 /// An endpoint of which nothing is known.
 pub(super) fn error_expr(span: Span) -> Expr {
     Expr { span, kind: ExprKind::Error, ports: None }
+}
+
+/// Returns whether what stands in brackets is no IPv6 address by far, but other endpoints.
+fn is_list(inner: &str) -> bool {
+    let of_ipv6 = |c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '.' | '/' | '%');
+    inner.contains(',') || inner.contains('/') && !inner.chars().all(of_ipv6)
 }
 
 /// Returns whether a text is of digits and dots, and so an IPv4 address or nothing.

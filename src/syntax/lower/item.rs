@@ -88,8 +88,9 @@ impl Lower<'_> {
                         match date(inner) {
                             Some(_) => errors::annotation_argument(place, "expires")
                                 .at("a day stands without quotes")
-                                .fix(format!("write `{inner}`"), place, inner),
-                            None if is_string => errors::annotation_argument(place, "expires"),
+                                .fix(format!("write `@expires({inner})`"), place, inner),
+                            None if is_string => errors::annotation_argument(place, "expires")
+                                .note(errors::annotation_example("expires")),
                             None => errors::not_a_date(place, inner),
                         };
                     self.push(diagnostic);
@@ -126,17 +127,23 @@ impl Lower<'_> {
     /// Returns what can be known of a statement that could not be read: that a `let` names something, so that its uses
     /// are no mistakes.
     fn unread(&mut self, statement: &Statement) -> ItemKind {
-        let text = &self.text[statement.keyword_at..statement.end];
-        let Some(rest) = text.strip_prefix(Keyword::Let.word()) else { return ItemKind::Error };
-        let name = rest.trim_ascii_start();
-        let length = name.bytes().position(|byte| !is_word(byte)).unwrap_or(name.len());
-        let start = statement.end - name.len();
-        let span = Span::new(self.file, self.base + start, self.base + start + length);
-        if !words::is_name(&name[..length]) || is_reserved(&name[..length]) {
-            return ItemKind::Error;
+        match self.name_after(Keyword::Let, (statement.keyword_at, statement.end)) {
+            Some(name) => {
+                let value = LetValue::Endpoint(error_expr(name.span));
+                ItemKind::Let(Box::new(Let { name, value }))
+            }
+            None => ItemKind::Error,
         }
-        let value = LetValue::Endpoint(error_expr(span));
-        ItemKind::Let(Box::new(Let { name: Ident { text: name[..length].into(), span }, value }))
+    }
+
+    /// Returns the name that follows the keyword with which a stretch of the text begins.
+    pub(super) fn name_after(&self, keyword: Keyword, (start, end): (usize, usize)) -> Option<Ident> {
+        let name = self.text[start..end].strip_prefix(keyword.word())?.trim_ascii_start();
+        let length = name.bytes().position(|byte| !is_word(byte)).unwrap_or(name.len());
+        let start = end - name.len();
+        let span = Span::new(self.file, self.base + start, self.base + start + length);
+        let text = &name[..length];
+        (words::is_name(text) && !is_reserved(text)).then(|| Ident { text: text.into(), span })
     }
 
     fn statement(&mut self, keyword: Keyword, mut pairs: Pairs<'_, Rule>) -> ItemKind {

@@ -4,6 +4,7 @@ use pest::iterators::{Pair, Pairs};
 use smol_str::SmolStr;
 
 use super::{Lower, most_elements};
+use crate::diag::{Diagnostic, Edit};
 use crate::source::Span;
 use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
@@ -22,6 +23,10 @@ impl Lower<'_> {
             self.push(errors::label_wildcard(self.at(start + star.start, start + star.end)));
             return None;
         }
+        if let Some(diagnostic) = self.colons(&braces) {
+            self.push(diagnostic);
+            return None;
+        }
         let mut pairs = braces.into_inner();
         let mut requirements: Vec<LabelRequirement> = Vec::with_capacity(most_elements(text));
         let mut open: Option<Span> = None;
@@ -33,8 +38,14 @@ impl Lower<'_> {
                 }
                 Rule::absent => {
                     let span = self.span(&pair);
+                    if let Some(test) = pairs.peek().filter(|next| next.as_rule() == Rule::test) {
+                        return self.test_after_not(span, pair.as_str(), &test);
+                    }
                     let key = pair.into_inner().next().and_then(|key| self.key(key));
                     key.map(|key| LabelRequirement { span, key, test: LabelTest::DoesNotExist })
+                }
+                Rule::endpoint if is_joint(&pair, open.is_some()) && pairs.peek().is_some() => {
+                    return self.words_between(&pair, requirements.last()?, &pairs, span);
                 }
                 Rule::endpoint => self.requirement(pair, &mut pairs),
                 // After an `except`, which labels do not have.
@@ -53,6 +64,98 @@ impl Lower<'_> {
             self.push(errors::empty_list(span, "label"));
         }
         (self.found() == found).then_some(Labels { span, requirements })
+    }
+
+    /// Says that labels are written with `:`, which the grammar took for endpoints with ports.
+    fn colons(&self, braces: &Pair<'_, Rule>) -> Option<Diagnostic> {
+        let mut edits: Vec<Edit> = Vec::new();
+        for pair in braces.clone().into_inner().filter(|pair| pair.as_rule() == Rule::endpoint) {
+            let Some(ports) = pair.into_inner().find(|part| part.as_rule() == Rule::ports) else { continue };
+            let ports = self.span(&ports);
+            edits.push(Edit { span: Span { end: ports.start + 1, ..ports }, text: "=".into() });
+        }
+        let whole = self.span(braces);
+        let (mut text, mut at) = (String::new(), whole.start);
+        for edit in &edits {
+            text.push_str(self.slice(Span { start: at, end: edit.span.start, ..whole }));
+            text.push_str(&edit.text);
+            at = edit.span.end;
+        }
+        text.push_str(self.slice(Span { start: at, ..whole }));
+        let first = edits.first()?.span;
+        Some(errors::label_colon(first, &text).fix_all(format!("write `{text}`"), edits))
+    }
+
+    /// Says of a word between labels what stands there instead: a comma, or the other spelling of a test.
+    fn words_between(
+        &mut self,
+        word: &Pair<'_, Rule>,
+        before: &LabelRequirement,
+        rest: &Pairs<'_, Rule>,
+        whole: Span,
+    ) -> Option<Labels> {
+        let (place, text) = (self.span(word), word.as_str());
+        let after = rest.peek()?;
+        let diagnostic = match text {
+            "and" => errors::joined_by_word(place, text, self.commas(word, rest, before.span), "labels"),
+            "or" => {
+                let value = match (&before.test, after.as_rule()) {
+                    (LabelTest::Equals(value), Rule::endpoint) => Some(value),
+                    _ => None,
+                };
+                let key = self.slice(before.key.span);
+                let rest = self.slice(Span { start: place.end, ..whole }).trim_end_matches('}').trim();
+                let other =
+                    rest.strip_prefix(key).map(|rest| rest.trim_start().strip_prefix('=').unwrap_or(rest).trim());
+                let other = other.or((!rest.contains('=')).then_some(rest));
+                let is_value = |text: &&str| !text.is_empty() && text.bytes().all(is_word);
+                let first = Span { start: whole.start + 1, end: before.span.start, ..whole };
+                let repair = value.zip(other.filter(is_value)).map(|(value, other)| {
+                    format!("{{{}{key} in ({}, {other})}}", self.slice(first), self.slice(value.span))
+                });
+                errors::labels_joined_by_or(place, whole, repair)
+            }
+            // `tier not in (a, b)`
+            _ if after.as_rule() == Rule::test && after.as_str().starts_with("in") => {
+                let span = Span { end: self.trimmed(&after).end, ..before.span };
+                errors::label_test(span, format!("{} not{}", self.slice(before.key.span), after.as_str().trim_end()))
+            }
+            _ => errors::missing_comma(before.span, place),
+        };
+        self.push(diagnostic);
+        None
+    }
+
+    /// Returns edits that put commas for a word between elements, and for the same word later in the list.
+    pub(super) fn commas(&self, word: &Pair<'_, Rule>, rest: &Pairs<'_, Rule>, before: Span) -> Vec<Edit> {
+        let mut edits = Vec::new();
+        let (mut end, mut is_word) = (before.end, true);
+        for pair in rest.clone() {
+            if is_word {
+                let start = self.span(&pair).start;
+                edits.push(Edit { span: Span { start: end, end: start, ..before }, text: ", ".into() });
+            }
+            is_word = pair.as_rule() == Rule::endpoint && pair.as_str() == word.as_str();
+            if !is_word {
+                end = self.trimmed(&pair).end;
+            }
+        }
+        edits
+    }
+
+    /// Says of `!app=web` how it is written. `not` is the key with its `!`.
+    fn test_after_not(&mut self, place: Span, not: &str, test: &Pair<'_, Rule>) -> Option<Labels> {
+        let key = not.trim_start_matches('!').trim();
+        let span = Span { end: self.trimmed(test).end, ..place };
+        let rest = test.as_str().trim_end().trim_end_matches(',').trim_end();
+        let repair = match (rest.strip_prefix('='), rest.strip_prefix("in")) {
+            (Some(value), _) => format!("{key}!={}", value.trim_start()),
+            (None, Some(values)) => format!("{key} notin {}", values.trim_start()),
+            _ => key.to_owned() + rest.trim_start_matches('!'),
+        };
+        let span = Span { end: span.start + self.slice(span).trim_end_matches(',').trim_end().len() as u32, ..span };
+        self.push(errors::label_test(span, repair));
+        None
     }
 
     fn requirement(&mut self, key: Pair<'_, Rule>, pairs: &mut Pairs<'_, Rule>) -> Option<LabelRequirement> {
@@ -149,6 +252,11 @@ impl Lower<'_> {
         }
         list
     }
+}
+
+/// Returns whether a word stands between labels, which `follows` one.
+fn is_joint(pair: &Pair<'_, Rule>, follows: bool) -> bool {
+    follows && matches!(pair.as_str(), "and" | "or" | "not")
 }
 
 /// Returns the first star outside strings, with the word that it touches.

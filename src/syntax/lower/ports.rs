@@ -21,12 +21,11 @@ impl Lower<'_> {
                 continue;
             }
             let place = self.span(&pair);
-            let port = match pair.as_str().find(':').filter(|_| !braced) {
-                Some(second) => {
-                    self.push(errors::two_suffixes(Span { start: place.start + second as u32, ..place }));
-                    error_port(place)
-                }
-                None => self.port(pair.as_str(), place),
+            let port = if !braced && pair.as_str().contains(':') {
+                self.push(errors::two_suffixes(place, pair.as_str()));
+                error_port(place)
+            } else {
+                self.port(pair.as_str(), place)
             };
             if let Some(before) = open.replace(port.span) {
                 self.push(errors::missing_comma(before, port.span));
@@ -64,7 +63,7 @@ impl Lower<'_> {
         let kind = match port_kind(number) {
             Ok(kind) => kind,
             Err(why) => {
-                self.push(errors::not_a_port(place, number, why));
+                self.push(errors::not_a_port(place, number, why, protocol.is_some()));
                 return error_port(span);
             }
         };
@@ -168,7 +167,7 @@ fn port_kind(text: &str) -> Result<PortKind, &'static str> {
     }
 }
 
-const NUMBER: &str = "ports are numbers from 1 to 65535, without zeros before them";
+const NUMBER: &str = "ports are numbers from 1 to 65535";
 
 fn port_number(text: &str) -> Option<u16> {
     let number = if text.starts_with('0') || !words::is_digits(text) { None } else { text.parse().ok() };

@@ -1,6 +1,6 @@
 //! Braces: unions of endpoints, and what looks like one before a `/`.
 
-use pest::iterators::Pair;
+use pest::iterators::{Pair, Pairs};
 
 use super::endpoint::error_expr;
 use super::{Lower, most_elements};
@@ -8,7 +8,7 @@ use crate::source::Span;
 use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
 use crate::syntax::keyword::is_reserved;
-use crate::syntax::tree::{ExprKind, LabelTest, NamespacePattern};
+use crate::syntax::tree::{Expr, ExprKind, LabelTest, NamespacePattern};
 
 impl Lower<'_> {
     pub(super) fn union(&mut self, braces: Pair<'_, Rule>) -> ExprKind {
@@ -30,6 +30,17 @@ impl Lower<'_> {
                     });
                     members.push(error_expr(place));
                     next = pairs.next();
+                }
+                Rule::endpoint if matches!(pair.as_str(), "and" | "or") && open.is_some() && pairs.peek().is_some() => {
+                    let before = open.unwrap_or(span);
+                    let edits = self.commas(&pair, &pairs, before);
+                    self.push(errors::joined_by_word(self.span(&pair), pair.as_str(), edits, "endpoints"));
+                    return ExprKind::Error;
+                }
+                // `{ a/b:80,443 }`: a number is the port of the member before it.
+                Rule::endpoint if members.last().is_some_and(is_open_suffix) && is_port(pair.as_str()) => {
+                    self.ports_in_union(&members, &pair, &pairs);
+                    return ExprKind::Error;
                 }
                 Rule::endpoint if open.is_some() && is_reserved(pair.as_str()) => {
                     let (place, word) = (self.span(&pair), pair.as_str());
@@ -64,6 +75,25 @@ impl Lower<'_> {
         ExprKind::Union(members)
     }
 
+    /// Says that several ports of a member stand without braces, as it would be read with them.
+    fn ports_in_union(&mut self, members: &[Expr], first: &Pair<'_, Rule>, rest: &Pairs<'_, Rule>) {
+        let Some(ports) = members.last().and_then(|member| member.ports.as_ref()) else { return };
+        let mut span = Span { start: ports.span.start + 1, ..ports.span };
+        let mut list = vec![self.slice(span).to_owned()];
+        for pair in std::iter::once(first.clone()).chain(rest.clone()) {
+            match pair.as_rule() {
+                Rule::comma => {}
+                Rule::endpoint if is_port(pair.as_str()) => {
+                    list.push(pair.as_str().to_owned());
+                    span.end = self.span(&pair).end;
+                }
+                _ => break,
+            }
+        }
+        let text = format!("{{{}}}", list.join(", "));
+        self.push(errors::list_in_brackets(span, "ports", &text));
+    }
+
     /// Lowers the labels of namespaces, of which it is also said when they are none.
     pub(super) fn namespace_labels(
         &mut self,
@@ -93,4 +123,17 @@ impl Lower<'_> {
         self.push(errors::keys_before_slash(span.to(self.span(pods)), &repair));
         None
     }
+}
+
+/// Returns whether a member has ports without braces.
+fn is_open_suffix(member: &Expr) -> bool {
+    member.ports.as_ref().is_some_and(|ports| !ports.braced)
+}
+
+/// Returns whether an endpoint of a union is a port: `443`, `8000-8999`, `53/udp`.
+fn is_port(text: &str) -> bool {
+    let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let is_number = number.starts_with(|c: char| c.is_ascii_digit())
+        && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    is_number && errors::PROTOCOLS.contains(&protocol)
 }

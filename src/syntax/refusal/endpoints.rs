@@ -28,13 +28,12 @@ impl Refusal<'_> {
         let word_after_star = previous.is("*") && found.kind == Kind::Word;
         if self.touches(previous, found) && (star_after_word || word_after_star) {
             let (first, last) = (self.run_start(self.index - 1), self.run_end(self.index));
-            return Some(errors::partial_wildcard(self.span(self.tokens[first].start, self.tokens[last].end)));
+            let (start, end) = (self.tokens[first].start, self.tokens[last].end);
+            let governed = words::is_governed(&self.text[..start]);
+            return Some(errors::partial_wildcard(self.span(start, end), &self.text[start..end], governed));
         }
         let is_value = found.is("*") && matches!(previous.text, "=" | "!=") && self.open_bracket().is_some();
-        is_value.then(|| {
-            errors::partial_wildcard(self.token_span(found))
-                .note("that a label is there, whatever its value, is written by its key alone: `{app}`")
-        })
+        is_value.then(|| errors::label_wildcard(self.token_span(found)))
     }
 
     /// A space around the `/`, `:` or `@` of an endpoint.
@@ -65,14 +64,15 @@ impl Refusal<'_> {
             return None;
         }
         let first = self.run_start(self.index - 1);
-        let has_suffix = self.tokens[first..self.index].iter().any(|token| token.is(":"));
+        let colon = self.tokens[first..self.index].iter().find(|token| token.is(":"));
         let last = self.run_end(self.index);
         let whole = &self.text[self.tokens[first].start..self.tokens[last].end];
         if let Some(repair) = words::bracketed_with_port(whole) {
             let span = self.span(self.tokens[first].start, self.tokens[last].end);
             return Some(errors::needs_brackets(span, whole, &[repair]));
         }
-        has_suffix.then(|| errors::two_suffixes(self.span(found.start, self.tokens[last].end)))
+        let (start, end) = (colon?.end, self.tokens[last].end);
+        Some(errors::two_suffixes(self.span(start, end), &self.text[start..end]))
     }
 
     /// `garden/web/x`

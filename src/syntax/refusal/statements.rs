@@ -3,6 +3,7 @@
 use super::Refusal;
 use super::tokens::Kind;
 use crate::diag::{Code, Diagnostic, Edit, nearest};
+use crate::source::Span;
 use crate::syntax::grammar::Rule;
 use crate::syntax::{errors, words};
 
@@ -60,6 +61,7 @@ impl Refusal<'_> {
             return Some(errors::unknown_annotation(self.token_span(*name), name.text));
         }
         let diagnostic = errors::annotation_argument(self.place(), name.text);
+        let example = |diagnostic: Diagnostic| diagnostic.note(errors::annotation_example(name.text));
         Some(match self.found() {
             Some(found) if self.tried(&[Rule::open_paren]) && found.kind != Kind::Symbol => {
                 let gap = self.span(name.end, found.start);
@@ -69,10 +71,10 @@ impl Refusal<'_> {
                     vec![Edit { span: gap, text: "(".into() }, Edit { span: close, text: ")".into() }],
                 )
             }
-            _ if self.tried(&[Rule::open_paren]) => diagnostic.at("the argument stands in parentheses"),
-            Some(found) if found.is(")") => diagnostic.at("the argument is missing"),
-            Some(found) if found.is(",") => diagnostic.at("an annotation takes one argument"),
-            _ => diagnostic,
+            _ if self.tried(&[Rule::open_paren]) => example(diagnostic.at("the argument stands in parentheses")),
+            Some(found) if found.is(")") => example(diagnostic.at("the argument is missing")),
+            Some(found) if found.is(",") => example(diagnostic.at("an annotation takes one argument")),
+            _ => example(diagnostic),
         })
     }
 
@@ -101,8 +103,8 @@ impl Refusal<'_> {
         }
         let span = self.token_span(word);
         let meant = match word.text {
-            "out" | "outgoing" | "outbound" | "to" | "Egress" | "EGRESS" => Some("egress"),
-            "in" | "incoming" | "inbound" | "from" | "Ingress" | "INGRESS" => Some("ingress"),
+            "out" | "outgoing" | "outbound" | "Egress" | "EGRESS" => Some("egress"),
+            "in" | "incoming" | "inbound" | "Ingress" | "INGRESS" => Some("ingress"),
             _ => nearest(word.text, ["egress", "ingress"]),
         };
         let meant = meant?;
@@ -123,7 +125,25 @@ impl Refusal<'_> {
             _ => self.token_span(found),
         };
         let text = if whole.end == self.token_span(found).end { found.text } else { "-->" };
-        is_arrow.then(|| errors::wrong_arrow(whole, text))
+        let diagnostic = is_arrow.then(|| errors::wrong_arrow(whole, text))?;
+        let is_backward = text.starts_with('<') && diagnostic.fixes.is_empty();
+        Some(match self.turned_flow().filter(|_| is_backward) {
+            Some((span, flow)) => diagnostic.fix(format!("write `{flow}`"), span, flow),
+            None => diagnostic,
+        })
+    }
+
+    /// Returns the flow around a `<-` as it is written here, with its place.
+    fn turned_flow(&self) -> Option<(Span, String)> {
+        let end = self.clauses_from();
+        let start = match self.by {
+            Rule::policy_rule => self.head_end(),
+            Rule::assertion => 2,
+            _ => return None,
+        };
+        let (left, right) = (self.words(start, self.index)?, self.words(self.index + 1, end)?);
+        let span = self.span(self.tokens[start].start, self.tokens[end - 1].end);
+        Some((span, format!("{right} -> {left}")))
     }
 
     fn wrong_equals(&self) -> Option<Diagnostic> {

@@ -85,7 +85,8 @@ impl Scanner<'_> {
                 self.out.tight_arrows.retain(|&arrow| arrow < cut);
             }
             let open = self.misfit.filter(|&misfit| cut.is_none_or(|cut| misfit < cut)).unwrap_or(body.open);
-            self.out.problems.push(Problem { kind: ProblemKind::UnclosedBracket, start: open, end: open + 1 });
+            let until = cut.unwrap_or(self.last_end);
+            self.out.problems.push(Problem { kind: ProblemKind::UnclosedBracket, start: open, end: open + 1, until });
         }
         self.in_body = false;
         self.stack.clear();

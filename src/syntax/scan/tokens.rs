@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use super::{Comment, Problem, ProblemKind, Scan, Statement, is_word};
 
+/// How many bytes after a `/*` its `*/` is looked for in.
+const LONGEST_COMMENT: usize = 4096;
+
 #[derive(Clone, Copy)]
 pub(super) struct Open {
     pub byte: u8,
@@ -75,6 +78,10 @@ impl<'a> Scanner<'a> {
                         self.line_start = self.at;
                     }
                     b'#' => self.comment(),
+                    b'/' => match self.foreign_comment_end() {
+                        Some(end) => self.foreign_comment(end),
+                        None => self.token(1),
+                    },
                     b'"' => self.string(),
                     b'-' if self.text.get(self.at + 1) == Some(&b'>') => self.arrow(),
                     b'{' | b'(' => self.open(byte),
@@ -125,11 +132,50 @@ impl<'a> Scanner<'a> {
     }
 
     pub(super) fn comment(&mut self) {
+        self.comment_to(self.line_end());
+    }
+
+    fn line_end(&self) -> usize {
+        let rest = &self.text[self.at..];
+        self.at + rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len())
+    }
+
+    /// Returns where a comment as other languages write it ends: at the end of its line, or behind its `*/`. In
+    /// `shop /* -> */web` there is none, but a space too many.
+    fn foreign_comment_end(&self) -> Option<usize> {
+        let stands_apart = |byte: Option<u8>| byte.is_none_or(|byte| byte.is_ascii_whitespace() || byte == b';');
+        if !stands_apart(self.byte_before(self.at)) {
+            return None;
+        }
+        match self.text.get(self.at + 1)? {
+            b'/' => Some(self.line_end()),
+            b'*' => {
+                let rest = self.text.get(self.at + 2..)?;
+                let inside = &rest[..rest.len().min(LONGEST_COMMENT)];
+                let end = self.at + inside.windows(2).position(|bytes| bytes == b"*/")? + 4;
+                let is_comment = inside.first().is_some_and(|&byte| byte.is_ascii_whitespace() || byte == b'*');
+                (is_comment && stands_apart(self.text.get(end).copied())).then_some(end)
+            }
+            _ => None,
+        }
+    }
+
+    fn foreign_comment(&mut self, end: usize) {
+        let start = self.at;
+        self.comment_to(end);
+        let end = self.at - usize::from(self.text[start..self.at].ends_with(b"\r"));
+        self.problem(ProblemKind::ForeignComment, start..end);
+        if let Some(newline) = self.text[start..end].iter().rposition(|&byte| byte == b'\n') {
+            self.line_start = start + newline + 1;
+        }
+    }
+
+    fn comment_to(&mut self, end: usize) {
         let start = self.at;
         let mut hidden = None;
-        while let Some(&byte) = self.text.get(self.at) {
+        while let Some(&byte) = self.text.get(self.at).filter(|_| self.at < end) {
             match byte {
-                b'\n' => break,
+                b'\n' => self.at += 1,
                 0..0x20 | 0x7f.. => {
                     let (length, bad) = self.character(self.at);
                     if bad && hidden.is_none() {
@@ -254,7 +300,7 @@ impl<'a> Scanner<'a> {
     }
 
     pub(super) fn problem(&mut self, kind: ProblemKind, span: Range<usize>) {
-        self.out.problems.push(Problem { kind, start: span.start, end: span.end });
+        self.out.problems.push(Problem { kind, start: span.start, end: span.end, until: self.last_end });
     }
 
     /// Notes a problem of what is being read, unless it has one already.

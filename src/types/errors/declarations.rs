@@ -2,6 +2,7 @@
 
 use smol_str::SmolStr;
 
+use super::endpoints::{Elsewhere, use_it};
 use super::rules::Half;
 use crate::diag::{Code, Diagnostic, Label, nearest};
 use crate::model::labels::NAMESPACE_NAME;
@@ -109,9 +110,12 @@ pub fn setting_not_addresses(span: Span) -> Diagnostic {
     Diagnostic::new(Code::WrongPart, span, "this setting takes addresses").at("an address or network stands here")
 }
 
-pub fn unknown_template(name: &Ident, near: Option<SmolStr>) -> Diagnostic {
+pub fn unknown_template(name: &Ident, elsewhere: Elsewhere<'_>) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::UnknownTemplate, name.span, format!("there is no template `{}`", name.text));
-    match near {
+    if elsewhere.module.is_some() {
+        return use_it(diagnostic, &name.text, elsewhere.module);
+    }
+    match elsewhere.near {
         Some(near) => diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), name.span, near),
         None => diagnostic.at("not defined here, nor by a module in use"),
     }
@@ -245,6 +249,12 @@ pub fn bad_text(text: &Text, value: &str, what: &str, why: &str) -> Diagnostic {
             let diagnostic = Diagnostic::new(Code::WrongText, word.span, why).at(format!("not a {what}"));
             let rooted = format!("\"/{value}\"");
             match what {
+                "path" if value.contains('*') && value.starts_with('/') => {
+                    let (whole, above) = with_whole_segments(value);
+                    diagnostic.note(format!(
+                        "`\"{whole}\"` is any one segment there, and `\"{above}\"` everything below: both let more through"
+                    ))
+                }
                 "path" if !value.starts_with('/') && !value.contains(['?', '#', '*', '"', '\\']) => {
                     diagnostic.fix(format!("write `{rooted}`"), word.span, rooted)
                 }
@@ -252,6 +262,14 @@ pub fn bad_text(text: &Text, value: &str, what: &str, why: &str) -> Diagnostic {
             }
         }
     }
+}
+
+/// Returns a path with `*` for each segment that holds one, and the path above the first of them with all that is below.
+fn with_whole_segments(path: &str) -> (String, String) {
+    let segments: Vec<&str> =
+        path.split('/').map(|segment| if segment.contains('*') { "*" } else { segment }).collect();
+    let first = segments.iter().position(|segment| *segment == "*").unwrap_or(segments.len());
+    (segments.join("/"), format!("{}/**", segments[..first].join("/")))
 }
 
 /// `normal` is the pattern that requests have.

@@ -13,28 +13,86 @@ use crate::types::value::Kind;
 
 pub(super) type Key = (SmolStr, SmolStr);
 
-pub fn unknown_name(span: Span, name: &str, near: Option<SmolStr>, namespace: bool) -> Diagnostic {
+/// What a word is that no name in sight is.
+#[derive(Default)]
+pub struct Elsewhere<'a> {
+    /// The nearest name in sight.
+    pub near: Option<SmolStr>,
+    /// A namespace of the inventory.
+    pub namespace: bool,
+    /// The namespaces that have a workload or Service of this name, sorted.
+    pub workload_of: Vec<&'a str>,
+    /// The module of the standard library that defines it, and where the file of the word begins.
+    pub module: Option<(&'static str, Span)>,
+}
+
+pub fn unknown_name(span: Span, name: &str, elsewhere: Elsewhere<'_>) -> Diagnostic {
+    const SHOWN: usize = 4;
     let diagnostic = Diagnostic::new(Code::UnknownName, span, format!("`{name}` is not defined"));
+    let Elsewhere { near, namespace, workload_of, module } = elsewhere;
+    let is_known = namespace || !workload_of.is_empty() || module.is_some();
+    let mut diagnostic = match (namespace, workload_of.as_slice()) {
+        (true, []) => diagnostic.at("a namespace stands before a `/` only"),
+        (_, [_, ..]) => diagnostic.at("a workload or Service stands behind its namespace and a `/`"),
+        _ => diagnostic,
+    };
+    let alone = usize::from(namespace) + workload_of.len() + usize::from(module.is_some()) == 1;
+    let title = |text: &str, what: &str| match alone {
+        true => format!("write `{text}`"),
+        false => format!("{what} write `{text}`"),
+    };
+    for workload in workload_of.iter().take(SHOWN) {
+        let text = format!("{workload}/{name}");
+        diagnostic = diagnostic.fix(title(&text, &format!("for that of {workload}")), span, text);
+    }
+    if let Some(more) = workload_of.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        diagnostic = diagnostic.note(format!("{more} more namespaces have one"));
+    }
+    if namespace {
+        let text = format!("{name}/*");
+        diagnostic = diagnostic.fix(title(&text, "for the namespace's pods"), span, text);
+    }
+    if module.is_some() {
+        return use_it(diagnostic, name, module);
+    }
     match near {
+        _ if is_known => diagnostic,
+        _ if matches!(name, "any" | "all" | "everyone" | "everybody" | "everything" | "everywhere" | "world") => {
+            diagnostic.at("several things could be meant").note(
+                "everybody, in the cluster or not, is `anywhere`, every pod `*/*`, and every public address `internet`",
+            )
+        }
         Some(near) => diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), span, near),
-        None if namespace => diagnostic.at("a namespace stands before a `/` only").fix(
-            format!("write `{name}/*`"),
-            span,
-            format!("{name}/*"),
-        ),
         None => diagnostic.at("no `let`, declaration or module defines it").note(format!(
-            "a namespace's pods are written `{name}/*`, a workload's `namespace/{name}`, a host of one label `host {name}`"
+            "a namespace's pods are written `{name}/*`, a workload's `NAMESPACE/{name}`, a host of one label `host {name}`"
         )),
     }
 }
 
+/// Proposes the `use` of the module that defines a name.
+pub(super) fn use_it(diagnostic: Diagnostic, name: &str, module: Option<(&'static str, Span)>) -> Diagnostic {
+    let Some((module, start)) = module else { return diagnostic };
+    let statement = format!("use std/{module} ({name})");
+    let diagnostic = diagnostic.at(format!("std/{module} defines it, and this file does not use that"));
+    diagnostic.fix(format!("begin the file with `{statement}`"), start, format!("{statement}\n"))
+}
+
 /// `what` is `gateway` or `issuer`.
-pub fn unknown_declaration(name: &Ident, near: Option<SmolStr>, what: &str) -> Diagnostic {
+pub fn unknown_declaration(name: &Ident, elsewhere: Elsewhere<'_>, what: &str) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::UnknownName, name.span, format!("`{}` is not defined", name.text));
-    match near {
-        Some(near) => diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), name.span, near),
-        None => diagnostic.at(format!("no {what} of this name is declared here or by a module in use")),
+    if elsewhere.module.is_some() {
+        return use_it(diagnostic, &name.text, elsewhere.module);
     }
+    if let Some(near) = elsewhere.near {
+        return diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), name.span, near);
+    }
+    let fields = match what {
+        "issuer" => "{ url \"https://login.example.com\" jwks \"https://login.example.com/keys\" }",
+        _ => "{ pods istio-system/{istio=ingressgateway} port 443/https }",
+    };
+    diagnostic
+        .at(format!("no {what} of this name is declared here or by a module in use"))
+        .note(format!("declare it: `{what} {} {fields}`", name.text))
 }
 
 /// `ways` are the places of the definitions, each with the path as its `use` writes it.

@@ -6,17 +6,21 @@ use crate::diag::{Code, Diagnostic};
 use crate::inventory::{Near, NearNamespace, Service, Workload};
 use crate::model::labels::{Requirement, Requirements, Test};
 use crate::source::Span;
-use crate::syntax::tree::{LabelTest, Labels, PodPattern, Word};
+use crate::syntax::tree::{LabelRequirement, LabelTest, Labels, PodPattern, Word};
 use crate::types::facts::workload_words;
 use smol_str::SmolStr;
 
-pub fn unknown_namespace(span: Span, name: &str, near: Option<&SmolStr>) -> Diagnostic {
+/// `scope` is that of the file, where it leaves this namespace out.
+pub fn unknown_namespace(span: Span, name: &str, near: Option<&SmolStr>, scope: Option<Span>) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::UnknownNamespace, span, format!("the inventory has no namespace `{name}`"));
     match near {
         Some(near) => {
             diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), span, near.as_str())
         }
-        None => diagnostic.at("not among the manifests").note(format!("declare it: `namespace {name} {{}}`")),
+        None => diagnostic.at("not among the manifests").note(match scope {
+            None => format!("if it comes later, declare it, beside the rules of any file: `namespace {name} {{}}`"),
+            Some(_) => format!("if it comes later, declare it in a file without a `scope`, which this file may use: `namespace {name} {{}}`"),
+        }),
     }
 }
 
@@ -27,9 +31,37 @@ pub fn library_namespace(place: Span, name: &str, named: Span) -> Diagnostic {
         .label(named, "taken as written")
 }
 
-/// `written` are the labels before the `/`, where they are written there.
-pub fn no_such_namespaces(span: Span, written: Option<&Labels>, near: Option<&NearNamespace<'_>>) -> Diagnostic {
+/// `written` are the labels before the `/`, where they are written there; `all` are the namespaces of the inventory.
+pub fn no_such_namespaces<'n>(
+    span: Span,
+    written: Option<&Labels>,
+    near: Option<&NearNamespace<'_>>,
+    all: impl Iterator<Item = &'n SmolStr>,
+) -> Diagnostic {
+    const SHOWN: usize = 8;
     let message = "no namespace of the inventory has these labels";
+    let by_name = written.and_then(|labels| match labels.requirements.as_slice() {
+        [LabelRequirement { key, test: LabelTest::Equals(value), .. }]
+            if matches!(key.text.as_str(), "name" | "namespace" | "kubernetes.io/metadata.name") =>
+        {
+            Some(&value.text)
+        }
+        _ => None,
+    });
+    let by_name = by_name.map(|name| {
+        let mut all: Vec<&str> = all.map(SmolStr::as_str).collect();
+        let more = if all.len() > SHOWN { format!(" and {} more", all.len() - SHOWN) } else { String::new() };
+        match all.contains(&name.as_str()) {
+            true => format!("a namespace's name stands before the `/` by itself: `{name}/*`"),
+            false => {
+                all.truncate(SHOWN);
+                format!(
+                    "a namespace's name stands before the `/` by itself, and the inventory has {}{more}",
+                    all.join(", ")
+                )
+            }
+        }
+    });
     match near {
         Some(NearNamespace { wanted, found, namespace }) => {
             let diagnostic = Diagnostic::new(Code::SelectorMatchesNothing, span, message);
@@ -37,29 +69,58 @@ pub fn no_such_namespaces(span: Span, written: Option<&Labels>, near: Option<&Ne
         }
         None => Diagnostic::new(Code::SelectorUnmatched, span, message)
             .at("matches no namespace")
+            .note_opt(by_name)
             .note("such namespaces may come later: until the next build after that they are not meant"),
     }
 }
 
-/// `any` says whether pods of these namespaces are known at all; `declaration` is one of such pods.
+/// `any` says whether pods of these namespaces are known at all, `keys` are those of their labels, and `declaration` is one of
+/// such pods.
 pub fn selector_unmatched(
     span: Span,
     text: &str,
     any: bool,
     elsewhere: Option<&Workload>,
+    keys: &[&SmolStr],
     declaration: Option<String>,
 ) -> Diagnostic {
+    const SHOWN: usize = 8;
     let message = format!("no pod that is known matches `{text}`");
     let diagnostic = Diagnostic::new(Code::SelectorUnmatched, span, message);
     let diagnostic = match (elsewhere, any) {
         (Some(workload), _) => diagnostic.at(format!("{} of another namespace would", workload_words(workload))),
-        (None, true) => diagnostic.at("nor does anything near it"),
+        (None, true) => match keys {
+            [] => diagnostic.at("nor does anything near it"),
+            keys => {
+                let shown: Vec<&str> = keys.iter().take(SHOWN).map(|key| key.as_str()).collect();
+                let more = if keys.len() > SHOWN { ", …" } else { "" };
+                diagnostic.at(format!("the pods there have labels of the keys {}{more}", shown.join(", ")))
+            }
+        },
         (None, false) => diagnostic.at("the inventory has no workload there"),
     };
     diagnostic.note(match declaration {
         Some(declaration) => format!("if such pods come later, say so: `{declaration}`"),
         None => "such pods may come later".into(),
     })
+}
+
+/// Names of workloads that stand in the braces of labels; `repair` is what was meant, and `certain` says that nobody has such
+/// labels.
+pub fn names_as_labels(span: Span, repair: &str, certain: bool) -> Diagnostic {
+    let at = "pods that have all of these labels, whatever their values";
+    match certain {
+        true => Diagnostic::new(Code::NamesAsLabels, span, "these are keys of labels, and no pod has them").at(at).fix(
+            format!("write `{repair}`"),
+            span,
+            repair,
+        ),
+        false => {
+            Diagnostic::new(Code::PerhapsNames, span, "these are keys of labels, and look like names of workloads")
+                .at(at)
+                .note(format!("for the workloads write `{repair}`"))
+        }
+    }
 }
 
 /// `values` are those of a list `key in (…)` that nobody has.
@@ -257,7 +318,20 @@ pub fn no_labels(span: Span, workload: &Workload) -> Diagnostic {
         .label(workload.origin, "here")
 }
 
-pub fn service_without_pods(span: Span, (namespace, name): &Key, service: Span) -> Diagnostic {
+pub fn service_without_pods(span: Span, (namespace, name): &Key, service: &Service) -> Diagnostic {
+    if let Some(host) = &service.external_name {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let message = format!("the Service {namespace}/{name} is another name for the host {host}, and has no pods");
+        let diagnostic = Diagnostic::new(Code::NoSelector, span, message)
+            .at("stands for no pods")
+            .label(service.origin, "the Service");
+        let port = service.ports.first().map_or(443, |port| port.port);
+        return diagnostic.note(match host.strip_suffix(".svc.cluster.local").and_then(|host| host.split_once('.')) {
+            Some((name, namespace)) => format!("name the Service behind it: `{namespace}/{name}:{port}`"),
+            None => format!("name the host, with the port that it has there, in an `allow egress`: `{host}:{port}`"),
+        });
+    }
+    let service = service.origin;
     Diagnostic::new(Code::NoSelector, span, format!("the Service {namespace}/{name} has no selector and so no pods"))
         .at("stands for no pods")
         .label(service, "the Service")

@@ -76,9 +76,14 @@ pub fn parameter_type(span: Span, name: &str, is: ParameterType, wanted: &str) -
 pub fn unknown_port_name(span: Span, name: &str, protocol: Protocol, known: &[(SmolStr, Protocol)]) -> Diagnostic {
     let message = format!("no pod that is meant here has a {} port named `{name}`", protocol.word());
     let diagnostic = Diagnostic::new(Code::UnknownPortName, span, message);
+    let named = Span { end: span.start + name.len() as u32, ..span };
+    if let Some((_, other)) = known.iter().find(|(same, _)| same == name) {
+        let repair = format!("{name}/{}", other.word());
+        let diagnostic = diagnostic.at(format!("they have it as a {} port", other.word()));
+        return diagnostic.fix(format!("write `{repair}`"), span, repair);
+    }
     let same = known.iter().filter(|(_, other)| *other == protocol).map(|(name, _)| name.as_str());
     if let Some(near) = nearest(name, same) {
-        let named = Span { end: span.start + name.len() as u32, ..span };
         return diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), named, near);
     }
     let known = known.iter().map(|(name, other)| match other {
@@ -201,17 +206,41 @@ pub(super) fn label_value(value: &str) -> String {
     if !value.is_empty() && value.chars().all(bare) { value.into() } else { format!("\"{value}\"") }
 }
 
-pub fn unknown_service_port(span: Span, (namespace, name): &Key, service: &Service, text: &str) -> Diagnostic {
+/// `port` is written as `text`; `on_pods` says that the port may be one of its pods, whatever the Service sends there.
+pub fn unknown_service_port(
+    port: &Port,
+    (namespace, name): &Key,
+    service: &Service,
+    text: &str,
+    on_pods: bool,
+) -> Diagnostic {
     let ports: Vec<String> = service.ports.iter().map(port_words).collect();
     let message = format!("Service {namespace}/{name} has no port {text}");
-    let diagnostic = Diagnostic::new(Code::UnknownServicePort, span, message).label(service.origin, "the Service");
-    match service.ports.first() {
-        None => diagnostic.at("the Service has no ports"),
-        Some(first) => diagnostic.at(format!("the Service sends {}", ports.join(" and "))).note(format!(
-            "a Service's port: `{namespace}/{name}:{}`; any port of its pods: `{}:{text}`",
-            first.port,
-            pods_of(namespace, service)
-        )),
+    let diagnostic = Diagnostic::new(Code::UnknownServicePort, port.span, message).label(service.origin, "the Service");
+    let number = match &port.kind {
+        PortKind::Number(number) => Some(*number),
+        _ => None,
+    };
+    if let Some(own) = service.ports.iter().find(|own| own.node_port.is_some() && own.node_port == number) {
+        return diagnostic
+            .at(format!("a node passes {text} on to the Service's {}, and pods never see it", own.port))
+            .fix(format!("write `{namespace}/{name}:{}`", own.port), port.span, own.port.to_string());
+    }
+    let pods = on_pods.then(|| format!("any port of its pods, `{}:{text}`", pods_of(namespace, service)));
+    match service.ports.as_slice() {
+        [] => diagnostic.at("the Service has no ports").note_opt(pods),
+        [only] if !matches!(port.kind, PortKind::Range(..)) => {
+            let write = format!("write `{namespace}/{name}:{}`", only.port);
+            diagnostic
+                .at(format!("the Service sends {}", ports.join(" and ")))
+                .note(write.clone())
+                .note_opt(pods.map(|pods| format!("or, for {pods}")))
+                .fix(write, port.span, only.port.to_string())
+        }
+        [first, ..] => diagnostic
+            .at(format!("the Service sends {}", ports.join(" and ")))
+            .note(format!("write one of them, as `{namespace}/{name}:{}`", first.port))
+            .note_opt(pods.map(|pods| format!("or, for {pods}"))),
     }
 }
 
