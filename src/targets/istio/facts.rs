@@ -1,22 +1,22 @@
 //! What is known of the cluster, indexed for the questions that Istio's objects raise: which workloads have these labels,
-//! which Services lead to these pods, which accounts they run as.
+//! which Services lead to these pods, which accounts they run as. And what no object may say: addresses that are pods'.
 
-use std::rc::Rc;
+use std::net::Ipv4Addr;
 
+use ipnet::{IpNet, Ipv4Net};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+pub use super::model::Selector as MatchLabels;
+use super::nets::prefixes;
 use crate::inventory::{Injection, LeftOut, Service, Workload, WorkloadKind};
+use crate::model::addresses::AddressSet;
 use crate::model::endpoint::Endpoint;
 use crate::model::labels::{Labels, PodSelector, Requirements, Test};
 use crate::model::rules::Direction;
 use crate::policy::Policy;
 use crate::targets::is_ambient;
-use crate::targets::istio::plan::egress::addresses::Reserved;
 use crate::targets::partition::Partition;
-
-/// Labels that objects of Istio select by: keys with one value each, sorted.
-pub type MatchLabels = Rc<[(SmolStr, SmolStr)]>;
 
 /// What a part of a policy is looked at with.
 pub struct Facts<'a> {
@@ -28,6 +28,15 @@ pub struct Facts<'a> {
     cluster: &'a Cluster<'a>,
     /// What is never let through by address, and what is by name.
     pub reserved: &'a Reserved,
+}
+
+/// Addresses that are never let through, and those that have a name.
+pub struct Reserved {
+    /// The pods' addresses, which are no addresses of the outside, and 0.0.0.0/8, since a prefix that begins there matches
+    /// everything.
+    pub hidden: AddressSet,
+    /// The internet, as the fewest prefixes.
+    pub internet: Vec<IpNet>,
 }
 
 /// What is known of the cluster, the same for all parts.
@@ -78,6 +87,17 @@ impl<'a> Cluster<'a> {
             known.find_idle(policy.inventory.workloads_in(name));
         }
         Cluster { namespaces, names: policy.inventory.namespaces.keys().collect() }
+    }
+}
+
+impl Reserved {
+    /// Finds them in the facts of a policy.
+    pub fn new(policy: &Policy) -> Reserved {
+        let this_network = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8));
+        let mut hidden = policy.pod_addresses.clone();
+        hidden.blocks.extend(AddressSet::of([this_network]).blocks);
+        let internet = prefixes(&policy.internet.subtract(&hidden));
+        Reserved { hidden, internet }
     }
 }
 

@@ -1,48 +1,74 @@
 //! Istio in sidecar mode: `networking.istio.io/v1` and `security.istio.io/v1`.
 //!
-//! What a pod may send is decided by its one Sidecar: `destinations` says what rules let through in Istio's terms
-//! (hosts, addresses, Services), `slots` divides the pods so that each has one Sidecar, `egress` gathers what each
-//! lets through, and `sidecar` and `service_entry` write it down. Sidecars know no deny: `denied` leaves out. `wildcard`
-//! is a way out that Istio holds to the way in.
+//! ```netpol
+//! allow ingress lab/@curl -> garden/{app=web}:8080/http
+//! ```
 //!
-//! What a pod receives is decided by all AuthorizationPolicies that select it: `sources` says who sends,
-//! `operations` what is asked for, `authorization` joins them, and `peer` asks for the mTLS without which
-//! identities mean nothing. `gateway_access` and
-//! `via_egress` are about gateways: `gateway_others` is what passes them as before, and `correlation` says which rules have
-//! their clients judged behind them, too.
+//! ```yaml
+//! kind: AuthorizationPolicy
+//! metadata:
+//!   name: app-web-ingress
+//!   namespace: garden
+//! spec:
+//!   selector:
+//!     matchLabels:
+//!       app: web
+//!   action: ALLOW
+//!   rules:
+//!     - from:
+//!         - source:
+//!             principals: [cluster.local/ns/lab/sa/curl]
+//!       to:
+//!         - operation:
+//!             ports: ["8080"]
+//! ```
 //!
-//! Two things hold throughout. An object never refuses what a rule allows to one of its pods: what cannot be selected or
-//! said exactly makes it wider, or leaves the pods open. And every such place is a `judge::Flaw` of the rules that it
+//! What a pod may send is decided by its one Sidecar, what it receives by all AuthorizationPolicies that select it, and who
+//! a caller is by mTLS. On the way to these objects:
+//!
+//! - `facts` indexes what is known of the cluster;
+//! - `plan` makes of the policy what Istio says: the governed pods (`subjects`), who comes in (`ingress`), what goes out
+//!   (`egress`), and what passes gateways (`gateway`);
+//! - `judge` makes of what the passes found (`findings`) how well each rule end is enforced;
+//! - `emit` makes objects (`model`) of the plan, and YAML of the objects.
+//!
+//! So the rule above comes from `plan::ingress`, where `plan::peers` knows `lab/@curl` by its principal and
+//! `plan::operations` the port by its number; `emit` gives the policy of `garden/{app=web}` its name.
+//!
+//! Two things are so throughout. An object never refuses what a rule allows to one of its pods: what cannot be selected or
+//! said exactly makes it wider, or leaves the pods open. And every such excess is a `findings::Gap` of the rules that it
 //! concerns.
+//!
+//! A new kind of object is three edits: what it says (`model`), what becomes one (a draft of `plan`, to which `emit` gives
+//! a name), and how it is written (`emit::yaml`).
 
 mod emit;
 mod facts;
+mod findings;
 mod judge;
 mod limits;
 mod model;
+mod nets;
 mod plan;
+mod troubles;
+mod words;
 
-use self::plan::egress::addresses::Reserved;
-use self::plan::egress::{entries, wildcard};
-use self::plan::gateway::exits;
-use self::plan::ingress::{identity, peers};
-use self::plan::{egress, ingress};
 use super::partition::Partition;
 use super::{Lowered, Wanted};
 use crate::diag::Diagnostics;
 use crate::policy::Policy;
 use crate::source::Sources;
 
-/// What follows from a policy and holds for all its parts.
+/// What follows from a policy and is the same for all its parts.
 pub(super) struct Common<'a> {
     cluster: facts::Cluster<'a>,
-    reserved: Reserved,
+    reserved: facts::Reserved,
 }
 
 impl<'a> Common<'a> {
     /// Prepares the lowering of a policy.
     pub(super) fn new(policy: &'a Policy) -> Common<'a> {
-        Common { cluster: facts::Cluster::new(policy), reserved: Reserved::new(policy) }
+        Common { cluster: facts::Cluster::new(policy), reserved: facts::Reserved::new(policy) }
     }
 }
 
@@ -55,23 +81,12 @@ pub(super) fn lower<'a>(
     wanted: Wanted,
     diagnostics: &mut Diagnostics,
 ) -> Lowered {
-    let policy = part.policy;
     let facts = facts::Facts::new(part, &common.cluster, &common.reserved);
-    let mut judge = judge::Judge::new(part);
-    let mut gathered = ingress::gather(&facts, sources, &mut judge);
-    let mut senders = peers::Senders::new(&facts);
-    let mut exits = exits::Exits::new(&facts, &mut senders, &mut gathered.gateways, &mut judge, diagnostics);
-    let mut trouble = entries::Trouble { policy, diagnostics };
-    let mut resources = egress::lower(&facts, sources, wanted, &mut exits, &mut judge, &mut trouble);
-    wildcard::note(part, &mut judge);
-    let ingress::Gathered { mut access, callers, gateways } = gathered;
-    resources.extend(identity::lower(&facts, &callers, &access, wanted, &mut judge));
-    resources.extend(gateways.finish(&facts, &mut access, diagnostics));
-    let mut objects = Vec::new();
-    if wanted != Wanted::Judgements {
-        resources.extend(exits.finish(&policy.settings));
-        resources.extend(access.finish(&facts));
-        objects = emit::write(policy, sources, &resources);
+    let mut plan = plan::plan(&facts);
+    for trouble in &plan.troubles {
+        trouble.diagnostic(part.policy, sources).into_iter().for_each(|message| diagnostics.push(message));
     }
-    Lowered { objects, judgements: judge.finish() }
+    let judgements = judge::judge(part, sources, std::mem::take(&mut plan.findings));
+    let objects = if wanted == Wanted::Judgements { Vec::new() } else { emit::emit(part.policy, sources, plan) };
+    Lowered { objects, judgements }
 }

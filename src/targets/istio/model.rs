@@ -1,9 +1,23 @@
 //! The objects of Istio that netpol writes, as far as it uses them. What writes them to YAML and what reads them back
 //! share this and nothing else.
 
-use crate::model::rules::RuleId;
+use std::rc::Rc;
+
 use ipnet::IpNet;
 use smol_str::SmolStr;
+
+use crate::model::rules::RuleId;
+
+/// An object: what it is called, what it says, and which rules it comes from, which a reader does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// `metadata`.
+    pub meta: Meta,
+    /// `kind` and `spec`.
+    pub spec: Spec,
+    /// Where it comes from.
+    pub origin: Origin,
+}
 
 /// What is common to all objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,18 +26,20 @@ pub struct Meta {
     pub namespace: SmolStr,
     /// `metadata.name`.
     pub name: String,
-    /// The rules that it comes from, sorted.
+}
+
+/// Where an object comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The rules, sorted.
     pub rules: Vec<RuleId>,
-    /// What is said of it in front.
+    /// What is said in front.
     pub comment: Option<String>,
 }
 
-/// Labels that select pods; none select all.
-pub type Selector = crate::targets::istio::facts::MatchLabels;
-
-/// An object.
+/// What an object says, by its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resource {
+pub enum Spec {
     /// networking.istio.io/v1 ServiceEntry.
     ServiceEntry(ServiceEntry),
     /// networking.istio.io/v1 Sidecar.
@@ -43,6 +59,9 @@ pub enum Resource {
     /// A patch of a v1 Service.
     ServicePatch(ServicePatch),
 }
+
+/// Labels that select pods: keys with one value each, sorted; none select all.
+pub type Selector = Rc<[(SmolStr, SmolStr)]>;
 
 /// Who sees an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,8 +97,6 @@ pub struct Port {
 /// A ServiceEntry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceEntry {
-    /// `metadata`.
-    pub meta: Meta,
     /// The one host.
     pub host: String,
     /// The one prefix, for `resolution: NONE`; with `STATIC` and no endpoints it is closed.
@@ -97,8 +114,6 @@ pub struct ServiceEntry {
 /// A Sidecar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sidecar {
-    /// `metadata`.
-    pub meta: Meta,
     /// `workloadSelector`.
     pub selector: Selector,
     /// `egress`; `None` leaves the way out open.
@@ -117,8 +132,6 @@ pub struct Egress {
 /// An AuthorizationPolicy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorizationPolicy {
-    /// `metadata`.
-    pub meta: Meta,
     /// `selector`.
     pub selector: Selector,
     /// `action: DENY`, else `ALLOW`.
@@ -147,7 +160,7 @@ pub struct AccessRule {
     /// What is said of it.
     pub comment: Comment,
     /// `from`, joined by or; none is anybody.
-    pub from: std::rc::Rc<Vec<Source>>,
+    pub from: Rc<Vec<Source>>,
     /// `to`; `None` is anything.
     pub to: Option<Operation>,
     /// `when`, joined by and.
@@ -229,8 +242,6 @@ pub struct Condition {
 /// A PeerAuthentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerAuthentication {
-    /// `metadata`.
-    pub meta: Meta,
     /// `selector`.
     pub selector: Selector,
     /// `mtls.mode: STRICT`, else `PERMISSIVE`.
@@ -242,8 +253,6 @@ pub struct PeerAuthentication {
 /// A RequestAuthentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestAuthentication {
-    /// `metadata`.
-    pub meta: Meta,
     /// `selector`.
     pub selector: Selector,
     /// `jwtRules`.
@@ -264,8 +273,6 @@ pub struct JwtRule {
 /// A Gateway at which a host leaves the mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gateway {
-    /// `metadata`.
-    pub meta: Meta,
     /// `selector`.
     pub selector: Selector,
     /// The server's port: the pods'.
@@ -277,8 +284,6 @@ pub struct Gateway {
 /// A VirtualService that sends a host through a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VirtualService {
-    /// `metadata`.
-    pub meta: Meta,
     /// The one host.
     pub host: String,
     /// The Gateway's name.
@@ -302,8 +307,6 @@ pub struct VirtualService {
 /// A DestinationRule for the way to a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DestinationRule {
-    /// `metadata`.
-    pub meta: Meta,
     /// `host`: the gateway's Service.
     pub service: String,
     /// `exportTo`.
@@ -317,8 +320,6 @@ pub struct DestinationRule {
 /// A patch of a gateway's Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServicePatch {
-    /// `metadata`.
-    pub meta: Meta,
     /// Whether a network load balancer of AWS stands in front.
     pub aws_nlb: bool,
 }

@@ -1,14 +1,19 @@
 //! What sidecars leave out: three ports on the way in, and what annotations of pods add to them. No object of Istio stops
 //! anything there.
+//!
+//! ```text
+//! allow ingress lab/* -> garden/{app=web}:15090    a gap: the sidecar serves its metrics there, and judges nobody
+//! ```
 
 use crate::inventory::{LeftOut, Workload};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What};
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
-use crate::model::rules::{Action, Direction, Rule, RuleId};
-use crate::targets::istio::facts::Facts;
-use crate::targets::istio::judge::{Flaw, Judge, list_names};
+use crate::model::rules::{Action, Direction, Rule};
+use crate::targets::istio::facts::{Facts, means};
+use crate::targets::istio::findings::{Gap, Note};
+use crate::targets::istio::words::list_names;
 use crate::targets::{PAST_SIDECAR, Traffic, Traffics};
 
 /// What a rule has to do with what annotations leave out.
@@ -22,8 +27,9 @@ enum Concerns {
     Names,
 }
 
-/// Judges one end of a rule by what the sidecars of its pods leave out.
-pub fn judge(facts: &Facts<'_>, at: RuleId, rule: &Rule, direction: Direction, judge: &mut Judge<'_>) {
+/// Returns what is found of a rule end by what the sidecars of its pods leave out.
+pub fn found(facts: &Facts<'_>, rule: &Rule, direction: Direction) -> Vec<Note> {
+    let mut found = Vec::new();
     let past = past_sidecar(facts, rule);
     if direction == Direction::Ingress && !past.is_empty() {
         let names = Traffics::only(Traffic::PastSidecar);
@@ -31,7 +37,7 @@ pub fn judge(facts: &Facts<'_>, at: RuleId, rule: &Rule, direction: Direction, j
             port.numbers().is_some_and(|(first, last)| first == last && PAST_SIDECAR.contains(&first))
         };
         let words = format!("every sidecar leaves out {}", past.join(", "));
-        judge.leaves_out(at, direction, names, flaw(rule, inside, words));
+        found.push(Note::LeavesOut(names, gap(rule, inside, words)));
     }
     let mut words: Vec<String> = Vec::new();
     let mut named: Vec<String> = Vec::new();
@@ -48,15 +54,16 @@ pub fn judge(facts: &Facts<'_>, at: RuleId, rule: &Rule, direction: Direction, j
         }
     }
     if !words.is_empty() {
-        judge.left_out(at, direction, list_names(&words));
+        found.push(Note::LeftOut(list_names(&words)));
     }
     if !named.is_empty() {
         let names = Traffics::only(Traffic::LeftOut);
         let inside = |port: &PortMatch| {
             port.numbers().is_some_and(|(first, last)| ranges.iter().any(|(from, to)| *from <= first && last <= *to))
         };
-        judge.leaves_out(at, direction, names, flaw(rule, inside, list_names(&named)));
+        found.push(Note::LeavesOut(names, gap(rule, inside, list_names(&named))));
     }
+    found
 }
 
 /// Returns the callers of a rule whose annotations keep these calls from their sidecars: they come without identity.
@@ -69,12 +76,12 @@ pub fn plain_callers(facts: &Facts<'_>, rule: &Rule) -> Vec<String> {
 }
 
 /// Returns what is said of a rule that names what is left out: whether it names other ports too.
-fn flaw(rule: &Rule, inside: impl Fn(&PortMatch) -> bool, words: String) -> Flaw {
+fn gap(rule: &Rule, inside: impl Fn(&PortMatch) -> bool, words: String) -> Gap {
     let mut ports = rule.destination.members.iter().flat_map(|member| member.ports.entries());
     if ports.all(|port| port.protocol != Protocol::Tcp || inside(port)) {
-        Flaw::unable(words)
+        Gap::unable(words)
     } else {
-        Flaw::wider(words)
+        Gap::wider(words)
     }
 }
 
@@ -123,7 +130,7 @@ fn concerns(facts: &Facts<'_>, rule: &Rule, direction: Direction, workload: &Wor
     let of = |member: &Member| {
         let here = match direction {
             Direction::Ingress => match &member.what {
-                What::Pods(pods) => crate::targets::istio::facts::means(&pods.selector, workload),
+                What::Pods(pods) => means(&pods.selector, workload),
                 _ => false,
             },
             Direction::Egress => left.to.as_ref().is_none_or(|to| may_be_at(facts, member, to)),

@@ -1,8 +1,76 @@
-//! What Istio says for a policy: who is governed (`subjects`), what comes in (`ingress`), what goes out (`egress`), and what
-//! passes gateways on either way (`gateway`).
+//! From a policy to what Istio says: who is governed, what may come in, what may go out, what passes gateways.
+//!
+//! ```text
+//! allow lab/@curl -> garden/{app=web}:8080/http
+//!
+//! subjects    lab: the pods of the account curl    garden: the pods with app=web
+//! egress      curl's Sidecar imports the Services of web on 8080
+//! ingress     web's AuthorizationPolicy lets the identity lab/@curl in on 8080, and strict mTLS makes sure of it
+//! ```
+//!
+//! A pass is a function from data to data: what it found beside what it makes is part of what it returns. Objects have no
+//! names yet, which is for `emit`.
 
 pub mod egress;
 pub mod gateway;
 pub mod ingress;
-pub mod left_out;
+mod left_out;
+mod operations;
+mod peers;
+mod ports;
 pub mod subjects;
+mod unguarded;
+
+use self::egress::Egress;
+use self::egress::entries::Entries;
+use self::egress::sidecars::SidecarDraft;
+use self::egress::wildcard;
+use self::gateway::access::access_rules;
+use self::gateway::at_gateway::AtGateway;
+use self::gateway::clients::{Keeping, keeping};
+use self::gateway::exits::{Exits, Routes};
+use self::ingress::Ingress;
+use self::ingress::identity::{self, PeerDraft};
+use self::ingress::policies::Policies;
+use self::peers::Peers;
+use super::facts::Facts;
+use super::findings::Findings;
+use super::troubles::Trouble;
+
+/// What Istio says for a policy.
+pub struct Plan {
+    /// Where the outside is: ServiceEntries.
+    pub entries: Entries,
+    /// Where pods may go: Sidecars.
+    pub sidecars: Vec<SidecarDraft>,
+    /// What leaves through gateways: Gateways, VirtualServices and DestinationRules.
+    pub routes: Routes,
+    /// Whose callers need an identity: PeerAuthentications.
+    pub identities: Vec<PeerDraft>,
+    /// Who may come in: AuthorizationPolicies and RequestAuthentications.
+    pub policies: Policies,
+    /// Which Services keep their clients' addresses: patches.
+    pub keeping: Keeping,
+    /// How far that is from the policy.
+    pub findings: Findings,
+    /// What is to be told.
+    pub troubles: Vec<Trouble>,
+}
+
+/// Makes of a policy what Istio says: the passes in their order.
+pub fn plan(facts: &Facts<'_>) -> Plan {
+    let peers = Peers::new(facts);
+    let Ingress { mut policies, callers, passages, by_address, findings: of_ingress } = ingress::plan(facts, &peers);
+    let mut exits = Exits::new(facts, &peers);
+    let Egress { entries, sidecars, routes, findings: of_egress, troubles: of_entries } = egress::plan(facts, &exits);
+    let of_wildcards = wildcard::refused(facts.part);
+    let (identities, of_identities) = identity::plan(facts, &callers, &policies);
+    let (keeping, of_clients) = keeping(facts, &by_address);
+    let gateways = AtGateway::gather(passages.into_iter().chain(std::mem::take(&mut exits.passages)));
+    for (subject, access, rule) in access_rules(facts, &gateways) {
+        policies.add(&subject, false, Some(access), rule);
+    }
+    let findings = of_ingress.then(exits.findings).then(of_egress).then(of_wildcards).then(of_identities);
+    let troubles = [exits.troubles, of_entries, of_clients].concat();
+    Plan { entries, sidecars, routes, identities, policies, keeping, findings, troubles }
+}

@@ -8,20 +8,21 @@
 //! An entry says one prefix on the ports of one rule, whatever other rules say, so that a change of one rule changes no
 //! other rule's entries. Long lists, and the internet, share a domain, which a Sidecar imports by a wildcard.
 //!
-//! Of two prefixes that hold an address Istio takes the longer one. So what `except` or a `deny` leaves out of a prefix
+//! Of two prefixes that contain an address Istio takes the longer one. So what `except` or a `deny` leaves out of a prefix
 //! can be an entry of its own without endpoints, a hole, where that takes fewer entries than the prefixes around it do.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 use std::rc::Rc;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::cover::cover;
+use super::cover::{Prefix, cover};
 use crate::model::addresses::AddressSet;
-use crate::policy::Policy;
+use crate::targets::istio::facts::Reserved;
+use crate::targets::istio::nets::{is_single, prefixes};
 
 /// The domain of the made-up hosts. `internal` is reserved for private use: no name in it resolves.
 const DOMAIN: &str = "netpol.internal";
@@ -30,24 +31,38 @@ const DOMAIN: &str = "netpol.internal";
 const FEW: usize = 64;
 const FEW_IMPORTS: usize = 512;
 
-/// A prefix that is let through, or a hole in a longer one's surroundings that is not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Prefix {
-    /// The addresses.
-    pub net: IpNet,
-    /// Whether they are closed.
-    pub hole: bool,
-}
-
 /// Prefixes on the same ports that one import takes in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Group {
     /// The prefixes, sorted; none of them begins at 0.0.0.0.
     pub prefixes: Vec<Prefix>,
-    /// The ports, sorted; not more than a ServiceEntry holds.
+    /// The ports, sorted; not more than a ServiceEntry takes.
     pub ports: Vec<u16>,
     /// The domain that they share.
     domain: Domain,
+}
+
+impl Group {
+    /// Returns the made-up hosts of the group, one for each prefix, and the one that imports them all.
+    pub fn hosts(&self) -> (Vec<String>, String) {
+        let ports = ports_label(&self.ports);
+        let set = match self.domain {
+            Domain::None => {
+                let hosts = self.prefixes.iter().map(|prefix| format!("{}.{ports}.{DOMAIN}", prefix_label(prefix)));
+                let hosts: Vec<String> = hosts.collect();
+                let import = hosts.first().cloned().unwrap_or_default();
+                return (hosts, import);
+            }
+            Domain::Internet => "internet".to_owned(),
+            Domain::Set => {
+                let list: Vec<String> = self.prefixes.iter().map(prefix_label).collect();
+                format!("set-{}", short_hash(&list.join(",")))
+            }
+        };
+        let domain = format!("{set}.{ports}.{DOMAIN}");
+        let hosts = self.prefixes.iter().map(|prefix| format!("{}.{domain}", prefix_label(prefix)));
+        (hosts.collect(), format!("*.{domain}"))
+    }
 }
 
 /// What stands between the prefix and the ports in the made-up hosts of a group.
@@ -68,19 +83,19 @@ pub struct Found {
     pub group: Group,
     /// The parts of what was asked for, by their numbers.
     pub from: Vec<usize>,
+    /// The host that imports the group, once somebody asks.
+    import: OnceCell<String>,
+}
+
+impl Found {
+    /// Returns the host that imports the group.
+    pub fn import(&self) -> &str {
+        self.import.get_or_init(|| self.group.hosts().1)
+    }
 }
 
 /// Addresses on ports.
 pub type OnPorts = (Rc<AddressSet>, Rc<[u16]>);
-
-/// Addresses that are never let through, and those that have a name.
-pub struct Reserved {
-    /// The pods' addresses, which are no addresses of the outside, and 0.0.0.0/8, since a prefix that begins there matches
-    /// everything.
-    hidden: AddressSet,
-    /// The internet, as the fewest prefixes.
-    internet: Vec<IpNet>,
-}
 
 /// Addresses on ports, and the ports on which there may be no holes; `None` is all.
 type Question = (Vec<OnPorts>, Option<BTreeSet<u16>>);
@@ -92,17 +107,6 @@ type PortLists<'g> = Vec<(&'g [u16], usize)>;
 pub struct Addresses<'a> {
     reserved: &'a Reserved,
     memory: FxHashMap<Question, Rc<Vec<Found>>>,
-}
-
-impl Reserved {
-    /// Finds them in the facts of a policy.
-    pub fn new(policy: &Policy) -> Reserved {
-        let this_network = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8));
-        let mut hidden = policy.pod_addresses.clone();
-        hidden.blocks.extend(AddressSet::of([this_network]).blocks);
-        let internet = prefixes(&policy.internet.subtract(&hidden));
-        Reserved { hidden, internet }
-    }
 }
 
 impl<'a> Addresses<'a> {
@@ -121,27 +125,6 @@ impl<'a> Addresses<'a> {
         let groups = Rc::new(Grouping::new(self.reserved, &key.0, key.1.as_ref()).finish());
         self.memory.insert(key, Rc::clone(&groups));
         groups
-    }
-
-    /// Returns the made-up hosts of a group, one for each prefix, and the one that imports them all.
-    pub fn hosts(&self, group: &Group) -> (Vec<String>, String) {
-        let ports = ports_label(&group.ports);
-        let set = match group.domain {
-            Domain::None => {
-                let hosts = group.prefixes.iter().map(|prefix| format!("{}.{ports}.{DOMAIN}", prefix_label(prefix)));
-                let hosts: Vec<String> = hosts.collect();
-                let import = hosts.first().cloned().unwrap_or_default();
-                return (hosts, import);
-            }
-            Domain::Internet => "internet".to_owned(),
-            Domain::Set => {
-                let list: Vec<String> = group.prefixes.iter().map(prefix_label).collect();
-                format!("set-{}", short_hash(&list.join(",")))
-            }
-        };
-        let domain = format!("{set}.{ports}.{DOMAIN}");
-        let hosts = group.prefixes.iter().map(|prefix| format!("{}.{domain}", prefix_label(prefix)));
-        (hosts.collect(), format!("*.{domain}"))
     }
 }
 
@@ -282,18 +265,12 @@ impl<'g> Grouping<'g> {
         for prefix in &prefixes {
             self.said.entry(prefix.net).or_default().extend(ports.iter().map(|port| (*port, self.groups.len())));
         }
-        self.groups.push(Found { group: Group { prefixes, ports, domain }, from: from.to_vec() });
+        self.groups.push(Found {
+            group: Group { prefixes, ports, domain },
+            from: from.to_vec(),
+            import: OnceCell::new(),
+        });
     }
-}
-
-/// Returns the fewest prefixes of a set, sorted.
-pub fn prefixes(set: &AddressSet) -> Vec<IpNet> {
-    set.ranges().into_iter().flat_map(crate::model::addresses::Range::nets).collect()
-}
-
-/// Returns whether a network is one address.
-pub fn is_single(net: &IpNet) -> bool {
-    net.prefix_len() == net.max_prefix_len()
 }
 
 fn prefix_label(prefix: &Prefix) -> String {

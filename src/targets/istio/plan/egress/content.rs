@@ -1,20 +1,41 @@
-//! What the pods of one slot may reach, less what is denied, on its way from the rules to their Sidecar.
+//! What the pods of an object may reach, less what is denied.
+//!
+//! ```netpol
+//! allow egress garden/* -> 203.0.113.0/24:443
+//! deny  egress garden/* -> 203.0.113.7:443
+//! ```
+//!
+//! ```yaml
+//! addresses: [203.0.113.0/24]
+//! resolution: NONE
+//! addresses: ["203.0.113.7"]
+//! resolution: STATIC
+//! hosts: ["./203-0-113-0-24.tcp-443.netpol.internal", "./203-0-113-7-closed.tcp-443.netpol.internal"]
+//! ```
+//!
+//! Of two prefixes Istio takes the longer one, and a ServiceEntry without endpoints leads nowhere.
 
 use std::rc::Rc;
 
-use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
 
-use super::addresses::Found;
-use super::denied::Reduced;
-use super::destinations::{Destinations, Item};
-use super::entries::home;
-use super::listeners::{ServicePortItem, Wanted};
-use crate::model::hosts::HostName;
+use super::addresses::{Addresses, Found, OnPorts};
+use super::denied::{Reduced, take_out, take_out_of_hosts};
+use super::destinations::Destinations;
+use super::ends::Ends;
+use super::isolation::Isolation;
+use super::items::Item;
+use crate::model::endpoint::Endpoint;
+use crate::model::rules::{Action, Direction, RuleId};
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::findings::{Findings, Gap};
+use crate::targets::istio::plan::subjects::effective::{Closed, Division};
 
-/// What a slot lets through: the items, each with whether a rule of the mesh alone asks for it.
+const OUT: Direction = Direction::Egress;
+
+/// What an object lets through.
 pub struct Content {
-    /// What is let through.
+    /// The items, each with whether a rule of the mesh alone asks for it.
     pub items: Vec<(u32, bool)>,
     /// The hosts of which some addresses are denied.
     pub reduced: Vec<Reduced>,
@@ -31,36 +52,102 @@ impl Content {
     pub fn left_of(&self, item: u32) -> u32 {
         self.reduced.iter().find(|one| one.asked.0 == item).map_or(item, |one| one.left)
     }
+}
 
-    /// Returns what a Sidecar has to import for these pods.
-    pub fn wanted(
-        &self,
-        destinations: &Destinations<'_, '_>,
-        namespace: Option<&SmolStr>,
-        local: &FxHashSet<(SmolStr, HostName)>,
-        root: &SmolStr,
-    ) -> Wanted {
-        let mut wanted = Wanted::default();
-        for (item, _) in &self.items {
-            match destinations.item(*item) {
-                Item::Host(outside, port, app) => {
-                    let home = home(&namespace.cloned(), local, &outside.name, root);
-                    wanted.hosts.push((Rc::clone(outside), *port, *app, home));
-                }
-                Item::Service { namespace, name, port, class, headless } => wanted.services.push(ServicePortItem {
-                    namespace: namespace.clone(),
-                    name: name.clone(),
-                    port: *port,
-                    class: *class,
-                    headless: *headless,
-                }),
-                Item::Services { namespace } => {
-                    wanted.all_services.insert(namespace.clone());
-                }
-                Item::Addresses(..) => {}
-            }
-        }
-        wanted.groups = (!self.groups.is_empty()).then(|| (Rc::clone(&self.groups), self.groups_home.clone()));
-        wanted
+/// Gathers what each object that restricts its pods lets through.
+pub fn contents(
+    facts: &Facts<'_>,
+    ends: &Ends<'_>,
+    division: &Division,
+    isolations: &[Isolation],
+    destinations: &mut Destinations<'_, '_>,
+) -> (Vec<Option<Content>>, Findings) {
+    let mut findings = Findings::default();
+    let closed = Closed::new(division, |at| (isolations[at].restricts(), isolations[at].open.is_some()));
+    let mut addresses = Addresses::new(facts.reserved);
+    let mut contents = Vec::with_capacity(division.objects.len());
+    for (at, isolation) in isolations.iter().enumerate() {
+        let content = isolation.restricts().then(|| {
+            let (items, reduced, gaps) = items(facts, ends, division, at, destinations);
+            gaps.into_iter().for_each(|(rule, why)| findings.gap(rule, OUT, &Gap::unable(why)));
+            let own = division.objects[at].subject.namespace.as_ref();
+            with_addresses(facts, items, reduced, own, &closed, destinations, &mut addresses)
+        });
+        contents.push(content);
     }
+    (contents, findings)
+}
+
+/// What is let through of some items, the hosts of which some addresses are denied, and for each deny that is not enforced
+/// why.
+type Left = (Vec<(u32, bool)>, Vec<Reduced>, Vec<(RuleId, String)>);
+
+/// Returns the items of an object, less what is denied.
+fn items(
+    facts: &Facts<'_>,
+    ends: &Ends<'_>,
+    division: &Division,
+    object: usize,
+    destinations: &mut Destinations<'_, '_>,
+) -> Left {
+    let mut items: Vec<(u32, bool)> = Vec::new();
+    let mut denies: Vec<RuleId> = Vec::new();
+    for (end, about) in division.statements(object) {
+        let mesh = division.objects[about].subject.namespace.is_none();
+        let end = ends.get(end);
+        match (&end.reach, end.action) {
+            (Some(reach), _) => items.extend(reach.items.iter().map(|&item| (item, mesh))),
+            (None, Action::Deny) => denies.extend(end.rules.first()),
+            (None, _) => {}
+        }
+    }
+    items.sort_unstable();
+    items.dedup_by_key(|(item, _)| *item);
+    let mut gaps: Vec<(RuleId, String)> = Vec::new();
+    let mut by_address: Vec<(RuleId, &Endpoint)> = Vec::new();
+    for rule in denies {
+        let Some(denied) = facts.policy.rule(rule) else { continue };
+        if !denied.conditions.is_none() {
+            gaps.push((rule, "a sidecar does not look into what goes out".into()));
+            continue;
+        }
+        by_address.push((rule, &denied.destination));
+        let gap = take_out(facts, destinations, &mut items, &denied.destination);
+        gaps.extend(gap.map(|why| (rule, why)));
+    }
+    let (reduced, of_hosts) = take_out_of_hosts(facts, destinations, &mut items, &by_address);
+    gaps.extend(of_hosts);
+    (items, reduced, gaps)
+}
+
+/// Groups the addresses among some items as ServiceEntries have them.
+fn with_addresses(
+    facts: &Facts<'_>,
+    items: Vec<(u32, bool)>,
+    reduced: Vec<Reduced>,
+    namespace: Option<&SmolStr>,
+    closed: &Closed,
+    destinations: &Destinations<'_, '_>,
+    addresses: &mut Addresses<'_>,
+) -> Content {
+    let root: SmolStr = facts.policy.settings.root_namespace.as_str().into();
+    let mut sets: Vec<OnPorts> = Vec::new();
+    let mut parts = Vec::new();
+    let mut all_mesh = true;
+    for &(item, mesh) in &items {
+        if let Item::Addresses(set, ports) = destinations.item(item) {
+            sets.push((Rc::clone(set), Rc::clone(ports)));
+            parts.push(item);
+            all_mesh &= mesh;
+        }
+    }
+    let groups_home = namespace.filter(|_| !all_mesh).unwrap_or(&root).clone();
+    let groups = match sets.is_empty() {
+        true => Rc::default(),
+        false => {
+            let named = destinations.named_ports(&items).filter(|_| closed.all_of(&groups_home, &root));
+            addresses.groups(sets, named)
+        }
+    };
+    Content { items, reduced, groups, groups_home, parts }
 }

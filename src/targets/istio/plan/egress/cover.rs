@@ -1,12 +1,31 @@
-//! The fewest prefixes that say a set of addresses, where the longest one that holds an address decides: `10.0.0.0/8`
-//! with the hole `10.1.0.0/16`, instead of the eight prefixes around the hole.
+//! The fewest prefixes that say a set of addresses, where the longest one that contains an address decides.
+//!
+//! ```netpol
+//! allow egress garden/* -> {10.0.0.0/8 except 10.1.0.0/16}:443
+//! ```
+//!
+//! ```yaml
+//! addresses: [10.0.0.0/8]
+//! addresses: [10.1.0.0/16]
+//! resolution: STATIC
+//! ```
+//!
+//! A hole takes one ServiceEntry, where the prefixes around it would take eight.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::addresses::Prefix;
 use crate::model::addresses::{AddressSet, Range};
+
+/// A prefix that is let through, or a hole in a longer one's surroundings that is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Prefix {
+    /// The addresses.
+    pub net: IpNet,
+    /// Whether they are closed.
+    pub hole: bool,
+}
 
 /// Returns the fewest prefixes of a set, sorted; `None` where there are not fewer than `most`, which take no holes. No
 /// prefix begins at 0.0.0.0 or `::`, which would stand for every address.
@@ -34,7 +53,7 @@ fn bounds(range: &Range) -> (IpAddr, IpAddr) {
     }
 }
 
-/// The fewest prefixes inside one, for each of what holds around it.
+/// The fewest prefixes inside one, for either of what may be around it.
 struct Fewest {
     closed: Vec<Prefix>,
     open: Vec<Prefix>,
@@ -113,7 +132,7 @@ mod tests {
             let set = set.subtract(&AddressSet::of(taken.iter().copied().chain([nothing])));
             let prefixes = cover(&set, usize::MAX).unwrap();
             prop_assert!(prefixes.iter().all(|prefix| !prefix.net.network().is_unspecified()));
-            prop_assert!(prefixes.len() <= crate::targets::istio::plan::egress::addresses::prefixes(&set).len());
+            prop_assert!(prefixes.len() <= crate::targets::istio::nets::prefixes(&set).len());
             let edges = nets.iter().flat_map(|net| [net.network(), net.broadcast()]);
             for address in asked.iter().map(|at| IpAddr::from(Ipv4Addr::from(*at))).chain(edges) {
                 prop_assert_eq!(open(&prefixes, address), set.contains(address), "{} in {:?}", address, prefixes);

@@ -1,25 +1,37 @@
 //! What a deny rule takes out of a Sidecar. Istio has no deny on the way out: what is denied is left out of what is let
-//! through, or not held.
+//! through, or let through all the same, which is a gap.
+//!
+//! ```netpol
+//! allow egress garden/* -> {a.example:443, b.example:443}
+//! deny  egress garden/* -> b.example:443
+//! ```
+//!
+//! ```yaml
+//! hosts: [a.example]
+//! hosts: ["./a.example"]
+//! ```
 //!
 //! A host is left out by its name, or where it may be at denied addresses alone. Of a host whose `at` is denied in part the
 //! ServiceEntry lists the other addresses; one without `at` is resolved where it is called, so that no part of the internet
 //! can be left out of it.
 
-use crate::model::rules::RuleId;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use smol_str::SmolStr;
 
-use super::addresses::is_single;
-use super::destinations::{Destinations, Item, Outside};
+use super::destinations::Destinations;
+use super::items::{Item, Outside};
 use super::services::all_of;
-use crate::inventory::{Service, ServicePort, TargetPort};
+use crate::inventory::{Service, ServicePort, TargetPort, Workload};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What};
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortTest, Ports, Protocol};
+use crate::model::rules::RuleId;
 use crate::targets::istio::facts::{Facts, means};
+use crate::targets::istio::nets::is_single;
+use crate::targets::istio::plan::ports::numbers_of;
 
 /// Takes what a deny rule names out of some items; returns why something had to stay.
 pub fn take_out(
@@ -28,7 +40,7 @@ pub fn take_out(
     items: &mut Vec<(u32, bool)>,
     denied: &Endpoint,
 ) -> Option<String> {
-    let mut leak = None;
+    let mut gap = None;
     for member in &denied.members {
         let mut kept = Vec::with_capacity(items.len());
         let mut queue: Vec<(Item, bool)> = Vec::new();
@@ -44,8 +56,8 @@ pub fn take_out(
             match less(facts, &item, member) {
                 Less::Kept => kept.push((destinations.number(item), local)),
                 Less::Gone => {}
-                Less::Leak(why) => {
-                    leak.get_or_insert(why);
+                Less::Gap(why) => {
+                    gap.get_or_insert(why);
                     kept.push((destinations.number(item), local));
                 }
                 Less::Parts(parts) => kept.extend(parts.into_iter().map(|part| (destinations.number(part), local))),
@@ -56,7 +68,7 @@ pub fn take_out(
     }
     items.sort_unstable();
     items.dedup_by_key(|(at, _)| *at);
-    leak
+    gap
 }
 
 /// What is left of an item.
@@ -64,10 +76,10 @@ enum Less {
     Kept,
     Gone,
     Parts(Vec<Item>),
-    /// These in its place, to be looked at once more.
+    /// These in place of it, to be looked at once more.
     Again(Vec<Item>),
     /// All of it, although some is denied.
-    Leak(String),
+    Gap(String),
 }
 
 fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
@@ -90,7 +102,7 @@ fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
             } else if denied.name.contains(&outside.name) && !spared(false) {
                 Less::Gone
             } else {
-                Less::Leak(format!("{} cannot be left out of {}", denied.name, outside.name))
+                Less::Gap(format!("{} cannot be left out of {}", denied.name, outside.name))
             }
         }
         (Item::Addresses(set, ports), What::Addresses(denied)) => addresses_less(set, ports, denied, &member.ports),
@@ -100,7 +112,7 @@ fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
             } else if !denied.at.is_empty() {
                 addresses_less(set, ports, &AddressSet::of(denied.at.iter().map(|at| at.net)), &member.ports)
             } else if set.overlaps(&facts.policy.internet) {
-                Less::Leak(format!("{} may be at one of the addresses that are let through", denied.name))
+                Less::Gap(format!("{} may be at one of the addresses that are let through", denied.name))
             } else {
                 Less::Kept
             }
@@ -126,31 +138,31 @@ pub struct Reduced {
 }
 
 /// Takes the addresses that deny rules name together out of the hosts that may be there. Returns the hosts of which some
-/// addresses are left, and for each rule that could not be held why.
+/// addresses are left, and for each rule that is not enforced why.
 pub fn take_out_of_hosts(
     facts: &Facts<'_>,
     destinations: &mut Destinations<'_, '_>,
     items: &mut Vec<(u32, bool)>,
     denies: &[(RuleId, &Endpoint)],
 ) -> (Vec<Reduced>, Vec<(RuleId, String)>) {
-    let (mut reduced, mut leaks) = (Vec::new(), Vec::new());
+    let (mut reduced, mut gaps) = (Vec::new(), Vec::new());
     let by_address = |member: &Member| matches!(&member.what, What::Addresses(_) | What::Host(_));
     if !denies.iter().any(|(_, denied)| denied.members.iter().any(by_address)) {
-        return (reduced, leaks);
+        return (reduced, gaps);
     }
-    let mut on_port: BTreeMap<u16, DeniedPlaces> = BTreeMap::new();
+    let mut on_port: BTreeMap<u16, DeniedAddresses> = BTreeMap::new();
     let mut kept = Vec::with_capacity(items.len());
     for &(at, mesh) in items.iter() {
         let Item::Host(outside, port, app) = destinations.item(at) else {
             kept.push((at, mesh));
             continue;
         };
-        let denied = on_port.entry(*port).or_insert_with(|| DeniedPlaces::on(facts, denies, *port));
+        let denied = on_port.entry(*port).or_insert_with(|| DeniedAddresses::on(facts, denies, *port));
         match denied.less(outside) {
             HostLess::Kept => kept.push((at, mesh)),
             HostLess::Gone => {}
-            HostLess::Leak(rules, why) => {
-                leaks.extend(rules.into_iter().map(|rule| (rule, why.clone())));
+            HostLess::Gap(rules, why) => {
+                gaps.extend(rules.into_iter().map(|rule| (rule, why.clone())));
                 kept.push((at, mesh));
             }
             HostLess::Reduced(left, denies) => {
@@ -165,12 +177,12 @@ pub fn take_out_of_hosts(
     kept.sort_unstable();
     *items = kept;
     // Which of several hosts a message names hangs on no order of theirs.
-    leaks.sort();
-    (reduced, leaks)
+    gaps.sort();
+    (reduced, gaps)
 }
 
 /// The addresses that some deny rules name on one port.
-struct DeniedPlaces {
+struct DeniedAddresses {
     by_rule: Vec<(RuleId, AddressSet)>,
     all: AddressSet,
     /// Whether some of the internet is among them, and whether all of it is.
@@ -181,11 +193,11 @@ enum HostLess {
     Kept,
     Gone,
     Reduced(Outside, Vec<RuleId>),
-    Leak(Vec<RuleId>, String),
+    Gap(Vec<RuleId>, String),
 }
 
-impl DeniedPlaces {
-    fn on(facts: &Facts<'_>, denies: &[(RuleId, &Endpoint)], port: u16) -> DeniedPlaces {
+impl DeniedAddresses {
+    fn on(facts: &Facts<'_>, denies: &[(RuleId, &Endpoint)], port: u16) -> DeniedAddresses {
         let by_rule = denies.iter().map(|(rule, denied)| {
             let mut set = AddressSet::default();
             for member in denied.members.iter().filter(|member| has_port(&member.ports, port)) {
@@ -201,7 +213,7 @@ impl DeniedPlaces {
         let all = AddressSet { blocks: by_rule.iter().flat_map(|(_, set)| set.blocks.iter().cloned()).collect() };
         let internet = &facts.policy.internet;
         let internet = (internet.overlaps(&all), internet.is_inside(&all));
-        DeniedPlaces { by_rule, all, internet }
+        DeniedAddresses { by_rule, all, internet }
     }
 
     fn less(&self, host: &Outside) -> HostLess {
@@ -209,7 +221,7 @@ impl DeniedPlaces {
             return match self.internet {
                 (false, _) => HostLess::Kept,
                 (true, true) => HostLess::Gone,
-                (true, false) => HostLess::Leak(
+                (true, false) => HostLess::Gap(
                     self.by_rule.iter().map(|(rule, _)| *rule).collect(),
                     format!("{} has no `at`, and may be at an address that is denied", host.name),
                 ),
@@ -229,7 +241,7 @@ impl DeniedPlaces {
         if left.iter().all(|at| is_single(&at.net)) {
             HostLess::Reduced(Outside { name: host.name.clone(), at: left }, denies)
         } else {
-            HostLess::Leak(denies, format!("{} is found by its name in a network of which a part is denied", host.name))
+            HostLess::Gap(denies, format!("{} is found by its name in a network of which a part is denied", host.name))
         }
     }
 }
@@ -255,7 +267,7 @@ fn whole_less(facts: &Facts<'_>, namespace: Option<&SmolStr>, denied: &PodSelect
     if !tcp(ports) {
         return Less::Kept;
     }
-    let unknown = || Less::Leak("the Services that lead to the denied pods are not known".into());
+    let unknown = || Less::Gap("the Services that lead to the denied pods are not known".into());
     let Some(namespace) = namespace else {
         if denied.all_pods() && denied.namespace.is_any() && every_tcp(ports) {
             return Less::Gone;
@@ -285,13 +297,13 @@ fn service_less(
     if facts.meets(namespace, &denied.namespace) == Some(false) || !tcp(ports) {
         return Less::Kept;
     }
-    let partly = || Less::Leak(format!("Service {namespace}/{name} leads to denied pods and to others"));
+    let partly = || Less::Gap(format!("Service {namespace}/{name} leads to denied pods and to others"));
     let service = facts.policy.inventory.services.get(&(namespace.clone(), name.clone()));
     let Some((service, labels)) = service.and_then(|service| Some((service, service.selector.as_ref()?))) else {
         return if denied.all_pods() && every_tcp(ports) { Less::Gone } else { partly() };
     };
     let pairs: Vec<(SmolStr, SmolStr)> = labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-    let pods: Vec<&crate::inventory::Workload> = facts
+    let pods: Vec<&Workload> = facts
         .workloads(namespace)
         .map(|known| known.having(&pairs).into_iter().map(|at| known.workloads[at as usize]).collect())
         .unwrap_or_default();
@@ -307,12 +319,12 @@ fn service_less(
 }
 
 /// Returns whether a Service's port leads to one of some ports of a pod.
-fn targets(service: &Service, port: u16, pod: &crate::inventory::Workload, wanted: &Ports) -> bool {
+fn targets(service: &Service, port: u16, pod: &Workload, wanted: &Ports) -> bool {
     let same = |have: &&ServicePort| have.port == port && have.protocol == Protocol::Tcp;
     let Some(port) = service.ports.iter().find(same) else { return false };
     let numbers: Vec<u16> = match &port.target {
         TargetPort::Number(number) => vec![*number],
-        TargetPort::Name(name) => super::services::numbers_of(&pod.ports, name).collect(),
+        TargetPort::Name(name) => numbers_of(&pod.ports, name).collect(),
     };
     numbers.iter().any(|&number| {
         let names: Vec<SmolStr> =

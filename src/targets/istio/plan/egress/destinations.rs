@@ -1,81 +1,43 @@
 //! From the destinations of egress rules to what a Sidecar can let through: hosts, addresses and Services, each on TCP
 //! ports.
+//!
+//! ```netpol
+//! allow egress garden/* -> {zenquotes.io:443, 203.0.113.0/24:5432}
+//! ```
+//!
+//! ```yaml
+//! addresses: [203.0.113.0/24]
+//! resolution: NONE
+//! ports:
+//!   - { number: 5432, name: tcp-5432, protocol: TCP }
+//! hosts: [zenquotes.io]
+//! resolution: DNS
+//! ports:
+//!   - { number: 443, name: tls-443, protocol: TLS }
+//! ```
+//!
+//! A host is told by the name that TLS or HTTP asks for, so that nobody reaches another one at its addresses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use smol_str::SmolStr;
 
+use super::items::{Class, Endpointed, Item, Outside};
 use super::services::Services;
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
 use crate::model::hosts::{Host, HostName, WeightedNet};
 use crate::model::labels::PodSelector;
-use crate::model::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
+use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 use crate::model::rules::Rule;
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::judge::Flaw;
-
-/// How the listener of a port reads what it gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Class {
-    /// HTTP and gRPC.
-    Http,
-    /// TLS, told apart by the SNI.
-    Tls,
-    /// Any bytes.
-    Tcp,
-    /// Whatever the client begins with: a Service's port whose name says nothing.
-    Auto,
-}
-
-/// One thing that a Sidecar lets through.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Item {
-    /// A host on a port.
-    Host(Rc<Outside>, u16, AppProtocol),
-    /// Addresses on ports.
-    Addresses(Rc<AddressSet>, Rc<[u16]>),
-    /// A port of a Service.
-    Service {
-        /// Its namespace.
-        namespace: SmolStr,
-        /// Its name.
-        name: SmolStr,
-        /// The Service's port.
-        port: u16,
-        /// How Istio reads it.
-        class: Class,
-        /// Whether it has no address of its own.
-        headless: bool,
-    },
-    /// All Services of a namespace, or of every one.
-    Services {
-        /// The namespace.
-        namespace: Option<SmolStr>,
-    },
-}
-
-/// A host outside and where it is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Outside {
-    /// Its name.
-    pub name: HostName,
-    /// Its addresses; none where the name says it.
-    pub at: Vec<Endpointed>,
-}
-
-/// An address of a host with its share of the traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Endpointed {
-    /// The address or network.
-    pub net: ipnet::IpNet,
-    /// Its weight.
-    pub weight: Option<u32>,
-}
+use crate::targets::istio::findings::Gap;
+use crate::targets::istio::limits::{MOST_ENDPOINTS, MOST_PORTS};
+use crate::targets::istio::plan::ports::{TooMany, tcp_numbers};
+use crate::targets::istio::words::list_names;
 
 /// What a rule's destination is on Istio.
 #[derive(Clone, Debug, Default)]
@@ -83,7 +45,7 @@ pub struct Reach {
     /// What to let through.
     pub items: Vec<u32>,
     /// What comes along with it.
-    pub flaw: Option<Flaw>,
+    pub gap: Option<Gap>,
     /// Why it cannot be said at all.
     pub unable: Option<String>,
     /// What is refused although it is meant.
@@ -93,12 +55,6 @@ pub struct Reach {
     /// Whether the rule has conditions, which a sidecar does not read on the way out.
     pub unread: bool,
 }
-
-/// How many ports one object lists at most: the limit of a ServiceEntry.
-pub const MOST_PORTS: usize = 256;
-
-/// An entry has that many endpoints at most (`maxItems` in the definition of Istio's ServiceEntry).
-const MOST_ENDPOINTS: usize = 4096;
 
 /// The items of a policy.
 pub struct Destinations<'f, 'a> {
@@ -243,9 +199,9 @@ impl<'f, 'a> Destinations<'f, 'a> {
         match &member.what {
             What::Pods(pods) => {
                 let reached = self.services.reach(&pods.selector, &member.ports);
-                let (items, flaw) = (reached.items.clone(), reached.flaw.clone());
-                if reach.flaw.is_none() {
-                    reach.flaw = flaw;
+                let (items, gap) = (reached.items.clone(), reached.gap.clone());
+                if reach.gap.is_none() {
+                    reach.gap = gap;
                 }
                 reach.narrower = reach.narrower.take().or_else(|| reached.narrower.clone());
                 self.add(reach, items);
@@ -273,7 +229,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
             return;
         }
         if !host.except.is_empty() {
-            reach.flaw = Some(Flaw::wider(format!("{} passes too", list_hosts(&host.except))));
+            reach.gap = Some(Gap::wider(format!("{} passes too", list_hosts(&host.except))));
         }
         let outside = Rc::new(Outside {
             name: host.name.clone(),
@@ -323,39 +279,10 @@ fn port_words(port: &PortMatch) -> String {
 }
 
 fn list_hosts(hosts: &[HostName]) -> String {
-    crate::targets::istio::judge::list_names(&hosts.iter().map(HostName::to_string).collect::<Vec<_>>())
+    list_names(&hosts.iter().map(HostName::to_string).collect::<Vec<_>>())
 }
 
 /// Returns whether an endpoint is every pod and every address on every port.
 fn is_everything(endpoint: &Endpoint) -> bool {
     is_everybody(endpoint.members.iter().filter(|member| member.ports == Ports::All))
-}
-
-/// Why ports cannot be listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TooMany {
-    /// All ports are meant.
-    All,
-    /// There are more than an object holds.
-    Listed,
-}
-
-/// Returns the TCP ports by number, sorted; port names, which addresses do not have, are left out.
-pub fn tcp_numbers(ports: &Ports) -> Result<Vec<u16>, TooMany> {
-    let Ports::Some(list) = ports else { return Err(TooMany::All) };
-    let mut numbers: Vec<u16> = Vec::new();
-    for port in list.iter().filter(|port| port.protocol == Protocol::Tcp) {
-        if let PortTest::Range(first, last) = port.port {
-            if (first, last) == (1, u16::MAX) {
-                return Err(TooMany::All);
-            }
-            if usize::from(last - first) >= MOST_PORTS {
-                return Err(TooMany::Listed);
-            }
-            numbers.extend(first..=last);
-        }
-    }
-    numbers.sort_unstable();
-    numbers.dedup();
-    if numbers.len() > MOST_PORTS { Err(TooMany::Listed) } else { Ok(numbers) }
 }

@@ -1,29 +1,43 @@
-//! The ServiceEntries of a policy: one for each host and namespace, with the ports of all rules, and one for each prefix
-//! of addresses. Each is visible in its own namespace alone, those of the mesh's rules everywhere.
+//! The ServiceEntries, as Sidecars ask for them: one for each host and namespace, with the ports of all rules, and one for
+//! each prefix of addresses. Each is visible in its own namespace alone, those of the mesh's rules everywhere.
+//!
+//! ```netpol
+//! allow egress garden/{app=web} -> zenquotes.io:443
+//! allow egress garden/{app=db}  -> zenquotes.io:8443/tls
+//! ```
+//!
+//! ```yaml
+//! hosts: [zenquotes.io]
+//! exportTo: ["."]
+//! ports:
+//!   - { number: 443, name: tls-443, protocol: TLS }
+//!   - { number: 8443, name: tls-8443, protocol: TLS }
+//! ```
+//!
+//! Two entries of one host would answer for each other, so there is one; which ports of it a pod reaches, its Sidecar says.
 
-use crate::model::rules::RuleId;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::addresses::{Addresses, Group, is_single};
-use super::destinations::Outside;
-use crate::diag::{Code, Diagnostic, Diagnostics};
+pub use super::addresses::Group;
+pub use super::cover::Prefix;
+use super::items::Outside;
 use crate::model::addresses::AddressSet;
 use crate::model::hosts::HostName;
 use crate::model::ports::AppProtocol;
-use crate::policy::Policy;
-use crate::settings::Settings;
-use crate::targets::istio::model::{ExportTo, Meta, Port, Resolution, Resource, ServiceEntry};
-use crate::targets::names::{Limit, Taken, Words};
+use crate::model::rules::RuleId;
+use crate::targets::istio::troubles::Trouble;
 
 /// The ServiceEntries, as they are asked for.
 #[derive(Default)]
 pub struct Entries {
-    hosts: BTreeMap<(SmolStr, HostName), HostEntry>,
-    groups: BTreeMap<(SmolStr, Group), GroupEntry>,
+    /// Those of hosts.
+    pub hosts: BTreeMap<(SmolStr, HostName), HostEntry>,
+    /// Those of addresses.
+    pub groups: BTreeMap<(SmolStr, Group), GroupEntry>,
     /// For each host with a wildcard, by its namespace and what follows the `*.`: the entries below it.
     below: FxHashMap<(SmolStr, SmolStr), Vec<Below>>,
 }
@@ -37,23 +51,32 @@ pub enum Below {
     Group(Group),
 }
 
-struct HostEntry {
-    outside: Rc<Outside>,
-    ports: BTreeMap<u16, (AppProtocol, RuleId)>,
-    rules: Vec<RuleId>,
-    everyone: bool,
-    gateways: Vec<SmolStr>,
+/// What is asked of a host.
+pub struct HostEntry {
+    /// The host, and where it is.
+    pub outside: Rc<Outside>,
+    /// The ports, each with how it is read and the first rule that says so.
+    pub ports: BTreeMap<u16, (AppProtocol, RuleId)>,
+    /// The rules.
+    pub rules: Vec<RuleId>,
+    /// Whether pods of every namespace see it.
+    pub everyone: bool,
+    /// The namespaces of gateways that see it too.
+    pub gateways: Vec<SmolStr>,
     clash: bool,
 }
 
+/// What is asked of some addresses.
 #[derive(Default)]
-struct GroupEntry {
-    rules: Vec<RuleId>,
-    everyone: bool,
+pub struct GroupEntry {
+    /// The rules.
+    pub rules: Vec<RuleId>,
+    /// Whether pods of every namespace see it.
+    pub everyone: bool,
 }
 
 impl Entries {
-    /// Asks for a host on a port in a namespace, for a rule.
+    /// Asks for a host on a port in a namespace, for a rule. Returns what contradicts another rule.
     pub fn host(
         &mut self,
         namespace: &SmolStr,
@@ -61,8 +84,7 @@ impl Entries {
         (port, app): (u16, AppProtocol),
         rule: RuleId,
         everyone: bool,
-        trouble: &mut Trouble<'_>,
-    ) {
+    ) -> Option<Trouble> {
         let entry = self.hosts.entry((namespace.clone(), host.name.clone())).or_insert_with(|| HostEntry {
             outside: Rc::clone(host),
             ports: BTreeMap::new(),
@@ -76,14 +98,16 @@ impl Entries {
             entry.rules.push(rule);
         }
         let (have, first) = *entry.ports.entry(port).or_insert((app, rule));
-        if have != app && !entry.clash {
-            entry.clash = true;
-            trouble.protocols(namespace, host, port, (have, first), (app, rule));
+        let at = entry.outside.at != host.at;
+        if have == app && !at || std::mem::replace(&mut entry.clash, true) {
+            // A host is told of once.
+            return None;
         }
-        if entry.outside.at != host.at && !entry.clash {
-            entry.clash = true;
-            trouble.addresses(namespace, host, (first, rule));
-        }
+        let (namespace, host) = (namespace.clone(), host.name.clone());
+        Some(match have == app {
+            false => Trouble::ReadTwice { namespace, host, port, first: (have, first), second: (app, rule) },
+            true => Trouble::TwoPlaces { namespace, host, first, second: rule },
+        })
     }
 
     /// Lets a gateway's namespace see a host.
@@ -115,7 +139,7 @@ impl Entries {
     }
 
     /// Finds what lies below the hosts with a wildcard. It is called when everything has been asked for.
-    pub fn find_below(&mut self, addresses: &Addresses<'_>) {
+    pub fn find_below(&mut self) {
         let wildcards = self.hosts.keys().filter(|(_, host)| host.wildcard);
         self.below = wildcards.map(|(namespace, host)| ((namespace.clone(), host.name.clone()), Vec::new())).collect();
         if self.below.is_empty() {
@@ -125,7 +149,7 @@ impl Entries {
             add_below(&mut self.below, namespace, &host.name, || Below::Host(host.clone()));
         }
         for (namespace, group) in self.groups.keys() {
-            for host in addresses.hosts(group).0 {
+            for host in group.hosts().0 {
                 add_below(&mut self.below, namespace, &host, || Below::Group(group.clone()));
             }
         }
@@ -155,19 +179,6 @@ impl Entries {
         };
         found.into_iter().flatten().filter(seen)
     }
-
-    /// Returns the objects.
-    pub fn finish(self, addresses: &Addresses<'_>, settings: &Settings) -> Vec<Resource> {
-        let taken = &mut Taken::of(settings);
-        let mut list = Vec::new();
-        for ((namespace, name), entry) in self.hosts {
-            list.push(host_entry(namespace, &name, entry, taken));
-        }
-        for ((namespace, group), entry) in self.groups {
-            group_entries(&namespace, &group, entry, addresses, taken, &mut list);
-        }
-        list
-    }
 }
 
 /// Adds an entry to every host with a wildcard that its own host lies below.
@@ -183,136 +194,5 @@ fn add_below(
         if list.last() != Some(&entry) {
             list.push(entry);
         }
-    }
-}
-
-fn host_entry(namespace: SmolStr, name: &HostName, entry: HostEntry, taken: &mut Taken) -> Resource {
-    let host = name.to_string();
-    let resolution = if name.wildcard {
-        Resolution::DynamicDns
-    } else if !entry.outside.at.is_empty() && entry.outside.at.iter().all(|at| is_single(&at.net)) {
-        Resolution::Static
-    } else {
-        Resolution::Dns
-    };
-    let endpoints = match resolution {
-        Resolution::Static => entry.outside.at.iter().map(|at| (at.net.addr(), at.weight)).collect(),
-        _ => Vec::new(),
-    };
-    let name = taken.name(&namespace, &Words::of_host(&host), "", &host, Limit::Subdomain);
-    let ports = entry.ports.iter().map(|(&number, &(app, _))| Port { number, protocol: protocol(app) }).collect();
-    let export_to = if entry.everyone { ExportTo::Everyone } else { ExportTo::Own(entry.gateways) };
-    Resource::ServiceEntry(ServiceEntry {
-        meta: Meta { namespace, name, rules: entry.rules, comment: None },
-        host,
-        address: None,
-        export_to,
-        resolution,
-        ports,
-        endpoints,
-    })
-}
-
-fn group_entries(
-    namespace: &SmolStr,
-    group: &Group,
-    entry: GroupEntry,
-    addresses: &Addresses<'_>,
-    taken: &mut Taken,
-    list: &mut Vec<Resource>,
-) {
-    let GroupEntry { mut rules, everyone } = entry;
-    rules.sort_unstable();
-    rules.dedup();
-    for (prefix, host) in group.prefixes.iter().zip(addresses.hosts(group).0) {
-        // The made-up host says it all, but for its last two labels. What many share stands first.
-        let mut labels: Vec<&str> = host.trim_end_matches(".netpol.internal").split('.').collect();
-        if labels.len() > 2 {
-            labels.rotate_left(1);
-        }
-        let words = Words { text: Words::of(&labels.join("-")).text, exact: true };
-        let name = taken.name(namespace, &words, "", &host, Limit::Subdomain);
-        let ports = group.ports.iter().map(|&number| Port { number, protocol: "TCP" }).collect();
-        list.push(Resource::ServiceEntry(ServiceEntry {
-            meta: Meta { namespace: namespace.clone(), name, rules: rules.clone(), comment: None },
-            host,
-            address: Some(prefix.net),
-            export_to: if everyone { ExportTo::Everyone } else { ExportTo::Own(Vec::new()) },
-            resolution: if prefix.hole { Resolution::Static } else { Resolution::None },
-            ports,
-            endpoints: Vec::new(),
-        }));
-    }
-}
-
-/// Returns Istio's word for how a port is read.
-pub fn protocol(app: AppProtocol) -> &'static str {
-    match app {
-        AppProtocol::Http => "HTTP",
-        AppProtocol::Grpc => "GRPC",
-        AppProtocol::Tls | AppProtocol::Https => "TLS",
-    }
-}
-
-/// Returns whether the rules of a namespace ask for a host, so that its entry stands there.
-pub fn is_local(namespace: &Option<SmolStr>, local: &FxHashSet<(SmolStr, HostName)>, host: &HostName) -> bool {
-    namespace.as_ref().is_some_and(|namespace| local.contains(&(namespace.clone(), host.clone())))
-}
-
-/// Returns where the entry of a host stands that pods of a namespace reach.
-pub fn home(
-    namespace: &Option<SmolStr>,
-    local: &FxHashSet<(SmolStr, HostName)>,
-    host: &HostName,
-    root: &SmolStr,
-) -> SmolStr {
-    match namespace {
-        Some(name) if is_local(namespace, local, host) => name.clone(),
-        _ => root.clone(),
-    }
-}
-
-/// Says what rules contradict each other in.
-pub struct Trouble<'t> {
-    /// The policy.
-    pub policy: &'t Policy,
-    /// Where it is said.
-    pub diagnostics: &'t mut Diagnostics,
-}
-
-impl Trouble<'_> {
-    fn protocols(
-        &mut self,
-        namespace: &SmolStr,
-        host: &Outside,
-        port: u16,
-        first: (AppProtocol, RuleId),
-        second: (AppProtocol, RuleId),
-    ) {
-        let span = |rule: RuleId| self.policy.rule(rule).map(|rule| rule.origin.span);
-        let (Some(one), Some(other)) = (span(first.1), span(second.1)) else { return };
-        let (name, here, there) = (&host.name, second.0.word(), first.0.word());
-        self.diagnostics.push(
-            Diagnostic::new(Code::PortReadTwice, other, format!("{name}:{port} is read as {there} and as {here} in {namespace}"))
-                .at(format!("as {here}"))
-                .label(one, format!("as {there}"))
-                .note(format!("Istio has one ServiceEntry for a host of a namespace: write `{name}:{port}/{there}` in both, or `/{here}`")),
-        );
-    }
-
-    fn addresses(&mut self, namespace: &SmolStr, host: &Outside, (first, second): (RuleId, RuleId)) {
-        let span = |rule: RuleId| self.policy.rule(rule).map(|rule| rule.origin.span);
-        let (Some(one), Some(other)) = (span(first), span(second)) else { return };
-        let name = &host.name;
-        self.diagnostics.push(
-            Diagnostic::new(
-                Code::HostInTwoPlaces,
-                other,
-                format!("{name} has different addresses in two rules for {namespace}"),
-            )
-            .at("other addresses")
-            .label(one, "some addresses, or none")
-            .note(format!("name it once, `let NAME = host {name} at …`, and use that name in both")),
-        );
     }
 }

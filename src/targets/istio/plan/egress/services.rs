@@ -1,15 +1,23 @@
 //! From pods as destinations to the Services that lead to them: a Sidecar imports Services, not pods.
+//!
+//! ```text
+//! allow egress garden/* -> shop/{app=cart}:8080    the Services whose labels select `app=cart` and lead to its 8080
+//! ```
+//!
+//! Where no inventory shows the Services of a namespace, all of them are imported, since any may lead there: a gap.
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::destinations::{Class, Item};
-use crate::inventory::{ContainerPort, Service, ServicePort, TargetPort, Workload};
+use super::items::{Class, Item};
+use crate::inventory::{Service, ServicePort, TargetPort, Workload};
 use crate::model::labels::{Labels, PodSelector, Requirement, Requirements};
 use crate::model::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
 use crate::targets::Refuses;
-use crate::targets::istio::facts::{Facts, Known};
-use crate::targets::istio::judge::Flaw;
+use crate::targets::istio::facts::{Facts, Known, means};
+use crate::targets::istio::findings::Gap;
+use crate::targets::istio::plan::ports::numbers_of;
+use crate::targets::istio::words::list_names;
 
 /// The Services that lead to some pods on some ports.
 #[derive(Clone, Debug, Default)]
@@ -17,14 +25,14 @@ pub struct Reached {
     /// What to import.
     pub items: Vec<Item>,
     /// What else comes along.
-    pub flaw: Option<Flaw>,
+    pub gap: Option<Gap>,
     /// What is refused although it is meant.
     pub narrower: Option<(Refuses, String)>,
 }
 
 impl Reached {
     fn wider(&mut self, why: impl FnOnce() -> String) {
-        self.flaw.get_or_insert_with(|| Flaw::wider(why()));
+        self.gap.get_or_insert_with(|| Gap::wider(why()));
     }
 }
 
@@ -74,7 +82,7 @@ fn reach(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Reached {
     }
     let Some(namespaces) = facts.namespaces(selector) else {
         reached.items.push(Item::Services { namespace: None });
-        reached.flaw = Some(Flaw::wider("without an inventory the Services of every namespace are let through"));
+        reached.gap = Some(Gap::wider("without an inventory the Services of every namespace are let through"));
         return reached;
     };
     for (namespace, sure) in namespaces {
@@ -93,7 +101,7 @@ fn reach(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Reached {
         }
         if all_known || found.says_all(selector, wanted.as_deref()) {
             reached.items.append(&mut found.items);
-            reached.flaw = reached.flaw.or(found.flaw);
+            reached.gap = reached.gap.or(found.gap);
             if !all_known && wanted.is_none() {
                 let words = "ports of these pods are refused that no stated Service leads to";
                 reached.narrower.get_or_insert_with(|| (Refuses::Untold, words.into()));
@@ -128,13 +136,13 @@ fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached
         reached.items.push(Item::Services { namespace: Some(namespace.clone()) });
         return;
     }
-    let list = || crate::targets::istio::judge::list_names(&outside);
+    let list = || list_names(&outside);
     match known.filter(|_| facts.closed()) {
         Some(known) => {
             let all = PodSelector::in_namespace(namespace.clone());
             let mut found = Found::new(facts, namespace, known, &all, None);
             reached.items.append(&mut found.items);
-            reached.flaw = reached.flaw.take().or(found.flaw);
+            reached.gap = reached.gap.take().or(found.gap);
             let words = format!(
                 "Services of {namespace} without a selector are refused, since they lead to no pods: {}",
                 list()
@@ -152,7 +160,7 @@ fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached
 #[derive(Default)]
 struct Found {
     items: Vec<Item>,
-    flaw: Option<Flaw>,
+    gap: Option<Gap>,
     /// The labels by which they select, each with the TCP ports of the pods.
     leads: Vec<(PodSelector, Vec<PortTest>)>,
 }
@@ -200,7 +208,7 @@ impl Found {
                     headless: service.headless,
                 });
                 if service.headless && matches!(class, Class::Http | Class::Auto) {
-                    found.flaw = Some(Flaw::wider(format!(
+                    found.gap = Some(Gap::wider(format!(
                         "Service {namespace}/{name} is headless: who names it as the host reaches any address on {}",
                         port.port
                     )));
@@ -208,8 +216,8 @@ impl Found {
             }
             if any && (pods.others || known.on_nodes.binary_search(&at).is_ok()) {
                 found
-                    .flaw
-                    .get_or_insert_with(|| Flaw::wider(format!("Service {namespace}/{name} leads to other pods too")));
+                    .gap
+                    .get_or_insert_with(|| Gap::wider(format!("Service {namespace}/{name} leads to other pods too")));
             }
             if let (true, false, Some(selected)) = (any, facts.closed(), selected(labels)) {
                 found.leads.push((PodSelector { namespace: selector.namespace.clone(), ..selected }, targets));
@@ -266,8 +274,7 @@ impl<'a> Behind<'a> {
             return Some(Behind { meant: Vec::new(), others: !service.is_inside(&[pods]) });
         }
         let pods = all.iter().map(|&at| known.workloads[at as usize]);
-        let meant: Vec<&'a Workload> =
-            pods.filter(|workload| crate::targets::istio::facts::means(selector, workload)).collect();
+        let meant: Vec<&'a Workload> = pods.filter(|workload| means(selector, workload)).collect();
         let others = meant.len() < all.len();
         (!meant.is_empty()).then_some(Behind { meant, others })
     }
@@ -292,12 +299,6 @@ impl<'a> Behind<'a> {
     fn numbers(&self, name: &SmolStr) -> impl Iterator<Item = u16> {
         self.meant.iter().flat_map(|workload| numbers_of(&workload.ports, name))
     }
-}
-
-/// Returns the numbers of the TCP ports with a name.
-pub fn numbers_of(ports: &[ContainerPort], name: &SmolStr) -> impl Iterator<Item = u16> {
-    let tcp = ports.iter().filter(move |port| port.protocol == Protocol::Tcp && port.name.as_ref() == Some(name));
-    tcp.map(|port| port.port)
 }
 
 /// Returns how Istio reads a Service's port.

@@ -1,4 +1,9 @@
-//! Hosts with a wildcard on TLS, which Istio holds to more than the way out.
+//! Hosts with a wildcard on TLS, which Istio asks the AuthorizationPolicies of the calling pod about.
+//!
+//! ```text
+//! allow egress  garden/* -> *.example.com:443/tls
+//! allow ingress lab/*    -> garden/{app=web}:80      closes app=web, and refuses it `www.example.com`, too
+//! ```
 //!
 //! A sidecar that resolves such names runs the AuthorizationPolicies of its own pod on these connections too, as if they
 //! came in. The pod's ALLOW rules are about who may call it, so none of them matches, and the connection is closed. That
@@ -11,11 +16,12 @@ use crate::model::labels::PodSelector;
 use crate::model::ports::{AppProtocol, Ports};
 use crate::model::rules::{Action, Direction, Rule};
 use crate::targets::Refuses;
-use crate::targets::istio::judge::Judge;
+use crate::targets::istio::findings::Findings;
 use crate::targets::partition::Partition;
 
-/// Notes for each rule on such hosts that they are refused to the pods beside its own whose ingress a rule isolates.
-pub fn note(part: &Partition<'_>, judge: &mut Judge<'_>) {
+/// Returns for each rule on such hosts that they are refused to the pods beside its own whose ingress a rule isolates.
+pub fn refused(part: &Partition<'_>) -> Findings {
+    let mut findings = Findings::default();
     let isolating = part.rules(Direction::Ingress).map(|(_, rule)| rule).filter(|rule| rule.action != Action::Deny);
     let isolated: FxHashSet<&PodSelector> =
         isolating.flat_map(|rule| rule.destination.pods()).map(|(_, pods)| &pods.selector).collect();
@@ -34,9 +40,10 @@ pub fn note(part: &Partition<'_>, judge: &mut Judge<'_>) {
         if refused {
             let what = "a wildcard on tls is refused to pods of the namespace whose ingress is isolated, since Istio asks \
                         their own AuthorizationPolicies about it";
-            judge.narrower(at, Direction::Egress, Refuses::WildcardOnTls, what.into());
+            findings.narrower(at, Direction::Egress, Refuses::WildcardOnTls, what);
         }
     }
+    findings
 }
 
 fn has_wildcard_on_tls(rule: &Rule) -> bool {

@@ -1,4 +1,4 @@
-//! Gateway access: who may come in through a gateway and ask for which public host, and who may leave through one.
+//! Gateway access: who may come in through a gateway and ask for which public host.
 //!
 //! ```text
 //! allow ingress 203.0.113.0/24 -> garden/web:80/http via edge at "garden.example"
@@ -8,322 +8,77 @@
 //! ```
 //!
 //! A port whose TLS ends at the gateway knows a client by the host of its requests, one that passes TLS on by the name
-//! that TLS asks for, and any other by its number. What no rule speaks of passes as before (`gateway_others`). Where two
-//! rules could lend each other a half, the workload judges the client too (`correlation`).
+//! that TLS asks for, and any other by its number. What no rule speaks of passes as before (`others`). Where two rules
+//! could lend each other a half, the workload judges the client too (`correlation`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
-use smol_str::SmolStr;
-
+use super::at_gateway::{AtGateway, Passage, may_share_pods};
+use super::clients;
 use super::correlation::Correlation;
 use super::others::others;
-use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::conditions::Conditions;
 use crate::model::endpoint::Member;
 use crate::model::gateways::{Gateway, Via};
 use crate::model::hosts::HostName;
-use crate::model::labels::PodSelector;
 use crate::model::ports::{AppProtocol, PortMatch, Ports};
-use crate::model::rules::{Direction, Rule, RuleId};
-use crate::policy::Policy;
+use crate::model::rules::{Rule, RuleId};
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::judge::{Flaw, Judge};
-use crate::targets::istio::model::{AccessRule, Comment, Condition, Meta, Operation, Resource, ServicePatch, Source};
-use crate::targets::istio::plan::ingress::Access;
-use crate::targets::istio::plan::ingress::operations::{host_patterns, path_patterns};
-use crate::targets::istio::plan::ingress::peers::{From, Position, Senders};
-use crate::targets::istio::plan::subjects::{Kind, Place, Placer};
+use crate::targets::istio::findings::{Gap, Note};
+use crate::targets::istio::model::{AccessRule, Comment, Condition, Operation, Source};
+use crate::targets::istio::plan::operations::{Asked, SNI, host_patterns, path_patterns, sni};
+use crate::targets::istio::plan::peers::{Peer, Peers, Position};
+use crate::targets::istio::plan::subjects::{Finder, Kind, Subject};
 
-const IN: Direction = Direction::Ingress;
-
-/// The condition on the name that TLS asks for.
-pub const SNI: &str = "connection.sni";
-
-/// What comes in and goes out through gateways.
-#[derive(Default)]
-pub struct GatewayAccess {
-    /// For each gateway by its pods, what is said of it.
-    gateways: Vec<AtGateway>,
-    /// Which rules have their clients judged at the workload too.
-    correlation: Option<Correlation>,
-    /// The Services whose packets must keep the client's address, with the rules that need it.
-    patches: BTreeMap<(SmolStr, SmolStr), Vec<RuleId>>,
-    /// The gateways whose Service is not known, with the first rule that needs it.
-    unknown: Vec<(SmolStr, RuleId)>,
-    /// The gateways that no client's address reaches, with the first rule that needs it.
-    unseen: Vec<(Arc<Gateway>, RuleId)>,
-    seen: FxHashSet<RuleId>,
+/// What an ingress rule becomes where it leads through a gateway.
+pub struct Through {
+    /// Who calls the workload: the gateway, and where rules could lend each other a half the gateway for just the rule's
+    /// clients.
+    pub caller: Rc<Peer>,
+    /// What the gateway has to judge; `None` where it cannot.
+    pub passage: Option<Passage>,
+    /// Whether it judges its clients by their addresses.
+    pub by_address: bool,
+    /// What was found.
+    pub notes: Vec<Note>,
 }
 
-/// What is said of one gateway.
-pub struct AtGateway {
-    /// The gateway.
-    pub gateway: Arc<Gateway>,
-    /// What rules let in, each with the rule.
-    rules: Vec<(RuleId, AccessRule)>,
-    /// The rule that spoke of it first.
-    first: RuleId,
-    /// The public hosts of which rules speak.
-    pub hosts: BTreeSet<HostName>,
-    /// The pod ports without names of which rules speak.
-    pub ports: BTreeSet<u16>,
-    /// The hosts that are reached through it on the way out.
-    pub exits: BTreeSet<HostName>,
-}
-
-impl GatewayAccess {
-    /// Begins with the rules of a part.
-    pub fn new(facts: &Facts<'_>, senders: &mut Senders<'_, '_>) -> GatewayAccess {
-        GatewayAccess { correlation: Correlation::new(facts, senders), ..GatewayAccess::default() }
-    }
-
-    /// Returns who calls the workload of an ingress rule through a gateway: the gateway, and where rules could lend each
-    /// other a half the gateway for just these clients. Notes what the gateway has to judge.
-    pub fn caller(
-        &mut self,
-        facts: &Facts<'_>,
-        at: RuleId,
-        rule: &Rule,
-        via: &Arc<Via>,
-        senders: &mut Senders<'_, '_>,
-        judge: &mut Judge<'_>,
-    ) -> Rc<From> {
-        let Some((namespace, account)) = &via.gateway.account else {
-            let unable =
-                Some(format!("gateway {} names no account by which the workload could know it", via.gateway.name));
-            return Rc::new(From { unable, ..From::default() });
-        };
-        let from = senders.of(&rule.source, Position::Gateway);
-        if self.seen.insert(at) {
-            match self.at_gateway(facts, at, rule, via, &from) {
-                Ok(()) => self.judge(facts, at, rule, via, &from, judge),
-                Err(why) => judge.flaw(at, IN, &Flaw::unable(why)),
-            }
+/// Leads an ingress rule through its gateway.
+pub fn through(
+    facts: &Facts<'_>,
+    correlation: Option<&Correlation>,
+    peers: &Peers<'_, '_>,
+    (at, rule): (RuleId, &Rule),
+    via: &Arc<Via>,
+) -> Through {
+    let Some((namespace, account)) = &via.gateway.account else {
+        let name = &via.gateway.name;
+        let unable = Some(format!("gateway {name} names no account by which the workload could know it"));
+        let caller = Rc::new(Peer { unable, ..Peer::default() });
+        return Through { caller, passage: None, by_address: false, notes: Vec::new() };
+    };
+    let clients = peers.of(&rule.source, Position::Gateway);
+    let forwarded = Forwarded::of(correlation, at, rule, via);
+    let principals = vec![format!("{}/ns/{namespace}/sa/{account}", facts.policy.settings.trust_domain)];
+    let gateway = Source { principals, ..Source::default() };
+    let sources = match (&clients.sources, &forwarded) {
+        // The gateway writes its client's address last into X-Forwarded-For, and its identity says that it did.
+        (Some(clients), Forwarded::Judged) => {
+            let clients = clients.iter().filter(|client| client.remote).cloned();
+            clients.map(|client| Source { principals: gateway.principals.clone(), ..client }).collect()
         }
-        let principals = vec![format!("{}/ns/{namespace}/sa/{account}", facts.policy.settings.trust_domain)];
-        let gateway = Source { principals, ..Source::default() };
-        let sources = match (&from.sources, self.forwarded(at, rule, via)) {
-            // The gateway writes its client's address last into X-Forwarded-For: together with its identity that holds.
-            (Some(clients), Forwarded::Judged) => {
-                let clients = clients.iter().filter(|client| client.remote).cloned();
-                clients.map(|client| Source { principals: gateway.principals.clone(), ..client }).collect()
-            }
-            _ => vec![gateway],
-        };
-        Rc::new(From { sources: Some(Rc::new(sources)), identity: true, ..From::default() })
-    }
-
-    /// Returns whether the workload can, and has to, judge the client behind the gateway.
-    fn forwarded(&self, at: RuleId, rule: &Rule, via: &Via) -> Forwarded {
-        let Some(reason) = self.correlation.as_ref().and_then(|correlation| correlation.lends(at)) else {
-            return Forwarded::No;
-        };
-        let read = |member: &Member| {
-            let entries = member.ports.entries();
-            !entries.is_empty() && entries.iter().all(|port| port.app.is_some_and(AppProtocol::has_requests))
-        };
-        if via.gateway.proxies == 0 && rule.destination.members.iter().all(read) {
-            Forwarded::Judged
-        } else {
-            Forwarded::Lost(reason)
+        _ => vec![gateway],
+    };
+    let caller = Rc::new(Peer { sources: Some(Rc::new(sources)), identity: true, ..Peer::default() });
+    match passage(facts, at, rule, via, &clients) {
+        Ok(passage) => {
+            let notes = notes(facts, correlation, at, via, &clients, &forwarded);
+            Through { caller, passage: Some(passage), by_address: clients.sources.is_some(), notes }
         }
-    }
-
-    fn judge(
-        &mut self,
-        facts: &Facts<'_>,
-        at: RuleId,
-        rule: &Rule,
-        via: &Arc<Via>,
-        from: &From,
-        judge: &mut Judge<'_>,
-    ) {
-        if from.sources.is_some() {
-            self.patch(facts, &via.gateway, at, judge);
-        }
-        if from.identity {
-            judge.narrower(
-                at,
-                IN,
-                Refuses::PodsAtGateway,
-                "at a gateway clients have no identity: pods are refused".into(),
-            );
-        }
-        if let Forwarded::Lost(other) = self.forwarded(at, rule, via) {
-            let why = if via.gateway.proxies > 0 { "behind proxies" } else { "on such ports" };
-            judge.flaw(
-                at,
-                IN,
-                &Flaw::wider(format!(
-                    "{other} lets other clients in through {}, and {why} only the gateway knows the client, while only \
-                     the pods know what is theirs",
-                    via.gateway.name
-                )),
-            );
-        }
-        if self.correlation.as_ref().is_some_and(|correlation| correlation.is_tokenless(at)) {
-            let name = &via.gateway.name;
-            let words = format!(
-                "another rule lets {name} into these pods without this token, which the pods alone ask for: `where jwt` there too, or pods apart"
-            );
-            judge.flaw(at, IN, &Flaw::wider(words));
-        }
-        for host in &via.at {
-            if let Some(port) = via.gateway.ports.iter().find(|port| port.names(host).untold) {
-                let (port, target, name) = (port.port, port.target, &via.gateway.name);
-                let words = format!(
-                    "nobody says whether TLS ends at {name} on port {port}: `port {port} -> {target}/https` in its block, or `/tls` where it is passed on"
-                );
-                judge.flaw(at, IN, &Flaw::wider(words));
-            }
-            let beside = via.gateway.undeclared.iter().find(|(_, server)| {
-                server.app.is_some() && server.host.as_ref().is_none_or(|other| other.overlaps(host))
-            });
-            if let Some((port, _)) = beside {
-                let words = format!(
-                    "a Gateway object opens port {port} for {host} too, which the block of {} does not name",
-                    via.gateway.name
-                );
-                judge.flaw(at, IN, &Flaw::wider(words));
-            }
-        }
-    }
-
-    /// Notes what a gateway has to judge for a rule.
-    fn at_gateway(
-        &mut self,
-        facts: &Facts<'_>,
-        at: RuleId,
-        rule: &Rule,
-        via: &Arc<Via>,
-        from: &From,
-    ) -> Result<(), String> {
-        if let Some(why) = &from.unable {
-            return Err(why.clone());
-        }
-        let asked = asked_at_gateway(facts, rule, via)?;
-        let nobody = from.sources.as_ref().is_some_and(|sources| sources.is_empty());
-        let gateway = self.gateway(&via.gateway, at);
-        gateway.hosts.extend(via.at.iter().cloned());
-        gateway.ports.extend(&via.ports);
-        if !nobody {
-            let from = from.sources.clone().unwrap_or_default();
-            gateway.rules.extend(asked.into_iter().map(|asked| (at, AccessRule { from: Rc::clone(&from), ..asked })));
-        }
-        Ok(())
-    }
-
-    /// Notes who may leave for a host through a gateway.
-    pub fn exit(&mut self, gateway: &Arc<Gateway>, host: &HostName, rule: RuleId, from: Option<Rc<Vec<Source>>>) {
-        let gateway = self.gateway(gateway, rule);
-        gateway.exits.insert(host.clone());
-        if from.as_ref().is_some_and(|sources| sources.is_empty()) {
-            return;
-        }
-        let access = AccessRule { from: from.unwrap_or_default(), when: vec![sni([host])], ..AccessRule::default() };
-        gateway.rules.push((rule, access));
-    }
-
-    /// Notes that a gateway's Service must keep the client's address, where one from outside comes to it at all.
-    pub fn patch(&mut self, facts: &Facts<'_>, gateway: &Gateway, rule: RuleId, judge: &mut Judge<'_>) {
-        let service = gateway.service.as_ref();
-        let known = service.and_then(|service| facts.policy.inventory.services.get(service));
-        if known.is_some_and(|service| service.outside == Some(false)) {
-            if gateway.proxies == 0 {
-                judge.narrower(
-                    rule,
-                    IN,
-                    Refuses::Untold,
-                    "through a ClusterIP Service no client's address arrives".into(),
-                );
-                if !self.unseen.iter().any(|(have, _)| have.name == gateway.name) {
-                    self.unseen.push((Arc::new(gateway.clone()), rule));
-                }
-            }
-            return;
-        }
-        match service {
-            Some(service) => self.patches.entry(service.clone()).or_default().push(rule),
-            None if self.unknown.iter().any(|(name, _)| *name == gateway.name) => {}
-            None => self.unknown.push((gateway.name.clone(), rule)),
-        }
-    }
-
-    fn gateway(&mut self, gateway: &Arc<Gateway>, rule: RuleId) -> &mut AtGateway {
-        let at = self.gateways.iter().position(|have| have.gateway.pods == gateway.pods);
-        let at = at.unwrap_or_else(|| {
-            self.gateways.push(AtGateway {
-                gateway: Arc::clone(gateway),
-                rules: Vec::new(),
-                first: rule,
-                hosts: BTreeSet::new(),
-                ports: BTreeSet::new(),
-                exits: BTreeSet::new(),
-            });
-            self.gateways.len() - 1
-        });
-        &mut self.gateways[at]
-    }
-
-    /// Adds the gateways' rules to their policies and returns the patches of their Services.
-    pub fn finish(self, facts: &Facts<'_>, access: &mut Access, diagnostics: &mut Diagnostics) -> Vec<Resource> {
-        let mut placer = Placer::new(facts, Kind::Authorization);
-        for at in &self.gateways {
-            // Rules that isolate the gateway itself say who passes.
-            let isolated = facts.policy.isolating(&at.gateway).next().is_some();
-            let places: Vec<Place> =
-                at.gateway.pods.iter().flat_map(|pods| placer.place(pods).places.clone()).collect();
-            for place in places {
-                for (rule, own) in &at.rules {
-                    let own = AccessRule { comment: Comment::Rule(*rule), ..own.clone() };
-                    access.add(&place, false, Some(own), *rule);
-                }
-                if !isolated {
-                    for rule in others(facts, at, &self.gateways) {
-                        access.add(&place, false, Some(rule), at.first);
-                    }
-                }
-            }
-        }
-        self.say(facts.policy, diagnostics);
-        let aws_nlb = facts.policy.settings.aws_nlb;
-        let patch = |((namespace, name), rules): ((SmolStr, SmolStr), Vec<RuleId>)| {
-            let meta = Meta { namespace, name: name.to_string(), rules, comment: None };
-            Resource::ServicePatch(ServicePatch { meta, aws_nlb })
-        };
-        self.patches.into_iter().map(patch).collect()
-    }
-
-    fn say(&self, policy: &Policy, diagnostics: &mut Diagnostics) {
-        for (name, rule) in &self.unknown {
-            let Some(rule) = policy.rule(*rule) else { continue };
-            let message = format!("the Service of the gateway `{name}` is not known");
-            diagnostics.push(
-                Diagnostic::new(Code::GatewayService, rule.origin.span, message)
-                    .at("the client's address is judged at the gateway, whose Service must keep it")
-                    .note("name it in the gateway's block: `service NAMESPACE/NAME`"),
-            );
-        }
-        for (gateway, rule) in &self.unseen {
-            let (Some(rule), Some((namespace, name))) = (policy.rule(*rule), &gateway.service) else {
-                continue;
-            };
-            let message = format!("no client's address arrives at the gateway `{}`", gateway.name);
-            let service = policy.inventory.services.get(&(namespace.clone(), name.clone()));
-            let mut diagnostic = Diagnostic::new(Code::ClientUnseen, rule.origin.span, message)
-                .at("judged by the address that packets come from");
-            if let Some(service) = service {
-                diagnostic =
-                    diagnostic.label(service.origin, "a ClusterIP Service, which nobody outside the cluster reaches");
-            }
-            diagnostics.push(diagnostic.note(
-                "where a proxy stands in front and appends the client to X-Forwarded-For, declare it: `proxies 1`",
-            ));
-        }
+        Err(why) => Through { caller, passage: None, by_address: false, notes: vec![Note::Gap(Gap::unable(why))] },
     }
 }
 
@@ -334,13 +89,109 @@ enum Forwarded {
     /// It does.
     Judged,
     /// It would have to, because of this rule, and cannot.
-    Lost(String),
+    Lost(&'static str),
 }
 
-/// Returns the condition that TLS asks for one of these names.
-pub fn sni<'h>(hosts: impl IntoIterator<Item = &'h HostName>) -> Condition {
-    let values = hosts.into_iter().map(HostName::to_string).collect();
-    Condition { key: SNI.into(), values, not_values: Vec::new() }
+impl Forwarded {
+    fn of(correlation: Option<&Correlation>, at: RuleId, rule: &Rule, via: &Via) -> Forwarded {
+        let Some(reason) = correlation.and_then(|correlation| correlation.lends(at)) else { return Forwarded::No };
+        let read = |member: &Member| {
+            let entries = member.ports.entries();
+            !entries.is_empty() && entries.iter().all(|port| port.app.is_some_and(AppProtocol::has_requests))
+        };
+        if via.gateway.proxies == 0 && rule.destination.members.iter().all(read) {
+            Forwarded::Judged
+        } else {
+            Forwarded::Lost(reason)
+        }
+    }
+}
+
+/// Returns what is found of a rule that leads through a gateway.
+fn notes(
+    facts: &Facts<'_>,
+    correlation: Option<&Correlation>,
+    at: RuleId,
+    via: &Via,
+    clients: &Peer,
+    forwarded: &Forwarded,
+) -> Vec<Note> {
+    let name = &via.gateway.name;
+    let mut notes = Vec::new();
+    if clients.sources.is_some() {
+        notes.extend(clients::unseen(facts, &via.gateway));
+    }
+    if clients.identity {
+        let words = "at a gateway clients have no identity: pods are refused";
+        notes.push(Note::narrower(Refuses::PodsAtGateway, words));
+    }
+    let mut wider = |words: String| notes.push(Note::Gap(Gap::wider(words)));
+    if let Forwarded::Lost(other) = forwarded {
+        let why = if via.gateway.proxies > 0 { "behind proxies" } else { "on such ports" };
+        wider(format!(
+            "{other} lets other clients in through {name}, and {why} only the gateway knows the client, while only the              pods know what is theirs"
+        ));
+    }
+    if correlation.is_some_and(|correlation| correlation.is_tokenless(at)) {
+        wider(format!(
+            "another rule lets {name} into these pods without this token, which the pods alone ask for: `where jwt` there too, or pods apart"
+        ));
+    }
+    for host in &via.at {
+        if let Some(port) = via.gateway.ports.iter().find(|port| port.names(host).untold) {
+            let (port, target) = (port.port, port.target);
+            wider(format!(
+                "nobody says whether TLS ends at {name} on port {port}: `port {port} -> {target}/https` in its block, or `/tls` where it is passed on"
+            ));
+        }
+        let beside =
+            via.gateway.undeclared.iter().find(|(_, server)| {
+                server.app.is_some() && server.host.as_ref().is_none_or(|other| other.overlaps(host))
+            });
+        if let Some((port, _)) = beside {
+            wider(format!(
+                "a Gateway object opens port {port} for {host} too, which the block of {name} does not name"
+            ));
+        }
+    }
+    notes
+}
+
+/// Returns what a gateway has to judge for a rule, or why it cannot.
+fn passage(facts: &Facts<'_>, at: RuleId, rule: &Rule, via: &Via, clients: &Peer) -> Result<Passage, String> {
+    if let Some(why) = &clients.unable {
+        return Err(why.clone());
+    }
+    let mut access = asked_at_gateway(facts, rule, via)?;
+    if clients.sources.as_ref().is_some_and(|sources| sources.is_empty()) {
+        access.clear();
+    }
+    let from = clients.sources.clone().unwrap_or_default();
+    access.iter_mut().for_each(|access| access.from = Rc::clone(&from));
+    let (gateway, hosts, ports) = (Arc::clone(&via.gateway), via.at.clone(), via.ports.clone());
+    Ok(Passage { gateway, rule: at, access, hosts, ports, exits: Vec::new() })
+}
+
+/// Returns the rules of AuthorizationPolicies at gateways, each with the policy's rule that it comes from.
+pub fn access_rules(facts: &Facts<'_>, gateways: &[AtGateway]) -> Vec<(Subject, AccessRule, RuleId)> {
+    let mut finder = Finder::new(facts, Kind::Authorization);
+    let mut rules = Vec::new();
+    for at in gateways {
+        // Rules that isolate the gateway itself say who passes.
+        let isolated = facts.policy.isolating(&at.gateway).next().is_some();
+        let subjects: Vec<Subject> = at.gateway.pods.iter().flat_map(|pods| finder.find(pods).list.clone()).collect();
+        for subject in subjects {
+            for (rule, access) in &at.access {
+                let access = AccessRule { comment: Comment::Rule(*rule), ..access.clone() };
+                rules.push((subject.clone(), access, *rule));
+            }
+            if !isolated {
+                let others = others(facts, at, gateways).into_iter();
+                rules.extend(others.map(|other| (subject.clone(), other, at.first)));
+            }
+        }
+    }
+    rules
 }
 
 /// Returns the hosts that a rule means: the public ones, and of these those of its `where host`.
@@ -418,36 +269,6 @@ fn is_tls(port: &PortMatch) -> bool {
     port.app == Some(AppProtocol::Tls)
 }
 
-/// What a rule asks for on some ports of a workload or of a gateway.
-#[derive(Clone)]
-pub struct Asked {
-    /// The ports.
-    pub ports: Ports,
-    /// What is read of the requests there.
-    pub conditions: Conditions,
-    /// What is read of TLS.
-    pub when: Vec<Condition>,
-    /// The ports that clients may write behind a host, beside those of the pods.
-    pub written: Vec<u16>,
-}
-
-impl Asked {
-    /// Makes what is asked for on some ports.
-    pub fn new(ports: Ports, conditions: Conditions) -> Asked {
-        Asked { ports, conditions, when: Vec::new(), written: Vec::new() }
-    }
-
-    /// Returns the same on other ports.
-    pub fn on(&self, ports: &Ports) -> Asked {
-        Asked { ports: ports.clone(), ..self.clone() }
-    }
-
-    fn at(self, gateway: &Gateway) -> Asked {
-        let written = gateway.ports.iter().flat_map(|port| [port.port, port.target]).collect();
-        Asked { written, ..self }
-    }
-}
-
 /// Returns what a member of a destination judges behind the gateway of a rule: on ports with requests the public host
 /// too, which on others nobody sees there.
 pub fn asked_behind(rule: &Rule, via: &Via, ports: &Ports) -> Vec<Asked> {
@@ -511,9 +332,4 @@ pub fn asked_of_gateway(gateway: &Gateway, rule: &Rule, ports: &Ports) -> Vec<As
         asked.push(Asked::new(Ports::Some(read), own.clone()).at(gateway));
     }
     if asked.is_empty() { whole() } else { asked }
-}
-
-/// Returns whether two gateways may have a pod in common.
-pub fn may_share_pods(one: &[PodSelector], other: &[PodSelector]) -> bool {
-    one.iter().any(|one| other.iter().any(|other| one.overlaps(other)))
 }

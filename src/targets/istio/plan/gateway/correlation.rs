@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::access::may_share_pods;
+use super::at_gateway::may_share_pods;
 use crate::model::conditions::Jwt;
 use crate::model::gateways::{Gateway, Via};
 use crate::model::hosts::HostName;
@@ -27,7 +27,7 @@ use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::targets::components::Components;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::model::Source;
-use crate::targets::istio::plan::ingress::peers::{Position, Senders};
+use crate::targets::istio::plan::peers::{Peers, Position};
 
 /// The rules that need their clients judged at the workload.
 pub struct Correlation {
@@ -64,7 +64,7 @@ impl Group<'_> {
 
 impl Correlation {
     /// Looks at the rules of a part; `None` where none leads through a gateway.
-    pub fn new(facts: &Facts<'_>, senders: &mut Senders<'_, '_>) -> Option<Correlation> {
+    pub fn new(facts: &Facts<'_>, peers: &Peers<'_, '_>) -> Option<Correlation> {
         let through = || {
             let rules = facts.part.rules(Direction::Ingress);
             rules.filter_map(|(at, rule)| Some((at, rule, rule.via.as_deref()?)))
@@ -82,13 +82,13 @@ impl Correlation {
         let mut hosts: Vec<(usize, &HostName)> = hosts.into_iter().collect();
         hosts.sort_unstable();
         let roots = overlapping(&hosts);
-        let place: FxHashMap<(usize, &HostName), usize> = hosts.iter().copied().zip(roots).collect();
+        let root: FxHashMap<(usize, &HostName), usize> = hosts.iter().copied().zip(roots).collect();
         let opened: Vec<bool> = gateways.iter().map(|gateway| is_opened(facts, gateway)).collect();
         let mut groups: FxHashMap<(usize, Result<usize, u16>), Group<'_>> = FxHashMap::default();
         for (at, rule, via) in through() {
             let gateway = of(via);
-            let clients = senders.of(&rule.source, Position::Gateway).sources.clone();
-            let by_host = via.at.iter().filter_map(|host| place.get(&(gateway, host)).copied().map(Ok));
+            let clients = peers.of(&rule.source, Position::Gateway).sources.clone();
+            let by_host = via.at.iter().filter_map(|host| root.get(&(gateway, host)).copied().map(Ok));
             for key in by_host.chain(via.ports.iter().copied().map(Err)) {
                 let group = groups.entry((gateway, key)).or_default();
                 group.rules.push(at);
@@ -117,12 +117,10 @@ impl Correlation {
     }
 
     /// Returns what lets other clients in for the same host as a rule, where the workload has to judge its clients.
-    pub fn lends(&self, rule: RuleId) -> Option<String> {
-        self.lends.get(&rule).map(|reason| (*reason).to_owned())
+    pub fn lends(&self, rule: RuleId) -> Option<&'static str> {
+        self.lends.get(&rule).copied()
     }
-}
 
-impl Correlation {
     /// Returns whether another rule lets the gateway of a rule into its pods without the token that it asks for.
     pub fn is_tokenless(&self, rule: RuleId) -> bool {
         self.tokenless.contains(&rule)

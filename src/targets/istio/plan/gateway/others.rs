@@ -1,5 +1,19 @@
 //! What passes a gateway as before, because no rule speaks of it.
 //!
+//! ```netpol
+//! gateway edge { pods edges/{app=envoy} account edges/@envoy service edges/envoy port 443 -> 8443/https }
+//! allow ingress 203.0.113.0/24 -> garden/{app=web}:80/http via edge at "garden.example"
+//! ```
+//!
+//! ```yaml
+//! - to:
+//!     - operation:
+//!         notHosts: [garden.example, "garden.example:*", garden.example., "garden.example.:*"]
+//! - to:
+//!     - operation:
+//!         notPorts: ["8443"]
+//! ```
+//!
 //! An ALLOW policy refuses what none of its rules names. So beside the rules of gateway access stand some that let through
 //! everything else, each for connections that it can judge: requests by their host, TLS that is passed on by the name that
 //! it asks for, and ports of which no rule speaks by their number. A rule on TLS names is never given to a port whose TLS
@@ -7,13 +21,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::access::{AtGateway, SNI, may_share_pods};
+use super::at_gateway::{AtGateway, may_share_pods};
 use crate::model::gateways::{Gateway, GatewayPort};
 use crate::model::hosts::HostName;
 use crate::model::ports::{AppProtocol, Protocol};
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::model::{AccessRule, Comment, Condition, Operation};
-use crate::targets::istio::plan::ingress::operations::host_patterns;
+use crate::targets::istio::plan::operations::{SNI, host_patterns, not_sni};
 
 /// How the connections of a port are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,11 +139,4 @@ fn passed_beside_requests(
         ..AccessRule::default()
     };
     passed.into_iter().map(rule).collect()
-}
-
-/// Returns the condition that TLS asks for none of these names; none where there are none.
-fn not_sni<'h>(hosts: impl IntoIterator<Item = &'h HostName>) -> Vec<Condition> {
-    let not_values: Vec<String> = hosts.into_iter().map(HostName::to_string).collect();
-    let condition = Condition { key: SNI.into(), values: Vec::new(), not_values };
-    Some(condition).filter(|condition| !condition.not_values.is_empty()).into_iter().collect()
 }

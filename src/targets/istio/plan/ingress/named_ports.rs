@@ -1,6 +1,10 @@
 //! Port names. A name is a number of each pod's own, and an AuthorizationPolicy has numbers alone: where the pods of a rule
 //! do not agree, each number is for the workloads that have it. A pod that does not declare the name has no such port, as
 //! in a NetworkPolicy, and what it does not declare says nothing of what it listens on.
+//!
+//! ```text
+//! allow ingress lab/* -> garden/*:metrics    9090 at `app=web`, 9100 at `app=db`: two policies
+//! ```
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +15,7 @@ use crate::inventory::Workload;
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::plan::egress::services::numbers_of;
+use crate::targets::istio::plan::ports::numbers_of;
 
 /// What the port names of a rule are on its pods.
 pub enum Named<'p> {

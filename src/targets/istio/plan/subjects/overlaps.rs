@@ -1,19 +1,23 @@
-//! Which places may have pods of a selector, without looking at all of them.
+//! Which subjects may have pods of a selector, without looking at all of them.
+//!
+//! ```text
+//! allow ingress lab/* -> garden/{app=web}    may have pods of `garden/{tier=edge}`, and none of `garden/{app=db}`
+//! ```
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::Place;
+use super::subject::Subject;
 use crate::model::labels::{PodSelector, Test};
 use crate::targets::istio::facts::{Facts, MatchLabels};
 
-/// An index of places.
+/// An index of subjects.
 pub struct Overlaps {
     groups: Vec<Group>,
     by_namespace: FxHashMap<Option<SmolStr>, usize>,
 }
 
-/// The places of one namespace, or those of the mesh.
+/// The subjects of one namespace, or those of the mesh.
 struct Group {
     namespace: Option<SmolStr>,
     members: Vec<(usize, MatchLabels)>,
@@ -23,27 +27,27 @@ struct Group {
 }
 
 impl Overlaps {
-    /// Indexes places; they are known by their numbers afterwards.
-    pub fn new<'p>(places: impl Iterator<Item = &'p Place>) -> Overlaps {
+    /// Indexes subjects; they are known by their numbers afterwards.
+    pub fn new<'p>(subjects: impl Iterator<Item = &'p Subject>) -> Overlaps {
         let mut overlaps = Overlaps { groups: Vec::new(), by_namespace: FxHashMap::default() };
-        for (number, place) in places.enumerate() {
+        for (number, subject) in subjects.enumerate() {
             let groups = &mut overlaps.groups;
-            let group = *overlaps.by_namespace.entry(place.namespace.clone()).or_insert_with_key(|namespace| {
+            let group = *overlaps.by_namespace.entry(subject.namespace.clone()).or_insert_with_key(|namespace| {
                 let (members, having, lacking) = (Vec::new(), FxHashMap::default(), FxHashMap::default());
                 groups.push(Group { namespace: namespace.clone(), members, having, lacking });
                 groups.len() - 1
             });
             let group = &mut groups[group];
             let at = group.members.len();
-            for label in place.labels.iter() {
+            for label in subject.labels.iter() {
                 group.having.entry(label.clone()).or_default().push(at);
             }
-            group.members.push((number, place.labels.clone()));
+            group.members.push((number, subject.labels.clone()));
         }
         overlaps
     }
 
-    /// Returns the places that may have pods of a selector: those of the mesh, and those of its namespaces.
+    /// Returns the subjects that may have pods of a selector: those of the mesh, and those of its namespaces.
     pub fn of(&mut self, facts: &Facts<'_>, selector: &PodSelector) -> Vec<usize> {
         let groups: Vec<usize> = match selector.namespace_name() {
             Some(name) => {
@@ -71,8 +75,8 @@ impl Group {
         let known = known.filter(|known| !known.numbers(selector).is_empty());
         for at in self.candidates(selector) {
             let (number, labels) = &self.members[at];
-            let place = Place { namespace: self.namespace.clone(), labels: labels.clone() };
-            let Some(both) = place.selector().intersect(selector) else { continue };
+            let subject = Subject { namespace: self.namespace.clone(), labels: labels.clone() };
+            let Some(both) = subject.selector().intersect(selector) else { continue };
             if known.is_none_or(|known| !known.numbers(&both).is_empty()) {
                 found.push(*number);
             }

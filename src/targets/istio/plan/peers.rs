@@ -1,6 +1,20 @@
-//! Who sends, as an AuthorizationPolicy knows it: pods by their mesh identity, addresses by the packet's source or, at a
+//! Peers, as an AuthorizationPolicy knows them: pods by their mesh identity, addresses by the packet's source or, at a
 //! gateway, by the client's address.
+//!
+//! ```netpol
+//! allow ingress {lab/@curl, 203.0.113.0/24} -> garden/{app=web}:80/http
+//! ```
+//!
+//! ```yaml
+//! - source:
+//!     principals: [cluster.local/ns/lab/sa/curl]
+//! - source:
+//!     ipBlocks: [203.0.113.0/24]
+//! ```
+//!
+//! A caller has an identity or an address that counts, so the two are sources of their own, joined by or.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,12 +25,14 @@ use crate::model::addresses::{AddressSet, Block};
 use crate::model::endpoint::{Endpoint, What, is_everybody};
 use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector, Requirement, Test};
 use crate::targets::istio::facts::{Facts, means};
-use crate::targets::istio::judge::Flaw;
+use crate::targets::istio::findings::Gap;
 use crate::targets::istio::model::Source;
+use crate::targets::istio::nets::prefixes;
+use crate::targets::istio::words::list_names;
 
-/// The sources of a rule.
+/// The other side of a rule end, as Istio knows it.
 #[derive(Clone, Debug, Default)]
-pub struct From {
+pub struct Peer {
     /// The sources, joined by or; `None` is anybody.
     pub sources: Option<Rc<Vec<Source>>>,
     /// Whether some of them are known by identity.
@@ -26,7 +42,7 @@ pub struct From {
     /// Whether identities of other trust domains are among them.
     pub foreign: bool,
     /// Who comes along with them.
-    pub flaw: Option<Flaw>,
+    pub gap: Option<Gap>,
     /// Why some of them cannot be said.
     pub unable: Option<String>,
 }
@@ -40,51 +56,55 @@ pub enum Position {
     Gateway,
 }
 
+/// An endpoint, where it is judged, and whether something is denied to it.
+type Question = (*const Endpoint, Position, bool);
+
 /// Finds the sources of endpoints, and remembers them.
-pub struct Senders<'f, 'a> {
+pub struct Peers<'f, 'a> {
     facts: &'f Facts<'a>,
-    memory: FxHashMap<(*const Endpoint, Position, bool), Rc<From>>,
+    memory: RefCell<FxHashMap<Question, Rc<Peer>>>,
 }
 
-impl<'f, 'a> Senders<'f, 'a> {
+impl<'f, 'a> Peers<'f, 'a> {
     /// Begins with some facts.
-    pub fn new(facts: &'f Facts<'a>) -> Senders<'f, 'a> {
-        Senders { facts, memory: FxHashMap::default() }
+    pub fn new(facts: &'f Facts<'a>) -> Peers<'f, 'a> {
+        Peers { facts, memory: RefCell::default() }
     }
 
     /// Returns the sources of an endpoint that something is allowed to.
-    pub fn of(&mut self, endpoint: &Arc<Endpoint>, position: Position) -> Rc<From> {
+    pub fn of(&self, endpoint: &Arc<Endpoint>, position: Position) -> Rc<Peer> {
         self.find(endpoint, position, false)
     }
 
     /// Returns the sources of an endpoint that something is denied to.
-    pub fn denied(&mut self, endpoint: &Arc<Endpoint>, position: Position) -> Rc<From> {
+    pub fn denied(&self, endpoint: &Arc<Endpoint>, position: Position) -> Rc<Peer> {
         self.find(endpoint, position, true)
     }
 
-    fn find(&mut self, endpoint: &Arc<Endpoint>, position: Position, denied: bool) -> Rc<From> {
+    fn find(&self, endpoint: &Arc<Endpoint>, position: Position, denied: bool) -> Rc<Peer> {
         let facts = self.facts;
-        let make = || Rc::new(from(facts, endpoint, position, denied));
-        Rc::clone(self.memory.entry((Arc::as_ptr(endpoint), position, denied)).or_insert_with(make))
+        let make = || Rc::new(peer(facts, endpoint, position, denied));
+        let mut memory = self.memory.borrow_mut();
+        Rc::clone(memory.entry((Arc::as_ptr(endpoint), position, denied)).or_insert_with(make))
     }
 }
 
-fn from(facts: &Facts<'_>, endpoint: &Endpoint, position: Position, denied: bool) -> From {
-    let mut from = From::default();
+fn peer(facts: &Facts<'_>, endpoint: &Endpoint, position: Position, denied: bool) -> Peer {
+    let mut peer = Peer::default();
     if is_everybody(endpoint.members.iter()) {
-        from.plain = true;
-        return from;
+        peer.plain = true;
+        return peer;
     }
     let mut known = Known { denied, principals: Vec::new(), anywhere: Vec::new(), sources: Vec::new() };
     let mut blocks: Vec<Block> = Vec::new();
     for member in &endpoint.members {
         match &member.what {
             What::Pods(pods) => {
-                from.identity = true;
+                peer.identity = true;
                 match identities(facts, &pods.selector, &mut known) {
                     Ok(None) => {}
-                    Ok(flaw) => from.flaw = from.flaw.or(flaw),
-                    Err(why) => from.unable = Some(why),
+                    Ok(gap) => peer.gap = peer.gap.or(gap),
+                    Err(why) => peer.unable = Some(why),
                 }
             }
             What::Addresses(set) => blocks.extend(set.blocks.iter().cloned()),
@@ -92,7 +112,7 @@ fn from(facts: &Facts<'_>, endpoint: &Endpoint, position: Position, denied: bool
                 blocks.extend(AddressSet::of(host.at.iter().map(|at| at.net)).blocks);
             }
             What::Host(host) => {
-                from.unable = Some(format!("{} has no addresses by which it could be known", host.name))
+                peer.unable = Some(format!("{} has no addresses by which it could be known", host.name))
             }
         }
     }
@@ -107,14 +127,14 @@ fn from(facts: &Facts<'_>, endpoint: &Endpoint, position: Position, denied: bool
         all.push(Source { principals: anywhere, own_domain: !denied, ..Source::default() });
     }
     all.append(&mut sources);
-    from.foreign = denied && all.iter().any(|source| source.principals.iter().any(|one| one.starts_with('*')));
+    peer.foreign = denied && all.iter().any(|source| source.principals.iter().any(|one| one.starts_with('*')));
     if !blocks.is_empty() {
-        from.plain = true;
-        from.flaw = from.flaw.or(may_hold_pods(facts, &blocks, position));
+        peer.plain = true;
+        peer.gap = peer.gap.or(may_hold_pods(facts, &blocks, position));
         all.extend(address_sources(facts, blocks, position));
     }
-    from.sources = Some(Rc::new(all));
-    from
+    peer.sources = Some(Rc::new(all));
+    peer
 }
 
 fn sorted<T: Ord>(list: &mut Vec<T>) {
@@ -140,7 +160,7 @@ fn everyone(facts: &Facts<'_>, denied: bool) -> String {
 }
 
 /// Adds the identities of some pods; returns who has them too.
-fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Known) -> Result<Option<Flaw>, String> {
+fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Known) -> Result<Option<Gap>, String> {
     if let Some(gateway) = facts.gateway_of(selector) {
         let Some((namespace, account)) = &gateway.account else {
             return Err(format!("gateway {} names no account by which its pods are known", gateway.name));
@@ -157,7 +177,7 @@ fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Known) -> Resu
                     Account::Is(account) if selector.labels.is_any() => to.anywhere.push(format!("*/sa/{account}")),
                     _ => to.principals.push(everyone(facts, to.denied)),
                 }
-                return Ok(Some(Flaw::wider("pods of namespaces pass whose labels are not known")));
+                return Ok(Some(Gap::wider("pods of namespaces pass whose labels are not known")));
             }
         },
     };
@@ -233,14 +253,14 @@ fn closed(facts: &Facts<'_>, selector: &PodSelector) -> Option<Vec<SmolStr>> {
 }
 
 /// Adds the accounts of the workloads that are meant; where they are not known, everybody of their namespace.
-fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mut Known) -> Option<Flaw> {
+fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mut Known) -> Option<Gap> {
     let list = match names {
         Names::Some(list) => list,
         Names::All | Names::AllBut(_) => match closed(facts, selector) {
             Some(list) => list,
             None => {
                 to.principals.push(everyone(facts, to.denied));
-                return Some(Flaw::wider(
+                return Some(Gap::wider(
                     "pods of every namespace pass: no inventory shows the accounts of those that are meant",
                 ));
             }
@@ -289,12 +309,11 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
         unknown.extend(nobody.iter().map(|name| format!("{name}/*")));
         to.principals.extend(nobody.iter().map(|name| namespace(facts, name)));
     }
-    let list = crate::targets::istio::judge::list_names;
     if !unknown.is_empty() {
         let words = "Istio knows pods by their accounts, and no inventory shows those of the pods that are meant";
-        return Some(Flaw::wider(format!("all of {} pass: {words}", list(&unknown))));
+        return Some(Gap::wider(format!("all of {} pass: {words}", list_names(&unknown))));
     }
-    (!shared.is_empty()).then(|| Flaw::wider(format!("other pods run as {} too", list(&shared))))
+    (!shared.is_empty()).then(|| Gap::wider(format!("other pods run as {} too", list_names(&shared))))
 }
 
 /// Returns what every identity of a namespace is like. `namespaces` would match that of any trust domain.
@@ -306,21 +325,21 @@ fn principal(facts: &Facts<'_>, namespace: &str, account: &str) -> String {
     format!("{}/ns/{namespace}/sa/{account}", facts.policy.settings.trust_domain)
 }
 
-/// Returns a flaw where addresses may be those of pods, which they are not meant to be.
-fn may_hold_pods(facts: &Facts<'_>, blocks: &[Block], position: Position) -> Option<Flaw> {
+/// Returns a gap where addresses may be those of pods, which they are not meant to be.
+fn may_hold_pods(facts: &Facts<'_>, blocks: &[Block], position: Position) -> Option<Gap> {
     let set = AddressSet { blocks: blocks.to_vec() };
     let known = !facts.policy.pod_addresses.is_empty();
     // Where pods are is not known; in the internet they are not.
     let may = position == Position::Workload && !known && !set.is_inside(&facts.policy.internet);
     may.then(|| {
-        Flaw::wider("pods may have some of these addresses: `[cluster] pods` in netpol.toml says which they have")
+        Gap::wider("pods may have some of these addresses: `[cluster] pods` in netpol.toml says which they have")
     })
 }
 
 /// Makes the sources of addresses: those without exceptions in one, the others one by one.
 fn address_sources(facts: &Facts<'_>, blocks: Vec<Block>, position: Position) -> Vec<Source> {
     let remote = position == Position::Gateway;
-    let pods = crate::targets::istio::plan::egress::addresses::prefixes(&facts.policy.pod_addresses);
+    let pods = prefixes(&facts.policy.pod_addresses);
     let mut plain = Source { remote, ..Source::default() };
     let mut sources = Vec::new();
     for block in blocks {

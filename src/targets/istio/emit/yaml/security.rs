@@ -1,61 +1,77 @@
 //! Objects of `security.istio.io`.
 
-use super::{selector, strings};
+use super::{Kind, Written, selector, strings};
 use crate::model::rules::RuleId;
 use crate::targets::istio::model::{
     AccessRule, AuthorizationPolicy, Comment, Operation, PeerAuthentication, RequestAuthentication, Source,
 };
-use crate::targets::istio::plan::egress::addresses::is_single;
+use crate::targets::istio::nets::is_single;
 use crate::targets::yaml::Writer;
 
-/// Writes the spec of a PeerAuthentication.
-pub fn peer_authentication(yaml: &mut Writer, peer: &PeerAuthentication) {
-    selector(yaml, &peer.selector);
-    yaml.key("mtls").map(|yaml| {
-        yaml.key("mode").word(if peer.strict { "STRICT" } else { "PERMISSIVE" });
-    });
-    if !peer.permissive.is_empty() {
-        yaml.key("portLevelMtls").map(|yaml| {
-            for port in &peer.permissive {
-                yaml.any_key(&port.to_string()).map(|yaml| {
-                    yaml.key("mode").word("PERMISSIVE").note("addresses may call here");
+const SECURITY: &str = "security.istio.io/v1";
+
+impl Written for PeerAuthentication {
+    fn kind(&self) -> Kind {
+        Kind { rank: 5, api_version: SECURITY, word: "PeerAuthentication" }
+    }
+
+    fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
+        selector(yaml, &self.selector);
+        yaml.key("mtls").map(|yaml| {
+            yaml.key("mode").word(if self.strict { "STRICT" } else { "PERMISSIVE" });
+        });
+        if !self.permissive.is_empty() {
+            yaml.key("portLevelMtls").map(|yaml| {
+                for port in &self.permissive {
+                    yaml.any_key(&port.to_string()).map(|yaml| {
+                        yaml.key("mode").word("PERMISSIVE").note("addresses may call here");
+                    });
+                }
+            });
+        }
+    }
+}
+
+impl Written for RequestAuthentication {
+    fn kind(&self) -> Kind {
+        Kind { rank: 6, api_version: SECURITY, word: "RequestAuthentication" }
+    }
+
+    fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
+        selector(yaml, &self.selector);
+        yaml.key("jwtRules").list(|yaml| {
+            for issuer in &self.issuers {
+                yaml.item().map(|yaml| {
+                    yaml.field("issuer", &issuer.issuer);
+                    yaml.field(if issuer.remote { "jwksUri" } else { "jwks" }, &issuer.keys);
+                    yaml.key("forwardOriginalToken").bool(true).note("the application still gets it");
                 });
             }
         });
     }
 }
 
-/// Writes the spec of a RequestAuthentication.
-pub fn request_authentication(yaml: &mut Writer, request: &RequestAuthentication) {
-    selector(yaml, &request.selector);
-    yaml.key("jwtRules").list(|yaml| {
-        for issuer in &request.issuers {
-            yaml.item().map(|yaml| {
-                yaml.field("issuer", &issuer.issuer);
-                yaml.field(if issuer.remote { "jwksUri" } else { "jwks" }, &issuer.keys);
-                yaml.key("forwardOriginalToken").bool(true).note("the application still gets it");
-            });
-        }
-    });
-}
+impl Written for AuthorizationPolicy {
+    fn kind(&self) -> Kind {
+        Kind { rank: 7, api_version: SECURITY, word: "AuthorizationPolicy" }
+    }
 
-/// Writes the spec of an AuthorizationPolicy.
-/// `place` is where a rule of the policy stands.
-pub fn authorization_policy(yaml: &mut Writer, policy: &AuthorizationPolicy, place: impl Fn(RuleId) -> String) {
-    selector(yaml, &policy.selector);
-    yaml.key("action").word(if policy.deny { "DENY" } else { "ALLOW" });
-    yaml.key("rules").list(|yaml| policy.rules.iter().for_each(|rule| access_rule(yaml, rule, &place)));
-    if policy.rules.is_empty() {
-        yaml.note("nothing is let in");
+    fn spec(&self, yaml: &mut Writer, stands: &dyn Fn(RuleId) -> String) {
+        selector(yaml, &self.selector);
+        yaml.key("action").word(if self.deny { "DENY" } else { "ALLOW" });
+        yaml.key("rules").list(|yaml| self.rules.iter().for_each(|rule| access_rule(yaml, rule, stands)));
+        if self.rules.is_empty() {
+            yaml.note("nothing is let in");
+        }
     }
 }
 
-fn access_rule(yaml: &mut Writer, rule: &AccessRule, place: &impl Fn(RuleId) -> String) {
+fn access_rule(yaml: &mut Writer, rule: &AccessRule, stands: &dyn Fn(RuleId) -> String) {
     match rule.comment {
         Comment::None => {}
         Comment::Words(words) => _ = yaml.comment(words),
-        Comment::Rule(rule) => _ = yaml.comment(&place(rule)),
-        Comment::Open(rule) => _ = yaml.comment(&format!("{}: open, since this cannot be said", place(rule))),
+        Comment::Rule(rule) => _ = yaml.comment(&stands(rule)),
+        Comment::Open(rule) => _ = yaml.comment(&format!("{}: open, since this cannot be said", stands(rule))),
     }
     yaml.item().map(|yaml| {
         if !rule.from.is_empty() {

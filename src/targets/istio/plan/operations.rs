@@ -1,22 +1,63 @@
 //! What is asked for, as an AuthorizationPolicy knows it: ports by number, requests by method, path and host, tokens by
 //! issuer, subject and claims.
+//!
+//! ```netpol
+//! allow ingress lab/* -> garden/{app=web}:80/http where path "/api/**"
+//! ```
+//!
+//! ```yaml
+//! paths: [/api, "/api/*"]
+//! ```
+//!
+//! A pattern of Istio has one `*`, at an end, so what is meant and what is below it are two.
 
 use smol_str::SmolStr;
 
+use super::ports::{TooMany, numbers_of, tcp_numbers};
 use crate::inventory::{ServicePort, TargetPort};
-use crate::model::conditions::{Jwt, Keys, PathPattern, Segment};
+use crate::model::conditions::{Conditions, Jwt, Keys, PathPattern, Segment};
+use crate::model::gateways::Gateway;
 use crate::model::hosts::HostName;
 use crate::model::labels::{PodSelector, Requirement, Requirements};
-use crate::model::paths::PathNormalization;
-use crate::model::paths::spellings;
+use crate::model::paths::{PathNormalization, spellings};
 use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::judge::Flaw;
+use crate::targets::istio::findings::Gap;
+use crate::targets::istio::limits::MOST_PORTS;
 use crate::targets::istio::model::{AccessRule, Condition, JwtRule, Operation, Source};
-use crate::targets::istio::plan::egress::destinations::{MOST_PORTS, TooMany, tcp_numbers};
-use crate::targets::istio::plan::egress::services::numbers_of;
-use crate::targets::istio::plan::gateway::access::Asked;
+use crate::targets::istio::words::list_names;
+
+/// What a rule asks for on some ports of a workload or of a gateway.
+#[derive(Clone)]
+pub struct Asked {
+    /// The ports.
+    pub ports: Ports,
+    /// What is read of the requests there.
+    pub conditions: Conditions,
+    /// What is read of TLS.
+    pub when: Vec<Condition>,
+    /// The ports that clients may write behind a host, beside those of the pods.
+    pub written: Vec<u16>,
+}
+
+impl Asked {
+    /// Makes what is asked for on some ports.
+    pub fn new(ports: Ports, conditions: Conditions) -> Asked {
+        Asked { ports, conditions, when: Vec::new(), written: Vec::new() }
+    }
+
+    /// Returns the same on other ports.
+    pub fn on(&self, ports: &Ports) -> Asked {
+        Asked { ports: ports.clone(), ..self.clone() }
+    }
+
+    /// Returns the same where clients may write the ports of a gateway.
+    pub fn at(self, gateway: &Gateway) -> Asked {
+        let written = gateway.ports.iter().flat_map(|port| [port.port, port.target]).collect();
+        Asked { written, ..self }
+    }
+}
 
 /// What a rule lets through or denies on some pods.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +69,7 @@ pub struct To {
     /// What else is asked for.
     pub when: Vec<Condition>,
     /// What comes along.
-    pub flaw: Option<Flaw>,
+    pub gap: Option<Gap>,
     /// What is refused although it is meant.
     pub narrower: Vec<(Refuses, String)>,
 }
@@ -86,7 +127,7 @@ pub fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) 
     }
     if let Some(host) = wild {
         let list: Vec<String> = written.iter().map(u16::to_string).collect();
-        let ports = crate::targets::istio::judge::list_names(&list);
+        let ports = list_names(&list);
         let words = format!("a client that names {host} with another port than {ports} is refused");
         to.narrower.push((Refuses::HostPorts(written), words));
     }
@@ -182,6 +223,22 @@ pub fn host_patterns(host: &HostName, misses_open: bool, ports: &[u16]) -> Resul
         }
         (true, true) => Err(format!("Istio's patterns cannot say {name} with every port")),
     }
+}
+
+/// The condition on the name that TLS asks for.
+pub const SNI: &str = "connection.sni";
+
+/// Returns the condition that TLS asks for one of these names.
+pub fn sni<'h>(hosts: impl IntoIterator<Item = &'h HostName>) -> Condition {
+    let values = hosts.into_iter().map(HostName::to_string).collect();
+    Condition { key: SNI.into(), values, not_values: Vec::new() }
+}
+
+/// Returns the condition that TLS asks for none of these names; none where there are none.
+pub fn not_sni<'h>(hosts: impl IntoIterator<Item = &'h HostName>) -> Vec<Condition> {
+    let not_values: Vec<String> = hosts.into_iter().map(HostName::to_string).collect();
+    let condition = Condition { key: SNI.into(), values: Vec::new(), not_values };
+    Some(condition).filter(|condition| !condition.not_values.is_empty()).into_iter().collect()
 }
 
 /// Adds a token to a rule: its issuer and subject to every source, its claims as conditions.

@@ -1,0 +1,96 @@
+//! ServiceEntries: one for each host, and one for each prefix of addresses.
+//!
+//! ```netpol
+//! allow egress garden/* -> 203.0.113.0/24:443
+//! ```
+//!
+//! ```yaml
+//! kind: ServiceEntry
+//! metadata:
+//!   name: "203-0-113-0-24-tcp-443"
+//!   namespace: garden
+//! ```
+
+use smol_str::SmolStr;
+
+use crate::model::hosts::HostName;
+use crate::model::ports::AppProtocol;
+use crate::model::rules::RuleId;
+use crate::settings::Settings;
+use crate::targets::istio::model::{ExportTo, Meta, Origin, Port, Resolution, Resource, ServiceEntry, Spec};
+use crate::targets::istio::nets::is_single;
+use crate::targets::istio::plan::egress::entries::{Entries, Group, GroupEntry, HostEntry, Prefix};
+use crate::targets::names::{Limit, Taken, Words};
+
+/// Makes the ServiceEntries.
+pub fn emit(settings: &Settings, entries: Entries) -> Vec<Resource> {
+    let taken = &mut Taken::of(settings);
+    let mut list = Vec::new();
+    for ((namespace, name), entry) in entries.hosts {
+        list.push(of_host(namespace, &name, entry, taken));
+    }
+    for ((namespace, group), entry) in entries.groups {
+        list.extend(of_group(&namespace, &group, entry, taken));
+    }
+    list
+}
+
+fn of_host(namespace: SmolStr, name: &HostName, entry: HostEntry, taken: &mut Taken) -> Resource {
+    let host = name.to_string();
+    let resolution = if name.wildcard {
+        Resolution::DynamicDns
+    } else if !entry.outside.at.is_empty() && entry.outside.at.iter().all(|at| is_single(&at.net)) {
+        Resolution::Static
+    } else {
+        Resolution::Dns
+    };
+    let endpoints = match resolution {
+        Resolution::Static => entry.outside.at.iter().map(|at| (at.net.addr(), at.weight)).collect(),
+        _ => Vec::new(),
+    };
+    let name = taken.name(&namespace, &Words::of_host(&host), "", &host, Limit::Subdomain);
+    let ports = entry.ports.iter().map(|(&number, &(app, _))| Port { number, protocol: protocol(app) }).collect();
+    let export_to = if entry.everyone { ExportTo::Everyone } else { ExportTo::Own(entry.gateways) };
+    let spec = ServiceEntry { host, address: None, export_to, resolution, ports, endpoints };
+    resource(namespace, name, entry.rules, spec)
+}
+
+fn of_group(namespace: &SmolStr, group: &Group, entry: GroupEntry, taken: &mut Taken) -> Vec<Resource> {
+    let GroupEntry { mut rules, everyone } = entry;
+    rules.sort_unstable();
+    rules.dedup();
+    let ports: Vec<Port> = group.ports.iter().map(|&number| Port { number, protocol: "TCP" }).collect();
+    let entry = |(prefix, host): (&Prefix, String)| {
+        // The made-up host says it all, but for its last two labels. What many share stands first.
+        let mut labels: Vec<&str> = host.trim_end_matches(".netpol.internal").split('.').collect();
+        if labels.len() > 2 {
+            labels.rotate_left(1);
+        }
+        let words = Words { text: Words::of(&labels.join("-")).text, exact: true };
+        let name = taken.name(namespace, &words, "", &host, Limit::Subdomain);
+        let spec = ServiceEntry {
+            host,
+            address: Some(prefix.net),
+            export_to: if everyone { ExportTo::Everyone } else { ExportTo::Own(Vec::new()) },
+            resolution: if prefix.hole { Resolution::Static } else { Resolution::None },
+            ports: ports.clone(),
+            endpoints: Vec::new(),
+        };
+        resource(namespace.clone(), name, rules.clone(), spec)
+    };
+    group.prefixes.iter().zip(group.hosts().0).map(entry).collect()
+}
+
+fn resource(namespace: SmolStr, name: String, rules: Vec<RuleId>, spec: ServiceEntry) -> Resource {
+    let (meta, origin) = (Meta { namespace, name }, Origin { rules, comment: None });
+    Resource { meta, origin, spec: Spec::ServiceEntry(spec) }
+}
+
+/// Returns Istio's word for how a port is read.
+fn protocol(app: AppProtocol) -> &'static str {
+    match app {
+        AppProtocol::Http => "HTTP",
+        AppProtocol::Grpc => "GRPC",
+        AppProtocol::Tls | AppProtocol::Https => "TLS",
+    }
+}

@@ -1,0 +1,150 @@
+//! From the objects to YAML.
+//!
+//! Each kind says of itself what it is called and how it is written ([`Written`]); [`written`] lists them all.
+
+mod networking;
+mod security;
+
+use crate::model::rules::{Rule, RuleId};
+use crate::policy::Policy;
+use crate::policy::provenance::{Provenance, files, sentence};
+use crate::source::Sources;
+use crate::targets::Object;
+use crate::targets::istio::model::{ExportTo, Resource, Selector, Spec};
+use crate::targets::names::Head;
+use crate::targets::yaml::Writer;
+
+/// What a kind of object is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kind {
+    /// Its place among others: what says where the outside is, who may go there, and who may come in.
+    rank: u8,
+    /// `apiVersion`.
+    api_version: &'static str,
+    /// `kind`.
+    word: &'static str,
+}
+
+/// An object as it is written.
+trait Written {
+    /// Returns what it is called.
+    fn kind(&self) -> Kind;
+
+    /// Writes `spec`; `stands` says where a rule of the policy stands.
+    fn spec(&self, yaml: &mut Writer, stands: &dyn Fn(RuleId) -> String);
+
+    /// Writes all of it.
+    fn document(&self, yaml: &mut Writer, head: &Head<'_>, stands: &dyn Fn(RuleId) -> String) {
+        head.write(yaml);
+        yaml.key("spec").map(|yaml| self.spec(yaml, stands));
+    }
+
+    /// Returns whether it patches an object that is not ours.
+    fn is_patch(&self) -> bool {
+        false
+    }
+}
+
+/// Returns an object as it is written.
+fn written(spec: &Spec) -> &dyn Written {
+    match spec {
+        Spec::ServiceEntry(spec) => spec,
+        Spec::Sidecar(spec) => spec,
+        Spec::Gateway(spec) => spec,
+        Spec::VirtualService(spec) => spec,
+        Spec::DestinationRule(spec) => spec,
+        Spec::PeerAuthentication(spec) => spec,
+        Spec::RequestAuthentication(spec) => spec,
+        Spec::AuthorizationPolicy(spec) => spec,
+        Spec::ServicePatch(spec) => spec,
+    }
+}
+
+/// Writes objects, sorted by namespace, kind and name.
+pub fn write(policy: &Policy, sources: &Sources, resources: &[Resource]) -> Vec<Object> {
+    let mut order: Vec<(&Resource, &dyn Written)> =
+        resources.iter().map(|resource| (resource, written(&resource.spec))).collect();
+    order.sort_by(|(a, first), (b, second)| {
+        let rank = first.kind().rank.cmp(&second.kind().rank);
+        a.meta.namespace.cmp(&b.meta.namespace).then(rank).then_with(|| a.meta.name.cmp(&b.meta.name))
+    });
+    order.into_iter().map(|(resource, written)| object(policy, sources, resource, written)).collect()
+}
+
+fn object(policy: &Policy, sources: &Sources, resource: &Resource, written: &dyn Written) -> Object {
+    let Resource { meta, origin, .. } = resource;
+    let Kind { api_version, word: kind, .. } = written.kind();
+    let origins = || {
+        let rules = origin.rules.iter().filter_map(|&rule| policy.rule(rule));
+        rules.map(|rule| &rule.origin)
+    };
+    let stands = |rule: RuleId| {
+        let words = |rule: &Rule| sentence(sources, policy.settings.lines, &rule.origin);
+        policy.rule(rule).map(words).unwrap_or_default()
+    };
+    let provenance = &Provenance::of(sources, policy.settings.lines, origins());
+    let mut yaml = Writer::new();
+    if let Some(comment) = &origin.comment {
+        yaml.comment(comment);
+    }
+    let (name, namespace) = (meta.name.as_str(), meta.namespace.as_str());
+    let head = Head { api_version, kind, name, namespace, part_of: policy.settings.name.as_deref(), provenance };
+    written.document(&mut yaml, &head, &stands);
+    Object {
+        namespace: meta.namespace.to_string(),
+        kind,
+        name: meta.name.clone(),
+        yaml: yaml.finish(),
+        patch: written.is_patch(),
+        files: files(origins()),
+    }
+}
+
+/// How many items a list on one line has at most.
+const ON_ONE_LINE: usize = 4;
+
+/// Writes a list of strings.
+fn strings<T: AsRef<str>>(yaml: &mut Writer, key: &'static str, list: &[T]) {
+    let items = |yaml: &mut Writer| {
+        list.iter().for_each(|text| {
+            yaml.item().str(text.as_ref());
+        })
+    };
+    if list.len() <= ON_ONE_LINE {
+        yaml.key(key).flow_list(items)
+    } else {
+        yaml.key(key).list(items)
+    };
+}
+
+fn labels(yaml: &mut Writer, labels: &Selector) {
+    for (key, value) in labels.iter() {
+        yaml.any_key(key).str(value);
+    }
+}
+
+fn selector(yaml: &mut Writer, selector: &Selector) {
+    if !selector.is_empty() {
+        yaml.key("selector").map(|yaml| {
+            yaml.key("matchLabels").map(|yaml| labels(yaml, selector));
+        });
+    }
+}
+
+fn export_to(yaml: &mut Writer, export_to: &ExportTo) {
+    match export_to {
+        ExportTo::Everyone => {
+            yaml.key("exportTo").flow_list(|yaml| {
+                yaml.item().quoted("*");
+            });
+        }
+        ExportTo::Own(others) => {
+            yaml.key("exportTo").flow_list(|yaml| {
+                yaml.item().quoted(".");
+                for other in others {
+                    yaml.item().str(other);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What a pass found beside what it made: how far the objects of Istio are from a rule. Findings are data; `judge` makes
+//! of them how well each rule end is enforced, and writes what names other rules.
+
+use std::borrow::Cow;
+
+use rustc_hash::FxHashMap;
+
+use super::facts::Unmeshed;
+use crate::model::rules::{Direction, RuleId};
+use crate::targets::{Level, Narrower, Refuses, Traffics};
+
+/// What an object lets through in excess of a rule, with its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// What it makes of the rule.
+    pub level: Level,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why there is a gap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// These words.
+    Words(Cow<'static, str>),
+    /// Istio cannot tell the pods from those of another rule, and gives them what that one gives.
+    Shared(RuleId),
+    /// Another rule leaves the pods open, for this reason.
+    Open(RuleId, String),
+}
+
+impl Gap {
+    /// Something more passes.
+    pub fn wider(reason: impl Into<Cow<'static, str>>) -> Gap {
+        Gap { level: Level::Wider, reason: Reason::Words(reason.into()) }
+    }
+
+    /// Nothing is stopped.
+    pub fn unable(reason: impl Into<Cow<'static, str>>) -> Gap {
+        Gap { level: Level::Unable, reason: Reason::Words(reason.into()) }
+    }
+
+    /// Whoever plays by the rules is stopped.
+    pub fn bypassable(reason: impl Into<Cow<'static, str>>) -> Gap {
+        Gap { level: Level::Bypassable, reason: Reason::Words(reason.into()) }
+    }
+
+    /// Nothing is stopped, for the same reason.
+    pub fn at_worst(self) -> Gap {
+        Gap { level: Level::Unable, ..self }
+    }
+
+    /// Other pods get what a rule gives to its own.
+    pub fn shared(rule: RuleId) -> Gap {
+        Gap { level: Level::Wider, reason: Reason::Shared(rule) }
+    }
+
+    /// A rule leaves pods open, since what it allows them cannot be said.
+    pub fn open(rule: RuleId, why: String) -> Gap {
+        Gap { level: Level::Unable, reason: Reason::Open(rule, why) }
+    }
+}
+
+/// The gaps of all that governs some pods, each with the rule that is the cause and is not concerned itself. The two worst
+/// are kept: every rule is concerned by one of them at least.
+#[derive(Clone, Debug, Default)]
+pub struct Gaps {
+    list: Vec<(Option<RuleId>, Gap)>,
+}
+
+impl Gaps {
+    /// Adds a gap.
+    pub fn add(&mut self, cause: Option<RuleId>, gap: &Gap) {
+        match self.list.iter().position(|(have, _)| *have == cause) {
+            Some(at) if gap.level > self.list[at].1.level => self.list[at].1.clone_from(gap),
+            Some(_) => {}
+            None => self.list.push((cause, gap.clone())),
+        }
+        self.list.sort_by_key(|(_, gap)| std::cmp::Reverse(gap.level));
+        self.list.truncate(2);
+    }
+
+    /// Adds all gaps of others.
+    pub fn add_all(&mut self, others: &Gaps) {
+        others.list.iter().for_each(|(cause, gap)| self.add(*cause, gap));
+    }
+
+    /// Returns whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Returns the gaps that concern a rule.
+    pub fn of(&self, rule: RuleId) -> impl Iterator<Item = &Gap> {
+        self.list.iter().filter(move |(cause, _)| *cause != Some(rule)).map(|(_, gap)| gap)
+    }
+}
+
+/// One thing that was found about a rule end.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The rule.
+    pub rule: RuleId,
+    /// Which end of it.
+    pub direction: Direction,
+    /// What was found.
+    pub note: Note,
+}
+
+/// What was found about a rule end.
+#[derive(Clone, Debug)]
+pub enum Note {
+    /// A gap: the worst counts, and the first of the worst is told.
+    Gap(Gap),
+    /// How the end is enforced, where no gap is worse.
+    How(Level, Cow<'static, str>),
+    /// All that the end allows passes, so that there is nothing to enforce.
+    Everything,
+    /// The conditions of the rule are not read at this end.
+    Unread,
+    /// Flows that are refused although the rule allows them.
+    Narrower(Narrower),
+    /// Pods that are known to have no sidecar: they do not avoid one, and no object stops them.
+    Unmeshed(Unmeshed),
+    /// The rule names what sidecars leave out, which is a gap there.
+    LeavesOut(Traffics, Gap),
+    /// What annotations of the governed pods keep from their sidecars.
+    LeftOut(String),
+}
+
+impl Note {
+    /// Notes flows that are refused although the rule allows them, which `explain` says.
+    pub fn narrower(flows: Refuses, words: impl Into<Box<str>>) -> Note {
+        Note::Narrower(Narrower { flows, words: words.into(), said: false })
+    }
+
+    /// Notes flows that are refused although the rule allows them, which a build says too.
+    pub fn refuses(flows: Refuses, words: impl Into<Box<str>>) -> Note {
+        Note::Narrower(Narrower { flows, words: words.into(), said: true })
+    }
+}
+
+/// What a pass found, in its order.
+#[derive(Debug, Default)]
+pub struct Findings {
+    list: Vec<Finding>,
+    /// The worst gap of each end so far: no other gap changes anything.
+    worst: FxHashMap<(RuleId, Direction), Level>,
+}
+
+impl Findings {
+    /// Adds a gap.
+    pub fn gap(&mut self, rule: RuleId, direction: Direction, gap: &Gap) {
+        let worst = self.worst.entry((rule, direction)).or_insert(Level::Exact);
+        if gap.level > *worst {
+            *worst = gap.level;
+            self.list.push(Finding { rule, direction, note: Note::Gap(gap.clone()) });
+        }
+    }
+
+    /// Adds anything else.
+    pub fn add(&mut self, rule: RuleId, direction: Direction, note: Note) {
+        match (&note, self.list.last_mut()) {
+            (Note::Gap(gap), _) => return self.gap(rule, direction, gap),
+            // A rule with many members says the same of each.
+            (Note::How(level, _), Some(Finding { rule: last, direction: end, note: Note::How(have, reason) }))
+                if (*last, *end) == (rule, direction) && have == level =>
+            {
+                if let Note::How(_, words) = note {
+                    *reason = words;
+                }
+                return;
+            }
+            (Note::Everything, _) => _ = self.worst.remove(&(rule, direction)),
+            _ => {}
+        }
+        self.list.push(Finding { rule, direction, note });
+    }
+
+    /// Adds flows that are refused although a rule allows them.
+    pub fn narrower(&mut self, rule: RuleId, direction: Direction, flows: Refuses, words: impl Into<Box<str>>) {
+        self.add(rule, direction, Note::narrower(flows, words));
+    }
+
+    /// Returns these findings and those of a later pass.
+    pub fn then(mut self, later: Findings) -> Findings {
+        self.list.extend(later.list);
+        Findings { list: self.list, worst: FxHashMap::default() }
+    }
+
+    /// Returns the findings, in their order.
+    pub fn into_list(self) -> Vec<Finding> {
+        self.list
+    }
+}

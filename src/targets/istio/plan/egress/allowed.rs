@@ -1,0 +1,83 @@
+//! What one Sidecar lets through, as its listeners need it: the items of its content, sorted by what they are.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use smol_str::SmolStr;
+
+use super::addresses::Found;
+use super::content::Content;
+use super::destinations::Destinations;
+use super::homes::Homes;
+use super::items::{Class, Item, Outside};
+use crate::model::ports::AppProtocol;
+
+/// What one Sidecar lets through.
+#[derive(Default)]
+pub struct Allowed {
+    /// Hosts on ports, each with the namespace of its ServiceEntry.
+    pub hosts: Vec<(Rc<Outside>, u16, AppProtocol, SmolStr)>,
+    /// Ports of Services.
+    pub services: Vec<ServicePortItem>,
+    /// All Services of these namespaces; `None` is every one.
+    pub all_services: BTreeSet<Option<SmolStr>>,
+    /// Addresses, with the namespace of their ServiceEntries.
+    pub groups: Option<(Rc<Vec<Found>>, SmolStr)>,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServicePortItem {
+    /// The Service's namespace.
+    pub namespace: SmolStr,
+    /// The Service's name.
+    pub name: SmolStr,
+    /// The port.
+    pub port: u16,
+    /// How it is read.
+    pub class: Class,
+    /// Whether it has no address of its own.
+    pub headless: bool,
+}
+
+impl Allowed {
+    /// Gathers what the Sidecar of a namespace lets through; `None` is the mesh-wide one.
+    pub fn new(
+        content: &Content,
+        destinations: &Destinations<'_, '_>,
+        namespace: Option<&SmolStr>,
+        homes: &Homes,
+    ) -> Allowed {
+        let mut allowed = Allowed::default();
+        for (item, _) in &content.items {
+            match destinations.item(*item) {
+                Item::Host(outside, port, app) => {
+                    let home = homes.of(namespace, &outside.name).clone();
+                    allowed.hosts.push((Rc::clone(outside), *port, *app, home));
+                }
+                Item::Service { namespace, name, port, class, headless } => allowed.services.push(ServicePortItem {
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                    port: *port,
+                    class: *class,
+                    headless: *headless,
+                }),
+                Item::Services { namespace } => {
+                    allowed.all_services.insert(namespace.clone());
+                }
+                Item::Addresses(..) => {}
+            }
+        }
+        let groups = &content.groups;
+        allowed.groups = (!groups.is_empty()).then(|| (Rc::clone(groups), content.groups_home.clone()));
+        allowed
+    }
+
+    /// Returns whether there is so much that the object may be too large.
+    pub fn is_large(&self) -> bool {
+        const MANY: usize = 1500;
+        let ports = |found: &Found| found.group.ports.len();
+        let groups = || self.groups.iter().flat_map(|(groups, _)| groups.iter()).map(ports).sum::<usize>();
+        self.hosts.len() + self.services.len() + groups() > MANY
+    }
+}

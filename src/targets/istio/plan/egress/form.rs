@@ -1,0 +1,209 @@
+//! The form of a Sidecar: how what is wanted on one port is imported.
+//!
+//! ```netpol
+//! allow egress garden/* -> {zenquotes.io:443/tls, a.example:8080/http}
+//! ```
+//!
+//! ```yaml
+//! egress:
+//!   - port: { number: 443, name: tls-443, protocol: TLS }
+//!     hosts: ["./zenquotes.io"]
+//!   - port: { number: 8080, name: http-8080, protocol: HTTP }
+//!     hosts: ["./a.example"]
+//! ```
+//!
+//! A listener with a port lets through just that port of what it imports, and reads all of it by its own protocol: TLS
+//! tells hosts apart by the SNI and HTTP by the Host header, while TCP knows addresses alone. So hosts read as TLS, hosts
+//! read as HTTP and addresses cannot share one; a Service with an address of its own can join TLS hosts or addresses,
+//! unread. What cannot share a listener is imported without a port, where each keeps its own protocol and brings all of
+//! its ports; and a listener with a port hides what the one without has on that port, so both name it.
+//!
+//! Of a Service that has its number twice, for UDP and for TCP as the cluster's DNS has 53, a listener with that port
+//! takes the first alone. Where that is UDP, TCP would be closed, so such a Service is imported without a port too.
+
+/// How what is wanted on a port is imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// By a listener of its own with this protocol.
+    Own(&'static str),
+    /// By a listener of its own, which names the namespaces that are imported whole, too.
+    WithWhole(&'static str),
+    /// By the listener without a port.
+    Rest,
+    /// By the listener without a port, which brings more.
+    More,
+}
+
+/// What is wanted on one port.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OnPort {
+    /// Hosts read as TLS.
+    pub tls_hosts: bool,
+    /// Hosts read as HTTP.
+    pub http_hosts: bool,
+    /// Addresses.
+    pub addresses: bool,
+    /// Services read as HTTP.
+    pub http_services: bool,
+    /// Services read as TLS.
+    pub tls_services: bool,
+    /// Services read as any bytes.
+    pub tcp_services: bool,
+    /// Services whose port names say nothing.
+    pub auto_services: bool,
+    /// Whether a Service has this number for another protocol first.
+    pub twice: bool,
+    /// Whether it brings no other ports along where it is imported without a port.
+    pub clean: bool,
+    /// Whether it is port 53.
+    pub dns: bool,
+}
+
+/// The Services of whole namespaces that a Sidecar imports without a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// None are.
+    No,
+    /// All that have the port read it as HTTP.
+    Http,
+    /// Some may not read it as HTTP, and a listener with the port fits all of them.
+    Bytes,
+    /// A listener with the port does not fit some: it would stand for every address, or for another protocol.
+    Unfit,
+}
+
+impl OnPort {
+    /// Returns whether all is read as HTTP.
+    fn is_http(self) -> bool {
+        let others = self.tls_hosts || self.addresses || self.tls_services || self.tcp_services || self.auto_services;
+        (self.http_hosts || self.http_services) && !others
+    }
+
+    /// Returns whether a Service reads requests.
+    fn reads(self) -> bool {
+        self.http_services || self.auto_services
+    }
+
+    /// Returns the protocol by which a listener reads no requests of anybody, where hosts and addresses allow one.
+    fn unread(self) -> Option<&'static str> {
+        let tls_services = self.tls_services && !self.addresses && !self.tcp_services && !self.reads();
+        match (self.http_hosts, self.tls_hosts, self.addresses) {
+            (false, true, false) => Some("TLS"),
+            (false, false, _) if tls_services => Some("TLS"),
+            (false, false, _) => Some("TCP"),
+            _ => None,
+        }
+    }
+}
+
+/// Returns how what is wanted on a port is imported, beside the namespaces that are imported whole.
+pub fn form(wanted: OnPort, whole: Whole) -> Form {
+    let OnPort { twice, clean, .. } = wanted;
+    // The resolver alone has an address of its own: it hides nothing of what is imported without a port.
+    let resolver = wanted.dns && !wanted.addresses && !wanted.reads();
+    #[rustfmt::skip]
+    let form = match (twice, whole, clean, wanted.is_http(), wanted.unread(), wanted.reads()) {
+        // twice whole         clean  http  unread    reads
+        (true,   _,            true,  _,    _,        _    ) => Form::Rest,
+        (true,   _,            false, _,    _,        _    ) => Form::More,
+        (_,      Whole::No,    _,     true, _,        _    ) => Form::Own("HTTP"),
+        (_,      Whole::No,    _,     _,    Some(by), false) => Form::Own(by),
+        (_,      Whole::No,    true,  _,    _,        _    ) => Form::Rest,
+        (_,      Whole::No,    _,     _,    Some(by), _    ) => Form::Own(by),
+        (_,      _,            _,     _,    Some(by), _    ) if resolver => Form::Own(by),
+        (_,      _,            true,  _,    _,        _    ) => Form::Rest,
+        (_,      Whole::Http,  _,     true, _,        _    ) => Form::WithWhole("HTTP"),
+        (_,      Whole::Http,  _,     _,    Some(by), _    ) => Form::WithWhole(by),
+        (_,      Whole::Bytes, _,     _,    Some(by), _    ) => Form::WithWhole(by),
+        _                                                    => Form::More,
+    };
+    form
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything that may be wanted, with everything that may be beside it.
+    fn all() -> impl Iterator<Item = (OnPort, Whole)> {
+        let wanted = |bits: u32| {
+            let is = |at: u32| bits >> at & 1 == 1;
+            OnPort {
+                tls_hosts: is(0),
+                http_hosts: is(1),
+                addresses: is(2),
+                http_services: is(3),
+                tls_services: is(4),
+                tcp_services: is(5),
+                auto_services: is(6),
+                twice: is(7),
+                clean: is(8),
+                dns: is(9),
+            }
+        };
+        let whole = [Whole::No, Whole::Http, Whole::Bytes, Whole::Unfit];
+        (0..1 << 10).map(wanted).flat_map(move |wanted| whole.map(|whole| (wanted, whole)))
+    }
+
+    #[test]
+    fn a_listener_reads_what_it_imports() {
+        for (wanted, whole) in all() {
+            let services = wanted.tls_services || wanted.tcp_services || wanted.auto_services;
+            match form(wanted, whole) {
+                // What is not HTTP would be refused.
+                Form::Own("HTTP") | Form::WithWhole("HTTP") => {
+                    assert!(!wanted.tls_hosts && !wanted.addresses && !services, "{wanted:?} {whole:?}");
+                }
+                // Requests have no SNI, and neither have most connections to addresses.
+                Form::Own("TLS") | Form::WithWhole("TLS") => {
+                    assert!(!wanted.http_hosts && !wanted.addresses, "{wanted:?} {whole:?}");
+                }
+                // Hosts outside are told apart by what is read alone.
+                Form::Own("TCP") | Form::WithWhole("TCP") => {
+                    assert!(!wanted.http_hosts && !wanted.tls_hosts, "{wanted:?} {whole:?}");
+                }
+                Form::Own(other) | Form::WithWhole(other) => panic!("{other}"),
+                Form::Rest | Form::More => {}
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_along_is_a_gap() {
+        for (wanted, whole) in all() {
+            match form(wanted, whole) {
+                Form::Rest => assert!(wanted.clean, "{wanted:?} {whole:?}"),
+                Form::More => assert!(!wanted.clean, "{wanted:?} {whole:?}"),
+                Form::Own(_) | Form::WithWhole(_) => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_listener_hides_nothing_that_is_imported_whole() {
+        for (wanted, whole) in all() {
+            match form(wanted, whole) {
+                Form::Own(_) => assert!(whole == Whole::No || wanted.dns && !wanted.addresses, "{wanted:?} {whole:?}"),
+                Form::WithWhole("HTTP") => assert_eq!(whole, Whole::Http, "{wanted:?}"),
+                Form::WithWhole(_) => assert!(whole == Whole::Http || whole == Whole::Bytes, "{wanted:?} {whole:?}"),
+                Form::Rest | Form::More => {}
+            }
+        }
+    }
+
+    /// So that nobody need look at all Services.
+    #[test]
+    fn which_services_are_whole_matters_only_where_something_comes_along() {
+        for (wanted, whole) in all().filter(|(wanted, _)| wanted.twice || wanted.clean) {
+            let same = whole == Whole::No || form(wanted, whole) == form(wanted, Whole::Unfit);
+            assert!(same, "{wanted:?} {whole:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_another_protocols_first_has_no_listener() {
+        for (wanted, whole) in all().filter(|(wanted, _)| wanted.twice) {
+            assert!(matches!(form(wanted, whole), Form::Rest | Form::More), "{wanted:?} {whole:?}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What the rules of the way out come to by the objects that their pods obey.
+//!
+//! ```text
+//! deny  egress garden/{app=web} -> 203.0.113.7:443
+//! allow egress garden/*         -> 10.0.0.0/8         leaves app=web open: nothing enforces the deny
+//! ```
+
+use super::ends::{Ends, NOT_ISOLATED};
+use super::isolation::Isolation;
+use crate::model::rules::{Action, Direction};
+use crate::targets::Level;
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::findings::{Findings, Gap};
+use crate::targets::istio::plan::subjects::Subject;
+use crate::targets::istio::plan::subjects::effective::Division;
+use crate::targets::istio::plan::unguarded;
+
+const OUT: Direction = Direction::Egress;
+
+/// Returns the gaps of each rule by the objects that its pods obey, and the pods that obey none.
+pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolations: Vec<Isolation>) -> Findings {
+    let mut findings = Findings::default();
+    // Whether some pods of an object are open, those of the objects inside included.
+    let mut open: Vec<bool> = isolations.iter().map(|isolation| isolation.open.is_some()).collect();
+    for at in (0..division.objects.len()).rev() {
+        if let Some(around) = division.objects[at].around {
+            let inside = std::mem::take(&mut isolations[at].gaps);
+            isolations[around].gaps.add_all(&inside);
+            isolations[at].gaps = inside;
+            open[around] |= open[at];
+        }
+    }
+    for ((object, isolation), open) in division.objects.iter().zip(&isolations).zip(open) {
+        for end in object.own.iter().map(|&at| ends.get(at)) {
+            let Some(&rule) = end.rules.first() else { continue };
+            if end.action == Action::Deny {
+                if !isolation.isolated {
+                    findings.gap(rule, OUT, &Gap::unable(NOT_ISOLATED));
+                } else if open || isolation.gaps.of(rule).any(|gap| gap.level == Level::Unable) {
+                    findings.gap(rule, OUT, &Gap::unable("another rule leaves these pods open"));
+                }
+            } else if end.isolates && !end.is_everything() {
+                isolation.gaps.of(rule).for_each(|gap| findings.gap(rule, OUT, gap));
+            }
+        }
+        for end in object.joined.iter().map(|&at| ends.get(at)).filter(|end| end.isolates && !end.is_everything()) {
+            let Some(&rule) = end.rules.first() else { continue };
+            if !isolation.isolated {
+                let why = "Istio cannot tell these pods from others, which nothing isolates";
+                findings.gap(rule, OUT, &Gap::unable(why));
+            }
+            isolation.gaps.of(rule).for_each(|gap| findings.gap(rule, OUT, gap));
+        }
+    }
+    for ((statement, end), why) in ends.iter().zip(&division.without) {
+        let Some(why) = why.filter(|_| end.isolates || end.action == Action::Deny) else { continue };
+        let Some(&rule) = end.rules.first() else { continue };
+        let own = statement.selector.namespace_name().and_then(|name| division.at(&Subject::namespace(name)));
+        let enforced = end.isolates && isolations[own.unwrap_or(0)].isolated;
+        if !enforced {
+            findings.gap(rule, OUT, &Gap::unable(why));
+        }
+    }
+    for (at, rule) in facts.part.rules(OUT) {
+        unguarded::on_the_way_out(facts, rule).into_iter().for_each(|note| findings.add(at, OUT, note));
+    }
+    findings
+}

@@ -1,0 +1,115 @@
+//! In which namespace the ServiceEntry of a host stands: in that of the rules that ask for it, where it is visible to its
+//! own pods alone; for rules of the mesh in the root namespace, where every pod sees it.
+//!
+//! ```netpol
+//! allow egress */* -> zenquotes.io:443
+//! ```
+//!
+//! ```yaml
+//! kind: ServiceEntry
+//! metadata:
+//!   name: zenquotes-io
+//!   namespace: istio-system
+//! spec:
+//!   exportTo: ["*"]
+//! ```
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use smol_str::SmolStr;
+
+use super::content::Content;
+use super::destinations::Destinations;
+use super::items::{Endpointed, Item};
+use crate::model::hosts::HostName;
+use crate::model::rules::Direction;
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::findings::{Findings, Gap};
+use crate::targets::istio::plan::subjects::effective::Division;
+
+const OUT: Direction = Direction::Egress;
+
+/// The namespaces of ServiceEntries.
+pub struct Homes {
+    /// The mesh's root namespace.
+    pub root: SmolStr,
+    /// The hosts that rules of a namespace ask for.
+    local: FxHashSet<(SmolStr, HostName)>,
+}
+
+impl Homes {
+    /// Finds them for what Sidecars let through.
+    pub fn new(
+        facts: &Facts<'_>,
+        division: &Division,
+        destinations: &Destinations<'_, '_>,
+        contents: &[Option<Content>],
+    ) -> Homes {
+        let mut local = FxHashSet::default();
+        for (object, content) in division.objects.iter().zip(contents) {
+            let (Some(namespace), Some(content)) = (&object.subject.namespace, content) else { continue };
+            for (item, mesh) in &content.items {
+                if let (Item::Host(outside, ..), false) = (destinations.item(*item), mesh) {
+                    local.insert((namespace.clone(), outside.name.clone()));
+                }
+            }
+        }
+        Homes { root: facts.policy.settings.root_namespace.as_str().into(), local }
+    }
+
+    /// Returns where the entry of a host stands that pods of a namespace reach; `None` are pods of any.
+    pub fn of(&self, namespace: Option<&SmolStr>, host: &HostName) -> &SmolStr {
+        let own = namespace.and_then(|name| self.local.get(&(name.clone(), host.clone())));
+        own.map_or(&self.root, |(name, _)| name)
+    }
+
+    /// Returns whether the entry that pods of a namespace reach is for pods of every namespace.
+    pub fn for_everyone(&self, namespace: Option<&SmolStr>, host: &HostName) -> bool {
+        !namespace.is_some_and(|name| self.local.contains(&(name.clone(), host.clone())))
+    }
+}
+
+/// A namespace has one ServiceEntry for a host: where its pods are to reach different addresses of it, all are listed, and
+/// the denies are not enforced.
+pub fn settle(
+    facts: &Facts<'_>,
+    division: &Division,
+    destinations: &Destinations<'_, '_>,
+    contents: &mut [Option<Content>],
+) -> Findings {
+    let mut findings = Findings::default();
+    if contents.iter().flatten().all(|content| content.reduced.is_empty()) {
+        return findings;
+    }
+    let homes = Homes::new(facts, division, destinations, contents);
+    let mut lists: FxHashMap<(&SmolStr, &HostName), &[Endpointed]> = FxHashMap::default();
+    let mut several: FxHashSet<(&SmolStr, &HostName)> = FxHashSet::default();
+    for (object, content) in division.objects.iter().zip(contents.iter()) {
+        for (item, _) in content.iter().flat_map(|content| &content.items) {
+            let Item::Host(outside, ..) = destinations.item(*item) else { continue };
+            let key = (homes.of(object.subject.namespace.as_ref(), &outside.name), &outside.name);
+            let list = *lists.entry(key).or_insert(&outside.at);
+            if list != outside.at.as_slice() {
+                several.insert(key);
+            }
+        }
+    }
+    for (object, content) in division.objects.iter().zip(contents) {
+        let Some(Content { items, reduced, .. }) = content else { continue };
+        reduced.retain(|one| {
+            let Item::Host(outside, ..) = destinations.item(one.left) else { return true };
+            if !several.contains(&(homes.of(object.subject.namespace.as_ref(), &outside.name), &outside.name)) {
+                return true;
+            }
+            items.iter_mut().filter(|(item, _)| *item == one.left).for_each(|item| *item = one.asked);
+            let why = format!(
+                "Istio has one ServiceEntry for {} in a namespace, and the denied address is let through there on \
+                 another port or for other pods",
+                outside.name
+            );
+            one.denies.iter().for_each(|rule| findings.gap(*rule, OUT, &Gap::unable(why.clone())));
+            false
+        });
+        items.sort_unstable();
+    }
+    findings
+}

@@ -1,0 +1,64 @@
+//! What a listener of a Sidecar imports.
+//!
+//! ```text
+//! allow egress garden/* -> zenquotes.io:443        ./zenquotes.io
+//! allow egress garden/* -> 203.0.113.7:443         ./203-0-113-7.tcp-443.netpol.internal
+//! allow egress garden/* -> shop/*                  shop/*.shop.svc.cluster.local
+//! ```
+
+use std::rc::Rc;
+
+use smol_str::SmolStr;
+
+use super::addresses::Found;
+use super::items::Outside;
+
+/// An import; its text names the namespace, then the host.
+#[derive(Clone, Debug)]
+pub enum Import {
+    /// A host.
+    Host {
+        /// The namespace of its ServiceEntry.
+        home: SmolStr,
+        /// The host.
+        host: Rc<Outside>,
+    },
+    /// Addresses.
+    Addresses {
+        /// The namespace of their ServiceEntries.
+        home: SmolStr,
+        /// All that the Sidecar lets through.
+        groups: Rc<Vec<Found>>,
+        /// Which of them.
+        at: usize,
+    },
+    /// A Service.
+    Service {
+        /// Its namespace.
+        namespace: SmolStr,
+        /// Its name.
+        name: SmolStr,
+    },
+    /// All Services of a namespace, or of every one, and none of the ServiceEntries.
+    Services {
+        /// The namespace.
+        namespace: Option<SmolStr>,
+    },
+}
+
+impl Import {
+    /// Returns the text in a Sidecar of a namespace; `None` is the mesh-wide one.
+    pub fn text(&self, own: Option<&SmolStr>, domain: &str) -> String {
+        let home = |home: &'_ SmolStr| if own == Some(home) { SmolStr::new_static(".") } else { home.clone() };
+        match self {
+            Import::Host { home: at, host } => format!("{}/{}", home(at), host.name),
+            Import::Addresses { home: at, groups, at: number } => {
+                let import = groups.get(*number).map(Found::import).unwrap_or_default();
+                format!("{}/{import}", home(at))
+            }
+            Import::Service { namespace, name } => format!("{}/{name}.{namespace}.svc.{domain}", home(namespace)),
+            Import::Services { namespace: Some(name) } => format!("{}/*.{name}.svc.{domain}", home(name)),
+            Import::Services { namespace: None } => format!("*/*.svc.{domain}"),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Which pods are restricted on their way out.
+//!
+//! ```text
+//! allow egress garden/*         -> a.example:443/tls    isolates all pods of garden
+//! allow egress garden/{app=web} -> anywhere             leaves app=web open, which is meant
+//! allow egress garden/{app=db}  -> 10.0.0.0/8           leaves app=db open: a Sidecar lists no network on all ports
+//! ```
+//!
+//! A pod is restricted where a rule isolates it and nothing leaves it open.
+
+use super::ends::Ends;
+use crate::model::rules::Action;
+use crate::targets::istio::findings::{Gap, Gaps};
+use crate::targets::istio::plan::subjects::effective::Division;
+
+/// What becomes of an object's pods.
+#[derive(Clone, Debug, Default)]
+pub struct Isolation {
+    /// Whether a rule isolates them.
+    pub isolated: bool,
+    /// The rule end that leaves them open.
+    pub open: Option<u32>,
+    /// The rule end that leaves the pods of the objects inside open too.
+    open_inside: Option<u32>,
+    /// The gaps of the rules about them.
+    pub gaps: Gaps,
+}
+
+impl Isolation {
+    /// Returns whether an object has to restrict the pods.
+    pub fn restricts(&self) -> bool {
+        self.isolated && self.open.is_none()
+    }
+}
+
+/// Returns the isolation of each object's pods.
+pub fn isolations(ends: &Ends<'_>, division: &Division) -> Vec<Isolation> {
+    let mut all: Vec<Isolation> = Vec::with_capacity(division.objects.len());
+    for object in &division.objects {
+        let around = object.around.map(|around| &all[around]);
+        let isolated = around.is_some_and(|around| around.isolated);
+        let everything = |at: &u32| ends.get(*at).is_everything();
+        let unable = |at: &u32| ends.get(*at).unable().is_some();
+        let own = |test: &dyn Fn(&u32) -> bool| object.own.iter().copied().find(|at| test(at));
+        let inherited = around.and_then(|around| around.open_inside);
+        let open_inside = own(&everything).or_else(|| own(&unable)).or(inherited);
+        let joined = || object.joined.iter().copied().find(|at| everything(at) || unable(at));
+        let mut isolation = Isolation {
+            isolated: isolated || object.own.iter().any(|&at| ends.get(at).isolates),
+            open: open_inside.or_else(joined),
+            open_inside,
+            gaps: Gaps::default(),
+        };
+        // What leaves all of the pods open by its words is meant to.
+        let meant = open_inside.is_some_and(|at| everything(&at));
+        if let (true, false, Some(open)) = (isolation.isolated, meant, isolation.open.map(|at| ends.get(at)))
+            && let Some(&rule) = open.rules.first()
+        {
+            let why = open.reach.as_ref().and_then(|reach| reach.unable.clone()).unwrap_or_else(|| "everything".into());
+            isolation.gaps.add(Some(rule), &Gap::open(rule, why));
+        }
+        for end in object.joined.iter().map(|&at| ends.get(at)).filter(|end| end.isolates) {
+            if let Some(&rule) = end.rules.first() {
+                isolation.gaps.add(Some(rule), &Gap::shared(rule));
+            }
+        }
+        all.push(isolation);
+    }
+    all
+}
+
+/// Returns the denies that make an object whose pods nothing isolates, although a rule isolates some of them. Without them
+/// there may be a Sidecar for those that the rule isolates.
+pub fn useless_denies(ends: &Ends<'_>, division: &Division, isolations: &[Isolation]) -> Vec<u32> {
+    let isolating = |at: &u32| ends.get(*at).isolates;
+    let objects = division.objects.iter().zip(isolations);
+    let useless = objects.filter(|(object, state)| !state.isolated && object.joined.iter().any(isolating));
+    let denies = |at: &u32| ends.get(*at).action == Action::Deny;
+    let mut list: Vec<u32> = useless.flat_map(|(object, _)| object.own.iter().copied().filter(denies)).collect();
+    list.sort_unstable();
+    list.dedup();
+    list
+}

@@ -1,0 +1,51 @@
+//! Pods that no sidecar guards: those that are known to have none, and what the annotations of others leave out.
+//!
+//! ```text
+//! allow ingress lab/* -> garden/{app=web}:80    lets `lab` in by its identities: a pod of `lab` without a sidecar has none
+//! ```
+
+use super::left_out;
+use crate::model::endpoint::is_everybody;
+use crate::model::rules::{Action, Direction, Rule};
+use crate::targets::Refuses;
+use crate::targets::istio::facts::Facts;
+use crate::targets::istio::findings::Note;
+use crate::targets::istio::words::list_names;
+
+const IN: Direction = Direction::Ingress;
+const OUT: Direction = Direction::Egress;
+
+/// Returns what is found of a rule of the way in: the pods that no sidecar guards, and the callers without an identity. A
+/// rule that lets everybody in asks nobody for one, and pods without a sidecar refuse nobody.
+pub fn on_the_way_in(facts: &Facts<'_>, rule: &Rule) -> Vec<Note> {
+    let unguarded = facts.unmeshed(&rule.destination, IN, IN);
+    let guarded = !unguarded.all || unguarded.is_empty();
+    let mut notes = Vec::new();
+    if !unguarded.is_empty() {
+        notes.push(Note::Unmeshed(unguarded));
+    }
+    notes.extend(left_out::found(facts, rule, IN));
+    let by_identity = guarded && !is_everybody(rule.source.members.iter());
+    if rule.action == Action::Allow && rule.via.is_none() && by_identity {
+        let callers = facts.unmeshed(&rule.source, IN, OUT);
+        let past = left_out::plain_callers(facts, rule);
+        for (who, names) in [
+            ("callers without a sidecar are refused", callers.bare),
+            ("callers in ambient mode are refused where a sidecar takes no tunnel", callers.ambient),
+            ("calls that annotations keep from the callers' sidecars are refused", [callers.kept, past].concat()),
+        ] {
+            if !names.is_empty() {
+                let words = format!("{who}: {}", list_names(&names));
+                notes.push(Note::refuses(Refuses::PodsWithoutIdentity, words));
+            }
+        }
+    }
+    notes
+}
+
+/// Returns what is found of a rule of the way out: the pods that have no sidecar to stop them.
+pub fn on_the_way_out(facts: &Facts<'_>, rule: &Rule) -> Vec<Note> {
+    let unguarded = facts.unmeshed(&rule.source, OUT, OUT);
+    let unguarded = (!unguarded.is_empty()).then_some(Note::Unmeshed(unguarded));
+    unguarded.into_iter().chain(left_out::found(facts, rule, OUT)).collect()
+}
