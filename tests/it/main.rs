@@ -22,6 +22,7 @@ mod mistakes;
 mod networkpolicy;
 mod outputs;
 mod parts;
+mod passes;
 mod quiet;
 mod reports;
 mod settings;

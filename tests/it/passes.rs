@@ -1,0 +1,114 @@
+//! Every pass shows one sentence on its way through it: the examples in the module docs of `src/targets/` are run.
+//!
+//! A `netpol` block is built, and the lines of the `yaml` block after it stand in what comes out, in this order. Sentences in
+//! `text` blocks are checked.
+
+use std::path::Path;
+
+use netpol::diag::{Diagnostic, Severity};
+use netpol::settings::Layer;
+
+use crate::istio::build::{Build, build_with};
+
+/// Returns the blocks of a module's docs, each with its language.
+fn blocks(text: &str) -> Vec<(String, String)> {
+    let mut blocks: Vec<(String, String)> = Vec::new();
+    let mut open = false;
+    for line in text.lines().map_while(|line| line.strip_prefix("//!")) {
+        let line = line.strip_prefix(' ').unwrap_or(line);
+        match line.strip_prefix("```") {
+            Some(_) if open => open = false,
+            Some(language) => {
+                open = true;
+                blocks.push((language.to_owned(), String::new()));
+            }
+            None if open => blocks.last_mut().unwrap().1.extend([line, "\n"]),
+            None => {}
+        }
+    }
+    assert!(!open, "a block is not closed");
+    blocks
+}
+
+/// Builds an example for a target, or says what is wrong with it; what a layer cannot enforce is no matter.
+fn build(policy: &str, layer: Layer) -> Result<Build, String> {
+    let build = build_with(policy, None, |settings| settings.targets = vec![layer]);
+    let wrong =
+        |finding: &&Diagnostic| finding.severity() == Severity::Error && !finding.code.as_str().starts_with("E07");
+    let found = build.diagnostics.iter().find(wrong).map(|finding| format!("{}\n{policy}", finding.message));
+    found.map_or(Ok(build), Err)
+}
+
+/// Returns a line of YAML without its indentation and its comment.
+fn plain(line: &str) -> &str {
+    let line = line.trim();
+    if line.starts_with('#') { "" } else { line.split("  #").next().unwrap().trim_end() }
+}
+
+/// Returns the sentence of a line such as `allow a/* -> b/*    why`.
+fn sentence(line: &str) -> Option<&str> {
+    let (subject, peer) = line.split_once("-> ")?;
+    let begins = ["allow ", "deny "].iter().any(|word| subject.starts_with(word));
+    let whole = &line[..line.len() - peer.len() + peer.find("  ").unwrap_or(peer.len())];
+    // A gateway is declared elsewhere.
+    (begins && !whole.contains(" via ")).then_some(whole)
+}
+
+/// Runs the examples of a module, and returns how many there are.
+fn run(text: &str, layer: Layer) -> Result<usize, String> {
+    let blocks = blocks(text);
+    let mut examples = 0;
+    for (at, (language, block)) in blocks.iter().enumerate() {
+        match language.as_str() {
+            "netpol" => {
+                let built = build(block, layer)?.text();
+                let Some((_, yaml)) = blocks.get(at + 1).filter(|(language, _)| language == "yaml") else {
+                    return Err(format!("nothing comes of\n{block}"));
+                };
+                let mut lines = built.lines().map(plain);
+                let missing = yaml.lines().map(str::trim).find(|wanted| !lines.any(|line| line == *wanted));
+                if let Some(line) = missing {
+                    return Err(format!("no line `{line}` in its order in\n{built}"));
+                }
+                examples += 1;
+            }
+            "text" => {
+                let sentences: Vec<&str> = block.lines().filter_map(sentence).collect();
+                build(&sentences.join("\n"), layer)?;
+                examples += sentences.len();
+            }
+            _ => {}
+        }
+    }
+    Ok(examples)
+}
+
+#[test]
+fn the_examples_of_the_targets_come_out_as_they_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut wrong, mut examples) = (Vec::new(), 0);
+    for layer in [Layer::NetworkPolicy, Layer::Istio] {
+        let folder = root.join("src/targets").join(layer.word());
+        let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().map(|entry| entry.unwrap());
+        for entry in entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "rs")) {
+            match run(&std::fs::read_to_string(entry.path()).unwrap(), layer) {
+                Ok(count) => examples += count,
+                Err(why) => wrong.push(format!("{}: {why}", entry.path().display())),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert!(examples > 40, "only {examples} examples");
+}
+
+#[test]
+fn a_wrong_example_is_found() {
+    let example = |policy: &str, yaml: &str| {
+        run(&format!("//! ```netpol\n//! {policy}\n//! ```\n//!\n//! ```yaml\n//! {yaml}\n//! ```\n"), Layer::Istio)
+    };
+    let policy = "allow ingress lab/* -> garden/{app=web}:80";
+    assert_eq!(example(policy, "action: ALLOW"), Ok(1));
+    assert!(example(policy, "action: DENY").is_err());
+    assert!(example("allow ingress lab/* -> garden/{app=web", "action: ALLOW").is_err());
+    assert!(run("//! ```text\n//! allow ingress lab/* -> garden/{app=web    a slip\n//! ```\n", Layer::Istio).is_err());
+}
