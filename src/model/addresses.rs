@@ -31,6 +31,15 @@ impl Block {
         self.net.contains(&address) && !self.except.iter().any(|except| except.contains(&address))
     }
 
+    /// Returns the block as several of which each has at most so many holes.
+    pub fn divided(&self, most: usize) -> Vec<Block> {
+        if self.except.len() <= most {
+            return vec![self.clone()];
+        }
+        let halves = self.net.subnets(self.net.prefix_len() + 1).into_iter().flatten();
+        halves.filter_map(|half| intersect_net(self, half)).flat_map(|half| half.divided(most)).collect()
+    }
+
     /// Returns the block less a network; `None` where nothing is left.
     fn without(&self, taken: IpNet) -> Option<Block> {
         if taken.contains(&self.net) {

@@ -106,7 +106,16 @@ fn divided<'p, 'a>(entries: Vec<Caused<'p, 'a>>) -> Vec<Vec<Caused<'p, 'a>>> {
             add(entry, causes);
             continue;
         };
-        let with = |peers| Entry { peers: Some(Cow::Borrowed(peers)), ports: entry.ports.clone() };
+        let with = |peers| Entry { peers: Some(peers), ports: entry.ports.clone() };
+        let mut add = |peers: &'p [Peer<'a>]| match peers {
+            // One block with thousands of holes is the blocks of its parts.
+            [Peer::Block(block)] if weight(peers) > MOST => {
+                for part in block.divided((MOST - AROUND) / BLOCK - 2) {
+                    add(with(Cow::Owned(vec![Peer::Block(Cow::Owned(part))])), causes.clone());
+                }
+            }
+            _ => add(with(Cow::Borrowed(peers)), causes.clone()),
+        };
         while weight(left) > MOST && left.len() > 1 {
             let mut fits = 0;
             let end = left.iter().position(|peer| {
@@ -114,19 +123,21 @@ fn divided<'p, 'a>(entries: Vec<Caused<'p, 'a>>) -> Vec<Vec<Caused<'p, 'a>>> {
                 fits > MOST - AROUND
             });
             let (first, rest) = left.split_at(end.unwrap_or(left.len()).max(1));
-            add(with(first), causes.clone());
+            add(first);
             left = rest;
         }
-        add(with(left), causes);
+        add(left);
     }
     objects
 }
+
+/// About how many bytes of YAML a hole of a block is.
+const BLOCK: usize = 60;
 
 /// Returns about how many bytes of YAML a peer is.
 fn peer_weight(peer: &Peer<'_>) -> usize {
     const AROUND: usize = 70;
     const REQUIREMENT: usize = 40;
-    const BLOCK: usize = 60;
     let requirements = |list: &Requirements| -> usize {
         let values = |test: &Test| match test {
             Test::In(values) | Test::NotIn(values) => values.iter().map(|value| value.len() + 4).sum(),

@@ -29,3 +29,35 @@ fn an_object_that_is_too_large_is_several_that_add_up() {
         assert_eq!(text.matches("policyTypes:").count(), objects.len());
     }
 }
+
+/// A block cannot be divided among objects, but its halves can.
+#[test]
+fn a_block_with_thousands_of_holes_is_the_blocks_of_its_parts() {
+    let holes: Vec<String> = (0..9000_u32).map(|at| format!("10.{}.{}.7", at / 256, at % 256)).collect();
+    let build = build(&format!("allow egress garden/* -> {{ 10.0.0.0/8 except {{ {} }} }}:443", holes.join(", "))).ok();
+    let objects: Vec<_> = build.lowering.layers.iter().flat_map(|(_, lowered)| &lowered.objects).collect();
+    assert!(objects.len() > 1 && objects.iter().all(|object| object.yaml.len() < 250 * 1024));
+    let objects = build.objects();
+    let blocks = || objects.iter().flat_map(|object| object["spec"]["egress"].as_array().unwrap());
+    let blocks: Vec<_> =
+        blocks().flat_map(|entry| entry["to"].as_array().unwrap()).map(|peer| &peer["ipBlock"]).collect();
+    let net = |text: &serde_json::Value| text.as_str().unwrap().parse::<ipnet::IpNet>().unwrap();
+    let holes =
+        |block: &serde_json::Value| block["except"].as_array().into_iter().flatten().map(net).collect::<Vec<_>>();
+    assert_eq!(blocks.iter().map(|block| holes(block).len()).sum::<usize>(), 9000);
+    let passes = |address: &str| {
+        let address: std::net::IpAddr = address.parse().unwrap();
+        let here = |block: &&&serde_json::Value| net(&block["cidr"]).contains(&address);
+        blocks.iter().filter(here).any(|block| !holes(block).iter().any(|hole| hole.contains(&address)))
+    };
+    for (address, passing) in [
+        ("10.0.0.6", true),
+        ("10.0.0.7", false),
+        ("10.35.39.7", false),
+        ("10.35.40.7", true),
+        ("10.200.0.7", true),
+        ("11.0.0.1", false),
+    ] {
+        assert_eq!(passes(address), passing, "{address}");
+    }
+}
