@@ -1,4 +1,4 @@
-//! The reference evaluator: decides one concrete flow by looking at every rule. Slow, obvious, trusted.
+//! The reference evaluator: decides one concrete flow by looking at every rule that may govern its pods. Obvious and trusted.
 //!
 //! It is written from the essay at the head of [`crate::policy`] and shares no shortcut with the targets.
 
@@ -94,8 +94,7 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
     let (mut partly, mut partly_denied) = (Cover::default(), Cover::default());
     let mut nearest = None;
     let mut published = false;
-    for (at, rule) in policy.rules.iter().enumerate() {
-        let at = RuleId::new(at);
+    for (at, rule) in policy.rules_concerning(pod) {
         // At the gateway of a `via`, its own rule is judged apart from those that govern the gateway's pods.
         if let Some(fits) = publishes(rule, flow, pod, direction) {
             published = true;
@@ -140,8 +139,8 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
             _ => Cause::NotIsolated,
         };
     };
-    if let Some(grant) = policy.grants.iter().position(|grant| grants(policy, grant, flow, direction)) {
-        return Cause::Granted(GrantId::new(grant));
+    if let Some((grant, _)) = policy.grants_concerning(pod).find(|(_, grant)| grants(policy, grant, flow, direction)) {
+        return Cause::Granted(grant);
     }
     Cause::NoneMatches { isolated_by, others: isolating - 1, nearest }
 }
@@ -365,7 +364,8 @@ fn token_fits(jwt: &Jwt, claims: &serde_json::Map<String, Json>) -> bool {
 }
 
 fn first_publisher(policy: &Policy, flow: &Flow, pod: &Pod, direction: Direction) -> Option<RuleId> {
-    policy.rules.iter().position(|rule| publishes(rule, flow, pod, direction).is_some()).map(RuleId::new)
+    let mut rules = policy.rules_concerning(pod);
+    rules.find(|(_, rule)| publishes(rule, flow, pod, direction).is_some()).map(|(at, _)| at)
 }
 
 /// Returns whether a grant lets a flow through at one end.

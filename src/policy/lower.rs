@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use smallvec::smallvec;
 use smol_str::SmolStr;
 
+use super::concerning::Concerning;
 use super::{Grant, GrantReason, Policy, redundant};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::conditions::Keys;
@@ -31,6 +32,7 @@ pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostic
         internet,
         pod_addresses,
         node_addresses,
+        concerning: Concerning::default(),
     };
     let mut found = Diagnostics::new();
     let grant = || {

@@ -42,6 +42,7 @@
 //! [`eval()`] is this text as code.
 
 pub mod ask;
+mod concerning;
 mod eval;
 mod flow;
 mod isolation;

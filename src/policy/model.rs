@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::concerning::Concerning;
 use crate::inventory::Inventory;
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::Endpoint;
@@ -30,6 +31,8 @@ pub struct Policy {
     pub pod_addresses: AddressSet,
     /// The prelude's `nodes`, where they are known; empty where not.
     pub node_addresses: AddressSet,
+    /// Which rules may concern a pod. A copy of the policy may have other rules.
+    pub concerning: Concerning,
 }
 
 impl Policy {

@@ -26,7 +26,7 @@ pub fn unknown(policy: &Policy, flow: &Flow, end: &End) -> Option<Unknown> {
     let turns = if end.allows() { Action::Deny } else { Action::Allow };
     let party = if end.direction == crate::model::rules::Direction::Egress { &flow.source } else { &flow.destination };
     let Party::Pod(pod) = party else { return None };
-    policy.rules.iter().enumerate().find_map(|(at, rule)| {
+    policy.rules_concerning(pod).find_map(|(at, rule)| {
         if rule.action != turns || rule.conditions.is_none() || !governs_pod(rule, end.direction, pod) {
             return None;
         }
@@ -35,7 +35,7 @@ pub fn unknown(policy: &Policy, flow: &Flow, end: &End) -> Option<Unknown> {
             return None;
         }
         let rest = Rule { conditions: Arc::new(known), ..rule.clone() };
-        matches(policy, &rest, flow).then_some(Unknown { rule: RuleId::new(at), parts })
+        matches(policy, &rest, flow).then_some(Unknown { rule: at, parts })
     })
 }
 

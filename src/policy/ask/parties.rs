@@ -322,7 +322,7 @@ impl Asker<'_> {
                 && selector.namespace.matches(&pod.namespace_labels)
                 && selector.labels.matches(&pod.labels)
         };
-        let mut sides = self.policy.rules.iter().flat_map(|rule| [&rule.source, &rule.destination]);
+        let mut sides = self.policy.rules_by_account(pod).flat_map(|rule| [&rule.source, &rule.destination]);
         if !sides.any(|side| side.pods().any(|(_, pods)| asks(&pods.selector))) {
             return;
         }
@@ -343,7 +343,7 @@ impl Asker<'_> {
 
     /// Returns where a host may be: at the addresses that the source gives it, else in the internet.
     fn whereabouts(&self, name: &str) -> AddressSet {
-        let sides = self.policy.rules.iter().flat_map(|rule| [&rule.source, &rule.destination]);
+        let sides = self.policy.rules_placing(name).flat_map(|rule| [&rule.source, &rule.destination]);
         let members = sides.flat_map(|side| &side.members);
         let mut nets: Vec<ipnet::IpNet> = members
             .filter_map(|member| match &member.what {

@@ -35,7 +35,7 @@ impl Asker<'_> {
         if host.wildcard {
             return Ok(None);
         }
-        let ways_in: Vec<(&Rule, &Via)> = self.policy.rules.iter().filter_map(way_in).collect();
+        let ways_in: Vec<(&Rule, &Via)> = self.policy.ways_in().filter_map(way_in).collect();
         let published: Vec<&Via> =
             ways_in.iter().map(|(_, via)| *via).filter(|via| publishes(via, &host.name)).collect();
         if published.is_empty() {

@@ -211,6 +211,7 @@ fn govern(policy: &Policy, near: &[RuleId], pod: Pod, gateway: bool) -> Governed
         internet: policy.internet.clone(),
         pod_addresses: policy.pod_addresses.clone(),
         node_addresses: policy.node_addresses.clone(),
+        concerning: Default::default(),
     };
     Governed { pod, gateway, policy, spoken: Default::default() }
 }
