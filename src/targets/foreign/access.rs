@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
 use super::Sure;
-use super::flows::{Shape, address, party, token};
+use super::flows::{MOST, Shape, address, party, token};
 use super::pods::{Governed, has_identity, pod};
 use crate::inventory::mesh::{AccessRule, Attribute, Condition};
 use crate::inventory::{Inventory, Service, TargetPort};
@@ -290,8 +290,8 @@ pub(super) fn shape(governed: &Governed, home: &SmolStr, rule: &AccessRule, issu
     let mut shape = Shape::default();
     let mut request = Request::default();
     let mut requests = Vec::new();
-    for condition in rule.from.iter().flatten().chain(&rule.when) {
-        let values = &condition.values;
+    for condition in rule.from.iter().flatten().chain(&rule.when).take(MOST * MOST) {
+        let values = &condition.values[..condition.values.len().min(MOST)];
         match &condition.attribute {
             Attribute::Principal => {
                 shape.parties.extend(values.iter().flat_map(|value| of_principal(inventory, value)))
@@ -324,7 +324,7 @@ pub(super) fn shape(governed: &Governed, home: &SmolStr, rule: &AccessRule, issu
             _ => {}
         }
     }
-    for operation in &rule.to {
+    for operation in rule.to.iter().take(MOST) {
         let mut request = request.clone();
         let mut paths: Vec<String> = Vec::new();
         for condition in operation {
@@ -393,7 +393,7 @@ fn paths_of(condition: &Condition) -> Vec<String> {
     };
     let fits = |path: &String| !condition.not_values.iter().any(|value| is_path(value, path));
     let plain = ["/".to_owned(), "/x".to_owned()];
-    condition.values.iter().map(path).chain(plain).filter(fits).collect()
+    condition.values.iter().take(MOST).map(path).chain(plain).filter(fits).collect()
 }
 
 /// Adds to the claims of a token what a condition asks of them.

@@ -11,8 +11,8 @@ use super::flows::Shape;
 use super::peers::modes;
 use super::pods::{Governed, has_identity, selects};
 use super::tokens::issuers;
-use super::{Effect, Judged, Judges, Look, Said, Sure};
-use crate::inventory::mesh::{AccessAction, Authorization, Mtls};
+use super::{Effect, Judged, Judges, Look, MOST_PARTS, Said, Sure};
+use crate::inventory::mesh::{AccessAction, Authorization, Condition, Mtls};
 use crate::inventory::{PolicyKind, PolicyObject, Says};
 use crate::model::rules::Direction;
 use crate::policy::{Flow, Party};
@@ -98,9 +98,15 @@ impl Judges for Judge<'_> {
             return Vec::new();
         }
         let anything = (self.says.action == AccessAction::Allow).then(|| anything(&self.says.rules));
-        let spoken =
-            self.says.rules.iter().map(|rule| shape(self.governed, &self.object.namespace, rule, &self.issuers));
+        let rules = self.says.rules.iter().take(MOST_PARTS);
+        let spoken = rules.map(|rule| shape(self.governed, &self.object.namespace, rule, &self.issuers));
         spoken.chain(anything).collect()
+    }
+
+    fn size(&self) -> usize {
+        let values = |condition: &Condition| condition.values.len() + condition.not_values.len();
+        let all = self.says.rules.iter().flat_map(|rule| rule.from.iter().chain(&rule.to).flatten().chain(&rule.when));
+        self.says.rules.len() + all.map(values).sum::<usize>()
     }
 
     fn concerns(&self, flow: &Flow, _direction: Direction) -> bool {

@@ -30,7 +30,7 @@ use crate::policy::{Flow, Party, Policy, Request, ask};
 const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 
 /// How many parties, ports and requests of one rule, or of one object, are tried with each other.
-const MOST: usize = 16;
+pub(super) const MOST: usize = 16;
 
 /// How many flows at one end of a pod are tried for one part of an object.
 const MOST_FLOWS: usize = 4096;

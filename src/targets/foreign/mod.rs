@@ -39,6 +39,12 @@ use crate::policy::{Cause, Flow, Party, Pod, Policy, eval, governs_pod};
 use crate::settings::Layer;
 use crate::source::Span;
 
+/// How often a part of an object is held against a flow of one pod, about.
+const MOST_LOOKS: usize = 1 << 20;
+
+/// How many parts of an object are asked for flows.
+const MOST_PARTS: usize = 1024;
+
 /// How sure something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sure {
@@ -119,6 +125,11 @@ trait Judges {
     /// Returns whether it does something to a flow, be it what the source says; only then is that asked.
     fn concerns(&self, _flow: &Flow, _direction: Direction) -> bool {
         true
+    }
+
+    /// Returns of how many parts the object is.
+    fn size(&self) -> usize {
+        1
     }
 
     /// Returns what it can do at one end.
@@ -271,7 +282,10 @@ impl<'a> Look<'a> {
         for direction in Direction::BOTH.into_iter().filter(|direction| governed.is_governed(*direction)) {
             let shapes = judge.shapes(direction);
             let effects = judge.effects(direction);
-            for flow in shapes.into_iter().flat_map(|shape| flows::flows(governed, direction, &shape)) {
+            // Each flow is held against each part of the object.
+            let most = (MOST_LOOKS / judge.size().max(1)).clamp(64, 16_384);
+            let flows = shapes.iter().flat_map(|shape| flows::flows(governed, direction, shape));
+            for flow in flows.take(most) {
                 if !judge.concerns(&flow, direction) {
                     continue;
                 }

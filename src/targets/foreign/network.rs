@@ -3,9 +3,9 @@
 
 use smol_str::SmolStr;
 
-use super::flows::{Shape, address, party};
+use super::flows::{MOST, Shape, address, party};
 use super::pods::Governed;
-use super::{Effect, Judged, Judges, Look, Said, Sure};
+use super::{Effect, Judged, Judges, Look, MOST_PARTS, Said, Sure};
 use crate::inventory::{Inventory, Passage, Peer, PolicyObject, Says};
 use crate::model::addresses::AddressSet;
 use crate::model::ports::PortMatch;
@@ -36,7 +36,13 @@ impl Judges for Judge<'_> {
     fn shapes(&self, direction: Direction) -> Vec<Shape> {
         let Some(passages) = passages(self.object, direction) else { return Vec::new() };
         let anything = (!self.is_closed(direction)).then(Shape::default);
-        passages.iter().map(|passage| shape(self.inventory, passage)).chain(anything).collect()
+        passages.iter().take(MOST_PARTS).map(|passage| shape(self.inventory, passage)).chain(anything).collect()
+    }
+
+    fn size(&self) -> usize {
+        let parts = |passage: &Passage| 1 + passage.peers.len() + passage.ports.len();
+        let both = Direction::BOTH.into_iter().filter_map(|direction| passages(self.object, direction)).flatten();
+        both.map(parts).sum()
     }
 
     fn concerns(&self, flow: &Flow, direction: Direction) -> bool {
@@ -114,6 +120,6 @@ fn shape(inventory: &Inventory, passage: &Passage) -> Shape {
         Peer::Pods(selector) => party(inventory, selector),
         Peer::Block(block) => address(block).map(Party::Address),
     };
-    let parties = passage.peers.iter().filter_map(party).collect();
+    let parties = passage.peers.iter().filter_map(party).take(MOST).collect();
     Shape { parties, ports: passage.ports.clone(), requests: Vec::new() }
 }
