@@ -127,6 +127,13 @@ impl Diagnostic {
         self
     }
 
+    /// Returns what would be right: the notes, and the title of each fix that no note holds.
+    pub fn advice(&self) -> impl Iterator<Item = &str> {
+        let titles = self.fixes.iter().map(|fix| fix.title.as_str());
+        let untold = titles.filter(|title| !self.notes.iter().any(|note| note.contains(title)));
+        self.notes.iter().map(String::as_str).chain(untold)
+    }
+
     /// Returns the severity, which the code's letter fixes.
     pub fn severity(&self) -> Severity {
         self.code.severity()

@@ -126,7 +126,7 @@ impl Checker<'_> {
             }
             kind => matches!(kind, ItemKind::Gateway(_)),
         };
-        self.push(errors::namespace_like_name(word, bare, protocol, ports));
+        self.push(errors::namespace_like_name(word, protocol, ports));
     }
 
     pub(super) fn requirements(&mut self, labels: &Labels) -> Option<Requirements> {

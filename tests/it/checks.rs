@@ -117,12 +117,13 @@ fn a_namespace_like_a_name_is_a_warning_but_in_its_definition() {
     assert_eq!(of("let shop = shop/{app=web}\nallow egress garden/* -> shop"), [""; 0]);
     assert_eq!(of("gateway edge { pods edge/{a=b} port 443 }\nallow egress garden/* -> edge"), [""; 0]);
     assert_eq!(of("let shop = shop/{app=web}\nallow egress garden/* -> { shop, shop/{app=db} }"), ["2 W0222"]);
-    let fix = |text: &str| {
+    let note = |text: &str| {
         let outcome = Given::policy(text).run();
-        outcome.of(Code::NamespaceLikeName)[0].fixes[0].edits[0].text.clone()
+        outcome.of(Code::NamespaceLikeName)[0].notes.last().unwrap().clone()
     };
-    assert_eq!(fix("allow egress garden/* -> dns/udp"), "dns");
-    assert_eq!(fix("let db = 203.0.113.1\nallow egress garden/* -> db/udp"), "db:*/udp");
+    assert_eq!(note("allow egress garden/* -> dns/udp"), "for the name with its own ports write `dns`");
+    let text = "let db = 203.0.113.1\nallow egress garden/* -> db/udp";
+    assert_eq!(note(text), "for every port of the name write `db:*/udp`");
 }
 
 /// One endpoint that stands twice in a union has each of its ports read in one way.

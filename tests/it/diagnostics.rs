@@ -57,7 +57,7 @@ fn human_shows_every_file_and_offers_the_fix_once() {
 #[test]
 fn short_is_one_line() {
     let (sources, diagnostics) = example();
-    insta::assert_snapshot!(rendered(&diagnostics, &sources, Format::Short), @"shop.netpol:3:26: error[E0101]: nothing is called `offices`");
+    insta::assert_snapshot!(rendered(&diagnostics, &sources, Format::Short), @"shop.netpol:3:26: error[E0101]: nothing is called `offices`; write `ofices`");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn json_is_one_object_a_line_with_places_from_one() {
 #[test]
 fn github_escapes_what_would_end_a_property() {
     let (sources, diagnostics) = example();
-    insta::assert_snapshot!(rendered(&diagnostics, &sources, Format::Github), @"::error title=E0101%3A something else was expected here,file=shop.netpol,line=3,col=26::nothing is called `offices`%0Adid you mean `ofices`?");
+    insta::assert_snapshot!(rendered(&diagnostics, &sources, Format::Github), @"::error title=E0101%3A something else was expected here,file=shop.netpol,line=3,col=26::nothing is called `offices`%0Adid you mean `ofices`?%0Awrite `ofices`");
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn every_page_fails_and_is_repaired_as_it_says() {
 }
 
 /// Returns the failing example of a page for the stages alone; `None` where it takes more than these.
-fn given(code: Code) -> Option<Given> {
+pub fn given(code: Code) -> Option<Given> {
     let mut given = Given::default();
     for (heading, blocks, _) in sections(code.page()) {
         for Block { language, word, text } in blocks {

@@ -5,7 +5,7 @@
 //! does what stands behind `=` work when it is pasted?
 
 use netpol::compile;
-use netpol::diag::{Diagnostic, Diagnostics, Severity};
+use netpol::diag::{Code, Diagnostic, Diagnostics, Severity};
 use netpol::source::Sources;
 use netpol::syntax;
 
@@ -97,6 +97,33 @@ fn a_fix_makes_no_new_mistake() {
         }
     }
     assert!(fixes > 60, "only {fixes} fixes");
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Returns what the rules of a policy say, wherever they stand.
+fn meaning(outcome: &Outcome) -> Option<String> {
+    let text = format!("{:?}", outcome.policy.as_ref()?.rules);
+    let mut parts = text.split("Span {");
+    let first = parts.next().unwrap_or_default().to_owned();
+    Some(parts.fold(first, |text, part| text + part.split_once('}').map_or(part, |(_, rest)| rest)))
+}
+
+/// What is only warned of is a policy already: a fix leaves what it means as it is.
+#[test]
+fn a_fix_of_a_policy_without_errors_keeps_its_meaning() {
+    let (mut wrong, mut fixes) = (Vec::new(), 0);
+    for (code, given) in Code::ALL.iter().filter_map(|&code| Some((code, crate::docs::given(code)?))) {
+        let before = given.run();
+        let Some(said) = meaning(&before) else { continue };
+        for fix in before.diagnostics.iter().flat_map(|finding| &finding.fixes) {
+            fixes += 1;
+            let after = given.repaired(fix, &before.sources).run();
+            if meaning(&after).as_ref() != Some(&said) {
+                wrong.push(format!("{}: `{}` changes what the policy means", code.as_str(), fix.title));
+            }
+        }
+    }
+    assert!(fixes > 0);
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 

@@ -6,14 +6,15 @@ use super::files::printable;
 use crate::diag::{Diagnostics, Severity};
 use crate::source::Sources;
 
-/// Writes `path:line:col: error[E0101]: message`.
+/// Writes `path:line:col: error[E0101]: message`, and behind the message the first fix: `; write `frontend``.
 pub fn short(diagnostics: &Diagnostics, sources: &Sources, out: &mut dyn Write) -> io::Result<()> {
     for diagnostic in diagnostics.iter() {
         let span = diagnostic.primary.span;
         let start = sources.position(span.file, span.start);
+        let fix = diagnostic.fixes.first().map_or_else(String::new, |fix| format!("; {}", printable(&fix.title)));
         writeln!(
             out,
-            "{}:{}:{}: {}[{}]: {}",
+            "{}:{}:{}: {}[{}]: {}{fix}",
             printable(&sources.file(span.file).path),
             start.line,
             start.column,
@@ -37,9 +38,9 @@ pub fn github(diagnostics: &Diagnostics, sources: &Sources, out: &mut dyn Write)
         };
         let code = diagnostic.code.as_str();
         let mut message = diagnostic.message.clone();
-        for note in &diagnostic.notes {
+        for advice in diagnostic.advice() {
             message.push('\n');
-            message.push_str(note);
+            message.push_str(advice);
         }
         writeln!(
             out,

@@ -297,23 +297,19 @@ pub fn contradicting_labels(span: Span, key: &str) -> Diagnostic {
         .note(format!("for either of two values write `{key} in (a, b)`"))
 }
 
-/// `bare` is the endpoint without its ports, as written; `protocol` what stands after its `/`, if that is one.
-pub fn namespace_like_name(word: &Word, bare: Span, protocol: Option<&str>, ports: bool) -> Diagnostic {
+/// `protocol` is what stands after the `/`, if that is one. Which of the two is meant only its author knows: a fix would
+/// change what the policy means.
+pub fn namespace_like_name(word: &Word, protocol: Option<&str>, ports: bool) -> Diagnostic {
     let name = &word.text;
     let diagnostic =
         Diagnostic::new(Code::NamespaceLikeName, word.span, format!("`{name}` before a `/` is a namespace"))
             .at(format!("the name `{name}` is in sight too"));
     match protocol {
         // A second suffix would be an error.
-        Some(_) if ports => diagnostic.note("a protocol stands after a port, as in `:*/udp`").fix(
-            format!("for the name with its own ports write `{name}`"),
-            bare,
-            name.as_str(),
-        ),
-        Some(protocol) => {
-            let text = format!("{name}:*/{protocol}");
-            diagnostic.fix(format!("for every port of the name write `{text}`"), bare, text)
-        }
-        None => diagnostic.fix(format!("for the name write `{name}`"), bare, name.as_str()),
+        Some(_) if ports => diagnostic
+            .note("a protocol stands after a port, as in `:*/udp`")
+            .note(format!("for the name with its own ports write `{name}`")),
+        Some(protocol) => diagnostic.note(format!("for every port of the name write `{name}:*/{protocol}`")),
+        None => diagnostic.note(format!("for the name write `{name}`")),
     }
 }
