@@ -10,6 +10,8 @@ pub mod gateways;
 pub mod hosts;
 pub mod labels;
 pub mod names;
+pub mod non_empty;
 pub mod paths;
+pub mod port_list;
 pub mod ports;
 pub mod rules;

@@ -111,6 +111,32 @@ impl PortTest {
     pub fn is_every(&self) -> bool {
         *self == PortTest::EVERY
     }
+
+    /// Returns the first and the last of its numbers; `None` where it is a name.
+    pub fn numbers(&self) -> Option<(u16, u16)> {
+        match self {
+            PortTest::Range(first, last) => Some((*first, *last)),
+            PortTest::Named(_) => None,
+        }
+    }
+
+    /// Returns whether every port of another test is certainly one of these: what number a name is, each pod says.
+    pub fn covers(&self, other: &PortTest) -> bool {
+        match (self, other) {
+            (PortTest::Range(first, last), PortTest::Range(from, to)) => first <= from && to <= last,
+            (PortTest::Named(one), PortTest::Named(other)) => one == other,
+            _ => false,
+        }
+    }
+
+    /// Returns whether some port is in both; `None` where that hangs on the numbers that names stand for.
+    pub fn overlaps(&self, other: &PortTest) -> Option<bool> {
+        match (self, other) {
+            (PortTest::Range(first, last), PortTest::Range(from, to)) => Some(first <= to && from <= last),
+            (PortTest::Named(one), PortTest::Named(other)) if one == other => Some(true),
+            _ => None,
+        }
+    }
 }
 
 /// `8080`, `8000-8999`, or a name.
@@ -132,10 +158,7 @@ impl PortMatch {
 
     /// Returns the first and the last of its numbers; `None` where it is a name.
     pub fn numbers(&self) -> Option<(u16, u16)> {
-        match self.port {
-            PortTest::Range(first, last) => Some((first, last)),
-            PortTest::Named(_) => None,
-        }
+        self.port.numbers()
     }
 
     /// Returns whether it is every port of a protocol.
@@ -145,12 +168,13 @@ impl PortMatch {
 
     /// Returns whether another entry says of one of these ports that it is read in another way.
     pub fn reads_otherwise(&self, other: &PortMatch) -> bool {
-        let meet = match (&self.port, &other.port) {
-            (PortTest::Range(a, b), PortTest::Range(c, d)) => a <= d && c <= b,
-            (PortTest::Named(a), PortTest::Named(b)) => a == b,
-            _ => false,
-        };
+        let meet = self.port.overlaps(&other.port) == Some(true);
         meet && self.app.is_some() && other.app.is_some() && self.app != other.app
+    }
+
+    /// Returns whether every port of another entry is certainly one of these.
+    pub fn covers(&self, other: &PortMatch) -> bool {
+        self.protocol == other.protocol && self.port.covers(&other.port)
     }
 
     /// Returns whether a port of a pod or an address is meant. `port` is `None` for ICMP alone; `names` are the names
@@ -174,6 +198,24 @@ impl Ports {
             Ports::All => true,
             Ports::Some(list) => list.iter().any(|entry| entry.matches(port, protocol, names)),
         }
+    }
+
+    /// Returns whether every one of other ports is certainly one of these.
+    pub fn covers(&self, other: &Ports) -> bool {
+        match (self, other) {
+            (Ports::All, _) => true,
+            (_, Ports::All) => false,
+            (Ports::Some(wide), Ports::Some(narrow)) => {
+                narrow.iter().all(|entry| wide.iter().any(|outer| outer.covers(entry)))
+            }
+        }
+    }
+
+    /// Returns whether some port may be in both; a name may stand for any number.
+    pub fn may_overlap(&self, other: &Ports) -> bool {
+        let (Ports::Some(mine), Ports::Some(theirs)) = (self, other) else { return true };
+        let may = |a: &PortMatch, b: &PortMatch| a.protocol == b.protocol && a.port.overlaps(&b.port) != Some(false);
+        mine.iter().any(|a| theirs.iter().any(|b| may(a, b)))
     }
 
     /// Returns the entries; none stand for [`Ports::All`].

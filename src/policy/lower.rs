@@ -198,7 +198,7 @@ fn share_pods(a: &Endpoint, b: &Endpoint) -> bool {
 /// selected by labels may or may not be the others', and are left in doubt.
 fn takes(deny: &Endpoint, granted: &Endpoint) -> bool {
     granted.members.iter().any(|member| {
-        let meeting = || deny.members.iter().filter(|taken| redundant::ports_meet(&taken.ports, &member.ports));
+        let meeting = || deny.members.iter().filter(|taken| taken.ports.may_overlap(&member.ports));
         match &member.what {
             What::Pods(pods) => {
                 let sets = meeting().filter_map(|taken| match &taken.what {
@@ -236,7 +236,7 @@ fn share_flows(a: &Endpoint, b: &Endpoint) -> bool {
                 (What::Addresses(a), What::Addresses(b)) => a.overlaps(b),
                 _ => false,
             };
-            meet && redundant::ports_meet(&left.ports, &right.ports)
+            meet && left.ports.may_overlap(&right.ports)
         })
     })
 }

@@ -9,7 +9,6 @@ use smallvec::SmallVec;
 use super::Policy;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::endpoint::{Endpoint, Member, What};
-use crate::model::ports::{PortMatch, PortTest, Ports};
 use crate::model::rules::{Action, Direction, Rule};
 
 /// With how many rules of one shape a rule is compared, the last ones: so the work grows with the number of rules and not
@@ -158,7 +157,7 @@ fn covers(wide: &Rule, narrow: &Rule) -> bool {
 
 fn endpoint_covers(wide: &Endpoint, narrow: &Endpoint, ports: bool) -> bool {
     narrow.members.iter().all(|member| {
-        let mut candidates = wide.members.iter().filter(|outer| !ports || ports_cover(&outer.ports, &member.ports));
+        let mut candidates = wide.members.iter().filter(|outer| !ports || outer.ports.covers(&member.ports));
         match &member.what {
             What::Pods(pods) => candidates.any(|outer| match &outer.what {
                 What::Pods(all) => pods.selector.is_inside(std::slice::from_ref(&all.selector)),
@@ -172,38 +171,5 @@ fn endpoint_covers(wide: &Endpoint, narrow: &Endpoint, ports: bool) -> bool {
                 _ => false,
             }),
         }
-    })
-}
-
-fn ports_cover(wide: &Ports, narrow: &Ports) -> bool {
-    match (wide, narrow) {
-        (Ports::All, _) => true,
-        (_, Ports::All) => false,
-        (Ports::Some(wide), Ports::Some(narrow)) => {
-            narrow.iter().all(|entry| wide.iter().any(|outer| port_covers(outer, entry)))
-        }
-    }
-}
-
-fn port_covers(wide: &PortMatch, narrow: &PortMatch) -> bool {
-    wide.protocol == narrow.protocol
-        && match (&wide.port, &narrow.port) {
-            (PortTest::Range(a, b), PortTest::Range(c, d)) => a <= c && d <= b,
-            (PortTest::Named(a), PortTest::Named(b)) => a == b,
-            _ => false,
-        }
-}
-
-/// Returns whether two lists of ports may have a port in common; a name may be any number.
-pub fn ports_meet(a: &Ports, b: &Ports) -> bool {
-    let (Ports::Some(a), Ports::Some(b)) = (a, b) else { return true };
-    a.iter().any(|left| {
-        b.iter().any(|right| {
-            left.protocol == right.protocol
-                && match (&left.port, &right.port) {
-                    (PortTest::Range(a, b), PortTest::Range(c, d)) => a <= d && c <= b,
-                    _ => true,
-                }
-        })
     })
 }

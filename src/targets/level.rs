@@ -5,6 +5,7 @@
 //! at one level for all traffic would call that exact.
 
 use crate::inventory::{AllLeftOut, PortRange};
+use crate::model::port_list::{PortEntry, PortList};
 use crate::model::ports::{PortMatch, Ports, Protocol};
 use crate::model::rules::Rule;
 
@@ -75,6 +76,13 @@ impl Traffics {
     pub fn named(rule: &Rule, left_out: &AllLeftOut) -> Traffics {
         let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports, left_out));
         ports.fold(Traffics::default(), Traffics::with)
+    }
+
+    /// Returns the kinds that a list of ports is for, where annotations leave some out.
+    pub fn of_list(ports: &PortList, left_out: &AllLeftOut) -> Traffics {
+        let PortList::Some(list) = ports else { return Traffics::ALL };
+        let of = |entry: &PortEntry| Traffics::of_range(entry.transport.protocol(), entry.port.numbers(), left_out);
+        list.as_slice().iter().fold(Traffics::default(), |kinds, entry| kinds.with(of(entry)))
     }
 
     /// Returns the kinds that a range of ports is for; without numbers it is the ports of some name.

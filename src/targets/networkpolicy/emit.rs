@@ -22,8 +22,8 @@ use rustc_hash::FxHashMap;
 
 use super::model::{Cause, Entry, Object, Peer, Peers, Provenance, Spec};
 use super::plan::{Draft, Plan, Term};
-use super::ports::PortList;
 use crate::model::labels::{Requirements, Test};
+use crate::model::port_list::PortList;
 use crate::model::rules::Direction;
 
 /// Returns the objects of a plan, by direction, in the order in which their subjects were first met.

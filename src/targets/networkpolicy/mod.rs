@@ -25,10 +25,8 @@
 mod emit;
 mod judge;
 mod model;
-mod non_empty;
 mod notes;
 mod plan;
-mod ports;
 mod view;
 mod write;
 

@@ -7,11 +7,11 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::non_empty::NonEmpty;
-use super::ports::PortList;
 use crate::inventory::LabelledPods;
 use crate::model::addresses::Block;
 use crate::model::labels::{PodSelector, Requirements};
+use crate::model::non_empty::NonEmpty;
+use crate::model::port_list::PortList;
 use crate::model::rules::{Direction, GrantId, RuleId};
 
 /// The pods that an object selects: `podSelector`, in its own namespace.

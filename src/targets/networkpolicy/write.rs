@@ -18,11 +18,11 @@
 use std::borrow::Cow;
 
 use super::model::{Cause, Entry, Object, Peer, Provenance, Spec};
-use super::ports::{PortEntry, PortList};
 use super::view::View;
 use crate::model::addresses::Block;
 use crate::model::endpoint::What;
 use crate::model::labels::{Requirements, Test};
+use crate::model::port_list::{PortEntry, PortList};
 use crate::model::ports::PortTest;
 use crate::model::rules::{Direction, Origin, Rule, RuleId};
 use crate::policy::provenance::{Provenance as Quoted, files, sentence};

@@ -27,10 +27,10 @@ use super::difference::{Denied, Left, overlaps, subtract};
 use super::drafts::{Drafts, Term};
 use super::subjects::Subjects;
 use crate::model::labels::{PodSelector, Requirements, Test, joined};
+use crate::model::port_list::PortList;
 use crate::model::rules::{Action, Direction, RuleId};
 use crate::targets::Kept;
 use crate::targets::networkpolicy::model::{Cause, Peers, Subject};
-use crate::targets::networkpolicy::ports::PortList;
 use crate::targets::networkpolicy::view::View;
 
 /// Into how many parts a subject is split at most.

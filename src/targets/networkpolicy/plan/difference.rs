@@ -20,11 +20,11 @@ use smol_str::SmolStr;
 use super::drafts::Term;
 use crate::model::addresses::{AddressSet, Block};
 use crate::model::labels::{Account, PodSelector, joined as joined_selectors};
+use crate::model::non_empty::NonEmpty;
+use crate::model::port_list::PortList;
 use crate::model::rules::RuleId;
 use crate::targets::Kept;
 use crate::targets::networkpolicy::model::{Cause, Peer, Peers};
-use crate::targets::networkpolicy::non_empty::NonEmpty;
-use crate::targets::networkpolicy::ports::PortList;
 
 /// A part of what a deny rule names: one kind of peer on some ports.
 #[derive(Clone, Debug)]

@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
+use crate::model::port_list::PortList;
 use crate::model::rules::{Direction, RuleId};
 use crate::targets::networkpolicy::model::{Cause, Peers, Subject};
-use crate::targets::networkpolicy::ports::PortList;
 
 /// What is let through: some peers on some ports.
 #[derive(Clone, Debug)]

@@ -27,13 +27,13 @@ use crate::inventory::{ContainerPort, Untold, Workload};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
 use crate::model::gateways::Gateway;
+use crate::model::non_empty::NonEmpty;
+use crate::model::port_list::{PortList, Transport};
 use crate::model::ports::{PortMatch, PortTest, Ports};
 use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::Grant;
 use crate::targets::gap::Gap;
 use crate::targets::networkpolicy::model::{Peer, Peers};
-use crate::targets::networkpolicy::non_empty::NonEmpty;
-use crate::targets::networkpolicy::ports::{PortList, Transport};
 use crate::targets::networkpolicy::view::View;
 use crate::targets::{Kept, Level, Traffics, Why};
 
@@ -116,8 +116,8 @@ impl<'a> View<'a> {
         let (mut reaches, mut all_wider) = (Vec::with_capacity(groups.len()), Wider::default());
         for (ports, members) in groups {
             let left_out = &self.policy.inventory.left_out;
-            let by_port = ports.traffics(&left_out.without_addresses());
-            let (peers, wider) = self.peers(&members, (ports.traffics(left_out), by_port));
+            let by_port = Traffics::of_list(&ports, &left_out.without_addresses());
+            let (peers, wider) = self.peers(&members, (Traffics::of_list(&ports, left_out), by_port));
             all_wider = all_wider.with(wider);
             reaches.extend(peers.map(|peers| Reach { member: None, peers: Rc::new(peers), ports }));
         }

@@ -30,9 +30,9 @@ use crate::inventory::{Perhaps, Within};
 use crate::model::labels::{PodSelector, Requirements};
 use crate::model::rules::{Direction, RuleId};
 use crate::policy::GrantReason;
-use crate::targets::Traffic;
 use crate::targets::networkpolicy::model::{Cause, Subject};
 use crate::targets::networkpolicy::view::View;
+use crate::targets::{Traffic, Traffics};
 
 /// How many givers are remembered: who is inside all of them is not looked at further.
 const MOST_GIVERS: usize = 4;
@@ -138,7 +138,7 @@ fn givers<'a>(view: View<'a>, terms: &[Waiting<'a>]) -> Givers<'a> {
             Cause::Rest(_) => None,
         };
         let Some(rule) = rule else { continue };
-        for kind in term.ports.traffics(&view.policy.inventory.left_out).iter() {
+        for kind in Traffics::of_list(&term.ports, &view.policy.inventory.left_out).iter() {
             let list = &mut givers[kind as usize];
             if list.len() < MOST_GIVERS && list.iter().all(|(have, _)| have != selector) {
                 list.push((selector, rule));

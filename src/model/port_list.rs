@@ -1,14 +1,13 @@
-//! Lists of ports as a NetworkPolicy has them, with their differences.
+//! Lists of ports of the protocols that have some, with their differences: `1-65535 less 8000-8999` is
+//! `1-7999, 9000-65535`, and `1-65535 less metrics` is nothing that a list can say.
 
 use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
 
-use super::non_empty::NonEmpty;
-use crate::inventory::AllLeftOut;
+use crate::model::non_empty::NonEmpty;
 use crate::model::ports::{PortTest, Ports, Protocol};
-use crate::targets::Traffics;
 
-/// The protocols of a NetworkPolicy.
+/// The protocols that have ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
     /// TCP.
@@ -51,10 +50,10 @@ impl Transport {
     }
 }
 
-/// One entry of `ports`.
+/// One entry of a list of ports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PortEntry {
-    /// The protocol, which is always written.
+    /// The protocol.
     pub transport: Transport,
     /// The ports.
     pub port: PortTest,
@@ -63,7 +62,7 @@ pub struct PortEntry {
 /// The ports of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PortList {
-    /// Every port of every protocol: no `ports`.
+    /// Every port of every protocol.
     All,
     /// These.
     Some(NonEmpty<PortEntry>),
@@ -74,7 +73,7 @@ pub enum PortList {
 pub struct Unknown;
 
 impl PortList {
-    /// Returns the list for ports; `None` where they are icmp alone, of which a NetworkPolicy knows nothing.
+    /// Returns the list for ports; `None` where they are icmp alone, which has no ports.
     pub fn of(ports: &Ports) -> Option<PortList> {
         let Ports::Some(list) = ports else { return Some(PortList::All) };
         const FEW: usize = 16;
@@ -109,18 +108,6 @@ impl PortList {
         let named = names.into_iter().map(|(transport, name)| PortEntry { transport, port: PortTest::Named(name) });
         let entries: Vec<PortEntry> = list.as_slice().iter().cloned().chain(named).collect();
         NonEmpty::new(entries).map_or(PortList::All, PortList::Some)
-    }
-
-    /// Returns the kinds of traffic that these ports are for, where annotations leave some out.
-    pub fn traffics(&self, left_out: &AllLeftOut) -> Traffics {
-        let PortList::Some(list) = self else { return Traffics::ALL };
-        list.as_slice().iter().fold(Traffics::default(), |kinds, entry| {
-            let range = match entry.port {
-                PortTest::Range(first, last) => Some((first, last)),
-                PortTest::Named(_) => None,
-            };
-            kinds.with(Traffics::of_range(entry.transport.protocol(), range, left_out))
-        })
     }
 
     /// Returns the entries; those of [`PortList::All`] are all ports of each protocol.
@@ -190,13 +177,10 @@ impl PortList {
     }
 }
 
+/// Returns whether a port may be in both; two names are taken for two ports.
 fn entries_overlap(a: &PortEntry, b: &PortEntry) -> bool {
-    a.transport == b.transport
-        && match (&a.port, &b.port) {
-            (PortTest::Range(first, last), PortTest::Range(from, to)) => first <= to && from <= last,
-            (PortTest::Named(one), PortTest::Named(other)) => one == other,
-            _ => true,
-        }
+    let names = || matches!((&a.port, &b.port), (PortTest::Named(_), PortTest::Named(_)));
+    a.transport == b.transport && a.port.overlaps(&b.port).unwrap_or_else(|| !names())
 }
 
 #[cfg(test)]
