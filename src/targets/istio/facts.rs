@@ -52,6 +52,8 @@ pub struct Known<'a> {
     pub workloads: Vec<&'a Workload>,
     /// The Services, by name.
     pub services: Vec<(&'a SmolStr, &'a Service)>,
+    /// How many workloads run as an account.
+    pub accounts: FxHashMap<&'a SmolStr, usize>,
     /// Which workloads have a label.
     postings: FxHashMap<(&'a str, &'a str), Vec<u32>>,
     /// Which Services name a label first.
@@ -75,6 +77,7 @@ impl<'a> Cluster<'a> {
         for (name, known) in &mut namespaces {
             known.leave_out_owned();
             for (at, workload) in known.workloads.iter().enumerate() {
+                *known.accounts.entry(&workload.account).or_default() += 1;
                 for (key, value) in &workload.labels {
                     known.postings.entry((key, value)).or_default().push(at as u32);
                 }

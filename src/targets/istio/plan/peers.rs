@@ -22,9 +22,9 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use crate::model::addresses::{AddressSet, Block};
-use crate::model::endpoint::{Endpoint, What, is_everybody};
+use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
 use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector, Requirement, Test};
-use crate::targets::istio::facts::{Facts, means};
+use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::Gap;
 use crate::targets::istio::model::Source;
 use crate::targets::istio::nets::prefixes;
@@ -63,12 +63,14 @@ type Question = (*const Endpoint, Position, bool);
 pub struct Peers<'f, 'a> {
     facts: &'f Facts<'a>,
     memory: RefCell<FxHashMap<Question, Rc<Peer>>>,
+    /// The sources of endpoints that are one selector, of which the inventory may have many pods.
+    by_selector: RefCell<FxHashMap<(PodSelector, Position, bool), Rc<Peer>>>,
 }
 
 impl<'f, 'a> Peers<'f, 'a> {
     /// Begins with some facts.
     pub fn new(facts: &'f Facts<'a>) -> Peers<'f, 'a> {
-        Peers { facts, memory: RefCell::default() }
+        Peers { facts, memory: RefCell::default(), by_selector: RefCell::default() }
     }
 
     /// Returns the sources of an endpoint that something is allowed to.
@@ -84,6 +86,12 @@ impl<'f, 'a> Peers<'f, 'a> {
     fn find(&self, endpoint: &Arc<Endpoint>, position: Position, denied: bool) -> Rc<Peer> {
         let facts = self.facts;
         let make = || Rc::new(peer(facts, endpoint, position, denied));
+        if facts.closed()
+            && let [Member { what: What::Pods(pods), .. }] = endpoint.members.as_slice()
+        {
+            let key = (pods.selector.clone(), position, denied);
+            return Rc::clone(self.by_selector.borrow_mut().entry(key).or_insert_with(make));
+        }
         let mut memory = self.memory.borrow_mut();
         Rc::clone(memory.entry((Arc::as_ptr(endpoint), position, denied)).or_insert_with(make))
     }
@@ -276,9 +284,10 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
             }
             continue;
         };
-        let mut accounts: FxHashMap<&SmolStr, bool> = FxHashMap::default();
+        // For each account, how many of its workloads are meant.
+        let mut accounts: FxHashMap<&SmolStr, usize> = FxHashMap::default();
         for workload in known.selected(selector) {
-            accounts.entry(&workload.account).or_insert(false);
+            *accounts.entry(&workload.account).or_default() += 1;
         }
         // Pods that nobody has seen yet, or whose account a declaration leaves out, may run as any.
         let named = selector.namespace_name().is_some();
@@ -291,16 +300,11 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
             nobody.push(name.clone());
         }
         found |= !accounts.is_empty();
-        for workload in &known.workloads {
-            if let Some(others) = accounts.get_mut(&workload.account) {
-                *others |= !means(selector, workload);
-            }
-        }
-        let mut accounts: Vec<(&SmolStr, bool)> = accounts.into_iter().collect();
+        let mut accounts: Vec<(&SmolStr, usize)> = accounts.into_iter().collect();
         accounts.sort_unstable();
-        for (account, others) in accounts {
+        for (account, meant) in accounts {
             to.principals.push(principal(facts, &name, account));
-            if others {
+            if known.accounts.get(account).is_some_and(|all| *all > meant) {
                 shared.push(format!("{name}/@{account}"));
             }
         }

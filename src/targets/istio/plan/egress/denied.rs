@@ -42,6 +42,10 @@ pub fn take_out(
 ) -> Option<String> {
     let mut gap = None;
     for member in &denied.members {
+        let kept = |(at, _): &(u32, bool)| matches!(less(facts, destinations.item(*at), member), Less::Kept);
+        if items.iter().all(kept) {
+            continue;
+        }
         let mut kept = Vec::with_capacity(items.len());
         let mut queue: Vec<(Item, bool)> = Vec::new();
         for &(at, local) in items.iter() {

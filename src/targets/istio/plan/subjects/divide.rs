@@ -102,6 +102,12 @@ fn meeting(all: &[Labelled]) -> Components {
     let shapes: Vec<(&Vec<&SmolStr>, &Vec<usize>)> = by_keys.iter().collect();
     for (at, (keys, left)) in shapes.iter().enumerate() {
         for (others, right) in shapes.iter().skip(at + 1) {
+            // Where there are many shapes of one part each, most are joined already.
+            if let ([one], [other]) = (left.as_slice(), right.as_slice())
+                && components.find(*one) == components.find(*other)
+            {
+                continue;
+            }
             let common: FxHashSet<&SmolStr> = keys.iter().filter(|key| others.contains(key)).copied().collect();
             join_agreeing(all, &common, left, right, &mut components);
         }
