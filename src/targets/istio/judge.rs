@@ -14,7 +14,6 @@ use rustc_hash::FxHashMap;
 use super::facts::Unmeshed;
 use super::findings::{Finding, Findings, Gap, Note, Reason};
 use super::words::list_names;
-use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Member, What};
 use crate::model::gateways::Gateway;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
@@ -178,7 +177,7 @@ fn by_name(rule: &Rule) -> Option<String> {
     let hosts = members.iter().filter_map(|member| match &member.what {
         What::Host(host) if !host.at.is_empty() => {
             let app = member.ports.entries().iter().find_map(|entry| entry.app)?;
-            let at = AddressSet::of(host.at.iter().map(|at| at.net));
+            let at = host.addresses();
             // Addresses that the rule names beside it are reached as such.
             let reached = |other: &Member| matches!(&other.what, What::Addresses(set) if at.is_inside(set));
             (!members.iter().any(reached)).then(|| (app.word(), format!("`{}`", host.name)))

@@ -193,7 +193,7 @@ fn may_be_at(facts: &Facts<'_>, member: &Member, to: &AddressSet) -> bool {
     match &member.what {
         What::Addresses(set) => set.overlaps(to),
         What::Host(host) if host.at.is_empty() => facts.policy.internet.overlaps(to),
-        What::Host(host) => AddressSet::of(host.at.iter().map(|at| at.net)).overlaps(to),
+        What::Host(host) => host.addresses().overlaps(to),
         // Where pods are is often not known; a private network that is left out may be theirs.
         What::Pods(_) => {
             let pods = &facts.policy.pod_addresses;

@@ -117,7 +117,7 @@ fn peer(facts: &Facts<'_>, endpoint: &Endpoint, position: Position, denied: bool
             }
             What::Addresses(set) => blocks.extend(set.blocks.iter().cloned()),
             What::Host(host) if !host.at.is_empty() => {
-                blocks.extend(AddressSet::of(host.at.iter().map(|at| at.net)).blocks);
+                blocks.extend(host.addresses().blocks);
             }
             What::Host(host) => {
                 peer.unable = Some(format!("{} has no addresses by which it could be known", host.name))

@@ -114,7 +114,7 @@ fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
             if !ports.iter().any(|&port| has_port(&member.ports, port)) {
                 Less::Kept
             } else if !denied.at.is_empty() {
-                addresses_less(set, ports, &AddressSet::of(denied.at.iter().map(|at| at.net)), &member.ports)
+                addresses_less(set, ports, &denied.addresses(), &member.ports)
             } else if set.overlaps(&facts.policy.internet) {
                 Less::Gap(format!("{} may be at one of the addresses that are let through", denied.name))
             } else {
@@ -207,7 +207,7 @@ impl DeniedAddresses {
             for member in denied.members.iter().filter(|member| has_port(&member.ports, port)) {
                 match &member.what {
                     What::Addresses(addresses) => set.blocks.extend(addresses.blocks.iter().cloned()),
-                    What::Host(host) => set.blocks.extend(AddressSet::of(host.at.iter().map(|at| at.net)).blocks),
+                    What::Host(host) => set.blocks.extend(host.addresses().blocks),
                     What::Pods(_) => {}
                 }
             }

@@ -30,7 +30,7 @@ use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
 use crate::model::hosts::{Host, HostName, WeightedNet};
 use crate::model::labels::PodSelector;
-use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
+use crate::model::ports::{PortTest, Ports, Protocol};
 use crate::model::rules::Rule;
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
@@ -250,15 +250,14 @@ impl<'f, 'a> Destinations<'f, 'a> {
                     self.add(reach, items);
                 }
                 None if host.at.is_empty() => {
-                    let ports = port_words(port);
+                    let ports = &port.port;
                     reach.unable = Some(format!(
                         "on a tcp port nothing says which host is meant: give {} its addresses with `at`, or say `{ports}/tls`",
                         host.name
                     ));
                 }
                 None => {
-                    let set = AddressSet::of(host.at.iter().map(|at| at.net));
-                    let item = Item::Addresses(Rc::new(set), (first..=last).collect());
+                    let item = Item::Addresses(Rc::new(host.addresses()), (first..=last).collect());
                     self.add(reach, vec![item]);
                 }
             }
@@ -268,14 +267,6 @@ impl<'f, 'a> Destinations<'f, 'a> {
 
 fn too_many() -> String {
     format!("more than {MOST_PORTS} ports")
-}
-
-fn port_words(port: &PortMatch) -> String {
-    match &port.port {
-        PortTest::Range(first, last) if first == last => first.to_string(),
-        PortTest::Range(first, last) => format!("{first}-{last}"),
-        PortTest::Named(name) => name.to_string(),
-    }
 }
 
 fn list_hosts(hosts: &[HostName]) -> String {
