@@ -6,7 +6,7 @@
 //! as much takes four times as long; above 1.2 the run fails. It fails too where 100 kB take more than 300 MB. Names of
 //! shapes, or parts of them, measure these alone: `cargo bench --bench growth -- denies ports`.
 
-#![allow(clippy::expect_used, reason = "a benchmark stops at the first surprise")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a benchmark stops at the first surprise")]
 
 mod shapes;
 
