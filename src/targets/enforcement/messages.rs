@@ -4,7 +4,7 @@
 //! far as addresses go. The note is made of the two rows: `a pod that avoids its sidecar reaches other public addresses on
 //! 443`, since `networkpolicy knows addresses, not names`.
 
-use super::{Row, RowEnd, Together};
+use super::{Crossed, Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::conditions::Conditions;
 use crate::model::endpoint::What;
@@ -34,7 +34,10 @@ pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnosti
     }
     match row.together {
         Together::Exact => {}
-        Together::Open => diagnostics.push(not_held(policy, row)),
+        Together::Open => diagnostics.push(match &row.crossed {
+            Some(crossed) => not_held_beside(row, crossed),
+            None => not_held(policy, row),
+        }),
         Together::WellBehaved => {
             let mut ends = row.ends.iter().filter(|end| end.together == Together::WellBehaved);
             let ends: Vec<&RowEnd<'_>> = match rule.action {
@@ -154,6 +157,22 @@ fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
         diagnostic = diagnostic.note(format!("to isolate its {word} pods alone: `default deny {direction} …`"));
     }
     diagnostic.note("or accept the gap: `@approximate(\"why\")` before the rule")
+}
+
+/// A rule that is enforced by one layer, beside another rule that is enforced by another.
+fn not_held_beside(row: &Row<'_>, crossed: &Crossed<'_>) -> Diagnostic {
+    let (own, on) = (crossed.own.word(), crossed.on.word());
+    let rule = row.rule;
+    let mut layers = row.ends.iter().filter(|end| end.direction == Direction::Ingress).flat_map(|end| &end.layers);
+    let judgement = layers.find(|(layer, _)| *layer == crossed.own);
+    let why = judgement.map(|(layer, judgement)| judgement.words(*layer)).unwrap_or_default();
+    let message = "nothing in this build can hold this rule beside another";
+    Diagnostic::new(Code::NotEnforced, rule.origin.span, message)
+        .at(why)
+        .label(crossed.other.origin.span, format!("{on} lets more in than this rule says"))
+        .note(format!("who passes {on} by the one and {own} by the other comes in, though neither rule says so"))
+        .note("name the callers of both by what one layer knows: labels alone, or accounts alone")
+        .note("or accept the gap: `@approximate(\"why\")` before one of them")
 }
 
 /// Returns on what traffic a rule is not enforced, where that is not all of it.

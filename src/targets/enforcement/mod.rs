@@ -15,12 +15,15 @@ use crate::inventory::Inventory;
 use crate::model::endpoint::{Member, What, is_everybody};
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
-use crate::model::rules::{Action, Direction, Rule};
+use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::Policy;
 use crate::settings::Layer;
 
+mod crossed;
 mod messages;
 mod table;
+
+pub use self::crossed::Crossed;
 
 /// How well all layers together enforce a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +47,8 @@ pub struct Row<'a> {
     pub together: Together,
     /// The traffic that passes although the rule forbids it.
     pub open: Traffics,
+    /// The rule beside which the layers together do not enforce this one.
+    pub crossed: Option<Crossed<'a>>,
     /// Whether the rule denies icmp, which no layer is known to stop.
     pub denies_icmp: bool,
 }
@@ -90,6 +95,7 @@ fn rows<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> impl Iterator
     let mut rest: Vec<(Layer, &[Judgement])> =
         layers.iter().map(|(layer, lowered)| (*layer, lowered.judgements.as_slice())).collect();
     let receivers = Receivers::new(policy);
+    let crossed = crossed::crossed(policy, layers);
     policy.rules.iter().enumerate().map(move |(at, rule)| {
         let mut judged: Vec<(Layer, &Judgement)> = Vec::with_capacity(2 * rest.len());
         for (layer, judgements) in &mut rest {
@@ -98,7 +104,11 @@ fn rows<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> impl Iterator
             judged.extend(of_rule.iter().map(|judgement| (*layer, judgement)));
             *judgements = others;
         }
-        row(policy, &receivers, rule, &judged)
+        let mut row = row(policy, &receivers, rule, &judged);
+        if let Some(crossed) = crossed.get(&RuleId::new(at)) {
+            row.cross(*crossed);
+        }
+        row
     })
 }
 
@@ -162,7 +172,19 @@ fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &
     if together != Together::Open {
         open = Traffics::default();
     }
-    Row { rule, ends, together, open, denies_icmp }
+    Row { rule, ends, together, open, crossed: None, denies_icmp }
+}
+
+impl<'a> Row<'a> {
+    /// Notes the rule whose gap meets this one's: TCP that both forbid comes in.
+    fn cross(&mut self, crossed: Crossed<'a>) {
+        let tcp = Traffics::only(Traffic::Tcp);
+        for end in self.ends.iter_mut().filter(|end| end.direction == Direction::Ingress) {
+            (end.together, end.open) = (Together::Open, end.open.with(tcp));
+        }
+        (self.together, self.open) = (Together::Open, self.open.with(tcp));
+        self.crossed = Some(crossed);
+    }
 }
 
 /// The rules that let somebody in at the receiving end alone, by the namespace of the receivers.

@@ -72,6 +72,10 @@ impl Enforcement<'_> {
                 (Together::Exact, _) => "exact".to_owned(),
                 (_, true) => "approximate, as stated".to_owned(),
                 (Together::WellBehaved, false) => "holds for well-behaved pods".to_owned(),
+                (Together::Open, false) if row.crossed.is_some() => {
+                    let beside = row.crossed.map(|crossed| sources.place(crossed.other.origin.span));
+                    format!("not held beside {}", beside.unwrap_or_default())
+                }
                 (Together::Open, false) => format!("not held{}", super::messages::on_words(row)),
             });
             cells.push(line);
