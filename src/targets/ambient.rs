@@ -1,10 +1,10 @@
-//! Pods in Istio's ambient mode, which no layer here holds on single ports.
+//! Pods in Istio's ambient mode, whose single ports no layer here enforces.
 //!
-//! What they send each other, and what they and pods with a sidecar send each other, arrives on TCP 15008, in a tunnel. A
-//! NetworkPolicy for `grafana -> prometheus:9090` closes what it is meant to let through, and a `deny` of port 9090 denies
-//! nothing. On all ports a NetworkPolicy means what the rule says. A sidecar looks into the tunnel: whom it lets in on a
-//! port it knows by identity there too. So a pod in ambient mode may call one with a sidecar where a rule opens the tunnel,
-//! `grafana -> paper:15008`, and `istio` is a layer that judges the port.
+//! The traffic between pods in ambient mode, and between them and pods with a sidecar, arrives on TCP 15008, in a
+//! tunnel. A NetworkPolicy for `grafana -> prometheus:9090` closes the very calls that it is meant to let through, and
+//! a `deny` of port 9090 denies nothing; without ports a NetworkPolicy means what the rule says. A sidecar looks into
+//! the tunnel and knows callers by their identity there too. So a pod in ambient mode may call one with a sidecar where
+//! a rule opens the tunnel, `grafana -> paper:15008`, and `istio` is a layer that judges the port.
 
 use std::collections::BTreeSet;
 
@@ -23,10 +23,10 @@ use crate::settings::Layer;
 
 const MODE: &str = "istio.io/dataplane-mode";
 
-/// The port of the tunnel.
+/// The TCP port of the tunnel.
 pub const TUNNEL: u16 = 15008;
 
-/// Reports the rules that need ambient pods held on single ports.
+/// Reports the rules about ambient pods that name single ports.
 pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &mut Diagnostics) {
     if !policy.inventory.workloads.iter().any(|workload| is_ambient(policy, workload)) {
         return;
@@ -66,7 +66,7 @@ struct Tunnel {
     direction: Direction,
     from: Known,
     to: Known,
-    /// Whether it is for every port inside.
+    /// Whether the rule opens every port inside the tunnel.
     whole: bool,
 }
 
@@ -95,7 +95,7 @@ impl<'a> Judge<'a> {
         if rule.governs(Direction::Egress) {
             names.extend(from.ambient.iter().cloned());
         }
-        // Where the callers are known, it is known too who of them comes through the tunnel.
+        // Known callers are known to come through the tunnel or past it.
         if rule.governs(Direction::Ingress) || !(to.others || by_address && from.others) {
             names.extend(to.ambient.iter().cloned());
         }
@@ -110,7 +110,7 @@ impl<'a> Judge<'a> {
         directions.find_map(|direction| self.through_tunnel(at, rule, direction, &from, &to))
     }
 
-    /// Judges one end of a rule whose pods have sidecars, and whose peers send and take what is theirs in the tunnel.
+    /// Judges one end of a rule whose pods have sidecars and whose peers use the tunnel.
     fn through_tunnel(
         &mut self,
         at: RuleId,
@@ -169,7 +169,7 @@ impl<'a> Judge<'a> {
         )
     }
 
-    /// Returns whether sidecars hold what runs on TCP at one end of a rule, that which comes through a tunnel, too.
+    /// Returns whether sidecars enforce a rule end on TCP, including the traffic inside a tunnel.
     fn sidecars_hold(&self, rule: RuleId, end: Direction) -> bool {
         let Some((_, lowered)) = self.layers.iter().find(|(layer, _)| *layer == Layer::Istio) else { return false };
         let first = lowered.judgements.partition_point(|judgement| judgement.rule < rule);
@@ -178,7 +178,8 @@ impl<'a> Judge<'a> {
         judged.is_some_and(|judgement| judgement.levels.of(Traffic::Tcp) <= Level::Bypassable)
     }
 
-    /// Returns a rule that isolates some pods and that sidecars do not hold: where the tunnel is open, they alone do.
+    /// Returns a rule that isolates some pods and that sidecars do not enforce: where the tunnel is open, no other
+    /// layer does.
     fn not_by_sidecars(&mut self, end: Direction, subject: &Known) -> Option<&'a Rule> {
         let mut isolating = self.policy.numbered().filter(|(_, rule)| rule.action != Action::Deny && rule.governs(end));
         let found = isolating.find(|(at, rule)| {
@@ -251,14 +252,14 @@ fn list(names: &BTreeSet<SmolStr>) -> String {
     }
 }
 
-/// Returns whether what one pod sends to another arrives in the tunnel, as far as their labels and those of their
-/// namespaces tell.
+/// Returns whether traffic from one pod to another arrives in the tunnel, as far as their labels and those of their
+/// namespaces say.
 pub fn is_tunnelled(from: &Pod, to: &Pod) -> bool {
     let (ambient_from, ambient_to) = (is_ambient_pod(from), is_ambient_pod(to));
     ambient_from && (ambient_to || to.sidecar) || ambient_to && from.sidecar
 }
 
-/// Returns whether a pod is in ambient mode, as far as its labels and those of its namespace tell.
+/// Returns whether a pod is in ambient mode, as far as its labels and those of its namespace say.
 pub fn is_ambient_pod(pod: &Pod) -> bool {
     let mode = pod.labels.get(MODE).or_else(|| pod.namespace_labels.get(MODE));
     mode.is_some_and(|mode| mode == "ambient") && !pod.sidecar

@@ -1,12 +1,12 @@
-//! What each layer sees of a flow and can judge by: a row for each layer. What is said of enforcement is made of these rows,
-//! so that a new layer is a new row.
+//! Capabilities of layers: a row for each, with the parts of a flow that the layer sees and judges by. Messages about
+//! enforcement are made of these rows, so that a new layer is a new row.
 //!
 //! ```text
 //! allow ingress lab/@curl -> garden/*:8080/http where method GET
 //! ```
 //!
-//! asks for an account and for a method. The row of istio has both where a pod receives; that of networkpolicy has neither,
-//! so that on networkpolicy alone the rule is an error, and the message names the layer whose row has what is asked for.
+//! asks for an account and for a method. The row of istio has both where a pod receives; the row of networkpolicy has
+//! neither. So on networkpolicy alone the rule is an error, and its message names istio, whose row has both.
 
 use super::level::{PAST_SIDECAR, Traffic, Traffics};
 use crate::model::conditions::Conditions;
@@ -30,7 +30,7 @@ pub enum Asked {
     PortNames,
     /// IPv6 addresses: `2001:db8::/32`.
     Ipv6,
-    /// That some of what other rules allow is denied.
+    /// Denied flows among those that other rules allow.
     Denies,
 }
 
@@ -47,7 +47,7 @@ impl Asked {
         Asked::Denies,
     ];
 
-    /// Returns what conditions ask for, the most telling first.
+    /// Returns the abilities that conditions ask for, the most telling first.
     pub(super) fn by(conditions: &Conditions) -> impl Iterator<Item = Asked> {
         let requests = !conditions.methods.is_empty() || !conditions.paths.is_empty();
         let tokens = conditions.jwt.is_some().then_some(Asked::Tokens);
@@ -55,7 +55,7 @@ impl Asked {
         tokens.into_iter().chain(requests.then_some(Asked::Requests)).chain(hosts)
     }
 
-    /// Returns it in words: `tokens`, `HTTP`.
+    /// Returns the ability in words: `tokens`, `HTTP`.
     pub(super) fn word(self) -> &'static str {
         match self {
             Asked::Accounts => "accounts",
@@ -73,13 +73,15 @@ impl Asked {
 /// The row of a layer.
 #[derive(Debug)]
 pub struct Capability {
-    /// Whose objects they are.
+    /// The product whose objects the layer writes.
     pub product: &'static str,
-    /// The traffic that it judges at both ends of every pod. With `keeper` only TCP that reaches it is seen.
+    /// The traffic that the layer judges at both ends of every pod. With `keeper` it sees only TCP that reaches the
+    /// keeper.
     pub traffic: Traffics,
-    /// What it judges by, where a pod sends and where it receives.
+    /// The abilities of the layer where a pod sends and where it receives.
     judges: [&'static [Asked]; 2],
-    /// What in a pod judges for the layer, where it is not the node: a pod may avoid it, or have none.
+    /// The proxy in a pod that judges for the layer; `None` where the node does. A pod may avoid its proxy, or have
+    /// none.
     pub keeper: Option<&'static str>,
     /// The TCP ports that every keeper leaves out on the way in.
     pub leaves_out: &'static [u16],
@@ -113,7 +115,7 @@ pub fn of(layer: Layer) -> &'static Capability {
 }
 
 impl Capability {
-    /// Returns whether the layer judges by something at one end.
+    /// Returns whether the layer has an ability at one end.
     pub fn judges(&self, asked: Asked, direction: Direction) -> bool {
         let [sending, receiving] = self.judges;
         match direction {
@@ -133,13 +135,13 @@ impl Layers<'_> {
         self.0.iter().any(|layer| of(*layer).traffic.contains(kind))
     }
 
-    /// Returns the layer that a build without one would need to judge by something.
+    /// Returns the layer that a build lacks in order to judge by something.
     pub(super) fn lack(self, asked: Asked) -> Option<Layer> {
         let judges = |layer: &Layer| Direction::BOTH.iter().any(|end| of(*layer).judges(asked, *end));
         self.lack_one(judges)
     }
 
-    /// Returns the layer that a build without one would need to see every pod on all traffic.
+    /// Returns the layer that a build lacks in order to see every pod on all traffic.
     pub(super) fn lack_every_pod(self) -> Option<Layer> {
         self.lack_one(|layer| of(*layer).keeper.is_none())
     }

@@ -1,4 +1,4 @@
-//! A gap: what a layer lets through in excess of a rule end, and why. Targets find gaps as data; here they become words.
+//! Gaps: what a layer lets through in excess of a rule end, and why. Targets find gaps as data; here they become words.
 //!
 //! ```text
 //! allow egress garden/* -> zenquotes.io:443
@@ -20,25 +20,26 @@ use crate::model::ports::{Ports, Protocol};
 /// What a layer lets through in excess of a rule end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Gap {
-    /// The traffic on which it does.
+    /// The traffic that has the gap.
     pub(super) on: Traffics,
-    /// How bad it is.
+    /// The level that the gap brings the rule end to.
     pub(super) level: Level,
-    /// Why.
+    /// The reason.
     pub(super) why: Why,
 }
 
-/// Why a layer does not enforce a rule end exactly, or how it does. In words it is lower case, without a final period.
+/// The reason why a layer does not enforce a rule end exactly, or how it does. In words it is lower case, without a
+/// final period.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Why {
-    /// There is nothing to say.
+    /// No reason.
     #[default]
     Nothing,
-    /// These words.
+    /// A reason in these words.
     Said(Cow<'static, str>),
-    /// Nothing tells the pods that are meant from others.
+    /// No labels tell the pods of the rule end from others.
     Untold(Untold),
-    /// The rule at this place gives something to pods from which no labels tell others.
+    /// The rule at this place gives something to pods from which no labels tell those of the rule end.
     SharedWith(Box<str>),
     /// The layer does not judge by something that the rule asks for.
     Unseen(Asked),
@@ -50,35 +51,35 @@ pub enum Why {
     OtherClientsOfGateway,
     /// Proxies stand in front of a gateway, and all packets come from them.
     BehindProxies,
-    /// Something that a deny names could not be left out.
+    /// Something that a deny names is let through all the same.
     Kept(Kept),
     /// The layer does not define what happens to icmp.
     Icmp,
-    /// How it is enforced: by the address that packets come from.
+    /// The layer judges by the address that packets come from.
     PacketSource,
 }
 
-/// Why a layer that only ever adds could not leave out what a deny names.
+/// The reason why a layer that only adds cannot leave out what a deny names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// The deny is of requests.
+    /// The deny names requests.
     Requests,
-    /// The deny is of a service account that no labels tell.
+    /// The deny names a service account that no labels tell.
     Account,
-    /// The deny is of a host without addresses.
+    /// The deny names a host without addresses.
     Host,
     /// A port name may stand for any number.
     PortName,
     /// Two port names may stand for one number.
     TwoPortNames,
-    /// Addresses would have to be named that may be pods'.
+    /// The rest would have to be written as addresses, and those may be pods'.
     BesidePods,
     /// The subject would fall into too many parts.
     TooManyParts,
 }
 
 impl Why {
-    /// Returns whether there is nothing to say.
+    /// Returns whether there is no reason to tell.
     pub fn is_nothing(&self) -> bool {
         match self {
             Why::Nothing => true,
@@ -143,7 +144,7 @@ impl Kept {
     }
 }
 
-/// What passes at the addresses of some hosts, as far as addresses and ports tell.
+/// Traffic that passes at the addresses of some hosts, as far as addresses and ports tell.
 pub(super) struct OtherHosts<'a> {
     /// Whether some host may be anywhere in the internet.
     pub(super) public: bool,
@@ -152,7 +153,7 @@ pub(super) struct OtherHosts<'a> {
 }
 
 impl OtherHosts<'_> {
-    /// Returns what passes beside the hosts of a destination.
+    /// Returns the traffic that passes beside the hosts of a destination.
     pub(super) fn of(destination: &Endpoint) -> OtherHosts<'_> {
         let mut others = OtherHosts { public: false, ports: Vec::new() };
         for member in &destination.members {

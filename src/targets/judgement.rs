@@ -1,53 +1,53 @@
-//! What a layer makes of a rule end.
+//! Judgements: how well one layer enforces one rule end.
 
 use super::gap::{Gap, Why};
 use super::{Level, Levels, Narrower, Traffics};
 use crate::model::rules::{Direction, RuleId};
 use crate::settings::Layer;
 
-/// What a layer makes of a rule end.
+/// How well one layer enforces one rule end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
     /// The rule.
     pub rule: RuleId,
-    /// The end.
+    /// The direction of the rule end.
     pub direction: Direction,
-    /// How well it is enforced: the worst of the traffic that the layer sees.
+    /// The level of the end: the worst of the traffic that the layer sees.
     pub level: Level,
-    /// How well it is enforced on each kind of traffic, that which the layer does not see included.
+    /// The level on each kind of traffic, including what the layer does not see.
     pub levels: Levels,
-    /// How well it would be without the rule's conditions, which this end may not read.
+    /// The levels without the rule's conditions, which the layer may not read at this end.
     pub but_conditions: Levels,
-    /// Why it is not exact, or how it is.
+    /// Why the level is not exact, or how the layer enforces the end.
     pub reason: Why,
-    /// What the layer refuses although the rule allows it (callers without a sidecar).
+    /// Flows that the layer refuses although the rule allows them, such as those of callers without a sidecar.
     pub narrower: Vec<Narrower>,
-    /// The hosts with addresses of its own that the layer finds by their names: dialled by an address without the name they
-    /// are refused.
+    /// The hosts with `at` that the layer finds by their names: a client that dials the address without the name is
+    /// refused.
     pub by_name: Option<Box<str>>,
-    /// Pods of the subject that are known to have no sidecar and that the layer therefore does not see, by name; where
-    /// all known pods are such, the level says so.
+    /// The known pods of the subject, by name, that have no sidecar and that the layer therefore does not see. Where
+    /// all known pods are such, the level is unable.
     pub unmeshed: Option<Box<str>>,
-    /// What of its ports the rule names although the layer leaves them out.
+    /// The kinds of traffic that the rule names and that the layer leaves out.
     pub names: Traffics,
-    /// What annotations of the governed pods leave out, in words.
+    /// The connections that annotations of the governed pods keep from their sidecars, in words.
     pub left_out: Option<Box<str>>,
-    /// Of a rule through a gateway on the way out, what the layer closes.
+    /// For a rule through a gateway on the way out, the ways that the layer closes.
     pub at_gateway: AtGateway,
 }
 
-/// What a layer closes for a rule through a gateway on the way out. Where layers together close both, nothing but the rule's
-/// hosts is reached.
+/// The ways that a layer closes for a rule through a gateway on the way out. Where the layers of a build close both,
+/// pods reach the rule's hosts and nothing else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AtGateway {
-    /// Every way of its pods but the one to the gateway.
+    /// Every way of the rule's pods except the one to the gateway.
     pub other_ways: bool,
-    /// Every host of the gateway but the rule's, for pods that avoid their sidecar too.
+    /// Every host of the gateway except the rule's, for pods that avoid their sidecar too.
     pub other_hosts: bool,
 }
 
 impl Judgement {
-    /// Makes the judgement of an end that the layer enforces exactly.
+    /// Makes the judgement of a rule end that the layer enforces exactly.
     pub(super) fn exact(rule: RuleId, direction: Direction) -> Judgement {
         Judgement {
             rule,
@@ -65,7 +65,8 @@ impl Judgement {
         }
     }
 
-    /// Makes the judgement of an end with gaps: the worst counts, and the first of the worst is told.
+    /// Makes the judgement of a rule end with gaps: the worst decides the level, and the first of the worst is the
+    /// reason.
     pub(super) fn with_gaps(rule: RuleId, direction: Direction, gaps: Vec<Gap>) -> Judgement {
         let mut judgement = Judgement::exact(rule, direction);
         for gap in &gaps {
@@ -81,14 +82,14 @@ impl Judgement {
         judgement
     }
 
-    /// Returns what the layer refuses although the rule allows it, for a table.
+    /// Returns the flows that the layer refuses although the rule allows them, for a table.
     pub(super) fn refused(&self) -> Option<String> {
         let by_name = self.by_name.as_deref();
         let all: Vec<&str> = self.narrower.iter().map(|narrower| &*narrower.words).chain(by_name).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
-    /// Returns what a layer makes of a rule, as a clause.
+    /// Returns the judgement as a clause of a sentence.
     pub(super) fn words(&self, layer: Layer) -> String {
         format!("{} is {}: {}", layer.word(), self.level.word(), self.reason)
     }

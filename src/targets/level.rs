@@ -1,8 +1,8 @@
-//! How well a layer enforces a rule end, by what the flows run on.
+//! Levels: how well a layer enforces a rule end, for each kind of traffic.
 //!
-//! A layer that is exact on TCP may not see UDP at all. `allow ingress lab/@curl -> garden/{app=web}` is enforced by Istio on
-//! TCP, since it knows the account, while on UDP there is only a NetworkPolicy, which lets all of `lab` in: whoever looked
-//! at one level for all traffic would call that exact.
+//! A layer that is exact on TCP may not see UDP at all. `allow ingress lab/@curl -> garden/{app=web}` is enforced by
+//! Istio on TCP, since Istio knows the account, while on UDP there is only a NetworkPolicy, which lets all of `lab` in.
+//! One level for all traffic would call that exact.
 
 use crate::inventory::{AllLeftOut, PortRange};
 use crate::model::port_list::{PortEntry, PortList};
@@ -12,13 +12,13 @@ use crate::model::rules::Rule;
 /// How well a layer enforces a rule end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// It stops every flow that the rule forbids.
+    /// The layer stops every flow that the rule forbids.
     Exact,
-    /// It stops the pods that play by the rules, as with a sidecar that a pod can go round.
+    /// The layer stops only pods that keep to their proxy: a pod can avoid its sidecar.
     Bypassable,
-    /// It lets more through than the rule says.
+    /// The layer lets more through than the rule says.
     Wider,
-    /// It stops nothing of what the rule forbids.
+    /// The layer stops none of the flows that the rule forbids.
     Unable,
 }
 
@@ -34,7 +34,7 @@ impl Level {
     }
 }
 
-/// Flows that layers tell apart by what they run on. ICMP is judged by nobody.
+/// A kind of traffic, as layers tell flows apart. ICMP is none, since no layer judges it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Traffic {
     /// TCP.
@@ -63,7 +63,7 @@ impl Traffics {
     /// Every kind of traffic.
     pub const ALL: Traffics = Traffics(0b1111);
 
-    /// Returns the kinds that some ports are for, where annotations leave some out.
+    /// Returns the kinds of traffic on some ports, where annotations leave some out.
     pub fn of(ports: &Ports, left_out: &AllLeftOut) -> Traffics {
         let of = |port: &PortMatch| Traffics::of_range(port.protocol, port.numbers(), left_out);
         match ports {
@@ -72,20 +72,20 @@ impl Traffics {
         }
     }
 
-    /// Returns the kinds that the ports of a rule are for, where annotations leave some out.
+    /// Returns the kinds of traffic on the ports of a rule, where annotations leave some out.
     pub fn named(rule: &Rule, left_out: &AllLeftOut) -> Traffics {
         let ports = rule.destination.members.iter().map(|member| Traffics::of(&member.ports, left_out));
         ports.fold(Traffics::default(), Traffics::with)
     }
 
-    /// Returns the kinds that a list of ports is for, where annotations leave some out.
+    /// Returns the kinds of traffic on a list of ports, where annotations leave some out.
     pub fn of_list(ports: &PortList, left_out: &AllLeftOut) -> Traffics {
         let PortList::Some(list) = ports else { return Traffics::ALL };
         let of = |entry: &PortEntry| Traffics::of_range(entry.transport.protocol(), entry.port.numbers(), left_out);
         list.as_slice().iter().fold(Traffics::default(), |kinds, entry| kinds.with(of(entry)))
     }
 
-    /// Returns the kinds that a range of ports is for; without numbers it is the ports of some name.
+    /// Returns the kinds of traffic on a range of ports; `None` is a port name, which may be any number.
     pub fn of_range(protocol: Protocol, range: Option<PortRange>, left_out: &AllLeftOut) -> Traffics {
         match protocol {
             Protocol::Udp | Protocol::Sctp => Traffics::only(Traffic::Datagrams),
@@ -122,12 +122,12 @@ impl Traffics {
         Traffics(self.0 & other.0)
     }
 
-    /// Returns whether a kind is among them.
+    /// Returns whether a kind is in the set.
     pub fn contains(self, kind: Traffic) -> bool {
         self.0 & Traffics::only(kind).0 != 0
     }
 
-    /// Returns whether there is none.
+    /// Returns whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }

@@ -33,7 +33,7 @@ use crate::policy::Policy;
 use crate::settings::Layer;
 use crate::source::{FileId, Sources};
 
-/// What a target made of a policy.
+/// The result of one target for a policy.
 #[derive(Clone, Debug, Default)]
 pub struct Lowered {
     /// The objects, in their final order; none where they are not wanted.
@@ -53,25 +53,26 @@ pub struct Object {
     pub name: String,
     /// Its YAML document without the `---`, ending in a line feed.
     pub yaml: String,
-    /// A patch of an object that is not ours: written as `patches/NAMESPACE/NAME.patch`.
+    /// Whether the object patches one that the build does not own: written as `patches/NAMESPACE/NAME.patch`.
     pub patch: bool,
-    /// The files whose rules it comes from, which the head of its file names; see [`crate::policy::provenance::files`].
+    /// The files whose rules the object comes from, named at the head of its file; see
+    /// [`crate::policy::provenance::files`].
     pub files: Vec<FileId>,
 }
 
-/// What all layers of a build made of a policy.
+/// The results of all layers of a build for a policy.
 #[derive(Clone, Debug)]
 pub struct Lowering {
-    /// Each layer with what it made, in the order of the settings.
+    /// Each layer with its result, in the order of the settings.
     pub layers: Vec<(Layer, Lowered)>,
-    /// What of it concerns objects of the cluster that are not the build's.
+    /// The build's own objects, as far as objects of others in the cluster meet them.
     pub beside: foreign::Beside,
 }
 
-/// What is wanted of a layer.
+/// The results that are wanted of a layer; each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
-    /// How well it enforces each rule.
+    /// How well the layer enforces each rule.
     Judgements,
     /// The objects, too.
     Objects,
@@ -79,21 +80,22 @@ enum Wanted {
     Files,
 }
 
-/// Lowers a policy to every layer of the build and judges each rule by all of them: a rule that no layer enforces is an
-/// error, one that only well-behaved pods keep a note.
+/// Lowers a policy to every layer of the build and judges each rule by all of them. A rule that no layer enforces is an
+/// error; one that stops only the pods that keep their sidecar is a note.
 pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     lower_to(Wanted::Objects, policy, sources, diagnostics)
 }
 
-/// Lowers a policy as [`lower`] does, at least so many governed ends of rules at a time. It comes to the same.
+/// Lowers a policy as [`lower`] does, in partitions of at least `least` rule ends. The result is the same.
 pub fn lower_by(least: usize, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     let lowering = lower_partitions(least, Wanted::Objects, policy, sources, diagnostics, &mut |_| true);
     judged(lowering, policy, diagnostics)
 }
 
-/// Lowers a policy as [`lower`] does, and hands on the files of one partition after the other, so that they need not all be
-/// there at a time; it ends where `then` wants no more. What the layers say of the policy is known only afterwards. The
-/// files of a partition are sorted by path, and the partitions by namespace, but for namespaces that belong together.
+/// Lowers a policy as [`lower`] does, and hands on the files of one partition after the other, so that they need not
+/// all be in memory at a time; it stops when `then` returns false. Messages about enforcement follow the last
+/// partition. The files of a partition are sorted by path, and the partitions by namespace, except that namespaces of
+/// one partition stay together.
 pub fn build(
     policy: &Policy,
     sources: &Sources,
@@ -104,7 +106,7 @@ pub fn build(
     judged(lowering, policy, diagnostics)
 }
 
-/// Hands on the files of a policy as [`build`] does, where it was judged before.
+/// Hands on the files of a policy as [`build`] does, where the policy is judged already.
 pub fn files_of(policy: &Policy, sources: &Sources, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
     lower_partitions(TOGETHER, Wanted::Files, policy, sources, &mut Diagnostics::new(), then);
 }
@@ -114,7 +116,7 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     lower_to(Wanted::Judgements, policy, sources, diagnostics)
 }
 
-/// How many ends of rules are lowered together, where they need not all be.
+/// The least number of rule ends that are lowered together, where a policy falls into several partitions.
 const TOGETHER: usize = 128;
 
 fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
@@ -129,7 +131,7 @@ fn judged(lowering: Lowering, policy: &Policy, diagnostics: &mut Diagnostics) ->
     lowering
 }
 
-/// What makes the objects of a layer, with what follows from a policy and holds for all its partitions.
+/// A target, with what follows from a policy and is the same for all its partitions.
 enum Target<'a> {
     NetworkPolicy(networkpolicy::Common),
     Istio(istio::Common<'a>),
@@ -151,7 +153,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The layers know nothing of each other, nor do the partitions of a policy.
+/// Lowers each partition to each layer, side by side: layers know nothing of each other, and neither do partitions.
 fn lower_partitions(
     least: usize,
     wanted: Wanted,
@@ -165,7 +167,7 @@ fn lower_partitions(
     let targets: Vec<Target<'_>> = layers.iter().map(|layer| Target::of(*layer, policy)).collect();
     let others = overwritten::Others::of(policy);
     let reader = foreign::Reader::new(policy);
-    // What the objects are called is known once they are there.
+    // An object of others that would be overwritten is found by its name, and names are made with the objects.
     let compared = !others.is_empty() || !reader.is_idle();
     let made = if wanted == Wanted::Judgements && compared { Wanted::Objects } else { wanted };
     let each = || layers.iter().zip(&targets);
@@ -213,7 +215,8 @@ fn lower_partitions(
     Lowering { layers, beside: all_beside }
 }
 
-/// The places of judgements among all: they stand by rule and direction, whatever partition they come from.
+/// Where each judgement stands among those of all partitions: they are in the order of rules, then egress before
+/// ingress.
 struct Places<'a> {
     policy: &'a Policy,
     /// For each rule, how many ends stand before its own.
@@ -232,13 +235,13 @@ impl Places<'_> {
         Places { policy, before: before.collect(), ends }
     }
 
-    /// Makes room for what a layer makes of the policy.
+    /// Makes room for the judgements of a layer.
     fn empty(&self) -> Lowered {
         let blank = Judgement::exact(RuleId::new(0), Direction::Egress);
         Lowered { objects: Vec::new(), judgements: vec![blank; self.ends] }
     }
 
-    /// Adds what a layer made of a partition.
+    /// Adds the result of a layer for one partition.
     fn add(&self, all: &mut Lowered, one: Lowered) {
         for judgement in one.judgements {
             let rule = judgement.rule.index();

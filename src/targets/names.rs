@@ -1,8 +1,9 @@
-//! What generated objects are called, and the head that all of them share.
+//! Names of generated objects, and the head that all objects share.
 //!
-//! A name derives from what the object is for and from nothing else, so that an edit to one rule renames no other rule's
-//! object. Where the readable words alone could stand for two things, a short hash of the exact thing follows them. The
-//! `name` of the settings comes first, so that two builds never write one object: see [`first_word`].
+//! A name derives from the pods, host or addresses of the object and from nothing else, so that an edit to one rule
+//! renames no other rule's object. Where readable words alone could stand for two things, a short hash of the exact
+//! thing follows them. The `name` of the settings comes first, so that two builds never write one object: see
+//! [`first_word`].
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -15,19 +16,19 @@ use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector, Requirement, Re
 use crate::policy::provenance::Provenance;
 use crate::settings::Settings;
 
-/// The label by which what netpol made is known.
+/// The label that marks an object as made by netpol.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "netpol");
 
-/// How long a name may be.
+/// The longest name of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// The name of an object. Kubernetes takes more of most kinds; what fits a column of a terminal is read.
+    /// An object. Kubernetes takes longer names for most kinds; a name of this length fits a column of a terminal.
     Subdomain = 59,
-    /// A DNS label: names of subsets and Istio's ports.
+    /// A DNS label: the name of a subset or of one of Istio's ports.
     Label = 63,
 }
 
-/// Returns what the names of a build's objects begin with: its `name`, and a `-` after a plain word.
+/// Returns the beginning of all names of a build's objects: its `name`, and a `-` after a plain word.
 ///
 /// ```
 /// use netpol::targets::names::first_word;
@@ -36,8 +37,8 @@ pub enum Limit {
 /// assert_eq!(first_word(Some("shop-eu")), "shop-eu--");
 /// ```
 ///
-/// Two dashes tell the build `shop-eu` from a build `shop` with something called `eu`: no other words have two together.
-/// A name that has to be written otherwise, or is long, gets a hash.
+/// Two dashes tell the build `shop-eu` from a build `shop` with something called `eu`: no other words have two
+/// together. A `name` that is no DNS label, or is long, gets a hash.
 pub fn first_word(name: Option<&str>) -> String {
     const LONGEST: usize = 24;
     let Some(name) = name.filter(|name| !name.is_empty()) else { return String::new() };
@@ -62,8 +63,8 @@ pub struct Words {
 }
 
 impl Words {
-    /// Makes the words for a text: what a DNS label may hold, in lower case, the rest as `-`. They are exact where
-    /// nothing had to be replaced.
+    /// Makes the words for a text: the characters of a DNS label in lower case, all others as `-`. The words are exact
+    /// where no character is replaced.
     pub fn of(text: &str) -> Words {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         if !text.is_empty() && text.bytes().all(plain) {
@@ -81,21 +82,21 @@ impl Words {
         Words { exact: words == text && !words.is_empty(), text: words }
     }
 
-    /// Makes the words for a host: `zenquotes-io`, `any-example-com`. They are exact where no label has a `-`.
+    /// Makes the words for a host: `zenquotes-io`, `any-example-com`. The words are exact where no label has a `-`.
     pub fn of_host(host: &str) -> Words {
         let (prefix, name) = match host.strip_prefix("*.") {
             Some(name) => ("any-", name),
             None => ("", host),
         };
-        // Then a dash stands for a dot alone, and what follows `any-` for what follows `*.`.
+        // Without dashes in its labels, a dash stands for a dot alone, and `any-` for `*.`.
         let label =
             |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let exact = name.split('.').all(label) && (!prefix.is_empty() || !name.starts_with("any."));
         Words { text: format!("{prefix}{}", Words::of(name).text), exact }
     }
 
-    /// Makes the words for the pods of one namespace that have some labels: `all-pods`, `app-web`. They are exact for
-    /// all pods and for one label whose key is a single word.
+    /// Makes the words for the pods of one namespace that have some labels: `all-pods`, `app-web`. The words are exact
+    /// for all pods and for one label whose key is a single word.
     pub fn of_labels(labels: &Requirements) -> Words {
         let list = labels.list();
         if list.is_empty() {
@@ -142,7 +143,7 @@ impl Words {
     }
 }
 
-/// Returns a text that tells requirements from all others: `app=web,tier notin (a,b)`.
+/// Returns the exact text of requirements: `app=web,tier notin (a,b)`.
 pub fn identity(labels: &Requirements) -> String {
     let mut text = String::new();
     for requirement in labels.list() {
@@ -157,7 +158,7 @@ pub fn identity(labels: &Requirements) -> String {
         };
         text.push_str(&requirement.key);
         text.push_str(word);
-        // Neither keys nor values of labels hold spaces or commas.
+        // Keys and values of labels have no spaces or commas.
         for value in values {
             text.push_str(value);
             text.push(',');
@@ -166,10 +167,10 @@ pub fn identity(labels: &Requirements) -> String {
     text
 }
 
-/// The label by which `ns/web` knows its pods, where nothing else is known of them.
+/// The label that `ns/web` stands for where no workload of that name is known.
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
-/// Returns the words of several requirements, what names the pods first.
+/// Returns the words of several requirements, beginning with the label that names the pods.
 fn all_words(list: &[Requirement]) -> String {
     let is_name = |one: &&Requirement| one.key == NAME_LABEL && matches!(one.test, Test::In(_));
     let first = list.iter().filter(is_name).map(|one| match &one.test {
@@ -225,27 +226,27 @@ pub fn hash(text: &str) -> u64 {
     hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// The names of a kind that are taken, each with its thing: two things never share one, even where their hashes do.
+/// The names of a kind that are taken, each with its thing: two things never share a name, even where their hashes do.
 #[derive(Debug, Default)]
 pub struct Taken {
-    /// What every name begins with.
+    /// The beginning of every name.
     first: String,
     names: FxHashMap<(SmolStr, String), String>,
 }
 
 impl Taken {
-    /// Makes an empty set of names that are no object's.
+    /// Makes an empty set for names of parts of objects.
     pub fn new() -> Taken {
         Taken::default()
     }
 
-    /// Makes an empty set of names of objects of a build.
+    /// Makes an empty set for names of a build's objects.
     pub fn of(settings: &Settings) -> Taken {
         Taken { first: first_word(settings.name.as_deref()), names: FxHashMap::default() }
     }
 
-    /// Returns the name of a thing in a namespace: as [`name()`] makes it, or one made from more of the identity where
-    /// another thing has that one already.
+    /// Returns the name of a thing in a namespace, as [`name()`] makes it; where another thing has that name already,
+    /// one made from more of the identity.
     pub fn name(&mut self, namespace: &str, words: &Words, end: &str, identity: &str, limit: Limit) -> String {
         let limit = limit as usize - self.first.len();
         let mut name = [&self.first, &*shorter(words, end, identity, limit)].concat();
@@ -267,7 +268,7 @@ impl Taken {
     }
 }
 
-/// What stands at the beginning of every object.
+/// The head of an object.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     /// `apiVersion`.
@@ -280,7 +281,7 @@ pub struct Head<'a> {
     pub namespace: &'a str,
     /// The label `app.kubernetes.io/part-of`, where the settings have a name.
     pub part_of: Option<&'a str>,
-    /// What the annotations say.
+    /// The contents of the annotations.
     pub provenance: &'a Provenance,
 }
 
@@ -305,7 +306,7 @@ impl Head<'_> {
     }
 }
 
-/// Writes the annotations that say which rules an object comes from, whose they are and why.
+/// Writes the annotations: which rules an object comes from, who owns them and why they are there.
 pub fn annotate(yaml: &mut Writer, provenance: &Provenance) {
     let Provenance { source, owner, reason } = provenance;
     for (key, text) in [("netpol/source", source), ("netpol/owner", owner), ("netpol/reason", reason)] {

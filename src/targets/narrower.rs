@@ -1,25 +1,26 @@
-//! What a layer refuses although a rule allows it, so that it can be told of a flow whether it is refused.
+//! Flows that a layer refuses although a rule allows them, in a form that answers for one flow whether it is among
+//! them.
 
 /// Flows that a layer refuses although a rule allows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Narrower {
-    /// Which flows.
+    /// The flows.
     pub flows: Refuses,
-    /// Which flows, in words.
+    /// The flows in words.
     pub words: Box<str>,
-    /// Whether a build says so, and not only `explain`: pods that are named are refused, or callers of all kinds.
+    /// Whether a build tells them, and not only `explain`: named pods are refused, or callers of every kind.
     pub said: bool,
 }
 
-/// What the flows that a layer refuses have in common.
+/// The mark of the flows that a layer refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refuses {
     /// They come from pods without an identity in the mesh.
     PodsWithoutIdentity,
-    /// They come from anybody without an identity in the mesh.
+    /// They come from a caller of any kind without an identity in the mesh.
     WithoutIdentity,
-    /// They come from another trust domain, or lead to Services without pods, or carry a token that is not valid: nothing
-    /// that a question asks for.
+    /// They come from another trust domain, or lead to Services without pods, or carry a token that is not valid: a
+    /// question to `eval` asks for none of these.
     NothingAskedFor,
     /// They come from pods through a gateway, where clients have no identity.
     PodsAtGateway,
@@ -29,6 +30,6 @@ pub enum Refuses {
     Segments,
     /// They name a wildcard host with another port than these.
     HostPorts(Vec<u16>),
-    /// It hangs on what no question says.
+    /// They depend on facts that no question has.
     Untold,
 }

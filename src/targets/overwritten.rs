@@ -1,8 +1,8 @@
 //! Objects of the cluster that a build would overwrite, and that are not its own.
 //!
-//! Two builds without a `name` may both make a NetworkPolicy `garden/all-pods-ingress`: whichever is applied last takes the rules of
-//! the other away. So a build whose inventory shows an object with the kind, the namespace and the name of one of its own,
-//! that another build or somebody else made, is refused.
+//! Two builds without a `name` may both make a NetworkPolicy `garden/all-pods-ingress`: the one that is applied last
+//! takes the rules of the other away. So a build is refused where the inventory shows an object that has the kind, the
+//! namespace and the name of one of the build's own, and that somebody else made.
 
 use rustc_hash::FxHashMap;
 
@@ -14,7 +14,7 @@ use crate::source::Span;
 
 /// The objects of the cluster that are not the build's, by kind, namespace and name.
 pub(super) struct Others<'a> {
-    /// The `name` of the build; empty where it has none.
+    /// The `name` of the build; empty for a build without one.
     own: &'a str,
     objects: FxHashMap<(&'a str, &'a str, &'a str), &'a Existing>,
 }
@@ -31,10 +31,10 @@ impl<'a> Others<'a> {
         self.objects.is_empty()
     }
 
-    /// Refuses the objects that would overwrite others, and returns the places of these.
+    /// Refuses the objects that would overwrite others, and returns the places of those others.
     pub(super) fn refuse(&self, objects: &[Object], diagnostics: &mut Diagnostics) -> Vec<Span> {
         let mut places = Vec::new();
-        // A patch is of an object that is not the build's by intent.
+        // A patch is meant for an object that the build does not own.
         for object in objects.iter().filter(|object| !object.patch) {
             let key = (object.kind, object.namespace.as_str(), object.name.as_str());
             if let Some(other) = self.objects.get(&key) {

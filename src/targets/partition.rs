@@ -1,12 +1,12 @@
-//! A policy in partitions that concern no pod in common, which are lowered side by side, each in little memory.
+//! Partitions of a policy that have no governed pod in common; they are lowered side by side, each in little memory.
 //!
-//! What a layer makes of the pods of a namespace hangs on the rules and grants that govern pods of this namespace, and on
-//! facts. So rules whose pods are in different namespaces belong to different partitions; those that one rule governs, or that
-//! a gateway links, to one: `default deny { shop/*, lab/* }` makes one partition of two. A rule for pods of namespaces that it
-//! does not name may meet any other, and there is one partition.
+//! The objects for the pods of a namespace depend on the rules and grants that govern pods of this namespace, and on
+//! facts. So rules for different namespaces belong to different partitions, unless one rule or one gateway links the
+//! namespaces: `default deny { shop/*, lab/* }` makes one partition of two. A rule for pods of namespaces that it does
+//! not name may meet every other rule; then the whole policy is one partition.
 //!
-//! Order never matters in a policy, so a layer meets its rules in an order of their own: by what they say. Where a rule
-//! stands, and in which order the files were named, then changes nothing of what is written.
+//! Order never matters in a policy, so a layer meets the rules sorted by their text. Neither the place of a rule nor
+//! the order in which files are named changes what is written.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -22,7 +22,7 @@ use crate::policy::provenance::normalized;
 use crate::policy::{Grant, GrantReason, Policy};
 use crate::source::Sources;
 
-/// The governed ends of rules, and the grants, that a layer has to look at together.
+/// The governed rule ends, and the grants, that a layer has to look at together.
 pub(super) struct Partition<'a> {
     /// The policy.
     pub(super) policy: &'a Policy,
@@ -36,9 +36,9 @@ pub(super) struct Partition<'a> {
     order: OnceLock<Order>,
 }
 
-/// The ends and grants of a partition in the order in which layers meet them.
+/// The rule ends and grants of a partition in the order in which layers meet them.
 struct Order {
-    /// The ends, by what their rules say; of one rule, egress first.
+    /// The ends, by the text of their rules; of one rule, egress first.
     ends: Vec<(RuleId, Direction)>,
     /// The places of the ends, sorted by the numbers of the rules.
     places: Vec<(RuleId, Direction, u32)>,
@@ -87,7 +87,7 @@ impl<'a> Partition<'a> {
         &self.policy.rules[at.index()]
     }
 
-    /// Returns what a rule says: its words, and where a template yielded it, those of what asked for that.
+    /// Returns the text of a rule; for one that a template yields, the text of its `apply` too.
     fn words(&self, at: RuleId) -> Cow<'a, str> {
         let origin = &self.rule(at).origin;
         let own = normalized(self.sources, origin.span);
@@ -98,7 +98,7 @@ impl<'a> Partition<'a> {
         Cow::Owned(std::iter::once(own).chain(applied).collect::<Vec<_>>().join("\n"))
     }
 
-    /// Returns the grants by the first rule for which they are given, and by why.
+    /// Returns the grants, sorted by the first rule for which each is given, and by its reason.
     fn grants_by(&self, places: &[(RuleId, Direction, u32)]) -> Vec<GrantId> {
         let first = |grant: &Grant| grant.because.iter().filter_map(|&rule| place_of(places, rule)).min();
         let mut keyed: Vec<_> = self
@@ -114,7 +114,7 @@ impl<'a> Partition<'a> {
         keyed.into_iter().map(|(.., at)| at).collect()
     }
 
-    /// Returns the governed ends, by what their rules say.
+    /// Returns the governed rule ends, by the text of their rules.
     pub(super) fn ends(&self) -> impl Iterator<Item = (RuleId, Direction, &'a Rule)> {
         self.order().ends.iter().map(|&(at, direction)| (at, direction, self.rule(at)))
     }
@@ -136,7 +136,7 @@ impl<'a> Partition<'a> {
         found.ok().map(|at| places[at].2 as usize)
     }
 
-    /// Returns the first rules of some, at most so many.
+    /// Returns the first `most` of some rules, in the order of the partition.
     pub(super) fn first_of<C: FromIterator<RuleId>>(&self, rules: &[RuleId], most: usize) -> C {
         let places = &self.order().places;
         let place = |&rule: &RuleId| (place_of(places, rule).unwrap_or(u32::MAX), rule);
@@ -193,7 +193,7 @@ struct Division<'a> {
 }
 
 impl<'a> Division<'a> {
-    /// Finds the namespaces that belong together; `None` where a rule does not name those of its pods.
+    /// Finds the namespaces that belong together; `None` where a rule does not name the namespaces of its pods.
     fn new(policy: &'a Policy) -> Option<Division<'a>> {
         let mut division = Division {
             policy,
@@ -217,7 +217,7 @@ impl<'a> Division<'a> {
             division.ends.push(first);
         }
         for grant in &policy.grants {
-            // Every pod with a sidecar may call istiod, if a rule isolates it.
+            // Every pod with a sidecar may call istiod, if a rule isolates the pod.
             let everyone = grant.reason == GrantReason::Istiod;
             let first = if everyone { None } else { Some(division.subject(grant.subject())?) };
             division.grants.push(first);
