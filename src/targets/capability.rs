@@ -13,7 +13,7 @@ use crate::model::conditions::Conditions;
 use crate::model::rules::Direction;
 use crate::settings::Layer;
 
-/// What a rule may ask for beside pods with labels, IPv4 addresses and ports by number.
+/// An ability that a rule asks of a layer, beyond pods with labels, IPv4 addresses and ports by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// Service accounts: `lab/@curl`.
@@ -35,7 +35,7 @@ pub enum Asked {
 }
 
 impl Asked {
-    /// Everything that a rule may ask for.
+    /// Every ability.
     pub const ALL: [Asked; 8] = [
         Asked::Accounts,
         Asked::Hosts,

@@ -1,4 +1,4 @@
-//! Sets of numbers that belong together, joined step by step (union–find).
+//! Sets of numbers that belong together, joined step by step.
 
 use smallvec::SmallVec;
 

@@ -69,7 +69,7 @@ pub struct Lowering {
     pub beside: foreign::Beside,
 }
 
-/// The results that are wanted of a layer; each includes those before it.
+/// The results that are wanted of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
     /// How well the layer enforces each rule.

@@ -1,8 +1,8 @@
 //! A writer of YAML: block style, the keys in the order in which they are given, comments, and quotes wherever a reader
 //! of YAML 1.1 or 1.2 could take a string for something else.
 //!
-//! There is no tree: what is said goes straight into one string. Containers are closures, so that what was begun is
-//! ended, and one that got no entry is written as `{}` or `[]`, never as the null that a bare key would be.
+//! The writer has no tree: each value goes straight into one string. Containers are closures, so that every container
+//! is closed, and one without entries is written as `{}` or `[]`, never as the null that a bare key would be.
 //!
 //! ```
 //! use netpol::targets::yaml::Writer;
@@ -30,9 +30,9 @@ use scalar::{is_plain, push_comment, push_quoted};
 #[derive(Debug, Default)]
 pub struct Writer {
     out: String,
-    /// How far the entries of the container that is open are indented.
+    /// The indentation of the entries of the open container.
     indent: usize,
-    /// Whether the container that is open has no entry yet.
+    /// Whether the open container has no entry yet.
     empty: bool,
     /// Whether a dash was just written, so that the first entry of its value stands on the same line.
     after_dash: bool,
@@ -46,7 +46,7 @@ impl Writer {
         Writer::with_capacity(1024)
     }
 
-    /// Makes an empty document that holds `bytes` without growing.
+    /// Makes an empty document with room for `bytes`.
     pub fn with_capacity(bytes: usize) -> Writer {
         Writer { out: String::with_capacity(bytes), empty: true, ..Writer::default() }
     }
@@ -95,7 +95,7 @@ impl Writer {
         self
     }
 
-    /// Writes a string that may have several lines: each on its own, where that reads back as it is.
+    /// Writes a string that may have several lines, one by one where that reads back unchanged.
     pub fn text(&mut self, text: &str) -> &mut Writer {
         let plain = |line: &str| line.starts_with(|first: char| first.is_ascii_graphic()) && line.chars().all(is_print);
         if self.flow || !text.contains('\n') || !text.split('\n').all(plain) {
@@ -183,7 +183,8 @@ impl Writer {
         self
     }
 
-    /// Writes a comment on lines of its own. Inside a flow container there is no room for one, and nothing is written.
+    /// Writes a comment on lines of its own. Inside a flow container there is no room for a comment, and nothing is
+    /// written.
     pub fn comment(&mut self, text: &str) -> &mut Writer {
         if self.flow {
             return self;
@@ -196,8 +197,8 @@ impl Writer {
         self
     }
 
-    /// Writes a comment after what stands on the line; to be called after a value. Inside a flow container there is no
-    /// room for one, and nothing is written.
+    /// Writes a comment behind a value on the same line. Inside a flow container there is no room for a comment, and
+    /// nothing is written.
     pub fn note(&mut self, text: &str) -> &mut Writer {
         if !self.flow {
             self.out.push_str("  #");
@@ -218,7 +219,7 @@ impl Writer {
         self.empty = false;
     }
 
-    /// Goes to the place where an entry of a block container begins.
+    /// Moves to where an entry of a block container begins.
     fn begin_line(&mut self) {
         const SPACES: &str = "                                                                ";
         if self.after_dash {
@@ -235,7 +236,7 @@ impl Writer {
         }
     }
 
-    /// Sets a value off from what stands before it.
+    /// Separates a value from the text before it.
     fn gap(&mut self) {
         self.after_dash = false;
         if !matches!(self.out.as_bytes().last(), None | Some(b'[')) {
@@ -250,7 +251,7 @@ impl Writer {
         let start = self.out.len();
         write(self);
         if self.empty {
-            // Comments alone leave the value out; it then needs a line of its own, since a comment ends its line.
+            // If comments alone were written, the value needs a line of its own, since a comment ends its line.
             if self.out.len() > start {
                 self.begin_line();
             } else {
@@ -263,7 +264,7 @@ impl Writer {
         self
     }
 
-    /// Writes inside a flow container and returns whether there was an entry.
+    /// Writes inside a flow container, and returns whether there was an entry.
     fn in_flow(&mut self, write: impl FnOnce(&mut Writer)) -> bool {
         let (flow, outer) = (std::mem::replace(&mut self.flow, true), std::mem::replace(&mut self.empty, true));
         write(self);

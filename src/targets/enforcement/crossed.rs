@@ -1,13 +1,13 @@
-//! Two rules whose gaps meet, each on a layer where the other has none.
+//! Two rules whose gaps meet, each on a layer that enforces the other rule.
 //!
 //! ```netpol
 //! allow ingress shop/@curl -> garden/web:8080
 //! allow ingress shop/{app=cart} -> garden/web:8080
 //! ```
 //!
-//! No labels tell the pods of `curl`, so that networkpolicy lets all of `shop` in by the first rule; istio knows no labels,
-//! and lets all of `shop` in by the second. Each rule is enforced by the other layer, and yet a pod of `shop` that is neither
-//! passes both: E0711 at the second rule.
+//! No labels tell the pods of `curl`, so networkpolicy lets all of `shop` in by the first rule; istio knows no labels,
+//! so it lets all of `shop` in by the second. Each rule is enforced by the other layer, and yet a pod of `shop` that is
+//! neither passes both: E0711 at the second rule.
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
@@ -30,11 +30,11 @@ pub struct Crossed<'a> {
     pub own: Layer,
 }
 
-/// Rules that let somebody in and for which one layer alone has a gap.
+/// The rules that let peers in and for which only one layer has a gap, by the namespace of the receivers.
 type ByNamespace<'a> = FxHashMap<Option<&'a SmolStr>, Vec<(RuleId, &'a Rule)>>;
 
-/// Returns the rules that two layers together do not enforce beside another, each with that one. Of two rules it is the later
-/// one, and where `@approximate` accepts the gap of one of them, that one.
+/// Returns the rules that two layers together do not enforce beside another rule, each with that other rule. Of two
+/// rules the later one counts, or else the one whose gap `@approximate` accepts.
 pub(super) fn crossed<'a>(policy: &'a Policy, layers: &[(Layer, Lowered)]) -> FxHashMap<RuleId, Crossed<'a>> {
     let mut found = FxHashMap::default();
     for (own, mine) in layers {
@@ -59,7 +59,7 @@ pub(super) fn crossed<'a>(policy: &'a Policy, layers: &[(Layer, Lowered)]) -> Fx
     found
 }
 
-/// Returns the allows of receivers for which a layer has a gap on TCP that another layer closes.
+/// Returns the allows at receiving ends for which a layer has a gap on TCP that another layer closes.
 fn gaps<'a>(
     policy: &'a Policy,
     layers: &[(Layer, Lowered)],
@@ -90,8 +90,8 @@ fn gaps_by_namespace<'a>(gaps: Vec<(RuleId, &'a Rule)>) -> ByNamespace<'a> {
     all
 }
 
-/// Returns the first rule whose gap meets a rule's: some pod may receive by both, on a port of both, from somebody whom both
-/// name when neither accounts nor labels tell the pods of a namespace apart.
+/// Returns the first rule whose gap meets a rule's: some pod may receive by both, on a port of both, from a peer that
+/// both may name, given that neither accounts nor labels tell the pods of a namespace apart.
 fn meeting<'a>(others: &ByNamespace<'a>, rule: &Rule) -> Option<(RuleId, &'a Rule)> {
     let near = |other: &&(RuleId, &Rule)| receive_alike(rule, other.1) && peers_overlap(&rule.source, &other.1.source);
     let of_pods = |(_, pods): (&Member, &Pods)| {

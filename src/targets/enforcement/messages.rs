@@ -1,4 +1,4 @@
-//! What is said of rules that the layers of a build do not enforce.
+//! Messages about rules that the layers of a build do not enforce.
 //!
 //! `allow egress garden/* -> zenquotes.io:443` is stopped by istio, for pods that keep their sidecar, and by networkpolicy as
 //! far as addresses go. The note is made of the two rows: `a pod that avoids its sidecar reaches other public addresses on
@@ -17,7 +17,7 @@ use crate::targets::capability::{self, Asked, Capability, Layers};
 use crate::targets::gap::OtherHosts;
 use crate::targets::{Judgement, Level, Traffic};
 
-/// Says of a rule what its layers do not enforce, or only for pods that play by the rules.
+/// Reports how far the layers do not enforce a rule, or enforce it only for pods that keep their sidecar.
 pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnostics) {
     let rule = row.rule;
     refused(row, diagnostics);
@@ -46,7 +46,7 @@ pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnosti
             };
             for end in ends {
                 let bare = unmeshed(policy, rule, end).or_else(|| left_out(policy, rule, end));
-                // On the way in a sidecar is avoided by the pods that have none.
+                // On the way in, the pods that have no sidecar are the ones that avoid it.
                 let all = bare.is_some() && end.direction == Direction::Ingress && !policy.settings.require_exact;
                 bare.into_iter().for_each(|warning| diagnostics.push(warning));
                 if !all {
@@ -57,7 +57,7 @@ pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnosti
     }
 }
 
-/// Says what a layer refuses although the rule allows it.
+/// Reports the flows that a layer refuses although the rule allows them.
 fn refused(row: &Row<'_>, diagnostics: &mut Diagnostics) {
     for (layer, judgement) in row.ends.iter().flat_map(|end| &end.layers) {
         for narrower in judgement.narrower.iter().filter(|narrower| narrower.said) {
@@ -67,7 +67,7 @@ fn refused(row: &Row<'_>, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Warns of pods that have no sidecar, where sidecars alone would judge them.
+/// Warns of pods without a sidecar, where only sidecars would judge them.
 fn unmeshed(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
     let (layer, names) =
         end.layers.iter().find_map(|(layer, judgement)| Some((layer, judgement.unmeshed.as_deref()?)))?;
@@ -83,7 +83,7 @@ fn unmeshed(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic
     Some(warning.note(format!("or give them a {keeper}")))
 }
 
-/// Warns of what annotations keep from the sidecars of a rule's pods, where sidecars alone would judge it.
+/// Warns of connections that annotations keep from the sidecars of a rule's pods, where only sidecars would judge them.
 fn left_out(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
     if Layers(&policy.settings.targets).see(Traffic::LeftOut) {
         return None;
@@ -113,7 +113,7 @@ fn to_close(policy: &Policy) -> Option<String> {
     Some(format!("to close it: add the {} layer, `{}`", layer.word(), build.option_with(layer)))
 }
 
-/// A rule of which something passes that it forbids.
+/// Returns the error for a rule that forbids a flow which passes all layers.
 fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     let rule = row.rule;
     let on_tcp = row.open.contains(Traffic::Tcp);
@@ -159,7 +159,7 @@ fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     diagnostic.note("or accept the gap: `@approximate(\"why\")` before the rule")
 }
 
-/// A rule that is enforced by one layer, beside another rule that is enforced by another.
+/// Returns the error for a rule that one layer enforces, beside another rule that only another layer enforces.
 fn not_held_beside(row: &Row<'_>, crossed: &Crossed<'_>) -> Diagnostic {
     let (own, on) = (crossed.own.word(), crossed.on.word());
     let rule = row.rule;
@@ -175,7 +175,7 @@ fn not_held_beside(row: &Row<'_>, crossed: &Crossed<'_>) -> Diagnostic {
         .note("or accept the gap: `@approximate(\"why\")` before one of them")
 }
 
-/// Returns on what traffic a rule is not enforced, where that is not all of it.
+/// Returns the traffic on which a rule is not enforced, if that is not all traffic.
 pub(super) fn on_words(row: &Row<'_>) -> String {
     let datagrams = || match row.rule.action {
         Action::Deny => {
@@ -202,7 +202,7 @@ pub(super) fn on_words(row: &Row<'_>) -> String {
     format!(" on {}", list.join(", nor on "))
 }
 
-/// Returns what each layer says of what it does not enforce.
+/// Returns each layer's reason why it does not enforce the rule.
 fn reasons(row: &Row<'_>) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     let mut say = |text: String| {
@@ -228,7 +228,7 @@ fn reasons(row: &Row<'_>) -> Vec<String> {
     said
 }
 
-/// A rule end that is enforced only for pods that keep their sidecar.
+/// Returns the note for a rule end that is enforced only for pods that keep their sidecar.
 fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
     let keeper = end.layers.iter().find_map(|(layer, _)| capability::of(*layer).keeper)?;
     let every_pod = of_every_pod(end);
@@ -271,12 +271,12 @@ fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagno
     Some(Diagnostic::new(code, rule.origin.span, message).at(why).note_opt(way).note_opt(required(policy)))
 }
 
-/// Returns why a build wants no gap, where it says so.
+/// Returns why a build accepts no gap, if its settings say so.
 fn required(policy: &Policy) -> Option<&'static str> {
     policy.settings.require_exact.then_some("netpol.toml says `[enforcement] require = \"exact\"`")
 }
 
-/// Says once that no layer of the build sees more than TCP.
+/// Notes once that no layer of the build sees more than TCP.
 pub(super) fn note_unseen(policy: &Policy, diagnostics: &mut Diagnostics) {
     let layers = &policy.settings.targets;
     let Some(rule) = policy.rules.first().filter(|_| !Layers(layers).see(Traffic::Datagrams)) else { return };
@@ -324,7 +324,7 @@ fn clause(conditions: &Conditions) -> Option<String> {
     (!hosts.is_empty()).then(|| format!("where host {}", quoted(hosts)))
 }
 
-/// Returns what passes beside the hosts of an egress rule, in words, and one of the hosts with its port.
+/// Returns the traffic that passes beside the hosts of an egress rule, in words, and one of the hosts with its port.
 fn envelope(rule: &Rule) -> Option<(String, String)> {
     let (member, host) = rule.destination.members.iter().find_map(|member| match &member.what {
         What::Host(host) => Some((member, host)),

@@ -1,9 +1,9 @@
-//! What the layers of a build enforce together: a flow passes only where every layer lets it through.
+//! Enforcement by all layers of a build together: a flow passes only where every layer lets it through.
 //!
-//! `allow lab/* -> garden/*:8080` forbids other flows at each end: at its sending end what the pods of `lab` send elsewhere,
-//! at its receiving end who else calls `garden`. So each end of an allow, or of `default deny`, counts by itself. A flow that
-//! a `deny` forbids has both ends, so that one of them is enough. Each is judged traffic by traffic, since a layer may see
-//! TCP alone.
+//! `allow lab/* -> garden/*:8080` forbids other flows at each end: at its sending end the flows of the pods of `lab` to
+//! elsewhere, at its receiving end the flows of others to `garden`. So each end of an allow, or of `default deny`,
+//! counts by itself. A flow that a `deny` forbids passes both ends, so that one of them is enough. Each end is judged
+//! traffic by traffic, since a layer may see TCP alone.
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
@@ -28,22 +28,22 @@ pub use self::crossed::Crossed;
 /// How well all layers together enforce a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Together {
-    /// What the rule forbids is stopped.
+    /// Every flow that the rule forbids is stopped.
     Exact,
-    /// Some of it is stopped only for pods that play by the rules.
+    /// Some flows that the rule forbids are stopped only for pods that keep their sidecar.
     WellBehaved,
-    /// Some of it passes.
+    /// Some flows that the rule forbids pass.
     Open,
 }
 
-/// One rule and what enforces it.
+/// One rule, and how well the layers enforce it.
 #[derive(Clone, Debug)]
 pub struct Row<'a> {
     /// The rule.
     pub rule: &'a Rule,
     /// Its governed ends.
     pub ends: Vec<RowEnd<'a>>,
-    /// What they come to: the worst of the ends, of a deny the best of them for each kind of traffic.
+    /// The result for the rule: the worst of its ends; for a deny, the best of its ends for each kind of traffic.
     pub together: Together,
     /// The traffic that passes although the rule forbids it.
     pub open: Traffics,
@@ -56,11 +56,11 @@ pub struct Row<'a> {
 /// One governed end of a rule.
 #[derive(Clone, Debug)]
 pub struct RowEnd<'a> {
-    /// Which end.
+    /// The direction of the end.
     pub direction: Direction,
     /// Each layer's judgement, in the order of the build's layers.
     pub layers: Vec<(Layer, &'a Judgement)>,
-    /// What they come to.
+    /// The result for the end.
     pub together: Together,
     /// The traffic that passes although the end forbids it.
     pub open: Traffics,
@@ -76,13 +76,13 @@ pub struct Enforcement<'a> {
 }
 
 impl Lowering {
-    /// Returns what the layers enforce of the policy that was lowered.
+    /// Returns how well the layers enforce the policy that was lowered.
     pub fn enforcement<'a>(&'a self, policy: &'a Policy) -> Enforcement<'a> {
         Enforcement { layers: &policy.settings.targets, rows: rows(policy, &self.layers).collect() }
     }
 }
 
-/// Judges every rule by all layers and says what no layer enforces.
+/// Judges every rule by all layers, and reports the rules that no layer enforces.
 pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &mut Diagnostics) {
     messages::note_unseen(policy, diagnostics);
     for row in rows(policy, layers) {
@@ -90,7 +90,7 @@ pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &
     }
 }
 
-/// Goes through the rules and, beside them, through what each layer says of them in the same order.
+/// Returns the rules, each with the judgements of all layers, which have the order of the rules.
 fn rows<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> impl Iterator<Item = Row<'a>> {
     let mut rest: Vec<(Layer, &[Judgement])> =
         layers.iter().map(|(layer, lowered)| (*layer, lowered.judgements.as_slice())).collect();
@@ -113,8 +113,8 @@ fn rows<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> impl Iterator
 }
 
 fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &[(Layer, &'a Judgement)]) -> Row<'a> {
-    // What no layer of the build sees at all is said once for all rules, so that a rule is judged on the rest and on what it
-    // names. A rule of nothing else is no rule without it.
+    // Traffic that no layer of the build sees is told once for all rules. So a rule is judged on the other traffic and
+    // on the traffic that it names; a rule that forbids only unseen traffic is judged on that.
     let build = Layers(&policy.settings.targets);
     let unseen = Traffic::ALL.into_iter().filter(|kind| !build.see(*kind)).collect::<Traffics>();
     let judged_on = |forbids: Traffics, layers: &[(Layer, &Judgement)]| {
@@ -122,7 +122,7 @@ fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &
         let named = layers.iter().fold(Traffics::default(), |named, (_, judgement)| named.with(judgement.names));
         if seen.is_empty() { forbids } else { seen.with(named.among(unseen)) }
     };
-    // What annotations leave out and the rule does not name passes without avoiding anything.
+    // Traffic that annotations leave out passes even where no pod avoids its sidecar, if the rule does not name it.
     let leaves_out = |layers: &[(Layer, &Judgement)]| {
         unseen.contains(Traffic::LeftOut) && layers.iter().any(|(_, judgement)| judgement.left_out.is_some())
     };
@@ -139,8 +139,8 @@ fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &
         ends.push(RowEnd { direction, layers, together, open });
         levels.push((forbids, best));
     }
-    // What the sending end lets through by not reading the conditions goes to the rule's own destination, where its other
-    // end reads them.
+    // A sending end that does not read the conditions lets flows through to the rule's own destination alone, where the
+    // receiving end reads them.
     if receivers.read_for(rule)
         && let [sending, receiving] = ends.as_mut_slice()
         && receiving.together < sending.together
@@ -176,7 +176,7 @@ fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &
 }
 
 impl<'a> Row<'a> {
-    /// Notes the rule whose gap meets this one's: TCP that both forbid comes in.
+    /// Notes another rule whose gap meets this one's: TCP that both rules forbid comes in.
     fn cross(&mut self, crossed: Crossed<'a>) {
         let tcp = Traffics::only(Traffic::Tcp);
         for end in self.ends.iter_mut().filter(|end| end.direction == Direction::Ingress) {
@@ -187,7 +187,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The rules that let somebody in at the receiving end alone, by the namespace of the receivers.
+/// The allows that govern only their receiving end, by the namespace of the receivers.
 struct Receivers<'a> {
     inventory: &'a Inventory,
     by_namespace: FxHashMap<&'a SmolStr, Vec<&'a Rule>>,
@@ -242,7 +242,7 @@ impl<'a> Receivers<'a> {
             })
     }
 
-    /// Returns whether some port of some pods may be in both lists.
+    /// Returns whether some pods may have a port that is in both lists.
     fn may_meet(&self, pods: &PodSelector, one: &Ports, other: &Ports) -> bool {
         let (Ports::Some(one), Ports::Some(other)) = (one, other) else { return true };
         let ranges = |port: &PortMatch| match &port.port {
@@ -269,7 +269,7 @@ fn asks_both(rule: &Rule) -> bool {
 /// Returns, for each kind of traffic, the level of the layer that enforces it best.
 fn best(layers: &[(Layer, &Judgement)]) -> Levels {
     let mut best = Levels::best(layers.iter().map(|(_, judgement)| judgement.levels));
-    // Through a gateway one layer may close what another leaves open.
+    // For a rule through a gateway, one layer may close a way that another leaves open.
     let closed = |what: fn(&AtGateway) -> bool| layers.iter().any(|(_, judgement)| what(&judgement.at_gateway));
     if closed(|at| at.other_ways) && closed(|at| at.other_hosts) {
         best = Levels::best([best, Levels::all(Level::Exact)]);
@@ -299,7 +299,7 @@ fn forbids(policy: &Policy, rule: &Rule, direction: Direction) -> Traffics {
     if rule.action == Action::Isolate || peers.len() < 2 || !rule.conditions.is_none() || rule.via.is_some() {
         return Traffics::ALL;
     }
-    // What `anywhere` allows on every port leaves nothing to forbid.
+    // An `anywhere` on every port leaves nothing to forbid.
     let whole = |kind: Traffic| match direction {
         Direction::Egress => is_everybody(peers.iter().filter(|member| every_port(member, kind))),
         Direction::Ingress => {

@@ -1,4 +1,4 @@
-//! The table of `explain --enforcement`: for people, for documents, for machines.
+//! The table of `explain --enforcement`, as text, as Markdown and as JSON.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::source::Sources;
 use crate::targets::Traffic;
 
 impl Together {
-    /// Returns the word by which machines know it.
+    /// Returns the word for a program that reads the table.
     pub fn word(self) -> &'static str {
         match self {
             Together::Exact => "exact",
@@ -84,13 +84,13 @@ impl Enforcement<'_> {
     }
 }
 
-/// Returns where a rule stands, how it reads, and whose it is and why where it says so.
+/// Returns the place and the text of a rule, with its owner and reason where it has them.
 fn rule_cell(sources: &Sources, origin: &Origin) -> String {
     let cell = format!("{}  {}", sources.place(origin.span), rule_text(sources, origin));
     attribution(origin).map_or(cell.clone(), |said| format!("{cell} ({said})"))
 }
 
-/// Returns what one layer makes of a rule; both ends where they differ.
+/// Returns the judgement of one layer for a rule; both ends where they differ.
 fn layer_cell(row: &Row<'_>, layer: Layer) -> String {
     let cells: Vec<(Direction, String)> = row.ends.iter().map(|end| (end.direction, end_cell(end, layer))).collect();
     match cells.as_slice() {

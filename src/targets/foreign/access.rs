@@ -1,8 +1,8 @@
-//! What an AuthorizationPolicy says of a flow, as Istio makes Envoy's rules of it (`pilot/pkg/security/authz` in Istio's
-//! source), as far as it can be told.
+//! AuthorizationPolicies of the cluster, evaluated for one flow as far as it is known, as Istio makes Envoy's rules of
+//! them (`pilot/pkg/security/authz` in Istio's source).
 //!
-//! On a port that is plain TCP a rule of `ALLOW` that asks for something of requests is left out, and in one of `DENY` what
-//! it asks of them is left out, so that it denies more.
+//! On a port that is plain TCP, Istio leaves out a rule of `ALLOW` that asks for something of requests; of a rule of
+//! `DENY` it leaves out the fields about requests, so that the rule denies more.
 
 use std::net::IpAddr;
 
@@ -30,7 +30,7 @@ pub(super) struct Seen<'a> {
     flow: &'a Flow,
     /// The path as the mesh's normalisation leaves it.
     path: Option<String>,
-    /// The namespace and the account by which the caller is known; an empty account is not known.
+    /// The namespace and the account of the caller; an empty account is not known.
     identity: Option<(&'a SmolStr, &'a SmolStr)>,
     /// Whether the proxy is a gateway's, which sees the client's address.
     gateway: bool,
@@ -41,7 +41,7 @@ pub(super) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    /// Looks at a flow that comes to a pod; `identities` is false where no caller has one.
+    /// Looks at a flow that comes to a pod; `identities` is false where no caller has an identity.
     pub(super) fn new(
         governed: &'a Governed,
         home: &'a SmolStr,
@@ -65,7 +65,7 @@ impl<'a> Seen<'a> {
         Seen { policy, home, flow, path, identity, gateway, unread, issuers }
     }
 
-    /// Returns whether some rule matches; `denies` says whether the policy denies what they match.
+    /// Returns whether some rule matches; `denies` says whether the policy denies the flows that match.
     pub(super) fn matches(&self, rules: &[AccessRule], denies: bool) -> Sure {
         if self.flow.protocol != Protocol::Tcp {
             return Sure::No;
@@ -112,7 +112,7 @@ impl<'a> Seen<'a> {
                 }
             }),
             Attribute::Ip => self.comes_from(value),
-            // A gateway looks at its client; behind it, whoever calls may name any address in a header.
+            // A gateway sees its client; behind the gateway, a caller may name any address in a header.
             Attribute::RemoteIp if self.gateway => self.comes_from(value),
             Attribute::RemoteIp => self.comes_from(value).max(Sure::Maybe),
             Attribute::Method => text(request.method.as_deref()),
@@ -145,7 +145,7 @@ impl<'a> Seen<'a> {
     }
 
     fn is_principal(&self, value: &str, namespace: &str, account: &str) -> Sure {
-        // `cluster.local` points to whatever the mesh's trust domain is.
+        // `cluster.local` stands for the mesh's trust domain, whatever that is.
         let own = &self.policy.settings.trust_domain;
         let in_domain = value.strip_prefix("cluster.local/").map(|rest| format!("{own}/{rest}"));
         let value = in_domain.as_deref().unwrap_or(value);
@@ -182,7 +182,7 @@ impl<'a> Seen<'a> {
                 let pods = &self.policy.pod_addresses;
                 match (net.prefix_len(), pods.is_empty()) {
                     (0, true) => Sure::Yes,
-                    // Where pods are is not known, but it is not in the internet of IPv4.
+                    // Addresses of pods may be unknown, but they are not in the internet of IPv4.
                     (_, true) if net.addr().is_ipv4() && set.is_inside(&self.policy.internet) => Sure::No,
                     (_, true) => Sure::Maybe,
                     _ if !pods.overlaps(&set) => Sure::No,
@@ -193,7 +193,8 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// Returns whether the claims of the request's token, which must be of an issuer that the pod knows, are so.
+    /// Returns whether the claims of the request's token pass a test; the token must be of an issuer that the pod
+    /// knows.
     fn claims(&self, are: impl Fn(&Map<String, Value>) -> bool) -> Sure {
         let Some(claims) = &self.flow.request.jwt else { return Sure::No };
         let issuer = claims.get("iss").and_then(Value::as_str);
@@ -206,7 +207,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Returns whether a text is like a value: the same, or with a `*` first or last its end or its beginning.
+/// Returns whether a text matches a value: the same text, or with a `*` first or last the same end or beginning.
 fn is_like(value: &str, text: &str) -> bool {
     match (value, value.strip_prefix('*'), value.strip_suffix('*')) {
         ("*", ..) => !text.is_empty(),
@@ -216,7 +217,7 @@ fn is_like(value: &str, text: &str) -> bool {
     }
 }
 
-/// Returns whether a text is like a value in which each `*` is any text.
+/// Returns whether a text matches a value in which each `*` is any text.
 fn has_stars(value: &str, text: &str) -> bool {
     let mut pieces = value.split('*');
     let Some(mut rest) = pieces.next().and_then(|first| text.strip_prefix(first)) else { return false };
@@ -229,7 +230,7 @@ fn has_stars(value: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Returns whether a path is like a value, which may have `{*}` for one segment and `{**}` for any number.
+/// Returns whether a path matches a value, which may have `{*}` for one segment and `{**}` for any number.
 fn is_path(value: &str, path: &str) -> bool {
     if !value.contains("{*}") && !value.contains("{**}") {
         return is_like(value, path);
@@ -237,14 +238,14 @@ fn is_path(value: &str, path: &str) -> bool {
     let one = |(wanted, found): (&&str, &&str)| if *wanted == "{*}" { !found.is_empty() } else { wanted == found };
     let alike = |wanted: &[&str], found: &[&str]| wanted.len() == found.len() && wanted.iter().zip(found).all(one);
     let (wanted, found): (Vec<&str>, Vec<&str>) = (value.split('/').collect(), path.split('/').collect());
-    // Envoy takes one `{**}`.
+    // Envoy accepts a single `{**}`.
     let Some(at) = wanted.iter().position(|segment| *segment == "{**}") else { return alike(&wanted, &found) };
     let (before, after) = (&wanted[..at], &wanted[at + 1..]);
     let Some(left) = found.len().checked_sub(after.len()).filter(|left| *left >= before.len()) else { return false };
     alike(before, &found[..before.len()]) && alike(after, &found[left..])
 }
 
-/// Returns whether an issuer and a subject are like `issuer/subject`, where a `*` may stand first or last.
+/// Returns whether an issuer and a subject match `issuer/subject`, where a `*` may stand first or last.
 fn is_request_principal(value: &str, issuer: &str, subject: &str) -> bool {
     if value == "*" {
         return !issuer.is_empty() && !subject.is_empty();
@@ -259,7 +260,7 @@ fn is_request_principal(value: &str, issuer: &str, subject: &str) -> bool {
     }
 }
 
-/// Returns whether a claim is like a value, or is a list with one that is.
+/// Returns whether a claim matches a value, or is a list with an element that does.
 fn has_claim(value: &str, claim: Option<&Value>) -> bool {
     match claim {
         Some(Value::String(text)) => is_like(value, text),
@@ -272,7 +273,7 @@ fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
-/// Returns whether Services say of a pod's port that nobody reads requests there.
+/// Returns whether the Services of a pod say that no proxy reads requests on a port of it.
 pub(super) fn is_unread(inventory: &Inventory, pod: &Pod, port: u16) -> bool {
     let Some(namespace) = pod.namespace_labels.get(NAMESPACE_NAME) else { return false };
     let leads_here = |target: &TargetPort| match target {
@@ -284,7 +285,7 @@ pub(super) fn is_unread(inventory: &Inventory, pod: &Pod, port: u16) -> bool {
     ports.any(|own| leads_here(&own.target) && (own.unread || own.app == Some(AppProtocol::Tls)))
 }
 
-/// Returns the parties, ports and requests that a rule speaks of.
+/// Returns the parties, ports and requests that a rule names.
 pub(super) fn shape(governed: &Governed, home: &SmolStr, rule: &AccessRule, issuers: &[SmolStr]) -> Shape {
     let inventory = &governed.policy.inventory;
     let mut shape = Shape::default();
@@ -346,7 +347,7 @@ pub(super) fn shape(governed: &Governed, home: &SmolStr, rule: &AccessRule, issu
     shape
 }
 
-/// Returns the shape of what comes in whatever some rules say: where they ask for something of requests, a plain one.
+/// Returns the shape of any flow; with a plain request where some rules ask for something of requests.
 pub(super) fn anything(rules: &[AccessRule]) -> Shape {
     let asks = |attribute: &Attribute| matches!(attribute, Attribute::Host | Attribute::Method | Attribute::Path);
     let conditions = rules.iter().flat_map(|rule| rule.from.iter().chain(&rule.to).flatten().chain(&rule.when));
@@ -359,7 +360,7 @@ pub(super) fn anything(rules: &[AccessRule]) -> Shape {
     Shape { requests: plain.into_iter().collect(), ..Shape::default() }
 }
 
-/// Adds to a request what a condition asks of its host or its method.
+/// Adds to a request the host or the method that a condition asks for.
 fn ask(request: &mut Request, condition: &Condition) {
     let fits = |text: &&str| !condition.not_values.iter().any(|value| is_like(value, text));
     match condition.attribute {
@@ -380,7 +381,7 @@ fn ask(request: &mut Request, condition: &Condition) {
     }
 }
 
-/// Returns paths that a condition speaks of.
+/// Returns paths that a condition names.
 fn paths_of(condition: &Condition) -> Vec<String> {
     let path = |value: &SmolStr| {
         let filled = value.replace("{**}", "x").replace("{*}", "x");
@@ -396,7 +397,7 @@ fn paths_of(condition: &Condition) -> Vec<String> {
     condition.values.iter().take(MOST).map(path).chain(plain).filter(fits).collect()
 }
 
-/// Adds to the claims of a token what a condition asks of them.
+/// Adds to the claims of a token those that a condition asks for.
 fn token_of(condition: &Condition, claims: Option<Map<String, Value>>, issuers: &[SmolStr]) -> Map<String, Value> {
     let known = issuers.first().map_or("https://issuer.example.com", SmolStr::as_str);
     let mut claims = claims.unwrap_or_else(|| token(known, "subject"));
@@ -429,7 +430,7 @@ fn ports(values: &[SmolStr]) -> impl Iterator<Item = PortMatch> {
     numbers.map(|number| PortMatch::range(number, number, Protocol::Tcp))
 }
 
-/// Returns pods whose principal is like a value, `cluster.local/ns/garden/sa/web`.
+/// Returns pods whose principal matches a value, `cluster.local/ns/garden/sa/web`.
 fn of_principal(inventory: &Inventory, value: &str) -> Option<Party> {
     let mut words = value.split('/').skip_while(|word| *word != "ns").skip(1);
     let namespace = words.next().filter(|name| !name.contains('*'));

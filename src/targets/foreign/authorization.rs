@@ -1,8 +1,8 @@
-//! What an AuthorizationPolicy opens or closes.
+//! AuthorizationPolicies of the cluster, and the flows that they open or close beside the build's.
 //!
-//! Those of a pod add up: one with `DENY` refuses what it matches, whatever others allow; with `CUSTOM` somebody else
-//! decides; any with `ALLOW` closes its pods to all that none of them matches (the order stands at the head of Istio's
-//! `security/v1beta1/authorization_policy.proto`).
+//! The AuthorizationPolicies of a pod add up: `DENY` refuses the flows that it matches, whatever others allow; `CUSTOM`
+//! leaves the decision to an external authorizer; any `ALLOW` closes its pods to all flows that no `ALLOW` matches (the
+//! order stands at the head of Istio's `security/v1beta1/authorization_policy.proto`).
 
 use smol_str::SmolStr;
 
@@ -22,15 +22,15 @@ pub(super) struct Judge<'a> {
     governed: &'a Governed,
     object: &'a PolicyObject,
     says: &'a Authorization,
-    /// Whether it is for the pod.
+    /// Whether the policy selects the pod.
     selected: Sure,
-    /// Whether the build writes an `ALLOW` for the pod, so that it is closed anyway.
+    /// Whether the build writes an `ALLOW` for the pod, so that the pod is closed anyway.
     closed: bool,
     /// The PeerAuthentications that are for the pod, those of the build and those of others.
     peers: Vec<&'a PolicyObject>,
     /// The AuthorizationPolicies of others that are for the pod.
     theirs: Vec<&'a PolicyObject>,
-    /// The issuers whose tokens the pod looks at.
+    /// The issuers whose tokens the pod's sidecar looks at.
     issuers: Vec<SmolStr>,
 }
 
@@ -45,7 +45,7 @@ impl<'a> Judge<'a> {
         Some(Judge { governed, object, says, selected, closed, peers, theirs, issuers: issuers(look, governed) })
     }
 
-    /// Returns whether it refuses what it matches.
+    /// Returns whether the policy refuses the flows that it matches.
     pub(super) fn denies(&self) -> bool {
         self.says.action == AccessAction::Deny
     }
@@ -56,13 +56,14 @@ impl<'a> Judge<'a> {
         seen.matches(&says.rules, says.action != AccessAction::Allow)
     }
 
-    /// Returns whether none of the others' objects that close the pod lets a flow in.
+    /// Returns whether all the `ALLOW` policies of others that close the pod refuse a flow.
     fn stopped_by_all(&self, flow: &Flow) -> Sure {
         let allowing = self.theirs.iter().filter_map(|other| Some((other, allowing(other)?)));
         Sure::any(allowing.map(|(other, says)| self.matches(other, says, flow))).not()
     }
 
-    /// Returns whether a flow comes as far as to be judged: strict mutual TLS refuses callers without an identity.
+    /// Returns whether a flow gets as far as an AuthorizationPolicy: strict mutual TLS refuses callers without an
+    /// identity.
     fn arrives(&self, flow: &Flow) -> Sure {
         let identity = match &flow.source {
             Party::Pod(pod) => has_identity(self.governed, pod),
@@ -84,7 +85,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Returns what an object says, where its action is `ALLOW`.
+/// Returns the contents of an object whose action is `ALLOW`.
 fn allowing(object: &PolicyObject) -> Option<&Authorization> {
     match &object.says {
         Says::Authorization(says) if says.action == AccessAction::Allow => Some(says),
@@ -128,7 +129,7 @@ impl Judges for Judge<'_> {
             return None;
         }
         let matched = || self.matches(self.object, self.says, flow).min(self.selected);
-        // Whom mutual TLS refuses, no such object opens or closes anything for.
+        // Mutual TLS refuses these callers before any AuthorizationPolicy could open or close the pod.
         if self.arrives(flow) == Sure::No {
             return None;
         }
@@ -142,7 +143,7 @@ impl Judges for Judge<'_> {
                 let why = format!("its action is CUSTOM: the provider `{provider}` decides about them");
                 Judged::if_so(Effect::Closes, matched().min(Sure::Maybe), why)
             }
-            // What a rule denies is denied whatever is allowed.
+            // A deny of the source beats every `ALLOW`.
             (AccessAction::Allow, false) if !said.denied => {
                 let why = "objects of AuthorizationPolicy add up: delete it, or write a rule for what it lets through";
                 Judged::if_so(Effect::Opens, matched().min(self.arrives(flow)), why)
@@ -152,7 +153,8 @@ impl Judges for Judge<'_> {
                            them";
                 Judged::if_so(Effect::Closes, self.stopped_by_all(flow).min(self.selected), why)
             }
-            // The build lets its own clients in, for its own hosts, and all others as before: which was not all.
+            // The build's `ALLOW` at a gateway lets in its own clients for its own hosts, and all others as before; the
+            // objects of others did not let in all.
             (AccessAction::Allow, true) if said.untouched && self.governed.gateway => {
                 let why = "for hosts that no rule names the build lets everybody pass, as where nothing closes a gateway; \
                            isolate the gateway by a rule, or write rules for these hosts too";

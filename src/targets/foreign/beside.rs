@@ -1,5 +1,5 @@
-//! What a build writes itself, read back as far as it says for which pods an object is: of two Sidecars a pod obeys one, and
-//! an `ALLOW` of others closes nothing that one of the build closes anyway.
+//! Objects that a build writes itself, read back for the pods that they select: of two Sidecars a pod obeys one, and an
+//! `ALLOW` of others closes nothing that an `ALLOW` of the build closes anyway.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
@@ -10,21 +10,21 @@ use crate::policy::Policy;
 use crate::source::{FileId, Span};
 use crate::targets::Object;
 
-/// The date of what is yet to be made: it comes after every other.
+/// The creation date of an object that is not applied yet: later than every other date.
 const NEVER: &str = "9999-12-31T23:59:59Z";
 
-/// What a build writes itself, as far as it concerns objects of others.
+/// The objects that a build writes itself, as far as they concern objects of others.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
-    /// Its objects that are for pods of others' objects, without most of what they say.
+    /// The build's objects for pods of others' objects; most of their contents is left out.
     pub(super) own: Vec<PolicyObject>,
-    /// The objects that it would overwrite, by their places: they are errors of their own.
+    /// The objects of others that the build would overwrite, by their places: each is an error of its own.
     pub(super) overwritten: FxHashSet<Span>,
 }
 
 impl Beside {
-    /// Adds when the build's own objects were made, as far as the inventory shows them; the others are yet to be applied, and
-    /// newer than all that it shows.
+    /// Adds the creation dates of the build's own objects, as far as the inventory shows them; the other objects are
+    /// yet to be applied, so they are newer than all objects of the inventory.
     pub(in crate::targets) fn date(&mut self, policy: &Policy) {
         let own = policy.settings.name.as_deref().unwrap_or_default();
         let of_build = policy.inventory.objects.iter().filter(|object| object.build.as_deref() == Some(own));
@@ -35,16 +35,16 @@ impl Beside {
         }
     }
 
-    /// Adds what is known of another part of the build.
+    /// Adds the objects of another partition.
     pub(in crate::targets) fn extend(&mut self, other: Beside) {
         self.own.extend(other.own);
         self.overwritten.extend(other.overwritten);
     }
 }
 
-/// Reads what a build writes of the kinds, and in the namespaces, of others' objects.
+/// A reader of the build's objects, for the kinds and the namespaces of others' objects.
 pub(in crate::targets) struct Reader<'a> {
-    /// A file that stands for what is in none.
+    /// The file that stands for objects without one.
     file: Option<FileId>,
     kinds: FxHashSet<&'static str>,
     /// The namespaces; with `None` among them every one.
@@ -53,7 +53,7 @@ pub(in crate::targets) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Returns whether there is nothing to compare with.
+    /// Returns whether the inventory has no objects to compare with.
     pub(in crate::targets) fn is_idle(&self) -> bool {
         self.kinds.is_empty()
     }
@@ -62,11 +62,11 @@ impl<'a> Reader<'a> {
         let theirs = || others(policy);
         let needs: fn(&PolicyObject) -> &'static [PolicyKind] = |object| match object.kind {
             PolicyKind::NetworkPolicy => &[PolicyKind::NetworkPolicy],
-            // It goes by the identities that these give.
+            // An AuthorizationPolicy goes by the identities that PeerAuthentications give.
             PolicyKind::AuthorizationPolicy => &[PolicyKind::AuthorizationPolicy, PolicyKind::PeerAuthentication],
             PolicyKind::PeerAuthentication => &[PolicyKind::PeerAuthentication],
             PolicyKind::Sidecar => &[PolicyKind::Sidecar],
-            // The rules say which tokens the build takes.
+            // The rules themselves tell the tokens that the build accepts.
             PolicyKind::RequestAuthentication => &[],
         };
         Reader {

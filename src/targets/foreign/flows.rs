@@ -1,13 +1,13 @@
-//! Flows on which an object of the cluster and the rules may differ: those that the object speaks of, and those that the
-//! rules do, each with what is asked for.
+//! Flows on which an object of the cluster and the rules may differ: flows that the object names, and flows that the
+//! rules name, each with a request.
 //!
 //! ```text
 //! allow ingress lab/* -> shop/web:8080/http where method GET      # lab/tool -> shop/web:8080, GET
 //! AuthorizationPolicy with paths: ["/admin*"]                     # from anybody, on any port, /admin
 //! ```
 //!
-//! together ask for `lab/tool -> shop/web:8080` with `GET /admin`, and for each half of it with something else. What
-//! decides them looks at every one; these are examples, and no proof that there are no others.
+//! Together they ask for `lab/tool -> shop/web:8080` with `GET /admin`, and for each half of it with something else.
+//! The code that decides such flows decides every flow; these are examples, and no proof that no others differ.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -26,16 +26,16 @@ use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule};
 use crate::policy::{Flow, Party, Policy, Request, ask};
 
-/// Somebody outside: an address that is set aside for documentation.
+/// An address outside the cluster, of a block that is set aside for documentation.
 const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 
-/// How many parties, ports and requests of one rule, or of one object, are tried with each other.
+/// The most parties, ports and requests of one rule, or of one object, that are tried with each other.
 pub(super) const MOST: usize = 16;
 
-/// How many flows at one end of a pod are tried for one part of an object.
+/// The most flows at one end of a pod that are tried for one part of an object.
 const MOST_FLOWS: usize = 4096;
 
-/// The parties, ports and requests that something speaks of.
+/// The parties, ports and requests that an object or a rule names.
 #[derive(Default)]
 pub(super) struct Shape {
     pub(super) parties: Vec<Party>,
@@ -43,7 +43,7 @@ pub(super) struct Shape {
     pub(super) requests: Vec<Request>,
 }
 
-/// Returns flows at one end of a pod of which an object, a rule or both speak.
+/// Returns flows at one end of a pod that an object, a rule or both name.
 pub(super) fn flows(governed: &Governed, direction: Direction, object: &Shape) -> Vec<Flow> {
     let mut found = Found { flows: Vec::new(), keys: FxHashSet::default() };
     for shape in governed.spoken(direction) {
@@ -52,14 +52,14 @@ pub(super) fn flows(governed: &Governed, direction: Direction, object: &Shape) -
     found.flows
 }
 
-/// Flows, each of them once.
+/// Flows without repetition.
 struct Found {
     flows: Vec<Flow>,
     keys: FxHashSet<(String, bool, u16, Protocol, String)>,
 }
 
 impl Found {
-    /// Adds what an object and a rule speak of.
+    /// Adds the flows that an object and a rule name.
     fn add(&mut self, governed: &Governed, direction: Direction, object: &Shape, rule: &Shape) {
         let parties: Vec<&Party> = object.parties.iter().take(MOST).chain(rule.parties.iter().take(MOST)).collect();
         let ports: Vec<&PortMatch> = object.ports.iter().take(MOST).chain(rule.ports.iter().take(MOST)).collect();
@@ -89,7 +89,7 @@ impl Found {
     }
 }
 
-/// Returns the requests of an object and a rule, and what both ask for together, each with its text.
+/// Returns the requests of an object, of a rule, and of both together, each with its text.
 fn requests(object: &Shape, rule: &Shape) -> Vec<(Request, String)> {
     let plain = [Request::default()];
     let some = |shape: &'_ Shape| match shape.requests.len() {
@@ -114,7 +114,7 @@ fn requests(object: &Shape, rule: &Shape) -> Vec<(Request, String)> {
     all
 }
 
-/// Returns a request with all that the first says, and what the second adds.
+/// Returns a request with all parts of the first, and those that the second adds.
 fn merged(first: &Request, second: &Request) -> Request {
     Request {
         method: first.method.clone().or(second.method.clone()),
@@ -126,7 +126,7 @@ fn merged(first: &Request, second: &Request) -> Request {
     }
 }
 
-/// Returns the ports of a destination that some entries mean, then those that the pod is known to have.
+/// Returns the ports of a destination that some entries mean, then the known ports of the destination.
 fn numbers(destination: &Party, ports: &[&PortMatch]) -> Vec<(u16, Protocol)> {
     let own = match destination {
         Party::Pod(pod) => pod.ports.as_slice(),
@@ -153,7 +153,7 @@ fn numbers(destination: &Party, ports: &[&PortMatch]) -> Vec<(u16, Protocol)> {
     numbers
 }
 
-/// Returns parties that nothing need speak of: somebody outside, and pods of the same namespace and of others, one of
+/// Returns parties that no rule need name: an address outside, and pods of the same namespace and of others, one of
 /// them without a sidecar.
 fn strangers(governed: &Governed, direction: Direction) -> Vec<Party> {
     let inventory = &governed.policy.inventory;
@@ -169,8 +169,8 @@ fn strangers(governed: &Governed, direction: Direction) -> Vec<Party> {
     std::iter::once(Party::Address(OUTSIDE)).chain(apart).chain(near).chain(bare).collect()
 }
 
-/// Returns what each rule of a pod speaks of in a direction, then what nothing need speak of. A port that no rule names is
-/// tried with each at last: what a manifest does not declare may be open all the same.
+/// Returns the shape of each rule of a pod in a direction, then the shape of flows that no rule need name. A port that
+/// no rule names comes last: a port that no manifest declares may be open all the same.
 pub(super) fn spoken(governed: &Governed, direction: Direction) -> Vec<Shape> {
     let rules = governed.rules(direction).filter(|rule| rule.action != Action::Isolate);
     let mut shapes: Vec<Shape> = rules.map(|rule| of_rule(governed, direction, rule)).collect();
@@ -199,7 +199,7 @@ fn of_rule(governed: &Governed, direction: Direction, rule: &Rule) -> Shape {
     let of_peers = |members: &[Member]| members.iter().filter_map(|member| party_of(policy, member)).collect();
     let at_gateway = direction == Direction::Ingress && governed.is_published_by(rule);
     let (parties, ports) = match &rule.via {
-        // The gateway sees the clients on its own ports, the workload sees the gateway.
+        // The gateway sees the clients on its own ports; the workload sees the gateway.
         Some(via) if at_gateway => {
             let ports = via.gateway.ports.iter();
             let ports = ports.map(|port| PortMatch::range(port.target, port.target, port.protocol)).collect();

@@ -1,4 +1,4 @@
-//! Objects of the cluster that are not this build's and that add to what it writes.
+//! Objects of the cluster that others made and that open or close more than the build's.
 //!
 //! ```text
 //! default deny shop/*                              # and a chart has written, beside the build's own:
@@ -6,13 +6,13 @@
 //! ```
 //!
 //! NetworkPolicies of a pod add up, and so do AuthorizationPolicies and RequestAuthentications; of Sidecars and
-//! PeerAuthentications a pod obeys one, which may not be the build's. Each such object that the inventory shows is a
-//! warning where it opens or closes something for governed pods, with a flow that it decides in another way than the
-//! source. The source is asked by the evaluator, and the build's own objects are read back only for which pods they are:
-//! they say which Sidecar or PeerAuthentication counts, and what is closed anyway.
+//! PeerAuthentications a pod obeys one, which may not be the build's. Each such object of the inventory is a warning
+//! where it opens or closes governed pods, with a flow that the object decides in another way than the source. The
+//! evaluator answers for the source. The build's own objects are read back only for the pods that they select, which
+//! tells the Sidecar or PeerAuthentication that counts, and the pods that are closed anyway.
 //!
-//! `pods` finds the pods, `flows` what to ask for; `network`, `authorization`, `peers`, `tokens` and `sidecars` each judge
-//! one kind. What hangs on something that nobody shows *may* be so.
+//! `pods` finds the pods, `flows` the flows to ask for; `network`, `authorization`, `peers`, `tokens` and `sidecars`
+//! each judge one kind of object. A verdict that depends on facts which the inventory lacks is a *may*.
 
 mod access;
 mod authorization;
@@ -39,20 +39,20 @@ use crate::policy::{Cause, Flow, Party, Pod, Policy, eval, governs_pod};
 use crate::settings::Layer;
 use crate::source::Span;
 
-/// How often a part of an object is held against a flow of one pod, about.
+/// The most comparisons of a part of an object with a flow of one pod, about.
 const MOST_LOOKS: usize = 1 << 20;
 
-/// How many parts of an object are asked for flows.
+/// The most parts of an object for which flows are made.
 const MOST_PARTS: usize = 1024;
 
-/// How sure something is.
+/// How sure a verdict is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sure {
-    /// It is not so.
+    /// Surely not so.
     No,
-    /// It hangs on what nobody shows.
+    /// Unknown: it depends on facts that nobody states.
     Maybe,
-    /// It is so.
+    /// Surely so.
     Yes,
 }
 
@@ -80,31 +80,31 @@ impl Sure {
     }
 }
 
-/// What an object does to a pod against the source.
+/// The effect of an object on a pod, against the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Effect {
-    /// It lets through what the source does not.
+    /// The object lets a flow through that the source denies.
     Opens,
-    /// It refuses what the source lets through.
+    /// The object refuses a flow that the source allows.
     Closes,
-    /// What it closed before is open: the source says nothing of it, and the build must not close it.
+    /// The object closed flows that are open now: the source does not govern them, and the build must not close them.
     Undone,
 }
 
-/// What the source says of a flow at one end of a pod.
+/// The source's verdict about a flow at one end of a pod.
 struct Said {
     allows: bool,
-    /// Whether a rule denies it.
+    /// Whether a rule denies the flow.
     denied: bool,
-    /// Whether no rule closes the pod, so that it passes as it did before.
+    /// Whether no rule closes the pod, so that the flow passes as it did before.
     untouched: bool,
-    /// Whether a rule governs the pod, which need not be so of a gateway whose public hosts rules speak of.
+    /// Whether a rule governs the pod: of a gateway, rules may name only the public hosts.
     governed: bool,
-    /// The rule that decides; `None` where none governs the pod.
+    /// The rule that decides the flow; `None` where none governs the pod.
     rule: Option<Span>,
 }
 
-/// What an object does to a flow.
+/// The effect of an object on a flow.
 struct Judged {
     effect: Effect,
     sure: bool,
@@ -119,25 +119,25 @@ impl Judged {
 
 /// One object beside the others of a pod.
 trait Judges {
-    /// Returns of which flows it speaks at one end; none where it does not look at this end.
+    /// Returns the flows that the object names at one end; none where the object does not look at this end.
     fn shapes(&self, direction: Direction) -> Vec<Shape>;
 
-    /// Returns whether it does something to a flow, be it what the source says; only then is that asked.
+    /// Returns whether the object decides a flow at all; only then the source is asked.
     fn concerns(&self, _flow: &Flow, _direction: Direction) -> bool {
         true
     }
 
-    /// Returns of how many parts the object is.
+    /// Returns the number of parts of the object.
     fn size(&self) -> usize {
         1
     }
 
-    /// Returns what it can do at one end.
+    /// Returns the effects that the object can have at one end.
     fn effects(&self, _direction: Direction) -> &'static [Effect] {
         &[Effect::Opens, Effect::Closes]
     }
 
-    /// Returns what it does to a flow against the source.
+    /// Returns the effect of the object on a flow, against the source.
     fn judge(&self, flow: &Flow, direction: Direction, said: &Said) -> Option<Judged>;
 }
 
@@ -151,11 +151,11 @@ fn judge_of<'a>(look: &Look<'a>, governed: &'a Governed, object: &'a PolicyObjec
     })
 }
 
-/// That an object does something to a pod, with a flow that shows it.
+/// An effect of an object on a pod, with a flow that shows the effect.
 struct Finding {
     direction: Direction,
     judged: Judged,
-    /// The rule that decides the flow in the other way.
+    /// The rule that decides the flow otherwise.
     rule: Span,
     flow: Flow,
 }
@@ -166,7 +166,7 @@ impl Finding {
     }
 }
 
-/// Returns the objects of the layers of a build that it does not own.
+/// Returns the objects of the inventory that belong to layers of the build and that the build does not own.
 fn others(policy: &Policy) -> impl Iterator<Item = &PolicyObject> {
     let own = policy.settings.name.as_deref().unwrap_or_default();
     let is_of_layers = |kind| policy.settings.targets.contains(&layer_of(kind));
@@ -181,14 +181,14 @@ fn layer_of(kind: PolicyKind) -> Layer {
     if kind == PolicyKind::NetworkPolicy { Layer::NetworkPolicy } else { Layer::Istio }
 }
 
-/// What an object is judged with.
+/// The data that an object is judged with.
 struct Look<'a> {
     policy: &'a Policy,
     own: ByPlace<'a>,
     theirs: ByPlace<'a>,
 }
 
-/// Objects by the namespace of their pods, or by none where they may be of any.
+/// Objects by the namespace of their pods; `None` where that may be any namespace.
 type ByPlace<'a> = FxHashMap<Option<&'a SmolStr>, Vec<&'a PolicyObject>>;
 
 impl<'a> Look<'a> {
@@ -221,7 +221,7 @@ impl<'a> Look<'a> {
         here.filter(|object| pods::selects(self.policy, object, pod) > Sure::No).collect()
     }
 
-    /// Returns what the source says of a flow at one end; `None` where it does not judge it.
+    /// Returns the source's verdict about a flow at one end; `None` where the source does not judge the flow.
     fn said(&self, governed: &Governed, flow: &Flow, direction: Direction) -> Option<Said> {
         let end = eval(&governed.policy, flow).ends.into_iter().find(|end| end.direction == direction)?;
         let rule = match end.cause {
@@ -242,7 +242,7 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// Returns whether an AuthorizationPolicy of others with `DENY` refuses a flow, whatever else opens.
+    /// Returns whether a `DENY` of others refuses a flow, whatever else opens.
     fn is_refused(&self, governed: &Governed, flow: &Flow, direction: Direction) -> Sure {
         let said = Said { allows: true, denied: false, untouched: false, governed: true, rule: None };
         let theirs = self.theirs_for(&governed.pod).into_iter();
@@ -254,7 +254,7 @@ impl<'a> Look<'a> {
         }))
     }
 
-    /// Returns what an object does to a flow, all others of the pod considered.
+    /// Returns the effect of an object on a flow, given all other objects of the pod.
     fn judged(
         &self,
         governed: &Governed,
@@ -274,15 +274,15 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Finds what an object opens and closes for a pod: of each the first flow for which it surely does, else the first
-    /// for which it may.
+    /// Finds the effects of an object on a pod: for each effect the first flow that surely has it, else the first that
+    /// may.
     fn find(&self, governed: &Governed, object: &PolicyObject) -> Vec<Finding> {
         let mut found: Vec<Finding> = Vec::new();
         let Some(judge) = judge_of(self, governed, object) else { return found };
         for direction in Direction::BOTH.into_iter().filter(|direction| governed.is_governed(*direction)) {
             let shapes = judge.shapes(direction);
             let effects = judge.effects(direction);
-            // Each flow is held against each part of the object.
+            // Each flow is compared with each part of the object.
             let most = (MOST_LOOKS / judge.size().max(1)).clamp(64, 16_384);
             let flows = shapes.iter().flat_map(|shape| flows::flows(governed, direction, shape));
             for flow in flows.take(most) {
@@ -292,7 +292,7 @@ impl<'a> Look<'a> {
                 let Some(said) = self.said(governed, &flow, direction) else { continue };
                 let judged = self.judged(governed, &*judge, &flow, direction, &said);
                 let (Some(rule), Some(judged)) = (said.rule, judged) else { continue };
-                // Of a gateway's other hosts no rule speaks.
+                // No rule names the gateway's other hosts.
                 if said.untouched && !said.governed && judged.effect != Effect::Undone {
                     continue;
                 }
@@ -315,7 +315,7 @@ impl<'a> Look<'a> {
     }
 }
 
-/// Warns of each object that decides about governed pods beside those of the build.
+/// Warns of each object of others that decides about governed pods.
 pub(super) fn judge(policy: &Policy, beside: &Beside, diagnostics: &mut Diagnostics) {
     let look = Look::new(policy, beside);
     let mut pods = pods::Pods::new(policy);
@@ -331,7 +331,7 @@ pub(super) fn judge(policy: &Policy, beside: &Beside, diagnostics: &mut Diagnost
     }
 }
 
-/// Returns what lets a flow through at one end although the source does not, and whether it surely does.
+/// Returns the object that lets a flow through at one end against the source, in words, and whether it surely does.
 pub fn passes(
     policy: &Policy,
     beside: &Beside,
@@ -342,7 +342,7 @@ pub fn passes(
     asked(policy, beside, layer, flow, direction, Effect::Opens)
 }
 
-/// Returns what refuses a flow at one end although the source lets it through, and whether it surely does.
+/// Returns the object that refuses a flow at one end against the source, in words, and whether it surely does.
 pub fn refuses(
     policy: &Policy,
     beside: &Beside,
@@ -374,20 +374,20 @@ fn asked(
         let words = if judged.sure { format!("{name} does") } else { format!("{name} may: {}", judged.why) };
         (judged.effect == effect).then_some((words, judged.sure))
     });
-    // The first of those that are the surest.
+    // The first of the surest.
     found.fold(None, |best: Option<(String, bool)>, one| match best {
         Some(best) if best.1 || !one.1 => Some(best),
         _ => Some(one),
     })
 }
 
-/// What an object does to some pods.
+/// An effect of an object on some pods.
 struct Told {
     first: Finding,
     pods: Vec<String>,
 }
 
-/// Adds a finding about a pod to those of its kind; where something is sure, what may be is left out.
+/// Adds a finding about a pod to those of its kind; where some are sure, those that only may be are left out.
 fn tell(told: &mut Vec<Told>, finding: Finding, pod: &str) {
     match told.iter_mut().find(|told| told.first.is_like(&finding)) {
         Some(old) if old.first.judged.sure == finding.judged.sure => old.pods.push(pod.to_owned()),
@@ -397,7 +397,7 @@ fn tell(told: &mut Vec<Told>, finding: Finding, pod: &str) {
     }
 }
 
-/// `more` says whether the object is for more pods than were looked at.
+/// Makes the warning; `more` says whether the object selects more pods than were looked at.
 fn warning(object: &PolicyObject, told: &Told, more: bool) -> Diagnostic {
     let Finding { direction, judged, rule, flow } = &told.first;
     let way = if *direction == Direction::Ingress { "into" } else { "out of" };

@@ -1,5 +1,5 @@
-//! What a NetworkPolicy says of a flow. Those of a pod add up: each lets through what it names, and any closes its pods to
-//! all that none names.
+//! NetworkPolicies of the cluster, evaluated for one flow. The NetworkPolicies of a pod add up: each lets through the
+//! flows that it names, and any of them closes its pods to all flows that none names.
 
 use smol_str::SmolStr;
 
@@ -26,7 +26,7 @@ impl<'a> Judge<'a> {
         Judge { object, inventory: &look.policy.inventory, own, theirs }
     }
 
-    /// Returns whether the build closes the pod in a direction, be it with holes.
+    /// Returns whether the build closes the pod in a direction, with or without exceptions.
     fn is_closed(&self, direction: Direction) -> bool {
         self.own.iter().any(|object| passages(object, direction).is_some())
     }
@@ -76,7 +76,7 @@ fn passages(object: &PolicyObject, direction: Direction) -> Option<&[Passage]> {
     }
 }
 
-/// Returns whether a NetworkPolicy lets a flow through at one end; perhaps, where it names some addresses of a host.
+/// Returns whether a NetworkPolicy lets a flow through at one end; perhaps, if it names only some addresses of a host.
 fn passes(object: &PolicyObject, flow: &Flow, direction: Direction) -> Sure {
     let passages = passages(object, direction).unwrap_or_default();
     Sure::any(passages.iter().map(|passage| contains(passage, flow, direction)))

@@ -1,9 +1,9 @@
-//! Which mode of mutual TLS the callers of a pod find, and what that does to them.
+//! PeerAuthentications of the cluster: the mode of mutual TLS that the callers of a pod meet, and its effect on them.
 //!
-//! A pod obeys the PeerAuthentication that selects it by labels, else its namespace's, else the mesh's; `UNSET` leaves a
-//! mode to the next one out, and of two in the same place the older counts (`ComposePeerAuthentication` in Istio's
-//! `pilot/pkg/security/authn`). Under `STRICT` callers without an identity are refused; under `DISABLE` nobody has one, so
-//! that no rule by identity matches, be it an allow or a deny.
+//! A pod obeys the PeerAuthentication that selects it by labels, else its namespace's, else the mesh's; `UNSET` leaves
+//! a mode to the next one out, and of two of the same scope the older counts (`ComposePeerAuthentication` in Istio's
+//! `pilot/pkg/security/authn`). Under `STRICT` callers without an identity are refused. Under `DISABLE` no caller has
+//! one, so that no rule by identity matches, be it an allow or a deny.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -16,10 +16,10 @@ use crate::model::ports::Protocol;
 use crate::model::rules::Direction;
 use crate::policy::{Flow, Party, eval};
 
-/// A mode that a port may have, and the object that says so.
+/// A mode that a port may have, and the object that sets it.
 type Mode<'a> = (Mtls, Option<&'a PolicyObject>);
 
-/// How close to a pod an object stands.
+/// How close to a pod an object is: by labels, by namespace, or mesh-wide.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Closeness {
     Mesh,
@@ -27,7 +27,7 @@ pub(super) enum Closeness {
     Workload,
 }
 
-/// Returns how close to its pods an object stands.
+/// Returns how close to its pods an object is.
 pub(super) fn closeness(object: &PolicyObject, root: &str) -> Closeness {
     match &object.pods {
         Pods::Labels(labels) if labels.is_any() && object.namespace == root => Closeness::Mesh,
@@ -36,8 +36,8 @@ pub(super) fn closeness(object: &PolicyObject, root: &str) -> Closeness {
     }
 }
 
-/// Returns the modes that a port may have by some objects that are all for its pod. There are several where the ages of
-/// two objects in one place are not known.
+/// Returns the modes that a port may have by some objects which all select its pod; several modes where the ages of two
+/// objects of the same scope are not known.
 pub(super) fn modes<'a>(objects: &[&'a PolicyObject], root: &str, port: u16) -> Vec<Mode<'a>> {
     let mut modes: Vec<Mode<'a>> = vec![(Mtls::Permissive, None)];
     for level in [Closeness::Mesh, Closeness::Namespace, Closeness::Workload] {
@@ -102,7 +102,7 @@ impl Judges for Judge<'_> {
         let root = &self.governed.policy.settings.root_namespace;
         let after = modes(&self.all, root, port);
         let mut theirs = after.iter().filter(|(_, by)| by.is_some_and(|one| std::ptr::eq(one, self.object))).peekable();
-        // By the build's own objects, whichever of two counts, it passes as the source says.
+        // Under the build's own objects, whichever of two counts, the flow passes as the source says.
         let wanted = Sure::from(said.allows);
         let as_said = |mode: &Mode<'_>| passes(self.governed, flow, mode.0) == wanted;
         if theirs.peek().is_none() || !modes(&self.own, root, port).iter().all(as_said) {
@@ -121,7 +121,7 @@ impl Judges for Judge<'_> {
     }
 }
 
-/// Returns why a mode changes what the source says of a flow.
+/// Returns why a mode changes the source's verdict about a flow.
 fn why(allows: bool, mode: Mtls) -> &'static str {
     match (allows, mode) {
         (true, Mtls::Strict) => "under STRICT callers without a sidecar are refused: they have no certificate",
@@ -131,7 +131,8 @@ fn why(allows: bool, mode: Mtls) -> &'static str {
     }
 }
 
-/// Returns whether a pod whose callers find a mode lets a flow in, by the rules of the source as Istio can tell callers.
+/// Returns whether a pod whose callers meet a mode lets a flow in, by the rules of the source as Istio can tell
+/// callers.
 fn passes(governed: &Governed, flow: &Flow, mode: Mtls) -> Sure {
     let allows = |flow: &Flow| {
         let verdict = eval(&governed.policy, flow);
@@ -150,7 +151,7 @@ fn passes(governed: &Governed, flow: &Flow, mode: Mtls) -> Sure {
     }
 }
 
-/// Returns a flow as it looks where the caller has no identity: as from an address of pods.
+/// Returns a flow as it looks when the caller has no identity: as from an address of pods.
 fn unknown(governed: &Governed, flow: &Flow) -> Flow {
     let Party::Pod(_) = &flow.source else { return flow.clone() };
     let known = governed.policy.pod_addresses.blocks.iter().find_map(address);

@@ -1,4 +1,4 @@
-//! The pods that an object of the cluster is for and that rules govern, each with the rules that look at it.
+//! Governed pods that an object of the cluster selects, each with the rules that look at the pod.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -14,20 +14,20 @@ use crate::model::labels::{Labels, NAMESPACE_NAME, PodSelector, Requirement, Req
 use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::{Grant, Pod, Policy, governs_pod};
 
-/// How many governed pods are looked at for one object.
+/// The most governed pods that are looked at for one object.
 const MOST: usize = 16;
 
-/// The label of the pods that are made for a Gateway of the Gateway API.
+/// The label of the pods that a Gateway of the Gateway API gets.
 const MADE_FOR: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// A pod that some rule governs.
 pub(super) struct Governed {
     pub(super) pod: Pod,
-    /// Whether it is a gateway: a proxy alone.
+    /// Whether the pod is a gateway: a proxy alone.
     pub(super) gateway: bool,
-    /// The policy with the rules and grants alone that look at the pod.
+    /// The policy with only the rules and grants that look at the pod.
     pub(super) policy: Policy,
-    /// What these rules speak of: on the way out, and on the way in.
+    /// The flows that these rules name: on the way out, and on the way in.
     spoken: [OnceCell<Vec<Shape>>; 2],
 }
 
@@ -44,7 +44,7 @@ impl Governed {
         publishes_at(rule, &self.pod)
     }
 
-    /// Returns what each rule speaks of in a direction, then what nothing need speak of.
+    /// Returns the shape of each rule in a direction, then the shape of flows that no rule need name.
     pub(super) fn spoken(&self, direction: Direction) -> &[Shape] {
         self.spoken[usize::from(direction == Direction::Ingress)].get_or_init(|| spoken(self, direction))
     }
@@ -63,14 +63,14 @@ fn publishes_at(rule: &Rule, pod: &Pod) -> bool {
     })
 }
 
-/// Finds governed pods, and remembers them.
+/// A finder of governed pods, which remembers them.
 pub(super) struct Pods<'a> {
     policy: &'a Policy,
     namespaces: FxHashMap<SmolStr, Rc<Near<'a>>>,
     known: FxHashMap<*const Workload, Rc<Governed>>,
 }
 
-/// What concerns a namespace.
+/// The rules and pods of one namespace.
 struct Near<'a> {
     /// The rules that may look at its pods.
     rules: Vec<RuleId>,
@@ -83,8 +83,8 @@ impl<'a> Pods<'a> {
         Pods { policy, namespaces: FxHashMap::default(), known: FxHashMap::default() }
     }
 
-    /// Returns the governed pods that an object is for, and whether there are more; where no pods are known that it selects,
-    /// one that it would select.
+    /// Returns the governed pods that an object selects, and whether there are more; where the object selects no known
+    /// pod, one that it would select.
     pub(super) fn of(&mut self, object: &PolicyObject) -> (Vec<Rc<Governed>>, bool) {
         let inventory = &self.policy.inventory;
         let home = namespace(self.policy, object);
@@ -150,9 +150,9 @@ impl<'a> Pods<'a> {
         for selector in selectors {
             governed.extend(selector.intersect(&here).iter().flat_map(|pods| policy.inventory.select(pods)));
         }
-        // All stand in one list, so that their places in it are their order.
+        // All workloads are elements of one list, so that their addresses give their order.
         governed.sort_by_key(|workload| std::ptr::from_ref::<Workload>(workload));
-        // A Deployment stands for its Pods, and of several Pods that are alike one for all.
+        // A Deployment stands for its Pods, and one of several like Pods stands for all.
         let mut alike = FxHashSet::default();
         governed.retain(|workload| {
             let lasting = workload.labels.iter().filter(|(key, _)| !is_passing(key)).collect::<Vec<_>>();
@@ -181,7 +181,7 @@ fn looking(rule: &Rule) -> impl Iterator<Item = &PodSelector> {
     subjects.chain(via.into_iter().flat_map(|via| &via.gateway.pods))
 }
 
-/// Leaves of a policy what looks at a pod.
+/// Reduces a policy to the rules that look at a pod.
 fn govern(policy: &Policy, near: &[RuleId], pod: Pod, gateway: bool) -> Governed {
     let mut rules: Vec<Rule> = Vec::new();
     let mut ids: FxHashMap<RuleId, RuleId> = FxHashMap::default();
@@ -216,7 +216,7 @@ fn govern(policy: &Policy, near: &[RuleId], pod: Pod, gateway: bool) -> Governed
     Governed { pod, gateway, policy, spoken: Default::default() }
 }
 
-/// Returns the pod of a flow that somebody asks about.
+/// Returns the governed pod for the pod of a flow that a question names.
 pub(super) fn of_flow(policy: &Policy, pod: &Pod) -> Governed {
     let all: Vec<RuleId> = policy.numbered().map(|(id, _)| id).collect();
     let home = pod.namespace_labels.get(NAMESPACE_NAME);
@@ -246,7 +246,7 @@ pub(super) fn namespace<'a>(policy: &Policy, object: &'a PolicyObject) -> Option
     (!everywhere).then_some(&object.namespace)
 }
 
-/// Returns the pods that an object selects: those of one of these.
+/// Returns the pods that an object selects, as the union of these selectors.
 fn selector(policy: &Policy, object: &PolicyObject) -> Vec<PodSelector> {
     let base = || {
         let home = namespace(policy, object).filter(|_| matches!(object.pods, For::Labels(_)));
@@ -281,9 +281,9 @@ pub(super) fn selects(policy: &Policy, object: &PolicyObject, pod: &Pod) -> Sure
     let here = namespace(policy, object).is_none_or(|name| home == Some(name));
     let root = object.namespace == policy.settings.root_namespace;
     match &object.pods {
-        // Istio passes over it.
+        // Istio passes over such a PeerAuthentication.
         For::Labels(labels) if object.kind == PolicyKind::PeerAuthentication && root && !labels.is_any() => Sure::No,
-        // A waypoint looks at what is aimed at it alone.
+        // A waypoint looks only at objects that target the waypoint.
         For::Labels(_)
             if pod.labels.get("gateway.istio.io/managed").is_some_and(|by| by == "istio.io-mesh-controller") =>
         {
@@ -295,7 +295,7 @@ pub(super) fn selects(policy: &Policy, object: &PolicyObject, pod: &Pod) -> Sure
                 home == Some(&object.namespace) && pod.labels.get(MADE_FOR).is_some_and(|name| made.contains(name));
             let selected = selecting.iter().filter_map(|name| selected_by(policy, &object.namespace, name));
             let selected = selected.into_iter().any(|one| one.labels.matches(&pod.labels));
-            // Releases of Istio differ in whether they read such a target.
+            // Releases of Istio differ in whether they read such a `targetRef`.
             Sure::from(own).max(if selected { Sure::Maybe } else { Sure::No })
         }
     }

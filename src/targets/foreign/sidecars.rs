@@ -1,8 +1,8 @@
-//! Which Sidecar a pod obeys, and what one of others lets out.
+//! Sidecars of the cluster: the one that a pod obeys, and the flows that it lets out.
 //!
-//! A pod has one: that whose labels select it, else its namespace's, else the mesh's, and Istio says of no two in one place
-//! which counts (`getSidecarScope` in Istio's `pilot/pkg/model`). So a Sidecar of others for `app: web` takes the place of
-//! the build's own for `shop/*`, with all that it lets out and does not.
+//! A pod obeys one Sidecar: the one whose labels select it, else its namespace's, else the mesh's; of two of the same
+//! scope Istio does not say which counts (`getSidecarScope` in Istio's `pilot/pkg/model`). So a Sidecar of others for
+//! `app: web` takes the place of the build's own for `shop/*`, with all that it lets out and refuses.
 
 use smol_str::SmolStr;
 
@@ -57,20 +57,20 @@ impl Judges for Judge<'_> {
     }
 }
 
-/// Where a Sidecar stands among all those of a pod.
+/// The position of a Sidecar among all those of a pod.
 enum Place {
-    /// It is the one that the pod obeys; whether the build has one, too.
+    /// The pod obeys this Sidecar.
     Alone {
-        /// Whether the build has one farther away.
+        /// Whether the build has one of an outer scope.
         own: bool,
     },
-    /// The build's own stands in the same place.
+    /// The build's own is of the same scope.
     BesideOwn,
-    /// Others stand in the same place.
+    /// Others are of the same scope.
     BesideOthers,
 }
 
-/// Returns where a Sidecar stands; `None` where another is closer to the pod.
+/// Returns the position of a Sidecar; `None` where another is closer to the pod.
 fn place(look: &Look<'_>, pod: &Pod, object: &PolicyObject) -> Option<Place> {
     let root = &look.policy.settings.root_namespace;
     let here = closeness(object, root);
@@ -106,7 +106,7 @@ fn passes(policy: &Policy, outbound: &Outbound, flow: &Flow) -> Sure {
     imported.max(others)
 }
 
-/// Returns whether one of the Services of a pod is imported, by which others come to a port of it.
+/// Returns whether a Sidecar imports one of the Services of a pod by which callers reach a port of the pod.
 fn imports_pod(policy: &Policy, outbound: &Outbound, flow: &Flow, pod: &Pod) -> Sure {
     let port = flow.port;
     let Party::Pod(sender) = &flow.source else { return Sure::Maybe };
@@ -129,13 +129,13 @@ fn imports_pod(policy: &Policy, outbound: &Outbound, flow: &Flow, pod: &Pod) -> 
         imports(outbound, port, |of, hosts| has_namespace(of, home, namespace) && has_host(hosts, &host))
     };
     if services.is_empty() {
-        // A Service that the inventory lacks may lead to it.
+        // A Service that the inventory lacks may lead to the pod.
         return if imports_nothing(outbound) { Sure::No } else { Sure::Maybe };
     }
     Sure::from(known.any(imports))
 }
 
-/// Returns whether a ServiceEntry, which nobody reads here, may be imported that stands for somebody outside.
+/// Returns whether a Sidecar may import a ServiceEntry, which no reader here knows, for an address or a host outside.
 fn imports_outside(policy: &Policy, outbound: &Outbound, name: Option<&SmolStr>) -> Sure {
     let inside = format!(".svc.{}", policy.settings.domain);
     let may = |(namespace, host): &(SmolStr, SmolStr)| {

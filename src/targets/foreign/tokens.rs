@@ -1,5 +1,5 @@
-//! What a RequestAuthentication does to requests with tokens. All those of a pod are pooled: a request without a token
-//! passes, and one with a token that none of their issuers signed is refused.
+//! RequestAuthentications of the cluster, and their effect on requests with tokens. All those of a pod are pooled: a
+//! request without a token passes, and one with a token that none of their issuers signed is refused.
 
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -15,7 +15,7 @@ use crate::model::ports::Protocol;
 use crate::model::rules::Direction;
 use crate::policy::{Flow, Request};
 
-/// Returns the issuers whose tokens a pod looks at: those of the rules and those of the cluster's objects.
+/// Returns the issuers whose tokens a pod's sidecar looks at: those of the rules and those of the cluster's objects.
 pub(super) fn issuers(look: &Look<'_>, governed: &Governed) -> Vec<SmolStr> {
     let own = governed.rules(Direction::Ingress).filter_map(|rule| rule.conditions.jwt.as_ref());
     let own = own.map(|jwt| jwt.issuer.url.clone());
@@ -31,7 +31,7 @@ pub(super) struct Judge<'a> {
     governed: &'a Governed,
     theirs: &'a [Issuer],
     own: Vec<&'a Jwt>,
-    /// The issuers whose tokens the pod looks at.
+    /// The issuers whose tokens the pod's sidecar looks at.
     issuers: Vec<SmolStr>,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Judge<'a> {
         Some(Judge { governed, theirs, own, issuers: issuers(look, governed) })
     }
 
-    /// Returns whether an issuer is one of the rules' whose keys are others there.
+    /// Returns whether an issuer is also one of the rules', with other keys.
     fn has_other_keys(&self, issuer: &Issuer) -> bool {
         let same = self.own.iter().find(|jwt| jwt.issuer.url == issuer.url);
         same.is_some_and(|jwt| match &jwt.issuer.keys {
@@ -51,7 +51,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Returns whether requests may be read on the port of a flow.
+    /// Returns whether a proxy may read requests on the port of a flow.
     fn may_have_requests(&self, flow: &Flow) -> bool {
         let read = |port| !is_unread(&self.governed.policy.inventory, &self.governed.pod, port);
         flow.protocol == Protocol::Tcp && flow.port.is_some_and(read)
@@ -63,7 +63,7 @@ impl Judges for Judge<'_> {
         if direction == Direction::Egress || self.theirs.is_empty() {
             return Vec::new();
         }
-        // A token of somebody whom the pod does not know; those of the rules are asked for with the rules.
+        // A token of an issuer that the pod does not know; the requests of the rules have the tokens of theirs.
         let jwt = Some(token("https://issuer.example.com", "subject"));
         let requests = vec![Request { jwt, ..Request::default() }, Request::default()];
         vec![Shape { requests, ..Shape::default() }]
@@ -79,7 +79,7 @@ impl Judges for Judge<'_> {
             let why = format!("it takes tokens of `{url}` by other keys than these rules");
             return Judged::if_so(Effect::Opens, Sure::Yes, why);
         }
-        // Where rules ask for tokens, those of others are refused anyway.
+        // Where rules ask for tokens, tokens of other issuers are refused anyway.
         if !self.own.is_empty() || self.issuers.iter().any(|known| known == url) {
             return None;
         }

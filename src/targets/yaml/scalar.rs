@@ -1,4 +1,4 @@
-//! Scalars: which texts stand plain, and how all others are quoted so that readers of YAML 1.1 and 1.2 read the same.
+//! Scalars: texts that may stand plain, and quotes for all others, so that readers of YAML 1.1 and 1.2 read the same.
 
 /// Letters: a plain string may begin with them.
 const LETTER: u8 = 1;
@@ -10,7 +10,7 @@ const SLASH: u8 = 8;
 const LOOSE: u8 = 16;
 const OUTSIDE: u8 = 128;
 
-/// What each byte is, as bits, so that those of a text can be gathered.
+/// The class of each byte, as bits, so that the classes of a text can be joined.
 const CLASS: [u8; 256] = {
     let mut class = [OUTSIDE; 256];
     let mut at = 0;
