@@ -5,7 +5,7 @@
 //! allow egress { garden/*, shop/* } -> db/*:5432
 //! ```
 //!
-//! Two rules that say the same of `garden` give one entry, which names both:
+//! Two rules that say the same of `garden` give one entry, whose comment names both:
 //!
 //! ```yaml
 //! namespace: garden
@@ -43,10 +43,10 @@ pub(super) fn emit<'p, 'a>(plan: &'p Plan<'a>) -> impl Iterator<Item = Object<'p
     })
 }
 
-/// An entry, and all that it is there for.
+/// An entry, and all its causes.
 type Caused<'p, 'a> = (Entry<'p, 'a>, Vec<&'p Cause>);
 
-/// Returns the entries of an object: what several rules say alike is said once.
+/// Returns the entries of an object; several rules with the same peers and ports give one.
 fn entries<'p, 'a>(draft: &'p Draft<'a>) -> Vec<Caused<'p, 'a>> {
     let new = |term: &'p Term<'a>| {
         let peers = match &*term.peers {
@@ -108,7 +108,7 @@ fn divided<'p, 'a>(entries: Vec<Caused<'p, 'a>>) -> Vec<Vec<Caused<'p, 'a>>> {
         };
         let with = |peers| Entry { peers: Some(peers), ports: entry.ports.clone() };
         let mut add = |peers: &'p [Peer<'a>]| match peers {
-            // One block with thousands of holes is the blocks of its parts.
+            // A block with thousands of holes is divided into smaller blocks.
             [Peer::Block(block)] if weight(peers) > MOST => {
                 for part in block.divided((MOST - AROUND) / BLOCK - 2) {
                     add(with(Cow::Owned(vec![Peer::Block(Cow::Owned(part))])), causes.clone());

@@ -1,4 +1,5 @@
-//! How well NetworkPolicy enforces each end of each rule: what passes found becomes gaps, and gaps a judgement.
+//! Judgements of NetworkPolicy for each rule end, from what the passes found: findings become gaps, and gaps a
+//! judgement.
 //!
 //! ```text
 //! allow egress garden/* -> zenquotes.io:443    wider: any public address :443
@@ -19,7 +20,7 @@ use crate::targets::{Judgement, Level, Traffics, Why};
 
 /// Returns a judgement for each end of the partition.
 pub(super) fn judge(view: View<'_>, plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
-    // Where denies took something out, the addresses around a host may all be gone.
+    // Where denies are taken out, the addresses around a host may all be gone.
     let open = plan.found.is_any_taken().then(|| with_addresses(plan));
     let mut wider = plan.found.wider.as_slice();
     let ends = view.partition.ends().zip(&plan.ends).enumerate();
@@ -44,7 +45,7 @@ pub(super) fn judge(view: View<'_>, plan: &Plan<'_>, sources: &Sources) -> Vec<J
     .collect()
 }
 
-/// Returns the rules of which some addresses are let through on the way out.
+/// Returns the rules that let some addresses through on the way out.
 fn with_addresses(plan: &Plan<'_>) -> FxHashSet<RuleId> {
     let terms = plan.drafts.isolated(Direction::Egress).flat_map(|(.., draft)| &draft.terms);
     let open = terms.filter_map(|term| match (&term.cause, &*term.peers) {
@@ -120,7 +121,7 @@ fn is_selected(pods: &SubjectPods<'_>) -> bool {
     pods.iter().any(|pods| !pods.certain().is_empty())
 }
 
-/// Returns whether one end of a rule is told by the addresses that packets come from.
+/// Returns whether a rule end goes by the addresses that packets come from.
 fn by_source(rule: &Rule, direction: Direction) -> bool {
     let addresses = |member: &Member| matches!(member.what, What::Addresses(_));
     direction == Direction::Ingress && rule.action == Action::Allow && rule.source.members.iter().any(addresses)

@@ -1,7 +1,7 @@
 //! Kubernetes NetworkPolicy, `networking.k8s.io/v1`.
 //!
-//! An object selects pods of its namespace, isolates them in the directions that it names, and lets through what its
-//! entries name; several objects of one pod add up, and nothing ever takes away.
+//! A NetworkPolicy selects pods of its namespace, isolates them in the directions that it names, and lets through the
+//! flows that its entries name; several NetworkPolicies of one pod add up, and none ever takes away.
 //!
 //! ```netpol
 //! allow egress garden/{app=web} -> db/*:5432
@@ -17,10 +17,10 @@
 //! - { protocol: TCP, port: 5432 }
 //! ```
 //!
-//! `plan` makes drafts of objects from rules and grants, pass by pass; `emit` makes objects of them, in the types of `model`,
-//! and `write` their text. `judge` makes of what passes found how well each rule end is enforced.
+//! `plan` makes drafts of objects from rules and grants, pass by pass; `emit` makes objects of them, in the types of
+//! `model`, and `write` their text. `judge` makes of the passes' findings how well each rule end is enforced.
 //!
-//! What the objects cannot say is never made narrower than the rule: an allowed flow always passes.
+//! A rule that a NetworkPolicy cannot express is never made narrower: an allowed flow always passes.
 
 mod emit;
 mod judge;
@@ -40,7 +40,7 @@ use crate::source::Sources;
 
 /// What follows from a policy and is the same for all its partitions.
 pub(super) struct Common {
-    /// Where hosts without addresses may be, the addresses of pods left out.
+    /// The addresses where hosts without `at` may be, less the addresses of pods.
     internet: AddressSet,
 }
 
@@ -51,8 +51,8 @@ impl Common {
     }
 }
 
-/// Lowers a partition of a policy to NetworkPolicies: the objects, where they are wanted, sorted by namespace and name, and a
-/// judgement of each end. Pushes notes on what a reader of the objects should know.
+/// Lowers a partition of a policy to NetworkPolicies: the objects, if they are wanted, sorted by namespace and name,
+/// and a judgement of each rule end. Pushes notes for the readers of the objects.
 pub(super) fn lower(
     common: &Common,
     partition: &Partition<'_>,

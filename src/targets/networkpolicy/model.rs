@@ -1,8 +1,8 @@
-//! What a NetworkPolicy can say, as types: no empty list of peers or ports (which would mean "all"), no protocol but
-//! those that it knows, and a peer that is pods of some namespaces or a block of addresses, never both.
+//! NetworkPolicies as types: no empty list of peers or ports (which would mean "all"), no protocol that they do not
+//! know, and a peer that is pods of some namespaces or a block of addresses, never both.
 //!
-//! What an object says (its `spec`) stands apart from the rules that it comes from (its `provenance`): a reader of
-//! objects knows the former alone.
+//! The contents of an object (`spec`) stand apart from the rules that it comes from (`provenance`), which a reader of
+//! objects does not know.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ pub type Subject<'a> = LabelledPods<'a>;
 pub enum Peers<'a> {
     /// Everybody, inside the cluster and outside: an entry without `from` or `to`.
     Everything,
-    /// These.
+    /// Some peers.
     Some(NonEmpty<Peer<'a>>),
 }
 
@@ -31,9 +31,9 @@ pub enum Peers<'a> {
 pub enum Peer<'a> {
     /// Pods: `namespaceSelector` and `podSelector` together.
     Pods {
-        /// On the labels of the namespace.
+        /// Requirements on the labels of the namespace.
         namespace: Cow<'a, Requirements>,
-        /// On the labels of the pod.
+        /// Requirements on the labels of the pod.
         labels: Cow<'a, Requirements>,
     },
     /// `ipBlock`.
@@ -52,23 +52,24 @@ impl<'a> Peer<'a> {
     }
 }
 
-/// A NetworkPolicy with what it comes from.
+/// A NetworkPolicy, and the rules that it comes from.
 #[derive(Clone, Debug)]
 pub struct Object<'p, 'a> {
-    /// What it says.
+    /// The contents of the object.
     pub spec: Spec<'p, 'a>,
-    /// What it comes from.
+    /// The rules behind the object.
     pub provenance: Provenance<'p>,
 }
 
-/// What a NetworkPolicy says: it isolates its pods in one direction, and lets through what its entries name.
+/// The contents of a NetworkPolicy: it isolates its pods in one direction, and lets through the flows that its entries
+/// name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec<'p, 'a> {
     /// Its namespace and `podSelector`.
     pub subject: Cow<'p, Subject<'a>>,
     /// `policyTypes`.
     pub direction: Direction,
-    /// Which one it is of several objects for the same pods, counted from 0.
+    /// The number of the object, from 0, among several for the same pods.
     pub number: usize,
     /// `egress` or `ingress`.
     pub entries: Vec<Entry<'p, 'a>>,
@@ -83,22 +84,22 @@ pub struct Entry<'p, 'a> {
     pub ports: Cow<'p, PortList>,
 }
 
-/// What a NetworkPolicy comes from.
+/// The rules behind a NetworkPolicy.
 #[derive(Clone, Debug)]
 pub struct Provenance<'p> {
     /// The rules that isolate its pods.
     pub isolated_by: &'p [RuleId],
-    /// For each entry, why it is there.
+    /// For each entry, its causes.
     pub entries: Vec<Vec<&'p Cause>>,
 }
 
-/// Why something is let through.
+/// The cause of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// An allow.
     Rule(RuleId),
     /// A grant.
     Grant(GrantId),
-    /// No rule isolates these pods: it is everything but what these deny rules name.
+    /// The denies of pods that no rule isolates: the entry is everything that they do not name.
     Rest(Rc<[RuleId]>),
 }

@@ -1,4 +1,4 @@
-//! What a reader of the objects should know.
+//! Notes for the readers of the objects.
 
 use super::plan::Plan;
 use super::view::View;
@@ -10,9 +10,9 @@ pub(super) fn notes(view: View<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     icmp(view).chain(closed_namespaces(view, plan)).collect()
 }
 
-/// What plugins do with icmp is not defined: rules that name it say nothing here.
+/// ICMP has no definition in NetworkPolicy, and plugins differ: returns a note for rules that name it.
 fn icmp<'a>(view: View<'a>) -> impl Iterator<Item = Diagnostic> + 'a {
-    // A deny that names it is an error, which says the same.
+    // A deny that names icmp is an error, which says the same.
     let named = |rule: &Rule| rule.action != Action::Deny && rule.names_icmp();
     let mut rules: Vec<(RuleId, &'a Rule)> =
         view.partition.ends().map(|(at, _, rule)| (at, rule)).filter(|(_, rule)| named(rule)).collect();
@@ -23,7 +23,7 @@ fn icmp<'a>(view: View<'a>) -> impl Iterator<Item = Diagnostic> + 'a {
     })
 }
 
-/// A subject whose namespaces come from the inventory does not know those that are made later.
+/// Returns a note for a subject whose namespaces come from the inventory: namespaces made later are not in it.
 fn closed_namespaces(view: View<'_>, plan: &Plan<'_>) -> Option<Diagnostic> {
     let ends = view.partition.ends().zip(&plan.ends);
     let from_inventory = ends.filter(|(_, pods)| pods.iter().any(|pods| pods.is_from_inventory()));

@@ -1,4 +1,4 @@
-//! What all passes look at.
+//! The data that every pass looks at.
 
 use crate::model::addresses::AddressSet;
 use crate::policy::Policy;
@@ -9,8 +9,8 @@ use crate::targets::partition::Partition;
 pub struct View<'a> {
     /// The policy.
     pub policy: &'a Policy,
-    /// What of it is lowered.
+    /// The partition to lower.
     pub partition: &'a Partition<'a>,
-    /// Where hosts without addresses may be, the addresses of pods left out.
+    /// The addresses where hosts without `at` may be, less the addresses of pods.
     pub internet: &'a AddressSet,
 }

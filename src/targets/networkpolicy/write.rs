@@ -1,4 +1,4 @@
-//! From objects to YAML. Names and comments are made here.
+//! From objects to YAML, with names and comments.
 //!
 //! ```netpol
 //! allow egress garden/{app in (web, api)} -> db/*
@@ -34,7 +34,7 @@ use crate::targets::yaml::Writer;
 
 const KIND: &str = "NetworkPolicy";
 
-/// How many of the rules that give one entry are named above it.
+/// The most rules of one entry that are named above it.
 const MOST_NAMED: usize = 8;
 
 /// Writes objects, and returns them sorted by namespace and name.
@@ -64,7 +64,7 @@ fn one(view: View<'_>, sources: &Sources, object: &Object<'_, '_>, taken: &mut T
     targets::Object { namespace, kind: KIND, name, yaml, patch: false, files }
 }
 
-/// Returns where the rules stand that an object comes from.
+/// Returns the origins of the rules that an object comes from.
 fn origins<'a>(policy: &'a Policy, provenance: &Provenance<'_>) -> Vec<&'a Origin> {
     let mut rules: Vec<RuleId> = provenance.isolated_by.to_vec();
     for cause in provenance.entries.iter().flatten() {
@@ -175,7 +175,7 @@ fn port_entry(yaml: &mut Writer, port: &PortEntry) {
     }
 }
 
-/// Writes a label selector; one without requirements is `{}`, which selects everything.
+/// Writes a label selector; one without requirements is `{}`, which selects all.
 fn selector(yaml: &mut Writer, requirements: &Requirements) {
     if requirements.is_any() {
         yaml.flow_map(|_| ());
@@ -221,7 +221,7 @@ fn selector(yaml: &mut Writer, requirements: &Requirements) {
     });
 }
 
-/// Says above an entry why it is there.
+/// Writes the causes of an entry above it.
 fn comments(yaml: &mut Writer, policy: &Policy, sources: &Sources, causes: &[&Cause]) {
     if let [Cause::Rule(at)] = causes
         && let Some(rule) = policy.rule(*at)

@@ -1,12 +1,12 @@
-//! What denies name is left out. Objects only ever add, so what is denied to a part of a subject is taken out by splitting the
-//! subject: the denied pods get what is left, the others all.
+//! Denies, taken out of the terms that allows give. A NetworkPolicy only adds, so a deny for a part of a subject splits
+//! the subject: the denied pods get the rest of the terms, the others all of them.
 //!
 //! ```netpol
 //! allow ingress { b/*, c/* } -> a/*
 //! deny ingress b/* -> a/{app=web}
 //! ```
 //!
-//! What the allow gives moves from the object of all pods of `a` to two others:
+//! The term of the allow moves from the object of all pods of `a` to two others:
 //!
 //! ```yaml
 //! - { key: app, operator: NotIn, values: [web] }
@@ -33,15 +33,15 @@ use crate::targets::Kept;
 use crate::targets::networkpolicy::model::{Cause, Peers, Subject};
 use crate::targets::networkpolicy::view::View;
 
-/// Into how many parts a subject is split at most.
+/// The most parts that a subject is split into.
 const MOST_PARTS: usize = 1024;
 
-/// What became of the denies of one direction.
+/// The outcome of the denies of one direction.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Those of which something was taken out.
+    /// The denies of which something was taken out.
     pub taken: FxHashSet<RuleId>,
-    /// Those of which something could not be, with the last reason.
+    /// The denies of which something was not taken out, with the last reason.
     pub kept: FxHashMap<RuleId, Kept>,
 }
 
@@ -57,20 +57,20 @@ struct Cell {
     groups: Vec<usize>,
 }
 
-/// What a part of a subject gets; without a term it is isolated and gets nothing.
+/// The share of a part of a subject; without a term the part is isolated and gets nothing.
 type Added<'a> = (Subject<'a>, Option<Rc<Term<'a>>>);
 
-/// What is left of the terms of one subject.
+/// The terms that are left of one subject's.
 #[derive(Default)]
 struct Split<'a> {
     /// The terms that all its pods keep.
     kept: Vec<Rc<Term<'a>>>,
-    /// Those that parts of its pods get.
+    /// The terms that only parts of its pods get.
     moved: Vec<Added<'a>>,
     outcome: Outcome,
 }
 
-/// Takes the denies out of what drafts let through, and gives the pods that nothing isolates everything else.
+/// Takes the denies out of the drafts, and gives the pods that no rule isolates everything else.
 pub fn take_out<'a>(view: View<'a>, subjects: &Subjects<'a>, mut drafts: Drafts<'a>) -> (Drafts<'a>, [Outcome; 2]) {
     let outcomes = Direction::BOTH.map(|direction| take_out_one_way(view, subjects, &mut drafts, direction));
     (drafts, outcomes)
@@ -115,7 +115,7 @@ fn take_out_one_way<'a>(
     outcome
 }
 
-/// Returns what is denied to each subject.
+/// Returns the denies of each subject.
 fn groups<'a>(
     view: View<'a>,
     subjects: &Subjects<'a>,
@@ -152,7 +152,7 @@ struct Deny<'g, 'a> {
 }
 
 impl<'a> Deny<'_, 'a> {
-    /// Takes what is denied out of the terms of one subject. A term that only a part of the subject's pods may keep moves
+    /// Takes the denies out of the terms of one subject. A term that only a part of the subject's pods may keep moves
     /// to objects of the parts.
     fn split(
         &self,
@@ -189,7 +189,7 @@ impl<'a> Deny<'_, 'a> {
         split
     }
 
-    /// Splits cells along the subjects of denies, and returns those along which it could not.
+    /// Splits cells along the subjects of denies, and returns the subjects along which it could not.
     fn cells(&self, drafts: &Drafts<'a>, mut cells: Vec<Cell>, along: &[usize]) -> (Vec<Cell>, Outcome) {
         let mut outcome = Outcome::default();
         for &group in along {
@@ -216,20 +216,20 @@ impl<'a> Deny<'_, 'a> {
         (cells, outcome)
     }
 
-    /// Returns what the denies of a cell leave of a term.
+    /// Returns the rest of a term after the denies of a cell.
     fn less(&self, term: &Term<'a>, cell: &Cell) -> (Vec<Rc<Term<'a>>>, Outcome) {
         let denied: Vec<&Denied<'a>> = cell.groups.iter().flat_map(|&group| &self.groups[group].denied).collect();
         let Left { terms, taken, kept } = subtract(term, &denied, &self.view.policy.pod_addresses);
         (terms, Outcome { taken: taken.into_iter().collect(), kept: kept.into_iter().collect() })
     }
 
-    /// Returns objects for the pods of denies that nothing isolates: they keep everything but what is denied.
+    /// Returns objects for the denied pods that no rule isolates: they keep everything that is not denied.
     fn everything_else(&self, drafts: &Drafts<'a>) -> (Vec<Added<'a>>, Outcome) {
         let (mut added, mut outcome) = (Vec::new(), Outcome::default());
         for (at, group) in self.groups.iter().enumerate() {
             let subject @ Subject { namespace, labels } = drafts.subject(group.subject);
             let others = overlapping(&self.denying, subject);
-            // Pods of several denies belong to the first, and its cells then know the later ones.
+            // Pods of several denies belong to the first, whose cells then know the later ones.
             let earlier = others.iter().filter(|&&other| other < at).map(|&other| self.groups[other].subject);
             let mut open = vec![pods(labels)];
             let taken: Vec<PodSelector> = overlapping(&self.isolating, subject)
@@ -260,7 +260,7 @@ impl<'a> Deny<'_, 'a> {
                 let everything = Term { peers: Rc::new(Peers::Everything), ports: PortList::All, cause };
                 let (left, of_cell) = self.less(&everything, &cell);
                 outcome.extend(of_cell);
-                // Where nothing could be taken out there is no object.
+                // A cell from which nothing could be taken needs no object.
                 if left.iter().any(|left| *left.peers == Peers::Everything && left.ports == PortList::All) {
                     continue;
                 }
@@ -277,13 +277,13 @@ impl<'a> Deny<'_, 'a> {
 }
 
 impl Outcome {
-    /// Returns that a subject would fall into too many parts.
+    /// Returns the outcome that a subject would fall into too many parts.
     fn too_many(group: &Group<'_>) -> Outcome {
         let kept = group.denied.iter().map(|denied| (denied.rule, Kept::TooManyParts));
         Outcome { kept: kept.collect(), ..Outcome::default() }
     }
 
-    /// Adds what became of denies later.
+    /// Adds the outcome of later denies.
     fn extend(&mut self, later: Outcome) {
         self.taken.extend(later.taken);
         self.kept.extend(later.kept);
@@ -313,7 +313,7 @@ fn pods(labels: &Requirements) -> PodSelector {
 /// Sets of labels of one namespace, found by those that may share a pod with others.
 #[derive(Default)]
 struct ByLabels {
-    /// Those with a list of values for some key, by key and value.
+    /// The sets that require one of some values for a key, by key and value.
     keyed: BTreeMap<SmolStr, BTreeMap<SmolStr, Vec<usize>>>,
     /// The others.
     open: Vec<usize>,

@@ -1,4 +1,4 @@
-//! What may pass, and what is left of it when a deny takes its part out.
+//! Differences: the rest of a term when denies take their part out.
 //!
 //! ```netpol
 //! allow egress garden/* -> 203.0.113.0/24
@@ -26,32 +26,32 @@ use crate::model::rules::RuleId;
 use crate::targets::Kept;
 use crate::targets::networkpolicy::model::{Cause, Peer, Peers};
 
-/// A part of what a deny rule names: one kind of peer on some ports.
+/// A part of a deny: one kind of peer on some ports.
 #[derive(Clone, Debug)]
 pub struct Denied<'a> {
     /// The rule.
     pub rule: RuleId,
-    /// The peers; wider than the rule where `unsayable` says why.
+    /// The peers; wider than the rule if `unsayable` says why.
     pub peer: DeniedPeer<'a>,
     /// The ports.
     pub ports: PortList,
-    /// Why no object can leave out exactly this.
+    /// The reason why no object can leave out exactly this part.
     pub unsayable: Option<Kept>,
-    /// Other port names that may stand for the numbers of its names.
+    /// Other port names that may stand for the same numbers.
     pub alike: Alike,
 }
 
-/// Port names that may stand for the numbers of others.
+/// Port names that may stand for the numbers of other names.
 #[derive(Clone, Debug)]
 pub enum Alike {
     /// Every name: no pods are known.
     Every,
-    /// These, on some of the known pods.
+    /// Some names, on some of the known pods.
     Some(Vec<SmolStr>),
 }
 
 impl Denied<'_> {
-    /// Returns whether some ports have a name, not its own, that may stand for one of its numbers.
+    /// Returns whether some ports have another name that may stand for one of the numbers.
     fn may_mean(&self, ports: &PortList) -> bool {
         let own: Vec<_> = self.ports.names().collect();
         !own.is_empty()
@@ -91,27 +91,27 @@ impl DeniedPeer<'_> {
     }
 }
 
-/// What is left of a term.
+/// The rest of a term.
 #[derive(Debug)]
 pub struct Left<'a> {
-    /// The terms; none where nothing is left.
+    /// The terms that are left; none if nothing is.
     pub terms: Vec<Rc<Term<'a>>>,
     /// The rules of which something was taken out.
     pub taken: Vec<RuleId>,
-    /// The rules of which something could not be taken out, with why.
+    /// The rules of which something was not taken out, with the reason.
     pub kept: Vec<(RuleId, Kept)>,
 }
 
-/// One kind of peer while differences are made.
+/// Peers of one kind while a difference is made.
 #[derive(Clone)]
 enum PeerPart<'a> {
     Everything,
     Pods(Cow<'a, PodSelector>),
-    /// Addresses; the flag says that they are what is left of everything, beside pods.
+    /// Addresses; the flag marks addresses that are everything except pods.
     Addresses(AddressSet, bool),
 }
 
-/// Returns whether a deny rule names some of what a term lets through, perhaps.
+/// Returns whether a deny may name some flows of a term.
 pub fn overlaps(term: &Term<'_>, denied: &Denied<'_>) -> bool {
     if !term.ports.overlaps(&denied.ports) && !denied.may_mean(&term.ports) {
         return false;
@@ -133,7 +133,7 @@ fn meet(a: &Block, b: &Block) -> bool {
     AddressSet { blocks: vec![a.clone()] }.overlaps(&AddressSet { blocks: vec![b.clone()] })
 }
 
-/// Returns a term less what deny rules name. `pod_addresses` are empty where they are not known.
+/// Returns a term less the flows that denies name. `pod_addresses` are empty where they are not known.
 pub fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresses: &AddressSet) -> Left<'a> {
     let mut left = Left { terms: Vec::new(), taken: Vec::new(), kept: Vec::new() };
     let mut parts = parts(term, pod_addresses);
@@ -159,8 +159,8 @@ pub fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresses: &Add
             Err(why) => left.kept.extend(hit.iter().map(|one| (one.rule, why))),
         }
     }
-    // Engines disagree whether a block of addresses matches the pods that have them, so that pods are taken out of
-    // everything only where it is known which addresses are theirs.
+    // Plugins disagree whether a block of addresses matches pods inside it. So pods are taken out of everything only
+    // where their addresses are known.
     if pod_addresses.blocks.is_empty() {
         let beside = |one: &&&Denied| {
             matches!(one.peer, DeniedPeer::Pods(_))
@@ -182,7 +182,7 @@ pub fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresses: &Add
     left
 }
 
-/// Deny rules that are taken out at once, and what they name together.
+/// Denies that are taken out at once, as one.
 struct Batch<'d, 'a> {
     of: Vec<&'d Denied<'a>>,
     named: Vec<Cow<'d, Denied<'a>>>,
@@ -205,7 +205,7 @@ impl<'a> Batch<'_, 'a> {
     }
 }
 
-/// Joins deny rules on all ports: a thousand that name one block each are taken out of `0.0.0.0/0` as one list.
+/// Joins denies on all ports: a thousand that name one block each are taken out of `0.0.0.0/0` as one list.
 fn batches<'d, 'a>(denied: &[&'d Denied<'a>]) -> Vec<Batch<'d, 'a>> {
     let (mut batches, mut pods, mut addresses): (Vec<Batch>, Vec<&Denied>, Vec<&Denied>) = Default::default();
     for &one in denied {
@@ -267,7 +267,7 @@ fn part_overlaps(part: &PeerPart<'_>, denied: &Denied<'_>) -> bool {
     }
 }
 
-/// Returns the parts less what one deny rule names, or why that cannot be said.
+/// Returns the parts less the flows of one deny, or why no object can express the rest.
 fn less<'a>(
     parts: &[(PeerPart<'a>, PortList)],
     denied: &Denied<'a>,
@@ -279,7 +279,7 @@ fn less<'a>(
             left.push((part.clone(), ports.clone()));
             continue;
         }
-        // On the ports that stay, the same peers; on those that are taken, the other peers.
+        // The ports that stay keep the same peers; the denied ports keep the other peers.
         let other_peers = match (part, &denied.peer) {
             (PeerPart::Everything, DeniedPeer::Pods(taken)) => {
                 let mut rest = pods_but(&PodSelector::any(), taken);
@@ -311,7 +311,7 @@ fn less<'a>(
             };
             left.extend(same_peers.map(|part| (part, stay)));
         }
-        // Pods and addresses keep all their ports where the rule does not name them; everything was cut by ports.
+        // Pods and addresses that the rule does not name keep all their ports; everything is divided by ports already.
         let kept = match part {
             PeerPart::Everything => ports.intersect(&denied.ports).map_err(|_| Kept::PortName)?,
             _ => Some(ports.clone()),

@@ -1,4 +1,4 @@
-//! The objects while they are made: for each subject and direction, whether it is isolated and what is let through.
+//! Drafts of objects: for each subject and direction, whether a rule isolates it and the terms that it gets.
 
 use std::rc::Rc;
 
@@ -8,25 +8,25 @@ use crate::model::port_list::PortList;
 use crate::model::rules::{Direction, RuleId};
 use crate::targets::networkpolicy::model::{Cause, Peers, Subject};
 
-/// What is let through: some peers on some ports.
+/// A term: some peers on some ports that are let through.
 #[derive(Clone, Debug)]
 pub struct Term<'a> {
     /// The peers.
     pub peers: Rc<Peers<'a>>,
     /// The ports, those of the destination pod.
     pub ports: PortList,
-    /// Why it is there.
+    /// The cause of the term.
     pub cause: Cause,
 }
 
-/// One direction of one subject: an object, where it isolates.
+/// The draft of one direction of one subject: an object, if the subject is isolated.
 #[derive(Debug, Default)]
 pub struct Draft<'a> {
-    /// Whether the subject is isolated in this direction; only then is there an object.
+    /// Whether a rule isolates the subject in this direction; only then is there an object.
     pub isolated: bool,
     /// The rules that isolate it.
     pub isolated_by: Vec<RuleId>,
-    /// What is let through.
+    /// The terms that are let through.
     pub terms: Vec<Rc<Term<'a>>>,
 }
 
@@ -39,7 +39,7 @@ pub struct Drafts<'a> {
 }
 
 impl<'a> Drafts<'a> {
-    /// Returns the number of a subject, which is met here perhaps for the first time.
+    /// Returns the number of a subject, which may be met here for the first time.
     pub fn number(&mut self, subject: Subject<'a>) -> usize {
         let (subjects, drafts) = (&mut self.subjects, &mut self.drafts);
         *self.numbers.entry(subject).or_insert_with_key(|subject| {

@@ -1,4 +1,4 @@
-//! What rules and grants give to the subjects that they are for, each by itself.
+//! Terms of rules and grants, given to the subjects of each, rule by rule.
 //!
 //! ```netpol
 //! allow egress garden/* -> db/*:5432
@@ -12,8 +12,8 @@
 //! - { protocol: TCP, port: 5432 }
 //! ```
 //!
-//! A grant gives terms and isolates nothing, and of some pods it is not known whether they are meant: what is given to such
-//! pods waits for `spread`.
+//! A grant gives terms and isolates no pods. Pods that are only perhaps a subject's wait for `spread`, which gives them
+//! their terms.
 
 use std::rc::Rc;
 
@@ -29,20 +29,20 @@ use crate::targets::gap::Gap;
 use crate::targets::networkpolicy::model::{Cause, Subject};
 use crate::targets::networkpolicy::view::View;
 
-/// A term, and the pods for which it is meant.
+/// A term, and the pods that it is meant for.
 pub type Waiting<'a> = (Rc<Term<'a>>, &'a PodSelector);
 
-/// What rules and grants give.
+/// The terms that rules and grants give.
 pub struct Given<'a> {
-    /// To the subjects that they are for.
+    /// The drafts of the subjects that are known for certain.
     pub drafts: Drafts<'a>,
-    /// By direction, to those of some pods that rules isolate.
+    /// By direction, the terms for perhaps-meant pods, which only those that rules isolate will get.
     pub waiting: [FxHashMap<Perhaps<'a>, Vec<Waiting<'a>>>; 2],
-    /// What peers make wider, by rule end.
+    /// The gaps of wider peers, by rule end.
     pub wider: Vec<(usize, Gap)>,
 }
 
-/// Gives what the rules of a partition allow, deny rules left aside, and what is granted.
+/// Gives the terms of a partition's allows and grants; denies are left aside.
 pub fn give<'a>(view: View<'a>, subjects: &Subjects<'a>) -> Given<'a> {
     let mut given = Given { drafts: Drafts::default(), waiting: Default::default(), wider: Vec::new() };
     for (end, ((at, direction, rule), pods)) in view.partition.ends().zip(&subjects.ends).enumerate() {
@@ -65,7 +65,7 @@ pub fn give<'a>(view: View<'a>, subjects: &Subjects<'a>) -> Given<'a> {
         }
     }
     for ((at, grant), pods) in view.partition.grants().zip(&subjects.grants) {
-        // That a grant is wider than its rule is said of the rule.
+        // A grant that is wider than its rule is a gap of the rule.
         let (reaches, _) = view.granted(grant);
         for (member, (pods, (_, meant))) in pods.iter().zip(grant.subject().pods()).enumerate() {
             let certain: Vec<usize> = pods.certain().iter().map(|pods| given.drafts.number(pods.clone())).collect();
@@ -76,7 +76,7 @@ pub fn give<'a>(view: View<'a>, subjects: &Subjects<'a>) -> Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    /// Gives terms to the subjects that are isolated; for others, and for pods that are perhaps meant, they wait.
+    /// Gives terms to subjects; for perhaps-meant pods the terms wait.
     fn add(
         &mut self,
         direction: Direction,

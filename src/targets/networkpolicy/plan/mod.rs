@@ -1,4 +1,4 @@
-//! From rules and grants to drafts of objects: each subject with what it lets through, and what passes found on the way.
+//! From rules and grants to drafts of objects: each subject with its terms, and the findings of the passes.
 //!
 //! ```netpol
 //! default deny egress garden/*
@@ -38,23 +38,23 @@ use crate::model::rules::{Direction, RuleId};
 use crate::targets::Kept;
 use crate::targets::gap::Gap;
 
-/// The objects of a partition while they are made, and what was found out about its rule ends.
+/// The drafts of a partition's objects, and the findings about its rule ends.
 pub struct Plan<'a> {
-    /// The objects.
+    /// The drafts of objects.
     pub drafts: Drafts<'a>,
     /// The pods of each rule end.
     pub ends: Vec<SubjectPods<'a>>,
-    /// What passes found.
+    /// The findings of the passes.
     pub found: Found,
 }
 
-/// What passes found out about rule ends, which are told by their place in the partition.
+/// The findings of the passes about rule ends, which are told by their place in the partition.
 pub struct Found {
     /// The ends that may mean pods which no object isolates.
     pub uncovered: BTreeSet<usize>,
-    /// What peers make wider, in the order of the ends.
+    /// The gaps of wider peers, in the order of the ends.
     pub wider: Vec<(usize, Gap)>,
-    /// What else the pods of ends get.
+    /// The terms of other rules that the pods of ends get.
     pub shared: BTreeMap<usize, SharedWith>,
     denied: [Outcome; 2],
 }
@@ -71,17 +71,17 @@ pub fn plan<'a>(view: View<'a>) -> Plan<'a> {
 }
 
 impl Found {
-    /// Returns whether something was taken out for a deny.
+    /// Returns whether some flows of a deny were taken out.
     pub fn is_taken(&self, rule: RuleId, direction: Direction) -> bool {
         self.denied[drafts::place(direction)].taken.contains(&rule)
     }
 
-    /// Returns whether something was taken out for any.
+    /// Returns whether flows of any deny were taken out.
     pub fn is_any_taken(&self) -> bool {
         self.denied.iter().any(|outcome| !outcome.taken.is_empty())
     }
 
-    /// Returns why something could not be taken out for a deny.
+    /// Returns why some flows of a deny were not taken out.
     pub fn kept(&self, rule: RuleId, direction: Direction) -> Option<Kept> {
         self.denied[drafts::place(direction)].kept.get(&rule).copied()
     }

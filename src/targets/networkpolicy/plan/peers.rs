@@ -13,7 +13,8 @@
 //! - { protocol: TCP, port: 443 }
 //! ```
 //!
-//! What a NetworkPolicy cannot say becomes a wider peer, and is returned beside it: `zenquotes.io` is every public address.
+//! A peer that a NetworkPolicy cannot express becomes a wider one, and is returned as such: `zenquotes.io` is every
+//! public address.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -39,7 +40,7 @@ use crate::targets::{Kept, Level, Traffics, Why};
 
 /// Peers on ports.
 pub struct Reach<'a> {
-    /// The member of the subject that has these ports, counting pods; `None` is each.
+    /// The member of the subject that has these ports, counting only members that are pods; `None` is each.
     pub member: Option<usize>,
     /// The peers.
     pub peers: Rc<Peers<'a>>,
@@ -47,12 +48,12 @@ pub struct Reach<'a> {
     pub ports: PortList,
 }
 
-/// For which traffic peers are wider than a rule, and how.
+/// The kinds of traffic for which peers are wider than a rule, by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wider {
     /// A host without addresses, or a family of hosts, is among the peers, so that other hosts pass too.
     other_hosts: Traffics,
-    /// Clients are let in by the proxies in front, which nobody names.
+    /// Proxies in front of a gateway send the packets, so that its clients are not told apart.
     behind_proxies: Traffics,
     /// No labels tell the pods of a service account, which is the first such one.
     other_pods: Traffics,
@@ -60,7 +61,7 @@ pub struct Wider {
 }
 
 impl Wider {
-    /// Returns what is wider in one of two.
+    /// Returns the kinds that are wider in one of two.
     fn with(self, other: Wider) -> Wider {
         Wider {
             other_hosts: self.other_hosts.with(other.other_hosts),
@@ -82,7 +83,7 @@ impl Wider {
 }
 
 impl<'a> View<'a> {
-    /// Returns what an allow lets through at one end, and what is wider than the rule.
+    /// Returns the terms of an allow at one end, and how far they are wider than the rule.
     pub fn allowed(self, rule: &'a Rule, direction: Direction) -> (Vec<Reach<'a>>, Wider) {
         match (direction, &rule.via) {
             (Direction::Egress, None) => self.outward(&rule.destination),
@@ -95,7 +96,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Returns what a grant lets through, and what is wider than it.
+    /// Returns the terms of a grant, and how far they are wider than the grant.
     pub fn granted(self, grant: &'a Grant) -> (Vec<Reach<'a>>, Wider) {
         match grant.direction {
             Direction::Egress => self.outward(&grant.destination),
@@ -103,7 +104,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Returns what is reached on the way out: the members that have the same ports together.
+    /// Returns the peers on the way out: the members that have the same ports together.
     fn outward(self, destination: &'a Endpoint) -> (Vec<Reach<'a>>, Wider) {
         let mut groups: Vec<(PortList, Vec<&'a Member>)> = Vec::new();
         for member in &destination.members {
@@ -140,7 +141,7 @@ impl<'a> View<'a> {
         (self.with_ports_of(peers, destination), wider)
     }
 
-    /// Returns whether pods are a gateway's to which proxies bring what clients send: packets come from the proxies.
+    /// Returns whether pods are a gateway's that gets clients through proxies: packets come from the proxies.
     fn is_behind_proxies(self, destination: &Endpoint) -> bool {
         let mut gateways = self.policy.gateways.iter().filter(|gateway| gateway.proxies > 0);
         gateways.any(|gateway| {
@@ -184,8 +185,8 @@ impl<'a> View<'a> {
         Cow::Owned(Ports::Some(member.ports.entries().iter().map(with_number).collect()))
     }
 
-    /// Returns peers without repetition, for some kinds of traffic, and those that their ports alone are for; `None` where
-    /// there are none.
+    /// Returns peers without repetition, for some kinds of traffic, and for the kinds that only their ports are for;
+    /// `None` without peers.
     fn peers(self, members: &[&'a Member], (kinds, by_port): (Traffics, Traffics)) -> (Option<Peers<'a>>, Wider) {
         let left_out = &self.policy.inventory.left_out.addresses;
         let of = |places: &AddressSet| if left_out.overlaps(places) { kinds } else { by_port };
@@ -236,7 +237,7 @@ impl<'a> View<'a> {
         NonEmpty::new(pods.map(Peer::pods).collect()).map(Peers::Some)
     }
 
-    /// Returns what a deny rule names at one end, with the member of the subject that has these ports.
+    /// Returns the parts of a deny at one end, each with the member of the subject that has these ports.
     pub fn denied(self, at: RuleId, rule: &'a Rule, direction: Direction) -> Vec<(Option<usize>, Denied<'a>)> {
         let requests = (!rule.conditions.is_none()).then_some(Kept::Requests);
         let mut denied = Vec::new();
@@ -282,8 +283,8 @@ impl<'a> View<'a> {
 }
 
 impl View<'_> {
-    /// Returns the ports of a deny rule with the names that mean the same numbers on all known pods of its destination, and
-    /// the names that do on some of them.
+    /// Returns the ports of a deny with the names that mean the same numbers on all known pods of its destination, and
+    /// the names that do so on some of them.
     fn names_alike(self, to: &Member, ports: &PortList) -> (PortList, Alike) {
         let What::Pods(pods) = &to.what else { return (ports.clone(), Alike::Some(Vec::new())) };
         if ports.names().next().is_none() {

@@ -1,5 +1,5 @@
-//! Rule ends that nothing tells from others, and what becomes of them: their pods may be isolated by no object, or get what
-//! other rules give.
+//! Rule ends that no labels tell from others: no object may isolate their pods, or their pods may get the terms of
+//! other rules.
 //!
 //! ```netpol
 //! @approximate("all of lab may be called")
@@ -7,8 +7,8 @@
 //! allow ingress garden/* -> lab/@good:8080
 //! ```
 //!
-//! Nothing says which pods of `lab` run as `good`, so that all of them get it. The allow is enforced, since the other rule
-//! isolates its pods; `default deny` is not.
+//! Nothing says which pods of `lab` run as `good`, so all of them get the term. The allow is enforced, since the other
+//! rule isolates its pods; `default deny` is not.
 //!
 //! ```yaml
 //! podSelector: {}
@@ -29,10 +29,10 @@ use crate::model::rules::{Action, Direction, RuleId};
 use crate::targets::networkpolicy::view::View;
 use crate::targets::{Traffic, Traffics};
 
-/// What another rule gives to the pods of a rule end: the rule, and on which traffic.
+/// A rule whose term the pods of another rule end get, and the traffic of the term.
 pub type SharedWith = (RuleId, Traffics);
 
-/// The rule ends of which some pods are only perhaps meant, by these pods.
+/// Rule ends that only perhaps mean some pods, by those pods.
 type EndsByPods<'s, 'a> = FxHashMap<&'s Perhaps<'a>, Vec<usize>>;
 
 /// Returns the rule ends that may mean pods which no object isolates.
@@ -80,7 +80,7 @@ pub fn shared<'a>(
     found
 }
 
-/// Returns the rule ends that get what is shared, each with the rule that gives it and on which traffic.
+/// Returns the rule ends that get a shared term, each with the rule that gives it and the traffic.
 fn share<'a>(
     view: View<'a>,
     drafts: &Drafts<'a>,
@@ -123,7 +123,7 @@ fn share<'a>(
     found
 }
 
-/// Returns the ends of a direction, of rules that isolate, by the pods that they may mean.
+/// Returns the ends of isolating rules in a direction, by the pods that they perhaps mean.
 fn perhaps<'s, 'a>(view: View<'a>, subjects: &'s Subjects<'a>, direction: Direction) -> EndsByPods<'s, 'a> {
     let mut perhaps = EndsByPods::default();
     for (end, ((_, of, rule), pods)) in view.partition.ends().zip(&subjects.ends).enumerate() {

@@ -1,4 +1,5 @@
-//! What waits for pods goes to those of them that some rule isolates: an object for the others would isolate them, too.
+//! Terms for perhaps-meant pods, given to those that some rule isolates: an object for the other pods would isolate
+//! them.
 //!
 //! ```netpol
 //! default deny egress garden/*
@@ -6,7 +7,7 @@
 //! allow egress */{app=web} -> db/*:5432
 //! ```
 //!
-//! Nobody knows the namespaces of the allow. In `garden` pods are isolated, so those with `app=web` get what it gives:
+//! No inventory names the namespaces of the allow. In `garden` pods are isolated, so those with `app=web` get its term:
 //!
 //! ```yaml
 //! namespace: garden
@@ -14,7 +15,7 @@
 //! kubernetes.io/metadata.name: db
 //! ```
 //!
-//! Where a subject contains all others of its namespace, it is enough to look at that one.
+//! A subject that contains all others of its namespace is the only one that is looked at.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -34,10 +35,10 @@ use crate::targets::networkpolicy::model::{Cause, Subject};
 use crate::targets::networkpolicy::view::View;
 use crate::targets::{Traffic, Traffics};
 
-/// How many givers are remembered: who is inside all of them is not looked at further.
+/// The most givers that are remembered: pods that are inside all of them are not looked at further.
 const MOST_GIVERS: usize = 4;
 
-/// Pods that get something which may be meant for others.
+/// Pods that get a term which may be meant for others.
 pub struct Shared<'a> {
     /// The direction.
     pub direction: Direction,
@@ -45,17 +46,17 @@ pub struct Shared<'a> {
     pub namespace: &'a SmolStr,
     /// Their labels.
     pub labels: Requirements,
-    /// For each kind of traffic, for whom it is meant and by which rule.
+    /// For each kind of traffic, the pods that a term is meant for, with its rule.
     pub givers: Givers<'a>,
 }
 
-/// For each kind of traffic, some pods for which something is meant, and the rule that means them.
+/// For each kind of traffic, some pods that a term is meant for, and the rule that means them.
 pub type Givers<'a> = [SmallVec<[(&'a PodSelector, RuleId); 1]>; Traffic::ALL.len()];
 
-/// What waits, by the pods for which it does.
+/// The waiting terms, by the pods that they wait for.
 type AllWaiting<'a> = FxHashMap<Perhaps<'a>, Vec<Waiting<'a>>>;
 
-/// Gives what waits to the isolated subjects, and returns what goes to pods that may not be meant.
+/// Gives the waiting terms to the isolated subjects, and returns the terms of pods that may not be meant.
 pub fn spread<'a>(
     view: View<'a>,
     mut drafts: Drafts<'a>,
@@ -110,7 +111,7 @@ fn spread_one_way<'a>(
     shared
 }
 
-/// Returns the isolated subjects of each namespace, but only the one of all pods where there is one: to look for other
+/// Returns the isolated subjects of each namespace, or only the one of all its pods if there is one: a search for other
 /// subjects that contain others would cost more than it saves.
 fn widest_isolated<'a>(drafts: &Drafts<'a>, direction: Direction) -> BTreeMap<&'a SmolStr, Vec<usize>> {
     let mut isolated: BTreeMap<&'a SmolStr, Vec<usize>> = BTreeMap::new();
@@ -125,7 +126,7 @@ fn widest_isolated<'a>(drafts: &Drafts<'a>, direction: Direction) -> BTreeMap<&'
     isolated
 }
 
-/// Returns for whom terms are meant.
+/// Returns the pods that terms are meant for.
 fn givers<'a>(view: View<'a>, terms: &[Waiting<'a>]) -> Givers<'a> {
     let mut givers = Givers::default();
     for (term, selector) in terms {

@@ -1,5 +1,5 @@
-//! Which pods each rule end and each grant is for, in the terms of a NetworkPolicy: a namespace by its name and labels of
-//! pods. What only an inventory knows, it is asked ([`Inventory::meant`]).
+//! Subjects of rule ends and grants, as a NetworkPolicy selects pods: a namespace by its name, and labels of pods.
+//! Selectors that say more are answered by the inventory ([`Inventory::meant`]).
 //!
 //! ```netpol
 //! default deny ingress { shop/*, lab/{app=web} }
@@ -31,18 +31,18 @@ use crate::targets::networkpolicy::view::View;
 pub enum MemberPods<'a> {
     /// One subject, as most are.
     One(Subject<'a>),
-    /// What the inventory makes of a selector.
+    /// The pods that the inventory makes of a selector.
     Several(Rc<MeantPods<'a>>),
 }
 
-/// The pods of a subject: of each of its members that is pods.
+/// The pods of a subject: of each member that is pods.
 pub type SubjectPods<'a> = SmallVec<[MemberPods<'a>; 1]>;
 
 /// The pods of all rule ends and grants of a partition.
 pub struct Subjects<'a> {
-    /// Those of the rule ends.
+    /// The pods of the rule ends.
     pub ends: Vec<SubjectPods<'a>>,
-    /// Those of the grants.
+    /// The pods of the grants.
     pub grants: Vec<SubjectPods<'a>>,
 }
 
@@ -55,7 +55,7 @@ impl<'a> MemberPods<'a> {
         }
     }
 
-    /// Returns wider sets of the pods that are perhaps meant.
+    /// Returns wider sets that contain the perhaps-meant pods.
     pub fn perhaps(&self) -> &[Perhaps<'a>] {
         self.meant().map_or(&[], |meant| &meant.perhaps)
     }
@@ -65,7 +65,7 @@ impl<'a> MemberPods<'a> {
         self.meant()?.untold.as_ref()
     }
 
-    /// Returns whether the namespaces come from the inventory, since none was named.
+    /// Returns whether the namespaces come from the inventory, since the selector names none.
     pub fn is_from_inventory(&self) -> bool {
         self.meant().is_some_and(|meant| meant.from_inventory)
     }
@@ -83,7 +83,7 @@ pub fn subjects<'a>(view: View<'a>) -> Subjects<'a> {
     let mut known = Known { inventory: &view.policy.inventory, meant: FxHashMap::default() };
     let ends = view.partition.ends().map(|(_, direction, rule)| known.subject(rule.subject(direction))).collect();
     let grants = view.partition.grants().map(|(_, grant)| match grant.reason {
-        // Of an inventory it is known which pods have a sidecar.
+        // An inventory tells the pods that have a sidecar.
         GrantReason::Istiod if view.policy.inventory.given => {
             let meshed = meshed(view);
             grant.subject().pods().map(|_| meshed.clone()).collect()
@@ -103,7 +103,7 @@ fn meshed<'a>(view: View<'a>) -> MemberPods<'a> {
     MemberPods::Several(Rc::new(MeantPods { perhaps: perhaps.collect(), ..MeantPods::default() }))
 }
 
-/// The selectors that were met: the same ones stand in many rules.
+/// The selectors met so far: the same selector is in many rules.
 struct Known<'a> {
     inventory: &'a Inventory,
     meant: FxHashMap<&'a PodSelector, Rc<MeantPods<'a>>>,
