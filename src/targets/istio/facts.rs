@@ -1,5 +1,6 @@
-//! What is known of the cluster, indexed for the questions that Istio's objects raise: which workloads have these labels,
-//! which Services lead to these pods, which accounts they run as. And what no object may say: addresses that are pods'.
+//! Facts about the cluster, indexed for the questions that Istio's objects raise: the workloads with some labels, the
+//! Services that lead to some pods, the accounts that pods run as; and the addresses that no object may list, because
+//! they are pods'.
 
 use std::net::Ipv4Addr;
 
@@ -18,45 +19,45 @@ use crate::policy::Policy;
 use crate::targets::is_ambient;
 use crate::targets::partition::Partition;
 
-/// What a part of a policy is looked at with.
+/// The data that a partition is looked at with.
 pub struct Facts<'a> {
     /// The policy.
     pub policy: &'a Policy,
-    /// What of it is lowered.
+    /// The partition that is lowered.
     pub part: &'a Partition<'a>,
-    /// What is known of the cluster.
+    /// The indexed facts about the cluster.
     cluster: &'a Cluster<'a>,
-    /// What is never let through by address, and what is by name.
+    /// The addresses that are never let through as such.
     pub reserved: &'a Reserved,
 }
 
-/// Addresses that are never let through, and those that have a name.
+/// Addresses that are never let through as such, and the internet, which has a name of its own.
 pub struct Reserved {
-    /// The pods' addresses, which are no addresses of the outside, and 0.0.0.0/8, since a prefix that begins there matches
-    /// everything.
+    /// The pods' addresses, which are not outside, and 0.0.0.0/8, since a prefix that begins there matches every
+    /// address.
     pub hidden: AddressSet,
     /// The internet, as the fewest prefixes.
     pub internet: Vec<IpNet>,
 }
 
-/// What is known of the cluster, the same for all parts.
+/// The indexed facts about the cluster, the same for all partitions.
 pub struct Cluster<'a> {
     namespaces: FxHashMap<&'a str, Known<'a>>,
     names: Vec<&'a SmolStr>,
 }
 
-/// What is known of one namespace.
+/// The facts about one namespace.
 #[derive(Default)]
 pub struct Known<'a> {
-    /// The workloads whose pods selectors can mean; a Pod that belongs to a known workload is left to that one.
+    /// The workloads whose pods a selector can match; a Pod of a known workload is left to that workload.
     pub workloads: Vec<&'a Workload>,
     /// The Services, by name.
     pub services: Vec<(&'a SmolStr, &'a Service)>,
-    /// How many workloads run as an account.
+    /// The number of workloads that run as each account.
     pub accounts: FxHashMap<&'a SmolStr, usize>,
-    /// Which workloads have a label.
+    /// The workloads that have each label.
     postings: FxHashMap<(&'a str, &'a str), Vec<u32>>,
-    /// Which Services name a label first.
+    /// The Services whose selector begins with each label.
     selecting: FxHashMap<(&'a str, &'a str), Vec<usize>>,
     /// The Services with a selector that no known workload meets.
     pub idle: Vec<usize>,
@@ -94,7 +95,7 @@ impl<'a> Cluster<'a> {
 }
 
 impl Reserved {
-    /// Finds them in the facts of a policy.
+    /// Finds the reserved addresses in the facts of a policy.
     pub fn new(policy: &Policy) -> Reserved {
         let this_network = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8));
         let mut hidden = policy.pod_addresses.clone();
@@ -105,7 +106,7 @@ impl Reserved {
 }
 
 impl<'a> Facts<'a> {
-    /// Gathers what a part is looked at with.
+    /// Gathers the data that a partition is looked at with.
     pub fn new(part: &'a Partition<'a>, cluster: &'a Cluster<'a>, reserved: &'a Reserved) -> Facts<'a> {
         Facts { policy: part.policy, part, cluster, reserved }
     }
@@ -115,34 +116,34 @@ impl<'a> Facts<'a> {
         &self.cluster.names
     }
 
-    /// Returns what is known inside a namespace.
+    /// Returns the facts about a namespace.
     pub fn known(&self, namespace: &str) -> Option<&Known<'a>> {
         self.cluster.namespaces.get(namespace)
     }
 
-    /// Returns the workloads of a namespace, where an inventory shows any: those that the source declares alone need not
-    /// be all.
+    /// Returns the facts about the workloads of a namespace, if an inventory shows any: workloads that only the source
+    /// declares need not be all.
     pub fn workloads(&self, namespace: &str) -> Option<&Known<'a>> {
         self.known(namespace).filter(|known| self.closed() && !known.workloads.is_empty())
     }
 
-    /// Returns whether the set of namespaces is closed.
+    /// Returns whether all namespaces are known.
     pub fn closed(&self) -> bool {
         self.policy.inventory.given
     }
 
-    /// Returns whether a namespace meets requirements; `None` where its labels are not known.
+    /// Returns whether a namespace meets requirements; `None` if its labels are not known.
     pub fn meets(&self, namespace: &str, requirements: &Requirements) -> Option<bool> {
         self.policy.inventory.meets(namespace, requirements)
     }
 
-    /// Returns the namespaces that a selector may mean, each with whether it does for certain; `None` where it may mean
-    /// namespaces that nobody knows.
+    /// Returns the namespaces that a selector may mean, each with whether it surely does; `None` if the selector may
+    /// mean namespaces that are not known.
     pub fn namespaces<'b>(&'b self, selector: &'b PodSelector) -> Option<Vec<(&'b SmolStr, bool)>> {
         self.policy.inventory.namespaces_of(selector)
     }
 
-    /// Returns whether a selector means only pods of a declared gateway.
+    /// Returns the declared gateway of a selector that matches only the gateway's pods.
     pub fn gateway_of(&self, selector: &PodSelector) -> Option<&'a crate::model::gateways::Gateway> {
         let name = selector.namespace_name();
         // Most selectors name another namespace.
@@ -152,9 +153,8 @@ impl<'a> Facts<'a> {
         near.find(|gateway| selector.is_inside(&gateway.pods))
     }
 
-    /// Returns the pods of an endpoint that are known to have no sidecar, or whose annotations turn nothing to it in a
-    /// direction. A gateway judges what comes in, and nothing of
-    /// what goes out.
+    /// Returns the pods of an endpoint that are known to have no sidecar, or whose annotations turn no connections to
+    /// it in a direction. A gateway judges the way in, and nothing of the way out.
     pub fn unmeshed(&self, endpoint: &Endpoint, direction: Direction, turned: Direction) -> Unmeshed {
         let mut unmeshed = Unmeshed { all: true, ..Unmeshed::default() };
         for (_, pods) in endpoint.pods() {
@@ -186,7 +186,7 @@ impl<'a> Facts<'a> {
         if direction == Direction::Ingress {
             return;
         }
-        // What only a declaration says of a gateway's pods counts too.
+        // A declaration alone may say that a gateway's pods have no sidecar.
         for gateway in &self.policy.gateways {
             let met = gateway.pods.iter().any(|pods| pods.overlaps(selector));
             let shown = || {
@@ -212,14 +212,14 @@ pub struct Unmeshed {
     pub bare: Vec<String>,
     /// Those in ambient mode.
     pub ambient: Vec<String>,
-    /// Those that have one and whose annotations turn nothing to it, with the annotation.
+    /// The workloads that have one and whose annotations turn no connections to it, each with the annotation.
     pub kept: Vec<String>,
     /// Whether no other pods are known.
     pub all: bool,
 }
 
 impl Unmeshed {
-    /// Returns whether there are none.
+    /// Returns whether no pods are in it.
     pub fn is_empty(&self) -> bool {
         self.bare.is_empty() && self.ambient.is_empty() && self.kept.is_empty()
     }
@@ -247,7 +247,7 @@ impl<'a> Known<'a> {
         });
     }
 
-    /// Finds the Services that no pods stand behind, or pods that no selector means.
+    /// Finds the Services without pods, or with pods that no selector matches.
     fn find_idle(&mut self, all: &[Workload]) {
         let nodes: Vec<&Workload> = all.iter().filter(|workload| workload.host_network).collect();
         for (at, (_, service)) in self.services.iter().enumerate() {
@@ -261,7 +261,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Returns the names of the Services that lead elsewhere than to pods that a selector can mean: those without a
+    /// Returns the names of the Services that lead elsewhere than to pods which a selector can match: those without a
     /// selector, and those of pods on the host network.
     pub fn leading_elsewhere(&self) -> impl Iterator<Item = &'a SmolStr> {
         let elsewhere = |at: &usize| self.services[*at].1.selector.is_none() || self.on_nodes.binary_search(at).is_ok();
@@ -287,7 +287,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Returns the numbers of the workloads that a selector means, the namespace aside.
+    /// Returns the numbers of the workloads that a selector matches, the namespace aside.
     pub fn numbers(&self, selector: &PodSelector) -> Vec<u32> {
         let narrow = selector.labels.list().iter().find_map(|requirement| match &requirement.test {
             Test::In(values) => Some((&requirement.key, values)),
@@ -323,7 +323,7 @@ impl<'a> Known<'a> {
         found
     }
 
-    /// Returns the workloads that a selector means, the namespace aside.
+    /// Returns the workloads that a selector matches, the namespace aside.
     pub fn selected(&self, selector: &PodSelector) -> impl Iterator<Item = &'a Workload> {
         self.numbers(selector).into_iter().map(|at| self.workloads[at as usize])
     }
@@ -350,14 +350,14 @@ pub fn exactly(workload: &Workload) -> PodSelector {
         .labels
         .iter()
         .map(|(key, value)| crate::model::labels::Requirement::is_in(key.clone(), [value.clone()]));
-    // Each key has one value, so that nothing contradicts.
+    // Each key has one value, so that no requirement contradicts another.
     PodSelector {
         labels: Requirements::new(list).unwrap_or_default(),
         ..PodSelector::in_namespace(workload.namespace.clone())
     }
 }
 
-/// Returns the labels of a conjunction that requires single values alone.
+/// Returns the labels of a conjunction that requires only single values.
 pub fn match_labels(requirements: &Requirements) -> Option<MatchLabels> {
     let one = |requirement: &crate::model::labels::Requirement| match &requirement.test {
         Test::In(values) => match values.as_slice() {

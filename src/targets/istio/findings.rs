@@ -1,5 +1,5 @@
-//! What a pass found beside what it made: how far the objects of Istio are from a rule. Findings are data; `judge` makes
-//! of them how well each rule end is enforced, and writes what names other rules.
+//! Findings of passes, beside the data that they make: how far Istio's objects are from a rule. Findings are data;
+//! `judge` makes of them how well each rule end is enforced, and adds the places of other rules.
 
 use std::borrow::Cow;
 
@@ -9,60 +9,60 @@ use super::facts::Unmeshed;
 use crate::model::rules::{Direction, RuleId};
 use crate::targets::{Level, Narrower, Refuses, Traffics};
 
-/// What an object lets through in excess of a rule, with its reason.
+/// A gap: flows that an object lets through in excess of a rule, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// What it makes of the rule.
+    /// The level that the gap brings the rule to.
     pub level: Level,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// Why there is a gap.
+/// The reason of a gap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// These words.
+    /// A reason in these words.
     Words(Cow<'static, str>),
-    /// Istio cannot tell the pods from those of another rule, and gives them what that one gives.
+    /// Istio cannot tell the pods from those of another rule, and gives them the access of that rule.
     Shared(RuleId),
     /// Another rule leaves the pods open, for this reason.
     Open(RuleId, String),
 }
 
 impl Gap {
-    /// Something more passes.
+    /// Makes the gap of a rule that lets more through than it says.
     pub fn wider(reason: impl Into<Cow<'static, str>>) -> Gap {
         Gap { level: Level::Wider, reason: Reason::Words(reason.into()) }
     }
 
-    /// Nothing is stopped.
+    /// Makes the gap of a rule that stops nothing.
     pub fn unable(reason: impl Into<Cow<'static, str>>) -> Gap {
         Gap { level: Level::Unable, reason: Reason::Words(reason.into()) }
     }
 
-    /// Whoever plays by the rules is stopped.
+    /// Makes the gap of a rule that stops only pods which keep their sidecar.
     pub fn bypassable(reason: impl Into<Cow<'static, str>>) -> Gap {
         Gap { level: Level::Bypassable, reason: Reason::Words(reason.into()) }
     }
 
-    /// Nothing is stopped, for the same reason.
+    /// Returns the gap of a rule that stops nothing, for the same reason.
     pub fn at_worst(self) -> Gap {
         Gap { level: Level::Unable, ..self }
     }
 
-    /// Other pods get what a rule gives to its own.
+    /// Makes the gap of pods that get the access of another rule.
     pub fn shared(rule: RuleId) -> Gap {
         Gap { level: Level::Wider, reason: Reason::Shared(rule) }
     }
 
-    /// A rule leaves pods open, since what it allows them cannot be said.
+    /// Makes the gap of pods that another rule leaves open, since no object can express its access.
     pub fn open(rule: RuleId, why: String) -> Gap {
         Gap { level: Level::Unable, reason: Reason::Open(rule, why) }
     }
 }
 
-/// The gaps of all that governs some pods, each with the rule that is the cause and is not concerned itself. The two worst
-/// are kept: every rule is concerned by one of them at least.
+/// The gaps of all rules about some pods, each with the rule that is the cause and is not concerned itself. The two
+/// worst are kept: every rule is concerned by one of them at least.
 #[derive(Clone, Debug, Default)]
 pub struct Gaps {
     list: Vec<(Option<RuleId>, Gap)>,
@@ -85,7 +85,7 @@ impl Gaps {
         others.list.iter().for_each(|(cause, gap)| self.add(*cause, gap));
     }
 
-    /// Returns whether there is none.
+    /// Returns whether no gap is in it.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -96,55 +96,55 @@ impl Gaps {
     }
 }
 
-/// One thing that was found about a rule end.
+/// A finding about a rule end.
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// The rule.
     pub rule: RuleId,
-    /// Which end of it.
+    /// The direction of the end.
     pub direction: Direction,
-    /// What was found.
+    /// The finding itself.
     pub note: Note,
 }
 
-/// What was found about a rule end.
+/// The content of a finding about a rule end.
 #[derive(Clone, Debug)]
 pub enum Note {
-    /// A gap: the worst counts, and the first of the worst is told.
+    /// A gap: the worst decides the level, and the first of the worst is the reason.
     Gap(Gap),
-    /// How the end is enforced, where no gap is worse.
+    /// The way in which the end is enforced, unless a gap is worse.
     How(Level, Cow<'static, str>),
-    /// All that the end allows passes, so that there is nothing to enforce.
+    /// The end allows all flows, so that nothing is left to enforce.
     Everything,
     /// The conditions of the rule are not read at this end.
     Unread,
     /// Flows that are refused although the rule allows them.
     Narrower(Narrower),
-    /// Pods that are known to have no sidecar: they do not avoid one, and no object stops them.
+    /// Pods that are known to have no sidecar: they have none to avoid, and no object stops them.
     Unmeshed(Unmeshed),
-    /// The rule names what sidecars leave out, which is a gap there.
+    /// Ports that the rule names and that sidecars leave out, which is a gap there.
     LeavesOut(Traffics, Gap),
-    /// What annotations of the governed pods keep from their sidecars.
+    /// Connections that annotations of the governed pods keep from their sidecars.
     LeftOut(String),
 }
 
 impl Note {
-    /// Notes flows that are refused although the rule allows them, which `explain` says.
+    /// Makes a note about flows that are refused although the rule allows them, which only `explain` tells.
     pub fn narrower(flows: Refuses, words: impl Into<Box<str>>) -> Note {
         Note::Narrower(Narrower { flows, words: words.into(), said: false })
     }
 
-    /// Notes flows that are refused although the rule allows them, which a build says too.
+    /// Makes a note about flows that are refused although the rule allows them, which a build tells too.
     pub fn refuses(flows: Refuses, words: impl Into<Box<str>>) -> Note {
         Note::Narrower(Narrower { flows, words: words.into(), said: true })
     }
 }
 
-/// What a pass found, in its order.
+/// The findings of a pass, in its order.
 #[derive(Debug, Default)]
 pub struct Findings {
     list: Vec<Finding>,
-    /// The worst gap of each end so far: no other gap changes anything.
+    /// The worst gap of each end so far: no other gap changes the judgement.
     worst: FxHashMap<(RuleId, Direction), Level>,
 }
 
@@ -158,11 +158,11 @@ impl Findings {
         }
     }
 
-    /// Adds anything else.
+    /// Adds a note.
     pub fn add(&mut self, rule: RuleId, direction: Direction, note: Note) {
         match (&note, self.list.last_mut()) {
             (Note::Gap(gap), _) => return self.gap(rule, direction, gap),
-            // A rule with many members says the same of each.
+            // A rule with many members has the same note for each.
             (Note::How(level, _), Some(Finding { rule: last, direction: end, note: Note::How(have, reason) }))
                 if (*last, *end) == (rule, direction) && have == level =>
             {

@@ -1,10 +1,10 @@
-//! How well each rule end is enforced, and why: findings become judgements.
+//! Judgements of Istio for each rule end, with their reasons: findings become judgements.
 //!
 //! ```text
 //! allow egress garden/* -> 203.0.113.0/24:443    bypassable: a pod that avoids its sidecar is not stopped
 //! ```
 //!
-//! Every end begins at its best, and each finding makes it worse or says more of it, in the order in which passes found them.
+//! Every end begins at its best level, and each finding makes it worse or adds words to it, in the order of the passes.
 //! Sidecars see TCP alone, and on the way in not all ports.
 
 use std::borrow::Cow;
@@ -21,7 +21,7 @@ use crate::source::Sources;
 use crate::targets::partition::Partition;
 use crate::targets::{Judgement, Level, Levels, Traffic, Traffics};
 
-/// Makes the judgement of each end of a part, by rule and direction.
+/// Makes the judgement of each rule end of a partition, by rule and direction.
 pub fn judge(part: &Partition<'_>, sources: &Sources, findings: Findings) -> Vec<Judgement> {
     let begin = |(rule, direction, of): (RuleId, Direction, &Rule)| End::new(rule, of.action, direction);
     let mut ends: Vec<End> = part.ends().map(begin).collect();
@@ -30,7 +30,7 @@ pub fn judge(part: &Partition<'_>, sources: &Sources, findings: Findings) -> Vec
             ends[at].note(note, part, sources);
         }
     }
-    // What else a gateway serves is closed where rules isolate it; otherwise a pod without identity reaches it.
+    // Other hosts of a gateway are closed where rules isolate the gateway; else a pod without identity reaches them.
     let mut closed: FxHashMap<*const Gateway, bool> = FxHashMap::default();
     let mut isolates = |gateway: &Gateway| {
         let isolated = || part.policy.isolating(gateway).next().is_some();
@@ -42,17 +42,17 @@ pub fn judge(part: &Partition<'_>, sources: &Sources, findings: Findings) -> Vec
         .collect()
 }
 
-/// The judgement of a rule end, as findings come in.
+/// The judgement of a rule end, while findings come in.
 struct End {
     judgement: Judgement,
-    /// Whether the rule's conditions are not read here.
+    /// Whether this end does not read the rule's conditions.
     unread: bool,
-    /// The gaps on what sidecars leave out and the rule names.
+    /// The gaps on ports that sidecars leave out and the rule names.
     leaves_out: Vec<Gap>,
 }
 
 impl End {
-    /// Begins at the best.
+    /// Begins at the best level.
     fn new(rule: RuleId, action: Action, direction: Direction) -> End {
         let (level, reason) = match (direction, action) {
             (Direction::Egress, _) => (Level::Bypassable, "a pod that avoids its sidecar is not stopped"),
@@ -134,7 +134,7 @@ impl End {
         }
         end.but_conditions = end.levels;
         if end.direction == Direction::Egress {
-            // What leaves pods open refuses nothing.
+            // Pods that are left open refuse nothing.
             if rule.action == Action::Allow && matches!(end.level, Level::Bypassable | Level::Wider) {
                 end.by_name = by_name(rule).map(Into::into);
             }
@@ -148,7 +148,7 @@ impl End {
             }
             end.levels.raise(Traffics::ALL, Level::Wider);
         }
-        // The levels tell other traffic from what is left out; what is said is the worst.
+        // The levels keep traffic that is left out apart; the words are those of the worst.
         for gap in std::mem::take(&mut self.leaves_out) {
             self.gap(gap, part, sources);
         }
@@ -171,14 +171,14 @@ fn words(reason: Reason, part: &Partition<'_>, sources: &Sources) -> Cow<'static
     }
 }
 
-/// Returns which hosts of a rule a sidecar finds by their names, and not by the addresses that the source gives them.
+/// Returns the hosts of a rule that a sidecar finds by their names, and not by their `at` addresses.
 fn by_name(rule: &Rule) -> Option<String> {
     let members = &rule.destination.members;
     let hosts = members.iter().filter_map(|member| match &member.what {
         What::Host(host) if !host.at.is_empty() => {
             let app = member.ports.entries().iter().find_map(|entry| entry.app)?;
             let at = host.addresses();
-            // Addresses that the rule names beside it are reached as such.
+            // Addresses that the rule names beside the host are reached as such.
             let reached = |other: &Member| matches!(&other.what, What::Addresses(set) if at.is_inside(set));
             (!members.iter().any(reached)).then(|| (app.word(), format!("`{}`", host.name)))
         }

@@ -23,8 +23,8 @@
 //!             ports: ["8080"]
 //! ```
 //!
-//! What a pod may send is decided by its one Sidecar, what it receives by all AuthorizationPolicies that select it, and who
-//! a caller is by mTLS. On the way to these objects:
+//! A pod may send what its one effective Sidecar lets out, receives what all AuthorizationPolicies that select it let
+//! in, and knows its callers by mTLS. On the way to these objects:
 //!
 //! - `facts` indexes what is known of the cluster;
 //! - `plan` makes of the policy what Istio says: the governed pods (`subjects`), who comes in (`ingress`), what goes out
@@ -35,12 +35,12 @@
 //! So the rule above comes from `plan::ingress`, where `plan::peers` knows `lab/@curl` by its principal and
 //! `plan::operations` the port by its number; `emit` gives the policy of `garden/{app=web}` its name.
 //!
-//! Two things are so throughout. An object never refuses what a rule allows to one of its pods: what cannot be selected or
-//! said exactly makes it wider, or leaves the pods open. And every such excess is a `findings::Gap` of the rules that it
-//! concerns.
+//! Two principles are common to all passes. An object never refuses a flow that a rule allows to one of its pods: pods
+//! or flows that Istio cannot express exactly make the object wider, or leave the pods open. And every such excess is a
+//! `findings::Gap` of the rules that it concerns.
 //!
-//! A new kind of object is three edits: what it says (`model`), what becomes one (a draft of `plan`, to which `emit` gives
-//! a name), and how it is written (`emit::yaml`).
+//! A new kind of object is three edits: its fields (`model`), its draft in `plan`, to which `emit` gives a name, and
+//! its YAML (`emit::yaml`).
 
 mod emit;
 mod facts;
@@ -59,7 +59,7 @@ use crate::diag::Diagnostics;
 use crate::policy::Policy;
 use crate::source::Sources;
 
-/// What follows from a policy and is the same for all its parts.
+/// The data that follows from a policy and is the same for all its partitions.
 pub(super) struct Common<'a> {
     cluster: facts::Cluster<'a>,
     reserved: facts::Reserved,
@@ -72,8 +72,8 @@ impl<'a> Common<'a> {
     }
 }
 
-/// Lowers a part of a policy to the objects of Istio, where they are wanted, sorted by namespace, kind and name, with a
-/// judgement of each end. Pushes what contradicts itself on Istio, and what its readers should know.
+/// Lowers a partition of a policy to the objects of Istio, if they are wanted, sorted by namespace, kind and name, with
+/// a judgement of each rule end. Pushes errors about rules that contradict each other on Istio, and notes for readers.
 pub(super) fn lower<'a>(
     common: &'a Common<'a>,
     part: &'a Partition<'a>,

@@ -1,5 +1,5 @@
-//! The objects of Istio that netpol writes, as far as it uses them. What writes them to YAML and what reads them back
-//! share this and nothing else.
+//! Objects of Istio, with the fields that netpol uses. Writers of YAML and readers of objects share these types and
+//! nothing else.
 
 use std::rc::Rc;
 
@@ -8,18 +8,18 @@ use smol_str::SmolStr;
 
 use crate::model::rules::RuleId;
 
-/// An object: what it is called, what it says, and which rules it comes from, which a reader does not know.
+/// An object: its name, its contents, and the rules that it comes from, which a reader does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
     /// `metadata`.
     pub meta: Meta,
     /// `kind` and `spec`.
     pub spec: Spec,
-    /// Where it comes from.
+    /// The rules behind the object.
     pub origin: Origin,
 }
 
-/// What is common to all objects.
+/// The metadata that all objects have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meta {
     /// `metadata.namespace`.
@@ -28,16 +28,16 @@ pub struct Meta {
     pub name: String,
 }
 
-/// Where an object comes from.
+/// The rules behind an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The rules, sorted.
     pub rules: Vec<RuleId>,
-    /// What is said in front.
+    /// The comment in front of the object.
     pub comment: Option<String>,
 }
 
-/// What an object says, by its kind.
+/// The contents of an object, by its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spec {
     /// networking.istio.io/v1 ServiceEntry.
@@ -66,7 +66,7 @@ pub type Selector = Rc<[(SmolStr, SmolStr)]>;
 /// Who sees an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExportTo {
-    /// Its own namespace, and these.
+    /// The object's own namespace, and these.
     Own(Vec<SmolStr>),
     /// Every namespace.
     Everyone,
@@ -75,13 +75,13 @@ pub enum ExportTo {
 /// How a ServiceEntry finds its endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolution {
-    /// By its name.
+    /// By DNS, for the host's own name.
     Dns,
-    /// By each name that the wildcard stands for.
+    /// By DNS, for each name that the wildcard stands for.
     DynamicDns,
-    /// At the endpoints given.
+    /// From its list of endpoints.
     Static,
-    /// Where the client connects.
+    /// From the address that the client dials.
     None,
 }
 
@@ -123,7 +123,7 @@ pub struct Sidecar {
 /// An egress listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Egress {
-    /// `port`; without one it is for all ports that no other names.
+    /// `port`; without one the listener is for all ports that no other names.
     pub port: Option<Port>,
     /// `hosts`.
     pub hosts: Vec<String>,
@@ -136,44 +136,44 @@ pub struct AuthorizationPolicy {
     pub selector: Selector,
     /// `action: DENY`, else `ALLOW`.
     pub deny: bool,
-    /// `rules`, each with what is said of it.
+    /// `rules`, each with its comment.
     pub rules: Vec<AccessRule>,
 }
 
-/// What is said of a rule in front of it.
+/// The comment in front of a rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Comment {
-    /// Nothing.
+    /// No comment.
     #[default]
     None,
-    /// These words.
+    /// A comment of these words.
     Words(&'static str),
-    /// Where the rule of the policy stands that asks for it.
+    /// The place of the policy's rule that asks for it.
     Rule(RuleId),
-    /// That a rule of the policy leaves the pods open.
+    /// The place of the policy's rule that leaves the pods open.
     Open(RuleId),
 }
 
 /// A rule of an AuthorizationPolicy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessRule {
-    /// What is said of it.
+    /// The comment in front of the rule.
     pub comment: Comment,
-    /// `from`, joined by or; none is anybody.
+    /// `from`, joined by or; an empty list is any caller.
     pub from: Rc<Vec<Source>>,
-    /// `to`; `None` is anything.
+    /// `to`; `None` is any request.
     pub to: Option<Operation>,
     /// `when`, joined by and.
     pub when: Vec<Condition>,
 }
 
 impl AccessRule {
-    /// Returns what the rule says, without what is said of it.
+    /// Returns the contents of the rule, without its comment.
     pub fn says(&self) -> impl PartialEq + std::hash::Hash {
         (&self.from, &self.to, &self.when)
     }
 
-    /// Divides the rule where only some of its sources leave the trust domain open, and has those ask for the mesh's.
+    /// Divides a rule of which only some sources leave the trust domain open, so that those ask for the mesh's.
     pub fn in_domain(self, domain: &str) -> Vec<AccessRule> {
         if self.from.iter().all(|source| !source.own_domain) {
             return vec![self];
@@ -266,7 +266,7 @@ pub struct JwtRule {
     pub issuer: SmolStr,
     /// Whether `keys` is `jwksUri`, else `jwks`.
     pub remote: bool,
-    /// Where the keys are, or the keys.
+    /// The url of the keys, or the keys.
     pub keys: SmolStr,
 }
 

@@ -1,4 +1,5 @@
-//! What rules contradict each other in on Istio, and what its readers should know: data of the passes, and their messages.
+//! Troubles: rules that contradict each other on Istio, and facts that its readers should know. Passes return them as
+//! data; here they become messages.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::model::rules::RuleId;
 use crate::policy::Policy;
 use crate::source::{Sources, Span};
 
-/// Something to tell.
+/// Something to tell, with the data of its message.
 #[derive(Clone, Debug)]
 pub enum Trouble {
     /// Two rules read one port of a host differently.
@@ -56,7 +57,7 @@ pub enum Trouble {
         /// Where a rule names it.
         span: Span,
     },
-    /// The Service of a gateway has to keep the client's address, and nobody names it.
+    /// The Service of a gateway has to keep the client's address, and no declaration names the Service.
     GatewayService {
         /// The gateway.
         gateway: SmolStr,
@@ -73,7 +74,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// Returns the message.
+    /// Returns the message of the trouble.
     pub fn diagnostic(&self, policy: &Policy, sources: &Sources) -> Option<Diagnostic> {
         let span = |rule: &RuleId| policy.rule(*rule).map(|rule| rule.origin.span);
         Some(match self {
@@ -141,7 +142,7 @@ impl Trouble {
     }
 }
 
-/// Returns a subject as the language writes it.
+/// Returns a subject in the words of the language.
 fn pods(subject: &Subject) -> String {
     let labels: Vec<String> = subject.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let namespace = subject.namespace.as_deref().unwrap_or("*");

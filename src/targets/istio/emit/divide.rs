@@ -1,4 +1,4 @@
-//! What Kubernetes takes as one AuthorizationPolicy: a long one is divided among several, which add up.
+//! AuthorizationPolicies that are longer than Kubernetes takes, divided among several, which add up.
 //!
 //! ```text
 //! allow ingress internet -> garden/{app=web}:443    thousands of networks: rules of 512 sources each
@@ -9,8 +9,8 @@ use std::rc::Rc;
 use crate::targets::istio::limits::{MOST_BYTES, MOST_RULES, MOST_VALUES, texts};
 use crate::targets::istio::model::{AccessRule, Operation, Source};
 
-/// Divides the rules of an AuthorizationPolicy among objects that Kubernetes takes. They are joined by or, those of one
-/// object as those of several, and so are the sources of a rule.
+/// Divides the rules of an AuthorizationPolicy among objects that Kubernetes takes. Rules are joined by or, in one
+/// object as in several, and so are the sources of a rule.
 pub fn divided(rules: Vec<AccessRule>) -> Vec<Vec<AccessRule>> {
     let mut objects: Vec<Vec<AccessRule>> = vec![Vec::new()];
     let mut bytes = 0;
@@ -71,7 +71,7 @@ fn smaller_sources(source: &Source) -> Vec<Source> {
     vec![source.clone()]
 }
 
-/// Returns about how many bytes of YAML a rule is.
+/// Returns about how many bytes of YAML a rule takes.
 fn weight(rule: &AccessRule) -> usize {
     const AROUND: usize = 200;
     let when = rule.when.iter().flat_map(|one| one.values.iter().chain(&one.not_values).chain([&one.key]));

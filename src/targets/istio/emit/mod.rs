@@ -1,4 +1,4 @@
-//! From what Istio says to its objects, and to YAML. Nothing is decided here but names.
+//! From the plan to objects, and to YAML. Nothing is decided here but names.
 //!
 //! ```netpol
 //! allow ingress lab/@curl -> garden/{app=web}:8080/http
@@ -11,7 +11,7 @@
 //!   namespace: garden
 //! ```
 //!
-//! A name is made of the subject's words and of what the object is for, so that it stays when other rules change.
+//! A name is made of the subject's words and of the object's purpose, so that it stays when other rules change.
 
 mod authentication;
 mod authorization;

@@ -1,4 +1,4 @@
-//! The names of objects for pods.
+//! Names of objects that select pods.
 //!
 //! ```netpol
 //! allow ingress lab/* -> garden/{app=web, tier=edge}:80
@@ -10,7 +10,7 @@
 //!   namespace: garden
 //! ```
 //!
-//! Words that say the subject exactly are the whole name; others are followed by a hash of it.
+//! Words that express the subject exactly are the whole name; other words are followed by a hash of the subject.
 
 use smol_str::SmolStr;
 
@@ -31,7 +31,7 @@ impl Names {
         Names { root: settings.root_namespace.as_str().into(), taken: Taken::of(settings) }
     }
 
-    /// Returns the name of the object of some pods that is for `end`.
+    /// Returns the name of the object for some pods, with `end` for its purpose.
     pub fn of(&mut self, subject: &Subject, end: &str) -> Meta {
         let namespace = subject.namespace.clone().unwrap_or_else(|| self.root.clone());
         let (words, identity) = words(subject);
@@ -40,7 +40,7 @@ impl Names {
     }
 }
 
-/// Returns the words for a subject's pods, and a text that tells them from other pods of the namespace.
+/// Returns the words for a subject's pods, and a text that tells the subject from all others of the namespace.
 fn words(subject: &Subject) -> (Words, String) {
     let words = match &*subject.labels {
         [(key, value)] => Words::of_label(key, value),

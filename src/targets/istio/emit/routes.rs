@@ -39,7 +39,7 @@ struct Subsets {
     everyone: bool,
 }
 
-/// Makes the objects of the ways out through gateways.
+/// Makes the objects of routes through gateways.
 pub fn emit(settings: &Settings, all: Routes) -> Vec<Resource> {
     let (mut gateways, mut routes, mut subsets) = (Taken::of(settings), Taken::of(settings), Taken::new());
     let mut list = Vec::new();

@@ -61,7 +61,7 @@ fn of_group(namespace: &SmolStr, group: &Group, entry: GroupEntry, taken: &mut T
     rules.dedup();
     let ports: Vec<Port> = group.ports.iter().map(|&number| Port { number, protocol: "TCP" }).collect();
     let entry = |(prefix, host): (&Prefix, String)| {
-        // The made-up host says it all, but for its last two labels. What many share stands first.
+        // The made-up host has all facts in its labels but the last two. Labels that many hosts share come first.
         let mut labels: Vec<&str> = host.trim_end_matches(".netpol.internal").split('.').collect();
         if labels.len() > 2 {
             labels.rotate_left(1);
@@ -86,7 +86,7 @@ fn resource(namespace: SmolStr, name: String, rules: Vec<RuleId>, spec: ServiceE
     Resource { meta, origin, spec: Spec::ServiceEntry(spec) }
 }
 
-/// Returns Istio's word for how a port is read.
+/// Returns Istio's word for a protocol.
 fn protocol(app: AppProtocol) -> &'static str {
     match app {
         AppProtocol::Http => "HTTP",

@@ -14,7 +14,7 @@
 //!     - hosts: ["~/*"]
 //! ```
 //!
-//! A Sidecar has to import something: no namespace is called `~`, so that this is nothing.
+//! A Sidecar has to import something. No namespace is called `~`, so `~/*` imports nothing.
 
 use std::collections::BTreeSet;
 

@@ -12,8 +12,7 @@
 //! - { protocol: TCP, port: 5432 }
 //! ```
 //!
-//! A grant gives terms and isolates no pods. Pods that are only perhaps a subject's wait for `spread`, which gives them
-//! their terms.
+//! A grant gives terms and isolates no pods, and some pods are only perhaps meant: their terms wait for `spread`.
 
 use std::rc::Rc;
 
@@ -34,9 +33,9 @@ pub type Waiting<'a> = (Rc<Term<'a>>, &'a PodSelector);
 
 /// The terms that rules and grants give.
 pub struct Given<'a> {
-    /// The drafts of the subjects that are known for certain.
+    /// The drafts of the subjects.
     pub drafts: Drafts<'a>,
-    /// By direction, the terms for perhaps-meant pods, which only those that rules isolate will get.
+    /// By direction, the terms that wait, by the pods that may get them.
     pub waiting: [FxHashMap<Perhaps<'a>, Vec<Waiting<'a>>>; 2],
     /// The gaps of wider peers, by rule end.
     pub wider: Vec<(usize, Gap)>,
@@ -76,7 +75,7 @@ pub fn give<'a>(view: View<'a>, subjects: &Subjects<'a>) -> Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    /// Gives terms to subjects; for perhaps-meant pods the terms wait.
+    /// Gives terms to subjects that rules isolate; for other subjects, and for perhaps-meant pods, the terms wait.
     fn add(
         &mut self,
         direction: Direction,

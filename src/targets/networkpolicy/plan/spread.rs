@@ -1,5 +1,4 @@
-//! Terms for perhaps-meant pods, given to those that some rule isolates: an object for the other pods would isolate
-//! them.
+//! Waiting terms, given to the pods that some rule isolates: an object for the other pods would isolate them.
 //!
 //! ```netpol
 //! default deny egress garden/*

@@ -1,6 +1,6 @@
-//! From the objects to YAML.
+//! From objects to YAML.
 //!
-//! Each kind says of itself what it is called and how it is written ([`Written`]); [`written`] lists them all.
+//! Each kind has its own name and its own way to be written ([`Written`]); [`written`] lists them all.
 
 mod networking;
 mod security;
@@ -14,10 +14,10 @@ use crate::targets::istio::model::{ExportTo, Resource, Selector, Spec};
 use crate::targets::names::Head;
 use crate::targets::yaml::Writer;
 
-/// What a kind of object is called.
+/// The name of a kind of object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Kind {
-    /// Its place among others: what says where the outside is, who may go there, and who may come in.
+    /// Its place among others: ServiceEntries first, then the objects for the way out, then those for the way in.
     rank: u8,
     /// `apiVersion`.
     api_version: &'static str,
@@ -25,27 +25,27 @@ struct Kind {
     word: &'static str,
 }
 
-/// An object as it is written.
+/// An object that can be written.
 trait Written {
-    /// Returns what it is called.
+    /// Returns the kind of the object.
     fn kind(&self) -> Kind;
 
-    /// Writes `spec`; `stands` says where a rule of the policy stands.
+    /// Writes `spec`; `stands` returns the place of a rule of the policy.
     fn spec(&self, yaml: &mut Writer, stands: &dyn Fn(RuleId) -> String);
 
-    /// Writes all of it.
+    /// Writes the whole document.
     fn document(&self, yaml: &mut Writer, head: &Head<'_>, stands: &dyn Fn(RuleId) -> String) {
         head.write(yaml);
         yaml.key("spec").map(|yaml| self.spec(yaml, stands));
     }
 
-    /// Returns whether it patches an object that is not ours.
+    /// Returns whether it patches an object that the build does not own.
     fn is_patch(&self) -> bool {
         false
     }
 }
 
-/// Returns an object as it is written.
+/// Returns the writer of an object's kind.
 fn written(spec: &Spec) -> &dyn Written {
     match spec {
         Spec::ServiceEntry(spec) => spec,
@@ -100,7 +100,7 @@ fn object(policy: &Policy, sources: &Sources, resource: &Resource, written: &dyn
     }
 }
 
-/// How many items a list on one line has at most.
+/// The most items of a list on one line.
 const ON_ONE_LINE: usize = 4;
 
 /// Writes a list of strings.
