@@ -1,5 +1,5 @@
-//! What sidecars leave out: three ports on the way in, and what annotations of pods add to them. No object of Istio stops
-//! anything there.
+//! Ports that sidecars leave out: three on the way in, and those that annotations of pods add. No object of Istio stops
+//! traffic there.
 //!
 //! ```text
 //! allow ingress lab/* -> garden/{app=web}:15090    a gap: the sidecar serves its metrics there, and judges nobody
@@ -16,18 +16,18 @@ use crate::targets::istio::findings::{Gap, Note};
 use crate::targets::istio::words::list_names;
 use crate::targets::{PAST_SIDECAR, Traffic, Traffics};
 
-/// What a rule has to do with what annotations leave out.
+/// How a rule meets the ports that annotations leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Concerns {
-    /// Nothing: it says other ports, or other peers.
+    /// The rule names other ports, or other peers.
     No,
-    /// It says every port.
+    /// The rule is for every port.
     All,
-    /// It names what is left out.
+    /// The rule names ports that are left out.
     Names,
 }
 
-/// Returns what is found of a rule end by what the sidecars of its pods leave out.
+/// Returns the notes about a rule end whose pods' sidecars leave out some ports.
 pub fn found(facts: &Facts<'_>, rule: &Rule, direction: Direction) -> Vec<Note> {
     let mut found = Vec::new();
     let past = past_sidecar(facts, rule);
@@ -66,7 +66,7 @@ pub fn found(facts: &Facts<'_>, rule: &Rule, direction: Direction) -> Vec<Note> 
     found
 }
 
-/// Returns the callers of a rule whose annotations keep these calls from their sidecars: they come without identity.
+/// Returns the callers of a rule whose annotations keep these calls from their sidecars, so that they have no identity.
 pub fn plain_callers(facts: &Facts<'_>, rule: &Rule) -> Vec<String> {
     left_out(facts, &rule.source, Direction::Egress)
         .into_iter()
@@ -75,7 +75,7 @@ pub fn plain_callers(facts: &Facts<'_>, rule: &Rule) -> Vec<String> {
         .collect()
 }
 
-/// Returns what is said of a rule that names what is left out: whether it names other ports too.
+/// Returns the gap of a rule that names left-out ports, alone or among others.
 fn gap(rule: &Rule, inside: impl Fn(&PortMatch) -> bool, words: String) -> Gap {
     let mut ports = rule.destination.members.iter().flat_map(|member| member.ports.entries());
     if ports.all(|port| port.protocol != Protocol::Tcp || inside(port)) {
@@ -89,7 +89,7 @@ fn said(workload: &Workload, left: &LeftOut) -> String {
     format!("`{}` of {}/{} leaves out {}", left.annotation, workload.namespace, workload.name, left.words())
 }
 
-/// Returns what annotations of known pods of an endpoint keep from their sidecars.
+/// Returns the connections that annotations of known pods of an endpoint keep from their sidecars.
 fn left_out<'a>(facts: &Facts<'a>, pods: &Endpoint, direction: Direction) -> Vec<(&'a Workload, &'a LeftOut)> {
     let all = &facts.policy.inventory.left_out;
     if all.ports.is_empty() && all.addresses.is_empty() {
@@ -171,7 +171,7 @@ fn is_named(port: &PortMatch) -> bool {
     port.protocol == Protocol::Tcp && !port.is_every(Protocol::Tcp)
 }
 
-/// Returns the numbers that a port may have on some pods; a name that nobody knows may have any.
+/// Returns the numbers that a port may have on some pods; a name that no known pod declares may have any.
 fn ranges(facts: &Facts<'_>, pods: &PodSelector, port: &PortMatch) -> Vec<(u16, u16)> {
     match &port.port {
         PortTest::Range(first, last) => vec![(*first, *last)],
@@ -194,7 +194,7 @@ fn may_be_at(facts: &Facts<'_>, member: &Member, to: &AddressSet) -> bool {
         What::Addresses(set) => set.overlaps(to),
         What::Host(host) if host.at.is_empty() => facts.policy.internet.overlaps(to),
         What::Host(host) => host.addresses().overlaps(to),
-        // Where pods are is often not known; a private network that is left out may be theirs.
+        // Addresses of pods are often not known; a private network that is left out may be theirs.
         What::Pods(_) => {
             let pods = &facts.policy.pod_addresses;
             if pods.is_empty() { !to.is_inside(&facts.policy.internet) } else { pods.overlaps(to) }

@@ -1,4 +1,4 @@
-//! From a policy to what Istio says: who is governed, what may come in, what may go out, what passes gateways.
+//! From a policy to what Istio needs to say: who is governed, what may come in and go out, and what passes gateways.
 //!
 //! ```text
 //! allow lab/@curl -> garden/{app=web}:8080/http
@@ -8,8 +8,8 @@
 //! ingress     web's AuthorizationPolicy lets the identity lab/@curl in on 8080, and strict mTLS makes sure of it
 //! ```
 //!
-//! A pass is a function from data to data: what it found beside what it makes is part of what it returns. Objects have no
-//! names yet, which is for `emit`.
+//! A pass is a function from data to data: its findings are part of what it returns. Objects get their names only in
+//! `emit`.
 
 pub mod egress;
 pub mod gateway;
@@ -37,27 +37,27 @@ use super::facts::Facts;
 use super::findings::Findings;
 use super::troubles::Trouble;
 
-/// What Istio says for a policy.
+/// The plan of a partition: drafts of all objects, and the findings about rule ends.
 pub struct Plan {
-    /// Where the outside is: ServiceEntries.
+    /// ServiceEntries: the hosts and addresses outside.
     pub entries: Entries,
-    /// Where pods may go: Sidecars.
+    /// Sidecars: the way out of pods.
     pub sidecars: Vec<SidecarDraft>,
-    /// What leaves through gateways: Gateways, VirtualServices and DestinationRules.
+    /// Gateways, VirtualServices and DestinationRules: routes through egress gateways.
     pub routes: Routes,
-    /// Whose callers need an identity: PeerAuthentications.
+    /// PeerAuthentications: the pods whose callers need an identity.
     pub identities: Vec<PeerDraft>,
-    /// Who may come in: AuthorizationPolicies and RequestAuthentications.
+    /// AuthorizationPolicies and RequestAuthentications: the way into pods.
     pub policies: Policies,
-    /// Which Services keep their clients' addresses: patches.
+    /// Patches of Services that have to keep their clients' addresses.
     pub keeping: Keeping,
-    /// How far that is from the policy.
+    /// The findings: how far the drafts are from the policy.
     pub findings: Findings,
-    /// What is to be told.
+    /// The troubles to tell.
     pub troubles: Vec<Trouble>,
 }
 
-/// Makes of a policy what Istio says: the passes in their order.
+/// Makes the plan of a partition: the passes in their order.
 pub fn plan(facts: &Facts<'_>) -> Plan {
     let peers = Peers::new(facts);
     let Ingress { mut policies, callers, passages, by_address, findings: of_ingress } = ingress::plan(facts, &peers);

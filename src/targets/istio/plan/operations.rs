@@ -1,5 +1,5 @@
-//! What is asked for, as an AuthorizationPolicy knows it: ports by number, requests by method, path and host, tokens by
-//! issuer, subject and claims.
+//! Operations of AuthorizationPolicies: ports by number, requests by method, path and host, tokens by issuer, subject
+//! and claims.
 //!
 //! ```netpol
 //! allow ingress lab/* -> garden/{app=web}:80/http where path "/api/**"
@@ -9,7 +9,7 @@
 //! paths: [/api, "/api/*"]
 //! ```
 //!
-//! A pattern of Istio has one `*`, at an end, so what is meant and what is below it are two.
+//! A pattern of Istio has one `*`, at an end, so that a path and the paths below it are two patterns.
 
 use smol_str::SmolStr;
 
@@ -28,53 +28,53 @@ use crate::targets::istio::limits::MOST_PORTS;
 use crate::targets::istio::model::{AccessRule, Condition, JwtRule, Operation, Source};
 use crate::targets::istio::words::list_names;
 
-/// What a rule asks for on some ports of a workload or of a gateway.
+/// The access that a rule asks for on some ports of a workload or of a gateway.
 #[derive(Clone)]
 pub struct Asked {
     /// The ports.
     pub ports: Ports,
-    /// What is read of the requests there.
+    /// The conditions that are read in requests there.
     pub conditions: Conditions,
-    /// What is read of TLS.
+    /// The conditions that are read in TLS.
     pub when: Vec<Condition>,
-    /// The ports that clients may write behind a host, beside those of the pods.
+    /// The ports that clients may write after a host, beside those of the pods.
     pub written: Vec<u16>,
 }
 
 impl Asked {
-    /// Makes what is asked for on some ports.
+    /// Makes the access on some ports.
     pub fn new(ports: Ports, conditions: Conditions) -> Asked {
         Asked { ports, conditions, when: Vec::new(), written: Vec::new() }
     }
 
-    /// Returns the same on other ports.
+    /// Returns the same access on other ports.
     pub fn on(&self, ports: &Ports) -> Asked {
         Asked { ports: ports.clone(), ..self.clone() }
     }
 
-    /// Returns the same where clients may write the ports of a gateway.
+    /// Returns the same access where clients may write the ports of a gateway.
     pub fn at(self, gateway: &Gateway) -> Asked {
         let written = gateway.ports.iter().flat_map(|port| [port.port, port.target]).collect();
         Asked { written, ..self }
     }
 }
 
-/// What a rule lets through or denies on some pods.
+/// The access that a rule allows or denies on some pods.
 #[derive(Clone, Debug, Default)]
 pub struct To {
-    /// The operation; `None` is anything.
+    /// The operation; `None` is any request.
     pub operation: Option<Operation>,
-    /// Whether it names no TCP port at all, so that Istio sees nothing of it.
+    /// Whether the rule names no TCP port at all, so that Istio sees nothing of it.
     pub nothing: bool,
-    /// What else is asked for.
+    /// The other conditions.
     pub when: Vec<Condition>,
-    /// What comes along.
+    /// The gap of a wider operation.
     pub gap: Option<Gap>,
-    /// What is refused although it is meant.
+    /// The flows that are refused although the rule allows them.
     pub narrower: Vec<(Refuses, String)>,
 }
 
-/// Returns the operation of a member of a destination, its ports by number, or why it cannot be said.
+/// Returns the operation of a member of a destination, with ports by number, or why Istio cannot express it.
 pub fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) -> Result<To, String> {
     let Asked { ports, conditions, when, written } = asked;
     let mut to = To { when: when.clone(), ..To::default() };
@@ -90,7 +90,7 @@ pub fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) 
     }
     let http = !conditions.methods.is_empty() || !conditions.paths.is_empty() || !conditions.hosts.is_empty();
     if deny && http && operation.ports.is_empty() {
-        // On a TCP port the fields of HTTP are dropped, and everything is denied.
+        // On a TCP port Istio drops the fields of HTTP, and a deny denies everything.
         return Err("a deny by method, path or host needs ports by number".into());
     }
     if deny && !conditions.paths.is_empty() {
@@ -104,7 +104,7 @@ pub fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) 
     }
     let tls = |port: &PortMatch| port.protocol == Protocol::Tcp && port.app == Some(AppProtocol::Tls);
     if !conditions.hosts.is_empty() && ports.entries().iter().any(tls) {
-        // There `hosts` is a field of requests that nobody sees: what is allowed would be refused.
+        // `hosts` is a field of requests, which no proxy reads there: an allowed flow would be refused.
         return Err("a sidecar does not read the name that TLS asks for".into());
     }
     operation.methods.clone_from(&conditions.methods);
@@ -135,8 +135,8 @@ pub fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) 
     Ok(to)
 }
 
-/// Returns the ports that clients may write after a host: those of the pods, and those of the Services that lead there,
-/// where they are known.
+/// Returns the ports that clients may write after a host: those of the pods, and those of the known Services that lead
+/// there.
 fn ports_of_clients(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports, numbers: &[u16]) -> Vec<u16> {
     let mut written = numbers.to_vec();
     written.extend(ports.entries().iter().filter_map(|port| port.service_port));
@@ -167,7 +167,7 @@ fn ports_of_clients(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports, nu
     written
 }
 
-/// Returns Istio's patterns of a path: itself, and what is below it where that is meant.
+/// Returns Istio's patterns of a path: the path itself, and the paths below it where they are meant.
 pub fn path_patterns(path: &PathPattern) -> Result<Vec<String>, String> {
     let template = path.segments.contains(&Segment::Any);
     let mut text = String::new();
@@ -234,7 +234,7 @@ pub fn sni<'h>(hosts: impl IntoIterator<Item = &'h HostName>) -> Condition {
     Condition { key: SNI.into(), values, not_values: Vec::new() }
 }
 
-/// Returns the condition that TLS asks for none of these names; none where there are none.
+/// Returns the condition that TLS asks for none of some names; no condition without names.
 pub fn not_sni<'h>(hosts: impl IntoIterator<Item = &'h HostName>) -> Vec<Condition> {
     let not_values: Vec<String> = hosts.into_iter().map(HostName::to_string).collect();
     let condition = Condition { key: SNI.into(), values: Vec::new(), not_values };

@@ -1,4 +1,4 @@
-//! Peers, as an AuthorizationPolicy knows them: pods by their mesh identity, addresses by the packet's source or, at a
+//! Peers, as AuthorizationPolicies know them: pods by their mesh identity, addresses by the source of packets or, at a
 //! gateway, by the client's address.
 //!
 //! ```netpol
@@ -30,36 +30,36 @@ use crate::targets::istio::model::Source;
 use crate::targets::istio::nets::prefixes;
 use crate::targets::istio::words::list_names;
 
-/// The other side of a rule end, as Istio knows it.
+/// The peers of a rule end, as Istio knows them.
 #[derive(Clone, Debug, Default)]
 pub struct Peer {
-    /// The sources, joined by or; `None` is anybody.
+    /// The sources, joined by or; `None` is any caller.
     pub sources: Option<Rc<Vec<Source>>>,
     /// Whether some of them are known by identity.
     pub identity: bool,
-    /// Whether some of them are addresses, or anybody: they come without identity.
+    /// Whether some of them are addresses, or any caller: these have no identity.
     pub plain: bool,
     /// Whether identities of other trust domains are among them.
     pub foreign: bool,
-    /// Who comes along with them.
+    /// The gap of callers that Istio cannot tell from the peers.
     pub gap: Option<Gap>,
-    /// Why some of them cannot be said.
+    /// Why Istio cannot express some of them.
     pub unable: Option<String>,
 }
 
-/// Where the sources are judged.
+/// The proxy at which sources are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Position {
-    /// At a workload's sidecar: addresses are those of the packets.
+    /// A workload's sidecar: addresses are those of the packets.
     Workload,
-    /// At a gateway: addresses are those of the clients.
+    /// A gateway: addresses are those of the clients.
     Gateway,
 }
 
-/// An endpoint, where it is judged, and whether something is denied to it.
+/// An endpoint, the proxy that judges it, and whether the rule is a deny.
 type Question = (*const Endpoint, Position, bool);
 
-/// Finds the sources of endpoints, and remembers them.
+/// A finder of the sources of endpoints, which remembers them.
 pub struct Peers<'f, 'a> {
     facts: &'f Facts<'a>,
     memory: RefCell<FxHashMap<Question, Rc<Peer>>>,
@@ -68,17 +68,17 @@ pub struct Peers<'f, 'a> {
 }
 
 impl<'f, 'a> Peers<'f, 'a> {
-    /// Begins with some facts.
+    /// Begins without any sources.
     pub fn new(facts: &'f Facts<'a>) -> Peers<'f, 'a> {
         Peers { facts, memory: RefCell::default(), by_selector: RefCell::default() }
     }
 
-    /// Returns the sources of an endpoint that something is allowed to.
+    /// Returns the sources of an endpoint for an allow.
     pub fn of(&self, endpoint: &Arc<Endpoint>, position: Position) -> Rc<Peer> {
         self.find(endpoint, position, false)
     }
 
-    /// Returns the sources of an endpoint that something is denied to.
+    /// Returns the sources of an endpoint for a deny.
     pub fn denied(&self, endpoint: &Arc<Endpoint>, position: Position) -> Rc<Peer> {
         self.find(endpoint, position, true)
     }
@@ -150,9 +150,9 @@ fn sorted<T: Ord>(list: &mut Vec<T>) {
     list.dedup();
 }
 
-/// What is said of pods.
+/// The identities of some pods.
 struct Known {
-    /// Whether something is denied to them.
+    /// Whether the rule is a deny.
     denied: bool,
     /// Identities that name the trust domain.
     principals: Vec<String>,
@@ -161,13 +161,13 @@ struct Known {
     sources: Vec<Source>,
 }
 
-/// Returns what every identity of the mesh is like. Istio counts a trust domain's aliases only where a principal is
-/// written in full, so that a deny takes every identity.
+/// Returns a pattern for every identity of the mesh. Istio counts a trust domain's aliases only in principals that are
+/// written in full, so a deny takes every identity.
 fn everyone(facts: &Facts<'_>, denied: bool) -> String {
     if denied { "*".into() } else { format!("{}/*", facts.policy.settings.trust_domain) }
 }
 
-/// Adds the identities of some pods; returns who has them too.
+/// Adds the identities of some pods; returns the gap of others that have the same identities.
 fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Known) -> Result<Option<Gap>, String> {
     if let Some(gateway) = facts.gateway_of(selector) {
         let Some((namespace, account)) = &gateway.account else {
@@ -210,14 +210,14 @@ fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Known) -> Resu
     Ok(None)
 }
 
-/// Namespaces by name.
+/// Namespaces, told by name.
 enum Names {
     All,
     AllBut(Vec<SmolStr>),
     Some(Vec<SmolStr>),
 }
 
-/// Returns the namespaces of a selector that asks for nothing but their names.
+/// Returns the namespaces of a selector that asks only for their names.
 fn names(selector: &PodSelector) -> Option<Names> {
     match selector.namespace.list() {
         [] => Some(Names::All),
@@ -227,8 +227,8 @@ fn names(selector: &PodSelector) -> Option<Names> {
     }
 }
 
-/// Returns a source that names who is meant and who is not. What is meant always asks for an identity, so that nobody
-/// without one comes in by not being who is left out.
+/// Returns a source that names the callers who are meant and those who are not. The former always need an identity, so
+/// that no caller without one matches by not being among the latter.
 fn all_but(facts: &Facts<'_>, names: Names, accounts: &[SmolStr], denied: bool) -> Source {
     let mut source = Source::default();
     let within: &[SmolStr] = match &names {
@@ -255,12 +255,12 @@ fn all_but(facts: &Facts<'_>, names: Names, accounts: &[SmolStr], denied: bool) 
     source
 }
 
-/// Returns the namespaces that meet a selector's requirements, where all of them are known.
+/// Returns the namespaces that meet a selector's requirements, if all of them are known.
 fn closed(facts: &Facts<'_>, selector: &PodSelector) -> Option<Vec<SmolStr>> {
     facts.namespaces(selector)?.into_iter().map(|(name, sure)| sure.then(|| name.clone())).collect()
 }
 
-/// Adds the accounts of the workloads that are meant; where they are not known, everybody of their namespace.
+/// Adds the accounts of the workloads that are meant; for unknown accounts, every identity of their namespace.
 fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mut Known) -> Option<Gap> {
     let list = match names {
         Names::Some(list) => list,
@@ -284,12 +284,12 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
             }
             continue;
         };
-        // For each account, how many of its workloads are meant.
+        // For each account, the number of its workloads that are meant.
         let mut accounts: FxHashMap<&SmolStr, usize> = FxHashMap::default();
         for workload in known.selected(selector) {
             *accounts.entry(&workload.account).or_default() += 1;
         }
-        // Pods that nobody has seen yet, or whose account a declaration leaves out, may run as any.
+        // Pods that no inventory shows yet, or whose account a declaration leaves out, may run as any account.
         let named = selector.namespace_name().is_some();
         if accounts.contains_key(&SmolStr::default()) || accounts.is_empty() && named {
             unknown.push(format!("{name}/*"));
@@ -320,7 +320,7 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
     (!shared.is_empty()).then(|| Gap::wider(format!("other pods run as {} too", list_names(&shared))))
 }
 
-/// Returns what every identity of a namespace is like. `namespaces` would match that of any trust domain.
+/// Returns a pattern for every identity of a namespace. The field `namespaces` would match those of any trust domain.
 fn namespace(facts: &Facts<'_>, name: &str) -> String {
     principal(facts, name, "*")
 }
@@ -329,18 +329,18 @@ fn principal(facts: &Facts<'_>, namespace: &str, account: &str) -> String {
     format!("{}/ns/{namespace}/sa/{account}", facts.policy.settings.trust_domain)
 }
 
-/// Returns a gap where addresses may be those of pods, which they are not meant to be.
+/// Returns the gap of addresses that may be pods', although the rule means none.
 fn may_hold_pods(facts: &Facts<'_>, blocks: &[Block], position: Position) -> Option<Gap> {
     let set = AddressSet { blocks: blocks.to_vec() };
     let known = !facts.policy.pod_addresses.is_empty();
-    // Where pods are is not known; in the internet they are not.
+    // Addresses of pods may be unknown, but they are not in the internet.
     let may = position == Position::Workload && !known && !set.is_inside(&facts.policy.internet);
     may.then(|| {
         Gap::wider("pods may have some of these addresses: `[cluster] pods` in netpol.toml says which they have")
     })
 }
 
-/// Makes the sources of addresses: those without exceptions in one, the others one by one.
+/// Makes the sources of addresses: one for all blocks without exceptions, one for each other block.
 fn address_sources(facts: &Facts<'_>, blocks: Vec<Block>, position: Position) -> Vec<Source> {
     let remote = position == Position::Gateway;
     let pods = prefixes(&facts.policy.pod_addresses);

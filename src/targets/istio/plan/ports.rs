@@ -1,4 +1,4 @@
-//! Ports by number, which is how Istio knows them.
+//! Ports by number, as Istio knows them.
 //!
 //! ```text
 //! allow egress garden/* -> 203.0.113.0/24:8080-8082    8080, 8081, 8082: Istio has no ranges
@@ -10,12 +10,12 @@ use crate::inventory::ContainerPort;
 use crate::model::ports::{PortTest, Ports, Protocol};
 use crate::targets::istio::limits::MOST_PORTS;
 
-/// Why ports cannot be listed.
+/// Why a set of ports cannot be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TooMany {
-    /// All ports are meant.
+    /// It is every port.
     All,
-    /// There are more than an object takes.
+    /// It has more ports than an object takes.
     Listed,
 }
 

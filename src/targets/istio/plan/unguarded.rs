@@ -1,4 +1,4 @@
-//! Pods that no sidecar guards: those that are known to have none, and what the annotations of others leave out.
+//! Pods that no sidecar guards: pods that are known to have none, and ports that annotations of others leave out.
 //!
 //! ```text
 //! allow ingress lab/* -> garden/{app=web}:80    lets `lab` in by its identities: a pod of `lab` without a sidecar has none
@@ -15,8 +15,8 @@ use crate::targets::istio::words::list_names;
 const IN: Direction = Direction::Ingress;
 const OUT: Direction = Direction::Egress;
 
-/// Returns what is found of a rule of the way in: the pods that no sidecar guards, and the callers without an identity. A
-/// rule that lets everybody in asks nobody for one, and pods without a sidecar refuse nobody.
+/// Returns the notes about a rule on the way in: the pods that no sidecar guards, and the callers without an identity.
+/// A rule that lets every caller in asks for no identity, and pods without a sidecar refuse no flow.
 pub fn on_the_way_in(facts: &Facts<'_>, rule: &Rule) -> Vec<Note> {
     let unguarded = facts.unmeshed(&rule.destination, IN, IN);
     let guarded = !unguarded.all || unguarded.is_empty();
@@ -43,7 +43,7 @@ pub fn on_the_way_in(facts: &Facts<'_>, rule: &Rule) -> Vec<Note> {
     notes
 }
 
-/// Returns what is found of a rule of the way out: the pods that have no sidecar to stop them.
+/// Returns the notes about a rule on the way out: the pods that have no sidecar to stop them.
 pub fn on_the_way_out(facts: &Facts<'_>, rule: &Rule) -> Vec<Note> {
     let unguarded = facts.unmeshed(&rule.source, OUT, OUT);
     let unguarded = (!unguarded.is_empty()).then_some(Note::Unmeshed(unguarded));

@@ -1,13 +1,13 @@
-//! The pods of one namespace divided, so that none of them obeys two workload-specific objects.
+//! Division of a namespace's pods, so that no pod obeys two workload-specific objects.
 //!
 //! ```text
 //! allow egress garden/{app=web}            -> a.example:443/tls
 //! allow egress garden/{app=web, tier=edge} -> b.example:443/tls
 //! ```
 //!
-//! Istio would have a pod with both labels obey the older of two Sidecars. Where an inventory shows the workloads, those
-//! that both rules govern get a Sidecar of their own, with both hosts. Where it does not, `app=web` has one Sidecar with
-//! both: an allowed flow always passes, and what passes in excess is a gap.
+//! Istio would have a pod with both labels obey the older of two Sidecars. If an inventory shows the workloads, those
+//! that both rules govern get a Sidecar of their own, with both hosts. Without an inventory `app=web` has one Sidecar
+//! with both hosts: an allowed flow always passes, and the excess is a gap.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -16,13 +16,13 @@ use smol_str::SmolStr;
 use crate::targets::components::Components;
 use crate::targets::istio::facts::MatchLabels;
 
-/// Statements by their numbers: most pods have few.
+/// Numbers of statements: most pods have few.
 pub type Said = SmallVec<[u32; 4]>;
 
 /// Pods with some labels, and the statements about all of them.
 pub type Labelled = (MatchLabels, Said);
 
-/// The workloads of a namespace that an inventory shows, as far as labels tell them.
+/// The workloads of a namespace that an inventory shows, in terms of labels.
 pub trait Workloads {
     /// Returns the workloads that have all these labels.
     fn having(&self, labels: &MatchLabels) -> Vec<u32>;
@@ -64,7 +64,7 @@ fn whole((labels, own): &Labelled) -> EffectiveDraft {
     EffectiveDraft { labels: labels.clone(), own: own.clone(), joined: Vec::new() }
 }
 
-/// Divides by the labels alone: parts that no pod can be in two of stand as they are.
+/// Divides by labels alone: parts that no pod can share stay as they are.
 fn by_labels(all: &[Labelled], gives: &impl Fn(u32) -> bool) -> Divided {
     let mut divided = Divided { parts: Vec::with_capacity(all.len()), left: Vec::new() };
     for parts in meeting(all).lists() {
@@ -72,7 +72,7 @@ fn by_labels(all: &[Labelled], gives: &impl Fn(u32) -> bool) -> Divided {
             divided.parts.push(whole(&all[*part]));
             continue;
         }
-        // The one that contains all the others stands for them all.
+        // A part that contains all the others stands for them all.
         let widest = parts.iter().find(|&&top| {
             let labels = &all[top].0;
             parts.iter().all(|&part| labels.iter().all(|label| all[part].0.contains(label)))
@@ -92,7 +92,7 @@ fn by_labels(all: &[Labelled], gives: &impl Fn(u32) -> bool) -> Divided {
     divided
 }
 
-/// Joins the parts that a pod can be in both of.
+/// Joins the parts that a pod can share.
 fn meeting(all: &[Labelled]) -> Components {
     let mut components = Components::new(all.len());
     let mut by_keys: FxHashMap<Vec<&SmolStr>, Vec<usize>> = FxHashMap::default();
@@ -102,7 +102,7 @@ fn meeting(all: &[Labelled]) -> Components {
     let shapes: Vec<(&Vec<&SmolStr>, &Vec<usize>)> = by_keys.iter().collect();
     for (at, (keys, left)) in shapes.iter().enumerate() {
         for (others, right) in shapes.iter().skip(at + 1) {
-            // Where there are many shapes of one part each, most are joined already.
+            // Where many shapes have one part each, most are joined already.
             if let ([one], [other]) = (left.as_slice(), right.as_slice())
                 && components.find(*one) == components.find(*other)
             {
@@ -115,7 +115,7 @@ fn meeting(all: &[Labelled]) -> Components {
     components
 }
 
-/// Joins the parts of two lists that agree on the keys in common.
+/// Joins the parts of two lists that agree on their common keys.
 fn join_agreeing(
     all: &[Labelled],
     common: &FxHashSet<&SmolStr>,
@@ -134,13 +134,13 @@ fn join_agreeing(
     for &part in right {
         if let Some(parts) = agreeing.get_mut(&values(part)) {
             parts.iter().for_each(|&other| components.join(other, part));
-            // They are one set now, and the first stands for them all.
+            // These parts are one set now, and the first stands for them all.
             parts.truncate(1);
         }
     }
 }
 
-/// Divides by the workloads that an inventory shows: parts that share one are taken apart.
+/// Divides by the workloads that an inventory shows: parts with a common workload are taken apart.
 fn by_workloads(all: &[Labelled], gives: &impl Fn(u32) -> bool, workloads: &dyn Workloads) -> Divided {
     let mut divided = Divided::default();
     let mut of_workload: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
@@ -172,8 +172,8 @@ fn by_workloads(all: &[Labelled], gives: &impl Fn(u32) -> bool, workloads: &dyn 
     divided
 }
 
-/// Gives the workloads that the same parts select labels of their own. Where no labels tell a workload's pods from
-/// others, all of them share what each is given.
+/// Gives labels of their own to the workloads that the same parts select. Where no labels tell a workload's pods from
+/// others, all of these workloads share the statements of each.
 fn take_apart(
     all: &[Labelled],
     gives: &impl Fn(u32) -> bool,
@@ -194,13 +194,13 @@ fn take_apart(
     for (at, &workload) in workloads.iter().enumerate() {
         let mine = signature(workload);
         let alike = |other: &u32| signature(*other) == mine;
-        // As written where that tells them, else by the workload's own labels.
+        // The labels as written, if they tell the workloads; else the workload's own labels.
         let written = mine.iter().find(|&&part| members[part as usize].iter().all(alike));
         let written = written.map(|&part| all[part as usize].0.clone());
         let own = || world.telling(workload).into_iter();
         let told = written.into_iter().chain(own()).find(|labels| world.having(labels).iter().all(alike));
         let labels = told.or_else(|| {
-            // Where somebody nobody speaks of has the labels too, an object for them would close what is open.
+            // Where pods outside every statement have the labels too, an object for them would close what is open.
             let labels = own().last()?;
             let others: Option<Vec<usize>> =
                 world.having(&labels).iter().map(|other| number.get(other).copied()).collect();
@@ -235,8 +235,8 @@ fn take_apart(
 }
 
 /// Adds the parts of which an inventory knows no workload: `{app=db, statefulset.kubernetes.io/pod-name=db-0}` beside
-/// `{app=db}`. A pod of such a part may come to be one of another part too, and would then have two objects; so the part
-/// has its own where that cannot be, and else its pods get along with the others what rules give them.
+/// `{app=db}`. A later pod of such a part may be one of another part too, and would then have two objects. So the part
+/// has an object of its own only if that cannot happen; else its pods share the access of the others.
 fn add_later(all: &[Labelled], gives: &impl Fn(u32) -> bool, later: &[usize], divided: &mut Divided) {
     for (at, &part) in later.iter().enumerate() {
         let (labels, statements) = &all[part];
@@ -254,7 +254,7 @@ fn add_later(all: &[Labelled], gives: &impl Fn(u32) -> bool, later: &[usize], di
     }
 }
 
-/// Returns whether a pod can have both: they agree on the keys in common.
+/// Returns whether a pod can have both lists of labels: they agree on their common keys.
 fn may_meet(labels: &MatchLabels, others: &MatchLabels) -> bool {
     labels.iter().all(|(key, value)| others.iter().all(|(other, is)| other != key || is == value))
 }

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Istio merges neither kind: a pod obeys the one whose labels select it, else its namespace's, else the mesh's, and of
-//! two whose labels select it the older one. So each object says what the ones around it say too, and the pods are divided
-//! so that no pod obeys two (`divide`). Statements whose pods Istio cannot tell from others join every object that may
-//! have their pods.
+//! two whose labels select it the older one. So each object repeats the statements of those around it, and the pods are
+//! divided so that no pod obeys two (`divide`). Statements whose pods Istio cannot tell from others join every object
+//! that may have such pods.
 
 use std::rc::Rc;
 
@@ -23,14 +23,14 @@ use super::subject::{Subject, Subjects, Untold};
 use crate::model::labels::PodSelector;
 use crate::targets::istio::facts::{Facts, Known, MatchLabels};
 
-/// Something said of some pods.
+/// A statement about some pods.
 pub struct Statement<'a> {
     /// The pods.
     pub selector: &'a PodSelector,
-    /// The same as Istio can tell them.
+    /// The same pods, as far as Istio can tell them.
     pub subjects: Rc<Subjects>,
-    /// Whether it gives pods something, so that others may get it along with them; else it takes something away, and
-    /// is for just these pods or for none.
+    /// Whether the statement allows something, so that other pods may get it too; otherwise it closes, and is for
+    /// exactly these pods or for none.
     pub gives: bool,
 }
 
@@ -47,12 +47,12 @@ pub struct EffectiveObject {
     pub joined: Vec<u32>,
 }
 
-/// All pods, by the object that they obey.
+/// All pods, divided by the object that they obey.
 #[derive(Default)]
 pub struct Division {
     /// The objects; each stands after the one around it.
     pub objects: Vec<EffectiveObject>,
-    /// For each statement, why it has no object of its own for some of its pods.
+    /// For each statement, why some of its pods have no object of their own.
     pub without: Vec<Option<Untold>>,
     by_subject: FxHashMap<Subject, usize>,
 }
@@ -61,7 +61,7 @@ const MEETING: Untold =
     "its pods may be those of another rule too, a pod has one Sidecar, and no inventory tells them apart";
 
 impl Division {
-    /// Divides the pods that some statements speak of.
+    /// Divides the pods of some statements.
     pub fn new(facts: &Facts<'_>, statements: &[Statement<'_>]) -> Division {
         let mut division = Division { without: vec![None; statements.len()], ..Division::default() };
         let mut mesh = Said::new();
@@ -87,7 +87,7 @@ impl Division {
             if let Some(why) = statement.subjects.untold {
                 division.without[at] = Some(why);
                 untold.push(at as u32);
-                // Its pods may be those of a namespace that has only the mesh-wide object so far.
+                // Its pods may be in a namespace that has only the mesh-wide object so far.
                 if let Some(name) = statement.selector.namespace_name() {
                     in_namespace(name);
                 }
@@ -114,7 +114,7 @@ impl Division {
         std::iter::successors(Some(object), |&object| self.objects[object].around)
     }
 
-    /// Returns the statements about an object's pods, each with the object that it is about.
+    /// Returns the statements about an object's pods, each with the object whose statement it is.
     pub fn statements(&self, object: usize) -> impl Iterator<Item = (u32, usize)> {
         let joined = self.objects[object].joined.iter().map(move |&at| (at, object));
         let own = self.chain(object).flat_map(|object| self.objects[object].own.iter().map(move |&at| (at, object)));
@@ -170,7 +170,7 @@ impl Division {
         }
     }
 
-    /// Gives the statements whose pods cannot be told to every object that may have some of them.
+    /// Adds the statements whose pods Istio cannot tell to every object that may have some of them.
     fn join_untold(&mut self, facts: &Facts<'_>, statements: &[Statement<'_>], untold: &[u32]) {
         if untold.is_empty() {
             return;
@@ -182,8 +182,8 @@ impl Division {
             if !statement.gives {
                 continue;
             }
-            // A namespace that is spoken of has an object, so that the mesh-wide one need not have what only its pods are
-            // given; but the root namespace, whose object is the mesh-wide one.
+            // A namespace that a statement names has an object, so that the mesh-wide one does not need the statement
+            // for the namespace's pods; in the root namespace the object is the mesh-wide one.
             let named = statement.selector.namespace_name().is_some_and(|name| name != root);
             let own = !statement.subjects.list.is_empty();
             for object in overlaps.of(facts, statement.selector) {
@@ -213,13 +213,13 @@ impl Workloads for Shown<'_, '_> {
     }
 }
 
-/// Where no pod is left open, so that each imports just what it is let through.
+/// A record of where no pod is left open, so that each pod there imports only what its object lets through.
 pub struct Closed {
     open: FxHashSet<Option<SmolStr>>,
 }
 
 impl Closed {
-    /// Gathers where all pods are closed; `of` says of an object whether it closes its pods, or leaves them open.
+    /// Gathers the closed objects; `of` returns whether an object closes its pods, and whether it leaves them open.
     pub fn new(division: &Division, of: impl Fn(usize) -> (bool, bool)) -> Closed {
         let mut closed: Vec<bool> = Vec::with_capacity(division.objects.len());
         let mut open = FxHashSet::default();
@@ -234,8 +234,8 @@ impl Closed {
         Closed { open }
     }
 
-    /// Returns whether all pods are closed that see what stands in a namespace; what stands in the root namespace, every
-    /// pod may see.
+    /// Returns whether all pods are closed that see the objects of a namespace; those of the root namespace, every pod
+    /// may see.
     pub fn all_of(&self, namespace: &SmolStr, root: &SmolStr) -> bool {
         match namespace == root {
             true => self.open.is_empty(),

@@ -1,4 +1,4 @@
-//! From a selector to the subjects that Istio can tell.
+//! Subjects for a selector: the sets of pods that Istio can select.
 //!
 //! ```netpol
 //! allow ingress lab/* -> garden/{app in (web, db)}:80
@@ -11,8 +11,8 @@
 //! name: app-web-ingress
 //! ```
 //!
-//! A selector of Istio names one value for a label, so two values are two subjects. What says more than values is taken
-//! apart by the workloads of an inventory, each by labels that tell it from all others.
+//! A selector of Istio names one value for a label, so two values are two subjects. A selector that asks for more than
+//! values is taken apart by the workloads of an inventory, each with labels that tell it from all others.
 
 use std::rc::Rc;
 
@@ -25,14 +25,15 @@ use crate::inventory::{Workload, is_injected, is_passing};
 use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use crate::targets::istio::facts::{Facts, MatchLabels, has_labels, match_labels};
 
-/// What kind of object is to stand there: they differ in what a selector means in the root namespace and for the mesh.
+/// The kind of object that the subjects are for: kinds differ in what a selector means in the root namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Sidecar: with labels it is for its own namespace, the root one included.
+    /// Sidecar: an object with labels is for its own namespace, even in the root namespace.
     Sidecar,
-    /// AuthorizationPolicy and RequestAuthentication: in the root namespace they are for the mesh, with labels too.
+    /// AuthorizationPolicy and RequestAuthentication: in the root namespace an object is for the mesh, even with
+    /// labels.
     Authorization,
-    /// PeerAuthentication: in the root namespace it is for the mesh, and with labels it is passed over.
+    /// PeerAuthentication: in the root namespace an object is for the mesh, and Istio passes over one with labels.
     Peer,
 }
 
@@ -42,10 +43,10 @@ const NO_WORKLOADS: Untold = "Istio selects pods by single labels, and no invent
 const NOT_TOLD: Untold = "no labels tell the pods that are meant from others of the inventory";
 const ROOT: Untold = "what stands in the mesh's root namespace is for pods of all namespaces";
 
-/// How many lists of labels a selector is split into at most.
+/// The most lists of labels that a selector is split into.
 const MOST_SPLITS: usize = 16;
 
-/// Finds subjects, and remembers them.
+/// A finder of subjects, which remembers them.
 pub struct Finder<'f, 'a> {
     facts: &'f Facts<'a>,
     kind: Kind,
@@ -71,7 +72,7 @@ impl<'f, 'a> Finder<'f, 'a> {
         subjects
     }
 
-    /// Returns the one subject of a selector that says just what a subject says, as most do.
+    /// Returns the one subject of a selector that is exactly a subject, as most are.
     fn plain(&self, selector: &PodSelector) -> Option<Subject> {
         let [Requirement { key, test: Test::In(names) }] = selector.namespace.list() else { return None };
         let ([namespace], NAMESPACE_NAME) = (names.as_slice(), key.as_str()) else { return None };
@@ -119,14 +120,14 @@ impl<'f, 'a> Finder<'f, 'a> {
                 _ => self.enumerate(namespace, selector, None, &mut subjects),
             }
         }
-        // Of pods that nobody has seen yet it is not known which labels they have.
+        // Pods that no inventory shows yet may have any labels.
         if possible && subjects.list.is_empty() && subjects.untold.is_none() {
             subjects.untold = Some(NO_WORKLOADS);
         }
         subjects
     }
 
-    /// Returns whether objects in a namespace with these labels are for its own pods alone.
+    /// Returns whether objects in a namespace with some labels select only pods of that namespace.
     fn selects(&self, namespace: &SmolStr, lists: &[MatchLabels], selector: &PodSelector) -> bool {
         if *namespace != self.facts.policy.settings.root_namespace {
             return true;
@@ -143,7 +144,7 @@ impl<'f, 'a> Finder<'f, 'a> {
         }
     }
 
-    /// Returns whether pods of other namespaces have, or may have, these labels.
+    /// Returns whether pods of other namespaces may have some labels.
     fn elsewhere(&self, namespace: &str, labels: &MatchLabels) -> bool {
         !self.facts.closed()
             || self.facts.names().iter().any(|name| {
@@ -151,12 +152,12 @@ impl<'f, 'a> Finder<'f, 'a> {
             })
     }
 
-    /// Returns whether a namespace may have pods with these labels.
+    /// Returns whether a namespace may have pods with some labels.
     fn somebody(&self, namespace: &str, labels: &MatchLabels) -> bool {
         self.facts.workloads(namespace).is_none_or(|known| !known.having(labels).is_empty())
     }
 
-    /// Returns labels without those that the injector adds, where they tell the same pods.
+    /// Returns labels without those that the injector adds, if the rest tell the same pods.
     fn without_injected(&self, namespace: &str, labels: &MatchLabels) -> MatchLabels {
         let kept: MatchLabels = labels.iter().filter(|(key, _)| !is_injected(key)).cloned().collect();
         let same = || {
@@ -166,14 +167,14 @@ impl<'f, 'a> Finder<'f, 'a> {
         if kept.len() < labels.len() && !kept.is_empty() && same() { kept } else { labels.clone() }
     }
 
-    /// Returns the subjects of some of the known workloads that a selector means in a namespace.
+    /// Returns the subjects of some of the known workloads that a selector matches in a namespace.
     pub fn find_some(&self, namespace: &SmolStr, selector: &PodSelector, workloads: &[u32]) -> Subjects {
         let mut subjects = Subjects::default();
         self.enumerate(namespace, selector, Some(workloads), &mut subjects);
         subjects
     }
 
-    /// Adds a subject for each known workload that is meant, or for some of them.
+    /// Adds a subject for each known workload that a selector matches, or for some of them.
     fn enumerate(&self, namespace: &SmolStr, selector: &PodSelector, some: Option<&[u32]>, subjects: &mut Subjects) {
         let root = *namespace == self.facts.policy.settings.root_namespace;
         if root && self.kind == Kind::Peer {
@@ -217,7 +218,7 @@ pub fn telling_labels(facts: &Facts<'_>, workload: &Workload) -> Vec<MatchLabels
     single.filter(|labels| has_labels(&workload.labels, labels)).collect()
 }
 
-/// Returns the labels of a workload that controllers change and a selector asks for all the same.
+/// Returns the labels of a workload that a selector asks for although controllers change them.
 fn written_labels(selector: &PodSelector, workload: &Workload) -> Vec<(SmolStr, SmolStr)> {
     let written = |requirement: &Requirement| {
         let Test::In(_) = &requirement.test else { return None };
@@ -231,7 +232,7 @@ fn joined(labels: impl Iterator<Item = (SmolStr, SmolStr)>) -> MatchLabels {
     labels.collect::<Labels>().into_iter().collect()
 }
 
-/// Splits requirements that name values into lists of single labels; `None` where there are other requirements.
+/// Splits requirements for values into lists of single labels; `None` if there are other requirements.
 fn split(requirements: &Requirements) -> Option<Vec<MatchLabels>> {
     let mut lists: Vec<Vec<(SmolStr, SmolStr)>> = vec![Vec::with_capacity(requirements.list().len())];
     for requirement in requirements.list() {
@@ -239,7 +240,7 @@ fn split(requirements: &Requirements) -> Option<Vec<MatchLabels>> {
         if lists.len() * values.len() > MOST_SPLITS {
             return None;
         }
-        // Most requirements have one value, and then there is one list to the end.
+        // Most requirements have one value, and then one list stays to the end.
         let extend =
             |list: &mut Vec<(SmolStr, SmolStr)>, value: &SmolStr| list.push((requirement.key.clone(), value.clone()));
         if let [value] = values.as_slice() {

@@ -1,4 +1,4 @@
-//! Which subjects may have pods of a selector, without looking at all of them.
+//! Subjects that may have pods of a selector, found without a look at all subjects.
 //!
 //! ```text
 //! allow ingress lab/* -> garden/{app=web}    may have pods of `garden/{tier=edge}`, and none of `garden/{app=db}`
@@ -22,7 +22,7 @@ struct Group {
     namespace: Option<SmolStr>,
     members: Vec<(usize, MatchLabels)>,
     having: FxHashMap<(SmolStr, SmolStr), Vec<usize>>,
-    /// For keys that were asked for: the members without them.
+    /// For keys that were asked for, the members without the key.
     lacking: FxHashMap<SmolStr, Vec<usize>>,
 }
 
@@ -71,7 +71,7 @@ impl Group {
             return;
         }
         let known = namespace.and_then(|name| facts.workloads(name));
-        // Pods that nobody has seen yet may have any other labels.
+        // Pods that no inventory shows yet may have any other labels.
         let known = known.filter(|known| !known.numbers(selector).is_empty());
         for at in self.candidates(selector) {
             let (number, labels) = &self.members[at];

@@ -1,4 +1,4 @@
-//! The pods that one object of Istio can be for.
+//! A subject: the pods that one object of Istio can select.
 
 use smallvec::SmallVec;
 use smol_str::SmolStr;
@@ -15,16 +15,16 @@ pub struct Subject {
     pub labels: MatchLabels,
 }
 
-/// What Istio makes of a selector.
+/// The subjects of a selector.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Subjects {
-    /// The subjects, which together are just the selector's pods.
+    /// The subjects, which together are exactly the selector's pods.
     pub list: SmallVec<[Subject; 1]>,
     /// Why some of the pods are in none of them.
     pub untold: Option<Untold>,
 }
 
-/// Why a selector's pods, or some of them, cannot be told from others.
+/// The reason why some of a selector's pods cannot be told from others.
 pub type Untold = &'static str;
 
 impl Subject {
