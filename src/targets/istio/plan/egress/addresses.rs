@@ -5,11 +5,12 @@
 //! allow egress garden/* -> internet:443                   *.internet.tcp-443.netpol.internal: seventeen prefixes
 //! ```
 //!
-//! An entry says one prefix on the ports of one rule, whatever other rules say, so that a change of one rule changes no
+//! An entry has one prefix on the ports of one rule, whatever other rules say, so that a change of one rule changes no
 //! other rule's entries. Long lists, and the internet, share a domain, which a Sidecar imports by a wildcard.
 //!
-//! Of two prefixes that contain an address Istio takes the longer one. So what `except` or a `deny` leaves out of a prefix
-//! can be an entry of its own without endpoints, a hole, where that takes fewer entries than the prefixes around it do.
+//! Of two prefixes that contain an address Istio takes the longer one. So the addresses that `except` or a `deny`
+//! leaves out of a prefix can be an entry of their own without endpoints, a hole, where that takes fewer entries than
+//! the prefixes around it.
 
 use std::cell::OnceCell;
 use std::cmp::Reverse;
@@ -27,23 +28,23 @@ use crate::targets::istio::nets::{is_single, prefixes};
 /// The domain of the made-up hosts. `internal` is reserved for private use: no name in it resolves.
 const DOMAIN: &str = "netpol.internal";
 
-/// How many prefixes of one rule are imported one by one, each once for every port.
+/// The most prefixes of one rule that are imported one by one, each once for every port.
 const FEW: usize = 64;
 const FEW_IMPORTS: usize = 512;
 
-/// Prefixes on the same ports that one import takes in.
+/// Prefixes on the same ports that one import brings.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Group {
     /// The prefixes, sorted; none of them begins at 0.0.0.0.
     pub prefixes: Vec<Prefix>,
-    /// The ports, sorted; not more than a ServiceEntry takes.
+    /// The ports, sorted; at most as many as a ServiceEntry takes.
     pub ports: Vec<u16>,
     /// The domain that they share.
     domain: Domain,
 }
 
 impl Group {
-    /// Returns the made-up hosts of the group, one for each prefix, and the one that imports them all.
+    /// Returns the made-up hosts of the group, one for each prefix, and the host that imports them all.
     pub fn hosts(&self) -> (Vec<String>, String) {
         let ports = ports_label(&self.ports);
         let set = match self.domain {
@@ -65,10 +66,10 @@ impl Group {
     }
 }
 
-/// What stands between the prefix and the ports in the made-up hosts of a group.
+/// The label between the prefix and the ports in the made-up hosts of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Domain {
-    /// Nothing: the group is one prefix.
+    /// No label: the group is one prefix.
     None,
     /// `internet`.
     Internet,
@@ -76,14 +77,14 @@ enum Domain {
     Set,
 }
 
-/// A group with the addresses that it comes from.
+/// A group, with the requests that it answers.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The group.
     pub group: Group,
-    /// The parts of what was asked for, by their numbers.
+    /// The numbers of the requests.
     pub from: Vec<usize>,
-    /// The host that imports the group, once somebody asks.
+    /// The host that imports the group, made when it is asked for.
     import: OnceCell<String>,
 }
 
@@ -100,23 +101,23 @@ pub type OnPorts = (Rc<AddressSet>, Rc<[u16]>);
 /// Addresses on ports, and the ports on which there may be no holes; `None` is all.
 type Question = (Vec<OnPorts>, Option<BTreeSet<u16>>);
 
-/// Lists of ports that one set of addresses is asked for on, each with the number of the part that asks.
+/// Lists of ports on which one set of addresses is asked for, each with the number of its request.
 type PortLists<'g> = Vec<(&'g [u16], usize)>;
 
-/// Makes groups of addresses.
+/// A maker of groups, which remembers them.
 pub struct Addresses<'a> {
     reserved: &'a Reserved,
     memory: FxHashMap<Question, Rc<Vec<Found>>>,
 }
 
 impl<'a> Addresses<'a> {
-    /// Begins with no groups.
+    /// Begins without groups.
     pub fn new(reserved: &'a Reserved) -> Addresses<'a> {
         Addresses { reserved, memory: FxHashMap::default() }
     }
 
-    /// Returns the groups that say some addresses on ports, less those that are never said. There may be holes on all
-    /// ports but these; on none at all where that is `None`.
+    /// Returns the groups for some addresses on ports, less those that are never let through. There may be holes on all
+    /// ports but `no_holes`; `None` allows no holes at all.
     pub fn groups(&mut self, parts: Vec<OnPorts>, no_holes: Option<BTreeSet<u16>>) -> Rc<Vec<Found>> {
         let key = (parts, no_holes);
         if let Some(groups) = self.memory.get(&key) {
@@ -128,14 +129,14 @@ impl<'a> Addresses<'a> {
     }
 }
 
-/// Parts on their way to groups.
+/// Requests on their way to groups.
 struct Grouping<'g> {
     reserved: &'g Reserved,
-    /// The different sets of addresses with ports that no other entry of the same set has.
+    /// The different sets of addresses, with the ports that no other entry of the same set has.
     sets: Vec<Asked>,
     no_holes: Option<&'g BTreeSet<u16>>,
     groups: Vec<Found>,
-    /// The ports on which each prefix is said already, and by which group.
+    /// The ports on which each prefix is in a group already, with the group.
     said: FxHashMap<IpNet, Vec<(u16, usize)>>,
 }
 
@@ -166,7 +167,7 @@ impl<'g> Grouping<'g> {
             lists.sort_by(|a, b| (Reverse(a.0.len()), a).cmp(&(Reverse(b.0.len()), b)));
             let first = sets.len();
             for (ports, at) in lists {
-                // What a rule with more ports says already is said by its entries.
+                // The entries of a rule with more ports serve the ports that are in both.
                 let mut left = ports.to_vec();
                 for asked in &mut sets[first..] {
                     let before = left.len();
@@ -180,7 +181,7 @@ impl<'g> Grouping<'g> {
                 }
             }
         }
-        // Long lists first: what they say need not be said again.
+        // Long lists come first: their prefixes need no other entry.
         sets.sort_by(|a, b| {
             let key = |asked: &Asked| (!asked.is_long(reserved), Reverse(asked.ports.len()));
             key(a).cmp(&key(b)).then_with(|| (&a.prefixes, &a.ports).cmp(&(&b.prefixes, &b.ports)))
@@ -207,7 +208,7 @@ impl<'g> Grouping<'g> {
         self.groups
     }
 
-    /// Returns a set as prefixes with holes, where that takes fewer entries and closes nothing that another set opens.
+    /// Returns a set as prefixes with holes, if that takes fewer entries and closes no address that another set opens.
     fn holes(&self, sets: &[Asked], at: usize, with_holes: &FxHashSet<u16>) -> Option<Vec<Prefix>> {
         const MOST_SETS: usize = 256;
         let asked = &sets[at];
@@ -234,7 +235,8 @@ impl<'g> Grouping<'g> {
             }
             return;
         }
-        // A prefix that another long list has on one of the ports is left to that, and said by itself on the others.
+        // A prefix that another long list has on one of the ports is left to that list, and has its own entry on the
+        // others.
         let (mut free, mut taken) = (Vec::new(), Vec::new());
         for prefix in all {
             let (ports, by) = self.unsaid(&prefix, &asked.ports);
@@ -250,7 +252,7 @@ impl<'g> Grouping<'g> {
         }
     }
 
-    /// Returns the ports on which no entry has a prefix yet, and the groups that have it on the others.
+    /// Returns the ports on which no entry has a prefix yet, and the groups that have the prefix on the others.
     fn unsaid(&self, prefix: &Prefix, ports: &[u16]) -> (Vec<u16>, BTreeSet<usize>) {
         let said = self.said.get(&prefix.net).map(Vec::as_slice).unwrap_or_default();
         let have = |port: &u16| said.iter().find(|(said, _)| said == port);
@@ -277,7 +279,7 @@ fn prefix_label(prefix: &Prefix) -> String {
     let net = &prefix.net;
     let address = match net {
         IpNet::V4(net) => net.addr().to_string().replace('.', "-"),
-        // Sixteen bits written in full, so that no `-` stands at an end or beside another.
+        // All groups of sixteen bits are written, so that no `-` is at an end or beside another.
         IpNet::V6(net) => format!("v6-{}", net.addr().segments().map(|segment| format!("{segment:x}")).join("-")),
     };
     let label = if is_single(net) { address } else { format!("{address}-{}", net.prefix_len()) };

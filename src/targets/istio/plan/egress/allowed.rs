@@ -1,4 +1,4 @@
-//! What one Sidecar lets through, as its listeners need it: the items of its content, sorted by what they are.
+//! The flows that one Sidecar lets out, as its listeners need them: the items of its content, sorted by kind.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use super::homes::Homes;
 use super::items::{Class, Item, Outside};
 use crate::model::ports::AppProtocol;
 
-/// What one Sidecar lets through.
+/// The flows that one Sidecar lets out.
 #[derive(Default)]
 pub struct Allowed {
     /// Hosts on ports, each with the namespace of its ServiceEntry.
@@ -34,14 +34,14 @@ pub struct ServicePortItem {
     pub name: SmolStr,
     /// The port.
     pub port: u16,
-    /// How it is read.
+    /// The protocol by which Istio reads the port.
     pub class: Class,
-    /// Whether it has no address of its own.
+    /// Whether the Service has no address of its own.
     pub headless: bool,
 }
 
 impl Allowed {
-    /// Gathers what the Sidecar of a namespace lets through; `None` is the mesh-wide one.
+    /// Gathers the flows that the Sidecar of a namespace lets out; `None` is the mesh-wide one.
     pub fn new(
         content: &Content,
         destinations: &Destinations<'_, '_>,
@@ -73,7 +73,7 @@ impl Allowed {
         allowed
     }
 
-    /// Returns whether there is so much that the object may be too large.
+    /// Returns whether the object may be too large.
     pub fn is_large(&self) -> bool {
         const MANY: usize = 1500;
         let ports = |found: &Found| found.group.ports.len();

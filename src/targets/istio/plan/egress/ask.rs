@@ -1,4 +1,4 @@
-//! What Sidecars import has to be there: the ServiceEntries, and the routes through gateways.
+//! ServiceEntries for everything that Sidecars import, and routes through gateways.
 //!
 //! ```netpol
 //! allow egress garden/* -> 203.0.113.0/24:443
@@ -10,7 +10,7 @@
 //! exportTo: ["."]
 //! ```
 //!
-//! A Sidecar imports hosts alone, so addresses have one that is made up.
+//! A Sidecar imports only hosts, so addresses get a made-up one.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
@@ -28,18 +28,18 @@ use crate::targets::istio::plan::subjects::Subject;
 use crate::targets::istio::plan::subjects::effective::Division;
 use crate::targets::istio::troubles::Trouble;
 
-/// What is asked for.
+/// The objects that Sidecars ask for.
 #[derive(Default)]
 pub struct Asked {
     /// The ServiceEntries.
     pub entries: Entries,
-    /// The hosts that are reached through gateways.
+    /// The routes through gateways.
     pub routes: Routes,
-    /// What contradicts itself.
+    /// The troubles: rules that contradict each other.
     pub troubles: Vec<Trouble>,
 }
 
-/// Asks for what Sidecars import.
+/// Asks for the objects that Sidecars import.
 pub fn ask(
     ends: &Ends<'_>,
     division: &Division,
@@ -81,7 +81,7 @@ pub fn ask(
         by_address.dedup();
         let everyone = content.groups_home == homes.root && namespace != Some(&homes.root);
         for Found { group, from, .. } in content.groups.iter() {
-            // What a deny has made smaller is nobody's item any more.
+            // An item that a deny has made smaller belongs to no rule any more.
             let rules = |part: &usize| content.parts.get(*part).and_then(|item| of_item.get(item));
             let rules: Vec<RuleId> = from.iter().flat_map(|part| rules(part).unwrap_or(&by_address)).copied().collect();
             asked.entries.group(&content.groups_home, group, &rules, everyone);
@@ -92,7 +92,7 @@ pub fn ask(
 }
 
 impl Asked {
-    /// Asks for the route of a host, where a rule sends it through a gateway.
+    /// Asks for the route of a host, if a rule sends the host through a gateway.
     fn through_gateway(
         &mut self,
         exits: &Exits,

@@ -1,4 +1,4 @@
-//! What the pods of an object may reach, less what is denied.
+//! Contents of objects: the items that their pods may reach, less the denied ones.
 //!
 //! ```netpol
 //! allow egress garden/* -> 203.0.113.0/24:443
@@ -33,9 +33,9 @@ use crate::targets::istio::plan::subjects::effective::{Closed, Division};
 
 const OUT: Direction = Direction::Egress;
 
-/// What an object lets through.
+/// The content of an object.
 pub struct Content {
-    /// The items, each with whether a rule of the mesh alone asks for it.
+    /// The items, each with whether only rules of the mesh ask for it.
     pub items: Vec<(u32, bool)>,
     /// The hosts of which some addresses are denied.
     pub reduced: Vec<Reduced>,
@@ -43,18 +43,18 @@ pub struct Content {
     pub groups: Rc<Vec<Found>>,
     /// The namespace of their ServiceEntries.
     pub groups_home: SmolStr,
-    /// The items of addresses, by the numbers that the groups have for what they come from.
+    /// The items of addresses, by the numbers that the groups have for them.
     pub parts: Vec<u32>,
 }
 
 impl Content {
-    /// Returns what deny rules leave of an item that a rule asks for.
+    /// Returns the item that denies leave of one that a rule asks for.
     pub fn left_of(&self, item: u32) -> u32 {
         self.reduced.iter().find(|one| one.asked.0 == item).map_or(item, |one| one.left)
     }
 }
 
-/// Gathers what each object that restricts its pods lets through.
+/// Gathers the content of each object that restricts its pods.
 pub fn contents(
     facts: &Facts<'_>,
     ends: &Ends<'_>,
@@ -78,11 +78,11 @@ pub fn contents(
     (contents, findings)
 }
 
-/// What is let through of some items, the hosts of which some addresses are denied, and for each deny that is not enforced
-/// why.
+/// The items that are left, the hosts of which some addresses are denied, and for each deny that is not enforced the
+/// reason.
 type Left = (Vec<(u32, bool)>, Vec<Reduced>, Vec<(RuleId, String)>);
 
-/// Returns the items of an object, less what is denied.
+/// Returns the items of an object, less the denied ones.
 fn items(
     facts: &Facts<'_>,
     ends: &Ends<'_>,
@@ -120,7 +120,7 @@ fn items(
     (items, reduced, gaps)
 }
 
-/// Groups the addresses among some items as ServiceEntries have them.
+/// Groups the addresses among some items into ServiceEntries.
 fn with_addresses(
     facts: &Facts<'_>,
     items: Vec<(u32, bool)>,

@@ -1,4 +1,4 @@
-//! The fewest prefixes that say a set of addresses, where the longest one that contains an address decides.
+//! The fewest prefixes for a set of addresses, where the longest prefix that contains an address decides.
 //!
 //! ```netpol
 //! allow egress garden/* -> {10.0.0.0/8 except 10.1.0.0/16}:443
@@ -18,16 +18,16 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::model::addresses::{AddressSet, Range};
 
-/// A prefix that is let through, or a hole in a longer one's surroundings that is not.
+/// A prefix that is let through, or a hole in a shorter prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix {
     /// The addresses.
     pub net: IpNet,
-    /// Whether they are closed.
+    /// Whether the addresses are a hole.
     pub hole: bool,
 }
 
-/// Returns the fewest prefixes of a set, sorted; `None` where there are not fewer than `most`, which take no holes. No
+/// Returns the fewest prefixes of a set, sorted; `None` if there are not fewer than `most`, which has no holes. No
 /// prefix begins at 0.0.0.0 or `::`, which would stand for every address.
 pub fn cover(set: &AddressSet, most: usize) -> Option<Vec<Prefix>> {
     const MOST_RANGES: usize = 512;
@@ -53,7 +53,7 @@ fn bounds(range: &Range) -> (IpAddr, IpAddr) {
     }
 }
 
-/// The fewest prefixes inside one, for either of what may be around it.
+/// The fewest prefixes inside one, for each state of the prefix around it.
 struct Fewest {
     closed: Vec<Prefix>,
     open: Vec<Prefix>,
@@ -73,7 +73,7 @@ fn divide(net: IpNet, ranges: &[(IpAddr, IpAddr)]) -> Fewest {
         _ => {}
     }
     let Ok(halves) = net.subnets(net.prefix_len() + 1) else {
-        // A single address that cannot be said by itself.
+        // A single address that no prefix may begin at.
         return Fewest { closed: Vec::new(), open: Vec::new() };
     };
     let (mut closed, mut open) = (Vec::new(), Vec::new());

@@ -1,5 +1,5 @@
-//! What a deny rule takes out of a Sidecar. Istio has no deny on the way out: what is denied is left out of what is let
-//! through, or let through all the same, which is a gap.
+//! Denies, taken out of Sidecars. Istio has no deny on the way out: denied items are left out of the allowed ones, or
+//! let through all the same, which is a gap.
 //!
 //! ```netpol
 //! allow egress garden/* -> {a.example:443, b.example:443}
@@ -11,9 +11,9 @@
 //! hosts: ["./a.example"]
 //! ```
 //!
-//! A host is left out by its name, or where it may be at denied addresses alone. Of a host whose `at` is denied in part the
-//! ServiceEntry lists the other addresses; one without `at` is resolved where it is called, so that no part of the internet
-//! can be left out of it.
+//! A host is left out if the deny has its name, or if it may be only at denied addresses. A host whose `at` is denied
+//! in part has the other addresses in its ServiceEntry; one without `at` is resolved where it is called, so that no
+//! part of the internet can be left out of it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -33,7 +33,7 @@ use crate::targets::istio::facts::{Facts, means};
 use crate::targets::istio::nets::is_single;
 use crate::targets::istio::plan::ports::numbers_of;
 
-/// Takes what a deny rule names out of some items; returns why something had to stay.
+/// Takes one deny out of some items; returns why an item had to stay.
 pub fn take_out(
     facts: &Facts<'_>,
     destinations: &mut Destinations<'_, '_>,
@@ -49,7 +49,7 @@ pub fn take_out(
         let mut kept = Vec::with_capacity(items.len());
         let mut queue: Vec<(Item, bool)> = Vec::new();
         for &(at, local) in items.iter() {
-            // Most items have nothing to do with what is denied.
+            // Most items do not meet the deny.
             match less(facts, destinations.item(at), member) {
                 Less::Kept => kept.push((at, local)),
                 _ => queue.push((destinations.item(at).clone(), local)),
@@ -75,14 +75,14 @@ pub fn take_out(
     gap
 }
 
-/// What is left of an item.
+/// The rest of an item after a deny.
 enum Less {
     Kept,
     Gone,
     Parts(Vec<Item>),
-    /// These in place of it, to be looked at once more.
+    /// These items in its place, to be looked at once more.
     Again(Vec<Item>),
-    /// All of it, although some is denied.
+    /// The whole item, although some of it is denied.
     Gap(String),
 }
 
@@ -92,7 +92,7 @@ fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
             if !has_port(&member.ports, *port) || !outside.name.overlaps(&denied.name) {
                 return Less::Kept;
             }
-            // What `except` takes out of a denied wildcard is not denied.
+            // Names that `except` takes out of a denied wildcard are not denied.
             let spared = |whole: bool| {
                 let mut names = denied.except.iter();
                 if whole {
@@ -131,18 +131,18 @@ fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
     }
 }
 
-/// A host of which a deny leaves some addresses.
+/// A host of which denies leave some addresses.
 pub struct Reduced {
     /// The item as the rules ask for it, and whether a rule of the mesh alone does.
     pub asked: (u32, bool),
-    /// What is left of it.
+    /// The item that is left.
     pub left: u32,
-    /// The rules that deny the rest.
+    /// The denies of the rest.
     pub denies: Vec<RuleId>,
 }
 
-/// Takes the addresses that deny rules name together out of the hosts that may be there. Returns the hosts of which some
-/// addresses are left, and for each rule that is not enforced why.
+/// Takes the addresses of all denies together out of the hosts that may be there. Returns the hosts of which some
+/// addresses are left, and for each deny that is not enforced the reason.
 pub fn take_out_of_hosts(
     facts: &Facts<'_>,
     destinations: &mut Destinations<'_, '_>,
@@ -173,23 +173,23 @@ pub fn take_out_of_hosts(
                 let item = Item::Host(Rc::new(left), *port, *app);
                 let left = destinations.number(item);
                 reduced.push(Reduced { asked: (at, mesh), left, denies });
-                // Its addresses are those of just these pods, so that its ServiceEntry stands in their namespace.
+                // Its addresses are those of just these pods, so its ServiceEntry is in their namespace.
                 kept.push((left, false));
             }
         }
     }
     kept.sort_unstable();
     *items = kept;
-    // Which of several hosts a message names hangs on no order of theirs.
+    // The host that a message names depends on no order.
     gaps.sort();
     (reduced, gaps)
 }
 
-/// The addresses that some deny rules name on one port.
+/// The addresses that some denies name on one port.
 struct DeniedAddresses {
     by_rule: Vec<(RuleId, AddressSet)>,
     all: AddressSet,
-    /// Whether some of the internet is among them, and whether all of it is.
+    /// Whether some of the internet is among them, and whether all of it.
     internet: (bool, bool),
 }
 
@@ -241,7 +241,7 @@ impl DeniedAddresses {
         let denies = self.by_rule.iter().filter(|(_, set)| set.overlaps(&at)).map(|(rule, _)| *rule).collect();
         let left: Vec<_> =
             host.at.iter().filter(|at| !AddressSet::of([at.net]).is_inside(&self.all)).copied().collect();
-        // A host that is listed by its addresses; a network is found by the name alone.
+        // A host that is listed by its addresses; a network is found only by the name.
         if left.iter().all(|at| is_single(&at.net)) {
             HostLess::Reduced(Outside { name: host.name.clone(), at: left }, denies)
         } else {
@@ -266,7 +266,7 @@ fn addresses_less(set: &Rc<AddressSet>, ports: &Rc<[u16]>, denied: &AddressSet, 
     Less::Parts(parts)
 }
 
-/// Returns what a deny leaves of all Services of a namespace.
+/// Returns the items that a deny leaves of all Services of a namespace.
 fn whole_less(facts: &Facts<'_>, namespace: Option<&SmolStr>, denied: &PodSelector, ports: &Ports) -> Less {
     if !tcp(ports) {
         return Less::Kept;

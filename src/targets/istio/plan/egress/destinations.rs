@@ -1,5 +1,4 @@
-//! From the destinations of egress rules to what a Sidecar can let through: hosts, addresses and Services, each on TCP
-//! ports.
+//! Destinations of egress rules, as items that a Sidecar can let out: hosts, addresses and Services, each on TCP ports.
 //!
 //! ```netpol
 //! allow egress garden/* -> {zenquotes.io:443, 203.0.113.0/24:5432}
@@ -16,7 +15,7 @@
 //!   - { number: 443, name: tls-443, protocol: TLS }
 //! ```
 //!
-//! A host is told by the name that TLS or HTTP asks for, so that nobody reaches another one at its addresses.
+//! A sidecar tells a host by the name that TLS or HTTP asks for, so that no other host is reached at its addresses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -39,24 +38,24 @@ use crate::targets::istio::limits::{MOST_ENDPOINTS, MOST_PORTS};
 use crate::targets::istio::plan::ports::{TooMany, tcp_numbers};
 use crate::targets::istio::words::list_names;
 
-/// What a rule's destination is on Istio.
+/// The destination of a rule on Istio.
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
-    /// What to let through.
+    /// The items to let out.
     pub items: Vec<u32>,
-    /// What comes along with it.
+    /// The gap of items that bring more.
     pub gap: Option<Gap>,
-    /// Why it cannot be said at all.
+    /// Why Istio cannot express the destination at all.
     pub unable: Option<String>,
-    /// What is refused although it is meant.
+    /// The flows that are refused although the rule allows them.
     pub narrower: Option<(Refuses, String)>,
-    /// Whether it is everything there is.
+    /// Whether the destination is everything there is.
     pub everything: bool,
     /// Whether the rule has conditions, which a sidecar does not read on the way out.
     pub unread: bool,
 }
 
-/// The items of a policy.
+/// A maker of items, which numbers them.
 pub struct Destinations<'f, 'a> {
     services: Services<'f, 'a>,
     items: Vec<Item>,
@@ -65,7 +64,7 @@ pub struct Destinations<'f, 'a> {
 }
 
 impl<'f, 'a> Destinations<'f, 'a> {
-    /// Begins with no items.
+    /// Begins without items.
     pub fn new(facts: &'f Facts<'a>) -> Destinations<'f, 'a> {
         Destinations {
             services: Services::new(facts),
@@ -89,7 +88,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
     }
 
     /// Returns the ports on which some items are reached by name, so that a hole with the address behind the name would
-    /// close it; `None` where they may be all.
+    /// close the item; `None` if these may be all ports.
     pub fn named_ports(&self, items: &[(u32, bool)]) -> Option<BTreeSet<u16>> {
         let port = |(item, _): &(u32, bool)| match self.item(*item) {
             Item::Host(_, port, _) | Item::Service { port, .. } => Some(Some(*port)),
@@ -108,7 +107,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
         })
     }
 
-    /// Returns what the destination of an allow rule is.
+    /// Returns the destination of an allow.
     pub fn of_rule(&mut self, rule: &Rule) -> Rc<Reach> {
         let key = Arc::as_ptr(&rule.destination);
         let reach = match self.memory.get(&key) {
@@ -122,11 +121,11 @@ impl<'f, 'a> Destinations<'f, 'a> {
         if rule.conditions.is_none() {
             return reach;
         }
-        // All that the destination takes is let through: whether it meets the conditions is for the other end to say.
+        // All flows to the destination are let out: the receiving end judges the conditions.
         Rc::new(Reach { unread: true, everything: false, ..Reach::clone(&reach) })
     }
 
-    /// Returns what the way to the cluster's DNS is: its Service on TCP 53, whatever the pods' port.
+    /// Returns the way to the cluster's DNS: its Service on TCP 53, whatever the pods' port.
     pub fn of_dns(&mut self, endpoint: &Endpoint) -> Rc<Reach> {
         let mut reach = Reach::default();
         for member in &endpoint.members {
@@ -152,7 +151,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
         if !known.is_empty() {
             return known;
         }
-        // Where it is not known: the Service has the name that Kubernetes gives it.
+        // An unknown Service has the name that Kubernetes gives it.
         let Some(namespace) = selector.namespace_name() else { return Vec::new() };
         let (namespace, port, class) = (namespace.clone(), 53, Class::Tcp);
         let name = if namespace == "openshift-dns" { "dns-default" } else { "kube-dns" };
@@ -177,7 +176,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
         reach
     }
 
-    /// Joins the addresses that a rule names on the same ports: they are one list.
+    /// Joins the addresses that a rule names on the same ports into one list.
     fn join_addresses(&mut self, reach: &mut Reach) {
         let mut lists: BTreeMap<Rc<[u16]>, Vec<Rc<AddressSet>>> = BTreeMap::new();
         for &item in &reach.items {

@@ -1,10 +1,10 @@
-//! The rule ends of the way out: which pods each is about, and what it lets them reach.
+//! Rule ends of the way out: the pods of each, and the items that they may reach.
 //!
 //! ```text
 //! allow egress garden/{app=web} -> zenquotes.io:443    garden's app=web: isolated, and the host on 443 as TLS
 //! ```
 //!
-//! Grants for the cluster's DNS are among them: they let through and do not isolate.
+//! Grants for the cluster's DNS are among the rule ends: they allow and do not isolate.
 
 use std::rc::Rc;
 
@@ -25,25 +25,25 @@ const OUT: Direction = Direction::Egress;
 /// Why a deny is not enforced where nothing isolates its pods.
 pub const NOT_ISOLATED: &str = "nothing isolates these pods on their way out, and Istio has no deny there";
 
-/// What a rule end, or a grant, says of some pods.
+/// A rule end, or a grant.
 pub struct EgressEnd {
-    /// The rule; of a grant the rules that gave rise to it.
+    /// The rule; for a grant, the rules that gave rise to it.
     pub rules: SmallVec<[RuleId; 1]>,
-    /// What it does.
+    /// Its action.
     pub action: Action,
     /// Whether it isolates the pods: a grant does not.
     pub isolates: bool,
-    /// What it lets through.
+    /// Its destination.
     pub reach: Option<Rc<Reach>>,
 }
 
 impl EgressEnd {
-    /// Returns whether it lets everything through.
+    /// Returns whether the end allows everything.
     pub fn is_everything(&self) -> bool {
         self.reach.as_ref().is_some_and(|reach| reach.everything)
     }
 
-    /// Returns why it leaves its pods open: what it lets through cannot be said.
+    /// Returns why the end leaves its pods open: Istio cannot express its destination.
     pub fn unable(&self) -> Option<&String> {
         self.reach.as_ref().filter(|_| self.isolates)?.unable.as_ref()
     }
@@ -74,7 +74,7 @@ impl<'a> Ends<'a> {
         self.list.push(end);
     }
 
-    /// Returns all but some of them.
+    /// Returns all ends except some.
     fn without(self, left_out: &[u32]) -> Ends<'a> {
         let kept = (0..).zip(self.statements.into_iter().zip(self.list));
         let kept = kept.filter(|(at, _)| left_out.binary_search(at).is_err());
@@ -83,7 +83,7 @@ impl<'a> Ends<'a> {
     }
 }
 
-/// Gathers what rules and grants of the way out say of pods.
+/// Gathers the rule ends and grants of the way out.
 pub fn gather<'a>(facts: &Facts<'a>, destinations: &mut Destinations<'_, 'a>) -> (Ends<'a>, Findings) {
     let mut finder = Finder::new(facts, Kind::Sidecar);
     let (mut ends, mut findings) = (Ends::default(), Findings::default());
@@ -135,7 +135,7 @@ pub fn open_full_hosts<'a>(
     (ends, findings)
 }
 
-/// Leaves out denies that are not enforced, sorted by number.
+/// Leaves out some denies that are not enforced; their numbers are sorted.
 pub fn leave_out<'a>(ends: Ends<'a>, denies: &[u32]) -> (Ends<'a>, Findings) {
     let mut findings = Findings::default();
     for &at in denies {
@@ -147,7 +147,7 @@ pub fn leave_out<'a>(ends: Ends<'a>, denies: &[u32]) -> (Ends<'a>, Findings) {
 }
 
 impl Reach {
-    /// Returns what is found of a rule that reaches this.
+    /// Returns the notes about a rule with this destination.
     fn notes(&self) -> impl Iterator<Item = Note> {
         let gap = self.gap.clone().map(Note::Gap);
         let unable = self.unable.clone().map(|why| Note::Gap(Gap::unable(why)));

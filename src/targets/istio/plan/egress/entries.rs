@@ -1,5 +1,5 @@
-//! The ServiceEntries, as Sidecars ask for them: one for each host and namespace, with the ports of all rules, and one for
-//! each prefix of addresses. Each is visible in its own namespace alone, those of the mesh's rules everywhere.
+//! ServiceEntries that Sidecars ask for: one for each host and namespace, with the ports of all rules, and one for each
+//! prefix of addresses. Each is visible only in its own namespace, those of the mesh's rules everywhere.
 //!
 //! ```netpol
 //! allow egress garden/{app=web} -> zenquotes.io:443
@@ -14,7 +14,8 @@
 //!   - { number: 8443, name: tls-8443, protocol: TLS }
 //! ```
 //!
-//! Two entries of one host would answer for each other, so there is one; which ports of it a pod reaches, its Sidecar says.
+//! Two entries of one host would answer for each other, so there is one; a pod's Sidecar says which ports of it the pod
+//! reaches.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -31,12 +32,12 @@ use crate::model::ports::AppProtocol;
 use crate::model::rules::RuleId;
 use crate::targets::istio::troubles::Trouble;
 
-/// The ServiceEntries, as they are asked for.
+/// The ServiceEntries that are asked for.
 #[derive(Default)]
 pub struct Entries {
-    /// Those of hosts.
+    /// The entries of hosts.
     pub hosts: BTreeMap<(SmolStr, HostName), HostEntry>,
-    /// Those of addresses.
+    /// The entries of addresses.
     pub groups: BTreeMap<(SmolStr, Group), GroupEntry>,
     /// For each host with a wildcard, by its namespace and what follows the `*.`: the entries below it.
     below: FxHashMap<(SmolStr, SmolStr), Vec<Below>>,
@@ -51,11 +52,11 @@ pub enum Below {
     Group(Group),
 }
 
-/// What is asked of a host.
+/// The entry of a host.
 pub struct HostEntry {
-    /// The host, and where it is.
+    /// The host, and its addresses.
     pub outside: Rc<Outside>,
-    /// The ports, each with how it is read and the first rule that says so.
+    /// The ports, each with its protocol and the first rule that sets it.
     pub ports: BTreeMap<u16, (AppProtocol, RuleId)>,
     /// The rules.
     pub rules: Vec<RuleId>,
@@ -66,7 +67,7 @@ pub struct HostEntry {
     clash: bool,
 }
 
-/// What is asked of some addresses.
+/// The entry of some addresses.
 #[derive(Default)]
 pub struct GroupEntry {
     /// The rules.
@@ -76,7 +77,7 @@ pub struct GroupEntry {
 }
 
 impl Entries {
-    /// Asks for a host on a port in a namespace, for a rule. Returns what contradicts another rule.
+    /// Asks for a host on a port in a namespace, for a rule. Returns the trouble of a rule that contradicts another.
     pub fn host(
         &mut self,
         namespace: &SmolStr,
@@ -100,7 +101,7 @@ impl Entries {
         let (have, first) = *entry.ports.entry(port).or_insert((app, rule));
         let at = entry.outside.at != host.at;
         if have == app && !at || std::mem::replace(&mut entry.clash, true) {
-            // A host is told of once.
+            // Each host has at most one trouble.
             return None;
         }
         let (namespace, host) = (namespace.clone(), host.name.clone());
@@ -132,13 +133,13 @@ impl Entries {
         entry.into_iter().flat_map(|entry| entry.ports.keys().copied())
     }
 
-    /// Returns the addresses that a host has in a namespace; none where its name says where it is.
+    /// Returns the addresses that a host has in a namespace; none for a host without `at`.
     pub fn at(&self, namespace: &SmolStr, host: &HostName) -> AddressSet {
         let entry = self.hosts.get(&(namespace.clone(), host.clone()));
         AddressSet::of(entry.into_iter().flat_map(|entry| entry.outside.at.iter().map(|at| at.net)))
     }
 
-    /// Finds what lies below the hosts with a wildcard. It is called when everything has been asked for.
+    /// Finds the entries below the hosts with a wildcard, once all entries are asked for.
     pub fn find_below(&mut self) {
         let wildcards = self.hosts.keys().filter(|(_, host)| host.wildcard);
         self.below = wildcards.map(|(namespace, host)| ((namespace.clone(), host.name.clone()), Vec::new())).collect();
@@ -155,8 +156,8 @@ impl Entries {
         }
     }
 
-    /// Returns what an import of a host with a wildcard takes in beside that host itself, as pods of a namespace see it;
-    /// `None` are pods of any.
+    /// Returns the entries that an import of a host with a wildcard brings beside that host itself, as pods of a
+    /// namespace see them; `None` are pods of any.
     pub fn below<'e>(
         &'e self,
         home: &'e SmolStr,

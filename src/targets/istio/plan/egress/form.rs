@@ -1,4 +1,4 @@
-//! The form of a Sidecar: how what is wanted on one port is imported.
+//! The form of a Sidecar: how the items on one port are imported.
 //!
 //! ```netpol
 //! allow egress garden/* -> {zenquotes.io:443/tls, a.example:8080/http}
@@ -12,16 +12,16 @@
 //!     hosts: ["./a.example"]
 //! ```
 //!
-//! A listener with a port lets through just that port of what it imports, and reads all of it by its own protocol: TLS
-//! tells hosts apart by the SNI and HTTP by the Host header, while TCP knows addresses alone. So hosts read as TLS, hosts
+//! A listener with a port lets out only that port of its imports, and reads all of it by its own protocol: TLS tells
+//! hosts apart by the SNI and HTTP by the Host header, while TCP knows addresses alone. So hosts read as TLS, hosts
 //! read as HTTP and addresses cannot share one; a Service with an address of its own can join TLS hosts or addresses,
-//! unread. What cannot share a listener is imported without a port, where each keeps its own protocol and brings all of
-//! its ports; and a listener with a port hides what the one without has on that port, so both name it.
+//! unread. Items that cannot share a listener are imported without a port, where each keeps its own protocol and brings
+//! all of its ports; and a listener with a port hides that port of the listener without one, so both import it.
 //!
-//! Of a Service that has its number twice, for UDP and for TCP as the cluster's DNS has 53, a listener with that port
-//! takes the first alone. Where that is UDP, TCP would be closed, so such a Service is imported without a port too.
+//! A Service may have a number twice, for UDP and for TCP, as the cluster's DNS has 53. A listener with that port takes
+//! only the first. If that is UDP, TCP would be closed, so such a Service is imported without a port too.
 
-/// How what is wanted on a port is imported.
+/// How the items on a port are imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// By a listener of its own with this protocol.
@@ -30,11 +30,11 @@ pub enum Form {
     WithWhole(&'static str),
     /// By the listener without a port.
     Rest,
-    /// By the listener without a port, which brings more.
+    /// By the listener without a port, which brings other ports too.
     More,
 }
 
-/// What is wanted on one port.
+/// The items on one port.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OnPort {
     /// Hosts read as TLS.
@@ -53,22 +53,22 @@ pub struct OnPort {
     pub auto_services: bool,
     /// Whether a Service has this number for another protocol first.
     pub twice: bool,
-    /// Whether it brings no other ports along where it is imported without a port.
+    /// Whether the items bring no other ports if they are imported without a port.
     pub clean: bool,
-    /// Whether it is port 53.
+    /// Whether the port is 53.
     pub dns: bool,
 }
 
-/// The Services of whole namespaces that a Sidecar imports without a port.
+/// How the Services that a Sidecar imports whole, by namespace and without a port, have a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whole {
-    /// None are.
+    /// No Service is imported whole.
     No,
     /// All that have the port read it as HTTP.
     Http,
     /// Some may not read it as HTTP, and a listener with the port fits all of them.
     Bytes,
-    /// A listener with the port does not fit some: it would stand for every address, or for another protocol.
+    /// A listener with the port does not fit some of them: it would stand for every address, or for another protocol.
     Unfit,
 }
 
@@ -79,12 +79,12 @@ impl OnPort {
         (self.http_hosts || self.http_services) && !others
     }
 
-    /// Returns whether a Service reads requests.
+    /// Returns whether a proxy reads requests of a Service.
     fn reads(self) -> bool {
         self.http_services || self.auto_services
     }
 
-    /// Returns the protocol by which a listener reads no requests of anybody, where hosts and addresses allow one.
+    /// Returns the protocol by which a listener reads no requests, if hosts and addresses allow one.
     fn unread(self) -> Option<&'static str> {
         let tls_services = self.tls_services && !self.addresses && !self.tcp_services && !self.reads();
         match (self.http_hosts, self.tls_hosts, self.addresses) {
@@ -96,10 +96,10 @@ impl OnPort {
     }
 }
 
-/// Returns how what is wanted on a port is imported, beside the namespaces that are imported whole.
+/// Returns how the items on a port are imported, beside the namespaces that are imported whole.
 pub fn form(wanted: OnPort, whole: Whole) -> Form {
     let OnPort { twice, clean, .. } = wanted;
-    // The resolver alone has an address of its own: it hides nothing of what is imported without a port.
+    // The resolver alone has an address of its own: its listener hides no other import.
     let resolver = wanted.dns && !wanted.addresses && !wanted.reads();
     #[rustfmt::skip]
     let form = match (twice, whole, clean, wanted.is_http(), wanted.unread(), wanted.reads()) {

@@ -1,4 +1,4 @@
-//! What the rules of the way out come to by the objects that their pods obey.
+//! Gaps of the rules of the way out, from the objects that their pods obey.
 //!
 //! ```text
 //! deny  egress garden/{app=web} -> 203.0.113.7:443
@@ -17,7 +17,7 @@ use crate::targets::istio::plan::unguarded;
 
 const OUT: Direction = Direction::Egress;
 
-/// Returns the gaps of each rule by the objects that its pods obey, and the pods that obey none.
+/// Returns the gaps of each rule, from the objects that its pods obey and from the pods that obey none.
 pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolations: Vec<Isolation>) -> Findings {
     let mut findings = Findings::default();
     // Whether some pods of an object are open, those of the objects inside included.

@@ -1,5 +1,5 @@
-//! In which namespace the ServiceEntry of a host stands: in that of the rules that ask for it, where it is visible to its
-//! own pods alone; for rules of the mesh in the root namespace, where every pod sees it.
+//! The namespace of each host's ServiceEntry: that of the rules that ask for the host, where only the namespace's own
+//! pods see the entry; for rules of the mesh the root namespace, where every pod sees it.
 //!
 //! ```netpol
 //! allow egress */* -> zenquotes.io:443
@@ -37,7 +37,7 @@ pub struct Homes {
 }
 
 impl Homes {
-    /// Finds them for what Sidecars let through.
+    /// Finds the namespaces for the items that Sidecars let out.
     pub fn new(
         facts: &Facts<'_>,
         division: &Division,
@@ -56,7 +56,7 @@ impl Homes {
         Homes { root: facts.policy.settings.root_namespace.as_str().into(), local }
     }
 
-    /// Returns where the entry of a host stands that pods of a namespace reach; `None` are pods of any.
+    /// Returns the namespace of the host's entry that pods of a namespace reach; `None` are pods of any.
     pub fn of(&self, namespace: Option<&SmolStr>, host: &HostName) -> &SmolStr {
         let own = namespace.and_then(|name| self.local.get(&(name.clone(), host.clone())));
         own.map_or(&self.root, |(name, _)| name)
@@ -68,8 +68,8 @@ impl Homes {
     }
 }
 
-/// A namespace has one ServiceEntry for a host: where its pods are to reach different addresses of it, all are listed, and
-/// the denies are not enforced.
+/// Gives a namespace one ServiceEntry for each host. Where its pods are to reach different addresses of the host, the
+/// entry lists all of them, and the denies are not enforced.
 pub fn settle(
     facts: &Facts<'_>,
     division: &Division,

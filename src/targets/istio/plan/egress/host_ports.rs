@@ -1,4 +1,4 @@
-//! The ports of a host, of all rules together: its one ServiceEntry takes 256.
+//! Ports of a host, counted over all rules: its one ServiceEntry takes 256.
 //!
 //! ```text
 //! allow egress garden/{app=web} -> zenquotes.io:1000-1199/tls    200 ports
@@ -24,7 +24,7 @@ pub struct HostPorts {
 }
 
 impl HostPorts {
-    /// Counts the ports of what is said of the way out.
+    /// Counts the ports of the rule ends of the way out.
     pub fn new<'r>(
         facts: &Facts<'_>,
         statements: &[Statement<'_>],
@@ -33,7 +33,7 @@ impl HostPorts {
     ) -> HostPorts {
         let root = facts.policy.settings.root_namespace.as_str().into();
         let mut asked = HostPorts { root, ports: FxHashMap::default() };
-        // Hardly any policy asks for a host on so many ports, whatever pods ask.
+        // Hardly any policy asks for a host on so many ports, whichever pods ask.
         let mut counts: FxHashMap<&HostName, usize> = FxHashMap::default();
         for host in destinations.hosts() {
             *counts.entry(&host.name).or_default() += 1;
@@ -52,18 +52,18 @@ impl HostPorts {
         asked
     }
 
-    /// Returns where the entries of a rule's hosts stand. Of pods in namespaces that it does not name they may stand in
-    /// several; those count in the root namespace, which counts everywhere.
+    /// Returns the namespace of the entries of a rule's hosts. For pods in namespaces that the rule does not name there
+    /// may be several; these count in the root namespace, which counts everywhere.
     fn home<'h>(&'h self, statement: &'h Statement<'_>) -> &'h SmolStr {
         statement.selector.namespace_name().unwrap_or(&self.root)
     }
 
-    /// Returns whether any host has so many ports that with those of the mesh's rules they may be too many.
+    /// Returns whether any host has so many ports that, with those of the mesh's rules, there may be too many.
     pub fn some_are_many(&self) -> bool {
         self.ports.values().any(|ports| ports.len() > MOST_PORTS / 2)
     }
 
-    /// Returns why what a rule reaches cannot be said, where a host has too many ports in its one entry.
+    /// Returns why Istio cannot express a rule's destination, if a host has too many ports in its one entry.
     pub fn too_many(
         &self,
         statement: &Statement<'_>,

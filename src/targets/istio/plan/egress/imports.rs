@@ -1,4 +1,4 @@
-//! What a listener of a Sidecar imports.
+//! Imports of a Sidecar's listener.
 //!
 //! ```text
 //! allow egress garden/* -> zenquotes.io:443        ./zenquotes.io
@@ -13,7 +13,7 @@ use smol_str::SmolStr;
 use super::addresses::Found;
 use super::items::Outside;
 
-/// An import; its text names the namespace, then the host.
+/// An import; its text has the namespace, then the host.
 #[derive(Clone, Debug)]
 pub enum Import {
     /// A host.

@@ -1,4 +1,4 @@
-//! Which pods are restricted on their way out.
+//! Pods that are restricted on their way out.
 //!
 //! ```text
 //! allow egress garden/*         -> a.example:443/tls    isolates all pods of garden
@@ -13,7 +13,7 @@ use crate::model::rules::Action;
 use crate::targets::istio::findings::{Gap, Gaps};
 use crate::targets::istio::plan::subjects::effective::Division;
 
-/// What becomes of an object's pods.
+/// The outcome for an object's pods.
 #[derive(Clone, Debug, Default)]
 pub struct Isolation {
     /// Whether a rule isolates them.
@@ -27,7 +27,7 @@ pub struct Isolation {
 }
 
 impl Isolation {
-    /// Returns whether an object has to restrict the pods.
+    /// Returns whether an object has to restrict its pods.
     pub fn restricts(&self) -> bool {
         self.isolated && self.open.is_none()
     }
@@ -51,7 +51,7 @@ pub fn isolations(ends: &Ends<'_>, division: &Division) -> Vec<Isolation> {
             open_inside,
             gaps: Gaps::default(),
         };
-        // What leaves all of the pods open by its words is meant to.
+        // A rule that allows everything leaves all of the pods open on purpose.
         let meant = open_inside.is_some_and(|at| everything(&at));
         if let (true, false, Some(open)) = (isolation.isolated, meant, isolation.open.map(|at| ends.get(at)))
             && let Some(&rule) = open.rules.first()
@@ -69,8 +69,8 @@ pub fn isolations(ends: &Ends<'_>, division: &Division) -> Vec<Isolation> {
     all
 }
 
-/// Returns the denies that make an object whose pods nothing isolates, although a rule isolates some of them. Without them
-/// there may be a Sidecar for those that the rule isolates.
+/// Returns the denies that make an object whose pods no rule isolates, although a rule isolates some of them. Without
+/// these denies there may be a Sidecar for the isolated pods.
 pub fn useless_denies(ends: &Ends<'_>, division: &Division, isolations: &[Isolation]) -> Vec<u32> {
     let isolating = |at: &u32| ends.get(*at).isolates;
     let objects = division.objects.iter().zip(isolations);

@@ -1,4 +1,4 @@
-//! The things that a Sidecar lets through: hosts, addresses and Services, each on TCP ports.
+//! Items that a Sidecar lets out: hosts, addresses and Services, each on TCP ports.
 //!
 //! ```text
 //! allow egress garden/* -> {zenquotes.io:443, 203.0.113.0/24:5432, shop/*}    a host, addresses, all Services of `shop`
@@ -12,7 +12,7 @@ use crate::model::addresses::AddressSet;
 use crate::model::hosts::HostName;
 use crate::model::ports::AppProtocol;
 
-/// How the listener of a port reads what it gets.
+/// The protocol by which the listener of a port reads connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
     /// HTTP and gRPC.
@@ -21,11 +21,11 @@ pub enum Class {
     Tls,
     /// Any bytes.
     Tcp,
-    /// Whatever the client begins with: a Service's port whose name says nothing.
+    /// Whatever the client begins with: for a Service's port whose name tells no protocol.
     Auto,
 }
 
-/// One thing that a Sidecar lets through.
+/// One item that a Sidecar lets out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Item {
     /// A host on a port.
@@ -42,7 +42,7 @@ pub enum Item {
         port: u16,
         /// How Istio reads it.
         class: Class,
-        /// Whether it has no address of its own.
+        /// Whether the Service has no address of its own.
         headless: bool,
     },
     /// All Services of a namespace, or of every one.
@@ -52,12 +52,12 @@ pub enum Item {
     },
 }
 
-/// A host outside and where it is.
+/// A host outside, and its addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Outside {
     /// Its name.
     pub name: HostName,
-    /// Its addresses; none where the name says it.
+    /// The addresses; none for a host without `at`.
     pub at: Vec<Endpointed>,
 }
 

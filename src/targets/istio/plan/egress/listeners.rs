@@ -10,8 +10,8 @@
 //!     hosts: ["./zenquotes.io"]
 //! ```
 //!
-//! What is wanted is divided by ports; `form` says how each is imported. An import brings all that a ServiceEntry or a
-//! Service has, whichever rules asked for it: what is not allowed among that is a gap.
+//! Items are divided by ports; `form` decides how each port is imported. An import brings everything that a
+//! ServiceEntry or a Service has, whichever rules asked for it: anything that the pods are not allowed is a gap.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -36,33 +36,32 @@ use crate::targets::istio::words::list_names;
 
 /// A listener of a Sidecar.
 pub struct Listener {
-    /// Its port; without one it is for all ports that no other names.
+    /// The port; without one the listener is for all ports that no other names.
     pub port: Option<Port>,
-    /// What it imports; nothing at all where the pods may reach nothing.
+    /// The imports; none if the pods may reach nothing.
     pub imports: Vec<Import>,
 }
 
-/// What is wanted on one port.
+/// The items on one port.
 #[derive(Default)]
 struct PortDraft {
     imports: Vec<Import>,
     on: OnPort,
-    /// What would bring other ports along without a port.
+    /// The items that would bring other ports along without a port.
     unclean: Vec<String>,
 }
 
-/// What the listeners of a Sidecar are made of.
+/// The parts of a Sidecar's listeners, while they are made.
 #[derive(Default)]
 struct Draft {
     ports: BTreeMap<u16, PortDraft>,
-    /// What is imported without a port.
+    /// The imports without a port.
     rest: Vec<Import>,
-    /// What is let through in excess.
+    /// The gap of imports that bring more than is allowed.
     gap: Option<Gap>,
 }
 
-/// Makes the listeners of the Sidecar of a namespace; `None` is the mesh-wide one. Returns what they let through in excess,
-/// too.
+/// Makes the listeners of the Sidecar of a namespace; `None` is the mesh-wide one. Returns their gap too.
 pub fn listeners(
     facts: &Facts<'_>,
     entries: &Entries,
@@ -75,7 +74,7 @@ pub fn listeners(
     draft.add_services(facts, allowed);
     let Draft { ports, mut rest, mut gap } = draft;
     let whole = || allowed.all_services.iter().map(|namespace| Import::Services { namespace: namespace.clone() });
-    // All Services of the mesh are those of each namespace.
+    // All Services of the mesh are the Services of each namespace.
     let whole: Vec<Import> = match allowed.all_services.contains(&None) {
         true => vec![Import::Services { namespace: None }],
         false => whole().collect(),
@@ -85,7 +84,7 @@ pub fn listeners(
         (on.clean, on.dns) = (unclean.is_empty(), port == 53);
         let beside = match whole.is_empty() {
             true => Whole::No,
-            // Which it is does not matter.
+            // Either answer gives the same form.
             false if on.clean || on.twice => Whole::Unfit,
             false => beside(facts, allowed, port),
         };
@@ -164,7 +163,7 @@ impl Draft {
             });
             let import = Import::Service { namespace: item.namespace.clone(), name: item.name.clone() };
             if item.headless && item.class != Class::Http {
-                // On a listener with a port it would stand for every address on that port.
+                // On a listener with a port the Service would stand for every address on that port.
                 self.rest.push(import);
                 if !clean {
                     let words = format!(
@@ -192,7 +191,7 @@ impl Draft {
     }
 }
 
-/// Returns whether a Service is there for the names of the cluster, which has 53 for UDP first on every platform.
+/// Returns whether a Service is the resolver of the cluster, which has 53 for UDP first on every platform.
 fn is_resolver(item: &ServicePortItem) -> bool {
     item.port == 53 && item.class == Class::Tcp
 }

@@ -18,9 +18,10 @@
 //!       hosts: ["./zenquotes.io"]
 //! ```
 //!
-//! A Sidecar lets its pods reach what it imports and nothing else. So `destinations` says what a rule lets through in
-//! Istio's terms (`items`), `ends` about which pods, `isolation` which of them are restricted, `content` what each object
-//! lets through less what is `denied`, `ask` which ServiceEntries that needs, and `sidecars` in which listeners.
+//! A Sidecar lets its pods reach its imports and nothing else. So `destinations` makes of a rule's destination the
+//! items (`items`) that Istio knows, `ends` adds the pods, `isolation` finds the pods that are restricted, `content`
+//! gathers the items of each object less the `denied` ones, `ask` makes the ServiceEntries that they need, and
+//! `sidecars` the listeners.
 
 mod addresses;
 mod allowed;
@@ -59,21 +60,21 @@ use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::Findings;
 use crate::targets::istio::troubles::Trouble;
 
-/// What comes of the rules of the way out.
+/// The drafts for the rules of the way out.
 pub struct Egress {
     /// The ServiceEntries.
     pub entries: Entries,
     /// The Sidecars.
     pub sidecars: Vec<SidecarDraft>,
-    /// The hosts that are reached through gateways.
+    /// The routes through gateways.
     pub routes: Routes,
-    /// What was found.
+    /// The findings about rule ends.
     pub findings: Findings,
-    /// What is to be told.
+    /// The troubles to tell.
     pub troubles: Vec<Trouble>,
 }
 
-/// Makes of the rules of the way out what each pod may reach. `exits` are the ways through gateways.
+/// Makes the drafts for the rules of the way out. `exits` are the ways through gateways.
 pub fn plan<'a>(facts: &Facts<'a>, exits: &Exits) -> Egress {
     let mut destinations = Destinations::new(facts);
     let (ends, of_rules) = gather(facts, &mut destinations);

@@ -1,10 +1,10 @@
-//! From pods as destinations to the Services that lead to them: a Sidecar imports Services, not pods.
+//! Services that lead to the pods of a destination: a Sidecar imports Services, not pods.
 //!
 //! ```text
 //! allow egress garden/* -> shop/{app=cart}:8080    the Services whose labels select `app=cart` and lead to its 8080
 //! ```
 //!
-//! Where no inventory shows the Services of a namespace, all of them are imported, since any may lead there: a gap.
+//! If no inventory shows the Services of a namespace, all of them are imported, since any may lead there: a gap.
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
@@ -22,11 +22,11 @@ use crate::targets::istio::words::list_names;
 /// The Services that lead to some pods on some ports.
 #[derive(Clone, Debug, Default)]
 pub struct Reached {
-    /// What to import.
+    /// The items to import.
     pub items: Vec<Item>,
-    /// What else comes along.
+    /// The gap of items that bring more.
     pub gap: Option<Gap>,
-    /// What is refused although it is meant.
+    /// The flows that are refused although the rule allows them.
     pub narrower: Option<(Refuses, String)>,
 }
 
@@ -36,7 +36,7 @@ impl Reached {
     }
 }
 
-/// Finds Services, and remembers them.
+/// A finder of Services, which remembers them.
 pub struct Services<'f, 'a> {
     facts: &'f Facts<'a>,
     memory: FxHashMap<(PodSelector, Ports), Reached>,
@@ -48,7 +48,7 @@ impl<'f, 'a> Services<'f, 'a> {
         Services { facts, memory: FxHashMap::default() }
     }
 
-    /// Returns what a Sidecar imports for pods on ports.
+    /// Returns the items that a Sidecar imports for pods on ports.
     pub fn reach(&mut self, selector: &PodSelector, ports: &Ports) -> &Reached {
         let facts = self.facts;
         let key = (selector.clone(), ports.clone());
@@ -108,7 +108,7 @@ fn reach(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Reached {
             }
             continue;
         }
-        // A Service that is not stated may lead there too, and what it leads to must pass.
+        // A Service that the inventory lacks may lead there too, and an allowed flow must pass.
         reached.items.push(Item::Services { namespace: Some(namespace.clone()) });
         reached.wider(|| {
             format!("the Services that lead there are not known, so that all of namespace {namespace} are let through")
@@ -127,8 +127,8 @@ fn everywhere(facts: &Facts<'_>, reached: &mut Reached) {
     }
 }
 
-/// Adds the Services of a namespace that have pods. Those without a selector lead wherever somebody else says, and those
-/// of pods on the host network to nodes, which are not among the pods that are meant.
+/// Adds the Services of a namespace that have pods. Services without a selector lead to endpoints that others set, and
+/// those of pods on the host network to nodes; the rule means neither.
 fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached) {
     let known = facts.known(namespace);
     let outside: Vec<String> = known.into_iter().flat_map(Known::leading_elsewhere).map(SmolStr::to_string).collect();
@@ -226,8 +226,8 @@ impl Found {
         found
     }
 
-    /// Returns whether these Services alone lead to all pods of a selector on each of the wanted ports, so that others
-    /// change nothing.
+    /// Returns whether these Services alone lead to all pods of a selector on each of the wanted ports, so that no
+    /// other Service changes the gap.
     fn says_all(&self, selector: &PodSelector, wanted: Option<&[&PortMatch]>) -> bool {
         let led = |port: Option<&PortMatch>| {
             let to = |(_, targets): &&(PodSelector, Vec<PortTest>)| match port.map(|port| &port.port) {
@@ -255,15 +255,15 @@ fn selected(labels: &Labels) -> Option<PodSelector> {
 
 /// The pods behind a Service.
 struct Behind<'a> {
-    /// Those that are meant, where they are known.
+    /// The known pods that the rule means.
     meant: Vec<&'a Workload>,
-    /// Whether there are, or may be, others.
+    /// Whether there are, or may be, other pods.
     others: bool,
 }
 
 impl<'a> Behind<'a> {
-    /// Finds the pods behind a Service; `None` where none of them is meant. Where no pod is known to stand behind it, or
-    /// the known ones are not all that there are, its labels say which do.
+    /// Finds the pods behind a Service; `None` if the rule means none of them. If no pod is known to be behind it, or
+    /// if the known ones may not be all, its labels decide.
     fn new(known: &Known<'a>, labels: &Labels, selector: &PodSelector, by_pods: bool) -> Option<Behind<'a>> {
         let pairs: Vec<(SmolStr, SmolStr)> = labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let all = if by_pods { known.having(&pairs) } else { Vec::new() };

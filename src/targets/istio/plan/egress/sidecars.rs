@@ -1,4 +1,4 @@
-//! The Sidecars, without their names.
+//! Sidecars, without their names.
 //!
 //! ```netpol
 //! allow egress garden/*         -> zenquotes.io:443
@@ -23,7 +23,7 @@
 //!     mode: ALLOW_ANY
 //! ```
 //!
-//! Pods that are left open need a Sidecar of their own where the one around them restricts.
+//! Pods that are left open need a Sidecar of their own if the one around them restricts.
 
 use super::allowed::Allowed;
 use super::content::Content;
@@ -48,12 +48,12 @@ pub struct SidecarDraft {
     pub subject: Subject,
     /// The rules that it comes from.
     pub rules: Vec<RuleId>,
-    /// What it lets through; `None` leaves the way out open.
+    /// The listeners; `None` leaves the way out open.
     pub listeners: Option<Vec<Listener>>,
 }
 
-/// Makes a Sidecar for the pods of each object that the one around does not say; what it lets through in excess is a gap of
-/// the rules about these pods.
+/// Makes a Sidecar for the pods of each object that differs from the one around; imports that bring more than is
+/// allowed are a gap of the rules about these pods.
 pub fn sidecars(
     facts: &Facts<'_>,
     ends: &Ends<'_>,
@@ -63,7 +63,7 @@ pub fn sidecars(
     isolations: &mut [Isolation],
 ) -> (Vec<SidecarDraft>, Vec<Trouble>) {
     let (mut drafts, mut troubles) = (Vec::new(), Vec::new());
-    // Whether the object that pods obey restricts them.
+    // For each object, whether it restricts the pods that obey it.
     let mut closed = vec![false; division.objects.len()];
     for (at, object) in division.objects.iter().enumerate() {
         let around = object.around.is_some_and(|around| closed[around]);
@@ -82,7 +82,7 @@ pub fn sidecars(
                 }
                 Some(listeners)
             }
-            // Open pods inside closed ones need to be said so.
+            // Open pods inside closed ones need a Sidecar that opens.
             None if around && !closed[at] => None,
             None => continue,
         };
@@ -96,7 +96,7 @@ fn rules_of(ends: &Ends<'_>, division: &Division, object: usize) -> Vec<RuleId> 
     const MANY: usize = 64;
     let mut rules: Vec<RuleId> = Vec::new();
     for (at, around) in division.chain(object).map(|object| &division.objects[object]).enumerate() {
-        // An object inside names what is said of its own pods; what is said of all, where that is not too much.
+        // An object inside names the rules about its own pods; and those about all pods, if they are few.
         if at > 0 && rules.len() + around.own.len() > MANY {
             break;
         }
@@ -114,7 +114,7 @@ fn is_too_large(facts: &Facts<'_>, subject: &Subject, listeners: &[Listener]) ->
     let settings = &facts.policy.settings;
     let bytes = |listener: &Listener| {
         let imports = listener.imports.iter().map(|import| import.text(subject.namespace.as_ref(), &settings.domain));
-        // What is imported twice stands there once.
+        // A host that is imported twice is in the object once.
         LISTENER + texts(imports.collect::<std::collections::BTreeSet<String>>())
     };
     listeners.iter().map(bytes).sum::<usize>() > MOST_BYTES

@@ -1,4 +1,4 @@
-//! What the import of a host with a wildcard takes in although the pods are not allowed it.
+//! Entries that the import of a host with a wildcard brings although the pods are not allowed them.
 //!
 //! ```text
 //! allow egress garden/{app=web} -> *.example.com:443/tls
@@ -15,7 +15,7 @@ use crate::model::hosts::HostName;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::words::list_names;
 
-/// What the rules of a Sidecar's pods let through by name, to be compared with what imports bring.
+/// The hosts that the rules of a Sidecar's pods allow by name, to be compared with imports.
 pub struct Granted<'w> {
     names: FxHashMap<&'w HostName, FxHashSet<u16>>,
     wildcards: Vec<&'w HostName>,
@@ -23,7 +23,7 @@ pub struct Granted<'w> {
 }
 
 impl<'w> Granted<'w> {
-    /// Gathers it.
+    /// Gathers the allowed hosts.
     pub fn new(allowed: &'w Allowed) -> Granted<'w> {
         let mut names: FxHashMap<&HostName, FxHashSet<u16>> = FxHashMap::default();
         for (host, port, ..) in &allowed.hosts {
@@ -35,25 +35,25 @@ impl<'w> Granted<'w> {
         Granted { groups: groups.collect(), wildcards, names }
     }
 
-    /// Returns whether a host is let through on a port, by its own name or by one with a wildcard.
+    /// Returns whether a host is allowed on a port, by its own name or by one with a wildcard.
     pub fn has(&self, host: &HostName, port: u16) -> bool {
         let on = |name: &HostName| self.names.get(name).is_some_and(|ports| ports.contains(&port));
         on(host) || self.wildcards.iter().any(|wildcard| wildcard.contains(host) && on(wildcard))
     }
 }
 
-/// What an import by a wildcard takes in although the pods are not allowed it.
+/// Entries that an import by a wildcard brings although the pods are not allowed them.
 #[derive(Default)]
 pub struct TakenIn {
-    /// Hosts and addresses that it lets through on more ports, where it is imported without a port.
+    /// Hosts and addresses on more ports, if the wildcard is imported without a port.
     pub on_other_ports: Vec<String>,
-    /// What it lets through on a port although it is elsewhere than the wildcard's hosts are.
+    /// Entries on a port that are elsewhere than the wildcard's hosts.
     elsewhere: Vec<(u16, String)>,
 }
 
 impl TakenIn {
-    /// Finds what an import of a host with a wildcard takes in although nothing lets it through to these pods: entries
-    /// of the same namespace that other rules ask for.
+    /// Finds the entries that an import of a host with a wildcard brings although no rule of these pods allows them:
+    /// entries of the same namespace that other rules ask for.
     pub fn new(
         facts: &Facts<'_>,
         entries: &Entries,
@@ -68,7 +68,7 @@ impl TakenIn {
                     if entries.ports(home, host).any(|port| !granted.has(host, port)) {
                         taken.on_other_ports.push(host.to_string());
                     }
-                    // Elsewhere than in the internet a host is only for who is allowed it by its own name.
+                    // A host elsewhere than in the internet is only for pods that are allowed it by its own name.
                     if !entries.at(home, host).is_inside(&facts.policy.internet) {
                         let named = granted.names.get(host);
                         let other = |port: &u16| named.is_none_or(|ports| !ports.contains(port));
@@ -88,7 +88,7 @@ impl TakenIn {
         taken
     }
 
-    /// Returns what is let through in excess even by a listener with this port.
+    /// Returns the entries that even a listener with this port brings in excess, in words.
     pub fn words(&self, wildcard: &HostName, port: u16) -> Option<String> {
         let names = self.elsewhere.iter().filter(|(on, _)| *on == port).map(|(_, name)| name.clone());
         let names: Vec<String> = names.collect();

@@ -7,9 +7,9 @@
 //! the workload   the gateway's identity and the host (methods, paths and token, too), judged together
 //! ```
 //!
-//! A port whose TLS ends at the gateway knows a client by the host of its requests, one that passes TLS on by the name
-//! that TLS asks for, and any other by its number. What no rule speaks of passes as before (`others`). Where two rules
-//! could lend each other a half, the workload judges the client too (`correlation`).
+//! A port whose TLS ends at the gateway tells a client by the host of its requests, one that passes TLS on by the name
+//! that TLS asks for, and any other by its number. Hosts and ports that no rule names pass as before (`others`). Where
+//! two rules could lend each other a half, the workload judges the client too (`correlation`).
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -33,16 +33,16 @@ use crate::targets::istio::plan::operations::{Asked, SNI, host_patterns, path_pa
 use crate::targets::istio::plan::peers::{Peer, Peers, Position};
 use crate::targets::istio::plan::subjects::{Finder, Kind, Subject};
 
-/// What an ingress rule becomes where it leads through a gateway.
+/// An ingress rule that leads through a gateway.
 pub struct Through {
-    /// Who calls the workload: the gateway, and where rules could lend each other a half the gateway for just the rule's
-    /// clients.
+    /// The caller of the workload: the gateway; where rules could lend each other a half, the gateway for only the
+    /// rule's clients.
     pub caller: Rc<Peer>,
-    /// What the gateway has to judge; `None` where it cannot.
+    /// The access that the gateway has to judge; `None` if it cannot.
     pub passage: Option<Passage>,
-    /// Whether it judges its clients by their addresses.
+    /// Whether the gateway judges its clients by their addresses.
     pub by_address: bool,
-    /// What was found.
+    /// The notes about the rule.
     pub notes: Vec<Note>,
 }
 
@@ -65,7 +65,7 @@ pub fn through(
     let principals = vec![format!("{}/ns/{namespace}/sa/{account}", facts.policy.settings.trust_domain)];
     let gateway = Source { principals, ..Source::default() };
     let sources = match (&clients.sources, &forwarded) {
-        // The gateway writes its client's address last into X-Forwarded-For, and its identity says that it did.
+        // The gateway writes its client's address last into X-Forwarded-For, and the gateway's identity vouches for it.
         (Some(clients), Forwarded::Judged) => {
             let clients = clients.iter().filter(|client| client.remote).cloned();
             clients.map(|client| Source { principals: gateway.principals.clone(), ..client }).collect()
@@ -82,13 +82,13 @@ pub fn through(
     }
 }
 
-/// Whether a workload judges the client behind a gateway.
+/// Whether a workload judges the client behind its gateway.
 enum Forwarded {
-    /// It need not.
+    /// The workload need not.
     No,
-    /// It does.
+    /// The workload does.
     Judged,
-    /// It would have to, because of this rule, and cannot.
+    /// The workload would have to, for this reason, and cannot.
     Lost(&'static str),
 }
 
@@ -107,7 +107,7 @@ impl Forwarded {
     }
 }
 
-/// Returns what is found of a rule that leads through a gateway.
+/// Returns the notes about a rule that leads through a gateway.
 fn notes(
     facts: &Facts<'_>,
     correlation: Option<&Correlation>,
@@ -157,7 +157,7 @@ fn notes(
     notes
 }
 
-/// Returns what a gateway has to judge for a rule, or why it cannot.
+/// Returns the access that a gateway has to judge for a rule, or why it cannot.
 fn passage(facts: &Facts<'_>, at: RuleId, rule: &Rule, via: &Via, clients: &Peer) -> Result<Passage, String> {
     if let Some(why) = &clients.unable {
         return Err(why.clone());
@@ -177,7 +177,7 @@ pub fn access_rules(facts: &Facts<'_>, gateways: &[AtGateway]) -> Vec<(Subject, 
     let mut finder = Finder::new(facts, Kind::Authorization);
     let mut rules = Vec::new();
     for at in gateways {
-        // Rules that isolate the gateway itself say who passes.
+        // Rules that isolate the gateway itself decide who passes.
         let isolated = facts.policy.isolating(&at.gateway).next().is_some();
         let subjects: Vec<Subject> = at.gateway.pods.iter().flat_map(|pods| finder.find(pods).list.clone()).collect();
         for subject in subjects {
@@ -217,7 +217,7 @@ fn in_requests(facts: &Facts<'_>, gateway: &Gateway, host: &HostName) -> bool {
     })
 }
 
-/// Returns what a gateway lets the clients of a rule ask for.
+/// Returns the access that a gateway gives to the clients of a rule.
 fn asked_at_gateway(facts: &Facts<'_>, rule: &Rule, via: &Via) -> Result<Vec<AccessRule>, String> {
     let ports = |ports: Vec<u16>| Operation { ports, ..Operation::default() };
     if via.at.is_empty() {
@@ -269,8 +269,8 @@ fn is_tls(port: &PortMatch) -> bool {
     port.app == Some(AppProtocol::Tls)
 }
 
-/// Returns what a member of a destination judges behind the gateway of a rule: on ports with requests the public host
-/// too, which on others nobody sees there.
+/// Returns the access that a member of a destination judges behind the gateway of a rule: on ports with requests the
+/// public host too, which no proxy reads on others.
 pub fn asked_behind(rule: &Rule, via: &Via, ports: &Ports) -> Vec<Asked> {
     let own = (*rule.conditions).clone();
     if via.at.is_empty() {
@@ -290,8 +290,8 @@ pub fn asked_behind(rule: &Rule, via: &Via, ports: &Ports) -> Vec<Asked> {
     asked
 }
 
-/// Returns what a rule about the pods of a gateway itself asks for: a host is read from requests, and from TLS where the
-/// gateway passes it on.
+/// Returns the access of a rule about the pods of a gateway itself: a host is read from requests, and from TLS if the
+/// gateway passes TLS on.
 pub fn asked_of_gateway(gateway: &Gateway, rule: &Rule, ports: &Ports) -> Vec<Asked> {
     let own = &*rule.conditions;
     let whole = || vec![Asked::new(ports.clone(), own.clone()).at(gateway)];
@@ -314,7 +314,7 @@ pub fn asked_of_gateway(gateway: &Gateway, rule: &Rule, ports: &Ports) -> Vec<As
             read.push(entry.clone());
             continue;
         }
-        // Some names are passed on unread: there the fields of requests mean nothing.
+        // Some names are passed on unread: on those the fields of requests mean nothing.
         let mut names: Vec<&HostName> = Vec::new();
         for (host, passed) in own.hosts.iter().flat_map(|host| passed.iter().map(move |passed| (host, passed))) {
             names.extend(if passed.contains(host) { Some(host) } else { host.contains(passed).then_some(passed) });

@@ -1,5 +1,5 @@
-//! What is said of each gateway, of all rules together: it has one set of AuthorizationPolicies, whichever rules lead through
-//! it.
+//! Gateways with the access of all rules together: a gateway has one set of AuthorizationPolicies, whichever rules lead
+//! through it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::model::labels::PodSelector;
 use crate::model::rules::RuleId;
 use crate::targets::istio::model::AccessRule;
 
-/// What one rule has to do with a gateway.
+/// The access of one rule at a gateway.
 pub struct Passage {
     /// The gateway.
     pub gateway: Arc<Gateway>,
@@ -18,32 +18,32 @@ pub struct Passage {
     pub rule: RuleId,
     /// Who may pass.
     pub access: Vec<AccessRule>,
-    /// The public hosts of which it speaks.
+    /// The public hosts that the rule names.
     pub hosts: Vec<HostName>,
-    /// The pod ports without names of which it speaks.
+    /// The pod ports without names that the rule means.
     pub ports: Vec<u16>,
     /// The hosts that are reached through the gateway on the way out.
     pub exits: Vec<HostName>,
 }
 
-/// What is said of one gateway.
+/// The access of all rules at one gateway.
 pub struct AtGateway {
     /// The gateway.
     pub gateway: Arc<Gateway>,
-    /// Who may pass, each with the rule that says it.
+    /// The access, each with its rule.
     pub access: Vec<(RuleId, AccessRule)>,
-    /// The rule that spoke of it first.
+    /// The first rule about the gateway.
     pub first: RuleId,
-    /// The public hosts of which rules speak.
+    /// The public hosts that rules name.
     pub hosts: BTreeSet<HostName>,
-    /// The pod ports without names of which rules speak.
+    /// The pod ports without names that rules mean.
     pub ports: BTreeSet<u16>,
     /// The hosts that are reached through it on the way out.
     pub exits: BTreeSet<HostName>,
 }
 
 impl AtGateway {
-    /// Gathers what rules have to do with each gateway, by its pods.
+    /// Gathers the access of rules at each gateway, by the gateway's pods.
     pub fn gather(passages: impl IntoIterator<Item = Passage>) -> Vec<AtGateway> {
         let mut all: Vec<AtGateway> = Vec::new();
         for Passage { gateway, rule, access, hosts, ports, exits } in passages {

@@ -1,4 +1,4 @@
-//! The clients of gateways, who are known by their addresses: a gateway's Service has to keep them.
+//! Clients of gateways, told by their addresses: a gateway's Service has to keep them.
 //!
 //! ```netpol
 //! gateway edge { pods edges/{app=envoy} account edges/@envoy service edges/envoy port 443 -> 8443/https }
@@ -14,7 +14,7 @@
 //!   externalTrafficPolicy: Local
 //! ```
 //!
-//! Otherwise the node that a packet comes to puts its own address in place of the client's.
+//! Without the patch, the node that a packet comes to puts its own address in place of the client's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::targets::istio::troubles::Trouble;
 /// The Services that have to keep their clients' addresses, each with the rules that need it.
 pub type Keeping = BTreeMap<(SmolStr, SmolStr), Vec<RuleId>>;
 
-/// Returns what is found of a rule that judges the clients of a gateway to which no client's address comes.
+/// Returns the note about a rule that judges the clients of a gateway at which no client's address arrives.
 pub fn unseen(facts: &Facts<'_>, gateway: &Gateway) -> Option<Note> {
     let none = is_inside(facts, gateway) && gateway.proxies == 0;
     none.then(|| Note::narrower(Refuses::Untold, "through a ClusterIP Service no client's address arrives"))

@@ -1,7 +1,7 @@
-//! Which rules through one gateway could lend each other a half.
+//! Correlation: rules through one gateway that could lend each other a half.
 //!
-//! The gateway knows the client and what it asks for, and not which pods that leads to; the pods know what is theirs, and
-//! not the client:
+//! The gateway knows the client and its request, and not the pods that the request leads to; the pods know their own
+//! part, and not the client:
 //!
 //! ```text
 //! allow ingress 203.0.113.0/24  -> garden/web:80/http via edge at "garden.example"
@@ -31,7 +31,7 @@ use crate::targets::istio::plan::peers::{Peers, Position};
 
 /// The rules that need their clients judged at the workload.
 pub struct Correlation {
-    /// Each with what lets other clients in, in words.
+    /// Each rule with the reason why other clients come in, in words.
     lends: FxHashMap<RuleId, &'static str>,
     /// The rules with a token, which only the workload judges, to whose pods another rule lets the gateway without one.
     tokenless: FxHashSet<RuleId>,
@@ -40,7 +40,7 @@ pub struct Correlation {
 /// The clients of a rule; `None` is anybody.
 type Clients = Option<Rc<Vec<Source>>>;
 
-/// What rules for one host or port of a gateway have in common.
+/// The rules for one host or port of a gateway, taken together.
 #[derive(Default)]
 struct Group<'a> {
     rules: Vec<RuleId>,
@@ -52,7 +52,8 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// Returns what could be lent. Rules for the same pods without tokens are judged at the gateway as a whole.
+    /// Returns the half that could be lent. Rules for the same pods without tokens are judged at the gateway as a
+    /// whole.
     fn lends(&self) -> Option<&'static str> {
         if self.opened {
             return Some("a rule about the gateway itself");
@@ -63,7 +64,7 @@ impl Group<'_> {
 }
 
 impl Correlation {
-    /// Looks at the rules of a part; `None` where none leads through a gateway.
+    /// Looks at the rules of a partition; `None` if none leads through a gateway.
     pub fn new(facts: &Facts<'_>, peers: &Peers<'_, '_>) -> Option<Correlation> {
         let through = || {
             let rules = facts.part.rules(Direction::Ingress);
@@ -116,18 +117,18 @@ impl Correlation {
         Some(Correlation { lends, tokenless })
     }
 
-    /// Returns what lets other clients in for the same host as a rule, where the workload has to judge its clients.
+    /// Returns why other clients come in for the same host as a rule's, if the workload has to judge its clients.
     pub fn lends(&self, rule: RuleId) -> Option<&'static str> {
         self.lends.get(&rule).copied()
     }
 
-    /// Returns whether another rule lets the gateway of a rule into its pods without the token that it asks for.
+    /// Returns whether another rule lets the gateway of a rule into its pods without the token that the rule asks for.
     pub fn is_tokenless(&self, rule: RuleId) -> bool {
         self.tokenless.contains(&rule)
     }
 }
 
-/// Returns the rules that let a gateway's own pods into others, whomever it serves.
+/// Returns the rules that let a gateway's own pods into others, for any client.
 fn open_to<'a>(facts: &Facts<'a>, gateway: &Gateway) -> Vec<&'a Rule> {
     let rules = facts.part.rules(Direction::Ingress).map(|(_, rule)| rule);
     let meant = |rule: &Rule| {

@@ -1,4 +1,4 @@
-//! Hosts that are reached only through an egress gateway.
+//! Exits: hosts that are reached only through an egress gateway.
 //!
 //! ```text
 //! allow egress garden/* -> zenquotes.io:443/tls via edge
@@ -8,8 +8,8 @@
 //! the gateway     takes them from these pods, and sends them on: Gateway, AuthorizationPolicy, VirtualService
 //! ```
 //!
-//! Inside mutual TLS the gateway knows who asks for which host. The Sidecar never imports the gateway's Service, through
-//! which other hosts on the gateway could be reached.
+//! Inside mutual TLS the gateway knows the pod that asks, and the host. The Sidecar never imports the gateway's
+//! Service, by which pods could reach other hosts on the gateway.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -43,11 +43,11 @@ const OUT: Direction = Direction::Egress;
 pub struct Exits {
     /// For each rule with `via` on egress that can be enforced, its way.
     pub ways: FxHashMap<RuleId, Rc<Way>>,
-    /// Who may pass the gateways.
+    /// The access at the gateways.
     pub passages: Vec<Passage>,
-    /// What was found of the rules.
+    /// The findings about the rules.
     pub findings: Findings,
-    /// What is to be told.
+    /// The troubles to tell.
     pub troubles: Vec<Trouble>,
 }
 
@@ -71,7 +71,7 @@ pub struct Way {
 /// The hosts that are reached through gateways: by the namespace of the ServiceEntry, the gateway's name, and the host.
 pub type Routes = BTreeMap<(SmolStr, SmolStr, HostName), Route>;
 
-/// What some pods reach through a gateway.
+/// A route: the hosts that some pods reach through a gateway.
 pub struct Route {
     /// The way.
     pub way: Rc<Way>,
@@ -79,14 +79,14 @@ pub struct Route {
     pub port: u16,
     /// The pods.
     pub subjects: Vec<Subject>,
-    /// The rules that say it.
+    /// The rules behind the route.
     pub rules: Vec<RuleId>,
-    /// Whether pods of every namespace see it.
+    /// Whether pods of every namespace see the route.
     pub everyone: bool,
 }
 
 impl Route {
-    /// Begins a route that nobody takes.
+    /// Begins a route without pods.
     pub fn new(way: &Rc<Way>, port: u16, everyone: bool) -> Route {
         Route { way: Rc::clone(way), port, subjects: Vec::new(), rules: Vec::new(), everyone }
     }
@@ -125,7 +125,7 @@ impl Exits {
     }
 }
 
-/// Returns what a rule has to do with a gateway through which it reaches a host.
+/// Returns the access of a rule at the gateway through which it reaches a host.
 fn passage(gateway: &Arc<Gateway>, host: &HostName, rule: RuleId, peer: &Peer) -> Passage {
     let nobody = peer.sources.as_ref().is_some_and(|sources| sources.is_empty());
     let from = peer.sources.clone().unwrap_or_default();

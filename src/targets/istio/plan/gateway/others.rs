@@ -1,4 +1,4 @@
-//! What passes a gateway as before, because no rule speaks of it.
+//! Connections that pass a gateway as before, because no rule names them.
 //!
 //! ```netpol
 //! gateway edge { pods edges/{app=envoy} account edges/@envoy service edges/envoy port 443 -> 8443/https }
@@ -14,10 +14,10 @@
 //!         notPorts: ["8443"]
 //! ```
 //!
-//! An ALLOW policy refuses what none of its rules names. So beside the rules of gateway access stand some that let through
-//! everything else, each for connections that it can judge: requests by their host, TLS that is passed on by the name that
-//! it asks for, and ports of which no rule speaks by their number. A rule on TLS names is never given to a port whose TLS
-//! ends at the gateway, because there a request may ask for another host than its TLS did.
+//! An ALLOW policy refuses everything that none of its rules names. So beside the rules of gateway access there are
+//! some that let through everything else, each for connections that it can judge: requests by their host, TLS that is
+//! passed on by the name that it asks for, and ports that no rule means by their number. A rule on TLS names is never
+//! given to a port whose TLS ends at the gateway, because there a request may ask for another host than its TLS did.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,12 +36,12 @@ enum Reading {
     Requests,
     /// By the name of TLS.
     Unread,
-    /// Nobody says.
+    /// By nothing: no declaration tells.
     Untold,
 }
 
-/// Returns the rules that let pass what no rule speaks of. `all` are the gateways of the policy, some of which may have
-/// the same pods.
+/// Returns the rules that let pass what no rule of the policy names. `all` are the gateways of the policy, some of
+/// which may share pods.
 pub fn others(facts: &Facts<'_>, at: &AtGateway, all: &[AtGateway]) -> Vec<AccessRule> {
     let same: Vec<&AtGateway> =
         all.iter().filter(|other| may_share_pods(&at.gateway.pods, &other.gateway.pods)).collect();

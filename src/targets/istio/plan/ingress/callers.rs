@@ -1,4 +1,4 @@
-//! Who calls whom with and without an identity: what strict mTLS hangs on.
+//! Callers with and without an identity, which decide where mTLS is strict.
 //!
 //! ```text
 //! allow ingress lab/*          -> garden/{app=web}:80      with an identity
@@ -11,35 +11,35 @@ use crate::model::labels::PodSelector;
 use crate::model::rules::RuleId;
 use crate::targets::istio::plan::peers::Peer;
 
-/// Who calls whom with and without an identity.
+/// The callers of pods, with and without an identity.
 #[derive(Default)]
 pub struct Callers<'a> {
     /// The calls, in the order of the rules.
     pub calls: Vec<Call<'a>>,
 }
 
-/// What one rule says of who calls some pods.
+/// The callers that one rule allows or denies to some pods.
 pub struct Call<'a> {
     /// The rule.
     pub rule: RuleId,
     /// The pods.
     pub selector: &'a PodSelector,
-    /// Whether some callers are known by identity.
+    /// Whether some callers are told by identity.
     pub strict: bool,
-    /// Where others may call.
+    /// The ports on which others may call.
     pub plain: Plain,
     /// The ports of a deny by identity.
     pub denies: Plain,
-    /// Whether the pods are closed by it.
+    /// Whether the rule closes the pods.
     pub isolates: bool,
 }
 
 /// The ports on which callers without identity may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plain {
-    /// All.
+    /// Every port.
     All,
-    /// These.
+    /// These ports.
     Ports(Rc<[u16]>),
 }
 
@@ -87,7 +87,7 @@ impl<'a> Callers<'a> {
         });
     }
 
-    /// Notes who may call some pods on which ports; none are all.
+    /// Notes the peers that may call some pods on some ports; an empty list is all ports.
     pub fn allow(&mut self, rule: RuleId, selector: &'a PodSelector, peer: &Peer, ports: Vec<u16>, nothing: bool) {
         let plain = match (peer.plain && !nothing, ports.is_empty()) {
             (false, _) => Plain::none(),
@@ -98,7 +98,7 @@ impl<'a> Callers<'a> {
         self.calls.push(Call { rule, selector, strict: peer.identity, plain, denies, isolates: true });
     }
 
-    /// Notes that everybody may call some pods.
+    /// Notes that any caller may call some pods.
     pub fn open(&mut self, rule: RuleId, selector: &'a PodSelector) {
         self.calls.push(Call {
             rule,
@@ -110,7 +110,7 @@ impl<'a> Callers<'a> {
         });
     }
 
-    /// Notes that some callers are denied by their identity, on which ports; none are all.
+    /// Notes that some callers are denied by their identity on some ports; an empty list is all ports.
     pub fn deny(&mut self, rule: RuleId, selector: &'a PodSelector, ports: Vec<u16>) {
         let denies = if ports.is_empty() { Plain::All } else { Plain::Ports(ports.into()) };
         self.calls.push(Call { rule, selector, strict: true, plain: Plain::none(), denies, isolates: false });

@@ -1,4 +1,4 @@
-//! How a rule of the way in is enforced, in words.
+//! The words that tell how a rule of the way in is enforced.
 //!
 //! ```text
 //! allow ingress lab/* -> garden/{app=web}:80/http    judged at the receiving sidecar
@@ -37,7 +37,7 @@ pub fn words(rule: &Rule, gateway: Option<&Gateway>, member: &Member) -> Cow<'st
     }
 }
 
-/// Returns by what a gateway behind proxies knows a client.
+/// Returns the words for the address by which a gateway behind proxies knows a client.
 fn client_words(proxies: u32) -> String {
     match proxies {
         1 => "the last address in X-Forwarded-For, which the proxy in front appends".into(),

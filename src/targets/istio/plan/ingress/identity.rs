@@ -1,5 +1,5 @@
-//! Strict mTLS, on just the pods whose callers are known by identity: without it a caller that has one could come
-//! without. Ports on which addresses may call stay permissive.
+//! Strict mTLS for exactly the pods whose callers are told by identity: without it a caller that has an identity could
+//! come without. Ports on which addresses may call stay permissive.
 //!
 //! ```netpol
 //! allow ingress lab/@curl      -> garden/{app=web}:80/http
@@ -14,7 +14,7 @@
 //!     mode: PERMISSIVE
 //! ```
 //!
-//! A principal is known from the client's certificate alone, and an address has none.
+//! A principal is known only from the client's certificate, and an address has none.
 
 use std::rc::Rc;
 
@@ -34,25 +34,25 @@ const WITHOUT: &str = "a caller without identity reaches the pods, and Istio den
 pub struct PeerDraft {
     /// The pods.
     pub subject: Subject,
-    /// The ports that stay permissive under strict mTLS; `None` where all do.
+    /// The ports that stay permissive under strict mTLS; `None` if mTLS is permissive.
     pub strict: Option<Rc<[u16]>>,
     /// The rules that it comes from.
     pub rules: Vec<RuleId>,
 }
 
-/// What is asked of the callers of an object's pods.
+/// The demands on the callers of an object's pods.
 struct State {
     strict: bool,
     plain: Plain,
     isolated: bool,
-    /// The ports that stay permissive under strict mTLS; `None` where it is not strict.
+    /// The ports that stay permissive under strict mTLS; `None` if mTLS is permissive.
     permissive: Option<Rc<[u16]>>,
     /// The ports on which callers without identity come in.
     passes: Plain,
     rules: Vec<RuleId>,
 }
 
-/// Finds the pods that ask their callers for an identity, and what denies by identity come to.
+/// Finds the pods that ask their callers for an identity, and the findings about denies by identity.
 pub fn plan<'a>(facts: &Facts<'a>, callers: &Callers<'a>, policies: &Policies) -> (Vec<PeerDraft>, Findings) {
     if callers.calls.iter().all(|call| !call.strict) {
         return Default::default();
@@ -69,7 +69,7 @@ pub fn plan<'a>(facts: &Facts<'a>, callers: &Callers<'a>, policies: &Policies) -
     (drafts(&division, &states), findings)
 }
 
-/// Returns an object for the pods of which the one around says something else.
+/// Returns an object for the pods whose mode differs from that of the object around.
 fn drafts(division: &Division, states: &[State]) -> Vec<PeerDraft> {
     let around = |at: usize| division.objects[at].around.and_then(|around| states[around].permissive.as_ref());
     let differs = |at: &usize| states[*at].permissive.as_ref() != around(*at);
@@ -100,8 +100,8 @@ fn states(callers: &Callers<'_>, division: &Division) -> Vec<State> {
             state.plain = state.plain.join(&callers.calls[at as usize].plain);
         }
         state.permissive = match &state.plain {
-            // Single ports need a selector: without one all stay permissive, and the AuthorizationPolicy refuses who has
-            // no identity.
+            // Single ports need a selector: without one all ports stay permissive, and the AuthorizationPolicy refuses
+            // callers without an identity.
             Plain::Ports(ports) if state.strict && (ports.is_empty() || !object.subject.labels.is_empty()) => {
                 Some(Rc::clone(ports))
             }
@@ -120,8 +120,8 @@ fn states(callers: &Callers<'_>, division: &Division) -> Vec<State> {
     states
 }
 
-/// A deny by identity is enforced where nobody comes in without one. It makes its pods ask for one, unless a rule isolates
-/// them.
+/// Enforces denies by identity, on pods that no caller without an identity reaches. A deny makes its pods ask for an
+/// identity, unless a rule isolates them.
 fn denies(
     facts: &Facts<'_>,
     callers: &Callers<'_>,
@@ -129,7 +129,8 @@ fn denies(
     division: &Division,
     states: &[State],
 ) -> Findings {
-    // What passes to some pods of an object, and whether a deny alone closes some, those of the objects inside included.
+    // For each object, the ports on which callers pass to some pods, and whether a deny alone closes some; objects
+    // inside included.
     let mut passes: Vec<Plain> = states.iter().map(|state| state.passes.clone()).collect();
     let mut closed: Vec<bool> = states.iter().map(|state| state.permissive.is_some() && !state.isolated).collect();
     for at in (0..division.objects.len()).rev() {

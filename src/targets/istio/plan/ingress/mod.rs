@@ -1,4 +1,4 @@
-//! The way in: what AuthorizationPolicies let through and deny at workloads, and at the gateways in front of them.
+//! The way in: AuthorizationPolicies at workloads, and at the gateways in front of them.
 //!
 //! ```netpol
 //! allow ingress lab/@curl -> garden/{app=web}:8080/http where method GET
@@ -17,9 +17,9 @@
 //! ```
 //!
 //! The allow rules of all policies on a pod are joined by or, and the first of them closes the pod to everything else.
-//! That is what an allow rule of the source does, so each rule becomes one of the policy on its subject, and no subject
-//! needs to know of another. Only a rule whose pods Istio cannot tell from others joins what closes them (`sharing`).
-//! Who is known by identity is so by strict mTLS alone (`identity`).
+//! That is the meaning of an allow of the source, so each rule becomes one of the policy on its subject, and no subject
+//! needs to know of another. Only a rule whose pods Istio cannot tell from others joins the policies that close them
+//! (`sharing`). Callers have an identity only under strict mTLS (`identity`).
 
 mod callers;
 mod how;
@@ -55,22 +55,22 @@ use crate::targets::{Level, Refuses};
 
 const IN: Direction = Direction::Ingress;
 
-/// What comes of the rules of the way in.
+/// The drafts for the rules of the way in.
 #[derive(Default)]
 pub struct Ingress<'a> {
-    /// What workloads and gateways let through and deny.
+    /// The AuthorizationPolicies and RequestAuthentications.
     pub policies: Policies,
-    /// Who calls whom with and without an identity.
+    /// The callers with and without an identity.
     pub callers: Callers<'a>,
-    /// What gateways have to judge for workloads.
+    /// The access that gateways have to judge for workloads.
     pub passages: Vec<Passage>,
     /// The rules that judge the clients of a gateway by their addresses.
     pub by_address: Vec<(RuleId, &'a Gateway)>,
-    /// What was found.
+    /// The findings about rule ends.
     pub findings: Findings,
 }
 
-/// Makes of each rule of the way in what the pods of its subjects let through or deny.
+/// Makes the drafts for the rules of the way in.
 pub fn plan<'a>(facts: &Facts<'a>, peers: &Peers<'_, 'a>) -> Ingress<'a> {
     let mut gathering = Gathering {
         facts,
@@ -134,7 +134,7 @@ impl<'a> Gathering<'_, 'a> {
         }
     }
 
-    /// Leads a rule through its gateway, and returns who calls the workload then.
+    /// Leads a rule through its gateway, and returns the caller of the workload.
     fn behind(&mut self, at: RuleId, rule: &'a Rule) -> Option<Rc<Peer>> {
         let via = rule.via.as_ref()?;
         let through = through(self.facts, self.correlation.as_ref(), self.peers, (at, rule), via);
@@ -201,13 +201,13 @@ impl<'a> Gathering<'_, 'a> {
             parts.push((if apart { Rc::new(some) } else { Rc::clone(subjects) }, to));
         }
         if !deny {
-            // Those on which the names are no port are closed all the same.
+            // Pods on which the names are no port are closed all the same.
             self.allow(at, selector, subjects, None);
         }
         parts
     }
 
-    /// Lets what a rule allows through to some of its pods.
+    /// Adds the access of an allow to the policies of some of its pods.
     fn permit(&mut self, at: RuleId, rule: &'a Rule, target: &Target<'_, 'a>, peer: &Peer, to: Result<To, String>) {
         let Target { selector, subjects, gateway } = *target;
         let access = match (&peer.unable, to) {
@@ -241,7 +241,7 @@ impl<'a> Gathering<'_, 'a> {
                 self.allow(at, selector, subjects, access);
             }
             Err(why) => {
-                // What it allows cannot be said, and must pass: its pods are left open.
+                // Istio cannot express an allowed flow that must pass: its pods are left open.
                 self.all.findings.gap(at, IN, &Gap::unable(why.clone()));
                 let everything = AccessRule { comment: Comment::Open(at), ..AccessRule::default() };
                 let open = subjects.list.iter().map(|subject| LeftOpen {
@@ -265,12 +265,12 @@ impl<'a> Gathering<'_, 'a> {
         }
     }
 
-    /// Has what a rule denies refused by some of its pods.
+    /// Adds the access of a deny to the policies of some of its pods.
     fn deny(&mut self, at: RuleId, rule: &Rule, target: &Target<'_, 'a>, peer: &Peer, to: Result<To, String>) {
         let Target { selector, subjects, gateway } = *target;
         let to = match (&peer.unable, &peer.gap, to) {
             (Some(why), _, _) => Err(Gap::unable(why.clone())),
-            // More than is meant would be refused.
+            // A wider deny would refuse flows that no rule denies.
             (None, Some(gap), _) => Err(gap.clone().at_worst()),
             (None, None, Ok(To { gap: Some(gap), .. })) => Err(gap.at_worst()),
             (None, None, to) => to.map_err(Gap::unable),
@@ -316,7 +316,7 @@ impl<'a> Gathering<'_, 'a> {
     }
 }
 
-/// Makes the rule of an AuthorizationPolicy; `None` where nothing would pass it.
+/// Makes the rule of an AuthorizationPolicy; `None` if no flow would match it.
 fn access_rule(at: RuleId, peer: &Peer, to: &To, conditions: &Conditions) -> Result<Option<AccessRule>, String> {
     let nobody = peer.sources.as_ref().is_some_and(|sources| sources.is_empty());
     if to.nothing || nobody {

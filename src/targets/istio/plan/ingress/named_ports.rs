@@ -1,6 +1,6 @@
-//! Port names. A name is a number of each pod's own, and an AuthorizationPolicy has numbers alone: where the pods of a rule
-//! do not agree, each number is for the workloads that have it. A pod that does not declare the name has no such port, as
-//! in a NetworkPolicy, and what it does not declare says nothing of what it listens on.
+//! Port names. A name is a number of each pod's own, and an AuthorizationPolicy has only numbers: where the pods of a
+//! rule do not agree, each number is for the workloads that have it. A pod that does not declare the name has no such
+//! port, as in a NetworkPolicy, even if it listens on one.
 //!
 //! ```text
 //! allow ingress lab/* -> garden/*:metrics    9090 at `app=web`, 9100 at `app=db`: two policies
@@ -17,25 +17,25 @@ use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::plan::ports::numbers_of;
 
-/// What the port names of a rule are on its pods.
+/// The numbers that the port names of a rule have on its pods.
 pub enum Named<'p> {
     /// The same numbers on all of them, or there are no names.
     Same(Cow<'p, Ports>),
-    /// Other numbers, or none, on some.
+    /// Different numbers, or none, on some.
     Apart(Vec<Share>),
 }
 
-/// Workloads of one namespace on which the names are the same numbers.
+/// Workloads of one namespace on which the names have the same numbers.
 pub struct Share {
     /// The namespace.
     pub namespace: SmolStr,
     /// The workloads, by their numbers in it.
     pub workloads: Vec<u32>,
-    /// The ports by number; never none.
+    /// The ports by number; at least one.
     pub ports: Ports,
 }
 
-/// Returns what the names are, or why that is not known.
+/// Returns the numbers of the names, or why they are not known.
 pub fn resolve<'p>(facts: &Facts<'_>, selector: &PodSelector, ports: &'p Ports) -> Result<Named<'p>, String> {
     let names: Vec<&SmolStr> = ports.entries().iter().filter_map(name_of).collect();
     let Some(first) = names.first() else { return Ok(Named::Same(Cow::Borrowed(ports))) };
@@ -72,7 +72,7 @@ fn name_of(port: &PortMatch) -> Option<&SmolStr> {
     }
 }
 
-/// Returns the ports with the numbers that a workload gives the names; those that it lacks are left out.
+/// Returns the ports with the numbers of a workload for the names; names that it lacks are left out.
 fn numbered(ports: &Ports, workload: &Workload) -> Vec<PortMatch> {
     let mut list = Vec::with_capacity(ports.entries().len());
     for port in ports.entries() {

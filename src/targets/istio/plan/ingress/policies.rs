@@ -1,4 +1,4 @@
-//! The AuthorizationPolicies, as rules ask for them: one for each subject and action.
+//! AuthorizationPolicies that rules ask for: one for each subject and action.
 //!
 //! ```netpol
 //! allow ingress lab/*   -> garden/{app=web}:80
@@ -30,7 +30,7 @@ use crate::targets::istio::model::{AccessRule, JwtRule};
 use crate::targets::istio::plan::operations::issuer;
 use crate::targets::istio::plan::subjects::Subject;
 
-/// What AuthorizationPolicies and RequestAuthentications say.
+/// The AuthorizationPolicies and RequestAuthentications of a partition.
 #[derive(Default)]
 pub struct Policies {
     /// The policies, in the order in which rules ask for them.
@@ -43,15 +43,15 @@ pub struct Policies {
 pub struct PolicyDraft {
     /// The pods.
     pub subject: Subject,
-    /// Whether it denies, and does not allow.
+    /// Whether its action is deny.
     pub deny: bool,
-    /// What it lets through, or denies.
+    /// Its rules.
     pub rules: Vec<AccessRule>,
-    /// The rules by what they say, where there are many.
+    /// The rules by their contents, if there are many.
     seen: FxHashMap<u64, SmallVec<[u32; 1]>>,
-    /// The policy's rules that it comes from.
+    /// The policy's rules that ask for it.
     pub origins: Vec<RuleId>,
-    /// What it gives its pods along with others.
+    /// The gaps of access that its pods get with others.
     pub gaps: Gaps,
 }
 
@@ -66,7 +66,7 @@ pub struct TokenDraft {
 }
 
 impl PolicyDraft {
-    /// Adds a rule, if none says the same.
+    /// Adds a rule, unless one has the same contents.
     fn say(&mut self, rule: AccessRule) {
         const FEW: usize = 8;
         let at = self.rules.len() as u32;
@@ -98,7 +98,7 @@ fn hash(value: &impl Hash) -> u64 {
 }
 
 impl Policies {
-    /// Returns the policy of a subject, which closes its pods where it allows.
+    /// Returns the policy of a subject; one that allows closes the subject's pods.
     pub fn draft(&mut self, subject: &Subject, deny: bool) -> &mut PolicyDraft {
         let at = match self.index.get(&(subject.clone(), deny)) {
             Some(&at) => at,
@@ -118,7 +118,7 @@ impl Policies {
         &mut self.drafts[at]
     }
 
-    /// Has the tokens of an issuer checked at some pods, for a rule that asks for one there.
+    /// Checks the tokens of an issuer at some pods, for a rule that asks for one there.
     pub fn token(&mut self, subject: &Subject, rule: RuleId, jwt: &Jwt) {
         let (issuers, rules) = self.issuers.entry(subject.clone()).or_default();
         issuers.push(issuer(jwt));
@@ -149,7 +149,7 @@ impl Policies {
         self.index.contains_key(&(subject.clone(), false))
     }
 
-    /// Returns what they come to, each sorted by subject.
+    /// Returns the drafts, each list sorted by subject.
     pub fn finish(self) -> (Vec<TokenDraft>, Vec<PolicyDraft>) {
         let token = |(subject, (mut issuers, rules)): (Subject, (Vec<JwtRule>, Vec<RuleId>))| {
             issuers.sort();

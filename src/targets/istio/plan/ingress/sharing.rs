@@ -5,8 +5,8 @@
 //! allow ingress lab/* -> garden/{app=db}      closes these pods, and gets along with them what the first rule gives
 //! ```
 //!
-//! What is allowed to such pods joins every policy that closes some of them, so that an allowed flow always passes; where
-//! none closes them, they stay open. Either is a gap of the rules about the pods that are concerned.
+//! The access of such pods joins every policy that closes some of them, so that an allowed flow always passes; pods
+//! that no policy closes stay open. Either is a gap of the rules about the pods that are concerned.
 
 use rustc_hash::FxHashSet;
 
@@ -20,29 +20,29 @@ use crate::targets::istio::plan::subjects::{Overlaps, Subject, Untold};
 
 const IN: Direction = Direction::Ingress;
 
-/// What a rule allows to pods that Istio cannot tell from others.
+/// The access of a rule for pods that Istio cannot tell from others.
 pub struct Shared<'a> {
     /// The rule.
     pub rule: RuleId,
     /// The pods.
     pub selector: &'a PodSelector,
-    /// What it allows; `None` is nothing.
+    /// The access; `None` is nothing.
     pub access: Option<AccessRule>,
-    /// Why they cannot be told.
+    /// Why Istio cannot tell them.
     pub why: Untold,
 }
 
-/// A rule that leaves some pods open, since what it allows cannot be said.
+/// A rule that leaves some pods open, since Istio cannot express its access.
 pub struct LeftOpen {
     /// The pods.
     pub subject: Subject,
     /// The rule.
     pub rule: RuleId,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 
-/// Gives what is allowed to pods that cannot be told to the policies that close some of them.
+/// Gives the access of pods that Istio cannot tell to the policies that close some of them.
 pub fn join(facts: &Facts<'_>, policies: &mut Policies, shared: Vec<Shared<'_>>) -> Findings {
     let mut findings = Findings::default();
     if shared.is_empty() {
@@ -77,7 +77,7 @@ pub fn join(facts: &Facts<'_>, policies: &mut Policies, shared: Vec<Shared<'_>>)
     findings
 }
 
-/// Returns the gaps of each rule that others make by what they give to its pods along with their own.
+/// Returns the gaps of each rule by the access that its pods get from others.
 pub fn gaps(facts: &Facts<'_>, policies: &mut Policies, open: Vec<LeftOpen>) -> Findings {
     for LeftOpen { subject, rule, why } in open {
         policies.draft(&subject, false).gaps.add(Some(rule), &Gap::open(rule, why));
