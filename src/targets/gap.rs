@@ -4,8 +4,8 @@
 //! allow egress garden/* -> zenquotes.io:443
 //! ```
 //!
-//! on networkpolicy has the gap of [`Why::OtherHosts`]: a NetworkPolicy knows no names, and lets `any public address :443`
-//! through.
+//! on networkpolicy has the gap of [`Why::OtherHosts`]: a NetworkPolicy knows no names, and lets `any public address
+//! :443` through.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Formatter, Result};

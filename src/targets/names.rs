@@ -111,8 +111,8 @@ impl Words {
         Words { text: Words::of(&all_words(list)).text, exact: false }
     }
 
-    /// Makes the words for the pods of one namespace that have one label, where its key is a single word or the one that
-    /// `ns/web` stands for: `app-web`, `web`.
+    /// Makes the words for the pods of one namespace that have one label, where its key is a single word or the one
+    /// that `ns/web` stands for: `app-web`, `web`.
     pub fn of_label(key: &str, value: &str) -> Option<Words> {
         if key == NAME_LABEL {
             let value = Words::of(value);

@@ -1,8 +1,8 @@
 //! Messages about rules that the layers of a build do not enforce.
 //!
-//! `allow egress garden/* -> zenquotes.io:443` is stopped by istio, for pods that keep their sidecar, and by networkpolicy as
-//! far as addresses go. The note is made of the two rows: `a pod that avoids its sidecar reaches other public addresses on
-//! 443`, since `networkpolicy knows addresses, not names`.
+//! `allow egress garden/* -> zenquotes.io:443` is stopped by istio, for pods that keep their sidecar, and by
+//! networkpolicy as far as addresses go. The note is made of the two rows: `a pod that avoids its sidecar reaches other
+//! public addresses on 443`, since `networkpolicy knows addresses, not names`.
 
 use super::{Crossed, Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};

@@ -336,7 +336,8 @@ fn namespace_labels(inventory: &Inventory, name: &SmolStr) -> Labels {
     known.unwrap_or_else(|| Labels::from([(NAMESPACE_NAME.into(), name.clone())]))
 }
 
-/// Returns whether a caller of a pod has an identity of the mesh: it has a sidecar, or is a gateway, or comes by a tunnel.
+/// Returns whether a caller of a pod has an identity of the mesh: it has a sidecar, or is a gateway, or comes by a
+/// tunnel.
 pub(super) fn has_identity(governed: &Governed, pod: &Pod) -> bool {
     let inventory = &governed.policy.inventory;
     let gateway = || {

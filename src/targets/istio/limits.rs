@@ -1,5 +1,5 @@
-//! Limits of Kubernetes and Istio for one object. A list that several objects can share is divided among them; a Sidecar
-//! cannot be divided, since a pod obeys one.
+//! Limits of Kubernetes and Istio for one object. A list that several objects can share is divided among them; a
+//! Sidecar cannot be divided, since a pod obeys one.
 
 /// The most ports of one object: the limit of a ServiceEntry.
 pub const MOST_PORTS: usize = 256;

@@ -26,11 +26,11 @@
 //! A pod may send what its one effective Sidecar lets out, receives what all AuthorizationPolicies that select it let
 //! in, and knows its callers by mTLS. On the way to these objects:
 //!
-//! - `facts` indexes what is known of the cluster;
-//! - `plan` makes of the policy what Istio says: the governed pods (`subjects`), who comes in (`ingress`), what goes out
-//!   (`egress`), and what passes gateways (`gateway`);
-//! - `judge` makes of what the passes found (`findings`) how well each rule end is enforced;
-//! - `emit` makes objects (`model`) of the plan, and YAML of the objects.
+//! - `facts` indexes the facts about the cluster;
+//! - `plan` makes the drafts of objects: for the governed pods (`subjects`), the way in (`ingress`), the way out
+//!   (`egress`), and the gateways (`gateway`);
+//! - `judge` makes of the passes' findings (`findings`) how well each rule end is enforced;
+//! - `emit` makes objects (`model`) of the drafts, and YAML of the objects.
 //!
 //! So the rule above comes from `plan::ingress`, where `plan::peers` knows `lab/@curl` by its principal and
 //! `plan::operations` the port by its number; `emit` gives the policy of `garden/{app=web}` its name.

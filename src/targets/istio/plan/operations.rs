@@ -259,7 +259,8 @@ pub fn add_token(rule: &mut AccessRule, anybody: bool, jwt: &Jwt) -> Result<(), 
     } else {
         vec![format!("{issuer}/*")]
     };
-    // A subject may hold a `/`, and an issuer may begin as another one does: the principal alone does not tell them apart.
+    // A subject may hold a `/`, and an issuer may begin as another one does: the principal alone does not tell them
+    // apart.
     let values = vec![issuer.to_string()];
     rule.when.push(Condition { key: "request.auth.claims[iss]".into(), values, not_values: Vec::new() });
     if !plain {

@@ -1,7 +1,7 @@
 //! Pods that no sidecar guards: pods that are known to have none, and ports that annotations of others leave out.
 //!
 //! ```text
-//! allow ingress lab/* -> garden/{app=web}:80    lets `lab` in by its identities: a pod of `lab` without a sidecar has none
+//! allow ingress lab/* -> garden/{app=web}:80    lets `lab` in by its identities: a pod without a sidecar has none
 //! ```
 
 use super::left_out;

@@ -6,8 +6,8 @@
 //! deny egress garden/* -> db/{tier=old}
 //! ```
 //!
-//! `subjects` finds all pods of `garden` and those with `app=web`; `give` gives the latter a term for `db`; `take_out` leaves
-//! the pods with `tier=old` out of it:
+//! `subjects` finds all pods of `garden` and those with `app=web`; `give` gives the latter a term for `db`; `take_out`
+//! leaves the pods with `tier=old` out of it:
 //!
 //! ```yaml
 //! podSelector:

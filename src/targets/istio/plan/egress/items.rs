@@ -1,7 +1,7 @@
 //! Items that a Sidecar lets out: hosts, addresses and Services, each on TCP ports.
 //!
 //! ```text
-//! allow egress garden/* -> {zenquotes.io:443, 203.0.113.0/24:5432, shop/*}    a host, addresses, all Services of `shop`
+//! allow egress garden/* -> {zenquotes.io:443, 203.0.113.0/24:5432, shop/*}    a host, addresses, Services of `shop`
 //! ```
 
 use std::rc::Rc;

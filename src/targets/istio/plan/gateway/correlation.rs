@@ -8,10 +8,10 @@
 //! allow ingress 198.51.100.0/24 -> garden/api:80/http via edge at "garden.example"
 //! ```
 //!
-//! The gateway lets both networks in for `garden.example`, and both workloads take from the gateway what asks for it. So a
-//! client of the second rule would reach `garden/web`. Where rules for one host have different clients, the workload judges
-//! the client as well, by the address that the gateway forwards. A token is judged by the pods alone: where another rule
-//! lets the gateway in without it, nothing asks for it.
+//! The gateway lets both networks in for `garden.example`, and both workloads take from the gateway what asks for it.
+//! So a client of the second rule would reach `garden/web`. Where rules for one host have different clients, the
+//! workload judges the client as well, by the address that the gateway forwards. A token is judged by the pods alone:
+//! where another rule lets the gateway in without it, nothing asks for it.
 
 use std::rc::Rc;
 

@@ -111,7 +111,8 @@ fn readings(declared: &[&Gateway]) -> BTreeMap<u16, Reading> {
     readings
 }
 
-/// Returns the rules for names that a port passes on unread, though TLS ends there for others: a Gateway object says which.
+/// Returns the rules for names that a port passes on unread, though TLS ends there for others: a Gateway object says
+/// which.
 fn passed_beside_requests(
     declared: &[&Gateway],
     readings: &BTreeMap<u16, Reading>,

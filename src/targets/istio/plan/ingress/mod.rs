@@ -175,7 +175,8 @@ impl<'a> Gathering<'_, 'a> {
         }
     }
 
-    /// Divides a member of a destination into pods on which its port names are the same numbers, each with its operation.
+    /// Divides a member of a destination into pods on which its port names are the same numbers, each with its
+    /// operation.
     fn by_number(
         &mut self,
         at: RuleId,

@@ -51,8 +51,8 @@ pub struct EffectiveDraft {
     pub joined: Vec<u32>,
 }
 
-/// Divides the pods of a namespace. `gives` tells the statements that other pods may get too from those that are for just
-/// their own or for none.
+/// Divides the pods of a namespace. `gives` tells the statements that other pods may get too from those that are for
+/// just their own or for none.
 pub fn divide(parts: &[Labelled], gives: impl Fn(u32) -> bool, workloads: Option<&dyn Workloads>) -> Divided {
     match workloads {
         Some(workloads) => by_workloads(parts, &gives, workloads),
@@ -304,8 +304,8 @@ mod tests {
         labels.iter().all(|label| pod.contains(label))
     }
 
-    /// A pod obeys one object at most. What its statements give it reaches it; what they take is taken from just their own
-    /// pods, or is left, which is a gap.
+    /// A pod obeys one object at most. What its statements give it reaches it; what they take is taken from just their
+    /// own pods, or is left, which is a gap.
     fn check(parts: &[Labelled], gives: u32, divided: &Divided, pods: &[MatchLabels], world: &[MatchLabels]) {
         let context = || format!("{parts:?} giving {gives:b} in {world:?}: {divided:?}");
         for pod in pods {
