@@ -17,7 +17,7 @@ use crate::inventory::Untold;
 use crate::model::endpoint::{Endpoint, What};
 use crate::model::ports::{Ports, Protocol};
 
-/// What a layer lets through in excess of a rule end.
+/// Flows that a layer lets through in excess of a rule end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Gap {
     /// The traffic that has the gap.

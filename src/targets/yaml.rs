@@ -467,7 +467,7 @@ mod tests {
         }
     }
 
-    /// What the readers here would let through but a reader of YAML 1.1 would not.
+    /// Texts that the readers here accept and a reader of YAML 1.1 does not.
     #[test]
     fn words_and_numbers_of_yaml_1_1_are_quoted() {
         for text in NASTY.iter().take(53) {

@@ -34,7 +34,7 @@ pub(super) struct Seen<'a> {
     identity: Option<(&'a SmolStr, &'a SmolStr)>,
     /// Whether the proxy is a gateway's, which sees the client's address.
     gateway: bool,
-    /// Whether the port is known to be plain TCP, or TLS that nobody reads.
+    /// Whether the port is known to be plain TCP, or TLS that no proxy reads.
     unread: bool,
     /// The issuers whose tokens are known to be looked at.
     issuers: &'a [SmolStr],

@@ -1,5 +1,10 @@
 //! AuthorizationPolicies of the cluster, and the flows that they open or close beside the build's.
 //!
+//! ```text
+//! allow ingress farm/* -> farm/barn:8080/http where method POST
+//! AuthorizationPolicy farm/no-admin: DENY, paths: ["/admin*"]      # closes farm/barn to POST /admin
+//! ```
+//!
 //! The AuthorizationPolicies of a pod add up: `DENY` refuses the flows that it matches, whatever others allow; `CUSTOM`
 //! leaves the decision to an external authorizer; any `ALLOW` closes its pods to all flows that no `ALLOW` matches (the
 //! order stands at the head of Istio's `security/v1beta1/authorization_policy.proto`).

@@ -1,5 +1,10 @@
 //! NetworkPolicies of the cluster, evaluated for one flow. The NetworkPolicies of a pod add up: each lets through the
 //! flows that it names, and any of them closes its pods to all flows that none names.
+//!
+//! ```text
+//! default deny ingress shop/*
+//! NetworkPolicy shop/chart-open: ingress: [{}]                    # opens shop/web to lab/tool
+//! ```
 
 use smol_str::SmolStr;
 

@@ -1,5 +1,10 @@
 //! PeerAuthentications of the cluster: the mode of mutual TLS that the callers of a pod meet, and its effect on them.
 //!
+//! ```text
+//! allow ingress 203.0.113.0/24 -> farm/mill:9090
+//! PeerAuthentication istio-system/default: mode: STRICT           # closes farm/mill: an address has no identity
+//! ```
+//!
 //! A pod obeys the PeerAuthentication that selects it by labels, else its namespace's, else the mesh's; `UNSET` leaves
 //! a mode to the next one out, and of two of the same scope the older counts (`ComposePeerAuthentication` in Istio's
 //! `pilot/pkg/security/authn`). Under `STRICT` callers without an identity are refused. Under `DISABLE` no caller has

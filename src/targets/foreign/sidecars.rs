@@ -1,5 +1,10 @@
 //! Sidecars of the cluster: the one that a pod obeys, and the flows that it lets out.
 //!
+//! ```text
+//! allow egress shop/* -> a.example:443/tls
+//! Sidecar shop/web: workloadSelector: app: web, hosts: ["*/*"]    # opens: app=web obeys this one
+//! ```
+//!
 //! A pod obeys one Sidecar: the one whose labels select it, else its namespace's, else the mesh's; of two of the same
 //! scope Istio does not say which counts (`getSidecarScope` in Istio's `pilot/pkg/model`). So a Sidecar of others for
 //! `app: web` takes the place of the build's own for `shop/*`, with all that it lets out and refuses.

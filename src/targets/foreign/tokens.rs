@@ -1,5 +1,10 @@
 //! RequestAuthentications of the cluster, and their effect on requests with tokens. All those of a pod are pooled: a
 //! request without a token passes, and one with a token that none of their issuers signed is refused.
+//!
+//! ```text
+//! allow ingress lab/* -> shop/web:8080/http
+//! RequestAuthentication shop/tokens: issuer: login.example.com    # closes shop/web to a token of another issuer
+//! ```
 
 use serde_json::Value;
 use smol_str::SmolStr;

@@ -63,7 +63,7 @@ pub enum Spec {
 /// Labels that select pods: keys with one value each, sorted; none select all.
 pub type Selector = Rc<[(SmolStr, SmolStr)]>;
 
-/// Who sees an object.
+/// The namespaces that see an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExportTo {
     /// The object's own namespace, and these.

@@ -54,7 +54,7 @@ pub enum Trouble {
     WrappedGateway {
         /// The gateway.
         gateway: SmolStr,
-        /// Where a rule names it.
+        /// The place at which a rule names the gateway.
         span: Span,
     },
     /// The Service of a gateway has to keep the client's address, and no declaration names the Service.

@@ -38,7 +38,7 @@ use crate::model::addresses::AddressSet;
 use crate::policy::Policy;
 use crate::source::Sources;
 
-/// What follows from a policy and is the same for all its partitions.
+/// The data that follows from a policy and is the same for all its partitions.
 pub(super) struct Common {
     /// The addresses where hosts without `at` may be, less the addresses of pods.
     internet: AddressSet,

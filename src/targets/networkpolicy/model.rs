@@ -20,7 +20,7 @@ pub type Subject<'a> = LabelledPods<'a>;
 /// The peers of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Peers<'a> {
-    /// Everybody, inside the cluster and outside: an entry without `from` or `to`.
+    /// Every peer, inside the cluster and outside: an entry without `from` or `to`.
     Everything,
     /// Some peers.
     Some(NonEmpty<Peer<'a>>),
@@ -78,7 +78,7 @@ pub struct Spec<'p, 'a> {
 /// One entry of `egress` or `ingress`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<'p, 'a> {
-    /// `to` or `from`; `None` is everybody.
+    /// `to` or `from`; `None` is every peer.
     pub peers: Option<Cow<'p, [Peer<'a>]>>,
     /// `ports`.
     pub ports: Cow<'p, PortList>,

@@ -1,4 +1,8 @@
 //! Drafts of objects: for each subject and direction, whether a rule isolates it and the terms that it gets.
+//!
+//! ```text
+//! allow egress garden/* -> db/*:5432    garden, egress: isolated, with the term "pods of db on TCP 5432"
+//! ```
 
 use std::rc::Rc;
 

@@ -150,7 +150,7 @@ mod tests {
         for (wanted, whole) in all() {
             let services = wanted.tls_services || wanted.tcp_services || wanted.auto_services;
             match form(wanted, whole) {
-                // What is not HTTP would be refused.
+                // Connections that are not HTTP would be refused.
                 Form::Own("HTTP") | Form::WithWhole("HTTP") => {
                     assert!(!wanted.tls_hosts && !wanted.addresses && !services, "{wanted:?} {whole:?}");
                 }
@@ -191,7 +191,7 @@ mod tests {
         }
     }
 
-    /// So that nobody need look at all Services.
+    /// The form does not depend on all Services, so that no pass has to look at them.
     #[test]
     fn which_services_are_whole_matters_only_where_something_comes_along() {
         for (wanted, whole) in all().filter(|(wanted, _)| wanted.twice || wanted.clean) {

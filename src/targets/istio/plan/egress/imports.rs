@@ -29,7 +29,7 @@ pub enum Import {
         home: SmolStr,
         /// All that the Sidecar lets through.
         groups: Rc<Vec<Found>>,
-        /// Which of them.
+        /// The place of this group among them.
         at: usize,
     },
     /// A Service.

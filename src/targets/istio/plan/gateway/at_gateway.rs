@@ -1,5 +1,12 @@
 //! Gateways with the access of all rules together: a gateway has one set of AuthorizationPolicies, whichever rules lead
 //! through it.
+//!
+//! ```text
+//! allow ingress 203.0.113.0/24 -> garden/web:80/http via edge at "garden.example"
+//! allow ingress 198.51.100.0/24 -> shop/web:80/http via edge at "shop.example"
+//!
+//! edge    two hosts, and the access of two rules
+//! ```
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +23,7 @@ pub struct Passage {
     pub gateway: Arc<Gateway>,
     /// The rule.
     pub rule: RuleId,
-    /// Who may pass.
+    /// The clients who may pass.
     pub access: Vec<AccessRule>,
     /// The public hosts that the rule names.
     pub hosts: Vec<HostName>,

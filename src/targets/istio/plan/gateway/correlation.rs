@@ -37,7 +37,7 @@ pub struct Correlation {
     tokenless: FxHashSet<RuleId>,
 }
 
-/// The clients of a rule; `None` is anybody.
+/// The clients of a rule; `None` is any client.
 type Clients = Option<Rc<Vec<Source>>>;
 
 /// The rules for one host or port of a gateway, taken together.

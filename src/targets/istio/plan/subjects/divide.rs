@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn by_workloads_every_known_pod_obeys_one_object() {
-        // With `a` everybody is told; two workloads may have the same labels.
+        // Labels with `a` tell every workload; two workloads may have the same labels.
         let kinds: Vec<MatchLabels> = all_labels().into_iter().filter(|labels| !labels.is_empty()).collect();
         let worlds: Vec<Vec<MatchLabels>> = choices(kinds.len(), 2)
             .flat_map(|chosen| {

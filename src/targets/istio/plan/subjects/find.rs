@@ -195,7 +195,7 @@ impl<'f, 'a> Finder<'f, 'a> {
             };
             let workload = known.workloads[at as usize];
             let sets = telling_labels(self.facts, workload);
-            // A label that the policy itself asks for is kept, whoever changes it.
+            // A label that the policy itself asks for is kept, even if a controller changes it.
             let written = written_labels(selector, workload);
             let with_written: Vec<MatchLabels> = match written.is_empty() {
                 true => Vec::new(),

@@ -1,4 +1,8 @@
 //! A subject: the pods that one object of Istio can select.
+//!
+//! ```text
+//! allow ingress lab/* -> garden/{app=web}:80    the namespace garden, the labels app=web
+//! ```
 
 use smallvec::SmallVec;
 use smol_str::SmolStr;
