@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Together they ask for `lab/tool -> shop/web:8080` with `GET /admin`, and for each half of it with something else.
-//! The code that decides such flows decides every flow; these are examples, and no proof that no others differ.
+//! Each of these flows is decided; they are examples, and no proof that no other flow differs.
 
 use std::net::{IpAddr, Ipv4Addr};
 
