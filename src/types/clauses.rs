@@ -1,4 +1,9 @@
-//! `where`.
+//! `where`: what a rule asks of a request, and whether the ports of the rule show it.
+//!
+//! ```text
+//! allow ingress shop/* -> garden/{app=api}:8080/http where method GET, POST     a condition: GET or POST
+//! allow ingress shop/* -> garden/{app=api}:8080 where method GET                an error that proposes `8080/http`
+//! ```
 
 use std::sync::Arc;
 
@@ -53,7 +58,7 @@ impl Checker<'_> {
         None
     }
 
-    /// Looks up a name that must be a declaration's, not a parameter's.
+    /// Looks up a name that must be that of a declaration: no parameter can stand for it.
     pub(super) fn declared(&mut self, name: &Ident, env: &Env, what: &str) -> Option<Def> {
         if env.parameters.contains_key(&name.text) {
             self.use_parameter(env, &name.text);
@@ -233,7 +238,7 @@ impl Checker<'_> {
     }
 }
 
-/// Collects the ports that are written in an expression, names not followed.
+/// Collects the ports that are written in an expression itself; those that its names bring are left out.
 fn collect_ports<'e>(expr: &'e Expr, out: &mut Vec<&'e tree::Port>) {
     out.extend(expr.ports.iter().flat_map(|spec| &spec.ports));
     if let tree::ExprKind::Union(list) = &expr.kind {

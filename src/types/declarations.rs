@@ -1,4 +1,10 @@
 //! Gateways, and what the settings and the standard library say of the cluster.
+//!
+//! ```text
+//! gateway edge { pods edges/{app=envoy}  port 443 -> 8443/https }
+//! allow ingress edge -> garden/{app=web}:8080     the peer is the pods edges/{app=envoy}
+//! allow egress garden/* -> dns                    the prelude's pods and addresses, with those of `[cluster] resolver`
+//! ```
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,7 +28,7 @@ use crate::syntax::tree::{
 };
 
 impl Checker<'_> {
-    /// Makes sense of a gateway's declaration, once.
+    /// Checks a gateway's declaration, at its first use.
     pub(super) fn gateway(&mut self, def: Def) -> Option<Arc<Gateway>> {
         if let Some(known) = self.gateways.get(&def) {
             return known.clone();
@@ -36,7 +42,7 @@ impl Checker<'_> {
         self.open.push(def);
         let made = self.make_gateway(gateway, item.span, &Env::top(def.module)).map(Arc::new);
         self.open.pop();
-        // A cycle has been reported inside; what it left must stay.
+        // A gateway that leads back to itself has been reported, and is in the map already: that entry stays.
         self.gateways.entry(def).or_insert(made).clone()
     }
 
@@ -92,7 +98,7 @@ impl Checker<'_> {
         Some(Gateway { name: item.name.text.clone(), pods, account, service, ports, proxies, undeclared, span })
     }
 
-    /// Returns the inventory's Service that selects just these pods, where there is one.
+    /// Returns the inventory's Service that selects exactly these pods, if it has one.
     fn service_of(&self, pods: &[PodSelector]) -> Option<(SmolStr, SmolStr)> {
         let mut found = self.inventory.services.iter().filter(|((namespace, _), service)| {
             let Some(selector) = service.selector.as_ref().and_then(equalities) else { return false };
@@ -103,7 +109,8 @@ impl Checker<'_> {
         found.next().is_none().then(|| key.clone())
     }
 
-    /// Returns the endpoint that the settings give for one of the prelude's names; `None` where they do not.
+    /// Returns the endpoint that `netpol.toml` gives for one of the prelude's names, such as `apiserver`; `None` if it
+    /// gives none.
     pub(super) fn setting_value(&mut self, name: &str) -> Option<Value> {
         let settings = self.settings;
         let (list, mixed) = match name {

@@ -1,4 +1,9 @@
 //! Endpoints: what an expression means, member by member.
+//!
+//! ```text
+//! allow egress garden/* -> { shop/{app=db}, zenquotes.io }:443
+//!     two members on TCP 443: pods by their labels, and a host, whose bare 443 is read as TLS
+//! ```
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -22,7 +27,7 @@ use crate::syntax::tree::{Address, Expr, ExprKind, HostDecl, ItemKind, LetValue}
 const MOST_MEMBERS: usize = 65_536;
 
 impl Checker<'_> {
-    /// Evaluates an endpoint. `None` where something is wrong with it, which has been said.
+    /// Evaluates an endpoint; `None` after a mistake in it, which has been reported.
     pub(super) fn endpoint(&mut self, expr: &Expr, env: &Env) -> Option<Value> {
         let value = match &expr.kind {
             ExprKind::Pods(namespace, pods) => self.pods(expr, namespace, pods, env),
@@ -56,7 +61,7 @@ impl Checker<'_> {
         let values: Vec<Value> = values.into_iter().collect::<Option<_>>()?;
         let (mut mixed, mut ports, mut opaque) = (None, None, false);
         for (value, written) in values.iter().zip(list) {
-            // What lies elsewhere came by a name that stands here.
+            // A member whose place lies elsewhere came by a name, and the name stands here.
             let here = Checker::bare_span(written);
             mixed = mixed.or(value.mixed.map(|inner| if here.holds(inner) { inner } else { here }));
             opaque |= value.opaque;
@@ -201,7 +206,7 @@ impl Checker<'_> {
     /// Returns the Service (`None` for a wildcard) and the namespace that a host's name means inside the cluster.
     fn cluster_name(&self, host: &HostName) -> Option<(Option<SmolStr>, SmolStr)> {
         let domain = format!(".{}", self.settings.domain);
-        // `*.svc`, and `*.local` that holds all of cluster.local.
+        // `*.svc`, and `*.local`, which contains all of cluster.local.
         let above = !host.name.contains('.') && domain.ends_with(&format!(".{}", host.name));
         if host.wildcard && (host.name == "svc" || above) {
             return Some((None, SmolStr::default()));
@@ -303,7 +308,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Evaluates one of the prelude's names, with what the settings say of it.
+    /// Evaluates one of the prelude's names, with what `netpol.toml` says of it.
     pub(super) fn prelude_value(&mut self, def: Def, name: &str) -> Option<Rc<Value>> {
         if let Some(value) = self.setting_value(name) {
             return Some(Rc::new(value));
@@ -339,12 +344,12 @@ impl Checker<'_> {
             LetValue::Host(host) => self.host_declaration(host, &env),
         };
         self.open.pop();
-        // A cycle has been reported inside; the value that it left must stay.
+        // A `let` that leads back to itself has been reported, and has a value already: that one stays.
         let value = value.map(Rc::new);
         self.lets.entry(def).or_insert(value).clone()
     }
 
-    /// Returns whether a definition is being evaluated already, which is reported.
+    /// Reports a definition that needs its own value, and returns whether it does.
     pub(super) fn closes_cycle(&mut self, def: Def) -> bool {
         let Some(start) = self.open.iter().position(|open| *open == def) else { return false };
         let named = |def: Def| {
@@ -366,7 +371,7 @@ impl Checker<'_> {
         }
         let mut at = Vec::new();
         for address in &host.at {
-            // The span holds the weight too.
+            // The span contains the weight too.
             let written = self.text(address.span).split_whitespace().next().unwrap_or_default();
             let place = Span { end: address.span.start + written.len() as u32, ..address.span };
             if let Some(diagnostic) = errors::wrong_net(place, written, address.net) {
@@ -385,7 +390,7 @@ impl Checker<'_> {
     }
 }
 
-/// Returns the network of an address as written; `Err` holds one with bits beyond the prefix.
+/// Returns the network of an address as written; `Err` for one with bits beyond the prefix.
 pub(super) fn net_of(address: Address) -> IpNet {
     let most = if matches!(address.ip, IpAddr::V4(_)) { 32 } else { 128 };
     IpNet::new(address.ip, address.prefix.unwrap_or(most).min(most)).unwrap_or(IpNet::from(address.ip))
@@ -454,7 +459,7 @@ fn host_less(host: &Host, taken: &Host) -> Vec<Host> {
     left
 }
 
-/// Returns what of a host lies inside a name.
+/// Returns the part of a host that lies inside a name.
 fn host_within(host: &Host, name: &HostName) -> Option<Host> {
     if name.contains(&host.name) {
         return Some(host.clone());

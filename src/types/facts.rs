@@ -1,4 +1,9 @@
 //! Facts: the `namespace`, `service` and `workload` declarations of all modules, joined with the inventory.
+//!
+//! ```text
+//! namespace garden { labels { env = prod } }
+//! allow ingress {env=prod}/* -> shop/{app=web}:80     the pods of garden are among the peers, as if a manifest said so
+//! ```
 
 use std::collections::BTreeMap;
 
@@ -18,8 +23,8 @@ use crate::syntax::tree::{
     ItemKind, NamespaceDecl, PortKind, PortMapping, PortProtocol, ServiceDecl, Word, WorkloadDecl,
 };
 
-/// Adds the declarations of every module to the inventory. What disagrees is reported, and the first statement stays:
-/// the inventory's, then those of the given files. The standard library gives way to all others.
+/// Adds the declarations of every module to the inventory. Two statements of one fact that disagree are reported, and
+/// the first one stays: the inventory comes first, then the given files. The standard library gives way to all others.
 pub(super) fn with_declarations(names: &Names, mut inventory: Inventory, diagnostics: &mut Diagnostics) -> Inventory {
     let is_library = |module: &Module| module.role == Role::Standard;
     let (library, users): (Vec<&Module>, Vec<&Module>) =
@@ -35,7 +40,7 @@ pub(super) fn with_declarations(names: &Names, mut inventory: Inventory, diagnos
             }
         }
     }
-    // Whether a workload has a sidecar hangs on the labels of its namespace, which are all known now.
+    // Workloads come after all namespaces, since the labels of its namespace decide whether a workload has a sidecar.
     for module in modules {
         let mut facts = Facts { inventory: &mut inventory, library: is_library(module), diagnostics };
         for item in &module.file.items {
@@ -47,7 +52,7 @@ pub(super) fn with_declarations(names: &Names, mut inventory: Inventory, diagnos
     inventory
 }
 
-/// What is known so far, while the declarations of a module are added.
+/// The inventory while the declarations of one module are added to it.
 struct Facts<'a> {
     inventory: &'a mut Inventory,
     /// Whether the module is of the standard library.
@@ -56,7 +61,7 @@ struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// Reads labels that are given; one that is given twice with different values is an error.
+    /// Reads the labels of a declaration; a key with two different values is an error.
     fn labels(&mut self, pairs: &[(Word, Word)]) -> Option<Labels> {
         let mut labels = Labels::new();
         for (key, value) in pairs {
@@ -215,8 +220,8 @@ impl Facts<'_> {
     }
 }
 
-/// Says how a declaration differs from what is known of the workload of its name, if it does. It need not say everything;
-/// what it says must hold, and its labels must tell the workload's pods from all `others`.
+/// Says how a declaration differs from what is known of the workload of its name, if it does. A declaration may leave
+/// things out; what it says must be true, and its labels must tell the workload's pods from all `others`.
 fn difference_of_workloads<'w>(
     known: &Workload,
     said: &Workload,
@@ -285,8 +290,8 @@ fn difference(have: &Labels, new: &Labels) -> String {
     parts.join("; ")
 }
 
-/// Returns whether two statements of one Service agree; a port's name, and how it is read where only one says it, do not
-/// count.
+/// Returns whether two statements of one Service agree. The names of ports do not count, nor how a port is read if only
+/// one of the two says it.
 fn agree(a: &Service, b: &Service) -> bool {
     let ports = |service: &Service| -> BTreeMap<(u16, Protocol), (TargetPort, Option<AppProtocol>)> {
         service.ports.iter().map(|port| ((port.port, port.protocol), (port.target.clone(), port.app))).collect()

@@ -1,4 +1,9 @@
 //! A gateway's ports: as its block declares them, and as Gateway objects of the inventory say how they are read.
+//!
+//! ```text
+//! gateway edge { pods edges/{app=envoy}  port 443 -> 8443/https }
+//!     TLS ends at the gateway; a Gateway object that only passes TLS on there is an error
+//! ```
 
 use smol_str::SmolStr;
 
@@ -50,8 +55,8 @@ impl Checker<'_> {
         Some((ports, undeclared.collect()))
     }
 
-    /// Returns how a port is read: as declared, else as Gateway objects say; where they disagree the standard library
-    /// gives way, and a declaration of ours is an error.
+    /// Returns how a port is read: as declared, else as Gateway objects say. If the two disagree, a gateway of the
+    /// standard library gives way, and one of the user's files is an error.
     #[allow(clippy::option_option, reason = "the outer one is an error that is said, the inner one is neither")]
     fn reading(
         &mut self,
@@ -77,7 +82,8 @@ impl Checker<'_> {
             self.push(diagnostic);
             return None;
         }
-        // Where names are read in more than one way, each Gateway object speaks for its hosts, and the rest is requests.
+        // Gateway objects may read hosts in more than one way: each one counts for its own hosts, and all other hosts
+        // are read as requests.
         let requests = listeners.iter().find(|listener| listener.app.is_some_and(AppProtocol::has_requests));
         Some(requests.unwrap_or(first).app)
     }
@@ -90,12 +96,12 @@ fn says_tcp(written: &PortMapping) -> bool {
     written.protocol == Some(Protocol::Tcp) || target == Some(Transport(Protocol::Tcp))
 }
 
-/// Returns whether a bare port is one on which TLS is expected, of which nobody says where it ends.
+/// Returns whether a bare port is one on which TLS is expected, so that the gateway may end it or pass it on.
 fn is_tls_by_number(port: u16) -> bool {
     matches!(port, 443 | 8443)
 }
 
-/// Plain requests are alike, whatever they are called.
+/// HTTP and gRPC count as one: both are plain requests.
 fn class(app: Option<AppProtocol>) -> Option<AppProtocol> {
     if app == Some(AppProtocol::Grpc) { Some(AppProtocol::Http) } else { app }
 }

@@ -1,4 +1,10 @@
-//! Issuers of tokens: where they are known by their url, and their keys by a JSON Web Key Set (RFC 7517).
+//! Issuers of tokens: each is known by its URL, and its keys by a JSON Web Key Set (RFC 7517).
+//!
+//! ```text
+//! issuer corp { url "https://login.example.com"  jwks "https://login.example.com/keys" at 203.0.113.0/24 }
+//! allow ingress shop/* -> garden/{app=api}:8080/http where jwt corp
+//!     a token with this `iss`, signed by a key of that set; istiod may fetch the set at these addresses
+//! ```
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -15,7 +21,7 @@ use crate::source::Span;
 use crate::syntax::tree::{IssuerDecl, IssuerKeys, ItemKind};
 
 impl Checker<'_> {
-    /// Makes sense of an issuer's declaration, once.
+    /// Checks an issuer's declaration, at its first use.
     pub(super) fn issuer(&mut self, def: Def) -> Option<Arc<Issuer>> {
         if let Some(known) = self.issuers.get(&def) {
             return known.clone();

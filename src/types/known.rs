@@ -1,4 +1,8 @@
-//! Addresses of a policy that hold known ones: of pods, of nodes, or the cluster IP of a Service.
+//! Addresses of a policy that contain known ones: of pods, of nodes, or the cluster IP of a Service.
+//!
+//! ```text
+//! allow egress garden/* -> 10.0.0.0/8:443     a warning if the inventory has a Pod at 10.1.2.3: addresses mean no pod
+//! ```
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
@@ -13,10 +17,10 @@ use crate::resolve::{Def, Role};
 use crate::source::Span;
 use crate::syntax::tree::{Expr, ExprKind};
 
-/// How many pods with an address of a block are looked at for one that shows best what the block holds.
+/// How many pods with an address of a block are compared to find the best example for a message.
 const MOST_EXAMPLES: usize = 256;
 
-/// The addresses of pods and nodes that are known.
+/// Known addresses: those of pods, of Services and of nodes.
 pub(super) struct Known {
     /// Of pods of the inventory, sorted, each with the number of its workload.
     pods: Vec<(IpAddr, usize)>,
@@ -39,16 +43,16 @@ fn within<'k, T>(known: &'k [(IpAddr, T)], set: &AddressSet) -> impl Iterator<It
 }
 
 impl Checker<'_> {
-    /// Remembers addresses that the user wrote, or brought by a name of the library: what they hold is said with the rule
-    /// around them.
+    /// Remembers addresses that the user wrote, or that a name of the library brought, until the rule around them is
+    /// checked.
     pub(super) fn look_at_addresses(&mut self, span: Span, set: AddressSet, env: &Env) {
         if self.is_users(env) && !env.opaque && self.excepting == 0 {
             self.written.push((span, set));
         }
     }
 
-    /// Looks at the addresses that a name of the standard library brings; those of the user's own names were looked at where
-    /// they are written.
+    /// Remembers the addresses that a name of the standard library brings. Those of the user's own names were
+    /// remembered where they are written.
     pub(super) fn look_at_name(&mut self, span: Span, def: Def, value: &Value, env: &Env) {
         if self.is_library_block(def, value) {
             self.look_at_addresses(span, address_set(value.endpoint()), env);
@@ -56,14 +60,14 @@ impl Checker<'_> {
     }
 
     fn is_library_block(&self, def: Def, value: &Value) -> bool {
-        // Where nodes and the API server are is the word of netpol.toml.
+        // `nodes` and `apiserver` come from netpol.toml, so their addresses are meant.
         let told = self.text(self.names.name_span(def));
         self.names.module(def.module).role == Role::Standard
             && value.kind() == Kind::Addresses
             && !matches!(told, "nodes" | "apiserver")
     }
 
-    /// Looks at what `except` leaves of the addresses that are written before it.
+    /// Remembers what `except` leaves of the addresses that are written before it.
     pub(super) fn look_at_rest(&mut self, left: &Expr, rest: &AddressSet, env: &Env) {
         match &left.kind {
             ExprKind::Address(address) => {
@@ -83,8 +87,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Warns where the addresses that were looked at hold known ones. `ends` are those of the rule around them: a pod that
-    /// neither of them names shows best what a block holds.
+    /// Warns of remembered addresses that contain known ones. `ends` are those of the rule around them: a pod that
+    /// neither of them names is the best example.
     pub(super) fn warn_of_known_addresses(&mut self, ends: &[&Endpoint]) {
         if self.written.is_empty() {
             return;
@@ -98,7 +102,7 @@ impl Checker<'_> {
                 known
             }
         };
-        // What `[cluster] pods` cuts out of the objects is no concern, unless it leaves nothing.
+        // Objects leave `[cluster] pods` out anyway, so these addresses need no warning, unless nothing else is left.
         let cut = known.ranges.iter().filter(|(key, _, _)| *key == "pods");
         let cut = AddressSet { blocks: cut.flat_map(|(_, _, range)| range.blocks.clone()).collect() };
         for (span, set) in written {
@@ -115,7 +119,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Returns a pod with an address of a set: one that the ends of the rule do not name, where there is one.
+    /// Returns a pod with an address of a set: if possible one that the ends of the rule do not name.
     fn example(&self, known: &Known, set: &AddressSet, ends: &[&Endpoint]) -> Option<(IpAddr, &Workload)> {
         let inventory = self.inventory;
         let all = || within(&known.pods, set).map(|(address, at)| (*address, &inventory.workloads[*at]));

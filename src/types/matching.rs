@@ -1,4 +1,9 @@
 //! What the inventory says of namespaces, selectors and names.
+//!
+//! ```text
+//! default deny garden/{app=fronted}     the inventory has only pods with app=frontend there: an error that proposes it
+//! default deny gardn/*                  the inventory has no such namespace: an error that proposes garden
+//! ```
 
 use smol_str::SmolStr;
 
@@ -15,8 +20,8 @@ use crate::source::Span;
 use crate::syntax::tree::{LabelTest, Labels, NamespacePattern, PodPattern, Word};
 
 impl Checker<'_> {
-    /// Returns what a word is, apart from the names in sight, of which `near` is the nearest. What the standard library
-    /// defines counts where it does so by one of `keywords`.
+    /// Returns what an unknown word could mean elsewhere: a namespace, a workload, or a definition of the standard
+    /// library by one of `keywords`. `near` is the nearest name in sight.
     pub(super) fn elsewhere(
         &self,
         env: &Env,
@@ -30,7 +35,7 @@ impl Checker<'_> {
             inventory.services.contains_key(&key) || !inventory.named(namespace, name).is_empty()
         };
         let file = self.names.module(env.module).file.id;
-        // A byte-order mark stays in front.
+        // A byte-order mark stays in front of an inserted `use`.
         let start = if self.sources.file(file).text.starts_with('\u{feff}') { 3 } else { 0 };
         let start = Span::new(file, start, start);
         errors::Elsewhere {
@@ -41,7 +46,8 @@ impl Checker<'_> {
         }
     }
 
-    /// With an inventory, a namespace that it lacks is an error, unless it is the standard library that names it.
+    /// Reports a namespace that the inventory lacks, unless the standard library names it. Without an inventory nothing
+    /// is reported.
     pub(super) fn check_namespace(&mut self, span: Span, name: &SmolStr, env: &Env) {
         let inventory = self.inventory;
         if self.is_users(env) && inventory.given && !inventory.namespaces.contains_key(name) {
@@ -52,8 +58,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Notes what the standard library says of namespaces that the inventory lacks, once for each, where a file of the
-    /// user's names it (or applies a template that does).
+    /// Notes namespaces that the standard library names and the inventory lacks, once for each, at the user's word that
+    /// brings them: a name, or an `apply`.
     pub(super) fn note_missing_namespaces<'p, Pods: Iterator<Item = (Span, &'p PodSelector)>>(
         &mut self,
         def: Def,
@@ -130,7 +136,7 @@ impl Checker<'_> {
                 let mut keys: Vec<&SmolStr> = namespaces.flat_map(|workload| workload.labels.keys()).collect();
                 keys.sort_unstable();
                 keys.dedup();
-                // What is asked for by a key that pods have is told by its values.
+                // For a key that pods have, the message lists its values, so the key itself is left out.
                 let asked = |key: &&SmolStr| selector.labels.list().iter().any(|one| one.key == **key);
                 keys.retain(|key| !asked(key));
                 errors::selector_unmatched(span, self.text(span), any, elsewhere, &keys, declaration)
@@ -139,7 +145,7 @@ impl Checker<'_> {
         self.push(diagnostic);
     }
 
-    /// Returns what is wrong with single values of `in (…)`: those that no known pod or namespace has.
+    /// Returns a message about the values of an `in (…)` that no known pod or namespace has.
     fn values_of_nobody(
         &self,
         namespace: Option<&Labels>,
@@ -259,7 +265,7 @@ impl Checker<'_> {
                 Some(labels) => {
                     let selector = equalities(labels)?;
                     let pods = PodSelector { labels: selector.clone(), ..PodSelector::in_namespace(namespace.clone()) };
-                    // A Service speaks for pods that nobody has seen yet.
+                    // A Service shows that pods will come which the inventory does not have yet.
                     if inventory.given
                         && self.is_users(env)
                         && let Matched::HostNetwork(on_host) = inventory.matched(&pods)
@@ -289,7 +295,7 @@ impl Checker<'_> {
                         self.push(errors::named_on_host(name.span, on_host));
                         return None;
                     }
-                    // Of a namespace that the inventory lacks it is said that it does.
+                    // A namespace that the inventory lacks has its own message.
                     Matched::Known | Matched::HostNetwork(_) | Matched::NoNamespace(_) => {}
                     Matched::Near(_) | Matched::Unknown { .. } => self.unknown_name_of_pods(name, &key),
                 }
@@ -298,7 +304,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Says of a name that nothing has: a mistake where a workload or Service has nearly that name.
+    /// Reports a name that no workload and no Service has: an error if one of them has nearly that name, else a
+    /// warning.
     fn unknown_name_of_pods(&mut self, name: &Word, key: &(SmolStr, SmolStr)) {
         let inventory = self.inventory;
         let (namespace, text) = (&key.0, name.text.as_str());
@@ -330,7 +337,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Returns the labels of a namespace, where a Namespace object or a declaration gives them.
+    /// Returns the labels of a namespace if a Namespace object or a declaration gives them.
     pub(super) fn namespace_labels(&self, name: &str) -> Option<&labels::Labels> {
         self.inventory.namespaces.get(name).filter(|namespace| namespace.declared).map(|namespace| &namespace.labels)
     }

@@ -1,8 +1,14 @@
 //! Kinds, templates and facts: from names to the typed [`Program`].
 //!
-//! Every endpoint is evaluated to a flat union whose members have selectors, addresses or hosts and, as destinations,
-//! the ports of the pods; every `apply` is expanded; every rule has its governed sides checked. What is wrong is pushed
-//! and left out, so that one mistake gives one message and the rest is still checked.
+//! ```text
+//! let db = data/{app=db}
+//! allow egress shop/{app=web} -> db:5432
+//!     a rule: it governs the pods shop/{app=web} on their way out; its peer is the pods data/{app=db} on TCP 5432
+//! ```
+//!
+//! Endpoints become flat unions: each member has a selector, addresses or a host and, as a destination, the ports of
+//! the pods. Every `apply` is expanded, and the governed sides of every rule are checked. A statement with a mistake is
+//! reported and left out: one mistake gives one message, and the rest is still checked.
 
 mod clauses;
 mod declarations;
@@ -48,7 +54,8 @@ use crate::syntax::Deferred;
 use crate::syntax::tree::{Item, ItemKind};
 
 /// Checks a build and returns its typed program. After an error the program holds what could be understood. The
-/// statements about flows are read from `names` and let go as they are checked, which keeps a large build small.
+/// deferred statements are parsed here and dropped one after the other as they are checked, which keeps the memory of a
+/// large build small.
 pub fn check(
     names: &Names,
     deferred: Vec<(ModuleId, Deferred)>,
@@ -125,11 +132,11 @@ pub fn check(
     }
 }
 
-/// Why a name stands for nothing.
+/// Why a look-up of a name found nothing.
 enum Missing {
-    /// It has been said.
+    /// A message about the name has been pushed.
     Said,
-    /// Nobody defines it; the nearest name in sight, if one is near.
+    /// No definition has this name. The field is the nearest name in sight, if one is near.
     Unknown(Option<SmolStr>),
 }
 
@@ -142,7 +149,7 @@ struct Checker<'a> {
     diagnostics: &'a mut Diagnostics,
     /// What the names of the user's files were taken for.
     lookups: Lookups,
-    /// The values of `let`s; `None` where one could not be made sense of.
+    /// The values of `let`s; `None` for one with a mistake.
     lets: FxHashMap<Def, Option<Rc<Value>>>,
     /// The `let`s and gateways that are being evaluated, for cycles.
     open: Vec<Def>,
@@ -150,13 +157,13 @@ struct Checker<'a> {
     issuers: FxHashMap<Def, Option<Arc<Issuer>>>,
     /// What rules without conditions share.
     unconditional: Arc<Conditions>,
-    /// The selectors of whole namespaces, which are shared by all that speaks of one.
+    /// The selectors of whole namespaces: every endpoint that means `garden/*` shares one.
     namespaces: FxHashMap<SmolStr, PodSelector>,
     /// Selectors of which the inventory knows the pods.
     selectors: FxHashSet<PodSelector>,
-    /// What a look at the inventory said of how the mesh reads the ports of pods.
+    /// How the mesh reads the ports of pods, as far as the inventory was asked: see [`readings`].
     readings: FxHashMap<readings::Asked, Option<readings::Misread>>,
-    /// How large templates are; `None` where one does not end.
+    /// The sizes of templates; `None` for one that applies itself.
     sizes: FxHashMap<Def, Option<templates::Size>>,
     /// Templates whose bodies have errors: applying them would only repeat these.
     broken: FxHashSet<Def>,
@@ -167,24 +174,25 @@ struct Checker<'a> {
     rules: Vec<Rule>,
     /// How many statements templates have yielded.
     yielded: usize,
-    /// The same of templates that were checked by themselves.
+    /// How many statements templates have yielded while they were checked by themselves.
     tried: usize,
     /// The outermost `apply` that is being expanded.
     site: Option<Span>,
-    /// How many `except` stand around the endpoint under check: what its addresses hold is looked at afterwards.
+    /// How many `except` stand around the endpoint under check. Its addresses are compared with known ones only after
+    /// the last `except`.
     excepting: usize,
-    /// The addresses of pods and nodes, once somebody asked for them.
+    /// The addresses of pods and nodes, made for the first rule that needs them.
     known: Option<Rc<known::Known>>,
-    /// Addresses that were written or brought since the last look at what they hold, each with its place.
+    /// Addresses of the rule under check, each with its place, that are still to be compared with known ones.
     written: Vec<(Span, AddressSet)>,
     /// Namespaces that the standard library names and the inventory lacks, as far as they were noted.
     missing: FxHashSet<SmolStr>,
-    /// The gateways of which it was said that they pass TLS on unread, by their declarations.
+    /// The gateways, by their declarations, that a warning already named because they pass TLS on unread.
     warned: FxHashSet<Span>,
 }
 
 impl Checker<'_> {
-    /// Adds a finding. What shows only when a template is expanded is the matter of its `apply`.
+    /// Adds a finding. Inside a template it is reported at the `apply` that is being expanded.
     fn push(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(match self.site {
             Some(site) => errors::of_apply(diagnostic, site),
@@ -233,7 +241,7 @@ impl Checker<'_> {
         Span { start: item.span.end - text.len() as u32, ..item.span }
     }
 
-    /// Returns the words from one place to another on one line, where they are few enough to be shown in a sentence.
+    /// Returns the words from one place to another on one line, if they are short enough for a sentence.
     fn sentence(&self, from: u32, statement: Span) -> Option<String> {
         let text = self.text(Span { start: from, ..statement });
         let words: Vec<&str> = text.split_whitespace().collect();
@@ -241,7 +249,8 @@ impl Checker<'_> {
         (!line.contains('#') && line.chars().count() <= 100).then_some(line)
     }
 
-    /// Returns whether an expression of this environment was written by the user, so that the inventory's word counts.
+    /// Returns whether the user, and not the standard library, wrote the expressions of this environment: only these
+    /// must agree with the inventory.
     fn is_users(&self, env: &Env) -> bool {
         self.names.module(env.module).role != Role::Standard
     }

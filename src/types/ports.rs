@@ -1,4 +1,9 @@
-//! Ports: what a suffix means on each kind of member, and what a Service's port is on its pods.
+//! Ports: what a suffix means on each kind of member, and which pod port a Service's port is.
+//!
+//! ```text
+//! service garden/api { select {app=api}  port 80 -> 8080/http }
+//! allow ingress shop/* -> garden/api:80     the pods' port: TCP 8080, read as HTTP
+//! ```
 
 use std::sync::Arc;
 
@@ -29,7 +34,7 @@ impl Checker<'_> {
         }
         let ports: Vec<Option<Port>> = spec.ports.iter().map(|port| self.bound_port(port, env)).collect();
         let ports: Vec<Port> = ports.into_iter().collect::<Option<_>>()?;
-        // What was just made for this place is changed in place; what a name shares is copied.
+        // A value that was made for this place alone is changed in place; one that a name shares is copied.
         let opaque = value.opaque;
         let mixed = value.mixed;
         let mut endpoint = value.into_endpoint();
@@ -86,12 +91,12 @@ impl Checker<'_> {
         Some(Ports::Some(self.without_repetition(entries, spec)?))
     }
 
-    /// Drops entries that stand twice; two that read one port in different ways are an error.
+    /// Drops repeated entries; two that read one port in different ways are an error.
     fn without_repetition(&mut self, entries: Vec<(PortMatch, Span)>, spec: Span) -> Option<Vec<PortMatch>> {
         let mut kept: Vec<(PortMatch, Span)> = Vec::with_capacity(entries.len());
         let mut known: FxHashMap<(PortTest, Protocol), usize> = FxHashMap::default();
         let mut seen = FxHashSet::default();
-        // Ports can only be read in different ways where some say how they are read.
+        // Only ports that say how they are read can disagree.
         let read: FxHashSet<AppProtocol> = entries.iter().filter_map(|(entry, _)| entry.app).collect();
         for (entry, span) in entries {
             let key = (entry.port.clone(), entry.protocol);
@@ -157,7 +162,7 @@ impl Checker<'_> {
         Some(entry)
     }
 
-    /// A port name that no pod of the selector has is an error, where the inventory knows such pods and their ports.
+    /// Reports a port name that no pod of the selector has, if the inventory knows such pods and their ports.
     fn check_port_name(&mut self, pods: &Pods, name: &SmolStr, protocol: Protocol, span: Span) -> Option<()> {
         let known = self.inventory.select(&pods.selector);
         let Some(names) = names_without(&known, name, protocol) else { return Some(()) };
@@ -165,7 +170,7 @@ impl Checker<'_> {
         None
     }
 
-    /// Warns of a number that no container of the known pods declares, and that a Service of theirs sends elsewhere.
+    /// Warns of a port number that no container of the known pods declares and that their Service sends to another one.
     fn warn_of_service_port(&mut self, pods: &Pods, number: u16, protocol: Protocol, span: Span) {
         let inventory = self.inventory;
         let Some(namespace) = pods.selector.namespace_name() else { return };
@@ -218,7 +223,7 @@ impl Checker<'_> {
             }
             Err(Unclear::NoSuchPort) => {
                 let text = self.text(port.span).to_string();
-                // A name that no pod has would be the next mistake.
+                // A proposed name must be one that some pod has, or it would be the next mistake.
                 let on_pods = service.selector.is_some()
                     && match &port.kind {
                         PortKind::Name(name) => {
@@ -259,8 +264,8 @@ impl Checker<'_> {
     }
 }
 
-/// Returns the names of the ports of some pods, where they are known and none is the one that is asked for. A declaration
-/// that says nothing of ports leaves them unknown.
+/// Returns the port names of some pods if they are known and `name` is not among them. A `workload` declaration without
+/// ports leaves them unknown.
 fn names_without(pods: &[&Workload], name: &SmolStr, protocol: Protocol) -> Option<Vec<(SmolStr, Protocol)>> {
     let has = |port: &ContainerPort| port.name.as_ref() == Some(name) && port.protocol == protocol;
     let silent = |pod: &Workload| pod.kind == WorkloadKind::Declared && pod.ports.is_empty();

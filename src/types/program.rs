@@ -9,12 +9,12 @@ use crate::model::gateways::Gateway;
 use crate::model::rules::Rule;
 use crate::resolve::Lookups;
 
-/// A program without type errors (or the part of one that has none, when errors were reported).
+/// The typed statements of a build; after errors, those without one.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// The rules; templates are expanded at their `apply`, and `<->` is two rules.
     pub rules: Vec<Rule>,
-    /// What the names of the user's files stand for, each with its place.
+    /// The definitions that the names of the user's files stand for, each with the place of the name.
     pub lookups: Lookups,
     /// The gateways of all modules in use, in the order of their declarations.
     pub gateways: Vec<Arc<Gateway>>,

@@ -1,4 +1,9 @@
-//! How the mesh reads the ports that a condition is on, as the Services of the inventory say it.
+//! How the mesh reads the ports that a condition is on, by what the Services of the inventory call them.
+//!
+//! ```text
+//! allow ingress shop/* -> garden/{app=api}:8080/http where method GET
+//!     an error where the Service garden/api calls the port `tcp-web`: a sidecar sees no methods on plain TCP
+//! ```
 
 use smol_str::SmolStr;
 
@@ -22,14 +27,14 @@ pub struct Misread {
 }
 
 impl Checker<'_> {
-    /// A Service that leads to the pods of a condition decides how the mesh reads their port: what it calls tcp is read by
-    /// nobody, and of TLS nothing but a name.
+    /// Reports a Service by which the mesh does not read what a condition asks for: on a port that the Service calls
+    /// tcp a sidecar reads nothing, and on one that it calls tls only a name.
     pub(super) fn check_mesh_reads(&mut self, clause: Span, word: &str, to: &Endpoint) -> Option<()> {
         if self.inventory.services.is_empty() {
             return Some(());
         }
         for (member, pods) in to.pods() {
-            // That a port read as TLS shows no requests is said of the rule itself.
+            // A port that the rule itself reads as TLS has its own message.
             let tls = member.ports.entries().iter().any(|port| port.app == Some(AppProtocol::Tls));
             // Gateways alone have ports that are `https`: TLS ends there, whatever their Service calls the port.
             let ended = |port: &PortMatch| port.app == Some(AppProtocol::Https);
@@ -65,7 +70,7 @@ fn misread(inventory: &Inventory, selector: &PodSelector, ports: &Ports, tls: bo
             services.into_iter().find_map(|(name, service)| of_service(&pod.namespace, name, service, &[*pod]))
         });
     }
-    // Of pods that are not known, those that a Service surely leads to.
+    // Pods that the inventory lacks: a Service counts if it surely leads to all of them.
     let namespace = selector.namespace_name()?;
     let services = inventory.services.iter().filter(|((of, _), _)| of == namespace);
     services.into_iter().find_map(|((namespace, name), service)| {

@@ -1,4 +1,9 @@
 //! Statements: rules, `default deny`, claims, and their governed sides.
+//!
+//! ```text
+//! allow egress garden/* -> zenquotes.io:443     governs the pods of garden, on their way out
+//! allow garden/* -> zenquotes.io:443            an error: without a direction the host would be governed too
+//! ```
 
 use std::sync::Arc;
 
@@ -15,8 +20,8 @@ use crate::syntax::tree::{
 };
 
 impl Checker<'_> {
-    /// Checks a statement that says something about flows; the others were looked at as declarations. `outer` are the
-    /// annotations of the `apply` statements around it, the innermost first.
+    /// Checks a statement about flows; the declarations were checked before. `outer` are the annotations of the `apply`
+    /// statements around it, the innermost first.
     pub(super) fn statement(&mut self, item: &Item, env: &Env, outer: &[&Annotation]) {
         match &item.kind {
             ItemKind::Rule(rule) => {
@@ -170,7 +175,7 @@ impl Checker<'_> {
         Some(())
     }
 
-    /// Reports ports left of the arrow. Most likely they were meant for the destination.
+    /// Reports ports left of the arrow; most likely the author meant those of the destination.
     fn say_ports_on_source(&mut self, ports: Span, destination: &Value, expr: &Expr) {
         let written = self.text(ports).to_string();
         let whole = destination.ports.is_none().then(|| (format!("{}{written}", self.text(expr.span)), expr.span));
@@ -230,7 +235,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks a claim; returns whether it makes sense.
+    /// Checks a claim, and returns whether it has no mistake.
     fn claim(&mut self, claim: &Claim, env: &Env) -> bool {
         let (source, destination) = (self.endpoint(&claim.source, env), self.endpoint(&claim.destination, env));
         let (Some(source), Some(destination)) = (source, destination) else { return false };
@@ -245,7 +250,7 @@ impl Checker<'_> {
         self.claim_clauses(claim, &destination, env).is_some()
     }
 
-    /// Weights steer only what Istio reads as requests or TLS; elsewhere the client chooses the address.
+    /// Warns of weights on ports that Istio does not read as requests or TLS: there the client chooses the address.
     fn warn_of_weights(&mut self, value: &Value, expr: &Expr) {
         let read = |app: Option<AppProtocol>| app.is_some();
         let idle = value.endpoint().members.iter().any(|member| match &member.what {
@@ -278,7 +283,7 @@ fn keyword(rule: &tree::Rule, span: Span) -> Span {
     Span { end: span.start + effect(rule).len() as u32, ..span }
 }
 
-/// Returns the first suffix of ports that is written in an expression, names not followed.
+/// Returns the first suffix of ports that is written in an expression itself, and not brought by a name.
 pub(super) fn written_ports(expr: &Expr) -> Option<Span> {
     if let Some(ports) = &expr.ports {
         return Some(ports.span);

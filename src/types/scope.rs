@@ -1,4 +1,10 @@
 //! `scope`: which pods a file may govern.
+//!
+//! ```text
+//! scope garden/*
+//! allow egress garden/* -> payments/{app=api}:443     governs pods of garden, inside the scope
+//! allow ingress garden/* -> payments/{app=db}:5432    an error: governs pods of payments
+//! ```
 
 use smol_str::SmolStr;
 
@@ -26,7 +32,7 @@ pub(super) struct Scope {
 }
 
 impl Checker<'_> {
-    /// Returns the scope of a file and checks that its facts lie inside. Two scopes are an error.
+    /// Returns the scope of a file, and checks that the facts of the file lie inside. Two scopes are an error.
     pub(super) fn scope_of(&mut self, module: ModuleId) -> Option<Scope> {
         let items = &self.names.module(module).file.items;
         let mut scopes = items.iter().filter_map(|item| match &item.kind {
@@ -82,15 +88,16 @@ impl Checker<'_> {
         }
     }
 
-    /// Returns whether a given file without a scope uses a module: its facts are of the build then, whoever uses it too.
+    /// Returns whether a given file without a scope uses a module: then the facts of the module count for the build,
+    /// and no scope binds them.
     fn is_free(&self, module: ModuleId) -> bool {
         let has_scope = |of: &Module| of.file.items.iter().any(|item| matches!(item.kind, ItemKind::Scope(_)));
         let free = self.names.modules().filter(|(_, of)| of.role == Role::Given && !has_scope(of));
         free.into_iter().any(|(id, _)| self.names.brought_by(id).iter().any(|(brought, _)| *brought == module))
     }
 
-    /// Checks that a scope such as `garden/api` gets its pods from others: were they stated by the file itself, or by what it
-    /// uses, `service garden/api { select {app=evil} }` would move the scope.
+    /// Checks that the pods of a scope such as `garden/api` are stated elsewhere. If the file itself or a module that
+    /// it uses stated them, `service garden/api { select {app=evil} }` would move the scope.
     fn check_named(&mut self, module: ModuleId, scope: &Endpoint, span: Span) {
         let named: Vec<(SmolStr, SmolStr)> =
             scope.pods().filter_map(|(_, pods)| pods.named.as_deref().cloned()).collect();
@@ -112,7 +119,8 @@ impl Checker<'_> {
     }
 
     /// Checks that the pods of a governed side lie inside the scope, for every label set. `how` says what the statement
-    /// does to them; `half` is the rule with its other side, the direction that would govern that, and its place.
+    /// does to these pods. `half` is the rule with its other side, the direction that would govern the other side, and
+    /// its place.
     pub(super) fn check_scope(
         &mut self,
         side: &Endpoint,
@@ -125,7 +133,7 @@ impl Checker<'_> {
         let Some(member) = self.outside(side, &scope) else { return Some(()) };
         let written = Checker::bare_span(expr);
         let governed = if written.holds(member.span) { member.span } else { written };
-        // Where a template is applied, its own words may be a parameter's: say whose pods they are there.
+        // Inside a template the words may be a parameter's, so the message names the pods that the `apply` puts there.
         let whose = match &member.what {
             What::Pods(pods) => pods.selector.namespace_name().cloned(),
             _ => None,
@@ -158,8 +166,8 @@ impl Checker<'_> {
         outside.map(|(member, _)| member)
     }
 
-    /// Returns a set of pods as a scope for `subject`: what it requires of a namespace whose labels are known is
-    /// decided here and now. `None` where that namespace is outside.
+    /// Returns a set of pods as a scope for `subject`: its requirements on a namespace whose labels are known are
+    /// decided here. `None` if that namespace is outside.
     fn known(&self, subject: &PodSelector, set: &PodSelector) -> Option<PodSelector> {
         let by_label = set.namespace.list().iter().any(|requirement| requirement.key != NAMESPACE_NAME);
         let Some(labels) = subject
@@ -179,8 +187,8 @@ impl Checker<'_> {
         })
     }
 
-    /// Returns whether the inventory, or a file that no scope binds, told the labels of a namespace. What a file with a scope
-    /// says, itself or by what it uses, puts nothing inside.
+    /// Returns whether the inventory, or a file that no scope binds, told the labels of a namespace. Labels that a file
+    /// with a scope states, itself or by a module that it uses, put no namespace inside.
     fn told_by_others(&self, namespace: &str) -> bool {
         let Some(known) = self.inventory.namespaces.get(namespace) else { return false };
         let teller = self.names.modules().find(|(_, module)| module.file.id == known.origin.file);

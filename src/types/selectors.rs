@@ -1,4 +1,9 @@
 //! Selectors of pods: namespaces, labels, accounts and names.
+//!
+//! ```text
+//! default deny {env=prod}/{tier in (a, b), !canary}
+//!     namespaces with env=prod; in them pods with tier a or b, and without a label canary
+//! ```
 
 use smol_str::SmolStr;
 
@@ -56,8 +61,8 @@ impl Checker<'_> {
         Some(Value { opaque, ..Value::one(Checker::bare_span(expr), what) })
     }
 
-    /// `garden/{api, db}` means pods with both labels, and is hardly ever meant so: an error where an inventory shows that
-    /// nobody there has them.
+    /// Reports `garden/{api, db}`, which means pods with both labels, although its author most likely meant two
+    /// workloads. If no known pod has such a label, this is an error with an inventory and a warning without one.
     fn check_names_in_braces(&mut self, expr: &Expr, namespace: &NamespacePattern, pods: &PodPattern) -> Option<()> {
         let (NamespacePattern::Name(namespace), PodPattern::Labels(labels)) = (namespace, pods) else {
             return Some(());
@@ -89,7 +94,7 @@ impl Checker<'_> {
         (!inventory.given).then_some(())
     }
 
-    /// Returns the namespace that a word before a `/` means, and whether it is a stand-in.
+    /// Returns the namespace that a word before a `/` means, and whether it stands in for a parameter.
     fn namespace(&mut self, word: &Word, expr: &Expr, pods: &PodPattern, env: &Env) -> Option<(SmolStr, bool)> {
         if !word.quoted
             && let Some(bound) = env.parameters.get(&word.text)
@@ -110,7 +115,7 @@ impl Checker<'_> {
         Some((word.text.clone(), false))
     }
 
-    /// Warns of a namespace that is spelled like a name in sight, but where that name is being defined.
+    /// Warns of a namespace that is spelled like a name in sight, except inside the definition of that name.
     fn warn_of_name(&mut self, word: &Word, bare: Span, pods: &PodPattern, env: &Env) {
         let Some(def) = self.names.in_sight(env.module, &word.text) else { return };
         if self.open.contains(&def) {
@@ -144,7 +149,7 @@ impl Checker<'_> {
     }
 }
 
-/// Returns the requirement that is written.
+/// Returns the requirement that a label in braces stands for.
 pub fn requirement(written: &LabelRequirement) -> Requirement {
     let values = |words: &[Word]| words.iter().map(|word| word.text.clone()).collect::<Vec<SmolStr>>();
     let key = written.key.text.clone();
@@ -162,7 +167,7 @@ fn is_protocol(word: &str) -> bool {
     matches!(word, "http" | "grpc" | "tls" | "https") || Protocol::parse(word).is_some()
 }
 
-/// Returns the pods that a name stands for where nothing of that name is known.
+/// Returns the labels that `ns/name` stands for when no workload and no Service has that name.
 pub(super) fn assumed(name: &SmolStr) -> Option<Requirements> {
     Requirements::new([Requirement::is_in("app.kubernetes.io/name", [name.clone()])])
 }

@@ -1,4 +1,9 @@
 //! Templates: checked by themselves with stand-ins for their arguments, and expanded where they are applied.
+//!
+//! ```text
+//! template tenant(ns: Namespace, api: Host) { allow egress ns/* -> api:443 }
+//! apply tenant(team-a, payments-api.com)     becomes: allow egress team-a/* -> payments-api.com:443
+//! ```
 
 use std::rc::Rc;
 
@@ -26,12 +31,12 @@ const MOST_YIELDED: usize = 1_000_000;
 /// How deep templates may apply each other.
 const DEEPEST: usize = 64;
 
-/// How large what a template yields is.
+/// The size of what a template yields.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Size {
-    /// How deep templates apply each other in it, itself included.
+    /// How deep templates apply each other, this one included.
     depth: usize,
-    /// How many statements it yields.
+    /// How many statements the template yields.
     yields: usize,
 }
 
@@ -51,8 +56,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Walks what a template applies and returns how large that is; `None` where it does not end or goes too deep, which
-    /// is said once. `open` are the templates on the way here, each with the `apply` that is followed.
+    /// Walks the templates that a template applies, and returns its size; `None` if they form a cycle or go too deep,
+    /// which is reported once. `open` are the templates on the way here, each with the `apply` that is followed.
     fn size(&mut self, def: Def, open: &mut Vec<(Def, Span)>) -> Option<Size> {
         if let Some(known) = self.sizes.get(&def) {
             return *known;
@@ -215,8 +220,8 @@ impl Checker<'_> {
         Some(())
     }
 
-    /// Counts what an outermost `apply` yields, and returns whether it is still to be expanded. In a template that is
-    /// checked by itself nothing is said of it: where that is applied, it will be.
+    /// Counts what an outermost `apply` yields, and returns whether it is still to be expanded. A template that is
+    /// checked by itself is not reported for this: its `apply` will be.
     fn is_affordable(&mut self, def: Def, span: Span, env: &Env) -> bool {
         let yields = self.sizes.get(&def).copied().flatten().unwrap_or_default().yields;
         let counter = if env.opaque { &mut self.tried } else { &mut self.yielded };
@@ -299,7 +304,7 @@ impl Checker<'_> {
     }
 }
 
-/// Returns what was probably meant by an argument of another type.
+/// Returns what the author of an argument of another type probably meant.
 fn instead(argument: &Argument, kind: ParameterType) -> Option<String> {
     match (kind, argument) {
         (

@@ -1,4 +1,9 @@
-//! What expressions are while they are checked: values with their kinds, and what parameters are bound to.
+//! Values: what the expressions of a policy are while they are checked, and what the parameters of templates stand for.
+//!
+//! ```text
+//! garden/{app=api}:8080          kind Workloads, with ports written at `:8080`
+//! { garden/*, zenquotes.io }     kind Endpoint, since its members mix: it cannot be governed
+//! ```
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -39,11 +44,11 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct Value {
     pub(super) shape: Shape,
-    /// Where it counts as a mixture whatever its members are (`dns`, `apiserver`, `anywhere`).
+    /// The place of a name that counts as a mixture whatever its members are: `dns`, `apiserver`, `anywhere`.
     pub mixed: Option<Span>,
-    /// Where the ports that it brings were written.
+    /// The place of the ports that it brings.
     pub ports: Option<Span>,
-    /// Whether it rests on a parameter whose argument is not known: facts about it cannot be checked.
+    /// Whether it contains a parameter whose argument is not known, so that it cannot be compared with facts.
     pub opaque: bool,
 }
 
@@ -60,8 +65,8 @@ impl Value {
         Value { shape: Shape::Flat(endpoint), mixed: None, ports: None, opaque: false }
     }
 
-    /// Returns the union of some values. What names share is not copied before somebody looks at it: of a chain of `let`s,
-    /// each one more than the one before, the rules may use none but the last.
+    /// Returns the union of some values. Values that names share are copied only when a rule needs the members: in a
+    /// chain of `let`s, each one member longer than the one before, rules may use only the last.
     pub fn union(values: Vec<Value>) -> Value {
         let parts: Vec<Shape> = values.into_iter().map(|value| value.shape).collect();
         let about = parts.iter().map(Shape::about).fold(About::default(), About::and);
@@ -124,7 +129,7 @@ impl Value {
     }
 }
 
-/// How many members a union has that is copied where it is used.
+/// The most members of a union that is copied where it is used.
 const FEW: usize = 64;
 
 /// The members of a value.
@@ -142,7 +147,7 @@ pub(super) struct Union {
     whole: OnceCell<Arc<Endpoint>>,
 }
 
-/// What is known of members before they are gathered.
+/// What a union knows of its members before it gathers them.
 #[derive(Clone, Copy, Debug, Default)]
 struct About {
     most: usize,
@@ -178,7 +183,7 @@ impl Union {
         self.whole.get_or_init(|| {
             let mut flat = Vec::new();
             let mut known: FxHashSet<*const Union> = FxHashSet::default();
-            // Chains of names may be longer than the stack is deep.
+            // A loop and no recursion: a chain of names may be longer than the stack is deep.
             let mut open: Vec<&Shape> = self.parts.iter().rev().collect();
             while let Some(shape) = open.pop() {
                 match shape {
@@ -196,7 +201,7 @@ impl Union {
 }
 
 impl Drop for Union {
-    /// Lets a chain of names go link by link, and not each inside the one before.
+    /// Drops a chain of names link by link, and not each inside the one before, which would exhaust the stack.
     fn drop(&mut self) {
         let mut open = std::mem::take(&mut self.parts);
         while let Some(shape) = open.pop() {
@@ -209,7 +214,7 @@ impl Drop for Union {
     }
 }
 
-/// Returns the members of some endpoints, at most so many. A name that is reached in two ways brings its members once.
+/// Returns the members of some endpoints, at most so many. A name that two other names lead to brings its members once.
 fn gathered(endpoints: impl Iterator<Item = Arc<Endpoint>>, most: usize) -> Members {
     let mut members = Members::new();
     let mut seen = FxHashSet::default();
@@ -286,7 +291,7 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// Returns the type of parameter that this may stand for.
+    /// Returns the narrowest type of a parameter that this may be bound to.
     pub fn kind(&self) -> ParameterType {
         match self {
             Bound::Namespace(_) => ParameterType::Namespace,

@@ -1,4 +1,11 @@
 //! `via`: the gateway that a rule leads through, and the public hosts that clients ask it for.
+//!
+//! ```text
+//! allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via edge at "garden.example.com"
+//!     clients of these addresses may ask the gateway edge for this host; the pods see the gateway
+//! allow egress garden/* -> zenquotes.io:443 via egress-gateway
+//!     the pods of garden reach the host through the gateway alone
+//! ```
 
 use std::sync::Arc;
 
@@ -28,7 +35,8 @@ fn via_of(clauses: &[Clause]) -> Option<Written<'_>> {
 }
 
 impl Checker<'_> {
-    /// Checks the `via` of a rule towards one destination. The outer `None` is an error, which is said.
+    /// Checks the `via` of a rule towards one destination. The outer `None` stands for an error, which has been
+    /// reported.
     #[allow(clippy::option_option, reason = "a rule may have none, and one that it has may be wrong")]
     pub(super) fn via_of_rule(
         &mut self,
@@ -109,8 +117,8 @@ impl Checker<'_> {
         None
     }
 
-    /// `via` on ingress names public hosts, which clients ask for on ports that are HTTP or TLS; on a port that is
-    /// neither they ask for none, and the gateway's port alone tells what they want.
+    /// Checks `via` on ingress. On HTTP and TLS ports clients ask for a public host, which `at` names; on other ports
+    /// they ask for no name, and the gateway's port alone tells where they want to go.
     fn check_way_in(
         &mut self,
         to: &Value,
@@ -157,8 +165,8 @@ impl Checker<'_> {
         Some(())
     }
 
-    /// In a file with a scope, a public host must be one that the scope names: at the gateway it is closed to all whom
-    /// no rule names, also for pods outside the scope.
+    /// Checks that the scope of the file names the public hosts. The gateway closes such a host to all clients whom no
+    /// rule names, also on the way to pods outside the scope.
     fn check_public_hosts(&mut self, hosts: &[HostName], span: Span, gateway: &str, env: &Env) -> Option<()> {
         let Some(scope) = &self.scope else { return Some(()) };
         let Some(host) = hosts.iter().find(|host| !scope.hosts.iter().any(|own| own.contains(host))) else {
@@ -171,7 +179,7 @@ impl Checker<'_> {
         None
     }
 
-    /// Warns of routes that change what the workload compares once more.
+    /// Warns of routes that change the path or the host, which the workload compares once more.
     fn warn_of_rewrites(&mut self, via: &Via, conditions: &Conditions) {
         let paths = !conditions.paths.is_empty();
         let found = self.inventory.rewrites.iter().find(|rewrite| {
@@ -187,7 +195,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Warns where requests are to come through a gateway that passes TLS on unread.
+    /// Warns of a rule on requests whose gateway passes TLS on unread.
     fn warn_of_unread_tls(&mut self, to: &Value, via: &Via) {
         let requests =
             |member: &Member| member.ports.entries().iter().any(|port| port.app.is_some_and(AppProtocol::has_requests));
@@ -212,7 +220,7 @@ impl Checker<'_> {
         }
     }
 
-    /// `via` on egress leads to hosts on tls ports, and needs to know the gateway's Service.
+    /// Checks `via` on egress: its destinations are hosts on tls ports, and the gateway's Service must be known.
     fn check_way_out(&mut self, to: &Value, to_expr: &Expr, via: &Via, env: &Env) -> Option<()> {
         if env.opaque && to.opaque {
             return Some(());
