@@ -19,7 +19,7 @@ use crate::model::ports::Protocol;
 use parties::Candidate;
 use service::Target;
 
-/// A question that stands for more pairs of pods than this is not answered.
+/// The most pairs of pods that one question may stand for; a question for more is refused.
 const MOST_PAIRS: usize = 10_000;
 
 /// A question as a person or a line of `--flows` puts it.
@@ -31,18 +31,18 @@ pub struct Question {
     pub to: String,
     /// The port, by number or name, where `to` has none.
     pub port: Option<String>,
-    /// The protocol, where `to` has none; TCP where nobody says.
+    /// The protocol, where `to` has none; TCP if this is empty too.
     pub protocol: Option<String>,
-    /// What is asked for.
+    /// The request that the flow carries.
     pub request: Request,
 }
 
-/// What a question comes to.
+/// The answers to a question.
 #[derive(Clone, Debug)]
 pub struct Answers {
     /// One for each pair of workloads that the question stands for; never empty.
     pub all: Vec<Answer>,
-    /// What was assumed of pods that nothing is known of: `pods labelled app.kubernetes.io/name=web for garden/web`.
+    /// Assumptions about unknown pods: `pods labelled app.kubernetes.io/name=web for garden/web`.
     pub assumed: Vec<String>,
 }
 
@@ -86,7 +86,7 @@ impl Answers {
     }
 }
 
-/// Decides a question, for each workload that it stands for. The error says, in words, what cannot be judged.
+/// Decides a question, for each workload that it stands for. The error says in words why the question cannot be judged.
 pub fn ask(policy: &Policy, question: &Question) -> Result<Answers, String> {
     let from = question::parse(&question.from)?;
     let to = question::parse(&question.to)?;
@@ -134,7 +134,7 @@ pub fn ask(policy: &Policy, question: &Question) -> Result<Answers, String> {
 /// The state of one question.
 struct Asker<'a> {
     policy: &'a Policy,
-    /// What was assumed so far.
+    /// The assumptions so far.
     assumed: Vec<String>,
 }
 
@@ -146,7 +146,7 @@ impl Asker<'_> {
     }
 }
 
-/// A flow that a question stands for, with the names by which its ends are told.
+/// A flow that a question stands for, with the names under which its ends are shown.
 struct Way {
     from: Candidate,
     to: Target,
@@ -154,7 +154,7 @@ struct Way {
     flow: Flow,
 }
 
-/// Decides the flows. The pods of one workload that are decided alike have one answer.
+/// Decides the flows. Pods of one workload with the same decision share one answer.
 fn answers(policy: &Policy, question: &Question, ways: Vec<Way>) -> Vec<Answer> {
     type Key = (SmolStr, SmolStr, Option<u16>, Protocol);
     let mut told: FxHashMap<Key, Vec<(Option<Verdict>, Verdict)>> = FxHashMap::default();
@@ -172,7 +172,7 @@ fn answers(policy: &Policy, question: &Question, ways: Vec<Way>) -> Vec<Answer> 
     let several = found.len() > 1;
     let answer = |(way, gateway, verdict): (Way, Option<Verdict>, Verdict)| Answer {
         from: if several { way.from.name.to_string() } else { question.from.clone() },
-        // Behind a Service or a public host the question's words stay, and the pod is told beside them.
+        // Behind a Service or a public host the answer keeps the question's words and names the pod beside them.
         to: match (several && !way.to.behind, way.to.port) {
             (false, _) => question.to.clone(),
             (true, Some(port)) if way.to.protocol == Protocol::Tcp => format!("{}:{port}", way.to.to.name),

@@ -15,12 +15,12 @@ use crate::model::endpoint::What;
 use crate::model::labels::{NAMESPACE_NAME, PodSelector};
 use crate::model::rules::{Direction, GrantId, Rule, RuleId};
 
-/// What was found of a policy, at the first question about it.
+/// The index of a policy, made at the first question about it.
 #[derive(Debug, Default)]
 pub struct Concerning(OnceLock<Tables>);
 
 impl Clone for Concerning {
-    /// A copy of a policy may be given other rules, so that its own are looked at.
+    /// A copy of a policy may get other rules, so it starts without an index.
     fn clone(&self) -> Concerning {
         Concerning::default()
     }
@@ -28,11 +28,11 @@ impl Clone for Concerning {
 
 #[derive(Debug, Default)]
 struct Tables {
-    /// Rules by the pods that they govern, those of a gateway that they lead through among them.
+    /// Rules by the pods that they govern; the pods of a gateway that a rule leads through count too.
     rules: ByNamespace,
     /// Grants by the pods that they open.
     grants: ByNamespace,
-    /// Rules by the pods that they tell by an account, on either side.
+    /// Rules by the pods that they select by an account, on either side.
     accounts: ByNamespace,
     /// Rules that give a host addresses, by its name.
     hosts: FxHashMap<SmolStr, Vec<u32>>,
@@ -44,7 +44,7 @@ struct Tables {
 #[derive(Debug, Default)]
 struct ByNamespace {
     named: FxHashMap<SmolStr, Vec<u32>>,
-    /// Those of pods whose namespaces are not named.
+    /// The numbers for pods whose namespaces are not named.
     others: Vec<u32>,
 }
 
@@ -72,7 +72,7 @@ impl ByNamespace {
 }
 
 impl Policy {
-    /// Returns every rule that governs a pod, or that leads through it as a gateway's, in order; and perhaps others.
+    /// Returns every rule that governs a pod, or that leads through its gateway, in order; and perhaps others.
     pub fn rules_concerning(&self, pod: &Pod) -> impl Iterator<Item = (RuleId, &Rule)> {
         self.tables().rules.of(pod).map(|at| (RuleId::new(at), &self.rules[at]))
     }
@@ -82,7 +82,7 @@ impl Policy {
         self.tables().grants.of(pod).map(|at| (GrantId::new(at), &self.grants[at]))
     }
 
-    /// Returns every rule that tells pods like this one by an account; and perhaps others.
+    /// Returns every rule that selects pods like this one by an account; and perhaps others.
     pub(super) fn rules_by_account(&self, pod: &Pod) -> impl Iterator<Item = &Rule> {
         self.tables().accounts.of(pod).map(|at| &self.rules[at])
     }

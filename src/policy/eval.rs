@@ -1,6 +1,13 @@
-//! The reference evaluator: decides one concrete flow by looking at every rule that may govern its pods. Obvious and trusted.
+//! The reference evaluator: decides one concrete flow by looking at every rule that may govern its pods. Obvious and
+//! trusted.
 //!
-//! It is written from the essay at the head of [`crate::policy`] and shares no shortcut with the targets.
+//! ```text
+//! allow egress garden/* -> zenquotes.io:443
+//!     garden/web -> zenquotes.io:443     allowed by this rule
+//!     garden/web -> zenquotes.io:80      denied: the rule isolates garden/web, and no rule allows this port
+//! ```
+//!
+//! The evaluator is written from the essay at the head of [`crate::policy`], and shares no shortcut with the targets.
 
 use serde_json::Value as Json;
 use smol_str::SmolStr;
@@ -72,7 +79,7 @@ impl Verdict {
     }
 }
 
-/// Decides a flow. The path that is asked for is looked at as the mesh's normalisation leaves it.
+/// Decides a flow. Rules see the path of the request as the mesh's normalisation leaves it.
 pub fn eval(policy: &Policy, flow: &Flow) -> Verdict {
     let arrived = flow.request.path.as_ref().map(|path| {
         let path = normalize(path, policy.settings.path_normalization);
@@ -133,7 +140,7 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
         return Cause::Allowed(rule);
     }
     let Some(isolated_by) = isolated_by else {
-        // The gateway serves other hosts as before; this host it serves to whom a rule names.
+        // The gateway serves its other hosts as before, and this host only to clients that a rule names.
         return match (published, first_publisher(policy, flow, pod, direction)) {
             (true, Some(rule)) => Cause::NoneMatches { isolated_by: rule, others: 0, nearest: None },
             _ => Cause::NotIsolated,
@@ -145,11 +152,11 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
     Cause::NoneMatches { isolated_by, others: isolating - 1, nearest }
 }
 
-/// How far a rule's peers hold a flow's other end.
+/// How far an endpoint of a rule matches one end of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Match {
     No,
-    /// Some of the addresses where a host may be.
+    /// The endpoint contains some of the addresses where the host may be, and not all.
     Partly,
     Yes,
 }
@@ -169,7 +176,7 @@ fn matches_flow(policy: &Policy, rule: &Rule, flow: &Flow) -> Match {
         true => Some(AppProtocol::Tls),
         false => read_as(&rule.destination, flow),
     };
-    // A deny means a path in whatever spelling it comes.
+    // A deny means every spelling of its path.
     let fits = match rule.action {
         Action::Deny => PathPattern::matches_any_spelling,
         Action::Allow | Action::Isolate => PathPattern::matches,
@@ -192,15 +199,15 @@ fn holds_pod(endpoint: &Endpoint, pod: &Pod) -> bool {
     endpoint.pods().any(|(_, pods)| pods.selector.matches(&pod.namespace_labels, &pod.labels, &pod.account))
 }
 
-/// Returns how far an endpoint holds a party; as a destination, on the flow's port.
+/// Returns how far an endpoint matches a party; as a destination, on the flow's port.
 pub(super) fn holds(endpoint: &Endpoint, party: &Party, destination: Option<&Flow>) -> Match {
     how_far(endpoint, party, destination, false)
 }
 
-/// Returns how far an endpoint holds a party. That of a deny holds what is at the addresses of a host, too.
+/// Returns how far an endpoint matches a party. In a deny, a host also matches whatever is at its addresses.
 fn how_far(endpoint: &Endpoint, party: &Party, destination: Option<&Flow>, deny: bool) -> Match {
     let mut best = Match::No;
-    // Members that each hold some of the places where a host may be, such as IPv4 and IPv6, may together hold all.
+    // Members that each contain some of a host's addresses, such as IPv4 and IPv6, may together contain all.
     let mut places = AddressSet::default();
     for member in &endpoint.members {
         if destination.is_some_and(|flow| !port_fits(&member.ports, flow)) {
@@ -239,8 +246,8 @@ fn holds_what(what: &What, party: &Party, deny: bool) -> Match {
     }
 }
 
-/// Returns the addresses that a member holds whatever their names. A deny of a host denies its addresses, while an allow
-/// of one lets its own name through.
+/// Returns the addresses that a member contains, whatever host is there. A deny of a host denies its addresses, while
+/// an allow of one lets its own name through.
 fn places_of(what: &What, deny: bool) -> AddressSet {
     match what {
         What::Addresses(set) => set.clone(),
@@ -270,7 +277,7 @@ fn port_names(flow: &Flow) -> Vec<SmolStr> {
     }
 }
 
-/// The addresses of rules that each hold only some of the places where a host may be.
+/// The addresses of rules that each contain only some of the addresses where a host may be.
 #[derive(Default)]
 struct Cover {
     first: Option<RuleId>,
@@ -292,7 +299,7 @@ impl Cover {
         }
     }
 
-    /// Returns the first rule, when together they hold every place.
+    /// Returns the first rule if all of them together contain every address where the host may be.
     fn whole(&self, flow: &Flow) -> Option<RuleId> {
         let at = match (&flow.source, &flow.destination) {
             (_, Party::Host { at, .. }) | (Party::Host { at, .. }, _) => at,
@@ -312,7 +319,7 @@ pub(super) fn read_as(endpoint: &Endpoint, flow: &Flow) -> Option<AppProtocol> {
     entries.find(|entry| entry.matches(flow.port, flow.protocol, &names))?.app
 }
 
-/// Returns whether the conditions of `where` hold. What is not known of a request meets no condition.
+/// Returns whether a flow meets the conditions of `where`. An unknown part of a request meets no condition.
 pub(super) fn conditions_hold(conditions: &Conditions, flow: &Flow, read: Option<AppProtocol>) -> bool {
     conditions_meet(conditions, flow, read, PathPattern::matches)
 }
@@ -324,7 +331,7 @@ fn conditions_meet(
     fits: fn(&PathPattern, &str) -> bool,
 ) -> bool {
     let request = &flow.request;
-    // A flow to a host outside asks for that host, where nothing else is said.
+    // A flow to a host outside asks for that host, unless the request names another.
     let host = request.name(read).or(match &flow.destination {
         Party::Host { name, .. } => Some(name),
         _ => None,
@@ -378,7 +385,7 @@ fn grants(policy: &Policy, grant: &Grant, flow: &Flow, direction: Direction) -> 
     }
     match grant.reason {
         GrantReason::Istiod => matches!(&flow.source, Party::Pod(pod) if pod.sidecar),
-        // The gateway's half of a rule holds for the hosts of the rule.
+        // The gateway's half of a rule opens the way to the hosts of that rule alone.
         GrantReason::Gateway => grant.because.iter().any(|at| {
             let Some(rule) = policy.rule(*at) else { return false };
             match &flow.destination {

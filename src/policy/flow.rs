@@ -21,7 +21,7 @@ pub struct Flow {
     pub port: Option<u16>,
     /// The protocol.
     pub protocol: Protocol,
-    /// What is asked for, where it is known.
+    /// The request, as far as it is known.
     pub request: Request,
 }
 
@@ -36,7 +36,7 @@ pub enum Party {
     Host {
         /// The name.
         name: SmolStr,
-        /// Where it may be: its `at`, or the internet.
+        /// The addresses where it may be: its `at`, or the internet.
         at: AddressSet,
     },
 }
@@ -56,12 +56,12 @@ pub struct Pod {
     pub ports: Vec<ContainerPort>,
     /// Whether it has an Istio sidecar.
     pub sidecar: bool,
-    /// Whether it is one Pod, known by its name or its address, and not any of those that a workload, labels or a Service
-    /// stand for. Such a Pod reaches itself; two pods of one workload are two.
+    /// Whether it is one Pod, known by its name or its address, and not any pod of a workload, a selector or a Service.
+    /// Such a Pod reaches itself; two pods of one workload are two.
     pub single: bool,
 }
 
-/// What a flow carries, where it is known.
+/// The request that a flow carries, as far as it is known.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The HTTP method.
@@ -70,9 +70,9 @@ pub struct Request {
     pub path: Option<String>,
     /// The HTTP host; where [`Request::tls`] is not known, the TLS name too.
     pub host: Option<SmolStr>,
-    /// The TLS name (SNI), where it is another thing than the HTTP host; empty where TLS asks for none.
+    /// The TLS name (SNI), if it differs from the HTTP host; empty for TLS without a name.
     pub tls: Option<SmolStr>,
-    /// Whom a gateway serves, where the gateway is the source and passes a client's request on.
+    /// The client whose request a gateway passes on, if the source is a gateway.
     pub client: Option<IpAddr>,
     /// The claims of a valid token.
     pub jwt: Option<serde_json::Map<String, Json>>,

@@ -5,8 +5,8 @@ use crate::model::gateways::Gateway;
 use crate::model::rules::{Action, Rule, RuleId};
 
 impl Policy {
-    /// Returns the rules that isolate pods of a gateway on their way in, or may: of pods that the inventory knows it is
-    /// clear, of others as far as labels go.
+    /// Returns the rules that isolate pods of a gateway on their way in, or may: known pods are compared one by one,
+    /// unknown ones by the labels of both selectors.
     ///
     /// ```text
     /// gateway edge { pods edges/{app=envoy} … }

@@ -1,4 +1,11 @@
-//! From the typed program to the policy: grants are added, and what no rule can have meant is said.
+//! From the typed program to the policy: adds the grants, and warns of rules that cannot be meant so.
+//!
+//! ```text
+//! allow egress garden/* -> zenquotes.io:443
+//!     the rule, and a grant: the pods of garden may ask the cluster's DNS where the host is
+//! default deny kube-system/*
+//!     a warning beside it: the resolver is isolated, and lets nobody in
+//! ```
 
 use std::sync::Arc;
 
@@ -125,7 +132,7 @@ impl Grants<'_> {
         }
     }
 
-    /// Where Istio is a layer, every pod with a sidecar needs istiod.
+    /// Grants the way to istiod, if Istio is a layer: every pod with a sidecar needs it.
     fn of_mesh(&mut self) {
         let Some(first) = self.istiod.members.first() else { return };
         if !self.settings.targets.contains(&Layer::Istio) {
@@ -161,8 +168,8 @@ fn gateway_pods(gateway: &Gateway) -> Endpoint {
     Endpoint { members: gateway.pods.iter().map(member).collect() }
 }
 
-/// Returns a gateway's pods on the ports that clients use: on the way out those for TLS (where it has such), on the way in
-/// those on which clients ask for a name, or the ones without names that lead to the destination.
+/// Returns a gateway's pods on the ports that clients use. On the way out these are its ports for TLS, if it has any;
+/// on the way in, the ports on which clients ask for a name, or those without names that lead to the destination.
 fn gateway_door(via: &Via, egress: bool) -> Endpoint {
     let gateway = &via.gateway;
     let tls = gateway.ports.iter().any(|port| port.app == Some(AppProtocol::Tls));
@@ -194,8 +201,8 @@ fn share_pods(a: &Endpoint, b: &Endpoint) -> bool {
     a.pods().any(|(_, left)| b.pods().any(|(_, right)| left.selector.overlaps(&right.selector)))
 }
 
-/// Returns whether a destination surely means pods or addresses of another, on one of its ports: namespaces that are
-/// selected by labels may or may not be the others', and are left in doubt.
+/// Returns whether a deny's destination surely contains a member of a granted one, pods or addresses, on one of its
+/// ports. Namespaces that the deny selects by labels may be others, and do not count.
 fn takes(deny: &Endpoint, granted: &Endpoint) -> bool {
     granted.members.iter().any(|member| {
         let meeting = || deny.members.iter().filter(|taken| taken.ports.may_overlap(&member.ports));
@@ -215,8 +222,8 @@ fn takes(deny: &Endpoint, granted: &Endpoint) -> bool {
     })
 }
 
-/// Returns whether a set of pods surely has some of another: they share some, and that does not hang on a label of which
-/// the other says nothing.
+/// Returns whether a set of pods surely contains some of another: the two overlap, and the first asks only for labels
+/// that the second names too.
 fn surely_meets(set: &PodSelector, other: &PodSelector) -> bool {
     let known = |asked: &Requirements, said: &Requirements| {
         asked.list().iter().all(|one| said.list().iter().any(|other| other.key == one.key))
@@ -241,7 +248,7 @@ fn share_flows(a: &Endpoint, b: &Endpoint) -> bool {
     })
 }
 
-/// A resolver that some rule isolates and no rule opens answers nobody.
+/// Warns of a resolver that some rule isolates and no rule opens: it answers nobody.
 fn warn_of_closed_resolver(policy: &Policy, grants: &[Grant], dns: &Endpoint, diagnostics: &mut Diagnostics) {
     if !grants.iter().any(|grant| grant.reason == GrantReason::Dns) {
         return;
@@ -271,7 +278,7 @@ fn warn_of_closed_resolver(policy: &Policy, grants: &[Grant], dns: &Endpoint, di
     }
 }
 
-/// A deny beats grants: pods lose their resolver or istiod by it.
+/// Warns of a deny that takes the resolver or istiod from pods, since a deny beats grants.
 fn warn_of_denied_grants(policy: &Policy, grants: &[Grant], diagnostics: &mut Diagnostics) {
     // All grants of one reason lead to the same place.
     let grants = [GrantReason::Dns, GrantReason::Istiod]
@@ -293,7 +300,7 @@ fn warn_of_denied_grants(policy: &Policy, grants: &[Grant], diagnostics: &mut Di
     }
 }
 
-/// A grant may lead to a namespace that the inventory lacks, which is said once for DNS and once for istiod.
+/// Notes a grant to a namespace that the inventory lacks, once for DNS and once for istiod.
 fn note_missing_namespaces(policy: &Policy, grants: &[Grant], diagnostics: &mut Diagnostics) {
     if !policy.inventory.given {
         return;

@@ -1,5 +1,11 @@
 //! The normalised rules and what they mean.
 //!
+//! ```text
+//! allow egress garden/* -> zenquotes.io:443
+//!     a rule: isolates the pods of garden on their way out, and lets them reach the host on TCP 443
+//!     a grant: the same pods may ask the cluster's DNS
+//! ```
+//!
 //! # What a policy means
 //!
 //! A policy is a set of rules; their order never matters. A rule looks at a *flow*: who sends, to whom, on which port
@@ -7,12 +13,12 @@
 //! token. An end of a flow is a pod, an address that is no pod's, or a host outside, known by its name.
 //!
 //! **Ends.** Egress is judged at the source, if that is a pod; ingress at the destination, if that is a pod. A flow is
-//! allowed when both judgements let it through. What is no pod judges nothing. A pod always reaches itself
-//! by its own address; two pods of one workload are two, and so is a pod that a Service may lead back to.
+//! allowed when both judgements let it through. An end that is no pod judges nothing. A pod always reaches itself by
+//! its own address; two pods of one workload are two, and so is a pod that a Service may lead back to.
 //!
 //! **Governing.** A rule governs the pods of its source (egress), of its destination (ingress), or both. It *matches* a
 //! flow when the source is among its sources, the destination and its port are among its destinations, and every
-//! condition holds; what is not known of a request meets no condition. A request has two names that may differ: the TLS
+//! condition is met; an unknown part of a request meets no condition. A request has two names that may differ: the TLS
 //! name (SNI), which a port read as `tls` shows, and the HTTP host, which `http` and `grpc` show.
 //!
 //! **Isolation.** An allow and a `default deny` isolate every pod that they govern, in that direction, on all ports of all
@@ -26,11 +32,11 @@
 //! where the numbers agree; pods on the host network are their node's addresses.
 //!
 //! **Hosts** are known by name. A host is at its `at` addresses, else somewhere in the internet, and nowhere else. So a
-//! rule on addresses holds a flow to a host when it holds every place where the host may be, several allows or several
-//! denies together if need be; and a rule on a host with `at` holds flows to these addresses. A deny on part of the places
-//! leaves the host reachable at the others. A deny of a host with `at` is a deny of its addresses, so another host that is
-//! there and nowhere else is denied along with it; an allow of a host lets through its own name and its addresses, and no
-//! other name.
+//! rule on addresses matches a flow to a host when it contains every address where the host may be, several allows or
+//! several denies together if need be; and a rule on a host with `at` matches flows to these addresses. A deny of some
+//! of the addresses leaves the host reachable at the others. A deny of a host with `at` is a deny of its addresses, so
+//! another host that has these addresses and no others is denied along with it; an allow of a host lets through its own
+//! name and its addresses, and no other name.
 //!
 //! **`via`** on egress leads to the host through the gateway; the way from the pod to the gateway's pods and the
 //! gateway's own way on are grants. On ingress the workload sees the gateway: the rule matches flows from the gateway's

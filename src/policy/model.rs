@@ -10,16 +10,16 @@ use crate::model::gateways::Gateway;
 use crate::model::rules::{Direction, GrantId, Rule, RuleId};
 use crate::settings::Settings;
 
-/// A checked policy: what the source means, with nothing left to look up.
+/// A checked policy: its rules and grants, with every name resolved.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// The rules, in the order of the files and of the source; templates are expanded at their `apply`, and `<->` is
     /// two rules.
     pub rules: Vec<Rule>,
-    /// What the compiler adds by itself.
+    /// The ways that the compiler opens by itself.
     pub grants: Vec<Grant>,
-    /// Every gateway in sight, in the order of their declarations, without repetition: at their pods a client's address
-    /// is seen, and no sidecar stands.
+    /// Every gateway in sight, in the order of their declarations, without repetition: their pods see a client's
+    /// address, and have no sidecar.
     pub gateways: Vec<Arc<Gateway>>,
     /// The facts of the cluster, those of the source's declarations included.
     pub inventory: Arc<Inventory>,
@@ -31,7 +31,8 @@ pub struct Policy {
     pub pod_addresses: AddressSet,
     /// The prelude's `nodes`, where they are known; empty where not.
     pub node_addresses: AddressSet,
-    /// Which rules may concern a pod. A copy of the policy may have other rules.
+    /// The index of the rules that may concern a pod. A copy of the policy starts without one, since its rules may
+    /// change.
     pub concerning: Concerning,
 }
 
@@ -52,19 +53,19 @@ impl Policy {
     }
 }
 
-/// What the compiler adds by itself. A grant never isolates, holds for pods that some rule isolates in that direction,
-/// and a deny beats it.
+/// A grant: a way that the compiler opens by itself. It never isolates, counts for pods that some rule isolates in that
+/// direction, and a deny beats it.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// Why there is one.
+    /// Why the compiler adds it.
     pub reason: GrantReason,
     /// The direction that it opens.
     pub direction: Direction,
-    /// Who may send.
+    /// The endpoints that may send.
     pub source: Arc<Endpoint>,
-    /// To whom, on which ports.
+    /// The endpoints that they may reach, with ports.
     pub destination: Arc<Endpoint>,
-    /// The rules that gave rise to it; empty where every isolated pod has it.
+    /// The rules that need it; empty for a grant that every isolated pod has.
     pub because: Vec<RuleId>,
 }
 
@@ -86,10 +87,10 @@ impl Grant {
     }
 }
 
-/// Why there is a grant.
+/// Why the compiler adds a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum GrantReason {
-    /// Names must resolve: the way of the subject of an egress allow to hosts or pods to the cluster's DNS.
+    /// The way to the cluster's DNS, for the subject of an egress allow to hosts or pods: their names must resolve.
     Dns,
     /// The way of a pod with a sidecar to istiod, TCP 15012.
     Istiod,

@@ -6,8 +6,7 @@
 //! garden.netpol: allow egress garden/* -> zenquotes.io:443
 //! ```
 //!
-//! So a comment on top of a file, or a rule that moves, changes nothing of what is written. `build --lines` adds the
-//! lines.
+//! So a new comment at the top of a file, or a rule that moves, changes no object. `build --lines` adds the lines.
 
 use std::borrow::Cow;
 
@@ -19,11 +18,11 @@ const MOST: usize = 32;
 /// How long a rule is before it is cut.
 const LONGEST: usize = 100;
 
-/// What objects say of the rules that they come from.
+/// The provenance of an object: the rules that it comes from, in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Provenance {
-    /// Where the rules stand and how they read: `shop.netpol: deny shop/* -> lab/*`, a line each. A rule of a template
-    /// also names the `apply` that asked for it.
+    /// The files of the rules and how the rules read: `shop.netpol: deny shop/* -> lab/*`, a line each. A rule of a
+    /// template also names the `apply` that asked for it.
     pub source: String,
     /// The texts of `@owner`, a line each.
     pub owner: String,
@@ -32,8 +31,8 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// Gathers what is to be said of some rules, in an order that hangs on nothing but what they say. What does not fit an
-    /// annotation is counted: `and 12 more`.
+    /// Gathers the provenance of some rules, in an order that depends on their words alone. Lines that do not fit an
+    /// annotation are counted: `and 12 more`.
     pub fn of<'a>(sources: &Sources, lines: bool, origins: impl IntoIterator<Item = &'a Origin>) -> Provenance {
         let (mut places, mut owners, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
         for origin in origins {
@@ -72,14 +71,14 @@ fn joined(texts: Vec<Cow<'_, str>>, more: usize) -> String {
     text
 }
 
-/// Returns whose a rule is and why it is there, where it says so: `owner: payments, reason: PAY-123`.
+/// Returns the `@owner` and `@reason` of a rule, if it has them: `owner: payments, reason: PAY-123`.
 pub fn attribution(origin: &Origin) -> Option<String> {
     let said = [("owner", origin.owner()), ("reason", origin.reason())];
     let said: Vec<String> = said.iter().filter_map(|(what, text)| Some(format!("{what}: {}", (*text)?))).collect();
     (!said.is_empty()).then(|| said.join(", "))
 }
 
-/// Adds to a rule's JSON whose it is and why, where it says so.
+/// Adds the `@owner` and `@reason` of a rule, if it has them, to its JSON.
 pub fn attribute(value: &mut serde_json::Value, origin: &Origin) {
     for (key, text) in [("owner", origin.owner()), ("reason", origin.reason())] {
         if let (Some(text), Some(map)) = (text, value.as_object_mut()) {
@@ -88,7 +87,8 @@ pub fn attribute(value: &mut serde_json::Value, origin: &Origin) {
     }
 }
 
-/// Returns what a comment says of a rule: its file and how it reads; with its line where `lines` are wanted.
+/// Returns the comment for a rule in a generated file: the rule's file and how it reads, and its line if `lines` is
+/// set.
 pub fn sentence(sources: &Sources, lines: bool, origin: &Origin) -> String {
     let place = match lines {
         true => Cow::Owned(sources.place(origin.span)),
@@ -102,8 +102,8 @@ pub fn rule_text(sources: &Sources, origin: &Origin) -> String {
     shortened(sources, origin.span).into_owned()
 }
 
-/// Returns the text of a statement on one line, without comments, cut where it is long. Of a long statement only the
-/// beginning is looked at: one rule may stand behind thousands of objects, each of which quotes it.
+/// Returns the text of a statement on one line, without comments, cut where it is long. Only the beginning of a long
+/// statement is read: thousands of objects may quote one rule.
 fn shortened(sources: &Sources, span: Span) -> Cow<'_, str> {
     let text = beginning(sources.slice(span), LONGEST + 2);
     match text.char_indices().nth(LONGEST) {

@@ -1,4 +1,9 @@
-//! Allows that a wider allow makes redundant.
+//! Redundant allows: those whose flows a wider allow lets through too.
+//!
+//! ```text
+//! allow ingress shop/* -> garden/{app=api}:8080/http
+//! allow ingress shop/* -> garden/{app=api}:8080/http where method GET     redundant: the first one asks for no method
+//! ```
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::num::NonZeroU32;
@@ -11,12 +16,12 @@ use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::endpoint::{Endpoint, Member, What};
 use crate::model::rules::{Action, Direction, Rule};
 
-/// With how many rules of one shape a rule is compared, the last ones: so the work grows with the number of rules and not
-/// with its square.
+/// A rule is compared with at most this many rules of one shape, the last ones, so that the work grows with the number
+/// of rules and not with its square.
 const MOST_COMPARED: usize = 8;
 
-/// Finds each allow whose flows another allow of the same pods lets through without its conditions, on more ports, to
-/// or from more, or in both directions; and each that stands twice.
+/// Finds each allow whose flows another allow lets through too: without its conditions, on more ports, with more peers,
+/// or in both directions. Of two equal allows it finds the later one.
 pub fn find(policy: &Policy) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
     let mut shapes = Shapes::with_room_for(policy.rules.len());
@@ -40,8 +45,8 @@ pub fn find(policy: &Policy) -> Diagnostics {
     diagnostics
 }
 
-/// What a rule that covers another shares with it: in one of its directions the peers, or else the subject, ports left
-/// out. Each stands with what is known of the other side.
+/// The shape of a rule: its sides without ports, each with a hint of the opposite side. A rule that covers another
+/// shares one of these sides with it.
 struct Shape(SmallVec<[(u64, Hint); 4]>);
 
 impl Shape {
@@ -56,7 +61,8 @@ impl Shape {
     }
 }
 
-/// What tells many sides that cannot cover one another without looking at them: a hash of the one namespace of their pods.
+/// A hash of the one namespace of a side's pods: two sides with different hashes cannot cover each other, so that they
+/// need no closer look.
 #[derive(Clone, Copy)]
 struct Hint(Option<NonZeroU32>);
 
@@ -98,7 +104,7 @@ impl Shapes {
         }
     }
 
-    /// Returns the last rules of a shape, as far as one may cover the other.
+    /// Returns the last rules of a shape that may cover the given one or be covered by it.
     fn like(&self, shape: &Shape) -> impl Iterator<Item = usize> {
         shape.0.iter().flat_map(|(key, hint)| {
             let before = |link: &u32| Some(self.links[*link as usize].2).filter(|before| before != link);
@@ -112,7 +118,7 @@ impl Shapes {
 fn say(rule: &Rule, wider: &Rule, diagnostics: &mut Diagnostics) {
     if rule.origin.span == wider.origin.span || !rule.origin.applied().is_empty() || !wider.origin.applied().is_empty()
     {
-        // The two ways of one `<->` and what templates yield are not the writer's to remove.
+        // An author cannot remove one direction of a `<->`, nor a single rule that a template yields.
         return;
     }
     let condition = if rule.conditions.is_none() { "" } else { ", without the conditions" };

@@ -1,8 +1,15 @@
 //! The evaluator's part for `via` on ingress: what a gateway lets in, and what it passes on.
 //!
-//! A client comes to the gateway and asks for a name: by the host of its request where TLS ends there or none is spoken,
-//! by the name that TLS asks for where the gateway passes it on unread, and by none on other ports, which are known by
-//! their number. The workload sees the gateway, and all of the request that is not inside TLS.
+//! ```text
+//! allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via edge at "garden.example.com"
+//!     203.0.113.8 -> the pods of edge, for garden.example.com     let in
+//!     the pods of edge -> garden/web:8080, for that host          passed on
+//! ```
+//!
+//! A client comes to the gateway and asks for a name. On a port where TLS ends, or where none is spoken, that is the
+//! host of its request; on a port that passes TLS on unread, the name that TLS asks for. On other ports a client asks
+//! for no name, and the number of the port tells where it wants to go. The workload sees the gateway, and all of the
+//! request that is not inside TLS.
 
 use smol_str::SmolStr;
 
@@ -15,8 +22,8 @@ use crate::model::hosts::HostName;
 use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
 use crate::model::rules::{Direction, Rule};
 
-/// For a flow that comes to the gateway of a rule with `via` on ingress, for one of its public hosts or on its port
-/// without names: whether the rule lets it in. `None` where the rule does not speak of it.
+/// Returns whether a rule with `via` on ingress lets a flow in at its gateway, for one of its public hosts or on its
+/// port without names; `None` for a flow that the rule does not concern.
 pub(super) fn publishes(rule: &Rule, flow: &Flow, pod: &Pod, direction: Direction) -> Option<bool> {
     let via = rule.via.as_ref().filter(|_| rule.ingress && direction == Direction::Ingress)?;
     if flow.protocol != Protocol::Tcp || !has_pod(&via.gateway, pod) {
@@ -30,7 +37,7 @@ pub(super) fn publishes(rule: &Rule, flow: &Flow, pod: &Pod, direction: Directio
     let port = ports.find(|port| Some(port.target) == flow.port && port.protocol == Protocol::Tcp)?;
     let asks_for = |name: Option<HostName>| name.filter(|name| via.serves(&name.name));
     if asks_for(tls_name(flow)).is_some_and(|name| port.names(&name).sni) {
-        // TLS that nobody reads goes on to ports that are TLS.
+        // The gateway passes unread TLS on to ports that are TLS.
         let tls = |port: &PortMatch| port.app == Some(AppProtocol::Tls);
         let takes_tls = rule.destination.members.iter().any(|member| member.ports.entries().iter().any(tls));
         return Some(takes_tls && client() && conditions_hold(&rule.conditions, flow, Some(AppProtocol::Tls)));
@@ -46,7 +53,7 @@ pub(super) fn publishes(rule: &Rule, flow: &Flow, pod: &Pod, direction: Directio
 pub(super) fn passes_on(rule: &Rule, via: &Via, flow: &Flow) -> bool {
     let from_gateway = matches!(&flow.source, Party::Pod(pod) if has_pod(&via.gateway, pod));
     let of_rule = |client| holds(&rule.source, &Party::Address(client), None) == Match::Yes;
-    // What TLS asked for is not seen behind the gateway, whose routes lead there.
+    // Behind the gateway the name that TLS asked for cannot be seen; the gateway's routes decide.
     let asked = || {
         via.at.is_empty()
             || reads_tls(&rule.destination, flow)
@@ -74,7 +81,7 @@ fn has_pod(gateway: &Gateway, pod: &Pod) -> bool {
     gateway.pods.iter().any(|pods| pods.matches(&pod.namespace_labels, &pod.labels, &pod.account))
 }
 
-/// Returns whether a destination says of the flow's port that it is TLS.
+/// Returns whether a destination reads the flow's port as TLS.
 fn reads_tls(destination: &Endpoint, flow: &Flow) -> bool {
     let mut entries = destination.members.iter().flat_map(|member| member.ports.entries());
     entries.any(|entry| entry.app == Some(AppProtocol::Tls) && port_fits(&Ports::Some(vec![entry.clone()]), flow))

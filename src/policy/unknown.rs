@@ -1,7 +1,7 @@
-//! What a question leaves open: the parts of a request that a rule asks for and nobody told.
+//! Unknown parts of a request: those that a rule asks for and a question leaves out.
 //!
-//! `allow ingress web/* -> api/*:8080/http where method GET` lets no request through whose method is not known. That the
-//! answer hangs on the method is worth saying.
+//! `allow ingress web/* -> api/*:8080/http where method GET` lets no request with an unknown method through, so the
+//! answer says that it depends on the method.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub struct Unknown {
     pub parts: Vec<&'static str>,
 }
 
-/// Returns the first rule that could turn the decision at one end, and what is not known.
+/// Returns the first rule that could turn the decision at one end, and the unknown parts that it asks for.
 pub fn unknown(policy: &Policy, flow: &Flow, end: &End) -> Option<Unknown> {
     let turns = if end.allows() { Action::Deny } else { Action::Allow };
     let party = if end.direction == crate::model::rules::Direction::Egress { &flow.source } else { &flow.destination };

@@ -1,4 +1,4 @@
-//! What is there instead of a name that nothing knows.
+//! Names that the inventory has instead of an unknown one: the words of an answer that cannot be given.
 
 use smol_str::SmolStr;
 
@@ -7,7 +7,7 @@ use crate::inventory::{Inventory, Matched, Near, Service, ServicePort, TargetPor
 use crate::model::labels::{PodSelector, Test};
 use crate::model::ports::Protocol;
 
-/// So many names of a list are told.
+/// The most names of a list that are shown.
 const NAMES_TOLD: usize = 6;
 
 /// Says that the inventory has no namespace of that name.
@@ -45,7 +45,7 @@ pub(super) fn no_account(inventory: &Inventory, namespace: &str, account: &str) 
 
 fn accounts<'a>(inventory: &'a Inventory, namespace: &'a str) -> impl Iterator<Item = &'a str> {
     let own = inventory.accounts.iter().filter(move |(of, _)| of == namespace).map(|(_, name)| name.as_str());
-    // Every namespace has this one.
+    // Every namespace has the account `default`.
     let workloads = inventory.workloads_in(namespace).iter().map(|workload| workload.account.as_str());
     own.chain(workloads).chain(["default"])
 }
@@ -63,7 +63,7 @@ pub(super) fn instead(word: &str, names: &[&str], before: &str) -> String {
     }
 }
 
-/// Returns the label that is nearest to those of a selector that selects nothing, and who has it.
+/// Returns the label nearest to those of a selector that selects nothing, and the workload that has it.
 pub(super) fn near_label(inventory: &Inventory, selector: &PodSelector) -> Option<String> {
     match inventory.matched(selector) {
         Matched::Near(Near::Label { wanted, found: (key, value), workload, .. })

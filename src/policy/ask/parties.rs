@@ -1,4 +1,9 @@
-//! Who may be meant by an end of a question.
+//! Parties: the pods, addresses and hosts that one side of a question may mean.
+//!
+//! ```text
+//! garden/web     the workload web of the inventory, else the Pod, the Service, or pods labelled with that name
+//! 10.1.2.3       the Pod with this address, else the address itself
+//! ```
 
 use std::net::IpAddr;
 
@@ -12,19 +17,19 @@ use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Require
 use crate::policy::flow::{Party, Pod};
 use crate::syntax::tree::{Expr, ExprKind, LabelTest, Labels as Written, NamespacePattern, PodPattern};
 
-/// The label by which pods that nothing else names are assumed to be told.
+/// The label that pods are assumed to have when the inventory has nothing of their name.
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
-/// One that may be meant.
+/// A party that a question may mean.
 #[derive(Clone)]
 pub(super) struct Candidate {
     /// Who.
     pub party: Party,
-    /// How it is told: `garden/web`.
+    /// The name under which it is shown: `garden/web`.
     pub name: SmolStr,
-    /// The workload that it belongs to, whose pods are told once where they are decided alike.
+    /// The workload that it belongs to: pods of one workload with the same decision share one answer.
     pub workload: SmolStr,
-    /// Whether it is a pod whose account nothing tells.
+    /// Whether it is a pod whose account is not known.
     pub no_account: bool,
 }
 
@@ -38,9 +43,9 @@ impl Candidate {
 }
 
 impl Asker<'_> {
-    /// Returns all that an endpoint of a question may mean: pods of the inventory, else one pod that is made up.
+    /// Returns every party that an endpoint of a question may mean: pods of the inventory, else one made-up pod.
     pub(super) fn parties(&mut self, expr: &Expr, text: &str) -> Result<Vec<Candidate>, String> {
-        // A pod is told without the port that is asked for.
+        // A pod is shown without the port of the question.
         let text = expr.ports.as_ref().and_then(|ports| text.get(..ports.span.start as usize)).unwrap_or(text);
         match &expr.kind {
             ExprKind::Address(address) => {
@@ -77,7 +82,7 @@ impl Asker<'_> {
         }
     }
 
-    /// A name of the cluster's own DNS is no host outside.
+    /// Refuses a name of the cluster's own DNS, which is no host outside.
     fn refuse_cluster_name(&self, host: &str) -> Result<(), String> {
         let domain = format!(".{}", self.policy.settings.domain);
         let inside = host.strip_suffix(domain.as_str());
@@ -107,8 +112,8 @@ impl Asker<'_> {
         }
     }
 
-    /// Returns what `namespace/name` means: the workload of that name, else the Pod, the Service, or pods that are
-    /// labelled so.
+    /// Returns what `namespace/name` means: the workload of that name, else the Pod, the Service, or pods with that
+    /// name as their label.
     fn named(&mut self, namespace: &SmolStr, name: &SmolStr) -> Result<Vec<Candidate>, String> {
         let inventory = self.policy.inventory.clone();
         match (inventory.named(namespace, name).as_slice(), inventory.pod(namespace, name)) {
@@ -160,7 +165,8 @@ impl Asker<'_> {
         Ok(vec![self.made_up(namespace, &shown, labels, None)])
     }
 
-    /// Returns the pods that a selector means, each workload of them; where none is known, one with just these labels.
+    /// Returns the pods that a selector means, one for each known workload; without a known one, a made-up pod with
+    /// exactly these labels.
     fn selected(
         &mut self,
         namespace: &NamespacePattern,
@@ -229,7 +235,8 @@ impl Asker<'_> {
         }
     }
 
-    /// Pods on the host network are their node's address.
+    /// Returns the party of a workload. A pod on the host network is its node's address, and is refused if that is not
+    /// known.
     fn unless_on_a_node(
         &self,
         workload: &Workload,
@@ -250,7 +257,7 @@ impl Asker<'_> {
         Candidate::one(Party::Pod(Pod { single: true, ..self.pod_of(workload) }))
     }
 
-    /// Returns any pod of a workload, or a Pod that is meant as one of several.
+    /// Returns any pod of a workload, or a Pod that stands for one of several.
     pub(super) fn any_of(&self, workload: &Workload) -> Candidate {
         let owner = if workload.owned { self.owner(workload) } else { None };
         let mut candidate = Candidate::one(Party::Pod(self.pod_of(workload)));
@@ -260,8 +267,8 @@ impl Asker<'_> {
         candidate
     }
 
-    /// Returns what a Pod is a copy of: the workload that selects it, where that is known, else the labels and the account
-    /// that its copies share.
+    /// Returns the workload that a Pod is a copy of: the one that selects it, if that is known, else the labels and the
+    /// account that its copies share.
     fn owner(&self, pod: &Workload) -> Option<SmolStr> {
         let all = self.policy.inventory.workloads_in(&pod.namespace).iter();
         let mut owners = all.filter(|other| other.kind != WorkloadKind::Pod);
@@ -288,7 +295,7 @@ impl Asker<'_> {
         }
     }
 
-    /// Makes a pod that the inventory does not have. Without an inventory every pod counts as meshed.
+    /// Makes up a pod that the inventory does not have. Without an inventory every pod counts as meshed.
     pub(super) fn made_up(
         &self,
         namespace: &SmolStr,
@@ -314,7 +321,7 @@ impl Asker<'_> {
         Candidate { no_account, ..made_up }
     }
 
-    /// Says which account a pod is taken to have, where a rule asks for one and nothing tells it.
+    /// Notes the account that a pod is assumed to have, if a rule asks for an account and the pod's is not known.
     pub(super) fn assume_account(&mut self, candidate: &Candidate) {
         let (Party::Pod(pod), true) = (&candidate.party, candidate.no_account) else { return };
         let asks = |selector: &PodSelector| {
@@ -341,7 +348,7 @@ impl Asker<'_> {
         labels
     }
 
-    /// Returns where a host may be: at the addresses that the source gives it, else in the internet.
+    /// Returns the addresses where a host may be: those that the source gives it, else the internet.
     fn whereabouts(&self, name: &str) -> AddressSet {
         let sides = self.policy.rules_placing(name).flat_map(|rule| [&rule.source, &rule.destination]);
         let members = sides.flat_map(|side| &side.members);

@@ -1,8 +1,8 @@
 //! Public hosts: `203.0.113.8 -> shop.example.com:443` leads to the gateway that publishes the host, and on from there.
 //!
-//! The gateway sees the client's address and the names that are asked for; the workload sees the gateway. So an answer has
-//! two flows, and both are decided. Where a request leads that asks for a host of no rule is not known; it is decided
-//! at the gateway alone.
+//! The gateway sees the client's address and the names that are asked for; the workload sees the gateway. So an answer
+//! has two flows, and both are decided. A request for a host of no rule leads nobody knows where, so it is decided at
+//! the gateway alone.
 
 use std::net::IpAddr;
 
@@ -21,8 +21,7 @@ use crate::policy::flow::{Flow, Party, Request};
 use crate::syntax::tree::{Expr, ExprKind, PortKind};
 
 impl Asker<'_> {
-    /// Returns the ways of a client outside to a public host of a rule with `via … at`; `None` where that is not what is
-    /// asked for.
+    /// Returns the ways of a client outside to a public host of a rule with `via … at`; `None` for any other question.
     pub(super) fn published(
         &mut self,
         sources: &[Candidate],
@@ -54,7 +53,8 @@ impl Asker<'_> {
         for gateway in gateways {
             let port = port_of(gateway, wanted, question)?;
             let request = request_on(port, &host.name, &question.request);
-            // A port that passes TLS through shows its name; behind any other the HTTP host decides where it leads.
+            // A port that passes TLS on shows the TLS name; on any other port the HTTP host decides where the request
+            // leads.
             let asked = request.name(port.app).map(|name| name.split(':').next().unwrap_or_default());
             let mut targets = Vec::new();
             for (rule, via) in &ways_in {
@@ -104,7 +104,7 @@ impl Asker<'_> {
         }
     }
 
-    /// Returns the pods of the inventory that a selector selects, else one with its labels, where it tells them.
+    /// Returns the pods of the inventory that a selector selects, else a made-up one with its labels, if it names them.
     fn known_or_made_up(&mut self, selector: &PodSelector, name: &SmolStr) -> Option<Vec<Candidate>> {
         let inventory = self.policy.inventory.clone();
         let known = inventory.select(selector);
@@ -165,11 +165,11 @@ fn port_of<'g>(gateway: &'g Gateway, wanted: &WantedPort, question: &Question) -
     })
 }
 
-/// Returns a request for a host as a gateway's port shows it.
+/// Returns a request for a host with the names that a gateway's port shows.
 fn request_on(port: &GatewayPort, host: &SmolStr, asked: &Request) -> Request {
     let mut request = asked.clone();
     match port.app {
-        // A port of which nobody tells how it is read shows names, one that is known to have none does not.
+        // A port that may be TLS (`untold`) shows names; one that is known to be neither HTTP nor TLS shows none.
         None if !port.untold && port.servers.is_empty() => return request,
         None => {}
         Some(AppProtocol::Http | AppProtocol::Grpc) => request.tls = None,
@@ -190,7 +190,7 @@ fn ports_on(member: &Member, to: &Candidate) -> Vec<(u16, Protocol)> {
     entries.filter_map(|entry| Some((port(&entry.port, entry.protocol)?, entry.protocol))).collect()
 }
 
-/// Returns the ways of a client through a gateway's pod; where nothing tells where they lead, the way to the gateway.
+/// Returns the ways of a client through a gateway's pod; without a known destination, the way to the gateway alone.
 fn through(
     client: IpAddr,
     from: &Candidate,

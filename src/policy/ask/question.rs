@@ -12,7 +12,7 @@ pub(super) fn parse(text: &str) -> Result<Expr, String> {
     let file = sources.add("", text);
     let mut diagnostics = Diagnostics::new();
     let span = crate::source::Span::new(file, 0, text.len());
-    // A question is not the language: an address alone is clear without the brackets that a policy needs.
+    // A lone IPv6 address is clear in a question, although a policy needs brackets around it.
     let bracketed = text.parse::<std::net::Ipv6Addr>().is_ok().then(|| format!("[{text}]"));
     let expr = crate::syntax::parse_endpoint(bracketed.as_deref().unwrap_or(text), span, &mut diagnostics);
     match diagnostics.iter().next() {
@@ -22,7 +22,7 @@ pub(super) fn parse(text: &str) -> Result<Expr, String> {
     }
 }
 
-/// The port of a question: which, and its protocol where it was said.
+/// The port of a question, with its protocol if the question has one.
 pub(super) struct WantedPort {
     /// The port; `None` for ICMP, which has none.
     pub kind: Option<PortKind>,

@@ -1,4 +1,9 @@
-//! Destinations with their ports: those of a Service become the pods'.
+//! Destinations of a question with their ports: a port of a Service becomes the port of its pods.
+//!
+//! ```text
+//! Service garden/api: 80 -> http, its pod's port http is 8080
+//! garden/api:80     the pods behind the Service, on TCP 8080
+//! ```
 
 use smol_str::SmolStr;
 
@@ -19,12 +24,12 @@ pub(super) struct Target {
     pub port: Option<u16>,
     /// The protocol.
     pub protocol: Protocol,
-    /// Whether it was asked for by a Service or a public host.
+    /// Whether the question named a Service or a public host, and not the pod.
     pub behind: bool,
 }
 
 impl Asker<'_> {
-    /// Returns all that a destination may mean, each with the port.
+    /// Returns every party that a destination may mean, each with its port.
     pub(super) fn targets(&mut self, to: &Expr, text: &str, wanted: &WantedPort) -> Result<Vec<Target>, String> {
         let inventory = self.policy.inventory.clone();
         let service = match &to.kind {
@@ -58,7 +63,7 @@ impl Asker<'_> {
     }
 }
 
-/// A Service and the pods that are known behind it.
+/// A Service and the known pods behind it.
 struct Leads<'a> {
     service: &'a Service,
     pods: &'a [&'a Workload],
@@ -67,7 +72,8 @@ struct Leads<'a> {
 /// A port and its protocol.
 type Port = (Option<u16>, Protocol);
 
-/// Returns the port that is asked for, as a party has it; `None` for a pod that is not behind that port of the Service.
+/// Returns a party's own port for the port of the question; `None` for a pod that is not behind that port of the
+/// Service.
 fn port_on(
     party: &Party,
     text: &str,
