@@ -1,8 +1,8 @@
 //! The driver: one function for each arrow of the picture in [the crate's description](crate), and over them [`policy()`],
 //! from text to the policy, and [`build`], from the policy to files.
 //!
-//! Whoever embeds the compiler calls these. Nothing here reads a file: texts are given as an [`Input`], and a [`Loader`]
-//! finds those that a `use` names.
+//! Programs that embed the compiler call these functions. None of them reads a file: an [`Input`] gives the texts, and
+//! a [`Loader`] finds those that a `use` names.
 
 use std::collections::HashMap;
 
@@ -17,18 +17,18 @@ use crate::syntax::{self, Deferred, Opened};
 use crate::targets::{self, Artifact, Lowering};
 use crate::types::{self, Program};
 
-/// What a policy is compiled from.
+/// The input of a compilation: texts and settings.
 #[derive(Debug)]
 pub struct Input {
     /// Every text of the run. [`resolve()`] adds those of the modules that a `use` names, and the standard library.
     pub sources: Sources,
-    /// What `netpol.toml` and the command line say of the cluster and the build.
+    /// The settings of the cluster and the build, from `netpol.toml` and the command line.
     pub settings: Settings,
     /// The policy files, whose rules count.
     pub policies: Vec<FileId>,
-    /// Policy files whose assertions must hold, and which must have no rules.
+    /// Policy files with assertions that every build must meet, and without rules.
     pub guardrails: Vec<FileId>,
-    /// The manifests of the cluster. `None` where nobody gave any: then a name that no manifest has is no mistake.
+    /// The manifests of the cluster. `None` without an inventory: then a name that no manifest has is no mistake.
     pub manifests: Option<Vec<FileId>>,
 }
 
@@ -59,13 +59,13 @@ pub fn no_files(_from: &str, _path: &str) -> Result<(String, String), String> {
     Err("there are no other files".to_owned())
 }
 
-/// Takes an input to its policy. After an error there is none.
+/// Takes an input to its policy; `None` after an error.
 pub fn policy(input: &mut Input, loader: &mut Loader<'_>, diagnostics: &mut Diagnostics) -> Option<Policy> {
     policy_despite_errors(input, loader, diagnostics).filter(|_| !diagnostics.has_errors())
 }
 
-/// Takes an input to what could be understood of its policy: a rule with an error is missing, so nobody may build it. An
-/// editor still asks it. There is none where a manifest could not be read.
+/// Takes an input to its policy without the rules that have errors. An editor asks such a policy, and nobody may build
+/// it. `None` if a manifest could not be read.
 pub fn policy_despite_errors(
     input: &mut Input,
     loader: &mut Loader<'_>,
@@ -75,7 +75,8 @@ pub fn policy_despite_errors(
     let Resolved { names, deferred } = resolve(files, input, loader, diagnostics);
     let errors = diagnostics.count(Severity::Error);
     let inventory = inventory(input, diagnostics);
-    // A workload whose manifest could not be read would be missed by the policy, and every such message would be wrong.
+    // Without the workload of an unread manifest every rule that names the workload would get a message, and all of
+    // them would be wrong.
     if diagnostics.count(Severity::Error) > errors {
         for (module, deferred) in deferred {
             deferred.report(&input.sources, names.module(module).file.id, diagnostics);
@@ -88,7 +89,7 @@ pub fn policy_despite_errors(
     Some(policy)
 }
 
-/// Says what is wrong with the texts of the policy files by themselves, where another text of the run is missing.
+/// Reports the mistakes of syntax in the policy files: all that can be checked when another file of the run is missing.
 pub fn report_syntax(input: &Input, diagnostics: &mut Diagnostics) {
     for opened in parse(input, diagnostics) {
         opened.deferred.report(&input.sources, opened.file.id, diagnostics);
@@ -151,8 +152,8 @@ pub fn objects(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics
     lowering
 }
 
-/// A policy to the files of every layer of the build, which are handed on one partition after the other until `then` wants
-/// no more. Whether a layer enforces too little, and the build has an error, is known only afterwards.
+/// A policy to the files of every layer of the build, which are handed on one partition after the other until `then`
+/// wants no more. An error, because a layer enforces too little, may come after the last of them.
 pub fn build(
     policy: &Policy,
     sources: &Sources,
@@ -169,7 +170,7 @@ pub fn files(policy: &Policy, sources: &Sources, then: &mut dyn FnMut(Vec<Artifa
     targets::files_of(policy, sources, then);
 }
 
-/// Adds to the messages about rules whose these are and why they are there.
+/// Adds the `@owner` and `@reason` of a rule to the messages about it.
 fn attribute(policy: &Policy, diagnostics: &mut Diagnostics) {
     let said = policy.rules.iter().filter_map(|rule| Some((rule.origin.span, attribution(&rule.origin)?)));
     let said: HashMap<Span, String> = said.collect();
@@ -178,7 +179,7 @@ fn attribute(policy: &Policy, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Guardrails add assertions to a build, and never rules.
+/// Reports a rule in a guardrail file: guardrails add assertions to a build, and never rules.
 fn refuse_rules_of_guardrails(input: &Input, policy: &Policy, diagnostics: &mut Diagnostics) {
     for rule in &policy.rules {
         let span = rule.origin.place();

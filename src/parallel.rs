@@ -1,10 +1,10 @@
-//! Work on the parts of something, on all processors.
+//! Threads: work on many items at once, on all processors.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Returns what two functions make, which run side by side where there is more than one processor. WebAssembly has one, and
-/// cannot start a thread.
+/// Runs two functions, side by side on more than one processor, and returns their results. WebAssembly has one
+/// processor, and cannot start a thread.
 pub fn both<A, B: Send>(a: impl FnOnce() -> A, b: impl FnOnce() -> B + Send) -> (A, B) {
     if processors() == 1 {
         return (a(), b());
@@ -16,9 +16,9 @@ pub fn both<A, B: Send>(a: impl FnOnce() -> A, b: impl FnOnce() -> B + Send) -> 
     })
 }
 
-/// Hands what a function makes of each item to another one, in the order of the items, until that returns `false`. The
-/// items are worked on by all processors, a few of them ahead; what takes the results runs on this thread alone. A panic
-/// of one is a panic of the whole.
+/// Hands the result of `work` on each item to `then`, in the order of the items, until `then` returns `false`. All
+/// processors work on the items, a few of them ahead; `then` runs on this thread alone. A panic in either is a panic of
+/// the whole.
 pub fn ahead<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync, mut then: impl FnMut(R) -> bool) {
     let queue = Queue { state: Mutex::default(), changed: Condvar::new(), items: items.len() };
     std::thread::scope(|scope| {
@@ -47,7 +47,7 @@ pub fn ahead<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync, mut t
     });
 }
 
-/// How many results wait for those before them, at most.
+/// The most results that wait for those before them.
 const AHEAD: usize = 4;
 
 /// Items in order, and the results that wait.
@@ -72,7 +72,7 @@ impl<R> Default for State<R> {
     }
 }
 
-/// What to do while a result is waited for.
+/// What the thread of `then` does next: take a result, or work on an item meanwhile.
 enum Next<R> {
     Done(R),
     Work(usize),
@@ -134,7 +134,7 @@ impl<R> Queue<R> {
     }
 }
 
-/// Lets nobody wait for a thread that is no more.
+/// Stops the queue when its thread panics, so that no other thread waits for this one.
 struct StopOnPanic<'q, R>(&'q Queue<R>);
 
 impl<R> Drop for StopOnPanic<'_, R> {

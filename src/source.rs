@@ -26,7 +26,7 @@ impl Span {
         Span { file, start: start as u32, end: end as u32 }
     }
 
-    /// Returns the smallest span that holds both; spans of two files keep the first.
+    /// Returns the smallest span that contains both; of spans in two files, the first.
     pub fn to(self, other: Span) -> Span {
         if self.file != other.file {
             return self;

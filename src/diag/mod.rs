@@ -13,12 +13,12 @@ pub use suggest::{Lexicon, nearest, one_edit};
 
 use crate::source::Span;
 
-/// How bad a finding is. The letter of a code says it.
+/// The severity of a finding, which the letter of its code gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
     /// The input is refused.
     Error,
-    /// The input is accepted; something in it is most likely not what was meant.
+    /// The input is accepted; most likely its author meant something else.
     Warning,
     /// A fact that the reader should know.
     Note,
@@ -35,19 +35,19 @@ impl Severity {
     }
 }
 
-/// A place and what is to be said about it.
+/// A place with a text about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     /// The place.
     pub span: Span,
-    /// What is said of it; may be empty.
+    /// The text; may be empty.
     pub message: String,
 }
 
 /// A replacement of one span by a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
-    /// What is replaced; an empty span inserts.
+    /// The text that is replaced; an empty span inserts.
     pub span: Span,
     /// The new text.
     pub text: String,
@@ -69,7 +69,7 @@ pub struct Diagnostic {
     pub code: Code,
     /// What is wrong, in one sentence, lower case, without a final period.
     pub message: String,
-    /// Where it is.
+    /// The place.
     pub primary: Label,
     /// Other places that matter.
     pub labels: Vec<Label>,
@@ -92,7 +92,7 @@ impl Diagnostic {
         }
     }
 
-    /// Sets what is said at the primary place.
+    /// Sets the text at the primary place.
     pub fn at(mut self, message: impl Into<String>) -> Diagnostic {
         self.primary.message = message.into();
         self
@@ -110,7 +110,7 @@ impl Diagnostic {
         self
     }
 
-    /// Adds a note where there is one.
+    /// Adds a note, if there is one.
     pub fn note_opt(mut self, note: Option<impl Into<String>>) -> Diagnostic {
         self.notes.extend(note.map(Into::into));
         self
@@ -127,7 +127,7 @@ impl Diagnostic {
         self
     }
 
-    /// Returns what would be right: the notes, and the title of each fix that no note holds.
+    /// Returns the advice of the finding: its notes, and the title of each fix that no note contains.
     pub fn advice(&self) -> impl Iterator<Item = &str> {
         let titles = self.fixes.iter().map(|fix| fix.title.as_str());
         let untold = titles.filter(|title| !self.notes.iter().any(|note| note.contains(title)));
@@ -144,7 +144,7 @@ impl Diagnostic {
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
-    /// How many there are of each severity: it is asked after every statement.
+    /// The number of findings of each severity, counted here since every statement asks for it.
     counts: [usize; 3],
 }
 
@@ -187,8 +187,8 @@ impl Diagnostics {
         self.list.iter()
     }
 
-    /// Sorts by file and place, so that output does not depend on the order of the stages, and drops what was said
-    /// twice of one place.
+    /// Sorts by file and place, so that output does not depend on the order of the stages, and drops repetitions at one
+    /// place.
     pub fn sort(&mut self) {
         self.list.sort_by(|a, b| {
             let key = |d: &Diagnostic| (d.primary.span.file, d.primary.span.start, d.primary.span.end);

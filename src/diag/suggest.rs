@@ -8,8 +8,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     Lexicon::new(candidates).nearest(word).copied()
 }
 
-/// Words among which the nearest to many others are looked for. Words of the same letters are compared only where no
-/// better one can be elsewhere: `web17` with `web71`, and not with a thousand others.
+/// A lexicon: words that are searched many times for the one nearest to another. A search compares only words whose
+/// letters leave a chance to be nearest: `web17` with `web71`, and not with a thousand others.
 #[derive(Clone, Debug)]
 pub struct Lexicon<W> {
     groups: Vec<(Letters, Vec<W>)>,
@@ -47,9 +47,9 @@ impl<W: AsRef<str> + Ord> Lexicon<W> {
     }
 }
 
-/// How alike near words are, at least.
+/// The least similarity of near words.
 const LEAST: f64 = 0.8;
-/// How alike words are that differ by one edit.
+/// The similarity of words that differ by one edit.
 const ONE_EDIT: f64 = 0.85;
 
 fn alike(word: &str, candidate: &str) -> f64 {
@@ -57,7 +57,8 @@ fn alike(word: &str, candidate: &str) -> f64 {
     strsim::jaro_winkler(word, candidate).max(if one_edit { ONE_EDIT } else { 0.0 })
 }
 
-/// What bounds the likeness of words: their lengths, their first letters, and how often each letter stands in them.
+/// The letters of a word, which bound its similarity to others: its length, its first letters, and how often each
+/// letter stands in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Letters {
     length: usize,
@@ -77,19 +78,19 @@ impl Letters {
         Letters { length: word.chars().count(), first: word.chars().next(), counts }
     }
 
-    /// Returns a number that the likeness of two words with these letters does not exceed.
+    /// Returns an upper bound of the similarity of two words with these letters.
     fn most_alike(&self, other: &Letters) -> f64 {
         let (shorter, longer) = (self.length.min(other.length), self.length.max(other.length));
         if shorter == 0 || longer > usize::from(u8::MAX) {
             return 1.0;
         }
         let both = self.counts.iter().zip(&other.counts).map(|(a, b)| u16::from(*a.min(b))).sum::<u16>();
-        // Jaro's similarity where each letter that both have is matched, and in order, and Winkler's for what begins alike.
+        // Jaro's similarity if all common letters match in order, and Winkler's addition for a common beginning.
         let common = f64::from(both);
         let jaro = (common / self.length as f64 + common / other.length as f64 + 1.0) / 3.0;
         let prefix = if self.first == other.first { shorter.min(4) as f64 } else { 0.0 };
         let winkler = jaro + 0.1 * prefix * (1.0 - jaro);
-        // Computed in another order, the same number may come out a little smaller.
+        // Rounding: the same number computed in another order may come out a little smaller.
         let one_edit = longer - shorter <= 1 && usize::from(both) + 1 >= longer;
         (winkler + 1e-9).max(if one_edit { ONE_EDIT } else { 0.0 })
     }

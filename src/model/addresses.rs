@@ -9,7 +9,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub struct Block {
     /// The network; no bits are set beyond its prefix.
     pub net: IpNet,
-    /// What is left out: each strictly inside `net`, none inside another, sorted.
+    /// The networks that are left out: each strictly inside `net`, none inside another, sorted.
     pub except: Vec<IpNet>,
 }
 
@@ -168,7 +168,7 @@ impl AddressSet {
             let mut left = Vec::new();
             for block in &blocks {
                 left.extend(block.without(take.net));
-                // What `take` leaves out stays: the part of the block inside each of its exceptions.
+                // The exceptions of `take` are not taken: the part of the block inside each of them stays.
                 left.extend(take.except.iter().filter_map(|&except| intersect_net(block, except)));
             }
             blocks = left;
@@ -241,7 +241,7 @@ impl AddressSet {
 /// Returns a block less networks of which none lies in another, sorted; `None` where nothing is left.
 fn less(block: &Block, nets: &[IpNet]) -> Option<Block> {
     let from = nets.partition_point(|net| *net < block.net);
-    // A network that holds the block is the block itself, or the last before it.
+    // A network that contains the block is the block itself, or the last before it.
     let holds = |net: &IpNet| net.contains(&block.net);
     if nets.get(from).is_some_and(holds) || from.checked_sub(1).is_some_and(|before| holds(&nets[before])) {
         return None;

@@ -48,10 +48,10 @@ pub enum Segment {
     Any,
 }
 
-/// What a token must be.
+/// A condition on a token: its issuer, its subject and its claims.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Jwt {
-    /// Who issued it.
+    /// The issuer.
     pub issuer: Arc<Issuer>,
     /// Its `sub`, one of these; empty is any.
     pub subjects: Vec<SmolStr>,
@@ -60,7 +60,8 @@ pub struct Jwt {
 }
 
 impl Jwt {
-    /// Returns whether the mesh divides the values of a claim at spaces: Istio does with these two, and with no other.
+    /// Returns whether the mesh divides the values of a claim at spaces. Istio does so for `scope` and `permission`
+    /// alone.
     pub fn is_split(claim: &str) -> bool {
         matches!(claim, "scope" | "permission")
     }

@@ -22,7 +22,7 @@ pub type Members = SmallVec<[Member; 1]>;
 /// One member of a union.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Member {
-    /// Where it was written; inside a `let` when it came through a name.
+    /// The place where it was written; inside a `let` if it came through a name.
     pub span: Span,
     /// What it is.
     pub what: What,
@@ -35,7 +35,7 @@ pub struct Member {
 pub enum What {
     /// Pods of the cluster.
     Pods(Pods),
-    /// Addresses that are not pods'.
+    /// Addresses that belong to no pod.
     Addresses(AddressSet),
     /// A host outside the cluster.
     Host(Host),

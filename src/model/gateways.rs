@@ -1,4 +1,4 @@
-//! Gateways, and what their ports tell of a client: a name in the request, one in TLS, or none.
+//! Gateways, and the names by which their ports tell clients' wishes apart: one in the request, one in TLS, or none.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ pub struct GatewayPort {
     /// How it is read: `Https` is TLS that ends at the gateway, `Tls` TLS that it passes on by name; `None` is neither
     /// HTTP nor TLS.
     pub app: Option<AppProtocol>,
-    /// Whether nobody says if TLS ends there: a bare 443.
+    /// Whether neither the source nor the inventory says if TLS ends there, as for a bare 443.
     pub untold: bool,
     /// What Gateway objects of the inventory say of it.
     pub servers: Vec<Server>,
@@ -77,14 +77,14 @@ pub struct Server {
     pub app: Option<AppProtocol>,
 }
 
-/// By what a port knows which public host a client asks for.
+/// The names by which a port knows which public host a client asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// By the host of its requests.
+    /// The host of its requests.
     pub host: bool,
-    /// By the name that TLS asks for, which is passed on unread.
+    /// The name that TLS asks for; the TLS is passed on unread.
     pub sni: bool,
-    /// Nobody says.
+    /// Neither the source nor the inventory says.
     pub untold: bool,
 }
 
@@ -99,8 +99,8 @@ impl Names {
 }
 
 impl GatewayPort {
-    /// Returns by what the port knows who asks for these hosts: by what Gateway objects say of them, else by what the
-    /// port is declared as. Of several that speak of one host the closest counts, as Envoy chooses among TLS names.
+    /// Returns the names by which the port knows requests for these hosts: as Gateway objects say of the hosts, else as
+    /// the port is declared. Of several servers for one host the closest counts, as Envoy chooses among TLS names.
     pub fn names(&self, hosts: &HostName) -> Names {
         if self.protocol != Protocol::Tcp {
             return Names::default();
@@ -140,7 +140,7 @@ impl GatewayPort {
     }
 }
 
-/// How closely a server names hosts that it overlaps with: of a wildcard all servers count alike.
+/// Returns how closely a server names hosts that it overlaps with. For a wildcard all servers count alike.
 fn closeness(server: &Server, hosts: &HostName) -> usize {
     match &server.host {
         _ if hosts.wildcard => 0,

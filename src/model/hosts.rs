@@ -72,12 +72,12 @@ impl std::fmt::Display for HostName {
     }
 }
 
-/// A host as a destination: its name, what is taken out of it, and where it is.
+/// A host as a destination: its name, the names that `except` leaves out, and its addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Host {
     /// Its name.
     pub name: HostName,
-    /// What `except` took out of a wildcard; each lies inside `name`.
+    /// The names that `except` took out of a wildcard; each lies inside `name`.
     pub except: Vec<HostName>,
     /// Its addresses (`at`); empty where it is somewhere in the internet.
     pub at: Vec<WeightedNet>,

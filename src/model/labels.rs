@@ -44,7 +44,7 @@ fn among(values: &[SmolStr], value: &str) -> bool {
 }
 
 impl Test {
-    /// Returns whether the test holds of a label's value; `None` is a label that is not there.
+    /// Returns whether a label's value passes the test; `None` stands for a missing label.
     pub fn holds(&self, value: Option<&str>) -> bool {
         match self {
             Test::In(values) => value.is_some_and(|value| among(values, value)),
@@ -69,7 +69,7 @@ impl Requirement {
         Requirement::is_in(key, values).negated()
     }
 
-    /// Returns the requirement that holds exactly where this one does not.
+    /// Returns the requirement that labels meet exactly if they do not meet this one.
     pub fn negated(&self) -> Requirement {
         let test = match &self.test {
             Test::In(values) => Test::NotIn(values.clone()),
@@ -90,9 +90,9 @@ impl Requirement {
 pub type Labels = std::collections::BTreeMap<SmolStr, SmolStr>;
 
 /// A conjunction of requirements in normal form: sorted by key, and on one key either a single requirement or `Exists`
-/// with `NotIn`, which no single one can say. What nothing can meet has no value of this type.
+/// with `NotIn`, which no single one can say. A conjunction that no labels can meet has no value of this type.
 ///
-/// Copies share the list, which is there only where it has something: the same selectors stand in many places.
+/// Copies share the list, since the same selectors stand in many places; an empty list takes no memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Requirements(Option<Arc<[Requirement]>>);
 
@@ -178,7 +178,7 @@ impl Requirements {
 
     /// Returns whether something can meet both conjunctions.
     pub fn overlaps(&self, other: &Requirements) -> bool {
-        // Both are in normal form, so what cannot be met shows in one pair of tests on one key.
+        // Both are in normal form, so if they contradict each other, two tests on one key do.
         self.list().iter().all(|have| {
             let same_key = other.list().iter().filter(|requirement| requirement.key == have.key);
             same_key.into_iter().all(|theirs| match (&have.test, &theirs.test) {
@@ -192,7 +192,7 @@ impl Requirements {
         })
     }
 
-    /// Returns the values of `key` that are possible, where they are a list.
+    /// Returns the possible values of `key`, if the requirements list them.
     pub fn values(&self, key: &str) -> Option<&[SmolStr]> {
         self.list().iter().find_map(|requirement| match &requirement.test {
             Test::In(values) if requirement.key == key => Some(values.as_slice()),
@@ -200,7 +200,7 @@ impl Requirements {
         })
     }
 
-    /// Returns the one value that `key` must have, where it must have just one.
+    /// Returns the only possible value of `key`, if there is just one.
     pub fn only(&self, key: &str) -> Option<&SmolStr> {
         match self.values(key)? {
             [one] => Some(one),
@@ -209,7 +209,7 @@ impl Requirements {
     }
 }
 
-/// What is known of one key while requirements are joined.
+/// The requirements on one key while a conjunction is made.
 #[derive(Default)]
 struct OneKey {
     allowed: Option<Values>,
@@ -251,11 +251,11 @@ impl OneKey {
 /// A namespace by name is the requirement `kubernetes.io/metadata.name in (name)`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PodSelector {
-    /// On the labels of the pod's namespace.
+    /// The requirements on the labels of the pod's namespace.
     pub namespace: Requirements,
-    /// On the pod's labels.
+    /// The requirements on the pod's labels.
     pub labels: Requirements,
-    /// On the service account that the pod runs as.
+    /// The requirement on the service account that the pod runs as.
     pub account: Account,
 }
 
@@ -296,22 +296,23 @@ impl PodSelector {
         self.namespace.is_any() && self.all_pods()
     }
 
-    /// Returns the name of the namespace, where it is just one by name.
+    /// Returns the name of the namespace, if the selector names exactly one.
     pub fn namespace_name(&self) -> Option<&SmolStr> {
         self.namespace.only(NAMESPACE_NAME)
     }
 
-    /// Returns whether all pods of the selected namespaces are meant.
+    /// Returns whether the set contains all pods of its namespaces.
     pub fn all_pods(&self) -> bool {
         self.labels.is_any() && self.account.is_any()
     }
 
-    /// Returns whether a pod is meant. `namespace_labels` hold the namespace's name under [`NAMESPACE_NAME`].
+    /// Returns whether the set contains a pod. `namespace_labels` must have the namespace's name under
+    /// [`NAMESPACE_NAME`].
     pub fn matches(&self, namespace_labels: &Labels, labels: &Labels, account: &str) -> bool {
         self.namespace.matches(namespace_labels) && self.fits(labels, account)
     }
 
-    /// Returns whether a pod of a namespace that is meant is selected.
+    /// Returns whether the set contains a pod whose namespace is one of its own.
     pub fn fits(&self, labels: &Labels, account: &str) -> bool {
         self.labels.matches(labels)
             && match &self.account {
@@ -355,7 +356,7 @@ impl PodSelector {
         })
     }
 
-    /// Returns the pods that are in this set and not in `other`, as disjoint sets; none where that is nobody.
+    /// Returns the pods that are in this set and not in `other`, as disjoint sets without an empty one.
     pub fn subtract(&self, other: &PodSelector) -> Vec<PodSelector> {
         let mut left = Vec::new();
         let mut rest = self.clone();
@@ -393,7 +394,7 @@ impl PodSelector {
 
     /// Returns whether every pod of this set, with whatever labels, is in one of `others`.
     pub fn is_inside(&self, others: &[PodSelector]) -> bool {
-        // One set that holds it all is the common case; several that hold it together need the difference.
+        // Mostly one set contains it all; several that contain it together need the difference.
         others.iter().any(|other| self.is_inside_one(other))
             || (others.len() > 1 && subtract_all(std::slice::from_ref(self), others).is_empty())
     }

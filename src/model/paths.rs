@@ -1,4 +1,4 @@
-//! How the paths of requests arrive: as a mesh's normalisation leaves them.
+//! Paths of requests, as a mesh's normalisation leaves them.
 //!
 //! Envoy resolves `.` and `..`, takes a backslash for a slash, decodes letters, digits and `-._~`, and encodes what must not
 //! stand in a path. Other encoded characters stay as the client wrote them, so that `/a%3Ab`, `/a%3ab` and `/a:b` are
@@ -6,11 +6,11 @@
 
 /// Printable characters that Envoy encodes where they stand in a path.
 const ENCODED: &[u8] = b"\"<>^`{|}";
-/// What stands in a path by itself, and keeps its encoding where it has one.
+/// Characters that stand in a path as they are, and stay encoded if they came so.
 const RESERVED: &[u8] = b"!$&'()*+,;:@=[]";
 
-/// Returns a path, without its query, as the mesh compares it; `None` where the mesh refuses the request. What no client
-/// sends as it is, such as a space or `é`, is encoded first, as clients do.
+/// Returns a path, without its query, as the mesh compares it; `None` where the mesh refuses the request. Characters
+/// that no client sends as they are, such as a space or `é`, are encoded first, as clients do.
 pub fn normalize(path: &str, how: PathNormalization) -> Option<String> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let sent = encode(path, |byte| byte <= b' ' || byte >= 0x7f);
@@ -25,10 +25,10 @@ pub fn normalize(path: &str, how: PathNormalization) -> Option<String> {
     Some(if how < PathNormalization::MergeSlashes { path } else { merge_slashes(&path) })
 }
 
-/// Returns the pattern of a path that means what requests have, for one that no request has; the same where all is right.
-/// Segments `*` and a final `**` stay.
+/// Returns a path pattern as requests have it after normalisation: the same pattern if some request can match it, else
+/// the one to propose. Segments `*` and a final `**` stay.
 pub fn normal_pattern(pattern: &str, how: PathNormalization) -> String {
-    // What stands for the stars is left alone by the mesh, and stands nowhere else.
+    // The letters that replace the stars are left alone by the mesh, and stand nowhere else in the pattern.
     let mut star = "x".to_owned();
     while pattern.contains(&star) {
         star.push('x');
@@ -172,7 +172,7 @@ fn canonical(path: &str) -> Option<String> {
     Some(format!("/{}", kept.join("/")))
 }
 
-/// Returns 1 for `.`, 2 for `..`, and 0 for a segment that is neither. What follows a `;` does not count.
+/// Returns 1 for `.`, 2 for `..`, and 0 for a segment that is neither. A `;` and the text after it do not count.
 fn dots(segment: &str) -> usize {
     match segment.replace("%2e", ".").replace("%2E", ".").as_str() {
         "." => 1,
@@ -225,13 +225,13 @@ fn characters(segment: &str) -> Option<String> {
 /// How the mesh normalises paths before it compares them (Istio's `pathNormalization`, in the order of strictness).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PathNormalization {
-    /// Nothing is changed.
+    /// Paths stay as they are.
     None,
     /// RFC 3986 normalisation, backslashes become slashes. Istio's default.
     Base,
-    /// And adjacent slashes are merged.
+    /// As [`Self::Base`], and adjacent slashes are merged.
     MergeSlashes,
-    /// And `%2F` and `%5C` are decoded first.
+    /// As [`Self::MergeSlashes`], and `%2F` and `%5C` are decoded first.
     DecodeAndMergeSlashes,
 }
 
@@ -244,7 +244,7 @@ impl PathNormalization {
         PathNormalization::DecodeAndMergeSlashes,
     ];
 
-    /// Returns Istio's name of it.
+    /// Returns Istio's name for it.
     pub fn word(self) -> &'static str {
         match self {
             PathNormalization::None => "NONE",

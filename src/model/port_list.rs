@@ -1,5 +1,5 @@
-//! Lists of ports of the protocols that have some, with their differences: `1-65535 less 8000-8999` is
-//! `1-7999, 9000-65535`, and `1-65535 less metrics` is nothing that a list can say.
+//! Lists of TCP, UDP and SCTP ports, with their differences: `1-65535 less 8000-8999` is `1-7999, 9000-65535`, and no
+//! list can say `1-65535 less metrics`.
 
 use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
@@ -73,7 +73,7 @@ pub enum PortList {
 pub struct Unknown;
 
 impl PortList {
-    /// Returns the list for ports; `None` where they are icmp alone, which has no ports.
+    /// Returns the list for ports; `None` for ICMP alone, which has no ports.
     pub fn of(ports: &Ports) -> Option<PortList> {
         let Ports::Some(list) = ports else { return Some(PortList::All) };
         const FEW: usize = 16;
@@ -177,7 +177,7 @@ impl PortList {
     }
 }
 
-/// Returns whether a port may be in both; two names are taken for two ports.
+/// Returns whether a port may be in both; two names count as two ports.
 fn entries_overlap(a: &PortEntry, b: &PortEntry) -> bool {
     let names = || matches!((&a.port, &b.port), (PortTest::Named(_), PortTest::Named(_)));
     a.transport == b.transport && a.port.overlaps(&b.port).unwrap_or_else(|| !names())
@@ -204,7 +204,7 @@ mod tests {
         PortEntry { transport: Transport::Tcp, port: PortTest::Named(name.into()) }
     }
 
-    /// Membership is what differences and intersections are held against.
+    /// Differences and intersections are compared with membership, port by port.
     fn has(list: &Option<PortList>, transport: Transport, port: u16) -> bool {
         match list {
             None => false,

@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-/// What runs on IP. Ports belong to the first three.
+/// The protocols on top of IP. The first three have ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
     /// TCP.
@@ -66,7 +66,7 @@ impl AppProtocol {
         matches!(self, AppProtocol::Http | AppProtocol::Grpc | AppProtocol::Https)
     }
 
-    /// Returns what a word means on ports that are no gateway's: there nobody reads what is inside TLS.
+    /// Returns what a word means on ports that are no gateway's, where TLS does not end: `https` is `tls` there.
     pub fn unless_gateway(self) -> AppProtocol {
         if self == AppProtocol::Https { AppProtocol::Tls } else { self }
     }
@@ -88,9 +88,9 @@ pub struct PortMatch {
     pub port: PortTest,
     /// Their protocol.
     pub protocol: Protocol,
-    /// How they are read, where it is known.
+    /// How they are read, if it is known.
     pub app: Option<AppProtocol>,
-    /// The Service's own port that this pod port was written as (`garden/api:80`), where it was written so.
+    /// The Service's own port, if the source names this pod port by it (`garden/api:80`).
     pub service_port: Option<u16>,
 }
 
@@ -120,7 +120,8 @@ impl PortTest {
         }
     }
 
-    /// Returns whether every port of another test is certainly one of these: what number a name is, each pod says.
+    /// Returns whether every port of another test is certainly one of these. Each pod has its own number for a name, so
+    /// a name is certainly in the same name alone.
     pub fn covers(&self, other: &PortTest) -> bool {
         match (self, other) {
             (PortTest::Range(first, last), PortTest::Range(from, to)) => first <= from && to <= last,
@@ -129,7 +130,7 @@ impl PortTest {
         }
     }
 
-    /// Returns whether some port is in both; `None` where that hangs on the numbers that names stand for.
+    /// Returns whether some port is in both; `None` if the numbers that names stand for decide it.
     pub fn overlaps(&self, other: &PortTest) -> Option<bool> {
         match (self, other) {
             (PortTest::Range(first, last), PortTest::Range(from, to)) => Some(first <= to && from <= last),
@@ -166,7 +167,7 @@ impl PortMatch {
         self.protocol == protocol && self.port.is_every()
     }
 
-    /// Returns whether another entry says of one of these ports that it is read in another way.
+    /// Returns whether another entry reads one of these ports in another way.
     pub fn reads_otherwise(&self, other: &PortMatch) -> bool {
         let meet = self.port.overlaps(&other.port) == Some(true);
         meet && self.app.is_some() && other.app.is_some() && self.app != other.app

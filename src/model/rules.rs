@@ -1,4 +1,4 @@
-//! Rules: who may send what to whom, at which ends that is judged, and where it was written.
+//! Rules: who may send what to whom, at which ends each is judged, and where it was written.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl GrantId {
     }
 }
 
-/// What a rule does.
+/// The action of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Lets flows through, and isolates the governed pods.
@@ -53,12 +53,12 @@ pub enum Action {
     Isolate,
 }
 
-/// Which end of a flow is looked at.
+/// The directions: which end of a flow a judgement concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Direction {
-    /// What a pod sends, judged at the source.
+    /// Flows that a pod sends, judged at the source.
     Egress,
-    /// What a pod receives, judged at the destination.
+    /// Flows that a pod receives, judged at the destination.
     Ingress,
 }
 
@@ -94,7 +94,7 @@ impl Direction {
 /// One rule.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// What it does.
+    /// Its action.
     pub action: Action,
     /// Whether it governs the pods of its source, on their way out.
     pub egress: bool,
@@ -108,7 +108,7 @@ pub struct Rule {
     pub conditions: Arc<Conditions>,
     /// `via`.
     pub via: Option<Arc<Via>>,
-    /// Where it was written and what was said about it.
+    /// Where it was written, with its documentation and annotations.
     pub origin: Origin,
 }
 
@@ -121,7 +121,7 @@ impl Rule {
         }
     }
 
-    /// Returns whether it names icmp, and does not only mean it among all ports.
+    /// Returns whether the rule names ICMP itself; a rule without ports only includes it.
     pub fn names_icmp(&self) -> bool {
         let ports = self.destination.members.iter().flat_map(|member| member.ports.entries());
         ports.into_iter().any(|port| port.protocol == Protocol::Icmp)
@@ -149,11 +149,11 @@ impl Rule {
 pub struct Origin {
     /// The statement, without its annotations.
     pub span: Span,
-    /// What most rules have nothing of.
+    /// The notes, which most rules do not have.
     notes: Option<Box<Notes>>,
 }
 
-/// What was said about a rule.
+/// The documentation and the annotations of a rule, and the templates that it comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
     /// The `apply` statements that yielded it, the outermost first; empty outside templates.
@@ -179,7 +179,8 @@ impl Origin {
         self.notes.as_ref().map_or(&[], |notes| &notes.applied)
     }
 
-    /// Returns where a reader finds it: its `apply`, where a template yielded it, else the statement.
+    /// Returns the place where a reader finds the rule: the outermost `apply` for one of a template, else the
+    /// statement.
     pub fn place(&self) -> Span {
         self.applied().first().copied().unwrap_or(self.span)
     }

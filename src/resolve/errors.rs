@@ -1,4 +1,4 @@
-//! What resolving names can find wrong.
+//! Messages about imports and names.
 
 use smol_str::SmolStr;
 
@@ -64,7 +64,7 @@ pub fn not_offered(name: &Ident, module: &str, near: Option<SmolStr>) -> Diagnos
     }
 }
 
-/// `verb` says what nobody does with it: `names`, or `applies`.
+/// `verb` is `names`, or `applies` for a template: nobody does that with the name.
 pub fn unused_name(name: &Ident, verb: &str) -> Diagnostic {
     Diagnostic::new(Code::UnusedName, name.span, format!("`{}` is never used", name.text))
         .at(format!("no statement of this file {verb} it"))

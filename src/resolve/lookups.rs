@@ -1,4 +1,4 @@
-//! What the names of a build were taken for, each with its place.
+//! Look-ups: the definition that each name of a build stands for, with the place of the name.
 //!
 //! In `let db = data/{app=db}` and `allow shop/* -> db`, the `db` of the second line was looked up and stands for the
 //! first: `(place of db, the let)`. An editor goes from a name to its definition, and back to all its uses, by this list.

@@ -1,5 +1,10 @@
 //! Imports and names: which file a `use` means, and what a name means where it stands.
 //!
+//! ```text
+//! use std/kyma (nats)
+//! allow egress garden/* -> nats     `nats` is the `let` of std/kyma that the `use` lists
+//! ```
+//!
 //! A file's own names and those that its `use` statements list come first, then the names of modules used whole, then
 //! the prelude of the platform. `use` brings names and facts, never rules.
 
@@ -26,7 +31,7 @@ pub use self::unused::report_unused;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ModuleId(u32);
 
-/// What a name stands for: a statement of a module.
+/// The definition of a name: a statement of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Def {
     /// The module that defines it.
@@ -35,10 +40,10 @@ pub struct Def {
     pub item: u32,
 }
 
-/// What a module is to the build.
+/// The role of a module in the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Given to the verb: its rules count.
+    /// A file given to the verb: its rules count.
     Given,
     /// A file that a `use` names.
     Used,
@@ -52,7 +57,7 @@ pub struct Module {
     /// Its statements; of a file given to the verb the declarations.
     pub file: File,
     has_deferred: bool,
-    /// What it is to the build.
+    /// Its role in the build.
     pub role: Role,
     /// Whether another module uses it.
     pub used: bool,
@@ -68,13 +73,13 @@ pub struct Module {
 }
 
 impl Module {
-    /// Returns the names that it offers to others, some of them twice.
+    /// Returns the names that the module offers to others, some of them twice.
     fn offered(&self) -> impl Iterator<Item = &SmolStr> {
         self.own.keys().chain(self.listed.keys())
     }
 }
 
-/// What the modules that a module uses whole bring, by name, so that a look-up does not ask each of them.
+/// The names that a module gets from those that it uses whole, gathered so that a look-up does not ask each of them.
 #[derive(Debug, Default)]
 struct Brought {
     /// The statements of a name, each with its `use`, in the order of these.
@@ -83,7 +88,8 @@ struct Brought {
     lost: FxHashSet<SmolStr>,
 }
 
-/// What a module lacks because a `use` failed, which has been said: whoever misses these names needs no second message.
+/// The names that a module lacks because a `use` failed. The failure has been reported, so that a missing name among
+/// these gets no second message.
 #[derive(Debug, Default)]
 struct Lost {
     names: FxHashSet<SmolStr>,
@@ -97,16 +103,16 @@ impl Lost {
     }
 }
 
-/// The answer to a look-up.
+/// The result of a look-up.
 #[derive(Debug, PartialEq)]
 pub enum Lookup {
-    /// It is this.
+    /// The name has this definition.
     Found(Def),
     /// Modules that are used whole bring different things under this name: each with the place of its path in the `use`.
     Ambiguous(Vec<(Def, Span)>),
-    /// It is nothing; the nearest name in sight, if one is near.
+    /// The name has no definition. The field is the nearest name in sight, if one is near.
     Unknown(Option<SmolStr>),
-    /// It is nothing, because a `use` failed that may have brought it.
+    /// The name has no definition, and a `use` failed that may have brought it.
     Lost,
 }
 
@@ -114,7 +120,7 @@ pub enum Lookup {
 /// to show and the text, or why it cannot be had.
 pub type Loader<'a> = dyn FnMut(&str, &str) -> Result<(String, String), String> + 'a;
 
-/// What [`resolve`] makes of the files of a build.
+/// The result of [`resolve`]: the names of the build, and the deferred statements.
 #[derive(Debug)]
 pub struct Resolved {
     /// The modules and their names, to which nothing is added any more.
@@ -198,13 +204,13 @@ impl Names {
         }
     }
 
-    /// Returns what a name may mean in a module; the first, where modules that are used whole bring several.
+    /// Returns the definition of a name in a module; the first one, if modules that are used whole bring several.
     pub fn in_sight(&self, from: ModuleId, name: &str) -> Option<Def> {
         let whole = || self.brought(self.module(from)).names.get(name)?.first().map(|(def, _)| *def);
         self.export(from, name).or_else(whole).or_else(|| self.export(self.prelude, name))
     }
 
-    /// Returns what a module gets from those that it uses whole.
+    /// Returns the names that a module gets from those that it uses whole.
     fn brought<'m>(&self, module: &'m Module) -> &'m Brought {
         module.brought.get_or_init(|| {
             let mut brought = Brought::default();
@@ -267,8 +273,8 @@ fn defined(kind: &ItemKind) -> Option<&Ident> {
     }
 }
 
-/// Loads what the given files use, and resolves names between the modules. Errors are pushed; what they concern is left
-/// out of the names.
+/// Loads what the given files use, and resolves names between the modules. Errors are pushed, and the names that they
+/// concern are left out.
 pub fn resolve(
     files: Vec<Opened>,
     sources: &mut Sources,
@@ -320,7 +326,7 @@ enum State {
 struct Build<'a, 'l> {
     modules: Vec<Module>,
     by_path: FxHashMap<String, ModuleId>,
-    /// The modules that are being linked, each with the `use` by which it was reached.
+    /// The modules that are being linked, each with the `use` that led to it.
     way: Vec<(ModuleId, Option<Span>)>,
     loader: &'a mut Loader<'l>,
     sources: &'a mut Sources,
@@ -400,7 +406,7 @@ impl Build<'_, '_> {
         state[id.0 as usize] = State::Done;
     }
 
-    /// Remembers what a failed `use` would have brought.
+    /// Remembers the names that a failed `use` would have brought.
     fn lose(&mut self, id: ModuleId, import: &Use) {
         let lost = &mut self.modules[id.0 as usize].lost;
         match &import.names {

@@ -1,4 +1,4 @@
-//! Names that nobody looks up: W0220 at `let old = legacy/*` where no other statement says `old`.
+//! Unused names: W0220 at `let old = legacy/*` if no other statement says `old`.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -7,8 +7,8 @@ use crate::diag::{Diagnostics, Severity};
 use crate::source::{FileId, Sources};
 use crate::syntax::tree::{Item, ItemKind, Use};
 
-/// Reports names that were defined or listed and never looked up, in the given files that no other file uses and
-/// that have no errors: a statement that was refused may have used them. Call it after everything was looked up.
+/// Reports names that were defined or listed and never looked up, in the given files that no other file uses and that
+/// have no errors: a statement that was refused may have used them. It must run after all look-ups.
 pub fn report_unused(names: &Names, lookups: &Lookups, sources: &Sources, diagnostics: &mut Diagnostics) {
     let errors = diagnostics.iter().filter(|finding| finding.severity() == Severity::Error);
     let wrong: FxHashSet<FileId> = errors.map(|finding| finding.primary.span.file).collect();

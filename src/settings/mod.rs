@@ -1,4 +1,4 @@
-//! What `netpol.toml` and the command line say of the cluster and the build, and the reader of `netpol.toml`.
+//! Settings: what `netpol.toml` and the command line say of the cluster and the build, and the reader of `netpol.toml`.
 
 mod read;
 
@@ -18,7 +18,7 @@ pub struct Settings {
     pub platform: Platform,
     /// `[cluster] domain`, `cluster.local` unless given.
     pub domain: String,
-    /// `[cluster] dns`: whether the way to the cluster's DNS is granted by itself. False for `"explicit"`.
+    /// `[cluster] dns`: whether the compiler grants the way to the cluster's DNS. False for `"explicit"`.
     pub grant_dns: bool,
     /// `[cluster] load-balancer = "aws-nlb"`.
     pub aws_nlb: bool,
@@ -50,7 +50,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Returns what holds where nothing is said, on the given day.
+    /// Returns the default settings, on the given day.
     pub fn new(today: time::Date) -> Settings {
         Settings {
             name: None,
@@ -75,8 +75,8 @@ impl Settings {
     }
 }
 
-/// What `netpol.toml` says of files: where the texts of a build are, and where its files go. Whoever calls the library
-/// reads them, as far as there are files.
+/// The files of a project, as `netpol.toml` names them: where the texts of a build are, and where its output goes. The
+/// caller of the library reads and writes them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Project {
     /// `inventory`: files and folders, relative to the file.
@@ -120,7 +120,7 @@ impl Layer {
     }
 }
 
-/// Which cluster it is: it decides what the prelude's names mean.
+/// The platform of the cluster, which decides what the prelude's names mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Platform {
     /// Plain Kubernetes, the default.

@@ -1,4 +1,4 @@
-//! `netpol.toml`: from its text to [`Settings`] and [`Project`], with the place of everything that is wrong.
+//! `netpol.toml`: from its text to [`Settings`] and [`Project`], with a message at the place of each mistake.
 
 use std::ops::Range;
 
@@ -29,7 +29,7 @@ const NETWORKPOLICY: [&str; 1] = ["port-names"];
 const ISTIO: [&str; 4] = ["root-namespace", "trust-domain", "path-normalization", "scope-gateway-to-namespace"];
 const ENFORCEMENT: [&str; 1] = ["require"];
 
-/// Reads a `netpol.toml`, a text of the sources. What is wrong is pushed and keeps its default.
+/// Reads a `netpol.toml`, a text of the sources. A key with a mistake is reported, and keeps its default.
 pub fn read(sources: &Sources, file: FileId, today: time::Date, diagnostics: &mut Diagnostics) -> (Settings, Project) {
     let (mut settings, mut project) = (Settings::new(today), Project::default());
     let text = &sources.file(file).text;
@@ -321,7 +321,7 @@ fn listed(words: &[&str]) -> String {
     }
 }
 
-/// A label value that is there: an empty `name` would be none.
+/// Returns whether a text is a label value and not empty: an empty `name` would be none.
 fn is_name(text: &str) -> bool {
     !text.is_empty() && is_label_value(text)
 }

@@ -1,7 +1,7 @@
-//! Our files as codespan reads them, prepared for one finding at a time.
+//! The files of a run as codespan reads them, prepared for one finding at a time.
 //!
-//! Two things are kept from a terminal: characters that would steer it, and lines that are longer than anybody reads,
-//! of which only the part around the finding is shown.
+//! Characters that would steer a terminal are replaced, and of a line that is longer than anybody reads only the part
+//! around the finding is shown.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -42,7 +42,7 @@ impl<'a> Texts<'a> {
 
 /// Replaces characters that steer a terminal or hide text by others of the same length in bytes.
 fn same_length(text: &str) -> Cow<'_, str> {
-    // Most texts are printable ASCII, which is seen without looking at characters.
+    // Most texts are printable ASCII: checking their bytes is faster than decoding characters.
     let plain = |byte: u8| (b' '..=b'~').contains(&byte) || matches!(byte, b'\t' | b'\n' | b'\r');
     if text.bytes().fold(true, |all, byte| all & plain(byte)) || !text.chars().any(steers) {
         return Cow::Borrowed(text);

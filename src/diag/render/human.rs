@@ -1,4 +1,4 @@
-//! For a person: the message, the lines it speaks of, and what would be right.
+//! Findings for a person: the message, the lines it speaks of, and what would be right.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ use crate::source::{FileId, Sources};
 const NOTES_OF_ONE_KIND: usize = 3;
 /// A finding shows at most this many places beside its own; the others follow as notes.
 const MOST_LABELS: usize = 8;
-/// Where `(fix available)` stands.
+/// The column at which `(fix available)` stands.
 const FIX_COLUMN: usize = 70;
 
 /// Writes all findings; in colour only where the feature `cli` is on.
@@ -99,7 +99,7 @@ fn one(
     })
 }
 
-/// Marks the notes that say what a fix would write; a fix that no note speaks of becomes a note itself.
+/// Marks the notes that contain the title of a fix; a fix without such a note becomes a note itself.
 fn offer_fixes(diagnostic: &Diagnostic, notes: &mut Vec<String>) {
     for fix in &diagnostic.fixes {
         let spoken_of = notes.iter().position(|note| match fix.edits.as_slice() {

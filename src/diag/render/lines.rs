@@ -1,4 +1,4 @@
-//! One line a finding: for editors and `grep`, and for GitHub Actions.
+//! Findings of one line each, for editors and `grep`, and for GitHub Actions.
 
 use std::io::{self, Write};
 

@@ -1,7 +1,7 @@
-//! How findings look: for people, for editors, and for the machines of a pipeline.
+//! Renderers: how findings look to people, to editors, and to the machines of a pipeline.
 //!
-//! Every renderer reads the same [`Diagnostics`] and takes time in proportion to what it prints, also where a source
-//! holds everything in one long line.
+//! Every renderer reads the same [`Diagnostics`] and takes time in proportion to what it prints, even for a source in
+//! one long line.
 
 mod files;
 mod human;

@@ -159,7 +159,7 @@ fn uri(path: &str) -> String {
     uri
 }
 
-/// Returns what stays the same of a finding while lines above it come and go (FNV-1a).
+/// Returns the fingerprint of a finding, which stays the same while lines above it come and go (FNV-1a).
 fn fingerprint(diagnostic: &Diagnostic, sources: &Sources) -> u64 {
     let span = diagnostic.primary.span;
     let marked = sources.slice(span);
