@@ -1,5 +1,5 @@
-//! What Gateway objects and routes say of the gateways' ports: which are HTTP, where TLS ends and where it is passed on,
-//! and which routes change what a client asked for.
+//! Gateway objects and routes: which ports of a gateway are HTTP, where TLS ends and where it is passed on, and which
+//! routes change the path or the host of a request.
 
 use smol_str::SmolStr;
 
@@ -12,7 +12,7 @@ use crate::source::Span;
 /// One port of a Gateway object, for some hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Whose pods it is opened on.
+    /// The pods that open it.
     pub of: ListenerOf,
     /// `namespace/name` of the object.
     pub object: SmolStr,
@@ -42,7 +42,7 @@ pub enum ListenerOf {
     },
 }
 
-/// A route that changes what a client asked for.
+/// A route that changes the path or the host of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewrite {
     /// The kind, the namespace and the name of the object: `VirtualService garden/web`.
@@ -61,7 +61,7 @@ pub struct Rewrite {
 const MADE_FOR: &str = "gateway.networking.k8s.io/gateway-name";
 
 impl Inventory {
-    /// Returns what Gateway objects open on the pods of a gateway with some Service.
+    /// Returns the ports that Gateway objects open on the pods of a gateway with some Service.
     pub fn listeners_on(&self, pods: &[PodSelector], service: Option<&(SmolStr, SmolStr)>) -> Vec<&Listener> {
         self.listeners.iter().filter(|listener| self.opens_on(&listener.of, pods, service)).collect()
     }

@@ -1,4 +1,4 @@
-//! What the annotations of pods keep from their sidecars.
+//! Annotations of pods, and the connections that they keep from the sidecar.
 //!
 //! Istio's init container, or its CNI plugin, turns a pod's connections to the sidecar by rules of the kernel, which the
 //! annotations `traffic.sidecar.istio.io/…` change (`tools/istio-iptables/pkg/capture` in Istio's source):
@@ -31,7 +31,7 @@ pub struct LeftOut {
     pub to: Option<AddressSet>,
 }
 
-/// What the annotations of any pod of an inventory leave out.
+/// The connections that the annotations of any pod of an inventory leave out.
 #[derive(Clone, Debug, Default)]
 pub struct AllLeftOut {
     /// The ports that some annotation leaves out for every peer.
@@ -49,12 +49,12 @@ impl LeftOut {
         self.ports.iter().any(|(from, to)| *from <= last && first <= *to)
     }
 
-    /// Returns whether nothing of its direction reaches the sidecar.
+    /// Returns whether no connection of its direction reaches the sidecar.
     pub fn is_everything(&self) -> bool {
         self.ports == [EVERY_PORT] && self.to.as_ref().is_none_or(AddressSet::is_everything)
     }
 
-    /// Returns what is left out, in words: `9090, 9091`, `every port to some addresses`.
+    /// Returns the connections that are left out, in words: `9090, 9091`, `every port to some addresses`.
     pub fn words(&self) -> String {
         let range = |&(first, last): &PortRange| match PortTest::Range(first, last) {
             every if every.is_every() => "every port".to_owned(),
@@ -67,7 +67,7 @@ impl LeftOut {
 }
 
 impl AllLeftOut {
-    /// Gathers what the annotations of workloads leave out.
+    /// Gathers the connections that the annotations of workloads leave out.
     pub(super) fn of(workloads: &[Workload]) -> AllLeftOut {
         let mut all = AllLeftOut::default();
         for left in workloads.iter().flat_map(|workload| &workload.left_out) {
@@ -81,7 +81,7 @@ impl AllLeftOut {
         all
     }
 
-    /// Returns the ports alone, for peers whose addresses nothing leaves out.
+    /// Returns the ports alone, for peers whose addresses no annotation leaves out.
     pub fn without_addresses(&self) -> AllLeftOut {
         AllLeftOut { ports: self.ports.clone(), addresses: AddressSet::default() }
     }
@@ -93,7 +93,7 @@ impl AllLeftOut {
     }
 }
 
-/// Returns the ports that are not among some.
+/// Returns all ports but some.
 pub(super) fn all_but(mut taken: Vec<PortRange>) -> Vec<PortRange> {
     taken.sort_unstable();
     let (mut left, mut next) = (Vec::new(), 1_u32);

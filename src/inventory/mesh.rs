@@ -1,4 +1,4 @@
-//! What objects of Istio say of their pods, as `security.istio.io` and `networking.istio.io` write it.
+//! Objects of Istio, with the fields of `security.istio.io` and `networking.istio.io` that decide flows of pods.
 
 use smol_str::SmolStr;
 
@@ -11,10 +11,10 @@ pub struct Authorization {
     pub rules: Vec<AccessRule>,
 }
 
-/// What an AuthorizationPolicy does with what its rules match.
+/// The action of an AuthorizationPolicy on the requests that its rules match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessAction {
-    /// `ALLOW`: its pods refuse what no such policy matches.
+    /// `ALLOW`: its pods refuse every request that no such policy matches.
     Allow,
     /// `DENY`.
     Deny,
@@ -33,19 +33,19 @@ pub struct AccessRule {
     pub when: Vec<Condition>,
 }
 
-/// A condition on one attribute: a field of a source or an operation with its `not…`, or an item of `when`. One of
-/// `values` holds, where there are any, and none of `not_values`.
+/// A condition on one attribute: a field of a source or an operation with its `not…`, or an item of `when`. The
+/// attribute has one of `values`, unless that is empty, and none of `not_values`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// The attribute.
     pub attribute: Attribute,
-    /// The values, one of which it has.
+    /// The values of which the attribute has one.
     pub values: Vec<SmolStr>,
-    /// The values, none of which it has.
+    /// The values of which the attribute has none.
     pub not_values: Vec<SmolStr>,
 }
 
-/// What a condition looks at, by Istio's word for it in `when` where it has one.
+/// The attribute that a condition looks at, by Istio's word in `when` if it has one there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attribute {
     /// `source.principal`.
@@ -78,12 +78,12 @@ pub enum Attribute {
     Port,
     /// `connection.sni`.
     Sni,
-    /// Another one, `destination.ip` or a filter's, which nothing here can tell.
+    /// Another one, `destination.ip` or a filter's, whose value is not known here.
     Other,
 }
 
 impl Attribute {
-    /// Returns whether it is one of requests, which a plain TCP connection does not have.
+    /// Returns whether it is an attribute of requests, which a plain TCP connection does not have.
     pub fn is_of_requests(&self) -> bool {
         match self {
             Attribute::Principal | Attribute::Namespace | Attribute::ServiceAccount => false,
@@ -135,7 +135,7 @@ pub struct Peering {
     pub ports: Vec<(u16, Option<Mtls>)>,
 }
 
-/// Whether callers come with mutual TLS, and so with an identity.
+/// The mode of mutual TLS: which callers come with it, and so with an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mtls {
     /// All of them.
@@ -151,20 +151,20 @@ pub enum Mtls {
 pub struct Issuer {
     /// `issuer`.
     pub url: SmolStr,
-    /// `jwksUri`, or else `jwks`; empty where neither is there, and Istio asks the issuer.
+    /// `jwksUri`, or else `jwks`; empty without either, when Istio asks the issuer.
     pub keys: SmolStr,
 }
 
-/// What a Sidecar lets out.
+/// The egress of a Sidecar: the connections that it lets out.
 #[derive(Clone, Debug, Default)]
 pub struct Outbound {
-    /// `outboundTrafficPolicy`: what becomes of what no listener imports; `None` where the mesh says it.
+    /// `outboundTrafficPolicy`: the fate of connections that no listener imports; `None` leaves it to the mesh.
     pub others: Option<Others>,
     /// `egress`; without it there is one listener, which imports everything.
     pub listeners: Option<Vec<EgressListener>>,
 }
 
-/// What becomes of connections to what is not imported.
+/// The fate of connections to hosts that no listener imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Others {
     /// `ALLOW_ANY`.
@@ -176,7 +176,7 @@ pub enum Others {
 /// An egress listener of a Sidecar.
 #[derive(Clone, Debug, Default)]
 pub struct EgressListener {
-    /// Its port; `None` is every one that no other names.
+    /// Its port; `None` stands for every port that no other listener names.
     pub port: Option<u16>,
     /// `hosts`: namespaces, `*` for all, `.` for the Sidecar's and `~` for none, each with a host, which may begin with
     /// `*`.

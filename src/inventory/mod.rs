@@ -1,8 +1,8 @@
-//! What is known of the cluster: namespaces, workloads, service accounts and Services, from manifests (`read`) and from
-//! the `namespace` and `service` declarations of the source (which [`crate::types`] adds).
+//! The inventory, facts about the cluster: namespaces, workloads, service accounts and Services, from manifests
+//! (`read`) and from the declarations of the source (which [`crate::types`] adds).
 //!
-//! [`read`] makes an [`Inventory`] of manifests; [`Inventory::declare_namespace`] adds what the source says of a
-//! namespace; then it is asked for the pods of a selector, for names and for Services.
+//! [`read`] makes an [`Inventory`] of manifests; [`Inventory::declare_namespace`] adds a `namespace` of the source;
+//! then the other stages ask the inventory for the pods of a selector, for names and for Services.
 
 mod gateways;
 mod left_out;
@@ -37,14 +37,14 @@ use crate::source::Span;
 pub struct Inventory {
     /// Whether manifests were given (`--inventory`): then the set of namespaces is closed.
     pub given: bool,
-    /// Namespaces by name, those too that only an object's `metadata.namespace` names.
+    /// Namespaces by name, including those that only an object's `metadata.namespace` names.
     pub namespaces: BTreeMap<SmolStr, Namespace>,
     /// Services by namespace and name.
     pub services: BTreeMap<(SmolStr, SmolStr), Service>,
     /// Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, CronJobs, Pods and what the source declares, sorted by
     /// namespace, name and kind.
     pub workloads: Vec<Workload>,
-    /// What Gateway objects of Istio and of the Gateway API open, in the order of their names.
+    /// The ports that Gateway objects of Istio and of the Gateway API open, in the order of the objects' names.
     pub listeners: Vec<Listener>,
     /// Routes of VirtualServices and HTTPRoutes that change a path or a host, in the order of their names.
     pub rewrites: Vec<Rewrite>,
@@ -52,11 +52,11 @@ pub struct Inventory {
     pub accounts: Vec<(SmolStr, SmolStr)>,
     /// Objects that decide about the flows of pods, sorted by kind, namespace and name.
     pub objects: Vec<PolicyObject>,
-    /// What annotations of pods keep from their sidecars.
+    /// The connections that annotations of pods keep from their sidecars.
     pub left_out: AllLeftOut,
     /// Objects of the kinds that builds write, sorted by kind, namespace and name.
     pub existing: Vec<Existing>,
-    /// Where the workloads are, by their labels.
+    /// The index of the workloads by their labels.
     index: query::Index,
 }
 
@@ -65,8 +65,8 @@ pub struct Inventory {
 pub struct Namespace {
     /// Its labels, `kubernetes.io/metadata.name` among them.
     pub labels: Labels,
-    /// Whether its labels are known: a Namespace object or a declaration gave them. False where only objects inside it
-    /// are known.
+    /// Whether its labels are known: a Namespace object or a declaration gave them. False if only objects inside it are
+    /// known.
     pub declared: bool,
     /// Where it was stated.
     pub origin: Span,
@@ -75,14 +75,14 @@ pub struct Namespace {
 /// A Service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
-    /// `spec.selector`; `None` where it has none and so no pods of its own.
+    /// `spec.selector`; `None` for a Service without one, which has no pods of its own.
     pub selector: Option<Labels>,
     /// Its ports, in order.
     pub ports: Vec<ServicePort>,
     /// `spec.clusterIP: None`.
     pub headless: bool,
-    /// Whether it is reached from outside the cluster: `spec.type` is `NodePort` or `LoadBalancer`; `None` where nobody
-    /// says.
+    /// Whether it is reached from outside the cluster: `spec.type` is `NodePort` or `LoadBalancer`; `None` if it is not
+    /// known.
     pub outside: Option<bool>,
     /// `spec.clusterIPs`.
     pub addresses: Vec<IpAddr>,
@@ -101,13 +101,14 @@ pub struct ServicePort {
     pub port: u16,
     /// `tcp`, `udp` or `sctp`.
     pub protocol: Protocol,
-    /// `nodePort`, on which every node takes what it passes on to this port.
+    /// `nodePort`: every node passes connections to it on to this port.
     pub node_port: Option<u16>,
     /// The pod's port.
     pub target: TargetPort,
-    /// From the declaration, `appProtocol` or the prefix of the name (Istio's protocol selection).
+    /// How the port is read: from the declaration, `appProtocol` or the prefix of the name (Istio's protocol
+    /// selection).
     pub app: Option<AppProtocol>,
-    /// Whether the mesh takes it for plain TCP: nobody reads requests or names there.
+    /// Whether the mesh takes it for plain TCP, so that a sidecar reads no requests and no names there.
     pub unread: bool,
 }
 
@@ -129,14 +130,14 @@ pub struct Workload {
     pub namespace: SmolStr,
     /// Its name.
     pub name: SmolStr,
-    /// What selects its pods when it is named (`language.md` of the docs, "ns/name"): `spec.selector`; of a Job the
-    /// label `batch.kubernetes.io/job-name`; of a CronJob, a bare Pod or a declaration all labels of its pods, `None`
-    /// where those are none.
+    /// The requirements that select its pods when a policy names it (`language.md` of the docs, "ns/name"):
+    /// `spec.selector`; of a Job the label `batch.kubernetes.io/job-name`; of a CronJob, a bare Pod or a declaration
+    /// all labels of its pods, `None` if they have none.
     pub selector: Option<Requirements>,
     /// The labels of its pods.
     pub labels: Labels,
-    /// The service account of its pods, `default` where none is named; empty where a declaration does not say it, which
-    /// leaves it unknown.
+    /// The service account of its pods, `default` if a manifest names none; empty, and so unknown, if a declaration
+    /// names none.
     pub account: SmolStr,
     /// The ports of its containers (sidecar containers that restart included).
     pub ports: Vec<ContainerPort>,
@@ -144,9 +145,9 @@ pub struct Workload {
     pub host_network: bool,
     /// Whether its pods have an Istio sidecar, as `injection` and the labels of its namespace decide it.
     pub sidecar: bool,
-    /// What the manifest says of a sidecar.
+    /// The manifest's word on a sidecar.
     pub injection: Injection,
-    /// What its annotations keep from its sidecar.
+    /// The connections that its annotations keep from its sidecar.
     pub left_out: Vec<LeftOut>,
     /// The addresses of a Pod (`status.podIPs`); empty for the other kinds, and for a Pod that has ended, whose
     /// addresses may be another's by now.
@@ -159,7 +160,7 @@ pub struct Workload {
     pub origin: Span,
 }
 
-/// What a workload is.
+/// The kind of a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WorkloadKind {
     /// apps/v1 Deployment.
@@ -196,14 +197,14 @@ impl WorkloadKind {
     }
 }
 
-/// What a pod, or the template of pods, says of an Istio sidecar.
+/// Sidecar injection: the word of a pod, or of the template of pods, on an Istio sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Injection {
     /// The proxy is there.
     Present,
-    /// There is none and there will be none.
+    /// The pod has no proxy, and gets none.
     Never,
-    /// The pod is a gateway: the proxy alone, which judges what comes in and nothing of what goes out.
+    /// The pod is a gateway: the proxy alone, which judges connections that come in and none that go out.
     Gateway,
     /// The pod asks for one by its own label; a namespace can still refuse.
     Asked,

@@ -1,4 +1,5 @@
-//! What was probably meant by a selector that matches no known pod, and what answers for pods that nobody has seen yet.
+//! Selectors that match no known pod: the near ones that their author probably meant, and the facts that speak for pods
+//! of the future.
 //!
 //! ```text
 //! garden/{app=fronted}                       the pods of garden have other values of `app`: a mistake
@@ -12,22 +13,22 @@ use super::{Inventory, Workload, WorkloadKind};
 use crate::diag::{Lexicon, nearest, one_edit};
 use crate::model::labels::{Account, Labels, PodSelector, Requirement, Requirements, Test};
 
-/// What the inventory says of the pods that a selector means.
+/// The answer of the inventory about the pods that a selector means.
 #[derive(Clone, Debug)]
 pub enum Matched<'i> {
-    /// Some are known, or a Service or Kubernetes itself speaks of them.
+    /// Some pods are known, or a Service or Kubernetes itself speaks of them.
     Known,
-    /// Those that are known are all on the host network, and no policy reaches them.
+    /// All known pods are on the host network, and no policy reaches them.
     HostNetwork(&'i Workload),
     /// No namespace has these labels.
     NoNamespace(Option<NearNamespace<'i>>),
-    /// None is known, and something near is.
+    /// No pod is known, and something near is.
     Near(Near<'i>),
-    /// None is known, nor anything near.
+    /// No pod is known, nor anything near.
     Unknown {
         /// Whether pods of these namespaces are known at all.
         any: bool,
-        /// A workload of another namespace that fits.
+        /// A workload of another namespace with these labels.
         elsewhere: Option<&'i Workload>,
     },
 }
@@ -43,7 +44,7 @@ pub struct NearNamespace<'i> {
     pub namespace: &'i SmolStr,
 }
 
-/// A workload that nearly is what is asked for.
+/// A workload that nearly meets a selector.
 #[derive(Clone, Debug)]
 pub enum Near<'i> {
     /// It has this label instead.
@@ -69,7 +70,7 @@ pub enum Near<'i> {
 }
 
 impl Inventory {
-    /// Returns what is known of the pods that a selector means.
+    /// Returns the answer of the inventory about the pods that a selector means.
     pub fn matched(&self, selector: &PodSelector) -> Matched<'_> {
         let by_labels = !selector.all_pods();
         let matching = if by_labels { self.matching(selector) } else { Vec::new() };
@@ -100,7 +101,7 @@ impl Inventory {
             .flat_map(|name| self.workloads_in(name))
             .filter(|workload| !workload.host_network)
             .collect();
-        // In a namespace whose labels nobody told, whoever fits may be meant.
+        // A namespace with unknown labels may be meant, and with it every workload there that meets the rest.
         let fits = |workload: &&Workload| selector.fits(&workload.labels, &workload.account);
         if !pool.iter().any(fits)
             && let Some(near) = self.near(&namespaces, selector, &pool)
@@ -112,7 +113,7 @@ impl Inventory {
         Matched::Unknown { any: !pool.is_empty(), elsewhere }
     }
 
-    /// Returns the namespace whose name is nearest to one that nothing has. All namespaces are known by then.
+    /// Returns the namespace whose name is nearest to an unknown one. It must run after all namespaces were added.
     pub fn nearest_namespace(&self, name: &str) -> Option<&SmolStr> {
         self.index.names.get_or_init(|| Lexicon::new(self.namespaces.keys().cloned())).nearest(name)
     }
@@ -150,7 +151,7 @@ impl Inventory {
         if let Some((wanted, found, namespace)) = near_label(wanted, &pool) {
             return Some(NearNamespace { wanted, found, namespace });
         }
-        // Another value of the key is near, whatever it is.
+        // Any other value of the key is near.
         wanted.list().iter().find_map(|requirement| {
             let Test::In(_) = requirement.test else { return None };
             let found = pool.iter().find_map(|(name, labels)| Some((labels.get_key_value(&requirement.key)?, *name)));
@@ -186,7 +187,7 @@ impl Inventory {
             values.dedup();
             values
         };
-        // A label that nearly is what is asked for, of whoever has the others; else of anybody.
+        // A label that nearly meets one requirement: of a workload that meets the others, else of any workload.
         if let Some((wanted, found, workload)) = near_label(&selector.labels, &labelled)
             && asked.contains(&&wanted)
             && (found.0 == &wanted.key || one_edit(found.0, &wanted.key))
@@ -195,7 +196,7 @@ impl Inventory {
             return Some(Near::Label { wanted, found, workload, values });
         }
         for &requirement in &asked {
-            // A value that somebody has is no mistake by itself.
+            // A value that some workload has is no mistake by itself.
             let met = labelled.iter().any(|(_, labels)| requirement.matches(labels));
             if met || !matches!(requirement.test, Test::In(_)) {
                 continue;
@@ -217,8 +218,8 @@ impl Inventory {
     }
 }
 
-/// Returns whether Kubernetes' own controllers and admission give pods a label of this key, so that a template or a dump
-/// without it says nothing.
+/// Returns whether Kubernetes' own controllers and admission give pods a label of this key, so that a template or a
+/// dump without it proves nothing.
 fn is_set_by_kubernetes(requirement: &Requirement) -> bool {
     let key = requirement.key.as_str();
     matches!(requirement.test, Test::In(_) | Test::Exists)
@@ -235,8 +236,8 @@ fn is_set_by_kubernetes(requirement: &Requirement) -> bool {
             || key.starts_with("topology.kubernetes.io/"))
 }
 
-/// Returns whether a pod of a workload may have a label that Kubernetes sets. Of a Pod that has another value of the same
-/// kind its siblings are meant: `db-0` speaks for `db-1`.
+/// Returns whether a pod of a workload may have a label that Kubernetes sets. A Pod with another value of the same kind
+/// speaks for its siblings: `db-0` for `db-1`.
 fn may_get(workload: &Workload, requirement: &Requirement) -> bool {
     use WorkloadKind::{CronJob, Job, StatefulSet};
     let key = requirement.key.as_str();
@@ -276,11 +277,11 @@ fn owner_sets(kind: WorkloadKind, key: &str) -> bool {
     }
 }
 
-/// A requirement, the label that is there instead, and who has it.
+/// A requirement, the label that is there instead, and the object that has this label.
 type NearLabel<'i, T> = (Requirement, (&'i SmolStr, &'i SmolStr), T);
 
-/// Returns the label in `pool` that was probably meant by one of the requirements. What meets all the others is asked
-/// first.
+/// Returns the label in `pool` that was probably meant by one of the requirements. Objects that meet all other
+/// requirements come first.
 fn near_label<'i, T: Copy>(wanted: &Requirements, pool: &[(T, &'i Labels)]) -> Option<NearLabel<'i, T>> {
     let rest_met = |labels: &Labels, one: &Requirement| wanted.list().iter().all(|r| r == one || r.matches(labels));
     let mut narrow: Vec<(T, &Labels)> = Vec::new();
@@ -288,7 +289,7 @@ fn near_label<'i, T: Copy>(wanted: &Requirements, pool: &[(T, &'i Labels)]) -> O
         narrow.clear();
         narrow.extend(pool.iter().filter(|(_, labels)| rest_met(labels, requirement)));
         let of_this_key = || {
-            // Whoever has all the other labels was meant, however far its value is from the one that was written.
+            // An object with all the other labels was meant, however far its value is from the written one.
             let others = wanted.list().len() > 1 && matches!(requirement.test, Test::In(_));
             narrow
                 .iter()

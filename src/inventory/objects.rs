@@ -1,8 +1,8 @@
-//! Objects of the cluster of the kinds that a build writes. Those that decide about flows of pods add to what it writes,
-//! and a build overwrites one that has the name of its own.
+//! Objects of the cluster, of the kinds that a build writes. Those that decide flows of pods act beside the build's
+//! objects, and a build overwrites one that has the name of its own.
 //!
-//! What they say is kept as Kubernetes and Istio write it: a NetworkPolicy by its peers and ports, an object of Istio as
-//! [`mesh`](super::mesh) has it. Nothing here decides a flow.
+//! The objects are kept as Kubernetes and Istio write them: a NetworkPolicy by its peers and ports, an object of Istio
+//! as [`mesh`](super::mesh) has it. No function here decides a flow.
 
 use smol_str::SmolStr;
 
@@ -27,7 +27,7 @@ pub struct PolicyObject {
     pub created: Option<SmolStr>,
     /// The pods that it is for.
     pub pods: Pods,
-    /// What it says of them.
+    /// Its word on the flows of these pods.
     pub says: Says,
     /// Where it was stated.
     pub origin: Span,
@@ -62,8 +62,8 @@ pub struct Existing {
     pub origin: Span,
 }
 
-/// Returns the `name` of the build that wrote an object with some labels; `None` where it was not netpol, and an empty one
-/// where the build has none.
+/// Returns the `name` of the build that wrote an object with some labels; `None` if netpol did not write it, and an
+/// empty one if the build has no `name`.
 pub(super) fn build_of(labels: &Labels) -> Option<SmolStr> {
     let ours = labels.get("app.kubernetes.io/managed-by").is_some_and(|by| by == "netpol");
     ours.then(|| labels.get("app.kubernetes.io/part-of").cloned().unwrap_or_default())
@@ -84,14 +84,14 @@ pub enum PolicyKind {
     RequestAuthentication,
 }
 
-/// What an object says of its pods.
+/// The word of an object on the flows of its pods.
 #[derive(Clone, Debug)]
 pub enum Says {
-    /// A NetworkPolicy: what comes in and what goes out; `None` where it does not speak of the direction.
+    /// A NetworkPolicy: the flows that it lets in and out; `None` for a direction that it does not concern.
     Network {
-        /// What comes in.
+        /// The flows that come in.
         ingress: Option<Vec<Passage>>,
-        /// What goes out.
+        /// The flows that go out.
         egress: Option<Vec<Passage>>,
     },
     /// An AuthorizationPolicy.
@@ -123,7 +123,7 @@ pub enum Peer {
 }
 
 impl PolicyObject {
-    /// Returns the object without what it lets through or refuses: its pods and its role are left.
+    /// Returns the object without its rules: its pods and its role are left.
     pub fn without_details(mut self) -> PolicyObject {
         match &mut self.says {
             Says::Network { ingress, egress } => {

@@ -1,14 +1,16 @@
-//! Which pods a selector means, and by which labels their workloads are told from others: once, for every target.
+//! Pods of a selector, and the lasting labels that tell their workloads from others: one answer for every target.
 //!
 //! ```text
 //! default deny ingress garden/@web        # the dump has the Pods web-0 and web-1, each with app=web
 //! ```
 //!
-//! Objects select pods by labels and not by accounts, so a target asks which labels the pods of `web` have and no others:
-//! `app=web`. [`Inventory::meant`] answers for the pods that a rule governs, [`Inventory::without_accounts`] for those on its
-//! other side; a target only says what its selectors can contain. Labels that a controller changes, as `apps.kubernetes.io/pod-index` or `pod-template-hash`, tell these Pods
-//! too, but not the ones that a rollout makes next, so they never tell a workload. Pods of one owner are one workload, told
-//! by what all of them have.
+//! Objects select pods by labels and not by accounts, so a target asks for labels that the pods of `web` have and no
+//! others: `app=web`. [`Inventory::meant`] answers for the pods that a rule governs, [`Inventory::without_accounts`]
+//! for those on its other side; a target only says what its selectors can contain.
+//!
+//! Some labels change with each pod or rollout, as `apps.kubernetes.io/pod-index` or `pod-template-hash`. They tell the
+//! Pods of today, and not those that a rollout makes next, so they never tell a workload. Pods of one owner are one
+//! workload, told by the labels that all of them have.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -35,28 +37,29 @@ pub struct LabelledPods<'i> {
 /// The pods that a selector means, as namespaces by name and labels.
 #[derive(Clone, Debug, Default)]
 pub struct MeantPods<'i> {
-    /// Pods that are meant for certain.
+    /// Pods that the selector certainly means.
     pub certain: Vec<LabelledPods<'i>>,
-    /// Wider sets of the pods that are perhaps meant.
+    /// Wider sets, of which the selector perhaps means some pods.
     pub perhaps: Vec<Perhaps<'i>>,
-    /// Why some pods are only perhaps meant.
+    /// The reason why some pods are in `perhaps`.
     pub untold: Option<Untold>,
-    /// Whether the namespaces come from the inventory, since none was named: one that is made later is not among them.
+    /// Whether the namespaces come from the inventory, since the selector names none: a namespace that is made later is
+    /// not among them.
     pub from_inventory: bool,
 }
 
-/// Pods with some labels, of which some are perhaps meant.
+/// Pods with some labels, of which a selector perhaps means some.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Perhaps<'i> {
     /// Their namespaces.
     pub within: Within<'i>,
     /// What their labels meet.
     pub labels: Cow<'i, Requirements>,
-    /// Whether all of them are meant where their namespace is known to be.
+    /// Whether the selector means all of them, if it means their namespace.
     pub all: bool,
 }
 
-/// Namespaces that may have pods which are meant.
+/// Namespaces that may have pods of a selector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Within<'i> {
     /// This one.
@@ -65,7 +68,7 @@ pub enum Within<'i> {
     Meeting(&'i Requirements),
 }
 
-/// Why nothing tells the pods that are meant from others.
+/// The reason why no labels tell the pods of a selector from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Untold {
     /// No namespace is named, and no inventory lists them.
@@ -91,12 +94,11 @@ impl fmt::Display for Untold {
 pub struct WithoutAccounts<'i> {
     /// The selectors.
     pub selectors: Vec<Cow<'i, PodSelector>>,
-    /// The account, where they mean other pods too, since no labels tell its own.
+    /// The account, if the selectors mean other pods too, since no labels tell the account's own.
     pub untold: Option<SmolStr>,
 }
 
-/// Returns whether a label says which of a workload's pods this one is, or of which rollout: its value is another one for
-/// the next pod.
+/// Returns whether a label names a single pod of a workload, or a single rollout: the next pod has another value.
 pub fn is_passing(key: &str) -> bool {
     const PASSING: [&str; 7] = [
         "pod-template-hash",
@@ -130,8 +132,8 @@ pub(super) fn owners(workloads: &[Workload]) -> Owners {
 }
 
 impl Inventory {
-    /// Returns the namespaces that a selector may mean, each with whether it does for certain; `None` where it may mean
-    /// namespaces that nobody knows.
+    /// Returns the namespaces that a selector may mean, each with whether it certainly does; `None` if it may mean
+    /// unknown namespaces.
     pub fn namespaces_of<'i>(&'i self, selector: &'i PodSelector) -> Option<Vec<(&'i SmolStr, bool)>> {
         let meets = |name: &'i SmolStr| match self.meets(name, &selector.namespace) {
             Some(false) => None,
@@ -143,11 +145,12 @@ impl Inventory {
         }
     }
 
-    /// Returns the requirements that may tell the pods of a workload from others, the fewest first: what it selects its
-    /// pods by, and all labels that its pods keep.
+    /// Returns the requirements that may tell the pods of a workload from others, the fewest first: its selector, and
+    /// all labels that its pods keep.
     pub fn telling_labels(&self, workload: &Workload) -> Vec<Requirements> {
         let own = match workload.kind {
-            // Of these the selector is all labels of the pods, and of a Job a label that its successor does not have.
+            // The selector of these is all labels of the pods, and that of a Job a label that its successor does not
+            // have.
             WorkloadKind::Pod | WorkloadKind::Job | WorkloadKind::CronJob => None,
             _ => workload.selector.as_ref(),
         };
@@ -193,7 +196,7 @@ impl Inventory {
         let named = |names: &[SmolStr]| {
             let of = |name: &SmolStr| self.select(&PodSelector { account: Account::Is(name.clone()), ..here.clone() });
             let pods: Vec<&Workload> = names.iter().flat_map(of).collect();
-            // Whom a declaration gives no account may run as any.
+            // Pods of a declaration without an account may run as any.
             if self.select(&here).iter().any(|workload| workload.account.is_empty()) {
                 return None;
             }
@@ -201,7 +204,7 @@ impl Inventory {
         };
         match &selector.account {
             Account::Is(name) => named(std::slice::from_ref(name)),
-            // The labels of pods that nobody has seen are not known, so that they cannot be left out.
+            // Unknown pods have unknown labels, so no requirement can leave them out.
             Account::Not(names)
                 if names.iter().any(|name| {
                     self.select(&PodSelector { account: Account::Is(name.clone()), ..here.clone() }).is_empty()
@@ -241,7 +244,7 @@ impl Inventory {
             meant.untold = Some(untold);
         }
         if meant.certain.is_empty() && meant.perhaps.is_empty() && !any_account {
-            // Who runs as an account that no known pod has cannot be told.
+            // No labels tell the pods of an account that no known pod runs as.
             meant.perhaps.push(anywhere(false));
             meant.untold = Some(Untold::Account(account_word(shown_namespace(selector), selector)));
         }
@@ -274,8 +277,8 @@ impl Inventory {
         }
     }
 
-    /// Returns the labels of the pods of a namespace that have an Istio sidecar. Pods that the inventory does not show are
-    /// taken for what the namespace's own labels say; where no labels tell, all pods are meant.
+    /// Returns the labels of the pods of a namespace that have an Istio sidecar. Unknown pods have one if the
+    /// namespace's own labels say so; if no labels tell the pods apart, all pods are returned.
     pub fn meshed(&self, namespace: &SmolStr) -> Vec<Requirements> {
         let labels = self.namespaces.get(namespace).map(|namespace| &namespace.labels);
         let injected = labels.is_some_and(|labels| {
@@ -294,12 +297,12 @@ impl Inventory {
         let labels: &BTreeMap<_, _> = owner.and_then(|owner| self.owners().get(&owner)).unwrap_or(&workload.labels);
         let lasting = labels.iter().filter(|(key, _)| !is_passing(key));
         let list = lasting.map(|(key, value)| Requirement::is_in(key.clone(), [value.clone()]));
-        // Each key has one value, so that nothing contradicts.
+        // Each key has one value, so that the requirements cannot contradict each other.
         Requirements::new(list).unwrap_or_default()
     }
 }
 
-/// Returns the requirements that some labels meet and none of those that are taken away.
+/// Returns the requirements for the labels that meet `labels` and none of `taken`.
 fn all_but(labels: &Requirements, taken: Vec<Requirements>) -> Vec<Requirements> {
     let pods = |labels| PodSelector { labels, ..PodSelector::any() };
     let taken: Vec<PodSelector> = taken.into_iter().map(pods).collect();

@@ -1,4 +1,4 @@
-//! What the other stages ask of the facts.
+//! Queries of the inventory: pods of selectors, namespaces by labels, names and Services.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,11 +13,11 @@ use crate::diag::Lexicon;
 use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use crate::model::ports::Protocol;
 
-/// The labels of a namespace that nothing is known of.
+/// The labels of an unknown namespace.
 static NO_LABELS: Labels = BTreeMap::new();
 
-/// The workloads and Services by labels and accounts, so that a selector costs what it selects and not what there is.
-/// It is made at the first question, after which the inventory does not change.
+/// The workloads and Services by labels and accounts, so that a selector costs as much as it selects, and not as much
+/// as the cluster has. It is made at the first query, after which the inventory does not change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     tables: OnceLock<Tables>,
@@ -36,13 +36,13 @@ struct Tables {
     by_account: FxHashMap<SmolStr, Vec<u32>>,
     /// The names of the Services of a namespace by one label of their selectors.
     by_selector: FxHashMap<(SmolStr, Label), Vec<SmolStr>>,
-    /// What the Pods of each controller have in common.
+    /// The labels that all Pods of each controller have.
     owners: Owners,
     /// The names of the namespaces, sorted.
     namespaces: Vec<SmolStr>,
     /// The namespaces whose labels are known, by label.
     by_namespace_label: FxHashMap<Label, Vec<u32>>,
-    /// The namespaces whose labels nobody told.
+    /// The namespaces whose labels are not known.
     untold: Vec<u32>,
 }
 
@@ -71,7 +71,7 @@ impl Inventory {
         Some(numbers)
     }
 
-    /// Returns whether a namespace meets requirements; `None` where that hangs on labels that nobody told.
+    /// Returns whether a namespace meets requirements; `None` if unknown labels decide it.
     pub fn meets(&self, namespace: &str, requirements: &Requirements) -> Option<bool> {
         let known = || self.namespaces.get(namespace).filter(|known| known.declared);
         let mut unknown = false;
@@ -91,7 +91,7 @@ impl Inventory {
         (!unknown).then_some(true)
     }
 
-    /// Returns the namespaces of the inventory that requirements may mean, sorted, each with whether they do for certain.
+    /// Returns the namespaces of the inventory that requirements may mean, sorted, each with whether they certainly do.
     pub fn namespaces_meeting<'i>(&'i self, requirements: &Requirements) -> Vec<(&'i SmolStr, bool)> {
         let meets = |name: &'i SmolStr| match self.meets(name, requirements) {
             Some(false) => None,
@@ -100,7 +100,7 @@ impl Inventory {
         self.namespace_candidates(requirements).into_iter().filter_map(meets).collect()
     }
 
-    /// Returns few namespaces, sorted, among which all are that requirements may mean.
+    /// Returns a short list of namespaces, sorted, that contains all that requirements may mean.
     fn namespace_candidates(&self, requirements: &Requirements) -> Vec<&SmolStr> {
         let tables = self.tables();
         let listed = requirements.list().iter().find_map(|requirement| match &requirement.test {
@@ -122,7 +122,7 @@ impl Inventory {
         &self.workloads[self.range(namespace)]
     }
 
-    /// Returns the workloads that `namespace/name` names, of any kind. Pods that a workload made are not named so.
+    /// Returns the workloads that `namespace/name` names, of any kind. A policy cannot name Pods that a workload made.
     pub fn named(&self, namespace: &str, name: &str) -> Vec<&Workload> {
         self.of_name(namespace, name).filter(|workload| !workload.owned).collect()
     }
@@ -161,7 +161,7 @@ impl Inventory {
         found
     }
 
-    /// Returns what exists: every Pod, and the workloads of which no Pod is known.
+    /// Returns the pods that exist: every Pod, and the workloads without a known Pod.
     pub fn running(&self) -> impl Iterator<Item = Running<'_>> {
         let exists = |workload: &&Workload| workload.kind == WorkloadKind::Pod || !self.has_pods(workload);
         let all = self.workloads.iter().filter(exists);
@@ -195,7 +195,7 @@ impl Inventory {
         })
     }
 
-    /// Returns all that a selector's words say, on the host network or not.
+    /// Returns all workloads and Pods that meet a selector, on the host network or not.
     pub(super) fn matching(&self, selector: &PodSelector) -> Vec<&Workload> {
         let range = selector.namespace_name().map(|name| self.range(name));
         let candidates = self.candidates(selector, range.clone()).unwrap_or_else(|| match range {
@@ -210,8 +210,8 @@ impl Inventory {
         found.filter(|w| selector.matches(self.namespace_labels(&w.namespace), &w.labels, &w.account)).collect()
     }
 
-    /// Returns the fewest workloads, in order, among which all that a selector selects are; `None` where it asks for no
-    /// certain label or account.
+    /// Returns the shortest list of workloads, in order, that contains all that a selector selects; `None` if the
+    /// selector asks for no label with a value and for no account.
     fn candidates(&self, selector: &PodSelector, range: Option<Range<usize>>) -> Option<Vec<usize>> {
         let tables = self.tables();
         let with_label = |requirement: &Requirement| {

@@ -35,9 +35,9 @@ use crate::inventory::{AllLeftOut, ServicePort};
 use crate::model::labels::{Labels, NAMESPACE_NAME};
 use crate::source::{FileId, Sources, Span};
 
-/// Reads manifests: YAML of one or many documents, or JSON, with objects or lists of them. Kinds that are not used are
-/// passed over; what cannot be read, what Kubernetes would refuse, and what contradicts itself is a finding with its
-/// place. Of what is stated twice the first place is kept.
+/// Reads manifests: YAML of one or many documents, or JSON, with objects or lists of them. Other kinds are passed over.
+/// An object that cannot be read, that Kubernetes would refuse, or that contradicts another is a finding with its
+/// place; of two equal statements the first place is kept.
 pub fn read(sources: &Sources, files: &[FileId], diagnostics: &mut Diagnostics) -> Inventory {
     let mut facts = Facts::default();
     for &file in files {
@@ -72,7 +72,7 @@ fn is_kustomization(path: &str) -> bool {
     matches!(name, "kustomization.yaml" | "kustomization.yml" | "Kustomization")
 }
 
-/// What was read so far.
+/// The facts that were read so far.
 #[derive(Default)]
 struct Facts {
     /// The labels of the Namespaces that were stated.
@@ -81,7 +81,7 @@ struct Facts {
     mentioned: BTreeMap<SmolStr, Span>,
     services: BTreeMap<(SmolStr, SmolStr), Service>,
     workloads: BTreeMap<(SmolStr, SmolStr, WorkloadKind), Workload>,
-    /// Those of which only the beginning of the name is known, so that two of one name are two.
+    /// The workloads with only the beginning of a name (`generateName`): two of one name are two.
     unnamed: Vec<Workload>,
     accounts: BTreeSet<(SmolStr, SmolStr)>,
     objects: Vec<PolicyObject>,
@@ -180,7 +180,7 @@ impl Facts {
     }
 }
 
-/// Something that may be stated twice, if it is the same.
+/// A fact that manifests may state twice, if both say the same.
 trait Fact {
     fn origin(&self) -> Span;
 
@@ -228,7 +228,7 @@ impl Fact for Service {
     }
 }
 
-/// A manifest may leave it to the cluster which port of its nodes leads to a Service's.
+/// Returns the ports without `nodePort`, which a manifest may leave to the cluster.
 fn without_node_ports(service: &Service) -> Vec<ServicePort> {
     service.ports.iter().map(|port| ServicePort { node_port: None, ..port.clone() }).collect()
 }

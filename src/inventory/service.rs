@@ -1,4 +1,4 @@
-//! Which pod port a Service's port is.
+//! Ports of Services: which pod port each of them is.
 //!
 //! ```text
 //! Service garden/api: 80 -> http, 8080 -> admin        its pods: http 8080, admin 9090
@@ -12,7 +12,7 @@ use smol_str::SmolStr;
 use super::{Service, ServicePort, TargetPort, Workload};
 use crate::model::ports::Protocol;
 
-/// A port as it is asked for on a Service's name.
+/// A port as a policy writes it on a Service's name.
 #[derive(Clone, Copy, Debug)]
 pub enum Wanted<'a> {
     /// By number.
@@ -21,7 +21,7 @@ pub enum Wanted<'a> {
     Name(&'a SmolStr),
 }
 
-/// What a port on a Service's name means.
+/// The meaning of a port on a Service's name.
 #[derive(Clone, Copy, Debug)]
 pub enum Meant<'a> {
     /// A port of the Service.
@@ -33,9 +33,9 @@ pub enum Meant<'a> {
 /// Why a Service does not say which pod port is meant.
 #[derive(Clone, Debug)]
 pub enum Unclear {
-    /// It has no such port, nor have its pods behind one of its ports.
+    /// The Service has no such port, nor have its pods behind one of its ports.
     NoSuchPort,
-    /// It could be the first, a port of the Service, or what the second, another one, leads to.
+    /// The port could be the first, a port of the Service, or the pods' port to which the second leads.
     Either(Box<ServicePort>, Box<ServicePort>),
 }
 

@@ -99,7 +99,7 @@ fn one(
     })
 }
 
-/// Marks the notes that contain the title of a fix; a fix without such a note becomes a note itself.
+/// Marks the notes that name a fix, by its title or by its new text; a fix without such a note becomes a note itself.
 fn offer_fixes(diagnostic: &Diagnostic, notes: &mut Vec<String>) {
     for fix in &diagnostic.fixes {
         let spoken_of = notes.iter().position(|note| match fix.edits.as_slice() {

@@ -2,9 +2,9 @@
 //!
 //! The events come from the parser of `serde-saphyr`, which is safe on hostile text, gives the place and the quotes of
 //! every scalar and finds its way to the next document after a mistake. JSON is read as the YAML that it is. A tree
-//! holds only what [`super::objects`] looks at: of a Pod's forty fields that is a fifth, and a
-//! CustomResourceDefinition leaves almost nothing. Nothing here recurses, and an alias stands for the node that it
-//! names without a copy, so that neither depth nor repetition costs more than the text is long.
+//! holds only what [`super::objects`] looks at: a fifth of a Pod's forty fields, and almost nothing of a
+//! CustomResourceDefinition. No function here recurses, and an alias stands for the node that it names without a copy,
+//! so that neither depth nor repetition costs more than the text is long.
 
 use rustc_hash::FxHashMap;
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span as EventSpan, options};
@@ -41,7 +41,7 @@ enum Keep {
 fn keep(key: &str) -> Keep {
     match key {
         "labels" | "selector" => Keep::Everything,
-        // What objects say of flows.
+        // Fields of objects that decide flows.
         "podSelector" | "namespaceSelector" | "workloadSelector" | "ipBlock" => Keep::Everything,
         "policyTypes" | "ingress" | "egress" | "from" | "to" | "endPort" | "creationTimestamp" => Keep::Known,
         // Objects of Istio.
@@ -75,8 +75,8 @@ fn keep(key: &str) -> Keep {
     }
 }
 
-/// Reads the documents of a file and hands each to `visit`; what cannot be read is a diagnostic, and the documents
-/// after it are read all the same.
+/// Reads the documents of a file and hands each to `visit`; a document that cannot be read is a diagnostic, and the
+/// ones after it are read all the same.
 pub(super) fn each_document(
     file: FileId,
     text: &str,
@@ -150,7 +150,7 @@ enum Open {
     Map(Vec<Entry>, Next),
 }
 
-/// What comes next in a mapping.
+/// The next event of a mapping: a key or a value.
 enum Next {
     Key,
     Value(Key, Keep),
@@ -183,7 +183,7 @@ impl<'t> Builder<'t> {
         self.root = None;
     }
 
-    /// Returns whether the file's aliases have stood for as much as they may.
+    /// Returns whether the file's aliases have used up the values that they may stand for.
     fn is_spent(&self) -> bool {
         self.aliased > MAX_ALIASED
     }
@@ -295,7 +295,7 @@ impl<'t> Builder<'t> {
             let found = if matches!(open, Open::List(_)) { "a list" } else { "a mapping" };
             return Err(self.key_kind(start, found));
         }
-        // What has an anchor is kept whole: it may be named where more is wanted than here.
+        // A node with an anchor is kept whole, since an alias may name it where more of it is needed.
         let keep = if anchor != 0 { Keep::Everything } else { self.keep() };
         let open = if keep == Keep::Nothing { Open::Skipped } else { open };
         self.stack.push(Frame { start, keep, anchor, weight: 1, open });
@@ -316,7 +316,7 @@ impl<'t> Builder<'t> {
         self.deliver(node, frame.weight);
     }
 
-    /// Drops keys that stand twice, and puts what `<<` names behind the mapping's own entries, whose keys win.
+    /// Drops repeated keys, and puts the entries that `<<` names behind the mapping's own, whose keys win.
     fn merged(&mut self, mut entries: Vec<Entry>) -> Vec<Entry> {
         let is_plain = |(at, entry): (usize, &Entry)| {
             entry.key.text != "<<" && entries[..at].iter().all(|before| before.key.text != entry.key.text)
@@ -356,7 +356,7 @@ impl<'t> Builder<'t> {
         NodeId(self.nodes.len() as u32 - 1)
     }
 
-    /// Puts a finished node where it stands; where it is not wanted, it is let go.
+    /// Puts a finished node into its parent, or drops it if it is not needed there.
     fn deliver(&mut self, node: NodeId, weight: u64) {
         let Some(frame) = self.stack.last_mut() else {
             self.root = Some(node);

@@ -1,4 +1,4 @@
-//! What is said of manifests that cannot be read, or that Kubernetes would refuse.
+//! Messages about manifests that cannot be read, or that Kubernetes would refuse.
 
 use serde_saphyr::granit_parser::{ErrorKind, ScanError};
 

@@ -1,5 +1,5 @@
-//! Fields by name, with the kind of value that Kubernetes' API gives them. What has another kind is a finding, as the
-//! API server would refuse it; what is left out, or `null`, is not there.
+//! Fields by name, with the kind of value that Kubernetes' API gives them. A value of another kind is a finding, as the
+//! API server would refuse it; `null` counts as left out.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ const LABEL_KEY: &str =
 /// The rule for label values, in words.
 const LABEL_VALUE: &str = "a label value has letters, digits and inner `-`, `_`, `.`, at most 63, or is empty";
 
-/// Returns the string under `key`; an empty one is as good as none.
+/// Returns the string under `key`; an empty one counts as left out.
 pub(super) fn text<'d>(parent: At<'d>, key: &str, mistakes: &mut Mistakes<'_>) -> Option<(&'d SmolStr, At<'d>)> {
     let value = parent.get(key)?;
     let text = as_text(value, key, mistakes)?;
@@ -191,8 +191,8 @@ fn label_value(value: At<'_>, key: &str, mistakes: &mut Mistakes<'_>) -> Option<
     Some(text.clone())
 }
 
-/// Returns the requirements of a LabelSelector: `matchLabels` and `matchExpressions`, joined by and. `None` where
-/// nothing meets them, or they cannot be read.
+/// Returns the requirements of a LabelSelector: `matchLabels` and `matchExpressions`, joined by and. `None` if no
+/// labels meet them, or they cannot be read.
 pub(super) fn label_selector(selector: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<Requirements> {
     let mut all: Vec<Requirement> = labels(selector, "matchLabels", mistakes)
         .into_iter()

@@ -17,7 +17,7 @@ const EXCLUDE_OUT: &str = "traffic.sidecar.istio.io/excludeOutboundPorts";
 const INCLUDE_TO: &str = "traffic.sidecar.istio.io/includeOutboundIPRanges";
 const EXCLUDE_TO: &str = "traffic.sidecar.istio.io/excludeOutboundIPRanges";
 
-/// Reads what the annotations of a pod leave out.
+/// Reads the connections that the annotations of a pod leave out.
 pub(super) fn left_out(annotations: Option<At<'_>>, mistakes: &mut Mistakes<'_>) -> Vec<LeftOut> {
     let Some(annotations) = annotations else { return Vec::new() };
     // An empty list says something: no port.

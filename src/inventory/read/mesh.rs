@@ -13,7 +13,7 @@ use crate::inventory::mesh::{
 use crate::inventory::{Pods, PolicyKind, Says};
 use crate::model::labels::{Requirement, Requirements};
 
-/// Reads what an object says, and of which pods; `None` where it decides nothing about pods.
+/// Reads an object and the pods that it is for; `None` if it decides nothing about pods.
 pub(super) fn says(
     kind: PolicyKind,
     meta: &Meta<'_>,
@@ -50,8 +50,8 @@ fn match_labels(spec: At<'_>, key: &str, inner: &str, mistakes: &mut Mistakes<'_
     Requirements::new(labels.into_iter().map(|(key, value)| Requirement::is_in(key, [value])))
 }
 
-/// Returns the pods of a `selector`, or of the gateways that `targetRefs` name. What is aimed at a Service, a
-/// ServiceEntry or a GatewayClass is for waypoints, and no sidecar looks at it.
+/// Returns the pods of a `selector`, or of the gateways that `targetRefs` name. A policy for a Service, a ServiceEntry
+/// or a GatewayClass is for waypoints, and no sidecar looks at it.
 fn targets(spec: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<Pods> {
     let mut targets = fields::mappings(spec, "targetRefs", mistakes);
     if targets.is_empty() {
@@ -160,7 +160,7 @@ fn issuer(rule: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<Issuer> {
 }
 
 fn outbound(spec: At<'_>, mistakes: &mut Mistakes<'_>) -> Outbound {
-    // An empty one is the first of its modes.
+    // An empty `outboundTrafficPolicy` has the first of its modes.
     let others = fields::mapping(spec, "outboundTrafficPolicy", mistakes).map(|policy| {
         match fields::text(policy, "mode", mistakes) {
             Some((mode, _)) if mode == "ALLOW_ANY" => Others::Pass,
@@ -173,7 +173,7 @@ fn outbound(spec: At<'_>, mistakes: &mut Mistakes<'_>) -> Outbound {
     Outbound { others, listeners: some.then_some(listeners) }
 }
 
-/// Reads an egress listener; `None` where no connection is led to it.
+/// Reads an egress listener; `None` for one that gets no connection.
 fn egress(listener: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<EgressListener> {
     if fields::text(listener, "captureMode", mistakes).is_some_and(|(mode, _)| mode == "NONE") {
         return None;

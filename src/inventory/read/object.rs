@@ -83,11 +83,11 @@ impl Kind {
     }
 }
 
-/// What `metadata` says of an object.
+/// The `metadata` of an object.
 pub(super) struct Meta<'d> {
-    /// `metadata.name`; of a manifest with `generateName` alone, that.
+    /// `metadata.name`, or `generateName` in a manifest that has only this.
     pub name: SmolStr,
-    /// Whether the name is only the beginning of one, which tells no object from another.
+    /// Whether the name is only the beginning of one, so that two objects may have it.
     pub generated: bool,
     /// `metadata.namespace`, `default` where there is none; the name of a Namespace.
     pub namespace: SmolStr,
@@ -149,7 +149,7 @@ pub(super) fn each_object<'d>(
     }
 }
 
-/// Returns the string under `key`; an error where it is something else, which is said.
+/// Returns the string under `key`; an error, which is reported, if it is something else.
 fn word(at: At<'_>, key: &str, mistakes: &mut Mistakes<'_>) -> Result<Option<SmolStr>, ()> {
     match at.get(key) {
         None => Ok(None),

@@ -1,4 +1,4 @@
-//! Objects that decide about flows: NetworkPolicies here, those of Istio in [`mesh`].
+//! Objects that decide flows: NetworkPolicies here, those of Istio in [`mesh`].
 
 use smol_str::SmolStr;
 
@@ -13,7 +13,7 @@ use crate::model::addresses::Block;
 use crate::model::labels::{PodSelector, Requirements};
 use crate::model::ports::{PortMatch, PortTest};
 
-/// Reads an object that decides about flows; `None` where it decides nothing, or what it says cannot be read.
+/// Reads an object that decides flows; `None` if it decides nothing, or cannot be read.
 pub(super) fn policy(
     kind: PolicyKind,
     meta: Meta<'_>,
@@ -23,7 +23,7 @@ pub(super) fn policy(
     let empty = |_: &At<'_>| object.get("spec").is_none_or(At::is_null);
     let spec = match fields::mapping(object, "spec", mistakes) {
         Some(spec) => spec,
-        // An Istio object may go without one.
+        // An Istio object may go without a `spec`.
         None if kind != PolicyKind::NetworkPolicy && empty(&object) => object,
         None => return None,
     };
@@ -48,7 +48,7 @@ fn network(namespace: &SmolStr, spec: At<'_>, mistakes: &mut Mistakes<'_>) -> Op
     let types = fields::texts(spec, "policyTypes", mistakes);
     let mut passages = |key: &str, peers: &str, word: &str| -> Option<Vec<Passage>> {
         let rules = fields::mappings(spec, key, mistakes);
-        // Without types it speaks of what comes in, and of what goes out where it says something of that.
+        // Without `policyTypes` it concerns ingress, and egress if it has `egress` rules.
         let speaks = match types.is_empty() {
             true => word == "Ingress" || !rules.is_empty(),
             false => types.iter().any(|kind| kind == word),

@@ -1,5 +1,5 @@
-//! Gateways and routes, of Istio and of the Gateway API, as far as they say how a gateway's ports are read and what a route
-//! changes. What is misspelled in them is for their own validation to find, and is passed over here.
+//! Gateways and routes, of Istio and of the Gateway API, as far as they say how a gateway's ports are read and what a
+//! route changes. Misspelled fields are passed over here: the objects' own validation finds them.
 
 use smol_str::{SmolStr, format_smolstr};
 
@@ -142,7 +142,7 @@ fn rewrite(meta: &Meta<'_>, hosts: Vec<Option<HostName>>, path: bool, host: bool
     (path || host).then(|| Rewrite { title: meta.title.clone(), hosts, path, host, origin: meta.origin })
 }
 
-/// Returns a host of a Gateway or a route; the inner `None` is every one, the outer one no host.
+/// Returns a host of a Gateway or a route; the inner `None` stands for every host, the outer one for none.
 #[allow(clippy::option_option, reason = "every host, one host, no host")]
 fn host_of(text: &str) -> Option<Option<HostName>> {
     if text == "*" {

@@ -1,5 +1,5 @@
-//! What a plain scalar is, as Kubernetes reads it: the YAML 1.1 rules of sigs.k8s.io/yaml, by which `on`, `y` and
-//! `1_000` are no strings. JSON's words and numbers mean the same under them.
+//! Plain scalars, as Kubernetes reads them: the YAML 1.1 rules of sigs.k8s.io/yaml, by which `on`, `y` and `1_000` are
+//! no strings. JSON's words and numbers mean the same under them.
 
 use smol_str::SmolStr;
 
@@ -26,7 +26,7 @@ pub(super) fn plain(text: &str) -> Scalar {
     }
 }
 
-/// Returns `None` for what is no number, else its value where that is a whole one of 64 bits.
+/// Returns a number's value, if that is a whole one of 64 bits; the outer `None` for a text that is no number.
 fn number(text: &str) -> Option<Option<i64>> {
     if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
         return None;

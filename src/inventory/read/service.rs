@@ -32,7 +32,7 @@ pub(super) fn service(meta: &Meta<'_>, object: At<'_>, mistakes: &mut Mistakes<'
         headless: cluster_ip.is_some_and(|(ip, _)| ip == "None"),
         outside: match kind {
             Some("NodePort" | "LoadBalancer") => Some(true),
-            // A manifest that leaves it out may not be the one that counts.
+            // A manifest without a `type` may not be the one that counts.
             Some("ClusterIP") => Some(false),
             _ => None,
         },
@@ -61,7 +61,7 @@ fn port(meta: &Meta<'_>, at: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<Serv
     let declared = fields::text(at, "appProtocol", mistakes).map(|(text, _)| text.as_str());
     let app = declared.or(name.as_deref()).filter(|_| protocol == Protocol::Tcp).and_then(app_protocol);
     let unread = protocol == Protocol::Tcp && is_unread(declared.or(name.as_deref()).unwrap_or_default(), port);
-    // Zero is none yet.
+    // Zero: the cluster has not chosen one yet.
     let node_port = match at.get("nodePort").and_then(At::scalar) {
         Some(Scalar::Number(Some(1..))) => {
             at.get("nodePort").and_then(|value| fields::port(value, "nodePort", mistakes))
@@ -71,7 +71,7 @@ fn port(meta: &Meta<'_>, at: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<Serv
     Some(ServicePort { port, protocol, node_port, target: target(port, at, mistakes)?, app, unread, name })
 }
 
-/// Returns `targetPort`, which is the port itself where it is left out, zero or empty.
+/// Returns `targetPort`, or the port itself if it is left out, zero or empty.
 fn target(port: u16, at: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<TargetPort> {
     let Some(value) = at.get("targetPort") else { return Some(TargetPort::Number(port)) };
     match value.scalar() {

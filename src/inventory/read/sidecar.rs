@@ -1,7 +1,7 @@
-//! Who has an Istio sidecar.
+//! Sidecars of Istio: which pods have one.
 //!
-//! A Pod of a running cluster shows it: its container, or restarting init container, `istio-proxy`. Of a template it is
-//! foretold, as Istio's webhooks and its injector decide it ("Controlling the injection policy" in Istio's
+//! A Pod of a running cluster shows its sidecar: a container, or a restarting init container, `istio-proxy`. For a
+//! template it is foretold, as Istio's webhooks and its injector decide ("Controlling the injection policy" in Istio's
 //! documentation, `injectRequired` in `pkg/kube/inject`):
 //!
 //! - Pods on the host network, and those of the system's namespaces, are never injected.
@@ -32,7 +32,7 @@ const GATEWAY_LABELS: [&str; 2] = ["gateway.networking.k8s.io/gateway-name", "is
 /// The namespaces that Istio's injector leaves out (`IgnoredNamespaces` in `pkg/kube/inject`).
 const SYSTEM: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
 
-/// What a pod or a template shows of itself.
+/// The fields of a pod or a template that decide its sidecar.
 pub(super) struct Shown<'d> {
     /// Its labels.
     pub labels: &'d Labels,
@@ -46,7 +46,7 @@ pub(super) struct Shown<'d> {
     pub host_network: bool,
 }
 
-/// Returns what a pod or a template says of a sidecar.
+/// Returns the word of a pod or a template on a sidecar.
 pub(super) fn injection(shown: &Shown<'_>, mistakes: &mut Mistakes<'_>) -> Injection {
     let annotation = |key, mistakes: &mut Mistakes<'_>| {
         fields::text(shown.annotations?, key, mistakes).map(|(text, _)| text.as_str())
@@ -105,7 +105,7 @@ impl Inventory {
         has_sidecar(injection, pod, namespace, labels)
     }
 
-    /// States a namespace, in place of what was known of it, and decides the sidecars of its workloads by its labels.
+    /// States a namespace, in place of an earlier statement, and decides the sidecars of its workloads by its labels.
     pub fn declare_namespace(&mut self, name: SmolStr, namespace: Namespace) {
         let start = self.workloads.partition_point(|workload| workload.namespace < name);
         for workload in self.workloads[start..].iter_mut().take_while(|workload| workload.namespace == name) {
@@ -115,7 +115,7 @@ impl Inventory {
     }
 
     /// Adds a workload that the source declares and that no manifest shows. Without an inventory every pod counts as
-    /// meshed, save what is declared without a sidecar.
+    /// meshed, except those that are declared without a sidecar.
     pub fn declare_workload(&mut self, mut workload: Workload) {
         workload.sidecar = match self.namespaces.get(&workload.namespace) {
             _ if !self.given => workload.injection != Injection::Never,
@@ -127,8 +127,8 @@ impl Inventory {
         self.workloads.insert(at, workload);
     }
 
-    /// Adds what a declaration says of workloads of its name that are known: what they left unsaid, and by which labels
-    /// their pods are selected when they are named.
+    /// Adds a declaration to the known workloads of its name: fields that they left out, and the labels that select
+    /// their pods when a policy names them.
     pub fn confirm_workload(&mut self, said: Workload) {
         let same = |known: &&mut Workload| known.namespace == said.namespace && known.name == said.name && !known.owned;
         for known in self.workloads.iter_mut().filter(same) {

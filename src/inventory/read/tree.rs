@@ -9,7 +9,7 @@ use crate::source::Span;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NodeId(pub u32);
 
-/// A value and its place. Of a list or mapping, that is where it begins.
+/// A value and its place. A list or mapping has the place where it begins.
 #[derive(Debug)]
 pub(super) struct Node {
     pub span: Span,
@@ -113,7 +113,7 @@ impl<'d> At<'d> {
         }
     }
 
-    /// Returns the value under a key; `None` where there is none, or `null`, which Kubernetes takes for the same.
+    /// Returns the value under a key; `None` without one, or for `null`, which Kubernetes takes for the same.
     pub fn get(self, key: &str) -> Option<At<'d>> {
         let (_, value) = self.entries()?.find(|(found, _)| found.text == key)?;
         (!value.is_null()).then_some(value)
@@ -124,7 +124,7 @@ impl<'d> At<'d> {
         self.scalar() == Some(&Scalar::Null)
     }
 
-    /// Returns what the value is, in words.
+    /// Returns the kind of the value, in words.
     pub fn word(self) -> &'static str {
         match &self.node().value {
             Value::Scalar(Scalar::Null) => "nothing",

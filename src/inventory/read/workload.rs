@@ -113,8 +113,8 @@ fn step<'d>(at: At<'d>, meta: &Meta<'d>, path: &[&str], key: &str, mistakes: &mu
     fields::mapping(at, key, mistakes)
 }
 
-/// Returns what selects the pods of a workload when it is named: of a Job its name's label, of a CronJob or a Pod all
-/// labels of its pods, of the others `spec.selector`, which must match their template.
+/// Returns the requirements that select the pods of a workload when a policy names it: for a Job the label of its name,
+/// for a CronJob or a Pod all labels of its pods, for the others `spec.selector`, which must match their template.
 fn selector(
     kind: WorkloadKind,
     meta: &Meta<'_>,
@@ -175,7 +175,7 @@ fn account(spec: At<'_>, mistakes: &mut Mistakes<'_>) -> SmolStr {
         .map_or_else(|| "default".into(), |(name, _)| name.clone())
 }
 
-/// Returns `status.podIPs`, or `status.podIP` where that is all there is.
+/// Returns `status.podIPs`, or else `status.podIP`.
 fn addresses(status: At<'_>, mistakes: &mut Mistakes<'_>) -> Vec<std::net::IpAddr> {
     let mut list: Vec<At<'_>> =
         fields::mappings(status, "podIPs", mistakes).into_iter().filter_map(|entry| entry.get("ip")).collect();
@@ -185,8 +185,8 @@ fn addresses(status: At<'_>, mistakes: &mut Mistakes<'_>) -> Vec<std::net::IpAdd
     fields::addresses(&list, "podIP", mistakes)
 }
 
-/// Returns the controller that manages the Pod, `Kind/name`. The kubelet's own static pods name their Node, which is
-/// none.
+/// Returns the controller that manages the Pod, `Kind/name`. The kubelet's own static pods name their Node, which is no
+/// controller.
 fn owner(metadata: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<SmolStr> {
     fields::mappings(metadata, "ownerReferences", mistakes).into_iter().find_map(|owner| {
         let controls = fields::boolean(owner, "controller", mistakes);
