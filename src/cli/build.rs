@@ -67,15 +67,15 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     }
 }
 
-/// Says what is wrong.
+/// Prints the findings of a build that writes nothing.
 fn refused(report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
     let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
     report.close(&session.diagnostics, "");
     Ok(exit.max(1))
 }
 
-/// Nothing is printed before all is judged. The files of a small policy wait for that; a large one is judged first, since
-/// its files would take more memory than all else.
+/// Prints the files on stdout, and nothing before the whole policy is judged. The files of a small policy wait for the
+/// judgement; a large policy is judged first, since its files would take more memory than all else.
 fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
     let large = policy.rules.len() > LARGE;
     let mut waiting = Vec::new();
@@ -98,7 +98,8 @@ fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Resul
             files.into_iter().try_for_each(|file| {
                 let first = printed.iter().all(|file| file.patch);
                 printed.push(file.listed());
-                // A patch is no object of its own: applied as one it would be refused, or would replace what it patches.
+                // A patch is no object of its own: `kubectl apply` would refuse it, or replace the patched object by
+                // it.
                 if file.patch {
                     return Ok(());
                 }
@@ -147,7 +148,7 @@ fn in_folder(
     if report.fails(&session.diagnostics) {
         return refused(report, session);
     }
-    // A file that a build was asked for once stays, until the configuration says otherwise.
+    // A kustomization.yaml that was asked for once stays, until the configuration says otherwise.
     let kept = session.project.kustomization.unwrap_or_else(|| draft.wrote("kustomization.yaml"));
     if args.kustomization || kept {
         let kustomization = targets::kustomization(draft.listed());
@@ -186,8 +187,8 @@ fn in_folder(
     Ok(exit)
 }
 
-/// Writes the objects that are no longer built. What an earlier build put on the list stays there, as long as no build
-/// makes it again: nobody can tell whether it was deleted.
+/// Writes the objects that are no longer built. An object that an earlier build put on the list stays there until a
+/// build makes it again: nobody can tell whether it was deleted.
 fn prune_list(file: &Path, plan: &Plan, looking: bool) -> Result<(), Fatal> {
     let mut removed = plan.removed.clone();
     if file.as_os_str() == "-" {
@@ -205,7 +206,7 @@ fn prune_list(file: &Path, plan: &Plan, looking: bool) -> Result<(), Fatal> {
     written.map_err(|error| Fatal::io(&format!("cannot write `{}`", file.display()), error))
 }
 
-/// Pushes what in the folder is not as the build makes it.
+/// Reports the files in the folder that differ from those of the build.
 fn compare(plan: &Plan, output: &Output, sources: &mut Sources, diagnostics: &mut Diagnostics) {
     if plan.unfinished {
         let span = at(sources, &output.show("."), "");
@@ -229,7 +230,7 @@ fn at(sources: &mut Sources, shown: &str, text: &str) -> Span {
     Span::new(sources.add(shown, text.lines().next().unwrap_or_default()), 0, 0)
 }
 
-/// Tells which files there are now, and which no longer.
+/// Prints which files the build wrote, and which it removed.
 fn list(written: &[Listed], plan: &Plan, output: &Output, report: &Report<'_>) {
     let shown: Vec<(String, usize)> =
         written.iter().take(FILES_SHOWN).map(|file| (output.show(&file.path), file.objects)).collect();

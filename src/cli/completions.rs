@@ -1,4 +1,4 @@
-//! `netpol completions SHELL`: what a shell needs to complete our words.
+//! `netpol completions SHELL`: the completions of the command for a shell.
 
 use clap::CommandFactory;
 

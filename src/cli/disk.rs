@@ -1,4 +1,4 @@
-//! Writing single files so that each is either the old one or the new one, and how two texts differ.
+//! Single files: each is replaced as a whole, so that readers see the old one or the new one; and differences of texts.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,9 +10,9 @@ use similar::TextDiff;
 /// How long the search for the shortest difference may take before a longer one will do.
 const DIFF_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Replaces a file, or makes it: readers see the old or the new text and nothing between. Its permissions stay.
+/// Replaces a file, or makes it: readers see the old or the new text, and never a part of one. Its permissions stay.
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {
-    // Behind a symbolic link it is the file that is replaced and not the link.
+    // A symbolic link stays, and the file behind it is replaced.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let beside = beside(&path);
     let written = write(&beside, text).and_then(|()| {
@@ -22,7 +22,7 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
         fs::rename(&beside, &path)
     });
     if written.is_err() {
-        // The first error is the one to tell; a leftover is hidden and does no harm.
+        // The first error is the one to report; a leftover file is hidden and does no harm.
         let _ = fs::remove_file(&beside);
     }
     written

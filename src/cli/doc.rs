@@ -8,12 +8,12 @@ use crate::settings::{Platform, Settings};
 use crate::source::{Sources, Span};
 use crate::syntax::tree::{Expr, ExprKind, Item, ItemKind, LetValue, Template};
 
-/// How wide prose is set.
+/// The width of prose, in columns.
 const WIDTH: usize = 80;
-/// How far a name, and what belongs to it, stand in.
+/// The indentation of a name and its text.
 const NAME: usize = 4;
 const BODY: usize = 8;
-/// Names that lead to names that lead to names: deeper than this is a cycle, which the library does not have.
+/// The longest chain of names that is followed: a longer one would be a cycle, which the library does not have.
 const DEEPEST: usize = 32;
 
 /// Print the documentation of the standard library
@@ -140,7 +140,7 @@ impl Page<'_> {
         format!("{}({}), a template", template.name.text, parameters.collect::<Vec<_>>().join(", "))
     }
 
-    /// Returns the kind of an endpoint; names lead to what they stand for.
+    /// Returns the kind of an endpoint; for a name, the kind of its value.
     fn kind(&self, module: ModuleId, value: &Expr, depth: usize) -> &'static str {
         match &value.kind {
             ExprKind::Pods(..) => "Workloads",

@@ -1,4 +1,4 @@
-//! Endpoints in the language's own writing, for people who ask what the compiler made of theirs.
+//! Endpoints in the language's own writing, as the compiler understood them.
 
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What};

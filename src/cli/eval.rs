@@ -85,7 +85,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         report.close(&session.diagnostics, "");
         return Ok(1);
     };
-    // What keeps a build from being made is no matter here: `check` says it.
+    // Errors of a build do not matter here; `check` reports them.
     let lowering = args.layers.then(|| session.judge(&policy));
     let judge = Judge { policy: &policy, sources: &session.input.sources, lowering: lowering.as_ref() };
     match &args.flows {
@@ -95,7 +95,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     }
 }
 
-/// What decides.
+/// The policy that decides, with the judgements of its layers.
 struct Judge<'a> {
     policy: &'a Policy,
     sources: &'a Sources,
@@ -208,7 +208,7 @@ fn many(flows: impl Read, judge: &Judge<'_>) -> Result<Exit, Fatal> {
                 }
             };
             writeln!(out, "{verdict}")?;
-            // Who waits for an answer before the next question gets it.
+            // Another program may wait for this answer before it asks the next question.
             if reader.buffer().is_empty() {
                 out.flush()?;
             }

@@ -1,4 +1,4 @@
-//! `netpol explain`: what the compiler adds by itself, and what the layers make of each rule.
+//! `netpol explain`: the grants that the compiler adds, and how well each layer enforces each rule.
 
 use clap::ArgAction;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -42,8 +42,8 @@ fn format() -> impl TypedValueParser<Value = Format> {
     })
 }
 
-/// Prints the table of rules and layers, also of a policy that no build would take because a layer does not hold it; or
-/// the grants.
+/// Prints the table of rules and layers, or the grants. The table also shows a policy that fails to build because no
+/// layer enforces it.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let mut session = Session::open(&args.arguments, global)?;
     let policy = session.policy();
@@ -68,7 +68,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     Ok(exit)
 }
 
-/// A grant in words: its direction, its flows, why there is one, and for which rules, whose these are and why.
+/// A grant in words: its direction, its flows, its reason, and the rules that need it with their owners and reasons.
 fn words(grant: &Grant, policy: &Policy, sources: &Sources) -> [String; 4] {
     let flows = format!("{} -> {}", endpoints::source(&grant.source), endpoints::destination(&grant.destination));
     let mut rules = grant.because.iter().filter_map(|&rule| policy.rule(rule));

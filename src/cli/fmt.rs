@@ -74,7 +74,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     Ok(exit)
 }
 
-/// Says what is not formatted; 1 where that is something.
+/// Reports the files that are not formatted; returns 1 if there are some.
 fn compare(files: &[Formatted], diff: bool, report: &Report<'_>) -> Result<Exit, Fatal> {
     let differing: Vec<&Formatted> = files.iter().filter(|file| file.old != file.new).collect();
     for file in &differing {

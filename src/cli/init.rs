@@ -14,7 +14,7 @@ use crate::inventory::Inventory;
 use crate::settings::{Platform, Settings};
 use crate::targets::names::Words;
 
-/// Namespaces of the cluster itself, for which a first policy says nothing.
+/// Namespaces of the cluster itself, which a first policy leaves alone.
 const SYSTEM: [&str; 6] = ["kube-", "istio-", "kyma-system", "openshift", "cert-manager", "gke-"];
 
 /// After this many workloads of a namespace the others are only counted.
@@ -144,7 +144,7 @@ platform = \"{}\"
     )
 }
 
-/// Returns the platform that the inventory gives away.
+/// Returns the platform that the inventory points to.
 fn platform(known: &Inventory) -> Platform {
     let has = |namespace: &str| known.namespaces.contains_key(namespace);
     let runs = |name: &str| {
@@ -191,7 +191,7 @@ fn first_policy(known: &Inventory) -> String {
     text
 }
 
-/// The policy of a cluster of which nothing is known.
+/// The first policy for an unknown cluster.
 const FIRST: &str = "# A draft to make your own: pods of garden are reached from garden alone. Everything that no line here governs stays as
 # open as it was.
 #

@@ -1,10 +1,10 @@
-//! `eval --layers`: what each layer lets through or refuses against the source, and by which gap.
+//! `eval --layers`: how each layer decides a flow, where it differs from the policy, and by which gap.
 //!
-//! It is told for the flow that was asked for, from what the layers say of the rules that govern it: a rule that a layer
-//! holds too wide is read as the layer reads it. `garden/web -> 203.0.113.9:443` under `allow egress garden/* ->
-//! zenquotes.io:443` is denied; networkpolicy, which knows addresses and not names, lets it through, and istio stops it for
-//! pods that keep their sidecar. Objects of the cluster that are not the build's count, and pods in ambient mode. A layer
-//! *may* do something only where that hangs on what is not known.
+//! The answer follows from the judgements on the rules that govern the flow: a rule that a layer enforces too widely is
+//! read as the layer reads it. `garden/web -> 203.0.113.9:443` under `allow egress garden/* -> zenquotes.io:443` is
+//! denied; networkpolicy, which knows addresses and not names, lets it through, and istio stops it for pods that keep
+//! their sidecar. Objects of the cluster that are not the build's count, and pods in ambient mode. A layer *may* do
+//! something only where that hangs on what is not known.
 
 mod narrower;
 mod widest;
@@ -23,18 +23,18 @@ use crate::settings::Layer;
 use crate::targets::{Judgement, Level, Lowering, PAST_SIDECAR, TUNNEL, Traffic, foreign, is_tunnelled};
 use widest::{alone, widest};
 
-/// What a layer does with a flow, as far as its judgements tell.
+/// The decision of a layer on a flow, as far as its judgements tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Does {
     /// The layer.
     pub layer: Layer,
     /// Its deed.
     pub deed: Deed,
-    /// Why; empty where there is nothing to say.
+    /// The reason; may be empty.
     pub why: String,
 }
 
-/// What a layer does with a flow, from the one that lets the least through to the one that lets the most.
+/// The deeds of a layer with a flow, from the one that lets the least through to the one that lets the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deed {
     /// It refuses what the source allows.
@@ -47,12 +47,12 @@ pub enum Deed {
     StopsWellBehaved,
     /// It may let through what the source denies.
     MayPass,
-    /// It lets it through.
+    /// It lets the flow through.
     Passes,
 }
 
 impl Deed {
-    /// Returns what a layer does, in words.
+    /// Returns the deed in words.
     fn words(self) -> &'static str {
         match self {
             Deed::Refuses => "refuses it",
@@ -64,7 +64,7 @@ impl Deed {
         }
     }
 
-    /// Returns the word by which machines know it.
+    /// Returns the deed's word in JSON.
     fn word(self) -> &'static str {
         match self {
             Deed::Refuses => "refuses",
@@ -78,19 +78,19 @@ impl Deed {
 }
 
 impl Does {
-    /// Returns the line that tells it.
+    /// Returns the decision as a line of text.
     pub fn line(&self) -> String {
         let why = if self.why.is_empty() { String::new() } else { format!(": {}", self.why) };
         format!("  {:<8} {} {}{why}\n", "layer", self.layer.word(), self.deed.words())
     }
 
-    /// Returns it for machines.
+    /// Returns the decision as JSON.
     pub fn json(&self) -> Value {
         json!({ "layer": self.layer.word(), "does": self.deed.word(), "message": self.why })
     }
 }
 
-/// Returns what each layer does with an answer's flow, on all its way.
+/// Returns the decision of each layer on an answer's flow, on all its way.
 pub fn layers(policy: &Policy, lowering: &Lowering, answer: &Answer) -> Vec<Does> {
     let beside = &lowering.beside;
     let judged = lowering.layers.iter().map(|(layer, lowered)| {
@@ -109,20 +109,20 @@ fn of_layer(judged: &Judged<'_>, answer: &Answer) -> Does {
     Does { layer: judged.layer, deed, why }
 }
 
-/// What a layer does, and why.
+/// A deed, and its reason.
 type Told = (Deed, String);
 
-/// What one layer says of a policy.
+/// The judgements of one layer on a policy.
 struct Judged<'a> {
     policy: &'a Policy,
     layer: Layer,
     judgements: &'a [Judgement],
-    /// What the build writes beside objects of others.
+    /// The objects of others beside those of the build.
     beside: &'a foreign::Beside,
 }
 
 impl Judged<'_> {
-    /// Returns what the layer says of one end of a rule. Judgements stand by rule.
+    /// Returns the layer's judgement on one end of a rule. Judgements are sorted by rule.
     fn of(&self, rule: RuleId, direction: Direction) -> Option<&Judgement> {
         let first = self.judgements.partition_point(|judgement| judgement.rule < rule);
         let own = self.judgements[first..].iter().take_while(|judgement| judgement.rule == rule);
@@ -140,7 +140,7 @@ impl Judged<'_> {
         self.rules(direction).filter(move |(_, rule)| governs_pod(rule, direction, pod))
     }
 
-    /// A flow that the source denies: one end at which the layer holds what denies it is enough.
+    /// Decides a flow that the source denies: the layer stops it if it enforces the denial at one end.
     fn stops(&self, flow: &Flow, verdict: &Verdict) -> Told {
         let tunnel = self.tunnel(flow);
         let ends = verdict.ends.iter().filter(|end| !end.allows());
@@ -155,10 +155,10 @@ impl Judged<'_> {
         told.min_by_key(|(deed, _)| *deed).unwrap_or((Deed::Passes, "it does not judge this end".to_owned()))
     }
 
-    /// Returns what the layer does at an end that denies a flow.
+    /// Decides a flow at an end that denies it.
     fn at_end(&self, flow: &Flow, end: &End, pod: &Pod) -> Told {
         let Cause::Denied(rule) = end.cause else { return self.isolates(flow, end, pod) };
-        // One deny that is held is enough.
+        // One enforced deny is enough.
         let denies = self.governing(end.direction, pod).filter(|(at, other)| {
             other.action == Action::Deny && (*at == rule || alone(self.policy, other, flow, end.direction).1)
         });
@@ -184,14 +184,15 @@ impl Judged<'_> {
         }
     }
 
-    /// Returns what the layer does with a flow to or from a pod that is isolated, and that no rule allows.
+    /// Decides a flow to or from an isolated pod, which no rule allows.
     fn isolates(&self, flow: &Flow, end: &End, pod: &Pod) -> Told {
         let direction = end.direction;
         let isolating = self.governing(direction, pod).filter(|(_, rule)| rule.action != Action::Deny);
         let mut levels: Vec<(Level, String)> =
             isolating.filter_map(|(rule, _)| self.isolation(rule, flow, direction, pod)).collect();
         if let (true, Cause::NoneMatches { isolated_by, .. }) = (levels.is_empty(), end.cause) {
-            // A gateway serves a public host to whom a rule names, whether or not a rule governs its pods.
+            // A gateway serves a public host only to clients that a rule names, even if no rule governs the gateway's
+            // pods.
             return match self.level(isolated_by, flow, direction, pod) {
                 Some((Level::Exact, _)) => (Deed::Stops, String::new()),
                 Some((Level::Bypassable, why)) => (Deed::StopsWellBehaved, why),
@@ -200,7 +201,8 @@ impl Judged<'_> {
             };
         }
         levels.sort_by_key(|(level, _)| *level);
-        // A NetworkPolicy isolates its pods whatever others do; a Sidecar, or the policies of a pod, are one for all rules.
+        // A NetworkPolicy isolates its pods by itself; on Istio, one Sidecar and one set of policies carry all rules of
+        // a pod.
         let open = match self.layer {
             Layer::NetworkPolicy => levels.first(),
             Layer::Istio => levels.last(),
@@ -235,7 +237,7 @@ impl Judged<'_> {
         tunnelled.then(|| Flow { port: Some(TUNNEL), ..flow.clone() })
     }
 
-    /// Returns what networkpolicy does at one end with what comes through a tunnel.
+    /// Decides for networkpolicy, at one end, the flow that a tunnel carries.
     fn in_tunnel(&self, tunnel: &Flow, direction: Direction, pod: &Pod) -> Told {
         let end = eval(self.policy, tunnel).ends.into_iter().find(|end| end.direction == direction);
         match end {
@@ -247,7 +249,7 @@ impl Judged<'_> {
         }
     }
 
-    /// Adds what objects of the cluster do that are not the build's.
+    /// Adds the deeds of objects of the cluster that are not the build's.
     fn with_others(&self, own: Told, flow: &Flow, end: &End) -> Told {
         let other = match foreign::passes(self.policy, self.beside, self.layer, flow, end.direction) {
             Some((why, true)) => (Deed::Passes, why),
@@ -285,7 +287,8 @@ impl Judged<'_> {
         Some((if known { level.min(pods) } else { level }, why))
     }
 
-    /// A flow that the source allows: a layer lets it through, but for what it says to refuse.
+    /// Decides a flow that the source allows: the layer lets it through, unless its judgements say that it refuses the
+    /// flow.
     fn refuses(&self, flow: &Flow, verdict: &Verdict) -> Told {
         if let Some(refused) = self.found_by_name(flow, verdict) {
             return refused;
@@ -311,7 +314,8 @@ impl Judged<'_> {
         told
     }
 
-    /// A host with `at` that is dialled by an address: on `http` and `tls` a sidecar finds it by its name.
+    /// Decides a flow to a host with `at` that is dialled by an address: on `http` and `tls` a sidecar finds the host
+    /// by its name alone.
     fn found_by_name(&self, flow: &Flow, verdict: &Verdict) -> Option<(Deed, String)> {
         let (Layer::Istio, Party::Address(address)) = (self.layer, &flow.destination) else { return None };
         let Cause::Allowed(rule) = verdict.ends[0].cause else { return None };
@@ -322,7 +326,7 @@ impl Judged<'_> {
             let mut entries = member.ports.entries().iter();
             let entry = entries.find(|entry| entry.matches(flow.port, flow.protocol, &[]));
             match &member.what {
-                // Whatever is at the address is let through by another member.
+                // Another member lets the address through, whatever host is there.
                 What::Addresses(set)
                     if set.contains(*address) && (entry.is_some() || member.ports.entries().is_empty()) =>
                 {

@@ -1,4 +1,4 @@
-//! From bytes to sources: what a run reads is text in UTF-8, or an error on the line where it is not.
+//! From bytes to sources: a file is text in UTF-8, or an error on the line where it is not.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,14 @@ use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::scan;
 
-/// Of a policy file a little more is read than it may hold, so that the parser sees one that is too long, and says so.
+/// The most bytes read of a policy file: a few more than it may have, so that the parser sees one that is too long and
+/// reports it.
 const POLICY_LIMIT: u64 = scan::MAX_SIZE as u64 + 64;
-/// Of a manifest a little more is read than one may hold, so that its reader sees one that is too long, and says so.
+/// The most bytes read of a manifest: a few more than it may have, so that its reader sees one that is too long and
+/// reports it.
 const MANIFEST_LIMIT: u64 = (256 << 20) + 64;
 
-/// What a verb was asked to read: a path, or stdin under the name that `--stdin-filepath` gives it.
+/// An argument of a verb: a path, or stdin under the name that `--stdin-filepath` gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Argument {
     /// A file.
@@ -34,7 +36,7 @@ impl Argument {
 }
 
 /// Returns the policy files that the arguments of a verb name, each once, in their order: files, folders (all
-/// `*.netpol` below) and `-`; the current folder where there are none.
+/// `*.netpol` below) and `-`; the current folder without arguments.
 pub fn policy_files(arguments: &[PathBuf], stdin_filepath: Option<&Path>) -> Result<Vec<Argument>, Fatal> {
     let here = [PathBuf::from(".")];
     let arguments = if arguments.is_empty() { &here[..] } else { arguments };
@@ -61,12 +63,12 @@ pub fn policy_files(arguments: &[PathBuf], stdin_filepath: Option<&Path>) -> Res
     Ok(found_files)
 }
 
-/// Returns what is the same for two ways to one file.
+/// Returns the path that is the same for all ways to one file.
 pub fn identity(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// Reads a policy file into the sources; `None` where it is not text, which was pushed.
+/// Reads a policy file into the sources; `None` if it is not text, which is pushed.
 pub fn policy(
     argument: &Argument,
     paths: &Paths,
@@ -80,8 +82,8 @@ pub fn policy(
     Ok(text(argument.show(paths), bytes, POLICY_LIMIT, sources, diagnostics))
 }
 
-/// Reads the manifests that an argument names into the sources: a file, a folder (all that is YAML or JSON below) or `-`;
-/// `None` where one is not text, which was pushed.
+/// Reads the manifests that an argument names into the sources: a file, a folder (all that is YAML or JSON below) or
+/// `-`; `None` if one is not text, which is pushed.
 pub fn manifests(
     path: &Path,
     paths: &Paths,
@@ -121,8 +123,8 @@ pub fn module(path: &Path) -> Result<String, String> {
     })
 }
 
-/// Adds a file to the sources. Bytes that are not UTF-8 are an error on their line, and the file is not understood any
-/// further: then the answer is `None`.
+/// Adds a file to the sources. Bytes that are not UTF-8 are an error on their line, and the file is left out: the
+/// answer is `None`.
 pub fn text(
     shown: String,
     mut bytes: Vec<u8>,
@@ -160,7 +162,8 @@ pub fn text(
     None
 }
 
-/// Takes the last character from what was read up to a limit: one that the limit cuts is no mistake of the file.
+/// Removes the last character of a text that was read up to a limit, which may have cut it: that is no mistake of the
+/// file.
 fn cut(bytes: &mut Vec<u8>, limit: u64) {
     if bytes.len() as u64 > limit {
         bytes.truncate(bytes.iter().rposition(|&byte| byte & 0xc0 != 0x80).unwrap_or(0));

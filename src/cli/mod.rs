@@ -1,4 +1,4 @@
-//! The command line: one file per verb, and what they share.
+//! The command line: one file per verb, and the code that verbs share.
 //!
 //! Only this module knows clap, and only it reads and writes files, asks for the day, and speaks to the terminal.
 
@@ -75,7 +75,7 @@ enum Verb {
 /// How a run ended: 0 without an error, 1 with one (or a denied flow, or files that differ).
 type Exit = u8;
 
-/// What ends a run at once, with exit code 2: wrong usage, or a file that cannot be read or written.
+/// A fatal error, which ends a run at once with exit code 2: wrong usage, or a file that cannot be read or written.
 #[derive(Debug)]
 pub struct Fatal(String);
 
@@ -93,7 +93,7 @@ impl Fatal {
     }
 }
 
-/// Returns why something could not be done, in the system's words without its number.
+/// Returns the reason of an error, in the system's words without its number.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let words = text.split(" (os error").next().unwrap_or(&text);
@@ -106,7 +106,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Where nobody reads the help there is nobody to tell.
+            // If nobody reads the help, nobody reads an error about it.
             let _ = error.print();
             return if error.use_stderr() { 2 } else { 0 };
         }
@@ -133,7 +133,7 @@ fn leave<T>(value: T) {
     std::mem::forget(value);
 }
 
-/// Writes to stdout. A reader that went away is no error: it has seen what it wanted.
+/// Writes to stdout. A reader that went away is no error: it has read all that it wanted.
 fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Fatal> {
     to(io::stdout().lock(), write).map_err(|error| Fatal::io("cannot write to stdout", error))
 }
@@ -142,7 +142,7 @@ fn to(stream: impl Write, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
     let mut buffered = io::BufWriter::with_capacity(1 << 16, stream);
     match write(&mut buffered).and_then(|()| buffered.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-            // What is left in the buffer must not be tried again when it is dropped.
+            // The rest of the buffer must not be written when it is dropped.
             let _ = buffered.into_parts();
             Ok(())
         }

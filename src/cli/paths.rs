@@ -8,7 +8,7 @@ use super::Fatal;
 /// The name of a source that came in on stdin.
 pub const STDIN: &str = "<stdin>";
 
-/// How paths are shown: relative to the folder of `netpol.toml`, without one as they were given.
+/// Paths as messages show them: relative to the folder of `netpol.toml`, or without one as they were given.
 #[derive(Clone, Debug)]
 pub struct Paths {
     current: PathBuf,
@@ -66,7 +66,7 @@ pub fn clean(path: &Path) -> PathBuf {
     if out.as_os_str().is_empty() { PathBuf::from(".") } else { out }
 }
 
-/// Returns a path as it is shown where it stands on its own.
+/// Returns a path as it is shown without a folder that it is relative to.
 pub fn show(path: &Path) -> String {
     slashes(&clean(path))
 }
@@ -83,8 +83,8 @@ fn slashes(path: &Path) -> String {
     if std::path::MAIN_SEPARATOR == '/' { text.into_owned() } else { text.replace(std::path::MAIN_SEPARATOR, "/") }
 }
 
-/// Returns the files that a path stands for: itself, or all files below it with one of the `endings`, in the order of
-/// their paths, without hidden ones.
+/// Returns the files of a path: itself, or all files below it with one of the `endings`, in the order of their paths,
+/// without hidden ones.
 pub fn files(path: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, Fatal> {
     let metadata = std::fs::metadata(path).map_err(|error| Fatal::cannot_read(path, error))?;
     if !metadata.is_dir() {
@@ -118,7 +118,7 @@ fn has_ending(path: &Path, endings: &[&str]) -> bool {
     path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| endings.contains(&ending))
 }
 
-/// Reads a file, at most one byte more than `limit`, so that nobody waits for what is refused anyway.
+/// Reads a file, at most one byte more than `limit`, so that nobody waits for a file that is refused anyway.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Fatal> {
     let file = std::fs::File::open(path).map_err(|error| Fatal::cannot_read(path, error))?;
     let size = file.metadata().map_or(0, |data| data.len()).min(limit);
@@ -132,7 +132,7 @@ pub fn read_stdin(limit: u64) -> Result<Vec<u8>, Fatal> {
 
 /// Reads at most one byte more than `limit`; `size` is how many are likely.
 pub fn take(from: impl Read, size: u64, limit: u64) -> io::Result<Vec<u8>> {
-    // Where the end is reached, a byte more shows it without room for more.
+    // One byte more than the size shows the end of the file without a larger buffer.
     let mut bytes = Vec::with_capacity(size as usize + 1);
     from.take(limit + 1).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -84,7 +84,7 @@ impl Report<'_> {
         Ok(u8::from(self.fails(diagnostics)))
     }
 
-    /// Tells a person what the run came to: `done` (of a run without errors), and how many findings there were.
+    /// Prints the result of the run for a person: `done` (for a run without errors), and the number of findings.
     pub fn close(&self, diagnostics: &Diagnostics, done: &str) {
         let done = Some(done).filter(|done| !done.is_empty() && !self.fails(diagnostics));
         let parts: Vec<String> = done.map(str::to_owned).into_iter().chain(render::counts(diagnostics)).collect();
@@ -93,10 +93,10 @@ impl Report<'_> {
         }
     }
 
-    /// Tells a person something that is no finding.
+    /// Prints a text for a person that is no finding.
     pub fn say(&self, text: &str) {
         if self.messages.error_format == Format::Human {
-            // Whoever closed stderr does not want to hear it.
+            // A closed stderr means that nobody wants to read it.
             let _ = writeln!(io::stderr(), "{text}");
         }
     }

@@ -16,7 +16,7 @@ use crate::settings::{self, Layer, Project, Settings};
 use crate::source::FileId;
 use crate::targets::{Artifact, Lowering};
 
-/// A configuration is small.
+/// The most bytes of a configuration.
 const CONFIG_LIMIT: u64 = 1 << 20;
 
 /// What a verb over a policy takes.
@@ -80,17 +80,17 @@ fn date(text: &str) -> Result<time::Date, String> {
 pub struct Session {
     /// How paths are shown.
     pub paths: Paths,
-    /// What the policy is compiled from.
+    /// The input of the compilation.
     pub input: Input,
-    /// What was found so far.
+    /// The findings so far.
     pub diagnostics: Diagnostics,
-    /// What the configuration says of files.
+    /// The files that the configuration names.
     pub project: Project,
     /// The folder of the configuration, from which its paths start.
     pub folder: PathBuf,
     /// Whether every file was text.
     readable: bool,
-    /// Whether one of them came in on stdin.
+    /// Whether one of the files came in on stdin.
     pub stdin_is_read: bool,
     disk: Disk,
 }
@@ -151,7 +151,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Takes the run from text to the policy. After an error there is none.
+    /// Takes the run from text to the policy; `None` after an error.
     pub fn policy(&mut self) -> Option<Policy> {
         if !self.readable {
             compile::report_syntax(&self.input, &mut self.diagnostics);

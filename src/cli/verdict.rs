@@ -10,15 +10,15 @@ use crate::policy::{Cause, End, Flow, Grant, GrantReason, Party, Policy, Unknown
 use crate::source::{Sources, Span};
 use crate::targets::Lowering;
 
-/// The answers to a question, and what they speak of.
+/// The answers to a question, with the policy and the texts that they quote.
 pub struct Judged<'a> {
     /// The policy that decided.
     pub policy: &'a Policy,
     /// The texts of its rules.
     pub sources: &'a Sources,
-    /// What the policy says.
+    /// The answers.
     pub answers: &'a Answers,
-    /// What the layers made of the policy, where that was asked for.
+    /// The judgements of the layers, if the question asks for them.
     pub lowering: Option<&'a Lowering>,
 }
 
@@ -28,8 +28,8 @@ impl Judged<'_> {
         word(self.answers.allowed())
     }
 
-    /// Returns the verdict with a line for each end, and the allow that came nearest; where the question stands for several
-    /// workloads, a line for each.
+    /// Returns the verdict with a line for each end, and the allow that came nearest; if the question stands for
+    /// several workloads, a line for each.
     pub fn text(&self) -> String {
         let mut text = String::new();
         match self.answers.all.as_slice() {
@@ -42,7 +42,7 @@ impl Judged<'_> {
         text
     }
 
-    /// Returns the verdict with its reasons. Where the question stands for several workloads, these are the reasons of the
+    /// Returns the verdict with its reasons. If the question stands for several workloads, these are the reasons of the
     /// answer that decides, and each answer follows.
     pub fn json(&self) -> Value {
         let Some(deciding) = self.answers.deciding() else { return json!({ "verdict": self.word(), "reasons": [] }) };
@@ -130,7 +130,7 @@ impl Judged<'_> {
         value
     }
 
-    /// Returns the rules that would decide an end otherwise, if more were known of the request.
+    /// Returns the rules that could decide an end otherwise, if the request were known in full.
     fn unknown(&self, answer: &Answer) -> Vec<Unknown> {
         let mut all: Vec<Unknown> = Vec::new();
         for (_, flow, end) in ends(answer) {
@@ -198,7 +198,7 @@ impl Judged<'_> {
         self.policy.rule(at)
     }
 
-    /// Returns where a rule stands and, where a template yielded it, where that was asked for.
+    /// Returns the place of a rule and, for one of a template, the place of its `apply`.
     fn rule_at_place(&self, at: RuleId) -> String {
         let Some(rule) = self.rule_of(at) else { return String::new() };
         let mut text = self.sources.place(rule.origin.span);
@@ -229,7 +229,8 @@ impl Judged<'_> {
     }
 }
 
-/// Returns the ends of an answer in the order of the way. Those at a gateway on the way to a public host are told by that.
+/// Returns the ends of an answer in the order of the way. An end at a gateway on the way to a public host is marked
+/// with the gateway.
 fn ends(answer: &Answer) -> Vec<(Option<&'static str>, &Flow, &End)> {
     let mut all = Vec::new();
     if let Some((flow, verdict)) = &answer.gateway {
@@ -248,7 +249,7 @@ fn headline(answer: &Answer) -> String {
     format!("{verdict:<9} {} -> {}{}\n", answer.from, answer.to, detail(answer))
 }
 
-/// Returns which pod and port a name and a Service's port came to, where the answer does not say so itself.
+/// Returns the pod and the port that a name and a Service's port lead to, if the answer does not show them itself.
 fn detail(answer: &Answer) -> String {
     let flow = &answer.flow;
     let (Party::Pod(pod), Some(port)) = (&flow.destination, flow.port) else { return String::new() };
@@ -281,7 +282,7 @@ fn decider(end: &End) -> Option<RuleId> {
     }
 }
 
-/// Returns why there is a grant.
+/// Returns the reason of a grant in words.
 pub fn grant_reason(reason: GrantReason) -> &'static str {
     match reason {
         GrantReason::Dns => "names must resolve",

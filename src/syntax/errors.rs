@@ -1,4 +1,4 @@
-//! The words for what is wrong with a text: one small constructor per mistake, and nothing that looks for mistakes.
+//! Messages about mistakes in a text: one small constructor for each. Other modules find the mistakes.
 
 mod blocks;
 mod endpoints;
@@ -14,7 +14,7 @@ use super::scan::{MAX_DEPTH, MAX_SIZE, Problem, ProblemKind};
 use crate::diag::{Code, Diagnostic};
 use crate::source::Span;
 
-/// Says what the first pass found.
+/// Reports a problem that the first pass found.
 pub fn problem(problem: &Problem, span: Span, text: &str) -> Diagnostic {
     let found = text.get(problem.start..problem.end).unwrap_or_default();
     match problem.kind {
@@ -44,7 +44,7 @@ pub fn problem(problem: &Problem, span: Span, text: &str) -> Diagnostic {
     }
 }
 
-/// Proposes what closes a bracket, and those that are open in it, where what belongs to it ends on its line.
+/// Proposes to close a bracket, and those that are open in it, if the list in it ends on the line of the bracket.
 fn unclosed(diagnostic: Diagnostic, problem: &Problem, text: &str) -> Diagnostic {
     let inside = text.get(problem.start..problem.until).unwrap_or_default();
     let mut open = Vec::new();
@@ -53,7 +53,7 @@ fn unclosed(diagnostic: Diagnostic, problem: &Problem, text: &str) -> Diagnostic
             '{' => open.push(if open.is_empty() && inside.starts_with("{ ") { " }" } else { "}" }),
             '(' => open.push(")"),
             '}' | ')' => drop(open.pop()),
-            // What a bracket means in a string or a comment is not looked at here.
+            // A string or a comment may contain brackets of its own, so nothing is proposed here.
             '"' | '#' | '\n' => return diagnostic,
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! The words of the language, and where a statement begins with one.
+//! Keywords: the words of the language, and the statements that begin with one.
 
 /// A word that begins a statement, or a field of a declaration's block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Keyword {
         })
     }
 
-    /// Returns whether a statement of this word has a block in braces, which is read piece by piece.
+    /// Returns whether the statement of this keyword has a block in braces, which is read piece by piece.
     pub fn has_block(self) -> bool {
         !self.fields().is_empty() || self.holds_statements()
     }
@@ -139,7 +139,7 @@ impl Keyword {
     }
 }
 
-/// The words that nothing can be named by.
+/// The words that cannot be names.
 pub const RESERVED: [&str; 27] = [
     "allow",
     "deny",

@@ -25,29 +25,30 @@ use super::words::{self, Kind};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::source::{FileId, Span};
 
-/// A text being lowered, with where its findings go.
+/// A text being lowered, with the list for its findings.
 pub struct Lower<'a> {
     /// The file.
     pub file: FileId,
     /// The whole text.
     pub text: &'a str,
-    /// What the first pass found in it.
+    /// The result of the first pass over it.
     pub scan: &'a Scan,
     /// Where `text` begins in the file.
     pub base: usize,
     /// Where the text that is being parsed begins in `text`.
     pub offset: usize,
-    /// Where what was last read ends in `text`: before what belongs to no statement, if that follows.
+    /// Where the last text that was read ends in `text`: before words that belong to no statement, if such words
+    /// follow.
     pub end: usize,
     /// The block whose pieces are being read.
     pub block: Option<Keyword>,
-    /// What was found.
+    /// The findings.
     pub out: &'a mut Diagnostics,
 }
 
 impl<'a> Lower<'a> {
-    /// Parses a stretch of the text by a rule that covers all of it, and hands on what is in it. What the grammar
-    /// refuses is said; where it refuses what begins a line, what stands before is read none the less.
+    /// Parses a stretch of the text by a rule that covers all of it, and hands on its pairs. A refusal of the grammar
+    /// is reported; if the refused text begins a line, the text before that line is still read.
     pub(super) fn read<R>(
         &mut self,
         by: Rule,
@@ -70,7 +71,7 @@ impl<'a> Lower<'a> {
         None
     }
 
-    /// Makes a stretch of the text what spans are counted from. Returns it as the grammar takes it.
+    /// Sets the stretch of the text from which spans are counted, and returns it as the grammar takes it.
     pub(super) fn enter(&mut self, start: usize, end: usize, has_extras: bool) -> Cow<'a, str> {
         self.offset = start;
         self.end = end;
@@ -109,7 +110,7 @@ impl<'a> Lower<'a> {
         self.text.get(range).unwrap_or_default()
     }
 
-    /// Lowers a name, of which it is also said when it is none.
+    /// Lowers a name, and reports a word that cannot be one.
     fn ident(&mut self, pair: Option<Pair<'_, Rule>>) -> Ident {
         let ident = self.plain_ident(pair);
         if (!words::is_name(&ident.text) || is_reserved(&ident.text)) && !ident.text.is_empty() {
@@ -158,7 +159,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// Lowers a string, or the parameter that stands for one.
+    /// Lowers a string, or a parameter in its place.
     fn string(&mut self, pair: Pair<'_, Rule>) -> Text {
         match pair.as_rule() {
             Rule::string => Text::Literal(self.word(&pair)),
@@ -207,8 +208,8 @@ impl<'a> Lower<'a> {
     }
 }
 
-/// Reads the escape that a text begins with. Returns the character and the escape's length, or the length of what is
-/// no escape.
+/// Reads the escape that a text begins with. Returns the character and the escape's length, or the length of a text
+/// that is no escape.
 fn read_escape(text: &str) -> Result<(char, usize), usize> {
     let Some(next) = text[1..].chars().next() else { return Err(1) };
     match next {
@@ -226,7 +227,7 @@ fn read_escape(text: &str) -> Result<(char, usize), usize> {
     }
 }
 
-/// Returns how many elements a list has at most, so that nothing is set aside for more of them: a large policy has many
+/// Returns an upper bound of the elements of a list, so that no memory is reserved for more: a large policy has many
 /// lists of one.
 fn most_elements(list: &str) -> usize {
     1 + list.bytes().filter(|&byte| byte == b',').count()

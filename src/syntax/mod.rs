@@ -18,29 +18,30 @@ use crate::parallel;
 use crate::source::{FileId, Sources, Span};
 use lower::Lower;
 
-/// How many mistakes of one file are said.
+/// The most mistakes of one file that are reported.
 const MOST_MISTAKES: usize = 200;
-/// How many statements are read in one go beside others.
+/// How many statements a thread reads in one go.
 const TOGETHER: usize = 256;
 
-/// A file whose statements about flows are not parsed yet: they make up most of a large file, and are let go one by one.
+/// A file whose deferred statements are not parsed yet: they make up most of a large file, and are dropped one by one
+/// after their check.
 #[derive(Debug)]
 pub struct Opened {
     /// The file with its declarations alone.
     pub file: tree::File,
-    /// The rest.
+    /// The deferred statements.
     pub deferred: Deferred,
 }
 
-/// The statements of a file that are not parsed yet: rules, `default deny`, `apply`, assertions and tests.
+/// The deferred statements of a file, which are not parsed yet: rules, `default deny`, `apply`, assertions and tests.
 #[derive(Debug, Default)]
 pub struct Deferred {
     scan: scan::Scan,
-    /// How many mistakes may still be said.
+    /// How many mistakes may still be reported.
     room: usize,
 }
 
-/// Parses a file. What is wrong is pushed, each mistake at its own place, and the rest of the file is still understood.
+/// Parses a file. Each mistake is pushed with its own place, and the rest of the file is still understood.
 pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> tree::File {
     let Some((scan, room)) = scan(sources, file, diagnostics) else {
         return tree::File { id: file, items: Vec::new() };
@@ -54,7 +55,7 @@ pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> 
     tree::File { id: file, items }
 }
 
-/// Parses the declarations of a file, and defers its other statements. What is wrong is pushed.
+/// Parses the declarations of a file, and defers its other statements. Mistakes are pushed.
 pub fn open(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> Opened {
     let mut items = Vec::new();
     let Some((mut scan, room)) = scan(sources, file, diagnostics) else {
@@ -67,7 +68,7 @@ pub fn open(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> O
         left = left.saturating_sub(found.count(Severity::Error));
         diagnostics.append(found);
     });
-    // That there are too many mistakes was said where the last declaration was read.
+    // The message about too many mistakes was pushed at the last declaration.
     if left == 0 && !items.is_empty() {
         scan.statements.clear();
     }
@@ -75,7 +76,7 @@ pub fn open(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> O
 }
 
 impl Deferred {
-    /// Returns how many there are.
+    /// Returns the number of statements.
     pub fn len(&self) -> usize {
         self.scan.statements.iter().filter(|statement| is_deferred(statement)).count()
     }
@@ -85,13 +86,13 @@ impl Deferred {
         self.len() == 0
     }
 
-    /// Reads them in order, some at a time, and hands them on with what is wrong in them. `file` is the one that was
+    /// Reads the statements in order, some at a time, and hands them on with their mistakes. `file` is the one that was
     /// opened.
     pub fn read(self, sources: &Sources, file: FileId, then: impl FnMut(Vec<tree::Item>, Diagnostics)) {
         read_all(sources, file, &self.scan, self.room, &is_deferred, then);
     }
 
-    /// Says what is wrong with them, where nobody wants them themselves.
+    /// Reports the mistakes in the statements, and drops the statements.
     pub fn report(self, sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) {
         self.read(sources, file, |_, found| diagnostics.append(found));
     }
@@ -102,8 +103,8 @@ fn is_deferred(statement: &scan::Statement) -> bool {
     matches!(statement.keyword, Some(Allow | Deny | Default | Apply | Assert | Test))
 }
 
-/// Returns what the first pass finds in a file, and how many mistakes may be said after that; `None` where it is too
-/// large.
+/// Returns the result of the first pass over a file, and how many mistakes may be reported after it; `None` for a file
+/// that is too large.
 fn scan(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> Option<(scan::Scan, usize)> {
     let text = sources.file(file).text.as_str();
     if text.len() > scan::MAX_SIZE {
@@ -160,7 +161,7 @@ fn read_all(
                 then(items, found);
                 return true;
             }
-            // Where reading ends depends on how many mistakes there are before.
+            // This piece has more mistakes than may be reported: it is read again, up to that many.
             if let Some(piece) = piece {
                 let (items, found) = read(piece, room);
                 then(items, found);

@@ -1,8 +1,9 @@
-//! What a person is told where the grammar refuses a text.
+//! Refusals of the grammar, in words that a person understands.
 //!
-//! pest says how far it came and which rules it tried there. That alone makes poor sentences: what was found, and what
-//! stands around it, say more about what was meant. So the text is cut into plain tokens, the ones around the place are
-//! looked at, and the first reading that fits is told; the rules that were tried are the last resort.
+//! pest says how far it came and which rules it tried there. These alone make poor sentences: the token at the place,
+//! and those around it, say more about the author's intention. So the text is cut into plain tokens, the ones around
+//! the place are compared with known mistakes, and the first that fits is reported; the rules that were tried are the
+//! last resort.
 
 mod clauses;
 mod endpoints;
@@ -21,7 +22,7 @@ use crate::diag::{Diagnostic, nearest};
 use crate::source::Span;
 use tokens::{Kind, Token, tokenize};
 
-/// A place at which the grammar refused a text, and what stands around it.
+/// A place at which the grammar refused a text, with the tokens around it.
 struct Refusal<'t> {
     /// The rule that was to cover the text.
     by: Rule,
@@ -40,8 +41,8 @@ struct Refusal<'t> {
 }
 
 impl Lower<'_> {
-    /// Says what is wrong with a text that the grammar refused. Where what is wrong begins a line and what stands before
-    /// it is whole, that is a matter of its own: it is said as such, and the length of what stands before is returned.
+    /// Reports a text that the grammar refused. If the refused words begin a line and the text before them is whole,
+    /// they are reported as a text of their own, and the length of the text before them is returned.
     pub(super) fn refuse(&mut self, by: Rule, text: &str, error: &Error<Rule>) -> Option<usize> {
         let at = match error.location {
             InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
@@ -63,8 +64,8 @@ impl Lower<'_> {
         None
     }
 
-    /// Says of a text that no keyword begins what it is: each line in it that begins like a statement is a mistake of
-    /// its own.
+    /// Reports a text without a keyword at its start: each line in it that begins like a statement is a mistake of its
+    /// own.
     pub(super) fn unknown(&mut self, (start, end): (usize, usize), has_extras: bool) {
         let (offset, last) = (self.offset, self.end);
         let text = self.enter(start, end, has_extras);
@@ -84,7 +85,7 @@ impl Lower<'_> {
         (self.offset, self.end) = (offset, last);
     }
 
-    /// Returns the word that a piece of what is being read may begin with, and that another word was meant to be.
+    /// Returns the keyword for this place that a word was probably meant to be.
     fn nearest_beginning(&self, word: &str) -> Option<&'static str> {
         match self.block.map(Keyword::fields) {
             Some(fields) if !fields.is_empty() => nearest(word, fields.iter().map(|field| field.word())),
@@ -102,7 +103,7 @@ impl<'t> Refusal<'t> {
             .unwrap_or_else(|| self.as_expected())
     }
 
-    /// Returns where the text ends whose next line belongs to nothing, if it does.
+    /// Returns the end of the text before a line that belongs to no statement, if there is such a line.
     fn stray_line(&self) -> Option<usize> {
         let (previous, found) = (self.before(1)?, self.found()?);
         let gap = &self.text[previous.end..found.start];
@@ -129,12 +130,12 @@ impl<'t> Refusal<'t> {
         self.tokens.get(self.index).copied()
     }
 
-    /// Returns the token so many before the place.
+    /// Returns the token `count` tokens before the place.
     fn before(&self, count: usize) -> Option<Token<'t>> {
         self.index.checked_sub(count).and_then(|index| self.tokens.get(index)).copied()
     }
 
-    /// Returns the token so many after the place.
+    /// Returns the token `count` tokens after the place.
     fn after(&self, count: usize) -> Option<Token<'t>> {
         self.tokens.get(self.index + count).copied()
     }
@@ -178,7 +179,7 @@ impl<'t> Refusal<'t> {
         self.span(token.start, token.end)
     }
 
-    /// Returns the place: the token there, or what follows the last one.
+    /// Returns the span of the place: the token there, or the end after the last one.
     fn place(&self) -> Span {
         match (self.found(), self.tokens.last()) {
             (Some(found), _) => self.token_span(found),
@@ -187,7 +188,7 @@ impl<'t> Refusal<'t> {
         }
     }
 
-    /// Returns the first token of what touches the given one from the left without space: `garden/{a, b}:80`.
+    /// Returns the first of the tokens that touch the given one from the left without space: `garden/{a, b}:80`.
     fn run_start(&self, mut index: usize) -> usize {
         if self.tokens[index].is_separator() {
             return index;
@@ -215,13 +216,13 @@ impl<'t> Refusal<'t> {
         }
     }
 
-    /// Returns the text of the tokens that touch each other and of which the last one before the place ends here.
+    /// Returns the text of the run of touching tokens that ends before the place, up to `end`.
     fn run_text(&self, end: usize) -> &'t str {
         let first = self.index.checked_sub(1).map_or(0, |index| self.tokens[self.run_start(index)].start);
         &self.text[first..end]
     }
 
-    /// Returns the last token of what touches the given one to the right without space.
+    /// Returns the last of the tokens that touch the given one from the right without space.
     fn run_end(&self, mut index: usize) -> usize {
         loop {
             if self.tokens[index].is("{") {

@@ -1,5 +1,5 @@
-//! Fixes that hold. A fix after which something else is refused at its place would lead from one mistake into the next, so
-//! each is tried on its statement before it is offered.
+//! Fixes that work. A fix that leaves another mistake at its place would lead from one into the next, so each is tried
+//! on its statement before it is offered.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use crate::source::Span;
 /// The longest statement that is read again for each of its fixes.
 const LONGEST: usize = 8 * 1024;
 
-/// Returns what was found in some statements of a text, without the fixes that do not hold.
+/// Returns the findings in some statements of a text, without the fixes that do not work.
 pub(super) fn tried(found: Diagnostics, statements: &[Statement], text: &str) -> Diagnostics {
     if found.iter().all(|finding| finding.fixes.is_empty()) {
         return found;
@@ -23,7 +23,7 @@ pub(super) fn tried(found: Diagnostics, statements: &[Statement], text: &str) ->
         let at = finding.primary.span.start as usize;
         let next = statements.partition_point(|statement| statement.start <= at);
         let statement = next.checked_sub(1).map(|last| &statements[last]);
-        // What stands between two statements may belong to the first, once it is mended.
+        // The words between two statements may belong to the first, once it is repaired.
         let range = match statement {
             Some(statement) if at < statement.end => statement.start..statement.end,
             other => {
@@ -46,7 +46,8 @@ fn holds(fix: &Fix, finding: &Diagnostic, found: &Diagnostics, range: Range<usiz
     }
     let mut edits: Vec<&Edit> = fix.edits.iter().collect();
     edits.sort_by_key(|edit| edit.span.start);
-    // Which words begin a statement hangs on whether they begin a line.
+    // Some words begin a statement only at the start of a line, so a text from within a line gets another statement
+    // before it.
     let line = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let before = if text[line..start].trim().is_empty() { "" } else { "namespace a {} " };
     let (mut repaired, mut at) = (before.to_owned(), start);
@@ -71,7 +72,7 @@ fn holds(fix: &Fix, finding: &Diagnostic, found: &Diagnostics, range: Range<usiz
     errors.all(|error| !at_place(error) || is_old(error))
 }
 
-/// Returns what is wrong with a text by itself, which comes from the file of `span`.
+/// Returns the mistakes of a text by itself, which comes from the file of `span`.
 fn read(text: &str, span: Span) -> Diagnostics {
     let scan = scan::scan(text);
     let mut out = Diagnostics::new();

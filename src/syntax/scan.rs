@@ -1,5 +1,5 @@
-//! The first pass over a file, by hand and byte by byte: it refuses what no text may hold, finds the comments, matches
-//! the brackets, and splits the file into statements before the grammar sees any of it.
+//! The first pass over a file, by hand and byte by byte: it refuses characters that no text may contain, finds the
+//! comments, matches the brackets, and splits the file into statements before the grammar sees any of it.
 //!
 //! A statement begins at a keyword, or at the `@` of its first annotation, outside all brackets; the block of a template,
 //! a test or a declaration is split in the same way, by the words that begin its pieces. So a mistake stays inside its
@@ -23,7 +23,7 @@ pub const MAX_SIZE: usize = 16 * 1024 * 1024;
 /// How often a block without an end is cut where its statements are no longer indented; after that, it runs on.
 const MAX_CUTS: usize = 16;
 
-/// What the first pass found.
+/// The result of the first pass.
 #[derive(Debug, Default)]
 pub struct Scan {
     /// The statements, in order.
@@ -32,7 +32,7 @@ pub struct Scan {
     pub comments: Vec<Comment>,
     /// Where an arrow follows a word without a space, the `-` of it.
     pub tight_arrows: Vec<usize>,
-    /// What no text may hold, in order of discovery.
+    /// The problems, in order of discovery.
     pub problems: Vec<Problem>,
 }
 
@@ -81,7 +81,7 @@ pub struct Statement {
     pub comments: Range<usize>,
     /// Its block, where it has one.
     pub body: Option<Box<Body>>,
-    /// Whether the grammar must be spared something in it: see [`Scan::plain`].
+    /// Whether it contains a comment or an arrow that the grammar must not see as written: see [`Scan::plain`].
     pub has_extras: bool,
     /// Whether one of the problems lies in it, outside its pieces: it need not be parsed.
     pub broken: bool,
@@ -107,16 +107,16 @@ pub struct Comment {
     pub doc: bool,
 }
 
-/// Something that no text may hold, and where.
+/// A problem: a character, string, comment or bracket that no text may contain, with its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// What it is.
+    /// Its kind.
     pub kind: ProblemKind,
     /// The first byte.
     pub start: usize,
     /// The byte after the last one.
     pub end: usize,
-    /// Of a bracket that nothing closes, where what belongs to it ends.
+    /// The end of the text in brackets, for a bracket that nothing closes.
     pub until: usize,
 }
 

@@ -1,7 +1,7 @@
 //! The tree of a file, as written: nothing is looked up, nothing is resolved, every part has its span.
 //!
-//! What could not be parsed is an `Error` node, whose diagnostic has been pushed; later stages pass over it in silence,
-//! so that one mistake gives one message.
+//! A text that could not be parsed is an `Error` node, whose diagnostic has been pushed; later stages pass over the
+//! node in silence, so that one mistake gives one message.
 
 use ipnet::IpNet;
 use smol_str::SmolStr;
@@ -91,7 +91,7 @@ pub struct Word {
     pub quoted: bool,
 }
 
-/// Where a string may stand: a literal, or (in a template) a parameter of type `String`.
+/// A string: a literal, or (in a template) a parameter of type `String`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Text {
     /// `"…"`
@@ -115,7 +115,7 @@ impl Text {
 pub struct Annotation {
     /// From `@` to the closing parenthesis.
     pub span: Span,
-    /// Which, with its argument.
+    /// The annotation, with its argument.
     pub kind: AnnotationKind,
 }
 
@@ -126,7 +126,7 @@ pub enum AnnotationKind {
     Owner(Text),
     /// `@reason("PAY-123")`
     Reason(Text),
-    /// `@expires(2027-01-31)`: the last day on which the rule holds.
+    /// `@expires(2027-01-31)`: the last day on which the rule is in force.
     Expires(time::Date),
     /// `@approximate("why")`
     Approximate(Text),
@@ -143,7 +143,7 @@ pub struct Use {
     pub names: Option<Vec<UseName>>,
 }
 
-/// What a `use` names.
+/// The module that a `use` names.
 #[derive(Clone, Debug, PartialEq)]
 pub enum UsePath {
     /// `std/kyma`, here `kyma`
@@ -170,7 +170,7 @@ pub struct Let {
     pub value: LetValue,
 }
 
-/// What a `let` names.
+/// The value that a `let` names.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LetValue {
     /// An endpoint.
@@ -266,9 +266,9 @@ pub struct PortMapping {
     pub span: Span,
     /// The number to the left, from 1.
     pub port: u16,
-    /// What stands to the left's right: `/udp`, `/sctp`, `/tcp`.
+    /// The protocol to the left of the arrow: `/udp`, `/sctp`, `/tcp`.
     pub protocol: Option<Protocol>,
-    /// The target; `None` where there is no `->` and both are equal.
+    /// The target; `None` without a `->`, when both are equal.
     pub target: Option<Port>,
 }
 
@@ -279,16 +279,16 @@ pub struct IssuerDecl {
     pub name: Ident,
     /// The `iss` of its tokens.
     pub url: Option<Word>,
-    /// Where its keys are.
+    /// The place of its keys.
     pub keys: Option<IssuerKeys>,
     /// Whether something in it could not be read, so that what seems to be missing may be there.
     pub broken: bool,
 }
 
-/// Where the keys of an issuer come from.
+/// The place of an issuer's keys.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IssuerKeys {
-    /// `jwks "url"`, with the addresses of that URL where they are given.
+    /// `jwks "url"`, with the addresses of that URL if they are given.
     Remote {
         /// The URL.
         url: Word,
@@ -321,7 +321,8 @@ pub struct GatewayDecl {
 /// `template tenant(ns: Namespace) { … }`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
-    /// Whether its head could not be read beyond the name, which was said: whoever applies it needs no second message.
+    /// Whether its head could not be read beyond the name. The mistake has been reported, so that an `apply` of it
+    /// needs no second message.
     pub unread: bool,
     /// Its name.
     pub name: Ident,
@@ -349,8 +350,8 @@ pub struct Apply {
     pub arguments: Vec<Argument>,
 }
 
-/// An argument. Which of these a bare word or `*/udp` is meant as, the parameter's type decides: the parser takes an
-/// endpoint wherever one can be read.
+/// An argument of an `apply`. The parameter's type decides what a bare word or `*/udp` means: the parser reads an
+/// endpoint wherever it can.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Argument {
     /// An endpoint, a name or a namespace.
@@ -386,7 +387,7 @@ pub struct Test {
 pub struct Claim {
     /// From the first word to the last.
     pub span: Span,
-    /// What is claimed.
+    /// The claim: always or never.
     pub kind: ClaimKind,
     /// The left side.
     pub source: Expr,
@@ -396,12 +397,12 @@ pub struct Claim {
     pub clauses: Vec<Clause>,
 }
 
-/// What a claim says of its flows.
+/// The kinds of claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimKind {
-    /// Every one is allowed.
+    /// Every flow is allowed.
     Always,
-    /// None is allowed.
+    /// No flow is allowed.
     Never,
 }
 
@@ -456,7 +457,7 @@ pub struct Scope {
 pub struct DefaultDeny {
     /// The direction; `None` is both.
     pub direction: Option<(Direction, Span)>,
-    /// Whom it isolates.
+    /// The pods that it isolates.
     pub subject: Expr,
 }
 
@@ -465,7 +466,7 @@ pub struct DefaultDeny {
 pub struct Clause {
     /// From the keyword to the last value.
     pub span: Span,
-    /// Which.
+    /// The clause.
     pub kind: ClauseKind,
 }
 

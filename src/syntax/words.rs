@@ -1,6 +1,6 @@
-//! What words may look like: the language's own names, and what Kubernetes, DNS and HTTP accept.
+//! Words and their forms: the language's own names, and the words that Kubernetes, DNS and HTTP accept.
 //!
-//! Each check returns what is wrong, as the end of a sentence that begins with the word, or nothing.
+//! A check returns the mistake, as the end of a sentence that begins with the word, or nothing.
 
 use std::net::Ipv6Addr;
 
@@ -12,7 +12,7 @@ use crate::model::names::{is_dns_label, is_dns_subdomain, is_label_key, is_label
 pub enum Kind {
     /// A namespace.
     Namespace,
-    /// A workload, or a Service that an endpoint names: which it is, is not known yet.
+    /// A workload, or a Service, that an endpoint names: the syntax does not tell which.
     Workload,
     /// A Service that is declared.
     Service,
@@ -25,7 +25,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns what a word of this kind is called, with its article.
+    /// Returns the name of this kind, with its article.
     pub fn phrase(self) -> &'static str {
         match self {
             Kind::Namespace => "a namespace",
@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// Returns what Kubernetes asks of a word of this kind.
+    /// Returns the rule of Kubernetes for words of this kind.
     pub fn rule(self) -> &'static str {
         match self {
             Kind::Namespace => {

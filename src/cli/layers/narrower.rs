@@ -1,4 +1,4 @@
-//! What a layer refuses although the source allows it, asked of one flow.
+//! Narrower layers: whether one refuses a flow that the source allows.
 
 use super::widest::alone;
 use super::{Deed, Judged, Told, traffic};
@@ -51,7 +51,7 @@ impl Judged<'_> {
             }
             (Refuses::PodsWithoutIdentity, _) => Some(false),
             (Refuses::WithoutIdentity, _) => Some(true),
-            // Behind a gateway the pod that sends is the gateway's own.
+            // Behind a gateway the sender is a pod of the gateway.
             (Refuses::PodsAtGateway, Party::Pod(_)) if flow.request.client.is_none() => None,
             (Refuses::PodsAtGateway, _) => Some(false),
             (Refuses::WildcardOnTls, _) => Some(self.is_wildcard_on_tls(rule, flow) && self.is_isolated(pod)),
@@ -65,7 +65,7 @@ impl Judged<'_> {
         }
     }
 
-    /// Returns whether a pod calls without an identity. Ambient mode gives one where the tunnel is taken.
+    /// Returns whether a pod calls without an identity. Ambient mode gives it one if the flow takes the tunnel.
     fn is_plain(&self, flow: &Flow, caller: &Pod) -> Option<bool> {
         if is_ambient_pod(caller) {
             return None;

@@ -1,4 +1,4 @@
-//! A rule as a layer reads it that holds it too wide.
+//! Wide readings: a rule as a layer reads it that enforces it too widely.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::model::rules::{Direction, Rule};
 use crate::policy::{Cause, Flow, Policy, eval};
 use crate::settings::Layer;
 
-/// Returns whether a rule that a layer holds too wide lets a flow through at one end; `None` where that hangs on what is
-/// not known, as which pods share their labels with others.
+/// Returns whether a rule that a layer enforces too widely lets a flow through at one end; `None` if unknown facts
+/// decide it, such as which pods share their labels with others.
 pub(super) fn widest(policy: &Policy, layer: Layer, rule: &Rule, flow: &Flow, direction: Direction) -> Option<bool> {
     let passes = |rule: &Rule| alone(policy, rule, flow, direction).0;
     // Every peer on the rule's ports is more than any layer lets through.
@@ -31,7 +31,7 @@ pub(super) fn widest(policy: &Policy, layer: Layer, rule: &Rule, flow: &Flow, di
                 (false, false) => Some(false),
             }
         }
-        // A sidecar does not look into what goes out.
+        // A sidecar does not look into requests that go out.
         Layer::Istio => (direction == Direction::Egress && passes(&without_conditions)).then_some(true),
     }
 }
@@ -43,7 +43,7 @@ pub(super) fn alone(policy: &Policy, rule: &Rule, flow: &Flow, direction: Direct
     (matches!(cause, Some(Cause::Allowed(_))), matches!(cause, Some(Cause::Denied(_))))
 }
 
-/// Returns a rule with the addresses at which its hosts may be in their place.
+/// Returns a rule with the addresses of its hosts in place of the hosts.
 fn by_address(policy: &Policy, rule: &Rule) -> Rule {
     let destination = each(&rule.destination, |what| match what {
         What::Host(host) if host.at.is_empty() => What::Addresses(policy.internet.clone()),

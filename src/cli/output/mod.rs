@@ -2,12 +2,10 @@
 //!
 //! A hidden file in it, the [`record`], lists what builds have written there. A build
 //!
-//! 1. compares each file that it would write with what is there, refuses what is not its own, and writes what changes into
-//!    a hidden folder beside it, one file at a time;
-//! 2. ends here, without a trace, where something is in the way or the policy has an error;
-//! 3. marks the record as unfinished, with the old files and the new ones;
-//! 4. moves each new file to its place, and removes what is no longer built;
-//! 5. writes the record anew, without the mark.
+//! 1. compares each file that it would write with what is there, refuses a file that is not its own, and writes each
+//! changed file into a hidden folder beside it; 2. ends here, without a trace, where something is in the way or the
+//! policy has an error; 3. marks the record as unfinished, with the old files and the new ones; 4. moves each new file
+//! to its place, and removes what is no longer built; 5. writes the record anew, without the mark.
 //!
 //! Whenever it is killed, every file is the old one or the new one, and the mark says that both kinds may be there; the
 //! next build starts from the same record and finishes the work.
@@ -38,7 +36,7 @@ pub struct Output {
     staging: Option<Staging>,
 }
 
-/// The files that wait.
+/// The new files that wait in the staging folder.
 struct Staging {
     folder: PathBuf,
     files: usize,
@@ -46,7 +44,7 @@ struct Staging {
     made: Vec<PathBuf>,
 }
 
-/// What did not come to its place leaves no trace.
+/// Removes the staging folder, so that files that did not come to their places leave no trace.
 impl Drop for Staging {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
@@ -65,7 +63,7 @@ impl Output {
         if self.shown == "." { path.to_owned() } else { format!("{}/{path}", self.shown) }
     }
 
-    /// Keeps other builds out of the folder, where there is one, until this one ends.
+    /// Keeps other builds out of the folder, if it exists, until this one ends.
     pub fn lock(&mut self) -> Result<(), Fatal> {
         // Where a folder cannot be opened or locked, as on Windows, two builds at a time are the user's own care.
         if self.lock.is_none()
@@ -82,7 +80,7 @@ impl Output {
     /// Carries a plan out.
     pub fn write(&mut self, plan: &Plan) -> Result<(), Fatal> {
         if plan.is_done() && plan.recorded == plan.files {
-            // A build that was killed may have left files that waited, its list of them among these.
+            // A build that was killed may have left waiting files, and a waiting record.
             let left = fs::remove_dir_all(self.root.join(STAGING));
             remove(left).map_err(|error| self.cannot("remove", STAGING, error))?;
             let list = fs::remove_file(self.root.join(record::WAITING));
@@ -150,7 +148,7 @@ impl Output {
     }
 }
 
-/// What is gone already is removed.
+/// Takes an error about a file that is gone already for success.
 fn remove(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::targets::yaml::Writer;
 
-/// What tells an object from all others.
+/// The fields that tell an object from all others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Named {
     /// `metadata.namespace`.
@@ -25,8 +25,8 @@ impl Named {
     }
 }
 
-/// Returns the objects of a file that a build wrote, by the lines at which a build writes what tells them. What was
-/// changed by hand so that these are not found is passed over.
+/// Returns the objects of a file that a build wrote, found by the lines with these fields. An object that was changed
+/// by hand so that its lines are not found is passed over.
 ///
 /// The same lines are found in a list, where each item stands behind a dash:
 ///

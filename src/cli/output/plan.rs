@@ -1,4 +1,4 @@
-//! What a build would change in its folder, and what stands in its way.
+//! Plans: the changes of a build to its folder, and the files that stand in its way.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::targets::{Artifact, Listed};
 /// How much of a file in the way is shown.
 const SHOWN: usize = 120;
 
-/// What a build would change.
+/// The changes of a build.
 #[derive(Debug)]
 pub struct Plan {
     /// The changes, by path.
@@ -63,7 +63,7 @@ pub enum Change {
 /// A new text.
 #[derive(Debug)]
 pub enum New {
-    /// To be looked at.
+    /// A text to compare, and not to write.
     Text(String),
     /// Waiting in the staging folder under this number.
     Staged(usize),
@@ -72,12 +72,12 @@ pub enum New {
 /// A plan while the files of a build come in.
 pub struct Draft<'o> {
     output: &'o mut Output,
-    /// Whether the new texts are to be looked at, and not written.
+    /// Whether the new texts are compared, and not written.
     looking: bool,
     /// Whether the objects of the build are wanted by name.
     names: bool,
     record: Record,
-    /// The files that builds wrote before; `None` where that cannot be told, which is said alone.
+    /// The files that builds wrote before; `None` if the record cannot be read, which is then the only message.
     ours: Option<BTreeSet<String>>,
     listed: Vec<Listed>,
     changes: Vec<Change>,
@@ -86,7 +86,7 @@ pub struct Draft<'o> {
     obstacles: Vec<Obstacle>,
 }
 
-/// What stands in the way of a build.
+/// A file that stands in the way of a build.
 struct Obstacle {
     code: Code,
     /// The file, and how it begins.
@@ -98,7 +98,7 @@ struct Obstacle {
 }
 
 impl<'o> Draft<'o> {
-    /// Begins to compare a build with a folder. New texts go to the staging folder, but where they are only looked at.
+    /// Begins to compare a build with a folder. New texts go to the staging folder, unless they are only compared.
     pub fn new(output: &'o mut Output, looking: bool, names: bool) -> Result<Draft<'o>, Fatal> {
         let mut obstacles = Vec::new();
         let record = Record::read(output)?.unwrap_or_else(|why| {
@@ -169,7 +169,7 @@ impl<'o> Draft<'o> {
     }
 
     fn change(&mut self, path: String, old: Option<Vec<u8>>, text: String) -> Result<(), Fatal> {
-        // Nothing is written any more where something is in the way.
+        // A file in the way ends the writing.
         if !self.obstacles.is_empty() {
             return Ok(());
         }
@@ -182,7 +182,7 @@ impl<'o> Draft<'o> {
         Ok(())
     }
 
-    /// Ends the comparison: what is in the way is pushed, and then there is no plan.
+    /// Ends the comparison. Files in the way are reported, and then there is no plan.
     pub fn finish(mut self, sources: &mut Sources, diagnostics: &mut Diagnostics) -> Result<Option<Plan>, Fatal> {
         let mut files: Vec<String> = self.listed.iter().map(|file| file.path.clone()).collect();
         files.sort();
@@ -248,13 +248,13 @@ impl<'o> Draft<'o> {
     }
 }
 
-/// Returns the objects of a file. A patch holds none that is ours.
+/// Returns the objects of a file. A patch has no object of the build.
 fn held(path: &str, text: &[u8]) -> BTreeSet<Named> {
     let patch = path.ends_with(".patch") || path.ends_with(".patch.yaml");
     if patch { BTreeSet::new() } else { objects(&String::from_utf8_lossy(text)) }
 }
 
-/// What is at a place in the folder.
+/// The content of a place in the folder.
 enum Found {
     Nothing,
     Text(Vec<u8>),

@@ -1,4 +1,4 @@
-//! The hidden file that lists what builds have written into a folder.
+//! The record: a hidden file that lists the files that builds have written into a folder.
 
 use std::fs;
 use std::io;
@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::Output;
 use crate::cli::Fatal;
 
-/// Its name. Without an ending that tools which apply whole folders would take for a manifest.
+/// The name of the record, without an ending that tools which apply whole folders would take for a manifest.
 pub const NAME: &str = ".netpol-manifest";
 /// Where a new record waits until it replaces the old one.
 pub(super) const WAITING: &str = ".netpol-manifest.new";
 
-/// What builds have written.
+/// The files that builds have written.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
@@ -25,7 +25,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Reads the record of a folder: an empty one where there is none, and why it cannot be trusted where that is so.
+    /// Reads the record of a folder, an empty one if there is none; the inner error says why it cannot be trusted.
     pub fn read(output: &Output) -> Result<Result<Record, String>, Fatal> {
         let path = output.root.join(NAME);
         match fs::symlink_metadata(&path) {

@@ -4,7 +4,7 @@ use crate::diag::{Code, Diagnostic, nearest};
 use crate::source::Span;
 use crate::syntax::keyword::Keyword;
 
-/// What people write who know other languages, and the word that it stands for here.
+/// Words of other languages, each with the keyword that its author means here.
 const SYNONYMS: [(&str, Keyword); 14] = [
     ("permit", Keyword::Allow),
     ("accept", Keyword::Allow),

@@ -1,4 +1,4 @@
-//! What other languages write, and how it is written here.
+//! Messages about the notation of other languages, with that of this one.
 
 use std::net::Ipv4Addr;
 

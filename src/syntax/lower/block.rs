@@ -39,7 +39,7 @@ impl Lower<'_> {
                 let claims = self.claims(pieces);
                 self.head(statement, Rule::test_head, head, extras, |lower, mut pairs| {
                     let name = lower.word_or_empty(pairs.next());
-                    // A test of which no line can be read claims nothing, and must not seem to.
+                    // A test without a single readable line claims nothing, so it must not count as a test.
                     let is_test = !claims.is_empty() || pieces.is_empty();
                     if is_test { ItemKind::Test(Test { name, claims }) } else { ItemKind::Error }
                 })
@@ -256,7 +256,7 @@ impl Lower<'_> {
         gateway
     }
 
-    /// Reads the fields of a block, each of which stands once, save ports. Returns whether something in it was wrong.
+    /// Reads the fields of a block, each of which stands once, save ports. Returns whether the block has a mistake.
     fn fields(
         &mut self,
         pieces: &[Statement],

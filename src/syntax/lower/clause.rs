@@ -11,7 +11,7 @@ use crate::syntax::tree::{Clause, ClauseKind, Ident, JwtClause, Text};
 use crate::syntax::{errors, words};
 
 impl Lower<'_> {
-    /// Lowers clauses. Where one of them is wrong, what they belong to means nothing.
+    /// Lowers clauses; `None` if one of them has a mistake, since without it the rule would mean something else.
     pub(super) fn clauses(&mut self, pairs: Pairs<'_, Rule>) -> Option<Vec<Clause>> {
         let found = self.found();
         let mut clauses: Vec<Clause> = Vec::new();

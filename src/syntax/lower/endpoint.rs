@@ -13,7 +13,7 @@ use crate::syntax::keyword::is_reserved;
 use crate::syntax::tree::{Address, Argument, Expr, ExprKind, HostPattern, NamespacePattern, PodPattern, Port};
 use crate::syntax::words::{self, Kind};
 
-/// How many `except` may follow each other: what they make nests to the left.
+/// How many `except` may follow each other: each one nests the tree deeper to the left.
 const MOST_EXCEPTS: usize = 256;
 
 impl<'a> Lower<'a> {
@@ -107,11 +107,11 @@ impl<'a> Lower<'a> {
                     if first.as_rule() == Rule::word
                         && next.as_ref().is_some_and(|ports| ports.as_str()[1..].contains(':'))
                     {
-                        // What has two colons is an IPv6 network, or an endpoint with two suffixes.
+                        // A text with two colons is an IPv6 network, or an endpoint with two suffixes.
                         let kind = self.ipv6(self.slice(span), span);
                         return Expr { span, kind, ports: None };
                     }
-                    // Whether `::/0:443` ends in a port or goes on, nobody can see.
+                    // `::/0:443` may end in a port or be an address that goes on.
                     if first.as_rule() == Rule::ipv6
                         && let (Some(ports), false) = (&next, first.as_str().starts_with('['))
                     {
@@ -124,14 +124,14 @@ impl<'a> Lower<'a> {
                 }
             },
         };
-        // Of what is wrong nothing more is to be said, but a union has members that are right.
+        // An endpoint with a mistake is an error node, except a union, whose other members are right.
         let is_wrong = self.found() > found && !matches!(kind, ExprKind::Union(_));
         let kind = if is_wrong { ExprKind::Error } else { kind };
         let ports = next.map(|ports| self.ports(ports));
         Expr { span, kind, ports }
     }
 
-    /// Lowers what has no `/`.
+    /// Lowers an endpoint without a `/`.
     fn alone(&mut self, pair: Pair<'_, Rule>) -> ExprKind {
         let span = self.span(&pair);
         match pair.as_rule() {
@@ -201,7 +201,7 @@ impl<'a> Lower<'a> {
         ExprKind::Host(HostPattern { wildcard, name: lower_case(name) })
     }
 
-    /// Lowers what has a `/`.
+    /// Lowers an endpoint with a `/`.
     fn before_slash(&mut self, first: Pair<'_, Rule>, pods: Pair<'_, Rule>) -> ExprKind {
         let (span, text) = (self.span(&first), first.as_str());
         let whole = span.to(self.span(&pods));
@@ -299,7 +299,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// Lowers an argument: what it is meant as is not known here.
+    /// Lowers an argument, whose meaning the parameter's type decides later.
     pub(super) fn argument(&mut self, pair: Pair<'_, Rule>) -> Argument {
         let source = pair.into_inner().next();
         let text = source.as_ref().map_or("", |source| source.as_str().trim_ascii_end());
@@ -344,12 +344,12 @@ impl<'a> Lower<'a> {
     }
 }
 
-/// An endpoint of which nothing is known.
+/// Returns an error node, which stands for any endpoint.
 pub(super) fn error_expr(span: Span) -> Expr {
     Expr { span, kind: ExprKind::Error, ports: None }
 }
 
-/// Returns whether what stands in brackets is no IPv6 address by far, but other endpoints.
+/// Returns whether the text in brackets is a list of endpoints, and not an IPv6 address with a mistake.
 fn is_list(inner: &str) -> bool {
     let of_ipv6 = |c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '.' | '/' | '%');
     inner.contains(',') || inner.contains('/') && !inner.chars().all(of_ipv6)

@@ -16,7 +16,7 @@ use crate::syntax::tree::{
 use crate::syntax::{errors, words};
 
 impl Lower<'_> {
-    /// Lowers a statement with what stands before it.
+    /// Lowers a statement with its documentation and its annotations.
     pub fn item(&mut self, statement: &Statement) -> Item {
         let doc = self.doc(self.scan.comments.get(statement.comments.clone()).unwrap_or_default());
         let annotations = self.annotations(statement);
@@ -124,8 +124,8 @@ impl Lower<'_> {
         self.read(statement_rule(keyword), range, statement.has_extras, then).unwrap_or_else(|| self.unread(statement))
     }
 
-    /// Returns what can be known of a statement that could not be read: that a `let` names something, so that its uses
-    /// are no mistakes.
+    /// Returns the node of a statement that could not be read. A `let` keeps its name, so that the uses of the name are
+    /// no mistakes.
     fn unread(&mut self, statement: &Statement) -> ItemKind {
         match self.name_after(Keyword::Let, (statement.keyword_at, statement.end)) {
             Some(name) => {
@@ -176,7 +176,7 @@ impl Lower<'_> {
             "->" => (Arrow::To, span),
             "<->" => (Arrow::Both, span),
             found => {
-                // Its dash touches the word before it, and was taken out for that.
+                // The dash of the arrow touches the word before it, and was replaced by a space for that reason.
                 let whole = Span { start: span.start.saturating_sub(1), ..span };
                 if found == ">" && self.slice(whole) == "->" {
                     return (Arrow::To, whole);
@@ -268,7 +268,7 @@ fn statement_rule(keyword: Keyword) -> Rule {
         Keyword::Use => Rule::use_module,
         Keyword::Let => Rule::binding,
         Keyword::Apply => Rule::apply,
-        // The others have a block, which the grammar misses where there is none.
+        // The other keywords have a block; the grammar reports a missing one.
         Keyword::Template => Rule::template_head,
         Keyword::Test => Rule::test_head,
         Keyword::Namespace => Rule::namespace_head,

@@ -13,7 +13,7 @@ use crate::syntax::tree::{LabelRequirement, LabelTest, Labels, Word};
 use crate::syntax::words::Kind;
 
 impl Lower<'_> {
-    /// Lowers labels; of what is wrong with them nothing is left but its mention.
+    /// Lowers labels; `None` after a mistake in them, which has been reported.
     pub(super) fn labels(&mut self, braces: Pair<'_, Rule>) -> Option<Labels> {
         let span = self.span(&braces);
         let found = self.found();
@@ -86,7 +86,7 @@ impl Lower<'_> {
         Some(errors::label_colon(first, &text).fix_all(format!("write `{text}`"), edits))
     }
 
-    /// Says of a word between labels what stands there instead: a comma, or the other spelling of a test.
+    /// Reports a word between labels, and proposes a comma or the right spelling of a test.
     fn words_between(
         &mut self,
         word: &Pair<'_, Rule>,
@@ -143,7 +143,7 @@ impl Lower<'_> {
         edits
     }
 
-    /// Says of `!app=web` how it is written. `not` is the key with its `!`.
+    /// Reports `!app=web`, and proposes `app!=web`. `not` is the key with its `!`.
     fn test_after_not(&mut self, place: Span, not: &str, test: &Pair<'_, Rule>) -> Option<Labels> {
         let key = not.trim_start_matches('!').trim();
         let span = Span { end: self.trimmed(test).end, ..place };
@@ -217,7 +217,7 @@ impl Lower<'_> {
         values
     }
 
-    /// Reads a label's key out of what the grammar took for an endpoint. Says what it is where it is none.
+    /// Reads a label's key out of what the grammar took for an endpoint. Reports an endpoint that is no key.
     fn key(&mut self, endpoint: Pair<'_, Rule>) -> Option<Word> {
         let span = self.span(&endpoint);
         let text: SmolStr = endpoint.as_str().into();
@@ -238,7 +238,7 @@ impl Lower<'_> {
         Some(word)
     }
 
-    /// Lowers labels that are given rather than asked for: `k=v` alone.
+    /// Lowers the labels of a declaration: `k=v` alone.
     pub(super) fn given_labels(&mut self, braces: Option<Pair<'_, Rule>>) -> Vec<(Word, Word)> {
         let Some(braces) = braces else { return Vec::new() };
         let requirements = self.labels(braces).map_or(Vec::new(), |labels| labels.requirements);

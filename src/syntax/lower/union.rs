@@ -1,4 +1,4 @@
-//! Braces: unions of endpoints, and what looks like one before a `/`.
+//! Braces: unions of endpoints, and labels of namespaces, which look like a union before a `/`.
 
 use pest::iterators::{Pair, Pairs};
 
@@ -16,12 +16,12 @@ impl Lower<'_> {
         let text = braces.as_str();
         let mut pairs = braces.into_inner();
         let mut members = Vec::with_capacity(most_elements(text));
-        // The last member, where no comma followed it yet.
+        // The last member, until a comma follows it.
         let mut open: Option<Span> = None;
         let mut next = pairs.next();
         while let Some(pair) = next {
             match pair.as_rule() {
-                // One of its operands is missing: else the grammar would have taken it for what it is.
+                // An `except` without one of its operands, which the grammar took for an endpoint.
                 Rule::endpoint if pair.as_str() == "except" => {
                     let place = self.span(&pair);
                     self.push(match open.take() {
@@ -75,7 +75,7 @@ impl Lower<'_> {
         ExprKind::Union(members)
     }
 
-    /// Says that several ports of a member stand without braces, as it would be read with them.
+    /// Reports several ports of a member without braces, and proposes the braces.
     fn ports_in_union(&mut self, members: &[Expr], first: &Pair<'_, Rule>, rest: &Pairs<'_, Rule>) {
         let Some(ports) = members.last().and_then(|member| member.ports.as_ref()) else { return };
         let mut span = Span { start: ports.span.start + 1, ..ports.span };
@@ -94,7 +94,7 @@ impl Lower<'_> {
         self.push(errors::list_in_brackets(span, "ports", &text));
     }
 
-    /// Lowers the labels of namespaces, of which it is also said when they are none.
+    /// Lowers the labels of namespaces, and reports braces that contain something else.
     pub(super) fn namespace_labels(
         &mut self,
         braces: Pair<'_, Rule>,

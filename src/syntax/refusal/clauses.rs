@@ -1,4 +1,4 @@
-//! Refusals where clauses stand, or were meant to.
+//! Refusals among clauses, or at words that were meant to be one.
 
 use super::Refusal;
 use super::tokens::Kind;

@@ -1,4 +1,5 @@
-//! Refusals of what other languages write: YAML's `app: web` and `[a, b]`, a URL, `port 53`, `from … to …`, `deny all`.
+//! Refusals of the notation of other languages: YAML's `app: web` and `[a, b]`, a URL, `port 53`, `from … to …`, `deny
+//! all`.
 
 use super::Refusal;
 use super::tokens::{Kind, Token};
@@ -306,7 +307,7 @@ impl Refusal<'_> {
         (parts.len() > 1).then(|| diagnostic.fix(format!("write `{text}`"), span, text))
     }
 
-    // What stands around the place.
+    // Tokens around the place.
 
     /// Returns the braces around the place, with the tokens that open and close them.
     fn braces_at_place(&self) -> Option<(usize, usize)> {

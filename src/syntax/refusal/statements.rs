@@ -91,7 +91,7 @@ impl Refusal<'_> {
         Some(errors::no_namespace(self.token_span(name), what, name.text))
     }
 
-    /// `allow egres S -> D`: what was meant as a direction was read as the source.
+    /// `allow egres S -> D`: the grammar read a misspelled direction as the source.
     fn misspelled_direction(&self) -> Option<Diagnostic> {
         let word = self.before(1).filter(|word| word.kind == Kind::Word)?;
         let index = if self.by == Rule::default_deny { 3 } else { 2 };

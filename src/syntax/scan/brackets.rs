@@ -36,7 +36,7 @@ impl Scanner<'_> {
         }
         let opening = if byte == b'}' { b'{' } else { b'(' };
         let Some(index) = self.stack.iter().rposition(|open| open.byte == opening) else {
-            // What was read so far can stand; what follows belongs to nothing.
+            // The statement so far is whole; the text that follows belongs to no statement.
             self.end_current();
             if !self.ignoring {
                 self.problem(ProblemKind::StrayBracket, self.at..self.at + 1);

@@ -1,11 +1,11 @@
-//! Where statements, and the pieces of blocks, begin and end.
+//! Statements and the pieces of blocks: where each begins and ends.
 
 use super::tokens::Scanner;
 use super::{Statement, is_word};
 use crate::syntax::keyword::Keyword;
 
 impl Scanner<'_> {
-    /// Returns what a word begins, if nothing is open but the block.
+    /// Returns the keyword of a word, if no bracket is open but that of the block.
     pub(super) fn candidate(&self, word: &[u8]) -> Option<Keyword> {
         let fields = self.block().map_or(&[][..], Keyword::fields);
         Keyword::of_statement(word).or_else(|| fields.iter().copied().find(|field| field.word().as_bytes() == word))
@@ -34,7 +34,7 @@ impl Scanner<'_> {
         self.text.get(at..)?.iter().copied().find(|byte| !matches!(byte, b' ' | b'\t'))
     }
 
-    /// Returns the text after a place and what separates words.
+    /// Returns the text after a place, without the space and the comments at its start.
     pub(super) fn text_after(&self, at: usize) -> &[u8] {
         let mut rest = self.text.get(at..).unwrap_or_default();
         loop {
@@ -92,7 +92,8 @@ impl Scanner<'_> {
         names_follow || after_arrow || value_of_field || alone
     }
 
-    /// Returns whether what follows a keyword looks like a statement, and unlike a label, an element or an argument.
+    /// Returns whether the text after a keyword looks like a statement, and not like a label, an element or an
+    /// argument.
     pub(super) fn looks_like_statement(&self, end: usize) -> bool {
         let rest = self.text[end..].trim_ascii_start();
         let word = rest.iter().position(|&byte| !is_word(byte)).unwrap_or(rest.len());
@@ -167,8 +168,8 @@ impl Scanner<'_> {
         true
     }
 
-    /// Ends the block of which no end was found, where something begins a line that belongs outside of it. Returns
-    /// whether the text is to be read again from an earlier place.
+    /// Ends a block without an end, at a line that begins with a word that belongs outside the block. Returns whether
+    /// the text is to be read again from an earlier place.
     pub(super) fn leave_block_if_outside(&mut self, begins_line: bool, may_stand: bool, start: usize) -> bool {
         let Some(top) = &self.top else { return false };
         if !begins_line || start - self.line_start > self.indentation(top.start) {
@@ -206,7 +207,7 @@ impl Scanner<'_> {
         *(if self.in_body { &mut self.piece } else { &mut self.top }) = Some(statement);
     }
 
-    /// Makes sure that what is read belongs to something: what begins with no keyword is a statement too.
+    /// Begins a statement if none is being read: a text without a keyword is a statement too.
     pub(super) fn touch(&mut self) {
         let none = if self.in_body { self.piece.is_none() } else { self.top.is_none() };
         if none && !self.ignoring {

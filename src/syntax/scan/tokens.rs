@@ -1,10 +1,10 @@
-//! Reading tokens and comments, and what no text may hold.
+//! Tokens and comments, and characters that no text may contain.
 
 use std::ops::Range;
 
 use super::{Comment, Problem, ProblemKind, Scan, Statement, is_word};
 
-/// How many bytes after a `/*` its `*/` is looked for in.
+/// The most bytes after a `/*` in which its `*/` is searched.
 const LONGEST_COMMENT: usize = 4096;
 
 #[derive(Clone, Copy)]

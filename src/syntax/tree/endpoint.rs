@@ -13,7 +13,7 @@ use crate::source::Span;
 pub struct Expr {
     /// The whole of it, its ports included.
     pub span: Span,
-    /// What it is.
+    /// Its kind.
     pub kind: ExprKind,
     /// `:443`, `:{80, 443}`
     pub ports: Option<PortSpec>,
@@ -34,7 +34,7 @@ pub enum ExprKind {
     Union(Vec<Expr>),
     /// `a except b`
     Except(Box<Expr>, Box<Expr>),
-    /// Could not be parsed.
+    /// A text that could not be parsed.
     Error,
 }
 
@@ -56,7 +56,7 @@ pub struct Address {
     pub prefix: Option<u8>,
 }
 
-/// What stands before the `/` of pods.
+/// The words before the `/` of pods.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NamespacePattern {
     /// `*`
@@ -67,7 +67,7 @@ pub enum NamespacePattern {
     Labels(Labels),
 }
 
-/// What stands after the `/` of pods.
+/// The words after the `/` of pods.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PodPattern {
     /// `*`
@@ -135,7 +135,7 @@ pub struct Port {
     pub span: Span,
     /// The number, range, name or `*`.
     pub kind: PortKind,
-    /// What stands after the `/`.
+    /// The word after the `/`.
     pub protocol: Option<PortProtocol>,
 }
 
@@ -150,11 +150,11 @@ pub enum PortKind {
     Name(SmolStr),
     /// `*`
     Any,
-    /// Was refused.
+    /// A port that was refused.
     Error,
 }
 
-/// What may stand after a port's `/`.
+/// The words that may stand after a port's `/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PortProtocol {
     /// `tcp`, `udp`, `sctp`, `icmp`

@@ -225,19 +225,19 @@ pub fn not_a_string(name: &Ident) -> Diagnostic {
         .fix("put it in quotes", name.span, format!("\"{}\"", name.text))
 }
 
-/// Says of a finding inside a template that it shows with the arguments of this `apply` only.
+/// Moves a finding inside a template to the `apply` with whose arguments it shows.
 pub fn of_apply(mut diagnostic: Diagnostic, site: Span) -> Diagnostic {
     if site.holds(diagnostic.primary.span) {
         return diagnostic;
     }
     let inside = std::mem::replace(&mut diagnostic.primary, Label { span: site, message: "applied here".into() });
     diagnostic.labels.insert(0, inside);
-    // The template is right for other arguments.
+    // The fixes go, since the template is right for other arguments.
     diagnostic.fixes.clear();
     diagnostic
 }
 
-/// `what` is `path` or `host`; `why` says what is not right with it.
+/// `what` is `path` or `host`; `why` names the mistake.
 pub fn bad_text(text: &Text, value: &str, what: &str, why: &str) -> Diagnostic {
     match text {
         Text::Parameter(name) => {

@@ -1,4 +1,4 @@
-//! Messages about endpoints, names, ports and what the inventory says of them.
+//! Messages about endpoints, names and addresses, by themselves and beside the inventory.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ use crate::types::value::Kind;
 
 pub(super) type Key = (SmolStr, SmolStr);
 
-/// What a word is that no name in sight is.
+/// The meanings elsewhere of a word that is no name in sight.
 #[derive(Default)]
 pub struct Elsewhere<'a> {
     /// The nearest name in sight.
@@ -133,7 +133,7 @@ pub fn cyclic_let(span: Span, name: &str, others: &[(Span, &str)]) -> Diagnostic
     others.iter().zip(next).fold(start, |all, ((place, _), next)| all.label(*place, format!("this needs `{next}`")))
 }
 
-/// Returns what is wrong with a network, if anything is. `written` is the address as it stands there, `net` the same with
+/// Returns a message about a network with a mistake. `written` is the address as it stands there, `net` the same with
 /// its bits.
 pub fn wrong_net(span: Span, written: &str, net: IpNet) -> Option<Diagnostic> {
     if net.trunc() != net {
@@ -261,7 +261,7 @@ pub fn except_kinds(left: Span, a: Kind, right: Span, b: Kind) -> Diagnostic {
     }
 }
 
-/// `why` says how it lies to what it is taken from.
+/// `why` says how it lies to the set that it is taken from.
 pub fn except_outside(right: Span, text: &str, why: &str, left: Span) -> Diagnostic {
     Diagnostic::new(Code::ExceptOutside, right, format!("`{text}` {why}"))
         .at("expected a part of it")
@@ -297,8 +297,8 @@ pub fn contradicting_labels(span: Span, key: &str) -> Diagnostic {
         .note(format!("for either of two values write `{key} in (a, b)`"))
 }
 
-/// `protocol` is what stands after the `/`, if that is one. Which of the two is meant only its author knows: a fix would
-/// change what the policy means.
+/// `protocol` is what stands after the `/`, if that is one. There is no fix, since only the author knows which of the
+/// two is meant.
 pub fn namespace_like_name(word: &Word, protocol: Option<&str>, ports: bool) -> Diagnostic {
     let name = &word.text;
     let diagnostic =

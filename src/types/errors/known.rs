@@ -243,7 +243,7 @@ pub fn nothing_named(span: Span, (namespace, name): &Key, near: &str) -> Diagnos
     )
 }
 
-/// A name that nothing has and nothing nearly: `any` says whether the namespace has anything that is named.
+/// A name that no workload and no Service has, nor one near it: `any` says whether the namespace has any of them.
 pub fn name_unmatched(span: Span, (namespace, name): &Key, any: bool, alike: Option<&str>) -> Diagnostic {
     let message = match any {
         true => format!("{namespace} has no workload or Service `{name}`"),

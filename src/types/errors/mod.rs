@@ -1,4 +1,4 @@
-//! What checking can find wrong, by subject; each constructor is one message.
+//! Messages of the checker, by subject; each constructor is one message.
 
 mod declarations;
 mod endpoints;

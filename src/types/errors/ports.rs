@@ -1,4 +1,4 @@
-//! What can be wrong with ports, and with the Services that they are read of.
+//! Messages about ports, and about the Services that say how they are read.
 
 use super::endpoints::Key;
 use crate::diag::{Code, Diagnostic, nearest};

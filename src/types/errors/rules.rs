@@ -8,7 +8,7 @@ use crate::source::Span;
 use crate::syntax::tree::Ident;
 use crate::types::value::Kind;
 
-/// Says that something on a governed side is not pods: what it is in a sentence, and what its place is labelled.
+/// Returns a sentence about an endpoint on a governed side that is not pods, and the label for its place.
 fn not_pods(text: &str, kind: Kind) -> (String, &'static str) {
     match kind {
         Kind::Workloads => (format!("`{text}` is made of pods"), "pods"),
@@ -22,7 +22,7 @@ fn not_pods(text: &str, kind: Kind) -> (String, &'static str) {
     }
 }
 
-/// What on a governed side is not pods.
+/// An endpoint on a governed side that is not pods.
 pub struct Outsider<'a> {
     pub span: Span,
     pub text: &'a str,
@@ -39,7 +39,7 @@ pub fn both_governed(keyword: Span, outsider: &Outsider<'_>, right: bool, half: 
     half.offer(diagnostic)
 }
 
-/// What would be right instead: a sentence, and how to come to it.
+/// The advice beside a message: a sentence, and the edits that lead there.
 #[derive(Default)]
 pub struct Half {
     /// "to govern `garden/*` only: `allow egress garden/* -> zenquotes.io:443`"
@@ -103,15 +103,15 @@ pub fn ports_on_subject(span: Span) -> Diagnostic {
         .fix("leave the ports out", span, "")
 }
 
-/// Why a destination's requests cannot be seen, and what would help.
+/// The reason why a destination's requests cannot be read, with the remedy.
 pub enum Unreadable {
     /// These ports lack `/http`.
     Bare(Vec<Span>),
-    /// They are tls.
+    /// The ports are tls, so the requests are sealed.
     Sealed,
-    /// No port is said; the destination could be written so.
+    /// The destination has no port; it could be written so.
     NoPort(String),
-    /// They are of another protocol.
+    /// The ports are of another protocol.
     Other,
 }
 
@@ -145,7 +145,7 @@ pub fn where_needs_http(clause: Span, word: &str, to: Span, why: Unreadable) -> 
     .note_opt((word == "at").then_some(WITHOUT_AT))
 }
 
-/// The way out where clients ask a gateway for no name.
+/// The advice for ports on which clients ask a gateway for no name.
 const WITHOUT_AT: &str =
     "where clients ask for no name, leave `at` out: the gateway's port, such as `port 5432/tcp`, says what they want";
 
