@@ -56,6 +56,7 @@
 //! | inventory | facts about the cluster, from manifests and from declarations of the source |
 //! | deferred statements | statements of a file that are not parsed yet |
 //! | gateway access | who may come in through a gateway, for which host |
+//! | enforce, contain, match | a layer enforces a rule; a set contains pods or addresses; a rule matches a flow |
 //!
 //! # Features
 //!

@@ -58,9 +58,9 @@ struct Queue<R> {
 }
 
 struct State<R> {
-    /// The first item that nobody has begun.
+    /// The first item that no thread has begun.
     next: usize,
-    /// How many results were taken.
+    /// The number of results that were taken.
     taken: usize,
     done: BTreeMap<usize, R>,
     stopped: bool,

@@ -65,7 +65,7 @@ pub struct SourceFile {
     characters: OnceLock<Vec<u32>>,
 }
 
-/// How many bytes lie between two entries of the table of characters.
+/// The bytes between two entries of the table of characters.
 const STEP: usize = 1024;
 
 impl SourceFile {

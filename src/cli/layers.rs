@@ -3,8 +3,8 @@
 //! The answer follows from the judgements on the rules that govern the flow: a rule that a layer enforces too widely is
 //! read as the layer reads it. `garden/web -> 203.0.113.9:443` under `allow egress garden/* -> zenquotes.io:443` is
 //! denied; networkpolicy, which knows addresses and not names, lets it through, and istio stops it for pods that keep
-//! their sidecar. Objects of the cluster that are not the build's count, and pods in ambient mode. A layer *may* do
-//! something only where that hangs on what is not known.
+//! their sidecar. Objects of the cluster that are not the build's count, and pods in ambient mode. The answer says
+//! *may* only if unknown facts decide it.
 
 mod narrower;
 mod widest;

@@ -54,7 +54,7 @@ impl Colour {
 
 /// The findings of a run, on their way out.
 pub struct Report<'a> {
-    /// How they look.
+    /// The format of the findings.
     pub messages: &'a Messages,
     /// When to colour.
     pub colour: Colour,

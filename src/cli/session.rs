@@ -78,7 +78,7 @@ fn date(text: &str) -> Result<time::Date, String> {
 
 /// A run.
 pub struct Session {
-    /// How paths are shown.
+    /// The paths of the run, as messages show them.
     pub paths: Paths,
     /// The input of the compilation.
     pub input: Input,
@@ -209,7 +209,7 @@ fn either(given: &[PathBuf], configured: &[String], folder: &Path) -> Vec<PathBu
     if given.is_empty() { configured.iter().map(|path| folder.join(path)).collect() } else { given.to_vec() }
 }
 
-/// Where the policy files of a run are on disk, for the paths that their `use` statements write.
+/// The places of policy files on disk, from which the paths of their `use` statements lead on.
 #[derive(Default)]
 struct Disk {
     real: HashMap<String, PathBuf>,

@@ -7,7 +7,7 @@ use super::Severity;
 
 macro_rules! codes {
     ($($code:ident $name:ident $title:literal;)*) => {
-        /// What kind of finding a diagnostic is.
+        /// The kinds of findings, each with its code.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code {
             $(#[doc = concat!(stringify!($code), ": ", $title, ".")] $name,)*

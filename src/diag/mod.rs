@@ -56,7 +56,7 @@ pub struct Edit {
 /// A change that a machine can apply and that makes the finding go away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fix {
-    /// What the change does, as an imperative: "write `prod/auth:8080`".
+    /// The title of the change, as an imperative: "write `prod/auth:8080`".
     pub title: String,
     /// The edits; they do not overlap.
     pub edits: Vec<Edit>,
@@ -67,13 +67,13 @@ pub struct Fix {
 pub struct Diagnostic {
     /// The stable code.
     pub code: Code,
-    /// What is wrong, in one sentence, lower case, without a final period.
+    /// The mistake or the fact, in one sentence, lower case, without a final period.
     pub message: String,
     /// The place.
     pub primary: Label,
     /// Other places that matter.
     pub labels: Vec<Label>,
-    /// What would be right, and whatever else helps.
+    /// Advice: the right way to write it, and further help.
     pub notes: Vec<String>,
     /// Changes that repair it.
     pub fixes: Vec<Fix>,

@@ -18,11 +18,11 @@ pub struct Listener {
     pub object: SmolStr,
     /// The port: the Service's or the pods'.
     pub port: u16,
-    /// How it is read: `Https` is TLS that ends at the gateway, `Tls` TLS that is judged by its name alone, `None` TCP.
+    /// The reading of the port: `Https` is TLS that ends at the gateway, `Tls` TLS that is judged by its name alone, `None` TCP.
     pub app: Option<AppProtocol>,
     /// The hosts; `None` is every one.
     pub hosts: Vec<Option<HostName>>,
-    /// Where it was stated.
+    /// The place that states it.
     pub origin: Span,
 }
 
@@ -53,7 +53,7 @@ pub struct Rewrite {
     pub path: bool,
     /// Whether it changes the host.
     pub host: bool,
-    /// Where it was stated.
+    /// The place that states it.
     pub origin: Span,
 }
 

@@ -68,7 +68,7 @@ pub struct Namespace {
     /// Whether its labels are known: a Namespace object or a declaration gave them. False if only objects inside it are
     /// known.
     pub declared: bool,
-    /// Where it was stated.
+    /// The place that states it.
     pub origin: Span,
 }
 
@@ -88,14 +88,14 @@ pub struct Service {
     pub addresses: Vec<IpAddr>,
     /// `spec.externalName` of a Service of the type `ExternalName`.
     pub external_name: Option<SmolStr>,
-    /// Where it was stated.
+    /// The place that states it.
     pub origin: Span,
 }
 
 /// A port of a Service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServicePort {
-    /// Its name, where it has one.
+    /// Its name, if it has one.
     pub name: Option<SmolStr>,
     /// The Service's port.
     pub port: u16,
@@ -156,7 +156,7 @@ pub struct Workload {
     pub owned: bool,
     /// The controller that made the Pod, `Kind/name`.
     pub owner: Option<SmolStr>,
-    /// Where it was stated.
+    /// The place that states it.
     pub origin: Span,
 }
 
@@ -215,7 +215,7 @@ pub enum Injection {
 /// A port of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerPort {
-    /// Its name, where it has one.
+    /// Its name, if it has one.
     pub name: Option<SmolStr>,
     /// The number.
     pub port: u16,

@@ -29,7 +29,7 @@ pub struct PolicyObject {
     pub pods: Pods,
     /// Its word on the flows of these pods.
     pub says: Says,
-    /// Where it was stated.
+    /// The place that states it.
     pub origin: Span,
 }
 
@@ -58,7 +58,7 @@ pub struct Existing {
     pub name: SmolStr,
     /// Of an object that netpol wrote, the `name` of that build, which may be empty.
     pub build: Option<SmolStr>,
-    /// Where it was stated.
+    /// The place that states it.
     pub origin: Span,
 }
 

@@ -30,7 +30,7 @@ pub(super) type Owners = FxHashMap<(SmolStr, SmolStr), Labels>;
 pub struct LabelledPods<'i> {
     /// The namespace.
     pub namespace: &'i SmolStr,
-    /// What their labels meet.
+    /// The requirements that their labels meet.
     pub labels: Cow<'i, Requirements>,
 }
 
@@ -53,7 +53,7 @@ pub struct MeantPods<'i> {
 pub struct Perhaps<'i> {
     /// Their namespaces.
     pub within: Within<'i>,
-    /// What their labels meet.
+    /// The requirements that their labels meet.
     pub labels: Cow<'i, Requirements>,
     /// Whether the selector means all of them, if it means their namespace.
     pub all: bool,

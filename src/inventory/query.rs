@@ -46,7 +46,7 @@ struct Tables {
     untold: Vec<u32>,
 }
 
-/// Pods that exist: a Pod, or those of a workload whose Pods the manifests do not hold.
+/// Pods that exist: a Pod, or those of a workload whose Pods the manifests do not contain.
 #[derive(Clone, Copy, Debug)]
 pub struct Running<'i> {
     /// The labels of its namespace.

@@ -40,7 +40,7 @@ impl Block {
         halves.filter_map(|half| intersect_net(self, half)).flat_map(|half| half.divided(most)).collect()
     }
 
-    /// Returns the block less a network; `None` where nothing is left.
+    /// Returns the block less a network; `None` if no address is left.
     fn without(&self, taken: IpNet) -> Option<Block> {
         if taken.contains(&self.net) {
             return None;
@@ -49,7 +49,7 @@ impl Block {
         if inside { self.without_nets(&[taken]) } else { Some(self.clone()) }
     }
 
-    /// Returns the block less networks that lie strictly inside it; `None` where nothing is left.
+    /// Returns the block less networks that lie strictly inside it; `None` if no address is left.
     fn without_nets(&self, taken: &[IpNet]) -> Option<Block> {
         if taken.is_empty() {
             return Some(self.clone());
@@ -238,7 +238,7 @@ impl AddressSet {
     }
 }
 
-/// Returns a block less networks of which none lies in another, sorted; `None` where nothing is left.
+/// Returns a block less sorted networks, none inside another; `None` if no address is left.
 fn less(block: &Block, nets: &[IpNet]) -> Option<Block> {
     let from = nets.partition_point(|net| *net < block.net);
     // A network that contains the block is the block itself, or the last before it.

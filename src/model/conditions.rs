@@ -1,4 +1,4 @@
-//! What `where` asks of a request: its method, path, host and token.
+//! Conditions of `where` on a request: its method, path, host and token.
 
 use std::sync::Arc;
 
@@ -74,13 +74,13 @@ pub struct Issuer {
     pub name: SmolStr,
     /// The `iss` of its tokens.
     pub url: SmolStr,
-    /// Where its keys are.
+    /// The place of its keys.
     pub keys: Keys,
-    /// Where it was declared.
+    /// The place of its declaration.
     pub span: Span,
 }
 
-/// Where the keys of an issuer come from.
+/// The place of an issuer's keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Keys {
     /// A URL, at these addresses where they were given.

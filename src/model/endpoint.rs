@@ -24,7 +24,7 @@ pub type Members = SmallVec<[Member; 1]>;
 pub struct Member {
     /// The place where it was written; inside a `let` if it came through a name.
     pub span: Span,
-    /// What it is.
+    /// Its kind, with the pods, addresses or host.
     pub what: What,
     /// Its ports as a destination; of a source they mean nothing.
     pub ports: Ports,

@@ -44,9 +44,9 @@ pub struct Gateway {
     pub ports: Vec<GatewayPort>,
     /// Proxies in front that append to X-Forwarded-For.
     pub proxies: u32,
-    /// What Gateway objects of the inventory open on its pods beside these ports.
+    /// The ports that Gateway objects of the inventory open on its pods beside these.
     pub undeclared: Vec<(u16, Server)>,
-    /// Where it was declared.
+    /// The place of its declaration.
     pub span: Span,
 }
 
@@ -59,21 +59,21 @@ pub struct GatewayPort {
     pub target: u16,
     /// `tcp`, `udp` or `sctp`.
     pub protocol: Protocol,
-    /// How it is read: `Https` is TLS that ends at the gateway, `Tls` TLS that it passes on by name; `None` is neither
+    /// The reading of the port: `Https` is TLS that ends at the gateway, `Tls` TLS that it passes on by name; `None` is neither
     /// HTTP nor TLS.
     pub app: Option<AppProtocol>,
     /// Whether neither the source nor the inventory says if TLS ends there, as for a bare 443.
     pub untold: bool,
-    /// What Gateway objects of the inventory say of it.
+    /// The readings of this port by Gateway objects of the inventory.
     pub servers: Vec<Server>,
 }
 
-/// What a Gateway object says of a port: how connections for some hosts are read.
+/// The reading of a port by a Gateway object, for connections to some hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Server {
     /// The hosts; `None` is every one.
     pub host: Option<HostName>,
-    /// How they are read, as of [`GatewayPort::app`].
+    /// The reading, as in [`GatewayPort::app`].
     pub app: Option<AppProtocol>,
 }
 

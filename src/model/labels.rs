@@ -18,14 +18,14 @@ pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 pub struct Requirement {
     /// The label's key.
     pub key: SmolStr,
-    /// What is required of its value.
+    /// The test that its value must pass.
     pub test: Test,
 }
 
 /// The values of a requirement: most have one.
 pub type Values = SmallVec<[SmolStr; 1]>;
 
-/// What is required of a label. Values are sorted, without repetition, and never empty.
+/// A test of a label. Values are sorted, without repetition, and never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Test {
     /// The label is there and has one of these values.
@@ -107,7 +107,7 @@ impl Requirements {
         Requirements(Some(Arc::new([requirement])))
     }
 
-    /// Makes a conjunction; `None` where nothing can meet it.
+    /// Makes a conjunction; `None` if no labels can meet it.
     pub fn new(list: impl IntoIterator<Item = Requirement>) -> Option<Requirements> {
         list.into_iter().try_fold(Requirements::any(), |all, one| all.and(one))
     }
@@ -127,7 +127,7 @@ impl Requirements {
         self.list().iter().all(|requirement| requirement.matches(labels))
     }
 
-    /// Adds a requirement; `None` where nothing can meet both.
+    /// Adds a requirement; `None` if no labels can meet both.
     pub fn and(self, requirement: Requirement) -> Option<Requirements> {
         let have = self.list();
         let start = have.partition_point(|have| have.key < requirement.key);
@@ -153,7 +153,7 @@ impl Requirements {
         Some(Requirements(Some(all.into())))
     }
 
-    /// Returns the conjunction of both; `None` where nothing can meet both.
+    /// Returns the conjunction of both; `None` if no labels can meet both.
     pub fn intersect(&self, other: &Requirements) -> Option<Requirements> {
         if self.is_any() || self == other {
             return Some(other.clone());
@@ -259,7 +259,8 @@ pub struct PodSelector {
     pub account: Account,
 }
 
-/// Requires a namespace by its name; the key is longer than what a `SmolStr` holds inline, and stands in every selector.
+/// Returns the requirement on a namespace's name. All of them share one key, which is too long for a `SmolStr` to store
+/// inline.
 fn namespace_is(name: SmolStr) -> Requirement {
     Requirement { key: SmolStr::new_static(NAMESPACE_NAME), test: Test::In(Values::from_buf([name])) }
 }
@@ -525,7 +526,7 @@ mod tests {
         assert!(!PodSelector::any().is_inside(&[garden]));
     }
 
-    /// What is taken out at once is what is taken out one after the other.
+    /// Sets taken out at once leave the same as sets taken out one after the other.
     #[test]
     fn sets_that_differ_in_values_are_taken_out_together() {
         let of =

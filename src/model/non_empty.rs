@@ -5,7 +5,7 @@
 pub struct NonEmpty<T>(Vec<T>);
 
 impl<T> NonEmpty<T> {
-    /// Makes the list; `None` where there is no item.
+    /// Makes the list; `None` without an item.
     pub fn new(list: Vec<T>) -> Option<NonEmpty<T>> {
         (!list.is_empty()).then_some(NonEmpty(list))
     }

@@ -9,8 +9,8 @@ const ENCODED: &[u8] = b"\"<>^`{|}";
 /// Characters that stand in a path as they are, and stay encoded if they came so.
 const RESERVED: &[u8] = b"!$&'()*+,;:@=[]";
 
-/// Returns a path, without its query, as the mesh compares it; `None` where the mesh refuses the request. Characters
-/// that no client sends as they are, such as a space or `é`, are encoded first, as clients do.
+/// Returns a path, without its query, as the mesh compares it; `None` if the mesh refuses the request. Characters that
+/// no client sends as they are, such as a space or `é`, are encoded first, as clients do.
 pub fn normalize(path: &str, how: PathNormalization) -> Option<String> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let sent = encode(path, |byte| byte <= b' ' || byte >= 0x7f);
@@ -50,7 +50,7 @@ pub fn normal_pattern(pattern: &str, how: PathNormalization) -> String {
 }
 
 /// Returns all spellings of a text without slashes that the mesh tells apart and servers do not: `:`, `%3A` and `%3a`.
-/// `None` where there are more than `most`.
+/// `None` if there are more than `most`.
 pub fn spellings(text: &str, most: usize) -> Option<Vec<String>> {
     let mut all = vec![String::new()];
     for unit in units(text) {

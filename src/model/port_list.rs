@@ -124,7 +124,7 @@ impl PortList {
         mine.as_slice().iter().any(|a| theirs.as_slice().iter().any(|b| entries_overlap(a, b)))
     }
 
-    /// Returns the ports less `taken`; `None` where nothing is left.
+    /// Returns the ports less `taken`; `None` if no port is left.
     pub fn subtract(&self, taken: &PortList) -> Result<Option<PortList>, Unknown> {
         let PortList::Some(taken) = taken else { return Ok(None) };
         let mut left = self.entries();
@@ -151,7 +151,7 @@ impl PortList {
         Ok(NonEmpty::new(left).map(PortList::Some))
     }
 
-    /// Returns the ports that are in both; `None` where there are none.
+    /// Returns the ports that are in both; `None` if there are none.
     pub fn intersect(&self, other: &PortList) -> Result<Option<PortList>, Unknown> {
         let (PortList::Some(mine), PortList::Some(theirs)) = (self, other) else {
             return Ok(Some(if *self == PortList::All { other.clone() } else { self.clone() }));

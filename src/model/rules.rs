@@ -108,7 +108,7 @@ pub struct Rule {
     pub conditions: Arc<Conditions>,
     /// `via`.
     pub via: Option<Arc<Via>>,
-    /// Where it was written, with its documentation and annotations.
+    /// The place where it was written, with its documentation and annotations.
     pub origin: Origin,
 }
 
@@ -144,7 +144,7 @@ impl Rule {
     }
 }
 
-/// Where a rule comes from.
+/// The origin of a rule.
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// The statement, without its annotations.

@@ -25,9 +25,9 @@ const MOST_PAIRS: usize = 10_000;
 /// A question as a person or a line of `--flows` puts it.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
-    /// Who sends: an address, a host, a pod.
+    /// The sender: an address, a host, a pod.
     pub from: String,
-    /// To whom, perhaps with `:port` or `:port/protocol`.
+    /// The destination, perhaps with `:port` or `:port/protocol`.
     pub to: String,
     /// The port, by number or name, where `to` has none.
     pub port: Option<String>,

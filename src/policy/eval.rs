@@ -23,7 +23,7 @@ use crate::model::paths::normalize;
 use crate::model::ports::{AppProtocol, Ports};
 use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
 
-/// What decided one end.
+/// The cause of the decision at one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// No pod is at this end.
@@ -42,7 +42,7 @@ pub enum Cause {
     NoneMatches {
         /// The first rule that isolates the pod.
         isolated_by: RuleId,
-        /// How many others do.
+        /// The number of other rules that isolate it.
         others: u32,
         /// An allow of the same pod that comes near.
         nearest: Option<RuleId>,
@@ -54,7 +54,7 @@ pub enum Cause {
 pub struct End {
     /// Which end.
     pub direction: Direction,
-    /// What decided it.
+    /// The cause of the decision.
     pub cause: Cause,
 }
 

@@ -13,9 +13,9 @@ use crate::model::ports::{AppProtocol, Protocol};
 /// A concrete flow.
 #[derive(Clone, Debug)]
 pub struct Flow {
-    /// Who sends.
+    /// The sender.
     pub source: Party,
-    /// To whom.
+    /// The destination.
     pub destination: Party,
     /// The destination's port; for a pod, the pod's. `None` for ICMP alone.
     pub port: Option<u16>,

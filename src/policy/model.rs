@@ -25,7 +25,7 @@ pub struct Policy {
     pub inventory: Arc<Inventory>,
     /// The settings of the run.
     pub settings: Arc<Settings>,
-    /// Where a host without `at` may be: std/net's `internet`.
+    /// The addresses where a host without `at` may be: std/net's `internet`.
     pub internet: AddressSet,
     /// `[cluster] pods`: the addresses of pods, where they are known; empty where not.
     pub pod_addresses: AddressSet,

@@ -13,9 +13,9 @@ use std::borrow::Cow;
 use crate::model::rules::Origin;
 use crate::source::{FileId, Sources, Span};
 
-/// How many rules of an object are named.
+/// The most rules that an object names.
 const MOST: usize = 32;
-/// How long a rule is before it is cut.
+/// The longest text of a rule; a longer one is cut.
 const LONGEST: usize = 100;
 
 /// The provenance of an object: the rules that it comes from, in words.

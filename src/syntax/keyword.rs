@@ -110,7 +110,7 @@ impl Keyword {
         !self.fields().is_empty() || self.holds_statements()
     }
 
-    /// Returns whether the block holds statements: a template's rules, a test's lines.
+    /// Returns whether the block contains statements: a template's rules, a test's lines.
     pub fn holds_statements(self) -> bool {
         matches!(self, Keyword::Template | Keyword::Test)
     }

@@ -16,11 +16,11 @@ use std::ops::Range;
 use super::keyword::Keyword;
 use tokens::Scanner;
 
-/// How deep brackets may nest.
+/// The deepest nesting of brackets.
 pub const MAX_DEPTH: usize = 64;
-/// How many bytes a file may hold.
+/// The most bytes of a file.
 pub const MAX_SIZE: usize = 16 * 1024 * 1024;
-/// How often a block without an end is cut where its statements are no longer indented; after that, it runs on.
+/// The most blocks without an end that are cut at the first statement that is not indented; a later one runs on.
 const MAX_CUTS: usize = 16;
 
 /// The result of the first pass.
@@ -30,7 +30,7 @@ pub struct Scan {
     pub statements: Vec<Statement>,
     /// The comments, in order.
     pub comments: Vec<Comment>,
-    /// Where an arrow follows a word without a space, the `-` of it.
+    /// The places of the `-` of arrows that follow a word without a space.
     pub tight_arrows: Vec<usize>,
     /// The problems, in order of discovery.
     pub problems: Vec<Problem>,
@@ -69,17 +69,17 @@ impl Scan {
 pub struct Statement {
     /// The word it begins with, where that is a keyword.
     pub keyword: Option<Keyword>,
-    /// Where its first annotation begins, or else its first word.
+    /// The start of its first annotation, or else of its first word.
     pub start: usize,
-    /// Where its keyword stands.
+    /// The start of its keyword.
     pub keyword_at: usize,
-    /// Where its last token ends.
+    /// The end of its last token.
     pub end: usize,
-    /// Where the `@` of each annotation stands.
+    /// The place of the `@` of each annotation.
     pub annotations: Vec<usize>,
     /// Which of the comments stand before it.
     pub comments: Range<usize>,
-    /// Its block, where it has one.
+    /// Its block, if it has one.
     pub body: Option<Box<Body>>,
     /// Whether it contains a comment or an arrow that the grammar must not see as written: see [`Scan::plain`].
     pub has_extras: bool,
@@ -90,7 +90,7 @@ pub struct Statement {
 /// A block in braces.
 #[derive(Debug)]
 pub struct Body {
-    /// Where its `{` stands.
+    /// The place of its `{`.
     pub open: usize,
     /// Its pieces.
     pub pieces: Vec<Statement>,
@@ -99,9 +99,9 @@ pub struct Body {
 /// A comment, from its `#` to the end of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Comment {
-    /// Where its `#` stands.
+    /// The place of its `#`.
     pub start: usize,
-    /// Where it ends, without the line's end.
+    /// Its end, without the line's end.
     pub end: usize,
     /// Whether it begins with `##`.
     pub doc: bool,

@@ -1,4 +1,4 @@
-//! What the inventory says of namespaces, selectors and names.
+//! Namespaces, selectors and names, compared with the inventory.
 //!
 //! ```text
 //! default deny garden/{app=fronted}     the inventory has only pods with app=frontend there: an error that proposes it
@@ -84,8 +84,8 @@ impl Checker<'_> {
         }
     }
 
-    /// With an inventory, looks at a selector that matches no known pod: an error where something near is known, or where
-    /// all that is known is on the host network; else a warning, since such pods may come later.
+    /// Reports a selector that matches no known pod: an error if something near is known, or if all known pods are on
+    /// the host network; else a warning, since such pods may come later. Without an inventory nothing is reported.
     pub(super) fn check_selector(
         &mut self,
         span: Span,

@@ -53,7 +53,7 @@ use crate::source::{Sources, Span};
 use crate::syntax::Deferred;
 use crate::syntax::tree::{Item, ItemKind};
 
-/// Checks a build and returns its typed program. After an error the program holds what could be understood. The
+/// Checks a build and returns its typed program. After an error the program contains the statements without one. The
 /// deferred statements are parsed here and dropped one after the other as they are checked, which keeps the memory of a
 /// large build small.
 pub fn check(
@@ -147,7 +147,7 @@ struct Checker<'a> {
     settings: &'a Settings,
     sources: &'a Sources,
     diagnostics: &'a mut Diagnostics,
-    /// What the names of the user's files were taken for.
+    /// The definitions that the names of the user's files stand for.
     lookups: Lookups,
     /// The values of `let`s; `None` for one with a mistake.
     lets: FxHashMap<Def, Option<Rc<Value>>>,
@@ -155,13 +155,13 @@ struct Checker<'a> {
     open: Vec<Def>,
     gateways: FxHashMap<Def, Option<Arc<Gateway>>>,
     issuers: FxHashMap<Def, Option<Arc<Issuer>>>,
-    /// What rules without conditions share.
+    /// The empty conditions, which all rules without `where` share.
     unconditional: Arc<Conditions>,
     /// The selectors of whole namespaces: every endpoint that means `garden/*` shares one.
     namespaces: FxHashMap<SmolStr, PodSelector>,
     /// Selectors of which the inventory knows the pods.
     selectors: FxHashSet<PodSelector>,
-    /// How the mesh reads the ports of pods, as far as the inventory was asked: see [`readings`].
+    /// The mesh's readings of the ports of pods, as far as the inventory was asked: see [`readings`].
     readings: FxHashMap<readings::Asked, Option<readings::Misread>>,
     /// The sizes of templates; `None` for one that applies itself.
     sizes: FxHashMap<Def, Option<templates::Size>>,

@@ -1,4 +1,4 @@
-//! How the mesh reads the ports that a condition is on, by what the Services of the inventory call them.
+//! Readings of ports: how the mesh reads the port of a condition, by the names that Services of the inventory give it.
 //!
 //! ```text
 //! allow ingress shop/* -> garden/{app=api}:8080/http where method GET

@@ -18,7 +18,7 @@ use crate::resolve::{Module, ModuleId, Role};
 use crate::source::Span;
 use crate::syntax::tree::{self, Arrow, Direction, Effect, Expr, ItemKind};
 
-/// What a file may govern.
+/// The scope of a file: the pods and public hosts that it may govern.
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     /// These pods.

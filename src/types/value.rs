@@ -147,7 +147,7 @@ pub(super) struct Union {
     whole: OnceCell<Arc<Endpoint>>,
 }
 
-/// What a union knows of its members before it gathers them.
+/// The shape of members, known before they are gathered.
 #[derive(Clone, Copy, Debug, Default)]
 struct About {
     most: usize,
@@ -280,7 +280,7 @@ impl ParameterType {
     }
 }
 
-/// What a parameter stands for.
+/// The argument that a parameter stands for.
 #[derive(Clone, Debug)]
 pub enum Bound {
     Namespace(SmolStr),
@@ -307,7 +307,7 @@ impl Bound {
     }
 }
 
-/// Where an expression stands: in which module, and inside a template with which arguments.
+/// The environment of an expression: its module and, inside a template, the arguments.
 #[derive(Clone, Debug)]
 pub struct Env {
     pub module: ModuleId,

@@ -65,7 +65,7 @@ impl Output {
 
     /// Keeps other builds out of the folder, if it exists, until this one ends.
     pub fn lock(&mut self) -> Result<(), Fatal> {
-        // Where a folder cannot be opened or locked, as on Windows, two builds at a time are the user's own care.
+        // On Windows, for one, a folder cannot be opened or locked: there the user must not run two builds at a time.
         if self.lock.is_none()
             && let Ok(folder) = fs::File::open(&self.root)
         {

@@ -1,5 +1,5 @@
-//! The objects that files of a build hold, as far as `kubectl delete` asks: what a build no longer makes stays in the
-//! cluster until somebody deletes it there.
+//! Objects in the files of a build, with the fields that `kubectl delete` needs: an object that is no longer built
+//! stays in the cluster until somebody deletes it there.
 
 use std::collections::BTreeSet;
 

@@ -12,7 +12,7 @@ use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::source::{Sources, Span};
 use crate::targets::{Artifact, Listed};
 
-/// How much of a file in the way is shown.
+/// The part of a file in the way that is shown.
 const SHOWN: usize = 120;
 
 /// The changes of a build.
@@ -33,7 +33,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Returns whether the folder holds the build already.
+    /// Returns whether the folder contains exactly the build already.
     pub fn is_done(&self) -> bool {
         self.changes.is_empty() && !self.unfinished
     }
@@ -46,7 +46,7 @@ pub enum Change {
     Write {
         /// Its path below the folder.
         path: String,
-        /// Its text on disk; `None` where there is none.
+        /// Its text on disk; `None` for a new file.
         old: Option<String>,
         /// Its new text.
         new: New,
@@ -205,7 +205,7 @@ impl<'o> Draft<'o> {
         Ok(clear.then_some(Plan { changes, unfinished: record.unfinished, files, recorded, removed, built }))
     }
 
-    /// Looks at a file without following any link below the folder; `None` where nothing there may be read or replaced.
+    /// Looks at a file without following any link below the folder; `None` if it must not be read or replaced.
     fn look(&mut self, path: &str) -> Result<Option<Found>, Fatal> {
         let mut place = self.output.root.clone();
         let parts: Vec<&str> = path.split('/').collect();
@@ -268,7 +268,7 @@ impl Change {
         }
     }
 
-    /// Returns the text on disk and the one to come; empty where there is none, or where they are not looked at.
+    /// Returns the text on disk and the new text; each is empty if there is none, or if texts are not compared.
     pub fn texts(&self) -> (&str, &str) {
         match self {
             Change::Write { old, new: New::Text(new), .. } => (old.as_deref().unwrap_or_default(), new),

@@ -11,7 +11,7 @@ use crate::cli::Fatal;
 
 /// The name of the record, without an ending that tools which apply whole folders would take for a manifest.
 pub const NAME: &str = ".netpol-manifest";
-/// Where a new record waits until it replaces the old one.
+/// The name of a new record until it replaces the old one.
 pub(super) const WAITING: &str = ".netpol-manifest.new";
 
 /// The files that builds have written.

@@ -15,9 +15,9 @@ use crate::source::{FileId, Sources};
 
 /// A line of more bytes than this is shown in part.
 const LONG_LINE: usize = 400;
-/// How much of a long line is shown before the place.
+/// The part of a long line that is shown before the place.
 const BEFORE: usize = 60;
-/// How much of a long line is shown altogether.
+/// The part of a long line that is shown altogether.
 const SHOWN: usize = 240;
 /// A label over more lines than this is shown at its first line only.
 const MOST_LINES: usize = 6;

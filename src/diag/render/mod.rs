@@ -53,7 +53,7 @@ pub fn render(
     }
 }
 
-/// Returns how many findings there are, as a person reads it: `2 errors, 1 warning`; `None` where there are none.
+/// Returns how many findings there are, as a person reads it: `2 errors, 1 warning`; `None` without findings.
 pub fn counts(diagnostics: &Diagnostics) -> Option<String> {
     let parts: Vec<String> = [Severity::Error, Severity::Warning, Severity::Note]
         .into_iter()

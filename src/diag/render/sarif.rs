@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::source::{FileId, Sources, Span};
 
-/// How much of the marked text goes into a fingerprint.
+/// The characters of the marked text that go into a fingerprint.
 const FINGERPRINT_TEXT: usize = 200;
 
 /// Writes one log with one run.

@@ -2,7 +2,7 @@
 //!
 //! The events come from the parser of `serde-saphyr`, which is safe on hostile text, gives the place and the quotes of
 //! every scalar and finds its way to the next document after a mistake. JSON is read as the YAML that it is. A tree
-//! holds only what [`super::objects`] looks at: a fifth of a Pod's forty fields, and almost nothing of a
+//! contains only the fields that [`super::objects`] looks at: a fifth of a Pod's forty fields, and almost nothing of a
 //! CustomResourceDefinition. No function here recurses, and an alias stands for the node that it names without a copy,
 //! so that neither depth nor repetition costs more than the text is long.
 
@@ -22,13 +22,13 @@ const MAX_BYTES: usize = 256 << 20;
 /// After how many mistakes a file is given up.
 const MAX_MISTAKES: usize = 50;
 
-/// How many values of one document are kept: some 50 000 Pods.
+/// The most values of one document that are kept: some 50 000 Pods.
 const MAX_VALUES: usize = 2_000_000;
 
-/// How many values the aliases of one file may stand for, together. It bounds what walking the trees can cost.
+/// The most values that the aliases of one file may stand for, together. It bounds the time of a walk over the trees.
 const MAX_ALIASED: u64 = 100_000;
 
-/// How much of a mapping's value is kept.
+/// The part of a mapping's value that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keep {
     Nothing,
@@ -139,7 +139,7 @@ struct Frame {
     start: Span,
     keep: Keep,
     anchor: usize,
-    /// How many values it holds, with those that aliases stand for.
+    /// The number of its values, with those that aliases stand for.
     weight: u64,
     open: Open,
 }

@@ -51,7 +51,7 @@ pub(super) fn required<'d>(
     found
 }
 
-/// Returns the boolean under `key`; false where there is none.
+/// Returns the boolean under `key`, or false.
 pub(super) fn boolean(parent: At<'_>, key: &str, mistakes: &mut Mistakes<'_>) -> bool {
     let Some(value) = parent.get(key) else { return false };
     if let Some(Scalar::Bool(boolean)) = value.scalar() {
@@ -71,7 +71,7 @@ pub(super) fn mapping<'d>(parent: At<'d>, key: &str, mistakes: &mut Mistakes<'_>
     None
 }
 
-/// Returns the items of the list under `key`; none where there is no list.
+/// Returns the items of the list under `key`; none without a list.
 pub(super) fn list<'d>(parent: At<'d>, key: &str, mistakes: &mut Mistakes<'_>) -> Vec<At<'d>> {
     let Some(value) = parent.get(key) else { return Vec::new() };
     if let Some(items) = value.items() {
@@ -113,7 +113,7 @@ pub(super) fn port(value: At<'_>, key: &str, mistakes: &mut Mistakes<'_>) -> Opt
     port
 }
 
-/// Returns the protocol under `key`, TCP where there is none. The API takes upper case only.
+/// Returns the protocol under `key`, or TCP. The API takes upper case only.
 pub(super) fn protocol(parent: At<'_>, mistakes: &mut Mistakes<'_>) -> Protocol {
     let Some((written, at)) = text(parent, "protocol", mistakes) else { return Protocol::Tcp };
     match written.as_str() {

@@ -1,4 +1,4 @@
-//! Objects: their kind, their metadata, and the lists that hold them.
+//! Objects: their kind, their metadata, and the lists that contain them.
 
 use smol_str::{SmolStr, format_smolstr};
 
@@ -89,7 +89,7 @@ pub(super) struct Meta<'d> {
     pub name: SmolStr,
     /// Whether the name is only the beginning of one, so that two objects may have it.
     pub generated: bool,
-    /// `metadata.namespace`, `default` where there is none; the name of a Namespace.
+    /// `metadata.namespace`, or `default`; for a Namespace, its name.
     pub namespace: SmolStr,
     /// `metadata.labels`.
     pub labels: Labels,

@@ -60,7 +60,7 @@ fn network(namespace: &SmolStr, spec: At<'_>, mistakes: &mut Mistakes<'_>) -> Op
     Some((Pods::Labels(pods), Says::Network { ingress, egress }))
 }
 
-/// Reads a rule; `None` where none of its peers, or none of its ports, can be read: an empty list would be all of them.
+/// Reads a rule; `None` if none of its peers, or none of its ports, can be read: an empty list would mean all of them.
 fn passage(namespace: &SmolStr, rule: At<'_>, key: &str, mistakes: &mut Mistakes<'_>) -> Option<Passage> {
     let written = fields::mappings(rule, key, mistakes);
     let everybody = written.is_empty();

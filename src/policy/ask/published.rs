@@ -1,7 +1,7 @@
 //! Public hosts: `203.0.113.8 -> shop.example.com:443` leads to the gateway that publishes the host, and on from there.
 //!
 //! The gateway sees the client's address and the names that are asked for; the workload sees the gateway. So an answer
-//! has two flows, and both are decided. A request for a host of no rule leads nobody knows where, so it is decided at
+//! has two flows, and both are decided. A request for a host of no rule has an unknown destination, so it is decided at
 //! the gateway alone.
 
 use std::net::IpAddr;

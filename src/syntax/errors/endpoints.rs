@@ -24,7 +24,7 @@ pub fn not_an_endpoint(span: Span, text: &str, governed: bool) -> Diagnostic {
     }
 }
 
-/// What may stand for an endpoint.
+/// The forms of endpoints, for messages.
 pub const ENDPOINTS: &str =
     "an endpoint is pods (`garden/web`), a host (`example.com:443`), an address (`203.0.113.0/24`) or a name";
 

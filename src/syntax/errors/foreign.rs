@@ -112,7 +112,7 @@ pub fn port_behind(span: Span) -> Diagnostic {
     Diagnostic::new(Code::Expected, span, "a port follows its endpoint and a `:`").at("and is not told in words")
 }
 
-/// Says that a flow is told in words; `word` is the first of them.
+/// Says that a flow is written in words, `from … to …`; `word` is the first of them.
 pub fn wrong_flow(span: Span, word: &str) -> Diagnostic {
     Diagnostic::new(Code::Expected, span, "a rule is written `SOURCE -> DESTINATION`")
         .at(format!("not in words, as with `{word}`"))

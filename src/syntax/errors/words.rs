@@ -96,7 +96,7 @@ pub fn label_wildcard(span: Span) -> Diagnostic {
         .note("that a label is there, whatever its value, is written by its key alone: `{app}`; several values are `{app in (a, b)}`")
 }
 
-/// Says that a string holds an escape that there is not.
+/// Says that a string contains an unknown escape.
 pub fn unknown_escape(span: Span, escape: &str) -> Diagnostic {
     Diagnostic::new(Code::UnknownEscape, span, format!("`{escape}` is no escape"))
         .note("the escapes are `\\\"`, `\\\\`, `\\n`, `\\t` and `\\u{1F310}` with the number of a character")

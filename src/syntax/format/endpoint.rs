@@ -88,7 +88,7 @@ impl Printer<'_> {
         }
     }
 
-    /// Writes a host; the keyword before it only where nothing else makes a host of the word.
+    /// Writes a host, with the keyword `host` only if the word alone would be no host.
     fn host(&mut self, host: &HostPattern, end: usize) {
         if self.keyword_ahead("host") {
             if host.name.contains('.') {

@@ -3,7 +3,7 @@
 
 use super::layout::{Group, Layout};
 
-/// What stands between two tokens where no comment does.
+/// The gap between two tokens without a comment.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Gap {
     /// Nothing.
@@ -18,12 +18,12 @@ pub(super) enum Gap {
     Hard,
 }
 
-/// What stands just inside the braces of a list that is written on one line.
+/// The space just inside the braces of a list on one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Padding {
     /// `{ a, b }`: unions, and the blocks of declarations.
     Spaces,
-    /// `{a, b}` and `(a, b)`: labels, ports, parameters. Such a list breaks only where nothing else can.
+    /// `{a, b}` and `(a, b)`: labels, ports, parameters. Such a list breaks only if nothing else can.
     Nothing,
 }
 
@@ -134,8 +134,8 @@ impl<'s> Printer<'s> {
         }
     }
 
-    /// Writes the comments that are held, each ended by a new line. `blank` says whether an empty line before the
-    /// first may stay.
+    /// Writes the waiting comments, each ended by a new line. `blank` says whether an empty line before the first may
+    /// stay.
     fn comments(&mut self, blank: bool) {
         for (at, comment) in std::mem::take(&mut self.held).into_iter().enumerate() {
             let text = self.source.get(comment.start..comment.end).unwrap_or("");

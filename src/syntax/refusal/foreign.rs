@@ -317,7 +317,7 @@ impl Refusal<'_> {
         (close >= self.index).then_some((at, close))
     }
 
-    /// Returns whether braces hold labels: they touch a `/`, or are a field of a declaration.
+    /// Returns whether braces contain labels: they touch a `/`, or are a field of a declaration.
     fn is_labels(&self, open: Token<'_>, close: Token<'_>) -> bool {
         let bytes = self.text.as_bytes();
         let touches = |at: usize| bytes.get(at) == Some(&b'/');
@@ -349,7 +349,7 @@ impl Refusal<'_> {
         self.tokens[..at].iter().map(change).sum()
     }
 
-    /// Returns the text from one token to another, which it does not hold.
+    /// Returns the text from one token up to another, without the latter.
     pub(super) fn words(&self, from: usize, to: usize) -> Option<&str> {
         (from < to && to <= self.tokens.len()).then(|| &self.text[self.tokens[from].start..self.tokens[to - 1].end])
     }

@@ -5,7 +5,7 @@ use crate::syntax::scan::is_word;
 /// A token and its place.
 #[derive(Clone, Copy, Debug)]
 pub struct Token<'t> {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// Its text.
     pub text: &'t str,

@@ -52,7 +52,7 @@ pub struct HostPattern {
 pub struct Address {
     /// The address before the `/`.
     pub ip: IpAddr,
-    /// The prefix length; `None` where none was written.
+    /// The prefix length; `None` if none was written.
     pub prefix: Option<u8>,
 }
 

@@ -264,7 +264,8 @@ pub fn bad_text(text: &Text, value: &str, what: &str, why: &str) -> Diagnostic {
     }
 }
 
-/// Returns a path with `*` for each segment that holds one, and the path above the first of them with all that is below.
+/// Returns two proposals for a path: `*` for each segment that contains one, and the path above the first of these
+/// segments with all that is below.
 fn with_whole_segments(path: &str) -> (String, String) {
     let segments: Vec<&str> =
         path.split('/').map(|segment| if segment.contains('*') { "*" } else { segment }).collect();

@@ -210,7 +210,7 @@ pub fn known_range(span: Span, key: &str, place: Span) -> Diagnostic {
         .note(note)
 }
 
-/// `span` holds the ports too, which are `ports` as written.
+/// `span` contains the ports too, which are `ports` as written.
 pub fn host_is_service(span: Span, host: &HostName, namespace: &str, service: Option<&str>, ports: &str) -> Diagnostic {
     let opened = match ports.strip_prefix(':') {
         Some(ports) => format!("as a host this would open {ports} to the whole internet"),

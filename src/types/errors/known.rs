@@ -105,8 +105,8 @@ pub fn selector_unmatched(
     })
 }
 
-/// Names of workloads that stand in the braces of labels; `repair` is what was meant, and `certain` says that nobody has such
-/// labels.
+/// Names of workloads in the braces of labels; `repair` is the union that was meant, and `certain` says that no pod has
+/// such labels.
 pub fn names_as_labels(span: Span, repair: &str, certain: bool) -> Diagnostic {
     let at = "pods that have all of these labels, whatever their values";
     match certain {
@@ -123,7 +123,7 @@ pub fn names_as_labels(span: Span, repair: &str, certain: bool) -> Diagnostic {
     }
 }
 
-/// `values` are those of a list `key in (…)` that nobody has.
+/// `values` are those of a list `key in (…)` that no pod or namespace has.
 pub fn values_unmatched(span: Span, key: &str, values: &[&Word], of_namespace: bool) -> Diagnostic {
     let who = if of_namespace { "no namespace of the inventory" } else { "no pod that is known" };
     let mut said = values.iter().map(|value| format!("={}", label_value(&value.text)));

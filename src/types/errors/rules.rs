@@ -251,7 +251,7 @@ pub fn gateway_service(span: Span, name: &str, gateway: Span) -> Diagnostic {
         .label(gateway, "add `service namespace/name` to its declaration")
 }
 
-/// `day` was the last on which it held.
+/// `day` was its last day.
 pub fn expired(span: Span, day: Date, today: Date) -> Diagnostic {
     let ago = match (today - day).whole_days() {
         1 => "yesterday was its last day".into(),
