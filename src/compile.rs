@@ -64,8 +64,8 @@ pub fn policy(input: &mut Input, loader: &mut Loader<'_>, diagnostics: &mut Diag
     policy_despite_errors(input, loader, diagnostics).filter(|_| !diagnostics.has_errors())
 }
 
-/// Takes an input to its policy without the rules that have errors. An editor asks such a policy, and nobody may build
-/// it. `None` if a manifest could not be read.
+/// Takes an input to its policy without the rules that have errors. An editor may ask such a policy; a build must not
+/// use it. `None` if a manifest could not be read.
 pub fn policy_despite_errors(
     input: &mut Input,
     loader: &mut Loader<'_>,

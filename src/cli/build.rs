@@ -98,8 +98,7 @@ fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Resul
             files.into_iter().try_for_each(|file| {
                 let first = printed.iter().all(|file| file.patch);
                 printed.push(file.listed());
-                // A patch is no object of its own: `kubectl apply` would refuse it, or replace the patched object by
-                // it.
+                // A patch is no object of its own: `kubectl apply` would refuse it or replace the object.
                 if file.patch {
                     return Ok(());
                 }

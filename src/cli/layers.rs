@@ -191,8 +191,7 @@ impl Judged<'_> {
         let mut levels: Vec<(Level, String)> =
             isolating.filter_map(|(rule, _)| self.isolation(rule, flow, direction, pod)).collect();
         if let (true, Cause::NoneMatches { isolated_by, .. }) = (levels.is_empty(), end.cause) {
-            // A gateway serves a public host only to clients that a rule names, even if no rule governs the gateway's
-            // pods.
+            // A gateway serves a public host only to clients that a rule names, even if no rule governs its pods.
             return match self.level(isolated_by, flow, direction, pod) {
                 Some((Level::Exact, _)) => (Deed::Stops, String::new()),
                 Some((Level::Bypassable, why)) => (Deed::StopsWellBehaved, why),
@@ -201,8 +200,7 @@ impl Judged<'_> {
             };
         }
         levels.sort_by_key(|(level, _)| *level);
-        // A NetworkPolicy isolates its pods by itself; on Istio, one Sidecar and one set of policies carry all rules of
-        // a pod.
+        // A NetworkPolicy isolates its pods by itself; on Istio all rules of a pod share its Sidecar and its policies.
         let open = match self.layer {
             Layer::NetworkPolicy => levels.first(),
             Layer::Istio => levels.last(),

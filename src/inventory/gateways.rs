@@ -18,7 +18,8 @@ pub struct Listener {
     pub object: SmolStr,
     /// The port: the Service's or the pods'.
     pub port: u16,
-    /// The reading of the port: `Https` is TLS that ends at the gateway, `Tls` TLS that is judged by its name alone, `None` TCP.
+    /// The reading of the port: `Https` is TLS that ends at the gateway, `Tls` TLS that is judged by its name alone,
+    /// `None` TCP.
     pub app: Option<AppProtocol>,
     /// The hosts; `None` is every one.
     pub hosts: Vec<Option<HostName>>,

@@ -59,8 +59,8 @@ pub struct GatewayPort {
     pub target: u16,
     /// `tcp`, `udp` or `sctp`.
     pub protocol: Protocol,
-    /// The reading of the port: `Https` is TLS that ends at the gateway, `Tls` TLS that it passes on by name; `None` is neither
-    /// HTTP nor TLS.
+    /// The reading of the port: `Https` is TLS that ends at the gateway, `Tls` TLS that it passes on by name; `None` is
+    /// neither HTTP nor TLS.
     pub app: Option<AppProtocol>,
     /// Whether neither the source nor the inventory says if TLS ends there, as for a bare 443.
     pub untold: bool,

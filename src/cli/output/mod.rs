@@ -3,9 +3,11 @@
 //! A hidden file in it, the [`record`], lists what builds have written there. A build
 //!
 //! 1. compares each file that it would write with what is there, refuses a file that is not its own, and writes each
-//! changed file into a hidden folder beside it; 2. ends here, without a trace, where something is in the way or the
-//! policy has an error; 3. marks the record as unfinished, with the old files and the new ones; 4. moves each new file
-//! to its place, and removes what is no longer built; 5. writes the record anew, without the mark.
+//!    changed file into a hidden folder beside the record;
+//! 2. ends here, without a trace, where something is in the way or the policy has an error;
+//! 3. marks the record as unfinished, with the old files and the new ones;
+//! 4. moves each new file to its place, and removes what is no longer built;
+//! 5. writes the record anew, without the mark.
 //!
 //! Whenever it is killed, every file is the old one or the new one, and the mark says that both kinds may be there; the
 //! next build starts from the same record and finishes the work.
