@@ -19,8 +19,8 @@ pub enum Refuses {
     PodsWithoutIdentity,
     /// They come from a caller of any kind without an identity in the mesh.
     WithoutIdentity,
-    /// They come from another trust domain, or lead to Services without pods, or carry a token that is not valid: a
-    /// question to `eval` asks for none of these.
+    /// They come from another trust domain, lead to Services without pods or to a pod's own address, or carry a token
+    /// that is not valid: a question to `eval` asks for none of these.
     NothingAskedFor,
     /// They come from pods through a gateway, where clients have no identity.
     PodsAtGateway,

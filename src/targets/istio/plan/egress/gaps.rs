@@ -8,14 +8,17 @@
 use super::ends::{Ends, NOT_ISOLATED};
 use super::isolation::Isolation;
 use crate::model::rules::{Action, Direction};
-use crate::targets::Level;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::{Findings, Gap};
 use crate::targets::istio::plan::subjects::Subject;
 use crate::targets::istio::plan::subjects::effective::Division;
 use crate::targets::istio::plan::unguarded;
+use crate::targets::{Level, Refuses};
 
 const OUT: Direction = Direction::Egress;
+
+/// What a Sidecar that imports Services refuses: the addresses of Services are known, and those of pods are not.
+const BY_ADDRESS: &str = "a pod dialled by its own address, unless a headless Service gives it";
 
 /// Returns the gaps of each rule, from the objects that its pods obey and from the pods that obey none.
 pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolations: Vec<Isolation>) -> Findings {
@@ -41,6 +44,10 @@ pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolati
                 }
             } else if end.isolates && !end.is_everything() {
                 isolation.gaps.of(rule).for_each(|gap| findings.gap(rule, OUT, gap));
+                let to_pods = facts.policy.rule(rule).is_some_and(|rule| rule.destination.pods().next().is_some());
+                if isolation.restricts() && to_pods {
+                    findings.narrower(rule, OUT, Refuses::NothingAskedFor, BY_ADDRESS);
+                }
             }
         }
         for end in object.joined.iter().map(|&at| ends.get(at)).filter(|end| end.isolates && !end.is_everything()) {
