@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use crate::model::endpoint::{Endpoint, Member, Pods, What};
-use crate::model::labels::{Account, PodSelector};
+use crate::model::labels::PodSelector;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::Policy;
 use crate::settings::Layer;
@@ -22,6 +22,8 @@ use crate::targets::{Judgement, Level, Lowered, Traffic};
 /// Another rule whose gap meets a rule's own.
 #[derive(Clone, Copy, Debug)]
 pub struct Crossed<'a> {
+    /// The end of both at which the gaps are.
+    pub direction: Direction,
     /// The other rule.
     pub other: &'a Rule,
     /// The layer that has a gap for the other rule.
@@ -30,59 +32,60 @@ pub struct Crossed<'a> {
     pub own: Layer,
 }
 
-/// The rules that let peers in and for which only one layer has a gap, by the namespace of the receivers.
+/// Rules for which one layer alone has a gap at one end, by the namespaces of their subjects.
 type ByNamespace<'a> = FxHashMap<Option<&'a SmolStr>, Vec<(RuleId, &'a Rule)>>;
 
 /// Returns the rules that two layers together do not enforce beside another rule, each with that other rule. Of two
 /// rules the later one counts, or else the one whose gap `@approximate` accepts.
 pub(super) fn crossed<'a>(policy: &'a Policy, layers: &[(Layer, Lowered)]) -> FxHashMap<RuleId, Crossed<'a>> {
     let mut found = FxHashMap::default();
-    for (own, mine) in layers {
-        let gaps = gaps(policy, layers, *own, &mine.judgements);
-        if gaps.is_empty() {
-            continue;
-        }
-        for (on, theirs) in layers.iter().filter(|(layer, _)| layer > own) {
-            let others = gaps_by_namespace(self::gaps(policy, layers, *on, &theirs.judgements));
-            for &(id, rule) in &gaps {
-                let Some((other_id, other)) = meeting(&others, rule) else { continue };
-                let accepts = |rule: &Rule| rule.origin.approximate().is_some();
-                let at_other = if accepts(rule) == accepts(other) { other_id > id } else { accepts(other) };
-                let (at, crossed) = match at_other {
-                    true => (other_id, Crossed { other: rule, on: *own, own: *on }),
-                    false => (id, Crossed { other, on: *on, own: *own }),
-                };
-                found.entry(at).or_insert(crossed);
+    for direction in Direction::BOTH {
+        for (own, mine) in layers {
+            let gaps = gaps(policy, layers, (*own, direction), &mine.judgements);
+            if gaps.is_empty() {
+                continue;
+            }
+            for (on, theirs) in layers.iter().filter(|(layer, _)| layer > own) {
+                let others = by_namespace(self::gaps(policy, layers, (*on, direction), &theirs.judgements), direction);
+                for &(id, rule) in &gaps {
+                    let Some((other_id, other)) = meeting(&others, rule, direction) else { continue };
+                    let accepts = |rule: &Rule| rule.origin.approximate().is_some();
+                    let at_other = if accepts(rule) == accepts(other) { other_id > id } else { accepts(other) };
+                    let (at, crossed) = match at_other {
+                        true => (other_id, Crossed { direction, other: rule, on: *own, own: *on }),
+                        false => (id, Crossed { direction, other, on: *on, own: *own }),
+                    };
+                    found.entry(at).or_insert(crossed);
+                }
             }
         }
     }
     found
 }
 
-/// Returns the allows at receiving ends for which a layer has a gap on TCP that another layer closes.
+/// Returns the allows for which a layer has a gap on TCP at one end that another layer closes.
 fn gaps<'a>(
     policy: &'a Policy,
     layers: &[(Layer, Lowered)],
-    layer: Layer,
+    (layer, direction): (Layer, Direction),
     judgements: &[Judgement],
 ) -> Vec<(RuleId, &'a Rule)> {
     let is_wide = |judgement: &Judgement| judgement.levels.of(Traffic::Tcp) >= Level::Wider;
-    let wide = judgements
-        .iter()
-        .enumerate()
-        .filter(|(_, judgement)| judgement.direction == Direction::Ingress && is_wide(judgement));
-    let closed = wide.filter(|(at, _)| {
+    let here = |judgement: &Judgement| judgement.direction == direction && is_wide(judgement);
+    let closed = judgements.iter().enumerate().filter(|(at, judgement)| {
         let mut others = layers.iter().filter(|(other, _)| *other != layer);
-        others.any(|(_, lowered)| lowered.judgements.get(*at).is_some_and(|judgement| !is_wide(judgement)))
+        here(judgement)
+            && others.any(|(_, lowered)| lowered.judgements.get(*at).is_some_and(|judgement| !is_wide(judgement)))
     });
     let rules = closed.filter_map(|(_, judgement)| Some((judgement.rule, policy.rule(judgement.rule)?)));
     rules.filter(|(_, rule)| rule.action == Action::Allow && rule.via.is_none()).collect()
 }
 
-fn gaps_by_namespace<'a>(gaps: Vec<(RuleId, &'a Rule)>) -> ByNamespace<'a> {
+fn by_namespace(gaps: Vec<(RuleId, &Rule)>, direction: Direction) -> ByNamespace<'_> {
     let mut all = ByNamespace::default();
     for (id, rule) in gaps {
-        let mut names: Vec<_> = rule.destination.pods().map(|(_, pods)| pods.selector.namespace_name()).collect();
+        let mut names: Vec<_> =
+            rule.subject(direction).pods().map(|(_, pods)| pods.selector.namespace_name()).collect();
         names.sort_unstable();
         names.dedup();
         names.into_iter().for_each(|name| all.entry(name).or_default().push((id, rule)));
@@ -90,10 +93,14 @@ fn gaps_by_namespace<'a>(gaps: Vec<(RuleId, &'a Rule)>) -> ByNamespace<'a> {
     all
 }
 
-/// Returns the first rule whose gap meets a rule's: some pod may receive by both, on a port of both, from a peer that
-/// both may name, given that neither accounts nor labels tell the pods of a namespace apart.
-fn meeting<'a>(others: &ByNamespace<'a>, rule: &Rule) -> Option<(RuleId, &'a Rule)> {
-    let near = |other: &&(RuleId, &Rule)| receive_alike(rule, other.1) && peers_overlap(&rule.source, &other.1.source);
+/// Returns the first rule whose gap meets a rule's: both govern some pod, and name some peer on some port when neither
+/// accounts nor labels tell the pods of a namespace apart.
+fn meeting<'a>(others: &ByNamespace<'a>, rule: &Rule, direction: Direction) -> Option<(RuleId, &'a Rule)> {
+    let near = |other: &&(RuleId, &Rule)| {
+        subjects_overlap(rule.subject(direction), other.1.subject(direction))
+            && peers_overlap(&rule.source, &other.1.source, false)
+            && peers_overlap(&rule.destination, &other.1.destination, true)
+    };
     let of_pods = |(_, pods): (&Member, &Pods)| {
         let named = match pods.selector.namespace_name() {
             Some(name) => [others.get(&Some(name)), others.get(&None)].into_iter().flatten().flatten().find(near),
@@ -101,28 +108,25 @@ fn meeting<'a>(others: &ByNamespace<'a>, rule: &Rule) -> Option<(RuleId, &'a Rul
         };
         named.copied()
     };
-    rule.destination.pods().find_map(of_pods)
+    rule.subject(direction).pods().find_map(of_pods)
 }
 
-fn receive_alike(rule: &Rule, other: &Rule) -> bool {
-    rule.destination.pods().any(|(mine, pods)| {
-        other.destination.pods().any(|(theirs, others)| {
-            mine.ports.may_overlap(&theirs.ports)
-                && without_account(&pods.selector).overlaps(&without_account(&others.selector))
-        })
-    })
+/// Returns whether some pod may be of both, as labels tell.
+fn subjects_overlap(one: &Endpoint, other: &Endpoint) -> bool {
+    let overlap = |a: &PodSelector, b: &PodSelector| a.namespace.overlaps(&b.namespace) && a.labels.overlaps(&b.labels);
+    one.pods().any(|(_, a)| other.pods().any(|(_, b)| overlap(&a.selector, &b.selector)))
 }
 
-fn peers_overlap(one: &Endpoint, other: &Endpoint) -> bool {
+/// Returns whether somebody may be of both, on a port of both where ports count, as namespaces and addresses tell.
+fn peers_overlap(one: &Endpoint, other: &Endpoint, ports: bool) -> bool {
     one.members.iter().any(|a| {
-        other.members.iter().any(|b| match (&a.what, &b.what) {
-            (What::Pods(a), What::Pods(b)) => a.selector.namespace.overlaps(&b.selector.namespace),
-            (What::Addresses(a), What::Addresses(b)) => a.overlaps(b),
-            _ => false,
+        other.members.iter().any(|b| {
+            (!ports || a.ports.may_overlap(&b.ports))
+                && match (&a.what, &b.what) {
+                    (What::Pods(a), What::Pods(b)) => a.selector.namespace.overlaps(&b.selector.namespace),
+                    (What::Addresses(a), What::Addresses(b)) => a.overlaps(b),
+                    _ => false,
+                }
         })
     })
-}
-
-fn without_account(selector: &PodSelector) -> PodSelector {
-    PodSelector { account: Account::Not(Vec::new()), ..selector.clone() }
 }

@@ -163,15 +163,15 @@ fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
 fn not_held_beside(row: &Row<'_>, crossed: &Crossed<'_>) -> Diagnostic {
     let (own, on) = (crossed.own.word(), crossed.on.word());
     let rule = row.rule;
-    let mut layers = row.ends.iter().filter(|end| end.direction == Direction::Ingress).flat_map(|end| &end.layers);
+    let mut layers = row.ends.iter().filter(|end| end.direction == crossed.direction).flat_map(|end| &end.layers);
     let judgement = layers.find(|(layer, _)| *layer == crossed.own);
     let why = judgement.map(|(layer, judgement)| judgement.words(*layer)).unwrap_or_default();
     let message = "nothing in this build can hold this rule beside another";
     Diagnostic::new(Code::NotEnforced, rule.origin.span, message)
         .at(why)
-        .label(crossed.other.origin.span, format!("{on} lets more in than this rule says"))
-        .note(format!("who passes {on} by the one and {own} by the other comes in, though neither rule says so"))
-        .note("name the callers of both by what one layer knows: labels alone, or accounts alone")
+        .label(crossed.other.origin.span, format!("{on} lets more through than this rule says"))
+        .note(format!("what passes {on} by the one and {own} by the other is let through, though neither rule says so"))
+        .note(format!("say both by what {own} knows, or both by what {on} knows"))
         .note("or accept the gap: `@approximate(\"why\")` before one of them")
 }
 

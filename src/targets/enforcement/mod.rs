@@ -176,10 +176,10 @@ fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &
 }
 
 impl<'a> Row<'a> {
-    /// Notes another rule whose gap meets this one's: TCP that both rules forbid comes in.
+    /// Notes another rule whose gap meets this one's: TCP that both rules forbid passes.
     fn cross(&mut self, crossed: Crossed<'a>) {
         let tcp = Traffics::only(Traffic::Tcp);
-        for end in self.ends.iter_mut().filter(|end| end.direction == Direction::Ingress) {
+        for end in self.ends.iter_mut().filter(|end| end.direction == crossed.direction) {
             (end.together, end.open) = (Together::Open, end.open.with(tcp));
         }
         (self.together, self.open) = (Together::Open, self.open.with(tcp));
