@@ -178,7 +178,13 @@ fn others(policy: &Policy) -> impl Iterator<Item = &PolicyObject> {
 }
 
 fn layer_of(kind: PolicyKind) -> Layer {
-    if kind == PolicyKind::NetworkPolicy { Layer::NetworkPolicy } else { Layer::Istio }
+    match kind {
+        PolicyKind::NetworkPolicy => Layer::NetworkPolicy,
+        PolicyKind::AuthorizationPolicy
+        | PolicyKind::Sidecar
+        | PolicyKind::PeerAuthentication
+        | PolicyKind::RequestAuthentication => Layer::Istio,
+    }
 }
 
 /// The data that an object is judged with.

@@ -1,8 +1,14 @@
 //! Objects that a build would overwrite.
 
-use netpol::settings::Layer;
+use std::collections::BTreeSet;
+
+use netpol::compile::{self, Input};
+use netpol::diag::Diagnostics;
+use netpol::settings::{Layer, Settings};
 
 use super::SHOP;
+use crate::common::build::Build;
+use crate::common::root;
 use crate::istio::build::build_with;
 
 /// Returns the messages that refuse to overwrite an object, of a build for both layers.
@@ -44,7 +50,7 @@ fn an_object_of_another_build_is_not_overwritten() {
 }
 
 #[test]
-fn every_kind_that_a_build_writes_is_looked_at() {
+fn the_group_the_kind_and_the_name_count() {
     let one = |group: &str, kind: &str, name: &str| {
         let object =
             format!("apiVersion: {group}\nkind: {kind}\nmetadata: {{ name: {name}, namespace: shop }}\nspec: {{}}\n");
@@ -61,4 +67,30 @@ fn every_kind_that_a_build_writes_is_looked_at() {
     let source = "allow egress shop/* -> zenquotes.io:443";
     let build = build_with(source, Some(&manifests), |settings| settings.targets = vec![Layer::Istio]);
     assert!(build.codes().contains(&"E0804"), "{:?}\n{}", build.codes(), build.text());
+}
+
+/// The committed objects of all cases, of every kind that a target writes, are found where a cluster has them.
+#[test]
+fn every_kind_that_a_build_writes_is_found_in_a_cluster() {
+    let mut kinds = BTreeSet::new();
+    for case in std::fs::read_dir(root().join("tests/targets")).unwrap().map(|entry| entry.unwrap().path()) {
+        if !case.is_dir() {
+            continue;
+        }
+        let build = Build::folder(&case).ok();
+        let mut input = Input::new(Settings::new(time::Date::MIN));
+        for (layer, _) in &build.lowering.layers {
+            input.manifest(layer.word(), build.text_of(*layer));
+        }
+        let existing = compile::inventory(&input, &mut Diagnostics::new()).existing;
+        // A patch of a Service is of an object that somebody else made.
+        for object in build.objects().iter().filter(|object| object["kind"] != "Service") {
+            let word = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
+            let (kind, namespace, name) = (object["kind"].as_str().unwrap(), word("namespace"), word("name"));
+            let found = existing.iter().any(|one| one.kind == kind && one.namespace == namespace && one.name == name);
+            assert!(found, "{}: {kind} {namespace}/{name}", case.display());
+            kinds.insert(kind.to_owned());
+        }
+    }
+    assert!(kinds.len() >= 8, "{kinds:?}");
 }
