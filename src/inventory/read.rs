@@ -246,6 +246,7 @@ impl Fact for Workload {
             (self.ports != other.ports, "ports"),
             (self.host_network != other.host_network, "`hostNetwork`"),
             (self.injection != other.injection, "sidecar injection"),
+            (self.left_out != other.left_out, "annotations for the sidecar"),
             (self.addresses != other.addresses, "addresses"),
             (self.owned != other.owned, "owners"),
         ])

@@ -210,6 +210,11 @@ fn workloads_that_contradict_each_other() {
         let message = &diagnostics.iter().next().expect("a finding").message;
         assert!(message.ends_with(&format!("with different {difference}")), "{message}");
     }
+    let annotated = "metadata: { name: a, annotations: { traffic.sidecar.istio.io/excludeInboundPorts: \"9000\" } }";
+    let other = pod("spec: {}").replace("metadata: { name: a }", annotated);
+    let (_, diagnostics, _) = read_files(&[("a.yaml", &format!("{}\n---\n{other}\n", pod("spec: {}")))]);
+    let message = &diagnostics.iter().next().expect("a finding").message;
+    assert!(message.ends_with("with different annotations for the sidecar"), "{message}");
 }
 
 #[test]
