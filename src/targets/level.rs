@@ -9,7 +9,8 @@ use crate::model::port_list::{PortEntry, PortList};
 use crate::model::ports::{PortMatch, Ports, Protocol};
 use crate::model::rules::Rule;
 
-/// How well a layer enforces a rule end.
+/// How well a layer enforces a rule end, from best to worst. A bypassable layer is better than a wider one, because it
+/// stops every pod that keeps its sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// The layer stops every flow that the rule forbids.

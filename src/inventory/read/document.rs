@@ -2,7 +2,7 @@
 //!
 //! The events come from the parser of `serde-saphyr`, which is safe on hostile text, gives the place and the quotes of
 //! every scalar and finds its way to the next document after a mistake. JSON is read as the YAML that it is. A tree
-//! contains only the fields that [`super::objects`] looks at: a fifth of a Pod's forty fields, and almost nothing of a
+//! contains only the fields that [`super::object`] looks at: a fifth of a Pod's forty fields, and almost nothing of a
 //! CustomResourceDefinition. No function here recurses, and an alias stands for the node that it names without a copy,
 //! so that neither depth nor repetition costs more than the text is long.
 

@@ -4,6 +4,10 @@
 //! elsewhere, at its receiving end the flows of others to `garden`. So each end of an allow, or of `default deny`,
 //! counts by itself. A flow that a `deny` forbids passes both ends, so that one of them is enough. Each end is judged
 //! traffic by traffic, since a layer may see TCP alone.
+//!
+//! For each kind of traffic the layer counts that enforces the end best (`together`): exact gives no message, bypassable
+//! is the note N0701 (an error under `require = "exact"`; a warning where pods are known to have no sidecar), and wider
+//! or unable is the error E0711, unless `@approximate` accepts it (`messages::report`).
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
@@ -277,6 +281,7 @@ fn best(layers: &[(Layer, &Judgement)]) -> Levels {
     best
 }
 
+/// Returns what the best levels come to on the traffic of which an end forbids some flow.
 fn together(forbids: Traffics, best: Levels) -> Together {
     let one = |kind| match best.of(kind) {
         Level::Exact => Together::Exact,

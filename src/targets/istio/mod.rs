@@ -32,15 +32,17 @@
 //! - `judge` makes of the passes' findings (`findings`) how well each rule end is enforced;
 //! - `emit` makes objects (`model`) of the drafts, and YAML of the objects.
 //!
-//! So the rule above comes from `plan::ingress`, where `plan::peers` knows `lab/@curl` by its principal and
-//! `plan::operations` the port by its number; `emit` gives the policy of `garden/{app=web}` its name.
+//! So the rule above is made in `plan::ingress`: `plan::peers` makes a peer with a principal of `lab/@curl`,
+//! `plan::operations` an operation of the port (and of `where method GET`, if the rule had it), and `access_rule` joins
+//! them to one `AccessRule`, which goes into the draft for `garden/{app=web}`. `emit::authorization` names the policy
+//! of the draft, and `emit::yaml` writes it.
 //!
 //! Two principles are common to all passes. An object never refuses a flow that a rule allows to one of its pods: pods
 //! or flows that Istio cannot express exactly make the object wider, or leave the pods open. And every such excess is a
 //! `findings::Gap` of the rules that it concerns.
 //!
-//! A new kind of object is three edits: its fields (`model`), its draft in `plan`, to which `emit` gives a name, and
-//! its YAML (`emit::yaml`).
+//! A new kind of object needs its fields (`model`), its draft (`plan`), its name (`emit`) and its YAML (`emit::yaml`);
+//! CONTRIBUTING.md has the steps.
 
 mod emit;
 mod facts;
