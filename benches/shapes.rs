@@ -101,6 +101,11 @@ pub const SHAPES: &[Shape] = &[
         let own = |i| format!("allow n{i}/* -> n{i}/*");
         two("default deny */*", lines(n, own), lines(n, |i| format!("deny egress */* -> {}", net(i))))
     }),
+    ("accounts beside labels", 200, |n| {
+        let account = |i| format!("allow ingress shop/@a{i} -> garden/{{app=w{i}}}:8080");
+        let labels = |i| format!("allow ingress shop/{{app=c{i}}} -> garden/{{app=w{i}}}:9090");
+        two("", lines(n, account), lines(n, labels))
+    }),
     // Rules for every pod.
     ("rules for every pod", 100, |n| {
         let own = |i| format!("allow ingress a/* -> n{i}/{{app=web}}:80");

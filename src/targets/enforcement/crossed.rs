@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use crate::model::endpoint::{Endpoint, Member, Pods, What};
-use crate::model::labels::PodSelector;
+use crate::model::labels::{PodSelector, Test};
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::Policy;
 use crate::settings::Layer;
@@ -32,8 +32,8 @@ pub struct Crossed<'a> {
     pub own: Layer,
 }
 
-/// Rules for which one layer alone has a gap at one end, by the namespaces of their subjects.
-type ByNamespace<'a> = FxHashMap<Option<&'a SmolStr>, Vec<(RuleId, &'a Rule)>>;
+/// A rule for which one layer alone has a gap at one end.
+type Wide<'a> = (RuleId, &'a Rule);
 
 /// Returns the rules that two layers together do not enforce beside another rule, each with that other rule. Of two
 /// rules the later one counts, or else the one whose gap `@approximate` accepts.
@@ -46,9 +46,10 @@ pub(super) fn crossed<'a>(policy: &'a Policy, layers: &[(Layer, Lowered)]) -> Fx
                 continue;
             }
             for (on, theirs) in layers.iter().filter(|(layer, _)| layer > own) {
-                let others = by_namespace(self::gaps(policy, layers, (*on, direction), &theirs.judgements), direction);
+                let others = self::gaps(policy, layers, (*on, direction), &theirs.judgements);
+                let others = BySubject::new(others, direction);
                 for &(id, rule) in &gaps {
-                    let Some((other_id, other)) = meeting(&others, rule, direction) else { continue };
+                    let Some((other_id, other)) = others.meeting(rule, direction) else { continue };
                     let accepts = |rule: &Rule| rule.origin.approximate().is_some();
                     let at_other = if accepts(rule) == accepts(other) { other_id > id } else { accepts(other) };
                     let (at, crossed) = match at_other {
@@ -69,7 +70,7 @@ fn gaps<'a>(
     layers: &[(Layer, Lowered)],
     (layer, direction): (Layer, Direction),
     judgements: &[Judgement],
-) -> Vec<(RuleId, &'a Rule)> {
+) -> Vec<Wide<'a>> {
     let is_wide = |judgement: &Judgement| judgement.levels.of(Traffic::Tcp) >= Level::Wider;
     let here = |judgement: &Judgement| judgement.direction == direction && is_wide(judgement);
     let closed = judgements.iter().enumerate().filter(|(at, judgement)| {
@@ -81,34 +82,77 @@ fn gaps<'a>(
     rules.filter(|(_, rule)| rule.action == Action::Allow && rule.via.is_none()).collect()
 }
 
-fn by_namespace(gaps: Vec<(RuleId, &Rule)>, direction: Direction) -> ByNamespace<'_> {
-    let mut all = ByNamespace::default();
-    for (id, rule) in gaps {
-        let mut names: Vec<_> =
-            rule.subject(direction).pods().map(|(_, pods)| pods.selector.namespace_name()).collect();
-        names.sort_unstable();
-        names.dedup();
-        names.into_iter().for_each(|name| all.entry(name).or_default().push((id, rule)));
-    }
-    all
+/// Rules by their subjects, so that a rule is compared with those alone that may govern its pods.
+#[derive(Default)]
+struct BySubject<'a>(FxHashMap<Option<&'a SmolStr>, ByLabel<'a>>);
+
+/// Rules by one label that their subjects must have, as `app=web`.
+#[derive(Default)]
+struct ByLabel<'a> {
+    labelled: FxHashMap<&'a SmolStr, FxHashMap<&'a SmolStr, Vec<Wide<'a>>>>,
+    /// Rules whose subjects need no label of one value.
+    others: Vec<Wide<'a>>,
 }
 
-/// Returns the first rule whose gap meets a rule's: both govern some pod, and name some peer on some port when neither
-/// accounts nor labels tell the pods of a namespace apart.
-fn meeting<'a>(others: &ByNamespace<'a>, rule: &Rule, direction: Direction) -> Option<(RuleId, &'a Rule)> {
-    let near = |other: &&(RuleId, &Rule)| {
-        subjects_overlap(rule.subject(direction), other.1.subject(direction))
-            && peers_overlap(&rule.source, &other.1.source, false)
-            && peers_overlap(&rule.destination, &other.1.destination, true)
-    };
-    let of_pods = |(_, pods): (&Member, &Pods)| {
-        let named = match pods.selector.namespace_name() {
-            Some(name) => [others.get(&Some(name)), others.get(&None)].into_iter().flatten().flatten().find(near),
-            None => others.values().flatten().filter(near).min_by_key(|(id, _)| *id),
+impl<'a> BySubject<'a> {
+    fn new(gaps: Vec<Wide<'a>>, direction: Direction) -> BySubject<'a> {
+        let mut all = BySubject::default();
+        for (id, rule) in gaps {
+            for (_, pods) in rule.subject(direction).pods() {
+                let here = all.0.entry(pods.selector.namespace_name()).or_default();
+                match labels(&pods.selector).next() {
+                    Some((key, value)) => {
+                        here.labelled.entry(key).or_default().entry(value).or_default().push((id, rule));
+                    }
+                    None => here.others.push((id, rule)),
+                }
+            }
+        }
+        all
+    }
+
+    /// Returns the first rule whose gap meets a rule's: both govern some pod, and name some peer on some port when neither
+    /// accounts nor labels tell the pods of a namespace apart.
+    fn meeting(&self, rule: &Rule, direction: Direction) -> Option<Wide<'a>> {
+        let near = |other: &Wide<'_>| {
+            peers_overlap(&rule.destination, &other.1.destination, true)
+                && peers_overlap(&rule.source, &other.1.source, false)
+                && subjects_overlap(rule.subject(direction), other.1.subject(direction))
         };
-        named.copied()
-    };
-    rule.subject(direction).pods().find_map(of_pods)
+        let of_pods = |(_, pods): (&Member, &Pods)| {
+            let places: Vec<&ByLabel<'a>> = match pods.selector.namespace_name() {
+                Some(name) => [self.0.get(&Some(name)), self.0.get(&None)].into_iter().flatten().collect(),
+                None => self.0.values().collect(),
+            };
+            let found = places.iter().flat_map(|place| place.candidates(&pods.selector)).filter(near);
+            found.min_by_key(|(id, _)| *id)
+        };
+        rule.subject(direction).pods().filter_map(of_pods).min_by_key(|(id, _)| *id)
+    }
+}
+
+impl<'a> ByLabel<'a> {
+    /// Returns the rules whose subjects may have pods of a selector, as far as one label tells.
+    fn candidates(&self, selector: &PodSelector) -> impl Iterator<Item = Wide<'a>> {
+        let labelled = self.labelled.iter().flat_map(|(key, by_value)| {
+            let value = labels(selector).find(|(own, _)| own == key).map(|(_, value)| value);
+            let one = value.map(|value| by_value.get(value));
+            let all = one.is_none().then(|| by_value.values());
+            one.flatten().into_iter().chain(all.into_iter().flatten()).flatten()
+        });
+        labelled.chain(&self.others).copied()
+    }
+}
+
+/// Returns the labels that a selector asks for with one value.
+fn labels(selector: &PodSelector) -> impl Iterator<Item = (&SmolStr, &SmolStr)> {
+    selector.labels.list().iter().filter_map(|requirement| match &requirement.test {
+        Test::In(values) => match values.as_slice() {
+            [value] => Some((&requirement.key, value)),
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 /// Returns whether some pod may be of both, as labels tell.
