@@ -12,7 +12,7 @@
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use crate::model::endpoint::{Endpoint, Member, Pods, What};
+use crate::model::endpoint::{Endpoint, What};
 use crate::model::labels::{PodSelector, Test};
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::Policy;
@@ -49,14 +49,14 @@ pub(super) fn crossed<'a>(policy: &'a Policy, layers: &[(Layer, Lowered)]) -> Fx
                 let others = self::gaps(policy, layers, (*on, direction), &theirs.judgements);
                 let others = BySubject::new(others, direction);
                 for &(id, rule) in &gaps {
-                    let Some((other_id, other)) = others.meeting(rule, direction) else { continue };
-                    let accepts = |rule: &Rule| rule.origin.approximate().is_some();
-                    let at_other = if accepts(rule) == accepts(other) { other_id > id } else { accepts(other) };
-                    let (at, crossed) = match at_other {
-                        true => (other_id, Crossed { direction, other: rule, on: *own, own: *on }),
-                        false => (id, Crossed { direction, other, on: *on, own: *own }),
-                    };
-                    found.entry(at).or_insert(crossed);
+                    for (other_id, other) in others.meeting(rule, direction) {
+                        let at_other = if accepts(rule) == accepts(other) { other_id > id } else { accepts(other) };
+                        let (at, crossed) = match at_other {
+                            true => (other_id, Crossed { direction, other: rule, on: *own, own: *on }),
+                            false => (id, Crossed { direction, other, on: *on, own: *own }),
+                        };
+                        found.entry(at).or_insert(crossed);
+                    }
                 }
             }
         }
@@ -111,23 +111,30 @@ impl<'a> BySubject<'a> {
         all
     }
 
-    /// Returns the first rule whose gap meets a rule's: both govern some pod, and name some peer on some port when neither
-    /// accounts nor labels tell the pods of a namespace apart.
-    fn meeting(&self, rule: &Rule, direction: Direction) -> Option<Wide<'a>> {
+    /// Returns the rules whose gaps meet a rule's: both govern some pod, and name some peer on some port when neither
+    /// accounts nor labels tell the pods of a namespace apart. Of those that accept no gap it is the first alone.
+    fn meeting(&self, rule: &Rule, direction: Direction) -> Vec<Wide<'a>> {
         let near = |other: &Wide<'_>| {
             peers_overlap(&rule.destination, &other.1.destination, true)
                 && peers_overlap(&rule.source, &other.1.source, false)
                 && subjects_overlap(rule.subject(direction), other.1.subject(direction))
         };
-        let of_pods = |(_, pods): (&Member, &Pods)| {
+        let (mut accepting, mut first) = (Vec::new(), None);
+        for (_, pods) in rule.subject(direction).pods() {
             let places: Vec<&ByLabel<'a>> = match pods.selector.namespace_name() {
                 Some(name) => [self.0.get(&Some(name)), self.0.get(&None)].into_iter().flatten().collect(),
                 None => self.0.values().collect(),
             };
-            let found = places.iter().flat_map(|place| place.candidates(&pods.selector)).filter(near);
-            found.min_by_key(|(id, _)| *id)
-        };
-        rule.subject(direction).pods().filter_map(of_pods).min_by_key(|(id, _)| *id)
+            for other in places.iter().flat_map(|place| place.candidates(&pods.selector)).filter(near) {
+                match first {
+                    _ if accepts(other.1) => accepting.push(other),
+                    Some((id, _)) if id <= other.0 => {}
+                    _ => first = Some(other),
+                }
+            }
+        }
+        accepting.sort_unstable_by_key(|(id, _)| *id);
+        first.into_iter().chain(accepting).collect()
     }
 }
 
@@ -142,6 +149,11 @@ impl<'a> ByLabel<'a> {
         });
         labelled.chain(&self.others).copied()
     }
+}
+
+/// Returns whether `@approximate` stands at a rule.
+fn accepts(rule: &Rule) -> bool {
+    rule.origin.approximate().is_some()
 }
 
 /// Returns the labels that a selector asks for with one value.
