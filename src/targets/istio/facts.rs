@@ -9,7 +9,6 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 pub use super::model::Selector as MatchLabels;
-use super::nets::prefixes;
 use crate::inventory::{Injection, LeftOut, Service, Workload, WorkloadKind};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::Endpoint;
@@ -36,8 +35,8 @@ pub struct Reserved {
     /// The pods' addresses, which are not outside, and 0.0.0.0/8, since a prefix that begins there matches every
     /// address.
     pub hidden: AddressSet,
-    /// The internet, as the fewest prefixes.
-    pub internet: Vec<IpNet>,
+    /// The internet, less those addresses.
+    pub internet: AddressSet,
 }
 
 /// The indexed facts about the cluster, the same for all partitions.
@@ -100,7 +99,7 @@ impl Reserved {
         let this_network = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8));
         let mut hidden = policy.pod_addresses.clone();
         hidden.blocks.extend(AddressSet::of([this_network]).blocks);
-        let internet = prefixes(&policy.internet.subtract(&hidden));
+        let internet = policy.internet.subtract(&hidden);
         Reserved { hidden, internet }
     }
 }

@@ -4,6 +4,9 @@
 /// The most ports of one object: the limit of a ServiceEntry.
 pub const MOST_PORTS: usize = 256;
 
+/// The most addresses of one object (`maxItems` in the definition of Istio's ServiceEntry).
+pub const MOST_ADDRESSES: usize = 256;
+
 /// The most endpoints of one object (`maxItems` in the definition of Istio's ServiceEntry).
 pub const MOST_ENDPOINTS: usize = 4096;
 

@@ -99,8 +99,8 @@ pub struct Port {
 pub struct ServiceEntry {
     /// The one host.
     pub host: String,
-    /// The one prefix, for `resolution: NONE`; with `STATIC` and no endpoints it is closed.
-    pub address: Option<IpNet>,
+    /// `addresses`, for `resolution: NONE`.
+    pub addresses: Vec<IpNet>,
     /// `exportTo`.
     pub export_to: ExportTo,
     /// `resolution`.

@@ -1,4 +1,4 @@
-//! Addresses on the way out: which ServiceEntries they become, what these are called, and where there are holes.
+//! Addresses on the way out: which ServiceEntries they become, and what these are called.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +15,9 @@ fn entries(build: &Build) -> BTreeMap<String, Value> {
     build.of("ServiceEntry").into_iter().map(|object| (name(&object), object)).collect()
 }
 
-fn holes(build: &Build) -> Vec<String> {
-    let hole = |spec: &Value| spec["resolution"] == "STATIC" && spec["endpoints"].is_null();
-    let specs = entries(build).into_values().map(|object| object["spec"].clone()).filter(hole);
-    specs.map(|spec| spec["addresses"][0].as_str().unwrap().to_owned()).collect()
+/// Returns the addresses of a ServiceEntry.
+fn addresses(object: &Value) -> Vec<&str> {
+    object["spec"]["addresses"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
 }
 
 #[test]
@@ -67,34 +66,46 @@ fn the_internet_on_another_port_is_the_same_once_more_and_renames_nothing() {
 }
 
 #[test]
-fn a_hole_closes_nothing_that_is_allowed() {
-    let wide = "allow egress garden/* -> { 10.0.0.0/8 except 10.1.0.0/16 }:443\n";
-    for other in [
-        // Names and Services on that port may be at addresses of the hole.
-        "allow egress garden/* -> zenquotes.io:443",
-        "let db = host db.example at 10.1.0.7  allow egress garden/* -> db:443",
-        "allow egress garden/* -> shop/*",
-        "service shop/tls { select {app=cart} port 443 -> 8080/tls }  allow egress garden/* -> shop/tls:443",
-        // Others open what the hole would close.
-        "allow egress garden/* -> 10.1.0.0/16:443",
-        "allow egress garden/* -> 10.0.0.0/12:{443, 80}",
-        // Pods that are left open see every entry of their namespace.
-        "allow egress garden/web -> anywhere",
+fn a_block_and_the_internet_are_one_entry_whatever_stands_beside() {
+    for (block, name) in [
+        ("{ 10.0.0.0/8 except 10.1.0.0/16 }:443", "10-0-0-0-8-except-10-1-0-0-16-tcp-443"),
+        ("internet:443", "internet-tcp-443"),
+        ("{ internet except 8.8.8.0/24 }:443", "internet-except-8-8-8-0-24-tcp-443"),
+        ("{ 10.0.0.0/8 except { 10.1.0.0/16, 10.2.0.0/16, 10.3.4.5 } }:443", "10-0-0-0-8-except-3-"),
     ] {
-        let build = build_in_mesh(&format!("{wide}{other}"));
-        assert!(holes(&build).is_empty(), "{other}\n{}", build.text());
+        let wide = format!("allow egress garden/* -> {block}\n");
+        let alone = build(&wide).ok();
+        let entry = alone.of("ServiceEntry");
+        assert_eq!(entry.len(), 1, "{block}\n{}", alone.text());
+        assert!(entry[0]["metadata"]["name"].as_str().unwrap().starts_with(name), "{block}\n{}", alone.text());
+        assert!((2..=256).contains(&addresses(&entry[0]).len()), "{block}");
+        // By an exact host Istio finds one of several addresses.
+        assert!(entry[0]["spec"]["hosts"][0].as_str().unwrap().starts_with("*."), "{block}");
+        assert_eq!(entry[0]["spec"]["resolution"], "NONE");
+        for other in [
+            "allow egress garden/* -> zenquotes.io:443",
+            "let db = host db.example at 10.1.0.7  allow egress garden/* -> db:443",
+            "allow egress garden/* -> shop/*",
+            "service shop/tls { select {app=cart} port 443 -> 8080/tls }  allow egress garden/* -> shop/tls:443",
+            "allow egress garden/* -> 10.1.0.0/16:443",
+            "allow egress garden/* -> 10.0.0.0/12:{443, 80}",
+            "allow egress garden/web -> anywhere",
+        ] {
+            let both = entries(&build_in_mesh(&format!("{wide}{other}")));
+            assert!(both.values().any(|object| *object == entry[0]), "{block}: {other}: {:?}", both.keys());
+        }
     }
-    // What lies inside the hole is longer than it; other ports are other listeners.
-    for other in ["10.1.2.0/24:443", "10.1.0.0/16:80", "zenquotes.io:80"] {
-        let build = build_in_mesh(&format!("{wide}allow egress garden/* -> {other}")).ok();
-        assert_eq!(holes(&build), ["10.1.0.0/16"], "{other}");
-    }
-    // The other pods of the namespace have no Sidecar of ours, and see what stands there.
-    let some = "allow egress garden/{app=web} -> { 10.0.0.0/8 except 10.1.0.0/16 }:443";
-    assert!(holes(&build(some).ok()).is_empty());
-    let mesh = some.replace("garden/{app=web}", "*/*");
-    assert_eq!(holes(&build(&mesh).ok()), ["10.1.0.0/16"]);
-    assert!(holes(&build_in_mesh(&format!("{mesh}  allow egress garden/web -> anywhere"))).is_empty());
+}
+
+#[test]
+fn a_list_of_any_length_is_entries_of_256_addresses() {
+    let list: Vec<String> = (0..300).map(|at| format!("203.{}.{}.0/25", at / 250, at % 250)).collect();
+    let build = build(&format!("allow egress garden/* -> {{ {} }}:443", list.join(", "))).ok();
+    let entries = entries(&build);
+    let counts: Vec<usize> = entries.values().map(|object| addresses(object).len()).collect();
+    assert_eq!(counts, [256, 44], "{:?}", entries.keys());
+    let hosts: BTreeSet<String> = entries.values().map(|object| object["spec"]["hosts"].to_string()).collect();
+    assert_eq!(hosts.len(), 1, "one import brings both");
 }
 
 #[test]
@@ -103,15 +114,16 @@ fn two_rules_never_give_one_prefix_a_port_twice() {
         "allow egress garden/* -> 203.0.113.0/24:{443, 80}
          allow egress garden/* -> 203.0.113.0/24:{443, 8080}
          allow egress garden/* -> internet:{443, 9000}
-         allow egress garden/* -> internet:443
-         allow egress garden/* -> 128.0.0.0/2:443",
+         allow egress garden/* -> internet:443",
     )
     .ok();
     let mut seen = BTreeSet::new();
     for object in entries(&build).into_values() {
         for port in object["spec"]["ports"].as_array().unwrap() {
-            let key = format!("{} {}", object["spec"]["addresses"][0], port["number"]);
-            assert!(seen.insert(key.clone()), "{key}\n{}", build.text());
+            for address in addresses(&object) {
+                let key = format!("{address} {}", port["number"]);
+                assert!(seen.insert(key.clone()), "{key}\n{}", build.text());
+            }
         }
     }
     assert_eq!(build.judged(0, Direction::Egress).0, Level::Bypassable);

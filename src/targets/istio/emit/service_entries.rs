@@ -1,4 +1,4 @@
-//! ServiceEntries: one for each host, and one for each prefix of addresses.
+//! ServiceEntries: one for each host, and one for each block of addresses.
 //!
 //! ```netpol
 //! allow egress garden/* -> 203.0.113.0/24:443
@@ -11,15 +11,17 @@
 //!   namespace: garden
 //! ```
 
+use ipnet::IpNet;
 use smol_str::SmolStr;
 
 use crate::model::hosts::HostName;
 use crate::model::ports::AppProtocol;
 use crate::model::rules::RuleId;
 use crate::settings::Settings;
+use crate::targets::istio::limits::MOST_ADDRESSES;
 use crate::targets::istio::model::{ExportTo, Meta, Origin, Port, Resolution, Resource, ServiceEntry, Spec};
 use crate::targets::istio::nets::is_single;
-use crate::targets::istio::plan::egress::entries::{Entries, Group, GroupEntry, HostEntry, Prefix};
+use crate::targets::istio::plan::egress::entries::{Entries, Group, GroupEntry, HostEntry};
 use crate::targets::names::{Limit, Taken, Words};
 
 /// Makes the ServiceEntries.
@@ -51,7 +53,7 @@ fn of_host(namespace: SmolStr, name: &HostName, entry: HostEntry, taken: &mut Ta
     let name = taken.name(&namespace, &Words::of_host(&host), "", &host, Limit::Subdomain);
     let ports = entry.ports.iter().map(|(&number, &(app, _))| Port { number, protocol: protocol(app) }).collect();
     let export_to = if entry.everyone { ExportTo::Everyone } else { ExportTo::Own(entry.gateways) };
-    let spec = ServiceEntry { host, address: None, export_to, resolution, ports, endpoints };
+    let spec = ServiceEntry { host, addresses: Vec::new(), export_to, resolution, ports, endpoints };
     resource(namespace, name, entry.rules, spec)
 }
 
@@ -60,25 +62,21 @@ fn of_group(namespace: &SmolStr, group: &Group, entry: GroupEntry, taken: &mut T
     rules.sort_unstable();
     rules.dedup();
     let ports: Vec<Port> = group.ports.iter().map(|&number| Port { number, protocol: "TCP" }).collect();
-    let entry = |(prefix, host): (&Prefix, String)| {
-        // The made-up host has all facts in its labels but the last two. Labels that many hosts share come first.
-        let mut labels: Vec<&str> = host.trim_end_matches(".netpol.internal").split('.').collect();
-        if labels.len() > 2 {
-            labels.rotate_left(1);
-        }
-        let words = Words { text: Words::of(&labels.join("-")).text, exact: true };
-        let name = taken.name(namespace, &words, "", &host, Limit::Subdomain);
+    let (host, words) = (group.host(), Words { text: group.words(), exact: true });
+    let entry = |(at, prefixes): (usize, &[IpNet])| {
+        let end = if at == 0 { String::new() } else { (at + 1).to_string() };
+        let name = taken.name(namespace, &words, &end, &host, Limit::Subdomain);
         let spec = ServiceEntry {
-            host,
-            address: Some(prefix.net),
+            host: host.clone(),
+            addresses: prefixes.to_vec(),
             export_to: if everyone { ExportTo::Everyone } else { ExportTo::Own(Vec::new()) },
-            resolution: if prefix.hole { Resolution::Static } else { Resolution::None },
+            resolution: Resolution::None,
             ports: ports.clone(),
             endpoints: Vec::new(),
         };
         resource(namespace.clone(), name, rules.clone(), spec)
     };
-    group.prefixes.iter().zip(group.hosts().0).map(entry).collect()
+    group.prefixes.chunks(MOST_ADDRESSES).enumerate().map(entry).collect()
 }
 
 fn resource(namespace: SmolStr, name: String, rules: Vec<RuleId>, spec: ServiceEntry) -> Resource {

@@ -1,5 +1,7 @@
 //! Objects of `networking.istio.io`, and the patches of Services.
 
+use ipnet::IpNet;
+
 use super::{Kind, Written, export_to, labels, strings};
 use crate::model::rules::RuleId;
 use crate::targets::istio::model::{
@@ -28,12 +30,11 @@ impl Written for ServiceEntry {
 
     fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
         strings(yaml, "hosts", &[&self.host]);
-        if self.address.is_some() {
-            yaml.note("made up: the address is what counts");
-        }
-        if let Some(address) = &self.address {
-            let text = if is_single(address) { address.addr().to_string() } else { address.to_string() };
-            strings(yaml, "addresses", &[text]);
+        if !self.addresses.is_empty() {
+            let note = if self.addresses.len() == 1 { "the address is" } else { "the addresses are" };
+            yaml.note(&format!("made up: {note} what counts"));
+            let text = |net: &IpNet| if is_single(net) { net.addr().to_string() } else { net.to_string() };
+            strings(yaml, "addresses", &self.addresses.iter().map(text).collect::<Vec<_>>());
         }
         export_to(yaml, &self.export_to);
         yaml.note(match &self.export_to {
@@ -45,9 +46,6 @@ impl Written for ServiceEntry {
         let (word, note) = match self.resolution {
             Resolution::Dns => ("DNS", "the sidecar resolves the name: a forged one leads nowhere else"),
             Resolution::DynamicDns => ("DYNAMIC_DNS", "each name is resolved: a forged one leads nowhere else"),
-            Resolution::Static if self.endpoints.is_empty() => {
-                ("STATIC", "and no endpoints: these addresses are closed")
-            }
             Resolution::Static => ("STATIC", "at these endpoints, wherever the client connects"),
             Resolution::None => ("NONE", "to the address that the client connects to"),
         };

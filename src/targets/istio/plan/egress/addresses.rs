@@ -1,80 +1,62 @@
-//! Addresses as Istio takes them: a ServiceEntry for each prefix, under a made-up host.
+//! Addresses as Istio takes them: ServiceEntries with prefixes, under made-up hosts.
 //!
 //! ```text
-//! allow egress garden/* -> 203.0.113.0/24:{443, 8443}     203-0-113-0-24.tcp-443-8443.netpol.internal
-//! allow egress garden/* -> internet:443                   *.internet.tcp-443.netpol.internal: seventeen prefixes
+//! allow egress garden/* -> 203.0.113.0/24:{443, 8443}         203-0-113-0-24.tcp-443-8443.netpol.internal
+//! allow egress garden/* -> {10.0.0.0/8 except 10.1.0.0/16}:443
+//!                                                             *.10-0-0-0-8-except-10-1-0-0-16.tcp-443.netpol.internal
+//! allow egress garden/* -> internet:443                       *.internet.tcp-443.netpol.internal
 //! ```
 //!
-//! An entry has one prefix on the ports of one rule, whatever other rules say, so that a change of one rule changes no
-//! other rule's entries. Long lists, and the internet, share a domain, which a Sidecar imports by a wildcard.
+//! An entry has one block on the ports of one rule, whatever other rules say, so that a change of one rule changes no
+//! other rule's entries. Long lists, and the internet, are one entry together.
 //!
-//! Of two prefixes that contain an address Istio takes the longer one. So the addresses that `except` or a `deny`
-//! leaves out of a prefix can be an entry of their own without endpoints, a hole, where that takes fewer entries than
-//! the prefixes around it.
+//! Istio makes a Service of each address of an entry. A Sidecar that imports their host by its exact name gets one of
+//! them, and by a wildcard all. So the host of an entry with several prefixes is a wildcard.
 
 use std::cell::OnceCell;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ipnet::IpNet;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
-use super::cover::{Prefix, cover};
-use crate::model::addresses::AddressSet;
+use crate::model::addresses::{AddressSet, Block};
 use crate::targets::istio::facts::Reserved;
 use crate::targets::istio::nets::{is_single, prefixes};
 
 /// The domain of the made-up hosts. `internal` is reserved for private use: no name in it resolves.
 const DOMAIN: &str = "netpol.internal";
 
-/// The most prefixes of one rule that are imported one by one, each once for every port.
+/// The most blocks of one rule that are imported one by one, each once for every port.
 const FEW: usize = 64;
 const FEW_IMPORTS: usize = 512;
+
+/// The longest label with the exceptions of a block: beside it, the ports have room in the name of an object.
+const LONGEST_LABEL: usize = 44;
 
 /// Prefixes on the same ports that one import brings.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Group {
     /// The prefixes, sorted; none of them begins at 0.0.0.0.
-    pub prefixes: Vec<Prefix>,
+    pub prefixes: Vec<IpNet>,
     /// The ports, sorted; at most as many as a ServiceEntry takes.
     pub ports: Vec<u16>,
-    /// The domain that they share.
-    domain: Domain,
+    /// The label of the addresses in the made-up host.
+    label: String,
 }
 
 impl Group {
-    /// Returns the made-up hosts of the group, one for each prefix, and the host that imports them all.
-    pub fn hosts(&self) -> (Vec<String>, String) {
-        let ports = ports_label(&self.ports);
-        let set = match self.domain {
-            Domain::None => {
-                let hosts = self.prefixes.iter().map(|prefix| format!("{}.{ports}.{DOMAIN}", prefix_label(prefix)));
-                let hosts: Vec<String> = hosts.collect();
-                let import = hosts.first().cloned().unwrap_or_default();
-                return (hosts, import);
-            }
-            Domain::Internet => "internet".to_owned(),
-            Domain::Set => {
-                let list: Vec<String> = self.prefixes.iter().map(prefix_label).collect();
-                format!("set-{}", short_hash(&list.join(",")))
-            }
-        };
-        let domain = format!("{set}.{ports}.{DOMAIN}");
-        let hosts = self.prefixes.iter().map(|prefix| format!("{}.{domain}", prefix_label(prefix)));
-        (hosts.collect(), format!("*.{domain}"))
+    /// Returns words for the addresses and the ports, which no other group of a build has.
+    pub fn words(&self) -> String {
+        format!("{}-{}", self.label, ports_label(&self.ports))
     }
-}
 
-/// The label between the prefix and the ports in the made-up hosts of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Domain {
-    /// No label: the group is one prefix.
-    None,
-    /// `internet`.
-    Internet,
-    /// A hash of the prefixes.
-    Set,
+    /// Returns the made-up host, by which a Sidecar imports the group.
+    pub fn host(&self) -> String {
+        let any = if self.prefixes.len() > 1 { "*." } else { "" };
+        format!("{any}{}.{}.{DOMAIN}", self.label, ports_label(&self.ports))
+    }
 }
 
 /// A group, with the requests that it answers.
@@ -91,23 +73,20 @@ pub struct Found {
 impl Found {
     /// Returns the host that imports the group.
     pub fn import(&self) -> &str {
-        self.import.get_or_init(|| self.group.hosts().1)
+        self.import.get_or_init(|| self.group.host())
     }
 }
 
 /// Addresses on ports.
 pub type OnPorts = (Rc<AddressSet>, Rc<[u16]>);
 
-/// Addresses on ports, and the ports on which there may be no holes; `None` is all.
-type Question = (Vec<OnPorts>, Option<BTreeSet<u16>>);
-
-/// Lists of ports on which one set of addresses is asked for, each with the number of its request.
-type PortLists<'g> = Vec<(&'g [u16], usize)>;
+/// Prefixes with their label, the label first.
+type Labelled = (String, Vec<IpNet>);
 
 /// A maker of groups, which remembers them.
 pub struct Addresses<'a> {
     reserved: &'a Reserved,
-    memory: FxHashMap<Question, Rc<Vec<Found>>>,
+    memory: FxHashMap<Vec<OnPorts>, Rc<Vec<Found>>>,
 }
 
 impl<'a> Addresses<'a> {
@@ -116,174 +95,110 @@ impl<'a> Addresses<'a> {
         Addresses { reserved, memory: FxHashMap::default() }
     }
 
-    /// Returns the groups for some addresses on ports, less those that are never let through. There may be holes on all
-    /// ports but `no_holes`; `None` allows no holes at all.
-    pub fn groups(&mut self, parts: Vec<OnPorts>, no_holes: Option<BTreeSet<u16>>) -> Rc<Vec<Found>> {
-        let key = (parts, no_holes);
-        if let Some(groups) = self.memory.get(&key) {
+    /// Returns the groups for some addresses on ports, less those that are never let through.
+    pub fn groups(&mut self, parts: Vec<OnPorts>) -> Rc<Vec<Found>> {
+        if let Some(groups) = self.memory.get(&parts) {
             return Rc::clone(groups);
         }
-        let groups = Rc::new(Grouping::new(self.reserved, &key.0, key.1.as_ref()).finish());
-        self.memory.insert(key, Rc::clone(&groups));
+        let groups = Rc::new(groups(self.reserved, &parts));
+        self.memory.insert(parts, Rc::clone(&groups));
         groups
     }
 }
 
-/// Requests on their way to groups.
-struct Grouping<'g> {
-    reserved: &'g Reserved,
-    /// The different sets of addresses, with the ports that no other entry of the same set has.
-    sets: Vec<Asked>,
-    no_holes: Option<&'g BTreeSet<u16>>,
-    groups: Vec<Found>,
-    /// The ports on which each prefix is in a group already, with the group.
-    said: FxHashMap<IpNet, Vec<(u16, usize)>>,
-}
-
-struct Asked {
-    set: AddressSet,
-    prefixes: Vec<IpNet>,
-    ports: Vec<u16>,
-    from: Vec<usize>,
-}
-
-impl Asked {
-    fn is_long(&self, reserved: &Reserved) -> bool {
-        let count = self.prefixes.len();
-        count > FEW || count * self.ports.len() > FEW_IMPORTS || self.prefixes == reserved.internet
-    }
-}
-
-impl<'g> Grouping<'g> {
-    fn new(reserved: &'g Reserved, parts: &[OnPorts], no_holes: Option<&'g BTreeSet<u16>>) -> Grouping<'g> {
-        let mut by_set: BTreeMap<Vec<IpNet>, (AddressSet, PortLists<'_>)> = BTreeMap::new();
-        for (at, (set, ports)) in parts.iter().enumerate() {
-            let set = set.subtract(&reserved.hidden);
-            by_set.entry(prefixes(&set)).or_insert_with(|| (set, Vec::new())).1.push((ports, at));
+fn groups(reserved: &Reserved, parts: &[OnPorts]) -> Vec<Found> {
+    let mut asked: BTreeMap<Labelled, Vec<(&[u16], usize)>> = BTreeMap::new();
+    for (at, (set, ports)) in parts.iter().enumerate() {
+        for labelled in labelled(reserved, set, ports.len()) {
+            asked.entry(labelled).or_default().push((ports, at));
         }
-        by_set.remove(&Vec::new());
-        let mut sets: Vec<Asked> = Vec::new();
-        for (prefixes, (set, mut lists)) in by_set {
-            lists.sort_by(|a, b| (Reverse(a.0.len()), a).cmp(&(Reverse(b.0.len()), b)));
-            let first = sets.len();
-            for (ports, at) in lists {
-                // The entries of a rule with more ports serve the ports that are in both.
-                let mut left = ports.to_vec();
-                for asked in &mut sets[first..] {
-                    let before = left.len();
-                    left.retain(|port| asked.ports.binary_search(port).is_err());
-                    if left.len() < before {
-                        asked.from.push(at);
-                    }
-                }
-                if !left.is_empty() {
-                    sets.push(Asked { set: set.clone(), prefixes: prefixes.clone(), ports: left, from: vec![at] });
+    }
+    let mut groups: Vec<Found> = Vec::new();
+    for ((label, prefixes), mut lists) in asked {
+        lists.sort_by(|a, b| (Reverse(a.0.len()), a).cmp(&(Reverse(b.0.len()), b)));
+        let first = groups.len();
+        for (ports, at) in lists {
+            // The entries of a rule with more ports serve the ports that are in both.
+            let mut left = ports.to_vec();
+            for found in &mut groups[first..] {
+                let before = left.len();
+                left.retain(|port| found.group.ports.binary_search(port).is_err());
+                if left.len() < before {
+                    found.from.push(at);
                 }
             }
-        }
-        // Long lists come first: their prefixes need no other entry.
-        sets.sort_by(|a, b| {
-            let key = |asked: &Asked| (!asked.is_long(reserved), Reverse(asked.ports.len()));
-            key(a).cmp(&key(b)).then_with(|| (&a.prefixes, &a.ports).cmp(&(&b.prefixes, &b.ports)))
-        });
-        Grouping { reserved, sets, no_holes, groups: Vec::new(), said: FxHashMap::default() }
-    }
-
-    fn finish(mut self) -> Vec<Found> {
-        let sets = std::mem::take(&mut self.sets);
-        let mut with_holes: FxHashSet<u16> = FxHashSet::default();
-        for at in 0..sets.len() {
-            let asked = &sets[at];
-            let cover = self.holes(&sets, at, &with_holes);
-            if let Some(cover) = &cover
-                && cover.iter().any(|prefix| prefix.hole)
-            {
-                with_holes.extend(&asked.ports);
-            }
-            let open = |net: &IpNet| Prefix { net: *net, hole: false };
-            let all = cover.unwrap_or_else(|| asked.prefixes.iter().map(open).collect());
-            let internet = asked.prefixes == self.reserved.internet;
-            self.add(asked, all, internet);
-        }
-        self.groups
-    }
-
-    /// Returns a set as prefixes with holes, if that takes fewer entries and closes no address that another set opens.
-    fn holes(&self, sets: &[Asked], at: usize, with_holes: &FxHashSet<u16>) -> Option<Vec<Prefix>> {
-        const MOST_SETS: usize = 256;
-        let asked = &sets[at];
-        let no_holes = self.no_holes?;
-        if sets.len() > MOST_SETS || asked.ports.iter().any(|port| no_holes.contains(port) || with_holes.contains(port))
-        {
-            return None;
-        }
-        let prefixes = cover(&asked.set, asked.prefixes.len())?;
-        let shares = |other: &Asked| other.ports.iter().any(|port| asked.ports.binary_search(port).is_ok());
-        let others = sets.iter().enumerate().filter(|(other, set)| *other != at && shares(set));
-        let mut nets = others.flat_map(|(_, set)| &set.prefixes);
-        let holes: Vec<&IpNet> = prefixes.iter().filter(|prefix| prefix.hole).map(|prefix| &prefix.net).collect();
-        let closes = |net: &IpNet| holes.iter().any(|hole| net.contains(*hole));
-        (!nets.any(closes)).then_some(prefixes)
-    }
-
-    fn add(&mut self, asked: &Asked, all: Vec<Prefix>, internet: bool) {
-        if !asked.is_long(self.reserved) {
-            for prefix in all {
-                let (ports, by) = self.unsaid(&prefix, &asked.ports);
-                by.into_iter().for_each(|group| self.groups[group].from.extend(&asked.from));
-                self.push(vec![prefix], ports, Domain::None, &asked.from);
-            }
-            return;
-        }
-        // A prefix that another long list has on one of the ports is left to that list, and has its own entry on the
-        // others.
-        let (mut free, mut taken) = (Vec::new(), Vec::new());
-        for prefix in all {
-            let (ports, by) = self.unsaid(&prefix, &asked.ports);
-            match by.is_empty() {
-                true => free.push(prefix),
-                false => taken.push((prefix, ports)),
+            if !left.is_empty() {
+                let group = Group { prefixes: prefixes.clone(), ports: left, label: label.clone() };
+                groups.push(Found { group, from: vec![at], import: OnceCell::new() });
             }
         }
-        let whole = internet && taken.is_empty();
-        self.push(free, asked.ports.clone(), if whole { Domain::Internet } else { Domain::Set }, &asked.from);
-        for (prefix, ports) in taken {
-            self.push(vec![prefix], ports, Domain::None, &asked.from);
+    }
+    groups
+}
+
+/// Returns the prefixes of some addresses that are imported together, each list with its label.
+fn labelled(reserved: &Reserved, set: &AddressSet, ports: usize) -> Vec<Labelled> {
+    let left = set.subtract(&reserved.hidden);
+    if let Some(label) = internet_label(reserved, &left) {
+        return vec![(label, prefixes(&left))];
+    }
+    let (mut whole, mut cut): (AddressSet, BTreeMap<String, Vec<IpNet>>) = Default::default();
+    for block in &left.blocks {
+        let own = prefixes(&AddressSet { blocks: vec![block.clone()] });
+        match own.as_slice() {
+            [] => {}
+            [one] => whole.blocks.push(Block::whole(*one)),
+            _ => {
+                cut.insert(block_label(reserved, block), own);
+            }
         }
     }
-
-    /// Returns the ports on which no entry has a prefix yet, and the groups that have the prefix on the others.
-    fn unsaid(&self, prefix: &Prefix, ports: &[u16]) -> (Vec<u16>, BTreeSet<usize>) {
-        let said = self.said.get(&prefix.net).map(Vec::as_slice).unwrap_or_default();
-        let have = |port: &u16| said.iter().find(|(said, _)| said == port);
-        let by = ports.iter().filter_map(have).map(|(_, group)| *group).collect();
-        (ports.iter().copied().filter(|port| have(port).is_none()).collect(), by)
+    let whole = prefixes(&whole);
+    let count = whole.len() + cut.len();
+    if count > FEW || count * ports > FEW_IMPORTS {
+        let all = prefixes(&left);
+        let list: Vec<String> = all.iter().map(net_label).collect();
+        return vec![(format!("set-{}", short_hash(&list.join(","))), all)];
     }
+    whole.into_iter().map(|net| (net_label(&net), vec![net])).chain(cut).collect()
+}
 
-    fn push(&mut self, prefixes: Vec<Prefix>, ports: Vec<u16>, domain: Domain, from: &[usize]) {
-        if prefixes.is_empty() || ports.is_empty() {
-            return;
-        }
-        for prefix in &prefixes {
-            self.said.entry(prefix.net).or_default().extend(ports.iter().map(|port| (*port, self.groups.len())));
-        }
-        self.groups.push(Found {
-            group: Group { prefixes, ports, domain },
-            from: from.to_vec(),
-            import: OnceCell::new(),
-        });
+/// Returns the label of the internet, or of the internet less some addresses; `None` for other addresses.
+fn internet_label(reserved: &Reserved, set: &AddressSet) -> Option<String> {
+    let pairs = || set.blocks.iter().zip(&reserved.internet.blocks);
+    let inside = |net: &IpNet, nets: &[IpNet]| nets.iter().any(|outer| outer.contains(net));
+    let same = set.blocks.len() == reserved.internet.blocks.len()
+        && pairs().all(|(own, all)| own.net == all.net && all.except.iter().all(|net| inside(net, &own.except)));
+    let without = pairs().flat_map(|(own, all)| own.except.iter().filter(|net| !all.except.contains(net)));
+    same.then(|| label_without("internet".to_owned(), without))
+}
+
+/// Returns the label of a block less the addresses that are never let through.
+fn block_label(reserved: &Reserved, block: &Block) -> String {
+    let hidden = |net: &IpNet| AddressSet::of([*net]).is_inside(&reserved.hidden);
+    label_without(net_label(&block.net), block.except.iter().filter(|net| !hidden(net)))
+}
+
+/// Returns a label with the addresses that are left out.
+fn label_without<'n>(label: String, without: impl Iterator<Item = &'n IpNet>) -> String {
+    let without: Vec<String> = without.map(net_label).collect();
+    if without.is_empty() {
+        return label;
+    }
+    let list = without.join("-");
+    match label.len() + "-except-".len() + list.len() <= LONGEST_LABEL {
+        true => format!("{label}-except-{list}"),
+        false => format!("{label}-except-{}-{}", without.len(), short_hash(&list)),
     }
 }
 
-fn prefix_label(prefix: &Prefix) -> String {
-    let net = &prefix.net;
+fn net_label(net: &IpNet) -> String {
     let address = match net {
         IpNet::V4(net) => net.addr().to_string().replace('.', "-"),
         // All groups of sixteen bits are written, so that no `-` is at an end or beside another.
         IpNet::V6(net) => format!("v6-{}", net.addr().segments().map(|segment| format!("{segment:x}")).join("-")),
     };
-    let label = if is_single(net) { address } else { format!("{address}-{}", net.prefix_len()) };
-    if prefix.hole { format!("{label}-closed") } else { label }
+    if is_single(net) { address } else { format!("{address}-{}", net.prefix_len()) }
 }
 
 fn ports_label(ports: &[u16]) -> String {

@@ -6,14 +6,14 @@
 //! ```
 //!
 //! ```yaml
-//! addresses: [203.0.113.0/24]
+//! hosts: ["*.203-0-113-0-24-except-203-0-113-7.tcp-443.netpol.internal"]
+//! addresses:
+//!   - 203.0.113.0/30
 //! resolution: NONE
-//! addresses: ["203.0.113.7"]
-//! resolution: STATIC
-//! hosts: ["./203-0-113-0-24.tcp-443.netpol.internal", "./203-0-113-7-closed.tcp-443.netpol.internal"]
+//! hosts: ["./*.203-0-113-0-24-except-203-0-113-7.tcp-443.netpol.internal"]
 //! ```
 //!
-//! Of two prefixes Istio takes the longer one, and a ServiceEntry without endpoints leads nowhere.
+//! A denied address is in no prefix of the ServiceEntry, and a Sidecar lets out nothing else.
 
 use std::rc::Rc;
 
@@ -29,7 +29,7 @@ use crate::model::endpoint::Endpoint;
 use crate::model::rules::{Action, Direction, RuleId};
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::{Findings, Gap};
-use crate::targets::istio::plan::subjects::effective::{Closed, Division};
+use crate::targets::istio::plan::subjects::effective::Division;
 
 const OUT: Direction = Direction::Egress;
 
@@ -63,7 +63,6 @@ pub fn contents(
     destinations: &mut Destinations<'_, '_>,
 ) -> (Vec<Option<Content>>, Findings) {
     let mut findings = Findings::default();
-    let closed = Closed::new(division, |at| (isolations[at].restricts(), isolations[at].open.is_some()));
     let mut addresses = Addresses::new(facts.reserved);
     let mut contents = Vec::with_capacity(division.objects.len());
     for (at, isolation) in isolations.iter().enumerate() {
@@ -71,7 +70,7 @@ pub fn contents(
             let (items, reduced, gaps) = items(facts, ends, division, at, destinations);
             gaps.into_iter().for_each(|(rule, why)| findings.gap(rule, OUT, &Gap::unable(why)));
             let own = division.objects[at].subject.namespace.as_ref();
-            with_addresses(facts, items, reduced, own, &closed, destinations, &mut addresses)
+            with_addresses(facts, items, reduced, own, destinations, &mut addresses)
         });
         contents.push(content);
     }
@@ -126,7 +125,6 @@ fn with_addresses(
     items: Vec<(u32, bool)>,
     reduced: Vec<Reduced>,
     namespace: Option<&SmolStr>,
-    closed: &Closed,
     destinations: &Destinations<'_, '_>,
     addresses: &mut Addresses<'_>,
 ) -> Content {
@@ -144,10 +142,7 @@ fn with_addresses(
     let groups_home = namespace.filter(|_| !all_mesh).unwrap_or(&root).clone();
     let groups = match sets.is_empty() {
         true => Rc::default(),
-        false => {
-            let named = destinations.named_ports(&items).filter(|_| closed.all_of(&groups_home, &root));
-            addresses.groups(sets, named)
-        }
+        false => addresses.groups(sets),
     };
     Content { items, reduced, groups, groups_home, parts }
 }

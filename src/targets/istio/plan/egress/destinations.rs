@@ -17,7 +17,7 @@
 //!
 //! A sidecar tells a host by the name that TLS or HTTP asks for, so that no other host is reached at its addresses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -85,17 +85,6 @@ impl<'f, 'a> Destinations<'f, 'a> {
             Item::Host(outside, ..) => Some(outside.as_ref()),
             _ => None,
         })
-    }
-
-    /// Returns the ports on which some items are reached by name, so that a hole with the address behind the name would
-    /// close the item; `None` if these may be all ports.
-    pub fn named_ports(&self, items: &[(u32, bool)]) -> Option<BTreeSet<u16>> {
-        let port = |(item, _): &(u32, bool)| match self.item(*item) {
-            Item::Host(_, port, _) | Item::Service { port, .. } => Some(Some(*port)),
-            Item::Services { .. } => Some(None),
-            Item::Addresses(..) => None,
-        };
-        items.iter().filter_map(port).collect()
     }
 
     /// Returns the number of an item.

@@ -1,5 +1,5 @@
 //! ServiceEntries that Sidecars ask for: one for each host and namespace, with the ports of all rules, and one for each
-//! prefix of addresses. Each is visible only in its own namespace, those of the mesh's rules everywhere.
+//! block of addresses. Each is visible only in its own namespace, those of the mesh's rules everywhere.
 //!
 //! ```netpol
 //! allow egress garden/{app=web} -> zenquotes.io:443
@@ -24,7 +24,6 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 pub use super::addresses::Group;
-pub use super::cover::Prefix;
 use super::items::Outside;
 use crate::model::addresses::AddressSet;
 use crate::model::hosts::HostName;
@@ -150,9 +149,8 @@ impl Entries {
             add_below(&mut self.below, namespace, &host.name, || Below::Host(host.clone()));
         }
         for (namespace, group) in self.groups.keys() {
-            for host in group.hosts().0 {
-                add_below(&mut self.below, namespace, &host, || Below::Group(group.clone()));
-            }
+            let host = group.host();
+            add_below(&mut self.below, namespace, host.trim_start_matches("*."), || Below::Group(group.clone()));
         }
     }
 

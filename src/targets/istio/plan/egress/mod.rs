@@ -27,7 +27,6 @@ mod addresses;
 mod allowed;
 mod ask;
 mod content;
-mod cover;
 mod denied;
 mod destinations;
 mod ends;

@@ -78,8 +78,7 @@ impl TakenIn {
                 }
                 Below::Group(group) if granted.groups.contains(&(home, group)) => {}
                 Below::Group(group) => {
-                    let words =
-                        list_names(&group.prefixes.iter().map(|prefix| prefix.net.to_string()).collect::<Vec<_>>());
+                    let words = list_names(&group.prefixes.iter().map(ToString::to_string).collect::<Vec<_>>());
                     taken.elsewhere.extend(group.ports.iter().map(|&port| (port, words.clone())));
                     taken.on_other_ports.push(words);
                 }

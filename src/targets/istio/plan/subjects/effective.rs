@@ -13,7 +13,7 @@
 
 use std::rc::Rc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::divide::{Labelled, Said, Workloads, divide};
@@ -210,36 +210,5 @@ impl Workloads for Shown<'_, '_> {
 
     fn telling(&self, workload: u32) -> Vec<MatchLabels> {
         telling_labels(self.facts, self.known.workloads[workload as usize])
-    }
-}
-
-/// A record of where no pod is left open, so that each pod there imports only what its object lets through.
-pub struct Closed {
-    open: FxHashSet<Option<SmolStr>>,
-}
-
-impl Closed {
-    /// Gathers the closed objects; `of` returns whether an object closes its pods, and whether it leaves them open.
-    pub fn new(division: &Division, of: impl Fn(usize) -> (bool, bool)) -> Closed {
-        let mut closed: Vec<bool> = Vec::with_capacity(division.objects.len());
-        let mut open = FxHashSet::default();
-        for (at, object) in division.objects.iter().enumerate() {
-            let around = object.around.is_some_and(|around| closed[around]);
-            let (closes, opens) = of(at);
-            closed.push(closes || (!opens && around));
-            if !closed[at] {
-                open.insert(object.subject.namespace.clone());
-            }
-        }
-        Closed { open }
-    }
-
-    /// Returns whether all pods are closed that see the objects of a namespace; those of the root namespace, every pod
-    /// may see.
-    pub fn all_of(&self, namespace: &SmolStr, root: &SmolStr) -> bool {
-        match namespace == root {
-            true => self.open.is_empty(),
-            false => !self.open.contains(&Some(namespace.clone())),
-        }
     }
 }
