@@ -204,6 +204,32 @@ fn trap_63n_pods_that_no_labels_tell_apart_are_wider_and_never_denied_more() {
 }
 
 #[test]
+fn trap_63n_a_declaration_tells_the_number_of_its_own_pods() {
+    let web = "workload garden/web { labels { app = web } port http 8080 }\n";
+    let canary = "workload garden/canary { labels { app = web, track = canary } port http 9090 }\n";
+    let alike = canary.replace("9090", "8080");
+    for (declared, to, level) in [
+        (web.to_owned(), "garden/web", Level::Exact),
+        (web.to_owned(), "garden/{app=web, tier=a}", Level::Exact),
+        (format!("{web}{alike}"), "garden/{app=web}", Level::Exact),
+        // Others may have the name at another number.
+        (web.to_owned(), "garden/*", Level::Unable),
+        (web.to_owned(), "garden/{tier=a}", Level::Unable),
+        (format!("{web}{canary}"), "garden/{app=web}", Level::Unable),
+        (format!("{web}{canary}"), "garden/{app=web, track=canary}", Level::Unable),
+    ] {
+        for action in ["allow", "deny"] {
+            let build = build(&format!("{declared}{action} ingress lab/* -> {to}:http"));
+            assert_eq!(build.judged(0, IN).0, level, "{declared}{action} {to}\n{}", build.text());
+            let ports = build.of("AuthorizationPolicy");
+            let ports: Vec<&Value> = ports.iter().map(|one| &one["spec"]["rules"][0]["to"][0]["operation"]).collect();
+            let wanted = json!({ "ports": ["8080"] });
+            assert!(level != Level::Exact || ports == [&wanted], "{}", build.text());
+        }
+    }
+}
+
+#[test]
 fn trap_63o_a_wildcard_host_has_the_ports_of_services_too() {
     let host = "where host \"*.example.org\", \"www.example.com\"";
     let with = |ports: &[u16]| {

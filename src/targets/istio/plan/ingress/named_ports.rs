@@ -1,6 +1,7 @@
 //! Port names. A name is a number of each pod's own, and an AuthorizationPolicy has only numbers: where the pods of a
 //! rule do not agree, each number is for the workloads that have it. A pod that does not declare the name has no such
-//! port, as in a NetworkPolicy, even if it listens on one.
+//! port, as in a NetworkPolicy, even if it listens on one. Without an inventory a `workload` declaration tells the
+//! numbers of its own pods, and of no others.
 //!
 //! ```text
 //! allow ingress lab/* -> garden/*:metrics    9090 at `app=web`, 9100 at `app=db`: two policies
@@ -14,7 +15,7 @@ use smol_str::SmolStr;
 use crate::inventory::Workload;
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
-use crate::targets::istio::facts::Facts;
+use crate::targets::istio::facts::{Facts, exactly, means};
 use crate::targets::istio::plan::ports::numbers_of;
 
 /// The numbers that the port names of a rule have on its pods.
@@ -40,6 +41,10 @@ pub fn resolve<'p>(facts: &Facts<'_>, selector: &PodSelector, ports: &'p Ports) 
     let names: Vec<&SmolStr> = ports.entries().iter().filter_map(name_of).collect();
     let Some(first) = names.first() else { return Ok(Named::Same(Cow::Borrowed(ports))) };
     let unknown = || format!("no inventory says which port is called {first}");
+    if !facts.closed() {
+        let list = declared(facts, selector, ports).filter(|list| list.len() >= ports.entries().len());
+        return list.map(|list| Named::Same(Cow::Owned(Ports::Some(list)))).ok_or_else(unknown);
+    }
     let mut shares: BTreeMap<(&SmolStr, Vec<PortMatch>), Vec<u32>> = BTreeMap::new();
     for (namespace, _) in facts.namespaces(selector).ok_or_else(unknown)? {
         let Some(known) = facts.workloads(namespace) else { continue };
@@ -63,6 +68,24 @@ pub fn resolve<'p>(facts: &Facts<'_>, selector: &PodSelector, ports: &'p Ports) 
         (!list.is_empty()).then(|| Share { namespace: namespace.clone(), workloads, ports: Ports::Some(list) })
     };
     Ok(Named::Apart(shares.into_iter().filter_map(share).collect()))
+}
+
+/// Returns the ports with the numbers that a `workload` declaration gives the pods of a selector; `None` if none of them
+/// speaks of all these pods, or if two disagree about some.
+fn declared(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Option<Vec<PortMatch>> {
+    let known = facts.known(selector.namespace_name()?)?;
+    let (mut told, mut list) = (false, None);
+    for workload in &known.workloads {
+        let whole = selector.is_inside(&[exactly(workload)]);
+        if whole || means(selector, workload) {
+            told |= whole;
+            let own = numbered(ports, workload);
+            if list.get_or_insert_with(|| own.clone()) != &own {
+                return None;
+            }
+        }
+    }
+    list.filter(|_| told)
 }
 
 fn name_of(port: &PortMatch) -> Option<&SmolStr> {
