@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 
 use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
-use crate::inventory::{self, Inventory};
+use crate::inventory::{self, Inventory, Reading};
 use crate::policy::provenance::attribution;
 use crate::policy::{self, Policy};
 use crate::resolve::{self, Loader, ModuleId, Names, Resolved};
-use crate::settings::Settings;
+use crate::settings::{Platform, Settings};
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::{self, Deferred, Opened};
 use crate::targets::{self, Artifact, Lowering};
@@ -30,13 +30,15 @@ pub struct Input {
     pub guardrails: Vec<FileId>,
     /// The manifests of the cluster. `None` without an inventory: then a name that no manifest has is no mistake.
     pub manifests: Option<Vec<FileId>>,
+    /// Those of the manifests that were found in a folder: one that is no manifest is passed over.
+    pub found: Vec<FileId>,
 }
 
 impl Input {
     /// Makes an input without texts.
     pub fn new(settings: Settings) -> Input {
         let (policies, guardrails) = (Vec::new(), Vec::new());
-        Input { sources: Sources::new(), settings, policies, guardrails, manifests: None }
+        Input { sources: Sources::new(), settings, policies, guardrails, manifests: None, found: Vec::new() }
     }
 
     /// Adds a policy file. `path` is its name in messages and in generated objects.
@@ -113,10 +115,16 @@ pub fn resolve(
     resolve::resolve(files, &mut input.sources, &input.settings, loader, diagnostics)
 }
 
+/// Returns the platform that an inventory shows, else plain Kubernetes.
+pub fn platform_of(inventory: &Inventory) -> Platform {
+    types::mark(inventory).map_or(Platform::Kubernetes, |(platform, ..)| platform)
+}
+
 /// Manifests to facts about the cluster.
 pub fn inventory(input: &Input, diagnostics: &mut Diagnostics) -> Inventory {
+    let reading = Reading { namespace: input.settings.inventory_namespace.as_deref(), found: &input.found };
     match &input.manifests {
-        Some(files) => inventory::read(&input.sources, files, diagnostics),
+        Some(files) => inventory::read(&input.sources, files, reading, diagnostics),
         None => Inventory::default(),
     }
 }

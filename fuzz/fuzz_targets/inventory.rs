@@ -13,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
     let mut sources = Sources::new();
     let file = sources.add("fuzz.yaml", &*text);
     let mut diagnostics = Diagnostics::new();
-    let inventory = inventory::read(&sources, &[file], &mut diagnostics);
+    let inventory = inventory::read(&sources, &[file], inventory::Reading::default(), &mut diagnostics);
     let inside = |span: Span| span.file == file && span.start <= span.end && span.end as usize <= text.len();
     for finding in diagnostics.iter() {
         assert!(inside(finding.primary.span), "a finding lies outside the file");

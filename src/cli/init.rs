@@ -67,7 +67,10 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
 fn read(path: &Path, report: &Report<'_>) -> Result<Option<Inventory>, Fatal> {
     let mut input = Input::new(Settings::new(time::Date::MIN));
     let mut diagnostics = Diagnostics::new();
-    input.manifests = load::manifests(path, &Paths::new()?, &mut input.sources, &mut diagnostics)?;
+    if let Some((files, of_folder)) = load::manifests(path, &Paths::new()?, &mut input.sources, &mut diagnostics)? {
+        input.found = if of_folder { files.clone() } else { Vec::new() };
+        input.manifests = Some(files);
+    }
     let known = input.manifests.is_some().then(|| compile::inventory(&input, &mut diagnostics));
     let exit = report.print(&mut diagnostics, &input.sources)?;
     report.close(&diagnostics, "");
@@ -140,22 +143,8 @@ platform = \"{}\"
 # require = \"exact\"          # a rule that only well-behaved pods keep becomes an error
 ",
         platforms.join(", "),
-        platform(known).word(),
+        compile::platform_of(known).word(),
     )
-}
-
-/// Returns the platform that the inventory points to.
-fn platform(known: &Inventory) -> Platform {
-    let has = |namespace: &str| known.namespaces.contains_key(namespace);
-    let runs = |name: &str| {
-        known.workloads.iter().any(|workload| workload.namespace == "kube-system" && workload.name == name)
-    };
-    match () {
-        () if has("kyma-system") => Platform::Kyma,
-        () if has("openshift-dns") => Platform::Openshift,
-        () if runs("aws-node") => Platform::Eks,
-        () => Platform::Kubernetes,
-    }
 }
 
 fn first_policy(known: &Inventory) -> String {

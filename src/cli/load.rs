@@ -83,17 +83,17 @@ pub fn policy(
 }
 
 /// Reads the manifests that an argument names into the sources: a file, a folder (all that is YAML or JSON below) or
-/// `-`; `None` if one is not text, which is pushed.
+/// `-`; `None` if one is not text, which is pushed. Whether a folder was named is part of the answer.
 pub fn manifests(
     path: &Path,
     paths: &Paths,
     sources: &mut Sources,
     diagnostics: &mut Diagnostics,
-) -> Result<Option<Vec<FileId>>, Fatal> {
+) -> Result<Option<(Vec<FileId>, bool)>, Fatal> {
     if path.as_os_str() == "-" {
         let bytes = paths::read_stdin(MANIFEST_LIMIT)?;
         let file = text(paths::STDIN.to_owned(), bytes, MANIFEST_LIMIT, sources, diagnostics);
-        return Ok(file.map(|file| vec![file]));
+        return Ok(file.map(|file| (vec![file], false)));
     }
     let found = paths::files(path, &["yaml", "yml", "json"])?;
     if found.is_empty() {
@@ -108,7 +108,7 @@ pub fn manifests(
             files
         });
     }
-    Ok(files)
+    Ok(files.map(|files| (files, path.is_dir())))
 }
 
 /// Returns the text of a file that a `use` names, or why there is none.

@@ -11,6 +11,7 @@ use super::report::{Messages, Report};
 use super::{Fatal, Global};
 use crate::compile::{self, Input};
 use crate::diag::Diagnostics;
+use crate::model::names::is_dns_label;
 use crate::policy::Policy;
 use crate::settings::{self, Layer, Project, Settings};
 use crate::source::FileId;
@@ -28,9 +29,12 @@ pub struct Arguments {
     /// The path at which stdin is taken to stand
     #[arg(long, value_name = "PATH")]
     stdin_filepath: Option<PathBuf>,
-    /// Real manifests: Namespaces, workloads, Services and ServiceAccounts
+    /// Real manifests: Namespaces, workloads, Services and ServiceAccounts; several are one inventory
     #[arg(long, value_name = "DIR|FILE|-")]
     inventory: Vec<PathBuf>,
+    /// The namespace of manifests that name none, as for kubectl
+    #[arg(long, value_name = "NAME", value_parser = namespace)]
+    namespace: Option<String>,
     /// Policy files whose assertions hold for this build too
     #[arg(long, value_name = "DIR|FILE")]
     guardrails: Vec<PathBuf>,
@@ -59,6 +63,13 @@ fn layer() -> impl TypedValueParser<Value = Layer> {
         let layer = Layer::ALL.into_iter().find(|layer| layer.word() == word);
         layer.unwrap_or(Layer::NetworkPolicy)
     })
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    match is_dns_label(text) {
+        true => Ok(text.to_owned()),
+        false => Err("a namespace's name has lower-case letters, digits and inner `-`, at most 63".to_owned()),
+    }
 }
 
 fn date(text: &str) -> Result<time::Date, String> {
@@ -123,6 +134,10 @@ impl Session {
             let mut targets = arguments.target.clone();
             targets.dedup();
             session.input.settings.targets = targets;
+            session.input.settings.targets_are_said = true;
+        }
+        if arguments.namespace.is_some() {
+            session.input.settings.inventory_namespace = arguments.namespace.clone();
         }
         let given = load::policy_files(&arguments.paths, arguments.stdin_filepath.as_deref())?;
         let guardrails = either(&arguments.guardrails, &session.project.guardrails, &folder);
@@ -199,7 +214,9 @@ impl Session {
     fn read_manifests(&mut self, path: &Path) -> Result<(), Fatal> {
         let files = load::manifests(path, &self.paths, &mut self.input.sources, &mut self.diagnostics)?;
         self.readable &= files.is_some();
-        self.input.manifests.get_or_insert_default().extend(files.unwrap_or_default());
+        let (files, of_folder) = files.unwrap_or_default();
+        self.input.found.extend(files.iter().copied().filter(|_| of_folder));
+        self.input.manifests.get_or_insert_default().extend(files);
         Ok(())
     }
 }

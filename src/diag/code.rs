@@ -124,6 +124,7 @@ codes! {
     E0304 SecondPorts "ports stand on something that brings its own";
     E0305 PortNameOutside "a port name stands on a host or an address";
     E0306 TwoProtocols "one port is read in two ways";
+    W0307 OneWayOpen "one way of `<->` has no ports";
     E0311 UnknownNamespace "the inventory has no such namespace";
     E0312 SelectorMatchesNothing "a selector matches no pod";
     W0313 SelectorUnmatched "a selector matches no pod that is known";
@@ -138,6 +139,7 @@ codes! {
     E0324 ContradictingProtocol "a port is said to be read in another way";
     W0325 ServicePortOnPods "a port at labels is a Service's";
     W0326 ServiceAddress "addresses hold the cluster IP of a Service";
+    W0327 ClientsHidden "a Service hides the addresses of its clients";
     E0331 WhereNeedsHttp "a condition needs ports whose requests can be read";
     E0332 WhereOnDeny "`where jwt` stands on a deny";
     E0333 ViaMisplaced "`via` does not stand on this rule";
@@ -177,8 +179,11 @@ codes! {
     E0503 FactsOutsideScope "a file with a scope states facts about others";
     E0511 Expired "a rule has expired";
     W0521 RedundantAllow "a wider allow makes this one redundant";
-    W0522 ResolverClosed "the resolver is isolated and lets these pods not in";
+    W0522 ResolverClosed "the resolver is isolated and lets nobody through";
     W0523 GrantDenied "a deny cuts pods off from their resolver or from istiod";
+    W0524 ResolverMissed "the way to the cluster's DNS misses its resolver";
+    W0525 PlatformUnsaid "the inventory is of a platform that the settings do not name";
+    W0526 MeshClosed "istiod or a gateway is isolated and nothing is let through";
     E0531 ClaimWithoutWorkloads "a claim has no workloads on either side";
     W0532 ClaimNotJudged "a claim was not judged";
     // Inventory (inventory/).
@@ -191,12 +196,15 @@ codes! {
     E0607 ManifestKeyTwice "a key stands twice in one mapping";
     E0608 ManifestConflict "an object is stated twice, differently";
     E0609 ManifestSelector "a workload does not select its own pods";
+    N0610 Unplaced "objects of the inventory name no namespace";
+    N0611 PassedOver "files of a folder are no manifests";
     // Layers and targets (targets/).
     N0701 Bypassable "only well-behaved pods are held by a rule";
     N0702 IcmpUndefined "networkpolicy says nothing of icmp";
     N0703 NamespacesClosed "a namespace made later is open until the next build";
     N0704 TcpOnly "udp, sctp and icmp are not enforced";
     N0706 Refused "a layer refuses more than a rule says";
+    N0707 NoMesh "the inventory shows no mesh, and a layer needs one";
     E0711 NotEnforced "no layer of the build holds a rule";
     E0712 BypassableRefused "only well-behaved pods are held by a rule, and exactness is required";
     E0713 TcpOnlyRefused "udp, sctp and icmp are not enforced, and exactness is required";

@@ -20,7 +20,7 @@ pub use near::{Matched, Near, NearNamespace};
 pub use objects::{Existing, Passage, Peer, Pods, PolicyKind, PolicyObject, Says};
 pub use pods::{LabelledPods, MeantPods, Perhaps, Untold, Within, WithoutAccounts, is_injected, is_passing};
 pub use query::Running;
-pub use read::{read, written};
+pub use read::{Reading, read, written};
 pub use service::{Meant, Unclear, Wanted};
 
 use std::collections::BTreeMap;
@@ -48,6 +48,8 @@ pub struct Inventory {
     pub listeners: Vec<Listener>,
     /// Routes of VirtualServices and HTTPRoutes that change a path or a host, in the order of their names.
     pub rewrites: Vec<Rewrite>,
+    /// The endpoints of the Service `default/kubernetes`, which are the API servers, sorted.
+    pub api_servers: Vec<ApiServer>,
     /// ServiceAccounts: namespace and name.
     pub accounts: Vec<(SmolStr, SmolStr)>,
     /// Objects that decide about the flows of pods, sorted by kind, namespace and name.
@@ -84,10 +86,23 @@ pub struct Service {
     /// Whether it is reached from outside the cluster: `spec.type` is `NodePort` or `LoadBalancer`; `None` if it is not
     /// known.
     pub outside: Option<bool>,
+    /// `spec.externalTrafficPolicy: Local`: its pods see the addresses of clients outside, and not those of nodes.
+    pub keeps_clients: bool,
     /// `spec.clusterIPs`.
     pub addresses: Vec<IpAddr>,
     /// `spec.externalName` of a Service of the type `ExternalName`.
     pub external_name: Option<SmolStr>,
+    /// The place that states it.
+    pub origin: Span,
+}
+
+/// An endpoint of the Service `default/kubernetes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApiServer {
+    /// The address.
+    pub address: IpAddr,
+    /// The TCP port.
+    pub port: u16,
     /// The place that states it.
     pub origin: Span,
 }

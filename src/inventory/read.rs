@@ -5,6 +5,7 @@
 //! ```
 
 mod document;
+mod endpoints;
 mod errors;
 mod fields;
 mod left_out;
@@ -29,27 +30,75 @@ use self::sidecar::has_sidecar;
 use self::tree::At;
 use super::objects::build_of;
 use super::query::Index;
-use super::{Existing, Inventory, Listener, Namespace, PolicyObject, Rewrite, Service, Workload, WorkloadKind};
+use super::{
+    ApiServer, Existing, Inventory, Listener, Namespace, PolicyObject, Rewrite, Service, Workload, WorkloadKind,
+};
 use crate::diag::Diagnostics;
 use crate::inventory::{AllLeftOut, ServicePort};
 use crate::model::labels::{Labels, NAMESPACE_NAME};
 use crate::source::{FileId, Sources, Span};
 
+/// The facts about manifests that do not stand in them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading<'a> {
+    /// The namespace of objects that name none; `default`, with a note that counts them, if it is not said.
+    pub namespace: Option<&'a str>,
+    /// The files that were found in a folder: one that is no manifest is passed over.
+    pub found: &'a [FileId],
+}
+
 /// Reads manifests: YAML of one or many documents, or JSON, with objects or lists of them. Other kinds are passed over.
 /// An object that cannot be read, that Kubernetes would refuse, or that contradicts another is a finding with its
 /// place; of two equal statements the first place is kept.
-pub fn read(sources: &Sources, files: &[FileId], diagnostics: &mut Diagnostics) -> Inventory {
+pub fn read(sources: &Sources, files: &[FileId], reading: Reading<'_>, diagnostics: &mut Diagnostics) -> Inventory {
     let mut facts = Facts::default();
+    let unplaced = SmolStr::from(reading.namespace.unwrap_or("default"));
+    let mut passed_over: Vec<FileId> = Vec::new();
     for &file in files {
         let source = sources.file(file);
+        let is_found = reading.found.contains(&file);
+        if is_found && is_template(file, &source.text) {
+            passed_over.push(file);
+            continue;
+        }
         let kustomization = is_kustomization(&source.path);
-        document::each_document(file, &source.text, diagnostics, |document, mistakes| {
-            object::each_object(document.root(), kustomization, mistakes, |kind, meta, at, mistakes| {
+        let (mut found, mut is_manifest, mut is_empty) = (Diagnostics::new(), false, true);
+        document::each_document(file, &source.text, &mut found, |document, mistakes| {
+            is_empty &= document.root().is_null();
+            is_manifest |= ["apiVersion", "kind"].iter().all(|key| document.root().get(key).is_some());
+            object::each_object(document.root(), kustomization, &unplaced, mistakes, |kind, meta, at, mistakes| {
                 facts.add(kind, meta, at, mistakes);
             });
         });
+        let is_other = is_found && !kustomization && !is_manifest && !looks_like_manifest(&source.text);
+        match is_other && !(is_empty && found.iter().next().is_none()) {
+            true => passed_over.push(file),
+            false => diagnostics.append(found),
+        }
+    }
+    if let Some(&first) = passed_over.first() {
+        let paths: Vec<&str> = passed_over.iter().map(|file| sources.file(*file).path.as_str()).collect();
+        diagnostics.push(errors::passed_over(Span::new(first, 0, 0), &paths));
+    }
+    if let (Some((count, first)), None) = (facts.unplaced, reading.namespace) {
+        diagnostics.push(errors::unplaced(first, count));
     }
     facts.inventory()
+}
+
+/// Returns whether a text is a template of Helm or the like, which is a manifest only once it is rendered.
+fn is_template(file: FileId, text: &str) -> bool {
+    let fails = || {
+        let mut found = Diagnostics::new();
+        document::each_document(file, text, &mut found, |_, _| {});
+        found.has_errors()
+    };
+    text.contains("{{") && fails()
+}
+
+/// Returns whether a text that cannot be read was most likely meant to be a manifest.
+fn looks_like_manifest(text: &str) -> bool {
+    ["apiVersion:", "kind:"].iter().all(|key| text.lines().any(|line| line.starts_with(key)))
 }
 
 /// Reads the objects that decide about flows in YAML that a build has just written; their places are in no file, and `file`
@@ -57,7 +106,8 @@ pub fn read(sources: &Sources, files: &[FileId], diagnostics: &mut Diagnostics) 
 pub fn written(file: FileId, yaml: &str) -> Vec<PolicyObject> {
     let mut objects = Vec::new();
     document::each_document(file, yaml, &mut Diagnostics::new(), |document, mistakes| {
-        object::each_object(document.root(), false, mistakes, |kind, meta, at, mistakes| {
+        let unplaced = SmolStr::new_static("default");
+        object::each_object(document.root(), false, &unplaced, mistakes, |kind, meta, at, mistakes| {
             if let Kind::Policy(kind) = kind {
                 objects.extend(policy::policy(kind, meta, at, mistakes));
             }
@@ -84,6 +134,9 @@ struct Facts {
     /// The workloads with only the beginning of a name (`generateName`): two of one name are two.
     unnamed: Vec<Workload>,
     accounts: BTreeSet<(SmolStr, SmolStr)>,
+    api_servers: BTreeSet<ApiServer>,
+    /// How many objects name no namespace, and the place of the first.
+    unplaced: Option<(usize, Span)>,
     objects: Vec<PolicyObject>,
     existing: Vec<Existing>,
     listeners: Vec<Listener>,
@@ -99,6 +152,9 @@ impl Facts {
             state(&mut self.namespaces, meta.name, (labels, meta.origin), &meta.title, mistakes);
             return;
         }
+        if !meta.placed {
+            self.unplaced.get_or_insert((0, meta.origin)).0 += 1;
+        }
         self.mentioned.entry(meta.namespace.clone()).or_insert(meta.origin);
         if kind.is_written() && !meta.generated {
             let (namespace, name, build) = (meta.namespace.clone(), meta.name.clone(), build_of(&meta.labels));
@@ -110,6 +166,7 @@ impl Facts {
             Kind::ServiceAccount => {
                 self.accounts.insert((meta.namespace, meta.name));
             }
+            Kind::Endpoints(kind) => self.api_servers.extend(endpoints::api_servers(kind, &meta, object, mistakes)),
             Kind::Service => {
                 if let Some(service) = service::service(&meta, object, mistakes) {
                     state(&mut self.services, (meta.namespace, meta.name), service, &meta.title, mistakes);
@@ -153,6 +210,8 @@ impl Facts {
             }
         }
         let accounts = self.accounts.into_iter().collect();
+        let mut api_servers: Vec<ApiServer> = self.api_servers.into_iter().collect();
+        api_servers.dedup_by_key(|server| (server.address, server.port));
         let mut objects = self.objects;
         objects.sort_by(|a, b| (a.kind, &a.namespace, &a.name).cmp(&(b.kind, &b.namespace, &b.name)));
         objects.dedup_by(|b, a| (a.kind, &a.namespace, &a.name) == (b.kind, &b.namespace, &b.name));
@@ -171,6 +230,7 @@ impl Facts {
             workloads,
             listeners,
             rewrites,
+            api_servers,
             accounts,
             objects,
             existing,
@@ -224,6 +284,7 @@ impl Fact for Service {
             (self.external_name != other.external_name, "external names"),
             (self.headless != other.headless || self.addresses != other.addresses, "addresses"),
             (self.outside != other.outside, "types"),
+            (self.keeps_clients != other.keeps_clients, "traffic policies"),
         ])
     }
 }

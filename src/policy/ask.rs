@@ -3,6 +3,7 @@
 //! `garden/web -> db/pg:5432` is one flow where `web` and `pg` are one workload each. Where `db/pg` is a Service that leads
 //! to a `primary` and a `replica`, it is two, and each is answered.
 
+mod api_server;
 mod near;
 mod parties;
 mod published;
@@ -93,8 +94,8 @@ pub fn ask(policy: &Policy, question: &Question) -> Result<Answers, String> {
     if from.ports.is_some() {
         return Err(format!("`{}`: the port that a client sends from says nothing", question.from));
     }
-    let wanted = question::wanted_port(&to, question)?;
     let mut asker = Asker { policy, assumed: Vec::new() };
+    let wanted = question::wanted_port(&to, question, || asker.ports_told(&to))?;
     let sources = asker.parties(&from, &question.from)?;
     let pairs = match asker.published(&sources, &to, question, &wanted)? {
         Some(ways) => ways,

@@ -14,12 +14,12 @@ use smallvec::smallvec;
 use smol_str::SmolStr;
 
 use super::concerning::Concerning;
-use super::{Grant, GrantReason, Policy, redundant};
-use crate::diag::{Code, Diagnostic, Diagnostics};
+use super::{Grant, GrantReason, Policy, lifelines, mesh, redundant};
+use crate::diag::Diagnostics;
 use crate::model::conditions::Keys;
 use crate::model::endpoint::{Endpoint, Member, Pods, What};
 use crate::model::gateways::{Gateway, GatewayPort, Via};
-use crate::model::labels::{Account, PodSelector, Requirements};
+use crate::model::labels::PodSelector;
 use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::parallel;
@@ -28,19 +28,32 @@ use crate::types::Program;
 
 /// Makes the policy of a program.
 pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostics) -> Policy {
-    let Program { rules, lookups: _, gateways, inventory, dns, istiod, internet, pod_addresses, node_addresses } =
-        program;
+    let Program {
+        rules,
+        lookups: _,
+        gateways,
+        inventory,
+        dns,
+        istiod,
+        api_server,
+        internet,
+        pod_addresses,
+        node_addresses,
+    } = program;
     let mut policy = Policy {
         grants: Vec::new(),
         rules,
         gateways,
         inventory,
         settings: Arc::new(settings.clone()),
+        api_server,
         internet,
         pod_addresses,
         node_addresses,
+        lacks_mesh: false,
         concerning: Concerning::default(),
     };
+    policy.lacks_mesh = mesh::is_missing(&policy);
     let mut found = Diagnostics::new();
     let grant = || {
         let mut grants =
@@ -50,9 +63,10 @@ pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostic
         }
         grants.of_mesh();
         let grants = grants.list;
-        warn_of_closed_resolver(&policy, &grants, &dns, &mut found);
-        warn_of_denied_grants(&policy, &grants, &mut found);
-        note_missing_namespaces(&policy, &grants, &mut found);
+        lifelines::warn_of_closed(&policy, &grants, (&dns, &istiod), &mut found);
+        lifelines::warn_of_missed_resolver(&policy, &grants, &dns, &mut found);
+        lifelines::warn_of_denied_grants(&policy, &grants, &mut found);
+        mesh::note_missing(&policy, &mut found);
         grants
     };
     let (grants, redundant) = parallel::both(grant, || redundant::find(&policy));
@@ -194,138 +208,4 @@ fn gateway_door(via: &Via, egress: bool) -> Endpoint {
 fn bare(endpoint: &Endpoint) -> Endpoint {
     let members = endpoint.members.iter().map(|member| Member { ports: Ports::All, ..member.clone() });
     Endpoint { members: members.collect() }
-}
-
-/// Returns whether some pod can be in both.
-fn share_pods(a: &Endpoint, b: &Endpoint) -> bool {
-    a.pods().any(|(_, left)| b.pods().any(|(_, right)| left.selector.overlaps(&right.selector)))
-}
-
-/// Returns whether a deny's destination surely contains a member of a granted one, pods or addresses, on one of its
-/// ports. Namespaces that the deny selects by labels may be others, and do not count.
-fn takes(deny: &Endpoint, granted: &Endpoint) -> bool {
-    granted.members.iter().any(|member| {
-        let meeting = || deny.members.iter().filter(|taken| taken.ports.may_overlap(&member.ports));
-        match &member.what {
-            What::Pods(pods) => {
-                let sets = meeting().filter_map(|taken| match &taken.what {
-                    What::Pods(taken) => Some(taken.selector.clone()),
-                    _ => None,
-                });
-                pods.selector.is_inside(&sets.collect::<Vec<_>>())
-            }
-            What::Addresses(set) => {
-                meeting().any(|taken| matches!(&taken.what, What::Addresses(taken) if set.is_inside(taken)))
-            }
-            What::Host(_) => false,
-        }
-    })
-}
-
-/// Returns whether a set of pods surely contains some of another: the two overlap, and the first asks only for labels
-/// that the second names too.
-fn surely_meets(set: &PodSelector, other: &PodSelector) -> bool {
-    let known = |asked: &Requirements, said: &Requirements| {
-        asked.list().iter().all(|one| said.list().iter().any(|other| other.key == one.key))
-    };
-    set.overlaps(other)
-        && known(&set.namespace, &other.namespace)
-        && known(&set.labels, &other.labels)
-        && !matches!(set.account, Account::Is(_))
-}
-
-/// Returns whether two destinations share pods or addresses on some port.
-fn share_flows(a: &Endpoint, b: &Endpoint) -> bool {
-    a.members.iter().any(|left| {
-        b.members.iter().any(|right| {
-            let meet = match (&left.what, &right.what) {
-                (What::Pods(a), What::Pods(b)) => a.selector.overlaps(&b.selector),
-                (What::Addresses(a), What::Addresses(b)) => a.overlaps(b),
-                _ => false,
-            };
-            meet && left.ports.may_overlap(&right.ports)
-        })
-    })
-}
-
-/// Warns of a resolver that some rule isolates and no rule opens: it answers nobody.
-fn warn_of_closed_resolver(policy: &Policy, grants: &[Grant], dns: &Endpoint, diagnostics: &mut Diagnostics) {
-    if !grants.iter().any(|grant| grant.reason == GrantReason::Dns) {
-        return;
-    }
-    let ingress = policy.rules.iter().filter(|rule| rule.ingress && rule.action != Action::Deny);
-    let mut closing: Option<&Rule> = None;
-    for rule in ingress {
-        if rule.action == Action::Allow && share_flows(&rule.destination, dns) {
-            return;
-        }
-        let resolvers = || dns.pods().map(|(_, pods)| &pods.selector);
-        let isolates = |pods: &PodSelector| resolvers().any(|resolver| surely_meets(pods, resolver));
-        if closing.is_none() && rule.destination.pods().any(|(_, pods)| isolates(&pods.selector)) {
-            closing = Some(rule);
-        }
-    }
-    if let Some(rule) = closing {
-        diagnostics.push(
-            Diagnostic::new(
-                Code::ResolverClosed,
-                rule.origin.place(),
-                "this isolates the cluster's DNS, and nothing lets pods in",
-            )
-            .at("names stop resolving")
-            .note("let them in: `use std/k8s`, then `allow ingress */* -> coredns:{53/udp, 53/tcp}`"),
-        );
-    }
-}
-
-/// Warns of a deny that takes the resolver or istiod from pods, since a deny beats grants.
-fn warn_of_denied_grants(policy: &Policy, grants: &[Grant], diagnostics: &mut Diagnostics) {
-    // All grants of one reason lead to the same place.
-    let grants = [GrantReason::Dns, GrantReason::Istiod]
-        .map(|reason| -> Vec<&Grant> { grants.iter().filter(|grant| grant.reason == reason).collect() });
-    for rule in policy.rules.iter().filter(|rule| rule.action == Action::Deny && rule.conditions.is_none()) {
-        let hit = grants.iter().find_map(|grants| {
-            let first = grants.first()?;
-            let taken = takes(&rule.destination, &first.destination)
-                && grants.iter().any(|grant| share_pods(&rule.source, &grant.source));
-            taken.then_some(first)
-        });
-        let Some(grant) = hit else { continue };
-        let what = if grant.reason == GrantReason::Dns { "the cluster's DNS" } else { "istiod" };
-        diagnostics.push(
-            Diagnostic::new(Code::GrantDenied, rule.origin.place(), format!("this denies the way to {what}"))
-                .at("a deny beats what is granted")
-                .note("if that is meant, this warning can stay; else narrow the destination or its ports"),
-        );
-    }
-}
-
-/// Notes a grant to a namespace that the inventory lacks, once for DNS and once for istiod.
-fn note_missing_namespaces(policy: &Policy, grants: &[Grant], diagnostics: &mut Diagnostics) {
-    if !policy.inventory.given {
-        return;
-    }
-    let isolates = |rule: &&Rule| rule.egress && rule.action != Action::Deny;
-    for reason in [GrantReason::Dns, GrantReason::Istiod] {
-        let Some(grant) = grants.iter().find(|grant| grant.reason == reason) else { continue };
-        let cause = match grant.because.first() {
-            Some(rule) => policy.rule(*rule),
-            None => policy.rules.iter().find(isolates),
-        };
-        let missing = grant.destination.pods().find_map(|(member, pods)| {
-            let name = pods.selector.namespace_name()?;
-            (!policy.inventory.namespaces.contains_key(name)).then_some((name, member.span))
-        });
-        let (Some(rule), Some((name, named))) = (cause, missing) else { continue };
-        let what = if reason == GrantReason::Dns { "the cluster's DNS" } else { "istiod" };
-        diagnostics.push(
-            Diagnostic::new(
-                Code::LibraryNamespace,
-                rule.origin.place(),
-                format!("the inventory has no namespace `{name}`"),
-            )
-            .at(format!("this grants its pods the way to {what} there"))
-            .label(named, "taken as written"),
-        );
-    }
 }

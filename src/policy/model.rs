@@ -25,12 +25,16 @@ pub struct Policy {
     pub inventory: Arc<Inventory>,
     /// The settings of the run.
     pub settings: Arc<Settings>,
+    /// The API servers on their ports, where they are known; empty where not.
+    pub api_server: Arc<Endpoint>,
     /// The addresses where a host without `at` may be: std/net's `internet`.
     pub internet: AddressSet,
     /// `[cluster] pods`: the addresses of pods, where they are known; empty where not.
     pub pod_addresses: AddressSet,
     /// The prelude's `nodes`, where they are known; empty where not.
     pub node_addresses: AddressSet,
+    /// Whether the layers are the default, and the inventory shows no mesh.
+    pub lacks_mesh: bool,
     /// The index of the rules that may concern a pod. A copy of the policy starts without one, since its rules may
     /// change.
     pub concerning: Concerning,

@@ -5,10 +5,13 @@ use crate::settings::Platform;
 /// The modules that `use std/NAME` finds: name and text.
 pub const MODULES: &[(&str, &str)] = &[
     ("aws", include_str!("../../stdlib/aws.netpol")),
+    ("azure", include_str!("../../stdlib/azure.netpol")),
+    ("gcp", include_str!("../../stdlib/gcp.netpol")),
     ("istio", include_str!("../../stdlib/istio.netpol")),
     ("k8s", include_str!("../../stdlib/k8s.netpol")),
     ("kyma", include_str!("../../stdlib/kyma.netpol")),
     ("net", include_str!("../../stdlib/net.netpol")),
+    ("openshift", include_str!("../../stdlib/openshift.netpol")),
 ];
 
 /// Returns the text of a module of the standard library.

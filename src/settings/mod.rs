@@ -14,15 +14,21 @@ pub struct Settings {
     pub name: Option<String>,
     /// The enforcement layers, in the order given, without repetition.
     pub targets: Vec<Layer>,
+    /// Whether the layers are said, and not the default.
+    pub targets_are_said: bool,
+    /// `inventory-namespace`: the namespace of manifests that name none.
+    pub inventory_namespace: Option<String>,
     /// `[cluster] platform`.
     pub platform: Platform,
+    /// Whether the platform is said, and not the default.
+    pub platform_is_said: bool,
     /// `[cluster] domain`, `cluster.local` unless given.
     pub domain: String,
     /// `[cluster] dns`: whether the compiler grants the way to the cluster's DNS. False for `"explicit"`.
     pub grant_dns: bool,
     /// `[cluster] load-balancer = "aws-nlb"`.
     pub aws_nlb: bool,
-    /// `[cluster] resolver`: node-local resolver addresses, beside the platform's.
+    /// `[cluster] resolver`: more of the resolver, beside the platform's: addresses, or pods with their ports.
     pub resolver: Vec<Written>,
     /// `[cluster] apiserver`.
     pub apiserver: Vec<Written>,
@@ -55,7 +61,10 @@ impl Settings {
         Settings {
             name: None,
             targets: vec![Layer::NetworkPolicy, Layer::Istio],
+            targets_are_said: false,
+            inventory_namespace: None,
             platform: Platform::Kubernetes,
+            platform_is_said: false,
             domain: "cluster.local".into(),
             grant_dns: true,
             aws_nlb: false,
@@ -153,6 +162,36 @@ impl Platform {
         Platform::Openshift,
         Platform::K3s,
     ];
+
+    /// Returns the namespace and the name of the cluster's DNS Service.
+    pub fn dns_service(self) -> (&'static str, &'static str) {
+        match self {
+            Platform::Openshift => ("openshift-dns", "dns-default"),
+            _ => ("kube-system", "kube-dns"),
+        }
+    }
+
+    /// Returns the label, key and value, of the pods behind that Service, unless an inventory shows another one.
+    pub fn dns_label(self) -> (&'static str, &'static str) {
+        match self {
+            Platform::Openshift => ("dns.operator.openshift.io/daemonset-dns", "default"),
+            _ => ("k8s-app", "kube-dns"),
+        }
+    }
+
+    /// Returns the platform's name, as its makers write it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Platform::Kubernetes => "plain Kubernetes",
+            Platform::Kyma => "Kyma",
+            Platform::Gardener => "Gardener",
+            Platform::Eks => "EKS",
+            Platform::Gke => "GKE",
+            Platform::Aks => "AKS",
+            Platform::Openshift => "OpenShift",
+            Platform::K3s => "k3s",
+        }
+    }
 
     /// Returns the platform's name, as `netpol.toml` writes it.
     pub fn word(self) -> &'static str {

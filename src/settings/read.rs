@@ -12,10 +12,11 @@ use crate::settings::{Layer, Platform, Project, Settings, Written};
 use crate::source::{FileId, Sources, Span};
 
 const TABLES: [&str; 4] = ["cluster", "networkpolicy", "istio", "enforcement"];
-const TOP: [&str; 10] = [
+const TOP: [&str; 11] = [
     "name",
     "targets",
     "inventory",
+    "inventory-namespace",
     "guardrails",
     "output",
     "kustomization",
@@ -62,6 +63,9 @@ impl Reader<'_> {
                 "name" => settings.name = self.checked(entry, "a label value of Kubernetes", is_name),
                 "targets" => self.targets(entry, settings),
                 "inventory" => project.inventory = self.one_or_more(entry),
+                "inventory-namespace" => {
+                    settings.inventory_namespace = self.checked(entry, "the name of a namespace", is_dns_label);
+                }
                 "guardrails" => project.guardrails = self.one_or_more(entry),
                 "output" => {
                     project.output =
@@ -86,6 +90,7 @@ impl Reader<'_> {
             match entry.0 {
                 "platform" => {
                     self.word(entry, Platform::ALL.map(|kind| (kind.word(), kind)), &mut settings.platform);
+                    settings.platform_is_said = true;
                 }
                 "domain" => {
                     if let Some(domain) = self.checked(entry, "a DNS name in lower case", is_dns_name) {
@@ -173,6 +178,7 @@ impl Reader<'_> {
         }
         if !targets.is_empty() {
             settings.targets = targets;
+            settings.targets_are_said = true;
         }
     }
 

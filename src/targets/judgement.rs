@@ -1,7 +1,7 @@
 //! Judgements: how well one layer enforces one rule end.
 
 use super::gap::{Gap, Why};
-use super::{Level, Levels, Narrower, Traffics};
+use super::{Level, Levels, Narrower, Traffic, Traffics};
 use crate::model::rules::{Direction, RuleId};
 use crate::settings::Layer;
 
@@ -20,6 +20,8 @@ pub struct Judgement {
     pub but_conditions: Levels,
     /// Why the level is not exact, or how the layer enforces the end.
     pub reason: Why,
+    /// The reason without the rule's conditions; none where the layer enforces the end but for them.
+    pub but_reason: Why,
     /// Flows that the layer refuses although the rule allows them, such as those of callers without a sidecar.
     pub narrower: Vec<Narrower>,
     /// The hosts with `at` that the layer finds by their names: a client that dials the address without the name is
@@ -56,6 +58,7 @@ impl Judgement {
             levels: Levels::all(Level::Exact),
             but_conditions: Levels::all(Level::Exact),
             reason: Why::Nothing,
+            but_reason: Why::Nothing,
             narrower: Vec::new(),
             by_name: None,
             unmeshed: None,
@@ -76,6 +79,10 @@ impl Judgement {
             }
         }
         let first_of_the_worst = |worst: Gap, gap: Gap| if gap.level > worst.level { gap } else { worst };
+        let others = gaps.iter().filter(|gap| !matches!(gap.why, Why::Unseen(_))).cloned();
+        if let Some(worst) = others.reduce(first_of_the_worst) {
+            judgement.but_reason = worst.why;
+        }
         if let Some(worst) = gaps.into_iter().reduce(first_of_the_worst) {
             (judgement.level, judgement.reason) = (worst.level, worst.why);
         }
@@ -87,6 +94,12 @@ impl Judgement {
         let by_name = self.by_name.as_deref();
         let all: Vec<&str> = self.narrower.iter().map(|narrower| &*narrower.words).chain(by_name).collect();
         (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// Returns the judgement without the rule's conditions as a clause of a sentence.
+    pub(super) fn words_but_conditions(&self, layer: Layer) -> String {
+        let level = self.but_conditions.of(Traffic::Tcp);
+        format!("{} is {}: {}", layer.word(), level.word(), self.but_reason)
     }
 
     /// Returns the judgement as a clause of a sentence.

@@ -119,7 +119,7 @@ impl Checker<'_> {
             _ => return None,
         };
         if list.is_empty() {
-            return None;
+            return self.api_servers().filter(|_| name == "apiserver");
         }
         let values: Vec<Value> = list.iter().filter_map(|written| self.written(written)).collect();
         let ports = values.iter().find_map(|value| value.ports);
@@ -129,7 +129,7 @@ impl Checker<'_> {
     }
 
     /// Evaluates an endpoint of `netpol.toml`.
-    fn written(&mut self, written: &Written) -> Option<Value> {
+    pub(super) fn written(&mut self, written: &Written) -> Option<Value> {
         let expr = crate::syntax::parse_endpoint(&written.text, written.span, self.diagnostics);
         self.endpoint(&expr, &Env::top(self.names.prelude()))
     }
@@ -213,6 +213,11 @@ impl Checker<'_> {
             None => self.standard(self.names.prelude(), "nodes"),
         };
         value.map(|value| address_set(value.endpoint())).unwrap_or_default()
+    }
+
+    /// Returns the API servers as a destination; empty where they are not known.
+    pub(super) fn api_server(&mut self) -> Arc<Endpoint> {
+        self.setting_value("apiserver").map(Value::into_endpoint).unwrap_or_default()
     }
 
     fn module(&self, path: &str) -> Option<ModuleId> {

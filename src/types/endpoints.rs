@@ -194,6 +194,15 @@ impl Checker<'_> {
     }
 
     fn host(&mut self, expr: &Expr, name: HostName) -> Option<Value> {
+        if self.is_api_server(&name) {
+            self.push(errors::host_is_api_server(
+                expr.span,
+                &name,
+                self.knows_api_server(),
+                self.stands_free(expr.span),
+            ));
+            return None;
+        }
         if let Some((service, namespace)) = self.cluster_name(&name) {
             let ports = expr.ports.as_ref().map(|ports| self.text(ports.span)).unwrap_or_default();
             let diagnostic = errors::host_is_service(expr.span, &name, &namespace, service.as_deref(), ports);
@@ -201,6 +210,12 @@ impl Checker<'_> {
             return None;
         }
         Some(Value::one(Checker::bare_span(expr), What::Host(Host { name, except: Vec::new(), at: Vec::new() })))
+    }
+
+    /// Returns whether a host's name is that of the API server's Service, which Kubernetes always makes.
+    fn is_api_server(&self, host: &HostName) -> bool {
+        let local = host.name.strip_suffix(&format!(".{}", self.settings.domain)).unwrap_or(&host.name);
+        !host.wildcard && local.strip_suffix(".svc").unwrap_or(local) == "kubernetes.default"
     }
 
     /// Returns the Service (`None` for a wildcard) and the namespace that a host's name means inside the cluster.
@@ -257,16 +272,16 @@ impl Checker<'_> {
             }
             Err(Missing::Said) => None,
             Err(Missing::Unknown(near)) => {
-                let setting = match name.as_str() {
-                    "apiserver" => &self.settings.apiserver,
-                    "nodes" => &self.settings.nodes,
+                let known = match name.as_str() {
+                    "apiserver" => self.knows_api_server(),
+                    "nodes" => !self.settings.nodes.is_empty(),
                     _ => {
                         let elsewhere = self.elsewhere(env, name, near, &["let", "gateway"]);
                         self.push(errors::unknown_name(span, name, elsewhere));
                         return None;
                     }
                 };
-                if setting.is_empty() {
+                if !known {
                     self.push(errors::platform_unknown(span, name, self.settings.platform.word()));
                     return None;
                 }
@@ -278,7 +293,10 @@ impl Checker<'_> {
     pub(super) fn definition(&mut self, def: Def, name: &SmolStr, span: Span) -> Option<Rc<Value>> {
         match &self.names.item(def).kind {
             ItemKind::Let(_) if def.module == self.names.prelude() => self.prelude_value(def, name),
-            ItemKind::Let(_) => self.let_value(def),
+            ItemKind::Let(_) => match self.coredns(def) {
+                Some(pods) => Some(Rc::new(pods)),
+                None => self.let_value(def),
+            },
             ItemKind::Gateway(_) => {
                 let gateway = self.gateway(def)?;
                 let members = gateway.pods.iter().map(|selector| Member {
@@ -317,10 +335,11 @@ impl Checker<'_> {
         if !matches!(name, "dns" | "apiserver" | "anywhere") {
             return Some(value);
         }
-        let mixed = Some(self.names.name_span(def));
-        let resolver = &self.settings.resolver;
-        if name == "dns" && !resolver.is_empty() {
-            let mut members = value.endpoint().members.clone();
+        let span = self.names.name_span(def);
+        let mixed = Some(span);
+        if name == "dns" {
+            let resolver = &self.settings.resolver;
+            let mut members = self.follow_resolver(span, value.endpoint().members.clone());
             members.extend(self.resolver_members(resolver));
             return Some(Rc::new(Value { mixed, ports: value.ports, opaque: value.opaque, ..Value::of(members) }));
         }
@@ -365,6 +384,10 @@ impl Checker<'_> {
 
     fn host_declaration(&mut self, host: &HostDecl, env: &Env) -> Option<Value> {
         let name = HostName { wildcard: false, name: host.name.clone() };
+        if self.is_api_server(&name) {
+            self.push(errors::host_is_api_server(host.name_span, &name, self.knows_api_server(), false));
+            return None;
+        }
         if let Some((service, namespace)) = self.cluster_name(&name) {
             self.push(errors::host_is_service(host.name_span, &name, &namespace, service.as_deref(), ""));
             return None;

@@ -115,6 +115,7 @@ impl Facts<'_> {
             ports,
             headless: false,
             outside: None,
+            keeps_clients: false,
             addresses: Vec::new(),
             external_name: None,
             origin: span,

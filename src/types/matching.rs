@@ -11,7 +11,7 @@ use super::facts::equalities;
 use super::selectors::assumed;
 use super::value::Env;
 use super::{Checker, errors};
-use crate::diag::{Diagnostic, nearest, one_edit};
+use crate::diag::{Code, Diagnostic, nearest, one_edit};
 use crate::inventory::{Matched, Workload};
 use crate::model::labels::{self, Account, PodSelector, Requirement, Requirements, Test};
 use crate::model::names::is_dns_label;
@@ -116,7 +116,8 @@ impl Checker<'_> {
                 if odd.is_empty() {
                     self.selectors.insert(selector.clone());
                 }
-                odd.into_iter().for_each(|diagnostic| self.push(diagnostic));
+                let text = self.text(span).to_owned();
+                odd.into_iter().enumerate().for_each(|(at, odd)| self.push_unmatched(odd, format!("{text} {at}")));
                 return;
             }
             Matched::HostNetwork(workload) => errors::on_host_network(span, self.text(span), workload),
@@ -142,7 +143,14 @@ impl Checker<'_> {
                 errors::selector_unmatched(span, self.text(span), any, elsewhere, &keys, declaration)
             }
         };
-        self.push(diagnostic);
+        self.push_unmatched(diagnostic, self.text(span).to_owned());
+    }
+
+    /// Adds a finding about a selector or a name; the warning that no known pod matches it stands at its first place only.
+    fn push_unmatched(&mut self, diagnostic: Diagnostic, text: String) {
+        if diagnostic.code != Code::SelectorUnmatched || self.unmatched.insert(text) {
+            self.push(diagnostic);
+        }
     }
 
     /// Returns a message about the values of an `in (…)` that no known pod or namespace has.
@@ -280,6 +288,10 @@ impl Checker<'_> {
                     None
                 }
             },
+            (None, None) if (namespace.as_str(), name.text.as_str()) == ("default", "kubernetes") => {
+                self.push(errors::service_is_api_server(name.span));
+                None
+            }
             (None, None) => {
                 let selector = assumed(&name.text)?;
                 let pods = PodSelector { labels: selector.clone(), ..PodSelector::in_namespace(namespace.clone()) };
@@ -322,7 +334,7 @@ impl Checker<'_> {
                 errors::name_unmatched(name.span, key, any, nearest(text, names))
             }
         };
-        self.push(diagnostic);
+        self.push_unmatched(diagnostic, format!("{namespace}/{text}"));
     }
 
     /// Returns whether a workload's selector and a Service's select the same pods: by their requirements, or else by

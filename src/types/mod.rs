@@ -11,6 +11,7 @@
 //! reported and left out: one mistake gives one message, and the rest is still checked.
 
 mod clauses;
+mod clients;
 mod declarations;
 mod endpoints;
 mod errors;
@@ -19,6 +20,7 @@ mod gateway_ports;
 mod issuers;
 mod known;
 mod matching;
+mod platform;
 mod ports;
 mod program;
 mod readings;
@@ -36,6 +38,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 pub use facts::equalities;
+pub use platform::mark;
 pub use program::Program;
 pub use selectors::requirement;
 use value::{Env, Value};
@@ -48,7 +51,7 @@ use crate::model::gateways::Gateway;
 use crate::model::labels::PodSelector;
 use crate::model::rules::Rule;
 use crate::resolve::{Def, Lookup, Lookups, ModuleId, Names, Role, report_unused};
-use crate::settings::{Layer, Settings};
+use crate::settings::Settings;
 use crate::source::{Sources, Span};
 use crate::syntax::Deferred;
 use crate::syntax::tree::{Item, ItemKind};
@@ -93,6 +96,9 @@ pub fn check(
         written: Vec::new(),
         missing: FxHashSet::default(),
         warned: FxHashSet::default(),
+        unmatched: FxHashSet::default(),
+        free: None,
+        hiding: None,
     };
     checker.declarations();
     checker.templates();
@@ -111,8 +117,10 @@ pub fn check(
         });
     }
     let dns = checker.dns();
-    let meshed = settings.targets.contains(&Layer::Istio);
-    let istiod = if meshed { checker.istiod() } else { Arc::default() };
+    let istiod = checker.istiod();
+    let api_server = checker.api_server();
+    checker.warn_of_platform();
+    checker.warn_of_cluster_addresses();
     let internet = checker.addresses_of("net", "internet");
     let pod_addresses = checker.pod_addresses();
     let node_addresses = checker.node_addresses();
@@ -125,6 +133,7 @@ pub fn check(
         gateways,
         dns,
         istiod,
+        api_server,
         internet,
         pod_addresses,
         node_addresses,
@@ -189,6 +198,12 @@ struct Checker<'a> {
     missing: FxHashSet<SmolStr>,
     /// The gateways, by their declarations, that a warning already named because they pass TLS on unread.
     warned: FxHashSet<Span>,
+    /// The texts of selectors and names that a warning already named because no known pod matches them.
+    unmatched: FxHashSet<String>,
+    /// The side of the rule under check that it does not govern.
+    free: Option<Span>,
+    /// Whether some Service of the inventory hides the addresses of its clients, once that was asked for.
+    hiding: Option<bool>,
 }
 
 impl Checker<'_> {

@@ -22,8 +22,10 @@ pub struct Program {
     pub inventory: Arc<Inventory>,
     /// The cluster's DNS as a destination: the prelude's `dns`, with the resolver addresses of the settings.
     pub dns: Arc<Endpoint>,
-    /// istiod's pods on TCP 15012, as std/istio says; empty where `istio` is no layer.
+    /// istiod's pods on TCP 15012, as std/istio says.
     pub istiod: Arc<Endpoint>,
+    /// The API servers on their ports; empty where not known.
+    pub api_server: Arc<Endpoint>,
     /// std/net's `internet`.
     pub internet: AddressSet,
     /// `[cluster] pods`; empty where not known.

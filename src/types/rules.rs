@@ -11,7 +11,7 @@ use super::value::{Env, Kind, Value, member_kind};
 use super::{Checker, errors};
 use crate::diag::Edit;
 use crate::model::endpoint::What;
-use crate::model::ports::AppProtocol;
+use crate::model::ports::{AppProtocol, Ports};
 use crate::model::rules::{Action, Notes, Origin, Rule};
 use crate::source::Span;
 use crate::syntax::tree::{
@@ -122,7 +122,23 @@ impl Checker<'_> {
         Some(())
     }
 
+    /// Returns whether an expression stands on the side that the rule under check does not govern.
+    pub(super) fn stands_free(&self, span: Span) -> bool {
+        self.free.is_some_and(|free| free.holds(span))
+    }
+
     fn rule(&mut self, rule: &tree::Rule, origin: &Origin, env: &Env) -> Option<()> {
+        self.free = match (rule.direction, rule.arrow) {
+            (Some((Direction::Egress, _)), Arrow::To) => Some(rule.destination.span),
+            (Some((Direction::Ingress, _)), Arrow::To) => Some(rule.source.span),
+            _ => None,
+        };
+        let made = self.rule_of(rule, origin, env);
+        self.free = None;
+        made
+    }
+
+    fn rule_of(&mut self, rule: &tree::Rule, origin: &Origin, env: &Env) -> Option<()> {
         let (source, destination) = (self.endpoint(&rule.source, env), self.endpoint(&rule.destination, env));
         let (source, destination) = (source?, destination?);
         self.warn_of_known_addresses(&[source.endpoint(), destination.endpoint()]);
@@ -160,6 +176,9 @@ impl Checker<'_> {
                 self.check_scope(&right, to_expr, how(Direction::Ingress), half, env)?;
             }
             self.warn_of_weights(to, to_expr);
+            if ingress && via.is_none() {
+                self.warn_of_hidden_clients(&left, &right, from_expr);
+            }
             made.push(Rule {
                 action: if rule.effect == Effect::Allow { Action::Allow } else { Action::Deny },
                 egress,
@@ -172,7 +191,23 @@ impl Checker<'_> {
             });
         }
         self.rules.extend(made);
+        if rule.arrow == Arrow::Both {
+            self.warn_of_open_way(rule, &source, &destination);
+        }
         Some(())
+    }
+
+    /// Warns of a `<->` of which one side has ports and the other none: on the way to the other, every port is open.
+    fn warn_of_open_way(&mut self, rule: &tree::Rule, source: &Value, destination: &Value) {
+        let bare = |value: &Value| value.endpoint().members.iter().all(|member| member.ports == Ports::All);
+        let (open, told) = match (bare(source), bare(destination)) {
+            (true, false) => (&rule.source, &rule.destination),
+            (false, true) => (&rule.destination, &rule.source),
+            _ => return,
+        };
+        let words = [effect(rule), self.text(open.span), self.text(told.span)];
+        let diagnostic = errors::one_way_open(open.span, told.span, words);
+        self.push(diagnostic);
     }
 
     /// Reports ports left of the arrow; most likely the author meant those of the destination.

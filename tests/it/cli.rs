@@ -7,6 +7,7 @@ mod eval;
 mod explain;
 mod fmt;
 mod init;
+mod inventory;
 mod layers;
 mod words;
 

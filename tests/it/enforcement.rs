@@ -414,3 +414,70 @@ fn a_layer_judges_by_what_its_row_says() {
         }
     }
 }
+
+/// Returns the place's words and the notes of a finding.
+fn advice(build: &Build, code: &str) -> String {
+    let finding = build.diagnostics.iter().find(|finding| finding.code.as_str() == code);
+    let finding = finding.unwrap_or_else(|| panic!("no {code}: {:?}", said(build)));
+    format!("{}\n{}\n{}", finding.message, finding.primary.message, finding.notes.join("\n"))
+}
+
+#[test]
+fn what_cannot_be_held_is_named_and_not_the_condition_beside_it() {
+    let told = advice(&both("allow lab/@curl -> garden/{app=web}:8080/http where method GET"), "E0711");
+    assert!(!told.contains("where method") && !told.contains("unable: HTTP"), "{told}");
+    assert!(told.contains("at its sending end") && told.contains("lab/@curl"), "{told}");
+    assert!(told.contains("by their labels") && told.contains("`allow ingress …`"), "{told}");
+    // Here the condition is the cause.
+    let source = "allow ingress lab/* -> garden/{app=web}:8080/http where method GET";
+    let told = advice(&build_with(source, None, |settings| settings.targets = vec![Layer::NetworkPolicy]), "E0711");
+    assert!(told.contains("hold `where method GET`") && told.contains("--target networkpolicy,istio"), "{told}");
+}
+
+#[test]
+fn ways_out_of_a_host_on_tcp_are_those_that_work() {
+    for (to, has, lacks) in [
+        ("smtp.example.com:587", &["`internet:587`", "host smtp.example.com at"][..], &["/tls"][..]),
+        ("git.example.com:22", &["`internet:22`"], &["/tls"]),
+        ("pg.example.com:5432", &["`internet:5432`"], &["/tls"]),
+        ("ldap.example.com:636", &["`ldap.example.com:636/tls`", "`internet:636`"], &[]),
+        ("*.example.com:5432", &["`internet:5432`"], &["host *.", "/tls"]),
+        ("ntp.example.com:123/udp", &["`internet:123/udp`"], &["--target"]),
+    ] {
+        let told = advice(&both(&format!("allow egress mail/* -> {to}")), "E0711");
+        has.iter().for_each(|words| assert!(told.contains(words), "{to}: {words} in {told}"));
+        lacks.iter().for_each(|words| assert!(!told.contains(words), "{to}: {words} in {told}"));
+    }
+    // What is proposed instead is held.
+    for to in ["internet:587", "internet:22", "internet:123/udp", "ldap.example.com:636/tls"] {
+        let errors = said(&both(&format!("allow egress mail/* -> {to}")));
+        assert!(!errors.iter().any(|error| error.starts_with('E')), "{errors:?}");
+    }
+    // A plain tcp host leaves its pods open, so accepting that would open them for their other hosts too.
+    let two = "allow egress mail/* -> smtp.example.com:587\nallow egress mail/* -> api.example.com:443";
+    assert!(!advice(&both(two), "E0711").contains("@approximate"));
+    let told = advice(&both("allow egress mail/* -> *.example.com:443"), "N0701");
+    assert!(!told.contains("via") && !told.contains("host *."), "{told}");
+    let told = advice(&both("allow egress mail/* -> api.example.com:443"), "N0701");
+    assert!(told.contains("via egress-gateway"), "{told}");
+}
+
+#[test]
+fn a_mesh_that_the_inventory_lacks_is_said_once() {
+    let cluster = "
+apiVersion: v1
+kind: Pod
+metadata: { name: a, namespace: lab, labels: { app: a } }
+spec: { containers: [{ name: a, image: a, ports: [{ containerPort: 80 }] }] }
+";
+    let source = "allow ingress lab/{app=a} -> lab/{app=a}:80\nallow ingress lab/* -> lab/{app=a}:81";
+    let build = Build::text_for(&[Layer::NetworkPolicy, Layer::Istio], source, Some(cluster), |_| ());
+    assert_eq!(said(&build), ["N0707 allow ingress lab/{app=a} -> lab/{app=a}:80"]);
+    let build = Build::text_for(&[Layer::NetworkPolicy, Layer::Istio], source, Some(cluster), |settings| {
+        settings.targets_are_said = true;
+    });
+    assert!(said(&build).iter().all(|said| !said.starts_with("N0707")), "{:?}", said(&build));
+    let mesh = format!("{cluster}---\napiVersion: v1\nkind: Namespace\nmetadata: {{ name: istio-system }}\n");
+    let build = Build::text_for(&[Layer::NetworkPolicy, Layer::Istio], source, Some(&mesh), |_| ());
+    assert!(said(&build).iter().all(|said| !said.starts_with("N0707")), "{:?}", said(&build));
+}

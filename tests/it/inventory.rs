@@ -9,7 +9,7 @@ mod queries;
 mod sidecars;
 
 use netpol::diag::{Code, Diagnostics};
-use netpol::inventory::{Inventory, Workload, read};
+use netpol::inventory::{Inventory, Reading, Workload, read};
 use netpol::source::Sources;
 
 /// Reads files of the given paths and texts.
@@ -17,7 +17,7 @@ fn read_files(files: &[(&str, &str)]) -> (Inventory, Diagnostics, Sources) {
     let mut sources = Sources::new();
     let ids: Vec<_> = files.iter().map(|(path, text)| sources.add(*path, *text)).collect();
     let mut diagnostics = Diagnostics::new();
-    let inventory = read(&sources, &ids, &mut diagnostics);
+    let inventory = read(&sources, &ids, Reading { namespace: Some("default"), found: &[] }, &mut diagnostics);
     (inventory, diagnostics, sources)
 }
 

@@ -36,6 +36,7 @@ fn every_key_is_read() {
         name = "shop"
         targets = ["istio", "networkpolicy"]
         inventory = "cluster/"
+        inventory-namespace = "shop"
         guardrails = ["org.netpol", "team"]
 output = "deploy"
 kustomization = true
@@ -79,7 +80,10 @@ kustomization = true
     let expected = Settings {
         name: Some("shop".into()),
         targets: vec![Layer::Istio, Layer::NetworkPolicy],
+        targets_are_said: true,
+        inventory_namespace: Some("shop".into()),
         platform: Platform::Gardener,
+        platform_is_said: true,
         domain: "corp.local".into(),
         grant_dns: false,
         aws_nlb: true,

@@ -66,6 +66,7 @@ fn keep(key: &str) -> Keep {
         "serviceAccountName" | "serviceAccount" | "hostNetwork" | "restartPolicy" => Keep::Known,
         "containers" | "initContainers" | "ports" | "containerPort" | "protocol" => Keep::Known,
         "port" | "targetPort" | "nodePort" | "externalName" | "appProtocol" | "clusterIP" | "clusterIPs" => Keep::Known,
+        "externalTrafficPolicy" | "subsets" | "endpoints" => Keep::Known,
         "phase" | "podIP" | "podIPs" | "ip" => Keep::Known,
         // Gateways and routes.
         "servers" | "listeners" | "hosts" | "hostname" | "hostnames" | "number" | "tls" | "mode" => Keep::Known,

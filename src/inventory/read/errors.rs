@@ -70,6 +70,33 @@ pub(super) fn last_of(diagnostic: Diagnostic, limit: usize) -> Diagnostic {
     diagnostic.note(format!("this file has {limit} mistakes or more: it was read no further"))
 }
 
+/// Files of a folder that are no manifests; `first` is the beginning of the first.
+pub(super) fn passed_over(first: Span, paths: &[&str]) -> Diagnostic {
+    const SHOWN: usize = 6;
+    let message = match paths.len() {
+        1 => "a file of this folder is no manifest, and is passed over".to_owned(),
+        count => format!("{count} files of these folders are no manifests, and are passed over"),
+    };
+    let mut shown = paths.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    if paths.len() > SHOWN {
+        shown.push_str(&format!(", and {} more", paths.len() - SHOWN));
+    }
+    Diagnostic::new(Code::PassedOver, first, message)
+        .note(format!("passed over: {shown}"))
+        .note("a template is read once it is rendered, as by `helm template . > rendered.yaml`")
+}
+
+/// Objects without a namespace; `first` is the name of the first.
+pub(super) fn unplaced(first: Span, count: usize) -> Diagnostic {
+    let message = match count {
+        1 => "one object of the inventory names no namespace, and is taken for one of `default`".to_owned(),
+        count => format!("{count} objects of the inventory name no namespace, and are taken for those of `default`"),
+    };
+    let diagnostic = Diagnostic::new(Code::Unplaced, first, message);
+    let diagnostic = if count == 1 { diagnostic } else { diagnostic.at("the first of them") };
+    diagnostic.note("for another namespace say `--namespace NAME`, or `inventory-namespace = \"NAME\"` in netpol.toml")
+}
+
 /// A document that is no mapping, or has no `kind` or `apiVersion`.
 pub(super) fn no_object(at: At<'_>, missing: Option<&str>) -> Diagnostic {
     let message = match missing {

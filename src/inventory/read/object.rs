@@ -3,6 +3,7 @@
 use smol_str::{SmolStr, format_smolstr};
 
 use super::document::Mistakes;
+use super::endpoints::Endpoints;
 use super::routing::Routing;
 use super::tree::At;
 use super::{errors, fields};
@@ -17,6 +18,8 @@ pub(super) enum Kind {
     Namespace,
     Service,
     ServiceAccount,
+    /// The addresses behind a Service.
+    Endpoints(Endpoints),
     Workload(WorkloadKind),
     Policy(PolicyKind),
     /// A Gateway or a route.
@@ -33,6 +36,8 @@ impl Kind {
             ("", "Namespace") => return Some(Kind::Namespace),
             ("", "Service") => return Some(Kind::Service),
             ("", "ServiceAccount") => return Some(Kind::ServiceAccount),
+            ("", "Endpoints") => return Some(Kind::Endpoints(Endpoints::Whole)),
+            ("discovery.k8s.io", "EndpointSlice") => return Some(Kind::Endpoints(Endpoints::Slice)),
             ("networking.k8s.io", "NetworkPolicy") => return Some(Kind::Policy(PolicyKind::NetworkPolicy)),
             ("security.istio.io", "AuthorizationPolicy") => return Some(Kind::Policy(PolicyKind::AuthorizationPolicy)),
             ("security.istio.io", "PeerAuthentication") => return Some(Kind::Policy(PolicyKind::PeerAuthentication)),
@@ -64,6 +69,8 @@ impl Kind {
             Kind::Namespace => "Namespace",
             Kind::Service => "Service",
             Kind::ServiceAccount => "ServiceAccount",
+            Kind::Endpoints(Endpoints::Whole) => "Endpoints",
+            Kind::Endpoints(Endpoints::Slice) => "EndpointSlice",
             Kind::Workload(kind) => kind.word(),
             Kind::Policy(kind) => kind.word(),
             Kind::Routing(Routing::IstioGateway | Routing::Gateway) => "Gateway",
@@ -78,7 +85,7 @@ impl Kind {
         match self {
             Kind::Policy(_) | Kind::Written(_) | Kind::Routing(Routing::IstioGateway | Routing::VirtualService) => true,
             Kind::Routing(Routing::Gateway | Routing::HttpRoute) => false,
-            Kind::Namespace | Kind::Service | Kind::ServiceAccount | Kind::Workload(_) => false,
+            Kind::Namespace | Kind::Service | Kind::ServiceAccount | Kind::Endpoints(_) | Kind::Workload(_) => false,
         }
     }
 }
@@ -89,8 +96,10 @@ pub(super) struct Meta<'d> {
     pub name: SmolStr,
     /// Whether the name is only the beginning of one, so that two objects may have it.
     pub generated: bool,
-    /// `metadata.namespace`, or `default`; for a Namespace, its name.
+    /// `metadata.namespace`, or that of manifests that name none; for a Namespace, its name.
     pub namespace: SmolStr,
+    /// Whether `metadata` names the namespace.
+    pub placed: bool,
     /// `metadata.labels`.
     pub labels: Labels,
     /// `metadata` itself.
@@ -102,9 +111,11 @@ pub(super) struct Meta<'d> {
 }
 
 /// Finds the objects of a document, those inside lists too, and hands the ones of a kind that is read to `visit`.
+/// `unplaced` is the namespace of those that name none.
 pub(super) fn each_object<'d>(
     root: At<'d>,
     kustomization: bool,
+    unplaced: &SmolStr,
     mistakes: &mut Mistakes<'_>,
     mut visit: impl FnMut(Kind, Meta<'d>, At<'d>, &mut Mistakes<'_>),
 ) {
@@ -142,7 +153,7 @@ pub(super) fn each_object<'d>(
         {
             waiting.extend(items.rev().map(|item| (item, Some((api_version.clone(), kind.into())))));
         } else if let Some(kind) = Kind::of(&api_version, &kind)
-            && let Some(meta) = meta(kind, at, mistakes)
+            && let Some(meta) = meta(kind, at, unplaced, mistakes)
         {
             visit(kind, meta, at, mistakes);
         }
@@ -157,7 +168,8 @@ fn word(at: At<'_>, key: &str, mistakes: &mut Mistakes<'_>) -> Result<Option<Smo
     }
 }
 
-fn meta<'d>(kind: Kind, object: At<'d>, mistakes: &mut Mistakes<'_>) -> Option<Meta<'d>> {
+/// Reads the metadata of an object; `unplaced` is the namespace of one that names none.
+fn meta<'d>(kind: Kind, object: At<'d>, unplaced: &SmolStr, mistakes: &mut Mistakes<'_>) -> Option<Meta<'d>> {
     let word = kind.word();
     if object.get("metadata").is_none() {
         mistakes.push(errors::missing(object.span(), &format!("this {word}"), "metadata.name"));
@@ -181,15 +193,15 @@ fn meta<'d>(kind: Kind, object: At<'d>, mistakes: &mut Mistakes<'_>) -> Option<M
     if !fits {
         mistakes.push(errors::refused(name_at.span(), name, &format!("name of a {word}"), rule));
     }
-    let namespace = match fields::text(at, "namespace", mistakes) {
-        _ if kind == Kind::Namespace => name.clone(),
-        None => "default".into(),
+    let (namespace, placed) = match fields::text(at, "namespace", mistakes) {
+        _ if kind == Kind::Namespace => (name.clone(), true),
+        None => (unplaced.clone(), false),
         Some((namespace, namespace_at)) => {
             if !names::is_dns_label(namespace) {
                 let rule = "it has lower-case letters, digits and inner `-`, at most 63";
                 mistakes.push(errors::refused(namespace_at.span(), namespace, "name of a Namespace", rule));
             }
-            namespace.clone()
+            (namespace.clone(), true)
         }
     };
     let title = match kind {
@@ -197,5 +209,5 @@ fn meta<'d>(kind: Kind, object: At<'d>, mistakes: &mut Mistakes<'_>) -> Option<M
         _ => format_smolstr!("{word} {namespace}/{name}"),
     };
     let labels = fields::labels(at, "labels", mistakes);
-    Some(Meta { name: name.clone(), generated, namespace, labels, at, origin: name_at.span(), title })
+    Some(Meta { name: name.clone(), generated, namespace, placed, labels, at, origin: name_at.span(), title })
 }

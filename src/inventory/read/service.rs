@@ -36,6 +36,8 @@ pub(super) fn service(meta: &Meta<'_>, object: At<'_>, mistakes: &mut Mistakes<'
             Some("ClusterIP") => Some(false),
             _ => None,
         },
+        keeps_clients: fields::text(spec, "externalTrafficPolicy", mistakes)
+            .is_some_and(|(policy, _)| policy == "Local"),
         addresses: fields::addresses(&addresses, "clusterIPs", mistakes),
         external_name: fields::text(spec, "externalName", mistakes).map(|(name, _)| name.clone()).filter(|_| external),
         origin: meta.origin,

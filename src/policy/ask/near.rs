@@ -91,8 +91,13 @@ pub(super) fn port(port: &ServicePort) -> String {
         Some(name) => format!("{name} ({}{protocol})", port.port),
         None => format!("{}{protocol}", port.port),
     };
-    match &port.target {
-        TargetPort::Number(target) => format!("{number} to {target}"),
-        TargetPort::Name(target) => format!("{number} to `{target}`"),
+    format!("{number} to {}", target(&port.target))
+}
+
+/// Returns the port of the pods to which a Service's port leads.
+pub(super) fn target(target: &TargetPort) -> String {
+    match target {
+        TargetPort::Number(number) => number.to_string(),
+        TargetPort::Name(name) => format!("`{name}`"),
     }
 }

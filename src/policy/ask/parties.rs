@@ -34,7 +34,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    fn one(party: Party) -> Candidate {
+    pub(super) fn one(party: Party) -> Candidate {
         let name = SmolStr::from(super::shown(&party));
         // A declaration may leave the account out.
         let no_account = matches!(&party, Party::Pod(pod) if pod.account.is_empty());

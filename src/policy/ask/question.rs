@@ -30,8 +30,13 @@ pub(super) struct WantedPort {
     pub protocol: Option<Protocol>,
 }
 
-/// Returns the port of a question; the error says why there is none.
-pub(super) fn wanted_port(to: &Expr, question: &Question) -> Result<WantedPort, String> {
+/// Returns the port of a question; the error says why there is none. `known` are the ports that the destination has, as
+/// a question writes them, each perhaps with further words.
+pub(super) fn wanted_port(
+    to: &Expr,
+    question: &Question,
+    known: impl FnOnce() -> Vec<(String, String)>,
+) -> Result<WantedPort, String> {
     let written = match to.ports.as_ref().map(|spec| spec.ports.as_slice()) {
         None => None,
         Some([one]) => Some(one),
@@ -61,7 +66,13 @@ pub(super) fn wanted_port(to: &Expr, question: &Question) -> Result<WantedPort, 
     };
     match (&kind, protocol) {
         (_, Some(Protocol::Icmp)) => Ok(WantedPort { kind: None, protocol }),
-        (None, _) => Err(format!("`{}` needs a port, as `{}:443`", question.to, question.to)),
+        (None, _) => {
+            let known = known();
+            let first = known.first().map_or("443", |(port, _)| port.as_str());
+            let all: Vec<String> = known.iter().map(|(port, more)| format!("{port}{more}")).collect();
+            let told = if all.is_empty() { String::new() } else { format!("; it has {}", all.join(", ")) };
+            Err(format!("`{}` needs a port, as `{}:{first}`{told}", question.to, question.to))
+        }
         (Some(PortKind::Range(..) | PortKind::Any | PortKind::Error), _) => {
             Err(format!("`{}`: ask for one port at a time", question.to))
         }

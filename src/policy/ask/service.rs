@@ -31,6 +31,9 @@ pub(super) struct Target {
 impl Asker<'_> {
     /// Returns every party that a destination may mean, each with its port.
     pub(super) fn targets(&mut self, to: &Expr, text: &str, wanted: &WantedPort) -> Result<Vec<Target>, String> {
+        if let Some(servers) = self.api_servers(to, text, wanted) {
+            return servers;
+        }
         let inventory = self.policy.inventory.clone();
         let service = match &to.kind {
             ExprKind::Pods(NamespacePattern::Name(namespace), PodPattern::Name(name))
@@ -57,9 +60,46 @@ impl Asker<'_> {
             all.push(Target { to, port, protocol, behind: service.is_some() });
         }
         if all.is_empty() {
-            return Err(format!("`{text}`: no pod has this port"));
+            let known: Vec<String> =
+                self.ports_told(to).into_iter().map(|(port, more)| format!("{port}{more}")).collect();
+            let told = if known.is_empty() { String::new() } else { format!("; it has {}", known.join(", ")) };
+            return Err(format!("`{text}`: no pod has this port{told}"));
         }
         Ok(all)
+    }
+
+    /// Returns the ports that a destination is known to have, as a question writes them, each with what else is to say:
+    /// those of a Service with where they lead, those of pods with their names.
+    pub(super) fn ports_told(&self, to: &Expr) -> Vec<(String, String)> {
+        const TOLD: usize = 8;
+        let inventory = &self.policy.inventory;
+        let ExprKind::Pods(NamespacePattern::Name(namespace), PodPattern::Name(name)) = &to.kind else {
+            return Vec::new();
+        };
+        let number = |port: u16, protocol: Protocol| match protocol {
+            Protocol::Tcp => port.to_string(),
+            other => format!("{port}/{}", other.word()),
+        };
+        let mut all: Vec<(String, String)> = match inventory.services.get(&(namespace.text.clone(), name.text.clone()))
+        {
+            Some(service) => service
+                .ports
+                .iter()
+                .map(|port| (number(port.port, port.protocol), format!(" to {}", near::target(&port.target))))
+                .collect(),
+            None => {
+                let known = inventory.workloads_in(&namespace.text).iter().filter(|known| known.name == name.text);
+                let ports = known.flat_map(|known| &known.ports);
+                let named = |name: &SmolStr| format!(" ({name})");
+                ports
+                    .map(|port| (number(port.port, port.protocol), port.name.as_ref().map(named).unwrap_or_default()))
+                    .collect()
+            }
+        };
+        all.sort();
+        all.dedup();
+        all.truncate(TOLD);
+        all
     }
 }
 

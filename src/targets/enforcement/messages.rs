@@ -4,6 +4,7 @@
 //! networkpolicy as far as addresses go. The note is made of the two rows: `a pod that avoids its sidecar reaches other
 //! public addresses on 443`, since `networkpolicy knows addresses, not names`.
 
+use super::ways::{is_read, leaves_others_open, ways_for};
 use super::{Crossed, Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::conditions::Conditions;
@@ -15,12 +16,12 @@ use crate::policy::Policy;
 use crate::settings::Layer;
 use crate::targets::capability::{self, Asked, Capability, Layers};
 use crate::targets::gap::OtherHosts;
-use crate::targets::{Judgement, Level, Traffic};
+use crate::targets::{Judgement, Level, Levels, Traffic, Why};
 
 /// Reports how far the layers do not enforce a rule, or enforce it only for pods that keep their sidecar.
 pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnostics) {
     let rule = row.rule;
-    refused(row, diagnostics);
+    refused(row, policy.lacks_mesh, diagnostics);
     if let Some((_, span)) = rule.origin.approximate() {
         if row.together == Together::Exact {
             let message = "`@approximate` accepts a gap, and there is none";
@@ -58,8 +59,10 @@ pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnosti
 }
 
 /// Reports the flows that a layer refuses although the rule allows them.
-fn refused(row: &Row<'_>, diagnostics: &mut Diagnostics) {
-    for (layer, judgement) in row.ends.iter().flat_map(|end| &end.layers) {
+fn refused(row: &Row<'_>, lacks_mesh: bool, diagnostics: &mut Diagnostics) {
+    // Of a mesh that is not there, one note says all.
+    let is_there = |layer: Layer| !lacks_mesh || capability::of(layer).keeper.is_none();
+    for (layer, judgement) in row.ends.iter().flat_map(|end| &end.layers).filter(|(layer, _)| is_there(*layer)) {
         for narrower in judgement.narrower.iter().filter(|narrower| narrower.said) {
             let message = format!("{} refuses more than this rule says", layer.word());
             diagnostics.push(Diagnostic::new(Code::Refused, row.rule.origin.span, message).at(&*narrower.words));
@@ -117,7 +120,12 @@ fn to_close(policy: &Policy) -> Option<String> {
 fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     let rule = row.rule;
     let on_tcp = row.open.contains(Traffic::Tcp);
-    let clause = clause(&rule.conditions).filter(|_| on_tcp);
+    // Where the rule would not be held without its conditions either, something else is the cause.
+    let but_conditions = row.ends.iter().filter(|end| end.together == Together::Open).any(|end| {
+        let best = Levels::best(end.layers.iter().map(|(_, judgement)| judgement.but_conditions));
+        best.of(Traffic::Tcp) > Level::Bypassable
+    });
+    let clause = clause(&rule.conditions).filter(|_| on_tcp && !but_conditions);
     let host = rule.destination.members.iter().find_map(|member| match &member.what {
         What::Host(host) if host.at.is_empty() => Some(&host.name),
         _ => None,
@@ -133,7 +141,7 @@ fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     };
     let message = format!("nothing in this build can {what}{}", on_words(row));
     let mut diagnostic = Diagnostic::new(Code::NotEnforced, rule.origin.span, message);
-    let mut reasons = reasons(row).into_iter();
+    let mut reasons = reasons(row, but_conditions).into_iter();
     if let Some(reason) = reasons.next() {
         diagnostic = diagnostic.at(reason);
     }
@@ -141,12 +149,22 @@ fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
         diagnostic = diagnostic.note(reason);
     }
     let build = Layers(&policy.settings.targets);
-    let asked = Asked::by(&rule.conditions).next().or(host.map(|_| Asked::Hosts)).filter(|_| on_tcp);
+    let named = host.filter(|_| is_read(rule)).map(|_| Asked::Hosts);
+    let asked = Asked::by(&rule.conditions).next().or(named).filter(|_| on_tcp);
     if let Some(layer) = asked.and_then(|asked| build.lack(asked)) {
         diagnostic = diagnostic.note(format!("add the {} layer: `{}`", layer.word(), build.option_with(layer)));
     }
+    let untold = |(_, judgement): &(Layer, &Judgement)| matches!(judgement.but_reason, Why::Untold(_));
+    if open.iter().flat_map(|end| &end.layers).any(untold) {
+        diagnostic = diagnostic.note(match policy.inventory.given {
+            true => "name these pods by labels that no others have",
+            false => "name these pods by their labels, or give an inventory that shows them: `--inventory`",
+        });
+    }
     if let (None, Some(host)) = (&clause, host) {
-        diagnostic = diagnostic.note(format!("or give the host its addresses: `let NAME = host {host} at ADDRESS`"));
+        for way in ways_for(rule, host) {
+            diagnostic = diagnostic.note(way);
+        }
     }
     if let ([held], Action::Allow) = (held.as_slice(), rule.action) {
         let (word, direction) = (held.direction.end_word(), held.direction.word());
@@ -155,6 +173,10 @@ fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     if let ([held], Action::Isolate) = (held.as_slice(), rule.action) {
         let (word, direction) = (held.direction.end_word(), held.direction.word());
         diagnostic = diagnostic.note(format!("to isolate its {word} pods alone: `default deny {direction} …`"));
+    }
+    if leaves_others_open(policy, row) {
+        return diagnostic
+            .note("accepting the gap is no way here: it leaves these pods open, and their other rules with them");
     }
     diagnostic.note("or accept the gap: `@approximate(\"why\")` before the rule")
 }
@@ -202,8 +224,8 @@ pub(super) fn on_words(row: &Row<'_>) -> String {
     format!(" on {}", list.join(", nor on "))
 }
 
-/// Returns each layer's reason why it does not enforce the rule.
-fn reasons(row: &Row<'_>) -> Vec<String> {
+/// Returns each layer's reason why it does not enforce the rule, with or without its conditions.
+fn reasons(row: &Row<'_>, but_conditions: bool) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     let mut say = |text: String| {
         if !said.contains(&text) {
@@ -215,7 +237,10 @@ fn reasons(row: &Row<'_>) -> Vec<String> {
         let Capability { traffic, keeper, .. } = capability::of(*layer);
         let unseen = |kind| row.open.contains(kind) && !traffic.contains(kind);
         if judgement.level > Level::Bypassable && !judgement.reason.is_nothing() {
-            say(judgement.words(*layer));
+            say(match but_conditions && !judgement.but_reason.is_nothing() {
+                true => judgement.words_but_conditions(*layer),
+                false => judgement.words(*layer),
+            });
         } else if let (Some(keeper), true) = (keeper, unseen(Traffic::PastSidecar)) {
             say(format!("{keeper}s leave these ports out"));
         } else if let (Some(words), true) = (&judgement.left_out, unseen(Traffic::LeftOut)) {
@@ -247,15 +272,19 @@ fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagno
             )
         }
         (Some((layer, (passes, host))), ..) => {
-            let way = if all_tls(rule) {
-                format!("to close it: route the host through a gateway, `-> {host} via egress-gateway`")
+            let name = host.split(':').next().unwrap_or(&host);
+            let is_one = !name.starts_with("*.");
+            let way = if all_tls(rule) && is_one {
+                Some(format!("to close it: route the host through a gateway, `-> {host} via egress-gateway`"))
+            } else if is_one {
+                Some(format!("to close it: give the host its addresses, `let NAME = host {name} at ADDRESS`"))
             } else {
-                "to close it: give the host its addresses, `let NAME = host HOST at ADDRESS`".to_owned()
+                Some(format!("to close it: name the hosts below `{name}` one by one, each with its addresses"))
             };
             (
                 format!("a pod that avoids its {keeper} reaches {passes}"),
                 format!("{} knows addresses, not names", layer.word()),
-                Some(way),
+                way,
             )
         }
         (None, Some((layer, judgement)), _) => {

@@ -26,6 +26,7 @@ use crate::settings::Layer;
 mod crossed;
 mod messages;
 mod table;
+mod ways;
 
 pub use self::crossed::Crossed;
 

@@ -9,6 +9,9 @@ use crate::settings::Layer;
 use crate::source::Sources;
 use crate::targets::Traffic;
 
+/// The columns of a terminal that text keeps to.
+const WIDTH: usize = 80;
+
 impl Together {
     /// Returns the word for a program that reads the table.
     pub fn word(self) -> &'static str {
@@ -21,13 +24,16 @@ impl Together {
 }
 
 impl Enforcement<'_> {
-    /// Returns the table with aligned columns.
+    /// Returns the table with aligned columns where it fits a terminal, else a paragraph for each rule.
     pub fn text(&self, sources: &Sources) -> String {
         let cells = self.cells(sources);
         let columns = cells.first().map_or(0, Vec::len);
         let widths: Vec<usize> = (0..columns)
             .map(|column| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
             .collect();
+        if widths.iter().map(|width| width + 2).sum::<usize>() > WIDTH + 2 {
+            return paragraphs(&cells);
+        }
         let mut text = String::new();
         for row in &cells {
             let mut line = String::new();
@@ -82,6 +88,45 @@ impl Enforcement<'_> {
         }
         cells
     }
+}
+
+/// Returns a paragraph for each rule: the rule, then a line for each column, broken between words.
+fn paragraphs(cells: &[Vec<String>]) -> String {
+    let Some((head, rows)) = cells.split_first() else { return String::new() };
+    let widest = head.iter().skip(1).map(|name| name.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for row in rows {
+        let mut columns = head.iter().zip(row);
+        if let Some((_, rule)) = columns.next() {
+            broken(rule, "", 4, &mut text);
+        }
+        for (name, cell) in columns {
+            broken(cell, &format!("  {name:<widest$}  "), widest + 4, &mut text);
+        }
+    }
+    text
+}
+
+/// Adds words after a beginning, on lines that fit a terminal; all but the first are indented.
+fn broken(words: &str, first: &str, indent: usize, text: &mut String) {
+    let mut line = first.to_owned();
+    let mut is_bare = true;
+    for word in words.split(' ') {
+        let used = line.chars().count();
+        if !is_bare && used + 1 + word.chars().count() > WIDTH {
+            text.push_str(line.trim_end());
+            text.push('\n');
+            line = " ".repeat(indent);
+            is_bare = true;
+        }
+        if !is_bare {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_bare = false;
+    }
+    text.push_str(line.trim_end());
+    text.push('\n');
 }
 
 /// Returns the place and the text of a rule, with its owner and reason where it has them.

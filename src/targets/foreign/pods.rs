@@ -208,9 +208,11 @@ fn govern(policy: &Policy, near: &[RuleId], pod: Pod, gateway: bool) -> Governed
         gateways: policy.gateways.clone(),
         inventory: policy.inventory.clone(),
         settings: policy.settings.clone(),
+        api_server: policy.api_server.clone(),
         internet: policy.internet.clone(),
         pod_addresses: policy.pod_addresses.clone(),
         node_addresses: policy.node_addresses.clone(),
+        lacks_mesh: policy.lacks_mesh,
         concerning: Default::default(),
     };
     Governed { pod, gateway, policy, spoken: Default::default() }

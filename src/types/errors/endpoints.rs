@@ -117,11 +117,14 @@ pub fn not_an_endpoint(span: Span, name: &str, is: &str, defined: Span) -> Diagn
 pub fn platform_unknown(span: Span, name: &str, platform: &str) -> Diagnostic {
     let (what, example) = match name {
         "nodes" => ("the nodes are", "10.250.0.0/16"),
-        _ => ("the API server is", "203.0.113.10:443"),
+        _ => ("the API server is", ""),
     };
     Diagnostic::new(Code::PlatformUnknown, span, format!("the platform `{platform}` does not say where {what}"))
         .at("no address is known")
-        .note(format!("say it in netpol.toml, under `[cluster]`: `{name} = [\"{example}\"]`"))
+        .note(match name {
+            "nodes" => format!("say it in netpol.toml, under `[cluster]`: `nodes = [\"{example}\"]`"),
+            _ => WHERE_IT_IS.to_owned(),
+        })
 }
 
 /// `others` are the names between this one and itself, with their places.
@@ -194,7 +197,10 @@ pub fn known_service(span: Span, service: &str, address: IpAddr, only: bool) -> 
     };
     Diagnostic::new(Code::ServiceAddress, span, message)
         .at("no plugin sees this address: a flow arrives at a pod's own")
-        .note(format!("write `{service}`"))
+        .note(match name {
+            "default/kubernetes" => "write `apiserver`, without a port: it brings its own".to_owned(),
+            _ => format!("write `{service}`"),
+        })
 }
 
 pub fn known_range(span: Span, key: &str, place: Span) -> Diagnostic {
@@ -209,6 +215,23 @@ pub fn known_range(span: Span, key: &str, place: Span) -> Diagnostic {
         .label(place, format!("the addresses of {who}"))
         .note(note)
 }
+
+/// `span` contains the ports too; `known` says whether `apiserver` means addresses, and `free` whether it may stand there.
+pub fn host_is_api_server(span: Span, host: &HostName, known: bool, free: bool) -> Diagnostic {
+    let message = format!("{host} is the API server, and no host outside the cluster");
+    let diagnostic = Diagnostic::new(Code::HostIsService, span, message).at("the name of its Service");
+    match (known, free) {
+        (true, true) => diagnostic.fix("write `apiserver`", span, "apiserver"),
+        (true, false) => diagnostic.note("write `apiserver`, as in `allow egress garden/* -> apiserver`"),
+        (false, _) => {
+            diagnostic.note("write `apiserver`, as in `allow egress garden/* -> apiserver`").note(WHERE_IT_IS)
+        }
+    }
+}
+
+/// How the address of the API server becomes known.
+const WHERE_IT_IS: &str = "where it is says netpol.toml, under `[cluster]`: `apiserver = [\"203.0.113.10:443\"]`, or an \
+                           inventory with the Endpoints of default/kubernetes; for any address there is `any-apiserver` of std/k8s";
 
 /// `span` contains the ports too, which are `ports` as written.
 pub fn host_is_service(span: Span, host: &HostName, namespace: &str, service: Option<&str>, ports: &str) -> Diagnostic {

@@ -1,10 +1,13 @@
 //! Messages about what the inventory says of namespaces, selectors and names.
 
+use std::net::IpAddr;
+
 use super::endpoints::Key;
 use super::ports::{label_value, pods_of, selector_words};
 use crate::diag::{Code, Diagnostic};
 use crate::inventory::{Near, NearNamespace, Service, Workload};
 use crate::model::labels::{Requirement, Requirements, Test};
+use crate::settings::Platform;
 use crate::source::Span;
 use crate::syntax::tree::{LabelRequirement, LabelTest, Labels, PodPattern, Word};
 use crate::types::facts::workload_words;
@@ -22,6 +25,49 @@ pub fn unknown_namespace(span: Span, name: &str, near: Option<&SmolStr>, scope: 
             Some(_) => format!("if it comes later, declare it in a file without a `scope`, which this file may use: `namespace {name} {{}}`"),
         }),
     }
+}
+
+/// A Service behind which pods see nodes instead of clients.
+pub fn clients_hidden(span: Span, (namespace, name): (&SmolStr, &SmolStr), service: &Service) -> Diagnostic {
+    let message = format!("the Service {namespace}/{name} hides its clients' addresses from these pods");
+    Diagnostic::new(Code::ClientsHidden, span, message)
+        .at("who comes through the Service has the address of a node here")
+        .label(service.origin, "its `externalTrafficPolicy` is `Cluster`")
+        .note("`externalTrafficPolicy: Local` in the Service keeps them, or a gateway judges them: `via GATEWAY at \"HOST\"`")
+}
+
+/// A platform that the inventory shows, by `words`, and the settings do not name.
+pub fn platform_unsaid(span: Span, platform: Platform, words: &str) -> Diagnostic {
+    let message = format!("the inventory is of {}, and `netpol.toml` names no platform", platform.title());
+    Diagnostic::new(Code::PlatformUnsaid, span, message)
+        .at(format!("{words} shows it"))
+        .note(format!(
+            "say it, so that names such as `dns` mean what they are there: under `[cluster]` in netpol.toml \
+             `platform = \"{}\"`",
+            platform.word()
+        ))
+        .note("if the cluster is another one, that says so too: `platform = \"kubernetes\"`")
+}
+
+/// A key of `[cluster]` that has the cluster IP of a Service.
+pub fn setting_of_service(
+    span: Span,
+    key: &str,
+    (namespace, name): (&SmolStr, &SmolStr),
+    address: IpAddr,
+) -> Diagnostic {
+    let message = format!("{address} is the cluster IP of the Service {namespace}/{name}");
+    let right = match key {
+        "apiserver" => {
+            "write the addresses behind it, as `kubectl get endpoints kubernetes` lists them, or leave the key out \
+             where the inventory has these Endpoints"
+        }
+        "nodes" => "write the addresses of the nodes, as `kubectl get nodes -o wide` lists them",
+        _ => "write the pods behind it with their ports, or leave it out: `dns` follows the cluster's DNS Service",
+    };
+    Diagnostic::new(Code::ServiceAddress, span, message)
+        .at("no plugin sees this address: a flow arrives at the one behind it")
+        .note(right)
 }
 
 /// `place` is where the user named it, `named` where the standard library does.
@@ -332,8 +378,18 @@ pub fn service_without_pods(span: Span, (namespace, name): &Key, service: &Servi
         });
     }
     let service = service.origin;
+    if (namespace.as_str(), name.as_str()) == ("default", "kubernetes") {
+        return service_is_api_server(span).label(service, "the Service");
+    }
     Diagnostic::new(Code::NoSelector, span, format!("the Service {namespace}/{name} has no selector and so no pods"))
         .at("stands for no pods")
         .label(service, "the Service")
         .note(format!("what it leads to outside is a host: `let {name} = host NAME at ADDRESS`"))
+}
+
+/// The Service `default/kubernetes`, which Kubernetes makes in every cluster.
+pub fn service_is_api_server(span: Span) -> Diagnostic {
+    Diagnostic::new(Code::NoSelector, span, "the Service default/kubernetes is the API server, and has no pods")
+        .at("stands for no pods")
+        .note("write `apiserver`, as in `allow egress garden/* -> apiserver`, without a port: it brings its own")
 }

@@ -29,6 +29,17 @@ pub struct Outsider<'a> {
     pub kind: Kind,
 }
 
+/// `open` is the side without ports and `told` the one with them; `words` are the effect and the texts of both.
+pub fn one_way_open(open: Span, told: Span, [effect, side, other]: [&str; 3]) -> Diagnostic {
+    let all = if effect == "allow" { "opens" } else { "denies" };
+    let message = format!("ports stand on one side of `<->` only, so this {all} every port of `{side}`");
+    Diagnostic::new(Code::OneWayOpen, open, message)
+        .at("no ports for the way to here")
+        .label(told, "the ports of the other way")
+        .note(format!("answers need no rule: for connections to `{other}` alone write `{effect} {side} -> {other}`"))
+        .note(format!("for both ways write ports on both sides, as in `{side}:8080 <-> {other}`"))
+}
+
 /// `keyword` is the `allow` or `deny`; `half` the sentence that governs the other side alone, by replacing the keyword.
 pub fn both_governed(keyword: Span, outsider: &Outsider<'_>, right: bool, half: Half) -> Diagnostic {
     let side = if right { "right" } else { "left" };

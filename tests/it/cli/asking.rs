@@ -162,7 +162,7 @@ fn a_name_that_nothing_knows_is_an_error_or_a_stated_assumption() {
         ("data/old", "pg-rw.data:6000", "is a Service of the cluster; ask for `data/pg-rw`"),
         ("data/old", "pg-rw.data.svc.cluster.local:6000", "is a Service of the cluster; ask for `data/pg-rw`"),
         ("data/old", "pg-0.pg.data.svc:5432", "is a pod of the cluster; ask for `data/pg-0`"),
-        ("data/old", "kubernetes.default.svc:443", "is the API server; ask for its address"),
+        ("data/old", "kubernetes.default.svc:443", "is the API server, and its address is not known"),
     ] {
         let run = asked(policy, from, to, &[]);
         assert!(run.code == 2 && run.err.contains(message), "{from} {to}: {}{}", run.out, run.err);

@@ -264,7 +264,8 @@ fn owner_and_reason_are_said() {
         (&"payments".into(), &"PAY-123".into())
     );
     let table = netpol(here.path(), &["explain", "--enforcement", "a.netpol"]);
-    assert!(table.out.contains("(owner: payments, reason: PAY-123)"), "{}", table.out);
+    let words = table.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("(owner: payments, reason: PAY-123)"), "{}", table.out);
     let json = netpol(here.path(), &["explain", "--enforcement", "--format", "json", "a.netpol"]);
     let value: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(value["rules"][0]["owner"], "payments");

@@ -124,6 +124,18 @@ fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
         (Item::Service { namespace, name, port, .. }, What::Pods(pods)) => {
             service_less(facts, (namespace, name, *port), &pods.selector, &member.ports)
         }
+        // Of the API server's Service no part can be left out.
+        (Item::Service { namespace, name, .. }, What::Addresses(denied)) => {
+            let meets = |server: &Member| {
+                let addresses = matches!(&server.what, What::Addresses(set) if set.overlaps(denied));
+                addresses && server.ports.may_overlap(&member.ports)
+            };
+            let is_api_server = namespace == "default" && name == "kubernetes";
+            match is_api_server && facts.policy.api_server.members.iter().any(meets) {
+                true => Less::Gone,
+                false => Less::Kept,
+            }
+        }
         (Item::Services { namespace }, What::Pods(pods)) => {
             whole_less(facts, namespace.as_ref(), &pods.selector, &member.ports)
         }

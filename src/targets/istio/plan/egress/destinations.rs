@@ -22,9 +22,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
 
 use super::items::{Class, Endpointed, Item, Outside};
-use super::services::Services;
+use super::services::{Services, class};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
 use crate::model::hosts::{Host, HostName, WeightedNet};
@@ -57,6 +58,7 @@ pub struct Reach {
 
 /// A maker of items, which numbers them.
 pub struct Destinations<'f, 'a> {
+    facts: &'f Facts<'a>,
     services: Services<'f, 'a>,
     items: Vec<Item>,
     index: FxHashMap<Item, u32>,
@@ -67,6 +69,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
     /// Begins without items.
     pub fn new(facts: &'f Facts<'a>) -> Destinations<'f, 'a> {
         Destinations {
+            facts,
             services: Services::new(facts),
             items: Vec::new(),
             index: FxHashMap::default(),
@@ -158,6 +161,10 @@ impl<'f, 'a> Destinations<'f, 'a> {
         let mut reach = Reach { everything: is_everything(endpoint), ..Reach::default() };
         if !reach.everything {
             endpoint.members.iter().for_each(|member| self.member(member, &mut reach));
+            if covers(endpoint, &self.facts.policy.api_server) {
+                let item = api_server(self.facts);
+                self.add(&mut reach, vec![item]);
+            }
             self.join_addresses(&mut reach);
             reach.items.sort_unstable();
             reach.items.dedup();
@@ -238,11 +245,8 @@ impl<'f, 'a> Destinations<'f, 'a> {
                     self.add(reach, items);
                 }
                 None if host.at.is_empty() => {
-                    let ports = &port.port;
-                    reach.unable = Some(format!(
-                        "on a tcp port nothing says which host is meant: give {} its addresses with `at`, or say `{ports}/tls`",
-                        host.name
-                    ));
+                    reach.unable =
+                        Some(format!("on a tcp port nothing says which host is meant, {} or another", host.name));
                 }
                 None => {
                     let item = Item::Addresses(Rc::new(host.addresses()), (first..=last).collect());
@@ -251,6 +255,31 @@ impl<'f, 'a> Destinations<'f, 'a> {
             }
         }
     }
+}
+
+/// Returns the Service of the API server, which pods dial: it leads to the API server's addresses and nowhere else.
+fn api_server(facts: &Facts<'_>) -> Item {
+    let (namespace, name) = (SmolStr::new_static("default"), SmolStr::new_static("kubernetes"));
+    let service = facts.policy.inventory.services.get(&(namespace.clone(), name.clone()));
+    let own = service.and_then(|service| service.ports.iter().find(|port| port.protocol == Protocol::Tcp));
+    // An unknown Service has the port that Kubernetes gives it: `https`.
+    let (port, class) = own.map_or((443, Class::Tls), |port| (port.port, class(port)));
+    Item::Service { namespace, name, port, class, headless: false }
+}
+
+/// Returns whether an endpoint contains all of some addresses, which are not none, on their ports.
+fn covers(endpoint: &Endpoint, wanted: &Endpoint) -> bool {
+    let addresses = |member: &Member| match &member.what {
+        What::Addresses(set) => set.clone(),
+        _ => AddressSet::default(),
+    };
+    let covered = |member: &Member| {
+        let on_ports = endpoint.members.iter().filter(|own| own.ports.covers(&member.ports));
+        let all = AddressSet { blocks: on_ports.flat_map(|own| addresses(own).blocks).collect() };
+        let set = addresses(member);
+        !set.is_empty() && set.is_inside(&all)
+    };
+    !wanted.members.is_empty() && wanted.members.iter().all(covered)
 }
 
 fn too_many() -> String {

@@ -1,0 +1,46 @@
+//! The mesh, where nobody says which layers the cluster has: an inventory without one makes the layer `istio` pointless.
+//!
+//! ```text
+//! netpol check garden.netpol --inventory cluster.yaml     no sidecar, no istiod: a note, once, that says `targets`
+//! ```
+
+use super::Policy;
+use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::inventory::Injection;
+use crate::model::labels::Labels;
+use crate::settings::Layer;
+
+/// Returns whether the layers are the default and the inventory shows no mesh: no sidecar, no istiod, no gateway, no
+/// namespace with a label of Istio, and no object of its kinds.
+pub fn is_missing(policy: &Policy) -> bool {
+    let (inventory, settings) = (&policy.inventory, &policy.settings);
+    if settings.targets_are_said || !settings.targets.contains(&Layer::Istio) || !inventory.given {
+        return false;
+    }
+    let of_mesh = |labels: &Labels| labels.keys().any(|key| key.starts_with("istio") || key.contains(".istio.io/"));
+    let in_namespaces = || {
+        let mut namespaces = inventory.namespaces.iter();
+        namespaces.any(|(name, known)| *name == settings.root_namespace || of_mesh(&known.labels))
+    };
+    let in_workloads = || {
+        let mut workloads = inventory.workloads.iter();
+        workloads.any(|one| one.sidecar || one.injection != Injection::ByNamespace && one.injection != Injection::Never)
+    };
+    let in_objects = || {
+        let network = |kind: &str| kind == "NetworkPolicy";
+        inventory.existing.iter().any(|object| !network(object.kind)) || !inventory.rewrites.is_empty()
+    };
+    !inventory.workloads.is_empty() && !in_namespaces() && !in_workloads() && !in_objects()
+}
+
+/// Notes once that the inventory shows no mesh, and how to leave the layer out.
+pub fn note_missing(policy: &Policy, diagnostics: &mut Diagnostics) {
+    let Some(rule) = policy.rules.first().filter(|_| policy.lacks_mesh) else { return };
+    let message = "the inventory shows no mesh, and this build has the layer `istio` too";
+    diagnostics.push(
+        Diagnostic::new(Code::NoMesh, rule.origin.place(), message)
+            .at("no layers are said, so that there are both")
+            .note("without a mesh: `targets = [\"networkpolicy\"]` in netpol.toml, or `--target networkpolicy`")
+            .note("with one that the inventory leaves out: `targets = [\"networkpolicy\", \"istio\"]`"),
+    );
+}

@@ -1,0 +1,76 @@
+//! Ways out of a rule that no layer holds: what to write instead, as far as it can be held.
+//!
+//! ```text
+//! allow egress mail/* -> smtp.example.com:587      587 begins in plain text, so no layer is told which host is meant
+//!     give the host its addresses, or say every public address: `internet:587`
+//! ```
+
+use super::{Row, RowEnd};
+use crate::model::endpoint::What;
+use crate::model::hosts::HostName;
+use crate::model::ports::{PortMatch, PortTest, Protocol};
+use crate::model::rules::{Action, Direction, Rule};
+use crate::policy::Policy;
+use crate::settings::Layer;
+use crate::targets::{Judgement, Level, capability};
+
+/// Returns whether every port of a rule is one on which a name is asked for.
+pub(super) fn is_read(rule: &Rule) -> bool {
+    let ports = rule.destination.members.iter().flat_map(|member| member.ports.entries());
+    ports.filter(|port| port.protocol == Protocol::Tcp).all(|port| port.app.is_some())
+}
+
+/// The ports whose protocols begin with TLS, so that the first bytes of a connection name the host. On others, such as SSH's
+/// 22 or 587, where mail begins in plain text and changes to TLS later, they do not.
+const TLS_FIRST: [u16; 14] = [443, 465, 563, 636, 853, 989, 990, 993, 995, 5061, 5671, 6443, 8443, 8883];
+
+/// Returns the ways to say a rule about a host so that a layer can hold it.
+pub(super) fn ways_for(rule: &Rule, host: &HostName) -> Vec<String> {
+    let mut ways = Vec::new();
+    if !host.wildcard {
+        ways.push(format!("give the host its addresses: `let NAME = host {host} at ADDRESS`"));
+    }
+    let of_host =
+        rule.destination.members.iter().filter(|member| matches!(&member.what, What::Host(own) if own.name == *host));
+    let ports: Vec<&PortMatch> = of_host.flat_map(|member| member.ports.entries()).collect();
+    let unread: Vec<&PortMatch> =
+        ports.iter().copied().filter(|port| port.app.is_none() && port.protocol == Protocol::Tcp).collect();
+    let begins = |port: &&PortMatch| matches!(port.port, PortTest::Range(first, last) if first == last && TLS_FIRST.contains(&first));
+    if let ([only], [_]) = (unread.as_slice(), ports.as_slice())
+        && begins(only)
+    {
+        ways.push(format!("if it begins with TLS, say so: `{host}:{}/tls`", only.port));
+    }
+    if let [only] = ports.as_slice()
+        && rule.conditions.is_none()
+    {
+        let port = match only.protocol {
+            Protocol::Tcp => only.port.to_string(),
+            other => format!("{}/{}", only.port, other.word()),
+        };
+        ways.push(format!("or say what can be held, every public address: `internet:{port}`"));
+    }
+    ways
+}
+
+/// Returns whether the layers leave the pods of a rule open on their way out, and other rules are about these pods.
+pub(super) fn leaves_others_open(policy: &Policy, row: &Row<'_>) -> bool {
+    let rule = row.rule;
+    let is_open = |end: &RowEnd<'_>| {
+        let unable = |(layer, judgement): &(Layer, &Judgement)| {
+            capability::of(*layer).keeper.is_some() && judgement.level == Level::Unable
+        };
+        end.direction == Direction::Egress && end.layers.iter().any(unable)
+    };
+    let shares = |other: &Rule| {
+        let mut pods = other.source.pods();
+        let named = other.destination.members.iter().any(|member| matches!(member.what, What::Host(_)));
+        named && pods.any(|(_, other)| rule.source.pods().any(|(_, own)| own.selector.overlaps(&other.selector)))
+    };
+    rule.action == Action::Allow
+        && row.ends.iter().any(is_open)
+        && policy
+            .rules
+            .iter()
+            .any(|other| !std::ptr::eq(other, rule) && other.egress && other.action == Action::Allow && shares(other))
+}
