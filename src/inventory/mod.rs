@@ -13,6 +13,7 @@ mod pods;
 mod query;
 mod read;
 mod service;
+mod spellings;
 
 pub use gateways::{Listener, ListenerOf, Rewrite};
 pub use left_out::{AllLeftOut, LeftOut, PortRange};

@@ -7,6 +7,9 @@
 //! shop/{acme.cert-manager.io/http01-solver="true"} nothing near: such pods may come later
 //! ```
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use smol_str::SmolStr;
 
 use super::{Inventory, Workload, WorkloadKind};
@@ -56,7 +59,7 @@ pub enum Near<'i> {
         /// The workload.
         workload: &'i Workload,
         /// All values that pods there have of the key that is asked for, sorted.
-        values: Vec<&'i SmolStr>,
+        values: Cow<'i, [SmolStr]>,
     },
     /// It meets everything but this.
     AllButOne {
@@ -96,6 +99,13 @@ impl Inventory {
         if self.labelled_by_kubernetes(selector) || self.of_a_service(&namespaces, selector) {
             return Matched::Known;
         }
+        if let Some((namespace, wanted)) = lone(&namespaces, selector) {
+            let any = self.workloads_in(namespace).iter().any(|workload| !workload.host_network);
+            return match self.near_of_lone(namespace, wanted) {
+                Some(near) => Matched::Near(near),
+                None => Matched::Unknown { any, elsewhere: self.elsewhere(selector) },
+            };
+        }
         let pool: Vec<&Workload> = namespaces
             .iter()
             .flat_map(|name| self.workloads_in(name))
@@ -108,9 +118,30 @@ impl Inventory {
         {
             return Matched::Near(near);
         }
+        Matched::Unknown { any: !pool.is_empty(), elsewhere: self.elsewhere(selector) }
+    }
+
+    /// Returns a workload of any namespace that has the labels of a selector.
+    fn elsewhere(&self, selector: &PodSelector) -> Option<&Workload> {
         let anywhere = PodSelector { namespace: Requirements::any(), ..selector.clone() };
-        let elsewhere = self.select(&anywhere).first().copied();
-        Matched::Unknown { any: !pool.is_empty(), elsewhere }
+        self.select(&anywhere).first().copied()
+    }
+
+    /// Returns the near label of a selector that asks for one label of one namespace, as `near` would: a policy may have
+    /// thousands of them, and a namespace thousands of pods.
+    fn near_of_lone(&self, namespace: &SmolStr, wanted: &Requirement) -> Option<Near<'_>> {
+        let Test::In(values) = &wanted.test else { return None };
+        let spellings = self.spellings(namespace)?;
+        if values.iter().any(|value| spellings.has(&wanted.key, value)) {
+            return None;
+        }
+        let same_key = |(_, key): &(usize, &SmolStr)| **key == wanted.key || one_edit(key, &wanted.key);
+        let nearest = spellings.nearest(&wanted.key, values).filter(same_key);
+        let (at, key) = nearest.or_else(|| spellings.first_of(&wanted.key))?;
+        let workload = self.workloads_in(namespace).get(at)?;
+        let found = workload.labels.get_key_value(key)?;
+        let values = Cow::Borrowed(spellings.values(&wanted.key));
+        Some(Near::Label { wanted: wanted.clone(), found, workload, values })
     }
 
     /// Returns the namespace whose name is nearest to an unknown one. It must run after all namespaces were added.
@@ -181,11 +212,9 @@ impl Inventory {
             pool.iter().filter(fits).map(|&workload| (workload, &workload.labels)).collect();
         let all = selector.labels.list();
         let asked: Vec<&Requirement> = all.iter().filter(|requirement| !is_set_by_kubernetes(requirement)).collect();
-        let values = |key: &SmolStr| {
-            let mut values: Vec<&'i SmolStr> = labelled.iter().filter_map(|(_, labels)| labels.get(key)).collect();
-            values.sort_unstable();
-            values.dedup();
-            values
+        let values = |key: &SmolStr| -> Cow<'i, [SmolStr]> {
+            let values: BTreeSet<&SmolStr> = labelled.iter().filter_map(|(_, labels)| labels.get(key)).collect();
+            values.into_iter().cloned().collect()
         };
         // A label that nearly meets one requirement: of a workload that meets the others, else of any workload.
         if let Some((wanted, found, workload)) = near_label(&selector.labels, &labelled)
@@ -215,6 +244,17 @@ impl Inventory {
             let (workload, _) = labelled.iter().find(|(_, labels)| rest(labels))?;
             Some(Near::AllButOne { wanted: requirement.clone(), workload })
         })
+    }
+}
+
+/// Returns the one namespace and the one label that a selector asks for, if it asks for nothing else.
+fn lone<'a>(namespaces: &[&'a SmolStr], selector: &'a PodSelector) -> Option<(&'a SmolStr, &'a Requirement)> {
+    match (namespaces, selector.labels.list()) {
+        ([namespace], [wanted]) if selector.account.is_any() => {
+            let told = matches!(&wanted.test, Test::In(values) if values.len() == 1) && !is_set_by_kubernetes(wanted);
+            told.then_some((*namespace, wanted))
+        }
+        _ => None,
     }
 }
 

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::pods::{self, Owners};
+use super::spellings::Spellings;
 use super::{Inventory, Service, Workload, WorkloadKind};
 use crate::diag::Lexicon;
 use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
@@ -23,6 +24,8 @@ pub(super) struct Index {
     tables: OnceLock<Tables>,
     /// The names of the namespaces.
     pub(super) names: OnceLock<Lexicon<SmolStr>>,
+    /// The labels of the pods of each namespace, as far as one that is nearly another was asked for.
+    spellings: OnceLock<FxHashMap<SmolStr, OnceLock<Spellings>>>,
 }
 
 /// A label: key and value.
@@ -195,6 +198,16 @@ impl Inventory {
         })
     }
 
+    /// Returns the workloads and Pods of a namespace with some labels, in order, on the host network or not.
+    pub fn labelled(&self, namespace: &SmolStr, labels: &Requirements) -> Vec<&Workload> {
+        self.matching(&PodSelector { labels: labels.clone(), ..PodSelector::in_namespace(namespace.clone()) })
+    }
+
+    /// Drops the index, since the workloads have changed.
+    pub(super) fn forget_index(&mut self) {
+        self.index = Index::default();
+    }
+
     /// Returns all workloads and Pods that meet a selector, on the host network or not.
     pub(super) fn matching(&self, selector: &PodSelector) -> Vec<&Workload> {
         let range = selector.namespace_name().map(|name| self.range(name));
@@ -235,6 +248,13 @@ impl Inventory {
         let mut candidates: Vec<usize> = fewest.into_iter().flat_map(in_range).map(|at| at as usize).collect();
         candidates.sort_unstable();
         Some(candidates)
+    }
+
+    /// Returns the labels of the pods of a namespace.
+    pub(super) fn spellings(&self, namespace: &SmolStr) -> Option<&Spellings> {
+        let names = || self.namespaces.keys().map(|name| (name.clone(), OnceLock::new())).collect();
+        let of_namespace = self.index.spellings.get_or_init(names).get(namespace)?;
+        Some(of_namespace.get_or_init(|| Spellings::of(self.workloads_in(namespace))))
     }
 
     pub(super) fn owners(&self) -> &Owners {

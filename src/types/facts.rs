@@ -41,16 +41,21 @@ pub(super) fn with_declarations(names: &Names, mut inventory: Inventory, diagnos
         }
     }
     // Workloads come after all namespaces, since the labels of its namespace decide whether a workload has a sidecar.
+    let mut declared = Declared::new();
     for module in modules {
         let mut facts = Facts { inventory: &mut inventory, library: is_library(module), diagnostics };
         for item in &module.file.items {
             if let ItemKind::Workload(workload) = &item.kind {
-                facts.declare_workload(workload, item.span);
+                facts.declare_workload(workload, item.span, &mut declared);
             }
         }
     }
+    inventory.declare_workloads(declared.into_values());
     inventory
 }
+
+/// The workloads that only the source declares, by namespace and name, until all of them are added to the inventory.
+type Declared = BTreeMap<(SmolStr, SmolStr), Workload>;
 
 /// The inventory while the declarations of one module are added to it.
 struct Facts<'a> {
@@ -142,26 +147,39 @@ impl Facts<'_> {
 
     /// Adds pods that exist or will exist. Where the inventory has a workload of that name, both speak of the same pods, and
     /// the name goes on to mean what the declaration selects.
-    fn declare_workload(&mut self, item: &WorkloadDecl, span: Span) -> Option<()> {
-        let said = self.workload(item, span)?;
-        let key = (&said.namespace, &said.name);
+    fn declare_workload(&mut self, item: &WorkloadDecl, span: Span, declared: &mut Declared) -> Option<()> {
+        let mut said = self.workload(item, span)?;
+        let key = (said.namespace.clone(), said.name.clone());
         if !self.library && self.inventory.given && !self.inventory.namespaces.contains_key(&said.namespace) {
             let near = self.inventory.nearest_namespace(&said.namespace);
             self.diagnostics.push(errors::unknown_namespace(item.namespace.span, &said.namespace, near, None));
             return None;
         }
-        let known = self.inventory.named(key.0, key.1);
-        let differs = known.iter().find_map(|known| {
-            let others = self.inventory.workloads_in(&said.namespace).iter().filter(|other| other.name != said.name);
+        let known = self.inventory.named(&key.0, &key.1);
+        let differs = known.iter().copied().chain(declared.get(&key)).find_map(|known| {
+            let others = |labels: &Requirements| {
+                let here = declared.range((key.0.clone(), SmolStr::default())..).map(|(_, other)| other);
+                let here =
+                    here.take_while(|other| other.namespace == key.0).filter(|other| labels.matches(&other.labels));
+                let mut all: Vec<&Workload> = self.inventory.labelled(&key.0, labels).into_iter().chain(here).collect();
+                all.retain(|other| other.name != key.1);
+                all.sort_by_key(|other| (&other.name, other.kind));
+                all
+            };
             Some((known.origin, difference_of_workloads(known, &said, others)?))
         });
+        let is_shown = !known.is_empty();
         if let Some((first, why)) = differs {
             self.contradict(span, &format!("the workload {}/{}", key.0, key.1), first, &why);
             return None;
         }
-        match known.is_empty() {
-            true => self.inventory.declare_workload(said),
-            false => self.inventory.confirm_workload(said),
+        if is_shown {
+            self.inventory.confirm_workload(said);
+        } else if let Some(before) = declared.get_mut(&key) {
+            before.confirm(&said);
+        } else {
+            said.sidecar = self.inventory.is_meshed(&said);
+            declared.insert(key, said);
         }
         Some(())
     }
@@ -226,7 +244,7 @@ impl Facts<'_> {
 fn difference_of_workloads<'w>(
     known: &Workload,
     said: &Workload,
-    mut others: impl Iterator<Item = &'w Workload>,
+    others: impl Fn(&Requirements) -> Vec<&'w Workload>,
 ) -> Option<String> {
     let declared = known.kind == WorkloadKind::Declared;
     let missing = |(key, value): &(&SmolStr, &SmolStr)| known.labels.get(*key) != Some(*value);
@@ -270,7 +288,7 @@ fn difference_of_workloads<'w>(
         return Some(format!("its pods have {there} sidecar there"));
     }
     let (own, selector) = (known.selector.as_ref()?, said.selector.as_ref()?);
-    let other = others.find(|other| selector.matches(&other.labels) && !own.matches(&other.labels))?;
+    let other = others(selector).into_iter().find(|other| !own.matches(&other.labels))?;
     Some(format!("these labels are those of {} too", workload_words(other)))
 }
 

@@ -114,41 +114,57 @@ impl Inventory {
         self.namespaces.insert(name, namespace);
     }
 
-    /// Adds a workload that the source declares and that no manifest shows. Without an inventory every pod counts as
-    /// meshed, except those that are declared without a sidecar.
-    pub fn declare_workload(&mut self, mut workload: Workload) {
-        workload.sidecar = match self.namespaces.get(&workload.namespace) {
-            _ if !self.given => workload.injection != Injection::Never,
-            Some(known) => has_sidecar(workload.injection, &workload.labels, &workload.namespace, &known.labels),
-            None => workload.injection == Injection::Present,
-        };
-        let key = |one: &Workload| (one.namespace.clone(), one.name.clone(), one.kind);
-        let at = self.workloads.partition_point(|other| key(other) <= key(&workload));
-        self.workloads.insert(at, workload);
+    /// Adds the workloads that the source declares and that no manifest shows, after all declarations were looked at.
+    pub fn declare_workloads(&mut self, declared: impl Iterator<Item = Workload>) {
+        let before = self.workloads.len();
+        self.workloads.extend(declared);
+        if self.workloads.len() > before {
+            self.workloads.sort_by_cached_key(|one| (one.namespace.clone(), one.name.clone(), one.kind));
+        }
+        self.forget_index();
+    }
+
+    /// Returns whether the pods of a declared workload have a sidecar. Without an inventory every pod counts as meshed,
+    /// except those that are declared without one.
+    pub fn is_meshed(&self, declared: &Workload) -> bool {
+        match self.namespaces.get(&declared.namespace) {
+            _ if !self.given => declared.injection != Injection::Never,
+            Some(known) => has_sidecar(declared.injection, &declared.labels, &declared.namespace, &known.labels),
+            None => declared.injection == Injection::Present,
+        }
     }
 
     /// Adds a declaration to the known workloads of its name: fields that they left out, and the labels that select
     /// their pods when a policy names them.
     pub fn confirm_workload(&mut self, said: Workload) {
-        let same = |known: &&mut Workload| known.namespace == said.namespace && known.name == said.name && !known.owned;
-        for known in self.workloads.iter_mut().filter(same) {
-            known.selector = said.selector.clone().or(known.selector.take());
-            if known.kind != WorkloadKind::Declared {
-                continue;
-            }
-            if known.labels.is_empty() {
-                known.labels = said.labels.clone();
-            }
-            if known.account.is_empty() {
-                known.account = said.account.clone();
-            }
-            if known.injection == Injection::ByNamespace && said.injection != Injection::ByNamespace {
-                known.injection = said.injection;
-                known.sidecar = said.injection == Injection::Present;
-            }
-            known
-                .ports
-                .extend(said.ports.iter().filter(|port| !known.ports.contains(port)).cloned().collect::<Vec<_>>());
+        let name = |one: &Workload| (one.namespace.clone(), one.name.clone());
+        let key = name(&said);
+        let start = self.workloads.partition_point(|known| name(known) < key);
+        let same = self.workloads[start..].iter_mut().take_while(|known| name(known) == key);
+        for known in same.filter(|known| !known.owned) {
+            known.confirm(&said);
         }
+    }
+}
+
+impl Workload {
+    /// Adds a declaration of the same pods: fields that this one leaves out, and the labels that select the pods when a
+    /// policy names them.
+    pub fn confirm(&mut self, said: &Workload) {
+        self.selector = said.selector.clone().or(self.selector.take());
+        if self.kind != WorkloadKind::Declared {
+            return;
+        }
+        if self.labels.is_empty() {
+            self.labels = said.labels.clone();
+        }
+        if self.account.is_empty() {
+            self.account = said.account.clone();
+        }
+        if self.injection == Injection::ByNamespace && said.injection != Injection::ByNamespace {
+            self.injection = said.injection;
+            self.sidecar = said.injection == Injection::Present;
+        }
+        self.ports.extend(said.ports.iter().filter(|port| !self.ports.contains(port)).cloned().collect::<Vec<_>>());
     }
 }

@@ -238,7 +238,7 @@ pub fn selector_matches_nothing(span: Span, written: &PodPattern, text: &str, ne
 }
 
 /// Lists the values that pods have of a key.
-fn values_there(key: &str, values: &[&SmolStr]) -> String {
+fn values_there(key: &str, values: &[SmolStr]) -> String {
     const SHOWN: usize = 12;
     let shown: Vec<String> = values.iter().take(SHOWN).map(|value| label_value(value)).collect();
     let more = if values.len() > SHOWN { format!(" and {} more", values.len() - SHOWN) } else { String::new() };
