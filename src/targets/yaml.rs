@@ -54,6 +54,8 @@ impl Writer {
     /// Ends the document and returns its text, which ends in a line feed.
     pub fn finish(mut self) -> String {
         self.out.push('\n');
+        // Thousands of documents may wait until all are written.
+        self.out.shrink_to_fit();
         self.out
     }
 

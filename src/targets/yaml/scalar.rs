@@ -59,6 +59,12 @@ fn is_word_of_yaml(text: &str) -> bool {
 
 pub(super) fn push_quoted(out: &mut String, text: &str) {
     out.push('"');
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\');
+    // Nothing between these needs a second look.
+    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
+        out.push_str(text);
+        return out.push('"');
+    }
     for character in text.chars() {
         match character {
             '"' => out.push_str("\\\""),

@@ -51,12 +51,17 @@ impl Import {
     pub fn text(&self, own: Option<&SmolStr>, domain: &str) -> String {
         let home = |home: &'_ SmolStr| if own == Some(home) { SmolStr::new_static(".") } else { home.clone() };
         match self {
-            Import::Host { home: at, host } => format!("{}/{}", home(at), host.name),
+            Import::Host { home: at, host } => {
+                let wildcard = if host.name.wildcard { "*." } else { "" };
+                [&*home(at), "/", wildcard, &host.name.name].concat()
+            }
             Import::Addresses { home: at, groups, at: number } => {
                 let import = groups.get(*number).map(Found::import).unwrap_or_default();
-                format!("{}/{import}", home(at))
+                [&*home(at), "/", import].concat()
             }
-            Import::Service { namespace, name } => format!("{}/{name}.{namespace}.svc.{domain}", home(namespace)),
+            Import::Service { namespace, name } => {
+                [&*home(namespace), "/", name, ".", namespace, ".svc.", domain].concat()
+            }
             Import::Services { namespace: Some(name) } => format!("{}/*.{name}.svc.{domain}", home(name)),
             Import::Services { namespace: None } => format!("*/*.svc.{domain}"),
         }

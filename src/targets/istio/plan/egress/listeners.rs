@@ -13,6 +13,7 @@
 //! Items are divided by ports; `form` decides how each port is imported. An import brings everything that a
 //! ServiceEntry or a Service has, whichever rules asked for it: anything that the pods are not allowed is a gap.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -114,14 +115,15 @@ pub fn listeners(
 
 impl Draft {
     fn add_hosts(&mut self, facts: &Facts<'_>, entries: &Entries, namespace: Option<&SmolStr>, allowed: &Allowed) {
-        let granted = Granted::new(allowed);
+        // Few Sidecars import a host that others reach on more ports.
+        let granted = LazyCell::new(|| Granted::new(allowed));
         let mut below: FxHashMap<(&SmolStr, &HostName), TakenIn> = FxHashMap::default();
         for (host, port, app, home) in &allowed.hosts {
             let draft = self.ports.entry(*port).or_default();
             draft.imports.push(Import::Host { home: home.clone(), host: Rc::clone(host) });
             draft.on.tls_hosts |= *app == AppProtocol::Tls;
             draft.on.http_hosts |= app.has_requests();
-            if entries.ports(home, &host.name).any(|port| !granted.has(&host.name, port)) {
+            if entries.ports(home, &host.name).any(|other| other != *port && !granted.has(&host.name, other)) {
                 draft.unclean.push(host.name.to_string());
             }
             if host.name.wildcard {
