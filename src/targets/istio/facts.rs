@@ -2,7 +2,9 @@
 //! Services that lead to some pods, the accounts that pods run as; and the addresses that no object may list, because
 //! they are pods'.
 
+use std::cell::RefCell;
 use std::net::Ipv4Addr;
+use std::rc::Rc;
 
 use ipnet::{IpNet, Ipv4Net};
 use rustc_hash::FxHashMap;
@@ -28,7 +30,12 @@ pub struct Facts<'a> {
     cluster: &'a Cluster<'a>,
     /// The addresses that are never let through as such.
     pub reserved: &'a Reserved,
+    /// The pods of selectors that have no sidecar, as far as they were asked for.
+    unmeshed: RefCell<FxHashMap<Side, Rc<Unmeshed>>>,
 }
+
+/// Pods, the direction that a rule governs there, and the direction whose connections annotations may keep from a sidecar.
+type Side = (PodSelector, Direction, Direction);
 
 /// Addresses that are never let through as such, and the internet, which has a name of its own.
 pub struct Reserved {
@@ -107,7 +114,7 @@ impl Reserved {
 impl<'a> Facts<'a> {
     /// Gathers the data that a partition is looked at with.
     pub fn new(part: &'a Partition<'a>, cluster: &'a Cluster<'a>, reserved: &'a Reserved) -> Facts<'a> {
-        Facts { policy: part.policy, part, cluster, reserved }
+        Facts { policy: part.policy, part, cluster, reserved, unmeshed: RefCell::default() }
     }
 
     /// Returns the known namespaces, sorted.
@@ -154,12 +161,24 @@ impl<'a> Facts<'a> {
 
     /// Returns the pods of an endpoint that are known to have no sidecar, or whose annotations turn no connections to
     /// it in a direction. A gateway judges the way in, and nothing of the way out.
-    pub fn unmeshed(&self, endpoint: &Endpoint, direction: Direction, turned: Direction) -> Unmeshed {
-        let mut unmeshed = Unmeshed { all: true, ..Unmeshed::default() };
-        for (_, pods) in endpoint.pods() {
-            self.add_unmeshed(&pods.selector, direction, turned, &mut unmeshed);
-        }
-        unmeshed
+    pub fn unmeshed(&self, endpoint: &Endpoint, direction: Direction, turned: Direction) -> Rc<Unmeshed> {
+        let selectors: Vec<&PodSelector> = endpoint.pods().map(|(_, pods)| &pods.selector).collect();
+        let list = || {
+            let mut unmeshed = Unmeshed { all: true, ..Unmeshed::default() };
+            for selector in &selectors {
+                self.add_unmeshed(selector, direction, turned, &mut unmeshed);
+            }
+            Rc::new(unmeshed)
+        };
+        let [selector] = selectors.as_slice() else { return list() };
+        // Thousands of rules may govern the same thousands of pods.
+        let key = (PodSelector::clone(selector), direction, turned);
+        let known = self.unmeshed.borrow().get(&key).cloned();
+        known.unwrap_or_else(|| {
+            let unmeshed = list();
+            self.unmeshed.borrow_mut().insert(key, Rc::clone(&unmeshed));
+            unmeshed
+        })
     }
 
     fn add_unmeshed(&self, selector: &PodSelector, direction: Direction, turned: Direction, to: &mut Unmeshed) {

@@ -2,6 +2,7 @@
 //! `judge` makes of them how well each rule end is enforced, and adds the places of other rules.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
@@ -121,7 +122,7 @@ pub enum Note {
     /// Flows that are refused although the rule allows them.
     Narrower(Narrower),
     /// Pods that are known to have no sidecar: they have none to avoid, and no object stops them.
-    Unmeshed(Unmeshed),
+    Unmeshed(Rc<Unmeshed>),
     /// Ports that the rule names and that sidecars leave out, which is a gap there.
     LeavesOut(Traffics, Gap),
     /// Connections that annotations of the governed pods keep from their sidecars.

@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 
 use super::facts::Unmeshed;
 use super::findings::{Finding, Findings, Gap, Note, Reason};
-use super::words::list_names;
+use super::words::{list_all_names, list_names};
 use crate::model::endpoint::{Member, What};
 use crate::model::gateways::Gateway;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
@@ -92,7 +92,7 @@ impl End {
     }
 
     fn unmeshed(&mut self, pods: &Unmeshed, part: &Partition<'_>, sources: &Sources) {
-        let names = list_names(&[&*pods.bare, &pods.ambient, &pods.kept].concat());
+        let names = list_all_names(&[&pods.bare, &pods.ambient, &pods.kept]);
         if pods.all {
             return self.gap(Gap::unable(format!("no object stops pods without a sidecar: {names}")), part, sources);
         }

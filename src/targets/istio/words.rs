@@ -2,8 +2,15 @@
 
 /// Joins the names of things for a sentence, the first three of them.
 pub fn list_names(names: &[String]) -> String {
-    match names.len() {
-        0..=3 => names.join(", "),
-        more => format!("{} and {} more", names[..3].join(", "), more - 3),
+    list_all_names(&[names])
+}
+
+/// Joins the names of several lists for a sentence, the first three of them.
+pub fn list_all_names(lists: &[&[String]]) -> String {
+    let first: Vec<&str> = lists.iter().copied().flatten().take(3).map(String::as_str).collect();
+    let all = first.join(", ");
+    match lists.iter().map(|list| list.len()).sum::<usize>() {
+        0..=3 => all,
+        more => format!("{all} and {} more", more - 3),
     }
 }

@@ -10,7 +10,7 @@ use crate::model::rules::{Action, Direction, Rule};
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::Note;
-use crate::targets::istio::words::list_names;
+use crate::targets::istio::words::list_all_names;
 
 const IN: Direction = Direction::Ingress;
 const OUT: Direction = Direction::Egress;
@@ -30,12 +30,12 @@ pub fn on_the_way_in(facts: &Facts<'_>, rule: &Rule) -> Vec<Note> {
         let callers = facts.unmeshed(&rule.source, IN, OUT);
         let past = left_out::plain_callers(facts, rule);
         for (who, names) in [
-            ("callers without a sidecar are refused", callers.bare),
-            ("callers in ambient mode are refused where a sidecar takes no tunnel", callers.ambient),
-            ("calls that annotations keep from the callers' sidecars are refused", [callers.kept, past].concat()),
+            ("callers without a sidecar are refused", [callers.bare.as_slice(), &[]]),
+            ("callers in ambient mode are refused where a sidecar takes no tunnel", [callers.ambient.as_slice(), &[]]),
+            ("calls that annotations keep from the callers' sidecars are refused", [callers.kept.as_slice(), &past]),
         ] {
-            if !names.is_empty() {
-                let words = format!("{who}: {}", list_names(&names));
+            if names.iter().any(|list| !list.is_empty()) {
+                let words = format!("{who}: {}", list_all_names(&names));
                 notes.push(Note::refuses(Refuses::PodsWithoutIdentity, words));
             }
         }
