@@ -78,6 +78,11 @@ pub const SHAPES: &[Shape] = &[
         let deny = |i| format!("deny ingress bad{i}/* -> shop/{{app=web}}");
         two("default deny ingress shop/*", lines(n, allow), lines(n, deny))
     }),
+    ("denies and allows of other pods", 25, |n| {
+        let allow = |i| format!("allow ingress src{i}/* -> shop/{{app=w{i}}}:80");
+        let deny = |i| format!("deny ingress bad{i}/* -> shop/{{tier=t{i}}}");
+        two("default deny ingress shop/*", lines(n, allow), lines(n, deny))
+    }),
     ("denied networks inside allowed ones", 100, |n| {
         let half = |i| net(i).replace(".0/24", ".128/25");
         let deny = |i| format!("deny egress shop/* -> {}", half(i));
@@ -164,6 +169,18 @@ pub const SHAPES: &[Shape] = &[
     ("hosts of known workloads", 100, |n| {
         let rule = |i| format!("allow egress n0/web{i} -> {}:443", host(i));
         known(lines(n, rule), n, |i| deployment(i, "n0"))
+    }),
+    ("networks from pods without a sidecar", 50, |n| {
+        let rule = |i| format!("allow egress bare/* -> 100.{}.{}.0/24:443", 64 + i / 256, i % 256);
+        known(lines(n, rule), 10 * n, |i| pod(i, "bare"))
+    }),
+    ("declared workloads", 100, |n| {
+        let workload = |i| format!("workload n0/web{i} {{ labels {{ app = web{i} }} }}");
+        two("", lines(n, workload), lines(n, |i| format!("allow ingress n0/web{} -> n0/web{i}:80", (i + 1) % n)))
+    }),
+    ("declared workloads that are known", 100, |n| {
+        let workload = |i| format!("workload n0/web{i} {{ labels {{ app = web{i} }} }}");
+        known(lines(n, workload), n, |i| deployment(i, "n0"))
     }),
     // Gateways.
     ("hosts through a gateway", 100, |n| {

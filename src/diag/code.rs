@@ -217,6 +217,7 @@ codes! {
     E0741 HostInTwoPlaces "two rules give one host different addresses";
     W0742 WrappedGateway "a gateway's pods look as if they had a sidecar";
     E0751 SidecarTooLarge "what some pods may reach is too much for one Sidecar";
+    E0752 DeniesMultiply "denies and allows of the same pods multiply";
     // Output (cli/, targets/).
     E0801 FileInTheWay "a file that netpol did not write is in the way";
     E0802 OutputPlace "a link or something else stands where a file is to be written";

@@ -31,6 +31,26 @@ impl Block {
         self.net.contains(&address) && !self.except.iter().any(|except| except.contains(&address))
     }
 
+    /// Returns whether some address of a network lies in the block.
+    pub fn meets(&self, net: &IpNet) -> bool {
+        let inner = match (self.net.contains(net), net.contains(&self.net)) {
+            (true, _) => *net,
+            (_, true) => self.net,
+            _ => return false,
+        };
+        // An exception that contains the network is the network itself, or the last before it.
+        let from = self.except.partition_point(|except| *except < inner);
+        let around = |except: &IpNet| except.contains(&inner);
+        if self.except.get(from).is_some_and(around)
+            || from.checked_sub(1).is_some_and(|before| around(&self.except[before]))
+        {
+            return false;
+        }
+        let inside: Vec<IpNet> =
+            self.except[from..].iter().take_while(|except| inner.contains(*except)).copied().collect();
+        inside.is_empty() || !Block { net: inner, except: inside }.is_empty()
+    }
+
     /// Returns the block as several of which each has at most so many holes.
     pub fn divided(&self, most: usize) -> Vec<Block> {
         if self.except.len() <= most {

@@ -10,6 +10,7 @@ pub mod gateways;
 pub mod hosts;
 pub mod labels;
 pub mod names;
+pub mod networks;
 pub mod non_empty;
 pub mod paths;
 pub mod port_list;

@@ -102,6 +102,15 @@ impl PortList {
         })
     }
 
+    /// Returns the entries if all are numbers of one protocol.
+    pub fn ranges_of_one(&self) -> Option<&[PortEntry]> {
+        let PortList::Some(list) = self else { return None };
+        let list = list.as_slice();
+        let first = list.first()?.transport;
+        let range = |entry: &PortEntry| entry.transport == first && matches!(entry.port, PortTest::Range(..));
+        list.iter().all(range).then_some(list)
+    }
+
     /// Returns these ports and those of some names.
     pub fn with_names(&self, names: impl IntoIterator<Item = (Transport, SmolStr)>) -> PortList {
         let PortList::Some(list) = self else { return PortList::All };
@@ -128,6 +137,9 @@ impl PortList {
     pub fn subtract(&self, taken: &PortList) -> Result<Option<PortList>, Unknown> {
         let PortList::Some(taken) = taken else { return Ok(None) };
         let mut left = self.entries();
+        if let Some(left) = less_ranges(&left, taken.as_slice()) {
+            return Ok(NonEmpty::new(left).map(PortList::Some));
+        }
         for take in taken.as_slice() {
             let mut next = Vec::with_capacity(left.len());
             for entry in left {
@@ -175,6 +187,34 @@ impl PortList {
         }
         Ok(NonEmpty::new(both).map(PortList::Some))
     }
+}
+
+/// Returns the ranges that are left of some when others are taken out, which may be thousands; `None` if there is a name
+/// among either.
+fn less_ranges(ports: &[PortEntry], taken: &[PortEntry]) -> Option<Vec<PortEntry>> {
+    let range = |entry: &PortEntry| match entry.port {
+        PortTest::Range(first, last) => Some((entry.transport, first, last)),
+        PortTest::Named(_) => None,
+    };
+    let mut taken: Vec<(Transport, u16, u16)> = taken.iter().map(range).collect::<Option<_>>()?;
+    taken.sort_unstable();
+    let mut left = Vec::with_capacity(ports.len());
+    for entry in ports {
+        let (transport, first, last) = range(entry)?;
+        let mut next = Some(first);
+        for &(_, from, to) in taken.iter().filter(|(of, ..)| *of == transport) {
+            let Some(start) = next.filter(|start| *start <= last && from <= last) else { break };
+            if from > start {
+                left.push(PortEntry { transport, port: PortTest::Range(start, from - 1) });
+            }
+            next = if to < start { next } else { to.checked_add(1) };
+        }
+        left.extend(next.filter(|start| *start <= last).map(|start| {
+            let port = if start == first { entry.port.clone() } else { PortTest::Range(start, last) };
+            PortEntry { transport, port }
+        }));
+    }
+    Some(left)
 }
 
 /// Returns whether a port may be in both; two names count as two ports.

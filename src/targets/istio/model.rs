@@ -31,8 +31,8 @@ pub struct Meta {
 /// The rules behind an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// The rules, sorted.
-    pub rules: Vec<RuleId>,
+    /// The rules, sorted. Objects of the same rules may share them.
+    pub rules: Rc<[RuleId]>,
     /// The comment in front of the object.
     pub comment: Option<String>,
 }

@@ -1,13 +1,32 @@
 //! Notes for the readers of the objects.
 
-use super::plan::Plan;
+use super::plan::{Plan, TooLarge};
 use super::view::View;
 use crate::diag::{Code, Diagnostic};
 use crate::model::rules::{Action, Rule, RuleId};
 
 /// Returns the notes of a partition.
 pub(super) fn notes(view: View<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
-    icmp(view).chain(closed_namespaces(view, plan)).collect()
+    let too_large = plan.found.too_large().filter_map(|found| too_large(view, found));
+    too_large.chain(icmp(view)).chain(closed_namespaces(view, plan)).collect()
+}
+
+/// Returns the error about denies whose exceptions are too many.
+fn too_large(view: View<'_>, found: &TooLarge) -> Option<Diagnostic> {
+    let span = |rule: RuleId| view.policy.rule(rule).map(|rule| rule.origin.span);
+    let others = match found.denies - 1 {
+        0 => "this deny is".to_owned(),
+        more => format!("this deny and {more} more are"),
+    };
+    let message = "denies and allows of the same pods multiply: their NetworkPolicies would be too large";
+    let error = Diagnostic::new(Code::DeniesMultiply, span(found.deny)?, message)
+        .at(format!("{others} to be left out of each of {} allows", found.allows))
+        .note("networkpolicy has no deny: what a deny names is left out of every allow, and pods with other labels fall into parts")
+        .note("give what is denied one label or one network, or allow less in the first place");
+    Some(match found.allow.and_then(span) {
+        Some(allow) => error.label(allow, "one of these allows"),
+        None => error,
+    })
 }
 
 /// ICMP has no definition in NetworkPolicy, and plugins differ: returns a note for rules that name it.

@@ -28,7 +28,7 @@ pub fn of_peers(settings: &Settings, drafts: Vec<PeerDraft>) -> Vec<Resource> {
         let meta = names.of(&subject, "mtls");
         let permissive = strict.as_deref().unwrap_or_default().to_vec();
         let spec = PeerAuthentication { selector: subject.labels, strict: strict.is_some(), permissive };
-        Resource { meta, origin: Origin { rules, comment }, spec: Spec::PeerAuthentication(spec) }
+        Resource { meta, origin: Origin { rules: rules.into(), comment }, spec: Spec::PeerAuthentication(spec) }
     };
     drafts.into_iter().map(resource).collect()
 }
@@ -39,7 +39,11 @@ pub fn of_requests(settings: &Settings, drafts: Vec<TokenDraft>) -> Vec<Resource
     let resource = |TokenDraft { subject, issuers, rules }: TokenDraft| {
         let meta = names.of(&subject, "tokens");
         let spec = RequestAuthentication { selector: subject.labels, issuers };
-        Resource { meta, origin: Origin { rules, comment: None }, spec: Spec::RequestAuthentication(spec) }
+        Resource {
+            meta,
+            origin: Origin { rules: rules.into(), comment: None },
+            spec: Spec::RequestAuthentication(spec),
+        }
     };
     drafts.into_iter().map(resource).collect()
 }

@@ -42,7 +42,7 @@ pub fn emit(policy: &Policy, sources: &Sources, plan: Plan) -> Vec<Object> {
     resources.extend(authentication::of_requests(settings, tokens));
     resources.extend(authorization::emit(settings, policies));
     resources.extend(patches(settings, keeping));
-    yaml::write(policy, sources, &resources)
+    yaml::write(policy, sources, resources)
 }
 
 /// Returns the patches of the Services that keep their clients' addresses.
@@ -50,7 +50,7 @@ fn patches(settings: &Settings, keeping: Keeping) -> impl Iterator<Item = Resour
     let aws_nlb = settings.aws_nlb;
     keeping.into_iter().map(move |((namespace, name), rules)| Resource {
         meta: Meta { namespace, name: name.to_string() },
-        origin: Origin { rules, comment: None },
+        origin: Origin { rules: rules.into(), comment: None },
         spec: Spec::ServicePatch(ServicePatch { aws_nlb }),
     })
 }

@@ -20,6 +20,7 @@
 //! One Gateway for each host makes the gateway tell hosts apart; one DestinationRule for each Service names them all.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use smol_str::SmolStr;
 
@@ -54,9 +55,10 @@ pub fn emit(settings: &Settings, all: Routes) -> Vec<Resource> {
         let subset = subsets.name(&namespace, &words, "", &host, Limit::Label);
         let gateway = gateways.name(&namespace, &words, end, &identity, Limit::Subdomain);
         let route = routes.name(&namespace, &words, end, &identity, Limit::Subdomain);
+        let rules: Rc<[RuleId]> = used.rules.as_slice().into();
         let mut push = |name: &String, spec: Spec| {
             let meta = Meta { namespace: namespace.clone(), name: name.clone() };
-            list.push(Resource { meta, origin: Origin { rules: used.rules.clone(), comment: None }, spec });
+            list.push(Resource { meta, origin: Origin { rules: Rc::clone(&rules), comment: None }, spec });
         };
         let way = &used.way;
         let (selector, port, hosts) = (way.labels.clone(), way.target, vec![host.clone()]);
@@ -95,7 +97,7 @@ pub fn emit(settings: &Settings, all: Routes) -> Vec<Resource> {
         let words = Words::of(service.split('.').next().unwrap_or_default());
         let name = names.name(&namespace, &words, "", &service, Limit::Subdomain);
         let export_to = if everyone { ExportTo::Everyone } else { ExportTo::Own(Vec::new()) };
-        let (meta, origin) = (Meta { namespace, name }, Origin { rules, comment: None });
+        let (meta, origin) = (Meta { namespace, name }, Origin { rules: rules.into(), comment: None });
         let spec = Spec::DestinationRule(DestinationRule { service, export_to, port, subsets });
         list.push(Resource { meta, origin, spec });
     }

@@ -11,6 +11,9 @@
 //!   namespace: garden
 //! ```
 
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
 use ipnet::IpNet;
 use smol_str::SmolStr;
 
@@ -54,13 +57,15 @@ fn of_host(namespace: SmolStr, name: &HostName, entry: HostEntry, taken: &mut Ta
     let ports = entry.ports.iter().map(|(&number, &(app, _))| Port { number, protocol: protocol(app) }).collect();
     let export_to = if entry.everyone { ExportTo::Everyone } else { ExportTo::Own(entry.gateways) };
     let spec = ServiceEntry { host, addresses: Vec::new(), export_to, resolution, ports, endpoints };
-    resource(namespace, name, entry.rules, spec)
+    resource(namespace, name, entry.rules.into(), spec)
 }
 
 fn of_group(namespace: &SmolStr, group: &Group, entry: GroupEntry, taken: &mut Taken) -> Vec<Resource> {
-    let GroupEntry { mut rules, everyone } = entry;
-    rules.sort_unstable();
-    rules.dedup();
+    let GroupEntry { rules: lists, everyone } = entry;
+    let rules: Rc<[RuleId]> = match lists.as_slice() {
+        [one] => Rc::clone(one),
+        lists => lists.iter().flat_map(|list| list.iter().copied()).collect::<BTreeSet<RuleId>>().into_iter().collect(),
+    };
     let ports: Vec<Port> = group.ports.iter().map(|&number| Port { number, protocol: "TCP" }).collect();
     let (host, words) = (group.host(), Words { text: group.words(), exact: true });
     let entry = |(at, prefixes): (usize, &[IpNet])| {
@@ -74,12 +79,12 @@ fn of_group(namespace: &SmolStr, group: &Group, entry: GroupEntry, taken: &mut T
             ports: ports.clone(),
             endpoints: Vec::new(),
         };
-        resource(namespace.clone(), name, rules.clone(), spec)
+        resource(namespace.clone(), name, Rc::clone(&rules), spec)
     };
     group.prefixes.chunks(MOST_ADDRESSES).enumerate().map(entry).collect()
 }
 
-fn resource(namespace: SmolStr, name: String, rules: Vec<RuleId>, spec: ServiceEntry) -> Resource {
+fn resource(namespace: SmolStr, name: String, rules: Rc<[RuleId]>, spec: ServiceEntry) -> Resource {
     let (meta, origin) = (Meta { namespace, name }, Origin { rules, comment: None });
     Resource { meta, origin, spec: Spec::ServiceEntry(spec) }
 }

@@ -40,7 +40,7 @@ pub fn emit(settings: &Settings, drafts: Vec<SidecarDraft>) -> Vec<Resource> {
         });
         let meta = names.of(&subject, "egress");
         let spec = Spec::Sidecar(Sidecar { selector: subject.labels, egress });
-        Resource { meta, origin: Origin { rules, comment }, spec }
+        Resource { meta, origin: Origin { rules: rules.into(), comment }, spec }
     };
     drafts.into_iter().map(resource).collect()
 }

@@ -23,8 +23,9 @@ use std::rc::Rc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
-use super::difference::{Denied, Left, overlaps, subtract};
+use super::difference::{Denials, Denied, Left, subtract};
 use super::drafts::{Drafts, Term};
+use super::product::{Product, TooLarge};
 use super::subjects::Subjects;
 use crate::model::labels::{PodSelector, Requirements, Test, joined};
 use crate::model::port_list::PortList;
@@ -43,12 +44,14 @@ pub struct Outcome {
     pub taken: FxHashSet<RuleId>,
     /// The denies of which something was not taken out, with the last reason.
     pub kept: FxHashMap<RuleId, Kept>,
+    /// The denies that cannot be taken out, since the objects would be a product of rules.
+    pub too_large: Option<TooLarge>,
 }
 
 /// The denies of one subject.
 struct Group<'a> {
     subject: usize,
-    denied: Vec<Denied<'a>>,
+    denied: Denials<'a>,
 }
 
 /// A part of a subject, with the groups of denies that govern it.
@@ -90,7 +93,9 @@ fn take_out_one_way<'a>(
     let denying = by_labels(groups.iter().map(|group| drafts.subject(group.subject)).enumerate());
     let isolated: Vec<usize> = drafts.isolated(direction).map(|(at, ..)| at).collect();
     let isolating = by_labels(isolated.iter().map(|&at| (at, drafts.subject(at))));
-    let deny = Deny { view, groups: &groups, denying, isolating };
+    let terms = isolated.iter().map(|&at| drafts.draft(at, direction).terms.len()).sum::<usize>();
+    let product = Product::of(terms + groups.iter().map(|group| group.denied.list().len()).sum::<usize>());
+    let deny = Deny { view, groups: &groups, denying, isolating, product };
     let mut added = Vec::new();
     for at in isolated {
         let subject = drafts.subject(at).clone();
@@ -106,6 +111,13 @@ fn take_out_one_way<'a>(
     let (rest, of_rest) = deny.everything_else(drafts);
     added.extend(rest);
     outcome.extend(of_rest);
+    if let Some(found) = deny.product.found.take() {
+        // The message about the product is the only one about these denies.
+        outcome.taken = groups.iter().flat_map(|group| group.denied.list()).map(|denied| denied.rule).collect();
+        outcome.kept.clear();
+        outcome.too_large = Some(found);
+        return outcome;
+    }
     for (subject, term) in added {
         let at = drafts.number(subject);
         let draft = drafts.draft_mut(at, direction);
@@ -138,7 +150,7 @@ fn groups<'a>(
             }
         }
     }
-    by_subject.into_iter().map(|(subject, denied)| Group { subject, denied }).collect()
+    by_subject.into_iter().map(|(subject, denied)| Group { subject, denied: Denials::new(denied) }).collect()
 }
 
 /// The denies of a direction.
@@ -149,6 +161,7 @@ struct Deny<'g, 'a> {
     denying: Index,
     /// The isolated subjects.
     isolating: Index,
+    product: Product,
 }
 
 impl<'a> Deny<'_, 'a> {
@@ -162,20 +175,28 @@ impl<'a> Deny<'_, 'a> {
         relevant: &[usize],
     ) -> Split<'a> {
         let mut split = Split::default();
+        let count = terms.len();
         for term in terms {
-            let names = |group: &usize| self.groups[*group].denied.iter().any(|denied| overlaps(&term, denied));
-            let affected: Vec<usize> = relevant.iter().copied().filter(names).collect();
-            if affected.is_empty() {
+            let named = relevant.iter().map(|&group| (group, self.groups[group].denied.overlapping(&term)));
+            let named: Vec<(usize, Vec<&Denied<'a>>)> = named.filter(|(_, denied)| !denied.is_empty()).collect();
+            if named.is_empty() || self.product.is_too_large() {
                 split.kept.push(term);
                 continue;
             }
+            let affected: Vec<usize> = named.iter().map(|(group, _)| *group).collect();
             let whole = Cell { labels: subject.labels.clone().into_owned(), groups: Vec::new() };
             let (cells, outcome) = self.cells(drafts, vec![whole], &affected);
             split.outcome.extend(outcome);
+            let denies = named.iter().flat_map(|(_, denied)| denied.iter().map(|denied| denied.rule));
+            self.product.count(cells.len(), denies, count, &term.cause);
             for cell in cells {
                 let (left, outcome) = match cell.groups.is_empty() {
                     true => (vec![Rc::clone(&term)], Outcome::default()),
-                    false => self.less(&term, &cell),
+                    false => {
+                        let of_cell = named.iter().filter(|(group, _)| cell.groups.contains(group));
+                        let denied: Vec<&Denied<'a>> = of_cell.flat_map(|(_, denied)| denied).copied().collect();
+                        self.less(&term, &denied)
+                    }
                 };
                 split.outcome.extend(outcome);
                 if cell.labels == *subject.labels {
@@ -216,17 +237,20 @@ impl<'a> Deny<'_, 'a> {
         (cells, outcome)
     }
 
-    /// Returns the rest of a term after the denies of a cell.
-    fn less(&self, term: &Term<'a>, cell: &Cell) -> (Vec<Rc<Term<'a>>>, Outcome) {
-        let denied: Vec<&Denied<'a>> = cell.groups.iter().flat_map(|&group| &self.groups[group].denied).collect();
-        let Left { terms, taken, kept } = subtract(term, &denied, &self.view.policy.pod_addresses);
-        (terms, Outcome { taken: taken.into_iter().collect(), kept: kept.into_iter().collect() })
+    /// Returns the rest of a term after some denies.
+    fn less(&self, term: &Term<'a>, denied: &[&Denied<'a>]) -> (Vec<Rc<Term<'a>>>, Outcome) {
+        let Left { terms, taken, kept } = subtract(term, denied, &self.view.policy.pod_addresses);
+        let (taken, kept) = (taken.into_iter().collect(), kept.into_iter().collect());
+        (terms, Outcome { taken, kept, too_large: None })
     }
 
     /// Returns objects for the denied pods that no rule isolates: they keep everything that is not denied.
     fn everything_else(&self, drafts: &Drafts<'a>) -> (Vec<Added<'a>>, Outcome) {
         let (mut added, mut outcome) = (Vec::new(), Outcome::default());
         for (at, group) in self.groups.iter().enumerate() {
+            if self.product.is_too_large() {
+                break;
+            }
             let subject @ Subject { namespace, labels } = drafts.subject(group.subject);
             let others = overlapping(&self.denying, subject);
             // Pods of several denies belong to the first, whose cells then know the later ones.
@@ -251,14 +275,17 @@ impl<'a> Deny<'_, 'a> {
             let later: Vec<usize> = others.into_iter().filter(|&other| other > at).collect();
             let (cells, of_cells) = self.cells(drafts, open, &later);
             outcome.extend(of_cells);
+            let first = group.denied.list().iter().map(|denied| denied.rule);
+            self.product.count(cells.len(), first, 1, &Cause::Rest(Rc::default()));
             for cell in cells {
-                let denied = cell.groups.iter().flat_map(|&group| &self.groups[group].denied);
-                let mut rules: Vec<RuleId> = denied.map(|denied| denied.rule).collect();
+                let denied: Vec<&Denied<'a>> =
+                    cell.groups.iter().flat_map(|&group| self.groups[group].denied.list()).collect();
+                let mut rules: Vec<RuleId> = denied.iter().map(|denied| denied.rule).collect();
                 rules.sort_unstable();
                 rules.dedup();
                 let cause = Cause::Rest(self.view.partition.first_of(&rules, usize::MAX));
                 let everything = Term { peers: Rc::new(Peers::Everything), ports: PortList::All, cause };
-                let (left, of_cell) = self.less(&everything, &cell);
+                let (left, of_cell) = self.less(&everything, &denied);
                 outcome.extend(of_cell);
                 // A cell from which nothing could be taken needs no object.
                 if left.iter().any(|left| *left.peers == Peers::Everything && left.ports == PortList::All) {
@@ -279,7 +306,7 @@ impl<'a> Deny<'_, 'a> {
 impl Outcome {
     /// Returns the outcome that a subject would fall into too many parts.
     fn too_many(group: &Group<'_>) -> Outcome {
-        let kept = group.denied.iter().map(|denied| (denied.rule, Kept::TooManyParts));
+        let kept = group.denied.list().iter().map(|denied| (denied.rule, Kept::TooManyParts));
         Outcome { kept: kept.collect(), ..Outcome::default() }
     }
 

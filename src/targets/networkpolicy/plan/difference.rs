@@ -15,11 +15,13 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::drafts::Term;
 use crate::model::addresses::{AddressSet, Block};
-use crate::model::labels::{Account, PodSelector, joined as joined_selectors};
+use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector, joined as joined_selectors};
+use crate::model::networks::Networks;
 use crate::model::non_empty::NonEmpty;
 use crate::model::port_list::PortList;
 use crate::model::rules::RuleId;
@@ -67,7 +69,7 @@ impl Denied<'_> {
 }
 
 /// Peers of one kind.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum DeniedPeer<'a> {
     /// Pods.
     Pods(Cow<'a, PodSelector>),
@@ -126,14 +128,86 @@ pub fn overlaps(term: &Term<'_>, denied: &Denied<'_>) -> bool {
     })
 }
 
+/// Denies, found by the terms that they may take something out of.
+pub struct Denials<'a> {
+    list: Vec<Denied<'a>>,
+    /// Denied networks without exceptions.
+    networks: Networks<usize>,
+    /// Denied pods of namespaces that are named.
+    named: FxHashMap<SmolStr, Vec<usize>>,
+    other_addresses: Vec<usize>,
+    other_pods: Vec<usize>,
+}
+
+impl<'a> Denials<'a> {
+    /// Indexes some denies.
+    pub fn new(list: Vec<Denied<'a>>) -> Denials<'a> {
+        let mut networks = Vec::new();
+        let mut named: FxHashMap<SmolStr, Vec<usize>> = FxHashMap::default();
+        let (mut other_addresses, mut other_pods) = (Vec::new(), Vec::new());
+        for (at, denied) in list.iter().enumerate() {
+            match &denied.peer {
+                DeniedPeer::Addresses(set) if set.blocks.iter().all(|block| block.except.is_empty()) => {
+                    networks.extend(set.blocks.iter().map(|block| (block.net, at)));
+                }
+                DeniedPeer::Addresses(_) => other_addresses.push(at),
+                DeniedPeer::Pods(pods) => match pods.namespace.values(NAMESPACE_NAME) {
+                    Some(names) => names.iter().for_each(|name| named.entry(name.clone()).or_default().push(at)),
+                    None => other_pods.push(at),
+                },
+            }
+        }
+        Denials { list, networks: Networks::new(networks), named, other_addresses, other_pods }
+    }
+
+    /// Returns the denies, in order.
+    pub fn list(&self) -> &[Denied<'a>] {
+        &self.list
+    }
+
+    /// Returns the denies that may name some flows of a term, in order.
+    pub fn overlapping(&self, term: &Term<'_>) -> Vec<&Denied<'a>> {
+        let found = |at: &usize| overlaps(term, &self.list[*at]);
+        let Peers::Some(peers) = &*term.peers else {
+            return (0..self.list.len()).filter(found).map(|at| &self.list[at]).collect();
+        };
+        let mut near: Vec<usize> = Vec::new();
+        let (mut any_pods, mut any_block) = (false, false);
+        for peer in peers.as_slice() {
+            match peer {
+                Peer::Block(block) => {
+                    any_block = true;
+                    near.extend(self.networks.meeting(&block.net).map(|(_, at)| *at));
+                }
+                Peer::Pods { namespace, .. } if !self.named.is_empty() => {
+                    any_pods = true;
+                    match namespace.values(NAMESPACE_NAME) {
+                        Some(names) => near.extend(names.iter().filter_map(|name| self.named.get(name)).flatten()),
+                        None => near.extend(self.named.values().flatten()),
+                    }
+                }
+                Peer::Pods { .. } => any_pods = true,
+            }
+        }
+        near.extend(self.other_addresses.iter().filter(|_| any_block));
+        near.extend(self.other_pods.iter().filter(|_| any_pods));
+        near.sort_unstable();
+        near.dedup();
+        near.iter().filter(|at| found(at)).map(|&at| &self.list[at]).collect()
+    }
+}
+
 fn meet(a: &Block, b: &Block) -> bool {
+    if b.except.is_empty() {
+        return a.meets(&b.net);
+    }
     if !(a.net.contains(&b.net) || b.net.contains(&a.net)) {
         return false;
     }
     AddressSet { blocks: vec![a.clone()] }.overlaps(&AddressSet { blocks: vec![b.clone()] })
 }
 
-/// Returns a term less the flows that denies name. `pod_addresses` are empty where they are not known.
+/// Returns a term less the flows that denies name; those that name none of them may be left out. `pod_addresses` are empty where they are not known.
 pub fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresses: &AddressSet) -> Left<'a> {
     let mut left = Left { terms: Vec::new(), taken: Vec::new(), kept: Vec::new() };
     let mut parts = parts(term, pod_addresses);
@@ -188,7 +262,29 @@ struct Batch<'d, 'a> {
     named: Vec<Cow<'d, Denied<'a>>>,
 }
 
+/// Returns denies that differ in their ports as one.
+fn joined_ports<'d, 'a>(denies: &[&'d Denied<'a>]) -> Vec<Cow<'d, Denied<'a>>> {
+    let [first, others @ ..] = denies else { return Vec::new() };
+    if others.is_empty() {
+        return vec![Cow::Borrowed(first)];
+    }
+    let entries = denies.iter().flat_map(|denied| denied.ports.ranges_of_one().into_iter().flatten()).cloned();
+    let ports = NonEmpty::new(entries.collect()).map_or(PortList::All, PortList::Some);
+    vec![Cow::Owned(Denied { ports, ..Denied::clone(first) })]
+}
+
 impl<'a> Batch<'_, 'a> {
+    /// Returns whether a deny differs from those of the batch in its ports alone, none of which has a name.
+    fn differs_in_ports(&self, one: &Denied<'a>) -> bool {
+        let transport = |denied: &Denied<'_>| denied.ports.ranges_of_one()?.first().map(|entry| entry.transport);
+        self.of.first().is_some_and(|first| {
+            first.unsayable.is_none()
+                && one.unsayable.is_none()
+                && first.peer == one.peer
+                && transport(first).is_some_and(|own| transport(one) == Some(own))
+        })
+    }
+
     fn less(
         &self,
         parts: &[(PeerPart<'a>, PortList)],
@@ -205,15 +301,22 @@ impl<'a> Batch<'_, 'a> {
     }
 }
 
-/// Joins denies on all ports: a thousand that name one block each are taken out of `0.0.0.0/0` as one list.
+/// Joins denies on all ports: a thousand that name one block each are taken out of `0.0.0.0/0` as one list. Denies in a row
+/// of the same peers on other ports become one too.
 fn batches<'d, 'a>(denied: &[&'d Denied<'a>]) -> Vec<Batch<'d, 'a>> {
     let (mut batches, mut pods, mut addresses): (Vec<Batch>, Vec<&Denied>, Vec<&Denied>) = Default::default();
     for &one in denied {
         match &one.peer {
             DeniedPeer::Pods(_) if one.ports == PortList::All && one.unsayable.is_none() => pods.push(one),
             DeniedPeer::Addresses(_) if one.ports == PortList::All && one.unsayable.is_none() => addresses.push(one),
-            _ => batches.push(Batch { of: vec![one], named: vec![Cow::Borrowed(one)] }),
+            _ => match batches.last_mut().filter(|last| last.differs_in_ports(one)) {
+                Some(last) => last.of.push(one),
+                None => batches.push(Batch { of: vec![one], named: Vec::new() }),
+            },
         }
+    }
+    for batch in &mut batches {
+        batch.named = joined_ports(&batch.of);
     }
     let with = |peer, first: &Denied<'a>| Cow::Owned(Denied { peer, ..first.clone() });
     if let [first, _, ..] = pods.as_slice() {
@@ -261,7 +364,7 @@ fn parts<'a>(term: &Term<'a>, pod_addresses: &AddressSet) -> Vec<(PeerPart<'a>, 
 fn part_overlaps(part: &PeerPart<'_>, denied: &Denied<'_>) -> bool {
     match (part, &denied.peer) {
         (PeerPart::Everything, _) => true,
-        (PeerPart::Pods(pods), DeniedPeer::Pods(taken)) => pods.intersect(taken).is_some(),
+        (PeerPart::Pods(pods), DeniedPeer::Pods(taken)) => pods.overlaps(taken),
         (PeerPart::Addresses(set, _), DeniedPeer::Addresses(taken)) => set.overlaps(taken),
         _ => false,
     }

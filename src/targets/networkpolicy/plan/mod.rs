@@ -21,6 +21,7 @@ mod difference;
 mod drafts;
 mod give;
 mod peers;
+mod product;
 mod shared;
 mod spread;
 mod subjects;
@@ -28,6 +29,7 @@ mod subjects;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::drafts::{Draft, Drafts, Term};
+pub use self::product::TooLarge;
 pub use self::subjects::SubjectPods;
 
 use self::deny::Outcome;
@@ -79,6 +81,11 @@ impl Found {
     /// Returns whether flows of any deny were taken out.
     pub fn is_any_taken(&self) -> bool {
         self.denied.iter().any(|outcome| !outcome.taken.is_empty())
+    }
+
+    /// Returns the denies that cannot be taken out, since the objects would be a product of rules.
+    pub fn too_large(&self) -> impl Iterator<Item = &TooLarge> {
+        self.denied.iter().filter_map(|outcome| outcome.too_large.as_ref())
     }
 
     /// Returns why some flows of a deny were not taken out.

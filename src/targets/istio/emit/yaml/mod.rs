@@ -5,10 +5,12 @@
 mod networking;
 mod security;
 
+use std::rc::Rc;
+
 use crate::model::rules::{Rule, RuleId};
 use crate::policy::Policy;
 use crate::policy::provenance::{Provenance, files, sentence};
-use crate::source::Sources;
+use crate::source::{FileId, Sources};
 use crate::targets::Object;
 use crate::targets::istio::model::{ExportTo, Resource, Selector, Spec};
 use crate::targets::names::Head;
@@ -60,29 +62,47 @@ fn written(spec: &Spec) -> &dyn Written {
     }
 }
 
-/// Writes objects, sorted by namespace, kind and name.
-pub fn write(policy: &Policy, sources: &Sources, resources: &[Resource]) -> Vec<Object> {
-    let mut order: Vec<(&Resource, &dyn Written)> =
-        resources.iter().map(|resource| (resource, written(&resource.spec))).collect();
-    order.sort_by(|(a, first), (b, second)| {
-        let rank = first.kind().rank.cmp(&second.kind().rank);
+/// Writes objects, sorted by namespace, kind and name. Each is dropped as soon as it is written.
+pub fn write(policy: &Policy, sources: &Sources, mut resources: Vec<Resource>) -> Vec<Object> {
+    resources.sort_by(|a, b| {
+        let rank = written(&a.spec).kind().rank.cmp(&written(&b.spec).kind().rank);
         a.meta.namespace.cmp(&b.meta.namespace).then(rank).then_with(|| a.meta.name.cmp(&b.meta.name))
     });
-    order.into_iter().map(|(resource, written)| object(policy, sources, resource, written)).collect()
+    let mut last: Option<Behind> = None;
+    let objects = resources.into_iter().map(|resource| {
+        let rules = &resource.origin.rules;
+        // Thousands of ServiceEntries may come from the same thousands of rules.
+        let known = last.take().filter(|last| Rc::ptr_eq(&last.rules, rules));
+        let behind = known.unwrap_or_else(|| Behind::of(policy, sources, rules));
+        object(policy, sources, &resource, last.insert(behind))
+    });
+    objects.collect()
 }
 
-fn object(policy: &Policy, sources: &Sources, resource: &Resource, written: &dyn Written) -> Object {
-    let Resource { meta, origin, .. } = resource;
+/// The rules behind an object.
+struct Behind {
+    rules: Rc<[RuleId]>,
+    provenance: Provenance,
+    files: Vec<FileId>,
+}
+
+impl Behind {
+    fn of(policy: &Policy, sources: &Sources, rules: &Rc<[RuleId]>) -> Behind {
+        let origins = || rules.iter().filter_map(|&rule| policy.rule(rule)).map(|rule| &rule.origin);
+        let provenance = Provenance::of(sources, policy.settings.lines, origins());
+        Behind { rules: Rc::clone(rules), provenance, files: files(origins()) }
+    }
+}
+
+fn object(policy: &Policy, sources: &Sources, resource: &Resource, behind: &Behind) -> Object {
+    let Resource { meta, origin, spec } = resource;
+    let written = written(spec);
     let Kind { api_version, word: kind, .. } = written.kind();
-    let origins = || {
-        let rules = origin.rules.iter().filter_map(|&rule| policy.rule(rule));
-        rules.map(|rule| &rule.origin)
-    };
     let stands = |rule: RuleId| {
         let words = |rule: &Rule| sentence(sources, policy.settings.lines, &rule.origin);
         policy.rule(rule).map(words).unwrap_or_default()
     };
-    let provenance = &Provenance::of(sources, policy.settings.lines, origins());
+    let Behind { provenance, files, .. } = behind;
     let mut yaml = Writer::new();
     if let Some(comment) = &origin.comment {
         yaml.comment(comment);
@@ -96,7 +116,7 @@ fn object(policy: &Policy, sources: &Sources, resource: &Resource, written: &dyn
         name: meta.name.clone(),
         yaml: yaml.finish(),
         patch: written.is_patch(),
-        files: files(origins()),
+        files: files.clone(),
     }
 }
 

@@ -12,6 +12,8 @@
 //!
 //! A Sidecar imports only hosts, so addresses get a made-up one.
 
+use std::rc::Rc;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
@@ -77,18 +79,25 @@ pub fn ask(
                 }
             }
         }
-        by_address.sort_unstable();
-        by_address.dedup();
+        let by_address = sorted(by_address);
+        let of_item: FxHashMap<u32, Rc<[RuleId]>> =
+            of_item.into_iter().map(|(item, rules)| (item, sorted(rules))).collect();
         let everyone = content.groups_home == homes.root && namespace != Some(&homes.root);
         for Found { group, from, .. } in content.groups.iter() {
             // An item that a deny has made smaller belongs to no rule any more.
             let rules = |part: &usize| content.parts.get(*part).and_then(|item| of_item.get(item));
-            let rules: Vec<RuleId> = from.iter().flat_map(|part| rules(part).unwrap_or(&by_address)).copied().collect();
-            asked.entries.group(&content.groups_home, group, &rules, everyone);
+            let lists = from.iter().map(|part| rules(part).unwrap_or(&by_address));
+            asked.entries.group(&content.groups_home, group, lists, everyone);
         }
     }
     asked.entries.find_below();
     asked
+}
+
+fn sorted(mut rules: Vec<RuleId>) -> Rc<[RuleId]> {
+    rules.sort_unstable();
+    rules.dedup();
+    rules.into()
 }
 
 impl Asked {

@@ -20,7 +20,7 @@ use std::rc::Rc;
 use smol_str::SmolStr;
 
 use super::addresses::{Addresses, Found, OnPorts};
-use super::denied::{Reduced, take_out, take_out_of_hosts};
+use super::denied::{DeniedNetworks, Reduced, take_out, take_out_of_hosts};
 use super::destinations::Destinations;
 use super::ends::Ends;
 use super::isolation::Isolation;
@@ -37,7 +37,7 @@ const OUT: Direction = Direction::Egress;
 pub struct Content {
     /// The items, each with whether only rules of the mesh ask for it.
     pub items: Vec<(u32, bool)>,
-    /// The hosts of which some addresses are denied.
+    /// The hosts of which some addresses are denied, by the items as rules ask for them.
     pub reduced: Vec<Reduced>,
     /// The addresses, as ServiceEntries have them.
     pub groups: Rc<Vec<Found>>,
@@ -50,7 +50,8 @@ pub struct Content {
 impl Content {
     /// Returns the item that denies leave of one that a rule asks for.
     pub fn left_of(&self, item: u32) -> u32 {
-        self.reduced.iter().find(|one| one.asked.0 == item).map_or(item, |one| one.left)
+        let found = self.reduced.binary_search_by_key(&item, |one| one.asked.0);
+        found.map_or(item, |at| self.reduced[at].left)
     }
 }
 
@@ -104,6 +105,7 @@ fn items(
     items.dedup_by_key(|(item, _)| *item);
     let mut gaps: Vec<(RuleId, String)> = Vec::new();
     let mut by_address: Vec<(RuleId, &Endpoint)> = Vec::new();
+    let mut networks = DeniedNetworks::default();
     for rule in denies {
         let Some(denied) = facts.policy.rule(rule) else { continue };
         if !denied.conditions.is_none() {
@@ -111,9 +113,18 @@ fn items(
             continue;
         }
         by_address.push((rule, &denied.destination));
+        if networks.join(&denied.destination) {
+            continue;
+        }
+        // Denies are taken out in their order, and networks in a row together.
+        std::mem::take(&mut networks).take_out(destinations, &mut items);
+        if networks.join(&denied.destination) {
+            continue;
+        }
         let gap = take_out(facts, destinations, &mut items, &denied.destination);
         gaps.extend(gap.map(|why| (rule, why)));
     }
+    networks.take_out(destinations, &mut items);
     let (reduced, of_hosts) = take_out_of_hosts(facts, destinations, &mut items, &by_address);
     gaps.extend(of_hosts);
     (items, reduced, gaps)

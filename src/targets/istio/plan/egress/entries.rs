@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 pub use super::addresses::Group;
@@ -69,8 +70,8 @@ pub struct HostEntry {
 /// The entry of some addresses.
 #[derive(Default)]
 pub struct GroupEntry {
-    /// The rules.
-    pub rules: Vec<RuleId>,
+    /// The rules, in sorted lists.
+    pub rules: SmallVec<[Rc<[RuleId]>; 1]>,
     /// Whether pods of every namespace see it.
     pub everyone: bool,
 }
@@ -119,10 +120,20 @@ impl Entries {
         }
     }
 
-    /// Asks for addresses in a namespace, for some rules.
-    pub fn group(&mut self, namespace: &SmolStr, group: &Group, rules: &[RuleId], everyone: bool) {
+    /// Asks for addresses in a namespace, for the rules of sorted lists.
+    pub fn group<'r>(
+        &mut self,
+        namespace: &SmolStr,
+        group: &Group,
+        rules: impl Iterator<Item = &'r Rc<[RuleId]>>,
+        everyone: bool,
+    ) {
         let entry = self.groups.entry((namespace.clone(), group.clone())).or_default();
-        entry.rules.extend(rules);
+        for list in rules {
+            if !entry.rules.last().is_some_and(|last| Rc::ptr_eq(last, list)) {
+                entry.rules.push(Rc::clone(list));
+            }
+        }
         entry.everyone |= everyone;
     }
 
