@@ -50,10 +50,20 @@ class Ask:
         """Returns the directions in which some verdict has one of these effects."""
         return {reason["direction"] for reason in self.reasons(effects=effects) if "direction" in reason}
 
+    def names_pods(self, reason: dict) -> bool:
+        """Whether the rule of a reason at the receiving end names pods as its callers."""
+        rule = reason["rule"] or ""
+        return bool(PODS.search(rule if "<->" in rule else rule.split("->")[0]))
+
     def asks_identity(self, reason: dict) -> bool:
         """Whether the rule of a reason at the receiving end is about pods, which are known by their identity."""
-        rule = reason["rule"] or ""
-        return bool(PODS.search(rule if "<->" in rule else rule.split("->")[0])) or " via " in rule
+        return self.names_pods(reason) or " via " in (reason["rule"] or "")
+
+    def let_in_as_pod(self) -> bool:
+        """Whether the gateway, which decides first, lets the caller in by a rule about pods."""
+        first = [reason for verdicts in self.verdicts for reason in verdicts[0]["reasons"]]
+        return any(reason["effect"] == "allow" and reason.get("direction") == "ingress" and self.names_pods(reason)
+                   for reason in first)
 
     def anonymous(self) -> bool:
         """Whether the request comes without an identity: from a place without a sidecar, or past the Services."""
@@ -148,9 +158,11 @@ class Asker:
             self.add(caller, address, port, request, reaches, f"{name} at the egress gateway:{port}", "detour")
             self.asks[-1].optional = True
 
-    def through(self, caller: str, gate: tuple, names: tuple, to: tuple, passed: bool = False, claims=None, **more):
+    def through(self, caller: str, gate: tuple, names: tuple, to: tuple, passed: bool = False, client: str = "",
+                claims=None, **more):
         """Asks a gateway's port for a name of TLS, or none, and a host; `to` is the Service and its port to which that
-        leads, if anywhere. TLS ends at the gateway, or is `passed` on unread."""
+        leads, if anywhere. TLS ends at the gateway, or is `passed` on unread. The gateway takes the caller for `client`
+        where a proxy in front of it says so."""
         (gateway, port), (name, host), world = gate, names, self.mesh.world
         request = ports("tls" if passed else "http" if host else "tcp", (passed and name) or host, more)
         asked = {"tls": name} if name is not None else {}
@@ -158,9 +170,10 @@ class Asker:
         if to:
             service = next(each for each in world.services if each.key == to[0])
             outside = self.mesh.outside.get(caller)
-            client = {"client": outside[0] if outside else self.mesh.pods[caller].address}
-            first = self.question(caller, gateway.key, port, request, claims) | asked
-            then = self.question(gateway.key, *to, request, claims) | client
+            taken_for = {"from": client} if client else {}
+            client = client or (outside[0] if outside else self.mesh.pods[caller].address)
+            first = self.question(caller, gateway.key, port, request, claims) | asked | taken_for
+            then = self.question(gateway.key, *to, request, claims) | {"client": client}
             reaches = [(pod.key, [first, then], []) for pod in world.behind(service)]
         self.add(caller, gateway.address, port, request | asked, reaches, f"gateway {gateway.key}:{port}", "gateway",
                  gateway)

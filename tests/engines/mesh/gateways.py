@@ -20,6 +20,12 @@ EDGE = ("edge/edge", {"istio": "edge"}, [
     (9000, "TCP", ["*"], ""),
     (5432, "TCP", ["*"], ""),
 ])
+# A gateway behind a proxy that appends its client to X-Forwarded-For: the last address there is the client's.
+FRONT = ("edge/front", {"istio": "front"}, [
+    (8080, "HTTP", ["*"], ""),
+    (8443, "HTTPS", ["*"], "every"),
+])
+ALL = (PUBLIC, EDGE, FRONT)
 # Where names lead: by the host of a request, by the name of TLS that is passed on, and by the port alone.
 REQUESTS = {
     "garden.example.com": ("garden/web", 80),
@@ -29,14 +35,16 @@ REQUESTS = {
 }
 PASSED = {"pass.example.com": ("garden/web", 8443), "a.pass.test": ("garden/api", 8443)}
 PLAIN = {9000: ("garden/web", 9000), 5432: ("shop/db", 5432)}
-# The clients: in one list of the policies, in another one, in both, in neither.
-CLIENTS = ["office", "berlin", "stranger", "home"]
+# The clients: in one list of the policies, in another one, in both, in neither; and pods without a sidecar and with one.
+CLIENTS = ["office", "berlin", "stranger", "home", "legacy/plain-0", "lab/job-0"]
 HTTP2 = {"http2": True}
 # What they say in X-Forwarded-For to be taken for others.
 FORGED = ["163.223.48.163", "203.0.113.7"]
+# What arrives in X-Forwarded-For behind the proxy; nothing from one that is not asked through the proxy.
+APPENDED = ["", "163.223.48.163", "203.0.113.7", "163.223.48.163, 8.8.4.9", "8.8.4.9, 163.223.48.163"]
 # The names that TLS asks for; an empty one is none.
 NAMES = ["garden.example.com", "team.example.com", "shop.other.test", "pass.example.com", ""]
-# What a declaration says of the second gateway; the first is that of the standard library.
+# What declarations say of the other gateways; the first is that of the standard library.
 BLOCK = """gateway edge {
   pods edge/{istio=edge}
   account edge/@edge
@@ -46,6 +54,14 @@ BLOCK = """gateway edge {
   port 9443 -> 9443/tls
   port 9000/tcp
   port 5432/tcp
+}
+gateway front {
+  pods edge/{istio=front}
+  account edge/@front
+  service edge/front
+  port 80 -> 8080/http
+  port 443 -> 8443/https
+  proxies 1
 }
 """
 
@@ -60,7 +76,7 @@ def certificates(folder):
         file.with_suffix(".key").chmod(0o644)
 
 
-def objects(folder, gateways=(PUBLIC, EDGE)) -> list:
+def objects(folder, gateways=ALL) -> list:
     """Returns the Gateway objects."""
     return [{
         "apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": meta(name),
@@ -98,7 +114,7 @@ def routes() -> list:
     return [{
         "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
         "metadata": {"name": name.replace(".", "-"), "namespace": "edge"},
-        "spec": spec | {"gateways": [PUBLIC[0], EDGE[0]]}} for name, spec in specs.items()]
+        "spec": spec | {"gateways": [gateway[0] for gateway in ALL]}} for name, spec in specs.items()]
 
 
 def covers(hosts: list, name: str) -> int:
@@ -122,8 +138,11 @@ def leads(servers: list, port: int, name: str, host: str) -> tuple:
 
 def ask(asker: Asker, ways: list):
     """Asks every gateway on every port, with every pairing of names and hosts, and with every way to ask."""
-    for _, labels, servers in (PUBLIC, EDGE):
+    for _, labels, servers in ALL:
         gateway = next(pod for pod in asker.mesh.world.pods if labels.items() <= pod.labels.items())
+        if labels == FRONT[1]:
+            ask_behind_proxy(asker, gateway, servers, ways)
+            continue
         for port in dict.fromkeys(server[0] for server in servers):
             protocols = {server[1] for server in servers if server[0] == port}
             for caller in CLIENTS:
@@ -137,6 +156,20 @@ def ask(asker: Asker, ways: list):
                 for forged in FORGED:
                     headers = {**way.get("headers", {}), "x-forwarded-for": forged}
                     asker.service(caller, service, port, **{**way, "headers": headers})
+
+
+def ask_behind_proxy(asker: Asker, gateway: Pod, servers: list, ways: list):
+    """Asks a gateway behind a proxy for hosts, with what the proxy and others appended to X-Forwarded-For."""
+    for caller in ("office", "stranger", "legacy/plain-0"):
+        for port in (8080, 8443):
+            for host in REQUESTS:
+                name = host if port == 8443 else None
+                _, to = leads(servers, port, name or "", host)
+                for appended in APPENDED:
+                    headers = {"x-forwarded-for": appended} if appended else {}
+                    for way in ways[:3]:
+                        way = {**way, "headers": {**way.get("headers", {}), **headers}}
+                        asker.through(caller, (gateway, port), (name, host), to, client=appended.split(", ")[-1], **way)
 
 
 def ask_port(asker: Asker, caller: str, gateway: Pod, where: tuple, ways: list):

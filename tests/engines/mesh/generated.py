@@ -11,9 +11,9 @@ import gateways
 import policies
 from cluster import Cluster, documents
 from judge import Judge
-from setting import CLUSTER, OUTSIDE, inside, requests, start
+from setting import CLUSTER, INTERN, OUTSIDE, inside, requests, start
 
-SERVERS = {name: OUTSIDE[name] for name in ("zen", "evil", "wild", "db", "kyma")}
+SERVERS = {name: OUTSIDE[name] for name in ("zen", "evil", "wild", "db", "kyma")} | INTERN
 INSIDE = inside(SERVERS)
 
 
@@ -30,9 +30,13 @@ class Bench:
             'targets = ["istio"]\n[cluster]\npods = ["100.96.0.0/16", "10.96.0.0/16"]\n')
         self.judge = Judge(self.mesh)
         self.routes = gateways.objects(cluster.folder) + gateways.routes()
-        # What a build and the evaluator know of the cluster: of the ingress gateway the standard library tells.
-        known = [json.dumps(item) for item in gateways.objects(cluster.folder, [gateways.EDGE])]
         self.inventory, self.asked = cluster.folder / "known.yaml", cluster.folder / "asked.yaml"
+        self.know(gateways.EDGE, gateways.FRONT)
+
+    def know(self, *told):
+        """Gives a build and the evaluator the cluster with these Gateway objects. Of the ingress gateway the standard
+        library tells, where its object does not."""
+        known = [json.dumps(item) for item in gateways.objects(self.mesh.folder, told)]
         self.inventory.write_text("\n---\n".join([Path(CLUSTER).read_text(), *known]))
         self.asked.write_text("\n---\n".join([self.mesh.inventory.read_text(), *known]))
 
@@ -67,6 +71,7 @@ def check(cluster: Cluster, count: str = "5", seed: str = "1", only_gateways: st
     parts = [gateways.ask] if only_gateways else [INSIDE, gateways.ask]
     while built < (1 if only else int(count)):
         text = policies.policy(f"{seed}/{number}", 1 if only_gateways else 0.5)
+        bench.know(*gateways.ALL if number % 2 else (gateways.EDGE, gateways.FRONT))
         objects = bench.build(bench.issuer() + text)
         if isinstance(objects, str):
             refused.append(objects)

@@ -45,8 +45,10 @@ KNOWN = [
     ("caller without identity", "where a rule is about pods, nobody comes in without an identity",
      refused_without_identity),
     ("pod dialled by its address", "egress to pods goes through their Services",
-     lambda ask, seen: ask.kind == "pod" and ask.source and ask.source.role == "sidecar" and not ask.answer["by"]
-     and "egress" in ask.ends("allow", "grant")),
+     lambda ask, seen: ask.kind in ("pod", "gateway") and ask.source and ask.source.role == "sidecar"
+     and not ask.answer["by"] and "egress" in ask.ends("allow", "grant")),
+    ("pod at a gateway", "a gateway knows its clients by their addresses, and no pod by its identity",
+     lambda ask, seen: ask.kind == "gateway" and ask.source and not ask.answer["by"] and ask.let_in_as_pod()),
     ("headless Service", "a Service without an address of its own is let through on all its ports",
      lambda ask, seen: ask.headless and ask.answer["by"] and ask.denied_at() == {"egress"}
      and (ask.caller, ask.target.key) in seen.open),

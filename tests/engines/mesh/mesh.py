@@ -196,7 +196,7 @@ class Mesh:
             "PROXY_CONFIG": json.dumps({
                 "binaryPath": os.environ["ENVOY"], "configPath": "./etc/istio/proxy", "drainDuration": "1s",
                 "terminationDrainDuration": "1s", "concurrency": 1,
-                "discoveryAddress": "istiod.istio-system.svc:15012"}),
+                "discoveryAddress": "istiod.istio-system.svc:15012", **pod.config}),
         }
         self.running[pod.key].append(self.cluster.start(pod.id + ".proxy", network.inside(
             pod.id, "setpriv", "--reuid", PROXY, "--regid", PROXY, "--clear-groups", agent, "proxy", pod.role,

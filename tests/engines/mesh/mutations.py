@@ -14,6 +14,12 @@ POLICIES = {
         allow egress garden/web -> { 198.51.100.0/24 except 198.51.100.64/26 }:5432
         allow egress shop/cart -> garden/web:80
     """,
+    "internet": """
+        allow egress garden/* -> internet:443
+        let intern = host intern.example at 10.100.8.8
+        allow egress garden/web -> { zenquotes.io, intern }:443
+        allow egress shop/* -> { internet except 198.51.100.0/26 }:{80, 443}
+    """,
     "ingress": """
         allow ingress garden/curl -> garden/web:80/http where method GET where path "/api/**"
         deny ingress lab/* -> garden/api
@@ -65,6 +71,15 @@ def each(objects: list, kind: str, change, text: str = ""):
         change(spec)
 
 
+def exact(objects: list):
+    """Gives the ServiceEntries of several addresses an exact host, and their imports too."""
+    for spec in of(objects, "ServiceEntry", "*.internet"):
+        spec["hosts"] = [host.replace("*.", "all.") for host in spec["hosts"]]
+    for spec in of(objects, "Sidecar", "*.internet"):
+        for listener in spec["egress"]:
+            listener["hosts"] = [host.replace("*.internet", "all.internet") for host in listener["hosts"]]
+
+
 def rules(objects: list, change, text: str = ""):
     """Changes the rules of the AuthorizationPolicies, those with these words."""
     found = [rule for spec in of(objects, "AuthorizationPolicy", text) for rule in spec["rules"] if text in str(rule)]
@@ -101,6 +116,9 @@ MUTATIONS = [
     ("egress", "NONE for DNS", lambda o: each(o, "ServiceEntry", lambda s: s.update(resolution="NONE"), "zenquotes")),
     ("egress", "a lost except", lambda o: each(o, "ServiceEntry", lambda s: s.update(addresses=["198.51.100.0/24"]),
                                                "198.51.100.0/26")),
+    ("internet", "an exact host of several addresses", exact),
+    ("internet", "a lost except", lambda o: each(o, "ServiceEntry", lambda s: s["addresses"].append("198.51.100.0/26"),
+                                                 "internet-except")),
     ("egress", "a lost workloadSelector", lambda o: each(o, "Sidecar", lambda s: s.pop("workloadSelector"),
                                                          "app': 'cart")),
     ("ingress", "or for and", lambda o: each(o, "AuthorizationPolicy", apart, "/sa/curl")),

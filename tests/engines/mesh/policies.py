@@ -7,9 +7,9 @@ import gateways
 
 GOVERNED = ["garden/*", "garden/*", "shop/*", "lab/*", "garden/web", "garden/api", "garden/curl", "shop/cart",
             "garden/{tier=back}", "garden/{app in (web, curl)}", "garden/@api", "team-a/web", "{env=prod}/*", "*/*"]
-HOSTS = ["zenquotes.io:443", "zenquotes.io:80", "zenquotes.io:{80, 443}", "evil.example:443", "*.wild.example:443",
-         "*.wild.example:80", "{ zenquotes.io, kyma-project.io }:443", "db:5432"]
-ADDRESSES = ["198.51.100.0/24:443", "198.51.100.0/24:{80, 5432}", "internet:443",
+HOSTS = ["intern:443", "zenquotes.io:443", "zenquotes.io:80", "zenquotes.io:{80, 443}", "evil.example:443", "*.wild.example:443",
+         "*.wild.example:80", "{ zenquotes.io, kyma-project.io }:443", "db:5432", "intern:{80, 443}"]
+ADDRESSES = ["198.51.100.0/24:443", "198.51.100.0/24:{80, 5432}", "internet:443", "internet:{80, 443}", "{ internet except 198.51.100.0/26 }:443",
              "{ 198.51.100.0/24 except 198.51.100.64/26 }:{443, 5432}", "{ 0.0.0.0/0 except 198.51.100.10 }:{80, 443}",
              "198.51.100.66:8080", "203.0.113.20:443"]
 PODS = ["garden/*", "shop/*", "garden/web:80", "garden/web:9000", "garden/api:80", "garden/api:9090", "shop/cart:80",
@@ -61,7 +61,7 @@ PASSED = [("garden/web:8443/tls", "pass.example.com"), ("garden/api:8443/tls", "
           ("garden/api:8443/tls", "*.pass.test"), ("garden/web:8443/tls", "pass.example.com"),
           ("garden/*:8443/tls", 'pass.example.com", "a.pass.test')]
 PLAIN = ["garden/web:9000", "shop/db:5432"]
-GATEWAYS = ["edge", "ingress-gateway"]
+GATEWAYS = ["edge", "ingress-gateway", "front"]
 AT_ONCE = ["edge", "ingress-gateway", "edge/*:8080/http", "edge/*:8443/https", "istio-system/{istio=ingressgateway}:8443/https",
            'ingress-gateway where host "garden.example.com"']
 
@@ -103,4 +103,5 @@ def policy(seed: str, gateways_share: float) -> str:
     rng.shuffle(rules)
     return "\n".join([
         "use std/istio (ingress-gateway, egress-gateway)",
-        f"{gateways.BLOCK}let db = host db.zen.example at 198.51.100.50", *rules, ""])
+        f"{gateways.BLOCK}let db = host db.zen.example at 198.51.100.50",
+        "let intern = host intern.example at 10.100.8.8", *rules, ""])

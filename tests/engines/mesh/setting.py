@@ -33,6 +33,10 @@ OUTSIDE = {
     "berlin": ("203.0.113.7", [], {81: "http"}),
     "store": ("10.40.3.3", [], {81: "http"}),
 }
+# A host at a private address, of which random policies know.
+INTERN = {"intern": ("10.100.8.8", ["intern.example"], {443: "tls", 80: "http"})}
+
+
 def route(host: str, service: str, port: int) -> list:
     """Returns the platform's half of a public host: the way from the ingress gateway to a Service."""
     namespace, name = service.split("/")
@@ -52,7 +56,7 @@ def start(cluster: Cluster) -> tuple:
     """Returns a mesh with the world outside, and the signer of tokens."""
     mesh, signer = Mesh(cluster), Signer(cluster.folder)
     gateways.certificates(cluster.folder)
-    for name, (addresses, hosts, ports) in OUTSIDE.items():
+    for name, (addresses, hosts, ports) in (OUTSIDE | INTERN).items():
         mesh.add_outside(name, addresses.split(), hosts, list(ports), signer.keys())
     return mesh, signer
 

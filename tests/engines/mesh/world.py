@@ -1,5 +1,6 @@
 """What an inventory's manifests say, as pods that can be run and Services that can be called."""
 
+import json
 from dataclasses import dataclass
 
 from app import GREETING
@@ -10,13 +11,14 @@ EVERYWHERE = {GREETING, 8080, 9999}
 
 @dataclass
 class Pod:
-    """A pod; `role` is `sidecar`, `router` (a gateway) or nothing for one outside the mesh."""
+    """A pod; `role` is `sidecar`, `router` (a gateway) or nothing for one outside the mesh; `config` is the proxy's."""
     namespace: str
     name: str
     labels: dict
     account: str
     role: str
     ports: dict
+    config: dict
     address: str = ""
 
     @property
@@ -77,12 +79,13 @@ class World:
                  for each in container.get("ports", []) if each.get("protocol", "TCP") == "TCP"}
         wish = labels.get("sidecar.istio.io/inject", annotations.get("sidecar.istio.io/inject"))
         injected = self.namespaces.get(namespace, {}).get("istio-injection") == "enabled"
-        if labels.get("istio") in ("ingressgateway", "egressgateway", "edge"):
+        if labels.get("istio") in ("ingressgateway", "egressgateway", "edge", "front"):
             role = "router"
         else:
             role = "sidecar" if wish == "true" or injected and wish != "false" else ""
         name = manifest["metadata"]["name"] + ("" if kind == "Pod" else "-0")
-        return Pod(namespace, name, labels, spec.get("serviceAccountName", "default"), role, ports)
+        config = json.loads(annotations.get("proxy.istio.io/config", "{}"))
+        return Pod(namespace, name, labels, spec.get("serviceAccountName", "default"), role, ports, config)
 
     def manifests(self) -> list:
         """Returns the pods as a dump of a cluster would show them, with their addresses."""
