@@ -1,5 +1,6 @@
 //! `netpol eval`: is this flow allowed, and by which line?
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use clap::ArgAction;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use smol_str::{SmolStr, format_smolstr};
 
 use super::session::{Arguments, Session};
 use super::verdict::Judged;
@@ -41,6 +43,9 @@ pub struct Args {
     /// The TLS name (SNI)
     #[arg(long, value_name = "NAME", conflicts_with = "flows")]
     tls: Option<String>,
+    /// A header, as "x-team: web"; may repeat
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header, conflicts_with = "flows")]
+    header: Vec<(String, String)>,
     /// Whom a gateway serves, where the gateway sends
     #[arg(long, value_name = "ADDRESS", conflicts_with = "flows")]
     client: Option<std::net::IpAddr>,
@@ -66,6 +71,24 @@ pub struct Args {
 /// Whether the format is JSON.
 fn is_json() -> impl TypedValueParser<Value = bool> {
     PossibleValuesParser::new(["text", "json"]).map(|word| word == "json")
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is a name and a value, as \"x-team: web\"")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Returns headers by their names in lower case; several of one name are one value, joined by commas.
+fn headers<'h>(list: impl IntoIterator<Item = (&'h String, &'h String)>) -> Vec<(SmolStr, SmolStr)> {
+    let mut all: Vec<(SmolStr, SmolStr)> = Vec::new();
+    for (name, value) in list {
+        let name = SmolStr::from(name.to_ascii_lowercase());
+        match all.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, joined)) => *joined = format_smolstr!("{joined},{value}"),
+            None => all.push((name, value.into())),
+        }
+    }
+    all
 }
 
 fn claims(text: &str) -> Result<Map<String, Value>, String> {
@@ -127,6 +150,7 @@ fn one(args: &Args, judge: &Judge<'_>) -> Result<Exit, Fatal> {
             host: args.host.as_deref().map(Into::into),
             tls: args.tls.as_deref().map(Into::into),
             client: args.client,
+            headers: headers(args.header.iter().map(|(name, value)| (name, value))),
             jwt: args.jwt.clone(),
         },
     };
@@ -151,6 +175,8 @@ struct Line {
     host: Option<String>,
     tls: Option<String>,
     client: Option<std::net::IpAddr>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
     jwt: Option<Map<String, Value>>,
 }
 
@@ -174,6 +200,7 @@ impl From<Line> for Question {
             host: line.host.map(Into::into),
             tls: line.tls.map(Into::into),
             client: line.client,
+            headers: headers(&line.headers),
             jwt: line.jwt,
         };
         Question { from: line.from, to: line.to, port, protocol: line.protocol, request }

@@ -84,6 +84,7 @@ codes! {
     E0152 DuplicateClause "a clause stands twice";
     E0153 MisplacedClause "a clause stands before the arrow";
     E0154 NotAMethod "a method is misspelled";
+    E0155 WrongConditionName "the name of a header or a claim is misspelled";
     E0161 ClaimDirection "a claim has a direction";
     E0162 ClaimBothWays "a claim goes both ways";
     E0163 ClaimKind "an assertion says neither `never` nor `always`";
@@ -160,7 +161,8 @@ codes! {
     // Declarations and templates (types/).
     E0361 PathNeverSeen "no request has a path that is written so";
     E0362 SpaceInScope "a value of `scope` or `permission` holds a space";
-    E0363 TwoIssuers "two issuers of one url have different keys";
+    E0363 TwoIssuers "two issuers of one url differ";
+    E0364 HeaderValue "no request has such a value of a header";
     E0401 ContradictingFacts "two statements of one fact disagree";
     E0402 IncompleteDeclaration "a declaration lacks a part that it needs";
     E0403 WrongPart "a part of a declaration is of the wrong kind";
@@ -172,11 +174,14 @@ codes! {
     E0416 CyclicApply "templates apply each other in a cycle";
     E0417 ParameterType "a parameter stands where its type does not fit";
     E0418 TooManyRules "templates yield too many rules";
+    E0419 EachUnknown "which namespaces `each` takes is not known";
     W0420 UnusedParameter "a parameter is never used";
+    N0421 EachClosed "`each` takes the namespaces that are known";
     // Scope, annotations and redundant rules (types/, policy/).
     E0501 TwoScopes "a file has two scopes";
     E0502 OutsideScope "a rule governs pods outside the scope";
     E0503 FactsOutsideScope "a file with a scope states facts about others";
+    E0504 NoOwnNamespace "`./` has no namespace to stand for";
     E0511 Expired "a rule has expired";
     W0521 RedundantAllow "a wider allow makes this one redundant";
     W0522 ResolverClosed "the resolver is isolated and lets nobody through";

@@ -153,6 +153,8 @@ pub struct Issuer {
     pub url: SmolStr,
     /// `jwksUri`, or else `jwks`; empty without either, when Istio asks the issuer.
     pub keys: SmolStr,
+    /// `audiences`; empty is any.
+    pub audiences: Vec<SmolStr>,
 }
 
 /// The egress of a Sidecar: the connections that it lets out.

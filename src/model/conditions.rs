@@ -15,8 +15,12 @@ pub struct Conditions {
     pub methods: Vec<SmolStr>,
     /// Path patterns.
     pub paths: Vec<PathPattern>,
+    /// Path patterns that are taken away from these.
+    pub not_paths: Vec<PathPattern>,
     /// Hosts, by the HTTP Host header or the TLS SNI.
     pub hosts: Vec<HostName>,
+    /// Headers, joined by and.
+    pub headers: Vec<Header>,
     /// A token.
     pub jwt: Option<Arc<Jwt>>,
 }
@@ -24,8 +28,23 @@ pub struct Conditions {
 impl Conditions {
     /// Returns whether there is no condition.
     pub fn is_none(&self) -> bool {
-        self.methods.is_empty() && self.paths.is_empty() && self.hosts.is_empty() && self.jwt.is_none()
+        !self.asks_of_requests() && self.hosts.is_empty() && self.jwt.is_none()
     }
+
+    /// Returns whether there is a condition on what only requests of HTTP have, beside their host and token.
+    pub fn asks_of_requests(&self) -> bool {
+        !self.methods.is_empty() || !self.paths.is_empty() || !self.headers.is_empty()
+    }
+}
+
+/// A condition on a header of a request: its value is one of these. Several lines of one name are one value, joined by
+/// commas.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Header {
+    /// The name, in lower case.
+    pub name: SmolStr,
+    /// The values, joined by or.
+    pub values: Vec<SmolStr>,
 }
 
 /// A path pattern: segments between slashes, where `*` is one whole non-empty segment, and perhaps everything below.
@@ -56,14 +75,28 @@ pub struct Jwt {
     /// Its `sub`, one of these; empty is any.
     pub subjects: Vec<SmolStr>,
     /// Claims by name, each with one of these values.
-    pub claims: Vec<(SmolStr, Vec<SmolStr>)>,
+    pub claims: Vec<(ClaimName, Vec<SmolStr>)>,
 }
 
-impl Jwt {
-    /// Returns whether the mesh divides the values of a claim at spaces. Istio does so for `scope` and `permission`
+/// The name of a claim: one part, or several that lead from claim to claim inside it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClaimName(pub Vec<SmolStr>);
+
+impl ClaimName {
+    /// Makes the name of a claim that is not nested.
+    pub fn plain(name: impl Into<SmolStr>) -> ClaimName {
+        ClaimName(vec![name.into()])
+    }
+
+    /// Returns whether the mesh divides the values of the claim at spaces. Istio does so for `scope` and `permission`
     /// alone.
-    pub fn is_split(claim: &str) -> bool {
-        matches!(claim, "scope" | "permission")
+    pub fn is_split(&self) -> bool {
+        matches!(self.0.as_slice(), [one] if ClaimName::is_divided(one))
+    }
+
+    /// Returns whether the mesh divides the values of a claim that is not nested.
+    pub fn is_divided(name: &str) -> bool {
+        matches!(name, "scope" | "permission")
     }
 }
 
@@ -76,6 +109,11 @@ pub struct Issuer {
     pub url: SmolStr,
     /// The place of its keys.
     pub keys: Keys,
+    /// The `aud` of its tokens, one of these; empty is any.
+    pub audiences: Vec<SmolStr>,
+    /// The places of a request where its tokens are; empty for `Authorization: Bearer` and the parameter
+    /// `access_token`.
+    pub from: Vec<TokenPlace>,
     /// The place of its declaration.
     pub span: Span,
 }
@@ -92,4 +130,13 @@ pub enum Keys {
     },
     /// JWKS in JSON.
     Inline(SmolStr),
+}
+
+/// A place of a request where a token may be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TokenPlace {
+    /// A header, in lower case, and the text before the token in its value.
+    Header(SmolStr, Option<SmolStr>),
+    /// A parameter of the query.
+    Param(SmolStr),
 }

@@ -16,7 +16,7 @@ use super::flow::{Flow, Party, Pod, Request};
 use super::through::{self, publishes};
 use super::{Grant, GrantReason, Policy};
 use crate::model::addresses::AddressSet;
-use crate::model::conditions::{Conditions, Jwt, PathPattern};
+use crate::model::conditions::{ClaimName, Conditions, Jwt, PathPattern};
 use crate::model::endpoint::{Endpoint, What};
 use crate::model::labels::NAMESPACE_NAME;
 use crate::model::paths::normalize;
@@ -176,12 +176,7 @@ fn matches_flow(policy: &Policy, rule: &Rule, flow: &Flow) -> Match {
         true => Some(AppProtocol::Tls),
         false => read_as(&rule.destination, flow),
     };
-    // A deny means every spelling of its path.
-    let fits = match rule.action {
-        Action::Deny => PathPattern::matches_any_spelling,
-        Action::Allow | Action::Isolate => PathPattern::matches,
-    };
-    if !conditions_meet(&rule.conditions, flow, read, fits) {
+    if !conditions_meet(&rule.conditions, flow, read, rule.action == Action::Deny) {
         return Match::No;
     }
     if let Some(via) = &rule.via
@@ -321,15 +316,21 @@ pub(super) fn read_as(endpoint: &Endpoint, flow: &Flow) -> Option<AppProtocol> {
 
 /// Returns whether a flow meets the conditions of `where`. An unknown part of a request meets no condition.
 pub(super) fn conditions_hold(conditions: &Conditions, flow: &Flow, read: Option<AppProtocol>) -> bool {
-    conditions_meet(conditions, flow, read, PathPattern::matches)
+    conditions_meet(conditions, flow, read, false)
 }
 
-fn conditions_meet(
-    conditions: &Conditions,
-    flow: &Flow,
-    read: Option<AppProtocol>,
-    fits: fn(&PathPattern, &str) -> bool,
-) -> bool {
+/// Returns whether a path is one that conditions mean. What a rule refuses, a deny its paths and an allow those that it
+/// takes away, it means in every spelling; what it lets through, as it is written.
+fn path_fits(conditions: &Conditions, path: &str, deny: bool) -> bool {
+    let written = |pattern: &PathPattern| pattern.matches(path);
+    let spelled = |pattern: &PathPattern| pattern.matches_any_spelling(path);
+    match deny {
+        false => conditions.paths.iter().any(written) && !conditions.not_paths.iter().any(spelled),
+        true => conditions.paths.iter().any(spelled) && !conditions.not_paths.iter().any(written),
+    }
+}
+
+fn conditions_meet(conditions: &Conditions, flow: &Flow, read: Option<AppProtocol>, deny: bool) -> bool {
     let request = &flow.request;
     // A flow to a host outside asks for that host, unless the request names another.
     let host = request.name(read).or(match &flow.destination {
@@ -337,8 +338,10 @@ fn conditions_meet(
         _ => None,
     });
     (conditions.methods.is_empty() || request.method.as_ref().is_some_and(|method| conditions.methods.contains(method)))
-        && (conditions.paths.is_empty()
-            || request.path.as_ref().is_some_and(|path| conditions.paths.iter().any(|pattern| fits(pattern, path))))
+        && (conditions.paths.is_empty() || request.path.as_ref().is_some_and(|path| path_fits(conditions, path, deny)))
+        && conditions.headers.iter().all(|header| {
+            request.header(&header.name).is_some_and(|value| header.values.iter().any(|wanted| wanted == value))
+        })
         && (conditions.hosts.is_empty()
             || host.is_some_and(|host| conditions.hosts.iter().any(|pattern| pattern.matches(without_port(host)))))
         && conditions.jwt.as_ref().is_none_or(|jwt| request.jwt.as_ref().is_some_and(|claims| token_fits(jwt, claims)))
@@ -353,21 +356,28 @@ pub(super) fn without_port(host: &str) -> &str {
 }
 
 fn token_fits(jwt: &Jwt, claims: &serde_json::Map<String, Json>) -> bool {
-    let is = |name: &str, wanted: &[SmolStr]| match claims.get(name) {
-        Some(Json::String(text)) if Jwt::is_split(name) => text.split(' ').any(|word| wanted.iter().any(|v| v == word)),
+    let is = |claim: &ClaimName, wanted: &[SmolStr]| match nested(claims, &claim.0) {
+        Some(Json::String(text)) if claim.is_split() => text.split(' ').any(|word| wanted.iter().any(|v| v == word)),
         Some(Json::String(text)) => wanted.iter().any(|value| value == text),
         Some(Json::Array(items)) => {
             items.iter().any(|item| item.as_str().is_some_and(|text| wanted.iter().any(|value| value == text)))
         }
         _ => false,
     };
-    is("iss", std::slice::from_ref(&jwt.issuer.url))
+    is(&ClaimName::plain("iss"), std::slice::from_ref(&jwt.issuer.url))
+        && (jwt.issuer.audiences.is_empty() || is(&ClaimName::plain("aud"), &jwt.issuer.audiences))
         && match claims.get("sub") {
             _ if jwt.subjects.is_empty() => true,
             Some(Json::String(text)) => jwt.subjects.iter().any(|subject| subject == text),
             _ => false,
         }
         && jwt.claims.iter().all(|(name, values)| is(name, values))
+}
+
+/// Returns the claim to which names lead, each inside the one before.
+fn nested<'j>(claims: &'j serde_json::Map<String, Json>, names: &[SmolStr]) -> Option<&'j Json> {
+    let (first, rest) = names.split_first()?;
+    rest.iter().try_fold(claims.get(first.as_str())?, |claim, name| claim.as_object()?.get(name.as_str()))
 }
 
 fn first_publisher(policy: &Policy, flow: &Flow, pod: &Pod, direction: Direction) -> Option<RuleId> {

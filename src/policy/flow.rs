@@ -74,11 +74,18 @@ pub struct Request {
     pub tls: Option<SmolStr>,
     /// The client whose request a gateway passes on, if the source is a gateway.
     pub client: Option<IpAddr>,
+    /// Headers that are known, by their names in lower case.
+    pub headers: Vec<(SmolStr, SmolStr)>,
     /// The claims of a valid token.
     pub jwt: Option<serde_json::Map<String, Json>>,
 }
 
 impl Request {
+    /// Returns the value of a header, if it is known.
+    pub fn header(&self, name: &str) -> Option<&SmolStr> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
     /// Returns the name that a port read in this way shows: the TLS name (SNI) on `tls`, else the HTTP host.
     pub fn name(&self, app: Option<AppProtocol>) -> Option<&SmolStr> {
         match app {

@@ -19,7 +19,11 @@
 //! **Governing.** A rule governs the pods of its source (egress), of its destination (ingress), or both. It *matches* a
 //! flow when the source is among its sources, the destination and its port are among its destinations, and every
 //! condition is met; an unknown part of a request meets no condition. A request has two names that may differ: the TLS
-//! name (SNI), which a port read as `tls` shows, and the HTTP host, which `http` and `grpc` show.
+//! name (SNI), which a port read as `tls` shows, and the HTTP host, which `http` and `grpc` show. What a rule refuses,
+//! a deny its paths and an allow those that it takes away by `except`, it means in every spelling; what it lets through,
+//! as it is written. Several lines of one header are one value, joined by commas. A token is one of an issuer when its
+//! `iss`, and where the issuer names audiences its `aud`, says so; dots between the words of a claim's name lead into
+//! nested claims.
 //!
 //! **Isolation.** An allow and a `default deny` isolate every pod that they govern, in that direction, on all ports of all
 //! protocols, whatever ports or conditions they name. A deny isolates nothing.

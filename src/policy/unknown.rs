@@ -17,7 +17,7 @@ use crate::model::rules::{Action, Rule, RuleId};
 pub struct Unknown {
     /// The rule.
     pub rule: RuleId,
-    /// The parts: `method`, `path`, `host`, `tls`, `jwt`.
+    /// The parts: `method`, `path`, `header`, `host`, `tls`, `jwt`.
     pub parts: Vec<&'static str>,
 }
 
@@ -49,7 +49,13 @@ fn known(rule: &Rule, flow: &Flow) -> (Conditions, Vec<&'static str>) {
     }
     if !known.paths.is_empty() && request.path.is_none() {
         known.paths.clear();
+        known.not_paths.clear();
         parts.push("path");
+    }
+    let headers = known.headers.len();
+    known.headers.retain(|header| request.header(&header.name).is_some());
+    if known.headers.len() < headers {
+        parts.push("header");
     }
     let read = read_as(&rule.destination, flow);
     if !known.hosts.is_empty() && request.name(read).is_none() && !matches!(flow.destination, Party::Host { .. }) {

@@ -24,6 +24,8 @@ pub enum Keyword {
     Url,
     Jwks,
     Keys,
+    Audiences,
+    From,
     Pods,
     Account,
     Proxies,
@@ -75,6 +77,8 @@ impl Keyword {
             Keyword::Url => "url",
             Keyword::Jwks => "jwks",
             Keyword::Keys => "keys",
+            Keyword::Audiences => "audiences",
+            Keyword::From => "from",
             Keyword::Pods => "pods",
             Keyword::Account => "account",
             Keyword::Proxies => "proxies",
@@ -123,7 +127,7 @@ impl Keyword {
             Keyword::Workload => {
                 &[Keyword::Labels, Keyword::Account, Keyword::Port, Keyword::Sidecar, Keyword::HostNetwork]
             }
-            Keyword::Issuer => &[Keyword::Url, Keyword::Jwks, Keyword::Keys],
+            Keyword::Issuer => &[Keyword::Url, Keyword::Jwks, Keyword::Keys, Keyword::Audiences, Keyword::From],
             Keyword::Gateway => &[Keyword::Pods, Keyword::Account, Keyword::Service, Keyword::Port, Keyword::Proxies],
             _ => &[],
         }

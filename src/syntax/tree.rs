@@ -281,6 +281,10 @@ pub struct IssuerDecl {
     pub url: Option<Word>,
     /// The place of its keys.
     pub keys: Option<IssuerKeys>,
+    /// `audiences "a", "b"`
+    pub audiences: Vec<Word>,
+    /// `from …`: the places of a request where its tokens are.
+    pub from: Vec<TokenPlace>,
     /// Whether something in it could not be read, so that what seems to be missing may be there.
     pub broken: bool,
 }
@@ -297,6 +301,15 @@ pub enum IssuerKeys {
     },
     /// `keys "…inline JSON…"`
     Inline(Word),
+}
+
+/// A place of a request where a token may be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TokenPlace {
+    /// `from header "x-jwt" [prefix "Bearer "]`
+    Header(Word, Option<Word>),
+    /// `from param "token"`
+    Param(Word),
 }
 
 /// `gateway edge { … }`
@@ -360,6 +373,8 @@ pub enum Argument {
     Port(Port),
     /// A string.
     String(Word),
+    /// `each {tenant=yes}`: the namespaces with these labels, one after the other.
+    Each(Span, Labels),
 }
 
 impl Argument {
@@ -369,6 +384,7 @@ impl Argument {
             Argument::Endpoint(expr) => expr.span,
             Argument::Port(port) => port.span,
             Argument::String(word) => word.span,
+            Argument::Each(span, _) => *span,
         }
     }
 }
@@ -475,10 +491,22 @@ pub struct Clause {
 pub enum ClauseKind {
     /// `where method GET, POST`
     Method(Vec<Ident>),
-    /// `where path "/api/**"`
-    Path(Vec<Text>),
+    /// `where path "/api/**" [except "/api/internal/**"]`
+    Path {
+        /// The paths.
+        paths: Vec<Text>,
+        /// Those that are taken away.
+        except: Vec<Text>,
+    },
     /// `where host "x"`
     Host(Vec<Text>),
+    /// `where header NAME "value", …`
+    Header {
+        /// The header's name.
+        name: Word,
+        /// Its values, joined by or.
+        values: Vec<Text>,
+    },
     /// `where jwt ISSUER …`
     Jwt(JwtClause),
     /// `via GATEWAY [at "public.host", …]`
@@ -497,6 +525,6 @@ pub struct JwtClause {
     pub issuer: Ident,
     /// The subjects, joined by or; empty is any.
     pub subjects: Vec<Text>,
-    /// The claims, joined by and.
+    /// The claims, joined by and. The dots of a bare word lead into nested claims.
     pub claims: Vec<(Word, Vec<Text>)>,
 }

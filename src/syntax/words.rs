@@ -115,6 +115,18 @@ pub fn is_method(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
 }
 
+/// Returns why a text is no name of a header that a condition may ask for.
+pub fn header_problem(text: &str) -> Option<&'static str> {
+    let of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if text.is_empty() {
+        return Some("a header has a name");
+    }
+    if !text.bytes().all(of_name) {
+        return Some("the name of a header has letters, digits and `-`");
+    }
+    text.eq_ignore_ascii_case("host").then_some("the host of a request is asked for by `where host`")
+}
+
 /// Returns whether a word is a name of a port: what Kubernetes accepts, with at least one letter.
 pub fn is_port_name(text: &str) -> bool {
     is_dns_label(text) && text.bytes().any(|byte| byte.is_ascii_lowercase())

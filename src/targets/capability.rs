@@ -49,7 +49,7 @@ impl Asked {
 
     /// Returns the abilities that conditions ask for, the most telling first.
     pub(super) fn by(conditions: &Conditions) -> impl Iterator<Item = Asked> {
-        let requests = !conditions.methods.is_empty() || !conditions.paths.is_empty();
+        let requests = conditions.asks_of_requests();
         let tokens = conditions.jwt.is_some().then_some(Asked::Tokens);
         let hosts = (!conditions.hosts.is_empty()).then_some(Asked::RequestHosts);
         tokens.into_iter().chain(requests.then_some(Asked::Requests)).chain(hosts)

@@ -12,7 +12,7 @@ use smol_str::SmolStr;
 use super::errors::Unreadable;
 use super::value::{Bound, Env, Value};
 use super::{Checker, Missing, errors};
-use crate::model::conditions::{Conditions, Issuer, Jwt, PathPattern, Segment};
+use crate::model::conditions::{ClaimName, Conditions, Header, Issuer, Jwt, PathPattern, Segment};
 use crate::model::endpoint::Member;
 use crate::model::gateways::Via;
 use crate::model::hosts::HostName;
@@ -87,11 +87,31 @@ impl Checker<'_> {
                     conditions.methods = methods.iter().map(|method| method.text.clone()).collect();
                     Some("method")
                 }
-                ClauseKind::Path(paths) => {
+                ClauseKind::Path { paths, except } => {
                     for path in paths {
                         conditions.paths.push(self.path_pattern(path, env)?);
                     }
+                    for path in except {
+                        let taken = self.path_pattern(path, env)?;
+                        self.check_taken(&conditions.paths, &taken, path, clause.span, env)?;
+                        conditions.not_paths.push(taken);
+                    }
                     Some("path")
+                }
+                ClauseKind::Header { name, values } => {
+                    let mut header = Header { name: name.text.to_ascii_lowercase().into(), values: Vec::new() };
+                    for text in values {
+                        let value = self.string(text, env)?;
+                        if !env.opaque
+                            && (value.is_empty() || value.trim() != value || value.contains(char::is_control))
+                        {
+                            self.push(errors::header_value(text, &name.text, &value));
+                            return None;
+                        }
+                        header.values.push(value);
+                    }
+                    conditions.headers.push(header);
+                    Some("header")
                 }
                 ClauseKind::Host(hosts) => {
                     for host in hosts {
@@ -204,6 +224,29 @@ impl Checker<'_> {
         }
     }
 
+    /// Checks that `except` takes a path away from others, and leaves something.
+    fn check_taken(
+        &mut self,
+        paths: &[PathPattern],
+        taken: &PathPattern,
+        text: &Text,
+        clause: Span,
+        env: &Env,
+    ) -> Option<()> {
+        if env.opaque {
+            return Some(());
+        }
+        let diagnostic = if !paths.iter().any(|path| path.overlaps(taken)) {
+            errors::path_not_taken(text.span(), clause)
+        } else if paths.iter().all(|path| taken.covers(path)) {
+            errors::no_path_left(text.span(), clause)
+        } else {
+            return Some(());
+        };
+        self.push(diagnostic);
+        None
+    }
+
     pub(super) fn host_pattern(&mut self, text: &Text, env: &Env) -> Option<HostName> {
         let value = self.string(text, env)?;
         if env.opaque && matches!(text, Text::Parameter(_)) {
@@ -227,12 +270,16 @@ impl Checker<'_> {
         let mut claims = Vec::new();
         for (name, values) in &clause.claims {
             let texts = strings(self, values)?;
+            let claim = match name.quoted {
+                true => ClaimName::plain(name.text.clone()),
+                false => ClaimName(name.text.split('.').map(SmolStr::from).collect()),
+            };
             let spaced = texts.iter().zip(values).find(|(value, _)| value.contains(' '));
-            if let (true, Some((value, text))) = (Jwt::is_split(&name.text), spaced) {
+            if let (true, Some((value, text))) = (claim.is_split(), spaced) {
                 self.push(errors::space_in_scope(text, &name.text, value));
                 return None;
             }
-            claims.push((name.text.clone(), texts));
+            claims.push((claim, texts));
         }
         Some(Jwt { issuer, subjects, claims })
     }
@@ -285,6 +332,32 @@ impl PathPattern {
         self.fits(path, same_spelling)
     }
 
+    /// Returns whether every path of another pattern is one of this.
+    pub fn covers(&self, other: &PathPattern) -> bool {
+        let enough = match self.below {
+            true => other.segments.len() >= self.segments.len(),
+            false => other.segments.len() == self.segments.len() && !other.below,
+        };
+        let covers = |pair: (&Segment, &Segment)| match pair {
+            (Segment::Any, Segment::Literal(text)) => !text.is_empty(),
+            (one, other) => one == other,
+        };
+        enough && self.segments.iter().zip(&other.segments).all(covers)
+    }
+
+    /// Returns whether some path is one of this pattern and of another.
+    pub fn overlaps(&self, other: &PathPattern) -> bool {
+        let meet = |pair: (&Segment, &Segment)| match pair {
+            (Segment::Literal(one), Segment::Literal(other)) => same_spelling(one, other),
+            (Segment::Any, Segment::Literal(text)) | (Segment::Literal(text), Segment::Any) => !text.is_empty(),
+            (Segment::Any, Segment::Any) => true,
+        };
+        let (mine, theirs) = (self.segments.len(), other.segments.len());
+        (mine >= theirs || self.below)
+            && (theirs >= mine || other.below)
+            && self.segments.iter().zip(&other.segments).all(meet)
+    }
+
     fn fits(&self, path: &str, same: impl Fn(&str, &str) -> bool) -> bool {
         let path = path.split(['?', '#']).next().unwrap_or_default();
         let Some(rest) = path.strip_prefix('/') else { return false };
@@ -329,6 +402,19 @@ mod tests {
         ];
         for (pattern, path, expected) in cases {
             assert_eq!(PathPattern::parse(pattern).unwrap().matches(path), expected, "{pattern} {path}");
+        }
+        for (one, other, covers, overlaps) in [
+            ("/**", "/internal/**", true, true),
+            ("/internal/**", "/**", false, true),
+            ("/a/*", "/a/b", true, true),
+            ("/a/*", "/a/", false, false),
+            ("/a/b", "/a/*", false, true),
+            ("/a/**", "/b/**", false, false),
+            ("/a", "/a/**", false, true),
+            ("/a/b", "/a", false, false),
+        ] {
+            let [one, other] = [one, other].map(|text| PathPattern::parse(text).unwrap());
+            assert_eq!((one.covers(&other), one.overlaps(&other)), (covers, overlaps), "{one:?} {other:?}");
         }
         for bad in ["api", "/a?b", "/a**", "/**/a", "/a*"] {
             assert!(PathPattern::parse(bad).is_err(), "{bad}");

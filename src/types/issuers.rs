@@ -10,15 +10,16 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
+use smol_str::SmolStr;
 
 use super::endpoints::address_set;
 use super::value::{Env, Kind};
 use super::{Checker, errors};
 use crate::model::addresses::AddressSet;
-use crate::model::conditions::{Issuer, Keys};
+use crate::model::conditions::{Issuer, Keys, TokenPlace};
 use crate::resolve::Def;
 use crate::source::Span;
-use crate::syntax::tree::{IssuerDecl, IssuerKeys, ItemKind};
+use crate::syntax::tree::{self, IssuerDecl, IssuerKeys, ItemKind, Word};
 
 impl Checker<'_> {
     /// Checks an issuer's declaration, at its first use.
@@ -30,11 +31,11 @@ impl Checker<'_> {
         let ItemKind::Issuer(issuer) = &item.kind else { return None };
         let made = self.make_issuer(issuer, item.span, &Env::top(def.module)).map(Arc::new);
         if let Some(issuer) = &made {
-            let clash = |other: &&Arc<Issuer>| other.url == issuer.url && other.keys != issuer.keys;
-            let other = self.issuers.values().flatten().filter(clash).map(|other| other.span).min();
-            if let Some(other) = other {
-                let diagnostic = errors::two_issuers(other.max(issuer.span), other.min(issuer.span), &issuer.url);
-                self.push(diagnostic);
+            let others = self.issuers.values().flatten().filter(|other| other.url == issuer.url);
+            let clash = others.filter_map(|other| Some((other.span, difference(other, issuer)?))).min();
+            if let Some((other, what)) = clash {
+                let (second, first) = (other.max(issuer.span), other.min(issuer.span));
+                self.push(errors::two_issuers(second, first, &issuer.url, what));
             }
         }
         self.issuers.insert(def, made.clone());
@@ -87,8 +88,56 @@ impl Checker<'_> {
                 Keys::Remote { url: url.text.clone(), at }
             }
         };
-        Some(Issuer { name: item.name.text.clone(), url: url.text.clone(), keys, span })
+        let mut from = Vec::with_capacity(item.from.len());
+        for place in &item.from {
+            let place = match place {
+                tree::TokenPlace::Header(name, prefix) => {
+                    self.check_token_name(name, "header")?;
+                    let prefix = prefix.as_ref().map(|prefix| prefix.text.clone()).filter(|text| !text.is_empty());
+                    TokenPlace::Header(name.text.to_ascii_lowercase().into(), prefix)
+                }
+                tree::TokenPlace::Param(name) => {
+                    self.check_token_name(name, "parameter")?;
+                    TokenPlace::Param(name.text.clone())
+                }
+            };
+            if !from.contains(&place) {
+                from.push(place);
+            }
+        }
+        let mut audiences: Vec<SmolStr> = Vec::with_capacity(item.audiences.len());
+        for audience in &item.audiences {
+            if audience.text.is_empty() {
+                self.push(errors::no_audience(audience.span));
+                return None;
+            }
+            if !audiences.contains(&audience.text) {
+                audiences.push(audience.text.clone());
+            }
+        }
+        Some(Issuer { name: item.name.text.clone(), url: url.text.clone(), keys, audiences, from, span })
     }
+
+    /// Checks the name of a header or a parameter in which tokens are.
+    fn check_token_name(&mut self, name: &Word, what: &str) -> Option<()> {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+        if !name.text.is_empty() && name.text.bytes().all(good) {
+            return Some(());
+        }
+        self.push(errors::token_name(name.span, what));
+        None
+    }
+}
+
+/// Returns what makes the tokens of two issuers with one url different.
+fn difference(one: &Issuer, other: &Issuer) -> Option<&'static str> {
+    if one.keys != other.keys {
+        return Some("keys");
+    }
+    if one.audiences != other.audiences {
+        return Some("audiences");
+    }
+    (one.from != other.from).then_some("places of their tokens")
 }
 
 /// Checks that a text is a URL from which keys can be fetched: Istio and the schema of its objects refuse others.

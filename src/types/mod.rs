@@ -87,6 +87,7 @@ pub fn check(
         broken: FxHashSet::default(),
         used_parameters: FxHashSet::default(),
         scope: None,
+        own_namespaces: FxHashMap::default(),
         rules: Vec::new(),
         yielded: 0,
         tried: 0,
@@ -180,6 +181,8 @@ struct Checker<'a> {
     used_parameters: FxHashSet<(ModuleId, SmolStr)>,
     /// The scope of the file whose statements are checked, with its place.
     scope: Option<scope::Scope>,
+    /// The namespaces for which `./` stands, file by file; for a file without one the place of its scope, if it has one.
+    own_namespaces: FxHashMap<ModuleId, Result<SmolStr, Option<Span>>>,
     rules: Vec<Rule>,
     /// How many statements templates have yielded.
     yielded: usize,

@@ -16,7 +16,7 @@ use crate::model::hosts::HostName;
 use crate::model::labels::{NAMESPACE_NAME, PodSelector, Requirement, Requirements};
 use crate::resolve::{Module, ModuleId, Role};
 use crate::source::Span;
-use crate::syntax::tree::{self, Arrow, Direction, Effect, Expr, ItemKind};
+use crate::syntax::tree::{self, Arrow, Direction, Effect, Expr, ExprKind, ItemKind, NamespacePattern};
 
 /// The scope of a file: the pods and public hosts that it may govern.
 #[derive(Clone, Debug)]
@@ -67,6 +67,28 @@ impl Checker<'_> {
         let env = Env::top(module);
         let hosts = scope.hosts.iter().map(|text| self.host_pattern(text, &env)).collect::<Option<_>>()?;
         Some(Scope { pods: inside, hosts, span, pods_span: expr.span })
+    }
+
+    /// Returns the one namespace of a file's scope, for which `./` stands. It is read off the text of the scope, so that a
+    /// scope by a name has none: that name may itself be said with `./`.
+    pub(super) fn namespace_of_scope(&mut self, module: ModuleId, span: Span) -> Option<SmolStr> {
+        let names = self.names;
+        let known = self.own_namespaces.entry(module).or_insert_with(|| {
+            let items = &names.module(module).file.items;
+            let scope = items.iter().find_map(|item| match &item.kind {
+                ItemKind::Scope(scope) => Some((&scope.pods, item.span)),
+                _ => None,
+            });
+            let Some((pods, place)) = scope else { return Err(None) };
+            one_namespace(pods).cloned().ok_or(Some(place))
+        });
+        match known.clone() {
+            Ok(namespace) => Some(namespace),
+            Err(scope) => {
+                self.push(errors::no_own_namespace(span, scope));
+                None
+            }
+        }
     }
 
     /// Checks that the facts of a module speak of namespaces inside a scope. `path` is the `use` that brings the module into
@@ -197,5 +219,19 @@ impl Checker<'_> {
             Role::Given => !module.file.items.iter().any(|item| matches!(item.kind, ItemKind::Scope(_))),
             Role::Standard => true,
         })
+    }
+}
+
+/// Returns the namespace by name in which all pods of an endpoint as written are.
+fn one_namespace(expr: &Expr) -> Option<&SmolStr> {
+    match &expr.kind {
+        ExprKind::Pods(NamespacePattern::Name(word), _) => Some(&word.text),
+        ExprKind::Union(list) => {
+            let mut all = list.iter().map(one_namespace);
+            let first = all.next()??;
+            all.all(|other| other == Some(first)).then_some(first)
+        }
+        ExprKind::Except(left, _) => one_namespace(left),
+        _ => None,
     }
 }

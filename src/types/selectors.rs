@@ -5,13 +5,15 @@
 //!     namespaces with env=prod; in them pods with tier a or b, and without a label canary
 //! ```
 
+use std::borrow::Cow;
+
 use smol_str::SmolStr;
 
 use super::value::{Bound, Env, Value};
 use super::{Checker, errors};
 use crate::model::endpoint::{Pods, What};
 use crate::model::labels::{Account, PodSelector, Requirement, Requirements, Test};
-use crate::model::names::is_dns_label;
+use crate::model::names::{is_dns_label, is_label_value};
 use crate::model::ports::Protocol;
 use crate::source::Span;
 use crate::syntax::tree::{Expr, ItemKind, LabelRequirement, LabelTest, Labels, NamespacePattern, PodPattern, Word};
@@ -24,12 +26,13 @@ impl Checker<'_> {
         pods: &PodPattern,
         env: &Env,
     ) -> Option<Value> {
-        let mut opaque = false;
+        let (namespace, pods, mut opaque) = self.as_meant(namespace, pods, env)?;
+        let (namespace, pods) = (&*namespace, &*pods);
         let mut selector = match namespace {
-            NamespacePattern::Any => PodSelector::any(),
+            NamespacePattern::Any | NamespacePattern::Scope(_) => PodSelector::any(),
             NamespacePattern::Name(word) => {
                 let (name, unknown) = self.namespace(word, expr, pods, env)?;
-                opaque = unknown;
+                opaque |= unknown;
                 let of = |name: &SmolStr| PodSelector::in_namespace(name.clone());
                 self.namespaces.entry(name).or_insert_with_key(of).clone()
             }
@@ -59,6 +62,70 @@ impl Checker<'_> {
         }
         let what = What::Pods(Pods { selector, named });
         Some(Value { opaque, ..Value::one(Checker::bare_span(expr), what) })
+    }
+
+    /// Returns the two patterns of an endpoint with the namespace of the scope for `.` and the arguments for parameters
+    /// among the values of labels, and whether some of these arguments are not known.
+    fn as_meant<'w>(
+        &mut self,
+        namespace: &'w NamespacePattern,
+        pods: &'w PodPattern,
+        env: &Env,
+    ) -> Option<(Cow<'w, NamespacePattern>, Cow<'w, PodPattern>, bool)> {
+        let (mut meant, mut of_pods) = (Cow::Borrowed(namespace), Cow::Borrowed(pods));
+        let mut opaque = false;
+        match namespace {
+            NamespacePattern::Scope(span) => {
+                let text = self.namespace_of_scope(env.module, *span)?;
+                meant = Cow::Owned(NamespacePattern::Name(Word { text, span: *span, quoted: true }));
+            }
+            NamespacePattern::Labels(labels) => {
+                if let Some((labels, unknown)) = self.labels_as_meant(labels, env)? {
+                    opaque |= unknown;
+                    meant = Cow::Owned(NamespacePattern::Labels(labels));
+                }
+            }
+            NamespacePattern::Any | NamespacePattern::Name(_) => {}
+        }
+        if let PodPattern::Labels(labels) = pods
+            && let Some((labels, unknown)) = self.labels_as_meant(labels, env)?
+        {
+            opaque |= unknown;
+            of_pods = Cow::Owned(PodPattern::Labels(labels));
+        }
+        Some((meant, of_pods, opaque))
+    }
+
+    /// Returns labels with the arguments in the place of parameters of the type `String`, and whether these are unknown,
+    /// so that the requirements on them are left out; the inner `None` if no value is a parameter.
+    #[allow(clippy::option_option, reason = "labels may have no parameter, and one that they have may not fit")]
+    pub(super) fn labels_as_meant(&mut self, labels: &Labels, env: &Env) -> Option<Option<(Labels, bool)>> {
+        let argument = |word: &Word| match env.parameters.get(&word.text) {
+            Some(Bound::String(text)) if !word.quoted => Some(text.clone()),
+            _ => None,
+        };
+        let has_parameter = |one: &LabelRequirement| values(&one.test).iter().any(|word| argument(word).is_some());
+        if env.parameters.is_empty() || !labels.requirements.iter().any(has_parameter) {
+            return Some(None);
+        }
+        let mut meant = Labels { span: labels.span, requirements: Vec::with_capacity(labels.requirements.len()) };
+        for one in &labels.requirements {
+            let mut one = one.clone();
+            let unknown = env.opaque && has_parameter(&one);
+            for word in values_mut(&mut one.test) {
+                let Some(text) = argument(word) else { continue };
+                self.use_parameter(env, &word.text);
+                if !env.opaque && !is_label_value(&text) {
+                    self.push(errors::argument_no_label(word, &text));
+                    return None;
+                }
+                *word = Word { text, span: word.span, quoted: true };
+            }
+            if !unknown {
+                meant.requirements.push(one);
+            }
+        }
+        Some(Some((meant, env.opaque)))
     }
 
     /// Reports `garden/{api, db}`, which means pods with both labels, although its author most likely meant two
@@ -160,6 +227,23 @@ pub fn requirement(written: &LabelRequirement) -> Requirement {
         LabelTest::NotIn(list) => Requirement::not_in(key, values(list)),
         LabelTest::Exists => Requirement { key, test: Test::Exists },
         LabelTest::DoesNotExist => Requirement { key, test: Test::DoesNotExist },
+    }
+}
+
+/// Returns the values that a test of a label compares with.
+fn values(test: &LabelTest) -> &[Word] {
+    match test {
+        LabelTest::Equals(value) | LabelTest::NotEquals(value) => std::slice::from_ref(value),
+        LabelTest::In(list) | LabelTest::NotIn(list) => list,
+        LabelTest::Exists | LabelTest::DoesNotExist => &[],
+    }
+}
+
+fn values_mut(test: &mut LabelTest) -> &mut [Word] {
+    match test {
+        LabelTest::Equals(value) | LabelTest::NotEquals(value) => std::slice::from_mut(value),
+        LabelTest::In(list) | LabelTest::NotIn(list) => list,
+        LabelTest::Exists | LabelTest::DoesNotExist => &mut [],
     }
 }
 

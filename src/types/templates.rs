@@ -21,8 +21,8 @@ use crate::model::ports::{AppProtocol, Protocol};
 use crate::resolve::{Def, Lookup, Role};
 use crate::source::Span;
 use crate::syntax::tree::{
-    Annotation, Apply, Argument, Expr, ExprKind, ItemKind, NamespacePattern, PodPattern, Port, PortKind, PortProtocol,
-    Template,
+    Annotation, Apply, Argument, Expr, ExprKind, ItemKind, Labels, NamespacePattern, PodPattern, Port, PortKind,
+    PortProtocol, Template,
 };
 
 /// How many statements templates may yield in one build; only templates that apply each other again and again get there.
@@ -193,37 +193,96 @@ impl Checker<'_> {
             self.push(errors::argument_count(span, template, apply.arguments.len()));
             return None;
         }
-        let mut bound: FxHashMap<SmolStr, Bound> = FxHashMap::default();
-        let mut good = true;
-        for (parameter, argument) in template.parameters.iter().zip(&apply.arguments) {
-            let kind = ParameterType::parse(&parameter.kind.text)?;
-            match self.argument(argument, kind, &parameter.name.text, env) {
-                Some(value) => drop(bound.insert(parameter.name.text.clone(), value)),
-                None => good = false,
-            }
-        }
-        if !good || self.broken.contains(&def) {
+        let bound = self.bound(template, apply, span, env)?;
+        if self.broken.contains(&def) {
             return None;
         }
         let mut applied = env.applied.clone();
         applied.push(span);
-        let inner = Env { module: def.module, parameters: Rc::new(bound), opaque: env.opaque, applied, root: env.root };
-        if self.site.is_none() && !self.is_affordable(def, span, env) {
+        if self.site.is_none() && !self.is_affordable(def, bound.len(), span, env) {
             return None;
         }
         let outer = self.site;
         self.site = outer.or(Some(span));
-        for item in &template.body {
-            self.statement(item, &inner, annotations);
+        for parameters in bound {
+            let (parameters, applied) = (Rc::new(parameters), applied.clone());
+            let inner = Env { module: def.module, parameters, opaque: env.opaque, applied, root: env.root };
+            for item in &template.body {
+                self.statement(item, &inner, annotations);
+            }
         }
         self.site = outer;
         Some(())
     }
 
-    /// Counts what an outermost `apply` yields, and returns whether it is still to be expanded. A template that is
+    /// Binds the parameters of a template to the arguments of an `apply`: once, and with `each` once for every namespace.
+    fn bound(
+        &mut self,
+        template: &Template,
+        apply: &Apply,
+        span: Span,
+        env: &Env,
+    ) -> Option<Vec<FxHashMap<SmolStr, Bound>>> {
+        let mut bound: Vec<FxHashMap<SmolStr, Bound>> = vec![FxHashMap::default()];
+        let mut good = true;
+        for (parameter, argument) in template.parameters.iter().zip(&apply.arguments) {
+            let kind = ParameterType::parse(&parameter.kind.text)?;
+            let name = &parameter.name.text;
+            let values = match argument {
+                Argument::Each(span, labels) if kind == ParameterType::Namespace => self.each(*span, labels, env),
+                _ => self.argument(argument, kind, name, env).map(|value| vec![value]),
+            };
+            let Some(values) = values else {
+                good = false;
+                continue;
+            };
+            if values.len().saturating_mul(bound.len()) > MOST_YIELDED {
+                self.push(errors::too_many_rules(span, MOST_YIELDED));
+                return None;
+            }
+            let with = |one: &FxHashMap<SmolStr, Bound>, value: &Bound| {
+                let mut one = one.clone();
+                one.insert(name.clone(), value.clone());
+                one
+            };
+            bound = bound.iter().flat_map(|one| values.iter().map(move |value| with(one, value))).collect();
+        }
+        good.then_some(bound)
+    }
+
+    /// Returns the namespaces of `each {labels}`: those of the inventory that have the labels, in the order of their names.
+    fn each(&mut self, span: Span, written: &Labels, env: &Env) -> Option<Vec<Bound>> {
+        let meant = self.labels_as_meant(written, env)?;
+        if env.opaque {
+            return Some(vec![stand_in(ParameterType::Namespace, span)]);
+        }
+        let labels = meant.map_or_else(|| written.clone(), |(labels, _)| labels);
+        let requirements = self.requirements(&labels)?;
+        let inventory = self.inventory;
+        if !inventory.given {
+            self.push(errors::each_without_inventory(span));
+            return None;
+        }
+        let found = inventory.namespaces_meeting(&requirements);
+        if let Some((name, _)) = found.iter().find(|(_, sure)| !sure)
+            && let Some(namespace) = inventory.namespaces.get(*name)
+        {
+            self.push(errors::each_unknown_labels(span, name, namespace.origin));
+            return None;
+        }
+        if found.is_empty() {
+            let selector = PodSelector { namespace: requirements, ..PodSelector::any() };
+            self.check_selector(span, &NamespacePattern::Labels(labels), &PodPattern::Any, &selector);
+        } else {
+            self.push(errors::each_is_closed(span, found.len()));
+        }
+        Some(found.into_iter().map(|(name, _)| Bound::Namespace(name.clone())).collect())
+    }
+
+    /// Counts what an outermost `apply` yields, so many times, and returns whether it is still to be expanded. A template that is
     /// checked by itself is not reported for this: its `apply` will be.
-    fn is_affordable(&mut self, def: Def, span: Span, env: &Env) -> bool {
-        let yields = self.sizes.get(&def).copied().flatten().unwrap_or_default().yields;
+    fn is_affordable(&mut self, def: Def, times: usize, span: Span, env: &Env) -> bool {
+        let yields = self.sizes.get(&def).copied().flatten().unwrap_or_default().yields.saturating_mul(times);
         let counter = if env.opaque { &mut self.tried } else { &mut self.yielded };
         let before = *counter;
         *counter = before.saturating_add(yields);
@@ -295,6 +354,7 @@ impl Checker<'_> {
                     Argument::Endpoint(_) => "an endpoint",
                     Argument::Port(_) => "a port",
                     Argument::String(_) => "a string",
+                    Argument::Each(..) => "each of some namespaces",
                 };
                 let instead = instead(argument, kind).map(|text| (argument.span(), text));
                 self.push(errors::argument_type(argument.span(), name, kind, found, instead));

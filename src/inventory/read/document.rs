@@ -51,7 +51,9 @@ fn keep(key: &str) -> Keep {
         "serviceAccounts" | "notServiceAccounts" | "requestPrincipals" | "notRequestPrincipals" => Keep::Known,
         "ipBlocks" | "notIpBlocks" | "remoteIpBlocks" | "notRemoteIpBlocks" => Keep::Known,
         "notHosts" | "notPorts" | "methods" | "notMethods" | "paths" | "notPaths" => Keep::Known,
-        "mtls" | "jwtRules" | "issuer" | "jwksUri" | "jwks" | "outboundTrafficPolicy" | "captureMode" => Keep::Known,
+        "mtls" | "jwtRules" | "issuer" | "jwksUri" | "jwks" | "audiences" | "outboundTrafficPolicy" | "captureMode" => {
+            Keep::Known
+        }
         // Its keys are numbers of ports.
         "portLevelMtls" => Keep::Everything,
         "<<" | "apiVersion" | "kind" | "items" | "metadata" | "name" | "generateName" | "namespace" | "uid" => {

@@ -156,7 +156,8 @@ fn mode(mtls: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<Mtls> {
 
 fn issuer(rule: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<Issuer> {
     let mut text = |key| fields::text(rule, key, mistakes).map(|(text, _)| text.clone());
-    Some(Issuer { url: text("issuer")?, keys: text("jwksUri").or_else(|| text("jwks")).unwrap_or_default() })
+    let (url, keys) = (text("issuer")?, text("jwksUri").or_else(|| text("jwks")).unwrap_or_default());
+    Some(Issuer { url, keys, audiences: fields::texts(rule, "audiences", mistakes) })
 }
 
 fn outbound(spec: At<'_>, mistakes: &mut Mistakes<'_>) -> Outbound {

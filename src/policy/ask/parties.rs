@@ -65,7 +65,7 @@ impl Asker<'_> {
                 self.check_namespace(&namespace.text)?;
                 self.named(&namespace.text, &name.text)
             }
-            ExprKind::Pods(_, PodPattern::Name(name)) => {
+            ExprKind::Pods(namespace, PodPattern::Name(name)) if !matches!(namespace, NamespacePattern::Scope(_)) => {
                 Err(format!("`{text}`: a name is that of one namespace, as `garden/{}`", name.text))
             }
             ExprKind::Pods(namespace, pods) => self.selected(namespace, pods, text),
@@ -181,6 +181,9 @@ impl Asker<'_> {
             }
             NamespacePattern::Labels(labels) => {
                 PodSelector { namespace: requirements(labels, text)?, ..PodSelector::any() }
+            }
+            NamespacePattern::Scope(_) => {
+                return Err(format!("`{text}`: `./` is the namespace of a file's scope; write the namespace"));
             }
         };
         match pods {

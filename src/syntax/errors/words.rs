@@ -205,6 +205,18 @@ pub fn duplicate_clause(span: Span, name: &str, first: Span) -> Diagnostic {
     }
 }
 
+/// Says that a word is no name of a header.
+pub fn not_a_header(span: Span, text: &str, why: &str) -> Diagnostic {
+    Diagnostic::new(Code::WrongConditionName, span, format!("no condition asks for a header `{text}`")).at(why)
+}
+
+/// Says that a dotted name leads to no claim.
+pub fn not_a_claim(span: Span, text: &str) -> Diagnostic {
+    Diagnostic::new(Code::WrongConditionName, span, format!("a part of the claim `{text}` has no name"))
+        .at("dots lead into nested claims, as `realm_access.roles` does")
+        .note("a claim whose own name has such dots is written as a string")
+}
+
 /// Says that a word is no method.
 pub fn not_a_method(span: Span, text: &str) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::NotAMethod, span, format!("`{text}` is not an HTTP method"));

@@ -75,6 +75,7 @@ impl Printer<'_> {
             NamespacePattern::Any => self.token("*"),
             NamespacePattern::Name(word) => self.word(word),
             NamespacePattern::Labels(labels) => self.labels(labels),
+            NamespacePattern::Scope(_) => self.token("."),
         }
         self.token("/");
         match pods {
@@ -102,7 +103,7 @@ impl Printer<'_> {
         self.atom(end, &format!("{wildcard}{}", host.name));
     }
 
-    fn labels(&mut self, labels: &Labels) {
+    pub(super) fn labels(&mut self, labels: &Labels) {
         self.list(("{", "}"), Padding::Nothing, &labels.requirements, Self::requirement);
     }
 

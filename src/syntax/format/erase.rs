@@ -84,7 +84,7 @@ structures! {
     HostAddress { span }
     HostDecl { span, name_span, at }
     Ident { span }
-    IssuerDecl { name, url, keys }
+    IssuerDecl { name, url, keys, audiences, from }
     Item { span, annotations, kind }
     JwtClause { issuer, subjects, claims }
     LabelRequirement { span, key, test }
@@ -109,7 +109,7 @@ structures! {
 
 enumerations! {
     AnnotationKind { Owner(text) Reason(text) Approximate(text) }
-    Argument { Endpoint(expr) Port(port) String(word) }
+    Argument { Endpoint(expr) Port(port) String(word) Each(span, labels) }
     ExprKind { Pods(namespace, pods) Union(members) Except(left, right) }
     ItemKind {
         Use(item) Let(item) Namespace(item) Service(item) Workload(item) Issuer(item) Gateway(item) Template(item) Apply(item)
@@ -117,16 +117,25 @@ enumerations! {
     }
     LabelTest { Equals(value) NotEquals(value) In(values) NotIn(values) }
     LetValue { Endpoint(expr) Host(host) }
-    NamespacePattern { Name(word) Labels(labels) }
+    NamespacePattern { Name(word) Labels(labels) Scope(span) }
     PodPattern { Name(word) Labels(labels) Account(word) }
     Text { Literal(word) Parameter(ident) }
+    TokenPlace { Header(name, prefix) Param(name) }
 }
 
 impl Erase for ClauseKind {
     fn erase(&mut self, to: Span) {
         match self {
             ClauseKind::Method(methods) => methods.erase(to),
-            ClauseKind::Path(values) | ClauseKind::Host(values) => values.erase(to),
+            ClauseKind::Path { paths, except } => {
+                paths.erase(to);
+                except.erase(to);
+            }
+            ClauseKind::Header { name, values } => {
+                name.erase(to);
+                values.erase(to);
+            }
+            ClauseKind::Host(values) => values.erase(to),
             ClauseKind::Jwt(jwt) => jwt.erase(to),
             ClauseKind::Via { gateway, at } => {
                 gateway.erase(to);

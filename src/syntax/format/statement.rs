@@ -190,17 +190,45 @@ impl Printer<'_> {
         enum Member<'t> {
             Url(&'t Word),
             Keys(&'t IssuerKeys),
+            Audiences(&'t [Word]),
+            From(&'t TokenPlace),
         }
         let mut members = Vec::new();
         members.extend(issuer.url.as_ref().map(|url| (url.span.start, Member::Url(url))));
         members.extend(issuer.keys.as_ref().map(|keys| match keys {
             IssuerKeys::Remote { url: word, .. } | IssuerKeys::Inline(word) => (word.span.start, Member::Keys(keys)),
         }));
+        members.extend(issuer.audiences.first().map(|first| (first.span.start, Member::Audiences(&issuer.audiences))));
+        members.extend(issuer.from.iter().map(|place| match place {
+            TokenPlace::Header(word, _) | TokenPlace::Param(word) => (word.span.start, Member::From(place)),
+        }));
         members.sort_by_key(|(start, _)| *start);
         self.block(&members, |printer, (_, member)| match member {
             Member::Url(url) => {
                 printer.keyword("url");
                 printer.word(url);
+            }
+            Member::Audiences(list) => {
+                printer.keyword("audiences");
+                printer.values(list, Self::word);
+            }
+            Member::From(place) => {
+                printer.keyword("from");
+                match place {
+                    TokenPlace::Header(name, prefix) => {
+                        printer.keyword("header");
+                        printer.word(name);
+                        if let Some(prefix) = prefix {
+                            printer.gap(Gap::Space);
+                            printer.keyword("prefix");
+                            printer.word(prefix);
+                        }
+                    }
+                    TokenPlace::Param(name) => {
+                        printer.keyword("param");
+                        printer.word(name);
+                    }
+                }
             }
             Member::Keys(IssuerKeys::Inline(keys)) => {
                 printer.keyword("keys");
@@ -277,6 +305,11 @@ impl Printer<'_> {
             Argument::Endpoint(expr) => printer.expr(expr),
             Argument::Port(port) => printer.port(port),
             Argument::String(word) => printer.word(word),
+            Argument::Each(_, labels) => {
+                printer.token("each");
+                printer.gap(Gap::Space);
+                printer.labels(labels);
+            }
         });
     }
 
@@ -370,9 +403,20 @@ impl Printer<'_> {
                 self.keyword("method");
                 self.values(methods, Self::ident);
             }
-            ClauseKind::Path(paths) => {
+            ClauseKind::Path { paths, except } => {
                 self.keyword("path");
                 self.values(paths, Self::value);
+                if !except.is_empty() {
+                    self.gap(Gap::Space);
+                    self.keyword("except");
+                    self.values(except, Self::value);
+                }
+            }
+            ClauseKind::Header { name, values } => {
+                self.keyword("header");
+                self.word(name);
+                self.gap(Gap::Space);
+                self.values(values, Self::value);
             }
             ClauseKind::Host(hosts) => {
                 self.keyword("host");

@@ -10,7 +10,7 @@ use crate::syntax::keyword::Keyword;
 use crate::syntax::scan::{Body, Statement};
 use crate::syntax::tree::{
     Claim, ClaimKind, GatewayDecl, Ident, IssuerDecl, IssuerKeys, Item, ItemKind, NamespaceDecl, Parameter,
-    ServiceDecl, Template, Test, Word, WorkloadDecl,
+    ServiceDecl, Template, Test, TokenPlace, Word, WorkloadDecl,
 };
 use crate::syntax::words::Kind;
 
@@ -220,8 +220,21 @@ impl Lower<'_> {
 
     fn issuer_fields(&mut self, pieces: &[Statement]) -> IssuerDecl {
         let name = Ident { text: "".into(), span: self.at(0, 0) };
-        let mut issuer = IssuerDecl { name, url: None, keys: None, broken: false };
+        let mut issuer =
+            IssuerDecl { name, url: None, keys: None, audiences: Vec::new(), from: Vec::new(), broken: false };
         issuer.broken = self.fields(pieces, |lower, field, _, mut pairs| {
+            match field {
+                Keyword::Audiences => {
+                    let strings = pairs.filter(|pair| pair.as_rule() == Rule::string);
+                    issuer.audiences = strings.map(|pair| lower.word(&pair)).collect();
+                    return;
+                }
+                Keyword::From => {
+                    issuer.from.extend(pairs.next().map(|place| lower.token_place(place)));
+                    return;
+                }
+                _ => {}
+            }
             let word = lower.word_or_empty(pairs.next());
             match field {
                 Keyword::Url => issuer.url = Some(word),
@@ -234,6 +247,17 @@ impl Lower<'_> {
             }
         });
         issuer
+    }
+
+    fn token_place(&mut self, place: Pair<'_, Rule>) -> TokenPlace {
+        let is_header = place.as_rule() == Rule::from_header;
+        let mut pairs = place.into_inner();
+        let name = self.word_or_empty(pairs.next());
+        match pairs.next().filter(|_| is_header) {
+            Some(prefix) => TokenPlace::Header(name, Some(self.word_or_empty(prefix.into_inner().next()))),
+            None if is_header => TokenPlace::Header(name, None),
+            None => TokenPlace::Param(name),
+        }
     }
 
     fn gateway_fields(&mut self, pieces: &[Statement]) -> GatewayDecl {
@@ -256,7 +280,7 @@ impl Lower<'_> {
         gateway
     }
 
-    /// Reads the fields of a block, each of which stands once, save ports. Returns whether the block has a mistake.
+    /// Reads the fields of a block, each of which stands once, save `port` and `from`. Returns whether the block has a mistake.
     fn fields(
         &mut self,
         pieces: &[Statement],
@@ -282,7 +306,7 @@ impl Lower<'_> {
             let is_keys = |field: Keyword| matches!(field, Keyword::Jwks | Keyword::Keys);
             match seen.iter().find(|(one, _)| *one == field || is_keys(*one) && is_keys(field)) {
                 Some((one, first)) if *one != field => self.push(errors::two_keys(word, *first)),
-                Some((_, first)) if field != Keyword::Port => {
+                Some((_, first)) if !matches!(field, Keyword::Port | Keyword::From) => {
                     self.push(errors::duplicate_field(word, field.word(), *first));
                 }
                 _ => seen.push((field, word)),
@@ -311,6 +335,8 @@ fn field_rule(field: Keyword, block: Keyword) -> Option<Rule> {
         Keyword::Url => Rule::url_field,
         Keyword::Jwks => Rule::jwks_field,
         Keyword::Keys => Rule::keys_field,
+        Keyword::Audiences => Rule::audiences_field,
+        Keyword::From => Rule::from_field,
         Keyword::Pods => Rule::pods_field,
         Keyword::Account => Rule::account_field,
         Keyword::Service => Rule::service_field,

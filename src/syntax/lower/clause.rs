@@ -18,8 +18,8 @@ impl Lower<'_> {
         for pair in pairs.filter(|pair| pair.as_rule() != Rule::EOI) {
             let span = self.trimmed(&pair);
             let Some(kind) = self.clause(pair) else { continue };
-            match clauses.iter().find(|clause| discriminant(&clause.kind) == discriminant(&kind)) {
-                Some(first) => self.push(errors::duplicate_clause(span, clause_name(&kind), first.span)),
+            match clauses.iter().find(|clause| is_same(&clause.kind, &kind)) {
+                Some(first) => self.push(errors::duplicate_clause(span, &clause_name(&kind), first.span)),
                 None => clauses.push(Clause { span, kind }),
             }
         }
@@ -37,7 +37,20 @@ impl Lower<'_> {
         let test = pairs.next()?;
         Some(match test.as_rule() {
             Rule::method_test => ClauseKind::Method(self.methods(test.into_inner())),
-            Rule::path_test => ClauseKind::Path(self.strings(test.into_inner().next())),
+            Rule::path_test => {
+                let mut pairs = test.into_inner();
+                let paths = self.strings(pairs.next());
+                let except = pairs.next().map(|but| self.strings(but.into_inner().next()));
+                ClauseKind::Path { paths, except: except.unwrap_or_default() }
+            }
+            Rule::header_test => {
+                let mut pairs = test.into_inner();
+                let name = self.word_or_empty(pairs.next());
+                if let Some(why) = words::header_problem(&name.text) {
+                    self.push(errors::not_a_header(name.span, &name.text, why));
+                }
+                ClauseKind::Header { name, values: self.strings(pairs.next()) }
+            }
             Rule::host_test => ClauseKind::Host(self.hosts(test.into_inner().next())),
             _ => ClauseKind::Jwt(self.jwt(test.into_inner())),
         })
@@ -83,6 +96,9 @@ impl Lower<'_> {
                 clause.subjects = self.strings(inner.next());
             } else {
                 let name = self.word_or_empty(inner.next());
+                if !name.quoted && name.text.split('.').any(str::is_empty) {
+                    self.push(errors::not_a_claim(name.span, &name.text));
+                }
                 inner.next();
                 clause.claims.push((name, self.strings(inner.next())));
             }
@@ -91,12 +107,25 @@ impl Lower<'_> {
     }
 }
 
-fn clause_name(kind: &ClauseKind) -> &'static str {
-    match kind {
+/// Returns whether two clauses cannot both stand on one rule: they are of one kind, and of headers about the same one.
+fn is_same(one: &ClauseKind, other: &ClauseKind) -> bool {
+    discriminant(one) == discriminant(other)
+        && match (one, other) {
+            (ClauseKind::Header { name: one, .. }, ClauseKind::Header { name: other, .. }) => {
+                one.text.eq_ignore_ascii_case(&other.text)
+            }
+            _ => true,
+        }
+}
+
+fn clause_name(kind: &ClauseKind) -> String {
+    let name = match kind {
         ClauseKind::Method(_) => "where method",
-        ClauseKind::Path(_) => "where path",
+        ClauseKind::Path { .. } => "where path",
         ClauseKind::Host(_) => "where host",
+        ClauseKind::Header { name, .. } => return format!("where header {}", name.text),
         ClauseKind::Jwt(_) => "where jwt",
         ClauseKind::Via { .. } => "via",
-    }
+    };
+    name.to_owned()
 }

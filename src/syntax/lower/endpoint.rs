@@ -214,6 +214,7 @@ impl<'a> Lower<'a> {
             Rule::word if is_numeric(text) && pods.as_rule() == Rule::word && is_numeric(pods.as_str()) => {
                 self.ipv4_network(text, pods.as_str(), whole)
             }
+            Rule::word if text == "." => self.pods(NamespacePattern::Scope(span), pods),
             Rule::word if text.contains('.') => {
                 if errors::PROTOCOLS.contains(&pods.as_str()) {
                     self.protocol_without_port(first.as_span().start(), Some(pods));
@@ -301,7 +302,15 @@ impl<'a> Lower<'a> {
 
     /// Lowers an argument, whose meaning the parameter's type decides later.
     pub(super) fn argument(&mut self, pair: Pair<'_, Rule>) -> Argument {
+        let whole = self.trimmed(&pair);
         let source = pair.into_inner().next();
+        if let Some(each) = source.as_ref().filter(|source| source.as_rule() == Rule::each) {
+            let labels = each.clone().into_inner().find(|pair| pair.as_rule() == Rule::braces);
+            return match labels.and_then(|braces| self.labels(braces)) {
+                Some(labels) => Argument::Each(whole, labels),
+                None => Argument::Endpoint(error_expr(whole)),
+            };
+        }
         let text = source.as_ref().map_or("", |source| source.as_str().trim_ascii_end());
         let Some(first) = source.as_ref().and_then(|source| source.clone().into_inner().next()) else {
             return Argument::Endpoint(error_expr(self.at(0, 0)));

@@ -6,8 +6,9 @@ use crate::diag::{Code, Diagnostic, nearest};
 use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
 
-const CONDITIONS: [&str; 4] = ["method", "path", "host", "jwt"];
-const CLAUSES: &str = "the clauses are `where method`, `where path`, `where host`, `where jwt` and `via`";
+const CONDITIONS: [&str; 5] = ["method", "path", "host", "header", "jwt"];
+const CLAUSES: &str =
+    "the clauses are `where method`, `where path`, `where host`, `where header`, `where jwt` and `via`";
 
 impl Refusal<'_> {
     pub(super) fn in_clauses(&self) -> Option<Diagnostic> {
@@ -37,6 +38,7 @@ impl Refusal<'_> {
             "verb" | "verbs" => Some("method"),
             "url" | "uri" | "route" => Some("path"),
             "sni" | "hostname" => Some("host"),
+            "headers" => Some("header"),
             "token" | "claims" | "claim" => Some("jwt"),
             word => nearest(&word.to_ascii_lowercase(), CONDITIONS),
         };

@@ -33,9 +33,12 @@ impl Refusal<'_> {
             ":" if self.tried(&[Rule::port]) => {
                 return ("a port", Some("a number, a range `8000-8999`, a port's name, `*`, or several in braces"));
             }
-            "where" => return ("`method`, `path`, `host` or `jwt`", None),
+            "where" => return ("`method`, `path`, `host`, `header` or `jwt`", None),
             "method" => return ("a method", Some("`GET`, or several with commas")),
             "path" if self.has_word("where") => return ("a path", Some("a string such as `\"/api/**\"`")),
+            "header" if self.has_word("where") => {
+                return ("the name of a header", Some("with its values: `where header x-team \"web\"`"));
+            }
             "via" => return ("the name of a gateway", None),
             "jwt" => return ("the name of an issuer", None),
             "as" => return ("a name", None),
@@ -127,7 +130,16 @@ impl Refusal<'_> {
         if self.by == Rule::port_field && (self.index == 1 || before.ends_with('>')) {
             return Some(("a port", None));
         }
-        let takes_string = matches!(self.by, Rule::test_head | Rule::url_field | Rule::jwks_field | Rule::keys_field);
+        let takes_string = matches!(
+            self.by,
+            Rule::test_head | Rule::url_field | Rule::jwks_field | Rule::keys_field | Rule::audiences_field
+        );
+        if self.by == Rule::from_field {
+            return Some(match before {
+                "header" | "param" | "prefix" => ("a string in double quotes", None),
+                _ => ("`header \"NAME\"` or `param \"NAME\"`", None),
+            });
+        }
         if takes_string && self.index == 1 {
             return Some(("a string in double quotes", None));
         }

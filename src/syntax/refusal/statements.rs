@@ -216,7 +216,12 @@ impl Refusal<'_> {
         let found = self.found()?;
         let takes_strings = self.tried(&[Rule::string, Rule::texts])
             && match self.by {
-                Rule::url_field | Rule::jwks_field | Rule::keys_field | Rule::test_head => true,
+                Rule::url_field
+                | Rule::jwks_field
+                | Rule::keys_field
+                | Rule::audiences_field
+                | Rule::from_field
+                | Rule::test_head => true,
                 _ => ["path", "host", "subject", "at"].iter().any(|word| self.is_before(word)) || self.is_before("="),
             };
         let is_text = found.kind == Kind::Word || matches!(found.text, "/" | "." | "*");

@@ -73,7 +73,7 @@ impl Scanner<'_> {
         }
         let names_follow = match last {
             b"let" | b"template" | b"issuer" | b"gateway" | b"apply" | b"via" | b"jwt" | b"namespace" | b"scope"
-            | b"assert" | b"default" | b"except" | b"at" | b"claim" => true,
+            | b"assert" | b"default" | b"except" | b"at" | b"claim" | b"header" => true,
             b"host" => &self.text[self.word_before.clone()] != b"where",
             _ => false,
         };

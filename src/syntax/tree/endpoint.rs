@@ -65,6 +65,8 @@ pub enum NamespacePattern {
     Name(Word),
     /// `{env=prod}`
     Labels(Labels),
+    /// `.`: the one namespace of the file's scope.
+    Scope(Span),
 }
 
 /// The words after the `/` of pods.

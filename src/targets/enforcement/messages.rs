@@ -347,7 +347,13 @@ fn clause(conditions: &Conditions) -> Option<String> {
     }
     if !conditions.paths.is_empty() {
         let paths = conditions.paths.iter().map(|path| path.text.to_string()).collect();
-        return Some(format!("where path {}", quoted(paths)));
+        let taken: Vec<String> = conditions.not_paths.iter().map(|path| path.text.to_string()).collect();
+        let except = if taken.is_empty() { String::new() } else { format!(" except {}", quoted(taken)) };
+        return Some(format!("where path {}{except}", quoted(paths)));
+    }
+    if let Some(header) = conditions.headers.first() {
+        let values = header.values.iter().map(|value| value.to_string()).collect();
+        return Some(format!("where header {} {}", header.name, quoted(values)));
     }
     let hosts: Vec<String> = conditions.hosts.iter().map(HostName::to_string).collect();
     (!hosts.is_empty()).then(|| format!("where host {}", quoted(hosts)))

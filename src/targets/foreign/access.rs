@@ -16,7 +16,7 @@ use super::pods::{Governed, has_identity, pod};
 use crate::inventory::mesh::{AccessRule, Attribute, Condition};
 use crate::inventory::{Inventory, Service, TargetPort};
 use crate::model::addresses::{AddressSet, Block};
-use crate::model::conditions::Jwt;
+use crate::model::conditions::ClaimName;
 use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector};
 use crate::model::paths::normalize;
 use crate::model::ports::{AppProtocol, PortMatch, Protocol};
@@ -134,7 +134,7 @@ impl<'a> Seen<'a> {
                 let first = inner.next().and_then(|name| claims.get(name.as_str()));
                 let claim = inner.fold(first, |claim, name| claim?.get(name.as_str()));
                 match (names.as_slice(), claim) {
-                    ([name], Some(Value::String(text))) if Jwt::is_split(name) => {
+                    ([name], Some(Value::String(text))) if ClaimName::is_divided(name) => {
                         text.split(' ').any(|word| is_like(value, word))
                     }
                     _ => has_claim(value, claim),

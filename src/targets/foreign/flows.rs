@@ -18,7 +18,7 @@ use smol_str::{SmolStr, format_smolstr};
 use super::pods::{Governed, made_up, pod};
 use crate::inventory::{Inventory, Workload};
 use crate::model::addresses::{AddressSet, Block};
-use crate::model::conditions::{Conditions, Segment};
+use crate::model::conditions::{Conditions, PathPattern, Segment};
 use crate::model::endpoint::{Member, What};
 use crate::model::hosts::HostName;
 use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector};
@@ -122,6 +122,7 @@ fn merged(first: &Request, second: &Request) -> Request {
         host: first.host.clone().or(second.host.clone()),
         tls: first.tls.clone().or(second.tls.clone()),
         client: first.client.or(second.client),
+        headers: [&*first.headers, &*second.headers].concat(),
         jwt: first.jwt.clone().or(second.jwt.clone()),
     }
 }
@@ -260,19 +261,31 @@ pub(super) fn address(block: &Block) -> Option<IpAddr> {
 
 /// Returns a request that meets the conditions of a rule.
 fn request_of(rule: &Rule) -> Option<Request> {
-    let Conditions { methods, paths, hosts, jwt } = &*rule.conditions;
+    let Conditions { methods, paths, not_paths, hosts, headers, jwt } = &*rule.conditions;
     let public = rule.via.as_ref().filter(|_| rule.ingress).and_then(|via| via.at.first());
-    let path = paths.first().map(|pattern| {
-        let word = |segment: &Segment| match segment {
-            Segment::Literal(text) => text.clone(),
-            Segment::Any => "x".into(),
-        };
-        pattern.segments.iter().map(|segment| format!("/{}", word(segment))).collect::<String>()
-    });
+    let word = |segment: &Segment| match segment {
+        Segment::Literal(text) => text.clone(),
+        Segment::Any => "x".into(),
+    };
+    let written = |pattern: &PathPattern| {
+        let path: String = pattern.segments.iter().map(|segment| format!("/{}", word(segment))).collect();
+        let below = pattern.below.then(|| format!("{path}/x"));
+        std::iter::once(path).chain(below)
+    };
+    let spared = |path: &String| !not_paths.iter().any(|pattern| pattern.matches_any_spelling(path));
+    let path = paths.iter().flat_map(written).find(spared);
     let jwt = jwt.as_ref().map(|jwt| {
         let mut claims = token(&jwt.issuer.url, jwt.subjects.first().map_or("subject", SmolStr::as_str));
-        for (name, values) in &jwt.claims {
-            claims.insert(name.to_string(), json!([values.first()?.as_str()]));
+        if let Some(audience) = jwt.issuer.audiences.first() {
+            claims.insert("aud".into(), json!(audience.as_str()));
+        }
+        for (claim, values) in &jwt.claims {
+            let (last, above) = claim.0.split_last()?;
+            let mut inner = &mut claims;
+            for name in above {
+                inner = inner.entry(name.as_str()).or_insert_with(|| json!({})).as_object_mut()?;
+            }
+            inner.insert(last.to_string(), json!([values.first()?.as_str()]));
         }
         Some(claims)
     });
@@ -282,9 +295,14 @@ fn request_of(rule: &Rule) -> Option<Request> {
         host: hosts.first().or(public).map(name_of),
         tls: None,
         client: None,
+        headers: headers.iter().filter_map(|one| Some((one.name.clone(), one.values.first()?.clone()))).collect(),
         jwt: jwt.flatten(),
     };
-    let says = request.method.is_some() || request.path.is_some() || request.host.is_some() || request.jwt.is_some();
+    let says = request.method.is_some()
+        || request.path.is_some()
+        || request.host.is_some()
+        || !request.headers.is_empty()
+        || request.jwt.is_some();
     says.then_some(request)
 }
 
@@ -303,13 +321,14 @@ pub(super) fn shown(flow: &Flow) -> String {
     let protocol = if flow.protocol == Protocol::Tcp { "" } else { flow.protocol.word() };
     let slash = if protocol.is_empty() { "" } else { "/" };
     let (from, to) = (ask::shown(&flow.source), ask::shown(&flow.destination));
-    let Request { method, path, host, jwt, .. } = &flow.request;
+    let Request { method, path, host, headers, jwt, .. } = &flow.request;
     let asked: Vec<&str> = method.as_deref().into_iter().chain(path.as_deref()).collect();
     let mut with = Vec::new();
     if !asked.is_empty() {
         with.push(format!("`{}`", asked.join(" ")));
     }
     with.extend(host.as_ref().map(|host| format!("the host `{host}`")));
+    with.extend(headers.iter().map(|(name, value)| format!("`{name}: {value}`")));
     let issuer = jwt.as_ref().map(|claims| claims.get("iss").and_then(Value::as_str).unwrap_or_default());
     with.extend(issuer.map(|issuer| format!("a token of `{issuer}`")));
     let with = if with.is_empty() { String::new() } else { format!(" with {}", with.join(" and ")) };

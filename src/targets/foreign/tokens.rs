@@ -47,13 +47,18 @@ impl<'a> Judge<'a> {
         Some(Judge { governed, theirs, own, issuers: issuers(look, governed) })
     }
 
-    /// Returns whether an issuer is also one of the rules', with other keys.
-    fn has_other_keys(&self, issuer: &Issuer) -> bool {
-        let same = self.own.iter().find(|jwt| jwt.issuer.url == issuer.url);
-        same.is_some_and(|jwt| match &jwt.issuer.keys {
-            Keys::Remote { url, .. } => *url != issuer.keys,
-            Keys::Inline(keys) => *keys != issuer.keys,
-        })
+    /// Returns by what an issuer that is also one of the rules' takes other tokens than they do.
+    fn takes_others(&self, issuer: &Issuer) -> Option<&'static str> {
+        let own = &self.own.iter().find(|jwt| jwt.issuer.url == issuer.url)?.issuer;
+        let same_keys = match &own.keys {
+            Keys::Remote { url, .. } => *url == issuer.keys,
+            Keys::Inline(keys) => *keys == issuer.keys,
+        };
+        if !same_keys {
+            return Some("by other keys than");
+        }
+        let others = issuer.audiences.is_empty() || issuer.audiences.iter().any(|one| !own.audiences.contains(one));
+        (!own.audiences.is_empty() && others).then_some("for other audiences than")
     }
 
     /// Returns whether a proxy may read requests on the port of a flow.
@@ -80,8 +85,9 @@ impl Judges for Judge<'_> {
         if !self.may_have_requests(flow) {
             return None;
         }
-        if self.theirs.iter().any(|issuer| issuer.url == url && self.has_other_keys(issuer)) {
-            let why = format!("it takes tokens of `{url}` by other keys than these rules");
+        let same = self.theirs.iter().filter(|issuer| issuer.url == url);
+        if let Some(others) = same.filter_map(|issuer| self.takes_others(issuer)).next() {
+            let why = format!("it takes tokens of `{url}` {others} these rules");
             return Judged::if_so(Effect::Opens, Sure::Yes, why);
         }
         // Where rules ask for tokens, tokens of other issuers are refused anyway.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use ipnet::IpNet;
 use smol_str::SmolStr;
 
+use crate::model::conditions::TokenPlace;
 use crate::model::rules::RuleId;
 
 /// An object: its name, its contents, and the rules that it comes from, which a reader does not know.
@@ -222,6 +223,8 @@ pub struct Operation {
     pub methods: Vec<SmolStr>,
     /// `paths`.
     pub paths: Vec<String>,
+    /// `notPaths`.
+    pub not_paths: Vec<String>,
     /// `hosts`.
     pub hosts: Vec<String>,
     /// `notHosts`.
@@ -268,6 +271,10 @@ pub struct JwtRule {
     pub remote: bool,
     /// The url of the keys, or the keys.
     pub keys: SmolStr,
+    /// `audiences`.
+    pub audiences: Vec<SmolStr>,
+    /// `fromHeaders` and `fromParams`.
+    pub from: Vec<TokenPlace>,
 }
 
 /// A Gateway at which a host leaves the mesh.

@@ -8,7 +8,7 @@ use crate::diag::{Code, Diagnostic, Label, nearest};
 use crate::model::labels::NAMESPACE_NAME;
 use crate::model::paths::PathNormalization;
 use crate::source::Span;
-use crate::syntax::tree::{Ident, Template, Text};
+use crate::syntax::tree::{Ident, Template, Text, Word};
 use crate::types::value::ParameterType;
 
 /// `what` was stated at `first`; `why` says how the two differ.
@@ -93,6 +93,16 @@ pub fn keys_not_json(span: Span, why: &str) -> Diagnostic {
 pub fn wrong_keys(span: Span, why: &str) -> Diagnostic {
     Diagnostic::new(Code::WrongPart, span, format!("these are not the keys of an issuer: {why}"))
         .at("a JSON Web Key Set stands here: `{\"keys\": […]}` (RFC 7517)")
+}
+
+pub fn no_audience(span: Span) -> Diagnostic {
+    Diagnostic::new(Code::WrongPart, span, "an audience is a text that is not empty").at("the `aud` of the tokens")
+}
+
+/// `what` is `header` or `parameter`.
+pub fn token_name(span: Span, what: &str) -> Diagnostic {
+    Diagnostic::new(Code::WrongPart, span, format!("this is not the name of a {what}"))
+        .at("letters, digits, `-` and `_` stand here")
 }
 
 /// `why` says what a URL is like.
@@ -291,6 +301,35 @@ pub fn path_never_seen(text: &Text, value: &str, normal: &str, how: PathNormaliz
     }
 }
 
+/// `clause` is the `where path` around what `except` names at `span`.
+pub fn path_not_taken(span: Span, clause: Span) -> Diagnostic {
+    Diagnostic::new(Code::ExceptNothing, span, "this takes none of the paths away")
+        .at("no path before `except` is one of these")
+        .label(clause, "the paths")
+}
+
+/// `clause` is the `where path` around what `except` names at `span`.
+pub fn no_path_left(span: Span, clause: Span) -> Diagnostic {
+    Diagnostic::new(Code::ExceptEverything, span, "this leaves none of the paths")
+        .at("every path before `except` is one of these")
+        .label(clause, "the paths")
+}
+
+/// A value of a header that no request has.
+pub fn header_value(text: &Text, header: &str, value: &str) -> Diagnostic {
+    let why = "a value has at least one character, no space at its ends, and no control characters";
+    match text {
+        Text::Parameter(name) => {
+            let message = format!("the argument of `{}` does not fit: no header has the value `{value}`", name.text);
+            Diagnostic::new(Code::ArgumentType, name.span, message).at(why)
+        }
+        Text::Literal(word) => {
+            let message = format!("no request has the value `{value}` of the header {header}");
+            Diagnostic::new(Code::HeaderValue, word.span, message).at(why)
+        }
+    }
+}
+
 /// A value that no token has once Istio has divided the claim.
 pub fn space_in_scope(text: &Text, claim: &str, value: &str) -> Diagnostic {
     let words: Vec<String> =
@@ -315,9 +354,9 @@ pub fn space_in_scope(text: &Text, claim: &str, value: &str) -> Diagnostic {
     }
 }
 
-/// `second` and `first` are the declarations.
-pub fn two_issuers(second: Span, first: Span, url: &str) -> Diagnostic {
-    Diagnostic::new(Code::TwoIssuers, second, format!("two issuers have the url `{url}` and different keys"))
+/// `second` and `first` are the declarations; `what` is what is different.
+pub fn two_issuers(second: Span, first: Span, url: &str, what: &str) -> Diagnostic {
+    Diagnostic::new(Code::TwoIssuers, second, format!("two issuers have the url `{url}` and different {what}"))
         .at("a token says its issuer's url alone, so that both rules would take the tokens of either")
         .label(first, "the other one")
         .note("declare it once, with all its keys behind one `jwks`, or give each issuer a url of its own")
@@ -328,6 +367,49 @@ pub fn two_scopes(second: Span, first: Span) -> Diagnostic {
         .at("a second one")
         .label(first, "the first")
         .note("a scope of several parts is a union: `scope { a/*, b/* }`")
+}
+
+/// `scope` is the statement, where the file has one.
+pub fn no_own_namespace(span: Span, scope: Option<Span>) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::NoOwnNamespace, span, "`./` has no namespace to stand for")
+        .at("it stands for the one namespace of the file's scope");
+    match scope {
+        None => diagnostic.note("this file has no scope: write `scope garden/*`, or the namespace before the `/`"),
+        Some(scope) => diagnostic
+            .label(scope, "this scope is not made of one namespace by its name")
+            .note("write the namespace before the `/`"),
+    }
+}
+
+/// `word` is the parameter, and `text` its argument.
+pub fn argument_no_label(word: &Word, text: &str) -> Diagnostic {
+    let message = format!("the argument of `{}` does not fit: `{text}` is no label's value", word.text);
+    Diagnostic::new(Code::ArgumentType, word.span, message).at(
+        "a label's value has letters, digits, `-`, `_` and `.`, begins and ends with a letter or digit, and is at most 63 long",
+    )
+}
+
+/// Without an inventory nobody knows all namespaces.
+pub fn each_without_inventory(span: Span) -> Diagnostic {
+    Diagnostic::new(Code::EachUnknown, span, "without an inventory, which namespaces have these labels is not known")
+        .at("applied once for each of them")
+        .note("give the cluster's Namespaces by `--inventory`, or apply the template to each namespace by its name")
+}
+
+/// The labels of `namespace`, of which only what lies inside is known, decide whether it is meant.
+pub fn each_unknown_labels(span: Span, namespace: &str, origin: Span) -> Diagnostic {
+    let message = format!("whether the Namespace {namespace} has these labels is not known");
+    Diagnostic::new(Code::EachUnknown, span, message)
+        .at("applied once for each namespace that has them")
+        .label(origin, "known only by what lies inside it")
+        .note(format!("give its Namespace object too, or state it: `namespace {namespace} {{ labels {{ … }} }}`"))
+}
+
+/// `count` namespaces have the labels.
+pub fn each_is_closed(span: Span, count: usize) -> Diagnostic {
+    let (s, have) = if count == 1 { ("", "has") } else { ("s", "have") };
+    Diagnostic::new(Code::EachClosed, span, format!("{count} namespace{s} of the inventory {have} these labels"))
+        .at("a namespace that is made or labelled later waits for the next build")
 }
 
 pub fn scope_with_ports(span: Span) -> Diagnostic {

@@ -170,6 +170,7 @@ fn let_in(objects: &[Value], flow: &Flow) -> bool {
         method: method.to_string(),
         path: flow.request.path.clone().unwrap(),
         host: flow.request.host.as_ref().unwrap().to_string(),
+        headers: Vec::new(),
         claims: flow.request.jwt.clone(),
         forwarded: None,
     });

@@ -16,6 +16,8 @@ pub struct Http {
     pub path: String,
     /// The Host header.
     pub host: String,
+    /// Other headers, by their names in lower case.
+    pub headers: Vec<(&'static str, &'static str)>,
     /// The claims of a token whose signature is right.
     pub claims: Option<serde_json::Map<String, Value>>,
     /// The client that a gateway forwards it for, as X-Forwarded-For says last.
@@ -114,9 +116,12 @@ fn strict(objects: &[Value], root: &str, to: &Receiver, port: u16) -> bool {
 /// Returns whether the issuer of a token is one that the receiver knows.
 fn accepted(objects: &[Value], root: &str, to: &Receiver, claims: &serde_json::Map<String, Value>) -> bool {
     let mut known = objects.iter().filter(|one| one["kind"] == "RequestAuthentication" && applies(one, root, to));
-    known.any(|one| {
-        one["spec"]["jwtRules"].as_array().into_iter().flatten().any(|rule| Some(&rule["issuer"]) == claims.get("iss"))
-    })
+    let takes = |rule: &Value| {
+        let audience = |wanted: &Value| claims.get("aud") == Some(wanted);
+        Some(&rule["issuer"]) == claims.get("iss")
+            && rule["audiences"].as_array().is_none_or(|list| list.iter().any(audience))
+    };
+    known.any(|one| one["spec"]["jwtRules"].as_array().into_iter().flatten().any(takes))
 }
 
 struct Judge<'a> {
@@ -240,6 +245,10 @@ impl Judge<'_> {
                 Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
                 _ => Vec::new(),
             };
+        }
+        if let Some(name) = key.strip_prefix("request.headers[").and_then(|rest| rest.strip_suffix(']')) {
+            let headers = connection.http.map_or(&[][..], |http| &http.headers);
+            return headers.iter().filter(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()).collect();
         }
         match key {
             "connection.sni" => connection.sni.map(str::to_owned).into_iter().collect(),

@@ -27,7 +27,8 @@ pub struct Draw {
 /// What stands in front of every policy.
 pub const HEAD: &str = "use std/istio (ingress-gateway, egress-gateway)\n\
     let db = host db.zen.example at 198.51.100.50\n\
-    issuer corp { url \"https://login.example\"  jwks \"https://login.example/keys\" at 192.0.2.0/24 }\n";
+    issuer corp { url \"https://login.example\"  jwks \"https://login.example/keys\" at 192.0.2.0/24 }\n\
+    issuer desk { url \"https://desk.example\"  jwks \"https://desk.example/keys\"  audiences \"shop\"  from header \"x-jwt\" }\n";
 
 const GOVERNED: &[&str] = &[
     "garden/*",
@@ -133,6 +134,10 @@ const WHERE: &[&str] = &[
     "where path \"/api/**\"",
     "where path \"/*/x\"",
     "where path \"/api\", \"/health\"",
+    "where path \"/**\" except \"/api/**\", \"/health\"",
+    "where header x-team \"web\", \"api\"",
+    "where jwt desk where header X-Team \"web\"",
+    "where jwt corp claim realm_access.roles = \"admin\"",
     "where jwt corp",
     "where jwt corp subject \"alice\"",
     "where jwt corp claim groups = \"admin\"",
@@ -231,7 +236,7 @@ impl Drawer<'_> {
     fn published(&mut self) -> String {
         let mut one = || {
             let condition =
-                if self.random.percent(50) { String::new() } else { format!(" {}", self.random.pick(&WHERE[..9])) };
+                if self.random.percent(50) { String::new() } else { format!(" {}", self.random.pick(&WHERE[..13])) };
             format!(
                 "allow ingress {} -> {}:8080/http via ingress-gateway at {}{condition}",
                 self.random.pick(OFFICES),

@@ -188,19 +188,28 @@ fn holds(conditions: &Conditions, http: &Http) -> bool {
     };
     (conditions.methods.is_empty() || conditions.methods.iter().any(|method| *method == http.method))
         && (conditions.paths.is_empty() || conditions.paths.iter().any(|path| path.matches(&http.path)))
+        && !conditions.not_paths.iter().any(|path| path.matches(&http.path))
+        && conditions.headers.iter().all(|header| {
+            let values = http.headers.iter().filter(|(name, _)| header.name == *name);
+            values.into_iter().any(|(_, value)| header.values.iter().any(|wanted| wanted == value))
+        })
         && (conditions.hosts.is_empty() || conditions.hosts.iter().any(|host| host.matches(&http.host)))
         && conditions.jwt.as_ref().is_none_or(|jwt| {
             claims.is_some_and(|claims| {
                 let has = |name: &str, mut wanted: Box<dyn Iterator<Item = &str> + '_>| {
-                    let found = texts(claims.get(name), name);
+                    let mut names = name.split('/');
+                    let first = names.next().and_then(|name| claims.get(name));
+                    let found = texts(names.fold(first, |claim, name| claim?.get(name)), name);
                     wanted.any(|value| found.iter().any(|text| text == value))
                 };
                 has("iss", Box::new(std::iter::once(jwt.issuer.url.as_str())))
                     && (jwt.subjects.is_empty() || has("sub", Box::new(jwt.subjects.iter().map(|one| one.as_str()))))
+                    && (jwt.issuer.audiences.is_empty()
+                        || has("aud", Box::new(jwt.issuer.audiences.iter().map(|one| one.as_str()))))
                     && jwt
                         .claims
                         .iter()
-                        .all(|(name, values)| has(name, Box::new(values.iter().map(|one| one.as_str()))))
+                        .all(|(name, values)| has(&name.0.join("/"), Box::new(values.iter().map(|one| one.as_str()))))
             })
         })
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use netpol::diag::{Code, Severity};
+use netpol::model::paths::PathNormalization;
 use netpol::model::ports::Protocol;
 use netpol::model::rules::{Action, Direction, RuleId};
 use netpol::policy::{Cause, Flow, Party, Request, eval};
@@ -72,6 +73,7 @@ impl<'w> Case<'w> {
                 "networkpolicy" => vec![NetworkPolicy],
                 _ => vec![NetworkPolicy, Istio],
             };
+            settings.path_normalization = PathNormalization::DecodeAndMergeSlashes;
             settings.require_exact = draw.setting.exact;
             if draw.setting.pods {
                 settings.pods = vec![written("10.244.0.0/16"), written("10.96.0.0/16")];
@@ -564,11 +566,14 @@ pub fn request(random: &mut Random, service: Option<&Service>) -> Http {
     let tokens = [
         "",
         r#"{"iss": "https://login.example", "sub": "alice", "groups": ["admin", "dev"], "scope": "read write"}"#,
-        r#"{"iss": "https://login.example", "sub": "bob", "groups": ["dev"], "scope": "write"}"#,
+        r#"{"iss": "https://login.example", "sub": "bob", "groups": ["dev"], "scope": "write", "realm_access": {"roles": ["admin"]}}"#,
+        r#"{"iss": "https://desk.example", "sub": "carol", "aud": "shop"}"#,
+        r#"{"iss": "https://desk.example", "sub": "carol", "aud": "lab"}"#,
         r#"{"iss": "https://other.example", "sub": "alice", "groups": ["admin"]}"#,
     ];
     let claims = serde_json::from_str(random.pick(&tokens)).ok();
-    Http { method: method.into(), path: path.into(), host, claims, forwarded: None }
+    let headers = random.pick(&[None, Some(("x-team", "web")), Some(("x-team", "ops"))]).into_iter().collect();
+    Http { method: method.into(), path: path.into(), host, headers, claims, forwarded: None }
 }
 
 #[allow(clippy::needless_update, reason = "a request may have more than an HTTP one")]
@@ -578,6 +583,7 @@ impl From<&Http> for Request {
             method: Some(http.method.as_str().into()),
             path: Some(http.path.clone()),
             host: Some(http.host.as_str().into()),
+            headers: http.headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
             jwt: http.claims.clone(),
             ..Request::default()
         }

@@ -93,6 +93,6 @@ fn source_weight(source: &Source) -> usize {
 fn operation_weight(operation: &Operation) -> usize {
     const PORT: usize = 9;
     operation.ports.len() * PORT
-        + texts(operation.paths.iter().chain(&operation.hosts).chain(&operation.not_hosts))
+        + texts(operation.paths.iter().chain(&operation.not_paths).chain(&operation.hosts).chain(&operation.not_hosts))
         + texts(&operation.methods)
 }

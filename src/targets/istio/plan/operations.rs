@@ -15,7 +15,7 @@ use smol_str::SmolStr;
 
 use super::ports::{TooMany, numbers_of, tcp_numbers};
 use crate::inventory::{ServicePort, TargetPort};
-use crate::model::conditions::{Conditions, Jwt, Keys, PathPattern, Segment};
+use crate::model::conditions::{Conditions, Header, Issuer, Jwt, Keys, PathPattern, Segment};
 use crate::model::gateways::Gateway;
 use crate::model::hosts::HostName;
 use crate::model::labels::{PodSelector, Requirement, Requirements};
@@ -88,19 +88,10 @@ pub fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) 
         }
         Ok(numbers) => operation.ports = numbers,
     }
-    let http = !conditions.methods.is_empty() || !conditions.paths.is_empty() || !conditions.hosts.is_empty();
+    let http = conditions.asks_of_requests() || !conditions.hosts.is_empty();
     if deny && http && operation.ports.is_empty() {
         // On a TCP port Istio drops the fields of HTTP, and a deny denies everything.
-        return Err("a deny by method, path or host needs ports by number".into());
-    }
-    if deny && !conditions.paths.is_empty() {
-        let mesh = facts.policy.settings.path_normalization;
-        if mesh < PathNormalization::DecodeAndMergeSlashes {
-            return Err(format!(
-                "with path normalization {} a path has spellings that a deny misses: it needs DECODE_AND_MERGE_SLASHES",
-                mesh.word()
-            ));
-        }
+        return Err("a deny by method, path, header or host needs ports by number".into());
     }
     let tls = |port: &PortMatch| port.protocol == Protocol::Tcp && port.app == Some(AppProtocol::Tls);
     if !conditions.hosts.is_empty() && ports.entries().iter().any(tls) {
@@ -108,9 +99,8 @@ pub fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) 
         return Err("a sidecar does not read the name that TLS asks for".into());
     }
     operation.methods.clone_from(&conditions.methods);
-    for path in &conditions.paths {
-        operation.paths.extend(if deny { denied_paths(path)? } else { path_patterns(path)? });
-    }
+    add_paths(facts, conditions, deny, &mut operation)?;
+    to.when.extend(header_conditions(conditions)?);
     if conditions.paths.iter().any(|path| path.segments.contains(&Segment::Any)) {
         let words = "a `*` in a path takes a segment without `[`, `]` and `*`: others are refused";
         to.narrower.push((Refuses::Segments, words.into()));
@@ -133,6 +123,54 @@ pub fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) 
     }
     to.operation = (operation != Operation::default()).then_some(operation);
     Ok(to)
+}
+
+/// Adds the paths of conditions to an operation, and those that are taken away.
+pub fn add_paths(
+    facts: &Facts<'_>,
+    conditions: &Conditions,
+    deny: bool,
+    operation: &mut Operation,
+) -> Result<(), String> {
+    let mesh = facts.policy.settings.path_normalization;
+    let refused = if deny { &conditions.paths } else { &conditions.not_paths };
+    if !refused.is_empty() && mesh < PathNormalization::DecodeAndMergeSlashes {
+        let what = if deny { "a deny" } else { "`except`" };
+        return Err(format!(
+            "with path normalization {} a path has spellings that {what} misses: it needs DECODE_AND_MERGE_SLASHES",
+            mesh.word()
+        ));
+    }
+    for path in &conditions.paths {
+        operation.paths.extend(if deny { denied_paths(path)? } else { path_patterns(path)? });
+    }
+    for path in &conditions.not_paths {
+        if deny && path.segments.contains(&Segment::Any) {
+            return Err(format!(
+                "Istio's patterns take the `*` of {} for a segment without `[`, `]` and `*`",
+                path.text
+            ));
+        }
+        operation.not_paths.extend(if deny { path_patterns(path)? } else { denied_paths(path)? });
+    }
+    Ok(())
+}
+
+/// Returns the conditions on headers.
+pub fn header_conditions(conditions: &Conditions) -> Result<Vec<Condition>, String> {
+    let one = |header: &Header| {
+        if header.values.iter().any(|value| starred(value)) {
+            return Err(format!("Istio takes a `*` at an end of a value of the header {} for a wildcard", header.name));
+        }
+        let values = header.values.iter().map(SmolStr::to_string).collect();
+        Ok(Condition { key: format!("request.headers[{}]", header.name), values, not_values: Vec::new() })
+    };
+    conditions.headers.iter().map(one).collect()
+}
+
+/// Returns whether a `*` stands where Istio's patterns have a wildcard.
+fn starred(text: &str) -> bool {
+    text.starts_with('*') || text.ends_with('*')
 }
 
 /// Returns the ports that clients may write after a host: those of the pods, and those of the known Services that lead
@@ -168,7 +206,7 @@ fn ports_of_clients(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports, nu
 }
 
 /// Returns Istio's patterns of a path: the path itself, and the paths below it where they are meant.
-pub fn path_patterns(path: &PathPattern) -> Result<Vec<String>, String> {
+fn path_patterns(path: &PathPattern) -> Result<Vec<String>, String> {
     let template = path.segments.contains(&Segment::Any);
     let mut text = String::new();
     for segment in &path.segments {
@@ -243,7 +281,6 @@ pub fn not_sni<'h>(hosts: impl IntoIterator<Item = &'h HostName>) -> Vec<Conditi
 
 /// Adds a token to a rule: its issuer and subject to every source, its claims as conditions.
 pub fn add_token(rule: &mut AccessRule, anybody: bool, jwt: &Jwt) -> Result<(), String> {
-    let starred = |text: &str| text.starts_with('*') || text.ends_with('*');
     let refuse = |what: &str| Err(format!("Istio takes a `*` in {what} for a wildcard"));
     let issuer = &jwt.issuer.url;
     if starred(issuer) {
@@ -274,11 +311,15 @@ pub fn add_token(rule: &mut AccessRule, anybody: bool, jwt: &Jwt) -> Result<(), 
         if values.iter().any(|value| starred(value)) {
             return refuse("the value of a claim");
         }
-        if claim.is_empty() || claim.contains(['[', ']']) {
-            return Err(format!("Istio's conditions cannot name the claim `{claim}`"));
+        let mut key = String::from("request.auth.claims");
+        for name in &claim.0 {
+            if name.is_empty() || name.contains(['[', ']']) {
+                return Err(format!("Istio's conditions cannot name the claim `{name}`"));
+            }
+            key.push_str(&format!("[{name}]"));
         }
         let values = values.iter().map(SmolStr::to_string).collect();
-        rule.when.push(Condition { key: format!("request.auth.claims[{claim}]"), values, not_values: Vec::new() });
+        rule.when.push(Condition { key, values, not_values: Vec::new() });
     }
     Ok(())
 }
@@ -289,5 +330,6 @@ pub fn issuer(jwt: &Jwt) -> JwtRule {
         Keys::Remote { url, .. } => (true, url.clone()),
         Keys::Inline(keys) => (false, keys.clone()),
     };
-    JwtRule { issuer: jwt.issuer.url.clone(), remote, keys }
+    let Issuer { url, audiences, from, .. } = &*jwt.issuer;
+    JwtRule { issuer: url.clone(), remote, keys, audiences: audiences.clone(), from: from.clone() }
 }

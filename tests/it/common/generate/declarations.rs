@@ -179,6 +179,16 @@ impl Writer<'_> {
                 self.one(&["203.0.113.0/24", "{ 203.0.113.0/24, 198.51.100.7 }"]);
             }
         }
+        if self.choose(3) == 2 {
+            self.space();
+            self.word("audiences");
+            self.values(&["\"shop\"", "\"https://api.example.com\""]);
+        }
+        for _ in 0..self.choose(3) {
+            self.space();
+            self.word("from");
+            self.one(&["header \"x-jwt\"", "header \"authorization\" prefix \"Token \"", "param \"token\""]);
+        }
         self.free();
         self.text("}");
     }

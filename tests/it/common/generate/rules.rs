@@ -13,7 +13,7 @@ const ADDRESSES: &[&str] = &[
     "[::ffff:203.0.113.7]",
 ];
 const PORTS: &[&str] = &["443", "8080/http", "8000-8999", "metrics", "*", "*/udp", "53/udp", "*/icmp", "8443/https"];
-const CLAUSES: usize = 5;
+const CLAUSES: usize = 6;
 
 impl Writer<'_> {
     pub(super) fn rule(&mut self) {
@@ -56,14 +56,27 @@ impl Writer<'_> {
                     self.word("where");
                     self.word("path");
                     self.values(&["\"/api/**\"", "\"/\"", "\"/a/very/long/path/of/an/interface/*/and/so/on\""]);
+                    if self.choose(2) == 1 {
+                        self.space();
+                        self.word("except");
+                        self.values(&["\"/api/internal/**\"", "\"/debug\""]);
+                    }
                 }
                 2 => {
                     self.word("where");
                     self.word("host");
                     self.values(&["\"example.com\"", "\"*.example.com\""]);
                 }
-                3 if allow => self.jwt(),
-                4 if ingress => {
+                3 => {
+                    self.word("where");
+                    // A keyword is a name only on the line of the word that it follows.
+                    self.text("header ");
+                    self.one(&["x-team", "X_1", "\"x-request-id\"", "default"]);
+                    self.space();
+                    self.values(STRINGS);
+                }
+                4 if allow => self.jwt(),
+                5 if ingress => {
                     self.word("via");
                     self.one(NAMES);
                     self.space();
@@ -92,7 +105,7 @@ impl Writer<'_> {
         for _ in 0..self.choose(3) {
             self.space();
             self.word("claim");
-            self.one(&["groups", "\"https://example.com/roles\"", "in"]);
+            self.one(&["groups", "\"https://example.com/roles\"", "in", "realm_access.roles"]);
             self.space();
             self.text("=");
             self.free();
@@ -141,10 +154,11 @@ impl Writer<'_> {
     }
 
     fn pods(&mut self) {
-        match self.choose(5) {
+        match self.choose(6) {
             0..=2 => self.one(WORDS),
             3 => self.text("*"),
-            _ => self.labels(true),
+            4 => self.labels(true),
+            _ => self.text("."),
         }
         self.text("/");
         match self.choose(6) {
@@ -196,7 +210,11 @@ impl Writer<'_> {
         self.one(NAMES);
         match self.choose(4) {
             0 => self.text("()"),
-            _ => self.braces("(", ")", |writer| match writer.choose(4) {
+            _ => self.braces("(", ")", |writer| match writer.choose(5) {
+                4 => {
+                    writer.word("each");
+                    writer.labels(true);
+                }
                 0 => writer.one(&["team-a", "payments-api.com", "8080", "53/udp", "8000-8999", "*/udp"]),
                 1 => writer.one(STRINGS),
                 _ => writer.endpoint(1, true),

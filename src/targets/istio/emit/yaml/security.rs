@@ -1,6 +1,7 @@
 //! Objects of `security.istio.io`.
 
 use super::{Kind, Written, selector, strings};
+use crate::model::conditions::TokenPlace;
 use crate::model::rules::RuleId;
 use crate::targets::istio::model::{
     AccessRule, AuthorizationPolicy, Comment, Operation, PeerAuthentication, RequestAuthentication, Source,
@@ -44,11 +45,39 @@ impl Written for RequestAuthentication {
                 yaml.item().map(|yaml| {
                     yaml.field("issuer", &issuer.issuer);
                     yaml.field(if issuer.remote { "jwksUri" } else { "jwks" }, &issuer.keys);
+                    some(yaml, "audiences", &issuer.audiences);
+                    token_places(yaml, &issuer.from);
                     yaml.key("forwardOriginalToken").bool(true).note("the application still gets it");
                 });
             }
         });
     }
+}
+
+/// Writes where the tokens of an issuer are.
+fn token_places(yaml: &mut Writer, places: &[TokenPlace]) {
+    let headers = places.iter().filter_map(|place| match place {
+        TokenPlace::Header(name, prefix) => Some((name, prefix)),
+        TokenPlace::Param(_) => None,
+    });
+    let headers: Vec<_> = headers.collect();
+    if !headers.is_empty() {
+        yaml.key("fromHeaders").list(|yaml| {
+            for (name, prefix) in headers {
+                yaml.item().map(|yaml| {
+                    yaml.field("name", name);
+                    if let Some(prefix) = prefix {
+                        yaml.field("prefix", prefix);
+                    }
+                });
+            }
+        });
+    }
+    let params = places.iter().filter_map(|place| match place {
+        TokenPlace::Param(name) => Some(name),
+        TokenPlace::Header(..) => None,
+    });
+    some(yaml, "fromParams", &params.collect::<Vec<_>>());
 }
 
 impl Written for AuthorizationPolicy {
@@ -130,4 +159,5 @@ fn operation(yaml: &mut Writer, operation: &Operation) {
     some(yaml, "hosts", &operation.hosts);
     some(yaml, "notHosts", &operation.not_hosts);
     some(yaml, "paths", &operation.paths);
+    some(yaml, "notPaths", &operation.not_paths);
 }

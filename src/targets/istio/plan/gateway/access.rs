@@ -29,7 +29,7 @@ use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::{Gap, Note};
 use crate::targets::istio::model::{AccessRule, Comment, Condition, Operation, Source};
-use crate::targets::istio::plan::operations::{Asked, SNI, host_patterns, path_patterns, sni};
+use crate::targets::istio::plan::operations::{Asked, SNI, add_paths, header_conditions, host_patterns, sni};
 use crate::targets::istio::plan::peers::{Peer, Peers, Position};
 use crate::targets::istio::plan::subjects::{Finder, Kind, Subject};
 
@@ -240,10 +240,9 @@ fn asked_at_gateway(facts: &Facts<'_>, rule: &Rule, via: &Via) -> Result<Vec<Acc
         operation.hosts.extend(host_patterns(host, false, &numbers)?);
     }
     if !operation.hosts.is_empty() {
-        for path in &rule.conditions.paths {
-            operation.paths.extend(path_patterns(path)?);
-        }
-        asked.push(AccessRule { to: Some(operation), ..AccessRule::default() });
+        add_paths(facts, &rule.conditions, false, &mut operation)?;
+        let when = header_conditions(&rule.conditions)?;
+        asked.push(AccessRule { to: Some(operation), when, ..AccessRule::default() });
     }
     // TLS that is passed on leads to ports that are TLS.
     if rule.destination.members.iter().any(|member| member.ports.entries().iter().any(is_tls)) {
@@ -319,8 +318,7 @@ pub fn asked_of_gateway(gateway: &Gateway, rule: &Rule, ports: &Ports) -> Vec<As
         for (host, passed) in own.hosts.iter().flat_map(|host| passed.iter().map(move |passed| (host, passed))) {
             names.extend(if passed.contains(host) { Some(host) } else { host.contains(passed).then_some(passed) });
         }
-        let requests_only =
-            own.hosts.is_empty() || !own.methods.is_empty() || !own.paths.is_empty() || own.jwt.is_some();
+        let requests_only = own.hosts.is_empty() || own.asks_of_requests() || own.jwt.is_some();
         if !names.is_empty() && !requests_only {
             asked.push(Asked { when: vec![sni(names)], ..Asked::new(only.clone(), nothing) });
         }
