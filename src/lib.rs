@@ -66,6 +66,7 @@
 pub mod cli;
 pub mod compile;
 pub mod diag;
+pub mod flows;
 pub mod inventory;
 pub mod model;
 mod parallel;

@@ -355,15 +355,18 @@ pub(super) fn without_port(host: &str) -> &str {
     }
 }
 
-fn token_fits(jwt: &Jwt, claims: &serde_json::Map<String, Json>) -> bool {
-    let is = |claim: &ClaimName, wanted: &[SmolStr]| match nested(claims, &claim.0) {
-        Some(Json::String(text)) if claim.is_split() => text.split(' ').any(|word| wanted.iter().any(|v| v == word)),
-        Some(Json::String(text)) => wanted.iter().any(|value| value == text),
-        Some(Json::Array(items)) => {
-            items.iter().any(|item| item.as_str().is_some_and(|text| wanted.iter().any(|value| value == text)))
-        }
+/// Returns whether a token has a claim with a value: alone, in a list, or as a word where the mesh divides the claim.
+pub(super) fn has_claim(claims: &serde_json::Map<String, Json>, claim: &ClaimName, value: &str) -> bool {
+    match nested(claims, &claim.0) {
+        Some(Json::String(text)) if claim.is_split() => text.split(' ').any(|word| word == value),
+        Some(Json::String(text)) => value == text,
+        Some(Json::Array(items)) => items.iter().any(|item| item.as_str() == Some(value)),
         _ => false,
-    };
+    }
+}
+
+fn token_fits(jwt: &Jwt, claims: &serde_json::Map<String, Json>) -> bool {
+    let is = |claim: &ClaimName, wanted: &[SmolStr]| wanted.iter().any(|value| has_claim(claims, claim, value));
     is(&ClaimName::plain("iss"), std::slice::from_ref(&jwt.issuer.url))
         && (jwt.issuer.audiences.is_empty() || is(&ClaimName::plain("aud"), &jwt.issuer.audiences))
         && match claims.get("sub") {

@@ -58,6 +58,7 @@ mod flow;
 mod isolation;
 mod lifelines;
 mod lower;
+pub mod meaning;
 mod mesh;
 mod model;
 pub mod provenance;

@@ -97,7 +97,8 @@ fn tls_name(flow: &Flow) -> Option<HostName> {
     flow.request.tls.as_ref().or(flow.request.host.as_ref()).and_then(named)
 }
 
-fn named(name: &SmolStr) -> Option<HostName> {
+/// Returns a host's name as it is compared: in lower case, without a port and a final dot; `None` for none.
+pub(super) fn named(name: &SmolStr) -> Option<HostName> {
     let name = without_port(name);
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     (!name.is_empty()).then(|| HostName { wildcard: false, name: name.into() })

@@ -2,7 +2,7 @@
 //! unless the build says so, and what it allows must pass. `NETPOL_LAYERS=POLICIES[,SEED]` asks for more than a test run.
 
 pub mod authorization;
-mod draw;
+pub mod draw;
 mod gateway;
 mod judge;
 mod known;
@@ -10,7 +10,7 @@ mod known;
 pub mod random;
 mod shown;
 mod sidecar;
-mod world;
+pub mod world;
 
 use std::collections::BTreeMap;
 

@@ -18,6 +18,7 @@ mod language;
 mod lasting;
 mod layers;
 mod lookups;
+mod meaning;
 mod mistakes;
 mod networkpolicy;
 mod outputs;

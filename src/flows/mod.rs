@@ -1,0 +1,32 @@
+//! Exact sets of flows: unions, intersections, differences, and one flow of a set.
+//!
+//! ```text
+//! allow egress garden/* -> 203.0.113.0/24:443      the set of all flows from pods of garden to these addresses on TCP 443
+//! less   garden/{app=web} -> 203.0.113.7:443       another set, equal to no other one
+//! ```
+//!
+//! A set is over every flow that could be: any labels, accounts, namespaces, addresses, hosts, ports, methods, paths and
+//! tokens, whether or not anything speaks of them. It is never approximated: where it would take too much work,
+//! [`TooLarge`] is the only answer.
+//!
+//! | step | file |
+//! |---|---|
+//! | the values in play, gathered from whatever is compared | [`terms`] |
+//! | the variables of a flow, in the order of tests | [`space`] |
+//! | sets as decision diagrams | [`diagram`] |
+//! | sets from selectors, addresses, hosts, ports, requests | [`sets`] |
+//! | the flows that can be at all | `possible` |
+//! | one flow of a set, to show | [`witness`] |
+
+pub mod diagram;
+mod possible;
+pub mod sets;
+pub mod space;
+pub mod terms;
+pub mod witness;
+
+pub use diagram::{Set, TooLarge, Var};
+pub use sets::{Flows, Name, TRUE};
+pub use space::{ABSENT, Feature, OTHER, OUTSIDE, Side, Space};
+pub use terms::Terms;
+pub use witness::{End, Token, Witness};

@@ -1,0 +1,152 @@
+//! The flows that can be: whatever a set contains beside them is no flow and no counterexample.
+//!
+//! ```text
+//! icmp has no port             only TCP carries a request        the path /a has no third segment without a second
+//! a host without `at` is in the internet                         what is no pod gives its ports no names
+//! ```
+
+use super::diagram::Set;
+use super::sets::Flows;
+use super::space::{ABSENT, Feature, OUTSIDE, Side, Space};
+use crate::model::addresses::AddressSet;
+use crate::model::ports::Protocol;
+
+impl Flows {
+    /// Returns the flows that can be, whatever their ends are.
+    pub fn carried(&mut self) -> Set {
+        let no_request = self.without_request();
+        let request = self.request();
+        let port = self.space.var(Feature::Port);
+        let with_port = |flows: &mut Flows, rest| flows.diagrams.numbers(port, [(1, 65535)], rest);
+        let tcp = with_port(self, request);
+        let udp = with_port(self, no_request);
+        let mut icmp = no_request;
+        for name in self.port_names().into_iter().rev() {
+            let var = self.space.var(Feature::PortName(&name));
+            icmp = self.diagrams.names(var, Set::NONE, [(ABSENT, icmp)]);
+        }
+        let icmp = self.diagrams.numbers(port, [(0, 0)], icmp);
+        let of = [(Protocol::Tcp, tcp), (Protocol::Udp, udp), (Protocol::Sctp, udp), (Protocol::Icmp, icmp)];
+        let protocol = self.space.var(Feature::Protocol);
+        self.diagrams.names(protocol, Set::NONE, of.map(|(protocol, rest)| (Space::protocol(protocol), rest)))
+    }
+
+    /// Returns the flows that can be between two places. `internet` is where hosts are whose addresses nothing tells.
+    pub fn between(&mut self, source: u32, destination: u32, internet: &AddressSet) -> Set {
+        let ends = match destination {
+            OUTSIDE => {
+                let mut set = self.placed(internet);
+                for name in self.port_names() {
+                    let var = self.space.var(Feature::PortName(&name));
+                    let unnamed = self.diagrams.names(var, Set::NONE, [(ABSENT, Set::ALL)]);
+                    set = self.diagrams.and(unnamed, set);
+                }
+                set
+            }
+            _ => self.one_of(Feature::Host, [ABSENT]),
+        };
+        match source == destination && self.space.namespace(source).is_some() {
+            true => {
+                let same = self.same_namespace(source);
+                self.diagrams.and(ends, same)
+            }
+            false => ends,
+        }
+    }
+
+    fn port_names(&self) -> Vec<smol_str::SmolStr> {
+        self.space.port_names.numbered().map(|(_, name)| name.clone()).collect()
+    }
+
+    fn without_request(&mut self) -> Set {
+        let mut set = Set::ALL;
+        let claims: Vec<_> = self.space.claims.numbered().map(|(_, claim)| claim.clone()).collect();
+        for claim in claims.iter().rev() {
+            set = self.absent(Feature::Claim(claim), set);
+        }
+        for feature in [Feature::Subject, Feature::Issuer, Feature::TlsName, Feature::RequestHost] {
+            set = self.absent(feature, set);
+        }
+        for segment in (0..self.space.depth).rev() {
+            set = self.absent(Feature::Segment(segment), set);
+        }
+        set = self.absent(Feature::Method, set);
+        self.diagrams.numbers(self.space.var(Feature::Client), [(0, 0)], set)
+    }
+
+    fn absent(&mut self, feature: Feature<'_>, rest: Set) -> Set {
+        let var = self.space.var(feature);
+        self.diagrams.names(var, Set::NONE, [(ABSENT, rest)])
+    }
+
+    /// Returns the requests that can be: without a token there are no claims, and after the end of a path nothing comes.
+    fn request(&mut self) -> Set {
+        let claims: Vec<_> = self.space.claims.numbered().map(|(_, claim)| claim.clone()).collect();
+        let mut none = Set::ALL;
+        for claim in claims.iter().rev() {
+            none = self.absent(Feature::Claim(claim), none);
+        }
+        none = self.absent(Feature::Subject, none);
+        let issuer = self.space.var(Feature::Issuer);
+        let token = self.diagrams.names(issuer, Set::ALL, [(ABSENT, none)]);
+        // From the last segment to the first: the rest of a path that has ended, and of one that goes on.
+        let (mut ended, mut open) = (token, token);
+        for segment in (0..self.space.depth).rev() {
+            let var = self.space.var(Feature::Segment(segment));
+            let here = self.diagrams.names(var, Set::NONE, [(ABSENT, ended)]);
+            open = self.diagrams.names(var, open, [(ABSENT, ended)]);
+            ended = here;
+        }
+        open
+    }
+
+    /// Returns the pairs of a host and an address where it may be.
+    fn placed(&mut self, internet: &AddressSet) -> Set {
+        let mut by_place: std::collections::BTreeMap<Vec<(u32, u32)>, Vec<u32>> = std::collections::BTreeMap::new();
+        let mut told = Vec::new();
+        if !self.space.places.is_empty() {
+            for (number, name) in self.space.each_host() {
+                let means = self.space.places.iter().filter(|(host, _)| host.matches(&name));
+                let at = AddressSet { blocks: means.flat_map(|(_, at)| at.blocks.iter().cloned()).collect() };
+                if !at.blocks.is_empty() {
+                    by_place.entry(self.space.ranges(&at)).or_default().push(number);
+                    told.push(number);
+                }
+            }
+        }
+        let host = self.space.var(Feature::Host);
+        let address = self.space.var(Feature::Address(Side::Destination));
+        let mut sets = vec![self.one_of(Feature::Host, [ABSENT])];
+        let untold = [ABSENT].into_iter().chain(told).map(|number| (number, Set::NONE));
+        let untold = self.diagrams.names(host, Set::ALL, untold);
+        let ranges = self.space.ranges(internet);
+        sets.push(self.diagrams.numbers(address, ranges, untold));
+        for (ranges, hosts) in by_place {
+            let hosts = self.one_of(Feature::Host, hosts);
+            sets.push(self.diagrams.numbers(address, ranges, hosts));
+        }
+        self.diagrams.union(sets)
+    }
+
+    /// Returns the flows whose two namespaces have the same labels, as both ends lie in one whose labels are not known.
+    fn same_namespace(&mut self, place: u32) -> Set {
+        if self.space.namespace_labels(place).is_some() {
+            return Set::ALL;
+        }
+        let keys: Vec<_> = self.space.namespace_keys.numbered().map(|(_, key)| key.clone()).collect();
+        let mut set = Set::ALL;
+        for key in keys.iter().rev() {
+            let [source, destination] = [Side::Source, Side::Destination]
+                .map(|side| self.space.var(Feature::NamespaceLabel(side, key)));
+            let mut numbers: Vec<u32> = vec![ABSENT];
+            numbers.extend(self.space.namespace_values_of(key).numbered().map(|(number, _)| number));
+            let other = self.diagrams.names(destination, set, numbers.iter().map(|number| (*number, Set::NONE)));
+            let mut edges = Vec::new();
+            for number in numbers {
+                edges.push((number, self.diagrams.names(destination, Set::NONE, [(number, set)])));
+            }
+            set = self.diagrams.names(source, other, edges);
+        }
+        set
+    }
+}

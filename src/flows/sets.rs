@@ -1,0 +1,364 @@
+//! Sets of flows from the values of the model: pods, addresses, hosts, ports, and the parts of a request.
+//!
+//! ```text
+//! garden/{app=web} as the judged source   place = garden, label app of the source = web
+//! internet:443     as its destination     place = outside, protocol = tcp, port = 443, address in …
+//! ```
+
+use super::diagram::{Diagrams, Set, TooLarge, Var};
+use super::space::{ABSENT, Feature, NAMELESS, OTHER, OUTSIDE, Side, Space};
+use crate::model::addresses::AddressSet;
+use crate::model::conditions::{PathPattern, Segment};
+use crate::model::hosts::Host;
+use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
+use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
+
+/// The number of a fact that is true.
+pub const TRUE: u32 = 1;
+
+/// A space with the sets that are made in it. One side of every set is the judged one: its place comes first.
+pub struct Flows {
+    /// The variables and the values in play.
+    pub space: Space,
+    /// The sets.
+    pub diagrams: Diagrams,
+}
+
+/// Which name of a request is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Name {
+    /// The HTTP host.
+    Host,
+    /// The name that TLS asks for.
+    Tls,
+}
+
+impl Flows {
+    /// Makes an empty collection of sets. `budget` bounds the steps of all operations.
+    pub fn new(space: Space, budget: u64) -> Flows {
+        let diagrams = Diagrams::new(space.scales(), budget);
+        Flows { space, diagrams }
+    }
+
+    /// Returns a result, unless sets became too large.
+    pub fn checked<T>(&self, result: T) -> Result<T, TooLarge> {
+        self.diagrams.checked(result)
+    }
+
+    /// Returns the flows whose side is one of some pods; `own` says whether it is the judged side.
+    pub fn pods(&mut self, side: Side, own: bool, pods: &PodSelector) -> Set {
+        let with = |flows: &mut Flows, rest: Set| {
+            let rest = flows.labels(&pods.labels, rest, |space, key| space.var(Feature::Label(side, key)), false);
+            flows.account(side, &pods.account, rest)
+        };
+        let known = with(self, Set::ALL);
+        let place = self.space.var(Feature::Place { own });
+        let named: Vec<&Requirement> =
+            pods.namespace.list().iter().filter(|requirement| requirement.key == NAMESPACE_NAME).collect();
+        let others: Vec<Requirement> =
+            pods.namespace.list().iter().filter(|requirement| requirement.key != NAMESPACE_NAME).cloned().collect();
+        let name_fits = |name: Option<&str>| {
+            named.iter().all(|requirement| match (&requirement.test, name) {
+                // Every namespace has the label of its name; the name of one that nothing speaks of is none of these.
+                (Test::Exists, _) => true,
+                (Test::DoesNotExist, _) => false,
+                (test, Some(name)) => test.holds(Some(name)),
+                (test, None) => matches!(test, Test::NotIn(_)),
+            })
+        };
+        let open = match Requirements::new(others) {
+            Some(requirements) if !requirements.is_any() => {
+                let labels = self.labels(
+                    &requirements,
+                    Set::ALL,
+                    |space, key| space.var(Feature::NamespaceLabel(side, key)),
+                    true,
+                );
+                with(self, labels)
+            }
+            Some(_) => known,
+            None => Set::NONE,
+        };
+        let default = if name_fits(None) { open } else { Set::NONE };
+        let mut edges = vec![(OUTSIDE, Set::NONE)];
+        match pods.namespace_name() {
+            // Most selectors name one namespace, and there may be thousands.
+            Some(name) => {
+                let number = self.space.place(name);
+                edges.push((number, self.in_namespace(number, pods, known, open)));
+            }
+            None => {
+                let fitting = self.space.namespaces.numbered().filter(|(_, name)| name_fits(Some(name)));
+                let fitting: Vec<u32> = fitting.map(|(number, _)| number).collect();
+                let mut fitting = fitting.into_iter().peekable();
+                for number in 2..2 + self.space.namespaces.len() as u32 {
+                    let fits = fitting.next_if_eq(&number).is_some();
+                    let child = if fits { self.in_namespace(number, pods, known, open) } else { Set::NONE };
+                    edges.push((number, child));
+                }
+            }
+        }
+        self.diagrams.names(place, default, edges)
+    }
+
+    /// Returns what a selector asks of pods in a namespace whose name fits: where its labels are known, they decide.
+    fn in_namespace(&self, number: u32, pods: &PodSelector, known: Set, open: Set) -> Set {
+        match self.space.namespace_labels(number) {
+            Some(labels) if pods.namespace.matches(labels) => known,
+            Some(_) => Set::NONE,
+            None => open,
+        }
+    }
+
+    fn account(&mut self, side: Side, account: &Account, rest: Set) -> Set {
+        let var = self.space.var(Feature::Account(side));
+        match account {
+            Account::Is(name) => {
+                let number = self.space.accounts.number(name);
+                self.diagrams.names(var, Set::NONE, [(number, rest)])
+            }
+            Account::Not(names) => {
+                let mut numbers: Vec<u32> = names.iter().map(|name| self.space.accounts.number(name)).collect();
+                numbers.sort_unstable();
+                self.diagrams.names(var, rest, numbers.into_iter().map(|number| (number, Set::NONE)))
+            }
+        }
+    }
+
+    fn labels(
+        &mut self,
+        requirements: &Requirements,
+        rest: Set,
+        var: impl Fn(&Space, &smol_str::SmolStr) -> Var,
+        of_namespace: bool,
+    ) -> Set {
+        let mut all = rest;
+        for Requirement { key, test } in requirements.list().iter().rev() {
+            let var = var(&self.space, key);
+            let table = if of_namespace { self.space.namespace_values_of(key) } else { self.space.values_of(key) };
+            let numbers = |values: &[smol_str::SmolStr]| -> Vec<u32> {
+                values.iter().map(|value| table.number(value)).collect()
+            };
+            // A key that stands twice (`k, k != v`) is tested by two nodes of one variable.
+            let again = self.diagrams.first_test(all) == Some(var);
+            let inside = if again { Set::ALL } else { all };
+            let (default, edges): (Set, Vec<(u32, Set)>) = match test {
+                Test::In(values) => (Set::NONE, numbers(values).into_iter().map(|number| (number, inside)).collect()),
+                Test::NotIn(values) => (inside, numbers(values).into_iter().map(|number| (number, Set::NONE)).collect()),
+                Test::Exists => (inside, vec![(ABSENT, Set::NONE)]),
+                Test::DoesNotExist => (Set::NONE, vec![(ABSENT, inside)]),
+            };
+            let one = self.diagrams.names(var, default, edges);
+            all = if again { self.diagrams.and(one, all) } else { one };
+        }
+        all
+    }
+
+    /// Returns the flows whose side is a pod with exactly these labels and this account.
+    pub fn pods_like(&mut self, side: Side, labels: &Labels, account: &str) -> Set {
+        let mut set = Set::ALL;
+        let keys: Vec<_> = self.space.keys.numbered().map(|(_, key)| key.clone()).collect();
+        for key in keys.iter().rev() {
+            let value = labels.get(key).map_or(ABSENT, |value| self.space.values_of(key).number(value.as_str()));
+            let set_here = self.exactly(self.space.var(Feature::Label(side, key)), value, set, |flows| {
+                flows.space.values_of(key).numbered().map(|(number, _)| number).collect()
+            });
+            set = set_here;
+        }
+        let account = self.space.accounts.number(account);
+        self.exactly(self.space.var(Feature::Account(side)), account, set, |flows| {
+            flows.space.accounts.numbered().map(|(number, _)| number).collect()
+        })
+    }
+
+    /// Returns the flows whose variable has a value and that are in the rest; of [`OTHER`], those with none in play.
+    fn exactly(&mut self, var: Var, value: u32, rest: Set, in_play: impl Fn(&Flows) -> Vec<u32>) -> Set {
+        if value != OTHER {
+            return self.diagrams.names(var, Set::NONE, [(value, rest)]);
+        }
+        let known = [ABSENT].into_iter().chain(in_play(self)).map(|number| (number, Set::NONE));
+        self.diagrams.names(var, rest, known)
+    }
+
+    /// Returns the flows whose side is no pod and meets the rest.
+    pub fn outside(&mut self, own: bool, rest: Set) -> Set {
+        let place = self.space.var(Feature::Place { own });
+        self.diagrams.names(place, Set::NONE, [(OUTSIDE, rest)])
+    }
+
+    /// Returns the rest of a set for flows whose judged side, or the other one, is at a place. The set tests no place before.
+    pub fn with_place(&self, set: Set, own: bool, place: u32) -> Set {
+        self.diagrams.at(set, self.space.var(Feature::Place { own }), place)
+    }
+
+    /// Returns the flows whose side is a pod.
+    pub fn any_pod(&mut self, own: bool) -> Set {
+        let place = self.space.var(Feature::Place { own });
+        self.diagrams.names(place, Set::ALL, [(OUTSIDE, Set::NONE)])
+    }
+
+    /// Returns the flows whose side has one of some addresses, if it is no pod.
+    pub fn at(&mut self, side: Side, addresses: &AddressSet) -> Set {
+        let ranges = self.space.ranges(addresses);
+        let var = self.space.var(Feature::Address(side));
+        self.diagrams.numbers(var, ranges, Set::ALL)
+    }
+
+    /// Returns the flows to a host.
+    pub fn to_host(&mut self, host: &Host) -> Set {
+        self.hosts(Feature::Host, |name| host.matches(name))
+    }
+
+    /// Returns the flows to hosts whose name passes a test; see [`Flows::asks_for`].
+    pub fn to_named(&mut self, test: impl Fn(&str) -> bool) -> Set {
+        self.hosts(Feature::Host, test)
+    }
+
+    /// Returns the flows to an address for which no host is known.
+    pub fn to_no_host(&mut self) -> Set {
+        self.one_of(Feature::Host, [ABSENT])
+    }
+
+    /// Returns the flows on some ports; without a suffix every one.
+    pub fn ports(&mut self, ports: &Ports) -> Set {
+        match ports {
+            Ports::All => Set::ALL,
+            Ports::Some(list) => {
+                let sets = list.iter().map(|entry| self.port(entry)).collect();
+                self.diagrams.union(sets)
+            }
+        }
+    }
+
+    /// Returns the flows on the ports of one entry.
+    pub fn port(&mut self, entry: &PortMatch) -> Set {
+        let number = match &entry.port {
+            _ if entry.protocol == Protocol::Icmp => Set::ALL,
+            PortTest::Range(first, last) => {
+                let range = (u32::from(*first), u32::from(*last));
+                self.diagrams.numbers(self.space.var(Feature::Port), [range], Set::ALL)
+            }
+            PortTest::Named(name) => {
+                let var = self.space.var(Feature::PortName(name));
+                self.diagrams.names(var, Set::NONE, [(TRUE, Set::ALL)])
+            }
+        };
+        let protocol = self.space.var(Feature::Protocol);
+        self.diagrams.names(protocol, Set::NONE, [(Space::protocol(entry.protocol), number)])
+    }
+
+    /// Returns the flows on a port, of any protocol.
+    pub fn number(&mut self, port: u16) -> Set {
+        self.diagrams.numbers(self.space.var(Feature::Port), [(port.into(), port.into())], Set::ALL)
+    }
+
+    /// Returns the flows of one method of several.
+    pub fn methods(&mut self, methods: &[smol_str::SmolStr]) -> Set {
+        let mut numbers: Vec<u32> = methods.iter().map(|method| self.space.methods.number(method)).collect();
+        numbers.sort_unstable();
+        self.one_of(Feature::Method, numbers)
+    }
+
+    /// Returns the flows whose path a pattern matches; with `spelled` in any of its spellings.
+    pub fn path(&mut self, pattern: &PathPattern, spelled: bool) -> Set {
+        let var = |flows: &Flows, at| flows.space.var(Feature::Segment(at));
+        let end = pattern.segments.len();
+        let mut set = Set::ALL;
+        if !pattern.below {
+            set = self.diagrams.names(var(self, end), Set::NONE, [(ABSENT, set)]);
+        } else if end == 0 {
+            // Any path, if one is known.
+            set = self.diagrams.names(var(self, 0), set, [(ABSENT, Set::NONE)]);
+        }
+        for (at, segment) in pattern.segments.iter().enumerate().rev() {
+            let var = var(self, at);
+            set = match segment {
+                Segment::Any => {
+                    let empty = [(ABSENT, Set::NONE), (super::space::EMPTY, Set::NONE)];
+                    self.diagrams.names(var, set, empty)
+                }
+                Segment::Literal(text) => {
+                    let numbers = if spelled { self.space.spellings(text) } else { vec![self.space.segment(text)] };
+                    self.diagrams.names(var, Set::NONE, numbers.into_iter().map(|number| (number, set)))
+                }
+            };
+        }
+        set
+    }
+
+    /// Returns the flows whose request asks, by a name, for a host that a test passes. The test says the same of all hosts
+    /// that nothing in play tells apart; a name that is not known, or empty, passes none.
+    pub fn asks_for(&mut self, name: Name, test: impl Fn(&str) -> bool) -> Set {
+        self.hosts(name.feature(), test)
+    }
+
+    fn hosts(&mut self, feature: Feature<'_>, test: impl Fn(&str) -> bool) -> Set {
+        let var = self.space.var(feature);
+        let all = |yes: bool| if yes { Set::ALL } else { Set::NONE };
+        let edges: Vec<(u32, Set)> = [(ABSENT, Set::NONE), (NAMELESS, Set::NONE)]
+            .into_iter()
+            .chain(self.space.each_host().map(|(number, name)| (number, all(test(&name)))))
+            .collect();
+        self.diagrams.names(var, all(test("?")), edges)
+    }
+
+    /// Returns the flows whose request shows no such name.
+    pub fn shows_no(&mut self, name: Name) -> Set {
+        self.one_of(name.feature(), [ABSENT])
+    }
+
+    /// Returns the flows with a valid token of an issuer.
+    pub fn issuer(&mut self, url: &str) -> Set {
+        let number = self.space.issuers.number(url);
+        self.one_of(Feature::Issuer, [number])
+    }
+
+    /// Returns the flows whose token has one subject of several.
+    pub fn subjects(&mut self, subjects: &[smol_str::SmolStr]) -> Set {
+        let mut numbers: Vec<u32> = subjects.iter().map(|subject| self.space.subjects.number(subject)).collect();
+        numbers.sort_unstable();
+        self.one_of(Feature::Subject, numbers)
+    }
+
+    /// Returns the flows whose token has a claim with a value.
+    pub fn claim(&mut self, name: &str, value: &str) -> Set {
+        let claim = (name.into(), value.into());
+        let var = self.space.var(Feature::Claim(&claim));
+        self.diagrams.names(var, Set::NONE, [(TRUE, Set::ALL)])
+    }
+
+    /// Returns the flows of a client behind a gateway that has one of some addresses, or is not known.
+    pub fn client(&mut self, addresses: &AddressSet) -> Set {
+        // 0 is a client that is not known.
+        let known = self.space.ranges(addresses).into_iter().map(|(first, last)| (first + 1, last + 1));
+        let mut ranges = vec![(0, 0)];
+        for (first, last) in known {
+            match ranges.last_mut() {
+                Some(before) if before.1 + 1 == first => before.1 = last,
+                _ => ranges.push((first, last)),
+            }
+        }
+        self.diagrams.numbers(self.space.var(Feature::Client), ranges, Set::ALL)
+    }
+
+    /// Returns the flows whose source is a pod with a sidecar.
+    pub fn from_sidecar(&mut self) -> Set {
+        self.one_of(Feature::Sidecar, [TRUE])
+    }
+
+    /// Returns the flows whose feature has one of some values, sorted, without repetition.
+    pub(super) fn one_of(&mut self, feature: Feature<'_>, numbers: impl IntoIterator<Item = u32>) -> Set {
+        let var = self.space.var(feature);
+        let known = numbers.into_iter().filter(|number| *number != OTHER);
+        self.diagrams.names(var, Set::NONE, known.map(|number| (number, Set::ALL)))
+    }
+}
+
+impl Name {
+    fn feature(self) -> Feature<'static> {
+        match self {
+            Name::Host => Feature::RequestHost,
+            Name::Tls => Feature::TlsName,
+        }
+    }
+}

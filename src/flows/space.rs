@@ -1,0 +1,494 @@
+//! The space of flows: its variables in the order in which diagrams test them, and the values of each.
+//!
+//! ```text
+//! place, place │ protocol │ port │ port names │ addresses │ host │ request │ accounts, labels │ namespace labels
+//! ```
+//!
+//! Ports and hosts tell rules apart at small cost, while labels overlap; so they are tested first, and labels last. A value
+//! that no policy speaks of is [`OTHER`], and a value that is not there (a label that a pod lacks, the method of a request
+//! that is not known) is [`ABSENT`].
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use smol_str::SmolStr;
+
+use super::diagram::{Scale, Var};
+use super::terms::Terms;
+use crate::model::addresses::{AddressSet, Range};
+use crate::model::hosts::{Host, HostName};
+use crate::model::labels::Labels;
+use crate::model::paths::same_spelling;
+use crate::model::ports::Protocol;
+
+/// The value of what is not there.
+pub const ABSENT: u32 = 0;
+/// Any value that no policy speaks of.
+pub const OTHER: u32 = u32::MAX;
+/// The place of what is no pod.
+pub const OUTSIDE: u32 = 0;
+/// The name that is there and empty: TLS without a name.
+pub(super) const NAMELESS: u32 = 1;
+/// An empty segment of a path.
+pub(super) const EMPTY: u32 = 1;
+
+/// A side of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Who sends.
+    Source,
+    /// Who receives.
+    Destination,
+}
+
+impl Side {
+    /// Returns the other side.
+    pub fn opposite(self) -> Side {
+        match self {
+            Side::Source => Side::Destination,
+            Side::Destination => Side::Source,
+        }
+    }
+}
+
+/// Values that are told apart by name, sorted, so that they have the same numbers in every run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table<T>(Vec<T>);
+
+impl<T: Ord> Table<T> {
+    fn new(values: impl IntoIterator<Item = T>) -> Table<T> {
+        let mut list: Vec<T> = values.into_iter().collect();
+        list.sort();
+        list.dedup();
+        Table(list)
+    }
+
+    /// Returns the number of a value; [`OTHER`] where it is not in play.
+    pub(super) fn number<Q: Ord + ?Sized>(&self, value: &Q) -> u32
+    where
+        T: std::borrow::Borrow<Q>,
+    {
+        self.0.binary_search_by(|one| one.borrow().cmp(value)).map_or(OTHER, |at| at as u32 + 2)
+    }
+
+    /// Returns the value of a number.
+    pub(super) fn value(&self, number: u32) -> Option<&T> {
+        self.0.get(number.checked_sub(2)? as usize)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns every value with its number.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.0.iter().enumerate().map(|(at, value)| (at as u32 + 2, value))
+    }
+}
+
+/// The variables of flows and the values in play.
+#[derive(Clone, Debug)]
+pub struct Space {
+    pub(super) namespaces: Table<SmolStr>,
+    /// The labels of each namespace; `None` where they may be any.
+    pub(super) known: Vec<Option<Labels>>,
+    pub(super) closed: bool,
+    pub(super) namespace_keys: Table<SmolStr>,
+    pub(super) namespace_values: Vec<Table<SmolStr>>,
+    pub(super) keys: Table<SmolStr>,
+    pub(super) values: Vec<Table<SmolStr>>,
+    pub(super) accounts: Table<SmolStr>,
+    pub(super) port_names: Table<SmolStr>,
+    pub(super) points: Vec<IpAddr>,
+    pub(super) hosts: Table<HostName>,
+    pub(super) places: Vec<(Host, AddressSet)>,
+    pub(super) methods: Table<SmolStr>,
+    pub(super) segments: Table<SmolStr>,
+    pub(super) depth: usize,
+    pub(super) issuers: Table<SmolStr>,
+    pub(super) subjects: Table<SmolStr>,
+    pub(super) claims: Table<(SmolStr, SmolStr)>,
+    first: Firsts,
+}
+
+/// The first variable of each group.
+#[derive(Clone, Debug, Default)]
+struct Firsts {
+    port_names: u32,
+    addresses: u32,
+    segments: u32,
+    claims: u32,
+    sidecar: u32,
+    labels: u32,
+    namespace_labels: u32,
+    count: u32,
+}
+
+/// What a variable tells of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature<'s> {
+    /// The place of the judged side, or of the other one.
+    Place {
+        /// Whether it is the judged side.
+        own: bool,
+    },
+    /// `tcp`, `udp`, `sctp` or `icmp`.
+    Protocol,
+    /// The destination's port; 0 for ICMP.
+    Port,
+    /// Whether the destination pod calls the port by a name.
+    PortName(&'s SmolStr),
+    /// The address of what is no pod.
+    Address(Side),
+    /// The name of a destination outside.
+    Host,
+    /// The client whose request a gateway passes on; 0 where it is not known.
+    Client,
+    /// The HTTP method.
+    Method,
+    /// A segment of the path, from 0.
+    Segment(usize),
+    /// The HTTP host of the request.
+    RequestHost,
+    /// The name that TLS asks for (SNI).
+    TlsName,
+    /// The issuer of the token.
+    Issuer,
+    /// The subject of the token.
+    Subject,
+    /// Whether the token has a claim with a value.
+    Claim(&'s (SmolStr, SmolStr)),
+    /// Whether the source pod has a sidecar.
+    Sidecar,
+    /// The service account of a pod.
+    Account(Side),
+    /// A label of a pod.
+    Label(Side, &'s SmolStr),
+    /// A label of a pod's namespace.
+    NamespaceLabel(Side, &'s SmolStr),
+}
+
+const PROTOCOL: Var = Var(2);
+const PORT: Var = Var(3);
+const PORT_NAMES: u32 = 4;
+
+impl Space {
+    /// Makes the space in which these terms are told apart.
+    pub fn new(terms: Terms) -> Space {
+        let first_addresses = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+        let mut points: Vec<IpAddr> = terms.points.into_iter().chain(first_addresses).collect();
+        points.sort();
+        points.dedup();
+        let known = terms.namespaces.values().cloned().collect();
+        let (namespace_keys, namespace_values) = tables(terms.namespace_labels);
+        let (keys, values) = tables(terms.labels);
+        let mut space = Space {
+            namespaces: Table::new(terms.namespaces.into_keys()),
+            known,
+            closed: terms.closed,
+            namespace_keys,
+            namespace_values,
+            keys,
+            values,
+            accounts: Table::new(terms.accounts),
+            port_names: Table::new(terms.port_names),
+            points,
+            hosts: Table::new(terms.hosts),
+            places: terms.places,
+            methods: Table::new(terms.methods),
+            segments: segments(terms.segments),
+            depth: terms.depth,
+            issuers: Table::new(terms.issuers),
+            subjects: Table::new(terms.subjects),
+            claims: Table::new(terms.claims),
+            first: Firsts::default(),
+        };
+        let port_names = PORT_NAMES;
+        let addresses = port_names + space.port_names.len() as u32;
+        let segments = addresses + 5;
+        let claims = segments + space.depth as u32 + 4;
+        let sidecar = claims + space.claims.len() as u32;
+        let labels = sidecar + 3;
+        let namespace_labels = labels + 2 * space.keys.len() as u32;
+        let count = namespace_labels + 2 * space.namespace_keys.len() as u32;
+        space.first = Firsts { port_names, addresses, segments, claims, sidecar, labels, namespace_labels, count };
+        space
+    }
+
+    /// Returns the scale of each variable.
+    pub fn scales(&self) -> Vec<Scale> {
+        let addresses = [Feature::Address(Side::Source), Feature::Address(Side::Destination), Feature::Client];
+        let numbers: Vec<Var> = addresses.into_iter().chain([Feature::Port]).map(|feature| self.var(feature)).collect();
+        let scale = |at| if numbers.contains(&Var(at)) { Scale::Numbers } else { Scale::Names };
+        (0..self.first.count).map(scale).collect()
+    }
+
+    /// Returns the variable of a feature. Names that are not in play have none.
+    pub(super) fn var(&self, feature: Feature<'_>) -> Var {
+        let first = &self.first;
+        let side = |side: Side| u32::from(side == Side::Destination);
+        let requests = first.segments + self.depth as u32;
+        Var(match feature {
+            Feature::Place { own: true } => 0,
+            Feature::Place { own: false } => 1,
+            Feature::Protocol => return PROTOCOL,
+            Feature::Port => return PORT,
+            Feature::PortName(name) => first.port_names + self.port_names.number(name) - 2,
+            Feature::Address(Side::Source) => first.addresses,
+            Feature::Address(Side::Destination) => first.addresses + 1,
+            Feature::Host => first.addresses + 2,
+            Feature::Client => first.addresses + 3,
+            Feature::Method => first.addresses + 4,
+            Feature::Segment(at) => first.segments + at as u32,
+            Feature::RequestHost => requests,
+            Feature::TlsName => requests + 1,
+            Feature::Issuer => requests + 2,
+            Feature::Subject => requests + 3,
+            Feature::Claim(claim) => first.claims + self.claims.number(claim) - 2,
+            Feature::Sidecar => first.sidecar,
+            Feature::Account(one) => first.sidecar + 1 + side(one),
+            Feature::Label(one, key) => first.labels + 2 * (self.keys.number(key) - 2) + side(one),
+            Feature::NamespaceLabel(one, key) => {
+                first.namespace_labels + 2 * (self.namespace_keys.number(key) - 2) + side(one)
+            }
+        })
+    }
+
+    /// Returns the feature of a variable.
+    pub fn feature(&self, var: Var) -> Feature<'_> {
+        let first = &self.first;
+        let at = var.0;
+        let side = |at: u32| if at.is_multiple_of(2) { Side::Source } else { Side::Destination };
+        match at {
+            0 | 1 => Feature::Place { own: at == 0 },
+            2 => Feature::Protocol,
+            3 => Feature::Port,
+            _ if at < first.addresses => Feature::PortName(&self.port_names.0[(at - first.port_names) as usize]),
+            _ if at < first.segments => match at - first.addresses {
+                0 => Feature::Address(Side::Source),
+                1 => Feature::Address(Side::Destination),
+                2 => Feature::Host,
+                3 => Feature::Client,
+                _ => Feature::Method,
+            },
+            _ if at < first.claims => match (at - first.segments) as usize {
+                segment if segment < self.depth => Feature::Segment(segment),
+                other => match other - self.depth {
+                    0 => Feature::RequestHost,
+                    1 => Feature::TlsName,
+                    2 => Feature::Issuer,
+                    _ => Feature::Subject,
+                },
+            },
+            _ if at < first.sidecar => Feature::Claim(&self.claims.0[(at - first.claims) as usize]),
+            _ if at == first.sidecar => Feature::Sidecar,
+            _ if at < first.labels => Feature::Account(side(at - first.sidecar - 1)),
+            _ if at < first.namespace_labels => {
+                Feature::Label(side(at - first.labels), &self.keys.0[((at - first.labels) / 2) as usize])
+            }
+            _ => Feature::NamespaceLabel(
+                side(at - first.namespace_labels),
+                &self.namespace_keys.0[((at - first.namespace_labels) / 2) as usize],
+            ),
+        }
+    }
+
+    /// Returns the number of a protocol.
+    pub fn protocol(protocol: Protocol) -> u32 {
+        match protocol {
+            Protocol::Tcp => 0,
+            Protocol::Udp => 1,
+            Protocol::Sctp => 2,
+            Protocol::Icmp => 3,
+        }
+    }
+
+    /// Returns the place of a namespace's pods: its number, or [`OTHER`] for one that nothing speaks of.
+    pub fn place(&self, namespace: &str) -> u32 {
+        self.namespaces.number(namespace)
+    }
+
+    /// Returns every place where a pod can be. With an inventory no namespace is but those that it knows.
+    pub fn pod_places(&self) -> impl Iterator<Item = u32> + use<'_> {
+        let other = (!self.closed).then_some(OTHER);
+        self.namespaces.numbered().map(|(number, _)| number).chain(other)
+    }
+
+    /// Returns the name of a place; `None` for what is outside and for a namespace that nothing speaks of.
+    pub fn namespace(&self, place: u32) -> Option<&SmolStr> {
+        self.namespaces.value(place)
+    }
+
+    /// Returns the labels of a namespace, where they are known.
+    pub fn namespace_labels(&self, place: u32) -> Option<&Labels> {
+        self.known.get(place.checked_sub(2)? as usize)?.as_ref()
+    }
+
+    /// Returns the values in play of a label.
+    pub(super) fn values_of(&self, key: &str) -> &Table<SmolStr> {
+        &self.values[(self.keys.number(key) - 2) as usize]
+    }
+
+    /// Returns the values in play of a namespace's label.
+    pub(super) fn namespace_values_of(&self, key: &str) -> &Table<SmolStr> {
+        &self.namespace_values[(self.namespace_keys.number(key) - 2) as usize]
+    }
+
+    /// Returns the number of the range that an address lies in.
+    pub fn address(&self, address: IpAddr) -> u32 {
+        self.points.partition_point(|point| *point <= address) as u32 - 1
+    }
+
+    /// Returns the numbers of the ranges that a set of addresses reaches into.
+    pub fn numbers_in(&self, set: &AddressSet) -> impl Iterator<Item = u32> + use<> {
+        self.ranges(set).into_iter().flat_map(|(first, last)| first..=last)
+    }
+
+    /// Returns the number of a method.
+    pub fn method(&self, method: &str) -> u32 {
+        self.methods.number(method)
+    }
+
+    /// Returns the number of an issuer.
+    pub fn issuer(&self, url: &str) -> u32 {
+        self.issuers.number(url)
+    }
+
+    /// Returns the number of a token's subject.
+    pub fn subject(&self, subject: &str) -> u32 {
+        self.subjects.number(subject)
+    }
+
+    /// Returns the number of a service account.
+    pub fn account(&self, account: &str) -> u32 {
+        self.accounts.number(account)
+    }
+
+    /// Returns the number of a value of a pod's label whose key is in play.
+    pub fn label(&self, key: &str, value: &str) -> u32 {
+        self.values_of(key).number(value)
+    }
+
+    /// Returns the number of a value of a namespace's label whose key is in play.
+    pub fn namespace_label(&self, key: &str, value: &str) -> u32 {
+        self.namespace_values_of(key).number(value)
+    }
+
+    /// Returns the first address of a numbered range.
+    pub fn first_address(&self, number: u32) -> Option<IpAddr> {
+        self.points.get(number as usize).copied()
+    }
+
+    /// Returns a set of addresses as ranges of numbers, sorted and apart.
+    pub(super) fn ranges(&self, set: &AddressSet) -> Vec<(u32, u32)> {
+        set.ranges()
+            .into_iter()
+            .map(|range| {
+                let last = match range {
+                    Range::V4(_, last) => IpAddr::V4(last.into()),
+                    Range::V6(_, last) => IpAddr::V6(last.into()),
+                };
+                (self.address(range.first()), self.address(last))
+            })
+            .collect()
+    }
+
+    /// Returns the number of a host: of its name, else of the closest wildcard that contains it.
+    pub fn host(&self, name: &str) -> u32 {
+        if name.is_empty() {
+            return NAMELESS;
+        }
+        let exact = HostName { wildcard: false, name: name.into() };
+        let number = self.hosts.number(&exact);
+        if number != OTHER {
+            return number;
+        }
+        let parents = name.match_indices('.').map(|(dot, _)| HostName { wildcard: true, name: name[dot + 1..].into() });
+        parents.map(|parent| self.hosts.number(&parent)).find(|number| *number != OTHER).unwrap_or(OTHER)
+    }
+
+    /// Returns, for each host in play, its number and a name that has it. A wildcard stands for the hosts that no closer
+    /// one in play contains; no policy can write a label such as `?`.
+    pub(super) fn each_host(&self) -> impl Iterator<Item = (u32, SmolStr)> + use<'_> {
+        self.hosts.numbered().map(|(number, host)| match host.wildcard {
+            true => (number, smol_str::format_smolstr!("?.{}", host.name)),
+            false => (number, host.name.clone()),
+        })
+    }
+
+    /// Returns a host's number as a name to show; made up where only a wildcard contains it.
+    pub fn host_shown(&self, number: u32) -> SmolStr {
+        let name = match self.hosts.value(number) {
+            Some(host) if !host.wildcard => return host.name.clone(),
+            None if number == NAMELESS => return SmolStr::default(),
+            Some(host) => &host.name,
+            None => "example",
+        };
+        let mut label = "another".to_owned();
+        while self.host(&format!("{label}.{name}")) != number {
+            label.push('x');
+        }
+        smol_str::format_smolstr!("{label}.{name}")
+    }
+
+    /// Returns the numbers of a path's segments; all [`ABSENT`] for a path that no pattern can match.
+    pub fn path(&self, path: &str) -> Vec<u32> {
+        let mut numbers = vec![ABSENT; self.depth];
+        if let Some(rest) = path.strip_prefix('/') {
+            for (number, segment) in numbers.iter_mut().zip(rest.split('/')) {
+                *number = self.segment(segment);
+            }
+        }
+        numbers
+    }
+
+    /// Returns the number of a segment: of its text, else of its other spellings.
+    pub(super) fn segment(&self, text: &str) -> u32 {
+        if text.is_empty() {
+            return EMPTY;
+        }
+        let exact = self.segments.number(text);
+        if exact != OTHER {
+            return exact;
+        }
+        let spelled = self.segments.numbered().find(|(_, one)| is_spelling_of(one, text));
+        spelled.map_or(OTHER, |(number, _)| number)
+    }
+
+    /// Returns the numbers of all spellings of a segment.
+    pub(super) fn spellings(&self, text: &str) -> Vec<u32> {
+        if text.is_empty() {
+            return vec![EMPTY];
+        }
+        let all = self.segments.numbered().filter(|(_, one)| same_spelling(one, text) || is_spelling_of(one, text));
+        all.map(|(number, _)| number).collect()
+    }
+}
+
+/// Stands before the first spelling of a segment for all those that no policy writes.
+pub(super) const OTHERWISE: char = '\0';
+
+/// Returns whether a segment in play stands for the other spellings of a text.
+fn is_spelling_of(segment: &str, text: &str) -> bool {
+    segment.strip_prefix(OTHERWISE).is_some_and(|of| same_spelling(of, text))
+}
+
+/// Returns the segments in play, and for each that has several spellings one that stands for those not in play.
+fn segments(written: std::collections::BTreeSet<SmolStr>) -> Table<SmolStr> {
+    let mut all: Vec<SmolStr> = Vec::new();
+    for text in written.iter().filter(|text| !text.is_empty()) {
+        let has_others = crate::model::paths::spellings(text, 1).is_none();
+        let known = |one: &SmolStr| is_spelling_of(one, text);
+        if has_others && !all.iter().any(known) {
+            all.push(smol_str::format_smolstr!("{OTHERWISE}{text}"));
+        }
+        all.push(text.clone());
+    }
+    Table::new(all)
+}
+
+type Keys = std::collections::BTreeMap<SmolStr, std::collections::BTreeSet<SmolStr>>;
+
+fn tables(keys: Keys) -> (Table<SmolStr>, Vec<Table<SmolStr>>) {
+    let (names, values): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+    (Table::new(names), values.into_iter().map(Table::new).collect())
+}

@@ -1,0 +1,158 @@
+//! The values that policies speak of: everything else is "another one".
+//!
+//! ```text
+//! allow garden/{app=web} -> garden/{app=api}:8080/http where method GET
+//!     namespaces: garden     label app: web, api     methods: GET     a pod with app=cart is one of "another app"
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use smol_str::SmolStr;
+
+use crate::model::addresses::{AddressSet, Range};
+use crate::model::conditions::{Conditions, PathPattern, Segment};
+use crate::model::endpoint::{Endpoint, Member, What};
+use crate::model::gateways::{Gateway, Via};
+use crate::model::hosts::{Host, HostName};
+use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirements, Test};
+use crate::model::ports::PortTest;
+
+/// The values in play, while they are gathered from endpoints, conditions and gateways. Sets can be compared only if all
+/// of them are made from one collection.
+#[derive(Debug, Default)]
+pub struct Terms {
+    pub(super) namespaces: BTreeMap<SmolStr, Option<Labels>>,
+    pub(super) closed: bool,
+    pub(super) namespace_labels: BTreeMap<SmolStr, BTreeSet<SmolStr>>,
+    pub(super) labels: BTreeMap<SmolStr, BTreeSet<SmolStr>>,
+    pub(super) accounts: BTreeSet<SmolStr>,
+    pub(super) port_names: BTreeSet<SmolStr>,
+    /// The first address of each range, and the one after its end.
+    pub(super) points: BTreeSet<IpAddr>,
+    pub(super) hosts: BTreeSet<HostName>,
+    pub(super) places: Vec<(Host, AddressSet)>,
+    pub(super) methods: BTreeSet<SmolStr>,
+    pub(super) segments: BTreeSet<SmolStr>,
+    pub(super) depth: usize,
+    pub(super) issuers: BTreeSet<SmolStr>,
+    pub(super) subjects: BTreeSet<SmolStr>,
+    pub(super) claims: BTreeSet<(SmolStr, SmolStr)>,
+}
+
+impl Terms {
+    /// Makes a collection about a cluster. `namespaces` are those that are known, each with its labels where these are
+    /// known too; `closed` says that there are no others.
+    pub fn new(namespaces: impl IntoIterator<Item = (SmolStr, Option<Labels>)>, closed: bool) -> Terms {
+        Terms { namespaces: namespaces.into_iter().collect(), closed, ..Terms::default() }
+    }
+
+    /// Adds what an endpoint speaks of.
+    pub fn endpoint(&mut self, endpoint: &Endpoint) {
+        for Member { what, ports, .. } in &endpoint.members {
+            let names = ports.entries().iter().filter_map(|entry| match &entry.port {
+                PortTest::Named(name) => Some(name.clone()),
+                PortTest::Range(..) => None,
+            });
+            self.port_names.extend(names);
+            match what {
+                What::Pods(pods) => self.pods(&pods.selector),
+                What::Addresses(set) => self.addresses(set),
+                What::Host(host) => {
+                    self.hosts.insert(host.name.clone());
+                    self.hosts.extend(host.except.iter().cloned());
+                    if !host.at.is_empty() {
+                        let at = host.addresses();
+                        self.addresses(&at);
+                        self.places.push((host.clone(), at));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds what a selector speaks of.
+    pub fn pods(&mut self, pods: &PodSelector) {
+        for requirement in pods.namespace.list() {
+            match (requirement.key.as_str(), &requirement.test) {
+                (NAMESPACE_NAME, Test::In(names) | Test::NotIn(names)) => {
+                    for name in names {
+                        if !self.namespaces.contains_key(name) {
+                            self.namespaces.insert(name.clone(), None);
+                        }
+                    }
+                }
+                _ => add(&mut self.namespace_labels, &pods.namespace),
+            }
+        }
+        add(&mut self.labels, &pods.labels);
+        match &pods.account {
+            Account::Is(name) => drop(self.accounts.insert(name.clone())),
+            Account::Not(names) => self.accounts.extend(names.iter().cloned()),
+        }
+    }
+
+    /// Adds the ends of a set of addresses.
+    pub fn addresses(&mut self, set: &AddressSet) {
+        for range in set.ranges() {
+            self.points.insert(range.first());
+            self.points.extend(after(range));
+        }
+    }
+
+    /// Adds what conditions speak of.
+    pub fn conditions(&mut self, conditions: &Conditions) {
+        self.methods.extend(conditions.methods.iter().cloned());
+        self.hosts.extend(conditions.hosts.iter().cloned());
+        for pattern in &conditions.paths {
+            self.path(pattern);
+        }
+        if let Some(jwt) = &conditions.jwt {
+            self.issuers.insert(jwt.issuer.url.clone());
+            self.subjects.extend(jwt.subjects.iter().cloned());
+            for (name, values) in &jwt.claims {
+                self.claims.extend(values.iter().map(|value| (name.clone(), value.clone())));
+            }
+        }
+    }
+
+    fn path(&mut self, pattern: &PathPattern) {
+        self.depth = self.depth.max(pattern.segments.len() + 1);
+        self.segments.extend(pattern.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(text) => Some(text.clone()),
+            Segment::Any => None,
+        }));
+    }
+
+    /// Adds what a gateway speaks of.
+    pub fn gateway(&mut self, gateway: &Gateway) {
+        for pods in &gateway.pods {
+            self.pods(pods);
+        }
+        let servers = gateway.ports.iter().flat_map(|port| &port.servers);
+        self.hosts.extend(servers.filter_map(|server| server.host.clone()));
+    }
+
+    /// Adds what a `via` speaks of.
+    pub fn via(&mut self, via: &Via) {
+        self.gateway(&via.gateway);
+        self.hosts.extend(via.at.iter().cloned());
+    }
+}
+
+fn add(keys: &mut BTreeMap<SmolStr, BTreeSet<SmolStr>>, requirements: &Requirements) {
+    for requirement in requirements.list().iter().filter(|requirement| requirement.key != NAMESPACE_NAME) {
+        let values = keys.entry(requirement.key.clone()).or_default();
+        if let Test::In(listed) | Test::NotIn(listed) = &requirement.test {
+            values.extend(listed.iter().cloned());
+        }
+    }
+}
+
+/// Returns the address after a range; `None` where the family ends.
+fn after(range: Range) -> Option<IpAddr> {
+    match range {
+        Range::V4(_, last) => Some(IpAddr::V4(last.checked_add(1)?.into())),
+        Range::V6(_, last) => Some(IpAddr::V6(last.checked_add(1)?.into())),
+    }
+}

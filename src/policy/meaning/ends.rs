@@ -1,0 +1,226 @@
+//! What rules and grants match, as sets.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::Meaning;
+use crate::flows::{Name, Set, Side};
+use crate::model::addresses::AddressSet;
+use crate::model::conditions::{Conditions, Jwt};
+use crate::model::endpoint::{Endpoint, What};
+use crate::model::ports::{AppProtocol, Ports};
+use crate::model::rules::{Action, Direction, Rule};
+use crate::policy::{Grant, GrantReason};
+
+/// The sets of endpoints that were made: many rules share an endpoint.
+#[derive(Default)]
+pub(super) struct Ends {
+    sources: FxHashMap<(*const Endpoint, Direction), Set>,
+    destinations: FxHashMap<(*const Endpoint, *const Conditions, bool, Direction), Set>,
+    /// The connections that a gateway passes on unread, by the direction that is judged.
+    pub(super) passed_through: FxHashMap<Direction, Set>,
+    /// The conditions of grants: none.
+    unconditional: Arc<Conditions>,
+}
+
+impl Meaning<'_> {
+    /// Returns what a rule matches where it is judged in a direction.
+    pub(super) fn matched(&mut self, rule: &Rule, judged: Direction) -> Set {
+        if rule.via.is_some() && rule.ingress {
+            return self.passed_on(rule, judged);
+        }
+        let deny = rule.action == Action::Deny;
+        let source = self.source(&rule.source, judged);
+        let destination = self.destination(&rule.destination, &rule.conditions, deny, judged);
+        self.flows.diagrams.and(source, destination)
+    }
+
+    /// Returns the flows of the pods that a rule governs in a direction.
+    pub(super) fn governed(&mut self, rule: &Rule, direction: Direction) -> Set {
+        let side = if direction == Direction::Egress { Side::Source } else { Side::Destination };
+        let pods = rule.subject(direction).pods().map(|(_, pods)| &pods.selector);
+        let sets = pods.map(|pods| self.flows.pods(side, true, pods)).collect();
+        self.flows.diagrams.union(sets)
+    }
+
+    /// Returns the flows from an endpoint.
+    pub(super) fn source(&mut self, endpoint: &Arc<Endpoint>, judged: Direction) -> Set {
+        let key = (Arc::as_ptr(endpoint), judged);
+        if let Some(known) = self.ends.sources.get(&key) {
+            return *known;
+        }
+        let own = judged == Direction::Egress;
+        let sets = endpoint.members.iter().map(|member| match &member.what {
+            What::Pods(pods) => self.flows.pods(Side::Source, own, &pods.selector),
+            What::Addresses(set) => {
+                let at = self.flows.at(Side::Source, set);
+                self.flows.outside(own, at)
+            }
+            What::Host(host) => {
+                let at = self.flows.at(Side::Source, &host.addresses());
+                self.flows.outside(own, at)
+            }
+        });
+        let sets = sets.collect();
+        let set = self.flows.diagrams.union(sets);
+        self.ends.sources.insert(key, set);
+        set
+    }
+
+    /// Returns the flows to an endpoint on its ports that meet some conditions. A deny of a host also matches whatever is at
+    /// the host's addresses, and a deny of a path all its spellings.
+    pub(super) fn destination(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        conditions: &Arc<Conditions>,
+        deny: bool,
+        judged: Direction,
+    ) -> Set {
+        let key = (Arc::as_ptr(endpoint), Arc::as_ptr(conditions), deny, judged);
+        if let Some(known) = self.ends.destinations.get(&key) {
+            return *known;
+        }
+        let mut sets = Vec::new();
+        for member in &endpoint.members {
+            let what = self.what(&member.what, deny, judged);
+            let request = self.requests(&member.ports, conditions, deny, judged);
+            sets.push(self.flows.diagrams.and(what, request));
+        }
+        let set = self.flows.diagrams.union(sets);
+        self.ends.destinations.insert(key, set);
+        set
+    }
+
+    /// Returns the flows to a member, on any port.
+    pub(super) fn what(&mut self, what: &What, deny: bool, judged: Direction) -> Set {
+        let own = judged == Direction::Ingress;
+        match what {
+            What::Pods(pods) => self.flows.pods(Side::Destination, own, &pods.selector),
+            What::Addresses(set) => {
+                let at = self.flows.at(Side::Destination, set);
+                self.flows.outside(own, at)
+            }
+            What::Host(host) => {
+                let by_name = self.flows.to_host(host);
+                let mut at = self.flows.at(Side::Destination, &host.addresses());
+                if !deny {
+                    let nameless = self.flows.to_no_host();
+                    at = self.flows.diagrams.and(at, nameless);
+                }
+                let either = self.flows.diagrams.or(by_name, at);
+                self.flows.outside(own, either)
+            }
+        }
+    }
+
+    /// Returns the flows on some ports that meet conditions; how a port is read decides which name of a request is compared.
+    pub(super) fn requests(&mut self, ports: &Ports, conditions: &Conditions, deny: bool, judged: Direction) -> Set {
+        if conditions.is_none() {
+            return self.flows.ports(ports);
+        }
+        let mut sets = Vec::new();
+        for entry in ports.entries() {
+            let port = self.flows.port(entry);
+            let met = self.met(conditions, entry.app, deny);
+            sets.push(self.flows.diagrams.and(port, met));
+        }
+        if *ports == Ports::All {
+            sets.push(self.met(conditions, None, deny));
+        }
+        let read = self.flows.diagrams.union(sets);
+        if conditions.hosts.is_empty() || self.policy.gateways.is_empty() {
+            return read;
+        }
+        // What a gateway passes on unread shows the name of TLS, however its port is read otherwise.
+        let unread = self.passed_through(judged);
+        let ports = self.flows.ports(ports);
+        let met = self.met(conditions, Some(AppProtocol::Tls), deny);
+        let d = &mut self.flows.diagrams;
+        let by_tls = d.and(ports, met);
+        let by_tls = d.and(unread, by_tls);
+        let otherwise = d.minus(read, unread);
+        d.or(by_tls, otherwise)
+    }
+
+    /// Returns the flows that meet conditions on a port that is read in some way.
+    pub(super) fn met(&mut self, conditions: &Conditions, read: Option<AppProtocol>, deny: bool) -> Set {
+        let mut set = Set::ALL;
+        if !conditions.methods.is_empty() {
+            let methods = self.flows.methods(&conditions.methods);
+            set = self.flows.diagrams.and(set, methods);
+        }
+        if !conditions.paths.is_empty() {
+            let paths = conditions.paths.iter().map(|path| self.flows.path(path, deny)).collect();
+            let paths = self.flows.diagrams.union(paths);
+            set = self.flows.diagrams.and(set, paths);
+        }
+        if !conditions.hosts.is_empty() {
+            let is_meant = |name: &str| conditions.hosts.iter().any(|host| host.matches(name));
+            let mut hosts = self.flows.to_named(is_meant);
+            for name in if read == Some(AppProtocol::Tls) { [Name::Host, Name::Tls].as_slice() } else { &[Name::Host] } {
+                hosts = self.named_or(*name, is_meant, hosts);
+            }
+            set = self.flows.diagrams.and(set, hosts);
+        }
+        if let Some(jwt) = &conditions.jwt {
+            let token = self.token(jwt);
+            set = self.flows.diagrams.and(set, token);
+        }
+        set
+    }
+
+    /// Returns the flows that ask, by a name, for a host that a test passes; where that name is not known, those that are in
+    /// `otherwise`.
+    pub(super) fn named_or(&mut self, name: Name, is_meant: impl Fn(&str) -> bool, otherwise: Set) -> Set {
+        let asked = self.flows.asks_for(name, is_meant);
+        let unknown = self.flows.shows_no(name);
+        let d = &mut self.flows.diagrams;
+        let otherwise = d.and(unknown, otherwise);
+        d.or(asked, otherwise)
+    }
+
+    fn token(&mut self, jwt: &Jwt) -> Set {
+        let mut set = self.flows.issuer(&jwt.issuer.url);
+        if !jwt.subjects.is_empty() {
+            let subjects = self.flows.subjects(&jwt.subjects);
+            set = self.flows.diagrams.and(set, subjects);
+        }
+        for (name, values) in &jwt.claims {
+            let values = values.iter().map(|value| self.flows.claim(name, value)).collect();
+            let one = self.flows.diagrams.union(values);
+            set = self.flows.diagrams.and(set, one);
+        }
+        set
+    }
+
+    /// Returns what a grant opens.
+    pub(super) fn granted(&mut self, grant: &Grant) -> Set {
+        let judged = grant.direction;
+        let source = self.source(&grant.source, judged);
+        let conditions = self.ends.unconditional.clone();
+        let destination = self.destination(&grant.destination, &conditions, false, judged);
+        let all = self.flows.diagrams.and(source, destination);
+        match grant.reason {
+            GrantReason::Dns | GrantReason::Keys => all,
+            GrantReason::Istiod => {
+                let from_sidecar = self.flows.from_sidecar();
+                self.flows.diagrams.and(all, from_sidecar)
+            }
+            GrantReason::Gateway => {
+                let half = self.gateway_half(grant);
+                self.flows.diagrams.and(all, half)
+            }
+        }
+    }
+
+    /// Returns the addresses that an endpoint contains.
+    pub(super) fn addresses_of(endpoint: &Endpoint) -> AddressSet {
+        let blocks = endpoint.members.iter().flat_map(|member| match &member.what {
+            What::Addresses(set) => set.blocks.clone(),
+            What::Host(host) => host.addresses().blocks,
+            What::Pods(_) => Vec::new(),
+        });
+        AddressSet { blocks: blocks.collect() }
+    }
+}

@@ -1,0 +1,173 @@
+//! `via` on ingress as sets: what a gateway lets in, and what it passes on to the workload.
+
+use super::Meaning;
+use crate::flows::{Name, Set, Side};
+use crate::model::gateways::{Gateway, GatewayPort, Via};
+use crate::model::hosts::HostName;
+use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
+use crate::model::rules::{Direction, Rule};
+use crate::policy::Grant;
+
+impl Meaning<'_> {
+    /// Returns the flows that a rule with `via` on ingress matches at its workload: from the gateway, for one of the
+    /// rule's public hosts, and for one of its clients, as far as these are known.
+    pub(super) fn passed_on(&mut self, rule: &Rule, judged: Direction) -> Set {
+        let Some(via) = &rule.via else { return Set::NONE };
+        let gateway = self.gateway_pods(&via.gateway, Side::Source, judged == Direction::Egress);
+        let client = self.flows.client(&Self::addresses_of(&rule.source));
+        let asked = match via.at.is_empty() {
+            true => Set::ALL,
+            false => {
+                // Behind the gateway the name that TLS asked for cannot be seen.
+                let entries = rule.destination.members.iter().flat_map(|member| member.ports.entries());
+                let tls = entries.filter(|entry| entry.app == Some(AppProtocol::Tls));
+                let mut sets: Vec<Set> = tls.map(|entry| self.flows.port(entry)).collect();
+                sets.push(self.asks_http(|name| via.serves(name)));
+                self.flows.diagrams.union(sets)
+            }
+        };
+        let destination = self.destination(&rule.destination, &rule.conditions, false, judged);
+        let d = &mut self.flows.diagrams;
+        let passed = d.and(client, asked);
+        let passed = d.and(gateway, passed);
+        d.and(passed, destination)
+    }
+
+    /// Returns, at the pods of the gateway of a rule with `via` on ingress, the flows that the rule concerns, and those of
+    /// them that it lets in.
+    pub(super) fn published(&mut self, rule: &Rule) -> (Set, Set) {
+        let Some(via) = &rule.via else { return (Set::NONE, Set::NONE) };
+        let gateway = self.gateway_pods(&via.gateway, Side::Destination, true);
+        let clients = self.source(&rule.source, Direction::Ingress);
+        let (concerned, fitting) = match via.at.is_empty() {
+            true => {
+                let ports = via.ports.iter().map(|port| self.tcp_port(*port)).collect();
+                let ports = self.flows.diagrams.union(ports);
+                (ports, ports)
+            }
+            false => self.published_hosts(rule, via),
+        };
+        let d = &mut self.flows.diagrams;
+        let concerned = d.and(gateway, concerned);
+        let fitting = d.and(concerned, fitting);
+        (concerned, d.and(fitting, clients))
+    }
+
+    fn published_hosts(&mut self, rule: &Rule, via: &Via) -> (Set, Set) {
+        let tls = |entry: &PortMatch| entry.app == Some(AppProtocol::Tls);
+        let takes_tls = rule.destination.members.iter().any(|member| member.ports.entries().iter().any(tls));
+        let (mut concerned, mut fitting) = (Vec::new(), Vec::new());
+        let mut seen: Vec<u16> = Vec::new();
+        for port in via.gateway.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
+            if seen.contains(&port.target) {
+                continue;
+            }
+            seen.push(port.target);
+            let number = self.tcp_port(port.target);
+            let by_sni = self.asks_tls(|name| via.serves(name) && is_unread(port, name));
+            let unread = self.asks_tls(|name| is_unread(port, name));
+            let by_host = self.asks_http(|name| via.serves(name) && is_read(port, name));
+            let met_by_tls = match takes_tls {
+                true => self.met(&rule.conditions, Some(AppProtocol::Tls), false),
+                false => Set::NONE,
+            };
+            let met = self.met(&rule.conditions, Some(AppProtocol::Http), false);
+            let d = &mut self.flows.diagrams;
+            let by_sni = d.and(number, by_sni);
+            let by_host = d.and(number, by_host);
+            let by_host = d.minus(by_host, unread);
+            concerned.extend([by_sni, by_host]);
+            fitting.push(d.and(by_sni, met_by_tls));
+            fitting.push(d.and(by_host, met));
+        }
+        let d = &mut self.flows.diagrams;
+        (d.union(concerned), d.union(fitting))
+    }
+
+    /// Returns the flows that a gateway's half of a rule opens, among those of the grant.
+    pub(super) fn gateway_half(&mut self, grant: &Grant) -> Set {
+        let policy = self.policy;
+        let own = grant.direction == Direction::Ingress;
+        let mut to_pods = Vec::new();
+        let mut elsewhere = Set::NONE;
+        for rule in grant.because.iter().filter_map(|at| policy.rule(*at)) {
+            elsewhere = Set::ALL;
+            to_pods.push(if rule.ingress && own {
+                self.published(rule).1
+            } else if rule.egress {
+                let hosts: Vec<_> = rule.destination.members.iter().map(|member| &member.what).collect();
+                let is_meant = |name: &str| hosts.iter().any(|what| is_host(what, name));
+                self.named_or_all(is_meant)
+            } else {
+                Set::ALL
+            });
+        }
+        let outside = self.flows.outside(own, elsewhere);
+        let d = &mut self.flows.diagrams;
+        let to_pods = d.union(to_pods);
+        let pods = self.flows.any_pod(own);
+        let d = &mut self.flows.diagrams;
+        let to_pods = d.and(pods, to_pods);
+        d.or(outside, to_pods)
+    }
+
+    fn named_or_all(&mut self, is_meant: impl Fn(&str) -> bool) -> Set {
+        self.named_or(Name::Tls, is_meant, Set::ALL)
+    }
+
+    /// Returns the connections that some gateway passes on unread, by the name that TLS asks for.
+    pub(super) fn passed_through(&mut self, judged: Direction) -> Set {
+        if let Some(known) = self.ends.passed_through.get(&judged) {
+            return *known;
+        }
+        let policy = self.policy;
+        let mut sets = Vec::new();
+        for gateway in &policy.gateways {
+            let pods = self.gateway_pods(gateway, Side::Destination, judged == Direction::Ingress);
+            for port in &gateway.ports {
+                let number = self.flows.number(port.target);
+                let unread = self.asks_tls(|name| is_unread(port, name));
+                let there = self.flows.diagrams.and(number, unread);
+                sets.push(self.flows.diagrams.and(pods, there));
+            }
+        }
+        let all = self.flows.diagrams.union(sets);
+        self.ends.passed_through.insert(judged, all);
+        all
+    }
+
+    /// Returns the flows that ask for a host by HTTP; where that is not known, by TLS.
+    fn asks_http(&mut self, is_meant: impl Fn(&str) -> bool) -> Set {
+        let by_tls = self.flows.asks_for(Name::Tls, &is_meant);
+        self.named_or(Name::Host, is_meant, by_tls)
+    }
+
+    /// Returns the flows that ask for a host by TLS; where that is not known, by HTTP.
+    fn asks_tls(&mut self, is_meant: impl Fn(&str) -> bool) -> Set {
+        let by_http = self.flows.asks_for(Name::Host, &is_meant);
+        self.named_or(Name::Tls, is_meant, by_http)
+    }
+
+    fn gateway_pods(&mut self, gateway: &Gateway, side: Side, own: bool) -> Set {
+        let sets = gateway.pods.iter().map(|pods| self.flows.pods(side, own, pods)).collect();
+        self.flows.diagrams.union(sets)
+    }
+
+    fn tcp_port(&mut self, port: u16) -> Set {
+        self.flows.ports(&Ports::Some(vec![PortMatch::range(port, port, Protocol::Tcp)]))
+    }
+}
+
+/// Returns whether a port passes on connections for a name unread.
+fn is_unread(port: &GatewayPort, name: &str) -> bool {
+    port.names(&HostName { wildcard: false, name: name.into() }).sni
+}
+
+/// Returns whether a port may read requests for a name.
+fn is_read(port: &GatewayPort, name: &str) -> bool {
+    port.has_requests() || port.names(&HostName { wildcard: false, name: name.into() }).untold
+}
+
+fn is_host(what: &crate::model::endpoint::What, name: &str) -> bool {
+    matches!(what, crate::model::endpoint::What::Host(host) if host.matches(name))
+}

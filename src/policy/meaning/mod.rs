@@ -1,0 +1,345 @@
+//! The meaning of a policy as a value: which flows each end lets through, as sets.
+//!
+//! ```text
+//! default deny egress garden/*
+//! allow egress garden/{app=web} -> 203.0.113.0/24:443
+//!     egress of garden: app=web, outside, in the block, tcp, 443      every other namespace: all flows
+//! ```
+//!
+//! The essay at the head of [`crate::policy`] is written here a second time, for all flows at once: the evaluator decides one
+//! flow by looking at every rule, and shares no code with this. Each direction has a table with one row for each namespace
+//! of the judged pods, made when it is asked for. A row's sets test the judged pod and the other side; the place of the
+//! judged pod is what chose the row.
+
+mod ends;
+mod gateway;
+mod member;
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::Policy;
+use crate::flows::{Flows, OUTSIDE, Set, Side, Space, Terms, TooLarge, Witness};
+use crate::model::conditions::Conditions;
+use crate::model::endpoint::Endpoint;
+use crate::model::labels::NAMESPACE_NAME;
+use crate::model::rules::{Action, Direction, Rule};
+
+/// The steps that sets of one policy may take: some seconds, and some hundred megabytes.
+const BUDGET: u64 = 20_000_000;
+
+/// A question about flows: from some endpoints to others, under conditions.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// Who sends.
+    pub source: Arc<Endpoint>,
+    /// Who receives, on which ports.
+    pub destination: Arc<Endpoint>,
+    /// What is asked of requests.
+    pub conditions: Arc<Conditions>,
+}
+
+/// The sets of a policy.
+pub struct Meaning<'p> {
+    policy: &'p Policy,
+    flows: Flows,
+    egress: Table,
+    ingress: Table,
+    ends: ends::Ends,
+    carried: Set,
+}
+
+/// The rows of a direction.
+#[derive(Default)]
+struct Table {
+    /// The rules and grants whose subject is in one namespace, by it.
+    of_place: FxHashMap<u32, Vec<Statement>>,
+    /// Those whose subject may be in several.
+    wide: Vec<Statement>,
+    /// What the wide ones say, over the place of the judged pod.
+    wide_row: Option<Row>,
+    rows: FxHashMap<u32, Set>,
+}
+
+/// A statement that a row is made of.
+#[derive(Clone, Copy)]
+enum Statement {
+    Rule(usize),
+    Grant(usize),
+    /// A rule with `via` on ingress, at the pods of its gateway.
+    Published(usize),
+}
+
+/// What the statements about some judged pods say.
+#[derive(Clone, Copy)]
+struct Row {
+    denied: Set,
+    isolated: Set,
+    allowed: Set,
+    granted: Set,
+    published: Set,
+}
+
+impl<'p> Meaning<'p> {
+    /// Prepares the meaning of a policy, so that it can be asked about some scopes.
+    pub fn new(policy: &'p Policy, scopes: &[Scope]) -> Meaning<'p> {
+        let space = Space::new(terms(policy, scopes));
+        let mut flows = Flows::new(space, BUDGET);
+        let carried = flows.carried();
+        let mut meaning = Meaning {
+            policy,
+            flows,
+            egress: Table::default(),
+            ingress: Table::default(),
+            ends: ends::Ends::default(),
+            carried,
+        };
+        meaning.sort_statements();
+        meaning
+    }
+
+    /// Returns a flow of a scope that the policy allows; `None` if it allows none.
+    pub fn allowed_in(&mut self, scope: &Scope) -> Result<Option<Witness>, TooLarge> {
+        self.search(scope, |meaning, asked, judged| meaning.flows.diagrams.and(asked, judged))
+    }
+
+    /// Returns a flow of a scope that the policy denies; `None` if it allows every one.
+    pub fn denied_in(&mut self, scope: &Scope) -> Result<Option<Witness>, TooLarge> {
+        self.search(scope, |meaning, asked, judged| meaning.flows.diagrams.minus(asked, judged))
+    }
+
+    /// Returns whether a scope has a flow at all.
+    pub fn is_possible(&mut self, scope: &Scope) -> Result<bool, TooLarge> {
+        Ok(self.search(scope, |_, asked, _| asked)?.is_some())
+    }
+
+    /// Looks through every pair of places for a flow that `want` picks from those of a scope and those that are allowed.
+    fn search(
+        &mut self,
+        scope: &Scope,
+        want: impl Fn(&mut Meaning<'p>, Set, Set) -> Set,
+    ) -> Result<Option<Witness>, TooLarge> {
+        let sources = self.source(&scope.source, Direction::Egress);
+        let destinations = self.destination(&scope.destination, &scope.conditions, false, Direction::Egress);
+        let places: Vec<u32> = [OUTSIDE].into_iter().chain(self.flows.space.pod_places()).collect();
+        for &source in &places {
+            let from = self.flows.with_place(sources, true, source);
+            let asked = self.flows.diagrams.and(from, destinations);
+            if asked == Set::NONE {
+                continue;
+            }
+            let sent = self.judged(Direction::Egress, source);
+            for &destination in &places {
+                let asked = self.flows.with_place(asked, false, destination);
+                if asked == Set::NONE || (source, destination) == (OUTSIDE, OUTSIDE) {
+                    continue;
+                }
+                let sent = self.flows.with_place(sent, false, destination);
+                let received = self.judged(Direction::Ingress, destination);
+                let received = self.flows.with_place(received, false, source);
+                let judged = self.flows.diagrams.and(sent, received);
+                let found = want(self, asked, judged);
+                let found = self.possible(found, source, destination);
+                if self.flows.checked(found)? != Set::NONE {
+                    return Ok(self.believable(found, source, destination));
+                }
+            }
+        }
+        self.flows.checked(None)
+    }
+
+    fn possible(&mut self, set: Set, source: u32, destination: u32) -> Set {
+        if set == Set::NONE {
+            return set;
+        }
+        let set = self.flows.diagrams.and(set, self.carried);
+        let between = self.flows.between(source, destination, &self.policy.internet);
+        self.flows.diagrams.and(set, between)
+    }
+
+    /// Returns a flow of a set between two places: between pods of the inventory if some are in it, else the smallest.
+    fn believable(&mut self, set: Set, source: u32, destination: u32) -> Option<Witness> {
+        let mut narrowed = set;
+        for (side, place) in [(Side::Source, source), (Side::Destination, destination)] {
+            let Some(namespace) = self.flows.space.namespace(place).cloned() else { continue };
+            for workload in self.policy.inventory.workloads.iter().filter(|workload| workload.namespace == namespace) {
+                let like = self.flows.pods_like(side, &workload.labels, &workload.account);
+                let some = self.flows.diagrams.and(narrowed, like);
+                if some != Set::NONE {
+                    narrowed = some;
+                    break;
+                }
+            }
+        }
+        self.flows.witness(narrowed, source, destination)
+    }
+
+    /// Returns the flows that the judged pods of a place let through in a direction; outside, all.
+    fn judged(&mut self, direction: Direction, place: u32) -> Set {
+        if place == OUTSIDE {
+            return Set::ALL;
+        }
+        if let Some(known) = self.table(direction).rows.get(&place) {
+            return *known;
+        }
+        let row = self.row(direction, place);
+        let set = self.judge(row);
+        self.table(direction).rows.insert(place, set);
+        set
+    }
+
+    /// Returns what a row lets through: what no deny forbids and what is allowed, granted to isolated pods, or left open.
+    fn judge(&mut self, row: Row) -> Set {
+        let d = &mut self.flows.diagrams;
+        let granted = d.and(row.isolated, row.granted);
+        let closed = d.or(row.isolated, row.published);
+        let open = d.complement(closed);
+        let through = d.or(row.allowed, granted);
+        let through = d.or(through, open);
+        d.minus(through, row.denied)
+    }
+
+    fn row(&mut self, direction: Direction, place: u32) -> Row {
+        if self.table(direction).wide_row.is_none() {
+            let wide = std::mem::take(&mut self.table(direction).wide);
+            let row = self.said(direction, &wide);
+            let table = self.table(direction);
+            (table.wide, table.wide_row) = (wide, Some(row));
+        }
+        let wide = self.table(direction).wide_row;
+        let own = self.table(direction).of_place.get(&place).cloned().unwrap_or_default();
+        let own = self.said(direction, &own);
+        let flows = &mut self.flows;
+        let mut join = |pick: fn(&Row) -> Set| {
+            let of = |row: Row, flows: &Flows| flows.with_place(pick(&row), true, place);
+            let (own, wide) = (of(own, flows), wide.map_or(Set::NONE, |row| of(row, flows)));
+            flows.diagrams.or(own, wide)
+        };
+        Row {
+            denied: join(|row| row.denied),
+            isolated: join(|row| row.isolated),
+            allowed: join(|row| row.allowed),
+            granted: join(|row| row.granted),
+            published: join(|row| row.published),
+        }
+    }
+
+    /// Returns what some statements say, over the place of the judged pod.
+    fn said(&mut self, direction: Direction, statements: &[Statement]) -> Row {
+        let policy = self.policy;
+        let [mut denied, mut isolated, mut allowed, mut granted, mut published] = [const { Vec::new() }; 5];
+        for statement in statements {
+            match *statement {
+                Statement::Rule(at) => {
+                    let rule = &policy.rules[at];
+                    match rule.action {
+                        Action::Deny => denied.push(self.matched(rule, direction)),
+                        Action::Allow => {
+                            isolated.push(self.governed(rule, direction));
+                            allowed.push(self.matched(rule, direction));
+                        }
+                        Action::Isolate => isolated.push(self.governed(rule, direction)),
+                    }
+                }
+                Statement::Grant(at) => granted.push(self.granted(&policy.grants[at])),
+                Statement::Published(at) => {
+                    let (concerned, fitting) = self.published(&policy.rules[at]);
+                    published.push(concerned);
+                    allowed.push(fitting);
+                }
+            }
+        }
+        let d = &mut self.flows.diagrams;
+        Row {
+            denied: d.union(denied),
+            isolated: d.union(isolated),
+            allowed: d.union(allowed),
+            granted: d.union(granted),
+            published: d.union(published),
+        }
+    }
+
+    fn table(&mut self, direction: Direction) -> &mut Table {
+        match direction {
+            Direction::Egress => &mut self.egress,
+            Direction::Ingress => &mut self.ingress,
+        }
+    }
+
+    /// Sorts the rules and grants by the namespace of the pods that they judge.
+    fn sort_statements(&mut self) {
+        let policy = self.policy;
+        for (at, rule) in policy.rules.iter().enumerate() {
+            for direction in Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction)) {
+                self.sort(direction, rule.subject(direction), Statement::Rule(at));
+            }
+            if is_published(rule) {
+                let gateways = rule.via.iter().flat_map(|via| &via.gateway.pods);
+                let places: Vec<Option<u32>> =
+                    gateways.map(|pods| pods.namespace_name().map(|name| self.flows.space.place(name))).collect();
+                self.add(Direction::Ingress, places, Statement::Published(at));
+            }
+        }
+        for (at, grant) in policy.grants.iter().enumerate() {
+            self.sort(grant.direction, grant.subject(), Statement::Grant(at));
+        }
+    }
+
+    fn sort(&mut self, direction: Direction, subject: &Endpoint, statement: Statement) {
+        let places = subject.pods().map(|(_, pods)| pods.selector.namespace_name());
+        let places = places.map(|name| name.map(|name| self.flows.space.place(name))).collect();
+        self.add(direction, places, statement);
+    }
+
+    fn add(&mut self, direction: Direction, mut places: Vec<Option<u32>>, statement: Statement) {
+        places.sort_unstable();
+        places.dedup();
+        let table = self.table(direction);
+        if places.contains(&None) {
+            table.wide.push(statement);
+        } else {
+            for place in places.into_iter().flatten() {
+                table.of_place.entry(place).or_default().push(statement);
+            }
+        }
+    }
+}
+
+/// Returns whether a rule also judges clients at its gateway.
+fn is_published(rule: &Rule) -> bool {
+    rule.ingress && rule.via.is_some()
+}
+
+/// Returns all values that a policy and some scopes speak of.
+fn terms(policy: &Policy, scopes: &[Scope]) -> Terms {
+    let inventory = &policy.inventory;
+    let namespaces = inventory.namespaces.iter().map(|(name, namespace)| {
+        let mut labels = namespace.labels.clone();
+        labels.insert(smol_str::SmolStr::new_static(NAMESPACE_NAME), name.clone());
+        (name.clone(), namespace.declared.then_some(labels))
+    });
+    let mut terms = Terms::new(namespaces, inventory.given);
+    for rule in &policy.rules {
+        terms.endpoint(&rule.source);
+        terms.endpoint(&rule.destination);
+        terms.conditions(&rule.conditions);
+        if let Some(via) = &rule.via {
+            terms.via(via);
+        }
+    }
+    for grant in &policy.grants {
+        terms.endpoint(&grant.source);
+        terms.endpoint(&grant.destination);
+    }
+    for gateway in &policy.gateways {
+        terms.gateway(gateway);
+    }
+    for scope in scopes {
+        terms.endpoint(&scope.source);
+        terms.endpoint(&scope.destination);
+        terms.conditions(&scope.conditions);
+    }
+    terms.addresses(&policy.internet);
+    terms
+}

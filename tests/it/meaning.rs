@@ -1,0 +1,224 @@
+//! Policies as sets of flows: the sets say of every flow what the evaluator says.
+//! `NETPOL_MEANING=POLICIES[,SEED]` asks for more than a test run.
+
+use std::net::IpAddr;
+
+use netpol::compile::{self, Input};
+use netpol::diag::Diagnostics;
+use netpol::inventory::ContainerPort;
+use netpol::model::addresses::AddressSet;
+use netpol::model::endpoint::What;
+use netpol::model::labels::{Labels, NAMESPACE_NAME};
+use netpol::model::ports::Protocol;
+use netpol::policy::meaning::Meaning;
+use netpol::policy::{Flow, Party, Pod, Policy, Request, eval};
+use netpol::settings::Settings;
+use serde_json::json;
+
+use crate::layers::draw::{self, HEAD};
+use crate::layers::random::Random;
+use crate::layers::world::World;
+
+const FLOWS: usize = 100;
+
+fn policy(source: &str, manifests: Option<&str>) -> Option<Policy> {
+    let day = time::Date::from_calendar_date(2026, time::Month::November, 21).unwrap();
+    let mut input = Input::new(Settings::new(day));
+    input.policy("policy.netpol", source);
+    if let Some(text) = manifests {
+        input.manifest("cluster.yaml", text);
+    }
+    compile::policy(&mut input, &mut compile::no_files, &mut Diagnostics::new())
+}
+
+const NAMESPACES: &[&str] =
+    &["garden", "garden", "shop", "lab", "legacy", "kube-system", "istio-system", "elsewhere"];
+const LABELS: &[(&str, &[&str])] = &[
+    ("app", &["web", "web", "api", "curl", "cart", "good", "probe", "none", "istio-ingressgateway"]),
+    ("tier", &["front", "back", "middle"]),
+    ("istio", &["ingressgateway", "egressgateway"]),
+    ("k8s-app", &["kube-dns"]),
+];
+const ACCOUNTS: &[&str] = &["web", "api", "good", "shared", "default", "istio-ingressgateway-service-account"];
+const PORTS: &[u16] = &[80, 443, 8080, 8080, 8443, 9000, 9090, 9100, 53, 123, 5432, 15012, 1, 65535];
+const HOSTS: &[&str] = &[
+    "zenquotes.io",
+    "evil.example",
+    "db.wild.example",
+    "a.wild.example",
+    "wild.example",
+    "db.zen.example",
+    "garden.example",
+    "shop.example",
+    "api.garden.example",
+    "web.garden.svc.cluster.local",
+    "example.com",
+];
+const ADDRESSES: &[&str] = &[
+    "198.51.100.0",
+    "198.51.100.50",
+    "198.51.100.63",
+    "198.51.100.64",
+    "198.51.100.66",
+    "198.51.100.127",
+    "198.51.101.0",
+    "203.0.113.7",
+    "203.0.113.8",
+    "192.0.2.1",
+    "10.1.2.3",
+    "9.9.9.9",
+    "169.254.169.254",
+    "2001:db8::1",
+    "fc00::1",
+    "::",
+];
+const PATHS: &[&str] =
+    &["/", "/api", "/api/", "/api/x", "/api/x/y", "/x/x", "//x", "/health", "/health?x=1", "/a/../api", "/API", "api"];
+
+struct Drawer<'r> {
+    random: &'r mut Random,
+    policy: &'r Policy,
+}
+
+impl Drawer<'_> {
+    fn pod(&mut self) -> Pod {
+        let random = &mut *self.random;
+        let inventory = &self.policy.inventory;
+        let mut namespace = random.pick(NAMESPACES);
+        if inventory.given && !inventory.namespaces.contains_key(namespace) {
+            namespace = "garden";
+        }
+        let mut namespace_labels = Labels::from([(NAMESPACE_NAME.into(), namespace.into())]);
+        match inventory.namespaces.get(namespace) {
+            Some(known) if known.declared => namespace_labels.extend(known.labels.clone()),
+            // One namespace has the same labels at both ends of a flow.
+            _ if namespace.len().is_multiple_of(2) => drop(namespace_labels.insert("env".into(), "prod".into())),
+            _ => {}
+        }
+        let mut labels = Labels::new();
+        for (key, values) in LABELS {
+            if random.percent(45) {
+                labels.insert((*key).into(), random.pick(values).into());
+            }
+        }
+        let port = |name: &str, port, protocol| ContainerPort { name: Some(name.into()), port, protocol };
+        let ports = match random.below(3) {
+            0 => Vec::new(),
+            1 => vec![port("http", 8080, Protocol::Tcp), port("metrics", 9000, Protocol::Tcp)],
+            _ => vec![port("raw", 8080, Protocol::Tcp), port("http", 8080, Protocol::Udp)],
+        };
+        Pod {
+            shown: format!("{namespace}/{labels:?}"),
+            namespace_labels,
+            labels,
+            account: random.pick(ACCOUNTS).into(),
+            ports,
+            sidecar: random.percent(60),
+            single: false,
+        }
+    }
+
+    fn address(&mut self) -> IpAddr {
+        self.random.pick(ADDRESSES).parse().unwrap()
+    }
+
+    /// Draws a host, at the addresses where it may be.
+    fn host(&mut self) -> Party {
+        let name = self.random.pick(HOSTS);
+        let members = self.policy.rules.iter().flat_map(|rule| [&rule.source, &rule.destination]);
+        let hosts = members.flat_map(|side| &side.members).filter_map(|member| match &member.what {
+            What::Host(host) if host.matches(name) => Some(host.addresses().blocks),
+            _ => None,
+        });
+        let blocks: Vec<_> = hosts.flatten().collect();
+        let at = if blocks.is_empty() { self.policy.internet.clone() } else { AddressSet { blocks } };
+        Party::Host { name: name.into(), at }
+    }
+
+    fn name(&mut self) -> Option<smol_str::SmolStr> {
+        match self.random.below(8) {
+            0..=3 => None,
+            4 => Some(self.random.pick(&["", "GARDEN.example", "garden.example:443", "zenquotes.io.", "other"]).into()),
+            _ => Some(self.random.pick(HOSTS).into()),
+        }
+    }
+
+    fn request(&mut self) -> Request {
+        let (host, tls) = (self.name(), self.name());
+        let random = &mut *self.random;
+        let token = |random: &mut Random| {
+            let mut claims = serde_json::Map::new();
+            claims.insert("iss".into(), json!(random.pick(&["https://login.example", "https://evil.example"])));
+            if random.percent(50) {
+                claims.insert("sub".into(), json!(random.pick(&["alice", "bob"])));
+            }
+            if random.percent(60) {
+                let groups = random.pick(&["admin", "user"]);
+                claims.insert("groups".into(), if random.percent(50) { json!([groups, "x"]) } else { json!(groups) });
+            }
+            if random.percent(60) {
+                claims.insert("scope".into(), json!(random.pick(&["read", "read write", "write"])));
+            }
+            claims
+        };
+        Request {
+            method: random.percent(70).then(|| random.pick(&["GET", "POST", "PUT"]).into()),
+            path: random.percent(70).then(|| random.pick(PATHS).to_owned()),
+            host,
+            tls,
+            client: random.percent(30).then(|| random.pick(ADDRESSES).parse().unwrap()),
+            jwt: random.percent(50).then(|| token(random)),
+        }
+    }
+
+    fn flow(&mut self) -> Flow {
+        let source = if self.random.percent(75) { Party::Pod(self.pod()) } else { Party::Address(self.address()) };
+        let destination = match (&source, self.random.below(10)) {
+            (Party::Pod(_), 0..=2) => Party::Address(self.address()),
+            (Party::Pod(_), 3..=4) => self.host(),
+            _ => Party::Pod(self.pod()),
+        };
+        let protocol =
+            self.random.weighted(&[(12, Protocol::Tcp), (3, Protocol::Udp), (1, Protocol::Sctp), (1, Protocol::Icmp)]);
+        let port = (protocol != Protocol::Icmp).then(|| self.random.pick(PORTS));
+        let request = if protocol == Protocol::Tcp && self.random.percent(70) {
+            self.request()
+        } else {
+            Request::default()
+        };
+        Flow { source, destination, port, protocol, request }
+    }
+}
+
+#[test]
+fn sets_say_of_every_flow_what_the_evaluator_says() {
+    let asked = std::env::var("NETPOL_MEANING").unwrap_or_default();
+    let (count, seed) = asked.split_once(',').unwrap_or((&asked, "1"));
+    let (count, seed): (u64, u64) = (count.parse().unwrap_or(200), seed.parse().unwrap());
+    let worlds = [World::new(false), World::new(true)];
+    let (mut policies, mut flows, mut allowed) = (0, 0, 0);
+    for number in 0..count {
+        let mut random = Random::of_case(seed, number);
+        let draw = draw::draw(&mut random);
+        let world = &worlds[usize::from(draw.setting.known)];
+        let source = format!("{HEAD}{}{}\n", world.declarations(), draw.statements.join("\n"));
+        let Some(policy) = policy(&source, world.manifests().as_deref()) else { continue };
+        policies += 1;
+        let mut meaning = Meaning::new(&policy, &[]);
+        for _ in 0..FLOWS {
+            let flow = Drawer { random: &mut random, policy: &policy }.flow();
+            let one = eval(&policy, &flow);
+            let other = meaning.allows(&flow).unwrap();
+            flows += 1;
+            allowed += usize::from(other);
+            assert_eq!(
+                one.allowed(),
+                other,
+                "case {number}: the evaluator {one:?}, the sets {other}\n{}\n{flow:#?}",
+                draw.statements.join("\n")
+            );
+        }
+    }
+    println!("{policies} policies, {flows} flows, {allowed} allowed");
+    assert!(policies > count as usize / 2 && allowed > flows / 10 && allowed < flows * 9 / 10);
+}
