@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use crate::analysis;
 use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
 use crate::inventory::{self, Inventory, Reading};
 use crate::policy::provenance::attribution;
@@ -147,6 +148,7 @@ pub fn lower(program: Program, input: &Input, diagnostics: &mut Diagnostics) -> 
 
 /// Judges how well the layers of the build enforce each rule, and makes no objects.
 pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+    analysis::assertions(policy, sources, diagnostics);
     let lowering = targets::judge(policy, sources, diagnostics);
     attribute(policy, diagnostics);
     lowering
@@ -155,6 +157,7 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 /// A policy to the objects of every layer of the build, all of them at once, with its judgements. [`build`] makes files of
 /// them and keeps none.
 pub fn objects(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+    analysis::assertions(policy, sources, diagnostics);
     let lowering = targets::lower(policy, sources, diagnostics);
     attribute(policy, diagnostics);
     lowering
@@ -168,6 +171,7 @@ pub fn build(
     diagnostics: &mut Diagnostics,
     then: &mut dyn FnMut(Vec<Artifact>) -> bool,
 ) -> Lowering {
+    analysis::assertions(policy, sources, diagnostics);
     let lowering = targets::build(policy, sources, diagnostics, then);
     attribute(policy, diagnostics);
     lowering

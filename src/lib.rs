@@ -3,7 +3,8 @@
 //! ```text
 //! text ─syntax→ File ─resolve→ Names ─types→ Program ─policy→ Policy ─targets→ Objects ─cli→ files
 //!                                              ↑                 │
-//!                          manifests ─inventory→ Inventory       └─ eval: is this flow allowed?
+//!                          manifests ─inventory→ Inventory       ├─ eval: is this flow allowed?
+//!                                                                └─ meaning→ sets of flows ─analysis→ assertions, tests
 //! ```
 //!
 //! [`compile`] has one function for each arrow, and [`compile::policy`] and [`compile::build`] over them.
@@ -62,6 +63,7 @@
 //!
 //! `cli`, on by default, is the command. Without it the library builds for `wasm32-unknown-unknown`.
 
+pub mod analysis;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod compile;

@@ -19,6 +19,7 @@ mod paths;
 mod report;
 mod rule;
 mod session;
+mod test;
 mod verdict;
 
 use std::ffi::OsString;
@@ -63,6 +64,7 @@ impl Global {
 enum Verb {
     Check(check::Args),
     Build(build::Args),
+    Test(test::Args),
     Eval(Box<eval::Args>),
     Explain(explain::Args),
     Fmt(fmt::Args),
@@ -114,6 +116,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let end = match cli.verb {
         Verb::Check(args) => check::run(&args, &cli.global),
         Verb::Build(args) => build::run(&args, &cli.global),
+        Verb::Test(args) => test::run(&args, &cli.global),
         Verb::Eval(args) => eval::run(&args, &cli.global),
         Verb::Explain(args) => explain::run(&args, &cli.global),
         Verb::Fmt(args) => fmt::run(&args, &cli.global),

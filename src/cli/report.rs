@@ -70,6 +70,11 @@ impl Report<'_> {
         diagnostics.has_errors() || (self.deny_warnings && diagnostics.count(Severity::Warning) > 0)
     }
 
+    /// Returns whether the findings are printed for machines.
+    pub fn is_for_machines(&self) -> bool {
+        self.messages.error_format.is_for_machines()
+    }
+
     /// Prints the findings, sorted, and returns the exit code that they give.
     pub fn print(&self, diagnostics: &mut Diagnostics, sources: &Sources) -> Result<Exit, Fatal> {
         diagnostics.sort();

@@ -191,6 +191,10 @@ codes! {
     W0526 MeshClosed "istiod or a gateway is isolated and nothing is let through";
     E0531 ClaimWithoutWorkloads "a claim has no workloads on either side";
     W0532 ClaimNotJudged "a claim was not judged";
+    E0533 AssertionFails "an assertion is not true of every flow";
+    E0534 TestFails "a line of a test is not true of every flow";
+    E0535 ClaimTooLarge "a claim would take too much work to judge";
+    W0536 EmptyClaim "a claim speaks of no flow";
     // Inventory (inventory/).
     E0601 ManifestSyntax "a manifest is no YAML or JSON";
     E0602 ManifestLimit "a manifest is too large, too deep or repeats itself too often";

@@ -396,7 +396,13 @@ impl Diagrams {
         while i < i_end || j < j_end {
             let next_a = if i < i_end { self.edges[i].0 } else { u32::MAX };
             let next_b = if j < j_end { self.edges[j].0 } else { u32::MAX };
-            let start = if i == i_end { next_b } else if j == j_end { next_a } else { next_a.min(next_b) };
+            let start = if i == i_end {
+                next_b
+            } else if j == j_end {
+                next_a
+            } else {
+                next_a.min(next_b)
+            };
             if i < i_end && next_a == start {
                 of_a = self.edges[i].1;
                 i += 1;

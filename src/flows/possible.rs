@@ -136,8 +136,8 @@ impl Flows {
         let keys: Vec<_> = self.space.namespace_keys.numbered().map(|(_, key)| key.clone()).collect();
         let mut set = Set::ALL;
         for key in keys.iter().rev() {
-            let [source, destination] = [Side::Source, Side::Destination]
-                .map(|side| self.space.var(Feature::NamespaceLabel(side, key)));
+            let [source, destination] =
+                [Side::Source, Side::Destination].map(|side| self.space.var(Feature::NamespaceLabel(side, key)));
             let mut numbers: Vec<u32> = vec![ABSENT];
             numbers.extend(self.space.namespace_values_of(key).numbered().map(|(number, _)| number));
             let other = self.diagrams.names(destination, set, numbers.iter().map(|number| (*number, Set::NONE)));

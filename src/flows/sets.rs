@@ -136,15 +136,16 @@ impl Flows {
         for Requirement { key, test } in requirements.list().iter().rev() {
             let var = var(&self.space, key);
             let table = if of_namespace { self.space.namespace_values_of(key) } else { self.space.values_of(key) };
-            let numbers = |values: &[smol_str::SmolStr]| -> Vec<u32> {
-                values.iter().map(|value| table.number(value)).collect()
-            };
+            let numbers =
+                |values: &[smol_str::SmolStr]| -> Vec<u32> { values.iter().map(|value| table.number(value)).collect() };
             // A key that stands twice (`k, k != v`) is tested by two nodes of one variable.
             let again = self.diagrams.first_test(all) == Some(var);
             let inside = if again { Set::ALL } else { all };
             let (default, edges): (Set, Vec<(u32, Set)>) = match test {
                 Test::In(values) => (Set::NONE, numbers(values).into_iter().map(|number| (number, inside)).collect()),
-                Test::NotIn(values) => (inside, numbers(values).into_iter().map(|number| (number, Set::NONE)).collect()),
+                Test::NotIn(values) => {
+                    (inside, numbers(values).into_iter().map(|number| (number, Set::NONE)).collect())
+                }
                 Test::Exists => (inside, vec![(ABSENT, Set::NONE)]),
                 Test::DoesNotExist => (Set::NONE, vec![(ABSENT, inside)]),
             };

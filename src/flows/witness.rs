@@ -114,7 +114,9 @@ fn pick(space: &Space, var: Var, choice: Choice<'_>) -> Option<(u32, u64)> {
             Feature::Segment(_) if number == EMPTY => (number, 2),
             _ => (number, 1),
         },
-        Choice::Other(named) if named.first() != Some(&ABSENT) && !matches!(feature, Feature::Account(_)) => (ABSENT, 0),
+        Choice::Other(named) if named.first() != Some(&ABSENT) && !matches!(feature, Feature::Account(_)) => {
+            (ABSENT, 0)
+        }
         Choice::Other(named) => match feature {
             // A fact is true or it is not.
             Feature::PortName(_) | Feature::Claim(_) | Feature::Sidecar => match named {
@@ -191,7 +193,8 @@ impl Way<'_> {
         for (_, key) in space.namespace_keys.numbered() {
             if let Some(number) = self.present(Feature::NamespaceLabel(side, key)) {
                 let table = space.namespace_values_of(key);
-                namespace.insert(key.clone(), table.value(number).cloned().unwrap_or_else(|| made_up("another", table)));
+                namespace
+                    .insert(key.clone(), table.value(number).cloned().unwrap_or_else(|| made_up("another", table)));
             }
         }
         let labels = space.keys.numbered().filter_map(|(_, key)| {

@@ -144,6 +144,50 @@ impl Rule {
     }
 }
 
+/// Flows from some endpoints to others, under conditions.
+#[derive(Clone, Debug)]
+pub struct FlowPattern {
+    /// Who sends.
+    pub source: Arc<Endpoint>,
+    /// Who receives, on which ports.
+    pub destination: Arc<Endpoint>,
+    /// What is asked of requests.
+    pub conditions: Arc<Conditions>,
+}
+
+/// `assert never S -> D`, or a line of a test, where `deny` is `never` and `allow` is `always`.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Whether every flow is to be allowed, or none.
+    pub kind: ClaimKind,
+    /// The flows.
+    pub flows: FlowPattern,
+    /// The statement.
+    pub span: Span,
+    /// The `apply` statements that yielded it, the outermost first; none outside templates.
+    pub applied: Vec<Span>,
+}
+
+/// The kinds of claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimKind {
+    /// Every flow is allowed.
+    Always,
+    /// No flow is allowed.
+    Never,
+}
+
+/// A test: claims under a name.
+#[derive(Clone, Debug)]
+pub struct Test {
+    /// Its name.
+    pub name: SmolStr,
+    /// The place of the name.
+    pub span: Span,
+    /// Its lines.
+    pub claims: Vec<Claim>,
+}
+
 /// The origin of a rule.
 #[derive(Clone, Debug)]
 pub struct Origin {

@@ -30,6 +30,8 @@ use crate::types::Program;
 pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostics) -> Policy {
     let Program {
         rules,
+        assertions,
+        tests,
         lookups: _,
         gateways,
         inventory,
@@ -43,6 +45,8 @@ pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostic
     let mut policy = Policy {
         grants: Vec::new(),
         rules,
+        assertions,
+        tests,
         gateways,
         inventory,
         settings: Arc::new(settings.clone()),

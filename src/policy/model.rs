@@ -7,7 +7,7 @@ use crate::inventory::Inventory;
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::Endpoint;
 use crate::model::gateways::Gateway;
-use crate::model::rules::{Direction, GrantId, Rule, RuleId};
+use crate::model::rules::{Claim, Direction, GrantId, Rule, RuleId, Test};
 use crate::settings::Settings;
 
 /// A checked policy: its rules and grants, with every name resolved.
@@ -16,6 +16,10 @@ pub struct Policy {
     /// The rules, in the order of the files and of the source; templates are expanded at their `apply`, and `<->` is
     /// two rules.
     pub rules: Vec<Rule>,
+    /// The assertions about them.
+    pub assertions: Vec<Claim>,
+    /// The tests.
+    pub tests: Vec<Test>,
     /// The ways that the compiler opens by itself.
     pub grants: Vec<Grant>,
     /// Every gateway in sight, in the order of their declarations, without repetition: their pods see a client's

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use smol_str::SmolStr;
 
 use crate::model::ports::Protocol;
+use crate::model::rules::ClaimKind;
 use crate::source::{FileId, Span};
 
 mod endpoint;
@@ -411,15 +412,6 @@ pub struct Claim {
     pub destination: Expr,
     /// `where` and `via`.
     pub clauses: Vec<Clause>,
-}
-
-/// The kinds of claims.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClaimKind {
-    /// Every flow is allowed.
-    Always,
-    /// No flow is allowed.
-    Never,
 }
 
 /// `allow egress S -> D …`

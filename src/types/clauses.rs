@@ -44,9 +44,10 @@ impl Checker<'_> {
     }
 
     /// Checks the clauses of a claim.
-    pub(super) fn claim_clauses(&mut self, claim: &Claim, to: &Value, env: &Env) -> Option<()> {
-        self.conditions(&claim.clauses, to, &claim.destination, env)?;
-        self.via_of_claim(claim, env)
+    pub(super) fn claim_clauses(&mut self, claim: &Claim, to: &Value, env: &Env) -> Option<Conditions> {
+        let conditions = self.conditions(&claim.clauses, to, &claim.destination, env)?;
+        self.via_of_claim(claim, env)?;
+        Some(conditions)
     }
 
     fn issuer_named(&mut self, name: &Ident, env: &Env) -> Option<Arc<Issuer>> {

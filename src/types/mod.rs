@@ -49,7 +49,7 @@ use crate::model::addresses::AddressSet;
 use crate::model::conditions::{Conditions, Issuer};
 use crate::model::gateways::Gateway;
 use crate::model::labels::PodSelector;
-use crate::model::rules::Rule;
+use crate::model::rules::{Claim, Rule, Test};
 use crate::resolve::{Def, Lookup, Lookups, ModuleId, Names, Role, report_unused};
 use crate::settings::Settings;
 use crate::source::{Sources, Span};
@@ -89,6 +89,8 @@ pub fn check(
         scope: None,
         own_namespaces: FxHashMap::default(),
         rules: Vec::new(),
+        assertions: Vec::new(),
+        tests: Vec::new(),
         yielded: 0,
         tried: 0,
         site: None,
@@ -126,10 +128,13 @@ pub fn check(
     let pod_addresses = checker.pod_addresses();
     let node_addresses = checker.node_addresses();
     let gateways = checker.gateways_in_use();
+    let (assertions, tests) = (checker.assertions, checker.tests);
     let (rules, lookups) = (checker.rules, checker.lookups);
     report_unused(names, &lookups, sources, diagnostics);
     Program {
         rules,
+        assertions,
+        tests,
         lookups,
         gateways,
         dns,
@@ -184,6 +189,8 @@ struct Checker<'a> {
     /// The namespaces for which `./` stands, file by file; for a file without one the place of its scope, if it has one.
     own_namespaces: FxHashMap<ModuleId, Result<SmolStr, Option<Span>>>,
     rules: Vec<Rule>,
+    assertions: Vec<Claim>,
+    tests: Vec<Test>,
     /// How many statements templates have yielded.
     yielded: usize,
     /// How many statements templates have yielded while they were checked by themselves.

@@ -6,7 +6,7 @@ use crate::inventory::Inventory;
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::Endpoint;
 use crate::model::gateways::Gateway;
-use crate::model::rules::Rule;
+use crate::model::rules::{Claim, Rule, Test};
 use crate::resolve::Lookups;
 
 /// The typed statements of a build; after errors, those without one.
@@ -14,6 +14,10 @@ use crate::resolve::Lookups;
 pub struct Program {
     /// The rules; templates are expanded at their `apply`, and `<->` is two rules.
     pub rules: Vec<Rule>,
+    /// The assertions.
+    pub assertions: Vec<Claim>,
+    /// The tests.
+    pub tests: Vec<Test>,
     /// The definitions that the names of the user's files stand for, each with the place of the name.
     pub lookups: Lookups,
     /// The gateways of all modules in use, in the order of their declarations.

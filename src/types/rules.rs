@@ -12,11 +12,11 @@ use super::{Checker, errors};
 use crate::diag::Edit;
 use crate::model::endpoint::What;
 use crate::model::ports::{AppProtocol, Ports};
-use crate::model::rules::{Action, Notes, Origin, Rule};
+use crate::model::rules::{Action, Claim, FlowPattern, Notes, Origin, Rule, Test};
 use crate::source::Span;
 use crate::syntax::tree::{
-    self, Annotation, AnnotationKind, Arrow, Claim, DefaultDeny, Direction, Effect, Expr, ExprKind, Item, ItemKind,
-    Port, PortKind, PortSpec,
+    self, Annotation, AnnotationKind, Arrow, ClauseKind, DefaultDeny, Direction, Effect, Expr, ExprKind, Item,
+    ItemKind, Port, PortKind, PortSpec,
 };
 
 impl Checker<'_> {
@@ -42,19 +42,19 @@ impl Checker<'_> {
             }
             ItemKind::Assert(claim) => self.assertion(claim, env),
             ItemKind::Test(test) => {
-                let good = test.claims.iter().filter(|claim| self.claim(claim, env)).count();
-                if good == test.claims.len() {
-                    self.push(errors::claim_not_judged(test.name.span, "test"));
-                }
+                let claims = test.claims.iter().filter_map(|claim| self.claim(claim, env)).collect();
+                self.tests.push(Test { name: test.name.text.clone(), span: test.name.span, claims });
             }
             _ => {}
         }
         self.warn_of_known_addresses(&[]);
     }
 
-    fn assertion(&mut self, claim: &Claim, env: &Env) {
-        if self.claim(claim, env) && !env.opaque {
-            self.push(errors::claim_not_judged(claim.span, "assertion"));
+    fn assertion(&mut self, claim: &tree::Claim, env: &Env) {
+        if let Some(claim) = self.claim(claim, env)
+            && !env.opaque
+        {
+            self.assertions.push(claim);
         }
     }
 
@@ -271,18 +271,27 @@ impl Checker<'_> {
     }
 
     /// Checks a claim, and returns whether it has no mistake.
-    fn claim(&mut self, claim: &Claim, env: &Env) -> bool {
+    fn claim(&mut self, claim: &tree::Claim, env: &Env) -> Option<Claim> {
         let (source, destination) = (self.endpoint(&claim.source, env), self.endpoint(&claim.destination, env));
-        let (Some(source), Some(destination)) = (source, destination) else { return false };
+        let (source, destination) = (source?, destination?);
         if let Some(ports) = written_ports(&claim.source) {
             self.say_ports_on_source(ports, &destination, &claim.destination);
-            return false;
+            return None;
         }
         if source.kind() != Kind::Workloads && destination.kind() != Kind::Workloads {
             self.push(errors::claim_without_workloads(claim.span));
-            return false;
+            return None;
         }
-        self.claim_clauses(claim, &destination, env).is_some()
+        let conditions = self.claim_clauses(claim, &destination, env)?;
+        if let Some(via) = claim.clauses.iter().find(|clause| matches!(clause.kind, ClauseKind::Via { .. })) {
+            if !env.opaque {
+                self.push(errors::claim_not_judged(claim.span, via.span));
+            }
+            return None;
+        }
+        let (source, destination) = (source.as_source(), destination.endpoint().clone());
+        let flows = FlowPattern { source, destination, conditions: Arc::new(conditions) };
+        Some(Claim { kind: claim.kind, flows, span: claim.span, applied: env.applied.clone() })
     }
 
     /// Warns of weights on ports that Istio does not read as requests or TLS: there the client chooses the address.

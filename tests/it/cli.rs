@@ -9,6 +9,7 @@ mod fmt;
 mod init;
 mod inventory;
 mod layers;
+mod test;
 mod words;
 
 use std::io::Write;

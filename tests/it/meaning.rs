@@ -31,8 +31,7 @@ fn policy(source: &str, manifests: Option<&str>) -> Option<Policy> {
     compile::policy(&mut input, &mut compile::no_files, &mut Diagnostics::new())
 }
 
-const NAMESPACES: &[&str] =
-    &["garden", "garden", "shop", "lab", "legacy", "kube-system", "istio-system", "elsewhere"];
+const NAMESPACES: &[&str] = &["garden", "garden", "shop", "lab", "legacy", "kube-system", "istio-system", "elsewhere"];
 const LABELS: &[(&str, &[&str])] = &[
     ("app", &["web", "web", "api", "curl", "cart", "good", "probe", "none", "istio-ingressgateway"]),
     ("tier", &["front", "back", "middle"]),
@@ -181,11 +180,8 @@ impl Drawer<'_> {
         let protocol =
             self.random.weighted(&[(12, Protocol::Tcp), (3, Protocol::Udp), (1, Protocol::Sctp), (1, Protocol::Icmp)]);
         let port = (protocol != Protocol::Icmp).then(|| self.random.pick(PORTS));
-        let request = if protocol == Protocol::Tcp && self.random.percent(70) {
-            self.request()
-        } else {
-            Request::default()
-        };
+        let request =
+            if protocol == Protocol::Tcp && self.random.percent(70) { self.request() } else { Request::default() };
         Flow { source, destination, port, protocol, request }
     }
 }
@@ -221,4 +217,51 @@ fn sets_say_of_every_flow_what_the_evaluator_says() {
     }
     println!("{policies} policies, {flows} flows, {allowed} allowed");
     assert!(policies > count as usize / 2 && allowed > flows / 10 && allowed < flows * 9 / 10);
+}
+
+const SENDERS: &[&str] = &["garden/*", "garden/{app=web}", "*/*", "lab/@good", "{env=prod}/*", "shop/{tier!=back}"];
+const RECEIVERS: &[&str] = &[
+    "garden/*",
+    "garden/{app=api}:8080",
+    "shop/*:8080/http where method GET",
+    "garden/{app=web}:8080/http where path \"/api/**\"",
+    "198.51.100.0/24:443",
+    "zenquotes.io:443",
+    "db:5432",
+    "internet",
+    "*/*:53/udp",
+];
+
+/// What proves or refutes a claim is a flow of which the evaluator says the same.
+#[test]
+fn examples_are_flows_that_the_evaluator_judges_alike() {
+    let worlds = [World::new(false), World::new(true)];
+    let (mut allowed, mut denied, mut proven) = (0, 0, 0);
+    for number in 0..150 {
+        let mut random = Random::of_case(5, number);
+        let draw = draw::draw(&mut random);
+        let world = &worlds[usize::from(draw.setting.known)];
+        let claim = format!("assert never {} -> {}", random.pick(SENDERS), random.pick(RECEIVERS));
+        let source = format!("{HEAD}{}{}\n{claim}\n", world.declarations(), draw.statements.join("\n"));
+        let Some(policy) = policy(&source, world.manifests().as_deref()) else { continue };
+        let mut meaning = Meaning::new(&policy, &[]);
+        for claim in &policy.assertions {
+            let shown = |flow: &Flow| format!("{}\n{claim:?}\n{flow:#?}", draw.statements.join("\n"));
+            match meaning.allowed_of(&claim.flows).unwrap() {
+                Some(example) => {
+                    let flow = meaning.flow(&example);
+                    assert!(eval(&policy, &flow).allowed() && meaning.allows(&flow).unwrap(), "{}", shown(&flow));
+                    allowed += 1;
+                }
+                None => proven += 1,
+            }
+            if let Some(example) = meaning.denied_of(&claim.flows).unwrap() {
+                let flow = meaning.flow(&example);
+                assert!(!eval(&policy, &flow).allowed() && !meaning.allows(&flow).unwrap(), "{}", shown(&flow));
+                denied += 1;
+            }
+        }
+    }
+    println!("{allowed} allowed, {denied} denied, {proven} proven");
+    assert!(allowed > 20 && denied > 20 && proven > 5);
 }

@@ -158,7 +158,8 @@ impl Meaning<'_> {
         if !conditions.hosts.is_empty() {
             let is_meant = |name: &str| conditions.hosts.iter().any(|host| host.matches(name));
             let mut hosts = self.flows.to_named(is_meant);
-            for name in if read == Some(AppProtocol::Tls) { [Name::Host, Name::Tls].as_slice() } else { &[Name::Host] } {
+            for name in if read == Some(AppProtocol::Tls) { [Name::Host, Name::Tls].as_slice() } else { &[Name::Host] }
+            {
                 hosts = self.named_or(*name, is_meant, hosts);
             }
             set = self.flows.diagrams.and(set, hosts);

@@ -14,30 +14,29 @@
 mod ends;
 mod gateway;
 mod member;
+mod shown;
 
-use std::sync::Arc;
+pub use shown::in_words;
 
 use rustc_hash::FxHashMap;
 
 use super::Policy;
 use crate::flows::{Flows, OUTSIDE, Set, Side, Space, Terms, TooLarge, Witness};
-use crate::model::conditions::Conditions;
+use crate::inventory::Workload;
 use crate::model::endpoint::Endpoint;
 use crate::model::labels::NAMESPACE_NAME;
-use crate::model::rules::{Action, Direction, Rule};
+use crate::model::rules::{Action, Direction, FlowPattern, Rule};
 
-/// The steps that sets of one policy may take: some seconds, and some hundred megabytes.
-const BUDGET: u64 = 20_000_000;
+/// The steps that the sets of one policy may take: about a second.
+const BUDGET: u64 = 4_000_000;
 
-/// A question about flows: from some endpoints to others, under conditions.
+/// A flow that proves or refutes something.
 #[derive(Clone, Debug)]
-pub struct Scope {
-    /// Who sends.
-    pub source: Arc<Endpoint>,
-    /// Who receives, on which ports.
-    pub destination: Arc<Endpoint>,
-    /// What is asked of requests.
-    pub conditions: Arc<Conditions>,
+pub struct Example<'p> {
+    /// The flow, as far as the policy can tell.
+    pub witness: Witness,
+    /// The workloads of the inventory that its source and its destination are, if some are.
+    pub workloads: [Option<&'p Workload>; 2],
 }
 
 /// The sets of a policy.
@@ -82,9 +81,9 @@ struct Row {
 }
 
 impl<'p> Meaning<'p> {
-    /// Prepares the meaning of a policy, so that it can be asked about some scopes.
-    pub fn new(policy: &'p Policy, scopes: &[Scope]) -> Meaning<'p> {
-        let space = Space::new(terms(policy, scopes));
+    /// Prepares the meaning of a policy, so that it can be asked about its own claims and about other flows.
+    pub fn new(policy: &'p Policy, others: &[FlowPattern]) -> Meaning<'p> {
+        let space = Space::new(terms(policy, others));
         let mut flows = Flows::new(space, BUDGET);
         let carried = flows.carried();
         let mut meaning = Meaning {
@@ -99,29 +98,48 @@ impl<'p> Meaning<'p> {
         meaning
     }
 
-    /// Returns a flow of a scope that the policy allows; `None` if it allows none.
-    pub fn allowed_in(&mut self, scope: &Scope) -> Result<Option<Witness>, TooLarge> {
-        self.search(scope, |meaning, asked, judged| meaning.flows.diagrams.and(asked, judged))
+    /// Returns one of some flows that the policy allows; `None` if it allows none.
+    pub fn allowed_of(&mut self, asked: &FlowPattern) -> Result<Option<Example<'p>>, TooLarge> {
+        self.search(asked, |meaning, asked, judged| meaning.flows.diagrams.and(asked, judged))
     }
 
-    /// Returns a flow of a scope that the policy denies; `None` if it allows every one.
-    pub fn denied_in(&mut self, scope: &Scope) -> Result<Option<Witness>, TooLarge> {
-        self.search(scope, |meaning, asked, judged| meaning.flows.diagrams.minus(asked, judged))
+    /// Returns one of some flows that the policy denies; `None` if it allows every one.
+    pub fn denied_of(&mut self, asked: &FlowPattern) -> Result<Option<Example<'p>>, TooLarge> {
+        self.search(asked, |meaning, asked, judged| meaning.flows.diagrams.minus(asked, judged))
     }
 
-    /// Returns whether a scope has a flow at all.
-    pub fn is_possible(&mut self, scope: &Scope) -> Result<bool, TooLarge> {
-        Ok(self.search(scope, |_, asked, _| asked)?.is_some())
+    /// Returns whether a pattern means any flow at all.
+    pub fn is_possible(&mut self, asked: &FlowPattern) -> Result<bool, TooLarge> {
+        Ok(self.search(asked, |_, asked, _| asked)?.is_some())
     }
 
-    /// Looks through every pair of places for a flow that `want` picks from those of a scope and those that are allowed.
+    /// Returns whether some of the flows are those that a rule matches, or those of pods that it isolates.
+    pub fn speaks_of(&mut self, asked: &FlowPattern, rule: &Rule) -> Result<bool, TooLarge> {
+        let mut met = Set::NONE;
+        for judged in Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction)) {
+            let source = self.source(&asked.source, judged);
+            let destination = self.destination(&asked.destination, &asked.conditions, false, judged);
+            let of_rule = match rule.action {
+                Action::Isolate => self.governed(rule, judged),
+                Action::Allow | Action::Deny => self.matched(rule, judged),
+            };
+            let d = &mut self.flows.diagrams;
+            let asked = d.and(source, destination);
+            let both = d.and(asked, of_rule);
+            met = d.or(met, both);
+        }
+        let met = self.flows.diagrams.and(met, self.carried);
+        self.flows.checked(met != Set::NONE)
+    }
+
+    /// Looks through every pair of places for a flow that `want` picks from those that are asked for and those that are allowed.
     fn search(
         &mut self,
-        scope: &Scope,
+        pattern: &FlowPattern,
         want: impl Fn(&mut Meaning<'p>, Set, Set) -> Set,
-    ) -> Result<Option<Witness>, TooLarge> {
-        let sources = self.source(&scope.source, Direction::Egress);
-        let destinations = self.destination(&scope.destination, &scope.conditions, false, Direction::Egress);
+    ) -> Result<Option<Example<'p>>, TooLarge> {
+        let sources = self.source(&pattern.source, Direction::Egress);
+        let destinations = self.destination(&pattern.destination, &pattern.conditions, false, Direction::Egress);
         let places: Vec<u32> = [OUTSIDE].into_iter().chain(self.flows.space.pod_places()).collect();
         for &source in &places {
             let from = self.flows.with_place(sources, true, source);
@@ -158,21 +176,25 @@ impl<'p> Meaning<'p> {
         self.flows.diagrams.and(set, between)
     }
 
-    /// Returns a flow of a set between two places: between pods of the inventory if some are in it, else the smallest.
-    fn believable(&mut self, set: Set, source: u32, destination: u32) -> Option<Witness> {
+    /// Returns a flow of a set between two places: between workloads of the inventory if some are in it, else the smallest.
+    fn believable(&mut self, set: Set, source: u32, destination: u32) -> Option<Example<'p>> {
+        let policy = self.policy;
         let mut narrowed = set;
-        for (side, place) in [(Side::Source, source), (Side::Destination, destination)] {
-            let Some(namespace) = self.flows.space.namespace(place).cloned() else { continue };
-            for workload in self.policy.inventory.workloads.iter().filter(|workload| workload.namespace == namespace) {
+        let workloads = [(Side::Source, source), (Side::Destination, destination)].map(|(side, place)| {
+            let namespace = self.flows.space.namespace(place)?;
+            let there = policy.inventory.workloads.iter().filter(|workload| workload.namespace == *namespace);
+            let there: Vec<&Workload> = there.filter(|workload| !workload.host_network).collect();
+            there.into_iter().find(|workload| {
                 let like = self.flows.pods_like(side, &workload.labels, &workload.account);
                 let some = self.flows.diagrams.and(narrowed, like);
                 if some != Set::NONE {
                     narrowed = some;
-                    break;
                 }
-            }
-        }
-        self.flows.witness(narrowed, source, destination)
+                some != Set::NONE
+            })
+        });
+        let witness = self.flows.witness(narrowed, source, destination)?;
+        Some(Example { witness, workloads })
     }
 
     /// Returns the flows that the judged pods of a place let through in a direction; outside, all.
@@ -311,8 +333,8 @@ fn is_published(rule: &Rule) -> bool {
     rule.ingress && rule.via.is_some()
 }
 
-/// Returns all values that a policy and some scopes speak of.
-fn terms(policy: &Policy, scopes: &[Scope]) -> Terms {
+/// Returns all values that a policy, its claims and other patterns speak of.
+fn terms(policy: &Policy, others: &[FlowPattern]) -> Terms {
     let inventory = &policy.inventory;
     let namespaces = inventory.namespaces.iter().map(|(name, namespace)| {
         let mut labels = namespace.labels.clone();
@@ -335,10 +357,11 @@ fn terms(policy: &Policy, scopes: &[Scope]) -> Terms {
     for gateway in &policy.gateways {
         terms.gateway(gateway);
     }
-    for scope in scopes {
-        terms.endpoint(&scope.source);
-        terms.endpoint(&scope.destination);
-        terms.conditions(&scope.conditions);
+    let claims = policy.tests.iter().flat_map(|test| &test.claims).chain(&policy.assertions);
+    for asked in claims.map(|claim| &claim.flows).chain(others) {
+        terms.endpoint(&asked.source);
+        terms.endpoint(&asked.destination);
+        terms.conditions(&asked.conditions);
     }
     terms.addresses(&policy.internet);
     terms

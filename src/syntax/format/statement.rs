@@ -3,6 +3,7 @@
 use super::layout::Group;
 use super::printer::{Gap, Padding, Printer};
 use crate::model::ports::Protocol;
+use crate::model::rules::ClaimKind;
 use crate::syntax::tree::*;
 
 impl Printer<'_> {

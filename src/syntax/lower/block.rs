@@ -3,14 +3,15 @@
 use pest::iterators::{Pair, Pairs};
 
 use super::Lower;
+use crate::model::rules::ClaimKind;
 use crate::source::Span;
 use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
 use crate::syntax::keyword::Keyword;
 use crate::syntax::scan::{Body, Statement};
 use crate::syntax::tree::{
-    Claim, ClaimKind, GatewayDecl, Ident, IssuerDecl, IssuerKeys, Item, ItemKind, NamespaceDecl, Parameter,
-    ServiceDecl, Template, Test, TokenPlace, Word, WorkloadDecl,
+    Claim, GatewayDecl, Ident, IssuerDecl, IssuerKeys, Item, ItemKind, NamespaceDecl, Parameter, ServiceDecl, Template,
+    Test, TokenPlace, Word, WorkloadDecl,
 };
 use crate::syntax::words::Kind;
 

@@ -5,13 +5,14 @@ use smol_str::SmolStr;
 
 use super::Lower;
 use super::endpoint::error_expr;
+use crate::model::rules::ClaimKind;
 use crate::source::Span;
 use crate::syntax::grammar::Rule;
 use crate::syntax::keyword::{Keyword, is_reserved};
 use crate::syntax::scan::{Comment, Statement, is_word};
 use crate::syntax::tree::{
-    Annotation, AnnotationKind, Apply, Arrow, Claim, ClaimKind, DefaultDeny, Direction, Effect, Ident, Item, ItemKind,
-    Let, LetValue, Scope,
+    Annotation, AnnotationKind, Apply, Arrow, Claim, DefaultDeny, Direction, Effect, Ident, Item, ItemKind, Let,
+    LetValue, Scope,
 };
 use crate::syntax::{errors, words};
 

@@ -204,6 +204,8 @@ fn govern(policy: &Policy, near: &[RuleId], pod: Pod, gateway: bool) -> Governed
     let grants = policy.grants.iter().filter(concerns).map(of_pod).collect();
     let policy = Policy {
         rules,
+        assertions: Vec::new(),
+        tests: Vec::new(),
         grants,
         gateways: policy.gateways.clone(),
         inventory: policy.inventory.clone(),

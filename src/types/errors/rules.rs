@@ -278,8 +278,9 @@ pub fn claim_without_workloads(span: Span) -> Diagnostic {
         .at("no policy of the cluster decides about this")
 }
 
-/// `what` is `assertion` or `test`.
-pub fn claim_not_judged(span: Span, what: &str) -> Diagnostic {
-    Diagnostic::new(Code::ClaimNotJudged, span, format!("this {what} was not judged"))
-        .at("its names and types are right; whether it holds is not decided by this version")
+/// A claim with `via`, whose clause is at `via`.
+pub fn claim_not_judged(span: Span, via: Span) -> Diagnostic {
+    Diagnostic::new(Code::ClaimNotJudged, span, "this claim was not judged")
+        .at("its names and types are right")
+        .label(via, "the two halves of a way through a gateway are not judged together yet")
 }

@@ -1,0 +1,186 @@
+//! Assertions and the lines of tests: proven for every flow, or refuted by one.
+//!
+//! ```text
+//! allow shop/{app=web} -> payments/{app=db}:5432
+//! assert never shop/* -> payments/*
+//!     fails: shop/{app=web} -> payments/{app=db}, tcp 5432       with the line of the allow
+//! ```
+
+use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::flows::TooLarge;
+use crate::model::rules::{Claim, ClaimKind, Direction, RuleId};
+use crate::policy::meaning::{Meaning, in_words};
+use crate::policy::{Cause, Flow, Policy, eval};
+use crate::source::{Sources, Span};
+
+/// The outcome of a test.
+#[derive(Debug)]
+pub struct TestResult {
+    /// Its name.
+    pub name: String,
+    /// The place of its name.
+    pub span: Span,
+    /// Its lines, in their order.
+    pub lines: Vec<Line>,
+}
+
+impl TestResult {
+    /// Returns whether every line passed.
+    pub fn passed(&self) -> bool {
+        self.lines.iter().all(|line| line.outcome.is_passed())
+    }
+}
+
+/// A line of a test with its outcome.
+#[derive(Debug)]
+pub struct Line {
+    /// The line.
+    pub span: Span,
+    /// How it came out.
+    pub outcome: Outcome,
+}
+
+/// How a claim came out.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is true of every flow.
+    Passed,
+    /// There is no flow that it could speak of.
+    Empty(Box<Diagnostic>),
+    /// A flow shows that it is false.
+    Failed(Box<Diagnostic>),
+    /// To judge it would take too much work.
+    TooLarge(Box<Diagnostic>),
+}
+
+impl Outcome {
+    /// Returns whether the claim is true.
+    pub fn is_passed(&self) -> bool {
+        matches!(self, Outcome::Passed | Outcome::Empty(_))
+    }
+
+    /// Returns what is to be said.
+    pub fn finding(&self) -> Option<&Diagnostic> {
+        match self {
+            Outcome::Passed => None,
+            Outcome::Empty(finding) | Outcome::Failed(finding) | Outcome::TooLarge(finding) => Some(finding),
+        }
+    }
+}
+
+/// Judges the assertions of a policy, and reports those that are false.
+pub fn assertions(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) {
+    if policy.assertions.is_empty() {
+        return;
+    }
+    let mut meaning = Meaning::new(policy, &[]);
+    for claim in &policy.assertions {
+        let outcome = judge(policy, &mut meaning, claim, Code::AssertionFails, sources);
+        if let Some(finding) = outcome.finding() {
+            diagnostics.push(finding.clone());
+        }
+    }
+}
+
+/// Judges the tests of a policy.
+pub fn tests(policy: &Policy, sources: &Sources) -> Vec<TestResult> {
+    let mut meaning = Meaning::new(policy, &[]);
+    let mut judged = |claim: &Claim| Line {
+        span: claim.span,
+        outcome: judge(policy, &mut meaning, claim, Code::TestFails, sources),
+    };
+    let result = |test: &crate::model::rules::Test, judged: &mut dyn FnMut(&Claim) -> Line| TestResult {
+        name: test.name.to_string(),
+        span: test.span,
+        lines: test.claims.iter().map(judged).collect(),
+    };
+    policy.tests.iter().map(|test| result(test, &mut judged)).collect()
+}
+
+fn judge(policy: &Policy, meaning: &mut Meaning<'_>, claim: &Claim, code: Code, sources: &Sources) -> Outcome {
+    let place = claim.applied.first().copied().unwrap_or(claim.span);
+    let found = match claim.kind {
+        ClaimKind::Never => meaning.allowed_of(&claim.flows),
+        ClaimKind::Always => meaning.denied_of(&claim.flows),
+    };
+    match found {
+        Err(TooLarge) => Outcome::TooLarge(Box::new(too_large(place))),
+        Ok(Some(example)) => {
+            let flow = meaning.flow(&example);
+            Outcome::Failed(Box::new(failed(policy, claim, place, &flow, code, sources)))
+        }
+        Ok(None) => match meaning.is_possible(&claim.flows) {
+            Ok(false) => Outcome::Empty(Box::new(empty(place))),
+            _ => Outcome::Passed,
+        },
+    }
+}
+
+fn failed(policy: &Policy, claim: &Claim, place: Span, flow: &Flow, code: Code, sources: &Sources) -> Diagnostic {
+    let verb = if claim.kind == ClaimKind::Never { "allowed" } else { "denied" };
+    let flow_in_words = in_words(flow);
+    let mut diagnostic = Diagnostic::new(code, place, format!("{verb}: {flow_in_words}")).at(match claim.kind {
+        ClaimKind::Never => "no flow of these is to be allowed",
+        ClaimKind::Always => "every flow of these is to be allowed",
+    });
+    if place != claim.span {
+        diagnostic = diagnostic.label(claim.span, "the claim, in the template");
+    }
+    let verdict = eval(policy, flow);
+    for end in verdict.ends {
+        let word = end.direction.word();
+        let line = |at: RuleId| policy.rule(at).map(|rule| rule.origin.place());
+        let (at, text) = match (claim.kind, end.cause) {
+            (ClaimKind::Never, Cause::Allowed(rule)) => (line(rule), format!("{word}: allowed here")),
+            (ClaimKind::Never, Cause::Granted(grant)) => {
+                let because = policy.grant(grant).and_then(|grant| grant.because.first().copied());
+                (because.and_then(line), format!("{word}: opened by the compiler for this rule"))
+            }
+            (ClaimKind::Never, Cause::NotIsolated) => {
+                let pods = match end.direction {
+                    Direction::Egress => crate::policy::ask::shown(&flow.source),
+                    Direction::Ingress => crate::policy::ask::shown(&flow.destination),
+                };
+                diagnostic = diagnostic.note(format!("{word}: no rule isolates {pods}, so all of it is open"));
+                continue;
+            }
+            (ClaimKind::Always, Cause::Denied(rule)) => (line(rule), format!("{word}: denied here")),
+            (ClaimKind::Always, Cause::NoneMatches { isolated_by, others, .. }) => {
+                let more = if others > 0 { format!(" (and by {others} more)") } else { String::new() };
+                (line(isolated_by), format!("{word}: isolated here{more}, and no rule allows this flow"))
+            }
+            _ => continue,
+        };
+        if let Some(at) = at.filter(|at| *at != place) {
+            diagnostic = diagnostic.label(at, text);
+        }
+    }
+    match remedy(claim, sources) {
+        Some(remedy) => diagnostic.note(remedy),
+        None => diagnostic,
+    }
+}
+
+/// Returns the deny that makes a `never` true, whatever others allow.
+fn remedy(claim: &Claim, sources: &Sources) -> Option<String> {
+    if claim.kind == ClaimKind::Always || !claim.applied.is_empty() || claim.flows.conditions.jwt.is_some() {
+        return None;
+    }
+    let written = sources.slice(claim.span).split_whitespace().collect::<Vec<_>>().join(" ");
+    let flows = ["assert never ", "deny "].iter().find_map(|word| written.strip_prefix(word))?;
+    let source = &claim.flows.source;
+    let direction = if source.pods().count() == source.members.len() { Direction::Egress } else { Direction::Ingress };
+    Some(format!("to forbid it whatever others allow: `deny {} {flows}`", direction.word()))
+}
+
+fn too_large(place: Span) -> Diagnostic {
+    Diagnostic::new(Code::ClaimTooLarge, place, "this claim would take too much work to judge")
+        .at("too many labels of these pods overlap in too many ways")
+        .note("claims about fewer namespaces, or about one namespace each, are judged by themselves")
+}
+
+fn empty(place: Span) -> Diagnostic {
+    Diagnostic::new(Code::EmptyClaim, place, "this claim speaks of no flow")
+        .at("nothing can be from the left side to the right one")
+        .note("such a claim is true whatever the rules say, and guards nothing")
+}

@@ -1,0 +1,51 @@
+//! Coverage: the rules that no line of a test speaks of.
+//!
+//! ```text
+//! allow shop/{app=web} -> shop/{app=api}:8080
+//! test "…" { allow shop/{app=web} -> shop/{app=api}:8080 }      speaks of the rule
+//! ```
+
+use crate::flows::TooLarge;
+use crate::model::rules::RuleId;
+use crate::policy::Policy;
+use crate::policy::meaning::Meaning;
+
+/// The rules of a policy, by whether a test speaks of them.
+#[derive(Debug)]
+pub struct Coverage {
+    /// The rules that some line speaks of, of so many.
+    pub covered: usize,
+    /// Those of which none speaks, in their order.
+    pub uncovered: Vec<RuleId>,
+}
+
+impl Coverage {
+    /// Returns the covered share in percent, rounded down; 100 where there are no rules.
+    pub fn percent(&self) -> usize {
+        match self.covered + self.uncovered.len() {
+            0 => 100,
+            all => 100 * self.covered / all,
+        }
+    }
+}
+
+/// Finds the rules that no line of a test speaks of. A line speaks of an allow or a deny when some of its flows match it, and
+/// of a `default deny` when some of its flows are those of the isolated pods.
+pub fn coverage(policy: &Policy) -> Result<Coverage, TooLarge> {
+    let mut meaning = Meaning::new(policy, &[]);
+    let mut coverage = Coverage { covered: 0, uncovered: Vec::new() };
+    for (at, rule) in policy.numbered() {
+        let mut spoken_of = false;
+        for claim in policy.tests.iter().flat_map(|test| &test.claims) {
+            if meaning.speaks_of(&claim.flows, rule)? {
+                spoken_of = true;
+                break;
+            }
+        }
+        match spoken_of {
+            true => coverage.covered += 1,
+            false => coverage.uncovered.push(at),
+        }
+    }
+    Ok(coverage)
+}

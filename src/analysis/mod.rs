@@ -1,0 +1,12 @@
+//! Questions about a policy, answered for every flow that could be.
+//!
+//! ```text
+//! assert never shop/* -> payments/*      proven, or a flow that shows otherwise, with the lines that allow it
+//! test "a purchase" { … }                the same, line by line
+//! ```
+
+mod claims;
+mod coverage;
+
+pub use claims::{Line, Outcome, TestResult, assertions, tests};
+pub use coverage::{Coverage, coverage};

@@ -1,0 +1,208 @@
+//! `netpol test`: the tests of a policy, judged for every flow that they speak of.
+
+use std::fmt::Write;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::json;
+
+use super::report::Report;
+use super::session::{Arguments, Session};
+use super::{Exit, Fatal, Global, to_stdout};
+use crate::analysis::{self, Coverage, TestResult};
+use crate::diag::Diagnostics;
+use crate::policy::Policy;
+use crate::source::Sources;
+
+/// Judge the tests of a policy, and find everything that a build would find
+#[derive(clap::Args)]
+pub struct Args {
+    /// Print each line of each test
+    #[arg(short, long)]
+    verbose: bool,
+    /// How the outcome is printed
+    #[arg(long, value_name = "FORMAT", default_value = "human", value_parser = format())]
+    format: Format,
+    /// List the rules that no line of a test speaks of
+    #[arg(long)]
+    coverage: bool,
+    /// Fail where the tests speak of fewer rules than so many percent
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    coverage_min: Option<u8>,
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Format {
+    Human,
+    Junit,
+    Json,
+}
+
+fn format() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(["human", "junit", "json"]).map(|word| match word.as_str() {
+        "junit" => Format::Junit,
+        "json" => Format::Json,
+        _ => Format::Human,
+    })
+}
+
+/// Judges the tests, and prints one line for each. Fails where one is not true of every flow, and where a build would fail.
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
+    let mut session = Session::open(&args.arguments, global)?;
+    let policy = session.policy();
+    // Findings for machines say all that the lines for people would.
+    let only_findings = args.format == Format::Human && args.arguments.report(global, false).is_for_machines();
+    let report = args.arguments.report(global, !only_findings);
+    let Some(policy) = policy else {
+        let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
+        report.close(&session.diagnostics, "");
+        return Ok(exit);
+    };
+    session.judge(&policy);
+    let sources = &session.input.sources;
+    let results = analysis::tests(&policy, sources);
+    for line in results.iter().flat_map(|test| &test.lines) {
+        if let Some(finding) = line.outcome.finding() {
+            session.diagnostics.push(finding.clone());
+        }
+    }
+    let coverage = coverage(args, &policy)?;
+    let text = match args.format {
+        Format::Human => human(args, &results, coverage.as_ref(), &policy, sources),
+        Format::Junit => junit(&results, sources),
+        Format::Json => machine(&results, coverage.as_ref(), &policy, sources),
+    };
+    if !only_findings {
+        to_stdout(|out| out.write_all(text.as_bytes()))?;
+    }
+    let exit = report.print(&mut session.diagnostics, sources)?;
+    close(&report, &session.diagnostics, &results);
+    let wanted = args.coverage_min.map_or(0, usize::from);
+    if coverage.as_ref().is_some_and(|coverage| coverage.percent() < wanted) {
+        report.say(&format!("the tests speak of fewer than {wanted} % of the rules"));
+        return Ok(exit.max(1));
+    }
+    Ok(exit)
+}
+
+fn coverage(args: &Args, policy: &Policy) -> Result<Option<Coverage>, Fatal> {
+    if !args.coverage && args.coverage_min.is_none() {
+        return Ok(None);
+    }
+    let found = analysis::coverage(policy);
+    found.map(Some).map_err(|_| Fatal::new("to find which rules the tests speak of would take too much work"))
+}
+
+fn close(report: &Report<'_>, diagnostics: &Diagnostics, results: &[TestResult]) {
+    let failed = results.iter().filter(|test| !test.passed()).count();
+    let tests = match results.len() {
+        0 => "no tests".to_owned(),
+        1 => "1 test".to_owned(),
+        count => format!("{count} tests"),
+    };
+    let text = if failed > 0 { format!("{tests}, {failed} failed") } else { tests };
+    match report.fails(diagnostics) {
+        true => {
+            report.say(&text);
+            report.close(diagnostics, "");
+        }
+        false => report.close(diagnostics, &text),
+    }
+}
+
+fn human(
+    args: &Args,
+    results: &[TestResult],
+    coverage: Option<&Coverage>,
+    policy: &Policy,
+    sources: &Sources,
+) -> String {
+    let mut out = String::new();
+    for test in results {
+        let word = if test.passed() { "ok    " } else { "failed" };
+        let _ = writeln!(out, "{word}  {}  {}", sources.place(test.span), test.name);
+        for line in test.lines.iter().filter(|_| args.verbose) {
+            let word = if line.outcome.is_passed() { "ok    " } else { "failed" };
+            let text = sources.slice(line.span).split_whitespace().collect::<Vec<_>>().join(" ");
+            let _ = writeln!(out, "  {word}  {text}");
+        }
+    }
+    if let Some(coverage) = coverage {
+        let all = coverage.covered + coverage.uncovered.len();
+        let _ = writeln!(out, "coverage  {} of {all} rules ({} %)", coverage.covered, coverage.percent());
+        for rule in coverage.uncovered.iter().filter_map(|at| policy.rule(*at)) {
+            let place = rule.origin.place();
+            let text = sources.slice(place).split_whitespace().collect::<Vec<_>>().join(" ");
+            let _ = writeln!(out, "  untested  {}  {text}", sources.place(place));
+        }
+    }
+    out
+}
+
+fn machine(results: &[TestResult], coverage: Option<&Coverage>, policy: &Policy, sources: &Sources) -> String {
+    let tests: Vec<_> = results
+        .iter()
+        .map(|test| {
+            let lines: Vec<_> = test
+                .lines
+                .iter()
+                .map(|line| {
+                    let finding = line.outcome.finding();
+                    json!({
+                        "place": sources.place(line.span),
+                        "text": sources.slice(line.span),
+                        "passed": line.outcome.is_passed(),
+                        "code": finding.map(|finding| finding.code.as_str()),
+                        "message": finding.map(|finding| &finding.message),
+                    })
+                })
+                .collect();
+            json!({ "name": test.name, "place": sources.place(test.span), "passed": test.passed(), "lines": lines })
+        })
+        .collect();
+    let coverage = coverage.map(|coverage| {
+        let uncovered: Vec<String> = coverage
+            .uncovered
+            .iter()
+            .filter_map(|at| policy.rule(*at))
+            .map(|rule| sources.place(rule.origin.place()))
+            .collect();
+        json!({ "covered": coverage.covered, "uncovered": uncovered })
+    });
+    format!("{:#}\n", json!({ "tests": tests, "coverage": coverage }))
+}
+
+/// Returns the outcome as JUnit's XML, one test case for each test.
+fn junit(results: &[TestResult], sources: &Sources) -> String {
+    let failed = results.iter().filter(|test| !test.passed()).count();
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let _ = writeln!(out, "<testsuites tests=\"{}\" failures=\"{failed}\">", results.len());
+    let _ = writeln!(out, "  <testsuite name=\"netpol\" tests=\"{}\" failures=\"{failed}\">", results.len());
+    for test in results {
+        let (name, place) = (escaped(&test.name), escaped(&sources.place(test.span)));
+        let _ = write!(out, "    <testcase name=\"{name}\" classname=\"{place}\"");
+        let failures: Vec<String> = test
+            .lines
+            .iter()
+            .filter(|line| !line.outcome.is_passed())
+            .filter_map(|line| Some((line, line.outcome.finding()?)))
+            .map(|(line, finding)| {
+                let text = format!("{}: {}", sources.place(line.span), sources.slice(line.span));
+                format!("      <failure message=\"{}\">{}</failure>\n", escaped(&finding.message), escaped(&text))
+            })
+            .collect();
+        match failures.is_empty() {
+            true => out.push_str("/>\n"),
+            false => {
+                let _ = write!(out, ">\n{}    </testcase>\n", failures.concat());
+            }
+        }
+    }
+    out.push_str("  </testsuite>\n</testsuites>\n");
+    out
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

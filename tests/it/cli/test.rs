@@ -1,0 +1,87 @@
+//! `netpol test`, and assertions in the other verbs.
+
+use super::{folder, netpol};
+
+const POLICY: &str = "default deny shop/*\n\
+    allow shop/{app=web} -> shop/{app=api}:8080\n\
+    allow egress shop/{app=web} -> 203.0.113.0/24:443\n";
+const TESTS: &str = "test \"good\" {\n  allow shop/{app=web} -> shop/{app=api}:8080\n}\n\
+    test \"a < b\" {\n  deny shop/{app=api} -> shop/*\n  deny shop/{app=web} -> shop/{tier=x}:8080\n}\n";
+
+#[test]
+fn one_line_for_each_test_and_the_flow_of_what_fails() {
+    let here = folder(&[("a.netpol", POLICY), ("tests.netpol", TESTS)]);
+    let run = netpol(here.path(), &["test"]);
+    assert_eq!(run.code, 1);
+    assert_eq!(run.out, "ok      tests.netpol:1  good\nfailed  tests.netpol:4  a < b\n");
+    assert!(
+        run.err.contains("error[E0534]: allowed: shop/{app=web} -> shop/{app=api, tier=x}, tcp 8080"),
+        "{}",
+        run.err
+    );
+    assert!(run.err.contains("2 tests, 1 failed"), "{}", run.err);
+    let run = netpol(here.path(), &["test", "-v", "--coverage"]);
+    let lines: Vec<&str> = run.out.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "ok      tests.netpol:1  good",
+            "  ok      allow shop/{app=web} -> shop/{app=api}:8080",
+            "failed  tests.netpol:4  a < b",
+            "  ok      deny shop/{app=api} -> shop/*",
+            "  failed  deny shop/{app=web} -> shop/{tier=x}:8080",
+            "coverage  2 of 3 rules (66 %)",
+            "  untested  a.netpol:3  allow egress shop/{app=web} -> 203.0.113.0/24:443",
+        ]
+    );
+}
+
+#[test]
+fn machines_get_json_and_junit() {
+    let here = folder(&[("a.netpol", POLICY), ("tests.netpol", TESTS)]);
+    let run = netpol(here.path(), &["test", "--format", "json", "--coverage"]);
+    let json: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(json["tests"][0]["passed"], true);
+    assert_eq!(json["tests"][1]["lines"][1]["code"], "E0534");
+    assert_eq!(json["coverage"]["covered"], 2);
+    let run = netpol(here.path(), &["test", "--format", "junit"]);
+    assert!(run.out.contains("<testsuites tests=\"2\" failures=\"1\">"), "{}", run.out);
+    assert!(run.out.contains("<testcase name=\"a &lt; b\" classname=\"tests.netpol:4\">"), "{}", run.out);
+    let run = netpol(here.path(), &["test", "--error-format", "json"]);
+    assert!(run.out.lines().count() == 1 && run.out.starts_with("{\"code\":\"E0534\""), "{}", run.out);
+}
+
+#[test]
+fn too_little_coverage_fails() {
+    let good = TESTS.split_once("test \"a").unwrap().0;
+    let here = folder(&[("a.netpol", POLICY), ("tests.netpol", good)]);
+    assert_eq!(netpol(here.path(), &["test", "--coverage-min", "66"]).code, 0);
+    let run = netpol(here.path(), &["test", "--coverage-min", "67"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("fewer than 67 %"), "{}", run.err);
+    assert_eq!(netpol(here.path(), &["test", "--coverage-min", "101"]).code, 2);
+}
+
+#[test]
+fn an_assertion_that_fails_stops_a_build() {
+    let here = folder(&[("a.netpol", POLICY), ("rails.netpol", "assert never shop/* -> 203.0.113.7\n")]);
+    let run = netpol(here.path(), &["build", "a.netpol", "--guardrails", "rails.netpol", "-o", "out"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("error[E0533]: allowed: shop/{app=web} -> 203.0.113.7, tcp 443"), "{}", run.err);
+    assert!(!here.path().join("out").exists());
+}
+
+/// The deny that a message proposes makes the assertion true.
+#[test]
+fn the_proposed_deny_repairs_the_assertion() {
+    for claim in ["shop/* -> 203.0.113.7", "*/* -> shop/{app=api}:8080", "{ shop/*, 198.51.100.1 } -> shop/*"] {
+        let policy = format!("{POLICY}assert never {claim}\n");
+        let here = folder(&[("a.netpol", &policy)]);
+        let run = netpol(here.path(), &["check", "a.netpol"]);
+        let deny = run.err.split("allow: `").nth(1).and_then(|rest| rest.split('`').next());
+        let deny = deny.unwrap_or_else(|| panic!("{claim}: {}", run.err));
+        std::fs::write(here.path().join("a.netpol"), format!("{policy}{deny}\n")).unwrap();
+        let run = netpol(here.path(), &["check", "a.netpol", "--target", "networkpolicy"]);
+        assert!(!run.err.contains("E0533"), "{claim}: {}", run.err);
+    }
+}
