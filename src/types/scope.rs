@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! scope garden/*
-//! allow egress garden/* -> payments/{app=api}:443     governs pods of garden, inside the scope
-//! allow ingress garden/* -> payments/{app=db}:5432    an error: governs pods of payments
+//! allow egress garden/* -> payments/{app=api}:443      governs pods of garden, inside the scope
+//! allow ingress garden/* -> payments/{app=db}:5432     an error: governs pods of payments
 //! ```
 
 use smol_str::SmolStr;
