@@ -64,6 +64,10 @@ impl Flows {
         for claim in claims.iter().rev() {
             set = self.absent(Feature::Claim(claim), set);
         }
+        let headers: Vec<_> = self.space.headers.numbered().map(|(_, name)| name.clone()).collect();
+        for name in headers.iter().rev() {
+            set = self.absent(Feature::Header(name), set);
+        }
         for feature in [Feature::Subject, Feature::Issuer, Feature::TlsName, Feature::RequestHost] {
             set = self.absent(feature, set);
         }

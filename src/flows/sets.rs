@@ -322,10 +322,17 @@ impl Flows {
     }
 
     /// Returns the flows whose token has a claim with a value.
-    pub fn claim(&mut self, name: &str, value: &str) -> Set {
-        let claim = (name.into(), value.into());
+    pub fn claim(&mut self, names: &[smol_str::SmolStr], value: &str) -> Set {
+        let claim = (names.to_vec(), value.into());
         let var = self.space.var(Feature::Claim(&claim));
         self.diagrams.names(var, Set::NONE, [(TRUE, Set::ALL)])
+    }
+
+    /// Returns the flows whose request has a header with one value of several.
+    pub fn header(&mut self, name: &smol_str::SmolStr, values: &[smol_str::SmolStr]) -> Set {
+        let mut numbers: Vec<u32> = values.iter().map(|value| self.space.header(name, value)).collect();
+        numbers.sort_unstable();
+        self.one_of(Feature::Header(name), numbers)
     }
 
     /// Returns the flows of a client behind a gateway that has one of some addresses, or is not known.

@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use smol_str::SmolStr;
 
 use super::diagram::{Scale, Var};
-use super::terms::Terms;
+use super::terms::{Terms, TokenClaim};
 use crate::model::addresses::{AddressSet, Range};
 use crate::model::hosts::{Host, HostName};
 use crate::model::labels::Labels;
@@ -106,7 +106,9 @@ pub struct Space {
     pub(super) depth: usize,
     pub(super) issuers: Table<SmolStr>,
     pub(super) subjects: Table<SmolStr>,
-    pub(super) claims: Table<(SmolStr, SmolStr)>,
+    pub(super) claims: Table<TokenClaim>,
+    pub(super) headers: Table<SmolStr>,
+    pub(super) header_values: Vec<Table<SmolStr>>,
     first: Firsts,
 }
 
@@ -116,6 +118,7 @@ struct Firsts {
     port_names: u32,
     addresses: u32,
     segments: u32,
+    headers: u32,
     claims: u32,
     sidecar: u32,
     labels: u32,
@@ -156,7 +159,9 @@ pub enum Feature<'s> {
     /// The subject of the token.
     Subject,
     /// Whether the token has a claim with a value.
-    Claim(&'s (SmolStr, SmolStr)),
+    Claim(&'s TokenClaim),
+    /// The value of a header of the request.
+    Header(&'s SmolStr),
     /// Whether the source pod has a sidecar.
     Sidecar,
     /// The service account of a pod.
@@ -181,6 +186,7 @@ impl Space {
         let known = terms.namespaces.values().cloned().collect();
         let (namespace_keys, namespace_values) = tables(terms.namespace_labels);
         let (keys, values) = tables(terms.labels);
+        let (headers, header_values) = tables(terms.headers);
         let mut space = Space {
             namespaces: Table::new(terms.namespaces.into_keys()),
             known,
@@ -200,17 +206,21 @@ impl Space {
             issuers: Table::new(terms.issuers),
             subjects: Table::new(terms.subjects),
             claims: Table::new(terms.claims),
+            headers,
+            header_values,
             first: Firsts::default(),
         };
         let port_names = PORT_NAMES;
         let addresses = port_names + space.port_names.len() as u32;
         let segments = addresses + 5;
-        let claims = segments + space.depth as u32 + 4;
+        let headers = segments + space.depth as u32 + 4;
+        let claims = headers + space.headers.len() as u32;
         let sidecar = claims + space.claims.len() as u32;
         let labels = sidecar + 3;
         let namespace_labels = labels + 2 * space.keys.len() as u32;
         let count = namespace_labels + 2 * space.namespace_keys.len() as u32;
-        space.first = Firsts { port_names, addresses, segments, claims, sidecar, labels, namespace_labels, count };
+        space.first =
+            Firsts { port_names, addresses, segments, headers, claims, sidecar, labels, namespace_labels, count };
         space
     }
 
@@ -243,6 +253,7 @@ impl Space {
             Feature::TlsName => requests + 1,
             Feature::Issuer => requests + 2,
             Feature::Subject => requests + 3,
+            Feature::Header(name) => first.headers + self.headers.number(name) - 2,
             Feature::Claim(claim) => first.claims + self.claims.number(claim) - 2,
             Feature::Sidecar => first.sidecar,
             Feature::Account(one) => first.sidecar + 1 + side(one),
@@ -270,7 +281,7 @@ impl Space {
                 3 => Feature::Client,
                 _ => Feature::Method,
             },
-            _ if at < first.claims => match (at - first.segments) as usize {
+            _ if at < first.headers => match (at - first.segments) as usize {
                 segment if segment < self.depth => Feature::Segment(segment),
                 other => match other - self.depth {
                     0 => Feature::RequestHost,
@@ -279,6 +290,7 @@ impl Space {
                     _ => Feature::Subject,
                 },
             },
+            _ if at < first.claims => Feature::Header(&self.headers.0[(at - first.headers) as usize]),
             _ if at < first.sidecar => Feature::Claim(&self.claims.0[(at - first.claims) as usize]),
             _ if at == first.sidecar => Feature::Sidecar,
             _ if at < first.labels => Feature::Account(side(at - first.sidecar - 1)),
@@ -356,6 +368,16 @@ impl Space {
     /// Returns the number of a token's subject.
     pub fn subject(&self, subject: &str) -> u32 {
         self.subjects.number(subject)
+    }
+
+    /// Returns the values in play of a header.
+    pub(super) fn header_values_of(&self, name: &str) -> &Table<SmolStr> {
+        &self.header_values[(self.headers.number(name) - 2) as usize]
+    }
+
+    /// Returns the number of a value of a header that is in play.
+    pub fn header(&self, name: &str, value: &str) -> u32 {
+        self.header_values_of(name).number(value)
     }
 
     /// Returns the number of a service account.

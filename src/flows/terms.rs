@@ -18,6 +18,9 @@ use crate::model::hosts::{Host, HostName};
 use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirements, Test};
 use crate::model::ports::PortTest;
 
+/// A claim of a token: its names, each inside the one before, and a value.
+pub type TokenClaim = (Vec<SmolStr>, SmolStr);
+
 /// The values in play, while they are gathered from endpoints, conditions and gateways. Sets can be compared only if all
 /// of them are made from one collection.
 #[derive(Debug, Default)]
@@ -37,7 +40,9 @@ pub struct Terms {
     pub(super) depth: usize,
     pub(super) issuers: BTreeSet<SmolStr>,
     pub(super) subjects: BTreeSet<SmolStr>,
-    pub(super) claims: BTreeSet<(SmolStr, SmolStr)>,
+    /// Claims by their names, which lead from claim to claim, with their values.
+    pub(super) claims: BTreeSet<TokenClaim>,
+    pub(super) headers: BTreeMap<SmolStr, BTreeSet<SmolStr>>,
 }
 
 impl Terms {
@@ -104,14 +109,18 @@ impl Terms {
     pub fn conditions(&mut self, conditions: &Conditions) {
         self.methods.extend(conditions.methods.iter().cloned());
         self.hosts.extend(conditions.hosts.iter().cloned());
-        for pattern in &conditions.paths {
+        for pattern in conditions.paths.iter().chain(&conditions.not_paths) {
             self.path(pattern);
+        }
+        for header in &conditions.headers {
+            self.headers.entry(header.name.clone()).or_default().extend(header.values.iter().cloned());
         }
         if let Some(jwt) = &conditions.jwt {
             self.issuers.insert(jwt.issuer.url.clone());
             self.subjects.extend(jwt.subjects.iter().cloned());
+            self.claims.extend(jwt.issuer.audiences.iter().map(|value| (vec!["aud".into()], value.clone())));
             for (name, values) in &jwt.claims {
-                self.claims.extend(values.iter().map(|value| (name.clone(), value.clone())));
+                self.claims.extend(values.iter().map(|value| (name.0.clone(), value.clone())));
             }
         }
     }

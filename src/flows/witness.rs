@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 
 use super::diagram::{Choice, Set, Var};
 use super::sets::{Flows, TRUE};
+use super::terms::TokenClaim;
 use super::space::{ABSENT, EMPTY, Feature, NAMELESS, OTHER, OTHERWISE, OUTSIDE, Side, Space};
 use crate::model::labels::{Labels, NAMESPACE_NAME};
 use crate::model::paths::spellings;
@@ -41,6 +42,8 @@ pub struct Witness {
     pub host: Option<SmolStr>,
     /// The name that TLS asks for; empty for TLS without a name.
     pub tls: Option<SmolStr>,
+    /// Headers of the request.
+    pub headers: Vec<(SmolStr, SmolStr)>,
     /// The token.
     pub token: Option<Token>,
 }
@@ -76,7 +79,7 @@ pub struct Token {
     /// Its subject.
     pub subject: Option<SmolStr>,
     /// Its claims.
-    pub claims: Vec<(SmolStr, SmolStr)>,
+    pub claims: Vec<TokenClaim>,
 }
 
 /// Ports that people know, the first ones first.
@@ -153,6 +156,11 @@ impl Way<'_> {
             Some(table.value(number).cloned().unwrap_or_else(|| made_up(other, table)))
         };
         let host = |name| self.present(name).map(|number| space.host_shown(number));
+        let headers = space.headers.numbered().filter_map(|(_, name)| {
+            let table = space.header_values_of(name);
+            let number = self.present(Feature::Header(name))?;
+            Some((name.clone(), table.value(number).cloned().unwrap_or_else(|| made_up("another", table))))
+        });
         let claims = space.claims.numbered().map(|(_, claim)| claim.clone());
         let client = self.present(Feature::Client).and_then(|number| space.first_address(number - 1));
         let issuer = named(Feature::Issuer, &space.issuers, "https://another.example");
@@ -172,6 +180,7 @@ impl Way<'_> {
             path: self.path(),
             host: host(Feature::RequestHost),
             tls: host(Feature::TlsName),
+            headers: headers.collect(),
             token: issuer.map(|issuer| Token {
                 issuer,
                 subject: named(Feature::Subject, &space.subjects, "another"),

@@ -158,6 +158,12 @@ impl Drawer<'_> {
             if random.percent(60) {
                 claims.insert("scope".into(), json!(random.pick(&["read", "read write", "write"])));
             }
+            if random.percent(40) {
+                claims.insert("realm_access".into(), json!({ "roles": [random.pick(&["admin", "user"])] }));
+            }
+            if random.percent(40) {
+                claims.insert("aud".into(), json!(random.pick(&["desk", "shop", "api"])));
+            }
             claims
         };
         Request {
@@ -165,6 +171,10 @@ impl Drawer<'_> {
             path: random.percent(70).then(|| random.pick(PATHS).to_owned()),
             host,
             tls,
+            headers: match random.below(4) {
+                0 => vec![("x-team".into(), random.pick(&["web", "api", "other"]).into())],
+                _ => Vec::new(),
+            },
             client: random.percent(30).then(|| random.pick(ADDRESSES).parse().unwrap()),
             jwt: random.percent(50).then(|| token(random)),
         }

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::Meaning;
 use crate::flows::{Name, Set, Side};
 use crate::model::addresses::AddressSet;
-use crate::model::conditions::{Conditions, Jwt};
+use crate::model::conditions::{ClaimName, Conditions, Jwt};
 use crate::model::endpoint::{Endpoint, What};
 use crate::model::ports::{AppProtocol, Ports};
 use crate::model::rules::{Action, Direction, Rule};
@@ -151,9 +151,17 @@ impl Meaning<'_> {
             set = self.flows.diagrams.and(set, methods);
         }
         if !conditions.paths.is_empty() {
-            let paths = conditions.paths.iter().map(|path| self.flows.path(path, deny)).collect();
-            let paths = self.flows.diagrams.union(paths);
+            // What a rule refuses it means in every spelling, what it lets through as it is written.
+            let [paths, not] = [(&conditions.paths, deny), (&conditions.not_paths, !deny)].map(|(paths, spelled)| {
+                let paths = paths.iter().map(|path| self.flows.path(path, spelled)).collect();
+                self.flows.diagrams.union(paths)
+            });
+            let paths = self.flows.diagrams.minus(paths, not);
             set = self.flows.diagrams.and(set, paths);
+        }
+        for header in &conditions.headers {
+            let one = self.flows.header(&header.name, &header.values);
+            set = self.flows.diagrams.and(set, one);
         }
         if !conditions.hosts.is_empty() {
             let is_meant = |name: &str| conditions.hosts.iter().any(|host| host.matches(name));
@@ -187,8 +195,10 @@ impl Meaning<'_> {
             let subjects = self.flows.subjects(&jwt.subjects);
             set = self.flows.diagrams.and(set, subjects);
         }
-        for (name, values) in &jwt.claims {
-            let values = values.iter().map(|value| self.flows.claim(name, value)).collect();
+        let audiences = (&ClaimName::plain("aud"), &jwt.issuer.audiences);
+        let audiences = Some(audiences).filter(|(_, wanted)| !wanted.is_empty());
+        for (name, values) in audiences.into_iter().chain(jwt.claims.iter().map(|(name, values)| (name, values))) {
+            let values = values.iter().map(|value| self.flows.claim(&name.0, value)).collect();
             let one = self.flows.diagrams.union(values);
             set = self.flows.diagrams.and(set, one);
         }

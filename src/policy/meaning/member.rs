@@ -7,9 +7,11 @@ use std::net::IpAddr;
 
 use super::Meaning;
 use crate::flows::{ABSENT, Feature, OUTSIDE, Set, Side, Space, TRUE, TooLarge, Var};
+use crate::model::conditions::ClaimName;
 use crate::model::labels::NAMESPACE_NAME;
 use crate::model::paths::normalize;
 use crate::model::rules::Direction;
+use crate::policy::eval::has_claim;
 use crate::policy::through::named;
 use crate::policy::{Flow, Party, Pod};
 
@@ -98,10 +100,11 @@ impl Concrete<'_, '_> {
             Feature::TlsName => request.tls.as_ref().map_or(ABSENT, |name| name_number(space, name)),
             Feature::Issuer => self.claim("iss").map_or(ABSENT, |issuer| space.issuer(issuer)),
             Feature::Subject => self.claim("sub").map_or(ABSENT, |subject| space.subject(subject)),
-            Feature::Claim((name, value)) => {
-                let token = request.jwt.as_ref();
-                fact(token.is_some_and(|token| crate::policy::eval::has_claim(token, name, value)))
+            Feature::Claim((names, value)) => {
+                let name = ClaimName(names.clone());
+                fact(request.jwt.as_ref().is_some_and(|token| has_claim(token, &name, value)))
             }
+            Feature::Header(name) => request.header(name).map_or(ABSENT, |value| space.header(name, value)),
             Feature::Sidecar => fact(pod(Side::Source).is_some_and(|pod| pod.sidecar)),
             Feature::Account(side) => pod(side).map_or(ABSENT, |pod| space.account(&pod.account)),
             Feature::Label(side, key) => {

@@ -25,11 +25,8 @@ impl Meaning<'_> {
             let mut claims = serde_json::Map::new();
             claims.insert("iss".into(), Json::String(token.issuer.to_string()));
             claims.extend(token.subject.iter().map(|subject| ("sub".to_owned(), Json::String(subject.to_string()))));
-            for (name, value) in &token.claims {
-                let list = claims.entry(name.to_string()).or_insert_with(|| Json::Array(Vec::new()));
-                if let Json::Array(list) = list {
-                    list.push(Json::String(value.to_string()));
-                }
+            for (names, value) in &token.claims {
+                add_claim(&mut claims, names, value);
             }
             claims
         });
@@ -44,9 +41,21 @@ impl Meaning<'_> {
                 host: witness.host.clone(),
                 tls: witness.tls.clone(),
                 client: witness.client,
+                headers: witness.headers.clone(),
                 jwt,
             },
         }
+    }
+}
+
+/// Adds a value to the list of a claim, which may lie in other claims.
+fn add_claim(claims: &mut serde_json::Map<String, Json>, names: &[SmolStr], value: &SmolStr) {
+    let Some((first, rest)) = names.split_first() else { return };
+    let empty = if rest.is_empty() { Json::Array(Vec::new()) } else { Json::Object(serde_json::Map::new()) };
+    match claims.entry(first.to_string()).or_insert(empty) {
+        Json::Array(list) if rest.is_empty() => list.push(Json::String(value.to_string())),
+        Json::Object(inner) => add_claim(inner, rest, value),
+        _ => {}
     }
 }
 
@@ -122,6 +131,9 @@ pub fn in_words(flow: &Flow) -> String {
         None => {}
     }
     words.extend(request.client.map(|client| format!(", of client {client}")));
+    for (name, value) in &request.headers {
+        words.push_str(&format!(", {name}: {value}"));
+    }
     if let Some(claims) = &request.jwt {
         let claims: Vec<String> = claims.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
         words.push_str(&format!(", with a token {}", claims.join(" ")));
