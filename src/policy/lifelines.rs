@@ -10,7 +10,7 @@
 
 use super::{Grant, GrantReason, Policy};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::inventory::{ContainerPort, Injection, Service, ServicePort, TargetPort, Workload};
+use crate::inventory::{ContainerPort, Injection, Matched, Service, ServicePort, TargetPort, Workload};
 use crate::model::endpoint::{Endpoint, Member, Pods, What};
 use crate::model::gateways::Via;
 use crate::model::labels::{Account, PodSelector, Requirement, Requirements};
@@ -212,6 +212,21 @@ pub fn warn_of_missed_resolver(policy: &Policy, grants: &[Grant], dns: &Endpoint
         diagnostics.push(missed(rule, &format!("{place} answers on each node, at an address that is not granted")).note(
             format!("in netpol.toml, under `[cluster]`: `resolver = [\"169.254.20.10\"{more}]`, or the address that it listens on"),
         ));
+    }
+    let on_host = dns.pods().find_map(|(_, pods)| match inventory.matched(&pods.selector) {
+        Matched::HostNetwork(workload) => Some(workload),
+        _ => None,
+    });
+    if let (Some(workload), false, true) = (on_host, by_address, inventory.given) {
+        let message = format!(
+            "{}/{} answers DNS on the host network, and no selector means its pods",
+            workload.namespace, workload.name
+        );
+        diagnostics.push(
+            missed(rule, &message)
+                .note("say where the nodes are, in netpol.toml, under `[cluster]`: `resolver = [\"10.250.0.0/16\"]`"),
+        );
+        return;
     }
     let own: Vec<PodSelector> = dns.pods().map(|(_, pods)| pods.selector.clone()).collect();
     if !inventory.given || own.iter().any(|pods| !inventory.select(pods).is_empty()) {

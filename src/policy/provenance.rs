@@ -17,6 +17,8 @@ use crate::source::{FileId, Sources, Span};
 const MOST: usize = 32;
 /// The longest text of a rule; a longer one is cut.
 const LONGEST: usize = 100;
+/// The most of a long rule that is read for the members of its unions.
+const MOST_READ: usize = 4096;
 
 /// The provenance of an object: the rules that it comes from, in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,14 +33,19 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// Gathers the provenance of some rules, in an order that depends on their words alone. Lines that do not fit an
-    /// annotation are counted: `and 12 more`.
-    pub fn of<'a>(sources: &Sources, lines: bool, origins: impl IntoIterator<Item = &'a Origin>) -> Provenance {
+    /// Gathers the provenance of some rules for an object of a namespace, in an order that depends on their words alone.
+    /// Lines that do not fit an annotation are counted: `and 12 more`.
+    pub fn of<'a>(
+        sources: &Sources,
+        lines: bool,
+        namespace: &str,
+        origins: impl IntoIterator<Item = &'a Origin>,
+    ) -> Provenance {
         let (mut places, mut owners, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
         for origin in origins {
             for &span in origin.applied().first().into_iter().chain([&origin.span]) {
                 let line = if lines { sources.line(span) } else { 0 };
-                places.push((sources.file(span.file).path.as_str(), line, shortened(sources, span)));
+                places.push((sources.file(span.file).path.as_str(), line, shortened(sources, span, namespace)));
             }
             owners.extend(origin.owner().map(Cow::Borrowed));
             reasons.extend(origin.reason().map(Cow::Borrowed));
@@ -87,32 +94,125 @@ pub fn attribute(value: &mut serde_json::Value, origin: &Origin) {
     }
 }
 
-/// Returns the comment for a rule in a generated file: the rule's file and how it reads, and its line if `lines` is
+/// Returns the comment for a rule in an object of a namespace: the rule's file and how it reads, and its line if `lines` is
 /// set.
-pub fn sentence(sources: &Sources, lines: bool, origin: &Origin) -> String {
+pub fn sentence(sources: &Sources, lines: bool, namespace: &str, origin: &Origin) -> String {
     let place = match lines {
         true => Cow::Owned(sources.place(origin.span)),
         false => Cow::Borrowed(sources.file(origin.span.file).path.as_str()),
     };
-    [&place, ": ", &*rule_text(sources, origin)].concat()
+    [&place, ": ", &*shortened(sources, origin.span, namespace)].concat()
 }
 
 /// Returns how a rule reads: its text on one line, without comments, cut where it is long.
 pub fn rule_text(sources: &Sources, origin: &Origin) -> String {
-    shortened(sources, origin.span).into_owned()
+    shortened(sources, origin.span, "").into_owned()
 }
 
-/// Returns the text of a statement on one line, without comments, cut where it is long. Only the beginning of a long
-/// statement is read: thousands of objects may quote one rule.
-fn shortened(sources: &Sources, span: Span) -> Cow<'_, str> {
+/// Returns the text of a statement on one line, without comments. Of a long one the unions are told by the members in a
+/// namespace, or else by their first, and the rest is cut. Only the beginning of a long statement is read: thousands of
+/// objects may quote one rule.
+fn shortened<'s>(sources: &'s Sources, span: Span, namespace: &str) -> Cow<'s, str> {
     let text = beginning(sources.slice(span), LONGEST + 2);
-    if text.len() <= LONGEST {
+    if !is_long(&text) {
         return text;
     }
-    match text.char_indices().nth(LONGEST) {
-        Some((at, _)) if at + 1 < text.len() => Cow::Owned(format!("{}…", &text[..at])),
-        _ => text,
+    let told = told_by_members(&beginning(sources.slice(span), MOST_READ), namespace);
+    match told.char_indices().nth(LONGEST) {
+        Some((at, _)) if is_long(&told) => Cow::Owned(format!("{}…", &told[..at])),
+        _ => Cow::Owned(told),
     }
+}
+
+fn is_long(text: &str) -> bool {
+    text.len() > LONGEST && text.char_indices().nth(LONGEST).is_some_and(|(at, _)| at + 1 < text.len())
+}
+
+/// Returns a statement with each union of it told by its members in a namespace: `{ …, garden/*, … }`.
+fn told_by_members(text: &str, namespace: &str) -> String {
+    let mut told = String::with_capacity(LONGEST);
+    let mut rest = text;
+    while let Some(open) = rest.find(['{', '"']) {
+        let (before, from) = rest.split_at(open);
+        told.push_str(before);
+        let end = if from.starts_with('"') { string_end(from) } else { brace_end(from) };
+        let (piece, after) = from.split_at(end);
+        let is_union = piece.starts_with('{') && !before.ends_with(['/', ':']) && !after.starts_with('/');
+        match is_union.then(|| members(piece)).filter(|members| members.len() > 1) {
+            Some(members) => told.push_str(&few(&members, namespace)),
+            None => told.push_str(piece),
+        }
+        rest = after;
+    }
+    told.push_str(rest);
+    told
+}
+
+/// Returns where a string ends, which begins a text.
+fn string_end(text: &str) -> usize {
+    let mut escaped = false;
+    let closes = |(at, c): (usize, char)| {
+        let ends = at > 0 && c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends.then_some(at + 1)
+    };
+    text.char_indices().find_map(closes).unwrap_or(text.len())
+}
+
+/// Returns where a brace that begins a text is closed.
+fn brace_end(text: &str) -> usize {
+    let mut depth = 0usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 1 => return at + 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// Returns the members of a union with its braces.
+fn members(union: &str) -> Vec<&str> {
+    let inner = union.strip_prefix('{').unwrap_or(union);
+    let inner = inner.strip_suffix('}').unwrap_or(inner);
+    let (mut depth, mut quoted, mut start, mut found) = (0usize, false, 0, Vec::new());
+    for (at, c) in inner.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '{' | '(' => depth += 1,
+            '}' | ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                found.push(inner[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found.push(inner[start..].trim());
+    found.retain(|member| !member.is_empty());
+    found
+}
+
+/// Returns a union with its members in a namespace, else its first, and `…` for the others.
+fn few(members: &[&str], namespace: &str) -> String {
+    let here = |member: &&&str| {
+        !namespace.is_empty() && member.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let kept: Vec<&str> = match members.iter().any(|member| here(&&member)) {
+        true => members.iter().filter(here).copied().collect(),
+        false => members.iter().take(1).copied().collect(),
+    };
+    let mut parts: Vec<&str> = Vec::new();
+    for member in members {
+        let part = if kept.contains(member) { member } else { "…" };
+        if part != "…" || parts.last() != Some(&"…") {
+            parts.push(part);
+        }
+    }
+    format!("{{ {} }}", parts.join(", "))
 }
 
 /// Returns the text of a statement on one line, without comments.
@@ -179,11 +279,11 @@ mod tests {
         let apply = Span::new(team, 2, 17);
         let origins = [origin(Span::new(tenant, 22, 38), &[apply]), origin(Span::new(team, 18, 50), &[])];
         let text = "team.netpol: apply tenant(a)\nteam.netpol: default deny a/*\ntenant.netpol: default deny a/*";
-        assert_eq!(Provenance::of(&sources, false, &origins).source, text);
-        assert_eq!(Provenance::of(&sources, false, origins.iter().rev()).source, text);
+        assert_eq!(Provenance::of(&sources, false, "", &origins).source, text);
+        assert_eq!(Provenance::of(&sources, false, "", origins.iter().rev()).source, text);
         let lines =
             "team.netpol:3: apply tenant(a)\nteam.netpol:4: default deny a/*\ntenant.netpol:2: default deny a/*";
-        assert_eq!(Provenance::of(&sources, true, &origins).source, lines);
+        assert_eq!(Provenance::of(&sources, true, "", &origins).source, lines);
         assert_eq!(files(&origins), vec![team]);
     }
 
@@ -196,8 +296,25 @@ mod tests {
             Origin::new(Span::new(file, 0, 16), notes)
         };
         let origins = [notes("web", "B-2"), notes("api", "A-1"), notes("web", "A-1")];
-        let found = Provenance::of(&sources, false, &origins);
+        let found = Provenance::of(&sources, false, "", &origins);
         assert_eq!((found.owner.as_str(), found.reason.as_str()), ("api\nweb", "A-1\nB-2"));
         assert_eq!(found.source, "a.netpol: default deny a/*");
+    }
+
+    #[test]
+    fn long_unions_keep_the_members_of_the_namespace_and_what_follows() {
+        let names: Vec<String> = (10..40).map(|at| format!("team-{at}/*")).collect();
+        let text = format!("allow egress {{ {} }} -> zenquotes.io:443", names.join(", "));
+        let mut sources = Sources::new();
+        let file = sources.add("a.netpol", text.clone());
+        let origin = Origin::new(Span::new(file, 0, text.len()), Notes::default());
+        let told = |namespace: &str| sentence(&sources, false, namespace, &origin);
+        assert_eq!(told("team-10"), "a.netpol: allow egress { team-10/*, … } -> zenquotes.io:443");
+        assert_eq!(told("team-25"), "a.netpol: allow egress { …, team-25/*, … } -> zenquotes.io:443");
+        assert_eq!(told("team-39"), "a.netpol: allow egress { …, team-39/* } -> zenquotes.io:443");
+        assert_eq!(told("other"), "a.netpol: allow egress { team-10/*, … } -> zenquotes.io:443");
+        assert_eq!(rule_text(&sources, &origin), "allow egress { team-10/*, … } -> zenquotes.io:443");
+        let labels = told_by_members("allow a/{app in (x, y), b} -> { {env=p}/*, b/*:{80, 443}, c/\"d, e\" }", "c");
+        assert_eq!(labels, "allow a/{app in (x, y), b} -> { …, c/\"d, e\" }");
     }
 }

@@ -1,6 +1,8 @@
 //! The pages of the codes: each failing example fails with its code, each repaired one does not, and the fixes that a
 //! message offers repair it.
 
+use std::collections::BTreeMap;
+
 use netpol::diag::{Code, Severity};
 
 use crate::cli::{Run, folder, netpol};
@@ -148,6 +150,18 @@ pub fn given(code: Code) -> Option<Given> {
         }
     }
     (!given.policy.is_empty()).then_some(given)
+}
+
+/// Returns the failing examples of all pages as files.
+pub fn examples() -> impl Iterator<Item = BTreeMap<String, Vec<u8>>> {
+    Code::ALL.iter().filter_map(|&code| given(code)).map(|given| {
+        let also = given.also.into_iter();
+        let mut files: BTreeMap<String, Vec<u8>> = also.map(|(name, text)| (name, text.into_bytes())).collect();
+        files.insert("policy.netpol".into(), given.policy.into_bytes());
+        files.extend(given.settings.map(|text| ("netpol.toml".into(), text.into_bytes())));
+        files.extend(given.inventory.map(|text| ("inventory.yaml".into(), text.into_bytes())));
+        files
+    })
 }
 
 /// Each fix takes a finding of its code away and leaves text that can be read.

@@ -12,6 +12,7 @@ mod docs;
 mod enforcement;
 mod fmt;
 mod foreign;
+mod hints;
 mod inventory;
 mod istio;
 mod language;

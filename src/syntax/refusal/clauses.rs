@@ -24,7 +24,7 @@ impl Refusal<'_> {
         let span = self.token_span(found);
         Some(
             Diagnostic::new(Code::MisplacedClause, span, format!("`{}` stands behind the destination", found.text))
-                .note("`allow ingress S -> D where method GET`"),
+                .note("`allow ingress shop/* -> garden/*:8080/http where method GET`"),
         )
     }
 

@@ -4,7 +4,7 @@
 //! networkpolicy as far as addresses go. The note is made of the two rows: `a pod that avoids its sidecar reaches other
 //! public addresses on 443`, since `networkpolicy knows addresses, not names`.
 
-use super::ways::{is_read, leaves_others_open, ways_for};
+use super::ways::{all_bare, is_read, leaves_others_open, ways_for};
 use super::{Crossed, Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::conditions::Conditions;
@@ -152,7 +152,17 @@ fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     let named = host.filter(|_| is_read(rule)).map(|_| Asked::Hosts);
     let asked = Asked::by(&rule.conditions).next().or(named).filter(|_| on_tcp);
     if let Some(layer) = asked.and_then(|asked| build.lack(asked)) {
-        diagnostic = diagnostic.note(format!("add the {} layer: `{}`", layer.word(), build.option_with(layer)));
+        let (word, option) = (layer.word(), build.option_with(layer));
+        diagnostic = diagnostic.note(match capability::of(layer).keeper.filter(|_| all_bare(policy, rule)) {
+            Some(keeper) => {
+                format!("add the {word} layer, `{option}`, and give these pods a {keeper}: the inventory shows none")
+            }
+            None => format!("add the {word} layer: `{option}`"),
+        });
+    }
+    let bare = open.iter().flat_map(|end| &end.layers).find(|(_, judgement)| judgement.unmeshed.is_some());
+    if let Some(keeper) = bare.and_then(|(layer, _)| capability::of(*layer).keeper) {
+        diagnostic = diagnostic.note(format!("give these pods a {keeper}"));
     }
     let untold = |(_, judgement): &(Layer, &Judgement)| matches!(judgement.but_reason, Why::Untold(_));
     if open.iter().flat_map(|end| &end.layers).any(untold) {

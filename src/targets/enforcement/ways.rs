@@ -20,6 +20,13 @@ pub(super) fn is_read(rule: &Rule) -> bool {
     ports.filter(|port| port.protocol == Protocol::Tcp).all(|port| port.app.is_some())
 }
 
+/// Returns whether the inventory knows the pods that a rule governs, and none of them has a sidecar.
+pub(super) fn all_bare(policy: &Policy, rule: &Rule) -> bool {
+    let side = if rule.ingress { &rule.destination } else { &rule.source };
+    let mut known = side.pods().flat_map(|(_, pods)| policy.inventory.select(&pods.selector)).peekable();
+    policy.inventory.given && known.peek().is_some() && known.all(|pod| !pod.sidecar)
+}
+
 /// The ports whose protocols begin with TLS, so that the first bytes of a connection name the host. On others, such as SSH's
 /// 22 or 587, where mail begins in plain text and changes to TLS later, they do not.
 const TLS_FIRST: [u16; 14] = [443, 465, 563, 636, 853, 989, 990, 993, 995, 5061, 5671, 6443, 8443, 8883];

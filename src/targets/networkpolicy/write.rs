@@ -58,7 +58,7 @@ fn one(view: View<'_>, sources: &Sources, object: &Object<'_, '_>, taken: &mut T
     let words = Words::of_labels(&subject.labels);
     let name = taken.name(subject.namespace, &words, &end, &identity(&subject.labels), Limit::Subdomain);
     let origins = origins(view.policy, &object.provenance);
-    let quoted = Quoted::of(sources, view.policy.settings.lines, origins.iter().copied());
+    let quoted = Quoted::of(sources, view.policy.settings.lines, subject.namespace, origins.iter().copied());
     let yaml = yaml(view, sources, object, &name, &quoted);
     let (namespace, files) = (subject.namespace.to_string(), files(origins));
     targets::Object { namespace, kind: KIND, name, yaml, patch: false, files }
@@ -108,7 +108,7 @@ fn yaml(view: View<'_>, sources: &Sources, object: &Object<'_, '_>, name: &str, 
         }
         yaml.key(list).list(|yaml| {
             for (entry, causes) in entries.iter().zip(&object.provenance.entries) {
-                comments(yaml, policy, sources, causes);
+                comments(yaml, &About { policy, sources, namespace: subject.namespace }, causes);
                 yaml.item();
                 if entry.peers.is_none() && *entry.ports == PortList::All {
                     yaml.flow_map(|_| ()).note("everything");
@@ -221,12 +221,26 @@ fn selector(yaml: &mut Writer, requirements: &Requirements) {
     });
 }
 
+/// The policy whose rules are quoted in an object of a namespace.
+struct About<'a> {
+    policy: &'a Policy,
+    sources: &'a Sources,
+    namespace: &'a str,
+}
+
+impl About<'_> {
+    fn sentence(&self, rule: &Rule) -> String {
+        sentence(self.sources, self.policy.settings.lines, self.namespace, &rule.origin)
+    }
+}
+
 /// Writes the causes of an entry above it.
-fn comments(yaml: &mut Writer, policy: &Policy, sources: &Sources, causes: &[&Cause]) {
+fn comments(yaml: &mut Writer, about: &About<'_>, causes: &[&Cause]) {
+    let policy = about.policy;
     if let [Cause::Rule(at)] = causes
         && let Some(rule) = policy.rule(*at)
     {
-        rule_comment(yaml, policy, sources, rule);
+        rule_comment(yaml, about, rule);
         return;
     }
     let mut granted: Vec<String> = Vec::new();
@@ -234,11 +248,11 @@ fn comments(yaml: &mut Writer, policy: &Policy, sources: &Sources, causes: &[&Ca
         match cause {
             Cause::Rule(at) => {
                 if let Some(rule) = policy.rule(*at) {
-                    rule_comment(yaml, policy, sources, rule);
+                    rule_comment(yaml, about, rule);
                 }
             }
             Cause::Grant(at) => {
-                let words = policy.grant(*at).map(|grant| grant_words(policy, sources, grant));
+                let words = policy.grant(*at).map(|grant| grant_words(about, grant));
                 if let Some(words) = words.filter(|words| !granted.contains(words)) {
                     yaml.comment(&words);
                     granted.push(words);
@@ -247,7 +261,7 @@ fn comments(yaml: &mut Writer, policy: &Policy, sources: &Sources, causes: &[&Ca
             Cause::Rest(rules) => {
                 yaml.comment("nothing isolates these pods: everything but what is denied by");
                 for rule in rules.iter().take(MOST_NAMED).filter_map(|rule| policy.rule(*rule)) {
-                    yaml.comment(&sentence(sources, policy.settings.lines, &rule.origin));
+                    yaml.comment(&about.sentence(rule));
                 }
                 more(yaml, rules.len());
             }
@@ -262,11 +276,11 @@ fn more(yaml: &mut Writer, all: usize) {
     }
 }
 
-fn rule_comment(yaml: &mut Writer, policy: &Policy, sources: &Sources, rule: &Rule) {
+fn rule_comment(yaml: &mut Writer, about: &About<'_>, rule: &Rule) {
     if let Some(doc) = rule.origin.doc() {
         yaml.comment(doc);
     }
-    yaml.comment(&sentence(sources, policy.settings.lines, &rule.origin));
+    yaml.comment(&about.sentence(rule));
     if rule.via.is_some() {
         return;
     }
@@ -278,9 +292,9 @@ fn rule_comment(yaml: &mut Writer, policy: &Policy, sources: &Sources, rule: &Ru
     }
 }
 
-fn grant_words(policy: &Policy, sources: &Sources, grant: &Grant) -> String {
-    let rules = || grant.because.iter().filter_map(|rule| policy.rule(*rule));
-    let first = || rules().map(|rule| sentence(sources, policy.settings.lines, &rule.origin)).min();
+fn grant_words(about: &About<'_>, grant: &Grant) -> String {
+    let rules = || grant.because.iter().filter_map(|rule| about.policy.rule(*rule));
+    let first = || rules().map(|rule| about.sentence(rule)).min();
     match (grant.reason, (grant.reason == GrantReason::Gateway).then(first).flatten()) {
         (GrantReason::Dns, _) => "granted: the way to the cluster's DNS, since names must resolve".to_owned(),
         (GrantReason::Istiod, _) => "granted: a sidecar's way to istiod".to_owned(),

@@ -49,7 +49,8 @@ pub struct Finding {
     pub path: String,
     /// The line of its place.
     pub line: u64,
-    json: Value,
+    /// All of it.
+    pub json: Value,
 }
 
 impl Finding {

@@ -8,7 +8,7 @@ mod pipeline;
 
 pub use cluster::Cluster;
 pub use generate::source;
-pub use markdown::{Case, cases, check, differences, findings, is_of_layers, judge, root};
+pub use markdown::{Case, Finding, cases, check, differences, findings, is_of_layers, judge, root};
 pub use pipeline::{Given, Outcome, POLICY};
 
 use proptest::prelude::*;

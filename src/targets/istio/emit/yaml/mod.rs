@@ -70,10 +70,10 @@ pub fn write(policy: &Policy, sources: &Sources, mut resources: Vec<Resource>) -
     });
     let mut last: Option<Behind> = None;
     let objects = resources.into_iter().map(|resource| {
-        let rules = &resource.origin.rules;
+        let (rules, namespace) = (&resource.origin.rules, &resource.meta.namespace);
         // Thousands of ServiceEntries may come from the same thousands of rules.
-        let known = last.take().filter(|last| Rc::ptr_eq(&last.rules, rules));
-        let behind = known.unwrap_or_else(|| Behind::of(policy, sources, rules));
+        let known = last.take().filter(|last| Rc::ptr_eq(&last.rules, rules) && last.namespace == *namespace);
+        let behind = known.unwrap_or_else(|| Behind::of(policy, sources, rules, namespace));
         object(policy, sources, &resource, last.insert(behind))
     });
     objects.collect()
@@ -82,15 +82,16 @@ pub fn write(policy: &Policy, sources: &Sources, mut resources: Vec<Resource>) -
 /// The rules behind an object.
 struct Behind {
     rules: Rc<[RuleId]>,
+    namespace: SmolStr,
     provenance: Provenance,
     files: Vec<FileId>,
 }
 
 impl Behind {
-    fn of(policy: &Policy, sources: &Sources, rules: &Rc<[RuleId]>) -> Behind {
+    fn of(policy: &Policy, sources: &Sources, rules: &Rc<[RuleId]>, namespace: &SmolStr) -> Behind {
         let origins = || rules.iter().filter_map(|&rule| policy.rule(rule)).map(|rule| &rule.origin);
-        let provenance = Provenance::of(sources, policy.settings.lines, origins());
-        Behind { rules: Rc::clone(rules), provenance, files: files(origins()) }
+        let provenance = Provenance::of(sources, policy.settings.lines, namespace, origins());
+        Behind { rules: Rc::clone(rules), namespace: namespace.clone(), provenance, files: files(origins()) }
     }
 }
 
@@ -99,7 +100,7 @@ fn object(policy: &Policy, sources: &Sources, resource: &Resource, behind: &Behi
     let written = written(spec);
     let Kind { api_version, word: kind, .. } = written.kind();
     let stands = |rule: RuleId| {
-        let words = |rule: &Rule| sentence(sources, policy.settings.lines, &rule.origin);
+        let words = |rule: &Rule| sentence(sources, policy.settings.lines, &meta.namespace, &rule.origin);
         policy.rule(rule).map(words).unwrap_or_default()
     };
     let Behind { provenance, files, .. } = behind;
