@@ -74,6 +74,7 @@ pub fn policy_despite_errors(
     loader: &mut Loader<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Policy> {
+    diagnostics.set_levels(&input.settings.lints);
     let files = parse(input, diagnostics);
     let Resolved { names, deferred } = resolve(files, input, loader, diagnostics);
     let errors = diagnostics.count(Severity::Error);
@@ -182,13 +183,14 @@ pub fn files(policy: &Policy, sources: &Sources, then: &mut dyn FnMut(Vec<Artifa
     targets::files_of(policy, sources, then);
 }
 
-/// Adds the `@owner` and `@reason` of a rule to the messages about it.
+/// Adds the `@owner` and `@reason` of a rule to the messages about it, and warns of each `@allow` that allows nothing.
 fn attribute(policy: &Policy, diagnostics: &mut Diagnostics) {
     let said = policy.rules.iter().filter_map(|rule| Some((rule.origin.span, attribution(&rule.origin)?)));
     let said: HashMap<Span, String> = said.collect();
     if !said.is_empty() {
         diagnostics.annotate(|span| said.get(&span).cloned());
     }
+    diagnostics.warn_of_unused_allows();
 }
 
 /// Reports a rule in a guardrail file: guardrails add assertions to a build, and never rules.

@@ -166,6 +166,12 @@ impl Session {
         Ok(session)
     }
 
+    /// Returns where one of the given policy files is on disk.
+    pub fn path_of(&self, file: FileId) -> Option<&Path> {
+        let given = self.input.policies.contains(&file).then(|| &self.input.sources.file(file).path);
+        given.and_then(|shown| self.disk.real.get(shown.as_str())).map(PathBuf::as_path)
+    }
+
     /// Takes the run from text to the policy; `None` after an error.
     pub fn policy(&mut self) -> Option<Policy> {
         if !self.readable {

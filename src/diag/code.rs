@@ -80,6 +80,7 @@ codes! {
     E0143 NotADate "there is no such day";
     E0144 MisplacedAnnotation "an annotation stands where none can";
     E0145 DuplicateAnnotation "an annotation stands twice";
+    W0146 UnusedAllow "an `@allow` allows nothing";
     E0151 UnknownClause "there is no such clause";
     E0152 DuplicateClause "a clause stands twice";
     E0153 MisplacedClause "a clause stands before the arrow";

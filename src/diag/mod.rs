@@ -4,12 +4,17 @@
 //! it helps, more labels (in other files too), notes, and [`Fix`]es as data. How it looks, as text, JSON, SARIF or
 //! GitHub annotations, is decided in [`render`].
 
+mod certain;
 mod code;
+mod lints;
 pub mod render;
 mod suggest;
 
 pub use code::Code;
+pub use lints::Level;
 pub use suggest::{Lexicon, nearest, one_edit};
+
+use std::collections::BTreeMap;
 
 use crate::source::Span;
 
@@ -77,6 +82,8 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// Changes that repair it.
     pub fixes: Vec<Fix>,
+    /// The severity that `[lints]` gives it instead of its code's.
+    pub counts_as: Option<Severity>,
 }
 
 impl Diagnostic {
@@ -89,6 +96,7 @@ impl Diagnostic {
             labels: Vec::new(),
             notes: Vec::new(),
             fixes: Vec::new(),
+            counts_as: None,
         }
     }
 
@@ -134,9 +142,9 @@ impl Diagnostic {
         self.notes.iter().map(String::as_str).chain(untold)
     }
 
-    /// Returns the severity, which the code's letter fixes.
+    /// Returns the severity: that of the code's letter, unless `[lints]` says another.
     pub fn severity(&self) -> Severity {
-        self.code.severity()
+        self.counts_as.unwrap_or(self.code.severity())
     }
 }
 
@@ -146,6 +154,8 @@ pub struct Diagnostics {
     list: Vec<Diagnostic>,
     /// The number of findings of each severity, counted here since every statement asks for it.
     counts: [usize; 3],
+    /// What becomes of warnings and notes.
+    lints: lints::Lints,
 }
 
 impl Diagnostics {
@@ -154,8 +164,26 @@ impl Diagnostics {
         Diagnostics::default()
     }
 
-    /// Adds a finding.
+    /// Sets the levels of `[lints]` for the findings to come.
+    pub fn set_levels(&mut self, levels: &BTreeMap<Code, Level>) {
+        self.lints.levels.clone_from(levels);
+    }
+
+    /// Hides the findings to come of a code at a statement, as the `@allow` at a place says.
+    pub fn allow(&mut self, code: Code, statement: Span, at: Span) {
+        self.lints.allow(code, statement, at);
+    }
+
+    /// Warns of each `@allow` that no finding needed. After an error not all findings were made, so that nothing is said.
+    pub fn warn_of_unused_allows(&mut self) {
+        if !self.has_errors() {
+            self.lints.unused().into_iter().for_each(|diagnostic| self.push(diagnostic));
+        }
+    }
+
+    /// Adds a finding, unless a lint hides it.
     pub fn push(&mut self, diagnostic: Diagnostic) {
+        let Some(diagnostic) = self.lints.judge(diagnostic) else { return };
         self.counts[diagnostic.severity() as usize] += 1;
         self.list.push(diagnostic);
     }

@@ -4,6 +4,9 @@ mod read;
 
 pub use read::read;
 
+use std::collections::BTreeMap;
+
+use crate::diag::{Code, Level};
 use crate::model::paths::PathNormalization;
 use crate::source::Span;
 
@@ -49,6 +52,8 @@ pub struct Settings {
     pub scope_gateway_to_namespace: bool,
     /// `[enforcement] require = "exact"`.
     pub require_exact: bool,
+    /// `[lints]`: what becomes of warnings and notes, by their codes.
+    pub lints: BTreeMap<Code, Level>,
     /// `build --lines`: whether objects name the lines of their rules.
     pub lines: bool,
     /// The day on which annotations are judged.
@@ -78,6 +83,7 @@ impl Settings {
             path_normalization: PathNormalization::Base,
             scope_gateway_to_namespace: false,
             require_exact: false,
+            lints: BTreeMap::new(),
             lines: false,
             today,
         }

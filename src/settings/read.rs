@@ -5,13 +5,13 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
+use crate::diag::{Code, Diagnostic, Diagnostics, Level, Severity, nearest};
 use crate::model::names::{is_dns_label, is_label_value};
 use crate::model::paths::PathNormalization;
 use crate::settings::{Layer, Platform, Project, Settings, Written};
 use crate::source::{FileId, Sources, Span};
 
-const TABLES: [&str; 4] = ["cluster", "networkpolicy", "istio", "enforcement"];
+const TABLES: [&str; 5] = ["cluster", "networkpolicy", "istio", "enforcement", "lints"];
 const TOP: [&str; 11] = [
     "name",
     "targets",
@@ -24,6 +24,7 @@ const TOP: [&str; 11] = [
     "networkpolicy",
     "istio",
     "enforcement",
+    "lints",
 ];
 const CLUSTER: [&str; 8] = ["platform", "domain", "dns", "load-balancer", "resolver", "apiserver", "nodes", "pods"];
 const NETWORKPOLICY: [&str; 1] = ["port-names"];
@@ -79,6 +80,7 @@ impl Reader<'_> {
                 "networkpolicy" => self.table(entry, |reader, table| reader.networkpolicy(table, settings)),
                 "istio" => self.table(entry, |reader, table| reader.istio(table, settings)),
                 "enforcement" => self.table(entry, |reader, table| reader.enforcement(table, settings)),
+                "lints" => self.table(entry, |reader, table| reader.lints(table, settings)),
                 _ => self.unknown(key, "", &TOP),
             }
         }
@@ -104,6 +106,34 @@ impl Reader<'_> {
                 "nodes" => settings.nodes = self.endpoints(entry),
                 "pods" => settings.pods = self.endpoints(entry),
                 _ => self.unknown(key, "cluster", &CLUSTER),
+            }
+        }
+    }
+
+    fn lints(&mut self, table: &DeTable<'_>, settings: &mut Settings) {
+        for (key, value) in table {
+            let (name, span) = (key.get_ref().as_ref(), self.span(key.span()));
+            match Code::ALL.iter().find(|code| code.as_str() == name) {
+                Some(code) if code.severity() == Severity::Error => {
+                    let message = format!("`{name}` is an error, and errors stay errors");
+                    let note = "`[lints]` is about warnings, `W…`, and notes, `N…`";
+                    self.push(Diagnostic::new(Code::ConfigValue, span, message).note(note));
+                }
+                Some(code) => {
+                    let words = [("allow", Level::Allow), ("warn", Level::Warn), ("deny", Level::Deny)];
+                    let mut level = None;
+                    self.word((name, value), words.map(|(word, level)| (word, Some(level))), &mut level);
+                    settings.lints.extend(level.map(|level| (*code, level)));
+                }
+                None => {
+                    let message = format!("no warning and no note has the code `{name}`");
+                    let near = Code::parse(name).map(Code::as_str);
+                    let diagnostic = Diagnostic::new(Code::ConfigUnknownKey, span, message);
+                    self.push(match near {
+                        Some(near) => diagnostic.fix(format!("write `{near}`"), span, near),
+                        None => diagnostic.note("such as `W0521 = \"allow\"`"),
+                    });
+                }
             }
         }
     }

@@ -31,7 +31,7 @@ pub struct Item {
     pub span: Span,
     /// The `##` lines before it, without their marks, joined by line feeds.
     pub doc: Option<SmolStr>,
-    /// `@owner("…")` and its kind. Only on rules, `default deny` and `apply` (the parser refuses others).
+    /// `@allow(…)`, and on rules, `default deny` and `apply` `@owner("…")` and its kind (the parser refuses others).
     pub annotations: Vec<Annotation>,
     /// The statement.
     pub kind: ItemKind,
@@ -131,6 +131,8 @@ pub enum AnnotationKind {
     Expires(time::Date),
     /// `@approximate("why")`
     Approximate(Text),
+    /// `@allow(W0521, "why")`: the code, and why its findings are accepted here.
+    Allow(Ident, Text),
 }
 
 /// `use std/kyma`, `use "./offices.netpol" (a, b as c)`

@@ -43,7 +43,7 @@ pub use program::Program;
 pub use selectors::requirement;
 use value::{Env, Value};
 
-use crate::diag::{Diagnostic, Diagnostics};
+use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::inventory::Inventory;
 use crate::model::addresses::AddressSet;
 use crate::model::conditions::{Conditions, Issuer};
@@ -54,7 +54,7 @@ use crate::resolve::{Def, Lookup, Lookups, ModuleId, Names, Role, report_unused}
 use crate::settings::Settings;
 use crate::source::{Sources, Span};
 use crate::syntax::Deferred;
-use crate::syntax::tree::{Item, ItemKind};
+use crate::syntax::tree::{AnnotationKind, Item, ItemKind};
 
 /// Checks a build and returns its typed program. After an error the program contains the statements without one. The
 /// deferred statements are parsed here and dropped one after the other as they are checked, which keeps the memory of a
@@ -103,6 +103,9 @@ pub fn check(
         free: None,
         hiding: None,
     };
+    for (_, module) in names.modules().filter(|(_, module)| module.role != Role::Standard) {
+        module.file.items.iter().for_each(|item| checker.allow(item));
+    }
     checker.declarations();
     checker.templates();
     for (id, module) in names.modules() {
@@ -223,6 +226,17 @@ impl Checker<'_> {
             Some(site) => errors::of_apply(diagnostic, site),
             None => diagnostic,
         });
+    }
+
+    /// Hides what a statement's `@allow` says.
+    fn allow(&mut self, item: &Item) {
+        for annotation in &item.annotations {
+            if let AnnotationKind::Allow(code, _) = &annotation.kind
+                && let Some(code) = Code::parse(&code.text)
+            {
+                self.diagnostics.allow(code, item.span, annotation.span);
+            }
+        }
     }
 
     /// Looks a name up as it is seen in a module, and records what stands at its place.

@@ -23,6 +23,7 @@ impl Checker<'_> {
     /// Checks a statement about flows; the declarations were checked before. `outer` are the annotations of the `apply`
     /// statements around it, the innermost first.
     pub(super) fn statement(&mut self, item: &Item, env: &Env, outer: &[&Annotation]) {
+        self.allow(item);
         match &item.kind {
             ItemKind::Rule(rule) => {
                 if let Some(origin) = self.origin(item, env, outer) {

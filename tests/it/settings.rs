@@ -1,7 +1,7 @@
 //! Tests of `netpol.toml`.
 
 use netpol::diag::render::{Format, render};
-use netpol::diag::{Code, Diagnostics};
+use netpol::diag::{Code, Diagnostics, Level};
 use netpol::model::paths::PathNormalization;
 use netpol::settings::{self, Layer, Platform, Project, Settings};
 use netpol::source::Sources;
@@ -58,6 +58,8 @@ kustomization = true
         scope-gateway-to-namespace = true
         [enforcement]
         require = "exact"
+        [lints]
+        W0521 = "deny"
     "#;
     let ((settings, project), wrong) = read(text);
     assert!(wrong.is_empty(), "{wrong:?}");
@@ -97,6 +99,7 @@ kustomization = true
         path_normalization: PathNormalization::MergeSlashes,
         scope_gateway_to_namespace: true,
         require_exact: true,
+        lints: [(Code::RedundantAllow, Level::Deny)].into(),
         lines: false,
         today: day(),
     };

@@ -149,13 +149,17 @@ pub fn missing_comma(before: Span, after: Span) -> Diagnostic {
         .fix("add a comma", before.after(), ",")
 }
 
+/// The annotations.
+pub const ANNOTATIONS: [&str; 5] = ["owner", "reason", "expires", "approximate", "allow"];
+
 /// Says that there is no such annotation.
 pub fn unknown_annotation(span: Span, name: &str) -> Diagnostic {
-    let all = ["owner", "reason", "expires", "approximate"];
     let diagnostic = Diagnostic::new(Code::UnknownAnnotation, span, format!("there is no annotation `@{name}`")).note(
-        "the annotations are `@owner(\"…\")`, `@reason(\"…\")`, `@expires(2027-01-31)` and `@approximate(\"…\")`",
+        "the annotations are `@owner(\"…\")`, `@reason(\"…\")`, `@expires(2027-01-31)`, `@approximate(\"…\")` and \
+         `@allow(W0521, \"…\")`",
     );
-    match nearest(&name.to_ascii_lowercase(), all).or(all.into_iter().find(|one| one.eq_ignore_ascii_case(name))) {
+    let same = ANNOTATIONS.into_iter().find(|one| one.eq_ignore_ascii_case(name));
+    match nearest(&name.to_ascii_lowercase(), ANNOTATIONS).or(same) {
         Some(near) => diagnostic.fix(format!("write `@{near}`"), span, near),
         None => diagnostic,
     }
@@ -168,7 +172,11 @@ pub fn annotation_argument(span: Span, name: &str) -> Diagnostic {
 
 /// Returns how an annotation is written.
 pub fn annotation_example(name: &str) -> String {
-    let wanted = if name == "expires" { "@expires(2027-01-31)".to_owned() } else { format!("@{name}(\"…\")") };
+    let wanted = match name {
+        "expires" => "@expires(2027-01-31)".to_owned(),
+        "allow" => "@allow(W0521, \"…\")".to_owned(),
+        _ => format!("@{name}(\"…\")"),
+    };
     format!("write `{wanted}`")
 }
 

@@ -108,7 +108,7 @@ structures! {
 }
 
 enumerations! {
-    AnnotationKind { Owner(text) Reason(text) Approximate(text) }
+    AnnotationKind { Owner(text) Reason(text) Approximate(text) Allow(code, text) }
     Argument { Endpoint(expr) Port(port) String(word) Each(span, labels) }
     ExprKind { Pods(namespace, pods) Union(members) Except(left, right) }
     ItemKind {

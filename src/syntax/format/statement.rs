@@ -73,6 +73,7 @@ impl Printer<'_> {
             AnnotationKind::Reason(text) => ("reason", Some(text)),
             AnnotationKind::Approximate(text) => ("approximate", Some(text)),
             AnnotationKind::Expires(_) => ("expires", None),
+            AnnotationKind::Allow(_, why) => ("allow", Some(why)),
         };
         self.token("@");
         self.gap(Gap::Tight);
@@ -80,6 +81,11 @@ impl Printer<'_> {
         self.gap(Gap::Tight);
         self.token("(");
         self.gap(Gap::Tight);
+        if let AnnotationKind::Allow(code, _) = &annotation.kind {
+            self.ident(code);
+            self.token(",");
+            self.gap(Gap::Space);
+        }
         if let Some(text) = text {
             self.value(text);
         }

@@ -5,6 +5,7 @@ use smol_str::SmolStr;
 
 use super::Lower;
 use super::endpoint::error_expr;
+use crate::diag::{Code, Severity};
 use crate::model::rules::ClaimKind;
 use crate::source::Span;
 use crate::syntax::grammar::Rule;
@@ -49,8 +50,10 @@ impl Lower<'_> {
             let read = self.read(Rule::annotation, (start, end), statement.has_extras, Self::annotation);
             followed |= read.is_none() || self.end < end;
             let Some(Some(annotation)) = read else { continue };
-            let same =
-                |one: &&Annotation| std::mem::discriminant(&one.kind) == std::mem::discriminant(&annotation.kind);
+            let same = |one: &&Annotation| match (&one.kind, &annotation.kind) {
+                (AnnotationKind::Allow(one, _), AnnotationKind::Allow(other, _)) => one.text == other.text,
+                (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
+            };
             match annotations.iter().find(same) {
                 Some(first) => {
                     let name = annotation_name(&annotation.kind);
@@ -61,9 +64,11 @@ impl Lower<'_> {
         }
         let takes_annotations =
             matches!(statement.keyword, Some(Keyword::Allow | Keyword::Deny | Keyword::Default | Keyword::Apply));
-        if let Some(first) = annotations.first()
-            && (!followed || statement.keyword.is_some() && !takes_annotations)
-        {
+        let misplaced = |one: &Annotation| {
+            let is_allow = matches!(one.kind, AnnotationKind::Allow(..));
+            !followed || statement.keyword.is_some() && !takes_annotations && !is_allow
+        };
+        if let Some(first) = annotations.iter().find(|one| misplaced(one)) {
             let before = statement.keyword.map(|word| format!("`{}`", word.word()));
             self.push(errors::misplaced_annotation(first.span, before.as_deref()));
             annotations.clear();
@@ -75,6 +80,22 @@ impl Lower<'_> {
         let span = self.at(0, pairs.get_input().trim_ascii_end().len());
         let name = pairs.next()?;
         let argument = pairs.find(|pair| matches!(pair.as_rule(), Rule::word | Rule::string))?;
+        let second = pairs.find(|pair| matches!(pair.as_rule(), Rule::word | Rule::string));
+        if name.as_str() == "allow" {
+            let code = self.allowed_code(&argument)?;
+            let Some(why) = second else {
+                let diagnostic = errors::annotation_argument(self.span(&argument), "allow");
+                self.push(diagnostic.at("say why, too").note(errors::annotation_example("allow")));
+                return None;
+            };
+            return Some(Annotation { span, kind: AnnotationKind::Allow(code, self.string(why)) });
+        }
+        if let Some(second) = second.filter(|_| errors::ANNOTATIONS.contains(&name.as_str())) {
+            let diagnostic = errors::annotation_argument(self.span(&second), name.as_str());
+            let diagnostic = diagnostic.at("an annotation takes one argument");
+            self.push(diagnostic.note(errors::annotation_example(name.as_str())));
+            return None;
+        }
         let is_string = argument.as_rule() == Rule::string;
         let place = self.span(&argument);
         let kind = match name.as_str() {
@@ -104,6 +125,22 @@ impl Lower<'_> {
             }
         };
         Some(Annotation { span, kind })
+    }
+
+    /// Reads the code of an `@allow`, which is that of a warning or a note.
+    fn allowed_code(&mut self, argument: &Pair<'_, Rule>) -> Option<Ident> {
+        let (span, text) = (self.span(argument), argument.as_str());
+        let wrong = match Code::parse(text) {
+            Some(code) if code.severity() == Severity::Error => format!("{text} is an error, and errors stay errors"),
+            Some(code) if code.as_str() == text => return Some(Ident { text: text.into(), span }),
+            _ => "the code of a warning or a note stands here, such as W0521".to_owned(),
+        };
+        let diagnostic = errors::annotation_argument(span, "allow").at(wrong);
+        self.push(match Code::parse(text.trim_matches('"')).filter(|code| code.severity() != Severity::Error) {
+            Some(code) => diagnostic.fix(format!("write `{}`", code.as_str()), span, code.as_str()),
+            None => diagnostic.note(errors::annotation_example("allow")),
+        });
+        None
     }
 
     fn kind(&mut self, statement: &Statement) -> ItemKind {
@@ -286,6 +323,7 @@ fn annotation_name(kind: &AnnotationKind) -> &'static str {
         AnnotationKind::Reason(_) => "reason",
         AnnotationKind::Expires(_) => "expires",
         AnnotationKind::Approximate(_) => "approximate",
+        AnnotationKind::Allow(..) => "allow",
     }
 }
 

@@ -56,8 +56,7 @@ impl Refusal<'_> {
             return None;
         }
         let name = self.tokens.get(1).filter(|token| token.kind == Kind::Word && self.index > 1)?;
-        let known = ["owner", "reason", "expires", "approximate"];
-        if !known.contains(&name.text) {
+        if !errors::ANNOTATIONS.contains(&name.text) {
             return Some(errors::unknown_annotation(self.token_span(*name), name.text));
         }
         let diagnostic = errors::annotation_argument(self.place(), name.text);
@@ -66,7 +65,11 @@ impl Refusal<'_> {
             Some(found) if self.tried(&[Rule::open_paren]) && found.kind != Kind::Symbol => {
                 let gap = self.span(name.end, found.start);
                 let close = self.span(found.end, found.end);
-                diagnostic.at("the argument stands in parentheses").fix_all(
+                let diagnostic = diagnostic.at("the argument stands in parentheses");
+                if name.text == "allow" {
+                    return Some(example(diagnostic));
+                }
+                diagnostic.fix_all(
                     format!("write `@{}({})`", name.text, found.text),
                     vec![Edit { span: gap, text: "(".into() }, Edit { span: close, text: ")".into() }],
                 )

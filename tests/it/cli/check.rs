@@ -220,3 +220,35 @@ fn an_inventory_that_cannot_be_read_is_told_once() {
         assert!(run.err.starts_with("a.netpol:1:"), "{}", run.err);
     }
 }
+
+#[test]
+fn certain_fixes_are_applied_and_others_are_left() {
+    let wrong = "allow egress garden / * => zenquotes.io:443   // quotes\nallow ingress shop/* -> garden/{app=web}:80/http where method get\nallow egress gardn -> dns\n";
+    let here = folder(&[("a.netpol", wrong), ("b.netpol", GOOD)]);
+    let diff = netpol(here.path(), &["check", "--fix", "--diff"]);
+    assert_eq!(diff.code, 1);
+    assert!(diff.out.contains("+allow egress garden/*"), "{}{}", diff.out, diff.err);
+    assert_eq!(std::fs::read_to_string(here.path().join("a.netpol")).unwrap(), wrong);
+    let run = netpol(here.path(), &["check", "--fix"]);
+    let text = std::fs::read_to_string(here.path().join("a.netpol")).unwrap();
+    assert!(text.contains("where method GET") && text.contains("egress gardn ->"), "{text}{}", run.err);
+    assert!(text.starts_with("allow egress garden/* -> zenquotes.io:443   # quotes\n"), "{text}{}", run.err);
+    assert_eq!((run.code, std::fs::read_to_string(here.path().join("b.netpol")).unwrap().as_str()), (1, GOOD));
+    assert_eq!(netpol(here.path(), &["check", "--diff"]).code, 2);
+    assert_eq!(netpol_with(here.path(), &["check", "--fix", "-"], GOOD.as_bytes()).code, 2);
+}
+
+#[test]
+fn a_lint_makes_an_error_of_a_warning_or_hides_it() {
+    let here = folder(&[("warned.netpol", "let x = 203.0.113.1\n"), ("netpol.toml", "[lints]\nW0220 = \"deny\"\n")]);
+    let run = netpol(here.path(), &["check"]);
+    assert!(run.code == 1 && run.err.contains("error[W0220]"), "{}", run.err);
+    std::fs::write(here.path().join("netpol.toml"), "[lints]\nW0220 = \"allow\"\n").unwrap();
+    let run = netpol(here.path(), &["check", "--deny-warnings"]);
+    assert_eq!((run.code, run.err.contains("W0220")), (0, false), "{}", run.err);
+    for (line, code) in [("E0711 = \"allow\"", "E0904"), ("W9 = \"allow\"", "E0902"), ("W0220 = \"hide\"", "E0904")] {
+        std::fs::write(here.path().join("netpol.toml"), format!("[lints]\n{line}\n")).unwrap();
+        let run = netpol(here.path(), &["check"]);
+        assert!(run.code == 1 && run.err.contains(code), "{line}: {}", run.err);
+    }
+}

@@ -130,6 +130,13 @@ impl Writer<'_> {
                 self.space();
             }
         }
+        if self.choose(10) == 9 {
+            self.text("@allow(W0521,");
+            self.free();
+            self.one(STRINGS);
+            self.text(")");
+            self.space();
+        }
         statement(self);
     }
 

@@ -7,6 +7,8 @@ mod security;
 
 use std::rc::Rc;
 
+use smol_str::SmolStr;
+
 use crate::model::rules::{Rule, RuleId};
 use crate::policy::Policy;
 use crate::policy::provenance::{Provenance, files, sentence};
