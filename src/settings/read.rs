@@ -12,7 +12,7 @@ use crate::settings::{Layer, Platform, Project, Settings, Written};
 use crate::source::{FileId, Sources, Span};
 
 const TABLES: [&str; 5] = ["cluster", "networkpolicy", "istio", "enforcement", "lints"];
-const TOP: [&str; 11] = [
+const TOP: [&str; 12] = [
     "name",
     "targets",
     "inventory",
