@@ -7,6 +7,7 @@ use crate::inventory::Inventory;
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::Endpoint;
 use crate::model::gateways::Gateway;
+use crate::model::labels::PodSelector;
 use crate::model::rules::{Claim, Direction, GrantId, Rule, RuleId, Test};
 use crate::settings::Settings;
 
@@ -53,6 +54,12 @@ impl Policy {
     /// Returns a grant.
     pub fn grant(&self, id: GrantId) -> Option<&Grant> {
         self.grants.get(id.index())
+    }
+
+    /// Returns a gateway among some pods that gets its clients through proxies: packets there come from the proxies.
+    pub fn behind_proxies(&self, pods: &PodSelector) -> Option<&Gateway> {
+        let mut gateways = self.gateways.iter().filter(|gateway| gateway.proxies > 0);
+        gateways.find(|gateway| gateway.pods.iter().any(|own| own.overlaps(pods))).map(Arc::as_ref)
     }
 
     /// Returns every rule with its id, in their order.

@@ -133,20 +133,13 @@ impl<'a> View<'a> {
             .pods()
             .fold(Traffics::default(), |kinds, (to, _)| kinds.with(Traffics::of(&to.ports, left_out)));
         let outside = source.members.iter().any(|member| !matches!(member.what, What::Pods(_)));
-        if outside && self.is_behind_proxies(destination) {
+        let mut pods = destination.pods();
+        if outside && pods.any(|(_, pods)| self.policy.behind_proxies(&pods.selector).is_some()) {
             let reaches = self.with_ports_of(Some(Peers::Everything), destination);
             return (reaches, Wider { behind_proxies: kinds, ..Wider::default() });
         }
         let (peers, wider) = self.peers(&members, (kinds, kinds));
         (self.with_ports_of(peers, destination), wider)
-    }
-
-    /// Returns whether pods are a gateway's that gets clients through proxies: packets come from the proxies.
-    fn is_behind_proxies(self, destination: &Endpoint) -> bool {
-        let mut gateways = self.policy.gateways.iter().filter(|gateway| gateway.proxies > 0);
-        gateways.any(|gateway| {
-            destination.pods().any(|(_, pods)| gateway.pods.iter().any(|own| own.overlaps(&pods.selector)))
-        })
     }
 
     fn with_ports_of(self, peers: Option<Peers<'a>>, destination: &'a Endpoint) -> Vec<Reach<'a>> {

@@ -62,6 +62,23 @@ allow ingress 198.51.100.0/24 -> garden/{app=api}:8080/http via edge at \"a.exam
 }
 
 #[test]
+fn a_rule_about_a_gateway_behind_proxies_and_other_pods_judges_packets_and_says_so() {
+    let proxied = EDGE.replace("port 80", "proxies 1 port 80");
+    let judged = |edge: &str, rule: &str| build(&format!("{edge}{rule}")).judged(0, Direction::Ingress).0;
+    for (rule, level) in [
+        ("allow ingress 203.0.113.0/24 -> edges/*:8443", Level::Wider),
+        ("deny ingress 203.0.113.0/24 -> edges/*:8443", Level::Unable),
+        // By its name the gateway judges clients; in front of other pods are no proxies, and anybody is anybody.
+        ("allow ingress 203.0.113.0/24 -> edge", Level::Exact),
+        ("allow ingress 203.0.113.0/24 -> edges/{app=web}:8443", Level::Exact),
+        ("allow ingress anywhere -> edges/*:8443", Level::Exact),
+    ] {
+        assert_eq!(judged(&proxied, rule), level, "{rule}");
+        assert_eq!(judged(EDGE, rule), Level::Exact, "{rule}");
+    }
+}
+
+#[test]
 fn a_gateway_that_other_labels_isolate_stays_closed() {
     for isolating in ["edges/{tier=edge}", "edges/*", "*/{tier=edge}", "*/*"] {
         let rule = "allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via edge at \"a.example\"";

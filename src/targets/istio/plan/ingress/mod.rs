@@ -155,6 +155,9 @@ impl<'a> Gathering<'_, 'a> {
             None if deny => self.peers.denied(&rule.source, position),
             None => self.peers.of(&rule.source, position),
         };
+        if gateway.is_none() && behind.is_none() && peer.sources.is_some() {
+            self.behind_proxies(at, rule, selector);
+        }
         let asked = match (&rule.via, gateway) {
             (Some(via), _) => asked_behind(rule, via, &member.ports),
             (None, Some(gateway)) => asked_of_gateway(gateway, rule, &member.ports),
@@ -173,6 +176,21 @@ impl<'a> Gathering<'_, 'a> {
             let how = Note::How(Level::Exact, how::words(rule, gateway, member));
             self.all.findings.add(at, IN, how);
         }
+    }
+
+    /// Finds the gap of a rule about addresses whose pods are a gateway's behind proxies, and others: an object for all of
+    /// them judges packets, which come from the proxies there.
+    fn behind_proxies(&mut self, at: RuleId, rule: &Rule, selector: &PodSelector) {
+        let outside = rule.source.members.iter().any(|member| matches!(member.what, What::Addresses(_)));
+        let Some(gateway) = self.facts.policy.behind_proxies(selector).filter(|_| outside) else { return };
+        let why = format!(
+            "among these pods are those of `{}`, where packets come from proxies: write a rule for it by its name",
+            gateway.name
+        );
+        let gap = if rule.action == Action::Deny { Gap::unable(why) } else { Gap::wider(why) };
+        self.all.findings.gap(at, IN, &gap);
+        let words = "a client whose packets come from a proxy, at a gateway among these pods";
+        self.all.findings.narrower(at, IN, Refuses::Untold, words);
     }
 
     /// Divides a member of a destination into pods on which its port names are the same numbers, each with its
