@@ -4,6 +4,8 @@
 //! ```text
 //! default deny ingress */*
 //!     a warning: the resolver, istiod and the gateways are isolated, and nothing lets anybody in
+//! default deny egress garden/*
+//! allow egress garden/* -> shop/*
 //! deny egress garden/* -> kube-system/*
 //!     a warning: the way to the resolver is granted, and a deny beats it
 //! ```

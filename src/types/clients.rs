@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! allow ingress 198.51.100.0/24 -> pub/{app=web}:8080
-//!     a warning if the LoadBalancer Service of these pods has `externalTrafficPolicy: Cluster`: a node takes a
-//!     connection and passes it on from its own address, so no pod sees the client's
+//!     a warning if the inventory's LoadBalancer Service of these pods has `externalTrafficPolicy: Cluster`: a node takes
+//!     a connection and passes it on from its own address, so no pod sees the client's
 //! ```
 
 use smol_str::SmolStr;

@@ -3,7 +3,7 @@
 //! ```text
 //! Service kube-system/kube-dns: k8s-app=coredns, 53 to 1053     `dns` is kube-system/{k8s-app=coredns}:{1053/udp, 1053/tcp}
 //! Endpoints default/kubernetes: 192.168.49.2:6443               `apiserver` is 192.168.49.2:6443
-//! namespace openshift-dns                                       a warning, unless the settings say `openshift`
+//! Namespace openshift-dns                                       a warning, unless the settings say `openshift`
 //! ```
 
 use std::collections::BTreeMap;

@@ -147,7 +147,10 @@ impl Drawer<'_> {
         let random = &mut *self.random;
         let token = |random: &mut Random| {
             let mut claims = serde_json::Map::new();
-            claims.insert("iss".into(), json!(random.pick(&["https://login.example", "https://desk.example", "https://evil.example"])));
+            claims.insert(
+                "iss".into(),
+                json!(random.pick(&["https://login.example", "https://desk.example", "https://evil.example"])),
+            );
             if random.percent(50) {
                 claims.insert("sub".into(), json!(random.pick(&["alice", "bob"])));
             }

@@ -117,14 +117,14 @@ fn items(
             continue;
         }
         // Denies are taken out in their order, and networks in a row together.
-        std::mem::take(&mut networks).take_out(destinations, &mut items);
+        std::mem::take(&mut networks).take_out(facts, destinations, &mut items);
         if networks.join(&denied.destination) {
             continue;
         }
         let gap = take_out(facts, destinations, &mut items, &denied.destination);
         gaps.extend(gap.map(|why| (rule, why)));
     }
-    networks.take_out(destinations, &mut items);
+    networks.take_out(facts, destinations, &mut items);
     let (reduced, of_hosts) = take_out_of_hosts(facts, destinations, &mut items, &by_address);
     gaps.extend(of_hosts);
     (items, reduced, gaps)

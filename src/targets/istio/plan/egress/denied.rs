@@ -127,13 +127,8 @@ fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
             service_less(facts, (namespace, name, *port), &pods.selector, &member.ports)
         }
         // Of the API server's Service no part can be left out.
-        (Item::Service { namespace, name, .. }, What::Addresses(denied)) => {
-            let meets = |server: &Member| {
-                let addresses = matches!(&server.what, What::Addresses(set) if set.overlaps(denied));
-                addresses && server.ports.may_overlap(&member.ports)
-            };
-            let is_api_server = namespace == "default" && name == "kubernetes";
-            match is_api_server && facts.policy.api_server.members.iter().any(meets) {
+        (Item::Service { .. }, What::Addresses(denied)) => {
+            match leads_to_api_server(facts, item, |set| set.overlaps(denied), &member.ports) {
                 true => Less::Gone,
                 false => Less::Kept,
             }
@@ -143,6 +138,16 @@ fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
         }
         _ => Less::Kept,
     }
+}
+
+/// Returns whether an item is the API server's Service, and one of the API server's addresses is denied on some ports.
+fn leads_to_api_server(facts: &Facts<'_>, item: &Item, is_denied: impl Fn(&AddressSet) -> bool, ports: &Ports) -> bool {
+    let meets = |server: &Member| {
+        let addresses = matches!(&server.what, What::Addresses(set) if is_denied(set));
+        addresses && server.ports.may_overlap(ports)
+    };
+    matches!(item, Item::Service { namespace, name, .. } if namespace == "default" && name == "kubernetes")
+        && facts.policy.api_server.members.iter().any(meets)
 }
 
 /// Networks that denies in a row name on the same ports. They are taken out at once: each by itself would look at all
@@ -176,7 +181,7 @@ impl<'d> DeniedNetworks<'d> {
     }
 
     /// Takes the networks out of some items.
-    pub fn take_out(self, destinations: &mut Destinations<'_, '_>, items: &mut Vec<(u32, bool)>) {
+    pub fn take_out(self, facts: &Facts<'_>, destinations: &mut Destinations<'_, '_>, items: &mut Vec<(u32, bool)>) {
         let Some(ports) = self.ports else { return };
         let denied = Networks::new(self.nets.into_iter().map(|net| (net, ())));
         let mut kept = Vec::with_capacity(items.len());
@@ -189,9 +194,13 @@ impl<'d> DeniedNetworks<'d> {
                         false => addresses_less(set, of, &AddressSet::of(taken), ports),
                     }
                 }
+                item if leads_to_api_server(facts, item, |set| denied.meeting_set(set).next().is_some(), ports) => {
+                    Less::Gone
+                }
                 _ => Less::Kept,
             };
             match parts {
+                Less::Gone => {}
                 Less::Parts(parts) => kept.extend(parts.into_iter().map(|part| (destinations.number(part), local))),
                 _ => kept.push((at, local)),
             }
