@@ -201,7 +201,7 @@ fn few(members: &[&str], namespace: &str) -> String {
     let here = |member: &&&str| {
         !namespace.is_empty() && member.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('/'))
     };
-    let kept: Vec<&str> = match members.iter().any(|member| here(&&member)) {
+    let kept: Vec<&str> = match members.iter().any(|member| here(&member)) {
         true => members.iter().filter(here).copied().collect(),
         false => members.iter().take(1).copied().collect(),
     };

@@ -15,7 +15,8 @@
 //!   - { number: 443, name: tls-443, protocol: TLS }
 //! ```
 //!
-//! A sidecar tells a host by the name that TLS or HTTP asks for, so that no other host is reached at its addresses.
+//! A sidecar tells a host by the name that TLS or HTTP asks for, so that no other host is reached at its addresses. On
+//! other TCP ports nothing is asked for: a host without addresses of its own is its port at every public address.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -60,6 +61,8 @@ pub struct Reach {
 pub struct Destinations<'f, 'a> {
     facts: &'f Facts<'a>,
     services: Services<'f, 'a>,
+    /// The addresses where a host without `at` may be.
+    internet: Rc<AddressSet>,
     items: Vec<Item>,
     index: FxHashMap<Item, u32>,
     memory: FxHashMap<*const Endpoint, Rc<Reach>>,
@@ -71,6 +74,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
         Destinations {
             facts,
             services: Services::new(facts),
+            internet: Rc::new(facts.policy.internet.clone()),
             items: Vec::new(),
             index: FxHashMap::default(),
             memory: FxHashMap::default(),
@@ -245,8 +249,11 @@ impl<'f, 'a> Destinations<'f, 'a> {
                     self.add(reach, items);
                 }
                 None if host.at.is_empty() => {
-                    reach.unable =
-                        Some(format!("on a tcp port nothing says which host is meant, {} or another", host.name));
+                    // Only the port tells such a host from others: it is its port at every address where it may be.
+                    let why = format!("on a tcp port nothing says which host is meant, {} or another", host.name);
+                    reach.gap = Some(Gap::wider(why));
+                    let item = Item::Addresses(Rc::clone(&self.internet), (first..=last).collect());
+                    self.add(reach, vec![item]);
                 }
                 None => {
                     let item = Item::Addresses(Rc::new(host.addresses()), (first..=last).collect());
