@@ -24,7 +24,7 @@ fn each_shape_has_its_level_on_the_way_out() {
         ("", "allow egress garden/* -> *.example.com:443", Bypassable),
         (AT, "allow egress garden/* -> db:443", Bypassable),
         (AT, "allow egress garden/* -> db:5432", Bypassable),
-        ("", "allow egress garden/* -> zenquotes.io:5432", Unable),
+        ("", "allow egress garden/* -> zenquotes.io:5432", Wider),
         ("", "allow egress garden/* -> zenquotes.io", Unable),
         ("", "allow egress garden/* -> zenquotes.io:80 where path \"/api\"", Wider),
         // Addresses, which need ports.

@@ -91,6 +91,8 @@ const HOSTS: &[&str] = &[
     "{ zenquotes.io, evil.example }:443",
     "db:5432",
     "db:443",
+    "evil.example:5432",
+    "zenquotes.io:{443, 5432}",
     "zenquotes.io:123/udp",
     "{ *.wild.example:443, 203.0.113.0/24:443 }",
 ];

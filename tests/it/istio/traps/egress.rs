@@ -70,15 +70,35 @@ fn trap_49_what_except_takes_is_in_no_prefix() {
 }
 
 #[test]
-fn trap_51_a_tcp_host_needs_its_addresses() {
+fn trap_51_a_tcp_host_without_addresses_is_its_port_outside() {
     let build = build("allow egress garden/* -> db.example.com:5432");
-    assert_eq!(build.judged(0, OUT).0, Level::Unable);
-    assert_eq!(build.objects(), Vec::<Value>::new());
+    assert_eq!(build.judged(0, OUT).0, Level::Wider);
+    let entries: Vec<Value> = build.objects().into_iter().filter(|one| one["kind"] == "ServiceEntry").collect();
+    assert!(!entries.is_empty());
+    for entry in entries {
+        // An entry without addresses would take the port for every destination.
+        assert!(entry["spec"]["addresses"].as_array().is_some_and(|list| !list.is_empty()), "{entry}");
+        assert!(!entry.to_string().contains("db.example.com\""), "{entry}");
+    }
+    for (address, inside) in [("9.9.9.9", true), ("10.0.0.1", false), ("169.254.169.254", false)] {
+        assert_eq!(covered(&build, address), inside, "{address}");
+    }
+}
+
+#[test]
+fn trap_51_a_tcp_host_leaves_its_pods_sidecar_in_force() {
+    let source = "allow egress garden/* -> zenquotes.io:443  allow egress garden/{app=web} -> db.example.com:5432";
+    let build = build_in_mesh(source);
+    let web = build.spec("Sidecar", "garden", "app-web-egress");
+    assert_eq!(web["outboundTrafficPolicy"]["mode"], "REGISTRY_ONLY");
+    assert_eq!(build.imports("garden", "app-web-egress")[&443], ["./zenquotes.io"]);
+    assert_eq!(build.imports("garden", "all-pods-egress")[&443], ["./zenquotes.io"]);
+    assert_eq!((build.judged(0, OUT).0, build.judged(1, OUT).0), (Level::Bypassable, Level::Wider));
 }
 
 #[test]
 fn trap_51_what_cannot_be_said_leaves_just_its_pods_open() {
-    let source = "allow egress garden/* -> zenquotes.io:443  allow egress garden/{app=web} -> db.example.com:5432";
+    let source = "allow egress garden/* -> zenquotes.io:443  allow egress garden/{app=web} -> 203.0.113.0/24";
     let build = build_in_mesh(source);
     let open = build.spec("Sidecar", "garden", "app-web-egress");
     assert_eq!(open["outboundTrafficPolicy"]["mode"], "ALLOW_ANY");
