@@ -5,6 +5,8 @@
 //! internet:443     as its destination     place = outside, protocol = tcp, port = 443, address in …
 //! ```
 
+use std::ops::Range;
+
 use super::diagram::{Diagrams, Set, TooLarge, Var};
 use super::space::{ABSENT, Feature, NAMELESS, OTHER, OUTSIDE, Side, Space};
 use crate::model::addresses::AddressSet;
@@ -91,7 +93,7 @@ impl Flows {
                 let fitting = self.space.namespaces.numbered().filter(|(_, name)| name_fits(Some(name)));
                 let fitting: Vec<u32> = fitting.map(|(number, _)| number).collect();
                 let mut fitting = fitting.into_iter().peekable();
-                for number in 2..2 + self.space.namespaces.len() as u32 {
+                for number in self.space.namespaces.numbers() {
                     let fits = fitting.next_if_eq(&number).is_some();
                     let child = if fits { self.in_namespace(number, pods, known, open) } else { Set::NONE };
                     edges.push((number, child));
@@ -160,24 +162,21 @@ impl Flows {
         let mut set = Set::ALL;
         let keys: Vec<_> = self.space.keys.numbered().map(|(_, key)| key.clone()).collect();
         for key in keys.iter().rev() {
-            let value = labels.get(key).map_or(ABSENT, |value| self.space.values_of(key).number(value.as_str()));
-            let set_here = self.exactly(self.space.var(Feature::Label(side, key)), value, set, |flows| {
-                flows.space.values_of(key).numbered().map(|(number, _)| number).collect()
-            });
-            set = set_here;
+            let table = self.space.values_of(key);
+            let value = labels.get(key).map_or(ABSENT, |value| table.number(value.as_str()));
+            let in_play = table.numbers();
+            set = self.exactly(self.space.var(Feature::Label(side, key)), value, in_play, set);
         }
-        let account = self.space.accounts.number(account);
-        self.exactly(self.space.var(Feature::Account(side)), account, set, |flows| {
-            flows.space.accounts.numbered().map(|(number, _)| number).collect()
-        })
+        let (value, in_play) = (self.space.accounts.number(account), self.space.accounts.numbers());
+        self.exactly(self.space.var(Feature::Account(side)), value, in_play, set)
     }
 
     /// Returns the flows whose variable has a value and that are in the rest; of [`OTHER`], those with none in play.
-    fn exactly(&mut self, var: Var, value: u32, rest: Set, in_play: impl Fn(&Flows) -> Vec<u32>) -> Set {
+    fn exactly(&mut self, var: Var, value: u32, in_play: Range<u32>, rest: Set) -> Set {
         if value != OTHER {
             return self.diagrams.names(var, Set::NONE, [(value, rest)]);
         }
-        let known = [ABSENT].into_iter().chain(in_play(self)).map(|number| (number, Set::NONE));
+        let known = [ABSENT].into_iter().chain(in_play).map(|number| (number, Set::NONE));
         self.diagrams.names(var, rest, known)
     }
 

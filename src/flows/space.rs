@@ -79,6 +79,11 @@ impl<T: Ord> Table<T> {
         self.0.len()
     }
 
+    /// Returns the numbers of all values.
+    pub(super) fn numbers(&self) -> std::ops::Range<u32> {
+        2..2 + self.len() as u32
+    }
+
     /// Returns every value with its number.
     pub(super) fn numbered(&self) -> impl Iterator<Item = (u32, &T)> {
         self.0.iter().enumerate().map(|(at, value)| (at as u32 + 2, value))

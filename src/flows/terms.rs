@@ -107,15 +107,16 @@ impl Terms {
 
     /// Adds what conditions speak of.
     pub fn conditions(&mut self, conditions: &Conditions) {
-        self.methods.extend(conditions.methods.iter().cloned());
-        self.hosts.extend(conditions.hosts.iter().cloned());
-        for pattern in conditions.paths.iter().chain(&conditions.not_paths) {
+        let Conditions { methods, paths, not_paths, hosts, headers, jwt } = conditions;
+        self.methods.extend(methods.iter().cloned());
+        self.hosts.extend(hosts.iter().cloned());
+        for pattern in paths.iter().chain(not_paths) {
             self.path(pattern);
         }
-        for header in &conditions.headers {
+        for header in headers {
             self.headers.entry(header.name.clone()).or_default().extend(header.values.iter().cloned());
         }
-        if let Some(jwt) = &conditions.jwt {
+        if let Some(jwt) = jwt {
             self.issuers.insert(jwt.issuer.url.clone());
             self.subjects.extend(jwt.subjects.iter().cloned());
             self.claims.extend(jwt.issuer.audiences.iter().map(|value| (vec!["aud".into()], value.clone())));

@@ -145,34 +145,36 @@ impl Meaning<'_> {
 
     /// Returns the flows that meet conditions on a port that is read in some way.
     pub(super) fn met(&mut self, conditions: &Conditions, read: Option<AppProtocol>, deny: bool) -> Set {
+        // Each condition by its name, so that a new one is not forgotten here.
+        let Conditions { methods, paths, not_paths, hosts, headers, jwt } = conditions;
         let mut set = Set::ALL;
-        if !conditions.methods.is_empty() {
-            let methods = self.flows.methods(&conditions.methods);
+        if !methods.is_empty() {
+            let methods = self.flows.methods(methods);
             set = self.flows.diagrams.and(set, methods);
         }
-        if !conditions.paths.is_empty() {
+        if !paths.is_empty() {
             // What a rule refuses it means in every spelling, what it lets through as it is written.
-            let [paths, not] = [(&conditions.paths, deny), (&conditions.not_paths, !deny)].map(|(paths, spelled)| {
+            let [paths, not] = [(paths, deny), (not_paths, !deny)].map(|(paths, spelled)| {
                 let paths = paths.iter().map(|path| self.flows.path(path, spelled)).collect();
                 self.flows.diagrams.union(paths)
             });
             let paths = self.flows.diagrams.minus(paths, not);
             set = self.flows.diagrams.and(set, paths);
         }
-        for header in &conditions.headers {
+        for header in headers {
             let one = self.flows.header(&header.name, &header.values);
             set = self.flows.diagrams.and(set, one);
         }
-        if !conditions.hosts.is_empty() {
-            let is_meant = |name: &str| conditions.hosts.iter().any(|host| host.matches(name));
-            let mut hosts = self.flows.to_named(is_meant);
+        if !hosts.is_empty() {
+            let is_meant = |name: &str| hosts.iter().any(|host| host.matches(name));
+            let mut named = self.flows.to_named(is_meant);
             for name in if read == Some(AppProtocol::Tls) { [Name::Host, Name::Tls].as_slice() } else { &[Name::Host] }
             {
-                hosts = self.named_or(*name, is_meant, hosts);
+                named = self.named_or(*name, is_meant, named);
             }
-            set = self.flows.diagrams.and(set, hosts);
+            set = self.flows.diagrams.and(set, named);
         }
-        if let Some(jwt) = &conditions.jwt {
+        if let Some(jwt) = jwt {
             let token = self.token(jwt);
             set = self.flows.diagrams.and(set, token);
         }
