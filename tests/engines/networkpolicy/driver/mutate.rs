@@ -94,7 +94,7 @@ fn both_selectors(peer: &Value) -> bool {
     narrow("namespaceSelector") && narrow("podSelector")
 }
 
-fn or_for_and(objects: &mut [Value], random: &mut Random) -> bool {
+fn or_for_and(objects: &mut Vec<Value>, random: &mut Random) -> bool {
     let has = |list: &Value| list.as_array().is_some_and(|list| list.iter().any(both_selectors));
     change_where(random, peers(objects), has, |list| {
         let Some(list) = list.as_array_mut() else { return };
@@ -134,13 +134,13 @@ fn lose_field(objects: &mut [Value], random: &mut Random, field: &'static str) -
     })
 }
 
-fn widen_subject(objects: &mut [Value], random: &mut Random) -> bool {
+fn widen_subject(objects: &mut Vec<Value>, random: &mut Random) -> bool {
     let selectors = objects.iter_mut().map(|object| &mut object["spec"]["podSelector"]).collect();
     let narrow = |selector: &Value| selector.as_object().is_some_and(|selector| !selector.is_empty());
     change_where(random, selectors, narrow, |selector| *selector = json!({}))
 }
 
-fn turn_requirement(objects: &mut [Value], random: &mut Random) -> bool {
+fn turn_requirement(objects: &mut Vec<Value>, random: &mut Random) -> bool {
     let selectors = objects.iter_mut().filter_map(|object| object["spec"]["podSelector"].get_mut("matchExpressions"));
     change_where(
         random,
@@ -159,7 +159,7 @@ fn turn_requirement(objects: &mut [Value], random: &mut Random) -> bool {
 }
 
 /// Without types an object that names egress closes ingress too.
-fn lose_policy_types(objects: &mut [Value], random: &mut Random) -> bool {
+fn lose_policy_types(objects: &mut Vec<Value>, random: &mut Random) -> bool {
     let specs = objects.iter_mut().map(|object| &mut object["spec"]).collect();
     change_where(
         random,
@@ -171,7 +171,7 @@ fn lose_policy_types(objects: &mut [Value], random: &mut Random) -> bool {
     )
 }
 
-fn lose_except(objects: &mut [Value], random: &mut Random) -> bool {
+fn lose_except(objects: &mut Vec<Value>, random: &mut Random) -> bool {
     let blocks = items(peers(objects)).into_iter().filter_map(|peer| peer.get_mut("ipBlock")).collect();
     change_where(
         random,
@@ -183,7 +183,7 @@ fn lose_except(objects: &mut [Value], random: &mut Random) -> bool {
     )
 }
 
-fn widen_port(objects: &mut [Value], random: &mut Random) -> bool {
+fn widen_port(objects: &mut Vec<Value>, random: &mut Random) -> bool {
     let single = |port: &Value| port["port"].is_u64() && port["endPort"].is_null() && port["port"] != 65535;
     change_where(random, items(ports(objects)), single, |port| {
         port["endPort"] = json!(port["port"].as_u64().unwrap_or_default() + 1);
@@ -191,7 +191,7 @@ fn widen_port(objects: &mut [Value], random: &mut Random) -> bool {
 }
 
 /// A port without a protocol is one of TCP.
-fn lose_protocol(objects: &mut [Value], random: &mut Random) -> bool {
+fn lose_protocol(objects: &mut Vec<Value>, random: &mut Random) -> bool {
     change_where(
         random,
         items(ports(objects)),
