@@ -31,7 +31,7 @@ pub(super) fn with_declarations(names: &Names, mut inventory: Inventory, diagnos
         names.modules().map(|(_, module)| module).partition(|module| is_library(module));
     let modules: Vec<&Module> = users.into_iter().chain(library).collect();
     for &module in &modules {
-        let mut facts = Facts { inventory: &mut inventory, library: is_library(module), diagnostics };
+        let mut facts = Facts { inventory: &mut inventory, is_standard: is_library(module), diagnostics };
         for item in &module.file.items {
             match &item.kind {
                 ItemKind::Namespace(namespace) => drop(facts.declare_namespace(namespace, item.span)),
@@ -43,7 +43,7 @@ pub(super) fn with_declarations(names: &Names, mut inventory: Inventory, diagnos
     // Workloads come after all namespaces, since the labels of its namespace decide whether a workload has a sidecar.
     let mut declared = Declared::new();
     for module in modules {
-        let mut facts = Facts { inventory: &mut inventory, library: is_library(module), diagnostics };
+        let mut facts = Facts { inventory: &mut inventory, is_standard: is_library(module), diagnostics };
         for item in &module.file.items {
             if let ItemKind::Workload(workload) = &item.kind {
                 facts.declare_workload(workload, item.span, &mut declared);
@@ -61,7 +61,7 @@ type Declared = BTreeMap<(SmolStr, SmolStr), Workload>;
 struct Facts<'a> {
     inventory: &'a mut Inventory,
     /// Whether the module is of the standard library.
-    library: bool,
+    is_standard: bool,
     diagnostics: &'a mut Diagnostics,
 }
 
@@ -150,7 +150,7 @@ impl Facts<'_> {
     fn declare_workload(&mut self, item: &WorkloadDecl, span: Span, declared: &mut Declared) -> Option<()> {
         let mut said = self.workload(item, span)?;
         let key = (said.namespace.clone(), said.name.clone());
-        if !self.library && self.inventory.given && !self.inventory.namespaces.contains_key(&said.namespace) {
+        if !self.is_standard && self.inventory.given && !self.inventory.namespaces.contains_key(&said.namespace) {
             let near = self.inventory.nearest_namespace(&said.namespace);
             self.diagnostics.push(errors::unknown_namespace(item.namespace.span, &said.namespace, near, None));
             return None;
@@ -232,7 +232,7 @@ impl Facts<'_> {
     }
 
     fn contradict(&mut self, span: Span, what: &str, first: Span, why: &str) {
-        self.diagnostics.push(match self.library {
+        self.diagnostics.push(match self.is_standard {
             true => errors::library_fact(first, what, span),
             false => errors::contradicting_facts(span, what, first, why),
         });
