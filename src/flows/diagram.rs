@@ -77,14 +77,17 @@ pub struct Diagrams {
     budget: u64,
 }
 
+/// The most variables of a space. Operations go down from one to the next, and a stack is not deeper than that.
+const MOST_VARIABLES: usize = 2048;
 const NO_NODE: u32 = u32::MAX;
 const SMALLEST_MEMO: usize = 1 << 10;
 const LARGEST_MEMO: usize = 1 << 20;
 
 impl Diagrams {
     /// Makes room for sets over variables with these scales. `budget` bounds the steps of all operations together; a step
-    /// makes at most one node.
+    /// makes at most one node. Beyond some thousands of variables it counts as used up from the beginning.
     pub fn new(scales: Vec<Scale>, budget: u64) -> Diagrams {
+        let (steps, budget) = if scales.len() > MOST_VARIABLES { (1, 0) } else { (0, budget) };
         let leaf = Node { var: Var(u32::MAX), default: Set::NONE, first: 0, count: 0, next: NO_NODE };
         Diagrams {
             scales,
@@ -92,7 +95,7 @@ impl Diagrams {
             edges: Vec::new(),
             by_hash: FxHashMap::default(),
             memo: vec![None; SMALLEST_MEMO],
-            steps: 0,
+            steps,
             budget,
         }
     }
@@ -533,6 +536,17 @@ mod tests {
                 prop_assert!(d.contains(set, value));
             }
         }
+    }
+
+    #[test]
+    fn too_many_variables_are_no_answer_and_no_deep_stack() {
+        let mut d = Diagrams::new(vec![Scale::Names; 100_000], u64::MAX);
+        let chain = |d: &mut Diagrams, value| {
+            (0..100_000).rev().fold(Set::ALL, |rest, at| d.names(Var(at), Set::NONE, [(value, rest)]))
+        };
+        let (a, b) = (chain(&mut d, 1), chain(&mut d, 2));
+        let both = d.or(a, b);
+        assert_eq!(d.checked(both), Err(TooLarge));
     }
 
     #[test]
