@@ -35,7 +35,7 @@ impl Span {
     }
 
     /// Returns whether another span lies inside.
-    pub fn holds(self, other: Span) -> bool {
+    pub fn contains(self, other: Span) -> bool {
         self.file == other.file && self.start <= other.start && other.end <= self.end
     }
 

@@ -50,7 +50,7 @@ impl Lints {
         }
         let span = diagnostic.primary.span;
         let mut allowed = self.allowed.get_mut(&(span.file, diagnostic.code)).into_iter().flatten();
-        if let Some(allowed) = allowed.find(|one| one.statement.holds(span)) {
+        if let Some(allowed) = allowed.find(|one| one.statement.contains(span)) {
             allowed.is_used = true;
             return None;
         }

@@ -138,8 +138,8 @@ impl Diagnostic {
     /// Returns the advice of the finding: its notes, and the title of each fix that no note contains.
     pub fn advice(&self) -> impl Iterator<Item = &str> {
         let titles = self.fixes.iter().map(|fix| fix.title.as_str());
-        let untold = titles.filter(|title| !self.notes.iter().any(|note| note.contains(title)));
-        self.notes.iter().map(String::as_str).chain(untold)
+        let unsaid = titles.filter(|title| !self.notes.iter().any(|note| note.contains(title)));
+        self.notes.iter().map(String::as_str).chain(unsaid)
     }
 
     /// Returns the severity: that of the code's letter, unless `[lints]` says another.

@@ -121,10 +121,10 @@ impl Flows {
         let host = self.space.var(Feature::Host);
         let address = self.space.var(Feature::Address(Side::Destination));
         let mut sets = vec![self.one_of(Feature::Host, [ABSENT])];
-        let untold = [ABSENT].into_iter().chain(told).map(|number| (number, Set::NONE));
-        let untold = self.diagrams.names(host, Set::ALL, untold);
+        let unplaced = [ABSENT].into_iter().chain(told).map(|number| (number, Set::NONE));
+        let unplaced = self.diagrams.names(host, Set::ALL, unplaced);
         let ranges = self.space.ranges(internet);
-        sets.push(self.diagrams.numbers(address, ranges, untold));
+        sets.push(self.diagrams.numbers(address, ranges, unplaced));
         for (ranges, hosts) in by_place {
             let hosts = self.one_of(Feature::Host, hosts);
             sets.push(self.diagrams.numbers(address, ranges, hosts));

@@ -64,7 +64,7 @@ impl Flows {
                 // Every namespace has the label of its name; the name of one that nothing speaks of is none of these.
                 (Test::Exists, _) => true,
                 (Test::DoesNotExist, _) => false,
-                (test, Some(name)) => test.holds(Some(name)),
+                (test, Some(name)) => test.matches(Some(name)),
                 (test, None) => matches!(test, Test::NotIn(_)),
             })
         };

@@ -19,7 +19,7 @@ pub use gateways::{Listener, ListenerOf, Rewrite};
 pub use left_out::{AllLeftOut, LeftOut, PortRange};
 pub use near::{Matched, Near, NearNamespace};
 pub use objects::{Existing, Passage, Peer, Pods, PolicyKind, PolicyObject, Says};
-pub use pods::{LabelledPods, MeantPods, Perhaps, Untold, Within, WithoutAccounts, is_injected, is_passing};
+pub use pods::{Indistinct, LabelledPods, MeantPods, Perhaps, Within, WithoutAccounts, is_injected, is_passing};
 pub use query::Running;
 pub use read::{Reading, read, written};
 pub use service::{Meant, Unclear, Wanted};

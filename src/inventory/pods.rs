@@ -42,7 +42,7 @@ pub struct MeantPods<'i> {
     /// Wider sets, of which the selector perhaps means some pods.
     pub perhaps: Vec<Perhaps<'i>>,
     /// The reason why some pods are in `perhaps`.
-    pub untold: Option<Untold>,
+    pub indistinct: Option<Indistinct>,
     /// Whether the namespaces come from the inventory, since the selector names none: a namespace that is made later is
     /// not among them.
     pub from_inventory: bool,
@@ -70,7 +70,7 @@ pub enum Within<'i> {
 
 /// The reason why no labels tell the pods of a selector from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Untold {
+pub enum Indistinct {
     /// No namespace is named, and no inventory lists them.
     NoInventory,
     /// The labels of this namespace are not known.
@@ -79,12 +79,12 @@ pub enum Untold {
     Account(SmolStr),
 }
 
-impl fmt::Display for Untold {
+impl fmt::Display for Indistinct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Untold::NoInventory => f.write_str("no namespace is named and no inventory lists them"),
-            Untold::Namespace(name) => write!(f, "the labels of the namespace {name} are not known"),
-            Untold::Account(account) => write!(f, "no labels tell the pods of {account} from others"),
+            Indistinct::NoInventory => f.write_str("no namespace is named and no inventory lists them"),
+            Indistinct::Namespace(name) => write!(f, "the labels of the namespace {name} are not known"),
+            Indistinct::Account(account) => write!(f, "no labels tell the pods of {account} from others"),
         }
     }
 }
@@ -95,7 +95,7 @@ pub struct WithoutAccounts<'i> {
     /// The selectors.
     pub selectors: Vec<Cow<'i, PodSelector>>,
     /// The account, if the selectors mean other pods too, since no labels tell the account's own.
-    pub untold: Option<SmolStr>,
+    pub shared_account: Option<SmolStr>,
 }
 
 /// Returns whether a label names a single pod of a workload, or a single rollout: the next pod has another value.
@@ -224,12 +224,12 @@ impl Inventory {
         let anywhere = |all| Perhaps { within: Within::Meeting(&selector.namespace), labels: labels(), all };
         let Some(namespaces) = self.namespaces_of(selector) else {
             meant.perhaps.push(anywhere(any_account));
-            meant.untold = Some(Untold::NoInventory);
+            meant.indistinct = Some(Indistinct::NoInventory);
             return meant;
         };
         for (namespace, sure) in namespaces {
-            let untold = if !sure {
-                Untold::Namespace(namespace.clone())
+            let indistinct = if !sure {
+                Indistinct::Namespace(namespace.clone())
             } else if any_account {
                 meant.certain.push(LabelledPods { namespace, labels: labels() });
                 continue;
@@ -238,15 +238,15 @@ impl Inventory {
                 meant.certain.extend(pods);
                 continue;
             } else {
-                Untold::Account(account_word(namespace, selector))
+                Indistinct::Account(account_word(namespace, selector))
             };
             meant.perhaps.push(Perhaps { within: Within::Namespace(namespace), labels: labels(), all: false });
-            meant.untold = Some(untold);
+            meant.indistinct = Some(indistinct);
         }
         if meant.certain.is_empty() && meant.perhaps.is_empty() && !any_account {
             // No labels tell the pods of an account that no known pod runs as.
             meant.perhaps.push(anywhere(false));
-            meant.untold = Some(Untold::Account(account_word(shown_namespace(selector), selector)));
+            meant.indistinct = Some(Indistinct::Account(account_word(shown_namespace(selector), selector)));
         }
         meant
     }
@@ -254,7 +254,7 @@ impl Inventory {
     /// Returns the pods of a selector by selectors that may ask anything of namespaces and nothing of accounts.
     pub fn without_accounts<'i>(&'i self, selector: &'i PodSelector) -> WithoutAccounts<'i> {
         if selector.account.is_any() {
-            return WithoutAccounts { selectors: vec![Cow::Borrowed(selector)], untold: None };
+            return WithoutAccounts { selectors: vec![Cow::Borrowed(selector)], shared_account: None };
         }
         let told = |(namespace, sure): (&'i SmolStr, bool)| {
             sure.then(|| self.labels_of_account(namespace, selector).map(|list| (namespace, list))).flatten()
@@ -267,12 +267,12 @@ impl Inventory {
                     let here = move |labels| PodSelector { labels, ..PodSelector::in_namespace(namespace.clone()) };
                     list.into_iter().map(move |labels| Cow::Owned(here(labels)))
                 };
-                WithoutAccounts { selectors: told.into_iter().flat_map(of).collect(), untold: None }
+                WithoutAccounts { selectors: told.into_iter().flat_map(of).collect(), shared_account: None }
             }
             None => {
                 let all = PodSelector { account: Account::Not(Vec::new()), ..selector.clone() };
                 let account = account_word(shown_namespace(selector), selector);
-                WithoutAccounts { selectors: vec![Cow::Owned(all)], untold: Some(account) }
+                WithoutAccounts { selectors: vec![Cow::Owned(all)], shared_account: Some(account) }
             }
         }
     }

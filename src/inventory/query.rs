@@ -46,7 +46,7 @@ struct Tables {
     /// The namespaces whose labels are known, by label.
     by_namespace_label: FxHashMap<Label, Vec<u32>>,
     /// The namespaces whose labels are not known.
-    untold: Vec<u32>,
+    unlabelled: Vec<u32>,
 }
 
 /// Pods that exist: a Pod, or those of a workload whose Pods the manifests do not contain.
@@ -80,7 +80,7 @@ impl Inventory {
         let mut unknown = false;
         for requirement in requirements.list() {
             let met = if requirement.key == NAMESPACE_NAME {
-                requirement.test.holds(Some(namespace))
+                requirement.test.matches(Some(namespace))
             } else if let Some(known) = known() {
                 requirement.matches(&known.labels)
             } else {
@@ -115,7 +115,7 @@ impl Inventory {
         }
         let Some((key, values)) = listed else { return tables.namespaces.iter().collect() };
         let lists = values.iter().filter_map(|value| tables.by_namespace_label.get(&(key.clone(), value.clone())));
-        let mut all: Vec<u32> = lists.chain([&tables.untold]).flatten().copied().collect();
+        let mut all: Vec<u32> = lists.chain([&tables.unlabelled]).flatten().copied().collect();
         all.sort_unstable();
         all.into_iter().map(|at| &tables.namespaces[at as usize]).collect()
     }
@@ -277,7 +277,7 @@ impl Inventory {
                         let label = (key.clone(), value.clone());
                         tables.by_namespace_label.entry(label).or_default().push(at as u32);
                     }),
-                    false => tables.untold.push(at as u32),
+                    false => tables.unlabelled.push(at as u32),
                 }
             }
             for ((namespace, name), service) in &self.services {

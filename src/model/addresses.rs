@@ -262,8 +262,8 @@ impl AddressSet {
 fn less(block: &Block, nets: &[IpNet]) -> Option<Block> {
     let from = nets.partition_point(|net| *net < block.net);
     // A network that contains the block is the block itself, or the last before it.
-    let holds = |net: &IpNet| net.contains(&block.net);
-    if nets.get(from).is_some_and(holds) || from.checked_sub(1).is_some_and(|before| holds(&nets[before])) {
+    let contains = |net: &IpNet| net.contains(&block.net);
+    if nets.get(from).is_some_and(contains) || from.checked_sub(1).is_some_and(|before| contains(&nets[before])) {
         return None;
     }
     let count = nets[from..].iter().take_while(|net| block.net.contains(*net)).count();

@@ -63,7 +63,7 @@ pub struct GatewayPort {
     /// neither HTTP nor TLS.
     pub app: Option<AppProtocol>,
     /// Whether neither the source nor the inventory says if TLS ends there, as for a bare 443.
-    pub untold: bool,
+    pub unknown: bool,
     /// The readings of this port by Gateway objects of the inventory.
     pub servers: Vec<Server>,
 }
@@ -85,16 +85,16 @@ pub struct Names {
     /// The name that TLS asks for; the TLS is passed on unread.
     pub sni: bool,
     /// Neither the source nor the inventory says.
-    pub untold: bool,
+    pub unknown: bool,
 }
 
 impl Names {
     fn of(app: Option<AppProtocol>) -> Names {
-        Names { host: app.is_some_and(AppProtocol::has_requests), sni: app == Some(AppProtocol::Tls), untold: false }
+        Names { host: app.is_some_and(AppProtocol::has_requests), sni: app == Some(AppProtocol::Tls), unknown: false }
     }
 
     fn or(self, other: Names) -> Names {
-        Names { host: self.host || other.host, sni: self.sni || other.sni, untold: self.untold || other.untold }
+        Names { host: self.host || other.host, sni: self.sni || other.sni, unknown: self.unknown || other.unknown }
     }
 }
 
@@ -108,7 +108,7 @@ impl GatewayPort {
         let overlap = |server: &&Server| server.host.as_ref().is_none_or(|host| host.overlaps(hosts));
         let closest = self.servers.iter().filter(overlap).map(|server| closeness(server, hosts)).max();
         let Some(closest) = closest else {
-            return Names { untold: self.untold && self.servers.is_empty(), ..Names::of(self.app) };
+            return Names { unknown: self.unknown && self.servers.is_empty(), ..Names::of(self.app) };
         };
         let of_host = self.servers.iter().filter(overlap).filter(|server| closeness(server, hosts) == closest);
         of_host.map(|server| Names::of(server.app)).fold(Names::default(), Names::or)
@@ -163,7 +163,7 @@ mod tests {
             server("www.pass.example", Some(AppProtocol::Https)),
         ];
         let app = Some(AppProtocol::Https);
-        let port = GatewayPort { port: 443, target: 8443, protocol: Protocol::Tcp, app, untold: false, servers };
+        let port = GatewayPort { port: 443, target: 8443, protocol: Protocol::Tcp, app, unknown: false, servers };
         let names = |host: &str| {
             let Names { host, sni, .. } = port.names(&HostName::parse(host).unwrap());
             (host, sni)

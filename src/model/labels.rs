@@ -45,7 +45,7 @@ fn among(values: &[SmolStr], value: &str) -> bool {
 
 impl Test {
     /// Returns whether a label's value passes the test; `None` stands for a missing label.
-    pub fn holds(&self, value: Option<&str>) -> bool {
+    pub fn matches(&self, value: Option<&str>) -> bool {
         match self {
             Test::In(values) => value.is_some_and(|value| among(values, value)),
             Test::NotIn(values) => value.is_none_or(|value| !among(values, value)),
@@ -82,7 +82,7 @@ impl Requirement {
 
     /// Returns whether a set of labels meets the requirement.
     pub fn matches(&self, labels: &Labels) -> bool {
-        self.test.holds(labels.get(&self.key).map(SmolStr::as_str))
+        self.test.matches(labels.get(&self.key).map(SmolStr::as_str))
     }
 }
 
@@ -503,10 +503,10 @@ mod tests {
                     assert_eq!(left.overlaps(&right), left.intersect(&right).is_some());
                     assert_eq!(left.is_inside(std::slice::from_ref(&right)), difference.is_empty());
                     for world in worlds() {
-                        let holds = |set: &PodSelector| set.matches(&Labels::new(), &world, "default");
-                        assert_eq!(holds(&left), x.matches(&world) && y.matches(&world));
-                        let expected = holds(&left) && !z.matches(&world);
-                        assert_eq!(difference.iter().filter(|set| holds(set)).count(), usize::from(expected));
+                        let inside = |set: &PodSelector| set.matches(&Labels::new(), &world, "default");
+                        assert_eq!(inside(&left), x.matches(&world) && y.matches(&world));
+                        let expected = inside(&left) && !z.matches(&world);
+                        assert_eq!(difference.iter().filter(|set| inside(set)).count(), usize::from(expected));
                     }
                 }
             }

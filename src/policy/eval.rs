@@ -183,7 +183,7 @@ fn matches_flow(policy: &Policy, rule: &Rule, flow: &Flow) -> Match {
         && rule.ingress
     {
         let passed = through::passes_on(rule, via, flow);
-        return if passed { holds(&rule.destination, &flow.destination, Some(flow)) } else { Match::No };
+        return if passed { contains(&rule.destination, &flow.destination, Some(flow)) } else { Match::No };
     }
     let deny = rule.action == Action::Deny;
     let source = how_far(&rule.source, &flow.source, None, deny);
@@ -195,7 +195,7 @@ fn holds_pod(endpoint: &Endpoint, pod: &Pod) -> bool {
 }
 
 /// Returns how far an endpoint matches a party; as a destination, on the flow's port.
-pub(super) fn holds(endpoint: &Endpoint, party: &Party, destination: Option<&Flow>) -> Match {
+pub(super) fn contains(endpoint: &Endpoint, party: &Party, destination: Option<&Flow>) -> Match {
     how_far(endpoint, party, destination, false)
 }
 
@@ -251,8 +251,8 @@ fn places_of(what: &What, deny: bool) -> AddressSet {
     }
 }
 
-fn yes(holds: bool) -> Match {
-    if holds { Match::Yes } else { Match::No }
+fn yes(matches: bool) -> Match {
+    if matches { Match::Yes } else { Match::No }
 }
 
 pub(super) fn port_fits(ports: &Ports, flow: &Flow) -> bool {
@@ -315,7 +315,7 @@ pub(super) fn read_as(endpoint: &Endpoint, flow: &Flow) -> Option<AppProtocol> {
 }
 
 /// Returns whether a flow meets the conditions of `where`. An unknown part of a request meets no condition.
-pub(super) fn conditions_hold(conditions: &Conditions, flow: &Flow, read: Option<AppProtocol>) -> bool {
+pub(super) fn conditions_match(conditions: &Conditions, flow: &Flow, read: Option<AppProtocol>) -> bool {
     conditions_meet(conditions, flow, read, false)
 }
 
@@ -391,8 +391,8 @@ fn first_publisher(policy: &Policy, flow: &Flow, pod: &Pod, direction: Direction
 /// Returns whether a grant lets a flow through at one end.
 fn grants(policy: &Policy, grant: &Grant, flow: &Flow, direction: Direction) -> bool {
     if grant.direction != direction
-        || holds(&grant.source, &flow.source, None) != Match::Yes
-        || holds(&grant.destination, &flow.destination, Some(flow)) != Match::Yes
+        || contains(&grant.source, &flow.source, None) != Match::Yes
+        || contains(&grant.destination, &flow.destination, Some(flow)) != Match::Yes
     {
         return false;
     }
@@ -417,7 +417,7 @@ fn grants(policy: &Policy, grant: &Grant, flow: &Flow, direction: Direction) -> 
 /// the same namespace.
 fn near(rule: &Rule, flow: &Flow, direction: Direction) -> bool {
     let other = if direction == Direction::Egress { &flow.destination } else { &flow.source };
-    if holds(rule.peer(direction), other, None) == Match::Yes {
+    if contains(rule.peer(direction), other, None) == Match::Yes {
         return true;
     }
     let Party::Pod(pod) = other else { return false };

@@ -129,11 +129,11 @@ impl Grants<'_> {
             self.dns(&rule.source, at);
         }
         if let Some(via) = &rule.via {
-            let (pods, door) = (Arc::new(gateway_pods(&via.gateway)), Arc::new(gateway_door(via, rule.egress)));
+            let (pods, ports) = (Arc::new(gateway_pods(&via.gateway)), Arc::new(gateway_ports(via, rule.egress)));
             if rule.egress {
-                self.add(GrantReason::Gateway, Direction::Egress, &rule.source, &door, at);
+                self.add(GrantReason::Gateway, Direction::Egress, &rule.source, &ports, at);
             }
-            self.add(GrantReason::Gateway, Direction::Ingress, &rule.source, &door, at);
+            self.add(GrantReason::Gateway, Direction::Ingress, &rule.source, &ports, at);
             self.add(GrantReason::Gateway, Direction::Egress, &pods, &rule.destination, at);
             self.dns(&pods, at);
         }
@@ -188,13 +188,13 @@ fn gateway_pods(gateway: &Gateway) -> Endpoint {
 
 /// Returns a gateway's pods on the ports that clients use. On the way out these are its ports for TLS, if it has any;
 /// on the way in, the ports on which clients ask for a name, or those without names that lead to the destination.
-fn gateway_door(via: &Via, egress: bool) -> Endpoint {
+fn gateway_ports(via: &Via, egress: bool) -> Endpoint {
     let gateway = &via.gateway;
     let tls = gateway.ports.iter().any(|port| port.app == Some(AppProtocol::Tls));
     let used = |port: &&GatewayPort| match (egress, via.at.is_empty()) {
         (true, _) => !tls || port.app == Some(AppProtocol::Tls),
         (false, true) => port.protocol == Protocol::Tcp && via.ports.contains(&port.target),
-        (false, false) => port.app.is_some() || port.untold || !port.servers.is_empty(),
+        (false, false) => port.app.is_some() || port.unknown || !port.servers.is_empty(),
     };
     let ports = gateway.ports.iter().filter(used).map(|port| PortMatch {
         app: port.app,
@@ -202,11 +202,11 @@ fn gateway_door(via: &Via, egress: bool) -> Endpoint {
         ..PortMatch::range(port.target, port.target, port.protocol)
     });
     let ports = Ports::Some(ports.collect());
-    let mut door = gateway_pods(gateway);
-    for member in &mut door.members {
+    let mut pods = gateway_pods(gateway);
+    for member in &mut pods.members {
         member.ports = ports.clone();
     }
-    door
+    pods
 }
 
 fn bare(endpoint: &Endpoint) -> Endpoint {

@@ -14,7 +14,7 @@
 use smol_str::SmolStr;
 
 use super::Policy;
-use super::eval::{Match, conditions_hold, holds, port_fits, without_port};
+use super::eval::{Match, conditions_match, contains, port_fits, without_port};
 use super::flow::{Flow, Party, Pod};
 use crate::model::endpoint::{Endpoint, What};
 use crate::model::gateways::{Gateway, Via};
@@ -29,7 +29,7 @@ pub(super) fn publishes(rule: &Rule, flow: &Flow, pod: &Pod, direction: Directio
     if flow.protocol != Protocol::Tcp || !has_pod(&via.gateway, pod) {
         return None;
     }
-    let client = || holds(&rule.source, &flow.source, None) == Match::Yes;
+    let client = || contains(&rule.source, &flow.source, None) == Match::Yes;
     if via.at.is_empty() {
         return flow.port.is_some_and(|port| via.ports.contains(&port)).then(client);
     }
@@ -40,19 +40,19 @@ pub(super) fn publishes(rule: &Rule, flow: &Flow, pod: &Pod, direction: Directio
         // The gateway passes unread TLS on to ports that are TLS.
         let tls = |port: &PortMatch| port.app == Some(AppProtocol::Tls);
         let takes_tls = rule.destination.members.iter().any(|member| member.ports.entries().iter().any(tls));
-        return Some(takes_tls && client() && conditions_hold(&rule.conditions, flow, Some(AppProtocol::Tls)));
+        return Some(takes_tls && client() && conditions_match(&rule.conditions, flow, Some(AppProtocol::Tls)));
     }
     let passed = tls_name(flow).is_some_and(|name| port.names(&name).sni);
-    let read = |name: HostName| !passed && (port.has_requests() || port.names(&name).untold);
+    let read = |name: HostName| !passed && (port.has_requests() || port.names(&name).unknown);
     let asked = asks_for(http_host(flow)).is_some_and(read);
-    asked.then(|| client() && conditions_hold(&rule.conditions, flow, Some(AppProtocol::Http)))
+    asked.then(|| client() && conditions_match(&rule.conditions, flow, Some(AppProtocol::Http)))
 }
 
 /// Returns whether a flow is one that the gateway of a rule passes on to its workload, for one of the rule's public hosts
 /// and for one of its clients, as far as these are known.
 pub(super) fn passes_on(rule: &Rule, via: &Via, flow: &Flow) -> bool {
     let from_gateway = matches!(&flow.source, Party::Pod(pod) if has_pod(&via.gateway, pod));
-    let of_rule = |client| holds(&rule.source, &Party::Address(client), None) == Match::Yes;
+    let of_rule = |client| contains(&rule.source, &Party::Address(client), None) == Match::Yes;
     // Behind the gateway the name that TLS asked for cannot be seen; the gateway's routes decide.
     let asked = || {
         via.at.is_empty()

@@ -98,7 +98,7 @@ struct Lost {
 }
 
 impl Lost {
-    fn holds(&self, name: &str) -> bool {
+    fn contains(&self, name: &str) -> bool {
         self.anything || self.names.contains(name)
     }
 }
@@ -197,7 +197,7 @@ impl Names {
             [(one, _)] => Lookup::Found(*one),
             [] => match self.export(self.prelude, name) {
                 Some(def) => Lookup::Found(def),
-                None if module.lost.holds(name) || brought.lost.contains(name) => Lookup::Lost,
+                None if module.lost.contains(name) || brought.lost.contains(name) => Lookup::Lost,
                 None => Lookup::Unknown(self.near(from, name)),
             },
             _ => Lookup::Ambiguous(found),
@@ -446,7 +446,7 @@ impl Build<'_, '_> {
             let offered = &self.modules[target.0 as usize];
             let def = offered.own.get(&entry.name.text).copied();
             let Some(def) = def.or_else(|| offered.listed.get(&entry.name.text).map(|(def, _)| *def)) else {
-                if !offered.lost.holds(&entry.name.text) {
+                if !offered.lost.contains(&entry.name.text) {
                     let near = lexicon.get_or_insert_with(|| Lexicon::new(offered.offered().cloned()));
                     let near = near.nearest(&entry.name.text).cloned();
                     let module = self.sources.slice(import.path_span).trim_matches('"');

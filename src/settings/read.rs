@@ -231,9 +231,9 @@ impl Reader<'_> {
     }
 
     /// Reads a string of a certain form.
-    fn checked(&mut self, entry: Entry<'_>, form: &str, holds: fn(&str) -> bool) -> Option<String> {
+    fn checked(&mut self, entry: Entry<'_>, form: &str, has_form: fn(&str) -> bool) -> Option<String> {
         let word = self.string(entry)?;
-        if holds(&word.text) {
+        if has_form(&word.text) {
             return Some(word.text);
         }
         let message = format!("`{}` must be {form}, and `{}` is none", entry.0, word.text);

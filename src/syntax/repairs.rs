@@ -32,13 +32,13 @@ pub(super) fn tried(found: Diagnostics, statements: &[Statement], text: &str) ->
             }
         };
         let fixes = std::mem::take(&mut finding.fixes);
-        finding.fixes = fixes.into_iter().filter(|fix| holds(fix, &finding, &found, range.clone(), text)).collect();
+        finding.fixes = fixes.into_iter().filter(|fix| mends(fix, &finding, &found, range.clone(), text)).collect();
         kept.push(finding);
     }
     kept
 }
 
-fn holds(fix: &Fix, finding: &Diagnostic, found: &Diagnostics, range: Range<usize>, text: &str) -> bool {
+fn mends(fix: &Fix, finding: &Diagnostic, found: &Diagnostics, range: Range<usize>, text: &str) -> bool {
     let (start, end) = (range.start, range.end);
     let inside = |edit: &Edit| edit.span.start as usize >= start && edit.span.end as usize <= end;
     if end - start > LONGEST || !fix.edits.iter().all(inside) {

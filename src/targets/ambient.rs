@@ -44,7 +44,7 @@ pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &
 
 /// The known pods of an endpoint.
 #[derive(Clone, Default)]
-struct Known {
+struct KnownPods {
     /// Those in ambient mode.
     ambient: BTreeSet<SmolStr>,
     /// Those with a sidecar.
@@ -53,8 +53,8 @@ struct Known {
     others: bool,
 }
 
-impl Known {
-    fn add(&mut self, other: &Known) {
+impl KnownPods {
+    fn add(&mut self, other: &KnownPods) {
         self.ambient.extend(other.ambient.iter().cloned());
         self.sidecars.extend(other.sidecars.iter().cloned());
         self.others |= other.others;
@@ -64,8 +64,8 @@ impl Known {
 /// A rule that opens the tunnel on the way out or in.
 struct Tunnel {
     direction: Direction,
-    from: Known,
-    to: Known,
+    from: KnownPods,
+    to: KnownPods,
     /// Whether the rule opens every port inside the tunnel.
     whole: bool,
 }
@@ -73,7 +73,7 @@ struct Tunnel {
 struct Judge<'a> {
     policy: &'a Policy,
     layers: &'a [(Layer, Lowered)],
-    known: FxHashMap<&'a PodSelector, Known>,
+    known: FxHashMap<&'a PodSelector, KnownPods>,
     tunnels: Vec<Tunnel>,
 }
 
@@ -101,7 +101,7 @@ impl<'a> Judge<'a> {
         }
         if !names.is_empty() {
             let why = "what they send each other arrives on TCP 15008, and they have no sidecar";
-            return Some(not_held(rule, &names, why));
+            return Some(not_enforced(rule, &names, why));
         }
         if !by_address || rule.via.is_some() {
             return None;
@@ -116,8 +116,8 @@ impl<'a> Judge<'a> {
         at: RuleId,
         rule: &Rule,
         end: Direction,
-        from: &Known,
-        to: &Known,
+        from: &KnownPods,
+        to: &KnownPods,
     ) -> Option<Diagnostic> {
         let (subject, peers, peer_end) = match end {
             Direction::Egress => (from, to, &rule.destination),
@@ -131,12 +131,12 @@ impl<'a> Judge<'a> {
         let why = "what comes through their tunnel, TCP 15008, is on no port that networkpolicy sees";
         let held = self.sidecars_hold(at, end);
         if rule.action == Action::Deny {
-            return (!held).then(|| not_held(rule, &peers.ambient, why));
+            return (!held).then(|| not_enforced(rule, &peers.ambient, why));
         }
         if opens {
             let beside = self.not_by_sidecars(end, subject)?;
             let label = "here sidecars do not hold who comes in on which port, and networkpolicy sees the tunnel alone";
-            return Some(not_held(rule, &peers.ambient, why).label(beside.origin.span, label));
+            return Some(not_enforced(rule, &peers.ambient, why).label(beside.origin.span, label));
         }
         let opened = self.tunnels.iter().filter(|tunnel| {
             let (its, others) = match end {
@@ -148,7 +148,7 @@ impl<'a> Judge<'a> {
                 && peers.ambient.is_subset(&others.ambient)
         });
         if let Some(whole) = opened.map(|tunnel| tunnel.whole).max() {
-            return (!whole && !held).then(|| not_held(rule, &peers.ambient, why));
+            return (!whole && !held).then(|| not_enforced(rule, &peers.ambient, why));
         }
         let names = list(&peers.ambient);
         if peers.others || peer_end.pods().count() < peer_end.members.len() {
@@ -180,7 +180,7 @@ impl<'a> Judge<'a> {
 
     /// Returns a rule that isolates some pods and that sidecars do not enforce: where the tunnel is open, no other
     /// layer does.
-    fn not_by_sidecars(&mut self, end: Direction, subject: &Known) -> Option<&'a Rule> {
+    fn not_by_sidecars(&mut self, end: Direction, subject: &KnownPods) -> Option<&'a Rule> {
         let mut isolating = self.policy.numbered().filter(|(_, rule)| rule.action != Action::Deny && rule.governs(end));
         let found = isolating.find(|(at, rule)| {
             !self.sidecars_hold(*at, end) && !self.of(rule.subject(end)).sidecars.is_disjoint(&subject.sidecars)
@@ -206,9 +206,9 @@ impl<'a> Judge<'a> {
         tunnels
     }
 
-    fn of(&mut self, endpoint: &'a Endpoint) -> Known {
+    fn of(&mut self, endpoint: &'a Endpoint) -> KnownPods {
         let policy = self.policy;
-        let mut all = Known::default();
+        let mut all = KnownPods::default();
         for (_, pods) in endpoint.pods() {
             all.add(self.known.entry(&pods.selector).or_insert_with(|| known(policy, &pods.selector)));
         }
@@ -216,8 +216,8 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn known(policy: &Policy, selector: &PodSelector) -> Known {
-    let mut known = Known::default();
+fn known(policy: &Policy, selector: &PodSelector) -> KnownPods {
+    let mut known = KnownPods::default();
     for workload in policy.inventory.select(selector) {
         let name = format_smolstr!("{}/{}", workload.namespace, workload.name);
         if is_ambient(policy, workload) {
@@ -236,7 +236,7 @@ fn is_every_tcp_port(ports: &Ports) -> bool {
     *ports == Ports::All || ports.entries().iter().any(|port| port.is_every(Protocol::Tcp))
 }
 
-fn not_held(rule: &Rule, names: &BTreeSet<SmolStr>, why: &str) -> Diagnostic {
+fn not_enforced(rule: &Rule, names: &BTreeSet<SmolStr>, why: &str) -> Diagnostic {
     let message = format!("pods in ambient mode are held by no layer on single ports: {}", list(names));
     Diagnostic::new(Code::Ambient, rule.origin.span, message)
         .at(why)

@@ -15,7 +15,7 @@ use crate::settings::Layer;
 
 /// An ability that a rule asks of a layer, beyond pods with labels, IPv4 addresses and ports by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum Ability {
     /// Service accounts: `lab/@curl`.
     Accounts,
     /// Hosts outside by their names: `zenquotes.io`.
@@ -34,38 +34,38 @@ pub enum Asked {
     Denies,
 }
 
-impl Asked {
+impl Ability {
     /// Every ability.
-    pub const ALL: [Asked; 8] = [
-        Asked::Accounts,
-        Asked::Hosts,
-        Asked::Tokens,
-        Asked::Requests,
-        Asked::RequestHosts,
-        Asked::PortNames,
-        Asked::Ipv6,
-        Asked::Denies,
+    pub const ALL: [Ability; 8] = [
+        Ability::Accounts,
+        Ability::Hosts,
+        Ability::Tokens,
+        Ability::Requests,
+        Ability::RequestHosts,
+        Ability::PortNames,
+        Ability::Ipv6,
+        Ability::Denies,
     ];
 
     /// Returns the abilities that conditions ask for, the most telling first.
-    pub(super) fn by(conditions: &Conditions) -> impl Iterator<Item = Asked> {
+    pub(super) fn by(conditions: &Conditions) -> impl Iterator<Item = Ability> {
         let requests = conditions.asks_of_requests();
-        let tokens = conditions.jwt.is_some().then_some(Asked::Tokens);
-        let hosts = (!conditions.hosts.is_empty()).then_some(Asked::RequestHosts);
-        tokens.into_iter().chain(requests.then_some(Asked::Requests)).chain(hosts)
+        let tokens = conditions.jwt.is_some().then_some(Ability::Tokens);
+        let hosts = (!conditions.hosts.is_empty()).then_some(Ability::RequestHosts);
+        tokens.into_iter().chain(requests.then_some(Ability::Requests)).chain(hosts)
     }
 
     /// Returns the ability in words: `tokens`, `HTTP`.
     pub(super) fn word(self) -> &'static str {
         match self {
-            Asked::Accounts => "accounts",
-            Asked::Hosts => "names",
-            Asked::Tokens => "tokens",
-            Asked::Requests => "HTTP",
-            Asked::RequestHosts => "host names",
-            Asked::PortNames => "port names",
-            Asked::Ipv6 => "IPv6",
-            Asked::Denies => "denies",
+            Ability::Accounts => "accounts",
+            Ability::Hosts => "names",
+            Ability::Tokens => "tokens",
+            Ability::Requests => "HTTP",
+            Ability::RequestHosts => "host names",
+            Ability::PortNames => "port names",
+            Ability::Ipv6 => "IPv6",
+            Ability::Denies => "denies",
         }
     }
 }
@@ -79,7 +79,7 @@ pub struct Capability {
     /// keeper.
     pub traffic: Traffics,
     /// The abilities of the layer where a pod sends and where it receives.
-    judges: [&'static [Asked]; 2],
+    judges: [&'static [Ability]; 2],
     /// The proxy in a pod that judges for the layer; `None` where the node does. A pod may avoid its proxy, or have
     /// none.
     pub keeper: Option<&'static str>,
@@ -90,7 +90,10 @@ pub struct Capability {
 static NETWORKPOLICY: Capability = Capability {
     product: "NetworkPolicy",
     traffic: Traffics::ALL,
-    judges: [&[Asked::PortNames, Asked::Ipv6, Asked::Denies], &[Asked::PortNames, Asked::Ipv6, Asked::Denies]],
+    judges: [
+        &[Ability::PortNames, Ability::Ipv6, Ability::Denies],
+        &[Ability::PortNames, Ability::Ipv6, Ability::Denies],
+    ],
     keeper: None,
     leaves_out: &[],
 };
@@ -99,8 +102,8 @@ static ISTIO: Capability = Capability {
     product: "Istio",
     traffic: Traffics::only(Traffic::Tcp),
     judges: [
-        &[Asked::Hosts, Asked::Ipv6, Asked::Denies],
-        &[Asked::Accounts, Asked::Tokens, Asked::Requests, Asked::RequestHosts, Asked::Ipv6, Asked::Denies],
+        &[Ability::Hosts, Ability::Ipv6, Ability::Denies],
+        &[Ability::Accounts, Ability::Tokens, Ability::Requests, Ability::RequestHosts, Ability::Ipv6, Ability::Denies],
     ],
     keeper: Some("sidecar"),
     leaves_out: &PAST_SIDECAR,
@@ -116,7 +119,7 @@ pub fn of(layer: Layer) -> &'static Capability {
 
 impl Capability {
     /// Returns whether the layer has an ability at one end.
-    pub fn judges(&self, asked: Asked, direction: Direction) -> bool {
+    pub fn judges(&self, asked: Ability, direction: Direction) -> bool {
         let [sending, receiving] = self.judges;
         match direction {
             Direction::Egress => sending.contains(&asked),
@@ -136,7 +139,7 @@ impl Layers<'_> {
     }
 
     /// Returns the layer that a build lacks in order to judge by something.
-    pub(super) fn lack(self, asked: Asked) -> Option<Layer> {
+    pub(super) fn lack(self, asked: Ability) -> Option<Layer> {
         let judges = |layer: &Layer| Direction::BOTH.iter().any(|end| of(*layer).judges(asked, *end));
         self.lack_one(judges)
     }

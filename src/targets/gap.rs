@@ -11,9 +11,9 @@ use std::borrow::Cow;
 use std::fmt::{Display, Formatter, Result};
 use std::sync::Arc;
 
-use super::capability::Asked;
+use super::capability::Ability;
 use super::{Level, Traffics};
-use crate::inventory::Untold;
+use crate::inventory::Indistinct;
 use crate::model::endpoint::{Endpoint, What};
 use crate::model::ports::{Ports, Protocol};
 
@@ -38,11 +38,11 @@ pub enum Why {
     /// A reason in these words.
     Said(Cow<'static, str>),
     /// No labels tell the pods of the rule end from others.
-    Untold(Untold),
+    Indistinct(Indistinct),
     /// The rule at this place gives something to pods from which no labels tell those of the rule end.
     SharedWith(Box<str>),
     /// The layer does not judge by something that the rule asks for.
-    Unseen(Asked),
+    Unseen(Ability),
     /// Other hosts pass at the addresses of the hosts of a destination.
     OtherHosts(Arc<Endpoint>),
     /// The gateway serves other hosts.
@@ -112,7 +112,7 @@ impl Display for Why {
         f.write_str(match self {
             Why::Nothing => "",
             Why::Said(words) => words,
-            Why::Untold(untold) => return untold.fmt(f),
+            Why::Indistinct(indistinct) => return indistinct.fmt(f),
             Why::SharedWith(place) => {
                 return write!(f, "what {place} gives holds for these pods too, since no labels tell them apart");
             }

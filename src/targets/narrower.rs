@@ -31,5 +31,5 @@ pub enum Refuses {
     /// They name a wildcard host with another port than these.
     HostPorts(Vec<u16>),
     /// They depend on facts that no question has.
-    Untold,
+    Unasked,
 }

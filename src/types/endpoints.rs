@@ -63,7 +63,7 @@ impl Checker<'_> {
         for (value, written) in values.iter().zip(list) {
             // A member whose place lies elsewhere came by a name, and the name stands here.
             let here = Checker::bare_span(written);
-            mixed = mixed.or(value.mixed.map(|inner| if here.holds(inner) { inner } else { here }));
+            mixed = mixed.or(value.mixed.map(|inner| if here.contains(inner) { inner } else { here }));
             opaque |= value.opaque;
             ports = ports.or(value.ports);
         }

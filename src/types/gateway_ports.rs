@@ -44,10 +44,10 @@ impl Checker<'_> {
             let here: Vec<&Listener> = listeners.iter().copied().filter(|listener| on_it(listener)).collect();
             used.iter_mut().zip(&listeners).for_each(|(used, listener)| *used |= on_it(listener));
             let app = self.reading(written, port.app, &here, env)?;
-            let untold =
+            let unknown =
                 is_tcp && here.is_empty() && app.is_none() && !says_tcp(written) && is_tls_by_number(port.port);
             let servers = servers(&here);
-            ports.push(GatewayPort { port: port.port, target, protocol: port.protocol, app, untold, servers });
+            ports.push(GatewayPort { port: port.port, target, protocol: port.protocol, app, unknown, servers });
         }
         let beside = listeners.iter().zip(used).filter(|(_, used)| !used);
         let undeclared =

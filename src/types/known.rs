@@ -21,7 +21,7 @@ use crate::syntax::tree::{Expr, ExprKind};
 const MOST_EXAMPLES: usize = 256;
 
 /// Known addresses: those of pods, of Services and of nodes.
-pub(super) struct Known {
+pub(super) struct KnownAddresses {
     /// Of pods of the inventory, sorted, each with the number of its workload.
     pods: Vec<(IpAddr, usize)>,
     /// The cluster IPs of Services, sorted, each with the Service and its first port.
@@ -120,7 +120,7 @@ impl Checker<'_> {
     }
 
     /// Returns a pod with an address of a set: if possible one that the ends of the rule do not name.
-    fn example(&self, known: &Known, set: &AddressSet, ends: &[&Endpoint]) -> Option<(IpAddr, &Workload)> {
+    fn example(&self, known: &KnownAddresses, set: &AddressSet, ends: &[&Endpoint]) -> Option<(IpAddr, &Workload)> {
         let inventory = self.inventory;
         let all = || within(&known.pods, set).map(|(address, at)| (*address, &inventory.workloads[*at]));
         let first = all().next()?;
@@ -132,14 +132,14 @@ impl Checker<'_> {
         Some(others.next().unwrap_or(first))
     }
 
-    fn known_addresses(&mut self) -> Known {
+    fn known_addresses(&mut self) -> KnownAddresses {
         let pods = self.inventory.workloads.iter().enumerate();
         let pods = pods.flat_map(|(at, workload)| workload.addresses.iter().map(move |address| (*address, at)));
         let services = self.inventory.services.iter().flat_map(|((namespace, name), service)| {
             let port = service.ports.first().map_or_else(String::new, |port| format!(":{}", port.port));
             service.addresses.iter().map(move |address| (*address, format!("{namespace}/{name}{port}")))
         });
-        let mut known = Known { pods: pods.collect(), services: services.collect(), ranges: Vec::new() };
+        let mut known = KnownAddresses { pods: pods.collect(), services: services.collect(), ranges: Vec::new() };
         known.pods.sort_unstable();
         known.services.sort();
         let settings = self.settings;

@@ -180,7 +180,7 @@ struct Checker<'a> {
     /// Selectors of which the inventory knows the pods.
     selectors: FxHashSet<PodSelector>,
     /// The mesh's readings of the ports of pods, as far as the inventory was asked: see [`readings`].
-    readings: FxHashMap<readings::Asked, Option<readings::Misread>>,
+    readings: FxHashMap<readings::PodsAndPorts, Option<readings::Misread>>,
     /// The sizes of templates; `None` for one that applies itself.
     sizes: FxHashMap<Def, Option<templates::Size>>,
     /// Templates whose bodies have errors: applying them would only repeat these.
@@ -204,7 +204,7 @@ struct Checker<'a> {
     /// the last `except`.
     excepting: usize,
     /// The addresses of pods and nodes, made for the first rule that needs them.
-    known: Option<Rc<known::Known>>,
+    known: Option<Rc<known::KnownAddresses>>,
     /// Addresses of the rule under check, each with its place, that are still to be compared with known ones.
     written: Vec<(Span, AddressSet)>,
     /// Namespaces that the standard library names and the inventory lacks, as far as they were noted.

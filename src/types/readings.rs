@@ -15,7 +15,7 @@ use crate::model::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
 use crate::source::Span;
 
 /// Pods and their ports.
-pub(super) type Asked = (PodSelector, Ports);
+pub(super) type PodsAndPorts = (PodSelector, Ports);
 
 /// A port of a Service that does not show what a condition asks for.
 #[derive(Clone, Debug)]

@@ -125,7 +125,7 @@ impl Checker<'_> {
 
     /// Returns whether an expression stands on the side that the rule under check does not govern.
     pub(super) fn stands_free(&self, span: Span) -> bool {
-        self.free.is_some_and(|free| free.holds(span))
+        self.free.is_some_and(|free| free.contains(span))
     }
 
     fn rule(&mut self, rule: &tree::Rule, origin: &Origin, env: &Env) -> Option<()> {
@@ -345,8 +345,8 @@ pub(super) fn written_ports(expr: &Expr) -> Option<Span> {
 pub(super) fn outsider(expr: &Expr, value: &Value) -> (Span, Kind) {
     let bare = Checker::bare_span(expr);
     let outside = value.endpoint().members.iter().filter(|member| !matches!(member.what, What::Pods(_)));
-    let mut written = outside.filter(|member| bare.holds(member.span));
-    match (written.next(), value.mixed.filter(|mixed| bare.holds(*mixed))) {
+    let mut written = outside.filter(|member| bare.contains(member.span));
+    match (written.next(), value.mixed.filter(|mixed| bare.contains(*mixed))) {
         (Some(member), _) => (member.span, member_kind(member)),
         (None, Some(mixed)) => (mixed, Kind::Endpoint),
         (None, None) => (bare, value.kind()),

@@ -154,7 +154,7 @@ impl Checker<'_> {
         let Some(Scope { pods: scope, span: place, pods_span, .. }) = self.scope.clone() else { return Some(()) };
         let Some(member) = self.outside(side, &scope) else { return Some(()) };
         let written = Checker::bare_span(expr);
-        let governed = if written.holds(member.span) { member.span } else { written };
+        let governed = if written.contains(member.span) { member.span } else { written };
         // Inside a template the words may be a parameter's, so the message names the pods that the `apply` puts there.
         let whose = match &member.what {
             What::Pods(pods) => pods.selector.namespace_name().cloned(),

@@ -205,7 +205,7 @@ impl Checker<'_> {
         let unread = |host: &HostName| {
             let ends = |port: &GatewayPort| {
                 let names = port.names(host);
-                (names.host && port.app != Some(AppProtocol::Http)) || names.untold
+                (names.host && port.app != Some(AppProtocol::Http)) || names.unknown
             };
             let sealed = |port: &&GatewayPort| port.names(host).sni && port.servers.is_empty();
             let ports = &via.gateway.ports;
@@ -237,7 +237,7 @@ impl Checker<'_> {
             Some((member.span, why))
         });
         if let Some((place, why)) = wrong {
-            let place = if to_expr.span.holds(place) { place } else { to_expr.span };
+            let place = if to_expr.span.contains(place) { place } else { to_expr.span };
             self.push(errors::via_needs_tls_hosts(place, why, via.span));
             return None;
         }

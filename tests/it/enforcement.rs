@@ -2,7 +2,7 @@
 
 use netpol::model::rules::Direction;
 use netpol::settings::Layer;
-use netpol::targets::capability::{self, Asked};
+use netpol::targets::capability::{self, Ability};
 use netpol::targets::{Level, Traffic};
 
 use crate::common::Cluster;
@@ -355,37 +355,37 @@ fn a_rule_that_names_what_every_sidecar_leaves_out_is_not_held() {
 fn a_layer_judges_by_what_its_row_says() {
     const ISSUER: &str =
         "issuer corp { url \"https://login.example.com\" jwks \"https://login.example.com/keys\" at 203.0.113.0/24 }\n";
-    for asked in Asked::ALL {
+    for asked in Ability::ALL {
         let sentences = match asked {
-            Asked::Accounts => [
+            Ability::Accounts => [
                 ("allow egress garden/* -> lab/@curl:8080", Direction::Egress),
                 ("allow ingress lab/@curl -> garden/*:8080", Direction::Ingress),
             ],
-            Asked::Hosts => [
+            Ability::Hosts => [
                 ("allow egress garden/* -> zenquotes.io:443/tls", Direction::Egress),
                 ("allow egress garden/* -> zenquotes.io:80/http", Direction::Egress),
             ],
-            Asked::Tokens => [
+            Ability::Tokens => [
                 ("allow egress garden/* -> lab/*:8080/http where jwt corp", Direction::Egress),
                 ("allow ingress lab/* -> garden/*:8080/http where jwt corp", Direction::Ingress),
             ],
-            Asked::Requests => [
+            Ability::Requests => [
                 ("allow egress garden/* -> lab/*:8080/http where path \"/a\"", Direction::Egress),
                 ("allow ingress lab/* -> garden/*:8080/http where method GET", Direction::Ingress),
             ],
-            Asked::RequestHosts => [
+            Ability::RequestHosts => [
                 ("allow egress garden/* -> lab/*:8080/http where host \"a.example.com\"", Direction::Egress),
                 ("allow ingress lab/* -> garden/*:8080/http where host \"a.example.com\"", Direction::Ingress),
             ],
-            Asked::PortNames => [
+            Ability::PortNames => [
                 ("allow egress garden/* -> lab/*:http", Direction::Egress),
                 ("allow ingress lab/* -> garden/*:http", Direction::Ingress),
             ],
-            Asked::Ipv6 => [
+            Ability::Ipv6 => [
                 ("allow egress garden/* -> [2001:db8::/32]:443", Direction::Egress),
                 ("allow ingress 2001:db8::/32 -> garden/*:8080", Direction::Ingress),
             ],
-            Asked::Denies => [
+            Ability::Denies => [
                 (
                     "deny egress garden/* -> 203.0.113.64/26:443\nallow egress garden/* -> 203.0.113.0/24:443",
                     Direction::Egress,

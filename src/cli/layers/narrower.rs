@@ -61,7 +61,7 @@ impl Judged<'_> {
                 None => None,
             },
             (Refuses::HostPorts(ports), _) => names_other_port(rule, flow, ports),
-            (Refuses::Untold, _) => None,
+            (Refuses::Unasked, _) => None,
         }
     }
 

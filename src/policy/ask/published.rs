@@ -169,8 +169,8 @@ fn port_of<'g>(gateway: &'g Gateway, wanted: &WantedPort, question: &Question) -
 fn request_on(port: &GatewayPort, host: &SmolStr, asked: &Request) -> Request {
     let mut request = asked.clone();
     match port.app {
-        // A port that may be TLS (`untold`) shows names; one that is known to be neither HTTP nor TLS shows none.
-        None if !port.untold && port.servers.is_empty() => return request,
+        // A port that may be TLS (`unknown`) shows names; one that is known to be neither HTTP nor TLS shows none.
+        None if !port.unknown && port.servers.is_empty() => return request,
         None => {}
         Some(AppProtocol::Http | AppProtocol::Grpc) => request.tls = None,
         Some(_) => request.tls = request.tls.or(Some(host.clone())),

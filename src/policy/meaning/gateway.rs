@@ -165,7 +165,7 @@ fn is_unread(port: &GatewayPort, name: &str) -> bool {
 
 /// Returns whether a port may read requests for a name.
 fn is_read(port: &GatewayPort, name: &str) -> bool {
-    port.has_requests() || port.names(&HostName { wildcard: false, name: name.into() }).untold
+    port.has_requests() || port.names(&HostName { wildcard: false, name: name.into() }).unknown
 }
 
 fn is_host(what: &crate::model::endpoint::What, name: &str) -> bool {

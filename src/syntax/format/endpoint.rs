@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::layout::Group;
-use super::printer::{Gap, Padding, Printer};
+use super::printer::{Padding, Printer, Spacing};
 use crate::syntax::tree::*;
 
 impl Printer<'_> {
@@ -61,13 +61,13 @@ impl Printer<'_> {
         if !continued {
             self.layout.indent();
         }
-        self.gap(Gap::Line(1));
+        self.gap(Spacing::Line(1));
         self.token(token);
         if !continued {
             self.layout.dedent();
         }
         self.layout.close();
-        self.gap(Gap::Space);
+        self.gap(Spacing::Space);
     }
 
     fn pods(&mut self, namespace: &NamespacePattern, pods: &PodPattern) {
@@ -96,7 +96,7 @@ impl Printer<'_> {
                 self.drop_token("host");
             } else {
                 self.token("host");
-                self.gap(Gap::Space);
+                self.gap(Spacing::Space);
             }
         }
         let wildcard = if host.wildcard { "*." } else { "" };
@@ -110,7 +110,7 @@ impl Printer<'_> {
     fn requirement(&mut self, requirement: &LabelRequirement) {
         if requirement.test == LabelTest::DoesNotExist {
             self.token("!");
-            self.gap(Gap::Tight);
+            self.gap(Spacing::Tight);
         }
         self.word(&requirement.key);
         match &requirement.test {
@@ -123,16 +123,16 @@ impl Printer<'_> {
     }
 
     fn comparison(&mut self, operator: &str, value: &Word) {
-        self.gap(Gap::Tight);
+        self.gap(Spacing::Tight);
         self.token(operator);
-        self.gap(Gap::Tight);
+        self.gap(Spacing::Tight);
         self.word(value);
     }
 
     fn membership(&mut self, operator: &str, values: &[Word]) {
-        self.gap(Gap::Space);
+        self.gap(Spacing::Space);
         self.token(operator);
-        self.gap(Gap::Space);
+        self.gap(Spacing::Space);
         self.list(("(", ")"), Padding::Nothing, values, Self::word);
     }
 
@@ -159,9 +159,9 @@ impl Printer<'_> {
         let text = address_text(address.net.addr(), prefix, prefix.is_some());
         self.run(|byte| byte.is_ascii_hexdigit() || b".:/[]".contains(byte), &text);
         if let Some(weight) = address.weight {
-            self.gap(Gap::Space);
+            self.gap(Spacing::Space);
             self.token("weight");
-            self.gap(Gap::Space);
+            self.gap(Spacing::Space);
             self.run(u8::is_ascii_digit, &weight.to_string());
         }
     }

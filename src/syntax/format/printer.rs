@@ -3,16 +3,16 @@
 
 use super::layout::{Group, Layout};
 
-/// The gap between two tokens without a comment.
+/// The space between two tokens without a comment.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Gap {
+pub(super) enum Spacing {
     /// Nothing.
     Tight,
     /// One space.
     Space,
     /// So many spaces, or a new line where the group is broken.
     Line(u8),
-    /// As [`Gap::Line`]; an empty line of the source stays when it is broken.
+    /// As [`Spacing::Line`]; an empty line of the source stays when it is broken.
     Member(u8),
     /// A new line.
     Hard,
@@ -150,28 +150,28 @@ impl<'s> Printer<'s> {
     }
 
     /// Goes to the next token and writes what stands before it.
-    pub(super) fn gap(&mut self, gap: Gap) {
+    pub(super) fn gap(&mut self, gap: Spacing) {
         self.skip();
         let commented = !self.held.is_empty();
         match gap {
-            Gap::Tight | Gap::Space if commented => {
+            Spacing::Tight | Spacing::Space if commented => {
                 if let Some(continued @ false) = self.continued.last_mut() {
                     *continued = true;
                     self.layout.indent();
                 }
                 self.comments(false);
             }
-            Gap::Tight => {}
-            Gap::Space => self.layout.text(" "),
-            Gap::Line(flat) => {
+            Spacing::Tight => {}
+            Spacing::Space => self.layout.text(" "),
+            Spacing::Line(flat) => {
                 self.comments(false);
                 self.layout.line(flat, false);
             }
-            Gap::Member(flat) => {
+            Spacing::Member(flat) => {
                 self.comments(true);
                 self.layout.line(flat, self.feeds > 1);
             }
-            Gap::Hard => {
+            Spacing::Hard => {
                 self.comments(false);
                 self.layout.hard(false);
             }
@@ -253,7 +253,7 @@ impl<'s> Printer<'s> {
             self.keep_break();
         }
         for (at, value) in members.iter().enumerate() {
-            self.gap(if at == 0 { Gap::Line(flat) } else { Gap::Member(1) });
+            self.gap(if at == 0 { Spacing::Line(flat) } else { Spacing::Member(1) });
             self.begin();
             member(self, value);
             self.end();
@@ -290,7 +290,7 @@ impl<'s> Printer<'s> {
                 } else {
                     self.lose();
                 }
-                self.gap(Gap::Line(1));
+                self.gap(Spacing::Line(1));
             }
             value(self, item);
         }
@@ -308,7 +308,7 @@ impl<'s> Printer<'s> {
             self.keep_break();
         }
         for (at, value) in members.iter().enumerate() {
-            self.gap(if at == 0 { Gap::Line(1) } else { Gap::Member(2) });
+            self.gap(if at == 0 { Spacing::Line(1) } else { Spacing::Member(2) });
             self.begin();
             member(self, value);
             self.end();

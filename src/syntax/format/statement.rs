@@ -1,7 +1,7 @@
 //! Statements, declarations and clauses.
 
 use super::layout::Group;
-use super::printer::{Gap, Padding, Printer};
+use super::printer::{Padding, Printer, Spacing};
 use crate::model::ports::Protocol;
 use crate::model::rules::ClaimKind;
 use crate::syntax::tree::*;
@@ -20,14 +20,14 @@ impl Printer<'_> {
             self.layout.open(Group::Loose);
             for (at, annotation) in item.annotations.iter().enumerate() {
                 if at > 0 {
-                    self.gap(Gap::Line(1));
+                    self.gap(Spacing::Line(1));
                 }
                 self.begin();
                 self.annotation(annotation);
                 self.end();
             }
             self.layout.close();
-            self.gap(Gap::Hard);
+            self.gap(Spacing::Hard);
         }
         match &item.kind {
             ItemKind::Use(value) => self.import(value),
@@ -64,7 +64,7 @@ impl Printer<'_> {
     /// Writes a word of the language and goes to the next token.
     pub(super) fn keyword(&mut self, text: &str) {
         self.token(text);
-        self.gap(Gap::Space);
+        self.gap(Spacing::Space);
     }
 
     fn annotation(&mut self, annotation: &Annotation) {
@@ -76,15 +76,15 @@ impl Printer<'_> {
             AnnotationKind::Allow(_, why) => ("allow", Some(why)),
         };
         self.token("@");
-        self.gap(Gap::Tight);
+        self.gap(Spacing::Tight);
         self.token(name);
-        self.gap(Gap::Tight);
+        self.gap(Spacing::Tight);
         self.token("(");
-        self.gap(Gap::Tight);
+        self.gap(Spacing::Tight);
         if let AnnotationKind::Allow(code, _) = &annotation.kind {
             self.ident(code);
             self.token(",");
-            self.gap(Gap::Space);
+            self.gap(Spacing::Space);
         }
         if let Some(text) = text {
             self.value(text);
@@ -93,7 +93,7 @@ impl Printer<'_> {
             let text = format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day());
             self.run(|byte| byte.is_ascii_digit() || *byte == b'-', &text);
         }
-        self.gap(Gap::Tight);
+        self.gap(Spacing::Tight);
         self.token(")");
     }
 
@@ -105,11 +105,11 @@ impl Printer<'_> {
             UsePath::File(_) => self.string(end),
         }
         if let Some(names) = &import.names {
-            self.gap(Gap::Space);
+            self.gap(Spacing::Space);
             self.list(("(", ")"), Padding::Nothing, names, |printer, name| {
                 printer.ident(&name.name);
                 if let Some(alias) = &name.alias {
-                    printer.gap(Gap::Space);
+                    printer.gap(Spacing::Space);
                     printer.keyword("as");
                     printer.ident(alias);
                 }
@@ -120,14 +120,14 @@ impl Printer<'_> {
     fn binding(&mut self, binding: &Let) {
         self.keyword("let");
         self.ident(&binding.name);
-        self.gap(Gap::Space);
+        self.gap(Spacing::Space);
         self.keyword("=");
         match &binding.value {
             LetValue::Endpoint(expr) => self.expr(expr),
             LetValue::Host(host) => {
                 self.keyword("host");
                 self.atom(host.name_span.end as usize, &host.name);
-                self.gap(Gap::Space);
+                self.gap(Spacing::Space);
                 self.keyword("at");
                 if self.sees("{") {
                     self.list(("{", "}"), Padding::Spaces, &host.at, Self::host_address);
@@ -141,7 +141,7 @@ impl Printer<'_> {
     fn namespace(&mut self, namespace: &NamespaceDecl) {
         self.keyword("namespace");
         self.word(&namespace.name);
-        self.gap(Gap::Space);
+        self.gap(Spacing::Space);
         // Labels that are written are never empty.
         let labels = Some(&namespace.labels).filter(|labels| !labels.is_empty());
         self.block(labels.as_slice(), |printer, labels| printer.given_labels(labels));
@@ -152,7 +152,7 @@ impl Printer<'_> {
         self.word(&service.namespace);
         self.token("/");
         self.word(&service.name);
-        self.gap(Gap::Space);
+        self.gap(Spacing::Space);
         enum Member<'t> {
             Select(&'t [(Word, Word)]),
             Port(&'t PortMapping),
@@ -168,9 +168,9 @@ impl Printer<'_> {
                 printer.keyword("select");
                 printer.list(("{", "}"), Padding::Nothing, select, |printer, (key, value)| {
                     printer.word(key);
-                    printer.gap(Gap::Tight);
+                    printer.gap(Spacing::Tight);
                     printer.token("=");
-                    printer.gap(Gap::Tight);
+                    printer.gap(Spacing::Tight);
                     printer.word(value);
                 });
             }
@@ -184,7 +184,7 @@ impl Printer<'_> {
         let number = format!("{}{slash}{protocol}", port.port);
         self.run(|byte| byte.is_ascii_alphanumeric() || *byte == b'/', &number);
         if let Some(target) = &port.target {
-            self.gap(Gap::Space);
+            self.gap(Spacing::Space);
             self.keyword("->");
             self.port(target);
         }
@@ -193,7 +193,7 @@ impl Printer<'_> {
     fn issuer(&mut self, issuer: &IssuerDecl) {
         self.keyword("issuer");
         self.ident(&issuer.name);
-        self.gap(Gap::Space);
+        self.gap(Spacing::Space);
         enum Member<'t> {
             Url(&'t Word),
             Keys(&'t IssuerKeys),
@@ -226,7 +226,7 @@ impl Printer<'_> {
                         printer.keyword("header");
                         printer.word(name);
                         if let Some(prefix) = prefix {
-                            printer.gap(Gap::Space);
+                            printer.gap(Spacing::Space);
                             printer.keyword("prefix");
                             printer.word(prefix);
                         }
@@ -255,7 +255,7 @@ impl Printer<'_> {
     fn gateway(&mut self, gateway: &GatewayDecl) {
         self.keyword("gateway");
         self.ident(&gateway.name);
-        self.gap(Gap::Space);
+        self.gap(Spacing::Space);
         enum Member<'t> {
             Endpoint(&'static str, &'t Expr),
             Service(&'t Word, &'t Word),
@@ -293,28 +293,28 @@ impl Printer<'_> {
     fn template(&mut self, template: &Template) {
         self.keyword("template");
         self.ident(&template.name);
-        self.gap(Gap::Tight);
+        self.gap(Spacing::Tight);
         self.list(("(", ")"), Padding::Nothing, &template.parameters, |printer, parameter| {
             printer.ident(&parameter.name);
-            printer.gap(Gap::Tight);
+            printer.gap(Spacing::Tight);
             printer.keyword(":");
             printer.ident(&parameter.kind);
         });
-        self.gap(Gap::Space);
+        self.gap(Spacing::Space);
         self.body(&template.body, Self::item);
     }
 
     fn apply(&mut self, apply: &Apply) {
         self.keyword("apply");
         self.ident(&apply.template);
-        self.gap(Gap::Tight);
+        self.gap(Spacing::Tight);
         self.list(("(", ")"), Padding::Nothing, &apply.arguments, |printer, argument| match argument {
             Argument::Endpoint(expr) => printer.expr(expr),
             Argument::Port(port) => printer.port(port),
             Argument::String(word) => printer.word(word),
             Argument::Each(_, labels) => {
                 printer.token("each");
-                printer.gap(Gap::Space);
+                printer.gap(Spacing::Space);
                 printer.labels(labels);
             }
         });
@@ -323,7 +323,7 @@ impl Printer<'_> {
     fn test(&mut self, test: &Test) {
         self.keyword("test");
         self.word(&test.name);
-        self.gap(Gap::Space);
+        self.gap(Spacing::Space);
         self.body(&test.claims, |printer, claim| {
             printer.begin();
             printer.claim(claim, ["allow", "deny"]);
@@ -380,7 +380,7 @@ impl Printer<'_> {
         self.begin();
         self.layout.indent();
         for clause in clauses {
-            self.gap(Gap::Line(1));
+            self.gap(Spacing::Line(1));
             self.begin();
             self.clause(&clause.kind);
             self.end();
@@ -391,7 +391,7 @@ impl Printer<'_> {
     /// Writes ` at "public.host", …`.
     fn public_hosts(&mut self, hosts: &[Text]) {
         if !hosts.is_empty() {
-            self.gap(Gap::Space);
+            self.gap(Spacing::Space);
             self.keyword("at");
             self.values(hosts, Self::value);
         }
@@ -414,7 +414,7 @@ impl Printer<'_> {
                 self.keyword("path");
                 self.values(paths, Self::value);
                 if !except.is_empty() {
-                    self.gap(Gap::Space);
+                    self.gap(Spacing::Space);
                     self.keyword("except");
                     self.values(except, Self::value);
                 }
@@ -422,7 +422,7 @@ impl Printer<'_> {
             ClauseKind::Header { name, values } => {
                 self.keyword("header");
                 self.word(name);
-                self.gap(Gap::Space);
+                self.gap(Spacing::Space);
                 self.values(values, Self::value);
             }
             ClauseKind::Host(hosts) => {
@@ -442,7 +442,7 @@ impl Printer<'_> {
         self.ident(&jwt.issuer);
         self.layout.indent();
         if !jwt.subjects.is_empty() {
-            self.gap(Gap::Line(1));
+            self.gap(Spacing::Line(1));
             self.keyword("subject");
             self.values(&jwt.subjects, Self::value);
         }
@@ -452,10 +452,10 @@ impl Printer<'_> {
     }
 
     fn jwt_claim(&mut self, (name, values): &(Word, Vec<Text>)) {
-        self.gap(Gap::Line(1));
+        self.gap(Spacing::Line(1));
         self.keyword("claim");
         self.word(name);
-        self.gap(Gap::Space);
+        self.gap(Spacing::Space);
         self.keyword("=");
         self.values(values, Self::value);
     }

@@ -1,6 +1,6 @@
 //! The declaration of a workload.
 
-use super::printer::{Gap, Padding, Printer};
+use super::printer::{Padding, Printer, Spacing};
 use crate::model::ports::Protocol;
 use crate::syntax::tree::{NamedPort, Word, WorkloadDecl};
 
@@ -18,7 +18,7 @@ impl Printer<'_> {
         self.word(&workload.namespace);
         self.token("/");
         self.word(&workload.name);
-        self.gap(Gap::Space);
+        self.gap(Spacing::Space);
         // In the order in which they were written.
         let mut fields: Vec<(u32, Field)> = Vec::new();
         let labels = workload.labels.first().map(|(key, _)| key.span.start);
@@ -39,7 +39,7 @@ impl Printer<'_> {
             Field::Port(port) => {
                 printer.keyword("port");
                 printer.ident(&port.name);
-                printer.gap(Gap::Space);
+                printer.gap(Spacing::Space);
                 let protocol = port.protocol.map_or("", Protocol::word);
                 let slash = if port.protocol.is_some() { "/" } else { "" };
                 let number = format!("{}{slash}{protocol}", port.port);
@@ -57,7 +57,7 @@ impl Printer<'_> {
         self.keyword("labels");
         self.list(("{", "}"), Padding::Spaces, labels, |printer, (key, value)| {
             printer.word(key);
-            printer.gap(Gap::Space);
+            printer.gap(Spacing::Space);
             printer.keyword("=");
             printer.word(value);
         });

@@ -14,7 +14,7 @@ use crate::model::ports::{AppProtocol, PortTest, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule};
 use crate::policy::Policy;
 use crate::settings::Layer;
-use crate::targets::capability::{self, Asked, Capability, Layers};
+use crate::targets::capability::{self, Ability, Capability, Layers};
 use crate::targets::gap::OtherHosts;
 use crate::targets::{Judgement, Level, Levels, Traffic, Why};
 
@@ -36,8 +36,8 @@ pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnosti
     match row.together {
         Together::Exact => {}
         Together::Open => diagnostics.push(match &row.crossed {
-            Some(crossed) => not_held_beside(row, crossed),
-            None => not_held(policy, row),
+            Some(crossed) => not_enforced_beside(row, crossed),
+            None => not_enforced(policy, row),
         }),
         Together::WellBehaved => {
             let mut ends = row.ends.iter().filter(|end| end.together == Together::WellBehaved);
@@ -117,10 +117,10 @@ fn to_close(policy: &Policy) -> Option<String> {
 }
 
 /// Returns the error for a rule that forbids a flow which passes all layers.
-fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
+fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     let rule = row.rule;
     let on_tcp = row.open.contains(Traffic::Tcp);
-    // Where the rule would not be held without its conditions either, something else is the cause.
+    // Where the rule would not be enforced without its conditions either, something else is the cause.
     let but_conditions = row.ends.iter().filter(|end| end.together == Together::Open).any(|end| {
         let best = Levels::best(end.layers.iter().map(|(_, judgement)| judgement.but_conditions));
         best.of(Traffic::Tcp) > Level::Bypassable
@@ -149,8 +149,8 @@ fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
         diagnostic = diagnostic.note(reason);
     }
     let build = Layers(&policy.settings.targets);
-    let named = host.filter(|_| is_read(rule)).map(|_| Asked::Hosts);
-    let asked = Asked::by(&rule.conditions).next().or(named).filter(|_| on_tcp);
+    let named = host.filter(|_| is_read(rule)).map(|_| Ability::Hosts);
+    let asked = Ability::by(&rule.conditions).next().or(named).filter(|_| on_tcp);
     if let Some(layer) = asked.and_then(|asked| build.lack(asked)) {
         let (word, option) = (layer.word(), build.option_with(layer));
         diagnostic = diagnostic.note(match capability::of(layer).keeper.filter(|_| all_bare(policy, rule)) {
@@ -164,8 +164,8 @@ fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     if let Some(keeper) = bare.and_then(|(layer, _)| capability::of(*layer).keeper) {
         diagnostic = diagnostic.note(format!("give these pods a {keeper}"));
     }
-    let untold = |(_, judgement): &(Layer, &Judgement)| matches!(judgement.but_reason, Why::Untold(_));
-    if open.iter().flat_map(|end| &end.layers).any(untold) {
+    let indistinct = |(_, judgement): &(Layer, &Judgement)| matches!(judgement.but_reason, Why::Indistinct(_));
+    if open.iter().flat_map(|end| &end.layers).any(indistinct) {
         diagnostic = diagnostic.note(match policy.inventory.given {
             true => "name these pods by labels that no others have",
             false => "name these pods by their labels, or give an inventory that shows them: `--inventory`",
@@ -192,7 +192,7 @@ fn not_held(policy: &Policy, row: &Row<'_>) -> Diagnostic {
 }
 
 /// Returns the error for a rule that one layer enforces, beside another rule that only another layer enforces.
-fn not_held_beside(row: &Row<'_>, crossed: &Crossed<'_>) -> Diagnostic {
+fn not_enforced_beside(row: &Row<'_>, crossed: &Crossed<'_>) -> Diagnostic {
     let (own, on) = (crossed.own.word(), crossed.on.word());
     let rule = row.rule;
     let mut layers = row.ends.iter().filter(|end| end.direction == crossed.direction).flat_map(|end| &end.layers);
@@ -268,7 +268,7 @@ fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagno
     let keeper = end.layers.iter().find_map(|(layer, _)| capability::of(*layer).keeper)?;
     let every_pod = of_every_pod(end);
     let by_address = |(layer, judgement): &(Layer, &Judgement)| {
-        let hosts = capability::of(*layer).judges(Asked::Hosts, end.direction);
+        let hosts = capability::of(*layer).judges(Ability::Hosts, end.direction);
         judgement.level == Level::Wider && rule.action == Action::Allow && !hosts
     };
     let passes = every_pod.filter(by_address).and_then(|(layer, _)| Some((layer, envelope(rule)?)));

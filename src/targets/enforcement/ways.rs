@@ -1,4 +1,4 @@
-//! Ways out of a rule that no layer holds: what to write instead, as far as it can be held.
+//! Ways out of a rule that no layer enforces: what to write instead, as far as it can be enforced.
 //!
 //! ```text
 //! allow egress mail/* -> smtp.example.com:587      587 begins in plain text, so no layer is told which host is meant
@@ -31,7 +31,7 @@ pub(super) fn all_bare(policy: &Policy, rule: &Rule) -> bool {
 /// 22 or 587, where mail begins in plain text and changes to TLS later, they do not.
 const TLS_FIRST: [u16; 14] = [443, 465, 563, 636, 853, 989, 990, 993, 995, 5061, 5671, 6443, 8443, 8883];
 
-/// Returns the ways to say a rule about a host so that a layer can hold it.
+/// Returns the ways to say a rule about a host so that a layer can enforce it.
 pub(super) fn ways_for(rule: &Rule, host: &HostName) -> Vec<String> {
     let mut ways = Vec::new();
     if !host.wildcard {

@@ -48,13 +48,13 @@ pub struct Reserved {
 
 /// The indexed facts about the cluster, the same for all partitions.
 pub struct Cluster<'a> {
-    namespaces: FxHashMap<&'a str, Known<'a>>,
+    namespaces: FxHashMap<&'a str, NamespaceFacts<'a>>,
     names: Vec<&'a SmolStr>,
 }
 
 /// The facts about one namespace.
 #[derive(Default)]
-pub struct Known<'a> {
+pub struct NamespaceFacts<'a> {
     /// The workloads whose pods a selector can match; a Pod of a known workload is left to that workload.
     pub workloads: Vec<&'a Workload>,
     /// The Services, by name.
@@ -74,7 +74,7 @@ pub struct Known<'a> {
 impl<'a> Cluster<'a> {
     /// Indexes the inventory of a policy.
     pub fn new(policy: &'a Policy) -> Cluster<'a> {
-        let mut namespaces: FxHashMap<&'a str, Known<'a>> = FxHashMap::default();
+        let mut namespaces: FxHashMap<&'a str, NamespaceFacts<'a>> = FxHashMap::default();
         for ((namespace, name), service) in &policy.inventory.services {
             namespaces.entry(namespace).or_default().services.push((name, service));
         }
@@ -123,13 +123,13 @@ impl<'a> Facts<'a> {
     }
 
     /// Returns the facts about a namespace.
-    pub fn known(&self, namespace: &str) -> Option<&Known<'a>> {
+    pub fn known(&self, namespace: &str) -> Option<&NamespaceFacts<'a>> {
         self.cluster.namespaces.get(namespace)
     }
 
     /// Returns the facts about the workloads of a namespace, if an inventory shows any: workloads that only the source
     /// declares need not be all.
-    pub fn workloads(&self, namespace: &str) -> Option<&Known<'a>> {
+    pub fn workloads(&self, namespace: &str) -> Option<&NamespaceFacts<'a>> {
         self.known(namespace).filter(|known| self.closed() && !known.workloads.is_empty())
     }
 
@@ -243,7 +243,7 @@ impl Unmeshed {
     }
 }
 
-impl<'a> Known<'a> {
+impl<'a> NamespaceFacts<'a> {
     /// Drops the Pods of workloads that are known themselves.
     fn leave_out_owned(&mut self) {
         if self.workloads.iter().all(|workload| !workload.owned) {

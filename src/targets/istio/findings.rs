@@ -12,7 +12,7 @@ use crate::targets::{Level, Narrower, Refuses, Traffics};
 
 /// A gap: flows that an object lets through in excess of a rule, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
+pub struct IstioGap {
     /// The level that the gap brings the rule to.
     pub level: Level,
     /// The reason.
@@ -30,35 +30,35 @@ pub enum Reason {
     Open(RuleId, String),
 }
 
-impl Gap {
+impl IstioGap {
     /// Makes the gap of a rule that lets more through than it says.
-    pub fn wider(reason: impl Into<Cow<'static, str>>) -> Gap {
-        Gap { level: Level::Wider, reason: Reason::Words(reason.into()) }
+    pub fn wider(reason: impl Into<Cow<'static, str>>) -> IstioGap {
+        IstioGap { level: Level::Wider, reason: Reason::Words(reason.into()) }
     }
 
     /// Makes the gap of a rule that stops nothing.
-    pub fn unable(reason: impl Into<Cow<'static, str>>) -> Gap {
-        Gap { level: Level::Unable, reason: Reason::Words(reason.into()) }
+    pub fn unable(reason: impl Into<Cow<'static, str>>) -> IstioGap {
+        IstioGap { level: Level::Unable, reason: Reason::Words(reason.into()) }
     }
 
     /// Makes the gap of a rule that stops only pods which keep their sidecar.
-    pub fn bypassable(reason: impl Into<Cow<'static, str>>) -> Gap {
-        Gap { level: Level::Bypassable, reason: Reason::Words(reason.into()) }
+    pub fn bypassable(reason: impl Into<Cow<'static, str>>) -> IstioGap {
+        IstioGap { level: Level::Bypassable, reason: Reason::Words(reason.into()) }
     }
 
     /// Returns the gap of a rule that stops nothing, for the same reason.
-    pub fn at_worst(self) -> Gap {
-        Gap { level: Level::Unable, ..self }
+    pub fn at_worst(self) -> IstioGap {
+        IstioGap { level: Level::Unable, ..self }
     }
 
     /// Makes the gap of pods that get the access of another rule.
-    pub fn shared(rule: RuleId) -> Gap {
-        Gap { level: Level::Wider, reason: Reason::Shared(rule) }
+    pub fn shared(rule: RuleId) -> IstioGap {
+        IstioGap { level: Level::Wider, reason: Reason::Shared(rule) }
     }
 
     /// Makes the gap of pods that another rule leaves open, since no object can express its access.
-    pub fn open(rule: RuleId, why: String) -> Gap {
-        Gap { level: Level::Unable, reason: Reason::Open(rule, why) }
+    pub fn open(rule: RuleId, why: String) -> IstioGap {
+        IstioGap { level: Level::Unable, reason: Reason::Open(rule, why) }
     }
 }
 
@@ -66,12 +66,12 @@ impl Gap {
 /// worst are kept: every rule is concerned by one of them at least.
 #[derive(Clone, Debug, Default)]
 pub struct Gaps {
-    list: Vec<(Option<RuleId>, Gap)>,
+    list: Vec<(Option<RuleId>, IstioGap)>,
 }
 
 impl Gaps {
     /// Adds a gap.
-    pub fn add(&mut self, cause: Option<RuleId>, gap: &Gap) {
+    pub fn add(&mut self, cause: Option<RuleId>, gap: &IstioGap) {
         match self.list.iter().position(|(have, _)| *have == cause) {
             Some(at) if gap.level > self.list[at].1.level => self.list[at].1.clone_from(gap),
             Some(_) => {}
@@ -92,7 +92,7 @@ impl Gaps {
     }
 
     /// Returns the gaps that concern a rule.
-    pub fn of(&self, rule: RuleId) -> impl Iterator<Item = &Gap> {
+    pub fn of(&self, rule: RuleId) -> impl Iterator<Item = &IstioGap> {
         self.list.iter().filter(move |(cause, _)| *cause != Some(rule)).map(|(_, gap)| gap)
     }
 }
@@ -112,7 +112,7 @@ pub struct Finding {
 #[derive(Clone, Debug)]
 pub enum Note {
     /// A gap: the worst decides the level, and the first of the worst is the reason.
-    Gap(Gap),
+    Gap(IstioGap),
     /// The way in which the end is enforced, unless a gap is worse.
     How(Level, Cow<'static, str>),
     /// The end allows all flows, so that nothing is left to enforce.
@@ -124,7 +124,7 @@ pub enum Note {
     /// Pods that are known to have no sidecar: they have none to avoid, and no object stops them.
     Unmeshed(Rc<Unmeshed>),
     /// Ports that the rule names and that sidecars leave out, which is a gap there.
-    LeavesOut(Traffics, Gap),
+    LeavesOut(Traffics, IstioGap),
     /// Connections that annotations of the governed pods keep from their sidecars.
     LeftOut(String),
 }
@@ -151,7 +151,7 @@ pub struct Findings {
 
 impl Findings {
     /// Adds a gap.
-    pub fn gap(&mut self, rule: RuleId, direction: Direction, gap: &Gap) {
+    pub fn gap(&mut self, rule: RuleId, direction: Direction, gap: &IstioGap) {
         let worst = self.worst.entry((rule, direction)).or_insert(Level::Exact);
         if gap.level > *worst {
             *worst = gap.level;

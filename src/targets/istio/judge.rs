@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use rustc_hash::FxHashMap;
 
 use super::facts::Unmeshed;
-use super::findings::{Finding, Findings, Gap, Note, Reason};
+use super::findings::{Finding, Findings, IstioGap, Note, Reason};
 use super::words::{list_all_names, list_names};
 use crate::model::endpoint::{Member, What};
 use crate::model::gateways::Gateway;
@@ -48,7 +48,7 @@ struct End {
     /// Whether this end does not read the rule's conditions.
     unread: bool,
     /// The gaps on ports that sidecars leave out and the rule names.
-    leaves_out: Vec<Gap>,
+    leaves_out: Vec<IstioGap>,
 }
 
 impl End {
@@ -84,7 +84,7 @@ impl End {
         }
     }
 
-    fn gap(&mut self, gap: Gap, part: &Partition<'_>, sources: &Sources) {
+    fn gap(&mut self, gap: IstioGap, part: &Partition<'_>, sources: &Sources) {
         if gap.level > self.judgement.level {
             self.judgement.level = gap.level;
             self.judgement.reason = words(gap.reason, part, sources).into();
@@ -94,7 +94,11 @@ impl End {
     fn unmeshed(&mut self, pods: &Unmeshed, part: &Partition<'_>, sources: &Sources) {
         let names = list_all_names(&[&pods.bare, &pods.ambient, &pods.kept]);
         if pods.all {
-            return self.gap(Gap::unable(format!("no object stops pods without a sidecar: {names}")), part, sources);
+            return self.gap(
+                IstioGap::unable(format!("no object stops pods without a sidecar: {names}")),
+                part,
+                sources,
+            );
         }
         let words = match self.judgement.direction {
             Direction::Egress => {
@@ -102,7 +106,7 @@ impl End {
             }
             Direction::Ingress => format!("pods without a sidecar are not guarded: {names}"),
         };
-        self.gap(Gap::bypassable(words.clone()), part, sources);
+        self.gap(IstioGap::bypassable(words.clone()), part, sources);
         if self.judgement.level == Level::Bypassable {
             self.judgement.reason = words.into();
         }

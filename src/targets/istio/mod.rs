@@ -39,7 +39,7 @@
 //!
 //! Two principles are common to all passes. An object never refuses a flow that a rule allows to one of its pods: pods
 //! or flows that Istio cannot express exactly make the object wider, or leave the pods open. And every such excess is a
-//! `findings::Gap` of the rules that it concerns.
+//! `findings::IstioGap` of the rules that it concerns.
 //!
 //! A new kind of object needs its fields (`model`), its draft (`plan`), its name (`emit`) and its YAML (`emit::yaml`);
 //! CONTRIBUTING.md has the steps.

@@ -14,7 +14,7 @@ use crate::model::endpoint::{Member, What};
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::settings::Layer;
 use crate::source::Sources;
-use crate::targets::capability::{self, Asked};
+use crate::targets::capability::{self, Ability};
 use crate::targets::gap::Gap;
 use crate::targets::{Judgement, Level, Traffics, Why};
 
@@ -67,15 +67,15 @@ fn of_deny(
 ) -> Vec<Gap> {
     let left_out = &view.policy.inventory.left_out;
     let named = Traffics::named(rule, left_out);
-    let untold = pods.iter().find_map(|pods| pods.untold());
-    let untold = untold.map(|why| (named, partly(is_selected(pods)), Why::Untold(why.clone())));
+    let indistinct = pods.iter().find_map(|pods| pods.indistinct());
+    let indistinct = indistinct.map(|why| (named, partly(is_selected(pods)), Why::Indistinct(why.clone())));
     let kept = plan.found.kept(at, direction);
     let kept = kept.map(|kept| (named, partly(plan.found.is_taken(at, direction)), Why::Kept(kept)));
     let icmp = rule.names_icmp().then(|| {
         let others = !rule.destination.members.iter().all(|member| Traffics::of(&member.ports, left_out).is_empty());
         (Traffics::default(), partly(others), Why::Icmp)
     });
-    untold.into_iter().chain(kept).chain(icmp).map(|(on, level, why)| Gap { on, level, why }).collect()
+    indistinct.into_iter().chain(kept).chain(icmp).map(|(on, level, why)| Gap { on, level, why }).collect()
 }
 
 /// Returns the gaps of one end of an allow or of `default deny`.
@@ -89,10 +89,10 @@ fn of_isolating<'g>(
 ) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let named = Traffics::named(rule, &view.policy.inventory.left_out);
-    let untold = pods.iter().find_map(|pods| pods.untold()).filter(|_| plan.found.uncovered.contains(&end));
-    if let Some(why) = untold {
+    let indistinct = pods.iter().find_map(|pods| pods.indistinct()).filter(|_| plan.found.uncovered.contains(&end));
+    if let Some(why) = indistinct {
         let level = partly(is_selected(pods));
-        gaps.push(Gap { on: Traffics::ALL, level, why: Why::Untold(why.clone()) });
+        gaps.push(Gap { on: Traffics::ALL, level, why: Why::Indistinct(why.clone()) });
     }
     if rule.via.is_some() {
         let why = match direction {
@@ -106,8 +106,8 @@ fn of_isolating<'g>(
         let place = view.policy.rule(*giver).map(|giver| sources.place(giver.origin.span)).unwrap_or_default();
         gaps.push(Gap { on: *on, level: Level::Wider, why: Why::SharedWith(place.into()) });
     }
-    let unseen = |asked: &Asked| !capability::of(Layer::NetworkPolicy).judges(*asked, direction);
-    if let Some(asked) = Asked::by(&rule.conditions).find(unseen) {
+    let unseen = |asked: &Ability| !capability::of(Layer::NetworkPolicy).judges(*asked, direction);
+    if let Some(asked) = Ability::by(&rule.conditions).find(unseen) {
         gaps.push(Gap { on: named, level: Level::Unable, why: Why::Unseen(asked) });
     }
     gaps

@@ -237,7 +237,7 @@ pub fn not_a_string(name: &Ident) -> Diagnostic {
 
 /// Moves a finding inside a template to the `apply` with whose arguments it shows.
 pub fn of_apply(mut diagnostic: Diagnostic, site: Span) -> Diagnostic {
-    if site.holds(diagnostic.primary.span) {
+    if site.contains(diagnostic.primary.span) {
         return diagnostic;
     }
     let inside = std::mem::replace(&mut diagnostic.primary, Label { span: site, message: "applied here".into() });

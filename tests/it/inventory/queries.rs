@@ -246,7 +246,7 @@ fn a_selector_means_pods_for_certain_or_perhaps() {
     let play = PodSelector::in_namespace("play");
     let no_labels = "the labels of the namespace lab are not known";
     let in_lab = PodSelector { namespace: lab.namespace.intersect(&prod.namespace).unwrap(), ..PodSelector::any() };
-    for (inventory, selector, certain, perhaps, untold) in [
+    for (inventory, selector, certain, perhaps, indistinct) in [
         (&nothing, &lab, vec!["lab"], vec![], ""),
         (&nothing, &prod, vec![], vec!["*"], "no namespace is named and no inventory lists them"),
         (&nothing, &in_lab, vec![], vec!["lab"], no_labels),
@@ -272,11 +272,15 @@ fn a_selector_means_pods_for_certain_or_perhaps() {
         });
         assert_eq!(found, certain, "{selector:?}");
         assert_eq!(wider.collect::<Vec<_>>(), perhaps, "{selector:?}");
-        assert_eq!(meant.untold.as_ref().map(ToString::to_string).unwrap_or_default(), untold, "{selector:?}");
+        assert_eq!(meant.indistinct.as_ref().map(ToString::to_string).unwrap_or_default(), indistinct, "{selector:?}");
         assert_eq!(meant.from_inventory, inventory.given && selector.namespace_name().is_none(), "{selector:?}");
         // As peers the same pods are meant, or more, and no other account's where labels tell.
         let peers = inventory.without_accounts(selector);
         assert!(peers.selectors.iter().all(|pods| pods.account.is_any()));
-        assert_eq!(peers.untold.is_some(), !selector.account.is_any() && !meant.perhaps.is_empty(), "{selector:?}");
+        assert_eq!(
+            peers.shared_account.is_some(),
+            !selector.account.is_any() && !meant.perhaps.is_empty(),
+            "{selector:?}"
+        );
     }
 }

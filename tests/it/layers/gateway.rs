@@ -122,7 +122,7 @@ fn meant(case: &Case, gateway: &Pod, target: &Pod, client: IpAddr, port: u16, ht
             What::Addresses(set) => set.contains(client),
             _ => false,
         });
-        rule.via.as_ref().is_some_and(|via| via.serves(&http.host)) && from && holds(&rule.conditions, http)
+        rule.via.as_ref().is_some_and(|via| via.serves(&http.host)) && from && matches(&rule.conditions, http)
     };
     let publishing: Vec<&Rule> = policy
         .rules
@@ -167,14 +167,14 @@ fn meant(case: &Case, gateway: &Pod, target: &Pod, client: IpAddr, port: u16, ht
         on_port
             && match &rule.via {
                 Some(_) => one_says_all(&rule),
-                None => case.selects(&rule.source, &gateway.source) && holds(&rule.conditions, http),
+                None => case.selects(&rule.source, &gateway.source) && matches(&rule.conditions, http),
             }
     });
     !isolated || by_gateway
 }
 
 /// Decides the conditions of a rule.
-fn holds(conditions: &Conditions, http: &Http) -> bool {
+fn matches(conditions: &Conditions, http: &Http) -> bool {
     let claims = http.claims.as_ref();
     let texts = |value: Option<&Value>, name: &str| -> Vec<String> {
         match value {

@@ -12,7 +12,7 @@ use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule};
 use crate::targets::istio::facts::{Facts, means};
-use crate::targets::istio::findings::{Gap, Note};
+use crate::targets::istio::findings::{IstioGap, Note};
 use crate::targets::istio::words::list_names;
 use crate::targets::{PAST_SIDECAR, Traffic, Traffics};
 
@@ -76,12 +76,12 @@ pub fn plain_callers(facts: &Facts<'_>, rule: &Rule) -> Vec<String> {
 }
 
 /// Returns the gap of a rule that names left-out ports, alone or among others.
-fn gap(rule: &Rule, inside: impl Fn(&PortMatch) -> bool, words: String) -> Gap {
+fn gap(rule: &Rule, inside: impl Fn(&PortMatch) -> bool, words: String) -> IstioGap {
     let mut ports = rule.destination.members.iter().flat_map(|member| member.ports.entries());
     if ports.all(|port| port.protocol != Protocol::Tcp || inside(port)) {
-        Gap::unable(words)
+        IstioGap::unable(words)
     } else {
-        Gap::wider(words)
+        IstioGap::wider(words)
     }
 }
 

@@ -23,14 +23,14 @@ use crate::model::paths::{PathNormalization, spellings};
 use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::findings::Gap;
+use crate::targets::istio::findings::IstioGap;
 use crate::targets::istio::limits::MOST_PORTS;
 use crate::targets::istio::model::{AccessRule, Condition, JwtRule, Operation, Source};
 use crate::targets::istio::words::list_names;
 
 /// The access that a rule asks for on some ports of a workload or of a gateway.
 #[derive(Clone)]
-pub struct Asked {
+pub struct Access {
     /// The ports.
     pub ports: Ports,
     /// The conditions that are read in requests there.
@@ -41,21 +41,21 @@ pub struct Asked {
     pub written: Vec<u16>,
 }
 
-impl Asked {
+impl Access {
     /// Makes the access on some ports.
-    pub fn new(ports: Ports, conditions: Conditions) -> Asked {
-        Asked { ports, conditions, when: Vec::new(), written: Vec::new() }
+    pub fn new(ports: Ports, conditions: Conditions) -> Access {
+        Access { ports, conditions, when: Vec::new(), written: Vec::new() }
     }
 
     /// Returns the same access on other ports.
-    pub fn on(&self, ports: &Ports) -> Asked {
-        Asked { ports: ports.clone(), ..self.clone() }
+    pub fn on(&self, ports: &Ports) -> Access {
+        Access { ports: ports.clone(), ..self.clone() }
     }
 
     /// Returns the same access where clients may write the ports of a gateway.
-    pub fn at(self, gateway: &Gateway) -> Asked {
+    pub fn at(self, gateway: &Gateway) -> Access {
         let written = gateway.ports.iter().flat_map(|port| [port.port, port.target]).collect();
-        Asked { written, ..self }
+        Access { written, ..self }
     }
 }
 
@@ -69,14 +69,14 @@ pub struct To {
     /// The other conditions.
     pub when: Vec<Condition>,
     /// The gap of a wider operation.
-    pub gap: Option<Gap>,
+    pub gap: Option<IstioGap>,
     /// The flows that are refused although the rule allows them.
     pub narrower: Vec<(Refuses, String)>,
 }
 
 /// Returns the operation of a member of a destination, with ports by number, or why Istio cannot express it.
-pub fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Asked, deny: bool) -> Result<To, String> {
-    let Asked { ports, conditions, when, written } = asked;
+pub fn to(facts: &Facts<'_>, selector: &PodSelector, asked: &Access, deny: bool) -> Result<To, String> {
+    let Access { ports, conditions, when, written } = asked;
     let mut to = To { when: when.clone(), ..To::default() };
     let mut operation = Operation::default();
     match tcp_numbers(ports) {
@@ -296,7 +296,7 @@ pub fn add_token(rule: &mut AccessRule, anybody: bool, jwt: &Jwt) -> Result<(), 
     } else {
         vec![format!("{issuer}/*")]
     };
-    // A subject may hold a `/`, and an issuer may begin as another one does: the principal alone does not tell them
+    // A subject may contain a `/`, and an issuer may begin as another one does: the principal alone does not tell them
     // apart.
     let values = vec![issuer.to_string()];
     rule.when.push(Condition { key: "request.auth.claims[iss]".into(), values, not_values: Vec::new() });

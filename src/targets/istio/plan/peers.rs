@@ -25,7 +25,7 @@ use crate::model::addresses::{AddressSet, Block};
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
 use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector, Requirement, Test};
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::findings::Gap;
+use crate::targets::istio::findings::IstioGap;
 use crate::targets::istio::model::Source;
 use crate::targets::istio::nets::prefixes;
 use crate::targets::istio::words::list_names;
@@ -42,7 +42,7 @@ pub struct Peer {
     /// Whether identities of other trust domains are among them.
     pub foreign: bool,
     /// The gap of callers that Istio cannot tell from the peers.
-    pub gap: Option<Gap>,
+    pub gap: Option<IstioGap>,
     /// Why Istio cannot express some of them.
     pub unable: Option<String>,
 }
@@ -103,7 +103,7 @@ fn peer(facts: &Facts<'_>, endpoint: &Endpoint, position: Position, denied: bool
         peer.plain = true;
         return peer;
     }
-    let mut known = Known { denied, principals: Vec::new(), anywhere: Vec::new(), sources: Vec::new() };
+    let mut known = Identities { denied, principals: Vec::new(), anywhere: Vec::new(), sources: Vec::new() };
     let mut blocks: Vec<Block> = Vec::new();
     for member in &endpoint.members {
         match &member.what {
@@ -124,7 +124,7 @@ fn peer(facts: &Facts<'_>, endpoint: &Endpoint, position: Position, denied: bool
             }
         }
     }
-    let Known { mut principals, mut anywhere, mut sources, .. } = known;
+    let Identities { mut principals, mut anywhere, mut sources, .. } = known;
     sorted(&mut principals);
     sorted(&mut anywhere);
     let mut all = Vec::new();
@@ -151,7 +151,7 @@ fn sorted<T: Ord>(list: &mut Vec<T>) {
 }
 
 /// The identities of some pods.
-struct Known {
+struct Identities {
     /// Whether the rule is a deny.
     denied: bool,
     /// Identities that name the trust domain.
@@ -168,7 +168,7 @@ fn everyone(facts: &Facts<'_>, denied: bool) -> String {
 }
 
 /// Adds the identities of some pods; returns the gap of others that have the same identities.
-fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Known) -> Result<Option<Gap>, String> {
+fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Identities) -> Result<Option<IstioGap>, String> {
     if let Some(gateway) = facts.gateway_of(selector) {
         let Some((namespace, account)) = &gateway.account else {
             return Err(format!("gateway {} names no account by which its pods are known", gateway.name));
@@ -185,7 +185,7 @@ fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Known) -> Resu
                     Account::Is(account) if selector.labels.is_any() => to.anywhere.push(format!("*/sa/{account}")),
                     _ => to.principals.push(everyone(facts, to.denied)),
                 }
-                return Ok(Some(Gap::wider("pods of namespaces pass whose labels are not known")));
+                return Ok(Some(IstioGap::wider("pods of namespaces pass whose labels are not known")));
             }
         },
     };
@@ -261,14 +261,14 @@ fn closed(facts: &Facts<'_>, selector: &PodSelector) -> Option<Vec<SmolStr>> {
 }
 
 /// Adds the accounts of the workloads that are meant; for unknown accounts, every identity of their namespace.
-fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mut Known) -> Option<Gap> {
+fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mut Identities) -> Option<IstioGap> {
     let list = match names {
         Names::Some(list) => list,
         Names::All | Names::AllBut(_) => match closed(facts, selector) {
             Some(list) => list,
             None => {
                 to.principals.push(everyone(facts, to.denied));
-                return Some(Gap::wider(
+                return Some(IstioGap::wider(
                     "pods of every namespace pass: no inventory shows the accounts of those that are meant",
                 ));
             }
@@ -315,9 +315,9 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
     }
     if !unknown.is_empty() {
         let words = "Istio knows pods by their accounts, and no inventory shows those of the pods that are meant";
-        return Some(Gap::wider(format!("all of {} pass: {words}", list_names(&unknown))));
+        return Some(IstioGap::wider(format!("all of {} pass: {words}", list_names(&unknown))));
     }
-    (!shared.is_empty()).then(|| Gap::wider(format!("other pods run as {} too", list_names(&shared))))
+    (!shared.is_empty()).then(|| IstioGap::wider(format!("other pods run as {} too", list_names(&shared))))
 }
 
 /// Returns a pattern for every identity of a namespace. The field `namespaces` would match those of any trust domain.
@@ -330,13 +330,13 @@ fn principal(facts: &Facts<'_>, namespace: &str, account: &str) -> String {
 }
 
 /// Returns the gap of addresses that may be pods', although the rule means none.
-fn may_hold_pods(facts: &Facts<'_>, blocks: &[Block], position: Position) -> Option<Gap> {
+fn may_hold_pods(facts: &Facts<'_>, blocks: &[Block], position: Position) -> Option<IstioGap> {
     let set = AddressSet { blocks: blocks.to_vec() };
     let known = !facts.policy.pod_addresses.is_empty();
     // Addresses of pods may be unknown, but they are not in the internet.
     let may = position == Position::Workload && !known && !set.is_inside(&facts.policy.internet);
     may.then(|| {
-        Gap::wider("pods may have some of these addresses: `[cluster] pods` in netpol.toml says which they have")
+        IstioGap::wider("pods may have some of these addresses: `[cluster] pods` in netpol.toml says which they have")
     })
 }
 

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::difference::{Alike, Denied, DeniedPeer};
-use crate::inventory::{ContainerPort, Untold, Workload};
+use crate::inventory::{ContainerPort, Indistinct, Workload};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
 use crate::model::gateways::Gateway;
@@ -76,7 +76,7 @@ impl Wider {
         let hosts =
             (!self.other_hosts.is_empty()).then(|| (self.other_hosts, Why::OtherHosts(Arc::clone(&rule.destination))));
         let proxies = (!self.behind_proxies.is_empty()).then_some((self.behind_proxies, Why::BehindProxies));
-        let account = self.account.map(|account| (self.other_pods, Why::Untold(Untold::Account(account))));
+        let account = self.account.map(|account| (self.other_pods, Why::Indistinct(Indistinct::Account(account))));
         let all = hosts.into_iter().chain(proxies).chain(account);
         all.map(|(on, why)| Gap { on, level: Level::Wider, why })
     }
@@ -192,7 +192,7 @@ impl<'a> View<'a> {
             match &member.what {
                 What::Pods(pods) => {
                     let pods = self.policy.inventory.without_accounts(&pods.selector);
-                    if let Some(account) = pods.untold {
+                    if let Some(account) = pods.shared_account {
                         wider.other_pods = wider.other_pods.with(kinds);
                         wider.account.get_or_insert(account);
                     }
@@ -240,7 +240,7 @@ impl<'a> View<'a> {
                 let (denied_peers, unsayable): (Vec<DeniedPeer<'a>>, _) = match &member.what {
                     What::Pods(pods) => {
                         let pods = self.policy.inventory.without_accounts(&pods.selector);
-                        let why = pods.untold.map(|_| Kept::Account);
+                        let why = pods.shared_account.map(|_| Kept::Account);
                         (pods.selectors.into_iter().map(DeniedPeer::Pods).collect(), why)
                     }
                     What::Addresses(set) => (vec![DeniedPeer::Addresses(Cow::Borrowed(set))], None),

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use crate::inventory::{Inventory, MeantPods, Perhaps, Untold, Within};
+use crate::inventory::{Indistinct, Inventory, MeantPods, Perhaps, Within};
 use crate::model::endpoint::Endpoint;
 use crate::model::labels::{NAMESPACE_NAME, PodSelector, Requirement, Test};
 use crate::policy::GrantReason;
@@ -61,8 +61,8 @@ impl<'a> MemberPods<'a> {
     }
 
     /// Returns why some pods are only perhaps meant.
-    pub fn untold(&self) -> Option<&Untold> {
-        self.meant()?.untold.as_ref()
+    pub fn indistinct(&self) -> Option<&Indistinct> {
+        self.meant()?.indistinct.as_ref()
     }
 
     /// Returns whether the namespaces come from the inventory, since the selector names none.
@@ -80,7 +80,7 @@ impl<'a> MemberPods<'a> {
 
 /// Finds the pods of all rule ends and grants.
 pub fn subjects<'a>(view: View<'a>) -> Subjects<'a> {
-    let mut known = Known { inventory: &view.policy.inventory, meant: FxHashMap::default() };
+    let mut known = MetSelectors { inventory: &view.policy.inventory, meant: FxHashMap::default() };
     let ends = view.partition.ends().map(|(_, direction, rule)| known.subject(rule.subject(direction))).collect();
     let grants = view.partition.grants().map(|(_, grant)| match grant.reason {
         // An inventory tells the pods that have a sidecar.
@@ -104,12 +104,12 @@ fn meshed<'a>(view: View<'a>) -> MemberPods<'a> {
 }
 
 /// The selectors met so far: the same selector is in many rules.
-struct Known<'a> {
+struct MetSelectors<'a> {
     inventory: &'a Inventory,
     meant: FxHashMap<&'a PodSelector, Rc<MeantPods<'a>>>,
 }
 
-impl<'a> Known<'a> {
+impl<'a> MetSelectors<'a> {
     fn subject(&mut self, subject: &'a Endpoint) -> SubjectPods<'a> {
         subject.pods().map(|(_, pods)| self.pods(&pods.selector)).collect()
     }

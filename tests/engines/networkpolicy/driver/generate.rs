@@ -159,9 +159,9 @@ impl Writer<'_> {
             if self.random.percent(25) {
                 (whole, taken) = (End::Union(vec![whole, self.pods()]), End::Union(vec![taken, self.pods()]));
             }
-            let mut pods = self.cluster.listed().filter(|pod| whole.holds(self.cluster, pod));
-            let some = pods.clone().any(|pod| taken.holds(self.cluster, pod));
-            if some && pods.any(|pod| !taken.holds(self.cluster, pod)) {
+            let mut pods = self.cluster.listed().filter(|pod| whole.contains(self.cluster, pod));
+            let some = pods.clone().any(|pod| taken.contains(self.cluster, pod));
+            if some && pods.any(|pod| !taken.contains(self.cluster, pod)) {
                 return End::Except(Box::new(whole), Box::new(taken));
             }
         }
@@ -259,6 +259,6 @@ impl Writer<'_> {
         let (name, protocol) = name.split_once('/').unwrap_or((name, "tcp"));
         let has =
             |pod: &Pod| pod.ports.iter().any(|port| port.name == name && port.protocol.eq_ignore_ascii_case(protocol));
-        self.cluster.listed().any(|pod| to.holds(self.cluster, pod) && has(pod))
+        self.cluster.listed().any(|pod| to.contains(self.cluster, pod) && has(pod))
     }
 }

@@ -45,7 +45,7 @@ fn is_widened(build: &Build, flow: &Flow, direction: Direction) -> bool {
     let forbids = |at: RuleId, rule: &netpol::model::rules::Rule| {
         rule.action != Action::Deny
             && rule.governs(direction)
-            && holds(rule.subject(direction), pod_end(flow, direction))
+            && contains(rule.subject(direction), pod_end(flow, direction))
             && !is_exact(build, at, direction)
     };
     let mut grants = build.policy.grants.iter().filter(|grant| grant.direction == direction);
@@ -66,7 +66,7 @@ fn pod_end(flow: &Flow, direction: Direction) -> &Party {
     if direction == Direction::Egress { &flow.source } else { &flow.destination }
 }
 
-fn holds(endpoint: &Endpoint, party: &Party) -> bool {
+fn contains(endpoint: &Endpoint, party: &Party) -> bool {
     let Party::Pod(pod) = party else { return false };
     endpoint.pods().any(|(_, pods)| pods.selector.matches(&pod.namespace_labels, &pod.labels, &pod.account))
 }

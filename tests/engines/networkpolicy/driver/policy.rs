@@ -252,7 +252,7 @@ impl Display for Requirement {
 }
 
 impl Requirement {
-    fn holds(&self, labels: &Labels) -> bool {
+    fn matches(&self, labels: &Labels) -> bool {
         match self {
             Requirement::Equals(key, value) => labels.get(key) == Some(value),
             Requirement::Differs(key, value) => labels.get(key) != Some(value),
@@ -277,26 +277,26 @@ impl End {
 
     /// Returns whether a pod is among the pods that are meant. It is for the generator alone, which must not write what
     /// selects nothing; no verdict rests on it.
-    pub fn holds(&self, cluster: &Cluster, pod: &Pod) -> bool {
+    pub fn contains(&self, cluster: &Cluster, pod: &Pod) -> bool {
         match self {
             End::Pods { namespace, pods } => {
                 let here = match namespace {
                     Namespace::Any => true,
                     Namespace::Name(name) => *name == pod.namespace,
                     Namespace::Labels(all) => {
-                        cluster.namespaces.get(&pod.namespace).is_some_and(|has| all.iter().all(|one| one.holds(has)))
+                        cluster.namespaces.get(&pod.namespace).is_some_and(|has| all.iter().all(|one| one.matches(has)))
                     }
                 };
                 here && match pods {
                     Pods::Any => true,
                     Pods::Name(name) => *name == pod.workload || cluster.is_behind(pod, name),
-                    Pods::Labels(all) => all.iter().all(|one| one.holds(&pod.labels)),
+                    Pods::Labels(all) => all.iter().all(|one| one.matches(&pod.labels)),
                     Pods::Account(name) => *name == pod.account,
                 }
             }
-            End::Union(members) => members.iter().any(|member| member.holds(cluster, pod)),
-            End::Except(whole, taken) => whole.holds(cluster, pod) && !taken.holds(cluster, pod),
-            End::Suffixed(end, _) => end.holds(cluster, pod),
+            End::Union(members) => members.iter().any(|member| member.contains(cluster, pod)),
+            End::Except(whole, taken) => whole.contains(cluster, pod) && !taken.contains(cluster, pod),
+            End::Suffixed(end, _) => end.contains(cluster, pod),
             End::Block(_) | End::Named(_) | End::Host(_) => false,
         }
     }

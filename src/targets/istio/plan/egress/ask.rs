@@ -32,7 +32,7 @@ use crate::targets::istio::troubles::Trouble;
 
 /// The objects that Sidecars ask for.
 #[derive(Default)]
-pub struct Asked {
+pub struct Imported {
     /// The ServiceEntries.
     pub entries: Entries,
     /// The routes through gateways.
@@ -49,8 +49,8 @@ pub fn ask(
     destinations: &Destinations<'_, '_>,
     homes: &Homes,
     exits: &Exits,
-) -> Asked {
-    let mut asked = Asked::default();
+) -> Imported {
+    let mut asked = Imported::default();
     for (at, content) in contents.iter().enumerate() {
         let Some(content) = content else { continue };
         let namespace = division.objects[at].subject.namespace.as_ref();
@@ -100,7 +100,7 @@ fn sorted(mut rules: Vec<RuleId>) -> Rc<[RuleId]> {
     rules.into()
 }
 
-impl Asked {
+impl Imported {
     /// Asks for the route of a host, if a rule sends the host through a gateway.
     fn through_gateway(
         &mut self,

@@ -28,7 +28,7 @@ use super::items::Item;
 use crate::model::endpoint::Endpoint;
 use crate::model::rules::{Action, Direction, RuleId};
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::findings::{Findings, Gap};
+use crate::targets::istio::findings::{Findings, IstioGap};
 use crate::targets::istio::plan::subjects::effective::Division;
 
 const OUT: Direction = Direction::Egress;
@@ -69,7 +69,7 @@ pub fn contents(
     for (at, isolation) in isolations.iter().enumerate() {
         let content = isolation.restricts().then(|| {
             let (items, reduced, gaps) = items(facts, ends, division, at, destinations);
-            gaps.into_iter().for_each(|(rule, why)| findings.gap(rule, OUT, &Gap::unable(why)));
+            gaps.into_iter().for_each(|(rule, why)| findings.gap(rule, OUT, &IstioGap::unable(why)));
             let own = division.objects[at].subject.namespace.as_ref();
             with_addresses(facts, items, reduced, own, destinations, &mut addresses)
         });

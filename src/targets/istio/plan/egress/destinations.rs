@@ -35,7 +35,7 @@ use crate::model::ports::{PortTest, Ports, Protocol};
 use crate::model::rules::Rule;
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::findings::Gap;
+use crate::targets::istio::findings::IstioGap;
 use crate::targets::istio::limits::{MOST_ENDPOINTS, MOST_PORTS};
 use crate::targets::istio::plan::ports::{TooMany, tcp_numbers};
 use crate::targets::istio::words::list_names;
@@ -46,7 +46,7 @@ pub struct Reach {
     /// The items to let out.
     pub items: Vec<u32>,
     /// The gap of items that bring more.
-    pub gap: Option<Gap>,
+    pub gap: Option<IstioGap>,
     /// Why Istio cannot express the destination at all.
     pub unable: Option<String>,
     /// The flows that are refused although the rule allows them.
@@ -228,7 +228,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
             return;
         }
         if !host.except.is_empty() {
-            reach.gap = Some(Gap::wider(format!("{} passes too", list_hosts(&host.except))));
+            reach.gap = Some(IstioGap::wider(format!("{} passes too", list_hosts(&host.except))));
         }
         let outside = Rc::new(Outside {
             name: host.name.clone(),
@@ -251,7 +251,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
                 None if host.at.is_empty() => {
                     // Only the port tells such a host from others: it is its port at every address where it may be.
                     let why = format!("on a tcp port nothing says which host is meant, {} or another", host.name);
-                    reach.gap = Some(Gap::wider(why));
+                    reach.gap = Some(IstioGap::wider(why));
                     let item = Item::Addresses(Rc::clone(&self.internet), (first..=last).collect());
                     self.add(reach, vec![item]);
                 }

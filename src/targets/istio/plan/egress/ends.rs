@@ -16,7 +16,7 @@ use crate::model::labels::PodSelector;
 use crate::model::rules::{Action, Direction, RuleId};
 use crate::policy::GrantReason;
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::findings::{Findings, Gap, Note};
+use crate::targets::istio::findings::{Findings, IstioGap, Note};
 use crate::targets::istio::plan::subjects::effective::Statement;
 use crate::targets::istio::plan::subjects::{Finder, Kind};
 
@@ -92,7 +92,7 @@ pub fn gather<'a>(facts: &Facts<'a>, destinations: &mut Destinations<'_, 'a>) ->
         reach.iter().flat_map(|reach| reach.notes()).for_each(|note| findings.add(at, OUT, note));
         for (_, pods) in rule.source.pods() {
             if facts.gateway_of(&pods.selector).is_some() {
-                findings.gap(at, OUT, &Gap::unable("no object of Istio stops a gateway on its way out"));
+                findings.gap(at, OUT, &IstioGap::unable("no object of Istio stops a gateway on its way out"));
                 continue;
             }
             let (action, isolates) = (rule.action, rule.action != Action::Deny);
@@ -129,7 +129,7 @@ pub fn open_full_hosts<'a>(
     for (statement, end) in ends.statements.iter().zip(&mut ends.list) {
         let Some(reach) = &end.reach else { continue };
         let Some(why) = asked.too_many(statement, reach, destinations) else { continue };
-        end.rules.iter().for_each(|&rule| findings.gap(rule, OUT, &Gap::unable(why.clone())));
+        end.rules.iter().for_each(|&rule| findings.gap(rule, OUT, &IstioGap::unable(why.clone())));
         end.reach = Some(Rc::new(Reach { unable: Some(why), ..Reach::clone(reach) }));
     }
     (ends, findings)
@@ -140,7 +140,7 @@ pub fn leave_out<'a>(ends: Ends<'a>, denies: &[u32]) -> (Ends<'a>, Findings) {
     let mut findings = Findings::default();
     for &at in denies {
         if let Some(&rule) = ends.get(at).rules.first() {
-            findings.gap(rule, OUT, &Gap::unable(NOT_ISOLATED));
+            findings.gap(rule, OUT, &IstioGap::unable(NOT_ISOLATED));
         }
     }
     (ends.without(denies), findings)
@@ -150,7 +150,7 @@ impl Reach {
     /// Returns the notes about a rule with this destination.
     fn notes(&self) -> impl Iterator<Item = Note> {
         let gap = self.gap.clone().map(Note::Gap);
-        let unable = self.unable.clone().map(|why| Note::Gap(Gap::unable(why)));
+        let unable = self.unable.clone().map(|why| Note::Gap(IstioGap::unable(why)));
         let narrower = self.narrower.clone().map(|(flows, words)| Note::narrower(flows, words));
         let everything = self.everything.then_some(Note::Everything);
         let unread = self.unread.then_some(Note::Unread);

@@ -9,7 +9,7 @@ use super::ends::{Ends, NOT_ISOLATED};
 use super::isolation::Isolation;
 use crate::model::rules::{Action, Direction};
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::findings::{Findings, Gap};
+use crate::targets::istio::findings::{Findings, IstioGap};
 use crate::targets::istio::plan::subjects::Subject;
 use crate::targets::istio::plan::subjects::effective::Division;
 use crate::targets::istio::plan::unguarded;
@@ -38,9 +38,9 @@ pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolati
             let Some(&rule) = end.rules.first() else { continue };
             if end.action == Action::Deny {
                 if !isolation.isolated {
-                    findings.gap(rule, OUT, &Gap::unable(NOT_ISOLATED));
+                    findings.gap(rule, OUT, &IstioGap::unable(NOT_ISOLATED));
                 } else if open || isolation.gaps.of(rule).any(|gap| gap.level == Level::Unable) {
-                    findings.gap(rule, OUT, &Gap::unable("another rule leaves these pods open"));
+                    findings.gap(rule, OUT, &IstioGap::unable("another rule leaves these pods open"));
                 }
             } else if end.isolates && !end.is_everything() {
                 isolation.gaps.of(rule).for_each(|gap| findings.gap(rule, OUT, gap));
@@ -54,7 +54,7 @@ pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolati
             let Some(&rule) = end.rules.first() else { continue };
             if !isolation.isolated {
                 let why = "Istio cannot tell these pods from others, which nothing isolates";
-                findings.gap(rule, OUT, &Gap::unable(why));
+                findings.gap(rule, OUT, &IstioGap::unable(why));
             }
             isolation.gaps.of(rule).for_each(|gap| findings.gap(rule, OUT, gap));
         }
@@ -65,7 +65,7 @@ pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolati
         let own = statement.selector.namespace_name().and_then(|name| division.at(&Subject::namespace(name)));
         let enforced = end.isolates && isolations[own.unwrap_or(0)].isolated;
         if !enforced {
-            findings.gap(rule, OUT, &Gap::unable(why));
+            findings.gap(rule, OUT, &IstioGap::unable(why));
         }
     }
     for (at, rule) in facts.part.rules(OUT) {

@@ -23,7 +23,7 @@ use super::items::{Endpointed, Item};
 use crate::model::hosts::HostName;
 use crate::model::rules::Direction;
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::findings::{Findings, Gap};
+use crate::targets::istio::findings::{Findings, IstioGap};
 use crate::targets::istio::plan::subjects::effective::Division;
 
 const OUT: Direction = Direction::Egress;
@@ -106,7 +106,7 @@ pub fn settle(
                  another port or for other pods",
                 outside.name
             );
-            one.denies.iter().for_each(|rule| findings.gap(*rule, OUT, &Gap::unable(why.clone())));
+            one.denies.iter().for_each(|rule| findings.gap(*rule, OUT, &IstioGap::unable(why.clone())));
             false
         });
         items.sort_unstable();

@@ -10,7 +10,7 @@
 
 use super::ends::Ends;
 use crate::model::rules::Action;
-use crate::targets::istio::findings::{Gap, Gaps};
+use crate::targets::istio::findings::{Gaps, IstioGap};
 use crate::targets::istio::plan::subjects::effective::Division;
 
 /// The outcome for an object's pods.
@@ -57,11 +57,11 @@ pub fn isolations(ends: &Ends<'_>, division: &Division) -> Vec<Isolation> {
             && let Some(&rule) = open.rules.first()
         {
             let why = open.reach.as_ref().and_then(|reach| reach.unable.clone()).unwrap_or_else(|| "everything".into());
-            isolation.gaps.add(Some(rule), &Gap::open(rule, why));
+            isolation.gaps.add(Some(rule), &IstioGap::open(rule, why));
         }
         for end in object.joined.iter().map(|&at| ends.get(at)).filter(|end| end.isolates) {
             if let Some(&rule) = end.rules.first() {
-                isolation.gaps.add(Some(rule), &Gap::shared(rule));
+                isolation.gaps.add(Some(rule), &IstioGap::shared(rule));
             }
         }
         all.push(isolation);

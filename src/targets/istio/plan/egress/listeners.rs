@@ -31,7 +31,7 @@ use crate::inventory::Service;
 use crate::model::hosts::HostName;
 use crate::model::ports::{AppProtocol, Protocol};
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::findings::Gap;
+use crate::targets::istio::findings::IstioGap;
 use crate::targets::istio::model::Port;
 use crate::targets::istio::words::list_names;
 
@@ -59,7 +59,7 @@ struct Draft {
     /// The imports without a port.
     rest: Vec<Import>,
     /// The gap of imports that bring more than is allowed.
-    gap: Option<Gap>,
+    gap: Option<IstioGap>,
 }
 
 /// Makes the listeners of the Sidecar of a namespace; `None` is the mesh-wide one. Returns their gap too.
@@ -68,7 +68,7 @@ pub fn listeners(
     entries: &Entries,
     namespace: Option<&SmolStr>,
     allowed: &Allowed,
-) -> (Vec<Listener>, Option<Gap>) {
+) -> (Vec<Listener>, Option<IstioGap>) {
     let mut draft = Draft::default();
     draft.add_hosts(facts, entries, namespace, allowed);
     draft.add_addresses(allowed);
@@ -100,7 +100,7 @@ pub fn listeners(
             Form::More => {
                 gap.get_or_insert_with(|| {
                     let what = list_names(&unclean);
-                    Gap::wider(format!("what shares port {port} with it lets {what} through on other ports too"))
+                    IstioGap::wider(format!("what shares port {port} with it lets {what} through on other ports too"))
                 });
                 rest.append(&mut imports);
             }
@@ -132,7 +132,7 @@ impl Draft {
                     .or_insert_with(|| TakenIn::new(facts, entries, namespace, (home, &host.name), &granted));
                 draft.unclean.extend(taken.on_other_ports.iter().cloned());
                 if let Some(words) = taken.words(&host.name, *port) {
-                    self.gap.get_or_insert_with(|| Gap::wider(words));
+                    self.gap.get_or_insert_with(|| IstioGap::wider(words));
                 }
             }
         }
@@ -172,7 +172,7 @@ impl Draft {
                         "the headless Service {}/{} is let through on all its ports",
                         item.namespace, item.name
                     );
-                    self.gap.get_or_insert_with(|| Gap::wider(words));
+                    self.gap.get_or_insert_with(|| IstioGap::wider(words));
                 }
                 continue;
             }

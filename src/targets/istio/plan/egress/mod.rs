@@ -44,7 +44,7 @@ pub mod sidecars;
 mod taken_in;
 pub mod wildcard;
 
-use self::ask::{Asked, ask};
+use self::ask::{Imported, ask};
 use self::content::contents;
 use self::destinations::Destinations;
 use self::ends::{gather, leave_out, open_full_hosts};
@@ -92,7 +92,7 @@ pub fn plan<'a>(facts: &Facts<'a>, exits: &Exits) -> Egress {
     let (mut contents, of_contents) = contents(facts, &ends, &division, &isolations, &mut destinations);
     let of_homes = settle(facts, &division, &destinations, &mut contents);
     let homes = Homes::new(facts, &division, &destinations, &contents);
-    let Asked { entries, routes, mut troubles } = ask(&ends, &division, &contents, &destinations, &homes, exits);
+    let Imported { entries, routes, mut troubles } = ask(&ends, &division, &contents, &destinations, &homes, exits);
     let known = (&destinations, &homes, &entries);
     let (sidecars, too_large) = sidecars(facts, &ends, &division, &contents, known, &mut isolations);
     troubles.extend(too_large);

@@ -14,8 +14,8 @@ use crate::inventory::{Service, ServicePort, TargetPort, Workload};
 use crate::model::labels::{Labels, PodSelector, Requirement, Requirements};
 use crate::model::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
 use crate::targets::Refuses;
-use crate::targets::istio::facts::{Facts, Known, means};
-use crate::targets::istio::findings::Gap;
+use crate::targets::istio::facts::{Facts, NamespaceFacts, means};
+use crate::targets::istio::findings::IstioGap;
 use crate::targets::istio::plan::ports::numbers_of;
 use crate::targets::istio::words::list_names;
 
@@ -25,14 +25,14 @@ pub struct Reached {
     /// The items to import.
     pub items: Vec<Item>,
     /// The gap of items that bring more.
-    pub gap: Option<Gap>,
+    pub gap: Option<IstioGap>,
     /// The flows that are refused although the rule allows them.
     pub narrower: Option<(Refuses, String)>,
 }
 
 impl Reached {
     fn wider(&mut self, why: impl FnOnce() -> String) {
-        self.gap.get_or_insert_with(|| Gap::wider(why()));
+        self.gap.get_or_insert_with(|| IstioGap::wider(why()));
     }
 }
 
@@ -82,7 +82,7 @@ fn reach(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Reached {
     }
     let Some(namespaces) = facts.namespaces(selector) else {
         reached.items.push(Item::Services { namespace: None });
-        reached.gap = Some(Gap::wider("without an inventory the Services of every namespace are let through"));
+        reached.gap = Some(IstioGap::wider("without an inventory the Services of every namespace are let through"));
         return reached;
     };
     for (namespace, sure) in namespaces {
@@ -104,7 +104,7 @@ fn reach(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Reached {
             reached.gap = reached.gap.or(found.gap);
             if !all_known && wanted.is_none() {
                 let words = "ports of these pods are refused that no stated Service leads to";
-                reached.narrower.get_or_insert_with(|| (Refuses::Untold, words.into()));
+                reached.narrower.get_or_insert_with(|| (Refuses::Unasked, words.into()));
             }
             continue;
         }
@@ -131,7 +131,8 @@ fn everywhere(facts: &Facts<'_>, reached: &mut Reached) {
 /// those of pods on the host network to nodes; the rule means neither.
 fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached) {
     let known = facts.known(namespace);
-    let outside: Vec<String> = known.into_iter().flat_map(Known::leading_elsewhere).map(SmolStr::to_string).collect();
+    let outside: Vec<String> =
+        known.into_iter().flat_map(NamespaceFacts::leading_elsewhere).map(SmolStr::to_string).collect();
     if outside.is_empty() {
         reached.items.push(Item::Services { namespace: Some(namespace.clone()) });
         return;
@@ -160,7 +161,7 @@ fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached
 #[derive(Default)]
 struct Found {
     items: Vec<Item>,
-    gap: Option<Gap>,
+    gap: Option<IstioGap>,
     /// The labels by which they select, each with the TCP ports of the pods.
     leads: Vec<(PodSelector, Vec<PortTest>)>,
 }
@@ -169,7 +170,7 @@ impl Found {
     fn new(
         facts: &Facts<'_>,
         namespace: &SmolStr,
-        known: &Known<'_>,
+        known: &NamespaceFacts<'_>,
         selector: &PodSelector,
         wanted: Option<&[&PortMatch]>,
     ) -> Found {
@@ -208,16 +209,16 @@ impl Found {
                     headless: service.headless,
                 });
                 if service.headless && matches!(class, Class::Http | Class::Auto) {
-                    found.gap = Some(Gap::wider(format!(
+                    found.gap = Some(IstioGap::wider(format!(
                         "Service {namespace}/{name} is headless: who names it as the host reaches any address on {}",
                         port.port
                     )));
                 }
             }
             if any && (pods.others || known.on_nodes.binary_search(&at).is_ok()) {
-                found
-                    .gap
-                    .get_or_insert_with(|| Gap::wider(format!("Service {namespace}/{name} leads to other pods too")));
+                found.gap.get_or_insert_with(|| {
+                    IstioGap::wider(format!("Service {namespace}/{name} leads to other pods too"))
+                });
             }
             if let (true, false, Some(selected)) = (any, facts.closed(), selected(labels)) {
                 found.leads.push((PodSelector { namespace: selector.namespace.clone(), ..selected }, targets));
@@ -264,7 +265,7 @@ struct Behind<'a> {
 impl<'a> Behind<'a> {
     /// Finds the pods behind a Service; `None` if the rule means none of them. If no pod is known to be behind it, or
     /// if the known ones may not be all, its labels decide.
-    fn new(known: &Known<'a>, labels: &Labels, selector: &PodSelector, by_pods: bool) -> Option<Behind<'a>> {
+    fn new(known: &NamespaceFacts<'a>, labels: &Labels, selector: &PodSelector, by_pods: bool) -> Option<Behind<'a>> {
         let pairs: Vec<(SmolStr, SmolStr)> = labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let all = if by_pods { known.having(&pairs) } else { Vec::new() };
         if all.is_empty() {

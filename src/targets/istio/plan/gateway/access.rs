@@ -27,9 +27,9 @@ use crate::model::ports::{AppProtocol, PortMatch, Ports};
 use crate::model::rules::{Rule, RuleId};
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::findings::{Gap, Note};
+use crate::targets::istio::findings::{IstioGap, Note};
 use crate::targets::istio::model::{AccessRule, Comment, Condition, Operation, Source};
-use crate::targets::istio::plan::operations::{Asked, SNI, add_paths, header_conditions, host_patterns, sni};
+use crate::targets::istio::plan::operations::{Access, SNI, add_paths, header_conditions, host_patterns, sni};
 use crate::targets::istio::plan::peers::{Peer, Peers, Position};
 use crate::targets::istio::plan::subjects::{Finder, Kind, Subject};
 
@@ -78,7 +78,7 @@ pub fn through(
             let notes = notes(facts, correlation, at, via, &clients, &forwarded);
             Through { caller, passage: Some(passage), by_address: clients.sources.is_some(), notes }
         }
-        Err(why) => Through { caller, passage: None, by_address: false, notes: vec![Note::Gap(Gap::unable(why))] },
+        Err(why) => Through { caller, passage: None, by_address: false, notes: vec![Note::Gap(IstioGap::unable(why))] },
     }
 }
 
@@ -125,7 +125,7 @@ fn notes(
         let words = "at a gateway clients have no identity: pods are refused";
         notes.push(Note::narrower(Refuses::PodsAtGateway, words));
     }
-    let mut wider = |words: String| notes.push(Note::Gap(Gap::wider(words)));
+    let mut wider = |words: String| notes.push(Note::Gap(IstioGap::wider(words)));
     if let Forwarded::Lost(other) = forwarded {
         let why = if via.gateway.proxies > 0 { "behind proxies" } else { "on such ports" };
         wider(format!(
@@ -138,7 +138,7 @@ fn notes(
         ));
     }
     for host in &via.at {
-        if let Some(port) = via.gateway.ports.iter().find(|port| port.names(host).untold) {
+        if let Some(port) = via.gateway.ports.iter().find(|port| port.names(host).unknown) {
             let (port, target) = (port.port, port.target);
             wider(format!(
                 "nobody says whether TLS ends at {name} on port {port}: `port {port} -> {target}/https` in its block, or `/tls` where it is passed on"
@@ -213,7 +213,7 @@ fn in_requests(facts: &Facts<'_>, gateway: &Gateway, host: &HostName) -> bool {
     let same = facts.policy.gateways.iter().filter(|other| may_share_pods(&other.pods, &gateway.pods));
     same.flat_map(|gateway| &gateway.ports).any(|port| {
         let names = port.names(host);
-        names.host || names.untold
+        names.host || names.unknown
     })
 }
 
@@ -227,7 +227,7 @@ fn asked_at_gateway(facts: &Facts<'_>, rule: &Rule, via: &Via) -> Result<Vec<Acc
     let hosts = meant(via, &rule.conditions);
     let gateway = &via.gateway;
     let by_host = |host: &&HostName| {
-        gateway.ports.iter().any(|port| port.has_requests() || port.names(host).untold)
+        gateway.ports.iter().any(|port| port.has_requests() || port.names(host).unknown)
             && (!host.wildcard || in_requests(facts, gateway, host))
     };
     let mut operation = Operation { methods: rule.conditions.methods.clone(), ..Operation::default() };
@@ -270,10 +270,10 @@ fn is_tls(port: &PortMatch) -> bool {
 
 /// Returns the access that a member of a destination judges behind the gateway of a rule: on ports with requests the
 /// public host too, which no proxy reads on others.
-pub fn asked_behind(rule: &Rule, via: &Via, ports: &Ports) -> Vec<Asked> {
+pub fn asked_behind(rule: &Rule, via: &Via, ports: &Ports) -> Vec<Access> {
     let own = (*rule.conditions).clone();
     if via.at.is_empty() {
-        return vec![Asked::new(ports.clone(), own)];
+        return vec![Access::new(ports.clone(), own)];
     }
     let (read, rest): (Vec<PortMatch>, Vec<PortMatch>) =
         ports.entries().iter().cloned().partition(|port| port.app.is_some_and(AppProtocol::has_requests));
@@ -281,19 +281,19 @@ pub fn asked_behind(rule: &Rule, via: &Via, ports: &Ports) -> Vec<Asked> {
     let hosts = meant(via, &rule.conditions);
     if !read.is_empty() && !hosts.is_empty() {
         let conditions = Conditions { hosts, ..own.clone() };
-        asked.push(Asked::new(Ports::Some(read), conditions).at(&via.gateway));
+        asked.push(Access::new(Ports::Some(read), conditions).at(&via.gateway));
     }
     if !rest.is_empty() {
-        asked.push(Asked::new(Ports::Some(rest), own));
+        asked.push(Access::new(Ports::Some(rest), own));
     }
     asked
 }
 
 /// Returns the access of a rule about the pods of a gateway itself: a host is read from requests, and from TLS if the
 /// gateway passes TLS on.
-pub fn asked_of_gateway(gateway: &Gateway, rule: &Rule, ports: &Ports) -> Vec<Asked> {
+pub fn asked_of_gateway(gateway: &Gateway, rule: &Rule, ports: &Ports) -> Vec<Access> {
     let own = &*rule.conditions;
-    let whole = || vec![Asked::new(ports.clone(), own.clone()).at(gateway)];
+    let whole = || vec![Access::new(ports.clone(), own.clone()).at(gateway)];
     if own.is_none() {
         return whole();
     }
@@ -306,7 +306,7 @@ pub fn asked_of_gateway(gateway: &Gateway, rule: &Rule, ports: &Ports) -> Vec<As
         let only = Ports::Some(vec![entry.clone()]);
         let nothing = Conditions::default();
         if is_tls(entry) {
-            asked.push(Asked { when: vec![sni(&own.hosts)], ..Asked::new(only, nothing) });
+            asked.push(Access { when: vec![sni(&own.hosts)], ..Access::new(only, nothing) });
             continue;
         }
         if passed.is_empty() {
@@ -320,14 +320,14 @@ pub fn asked_of_gateway(gateway: &Gateway, rule: &Rule, ports: &Ports) -> Vec<As
         }
         let requests_only = own.hosts.is_empty() || own.asks_of_requests() || own.jwt.is_some();
         if !names.is_empty() && !requests_only {
-            asked.push(Asked { when: vec![sni(names)], ..Asked::new(only.clone(), nothing) });
+            asked.push(Access { when: vec![sni(names)], ..Access::new(only.clone(), nothing) });
         }
         let not_values = passed.iter().map(HostName::to_string).collect();
         let when = vec![Condition { key: SNI.into(), values: Vec::new(), not_values }];
-        asked.push(Asked { when, ..Asked::new(only, own.clone()).at(gateway) });
+        asked.push(Access { when, ..Access::new(only, own.clone()).at(gateway) });
     }
     if !read.is_empty() {
-        asked.push(Asked::new(Ports::Some(read), own.clone()).at(gateway));
+        asked.push(Access::new(Ports::Some(read), own.clone()).at(gateway));
     }
     if asked.is_empty() { whole() } else { asked }
 }

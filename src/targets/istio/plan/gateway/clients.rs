@@ -34,7 +34,7 @@ pub type Keeping = BTreeMap<(SmolStr, SmolStr), Vec<RuleId>>;
 /// Returns the note about a rule that judges the clients of a gateway at which no client's address arrives.
 pub fn unseen(facts: &Facts<'_>, gateway: &Gateway) -> Option<Note> {
     let none = is_inside(facts, gateway) && gateway.proxies == 0;
-    none.then(|| Note::narrower(Refuses::Untold, "through a ClusterIP Service no client's address arrives"))
+    none.then(|| Note::narrower(Refuses::Unasked, "through a ClusterIP Service no client's address arrives"))
 }
 
 /// Returns the Services that have to keep their clients' addresses for some rules about gateways.

@@ -28,7 +28,7 @@ use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::Policy;
 use crate::targets::Level;
 use crate::targets::istio::facts::{Facts, match_labels};
-use crate::targets::istio::findings::{Findings, Gap, Note};
+use crate::targets::istio::findings::{Findings, IstioGap, Note};
 use crate::targets::istio::model::{AccessRule, Selector};
 use crate::targets::istio::plan::operations::sni;
 use crate::targets::istio::plan::peers::{Peer, Peers, Position};
@@ -105,7 +105,7 @@ impl Exits {
             let way = match way.and_then(|way| peer.unable.clone().map_or(Ok(way), Err)) {
                 Ok(way) => way,
                 Err(why) => {
-                    exits.findings.gap(at, OUT, &Gap::unable(why));
+                    exits.findings.gap(at, OUT, &IstioGap::unable(why));
                     continue;
                 }
             };

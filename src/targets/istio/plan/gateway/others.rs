@@ -37,7 +37,7 @@ enum Reading {
     /// By the name of TLS.
     Unread,
     /// By nothing: no declaration tells.
-    Untold,
+    Unknown,
 }
 
 /// Returns the rules that let pass what no rule of the policy names. `all` are the gateways of the policy, some of
@@ -71,7 +71,7 @@ pub fn others(facts: &Facts<'_>, at: &AtGateway, all: &[AtGateway]) -> Vec<Acces
         }
         let named = || hosts.iter().chain(&exits).copied();
         let mut unread = having(Reading::Unread);
-        unread.extend(having(Reading::Untold));
+        unread.extend(having(Reading::Unknown));
         if !unread.is_empty() {
             unread.sort_unstable();
             rules.push(AccessRule {
@@ -102,7 +102,7 @@ fn readings(declared: &[&Gateway]) -> BTreeMap<u16, Reading> {
             _ if port.has_requests() => Reading::Requests,
             Some(AppProtocol::Tls) => Reading::Unread,
             _ if port.servers.iter().any(|server| server.app == Some(AppProtocol::Tls)) => Reading::Unread,
-            _ if port.untold => Reading::Untold,
+            _ if port.unknown => Reading::Unknown,
             _ => continue,
         };
         let have = readings.entry(port.target).or_insert(reading);

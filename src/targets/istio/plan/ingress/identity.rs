@@ -23,7 +23,7 @@ use super::policies::Policies;
 use crate::model::rules::{Direction, RuleId};
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::findings::{Findings, Gap, Note};
+use crate::targets::istio::findings::{Findings, IstioGap, Note};
 use crate::targets::istio::plan::subjects::effective::{Division, Statement};
 use crate::targets::istio::plan::subjects::{Finder, Kind, Subject};
 
@@ -147,7 +147,7 @@ fn denies(
                 continue;
             }
             if call.denies.meets(&passes[at]) {
-                findings.gap(call.rule, IN, &Gap::unable(WITHOUT));
+                findings.gap(call.rule, IN, &IstioGap::unable(WITHOUT));
             }
             if closed[at] {
                 let words = "every caller without a sidecar is refused, also one that is not denied: who is denied is \
@@ -166,7 +166,7 @@ fn denies(
             around.as_ref().is_some_and(|subject| policies.closes(subject)) || policies.closes(&Subject::mesh());
         let object = around.and_then(|subject| division.at(&subject)).unwrap_or(0);
         if !closed || call.denies.meets(&passes[object]) {
-            findings.gap(call.rule, IN, &Gap::unable(WITHOUT));
+            findings.gap(call.rule, IN, &IstioGap::unable(WITHOUT));
         }
     }
     findings

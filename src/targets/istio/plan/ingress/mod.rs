@@ -38,7 +38,7 @@ use super::gateway::access::{asked_behind, asked_of_gateway, through};
 use super::gateway::at_gateway::Passage;
 use super::gateway::clients;
 use super::gateway::correlation::Correlation;
-use super::operations::{Asked, To, add_token, to};
+use super::operations::{Access, To, add_token, to};
 use super::peers::{Peer, Peers, Position};
 use super::subjects::{Finder, Kind, Subjects};
 use super::unguarded;
@@ -49,7 +49,7 @@ use crate::model::labels::PodSelector;
 use crate::model::ports::Ports;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::findings::{Findings, Gap, Note};
+use crate::targets::istio::findings::{Findings, IstioGap, Note};
 use crate::targets::istio::model::{AccessRule, Comment};
 use crate::targets::{Level, Refuses};
 
@@ -161,7 +161,7 @@ impl<'a> Gathering<'_, 'a> {
         let asked = match (&rule.via, gateway) {
             (Some(via), _) => asked_behind(rule, via, &member.ports),
             (None, Some(gateway)) => asked_of_gateway(gateway, rule, &member.ports),
-            (None, None) => vec![Asked::new(member.ports.clone(), (*rule.conditions).clone())],
+            (None, None) => vec![Access::new(member.ports.clone(), (*rule.conditions).clone())],
         };
         for asked in asked {
             for (subjects, to) in self.by_number(at, deny, &asked, selector, &subjects) {
@@ -187,10 +187,10 @@ impl<'a> Gathering<'_, 'a> {
             "among these pods are those of `{}`, where packets come from proxies: write a rule for it by its name",
             gateway.name
         );
-        let gap = if rule.action == Action::Deny { Gap::unable(why) } else { Gap::wider(why) };
+        let gap = if rule.action == Action::Deny { IstioGap::unable(why) } else { IstioGap::wider(why) };
         self.all.findings.gap(at, IN, &gap);
         let words = "a client whose packets come from a proxy, at a gateway among these pods";
-        self.all.findings.narrower(at, IN, Refuses::Untold, words);
+        self.all.findings.narrower(at, IN, Refuses::Unasked, words);
     }
 
     /// Divides a member of a destination into pods on which its port names are the same numbers, each with its
@@ -199,7 +199,7 @@ impl<'a> Gathering<'_, 'a> {
         &mut self,
         at: RuleId,
         deny: bool,
-        asked: &Asked,
+        asked: &Access,
         selector: &'a PodSelector,
         subjects: &Rc<Subjects>,
     ) -> Vec<(Rc<Subjects>, Result<To, String>)> {
@@ -213,9 +213,10 @@ impl<'a> Gathering<'_, 'a> {
         for share in &shares {
             let some = self.finder.find_some(&share.namespace, selector, &share.workloads);
             let mut to = operation(&share.ports);
-            let apart = some.untold.is_none();
+            let apart = some.indistinct.is_none();
             if let (false, Ok(to)) = (apart, &mut to) {
-                to.gap = Some(Gap::wider("no labels tell the pods on which a port name is one number from others"));
+                to.gap =
+                    Some(IstioGap::wider("no labels tell the pods on which a port name is one number from others"));
             }
             parts.push((if apart { Rc::new(some) } else { Rc::clone(subjects) }, to));
         }
@@ -261,7 +262,7 @@ impl<'a> Gathering<'_, 'a> {
             }
             Err(why) => {
                 // Istio cannot express an allowed flow that must pass: its pods are left open.
-                self.all.findings.gap(at, IN, &Gap::unable(why.clone()));
+                self.all.findings.gap(at, IN, &IstioGap::unable(why.clone()));
                 let everything = AccessRule { comment: Comment::Open(at), ..AccessRule::default() };
                 let open = subjects.list.iter().map(|subject| LeftOpen {
                     subject: subject.clone(),
@@ -279,7 +280,7 @@ impl<'a> Gathering<'_, 'a> {
         for subject in &subjects.list {
             self.all.policies.add(subject, false, access.clone(), at);
         }
-        if let Some(why) = subjects.untold {
+        if let Some(why) = subjects.indistinct {
             self.shared.push(Shared { rule: at, selector, access, why });
         }
     }
@@ -288,11 +289,11 @@ impl<'a> Gathering<'_, 'a> {
     fn deny(&mut self, at: RuleId, rule: &Rule, target: &Target<'_, 'a>, peer: &Peer, to: Result<To, String>) {
         let Target { selector, subjects, gateway } = *target;
         let to = match (&peer.unable, &peer.gap, to) {
-            (Some(why), _, _) => Err(Gap::unable(why.clone())),
+            (Some(why), _, _) => Err(IstioGap::unable(why.clone())),
             // A wider deny would refuse flows that no rule denies.
             (None, Some(gap), _) => Err(gap.clone().at_worst()),
             (None, None, Ok(To { gap: Some(gap), .. })) => Err(gap.at_worst()),
-            (None, None, to) => to.map_err(Gap::unable),
+            (None, None, to) => to.map_err(IstioGap::unable),
         };
         let to = match to {
             Ok(to) if to.nothing => return,
@@ -300,10 +301,10 @@ impl<'a> Gathering<'_, 'a> {
             Err(gap) => return self.all.findings.gap(at, IN, &gap),
         };
         if gateway.is_some() && peer.identity {
-            return self.all.findings.gap(at, IN, &Gap::unable("at a gateway clients have no identity"));
+            return self.all.findings.gap(at, IN, &IstioGap::unable("at a gateway clients have no identity"));
         }
-        if let Some(why) = subjects.untold {
-            self.all.findings.gap(at, IN, &Gap::unable(why));
+        if let Some(why) = subjects.indistinct {
+            self.all.findings.gap(at, IN, &IstioGap::unable(why));
         }
         match access_rule(at, peer, &to, &rule.conditions) {
             Ok(Some(access)) => {
@@ -323,7 +324,7 @@ impl<'a> Gathering<'_, 'a> {
                 }
             }
             Ok(None) => {}
-            Err(why) => self.all.findings.gap(at, IN, &Gap::unable(why)),
+            Err(why) => self.all.findings.gap(at, IN, &IstioGap::unable(why)),
         }
     }
 

@@ -14,9 +14,9 @@ use super::policies::Policies;
 use crate::model::labels::PodSelector;
 use crate::model::rules::{Direction, RuleId};
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::findings::{Findings, Gap, Gaps};
+use crate::targets::istio::findings::{Findings, Gaps, IstioGap};
 use crate::targets::istio::model::AccessRule;
-use crate::targets::istio::plan::subjects::{Overlaps, Subject, Untold};
+use crate::targets::istio::plan::subjects::{Indistinct, Overlaps, Subject};
 
 const IN: Direction = Direction::Ingress;
 
@@ -29,7 +29,7 @@ pub struct Shared<'a> {
     /// The access; `None` is nothing.
     pub access: Option<AccessRule>,
     /// Why Istio cannot tell them.
-    pub why: Untold,
+    pub why: Indistinct,
 }
 
 /// A rule that leaves some pods open, since Istio cannot express its access.
@@ -58,7 +58,7 @@ pub fn join(facts: &Facts<'_>, policies: &mut Policies, shared: Vec<Shared<'_>>)
         let whole = selector.namespace_name().filter(|name| *name != root).map(Subject::namespace);
         let whole = whole.filter(|subject| mesh || closed.contains(subject));
         if whole.is_none() && !mesh {
-            findings.gap(rule, IN, &Gap::unable(why));
+            findings.gap(rule, IN, &IstioGap::unable(why));
         }
         let subjects: Vec<Subject> = match whole {
             Some(subject) => vec![subject],
@@ -71,7 +71,7 @@ pub fn join(facts: &Facts<'_>, policies: &mut Policies, shared: Vec<Shared<'_>>)
             if let (Some(_), Some(jwt)) = (&access, jwt) {
                 policies.token(&subject, rule, jwt);
             }
-            policies.draft(&subject, false).gaps.add(Some(rule), &Gap::shared(rule));
+            policies.draft(&subject, false).gaps.add(Some(rule), &IstioGap::shared(rule));
         }
     }
     findings
@@ -80,7 +80,7 @@ pub fn join(facts: &Facts<'_>, policies: &mut Policies, shared: Vec<Shared<'_>>)
 /// Returns the gaps of each rule by the access that its pods get from others.
 pub fn gaps(facts: &Facts<'_>, policies: &mut Policies, open: Vec<LeftOpen>) -> Findings {
     for LeftOpen { subject, rule, why } in open {
-        policies.draft(&subject, false).gaps.add(Some(rule), &Gap::open(rule, why));
+        policies.draft(&subject, false).gaps.add(Some(rule), &IstioGap::open(rule, why));
     }
     let mut findings = Findings::default();
     let drafts = &policies.drafts;

@@ -19,9 +19,9 @@ use smol_str::SmolStr;
 use super::divide::{Labelled, Said, Workloads, divide};
 use super::find::telling_labels;
 use super::overlaps::Overlaps;
-use super::subject::{Subject, Subjects, Untold};
+use super::subject::{Indistinct, Subject, Subjects};
 use crate::model::labels::PodSelector;
-use crate::targets::istio::facts::{Facts, Known, MatchLabels};
+use crate::targets::istio::facts::{Facts, MatchLabels, NamespaceFacts};
 
 /// A statement about some pods.
 pub struct Statement<'a> {
@@ -53,11 +53,11 @@ pub struct Division {
     /// The objects; each stands after the one around it.
     pub objects: Vec<EffectiveObject>,
     /// For each statement, why some of its pods have no object of their own.
-    pub without: Vec<Option<Untold>>,
+    pub without: Vec<Option<Indistinct>>,
     by_subject: FxHashMap<Subject, usize>,
 }
 
-const MEETING: Untold =
+const MEETING: Indistinct =
     "its pods may be those of another rule too, a pod has one Sidecar, and no inventory tells them apart";
 
 impl Division {
@@ -67,7 +67,7 @@ impl Division {
         let mut mesh = Said::new();
         let mut namespaces: Vec<(SmolStr, Vec<(MatchLabels, u32)>)> = Vec::new();
         let mut index: FxHashMap<SmolStr, usize> = FxHashMap::default();
-        let mut untold = Vec::new();
+        let mut indistinct = Vec::new();
         let mut in_namespace = |name: &SmolStr| match index.get(name) {
             Some(&at) => at,
             None => {
@@ -84,9 +84,9 @@ impl Division {
                     Some(name) => told.push((in_namespace(name), subject.labels.clone(), at as u32)),
                 }
             }
-            if let Some(why) = statement.subjects.untold {
+            if let Some(why) = statement.subjects.indistinct {
                 division.without[at] = Some(why);
-                untold.push(at as u32);
+                indistinct.push(at as u32);
                 // Its pods may be in a namespace that has only the mesh-wide object so far.
                 if let Some(name) = statement.selector.namespace_name() {
                     in_namespace(name);
@@ -100,7 +100,7 @@ impl Division {
         for (name, list) in namespaces {
             division.add_namespace(facts, statements, name, list);
         }
-        division.join_untold(facts, statements, &untold);
+        division.join_indistinct(facts, statements, &indistinct);
         division
     }
 
@@ -171,13 +171,13 @@ impl Division {
     }
 
     /// Adds the statements whose pods Istio cannot tell to every object that may have some of them.
-    fn join_untold(&mut self, facts: &Facts<'_>, statements: &[Statement<'_>], untold: &[u32]) {
-        if untold.is_empty() {
+    fn join_indistinct(&mut self, facts: &Facts<'_>, statements: &[Statement<'_>], indistinct: &[u32]) {
+        if indistinct.is_empty() {
             return;
         }
         let mut overlaps = Overlaps::new(self.objects.iter().map(|object| &object.subject));
         let root = &facts.policy.settings.root_namespace;
-        for &at in untold {
+        for &at in indistinct {
             let statement = &statements[at as usize];
             if !statement.gives {
                 continue;
@@ -200,7 +200,7 @@ impl Division {
 /// The workloads of a namespace that an inventory shows.
 struct Shown<'s, 'a> {
     facts: &'s Facts<'a>,
-    known: &'s Known<'a>,
+    known: &'s NamespaceFacts<'a>,
 }
 
 impl Workloads for Shown<'_, '_> {

@@ -20,7 +20,7 @@ use rustc_hash::FxHashMap;
 use smallvec::smallvec;
 use smol_str::SmolStr;
 
-use super::subject::{Subject, Subjects, Untold};
+use super::subject::{Indistinct, Subject, Subjects};
 use crate::inventory::{Workload, is_injected, is_passing};
 use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use crate::targets::istio::facts::{Facts, MatchLabels, has_labels, match_labels};
@@ -37,11 +37,12 @@ pub enum Kind {
     Peer,
 }
 
-const NO_NAMESPACES: Untold = "no inventory lists the namespaces that are meant";
-const UNKNOWN_LABELS: Untold = "the labels of a namespace that may be meant are not known";
-const NO_WORKLOADS: Untold = "Istio selects pods by single labels, and no inventory lists the workloads that are meant";
-const NOT_TOLD: Untold = "no labels tell the pods that are meant from others of the inventory";
-const ROOT: Untold = "what stands in the mesh's root namespace is for pods of all namespaces";
+const NO_NAMESPACES: Indistinct = "no inventory lists the namespaces that are meant";
+const UNKNOWN_LABELS: Indistinct = "the labels of a namespace that may be meant are not known";
+const NO_WORKLOADS: Indistinct =
+    "Istio selects pods by single labels, and no inventory lists the workloads that are meant";
+const NOT_TOLD: Indistinct = "no labels tell the pods that are meant from others of the inventory";
+const ROOT: Indistinct = "what stands in the mesh's root namespace is for pods of all namespaces";
 
 /// The most lists of labels that a selector is split into.
 const MOST_SPLITS: usize = 16;
@@ -62,7 +63,7 @@ impl<'f, 'a> Finder<'f, 'a> {
     /// Returns the subjects of a selector.
     pub fn find(&mut self, selector: &PodSelector) -> Rc<Subjects> {
         if let Some(subject) = self.plain(selector) {
-            return Rc::new(Subjects { list: smallvec![subject], untold: None });
+            return Rc::new(Subjects { list: smallvec![subject], indistinct: None });
         }
         if let Some(subjects) = self.memory.get(selector) {
             return Rc::clone(subjects);
@@ -98,14 +99,14 @@ impl<'f, 'a> Finder<'f, 'a> {
             return subjects;
         }
         let Some(namespaces) = self.facts.namespaces(selector) else {
-            subjects.untold = Some(NO_NAMESPACES);
+            subjects.indistinct = Some(NO_NAMESPACES);
             return subjects;
         };
         let named = selector.namespace_name().is_some();
         let possible = !namespaces.is_empty();
         for (namespace, sure) in namespaces {
             if !sure {
-                subjects.untold = Some(UNKNOWN_LABELS);
+                subjects.indistinct = Some(UNKNOWN_LABELS);
                 continue;
             }
             match &split {
@@ -121,8 +122,8 @@ impl<'f, 'a> Finder<'f, 'a> {
             }
         }
         // Pods that no inventory shows yet may have any labels.
-        if possible && subjects.list.is_empty() && subjects.untold.is_none() {
-            subjects.untold = Some(NO_WORKLOADS);
+        if possible && subjects.list.is_empty() && subjects.indistinct.is_none() {
+            subjects.indistinct = Some(NO_WORKLOADS);
         }
         subjects
     }
@@ -178,11 +179,11 @@ impl<'f, 'a> Finder<'f, 'a> {
     fn enumerate(&self, namespace: &SmolStr, selector: &PodSelector, some: Option<&[u32]>, subjects: &mut Subjects) {
         let root = *namespace == self.facts.policy.settings.root_namespace;
         if root && self.kind == Kind::Peer {
-            subjects.untold = Some(ROOT);
+            subjects.indistinct = Some(ROOT);
             return;
         }
         let Some(known) = self.facts.workloads(namespace) else {
-            subjects.untold = Some(NO_WORKLOADS);
+            subjects.indistinct = Some(NO_WORKLOADS);
             return;
         };
         let numbers = some.map_or_else(|| known.numbers(selector), <[u32]>::to_vec);
@@ -203,7 +204,7 @@ impl<'f, 'a> Finder<'f, 'a> {
             };
             match sets.into_iter().chain(with_written).find(alone) {
                 Some(labels) => subjects.list.push(Subject { namespace: Some(namespace.clone()), labels }),
-                None => subjects.untold = Some(if root { ROOT } else { NOT_TOLD }),
+                None => subjects.indistinct = Some(if root { ROOT } else { NOT_TOLD }),
             }
         }
         subjects.list.sort();

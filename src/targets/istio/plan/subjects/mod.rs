@@ -18,4 +18,4 @@ mod subject;
 
 pub use find::{Finder, Kind};
 pub use overlaps::Overlaps;
-pub use subject::{Subject, Subjects, Untold};
+pub use subject::{Indistinct, Subject, Subjects};

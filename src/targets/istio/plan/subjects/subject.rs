@@ -25,11 +25,11 @@ pub struct Subjects {
     /// The subjects, which together are exactly the selector's pods.
     pub list: SmallVec<[Subject; 1]>,
     /// Why some of the pods are in none of them.
-    pub untold: Option<Untold>,
+    pub indistinct: Option<Indistinct>,
 }
 
 /// The reason why some of a selector's pods cannot be told from others.
-pub type Untold = &'static str;
+pub type Indistinct = &'static str;
 
 impl Subject {
     /// The whole mesh.
