@@ -83,13 +83,14 @@ class Cluster:
         return self.programs[name]
 
     def request(self, method: str, path: str, body=None, kind: str = "application/json") -> str:
-        """Sends one request to the API server; a refusal is an exception."""
+        """Sends one request to the API server; a refusal is an exception. While the server sets up the storage of a kind,
+        it answers 429, and asks to be asked again."""
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode() if body is not None else None
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": kind}
         request = urllib.request.Request(SERVER + path, data, headers, method=method)
+        last = time.monotonic() + 60
         try:
-            with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:
-                return answer.read().decode()
+            return self.answer(request, last)
         except urllib.error.HTTPError as error:
             text = error.read().decode()
             try:
@@ -97,6 +98,17 @@ class Cluster:
             except (ValueError, KeyError):
                 pass
             raise Refused(f"{error.code}: {text}") from None
+
+    def answer(self, request: urllib.request.Request, last: float) -> str:
+        """Sends a request until the API server has time for it, at most to a moment."""
+        while True:
+            try:
+                with urllib.request.urlopen(request, context=self.tls, timeout=30) as answer:
+                    return answer.read().decode()
+            except urllib.error.HTTPError as error:
+                if error.code != 429 or time.monotonic() > last:
+                    raise
+            time.sleep(1)
 
     def apply(self, item: dict) -> dict:
         """Applies an object as `kubectl apply --server-side --validate=strict` does."""

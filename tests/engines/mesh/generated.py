@@ -84,4 +84,5 @@ def check(cluster: Cluster, count: str = "5", seed: str = "1", only_gateways: st
     print(f"random policies: seed {seed}, {built} built, {len(refused)} refused, {time.monotonic() - began:.0f} s")
     for why, count in sorted(Counter(refused).items()):
         print(f"  refused, {count}: {why}")
-    return 1 if bench.judge.wrong or built < 4 * len(refused) else 0
+    # A generator whose policies are mostly refused would ask for little.
+    return 1 if bench.judge.wrong or built < len(refused) else 0
