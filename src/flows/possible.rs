@@ -31,6 +31,21 @@ impl Flows {
         self.diagrams.names(protocol, Set::NONE, of.map(|(protocol, rest)| (Space::protocol(protocol), rest)))
     }
 
+    /// Returns the flows of which all is known that a proxy reads: a request has a method, a path and a host.
+    pub fn whole_requests(&mut self) -> Set {
+        let without = self.one_of(Feature::Method, [ABSENT]);
+        let mut known = vec![Feature::RequestHost];
+        known.extend((self.space.depth > 0).then_some(Feature::Segment(0)));
+        let mut requests = self.diagrams.complement(without);
+        for feature in known {
+            let unknown = self.one_of(feature, [ABSENT]);
+            requests = self.diagrams.minus(requests, unknown);
+        }
+        let none = self.without(&[Feature::Subject, Feature::Issuer, Feature::RequestHost]);
+        let others = self.diagrams.and(without, none);
+        self.diagrams.or(requests, others)
+    }
+
     /// Returns the flows that can be between two places. `internet` is where hosts are whose addresses nothing tells.
     pub fn between(&mut self, source: u32, destination: u32, internet: &AddressSet) -> Set {
         let ends = match destination {
@@ -59,6 +74,12 @@ impl Flows {
     }
 
     fn without_request(&mut self) -> Set {
+        self.without(&[Feature::Subject, Feature::Issuer, Feature::TlsName, Feature::RequestHost])
+    }
+
+    /// Returns the flows that have no claims, headers, path, method and client, and nothing of some other features, which
+    /// stand in the order from the last to the first.
+    fn without(&mut self, features: &[Feature<'_>]) -> Set {
         let mut set = Set::ALL;
         let claims: Vec<_> = self.space.claims.numbered().map(|(_, claim)| claim.clone()).collect();
         for claim in claims.iter().rev() {
@@ -68,8 +89,8 @@ impl Flows {
         for name in headers.iter().rev() {
             set = self.absent(Feature::Header(name), set);
         }
-        for feature in [Feature::Subject, Feature::Issuer, Feature::TlsName, Feature::RequestHost] {
-            set = self.absent(feature, set);
+        for feature in features {
+            set = self.absent(*feature, set);
         }
         for segment in (0..self.space.depth).rev() {
             set = self.absent(Feature::Segment(segment), set);

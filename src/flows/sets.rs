@@ -193,13 +193,18 @@ impl Flows {
 
     /// Returns the flows whose side is a pod.
     pub fn any_pod(&mut self, own: bool) -> Set {
+        self.if_pod(own, Set::ALL)
+    }
+
+    /// Returns the flows whose side is a pod and meets the rest.
+    pub fn if_pod(&mut self, own: bool, rest: Set) -> Set {
         let place = self.space.var(Feature::Place { own });
-        self.diagrams.names(place, Set::ALL, [(OUTSIDE, Set::NONE)])
+        self.diagrams.names(place, rest, [(OUTSIDE, Set::NONE)])
     }
 
     /// Returns the flows whose side has one of some addresses, if it is no pod.
     pub fn at(&mut self, side: Side, addresses: &AddressSet) -> Set {
-        let ranges = self.space.ranges(addresses);
+        let ranges = self.space.open_ranges(addresses);
         let var = self.space.var(Feature::Address(side));
         self.diagrams.numbers(var, ranges, Set::ALL)
     }
@@ -247,6 +252,30 @@ impl Flows {
         self.diagrams.names(protocol, Set::NONE, [(Space::protocol(entry.protocol), number)])
     }
 
+    /// Returns the flows on ports that have, at the destination pod, the names of a list and no others.
+    pub fn ports_named(&mut self, ports: &[(Option<smol_str::SmolStr>, u16, Protocol)]) -> Set {
+        let names: Vec<_> = self.space.port_names.numbered().map(|(_, name)| name.clone()).collect();
+        let mut all = Set::ALL;
+        for name in names {
+            let here = ports.iter().filter(|(own, ..)| own.as_ref() == Some(&name));
+            let here = here.map(|(_, port, protocol)| PortMatch::range(*port, *port, *protocol));
+            let here = here.collect::<Vec<_>>().iter().map(|port| self.port(port)).collect();
+            let here = self.diagrams.union(here);
+            let named = self.one_of(Feature::PortName(&name), [TRUE]);
+            let d = &mut self.diagrams;
+            let (missing, wrong) = (d.minus(here, named), d.minus(named, here));
+            let not = d.or(missing, wrong);
+            all = d.minus(all, not);
+        }
+        all
+    }
+
+    /// Returns the variables that tell of a token.
+    pub fn token_variables(&self) -> Vec<Var> {
+        let claims = self.space.claims.numbered().map(|(_, claim)| self.space.var(Feature::Claim(claim)));
+        [Feature::Issuer, Feature::Subject].map(|feature| self.space.var(feature)).into_iter().chain(claims).collect()
+    }
+
     /// Returns the flows on a port, of any protocol.
     pub fn number(&mut self, port: u16) -> Set {
         self.diagrams.numbers(self.space.var(Feature::Port), [(port.into(), port.into())], Set::ALL)
@@ -257,6 +286,12 @@ impl Flows {
         let mut numbers: Vec<u32> = methods.iter().map(|method| self.space.methods.number(method)).collect();
         numbers.sort_unstable();
         self.one_of(Feature::Method, numbers)
+    }
+
+    /// Returns the flows whose request is known: those with a method.
+    pub fn with_request(&mut self) -> Set {
+        let without = self.one_of(Feature::Method, [ABSENT]);
+        self.diagrams.complement(without)
     }
 
     /// Returns the flows whose path a pattern matches; with `spelled` in any of its spellings.
@@ -337,18 +372,19 @@ impl Flows {
     /// Returns the flows of a client behind a gateway that has one of some addresses, or is not known.
     pub fn client(&mut self, addresses: &AddressSet) -> Set {
         // 0 is a client that is not known.
-        let known = self.space.ranges(addresses).into_iter().map(|(first, last)| (first + 1, last + 1));
-        let mut ranges = vec![(0, 0)];
+        let known = self.space.open_ranges(addresses).into_iter();
+        let known = known.map(|(first, last)| (first + 1, last.saturating_add(1)));
+        let mut ranges: Vec<(u32, u32)> = vec![(0, 0)];
         for (first, last) in known {
             match ranges.last_mut() {
-                Some(before) if before.1 + 1 == first => before.1 = last,
+                Some(before) if before.1.checked_add(1) == Some(first) => before.1 = last,
                 _ => ranges.push((first, last)),
             }
         }
         self.diagrams.numbers(self.space.var(Feature::Client), ranges, Set::ALL)
     }
 
-    /// Returns the flows whose source is a pod with a sidecar.
+    /// Returns the flows whose source is a pod with a sidecar, so that the receiving sidecar knows its identity.
     pub fn from_sidecar(&mut self) -> Set {
         self.one_of(Feature::Sidecar, [TRUE])
     }

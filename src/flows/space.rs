@@ -238,7 +238,7 @@ impl Space {
     }
 
     /// Returns the variable of a feature. Names that are not in play have none.
-    pub(super) fn var(&self, feature: Feature<'_>) -> Var {
+    pub fn var(&self, feature: Feature<'_>) -> Var {
         let first = &self.first;
         let side = |side: Side| u32::from(side == Side::Destination);
         let requests = first.segments + self.depth as u32;
@@ -419,6 +419,16 @@ impl Space {
             .collect()
     }
 
+    /// Returns a set of addresses as [`Space::ranges`] does; one up to the last address of all has no end, as no number
+    /// comes after it.
+    pub(super) fn open_ranges(&self, set: &AddressSet) -> Vec<(u32, u32)> {
+        let mut ranges = self.ranges(set);
+        if let Some((_, last)) = ranges.last_mut().filter(|(_, last)| *last as usize + 1 == self.points.len()) {
+            *last = u32::MAX;
+        }
+        ranges
+    }
+
     /// Returns the number of a host: of its name, else of the closest wildcard that contains it.
     pub fn host(&self, name: &str) -> u32 {
         if name.is_empty() {
@@ -499,11 +509,15 @@ fn is_spelling_of(segment: &str, text: &str) -> bool {
     segment.strip_prefix(OTHERWISE).is_some_and(|of| same_spelling(of, text))
 }
 
+/// The most spellings of a segment that are looked for among those in play.
+const MOST_SPELLINGS: usize = 64;
+
 /// Returns the segments in play, and for each that has several spellings one that stands for those not in play.
 fn segments(written: std::collections::BTreeSet<SmolStr>) -> Table<SmolStr> {
     let mut all: Vec<SmolStr> = Vec::new();
     for text in written.iter().filter(|text| !text.is_empty()) {
-        let has_others = crate::model::paths::spellings(text, 1).is_none();
+        let all_written = |all: Vec<String>| all.iter().all(|one| written.contains(one.as_str()));
+        let has_others = !crate::model::paths::spellings(text, MOST_SPELLINGS).is_some_and(all_written);
         let known = |one: &SmolStr| is_spelling_of(one, text);
         if has_others && !all.iter().any(known) {
             all.push(smol_str::format_smolstr!("{OTHERWISE}{text}"));

@@ -108,25 +108,52 @@ impl Terms {
     /// Adds what conditions speak of.
     pub fn conditions(&mut self, conditions: &Conditions) {
         let Conditions { methods, paths, not_paths, hosts, headers, jwt } = conditions;
-        self.methods.extend(methods.iter().cloned());
-        self.hosts.extend(hosts.iter().cloned());
+        methods.iter().for_each(|method| self.method(method.clone()));
+        hosts.iter().for_each(|host| self.host(host.clone()));
         for pattern in paths.iter().chain(not_paths) {
             self.path(pattern);
         }
         for header in headers {
-            self.headers.entry(header.name.clone()).or_default().extend(header.values.iter().cloned());
+            header.values.iter().for_each(|value| self.header(header.name.clone(), value.clone()));
         }
         if let Some(jwt) = jwt {
-            self.issuers.insert(jwt.issuer.url.clone());
-            self.subjects.extend(jwt.subjects.iter().cloned());
-            self.claims.extend(jwt.issuer.audiences.iter().map(|value| (vec!["aud".into()], value.clone())));
+            self.token(Some(jwt.issuer.url.clone()), None);
+            jwt.subjects.iter().for_each(|subject| self.token(None, Some(subject.clone())));
+            jwt.issuer.audiences.iter().for_each(|value| self.claim(vec!["aud".into()], value.clone()));
             for (name, values) in &jwt.claims {
-                self.claims.extend(values.iter().map(|value| (name.0.clone(), value.clone())));
+                values.iter().for_each(|value| self.claim(name.0.clone(), value.clone()));
             }
         }
     }
 
-    fn path(&mut self, pattern: &PathPattern) {
+    /// Adds a method.
+    pub fn method(&mut self, method: SmolStr) {
+        self.methods.insert(method);
+    }
+
+    /// Adds a host.
+    pub fn host(&mut self, host: HostName) {
+        self.hosts.insert(host);
+    }
+
+    /// Adds a value of a header, whose name is in lower case.
+    pub fn header(&mut self, name: SmolStr, value: SmolStr) {
+        self.headers.entry(name).or_default().insert(value);
+    }
+
+    /// Adds the issuer and the subject of a token.
+    pub fn token(&mut self, issuer: Option<SmolStr>, subject: Option<SmolStr>) {
+        self.issuers.extend(issuer);
+        self.subjects.extend(subject);
+    }
+
+    /// Adds a value of a claim, by the names that lead to it.
+    pub fn claim(&mut self, names: Vec<SmolStr>, value: SmolStr) {
+        self.claims.insert((names, value));
+    }
+
+    /// Adds the segments of a path pattern.
+    pub fn path(&mut self, pattern: &PathPattern) {
         self.depth = self.depth.max(pattern.segments.len() + 1);
         self.segments.extend(pattern.segments.iter().filter_map(|segment| match segment {
             Segment::Literal(text) => Some(text.clone()),

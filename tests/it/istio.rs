@@ -4,4 +4,5 @@ pub mod build;
 mod cells;
 mod limits;
 mod prefixes;
+mod read;
 mod traps;

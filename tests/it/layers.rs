@@ -4,7 +4,7 @@
 pub mod authorization;
 pub mod draw;
 mod gateway;
-mod judge;
+pub mod judge;
 mod known;
 #[path = "../engines/networkpolicy/driver/random.rs"]
 pub mod random;

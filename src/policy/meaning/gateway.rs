@@ -136,6 +136,37 @@ impl Meaning<'_> {
         all
     }
 
+    /// Returns the flows that are as the ports of gateways read them: a port for HTTP gets requests without TLS, one that
+    /// ends TLS requests, and one that passes TLS on gets nothing else.
+    pub(super) fn as_read(&mut self, judged: Direction) -> Set {
+        let policy = self.policy;
+        let requests = self.flows.with_request();
+        let (by_tls, no_tls) = (self.flows.asks_for(Name::Tls, |_| true), self.flows.shows_no(Name::Tls));
+        let mut others = Vec::new();
+        for gateway in &policy.gateways {
+            let pods = self.gateway_pods(gateway, Side::Destination, judged == Direction::Ingress);
+            for port in &gateway.ports {
+                let number = self.flows.number(port.target);
+                let unread = self.flows.asks_for(Name::Tls, |name| is_unread(port, name));
+                let d = &mut self.flows.diagrams;
+                let read = match (port.app, port.servers.is_empty()) {
+                    (Some(AppProtocol::Tls), true) => d.minus(by_tls, requests),
+                    (Some(AppProtocol::Http | AppProtocol::Grpc), true) => d.and(requests, no_tls),
+                    (None, true) => continue,
+                    _ => {
+                        let passed = d.minus(unread, requests);
+                        let ended = d.minus(requests, unread);
+                        d.or(passed, ended)
+                    }
+                };
+                let there = d.and(pods, number);
+                others.push(d.minus(there, read));
+            }
+        }
+        let others = self.flows.diagrams.union(others);
+        self.flows.diagrams.complement(others)
+    }
+
     /// Returns the flows that ask for a host by HTTP; where that is not known, by TLS.
     fn asks_http(&mut self, is_meant: impl Fn(&str) -> bool) -> Set {
         let by_tls = self.flows.asks_for(Name::Tls, &is_meant);
@@ -148,7 +179,7 @@ impl Meaning<'_> {
         self.named_or(Name::Tls, is_meant, by_http)
     }
 
-    fn gateway_pods(&mut self, gateway: &Gateway, side: Side, own: bool) -> Set {
+    pub(super) fn gateway_pods(&mut self, gateway: &Gateway, side: Side, own: bool) -> Set {
         let sets = gateway.pods.iter().map(|pods| self.flows.pods(side, own, pods)).collect();
         self.flows.diagrams.union(sets)
     }
@@ -168,6 +199,6 @@ fn is_read(port: &GatewayPort, name: &str) -> bool {
     port.has_requests() || port.names(&HostName { wildcard: false, name: name.into() }).unknown
 }
 
-fn is_host(what: &crate::model::endpoint::What, name: &str) -> bool {
+pub(super) fn is_host(what: &crate::model::endpoint::What, name: &str) -> bool {
     matches!(what, crate::model::endpoint::What::Host(host) if host.matches(name))
 }

@@ -13,6 +13,7 @@
 
 mod ends;
 mod gateway;
+mod layers;
 mod member;
 mod shown;
 

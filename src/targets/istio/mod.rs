@@ -30,7 +30,8 @@
 //! - `plan` makes the drafts of objects: for the governed pods (`subjects`), the way in (`ingress`), the way out
 //!   (`egress`), and the gateways (`gateway`);
 //! - `judge` makes of the passes' findings (`findings`) how well each rule end is enforced;
-//! - `emit` makes objects (`model`) of the drafts, and YAML of the objects.
+//! - `emit` makes objects (`model`) of the drafts, and YAML of the objects;
+//! - `read` says what objects let in, whoever wrote them.
 //!
 //! So the rule above is made in `plan::ingress`: `plan::peers` makes a peer with a principal of `lab/@curl`,
 //! `plan::operations` an operation of the port (and of `where method GET`, if the rule had it), and `access_rule` joins
@@ -52,6 +53,7 @@ mod limits;
 mod model;
 mod nets;
 mod plan;
+pub mod read;
 mod troubles;
 mod words;
 

@@ -21,7 +21,7 @@ use super::correlation::Correlation;
 use super::others::others;
 use crate::model::conditions::Conditions;
 use crate::model::endpoint::Member;
-use crate::model::gateways::{Gateway, Via};
+use crate::model::gateways::{Gateway, GatewayPort, Via};
 use crate::model::hosts::HostName;
 use crate::model::ports::{AppProtocol, PortMatch, Ports};
 use crate::model::rules::{Rule, RuleId};
@@ -241,6 +241,13 @@ fn asked_at_gateway(facts: &Facts<'_>, rule: &Rule, via: &Via) -> Result<Vec<Acc
     }
     if !operation.hosts.is_empty() {
         add_paths(facts, &rule.conditions, false, &mut operation)?;
+        // A gateway that rules isolate stays closed on ports that its block does not name.
+        if facts.policy.isolating(gateway).next().is_some() {
+            let reads = |port: &&GatewayPort| port.has_requests() || hosts.iter().any(|host| port.names(host).unknown);
+            operation.ports = gateway.ports.iter().filter(reads).map(|port| port.target).collect();
+            operation.ports.sort_unstable();
+            operation.ports.dedup();
+        }
         let when = header_conditions(&rule.conditions)?;
         asked.push(AccessRule { to: Some(operation), when, ..AccessRule::default() });
     }

@@ -1,0 +1,298 @@
+//! A layer beside its source: flows that the layer lets through in excess, and flows that it refuses too much.
+//!
+//! ```text
+//! allow ingress lab/@curl -> garden/*     a layer that knows no accounts lets lab/@other in: excess of this rule's isolation
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::{Example, Meaning, Statement, ends};
+use crate::flows::{Feature, Flows, Name, OUTSIDE, Set, Side, Space, Terms, TooLarge};
+use crate::model::addresses::AddressSet;
+use crate::model::labels::{Account, PodSelector, Requirements};
+use crate::model::rules::{Action, Direction, RuleId};
+use crate::policy::Policy;
+
+impl<'p> Meaning<'p> {
+    /// Prepares the meaning of a policy, to be compared with sets that speak of other values too. `add` adds these.
+    pub fn beside(policy: &'p Policy, add: impl FnOnce(&mut Terms)) -> Meaning<'p> {
+        let mut terms = super::terms(policy, &[]);
+        add(&mut terms);
+        let mut flows = Flows::new(Space::new(terms), super::BUDGET);
+        let carried = flows.carried();
+        let mut meaning = Meaning {
+            policy,
+            flows,
+            egress: super::Table::default(),
+            ingress: super::Table::default(),
+            ends: ends::Ends::default(),
+            carried,
+        };
+        meaning.sort_statements();
+        meaning
+    }
+
+    /// Returns the space, to make other sets in.
+    pub fn flows(&mut self) -> &mut Flows {
+        &mut self.flows
+    }
+
+    /// Returns every place where a pod can be.
+    pub fn pod_places(&self) -> Vec<u32> {
+        self.flows.space.pod_places().collect()
+    }
+
+    /// Returns one of the flows that a layer lets through at the pods of a place although the source does not, among those
+    /// `within`, and leaving aside those that a rule forbids of which the layer is said to let more through. What one end of
+    /// a way through a gateway judges, the other end need not judge again.
+    pub fn excess(
+        &mut self,
+        direction: Direction,
+        place: u32,
+        layer: Set,
+        within: Set,
+        said: &dyn Fn(RuleId) -> bool,
+    ) -> Result<Option<Example<'p>>, TooLarge> {
+        let judged = self.judged(direction, place);
+        let d = &mut self.flows.diagrams;
+        let excess = d.minus(layer, judged);
+        let mut excess = d.and(excess, within);
+        if excess != Set::NONE {
+            let excused = self.spoken_of(direction, place, said);
+            let elsewhere = self.judged_elsewhere(direction, place, judged);
+            let d = &mut self.flows.diagrams;
+            excess = d.minus(excess, excused);
+            excess = d.minus(excess, elsewhere);
+        }
+        self.between_places(direction, place, excess)
+    }
+
+    /// Returns the flows of a way through a gateway that the other end of the way judges: a gateway knows its clients, and
+    /// the workload behind it their tokens.
+    fn judged_elsewhere(&mut self, direction: Direction, place: u32, judged: Set) -> Set {
+        if direction == Direction::Egress {
+            return Set::NONE;
+        }
+        let claims = self.flows.token_variables();
+        let client = self.flows.space.var(Feature::Client);
+        let any_token = self.flows.diagrams.for_some(&claims, judged);
+        let any_client = self.flows.diagrams.for_some(&[client], judged);
+        let [to, from] = self.gateway_sides(place);
+        let d = &mut self.flows.diagrams;
+        let to = d.and(to, any_token);
+        let from = d.and(from, any_client);
+        d.or(to, from)
+    }
+
+    /// Returns the flows into the pods of a place that go to gateways, and those that come from gateways.
+    fn gateway_sides(&mut self, place: u32) -> [Set; 2] {
+        let policy = self.policy;
+        let [mut to, mut from] = [const { Vec::new() }; 2];
+        for gateway in &policy.gateways {
+            let own = self.gateway_pods(gateway, Side::Destination, true);
+            to.push(self.flows.with_place(own, true, place));
+            from.push(self.gateway_pods(gateway, Side::Source, false));
+        }
+        [to, from].map(|sets| self.flows.diagrams.union(sets))
+    }
+
+    /// Returns one of the flows that a layer refuses at the pods of a place although the source lets them through, among
+    /// those `within`, and leaving aside those at the pods of a rule of which the layer is said to let less through; `less`
+    /// are the flows of which that can be said.
+    pub fn lost(
+        &mut self,
+        direction: Direction,
+        place: u32,
+        layer: Set,
+        within: Set,
+        (less, said): (Set, &dyn Fn(RuleId) -> bool),
+    ) -> Result<Option<Example<'p>>, TooLarge> {
+        let judged = self.judged(direction, place);
+        let d = &mut self.flows.diagrams;
+        let lost = d.minus(judged, layer);
+        let mut lost = d.and(lost, within);
+        if lost != Set::NONE {
+            let mut sets = Vec::new();
+            for at in self.statements(direction, place) {
+                if let Statement::Rule(at) = at
+                    && said(RuleId::new(at))
+                {
+                    let set = self.governed(&self.policy.rules[at], direction);
+                    sets.push(self.flows.with_place(set, true, place));
+                }
+            }
+            let passed_on = self.named_by_exits(direction, place);
+            let d = &mut self.flows.diagrams;
+            let pods = d.union(sets);
+            let excused = d.and(pods, less);
+            let excused = d.or(excused, passed_on);
+            lost = d.minus(lost, excused);
+        }
+        self.between_places(direction, place, lost)
+    }
+
+    /// Returns the flows at the pods of a place that are as proxies read them.
+    pub fn read_by_proxies(&mut self, direction: Direction, place: u32) -> Set {
+        let whole = self.flows.whole_requests();
+        let at_gateways = self.as_read(direction);
+        let all = self.flows.diagrams.and(whole, at_gateways);
+        let all = self.flows.with_place(all, true, place);
+        let addresses = self.pod_addresses(direction);
+        let all = self.flows.diagrams.and(all, addresses);
+        if direction == Direction::Egress {
+            return all;
+        }
+        // Behind a gateway the name that TLS asked for cannot be seen.
+        let [_, from] = self.gateway_sides(place);
+        let named = self.flows.asks_for(Name::Tls, |_| true);
+        let (like_gateways, others) = (self.like_gateways(place), self.of_gateway_accounts());
+        let d = &mut self.flows.diagrams;
+        let unseen = d.and(from, named);
+        let not = d.union(vec![unseen, like_gateways, others]);
+        d.minus(all, not)
+    }
+
+    /// Returns the flows from pods that have the account of a gateway without its labels, or these without that: a
+    /// declaration says that its pods have both.
+    fn of_gateway_accounts(&mut self) -> Set {
+        let policy = self.policy;
+        let mut sets = Vec::new();
+        for gateway in &policy.gateways {
+            let Some((namespace, account)) = &gateway.account else { continue };
+            let account = Account::Is(account.clone());
+            let running = PodSelector { account, ..PodSelector::in_namespace(namespace.clone()) };
+            let running = self.flows.pods(Side::Source, false, &running);
+            let labelled = self.gateway_pods(gateway, Side::Source, false);
+            let d = &mut self.flows.diagrams;
+            sets.extend([d.minus(labelled, running), d.minus(running, labelled)]);
+        }
+        self.flows.diagrams.union(sets)
+    }
+
+    /// Returns the flows to the pods of a place that have the labels of a gateway in the root namespace: an object that
+    /// selects the gateway there is for pods of every namespace.
+    fn like_gateways(&mut self, place: u32) -> Set {
+        let policy = self.policy;
+        let root = &policy.settings.root_namespace;
+        let pods = policy.gateways.iter().flat_map(|gateway| &gateway.pods);
+        let in_root = pods.filter(|pods| pods.namespace_name().is_some_and(|name| name == root));
+        let mut sets = Vec::new();
+        if self.flows.space.place(root) == place {
+            return Set::NONE;
+        }
+        for pods in in_root {
+            let anywhere = PodSelector { namespace: Requirements::any(), ..pods.clone() };
+            let pods = self.flows.pods(Side::Destination, true, &anywhere);
+            sets.push(self.flows.with_place(pods, true, place));
+        }
+        self.flows.diagrams.union(sets)
+    }
+
+    /// Returns the flows whose source has an address that pods have, if it is a pod, and else one that pods do not have.
+    fn pod_addresses(&mut self, direction: Direction) -> Set {
+        let (pods, internet) = (&self.policy.pod_addresses, &self.policy.internet);
+        let of_pods = match pods.blocks.is_empty() {
+            true => AddressSet::everything().subtract(internet),
+            false => pods.clone(),
+        };
+        let [from, not_from] = [&of_pods, pods].map(|set| self.flows.at(Side::Source, set));
+        let own = direction == Direction::Egress;
+        let from = self.flows.if_pod(own, from);
+        let not_from = self.flows.diagrams.complement(not_from);
+        let outside = self.flows.outside(own, not_from);
+        self.flows.diagrams.or(from, outside)
+    }
+
+    /// Returns the flows into gateways that ask for a host which a rule leads through the gateway on the way out: there the
+    /// gateway takes the rule's own pods alone.
+    fn named_by_exits(&mut self, direction: Direction, place: u32) -> Set {
+        let policy = self.policy;
+        let mut sets = Vec::new();
+        for rule in policy.rules.iter().filter(|rule| rule.egress && direction == Direction::Ingress) {
+            let Some(via) = &rule.via else { continue };
+            let pods = self.gateway_pods(&via.gateway, Side::Destination, true);
+            let hosts: Vec<_> = rule.destination.members.iter().map(|member| &member.what).collect();
+            let asked =
+                self.flows.asks_for(Name::Tls, |name| hosts.iter().any(|what| super::gateway::is_host(what, name)));
+            let set = self.flows.diagrams.and(pods, asked);
+            sets.push(self.flows.with_place(set, true, place));
+        }
+        self.flows.diagrams.union(sets)
+    }
+
+    fn statements(&mut self, direction: Direction, place: u32) -> Vec<Statement> {
+        let table = self.table(direction);
+        let own = table.of_place.get(&place).into_iter().flatten();
+        own.chain(&table.wide).copied().collect()
+    }
+
+    /// Returns the flows of the known workloads at both ends, where the inventory lists them, on ports that have the names
+    /// which these give them. Others may come later.
+    pub fn known(&mut self, direction: Direction, place: u32) -> Set {
+        let inventory = &self.policy.inventory;
+        if !inventory.given {
+            return Set::ALL;
+        }
+        let own = if direction == Direction::Egress { Side::Source } else { Side::Destination };
+        let mut by_place: BTreeMap<u32, [Vec<Set>; 2]> = BTreeMap::new();
+        for workload in inventory.workloads.iter().filter(|workload| !workload.host_network) {
+            let at = self.flows.space.place(&workload.namespace);
+            let mut sides =
+                [own, own.opposite()].map(|side| self.flows.pods_like(side, &workload.labels, &workload.account));
+            let ports = workload.ports.iter().map(|port| (port.name.clone(), port.port, port.protocol));
+            let named = self.flows.ports_named(&ports.collect::<Vec<_>>());
+            let destination = &mut sides[usize::from(own == Side::Source)];
+            *destination = self.flows.diagrams.and(*destination, named);
+            let lists = by_place.entry(at).or_default();
+            lists.iter_mut().zip(sides).for_each(|(list, set)| list.push(set));
+        }
+        let here = by_place.get(&place).map(|[own, _]| own.clone()).unwrap_or_default();
+        let d = &mut self.flows.diagrams;
+        let here = d.union(here);
+        let others: Vec<(u32, Set)> =
+            by_place.into_iter().map(|(place, [_, others])| (place, d.union(others))).collect();
+        let other = self.flows.space.var(Feature::Place { own: false });
+        let d = &mut self.flows.diagrams;
+        let others = d.names(other, Set::NONE, [(OUTSIDE, Set::ALL)].into_iter().chain(others));
+        d.and(here, others)
+    }
+
+    /// Returns what some rules speak of at the pods of a place: a deny what it matches, the others all that goes to or
+    /// from the pods that they isolate.
+    fn spoken_of(&mut self, direction: Direction, place: u32, of: &dyn Fn(RuleId) -> bool) -> Set {
+        let policy = self.policy;
+        let mut sets = Vec::new();
+        for statement in self.statements(direction, place) {
+            let set = match statement {
+                Statement::Rule(at) | Statement::Published(at) if !of(RuleId::new(at)) => continue,
+                Statement::Rule(at) => match policy.rules[at].action {
+                    Action::Deny => self.matched(&policy.rules[at], direction),
+                    Action::Allow | Action::Isolate => self.governed(&policy.rules[at], direction),
+                },
+                Statement::Published(at) => self.published(&policy.rules[at]).0,
+                Statement::Grant(_) => continue,
+            };
+            sets.push(self.flows.with_place(set, true, place));
+        }
+        self.flows.diagrams.union(sets)
+    }
+
+    /// Returns a flow that can be, of some at the pods of a place.
+    fn between_places(&mut self, direction: Direction, place: u32, set: Set) -> Result<Option<Example<'p>>, TooLarge> {
+        if self.flows.checked(set)? == Set::NONE {
+            return Ok(None);
+        }
+        for other in [OUTSIDE].into_iter().chain(self.pod_places()) {
+            let (source, destination) = match direction {
+                Direction::Egress => (place, other),
+                Direction::Ingress => (other, place),
+            };
+            let here = self.flows.with_place(set, false, other);
+            let here = self.possible(here, source, destination);
+            if self.flows.checked(here)? != Set::NONE {
+                return Ok(self.believable(here, source, destination));
+            }
+        }
+        self.flows.checked(None)
+    }
+}
