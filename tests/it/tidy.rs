@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["flows", "types", "inventory", "resolve", "syntax", "settings", "diag", "model", "source", "parallel"],
     ),
     ("analysis", &["policy", "flows", "diag", "model", "source"]),
-    ("targets", &["policy", "inventory", "settings", "diag", "model", "source", "parallel"]),
+    ("targets", &["policy", "flows", "inventory", "settings", "diag", "model", "source", "parallel"]),
     (
         "compile",
         &[
