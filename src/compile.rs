@@ -15,8 +15,9 @@ use crate::resolve::{self, Loader, ModuleId, Names, Resolved};
 use crate::settings::{Platform, Settings};
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::{self, Deferred, Opened};
-use crate::targets::{self, Artifact, Lowering};
+use crate::targets::{self, Artifact, Lowering, Made};
 use crate::types::{self, Program};
+use crate::verify;
 
 /// The input of a compilation: texts and settings.
 #[derive(Debug)]
@@ -155,17 +156,18 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     lowering
 }
 
-/// A policy to the objects of every layer of the build, all of them at once, with its judgements. [`build`] makes files of
-/// them and keeps none.
+/// A policy to the objects of every layer of the build, all of them at once, with its judgements, and checked as [`build`]
+/// does, which makes files of them and keeps none.
 pub fn objects(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     analysis::assertions(policy, sources, diagnostics);
-    let lowering = targets::lower(policy, sources, diagnostics);
+    let lowering = targets::lower(policy, sources, &|made| verify::check(policy, sources, made), diagnostics);
     attribute(policy, diagnostics);
     lowering
 }
 
 /// A policy to the files of every layer of the build, which are handed on one partition after the other until `then`
-/// wants no more. An error, because a layer enforces too little, may come after the last of them.
+/// wants no more. What is handed on was read back and held against the policy ([`verify`]). An error, because a layer
+/// enforces too little, may come after the last of them.
 pub fn build(
     policy: &Policy,
     sources: &Sources,
@@ -173,7 +175,8 @@ pub fn build(
     then: &mut dyn FnMut(Vec<Artifact>) -> bool,
 ) -> Lowering {
     analysis::assertions(policy, sources, diagnostics);
-    let lowering = targets::build(policy, sources, diagnostics, then);
+    let check = |made: &Made<'_>| verify::check(policy, sources, made);
+    let lowering = targets::build(policy, sources, &check, diagnostics, then);
     attribute(policy, diagnostics);
     lowering
 }

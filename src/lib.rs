@@ -79,3 +79,4 @@ pub mod source;
 pub mod syntax;
 pub mod targets;
 pub mod types;
+pub mod verify;

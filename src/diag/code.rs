@@ -228,6 +228,9 @@ codes! {
     W0742 WrappedGateway "a gateway's pods look as if they had a sidecar";
     E0751 SidecarTooLarge "what some pods may reach is too much for one Sidecar";
     E0752 DeniesMultiply "denies and allows of the same pods multiply";
+    // Checked lowering (verify/).
+    E0791 Miscompiled "what a build made does not mean the policy";
+    W0792 Unchecked "what a build made is too much to check";
     // Output (cli/, targets/).
     E0801 FileInTheWay "a file that netpol did not write is in the way";
     E0802 OutputPlace "a link or something else stands where a file is to be written";
@@ -252,6 +255,11 @@ impl Code {
             b'W' => Severity::Warning,
             _ => Severity::Note,
         }
+    }
+
+    /// Returns whether the code stands for a mistake of the compiler itself, which no policy should provoke.
+    pub fn is_internal(self) -> bool {
+        self == Code::Miscompiled
     }
 
     /// Returns the code that is printed as `text`.

@@ -69,7 +69,26 @@ impl Flows {
         }
     }
 
-    fn port_names(&self) -> Vec<smol_str::SmolStr> {
+    /// Returns the flows that can be, but for what they carry, where a pod at a place is the judged side. `internet` is where
+    /// hosts are whose addresses nothing tells, and `pods` are addresses that nothing but pods has.
+    pub fn around(&mut self, judged: Side, place: u32, internet: &AddressSet, pods: &AddressSet) -> Set {
+        let outside = match judged {
+            Side::Source => self.between(place, OUTSIDE, internet),
+            Side::Destination => self.between(OUTSIDE, place, internet),
+        };
+        // Numbers beyond the last range stand for no address.
+        let others = AddressSet::everything().subtract(pods);
+        let others = self.at(judged.opposite(), &others);
+        let outside = self.diagrams.and(outside, others);
+        let others = self.one_of(Feature::Host, [ABSENT]);
+        let own = self.between(place, place, internet);
+        let default = if self.space.closed { Set::NONE } else { others };
+        let mut edges = vec![(OUTSIDE, outside)];
+        edges.extend(self.space.namespaces.numbers().map(|at| (at, if at == place { own } else { others })));
+        self.diagrams.names(self.space.var(Feature::Place { own: false }), default, edges)
+    }
+
+    pub(super) fn port_names(&self) -> Vec<smol_str::SmolStr> {
         self.space.port_names.numbered().map(|(_, name)| name.clone()).collect()
     }
 

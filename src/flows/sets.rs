@@ -157,8 +157,8 @@ impl Flows {
         all
     }
 
-    /// Returns the flows whose side is a pod with exactly these labels and this account.
-    pub fn pods_like(&mut self, side: Side, labels: &Labels, account: &str) -> Set {
+    /// Returns the flows whose side is a pod with exactly these labels and this account; any one, where it is not known.
+    pub fn pods_like(&mut self, side: Side, labels: &Labels, account: Option<&str>) -> Set {
         let mut set = Set::ALL;
         let keys: Vec<_> = self.space.keys.numbered().map(|(_, key)| key.clone()).collect();
         for key in keys.iter().rev() {
@@ -167,6 +167,7 @@ impl Flows {
             let in_play = table.numbers();
             set = self.exactly(self.space.var(Feature::Label(side, key)), value, in_play, set);
         }
+        let Some(account) = account else { return set };
         let (value, in_play) = (self.space.accounts.number(account), self.space.accounts.numbers());
         self.exactly(self.space.var(Feature::Account(side)), value, in_play, set)
     }
@@ -184,6 +185,12 @@ impl Flows {
     pub fn outside(&mut self, own: bool, rest: Set) -> Set {
         let place = self.space.var(Feature::Place { own });
         self.diagrams.names(place, Set::NONE, [(OUTSIDE, rest)])
+    }
+
+    /// Returns the flows whose judged side, or the other one, is at a place and that are in the place's set; `default` is for
+    /// every other place. The places are sorted, and the sets test none.
+    pub fn by_place(&mut self, own: bool, default: Set, places: impl IntoIterator<Item = (u32, Set)>) -> Set {
+        self.diagrams.names(self.space.var(Feature::Place { own }), default, places)
     }
 
     /// Returns the rest of a set for flows whose judged side, or the other one, is at a place. The set tests no place before.
@@ -252,22 +259,28 @@ impl Flows {
         self.diagrams.names(protocol, Set::NONE, [(Space::protocol(entry.protocol), number)])
     }
 
-    /// Returns the flows on ports that have, at the destination pod, the names of a list and no others.
-    pub fn ports_named(&mut self, ports: &[(Option<smol_str::SmolStr>, u16, Protocol)]) -> Set {
-        let names: Vec<_> = self.space.port_names.numbered().map(|(_, name)| name.clone()).collect();
-        let mut all = Set::ALL;
-        for name in names {
-            let here = ports.iter().filter(|(own, ..)| own.as_ref() == Some(&name));
-            let here = here.map(|(_, port, protocol)| PortMatch::range(*port, *port, *protocol));
-            let here = here.collect::<Vec<_>>().iter().map(|port| self.port(port)).collect();
-            let here = self.diagrams.union(here);
-            let named = self.one_of(Feature::PortName(&name), [TRUE]);
+    /// Returns the flows of some protocols.
+    pub fn protocols(&mut self, protocols: &[Protocol]) -> Set {
+        let mut numbers: Vec<u32> = protocols.iter().map(|protocol| Space::protocol(*protocol)).collect();
+        numbers.sort_unstable();
+        self.one_of(Feature::Protocol, numbers)
+    }
+
+    /// Returns the flows that can be to a pod whose ports have these names: a name is one of a port exactly if it is listed.
+    pub fn named_ports<'n>(&mut self, ports: impl Iterator<Item = (&'n str, Protocol, u16)> + Clone) -> Set {
+        let mut set = Set::ALL;
+        for name in self.port_names() {
+            let here = ports.clone().filter(|(one, ..)| *one == name);
+            let here = here.map(|(_, protocol, port)| PortMatch::range(port, port, protocol)).collect();
+            let there = self.ports(&Ports::Some(here));
+            let called = self.one_of(Feature::PortName(&name), [TRUE]);
             let d = &mut self.diagrams;
-            let (missing, wrong) = (d.minus(here, named), d.minus(named, here));
-            let not = d.or(missing, wrong);
-            all = d.minus(all, not);
+            let (both, neither) = (d.and(called, there), d.or(called, there));
+            let neither = d.complement(neither);
+            let alike = d.or(both, neither);
+            set = d.and(set, alike);
         }
-        all
+        set
     }
 
     /// Returns the variables that tell of a token.

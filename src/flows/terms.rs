@@ -52,6 +52,26 @@ impl Terms {
         Terms { namespaces: namespaces.into_iter().collect(), closed, ..Terms::default() }
     }
 
+    /// Adds a namespace with its labels, where they are known.
+    pub fn namespace(&mut self, name: &SmolStr, labels: Option<Labels>) {
+        self.namespaces.insert(name.clone(), labels);
+    }
+
+    /// Says that there are no other namespaces.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Returns whether something speaks of a namespace by its name.
+    pub fn names(&self, namespace: &str) -> bool {
+        self.namespaces.contains_key(namespace)
+    }
+
+    /// Returns whether something asks for labels of namespaces.
+    pub fn tells_namespaces_by_labels(&self) -> bool {
+        !self.namespace_labels.is_empty()
+    }
+
     /// Adds what an endpoint speaks of.
     pub fn endpoint(&mut self, endpoint: &Endpoint) {
         for Member { what, ports, .. } in &endpoint.members {

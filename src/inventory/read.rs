@@ -10,6 +10,7 @@ mod errors;
 mod fields;
 mod left_out;
 mod mesh;
+mod network;
 mod object;
 mod policy;
 mod routing;
@@ -24,14 +25,15 @@ use std::collections::btree_map::{BTreeMap, Entry};
 
 use smol_str::SmolStr;
 
-use self::document::Mistakes;
+use self::document::{Keep, Mistakes};
 use self::object::{Kind, Meta};
 use self::sidecar::has_sidecar;
 use self::tree::At;
 use super::objects::build_of;
 use super::query::Index;
 use super::{
-    ApiServer, Existing, Inventory, Listener, Namespace, PolicyObject, Rewrite, Service, Workload, WorkloadKind,
+    ApiServer, Existing, Inventory, Listener, Namespace, PolicyKind, PolicyObject, Rewrite, Service, Workload,
+    WorkloadKind,
 };
 use crate::diag::Diagnostics;
 use crate::inventory::{AllLeftOut, ServicePort};
@@ -63,7 +65,7 @@ pub fn read(sources: &Sources, files: &[FileId], reading: Reading<'_>, diagnosti
         }
         let kustomization = is_kustomization(&source.path);
         let (mut found, mut is_manifest, mut is_empty) = (Diagnostics::new(), false, true);
-        document::each_document(file, &source.text, &mut found, |document, mistakes| {
+        document::each_document(file, &source.text, Keep::Known, &mut found, |document, mistakes| {
             is_empty &= document.root().is_null();
             is_manifest |= ["apiVersion", "kind"].iter().all(|key| document.root().get(key).is_some());
             object::each_object(document.root(), kustomization, &unplaced, mistakes, |kind, meta, at, mistakes| {
@@ -90,7 +92,7 @@ pub fn read(sources: &Sources, files: &[FileId], reading: Reading<'_>, diagnosti
 fn is_template(file: FileId, text: &str) -> bool {
     let fails = || {
         let mut found = Diagnostics::new();
-        document::each_document(file, text, &mut found, |_, _| {});
+        document::each_document(file, text, Keep::Known, &mut found, |_, _| {});
         found.has_errors()
     };
     text.contains("{{") && fails()
@@ -105,11 +107,27 @@ fn looks_like_manifest(text: &str) -> bool {
 /// stands for it.
 pub fn written(file: FileId, yaml: &str) -> Vec<PolicyObject> {
     let mut objects = Vec::new();
-    document::each_document(file, yaml, &mut Diagnostics::new(), |document, mistakes| {
+    document::each_document(file, yaml, Keep::Known, &mut Diagnostics::new(), |document, mistakes| {
         let unplaced = SmolStr::new_static("default");
         object::each_object(document.root(), false, &unplaced, mistakes, |kind, meta, at, mistakes| {
             if let Kind::Policy(kind) = kind {
                 objects.extend(policy::policy(kind, meta, at, mistakes));
+            }
+        });
+    });
+    objects
+}
+
+/// Reads the NetworkPolicies of a text, whoever wrote them; objects of other kinds are passed over. `unplaced` is the namespace
+/// of those that name none. A field that a NetworkPolicy does not have is a finding, since nobody can say what it was to open
+/// or close.
+pub fn network_policies(file: FileId, text: &str, unplaced: &str, diagnostics: &mut Diagnostics) -> Vec<PolicyObject> {
+    let (mut objects, unplaced) = (Vec::new(), SmolStr::from(unplaced));
+    document::each_document(file, text, Keep::Everything, diagnostics, |document, mistakes| {
+        object::each_object(document.root(), false, &unplaced, mistakes, |kind, meta, at, mistakes| {
+            if kind == Kind::Policy(PolicyKind::NetworkPolicy) {
+                network::refuse_unknown_fields(at, mistakes);
+                objects.extend(policy::policy(PolicyKind::NetworkPolicy, meta, at, mistakes));
             }
         });
     });

@@ -3,6 +3,7 @@
 mod ambient;
 pub mod capability;
 mod components;
+pub mod effective;
 pub mod enforcement;
 mod files;
 pub mod foreign;
@@ -25,9 +26,10 @@ pub use judgement::{AtGateway, Judgement};
 pub use level::{Level, Levels, PAST_SIDECAR, Traffic, Traffics};
 pub use narrower::{Narrower, Refuses};
 
+use self::effective::Effective;
 use self::partition::Partition;
-use crate::diag::Diagnostics;
-use crate::model::rules::{Direction, RuleId};
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::model::rules::{Direction, GrantId, Rule, RuleId};
 use crate::parallel;
 use crate::policy::Policy;
 use crate::settings::Layer;
@@ -40,7 +42,35 @@ pub struct Lowered {
     pub objects: Vec<Object>,
     /// One for each governed end of each rule, in the order of the rules.
     pub judgements: Vec<Judgement>,
+    /// The rules that the objects say, of a layer whose objects can be read back; only while a part of a policy is lowered.
+    pub effective: Option<Effective>,
 }
+
+/// What a layer made of a part of a policy, before anything of it is handed on.
+#[derive(Clone, Copy)]
+pub struct Made<'a> {
+    /// The layer.
+    pub layer: Layer,
+    /// The rule ends, the only ones that govern their pods.
+    pub ends: &'a [(RuleId, Direction)],
+    /// The grants that may open the pods.
+    pub grants: &'a [GrantId],
+    /// The rules that the objects are to say.
+    pub effective: &'a Effective,
+    /// The texts of the objects.
+    pub texts: &'a [&'a str],
+}
+
+/// Reads the text of a layer's objects as rules; the finding says what cannot be read. `file` stands for the file of the text.
+pub fn read_back(layer: Layer, file: FileId, text: &str) -> Result<Vec<Rule>, Diagnostic> {
+    match layer {
+        Layer::NetworkPolicy => networkpolicy::read::written(file, text),
+        Layer::Istio => Ok(Vec::new()),
+    }
+}
+
+/// Looks at what a layer made, and reports what is wrong with it.
+pub type Check<'c> = &'c (dyn Fn(&Made<'_>) -> Diagnostics + Sync);
 
 /// One object as it will be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,13 +112,15 @@ enum Wanted {
 
 /// Lowers a policy to every layer of the build and judges each rule by all of them. A rule that no layer enforces is an
 /// error; one that stops only the pods that keep their sidecar is a note.
-pub fn lower(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    lower_to(Wanted::Objects, policy, sources, diagnostics)
+pub fn lower(policy: &Policy, sources: &Sources, check: Check<'_>, diagnostics: &mut Diagnostics) -> Lowering {
+    let all = &mut |_| true;
+    let lowering = lower_partitions(TOGETHER, Wanted::Objects, policy, sources, Some(check), diagnostics, all);
+    judged(lowering, policy, diagnostics)
 }
 
 /// Lowers a policy as [`lower`] does, in partitions of at least `least` rule ends. The result is the same.
 pub fn lower_by(least: usize, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    let lowering = lower_partitions(least, Wanted::Objects, policy, sources, diagnostics, &mut |_| true);
+    let lowering = lower_partitions(least, Wanted::Objects, policy, sources, None, diagnostics, &mut |_| true);
     judged(lowering, policy, diagnostics)
 }
 
@@ -99,30 +131,28 @@ pub fn lower_by(least: usize, policy: &Policy, sources: &Sources, diagnostics: &
 pub fn build(
     policy: &Policy,
     sources: &Sources,
+    check: Check<'_>,
     diagnostics: &mut Diagnostics,
     then: &mut dyn FnMut(Vec<Artifact>) -> bool,
 ) -> Lowering {
-    let lowering = lower_partitions(TOGETHER, Wanted::Files, policy, sources, diagnostics, then);
+    let lowering = lower_partitions(TOGETHER, Wanted::Files, policy, sources, Some(check), diagnostics, then);
     judged(lowering, policy, diagnostics)
 }
 
 /// Hands on the files of a policy as [`build`] does, where the policy is judged already.
 pub fn files_of(policy: &Policy, sources: &Sources, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
-    lower_partitions(TOGETHER, Wanted::Files, policy, sources, &mut Diagnostics::new(), then);
+    lower_partitions(TOGETHER, Wanted::Files, policy, sources, None, &mut Diagnostics::new(), then);
 }
 
 /// Judges each rule as [`lower`] does, and writes no objects.
 pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    lower_to(Wanted::Judgements, policy, sources, diagnostics)
+    let wanted = Wanted::Judgements;
+    let lowering = lower_partitions(TOGETHER, wanted, policy, sources, None, diagnostics, &mut |_| true);
+    judged(lowering, policy, diagnostics)
 }
 
 /// The least number of rule ends that are lowered together, where a policy falls into several partitions.
 const TOGETHER: usize = 128;
-
-fn lower_to(wanted: Wanted, policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    let lowering = lower_partitions(TOGETHER, wanted, policy, sources, diagnostics, &mut |_| true);
-    judged(lowering, policy, diagnostics)
-}
 
 fn judged(lowering: Lowering, policy: &Policy, diagnostics: &mut Diagnostics) -> Lowering {
     enforcement::judge(policy, &lowering.layers, diagnostics);
@@ -159,6 +189,7 @@ fn lower_partitions(
     wanted: Wanted,
     policy: &Policy,
     sources: &Sources,
+    check: Option<Check<'_>>,
     diagnostics: &mut Diagnostics,
     then: &mut dyn FnMut(Vec<Artifact>) -> bool,
 ) -> Lowering {
@@ -188,6 +219,12 @@ fn lower_partitions(
                 Vec::new()
             }
         };
+        if let (Some(check), Some(effective)) = (check, lowered.effective.take()) {
+            let objects = lowered.objects.iter().map(|object| object.yaml.as_str());
+            let texts: Vec<&str> = files.iter().map(|file| file.text.as_str()).chain(objects).collect();
+            let (ends, grants) = (partition.members(), partition.granted());
+            found.append(check(&Made { layer, ends, grants, effective: &effective, texts: &texts }));
+        }
         (lowered, files, beside, found)
     };
     let places = Places::new(policy);
@@ -238,7 +275,7 @@ impl Places<'_> {
     /// Makes room for the judgements of a layer.
     fn empty(&self) -> Lowered {
         let blank = Judgement::exact(RuleId::new(0), Direction::Egress);
-        Lowered { objects: Vec::new(), judgements: vec![blank; self.ends] }
+        Lowered { judgements: vec![blank; self.ends], ..Lowered::default() }
     }
 
     /// Adds the result of a layer for one partition.

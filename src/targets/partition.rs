@@ -114,6 +114,16 @@ impl<'a> Partition<'a> {
         keyed.into_iter().map(|(.., at)| at).collect()
     }
 
+    /// Returns the governed rule ends, sorted by their numbers.
+    pub(super) fn members(&self) -> &[(RuleId, Direction)] {
+        &self.members
+    }
+
+    /// Returns the grants that may open pods of the partition, sorted by their numbers.
+    pub(super) fn granted(&self) -> &[GrantId] {
+        &self.granted
+    }
+
     /// Returns the governed rule ends, by the text of their rules.
     pub(super) fn ends(&self) -> impl Iterator<Item = (RuleId, Direction, &'a Rule)> {
         self.order().ends.iter().map(|&(at, direction)| (at, direction, self.rule(at)))

@@ -99,6 +99,10 @@ fn try_page(code: Code) {
     assert!(headings.iter().map(place).is_sorted(), "headings: {headings:?}");
     let prose = |wanted: &str| sections.iter().any(|(heading, _, prose)| heading == wanted && !prose.trim().is_empty());
     assert!(prose("") && prose("Why it matters"), "says what it means and why it matters");
+    if code.is_internal() {
+        assert_eq!(headings, ["", "Why it matters"], "no policy provokes a mistake of the compiler");
+        return;
+    }
     let blocks = |wanted: &[&str]| -> Vec<Block> {
         let sections = sections.iter().filter(|(heading, _, _)| wanted.contains(&heading.as_str()));
         sections.flat_map(|(_, blocks, _)| blocks.clone()).collect()

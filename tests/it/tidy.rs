@@ -20,9 +20,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("analysis", &["policy", "flows", "diag", "model", "source"]),
     ("targets", &["policy", "flows", "inventory", "settings", "diag", "model", "source", "parallel"]),
+    ("verify", &["targets", "policy", "flows", "inventory", "diag", "model", "source"]),
     (
         "compile",
         &[
+            "verify",
             "analysis",
             "targets",
             "policy",

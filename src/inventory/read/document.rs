@@ -30,10 +30,12 @@ const MAX_ALIASED: u64 = 100_000;
 
 /// The part of a mapping's value that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Keep {
+pub(super) enum Keep {
+    /// None of it.
     Nothing,
     /// The keys that [`keep`] names.
     Known,
+    /// All of it.
     Everything,
 }
 
@@ -78,11 +80,12 @@ fn keep(key: &str) -> Keep {
     }
 }
 
-/// Reads the documents of a file and hands each to `visit`; a document that cannot be read is a diagnostic, and the
-/// ones after it are read all the same.
+/// Reads the documents of a file and hands each, as far as it is kept, to `visit`; a document that cannot be read is a
+/// diagnostic, and the ones after it are read all the same.
 pub(super) fn each_document(
     file: FileId,
     text: &str,
+    keep: Keep,
     diagnostics: &mut Diagnostics,
     mut visit: impl FnMut(&Document<'_>, &mut Mistakes<'_>),
 ) {
@@ -92,7 +95,7 @@ pub(super) fn each_document(
     }
     let mut mistakes = Mistakes { diagnostics, left: MAX_MISTAKES };
     let mut parser = Parser::new_from_str_with_options(text, options! { emit_comments: false });
-    let mut builder = Builder::new(file, text);
+    let mut builder = Builder::new(file, text, keep);
     while let Some(event) = parser.next_event() {
         let result = match event {
             Ok((Event::DocumentEnd, _)) => {
@@ -163,6 +166,8 @@ enum Next {
 struct Builder<'t> {
     file: FileId,
     text: &'t str,
+    /// How much of each document is kept.
+    all: Keep,
     nodes: Vec<Node>,
     root: Option<NodeId>,
     stack: Vec<Frame>,
@@ -174,9 +179,9 @@ struct Builder<'t> {
 }
 
 impl<'t> Builder<'t> {
-    fn new(file: FileId, text: &'t str) -> Builder<'t> {
+    fn new(file: FileId, text: &'t str, all: Keep) -> Builder<'t> {
         let (nodes, stack, anchors) = (Vec::new(), Vec::new(), FxHashMap::default());
-        Builder { file, text, nodes, root: None, stack, anchors, aliased: 0, twice: Vec::new() }
+        Builder { file, text, all, nodes, root: None, stack, anchors, aliased: 0, twice: Vec::new() }
     }
 
     fn reset(&mut self) {
@@ -228,7 +233,7 @@ impl<'t> Builder<'t> {
 
     /// Returns how much of the value that comes next is kept.
     fn keep(&self) -> Keep {
-        let Some(frame) = self.stack.last() else { return Keep::Known };
+        let Some(frame) = self.stack.last() else { return self.all };
         match &frame.open {
             Open::Skipped => Keep::Nothing,
             Open::List(_) => frame.keep,

@@ -1,5 +1,6 @@
 //! What rules and grants match, as sets.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -16,17 +17,34 @@ use crate::policy::{Grant, GrantReason};
 /// The sets of endpoints that were made: many rules share an endpoint.
 #[derive(Default)]
 pub(super) struct Ends {
-    sources: FxHashMap<(*const Endpoint, Direction), Set>,
-    destinations: FxHashMap<(*const Endpoint, *const Conditions, bool, Direction), Set>,
+    sources: FxHashMap<(Kept<Endpoint>, Direction), Set>,
+    destinations: FxHashMap<(Kept<Endpoint>, Kept<Conditions>, bool, Direction), Set>,
     /// The connections that a gateway passes on unread, by the direction that is judged.
     pub(super) passed_through: FxHashMap<Direction, Set>,
     /// The conditions of grants: none.
     unconditional: Arc<Conditions>,
 }
 
+/// A shared value, known by its place: it is kept, so that no other value can take the place.
+struct Kept<T>(Arc<T>);
+
+impl<T> PartialEq for Kept<T> {
+    fn eq(&self, other: &Kept<T>) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<T> Eq for Kept<T> {}
+
+impl<T> Hash for Kept<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
 impl Meaning<'_> {
     /// Returns what a rule matches where it is judged in a direction.
-    pub(super) fn matched(&mut self, rule: &Rule, judged: Direction) -> Set {
+    pub fn matched(&mut self, rule: &Rule, judged: Direction) -> Set {
         if rule.via.is_some() && rule.ingress {
             return self.passed_on(rule, judged);
         }
@@ -37,7 +55,7 @@ impl Meaning<'_> {
     }
 
     /// Returns the flows of the pods that a rule governs in a direction.
-    pub(super) fn governed(&mut self, rule: &Rule, direction: Direction) -> Set {
+    pub fn governed(&mut self, rule: &Rule, direction: Direction) -> Set {
         let side = if direction == Direction::Egress { Side::Source } else { Side::Destination };
         let pods = rule.subject(direction).pods().map(|(_, pods)| &pods.selector);
         let sets = pods.map(|pods| self.flows.pods(side, true, pods)).collect();
@@ -46,7 +64,7 @@ impl Meaning<'_> {
 
     /// Returns the flows from an endpoint.
     pub(super) fn source(&mut self, endpoint: &Arc<Endpoint>, judged: Direction) -> Set {
-        let key = (Arc::as_ptr(endpoint), judged);
+        let key = (Kept(Arc::clone(endpoint)), judged);
         if let Some(known) = self.ends.sources.get(&key) {
             return *known;
         }
@@ -77,7 +95,7 @@ impl Meaning<'_> {
         deny: bool,
         judged: Direction,
     ) -> Set {
-        let key = (Arc::as_ptr(endpoint), Arc::as_ptr(conditions), deny, judged);
+        let key = (Kept(Arc::clone(endpoint)), Kept(Arc::clone(conditions)), deny, judged);
         if let Some(known) = self.ends.destinations.get(&key) {
             return *known;
         }
@@ -208,7 +226,7 @@ impl Meaning<'_> {
     }
 
     /// Returns what a grant opens.
-    pub(super) fn granted(&mut self, grant: &Grant) -> Set {
+    pub fn granted(&mut self, grant: &Grant) -> Set {
         let judged = grant.direction;
         let source = self.source(&grant.source, judged);
         let conditions = self.ends.unconditional.clone();

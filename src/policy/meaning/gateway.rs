@@ -35,7 +35,7 @@ impl Meaning<'_> {
 
     /// Returns, at the pods of the gateway of a rule with `via` on ingress, the flows that the rule concerns, and those of
     /// them that it lets in.
-    pub(super) fn published(&mut self, rule: &Rule) -> (Set, Set) {
+    pub fn published(&mut self, rule: &Rule) -> (Set, Set) {
         let Some(via) = &rule.via else { return (Set::NONE, Set::NONE) };
         let gateway = self.gateway_pods(&via.gateway, Side::Destination, true);
         let clients = self.source(&rule.source, Direction::Ingress);

@@ -32,11 +32,6 @@ impl<'p> Meaning<'p> {
         meaning
     }
 
-    /// Returns the space, to make other sets in.
-    pub fn flows(&mut self) -> &mut Flows {
-        &mut self.flows
-    }
-
     /// Returns every place where a pod can be.
     pub fn pod_places(&self) -> Vec<u32> {
         self.flows.space.pod_places().collect()
@@ -238,9 +233,10 @@ impl<'p> Meaning<'p> {
         for workload in inventory.workloads.iter().filter(|workload| !workload.host_network) {
             let at = self.flows.space.place(&workload.namespace);
             let mut sides =
-                [own, own.opposite()].map(|side| self.flows.pods_like(side, &workload.labels, &workload.account));
-            let ports = workload.ports.iter().map(|port| (port.name.clone(), port.port, port.protocol));
-            let named = self.flows.ports_named(&ports.collect::<Vec<_>>());
+                [own, own.opposite()].map(|side| self.flows.pods_like(side, &workload.labels, Some(&workload.account)));
+            let ports = workload.ports.iter();
+            let ports = ports.filter_map(|port| Some((port.name.as_deref()?, port.protocol, port.port)));
+            let named = self.flows.named_ports(ports);
             let destination = &mut sides[usize::from(own == Side::Source)];
             *destination = self.flows.diagrams.and(*destination, named);
             let lists = by_place.entry(at).or_default();

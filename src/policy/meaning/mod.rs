@@ -21,7 +21,7 @@ pub use shown::in_words;
 
 use rustc_hash::FxHashMap;
 
-use super::Policy;
+use super::{Grant, Policy};
 use crate::flows::{Flows, OUTSIDE, Set, Side, Space, Terms, TooLarge, Witness};
 use crate::inventory::Workload;
 use crate::model::endpoint::Endpoint;
@@ -97,6 +97,33 @@ impl<'p> Meaning<'p> {
         };
         meaning.sort_statements();
         meaning
+    }
+
+    /// Prepares sets of some rules and grants alone, of the policy or of a layer: it is not asked what the policy allows.
+    /// `budget` bounds the steps of all sets.
+    pub fn of<'r>(
+        policy: &'p Policy,
+        rules: impl Iterator<Item = &'r Rule> + Clone,
+        grants: impl Iterator<Item = &'r Grant> + Clone,
+        budget: u64,
+    ) -> Meaning<'p> {
+        let mut flows = Flows::new(Space::new(terms_of(policy, rules, grants)), budget);
+        let carried = flows.carried();
+        let (egress, ingress) = (Table::default(), Table::default());
+        Meaning { policy, flows, egress, ingress, ends: ends::Ends::default(), carried }
+    }
+
+    /// Returns the collection of the sets.
+    pub fn flows(&mut self) -> &mut Flows {
+        &mut self.flows
+    }
+
+    /// Returns the flows that can be, where a pod at a place is judged in a direction. What is no pod has none of the
+    /// addresses of pods, as far as these are known.
+    pub fn around(&mut self, direction: Direction, place: u32) -> Set {
+        let judged = if direction == Direction::Egress { Side::Source } else { Side::Destination };
+        let around = self.flows.around(judged, place, &self.policy.internet, &self.policy.pod_addresses);
+        self.flows.diagrams.and(around, self.carried)
     }
 
     /// Returns one of some flows that the policy allows; `None` if it allows none.
@@ -178,7 +205,7 @@ impl<'p> Meaning<'p> {
     }
 
     /// Returns a flow of a set between two places: between workloads of the inventory if some are in it, else the smallest.
-    fn believable(&mut self, set: Set, source: u32, destination: u32) -> Option<Example<'p>> {
+    pub fn believable(&mut self, set: Set, source: u32, destination: u32) -> Option<Example<'p>> {
         let policy = self.policy;
         let mut narrowed = set;
         let workloads = [(Side::Source, source), (Side::Destination, destination)].map(|(side, place)| {
@@ -186,7 +213,7 @@ impl<'p> Meaning<'p> {
             let there = policy.inventory.workloads.iter().filter(|workload| workload.namespace == *namespace);
             let there: Vec<&Workload> = there.filter(|workload| !workload.host_network).collect();
             there.into_iter().find(|workload| {
-                let like = self.flows.pods_like(side, &workload.labels, &workload.account);
+                let like = self.flows.pods_like(side, &workload.labels, Some(&workload.account));
                 let some = self.flows.diagrams.and(narrowed, like);
                 if some != Set::NONE {
                     narrowed = some;
@@ -334,6 +361,57 @@ fn is_published(rule: &Rule) -> bool {
     rule.ingress && rule.via.is_some()
 }
 
+/// Returns all values that some rules and grants speak of. Of the namespaces of the inventory that they do not name, one is
+/// like the other, unless labels tell them apart.
+fn terms_of<'r>(
+    policy: &Policy,
+    rules: impl Iterator<Item = &'r Rule> + Clone,
+    grants: impl Iterator<Item = &'r Grant> + Clone,
+) -> Terms {
+    let mut terms = Terms::default();
+    let mut wide = false;
+    for rule in rules {
+        let governed = Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction));
+        let mut pods = governed.flat_map(|direction| rule.subject(direction).pods());
+        wide |= pods.any(|(_, pods)| pods.selector.namespace_name().is_none());
+        add_rule(&mut terms, rule);
+    }
+    for grant in grants {
+        terms.endpoint(&grant.source);
+        terms.endpoint(&grant.destination);
+        for rule in grant.because.iter().filter_map(|at| policy.rule(*at)) {
+            add_rule(&mut terms, rule);
+        }
+    }
+    for gateway in &policy.gateways {
+        terms.gateway(gateway);
+    }
+    terms.addresses(&policy.internet);
+    terms.addresses(&policy.pod_addresses);
+    let inventory = &policy.inventory;
+    let all = wide || terms.tells_namespaces_by_labels();
+    for (name, namespace) in &inventory.namespaces {
+        if all || terms.names(name) {
+            let mut labels = namespace.labels.clone();
+            labels.insert(smol_str::SmolStr::new_static(NAMESPACE_NAME), name.clone());
+            terms.namespace(name, namespace.declared.then_some(labels));
+        }
+    }
+    if all && inventory.given {
+        terms.close();
+    }
+    terms
+}
+
+fn add_rule(terms: &mut Terms, rule: &Rule) {
+    terms.endpoint(&rule.source);
+    terms.endpoint(&rule.destination);
+    terms.conditions(&rule.conditions);
+    if let Some(via) = &rule.via {
+        terms.via(via);
+    }
+}
+
 /// Returns all values that a policy, its claims and other patterns speak of.
 fn terms(policy: &Policy, others: &[FlowPattern]) -> Terms {
     let inventory = &policy.inventory;
@@ -343,14 +421,7 @@ fn terms(policy: &Policy, others: &[FlowPattern]) -> Terms {
         (name.clone(), namespace.declared.then_some(labels))
     });
     let mut terms = Terms::new(namespaces, inventory.given);
-    for rule in &policy.rules {
-        terms.endpoint(&rule.source);
-        terms.endpoint(&rule.destination);
-        terms.conditions(&rule.conditions);
-        if let Some(via) = &rule.via {
-            terms.via(via);
-        }
-    }
+    policy.rules.iter().for_each(|rule| add_rule(&mut terms, rule));
     for grant in &policy.grants {
         terms.endpoint(&grant.source);
         terms.endpoint(&grant.destination);

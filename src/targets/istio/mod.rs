@@ -92,5 +92,5 @@ pub(super) fn lower<'a>(
     }
     let judgements = judge::judge(part, sources, std::mem::take(&mut plan.findings));
     let objects = if wanted == Wanted::Judgements { Vec::new() } else { emit::emit(part.policy, sources, plan) };
-    Lowered { objects, judgements }
+    Lowered { objects, judgements, effective: None }
 }

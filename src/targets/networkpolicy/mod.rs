@@ -18,15 +18,18 @@
 //! ```
 //!
 //! `plan` makes drafts of objects from rules and grants, pass by pass; `emit` makes objects of them, in the types of
-//! `model`, and `write` their text. `judge` makes of the passes' findings how well each rule end is enforced.
+//! `model`, and `write` their text. `judge` makes of the passes' findings how well each rule end is enforced, and
+//! `effective` rules of the drafts. `read` makes rules of the text of objects, whoever wrote them.
 //!
 //! A rule that a NetworkPolicy cannot express is never made narrower: an allowed flow always passes.
 
+mod effective;
 mod emit;
 mod judge;
 mod model;
 mod notes;
 mod plan;
+pub mod read;
 mod view;
 mod write;
 
@@ -52,7 +55,7 @@ impl Common {
 }
 
 /// Lowers a partition of a policy to NetworkPolicies: the objects, if they are wanted, sorted by namespace and name,
-/// and a judgement of each rule end. Pushes notes for the readers of the objects.
+/// with the rules that they say, and a judgement of each rule end. Pushes notes for the readers of the objects.
 pub(super) fn lower(
     common: &Common,
     partition: &Partition<'_>,
@@ -63,7 +66,10 @@ pub(super) fn lower(
     let view = View { policy: partition.policy, partition, internet: &common.internet };
     let plan = plan::plan(view);
     notes::notes(view, &plan).into_iter().for_each(|note| diagnostics.push(note));
-    let wanted = wanted != Wanted::Judgements;
-    let objects = if wanted { write::write(view, sources, emit::emit(&plan)) } else { Vec::new() };
-    Lowered { objects, judgements: judge::judge(view, &plan, sources) }
+    let judgements = judge::judge(view, &plan, sources);
+    if wanted == Wanted::Judgements {
+        return Lowered { judgements, ..Lowered::default() };
+    }
+    let effective = Some(effective::effective(view, &plan, &judgements));
+    Lowered { objects: write::write(view, sources, emit::emit(&plan)), judgements, effective }
 }

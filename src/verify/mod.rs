@@ -1,0 +1,258 @@
+//! Checked lowering: what a build has written means the policy, or the build writes nothing.
+//!
+//! ```text
+//! allow egress garden/* -> db/*:5432        the objects of networkpolicy, read back, mean
+//!     1. the rules that the layer was to say, and no others
+//!     2. nothing narrower than the source
+//!     3. nothing wider, but for what judgements and messages say
+//! ```
+//!
+//! Each direction of each namespace is one [row](row): the sets of flows of its statements are compared, those of the
+//! source, of the layer and of the text. A difference is a mistake of the compiler, and is shown by a flow.
+//!
+//! Pods have any labels in this, those that nobody knows of too. Where the layer goes by facts about the pods of the
+//! inventory, `known` compares their flows alone.
+
+mod known;
+mod row;
+mod words;
+
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use self::row::{Difference, Row};
+use crate::diag::Diagnostics;
+use crate::flows::{OTHER, Set, TooLarge};
+use crate::model::endpoint::Endpoint;
+use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
+use crate::policy::Policy;
+use crate::policy::meaning::Meaning;
+use crate::source::Sources;
+use crate::targets::effective::{Excess, Stated};
+use crate::targets::{Made, read_back};
+
+/// The steps that the sets of some rows may take, and how many more for each statement.
+const BUDGET: u64 = 2_000_000;
+const BUDGET_EACH: u64 = 400;
+
+/// About how many statements share a collection of sets.
+const TOGETHER: usize = 4096;
+
+/// Checks what a layer made: its text, and the rules that it says instead of the source's.
+pub fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diagnostics {
+    let mut found = Diagnostics::new();
+    let Some(&(first, _)) = made.ends.first() else { return found };
+    let file = policy.rules[first.index()].origin.span.file;
+    let mut read = Vec::new();
+    for text in made.texts {
+        match read_back(made.layer, file, text) {
+            Ok(rules) => read.extend(rules),
+            Err(finding) => {
+                found.push(words::unreadable(policy, made, first, &finding));
+                return found;
+            }
+        }
+    }
+    judge(policy, sources, made, Some(&read), &mut found);
+    found
+}
+
+/// Checks the rules that a layer says instead of the source's, whatever was written.
+pub fn check_effective(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diagnostics {
+    let mut found = Diagnostics::new();
+    judge(policy, sources, made, None, &mut found);
+    found
+}
+
+fn judge(policy: &Policy, sources: &Sources, made: &Made<'_>, read: Option<&[Rule]>, found: &mut Diagnostics) {
+    let table = Table::new(policy, made, read);
+    let mut waiting: Vec<Vec<Key>> = table.together();
+    while let Some(rows) = waiting.pop() {
+        match table.differing(&rows) {
+            Ok(None) => {}
+            Ok(Some(difference)) => {
+                found.push(words::differing(policy, sources, made, &difference));
+                return;
+            }
+            Err(TooLarge) => match rows.as_slice() {
+                [(direction, namespace)] => {
+                    let said = table.said(*direction, namespace.as_deref());
+                    let finding = words::too_large(policy, made, *direction, namespace.as_deref(), &said.rules);
+                    finding.into_iter().for_each(|finding| found.push(finding));
+                }
+                _ => waiting.extend(rows.into_iter().map(|row| vec![row])),
+            },
+        }
+    }
+}
+
+/// A row: the direction, and the namespace of the judged pods; `None` for one that nothing names.
+type Key = (Direction, Option<SmolStr>);
+
+/// The statements about the pods of a row.
+#[derive(Clone, Default)]
+struct Said<'a> {
+    rules: Vec<RuleId>,
+    grants: Vec<GrantId>,
+    /// Rules with `via` on ingress, at the pods of their gateways.
+    published: Vec<RuleId>,
+    stated: Vec<&'a Stated>,
+    read: Vec<&'a Rule>,
+}
+
+impl<'a> Said<'a> {
+    fn len(&self) -> usize {
+        self.rules.len() + self.grants.len() + self.published.len() + self.stated.len() + self.read.len()
+    }
+
+    fn with(&self, other: &Said<'a>) -> Said<'a> {
+        let mut all = self.clone();
+        all.rules.extend(&other.rules);
+        all.grants.extend(&other.grants);
+        all.published.extend(&other.published);
+        all.stated.extend(&other.stated);
+        all.read.extend(&other.read);
+        all
+    }
+}
+
+/// All statements about a part of a policy, by row.
+struct Table<'a> {
+    policy: &'a Policy,
+    /// Whether a text was read, to be compared.
+    has_text: bool,
+    excess: FxHashMap<(RuleId, Direction), Excess>,
+    rows: FxHashMap<Key, Said<'a>>,
+    /// The statements whose pods may be in any namespace.
+    wide: [Said<'a>; 2],
+    /// Whether the layer may go by facts about the pods of the inventory.
+    rests_on_pods: bool,
+}
+
+impl<'a> Table<'a> {
+    fn new(policy: &'a Policy, made: &Made<'a>, read: Option<&'a [Rule]>) -> Table<'a> {
+        let excess = made.effective.excess.iter().map(|excess| ((excess.rule, excess.direction), *excess)).collect();
+        let mut table = Table {
+            policy,
+            has_text: read.is_some(),
+            excess,
+            rows: FxHashMap::default(),
+            wide: Default::default(),
+            rests_on_pods: known::rest_on_pods(policy, made),
+        };
+        for &(at, direction) in made.ends {
+            let rule = &policy.rules[at.index()];
+            table.add(direction, rule.subject(direction), |said| said.rules.push(at));
+            if let Some(via) = rule.via.as_ref().filter(|_| direction == Direction::Ingress) {
+                let names = via.gateway.pods.iter().map(|pods| pods.namespace_name().cloned());
+                table.add_to(direction, names.collect(), |said| said.published.push(at));
+            }
+        }
+        for &at in made.grants {
+            let grant = &policy.grants[at.index()];
+            table.add(grant.direction, grant.subject(), |said| said.grants.push(at));
+        }
+        for stated in &made.effective.rules {
+            let direction = direction_of(&stated.rule);
+            table.add(direction, stated.rule.subject(direction), |said| said.stated.push(stated));
+        }
+        for rule in read.unwrap_or_default() {
+            let direction = direction_of(rule);
+            table.add(direction, rule.subject(direction), |said| said.read.push(rule));
+        }
+        table
+    }
+
+    fn add(&mut self, direction: Direction, subject: &Endpoint, push: impl Fn(&mut Said<'a>)) {
+        let names = subject.pods().map(|(_, pods)| pods.selector.namespace_name().cloned());
+        self.add_to(direction, names.collect(), push);
+    }
+
+    fn add_to(&mut self, direction: Direction, mut names: Vec<Option<SmolStr>>, push: impl Fn(&mut Said<'a>)) {
+        names.sort_unstable();
+        names.dedup();
+        if names.contains(&None) {
+            return push(&mut self.wide[usize::from(direction == Direction::Ingress)]);
+        }
+        for name in names {
+            push(self.rows.entry((direction, name)).or_default());
+        }
+    }
+
+    fn wide(&self, direction: Direction) -> &Said<'a> {
+        &self.wide[usize::from(direction == Direction::Ingress)]
+    }
+
+    /// Returns the statements about the pods of a row.
+    fn said(&self, direction: Direction, namespace: Option<&str>) -> Said<'a> {
+        let none = Said::default();
+        let key = (direction, namespace.map(SmolStr::from));
+        self.rows.get(&key).unwrap_or(&none).with(self.wide(direction))
+    }
+
+    /// Returns the rows, those together that share a collection of sets.
+    fn together(&self) -> Vec<Vec<Key>> {
+        let mut keys: Vec<Key> = self.rows.keys().cloned().collect();
+        for direction in Direction::BOTH {
+            let wide = self.wide(direction);
+            if wide.rules.is_empty() && wide.published.is_empty() {
+                continue;
+            }
+            let inventory = &self.policy.inventory;
+            keys.extend(inventory.namespaces.keys().map(|name| (direction, Some(name.clone()))));
+            keys.extend((!inventory.given).then_some((direction, None)));
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        let mut all: Vec<Vec<Key>> = Vec::new();
+        let mut filled = TOGETHER;
+        for key in keys {
+            if filled >= TOGETHER {
+                all.push(Vec::new());
+                filled = 0;
+            }
+            filled += self.rows.get(&key).map_or(1, Said::len);
+            if let Some(last) = all.last_mut() {
+                last.push(key);
+            }
+        }
+        all.reverse();
+        all
+    }
+
+    /// Returns the first difference among some rows.
+    fn differing(&self, rows: &[Key]) -> Result<Option<Difference<'a>>, TooLarge> {
+        let said: Vec<Said<'a>> = rows.iter().map(|(direction, name)| self.said(*direction, name.as_deref())).collect();
+        let policy = self.policy;
+        let of_source = said.iter().flat_map(|said| said.rules.iter().chain(&said.published));
+        let of_source = of_source.map(|at| &policy.rules[at.index()]);
+        let of_layer = said.iter().flat_map(|said| said.stated.iter().map(|stated| &stated.rule));
+        let of_text = said.iter().flat_map(|said| said.read.iter().copied());
+        let grants = said.iter().flat_map(|said| said.grants.iter().map(|at| &policy.grants[at.index()]));
+        let budget = BUDGET + BUDGET_EACH * said.iter().map(Said::len).sum::<usize>() as u64;
+        let mut meaning = Meaning::of(policy, of_source.chain(of_layer).chain(of_text), grants, budget);
+        for ((direction, name), said) in rows.iter().zip(&said) {
+            let place = name.as_deref().map_or(OTHER, |name| meaning.flows().space.place(name));
+            let mut row = Row::new(self, &mut meaning, *direction, place, said);
+            if let Some(difference) = row.differing()? {
+                return Ok(Some(difference));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Returns the direction of a rule that has one.
+fn direction_of(rule: &Rule) -> Direction {
+    if rule.egress { Direction::Egress } else { Direction::Ingress }
+}
+
+/// Returns whether a rule lets its flows through only by way of a gateway, so that none goes straight to its destination.
+fn is_by_gateway(rule: &Rule, direction: Direction) -> bool {
+    rule.action == Action::Allow && direction == Direction::Egress && rule.via.is_some()
+}
+
+/// Returns whether every set of a list is in another one; both are sorted.
+fn are_among(sets: &[Set], others: &[Set]) -> bool {
+    sets.iter().all(|set| others.binary_search(set).is_ok())
+}
