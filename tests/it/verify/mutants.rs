@@ -20,6 +20,7 @@ const POLICIES: &[(&str, &[&str], &[&str])] = &[
     (
         "allow ingress { { 203.0.113.0/24 except { 203.0.113.8/30, 203.0.113.64/26 } }, 2001:db8::/32 } -> garden/*:443",
         &[],
+        &[],
     ),
     ("allow ingress {env=prod}/{app in (a, b), !canary, zone, tier notin (x, y)} -> garden/*", &[], &[]),
     ("allow garden/{app=web} -> shop/{app=api}:8080\nallow ingress lab/* -> garden/{app=cart}:http", &[], &[]),
