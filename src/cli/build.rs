@@ -1,6 +1,7 @@
 //! `netpol build`: YAML for every layer, on stdout or in a folder.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::output::{self, Change, Draft, Output, Plan};
 use super::report::Report;
@@ -75,19 +76,20 @@ fn refused(report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
 }
 
 /// Prints the files on stdout, and nothing before the whole policy is judged. The files of a small policy wait for the
-/// judgement; a large policy is judged first, since its files would take more memory than all else.
+/// judgement; a large policy is judged, and its files are checked, before they are made again, since they would take more
+/// memory than all else.
 fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
     let large = policy.rules.len() > LARGE;
     let mut waiting = Vec::new();
-    if large {
-        session.judge(&policy);
-    } else {
-        session.build(&policy, &mut |files| {
+    let start = Instant::now();
+    session.build(&policy, &mut |files| {
+        if !large {
             waiting.extend(files);
-            true
-        });
-        waiting.sort_by(|a, b| a.path.cmp(&b.path));
-    }
+        }
+        true
+    });
+    let took = start.elapsed();
+    waiting.sort_by(|a, b| a.path.cmp(&b.path));
     if report.fails(&session.diagnostics) {
         return refused(report, session);
     }
@@ -120,7 +122,7 @@ fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Resul
     for patch in printed.iter().filter(|file| file.patch) {
         report.say(&format!("left out: {}, which `-o DIR` writes", patch.path));
     }
-    report.close(&session.diagnostics, &summary(&printed, &session));
+    report.close(&session.diagnostics, &summary(&printed, &session, report, took));
     Ok(exit)
 }
 
@@ -138,10 +140,12 @@ fn in_folder(
     }
     let mut draft = Draft::new(&mut output, looking, args.prune_list.is_some())?;
     let mut added = Ok(());
+    let start = Instant::now();
     session.build(&policy, &mut |files| {
         added = files.into_iter().try_for_each(|file| draft.add(file));
         added.is_ok()
     });
+    let took = start.elapsed();
     leave(policy);
     added?;
     if report.fails(&session.diagnostics) {
@@ -154,7 +158,7 @@ fn in_folder(
         draft.add(kustomization)?;
     }
     let written = draft.listed().to_vec();
-    let summary = summary(&written, &session);
+    let summary = summary(&written, &session, report, took);
     let plan = draft.finish(&mut session.input.sources, &mut session.diagnostics)?;
     if let Some(plan) = plan.as_ref().filter(|_| args.check) {
         compare(plan, &output, &mut session.input.sources, &mut session.diagnostics);
@@ -254,9 +258,27 @@ fn list(written: &[Listed], plan: &Plan, output: &Output, report: &Report<'_>) {
     }
 }
 
-fn summary(files: &[Listed], session: &Session) -> String {
+/// Returns how much was made, which layers were checked, and for a person at a terminal how long that took.
+fn summary(files: &[Listed], session: &Session, report: &Report<'_>, took: Duration) -> String {
     let objects = files.iter().map(|file| file.objects).sum();
-    format!("{}, {}", count(objects, "object"), count(session.input.settings.targets.len(), "layer"))
+    let layers = &session.input.settings.targets;
+    let mut words = format!("{}, {}", count(objects, "object"), count(layers.len(), "layer"));
+    let read_back: Vec<&str> =
+        layers.iter().filter(|layer| targets::is_read_back(**layer)).map(|one| one.word()).collect();
+    if read_back.is_empty() {
+        return words;
+    }
+    let all = read_back.len() == layers.len();
+    let in_part = session.diagnostics.iter().any(|finding| finding.code == Code::Unchecked);
+    words.push_str(&match all {
+        true => ", checked".to_owned(),
+        false => format!(", {} checked", read_back.join(" and ")),
+    });
+    words.push_str(if in_part { " in part" } else { "" });
+    if report.is_watched() {
+        words.push_str(&format!(" in {} ms", took.as_millis().max(1)));
+    }
+    words
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -75,7 +75,7 @@ impl Report<'_> {
         self.messages.error_format.is_for_machines()
     }
 
-    /// Prints the findings, sorted, and returns the exit code that they give.
+    /// Prints the findings, sorted, and returns the exit code that they give: 2 for a mistake of the compiler itself.
     pub fn print(&self, diagnostics: &mut Diagnostics, sources: &Sources) -> Result<Exit, Fatal> {
         diagnostics.sort();
         let format = self.messages.error_format;
@@ -86,7 +86,8 @@ impl Report<'_> {
         } else {
             to(io::stderr().lock(), write).map_err(|error| Fatal::io("cannot write to stderr", error))?;
         }
-        Ok(u8::from(self.fails(diagnostics)))
+        let internal = diagnostics.iter().any(|finding| finding.code.is_internal());
+        Ok(if internal { 2 } else { u8::from(self.fails(diagnostics)) })
     }
 
     /// Prints the result of the run for a person: `done` (for a run without errors), and the number of findings.
@@ -96,6 +97,11 @@ impl Report<'_> {
         if !parts.is_empty() {
             self.say(&parts.join("; "));
         }
+    }
+
+    /// Returns whether a person reads along.
+    pub fn is_watched(&self) -> bool {
+        io::stderr().is_terminal()
     }
 
     /// Prints a text for a person that is no finding.

@@ -4,17 +4,20 @@
 //! layer with the rule that it stands for, and the unions of all of them, which may be large, are made only where a
 //! statement is not explained by its own rule.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use super::{Said, Table, are_among, is_by_gateway, known};
 use crate::flows::{OUTSIDE, Set, Side, TooLarge};
 use crate::model::addresses::AddressSet;
-use crate::model::endpoint::What;
+use crate::model::endpoint::{Endpoint, Member, Pods, What, is_everybody};
+use crate::model::labels::PodSelector;
 use crate::model::ports::Protocol;
 use crate::model::rules::{Action, Direction, GrantId, RuleId};
 use crate::policy::meaning::{Example, Meaning};
 use crate::policy::{Flow, GrantReason};
-use crate::targets::effective::{ExcessOf, Instead};
+use crate::targets::effective::{ExcessOf, Instead, Stated};
 use crate::targets::{Traffic, Traffics};
 
 /// A difference, shown by a flow.
@@ -75,6 +78,8 @@ struct Source {
 struct Layer<'a> {
     isolated: Vec<Set>,
     allowed: Vec<(Set, &'a Instead)>,
+    /// The flows to and from pods where plugins let blocks of addresses mean them.
+    pods_by_blocks: Vec<Set>,
     of_rules: FxHashMap<RuleId, Vec<Set>>,
     of_grants: FxHashMap<GrantId, Vec<Set>>,
     all_isolated: Option<Set>,
@@ -143,6 +148,7 @@ impl<'r, 'a> Row<'r, 'a> {
                 continue;
             }
             self.layer.allowed.push((set, &stated.instead_of));
+            self.take_blocks_of_pods(stated);
             match &stated.instead_of {
                 Instead::Rule(at) => self.layer.of_rules.entry(*at).or_default().push(set),
                 Instead::Grant(at) => self.layer.of_grants.entry(*at).or_default().push(set),
@@ -150,6 +156,27 @@ impl<'r, 'a> Row<'r, 'a> {
             }
         }
         sort(&mut self.layer.isolated);
+    }
+
+    /// Adds what a rule of the layer means where plugins let blocks of addresses mean pods: no block may hold addresses
+    /// of pods, where these are known, since plugins differ.
+    fn take_blocks_of_pods(&mut self, stated: &'a Stated) {
+        let (rule, pods) = (&stated.rule, &self.table.policy.pod_addresses);
+        let holds = |member: &Member| matches!(&member.what, What::Addresses(set) if set.overlaps(pods));
+        // Whoever names every pod may name their addresses too.
+        let peers = || rule.peer(self.direction).members.iter();
+        if pods.is_empty() || is_everybody(peers()) || !peers().any(holds) {
+            return;
+        }
+        let members = peers().filter(|member| holds(member)).map(|member| {
+            let what = What::Pods(Pods { selector: PodSelector::any(), named: None });
+            Member { what, ..member.clone() }
+        });
+        let any = Arc::new(Endpoint { members: members.collect() });
+        let mut meant = rule.clone();
+        *(if rule.egress { &mut meant.destination } else { &mut meant.source }) = any;
+        let (_, set) = self.stated(&meant);
+        self.layer.pods_by_blocks.push(set);
     }
 
     /// Returns whether a rule of a layer isolates, and its flows.
@@ -222,17 +249,17 @@ impl<'r, 'a> Row<'r, 'a> {
         let allowed = d.union(allowed);
         let read = d.or(open, allowed);
         let own = self.layer_lets_through();
-        let around = self.meaning.around(self.direction, self.place);
         let d = &mut self.meaning.flows().diagrams;
-        let [wider, narrower] = [(read, own), (own, read)].map(|(one, other)| {
-            let more = d.minus(one, other);
-            d.and(more, around)
-        });
-        match (wider, narrower) {
-            (Set::NONE, Set::NONE) => None,
-            (Set::NONE, _) => Some((Kind::TextNarrower, narrower)),
-            _ => Some((Kind::TextWider, wider)),
-        }
+        let (wider, narrower) = (d.minus(read, own), d.minus(own, read));
+        let (kind, set) = match (wider, narrower) {
+            (Set::NONE, Set::NONE) => return None,
+            (Set::NONE, _) => (Kind::TextNarrower, narrower),
+            _ => (Kind::TextWider, wider),
+        };
+        // A flow that can be is the better example; a difference elsewhere is one all the same.
+        let around = self.meaning.around(self.direction, self.place);
+        let possible = self.meaning.flows().diagrams.and(set, around);
+        Some((kind, if possible == Set::NONE { set } else { possible }))
     }
 
     /// Returns flows that the source allows and the layer refuses.
@@ -307,6 +334,12 @@ impl<'r, 'a> Row<'r, 'a> {
                 continue;
             }
             let left = self.unsaid(set);
+            if left != Set::NONE {
+                return left;
+            }
+        }
+        for at in 0..self.layer.pods_by_blocks.len() {
+            let left = self.unsaid(self.layer.pods_by_blocks[at]);
             if left != Set::NONE {
                 return left;
             }

@@ -32,3 +32,4 @@ mod syntax;
 mod targets;
 mod tidy;
 mod traps;
+mod verify;

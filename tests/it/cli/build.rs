@@ -84,7 +84,7 @@ fn a_folder_gets_a_file_for_each_namespace_and_layer() {
     let here = folder(&[("a.netpol", POLICY)]);
     let run = build(here.path(), &[]);
     assert_eq!((run.code, run.out.as_str()), (0, ""));
-    assert_eq!(run.err, "out/garden/networkpolicy.yaml  1 object\n1 object, 1 layer\n");
+    assert_eq!(run.err, "out/garden/networkpolicy.yaml  1 object\n1 object, 1 layer, checked\n");
     let written = files(&here.path().join("out"));
     assert_eq!(written.keys().collect::<Vec<_>>(), [".netpol-manifest", "garden/networkpolicy.yaml"]);
     let yaml = &written["garden/networkpolicy.yaml"];
@@ -193,7 +193,7 @@ fn a_large_policy_is_printed_as_it_is_written() {
     let rules: String = (0..20_001).map(rule).collect();
     let here = folder(&[("a.netpol", &rules)]);
     let printed = netpol(here.path(), &["build", "--target", "networkpolicy", "a.netpol"]);
-    assert_eq!((printed.code, printed.err.as_str()), (0, "20001 objects, 1 layer\n"));
+    assert_eq!((printed.code, printed.err.as_str()), (0, "20001 objects, 1 layer, checked\n"));
     assert_eq!(build(here.path(), &[]).code, 0);
     let written = files(&here.path().join("out"));
     let written: Vec<&str> =

@@ -1,0 +1,173 @@
+//! The reader of NetworkPolicies: what objects of anybody mean, and what is said of those that cannot be read.
+
+use std::time::{Duration, Instant};
+
+use netpol::diag::{Code, Diagnostics};
+use netpol::model::rules::{Action, Rule};
+use netpol::source::Sources;
+use netpol::targets::networkpolicy::read::read;
+use proptest::prelude::*;
+
+fn rules(text: &str) -> (Vec<Rule>, Diagnostics, Sources) {
+    let mut sources = Sources::new();
+    let file = sources.add("policies.yaml", text);
+    let mut found = Diagnostics::new();
+    let rules = read(&sources, &[file], "default", &mut found);
+    (rules, found, sources)
+}
+
+fn policy(spec: &str) -> String {
+    format!(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{ name: p, namespace: garden }}\nspec: {spec}\n"
+    )
+}
+
+/// Returns each rule in short: its action and direction, and the members of its ends.
+fn shown(rules: &[Rule]) -> Vec<String> {
+    let shown = |rule: &Rule| {
+        let action = if rule.action == Action::Isolate { "isolate" } else { "allow" };
+        let direction = if rule.egress { "egress" } else { "ingress" };
+        let (own, peers) = match rule.egress {
+            true => (&rule.source, &rule.destination),
+            false => (&rule.destination, &rule.source),
+        };
+        let ports = |end: &netpol::model::endpoint::Endpoint| match &end.members[0].ports {
+            netpol::model::ports::Ports::All => "*".to_owned(),
+            netpol::model::ports::Ports::Some(list) => {
+                let one = |port: &netpol::model::ports::PortMatch| format!("{}/{}", port.port, port.protocol.word());
+                list.iter().map(one).collect::<Vec<_>>().join(",")
+            }
+        };
+        let pods = own.members.len();
+        match rule.action {
+            Action::Isolate => format!("{action} {direction} {pods}"),
+            _ => format!("{action} {direction} {} peers on {}", peers.members.len(), ports(&rule.destination)),
+        }
+    };
+    rules.iter().map(shown).collect()
+}
+
+#[test]
+fn what_is_left_out_means_what_kubernetes_says() {
+    for (spec, meant) in [
+        ("{}", vec!["isolate ingress 1"]),
+        ("{ podSelector: {} }", vec!["isolate ingress 1"]),
+        ("{ policyTypes: [] }", vec!["isolate ingress 1"]),
+        ("{ egress: [] }", vec!["isolate ingress 1"]),
+        ("{ egress: [{}] }", vec!["isolate egress 1", "allow egress 2 peers on *", "isolate ingress 1"]),
+        ("{ policyTypes: [Egress] }", vec!["isolate egress 1"]),
+        ("{ policyTypes: [Egress], ingress: [{}] }", vec!["isolate egress 1"]),
+        ("{ ingress: [{}] }", vec!["isolate ingress 1", "allow ingress 2 peers on *"]),
+        ("{ ingress: [{ from: [], ports: [] }] }", vec!["isolate ingress 1", "allow ingress 2 peers on *"]),
+        (
+            "{ ingress: [{ from: null, ports: [{}] }] }",
+            vec!["isolate ingress 1", "allow ingress 2 peers on 1-65535/tcp"],
+        ),
+        (
+            "{ ingress: [{ from: [{ podSelector: {} }, { namespaceSelector: {} }], ports: [{ port: 80 }] }] }",
+            vec!["isolate ingress 1", "allow ingress 2 peers on 80/tcp"],
+        ),
+        (
+            "{ ingress: [{ ports: [{ protocol: UDP }, { port: http }, { protocol: SCTP, port: 1, endPort: 9 }] }] }",
+            vec!["isolate ingress 1", "allow ingress 2 peers on 1-65535/udp,http/tcp,1-9/sctp"],
+        ),
+        // Nobody is meant, which is not everybody.
+        (
+            "{ ingress: [{ from: [{ podSelector: { matchExpressions: [{ key: a, operator: Exists }, \
+             { key: a, operator: DoesNotExist }] } }] }] }",
+            vec!["isolate ingress 1"],
+        ),
+        (
+            "{ ingress: [{ from: [{ ipBlock: { cidr: 10.0.0.0/8, except: [0.0.0.0/0] } }] }] }",
+            vec!["isolate ingress 1"],
+        ),
+    ] {
+        let (rules, found, _) = rules(&policy(spec));
+        assert!(found.iter().next().is_none(), "{spec}: {found:?}");
+        assert_eq!(shown(&rules), meant, "{spec}");
+    }
+    let bare = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: { name: p }\n";
+    assert_eq!(shown(&rules(bare).0), ["isolate ingress 1"]);
+}
+
+#[test]
+fn lists_other_kinds_and_status_are_read_over() {
+    let text = format!(
+        "apiVersion: v1\nkind: List\nitems:\n- {}\n- {{ apiVersion: v1, kind: Pod, metadata: {{ name: x }} }}\n",
+        "{ apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: { name: p, managedFields: [{ a: b }] }, \
+         spec: { policyTypes: [Egress] }, status: { x: y } }"
+    );
+    let (rules, found, _) = rules(&text);
+    assert!(found.iter().next().is_none(), "{found:?}");
+    assert_eq!(shown(&rules), ["isolate egress 1"]);
+}
+
+#[test]
+fn what_nobody_understands_is_an_error_at_its_place() {
+    for (spec, marked) in [
+        ("{ podselector: {} }", "podselector"),
+        ("{ policyTypes: [egress] }", "egress"),
+        ("{ ingress: [{ form: [] }] }", "form"),
+        ("{ ingress: [{ from: [{}] }] }", "{}"),
+        ("{ ingress: [{ from: [{ podSelectors: {} }] }] }", "podSelectors"),
+        ("{ ingress: [{ from: [{ podSelector: { labels: {} } }] }] }", "labels"),
+        ("{ ingress: [{ from: [{ podSelector: { matchLabels: { a: 1 } } }] }] }", "1"),
+        ("{ ingress: [{ from: [{ podSelector: { matchExpressions: [{ key: a, operator: In }] } }] }] }", "In"),
+        ("{ ingress: [{ from: [{ ipBlock: { cidr: 10.0.0.0/33 } }] }] }", "10.0.0.0/33"),
+        ("{ ingress: [{ from: [{ ipBlock: { cidr: 10.0.0.0/8, except: [x] } }] }] }", "x"),
+        ("{ ingress: [{ ports: [{ port: 0 }] }] }", "0"),
+        ("{ ingress: [{ ports: [{ port: 70000 }] }] }", "70000"),
+        ("{ ingress: [{ ports: [{ port: http, endPort: 9 }] }] }", "9"),
+        ("{ ingress: [{ ports: [{ port: 80, endPort: 79 }] }] }", "79"),
+        ("{ ingress: [{ ports: [{ protocol: ICMP }] }] }", "ICMP"),
+        ("{ ingress: { from: [] } }", "{ from: [] }"),
+    ] {
+        let text = policy(spec);
+        let (_, found, sources) = rules(&text);
+        let first = found.iter().next().unwrap_or_else(|| panic!("{spec}"));
+        let span = first.primary.span;
+        let place = &sources.file(span.file).text[span.start as usize..];
+        assert!(place.starts_with(marked), "{spec}: {} at {place}", first.message);
+        assert!(matches!(first.code, Code::ManifestValue | Code::ManifestType | Code::ManifestMissing), "{spec}");
+    }
+    let twice = format!("{0}---\n{0}", policy("{}"));
+    assert_eq!(rules(&twice).1.iter().next().map(|finding| finding.code), Some(Code::ManifestConflict));
+}
+
+#[test]
+fn hostile_text_is_answered_within_a_second() {
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+    }
+    let wide = format!("{{ ingress: [{}] }}", "{},".repeat(100_000));
+    for (text, ends) in [
+        (bomb, false),
+        ("[".repeat(100_000), false),
+        ("{a: ".repeat(100_000), false),
+        (policy(&format!("{{ ingress: [{{ from: {}", "[".repeat(100_000))), false),
+        (policy(&wide), true),
+    ] {
+        let start = Instant::now();
+        let (_, found, _) = rules(&text);
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", &text[..40]);
+        assert_eq!(!found.has_errors(), ends, "{}", &text[..40]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_makes_the_reader_fail(at in 0usize..400, cut in 0usize..40, junk in "[ -~\n]{0,12}") {
+        let text = policy(
+            "\n  podSelector: { matchLabels: { app: web } }\n  policyTypes: [Ingress, Egress]\n  ingress:\n  - from:\n    \
+             - ipBlock: { cidr: 10.0.0.0/8, except: [10.1.0.0/16] }\n    - namespaceSelector: {}\n      podSelector:\n        \
+             matchExpressions: [{ key: a, operator: NotIn, values: [b] }]\n    ports: [{ port: 80, endPort: 90 }]\n",
+        );
+        let at = at.min(text.len());
+        let end = (at + cut).min(text.len());
+        rules(&format!("{}{junk}{}", &text[..at], &text[end..]));
+    }
+}
