@@ -98,6 +98,19 @@ impl Names {
     }
 }
 
+impl Via {
+    /// Returns the gateway pods' ports through which pods leave: those for TLS, if it has any.
+    pub fn exit_ports(&self) -> Vec<u16> {
+        let ports = &self.gateway.ports;
+        let tls = ports.iter().any(|port| port.app == Some(AppProtocol::Tls));
+        let used = ports.iter().filter(|port| !tls || port.app == Some(AppProtocol::Tls));
+        let mut numbers: Vec<u16> = used.map(|port| port.target).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+}
+
 impl GatewayPort {
     /// Returns the names by which the port knows requests for these hosts: as Gateway objects say of the hosts, else as
     /// the port is declared. Of several servers for one host the closest counts, as Envoy chooses among TLS names.

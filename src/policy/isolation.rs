@@ -2,6 +2,7 @@
 
 use super::Policy;
 use crate::model::gateways::Gateway;
+use crate::model::labels::PodSelector;
 use crate::model::rules::{Action, Rule, RuleId};
 
 impl Policy {
@@ -29,5 +30,27 @@ impl Policy {
         };
         let rules = self.numbered();
         rules.filter(move |(_, rule)| rule.ingress && rule.action != Action::Deny && meets(rule))
+    }
+
+    /// Returns whether rules isolate every pod of a gateway on its way in, whatever is not known of its pods.
+    pub fn surely_isolates(&self, gateway: &Gateway) -> bool {
+        let subjects: Vec<PodSelector> = self
+            .isolating(gateway)
+            .flat_map(|(_, rule)| rule.destination.pods().map(|(_, pods)| pods.selector.clone()).collect::<Vec<_>>())
+            .collect();
+        !subjects.is_empty()
+            && gateway.pods.iter().all(|own| {
+                let known = self.inventory.select(own);
+                let labels = |namespace: &str| self.inventory.namespaces.get(namespace).map(|known| &known.labels);
+                let all_known = !known.is_empty()
+                    && known.iter().all(|workload| {
+                        let is_meant = |subject: &PodSelector| {
+                            labels(&workload.namespace)
+                                .is_some_and(|of| subject.matches(of, &workload.labels, &workload.account))
+                        };
+                        subjects.iter().any(is_meant)
+                    });
+                all_known || own.is_inside(&subjects)
+            })
     }
 }

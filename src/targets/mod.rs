@@ -55,7 +55,9 @@ pub struct Made<'a> {
     pub ends: &'a [(RuleId, Direction)],
     /// The grants that may open the pods.
     pub grants: &'a [GrantId],
-    /// The rules that the objects are to say.
+    /// The judgement of each rule end.
+    pub judgements: &'a [Judgement],
+    /// The rules that the objects are to say, of a layer whose objects can be read as rules.
     pub effective: &'a Effective,
     /// The texts of the objects.
     pub texts: &'a [&'a str],
@@ -224,11 +226,19 @@ fn lower_partitions(
                 Vec::new()
             }
         };
-        if let (Some(check), Some(effective)) = (check, lowered.effective.take()) {
+        if let Some(check) = check {
+            let effective = lowered.effective.take().unwrap_or_default();
             let objects = lowered.objects.iter().map(|object| object.yaml.as_str());
             let texts: Vec<&str> = files.iter().map(|file| file.text.as_str()).chain(objects).collect();
             let (ends, grants) = (partition.members(), partition.granted());
-            found.append(check(&Made { layer, ends, grants, effective: &effective, texts: &texts }));
+            found.append(check(&Made {
+                layer,
+                ends,
+                grants,
+                judgements: &lowered.judgements,
+                effective: &effective,
+                texts: &texts,
+            }));
         }
         (lowered, files, beside, found)
     };

@@ -15,6 +15,7 @@
 
 mod known;
 mod row;
+mod sidecars;
 mod words;
 
 use rustc_hash::FxHashMap;
@@ -27,6 +28,7 @@ use crate::model::endpoint::Endpoint;
 use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
 use crate::policy::Policy;
 use crate::policy::meaning::Meaning;
+use crate::settings::Layer;
 use crate::source::Sources;
 use crate::targets::effective::{Excess, Stated};
 use crate::targets::{Made, read_back};
@@ -40,6 +42,9 @@ const TOGETHER: usize = 4096;
 
 /// Checks what a layer made: its text, and the rules that it says instead of the source's.
 pub fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diagnostics {
+    if made.layer == Layer::Istio {
+        return sidecars::check(policy, sources, made);
+    }
     let mut found = Diagnostics::new();
     let Some(&(first, _)) = made.ends.first() else { return found };
     let file = policy.rules[first.index()].origin.span.file;
@@ -48,7 +53,7 @@ pub fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diagnostics
         match read_back(made.layer, file, text) {
             Ok(rules) => read.extend(rules),
             Err(finding) => {
-                found.push(words::unreadable(policy, made, first, &finding));
+                found.push(words::unreadable(made, policy, first, &finding.message));
                 return found;
             }
         }

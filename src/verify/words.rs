@@ -17,8 +17,8 @@ const REPORT: &str = "this is a mistake of netpol, and nothing is written: pleas
 const MOST: usize = 8;
 
 /// Text that cannot be read back.
-pub(super) fn unreadable(policy: &Policy, made: &Made<'_>, first: RuleId, finding: &Diagnostic) -> Diagnostic {
-    let message = format!("what was made for {} cannot be read back: {}", made.layer.word(), finding.message);
+pub(super) fn unreadable(made: &Made<'_>, policy: &Policy, first: RuleId, why: &str) -> Diagnostic {
+    let message = format!("what was made for {} cannot be read back: {why}", made.layer.word());
     Diagnostic::new(Code::Miscompiled, policy.rules[first.index()].origin.span, message).note(REPORT)
 }
 

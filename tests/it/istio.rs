@@ -4,5 +4,4 @@ pub mod build;
 mod cells;
 mod limits;
 mod prefixes;
-mod read;
 mod traps;

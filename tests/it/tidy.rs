@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("analysis", &["policy", "flows", "diag", "model", "source"]),
     ("targets", &["policy", "flows", "inventory", "settings", "diag", "model", "source", "parallel"]),
-    ("verify", &["targets", "policy", "flows", "inventory", "diag", "model", "source"]),
+    ("verify", &["targets", "policy", "flows", "inventory", "settings", "diag", "model", "source"]),
     (
         "compile",
         &[

@@ -3,6 +3,7 @@
 mod effective;
 mod mutants;
 mod read;
+mod sidecars;
 mod text;
 
 use netpol::diag::{Code, Diagnostics};
@@ -37,7 +38,7 @@ impl Part {
 
     fn made<'a>(&'a self, texts: &'a [&'a str]) -> Made<'a> {
         let (ends, grants, effective) = (&self.ends, &self.grants, &self.effective);
-        Made { layer: Layer::NetworkPolicy, ends, grants, effective, texts }
+        Made { layer: Layer::NetworkPolicy, ends, grants, judgements: &[], effective, texts }
     }
 }
 

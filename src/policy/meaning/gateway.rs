@@ -141,6 +141,7 @@ impl Meaning<'_> {
     pub(super) fn as_read(&mut self, judged: Direction) -> Set {
         let policy = self.policy;
         let requests = self.flows.with_request();
+        let opaque = self.flows.diagrams.complement(requests);
         let (by_tls, no_tls) = (self.flows.asks_for(Name::Tls, |_| true), self.flows.shows_no(Name::Tls));
         let mut others = Vec::new();
         for gateway in &policy.gateways {
@@ -152,7 +153,8 @@ impl Meaning<'_> {
                 let read = match (port.app, port.servers.is_empty()) {
                     (Some(AppProtocol::Tls), true) => d.minus(by_tls, requests),
                     (Some(AppProtocol::Http | AppProtocol::Grpc), true) => d.and(requests, no_tls),
-                    (None, true) => continue,
+                    (None, true) if port.unknown => continue,
+                    (None, true) => d.and(opaque, no_tls),
                     _ => {
                         let passed = d.minus(unread, requests);
                         let ended = d.minus(requests, unread);

@@ -4,37 +4,50 @@
 //! allow ingress lab/@curl -> garden/*     a layer that knows no accounts lets lab/@other in: excess of this rule's isolation
 //! ```
 
-use std::collections::BTreeMap;
-
 use super::{Example, Meaning, Statement, ends};
 use crate::flows::{Feature, Flows, Name, OUTSIDE, Set, Side, Space, Terms, TooLarge};
 use crate::model::addresses::AddressSet;
 use crate::model::labels::{Account, PodSelector, Requirements};
-use crate::model::rules::{Action, Direction, RuleId};
+use crate::model::rules::{Action, Direction, GrantId, RuleId};
 use crate::policy::Policy;
 
 impl<'p> Meaning<'p> {
-    /// Prepares the meaning of a policy, to be compared with sets that speak of other values too. `add` adds these.
-    pub fn beside(policy: &'p Policy, add: impl FnOnce(&mut Terms)) -> Meaning<'p> {
-        let mut terms = super::terms(policy, &[]);
+    /// Prepares the meaning of some rule ends and grants of a policy, the only ones for their pods, to be compared with sets
+    /// that speak of other values too. `add` adds these; `budget` bounds the steps of all sets.
+    pub fn beside(
+        policy: &'p Policy,
+        ends: &[(RuleId, Direction)],
+        grants: &[GrantId],
+        budget: u64,
+        add: impl FnOnce(&mut Terms),
+    ) -> Meaning<'p> {
+        let rules = ends.iter().map(|(at, _)| &policy.rules[at.index()]);
+        let mut terms = super::terms_of(policy, rules, grants.iter().map(|at| &policy.grants[at.index()]));
         add(&mut terms);
-        let mut flows = Flows::new(Space::new(terms), super::BUDGET);
+        let mut flows = Flows::new(Space::new(terms), budget);
         let carried = flows.carried();
-        let mut meaning = Meaning {
-            policy,
-            flows,
-            egress: super::Table::default(),
-            ingress: super::Table::default(),
-            ends: ends::Ends::default(),
-            carried,
-        };
-        meaning.sort_statements();
+        let (egress, ingress) = (super::Table::default(), super::Table::default());
+        let mut meaning = Meaning { policy, flows, egress, ingress, ends: ends::Ends::default(), carried };
+        for (at, direction) in ends {
+            meaning.sort_rule(at.index(), *direction);
+        }
+        for at in grants {
+            meaning.sort_grant(at.index());
+        }
         meaning
     }
 
-    /// Returns every place where a pod can be.
-    pub fn pod_places(&self) -> Vec<u32> {
-        self.flows.space.pod_places().collect()
+    /// Returns the places whose pods the statements judge in a direction.
+    pub fn judged_places(&self, direction: Direction) -> Vec<u32> {
+        let table = if direction == Direction::Egress { &self.egress } else { &self.ingress };
+        match table.wide.is_empty() {
+            true => {
+                let mut places: Vec<u32> = table.of_place.keys().copied().collect();
+                places.sort_unstable();
+                places
+            }
+            false => self.flows.space.pod_places().collect(),
+        }
     }
 
     /// Returns one of the flows that a layer lets through at the pods of a place although the source does not, among those
@@ -116,7 +129,7 @@ impl<'p> Meaning<'p> {
                     sets.push(self.flows.with_place(set, true, place));
                 }
             }
-            let passed_on = self.named_by_exits(direction, place);
+            let passed_on = self.narrower_at_gateways(direction, place);
             let d = &mut self.flows.diagrams;
             let pods = d.union(sets);
             let excused = d.and(pods, less);
@@ -198,11 +211,18 @@ impl<'p> Meaning<'p> {
         self.flows.diagrams.or(from, outside)
     }
 
-    /// Returns the flows into gateways that ask for a host which a rule leads through the gateway on the way out: there the
-    /// gateway takes the rule's own pods alone.
-    fn named_by_exits(&mut self, direction: Direction, place: u32) -> Set {
+    /// Returns the flows into gateways that these refuse by design: those that ask for a host which a rule leads through the
+    /// gateway on the way out, as the gateway takes the rule's own pods alone.
+    fn narrower_at_gateways(&mut self, direction: Direction, place: u32) -> Set {
         let policy = self.policy;
         let mut sets = Vec::new();
+        // A gateway of which perhaps not all pods are isolated is closed as a whole.
+        for gateway in policy.gateways.iter().filter(|_| direction == Direction::Ingress) {
+            if policy.isolating(gateway).next().is_some() && !policy.surely_isolates(gateway) {
+                let pods = self.gateway_pods(gateway, Side::Destination, true);
+                sets.push(self.flows.with_place(pods, true, place));
+            }
+        }
         for rule in policy.rules.iter().filter(|rule| rule.egress && direction == Direction::Ingress) {
             let Some(via) = &rule.via else { continue };
             let pods = self.gateway_pods(&via.gateway, Side::Destination, true);
@@ -219,38 +239,6 @@ impl<'p> Meaning<'p> {
         let table = self.table(direction);
         let own = table.of_place.get(&place).into_iter().flatten();
         own.chain(&table.wide).copied().collect()
-    }
-
-    /// Returns the flows of the known workloads at both ends, where the inventory lists them, on ports that have the names
-    /// which these give them. Others may come later.
-    pub fn known(&mut self, direction: Direction, place: u32) -> Set {
-        let inventory = &self.policy.inventory;
-        if !inventory.given {
-            return Set::ALL;
-        }
-        let own = if direction == Direction::Egress { Side::Source } else { Side::Destination };
-        let mut by_place: BTreeMap<u32, [Vec<Set>; 2]> = BTreeMap::new();
-        for workload in inventory.workloads.iter().filter(|workload| !workload.host_network) {
-            let at = self.flows.space.place(&workload.namespace);
-            let mut sides =
-                [own, own.opposite()].map(|side| self.flows.pods_like(side, &workload.labels, Some(&workload.account)));
-            let ports = workload.ports.iter();
-            let ports = ports.filter_map(|port| Some((port.name.as_deref()?, port.protocol, port.port)));
-            let named = self.flows.named_ports(ports);
-            let destination = &mut sides[usize::from(own == Side::Source)];
-            *destination = self.flows.diagrams.and(*destination, named);
-            let lists = by_place.entry(at).or_default();
-            lists.iter_mut().zip(sides).for_each(|(list, set)| list.push(set));
-        }
-        let here = by_place.get(&place).map(|[own, _]| own.clone()).unwrap_or_default();
-        let d = &mut self.flows.diagrams;
-        let here = d.union(here);
-        let others: Vec<(u32, Set)> =
-            by_place.into_iter().map(|(place, [_, others])| (place, d.union(others))).collect();
-        let other = self.flows.space.var(Feature::Place { own: false });
-        let d = &mut self.flows.diagrams;
-        let others = d.names(other, Set::NONE, [(OUTSIDE, Set::ALL)].into_iter().chain(others));
-        d.and(here, others)
     }
 
     /// Returns what some rules speak of at the pods of a place: a deny what it matches, the others all that goes to or
@@ -278,7 +266,7 @@ impl<'p> Meaning<'p> {
         if self.flows.checked(set)? == Set::NONE {
             return Ok(None);
         }
-        for other in [OUTSIDE].into_iter().chain(self.pod_places()) {
+        for other in [OUTSIDE].into_iter().chain(self.flows.space.pod_places().collect::<Vec<_>>()) {
             let (source, destination) = match direction {
                 Direction::Egress => (place, other),
                 Direction::Ingress => (other, place),

@@ -319,21 +319,32 @@ impl<'p> Meaning<'p> {
 
     /// Sorts the rules and grants by the namespace of the pods that they judge.
     fn sort_statements(&mut self) {
-        let policy = self.policy;
-        for (at, rule) in policy.rules.iter().enumerate() {
-            for direction in Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction)) {
-                self.sort(direction, rule.subject(direction), Statement::Rule(at));
-            }
-            if is_published(rule) {
-                let gateways = rule.via.iter().flat_map(|via| &via.gateway.pods);
-                let places: Vec<Option<u32>> =
-                    gateways.map(|pods| pods.namespace_name().map(|name| self.flows.space.place(name))).collect();
-                self.add(Direction::Ingress, places, Statement::Published(at));
+        for at in 0..self.policy.rules.len() {
+            for direction in Direction::BOTH {
+                self.sort_rule(at, direction);
             }
         }
-        for (at, grant) in policy.grants.iter().enumerate() {
-            self.sort(grant.direction, grant.subject(), Statement::Grant(at));
+        for at in 0..self.policy.grants.len() {
+            self.sort_grant(at);
         }
+    }
+
+    fn sort_rule(&mut self, at: usize, direction: Direction) {
+        let rule = &self.policy.rules[at];
+        if rule.governs(direction) {
+            self.sort(direction, rule.subject(direction), Statement::Rule(at));
+        }
+        if direction == Direction::Ingress && is_published(rule) {
+            let gateways = rule.via.iter().flat_map(|via| &via.gateway.pods);
+            let places: Vec<Option<u32>> =
+                gateways.map(|pods| pods.namespace_name().map(|name| self.flows.space.place(name))).collect();
+            self.add(Direction::Ingress, places, Statement::Published(at));
+        }
+    }
+
+    fn sort_grant(&mut self, at: usize) {
+        let grant = &self.policy.grants[at];
+        self.sort(grant.direction, grant.subject(), Statement::Grant(at));
     }
 
     fn sort(&mut self, direction: Direction, subject: &Endpoint, statement: Statement) {

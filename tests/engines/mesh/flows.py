@@ -9,13 +9,17 @@ from world import Pod, Service
 # How a rule's text names pods: a namespace, labels or `*` in front of a slash, and behind it no prefix length.
 PODS = re.compile(r'[\w*}"]/[a-z*@{"]')
 
+# Servers at private addresses, by the names that policies give to their hosts.
+PRIVATE = {"intern"}
+
 
 @dataclass
 class Ask:
     """A request, and who may answer it.
 
     `reaches` has for each answerer the flows that must all be allowed for that, and those without which it need not
-    answer. An `optional` request goes a way that the policy does not promise at all.
+    answer. An `optional` request goes a way that the policy does not promise at all. `let_name` is the name that policies
+    give to a host at a private address: the evaluator looks for other hosts among the public ones.
     """
     caller: str
     request: dict
@@ -26,15 +30,23 @@ class Ask:
     target: Pod = None
     headless: bool = False
     optional: bool = False
+    let_name: str = ""
     answer: dict = field(default_factory=dict)
     verdicts: list = field(default_factory=list)
 
     def may(self, sure: bool = False) -> set:
         """Returns who may answer; if `sure`, without those who are where a deny names their address."""
         return {by for (by, flows, _), verdicts in zip(self.reaches, self.verdicts)
-                if all(verdict["verdict"] == "allow" for verdict in verdicts[:len(flows)])
+                if all(verdict["verdict"] == "allow" and self.is_about(flow, verdict)
+                       for flow, verdict in zip(flows, verdicts))
                 and not (sure and any(reason["effect"] == "deny" for verdict in verdicts[len(flows):]
                                       for reason in verdict["reasons"]))}
+
+    def is_about(self, flow: dict, verdict: dict) -> bool:
+        """Whether a verdict is about the place of a flow: a host at a private address is allowed by its name alone."""
+        allows = [reason["rule"] for reason in verdict["reasons"] if reason["effect"] == "allow"]
+        by_address = not self.let_name or flow["to"][0].isdigit()
+        return by_address or not allows or any(re.search(rf"\b{self.let_name}\b", rule) for rule in allows)
 
     def agrees(self) -> bool:
         """Whether the mesh did what the policy says."""
@@ -102,7 +114,7 @@ class Asker:
         return line | ({"jwt": claims} if claims else {})
 
     def add(self, caller: str, address: str, port: int, request: dict, reaches: list, text: str, kind: str,
-            target: Pod = None):
+            target: Pod = None, let_name: str = ""):
         """Adds a request."""
         outside = self.mesh.outside.get(caller)
         request = {"address": address, "port": port, **request} | ({"source": outside[0]} if outside else {})
@@ -112,7 +124,7 @@ class Asker:
         world = self.mesh.world
         headless = any(each.address == "None" and target in world.behind(each) for each in world.services)
         self.asks.append(Ask(caller, request, reaches, f"{caller} -> {text} {said}", kind, self.mesh.pods.get(caller),
-                             target, headless))
+                             target, headless, let_name=let_name))
 
     def host(self, caller: str, server: str, name: str, port: int, protocol: str, at: str = "", **more):
         """Asks for an outside host by name, at its address or at that of another server."""
@@ -124,7 +136,8 @@ class Asker:
             # A host by name may be anywhere. Where a deny names the address that it has here, either end is right.
             there = self.question(caller, address, port, request)
             reaches.append((server, [self.question(caller, name, port, request)], [there]))
-        self.add(caller, place, port, request, reaches, f"{name} at {place}:{port}", "host" if not at else "forged")
+        self.add(caller, place, port, request, reaches, f"{name} at {place}:{port}", "host" if not at else "forged",
+                 let_name=server if server in PRIVATE else "")
 
     def service(self, caller: str, service: Service, port: dict, claims=None, **more):
         """Asks a Service of the cluster."""

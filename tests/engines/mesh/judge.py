@@ -19,9 +19,18 @@ class Seen:
         rules = [(ask, reason) for ask in inside for reason in ask.reasons("ingress", ("allow", "deny", "isolate"))]
         self.governed = {ask.target.key for ask, _ in rules}
         self.identified = {ask.target.key for ask, reason in rules if ask.asks_identity(reason)}
+        # A deny of pods that nobody here is shows in no verdict.
+        denies = [item for item in objects if item["spec"].get("action") == "DENY" and "principals" in json.dumps(item)]
+        self.identified |= {ask.target.key for ask in inside if any(selects(item, ask.target) for item in denies)}
         # The wildcards that some ServiceEntry resolves: `.example.com`.
         self.wildcards = tuple(host[1:] for item in objects for host in item["spec"].get("hosts", [])
                                if item["spec"].get("resolution") == "DYNAMIC_DNS")
+
+
+def selects(item: dict, pod) -> bool:
+    """Whether an object of the pod's namespace selects a pod."""
+    labels = item["spec"].get("selector", {}).get("matchLabels", {})
+    return item["metadata"]["namespace"] == pod.namespace and labels.items() <= pod.labels.items()
 
 
 def refused_without_identity(ask: Ask, seen: Seen) -> bool:

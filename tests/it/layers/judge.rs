@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use netpol::diag::{Code, Severity};
+use netpol::diag::{Code, Diagnostic, Severity};
 use netpol::model::paths::PathNormalization;
 use netpol::model::ports::Protocol;
 use netpol::model::rules::{Action, Direction, RuleId};
@@ -79,6 +79,10 @@ impl<'w> Case<'w> {
                 settings.pods = vec![written("10.244.0.0/16"), written("10.96.0.0/16")];
             }
         });
+        let unchecked = |one: &&Diagnostic| [Code::Miscompiled, Code::Unchecked].contains(&one.code);
+        if let Some(finding) = build.diagnostics.iter().find(unchecked) {
+            panic!("{:?}\n{}\n{} {:?}", draw.setting, draw.statements.join("\n"), finding.message, finding.notes);
+        }
         if build.diagnostics.iter().any(|one| one.severity() == Severity::Error) {
             return None;
         }

@@ -29,6 +29,7 @@ use self::gateway::access::access_rules;
 use self::gateway::at_gateway::AtGateway;
 use self::gateway::clients::{Keeping, keeping};
 use self::gateway::exits::{Exits, Routes};
+use self::gateway::pods::{half_isolated, unknown_callers};
 use self::ingress::Ingress;
 use self::ingress::identity::{self, PeerDraft};
 use self::ingress::policies::Policies;
@@ -70,7 +71,9 @@ pub fn plan(facts: &Facts<'_>) -> Plan {
     for (subject, access, rule) in access_rules(facts, &gateways) {
         policies.add(&subject, false, Some(access), rule);
     }
-    let findings = of_ingress.then(exits.findings).then(of_egress).then(of_wildcards).then(of_identities);
+    let of_gateways = half_isolated(facts).then(unknown_callers(facts));
+    let findings =
+        of_ingress.then(of_gateways).then(exits.findings).then(of_egress).then(of_wildcards).then(of_identities);
     let troubles = [exits.troubles, of_entries, of_clients].concat();
     Plan { entries, sidecars, routes, identities, policies, keeping, findings, troubles }
 }

@@ -34,8 +34,12 @@ pub(super) fn terms(
 
 /// Returns the TCP flows that the AuthorizationPolicies of a namespace let in.
 pub(super) fn row(ingress: &Ingress<'_>, flows: &mut Flows, objects: &[&PolicyObject]) -> Result<Set, NotUnderstood> {
-    let reader =
-        Reader { authenticated: authenticated(ingress, flows, objects)?, gateways: ingress.gateways(flows), ingress };
+    let reader = Reader {
+        authenticated: authenticated(ingress, flows, objects)?,
+        gateways: ingress.gateways(flows),
+        identified: ingress.identified(flows),
+        ingress,
+    };
     let [mut denied, mut allowed, mut closed] = [const { Vec::new() }; 3];
     for object in objects {
         let Says::Authorization(says) = &object.says else { continue };
@@ -91,6 +95,8 @@ struct Reader<'i, 'a> {
     authenticated: Set,
     /// The flows to pods of gateways.
     gateways: Set,
+    /// The flows whose caller has an identity.
+    identified: Set,
 }
 
 impl Reader<'_, '_> {
@@ -145,8 +151,7 @@ impl Reader<'_, '_> {
             Value::Nothing => Set::NONE,
             Value::Caller(pods) => {
                 let callers = flows.pods(Side::Source, false, pods);
-                let identified = flows.from_sidecar();
-                flows.diagrams.and(callers, identified)
+                flows.diagrams.and(callers, self.identified)
             }
             Value::Sender(set) => flows.at(Side::Source, set),
             // A gateway sees its clients; what it says of them is what a workload behind it sees.

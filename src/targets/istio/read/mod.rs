@@ -43,8 +43,12 @@ pub struct Ingress<'a> {
 impl<'a> Ingress<'a> {
     /// Takes the objects that decide what pods receive from all objects of a mesh.
     pub fn new(policy: &'a Policy, objects: impl IntoIterator<Item = &'a PolicyObject>) -> Ingress<'a> {
-        let decides = |object: &&PolicyObject| !matches!(object.kind, PolicyKind::NetworkPolicy | PolicyKind::Sidecar);
-        Ingress { policy, objects: objects.into_iter().filter(decides).collect() }
+        Ingress { policy, objects: objects.into_iter().filter(|object| Ingress::decides(object)).collect() }
+    }
+
+    /// Returns whether an object decides what pods receive.
+    pub fn decides(object: &PolicyObject) -> bool {
+        !matches!(object.kind, PolicyKind::NetworkPolicy | PolicyKind::Sidecar)
     }
 
     /// Adds what the objects speak of to the values in play.
@@ -75,7 +79,7 @@ impl<'a> Ingress<'a> {
         let objects: Vec<&PolicyObject> = self.objects.iter().filter(here).copied().collect();
         let strict = self.strict(flows, &objects, place, asked)?;
         let judged = authorization::row(self, flows, &objects)?;
-        let identified = flows.from_sidecar();
+        let identified = self.identified(flows);
         let d = &mut flows.diagrams;
         let unknown = d.minus(strict, identified);
         let judged = d.minus(judged, unknown);
@@ -132,6 +136,14 @@ impl<'a> Ingress<'a> {
         // A gateway takes the TLS that its own servers say.
         let gateways = self.gateways(flows);
         Ok(flows.diagrams.minus(strict, gateways))
+    }
+
+    /// Returns the flows whose caller has an identity: those from pods with a sidecar, and from gateways.
+    pub fn identified(&self, flows: &mut Flows) -> Set {
+        let gateways = self.policy.gateways.iter().flat_map(|gateway| &gateway.pods);
+        let mut sets: Vec<Set> = gateways.map(|pods| flows.pods(Side::Source, false, pods)).collect();
+        sets.push(flows.from_sidecar());
+        flows.diagrams.union(sets)
     }
 
     /// Returns the flows to the pods of declared gateways.

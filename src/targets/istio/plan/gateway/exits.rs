@@ -21,7 +21,7 @@ use smol_str::SmolStr;
 use super::at_gateway::Passage;
 use crate::inventory::Workload;
 use crate::model::endpoint::What;
-use crate::model::gateways::Gateway;
+use crate::model::gateways::{Gateway, Via};
 use crate::model::hosts::{Host, HostName};
 use crate::model::ports::{AppProtocol, PortTest, Protocol};
 use crate::model::rules::{Direction, Rule, RuleId};
@@ -29,7 +29,7 @@ use crate::policy::Policy;
 use crate::targets::Level;
 use crate::targets::istio::facts::{Facts, match_labels};
 use crate::targets::istio::findings::{Findings, IstioGap, Note};
-use crate::targets::istio::model::{AccessRule, Selector};
+use crate::targets::istio::model::{AccessRule, Operation, Selector};
 use crate::targets::istio::plan::operations::sni;
 use crate::targets::istio::plan::peers::{Peer, Peers, Position};
 use crate::targets::istio::plan::subjects::Subject;
@@ -114,7 +114,7 @@ impl Exits {
             }
             let how = "the gateway knows who asks for which host; a pod that avoids its sidecar is not stopped";
             exits.findings.add(at, OUT, Note::How(Level::Bypassable, how.into()));
-            exits.passages.extend(hosts(rule).map(|host| passage(&via.gateway, &host.name, at, &peer)));
+            exits.passages.extend(hosts(rule).map(|host| passage(facts.policy, via, &host.name, at, &peer)));
             if !warned.contains(&&via.gateway.name) && wrapped(facts, &via.gateway) {
                 warned.push(&via.gateway.name);
                 exits.troubles.push(Trouble::WrappedGateway { gateway: via.gateway.name.clone(), span: via.span });
@@ -126,10 +126,14 @@ impl Exits {
 }
 
 /// Returns the access of a rule at the gateway through which it reaches a host.
-fn passage(gateway: &Arc<Gateway>, host: &HostName, rule: RuleId, peer: &Peer) -> Passage {
+fn passage(policy: &Policy, via: &Via, host: &HostName, rule: RuleId, peer: &Peer) -> Passage {
+    let gateway = &via.gateway;
     let nobody = peer.sources.as_ref().is_some_and(|sources| sources.is_empty());
     let from = peer.sources.clone().unwrap_or_default();
-    let access = (!nobody).then(|| AccessRule { from, when: vec![sni([host])], ..AccessRule::default() });
+    // A gateway that rules isolate stays closed on its other ports.
+    let isolated = policy.isolating(gateway).next().is_some();
+    let to = isolated.then(|| Operation { ports: via.exit_ports(), ..Operation::default() });
+    let access = (!nobody).then(|| AccessRule { from, to, when: vec![sni([host])], ..AccessRule::default() });
     let (access, exits) = (access.into_iter().collect(), vec![host.clone()]);
     Passage { gateway: Arc::clone(gateway), rule, access, hosts: Vec::new(), ports: Vec::new(), exits }
 }

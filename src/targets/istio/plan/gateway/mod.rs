@@ -1,6 +1,6 @@
 //! Gateways: who may come in through one (`access`), whose clients it has to see (`clients`), who leaves through one
-//! (`exits`), what passes as before (`others`), and which rules have their clients judged behind one, too
-//! (`correlation`). `at_gateway` gathers what all rules say of each.
+//! (`exits`), what passes as before (`others`), what is said
+//! of their own pods (`pods`), and which rules have their clients judged behind one, too (`correlation`). `at_gateway` gathers what all rules say of each.
 //!
 //! ```netpol
 //! gateway edge { pods edges/{app=envoy} account edges/@envoy service edges/envoy port 443 -> 8443/https }
@@ -39,3 +39,4 @@ pub mod clients;
 pub mod correlation;
 pub mod exits;
 mod others;
+pub mod pods;
