@@ -43,6 +43,7 @@ pub fn policy(count: usize) -> String {
 }
 
 /// Returns manifests in which every pod that a generated policy speaks of has a workload, and every account too.
+#[allow(dead_code, reason = "not every benchmark needs it")]
 pub fn inventory(policy: &str) -> String {
     let mut namespaces = BTreeSet::new();
     let mut workloads = BTreeSet::new();

@@ -17,6 +17,7 @@ mod routing;
 mod scalar;
 mod service;
 mod sidecar;
+mod style;
 mod tree;
 mod workload;
 
@@ -35,7 +36,7 @@ use super::{
     ApiServer, Existing, Inventory, Listener, Namespace, PolicyKind, PolicyObject, Rewrite, Service, Workload,
     WorkloadKind,
 };
-use crate::diag::Diagnostics;
+use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::inventory::{AllLeftOut, ServicePort};
 use crate::model::labels::{Labels, NAMESPACE_NAME};
 use crate::source::{FileId, Sources, Span};
@@ -132,6 +133,30 @@ pub fn network_policies(file: FileId, text: &str, unplaced: &str, diagnostics: &
         });
     });
     objects
+}
+
+/// Reads the NetworkPolicies of a text that a build has just written, in the style in which builds write; `file` stands for its
+/// file. What is not in that style, or cannot be read, is the finding.
+pub fn written_network_policies(file: FileId, text: &str) -> Result<Vec<PolicyObject>, Diagnostic> {
+    let (mut objects, mut found, unplaced) = (Vec::new(), Diagnostics::new(), SmolStr::default());
+    let read = style::each_document(file, text, |document| {
+        let mistakes = &mut Mistakes::new(&mut found);
+        object::each_object(document.root(), false, &unplaced, mistakes, |kind, meta, at, mistakes| {
+            if kind == Kind::Policy(PolicyKind::NetworkPolicy) {
+                network::refuse_unknown_fields(at, mistakes);
+                objects.extend(policy::policy(PolicyKind::NetworkPolicy, meta, at, mistakes));
+            }
+        });
+    });
+    if let Err(style::Unexpected { at, why }) = read {
+        let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+        let message = format!("line {line} is not written as expected: {why}");
+        return Err(Diagnostic::new(Code::ManifestSyntax, Span::new(file, at, at), message));
+    }
+    match found.iter().next() {
+        Some(finding) => Err(finding.clone()),
+        None => Ok(objects),
+    }
 }
 
 /// Returns whether a file is Kustomize's own, which may go without `kind`.

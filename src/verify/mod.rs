@@ -58,7 +58,13 @@ pub fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diagnostics
             }
         }
     }
-    judge(policy, sources, made, Some(&read), &mut found);
+    check_read(policy, sources, made, &read)
+}
+
+/// Checks what a layer made, whose text was read as some rules.
+pub fn check_read(policy: &Policy, sources: &Sources, made: &Made<'_>, read: &[Rule]) -> Diagnostics {
+    let mut found = Diagnostics::new();
+    judge(policy, sources, made, Some(read), &mut found);
     found
 }
 

@@ -9,7 +9,9 @@ mod text;
 use netpol::diag::{Code, Diagnostics};
 use netpol::model::rules::{Direction, GrantId, RuleId};
 use netpol::settings::Layer;
+use netpol::source::Sources;
 use netpol::targets::effective::Effective;
+use netpol::targets::networkpolicy::read::read;
 use netpol::targets::{self, Made};
 use netpol::verify;
 
@@ -29,6 +31,15 @@ impl Part {
     fn check(&self, build: &Build) -> Diagnostics {
         let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
         verify::check(&build.policy, &build.sources, &self.made(&texts))
+    }
+
+    /// Checks the texts as anybody's YAML; `None` where they cannot be read so.
+    fn check_as_yaml(&self, build: &Build) -> Option<Diagnostics> {
+        let (mut sources, mut found) = (Sources::new(), Diagnostics::new());
+        let files: Vec<_> = self.texts.iter().map(|text| sources.add("a.yaml", text.as_str())).collect();
+        let rules = read(&sources, &files, "", &mut found);
+        let checked = || verify::check_read(&build.policy, &build.sources, &self.made(&[]), &rules);
+        (!found.has_errors()).then(checked)
     }
 
     /// Checks the effective policy alone.

@@ -93,7 +93,7 @@ pub(super) fn each_document(
         diagnostics.push(errors::too_large(Span::new(file, 0, 0), MAX_BYTES));
         return;
     }
-    let mut mistakes = Mistakes { diagnostics, left: MAX_MISTAKES };
+    let mut mistakes = Mistakes::new(diagnostics);
     let mut parser = Parser::new_from_str_with_options(text, options! { emit_comments: false });
     let mut builder = Builder::new(file, text, keep);
     while let Some(event) = parser.next_event() {
@@ -126,7 +126,12 @@ pub(super) struct Mistakes<'d> {
     left: usize,
 }
 
-impl Mistakes<'_> {
+impl<'d> Mistakes<'d> {
+    /// Begins the findings of a file.
+    pub fn new(diagnostics: &'d mut Diagnostics) -> Mistakes<'d> {
+        Mistakes { diagnostics, left: MAX_MISTAKES }
+    }
+
     /// Adds a finding; the last says that the file is given up there.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let Some(left) = self.left.checked_sub(1) else { return };

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::inventory::{Passage, Peer, Pods, PolicyObject, Says, network_policies};
+use crate::inventory::{Passage, Peer, Pods, PolicyObject, Says, network_policies, written_network_policies};
 use crate::model::addresses::AddressSet;
 use crate::model::conditions::Conditions;
 use crate::model::endpoint::{self, Endpoint, Member, What};
@@ -38,8 +38,8 @@ pub fn read(sources: &Sources, files: &[FileId], unplaced: &str, diagnostics: &m
 
 /// Reads the objects of a text that was just written; `file` stands for its file.
 pub(in crate::targets) fn written(file: FileId, text: &str) -> Result<Vec<Rule>, Diagnostic> {
+    let objects = written_network_policies(file, text)?;
     let mut found = Diagnostics::new();
-    let objects = network_policies(file, text, "", &mut found);
     refuse_twice(&objects, &mut found);
     match found.iter().next() {
         Some(finding) => Err(finding.clone()),

@@ -90,6 +90,28 @@ fn what_is_left_out_means_what_kubernetes_says() {
     assert_eq!(shown(&rules(bare).0), ["isolate ingress 1"]);
 }
 
+/// The reader of what was just written is another one, and reads the same.
+#[test]
+fn what_is_written_is_read_alike_by_both_readers() {
+    let folder = crate::common::root().join("tests/targets");
+    let mut files = 0;
+    for entry in walkdir::WalkDir::new(folder).into_iter().map(|entry| entry.unwrap()) {
+        if entry.file_name() != "networkpolicy.yaml" {
+            continue;
+        }
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        let mut sources = Sources::new();
+        let file = sources.add("a.yaml", text.as_str());
+        let mut found = Diagnostics::new();
+        let by_yaml = read(&sources, &[file], "", &mut found);
+        let by_style = netpol::targets::read_back(netpol::settings::Layer::NetworkPolicy, file, &text).unwrap();
+        assert!(found.iter().next().is_none(), "{found:?}");
+        assert_eq!(format!("{by_yaml:?}"), format!("{by_style:?}"), "{text}");
+        files += 1;
+    }
+    assert!(files > 40, "{files}");
+}
+
 #[test]
 fn lists_other_kinds_and_status_are_read_over() {
     let text = format!(

@@ -17,6 +17,7 @@ use crate::cluster::{API_SERVER, Cluster, NODE_RESOLVER, NODES, POD_RANGES};
 use crate::engines::{self, Program};
 use crate::known;
 use crate::policy::Policy;
+use crate::reading::{self, Reading};
 
 /// At the edges of how many blocks of a policy addresses are asked about.
 const MOST_BLOCKS: usize = 4;
@@ -54,6 +55,8 @@ pub struct Outcome {
     /// Votes by engine.
     pub votes: BTreeMap<String, usize>,
     pub disagreements: Vec<Disagreement>,
+    /// Flows that an engine judges unlike what the compiler reads of the objects.
+    pub misread: Vec<Disagreement>,
 }
 
 /// A flow that the source and an engine judge unlike.
@@ -114,6 +117,8 @@ impl Case {
                 return outcome;
             }
         };
+        let read = reading::policy(build, objects);
+        let mut read = Reading::of(&read);
         for (at, asked) in asked.iter().enumerate() {
             let votes: Vec<(&str, bool)> = verdicts
                 .iter()
@@ -121,6 +126,11 @@ impl Case {
                 .map(|(engine, letters)| (engine.as_str(), letters[at] == b'1'))
                 .collect();
             self.count(&mut outcome, build, &in_blocks, asked, &votes);
+            let allows = read.allows(&asked.flow);
+            let differ = votes.iter().any(|(_, vote)| *vote != allows);
+            if differ && !(self.is_in_blocks(&in_blocks, asked) && known::is_by_block(allows, &votes)) {
+                outcome.misread.push(self.disagreement(asked, allows, &votes));
+            }
         }
         outcome
     }
@@ -132,21 +142,27 @@ impl Case {
             *outcome.votes.entry((*engine).to_owned()).or_default() += 1;
         }
         *(if allowed { &mut outcome.allowed } else { &mut outcome.denied }) += 1;
-        let pods = asked.ends.map(|end| self.cluster.at(end));
         if votes.iter().all(|(_, vote)| *vote == allowed) {
             return;
         }
         if votes.iter().all(|(_, vote)| *vote) && known::is_stated(build, &asked.flow, &asked.meant) {
             outcome.wider += 1;
-        } else if pods.iter().all(Option::is_some)
-            && asked.ends.iter().any(|end| in_blocks.contains(*end))
-            && known::is_by_block(allowed, votes)
-        {
+        } else if self.is_in_blocks(in_blocks, asked) && known::is_by_block(allowed, votes) {
             outcome.unclear += 1;
         } else {
-            let votes = votes.iter().map(|(engine, vote)| ((*engine).to_owned(), *vote)).collect();
-            outcome.disagreements.push(Disagreement { flow: self.shown(asked), meant: allowed, votes });
+            outcome.disagreements.push(self.disagreement(asked, allowed, votes));
         }
+    }
+
+    /// Returns whether a flow is between pods, the address of one of which is in some blocks.
+    fn is_in_blocks(&self, in_blocks: &AddressSet, asked: &Asked) -> bool {
+        let pods = asked.ends.map(|end| self.cluster.at(end));
+        pods.iter().all(Option::is_some) && asked.ends.iter().any(|end| in_blocks.contains(*end))
+    }
+
+    fn disagreement(&self, asked: &Asked, meant: bool, votes: &[Vote]) -> Disagreement {
+        let votes = votes.iter().map(|(engine, vote)| ((*engine).to_owned(), *vote)).collect();
+        Disagreement { flow: self.shown(asked), meant, votes }
     }
 
     /// Returns the flows: every end to every other of its family, on every port. A pod that calls itself is left out:
@@ -202,7 +218,7 @@ impl Disagreement {
     pub fn shown(&self) -> String {
         let word = |allowed| if allowed { "allowed" } else { "denied" };
         let votes: Vec<String> = self.votes.iter().map(|(engine, vote)| format!("{engine}: {}", word(*vote))).collect();
-        format!("{}\n  netpol eval: {}; {}", self.flow, word(self.meant), votes.join("; "))
+        format!("{}\n  netpol: {}; {}", self.flow, word(self.meant), votes.join("; "))
     }
 }
 

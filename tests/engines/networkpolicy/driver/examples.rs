@@ -56,7 +56,7 @@ fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
 
 /// Returns a cluster with the pods of the inventory. Where there is none it has pods for everything that the rules name,
 /// and beside them in each namespace, and in another one, a pod without labels.
-fn cluster(policy: &policy::Policy) -> Cluster {
+pub fn cluster(policy: &policy::Policy) -> Cluster {
     let mut cluster = Cluster { outside: outside(policy), ..Cluster::empty() };
     for (name, namespace) in &policy.inventory.namespaces {
         let mut labels = copied(&namespace.labels);

@@ -4,6 +4,7 @@
 //! ```text
 //! networkpolicy-engines compare POLICIES SEED PROGRAM…   are all flows judged as they are meant?
 //! networkpolicy-engines examples FOLDER PROGRAM…         the same of what is committed there
+//! networkpolicy-engines foreign FOLDER PROGRAM…          is all YAML of others below it read as the engines read it?
 //! networkpolicy-engines mutate TIMES SEED PROGRAM…       is each defect of the objects found?
 //! networkpolicy-engines emit POLICIES SEED               the objects of a run, for other programs
 //! networkpolicy-engines case NUMBER SEED PROGRAM…        one policy of a run, with all that belongs to it
@@ -18,12 +19,14 @@ mod cluster;
 mod coverage;
 mod engines;
 mod examples;
+mod foreign;
 mod generate;
 mod known;
 mod mutate;
 mod networks;
 mod policy;
 mod random;
+mod reading;
 mod report;
 mod shrink;
 
@@ -48,6 +51,11 @@ fn main() -> ExitCode {
         && verb == "examples"
     {
         return judge_examples(folder.as_ref(), &mut start(programs));
+    }
+    if let [verb, folder, programs @ ..] = arguments.as_slice()
+        && verb == "foreign"
+    {
+        return judge_foreign(folder.as_ref(), &mut start(programs));
     }
     let [verb, number, seed, programs @ ..] = arguments.as_slice() else { panic!("see the head of {}", file!()) };
     let (number, seed) = (number.parse().expect("a number"), seed.parse().expect("a seed"));
@@ -75,11 +83,32 @@ fn judge_examples(folder: &std::path::Path, programs: &mut [Program]) -> ExitCod
         let objects = example.objects.len();
         println!("{folder}: {objects} objects, {flows} flows, {allowed} allowed, {denied} denied");
         println!("  {wider} denied ones pass where the layer is said to be wider, {unclear} where blocks hold pods");
-        for one in disagreements {
+        for one in disagreements.iter().chain(&outcome.misread) {
             println!("{}", one.shown());
             code = ExitCode::FAILURE;
         }
     }
+    code
+}
+
+/// Compares what is read of the YAML below a folder with what the engines say of it.
+fn judge_foreign(folder: &std::path::Path, programs: &mut [Program]) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    let (mut files, mut objects, mut flows) = (0, 0, 0);
+    for path in foreign::files(folder) {
+        let shown = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+        match foreign::judge(&path, programs) {
+            Ok((of_file, outcome)) => {
+                (files, objects, flows) = (files + 1, objects + of_file, flows + outcome.flows);
+                for one in &outcome.misread {
+                    println!("{shown}: {}", one.shown());
+                    code = ExitCode::FAILURE;
+                }
+            }
+            Err(why) => println!("{shown}: not read: {why}"),
+        }
+    }
+    println!("{files} files, {objects} objects, {flows} flows are read as the engines read them");
     code
 }
 
@@ -107,6 +136,11 @@ fn compare(policies: u64, seed: u64, programs: &mut [Program]) -> ExitCode {
         }
         let outcome = case.compare(&build, &case::objects(&build), programs);
         report.add(&outcome);
+        if let Some(first) = outcome.misread.first() {
+            println!("case {number} is misread in {} of {} flows:", outcome.misread.len(), outcome.flows);
+            println!("{}\n{}", case.policy, first.shown());
+            return ExitCode::FAILURE;
+        }
         if let Some(first) = outcome.disagreements.first() {
             println!("case {number}, {} of {} flows:", outcome.disagreements.len(), outcome.flows);
             println!("{}\n{}\n\nthe same, cut down:", case.policy, first.shown());
@@ -161,7 +195,12 @@ fn mutate(times: u64, seed: u64, programs: &mut [Program]) -> ExitCode {
             if case::errors(&build).is_empty() && put(&mut objects, &mut Random::of_case(!seed, number)) {
                 let objects: Vec<String> = objects.iter().map(ToString::to_string).collect();
                 tried += 1;
-                caught += u64::from(!case.compare(&build, &objects, programs).disagreements.is_empty());
+                let outcome = case.compare(&build, &objects, programs);
+                caught += u64::from(!outcome.disagreements.is_empty());
+                if let Some(first) = outcome.misread.first() {
+                    println!("{name}: misread in case {number}: {}", first.shown());
+                    code = ExitCode::FAILURE;
+                }
             }
             number += 1;
         }
