@@ -75,6 +75,7 @@ codes! {
     E0132 LabelsAlone "labels stand on their own";
     E0133 UnionAtSlash "a union touches a slash";
     E0134 HostAt "`at` gives addresses to something else than a named host";
+    E0135 HostBlock "a block of ports stands on something else than a named host, or is misspelled";
     E0141 UnknownAnnotation "there is no such annotation";
     E0142 AnnotationArgument "an annotation's argument is misspelled";
     E0143 NotADate "there is no such day";
@@ -156,6 +157,7 @@ codes! {
     E0343 GatewayContradicted "a Gateway object reads a port in another way than the gateway's declaration";
     E0344 GatewayPortUnclear "which of the gateway's ports leads to a destination is not known";
     E0345 HostOutsideScope "a host that the scope does not name is closed at a gateway";
+    E0346 NothingOpensTls "no layer of the build opens the TLS of a host";
     W0350 ClientUnseen "no client's address arrives at a gateway";
     W0351 PassesTlsThrough "requests are to come through a gateway that passes TLS on unread";
     W0352 RouteRewrites "a route changes what a rule compares";

@@ -232,6 +232,9 @@ impl Checker<'_> {
                 What::Addresses(_) => "addresses have no name that a gateway could go by",
                 What::Host(_) if member.ports.entries().is_empty() => "say the port: `:443`, or another as `:8443/tls`",
                 What::Host(_) if !member.ports.entries().iter().all(tls) => "not every port is tls, as `:8443/tls` is",
+                What::Host(host) if member.ports.entries().iter().any(|port| host.origination(port).is_some()) => {
+                    "through a gateway the pod opens TLS itself: name the host's own port, `:443`"
+                }
                 What::Host(_) => return None,
             };
             Some((member.span, why))

@@ -11,6 +11,7 @@ use super::parties::{Candidate, with_labels};
 use super::question::WantedPort;
 use super::{Asker, near};
 use crate::inventory::{Meant, Service, TargetPort, Unclear, Wanted, Workload};
+use crate::model::endpoint::What;
 use crate::model::ports::Protocol;
 use crate::policy::flow::{Party, Pod};
 use crate::syntax::tree::{Expr, ExprKind, NamespacePattern, PodPattern, PortKind};
@@ -57,7 +58,9 @@ impl Asker<'_> {
         let mut all = Vec::new();
         for to in parties {
             let Some((port, protocol)) = port_on(&to.party, text, service.as_ref(), wanted)? else { continue };
-            all.push(Target { to, port, protocol, behind: service.is_some() });
+            let opened = self.opened_by_the_mesh(&to.party, port, protocol);
+            let behind = service.is_some() || opened.is_some();
+            all.push(Target { to, port: opened.or(port), protocol, behind });
         }
         if all.is_empty() {
             let known: Vec<String> =
@@ -66,6 +69,17 @@ impl Asker<'_> {
             return Err(format!("`{text}`: no pod has this port{told}"));
         }
         Ok(all)
+    }
+
+    /// Returns the port of a host where TLS arrives that the mesh opens for pods that dial another one in plain HTTP.
+    fn opened_by_the_mesh(&self, party: &Party, port: Option<u16>, protocol: Protocol) -> Option<u16> {
+        let (Party::Host { name, .. }, Protocol::Tcp) = (party, protocol) else { return None };
+        let members = self.policy.rules.iter().flat_map(|rule| &rule.destination.members);
+        let hosts = members.filter_map(|member| match &member.what {
+            What::Host(host) if host.matches(name) => Some(&host.originates),
+            _ => None,
+        });
+        hosts.flatten().find(|one| Some(one.port) == port).map(|one| one.target)
     }
 
     /// Returns the ports that a destination is known to have, as a question writes them, each with what else is to say:

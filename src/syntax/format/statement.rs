@@ -127,12 +127,24 @@ impl Printer<'_> {
             LetValue::Host(host) => {
                 self.keyword("host");
                 self.atom(host.name_span.end as usize, &host.name);
-                self.gap(Gap::Space);
-                self.keyword("at");
-                if self.sees("{") {
-                    self.list(("{", "}"), Padding::Spaces, &host.at, Self::host_address);
-                } else {
-                    host.at.iter().for_each(|address| self.host_address(address));
+                if !host.at.is_empty() {
+                    self.gap(Gap::Space);
+                    self.keyword("at");
+                    if self.sees("{") {
+                        self.list(("{", "}"), Padding::Spaces, &host.at, Self::host_address);
+                    } else {
+                        host.at.iter().for_each(|address| self.host_address(address));
+                    }
+                }
+                if !host.ports.is_empty() {
+                    self.gap(Gap::Space);
+                    self.block(&host.ports, |printer, port| {
+                        printer.keyword("port");
+                        printer.port(&port.dialled);
+                        printer.gap(Gap::Space);
+                        printer.keyword("->");
+                        printer.port(&port.target);
+                    });
                 }
             }
         }

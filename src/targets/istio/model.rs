@@ -106,8 +106,8 @@ pub struct ServiceEntry {
     pub export_to: ExportTo,
     /// `resolution`.
     pub resolution: Resolution,
-    /// `ports`.
-    pub ports: Vec<Port>,
+    /// `ports`, each with its `targetPort`, where that is another one.
+    pub ports: Vec<(Port, Option<u16>)>,
     /// `endpoints`, each with its weight.
     pub endpoints: Vec<(std::net::IpAddr, Option<u32>)>,
 }
@@ -311,17 +311,32 @@ pub struct VirtualService {
     pub gateway_port: u16,
 }
 
-/// A DestinationRule for the way to a gateway.
+/// A DestinationRule for the way to a gateway, or for the TLS that sidecars open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DestinationRule {
-    /// `host`: the gateway's Service.
-    pub service: String,
+    /// `host`: the gateway's Service, or the host outside.
+    pub host: String,
     /// `exportTo`.
     pub export_to: ExportTo,
-    /// The Service's port.
-    pub port: u16,
-    /// `subsets`: name and SNI.
-    pub subsets: Vec<(String, String)>,
+    /// The TLS of connections to the host.
+    pub tls: OpenedTls,
+}
+
+/// The TLS that proxies open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenedTls {
+    /// Mutual TLS of the mesh, on the way to a gateway.
+    Mutual {
+        /// The Service's port.
+        port: u16,
+        /// `subsets`: name and SNI.
+        subsets: Vec<(String, String)>,
+    },
+    /// TLS to a host outside, whose certificate must have the host's name.
+    Simple {
+        /// The ports that pods dial.
+        ports: Vec<u16>,
+    },
 }
 
 /// A patch of a gateway's Service.

@@ -249,8 +249,8 @@ impl<'w> Case<'w> {
         };
         let name = (bytes != Bytes::Raw).then_some(name);
         let tcp = protocol == Protocol::Tcp;
-        // Whom a connection reaches, by address and by each name that is there.
-        let readings = |end: IpAddr| -> Vec<Flow> {
+        // Whom a connection reaches on a port, by address and by each name that is there.
+        let on_port = |end: IpAddr, port: u16| -> Vec<Flow> {
             let flow = |destination| Flow {
                 source: party(source),
                 destination,
@@ -269,6 +269,7 @@ impl<'w> Case<'w> {
             });
             std::iter::once(flow(Party::Address(end))).chain(hosts).collect()
         };
+        let readings = |end: IpAddr| on_port(end, port);
         let dial = Dial { address, port, bytes, name };
         let ways = if !self.has_istio() || !tcp || source.role == Role::Plain {
             vec![Landing::Dialled]
@@ -293,6 +294,23 @@ impl<'w> Case<'w> {
                     let end = self.world.hosts.iter().find(|(name, _)| name == host).unwrap().1;
                     (end, direct(end))
                 }
+                Landing::Opened { host, port } => {
+                    let end = self.world.hosts.iter().find(|(name, _)| name == host).unwrap().1;
+                    let network = self.network(End::Pod(&source.net), End::Address(end), *port, protocol);
+                    let shown = format!("{shown} lands {way:?}");
+                    let what = Asked {
+                        network,
+                        good: true,
+                        avoiding: true,
+                        shown,
+                        ends,
+                        protocol,
+                        promised: true,
+                        way: "outside",
+                    };
+                    self.decide(&on_port(end, *port), what, found);
+                    continue;
+                }
                 Landing::Gateway { host, port: at } => {
                     let end = self.world.hosts.iter().find(|(name, _)| name == host).unwrap().1;
                     (end, self.by_gateway(source, host, *at, end, port))
@@ -305,7 +323,10 @@ impl<'w> Case<'w> {
             self.decide(&readings(end), what, found);
         }
         if ways.is_empty() {
-            let promised = !elsewhere && bytes == by_port(port);
+            // The pod is to dial port 80 of this host, and its sidecar opens the TLS.
+            let leaves_tls =
+                self.draw.statements.iter().any(|one| one.contains("tls:80")) && name == Some("api.zen.example");
+            let promised = !elsewhere && bytes == by_port(port) && !leaves_tls;
             let what = Asked {
                 network: direct(address),
                 good: false,

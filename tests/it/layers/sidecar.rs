@@ -42,6 +42,8 @@ pub enum Landing {
     Dialled,
     /// At a host, wherever it is.
     Host(String),
+    /// At a port of a host, inside TLS that the sidecar opens.
+    Opened { host: String, port: u16 },
     /// At an address that an object names.
     Address(IpAddr),
     /// At a host, by way of a gateway on a port of its pods, which is asked for this name.
@@ -187,12 +189,27 @@ impl View<'_> {
         if let Some(port) = self.through_gateway(name, dial.port) {
             return vec![Landing::Gateway { host: name.to_owned(), port }];
         }
+        if let Some(port) = self.opened(name, spec, dial.port) {
+            return vec![Landing::Opened { host: name.to_owned(), port }];
+        }
         match spec["resolution"].as_str() {
             Some("DNS" | "DYNAMIC_DNS") => vec![Landing::Host(name.to_owned())],
             Some("STATIC") => endpoints(spec),
             // A forged name leads anywhere.
             _ => vec![Landing::Dialled],
         }
+    }
+
+    /// Returns the port of a host to which the sidecar opens TLS, comparing the host's name with its certificate.
+    fn opened(&self, host: &str, entry: &Value, port: u16) -> Option<u16> {
+        let target =
+            entry["ports"].as_array().unwrap().iter().find(|one| one["number"] == port)?["targetPort"].as_u64()?;
+        let rules = self.objects.iter().filter(|one| one["kind"] == "DestinationRule" && one["spec"]["host"] == host);
+        let settings = rules.flat_map(|one| one["spec"]["trafficPolicy"]["portLevelSettings"].as_array()).flatten();
+        let tls = settings.into_iter().find(|one| one["port"]["number"] == port).map(|one| &one["tls"])?;
+        let names =
+            texts(&tls["subjectAltNames"]).eq([host]) && tls["sni"] == host && tls["caCertificates"] == "system";
+        (tls["mode"] == "SIMPLE" && names).then(|| u16::try_from(target).unwrap())
     }
 
     /// Returns the port of the gateway's pods to which a route leads a host.

@@ -27,7 +27,7 @@ use smol_str::SmolStr;
 use crate::model::rules::RuleId;
 use crate::settings::Settings;
 use crate::targets::istio::model::{
-    DestinationRule, ExportTo, Gateway, Meta, Origin, Resource, Selector, Spec, VirtualService,
+    DestinationRule, ExportTo, Gateway, Meta, OpenedTls, Origin, Resource, Selector, Spec, VirtualService,
 };
 use crate::targets::istio::plan::gateway::exits::Routes;
 use crate::targets::names::{Limit, Taken, Words};
@@ -98,7 +98,8 @@ pub fn emit(settings: &Settings, all: Routes) -> Vec<Resource> {
         let name = names.name(&namespace, &words, "", &service, Limit::Subdomain);
         let export_to = if everyone { ExportTo::Everyone } else { ExportTo::Own(Vec::new()) };
         let (meta, origin) = (Meta { namespace, name }, Origin { rules: rules.into(), comment: None });
-        let spec = Spec::DestinationRule(DestinationRule { service, export_to, port, subsets });
+        let tls = OpenedTls::Mutual { port, subsets };
+        let spec = Spec::DestinationRule(DestinationRule { host: service, export_to, tls });
         list.push(Resource { meta, origin, spec });
     }
     list

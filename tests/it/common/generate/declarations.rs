@@ -24,6 +24,9 @@ impl Writer<'_> {
         self.word("host");
         self.one(&["external-db.internal", "intranet"]);
         self.space();
+        if self.choose(3) == 2 {
+            return self.originations();
+        }
         self.word("at");
         let address = |writer: &mut Self| {
             writer.one(&["203.0.113.50", "192.168.1.0/24", "[2001:db8::5]", "2001:db8::/64"]);
@@ -37,6 +40,25 @@ impl Writer<'_> {
             0 => address(self),
             _ => self.braces("{", "}", address),
         }
+        if self.choose(3) == 2 {
+            self.space();
+            self.originations();
+        }
+    }
+
+    fn originations(&mut self) {
+        self.text("{");
+        self.free();
+        for _ in 0..=self.choose(2) {
+            self.word("port");
+            self.one(&["80", "80/http", "8080/grpc", "1/http"]);
+            self.space();
+            self.text("->");
+            self.free();
+            self.one(&["443", "443/tls", "8443/https"]);
+            self.space();
+        }
+        self.text("}");
     }
 
     pub(super) fn import(&mut self) {

@@ -179,3 +179,26 @@ fn trap_63g_a_number_that_is_udp_first_is_imported_without_a_port() {
     assert_eq!(build(media).ok().judged(0, OUT).0, Level::Bypassable);
     assert_eq!(build(&media.replace("port 443/udp", "port 80/tcp port 443/udp")).judged(0, OUT).0, Level::Wider);
 }
+
+#[test]
+fn a_deny_of_a_host_whose_tls_the_mesh_opens_counts_where_tls_arrives() {
+    let left = |deny: &str| {
+        let source = "let api = host api.example.com at 203.0.113.7 { port 80 -> 443 }
+            allow egress garden/* -> { api:80, zenquotes.io:8443/tls }";
+        let hosts = entries(&build(&format!("{source}\n{deny}")).ok());
+        hosts.iter().any(|entry| entry["hosts"][0] == "api.example.com")
+    };
+    assert!(left("") && left("deny egress garden/* -> 203.0.113.7:80"));
+    assert!(!left("deny egress garden/* -> 203.0.113.7:443") && !left("deny egress garden/* -> api.example.com:443"));
+    assert!(!left("deny egress garden/{app=web} -> api:80  deny egress garden/* -> api:80"));
+}
+
+#[test]
+fn one_port_of_a_host_is_not_plain_and_opened_by_the_mesh() {
+    let source = "let api = host api.example.com { port 80 -> 443 }
+        allow egress garden/{app=web} -> api:80
+        allow egress garden/{app=api} -> api.example.com:80";
+    assert!(build(source).codes().contains(&"E0740"));
+    // Each namespace has a ServiceEntry of its own.
+    build(&source.replace("garden/{app=api}", "shop/*")).ok();
+}

@@ -5,7 +5,8 @@ use ipnet::IpNet;
 use super::{Kind, Written, export_to, labels, strings};
 use crate::model::rules::RuleId;
 use crate::targets::istio::model::{
-    DestinationRule, ExportTo, Gateway, Port, Resolution, ServiceEntry, ServicePatch, Sidecar, VirtualService,
+    DestinationRule, ExportTo, Gateway, OpenedTls, Port, Resolution, ServiceEntry, ServicePatch, Sidecar,
+    VirtualService,
 };
 use crate::targets::istio::nets::is_single;
 use crate::targets::names::{Head, annotate};
@@ -51,8 +52,16 @@ impl Written for ServiceEntry {
         };
         yaml.key("resolution").word(word).note(note);
         yaml.key("ports").list(|yaml| {
-            for &one in &self.ports {
-                yaml.item().flow_map(|yaml| port(yaml, one));
+            for &(one, target) in &self.ports {
+                let item = yaml.item().flow_map(|yaml| {
+                    port(yaml, one);
+                    if let Some(target) = target {
+                        yaml.key("targetPort").int(target.into());
+                    }
+                });
+                if target.is_some() {
+                    item.note("where TLS arrives that the sidecar opens");
+                }
             }
         });
         if !self.endpoints.is_empty() {
@@ -190,17 +199,21 @@ impl Written for DestinationRule {
     }
 
     fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
-        yaml.field("host", &self.service);
+        yaml.field("host", &self.host);
         export_to(yaml, &self.export_to);
+        let (number, subsets) = match &self.tls {
+            OpenedTls::Mutual { port, subsets } => (*port, subsets),
+            OpenedTls::Simple { ports } => return self.simple(yaml, ports),
+        };
         yaml.key("subsets").list(|yaml| {
-            for (name, sni) in &self.subsets {
+            for (name, sni) in subsets {
                 yaml.item().map(|yaml| {
                     yaml.field("name", name);
                     yaml.key("trafficPolicy").map(|yaml| {
                         yaml.key("portLevelSettings").list(|yaml| {
                             yaml.item().map(|yaml| {
                                 yaml.key("port").flow_map(|yaml| {
-                                    yaml.key("number").int(self.port.into());
+                                    yaml.key("number").int(number.into());
                                 });
                                 yaml.key("tls").flow_map(|yaml| {
                                     yaml.key("mode").word("ISTIO_MUTUAL");
@@ -211,6 +224,31 @@ impl Written for DestinationRule {
                     });
                 });
             }
+        });
+    }
+}
+
+impl DestinationRule {
+    /// Writes the TLS to a host. `caCertificates: system` is the bundle of the proxy's image, and only with the name among
+    /// `subjectAltNames` is another host's certificate refused (istio.io, "ClientTLSSettings").
+    fn simple(&self, yaml: &mut Writer, ports: &[u16]) {
+        yaml.key("trafficPolicy").map(|yaml| {
+            yaml.key("portLevelSettings").list(|yaml| {
+                for &number in ports {
+                    yaml.item().map(|yaml| {
+                        yaml.key("port").flow_map(|yaml| {
+                            yaml.key("number").int(number.into());
+                        });
+                        yaml.key("tls").map(|yaml| {
+                            yaml.key("mode").word("SIMPLE").note("the sidecar opens TLS");
+                            yaml.field("sni", &self.host);
+                            strings(yaml, "subjectAltNames", &[&self.host]);
+                            yaml.note("of the certificate");
+                            yaml.key("caCertificates").word("system").note("the public authorities");
+                        });
+                    });
+                }
+            });
         });
     }
 }

@@ -63,13 +63,13 @@ pub fn ask(
             for item in &reach.items {
                 let item = content.left_of(*item);
                 match destinations.item(item) {
-                    Item::Host(outside, port, app) if items.contains(&item) => {
+                    Item::Host(outside, port) if items.contains(&item) => {
                         let home = homes.of(namespace, &outside.name);
                         let everyone = homes.for_everyone(namespace, &outside.name);
                         let Some(&rule) = end.rules.first() else { continue };
-                        asked.troubles.extend(asked.entries.host(home, outside, (*port, *app), rule, everyone));
+                        asked.troubles.extend(asked.entries.host(home, outside, *port, rule, everyone));
                         let subject = &division.objects[about].subject;
-                        asked.through_gateway(exits, rule, (home, everyone), subject, (outside, *port));
+                        asked.through_gateway(exits, rule, (home, everyone), subject, (outside, port.number));
                     }
                     Item::Addresses(..) => {
                         by_address.extend(&end.rules);

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::items::{Class, Endpointed, Item, Outside};
+use super::items::{Class, Endpointed, HostPort, Item, Outside};
 use super::services::{Services, class};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
@@ -243,9 +243,20 @@ impl<'f, 'a> Destinations<'f, 'a> {
                 return;
             }
             budget -= count;
+            if let Some(&one) = host.origination(port) {
+                let port = HostPort { number: one.port, app: one.app, tls_to: Some(one.target) };
+                self.add(reach, vec![Item::Host(Rc::clone(&outside), port)]);
+                let words = format!(
+                    "TLS that a pod opens itself to {}:{} is refused: it dials {} and leaves TLS to its sidecar",
+                    host.name, one.target, one.port
+                );
+                reach.narrower.get_or_insert((Refuses::Untold, words));
+                continue;
+            }
             match port.app {
                 Some(app) => {
-                    let items = (first..=last).map(|port| Item::Host(Rc::clone(&outside), port, app)).collect();
+                    let port = |number| HostPort { number, app, tls_to: None };
+                    let items = (first..=last).map(|number| Item::Host(Rc::clone(&outside), port(number))).collect();
                     self.add(reach, items);
                 }
                 None if host.at.is_empty() => {

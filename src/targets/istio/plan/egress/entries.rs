@@ -25,10 +25,10 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 pub use super::addresses::Group;
+pub use super::items::HostPort;
 use super::items::Outside;
 use crate::model::addresses::AddressSet;
 use crate::model::hosts::HostName;
-use crate::model::ports::AppProtocol;
 use crate::model::rules::RuleId;
 use crate::targets::istio::troubles::Trouble;
 
@@ -56,8 +56,8 @@ pub enum Below {
 pub struct HostEntry {
     /// The host, and its addresses.
     pub outside: Rc<Outside>,
-    /// The ports, each with its protocol and the first rule that sets it.
-    pub ports: BTreeMap<u16, (AppProtocol, RuleId)>,
+    /// The ports, each as its first rule has it.
+    pub ports: BTreeMap<u16, (HostPort, RuleId)>,
     /// The rules.
     pub rules: Vec<RuleId>,
     /// Whether pods of every namespace see it.
@@ -82,7 +82,7 @@ impl Entries {
         &mut self,
         namespace: &SmolStr,
         host: &Rc<Outside>,
-        (port, app): (u16, AppProtocol),
+        port: HostPort,
         rule: RuleId,
         everyone: bool,
     ) -> Option<Trouble> {
@@ -98,15 +98,15 @@ impl Entries {
         if entry.rules.last() != Some(&rule) {
             entry.rules.push(rule);
         }
-        let (have, first) = *entry.ports.entry(port).or_insert((app, rule));
+        let (have, first) = *entry.ports.entry(port.number).or_insert((port, rule));
         let at = entry.outside.at != host.at;
-        if have == app && !at || std::mem::replace(&mut entry.clash, true) {
+        if have == port && !at || std::mem::replace(&mut entry.clash, true) {
             // Each host has at most one trouble.
             return None;
         }
         let (namespace, host) = (namespace.clone(), host.name.clone());
-        Some(match have == app {
-            false => Trouble::ReadTwice { namespace, host, port, first: (have, first), second: (app, rule) },
+        Some(match have == port {
+            false => Trouble::ReadTwice { namespace, host, first: (have, first), second: (port, rule) },
             true => Trouble::TwoPlaces { namespace, host, first, second: rule },
         })
     }

@@ -29,7 +29,7 @@ pub enum Class {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Item {
     /// A host on a port.
-    Host(Rc<Outside>, u16, AppProtocol),
+    Host(Rc<Outside>, HostPort),
     /// Addresses on ports.
     Addresses(Rc<AddressSet>, Rc<[u16]>),
     /// A port of a Service.
@@ -50,6 +50,32 @@ pub enum Item {
         /// The namespace.
         namespace: Option<SmolStr>,
     },
+}
+
+/// A port of a host, as pods dial it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostPort {
+    /// The port that pods dial.
+    pub number: u16,
+    /// How pods speak on it.
+    pub app: AppProtocol,
+    /// The host's own port, if the mesh opens TLS to it.
+    pub tls_to: Option<u16>,
+}
+
+impl HostPort {
+    /// Returns the port on which connections leave the pod.
+    pub fn leaves_on(self) -> u16 {
+        self.tls_to.unwrap_or(self.number)
+    }
+}
+
+/// `http`, or `http, with TLS to 443`.
+impl std::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.app.word())?;
+        self.tls_to.map_or(Ok(()), |target| write!(f, ", with TLS to {target}"))
+    }
 }
 
 /// A host outside, and its addresses.

@@ -24,7 +24,7 @@ use super::allowed::{Allowed, ServicePortItem};
 use super::entries::Entries;
 use super::form::{Form, OnPort, Whole, form};
 use super::imports::Import;
-use super::items::Class;
+use super::items::{Class, HostPort};
 use super::services::{class, other_first, tcp_ports};
 use super::taken_in::{Granted, TakenIn};
 use crate::inventory::Service;
@@ -118,7 +118,7 @@ impl Draft {
         // Few Sidecars import a host that others reach on more ports.
         let granted = LazyCell::new(|| Granted::new(allowed));
         let mut below: FxHashMap<(&SmolStr, &HostName), TakenIn> = FxHashMap::default();
-        for (host, port, app, home) in &allowed.hosts {
+        for (host, HostPort { number: port, app, .. }, home) in &allowed.hosts {
             let draft = self.ports.entry(*port).or_default();
             draft.imports.push(Import::Host { home: home.clone(), host: Rc::clone(host) });
             draft.on.tls_hosts |= *app == AppProtocol::Tls;
