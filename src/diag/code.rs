@@ -217,6 +217,7 @@ codes! {
     N0704 TcpOnly "udp, sctp and icmp are not enforced";
     N0706 Refused "a layer refuses more than a rule says";
     N0707 NoMesh "the inventory shows no mesh, and a layer needs one";
+    N0708 ProxiesUncounted "a gateway's workload, which must know its proxies, is not known";
     E0711 NotEnforced "no layer of the build holds a rule";
     E0712 BypassableRefused "only well-behaved pods are held by a rule, and exactness is required";
     E0713 TcpOnlyRefused "udp, sctp and icmp are not enforced, and exactness is required";

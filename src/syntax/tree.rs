@@ -343,6 +343,8 @@ pub struct GatewayDecl {
     pub ports: Vec<PortMapping>,
     /// `proxies N`
     pub proxies: Option<(u32, Span)>,
+    /// `from ADDRESSES` after it.
+    pub proxies_from: Option<Expr>,
     /// Whether something in it could not be read, so that what seems to be missing may be there.
     pub broken: bool,
 }

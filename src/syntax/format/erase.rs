@@ -80,7 +80,7 @@ structures! {
     Clause { span, kind }
     DefaultDeny { direction, subject }
     Expr { span, kind, ports }
-    GatewayDecl { name, pods, account, service, ports, proxies }
+    GatewayDecl { name, pods, account, service, ports, proxies, proxies_from }
     HostAddress { span }
     HostDecl { span, name_span, at, ports }
     Ident { span }

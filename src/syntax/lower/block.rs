@@ -264,7 +264,8 @@ impl Lower<'_> {
     fn gateway_fields(&mut self, pieces: &[Statement]) -> GatewayDecl {
         let name = Ident { text: "".into(), span: self.at(0, 0) };
         let (pods, account, service, ports, proxies) = (None, None, None, Vec::new(), None);
-        let mut gateway = GatewayDecl { name, pods, account, service, ports, proxies, broken: false };
+        let mut gateway =
+            GatewayDecl { name, pods, account, service, ports, proxies, proxies_from: None, broken: false };
         gateway.broken = self.fields(pieces, |lower, field, span, mut pairs| match field {
             Keyword::Pods => gateway.pods = Some(lower.expr(pairs.next())),
             Keyword::Account => gateway.account = Some(lower.expr(pairs.next())),
@@ -276,6 +277,8 @@ impl Lower<'_> {
                     Ok(count) => gateway.proxies = Some((count, lower.span(&word))),
                     Err(_) => lower.push(errors::expected(lower.span(&word), "a number", Some("proxies"))),
                 }
+                let from = pairs.next().filter(|pair| pair.as_rule() == Rule::proxies_from);
+                gateway.proxies_from = from.map(|pair| lower.expr(pair.into_inner().next()));
             }
         });
         gateway

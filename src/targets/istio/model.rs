@@ -59,6 +59,8 @@ pub enum Spec {
     AuthorizationPolicy(AuthorizationPolicy),
     /// A patch of a v1 Service.
     ServicePatch(ServicePatch),
+    /// A patch of an apps/v1 workload.
+    WorkloadPatch(WorkloadPatch),
 }
 
 /// Labels that select pods: keys with one value each, sorted; none select all.
@@ -208,6 +210,8 @@ pub struct Source {
     pub not_blocks: Vec<IpNet>,
     /// Whether the blocks are about the client that a gateway sees.
     pub remote: bool,
+    /// `ipBlocks` beside `remoteIpBlocks`: the proxies by which the gateway sees the client.
+    pub proxies: Vec<IpNet>,
     /// `requestPrincipals`.
     pub request_principals: Vec<String>,
 }
@@ -337,6 +341,15 @@ pub enum OpenedTls {
         /// The ports that pods dial.
         ports: Vec<u16>,
     },
+}
+
+/// A patch of the workload of a gateway's pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadPatch {
+    /// `Deployment`, `DaemonSet` or `StatefulSet`.
+    pub kind: &'static str,
+    /// `numTrustedProxies`.
+    pub proxies: u32,
 }
 
 /// A patch of a gateway's Service.

@@ -62,6 +62,15 @@ pub enum Trouble {
         /// The first rule that needs it.
         rule: RuleId,
     },
+    /// No workload is known whose proxies could be told how many stand in front of them.
+    ProxiesUncounted {
+        /// The gateway.
+        gateway: SmolStr,
+        /// The number of proxies.
+        proxies: u32,
+        /// The first rule that needs it.
+        rule: RuleId,
+    },
     /// No client's address arrives at a gateway.
     ClientUnseen {
         /// The gateway.
@@ -128,6 +137,16 @@ impl Trouble {
                 Diagnostic::new(Code::GatewayService, span(rule)?, message)
                     .at("the client's address is judged at the gateway, whose Service must keep it")
                     .note("name it in the gateway's block: `service NAMESPACE/NAME`")
+            }
+            Trouble::ProxiesUncounted { gateway, proxies, rule } => {
+                let message = format!(
+                    "nothing known runs the pods of the gateway `{gateway}`, so that no patch tells it of its proxies"
+                );
+                Diagnostic::new(Code::ProxiesUncounted, span(rule)?, message)
+                    .at(format!("judged by X-Forwarded-For, of which the gateway must skip {}", proxies - 1))
+                    .note(format!(
+                        "give its pods the annotation `proxy.istio.io/config: \"gatewayTopology: {{numTrustedProxies: {proxies}}}\"`"
+                    ))
             }
             Trouble::ClientUnseen { gateway, rule } => {
                 let message = format!("no client's address arrives at the gateway `{}`", gateway.name);

@@ -27,7 +27,7 @@ use self::egress::sidecars::SidecarDraft;
 use self::egress::wildcard;
 use self::gateway::access::access_rules;
 use self::gateway::at_gateway::AtGateway;
-use self::gateway::clients::{Keeping, keeping};
+use self::gateway::clients::{Counting, Keeping, counting, keeping};
 use self::gateway::exits::{Exits, Routes};
 use self::ingress::Ingress;
 use self::ingress::identity::{self, PeerDraft};
@@ -51,6 +51,8 @@ pub struct Plan {
     pub policies: Policies,
     /// Patches of Services that have to keep their clients' addresses.
     pub keeping: Keeping,
+    /// Patches of workloads that have to know the proxies in front of them.
+    pub counting: Counting,
     /// The findings: how far the drafts are from the policy.
     pub findings: Findings,
     /// The troubles to tell.
@@ -66,11 +68,12 @@ pub fn plan(facts: &Facts<'_>) -> Plan {
     let of_wildcards = wildcard::refused(facts.part);
     let (identities, of_identities) = identity::plan(facts, &callers, &policies);
     let (keeping, of_clients) = keeping(facts, &by_address);
+    let (counting, of_proxies) = counting(facts, &by_address);
     let gateways = AtGateway::gather(passages.into_iter().chain(std::mem::take(&mut exits.passages)));
     for (subject, access, rule) in access_rules(facts, &gateways) {
         policies.add(&subject, false, Some(access), rule);
     }
     let findings = of_ingress.then(exits.findings).then(of_egress).then(of_wildcards).then(of_identities);
-    let troubles = [exits.troubles, of_entries, of_clients].concat();
-    Plan { entries, sidecars, routes, identities, policies, keeping, findings, troubles }
+    let troubles = [exits.troubles, of_entries, of_clients, of_proxies].concat();
+    Plan { entries, sidecars, routes, identities, policies, keeping, counting, findings, troubles }
 }

@@ -231,7 +231,14 @@ impl Writer<'_> {
                     self.mapping();
                     self.space();
                 }
-                _ => self.word("proxies 2"),
+                _ => {
+                    self.word("proxies 2");
+                    if self.choose(2) == 1 {
+                        self.word("from");
+                        self.one(&["203.0.113.0/24", "{ 203.0.113.0/24, [2001:db8::1] }", "offices"]);
+                        self.space();
+                    }
+                }
             }
         }
         self.text("}");

@@ -6,7 +6,7 @@ use super::{Kind, Written, export_to, labels, strings};
 use crate::model::rules::RuleId;
 use crate::targets::istio::model::{
     DestinationRule, ExportTo, Gateway, OpenedTls, Port, Resolution, ServiceEntry, ServicePatch, Sidecar,
-    VirtualService,
+    VirtualService, WorkloadPatch,
 };
 use crate::targets::istio::nets::is_single;
 use crate::targets::names::{Head, annotate};
@@ -283,6 +283,40 @@ impl Written for ServicePatch {
                     }
                 }
             });
+        });
+        yaml.key("spec").map(|yaml| self.spec(yaml, stands));
+    }
+
+    fn is_patch(&self) -> bool {
+        true
+    }
+}
+
+/// A patch of the workload of a gateway's pods. Its proxies count X-Forwarded-For from the end by this number (istio.io,
+/// "Configuring Gateway Network Topology").
+impl Written for WorkloadPatch {
+    fn kind(&self) -> Kind {
+        Kind { rank: 9, api_version: "apps/v1", word: self.kind }
+    }
+
+    fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
+        let config = format!("gatewayTopology: {{numTrustedProxies: {}}}", self.proxies);
+        yaml.key("template").map(|yaml| {
+            yaml.key("metadata").map(|yaml| {
+                yaml.key("annotations").map(|yaml| {
+                    yaml.any_key("proxy.istio.io/config").quoted(&config);
+                });
+            });
+        });
+    }
+
+    fn document(&self, yaml: &mut Writer, head: &Head<'_>, stands: &dyn Fn(RuleId) -> String) {
+        yaml.key("apiVersion").word(head.api_version);
+        yaml.key("kind").word(head.kind);
+        yaml.key("metadata").map(|yaml| {
+            yaml.field("name", head.name);
+            yaml.field("namespace", head.namespace);
+            yaml.key("annotations").map(|yaml| annotate(yaml, head.provenance));
         });
         yaml.key("spec").map(|yaml| self.spec(yaml, stands));
     }
