@@ -148,7 +148,7 @@ codes! {
     E0333 ViaMisplaced "`via` does not stand on this rule";
     E0334 ViaNeedsHost "`via` on ingress needs the public host";
     E0335 ViaAtOnEgress "`at` stands on egress";
-    E0336 ViaNeedsTlsHosts "`via` on egress needs hosts on tls ports";
+    E0336 ViaNeedsHosts "`via` on egress needs hosts that a sidecar tells from others";
     E0337 NotAGateway "what follows `via` is not a gateway";
     E0338 NotAnIssuer "what follows `jwt` is not an issuer";
     E0339 GatewayService "the gateway's Service is not known";

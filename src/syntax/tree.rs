@@ -92,6 +92,13 @@ pub struct Word {
     pub quoted: bool,
 }
 
+impl Word {
+    /// Returns whether it is the `.` of `./`, for the namespace of the file's scope.
+    pub fn is_scope(&self) -> bool {
+        !self.quoted && self.text == "."
+    }
+}
+
 /// A string: a literal, or (in a template) a parameter of type `String`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Text {

@@ -90,6 +90,9 @@ impl Checker<'_> {
             },
         };
         let service = match &item.service {
+            Some((namespace, name)) if namespace.is_scope() => {
+                Some((self.namespace_of_scope(env.module, namespace.span)?, name.text.clone()))
+            }
             Some((namespace, name)) => Some((namespace.text.clone(), name.text.clone())),
             None => self.service_of(&pods),
         };

@@ -13,6 +13,8 @@ use super::{Asker, near};
 use crate::inventory::{Meant, Service, TargetPort, Unclear, Wanted, Workload};
 use crate::model::endpoint::What;
 use crate::model::ports::Protocol;
+use crate::model::rules::{Action, Direction};
+use crate::policy::eval::governs_pod;
 use crate::policy::flow::{Party, Pod};
 use crate::syntax::tree::{Expr, ExprKind, NamespacePattern, PodPattern, PortKind};
 
@@ -58,9 +60,7 @@ impl Asker<'_> {
         let mut all = Vec::new();
         for to in parties {
             let Some((port, protocol)) = port_on(&to.party, text, service.as_ref(), wanted)? else { continue };
-            let opened = self.opened_by_the_mesh(&to.party, port, protocol);
-            let behind = service.is_some() || opened.is_some();
-            all.push(Target { to, port: opened.or(port), protocol, behind });
+            all.push(Target { to, port, protocol, behind: service.is_some() });
         }
         if all.is_empty() {
             let known: Vec<String> =
@@ -71,15 +71,22 @@ impl Asker<'_> {
         Ok(all)
     }
 
-    /// Returns the port of a host where TLS arrives that the mesh opens for pods that dial another one in plain HTTP.
-    fn opened_by_the_mesh(&self, party: &Party, port: Option<u16>, protocol: Protocol) -> Option<u16> {
-        let (Party::Host { name, .. }, Protocol::Tcp) = (party, protocol) else { return None };
-        let members = self.policy.rules.iter().flat_map(|rule| &rule.destination.members);
-        let hosts = members.filter_map(|member| match &member.what {
-            What::Host(host) if host.matches(name) => Some(&host.originates),
+    /// Returns the port of a host where TLS arrives that the mesh opens for a pod, which dials another one in plain HTTP as a
+    /// rule about it says.
+    pub(super) fn opened_by_the_mesh(&self, source: &Party, target: &Target) -> Option<u16> {
+        let (Party::Host { name, .. }, Party::Pod(pod), Protocol::Tcp) = (&target.to.party, source, target.protocol)
+        else {
+            return None;
+        };
+        let rules = self.policy.rules_concerning(pod).map(|(_, rule)| rule);
+        let rules = rules.filter(|rule| rule.action == Action::Allow && governs_pod(rule, Direction::Egress, pod));
+        rules.flat_map(|rule| &rule.destination.members).find_map(|member| match &member.what {
+            What::Host(host) if host.matches(name) => {
+                let opened = member.ports.entries().iter().filter_map(|port| host.origination(port));
+                opened.into_iter().find(|one| Some(one.port) == target.port).map(|one| one.target)
+            }
             _ => None,
-        });
-        hosts.flatten().find(|one| Some(one.port) == port).map(|one| one.target)
+        })
     }
 
     /// Returns the ports that a destination is known to have, as a question writes them, each with what else is to say:

@@ -174,12 +174,14 @@ impl Lower<'_> {
         claims
     }
 
-    /// Lowers `namespace/name`.
+    /// Lowers `namespace/name`, or `./name`.
     fn object(&mut self, mut pairs: Pairs<'_, Rule>, kind: Kind) -> (Word, Word) {
         let mut inner = pairs.next().map(|pair| pair.into_inner().filter(|pair| pair.as_rule() != Rule::slash));
         let mut next = || inner.as_mut().and_then(Iterator::next);
         let (namespace, name) = (next(), next());
-        (self.kubernetes_word(namespace, Kind::Namespace), self.kubernetes_word(name, kind))
+        let own = namespace.as_ref().filter(|pair| pair.as_str() == ".").map(|pair| self.word(pair));
+        let namespace = own.unwrap_or_else(|| self.kubernetes_word(namespace, Kind::Namespace));
+        (namespace, self.kubernetes_word(name, kind))
     }
 
     fn workload_fields(&mut self, pieces: &[Statement]) -> WorkloadDecl {

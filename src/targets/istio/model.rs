@@ -288,6 +288,8 @@ pub struct Gateway {
     pub selector: Selector,
     /// The server's port: the pods'.
     pub port: u16,
+    /// Whether the server reads requests.
+    pub requests: bool,
     /// The server's hosts.
     pub hosts: Vec<String>,
 }
@@ -303,6 +305,10 @@ pub struct VirtualService {
     pub export_to: ExportTo,
     /// The host's port.
     pub port: u16,
+    /// What a connection to it is told by.
+    pub told_by: ToldBy,
+    /// The ports on which other pods send requests straight to the host.
+    pub direct: Vec<u16>,
     /// The labels of the pods that go through the gateway, one match each; one without labels is all pods.
     pub sources: Vec<Selector>,
     /// The host of the gateway's Service.
@@ -313,6 +319,17 @@ pub struct VirtualService {
     pub subset: String,
     /// The gateway pods' port.
     pub gateway_port: u16,
+}
+
+/// What a sidecar tells connections by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToldBy {
+    /// The name of TLS.
+    Tls,
+    /// The host of requests.
+    Requests,
+    /// The address.
+    Address,
 }
 
 /// A DestinationRule for the way to a gateway, or for the TLS that sidecars open.

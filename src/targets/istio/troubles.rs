@@ -97,7 +97,7 @@ impl Trouble {
                         "{one}: name it once, `let NAME = host {host} {{ port {port} -> {target}/tls }}`, and use that name in both"
                     ),
                     None => {
-                        let (here, there) = (here.app.word(), there.app.word());
+                        let (here, there) = (HostPort { tls_to: None, ..*here }, HostPort { tls_to: None, ..*there });
                         format!("{one}: write `{host}:{port}/{there}` in both, or `/{here}`")
                     }
                 })

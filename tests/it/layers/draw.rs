@@ -100,6 +100,14 @@ const HOSTS: &[&str] = &[
     "zenquotes.io:123/udp",
     "{ *.wild.example:443, 203.0.113.0/24:443 }",
 ];
+const EXITS: &[&str] = &[
+    "zenquotes.io:443",
+    "zenquotes.io:443",
+    "zenquotes.io:80",
+    "*.wild.example:80",
+    "db:5432",
+    "{ evil.example:80, db:5432 }",
+];
 const ADDRESSES: &[&str] = &[
     "198.51.100.0/24:443",
     "198.51.100.0/24:{80, 5432}",
@@ -272,7 +280,7 @@ impl Drawer<'_> {
             }
             18 => format!("deny egress {} -> {}", self.one(GOVERNED), self.outside()),
             19 => format!("deny {} -> {}", self.one(GOVERNED), self.pods()),
-            20 => format!("allow egress {} -> zenquotes.io:443 via egress-gateway", self.one(GOVERNED)),
+            20 => format!("allow egress {} -> {} via egress-gateway", self.one(GOVERNED), self.random.pick(EXITS)),
             _ => {
                 let action = if self.random.percent(20) { "deny" } else { "allow" };
                 let condition = loop {

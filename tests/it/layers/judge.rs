@@ -311,9 +311,15 @@ impl<'w> Case<'w> {
                     self.decide(&on_port(end, *port), what, found);
                     continue;
                 }
-                Landing::Gateway { host, port: at } => {
+                Landing::Gateway { host, port: at, sni, requests } => {
                     let end = self.world.hosts.iter().find(|(name, _)| name == host).unwrap().1;
-                    (end, self.by_gateway(source, host, *at, end, port))
+                    let http = requests.then(|| Http {
+                        method: "GET".into(),
+                        path: "/".into(),
+                        host: host.clone(),
+                        ..Http::default()
+                    });
+                    (end, self.by_gateway(source, (*at, sni, http.as_ref()), end, port))
                 }
                 Landing::Service => panic!("a Service outside"),
             };
@@ -354,13 +360,13 @@ impl<'w> Case<'w> {
     }
 
     /// Decides the way of a pod to a host through the egress gateway.
-    fn by_gateway(&self, source: &Pod, host: &str, at: u16, end: IpAddr, port: u16) -> bool {
+    fn by_gateway(&self, source: &Pod, (at, sni, http): (u16, &str, Option<&Http>), end: IpAddr, port: u16) -> bool {
         let gateway =
             self.world.pods.iter().find(|pod| pod.net.labels.get("istio").is_some_and(|is| is == "egressgateway"));
         let gateway = gateway.unwrap();
         let identity = Some((source.net.namespace.as_str(), source.source.account.as_str()));
         self.network(End::Pod(&source.net), End::Pod(&gateway.net), at, Protocol::Tcp)
-            && self.receives(gateway, source.address(), identity, at, Some(host), None)
+            && self.receives(gateway, source.address(), identity, at, Some(sni), http)
             && self.network(End::Pod(&gateway.net), End::Address(end), port, Protocol::Tcp)
     }
 

@@ -71,7 +71,10 @@ fn of_host(namespace: SmolStr, name: &HostName, entry: HostEntry, taken: &mut Ta
         let origin = Origin { rules: Rc::clone(&rules), comment: None };
         list.push(Resource { meta, origin, spec: Spec::DestinationRule(spec) });
     }
-    let spec = ServiceEntry { host, addresses: Vec::new(), export_to, resolution, ports, endpoints };
+    // On a port for any bytes the address that a pod dials tells the host.
+    let by_address = entry.ports.values().any(|(one, _)| one.app.is_none());
+    let addresses = entry.outside.at.iter().map(|at| at.net).filter(|_| by_address).collect();
+    let spec = ServiceEntry { host, addresses, export_to, resolution, ports, endpoints };
     list.push(resource(namespace, name, rules, spec));
     list
 }
@@ -107,10 +110,11 @@ fn resource(namespace: SmolStr, name: String, rules: Rc<[RuleId]>, spec: Service
 }
 
 /// Returns Istio's word for a protocol.
-fn protocol(app: AppProtocol) -> &'static str {
+fn protocol(app: Option<AppProtocol>) -> &'static str {
     match app {
-        AppProtocol::Http => "HTTP",
-        AppProtocol::Grpc => "GRPC",
-        AppProtocol::Tls | AppProtocol::Https => "TLS",
+        Some(AppProtocol::Http) => "HTTP",
+        Some(AppProtocol::Grpc) => "GRPC",
+        Some(AppProtocol::Tls | AppProtocol::Https) => "TLS",
+        None => "TCP",
     }
 }

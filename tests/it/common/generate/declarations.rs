@@ -100,7 +100,7 @@ impl Writer<'_> {
 
     pub(super) fn service(&mut self) {
         self.word("service");
-        self.one(WORDS);
+        self.namespace_of_head();
         self.text("/");
         self.one(WORDS);
         self.space();
@@ -123,6 +123,13 @@ impl Writer<'_> {
         self.text("}");
     }
 
+    fn namespace_of_head(&mut self) {
+        match self.choose(5) {
+            4 => self.text("."),
+            _ => self.one(WORDS),
+        }
+    }
+
     fn mapping(&mut self) {
         self.word("port");
         self.one(NUMBERS);
@@ -136,7 +143,7 @@ impl Writer<'_> {
 
     pub(super) fn workload(&mut self) {
         self.word("workload");
-        self.one(WORDS);
+        self.namespace_of_head();
         self.text("/");
         self.one(WORDS);
         self.space();

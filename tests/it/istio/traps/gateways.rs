@@ -183,3 +183,24 @@ fn a_forwarded_address_is_believed_from_the_proxies_alone() {
     let denied = sources("proxies 1 from 203.0.113.0/24", "deny ingress 192.0.2.0/24 -> edge");
     assert_eq!(denied[0], json!({ "remoteIpBlocks": ["192.0.2.0/24"] }));
 }
+
+#[test]
+fn a_host_that_a_gateway_cannot_tell_from_others_is_left_open_with_a_reason() {
+    let head = "use std/istio (egress-gateway)
+let db = host db.example at 203.0.113.7
+allow egress garden/* -> db:5432 via egress-gateway\n";
+    let judged = |more: &str| build(&format!("{head}{more}")).judged(0, Direction::Egress).0;
+    assert_eq!(judged(""), Level::Bypassable);
+    // One ServiceEntry would ask for the address on the other port too.
+    assert_eq!(judged("allow egress garden/* -> db:443"), Level::Unable);
+    let wild = |more: &str| {
+        let source = format!(
+            "use std/istio (egress-gateway)\nallow egress garden/* -> *.a.example:80 via egress-gateway\n{more}"
+        );
+        build(&source).judged(0, Direction::Egress).0
+    };
+    let two = "use std/istio (egress-gateway)\nallow egress garden/* -> a.example:{80, 443} via egress-gateway";
+    assert_eq!(build(two).judged(0, Direction::Egress).0, Level::Unable, "one name in the mesh's TLS is one port");
+    assert_eq!(wild("allow egress garden/* -> a.example:80"), Level::Bypassable);
+    assert_eq!(wild("allow egress garden/* -> b.a.example:80"), Level::Unable);
+}

@@ -105,11 +105,14 @@ impl<'f, 'a> Destinations<'f, 'a> {
 
     /// Returns the destination of an allow.
     pub fn of_rule(&mut self, rule: &Rule) -> Rc<Reach> {
+        if rule.via.is_some() {
+            return Rc::new(self.of_endpoint(&rule.destination, true));
+        }
         let key = Arc::as_ptr(&rule.destination);
         let reach = match self.memory.get(&key) {
             Some(reach) => Rc::clone(reach),
             None => {
-                let reach = Rc::new(self.of_endpoint(&rule.destination));
+                let reach = Rc::new(self.of_endpoint(&rule.destination, false));
                 self.memory.insert(key, Rc::clone(&reach));
                 reach
             }
@@ -130,7 +133,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
                     let item = self.resolver(&pods.selector, &member.ports);
                     self.add(&mut reach, item);
                 }
-                What::Addresses(_) | What::Host(_) => self.member(member, &mut reach),
+                What::Addresses(_) | What::Host(_) => self.member(member, &mut reach, false),
             }
         }
         Rc::new(reach)
@@ -161,10 +164,11 @@ impl<'f, 'a> Destinations<'f, 'a> {
         }
     }
 
-    fn of_endpoint(&mut self, endpoint: &Endpoint) -> Reach {
+    /// `by_gateway` says whether a gateway leads there, which knows each host by a name of its own.
+    fn of_endpoint(&mut self, endpoint: &Endpoint, by_gateway: bool) -> Reach {
         let mut reach = Reach { everything: is_everything(endpoint), ..Reach::default() };
         if !reach.everything {
-            endpoint.members.iter().for_each(|member| self.member(member, &mut reach));
+            endpoint.members.iter().for_each(|member| self.member(member, &mut reach, by_gateway));
             if covers(endpoint, &self.facts.policy.api_server) {
                 let item = api_server(self.facts);
                 self.add(&mut reach, vec![item]);
@@ -194,7 +198,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
         }
     }
 
-    fn member(&mut self, member: &Member, reach: &mut Reach) {
+    fn member(&mut self, member: &Member, reach: &mut Reach, by_gateway: bool) {
         match &member.what {
             What::Pods(pods) => {
                 let reached = self.services.reach(&pods.selector, &member.ports);
@@ -214,11 +218,11 @@ impl<'f, 'a> Destinations<'f, 'a> {
                 Err(TooMany::All) => reach.unable = Some("Istio lets addresses through on named ports alone".into()),
                 Err(TooMany::Listed) => reach.unable = Some(too_many()),
             },
-            What::Host(host) => self.host(host, &member.ports, reach),
+            What::Host(host) => self.host(host, &member.ports, reach, by_gateway),
         }
     }
 
-    fn host(&mut self, host: &Host, ports: &Ports, reach: &mut Reach) {
+    fn host(&mut self, host: &Host, ports: &Ports, reach: &mut Reach, by_gateway: bool) {
         let Ports::Some(list) = ports else {
             reach.unable = Some("Istio lets a host through on named ports alone".into());
             return;
@@ -244,7 +248,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
             }
             budget -= count;
             if let Some(&one) = host.origination(port) {
-                let port = HostPort { number: one.port, app: one.app, tls_to: Some(one.target) };
+                let port = HostPort { number: one.port, app: Some(one.app), tls_to: Some(one.target) };
                 self.add(reach, vec![Item::Host(Rc::clone(&outside), port)]);
                 let words = format!(
                     "TLS that a pod opens itself to {}:{} is refused: it dials {} and leaves TLS to its sidecar",
@@ -255,7 +259,12 @@ impl<'f, 'a> Destinations<'f, 'a> {
             }
             match port.app {
                 Some(app) => {
-                    let port = |number| HostPort { number, app, tls_to: None };
+                    let port = |number| HostPort { number, app: Some(app), tls_to: None };
+                    let items = (first..=last).map(|number| Item::Host(Rc::clone(&outside), port(number))).collect();
+                    self.add(reach, items);
+                }
+                None if by_gateway => {
+                    let port = |number| HostPort { number, app: None, tls_to: None };
                     let items = (first..=last).map(|number| Item::Host(Rc::clone(&outside), port(number))).collect();
                     self.add(reach, items);
                 }

@@ -29,6 +29,7 @@ pub use super::items::HostPort;
 use super::items::Outside;
 use crate::model::addresses::AddressSet;
 use crate::model::hosts::HostName;
+use crate::model::ports::AppProtocol;
 use crate::model::rules::RuleId;
 use crate::targets::istio::troubles::Trouble;
 
@@ -141,6 +142,14 @@ impl Entries {
     pub fn ports(&self, namespace: &SmolStr, host: &HostName) -> impl Iterator<Item = u16> {
         let entry = self.hosts.get(&(namespace.clone(), host.clone()));
         entry.into_iter().flat_map(|entry| entry.ports.keys().copied())
+    }
+
+    /// Returns the ports of a host in a namespace on which pods send requests.
+    pub fn requests(&self, namespace: &SmolStr, host: &HostName) -> Vec<u16> {
+        let entry = self.hosts.get(&(namespace.clone(), host.clone()));
+        let ports = entry.into_iter().flat_map(|entry| entry.ports.values());
+        let ports = ports.filter(|(port, _)| port.app.is_some_and(AppProtocol::has_requests));
+        ports.map(|(port, _)| port.number).collect()
     }
 
     /// Returns the addresses that a host has in a namespace; none for a host without `at`.

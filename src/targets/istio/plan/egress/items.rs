@@ -57,8 +57,8 @@ pub enum Item {
 pub struct HostPort {
     /// The port that pods dial.
     pub number: u16,
-    /// How pods speak on it.
-    pub app: AppProtocol,
+    /// How pods speak on it; `None` is any bytes, as on the way through a gateway.
+    pub app: Option<AppProtocol>,
     /// The host's own port, if the mesh opens TLS to it.
     pub tls_to: Option<u16>,
 }
@@ -73,7 +73,7 @@ impl HostPort {
 /// `http`, or `http, with TLS to 443`.
 impl std::fmt::Display for HostPort {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.app.word())?;
+        f.write_str(self.app.map_or("tcp", AppProtocol::word))?;
         self.tls_to.map_or(Ok(()), |target| write!(f, ", with TLS to {target}"))
     }
 }

@@ -121,8 +121,9 @@ impl Draft {
         for (host, HostPort { number: port, app, .. }, home) in &allowed.hosts {
             let draft = self.ports.entry(*port).or_default();
             draft.imports.push(Import::Host { home: home.clone(), host: Rc::clone(host) });
-            draft.on.tls_hosts |= *app == AppProtocol::Tls;
-            draft.on.http_hosts |= app.has_requests();
+            draft.on.tls_hosts |= *app == Some(AppProtocol::Tls);
+            draft.on.http_hosts |= app.is_some_and(AppProtocol::has_requests);
+            draft.on.addresses |= app.is_none();
             if entries.ports(home, &host.name).any(|other| other != *port && !granted.has(&host.name, other)) {
                 draft.unclean.push(host.name.to_string());
             }
