@@ -236,7 +236,7 @@ impl Checker<'_> {
                 What::Host(host) if ports.iter().any(|port| host.origination(port).is_some()) => {
                     "through a gateway the pod opens TLS itself: name the host's own port, `:443`"
                 }
-                What::Host(host) => ports.iter().find_map(|port| unsayable(host, port))?,
+                What::Host(host) => ports.iter().find_map(|port| unsayable(host, port, self.settings.dns_capture))?,
             };
             Some((member.span, why))
         });
@@ -254,13 +254,14 @@ impl Checker<'_> {
 }
 
 /// Returns why a gateway cannot be told a host on a port.
-fn unsayable(host: &Host, port: &PortMatch) -> Option<&'static str> {
+fn unsayable(host: &Host, port: &PortMatch, captured: bool) -> Option<&'static str> {
     let one = |at: &WeightedNet| at.net.prefix_len() == at.net.max_prefix_len();
     match port.app {
         Some(AppProtocol::Tls | AppProtocol::Https) if host.name.wildcard => {
             Some("the gateway cannot see which of these names TLS asks for: name the hosts one by one")
         }
         Some(_) => None,
+        None if host.at.is_empty() && captured && !host.name.wildcard => None,
         None if host.at.is_empty() => Some(
             "a tcp port tells no name: `let NAME = host HOST at ADDRESS`, or `/tls` or `/http` where that is spoken",
         ),

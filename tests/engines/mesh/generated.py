@@ -13,7 +13,7 @@ from cluster import Cluster, documents
 from judge import Judge
 from setting import CLUSTER, INTERN, OUTSIDE, inside, requests, start
 
-SERVERS = {name: OUTSIDE[name] for name in ("zen", "evil", "wild", "db", "kyma")} | INTERN
+SERVERS = {name: OUTSIDE[name] for name in ("zen", "evil", "wild", "db", "kyma", "tls")} | INTERN
 INSIDE = inside(SERVERS)
 
 
@@ -27,7 +27,9 @@ class Bench:
         self.folder.mkdir()
         # Where pods and Services are, so that addresses mean neither.
         (self.folder / "netpol.toml").write_text(
-            'targets = ["istio"]\n[cluster]\npods = ["100.96.0.0/16", "10.96.0.0/16"]\n')
+            'targets = ["istio"]\n[cluster]\npods = ["100.96.0.0/16", "10.96.0.0/16"]\n'
+            '[istio]\npath-normalization = "DECODE_AND_MERGE_SLASHES"\n')
+        self.mesh.normalize("DECODE_AND_MERGE_SLASHES")
         self.judge = Judge(self.mesh)
         self.routes = gateways.objects(cluster.folder) + gateways.routes()
         self.inventory, self.asked = cluster.folder / "known.yaml", cluster.folder / "asked.yaml"
@@ -52,7 +54,7 @@ class Bench:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             return next((line for line in done.stderr.splitlines() if line.startswith("error")), done.stderr)
-        return [each for each in documents(done.stdout) if each["kind"] != "Service"]
+        return [each for each in documents(done.stdout) if each["kind"] not in ("Service", "Deployment")]
 
     def compare(self, name: str, objects: list, *parts) -> list:
         """Applies objects and returns the requests, of these parts, that disagree with the last policy that was built."""

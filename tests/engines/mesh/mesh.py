@@ -41,7 +41,9 @@ class Mesh:
         self.certificate, self.certificate_key = self.folder / "outside.pem", self.folder / "outside.key"
         network.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=outside",
                     "-keyout", self.certificate_key, "-out", self.certificate, "-addext",
-                    "subjectAltName=DNS:*.githubusercontent.com,DNS:*.example.com,DNS:outside")
+                    "subjectAltName=DNS:*.githubusercontent.com,DNS:*.example.com,DNS:outside,DNS:api.zen.example")
+        # Sidecars that open TLS ask the authorities of their image.
+        network.run("mount", "--bind", self.certificate, "/etc/ssl/certs/ca-certificates.crt")
 
     def start_istiod(self):
         """Starts istiod with its own view of the API server."""

@@ -16,7 +16,8 @@
 //! ```
 //!
 //! A sidecar tells a host by the name that TLS or HTTP asks for, so that no other host is reached at its addresses. On
-//! other TCP ports nothing is asked for: a host without addresses of its own is its port at every public address.
+//! other TCP ports nothing is asked for: a host without addresses of its own is its port at every public address, unless
+//! sidecars answer DNS and so give it one (`[istio] dns-capture`).
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -238,6 +239,8 @@ impl<'f, 'a> Destinations<'f, 'a> {
             name: host.name.clone(),
             at: host.at.iter().map(|&WeightedNet { net, weight }| Endpointed { net, weight }).collect(),
         });
+        // A sidecar that answers DNS gives each host an address of its own, by which it knows the host.
+        let captured = self.facts.policy.settings.dns_capture && host.at.is_empty() && !host.name.wildcard;
         let mut budget = MOST_PORTS;
         for port in list.iter().filter(|port| port.protocol == Protocol::Tcp) {
             let PortTest::Range(first, last) = port.port else { continue };
@@ -263,10 +266,18 @@ impl<'f, 'a> Destinations<'f, 'a> {
                     let items = (first..=last).map(|number| Item::Host(Rc::clone(&outside), port(number))).collect();
                     self.add(reach, items);
                 }
-                None if by_gateway => {
+                None if by_gateway || captured => {
                     let port = |number| HostPort { number, app: None, tls_to: None };
                     let items = (first..=last).map(|number| Item::Host(Rc::clone(&outside), port(number))).collect();
                     self.add(reach, items);
+                    if captured {
+                        let words = format!(
+                            "on a tcp port a sidecar finds {} by the address that it gives its pod itself: a pod that asks another \
+                             resolver is refused",
+                            host.name
+                        );
+                        reach.narrower.get_or_insert((Refuses::NothingAskedFor, words));
+                    }
                 }
                 None if host.at.is_empty() => {
                     // Only the port tells such a host from others: it is its port at every address where it may be.
