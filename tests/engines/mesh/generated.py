@@ -13,7 +13,7 @@ from cluster import Cluster, documents
 from judge import Judge
 from setting import CLUSTER, INTERN, OUTSIDE, inside, requests, start
 
-SERVERS = {name: OUTSIDE[name] for name in ("zen", "evil", "wild", "db", "kyma", "tls")} | INTERN
+SERVERS = {name: OUTSIDE[name] for name in ("zen", "evil", "wild", "db", "kyma", "tls", "mail", "post")} | INTERN
 INSIDE = inside(SERVERS)
 
 
@@ -26,9 +26,7 @@ class Bench:
         self.folder = cluster.folder / "policy"
         self.folder.mkdir()
         # Where pods and Services are, so that addresses mean neither.
-        (self.folder / "netpol.toml").write_text(
-            'targets = ["istio"]\n[cluster]\npods = ["100.96.0.0/16", "10.96.0.0/16"]\n'
-            '[istio]\npath-normalization = "DECODE_AND_MERGE_SLASHES"\n')
+        self.capture(False)
         self.mesh.normalize("DECODE_AND_MERGE_SLASHES")
         self.judge = Judge(self.mesh)
         self.routes = gateways.objects(cluster.folder) + gateways.routes()
@@ -41,6 +39,13 @@ class Bench:
         known = [json.dumps(item) for item in gateways.objects(self.mesh.folder, told)]
         self.inventory.write_text("\n---\n".join([Path(CLUSTER).read_text(), *known]))
         self.asked.write_text("\n---\n".join([self.mesh.inventory.read_text(), *known]))
+
+    def capture(self, captured: bool):
+        """Says to builds whether sidecars answer DNS; where they do, pods ask them for the hosts on tcp ports."""
+        (self.folder / "netpol.toml").write_text(
+            'targets = ["istio"]\n[cluster]\npods = ["100.96.0.0/16", "10.96.0.0/16"]\n'
+            f'[istio]\npath-normalization = "DECODE_AND_MERGE_SLASHES"\ndns-capture = {str(captured).lower()}\n')
+        self.mesh.captured = policies.CAPTURED if captured else []
 
     def issuer(self) -> str:
         """Returns the declaration of the issuer of the tokens that the requests bring."""
@@ -72,7 +77,9 @@ def check(cluster: Cluster, count: str = "5", seed: str = "1", only_gateways: st
     bench, refused, built, number = Bench(cluster), [], 0, int(only or 1)
     parts = [gateways.ask] if only_gateways else [INSIDE, gateways.ask]
     while built < (1 if only else int(count)):
-        text = policies.policy(f"{seed}/{number}", 1 if only_gateways else 0.5)
+        captured = not only_gateways and number % 3 == 0
+        bench.capture(captured)
+        text = policies.policy(f"{seed}/{number}", 1 if only_gateways else 0.5, captured)
         bench.know(*gateways.ALL if number % 2 else (gateways.EDGE, gateways.FRONT))
         objects = bench.build(bench.issuer() + text)
         if isinstance(objects, str):

@@ -27,6 +27,8 @@ class Mesh:
         self.cluster, self.folder = cluster, cluster.folder
         self.pods, self.running, self.applied, self.outside = {}, {}, [], {}
         self.world = World([])
+        # The names that pods with a sidecar ask the sidecar for.
+        self.captured = []
         self.addresses = (f"100.96.{high}.{low}" for high in range(1, 250) for low in range(1, 250))
         self.inventory = self.folder / "inventory.yaml"
         self.make_certificate()
@@ -193,6 +195,7 @@ class Mesh:
             "INSTANCE_IP": pod.address, "SERVICE_ACCOUNT": pod.account, "HOST_IP": ROUTER,
             "ISTIO_META_CLUSTER_ID": "Kubernetes",
             "CA_ADDR": "istiod.istio-system.svc:15012", "ISTIO_META_INTERCEPTION_MODE": "REDIRECT",
+            "ISTIO_META_DNS_CAPTURE": "true",
             "ISTIO_META_WORKLOAD_NAME": pod.name, "TRUST_DOMAIN": "cluster.local", "ISTIO_CPU_LIMIT": "1",
             "ISTIO_BOOTSTRAP": os.environ["BOOTSTRAP"],
             "PROXY_CONFIG": json.dumps({

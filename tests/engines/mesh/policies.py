@@ -40,6 +40,8 @@ def exception(who: str, wide: str, narrow: str) -> str:
     return f"allow egress {who} -> {wide}\ndeny egress {who} -> {narrow}"
 
 
+# Hosts on a tcp port that have no address but their name, for a mesh whose sidecars answer DNS.
+CAPTURED = ["mail.zen.example", "post.zen.example"]
 # Each shape of a rule with how often it is drawn.
 SHAPES = [
     (4, lambda pick: f"allow egress {pick(GOVERNED)} -> {pick(HOSTS)}"),
@@ -97,9 +99,9 @@ def issuer(keys: str) -> str:
             f"issuer desk {{ url \"desk\" keys {json.dumps(keys)} audiences \"shop\" from header \"x-jwt\" prefix \"Token \" }}\n")
 
 
-def policy(seed: str, gateways_share: float) -> str:
+def policy(seed: str, gateways_share: float, captured: bool = False) -> str:
     """Returns the text of a policy but for its issuer. The same seed gives the same policy; such a share of the policies
-    is about gateways above all."""
+    is about gateways above all; if `captured`, some hosts on tcp ports are told by their names."""
     rng = random.Random(seed)
     def drawn(shapes, count):
         shapes = [shape for weight, shape in shapes for _ in range(weight)]
@@ -108,6 +110,9 @@ def policy(seed: str, gateways_share: float) -> str:
         rules = drawn(SHAPES, rng.randint(0, 2)) + drawn(AT_GATEWAYS, rng.randint(1, 4))
     else:
         rules = drawn(SHAPES, rng.randint(2, 6))
+    if captured:
+        rules.append(f"allow egress {rng.choice(GOVERNED)} -> {rng.choice(CAPTURED)}:587")
+        rules.append(f"allow egress {rng.choice(GOVERNED)} -> {{ {rng.choice(CAPTURED)}, zenquotes.io }}:587")
     rng.shuffle(rules)
     return "\n".join([
         "use std/istio (ingress-gateway, egress-gateway)",

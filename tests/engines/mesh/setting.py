@@ -14,6 +14,8 @@ OUTSIDE = {
     "evil": ("198.51.100.66", ["evil.example", "unknown.example"], {443: "tls", 80: "http", 5432: "tcp", 8080: "http"}),
     "wild": ("198.51.100.40", ["a.wild.example", "b.a.wild.example", "wild.example"], {443: "tls", 80: "http"}),
     "db": ("198.51.100.50", ["db.zen.example"], {5432: "tcp"}),
+    "mail": ("198.51.100.61", ["mail.zen.example"], {587: "tcp"}),
+    "post": ("198.51.100.62", ["post.zen.example"], {587: "tcp"}),
     # The certificate has the first name and not the second.
     "tls": ("198.51.100.60", ["api.zen.example", "liar.zen.example"], {443: "tls", 80: "http"}),
     "kyma": ("203.0.113.20", ["kyma-project.io"], {443: "tls"}),

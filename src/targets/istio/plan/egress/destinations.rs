@@ -216,7 +216,11 @@ impl<'f, 'a> Destinations<'f, 'a> {
                     let item = Item::Addresses(Rc::new(set.clone()), ports.into());
                     self.add(reach, vec![item]);
                 }
-                Err(TooMany::All) => reach.unable = Some("Istio lets addresses through on named ports alone".into()),
+                Err(TooMany::All) => {
+                    let words =
+                        "Istio lets addresses through on named ports alone, so that this rule must name its ports";
+                    reach.unable = Some(words.into());
+                }
                 Err(TooMany::Listed) => reach.unable = Some(too_many()),
             },
             What::Host(host) => self.host(host, &member.ports, reach, by_gateway),
