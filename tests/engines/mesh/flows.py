@@ -136,8 +136,8 @@ class Asker:
             # A host by name may be anywhere. Where a deny names the address that it has here, either end is right.
             there = self.question(caller, address, port, request)
             reaches.append((server, [self.question(caller, name, port, request)], [there]))
-        if protocol == "tcp" and not at and name in self.mesh.captured:
-            request = {**request, "resolve": name}
+        if self.mesh.asks_sidecar(caller) and not at and name != address:
+            request = {**request, "resolve": name.lower().split(":")[0]}
         self.add(caller, place, port, request, reaches, f"{name} at {place}:{port}", "host" if not at else "forged")
 
     def service(self, caller: str, service: Service, port: dict, claims=None, **more):

@@ -41,11 +41,10 @@ class Bench:
         self.asked.write_text("\n---\n".join([self.mesh.inventory.read_text(), *known]))
 
     def capture(self, captured: bool):
-        """Says to builds whether sidecars answer DNS; where they do, pods ask them for the hosts on tcp ports."""
+        """Says to builds whether sidecars answer DNS, as those of one namespace do."""
         (self.folder / "netpol.toml").write_text(
             'targets = ["istio"]\n[cluster]\npods = ["100.96.0.0/16", "10.96.0.0/16"]\n'
             f'[istio]\npath-normalization = "DECODE_AND_MERGE_SLASHES"\ndns-capture = {str(captured).lower()}\n')
-        self.mesh.captured = policies.CAPTURED if captured else []
 
     def issuer(self) -> str:
         """Returns the declaration of the issuer of the tokens that the requests bring."""
@@ -88,6 +87,12 @@ def check(cluster: Cluster, count: str = "5", seed: str = "1", only_gateways: st
             built += 1
             if bench.compare(f"policy {seed}/{number}", objects, *parts):
                 print(text)
+                if os.environ.get("DEBUG_MESH"):
+                    for key in ("garden/web-0", "istio-system/istio-egressgateway-0", "lab/job-0", "lab/probe-0"):
+                        pod = bench.mesh.pods.get(key)
+                        file = pod and bench.mesh.folder / pod.id / "access.log"
+                        lines = file.read_text().splitlines() if file and file.exists() else []
+                        print("==", key, *[l[:400] for l in lines if "evil" in l or "zen.example" in l][-12:], sep="\n")
         number += 1
     bench.judge.table()
     print(f"random policies: seed {seed}, {built} built, {len(refused)} refused, {time.monotonic() - began:.0f} s")

@@ -42,6 +42,7 @@ def exception(who: str, wide: str, narrow: str) -> str:
 
 # Hosts on a tcp port that have no address but their name, for a mesh whose sidecars answer DNS.
 CAPTURED = ["mail.zen.example", "post.zen.example"]
+CAPTURING = ["lab/*", "lab/probe", "lab/job"]
 # Each shape of a rule with how often it is drawn.
 SHAPES = [
     (4, lambda pick: f"allow egress {pick(GOVERNED)} -> {pick(HOSTS)}"),
@@ -111,8 +112,8 @@ def policy(seed: str, gateways_share: float, captured: bool = False) -> str:
     else:
         rules = drawn(SHAPES, rng.randint(2, 6))
     if captured:
-        rules.append(f"allow egress {rng.choice(GOVERNED)} -> {rng.choice(CAPTURED)}:587")
-        rules.append(f"allow egress {rng.choice(GOVERNED)} -> {{ {rng.choice(CAPTURED)}, zenquotes.io }}:587")
+        rules.append(f"allow egress lab/* -> {rng.choice(CAPTURED)}:587")
+        rules.append(f"allow egress {rng.choice(CAPTURING)} -> {{ {rng.choice(CAPTURED)}, zenquotes.io }}:587")
     rng.shuffle(rules)
     return "\n".join([
         "use std/istio (ingress-gateway, egress-gateway)",

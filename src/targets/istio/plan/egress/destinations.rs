@@ -32,7 +32,7 @@ use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
 use crate::model::hosts::{Host, HostName, WeightedNet};
 use crate::model::labels::PodSelector;
-use crate::model::ports::{PortTest, Ports, Protocol};
+use crate::model::ports::{AppProtocol, PortTest, Ports, Protocol};
 use crate::model::rules::Rule;
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
@@ -106,14 +106,15 @@ impl<'f, 'a> Destinations<'f, 'a> {
 
     /// Returns the destination of an allow.
     pub fn of_rule(&mut self, rule: &Rule) -> Rc<Reach> {
-        if rule.via.is_some() {
-            return Rc::new(self.of_endpoint(&rule.destination, true));
+        if let Some(via) = &rule.via {
+            let tls = via.gateway.ports.iter().find(|port| port.app == Some(AppProtocol::Tls));
+            return Rc::new(self.of_endpoint(&rule.destination, Some(tls.map_or(0, |port| port.port))));
         }
         let key = Arc::as_ptr(&rule.destination);
         let reach = match self.memory.get(&key) {
             Some(reach) => Rc::clone(reach),
             None => {
-                let reach = Rc::new(self.of_endpoint(&rule.destination, false));
+                let reach = Rc::new(self.of_endpoint(&rule.destination, None));
                 self.memory.insert(key, Rc::clone(&reach));
                 reach
             }
@@ -134,7 +135,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
                     let item = self.resolver(&pods.selector, &member.ports);
                     self.add(&mut reach, item);
                 }
-                What::Addresses(_) | What::Host(_) => self.member(member, &mut reach, false),
+                What::Addresses(_) | What::Host(_) => self.member(member, &mut reach, None),
             }
         }
         Rc::new(reach)
@@ -165,8 +166,8 @@ impl<'f, 'a> Destinations<'f, 'a> {
         }
     }
 
-    /// `by_gateway` says whether a gateway leads there, which knows each host by a name of its own.
-    fn of_endpoint(&mut self, endpoint: &Endpoint, by_gateway: bool) -> Reach {
+    /// `by_gateway` is the port of the Service of a gateway that leads there, which knows each host by a name of its own.
+    fn of_endpoint(&mut self, endpoint: &Endpoint, by_gateway: Option<u16>) -> Reach {
         let mut reach = Reach { everything: is_everything(endpoint), ..Reach::default() };
         if !reach.everything {
             endpoint.members.iter().for_each(|member| self.member(member, &mut reach, by_gateway));
@@ -199,7 +200,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
         }
     }
 
-    fn member(&mut self, member: &Member, reach: &mut Reach, by_gateway: bool) {
+    fn member(&mut self, member: &Member, reach: &mut Reach, by_gateway: Option<u16>) {
         match &member.what {
             What::Pods(pods) => {
                 let reached = self.services.reach(&pods.selector, &member.ports);
@@ -227,7 +228,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
         }
     }
 
-    fn host(&mut self, host: &Host, ports: &Ports, reach: &mut Reach, by_gateway: bool) {
+    fn host(&mut self, host: &Host, ports: &Ports, reach: &mut Reach, by_gateway: Option<u16>) {
         let Ports::Some(list) = ports else {
             reach.unable = Some("Istio lets a host through on named ports alone".into());
             return;
@@ -245,6 +246,10 @@ impl<'f, 'a> Destinations<'f, 'a> {
         });
         // A sidecar that answers DNS gives each host an address of its own, by which it knows the host.
         let captured = self.facts.policy.settings.dns_capture && host.at.is_empty() && !host.name.wildcard;
+        let sent = |port: HostPort| {
+            let is_sent_on = by_gateway.is_some_and(|service_port| service_port != port.number);
+            HostPort { is_sent_on, ..port }
+        };
         let mut budget = MOST_PORTS;
         for port in list.iter().filter(|port| port.protocol == Protocol::Tcp) {
             let PortTest::Range(first, last) = port.port else { continue };
@@ -255,7 +260,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
             }
             budget -= count;
             if let Some(&one) = host.origination(port) {
-                let port = HostPort { number: one.port, app: Some(one.app), tls_to: Some(one.target) };
+                let port = HostPort { tls_to: Some(one.target), ..HostPort::plain(one.port, Some(one.app)) };
                 self.add(reach, vec![Item::Host(Rc::clone(&outside), port)]);
                 let words = format!(
                     "TLS that a pod opens itself to {}:{} is refused: it dials {} and leaves TLS to its sidecar",
@@ -266,12 +271,12 @@ impl<'f, 'a> Destinations<'f, 'a> {
             }
             match port.app {
                 Some(app) => {
-                    let port = |number| HostPort { number, app: Some(app), tls_to: None };
+                    let port = |number| sent(HostPort::plain(number, Some(app)));
                     let items = (first..=last).map(|number| Item::Host(Rc::clone(&outside), port(number))).collect();
                     self.add(reach, items);
                 }
-                None if by_gateway || captured => {
-                    let port = |number| HostPort { number, app: None, tls_to: None };
+                None if by_gateway.is_some() || captured => {
+                    let port = |number| sent(HostPort::plain(number, None));
                     let items = (first..=last).map(|number| Item::Host(Rc::clone(&outside), port(number))).collect();
                     self.add(reach, items);
                     if captured {

@@ -87,6 +87,7 @@ impl Entries {
         rule: RuleId,
         everyone: bool,
     ) -> Option<Trouble> {
+        let port = HostPort { is_sent_on: false, ..port };
         let entry = self.hosts.entry((namespace.clone(), host.name.clone())).or_insert_with(|| HostEntry {
             outside: Rc::clone(host),
             ports: BTreeMap::new(),

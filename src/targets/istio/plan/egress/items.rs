@@ -61,9 +61,16 @@ pub struct HostPort {
     pub app: Option<AppProtocol>,
     /// The host's own port, if the mesh opens TLS to it.
     pub tls_to: Option<u16>,
+    /// Whether connections are sent to another port of a gateway's Service, which a listener with this port would not find.
+    pub is_sent_on: bool,
 }
 
 impl HostPort {
+    /// Makes a port on which pods speak so with the host itself.
+    pub fn plain(number: u16, app: Option<AppProtocol>) -> HostPort {
+        HostPort { number, app, tls_to: None, is_sent_on: false }
+    }
+
     /// Returns the port on which connections leave the pod.
     pub fn leaves_on(self) -> u16 {
         self.tls_to.unwrap_or(self.number)
