@@ -59,11 +59,12 @@ pub fn goes(objects: &[Value], root: &str, world: &World, pod: &Pod, dial: &Dial
     let listeners: Vec<&Value> = spec["egress"].as_array().into_iter().flatten().collect();
     let own = |listener: &&&Value| listener["port"]["number"].as_u64() == Some(dial.port.into());
     let mut hosts: Vec<&str> = listeners.iter().filter(own).flat_map(|one| texts(&one["hosts"])).collect();
+    let by_port = !hosts.is_empty();
     if hosts.is_empty() {
         // The listener of a port shadows the one for all others.
         hosts = listeners.iter().filter(|one| one["port"].is_null()).flat_map(|one| texts(&one["hosts"])).collect();
     }
-    let view = View { objects, namespace: sidecar["metadata"]["namespace"].as_str().unwrap(), hosts, pod };
+    let view = View { objects, namespace: sidecar["metadata"]["namespace"].as_str().unwrap(), hosts, by_port, pod };
     let found = view.find(world, dial, blocks);
     if found.is_empty() && open { anywhere(world, dial) } else { found }
 }
@@ -105,6 +106,8 @@ struct View<'a> {
     /// The Sidecar's namespace.
     namespace: &'a str,
     hosts: Vec<&'a str>,
+    /// Whether the listener has a port.
+    by_port: bool,
     pod: &'a Pod,
 }
 
@@ -240,6 +243,10 @@ impl View<'_> {
         let to = &own["route"][0]["destination"];
         if to["subset"].is_null() {
             return None;
+        }
+        // A listener with a port finds the Service of a route on that port alone.
+        if self.by_port && to["port"]["number"] != port {
+            return Some(Vec::new());
         }
         let rules =
             self.objects.iter().filter(|one| one["kind"] == "DestinationRule" && one["spec"]["host"] == to["host"]);
