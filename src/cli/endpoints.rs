@@ -159,6 +159,7 @@ mod tests {
             name: HostName { wildcard: true, name: "example.com".into() },
             except: vec![HostName { wildcard: false, name: "a.example.com".into() }],
             at: Vec::new(),
+            originates: Vec::new(),
         };
         let all = endpoint(vec![
             (v4, Ports::All),

@@ -75,6 +75,7 @@ codes! {
     E0132 LabelsAlone "labels stand on their own";
     E0133 UnionAtSlash "a union touches a slash";
     E0134 HostAt "`at` gives addresses to something else than a named host";
+    E0135 HostBlock "a block of ports stands on something else than a named host, or is misspelled";
     E0141 UnknownAnnotation "there is no such annotation";
     E0142 AnnotationArgument "an annotation's argument is misspelled";
     E0143 NotADate "there is no such day";
@@ -147,7 +148,7 @@ codes! {
     E0333 ViaMisplaced "`via` does not stand on this rule";
     E0334 ViaNeedsHost "`via` on ingress needs the public host";
     E0335 ViaAtOnEgress "`at` stands on egress";
-    E0336 ViaNeedsTlsHosts "`via` on egress needs hosts on tls ports";
+    E0336 ViaNeedsHosts "`via` on egress needs hosts that a sidecar tells from others";
     E0337 NotAGateway "what follows `via` is not a gateway";
     E0338 NotAnIssuer "what follows `jwt` is not an issuer";
     E0339 GatewayService "the gateway's Service is not known";
@@ -156,6 +157,7 @@ codes! {
     E0343 GatewayContradicted "a Gateway object reads a port in another way than the gateway's declaration";
     E0344 GatewayPortUnclear "which of the gateway's ports leads to a destination is not known";
     E0345 HostOutsideScope "a host that the scope does not name is closed at a gateway";
+    E0346 NothingOpensTls "no layer of the build opens the TLS of a host";
     W0350 ClientUnseen "no client's address arrives at a gateway";
     W0351 PassesTlsThrough "requests are to come through a gateway that passes TLS on unread";
     W0352 RouteRewrites "a route changes what a rule compares";
@@ -215,6 +217,7 @@ codes! {
     N0704 TcpOnly "udp, sctp and icmp are not enforced";
     N0706 Refused "a layer refuses more than a rule says";
     N0707 NoMesh "the inventory shows no mesh, and a layer needs one";
+    N0708 ProxiesUncounted "a gateway's workload, which must know its proxies, is not known";
     E0711 NotEnforced "no layer of the build holds a rule";
     E0712 BypassableRefused "only well-behaved pods are held by a rule, and exactness is required";
     E0713 TcpOnlyRefused "udp, sctp and icmp are not enforced, and exactness is required";

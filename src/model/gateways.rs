@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use crate::model::addresses::AddressSet;
 use crate::model::hosts::HostName;
 use crate::model::labels::PodSelector;
 use crate::model::ports::{AppProtocol, Protocol};
@@ -44,6 +45,9 @@ pub struct Gateway {
     pub ports: Vec<GatewayPort>,
     /// Proxies in front that append to X-Forwarded-For.
     pub proxies: u32,
+    /// The addresses of these proxies, from which alone a client's address in that header is believed; empty where they
+    /// are not given.
+    pub proxies_from: AddressSet,
     /// The ports that Gateway objects of the inventory open on its pods beside these.
     pub undeclared: Vec<(u16, Server)>,
     /// The place of its declaration.

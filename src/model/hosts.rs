@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use smol_str::SmolStr;
 
 use super::addresses::AddressSet;
+use super::ports::{AppProtocol, PortMatch};
 
 /// A host or a family of hosts, in lower case, in ASCII, without a final dot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,6 +82,19 @@ pub struct Host {
     pub except: Vec<HostName>,
     /// Its addresses (`at`); empty where it is somewhere in the internet.
     pub at: Vec<WeightedNet>,
+    /// The ports at which the mesh opens TLS to it.
+    pub originates: Vec<Origination>,
+}
+
+/// A port that pods dial in plain HTTP, for which the mesh opens TLS to another port of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origination {
+    /// The port that pods dial.
+    pub port: u16,
+    /// How pods speak on it: HTTP or gRPC.
+    pub app: AppProtocol,
+    /// The host's own port, where TLS arrives.
+    pub target: u16,
 }
 
 impl Host {
@@ -92,6 +106,11 @@ impl Host {
     /// Returns whether a host of that name is meant.
     pub fn matches(&self, host: &str) -> bool {
         self.name.matches(host) && !self.except.iter().any(|except| except.matches(host))
+    }
+
+    /// Returns how pods reach one of the host's ports, if a rule names the port that they dial (`api:80`).
+    pub fn origination(&self, port: &PortMatch) -> Option<&Origination> {
+        self.originates.iter().find(|one| Some(one.port) == port.service_port)
     }
 }
 

@@ -90,7 +90,8 @@ pub struct PortMatch {
     pub protocol: Protocol,
     /// How they are read, if it is known.
     pub app: Option<AppProtocol>,
-    /// The Service's own port, if the source names this pod port by it (`garden/api:80`).
+    /// The Service's own port, if the source names this pod port by it (`garden/api:80`); of a host the port that pods
+    /// dial, where the mesh opens TLS to this one.
     pub service_port: Option<u16>,
 }
 

@@ -112,7 +112,7 @@ pub fn ask(policy: &Policy, question: &Question) -> Result<Answers, String> {
                 flow: Flow {
                     source: source.party.clone(),
                     destination: target.to.party.clone(),
-                    port: target.port,
+                    port: asker.opened_by_the_mesh(&source.party, target).or(target.port),
                     protocol: target.protocol,
                     request: question.request.clone(),
                 },

@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use super::Policy;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::endpoint::{Endpoint, Member, What};
+use crate::model::ports::Ports;
 use crate::model::rules::{Action, Direction, Rule};
 
 /// A rule is compared with at most this many rules of one shape, the last ones, so that the work grows with the number
@@ -173,9 +174,19 @@ fn endpoint_covers(wide: &Endpoint, narrow: &Endpoint, ports: bool) -> bool {
                 candidates.any(|outer| matches!(&outer.what, What::Addresses(all) if all == set || set.is_inside(all)))
             }
             What::Host(host) => candidates.any(|outer| match &outer.what {
-                What::Host(all) => all.name.contains(&host.name) && all.except.is_empty() && all.at == host.at,
+                What::Host(all) => {
+                    let same_host = all.name.contains(&host.name) && all.except.is_empty() && all.at == host.at;
+                    same_host && dials_cover(&outer.ports, &member.ports)
+                }
                 _ => false,
             }),
         }
     })
+}
+
+/// Returns whether pods that may dial some ports of a host may dial others too: `api:80`, for which the mesh opens TLS, leads
+/// to the same port of the host as `api.example.com:443`, and neither serves pods that need the other.
+fn dials_cover(wide: &Ports, narrow: &Ports) -> bool {
+    let dials = |ports: &Ports, dialled: Option<u16>| ports.entries().iter().any(|port| port.service_port == dialled);
+    *wide == *narrow || narrow.entries().iter().all(|port| dials(wide, port.service_port))
 }

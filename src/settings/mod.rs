@@ -48,6 +48,8 @@ pub struct Settings {
     pub trust_domain: String,
     /// `[istio] path-normalization`.
     pub path_normalization: PathNormalization,
+    /// `[istio] dns-capture`: whether sidecars answer the DNS questions of their pods.
+    pub dns_capture: bool,
     /// `[istio] scope-gateway-to-namespace`.
     pub scope_gateway_to_namespace: bool,
     /// `[enforcement] require = "exact"`.
@@ -81,6 +83,7 @@ impl Settings {
             root_namespace: "istio-system".into(),
             trust_domain: "cluster.local".into(),
             path_normalization: PathNormalization::Base,
+            dns_capture: false,
             scope_gateway_to_namespace: false,
             require_exact: false,
             lints: BTreeMap::new(),

@@ -28,7 +28,8 @@ const TOP: [&str; 12] = [
 ];
 const CLUSTER: [&str; 8] = ["platform", "domain", "dns", "load-balancer", "resolver", "apiserver", "nodes", "pods"];
 const NETWORKPOLICY: [&str; 1] = ["port-names"];
-const ISTIO: [&str; 4] = ["root-namespace", "trust-domain", "path-normalization", "scope-gateway-to-namespace"];
+const ISTIO: [&str; 5] =
+    ["root-namespace", "trust-domain", "path-normalization", "scope-gateway-to-namespace", "dns-capture"];
 const ENFORCEMENT: [&str; 1] = ["require"];
 
 /// Reads a `netpol.toml`, a text of the sources. A key with a mistake is reported, and keeps its default.
@@ -168,6 +169,10 @@ impl Reader<'_> {
                 }
                 "scope-gateway-to-namespace" => match value.get_ref().as_bool() {
                     Some(yes) => settings.scope_gateway_to_namespace = yes,
+                    None => self.wrong_type(entry, "`true` or `false`"),
+                },
+                "dns-capture" => match value.get_ref().as_bool() {
+                    Some(yes) => settings.dns_capture = yes,
                     None => self.wrong_type(entry, "`true` or `false`"),
                 },
                 _ => self.unknown(key, "istio", &ISTIO),

@@ -92,6 +92,13 @@ pub struct Word {
     pub quoted: bool,
 }
 
+impl Word {
+    /// Returns whether it is the `.` of `./`, for the namespace of the file's scope.
+    pub fn is_scope(&self) -> bool {
+        !self.quoted && self.text == "."
+    }
+}
+
 /// A string: a literal, or (in a template) a parameter of type `String`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Text {
@@ -178,14 +185,14 @@ pub struct Let {
 pub enum LetValue {
     /// An endpoint.
     Endpoint(Expr),
-    /// `host external-db.internal at { 192.168.1.10 weight 33, … }`
+    /// `host external-db.internal at { 192.168.1.10 weight 33, … }`, `host api.example.com { port 80/http -> 443/tls }`
     Host(HostDecl),
 }
 
-/// A named external service with fixed addresses.
+/// A named external service, with fixed addresses or with ports at which the mesh opens TLS.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostDecl {
-    /// From `host` to the last address.
+    /// From `host` to the last address or the end of the block.
     pub span: Span,
     /// The host's name, in lower case.
     pub name: SmolStr,
@@ -193,6 +200,19 @@ pub struct HostDecl {
     pub name_span: Span,
     /// The addresses, in order.
     pub at: Vec<HostAddress>,
+    /// The ports of its block, in order.
+    pub ports: Vec<Origination>,
+}
+
+/// `port 80/http -> 443/tls` of a host: the pod dials the left port, and TLS leaves on the right one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origination {
+    /// From `port` to the right port.
+    pub span: Span,
+    /// The port that pods dial.
+    pub dialled: Port,
+    /// The port of the host.
+    pub target: Port,
 }
 
 /// One address or network of a host.
@@ -330,6 +350,8 @@ pub struct GatewayDecl {
     pub ports: Vec<PortMapping>,
     /// `proxies N`
     pub proxies: Option<(u32, Span)>,
+    /// `from ADDRESSES` after it.
+    pub proxies_from: Option<Expr>,
     /// Whether something in it could not be read, so that what seems to be missing may be there.
     pub broken: bool,
 }

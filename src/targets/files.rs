@@ -1,7 +1,8 @@
 //! Objects as files: `NAMESPACE/TARGET.yaml`, patches on their own, and what Kustomize wants beside them.
 //!
 //! A patch is no object: `kubectl apply` would refuse it, or replace the object that it patches. So its file has an
-//! ending that `kubectl apply -R -f` passes over: `patches/NAMESPACE/NAME.patch`.
+//! ending that `kubectl apply -R -f` passes over: `patches/NAMESPACE/NAME.patch` of a Service, and
+//! `patches/NAMESPACE/NAME.deployment.patch` of a Deployment.
 
 use super::yaml::Writer;
 use super::{Lowering, Object};
@@ -62,7 +63,9 @@ fn file(layer: Layer, objects: Vec<Object>, sources: &Sources) -> Option<Artifac
     const BETWEEN: &str = "---\n";
     let first = objects.first()?;
     let path = match first.patch {
-        true => format!("patches/{}/{}.patch", first.namespace, first.name),
+        // A gateway's Service and its Deployment have one name in most installations.
+        true if first.kind == "Service" => format!("patches/{}/{}.patch", first.namespace, first.name),
+        true => format!("patches/{}/{}.{}.patch", first.namespace, first.name, first.kind.to_ascii_lowercase()),
         false => format!("{}/{}.yaml", first.namespace, layer.word()),
     };
     let (patch, count) = (first.patch, objects.len());

@@ -90,12 +90,30 @@ impl Checker<'_> {
             },
         };
         let service = match &item.service {
+            Some((namespace, name)) if namespace.is_scope() => {
+                Some((self.namespace_of_scope(env.module, namespace.span)?, name.text.clone()))
+            }
             Some((namespace, name)) => Some((namespace.text.clone(), name.text.clone())),
             None => self.service_of(&pods),
         };
         let (ports, undeclared) = self.gateway_ports(item, &pods, service.as_ref(), env)?;
         let proxies = item.proxies.map_or(0, |(proxies, _)| proxies);
-        Some(Gateway { name: item.name.text.clone(), pods, account, service, ports, proxies, undeclared, span })
+        let proxies_from = match &item.proxies_from {
+            Some(expr) => self.proxies_from(expr, proxies, env)?,
+            None => AddressSet::default(),
+        };
+        let name = item.name.text.clone();
+        Some(Gateway { name, pods, account, service, ports, proxies, proxies_from, undeclared, span })
+    }
+
+    /// Returns the addresses of the proxies in front of a gateway.
+    fn proxies_from(&mut self, expr: &Expr, proxies: u32, env: &Env) -> Option<AddressSet> {
+        let value = self.endpoint(expr, env)?;
+        if proxies == 0 || value.kind() != Kind::Addresses || value.ports.is_some() {
+            self.push(errors::gateway_proxies(expr.span, proxies == 0));
+            return None;
+        }
+        Some(address_set(value.endpoint()))
     }
 
     /// Returns the inventory's Service that selects exactly these pods, if it has one.

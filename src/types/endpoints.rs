@@ -209,7 +209,8 @@ impl Checker<'_> {
             self.push(diagnostic);
             return None;
         }
-        Some(Value::one(Checker::bare_span(expr), What::Host(Host { name, except: Vec::new(), at: Vec::new() })))
+        let host = Host { name, except: Vec::new(), at: Vec::new(), originates: Vec::new() };
+        Some(Value::one(Checker::bare_span(expr), What::Host(host)))
     }
 
     /// Returns whether a host's name is that of the API server's Service, which Kubernetes always makes.
@@ -409,7 +410,8 @@ impl Checker<'_> {
             self.look_at_addresses(place, AddressSet::of([address.net]), env);
             at.push(WeightedNet { net: address.net, weight: address.weight });
         }
-        Some(Value::one(host.span, What::Host(Host { name, except: Vec::new(), at })))
+        let originates = self.originations(&host.ports)?;
+        Some(Value::one(host.span, What::Host(Host { name, except: Vec::new(), at, originates })))
     }
 }
 
@@ -491,5 +493,5 @@ fn host_within(host: &Host, name: &HostName) -> Option<Host> {
         return None;
     }
     let except = host.except.iter().filter(|except| name.contains(except)).cloned().collect();
-    Some(Host { name: name.clone(), except, at: host.at.clone() })
+    Some(Host { name: name.clone(), except, at: host.at.clone(), originates: host.originates.clone() })
 }

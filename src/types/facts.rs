@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use smol_str::SmolStr;
 
 use super::errors;
+use super::scope::own_namespace;
 use crate::diag::Diagnostics;
 use crate::inventory::{
     ContainerPort, Injection, Inventory, Namespace, Service, ServicePort, TargetPort, Workload, WorkloadKind,
@@ -31,7 +32,7 @@ pub(super) fn with_declarations(names: &Names, mut inventory: Inventory, diagnos
         names.modules().map(|(_, module)| module).partition(|module| is_library(module));
     let modules: Vec<&Module> = users.into_iter().chain(library).collect();
     for &module in &modules {
-        let mut facts = Facts { inventory: &mut inventory, is_standard: is_library(module), diagnostics };
+        let mut facts = Facts { inventory: &mut inventory, module, is_standard: is_library(module), diagnostics };
         for item in &module.file.items {
             match &item.kind {
                 ItemKind::Namespace(namespace) => drop(facts.declare_namespace(namespace, item.span)),
@@ -43,7 +44,7 @@ pub(super) fn with_declarations(names: &Names, mut inventory: Inventory, diagnos
     // Workloads come after all namespaces, since the labels of its namespace decide whether a workload has a sidecar.
     let mut declared = Declared::new();
     for module in modules {
-        let mut facts = Facts { inventory: &mut inventory, is_standard: is_library(module), diagnostics };
+        let mut facts = Facts { inventory: &mut inventory, module, is_standard: is_library(module), diagnostics };
         for item in &module.file.items {
             if let ItemKind::Workload(workload) = &item.kind {
                 facts.declare_workload(workload, item.span, &mut declared);
@@ -60,6 +61,7 @@ type Declared = BTreeMap<(SmolStr, SmolStr), Workload>;
 /// The inventory while the declarations of one module are added to it.
 struct Facts<'a> {
     inventory: &'a mut Inventory,
+    module: &'a Module,
     /// Whether the module is of the standard library.
     is_standard: bool,
     diagnostics: &'a mut Diagnostics,
@@ -77,6 +79,20 @@ impl Facts<'_> {
             }
         }
         Some(labels)
+    }
+
+    /// Returns the namespace that a declaration names, or that `./` stands for.
+    fn namespace(&mut self, word: &Word) -> Option<SmolStr> {
+        if !word.is_scope() {
+            return Some(word.text.clone());
+        }
+        match own_namespace(self.module) {
+            Ok(namespace) => Some(namespace),
+            Err(scope) => {
+                self.diagnostics.push(errors::no_own_namespace(word.span, scope));
+                None
+            }
+        }
     }
 
     fn declare_namespace(&mut self, item: &NamespaceDecl, span: Span) -> Option<()> {
@@ -114,7 +130,7 @@ impl Facts<'_> {
             }
             ports.push(ServicePort { app: port.app.map(AppProtocol::unless_gateway), ..port });
         }
-        let key = (item.namespace.text.clone(), item.name.text.clone());
+        let key = (self.namespace(&item.namespace)?, item.name.text.clone());
         let service = Service {
             selector,
             ports,
@@ -209,7 +225,7 @@ impl Facts<'_> {
         }
         Some(Workload {
             kind: WorkloadKind::Declared,
-            namespace: item.namespace.text.clone(),
+            namespace: self.namespace(&item.namespace)?,
             name: item.name.text.clone(),
             selector: equalities(&labels).filter(|labels| !labels.is_any()),
             account: item.account.as_ref().map(|account| account.text.clone()).unwrap_or_default(),

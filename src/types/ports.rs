@@ -16,10 +16,12 @@ use crate::inventory::{
     ContainerPort, Meant, Service, ServicePort, TargetPort, Unclear, Wanted, Workload, WorkloadKind,
 };
 use crate::model::endpoint::{Member, Pods, What};
+use crate::model::hosts::{Host, Origination};
 use crate::model::names::is_port_name;
 use crate::model::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
+use crate::settings::Layer;
 use crate::source::Span;
-use crate::syntax::tree::{ExprKind, Port, PortKind, PortProtocol, PortSpec};
+use crate::syntax::tree::{self, ExprKind, Port, PortKind, PortProtocol, PortSpec};
 
 impl Checker<'_> {
     /// Puts a suffix on every member of a value.
@@ -77,7 +79,7 @@ impl Checker<'_> {
         for port in ports {
             let entry = match &member.what {
                 What::Pods(pods) => self.pod_port(pods, port, opaque, env),
-                What::Host(_) => self.plain(port, "hosts").map(|entry| PortMatch { app: app_of_host(port), ..entry }),
+                What::Host(host) => self.host_port(host, port, member.span),
                 What::Addresses(_) => self.plain(port, "addresses"),
             };
             match entry {
@@ -122,6 +124,44 @@ impl Checker<'_> {
             }
         }
         Some(kept.into_iter().map(|(entry, _)| entry).collect())
+    }
+
+    /// Returns a port of a host. One that pods dial, where the mesh opens TLS, becomes the host's own.
+    fn host_port(&mut self, host: &Host, port: &Port, declared: Span) -> Option<PortMatch> {
+        let entry = PortMatch { app: app_of_host(port), ..self.plain(port, "hosts")? };
+        let dialled = |one: &&Origination| entry.port == PortTest::Range(one.port, one.port);
+        let Some(&one) = host.originates.iter().find(dialled).filter(|_| entry.protocol == Protocol::Tcp) else {
+            return Some(entry);
+        };
+        let written = PortMatch { app: Some(one.app), ..entry.clone() };
+        if port.protocol.is_some() && entry.app != written.app {
+            self.push(errors::two_protocols(port.span, &entry, declared, &written));
+            return None;
+        }
+        if !self.settings.targets.contains(&Layer::Istio) {
+            self.push(errors::nothing_opens_tls(port.span, &host.name.to_string(), declared));
+            return None;
+        }
+        let port = PortTest::Range(one.target, one.target);
+        Some(PortMatch { port, app: Some(AppProtocol::Tls), service_port: Some(one.port), ..entry })
+    }
+
+    /// Returns the ports of a host's block.
+    pub(super) fn originations(&mut self, ports: &[tree::Origination]) -> Option<Vec<Origination>> {
+        let mut all: Vec<Origination> = Vec::with_capacity(ports.len());
+        for written in ports {
+            let (PortKind::Number(port), PortKind::Number(target)) = (&written.dialled.kind, &written.target.kind)
+            else {
+                return None;
+            };
+            if all.iter().any(|one| one.port == *port) {
+                self.push(errors::service_port_twice(written.span, *port));
+                return None;
+            }
+            let app = app_of_host(&written.dialled)?;
+            all.push(Origination { port: *port, app, target: *target });
+        }
+        Some(all)
     }
 
     /// Returns a port of a host or an address.

@@ -73,15 +73,7 @@ impl Checker<'_> {
     /// scope by a name has none: that name may itself be said with `./`.
     pub(super) fn namespace_of_scope(&mut self, module: ModuleId, span: Span) -> Option<SmolStr> {
         let names = self.names;
-        let known = self.own_namespaces.entry(module).or_insert_with(|| {
-            let items = &names.module(module).file.items;
-            let scope = items.iter().find_map(|item| match &item.kind {
-                ItemKind::Scope(scope) => Some((&scope.pods, item.span)),
-                _ => None,
-            });
-            let Some((pods, place)) = scope else { return Err(None) };
-            one_namespace(pods).cloned().ok_or(Some(place))
-        });
+        let known = self.own_namespaces.entry(module).or_insert_with(|| own_namespace(names.module(module)));
         match known.clone() {
             Ok(namespace) => Some(namespace),
             Err(scope) => {
@@ -101,7 +93,7 @@ impl Checker<'_> {
                 ItemKind::Workload(workload) => Some((&workload.namespace, "workload")),
                 _ => None,
             };
-            let Some((name, what)) = stated else { continue };
+            let Some((name, what)) = stated.filter(|(name, _)| !name.is_scope()) else { continue };
             // Facts about a namespace are inside when some of its pods are: the scope may be one workload of it.
             let whole = PodSelector::in_namespace(name.text.clone());
             if !inside.iter().any(|set| self.known(&whole, set).is_some_and(|set| set.overlaps(&whole))) {
@@ -220,6 +212,16 @@ impl Checker<'_> {
             Role::Standard => true,
         })
     }
+}
+
+/// Returns the one namespace of the scope of a file, or else the place of the scope, if it has one.
+pub(super) fn own_namespace(module: &Module) -> Result<SmolStr, Option<Span>> {
+    let scope = module.file.items.iter().find_map(|item| match &item.kind {
+        ItemKind::Scope(scope) => Some((&scope.pods, item.span)),
+        _ => None,
+    });
+    let Some((pods, place)) = scope else { return Err(None) };
+    one_namespace(pods).cloned().ok_or(Some(place))
 }
 
 /// Returns the namespace by name in which all pods of an endpoint as written are.

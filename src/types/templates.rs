@@ -411,7 +411,7 @@ fn stand_in(kind: ParameterType, span: Span) -> Bound {
         }
         ParameterType::Host => {
             let name = HostName { wildcard: false, name: "any.example".into() };
-            endpoint(What::Host(Host { name, except: Vec::new(), at: Vec::new() }), false)
+            endpoint(What::Host(Host { name, except: Vec::new(), at: Vec::new(), originates: Vec::new() }), false)
         }
         ParameterType::Addresses => endpoint(What::Addresses(AddressSet::everything()), false),
         ParameterType::Endpoint => endpoint(What::Addresses(AddressSet::everything()), true),

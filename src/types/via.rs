@@ -14,7 +14,7 @@ use super::{Checker, errors};
 use crate::model::conditions::Conditions;
 use crate::model::endpoint::{Member, What};
 use crate::model::gateways::{Gateway, GatewayPort, Via};
-use crate::model::hosts::HostName;
+use crate::model::hosts::{Host, HostName, WeightedNet};
 use crate::model::ports::{AppProtocol, PortMatch, PortTest, Protocol};
 use crate::source::Span;
 use crate::syntax::tree::{self, Claim, Clause, ClauseKind, Direction, Effect, Expr, Ident, ItemKind, Text};
@@ -220,25 +220,29 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks `via` on egress: its destinations are hosts on tls ports, and the gateway's Service must be known.
+    /// Checks `via` on egress: its destinations are hosts that a sidecar tells from others, by a name in TLS or requests or by
+    /// an address, and the gateway's Service must be known.
     fn check_way_out(&mut self, to: &Value, to_expr: &Expr, via: &Via, env: &Env) -> Option<()> {
         if env.opaque && to.opaque {
             return Some(());
         }
         let wrong = to.endpoint().members.iter().find_map(|member| {
-            let tls = |port: &PortMatch| port.app == Some(AppProtocol::Tls);
+            let ports = member.ports.entries();
             let why = match &member.what {
                 What::Pods(_) => "pods are reached directly, not by way of an egress gateway",
                 What::Addresses(_) => "addresses have no name that a gateway could go by",
-                What::Host(_) if member.ports.entries().is_empty() => "say the port: `:443`, or another as `:8443/tls`",
-                What::Host(_) if !member.ports.entries().iter().all(tls) => "not every port is tls, as `:8443/tls` is",
-                What::Host(_) => return None,
+                What::Host(_) if ports.is_empty() => "say the port: `:443`, or another as `:8443/tls`",
+                What::Host(_) if ports.iter().any(|port| port.protocol != Protocol::Tcp) => "a sidecar sees tcp alone",
+                What::Host(host) if ports.iter().any(|port| host.origination(port).is_some()) => {
+                    "through a gateway the pod opens TLS itself: name the host's own port, `:443`"
+                }
+                What::Host(host) => ports.iter().find_map(|port| unsayable(host, port, self.settings.dns_capture))?,
             };
             Some((member.span, why))
         });
         if let Some((place, why)) = wrong {
             let place = if to_expr.span.contains(place) { place } else { to_expr.span };
-            self.push(errors::via_needs_tls_hosts(place, why, via.span));
+            self.push(errors::via_needs_hosts(place, why, via.span));
             return None;
         }
         if via.gateway.service.is_none() {
@@ -246,6 +250,25 @@ impl Checker<'_> {
             return None;
         }
         Some(())
+    }
+}
+
+/// Returns why a gateway cannot be told a host on a port.
+fn unsayable(host: &Host, port: &PortMatch, captured: bool) -> Option<&'static str> {
+    let one = |at: &WeightedNet| at.net.prefix_len() == at.net.max_prefix_len();
+    match port.app {
+        Some(AppProtocol::Tls | AppProtocol::Https) if host.name.wildcard => {
+            Some("the gateway cannot see which of these names TLS asks for: name the hosts one by one")
+        }
+        Some(_) => None,
+        None if host.at.is_empty() && captured && !host.name.wildcard => None,
+        None if host.at.is_empty() => Some(
+            "a tcp port tells no name: `let NAME = host HOST at ADDRESS`, or `/tls` or `/http` where that is spoken",
+        ),
+        None if host.at.len() > 1 || !host.at.iter().all(one) => {
+            Some("on a tcp port a host is found at one address: one `let` for each")
+        }
+        None => None,
     }
 }
 

@@ -47,6 +47,7 @@ const HOSTS: &[&str] = &[
     "a.wild.example",
     "wild.example",
     "db.zen.example",
+    "api.zen.example",
     "garden.example",
     "shop.example",
     "api.garden.example",

@@ -56,6 +56,7 @@ kustomization = true
         trust-domain = "td.example"
         path-normalization = "MERGE_SLASHES"
         scope-gateway-to-namespace = true
+        dns-capture = true
         [enforcement]
         require = "exact"
         [lints]
@@ -98,6 +99,7 @@ kustomization = true
         trust_domain: "td.example".into(),
         path_normalization: PathNormalization::MergeSlashes,
         scope_gateway_to_namespace: true,
+        dns_capture: true,
         require_exact: true,
         lints: [(Code::RedundantAllow, Level::Deny)].into(),
         lines: false,

@@ -57,6 +57,8 @@ fn every_statement_is_read() {
             "let",
             "let",
             "let",
+            "let",
+            "let",
             "namespace",
             "namespace",
             "service",

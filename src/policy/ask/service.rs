@@ -11,7 +11,10 @@ use super::parties::{Candidate, with_labels};
 use super::question::WantedPort;
 use super::{Asker, near};
 use crate::inventory::{Meant, Service, TargetPort, Unclear, Wanted, Workload};
+use crate::model::endpoint::What;
 use crate::model::ports::Protocol;
+use crate::model::rules::{Action, Direction};
+use crate::policy::eval::governs_pod;
 use crate::policy::flow::{Party, Pod};
 use crate::syntax::tree::{Expr, ExprKind, NamespacePattern, PodPattern, PortKind};
 
@@ -66,6 +69,24 @@ impl Asker<'_> {
             return Err(format!("`{text}`: no pod has this port{told}"));
         }
         Ok(all)
+    }
+
+    /// Returns the port of a host where TLS arrives that the mesh opens for a pod, which dials another one in plain HTTP as a
+    /// rule about it says.
+    pub(super) fn opened_by_the_mesh(&self, source: &Party, target: &Target) -> Option<u16> {
+        let (Party::Host { name, .. }, Party::Pod(pod), Protocol::Tcp) = (&target.to.party, source, target.protocol)
+        else {
+            return None;
+        };
+        let rules = self.policy.rules_concerning(pod).map(|(_, rule)| rule);
+        let rules = rules.filter(|rule| rule.action == Action::Allow && governs_pod(rule, Direction::Egress, pod));
+        rules.flat_map(|rule| &rule.destination.members).find_map(|member| match &member.what {
+            What::Host(host) if host.matches(name) => {
+                let opened = member.ports.entries().iter().filter_map(|port| host.origination(port));
+                opened.into_iter().find(|one| Some(one.port) == target.port).map(|one| one.target)
+            }
+            _ => None,
+        })
     }
 
     /// Returns the ports that a destination is known to have, as a question writes them, each with what else is to say:

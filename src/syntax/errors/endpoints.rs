@@ -237,6 +237,12 @@ pub fn host_at(span: Span, why: &str) -> Diagnostic {
         .note("a host with fixed addresses has a name: `let db = host db.internal at 203.0.113.50`; its port stands where it is used")
 }
 
+/// Says what the block of a host looks like.
+pub fn origination(span: Span, why: &str) -> Diagnostic {
+    Diagnostic::new(Code::HostBlock, span, why)
+        .note("the mesh opens TLS at a port of a host so: `let api = host api.example.com { port 80/http -> 443/tls }`, then `api:80`")
+}
+
 /// Says that an arrow is misspelled.
 pub fn wrong_arrow(span: Span, found: &str) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::WrongArrow, span, format!("`{found}` is not the arrow of the language"));

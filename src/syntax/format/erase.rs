@@ -80,9 +80,9 @@ structures! {
     Clause { span, kind }
     DefaultDeny { direction, subject }
     Expr { span, kind, ports }
-    GatewayDecl { name, pods, account, service, ports, proxies }
+    GatewayDecl { name, pods, account, service, ports, proxies, proxies_from }
     HostAddress { span }
-    HostDecl { span, name_span, at }
+    HostDecl { span, name_span, at, ports }
     Ident { span }
     IssuerDecl { name, url, keys, audiences, from }
     Item { span, annotations, kind }
@@ -92,6 +92,7 @@ structures! {
     Let { name, value }
     NamedPort { span, name }
     NamespaceDecl { name, labels }
+    Origination { span, dialled, target }
     Parameter { name, kind }
     Port { span }
     PortMapping { span, target }

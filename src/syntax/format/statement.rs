@@ -127,12 +127,24 @@ impl Printer<'_> {
             LetValue::Host(host) => {
                 self.keyword("host");
                 self.atom(host.name_span.end as usize, &host.name);
-                self.gap(Spacing::Space);
-                self.keyword("at");
-                if self.sees("{") {
-                    self.list(("{", "}"), Padding::Spaces, &host.at, Self::host_address);
-                } else {
-                    host.at.iter().for_each(|address| self.host_address(address));
+                if !host.at.is_empty() {
+                    self.gap(Spacing::Space);
+                    self.keyword("at");
+                    if self.sees("{") {
+                        self.list(("{", "}"), Padding::Spaces, &host.at, Self::host_address);
+                    } else {
+                        host.at.iter().for_each(|address| self.host_address(address));
+                    }
+                }
+                if !host.ports.is_empty() {
+                    self.gap(Spacing::Space);
+                    self.block(&host.ports, |printer, port| {
+                        printer.keyword("port");
+                        printer.port(&port.dialled);
+                        printer.gap(Spacing::Space);
+                        printer.keyword("->");
+                        printer.port(&port.target);
+                    });
                 }
             }
         }
@@ -260,7 +272,7 @@ impl Printer<'_> {
             Endpoint(&'static str, &'t Expr),
             Service(&'t Word, &'t Word),
             Port(&'t PortMapping),
-            Proxies(u32),
+            Proxies(u32, Option<&'t Expr>),
         }
         let mut members = Vec::new();
         members.extend(gateway.pods.iter().map(|pods| (pods.span.start, Member::Endpoint("pods", pods))));
@@ -269,7 +281,8 @@ impl Printer<'_> {
         let service = gateway.service.iter();
         members.extend(service.map(|(namespace, name)| (namespace.span.start, Member::Service(namespace, name))));
         members.extend(gateway.ports.iter().map(|port| (port.span.start, Member::Port(port))));
-        members.extend(gateway.proxies.iter().map(|&(count, span)| (span.start, Member::Proxies(count))));
+        let from = gateway.proxies_from.as_ref();
+        members.extend(gateway.proxies.iter().map(|&(count, span)| (span.start, Member::Proxies(count, from))));
         members.sort_by_key(|(start, _)| *start);
         self.block(&members, |printer, (_, member)| match member {
             Member::Endpoint(keyword, expr) => {
@@ -283,9 +296,13 @@ impl Printer<'_> {
                 printer.word(name);
             }
             Member::Port(port) => printer.port_mapping(port),
-            Member::Proxies(count) => {
+            Member::Proxies(count, from) => {
                 printer.keyword("proxies");
                 printer.run(u8::is_ascii_digit, &count.to_string());
+                if let Some(from) = from {
+                    printer.break_before("from");
+                    printer.expr(from);
+                }
             }
         });
     }

@@ -174,12 +174,14 @@ impl Lower<'_> {
         claims
     }
 
-    /// Lowers `namespace/name`.
+    /// Lowers `namespace/name`, or `./name`.
     fn object(&mut self, mut pairs: Pairs<'_, Rule>, kind: Kind) -> (Word, Word) {
         let mut inner = pairs.next().map(|pair| pair.into_inner().filter(|pair| pair.as_rule() != Rule::slash));
         let mut next = || inner.as_mut().and_then(Iterator::next);
         let (namespace, name) = (next(), next());
-        (self.kubernetes_word(namespace, Kind::Namespace), self.kubernetes_word(name, kind))
+        let own = namespace.as_ref().filter(|pair| pair.as_str() == ".").map(|pair| self.word(pair));
+        let namespace = own.unwrap_or_else(|| self.kubernetes_word(namespace, Kind::Namespace));
+        (namespace, self.kubernetes_word(name, kind))
     }
 
     fn workload_fields(&mut self, pieces: &[Statement]) -> WorkloadDecl {
@@ -264,7 +266,8 @@ impl Lower<'_> {
     fn gateway_fields(&mut self, pieces: &[Statement]) -> GatewayDecl {
         let name = Ident { text: "".into(), span: self.at(0, 0) };
         let (pods, account, service, ports, proxies) = (None, None, None, Vec::new(), None);
-        let mut gateway = GatewayDecl { name, pods, account, service, ports, proxies, broken: false };
+        let mut gateway =
+            GatewayDecl { name, pods, account, service, ports, proxies, proxies_from: None, broken: false };
         gateway.broken = self.fields(pieces, |lower, field, span, mut pairs| match field {
             Keyword::Pods => gateway.pods = Some(lower.expr(pairs.next())),
             Keyword::Account => gateway.account = Some(lower.expr(pairs.next())),
@@ -276,6 +279,8 @@ impl Lower<'_> {
                     Ok(count) => gateway.proxies = Some((count, lower.span(&word))),
                     Err(_) => lower.push(errors::expected(lower.span(&word), "a number", Some("proxies"))),
                 }
+                let from = pairs.next().filter(|pair| pair.as_rule() == Rule::proxies_from);
+                gateway.proxies_from = from.map(|pair| lower.expr(pair.into_inner().next()));
             }
         });
         gateway

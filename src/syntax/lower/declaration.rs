@@ -7,11 +7,12 @@ use pest::iterators::{Pair, Pairs};
 
 use super::Lower;
 use super::endpoint::error_expr;
+use crate::diag::Diagnostic;
 use crate::source::Span;
 use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
 use crate::syntax::tree::{
-    Address, ExprKind, HostAddress, HostDecl, HostPattern, ItemKind, Let, LetValue, Use, UseName, UsePath,
+    Address, ExprKind, HostAddress, HostDecl, HostPattern, ItemKind, Let, LetValue, Origination, Use, UseName, UsePath,
 };
 
 impl Lower<'_> {
@@ -60,29 +61,67 @@ impl Lower<'_> {
         let name = self.ident(pairs.next());
         pairs.next();
         let expr = self.expr(pairs.next());
-        let Some(addresses) = pairs.next().filter(|pair| pair.as_rule() == Rule::addresses) else {
-            return ItemKind::Let(Box::new(Let { name, value: LetValue::Endpoint(expr) }));
+        let (mut at, mut ports, mut span) = (Vec::new(), Vec::new(), expr.span);
+        let mut is_plain = true;
+        for pair in pairs {
+            is_plain &= !matches!(pair.as_rule(), Rule::addresses | Rule::originations);
+            match pair.as_rule() {
+                Rule::addresses => {
+                    span = expr.span.to(self.trimmed(&pair));
+                    at = self.addresses(pair);
+                }
+                Rule::originations => {
+                    span = expr.span.to(self.trimmed(&pair));
+                    ports = self.originations(pair);
+                }
+                _ => {}
+            }
+        }
+        let of = |value| ItemKind::Let(Box::new(Let { name, value }));
+        if is_plain {
+            return of(LetValue::Endpoint(expr));
+        }
+        let wrong: (Span, &str, fn(Span, &str) -> Diagnostic) = match ports.is_empty() {
+            true => (expr.span, "only a host written `host NAME` takes addresses with `at`", errors::host_at),
+            false => (expr.span, "only a host written `host NAME` takes a block of ports", errors::origination),
         };
-        let span = expr.span.to(self.trimmed(&addresses));
-        let at = self.addresses(addresses);
         let written = self.slice(expr.span);
         let ExprKind::Host(HostPattern { wildcard: false, name: host }) = expr.kind else {
             if expr.kind != ExprKind::Error {
-                self.push(errors::host_at(expr.span, "only a host written `host NAME` takes addresses with `at`"));
+                self.push(wrong.2(wrong.0, wrong.1));
             }
-            return ItemKind::Let(Box::new(Let { name, value: LetValue::Endpoint(error_expr(span)) }));
+            return of(LetValue::Endpoint(error_expr(span)));
         };
-        if let Some(ports) = expr.ports {
-            self.push(errors::host_at(ports.span, "a host takes no port where it gets its addresses"));
-            return ItemKind::Let(Box::new(Let { name, value: LetValue::Endpoint(error_expr(span)) }));
+        if let Some(suffix) = expr.ports {
+            let why = match ports.is_empty() {
+                true => "a host takes no port where it gets its addresses",
+                false => "a host takes no port before its block; its ports stand where it is used",
+            };
+            self.push(wrong.2(suffix.span, why));
+            return of(LetValue::Endpoint(error_expr(span)));
         }
         if !written.starts_with("host") || written.len() == host.len() {
-            let diagnostic = errors::host_at(expr.span, "only a host written `host NAME` takes addresses with `at`");
+            let diagnostic = wrong.2(wrong.0, wrong.1);
             self.push(diagnostic.fix(format!("write `host {written}`"), expr.span, format!("host {written}")));
-            return ItemKind::Let(Box::new(Let { name, value: LetValue::Endpoint(error_expr(span)) }));
+            return of(LetValue::Endpoint(error_expr(span)));
         }
         let name_span = Span { start: expr.span.end - host.len() as u32, ..expr.span };
-        ItemKind::Let(Box::new(Let { name, value: LetValue::Host(HostDecl { span, name: host, name_span, at }) }))
+        of(LetValue::Host(HostDecl { span, name: host, name_span, at, ports }))
+    }
+
+    /// Lowers `{ port 80/http -> 443/tls … }`.
+    fn originations(&mut self, pair: Pair<'_, Rule>) -> Vec<Origination> {
+        let whole = self.trimmed(&pair);
+        let found = self.found();
+        let mut all = Vec::new();
+        for pair in pair.into_inner().filter(|pair| pair.as_rule() == Rule::origination) {
+            let span = self.trimmed(&pair);
+            all.extend(self.origination(span, pair.into_inner()));
+        }
+        if all.is_empty() && self.found() == found {
+            self.push(errors::empty_list(whole, "port"));
+        }
+        all
     }
 
     fn addresses(&mut self, pair: Pair<'_, Rule>) -> Vec<HostAddress> {

@@ -6,7 +6,7 @@ use super::{Lower, most_elements};
 use crate::model::ports::{AppProtocol, Protocol};
 use crate::source::Span;
 use crate::syntax::grammar::Rule;
-use crate::syntax::tree::{NamedPort, Port, PortKind, PortMapping, PortProtocol, PortSpec};
+use crate::syntax::tree::{NamedPort, Origination, Port, PortKind, PortMapping, PortProtocol, PortSpec};
 use crate::syntax::{errors, words};
 
 impl Lower<'_> {
@@ -110,6 +110,43 @@ impl Lower<'_> {
                 None
             }
         }
+    }
+
+    /// Lowers `port 80/http -> 443/tls` of a host. As on hosts everywhere, a bare 80 is HTTP and a bare 443 is TLS.
+    pub(super) fn origination(&mut self, span: Span, pairs: Pairs<'_, Rule>) -> Option<Origination> {
+        let mut ports = Vec::with_capacity(2);
+        for pair in pairs {
+            match pair.as_rule() {
+                Rule::port => ports.push(self.port(pair.as_str(), self.span(&pair))),
+                Rule::arrow => self.block_arrow(&pair),
+                _ => {}
+            }
+        }
+        let mut ports = ports.into_iter();
+        let (dialled, target) = (ports.next()?, ports.next()?);
+        for (port, by_number, words) in [
+            (&dialled, 80, "to the left stands the port that pods dial, with `/http` or `/grpc`"),
+            (&target, 443, "to the right stands the host's port, with `/tls`"),
+        ] {
+            let number = match port.kind {
+                PortKind::Error => return None,
+                PortKind::Number(number) => Some(number),
+                _ => None,
+            };
+            let app = match port.protocol {
+                Some(PortProtocol::App(app)) => Some(app.unless_gateway()),
+                _ => None,
+            };
+            let is_read = match by_number {
+                443 => app == Some(AppProtocol::Tls),
+                _ => matches!(app, Some(AppProtocol::Http | AppProtocol::Grpc)),
+            };
+            if number.is_none() || !(is_read || port.protocol.is_none() && number == Some(by_number)) {
+                self.push(errors::origination(port.span, words));
+                return None;
+            }
+        }
+        Some(Origination { span, dialled, target })
     }
 
     /// Lowers `port web 9090/tcp`.

@@ -66,6 +66,7 @@ impl Refusal<'_> {
         if self.tried(&endpoint) && self.open_bracket().is_none() {
             return Some(match self.by {
                 Rule::policy_rule | Rule::assertion => ("a source", Some(errors::ENDPOINTS)),
+                Rule::proxies_field => ("addresses", Some("such as `203.0.113.0/24`, or several in braces")),
                 Rule::default_deny | Rule::scope | Rule::pods_field => ("pods", Some("such as `garden/*`")),
                 Rule::account_field => ("a service account", Some("such as `istio-system/@gateway`")),
                 Rule::binding if before == "at" => ("addresses", Some("such as `203.0.113.50`, or several in braces")),

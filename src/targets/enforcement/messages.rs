@@ -284,7 +284,7 @@ fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagno
         (Some((layer, (passes, host))), ..) => {
             let name = host.split(':').next().unwrap_or(&host);
             let is_one = !name.starts_with("*.");
-            let way = if all_tls(rule) && is_one {
+            let way = if all_tls(rule) && is_one && !opens_tls(rule) {
                 Some(format!("to close it: route the host through a gateway, `-> {host} via egress-gateway`"))
             } else if is_one {
                 Some(format!("to close it: give the host its addresses, `let NAME = host {name} at ADDRESS`"))
@@ -391,6 +391,14 @@ fn envelope(rule: &Rule) -> Option<(String, String)> {
 fn port_words(ports: &Ports) -> Vec<String> {
     let word = |port: &PortTest| if port.is_every() { "every port".to_owned() } else { port.to_string() };
     ports.entries().iter().map(|port| word(&port.port)).collect()
+}
+
+/// Returns whether sidecars open the TLS of a rule's hosts, so that their pods speak none.
+fn opens_tls(rule: &Rule) -> bool {
+    rule.destination.members.iter().any(|member| match &member.what {
+        What::Host(host) => member.ports.entries().iter().any(|port| host.origination(port).is_some()),
+        _ => false,
+    })
 }
 
 fn all_tls(rule: &Rule) -> bool {

@@ -59,6 +59,8 @@ pub enum Spec {
     AuthorizationPolicy(AuthorizationPolicy),
     /// A patch of a v1 Service.
     ServicePatch(ServicePatch),
+    /// A patch of an apps/v1 workload.
+    WorkloadPatch(WorkloadPatch),
 }
 
 /// Labels that select pods: keys with one value each, sorted; none select all.
@@ -106,8 +108,8 @@ pub struct ServiceEntry {
     pub export_to: ExportTo,
     /// `resolution`.
     pub resolution: Resolution,
-    /// `ports`.
-    pub ports: Vec<Port>,
+    /// `ports`, each with its `targetPort`, where that is another one.
+    pub ports: Vec<(Port, Option<u16>)>,
     /// `endpoints`, each with its weight.
     pub endpoints: Vec<(std::net::IpAddr, Option<u32>)>,
 }
@@ -208,6 +210,8 @@ pub struct Source {
     pub not_blocks: Vec<IpNet>,
     /// Whether the blocks are about the client that a gateway sees.
     pub remote: bool,
+    /// `ipBlocks` beside `remoteIpBlocks`: the proxies by which the gateway sees the client.
+    pub proxies: Vec<IpNet>,
     /// `requestPrincipals`.
     pub request_principals: Vec<String>,
 }
@@ -284,6 +288,8 @@ pub struct Gateway {
     pub selector: Selector,
     /// The server's port: the pods'.
     pub port: u16,
+    /// Whether the server reads requests.
+    pub requests: bool,
     /// The server's hosts.
     pub hosts: Vec<String>,
 }
@@ -299,6 +305,10 @@ pub struct VirtualService {
     pub export_to: ExportTo,
     /// The host's port.
     pub port: u16,
+    /// What a connection to it is told by.
+    pub told_by: ToldBy,
+    /// The ports on which other pods send requests straight to the host.
+    pub direct: Vec<u16>,
     /// The labels of the pods that go through the gateway, one match each; one without labels is all pods.
     pub sources: Vec<Selector>,
     /// The host of the gateway's Service.
@@ -311,17 +321,52 @@ pub struct VirtualService {
     pub gateway_port: u16,
 }
 
-/// A DestinationRule for the way to a gateway.
+/// What a sidecar tells connections by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToldBy {
+    /// The name of TLS.
+    Tls,
+    /// The host of requests.
+    Requests,
+    /// The address.
+    Address,
+}
+
+/// A DestinationRule for the way to a gateway, or for the TLS that sidecars open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DestinationRule {
-    /// `host`: the gateway's Service.
-    pub service: String,
+    /// `host`: the gateway's Service, or the host outside.
+    pub host: String,
     /// `exportTo`.
     pub export_to: ExportTo,
-    /// The Service's port.
-    pub port: u16,
-    /// `subsets`: name and SNI.
-    pub subsets: Vec<(String, String)>,
+    /// The TLS of connections to the host.
+    pub tls: OpenedTls,
+}
+
+/// The TLS that proxies open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenedTls {
+    /// Mutual TLS of the mesh, on the way to a gateway.
+    Mutual {
+        /// The Service's port.
+        port: u16,
+        /// `subsets`: name and SNI.
+        subsets: Vec<(String, String)>,
+    },
+    /// TLS to a host outside, whose certificate must have the host's name.
+    Simple {
+        /// The ports that pods dial.
+        ports: Vec<u16>,
+    },
+}
+
+/// A patch of the workload of a gateway's pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadPatch {
+    /// `Deployment`, `DaemonSet` or `StatefulSet`.
+    pub kind: &'static str,
+    /// `numTrustedProxies`.
+    pub proxies: u32,
 }
 
 /// A patch of a gateway's Service.

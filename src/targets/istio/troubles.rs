@@ -6,12 +6,12 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::limits::MOST_BYTES;
+use super::plan::egress::entries::HostPort;
 use super::plan::subjects::Subject;
 use super::words::list_names;
 use crate::diag::{Code, Diagnostic};
 use crate::model::gateways::Gateway;
 use crate::model::hosts::HostName;
-use crate::model::ports::AppProtocol;
 use crate::model::rules::RuleId;
 use crate::policy::Policy;
 use crate::source::{Sources, Span};
@@ -25,12 +25,10 @@ pub enum Trouble {
         namespace: SmolStr,
         /// The host.
         host: HostName,
-        /// The port.
-        port: u16,
-        /// How one rule reads it.
-        first: (AppProtocol, RuleId),
-        /// How another one does.
-        second: (AppProtocol, RuleId),
+        /// The port as one rule reads it.
+        first: (HostPort, RuleId),
+        /// The port as another one does.
+        second: (HostPort, RuleId),
     },
     /// Two rules give a host different addresses.
     TwoPlaces {
@@ -64,6 +62,15 @@ pub enum Trouble {
         /// The first rule that needs it.
         rule: RuleId,
     },
+    /// No workload is known whose proxies could be told how many stand in front of them.
+    ProxiesUncounted {
+        /// The gateway.
+        gateway: SmolStr,
+        /// The number of proxies.
+        proxies: u32,
+        /// The first rule that needs it.
+        rule: RuleId,
+    },
     /// No client's address arrives at a gateway.
     ClientUnseen {
         /// The gateway.
@@ -78,15 +85,22 @@ impl Trouble {
     pub fn diagnostic(&self, policy: &Policy, sources: &Sources) -> Option<Diagnostic> {
         let span = |rule: &RuleId| policy.rule(*rule).map(|rule| rule.origin.span);
         Some(match self {
-            Trouble::ReadTwice { namespace, host, port, first: (there, first), second: (here, second) } => {
-                let (here, there) = (here.word(), there.word());
+            Trouble::ReadTwice { namespace, host, first: (there, first), second: (here, second) } => {
+                let port = here.number;
                 let message = format!("{host}:{port} is read as {there} and as {here} in {namespace}");
-                Diagnostic::new(Code::PortReadTwice, span(second)?, message)
+                let found = Diagnostic::new(Code::PortReadTwice, span(second)?, message)
                     .at(format!("as {here}"))
-                    .label(span(first)?, format!("as {there}"))
-                    .note(format!(
-                        "Istio has one ServiceEntry for a host of a namespace: write `{host}:{port}/{there}` in both, or `/{here}`"
-                    ))
+                    .label(span(first)?, format!("as {there}"));
+                let one = "Istio has one ServiceEntry for a host of a namespace";
+                found.note(match here.tls_to.or(there.tls_to) {
+                    Some(target) => format!(
+                        "{one}: name it once, `let NAME = host {host} {{ port {port} -> {target}/tls }}`, and use that name in both"
+                    ),
+                    None => {
+                        let (here, there) = (HostPort { tls_to: None, ..*here }, HostPort { tls_to: None, ..*there });
+                        format!("{one}: write `{host}:{port}/{there}` in both, or `/{here}`")
+                    }
+                })
             }
             Trouble::TwoPlaces { namespace, host, first, second } => {
                 let message = format!("{host} has different addresses in two rules for {namespace}");
@@ -123,6 +137,16 @@ impl Trouble {
                 Diagnostic::new(Code::GatewayService, span(rule)?, message)
                     .at("the client's address is judged at the gateway, whose Service must keep it")
                     .note("name it in the gateway's block: `service NAMESPACE/NAME`")
+            }
+            Trouble::ProxiesUncounted { gateway, proxies, rule } => {
+                let message = format!(
+                    "nothing known runs the pods of the gateway `{gateway}`, so that no patch tells it of its proxies"
+                );
+                Diagnostic::new(Code::ProxiesUncounted, span(rule)?, message)
+                    .at(format!("judged by X-Forwarded-For, of which the gateway must skip {}", proxies - 1))
+                    .note(format!(
+                        "give its pods the annotation `proxy.istio.io/config: \"gatewayTopology: {{numTrustedProxies: {proxies}}}\"`"
+                    ))
             }
             Trouble::ClientUnseen { gateway, rule } => {
                 let message = format!("no client's address arrives at the gateway `{}`", gateway.name);

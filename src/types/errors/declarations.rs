@@ -76,6 +76,16 @@ pub fn gateway_account(span: Span) -> Diagnostic {
         .at("expected `namespace/@name`")
 }
 
+/// `none` where the gateway has no proxies in front.
+pub fn gateway_proxies(span: Span, none: bool) -> Diagnostic {
+    let found =
+        Diagnostic::new(Code::WrongPart, span, "after `proxies N from` stand the addresses of the proxies in front");
+    match none {
+        true => found.at("with `proxies 0` nobody stands in front"),
+        false => found.at("expected addresses, without ports: `203.0.113.0/24`, or several in braces"),
+    }
+}
+
 pub fn gateway_port_name(span: Span) -> Diagnostic {
     Diagnostic::new(Code::WrongPart, span, "a gateway's port leads to a number").at("write the pods' port as a number")
 }

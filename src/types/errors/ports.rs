@@ -54,6 +54,14 @@ pub fn two_protocols(span: Span, port: &PortMatch, first: Span, other: &PortMatc
         .label(first, as_word(other))
 }
 
+/// The mesh opens TLS to a host, and the build has no mesh.
+pub fn nothing_opens_tls(span: Span, host: &str, declared: Span) -> Diagnostic {
+    Diagnostic::new(Code::NothingOpensTls, span, format!("no layer of the build opens TLS to {host}"))
+        .at("pods that speak plain HTTP there reach nobody")
+        .label(declared, "a sidecar is to open TLS")
+        .note("add the istio layer: `--target networkpolicy,istio`")
+}
+
 pub fn two_protocols_of_parameter(span: Span, name: &str) -> Diagnostic {
     Diagnostic::new(Code::TwoProtocols, span, format!("the argument of `{name}` brings a protocol of its own"))
         .at("a second protocol")

@@ -229,10 +229,10 @@ pub fn via_at_on_egress(clause: Span) -> Diagnostic {
 }
 
 /// `why` says what is not right with the destination at `span`.
-pub fn via_needs_tls_hosts(span: Span, why: &str, via: Span) -> Diagnostic {
-    Diagnostic::new(Code::ViaNeedsTlsHosts, span, "`via` on egress leads to hosts on tls ports")
+pub fn via_needs_hosts(span: Span, why: &str, via: Span) -> Diagnostic {
+    Diagnostic::new(Code::ViaNeedsHosts, span, "`via` on egress leads to hosts that a sidecar tells from others")
         .at(why)
-        .label(via, "the gateway forwards by the TLS name")
+        .label(via, "the gateway forwards by a name")
 }
 
 /// `defined` is where it is, unless it is a parameter.

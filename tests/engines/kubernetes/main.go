@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -91,6 +92,9 @@ func judge(document []byte) (bool, error) {
 	switch kind.APIVersion + " " + kind.Kind {
 	case "networking.k8s.io/v1 NetworkPolicy":
 		return true, networkPolicy(document)
+	case "apps/v1 Deployment":
+		var deployment appsv1.Deployment
+		return true, yaml.UnmarshalStrict(document, &deployment)
 	case "v1 Service":
 		// Services are emitted as patches: what is not in the patch is the object's own.
 		var service corev1.Service

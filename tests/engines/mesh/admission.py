@@ -1,4 +1,4 @@
-"""Every committed object of the examples is taken by a real API server, strictly, and every patch finds its Service."""
+"""Every committed object of the examples is taken by a real API server, strictly, and every patch finds what it changes."""
 
 import subprocess
 from pathlib import Path
@@ -6,6 +6,13 @@ from pathlib import Path
 from cluster import Cluster, Refused, documents
 
 META = {"name": "broken", "namespace": "default"}
+# What the platform has, which patches change.
+LABELS = {"istio": "ingressgateway"}
+SPECS = {
+    "Service": {"type": "LoadBalancer", "selector": LABELS, "ports": [{"name": "http2", "port": 80, "targetPort": 8080}]},
+    "Deployment": {"selector": {"matchLabels": LABELS}, "template": {
+        "metadata": {"labels": LABELS}, "spec": {"containers": [{"name": "istio-proxy", "image": "auto"}]}}},
+}
 # Objects with one mistake each, of kinds whose schema or admission sees it.
 BROKEN = [
     ("a field that is not there", {
@@ -38,10 +45,8 @@ def check(cluster: Cluster) -> int:
         patch = name.suffix == ".patch"
         if patch:
             # What the platform has: the patch changes it and makes none.
-            cluster.apply({"apiVersion": "v1", "kind": "Service", "metadata": {
-                key: item["metadata"][key] for key in ("name", "namespace")},
-                "spec": {"type": "LoadBalancer", "selector": {"istio": "ingressgateway"},
-                         "ports": [{"name": "http2", "port": 80, "targetPort": 8080}]}})
+            meta = {key: item["metadata"][key] for key in ("name", "namespace")}
+            cluster.apply({"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": meta, "spec": SPECS[item["kind"]]})
         because = refused(cluster.patch if patch else cluster.apply, item)
         if because:
             wrong.append(f"{name}: {item['kind']} {item['metadata']['name']}: {because}")
@@ -51,7 +56,7 @@ def check(cluster: Cluster) -> int:
             kinds[item["kind"]] = kinds.get(item["kind"], 0) + 1
     print(*wrong, sep="\n", end="\n" if wrong else "")
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    print(f"admission: {sum(kinds.values())} objects taken ({counts}), {patches} Services patched, "
+    print(f"admission: {sum(kinds.values())} objects taken ({counts}), {patches} objects patched, "
           f"{len(BROKEN)} broken objects tried, {len(wrong)} wrong")
     return 1 if wrong or not kinds or not patches else 0
 

@@ -21,6 +21,7 @@ KINDS = {
     "Service": ("api/v1", "services", True),
     "ServiceAccount": ("api/v1", "serviceaccounts", True),
     "Pod": ("api/v1", "pods", True),
+    "Deployment": ("apis/apps/v1", "deployments", True),
     "EndpointSlice": ("apis/discovery.k8s.io/v1", "endpointslices", True),
     "NetworkPolicy": ("apis/networking.k8s.io/v1", "networkpolicies", True),
     "ServiceEntry": ("apis/networking.istio.io/v1", "serviceentries", True),

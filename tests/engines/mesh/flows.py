@@ -6,6 +6,8 @@ from urllib.parse import urljoin, urlsplit
 
 from world import Pod, Service
 
+# The host outside whose certificate has another name.
+LIAR = "liar.zen.example"
 # How a rule's text names pods: a namespace, labels or `*` in front of a slash, and behind it no prefix length.
 PODS = re.compile(r'[\w*}"]/[a-z*@{"]')
 
@@ -48,9 +50,17 @@ class Ask:
         by_address = not self.let_name or flow["to"][0].isdigit()
         return by_address or not allows or any(re.search(rf"\b{self.let_name}\b", rule) for rule in allows)
 
+    def lied_to(self) -> bool:
+        """Whether the mesh opens TLS for the request, to a host whose certificate has another name."""
+        host = self.request.get("headers", {}).get("host")
+        return host == LIAR and self.request["port"] == 80 and any(
+            "liar:80" in (reason["rule"] or "") for reason in self.reasons("egress", ("allow",)))
+
     def agrees(self) -> bool:
         """Whether the mesh did what the policy says."""
         by = self.answer["by"]
+        if self.lied_to():
+            return by is None
         return by in self.may() or by is None and (self.optional or not self.may(sure=True))
 
     def reasons(self, direction: str = "", effects: tuple = ()) -> list:
@@ -111,6 +121,8 @@ class Asker:
                 path = urlsplit(urljoin("http://host/", request["path"])).path
                 line |= {"method": request["method"], "path": path}
             line["host"] = request.get("tls") or request["headers"]["host"]
+            said = {name: value for name, value in request["headers"].items() if name.startswith("x-team")}
+            line |= {"headers": said} if said else {}
         return line | ({"jwt": claims} if claims else {})
 
     def add(self, caller: str, address: str, port: int, request: dict, reaches: list, text: str, kind: str,
@@ -136,6 +148,8 @@ class Asker:
             # A host by name may be anywhere. Where a deny names the address that it has here, either end is right.
             there = self.question(caller, address, port, request)
             reaches.append((server, [self.question(caller, name, port, request)], [there]))
+        if self.mesh.asks_sidecar(caller) and not at and name != address:
+            request = {**request, "resolve": name.lower().split(":")[0]}
         self.add(caller, place, port, request, reaches, f"{name} at {place}:{port}", "host" if not at else "forged",
                  let_name=server if server in PRIVATE else "")
 

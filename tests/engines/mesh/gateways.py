@@ -61,7 +61,7 @@ gateway front {
   service edge/front
   port 80 -> 8080/http
   port 443 -> 8443/https
-  proxies 1
+  proxies 1 from { 163.223.48.163, 8.8.4.0/24 }
 }
 """
 

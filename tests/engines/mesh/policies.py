@@ -8,7 +8,8 @@ import gateways
 GOVERNED = ["garden/*", "garden/*", "shop/*", "lab/*", "garden/web", "garden/api", "garden/curl", "shop/cart",
             "garden/{tier=back}", "garden/{app in (web, curl)}", "garden/@api", "team-a/web", "{env=prod}/*", "*/*"]
 HOSTS = ["intern:443", "zenquotes.io:443", "zenquotes.io:80", "zenquotes.io:{80, 443}", "evil.example:443", "*.wild.example:443",
-         "*.wild.example:80", "{ zenquotes.io, kyma-project.io }:443", "db:5432", "intern:{80, 443}"]
+         "*.wild.example:80", "{ zenquotes.io, kyma-project.io }:443", "db:5432", "intern:{80, 443}", "tls:80",
+         "{ tls:80, liar:80, zenquotes.io:80 }", "liar:80"]
 ADDRESSES = ["198.51.100.0/24:443", "198.51.100.0/24:{80, 5432}", "internet:443", "internet:{80, 443}", "{ internet except 198.51.100.0/26 }:443",
              "{ 198.51.100.0/24 except 198.51.100.64/26 }:{443, 5432}", "{ 0.0.0.0/0 except 198.51.100.10 }:{80, 443}",
              "198.51.100.66:8080", "203.0.113.20:443"]
@@ -18,14 +19,20 @@ CALLERS = ["garden/curl", "garden/*", "shop/*", "shop/@cart", "lab/*", "garden/{
            "{ garden/web, shop/cart }", "*/@web", "163.223.48.163", "198.51.100.0/24", "anywhere", "internet"]
 DOORS = ["garden/web", "garden/web:80", "garden/web:9000", "garden/api:80", "garden/*:8080", "shop/cart:8080", "shop/*",
          "garden/{tier=back}:8080", "team-a/*", "shop/db:5432", "lab/probe:80", "garden/{app=api}:{8080, 9090}"]
-VIA = ["zenquotes.io:443", "kyma-project.io:443"]
+VIA = ["zenquotes.io:443", "kyma-project.io:443", "zenquotes.io:80", "*.wild.example:80", "db:5432", "evil.example:80",
+       "{ evil.example:80, db:5432 }"]
 REQUESTS = ["garden/web:80/http", "garden/api:8080/http", "shop/cart:80/http", "garden/*:8080/http"]
 WHERE = ['where method GET', 'where method POST, PUT where path "/api/**"', 'where path "/api", "/health"',
          'where path "/api/**"', 'where path "/*/x"', 'where jwt corp', 'where jwt corp subject "alice"',
-         'where jwt corp claim groups = "admin"', 'where jwt corp subject "alice", "bob" where method GET']
+         'where jwt corp claim groups = "admin"', 'where jwt corp subject "alice", "bob" where method GET',
+         'where path "/**" except "/api/**", "/health"', 'where header x-team "web", "api"',
+         'where jwt desk', 'where jwt desk where header X-Team "web"', 'where jwt desk claim realm_access.roles = "ops"']
 WAYS = [{"method": "GET", "path": "/"}, {"method": "POST", "path": "/api/x"},
         {"claims": {"iss": "corp", "sub": "alice", "groups": ["admin", "dev"]}}, {"path": "/api"},
-        {"claims": {"iss": "corp", "sub": "bob", "groups": ["dev"]}}, {"token": "x.y.z"}]
+        {"claims": {"iss": "corp", "sub": "bob", "groups": ["dev"]}}, {"token": "x.y.z"},
+        {"path": "/health", "headers": {"x-team": "web"}}, {"path": "/api/y", "headers": {"x-team": "ops"}},
+        {"claims": {"iss": "desk", "aud": "shop", "realm_access": {"roles": ["ops"]}}, "headers": {"x-team": "web"}},
+        {"claims": {"iss": "desk", "aud": ["lab"]}}, {"claims": {"iss": "desk", "aud": "shop"}, "place": "authorization"}]
 
 
 def exception(who: str, wide: str, narrow: str) -> str:
@@ -33,6 +40,9 @@ def exception(who: str, wide: str, narrow: str) -> str:
     return f"allow egress {who} -> {wide}\ndeny egress {who} -> {narrow}"
 
 
+# Hosts on a tcp port that have no address but their name, for a mesh whose sidecars answer DNS.
+CAPTURED = ["mail.zen.example", "post.zen.example"]
+CAPTURING = ["lab/*", "lab/probe", "lab/job"]
 # Each shape of a rule with how often it is drawn.
 SHAPES = [
     (4, lambda pick: f"allow egress {pick(GOVERNED)} -> {pick(HOSTS)}"),
@@ -85,13 +95,14 @@ AT_GATEWAYS = [
 
 
 def issuer(keys: str) -> str:
-    """Returns the declaration of the issuer, with its public keys."""
-    return f"issuer corp {{ url \"corp\" keys {json.dumps(keys)} }}\n"
+    """Returns the declarations of the issuers, with their public keys."""
+    return (f"issuer corp {{ url \"corp\" keys {json.dumps(keys)} }}\n"
+            f"issuer desk {{ url \"desk\" keys {json.dumps(keys)} audiences \"shop\" from header \"x-jwt\" prefix \"Token \" }}\n")
 
 
-def policy(seed: str, gateways_share: float) -> str:
+def policy(seed: str, gateways_share: float, captured: bool = False) -> str:
     """Returns the text of a policy but for its issuer. The same seed gives the same policy; such a share of the policies
-    is about gateways above all."""
+    is about gateways above all; if `captured`, some hosts on tcp ports are told by their names."""
     rng = random.Random(seed)
     def drawn(shapes, count):
         shapes = [shape for weight, shape in shapes for _ in range(weight)]
@@ -100,8 +111,13 @@ def policy(seed: str, gateways_share: float) -> str:
         rules = drawn(SHAPES, rng.randint(0, 2)) + drawn(AT_GATEWAYS, rng.randint(1, 4))
     else:
         rules = drawn(SHAPES, rng.randint(2, 6))
+    if captured:
+        rules.append(f"allow egress lab/* -> {rng.choice(CAPTURED)}:587")
+        rules.append(f"allow egress {rng.choice(CAPTURING)} -> {{ {rng.choice(CAPTURED)}, zenquotes.io }}:587")
     rng.shuffle(rules)
     return "\n".join([
         "use std/istio (ingress-gateway, egress-gateway)",
         f"{gateways.BLOCK}let db = host db.zen.example at 198.51.100.50",
-        "let intern = host intern.example at 10.100.8.8", *rules, ""])
+        "let intern = host intern.example at 10.100.8.8",
+        "let tls = host api.zen.example { port 80/http -> 443/tls }",
+        "let liar = host liar.zen.example { port 80/http -> 443/tls }", *rules, ""])

@@ -83,8 +83,9 @@ fn every_kind_that_a_build_writes_is_found_in_a_cluster() {
             input.manifest(layer.word(), build.text_of(*layer));
         }
         let existing = compile::inventory(&input, &mut Diagnostics::new()).existing;
-        // A patch of a Service is of an object that somebody else made.
-        for object in build.objects().iter().filter(|object| object["kind"] != "Service") {
+        // A patch is of an object that somebody else made.
+        let patched = ["Service", "Deployment", "DaemonSet"];
+        for object in build.objects().iter().filter(|object| !patched.iter().any(|kind| object["kind"] == *kind)) {
             let word = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
             let (kind, namespace, name) = (object["kind"].as_str().unwrap(), word("namespace"), word("name"));
             let found = existing.iter().any(|one| one.kind == kind && one.namespace == namespace && one.name == name);

@@ -27,6 +27,7 @@ pub struct Draw {
 /// What stands in front of every policy.
 pub const HEAD: &str = "use std/istio (ingress-gateway, egress-gateway)\n\
     let db = host db.zen.example at 198.51.100.50\n\
+    let tls = host api.zen.example { port 80/http -> 443/tls }\n\
     issuer corp { url \"https://login.example\"  jwks \"https://login.example/keys\" at 192.0.2.0/24 }\n\
     issuer desk { url \"https://desk.example\"  jwks \"https://desk.example/keys\"  audiences \"shop\"  from header \"x-jwt\" }\n";
 
@@ -91,10 +92,21 @@ const HOSTS: &[&str] = &[
     "{ zenquotes.io, evil.example }:443",
     "db:5432",
     "db:443",
+    "tls:80",
+    "{ tls:80, zenquotes.io:80 }",
+    "tls:443",
     "evil.example:5432",
     "zenquotes.io:{443, 5432}",
     "zenquotes.io:123/udp",
     "{ *.wild.example:443, 203.0.113.0/24:443 }",
+];
+const EXITS: &[&str] = &[
+    "zenquotes.io:443",
+    "zenquotes.io:443",
+    "zenquotes.io:80",
+    "*.wild.example:80",
+    "db:5432",
+    "{ evil.example:80, db:5432 }",
 ];
 const ADDRESSES: &[&str] = &[
     "198.51.100.0/24:443",
@@ -268,7 +280,7 @@ impl Drawer<'_> {
             }
             18 => format!("deny egress {} -> {}", self.one(GOVERNED), self.outside()),
             19 => format!("deny {} -> {}", self.one(GOVERNED), self.pods()),
-            20 => format!("allow egress {} -> zenquotes.io:443 via egress-gateway", self.one(GOVERNED)),
+            20 => format!("allow egress {} -> {} via egress-gateway", self.one(GOVERNED), self.random.pick(EXITS)),
             _ => {
                 let action = if self.random.percent(20) { "deny" } else { "allow" };
                 let condition = loop {

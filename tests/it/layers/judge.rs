@@ -253,8 +253,8 @@ impl<'w> Case<'w> {
         };
         let name = (bytes != Bytes::Raw).then_some(name);
         let tcp = protocol == Protocol::Tcp;
-        // Whom a connection reaches, by address and by each name that is there.
-        let readings = |end: IpAddr| -> Vec<Flow> {
+        // Whom a connection reaches on a port, by address and by each name that is there.
+        let on_port = |end: IpAddr, port: u16| -> Vec<Flow> {
             let flow = |destination| Flow {
                 source: party(source),
                 destination,
@@ -273,6 +273,7 @@ impl<'w> Case<'w> {
             });
             std::iter::once(flow(Party::Address(end))).chain(hosts).collect()
         };
+        let readings = |end: IpAddr| on_port(end, port);
         let dial = Dial { address, port, bytes, name };
         let ways = if !self.has_istio() || !tcp || source.role == Role::Plain {
             vec![Landing::Dialled]
@@ -297,9 +298,32 @@ impl<'w> Case<'w> {
                     let end = self.world.hosts.iter().find(|(name, _)| name == host).unwrap().1;
                     (end, direct(end))
                 }
-                Landing::Gateway { host, port: at } => {
+                Landing::Opened { host, port } => {
                     let end = self.world.hosts.iter().find(|(name, _)| name == host).unwrap().1;
-                    (end, self.by_gateway(source, host, *at, end, port))
+                    let network = self.network(End::Pod(&source.net), End::Address(end), *port, protocol);
+                    let shown = format!("{shown} lands {way:?}");
+                    let what = Asked {
+                        network,
+                        good: true,
+                        avoiding: true,
+                        shown,
+                        ends,
+                        protocol,
+                        promised: true,
+                        way: "outside",
+                    };
+                    self.decide(&on_port(end, *port), what, found);
+                    continue;
+                }
+                Landing::Gateway { host, port: at, sni, requests } => {
+                    let end = self.world.hosts.iter().find(|(name, _)| name == host).unwrap().1;
+                    let http = requests.then(|| Http {
+                        method: "GET".into(),
+                        path: "/".into(),
+                        host: host.clone(),
+                        ..Http::default()
+                    });
+                    (end, self.by_gateway(source, (*at, sni, http.as_ref()), end, port))
                 }
                 Landing::Service => panic!("a Service outside"),
             };
@@ -309,7 +333,10 @@ impl<'w> Case<'w> {
             self.decide(&readings(end), what, found);
         }
         if ways.is_empty() {
-            let promised = !elsewhere && bytes == by_port(port);
+            // The pod is to dial port 80 of this host, and its sidecar opens the TLS.
+            let leaves_tls =
+                self.draw.statements.iter().any(|one| one.contains("tls:80")) && name == Some("api.zen.example");
+            let promised = !elsewhere && bytes == by_port(port) && !leaves_tls;
             let what = Asked {
                 network: direct(address),
                 good: false,
@@ -337,13 +364,13 @@ impl<'w> Case<'w> {
     }
 
     /// Decides the way of a pod to a host through the egress gateway.
-    fn by_gateway(&self, source: &Pod, host: &str, at: u16, end: IpAddr, port: u16) -> bool {
+    fn by_gateway(&self, source: &Pod, (at, sni, http): (u16, &str, Option<&Http>), end: IpAddr, port: u16) -> bool {
         let gateway =
             self.world.pods.iter().find(|pod| pod.net.labels.get("istio").is_some_and(|is| is == "egressgateway"));
         let gateway = gateway.unwrap();
         let identity = Some((source.net.namespace.as_str(), source.source.account.as_str()));
         self.network(End::Pod(&source.net), End::Pod(&gateway.net), at, Protocol::Tcp)
-            && self.receives(gateway, source.address(), identity, at, Some(host), None)
+            && self.receives(gateway, source.address(), identity, at, Some(sni), http)
             && self.network(End::Pod(&gateway.net), End::Address(end), port, Protocol::Tcp)
     }
 

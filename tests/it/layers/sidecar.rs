@@ -42,10 +42,12 @@ pub enum Landing {
     Dialled,
     /// At a host, wherever it is.
     Host(String),
+    /// At a port of a host, inside TLS that the sidecar opens.
+    Opened { host: String, port: u16 },
     /// At an address that an object names.
     Address(IpAddr),
-    /// At a host, by way of a gateway on a port of its pods, which is asked for this name.
-    Gateway { host: String, port: u16 },
+    /// At a host, by way of a gateway on a port of its pods, which is asked for a name, and reads the requests or not.
+    Gateway { host: String, port: u16, sni: String, requests: bool },
 }
 
 /// Decides where the sidecar of a pod lets a connection go: nowhere, to one place, or to one of several. `outside` says
@@ -57,11 +59,12 @@ pub fn goes(objects: &[Value], root: &str, world: &World, pod: &Pod, dial: &Dial
     let listeners: Vec<&Value> = spec["egress"].as_array().into_iter().flatten().collect();
     let own = |listener: &&&Value| listener["port"]["number"].as_u64() == Some(dial.port.into());
     let mut hosts: Vec<&str> = listeners.iter().filter(own).flat_map(|one| texts(&one["hosts"])).collect();
+    let by_port = !hosts.is_empty();
     if hosts.is_empty() {
         // The listener of a port shadows the one for all others.
         hosts = listeners.iter().filter(|one| one["port"].is_null()).flat_map(|one| texts(&one["hosts"])).collect();
     }
-    let view = View { objects, namespace: sidecar["metadata"]["namespace"].as_str().unwrap(), hosts, pod };
+    let view = View { objects, namespace: sidecar["metadata"]["namespace"].as_str().unwrap(), hosts, by_port, pod };
     let found = view.find(world, dial, blocks);
     if found.is_empty() && open { anywhere(world, dial) } else { found }
 }
@@ -103,6 +106,8 @@ struct View<'a> {
     /// The Sidecar's namespace.
     namespace: &'a str,
     hosts: Vec<&'a str>,
+    /// Whether the listener has a port.
+    by_port: bool,
     pod: &'a Pod,
 }
 
@@ -166,9 +171,10 @@ impl View<'_> {
         if (!inside || blocks)
             && let Some(spec) = self.by_address(dial)
         {
+            let host = spec["hosts"][0].as_str().unwrap();
             return match spec["resolution"].as_str() {
                 Some("NONE") => vec![Landing::Dialled],
-                _ => endpoints(spec),
+                _ => self.routed(host, host, dial.port).unwrap_or_else(|| endpoints(spec)),
             };
         }
         let Some(name) = dial.name else { return Vec::new() };
@@ -184,8 +190,11 @@ impl View<'_> {
         let Some((spec, ..)) = named.max_by_key(|(_, host, _)| (!host.starts_with('*'), host.len())) else {
             return Vec::new();
         };
-        if let Some(port) = self.through_gateway(name, dial.port) {
-            return vec![Landing::Gateway { host: name.to_owned(), port }];
+        if let Some(routed) = self.routed(spec["hosts"][0].as_str().unwrap(), name, dial.port) {
+            return routed;
+        }
+        if let Some(port) = self.opened(name, spec, dial.port) {
+            return vec![Landing::Opened { host: name.to_owned(), port }];
         }
         match spec["resolution"].as_str() {
             Some("DNS" | "DYNAMIC_DNS") => vec![Landing::Host(name.to_owned())],
@@ -195,22 +204,59 @@ impl View<'_> {
         }
     }
 
-    /// Returns the port of the gateway's pods to which a route leads a host.
-    fn through_gateway(&self, name: &str, port: u16) -> Option<u16> {
-        let routes = self.objects.iter().filter(|one| one["kind"] == "VirtualService");
-        routes.into_iter().find_map(|one| {
+    /// Returns the port of a host to which the sidecar opens TLS, comparing the host's name with its certificate.
+    fn opened(&self, host: &str, entry: &Value, port: u16) -> Option<u16> {
+        let target =
+            entry["ports"].as_array().unwrap().iter().find(|one| one["number"] == port)?["targetPort"].as_u64()?;
+        let rules = self.objects.iter().filter(|one| one["kind"] == "DestinationRule" && one["spec"]["host"] == host);
+        let settings = rules.flat_map(|one| one["spec"]["trafficPolicy"]["portLevelSettings"].as_array()).flatten();
+        let tls = settings.into_iter().find(|one| one["port"]["number"] == port).map(|one| &one["tls"])?;
+        let names =
+            texts(&tls["subjectAltNames"]).eq([host]) && tls["sni"] == host && tls["caCertificates"] == "system";
+        (tls["mode"] == "SIMPLE" && names).then(|| u16::try_from(target).unwrap())
+    }
+
+    /// Returns where the routes of a host lead the pod's connections; `None` where the host has none. One that has routes for
+    /// requests, and none for this pod, refuses them.
+    fn routed(&self, host: &str, name: &str, port: u16) -> Option<Vec<Landing>> {
+        let route = self.objects.iter().find(|one| {
             let namespace = one["metadata"]["namespace"].as_str().unwrap();
-            let seen = texts(&one["spec"]["exportTo"]).any(|to| {
-                to == "*" || to == self.pod.net.namespace || to == "." && namespace == self.pod.net.namespace
-            });
-            let matches = one["spec"]["tls"][0]["match"].as_array().into_iter().flatten().any(|one| {
-                one["port"] == port
-                    && texts(&one["sniHosts"]).any(|host| host == name)
-                    && has(&one["sourceLabels"], &self.pod.net.labels)
-            });
-            let target = &one["spec"]["tcp"][0]["match"][0]["port"];
-            (seen && matches).then(|| target.as_u64().unwrap() as u16)
-        })
+            let seen = || {
+                texts(&one["spec"]["exportTo"]).any(|to| {
+                    to == "*" || to == self.pod.net.namespace || to == "." && namespace == self.pod.net.namespace
+                })
+            };
+            one["kind"] == "VirtualService" && one["spec"]["hosts"][0] == host && seen()
+        })?;
+        let spec = &route["spec"];
+        let requests = !spec["http"].is_null();
+        let kinds = ["http", "tls", "tcp"].into_iter().flat_map(|kind| spec[kind].as_array().into_iter().flatten());
+        let items: Vec<&Value> = kinds.collect();
+        let is_own = |one: &Value| {
+            texts(&one["gateways"]).eq(["mesh"])
+                && one["port"] == port
+                && (one["sniHosts"].is_null() || texts(&one["sniHosts"]).any(|host| host == name))
+                && has(&one["sourceLabels"], &self.pod.net.labels)
+        };
+        let own = items.iter().find(|one| one["match"].as_array().unwrap().iter().any(is_own));
+        let Some(own) = own else { return requests.then(Vec::new) };
+        let to = &own["route"][0]["destination"];
+        if to["subset"].is_null() {
+            return None;
+        }
+        // A listener with a port finds the Service of a route on that port alone.
+        if self.by_port && to["port"]["number"] != port {
+            return Some(Vec::new());
+        }
+        let rules =
+            self.objects.iter().filter(|one| one["kind"] == "DestinationRule" && one["spec"]["host"] == to["host"]);
+        let mut subsets = rules.flat_map(|one| one["spec"]["subsets"].as_array().into_iter().flatten());
+        let subset = subsets.find(|one| one["name"] == to["subset"]).unwrap();
+        let sni = subset["trafficPolicy"]["portLevelSettings"][0]["tls"]["sni"].as_str().unwrap().to_owned();
+        let onward =
+            items.iter().map(|one| &one["match"][0]).find(|one| !texts(&one["gateways"]).eq(["mesh"])).unwrap();
+        let port = u16::try_from(onward["port"].as_u64().unwrap()).unwrap();
+        Some(vec![Landing::Gateway { host: name.to_owned(), port, sni, requests }])
     }
 }
 

@@ -217,6 +217,7 @@ impl World {
             services: services(),
             hosts: vec![
                 ("zenquotes.io", at(10)),
+                ("api.zen.example", at(60)),
                 ("evil.example", at(66)),
                 ("a.wild.example", at(20)),
                 ("db.wild.example", at(21)),

@@ -22,9 +22,9 @@ mod service_entries;
 mod sidecars;
 mod yaml;
 
-use super::model::{Meta, Origin, Resource, ServicePatch, Spec};
+use super::model::{Meta, Origin, Resource, ServicePatch, Spec, WorkloadPatch};
 use super::plan::Plan;
-use super::plan::gateway::clients::Keeping;
+use super::plan::gateway::clients::{Counting, Keeping};
 use crate::policy::Policy;
 use crate::settings::Settings;
 use crate::source::Sources;
@@ -33,7 +33,7 @@ use crate::targets::Object;
 /// Makes the objects, sorted by namespace, kind and name.
 pub fn emit(policy: &Policy, sources: &Sources, plan: Plan) -> Vec<Object> {
     let settings = &policy.settings;
-    let Plan { entries, sidecars, routes, identities, policies, keeping, .. } = plan;
+    let Plan { entries, sidecars, routes, identities, policies, keeping, counting, .. } = plan;
     let (tokens, policies) = policies.finish();
     let mut resources = service_entries::emit(settings, entries);
     resources.extend(sidecars::emit(settings, sidecars));
@@ -42,6 +42,7 @@ pub fn emit(policy: &Policy, sources: &Sources, plan: Plan) -> Vec<Object> {
     resources.extend(authentication::of_requests(settings, tokens));
     resources.extend(authorization::emit(settings, policies));
     resources.extend(patches(settings, keeping));
+    resources.extend(counts(counting));
     yaml::write(policy, sources, resources)
 }
 
@@ -52,5 +53,14 @@ fn patches(settings: &Settings, keeping: Keeping) -> impl Iterator<Item = Resour
         meta: Meta { namespace, name: name.to_string() },
         origin: Origin { rules: rules.into(), comment: None },
         spec: Spec::ServicePatch(ServicePatch { aws_nlb }),
+    })
+}
+
+/// Returns the patches of the workloads that count the proxies in front.
+fn counts(counting: Counting) -> impl Iterator<Item = Resource> {
+    counting.into_iter().map(|((namespace, name, kind), (proxies, rules))| Resource {
+        meta: Meta { namespace, name: name.to_string() },
+        origin: Origin { rules: rules.into(), comment: None },
+        spec: Spec::WorkloadPatch(WorkloadPatch { kind, proxies }),
     })
 }

@@ -27,9 +27,9 @@ use smol_str::SmolStr;
 use crate::model::rules::RuleId;
 use crate::settings::Settings;
 use crate::targets::istio::model::{
-    DestinationRule, ExportTo, Gateway, Meta, Origin, Resource, Selector, Spec, VirtualService,
+    DestinationRule, ExportTo, Gateway, Meta, OpenedTls, Origin, Resource, Selector, Spec, ToldBy, VirtualService,
 };
-use crate::targets::istio::plan::gateway::exits::Routes;
+use crate::targets::istio::plan::gateway::exits::{Routes, hop_name};
 use crate::targets::names::{Limit, Taken, Words};
 
 /// The hosts that a namespace reaches through one Service.
@@ -62,7 +62,13 @@ pub fn emit(settings: &Settings, all: Routes) -> Vec<Resource> {
         };
         let way = &used.way;
         let (selector, port, hosts) = (way.labels.clone(), way.target, vec![host.clone()]);
-        push(&gateway, Spec::Gateway(Gateway { selector, port, hosts }));
+        let told_by = match used.port.app {
+            Some(app) if app.has_requests() => ToldBy::Requests,
+            Some(_) => ToldBy::Tls,
+            None => ToldBy::Address,
+        };
+        let requests = told_by == ToldBy::Requests;
+        push(&gateway, Spec::Gateway(Gateway { selector, port, requests, hosts }));
         let mut sources: Vec<Selector> = used.subjects.iter().map(|subject| subject.labels.clone()).collect();
         sources.sort();
         if sources.iter().any(|labels| labels.is_empty()) {
@@ -76,7 +82,9 @@ pub fn emit(settings: &Settings, all: Routes) -> Vec<Resource> {
             host: host.clone(),
             gateway: gateway.clone(),
             export_to,
-            port: used.port,
+            port: used.port.number,
+            told_by,
+            direct: used.direct,
             sources,
             service: way.service.clone(),
             service_port: way.service_port,
@@ -86,7 +94,7 @@ pub fn emit(settings: &Settings, all: Routes) -> Vec<Resource> {
         push(&route, Spec::VirtualService(spec));
         let key = (namespace.clone(), way.service.clone(), way.service_port);
         let of_service = services.entry(key).or_default();
-        of_service.subsets.push((subset, host));
+        of_service.subsets.push((subset, hop_name(&name)));
         of_service.rules.extend(&used.rules);
         of_service.everyone |= used.everyone;
     }
@@ -98,7 +106,8 @@ pub fn emit(settings: &Settings, all: Routes) -> Vec<Resource> {
         let name = names.name(&namespace, &words, "", &service, Limit::Subdomain);
         let export_to = if everyone { ExportTo::Everyone } else { ExportTo::Own(Vec::new()) };
         let (meta, origin) = (Meta { namespace, name }, Origin { rules: rules.into(), comment: None });
-        let spec = Spec::DestinationRule(DestinationRule { service, export_to, port, subsets });
+        let tls = OpenedTls::Mutual { port, subsets };
+        let spec = Spec::DestinationRule(DestinationRule { host: service, export_to, tls });
         list.push(Resource { meta, origin, spec });
     }
     list

@@ -1,4 +1,5 @@
-//! ServiceEntries: one for each host, and one for each block of addresses.
+//! ServiceEntries: one for each host, and one for each block of addresses. A host to which sidecars open TLS has a
+//! DestinationRule too.
 //!
 //! ```netpol
 //! allow egress garden/* -> 203.0.113.0/24:443
@@ -22,9 +23,11 @@ use crate::model::ports::AppProtocol;
 use crate::model::rules::RuleId;
 use crate::settings::Settings;
 use crate::targets::istio::limits::MOST_ADDRESSES;
-use crate::targets::istio::model::{ExportTo, Meta, Origin, Port, Resolution, Resource, ServiceEntry, Spec};
+use crate::targets::istio::model::{
+    DestinationRule, ExportTo, Meta, OpenedTls, Origin, Port, Resolution, Resource, ServiceEntry, Spec,
+};
 use crate::targets::istio::nets::is_single;
-use crate::targets::istio::plan::egress::entries::{Entries, Group, GroupEntry, HostEntry};
+use crate::targets::istio::plan::egress::entries::{Entries, Group, GroupEntry, HostEntry, HostPort};
 use crate::targets::names::{Limit, Taken, Words};
 
 /// Makes the ServiceEntries.
@@ -32,7 +35,7 @@ pub fn emit(settings: &Settings, entries: Entries) -> Vec<Resource> {
     let taken = &mut Taken::of(settings);
     let mut list = Vec::new();
     for ((namespace, name), entry) in entries.hosts {
-        list.push(of_host(namespace, &name, entry, taken));
+        list.extend(of_host(namespace, &name, entry, taken));
     }
     for ((namespace, group), entry) in entries.groups {
         list.extend(of_group(&namespace, &group, entry, taken));
@@ -40,7 +43,7 @@ pub fn emit(settings: &Settings, entries: Entries) -> Vec<Resource> {
     list
 }
 
-fn of_host(namespace: SmolStr, name: &HostName, entry: HostEntry, taken: &mut Taken) -> Resource {
+fn of_host(namespace: SmolStr, name: &HostName, entry: HostEntry, taken: &mut Taken) -> Vec<Resource> {
     let host = name.to_string();
     let resolution = if name.wildcard {
         Resolution::DynamicDns
@@ -54,10 +57,26 @@ fn of_host(namespace: SmolStr, name: &HostName, entry: HostEntry, taken: &mut Ta
         _ => Vec::new(),
     };
     let name = taken.name(&namespace, &Words::of_host(&host), "", &host, Limit::Subdomain);
-    let ports = entry.ports.iter().map(|(&number, &(app, _))| Port { number, protocol: protocol(app) }).collect();
+    let port = |port: &HostPort| (Port { number: port.number, protocol: protocol(port.app) }, port.tls_to);
+    let ports = entry.ports.values().map(|(one, _)| port(one)).collect();
     let export_to = if entry.everyone { ExportTo::Everyone } else { ExportTo::Own(entry.gateways) };
-    let spec = ServiceEntry { host, addresses: Vec::new(), export_to, resolution, ports, endpoints };
-    resource(namespace, name, entry.rules.into(), spec)
+    let rules: Rc<[RuleId]> = entry.rules.into();
+    let mut list = Vec::with_capacity(1);
+    let opened = entry.ports.values().filter(|(one, _)| one.tls_to.is_some()).map(|(one, _)| one.number);
+    let opened: Vec<u16> = opened.collect();
+    if !opened.is_empty() {
+        let tls = OpenedTls::Simple { ports: opened };
+        let spec = DestinationRule { host: host.clone(), export_to: export_to.clone(), tls };
+        let meta = Meta { namespace: namespace.clone(), name: name.clone() };
+        let origin = Origin { rules: Rc::clone(&rules), comment: None };
+        list.push(Resource { meta, origin, spec: Spec::DestinationRule(spec) });
+    }
+    // On a port for any bytes the address that a pod dials tells the host.
+    let by_address = entry.ports.values().any(|(one, _)| one.app.is_none());
+    let addresses = entry.outside.at.iter().map(|at| at.net).filter(|_| by_address).collect();
+    let spec = ServiceEntry { host, addresses, export_to, resolution, ports, endpoints };
+    list.push(resource(namespace, name, rules, spec));
+    list
 }
 
 fn of_group(namespace: &SmolStr, group: &Group, entry: GroupEntry, taken: &mut Taken) -> Vec<Resource> {
@@ -66,7 +85,8 @@ fn of_group(namespace: &SmolStr, group: &Group, entry: GroupEntry, taken: &mut T
         [one] => Rc::clone(one),
         lists => lists.iter().flat_map(|list| list.iter().copied()).collect::<BTreeSet<RuleId>>().into_iter().collect(),
     };
-    let ports: Vec<Port> = group.ports.iter().map(|&number| Port { number, protocol: "TCP" }).collect();
+    let ports: Vec<(Port, Option<u16>)> =
+        group.ports.iter().map(|&number| (Port { number, protocol: "TCP" }, None)).collect();
     let (host, words) = (group.host(), Words { text: group.words(), exact: true });
     let entry = |(at, prefixes): (usize, &[IpNet])| {
         let end = if at == 0 { String::new() } else { (at + 1).to_string() };
@@ -90,10 +110,11 @@ fn resource(namespace: SmolStr, name: String, rules: Rc<[RuleId]>, spec: Service
 }
 
 /// Returns Istio's word for a protocol.
-fn protocol(app: AppProtocol) -> &'static str {
+fn protocol(app: Option<AppProtocol>) -> &'static str {
     match app {
-        AppProtocol::Http => "HTTP",
-        AppProtocol::Grpc => "GRPC",
-        AppProtocol::Tls | AppProtocol::Https => "TLS",
+        Some(AppProtocol::Http) => "HTTP",
+        Some(AppProtocol::Grpc) => "GRPC",
+        Some(AppProtocol::Tls | AppProtocol::Https) => "TLS",
+        None => "TCP",
     }
 }

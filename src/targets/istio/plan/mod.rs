@@ -27,7 +27,7 @@ use self::egress::sidecars::SidecarDraft;
 use self::egress::wildcard;
 use self::gateway::access::access_rules;
 use self::gateway::at_gateway::AtGateway;
-use self::gateway::clients::{Keeping, keeping};
+use self::gateway::clients::{Counting, Keeping, counting, keeping};
 use self::gateway::exits::{Exits, Routes};
 use self::gateway::pods::{half_isolated, unknown_callers};
 use self::ingress::Ingress;
@@ -52,6 +52,8 @@ pub struct Plan {
     pub policies: Policies,
     /// Patches of Services that have to keep their clients' addresses.
     pub keeping: Keeping,
+    /// Patches of workloads that have to know the proxies in front of them.
+    pub counting: Counting,
     /// The findings: how far the drafts are from the policy.
     pub findings: Findings,
     /// The troubles to tell.
@@ -67,6 +69,7 @@ pub fn plan(facts: &Facts<'_>) -> Plan {
     let of_wildcards = wildcard::refused(facts.part);
     let (identities, of_identities) = identity::plan(facts, &callers, &policies);
     let (keeping, of_clients) = keeping(facts, &by_address);
+    let (counting, of_proxies) = counting(facts, &by_address);
     let gateways = AtGateway::gather(passages.into_iter().chain(std::mem::take(&mut exits.passages)));
     for (subject, access, rule) in access_rules(facts, &gateways) {
         policies.add(&subject, false, Some(access), rule);
@@ -74,6 +77,6 @@ pub fn plan(facts: &Facts<'_>) -> Plan {
     let of_gateways = half_isolated(facts).then(unknown_callers(facts));
     let findings =
         of_ingress.then(of_gateways).then(exits.findings).then(of_egress).then(of_wildcards).then(of_identities);
-    let troubles = [exits.troubles, of_entries, of_clients].concat();
-    Plan { entries, sidecars, routes, identities, policies, keeping, findings, troubles }
+    let troubles = [exits.troubles, of_entries, of_clients, of_proxies].concat();
+    Plan { entries, sidecars, routes, identities, policies, keeping, counting, findings, troubles }
 }

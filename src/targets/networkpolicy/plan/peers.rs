@@ -135,11 +135,33 @@ impl<'a> View<'a> {
         let outside = source.members.iter().any(|member| !matches!(member.what, What::Pods(_)));
         let mut pods = destination.pods();
         if outside && pods.any(|(_, pods)| self.policy.behind_proxies(&pods.selector).is_some()) {
-            let reaches = self.with_ports_of(Some(Peers::Everything), destination);
+            let peers = match self.proxies_of(destination) {
+                Some(proxies) => {
+                    let pods: Vec<&Member> = source.pods().map(|(member, _)| member).collect();
+                    let mut peers = match self.peers(&pods, (kinds, kinds)).0 {
+                        Some(Peers::Some(list)) => list.as_slice().to_vec(),
+                        _ => Vec::new(),
+                    };
+                    self.blocks(proxies, &mut peers);
+                    without_repetition(&mut peers);
+                    NonEmpty::new(peers).map(Peers::Some)
+                }
+                None => Some(Peers::Everything),
+            };
+            let reaches = self.with_ports_of(peers, destination);
             return (reaches, Wider { behind_proxies: kinds, ..Wider::default() });
         }
         let (peers, wider) = self.peers(&members, (kinds, kinds));
         (self.with_ports_of(peers, destination), wider)
+    }
+
+    /// Returns the addresses of the proxies in front of some pods, if all are those of one gateway that gives them.
+    fn proxies_of(self, destination: &Endpoint) -> Option<&'a AddressSet> {
+        let gives = |gateway: &&Arc<Gateway>| {
+            !gateway.proxies_from.is_empty()
+                && destination.pods().all(|(_, pods)| pods.selector.is_inside(&gateway.pods))
+        };
+        self.policy.gateways.iter().find(gives).map(|gateway| &gateway.proxies_from)
     }
 
     fn with_ports_of(self, peers: Option<Peers<'a>>, destination: &'a Endpoint) -> Vec<Reach<'a>> {

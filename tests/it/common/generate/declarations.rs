@@ -24,6 +24,9 @@ impl Writer<'_> {
         self.word("host");
         self.one(&["external-db.internal", "intranet"]);
         self.space();
+        if self.choose(3) == 2 {
+            return self.originations();
+        }
         self.word("at");
         let address = |writer: &mut Self| {
             writer.one(&["203.0.113.50", "192.168.1.0/24", "[2001:db8::5]", "2001:db8::/64"]);
@@ -37,6 +40,25 @@ impl Writer<'_> {
             0 => address(self),
             _ => self.braces("{", "}", address),
         }
+        if self.choose(3) == 2 {
+            self.space();
+            self.originations();
+        }
+    }
+
+    fn originations(&mut self) {
+        self.text("{");
+        self.free();
+        for _ in 0..=self.choose(2) {
+            self.word("port");
+            self.one(&["80", "80/http", "8080/grpc", "1/http"]);
+            self.space();
+            self.text("->");
+            self.free();
+            self.one(&["443", "443/tls", "8443/https"]);
+            self.space();
+        }
+        self.text("}");
     }
 
     pub(super) fn import(&mut self) {
@@ -78,7 +100,7 @@ impl Writer<'_> {
 
     pub(super) fn service(&mut self) {
         self.word("service");
-        self.one(WORDS);
+        self.namespace_of_head();
         self.text("/");
         self.one(WORDS);
         self.space();
@@ -101,6 +123,13 @@ impl Writer<'_> {
         self.text("}");
     }
 
+    fn namespace_of_head(&mut self) {
+        match self.choose(5) {
+            4 => self.text("."),
+            _ => self.one(WORDS),
+        }
+    }
+
     fn mapping(&mut self) {
         self.word("port");
         self.one(NUMBERS);
@@ -114,7 +143,7 @@ impl Writer<'_> {
 
     pub(super) fn workload(&mut self) {
         self.word("workload");
-        self.one(WORDS);
+        self.namespace_of_head();
         self.text("/");
         self.one(WORDS);
         self.space();
@@ -209,7 +238,14 @@ impl Writer<'_> {
                     self.mapping();
                     self.space();
                 }
-                _ => self.word("proxies 2"),
+                _ => {
+                    self.word("proxies 2");
+                    if self.choose(2) == 1 {
+                        self.word("from");
+                        self.one(&["203.0.113.0/24", "{ 203.0.113.0/24, [2001:db8::1] }", "offices"]);
+                        self.space();
+                    }
+                }
             }
         }
         self.text("}");

@@ -4,7 +4,7 @@ use netpol::model::rules::Direction;
 use netpol::targets::Level;
 use serde_json::{Value, json};
 
-use super::super::build::{Build, build, build_in_mesh};
+use super::super::build::{Build, build, build_in_mesh, build_with};
 
 const OUT: Direction = Direction::Egress;
 
@@ -178,4 +178,44 @@ fn trap_63g_a_number_that_is_udp_first_is_imported_without_a_port() {
         allow egress garden/* -> shop/{app=media}:443";
     assert_eq!(build(media).ok().judged(0, OUT).0, Level::Bypassable);
     assert_eq!(build(&media.replace("port 443/udp", "port 80/tcp port 443/udp")).judged(0, OUT).0, Level::Wider);
+}
+
+#[test]
+fn a_deny_of_a_host_whose_tls_the_mesh_opens_counts_where_tls_arrives() {
+    let left = |deny: &str| {
+        let source = "let api = host api.example.com at 203.0.113.7 { port 80 -> 443 }
+            allow egress garden/* -> { api:80, zenquotes.io:8443/tls }";
+        let hosts = entries(&build(&format!("{source}\n{deny}")).ok());
+        hosts.iter().any(|entry| entry["hosts"][0] == "api.example.com")
+    };
+    assert!(left("") && left("deny egress garden/* -> 203.0.113.7:80"));
+    assert!(!left("deny egress garden/* -> 203.0.113.7:443") && !left("deny egress garden/* -> api.example.com:443"));
+    assert!(!left("deny egress garden/{app=web} -> api:80  deny egress garden/* -> api:80"));
+}
+
+#[test]
+fn one_port_of_a_host_is_not_plain_and_opened_by_the_mesh() {
+    let source = "let api = host api.example.com { port 80 -> 443 }
+        allow egress garden/{app=web} -> api:80
+        allow egress garden/{app=api} -> api.example.com:80";
+    assert!(build(source).codes().contains(&"E0740"));
+    // Each namespace has a ServiceEntry of its own.
+    build(&source.replace("garden/{app=api}", "shop/*")).ok();
+}
+
+#[test]
+fn a_tcp_host_is_told_by_its_name_where_sidecars_answer_dns() {
+    let of = |source: &str, capture: bool| build_with(source, None, |settings| settings.dns_capture = capture);
+    let rule = "allow egress garden/* -> smtp.example.com:587";
+    assert_eq!(of(rule, false).judged(0, OUT).0, Level::Wider);
+    let captured = of(rule, true).ok();
+    assert_eq!(captured.judged(0, OUT).0, Level::Bypassable);
+    let ports = json!([{ "number": 587, "name": "tcp-587", "protocol": "TCP" }]);
+    let entry = &entries(&captured)[0];
+    assert_eq!((&entry["resolution"], &entry["ports"], &entry["addresses"]), (&json!("DNS"), &ports, &Value::Null));
+    assert_eq!(captured.imports("garden", "all-pods-egress")[&587], ["./smtp.example.com"]);
+    // No address is allocated for a family of hosts.
+    assert_eq!(of("allow egress garden/* -> *.example.com:587", true).judged(0, OUT).0, Level::Wider);
+    let both = "allow egress garden/* -> smtp.example.com:587  deny egress garden/* -> smtp.example.com:587";
+    assert!(entries(&of(both, true)).is_empty());
 }

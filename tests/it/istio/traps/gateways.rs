@@ -2,7 +2,7 @@
 
 use netpol::model::rules::Direction;
 use netpol::targets::Level;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::build::{Build, MESH, build, build_in_mesh, build_with};
 
@@ -157,4 +157,50 @@ allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via edge at \"a.examp
     for other in ["edge -> garden/{app=web}:9090", "edge -> garden/{app=api}:8080", "shop/* -> garden/*:8080"] {
         assert_eq!(judged(&format!("allow ingress {other}")), Level::Exact, "{other}");
     }
+}
+
+#[test]
+fn a_forwarded_address_is_believed_from_the_proxies_alone() {
+    let sources = |proxies: &str, source: &str| -> Vec<Value> {
+        let head = format!(
+            "gateway edge {{ pods edges/{{app=envoy}} account edges/@envoy service edges/envoy port 80 -> 8080/http {proxies} }}"
+        );
+        let build = build(&format!("{head}\n{source}")).ok();
+        let end = if source.starts_with("deny") { "-deny" } else { "" };
+        let policy = build.spec("AuthorizationPolicy", "edges", &format!("app-envoy-ingress{end}"));
+        policy["rules"].as_array().unwrap().iter().map(|rule| rule["from"][0]["source"].clone()).collect()
+    };
+    let (via, own) = (
+        "allow ingress 192.0.2.0/24 -> garden/{app=web}:8080/http via edge at \"garden.example\"",
+        "allow ingress 192.0.2.0/24 -> edge",
+    );
+    for rule in [via, own] {
+        let believed = json!({ "remoteIpBlocks": ["192.0.2.0/24"], "ipBlocks": ["203.0.113.0/24"] });
+        assert_eq!(sources("proxies 1 from 203.0.113.0/24", rule)[0], believed, "{rule}");
+        assert_eq!(sources("proxies 1", rule)[0], json!({ "remoteIpBlocks": ["192.0.2.0/24"] }), "{rule}");
+    }
+    // A deny counts for whoever says that he is such a client.
+    let denied = sources("proxies 1 from 203.0.113.0/24", "deny ingress 192.0.2.0/24 -> edge");
+    assert_eq!(denied[0], json!({ "remoteIpBlocks": ["192.0.2.0/24"] }));
+}
+
+#[test]
+fn a_host_that_a_gateway_cannot_tell_from_others_is_left_open_with_a_reason() {
+    let head = "use std/istio (egress-gateway)
+let db = host db.example at 203.0.113.7
+allow egress garden/* -> db:5432 via egress-gateway\n";
+    let judged = |more: &str| build(&format!("{head}{more}")).judged(0, Direction::Egress).0;
+    assert_eq!(judged(""), Level::Bypassable);
+    // One ServiceEntry would ask for the address on the other port too.
+    assert_eq!(judged("allow egress garden/* -> db:443"), Level::Unable);
+    let wild = |more: &str| {
+        let source = format!(
+            "use std/istio (egress-gateway)\nallow egress garden/* -> *.a.example:80 via egress-gateway\n{more}"
+        );
+        build(&source).judged(0, Direction::Egress).0
+    };
+    let two = "use std/istio (egress-gateway)\nallow egress garden/* -> a.example:{80, 443} via egress-gateway";
+    assert_eq!(build(two).judged(0, Direction::Egress).0, Level::Unable, "one name in the mesh's TLS is one port");
+    assert_eq!(wild("allow egress garden/* -> a.example:80"), Level::Bypassable);
+    assert_eq!(wild("allow egress garden/* -> b.a.example:80"), Level::Unable);
 }

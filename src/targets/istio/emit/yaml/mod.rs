@@ -61,6 +61,7 @@ fn written(spec: &Spec) -> &dyn Written {
         Spec::RequestAuthentication(spec) => spec,
         Spec::AuthorizationPolicy(spec) => spec,
         Spec::ServicePatch(spec) => spec,
+        Spec::WorkloadPatch(spec) => spec,
     }
 }
 

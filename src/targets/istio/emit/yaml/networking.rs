@@ -5,7 +5,8 @@ use ipnet::IpNet;
 use super::{Kind, Written, export_to, labels, strings};
 use crate::model::rules::RuleId;
 use crate::targets::istio::model::{
-    DestinationRule, ExportTo, Gateway, Port, Resolution, ServiceEntry, ServicePatch, Sidecar, VirtualService,
+    DestinationRule, ExportTo, Gateway, OpenedTls, Port, Resolution, ServiceEntry, ServicePatch, Sidecar, ToldBy,
+    VirtualService, WorkloadPatch,
 };
 use crate::targets::istio::nets::is_single;
 use crate::targets::names::{Head, annotate};
@@ -31,8 +32,10 @@ impl Written for ServiceEntry {
     fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
         strings(yaml, "hosts", &[&self.host]);
         if !self.addresses.is_empty() {
-            let note = if self.addresses.len() == 1 { "the address is" } else { "the addresses are" };
-            yaml.note(&format!("made up: {note} what counts"));
+            if self.resolution == Resolution::None {
+                let note = if self.addresses.len() == 1 { "the address is" } else { "the addresses are" };
+                yaml.note(&format!("made up: {note} what counts"));
+            }
             let text = |net: &IpNet| if is_single(net) { net.addr().to_string() } else { net.to_string() };
             strings(yaml, "addresses", &self.addresses.iter().map(text).collect::<Vec<_>>());
         }
@@ -51,8 +54,16 @@ impl Written for ServiceEntry {
         };
         yaml.key("resolution").word(word).note(note);
         yaml.key("ports").list(|yaml| {
-            for &one in &self.ports {
-                yaml.item().flow_map(|yaml| port(yaml, one));
+            for &(one, target) in &self.ports {
+                let item = yaml.item().flow_map(|yaml| {
+                    port(yaml, one);
+                    if let Some(target) = target {
+                        yaml.key("targetPort").int(target.into());
+                    }
+                });
+                if target.is_some() {
+                    item.note("where TLS arrives that the sidecar opens");
+                }
             }
         });
         if !self.endpoints.is_empty() {
@@ -115,7 +126,7 @@ impl Written for Gateway {
         yaml.key("selector").map(|yaml| labels(yaml, &self.selector));
         yaml.key("servers").list(|yaml| {
             yaml.item().map(|yaml| {
-                let one = Port { number: self.port, protocol: "TLS" };
+                let one = Port { number: self.port, protocol: if self.requests { "HTTPS" } else { "TLS" } };
                 yaml.key("port").flow_map(|yaml| port(yaml, one)).note("the pods' port");
                 strings(yaml, "hosts", &self.hosts);
                 yaml.key("tls").map(|yaml| {
@@ -135,36 +146,77 @@ impl Written for VirtualService {
         strings(yaml, "hosts", &[&self.host]);
         export_to(yaml, &self.export_to);
         strings(yaml, "gateways", &["mesh", &self.gateway]);
-        yaml.key("tls").list(|yaml| {
-            yaml.item().map(|yaml| {
-                yaml.comment("From the pods to the gateway.");
-                yaml.key("match").list(|yaml| {
-                    for source in &self.sources {
-                        yaml.item().map(|yaml| {
-                            strings(yaml, "gateways", &["mesh"]);
-                            yaml.key("port").int(self.port.into());
-                            strings(yaml, "sniHosts", &[&self.host]);
-                            if !source.is_empty() {
-                                yaml.key("sourceLabels").map(|yaml| labels(yaml, source));
-                            }
-                        });
-                    }
+        match self.told_by {
+            ToldBy::Tls => {
+                yaml.key("tls").list(|yaml| self.to_gateway(yaml));
+                yaml.key("tcp").list(|yaml| self.to_host(yaml));
+            }
+            ToldBy::Address => {
+                yaml.key("tcp").list(|yaml| {
+                    self.to_gateway(yaml);
+                    self.to_host(yaml);
                 });
-                destination(yaml, &self.service, self.service_port, Some(&self.subset));
-            });
-        });
-        yaml.key("tcp").list(|yaml| {
-            yaml.item().map(|yaml| {
-                yaml.comment("From the gateway to the host.");
-                yaml.key("match").list(|yaml| {
+            }
+            ToldBy::Requests => {
+                yaml.key("http").list(|yaml| {
+                    self.to_gateway(yaml);
+                    self.to_host(yaml);
+                    self.past_gateway(yaml);
+                });
+            }
+        }
+    }
+}
+
+impl VirtualService {
+    fn to_gateway(&self, yaml: &mut Writer) {
+        yaml.item().map(|yaml| {
+            yaml.comment("From the pods to the gateway.");
+            yaml.key("match").list(|yaml| {
+                for source in &self.sources {
                     yaml.item().map(|yaml| {
-                        strings(yaml, "gateways", &[&self.gateway]);
-                        yaml.key("port").int(self.gateway_port.into());
+                        strings(yaml, "gateways", &["mesh"]);
+                        yaml.key("port").int(self.port.into());
+                        if self.told_by == ToldBy::Tls {
+                            strings(yaml, "sniHosts", &[&self.host]);
+                        }
+                        if !source.is_empty() {
+                            yaml.key("sourceLabels").map(|yaml| labels(yaml, source));
+                        }
                     });
-                });
-                destination(yaml, &self.host, self.port, None);
+                }
+            });
+            destination(yaml, &self.service, self.service_port, Some(&self.subset));
+        });
+    }
+
+    fn to_host(&self, yaml: &mut Writer) {
+        yaml.item().map(|yaml| {
+            yaml.comment("From the gateway to the host.");
+            self.straight(yaml, &self.gateway, self.gateway_port, self.port);
+        });
+    }
+
+    /// Writes the routes of pods that reach the host without the gateway. A request that no route of its host matches is
+    /// refused.
+    fn past_gateway(&self, yaml: &mut Writer) {
+        let everyone = self.sources.iter().any(|labels| labels.is_empty());
+        for &port in self.direct.iter().filter(|port| **port != self.port || !everyone) {
+            yaml.item().map(|yaml| {
+                yaml.comment("From other pods, or on another port, which their Sidecars may let out.");
+                self.straight(yaml, "mesh", port, port);
+            });
+        }
+    }
+
+    fn straight(&self, yaml: &mut Writer, gateway: &str, port: u16, to: u16) {
+        yaml.key("match").list(|yaml| {
+            yaml.item().map(|yaml| {
+                strings(yaml, "gateways", &[gateway]);
+                yaml.key("port").int(port.into());
             });
         });
+        destination(yaml, &self.host, to, None);
     }
 }
 
@@ -190,17 +242,21 @@ impl Written for DestinationRule {
     }
 
     fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
-        yaml.field("host", &self.service);
+        yaml.field("host", &self.host);
         export_to(yaml, &self.export_to);
+        let (number, subsets) = match &self.tls {
+            OpenedTls::Mutual { port, subsets } => (*port, subsets),
+            OpenedTls::Simple { ports } => return self.simple(yaml, ports),
+        };
         yaml.key("subsets").list(|yaml| {
-            for (name, sni) in &self.subsets {
+            for (name, sni) in subsets {
                 yaml.item().map(|yaml| {
                     yaml.field("name", name);
                     yaml.key("trafficPolicy").map(|yaml| {
                         yaml.key("portLevelSettings").list(|yaml| {
                             yaml.item().map(|yaml| {
                                 yaml.key("port").flow_map(|yaml| {
-                                    yaml.key("number").int(self.port.into());
+                                    yaml.key("number").int(number.into());
                                 });
                                 yaml.key("tls").flow_map(|yaml| {
                                     yaml.key("mode").word("ISTIO_MUTUAL");
@@ -211,6 +267,31 @@ impl Written for DestinationRule {
                     });
                 });
             }
+        });
+    }
+}
+
+impl DestinationRule {
+    /// Writes the TLS to a host. `caCertificates: system` is the bundle of the proxy's image, and only with the name among
+    /// `subjectAltNames` is another host's certificate refused (istio.io, "ClientTLSSettings").
+    fn simple(&self, yaml: &mut Writer, ports: &[u16]) {
+        yaml.key("trafficPolicy").map(|yaml| {
+            yaml.key("portLevelSettings").list(|yaml| {
+                for &number in ports {
+                    yaml.item().map(|yaml| {
+                        yaml.key("port").flow_map(|yaml| {
+                            yaml.key("number").int(number.into());
+                        });
+                        yaml.key("tls").map(|yaml| {
+                            yaml.key("mode").word("SIMPLE").note("the sidecar opens TLS");
+                            yaml.field("sni", &self.host);
+                            strings(yaml, "subjectAltNames", &[&self.host]);
+                            yaml.note("of the certificate");
+                            yaml.key("caCertificates").word("system").note("the public authorities");
+                        });
+                    });
+                }
+            });
         });
     }
 }
@@ -245,6 +326,40 @@ impl Written for ServicePatch {
                     }
                 }
             });
+        });
+        yaml.key("spec").map(|yaml| self.spec(yaml, stands));
+    }
+
+    fn is_patch(&self) -> bool {
+        true
+    }
+}
+
+/// A patch of the workload of a gateway's pods. Its proxies count X-Forwarded-For from the end by this number (istio.io,
+/// "Configuring Gateway Network Topology").
+impl Written for WorkloadPatch {
+    fn kind(&self) -> Kind {
+        Kind { rank: 9, api_version: "apps/v1", word: self.kind }
+    }
+
+    fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
+        let config = format!("gatewayTopology: {{numTrustedProxies: {}}}", self.proxies);
+        yaml.key("template").map(|yaml| {
+            yaml.key("metadata").map(|yaml| {
+                yaml.key("annotations").map(|yaml| {
+                    yaml.any_key("proxy.istio.io/config").quoted(&config);
+                });
+            });
+        });
+    }
+
+    fn document(&self, yaml: &mut Writer, head: &Head<'_>, stands: &dyn Fn(RuleId) -> String) {
+        yaml.key("apiVersion").word(head.api_version);
+        yaml.key("kind").word(head.kind);
+        yaml.key("metadata").map(|yaml| {
+            yaml.field("name", head.name);
+            yaml.field("namespace", head.namespace);
+            yaml.key("annotations").map(|yaml| annotate(yaml, head.provenance));
         });
         yaml.key("spec").map(|yaml| self.spec(yaml, stands));
     }

@@ -146,6 +146,10 @@ fn source(yaml: &mut Writer, source: &Source) {
             some(yaml, "notPrincipals", &source.not_principals);
             some(yaml, inside, &blocks(&source.blocks));
             some(yaml, outside, &blocks(&source.not_blocks));
+            if !source.proxies.is_empty() {
+                strings(yaml, "ipBlocks", &blocks(&source.proxies));
+                yaml.note("by a proxy in front: others write the client as they like");
+            }
             some(yaml, "requestPrincipals", &source.request_principals);
         });
     });

@@ -13,14 +13,13 @@ use super::addresses::Found;
 use super::content::Content;
 use super::destinations::Destinations;
 use super::homes::Homes;
-use super::items::{Class, Item, Outside};
-use crate::model::ports::AppProtocol;
+use super::items::{Class, HostPort, Item, Outside};
 
 /// The flows that one Sidecar lets out.
 #[derive(Default)]
 pub struct Allowed {
     /// Hosts on ports, each with the namespace of its ServiceEntry.
-    pub hosts: Vec<(Rc<Outside>, u16, AppProtocol, SmolStr)>,
+    pub hosts: Vec<(Rc<Outside>, HostPort, SmolStr)>,
     /// Ports of Services.
     pub services: Vec<ServicePortItem>,
     /// All Services of these namespaces; `None` is every one.
@@ -55,9 +54,9 @@ impl Allowed {
         let mut allowed = Allowed::default();
         for (item, _) in &content.items {
             match destinations.item(*item) {
-                Item::Host(outside, port, app) => {
+                Item::Host(outside, port) => {
                     let home = homes.of(namespace, &outside.name).clone();
-                    allowed.hosts.push((Rc::clone(outside), *port, *app, home));
+                    allowed.hosts.push((Rc::clone(outside), *port, home));
                 }
                 Item::Service { namespace, name, port, class, headless } => allowed.services.push(ServicePortItem {
                     namespace: namespace.clone(),

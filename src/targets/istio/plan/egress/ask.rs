@@ -23,7 +23,7 @@ use super::destinations::Destinations;
 use super::ends::Ends;
 use super::entries::Entries;
 use super::homes::Homes;
-use super::items::{Item, Outside};
+use super::items::{HostPort, Item, Outside};
 use crate::model::rules::RuleId;
 use crate::targets::istio::plan::gateway::exits::{Exits, Route, Routes};
 use crate::targets::istio::plan::subjects::Subject;
@@ -63,11 +63,11 @@ pub fn ask(
             for item in &reach.items {
                 let item = content.left_of(*item);
                 match destinations.item(item) {
-                    Item::Host(outside, port, app) if items.contains(&item) => {
+                    Item::Host(outside, port) if items.contains(&item) => {
                         let home = homes.of(namespace, &outside.name);
                         let everyone = homes.for_everyone(namespace, &outside.name);
                         let Some(&rule) = end.rules.first() else { continue };
-                        asked.troubles.extend(asked.entries.host(home, outside, (*port, *app), rule, everyone));
+                        asked.troubles.extend(asked.entries.host(home, outside, *port, rule, everyone));
                         let subject = &division.objects[about].subject;
                         asked.through_gateway(exits, rule, (home, everyone), subject, (outside, *port));
                     }
@@ -91,6 +91,9 @@ pub fn ask(
         }
     }
     asked.entries.find_below();
+    for ((namespace, _, host), route) in &mut asked.routes {
+        route.direct = asked.entries.requests(namespace, host);
+    }
     asked
 }
 
@@ -108,7 +111,7 @@ impl Imported {
         rule: RuleId,
         (home, everyone): (&SmolStr, bool),
         subject: &Subject,
-        (host, port): (&Outside, u16),
+        (host, port): (&Outside, HostPort),
     ) {
         let Some(way) = exits.ways.get(&rule) else { return };
         let key = (home.clone(), way.gateway.name.clone(), host.name.clone());

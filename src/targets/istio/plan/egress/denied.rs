@@ -90,8 +90,8 @@ enum Less {
 
 fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
     match (item, &member.what) {
-        (Item::Host(outside, port, _), What::Host(denied)) => {
-            if !has_port(&member.ports, *port) || !outside.name.overlaps(&denied.name) {
+        (Item::Host(outside, port), What::Host(denied)) => {
+            if !has_port(&member.ports, port.leaves_on()) || !outside.name.overlaps(&denied.name) {
                 return Less::Kept;
             }
             // Names that `except` takes out of a denied wildcard are not denied.
@@ -237,11 +237,12 @@ pub fn take_out_of_hosts(
     let mut on_port: BTreeMap<u16, DeniedAddresses> = BTreeMap::new();
     let mut kept = Vec::with_capacity(items.len());
     for &(at, mesh) in items.iter() {
-        let Item::Host(outside, port, app) = destinations.item(at) else {
+        let Item::Host(outside, port) = destinations.item(at) else {
             kept.push((at, mesh));
             continue;
         };
-        let denied = on_port.entry(*port).or_insert_with(|| DeniedAddresses::on(facts, denies, *port));
+        let number = port.leaves_on();
+        let denied = on_port.entry(number).or_insert_with(|| DeniedAddresses::on(facts, denies, number));
         match denied.less(outside) {
             HostLess::Kept => kept.push((at, mesh)),
             HostLess::Gone => {}
@@ -250,7 +251,7 @@ pub fn take_out_of_hosts(
                 kept.push((at, mesh));
             }
             HostLess::Reduced(left, denies) => {
-                let item = Item::Host(Rc::new(left), *port, *app);
+                let item = Item::Host(Rc::new(left), *port);
                 let left = destinations.number(item);
                 reduced.push(Reduced { asked: (at, mesh), left, denies });
                 // Its addresses are those of just these pods, so its ServiceEntry is in their namespace.

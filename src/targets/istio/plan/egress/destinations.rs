@@ -16,7 +16,8 @@
 //! ```
 //!
 //! A sidecar tells a host by the name that TLS or HTTP asks for, so that no other host is reached at its addresses. On
-//! other TCP ports nothing is asked for: a host without addresses of its own is its port at every public address.
+//! other TCP ports nothing is asked for: a host without addresses of its own is its port at every public address, unless
+//! sidecars answer DNS and so give it one (`[istio] dns-capture`).
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -25,13 +26,13 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::items::{Class, Endpointed, Item, Outside};
+use super::items::{Class, Endpointed, HostPort, Item, Outside};
 use super::services::{Services, class};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
 use crate::model::hosts::{Host, HostName, WeightedNet};
 use crate::model::labels::PodSelector;
-use crate::model::ports::{PortTest, Ports, Protocol};
+use crate::model::ports::{AppProtocol, PortTest, Ports, Protocol};
 use crate::model::rules::Rule;
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
@@ -105,11 +106,15 @@ impl<'f, 'a> Destinations<'f, 'a> {
 
     /// Returns the destination of an allow.
     pub fn of_rule(&mut self, rule: &Rule) -> Rc<Reach> {
+        if let Some(via) = &rule.via {
+            let tls = via.gateway.ports.iter().find(|port| port.app == Some(AppProtocol::Tls));
+            return Rc::new(self.of_endpoint(&rule.destination, Some(tls.map_or(0, |port| port.port))));
+        }
         let key = Arc::as_ptr(&rule.destination);
         let reach = match self.memory.get(&key) {
             Some(reach) => Rc::clone(reach),
             None => {
-                let reach = Rc::new(self.of_endpoint(&rule.destination));
+                let reach = Rc::new(self.of_endpoint(&rule.destination, None));
                 self.memory.insert(key, Rc::clone(&reach));
                 reach
             }
@@ -130,7 +135,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
                     let item = self.resolver(&pods.selector, &member.ports);
                     self.add(&mut reach, item);
                 }
-                What::Addresses(_) | What::Host(_) => self.member(member, &mut reach),
+                What::Addresses(_) | What::Host(_) => self.member(member, &mut reach, None),
             }
         }
         Rc::new(reach)
@@ -161,10 +166,11 @@ impl<'f, 'a> Destinations<'f, 'a> {
         }
     }
 
-    fn of_endpoint(&mut self, endpoint: &Endpoint) -> Reach {
+    /// `by_gateway` is the port of the Service of a gateway that leads there, which knows each host by a name of its own.
+    fn of_endpoint(&mut self, endpoint: &Endpoint, by_gateway: Option<u16>) -> Reach {
         let mut reach = Reach { everything: is_everything(endpoint), ..Reach::default() };
         if !reach.everything {
-            endpoint.members.iter().for_each(|member| self.member(member, &mut reach));
+            endpoint.members.iter().for_each(|member| self.member(member, &mut reach, by_gateway));
             if covers(endpoint, &self.facts.policy.api_server) {
                 let item = api_server(self.facts);
                 self.add(&mut reach, vec![item]);
@@ -194,7 +200,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
         }
     }
 
-    fn member(&mut self, member: &Member, reach: &mut Reach) {
+    fn member(&mut self, member: &Member, reach: &mut Reach, by_gateway: Option<u16>) {
         match &member.what {
             What::Pods(pods) => {
                 let reached = self.services.reach(&pods.selector, &member.ports);
@@ -211,14 +217,18 @@ impl<'f, 'a> Destinations<'f, 'a> {
                     let item = Item::Addresses(Rc::new(set.clone()), ports.into());
                     self.add(reach, vec![item]);
                 }
-                Err(TooMany::All) => reach.unable = Some("Istio lets addresses through on named ports alone".into()),
+                Err(TooMany::All) => {
+                    let words =
+                        "Istio lets addresses through on named ports alone, so that this rule must name its ports";
+                    reach.unable = Some(words.into());
+                }
                 Err(TooMany::Listed) => reach.unable = Some(too_many()),
             },
-            What::Host(host) => self.host(host, &member.ports, reach),
+            What::Host(host) => self.host(host, &member.ports, reach, by_gateway),
         }
     }
 
-    fn host(&mut self, host: &Host, ports: &Ports, reach: &mut Reach) {
+    fn host(&mut self, host: &Host, ports: &Ports, reach: &mut Reach, by_gateway: Option<u16>) {
         let Ports::Some(list) = ports else {
             reach.unable = Some("Istio lets a host through on named ports alone".into());
             return;
@@ -234,6 +244,12 @@ impl<'f, 'a> Destinations<'f, 'a> {
             name: host.name.clone(),
             at: host.at.iter().map(|&WeightedNet { net, weight }| Endpointed { net, weight }).collect(),
         });
+        // A sidecar that answers DNS gives each host an address of its own, by which it knows the host.
+        let captured = self.facts.policy.settings.dns_capture && host.at.is_empty() && !host.name.wildcard;
+        let sent = |port: HostPort| {
+            let is_sent_on = by_gateway.is_some_and(|service_port| service_port != port.number);
+            HostPort { is_sent_on, ..port }
+        };
         let mut budget = MOST_PORTS;
         for port in list.iter().filter(|port| port.protocol == Protocol::Tcp) {
             let PortTest::Range(first, last) = port.port else { continue };
@@ -243,10 +259,34 @@ impl<'f, 'a> Destinations<'f, 'a> {
                 return;
             }
             budget -= count;
+            if let Some(&one) = host.origination(port) {
+                let port = HostPort { tls_to: Some(one.target), ..HostPort::plain(one.port, Some(one.app)) };
+                self.add(reach, vec![Item::Host(Rc::clone(&outside), port)]);
+                let words = format!(
+                    "TLS that a pod opens itself to {}:{} is refused: it dials {} and leaves TLS to its sidecar",
+                    host.name, one.target, one.port
+                );
+                reach.narrower.get_or_insert((Refuses::Unasked, words));
+                continue;
+            }
             match port.app {
                 Some(app) => {
-                    let items = (first..=last).map(|port| Item::Host(Rc::clone(&outside), port, app)).collect();
+                    let port = |number| sent(HostPort::plain(number, Some(app)));
+                    let items = (first..=last).map(|number| Item::Host(Rc::clone(&outside), port(number))).collect();
                     self.add(reach, items);
+                }
+                None if by_gateway.is_some() || captured => {
+                    let port = |number| sent(HostPort::plain(number, None));
+                    let items = (first..=last).map(|number| Item::Host(Rc::clone(&outside), port(number))).collect();
+                    self.add(reach, items);
+                    if captured {
+                        let words = format!(
+                            "on a tcp port a sidecar finds {} by the address that it gives its pod itself: a pod that asks another \
+                             resolver is refused",
+                            host.name
+                        );
+                        reach.narrower.get_or_insert((Refuses::NothingAskedFor, words));
+                    }
                 }
                 None if host.at.is_empty() => {
                     // Only the port tells such a host from others: it is its port at every address where it may be.

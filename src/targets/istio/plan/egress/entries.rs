@@ -25,6 +25,7 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 pub use super::addresses::Group;
+pub use super::items::HostPort;
 use super::items::Outside;
 use crate::model::addresses::AddressSet;
 use crate::model::hosts::HostName;
@@ -56,8 +57,8 @@ pub enum Below {
 pub struct HostEntry {
     /// The host, and its addresses.
     pub outside: Rc<Outside>,
-    /// The ports, each with its protocol and the first rule that sets it.
-    pub ports: BTreeMap<u16, (AppProtocol, RuleId)>,
+    /// The ports, each as its first rule has it.
+    pub ports: BTreeMap<u16, (HostPort, RuleId)>,
     /// The rules.
     pub rules: Vec<RuleId>,
     /// Whether pods of every namespace see it.
@@ -82,10 +83,11 @@ impl Entries {
         &mut self,
         namespace: &SmolStr,
         host: &Rc<Outside>,
-        (port, app): (u16, AppProtocol),
+        port: HostPort,
         rule: RuleId,
         everyone: bool,
     ) -> Option<Trouble> {
+        let port = HostPort { is_sent_on: false, ..port };
         let entry = self.hosts.entry((namespace.clone(), host.name.clone())).or_insert_with(|| HostEntry {
             outside: Rc::clone(host),
             ports: BTreeMap::new(),
@@ -98,15 +100,15 @@ impl Entries {
         if entry.rules.last() != Some(&rule) {
             entry.rules.push(rule);
         }
-        let (have, first) = *entry.ports.entry(port).or_insert((app, rule));
+        let (have, first) = *entry.ports.entry(port.number).or_insert((port, rule));
         let at = entry.outside.at != host.at;
-        if have == app && !at || std::mem::replace(&mut entry.clash, true) {
+        if have == port && !at || std::mem::replace(&mut entry.clash, true) {
             // Each host has at most one trouble.
             return None;
         }
         let (namespace, host) = (namespace.clone(), host.name.clone());
-        Some(match have == app {
-            false => Trouble::ReadTwice { namespace, host, port, first: (have, first), second: (app, rule) },
+        Some(match have == port {
+            false => Trouble::ReadTwice { namespace, host, first: (have, first), second: (port, rule) },
             true => Trouble::TwoPlaces { namespace, host, first, second: rule },
         })
     }
@@ -141,6 +143,14 @@ impl Entries {
     pub fn ports(&self, namespace: &SmolStr, host: &HostName) -> impl Iterator<Item = u16> {
         let entry = self.hosts.get(&(namespace.clone(), host.clone()));
         entry.into_iter().flat_map(|entry| entry.ports.keys().copied())
+    }
+
+    /// Returns the ports of a host in a namespace on which pods send requests.
+    pub fn requests(&self, namespace: &SmolStr, host: &HostName) -> Vec<u16> {
+        let entry = self.hosts.get(&(namespace.clone(), host.clone()));
+        let ports = entry.into_iter().flat_map(|entry| entry.ports.values());
+        let ports = ports.filter(|(port, _)| port.app.is_some_and(AppProtocol::has_requests));
+        ports.map(|(port, _)| port.number).collect()
     }
 
     /// Returns the addresses that a host has in a namespace; none for a host without `at`.

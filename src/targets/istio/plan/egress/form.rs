@@ -53,6 +53,9 @@ pub struct OnPort {
     pub auto_services: bool,
     /// Whether a Service has this number for another protocol first.
     pub twice: bool,
+    /// Whether a host is sent on to another port of a gateway's Service. Istio looks for that Service on the listener's own
+    /// port alone, where the listener has one.
+    pub sent_on: bool,
     /// Whether the items bring no other ports if they are imported without a port.
     pub clean: bool,
     /// Whether the port is 53.
@@ -98,12 +101,13 @@ impl OnPort {
 
 /// Returns how the items on a port are imported, beside the namespaces that are imported whole.
 pub fn form(wanted: OnPort, whole: Whole) -> Form {
-    let OnPort { twice, clean, .. } = wanted;
+    let OnPort { clean, .. } = wanted;
+    let twice = wanted.twice || wanted.sent_on;
     // The resolver alone has an address of its own: its listener hides no other import.
     let resolver = wanted.dns && !wanted.addresses && !wanted.reads();
     #[rustfmt::skip]
     let form = match (twice, whole, clean, wanted.is_http(), wanted.unread(), wanted.reads()) {
-        // twice whole         clean  http  unread    reads
+        // other whole         clean  http  unread    reads
         (true,   _,            true,  _,    _,        _    ) => Form::Rest,
         (true,   _,            false, _,    _,        _    ) => Form::More,
         (_,      Whole::No,    _,     true, _,        _    ) => Form::Own("HTTP"),
@@ -139,10 +143,11 @@ mod tests {
                 twice: is(7),
                 clean: is(8),
                 dns: is(9),
+                sent_on: is(10),
             }
         };
         let whole = [Whole::No, Whole::Http, Whole::Bytes, Whole::Unfit];
-        (0..1 << 10).map(wanted).flat_map(move |wanted| whole.map(|whole| (wanted, whole)))
+        (0..1 << 11).map(wanted).flat_map(move |wanted| whole.map(|whole| (wanted, whole)))
     }
 
     #[test]
@@ -194,15 +199,15 @@ mod tests {
     /// The form does not depend on all Services, so that no pass has to look at them.
     #[test]
     fn which_services_are_whole_matters_only_where_something_comes_along() {
-        for (wanted, whole) in all().filter(|(wanted, _)| wanted.twice || wanted.clean) {
+        for (wanted, whole) in all().filter(|(wanted, _)| wanted.twice || wanted.sent_on || wanted.clean) {
             let same = whole == Whole::No || form(wanted, whole) == form(wanted, Whole::Unfit);
             assert!(same, "{wanted:?} {whole:?}");
         }
     }
 
     #[test]
-    fn a_number_that_is_another_protocols_first_has_no_listener() {
-        for (wanted, whole) in all().filter(|(wanted, _)| wanted.twice) {
+    fn a_number_that_is_another_protocols_first_or_leads_to_another_has_no_listener() {
+        for (wanted, whole) in all().filter(|(wanted, _)| wanted.twice || wanted.sent_on) {
             assert!(matches!(form(wanted, whole), Form::Rest | Form::More), "{wanted:?} {whole:?}");
         }
     }

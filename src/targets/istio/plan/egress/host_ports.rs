@@ -43,9 +43,9 @@ impl HostPorts {
         }
         for (statement, reach) in statements.iter().zip(reaches) {
             for &item in reach.iter().flat_map(|reach| &reach.items) {
-                if let Item::Host(outside, port, _) = destinations.item(item) {
+                if let Item::Host(outside, port) = destinations.item(item) {
                     let key = (asked.home(statement).clone(), outside.name.clone());
-                    asked.ports.entry(key).or_default().insert(*port);
+                    asked.ports.entry(key).or_default().insert(port.number);
                 }
             }
         }

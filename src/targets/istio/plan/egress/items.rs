@@ -29,7 +29,7 @@ pub enum Class {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Item {
     /// A host on a port.
-    Host(Rc<Outside>, u16, AppProtocol),
+    Host(Rc<Outside>, HostPort),
     /// Addresses on ports.
     Addresses(Rc<AddressSet>, Rc<[u16]>),
     /// A port of a Service.
@@ -50,6 +50,39 @@ pub enum Item {
         /// The namespace.
         namespace: Option<SmolStr>,
     },
+}
+
+/// A port of a host, as pods dial it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostPort {
+    /// The port that pods dial.
+    pub number: u16,
+    /// How pods speak on it; `None` is any bytes, as on the way through a gateway.
+    pub app: Option<AppProtocol>,
+    /// The host's own port, if the mesh opens TLS to it.
+    pub tls_to: Option<u16>,
+    /// Whether connections are sent to another port of a gateway's Service, which a listener with this port would not find.
+    pub is_sent_on: bool,
+}
+
+impl HostPort {
+    /// Makes a port on which pods speak so with the host itself.
+    pub fn plain(number: u16, app: Option<AppProtocol>) -> HostPort {
+        HostPort { number, app, tls_to: None, is_sent_on: false }
+    }
+
+    /// Returns the port on which connections leave the pod.
+    pub fn leaves_on(self) -> u16 {
+        self.tls_to.unwrap_or(self.number)
+    }
+}
+
+/// `http`, or `http, with TLS to 443`.
+impl std::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.app.map_or("tcp", AppProtocol::word))?;
+        self.tls_to.map_or(Ok(()), |target| write!(f, ", with TLS to {target}"))
+    }
 }
 
 /// A host outside, and its addresses.

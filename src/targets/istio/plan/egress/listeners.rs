@@ -24,7 +24,7 @@ use super::allowed::{Allowed, ServicePortItem};
 use super::entries::Entries;
 use super::form::{Form, OnPort, Whole, form};
 use super::imports::Import;
-use super::items::Class;
+use super::items::{Class, HostPort};
 use super::services::{class, other_first, tcp_ports};
 use super::taken_in::{Granted, TakenIn};
 use crate::inventory::Service;
@@ -86,7 +86,7 @@ pub fn listeners(
         let beside = match whole.is_empty() {
             true => Whole::No,
             // Either answer gives the same form.
-            false if on.clean || on.twice => Whole::Unfit,
+            false if on.clean || on.twice || on.sent_on => Whole::Unfit,
             false => beside(facts, allowed, port),
         };
         let own = |protocol| Some(Port { number: port, protocol });
@@ -118,11 +118,13 @@ impl Draft {
         // Few Sidecars import a host that others reach on more ports.
         let granted = LazyCell::new(|| Granted::new(allowed));
         let mut below: FxHashMap<(&SmolStr, &HostName), TakenIn> = FxHashMap::default();
-        for (host, port, app, home) in &allowed.hosts {
+        for (host, HostPort { number: port, app, is_sent_on, .. }, home) in &allowed.hosts {
             let draft = self.ports.entry(*port).or_default();
             draft.imports.push(Import::Host { home: home.clone(), host: Rc::clone(host) });
-            draft.on.tls_hosts |= *app == AppProtocol::Tls;
-            draft.on.http_hosts |= app.has_requests();
+            draft.on.tls_hosts |= *app == Some(AppProtocol::Tls);
+            draft.on.http_hosts |= app.is_some_and(AppProtocol::has_requests);
+            draft.on.addresses |= app.is_none();
+            draft.on.sent_on |= is_sent_on;
             if entries.ports(home, &host.name).any(|other| other != *port && !granted.has(&host.name, other)) {
                 draft.unclean.push(host.name.to_string());
             }

@@ -27,7 +27,7 @@ impl<'w> Granted<'w> {
     pub fn new(allowed: &'w Allowed) -> Granted<'w> {
         let mut names: FxHashMap<&HostName, FxHashSet<u16>> = FxHashMap::default();
         for (host, port, ..) in &allowed.hosts {
-            names.entry(&host.name).or_default().insert(*port);
+            names.entry(&host.name).or_default().insert(port.number);
         }
         let wildcards = names.keys().copied().filter(|name| name.wildcard).collect();
         let groups =

@@ -129,7 +129,7 @@ fn notes(
     if let Forwarded::Lost(other) = forwarded {
         let why = if via.gateway.proxies > 0 { "behind proxies" } else { "on such ports" };
         wider(format!(
-            "{other} lets other clients in through {name}, and {why} only the gateway knows the client, while only the              pods know what is theirs"
+            "{other} lets other clients in through {name}, and {why} only the gateway knows the client, while only the pods know what is theirs"
         ));
     }
     if correlation.is_some_and(|correlation| correlation.is_tokenless(at)) {
@@ -166,7 +166,7 @@ fn passage(facts: &Facts<'_>, at: RuleId, rule: &Rule, via: &Via, clients: &Peer
     if clients.sources.as_ref().is_some_and(|sources| sources.is_empty()) {
         access.clear();
     }
-    let from = clients.sources.clone().unwrap_or_default();
+    let from = clients.sources.as_ref().map(|all| clients::believed(&via.gateway, all)).unwrap_or_default();
     access.iter_mut().for_each(|access| access.from = Rc::clone(&from));
     let (gateway, hosts, ports) = (Arc::clone(&via.gateway), via.at.clone(), via.ports.clone());
     Ok(Passage { gateway, rule: at, access, hosts, ports, exits: Vec::new() })

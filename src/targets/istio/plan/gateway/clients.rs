@@ -17,15 +17,19 @@
 //! Without the patch, the node that a packet comes to puts its own address in place of the client's.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+use crate::inventory::WorkloadKind;
 use crate::model::gateways::Gateway;
 use crate::model::rules::RuleId;
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::Note;
+use crate::targets::istio::model::Source;
+use crate::targets::istio::nets::prefixes;
 use crate::targets::istio::troubles::Trouble;
 
 /// The Services that have to keep their clients' addresses, each with the rules that need it.
@@ -58,6 +62,52 @@ pub fn keeping(facts: &Facts<'_>, judged: &[(RuleId, &Gateway)]) -> (Keeping, Ve
     let unseen =
         unseen.into_iter().map(|(gateway, rule)| Trouble::ClientUnseen { gateway: Arc::new(gateway.clone()), rule });
     (keeping, unknown.chain(unseen).collect())
+}
+
+/// The workloads of gateways behind proxies, by namespace, name and kind, each with the number of proxies and the rules that
+/// need it.
+pub type Counting = BTreeMap<(SmolStr, SmolStr, &'static str), (u32, Vec<RuleId>)>;
+
+/// Returns the workloads whose proxies have to count those in front of them, for some rules about gateways.
+pub fn counting(facts: &Facts<'_>, judged: &[(RuleId, &Gateway)]) -> (Counting, Vec<Trouble>) {
+    let mut counting = Counting::new();
+    let mut unknown: Vec<(&SmolStr, Trouble)> = Vec::new();
+    for &(rule, gateway) in judged.iter().filter(|(_, gateway)| gateway.proxies > 0) {
+        let known = gateway.pods.iter().flat_map(|pods| facts.policy.inventory.select(pods));
+        let known: Vec<_> = known.filter_map(|workload| Some((workload, kind(workload.kind)?))).collect();
+        if known.is_empty() && !unknown.iter().any(|(name, _)| **name == gateway.name) {
+            let trouble = Trouble::ProxiesUncounted { gateway: gateway.name.clone(), proxies: gateway.proxies, rule };
+            unknown.push((&gateway.name, trouble));
+        }
+        for (workload, kind) in known {
+            let key = (workload.namespace.clone(), workload.name.clone(), kind);
+            counting.entry(key).or_insert_with(|| (gateway.proxies, Vec::new())).1.push(rule);
+        }
+    }
+    (counting, unknown.into_iter().map(|(_, trouble)| trouble).collect())
+}
+
+/// Returns the word for a kind of workload whose pods a patch changes.
+fn kind(kind: WorkloadKind) -> Option<&'static str> {
+    match kind {
+        WorkloadKind::Deployment => Some("Deployment"),
+        WorkloadKind::DaemonSet => Some("DaemonSet"),
+        WorkloadKind::StatefulSet => Some("StatefulSet"),
+        _ => None,
+    }
+}
+
+/// Returns the clients of a gateway as it believes them: behind proxies that are given, only those whom one of them names.
+pub fn believed(gateway: &Gateway, sources: &Rc<Vec<Source>>) -> Rc<Vec<Source>> {
+    if gateway.proxies_from.is_empty() || !sources.iter().any(|source| source.remote) {
+        return Rc::clone(sources);
+    }
+    let proxies = prefixes(&gateway.proxies_from);
+    let by_proxy = |source: &Source| match source.remote {
+        true => Source { proxies: proxies.clone(), ..source.clone() },
+        false => source.clone(),
+    };
+    Rc::new(sources.iter().map(by_proxy).collect())
 }
 
 /// Returns whether a gateway's Service is known to be reached from inside the cluster alone.

@@ -1,4 +1,4 @@
-//! Exits: hosts that are reached only through an egress gateway.
+//! Exits: hosts that are reached only through an egress gateway, each on a port for TLS, for requests, or for any bytes.
 //!
 //! ```text
 //! allow egress garden/* -> zenquotes.io:443/tls via edge
@@ -8,19 +8,20 @@
 //! the gateway     takes them from these pods, and sends them on: Gateway, AuthorizationPolicy, VirtualService
 //! ```
 //!
-//! Inside mutual TLS the gateway knows the pod that asks, and the host. The Sidecar never imports the gateway's
+//! Inside mutual TLS the gateway knows the pod that asks, and by the name of that TLS the host; of requests it compares the
+//! host once more. A TCP port tells no name, so that its host needs an address: by that the sidecar knows where to. The Sidecar never imports the gateway's
 //! Service, by which pods could reach other hosts on the gateway.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use super::at_gateway::Passage;
 use crate::inventory::Workload;
-use crate::model::endpoint::What;
+use crate::model::endpoint::{Member, What};
 use crate::model::gateways::{Gateway, Via};
 use crate::model::hosts::{Host, HostName};
 use crate::model::ports::{AppProtocol, PortTest, Protocol};
@@ -29,8 +30,9 @@ use crate::policy::Policy;
 use crate::targets::Level;
 use crate::targets::istio::facts::{Facts, match_labels};
 use crate::targets::istio::findings::{Findings, IstioGap, Note};
-use crate::targets::istio::model::{AccessRule, Operation, Selector};
-use crate::targets::istio::plan::operations::sni;
+use crate::targets::istio::model::{AccessRule, Condition, Operation, Selector};
+use crate::targets::istio::plan::egress::entries::HostPort;
+use crate::targets::istio::plan::operations::{SNI, host_patterns};
 use crate::targets::istio::plan::peers::{Peer, Peers, Position};
 use crate::targets::istio::plan::subjects::Subject;
 use crate::targets::istio::troubles::Trouble;
@@ -76,7 +78,9 @@ pub struct Route {
     /// The way.
     pub way: Rc<Way>,
     /// The host's port.
-    pub port: u16,
+    pub port: HostPort,
+    /// The ports on which pods send requests to the host: those that go there by themselves need a route too.
+    pub direct: Vec<u16>,
     /// The pods.
     pub subjects: Vec<Subject>,
     /// The rules behind the route.
@@ -87,8 +91,8 @@ pub struct Route {
 
 impl Route {
     /// Begins a route without pods.
-    pub fn new(way: &Rc<Way>, port: u16, everyone: bool) -> Route {
-        Route { way: Rc::clone(way), port, subjects: Vec::new(), rules: Vec::new(), everyone }
+    pub fn new(way: &Rc<Way>, port: HostPort, everyone: bool) -> Route {
+        Route { way: Rc::clone(way), port, direct: Vec::new(), subjects: Vec::new(), rules: Vec::new(), everyone }
     }
 }
 
@@ -96,14 +100,16 @@ impl Exits {
     /// Finds the ways of the rules of a policy.
     pub fn new(facts: &Facts<'_>, peers: &Peers<'_, '_>) -> Exits {
         let mut exits = Exits::default();
-        let ports = ports_of_hosts(facts.part);
+        let (ports, mixed) = (ports_of_hosts(facts.part), hosts_by_name(facts.part));
         let mut warned: Vec<&SmolStr> = Vec::new();
         for (at, rule) in facts.part.rules(OUT) {
             let Some(via) = &rule.via else { continue };
-            let way = way(facts.policy, rule, &ports);
+            let way = way(facts.policy, rule, (&ports, &mixed));
             let peer = peers.of(&rule.source, Position::Workload);
-            let way = match way.and_then(|way| peer.unable.clone().map_or(Ok(way), Err)) {
-                Ok(way) => way,
+            let passages = passages(facts.policy, via, at, rule, &peer);
+            let found = way.and_then(|way| peer.unable.clone().map_or(Ok(way), Err));
+            let (way, passages) = match found.and_then(|way| Ok((way, passages?))) {
+                Ok(found) => found,
                 Err(why) => {
                     exits.findings.gap(at, OUT, &IstioGap::unable(why));
                     continue;
@@ -114,7 +120,7 @@ impl Exits {
             }
             let how = "the gateway knows who asks for which host; a pod that avoids its sidecar is not stopped";
             exits.findings.add(at, OUT, Note::How(Level::Bypassable, how.into()));
-            exits.passages.extend(hosts(rule).map(|host| passage(facts.policy, via, &host.name, at, &peer)));
+            exits.passages.extend(passages);
             if !warned.contains(&&via.gateway.name) && wrapped(facts, &via.gateway) {
                 warned.push(&via.gateway.name);
                 exits.troubles.push(Trouble::WrappedGateway { gateway: via.gateway.name.clone(), span: via.span });
@@ -125,21 +131,40 @@ impl Exits {
     }
 }
 
-/// Returns the access of a rule at the gateway through which it reaches a host.
-fn passage(policy: &Policy, via: &Via, host: &HostName, rule: RuleId, peer: &Peer) -> Passage {
-    let gateway = &via.gateway;
+/// Returns the access of a rule at the gateway through which it reaches its hosts.
+fn passages(policy: &Policy, via: &Via, at: RuleId, rule: &Rule, peer: &Peer) -> Result<Vec<Passage>, String> {
     let nobody = peer.sources.as_ref().is_some_and(|sources| sources.is_empty());
-    let from = peer.sources.clone().unwrap_or_default();
     // A gateway that rules isolate stays closed on its other ports.
-    let isolated = policy.isolating(gateway).next().is_some();
-    let to = isolated.then(|| Operation { ports: via.exit_ports(), ..Operation::default() });
-    let access = (!nobody).then(|| AccessRule { from, to, when: vec![sni([host])], ..AccessRule::default() });
-    let (access, exits) = (access.into_iter().collect(), vec![host.clone()]);
-    Passage { gateway: Arc::clone(gateway), rule, access, hosts: Vec::new(), ports: Vec::new(), exits }
+    let isolated = policy.isolating(&via.gateway).next().is_some();
+    let open = if isolated { via.exit_ports() } else { Vec::new() };
+    let passage = |(host, member): (&Host, &Member)| {
+        let ports = member.ports.entries();
+        let requests = ports.iter().any(|port| port.app.is_some_and(AppProtocol::has_requests));
+        let numbers: Vec<u16> = ports.iter().filter_map(|port| Some(port.numbers()?.0)).collect();
+        let hosts = if requests { host_patterns(&host.name, false, &numbers)? } else { Vec::new() };
+        let to = Operation { hosts, ports: open.clone(), ..Operation::default() };
+        let to = Some(to).filter(|to| *to != Operation::default());
+        let when = vec![Condition { key: SNI.into(), values: vec![hop_name(&host.name)], not_values: Vec::new() }];
+        let from = peer.sources.clone().unwrap_or_default();
+        let access = (!nobody).then(|| AccessRule { from, to, when, ..AccessRule::default() }).into_iter().collect();
+        let (gateway, exits) = (Arc::clone(&via.gateway), vec![host.name.clone()]);
+        Ok(Passage { gateway, rule: at, access, hosts: Vec::new(), ports: Vec::new(), exits })
+    };
+    hosts(rule).map(passage).collect()
+}
+
+/// Returns the name that sidecars ask a gateway for on the way to a host. The one of a wildcard is below it and no host's,
+/// since no host has a `_`.
+pub fn hop_name(host: &HostName) -> String {
+    if host.wildcard { format!("_.{}", host.name) } else { host.name.to_string() }
 }
 
 /// Returns the way of a rule, or why there is none.
-fn way(policy: &Policy, rule: &Rule, ports: &FxHashMap<(SmolStr, HostName), Vec<u16>>) -> Result<Way, String> {
+fn way(
+    policy: &Policy,
+    rule: &Rule,
+    (ports, mixed): (&FxHashMap<(SmolStr, HostName), Vec<u16>>, &FxHashSet<HostName>),
+) -> Result<Way, String> {
     let Some(via) = &rule.via else { return Err(String::new()) };
     let gateway = &via.gateway;
     let name = &gateway.name;
@@ -158,9 +183,15 @@ fn way(policy: &Policy, rule: &Rule, ports: &FxHashMap<(SmolStr, HostName), Vec<
     };
     let tls = gateway.ports.iter().find(|port| port.protocol == Protocol::Tcp && port.app == Some(AppProtocol::Tls));
     let Some(tls) = tls else { return Err(format!("gateway {name} has no tls port")) };
-    for host in hosts(rule) {
-        if host.name.wildcard {
-            return Err(format!("a gateway resolves one name, and {} is many", host.name));
+    for (host, member) in hosts(rule) {
+        if member.ports.entries().iter().any(|port| port.app.is_none()) && mixed.contains(&host.name) {
+            return Err(format!(
+                "a host that a gateway knows by its address has that port alone, and {} has others",
+                host.name
+            ));
+        }
+        if let Some(other) = mixed.iter().find(|other| **other != host.name && host.name.contains(other)) {
+            return Err(format!("the route of {} takes in {other}, which another rule names", host.name));
         }
         if ports.get(&(name.clone(), host.name.clone())).is_some_and(|ports| ports.len() > 1) {
             return Err(format!("through a gateway a host has one port, and {} has several", host.name));
@@ -176,11 +207,18 @@ fn way(policy: &Policy, rule: &Rule, ports: &FxHashMap<(SmolStr, HostName), Vec<
     })
 }
 
-fn hosts(rule: &Rule) -> impl Iterator<Item = &Host> {
+fn hosts(rule: &Rule) -> impl Iterator<Item = (&Host, &Member)> {
     rule.destination.members.iter().filter_map(|member| match &member.what {
-        What::Host(host) => Some(host),
+        What::Host(host) => Some((host, member)),
         _ => None,
     })
+}
+
+/// Returns the hosts that some rules reach by their name, in requests or TLS.
+fn hosts_by_name(part: &Partition<'_>) -> FxHashSet<HostName> {
+    let hosts = part.rules(OUT).flat_map(|(_, rule)| hosts(rule));
+    let named = hosts.filter(|(_, member)| member.ports.entries().iter().any(|port| port.app.is_some()));
+    named.map(|(host, _)| host.name.clone()).collect()
 }
 
 /// Returns the ports that rules send through each gateway for each host.

@@ -17,7 +17,7 @@ pub fn words(rule: &Rule, gateway: Option<&Gateway>, member: &Member) -> Cow<'st
     let http = !ports.is_empty() && ports.iter().all(|port| port.app.is_some_and(AppProtocol::has_requests));
     match (gateway, &rule.via) {
         (Some(gateway), _) if gateway.proxies > 0 => {
-            format!("judged at the gateway, by {}", client_words(gateway.proxies)).into()
+            format!("judged at the gateway, by {}", client_words(gateway)).into()
         }
         (Some(_), _) => {
             "judged at the gateway, by the address that the packet comes from; its Service must keep it".into()
@@ -38,11 +38,18 @@ pub fn words(rule: &Rule, gateway: Option<&Gateway>, member: &Member) -> Cow<'st
 }
 
 /// Returns the words for the address by which a gateway behind proxies knows a client.
-fn client_words(proxies: u32) -> String {
-    match proxies {
+fn client_words(gateway: &Gateway) -> String {
+    let words = match gateway.proxies {
         1 => "the last address in X-Forwarded-For, which the proxy in front appends".into(),
         many => {
             format!("the last address but {} in X-Forwarded-For, to which {many} proxies in front append", many - 1)
         }
+    };
+    match gateway.proxies_from.is_empty() {
+        true => format!(
+            "{words}; who comes past the proxies writes it himself: `proxies {} from ADDRESSES`",
+            gateway.proxies
+        ),
+        false => format!("{words}; others who connect are not believed"),
     }
 }

@@ -36,7 +36,7 @@ use self::policies::Policies;
 use self::sharing::{LeftOpen, Shared};
 use super::gateway::access::{asked_behind, asked_of_gateway, through};
 use super::gateway::at_gateway::Passage;
-use super::gateway::clients;
+use super::gateway::clients::{self, believed};
 use super::gateway::correlation::Correlation;
 use super::operations::{Access, To, add_token, to};
 use super::peers::{Peer, Peers, Position};
@@ -154,6 +154,12 @@ impl<'a> Gathering<'_, 'a> {
             Some(caller) => Rc::clone(caller),
             None if deny => self.peers.denied(&rule.source, position),
             None => self.peers.of(&rule.source, position),
+        };
+        let peer = match (gateway, &peer.sources) {
+            (Some(gateway), Some(all)) if !deny && !gateway.proxies_from.is_empty() => {
+                Rc::new(Peer { sources: Some(believed(gateway, all)), ..Peer::clone(&peer) })
+            }
+            _ => peer,
         };
         if gateway.is_none() && behind.is_none() && peer.sources.is_some() {
             self.behind_proxies(at, rule, selector);
