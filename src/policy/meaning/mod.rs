@@ -126,6 +126,18 @@ impl<'p> Meaning<'p> {
         *self.carried.get_or_insert_with(|| self.flows.carried())
     }
 
+    /// Makes the rows of both directions for all namespaces in play, and returns how many steps that took.
+    pub fn make_rows(&mut self) -> Result<u64, TooLarge> {
+        let before = self.flows.diagrams.steps();
+        let places: Vec<u32> = self.flows.space.pod_places().collect();
+        for direction in Direction::BOTH {
+            for &place in &places {
+                self.judged(direction, place);
+            }
+        }
+        self.flows.checked(self.flows.diagrams.steps() - before)
+    }
+
     /// Returns one of some flows that the policy allows; `None` if it allows none.
     pub fn allowed_of(&mut self, asked: &FlowPattern) -> Result<Option<Example<'p>>, TooLarge> {
         self.search(asked, Wanted::Allowed)
