@@ -150,7 +150,7 @@ pub fn lower(program: Program, input: &Input, diagnostics: &mut Diagnostics) -> 
 
 /// Judges how well the layers of the build enforce each rule, and makes no objects.
 pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    analysis::assertions(policy, sources, diagnostics);
+    analyze(policy, sources, diagnostics);
     let lowering = targets::judge(policy, sources, diagnostics);
     attribute(policy, diagnostics);
     lowering
@@ -159,7 +159,7 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 /// A policy to the objects of every layer of the build, all of them at once, with its judgements, and checked as [`build`]
 /// does, which makes files of them and keeps none.
 pub fn objects(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
-    analysis::assertions(policy, sources, diagnostics);
+    analyze(policy, sources, diagnostics);
     let lowering = targets::lower(policy, sources, &|made| verify::check(policy, sources, made), diagnostics);
     attribute(policy, diagnostics);
     lowering
@@ -174,7 +174,7 @@ pub fn build(
     diagnostics: &mut Diagnostics,
     then: &mut dyn FnMut(Vec<Artifact>) -> bool,
 ) -> Lowering {
-    analysis::assertions(policy, sources, diagnostics);
+    analyze(policy, sources, diagnostics);
     let check = |made: &Made<'_>| verify::check(policy, sources, made);
     let lowering = targets::build(policy, sources, &check, diagnostics, then);
     attribute(policy, diagnostics);
@@ -184,6 +184,15 @@ pub fn build(
 /// The files of a policy, as [`build`] hands them on, without judgements and messages: for a policy that was judged before.
 pub fn files(policy: &Policy, sources: &Sources, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
     targets::files_of(policy, sources, then);
+}
+
+/// Judges the assertions of a policy, and finds rules that change nothing. After an error rules may be missing, and nothing is
+/// said of the others.
+fn analyze(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) {
+    if !diagnostics.has_errors() {
+        analysis::lints(policy, sources, diagnostics);
+    }
+    analysis::assertions(policy, sources, diagnostics);
 }
 
 /// Adds the `@owner` and `@reason` of a rule to the messages about it, and warns of each `@allow` that allows nothing.

@@ -3,19 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Runs two functions, side by side on more than one processor, and returns their results. WebAssembly has one
-/// processor, and cannot start a thread.
-pub fn both<A, B: Send>(a: impl FnOnce() -> A, b: impl FnOnce() -> B + Send) -> (A, B) {
-    if processors() == 1 {
-        return (a(), b());
-    }
-    std::thread::scope(|scope| {
-        let other = scope.spawn(b);
-        let own = a();
-        (own, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })
-}
-
 /// Hands the result of `work` on each item to `then`, in the order of the items, until `then` returns `false`. All
 /// processors work on the items, a few of them ahead; `then` runs on this thread alone. A panic in either is a panic of
 /// the whole.

@@ -9,7 +9,7 @@
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::flows::TooLarge;
 use crate::model::rules::{Claim, ClaimKind, Direction, RuleId};
-use crate::policy::meaning::{Meaning, in_words};
+use crate::policy::meaning::{Heavy, Meaning, in_words};
 use crate::policy::{Cause, Flow, Policy, eval};
 use crate::source::{Sources, Span};
 
@@ -104,7 +104,7 @@ fn judge(policy: &Policy, meaning: &mut Meaning<'_>, claim: &Claim, code: Code, 
         ClaimKind::Always => meaning.denied_of(&claim.flows),
     };
     match found {
-        Err(TooLarge) => Outcome::TooLarge(Box::new(too_large(place))),
+        Err(TooLarge) => Outcome::TooLarge(Box::new(too_large(policy, place, meaning.heavy(&claim.flows)))),
         Ok(Some(example)) => {
             let flow = meaning.flow(&example);
             Outcome::Failed(Box::new(failed(policy, claim, place, &flow, code, sources)))
@@ -173,10 +173,24 @@ fn remedy(claim: &Claim, sources: &Sources) -> Option<String> {
     Some(format!("to forbid it whatever others allow: `deny {} {flows}`", direction.word()))
 }
 
-fn too_large(place: Span) -> Diagnostic {
-    Diagnostic::new(Code::ClaimTooLarge, place, "this claim would take too much work to judge")
-        .at("too many labels of these pods overlap in too many ways")
-        .note("claims about fewer namespaces, or about one namespace each, are judged by themselves")
+fn too_large(policy: &Policy, place: Span, heavy: Heavy) -> Diagnostic {
+    let Heavy { rules, count, keys, key_count } = heavy;
+    let mut diagnostic = Diagnostic::new(Code::ClaimTooLarge, place, "this claim would take too much work to judge")
+        .at("too many labels of these pods overlap in too many ways");
+    for rule in rules.into_iter().filter_map(|id| policy.rule(id)) {
+        diagnostic = diagnostic.label(rule.origin.place(), "asks for many of them");
+    }
+    if !keys.is_empty() {
+        let more = if key_count > keys.len() { format!(" and {} more", key_count - keys.len()) } else { String::new() };
+        let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+        let rules = match count {
+            0 => "the claim itself asks".to_owned(),
+            1 => "the claim and 1 rule ask".to_owned(),
+            count => format!("the claim and {count} rules ask"),
+        };
+        diagnostic = diagnostic.note(format!("{rules} for the labels {}{more}", keys.join(", ")));
+    }
+    diagnostic.note("claims about fewer namespaces, or about fewer labels each, are judged by themselves")
 }
 
 fn empty(place: Span) -> Diagnostic {

@@ -3,10 +3,13 @@
 //! ```text
 //! assert never shop/* -> payments/*      proven, or a flow that shows otherwise, with the lines that allow it
 //! test "a purchase" { … }                the same, line by line
+//! allow shop/{app=web} -> payments/*     a lint: the rule before contains it
 //! ```
 
 mod claims;
 mod coverage;
+mod lints;
 
 pub use claims::{Line, Outcome, TestResult, assertions, tests};
 pub use coverage::{Coverage, coverage};
+pub use lints::lints;

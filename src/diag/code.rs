@@ -186,12 +186,16 @@ codes! {
     E0503 FactsOutsideScope "a file with a scope states facts about others";
     E0504 NoOwnNamespace "`./` has no namespace to stand for";
     E0511 Expired "a rule has expired";
-    W0521 RedundantAllow "a wider allow makes this one redundant";
+    W0521 RedundantAllow "other allows make this one redundant";
     W0522 ResolverClosed "the resolver is isolated and lets nobody through";
     W0523 GrantDenied "a deny cuts pods off from their resolver or from istiod";
     W0524 ResolverMissed "the way to the cluster's DNS misses its resolver";
     W0525 PlatformUnsaid "the inventory is of a platform that the settings do not name";
     W0526 MeshClosed "istiod or a gateway is isolated and nothing is let through";
+    W0527 RedundantDeny "other rules make a deny redundant";
+    W0528 UnusableAllow "no flow can use an allow";
+    N0529 IdleDeny "a deny denies nothing";
+    W0530 MetadataReachable "pods reach the metadata address past a `default deny`";
     E0531 ClaimWithoutWorkloads "a claim has no workloads on either side";
     W0532 ClaimNotJudged "a claim was not judged";
     E0533 AssertionFails "an assertion is not true of every flow";

@@ -12,6 +12,10 @@ use std::hash::{Hash, Hasher};
 
 use rustc_hash::{FxHashMap, FxHasher};
 
+mod restricted;
+
+pub use restricted::Values;
+
 /// A variable, by its place in the order of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Var(pub u32);
@@ -213,6 +217,11 @@ impl Diagrams {
             return set;
         }
         self.child(set, value)
+    }
+
+    /// Returns the number of steps that were taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
     }
 
     /// Returns whether a flow is in a set, by the value of each variable.

@@ -13,13 +13,17 @@
 //! |---|---|
 //! | the values in play, gathered from whatever is compared | [`terms`] |
 //! | the variables of a flow, in the order of tests | [`space`] |
+//! | the order of the labels among them | `order` |
 //! | sets as decision diagrams | [`diagram`] |
 //! | sets from selectors, addresses, hosts, ports, requests | [`sets`] |
 //! | the flows that can be at all | `possible` |
+//! | a flow that is in no set of a list, without their union | [`search`] |
 //! | one flow of a set, to show | [`witness`] |
 
 pub mod diagram;
+mod order;
 mod possible;
+pub mod search;
 pub mod sets;
 pub mod space;
 pub mod terms;

@@ -134,9 +134,11 @@ impl Flows {
         var: impl Fn(&Space, &smol_str::SmolStr) -> Var,
         of_namespace: bool,
     ) -> Set {
+        let mut sorted: Vec<(Var, &Requirement)> =
+            requirements.list().iter().map(|requirement| (var(&self.space, &requirement.key), requirement)).collect();
+        sorted.sort_by_key(|(var, _)| *var);
         let mut all = rest;
-        for Requirement { key, test } in requirements.list().iter().rev() {
-            let var = var(&self.space, key);
+        for (var, Requirement { key, test }) in sorted.into_iter().rev() {
             let table = if of_namespace { self.space.namespace_values_of(key) } else { self.space.values_of(key) };
             let numbers =
                 |values: &[smol_str::SmolStr]| -> Vec<u32> { values.iter().map(|value| table.number(value)).collect() };
@@ -160,12 +162,14 @@ impl Flows {
     /// Returns the flows whose side is a pod with exactly these labels and this account; any one, where it is not known.
     pub fn pods_like(&mut self, side: Side, labels: &Labels, account: Option<&str>) -> Set {
         let mut set = Set::ALL;
-        let keys: Vec<_> = self.space.keys.numbered().map(|(_, key)| key.clone()).collect();
-        for key in keys.iter().rev() {
-            let table = self.space.values_of(key);
-            let value = labels.get(key).map_or(ABSENT, |value| table.number(value.as_str()));
+        let keys = self.space.keys.numbered().map(|(_, key)| key.clone());
+        let mut keys: Vec<_> = keys.map(|key| (self.space.var(Feature::Label(side, &key)), key)).collect();
+        keys.sort_unstable();
+        for (var, key) in keys.into_iter().rev() {
+            let table = self.space.values_of(&key);
+            let value = labels.get(&key).map_or(ABSENT, |value| table.number(value.as_str()));
             let in_play = table.numbers();
-            set = self.exactly(self.space.var(Feature::Label(side, key)), value, in_play, set);
+            set = self.exactly(var, value, in_play, set);
         }
         let Some(account) = account else { return set };
         let (value, in_play) = (self.space.accounts.number(account), self.space.accounts.numbers());

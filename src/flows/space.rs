@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use smol_str::SmolStr;
 
 use super::diagram::{Scale, Var};
+use super::order::order;
 use super::terms::{Terms, TokenClaim};
 use crate::model::addresses::{AddressSet, Range};
 use crate::model::hosts::{Host, HostName};
@@ -114,6 +115,9 @@ pub struct Space {
     pub(super) claims: Table<TokenClaim>,
     pub(super) headers: Table<SmolStr>,
     pub(super) header_values: Vec<Table<SmolStr>>,
+    /// The places of the labels of pods among each other, by twice the key's number and the side, and the other way.
+    label_places: Vec<u32>,
+    label_at: Vec<u32>,
     first: Firsts,
 }
 
@@ -192,6 +196,13 @@ impl Space {
         let (namespace_keys, namespace_values) = tables(terms.namespace_labels);
         let (keys, values) = tables(terms.labels);
         let (headers, header_values) = tables(terms.headers);
+        let label = |(key, receives): &(SmolStr, bool)| 2 * (keys.number(key) - 2) + u32::from(*receives);
+        let together = terms.together.iter().map(|(list, times)| (list.iter().map(label).collect(), *times));
+        let label_places = order(2 * keys.len(), &together.collect());
+        let mut label_at = vec![0; label_places.len()];
+        for (label, place) in (0..).zip(&label_places) {
+            label_at[*place as usize] = label;
+        }
         let mut space = Space {
             namespaces: Table::new(terms.namespaces.into_keys()),
             known,
@@ -213,6 +224,8 @@ impl Space {
             claims: Table::new(terms.claims),
             headers,
             header_values,
+            label_places,
+            label_at,
             first: Firsts::default(),
         };
         let port_names = PORT_NAMES;
@@ -262,7 +275,10 @@ impl Space {
             Feature::Claim(claim) => first.claims + self.claims.number(claim) - 2,
             Feature::Sidecar => first.sidecar,
             Feature::Account(one) => first.sidecar + 1 + side(one),
-            Feature::Label(one, key) => first.labels + 2 * (self.keys.number(key) - 2) + side(one),
+            Feature::Label(one, key) => {
+                let label = 2 * (self.keys.number(key) - 2) + side(one);
+                first.labels + self.label_places[label as usize]
+            }
             Feature::NamespaceLabel(one, key) => {
                 first.namespace_labels + 2 * (self.namespace_keys.number(key) - 2) + side(one)
             }
@@ -300,7 +316,8 @@ impl Space {
             _ if at == first.sidecar => Feature::Sidecar,
             _ if at < first.labels => Feature::Account(side(at - first.sidecar - 1)),
             _ if at < first.namespace_labels => {
-                Feature::Label(side(at - first.labels), &self.keys.0[((at - first.labels) / 2) as usize])
+                let label = self.label_at[(at - first.labels) as usize];
+                Feature::Label(side(label), &self.keys.0[(label / 2) as usize])
             }
             _ => Feature::NamespaceLabel(
                 side(at - first.namespace_labels),

@@ -21,6 +21,9 @@ use crate::model::ports::PortTest;
 /// A claim of a token: its names, each inside the one before, and a value.
 pub type TokenClaim = (Vec<SmolStr>, SmolStr);
 
+/// A rule that asks for more labels than so many says little about which of them lie together.
+const MOST_TOGETHER: usize = 64;
+
 /// The values in play, while they are gathered from endpoints, conditions and gateways. Sets can be compared only if all
 /// of them are made from one collection.
 #[derive(Debug, Default)]
@@ -43,6 +46,8 @@ pub struct Terms {
     /// Claims by their names, which lead from claim to claim, with their values.
     pub(super) claims: BTreeSet<TokenClaim>,
     pub(super) headers: BTreeMap<SmolStr, BTreeSet<SmolStr>>,
+    /// The labels of pods that are asked for together, each with its side, and how often they are.
+    pub(super) together: BTreeMap<Vec<(SmolStr, bool)>, u32>,
 }
 
 impl Terms {
@@ -70,6 +75,41 @@ impl Terms {
     /// Returns whether something asks for labels of namespaces.
     pub fn tells_namespaces_by_labels(&self) -> bool {
         !self.namespace_labels.is_empty()
+    }
+
+    /// Adds what flows from one endpoint to another, under conditions, speak of.
+    pub fn between(&mut self, source: &Endpoint, destination: &Endpoint, conditions: &Conditions) {
+        self.endpoint(source);
+        self.endpoint(destination);
+        self.conditions(conditions);
+        let keys = |endpoint: &Endpoint, receives: bool| -> Vec<Vec<(SmolStr, bool)>> {
+            let lists = endpoint.pods().map(|(_, pods)| pods.selector.labels.list());
+            lists.map(|list| list.iter().map(|requirement| (requirement.key.clone(), receives)).collect()).collect()
+        };
+        match (keys(source, false).as_mut_slice(), keys(destination, true).as_mut_slice()) {
+            ([one], many) | (many, [one]) => many.iter_mut().for_each(|list| {
+                list.append(&mut one.clone());
+                self.add_together(list);
+            }),
+            (sources, destinations) => sources.iter_mut().chain(destinations).for_each(|list| self.add_together(list)),
+        }
+    }
+
+    fn add_together(&mut self, labels: &mut Vec<(SmolStr, bool)>) {
+        labels.sort_unstable();
+        labels.dedup();
+        if labels.len() > 1 && labels.len() <= MOST_TOGETHER {
+            *self.together.entry(std::mem::take(labels)).or_default() += 1;
+        }
+    }
+
+    /// Says which labels the namespaces in play have, where that is known.
+    pub fn know(&mut self, labels: impl Fn(&SmolStr) -> Option<Labels>) {
+        for (name, known) in &mut self.namespaces {
+            if known.is_none() {
+                *known = labels(name);
+            }
+        }
     }
 
     /// Adds what an endpoint speaks of.

@@ -14,7 +14,7 @@ use smallvec::smallvec;
 use smol_str::SmolStr;
 
 use super::concerning::Concerning;
-use super::{Grant, GrantReason, Policy, lifelines, mesh, redundant};
+use super::{Grant, GrantReason, Policy, lifelines, mesh};
 use crate::diag::Diagnostics;
 use crate::model::conditions::Keys;
 use crate::model::endpoint::{Endpoint, Member, Pods, What};
@@ -22,7 +22,6 @@ use crate::model::gateways::{Gateway, GatewayPort, Via};
 use crate::model::labels::PodSelector;
 use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule, RuleId};
-use crate::parallel;
 use crate::settings::{Layer, Settings};
 use crate::types::Program;
 
@@ -58,25 +57,17 @@ pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostic
         concerning: Concerning::default(),
     };
     policy.lacks_mesh = mesh::is_missing(&policy);
-    let mut found = Diagnostics::new();
-    let grant = || {
-        let mut grants =
-            Grants { dns: &dns, istiod: &istiod, settings, list: Vec::new(), by_key: FxHashMap::default() };
-        for (at, rule) in policy.numbered() {
-            grants.of_rule(at, rule);
-        }
-        grants.of_mesh();
-        let grants = grants.list;
-        lifelines::warn_of_closed(&policy, &grants, (&dns, &istiod), &mut found);
-        lifelines::warn_of_missed_resolver(&policy, &grants, &dns, &mut found);
-        lifelines::warn_of_denied_grants(&policy, &grants, &mut found);
-        mesh::note_missing(&policy, &mut found);
-        grants
-    };
-    let (grants, redundant) = parallel::both(grant, || redundant::find(&policy));
+    let mut granting = Grants { dns: &dns, istiod: &istiod, settings, list: Vec::new(), by_key: FxHashMap::default() };
+    for (at, rule) in policy.numbered() {
+        granting.of_rule(at, rule);
+    }
+    granting.of_mesh();
+    let grants = granting.list;
+    lifelines::warn_of_closed(&policy, &grants, (&dns, &istiod), diagnostics);
+    lifelines::warn_of_missed_resolver(&policy, &grants, &dns, diagnostics);
+    lifelines::warn_of_denied_grants(&policy, &grants, diagnostics);
+    mesh::note_missing(&policy, diagnostics);
     policy.grants = grants;
-    diagnostics.append(found);
-    diagnostics.append(redundant);
     policy
 }
 

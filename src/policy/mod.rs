@@ -62,7 +62,6 @@ pub mod meaning;
 mod mesh;
 mod model;
 pub mod provenance;
-mod redundant;
 mod through;
 mod unknown;
 

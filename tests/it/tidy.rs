@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "policy",
         &["flows", "types", "inventory", "resolve", "syntax", "settings", "diag", "model", "source", "parallel"],
     ),
-    ("analysis", &["policy", "flows", "diag", "model", "source"]),
+    ("analysis", &["policy", "flows", "diag", "model", "source", "parallel"]),
     ("targets", &["policy", "flows", "inventory", "settings", "diag", "model", "source", "parallel"]),
     ("verify", &["targets", "policy", "flows", "inventory", "settings", "diag", "model", "source"]),
     (

@@ -9,7 +9,7 @@ use super::Meaning;
 use crate::flows::{Name, Set, Side};
 use crate::model::addresses::AddressSet;
 use crate::model::conditions::{ClaimName, Conditions, Jwt};
-use crate::model::endpoint::{Endpoint, What};
+use crate::model::endpoint::{Endpoint, Member, What};
 use crate::model::ports::{AppProtocol, Ports};
 use crate::model::rules::{Action, Direction, Rule};
 use crate::policy::{Grant, GrantReason};
@@ -56,9 +56,7 @@ impl Meaning<'_> {
 
     /// Returns the flows of the pods that a rule governs in a direction.
     pub fn governed(&mut self, rule: &Rule, direction: Direction) -> Set {
-        let side = if direction == Direction::Egress { Side::Source } else { Side::Destination };
-        let pods = rule.subject(direction).pods().map(|(_, pods)| &pods.selector);
-        let sets = pods.map(|pods| self.flows.pods(side, true, pods)).collect();
+        let sets = self.governed_in_parts(rule, direction);
         self.flows.diagrams.union(sets)
     }
 
@@ -68,19 +66,7 @@ impl Meaning<'_> {
         if let Some(known) = self.ends.sources.get(&key) {
             return *known;
         }
-        let own = judged == Direction::Egress;
-        let sets = endpoint.members.iter().map(|member| match &member.what {
-            What::Pods(pods) => self.flows.pods(Side::Source, own, &pods.selector),
-            What::Addresses(set) => {
-                let at = self.flows.at(Side::Source, set);
-                self.flows.outside(own, at)
-            }
-            What::Host(host) => {
-                let at = self.flows.at(Side::Source, &host.addresses());
-                self.flows.outside(own, at)
-            }
-        });
-        let sets = sets.collect();
+        let sets = endpoint.members.iter().map(|member| self.source_member(member, judged)).collect();
         let set = self.flows.diagrams.union(sets);
         self.ends.sources.insert(key, set);
         set
@@ -99,15 +85,55 @@ impl Meaning<'_> {
         if let Some(known) = self.ends.destinations.get(&key) {
             return *known;
         }
-        let mut sets = Vec::new();
-        for member in &endpoint.members {
-            let what = self.what(&member.what, deny, judged);
-            let request = self.requests(&member.ports, conditions, deny, judged);
-            sets.push(self.flows.diagrams.and(what, request));
-        }
+        let members = endpoint.members.iter();
+        let sets = members.map(|member| self.destination_member(member, conditions, deny, judged)).collect();
         let set = self.flows.diagrams.union(sets);
         self.ends.destinations.insert(key, set);
         set
+    }
+
+    fn source_member(&mut self, member: &Member, judged: Direction) -> Set {
+        let own = judged == Direction::Egress;
+        match &member.what {
+            What::Pods(pods) => self.flows.pods(Side::Source, own, &pods.selector),
+            What::Addresses(set) => {
+                let at = self.flows.at(Side::Source, set);
+                self.flows.outside(own, at)
+            }
+            What::Host(host) => {
+                let at = self.flows.at(Side::Source, &host.addresses());
+                self.flows.outside(own, at)
+            }
+        }
+    }
+
+    fn destination_member(&mut self, member: &Member, conditions: &Conditions, deny: bool, judged: Direction) -> Set {
+        let what = self.what(&member.what, deny, judged);
+        let request = self.requests(&member.ports, conditions, deny, judged);
+        self.flows.diagrams.and(what, request)
+    }
+
+    /// Returns what a rule matches where it is judged in a direction, in small parts: for each member of its two sides.
+    pub(super) fn matched_in_parts(&mut self, rule: &Rule, judged: Direction) -> Vec<Set> {
+        if rule.via.is_some() && rule.ingress {
+            return vec![self.passed_on(rule, judged)];
+        }
+        let deny = rule.action == Action::Deny;
+        let to = rule.destination.members.iter();
+        let to: Vec<Set> = to.map(|one| self.destination_member(one, &rule.conditions, deny, judged)).collect();
+        let mut parts = Vec::new();
+        for member in &rule.source.members {
+            let from = self.source_member(member, judged);
+            parts.extend(to.iter().map(|to| self.flows.diagrams.and(from, *to)));
+        }
+        parts
+    }
+
+    /// Returns the flows of the pods that a rule governs in a direction, for each member by itself.
+    pub(super) fn governed_in_parts(&mut self, rule: &Rule, direction: Direction) -> Vec<Set> {
+        let side = if direction == Direction::Egress { Side::Source } else { Side::Destination };
+        let pods = rule.subject(direction).pods().map(|(_, pods)| &pods.selector);
+        pods.map(|pods| self.flows.pods(side, true, pods)).collect()
     }
 
     /// Returns the flows to a member, on any port.

@@ -4,8 +4,8 @@
 //! allow ingress lab/@curl -> garden/*     a layer that knows no accounts lets lab/@other in: excess of this rule's isolation
 //! ```
 
-use super::{Example, Meaning, Statement, ends};
-use crate::flows::{Feature, Flows, Name, OUTSIDE, Set, Side, Space, Terms, TooLarge};
+use super::{Example, Meaning, Statement};
+use crate::flows::{Feature, Name, OUTSIDE, Set, Side, Terms, TooLarge};
 use crate::model::addresses::AddressSet;
 use crate::model::labels::{Account, PodSelector, Requirements};
 use crate::model::rules::{Action, Direction, GrantId, RuleId};
@@ -24,10 +24,7 @@ impl<'p> Meaning<'p> {
         let rules = ends.iter().map(|(at, _)| &policy.rules[at.index()]);
         let mut terms = super::terms_of(policy, rules, grants.iter().map(|at| &policy.grants[at.index()]));
         add(&mut terms);
-        let mut flows = Flows::new(Space::new(terms), budget);
-        let carried = flows.carried();
-        let (egress, ingress) = (super::Table::default(), super::Table::default());
-        let mut meaning = Meaning { policy, flows, egress, ingress, ends: ends::Ends::default(), carried };
+        let mut meaning = Meaning::over(policy, terms, budget);
         for (at, direction) in ends {
             meaning.sort_rule(at.index(), *direction);
         }
@@ -233,12 +230,6 @@ impl<'p> Meaning<'p> {
             sets.push(self.flows.with_place(set, true, place));
         }
         self.flows.diagrams.union(sets)
-    }
-
-    fn statements(&mut self, direction: Direction, place: u32) -> Vec<Statement> {
-        let table = self.table(direction);
-        let own = table.of_place.get(&place).into_iter().flatten();
-        own.chain(&table.wide).copied().collect()
     }
 
     /// Returns what some rules speak of at the pods of a place: a deny what it matches, the others all that goes to or

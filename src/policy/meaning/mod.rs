@@ -15,17 +15,27 @@ mod ends;
 mod gateway;
 mod layers;
 mod member;
+mod question;
+mod rivals;
+mod row;
 mod shown;
+mod versions;
 
+use ends::Ends;
+pub use question::Heavy;
+use question::{Hard, Wanted};
+pub use row::{Finding, Group, Kind};
 pub use shown::in_words;
+pub use versions::Versions;
 
 use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
 
 use super::{Grant, Policy};
 use crate::flows::{Flows, OUTSIDE, Set, Side, Space, Terms, TooLarge, Witness};
 use crate::inventory::Workload;
 use crate::model::endpoint::Endpoint;
-use crate::model::labels::NAMESPACE_NAME;
+use crate::model::labels::{Labels, NAMESPACE_NAME};
 use crate::model::rules::{Action, Direction, FlowPattern, Rule};
 
 /// The steps that the sets of one policy may take: about a second.
@@ -46,8 +56,9 @@ pub struct Meaning<'p> {
     flows: Flows,
     egress: Table,
     ingress: Table,
-    ends: ends::Ends,
-    carried: Set,
+    ends: Ends,
+    carried: Option<Set>,
+    hard: Hard,
 }
 
 /// The rows of a direction.
@@ -71,6 +82,16 @@ enum Statement {
     Published(usize),
 }
 
+/// What each statement about some judged pods says.
+#[derive(Default)]
+struct Parts {
+    denied: Vec<Set>,
+    isolated: Vec<Set>,
+    allowed: Vec<Set>,
+    granted: Vec<Set>,
+    published: Vec<Set>,
+}
+
 /// What the statements about some judged pods say.
 #[derive(Clone, Copy)]
 struct Row {
@@ -84,17 +105,7 @@ struct Row {
 impl<'p> Meaning<'p> {
     /// Prepares the meaning of a policy, so that it can be asked about its own claims and about other flows.
     pub fn new(policy: &'p Policy, others: &[FlowPattern]) -> Meaning<'p> {
-        let space = Space::new(terms(policy, others));
-        let mut flows = Flows::new(space, BUDGET);
-        let carried = flows.carried();
-        let mut meaning = Meaning {
-            policy,
-            flows,
-            egress: Table::default(),
-            ingress: Table::default(),
-            ends: ends::Ends::default(),
-            carried,
-        };
+        let mut meaning = Meaning::over(policy, terms(policy, others), BUDGET);
         meaning.sort_statements();
         meaning
     }
@@ -107,10 +118,7 @@ impl<'p> Meaning<'p> {
         grants: impl Iterator<Item = &'r Grant> + Clone,
         budget: u64,
     ) -> Meaning<'p> {
-        let mut flows = Flows::new(Space::new(terms_of(policy, rules, grants)), budget);
-        let carried = flows.carried();
-        let (egress, ingress) = (Table::default(), Table::default());
-        Meaning { policy, flows, egress, ingress, ends: ends::Ends::default(), carried }
+        Meaning::over(policy, terms_of(policy, rules, grants), budget)
     }
 
     /// Returns the collection of the sets.
@@ -123,22 +131,52 @@ impl<'p> Meaning<'p> {
     pub fn around(&mut self, direction: Direction, place: u32) -> Set {
         let judged = if direction == Direction::Egress { Side::Source } else { Side::Destination };
         let around = self.flows.around(judged, place, &self.policy.internet, &self.policy.pod_addresses);
-        self.flows.diagrams.and(around, self.carried)
+        let carried = self.carried();
+        self.flows.diagrams.and(around, carried)
+    }
+
+    /// Makes a meaning without rows, in which sets about these terms can be made.
+    fn over(policy: &'p Policy, terms: Terms, budget: u64) -> Meaning<'p> {
+        Meaning {
+            policy,
+            flows: Flows::new(Space::new(terms), budget),
+            egress: Table::default(),
+            ingress: Table::default(),
+            ends: Ends::default(),
+            carried: None,
+            hard: Hard::default(),
+        }
+    }
+
+    fn carried(&mut self) -> Set {
+        *self.carried.get_or_insert_with(|| self.flows.carried())
+    }
+
+    /// Makes the rows of both directions for all namespaces in play, and returns how many steps that took.
+    pub fn make_rows(&mut self) -> Result<u64, TooLarge> {
+        let before = self.flows.diagrams.steps();
+        let places: Vec<u32> = self.flows.space.pod_places().collect();
+        for direction in Direction::BOTH {
+            for &place in &places {
+                self.judged(direction, place);
+            }
+        }
+        self.flows.checked(self.flows.diagrams.steps() - before)
     }
 
     /// Returns one of some flows that the policy allows; `None` if it allows none.
     pub fn allowed_of(&mut self, asked: &FlowPattern) -> Result<Option<Example<'p>>, TooLarge> {
-        self.search(asked, |meaning, asked, judged| meaning.flows.diagrams.and(asked, judged))
+        self.search(asked, Wanted::Allowed)
     }
 
     /// Returns one of some flows that the policy denies; `None` if it allows every one.
     pub fn denied_of(&mut self, asked: &FlowPattern) -> Result<Option<Example<'p>>, TooLarge> {
-        self.search(asked, |meaning, asked, judged| meaning.flows.diagrams.minus(asked, judged))
+        self.search(asked, Wanted::Denied)
     }
 
     /// Returns whether a pattern means any flow at all.
     pub fn is_possible(&mut self, asked: &FlowPattern) -> Result<bool, TooLarge> {
-        Ok(self.search(asked, |_, asked, _| asked)?.is_some())
+        Ok(self.search(asked, Wanted::Any)?.is_some())
     }
 
     /// Returns whether some of the flows are those that a rule matches, or those of pods that it isolates.
@@ -156,50 +194,17 @@ impl<'p> Meaning<'p> {
             let both = d.and(asked, of_rule);
             met = d.or(met, both);
         }
-        let met = self.flows.diagrams.and(met, self.carried);
+        let carried = self.carried();
+        let met = self.flows.diagrams.and(met, carried);
         self.flows.checked(met != Set::NONE)
-    }
-
-    /// Looks through every pair of places for a flow that `want` picks from those that are asked for and those that are allowed.
-    fn search(
-        &mut self,
-        pattern: &FlowPattern,
-        want: impl Fn(&mut Meaning<'p>, Set, Set) -> Set,
-    ) -> Result<Option<Example<'p>>, TooLarge> {
-        let sources = self.source(&pattern.source, Direction::Egress);
-        let destinations = self.destination(&pattern.destination, &pattern.conditions, false, Direction::Egress);
-        let places: Vec<u32> = [OUTSIDE].into_iter().chain(self.flows.space.pod_places()).collect();
-        for &source in &places {
-            let from = self.flows.with_place(sources, true, source);
-            let asked = self.flows.diagrams.and(from, destinations);
-            if asked == Set::NONE {
-                continue;
-            }
-            let sent = self.judged(Direction::Egress, source);
-            for &destination in &places {
-                let asked = self.flows.with_place(asked, false, destination);
-                if asked == Set::NONE || (source, destination) == (OUTSIDE, OUTSIDE) {
-                    continue;
-                }
-                let sent = self.flows.with_place(sent, false, destination);
-                let received = self.judged(Direction::Ingress, destination);
-                let received = self.flows.with_place(received, false, source);
-                let judged = self.flows.diagrams.and(sent, received);
-                let found = want(self, asked, judged);
-                let found = self.possible(found, source, destination);
-                if self.flows.checked(found)? != Set::NONE {
-                    return Ok(self.believable(found, source, destination));
-                }
-            }
-        }
-        self.flows.checked(None)
     }
 
     fn possible(&mut self, set: Set, source: u32, destination: u32) -> Set {
         if set == Set::NONE {
             return set;
         }
-        let set = self.flows.diagrams.and(set, self.carried);
+        let carried = self.carried();
+        let set = self.flows.diagrams.and(set, carried);
         let between = self.flows.between(source, destination, &self.policy.internet);
         self.flows.diagrams.and(set, between)
     }
@@ -277,29 +282,7 @@ impl<'p> Meaning<'p> {
 
     /// Returns what some statements say, over the place of the judged pod.
     fn said(&mut self, direction: Direction, statements: &[Statement]) -> Row {
-        let policy = self.policy;
-        let [mut denied, mut isolated, mut allowed, mut granted, mut published] = [const { Vec::new() }; 5];
-        for statement in statements {
-            match *statement {
-                Statement::Rule(at) => {
-                    let rule = &policy.rules[at];
-                    match rule.action {
-                        Action::Deny => denied.push(self.matched(rule, direction)),
-                        Action::Allow => {
-                            isolated.push(self.governed(rule, direction));
-                            allowed.push(self.matched(rule, direction));
-                        }
-                        Action::Isolate => isolated.push(self.governed(rule, direction)),
-                    }
-                }
-                Statement::Grant(at) => granted.push(self.granted(&policy.grants[at])),
-                Statement::Published(at) => {
-                    let (concerned, fitting) = self.published(&policy.rules[at]);
-                    published.push(concerned);
-                    allowed.push(fitting);
-                }
-            }
-        }
+        let Parts { denied, isolated, allowed, granted, published } = self.parts(direction, statements, false);
         let d = &mut self.flows.diagrams;
         Row {
             denied: d.union(denied),
@@ -308,6 +291,42 @@ impl<'p> Meaning<'p> {
             granted: d.union(granted),
             published: d.union(published),
         }
+    }
+
+    /// Returns what each of some statements says, where `small` each member of its endpoints by itself.
+    fn parts(&mut self, direction: Direction, statements: &[Statement], small: bool) -> Parts {
+        let policy = self.policy;
+        let matched = |meaning: &mut Self, rule| match small {
+            true => meaning.matched_in_parts(rule, direction),
+            false => vec![meaning.matched(rule, direction)],
+        };
+        let governed = |meaning: &mut Self, rule| match small {
+            true => meaning.governed_in_parts(rule, direction),
+            false => vec![meaning.governed(rule, direction)],
+        };
+        let mut parts = Parts::default();
+        for statement in statements {
+            match *statement {
+                Statement::Rule(at) => {
+                    let rule = &policy.rules[at];
+                    match rule.action {
+                        Action::Deny => parts.denied.extend(matched(self, rule)),
+                        Action::Allow => {
+                            parts.isolated.extend(governed(self, rule));
+                            parts.allowed.extend(matched(self, rule));
+                        }
+                        Action::Isolate => parts.isolated.extend(governed(self, rule)),
+                    }
+                }
+                Statement::Grant(at) => parts.granted.push(self.granted(&policy.grants[at])),
+                Statement::Published(at) => {
+                    let (concerned, fitting) = self.published(&policy.rules[at]);
+                    parts.published.push(concerned);
+                    parts.allowed.push(fitting);
+                }
+            }
+        }
+        parts
     }
 
     fn table(&mut self, direction: Direction) -> &mut Table {
@@ -401,11 +420,9 @@ fn terms_of<'r>(
     terms.addresses(&policy.pod_addresses);
     let inventory = &policy.inventory;
     let all = wide || terms.tells_namespaces_by_labels();
-    for (name, namespace) in &inventory.namespaces {
+    for name in inventory.namespaces.keys() {
         if all || terms.names(name) {
-            let mut labels = namespace.labels.clone();
-            labels.insert(smol_str::SmolStr::new_static(NAMESPACE_NAME), name.clone());
-            terms.namespace(name, namespace.declared.then_some(labels));
+            terms.namespace(name, labels_of(policy, name));
         }
     }
     if all && inventory.given {
@@ -414,25 +431,26 @@ fn terms_of<'r>(
     terms
 }
 
-fn add_rule(terms: &mut Terms, rule: &Rule) {
-    terms.endpoint(&rule.source);
-    terms.endpoint(&rule.destination);
-    terms.conditions(&rule.conditions);
-    if let Some(via) = &rule.via {
-        terms.via(via);
-    }
-}
-
 /// Returns all values that a policy, its claims and other patterns speak of.
 fn terms(policy: &Policy, others: &[FlowPattern]) -> Terms {
-    let inventory = &policy.inventory;
-    let namespaces = inventory.namespaces.iter().map(|(name, namespace)| {
-        let mut labels = namespace.labels.clone();
-        labels.insert(smol_str::SmolStr::new_static(NAMESPACE_NAME), name.clone());
-        (name.clone(), namespace.declared.then_some(labels))
-    });
-    let mut terms = Terms::new(namespaces, inventory.given);
-    policy.rules.iter().for_each(|rule| add_rule(&mut terms, rule));
+    let mut terms = Terms::new(namespaces(policy), policy.inventory.given);
+    add_terms(&mut terms, policy);
+    for asked in others {
+        terms.between(&asked.source, &asked.destination, &asked.conditions);
+    }
+    terms
+}
+
+/// Returns the namespaces that are known, with their labels where these are known.
+fn namespaces(policy: &Policy) -> impl Iterator<Item = (SmolStr, Option<Labels>)> {
+    policy.inventory.namespaces.keys().map(|name| (name.clone(), labels_of(policy, name)))
+}
+
+/// Adds all values that a policy and its claims speak of.
+fn add_terms(terms: &mut Terms, policy: &Policy) {
+    for rule in &policy.rules {
+        add_rule(terms, rule);
+    }
     for grant in &policy.grants {
         terms.endpoint(&grant.source);
         terms.endpoint(&grant.destination);
@@ -441,11 +459,23 @@ fn terms(policy: &Policy, others: &[FlowPattern]) -> Terms {
         terms.gateway(gateway);
     }
     let claims = policy.tests.iter().flat_map(|test| &test.claims).chain(&policy.assertions);
-    for asked in claims.map(|claim| &claim.flows).chain(others) {
-        terms.endpoint(&asked.source);
-        terms.endpoint(&asked.destination);
-        terms.conditions(&asked.conditions);
+    for asked in claims.map(|claim| &claim.flows) {
+        terms.between(&asked.source, &asked.destination, &asked.conditions);
     }
     terms.addresses(&policy.internet);
-    terms
+}
+
+fn add_rule(terms: &mut Terms, rule: &Rule) {
+    terms.between(&rule.source, &rule.destination, &rule.conditions);
+    if let Some(via) = &rule.via {
+        terms.via(via);
+    }
+}
+
+/// Returns the labels of a namespace, its name among them, where they are known.
+fn labels_of(policy: &Policy, name: &SmolStr) -> Option<Labels> {
+    let known = policy.inventory.namespaces.get(name).filter(|namespace| namespace.declared)?;
+    let mut labels = known.labels.clone();
+    labels.insert(SmolStr::new_static(NAMESPACE_NAME), name.clone());
+    Some(labels)
 }

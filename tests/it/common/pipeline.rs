@@ -83,6 +83,9 @@ impl Given {
             found.cloned().ok_or_else(|| "there is no such file".to_owned())
         };
         let policy = compile::policy(&mut input, &mut loader, &mut diagnostics);
+        if let Some(policy) = &policy {
+            netpol::analysis::lints(policy, &input.sources, &mut diagnostics);
+        }
         diagnostics.sort();
         Outcome { sources: input.sources, diagnostics, policy }
     }

@@ -1,0 +1,210 @@
+//! Lints from meaning: rules that are right, and change nothing or cannot be used.
+//!
+//! ```text
+//! default deny shop/*
+//! allow egress shop/* -> db/*:5432
+//! allow egress shop/{app=web} -> db/{app=pg}:5432     the one before contains it
+//! deny egress shop/* -> lab/*                         denies nothing: the default deny does
+//! ```
+//!
+//! Sets say so, for every pod that could be, group by group (`groups`). Where a group would take too much work, nothing is
+//! said of it: a lint is no proof.
+
+mod groups;
+mod words;
+
+use std::collections::BTreeMap;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use self::groups::{Rows, Times};
+use self::words::Said;
+use crate::diag::Diagnostics;
+use crate::model::addresses::AddressSet;
+use crate::model::endpoint::What;
+use crate::model::hosts::Host;
+use crate::model::rules::{Action, Direction, Rule, RuleId};
+use crate::parallel;
+use crate::policy::Policy;
+use crate::policy::meaning::{Finding, Group, Kind};
+use crate::source::Sources;
+
+/// The address at which clouds serve metadata and credentials to their machines.
+const METADATA: [u8; 4] = [169, 254, 169, 254];
+
+/// So many rules are looked at in one go by one processor.
+const TOGETHER: usize = 512;
+
+/// Finds rules that others contain, allows that no flow can use, denies that deny nothing, and allows that lead past a
+/// `default deny` to the metadata address.
+pub fn lints(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) {
+    let guarded = AddressSet::of([ipnet::IpNet::from(std::net::IpAddr::from(METADATA))]);
+    let mut rows = Rows::new(policy, &guarded);
+    let mut found = Found::default();
+    let wide = rows.of_wide();
+    look(&wide, |group| group.findings(policy).unwrap_or_default(), |direction, list| found.add(direction, list));
+    let said: FxHashSet<(RuleId, Direction)> =
+        found.own.keys().map(|(rule, direction, _)| (*rule, *direction)).collect();
+    let named = rows.of_named(|rule, direction| said.contains(&(rule, direction)));
+    look(&named, |group| group.findings(policy).unwrap_or_default(), |direction, list| found.add(direction, list));
+
+    // `api:80`, for which the mesh opens TLS, and `api.example.com:443` lead to one port of the host, and neither serves the
+    // pods that dial the other.
+    let opened: Vec<&Host> = policy.rules.iter().flat_map(hosts).filter(|host| !host.originates.is_empty()).collect();
+    let candidates: FxHashSet<RuleId> = found
+        .own
+        .keys()
+        .filter(|(_, _, kind)| *kind == Kind::Contained)
+        .map(|(rule, ..)| *rule)
+        .filter(|rule| is_everywhere(policy, &rows.times, &found, *rule, Kind::Contained, Direction::BOTH.iter()))
+        .filter(|rule| policy.rule(*rule).is_none_or(|rule| !leads_to(rule, &opened)))
+        .collect();
+    let mut going = Found::default();
+    let again: Vec<Group<'_>> =
+        wide.into_iter().chain(named).filter(|group| group.own.iter().any(|rule| candidates.contains(rule))).collect();
+    look(
+        &again,
+        |group| group.going(policy, &candidates).unwrap_or_default(),
+        |direction, list| going.add(direction, list),
+    );
+    let mut start = 0;
+    while let Some(first) = policy.rules.get(start) {
+        // A `<->` is two rules of one sentence.
+        let count = policy.rules[start..].iter().take_while(|rule| rule.origin.span == first.origin.span).count();
+        if first.origin.applied().is_empty() {
+            let ids = start..start + count;
+            let said = ids.map(|at| judged(policy, &rows.times, &found, &going, &candidates, RuleId::new(at)));
+            if let Some(said) = said.collect::<Option<Vec<Said>>>().and_then(|said| said.into_iter().min()) {
+                diagnostics.push(words::diagnostic(policy, sources, first, &said));
+            }
+        }
+        start += count;
+    }
+}
+
+fn leads_to(rule: &Rule, opened: &[&Host]) -> bool {
+    hosts(rule).any(|host| opened.iter().any(|other| host.name.overlaps(&other.name)))
+}
+
+fn hosts(rule: &Rule) -> impl Iterator<Item = &Host> {
+    rule.destination.members.iter().filter_map(|member| match &member.what {
+        What::Host(host) => Some(host),
+        _ => None,
+    })
+}
+
+/// Looks at groups, on all processors, and hands on what is found in their order.
+fn look<'p>(
+    groups: &[Group<'p>],
+    find: impl Fn(&Group<'p>) -> Vec<Finding> + Sync,
+    mut then: impl FnMut(Direction, Vec<Finding>),
+) {
+    let mut parts: Vec<&[Group<'p>]> = Vec::new();
+    let (mut start, mut size) = (0, 0);
+    for (at, group) in groups.iter().enumerate() {
+        size += group.own.len() + group.beside.len() + group.asked.len();
+        if size >= TOGETHER || at + 1 == groups.len() {
+            parts.push(&groups[start..=at]);
+            (start, size) = (at + 1, 0);
+        }
+    }
+    let all = |part: &&[Group<'p>]| part.iter().map(|group| (group.direction, find(group))).collect::<Vec<_>>();
+    parallel::ahead(&parts, all, |found| {
+        found.into_iter().for_each(|(direction, list)| then(direction, list));
+        true
+    });
+}
+
+/// What was found of the rules, and how often: only what is true wherever a rule counts is true of it.
+#[derive(Default)]
+struct Found {
+    own: FxHashMap<(RuleId, Direction, Kind), Counted>,
+    asked: FxHashMap<RuleId, Counted>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    times: u32,
+    cause: Option<RuleId>,
+}
+
+impl Found {
+    fn add(&mut self, direction: Direction, list: Vec<Finding>) {
+        for Finding { rule, kind, cause } in list {
+            let counted = match kind {
+                Kind::Closed => self.asked.entry(rule).or_default(),
+                _ => self.own.entry((rule, direction, kind)).or_default(),
+            };
+            counted.times += 1;
+            counted.cause = counted.cause.or(cause);
+        }
+    }
+
+    fn of(&self, rule: RuleId, direction: Direction, kind: Kind) -> Counted {
+        self.own.get(&(rule, direction, kind)).copied().unwrap_or_default()
+    }
+}
+
+/// Returns whether something was found of a rule wherever it governs pods in some directions.
+fn is_everywhere<'d>(
+    policy: &Policy,
+    times: &[Times],
+    found: &Found,
+    rule: RuleId,
+    kind: Kind,
+    directions: impl Iterator<Item = &'d Direction>,
+) -> bool {
+    let Some(of) = policy.rule(rule) else { return false };
+    let mut governed = directions.filter(|direction| of.governs(**direction)).peekable();
+    governed.peek().is_some()
+        && governed.all(|direction| {
+            let all = times[rule.index()].own[*direction as usize];
+            all > 0 && found.of(rule, *direction, kind).times == all
+        })
+}
+
+/// Returns what is to be said of a rule.
+fn judged(
+    policy: &Policy,
+    times: &[Times],
+    found: &Found,
+    going: &Found,
+    candidates: &FxHashSet<RuleId>,
+    id: RuleId,
+) -> Option<Said> {
+    let rule: &Rule = policy.rule(id)?;
+    let governed = || Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction));
+    let may_go = candidates.contains(&id);
+    let somewhere = |kind| {
+        governed()
+            .find(|direction| is_everywhere(policy, times, found, id, kind, std::iter::once(direction)))
+            .map(|direction| found.of(id, direction, kind).cause)
+    };
+    let closed = found.asked.get(&id).filter(|closed| closed.times == times[id.index()].asked);
+    match rule.action {
+        Action::Allow => {
+            if let Some(cause) = somewhere(Kind::Denied) {
+                return Some(Said::Denied { cause, may_go });
+            }
+            if let Some(closed) = closed {
+                return Some(Said::Closed { cause: closed.cause, may_go });
+            }
+        }
+        Action::Deny => {
+            let idle = somewhere(Kind::Idle).or(closed.map(|closed| closed.cause));
+            if let Some(cause) = idle.filter(|_| !may_go) {
+                return Some(Said::Idle { cause });
+            }
+        }
+        Action::Isolate => {}
+    }
+    if is_everywhere(policy, times, going, id, Kind::Contained, Direction::BOTH.iter()) {
+        let wider: BTreeMap<Direction, Option<RuleId>> =
+            governed().map(|direction| (direction, going.of(id, direction, Kind::Contained).cause)).collect();
+        let mut each = wider.into_values();
+        let first = each.next().flatten();
+        return Some(Said::Contained { wider: first.filter(|_| each.all(|other| other == first)) });
+    }
+    let unguarded = governed().find_map(|direction| found.of(id, direction, Kind::Unguarded).cause);
+    unguarded.map(|cause| Said::Unguarded { cause })
+}

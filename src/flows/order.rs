@@ -1,0 +1,91 @@
+//! The order of the label variables: labels that stand in one rule come to lie together.
+//!
+//! ```text
+//! {a=1}/* -> {x=1}/*, {b=1}/* -> {y=1}/*      source a, destination x, source b, destination y
+//! ```
+//!
+//! Twenty such pairs are a set of 86 nodes and edges in this order, and of two million where all labels of one side come
+//! before all of the other. The method is FORCE (Aloul, Markov, Sakallah 2003): every rule pulls its labels to its middle,
+//! again and again, as long as the rules get shorter. It has no chance in it, so that sets are alike from run to run.
+
+use std::collections::BTreeMap;
+
+/// Returns the place of each of `count` variables. `together` lists the variables that stand in one rule, each list with
+/// the number of such rules.
+pub(super) fn order(count: usize, together: &BTreeMap<Vec<u32>, u32>) -> Vec<u32> {
+    let mut best: Vec<u32> = (0..count as u32).collect();
+    let mut length = length_of(&best, together);
+    let mut places = best.clone();
+    let rounds = 10 + 4 * count.max(1).ilog2();
+    for _ in 0..rounds {
+        places = pulled(&places, together);
+        let now = length_of(&places, together);
+        if now < length {
+            (length, best) = (now, places.clone());
+        }
+    }
+    apart(&best, together)
+}
+
+/// Moves labels that no chain of rules joins apart, so that each such family lies together.
+fn apart(places: &[u32], together: &BTreeMap<Vec<u32>, u32>) -> Vec<u32> {
+    let mut family: Vec<u32> = places.to_vec();
+    // The family of a variable is the first place of its own and of those it is joined with.
+    loop {
+        let mut changed = false;
+        for list in together.keys() {
+            let first = list.iter().map(|variable| family[*variable as usize]).min().unwrap_or(0);
+            for variable in list {
+                changed |= family[*variable as usize] > first;
+                family[*variable as usize] = first;
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    let mut sorted: Vec<usize> = (0..places.len()).collect();
+    sorted.sort_by_key(|variable| (family[*variable], places[*variable]));
+    let mut moved = vec![0; places.len()];
+    for (place, variable) in sorted.into_iter().enumerate() {
+        moved[variable] = place as u32;
+    }
+    moved
+}
+
+/// Returns how far the rules reach, all together.
+fn length_of(places: &[u32], together: &BTreeMap<Vec<u32>, u32>) -> u64 {
+    let reach = |list: &Vec<u32>| {
+        let at = || list.iter().map(|variable| places[*variable as usize]);
+        u64::from(at().max().unwrap_or(0) - at().min().unwrap_or(0))
+    };
+    together.iter().map(|(list, times)| reach(list) * u64::from(*times)).sum()
+}
+
+/// Moves every variable to the mean of the middles of its rules. One that stands alone stays where it is.
+fn pulled(places: &[u32], together: &BTreeMap<Vec<u32>, u32>) -> Vec<u32> {
+    let mut sums = vec![(0.0, 0.0); places.len()];
+    for (list, times) in together {
+        let middle = list.iter().map(|variable| f64::from(places[*variable as usize])).sum::<f64>() / list.len() as f64;
+        for variable in list {
+            let (sum, weight) = &mut sums[*variable as usize];
+            *sum += middle * f64::from(*times);
+            *weight += f64::from(*times);
+        }
+    }
+    let mut sorted: Vec<(f64, u32, usize)> = sums
+        .iter()
+        .zip(places)
+        .enumerate()
+        .map(|(variable, ((sum, weight), place))| {
+            let wanted = if *weight > 0.0 { sum / weight } else { f64::from(*place) };
+            (wanted, *place, variable)
+        })
+        .collect();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let mut moved = vec![0; places.len()];
+    for (place, (.., variable)) in sorted.into_iter().enumerate() {
+        moved[variable] = place as u32;
+    }
+    moved
+}
