@@ -136,6 +136,19 @@ impl Meaning<'_> {
         all
     }
 
+    /// Returns the flows from outside to gateways that have proxies in front.
+    pub(super) fn behind_proxies(&mut self, direction: Direction, place: u32) -> Set {
+        let policy = self.policy;
+        let mut sets = Vec::new();
+        for gateway in policy.gateways.iter().filter(|one| direction == Direction::Ingress && one.proxies > 0) {
+            let pods = self.gateway_pods(gateway, Side::Destination, true);
+            sets.push(self.flows.with_place(pods, true, place));
+        }
+        let to = self.flows.diagrams.union(sets);
+        let from = self.flows.outside(false, Set::ALL);
+        self.flows.diagrams.and(to, from)
+    }
+
     /// Returns the flows that are as the ports of gateways read them: a port for HTTP gets requests without TLS, one that
     /// ends TLS requests, and one that passes TLS on gets nothing else.
     pub(super) fn as_read(&mut self, judged: Direction) -> Set {

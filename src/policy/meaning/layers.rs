@@ -151,9 +151,10 @@ impl<'p> Meaning<'p> {
         let [_, from] = self.gateway_sides(place);
         let named = self.flows.asks_for(Name::Tls, |_| true);
         let (like_gateways, others) = (self.like_gateways(place), self.of_gateway_accounts());
+        let behind_proxies = self.behind_proxies(direction, place);
         let d = &mut self.flows.diagrams;
         let unseen = d.and(from, named);
-        let not = d.union(vec![unseen, like_gateways, others]);
+        let not = d.union(vec![unseen, like_gateways, others, behind_proxies]);
         d.minus(all, not)
     }
 

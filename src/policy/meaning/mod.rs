@@ -127,12 +127,16 @@ impl<'p> Meaning<'p> {
     }
 
     /// Returns the flows that can be, where a pod at a place is judged in a direction. What is no pod has none of the
-    /// addresses of pods, as far as these are known.
+    /// addresses of pods, as far as these are known, and what comes to a gateway through proxies is left aside: its packets
+    /// have their addresses, and not its own.
     pub fn around(&mut self, direction: Direction, place: u32) -> Set {
         let judged = if direction == Direction::Egress { Side::Source } else { Side::Destination };
         let around = self.flows.around(judged, place, &self.policy.internet, &self.policy.pod_addresses);
         let carried = self.carried();
-        self.flows.diagrams.and(around, carried)
+        let behind_proxies = self.behind_proxies(direction, place);
+        let d = &mut self.flows.diagrams;
+        let around = d.and(around, carried);
+        d.minus(around, behind_proxies)
     }
 
     /// Makes a meaning without rows, in which sets about these terms can be made.
