@@ -72,7 +72,7 @@ impl<'t> Reader<'t> {
 
     /// Returns the end of the line that holds a byte.
     fn line_end(&self, at: usize) -> usize {
-        self.bytes()[at..].iter().position(|byte| *byte == b'\n').map_or(self.text.len(), |length| at + length)
+        self.text[at..].find('\n').map_or(self.text.len(), |length| at + length)
     }
 
     fn next_line(&self, end: usize) -> usize {
