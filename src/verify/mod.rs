@@ -13,6 +13,7 @@
 //! Pods have any labels in this, those that nobody knows of too. Where the layer goes by facts about the pods of the
 //! inventory, `known` compares their flows alone.
 
+mod alike;
 mod known;
 mod row;
 mod sidecars;
@@ -21,7 +22,7 @@ mod words;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use self::row::{Difference, Row};
+use self::row::{Difference, Row, Source};
 use crate::diag::Diagnostics;
 use crate::flows::{OTHER, Set, TooLarge};
 use crate::model::endpoint::Endpoint;
@@ -76,6 +77,8 @@ pub fn check_effective(policy: &Policy, sources: &Sources, made: &Made<'_>) -> D
 }
 
 fn judge(policy: &Policy, sources: &Sources, made: &Made<'_>, read: Option<&[Rule]>, found: &mut Diagnostics) {
+    // Rules that are alike word by word are alike as sets.
+    let read = read.filter(|read| !alike::are_alike(&made.effective.rules, read));
     let table = Table::new(policy, made, read);
     let mut waiting: Vec<Vec<Key>> = table.together();
     while let Some(rows) = waiting.pop() {
@@ -87,8 +90,8 @@ fn judge(policy: &Policy, sources: &Sources, made: &Made<'_>, read: Option<&[Rul
             }
             Err(TooLarge) => match rows.as_slice() {
                 [(direction, namespace)] => {
-                    let said = table.said(*direction, namespace.as_deref());
-                    let finding = words::too_large(policy, made, *direction, namespace.as_deref(), &said.rules);
+                    let rules = table.rules(*direction, namespace.as_ref());
+                    let finding = words::too_large(policy, made, *direction, namespace.as_deref(), &rules);
                     finding.into_iter().for_each(|finding| found.push(finding));
                 }
                 _ => waiting.extend(rows.into_iter().map(|row| vec![row])),
@@ -114,16 +117,6 @@ struct Said<'a> {
 impl<'a> Said<'a> {
     fn len(&self) -> usize {
         self.rules.len() + self.grants.len() + self.published.len() + self.stated.len() + self.read.len()
-    }
-
-    fn with(&self, other: &Said<'a>) -> Said<'a> {
-        let mut all = self.clone();
-        all.rules.extend(&other.rules);
-        all.grants.extend(&other.grants);
-        all.published.extend(&other.published);
-        all.stated.extend(&other.stated);
-        all.read.extend(&other.read);
-        all
     }
 }
 
@@ -194,11 +187,10 @@ impl<'a> Table<'a> {
         &self.wide[usize::from(direction == Direction::Ingress)]
     }
 
-    /// Returns the statements about the pods of a row.
-    fn said(&self, direction: Direction, namespace: Option<&str>) -> Said<'a> {
-        let none = Said::default();
-        let key = (direction, namespace.map(SmolStr::from));
-        self.rows.get(&key).unwrap_or(&none).with(self.wide(direction))
+    /// Returns the rules about the pods of a row.
+    fn rules(&self, direction: Direction, namespace: Option<&SmolStr>) -> Vec<RuleId> {
+        let own = self.rows.get(&(direction, namespace.cloned())).map(|said| said.rules.as_slice());
+        own.into_iter().chain([self.wide(direction).rules.as_slice()]).flatten().copied().collect()
     }
 
     /// Returns the rows, those together that share a collection of sets.
@@ -222,7 +214,7 @@ impl<'a> Table<'a> {
                 all.push(Vec::new());
                 filled = 0;
             }
-            filled += self.rows.get(&key).map_or(1, Said::len);
+            filled += 1 + self.rows.get(&key).map_or(0, Said::len);
             if let Some(last) = all.last_mut() {
                 last.push(key);
             }
@@ -232,19 +224,24 @@ impl<'a> Table<'a> {
     }
 
     /// Returns the first difference among some rows.
-    fn differing(&self, rows: &[Key]) -> Result<Option<Difference<'a>>, TooLarge> {
-        let said: Vec<Said<'a>> = rows.iter().map(|(direction, name)| self.said(*direction, name.as_deref())).collect();
-        let policy = self.policy;
-        let of_source = said.iter().flat_map(|said| said.rules.iter().chain(&said.published));
+    fn differing(&self, rows: &[Key]) -> Result<Option<Difference>, TooLarge> {
+        let (policy, none) = (self.policy, Said::default());
+        let own: Vec<&Said<'a>> = rows.iter().map(|key| self.rows.get(key).unwrap_or(&none)).collect();
+        let all = || own.iter().copied().chain(&self.wide);
+        let of_source = all().flat_map(|said| said.rules.iter().chain(&said.published));
         let of_source = of_source.map(|at| &policy.rules[at.index()]);
-        let of_layer = said.iter().flat_map(|said| said.stated.iter().map(|stated| &stated.rule));
-        let of_text = said.iter().flat_map(|said| said.read.iter().copied());
-        let grants = said.iter().flat_map(|said| said.grants.iter().map(|at| &policy.grants[at.index()]));
-        let budget = BUDGET + BUDGET_EACH * said.iter().map(Said::len).sum::<usize>() as u64;
+        let of_layer = all().flat_map(|said| said.stated.iter().map(|stated| &stated.rule));
+        let of_text = all().flat_map(|said| said.read.iter().copied());
+        let grants = all().flat_map(|said| said.grants.iter().map(|at| &policy.grants[at.index()]));
+        let wide = self.wide.iter().map(Said::len).sum::<usize>();
+        let statements = own.iter().map(|said| said.len() + wide).sum::<usize>();
+        let budget = BUDGET + BUDGET_EACH * statements as u64;
         let mut meaning = Meaning::of(policy, of_source.chain(of_layer).chain(of_text), grants, budget);
-        for ((direction, name), said) in rows.iter().zip(&said) {
+        let wide = Direction::BOTH.map(|way| Source::of(self, &mut meaning, way, self.wide(way)));
+        for ((direction, name), said) in rows.iter().zip(&own) {
             let place = name.as_deref().map_or(OTHER, |name| meaning.flows().space.place(name));
-            let mut row = Row::new(self, &mut meaning, *direction, place, said);
+            let wide = &wide[usize::from(*direction == Direction::Ingress)];
+            let mut row = Row::new(self, &mut meaning, (*direction, place), said, wide);
             if let Some(difference) = row.differing()? {
                 return Ok(Some(difference));
             }

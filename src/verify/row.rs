@@ -21,7 +21,7 @@ use crate::targets::effective::{ExcessOf, Instead, Stated};
 use crate::targets::{Traffic, Traffics};
 
 /// A difference, shown by a flow.
-pub(super) struct Difference<'a> {
+pub(super) struct Difference {
     /// What differs.
     pub kind: Kind,
     /// The direction in which the flow is judged.
@@ -29,7 +29,7 @@ pub(super) struct Difference<'a> {
     /// The flow.
     pub flow: Flow,
     /// The rules of the row.
-    pub said: Said<'a>,
+    pub rules: Vec<RuleId>,
 }
 
 /// The kinds of differences.
@@ -60,8 +60,8 @@ pub(super) struct Row<'r, 'a> {
 }
 
 /// The sets of the source's statements.
-#[derive(Default)]
-struct Source {
+#[derive(Clone, Default)]
+pub(super) struct Source {
     denied: Vec<Set>,
     isolated: Vec<Set>,
     allowed: Vec<(Set, RuleId)>,
@@ -71,6 +71,47 @@ struct Source {
     all_denied: Option<Set>,
     all_isolated: Option<Set>,
     lets_through: Option<Set>,
+}
+
+impl Source {
+    /// Returns the sets of the source's statements, wherever their pods are.
+    pub(super) fn of(table: &Table<'_>, meaning: &mut Meaning<'_>, direction: Direction, said: &Said<'_>) -> Source {
+        let (policy, mut source) = (table.policy, Source::default());
+        for &at in &said.rules {
+            let rule = &policy.rules[at.index()];
+            if rule.action != Action::Deny {
+                source.isolated.push(meaning.governed(rule, direction));
+            }
+            if rule.action == Action::Isolate || is_by_gateway(rule, direction) {
+                continue;
+            }
+            let set = meaning.matched(rule, direction);
+            match rule.action {
+                Action::Deny => source.denied.push(set),
+                _ => source.allowed.push((set, at)),
+            }
+        }
+        for &at in &said.grants {
+            source.granted.push((meaning.granted(&policy.grants[at.index()]), at));
+        }
+        for &at in &said.published {
+            let (concerned, fitting) = meaning.published(&policy.rules[at.index()]);
+            source.published.push((concerned, at));
+            source.allowed.push((fitting, at));
+        }
+        source
+    }
+
+    /// Adds the part of other statements that is about the pods of a place.
+    fn add(&mut self, meaning: &mut Meaning<'_>, place: u32, all: &Source) {
+        let flows = meaning.flows();
+        let here = |set: Set| flows.with_place(set, true, place);
+        self.denied.extend(all.denied.iter().map(|set| here(*set)));
+        self.isolated.extend(all.isolated.iter().map(|set| here(*set)));
+        self.allowed.extend(all.allowed.iter().map(|(set, at)| (here(*set), *at)));
+        self.granted.extend(all.granted.iter().map(|(set, at)| (here(*set), *at)));
+        self.published.extend(all.published.iter().map(|(set, at)| (here(*set), *at)));
+    }
 }
 
 /// The sets of the layer's statements.
@@ -87,56 +128,29 @@ struct Layer<'a> {
 }
 
 impl<'r, 'a> Row<'r, 'a> {
+    /// Makes the row of a place. `said` are the statements about its pods, and `wide` is what those say that may be about
+    /// pods of any place.
     pub(super) fn new(
         table: &'r Table<'a>,
         meaning: &'r mut Meaning<'a>,
-        direction: Direction,
-        place: u32,
+        (direction, place): (Direction, u32),
         said: &'r Said<'a>,
+        wide: &Source,
     ) -> Row<'r, 'a> {
-        let (source, layer) = (Source::default(), Layer::default());
+        let own = Source::of(table, meaning, direction, said);
+        let mut source = Source::default();
+        source.add(meaning, place, &own);
+        source.add(meaning, place, wide);
+        sort(&mut source.denied);
+        sort(&mut source.isolated);
+        let layer = Layer::default();
         let mut row = Row { table, meaning, direction, place, said, source, layer, judged: None, excess: None };
-        row.take_source();
         row.take_layer();
         row
     }
 
     fn here(&mut self, set: Set) -> Set {
         self.meaning.flows().with_place(set, true, self.place)
-    }
-
-    fn take_source(&mut self) {
-        let (policy, direction) = (self.table.policy, self.direction);
-        for &at in &self.said.rules {
-            let rule = &policy.rules[at.index()];
-            if rule.action != Action::Deny {
-                let set = self.meaning.governed(rule, direction);
-                let set = self.here(set);
-                self.source.isolated.push(set);
-            }
-            if rule.action == Action::Isolate || is_by_gateway(rule, direction) {
-                continue;
-            }
-            let set = self.meaning.matched(rule, direction);
-            let set = self.here(set);
-            match rule.action {
-                Action::Deny => self.source.denied.push(set),
-                _ => self.source.allowed.push((set, at)),
-            }
-        }
-        for &at in &self.said.grants {
-            let set = self.meaning.granted(&policy.grants[at.index()]);
-            let set = self.here(set);
-            self.source.granted.push((set, at));
-        }
-        for &at in &self.said.published {
-            let (concerned, fitting) = self.meaning.published(&policy.rules[at.index()]);
-            let (concerned, fitting) = (self.here(concerned), self.here(fitting));
-            self.source.published.push((concerned, at));
-            self.source.allowed.push((fitting, at));
-        }
-        sort(&mut self.source.denied);
-        sort(&mut self.source.isolated);
     }
 
     fn take_layer(&mut self) {
@@ -190,7 +204,7 @@ impl<'r, 'a> Row<'r, 'a> {
     }
 
     /// Returns the first difference of the row.
-    pub(super) fn differing(&mut self) -> Result<Option<Difference<'a>>, TooLarge> {
+    pub(super) fn differing(&mut self) -> Result<Option<Difference>, TooLarge> {
         if self.table.has_text
             && let Some((kind, set)) = self.text()
         {
@@ -211,7 +225,7 @@ impl<'r, 'a> Row<'r, 'a> {
         self.meaning.flows().checked(set)
     }
 
-    fn shown(&mut self, kind: Kind, set: Set) -> Result<Option<Difference<'a>>, TooLarge> {
+    fn shown(&mut self, kind: Kind, set: Set) -> Result<Option<Difference>, TooLarge> {
         self.checked(set)?;
         let places: Vec<u32> = [OUTSIDE].into_iter().chain(self.meaning.flows().space.pod_places()).collect();
         for other in places {
@@ -223,7 +237,8 @@ impl<'r, 'a> Row<'r, 'a> {
             let example: Option<Example<'_>> = self.meaning.believable(between, source, destination);
             if let Some(example) = example {
                 let flow = self.meaning.flow(&example);
-                return Ok(Some(Difference { kind, direction: self.direction, flow, said: self.said.clone() }));
+                let rules = self.said.rules.clone();
+                return Ok(Some(Difference { kind, direction: self.direction, flow, rules }));
             }
         }
         self.meaning.flows().checked(None)
@@ -415,7 +430,7 @@ impl<'r, 'a> Row<'r, 'a> {
             }
         }
         let policy = self.table.policy;
-        for &at in &self.said.rules {
+        for &at in self.said.rules.iter().chain(&self.table.wide(self.direction).rules) {
             let Some(excess) = self.table.excess.get(&(at, self.direction)).copied() else { continue };
             let rule = &policy.rules[at.index()];
             let set = match excess.of {

@@ -23,13 +23,8 @@ pub(super) fn unreadable(made: &Made<'_>, policy: &Policy, first: RuleId, why: &
 }
 
 /// A flow that the objects decide otherwise than they should.
-pub(super) fn differing(
-    policy: &Policy,
-    sources: &Sources,
-    made: &Made<'_>,
-    difference: &Difference<'_>,
-) -> Diagnostic {
-    let Difference { kind, direction, flow, said } = difference;
+pub(super) fn differing(policy: &Policy, sources: &Sources, made: &Made<'_>, difference: &Difference) -> Diagnostic {
+    let Difference { kind, direction, flow, rules } = difference;
     let (layer, shown) = (made.layer.word(), in_words(flow));
     let message = match kind {
         Kind::TextWider => format!("the objects of {layer} let through what they were not made for: {shown}"),
@@ -43,7 +38,7 @@ pub(super) fn differing(
         Cause::Granted(grant) => policy.grant(grant).and_then(|grant| grant.because.first().copied()),
         Cause::NoPod | Cause::Itself | Cause::NotIsolated => None,
     });
-    let rule = decided.or_else(|| said.rules.first().copied()).or_else(|| made.ends.first().map(|(at, _)| *at));
+    let rule = decided.or_else(|| rules.first().copied()).or_else(|| made.ends.first().map(|(at, _)| *at));
     let rule = &policy.rules[rule.unwrap_or(RuleId::new(0)).index()];
     let words = sentence(sources, true, "", &rule.origin);
     Diagnostic::new(Code::Miscompiled, rule.origin.span, message)

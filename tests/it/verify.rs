@@ -2,6 +2,7 @@
 
 mod effective;
 mod mutants;
+mod random;
 mod read;
 mod sidecars;
 mod text;

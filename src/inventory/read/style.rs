@@ -72,7 +72,7 @@ impl<'t> Reader<'t> {
 
     /// Returns the end of the line that holds a byte.
     fn line_end(&self, at: usize) -> usize {
-        self.bytes()[at..].iter().position(|byte| *byte == b'\n').map_or(self.text.len(), |length| at + length)
+        self.text[at..].find('\n').map_or(self.text.len(), |length| at + length)
     }
 
     fn next_line(&self, end: usize) -> usize {
@@ -250,6 +250,9 @@ impl<'t> Reader<'t> {
         let mut text = String::new();
         while self.at < self.text.len() && self.indent() >= column {
             let end = self.line_end(self.at);
+            if self.indent() > column || end == self.at + column {
+                return self.fail(self.at, "a line of a text begins with a space, or is empty");
+            }
             if !text.is_empty() {
                 text.push('\n');
             }
@@ -434,7 +437,7 @@ mod tests {
             "# a comment\na: b\nc: 7\nd: true\n",
             "a:\n  # above\n  - {}  # everything\n  - b: [c, \"d e\", 5]\n    f: { g: \"\", h: i }\nj: []\n",
             "a:\n  # nothing\n  {}\nb: \"\\x07\\u2028\\\"\\\\\\n\"\n---\n# two\nc: d/e:f, g\n",
-            "a: |-\n  one\n   two # no comment\nb: c\n",
+            "a: |-\n  one\n  two # no comment\nb: c\n",
             "\"yes\": n\nno: \"1\"\n",
             "a:\n  - b\n  - \"c: d\"\n  - \"e\": f\n    g:\n      - h\n",
         ] {
