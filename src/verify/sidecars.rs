@@ -11,7 +11,7 @@
 use rustc_hash::FxHashMap;
 
 use super::row::{Difference, Kind};
-use super::{BUDGET, BUDGET_EACH, Said, known, words};
+use super::{BUDGET, BUDGET_EACH, known, words};
 use crate::diag::Diagnostics;
 use crate::flows::{Flows, Set, TooLarge};
 use crate::inventory::{self, PolicyObject};
@@ -79,11 +79,7 @@ fn read(file: FileId, texts: &[&str]) -> Option<Vec<PolicyObject>> {
     (objects.len() == written).then_some(objects)
 }
 
-fn differing<'a>(
-    policy: &'a Policy,
-    made: &Made<'a>,
-    objects: &[PolicyObject],
-) -> Result<Option<Difference<'a>>, Failed> {
+fn differing(policy: &Policy, made: &Made<'_>, objects: &[PolicyObject]) -> Result<Option<Difference>, Failed> {
     let direction = Direction::Ingress;
     let ends: Vec<(RuleId, Direction)> = made.ends.iter().copied().filter(|(_, end)| *end == direction).collect();
     let grants: Vec<_> =
@@ -118,8 +114,8 @@ fn differing<'a>(
             }
         };
         if let Some(example) = example {
-            let said = Said { rules: ends.iter().map(|(at, _)| *at).collect(), ..Said::default() };
-            return Ok(Some(Difference { kind, direction, flow: meaning.flow(&example), said }));
+            let rules = ends.iter().map(|(at, _)| *at).collect();
+            return Ok(Some(Difference { kind, direction, flow: meaning.flow(&example), rules }));
         }
     }
     Ok(None)

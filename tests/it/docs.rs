@@ -99,8 +99,9 @@ fn try_page(code: Code) {
     assert!(headings.iter().map(place).is_sorted(), "headings: {headings:?}");
     let prose = |wanted: &str| sections.iter().any(|(heading, _, prose)| heading == wanted && !prose.trim().is_empty());
     assert!(prose("") && prose("Why it matters"), "says what it means and why it matters");
-    if code.is_internal() {
-        assert_eq!(headings, ["", "Why it matters"], "no policy provokes a mistake of the compiler");
+    // What it takes to be too much is longer than a page: `verify::too_large` makes it.
+    if code.is_internal() || code == Code::Unchecked {
+        assert_eq!(headings, ["", "Why it matters"], "no policy of a page provokes it");
         return;
     }
     let blocks = |wanted: &[&str]| -> Vec<Block> {

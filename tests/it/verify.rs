@@ -6,6 +6,7 @@ mod random;
 mod read;
 mod sidecars;
 mod text;
+mod too_large;
 
 use netpol::diag::{Code, Diagnostics};
 use netpol::model::rules::{Direction, GrantId, RuleId};
