@@ -96,6 +96,7 @@ fn differing(policy: &Policy, made: &Made<'_>, objects: &[PolicyObject]) -> Resu
         accepted || judgements.get(&at).is_none_or(|one| one.levels.of(Traffic::Tcp) != Level::Exact)
     };
     let narrower = |at: RuleId| judgements.get(&at).is_some_and(|one| !one.narrower.is_empty());
+    let unable = |at: RuleId| judgements.get(&at).is_none_or(|one| one.levels.of(Traffic::Tcp) == Level::Unable);
     for place in meaning.judged_places(direction) {
         let mut within = seen(meaning.flows());
         for part in [meaning.read_by_proxies(direction, place), known_pods(policy, &mut meaning, place)] {
@@ -110,7 +111,7 @@ fn differing(policy: &Policy, made: &Made<'_>, objects: &[PolicyObject]) -> Resu
                 let d = &mut meaning.flows().diagrams;
                 let known = d.or(identified, outside);
                 let (within, unknown) = (d.and(within, known), d.complement(identified));
-                (Kind::Narrower, meaning.lost(direction, place, layer, within, (unknown, &narrower))?)
+                (Kind::Narrower, meaning.lost(direction, place, layer, within, (unknown, &narrower), &unable)?)
             }
         };
         if let Some(example) = example {

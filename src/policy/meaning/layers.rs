@@ -7,8 +7,9 @@
 use super::{Example, Meaning, Statement};
 use crate::flows::{Feature, Name, OUTSIDE, Set, Side, Terms, TooLarge};
 use crate::model::addresses::AddressSet;
+use crate::model::gateways::Gateway;
 use crate::model::labels::{Account, PodSelector, Requirements};
-use crate::model::rules::{Action, Direction, GrantId, RuleId};
+use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
 use crate::policy::Policy;
 
 impl<'p> Meaning<'p> {
@@ -102,8 +103,8 @@ impl<'p> Meaning<'p> {
     }
 
     /// Returns one of the flows that a layer refuses at the pods of a place although the source lets them through, among
-    /// those `within`, and leaving aside those at the pods of a rule of which the layer is said to let less through; `less`
-    /// are the flows of which that can be said.
+    /// those `within`, and leaving aside those at the pods of a rule of which the layer is said to let less through, `less`
+    /// being the flows of which that can be said, or of a rule that it is unable to say.
     pub fn lost(
         &mut self,
         direction: Direction,
@@ -111,6 +112,7 @@ impl<'p> Meaning<'p> {
         layer: Set,
         within: Set,
         (less, said): (Set, &dyn Fn(RuleId) -> bool),
+        unable: &dyn Fn(RuleId) -> bool,
     ) -> Result<Option<Example<'p>>, TooLarge> {
         let judged = self.judged(direction, place);
         let d = &mut self.flows.diagrams;
@@ -126,11 +128,12 @@ impl<'p> Meaning<'p> {
                     sets.push(self.flows.with_place(set, true, place));
                 }
             }
+            let unsaid = self.spoken_of(direction, place, unable);
             let passed_on = self.narrower_at_gateways(direction, place);
             let d = &mut self.flows.diagrams;
             let pods = d.union(sets);
             let excused = d.and(pods, less);
-            let excused = d.or(excused, passed_on);
+            let excused = d.union(vec![excused, passed_on, unsaid]);
             lost = d.minus(lost, excused);
         }
         self.between_places(direction, place, lost)
@@ -152,10 +155,33 @@ impl<'p> Meaning<'p> {
         let named = self.flows.asks_for(Name::Tls, |_| true);
         let (like_gateways, others) = (self.like_gateways(place), self.of_gateway_accounts());
         let behind_proxies = self.behind_proxies(direction, place);
+        let pods_as_clients = self.pods_as_clients(place);
+        // What a gateway passes on it says of a client, whose address it knows.
+        let (requests, of_nobody) = (self.flows.with_request(), self.flows.of_no_client());
         let d = &mut self.flows.diagrams;
-        let unseen = d.and(from, named);
-        let not = d.union(vec![unseen, like_gateways, others, behind_proxies]);
+        let of_nobody = d.and(requests, of_nobody);
+        let unseen = d.or(named, of_nobody);
+        let unseen = d.and(from, unseen);
+        let not = d.union(vec![unseen, like_gateways, others, behind_proxies, pods_as_clients]);
         d.minus(all, not)
+    }
+
+    /// Returns the flows from pods to gateways through which no rule leads out: such a gateway knows a pod by its address alone,
+    /// as any client.
+    fn pods_as_clients(&mut self, place: u32) -> Set {
+        let policy = self.policy;
+        let leads_out = |gateway: &Gateway| {
+            let by = |rule: &Rule| rule.egress && rule.via.as_ref().is_some_and(|via| via.gateway.pods == gateway.pods);
+            policy.rules.iter().any(by)
+        };
+        let mut sets = Vec::new();
+        for gateway in policy.gateways.iter().filter(|gateway| !leads_out(gateway)) {
+            let pods = self.gateway_pods(gateway, Side::Destination, true);
+            sets.push(self.flows.with_place(pods, true, place));
+        }
+        let to = self.flows.diagrams.union(sets);
+        let from = self.flows.any_pod(false);
+        self.flows.diagrams.and(to, from)
     }
 
     /// Returns the flows from pods that have the account of a gateway without its labels, or these without that: a
