@@ -5,6 +5,8 @@
 //!                                              ↑                 │
 //!                          manifests ─inventory→ Inventory       ├─ eval: is this flow allowed?
 //!                                                                └─ meaning→ sets of flows ─analysis→ assertions, tests
+//!                                                                                          └─verify→ do the Objects, read
+//!                                                                                                    back, mean the Policy?
 //! ```
 //!
 //! [`compile`] has one function for each arrow, and [`compile::policy`] and [`compile::build`] over them.
@@ -52,6 +54,7 @@
 //! | layer, target | what enforces in the cluster (NetworkPolicy, Istio); the code that writes its objects |
 //! | level | how well a layer enforces a rule end: exact, wider, bypassable, unable |
 //! | gap | what a layer lets through in excess, with its reason |
+//! | effective policy | what a layer says instead of a policy, as rules |
 //! | partition | the rules for namespaces that share no object with others; the unit in which files are made |
 //! | provenance | which lines an object or a message comes from |
 //! | inventory | facts about the cluster, from manifests and from declarations of the source |

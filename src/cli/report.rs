@@ -112,3 +112,28 @@ impl Report<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diag::{Code, Diagnostic};
+    use crate::source::Span;
+
+    #[test]
+    fn a_mistake_of_the_compiler_has_an_exit_code_of_its_own() {
+        let mut sources = Sources::new();
+        let file = sources.add("a.netpol", "default deny garden/*\n");
+        let messages = Messages { error_format: Format::Short };
+        let report = Report { messages: &messages, colour: Colour::Never, stdout_is_taken: true, deny_warnings: false };
+        for (codes, exit) in [
+            (&[][..], 0),
+            (&[Code::Unchecked], 0),
+            (&[Code::NotEnforced], 1),
+            (&[Code::NotEnforced, Code::Miscompiled], 2),
+        ] {
+            let mut found = Diagnostics::new();
+            codes.iter().for_each(|code| found.push(Diagnostic::new(*code, Span::new(file, 0, 1), "found")));
+            assert_eq!(report.print(&mut found, &sources).ok(), Some(exit), "{codes:?}");
+        }
+    }
+}

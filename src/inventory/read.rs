@@ -137,7 +137,7 @@ pub fn network_policies(file: FileId, text: &str, unplaced: &str, diagnostics: &
 
 /// Reads the NetworkPolicies of a text that a build has just written, in the style in which builds write; `file` stands for its
 /// file. What is not in that style, or cannot be read, is the finding.
-pub fn written_network_policies(file: FileId, text: &str) -> Result<Vec<PolicyObject>, Diagnostic> {
+pub fn written_network_policies(file: FileId, text: &str) -> Result<Vec<PolicyObject>, Box<Diagnostic>> {
     let (mut objects, mut found, unplaced) = (Vec::new(), Diagnostics::new(), SmolStr::default());
     let read = style::each_document(file, text, |document| {
         let mistakes = &mut Mistakes::new(&mut found);
@@ -151,10 +151,10 @@ pub fn written_network_policies(file: FileId, text: &str) -> Result<Vec<PolicyOb
     if let Err(style::Unexpected { at, why }) = read {
         let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
         let message = format!("line {line} is not written as expected: {why}");
-        return Err(Diagnostic::new(Code::ManifestSyntax, Span::new(file, at, at), message));
+        return Err(Diagnostic::new(Code::ManifestSyntax, Span::new(file, at, at), message).into());
     }
     match found.iter().next() {
-        Some(finding) => Err(finding.clone()),
+        Some(finding) => Err(finding.clone().into()),
         None => Ok(objects),
     }
 }

@@ -69,7 +69,7 @@ pub fn is_read_back(layer: Layer) -> bool {
 }
 
 /// Reads the text of a layer's objects as rules; the finding says what cannot be read. `file` stands for the file of the text.
-pub fn read_back(layer: Layer, file: FileId, text: &str) -> Result<Vec<Rule>, Diagnostic> {
+pub fn read_back(layer: Layer, file: FileId, text: &str) -> Result<Vec<Rule>, Box<Diagnostic>> {
     match layer {
         Layer::NetworkPolicy => networkpolicy::read::written(file, text),
         Layer::Istio => Ok(Vec::new()),

@@ -37,12 +37,12 @@ pub fn read(sources: &Sources, files: &[FileId], unplaced: &str, diagnostics: &m
 }
 
 /// Reads the objects of a text that was just written; `file` stands for its file.
-pub(in crate::targets) fn written(file: FileId, text: &str) -> Result<Vec<Rule>, Diagnostic> {
+pub(in crate::targets) fn written(file: FileId, text: &str) -> Result<Vec<Rule>, Box<Diagnostic>> {
     let objects = written_network_policies(file, text)?;
     let mut found = Diagnostics::new();
     refuse_twice(&objects, &mut found);
     match found.iter().next() {
-        Some(finding) => Err(finding.clone()),
+        Some(finding) => Err(finding.clone().into()),
         None => Ok(rules(&objects)),
     }
 }

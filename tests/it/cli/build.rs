@@ -59,6 +59,20 @@ fn a_build_with_an_error_writes_nothing() {
     assert_eq!(build(here.path(), &[]).code, 0);
 }
 
+#[test]
+fn the_last_line_says_what_was_checked() {
+    let here = folder(&[("a.netpol", POLICY)]);
+    for (layers, said) in [
+        ("networkpolicy", "1 object, 1 layer, checked"),
+        ("networkpolicy,istio", "3 objects, 2 layers, networkpolicy checked"),
+    ] {
+        let run = netpol(here.path(), &["build", "--target", layers, "a.netpol", "-o", layers]);
+        assert_eq!((run.code, run.err.lines().last()), (0, Some(said)), "{}", run.err);
+    }
+    let run = netpol(here.path(), &["build", "--target", "istio", "a.netpol", "-o", "istio"]);
+    assert!(run.err.lines().last().is_some_and(|last| !last.contains("checked")), "{}", run.err);
+}
+
 /// What a layer cannot hold is known only after the files of the others were made.
 #[test]
 fn what_no_layer_holds_leaves_no_trace() {

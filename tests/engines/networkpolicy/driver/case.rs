@@ -117,6 +117,7 @@ impl Case {
                 return outcome;
             }
         };
+        let blocks = known::blocks(objects);
         let read = reading::policy(build, objects);
         let mut read = Reading::of(&read);
         for (at, asked) in asked.iter().enumerate() {
@@ -128,7 +129,7 @@ impl Case {
             self.count(&mut outcome, build, &in_blocks, asked, &votes);
             let allows = read.allows(&asked.flow);
             let differ = votes.iter().any(|(_, vote)| *vote != allows);
-            if differ && !(self.is_in_blocks(&in_blocks, asked) && known::is_by_block(allows, &votes)) {
+            if differ && !(self.is_in_blocks(&blocks, asked) && known::is_by_block(allows, &votes)) {
                 outcome.misread.push(self.disagreement(asked, allows, &votes));
             }
         }

@@ -110,11 +110,14 @@ pub fn is_by_block(meant: bool, votes: &[Vote]) -> bool {
 /// Returns the addresses that the blocks of some objects hold, where nobody told the compiler which are pods'. Where it
 /// knows, no block holds any of these, and there is nothing to excuse.
 pub fn in_blocks(build: &Build, objects: &[String]) -> AddressSet {
+    if build.policy.pod_addresses.is_empty() { blocks(objects) } else { AddressSet::default() }
+}
+
+/// Returns the addresses that the blocks of some objects hold.
+pub fn blocks(objects: &[String]) -> AddressSet {
     let mut blocks = Vec::new();
-    if build.policy.pod_addresses.is_empty() {
-        for object in objects {
-            add_blocks(&serde_yaml::from_str(object).unwrap(), &mut blocks);
-        }
+    for object in objects {
+        add_blocks(&serde_yaml::from_str(object).unwrap(), &mut blocks);
     }
     AddressSet { blocks }
 }

@@ -11,10 +11,10 @@ use crate::build::Build;
 /// Reads objects as a policy: nothing is granted, and the facts are those of the build.
 pub fn policy(build: &Build, objects: &[String]) -> Policy {
     let mut sources = Sources::new();
-    let file = sources.add("objects.yaml", objects.join("---\n"));
+    let file = sources.add("objects.yaml", objects.join("\n---\n"));
     let mut found = Diagnostics::new();
     let rules = read(&sources, &[file], "default", &mut found);
-    assert!(!found.has_errors(), "{found:#?}\n{}", objects.join("---\n"));
+    assert!(!found.has_errors(), "{found:#?}\n{}", objects.join("\n---\n"));
     Policy { rules, grants: Vec::new(), ..build.policy.clone() }
 }
 
