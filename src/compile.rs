@@ -151,6 +151,7 @@ pub fn lower(program: Program, input: &Input, diagnostics: &mut Diagnostics) -> 
 pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     analyze(policy, sources, diagnostics);
     let lowering = targets::judge(policy, sources, diagnostics);
+    analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
     attribute(policy, diagnostics);
     lowering
 }
@@ -160,6 +161,7 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 pub fn objects(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     analyze(policy, sources, diagnostics);
     let lowering = targets::lower(policy, sources, diagnostics);
+    analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
     attribute(policy, diagnostics);
     lowering
 }
@@ -174,6 +176,7 @@ pub fn build(
 ) -> Lowering {
     analyze(policy, sources, diagnostics);
     let lowering = targets::build(policy, sources, diagnostics, then);
+    analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
     attribute(policy, diagnostics);
     lowering
 }
