@@ -152,6 +152,7 @@ pub fn lower(program: Program, input: &Input, diagnostics: &mut Diagnostics) -> 
 pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     analyze(policy, sources, diagnostics);
     let lowering = targets::judge(policy, sources, diagnostics);
+    analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
     attribute(policy, diagnostics);
     lowering
 }
@@ -161,6 +162,7 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 pub fn objects(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     analyze(policy, sources, diagnostics);
     let lowering = targets::lower(policy, sources, &|made| verify::check(policy, sources, made), diagnostics);
+    analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
     attribute(policy, diagnostics);
     lowering
 }
@@ -177,6 +179,7 @@ pub fn build(
     analyze(policy, sources, diagnostics);
     let check = |made: &Made<'_>| verify::check(policy, sources, made);
     let lowering = targets::build(policy, sources, &check, diagnostics, then);
+    analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
     attribute(policy, diagnostics);
     lowering
 }

@@ -2,8 +2,10 @@
 //! same (which the formatter itself compares), and formatting that text changes nothing.
 #![no_main]
 
-#[path = "../../tests/it/common/generate.rs"]
-mod generate;
+#[path = "../../tests/it/common"]
+mod common {
+    pub mod generate;
+}
 
 use libfuzzer_sys::fuzz_target;
 use netpol::diag::Diagnostics;
@@ -28,5 +30,5 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(text) = std::str::from_utf8(data) {
         judge(text, false);
     }
-    judge(&generate::source(data), true);
+    judge(&common::generate::source(data), true);
 });

@@ -30,6 +30,6 @@ fuzz_target!(|data: &[u8]| {
         ..PodSelector::in_namespace("garden")
     };
     if inventory.select(&selector).is_empty() {
-        inventory.near_miss(&selector);
+        let _ = inventory.matched(&selector);
     }
 });

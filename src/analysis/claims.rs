@@ -8,9 +8,9 @@
 
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::flows::TooLarge;
-use crate::model::rules::{Claim, ClaimKind, Direction, RuleId};
-use crate::policy::meaning::{Heavy, Meaning, in_words};
-use crate::policy::{Cause, Flow, Policy, eval};
+use crate::model::rules::{Claim, ClaimKind, Direction, Rule, RuleId};
+use crate::policy::meaning::{Excess, Heavy, Meaning, Reach, in_words};
+use crate::policy::{Cause, Flow, Party, Policy, eval};
 use crate::source::{Sources, Span};
 
 /// The outcome of a test.
@@ -82,6 +82,53 @@ pub fn assertions(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnost
     }
 }
 
+/// Judges the assertions `never` that the source makes true by what the layers let through beside it: the excess that
+/// `@approximate` accepts counts as allowed. Where it is not known how far a gap reaches, a warning says so.
+pub fn beyond_source(policy: &Policy, excess: &[Excess], diagnostics: &mut Diagnostics) {
+    if excess.is_empty() {
+        return;
+    }
+    let known: Vec<Excess> = excess.iter().copied().filter(|one| one.reach != Reach::Perhaps).collect();
+    let mut meaning = Meaning::new(policy, &[]);
+    for claim in policy.assertions.iter().filter(|claim| claim.kind == ClaimKind::Never) {
+        let place = claim.applied.first().copied().unwrap_or(claim.span);
+        // What the source allows is told already, and so is what is too large.
+        if !matches!(meaning.allowed_of(&claim.flows), Ok(None)) {
+            continue;
+        }
+        let mut found = |code, of: &[Excess], message: &str| {
+            let flow = meaning.let_through(&claim.flows, of).ok().flatten()?;
+            let mut diagnostic = Diagnostic::new(code, place, format!("{message}: {}", in_words(&flow)))
+                .at("true in the source, and no layer of the build holds it");
+            let mut rules: Vec<RuleId> = of.iter().map(|one| one.rule).collect();
+            rules.dedup();
+            for rule in rules.into_iter().filter_map(|id| policy.rule(id)).filter(|rule| governs(rule, &flow)) {
+                diagnostic = diagnostic.label(rule.origin.place(), "the gap that is accepted here");
+            }
+            Some(diagnostic.note("close the gap, or narrow the claim to what the layers hold"))
+        };
+        let diagnostic = found(Code::AssertionFails, &known, "let through by a gap that `@approximate` accepts")
+            .or_else(|| found(Code::RestsOnGap, excess, "perhaps let through by a gap that `@approximate` accepts"));
+        if let Some(diagnostic) = diagnostic {
+            diagnostics.push(diagnostic);
+        }
+    }
+}
+
+/// Returns whether a rule governs an end of a flow.
+fn governs(rule: &Rule, flow: &Flow) -> bool {
+    [(Direction::Egress, &flow.source), (Direction::Ingress, &flow.destination)].into_iter().any(
+        |(direction, party)| {
+            let Party::Pod(pod) = party else { return false };
+            rule.governs(direction)
+                && rule
+                    .subject(direction)
+                    .pods()
+                    .any(|(_, pods)| pods.selector.matches(&pod.namespace_labels, &pod.labels, &pod.account))
+        },
+    )
+}
+
 /// Judges the tests of a policy.
 pub fn tests(policy: &Policy, sources: &Sources) -> Vec<TestResult> {
     let mut meaning = Meaning::new(policy, &[]);
@@ -107,7 +154,8 @@ fn judge(policy: &Policy, meaning: &mut Meaning<'_>, claim: &Claim, code: Code, 
         Err(TooLarge) => Outcome::TooLarge(Box::new(too_large(policy, place, meaning.heavy(&claim.flows)))),
         Ok(Some(example)) => {
             let flow = meaning.flow(&example);
-            Outcome::Failed(Box::new(failed(policy, claim, place, &flow, code, sources)))
+            let failed = failed(policy, claim, place, &flow, code);
+            Outcome::Failed(Box::new(repaired(policy, meaning, claim, failed, sources)))
         }
         Ok(None) => match meaning.is_possible(&claim.flows) {
             Ok(false) => Outcome::Empty(Box::new(empty(place))),
@@ -116,7 +164,7 @@ fn judge(policy: &Policy, meaning: &mut Meaning<'_>, claim: &Claim, code: Code, 
     }
 }
 
-fn failed(policy: &Policy, claim: &Claim, place: Span, flow: &Flow, code: Code, sources: &Sources) -> Diagnostic {
+fn failed(policy: &Policy, claim: &Claim, place: Span, flow: &Flow, code: Code) -> Diagnostic {
     let verb = if claim.kind == ClaimKind::Never { "allowed" } else { "denied" };
     let flow_in_words = in_words(flow);
     let mut diagnostic = Diagnostic::new(code, place, format!("{verb}: {flow_in_words}")).at(match claim.kind {
@@ -155,10 +203,34 @@ fn failed(policy: &Policy, claim: &Claim, place: Span, flow: &Flow, code: Code, 
             diagnostic = diagnostic.label(at, text);
         }
     }
-    match remedy(claim, sources) {
-        Some(remedy) => diagnostic.note(remedy),
-        None => diagnostic,
+    diagnostic
+}
+
+/// Adds the deny that makes a `never` true: as an edit, where the claim's file holds rules, and no claim wants such a flow.
+fn repaired(
+    policy: &Policy,
+    meaning: &mut Meaning<'_>,
+    claim: &Claim,
+    diagnostic: Diagnostic,
+    sources: &Sources,
+) -> Diagnostic {
+    let Some(remedy) = remedy(claim, sources) else { return diagnostic };
+    let diagnostic = diagnostic.note(format!("to forbid it whatever others allow: `{remedy}`"));
+    let holds_rules = policy.rules.iter().any(|rule| rule.origin.place().file == claim.span.file);
+    let mut others = policy.assertions.iter().filter(|other| other.kind == ClaimKind::Always);
+    if diagnostic.code != Code::AssertionFails
+        || !holds_rules
+        || others.any(|other| meaning.may_meet(&claim.flows, &other.flows))
+    {
+        return diagnostic;
     }
+    diagnostic.fix(format!("add `{remedy}`"), end_of_line(sources, claim.span), format!("\n{remedy}"))
+}
+
+fn end_of_line(sources: &Sources, span: Span) -> Span {
+    let rest = sources.file(span.file).text.get(span.end as usize..).unwrap_or_default();
+    let end = span.end + rest.find('\n').unwrap_or(rest.len()) as u32;
+    Span { start: end, end, ..span }
 }
 
 /// Returns the deny that makes a `never` true, whatever others allow.
@@ -170,7 +242,7 @@ fn remedy(claim: &Claim, sources: &Sources) -> Option<String> {
     let flows = ["assert never ", "deny "].iter().find_map(|word| written.strip_prefix(word))?;
     let source = &claim.flows.source;
     let direction = if source.pods().count() == source.members.len() { Direction::Egress } else { Direction::Ingress };
-    Some(format!("to forbid it whatever others allow: `deny {} {flows}`", direction.word()))
+    Some(format!("deny {} {flows}", direction.word()))
 }
 
 fn too_large(policy: &Policy, place: Span, heavy: Heavy) -> Diagnostic {

@@ -10,6 +10,6 @@ mod claims;
 mod coverage;
 mod lints;
 
-pub use claims::{Line, Outcome, TestResult, assertions, tests};
+pub use claims::{Line, Outcome, TestResult, assertions, beyond_source, tests};
 pub use coverage::{Coverage, coverage};
 pub use lints::lints;

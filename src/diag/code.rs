@@ -202,6 +202,8 @@ codes! {
     E0534 TestFails "a line of a test is not true of every flow";
     E0535 ClaimTooLarge "a claim would take too much work to judge";
     W0536 EmptyClaim "a claim speaks of no flow";
+    W0537 RestsOnGap "an assertion may rest on a gap that is accepted";
+    W0538 NoResolver "isolated pods that ask for names reach no DNS";
     // Inventory (inventory/).
     E0601 ManifestSyntax "a manifest is no YAML or JSON";
     E0602 ManifestLimit "a manifest is too large, too deep or repeats itself too often";

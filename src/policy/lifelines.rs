@@ -292,7 +292,7 @@ fn ports_of(service: &Service) -> String {
 }
 
 /// Returns whether some pod can be in both.
-fn share_pods(a: &Endpoint, b: &Endpoint) -> bool {
+pub(super) fn share_pods(a: &Endpoint, b: &Endpoint) -> bool {
     a.pods().any(|(_, left)| b.pods().any(|(_, right)| left.selector.overlaps(&right.selector)))
 }
 
@@ -330,7 +330,7 @@ fn surely_meets(set: &PodSelector, other: &PodSelector) -> bool {
 }
 
 /// Returns whether two destinations share pods or addresses on some port.
-fn share_flows(a: &Endpoint, b: &Endpoint) -> bool {
+pub(super) fn share_flows(a: &Endpoint, b: &Endpoint) -> bool {
     a.members.iter().any(|left| {
         b.members.iter().any(|right| {
             let meet = match (&left.what, &right.what) {

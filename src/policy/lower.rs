@@ -14,7 +14,7 @@ use smallvec::smallvec;
 use smol_str::SmolStr;
 
 use super::concerning::Concerning;
-use super::{Grant, GrantReason, Policy, lifelines, mesh};
+use super::{Grant, GrantReason, Policy, lifelines, mesh, nameless};
 use crate::diag::Diagnostics;
 use crate::model::conditions::Keys;
 use crate::model::endpoint::{Endpoint, Member, Pods, What};
@@ -66,6 +66,7 @@ pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostic
     lifelines::warn_of_closed(&policy, &grants, (&dns, &istiod), diagnostics);
     lifelines::warn_of_missed_resolver(&policy, &grants, &dns, diagnostics);
     lifelines::warn_of_denied_grants(&policy, &grants, diagnostics);
+    nameless::warn_of_nameless(&policy, &dns, diagnostics);
     mesh::note_missing(&policy, diagnostics);
     policy.grants = grants;
     policy

@@ -61,6 +61,7 @@ mod lower;
 pub mod meaning;
 mod mesh;
 mod model;
+mod nameless;
 pub mod provenance;
 mod through;
 mod unknown;

@@ -259,8 +259,19 @@ fn examples_are_flows_that_the_evaluator_judges_alike() {
         let source = format!("{HEAD}{}{}\n{claim}\n", world.declarations(), draw.statements.join("\n"));
         let Some(policy) = policy(&source, world.manifests().as_deref()) else { continue };
         let mut meaning = Meaning::new(&policy, &[]);
+        let mut by_rules = Meaning::new(&policy, &[]);
+        by_rules.search_rules();
         for claim in &policy.assertions {
             let shown = |flow: &Flow| format!("{}\n{claim:?}\n{flow:#?}", draw.statements.join("\n"));
+            // The search that goes rule by rule finds a flow where the rows have one, and one of the same kind.
+            let searched = [by_rules.allowed_of(&claim.flows).unwrap(), by_rules.denied_of(&claim.flows).unwrap()];
+            for (found, allows) in searched.iter().zip([true, false]) {
+                let Some(flow) = found.as_ref().map(|example| by_rules.flow(example)) else { continue };
+                assert!(eval(&policy, &flow).allowed() == allows, "{}", shown(&flow));
+            }
+            let rows = [meaning.allowed_of(&claim.flows).unwrap(), meaning.denied_of(&claim.flows).unwrap()];
+            let is_some = |list: &[Option<_>; 2]| [list[0].is_some(), list[1].is_some()];
+            assert_eq!(is_some(&searched), is_some(&rows), "case {number}: {claim:?}\n{}", draw.statements.join("\n"));
             match meaning.allowed_of(&claim.flows).unwrap() {
                 Some(example) => {
                     let flow = meaning.flow(&example);

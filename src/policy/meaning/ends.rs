@@ -22,7 +22,7 @@ pub(super) struct Ends {
     /// The connections that a gateway passes on unread, by the direction that is judged.
     pub(super) passed_through: FxHashMap<Direction, Set>,
     /// The conditions of grants: none.
-    unconditional: Arc<Conditions>,
+    pub(super) unconditional: Arc<Conditions>,
 }
 
 /// A shared value, known by its place: it is kept, so that no other value can take the place.

@@ -12,6 +12,7 @@
 //! judged pod is what chose the row.
 
 mod ends;
+mod excess;
 mod gateway;
 mod layers;
 mod member;
@@ -22,6 +23,7 @@ mod shown;
 mod versions;
 
 use ends::Ends;
+pub use excess::{Excess, Reach};
 pub use question::Heavy;
 use question::{Hard, Wanted};
 pub use row::{Finding, Group, Kind};
@@ -181,6 +183,16 @@ impl<'p> Meaning<'p> {
     /// Returns whether a pattern means any flow at all.
     pub fn is_possible(&mut self, asked: &FlowPattern) -> Result<bool, TooLarge> {
         Ok(self.search(asked, Wanted::Any)?.is_some())
+    }
+
+    /// Returns whether two patterns may mean a flow in common.
+    pub fn may_meet(&mut self, one: &FlowPattern, other: &FlowPattern) -> bool {
+        let (from, to) = self.asked(one);
+        let (from_too, to_too) = self.asked(other);
+        let d = &mut self.flows.diagrams;
+        let (from, to) = (d.and(from, from_too), d.and(to, to_too));
+        let both = d.and(from, to);
+        self.flows.checked(both) != Ok(Set::NONE)
     }
 
     /// Returns whether some of the flows are those that a rule matches, or those of pods that it isolates.

@@ -79,18 +79,20 @@ impl<'p> Meaning<'p> {
                 if (source, destination) == (OUTSIDE, OUTSIDE) {
                     continue;
                 }
-                let found = match self.hard.is_easy(source, destination) {
+                let by_rows = match self.hard.is_easy(source, destination) {
                     true => self.by_rows(asked, source, destination, wanted),
                     false => Err(TooLarge),
                 };
-                let found = match found {
+                let found = match by_rows {
                     Ok(found) => found,
                     Err(TooLarge) => {
                         self.hard.unanswered = Some((source, destination));
-                        self.start_again();
-                        let asked_anew = self.asked(pattern);
-                        let found = self.by_rules(asked_anew, source, destination, wanted)?;
-                        (self.hard.unanswered, asked) = (None, asked_anew);
+                        if self.flows.checked(()).is_err() || self.flows.diagrams.steps() > BUDGET / 2 {
+                            self.start_again();
+                            asked = self.asked(pattern);
+                        }
+                        let found = self.by_rules(asked, source, destination, wanted)?;
+                        self.hard.unanswered = None;
                         found
                     }
                 };
@@ -103,13 +105,13 @@ impl<'p> Meaning<'p> {
     }
 
     /// Returns the flows from the source and to the destination of a pattern.
-    fn asked(&mut self, pattern: &FlowPattern) -> (Set, Set) {
+    pub(super) fn asked(&mut self, pattern: &FlowPattern) -> (Set, Set) {
         let sources = self.source(&pattern.source, Direction::Egress);
         (sources, self.destination(&pattern.destination, &pattern.conditions, false, Direction::Egress))
     }
 
     /// Returns the flows between two places that are asked for and can be.
-    fn asked_between(&mut self, (sources, destinations): (Set, Set), source: u32, destination: u32) -> Set {
+    pub(super) fn asked_between(&mut self, (sources, destinations): (Set, Set), source: u32, destination: u32) -> Set {
         let from = self.flows.with_place(sources, true, source);
         let asked = self.flows.diagrams.and(from, destinations);
         self.flows.with_place(asked, false, destination)
@@ -147,9 +149,14 @@ impl<'p> Meaning<'p> {
         found
     }
 
+    /// Searches rule by rule from now on, as is done where rows are too large.
+    pub fn search_rules(&mut self) {
+        self.hard.times = MOST_TRIED;
+    }
+
     /// Forgets all sets, since those of a used-up budget mean nothing.
     fn start_again(&mut self) {
-        self.hard.times += 1;
+        self.hard.times += usize::from(self.flows.checked(()).is_err());
         self.flows = Flows::new(self.flows.space.clone(), BUDGET);
         self.ends = Ends::default();
         self.carried = None;

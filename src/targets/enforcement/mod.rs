@@ -24,6 +24,7 @@ use crate::policy::Policy;
 use crate::settings::Layer;
 
 mod crossed;
+mod excess;
 mod messages;
 mod table;
 mod ways;

@@ -1,0 +1,46 @@
+//! What accepted gaps let through, for claims that rest on them.
+
+use super::{Levels, Lowering, Row, RowEnd, Together};
+use crate::model::rules::Action;
+use crate::policy::Policy;
+use crate::policy::meaning::{Excess, Reach};
+use crate::targets::capability::Asked;
+use crate::targets::{Level, Traffic, Why};
+
+impl Lowering {
+    /// Returns the ends of rules that no layer holds and whose `@approximate` accepts it, with what passes there instead. A
+    /// rule without `@approximate` that no layer holds is an error of its own.
+    pub fn accepted_excess(&self, policy: &Policy) -> Vec<Excess> {
+        if policy.rules.iter().all(|rule| rule.origin.approximate().is_none()) {
+            return Vec::new();
+        }
+        let rows = super::rows(policy, &self.layers);
+        let open = rows.filter(|row| row.together == Together::Open && row.rule.origin.approximate().is_some());
+        open.flat_map(|row| of_row(&row)).collect()
+    }
+}
+
+fn of_row(row: &Row<'_>) -> Vec<Excess> {
+    let denies = row.rule.action == Action::Deny;
+    let open = row.ends.iter().filter(|end| denies || end.together == Together::Open);
+    let of_end = |end: &RowEnd<'_>| {
+        let rule = end.layers.first()?.1.rule;
+        Some(Excess { rule, direction: end.direction, reach: reach(row, end) })
+    };
+    open.filter_map(of_end).collect()
+}
+
+/// Returns how far an end reaches: by the layer whose gap is the smallest that is known.
+fn reach(row: &Row<'_>, end: &RowEnd<'_>) -> Reach {
+    let best = Levels::best(end.layers.iter().map(|(_, judgement)| judgement.but_conditions));
+    let of_requests = |why: &Why| matches!(why, Why::Unseen(Asked::Tokens | Asked::Requests | Asked::RequestHosts));
+    let unseen = end.layers.iter().any(|(_, judgement)| of_requests(&judgement.reason));
+    if row.crossed.is_none() && unseen && best.of(Traffic::Tcp) == Level::Exact {
+        return Reach::AnyRequest;
+    }
+    let by_address = |why: &Why| matches!(why, Why::OtherHosts(_));
+    match row.crossed.is_none() && end.layers.iter().any(|(_, judgement)| by_address(&judgement.reason)) {
+        true => Reach::OtherHosts,
+        false => Reach::Perhaps,
+    }
+}
