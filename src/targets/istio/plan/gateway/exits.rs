@@ -150,11 +150,7 @@ fn passages(gateway: &Arc<Gateway>, at: RuleId, rule: &Rule, peer: &Peer) -> Res
 }
 
 /// Returns the way of a rule, or why there is none.
-fn way(
-    policy: &Policy,
-    rule: &Rule,
-    (ports, mixed): (&FxHashMap<(SmolStr, HostName), Vec<u16>>, &FxHashSet<HostName>),
-) -> Result<Way, String> {
+fn way(policy: &Policy, rule: &Rule, (ports, mixed): (&PortsOfHosts, &FxHashSet<HostName>)) -> Result<Way, String> {
     let Some(via) = &rule.via else { return Err(String::new()) };
     let gateway = &via.gateway;
     let name = &gateway.name;
@@ -208,9 +204,11 @@ fn hosts_by_name(part: &Partition<'_>) -> FxHashSet<HostName> {
     named.map(|(host, _)| host.name.clone()).collect()
 }
 
-/// Returns the ports that rules send through each gateway for each host.
-fn ports_of_hosts(part: &Partition<'_>) -> FxHashMap<(SmolStr, HostName), Vec<u16>> {
-    let mut ports: FxHashMap<(SmolStr, HostName), Vec<u16>> = FxHashMap::default();
+/// The ports that rules send through each gateway for each host.
+type PortsOfHosts = FxHashMap<(SmolStr, HostName), Vec<u16>>;
+
+fn ports_of_hosts(part: &Partition<'_>) -> PortsOfHosts {
+    let mut ports = PortsOfHosts::default();
     for (_, rule) in part.rules(OUT) {
         let Some(via) = &rule.via else { continue };
         for member in &rule.destination.members {
