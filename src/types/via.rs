@@ -257,14 +257,10 @@ impl Checker<'_> {
 fn unsayable(host: &Host, port: &PortMatch, captured: bool) -> Option<&'static str> {
     let one = |at: &WeightedNet| at.net.prefix_len() == at.net.max_prefix_len();
     match port.app {
-        Some(AppProtocol::Tls | AppProtocol::Https) if host.name.wildcard => {
-            Some("the gateway cannot see which of these names TLS asks for: name the hosts one by one")
-        }
+        _ if host.name.wildcard => Some("a gateway resolves one name, and these are many: name the hosts one by one"),
         Some(_) => None,
-        None if host.at.is_empty() && captured && !host.name.wildcard => None,
-        None if host.at.is_empty() => Some(
-            "a tcp port tells no name: `let NAME = host HOST at ADDRESS`, or `/tls` or `/http` where that is spoken",
-        ),
+        None if host.at.is_empty() && captured => None,
+        None if host.at.is_empty() => Some("a tcp port tells no name, and the host has no address"),
         None if host.at.len() > 1 || !host.at.iter().all(one) => {
             Some("on a tcp port a host is found at one address: one `let` for each")
         }

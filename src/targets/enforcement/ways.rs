@@ -34,6 +34,22 @@ const TLS_FIRST: [u16; 14] = [443, 465, 563, 636, 853, 989, 990, 993, 995, 5061,
 /// Returns the ways to say a rule about a host so that a layer can enforce it.
 pub(super) fn ways_for(rule: &Rule, host: &HostName) -> Vec<String> {
     let mut ways = Vec::new();
+    if let (Some(via), true) = (&rule.via, rule.egress) {
+        let of_host = rule
+            .destination
+            .members
+            .iter()
+            .filter(|member| matches!(&member.what, What::Host(own) if own.name == *host));
+        let ports: Vec<&PortMatch> = of_host.flat_map(|member| member.ports.entries()).collect();
+        if let [first, _, ..] = ports.as_slice() {
+            let read = first.app.map_or_else(String::new, |app| format!("/{}", app.word()));
+            let (port, gateway) = (&first.port, &via.gateway.name);
+            ways.push(format!(
+                "lead one port through the gateway, `-> {host}:{port}{read} via {gateway}`, and the others past it"
+            ));
+        }
+        return ways;
+    }
     if !host.wildcard {
         ways.push(format!("give the host its addresses: `let NAME = host {host} at ADDRESS`"));
     }

@@ -233,6 +233,7 @@ pub fn via_needs_hosts(span: Span, why: &str, via: Span) -> Diagnostic {
     Diagnostic::new(Code::ViaNeedsHosts, span, "`via` on egress leads to hosts that a sidecar tells from others")
         .at(why)
         .label(via, "the gateway forwards by a name")
+        .note("on a port that is neither TLS nor HTTP give the host an address, `let NAME = host HOST at ADDRESS`; else say what it speaks, `:8443/tls` or `:8080/http`")
 }
 
 /// `defined` is where it is, unless it is a parameter.

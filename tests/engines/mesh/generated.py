@@ -13,8 +13,8 @@ from cluster import Cluster, documents
 from judge import Judge
 from setting import CLUSTER, INTERN, OUTSIDE, inside, requests, start
 
-SERVERS = {name: OUTSIDE[name] for name in ("zen", "evil", "wild", "db", "kyma", "tls", "mail", "post")} | INTERN
-INSIDE = inside(SERVERS)
+SERVERS = {name: OUTSIDE[name] for name in ("zen", "evil", "wild", "db", "kyma", "tls", "mail", "post")}
+INSIDE = inside(SERVERS | INTERN)
 
 
 class Bench:
@@ -74,7 +74,6 @@ def check(cluster: Cluster, count: str = "5", seed: str = "1", only_gateways: st
     began = time.monotonic()
     seed, _, only = seed.partition("/")
     bench, refused, built, number = Bench(cluster), [], 0, int(only or 1)
-    parts = [gateways.ask] if only_gateways else [INSIDE, gateways.ask]
     while built < (1 if only else int(count)):
         captured = not only_gateways and number % 3 == 0
         bench.capture(captured)
@@ -85,14 +84,11 @@ def check(cluster: Cluster, count: str = "5", seed: str = "1", only_gateways: st
             refused.append(objects)
         else:
             built += 1
+            # The evaluator knows where a host is from the rules that name it.
+            servers = SERVERS | (INTERN if "intern:" in text else {})
+            parts = [gateways.ask] if only_gateways else [inside(servers), gateways.ask]
             if bench.compare(f"policy {seed}/{number}", objects, *parts):
                 print(text)
-                if os.environ.get("DEBUG_MESH"):
-                    for key in ("garden/web-0", "istio-system/istio-egressgateway-0", "lab/job-0", "lab/probe-0"):
-                        pod = bench.mesh.pods.get(key)
-                        file = pod and bench.mesh.folder / pod.id / "access.log"
-                        lines = file.read_text().splitlines() if file and file.exists() else []
-                        print("==", key, *[l[:400] for l in lines if "evil" in l or "zen.example" in l][-12:], sep="\n")
         number += 1
     bench.judge.table()
     print(f"random policies: seed {seed}, {built} built, {len(refused)} refused, {time.monotonic() - began:.0f} s")

@@ -32,6 +32,28 @@ POLICIES = {
         use std/istio (egress-gateway)
         allow egress garden/* -> zenquotes.io:443 via egress-gateway
     """,
+    "tls": """
+        let tls = host api.zen.example { port 80/http -> 443/tls }
+        let liar = host liar.zen.example { port 80/http -> 443/tls }
+        allow egress garden/* -> { tls:80, liar:80 }
+    """,
+    "captured": """
+        allow egress lab/* -> mail.zen.example:587
+        allow egress garden/* -> zenquotes.io:443
+    """,
+    "requests": """
+        allow ingress garden/* -> garden/web:80/http where header x-team "web"
+        allow ingress garden/* -> garden/api:80/http where path "/**" except "/api/**"
+    """,
+    "desk": """
+        allow ingress garden/* -> garden/web:80/http where jwt desk
+        allow ingress garden/* -> garden/api:80/http where jwt desk claim realm_access.roles = "ops"
+    """,
+    "by host and address": """
+        use std/istio (egress-gateway)
+        let db = host db.zen.example at 198.51.100.50
+        allow egress garden/* -> { zenquotes.io:80, db:5432 } via egress-gateway
+    """,
     "via ingress": """
         use std/istio (ingress-gateway)
         allow ingress 163.223.48.163 -> garden/web:80/http
@@ -134,6 +156,20 @@ MUTATIONS = [
     ("via egress", "a missing exportTo", lambda o: [each(o, kind, lambda s: s.update(exportTo=["."]))
                                                     for kind in ("ServiceEntry", "VirtualService")]),
     ("via egress", "a way without the hop", lambda o: drop(o, "DestinationRule")),
+    ("by host and address", "a listener that finds no gateway", lambda o: each(o, "Sidecar", lambda s: s["egress"].insert(
+        0, {"port": {"number": 80, "name": "http-80", "protocol": "HTTP"}, "hosts": ["./zenquotes.io"]}))),
+    ("by host and address", "a lost address", lambda o: each(o, "ServiceEntry", lambda s: s.pop("addresses"), "198.51")),
+    ("tls", "a certificate of any name", lambda o: each(o, "DestinationRule", lambda s: [
+        one["tls"].pop("subjectAltNames") for one in s["trafficPolicy"]["portLevelSettings"]], "liar")),
+    ("captured", "a lost host", lambda o: drop(o, "ServiceEntry")),
+    ("requests", "a lost header", lambda o: rules(o, lambda r: r.pop("when"), "request.headers")),
+    ("requests", "lost notPaths", lambda o: rules(o, lambda r: operations(r, "notPaths"), "notPaths")),
+    ("desk", "lost audiences", lambda o: each(o, "RequestAuthentication", lambda s: [
+        one.pop("audiences") for one in s["jwtRules"]])),
+    ("desk", "another place of tokens", lambda o: each(o, "RequestAuthentication", lambda s: [
+        one.pop("fromHeaders") for one in s["jwtRules"]])),
+    ("desk", "a lost claim", lambda o: rules(o, lambda r: r.update(
+        when=[one for one in r["when"] if "roles" not in one["key"]]), "roles")),
     ("via ingress", "lost addresses", lambda o: rules(o, lambda r: r.pop("from"), "remoteIpBlocks")),
     ("via ingress", "other hosts closed", lambda o: each(o, "AuthorizationPolicy", lambda s: s.update(
         rules=[rule for rule in s["rules"] if "notHosts" not in str(rule)]), "notHosts")),
@@ -160,6 +196,7 @@ def check(cluster: Cluster) -> int:
     issuer = bench.issuer()
     for policy, what, change in [*((name, "", None) for name in POLICIES), *MUTATIONS]:
         bench.judge = Judge(bench.mesh)
+        bench.capture(policy == "captured")
         objects = built[policy] = built.get(policy) or bench.build(issuer + POLICIES[policy])
         bench.build(issuer + POLICIES[policy])
         if change:

@@ -19,7 +19,7 @@ CALLERS = ["garden/curl", "garden/*", "shop/*", "shop/@cart", "lab/*", "garden/{
            "{ garden/web, shop/cart }", "*/@web", "163.223.48.163", "198.51.100.0/24", "anywhere", "internet"]
 DOORS = ["garden/web", "garden/web:80", "garden/web:9000", "garden/api:80", "garden/*:8080", "shop/cart:8080", "shop/*",
          "garden/{tier=back}:8080", "team-a/*", "shop/db:5432", "lab/probe:80", "garden/{app=api}:{8080, 9090}"]
-VIA = ["zenquotes.io:443", "kyma-project.io:443", "zenquotes.io:80", "*.wild.example:80", "db:5432", "evil.example:80",
+VIA = ["zenquotes.io:443", "kyma-project.io:443", "zenquotes.io:80", "db:5432", "evil.example:80",
        "{ evil.example:80, db:5432 }"]
 REQUESTS = ["garden/web:80/http", "garden/api:8080/http", "shop/cart:80/http", "garden/*:8080/http"]
 WHERE = ['where method GET', 'where method POST, PUT where path "/api/**"', 'where path "/api", "/health"',

@@ -104,7 +104,7 @@ const EXITS: &[&str] = &[
     "zenquotes.io:443",
     "zenquotes.io:443",
     "zenquotes.io:80",
-    "*.wild.example:80",
+    "evil.example:80",
     "db:5432",
     "{ evil.example:80, db:5432 }",
 ];

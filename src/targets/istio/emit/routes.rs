@@ -29,7 +29,7 @@ use crate::settings::Settings;
 use crate::targets::istio::model::{
     DestinationRule, ExportTo, Gateway, Meta, OpenedTls, Origin, Resource, Selector, Spec, ToldBy, VirtualService,
 };
-use crate::targets::istio::plan::gateway::exits::{Routes, hop_name};
+use crate::targets::istio::plan::gateway::exits::Routes;
 use crate::targets::names::{Limit, Taken, Words};
 
 /// The hosts that a namespace reaches through one Service.
@@ -94,7 +94,7 @@ pub fn emit(settings: &Settings, all: Routes) -> Vec<Resource> {
         push(&route, Spec::VirtualService(spec));
         let key = (namespace.clone(), way.service.clone(), way.service_port);
         let of_service = services.entry(key).or_default();
-        of_service.subsets.push((subset, hop_name(&name)));
+        of_service.subsets.push((subset, host));
         of_service.rules.extend(&used.rules);
         of_service.everyone |= used.everyone;
     }

@@ -30,9 +30,9 @@ use crate::policy::Policy;
 use crate::targets::Level;
 use crate::targets::istio::facts::{Facts, match_labels};
 use crate::targets::istio::findings::{Findings, IstioGap, Note};
-use crate::targets::istio::model::{AccessRule, Condition, Operation, Selector};
+use crate::targets::istio::model::{AccessRule, Operation, Selector};
 use crate::targets::istio::plan::egress::entries::HostPort;
-use crate::targets::istio::plan::operations::{SNI, host_patterns};
+use crate::targets::istio::plan::operations::{host_patterns, sni};
 use crate::targets::istio::plan::peers::{Peer, Peers, Position};
 use crate::targets::istio::plan::subjects::Subject;
 use crate::targets::istio::troubles::Trouble;
@@ -144,7 +144,7 @@ fn passages(policy: &Policy, via: &Via, at: RuleId, rule: &Rule, peer: &Peer) ->
         let hosts = if requests { host_patterns(&host.name, false, &numbers)? } else { Vec::new() };
         let to = Operation { hosts, ports: open.clone(), ..Operation::default() };
         let to = Some(to).filter(|to| *to != Operation::default());
-        let when = vec![Condition { key: SNI.into(), values: vec![hop_name(&host.name)], not_values: Vec::new() }];
+        let when = vec![sni([&host.name])];
         let from = peer.sources.clone().unwrap_or_default();
         let access = (!nobody).then(|| AccessRule { from, to, when, ..AccessRule::default() }).into_iter().collect();
         let (gateway, exits) = (Arc::clone(&via.gateway), vec![host.name.clone()]);
@@ -153,18 +153,8 @@ fn passages(policy: &Policy, via: &Via, at: RuleId, rule: &Rule, peer: &Peer) ->
     hosts(rule).map(passage).collect()
 }
 
-/// Returns the name that sidecars ask a gateway for on the way to a host. The one of a wildcard is below it and no host's,
-/// since no host has a `_`.
-pub fn hop_name(host: &HostName) -> String {
-    if host.wildcard { format!("_.{}", host.name) } else { host.name.to_string() }
-}
-
 /// Returns the way of a rule, or why there is none.
-fn way(
-    policy: &Policy,
-    rule: &Rule,
-    (ports, mixed): (&FxHashMap<(SmolStr, HostName), Vec<u16>>, &FxHashSet<HostName>),
-) -> Result<Way, String> {
+fn way(policy: &Policy, rule: &Rule, (ports, mixed): (&PortsOfHosts, &FxHashSet<HostName>)) -> Result<Way, String> {
     let Some(via) = &rule.via else { return Err(String::new()) };
     let gateway = &via.gateway;
     let name = &gateway.name;
@@ -189,9 +179,6 @@ fn way(
                 "a host that a gateway knows by its address has that port alone, and {} has others",
                 host.name
             ));
-        }
-        if let Some(other) = mixed.iter().find(|other| **other != host.name && host.name.contains(other)) {
-            return Err(format!("the route of {} takes in {other}, which another rule names", host.name));
         }
         if ports.get(&(name.clone(), host.name.clone())).is_some_and(|ports| ports.len() > 1) {
             return Err(format!("through a gateway a host has one port, and {} has several", host.name));
@@ -221,9 +208,11 @@ fn hosts_by_name(part: &Partition<'_>) -> FxHashSet<HostName> {
     named.map(|(host, _)| host.name.clone()).collect()
 }
 
-/// Returns the ports that rules send through each gateway for each host.
-fn ports_of_hosts(part: &Partition<'_>) -> FxHashMap<(SmolStr, HostName), Vec<u16>> {
-    let mut ports: FxHashMap<(SmolStr, HostName), Vec<u16>> = FxHashMap::default();
+/// The ports that rules send through each gateway for each host.
+type PortsOfHosts = FxHashMap<(SmolStr, HostName), Vec<u16>>;
+
+fn ports_of_hosts(part: &Partition<'_>) -> PortsOfHosts {
+    let mut ports = PortsOfHosts::default();
     for (_, rule) in part.rules(OUT) {
         let Some(via) = &rule.via else { continue };
         for member in &rule.destination.members {
