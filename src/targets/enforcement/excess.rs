@@ -4,7 +4,7 @@ use super::{Levels, Lowering, Row, RowEnd, Together};
 use crate::model::rules::Action;
 use crate::policy::Policy;
 use crate::policy::meaning::{Excess, Reach};
-use crate::targets::capability::Asked;
+use crate::targets::capability::Ability;
 use crate::targets::{Level, Traffic, Why};
 
 impl Lowering {
@@ -33,7 +33,8 @@ fn of_row(row: &Row<'_>) -> Vec<Excess> {
 /// Returns how far an end reaches: by the layer whose gap is the smallest that is known.
 fn reach(row: &Row<'_>, end: &RowEnd<'_>) -> Reach {
     let best = Levels::best(end.layers.iter().map(|(_, judgement)| judgement.but_conditions));
-    let of_requests = |why: &Why| matches!(why, Why::Unseen(Asked::Tokens | Asked::Requests | Asked::RequestHosts));
+    let of_requests =
+        |why: &Why| matches!(why, Why::Unseen(Ability::Tokens | Ability::Requests | Ability::RequestHosts));
     let unseen = end.layers.iter().any(|(_, judgement)| of_requests(&judgement.reason));
     if row.crossed.is_none() && unseen && best.of(Traffic::Tcp) == Level::Exact {
         return Reach::AnyRequest;
