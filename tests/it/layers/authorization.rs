@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use netpol::policy::Request;
 use serde_json::Value;
 
 /// An HTTP request as a proxy reads it.
@@ -22,6 +23,20 @@ pub struct Http {
     pub claims: Option<serde_json::Map<String, Value>>,
     /// The client that a gateway forwards it for, as X-Forwarded-For says last.
     pub forwarded: Option<std::net::IpAddr>,
+}
+
+#[allow(clippy::needless_update, reason = "a request may have more than an HTTP one")]
+impl From<&Http> for Request {
+    fn from(http: &Http) -> Request {
+        Request {
+            method: Some(http.method.as_str().into()),
+            path: Some(http.path.clone()),
+            host: Some(http.host.as_str().into()),
+            headers: http.headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            jwt: http.claims.clone(),
+            ..Request::default()
+        }
+    }
 }
 
 /// A connection as the proxy of the receiving end sees it.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::authorization::{Connection, Http, Receiver, lets_in};
 use super::draw::{Draw, HEAD};
 use super::random::Random;
-use super::sidecar::{Bytes, Dial, Landing, goes};
+use super::sidecar::{Bytes, Dial, Landing, by_port, goes};
 use super::world::{Pod, Role, Service, World, party};
 use super::{gateway, known};
 use crate::istio::build::{Build, build_with};
@@ -576,15 +576,6 @@ struct Asked {
     way: &'static str,
 }
 
-/// What clients send to a port outside.
-fn by_port(port: u16) -> Bytes {
-    match port {
-        80 => Bytes::Http,
-        443 | 8443 => Bytes::Tls,
-        _ => Bytes::Raw,
-    }
-}
-
 /// Returns whether a pod's port is read as HTTP: as its Service says, else by what comes.
 fn reads_http(service_port: Option<&str>, port: u16) -> bool {
     service_port.map_or(port == 8080, |name| name.starts_with("http") || name.starts_with("grpc"))
@@ -605,18 +596,4 @@ pub fn request(random: &mut Random, service: Option<&Service>) -> Http {
     let claims = serde_json::from_str(random.pick(&tokens)).ok();
     let headers = random.pick(&[None, Some(("x-team", "web")), Some(("x-team", "ops"))]).into_iter().collect();
     Http { method: method.into(), path: path.into(), host, headers, claims, forwarded: None }
-}
-
-#[allow(clippy::needless_update, reason = "a request may have more than an HTTP one")]
-impl From<&Http> for Request {
-    fn from(http: &Http) -> Request {
-        Request {
-            method: Some(http.method.as_str().into()),
-            path: Some(http.path.clone()),
-            host: Some(http.host.as_str().into()),
-            headers: http.headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-            jwt: http.claims.clone(),
-            ..Request::default()
-        }
-    }
 }

@@ -20,6 +20,15 @@ pub enum Bytes {
     Tls,
 }
 
+/// What clients send to a port outside.
+pub fn by_port(port: u16) -> Bytes {
+    match port {
+        80 => Bytes::Http,
+        443 | 8443 => Bytes::Tls,
+        _ => Bytes::Raw,
+    }
+}
+
 /// A connection that a pod opens.
 #[derive(Clone, Debug)]
 pub struct Dial<'a> {
