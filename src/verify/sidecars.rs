@@ -8,15 +8,18 @@
 //! ports carry them; where an inventory lists the workloads, they are flows of these. A judgement that a layer lets more
 //! through is about the pods of its rule; one that it lets less through is about callers without an identity.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
 
 use super::row::{Difference, Kind};
-use super::{BUDGET, BUDGET_EACH, known, words};
+use super::{BUDGET, BUDGET_EACH, TOGETHER, known, words};
 use crate::diag::Diagnostics;
-use crate::flows::{Flows, Set, TooLarge};
+use crate::flows::{Flows, OTHER, Set, TooLarge};
 use crate::inventory::{self, PolicyObject};
 use crate::model::ports::{PortMatch, Ports, Protocol};
-use crate::model::rules::{Direction, RuleId};
+use crate::model::rules::{Direction, GrantId, RuleId};
 use crate::policy::Policy;
 use crate::policy::meaning::Meaning;
 use crate::source::{FileId, Sources};
@@ -79,31 +82,143 @@ fn read(file: FileId, texts: &[&str]) -> Option<Vec<PolicyObject>> {
     (objects.len() == written).then_some(objects)
 }
 
+/// The statements about the pods of a namespace on their way in; `None` stands for one that nothing names.
+type Rows = BTreeMap<Option<SmolStr>, Said>;
+
+/// Rule ends and grants.
+#[derive(Clone, Default)]
+struct Said {
+    ends: Vec<(RuleId, Direction)>,
+    grants: Vec<GrantId>,
+}
+
+impl Said {
+    fn len(&self) -> usize {
+        self.ends.len() + self.grants.len()
+    }
+
+    fn add(&mut self, other: &Said) {
+        self.ends.extend(&other.ends);
+        self.grants.extend(&other.grants);
+    }
+}
+
+/// Sorts the statements by namespace; those about pods of any namespace come apart.
+fn rows(policy: &Policy, made: &Made<'_>) -> (Rows, Said) {
+    let (mut rows, mut wide) = (Rows::new(), Said::default());
+    let mut sort = |pods: Vec<Option<&SmolStr>>, add: &dyn Fn(&mut Said)| {
+        if pods.contains(&None) {
+            return add(&mut wide);
+        }
+        let names: BTreeSet<&SmolStr> = pods.into_iter().flatten().collect();
+        names.into_iter().for_each(|name| add(rows.entry(Some(name.clone())).or_default()));
+    };
+    for &(at, direction) in made.ends.iter().filter(|(_, direction)| *direction == Direction::Ingress) {
+        let rule = &policy.rules[at.index()];
+        let subject = rule.subject(direction).pods().map(|(_, pods)| pods.selector.namespace_name());
+        let gateway = rule.via.iter().flat_map(|via| &via.gateway.pods).map(|pods| pods.namespace_name());
+        sort(subject.chain(gateway).collect(), &|said| said.ends.push((at, direction)));
+    }
+    for &at in made.grants {
+        let grant = &policy.grants[at.index()];
+        if grant.direction == Direction::Ingress {
+            let subject = grant.subject().pods().map(|(_, pods)| pods.selector.namespace_name());
+            sort(subject.collect(), &|said| said.grants.push(at));
+        }
+    }
+    if !wide.ends.is_empty() {
+        let inventory = &policy.inventory;
+        for name in inventory.namespaces.keys() {
+            rows.entry(Some(name.clone())).or_default();
+        }
+        if !inventory.given {
+            rows.entry(None).or_default();
+        }
+    }
+    rows.retain(|_, said| !said.ends.is_empty() || !wide.ends.is_empty());
+    (rows, wide)
+}
+
 fn differing(policy: &Policy, made: &Made<'_>, objects: &[PolicyObject]) -> Result<Option<Difference>, Failed> {
+    let (rows, wide) = rows(policy, made);
+    let mut of_namespace: FxHashMap<&SmolStr, Vec<&PolicyObject>> = FxHashMap::default();
+    for object in objects {
+        of_namespace.entry(&object.namespace).or_default().push(object);
+    }
+    let claims = Claims::new(policy, made);
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let (mut names, mut said) = (Vec::new(), wide.clone());
+        let root = SmolStr::from(policy.settings.root_namespace.as_str());
+        let mut near: BTreeSet<SmolStr> = BTreeSet::from([root]);
+        while let Some((name, own)) = rows.next_if(|_| names.is_empty() || said.len() - wide.len() < TOGETHER) {
+            near.extend(name.clone());
+            said.add(&own);
+            names.push(name);
+        }
+        said.ends.sort_unstable_by_key(|(at, _)| *at);
+        said.ends.dedup();
+        said.grants.sort_unstable();
+        said.grants.dedup();
+        let here = near.iter().filter_map(|name| of_namespace.get(name)).flatten().copied();
+        if let Some(difference) = differing_among(policy, &claims, &names, &said, here.collect())? {
+            return Ok(Some(difference));
+        }
+    }
+    Ok(None)
+}
+
+/// What judgements say of the ends of rules on the way in.
+struct Claims<'a> {
+    policy: &'a Policy,
+    of: FxHashMap<RuleId, &'a Judgement>,
+}
+
+impl<'a> Claims<'a> {
+    fn new(policy: &'a Policy, made: &Made<'a>) -> Claims<'a> {
+        let ingress = made.judgements.iter().filter(|one| one.direction == Direction::Ingress);
+        Claims { policy, of: ingress.map(|one| (one.rule, one)).collect() }
+    }
+
+    /// Returns whether more may pass than a rule says.
+    fn wider(&self, at: RuleId) -> bool {
+        let accepted = self.policy.rules[at.index()].origin.approximate().is_some();
+        accepted || self.of.get(&at).is_none_or(|one| one.levels.of(Traffic::Tcp) != Level::Exact)
+    }
+
+    /// Returns whether callers may be refused whom a rule lets in.
+    fn narrower(&self, at: RuleId) -> bool {
+        self.of.get(&at).is_some_and(|one| !one.narrower.is_empty())
+    }
+
+    /// Returns whether the layer cannot say a rule at all.
+    fn unable(&self, at: RuleId) -> bool {
+        self.of.get(&at).is_none_or(|one| one.levels.of(Traffic::Tcp) == Level::Unable)
+    }
+}
+
+/// Compares the pods of some namespaces, with the only statements and objects that are about them.
+fn differing_among(
+    policy: &Policy,
+    claims: &Claims<'_>,
+    names: &[Option<SmolStr>],
+    said: &Said,
+    objects: Vec<&PolicyObject>,
+) -> Result<Option<Difference>, Failed> {
     let direction = Direction::Ingress;
-    let ends: Vec<(RuleId, Direction)> = made.ends.iter().copied().filter(|(_, end)| *end == direction).collect();
-    let grants: Vec<_> =
-        made.grants.iter().copied().filter(|at| policy.grants[at.index()].direction == direction).collect();
+    let budget = BUDGET + BUDGET_EACH * (said.len() + objects.len()) as u64;
     let ingress = Ingress::new(policy, objects);
     let mut unread = Ok(());
-    let budget = BUDGET + BUDGET_EACH * (ends.len() + objects.len()) as u64;
-    let mut meaning = Meaning::beside(policy, &ends, &grants, budget, |terms| unread = ingress.terms(terms));
+    let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| unread = ingress.terms(terms));
     unread?;
-    let judgements: FxHashMap<RuleId, &Judgement> =
-        made.judgements.iter().filter(|one| one.direction == direction).map(|one| (one.rule, one)).collect();
-    let wider = |at: RuleId| {
-        let accepted = policy.rules[at.index()].origin.approximate().is_some();
-        accepted || judgements.get(&at).is_none_or(|one| one.levels.of(Traffic::Tcp) != Level::Exact)
-    };
-    let narrower = |at: RuleId| judgements.get(&at).is_some_and(|one| !one.narrower.is_empty());
-    let unable = |at: RuleId| judgements.get(&at).is_none_or(|one| one.levels.of(Traffic::Tcp) == Level::Unable);
-    for place in meaning.judged_places(direction) {
+    for name in names {
+        let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
         let mut within = seen(meaning.flows());
         for part in [meaning.read_by_proxies(direction, place), known_pods(policy, &mut meaning, place)] {
             within = meaning.flows().diagrams.and(within, part);
         }
         let layer = ingress.row(meaning.flows(), place, within)?;
-        let (kind, example) = match meaning.excess(direction, place, layer, within, &wider)? {
+        let (kind, example) = match meaning.excess(direction, place, layer, within, &|at| claims.wider(at))? {
             Some(example) => (Kind::Wider, Some(example)),
             None => {
                 let identified = ingress.identified(meaning.flows());
@@ -111,11 +226,16 @@ fn differing(policy: &Policy, made: &Made<'_>, objects: &[PolicyObject]) -> Resu
                 let d = &mut meaning.flows().diagrams;
                 let known = d.or(identified, outside);
                 let (within, unknown) = (d.and(within, known), d.complement(identified));
-                (Kind::Narrower, meaning.lost(direction, place, layer, within, (unknown, &narrower), &unable)?)
+                (
+                    Kind::Narrower,
+                    meaning.lost(direction, place, layer, within, (unknown, &|at| claims.narrower(at)), &|at| {
+                        claims.unable(at)
+                    })?,
+                )
             }
         };
         if let Some(example) = example {
-            let rules = ends.iter().map(|(at, _)| *at).collect();
+            let rules = said.ends.iter().map(|(at, _)| *at).collect();
             return Ok(Some(Difference { kind, direction, flow: meaning.flow(&example), rules }));
         }
     }

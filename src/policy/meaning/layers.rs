@@ -9,7 +9,7 @@ use crate::flows::{Feature, Name, OUTSIDE, Set, Side, Terms, TooLarge};
 use crate::model::addresses::AddressSet;
 use crate::model::gateways::Gateway;
 use crate::model::labels::{Account, PodSelector, Requirements};
-use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
+use crate::model::rules::{Action, Direction, GrantId, RuleId};
 use crate::policy::Policy;
 
 impl<'p> Meaning<'p> {
@@ -33,19 +33,6 @@ impl<'p> Meaning<'p> {
             meaning.sort_grant(at.index());
         }
         meaning
-    }
-
-    /// Returns the places whose pods the statements judge in a direction.
-    pub fn judged_places(&self, direction: Direction) -> Vec<u32> {
-        let table = if direction == Direction::Egress { &self.egress } else { &self.ingress };
-        match table.wide.is_empty() {
-            true => {
-                let mut places: Vec<u32> = table.of_place.keys().copied().collect();
-                places.sort_unstable();
-                places
-            }
-            false => self.flows.space.pod_places().collect(),
-        }
     }
 
     /// Returns one of the flows that a layer lets through at the pods of a place although the source does not, among those
@@ -170,10 +157,14 @@ impl<'p> Meaning<'p> {
     /// as any client.
     fn pods_as_clients(&mut self, place: u32) -> Set {
         let policy = self.policy;
-        let leads_out = |gateway: &Gateway| {
-            let by = |rule: &Rule| rule.egress && rule.via.as_ref().is_some_and(|via| via.gateway.pods == gateway.pods);
-            policy.rules.iter().any(by)
-        };
+        let mut leading_out: Vec<&Gateway> = Vec::new();
+        for statement in self.statements(Direction::Ingress, place) {
+            // A rule that leads out through a gateway opens it to its pods by a grant.
+            let Statement::Grant(at) = statement else { continue };
+            let rules = policy.grants[at].because.iter().filter_map(|at| policy.rule(*at));
+            leading_out.extend(rules.filter(|rule| rule.egress).filter_map(|rule| Some(&*rule.via.as_ref()?.gateway)));
+        }
+        let leads_out = |gateway: &Gateway| leading_out.iter().any(|one| one.pods == gateway.pods);
         let mut sets = Vec::new();
         for gateway in policy.gateways.iter().filter(|gateway| !leads_out(gateway)) {
             let pods = self.gateway_pods(gateway, Side::Destination, true);
