@@ -401,11 +401,6 @@ impl Flows {
         self.diagrams.numbers(self.space.var(Feature::Client), ranges, Set::ALL)
     }
 
-    /// Returns the flows of no client that a gateway knows.
-    pub fn of_no_client(&mut self) -> Set {
-        self.diagrams.numbers(self.space.var(Feature::Client), [(0, 0)], Set::ALL)
-    }
-
     /// Returns the flows whose source is a pod with a sidecar, so that the receiving sidecar knows its identity.
     pub fn from_sidecar(&mut self) -> Set {
         self.one_of(Feature::Sidecar, [TRUE])

@@ -170,7 +170,7 @@ impl Meaning<'_> {
                     (None, true) => d.and(opaque, no_tls),
                     _ => {
                         let passed = d.minus(unread, requests);
-                        let ended = d.minus(requests, unread);
+                        let ended = if port.has_requests() { d.minus(requests, unread) } else { Set::NONE };
                         d.or(passed, ended)
                     }
                 };
@@ -214,6 +214,6 @@ fn is_read(port: &GatewayPort, name: &str) -> bool {
     port.has_requests() || port.names(&HostName { wildcard: false, name: name.into() }).unknown
 }
 
-pub(super) fn is_host(what: &crate::model::endpoint::What, name: &str) -> bool {
+fn is_host(what: &crate::model::endpoint::What, name: &str) -> bool {
     matches!(what, crate::model::endpoint::What::Host(host) if host.matches(name))
 }

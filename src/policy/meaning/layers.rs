@@ -91,7 +91,8 @@ impl<'p> Meaning<'p> {
 
     /// Returns one of the flows that a layer refuses at the pods of a place although the source lets them through, among
     /// those `within`, and leaving aside those at the pods of a rule of which the layer is said to let less through, `less`
-    /// being the flows of which that can be said, or of a rule that it is unable to say.
+    /// being the flows of which that can be said, or of a rule that it is unable to say. Ways through gateways are left aside
+    /// here: what one end refuses the other would refuse, too.
     pub fn lost(
         &mut self,
         direction: Direction,
@@ -116,11 +117,11 @@ impl<'p> Meaning<'p> {
                 }
             }
             let unsaid = self.spoken_of(direction, place, unable);
-            let passed_on = self.narrower_at_gateways(direction, place);
+            let [to_gateways, from_gateways] = self.gateway_sides(place);
             let d = &mut self.flows.diagrams;
             let pods = d.union(sets);
             let excused = d.and(pods, less);
-            let excused = d.union(vec![excused, passed_on, unsaid]);
+            let excused = d.union(vec![excused, unsaid, to_gateways, from_gateways]);
             lost = d.minus(lost, excused);
         }
         self.between_places(direction, place, lost)
@@ -143,12 +144,8 @@ impl<'p> Meaning<'p> {
         let (like_gateways, others) = (self.like_gateways(place), self.of_gateway_accounts());
         let behind_proxies = self.behind_proxies(direction, place);
         let pods_as_clients = self.pods_as_clients(place);
-        // What a gateway passes on it says of a client, whose address it knows.
-        let (requests, of_nobody) = (self.flows.with_request(), self.flows.of_no_client());
         let d = &mut self.flows.diagrams;
-        let of_nobody = d.and(requests, of_nobody);
-        let unseen = d.or(named, of_nobody);
-        let unseen = d.and(from, unseen);
+        let unseen = d.and(from, named);
         let not = d.union(vec![unseen, like_gateways, others, behind_proxies, pods_as_clients]);
         d.minus(all, not)
     }
@@ -224,30 +221,6 @@ impl<'p> Meaning<'p> {
         let not_from = self.flows.diagrams.complement(not_from);
         let outside = self.flows.outside(own, not_from);
         self.flows.diagrams.or(from, outside)
-    }
-
-    /// Returns the flows into gateways that these refuse by design: those that ask for a host which a rule leads through the
-    /// gateway on the way out, as the gateway takes the rule's own pods alone.
-    fn narrower_at_gateways(&mut self, direction: Direction, place: u32) -> Set {
-        let policy = self.policy;
-        let mut sets = Vec::new();
-        // A gateway of which perhaps not all pods are isolated is closed as a whole.
-        for gateway in policy.gateways.iter().filter(|_| direction == Direction::Ingress) {
-            if policy.isolating(gateway).next().is_some() && !policy.surely_isolates(gateway) {
-                let pods = self.gateway_pods(gateway, Side::Destination, true);
-                sets.push(self.flows.with_place(pods, true, place));
-            }
-        }
-        for rule in policy.rules.iter().filter(|rule| rule.egress && direction == Direction::Ingress) {
-            let Some(via) = &rule.via else { continue };
-            let pods = self.gateway_pods(&via.gateway, Side::Destination, true);
-            let hosts: Vec<_> = rule.destination.members.iter().map(|member| &member.what).collect();
-            let asked =
-                self.flows.asks_for(Name::Tls, |name| hosts.iter().any(|what| super::gateway::is_host(what, name)));
-            let set = self.flows.diagrams.and(pods, asked);
-            sets.push(self.flows.with_place(set, true, place));
-        }
-        self.flows.diagrams.union(sets)
     }
 
     /// Returns what some rules speak of at the pods of a place: a deny what it matches, the others all that goes to or
