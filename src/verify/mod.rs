@@ -7,7 +7,7 @@
 //!     3. nothing wider, but for what judgements and messages say
 //! ```
 //!
-//! Each direction of each namespace is one [row](row): the sets of flows of its statements are compared, those of the
+//! Each direction of each namespace is one row: the sets of flows of its statements are compared, those of the
 //! source, of the layer and of the text. A difference is a mistake of the compiler, and is shown by a flow.
 //!
 //! Pods have any labels in this, those that nobody knows of too. Where the layer goes by facts about the pods of the

@@ -168,32 +168,32 @@ fn differing(policy: &Policy, made: &Made<'_>, objects: &[PolicyObject]) -> Resu
     Ok(None)
 }
 
-/// What judgements say of the ends of rules on the way in.
+/// What judgements say of the ends of rules.
 struct Claims<'a> {
     policy: &'a Policy,
-    of: FxHashMap<RuleId, &'a Judgement>,
+    of: FxHashMap<(RuleId, Direction), &'a Judgement>,
 }
 
 impl<'a> Claims<'a> {
     fn new(policy: &'a Policy, made: &Made<'a>) -> Claims<'a> {
-        let ingress = made.judgements.iter().filter(|one| one.direction == Direction::Ingress);
-        Claims { policy, of: ingress.map(|one| (one.rule, one)).collect() }
+        Claims { policy, of: made.judgements.iter().map(|one| ((one.rule, one.direction), one)).collect() }
     }
 
-    /// Returns whether more may pass than a rule says.
-    fn wider(&self, at: RuleId) -> bool {
+    /// Returns whether more may pass than a rule says, also from pods that keep their sidecars.
+    fn wider(&self, at: RuleId, direction: Direction) -> bool {
+        let best = if direction == Direction::Egress { Level::Bypassable } else { Level::Exact };
         let accepted = self.policy.rules[at.index()].origin.approximate().is_some();
-        accepted || self.of.get(&at).is_none_or(|one| one.levels.of(Traffic::Tcp) != Level::Exact)
+        accepted || self.of.get(&(at, direction)).is_none_or(|one| one.levels.of(Traffic::Tcp) > best)
     }
 
     /// Returns whether callers may be refused whom a rule lets in.
     fn narrower(&self, at: RuleId) -> bool {
-        self.of.get(&at).is_some_and(|one| !one.narrower.is_empty())
+        self.of.get(&(at, Direction::Ingress)).is_some_and(|one| !one.narrower.is_empty())
     }
 
     /// Returns whether the layer cannot say a rule at all.
-    fn unable(&self, at: RuleId) -> bool {
-        self.of.get(&at).is_none_or(|one| one.levels.of(Traffic::Tcp) == Level::Unable)
+    fn unable(&self, at: RuleId, direction: Direction) -> bool {
+        self.of.get(&(at, direction)).is_none_or(|one| one.levels.of(Traffic::Tcp) == Level::Unable)
     }
 }
 
@@ -218,7 +218,7 @@ fn differing_among(
             within = meaning.flows().diagrams.and(within, part);
         }
         let layer = ingress.row(meaning.flows(), place, within)?;
-        let (kind, example) = match meaning.excess(direction, place, layer, within, &|at| claims.wider(at))? {
+        let (kind, example) = match meaning.excess(direction, place, layer, within, &|at, end| claims.wider(at, end))? {
             Some(example) => (Kind::Wider, Some(example)),
             None => {
                 let identified = ingress.identified(meaning.flows());
@@ -228,9 +228,14 @@ fn differing_among(
                 let (within, unknown) = (d.and(within, known), d.complement(identified));
                 (
                     Kind::Narrower,
-                    meaning.lost(direction, place, layer, within, (unknown, &|at| claims.narrower(at)), &|at| {
-                        claims.unable(at)
-                    })?,
+                    meaning.lost(
+                        direction,
+                        place,
+                        layer,
+                        within,
+                        (unknown, &|at| claims.narrower(at)),
+                        &|at, end| claims.unable(at, end),
+                    )?,
                 )
             }
         };

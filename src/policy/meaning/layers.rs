@@ -44,7 +44,7 @@ impl<'p> Meaning<'p> {
         place: u32,
         layer: Set,
         within: Set,
-        said: &dyn Fn(RuleId) -> bool,
+        said: &dyn Fn(RuleId, Direction) -> bool,
     ) -> Result<Option<Example<'p>>, TooLarge> {
         let judged = self.judged(direction, place);
         let d = &mut self.flows.diagrams;
@@ -100,7 +100,7 @@ impl<'p> Meaning<'p> {
         layer: Set,
         within: Set,
         (less, said): (Set, &dyn Fn(RuleId) -> bool),
-        unable: &dyn Fn(RuleId) -> bool,
+        unable: &dyn Fn(RuleId, Direction) -> bool,
     ) -> Result<Option<Example<'p>>, TooLarge> {
         let judged = self.judged(direction, place);
         let d = &mut self.flows.diagrams;
@@ -225,18 +225,30 @@ impl<'p> Meaning<'p> {
 
     /// Returns what some rules speak of at the pods of a place: a deny what it matches, the others all that goes to or
     /// from the pods that they isolate.
-    fn spoken_of(&mut self, direction: Direction, place: u32, of: &dyn Fn(RuleId) -> bool) -> Set {
+    fn spoken_of(&mut self, direction: Direction, place: u32, of: &dyn Fn(RuleId, Direction) -> bool) -> Set {
         let policy = self.policy;
         let mut sets = Vec::new();
         for statement in self.statements(direction, place) {
             let set = match statement {
-                Statement::Rule(at) | Statement::Published(at) if !of(RuleId::new(at)) => continue,
+                Statement::Rule(at) | Statement::Published(at) if !of(RuleId::new(at), direction) => continue,
                 Statement::Rule(at) => match policy.rules[at].action {
                     Action::Deny => self.matched(&policy.rules[at], direction),
                     Action::Allow | Action::Isolate => self.governed(&policy.rules[at], direction),
                 },
                 Statement::Published(at) => self.published(&policy.rules[at]).0,
-                Statement::Grant(_) => continue,
+                // A rule that leads out through a gateway is judged at its own pods.
+                Statement::Grant(at) => {
+                    let grant = &policy.grants[at];
+                    let leads_out =
+                        |at: &&RuleId| policy.rule(**at).is_some_and(|rule| rule.egress && rule.via.is_some());
+                    if !grant.because.iter().filter(leads_out).any(|at| of(*at, Direction::Egress)) {
+                        continue;
+                    }
+                    let side = if direction == Direction::Egress { Side::Source } else { Side::Destination };
+                    let pods = grant.subject().pods().map(|(_, pods)| &pods.selector);
+                    let sets = pods.map(|pods| self.flows.pods(side, true, pods)).collect();
+                    self.flows.diagrams.union(sets)
+                }
             };
             sets.push(self.flows.with_place(set, true, place));
         }

@@ -76,7 +76,8 @@ pub fn ask(case: &Case, random: &mut Random, found: &mut Vec<Finding>) {
     }
     if passes && !wanted {
         // Any word at a rule for this host, or for the pods behind it, will do.
-        let at_target = publishing.iter().filter(|rule| case.selects(&rule.destination, &target.source)).copied();
+        let at_target =
+            policy.rules.iter().filter(|rule| rule.ingress && case.selects(&rule.destination, &target.source));
         // What a gateway sends is restricted by no object of Istio, which its rules say.
         let sends = policy.rules.iter().filter(|rule| rule.egress && case.selects(&rule.source, &gateway.source));
         let excused = about.iter().copied().chain(at_target).chain(sends).any(|rule| {
