@@ -94,7 +94,7 @@ class Judge:
         done = subprocess.run(command, input="\n".join(distinct), capture_output=True, text=True)
         answers = [json.loads(line) for line in done.stdout.splitlines()]
         if len(answers) != len(distinct):
-            raise RuntimeError(f"{' '.join(arguments)}: {done.stderr[-2000:]}")
+            raise RuntimeError(f"{' '.join(map(str, arguments))}: {done.stderr[-2000:]}")
         verdicts = dict(zip(distinct, answers))
         for line, verdict in verdicts.items():
             if verdict["verdict"] == "error":

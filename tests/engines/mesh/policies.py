@@ -31,8 +31,11 @@ WAYS = [{"method": "GET", "path": "/"}, {"method": "POST", "path": "/api/x"},
         {"claims": {"iss": "corp", "sub": "alice", "groups": ["admin", "dev"]}}, {"path": "/api"},
         {"claims": {"iss": "corp", "sub": "bob", "groups": ["dev"]}}, {"token": "x.y.z"},
         {"path": "/health", "headers": {"x-team": "web"}}, {"path": "/api/y", "headers": {"x-team": "ops"}},
-        {"claims": {"iss": "desk", "aud": "shop", "realm_access": {"roles": ["ops"]}}, "headers": {"x-team": "web"}},
-        {"claims": {"iss": "desk", "aud": ["lab"]}}, {"claims": {"iss": "desk", "aud": "shop"}, "place": "authorization"}]
+        # Istio knows whom a token is for by its issuer and its subject, and takes none that lacks one of them.
+        {"claims": {"iss": "desk", "sub": "carol", "aud": "shop", "realm_access": {"roles": ["ops"]}},
+         "headers": {"x-team": "web"}},
+        {"claims": {"iss": "desk", "sub": "carol", "aud": ["lab"]}},
+        {"claims": {"iss": "desk", "sub": "carol", "aud": "shop"}, "place": "authorization"}]
 
 
 def exception(who: str, wide: str, narrow: str) -> str:
