@@ -39,11 +39,19 @@ fn names_facts(endpoint: &Endpoint) -> bool {
 
 /// Returns the flows of a row that are between known pods, or between one of them and what is no pod.
 pub(super) fn flows(policy: &Policy, meaning: &mut Meaning<'_>, direction: Direction, place: u32) -> Set {
-    let (own, other) = match direction {
-        Direction::Egress => (Side::Source, Side::Destination),
-        Direction::Ingress => (Side::Destination, Side::Source),
-    };
-    let here = pods_at(policy, meaning, own, place);
+    let (here, there) = (own(policy, meaning, direction, place), others(policy, meaning, direction));
+    meaning.flows().diagrams.and(here, there)
+}
+
+/// Returns the flows of a row whose judged pod is a known one.
+pub(super) fn own(policy: &Policy, meaning: &mut Meaning<'_>, direction: Direction, place: u32) -> Set {
+    let side = if direction == Direction::Egress { Side::Source } else { Side::Destination };
+    pods_at(policy, meaning, side, place)
+}
+
+/// Returns the flows of any row whose other end is a known pod, or no pod.
+pub(super) fn others(policy: &Policy, meaning: &mut Meaning<'_>, direction: Direction) -> Set {
+    let other = if direction == Direction::Egress { Side::Destination } else { Side::Source };
     let places: Vec<u32> = meaning.flows().space.pod_places().collect();
     let mut there = vec![(OUTSIDE, Set::ALL)];
     for place in places {
@@ -60,8 +68,7 @@ pub(super) fn flows(policy: &Policy, meaning: &mut Meaning<'_>, direction: Direc
         }
         false => Set::ALL,
     };
-    let there = meaning.flows().by_place(false, elsewhere, there);
-    meaning.flows().diagrams.and(here, there)
+    meaning.flows().by_place(false, elsewhere, there)
 }
 
 fn pods_at(policy: &Policy, meaning: &mut Meaning<'_>, side: Side, place: u32) -> Set {

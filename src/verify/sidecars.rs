@@ -211,10 +211,14 @@ fn differing_among(
     let mut unread = Ok(());
     let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| unread = ingress.terms(terms));
     unread?;
+    let other_pods = match policy.inventory.workloads.is_empty() {
+        true => Set::ALL,
+        false => known::others(policy, &mut meaning, direction),
+    };
     for name in names {
         let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
         let mut within = seen(meaning.flows());
-        for part in [meaning.read_by_proxies(direction, place), known_pods(policy, &mut meaning, place)] {
+        for part in [meaning.read_by_proxies(direction, place), own_pods(policy, &mut meaning, place), other_pods] {
             within = meaning.flows().diagrams.and(within, part);
         }
         let layer = ingress.row(meaning.flows(), place, within)?;
@@ -247,11 +251,11 @@ fn differing_among(
     Ok(None)
 }
 
-fn known_pods(policy: &Policy, meaning: &mut Meaning<'_>, place: u32) -> Set {
-    if policy.inventory.workloads.is_empty() {
-        Set::ALL
-    } else {
-        known::flows(policy, meaning, Direction::Ingress, place)
+/// Returns the flows to known pods, where the inventory lists any.
+fn own_pods(policy: &Policy, meaning: &mut Meaning<'_>, place: u32) -> Set {
+    match policy.inventory.workloads.is_empty() {
+        true => Set::ALL,
+        false => known::own(policy, meaning, Direction::Ingress, place),
     }
 }
 
