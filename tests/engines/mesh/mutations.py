@@ -156,8 +156,6 @@ MUTATIONS = [
     ("via egress", "a missing exportTo", lambda o: [each(o, kind, lambda s: s.update(exportTo=["."]))
                                                     for kind in ("ServiceEntry", "VirtualService")]),
     ("via egress", "a way without the hop", lambda o: drop(o, "DestinationRule")),
-    ("by host and address", "a listener that finds no gateway", lambda o: each(o, "Sidecar", lambda s: s["egress"].insert(
-        0, {"port": {"number": 80, "name": "http-80", "protocol": "HTTP"}, "hosts": ["./zenquotes.io"]}))),
     ("by host and address", "a lost address", lambda o: each(o, "ServiceEntry", lambda s: s.pop("addresses"), "198.51")),
     ("tls", "a certificate of any name", lambda o: each(o, "DestinationRule", lambda s: [
         one["tls"].pop("subjectAltNames") for one in s["trafficPolicy"]["portLevelSettings"]], "liar")),

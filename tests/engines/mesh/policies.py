@@ -35,7 +35,8 @@ WAYS = [{"method": "GET", "path": "/"}, {"method": "POST", "path": "/api/x"},
         {"claims": {"iss": "desk", "sub": "carol", "aud": "shop", "realm_access": {"roles": ["ops"]}},
          "headers": {"x-team": "web"}},
         {"claims": {"iss": "desk", "sub": "carol", "aud": ["lab"]}},
-        {"claims": {"iss": "desk", "sub": "carol", "aud": "shop"}, "place": "authorization"}]
+        {"claims": {"iss": "desk", "sub": "carol", "aud": "shop"}, "place": "authorization"},
+        {"claims": {"iss": "desk", "sub": "carol", "aud": "shop"}, "headers": {"x-team": "web"}}]
 
 
 def exception(who: str, wide: str, narrow: str) -> str:
