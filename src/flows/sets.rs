@@ -374,6 +374,11 @@ impl Flows {
 
     /// Returns the flows whose token has a claim with a value.
     pub fn claim(&mut self, names: &[smol_str::SmolStr], value: &str) -> Set {
+        match names {
+            [name] if name == "iss" => return self.issuer(value),
+            [name] if name == "sub" => return self.subjects(&[value.into()]),
+            _ => {}
+        }
         let claim = (names.to_vec(), value.into());
         let var = self.space.var(Feature::Claim(&claim));
         self.diagrams.names(var, Set::NONE, [(TRUE, Set::ALL)])

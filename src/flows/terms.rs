@@ -209,7 +209,11 @@ impl Terms {
 
     /// Adds a value of a claim, by the names that lead to it.
     pub fn claim(&mut self, names: Vec<SmolStr>, value: SmolStr) {
-        self.claims.insert((names, value));
+        match names.as_slice() {
+            [name] if name == "iss" => self.token(Some(value), None),
+            [name] if name == "sub" => self.token(None, Some(value)),
+            _ => drop(self.claims.insert((names, value))),
+        }
     }
 
     /// Adds the segments of a path pattern.

@@ -228,3 +228,18 @@ fn every_defect_of_objects_is_seen() {
     }
     assert!(missed.is_empty(), "not seen: {missed:#?}");
 }
+
+#[test]
+fn a_star_within_a_value_is_a_star() {
+    let issuer =
+        "issuer corp { url \"https://a*b.example\"  jwks \"https://l.example/k\" at 192.0.2.0/24  audiences \"x*y\" }";
+    for condition in [
+        "where header x-a \"a*b\"",
+        "where jwt corp subject \"a*b\"",
+        "where jwt corp claim g = \"a*b\" claim aud = \"x\" claim iss = \"x\" claim sub = \"x\"",
+    ] {
+        let text = format!("{issuer}\nallow ingress lab/* -> garden/{{app=api}}:8080/http {condition}\n");
+        let build = Build::text_for(&[Layer::Istio], &text, None, |_| {});
+        assert!(!is_caught(&build.diagnostics), "{condition}");
+    }
+}

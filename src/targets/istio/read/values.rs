@@ -71,16 +71,16 @@ pub(super) fn value(
         Attribute::Ip => network(text).map(Value::Sender),
         Attribute::RemoteIp => network(text).map(Value::Client),
         Attribute::RequestPrincipal => token(text),
-        Attribute::Audience if !text.contains('*') => Some(Value::Claim(vec!["aud".into()], text.clone())),
-        Attribute::Claim(names) if !text.contains('*') => Some(match names.as_slice() {
+        Attribute::Audience if !starred(text) => Some(Value::Claim(vec!["aud".into()], text.clone())),
+        Attribute::Claim(names) if !starred(text) => Some(match names.as_slice() {
             [name] if name == "iss" => Value::Token { issuer: Some(text.clone()), subject: None },
             [name] if name == "sub" => Value::Token { issuer: None, subject: Some(text.clone()) },
             _ => Value::Claim(names.clone(), text.clone()),
         }),
-        Attribute::Header(name) if !text.contains('*') => Some(Value::Header(name.clone(), text.clone())),
+        Attribute::Header(name) if !starred(text) => Some(Value::Header(name.clone(), text.clone())),
         Attribute::Host => host(text).map(Value::Host),
         Attribute::Sni => host(text).map(Value::Sni),
-        Attribute::Method if !text.contains('*') => Some(Value::Method(text.clone())),
+        Attribute::Method if !starred(text) => Some(Value::Method(text.clone())),
         Attribute::Path => path(text),
         Attribute::Port => text.parse().ok().map(Value::Port),
         _ => None,
@@ -130,11 +130,16 @@ fn of_account(namespace: Option<&str>, account: Option<&str>) -> PodSelector {
     PodSelector { account, ..pods }
 }
 
+/// Returns whether a `*` stands where Istio takes it for any text: first or last.
+fn starred(text: &str) -> bool {
+    text.starts_with('*') || text.ends_with('*')
+}
+
 /// Reads `ISSUER/SUBJECT`, where `*` may stand for either: the last `/` divides them.
 fn token(text: &str) -> Option<Value> {
     let part = |text: &str| match text {
         "*" => Some(None),
-        _ if text.contains('*') => None,
+        _ if starred(text) => None,
         _ => Some(Some(SmolStr::from(text))),
     };
     if text == "*" {
