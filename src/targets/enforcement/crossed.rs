@@ -12,6 +12,7 @@
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, What};
 use crate::model::labels::{PodSelector, Test};
 use crate::model::rules::{Action, Direction, Rule, RuleId};
@@ -30,6 +31,8 @@ pub struct Crossed<'a> {
     pub on: Layer,
     /// The layer that has a gap for the rule itself.
     pub own: Layer,
+    /// Whether they meet only as pods may have the addresses that one of both names.
+    pub at_addresses: bool,
 }
 
 /// A rule for which one layer alone has a gap at one end.
@@ -47,13 +50,14 @@ pub(super) fn crossed<'a>(policy: &'a Policy, layers: &[(Layer, Lowered)]) -> Fx
             }
             for (on, theirs) in layers.iter().filter(|(layer, _)| layer > own) {
                 let others = self::gaps(policy, layers, (*on, direction), &theirs.judgements);
-                let others = BySubject::new(others, direction);
+                let others = BySubject::new(policy, others, direction);
                 for &(id, rule) in &gaps {
                     for (other_id, other) in others.meeting(rule, direction) {
+                        let at_addresses = meets_at_addresses(rule, other, direction);
                         let at_other = if accepts(rule) == accepts(other) { other_id > id } else { accepts(other) };
                         let (at, crossed) = match at_other {
-                            true => (other_id, Crossed { direction, other: rule, on: *own, own: *on }),
-                            false => (id, Crossed { direction, other, on: *on, own: *own }),
+                            true => (other_id, Crossed { direction, other: rule, on: *own, own: *on, at_addresses }),
+                            false => (id, Crossed { direction, other, on: *on, own: *own, at_addresses }),
                         };
                         found.entry(at).or_insert(crossed);
                     }
@@ -83,8 +87,10 @@ fn gaps<'a>(
 }
 
 /// Rules by their subjects, so that a rule is compared with those alone that may govern its pods.
-#[derive(Default)]
-struct BySubject<'a>(FxHashMap<Option<&'a SmolStr>, ByLabel<'a>>);
+struct BySubject<'a> {
+    policy: &'a Policy,
+    namespaces: FxHashMap<Option<&'a SmolStr>, ByLabel<'a>>,
+}
 
 /// Rules by one label that their subjects must have, as `app=web`.
 #[derive(Default)]
@@ -95,11 +101,11 @@ struct ByLabel<'a> {
 }
 
 impl<'a> BySubject<'a> {
-    fn new(gaps: Vec<Wide<'a>>, direction: Direction) -> BySubject<'a> {
-        let mut all = BySubject::default();
+    fn new(policy: &'a Policy, gaps: Vec<Wide<'a>>, direction: Direction) -> BySubject<'a> {
+        let mut all = BySubject { policy, namespaces: FxHashMap::default() };
         for (id, rule) in gaps {
             for (_, pods) in rule.subject(direction).pods() {
-                let here = all.0.entry(pods.selector.namespace_name()).or_default();
+                let here = all.namespaces.entry(pods.selector.namespace_name()).or_default();
                 match labels(&pods.selector).next() {
                     Some((key, value)) => {
                         here.labelled.entry(key).or_default().entry(value).or_default().push((id, rule));
@@ -115,15 +121,17 @@ impl<'a> BySubject<'a> {
     /// accounts nor labels tell the pods of a namespace apart. Of those that accept no gap it is the first alone.
     fn meeting(&self, rule: &Rule, direction: Direction) -> Vec<Wide<'a>> {
         let near = |other: &Wide<'_>| {
-            peers_overlap(&rule.destination, &other.1.destination, true)
-                && peers_overlap(&rule.source, &other.1.source, false)
+            peers_overlap(self.policy, &rule.destination, &other.1.destination, true)
+                && peers_overlap(self.policy, &rule.source, &other.1.source, false)
                 && subjects_overlap(rule.subject(direction), other.1.subject(direction))
         };
         let (mut accepting, mut first) = (Vec::new(), None);
         for (_, pods) in rule.subject(direction).pods() {
             let places: Vec<&ByLabel<'a>> = match pods.selector.namespace_name() {
-                Some(name) => [self.0.get(&Some(name)), self.0.get(&None)].into_iter().flatten().collect(),
-                None => self.0.values().collect(),
+                Some(name) => {
+                    [self.namespaces.get(&Some(name)), self.namespaces.get(&None)].into_iter().flatten().collect()
+                }
+                None => self.namespaces.values().collect(),
             };
             for other in places.iter().flat_map(|place| place.candidates(&pods.selector)).filter(near) {
                 match first {
@@ -151,6 +159,13 @@ impl<'a> ByLabel<'a> {
     }
 }
 
+/// Returns whether the peers of one rule are pods alone, and those of the other addresses alone.
+fn meets_at_addresses(one: &Rule, other: &Rule, direction: Direction) -> bool {
+    let [one, other] = [one, other].map(|rule| rule.peer(direction));
+    let names_pods = |endpoint: &Endpoint| endpoint.pods().next().is_some();
+    names_pods(one) != names_pods(other)
+}
+
 /// Returns whether `@approximate` stands at a rule.
 fn accepts(rule: &Rule) -> bool {
     rule.origin.approximate().is_some()
@@ -173,14 +188,25 @@ fn subjects_overlap(one: &Endpoint, other: &Endpoint) -> bool {
     one.pods().any(|(_, a)| other.pods().any(|(_, b)| overlap(&a.selector, &b.selector)))
 }
 
+/// Returns whether pods may have some of the addresses: `10.0.0.0/8`, unless `[cluster] pods` says that they have others.
+fn may_be_pods(policy: &Policy, addresses: &AddressSet) -> bool {
+    match policy.pod_addresses.blocks.is_empty() {
+        true => !addresses.is_inside(&policy.internet),
+        false => addresses.overlaps(&policy.pod_addresses),
+    }
+}
+
 /// Returns whether somebody may be of both, on a port of both where ports count, as namespaces and addresses tell.
-fn peers_overlap(one: &Endpoint, other: &Endpoint, ports: bool) -> bool {
+fn peers_overlap(policy: &Policy, one: &Endpoint, other: &Endpoint, ports: bool) -> bool {
     one.members.iter().any(|a| {
         other.members.iter().any(|b| {
             (!ports || a.ports.may_overlap(&b.ports))
                 && match (&a.what, &b.what) {
                     (What::Pods(a), What::Pods(b)) => a.selector.namespace.overlaps(&b.selector.namespace),
                     (What::Addresses(a), What::Addresses(b)) => a.overlaps(b),
+                    (What::Pods(_), What::Addresses(set)) | (What::Addresses(set), What::Pods(_)) => {
+                        may_be_pods(policy, set)
+                    }
                     _ => false,
                 }
         })

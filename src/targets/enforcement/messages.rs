@@ -199,10 +199,17 @@ fn not_enforced_beside(row: &Row<'_>, crossed: &Crossed<'_>) -> Diagnostic {
     let judgement = layers.find(|(layer, _)| *layer == crossed.own);
     let why = judgement.map(|(layer, judgement)| judgement.words(*layer)).unwrap_or_default();
     let message = "nothing in this build can hold this rule beside another";
-    Diagnostic::new(Code::NotEnforced, rule.origin.span, message)
+    let mut diagnostic = Diagnostic::new(Code::NotEnforced, rule.origin.span, message)
         .at(why)
         .label(crossed.other.origin.span, format!("{on} lets more through than this rule says"))
-        .note(format!("what passes {on} by the one and {own} by the other is let through, though neither rule says so"))
+        .note(format!(
+            "what passes {on} by the one and {own} by the other is let through, though neither rule says so"
+        ));
+    if crossed.at_addresses {
+        diagnostic = diagnostic
+            .note("say which addresses pods have: `pods = [\"10.244.0.0/16\"]` under `[cluster]` in netpol.toml");
+    }
+    diagnostic
         .note(format!("say both by what {own} knows, or both by what {on} knows"))
         .note("or accept the gap: `@approximate(\"why\")` before one of them")
 }
