@@ -9,12 +9,15 @@
 //! so it lets all of `shop` in by the second. Each rule is enforced by the other layer, and yet a pod of `shop` that is
 //! neither passes both: E0711 at the second rule.
 
+use std::borrow::Cow;
+
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use crate::model::addresses::AddressSet;
-use crate::model::endpoint::{Endpoint, What};
+use crate::model::endpoint::{Endpoint, Member, Pods, What};
 use crate::model::labels::{PodSelector, Test};
+use crate::model::ports::Ports;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::Policy;
 use crate::settings::Layer;
@@ -83,7 +86,8 @@ fn gaps<'a>(
             && others.any(|(_, lowered)| lowered.judgements.get(*at).is_some_and(|judgement| !is_wide(judgement)))
     });
     let rules = closed.filter_map(|(_, judgement)| Some((judgement.rule, policy.rule(judgement.rule)?)));
-    rules.filter(|(_, rule)| rule.action == Action::Allow && rule.via.is_none()).collect()
+    let crosses = |rule: &Rule| rule.action == Action::Allow && (rule.via.is_none() || direction == Direction::Ingress);
+    rules.filter(|(_, rule)| crosses(rule)).collect()
 }
 
 /// Rules by their subjects, so that a rule is compared with those alone that may govern its pods.
@@ -122,7 +126,7 @@ impl<'a> BySubject<'a> {
     fn meeting(&self, rule: &Rule, direction: Direction) -> Vec<Wide<'a>> {
         let near = |other: &Wide<'_>| {
             peers_overlap(self.policy, &rule.destination, &other.1.destination, true)
-                && peers_overlap(self.policy, &rule.source, &other.1.source, false)
+                && peers_overlap(self.policy, &callers(rule), &callers(other.1), false)
                 && subjects_overlap(rule.subject(direction), other.1.subject(direction))
         };
         let (mut accepting, mut first) = (Vec::new(), None);
@@ -159,10 +163,17 @@ impl<'a> ByLabel<'a> {
     }
 }
 
+/// Returns who comes to the destination of a rule: its source, or the gateway that stands before.
+fn callers(rule: &Rule) -> Cow<'_, Endpoint> {
+    let Some(via) = rule.via.as_ref().filter(|_| rule.ingress) else { return Cow::Borrowed(&rule.source) };
+    let pods = |selector: &PodSelector| What::Pods(Pods { selector: selector.clone(), named: None });
+    let member = |selector| Member { span: via.span, what: pods(selector), ports: Ports::All };
+    Cow::Owned(Endpoint { members: via.gateway.pods.iter().map(member).collect() })
+}
+
 /// Returns whether the peers of one rule are pods alone, and those of the other addresses alone.
 fn meets_at_addresses(one: &Rule, other: &Rule, direction: Direction) -> bool {
-    let [one, other] = [one, other].map(|rule| rule.peer(direction));
-    let names_pods = |endpoint: &Endpoint| endpoint.pods().next().is_some();
+    let names_pods = |rule: &Rule| rule.via.is_some() || rule.peer(direction).pods().next().is_some();
     names_pods(one) != names_pods(other)
 }
 

@@ -4,7 +4,7 @@
 //! networkpolicy as far as addresses go. The note is made of the two rows: `a pod that avoids its sidecar reaches other
 //! public addresses on 443`, since `networkpolicy knows addresses, not names`.
 
-use super::ways::{all_bare, is_read, leaves_others_open, ways_for};
+use super::ways::{all_bare, is_read, leaves_others_open, ways_beside_pods, ways_for};
 use super::{Crossed, Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::conditions::Conditions;
@@ -175,6 +175,9 @@ fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
         for way in ways_for(rule, host) {
             diagnostic = diagnostic.note(way);
         }
+    }
+    for way in ways_beside_pods(policy, rule, &open) {
+        diagnostic = diagnostic.note(way);
     }
     if let ([held], Action::Allow) = (held.as_slice(), rule.action) {
         let (word, direction) = (held.direction.end_word(), held.direction.word());
