@@ -208,6 +208,14 @@ impl Found {
                     class,
                     headless: service.headless,
                 });
+                if wanted.is_some_and(|wanted| pods.may_lead_elsewhere(port, wanted)) {
+                    found.gap.get_or_insert_with(|| {
+                        IstioGap::wider(format!(
+                            "port {} of Service {namespace}/{name} leads to pods on other ports too",
+                            port.port
+                        ))
+                    });
+                }
                 if service.headless && matches!(class, Class::Http | Class::Auto) {
                     found.gap = Some(IstioGap::wider(format!(
                         "Service {namespace}/{name} is headless: who names it as the host reaches any address on {}",
@@ -295,6 +303,33 @@ impl<'a> Behind<'a> {
                 self.numbers(name).any(|number| self.numbers(target).any(|other| other == number))
             }
         })
+    }
+
+    /// Returns whether a Service's port that leads to one of the wanted ports may lead some of these pods to another one: a name
+    /// is a number of each pod.
+    fn may_lead_elsewhere(&self, port: &ServicePort, wanted: &[&PortMatch]) -> bool {
+        let meets = |test: &dyn Fn(&PortTest) -> bool| wanted.iter().any(|wanted| test(&wanted.port));
+        let of_pod = |workload: &Workload, name: &SmolStr| numbers_of(&workload.ports, name).collect::<Vec<u16>>();
+        let certain = match &port.target {
+            TargetPort::Number(number) => {
+                meets(&|test| matches!(test, PortTest::Range(a, b) if (a..=b).contains(&number)))
+            }
+            TargetPort::Name(name) => meets(&|test| matches!(test, PortTest::Named(own) if own == name)),
+        };
+        if certain {
+            return false;
+        }
+        let wanted_by = |workload: &Workload, number: u16| {
+            meets(&|test| match test {
+                PortTest::Range(first, last) => (*first..=*last).contains(&number),
+                PortTest::Named(name) => of_pod(workload, name).contains(&number),
+            })
+        };
+        let strays = |workload: &&Workload| match &port.target {
+            TargetPort::Number(number) => !wanted_by(workload, *number),
+            TargetPort::Name(name) => of_pod(workload, name).into_iter().any(|number| !wanted_by(workload, number)),
+        };
+        self.meant.is_empty() || self.meant.iter().any(strays)
     }
 
     fn numbers(&self, name: &SmolStr) -> impl Iterator<Item = u16> {
