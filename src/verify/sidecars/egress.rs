@@ -10,10 +10,11 @@ use crate::flows::{Name, OTHER, Set, Side};
 use crate::inventory::outside::Mesh;
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::What;
+use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, Protocol};
 use crate::model::rules::{Action, Direction};
-use crate::policy::Policy;
 use crate::policy::meaning::Meaning;
+use crate::policy::{GrantReason, Policy};
 use crate::targets::istio::read::egress::{Egress, Index};
 use crate::targets::{Judgement, Made, Refuses};
 use crate::verify::row::{Difference, Kind};
@@ -49,7 +50,9 @@ fn differing_among(
         let within = d.and(own, others);
         let within = d.and(within, seen);
         let layer = egress.row(meaning.flows(), at, place, within)?;
-        let excess = meaning.excess(OUT, place, layer.may, within, &|at, end| claims.wider(at, end));
+        let resolver = resolver(policy, &mut meaning, said);
+        let beyond = meaning.flows().diagrams.minus(within, resolver);
+        let excess = meaning.excess(OUT, place, layer.may, beyond, &|at, end| claims.wider(at, end));
         let (kind, example) = match small(OUT, excess)? {
             Some(example) => (Kind::Wider, Some(example)),
             None => {
@@ -90,6 +93,18 @@ fn seen(policy: &Policy, meaning: &mut Meaning<'_>, place: u32) -> Set {
     let seen = d.and(tcp, captured);
     let seen = d.minus(seen, gateways);
     d.minus(seen, of_pods)
+}
+
+/// Returns the flows to the pods of the cluster's DNS. Its Service has 53 for UDP first, so that a Sidecar can import it with
+/// all its ports alone; what else its pods serve is let through along with the way to names.
+fn resolver(policy: &Policy, meaning: &mut Meaning<'_>, said: &Said) -> Set {
+    let grants = said.grants.iter().map(|at| &policy.grants[at.index()]);
+    let pods = grants.filter(|grant| grant.reason == GrantReason::Dns).flat_map(|grant| grant.destination.pods());
+    let mut selectors: Vec<&PodSelector> = pods.map(|(_, pods)| &pods.selector).collect();
+    selectors.dedup();
+    let flows = meaning.flows();
+    let sets = selectors.into_iter().map(|pods| flows.pods(Side::Destination, false, pods)).collect();
+    flows.diagrams.union(sets)
 }
 
 /// Returns the flows that may be refused where a rule is said to refuse more: to an address for which no host is known,

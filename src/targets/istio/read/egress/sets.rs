@@ -62,10 +62,14 @@ impl Landing<'_> {
                 let set = AddressSet::of(addresses.iter().map(|one| (*one).into()));
                 let there = on_port(flows, &set, *port);
                 let named = flows.to_named(|host| name.matches(host));
+                let must = flows.diagrams.and(there, named);
+                // Whatever is at an address where the host is not, it is not the host.
+                let elsewhere = set.subtract(&flows.space.places_of(&name.name));
+                let elsewhere = on_port(flows, &elsewhere, *port);
                 let nameless = flows.to_no_host();
                 let d = &mut flows.diagrams;
-                let either = d.or(named, nameless);
-                LetOut { may: d.and(there, either), must: d.and(there, named) }
+                let others = d.and(elsewhere, nameless);
+                LetOut { may: d.or(must, others), must }
             }
             To::Addresses(nets, port) => {
                 let set = AddressSet::of(nets.iter().copied());
