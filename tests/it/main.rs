@@ -10,6 +10,7 @@ mod deny;
 mod diagnostics;
 mod docs;
 mod enforcement;
+mod evaluator;
 mod fmt;
 mod foreign;
 mod hints;
