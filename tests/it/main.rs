@@ -11,6 +11,7 @@ mod diagnostics;
 mod docs;
 mod enforcement;
 mod evaluator;
+mod field;
 mod fmt;
 mod foreign;
 mod hints;
