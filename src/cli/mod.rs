@@ -2,6 +2,8 @@
 //!
 //! Only this module knows clap, and only it reads and writes files, asks for the day, and speaks to the terminal.
 
+#[cfg(feature = "wasm-run")]
+mod asked;
 mod build;
 mod check;
 mod completions;
@@ -14,6 +16,7 @@ mod fmt;
 mod init;
 mod layers;
 mod load;
+mod module;
 mod output;
 mod paths;
 mod report;

@@ -15,6 +15,7 @@ use crate::model::names::is_dns_label;
 use crate::policy::Policy;
 use crate::settings::{self, Layer, Project, Settings};
 use crate::source::FileId;
+use crate::targets::wasm::Module;
 use crate::targets::{Artifact, Lowering};
 
 /// The most bytes of a configuration.
@@ -38,9 +39,9 @@ pub struct Arguments {
     /// Policy files whose assertions hold for this build too
     #[arg(long, value_name = "DIR|FILE")]
     guardrails: Vec<PathBuf>,
-    /// The enforcement layers of the cluster
-    #[arg(long, value_name = "LAYER", value_delimiter = ',', value_parser = layer())]
-    target: Vec<Layer>,
+    /// The enforcement layers of the cluster; for `build` also wasm, the evaluator module, by itself
+    #[arg(long, value_name = "LAYER", value_delimiter = ',', value_parser = target())]
+    target: Vec<Target>,
     /// The day on which @expires is judged, instead of today
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
     now: Option<time::Date>,
@@ -52,16 +53,38 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Returns whether the run is to make the evaluator module.
+    pub fn asks_for_module(&self) -> Result<bool, Fatal> {
+        let module = self.target.contains(&Target::Module);
+        match module && self.target.iter().any(|target| *target != Target::Module) {
+            true => Err(Fatal::new("`wasm` is no layer, and is built by itself: `--target wasm`")),
+            false => Ok(module),
+        }
+    }
+
+    /// Returns whether policy files are named.
+    #[cfg(feature = "wasm-run")]
+    pub fn names_files(&self) -> bool {
+        !self.paths.is_empty()
+    }
+
     /// Returns how the findings of the run are reported.
     pub fn report(&self, global: &Global, stdout_is_taken: bool) -> Report<'_> {
         Report { messages: &self.messages, colour: global.color, stdout_is_taken, deny_warnings: self.deny_warnings }
     }
 }
 
-fn layer() -> impl TypedValueParser<Value = Layer> {
-    PossibleValuesParser::new(Layer::ALL.map(Layer::word)).map(|word| {
+/// What `--target` names: a layer, or the evaluator module, which is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Layer(Layer),
+    Module,
+}
+
+fn target() -> impl TypedValueParser<Value = Target> {
+    PossibleValuesParser::new(Layer::ALL.map(Layer::word).into_iter().chain(["wasm"])).map(|word| {
         let layer = Layer::ALL.into_iter().find(|layer| layer.word() == word);
-        layer.unwrap_or(Layer::NetworkPolicy)
+        layer.map_or(Target::Module, Target::Layer)
     })
 }
 
@@ -109,6 +132,30 @@ pub struct Session {
 impl Session {
     /// Reads the configuration, the policy files, the guardrails and the inventory that the arguments name.
     pub fn open(arguments: &Arguments, global: &Global) -> Result<Session, Fatal> {
+        if arguments.asks_for_module()? {
+            return Err(Fatal::new("`build` makes the evaluator module, and no other verb has the target `wasm`"));
+        }
+        let mut session = Session::begin(arguments, global)?;
+        session.read(arguments, true)?;
+        Ok(session)
+    }
+
+    /// Reads what [`Session::open`] reads, for an evaluator module: the layers stay those of the configuration.
+    pub fn open_for_module(arguments: &Arguments, global: &Global) -> Result<Session, Fatal> {
+        let mut session = Session::begin(arguments, global)?;
+        session.read(arguments, true)?;
+        Ok(session)
+    }
+
+    /// Reads the configuration and the inventory: what questions about a module rest on.
+    #[cfg(feature = "wasm-run")]
+    pub fn without_policy(arguments: &Arguments, global: &Global) -> Result<Session, Fatal> {
+        let mut session = Session::begin(arguments, global)?;
+        session.read(arguments, false)?;
+        Ok(session)
+    }
+
+    fn begin(arguments: &Arguments, global: &Global) -> Result<Session, Fatal> {
         let mut paths = Paths::new()?;
         let config = global.find_config(&paths, arguments.paths.first());
         let mut folder = PathBuf::new();
@@ -122,7 +169,7 @@ impl Session {
             input: Input::new(Settings::new(today)),
             diagnostics: Diagnostics::new(),
             project: Project::default(),
-            folder: folder.clone(),
+            folder,
             readable: true,
             stdin_is_read: false,
             disk: Disk::default(),
@@ -130,8 +177,12 @@ impl Session {
         if let Some(path) = config {
             session.configure(&path, today)?;
         }
-        if !arguments.target.is_empty() {
-            let mut targets = arguments.target.clone();
+        let layers = arguments.target.iter().filter_map(|target| match target {
+            Target::Layer(layer) => Some(*layer),
+            Target::Module => None,
+        });
+        let mut targets: Vec<Layer> = layers.collect();
+        if !targets.is_empty() {
             targets.dedup();
             session.input.settings.targets = targets;
             session.input.settings.targets_are_said = true;
@@ -139,8 +190,19 @@ impl Session {
         if arguments.namespace.is_some() {
             session.input.settings.inventory_namespace = arguments.namespace.clone();
         }
-        let given = load::policy_files(&arguments.paths, arguments.stdin_filepath.as_deref())?;
-        let guardrails = either(&arguments.guardrails, &session.project.guardrails, &folder);
+        Ok(session)
+    }
+
+    /// Reads the policy files, if they are wanted, the guardrails and the inventory.
+    fn read(&mut self, arguments: &Arguments, policy: bool) -> Result<(), Fatal> {
+        let session = self;
+        let folder = session.folder.clone();
+        let given = match policy {
+            true => load::policy_files(&arguments.paths, arguments.stdin_filepath.as_deref())?,
+            false => Vec::new(),
+        };
+        let mut guardrails = either(&arguments.guardrails, &session.project.guardrails, &folder);
+        guardrails.retain(|_| policy);
         let inventory = either(&arguments.inventory, &session.project.inventory, &folder);
         let pipes = given.iter().filter(|argument| matches!(argument, Argument::Stdin(_))).count();
         let pipes = pipes + guardrails.iter().chain(&inventory).filter(|path| path.as_os_str() == "-").count();
@@ -163,7 +225,7 @@ impl Session {
         for path in &inventory {
             session.read_manifests(path)?;
         }
-        Ok(session)
+        Ok(())
     }
 
     /// Returns where one of the given policy files is on disk.
@@ -185,6 +247,11 @@ impl Session {
     /// Judges the policy by every layer of the build.
     pub fn judge(&mut self, policy: &Policy) -> Lowering {
         compile::judge(policy, &self.input.sources, &mut self.diagnostics)
+    }
+
+    /// Makes the evaluator module.
+    pub fn module(&mut self, policy: &Policy, audit: bool) -> Module {
+        compile::module(policy, &self.input.sources, &mut self.diagnostics, audit)
     }
 
     /// Makes the files of every layer of the build, and hands them on until `then` wants no more.

@@ -10,6 +10,7 @@ mod deny;
 mod diagnostics;
 mod docs;
 mod enforcement;
+mod evaluator;
 mod field;
 mod fmt;
 mod foreign;

@@ -68,6 +68,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("toml", &["settings", "cli"]),
     ("similar", &["cli"]),
     ("walkdir", &["cli"]),
+    ("wasmtime", &["targets/wasm/run"]),
     ("serde_saphyr", &["inventory", "targets"]),
     ("std::fs", &["cli"]),
     ("std::env", &["cli", "main.rs"]),
@@ -199,7 +200,7 @@ fn rooms_name_only_rooms_to_their_right() {
 
 #[test]
 fn a_target_names_no_other_target() {
-    let targets = ["networkpolicy", "istio"];
+    let targets = ["networkpolicy", "istio", "wasm"];
     let mut wrong = Vec::new();
     for (path, text) in rust_files("src") {
         for target in targets {
