@@ -9,6 +9,7 @@ mod common;
 mod deny;
 mod diagnostics;
 mod docs;
+mod editors;
 mod enforcement;
 mod fmt;
 mod foreign;
