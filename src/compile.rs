@@ -91,11 +91,22 @@ pub struct Understood {
 
 /// Takes an input to its policy, as [`policy_despite_errors`] does, and keeps its names.
 pub fn understand(input: &mut Input, loader: &mut Loader<'_>, diagnostics: &mut Diagnostics) -> Understood {
+    understand_facts(input, loader, &mut inventory, diagnostics)
+}
+
+/// Takes an input to its policy as [`understand`] does, with facts from elsewhere: of an editor, which reads manifests again
+/// only if they changed.
+pub fn understand_facts(
+    input: &mut Input,
+    loader: &mut Loader<'_>,
+    facts: &mut dyn FnMut(&Input, &mut Diagnostics) -> Inventory,
+    diagnostics: &mut Diagnostics,
+) -> Understood {
     diagnostics.set_levels(&input.settings.lints);
     let files = parse(input, diagnostics);
     let Resolved { names, deferred } = resolve(files, input, loader, diagnostics);
     let errors = diagnostics.count(Severity::Error);
-    let inventory = inventory(input, diagnostics);
+    let inventory = facts(input, diagnostics);
     // Without the workload of an unread manifest every rule that names the workload would get a message, and all of
     // them would be wrong.
     if diagnostics.count(Severity::Error) > errors {

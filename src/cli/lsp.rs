@@ -42,7 +42,7 @@ impl lsp::Disk for Disk {
         }
     }
 
-    fn open(&self, root: &Root, unsaved: &Unsaved, _before: Option<&Opened>) -> Result<Opened, String> {
+    fn open(&self, root: &Root, unsaved: &Unsaved, before: Option<&Opened>) -> Result<Opened, String> {
         let read = || -> Result<Opened, Fatal> {
             let mut paths = Paths::new()?;
             paths.instead(unsaved.iter().map(|(path, text)| (path.clone(), text.clone())));
@@ -54,7 +54,8 @@ impl lsp::Disk for Disk {
             paths.below(&config);
             let files = policy_files(self, root, unsaved)?;
             let config = matches!(root, Root::Configured(_)).then_some(config.as_path());
-            let (analysis, paths) = Session::of_editor(paths, folder, config, &files)?.analyze();
+            let (analysis, paths) =
+                Session::of_editor(paths, folder, config, &files)?.analyze(before.map(|opened| &opened.analysis));
             Ok(Opened { analysis, paths })
         };
         read().map_err(|Fatal(why)| why)

@@ -175,10 +175,11 @@ impl Session {
         Ok(session)
     }
 
-    /// Returns the policy with every text of it, for an editor, and the places of its files.
-    pub fn analyze(mut self) -> (Analysis, HashMap<String, PathBuf>) {
+    /// Returns the policy with every text of it, for an editor, and the places of its files. `before` is an earlier state of
+    /// the policy.
+    pub fn analyze(mut self, before: Option<&Analysis>) -> (Analysis, HashMap<String, PathBuf>) {
         let mut loader = |from: &str, wanted: &str| self.disk.load(&self.paths, from, wanted);
-        let analysis = Analysis::of(self.input, self.readable, &mut loader, self.diagnostics);
+        let analysis = Analysis::of(self.input, self.readable, &mut loader, self.diagnostics, before);
         (analysis, self.disk.real)
     }
 

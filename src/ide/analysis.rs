@@ -29,7 +29,15 @@ pub struct Analysis {
     trees: HashMap<FileId, OnceLock<File>>,
     modules: HashMap<FileId, ModuleId>,
     seen: OnceLock<Seen>,
+    facts: Facts,
     nowhere: Arc<Inventory>,
+}
+
+/// What the manifests say, without the declarations of the source. Most edits leave the manifests as they are.
+#[derive(Debug, Default)]
+struct Facts {
+    inventory: Inventory,
+    findings: Diagnostics,
 }
 
 /// What the layers make of the policy.
@@ -42,12 +50,29 @@ struct Judged {
 impl Analysis {
     /// Checks an input up to its policy, and leaves the layers to [`Analysis::findings`]. `loader` finds the files that a
     /// `use` names. `found` has what was wrong with the files themselves; if one of them is missing (`whole` is false), only
-    /// the syntax of the others is checked.
-    pub fn of(mut input: Input, whole: bool, loader: &mut Loader<'_>, found: Diagnostics) -> Analysis {
+    /// the syntax of the others is checked. `before` is an earlier state of the policy, whose manifests are not read again if
+    /// they are the same.
+    pub fn of(
+        mut input: Input,
+        whole: bool,
+        loader: &mut Loader<'_>,
+        found: Diagnostics,
+        before: Option<&Analysis>,
+    ) -> Analysis {
         let mut first = found;
+        let mut facts = Facts::default();
         let (names, lookups, policy) = match whole {
             true => {
-                let Understood { names, lookups, policy } = compile::understand(&mut input, loader, &mut first);
+                let Understood { names, lookups, policy } = compile::understand_facts(
+                    &mut input,
+                    loader,
+                    &mut |input, diagnostics| {
+                        facts = Facts::of(input, before);
+                        diagnostics.append(facts.findings.clone());
+                        facts.inventory.clone()
+                    },
+                    &mut first,
+                );
                 (Some(names), lookups, policy)
             }
             false => {
@@ -74,6 +99,7 @@ impl Analysis {
             trees,
             modules,
             seen: OnceLock::new(),
+            facts,
             nowhere,
         }
     }
@@ -211,4 +237,29 @@ impl Analysis {
             _ => None,
         }
     }
+}
+
+impl Facts {
+    /// Reads the manifests of an input, or takes what an earlier state of the policy read of the same ones.
+    fn of(input: &Input, before: Option<&Analysis>) -> Facts {
+        if let Some(before) = before.filter(|before| have_the_same_manifests(input, &before.input)) {
+            let Facts { inventory, findings } = &before.facts;
+            return Facts { inventory: inventory.clone(), findings: findings.clone() };
+        }
+        let mut findings = Diagnostics::new();
+        let inventory = compile::inventory(input, &mut findings);
+        Facts { inventory, findings }
+    }
+}
+
+fn have_the_same_manifests(a: &Input, b: &Input) -> bool {
+    // Findings and facts have places, so that the files must have the same numbers too.
+    let same = |file: &FileId| {
+        let (a, b) = (a.sources.file(*file), b.sources.file(*file));
+        a.path == b.path && a.text == b.text
+    };
+    a.manifests == b.manifests
+        && a.found == b.found
+        && a.settings.inventory_namespace == b.settings.inventory_namespace
+        && a.manifests.iter().flatten().all(same)
 }

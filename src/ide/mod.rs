@@ -9,7 +9,7 @@
 //! let mut input = Input::new(Settings::new(time::Date::MIN));
 //! let text = "let db = data/{app=db}\nallow egress shop/* -> db:5432\n";
 //! let file = input.policy("shop.netpol", text);
-//! let analysis = Analysis::of(input, true, &mut compile::no_files, Diagnostics::new());
+//! let analysis = Analysis::of(input, true, &mut compile::no_files, Diagnostics::new(), None);
 //!
 //! let use_of_db = text.rfind("db").unwrap() as u32;
 //! let definition = analysis.definition(file, use_of_db)[0];

@@ -60,7 +60,8 @@ pub trait Disk {
     /// Returns the policy that a file belongs to. `folders` are those of the workspace.
     fn root_of(&self, file: &Path, folders: &[PathBuf]) -> Root;
 
-    /// Reads the files of a policy, unsaved texts first, and checks it. The error says in words why they cannot be read.
+    /// Reads the files of a policy, unsaved texts first, and checks it. `before` is an earlier state of the policy. The error
+    /// says in words why the files cannot be read.
     fn open(&self, root: &Root, unsaved: &Unsaved, before: Option<&Opened>) -> Result<Opened, String>;
 
     /// Returns a verdict in the words of `netpol eval`.

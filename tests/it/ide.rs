@@ -42,7 +42,7 @@ pub fn analysis(files: &[(String, String)], settings: Option<&str>, inventory: O
         let name = path.trim_start_matches("./");
         files.iter().find(|(known, _)| known == name).cloned().ok_or_else(|| "there is no such file".to_owned())
     };
-    (Analysis::of(input, true, &mut loader, found), file)
+    (Analysis::of(input, true, &mut loader, found, None), file)
 }
 
 fn marked(policy: &str, beside: &[(String, String)], settings: Option<&str>, inventory: Option<&str>) -> Marked {

@@ -209,3 +209,35 @@ fn files_outside_all_folders_and_new_documents_are_policies_of_their_own() {
     client.diagnostics("untitled:Untitled-1", |known| told(known).iter().any(|(code, _)| code == "E0202"));
     client.end();
 }
+
+/// Manifests that change on disk count after the next edit, and those that stay are the same facts.
+#[test]
+fn manifests_are_read_again_when_they_change() {
+    let manifest = |app: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: web, namespace: shop }}\nspec:\n  selector: \
+             {{ matchLabels: {{ app: {app} }} }}\n  template: {{ metadata: {{ labels: {{ app: {app} }} }}, spec: \
+             {{ containers: [{{ name: c }}] }} }}\n"
+        )
+    };
+    let policy = "allow egress shop/{app=web} -> 203.0.113.7:443\n";
+    let (web, toml) = (manifest("web"), "inventory = \"cluster.yaml\"\n");
+    let (_guard, folder) = folder(&[("a.netpol", policy), ("cluster.yaml", &web), ("netpol.toml", toml)]);
+    let (mut client, _) = Client::start(&folder, json!({}));
+    let uri = client.open(&folder.join("a.netpol"), policy);
+    for (version, text) in [(2, format!("# one\n{policy}")), (3, format!("# one\n# two\n{policy}"))] {
+        client.change(&uri, version, &text);
+        fs::write(folder.join("a.netpol"), &text).unwrap();
+        let due = checked(&folder, "a.netpol");
+        client.diagnostics(&uri, |known| told(known) == due);
+        let hover = client.at("textDocument/hover", &uri, version as u32 - 1, 22).unwrap();
+        assert!(hover["contents"]["value"].as_str().unwrap().contains("Deployment shop/web"), "{hover}");
+    }
+    fs::write(folder.join("cluster.yaml"), manifest("wbe")).unwrap();
+    client.tell(
+        "workspace/didChangeWatchedFiles",
+        json!({ "changes": [{ "uri": uri_of(&folder, "cluster.yaml"), "type": 2 }] }),
+    );
+    client.diagnostics(&uri, |known| told(known).iter().any(|(code, line)| code == "E0312" && *line == 3));
+    client.end();
+}
