@@ -237,6 +237,7 @@ codes! {
     W0742 WrappedGateway "a gateway's pods look as if they had a sidecar";
     E0751 SidecarTooLarge "what some pods may reach is too much for one Sidecar";
     E0752 DeniesMultiply "denies and allows of the same pods multiply";
+    E0753 NamespacesMultiply "rules for pods of many namespaces multiply";
     // Checked lowering (verify/).
     E0791 Miscompiled "what a build made does not mean the policy";
     W0792 Unchecked "what a build made is too much to check";

@@ -226,7 +226,8 @@ fn lower_partitions(
                 Vec::new()
             }
         };
-        if let Some(check) = check {
+        // Objects that an error stops are not written, nor are all of them made.
+        if let Some(check) = check.filter(|_| !found.has_errors()) {
             let effective = lowered.effective.take().unwrap_or_default();
             let objects = lowered.objects.iter().map(|object| object.yaml.as_str());
             let texts: Vec<&str> = files.iter().map(|file| file.text.as_str()).chain(objects).collect();

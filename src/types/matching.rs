@@ -234,6 +234,13 @@ impl Checker<'_> {
         Some(errors::workload_declaration(namespace, &name, &pairs, account))
     }
 
+    /// Returns the port that is written right behind a name, as in `app/mail:587`.
+    fn port_behind(&self, name: Span) -> Option<u16> {
+        let rest = self.text(Span { start: name.end, end: u32::MAX, ..name }).strip_prefix(':')?;
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..end].parse().ok()
+    }
+
     /// Returns the pods that `ns/name` stands for: a workload's, a Service's, or those with the recommended label.
     pub(super) fn named_pods(&mut self, namespace: &SmolStr, name: &Word, env: &Env) -> Option<Requirements> {
         let inventory = self.inventory;
@@ -284,7 +291,8 @@ impl Checker<'_> {
                     Some(selector)
                 }
                 None => {
-                    self.push(errors::service_without_pods(name.span, &key, service));
+                    let port = self.port_behind(name.span);
+                    self.push(errors::service_without_pods(name.span, &key, service, port));
                     None
                 }
             },

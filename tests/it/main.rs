@@ -11,6 +11,7 @@ mod diagnostics;
 mod docs;
 mod editors;
 mod enforcement;
+mod field;
 mod fmt;
 mod foreign;
 mod hints;

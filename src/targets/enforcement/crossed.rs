@@ -9,11 +9,15 @@
 //! so it lets all of `shop` in by the second. Each rule is enforced by the other layer, and yet a pod of `shop` that is
 //! neither passes both: E0711 at the second rule.
 
+use std::borrow::Cow;
+
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use crate::model::endpoint::{Endpoint, What};
+use crate::model::addresses::AddressSet;
+use crate::model::endpoint::{Endpoint, Member, Pods, What};
 use crate::model::labels::{PodSelector, Test};
+use crate::model::ports::Ports;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::Policy;
 use crate::settings::Layer;
@@ -30,6 +34,8 @@ pub struct Crossed<'a> {
     pub on: Layer,
     /// The layer that has a gap for the rule itself.
     pub own: Layer,
+    /// Whether they meet only as pods may have the addresses that one of both names.
+    pub at_addresses: bool,
 }
 
 /// A rule for which one layer alone has a gap at one end.
@@ -47,13 +53,14 @@ pub(super) fn crossed<'a>(policy: &'a Policy, layers: &[(Layer, Lowered)]) -> Fx
             }
             for (on, theirs) in layers.iter().filter(|(layer, _)| layer > own) {
                 let others = self::gaps(policy, layers, (*on, direction), &theirs.judgements);
-                let others = BySubject::new(others, direction);
+                let others = BySubject::new(policy, others, direction);
                 for &(id, rule) in &gaps {
                     for (other_id, other) in others.meeting(rule, direction) {
+                        let at_addresses = meets_at_addresses(rule, other, direction);
                         let at_other = if accepts(rule) == accepts(other) { other_id > id } else { accepts(other) };
                         let (at, crossed) = match at_other {
-                            true => (other_id, Crossed { direction, other: rule, on: *own, own: *on }),
-                            false => (id, Crossed { direction, other, on: *on, own: *own }),
+                            true => (other_id, Crossed { direction, other: rule, on: *own, own: *on, at_addresses }),
+                            false => (id, Crossed { direction, other, on: *on, own: *own, at_addresses }),
                         };
                         found.entry(at).or_insert(crossed);
                     }
@@ -79,12 +86,15 @@ fn gaps<'a>(
             && others.any(|(_, lowered)| lowered.judgements.get(*at).is_some_and(|judgement| !is_wide(judgement)))
     });
     let rules = closed.filter_map(|(_, judgement)| Some((judgement.rule, policy.rule(judgement.rule)?)));
-    rules.filter(|(_, rule)| rule.action == Action::Allow && rule.via.is_none()).collect()
+    let crosses = |rule: &Rule| rule.action == Action::Allow && (rule.via.is_none() || direction == Direction::Ingress);
+    rules.filter(|(_, rule)| crosses(rule)).collect()
 }
 
 /// Rules by their subjects, so that a rule is compared with those alone that may govern its pods.
-#[derive(Default)]
-struct BySubject<'a>(FxHashMap<Option<&'a SmolStr>, ByLabel<'a>>);
+struct BySubject<'a> {
+    policy: &'a Policy,
+    namespaces: FxHashMap<Option<&'a SmolStr>, ByLabel<'a>>,
+}
 
 /// Rules by one label that their subjects must have, as `app=web`.
 #[derive(Default)]
@@ -95,11 +105,11 @@ struct ByLabel<'a> {
 }
 
 impl<'a> BySubject<'a> {
-    fn new(gaps: Vec<Wide<'a>>, direction: Direction) -> BySubject<'a> {
-        let mut all = BySubject::default();
+    fn new(policy: &'a Policy, gaps: Vec<Wide<'a>>, direction: Direction) -> BySubject<'a> {
+        let mut all = BySubject { policy, namespaces: FxHashMap::default() };
         for (id, rule) in gaps {
             for (_, pods) in rule.subject(direction).pods() {
-                let here = all.0.entry(pods.selector.namespace_name()).or_default();
+                let here = all.namespaces.entry(pods.selector.namespace_name()).or_default();
                 match labels(&pods.selector).next() {
                     Some((key, value)) => {
                         here.labelled.entry(key).or_default().entry(value).or_default().push((id, rule));
@@ -115,15 +125,17 @@ impl<'a> BySubject<'a> {
     /// accounts nor labels tell the pods of a namespace apart. Of those that accept no gap it is the first alone.
     fn meeting(&self, rule: &Rule, direction: Direction) -> Vec<Wide<'a>> {
         let near = |other: &Wide<'_>| {
-            peers_overlap(&rule.destination, &other.1.destination, true)
-                && peers_overlap(&rule.source, &other.1.source, false)
+            peers_overlap(self.policy, &rule.destination, &other.1.destination, true)
+                && peers_overlap(self.policy, &callers(rule), &callers(other.1), false)
                 && subjects_overlap(rule.subject(direction), other.1.subject(direction))
         };
         let (mut accepting, mut first) = (Vec::new(), None);
         for (_, pods) in rule.subject(direction).pods() {
             let places: Vec<&ByLabel<'a>> = match pods.selector.namespace_name() {
-                Some(name) => [self.0.get(&Some(name)), self.0.get(&None)].into_iter().flatten().collect(),
-                None => self.0.values().collect(),
+                Some(name) => {
+                    [self.namespaces.get(&Some(name)), self.namespaces.get(&None)].into_iter().flatten().collect()
+                }
+                None => self.namespaces.values().collect(),
             };
             for other in places.iter().flat_map(|place| place.candidates(&pods.selector)).filter(near) {
                 match first {
@@ -151,6 +163,20 @@ impl<'a> ByLabel<'a> {
     }
 }
 
+/// Returns who comes to the destination of a rule: its source, or the gateway that stands before.
+fn callers(rule: &Rule) -> Cow<'_, Endpoint> {
+    let Some(via) = rule.via.as_ref().filter(|_| rule.ingress) else { return Cow::Borrowed(&rule.source) };
+    let pods = |selector: &PodSelector| What::Pods(Pods { selector: selector.clone(), named: None });
+    let member = |selector| Member { span: via.span, what: pods(selector), ports: Ports::All };
+    Cow::Owned(Endpoint { members: via.gateway.pods.iter().map(member).collect() })
+}
+
+/// Returns whether the peers of one rule are pods alone, and those of the other addresses alone.
+fn meets_at_addresses(one: &Rule, other: &Rule, direction: Direction) -> bool {
+    let names_pods = |rule: &Rule| rule.via.is_some() || rule.peer(direction).pods().next().is_some();
+    names_pods(one) != names_pods(other)
+}
+
 /// Returns whether `@approximate` stands at a rule.
 fn accepts(rule: &Rule) -> bool {
     rule.origin.approximate().is_some()
@@ -173,14 +199,25 @@ fn subjects_overlap(one: &Endpoint, other: &Endpoint) -> bool {
     one.pods().any(|(_, a)| other.pods().any(|(_, b)| overlap(&a.selector, &b.selector)))
 }
 
+/// Returns whether pods may have some of the addresses: `10.0.0.0/8`, unless `[cluster] pods` says that they have others.
+fn may_be_pods(policy: &Policy, addresses: &AddressSet) -> bool {
+    match policy.pod_addresses.blocks.is_empty() {
+        true => !addresses.is_inside(&policy.internet),
+        false => addresses.overlaps(&policy.pod_addresses),
+    }
+}
+
 /// Returns whether somebody may be of both, on a port of both where ports count, as namespaces and addresses tell.
-fn peers_overlap(one: &Endpoint, other: &Endpoint, ports: bool) -> bool {
+fn peers_overlap(policy: &Policy, one: &Endpoint, other: &Endpoint, ports: bool) -> bool {
     one.members.iter().any(|a| {
         other.members.iter().any(|b| {
             (!ports || a.ports.may_overlap(&b.ports))
                 && match (&a.what, &b.what) {
                     (What::Pods(a), What::Pods(b)) => a.selector.namespace.overlaps(&b.selector.namespace),
                     (What::Addresses(a), What::Addresses(b)) => a.overlaps(b),
+                    (What::Pods(_), What::Addresses(set)) | (What::Addresses(set), What::Pods(_)) => {
+                        may_be_pods(policy, set)
+                    }
                     _ => false,
                 }
         })

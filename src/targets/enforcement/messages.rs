@@ -4,7 +4,7 @@
 //! networkpolicy as far as addresses go. The note is made of the two rows: `a pod that avoids its sidecar reaches other
 //! public addresses on 443`, since `networkpolicy knows addresses, not names`.
 
-use super::ways::{all_bare, is_read, leaves_others_open, ways_for};
+use super::ways::{all_bare, is_read, leaves_others_open, ways_beside_pods, ways_for};
 use super::{Crossed, Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::conditions::Conditions;
@@ -176,6 +176,9 @@ fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
             diagnostic = diagnostic.note(way);
         }
     }
+    for way in ways_beside_pods(policy, rule, &open) {
+        diagnostic = diagnostic.note(way);
+    }
     if let ([held], Action::Allow) = (held.as_slice(), rule.action) {
         let (word, direction) = (held.direction.end_word(), held.direction.word());
         diagnostic = diagnostic.note(format!("to govern its {word} end alone: `allow {direction} …`"));
@@ -199,10 +202,17 @@ fn not_enforced_beside(row: &Row<'_>, crossed: &Crossed<'_>) -> Diagnostic {
     let judgement = layers.find(|(layer, _)| *layer == crossed.own);
     let why = judgement.map(|(layer, judgement)| judgement.words(*layer)).unwrap_or_default();
     let message = "nothing in this build can hold this rule beside another";
-    Diagnostic::new(Code::NotEnforced, rule.origin.span, message)
+    let mut diagnostic = Diagnostic::new(Code::NotEnforced, rule.origin.span, message)
         .at(why)
         .label(crossed.other.origin.span, format!("{on} lets more through than this rule says"))
-        .note(format!("what passes {on} by the one and {own} by the other is let through, though neither rule says so"))
+        .note(format!(
+            "what passes {on} by the one and {own} by the other is let through, though neither rule says so"
+        ));
+    if crossed.at_addresses {
+        diagnostic = diagnostic
+            .note("say which addresses pods have: `pods = [\"10.244.0.0/16\"]` under `[cluster]` in netpol.toml");
+    }
+    diagnostic
         .note(format!("say both by what {own} knows, or both by what {on} knows"))
         .note("or accept the gap: `@approximate(\"why\")` before one of them")
 }

@@ -6,13 +6,14 @@
 //! ```
 
 use super::{Row, RowEnd};
-use crate::model::endpoint::What;
+use crate::model::endpoint::{Member, What};
 use crate::model::hosts::HostName;
 use crate::model::ports::{PortMatch, PortTest, Protocol};
 use crate::model::rules::{Action, Direction, Rule};
 use crate::policy::Policy;
 use crate::settings::Layer;
-use crate::targets::{Judgement, Level, capability};
+use crate::targets::gap::Kept;
+use crate::targets::{Judgement, Level, Why, capability};
 
 /// Returns whether every port of a rule is one on which a name is asked for.
 pub(super) fn is_read(rule: &Rule) -> bool {
@@ -30,6 +31,29 @@ pub(super) fn all_bare(policy: &Policy, rule: &Rule) -> bool {
 /// The ports whose protocols begin with TLS, so that the first bytes of a connection name the host. On others, such as SSH's
 /// 22 or 587, where mail begins in plain text and changes to TLS later, they do not.
 const TLS_FIRST: [u16; 14] = [443, 465, 563, 636, 853, 989, 990, 993, 995, 5061, 5671, 6443, 8443, 8883];
+
+/// Returns the ways to say a deny of pods that would have to name addresses beside them.
+///
+/// ```text
+/// deny ingress testing/* -> prod/*      `[cluster] pods`, or `allow ingress { */* except testing/* } -> …`
+/// ```
+pub(super) fn ways_beside_pods(policy: &Policy, rule: &Rule, open: &[&RowEnd<'_>]) -> Vec<String> {
+    let beside = |(_, judgement): &(Layer, &Judgement)| judgement.but_reason == Why::Kept(Kept::BesidePods);
+    let Some(end) = open.iter().find(|end| end.layers.iter().any(beside)) else { return Vec::new() };
+    let mut ways = Vec::new();
+    if policy.pod_addresses.blocks.is_empty() {
+        ways.push("say where pods are: `pods = [\"10.244.0.0/16\"]` under `[cluster]` in netpol.toml".to_owned());
+    }
+    if let ([Member { what: What::Pods(denied), .. }], Direction::Ingress) =
+        (rule.source.members.as_slice(), end.direction)
+        && let (true, Some(namespace)) = (denied.selector.all_pods(), denied.selector.namespace_name())
+    {
+        ways.push(format!(
+            "or say who may, which closes these pods to everybody else: `allow ingress {{ */* except {namespace}/* }} -> …`"
+        ));
+    }
+    ways
+}
 
 /// Returns the ways to say a rule about a host so that a layer can enforce it.
 pub(super) fn ways_for(rule: &Rule, host: &HostName) -> Vec<String> {

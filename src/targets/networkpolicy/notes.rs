@@ -1,6 +1,6 @@
 //! Notes for the readers of the objects.
 
-use super::plan::{Plan, TooLarge};
+use super::plan::{Plan, Spread, TooLarge};
 use super::view::View;
 use crate::diag::{Code, Diagnostic};
 use crate::model::rules::{Action, Rule, RuleId};
@@ -8,7 +8,8 @@ use crate::model::rules::{Action, Rule, RuleId};
 /// Returns the notes of a partition.
 pub(super) fn notes(view: View<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let too_large = plan.found.too_large().filter_map(|found| too_large(view, found));
-    too_large.chain(icmp(view)).chain(closed_namespaces(view, plan)).collect()
+    let spread = plan.found.spread.as_ref().and_then(|found| spread(view, found));
+    spread.into_iter().chain(too_large).chain(icmp(view)).chain(closed_namespaces(view, plan)).collect()
 }
 
 /// Returns the error about denies whose exceptions are too many.
@@ -27,6 +28,20 @@ fn too_large(view: View<'_>, found: &TooLarge) -> Option<Diagnostic> {
         Some(allow) => error.label(allow, "one of these allows"),
         None => error,
     })
+}
+
+/// Returns the error about rules for pods of too many namespaces.
+fn spread(view: View<'_>, found: &Spread) -> Option<Diagnostic> {
+    let Spread { rule, subjects, rules } = *found;
+    let message = "rules for pods of many namespaces multiply: their NetworkPolicies would be too many";
+    let each = format!("this is written {subjects} times, and so are {} more rules", rules - 1);
+    let error = Diagnostic::new(Code::NamespacesMultiply, view.policy.rule(rule)?.origin.span, message);
+    Some(
+        error
+            .at(if rules > 1 { each } else { format!("this is written {subjects} times") })
+            .note("a NetworkPolicy is for pods of one namespace, so that a rule for several is written into each")
+            .note("name the namespaces that are meant, or join rules for the same pods into one"),
+    )
 }
 
 /// ICMP has no definition in NetworkPolicy, and plugins differ: returns a note for rules that name it.

@@ -364,14 +364,15 @@ pub fn no_labels(span: Span, workload: &Workload) -> Diagnostic {
         .label(workload.origin, "here")
 }
 
-pub fn service_without_pods(span: Span, (namespace, name): &Key, service: &Service) -> Diagnostic {
+/// A Service without pods, named with a port or without one.
+pub fn service_without_pods(span: Span, (namespace, name): &Key, service: &Service, port: Option<u16>) -> Diagnostic {
     if let Some(host) = &service.external_name {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         let message = format!("the Service {namespace}/{name} is another name for the host {host}, and has no pods");
         let diagnostic = Diagnostic::new(Code::NoSelector, span, message)
             .at("stands for no pods")
             .label(service.origin, "the Service");
-        let port = service.ports.first().map_or(443, |port| port.port);
+        let port = port.or_else(|| Some(service.ports.first()?.port)).unwrap_or(443);
         return diagnostic.note(match host.strip_suffix(".svc.cluster.local").and_then(|host| host.split_once('.')) {
             Some((name, namespace)) => format!("name the Service behind it: `{namespace}/{name}:{port}`"),
             None => format!("name the host, with the port that it has there, in an `allow egress`: `{host}:{port}`"),

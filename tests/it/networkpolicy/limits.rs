@@ -1,6 +1,6 @@
-//! Objects that are divided because they would be too large.
+//! Objects that are divided because they would be too large, and objects that would be too many.
 
-use super::build::build;
+use super::build::{build, build_in};
 
 #[test]
 fn an_object_that_is_too_large_is_several_that_add_up() {
@@ -60,4 +60,17 @@ fn a_block_with_thousands_of_holes_is_the_blocks_of_its_parts() {
     ] {
         assert_eq!(passes(address), passing, "{address}");
     }
+}
+
+#[test]
+fn rules_for_pods_of_every_namespace_are_not_written_into_too_many() {
+    let inventory: String =
+        (0..650).map(|at| format!("---\napiVersion: v1\nkind: Namespace\nmetadata: {{ name: ns{at} }}\n")).collect();
+    let rules = |count: u32| -> String {
+        (0..count).map(|at| format!("allow ingress ns0/* -> */{{app=web{at}}}:8080\n")).collect()
+    };
+    let many = build_in(&inventory, &rules(650));
+    assert_eq!(many.codes().iter().filter(|code| code.starts_with('E')).collect::<Vec<_>>(), [&"E0753"]);
+    assert!(many.said("E0753").contains("this is written 650 times, and so are 649 more rules"));
+    assert!(!build_in(&inventory, &rules(20)).codes().contains(&"E0753"));
 }

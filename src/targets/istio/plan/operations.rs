@@ -314,7 +314,11 @@ pub fn add_token(rule: &mut AccessRule, anybody: bool, jwt: &Jwt) -> Result<(), 
         let mut key = String::from("request.auth.claims");
         for name in &claim.0 {
             if name.is_empty() || name.contains(['[', ']']) {
-                return Err(format!("Istio's conditions cannot name the claim `{name}`"));
+                let hint = match name.contains("][") {
+                    true => format!("; a claim within another is written `{}`", name.replace("][", ".")),
+                    false => String::new(),
+                };
+                return Err(format!("Istio's conditions cannot name the claim `{name}`{hint}"));
             }
             key.push_str(&format!("[{name}]"));
         }

@@ -29,7 +29,7 @@ mod subjects;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::drafts::{Draft, Drafts, Term};
-pub use self::product::TooLarge;
+pub use self::product::{Spread, TooLarge};
 pub use self::subjects::SubjectPods;
 
 use self::deny::Outcome;
@@ -58,18 +58,24 @@ pub struct Found {
     pub wider: Vec<(usize, Gap)>,
     /// The terms of other rules that the pods of ends get.
     pub shared: BTreeMap<usize, SharedWith>,
+    /// The rules that would be written into too many namespaces, so that no object is drafted.
+    pub spread: Option<Spread>,
     denied: [Outcome; 2],
 }
 
 /// Plans a partition, pass by pass.
 pub fn plan<'a>(view: View<'a>) -> Plan<'a> {
-    let subjects = subjects::subjects(view);
+    let mut subjects = subjects::subjects(view);
+    let spread = Spread::of(view, &subjects.ends);
+    if spread.is_some() {
+        subjects.clear();
+    }
     let Given { drafts, waiting, wider } = give::give(view, &subjects);
     let (drafts, for_others) = spread::spread(view, drafts, waiting);
     let uncovered = shared::uncovered(view, &subjects, &drafts);
     let shared = shared::shared(view, &subjects, &drafts, &for_others);
     let (drafts, denied) = deny::take_out(view, &subjects, drafts);
-    Plan { drafts, ends: subjects.ends, found: Found { uncovered, wider, shared, denied } }
+    Plan { drafts, ends: subjects.ends, found: Found { uncovered, wider, shared, spread, denied } }
 }
 
 impl Found {

@@ -1,15 +1,19 @@
-//! Products of denies and allows. A NetworkPolicy has no deny, so the exceptions of the denies are written out in every
-//! allow for the same pods: few lines of a policy may be gigabytes of YAML, and are an error before these are made.
+//! Products: few lines of a policy that would be gigabytes of YAML, and are an error before these are made. A NetworkPolicy
+//! has no deny, so the exceptions of the denies are written out in every allow for the same pods; and it is for one
+//! namespace, so a rule for pods of many is written into each.
 //!
 //! ```text
 //! 1,000 denies of a namespace each, and 1,500 allows, all for the pods of shop: 1,500,000 exceptions, an error
+//! 1,000 rules for the pods of */{app=…}, and an inventory with 1,000 namespaces: 1,000,000 objects, an error
 //! ```
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
+use super::subjects::SubjectPods;
 use crate::model::rules::RuleId;
 use crate::targets::networkpolicy::model::Cause;
+use crate::targets::networkpolicy::view::View;
 
 /// The most exceptions that are written of the denies of one direction.
 const MOST: usize = 1_000_000;
@@ -17,6 +21,35 @@ const MOST: usize = 1_000_000;
 const MOST_EACH: usize = 100;
 /// How many exceptions weigh as much as an object more.
 const OBJECT: usize = 100;
+
+/// The most subjects that rules for pods of several namespaces are written for.
+const MOST_SUBJECTS: usize = 400_000;
+
+/// Rules for pods of so many namespaces that their objects are too many.
+#[derive(Clone, Debug)]
+pub struct Spread {
+    /// The first of the rules that are written for the most subjects.
+    pub rule: RuleId,
+    /// For how many subjects that rule is written.
+    pub subjects: usize,
+    /// How many rules there are for pods of several namespaces.
+    pub rules: usize,
+}
+
+impl Spread {
+    /// Returns the rules that would be written for too many subjects, of which `ends` has those of each rule end.
+    pub fn of(view: View<'_>, ends: &[SubjectPods<'_>]) -> Option<Spread> {
+        let count = |pods: &SubjectPods<'_>| pods.iter().map(|pods| pods.certain().len() + pods.perhaps().len()).sum();
+        let counts = view.partition.ends().zip(ends).map(|((at, ..), pods)| (at, count(pods)));
+        let several: Vec<(RuleId, usize)> = counts.filter(|(_, count)| *count > 1).collect();
+        let all: usize = several.iter().map(|(_, count)| count).sum();
+        if all <= MOST_SUBJECTS.max(MOST_EACH * ends.len()) {
+            return None;
+        }
+        let (rule, subjects) = several.iter().copied().max_by_key(|(at, count)| (*count, std::cmp::Reverse(*at)))?;
+        Some(Spread { rule, subjects, rules: several.len() })
+    }
+}
 
 /// Denies and allows whose exceptions are too many.
 #[derive(Clone, Debug)]

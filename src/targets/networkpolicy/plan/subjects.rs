@@ -46,6 +46,13 @@ pub struct Subjects<'a> {
     pub grants: Vec<SubjectPods<'a>>,
 }
 
+impl Subjects<'_> {
+    /// Takes all pods away.
+    pub fn clear(&mut self) {
+        self.ends.iter_mut().chain(&mut self.grants).for_each(SmallVec::clear);
+    }
+}
+
 impl<'a> MemberPods<'a> {
     /// Returns the subjects that are meant for certain.
     pub fn certain(&self) -> &[Subject<'a>] {

@@ -201,3 +201,40 @@ allow egress garden/* -> db:5432 via egress-gateway\n";
         format!("use std/istio (egress-gateway)\nallow egress garden/* {hint}\nallow egress garden/* -> a.example:443");
     assert_eq!(build(&hinted).ok().judged(0, Direction::Egress).0, Level::Bypassable);
 }
+
+#[test]
+fn a_pod_elsewhere_with_the_labels_of_a_gateway_in_the_root_namespace_is_not_opened_along_with_it() {
+    let rule = "use std/istio (ingress-gateway)
+allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via ingress-gateway at \"a.example\"";
+    for (rule, direction, gateway) in
+        [(rule, Direction::Ingress, "ingressgateway"), (OUT, Direction::Egress, "egressgateway")]
+    {
+        let beside = |labels: &str| {
+            let twin = format!(
+                "---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{ name: twin, namespace: garden }}
+spec:
+  selector: {{ matchLabels: {{ {labels} }} }}
+  template: {{ metadata: {{ labels: {{ {labels} }} }}, spec: {{ containers: [{{ name: app, image: app }}] }} }}
+"
+            );
+            build_with(rule, Some(&format!("{MESH}{twin}")), |_| ())
+        };
+        let selector = |build: &Build| {
+            let policies = build.of("AuthorizationPolicy");
+            let at = policies.iter().find(|policy| policy["metadata"]["namespace"] == "istio-system");
+            at.map(|policy| policy["spec"]["selector"]["matchLabels"].clone())
+        };
+        let labels = format!("istio: {gateway}");
+        assert_eq!(selector(&beside("app: twin")), Some(json!({ "istio": gateway })), "{rule}");
+        let both = json!({ "app": format!("istio-{gateway}"), "istio": gateway });
+        assert_eq!(selector(&beside(&labels)), Some(both), "the label that the twin lacks is asked for, too");
+
+        let like = beside(&format!("app: istio-{gateway}, {labels}"));
+        let (level, words) = like.judged(0, direction);
+        assert_eq!((level, selector(&like)), (Level::Unable, None), "{rule}");
+        assert!(words.contains("garden/twin has their labels"), "{words}");
+    }
+}

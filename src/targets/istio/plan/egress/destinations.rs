@@ -218,9 +218,12 @@ impl<'f, 'a> Destinations<'f, 'a> {
                     self.add(reach, vec![item]);
                 }
                 Err(TooMany::All) => {
-                    let words =
-                        "Istio lets addresses through on named ports alone, so that this rule must name its ports";
-                    reach.unable = Some(words.into());
+                    let of = match set.blocks.as_slice() {
+                        [block] => format!("{} names", block.net),
+                        _ => "these addresses name".to_owned(),
+                    };
+                    reach.unable =
+                        Some(format!("{of} no ports, and Istio lets addresses through on named ports alone"));
                 }
                 Err(TooMany::Listed) => reach.unable = Some(too_many()),
             },

@@ -192,10 +192,17 @@ impl Found {
             let mut any = false;
             let mut targets = Vec::new();
             for port in service.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
-                if wanted.is_some_and(|wanted| !pods.listen(port, wanted)) {
+                let led = wanted.map_or(Led::There, |wanted| pods.led(port, wanted));
+                if led == Led::Elsewhere {
                     continue;
                 }
                 any = true;
+                if led == Led::Both {
+                    found.gap.get_or_insert_with(|| {
+                        let number = port.port;
+                        IstioGap::wider(format!("port {number} of Service {namespace}/{name} leads to other ports too"))
+                    });
+                }
                 targets.push(match &port.target {
                     TargetPort::Number(number) => PortTest::Range(*number, *number),
                     TargetPort::Name(name) => PortTest::Named(name.clone()),
@@ -280,25 +287,56 @@ impl<'a> Behind<'a> {
         (!meant.is_empty()).then_some(Behind { meant, others })
     }
 
-    /// Returns whether a Service's port leads to one of the wanted ports of the pods that are meant.
-    fn listen(&self, port: &ServicePort, wanted: &[&PortMatch]) -> bool {
-        wanted.iter().any(|wanted| match (&wanted.port, &port.target) {
-            (PortTest::Range(first, last), TargetPort::Number(number)) => (first..=last).contains(&number),
-            (PortTest::Named(name), TargetPort::Name(target)) if name == target => true,
-            (PortTest::Range(first, last), TargetPort::Name(target)) => {
-                self.meant.is_empty() || self.numbers(target).any(|number| (*first..=*last).contains(&number))
+    /// Returns how a Service's port leads to the wanted ports of the pods that are meant.
+    fn led(&self, port: &ServicePort, wanted: &[&PortMatch]) -> Led {
+        let mut to = self.meant.iter().flat_map(|workload| {
+            let numbers: Vec<u16> = match &port.target {
+                TargetPort::Number(number) => vec![*number],
+                TargetPort::Name(name) => numbers_of(&workload.ports, name).collect(),
+            };
+            numbers.into_iter().map(|number| wanted.iter().any(|wanted| is_at(workload, number, &wanted.port)))
+        });
+        if let Some(first) = to.next() {
+            let same = to.all(|other| other == first);
+            return if same && first {
+                Led::There
+            } else if same {
+                Led::Elsewhere
+            } else {
+                Led::Both
+            };
+        }
+        let led = wanted.iter().map(|wanted| match (&wanted.port, &port.target) {
+            (PortTest::Range(first, last), TargetPort::Number(number)) if (first..=last).contains(&number) => {
+                Led::There
             }
-            (PortTest::Named(name), TargetPort::Number(number)) => {
-                self.meant.is_empty() || self.numbers(name).any(|other| other == *number)
-            }
-            (PortTest::Named(name), TargetPort::Name(target)) => {
-                self.numbers(name).any(|number| self.numbers(target).any(|other| other == number))
-            }
-        })
+            (PortTest::Named(name), TargetPort::Name(target)) if name == target => Led::There,
+            (PortTest::Range(1, u16::MAX), _) => Led::There,
+            (PortTest::Range(..), TargetPort::Number(_)) => Led::Elsewhere,
+            // Of pods that nobody shows a name may be any number.
+            _ if self.meant.is_empty() => Led::Both,
+            _ => Led::Elsewhere,
+        });
+        led.min().unwrap_or(Led::Elsewhere)
     }
+}
 
-    fn numbers(&self, name: &SmolStr) -> impl Iterator<Item = u16> {
-        self.meant.iter().flat_map(|workload| numbers_of(&workload.ports, name))
+/// Where a port of a Service leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Led {
+    /// To wanted ports alone.
+    There,
+    /// To wanted ports and others, or perhaps to others.
+    Both,
+    /// To no wanted port.
+    Elsewhere,
+}
+
+/// Returns whether a number of a workload's pods is a port that a rule names: 8080 is `http` where a container says so.
+fn is_at(workload: &Workload, number: u16, test: &PortTest) -> bool {
+    match test {
+        PortTest::Range(first, last) => (*first..=*last).contains(&number),
+        PortTest::Named(name) => numbers_of(&workload.ports, name).any(|other| other == number),
     }
 }
 

@@ -19,6 +19,7 @@ use super::at_gateway::{AtGateway, Passage, may_share_pods};
 use super::clients;
 use super::correlation::Correlation;
 use super::others::others;
+use super::pods::subjects;
 use crate::model::conditions::Conditions;
 use crate::model::endpoint::Member;
 use crate::model::gateways::{Gateway, GatewayPort, Via};
@@ -31,7 +32,7 @@ use crate::targets::istio::findings::{IstioGap, Note};
 use crate::targets::istio::model::{AccessRule, Comment, Condition, Operation, Source};
 use crate::targets::istio::plan::operations::{Access, SNI, add_paths, header_conditions, host_patterns, sni};
 use crate::targets::istio::plan::peers::{Peer, Peers, Position};
-use crate::targets::istio::plan::subjects::{Finder, Kind, Subject};
+use crate::targets::istio::plan::subjects::Subject;
 
 /// An ingress rule that leads through a gateway.
 pub struct Through {
@@ -162,6 +163,7 @@ fn passage(facts: &Facts<'_>, at: RuleId, rule: &Rule, via: &Via, clients: &Peer
     if let Some(why) = &clients.unable {
         return Err(why.clone());
     }
+    subjects(facts, &via.gateway)?;
     let mut access = asked_at_gateway(facts, rule, via)?;
     if clients.sources.as_ref().is_some_and(|sources| sources.is_empty()) {
         access.clear();
@@ -174,13 +176,11 @@ fn passage(facts: &Facts<'_>, at: RuleId, rule: &Rule, via: &Via, clients: &Peer
 
 /// Returns the rules of AuthorizationPolicies at gateways, each with the policy's rule that it comes from.
 pub fn access_rules(facts: &Facts<'_>, gateways: &[AtGateway]) -> Vec<(Subject, AccessRule, RuleId)> {
-    let mut finder = Finder::new(facts, Kind::Authorization);
     let mut rules = Vec::new();
     for at in gateways {
         // Rules that isolate the gateway itself decide who passes.
         let isolated = facts.policy.isolating(&at.gateway).next().is_some();
-        let subjects: Vec<Subject> = at.gateway.pods.iter().flat_map(|pods| finder.find(pods).list.clone()).collect();
-        for subject in subjects {
+        for subject in subjects(facts, &at.gateway).unwrap_or_default() {
             for (rule, access) in &at.access {
                 let access = AccessRule { comment: Comment::Rule(*rule), ..access.clone() };
                 rules.push((subject.clone(), access, *rule));

@@ -20,6 +20,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use super::at_gateway::Passage;
+use super::pods::subjects;
 use crate::inventory::Workload;
 use crate::model::endpoint::{Member, What};
 use crate::model::gateways::{Gateway, Via};
@@ -106,7 +107,7 @@ impl Exits {
             let Some(via) = &rule.via else { continue };
             let way = way(facts.policy, rule, (&ports, &mixed));
             let peer = peers.of(&rule.source, Position::Workload);
-            let passages = passages(facts.policy, via, at, rule, &peer);
+            let passages = passages(facts, via, at, rule, &peer);
             let found = way.and_then(|way| peer.unable.clone().map_or(Ok(way), Err));
             let (way, passages) = match found.and_then(|way| Ok((way, passages?))) {
                 Ok(found) => found,
@@ -132,10 +133,11 @@ impl Exits {
 }
 
 /// Returns the access of a rule at the gateway through which it reaches its hosts.
-fn passages(policy: &Policy, via: &Via, at: RuleId, rule: &Rule, peer: &Peer) -> Result<Vec<Passage>, String> {
+fn passages(facts: &Facts<'_>, via: &Via, at: RuleId, rule: &Rule, peer: &Peer) -> Result<Vec<Passage>, String> {
+    subjects(facts, &via.gateway)?;
     let nobody = peer.sources.as_ref().is_some_and(|sources| sources.is_empty());
     // A gateway that rules isolate stays closed on its other ports.
-    let isolated = policy.isolating(&via.gateway).next().is_some();
+    let isolated = facts.policy.isolating(&via.gateway).next().is_some();
     let open = if isolated { via.exit_ports() } else { Vec::new() };
     let passage = |(host, member): (&Host, &Member)| {
         let ports = member.ports.entries();

@@ -6,11 +6,43 @@
 //! ```
 
 use crate::model::gateways::Gateway;
-use crate::model::labels::PodSelector;
+use crate::model::labels::{PodSelector, Requirements};
 use crate::model::rules::{Action, Direction};
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::{Findings, IstioGap, Note};
+use crate::targets::istio::plan::subjects::{Finder, Kind, Subject};
+
+/// Returns the subjects for the AuthorizationPolicies of a gateway, or why no object selects its pods alone.
+pub fn subjects(facts: &Facts<'_>, gateway: &Gateway) -> Result<Vec<Subject>, String> {
+    let mut finder = Finder::new(facts, Kind::Authorization);
+    let mut all = Vec::new();
+    for pods in &gateway.pods {
+        let found = finder.find(pods);
+        if let Some(why) = found.indistinct {
+            let why = beyond_root(facts, pods).unwrap_or_else(|| why.to_owned());
+            return Err(format!("no object is for the pods of {} alone: {why}", gateway.name));
+        }
+        all.extend(found.list.iter().cloned());
+    }
+    Ok(all)
+}
+
+/// Returns which workload an object for pods of the root namespace is for, too: `garden/gw` with the labels of
+/// `istio-system/{istio=ingressgateway}`.
+fn beyond_root(facts: &Facts<'_>, pods: &PodSelector) -> Option<String> {
+    let root = &facts.policy.settings.root_namespace;
+    if pods.namespace_name().is_none_or(|name| name != root) {
+        return None;
+    }
+    let anywhere = PodSelector { namespace: Requirements::any(), ..pods.clone() };
+    let others = facts.names().iter().filter(|name| **name != root).filter_map(|name| facts.known(name));
+    let other = others.flat_map(|known| known.selected(&anywhere)).next()?;
+    Some(format!(
+        "{}/{} has their labels, and what stands in {root} is for every namespace",
+        other.namespace, other.name
+    ))
+}
 
 /// Returns the findings about rules through gateways of which perhaps not all pods are isolated: one object is for all of
 /// them, and closes them to what no rule names.

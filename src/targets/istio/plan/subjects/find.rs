@@ -137,20 +137,24 @@ impl<'f, 'a> Finder<'f, 'a> {
         match self.kind {
             Kind::Sidecar => labelled,
             Kind::Peer => false,
+            // Pods that no inventory shows are not taken to be labelled as a gateway of the root namespace.
             Kind::Authorization => {
-                labelled
-                    && (self.facts.gateway_of(selector).is_some()
-                        || !lists.iter().any(|l| self.elsewhere(namespace, l)))
+                let open = !self.facts.closed() && self.facts.gateway_of(selector).is_none();
+                labelled && !open && !lists.iter().any(|labels| self.shown_elsewhere(namespace, labels))
             }
         }
     }
 
     /// Returns whether pods of other namespaces may have some labels.
     fn elsewhere(&self, namespace: &str, labels: &MatchLabels) -> bool {
-        !self.facts.closed()
-            || self.facts.names().iter().any(|name| {
-                **name != namespace && self.facts.known(name).is_some_and(|known| !known.having(labels).is_empty())
-            })
+        !self.facts.closed() || self.shown_elsewhere(namespace, labels)
+    }
+
+    /// Returns whether the inventory shows pods of other namespaces with some labels.
+    fn shown_elsewhere(&self, namespace: &str, labels: &MatchLabels) -> bool {
+        self.facts.names().iter().any(|name| {
+            **name != namespace && self.facts.known(name).is_some_and(|known| !known.having(labels).is_empty())
+        })
     }
 
     /// Returns whether a namespace may have pods with some labels.
