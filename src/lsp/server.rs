@@ -35,8 +35,8 @@ enum Event {
     Broken(String),
     /// The client went away.
     Closed,
-    /// The layers of a policy were asked.
-    Judged(Root),
+    /// The layers of a policy were asked, or that failed by a bug.
+    Judged(Root, bool),
 }
 
 /// Speaks with a client until it says `exit`, or goes away. Returns the exit code: 0 if it said `shutdown` first.
@@ -151,7 +151,7 @@ impl Server {
                     let message = format!("a message was passed over: {why}");
                     self.client.notify("window/logMessage", json!({ "type": 1, "message": message }));
                 }
-                Event::Judged(root) => self.guarded(|server| server.judged(&root)),
+                Event::Judged(root, is_done) => self.guarded(|server| server.judged(&root, is_done)),
             }
         }
     }
@@ -211,7 +211,8 @@ impl Server {
                         self.send(&root, &opened, Sent::All);
                     }
                 }
-                Ok(opened) => self.judge(&root, opened),
+                Ok(opened) if project.sent != Sent::All => self.judge(&root, opened),
+                Ok(_) => {}
                 Err(why) if project.sent != Sent::All => self.send_unreadable(&root, &why),
                 Err(_) => {}
             }
@@ -226,9 +227,9 @@ impl Server {
         }
         let (events, root) = (self.events.clone(), root.clone());
         let work = move || {
-            let _ = catch_unwind(AssertUnwindSafe(|| opened.analysis.findings().iter().len()));
+            let done = catch_unwind(AssertUnwindSafe(|| opened.analysis.findings().iter().len())).is_ok();
             drop(opened);
-            let _ = events.send(Event::Judged(root));
+            let _ = events.send(Event::Judged(root, done));
         };
         if thread::Builder::new().stack_size(STACK).spawn(work).is_err() {
             project.judging = false;
@@ -236,10 +237,19 @@ impl Server {
     }
 
     /// The layers of a policy were asked: sends what they found, unless the policy changed since.
-    fn judged(&mut self, root: &Root) {
+    fn judged(&mut self, root: &Root, is_done: bool) {
         let Some(project) = self.workspace.projects.get_mut(root) else { return };
         project.judging = false;
+        let is_stale = project.stale;
         let Ok(opened) = self.workspace.fresh(root) else { return };
+        if !is_done && !is_stale {
+            // Another try would fail in the same way: what is known already is all.
+            self.send(root, &opened, Sent::All);
+            for (id, _) in std::mem::take(&mut self.pulls) {
+                self.client.answer(id, Err(Failure::of(ErrorCode::InternalError, "a bug of netpol")));
+            }
+            return;
+        }
         if !opened.analysis.is_judged() {
             return self.judge(root, opened);
         }
@@ -284,7 +294,9 @@ impl Server {
     }
 
     fn send_unreadable(&mut self, root: &Root, why: &str) {
-        let documents = self.workspace.documents.values().filter(|document| document.root == *root);
+        // A client that asks for diagnostics is told when it asks.
+        let pulls = self.abilities.pulls;
+        let documents = self.workspace.documents.values().filter(|document| document.root == *root && !pulls);
         let all = documents.map(|document| (document.uri.clone(), vec![unreadable(why)])).collect();
         self.publish(root, all, Sent::All);
     }
