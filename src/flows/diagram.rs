@@ -12,6 +12,7 @@ use std::hash::{Hash, Hasher};
 
 use rustc_hash::{FxHashMap, FxHasher};
 
+mod projected;
 mod restricted;
 
 pub use restricted::Values;
@@ -142,39 +143,6 @@ impl Diagrams {
             sets = sets.chunks(2).map(|pair| if let [a, b] = pair { self.or(*a, *b) } else { pair[0] }).collect();
         }
         sets.pop().unwrap_or(Set::NONE)
-    }
-
-    /// Returns the flows that are in a set for some values of some variables, whatever values they have themselves.
-    pub fn for_some(&mut self, vars: &[Var], set: Set) -> Set {
-        self.for_some_of(vars, set, &mut FxHashMap::default())
-    }
-
-    fn for_some_of(&mut self, vars: &[Var], set: Set, known: &mut FxHashMap<Set, Set>) -> Set {
-        let Some(var) = self.first_test(set) else { return set };
-        if let Some(result) = known.get(&set) {
-            return *result;
-        }
-        self.steps += 1;
-        if self.steps > self.budget {
-            return Set::NONE;
-        }
-        let default = self.nodes[set.0 as usize].default;
-        let default = self.for_some_of(vars, default, known);
-        let mut edges = self.edges_of(set).to_vec();
-        for (_, child) in &mut edges {
-            *child = self.for_some_of(vars, *child, known);
-        }
-        let result = match (vars.contains(&var), self.scales[var.0 as usize]) {
-            (true, _) => self.union(edges.into_iter().map(|(_, child)| child).chain([default]).collect()),
-            (false, Scale::Names) => self.names(var, default, edges),
-            (false, Scale::Numbers) => {
-                let mut starts = Vec::new();
-                edges.into_iter().for_each(|edge| push_start(&mut starts, edge));
-                self.node(var, Set::NONE, starts)
-            }
-        };
-        known.insert(set, result);
-        result
     }
 
     /// Returns the flows whose variable has one of some values, sorted, without repetition; `children` are for these,

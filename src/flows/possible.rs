@@ -150,8 +150,7 @@ impl Flows {
         let mut told = Vec::new();
         if !self.space.places.is_empty() {
             for (number, name) in self.space.each_host() {
-                let means = self.space.places.iter().filter(|(host, _)| host.matches(&name));
-                let at = AddressSet { blocks: means.flat_map(|(_, at)| at.blocks.iter().cloned()).collect() };
+                let at = self.space.places_of(&name);
                 if !at.blocks.is_empty() {
                     by_place.entry(self.space.ranges(&at)).or_default().push(number);
                     told.push(number);

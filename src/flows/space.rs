@@ -377,6 +377,12 @@ impl Space {
         self.ranges(set).into_iter().flat_map(|(first, last)| first..=last)
     }
 
+    /// Returns the addresses where a host is, as far as some policy says so.
+    pub fn places_of(&self, name: &str) -> AddressSet {
+        let means = self.places.iter().filter(|(host, _)| host.matches(name));
+        AddressSet { blocks: means.flat_map(|(_, at)| at.blocks.iter().cloned()).collect() }
+    }
+
     /// Returns the number of a method.
     pub fn method(&self, method: &str) -> u32 {
         self.methods.number(method)

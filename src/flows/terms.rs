@@ -196,6 +196,11 @@ impl Terms {
         self.hosts.insert(host);
     }
 
+    /// Adds a name of ports.
+    pub fn port_name(&mut self, name: SmolStr) {
+        self.port_names.insert(name);
+    }
+
     /// Adds a value of a header, whose name is in lower case.
     pub fn header(&mut self, name: SmolStr, value: SmolStr) {
         self.headers.entry(name).or_default().insert(value);

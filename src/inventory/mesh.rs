@@ -2,6 +2,8 @@
 
 use smol_str::SmolStr;
 
+use super::outside::Reading;
+
 /// An AuthorizationPolicy that decides; one with `AUDIT`, or in a dry run, decides nothing and is not kept.
 #[derive(Clone, Debug)]
 pub struct Authorization {
@@ -180,6 +182,8 @@ pub enum Others {
 pub struct EgressListener {
     /// Its port; `None` stands for every port that no other listener names.
     pub port: Option<u16>,
+    /// How the listener reads its port; `None` where it has none, or says nothing that is known.
+    pub reading: Option<Reading>,
     /// `hosts`: namespaces, `*` for all, `.` for the Sidecar's and `~` for none, each with a host, which may begin with
     /// `*`.
     pub hosts: Vec<(SmolStr, SmolStr)>,

@@ -9,6 +9,7 @@ mod left_out;
 pub mod mesh;
 mod near;
 mod objects;
+pub mod outside;
 mod pods;
 mod query;
 mod read;
@@ -21,7 +22,7 @@ pub use near::{Matched, Near, NearNamespace};
 pub use objects::{Existing, Passage, Peer, Pods, PolicyKind, PolicyObject, Says};
 pub use pods::{Indistinct, LabelledPods, MeantPods, Perhaps, Within, WithoutAccounts, is_injected, is_passing};
 pub use query::Running;
-pub use read::{Reading, network_policies, read, written, written_network_policies};
+pub use read::{Reading, network_policies, read, written, written_mesh, written_network_policies};
 pub use service::{Meant, Unclear, Wanted};
 
 use std::collections::BTreeMap;

@@ -12,6 +12,7 @@ mod left_out;
 mod mesh;
 mod network;
 mod object;
+mod outside;
 mod policy;
 mod routing;
 mod scalar;
@@ -29,8 +30,9 @@ use smol_str::SmolStr;
 use self::document::{Keep, Mistakes};
 use self::object::{Kind, Meta};
 use self::sidecar::has_sidecar;
-use self::tree::At;
+use self::tree::{At, Document};
 use super::objects::build_of;
+use super::outside::Mesh;
 use super::query::Index;
 use super::{
     ApiServer, Existing, Inventory, Listener, Namespace, PolicyKind, PolicyObject, Rewrite, Service, Workload,
@@ -156,6 +158,46 @@ pub fn written_network_policies(file: FileId, text: &str) -> Result<Vec<PolicyOb
     match found.iter().next() {
         Some(finding) => Err(finding.clone().into()),
         None => Ok(objects),
+    }
+}
+
+/// Reads the objects of Istio in a text that a build has just written; `file` stands for its file. What cannot be read is the
+/// finding, and so is a document that is no object of a kind that builds write. A text in another style than a build's
+/// own, which means the same, is read as any YAML.
+pub fn written_mesh(file: FileId, text: &str) -> Result<Mesh, Box<Diagnostic>> {
+    let (mut mesh, mut found) = (Mesh::default(), Diagnostics::new());
+    let styled = style::each_document(file, text, |document| {
+        add_to_mesh(document.root(), &mut mesh, &mut Mistakes::new(&mut found));
+    });
+    if styled.is_err() {
+        (mesh, found) = (Mesh::default(), Diagnostics::new());
+        let visit = |document: &Document<'_>, mistakes: &mut Mistakes<'_>| {
+            add_to_mesh(document.root(), &mut mesh, mistakes);
+        };
+        document::each_document(file, text, Keep::Everything, &mut found, visit);
+    }
+    match found.iter().next() {
+        Some(finding) => Err(finding.clone().into()),
+        None => Ok(mesh),
+    }
+}
+
+fn add_to_mesh(root: At<'_>, mesh: &mut Mesh, mistakes: &mut Mistakes<'_>) {
+    let mut is_known = false;
+    object::each_object(root, false, &SmolStr::default(), mistakes, |kind, meta, at, mistakes| {
+        is_known = match kind {
+            // What decides nothing, a dry run for example, is written by no build.
+            Kind::Policy(kind) => {
+                outside::refuse_unknown_fields(kind, at, mistakes);
+                policy::policy(kind, meta, at, mistakes).map(|one| mesh.objects.push(one)).is_some()
+            }
+            Kind::Routing(_) | Kind::Written(_) => outside::add(kind.word(), &meta, at, mesh, mistakes),
+            Kind::Service | Kind::Workload(_) => true,
+            Kind::Namespace | Kind::ServiceAccount | Kind::Endpoints(_) => false,
+        };
+    });
+    if !is_known {
+        mistakes.push(errors::refused(root.span(), root.written(), "object", "a build writes none of this kind"));
     }
 }
 

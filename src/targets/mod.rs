@@ -63,11 +63,6 @@ pub struct Made<'a> {
     pub texts: &'a [&'a str],
 }
 
-/// Returns whether the objects of a layer are read back.
-pub fn is_read_back(layer: Layer) -> bool {
-    layer == Layer::NetworkPolicy
-}
-
 /// Reads the text of a layer's objects as rules; the finding says what cannot be read. `file` stands for the file of the text.
 pub fn read_back(layer: Layer, file: FileId, text: &str) -> Result<Vec<Rule>, Box<Diagnostic>> {
     match layer {

@@ -1,52 +1,53 @@
-//! What sidecars and gateways let in: the objects of Istio, read back as sets, beside the source.
+//! What sidecars and gateways let in, and what sidecars let out: the objects of Istio, read back as sets, beside the source.
 //!
 //! ```text
 //! allow ingress lab/@curl -> garden/{app=web}:8080     the AuthorizationPolicy that was written lets in this and no more
+//! allow egress garden/* -> zenquotes.io:443            the Sidecar that was written lets out this and no more
 //! ```
 //!
 //! The flows that are compared pass the proxies of both ends, on ports that these do not leave out, with requests as the
 //! ports carry them; where an inventory lists the workloads, they are flows of these. A judgement that a layer lets more
-//! through is about the pods of its rule; one that it lets less through is about callers without an identity.
+//! through is about the pods of its rule.
+
+mod egress;
+mod ingress;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::row::{Difference, Kind};
+use super::row::Difference;
 use super::{BUDGET, BUDGET_EACH, TOGETHER, known, words};
 use crate::diag::Diagnostics;
-use crate::flows::{Flows, OTHER, Set, TooLarge};
-use crate::inventory::{self, PolicyObject};
-use crate::model::ports::{PortMatch, Ports, Protocol};
+use crate::flows::{Set, TooLarge};
+use crate::inventory::{self, outside::Mesh};
 use crate::model::rules::{Direction, GrantId, RuleId};
-use crate::policy::Policy;
 use crate::policy::meaning::Meaning;
+use crate::policy::{GrantReason, Policy};
 use crate::source::{FileId, Sources};
-use crate::targets::istio::read::{Ingress, NotUnderstood};
-use crate::targets::{Judgement, Level, Made, PAST_SIDECAR, Traffic};
+use crate::targets::istio::read::NotUnderstood;
+use crate::targets::{Judgement, Level, Made, Traffic};
 
-/// The kinds of objects that decide what comes in, as their texts name them.
-const DECIDING: [&str; 3] =
-    ["\nkind: AuthorizationPolicy\n", "\nkind: PeerAuthentication\n", "\nkind: RequestAuthentication\n"];
-
-/// Checks what was written for the way in.
+/// Checks what was written.
 pub(super) fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diagnostics {
     let mut found = Diagnostics::new();
-    let Some(&(first, _)) = made.ends.iter().find(|(_, direction)| *direction == Direction::Ingress) else {
-        return found;
-    };
+    let Some(&(first, _)) = made.ends.first() else { return found };
     let finding = match read(policy.rules[first.index()].origin.span.file, made.texts) {
-        None => Some(words::unreadable(made, policy, first, "an object is lost")),
-        Some(objects) => match differing(policy, made, &objects) {
-            Ok(None) => None,
-            Ok(Some(difference)) => Some(words::differing(policy, sources, made, &difference)),
-            Err(Failed::NotUnderstood(what)) => Some(words::unreadable(made, policy, first, &what)),
-            Err(Failed::TooLarge) => {
-                let rules: Vec<RuleId> = made.ends.iter().map(|(at, _)| *at).collect();
-                words::too_large(policy, made, Direction::Ingress, None, &rules)
-            }
-        },
+        Err(why) => Some(words::unreadable(made, policy, first, &why)),
+        Ok(mesh) => {
+            let differing = [ingress::differing, egress::differing].into_iter().map(|each| each(policy, made, &mesh));
+            differing.into_iter().find_map(|differing| match differing {
+                Ok(None) => None,
+                Ok(Some(difference)) => Some(words::differing(policy, sources, made, &difference)),
+                Err(Failed::NotUnderstood(what)) => Some(words::unreadable(made, policy, first, &what)),
+                Err(Failed::TooLarge(direction)) => {
+                    let ends = made.ends.iter().filter(|(_, end)| *end == direction);
+                    let rules: Vec<RuleId> = ends.map(|(at, _)| *at).collect();
+                    words::too_large(policy, made, direction, None, &rules)
+                }
+            })
+        }
     };
     finding.into_iter().for_each(|finding| found.push(finding));
     found
@@ -55,13 +56,7 @@ pub(super) fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diag
 /// The reasons why objects are not compared.
 enum Failed {
     NotUnderstood(String),
-    TooLarge,
-}
-
-impl From<TooLarge> for Failed {
-    fn from(_: TooLarge) -> Failed {
-        Failed::TooLarge
-    }
+    TooLarge(Direction),
 }
 
 impl From<NotUnderstood> for Failed {
@@ -70,19 +65,27 @@ impl From<NotUnderstood> for Failed {
     }
 }
 
-/// Reads the objects that decide what comes in; `None` where one of them is not read.
-fn read(file: FileId, texts: &[&str]) -> Option<Vec<PolicyObject>> {
-    let mut objects = Vec::new();
-    let mut written = 0;
-    for text in texts {
-        written += DECIDING.iter().map(|kind| text.matches(kind).count()).sum::<usize>();
-        objects.extend(inventory::written(file, text));
-    }
-    let objects: Vec<PolicyObject> = objects.into_iter().filter(Ingress::decides).collect();
-    (objects.len() == written).then_some(objects)
+/// Returns what is said of sets in a direction, unless they became too large.
+fn small<T>(direction: Direction, result: Result<T, TooLarge>) -> Result<T, Failed> {
+    result.map_err(|TooLarge| Failed::TooLarge(direction))
 }
 
-/// The statements about the pods of a namespace on their way in; `None` stands for one that nothing names.
+/// Reads the objects of some texts; the error says what cannot be read.
+fn read(file: FileId, texts: &[&str]) -> Result<Mesh, String> {
+    let mut all = Mesh::default();
+    for text in texts {
+        let Mesh { objects, entries, routes, openings, gateways } =
+            inventory::written_mesh(file, text).map_err(|finding| finding.message)?;
+        all.objects.extend(objects);
+        all.entries.extend(entries);
+        all.routes.extend(routes);
+        all.openings.extend(openings);
+        all.gateways.extend(gateways);
+    }
+    Ok(all)
+}
+
+/// The statements about the pods of a namespace in one direction; `None` stands for one that nothing names.
 type Rows = BTreeMap<Option<SmolStr>, Said>;
 
 /// Rule ends and grants.
@@ -104,7 +107,7 @@ impl Said {
 }
 
 /// Sorts the statements by namespace; those about pods of any namespace come apart.
-fn rows(policy: &Policy, made: &Made<'_>) -> (Rows, Said) {
+fn rows(policy: &Policy, made: &Made<'_>, direction: Direction) -> (Rows, Said) {
     let (mut rows, mut wide) = (Rows::new(), Said::default());
     let mut sort = |pods: Vec<Option<&SmolStr>>, add: &dyn Fn(&mut Said)| {
         if pods.contains(&None) {
@@ -113,15 +116,17 @@ fn rows(policy: &Policy, made: &Made<'_>) -> (Rows, Said) {
         let names: BTreeSet<&SmolStr> = pods.into_iter().flatten().collect();
         names.into_iter().for_each(|name| add(rows.entry(Some(name.clone())).or_default()));
     };
-    for &(at, direction) in made.ends.iter().filter(|(_, direction)| *direction == Direction::Ingress) {
+    for &(at, _) in made.ends.iter().filter(|(_, end)| *end == direction) {
         let rule = &policy.rules[at.index()];
         let subject = rule.subject(direction).pods().map(|(_, pods)| pods.selector.namespace_name());
-        let gateway = rule.via.iter().flat_map(|via| &via.gateway.pods).map(|pods| pods.namespace_name());
+        // A rule with `via` on the way in is judged at the gateway, too.
+        let via = rule.via.iter().filter(|_| direction == Direction::Ingress);
+        let gateway = via.flat_map(|via| &via.gateway.pods).map(|pods| pods.namespace_name());
         sort(subject.chain(gateway).collect(), &|said| said.ends.push((at, direction)));
     }
     for &at in made.grants {
         let grant = &policy.grants[at.index()];
-        if grant.direction == Direction::Ingress {
+        if grant.direction == direction && is_seen(direction, grant.reason) {
             let subject = grant.subject().pods().map(|(_, pods)| pods.selector.namespace_name());
             sort(subject.collect(), &|said| said.grants.push(at));
         }
@@ -139,20 +144,30 @@ fn rows(policy: &Policy, made: &Made<'_>) -> (Rows, Said) {
     (rows, wide)
 }
 
-fn differing(policy: &Policy, made: &Made<'_>, objects: &[PolicyObject]) -> Result<Option<Difference>, Failed> {
-    let (rows, wide) = rows(policy, made);
-    let mut of_namespace: FxHashMap<&SmolStr, Vec<&PolicyObject>> = FxHashMap::default();
-    for object in objects {
-        of_namespace.entry(&object.namespace).or_default().push(object);
+/// Returns whether the sidecars of pods see what a grant opens in a direction: what goes to istiod passes none, and istiod
+/// has none.
+fn is_seen(direction: Direction, reason: GrantReason) -> bool {
+    match reason {
+        GrantReason::Dns | GrantReason::Gateway => true,
+        GrantReason::Istiod | GrantReason::Keys => direction == Direction::Ingress,
     }
-    let claims = Claims::new(policy, made);
+}
+
+/// Compares the pods of some namespaces with the only statements about them.
+type Compare<'c> = dyn FnMut(&[Option<SmolStr>], &Said, u64) -> Result<Option<Difference>, Failed> + 'c;
+
+/// Compares all rows of a direction, those together that share a collection of sets, and returns the first difference.
+fn compared(
+    policy: &Policy,
+    made: &Made<'_>,
+    direction: Direction,
+    compare: &mut Compare<'_>,
+) -> Result<Option<Difference>, Failed> {
+    let (rows, wide) = rows(policy, made, direction);
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
         let (mut names, mut said) = (Vec::new(), wide.clone());
-        let root = SmolStr::from(policy.settings.root_namespace.as_str());
-        let mut near: BTreeSet<SmolStr> = BTreeSet::from([root]);
         while let Some((name, own)) = rows.next_if(|_| names.is_empty() || said.len() - wide.len() < TOGETHER) {
-            near.extend(name.clone());
             said.add(&own);
             names.push(name);
         }
@@ -160,8 +175,8 @@ fn differing(policy: &Policy, made: &Made<'_>, objects: &[PolicyObject]) -> Resu
         said.ends.dedup();
         said.grants.sort_unstable();
         said.grants.dedup();
-        let here = near.iter().filter_map(|name| of_namespace.get(name)).flatten().copied();
-        if let Some(difference) = differing_among(policy, &claims, &names, &said, here.collect())? {
+        let budget = BUDGET + BUDGET_EACH * said.len() as u64;
+        if let Some(difference) = compare(&names, &said, budget)? {
             return Ok(Some(difference));
         }
     }
@@ -186,9 +201,9 @@ impl<'a> Claims<'a> {
         accepted || self.of.get(&(at, direction)).is_none_or(|one| one.levels.of(Traffic::Tcp) > best)
     }
 
-    /// Returns whether callers may be refused whom a rule lets in.
-    fn narrower(&self, at: RuleId) -> bool {
-        self.of.get(&(at, Direction::Ingress)).is_some_and(|one| !one.narrower.is_empty())
+    /// Returns whether the layer is said to refuse flows of a kind that a rule end lets through.
+    fn narrower(&self, at: RuleId, direction: Direction, kind: impl Fn(&Judgement) -> bool) -> bool {
+        self.of.get(&(at, direction)).is_some_and(|one| kind(one))
     }
 
     /// Returns whether the layer cannot say a rule at all.
@@ -197,76 +212,18 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Compares the pods of some namespaces, with the only statements and objects that are about them.
-fn differing_among(
-    policy: &Policy,
-    claims: &Claims<'_>,
-    names: &[Option<SmolStr>],
-    said: &Said,
-    objects: Vec<&PolicyObject>,
-) -> Result<Option<Difference>, Failed> {
-    let direction = Direction::Ingress;
-    let budget = BUDGET + BUDGET_EACH * (said.len() + objects.len()) as u64;
-    let ingress = Ingress::new(policy, objects);
-    let mut unread = Ok(());
-    let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| unread = ingress.terms(terms));
-    unread?;
-    let other_pods = match policy.inventory.workloads.is_empty() {
-        true => Set::ALL,
-        false => known::others(policy, &mut meaning, direction),
-    };
-    for name in names {
-        let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
-        let mut within = seen(meaning.flows());
-        for part in [meaning.read_by_proxies(direction, place), own_pods(policy, &mut meaning, place), other_pods] {
-            within = meaning.flows().diagrams.and(within, part);
-        }
-        let layer = ingress.row(meaning.flows(), place, within)?;
-        let (kind, example) = match meaning.excess(direction, place, layer, within, &|at, end| claims.wider(at, end))? {
-            Some(example) => (Kind::Wider, Some(example)),
-            None => {
-                let identified = ingress.identified(meaning.flows());
-                let outside = meaning.flows().outside(false, Set::ALL);
-                let d = &mut meaning.flows().diagrams;
-                let known = d.or(identified, outside);
-                let (within, unknown) = (d.and(within, known), d.complement(identified));
-                (
-                    Kind::Narrower,
-                    meaning.lost(
-                        direction,
-                        place,
-                        layer,
-                        within,
-                        (unknown, &|at| claims.narrower(at)),
-                        &|at, end| claims.unable(at, end),
-                    )?,
-                )
-            }
-        };
-        if let Some(example) = example {
-            let rules = said.ends.iter().map(|(at, _)| *at).collect();
-            return Ok(Some(Difference { kind, direction, flow: meaning.flow(&example), rules }));
-        }
-    }
-    Ok(None)
-}
-
-/// Returns the flows to known pods, where the inventory lists any.
-fn own_pods(policy: &Policy, meaning: &mut Meaning<'_>, place: u32) -> Set {
+/// Returns the flows whose judged pod is a known one, where the inventory lists any.
+fn own_pods(policy: &Policy, meaning: &mut Meaning<'_>, direction: Direction, place: u32) -> Set {
     match policy.inventory.workloads.is_empty() {
         true => Set::ALL,
-        false => known::own(policy, meaning, Direction::Ingress, place),
+        false => known::own(policy, meaning, direction, place),
     }
 }
 
-/// Returns the flows that sidecars look at: TCP, except on ports that they leave out.
-fn seen(flows: &mut Flows) -> Set {
-    let mut first = 1;
-    let mut ports = Vec::new();
-    for past in PAST_SIDECAR {
-        ports.push(PortMatch::range(first, past - 1, Protocol::Tcp));
-        first = past + 1;
+/// Returns the flows whose other end is a known pod, where the inventory lists any, or no pod.
+fn other_pods(policy: &Policy, meaning: &mut Meaning<'_>, direction: Direction) -> Set {
+    match policy.inventory.workloads.is_empty() {
+        true => Set::ALL,
+        false => known::others(policy, meaning, direction),
     }
-    ports.push(PortMatch::range(first, u16::MAX, Protocol::Tcp));
-    flows.ports(&Ports::Some(ports))
 }

@@ -2,6 +2,7 @@
 
 mod effective;
 mod mutants;
+mod outward;
 mod random;
 mod read;
 mod sidecars;

@@ -10,6 +10,7 @@ use crate::inventory::mesh::{
     AccessAction, AccessRule, Attribute, Authorization, Condition, EgressListener, Issuer, Mtls, Others, Outbound,
     Peering,
 };
+use crate::inventory::outside::Reading;
 use crate::inventory::{Pods, PolicyKind, Says};
 use crate::model::labels::{Requirement, Requirements};
 
@@ -179,11 +180,14 @@ fn egress(listener: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<EgressListene
     if fields::text(listener, "captureMode", mistakes).is_some_and(|(mode, _)| mode == "NONE") {
         return None;
     }
-    let port = fields::mapping(listener, "port", mistakes).and_then(|port| port.get("number"));
-    let port = port.and_then(|number| fields::port(number, "number", mistakes));
+    let own = fields::mapping(listener, "port", mistakes);
+    let port = own.and_then(|port| port.get("number")).and_then(|number| fields::port(number, "number", mistakes));
+    let protocol = own.and_then(|port| fields::text(port, "protocol", mistakes));
+    let reading = protocol.and_then(|(word, _)| Reading::of(word));
     let host = |host: SmolStr| {
         let (namespace, name) = host.split_once('/').unwrap_or((".", &host));
         (SmolStr::from(namespace), SmolStr::from(name))
     };
-    Some(EgressListener { port, hosts: fields::texts(listener, "hosts", mistakes).into_iter().map(host).collect() })
+    let hosts = fields::texts(listener, "hosts", mistakes).into_iter().map(host).collect();
+    Some(EgressListener { port, reading, hosts })
 }

@@ -168,7 +168,8 @@ fn items<'d>(of: At<'d>, key: &str) -> impl Iterator<Item = At<'d>> {
     of.get(key).and_then(At::items).into_iter().flatten()
 }
 
-fn known(of: At<'_>, what: &str, fields: &[&str], mistakes: &mut Mistakes<'_>) {
+/// Reports the fields of a mapping that are none of some.
+pub(super) fn known(of: At<'_>, what: &str, fields: &[&str], mistakes: &mut Mistakes<'_>) {
     for (key, _) in of.entries().into_iter().flatten() {
         if !fields.contains(&key.text.as_str()) {
             let rule = format!("{what} has {}", fields.join(", "));

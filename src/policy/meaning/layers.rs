@@ -35,6 +35,11 @@ impl<'p> Meaning<'p> {
         meaning
     }
 
+    /// From now on a rule with `via` on the way out lets no flow straight to its hosts: the way to the gateway is a grant.
+    pub fn judge_ways(&mut self) {
+        self.ways = true;
+    }
+
     /// Returns one of the flows that a layer lets through at the pods of a place although the source does not, among those
     /// `within`, and leaving aside those that a rule forbids of which the layer is said to let more through. What one end of
     /// a way through a gateway judges, the other end need not judge again.
@@ -92,7 +97,7 @@ impl<'p> Meaning<'p> {
     /// Returns one of the flows that a layer refuses at the pods of a place although the source lets them through, among
     /// those `within`, and leaving aside those at the pods of a rule of which the layer is said to let less through, `less`
     /// being the flows of which that can be said, or of a rule that it is unable to say. Ways through gateways are left aside
-    /// here: what one end refuses the other would refuse, too.
+    /// on their way in: what one end refuses the other would refuse, too.
     pub fn lost(
         &mut self,
         direction: Direction,
@@ -117,7 +122,10 @@ impl<'p> Meaning<'p> {
                 }
             }
             let unsaid = self.spoken_of(direction, place, unable);
-            let [to_gateways, from_gateways] = self.gateway_sides(place);
+            let [to_gateways, from_gateways] = match direction {
+                Direction::Egress => [Set::NONE; 2],
+                Direction::Ingress => self.gateway_sides(place),
+            };
             let d = &mut self.flows.diagrams;
             let pods = d.union(sets);
             let excused = d.and(pods, less);

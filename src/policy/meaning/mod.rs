@@ -61,6 +61,8 @@ pub struct Meaning<'p> {
     ends: Ends,
     carried: Option<Set>,
     hard: Hard,
+    /// Whether a rule that leads out through a gateway lets nothing straight to its hosts.
+    ways: bool,
 }
 
 /// The rows of a direction.
@@ -151,6 +153,7 @@ impl<'p> Meaning<'p> {
             ends: Ends::default(),
             carried: None,
             hard: Hard::default(),
+            ways: false,
         }
     }
 
@@ -329,6 +332,9 @@ impl<'p> Meaning<'p> {
                         Action::Deny => parts.denied.extend(matched(self, rule)),
                         Action::Allow => {
                             parts.isolated.extend(governed(self, rule));
+                            if self.ways && direction == Direction::Egress && rule.via.is_some() {
+                                continue;
+                            }
                             parts.allowed.extend(matched(self, rule));
                         }
                         Action::Isolate => parts.isolated.extend(governed(self, rule)),

@@ -74,4 +74,12 @@ pub const SHOWN: &[Shown] = &[
                allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via ingress-gateway at \"other.example\"" },
     Shown { name: "a name in the handshake that is another's", known: true, layers: BOTH, pods: true,
         text: "allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via ingress-gateway at \"garden.example\"" },
+    Shown { name: "a gateway that one layer lets in, and the other takes for any caller", known: false, layers: BOTH, pods: true,
+        text: "allow ingress 198.51.100.0/26 -> garden/{app=api}:8080/http via ingress-gateway at \"shop.example\"\n\
+               allow ingress */{app=web} -> garden/{app=api}:8080/http" },
+    Shown { name: "a gateway whose address may be in a block", known: true, layers: BOTH, pods: false,
+        text: "allow ingress 10.0.0.0/8 -> garden/{app in (web, curl)}\n\
+               allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via ingress-gateway at \"garden.example\" where jwt desk" },
+    Shown { name: "a name of ports that a Service does not know", known: true, layers: ISTIO, pods: true,
+        text: "allow egress garden/* -> garden/*:http" },
 ];

@@ -13,6 +13,7 @@
 //! pod has a sidecar.
 
 mod authorization;
+pub mod egress;
 mod values;
 
 use smol_str::SmolStr;

@@ -1,0 +1,164 @@
+//! What the sidecars of pods let out, as sets of flows: read from objects, and not from what a plan meant.
+//!
+//! ```text
+//! Sidecar garden/web: app: web, REGISTRY_ONLY, egress: [{ port: 443/TLS, hosts: ["./zenquotes.io"] }]
+//! ServiceEntry garden/zenquotes-io: hosts: [zenquotes.io], resolution: DNS, ports: [443/TLS]
+//!     from garden/{app=web}: to zenquotes.io, wherever it is, on TCP 443, and nowhere else
+//! ```
+//!
+//! A pod obeys one Sidecar: one that selects it, else its namespace's, else the mesh's; without any it may call
+//! everybody (`networking/v1alpha3/sidecar.proto` and `service_entry.proto` of Istio's API). A set has the flows that
+//! *some* way of calling brings about, where they end: at the pods behind a Service, at the addresses of an entry, at a
+//! host wherever it is. It is about flows that pass the sidecar of their sender, which sees TCP alone.
+
+mod index;
+mod land;
+mod services;
+mod sets;
+
+use smol_str::SmolStr;
+
+pub use self::index::Index;
+use self::land::Landing;
+use super::NotUnderstood;
+use crate::flows::{Flows, Set, Side, Terms};
+use crate::inventory::{Pods, PolicyObject};
+use crate::model::labels::{PodSelector, Requirements};
+use crate::model::ports::{PortMatch, Protocol};
+use crate::policy::Policy;
+
+/// What the sidecars of some namespaces let out.
+pub struct Egress<'i, 'a> {
+    policy: &'a Policy,
+    rows: Vec<Row<'i>>,
+}
+
+/// What the sidecars of one namespace let out.
+struct Row<'i> {
+    /// Those that select pods.
+    selected: Vec<One<'i>>,
+    /// The one of all others: the namespace's, else the mesh's.
+    others: Option<One<'i>>,
+}
+
+/// A Sidecar, and where it lets its pods go.
+struct One<'i> {
+    object: &'i PolicyObject,
+    pods: PodSelector,
+    landings: Vec<Landing<'i>>,
+}
+
+/// The flows that sidecars let out.
+#[derive(Clone, Copy, Debug)]
+pub struct LetOut {
+    /// All that may pass.
+    pub may: Set,
+    /// Those that are known to pass.
+    pub must: Set,
+}
+
+impl<'i, 'a> Egress<'i, 'a> {
+    /// Reads what the objects say for the pods of some namespaces; `None` stands for one that nothing names.
+    pub fn new(index: &'i Index<'a>, namespaces: &[Option<SmolStr>]) -> Result<Egress<'i, 'a>, NotUnderstood> {
+        let rows: Result<Vec<Row<'i>>, NotUnderstood> =
+            namespaces.iter().map(|name| Row::new(index, name.as_ref())).collect();
+        Ok(Egress { policy: index.policy, rows: rows? })
+    }
+
+    /// Adds what the objects speak of to the values in play.
+    pub fn terms(&self, terms: &mut Terms) {
+        terms.addresses(&self.policy.pod_addresses);
+        for one in self.rows.iter().flat_map(|row| row.selected.iter().chain(&row.others)) {
+            terms.pods(&one.pods);
+            one.landings.iter().for_each(|landing| landing.terms(terms));
+        }
+        self.service_terms(terms);
+    }
+
+    /// Returns the flows that the sidecars let out of the pods of a place, the one of the namespace `at` a place in their
+    /// list, among those that are `asked` for. The space must be made of [`Egress::terms`].
+    pub fn row(&self, flows: &mut Flows, at: usize, place: u32, asked: Set) -> Result<LetOut, NotUnderstood> {
+        let Some(row) = self.rows.get(at) else { return Ok(LetOut { may: Set::ALL, must: Set::ALL }) };
+        let mut selected = Set::NONE;
+        let (mut may, mut must) = (Vec::new(), Vec::new());
+        for one in &row.selected {
+            let pods = flows.pods(Side::Source, true, &one.pods);
+            let pods = flows.with_place(pods, true, place);
+            let twice = flows.diagrams.and(pods, selected);
+            if flows.diagrams.and(twice, asked) != Set::NONE {
+                let what = "of two Sidecars for one pod the older one counts".to_owned();
+                return Err(NotUnderstood { origin: one.object.origin, what });
+            }
+            let out = self.lets_out(flows, one, place);
+            let d = &mut flows.diagrams;
+            may.push(d.and(pods, out.may));
+            must.push(d.and(pods, out.must));
+            selected = d.or(selected, pods);
+        }
+        let others = match &row.others {
+            Some(one) => self.lets_out(flows, one, place),
+            None => LetOut { may: Set::ALL, must: Set::ALL },
+        };
+        let d = &mut flows.diagrams;
+        may.push(d.minus(others.may, selected));
+        must.push(d.minus(others.must, selected));
+        let tcp = flows.port(&PortMatch::range(1, u16::MAX, Protocol::Tcp));
+        let unseen = flows.diagrams.complement(tcp);
+        let [may, must] = [may, must].map(|mut sets| {
+            sets.push(unseen);
+            flows.diagrams.union(sets)
+        });
+        Ok(LetOut { may, must })
+    }
+
+    fn lets_out(&self, flows: &mut Flows, one: &One<'_>, place: u32) -> LetOut {
+        let (mut may, mut must) = (Vec::new(), Vec::new());
+        for landing in &one.landings {
+            let out = landing.set(self.policy, flows, place);
+            may.push(out.may);
+            must.push(out.must);
+        }
+        let [may, must] = [may, must].map(|sets| flows.diagrams.union(sets));
+        LetOut { may, must }
+    }
+}
+
+impl<'i> Row<'i> {
+    fn new(index: &'i Index<'_>, namespace: Option<&SmolStr>) -> Result<Row<'i>, NotUnderstood> {
+        let (mut selected, mut others) = (Vec::new(), None);
+        let own = namespace.map(|name| index.sidecars(name)).unwrap_or_default();
+        for &object in own {
+            let labels = labels(object)?;
+            let pods = PodSelector { labels: labels.clone(), ..PodSelector::in_namespace(object.namespace.clone()) };
+            let one = One { object, pods, landings: index.landings(object, namespace) };
+            match labels.is_any() {
+                false => selected.push(one),
+                true if others.is_some() => {
+                    let what = "of two Sidecars for one namespace the older one counts".to_owned();
+                    return Err(NotUnderstood { origin: object.origin, what });
+                }
+                true => others = Some(one),
+            }
+        }
+        if others.is_none() {
+            let root = index.sidecars(&SmolStr::from(index.policy.settings.root_namespace.as_str()));
+            for &object in root {
+                if labels(object)?.is_any() {
+                    let landings = index.landings(object, namespace);
+                    others = Some(One { object, pods: PodSelector::any(), landings });
+                }
+            }
+        }
+        Ok(Row { selected, others })
+    }
+}
+
+fn labels(object: &PolicyObject) -> Result<&Requirements, NotUnderstood> {
+    match &object.pods {
+        Pods::Labels(labels) => Ok(labels),
+        Pods::Gateways { .. } => {
+            let what = "a Sidecar for gateways, which have none".to_owned();
+            Err(NotUnderstood { origin: object.origin, what })
+        }
+    }
+}

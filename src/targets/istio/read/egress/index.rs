@@ -1,0 +1,143 @@
+//! The objects of a mesh, by what they are looked up by.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use smol_str::SmolStr;
+
+use super::land::{Landing, Listening};
+use crate::inventory::mesh::{EgressListener, Others};
+use crate::inventory::outside::{Entry, Mesh, Opening, Route, Servers};
+use crate::inventory::{PolicyKind, PolicyObject, Says};
+use crate::policy::Policy;
+
+/// The objects of a mesh that say where connections go which leave their pod.
+pub struct Index<'a> {
+    pub(super) policy: &'a Policy,
+    /// The end of the names of Services.
+    pub(super) svc: String,
+    sidecars: FxHashMap<&'a SmolStr, Vec<&'a PolicyObject>>,
+    entries: FxHashMap<&'a SmolStr, Registry<'a>>,
+    pub(super) routes: FxHashMap<&'a SmolStr, Vec<&'a Route>>,
+    pub(super) openings: FxHashMap<&'a SmolStr, Vec<&'a Opening>>,
+    pub(super) gateways: FxHashMap<(&'a SmolStr, &'a SmolStr), &'a Servers>,
+}
+
+/// The ServiceEntries of a namespace.
+#[derive(Default)]
+struct Registry<'a> {
+    all: Vec<&'a Entry>,
+    by_host: FxHashMap<&'a str, Vec<&'a Entry>>,
+    /// Those below what follows the `*` of a wildcard that a Sidecar imports.
+    below: FxHashMap<&'a str, Vec<&'a Entry>>,
+}
+
+impl<'a> Index<'a> {
+    /// Sorts the objects of a mesh.
+    pub fn new(policy: &'a Policy, mesh: &'a Mesh) -> Index<'a> {
+        let mut index = Index {
+            policy,
+            svc: format!(".svc.{}", policy.settings.domain),
+            sidecars: FxHashMap::default(),
+            entries: FxHashMap::default(),
+            routes: FxHashMap::default(),
+            openings: FxHashMap::default(),
+            gateways: FxHashMap::default(),
+        };
+        let mut wildcards: FxHashSet<&str> = FxHashSet::default();
+        for object in mesh.objects.iter().filter(|object| object.kind == PolicyKind::Sidecar) {
+            index.sidecars.entry(&object.namespace).or_default().push(object);
+            let listeners = listeners(object).flat_map(|listener| &listener.hosts);
+            wildcards.extend(listeners.filter_map(|(_, host)| host.strip_prefix('*')));
+        }
+        for entry in &mesh.entries {
+            let registry = index.entries.entry(&entry.head.namespace).or_default();
+            registry.all.push(entry);
+            for host in &entry.hosts {
+                registry.by_host.entry(host).or_default().push(entry);
+                for (dot, _) in host.match_indices('.') {
+                    if let Some(end) = wildcards.get(&host[dot..]) {
+                        registry.below.entry(end).or_default().push(entry);
+                    }
+                }
+            }
+        }
+        for route in &mesh.routes {
+            route.hosts.iter().for_each(|host| index.routes.entry(host).or_default().push(route));
+        }
+        for opening in &mesh.openings {
+            index.openings.entry(&opening.host).or_default().push(opening);
+        }
+        index.gateways.extend(mesh.gateways.iter().map(|one| ((&one.head.namespace, &one.head.name), one)));
+        index
+    }
+
+    /// Returns the Sidecars of a namespace.
+    pub(super) fn sidecars(&self, namespace: &SmolStr) -> &[&'a PolicyObject] {
+        self.sidecars.get(namespace).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Returns where a Sidecar lets the pods of a namespace go; `None` stands for one that nothing names.
+    pub(super) fn landings<'i>(&'i self, sidecar: &'i PolicyObject, viewer: Option<&SmolStr>) -> Vec<Landing<'i>> {
+        let Says::Sidecar(says) = &sidecar.says else { return Vec::new() };
+        let mut found = Vec::new();
+        match says.others {
+            Some(Others::Refused) => {}
+            // The mesh says, and by default it lets everything out.
+            None => found.push(Landing::everything(false)),
+            Some(Others::Pass) => return vec![Landing::everything(true)],
+        }
+        let ports: FxHashSet<u16> = listeners(sidecar).filter_map(|listener| listener.port).collect();
+        let Some(listeners) = &says.listeners else {
+            let at = Listening { listener: None, shadowed: &ports, viewer };
+            self.import(("*", "*"), &sidecar.namespace, at, &mut found);
+            return found;
+        };
+        for listener in listeners {
+            for (namespace, host) in &listener.hosts {
+                let at = Listening { listener: Some(listener), shadowed: &ports, viewer };
+                self.import((namespace, host), &sidecar.namespace, at, &mut found);
+            }
+        }
+        found
+    }
+
+    /// Adds where an import leads: a namespace and a host, which may begin with `*`.
+    fn import<'i>(
+        &'i self,
+        (namespace, host): (&'i str, &'i str),
+        own: &'i SmolStr,
+        at: Listening<'_>,
+        found: &mut Vec<Landing<'i>>,
+    ) {
+        let namespace = match namespace {
+            "~" => return,
+            "." => Some(own.as_str()),
+            "*" => None,
+            name => Some(name),
+        };
+        let registries: Vec<&Registry<'_>> = match namespace {
+            Some(name) => self.entries.get(&SmolStr::from(name)).into_iter().collect(),
+            None => self.entries.values().collect(),
+        };
+        for registry in registries {
+            let entries = match host.strip_prefix('*') {
+                None => registry.by_host.get(host),
+                Some("") => Some(&registry.all),
+                Some(end) => registry.below.get(end),
+            };
+            for entry in entries.into_iter().flatten() {
+                if entry.head.is_seen_by(at.viewer) {
+                    self.entry(entry, at, found);
+                }
+            }
+        }
+        self.services(namespace, host, at, found);
+    }
+}
+
+fn listeners(sidecar: &PolicyObject) -> impl Iterator<Item = &EgressListener> {
+    let says = match &sidecar.says {
+        Says::Sidecar(says) => says.listeners.as_deref(),
+        _ => None,
+    };
+    says.into_iter().flatten()
+}

@@ -1,0 +1,172 @@
+//! What sidecars let out: Sidecars, ServiceEntries, and the routes through gateways.
+
+use std::net::Ipv4Addr;
+
+use ipnet::{IpNet, Ipv4Net};
+use smol_str::SmolStr;
+
+use super::{Claims, Failed, Said, compared, other_pods, own_pods, small};
+use crate::flows::{Name, OTHER, Set, Side};
+use crate::inventory::outside::Mesh;
+use crate::model::addresses::AddressSet;
+use crate::model::endpoint::What;
+use crate::model::labels::PodSelector;
+use crate::model::ports::{PortMatch, Protocol};
+use crate::model::rules::{Action, Direction};
+use crate::policy::meaning::Meaning;
+use crate::policy::{GrantReason, Policy};
+use crate::targets::istio::read::egress::{Egress, Index};
+use crate::targets::{Judgement, Made, Refuses};
+use crate::verify::row::{Difference, Kind};
+
+const OUT: Direction = Direction::Egress;
+
+/// Returns the first difference on the way out.
+pub(super) fn differing(policy: &Policy, made: &Made<'_>, mesh: &Mesh) -> Result<Option<Difference>, Failed> {
+    let index = Index::new(policy, mesh);
+    let claims = Claims::new(policy, made);
+    compared(policy, made, OUT, &mut |names, said, budget| {
+        differing_among(policy, &claims, &Egress::new(&index, names)?, names, said, budget)
+    })
+}
+
+/// Compares the pods of some namespaces, with the only statements and objects that are about them.
+fn differing_among(
+    policy: &Policy,
+    claims: &Claims<'_>,
+    egress: &Egress<'_, '_>,
+    names: &[Option<SmolStr>],
+    said: &Said,
+    budget: u64,
+) -> Result<Option<Difference>, Failed> {
+    let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| egress.terms(terms));
+    meaning.judge_ways();
+    let others = other_pods(policy, &mut meaning, OUT);
+    for (at, name) in names.iter().enumerate() {
+        let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
+        let own = own_pods(policy, &mut meaning, OUT, place);
+        let seen = seen(policy, &mut meaning, place);
+        let d = &mut meaning.flows().diagrams;
+        let within = d.and(own, others);
+        let within = d.and(within, seen);
+        let layer = egress.row(meaning.flows(), at, place, within)?;
+        let resolver = resolver(policy, &mut meaning, said);
+        let beyond = meaning.flows().diagrams.minus(within, resolver);
+        let excess = meaning.excess(OUT, place, layer.may, beyond, &|at, end| claims.wider(at, end));
+        let (kind, example) = match small(OUT, excess)? {
+            Some(example) => (Kind::Wider, Some(example)),
+            None => {
+                let more = |at| claims.narrower(at, OUT, refuses_more);
+                let by_address = by_address(&mut meaning);
+                let within = promised(policy, &mut meaning, (egress, said), place, within);
+                let unable = |at, end| claims.unable(at, end);
+                let lost = meaning.lost(OUT, place, layer.must, within, (by_address, &more), &unable);
+                (Kind::Narrower, small(OUT, lost)?)
+            }
+        };
+        if let Some(example) = example {
+            let rules = said.ends.iter().map(|(at, _)| *at).collect();
+            return Ok(Some(Difference { kind, direction: OUT, flow: meaning.flow(&example), rules }));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns whether a rule end is said to refuse more than pods that are dialled by their own address.
+fn refuses_more(judgement: &Judgement) -> bool {
+    judgement.by_name.is_some() || judgement.narrower.iter().any(|one| one.flows == Refuses::Unasked)
+}
+
+/// Returns the flows from the pods of a place that their sidecars see: TCP, from pods that have one and are no gateways,
+/// to addresses outside that no pod has.
+fn seen(policy: &Policy, meaning: &mut Meaning<'_>, place: u32) -> Set {
+    let flows = meaning.flows();
+    let tcp = flows.port(&PortMatch::range(1, u16::MAX, Protocol::Tcp));
+    let captured = flows.from_sidecar();
+    let gateways = policy.gateways.iter().flat_map(|gateway| &gateway.pods);
+    let gateways = gateways.map(|pods| flows.pods(Side::Source, true, pods)).collect();
+    let gateways = flows.diagrams.union(gateways);
+    let gateways = flows.with_place(gateways, true, place);
+    let of_pods = flows.at(Side::Destination, &policy.pod_addresses);
+    let of_pods = flows.outside(false, of_pods);
+    let d = &mut flows.diagrams;
+    let seen = d.and(tcp, captured);
+    let seen = d.minus(seen, gateways);
+    d.minus(seen, of_pods)
+}
+
+/// Returns the flows to the pods of the cluster's DNS. Its Service has 53 for UDP first, so that a Sidecar can import it with
+/// all its ports alone; what else its pods serve is let through along with the way to names.
+fn resolver(policy: &Policy, meaning: &mut Meaning<'_>, said: &Said) -> Set {
+    let grants = said.grants.iter().map(|at| &policy.grants[at.index()]);
+    let pods = grants.filter(|grant| grant.reason == GrantReason::Dns).flat_map(|grant| grant.destination.pods());
+    let mut selectors: Vec<&PodSelector> = pods.map(|(_, pods)| &pods.selector).collect();
+    selectors.dedup();
+    let flows = meaning.flows();
+    let sets = selectors.into_iter().map(|pods| flows.pods(Side::Destination, false, pods)).collect();
+    flows.diagrams.union(sets)
+}
+
+/// Returns the flows that may be refused where a rule is said to refuse more: to an address for which no host is known,
+/// and to pods.
+fn by_address(meaning: &mut Meaning<'_>) -> Set {
+    let flows = meaning.flows();
+    let nameless = flows.to_no_host();
+    let outside = flows.outside(false, nameless);
+    let pods = flows.any_pod(false);
+    flows.diagrams.or(outside, pods)
+}
+
+/// Returns those of some flows from the pods of a place that pass if a rule lets them: to pods by a Service, to gateways on
+/// the ports by which rules lead out through them, with the name of a host that no deny names too, and to no address that
+/// Istio takes for every one.
+fn promised(
+    policy: &Policy,
+    meaning: &mut Meaning<'_>,
+    (egress, said): (&Egress<'_, '_>, &Said),
+    place: u32,
+    within: Set,
+) -> Set {
+    let denies = said.ends.iter().map(|(at, _)| &policy.rules[at.index()]).filter(|rule| rule.action == Action::Deny);
+    let denied = denies.map(|rule| meaning.matched(rule, OUT)).collect();
+    let denied = meaning.flows().diagrams.union(denied);
+    let mut ways = vec![egress.by_services(meaning.flows())];
+    let mut unpromised = Vec::new();
+    for rule in said.ends.iter().map(|(at, _)| &policy.rules[at.index()]) {
+        let Some(via) = &rule.via else { continue };
+        let straight = meaning.matched(rule, OUT);
+        let flows = meaning.flows();
+        let is_denied = flows.diagrams.and(straight, denied) != Set::NONE;
+        let hosts = || {
+            rule.destination.members.iter().filter_map(|member| match &member.what {
+                What::Host(host) => Some(host),
+                What::Pods(_) | What::Addresses(_) => None,
+            })
+        };
+        let mut asked = flows.shows_no(Name::Tls);
+        if is_denied {
+            let named = flows.asks_for(Name::Tls, |name| hosts().any(|host| host.matches(name)));
+            asked = flows.diagrams.or(asked, named);
+        }
+        for pods in &via.gateway.pods {
+            let there = flows.pods(Side::Destination, false, pods);
+            for port in via.exit_ports() {
+                let port = flows.number(port);
+                ways.push(flows.diagrams.and(there, port));
+            }
+            unpromised.push(flows.diagrams.and(there, asked));
+            // The routes that a gateway sees are those of the other pods of its namespace too.
+            if pods.namespace_name().is_some_and(|name| flows.space.place(name) == place) {
+                unpromised.push(flows.to_named(|name| hosts().any(|host| host.matches(name))));
+            }
+        }
+    }
+    let flows = meaning.flows();
+    let this_network = AddressSet::of([IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8))]);
+    let there = flows.at(Side::Destination, &this_network);
+    unpromised.push(flows.outside(false, there));
+    let d = &mut flows.diagrams;
+    let (ways, unpromised) = (d.union(ways), d.union(unpromised));
+    let within = d.and(within, ways);
+    d.minus(within, unpromised)
+}

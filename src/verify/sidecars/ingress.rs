@@ -1,0 +1,97 @@
+//! What sidecars and gateways let in: AuthorizationPolicies, PeerAuthentications and RequestAuthentications.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use super::{Claims, Failed, Said, compared, other_pods, own_pods, small};
+use crate::flows::{Flows, OTHER, Set};
+use crate::inventory::PolicyObject;
+use crate::inventory::outside::Mesh;
+use crate::model::ports::{PortMatch, Ports, Protocol};
+use crate::model::rules::Direction;
+use crate::policy::Policy;
+use crate::policy::meaning::Meaning;
+use crate::targets::istio::read::Ingress;
+use crate::targets::{Made, PAST_SIDECAR};
+use crate::verify::BUDGET_EACH;
+use crate::verify::row::{Difference, Kind};
+
+/// Returns the first difference on the way in.
+pub(super) fn differing(policy: &Policy, made: &Made<'_>, mesh: &Mesh) -> Result<Option<Difference>, Failed> {
+    let mut of_namespace: FxHashMap<&SmolStr, Vec<&PolicyObject>> = FxHashMap::default();
+    for object in mesh.objects.iter().filter(|object| Ingress::decides(object)) {
+        of_namespace.entry(&object.namespace).or_default().push(object);
+    }
+    let claims = Claims::new(policy, made);
+    let root = SmolStr::from(policy.settings.root_namespace.as_str());
+    compared(policy, made, Direction::Ingress, &mut |names, said, budget| {
+        let near: BTreeSet<&SmolStr> = names.iter().flatten().chain([&root]).collect();
+        let here: Vec<&PolicyObject> =
+            near.iter().filter_map(|name| of_namespace.get(name)).flatten().copied().collect();
+        let budget = budget + BUDGET_EACH * here.len() as u64;
+        differing_among(policy, &claims, names, said, here, budget)
+    })
+}
+
+/// Compares the pods of some namespaces, with the only statements and objects that are about them.
+fn differing_among(
+    policy: &Policy,
+    claims: &Claims<'_>,
+    names: &[Option<SmolStr>],
+    said: &Said,
+    objects: Vec<&PolicyObject>,
+    budget: u64,
+) -> Result<Option<Difference>, Failed> {
+    let direction = Direction::Ingress;
+    let ingress = Ingress::new(policy, objects);
+    let mut unread = Ok(());
+    let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| unread = ingress.terms(terms));
+    unread?;
+    let other_pods = other_pods(policy, &mut meaning, direction);
+    for name in names {
+        let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
+        let mut within = seen(meaning.flows());
+        for part in
+            [meaning.read_by_proxies(direction, place), own_pods(policy, &mut meaning, direction, place), other_pods]
+        {
+            within = meaning.flows().diagrams.and(within, part);
+        }
+        let layer = ingress.row(meaning.flows(), place, within)?;
+        let (kind, example) = match small(
+            direction,
+            meaning.excess(direction, place, layer, within, &|at, end| claims.wider(at, end)),
+        )? {
+            Some(example) => (Kind::Wider, Some(example)),
+            None => {
+                let identified = ingress.identified(meaning.flows());
+                let outside = meaning.flows().outside(false, Set::ALL);
+                let d = &mut meaning.flows().diagrams;
+                let known = d.or(identified, outside);
+                let (within, unknown) = (d.and(within, known), d.complement(identified));
+                let said = |at| claims.narrower(at, direction, |one| !one.narrower.is_empty());
+                let unable = |at, end| claims.unable(at, end);
+                let lost = meaning.lost(direction, place, layer, within, (unknown, &said), &unable);
+                (Kind::Narrower, small(direction, lost)?)
+            }
+        };
+        if let Some(example) = example {
+            let rules = said.ends.iter().map(|(at, _)| *at).collect();
+            return Ok(Some(Difference { kind, direction, flow: meaning.flow(&example), rules }));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the flows that sidecars look at: TCP, except on ports that they leave out.
+fn seen(flows: &mut Flows) -> Set {
+    let mut first = 1;
+    let mut ports = Vec::new();
+    for past in PAST_SIDECAR {
+        ports.push(PortMatch::range(first, past - 1, Protocol::Tcp));
+        first = past + 1;
+    }
+    ports.push(PortMatch::range(first, u16::MAX, Protocol::Tcp));
+    flows.ports(&Ports::Some(ports))
+}
