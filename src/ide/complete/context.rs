@@ -192,10 +192,10 @@ fn in_parentheses<'t>(words: &'t str, outside: &'t str, inside: &'t str) -> Opti
 }
 
 fn in_braces<'t>(words: &'t str, outside: &'t str, inside: &'t str, block: Option<Keyword>) -> Option<Due<'t>> {
-    if outside.ends_with(':') {
+    if let Some(endpoint) = outside.strip_suffix(':') {
         return match words.bytes().next_back() {
             Some(b'/') => Some(Due::Protocols),
-            _ => Some(Due::Ports(endpoint_before(&outside[..outside.len() - 1]))),
+            _ => Some(Due::Ports(endpoint_before(endpoint))),
         };
     }
     let entry = inside.rsplit(',').next().unwrap_or_default();
