@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Fatal, paths};
+use super::Fatal;
+use super::paths::Paths;
 use crate::model::rules::Direction;
 use crate::policy::ask::{self, Question, ask};
 use crate::policy::{Flow, Policy};
@@ -33,7 +34,7 @@ pub struct Told<'a> {
 impl<'a> Asked<'a> {
     /// Loads a module.
     pub fn load(path: &Path, facts: &'a Policy) -> Result<Asked<'a>, Fatal> {
-        let code = paths::read(path, LARGEST)?;
+        let code = Paths::new()?.read(path, LARGEST).map_err(|error| Fatal::cannot_read(path, error))?;
         let module = Running::load(&code);
         let module = module.map_err(|why| Fatal::new(format!("`{}` is no evaluator module: {why}", path.display())))?;
         Ok(Asked { module, facts })

@@ -9,13 +9,13 @@ mod check;
 mod completions;
 mod disk;
 mod doc;
-mod endpoints;
 mod eval;
 mod explain;
 mod fmt;
 mod init;
 mod layers;
 mod load;
+mod lsp;
 mod module;
 mod output;
 mod paths;
@@ -73,6 +73,7 @@ enum Verb {
     Fmt(fmt::Args),
     Init(init::Args),
     Doc(doc::Args),
+    Lsp(lsp::Args),
     Rule(rule::Args),
     Completions(completions::Args),
 }
@@ -125,6 +126,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Fmt(args) => fmt::run(&args, &cli.global),
         Verb::Init(args) => init::run(&args, &cli.global),
         Verb::Doc(args) => doc::run(&args),
+        Verb::Lsp(args) => lsp::run(&args),
         Verb::Rule(args) => rule::run(&args),
         Verb::Completions(args) => completions::run(&args),
     };

@@ -11,6 +11,7 @@ use super::report::{Messages, Report};
 use super::{Fatal, Global};
 use crate::compile::{self, Input};
 use crate::diag::Diagnostics;
+use crate::ide::Analysis;
 use crate::model::names::is_dns_label;
 use crate::policy::Policy;
 use crate::settings::{self, Layer, Project, Settings};
@@ -164,16 +165,7 @@ impl Session {
             folder = config.parent().map(Path::to_path_buf).unwrap_or_default();
         }
         let today = arguments.now.unwrap_or_else(|| time::OffsetDateTime::now_utc().date());
-        let mut session = Session {
-            paths,
-            input: Input::new(Settings::new(today)),
-            diagnostics: Diagnostics::new(),
-            project: Project::default(),
-            folder,
-            readable: true,
-            stdin_is_read: false,
-            disk: Disk::default(),
-        };
+        let mut session = Session::empty(paths, folder.clone(), today);
         if let Some(path) = config {
             session.configure(&path, today)?;
         }
@@ -210,20 +202,63 @@ impl Session {
             return Err(Fatal::new("stdin can be read only once, and `-` is given twice"));
         }
         session.stdin_is_read = pipes > 0;
-        for argument in &given {
-            let file = session.read_policy(argument)?;
-            session.input.policies.extend(file);
+        session.read_files(&given, &guardrails, &inventory)
+    }
+
+    fn empty(paths: Paths, folder: PathBuf, today: time::Date) -> Session {
+        Session {
+            paths,
+            input: Input::new(Settings::new(today)),
+            diagnostics: Diagnostics::new(),
+            project: Project::default(),
+            folder,
+            readable: true,
+            stdin_is_read: false,
+            disk: Disk::default(),
+        }
+    }
+
+    /// Reads the policy that an editor has open, as [`Session::open`] reads that of a folder: the configuration, if there is
+    /// one, the policy files, and the guardrails and the inventory that the configuration names.
+    pub fn of_editor(paths: Paths, folder: &Path, config: Option<&Path>, files: &[PathBuf]) -> Result<Session, Fatal> {
+        let today = time::OffsetDateTime::now_utc().date();
+        let mut session = Session::empty(paths, folder.to_path_buf(), today);
+        if let Some(config) = config {
+            session.configure(config, today)?;
+        }
+        let guardrails = either(&[], &session.project.guardrails, folder);
+        let inventory = either(&[], &session.project.inventory, folder);
+        if guardrails.iter().chain(&inventory).any(|path| path.as_os_str() == "-") {
+            return Err(Fatal::new("`-` is stdin, which an editor does not give"));
+        }
+        let given: Vec<Argument> = files.iter().cloned().map(Argument::File).collect();
+        session.read_files(&given, &guardrails, &inventory)?;
+        Ok(session)
+    }
+
+    /// Returns the policy with every text of it, for an editor, and the places of its files. `before` is an earlier state of
+    /// the policy.
+    pub fn analyze(mut self, before: Option<&Analysis>) -> (Analysis, HashMap<String, PathBuf>) {
+        let mut loader = |from: &str, wanted: &str| self.disk.load(&self.paths, from, wanted);
+        let analysis = Analysis::of(self.input, self.readable, &mut loader, self.diagnostics, before);
+        (analysis, self.disk.real)
+    }
+
+    fn read_files(&mut self, given: &[Argument], guardrails: &[PathBuf], inventory: &[PathBuf]) -> Result<(), Fatal> {
+        for argument in given {
+            let file = self.read_policy(argument)?;
+            self.input.policies.extend(file);
         }
         if !guardrails.is_empty() {
-            let mut arguments = load::policy_files(&guardrails, None)?;
-            arguments.retain(|argument| !matches!(argument, Argument::File(path) if session.disk.knows(path)));
+            let mut arguments = load::policy_files(guardrails, None)?;
+            arguments.retain(|argument| !matches!(argument, Argument::File(path) if self.disk.knows(path)));
             for argument in &arguments {
-                let file = session.read_policy(argument)?;
-                session.input.guardrails.extend(file);
+                let file = self.read_policy(argument)?;
+                self.input.guardrails.extend(file);
             }
         }
-        for path in &inventory {
-            session.read_manifests(path)?;
+        for path in inventory {
+            self.read_manifests(path)?;
         }
         Ok(())
     }
@@ -260,11 +295,12 @@ impl Session {
     }
 
     fn configure(&mut self, path: &Path, today: time::Date) -> Result<(), Fatal> {
-        let bytes = paths::read(path, CONFIG_LIMIT)?;
+        let bytes = self.paths.read(path, CONFIG_LIMIT).map_err(|error| Fatal::cannot_read(path, error))?;
         if bytes.len() as u64 > CONFIG_LIMIT {
             return Err(Fatal::new(format!("`{}` is too large to be a configuration", path.display())));
         }
         let shown = self.paths.show(path);
+        self.disk.add(path, shown.clone());
         match load::text(shown, bytes, CONFIG_LIMIT, &mut self.input.sources, &mut self.diagnostics) {
             Some(file) => {
                 let read = settings::read(&self.input.sources, file, today, &mut self.diagnostics);
@@ -288,6 +324,11 @@ impl Session {
         let files = load::manifests(path, &self.paths, &mut self.input.sources, &mut self.diagnostics)?;
         self.readable &= files.is_some();
         let (files, of_folder) = files.unwrap_or_default();
+        for file in &files {
+            // The name of a manifest is its path from the folder of the configuration, or as it was given.
+            let shown = self.input.sources.file(*file).path.clone();
+            self.disk.real.insert(shown.clone(), self.paths.real(&shown));
+        }
         self.input.found.extend(files.iter().copied().filter(|_| of_folder));
         self.input.manifests.get_or_insert_default().extend(files);
         Ok(())
@@ -309,11 +350,11 @@ struct Disk {
 impl Disk {
     fn add(&mut self, path: &Path, shown: String) {
         self.real.insert(shown.clone(), path.to_path_buf());
-        self.shown.insert(load::identity(path), shown);
+        self.shown.insert(paths::identity(path), shown);
     }
 
     fn knows(&self, path: &Path) -> bool {
-        self.shown.contains_key(&load::identity(path))
+        self.shown.contains_key(&paths::identity(path))
     }
 
     /// Returns the shown path and the text of the file that a `use` in `from` names. One file has one shown path,
@@ -321,11 +362,11 @@ impl Disk {
     fn load(&mut self, paths: &Paths, from: &str, wanted: &str) -> Result<(String, String), String> {
         let folder = self.real.get(from).and_then(|path| path.parent()).unwrap_or(Path::new(""));
         let path = paths::clean(&folder.join(wanted));
-        let shown = match self.shown.get(&load::identity(&path)) {
+        let shown = match self.shown.get(&paths::identity(&path)) {
             Some(shown) => shown.clone(),
             None => paths.show(&path),
         };
-        let text = load::module(&path)?;
+        let text = load::module(&path, paths)?;
         self.add(&path, shown.clone());
         Ok((shown, text))
     }
