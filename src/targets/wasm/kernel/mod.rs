@@ -281,7 +281,7 @@ impl<'t> Kernel<'t> {
     /// place on. Of a flow that is an error the first word is that. Returns how many were decided.
     pub fn decide_batch(&self, words: &mut [u32], from: usize, count: usize, to: usize) -> Result<u32, Error> {
         let end = |start: usize, size: usize| count.checked_mul(size).and_then(|length| start.checked_add(length));
-        if !end(from, 4).zip(end(to, 3)).is_some_and(|(one, other)| one.max(other) <= words.len()) {
+        if end(from, 4).zip(end(to, 3)).is_none_or(|(one, other)| one.max(other) > words.len()) {
             return Err(Error::Range);
         }
         let mut decided = 0;

@@ -97,7 +97,7 @@ impl<'w> Ranges<'w> {
     }
 
     /// Returns whether every address of the set is in one of others, to which `others` hands each of them.
-    pub fn is_inside(&self, others: &dyn Fn(&mut dyn FnMut(Ranges<'_>))) -> bool {
+    pub fn is_inside(&self, others: &Others<'_>) -> bool {
         FAMILIES.into_iter().all(|v6| {
             (0..self.len(v6)).all(|at| {
                 let Some((mut address, last)) = self.get(v6, at) else { return false };
@@ -114,6 +114,9 @@ impl<'w> Ranges<'w> {
         })
     }
 }
+
+/// Hands each of some sets to a function.
+pub type Others<'o> = dyn Fn(&mut dyn FnMut(Ranges<'_>)) + 'o;
 
 /// Returns whether an address is of IPv6, and its number.
 pub fn of_address(address: IpAddr) -> (bool, u128) {
