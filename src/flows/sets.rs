@@ -11,7 +11,7 @@ use super::diagram::{Diagrams, Set, TooLarge, Var};
 use super::space::{ABSENT, Feature, NAMELESS, OTHER, OUTSIDE, Side, Space};
 use crate::model::addresses::AddressSet;
 use crate::model::conditions::{PathPattern, Segment};
-use crate::model::hosts::Host;
+use crate::model::hosts::{Host, HostName};
 use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 
@@ -342,6 +342,15 @@ impl Flows {
     /// that nothing in play tells apart; a name that is not known, or empty, passes none.
     pub fn asks_for(&mut self, name: Name, test: impl Fn(&str) -> bool) -> Set {
         self.hosts(name.feature(), test)
+    }
+
+    /// Returns the flows whose request asks, by a name, for a host.
+    pub fn asks_for_host(&mut self, name: Name, host: &HostName) -> Set {
+        let number = self.space.hosts.number(host);
+        match host.wildcard || number == OTHER {
+            true => self.asks_for(name, |asked| host.matches(asked)),
+            false => self.one_of(name.feature(), [number]),
+        }
     }
 
     fn hosts(&mut self, feature: Feature<'_>, test: impl Fn(&str) -> bool) -> Set {
