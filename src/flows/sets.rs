@@ -222,7 +222,10 @@ impl Flows {
 
     /// Returns the flows to a host.
     pub fn to_host(&mut self, host: &Host) -> Set {
-        self.hosts(Feature::Host, |name| host.matches(name))
+        match host.except.is_empty() {
+            true => self.one_host(Feature::Host, &host.name),
+            false => self.hosts(Feature::Host, |name| host.matches(name)),
+        }
     }
 
     /// Returns the flows to hosts whose name passes a test; see [`Flows::asks_for`].
@@ -346,10 +349,15 @@ impl Flows {
 
     /// Returns the flows whose request asks, by a name, for a host.
     pub fn asks_for_host(&mut self, name: Name, host: &HostName) -> Set {
+        self.one_host(name.feature(), host)
+    }
+
+    /// Returns the flows with a host: where it is in play by itself, it is a number, and the others need no look.
+    fn one_host(&mut self, feature: Feature<'_>, host: &HostName) -> Set {
         let number = self.space.hosts.number(host);
         match host.wildcard || number == OTHER {
-            true => self.asks_for(name, |asked| host.matches(asked)),
-            false => self.one_of(name.feature(), [number]),
+            true => self.hosts(feature, |name| host.matches(name)),
+            false => self.one_of(feature, [number]),
         }
     }
 
