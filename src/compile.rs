@@ -11,10 +11,11 @@ use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
 use crate::inventory::{self, Inventory, Reading};
 use crate::policy::provenance::attribution;
 use crate::policy::{self, Policy};
-use crate::resolve::{self, Loader, ModuleId, Names, Resolved};
+use crate::resolve::{self, Loader, Lookups, ModuleId, Names, Resolved};
 use crate::settings::{Platform, Settings};
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::{self, Deferred, Opened};
+use crate::targets::wasm::Module;
 use crate::targets::{self, Artifact, Lowering, Made};
 use crate::types::{self, Program};
 use crate::verify;
@@ -75,23 +76,51 @@ pub fn policy_despite_errors(
     loader: &mut Loader<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Policy> {
+    understand(input, loader, diagnostics).policy
+}
+
+/// What an editor asks: the names of an input, what each of them stands for, and the policy.
+#[derive(Debug)]
+pub struct Understood {
+    /// All modules and their names.
+    pub names: Names,
+    /// The names that stand for something, each with its place; none where a manifest could not be read.
+    pub lookups: Lookups,
+    /// The policy without the rules that have errors; `None` where a manifest could not be read.
+    pub policy: Option<Policy>,
+}
+
+/// Takes an input to its policy, as [`policy_despite_errors`] does, and keeps its names.
+pub fn understand(input: &mut Input, loader: &mut Loader<'_>, diagnostics: &mut Diagnostics) -> Understood {
+    understand_facts(input, loader, &mut inventory, diagnostics)
+}
+
+/// Takes an input to its policy as [`understand`] does, with facts from elsewhere: of an editor, which reads manifests again
+/// only if they changed.
+pub fn understand_facts(
+    input: &mut Input,
+    loader: &mut Loader<'_>,
+    facts: &mut dyn FnMut(&Input, &mut Diagnostics) -> Inventory,
+    diagnostics: &mut Diagnostics,
+) -> Understood {
     diagnostics.set_levels(&input.settings.lints);
     let files = parse(input, diagnostics);
     let Resolved { names, deferred } = resolve(files, input, loader, diagnostics);
     let errors = diagnostics.count(Severity::Error);
-    let inventory = inventory(input, diagnostics);
+    let inventory = facts(input, diagnostics);
     // Without the workload of an unread manifest every rule that names the workload would get a message, and all of
     // them would be wrong.
     if diagnostics.count(Severity::Error) > errors {
         for (module, deferred) in deferred {
             deferred.report(&input.sources, names.module(module).file.id, diagnostics);
         }
-        return None;
+        return Understood { names, lookups: Lookups::default(), policy: None };
     }
-    let program = check(&names, deferred, inventory, input, diagnostics);
+    let mut program = check(&names, deferred, inventory, input, diagnostics);
+    let lookups = std::mem::take(&mut program.lookups);
     let policy = lower(program, input, diagnostics);
     refuse_rules_of_guardrails(input, &policy, diagnostics);
-    Some(policy)
+    Understood { names, lookups, policy: Some(policy) }
 }
 
 /// Reports the mistakes of syntax in the policy files: all that can be checked when another file of the run is missing.
@@ -182,6 +211,14 @@ pub fn build(
     analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
     attribute(policy, diagnostics);
     lowering
+}
+
+/// A policy to its evaluator module, which says exactly what the source means: no layer is judged. With `audit` it denies
+/// nothing, and tells what it would deny.
+pub fn module(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics, audit: bool) -> Module {
+    analyze(policy, sources, diagnostics);
+    attribute(policy, diagnostics);
+    targets::wasm::build(policy, sources, audit)
 }
 
 /// The files of a policy, as [`build`] hands them on, without judgements and messages: for a policy that was judged before.

@@ -72,7 +72,10 @@ pub mod cli;
 pub mod compile;
 pub mod diag;
 pub mod flows;
+pub mod ide;
 pub mod inventory;
+#[cfg(feature = "cli")]
+pub mod lsp;
 pub mod model;
 mod parallel;
 pub mod policy;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::output::{self, Change, Draft, Output, Plan};
 use super::report::Report;
 use super::session::{Arguments, Session};
-use super::{Exit, Fatal, Global, disk, leave, paths, to_stdout};
+use super::{Exit, Fatal, Global, disk, leave, module, paths, to_stdout};
 use crate::compile;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::policy::Policy;
@@ -18,7 +18,7 @@ const FILES_SHOWN: usize = 20;
 /// A policy of more rules is judged before its files are made for stdout.
 const LARGE: usize = 20_000;
 
-/// Write the YAML of every layer
+/// Write the YAML of every layer, or the evaluator module
 #[derive(clap::Args)]
 pub struct Args {
     /// The folder to write to, as NAMESPACE/LAYER.yaml; - is stdout, as is nothing where netpol.toml has no `output`
@@ -39,12 +39,25 @@ pub struct Args {
     /// Name the lines of rules in the YAML, and not their files and words alone
     #[arg(long)]
     lines: bool,
+    /// With `--target wasm`: tell what would be denied, and deny nothing
+    #[arg(long)]
+    audit: bool,
     #[command(flatten)]
     arguments: Arguments,
 }
 
 /// Builds the policy. A build with an error writes nothing.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
+    if args.arguments.asks_for_module()? {
+        if args.diff || args.kustomization || args.lines || args.prune_list.is_some() {
+            return Err(Fatal::new("a module is no YAML: of the flags, `-o`, `--check` and `--audit` go with it"));
+        }
+        let how = module::Build { output: args.output.as_deref(), check: args.check, audit: args.audit };
+        return module::build(&how, &args.arguments, global);
+    }
+    if args.audit {
+        return Err(Fatal::new("`--audit` is for the evaluator module: `--target wasm`"));
+    }
     let mut session = Session::open(&args.arguments, global)?;
     session.input.settings.lines = args.lines;
     let configured = || session.project.output.as_ref().map(|folder| session.folder.join(folder));

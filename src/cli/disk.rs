@@ -11,11 +11,11 @@ use similar::TextDiff;
 const DIFF_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Replaces a file, or makes it: readers see the old or the new text, and never a part of one. Its permissions stay.
-pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub fn replace(path: &Path, text: impl AsRef<[u8]>) -> io::Result<()> {
     // A symbolic link stays, and the file behind it is replaced.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let beside = beside(&path);
-    let written = write(&beside, text).and_then(|()| {
+    let written = write(&beside, text.as_ref()).and_then(|()| {
         if let Ok(metadata) = fs::metadata(&path) {
             fs::set_permissions(&beside, metadata.permissions())?;
         }
@@ -28,9 +28,9 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(text)?;
     file.sync_all()
 }
 

@@ -61,6 +61,10 @@ pub struct Args {
     /// Add what each layer lets through or refuses against the source
     #[arg(long)]
     layers: bool,
+    /// Ask an evaluator module (build --target wasm) instead of policy files
+    #[cfg(feature = "wasm-run")]
+    #[arg(long, value_name = "FILE", conflicts_with = "layers")]
+    module: Option<PathBuf>,
     /// How the verdict is printed
     #[arg(long, value_name = "FORMAT", default_value = "text", action = ArgAction::Set, value_parser = is_json())]
     format: bool,
@@ -97,6 +101,10 @@ fn claims(text: &str) -> Result<Map<String, Value>, String> {
 
 /// Decides one flow, or those of a file. A policy with errors decides nothing.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
+    #[cfg(feature = "wasm-run")]
+    if let Some(module) = &args.module {
+        return by_module(module, args, global);
+    }
     let mut session = Session::open(&args.arguments, global)?;
     if args.flows.as_ref().is_some_and(|path| path.as_os_str() == "-") && session.stdin_is_read {
         return Err(Fatal::new("stdin can be read only once, and `-` is given twice"));
@@ -112,9 +120,42 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let lowering = args.layers.then(|| session.judge(&policy));
     let judge = Judge { policy: &policy, sources: &session.input.sources, lowering: lowering.as_ref() };
     match &args.flows {
-        None => one(args, &judge),
-        Some(path) if path.as_os_str() == "-" => many(io::stdin(), &judge),
-        Some(path) => many(File::open(path).map_err(|error| Fatal::cannot_read(path, error))?, &judge),
+        None => {
+            let answers = ask(judge.policy, &question(args)).map_err(Fatal::new)?;
+            let judged = judge.judged(&answers);
+            let text = if args.format { format!("{}\n", judged.json()) } else { judged.text() };
+            one(args, judged.word(), &text)
+        }
+        Some(path) => many(&mut *open(path)?, &mut |line| judge.line(line)),
+    }
+}
+
+/// Decides by a module: the inventory alone says who the parties of a question are.
+#[cfg(feature = "wasm-run")]
+fn by_module(module: &std::path::Path, args: &Args, global: &Global) -> Result<Exit, Fatal> {
+    if args.arguments.names_files() {
+        return Err(Fatal::new("the policy is in the module; name no policy files beside `--module`"));
+    }
+    let mut session = Session::without_policy(&args.arguments, global)?;
+    let facts = session.policy();
+    let report = args.arguments.report(global, false);
+    let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
+    let Some(facts) = facts.filter(|_| exit == 0) else { return Ok(1) };
+    let mut asked = super::asked::Asked::load(module, &facts)?;
+    match &args.flows {
+        None => {
+            let answer = asked.answer(&question(args)).map_err(Fatal::new)?;
+            let text = if args.format { format!("{}\n", answer.json()) } else { answer.text() };
+            one(args, answer.word(), &text)
+        }
+        Some(path) => many(&mut *open(path)?, &mut |line| Ok(asked.answer(&parsed(line)?)?.json())),
+    }
+}
+
+fn open(path: &std::path::Path) -> Result<Box<dyn Read>, Fatal> {
+    match path.as_os_str() == "-" {
+        true => Ok(Box::new(io::stdin())),
+        false => Ok(Box::new(File::open(path).map_err(|error| Fatal::cannot_read(path, error))?)),
     }
 }
 
@@ -132,14 +173,19 @@ impl<'a> Judge<'a> {
     }
 
     fn line(&self, line: &[u8]) -> Result<Value, String> {
-        let line: Line = serde_json::from_slice(line).map_err(|error| format!("this is no flow: {error}"))?;
-        let answers = ask(self.policy, &Question::from(line))?;
+        let answers = ask(self.policy, &parsed(line)?)?;
         Ok(Judge { ..*self }.judged(&answers).json())
     }
 }
 
-fn one(args: &Args, judge: &Judge<'_>) -> Result<Exit, Fatal> {
-    let question = Question {
+/// Reads a line of `--flows`.
+fn parsed(line: &[u8]) -> Result<Question, String> {
+    let line: Line = serde_json::from_slice(line).map_err(|error| format!("this is no flow: {error}"))?;
+    Ok(Question::from(line))
+}
+
+fn question(args: &Args) -> Question {
+    Question {
         from: args.from.clone().unwrap_or_default(),
         to: args.to.clone().unwrap_or_default(),
         port: None,
@@ -153,12 +199,12 @@ fn one(args: &Args, judge: &Judge<'_>) -> Result<Exit, Fatal> {
             headers: headers(args.header.iter().map(|(name, value)| (name, value))),
             jwt: args.jwt.clone(),
         },
-    };
-    let answers = ask(judge.policy, &question).map_err(Fatal::new)?;
-    let judged = judge.judged(&answers);
-    let text = if args.format { format!("{}\n", judged.json()) } else { judged.text() };
+    }
+}
+
+/// Prints the answer to one question, and returns whether its word is the expected one.
+fn one(args: &Args, word: &str, text: &str) -> Result<Exit, Fatal> {
     to_stdout(|out| out.write_all(text.as_bytes()))?;
-    let word = judged.word();
     Ok(u8::from(word != args.expect.as_deref().unwrap_or("allow")))
 }
 
@@ -208,7 +254,7 @@ impl From<Line> for Question {
 }
 
 /// Judges the flows of a stream, each as soon as it is there. Lines of space are passed over.
-fn many(flows: impl Read, judge: &Judge<'_>) -> Result<Exit, Fatal> {
+fn many(flows: &mut dyn Read, judge: &mut dyn FnMut(&[u8]) -> Result<Value, String>) -> Result<Exit, Fatal> {
     let mut reader = BufReader::with_capacity(1 << 16, flows);
     let mut exit = 0;
     let mut line = Vec::new();
@@ -227,7 +273,7 @@ fn many(flows: impl Read, judge: &Judge<'_>) -> Result<Exit, Fatal> {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let verdict = match judge.line(&line) {
+            let verdict = match judge(&line) {
                 Ok(verdict) => verdict,
                 Err(message) => {
                     exit = 1;

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::session::{Arguments, Session};
 use super::verdict::grant_reason;
-use super::{Exit, Fatal, Global, endpoints, to_stdout};
+use super::{Exit, Fatal, Global, to_stdout};
+use crate::policy::endpoints;
 use crate::policy::provenance::{attribute, attribution};
 use crate::policy::{Grant, Policy};
 use crate::source::Sources;

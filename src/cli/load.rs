@@ -55,17 +55,12 @@ pub fn policy_files(arguments: &[PathBuf], stdin_filepath: Option<&Path>) -> Res
             return Err(Fatal::new(format!("there is no `*.netpol` file below `{}`", argument.display())));
         }
         for path in found {
-            if seen.insert(identity(&path), ()).is_none() {
+            if seen.insert(paths::identity(&path), ()).is_none() {
                 found_files.push(Argument::File(path));
             }
         }
     }
     Ok(found_files)
-}
-
-/// Returns the path that is the same for all ways to one file.
-pub fn identity(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// Reads a policy file into the sources; `None` if it is not text, which is pushed.
@@ -76,7 +71,7 @@ pub fn policy(
     diagnostics: &mut Diagnostics,
 ) -> Result<Option<FileId>, Fatal> {
     let bytes = match argument {
-        Argument::File(path) => paths::read(path, POLICY_LIMIT)?,
+        Argument::File(path) => paths.read(path, POLICY_LIMIT).map_err(|error| Fatal::cannot_read(path, error))?,
         Argument::Stdin(_) => paths::read_stdin(POLICY_LIMIT)?,
     };
     Ok(text(argument.show(paths), bytes, POLICY_LIMIT, sources, diagnostics))
@@ -101,7 +96,7 @@ pub fn manifests(
     }
     let mut files = Some(Vec::new());
     for path in found {
-        let bytes = paths::read(&path, MANIFEST_LIMIT)?;
+        let bytes = paths.read(&path, MANIFEST_LIMIT).map_err(|error| Fatal::cannot_read(&path, error))?;
         let file = text(paths.show(&path), bytes, MANIFEST_LIMIT, sources, diagnostics);
         files = files.zip(file).map(|(mut files, file)| {
             files.push(file);
@@ -112,9 +107,8 @@ pub fn manifests(
 }
 
 /// Returns the text of a file that a `use` names, or why there is none.
-pub fn module(path: &Path) -> Result<String, String> {
-    let file = std::fs::File::open(path).map_err(|error| reason(&error))?;
-    let mut bytes = paths::take(file, 0, POLICY_LIMIT).map_err(|error| reason(&error))?;
+pub fn module(path: &Path, paths: &Paths) -> Result<String, String> {
+    let mut bytes = paths.read(path, POLICY_LIMIT).map_err(|error| reason(&error))?;
     cut(&mut bytes, POLICY_LIMIT);
     String::from_utf8(bytes).map_err(|error| {
         let line =

@@ -2,18 +2,21 @@
 //!
 //! Only this module knows clap, and only it reads and writes files, asks for the day, and speaks to the terminal.
 
+#[cfg(feature = "wasm-run")]
+mod asked;
 mod build;
 mod check;
 mod completions;
 mod disk;
 mod doc;
-mod endpoints;
 mod eval;
 mod explain;
 mod fmt;
 mod init;
 mod layers;
 mod load;
+mod lsp;
+mod module;
 mod output;
 mod paths;
 mod report;
@@ -70,6 +73,7 @@ enum Verb {
     Fmt(fmt::Args),
     Init(init::Args),
     Doc(doc::Args),
+    Lsp(lsp::Args),
     Rule(rule::Args),
     Completions(completions::Args),
 }
@@ -122,6 +126,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Fmt(args) => fmt::run(&args, &cli.global),
         Verb::Init(args) => init::run(&args, &cli.global),
         Verb::Doc(args) => doc::run(&args),
+        Verb::Lsp(args) => lsp::run(&args),
         Verb::Rule(args) => rule::run(&args),
         Verb::Completions(args) => completions::run(&args),
     };

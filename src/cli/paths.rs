@@ -1,5 +1,6 @@
 //! Files on disk: which ones a run reads, and the names by which it speaks of them.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
@@ -13,13 +14,31 @@ pub const STDIN: &str = "<stdin>";
 pub struct Paths {
     current: PathBuf,
     root: Option<PathBuf>,
+    /// The texts that stand in place of files, by the one path of each file.
+    unsaved: HashMap<PathBuf, String>,
 }
 
 impl Paths {
     /// Makes the paths of a run without a `netpol.toml`.
     pub fn new() -> Result<Paths, Fatal> {
         let current = std::env::current_dir().map_err(|error| Fatal::io("cannot find the current folder", error))?;
-        Ok(Paths { current, root: None })
+        Ok(Paths { current, root: None, unsaved: HashMap::new() })
+    }
+
+    /// Puts texts in place of files from now on: what an editor has not saved.
+    pub fn instead(&mut self, unsaved: impl IntoIterator<Item = (PathBuf, String)>) {
+        self.unsaved.extend(unsaved.into_iter().map(|(path, text)| (identity(&path), text)));
+    }
+
+    /// Reads a file, at most one byte more than `limit`, so that nobody waits for a file that is refused anyway.
+    pub fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let unsaved = if self.unsaved.is_empty() { None } else { self.unsaved.get(&identity(path)) };
+        if let Some(text) = unsaved {
+            return take(text.as_bytes(), text.len() as u64, limit);
+        }
+        let file = std::fs::File::open(path)?;
+        let size = file.metadata().map_or(0, |data| data.len()).min(limit);
+        take(file, size, limit)
     }
 
     /// Shows paths relative to the folder of `config` from now on.
@@ -33,6 +52,11 @@ impl Paths {
             Some(root) => slashes(&relative(&self.absolute(path), root)),
             None => show(path),
         }
+    }
+
+    /// Returns the absolute path of a file by the path that is shown.
+    pub fn real(&self, shown: &str) -> PathBuf {
+        clean(&self.root.as_ref().unwrap_or(&self.current).join(shown))
     }
 
     /// Returns an absolute path without `.` and `..`.
@@ -118,11 +142,9 @@ fn has_ending(path: &Path, endings: &[&str]) -> bool {
     path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| endings.contains(&ending))
 }
 
-/// Reads a file, at most one byte more than `limit`, so that nobody waits for a file that is refused anyway.
-pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Fatal> {
-    let file = std::fs::File::open(path).map_err(|error| Fatal::cannot_read(path, error))?;
-    let size = file.metadata().map_or(0, |data| data.len()).min(limit);
-    take(file, size, limit).map_err(|error| Fatal::cannot_read(path, error))
+/// Returns the path that is the same for all ways to one file.
+pub fn identity(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// Reads stdin, at most one byte more than `limit`.
@@ -143,7 +165,7 @@ mod tests {
     use super::*;
 
     fn paths(root: Option<&str>) -> Paths {
-        Paths { current: PathBuf::from("/srv/me/shop"), root: root.map(PathBuf::from) }
+        Paths { current: PathBuf::from("/srv/me/shop"), root: root.map(PathBuf::from), unsaved: HashMap::new() }
     }
 
     #[test]

@@ -11,10 +11,12 @@ use super::report::{Messages, Report};
 use super::{Fatal, Global};
 use crate::compile::{self, Input};
 use crate::diag::Diagnostics;
+use crate::ide::Analysis;
 use crate::model::names::is_dns_label;
 use crate::policy::Policy;
 use crate::settings::{self, Layer, Project, Settings};
 use crate::source::FileId;
+use crate::targets::wasm::Module;
 use crate::targets::{Artifact, Lowering};
 
 /// The most bytes of a configuration.
@@ -38,9 +40,9 @@ pub struct Arguments {
     /// Policy files whose assertions hold for this build too
     #[arg(long, value_name = "DIR|FILE")]
     guardrails: Vec<PathBuf>,
-    /// The enforcement layers of the cluster
-    #[arg(long, value_name = "LAYER", value_delimiter = ',', value_parser = layer())]
-    target: Vec<Layer>,
+    /// The enforcement layers of the cluster; for `build` also wasm, the evaluator module, by itself
+    #[arg(long, value_name = "LAYER", value_delimiter = ',', value_parser = target())]
+    target: Vec<Target>,
     /// The day on which @expires is judged, instead of today
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
     now: Option<time::Date>,
@@ -52,16 +54,38 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Returns whether the run is to make the evaluator module.
+    pub fn asks_for_module(&self) -> Result<bool, Fatal> {
+        let module = self.target.contains(&Target::Module);
+        match module && self.target.iter().any(|target| *target != Target::Module) {
+            true => Err(Fatal::new("`wasm` is no layer, and is built by itself: `--target wasm`")),
+            false => Ok(module),
+        }
+    }
+
+    /// Returns whether policy files are named.
+    #[cfg(feature = "wasm-run")]
+    pub fn names_files(&self) -> bool {
+        !self.paths.is_empty()
+    }
+
     /// Returns how the findings of the run are reported.
     pub fn report(&self, global: &Global, stdout_is_taken: bool) -> Report<'_> {
         Report { messages: &self.messages, colour: global.color, stdout_is_taken, deny_warnings: self.deny_warnings }
     }
 }
 
-fn layer() -> impl TypedValueParser<Value = Layer> {
-    PossibleValuesParser::new(Layer::ALL.map(Layer::word)).map(|word| {
+/// What `--target` names: a layer, or the evaluator module, which is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Layer(Layer),
+    Module,
+}
+
+fn target() -> impl TypedValueParser<Value = Target> {
+    PossibleValuesParser::new(Layer::ALL.map(Layer::word).into_iter().chain(["wasm"])).map(|word| {
         let layer = Layer::ALL.into_iter().find(|layer| layer.word() == word);
-        layer.unwrap_or(Layer::NetworkPolicy)
+        layer.map_or(Target::Module, Target::Layer)
     })
 }
 
@@ -109,6 +133,30 @@ pub struct Session {
 impl Session {
     /// Reads the configuration, the policy files, the guardrails and the inventory that the arguments name.
     pub fn open(arguments: &Arguments, global: &Global) -> Result<Session, Fatal> {
+        if arguments.asks_for_module()? {
+            return Err(Fatal::new("`build` makes the evaluator module, and no other verb has the target `wasm`"));
+        }
+        let mut session = Session::begin(arguments, global)?;
+        session.read(arguments, true)?;
+        Ok(session)
+    }
+
+    /// Reads what [`Session::open`] reads, for an evaluator module: the layers stay those of the configuration.
+    pub fn open_for_module(arguments: &Arguments, global: &Global) -> Result<Session, Fatal> {
+        let mut session = Session::begin(arguments, global)?;
+        session.read(arguments, true)?;
+        Ok(session)
+    }
+
+    /// Reads the configuration and the inventory: what questions about a module rest on.
+    #[cfg(feature = "wasm-run")]
+    pub fn without_policy(arguments: &Arguments, global: &Global) -> Result<Session, Fatal> {
+        let mut session = Session::begin(arguments, global)?;
+        session.read(arguments, false)?;
+        Ok(session)
+    }
+
+    fn begin(arguments: &Arguments, global: &Global) -> Result<Session, Fatal> {
         let mut paths = Paths::new()?;
         let config = global.find_config(&paths, arguments.paths.first());
         let mut folder = PathBuf::new();
@@ -117,21 +165,16 @@ impl Session {
             folder = config.parent().map(Path::to_path_buf).unwrap_or_default();
         }
         let today = arguments.now.unwrap_or_else(|| time::OffsetDateTime::now_utc().date());
-        let mut session = Session {
-            paths,
-            input: Input::new(Settings::new(today)),
-            diagnostics: Diagnostics::new(),
-            project: Project::default(),
-            folder: folder.clone(),
-            readable: true,
-            stdin_is_read: false,
-            disk: Disk::default(),
-        };
+        let mut session = Session::empty(paths, folder.clone(), today);
         if let Some(path) = config {
             session.configure(&path, today)?;
         }
-        if !arguments.target.is_empty() {
-            let mut targets = arguments.target.clone();
+        let layers = arguments.target.iter().filter_map(|target| match target {
+            Target::Layer(layer) => Some(*layer),
+            Target::Module => None,
+        });
+        let mut targets: Vec<Layer> = layers.collect();
+        if !targets.is_empty() {
             targets.dedup();
             session.input.settings.targets = targets;
             session.input.settings.targets_are_said = true;
@@ -139,8 +182,19 @@ impl Session {
         if arguments.namespace.is_some() {
             session.input.settings.inventory_namespace = arguments.namespace.clone();
         }
-        let given = load::policy_files(&arguments.paths, arguments.stdin_filepath.as_deref())?;
-        let guardrails = either(&arguments.guardrails, &session.project.guardrails, &folder);
+        Ok(session)
+    }
+
+    /// Reads the policy files, if they are wanted, the guardrails and the inventory.
+    fn read(&mut self, arguments: &Arguments, policy: bool) -> Result<(), Fatal> {
+        let session = self;
+        let folder = session.folder.clone();
+        let given = match policy {
+            true => load::policy_files(&arguments.paths, arguments.stdin_filepath.as_deref())?,
+            false => Vec::new(),
+        };
+        let mut guardrails = either(&arguments.guardrails, &session.project.guardrails, &folder);
+        guardrails.retain(|_| policy);
         let inventory = either(&arguments.inventory, &session.project.inventory, &folder);
         let pipes = given.iter().filter(|argument| matches!(argument, Argument::Stdin(_))).count();
         let pipes = pipes + guardrails.iter().chain(&inventory).filter(|path| path.as_os_str() == "-").count();
@@ -148,22 +202,65 @@ impl Session {
             return Err(Fatal::new("stdin can be read only once, and `-` is given twice"));
         }
         session.stdin_is_read = pipes > 0;
-        for argument in &given {
-            let file = session.read_policy(argument)?;
-            session.input.policies.extend(file);
+        session.read_files(&given, &guardrails, &inventory)
+    }
+
+    fn empty(paths: Paths, folder: PathBuf, today: time::Date) -> Session {
+        Session {
+            paths,
+            input: Input::new(Settings::new(today)),
+            diagnostics: Diagnostics::new(),
+            project: Project::default(),
+            folder,
+            readable: true,
+            stdin_is_read: false,
+            disk: Disk::default(),
+        }
+    }
+
+    /// Reads the policy that an editor has open, as [`Session::open`] reads that of a folder: the configuration, if there is
+    /// one, the policy files, and the guardrails and the inventory that the configuration names.
+    pub fn of_editor(paths: Paths, folder: &Path, config: Option<&Path>, files: &[PathBuf]) -> Result<Session, Fatal> {
+        let today = time::OffsetDateTime::now_utc().date();
+        let mut session = Session::empty(paths, folder.to_path_buf(), today);
+        if let Some(config) = config {
+            session.configure(config, today)?;
+        }
+        let guardrails = either(&[], &session.project.guardrails, folder);
+        let inventory = either(&[], &session.project.inventory, folder);
+        if guardrails.iter().chain(&inventory).any(|path| path.as_os_str() == "-") {
+            return Err(Fatal::new("`-` is stdin, which an editor does not give"));
+        }
+        let given: Vec<Argument> = files.iter().cloned().map(Argument::File).collect();
+        session.read_files(&given, &guardrails, &inventory)?;
+        Ok(session)
+    }
+
+    /// Returns the policy with every text of it, for an editor, and the places of its files. `before` is an earlier state of
+    /// the policy.
+    pub fn analyze(mut self, before: Option<&Analysis>) -> (Analysis, HashMap<String, PathBuf>) {
+        let mut loader = |from: &str, wanted: &str| self.disk.load(&self.paths, from, wanted);
+        let analysis = Analysis::of(self.input, self.readable, &mut loader, self.diagnostics, before);
+        (analysis, self.disk.real)
+    }
+
+    fn read_files(&mut self, given: &[Argument], guardrails: &[PathBuf], inventory: &[PathBuf]) -> Result<(), Fatal> {
+        for argument in given {
+            let file = self.read_policy(argument)?;
+            self.input.policies.extend(file);
         }
         if !guardrails.is_empty() {
-            let mut arguments = load::policy_files(&guardrails, None)?;
-            arguments.retain(|argument| !matches!(argument, Argument::File(path) if session.disk.knows(path)));
+            let mut arguments = load::policy_files(guardrails, None)?;
+            arguments.retain(|argument| !matches!(argument, Argument::File(path) if self.disk.knows(path)));
             for argument in &arguments {
-                let file = session.read_policy(argument)?;
-                session.input.guardrails.extend(file);
+                let file = self.read_policy(argument)?;
+                self.input.guardrails.extend(file);
             }
         }
-        for path in &inventory {
-            session.read_manifests(path)?;
+        for path in inventory {
+            self.read_manifests(path)?;
         }
-        Ok(session)
+        Ok(())
     }
 
     /// Returns where one of the given policy files is on disk.
@@ -187,17 +284,23 @@ impl Session {
         compile::judge(policy, &self.input.sources, &mut self.diagnostics)
     }
 
+    /// Makes the evaluator module.
+    pub fn module(&mut self, policy: &Policy, audit: bool) -> Module {
+        compile::module(policy, &self.input.sources, &mut self.diagnostics, audit)
+    }
+
     /// Makes the files of every layer of the build, and hands them on until `then` wants no more.
     pub fn build(&mut self, policy: &Policy, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
         compile::build(policy, &self.input.sources, &mut self.diagnostics, then);
     }
 
     fn configure(&mut self, path: &Path, today: time::Date) -> Result<(), Fatal> {
-        let bytes = paths::read(path, CONFIG_LIMIT)?;
+        let bytes = self.paths.read(path, CONFIG_LIMIT).map_err(|error| Fatal::cannot_read(path, error))?;
         if bytes.len() as u64 > CONFIG_LIMIT {
             return Err(Fatal::new(format!("`{}` is too large to be a configuration", path.display())));
         }
         let shown = self.paths.show(path);
+        self.disk.add(path, shown.clone());
         match load::text(shown, bytes, CONFIG_LIMIT, &mut self.input.sources, &mut self.diagnostics) {
             Some(file) => {
                 let read = settings::read(&self.input.sources, file, today, &mut self.diagnostics);
@@ -221,6 +324,11 @@ impl Session {
         let files = load::manifests(path, &self.paths, &mut self.input.sources, &mut self.diagnostics)?;
         self.readable &= files.is_some();
         let (files, of_folder) = files.unwrap_or_default();
+        for file in &files {
+            // The name of a manifest is its path from the folder of the configuration, or as it was given.
+            let shown = self.input.sources.file(*file).path.clone();
+            self.disk.real.insert(shown.clone(), self.paths.real(&shown));
+        }
         self.input.found.extend(files.iter().copied().filter(|_| of_folder));
         self.input.manifests.get_or_insert_default().extend(files);
         Ok(())
@@ -242,11 +350,11 @@ struct Disk {
 impl Disk {
     fn add(&mut self, path: &Path, shown: String) {
         self.real.insert(shown.clone(), path.to_path_buf());
-        self.shown.insert(load::identity(path), shown);
+        self.shown.insert(paths::identity(path), shown);
     }
 
     fn knows(&self, path: &Path) -> bool {
-        self.shown.contains_key(&load::identity(path))
+        self.shown.contains_key(&paths::identity(path))
     }
 
     /// Returns the shown path and the text of the file that a `use` in `from` names. One file has one shown path,
@@ -254,11 +362,11 @@ impl Disk {
     fn load(&mut self, paths: &Paths, from: &str, wanted: &str) -> Result<(String, String), String> {
         let folder = self.real.get(from).and_then(|path| path.parent()).unwrap_or(Path::new(""));
         let path = paths::clean(&folder.join(wanted));
-        let shown = match self.shown.get(&load::identity(&path)) {
+        let shown = match self.shown.get(&paths::identity(&path)) {
             Some(shown) => shown.clone(),
             None => paths.show(&path),
         };
-        let text = load::module(&path)?;
+        let text = load::module(&path, paths)?;
         self.add(&path, shown.clone());
         Ok((shown, text))
     }

@@ -20,14 +20,14 @@ pub enum Level {
 }
 
 /// The lints of a run.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Lints {
     pub(super) levels: BTreeMap<Code, Level>,
     /// Every `@allow` that was seen.
     allowed: FxHashMap<(FileId, Code), Vec<Allowed>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Allowed {
     statement: Span,
     at: Span,

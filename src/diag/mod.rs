@@ -149,7 +149,7 @@ impl Diagnostic {
 }
 
 /// The findings of a run, in the order in which they were made.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
     /// The number of findings of each severity, counted here since every statement asks for it.

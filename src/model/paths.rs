@@ -77,6 +77,11 @@ pub fn same_spelling(one: &str, other: &str) -> bool {
     }
 }
 
+/// Returns the plainest spelling of a text: the same for all spellings of one text.
+pub fn plainest(text: &str) -> String {
+    units(text).map(|unit| ways(unit).into_iter().next().unwrap_or_default()).collect()
+}
+
 /// Divides a text into its characters, an encoded one taken together.
 fn units(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;

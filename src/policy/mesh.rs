@@ -41,6 +41,8 @@ pub fn note_missing(policy: &Policy, diagnostics: &mut Diagnostics) {
         Diagnostic::new(Code::NoMesh, rule.origin.place(), message)
             .at("no layers are said, so that there are both")
             .note("without a mesh: `targets = [\"networkpolicy\"]` in netpol.toml, or `--target networkpolicy`")
-            .note("with one that the inventory leaves out: `targets = [\"networkpolicy\", \"istio\"]`"),
+            .note(
+                "with one that the inventory leaves out: `targets = [\"networkpolicy\", \"istio\"]`, and in the inventory `istio-injection: enabled` at its namespaces",
+            ),
     );
 }

@@ -53,6 +53,7 @@
 
 pub mod ask;
 mod concerning;
+pub mod endpoints;
 mod eval;
 mod flow;
 mod isolation;

@@ -210,6 +210,23 @@ impl Names {
         self.export(from, name).or_else(whole).or_else(|| self.export(self.prelude, name))
     }
 
+    /// Returns every name in sight of a module with the statement that it stands for, sorted.
+    pub fn all_in_sight(&self, from: ModuleId) -> Vec<(SmolStr, Def)> {
+        let module = self.module(from);
+        let whole = module.whole.iter().flat_map(|(used, _)| self.exports(*used));
+        let mut all: Vec<(SmolStr, Def)> =
+            self.exports(from).into_iter().chain(whole).chain(self.exports(self.prelude)).collect();
+        let mut known = FxHashSet::default();
+        all.retain(|(name, _)| known.insert(name.clone()));
+        all.sort();
+        all
+    }
+
+    /// Returns the module that a `use` statement of a module names; `None` where it failed.
+    pub fn used_by(&self, from: ModuleId, item: u32) -> Option<ModuleId> {
+        self.module(from).uses.iter().find(|(_, at)| *at == item).map(|(used, _)| *used)
+    }
+
     /// Returns the names that a module gets from those that it uses whole.
     fn brought<'m>(&self, module: &'m Module) -> &'m Brought {
         module.brought.get_or_init(|| {
@@ -263,7 +280,7 @@ fn path_span(file: &File, item: u32) -> Span {
 }
 
 /// Returns the name that a statement defines.
-fn defined(kind: &ItemKind) -> Option<&Ident> {
+pub fn defined(kind: &ItemKind) -> Option<&Ident> {
     match kind {
         ItemKind::Let(item) => Some(&item.name),
         ItemKind::Template(item) => Some(&item.name),

@@ -42,3 +42,12 @@ pub fn prelude(platform: Platform) -> &'static str {
         Platform::K3s => include_str!("../../stdlib/prelude/k3s.netpol"),
     }
 }
+
+/// Returns the text of a module or a prelude by its name in the sources: `std/net`, `std/prelude/kyma`.
+pub fn text(name: &str) -> Option<&'static str> {
+    let name = name.strip_prefix("std/")?;
+    match name.strip_prefix("prelude/") {
+        Some(word) => Platform::ALL.into_iter().find(|platform| platform.word() == word).map(prelude),
+        None => module(name),
+    }
+}

@@ -3,33 +3,61 @@
 /// A word that begins a statement, or a field of a declaration's block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keyword {
+    /// `use`
     Use,
+    /// `let`
     Let,
+    /// `namespace`
     Namespace,
+    /// `service`
     Service,
+    /// `workload`
     Workload,
+    /// `issuer`
     Issuer,
+    /// `gateway`
     Gateway,
+    /// `template`
     Template,
+    /// `apply`
     Apply,
+    /// `scope`
     Scope,
+    /// `assert`
     Assert,
+    /// `test`
     Test,
+    /// `allow`
     Allow,
+    /// `deny`
     Deny,
+    /// `default`
     Default,
+    /// `labels`
     Labels,
+    /// `select`
     Select,
+    /// `port`
     Port,
+    /// `url`
     Url,
+    /// `jwks`
     Jwks,
+    /// `keys`
     Keys,
+    /// `audiences`
     Audiences,
+    /// `from`
     From,
+    /// `pods`
     Pods,
+    /// `account`
     Account,
+    /// `proxies`
     Proxies,
+    /// `sidecar`
     Sidecar,
+    /// `host-network`
     HostNetwork,
 }
 

@@ -9,6 +9,7 @@ mod refusal;
 mod repairs;
 pub mod scan;
 pub mod tree;
+pub mod vocabulary;
 mod words;
 
 pub use format::{FormatError, format};

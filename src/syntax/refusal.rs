@@ -12,6 +12,8 @@ mod foreign;
 mod statements;
 mod tokens;
 
+pub use clauses::CONDITIONS;
+
 use pest::error::{Error, ErrorVariant, InputLocation};
 
 use super::errors;

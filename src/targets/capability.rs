@@ -83,6 +83,8 @@ pub struct Capability {
     /// The proxy in a pod that judges for the layer; `None` where the node does. A pod may avoid its proxy, or have
     /// none.
     pub keeper: Option<&'static str>,
+    /// How a pod gets its keeper, in words.
+    pub given_by: &'static str,
     /// The TCP ports that every keeper leaves out on the way in.
     pub leaves_out: &'static [u16],
 }
@@ -95,6 +97,7 @@ static NETWORKPOLICY: Capability = Capability {
         &[Ability::PortNames, Ability::Ipv6, Ability::Denies],
     ],
     keeper: None,
+    given_by: "",
     leaves_out: &[],
 };
 
@@ -106,6 +109,7 @@ static ISTIO: Capability = Capability {
         &[Ability::Accounts, Ability::Tokens, Ability::Requests, Ability::RequestHosts, Ability::Ipv6, Ability::Denies],
     ],
     keeper: Some("sidecar"),
+    given_by: "`istio-injection: enabled` among the labels of their namespace",
     leaves_out: &PAST_SIDECAR,
 };
 

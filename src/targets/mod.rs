@@ -16,6 +16,7 @@ mod narrower;
 pub mod networkpolicy;
 mod overwritten;
 mod partition;
+pub mod wasm;
 pub mod yaml;
 
 use ambient::is_ambient;

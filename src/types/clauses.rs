@@ -5,6 +5,7 @@
 //! allow ingress shop/* -> garden/{app=api}:8080 where method GET                an error that proposes `8080/http`
 //! ```
 
+use crate::model::rules::Direction;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -35,7 +36,8 @@ impl Checker<'_> {
         if rule.effect == Effect::Deny
             && let Some(clause) = rule.clauses.iter().find(|clause| matches!(clause.kind, ClauseKind::Jwt(_)))
         {
-            self.push(errors::jwt_on_deny(clause.span));
+            let egress = rule.direction.is_some_and(|(direction, _)| direction == Direction::Egress);
+            self.push(errors::jwt_on_deny(clause.span, egress));
             return None;
         }
         let conditions = self.conditions(&rule.clauses, to, to_expr, env)?;

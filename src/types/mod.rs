@@ -47,6 +47,7 @@ use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::inventory::Inventory;
 use crate::model::addresses::AddressSet;
 use crate::model::conditions::{Conditions, Issuer};
+use crate::model::endpoint::Endpoint;
 use crate::model::gateways::Gateway;
 use crate::model::labels::PodSelector;
 use crate::model::rules::{Claim, Rule, Test};
@@ -54,7 +55,7 @@ use crate::resolve::{Def, Lookup, Lookups, ModuleId, Names, Role, report_unused}
 use crate::settings::Settings;
 use crate::source::{Sources, Span};
 use crate::syntax::Deferred;
-use crate::syntax::tree::{AnnotationKind, Item, ItemKind};
+use crate::syntax::tree::{AnnotationKind, Expr, Item, ItemKind};
 
 /// Checks a build and returns its typed program. After an error the program contains the statements without one. The
 /// deferred statements are parsed here and dropped one after the other as they are checked, which keeps the memory of a
@@ -68,41 +69,7 @@ pub fn check(
     diagnostics: &mut Diagnostics,
 ) -> Program {
     let inventory = facts::with_declarations(names, inventory, diagnostics);
-    let mut checker = Checker {
-        names,
-        inventory: &inventory,
-        settings,
-        sources,
-        diagnostics,
-        lookups: Lookups::default(),
-        lets: FxHashMap::default(),
-        open: Vec::new(),
-        gateways: FxHashMap::default(),
-        issuers: FxHashMap::default(),
-        readings: FxHashMap::default(),
-        unconditional: Arc::default(),
-        namespaces: FxHashMap::default(),
-        selectors: FxHashSet::default(),
-        sizes: FxHashMap::default(),
-        broken: FxHashSet::default(),
-        used_parameters: FxHashSet::default(),
-        scope: None,
-        own_namespaces: FxHashMap::default(),
-        rules: Vec::new(),
-        assertions: Vec::new(),
-        tests: Vec::new(),
-        yielded: 0,
-        tried: 0,
-        site: None,
-        excepting: 0,
-        known: None,
-        written: Vec::new(),
-        missing: FxHashSet::default(),
-        warned: FxHashSet::default(),
-        unmatched: FxHashSet::default(),
-        free: None,
-        hiding: None,
-    };
+    let mut checker = Checker::new(names, &inventory, settings, sources, diagnostics);
     for (_, module) in names.modules().filter(|(_, module)| module.role != Role::Standard) {
         module.file.items.iter().for_each(|item| checker.allow(item));
     }
@@ -148,6 +115,22 @@ pub fn check(
         node_addresses,
         inventory: Arc::new(inventory),
     }
+}
+
+/// Returns what one expression means where it stands in a module, outside templates; `None` after a mistake in it. It is
+/// for questions about a program that was checked: `inventory` has the declarations of the source.
+pub fn meaning(
+    expr: &Expr,
+    module: ModuleId,
+    names: &Names,
+    inventory: &Inventory,
+    settings: &Settings,
+    sources: &Sources,
+) -> Option<Arc<Endpoint>> {
+    let mut unsaid = Diagnostics::new();
+    let mut checker = Checker::new(names, inventory, settings, sources, &mut unsaid);
+    checker.scope = checker.scope_of(module);
+    checker.endpoint(expr, &Env::top(module)).map(Value::into_endpoint)
 }
 
 /// Why a look-up of a name found nothing.
@@ -217,6 +200,52 @@ struct Checker<'a> {
     free: Option<Span>,
     /// Whether some Service of the inventory hides the addresses of its clients, once that was asked for.
     hiding: Option<bool>,
+}
+
+impl<'a> Checker<'a> {
+    fn new(
+        names: &'a Names,
+        inventory: &'a Inventory,
+        settings: &'a Settings,
+        sources: &'a Sources,
+        diagnostics: &'a mut Diagnostics,
+    ) -> Checker<'a> {
+        Checker {
+            names,
+            inventory,
+            settings,
+            sources,
+            diagnostics,
+            lookups: Lookups::default(),
+            lets: FxHashMap::default(),
+            open: Vec::new(),
+            gateways: FxHashMap::default(),
+            issuers: FxHashMap::default(),
+            readings: FxHashMap::default(),
+            unconditional: Arc::default(),
+            namespaces: FxHashMap::default(),
+            selectors: FxHashSet::default(),
+            sizes: FxHashMap::default(),
+            broken: FxHashSet::default(),
+            used_parameters: FxHashSet::default(),
+            scope: None,
+            own_namespaces: FxHashMap::default(),
+            rules: Vec::new(),
+            assertions: Vec::new(),
+            tests: Vec::new(),
+            yielded: 0,
+            tried: 0,
+            site: None,
+            excepting: 0,
+            known: None,
+            written: Vec::new(),
+            missing: FxHashSet::default(),
+            warned: FxHashSet::default(),
+            unmatched: FxHashSet::default(),
+            free: None,
+            hiding: None,
+        }
+    }
 }
 
 impl Checker<'_> {

@@ -238,7 +238,19 @@ impl Checker<'_> {
         let outsider = errors::Outsider { span: place, text: self.text(place), kind };
         let diagnostic = match (rule.direction, rule.arrow) {
             (None, _) => errors::both_governed(keyword(rule, span), &outsider, side == Direction::Ingress, half),
-            (Some(_), Arrow::To) => errors::governed_side(&outsider, side.word(), half),
+            (Some(_), Arrow::To) => {
+                let turned = (is_pods && (side == Direction::Egress || kind == Kind::Addresses)).then(|| {
+                    let [from, to] = [&rule.destination, &rule.source].map(|expr| self.text(Checker::bare_span(expr)));
+                    let own = source.endpoint().members.iter().any(|member| member.ports != Ports::All);
+                    let port = if own { "" } else { ":PORT" };
+                    format!(
+                        "if the arrow is the wrong way round: `{} {} {from} -> {to}{port}`",
+                        effect(rule),
+                        side.word()
+                    )
+                });
+                errors::governed_side(&outsider, side.word(), half, turned)
+            }
             (Some((direction, _)), Arrow::Both) => errors::both_ways(&outsider, direction.word(), half),
         };
         self.push(diagnostic);

@@ -9,6 +9,7 @@ mod fmt;
 mod init;
 mod inventory;
 mod layers;
+mod module;
 mod test;
 mod words;
 

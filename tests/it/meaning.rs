@@ -13,6 +13,7 @@ use netpol::model::ports::Protocol;
 use netpol::policy::meaning::Meaning;
 use netpol::policy::{Flow, Party, Pod, Policy, Request, eval};
 use netpol::settings::Settings;
+use netpol::source::Sources;
 use serde_json::json;
 
 use crate::layers::draw::{self, HEAD};
@@ -21,14 +22,15 @@ use crate::layers::world::World;
 
 const FLOWS: usize = 100;
 
-fn policy(source: &str, manifests: Option<&str>) -> Option<Policy> {
+pub fn policy(source: &str, manifests: Option<&str>) -> Option<(Policy, Sources)> {
     let day = time::Date::from_calendar_date(2026, time::Month::November, 21).unwrap();
     let mut input = Input::new(Settings::new(day));
     input.policy("policy.netpol", source);
     if let Some(text) = manifests {
         input.manifest("cluster.yaml", text);
     }
-    compile::policy(&mut input, &mut compile::no_files, &mut Diagnostics::new())
+    let policy = compile::policy(&mut input, &mut compile::no_files, &mut Diagnostics::new())?;
+    Some((policy, input.sources))
 }
 
 const NAMESPACES: &[&str] = &["garden", "garden", "shop", "lab", "legacy", "kube-system", "istio-system", "elsewhere"];
@@ -75,9 +77,12 @@ const ADDRESSES: &[&str] = &[
 const PATHS: &[&str] =
     &["/", "/api", "/api/", "/api/x", "/api/x/y", "/x/x", "//x", "/health", "/health?x=1", "/a/../api", "/API", "api"];
 
-struct Drawer<'r> {
-    random: &'r mut Random,
-    policy: &'r Policy,
+/// Draws flows about a policy.
+pub struct Drawer<'r> {
+    /// Where chance comes from.
+    pub random: &'r mut Random,
+    /// The policy.
+    pub policy: &'r Policy,
 }
 
 impl Drawer<'_> {
@@ -184,7 +189,8 @@ impl Drawer<'_> {
         }
     }
 
-    fn flow(&mut self) -> Flow {
+    /// Draws a flow.
+    pub fn flow(&mut self) -> Flow {
         let source = if self.random.percent(75) { Party::Pod(self.pod()) } else { Party::Address(self.address()) };
         let destination = match (&source, self.random.below(10)) {
             (Party::Pod(_), 0..=2) => Party::Address(self.address()),
@@ -212,7 +218,7 @@ fn sets_say_of_every_flow_what_the_evaluator_says() {
         let draw = draw::draw(&mut random);
         let world = &worlds[usize::from(draw.setting.known)];
         let source = format!("{HEAD}{}{}\n", world.declarations(), draw.statements.join("\n"));
-        let Some(policy) = policy(&source, world.manifests().as_deref()) else { continue };
+        let Some((policy, _)) = policy(&source, world.manifests().as_deref()) else { continue };
         policies += 1;
         let mut meaning = Meaning::new(&policy, &[]);
         for _ in 0..FLOWS {
@@ -257,7 +263,7 @@ fn examples_are_flows_that_the_evaluator_judges_alike() {
         let world = &worlds[usize::from(draw.setting.known)];
         let claim = format!("assert never {} -> {}", random.pick(SENDERS), random.pick(RECEIVERS));
         let source = format!("{HEAD}{}{}\n{claim}\n", world.declarations(), draw.statements.join("\n"));
-        let Some(policy) = policy(&source, world.manifests().as_deref()) else { continue };
+        let Some((policy, _)) = policy(&source, world.manifests().as_deref()) else { continue };
         let mut meaning = Meaning::new(&policy, &[]);
         let mut by_rules = Meaning::new(&policy, &[]);
         by_rules.search_rules();

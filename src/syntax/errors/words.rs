@@ -82,9 +82,14 @@ pub fn partial_wildcard(span: Span, text: &str, governed: bool) -> Diagnostic {
         };
     }
     if bare.contains('.') {
-        return diagnostic("`*` stands for the first part of a host alone: `*.example.com`").note(
-            "name each host, `{ api.a.example.com, api.b.example.com }`, or all below one name, `*.example.com`",
-        );
+        let ports = &text[bare.len()..];
+        let start = diagnostic("`*` stands only at the beginning of a host, as in `*.example.com`");
+        return match bare.split_once(".*.") {
+            Some((before, after)) if !before.contains('*') && !after.contains('*') => start
+                .note(format!("name each host that is meant: `{{ {before}.a.{after}, {before}.b.{after} }}{ports}`"))
+                .note(format!("nothing stands for all of them: `*.{after}` is every host below {after}")),
+            _ => start.note("name each host that is meant, or every host below one name: `*.example.com`"),
+        };
     }
     diagnostic("`*` stands alone, and for no part of a name")
         .note("pods that belong together have a label: `garden/{app=web}`; a wildcard of hosts is `*.example.com`")

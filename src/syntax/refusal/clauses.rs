@@ -6,7 +6,8 @@ use crate::diag::{Code, Diagnostic, nearest};
 use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
 
-const CONDITIONS: [&str; 5] = ["method", "path", "host", "header", "jwt"];
+/// The words after `where`.
+pub const CONDITIONS: [&str; 5] = ["method", "path", "host", "header", "jwt"];
 const CLAUSES: &str =
     "the clauses are `where method`, `where path`, `where host`, `where header`, `where jwt` and `via`";
 

@@ -160,9 +160,16 @@ fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
             None => format!("add the {word} layer: `{option}`"),
         });
     }
-    let bare = open.iter().flat_map(|end| &end.layers).find(|(_, judgement)| judgement.unmeshed.is_some());
-    if let Some(keeper) = bare.and_then(|(layer, _)| capability::of(*layer).keeper) {
-        diagnostic = diagnostic.note(format!("give these pods a {keeper}"));
+    let is_bare = |(layer, judgement): &&(Layer, &Judgement)| {
+        judgement.unmeshed.is_some()
+            || judgement.level == Level::Unable && capability::of(*layer).keeper.is_some() && all_bare(policy, rule)
+    };
+    let bare = open.iter().flat_map(|end| &end.layers).find(is_bare).map(|(layer, _)| capability::of(*layer));
+    if let Some(Capability { keeper: Some(keeper), given_by, .. }) = bare {
+        diagnostic = diagnostic.note(format!("give these pods a {keeper}, and show it in the inventory: {given_by}"));
+    }
+    if clause.is_some() && rule.action == Action::Allow && policy.settings.targets.contains(&Layer::NetworkPolicy) {
+        diagnostic = diagnostic.note("or leave the condition out, and let every request on these ports through");
     }
     let indistinct = |(_, judgement): &(Layer, &Judgement)| matches!(judgement.but_reason, Why::Indistinct(_));
     if open.iter().flat_map(|end| &end.layers).any(indistinct) {

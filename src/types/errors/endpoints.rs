@@ -50,7 +50,9 @@ pub fn unknown_name(span: Span, name: &str, elsewhere: Elsewhere<'_>) -> Diagnos
     }
     if namespace {
         let text = format!("{name}/*");
-        diagnostic = diagnostic.fix(title(&text, "for the namespace's pods"), span, text);
+        diagnostic = diagnostic
+            .fix(title(&text, "for the namespace's pods"), span, text)
+            .note(format!("a namespace has no second name: before a `/` write `{name}` itself, as in `{name}/web`"));
     }
     if module.is_some() {
         return use_it(diagnostic, name, module);

@@ -101,10 +101,7 @@ pub fn no_such_namespaces<'n>(
             true => format!("a namespace's name stands before the `/` by itself: `{name}/*`"),
             false => {
                 all.truncate(SHOWN);
-                format!(
-                    "a namespace's name stands before the `/` by itself, and the inventory has {}{more}",
-                    all.join(", ")
-                )
+                format!("for the namespace called {name} write `{name}/*`; the inventory has {}{more}", all.join(", "))
             }
         }
     });
@@ -116,7 +113,7 @@ pub fn no_such_namespaces<'n>(
         None => Diagnostic::new(Code::SelectorUnmatched, span, message)
             .at("matches no namespace")
             .note_opt(by_name)
-            .note("such namespaces may come later: until the next build after that they are not meant"),
+            .note("where such namespaces come later, NetworkPolicies let them through as peers at once; all else takes the next build"),
     }
 }
 

@@ -74,11 +74,12 @@ impl Half {
     }
 }
 
-pub fn governed_side(outsider: &Outsider<'_>, direction: &str, half: Half) -> Diagnostic {
+/// `turned` proposes the rule with its sides exchanged.
+pub fn governed_side(outsider: &Outsider<'_>, direction: &str, half: Half, turned: Option<String>) -> Diagnostic {
     let side = if direction == "egress" { "left" } else { "right" };
     let (is, label) = not_pods(outsider.text, outsider.kind);
     let message = format!("{direction} governs the {side} side, and {is}");
-    half.offer(Diagnostic::new(Code::NotWorkloads, outsider.span, message).at(label))
+    half.offer(Diagnostic::new(Code::NotWorkloads, outsider.span, message).at(label)).note_opt(turned)
 }
 
 pub fn both_ways(outsider: &Outsider<'_>, direction: &str, half: Half) -> Diagnostic {
@@ -160,10 +161,18 @@ pub fn where_needs_http(clause: Span, word: &str, to: Span, why: Unreadable) -> 
 const WITHOUT_AT: &str =
     "where clients ask for no name, leave `at` out: the gateway's port, such as `port 5432/tcp`, says what they want";
 
-pub fn jwt_on_deny(span: Span) -> Diagnostic {
-    Diagnostic::new(Code::WhereOnDeny, span, "`where jwt` stands on `allow` only")
-        .at("whoever leaves the token out would get round it")
-        .note("allow those who carry the token: nobody else is let in then")
+/// `egress` says whether the deny is on the way out alone.
+pub fn jwt_on_deny(span: Span, egress: bool) -> Diagnostic {
+    let diagnostic = Diagnostic::new(Code::WhereOnDeny, span, "`where jwt` stands on `allow ingress` only")
+        .at("whoever leaves the token out would get round it");
+    match egress {
+        true => diagnostic
+            .note("no layer reads a token on its way out: leave the clause out to close the way for everybody")
+            .note("who must bring a token is said where it comes in: `allow ingress … where jwt …`"),
+        false => diagnostic
+            .note("in place of this deny, let in only those who carry the token: `allow ingress … where jwt …`")
+            .note("once such a rule isolates the pods, nobody else comes in"),
+    }
 }
 
 /// `where_` says on what it stands instead.

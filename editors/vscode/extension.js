@@ -1,0 +1,92 @@
+// The extension: starts `netpol lsp`, and shows the answers of its commands beside the policy.
+"use strict";
+
+const vscode = require("vscode");
+const { LanguageClient } = require("vscode-languageclient/node");
+
+let client;
+let status;
+
+function serverOptions() {
+  const command = vscode.workspace.getConfiguration("netpol").get("path") || "netpol";
+  return { command, args: ["lsp", "--stdio"] };
+}
+
+function makeClient() {
+  const options = {
+    documentSelector: [{ language: "netpol" }],
+    // The server's own texts (pages of codes, the standard library) are read by the provider below.
+    initializationOptions: { ownTexts: true },
+  };
+  return new LanguageClient("netpol", "netpol", serverOptions(), options);
+}
+
+async function start() {
+  client = makeClient();
+  status.text = "$(sync~spin) netpol";
+  try {
+    await client.start();
+    const info = client.initializeResult && client.initializeResult.serverInfo;
+    status.text = "$(shield) netpol";
+    status.tooltip = info ? `netpol ${info.version}` : "netpol";
+  } catch (error) {
+    status.text = "$(error) netpol";
+    status.tooltip = `netpol lsp does not start: ${error.message}`;
+    vscode.window.showErrorMessage("`netpol lsp` does not start. Is netpol on the PATH, or in the setting netpol.path?");
+  }
+}
+
+// Asks the server to execute one of its commands, and shows the text that it answers with.
+async function show(command, ...args) {
+  try {
+    const answer = await client.sendRequest("workspace/executeCommand", { command, arguments: args });
+    const document = await vscode.workspace.openTextDocument({ content: answer.text, language: answer.language });
+    await vscode.window.showTextDocument(document, { viewColumn: vscode.ViewColumn.Beside, preview: true });
+  } catch (error) {
+    vscode.window.showWarningMessage(error.message);
+  }
+}
+
+async function evaluate(uri) {
+  const from = await vscode.window.showInputBox({ prompt: "From", placeHolder: "garden/web" });
+  const to = from && (await vscode.window.showInputBox({ prompt: "To", placeHolder: "zenquotes.io:443" }));
+  if (to) await show("netpol.evaluate", uri, from, to);
+}
+
+function here() {
+  const editor = vscode.window.activeTextEditor;
+  if (!editor || editor.document.languageId !== "netpol") return undefined;
+  const { line, character } = editor.selection.active;
+  return { uri: editor.document.uri.toString(), position: { line, character } };
+}
+
+async function activate(context) {
+  status = vscode.window.createStatusBarItem(vscode.StatusBarAlignment.Right);
+  status.command = "netpol.restart";
+  status.show();
+  const texts = {
+    async provideTextDocumentContent(uri) {
+      const answer = await client.sendRequest("workspace/textDocumentContent", { uri: uri.toString() });
+      return answer.text;
+    },
+  };
+  const command = (name, run) => vscode.commands.registerCommand(name, run);
+  context.subscriptions.push(
+    status,
+    vscode.workspace.registerTextDocumentContentProvider("netpol", texts),
+    command("netpol.restart", async () => {
+      if (client) await client.stop().catch(() => {});
+      await start();
+    }),
+    command("netpol.showYamlHere", () => here() && show("netpol.showYaml", here().uri, here().position)),
+    command("netpol.explainFile", () => here() && show("netpol.explain", here().uri)),
+    command("netpol.evaluateFlow", () => here() && evaluate(here().uri)),
+  );
+  await start();
+}
+
+function deactivate() {
+  return client && client.stop();
+}
+
+module.exports = { activate, deactivate };

@@ -1,0 +1,265 @@
+//! The analysis of one policy: checked once, asked many times.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use super::complete::Seen;
+use crate::compile::{self, Input, Understood};
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::inventory::Inventory;
+use crate::model::endpoint::Endpoint;
+use crate::policy::Policy;
+use crate::resolve::{Def, Loader, Lookup, ModuleId, Names, Role};
+use crate::source::{FileId, Sources, Span};
+use crate::syntax;
+use crate::syntax::tree::{Expr, File, ItemKind, Template};
+use crate::targets::Lowering;
+use crate::types;
+
+/// A policy that was checked, with every text that it was made of.
+#[derive(Debug)]
+pub struct Analysis {
+    input: Input,
+    names: Option<Names>,
+    lookups: crate::resolve::Lookups,
+    policy: Option<Policy>,
+    /// The findings of all stages before the layers, sorted.
+    first: Diagnostics,
+    judged: OnceLock<Judged>,
+    trees: HashMap<FileId, OnceLock<File>>,
+    modules: HashMap<FileId, ModuleId>,
+    seen: OnceLock<Seen>,
+    facts: Facts,
+    nowhere: Arc<Inventory>,
+}
+
+/// What the manifests say, without the declarations of the source. Most edits leave the manifests as they are.
+#[derive(Debug, Default)]
+struct Facts {
+    inventory: Inventory,
+    findings: Diagnostics,
+}
+
+/// What the layers make of the policy.
+#[derive(Debug)]
+struct Judged {
+    findings: Diagnostics,
+    lowering: Option<Lowering>,
+}
+
+impl Analysis {
+    /// Checks an input up to its policy, and leaves the layers to [`Analysis::findings`]. `loader` finds the files that a
+    /// `use` names. `found` has what was wrong with the files themselves; if one of them is missing (`whole` is false), only
+    /// the syntax of the others is checked. `before` is an earlier state of the policy, whose manifests are not read again if
+    /// they are the same.
+    pub fn of(
+        mut input: Input,
+        whole: bool,
+        loader: &mut Loader<'_>,
+        found: Diagnostics,
+        before: Option<&Analysis>,
+    ) -> Analysis {
+        let mut first = found;
+        let mut facts = Facts::default();
+        let (names, lookups, policy) = match whole {
+            true => {
+                let Understood { names, lookups, policy } = compile::understand_facts(
+                    &mut input,
+                    loader,
+                    &mut |input, diagnostics| {
+                        facts = Facts::of(input, before);
+                        diagnostics.append(facts.findings.clone());
+                        facts.inventory.clone()
+                    },
+                    &mut first,
+                );
+                (Some(names), lookups, policy)
+            }
+            false => {
+                compile::report_syntax(&input, &mut first);
+                (None, Default::default(), None)
+            }
+        };
+        let mut modules = HashMap::new();
+        let mut trees: HashMap<FileId, OnceLock<File>> =
+            input.policies.iter().chain(&input.guardrails).map(|file| (*file, OnceLock::new())).collect();
+        for (id, module) in names.iter().flat_map(Names::modules) {
+            modules.insert(module.file.id, id);
+            trees.insert(module.file.id, OnceLock::new());
+        }
+        first.sort();
+        let nowhere = Arc::default();
+        Analysis {
+            input,
+            names,
+            lookups,
+            policy,
+            first,
+            judged: OnceLock::new(),
+            trees,
+            modules,
+            seen: OnceLock::new(),
+            facts,
+            nowhere,
+        }
+    }
+
+    /// Returns every text of the policy.
+    pub fn sources(&self) -> &Sources {
+        &self.input.sources
+    }
+
+    /// Returns the file of a path, as the sources show it.
+    pub fn file(&self, path: &str) -> Option<FileId> {
+        self.sources().iter().find(|(_, file)| file.path == path).map(|(id, _)| id)
+    }
+
+    /// Returns the policy files and the files that they use, without the standard library.
+    pub fn files(&self) -> Vec<FileId> {
+        let mut files: Vec<FileId> = self.trees.keys().copied().filter(|file| !self.is_standard(*file)).collect();
+        files.sort_unstable();
+        files
+    }
+
+    /// Returns the findings that are known without the layers, sorted: all that a text alone decides.
+    pub fn first_findings(&self) -> &Diagnostics {
+        &self.first
+    }
+
+    /// Returns all findings, sorted: the same as those of `check`. The first call judges the policy by its layers, which
+    /// takes longer than all else.
+    pub fn findings(&self) -> &Diagnostics {
+        &self.judged().findings
+    }
+
+    /// Returns whether [`Analysis::findings`] is known already, or is the same as the first findings.
+    pub fn is_judged(&self) -> bool {
+        self.judged.get().is_some() || self.first.has_errors() || self.policy.is_none()
+    }
+
+    /// Returns the best findings that are known.
+    pub fn known_findings(&self) -> &Diagnostics {
+        self.judged.get().map_or(&self.first, |judged| &judged.findings)
+    }
+
+    /// Returns the findings of a file that touch a range.
+    pub fn findings_at(&self, file: FileId, start: u32, end: u32) -> Vec<&Diagnostic> {
+        let touches = |span: Span| span.file == file && span.start <= end && start <= span.end;
+        self.known_findings().iter().filter(|finding| touches(finding.primary.span)).collect()
+    }
+
+    fn judged(&self) -> &Judged {
+        self.judged.get_or_init(|| {
+            let mut findings = self.first.clone();
+            let sound = self.policy.as_ref().filter(|_| !self.first.has_errors());
+            let lowering = sound.map(|policy| compile::judge(policy, self.sources(), &mut findings));
+            findings.sort();
+            Judged { findings, lowering }
+        })
+    }
+
+    /// Returns what each layer makes of each rule; `None` after an error.
+    pub(super) fn lowering(&self) -> Option<&Lowering> {
+        self.judged().lowering.as_ref()
+    }
+
+    /// Returns what each layer makes of each rule, if the layers were asked already: nobody waits for it.
+    pub(super) fn known_lowering(&self) -> Option<&Lowering> {
+        self.judged.get()?.lowering.as_ref()
+    }
+
+    /// Returns the policy without the rules that have errors.
+    pub(super) fn policy(&self) -> Option<&Policy> {
+        self.policy.as_ref()
+    }
+
+    /// Returns the facts about the cluster, as far as they are known.
+    pub(super) fn inventory(&self) -> &Inventory {
+        self.policy.as_ref().map_or(&self.nowhere, |policy| &policy.inventory)
+    }
+
+    /// Returns the words that the policy files use.
+    pub(super) fn seen(&self) -> &Seen {
+        self.seen.get_or_init(|| Seen::of(self))
+    }
+
+    pub(super) fn names(&self) -> Option<&Names> {
+        self.names.as_ref()
+    }
+
+    pub(super) fn lookups(&self) -> impl Iterator<Item = (Span, Def)> {
+        self.lookups.iter()
+    }
+
+    pub(super) fn module(&self, file: FileId) -> Option<ModuleId> {
+        self.modules.get(&file).copied()
+    }
+
+    /// Returns whether a file is a part of the standard library.
+    pub fn is_standard(&self, file: FileId) -> bool {
+        let module = self.module(file).and_then(|id| Some(self.names.as_ref()?.module(id)));
+        module.is_some_and(|module| module.role == Role::Standard)
+    }
+
+    /// Returns the whole tree of a policy file; the first call parses it.
+    pub(super) fn tree(&self, file: FileId) -> Option<&File> {
+        let tree = self.trees.get(&file)?;
+        Some(tree.get_or_init(|| syntax::parse(self.sources(), file, &mut Diagnostics::new())))
+    }
+
+    pub(super) fn text(&self, span: Span) -> &str {
+        self.sources().slice(span)
+    }
+
+    /// Returns what the name at a place stands for.
+    pub(super) fn definition_of(&self, name: Span) -> Option<Def> {
+        match self.names.as_ref()?.lookup(self.module(name.file)?, self.text(name)) {
+            Lookup::Found(def) => Some(def),
+            _ => None,
+        }
+    }
+
+    /// Returns the members of an endpoint; `None` inside a template, and after a mistake.
+    pub(super) fn meaning(&self, expr: &Expr) -> Option<Arc<Endpoint>> {
+        let (names, module) = (self.names.as_ref()?, self.module(expr.span.file)?);
+        if self.template_at(expr.span).is_some() {
+            return None;
+        }
+        types::meaning(expr, module, names, self.inventory(), &self.input.settings, self.sources())
+    }
+
+    /// Returns the template that a place lies in.
+    pub(super) fn template_at(&self, place: Span) -> Option<&Template> {
+        let items = &self.tree(place.file)?.items;
+        let item = items.get(items.partition_point(|item| item.span.end < place.start))?;
+        match &item.kind {
+            ItemKind::Template(template) if item.span.contains(place) => Some(template),
+            _ => None,
+        }
+    }
+}
+
+impl Facts {
+    /// Reads the manifests of an input, or takes what an earlier state of the policy read of the same ones.
+    fn of(input: &Input, before: Option<&Analysis>) -> Facts {
+        if let Some(before) = before.filter(|before| have_the_same_manifests(input, &before.input)) {
+            let Facts { inventory, findings } = &before.facts;
+            return Facts { inventory: inventory.clone(), findings: findings.clone() };
+        }
+        let mut findings = Diagnostics::new();
+        let inventory = compile::inventory(input, &mut findings);
+        Facts { inventory, findings }
+    }
+}
+
+fn have_the_same_manifests(a: &Input, b: &Input) -> bool {
+    // Findings and facts have places, so that the files must have the same numbers too.
+    let same = |file: &FileId| {
+        let (a, b) = (a.sources.file(*file), b.sources.file(*file));
+        a.path == b.path && a.text == b.text
+    };
+    a.manifests == b.manifests
+        && a.found == b.found
+        && a.settings.inventory_namespace == b.settings.inventory_namespace
+        && a.manifests.iter().flatten().all(same)
+}

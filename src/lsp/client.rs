@@ -1,0 +1,125 @@
+//! The client: what it can do, and the way of messages to it.
+
+use std::io::Write;
+
+use lsp_server::{ErrorCode, Message, Notification, Request, RequestId, Response, ResponseError};
+use lsp_types::{InitializeParams, WorkspaceFolders};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::lines::Encoding;
+
+/// What a client can do, as its `initialize` says.
+#[derive(Clone, Copy, Debug)]
+pub struct Abilities {
+    /// The units of positions.
+    pub encoding: Encoding,
+    /// Whether it asks for diagnostics itself.
+    pub pulls: bool,
+    /// Whether it can be told to ask again.
+    pub refreshes_diagnostics: bool,
+    /// Whether it can be told to ask for lenses again.
+    pub refreshes_lenses: bool,
+    /// Whether it can be told to ask for inlay hints again.
+    pub refreshes_hints: bool,
+    /// Whether it watches files on demand.
+    pub watches: bool,
+    /// Whether it shows places beside a diagnostic.
+    pub related: bool,
+    /// Whether it reads texts by `workspace/textDocumentContent`, so that the server's own texts have addresses.
+    pub reads_own: bool,
+}
+
+impl Abilities {
+    /// Reads what a client says of itself.
+    pub fn of(params: &InitializeParams) -> Abilities {
+        let capabilities = &params.capabilities;
+        let document = capabilities.text_document.as_ref();
+        let workspace = capabilities.workspace.as_ref();
+        let encodings = capabilities.general.as_ref().and_then(|general| general.position_encodings.clone());
+        let refreshes = |support: Option<Option<bool>>| support.flatten().unwrap_or_default();
+        let published = document.and_then(|document| document.publish_diagnostics.as_ref());
+        // A client of our own that is older than 3.18 says so in its options.
+        let told = params.initialization_options.as_ref().and_then(|options| options.get("ownTexts")?.as_bool());
+        Abilities {
+            encoding: Encoding::choose(&encodings.unwrap_or_default()),
+            pulls: document.is_some_and(|document| document.diagnostic.is_some()),
+            refreshes_diagnostics: refreshes(
+                workspace.and_then(|it| it.diagnostics.as_ref()).map(|it| it.refresh_support),
+            ),
+            refreshes_lenses: refreshes(workspace.and_then(|it| it.code_lens.as_ref()).map(|it| it.refresh_support)),
+            refreshes_hints: refreshes(workspace.and_then(|it| it.inlay_hint.as_ref()).map(|it| it.refresh_support)),
+            watches: workspace
+                .and_then(|it| it.did_change_watched_files.as_ref()?.dynamic_registration)
+                .unwrap_or_default(),
+            related: published.is_some_and(|it| it.diagnostics_capabilities.related_information == Some(true)),
+            reads_own: told.unwrap_or(workspace.is_some_and(|it| it.text_document_content.is_some())),
+        }
+    }
+}
+
+/// Returns the addresses of the folders of a workspace.
+#[expect(deprecated, reason = "older clients name one folder by `rootUri` alone")]
+pub fn folders(params: &InitializeParams) -> Vec<lsp_types::Uri> {
+    match &params.workspace_folders_initialize_params.workspace_folders {
+        Some(WorkspaceFolders::WorkspaceFolderList(folders)) => folders.iter().map(|one| one.uri.clone()).collect(),
+        _ => params.root_uri.iter().cloned().collect(),
+    }
+}
+
+/// Why a request cannot be answered.
+#[derive(Debug)]
+pub struct Failure {
+    code: ErrorCode,
+    message: String,
+}
+
+impl Failure {
+    /// The request is right, and has no answer: the words say why.
+    pub fn new(message: impl Into<String>) -> Failure {
+        Failure { code: ErrorCode::RequestFailed, message: message.into() }
+    }
+
+    /// The request fails for a reason of the protocol.
+    pub fn of(code: ErrorCode, message: impl Into<String>) -> Failure {
+        Failure { code, message: message.into() }
+    }
+}
+
+/// The way to a client.
+pub struct Client {
+    out: Box<dyn Write + Send>,
+    requests: i32,
+}
+
+impl Client {
+    /// Makes the way to a client that reads a stream.
+    pub fn new(out: Box<dyn Write + Send>) -> Client {
+        Client { out, requests: 0 }
+    }
+
+    /// Answers a request.
+    pub fn answer(&mut self, id: RequestId, answer: Result<Value, Failure>) {
+        let response_result =
+            answer.map_err(|Failure { code, message }| ResponseError { code: code as i32, message, data: None });
+        self.send(Message::Response(Response { id, response_result }));
+    }
+
+    /// Sends a notification.
+    pub fn notify(&mut self, method: &str, params: impl Serialize) {
+        let params = serde_json::to_value(params).unwrap_or_default();
+        self.send(Message::Notification(Notification { method: method.to_owned(), params }));
+    }
+
+    /// Sends a request whose answer does not matter.
+    pub fn ask(&mut self, method: &str, params: impl Serialize) {
+        self.requests += 1;
+        let params = serde_json::to_value(params).unwrap_or_default();
+        self.send(Message::Request(Request { id: self.requests.into(), method: method.to_owned(), params }));
+    }
+
+    fn send(&mut self, message: Message) {
+        // A client that went away is noticed where its messages are read.
+        let _ = message.write(&mut self.out);
+    }
+}

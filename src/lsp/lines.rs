@@ -1,0 +1,154 @@
+//! Positions: from the bytes of a text to the lines and characters that a client counts, and back.
+
+use lsp_types::{Position, PositionEncodingKind, Range};
+
+/// The units in which a client counts the characters of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Bytes.
+    Utf8,
+    /// Code units of UTF-16, which is the default.
+    Utf16,
+    /// Characters.
+    Utf32,
+}
+
+impl Encoding {
+    /// Returns the best of the encodings that a client offers.
+    pub fn choose(offered: &[PositionEncodingKind]) -> Encoding {
+        if offered.contains(&PositionEncodingKind::UTF8) {
+            Encoding::Utf8
+        } else if offered.contains(&PositionEncodingKind::UTF32) && !offered.contains(&PositionEncodingKind::UTF16) {
+            Encoding::Utf32
+        } else {
+            Encoding::Utf16
+        }
+    }
+
+    /// Returns the name in the protocol.
+    pub fn kind(self) -> PositionEncodingKind {
+        match self {
+            Encoding::Utf8 => PositionEncodingKind::UTF8,
+            Encoding::Utf16 => PositionEncodingKind::UTF16,
+            Encoding::Utf32 => PositionEncodingKind::UTF32,
+        }
+    }
+
+    /// Returns how many units a text has.
+    pub fn length(self, text: &str) -> u32 {
+        let length = match self {
+            Encoding::Utf8 => text.len(),
+            Encoding::Utf16 if text.is_ascii() => text.len(),
+            Encoding::Utf16 => text.chars().map(char::len_utf16).sum(),
+            Encoding::Utf32 => text.chars().count(),
+        };
+        length as u32
+    }
+
+    fn of(self, character: char) -> u32 {
+        (match self {
+            Encoding::Utf8 => character.len_utf8(),
+            Encoding::Utf16 => character.len_utf16(),
+            Encoding::Utf32 => 1,
+        }) as u32
+    }
+}
+
+/// A text with the starts of its lines. LSP ends them at LF, CR LF, and CR.
+#[derive(Debug)]
+pub struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<u32>,
+    encoding: Encoding,
+}
+
+impl<'t> Lines<'t> {
+    /// Finds the lines of a text.
+    pub fn new(text: &'t str, encoding: Encoding) -> Lines<'t> {
+        let mut starts = vec![0];
+        let bytes = text.as_bytes();
+        for (at, byte) in bytes.iter().enumerate() {
+            if *byte == b'\n' || *byte == b'\r' && bytes.get(at + 1) != Some(&b'\n') {
+                starts.push(at as u32 + 1);
+            }
+        }
+        Lines { text, starts, encoding }
+    }
+
+    /// Returns the byte of a position. One past the end of its line is the end of the line, one past the last line the end of
+    /// the text, and one inside a character its start.
+    pub fn offset(&self, position: Position) -> u32 {
+        let Some(&start) = self.starts.get(position.line as usize) else { return self.text.len() as u32 };
+        let end = self.starts.get(position.line as usize + 1).map_or(self.text.len(), |&next| next as usize);
+        let line = self.text.get(start as usize..end).unwrap_or_default().trim_end_matches(['\n', '\r']);
+        let mut units = 0;
+        for (at, character) in line.char_indices() {
+            units += self.encoding.of(character);
+            if units > position.character {
+                return start + at as u32;
+            }
+        }
+        start + line.len() as u32
+    }
+
+    /// Returns the bytes of a range.
+    pub fn bytes(&self, range: Range) -> (u32, u32) {
+        let (start, end) = (self.offset(range.start), self.offset(range.end));
+        (start, end.max(start))
+    }
+
+    /// Returns the position of a byte; of one inside a character, that of the character.
+    pub fn position(&self, offset: u32) -> Position {
+        let mut offset = (offset as usize).min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let line = self.starts.partition_point(|&start| start as usize <= offset).saturating_sub(1);
+        let start = self.starts.get(line).map_or(0, |&start| start as usize);
+        let before = self.text.get(start..offset).unwrap_or_default();
+        Position { line: line as u32, character: self.encoding.length(before) }
+    }
+
+    /// Returns the range of some bytes.
+    pub fn range(&self, start: u32, end: u32) -> Range {
+        Range { start: self.position(start), end: self.position(end) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `x😀y` has 1, 4 and 1 bytes; 1, 2 and 1 units of UTF-16; three characters.
+    const TEXT: &str = "a\r\nx😀y\rb\n";
+
+    #[test]
+    fn characters_are_counted_as_the_client_does() {
+        for (encoding, of_y) in [(Encoding::Utf8, 5), (Encoding::Utf16, 3), (Encoding::Utf32, 2)] {
+            let lines = Lines::new(TEXT, encoding);
+            let y = TEXT.find('y').unwrap() as u32;
+            assert_eq!(lines.position(y), Position { line: 1, character: of_y }, "{encoding:?}");
+            assert_eq!(lines.offset(Position { line: 1, character: of_y }), y);
+            // Behind the end of a line, of the text, and inside a character.
+            assert_eq!(lines.offset(Position { line: 1, character: 99 }), y + 1);
+            assert_eq!(lines.offset(Position { line: 9, character: 0 }), TEXT.len() as u32);
+            assert_eq!(lines.position(6), Position { line: 1, character: 1 });
+            assert_eq!(lines.position(TEXT.len() as u32), Position { line: 3, character: 0 });
+        }
+        let lines = Lines::new(TEXT, Encoding::Utf16);
+        assert_eq!(lines.offset(Position { line: 1, character: 2 }), 4, "the second half of a pair");
+    }
+
+    #[test]
+    fn every_place_leads_back_to_itself() {
+        for encoding in [Encoding::Utf8, Encoding::Utf16, Encoding::Utf32] {
+            let lines = Lines::new(TEXT, encoding);
+            let ends =
+                ["\r\n", "\n"].iter().flat_map(|end| TEXT.match_indices(end)).map(|(at, end)| at + end.len() - 1);
+            let inside: Vec<usize> = ends.filter(|at| TEXT.as_bytes()[*at - 1] == b'\r').collect();
+            for (at, _) in TEXT.char_indices().filter(|(at, _)| !inside.contains(at)) {
+                assert_eq!(lines.offset(lines.position(at as u32)), at as u32, "{encoding:?}");
+            }
+        }
+    }
+}

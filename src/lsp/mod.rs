@@ -1,0 +1,69 @@
+//! The language server: `netpol lsp` speaks the Language Server Protocol 3.18 with an editor.
+//!
+//! ```text
+//! client ─messages→ server ─offsets→ ide::Analysis ─data→ convert ─messages→ client
+//!                     ↑
+//!                   Disk: the files of a policy, with unsaved texts in their place
+//! ```
+//!
+//! One thread answers messages in their order; a second one reads them, and another asks the layers, which takes longest. The
+//! policy of a document is that of the nearest `netpol.toml`, else that of the document's folder. An edit makes the policy
+//! stale; the next question, or an empty queue, checks it again. This room knows LSP, and no file: a [`Disk`] reads those.
+
+mod actions;
+mod capabilities;
+mod client;
+mod convert;
+mod diagnostics;
+mod features;
+mod lines;
+mod requests;
+mod server;
+mod uri;
+mod workspace;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use crate::ide::Analysis;
+use crate::policy::Policy;
+use crate::policy::ask::Answers;
+use crate::source::Sources;
+
+pub use server::serve;
+
+/// The files that make one policy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Root {
+    /// All files below the folder of a `netpol.toml`.
+    Configured(PathBuf),
+    /// All files below a folder without one.
+    Folder(PathBuf),
+    /// One file that lies outside all folders of the workspace.
+    Alone(PathBuf),
+}
+
+/// The unsaved texts of open documents, by their paths.
+pub type Unsaved = HashMap<PathBuf, String>;
+
+/// A policy, with the places of its files on disk.
+#[derive(Debug)]
+pub struct Opened {
+    /// The policy.
+    pub analysis: Analysis,
+    /// The path of each file, by its name in the sources.
+    pub paths: HashMap<String, PathBuf>,
+}
+
+/// The file system, as the server sees it.
+pub trait Disk {
+    /// Returns the policy that a file belongs to. `folders` are those of the workspace.
+    fn root_of(&self, file: &Path, folders: &[PathBuf]) -> Root;
+
+    /// Reads the files of a policy, unsaved texts first, and checks it. `before` is an earlier state of the policy. The error
+    /// says in words why the files cannot be read.
+    fn open(&self, root: &Root, unsaved: &Unsaved, before: Option<&Opened>) -> Result<Opened, String>;
+
+    /// Returns a verdict in the words of `netpol eval`.
+    fn verdict(&self, policy: &Policy, sources: &Sources, answers: &Answers) -> String;
+}

@@ -1,0 +1,448 @@
+//! The server: takes in the client's messages in their order, answers them, and sends findings when nothing is left to do.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, BufRead, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use lsp_server::{ErrorCode, Message, Notification, Request, RequestId};
+use lsp_types::{
+    DidChangeTextDocumentParams, DidChangeWorkspaceFoldersParams, DidCloseTextDocumentParams,
+    DidOpenTextDocumentParams, DocumentDiagnosticParams, InitializeParams, SemanticToken, Uri,
+};
+use serde_json::{Value, json};
+
+use super::client::{Abilities, Client, Failure, folders};
+use super::diagnostics::{Maker, speaks_for, unreadable};
+use super::features::{Answer, json as answer};
+use super::requests::parse;
+use super::workspace::{Sent, Workspace};
+use super::{Disk, Opened, Root, capabilities, uri};
+
+/// How long the first findings wait for those of the layers, which mostly come sooner.
+const PATIENCE: Duration = Duration::from_millis(40);
+/// The stack of the thread that asks the layers.
+const STACK: usize = 16 << 20;
+
+/// What the server waits for.
+enum Event {
+    /// A message of the client.
+    Message(Message),
+    /// Bytes that are no message.
+    Broken(String),
+    /// The client went away.
+    Closed,
+    /// The layers of a policy were asked, or that failed by a bug.
+    Judged(Root, bool),
+}
+
+/// Speaks with a client until it says `exit`, or goes away. Returns the exit code: 0 if it said `shutdown` first.
+pub fn serve(input: impl BufRead + Send + 'static, output: impl Write + Send + 'static, disk: Box<dyn Disk>) -> u8 {
+    let (events, incoming) = channel();
+    let reader = events.clone();
+    thread::spawn(move || read(input, &reader));
+    let mut client = Client::new(Box::new(output));
+    let Some((params, id)) = initialize(&incoming, &mut client) else { return 1 };
+    let abilities = Abilities::of(&params);
+    let roots = folders(&params).iter().filter_map(uri::path).collect();
+    let info = json!({ "name": "netpol", "version": env!("CARGO_PKG_VERSION") });
+    client.answer(id, answer(json!({ "capabilities": capabilities::of(&abilities), "serverInfo": info })));
+    let mut workspace = Workspace::new(disk, roots, abilities.encoding);
+    workspace.reads_own = abilities.reads_own;
+    let mut server = Server {
+        client,
+        abilities,
+        workspace,
+        events,
+        incoming,
+        queue: VecDeque::new(),
+        pulls: Vec::new(),
+        tokens: HashMap::new(),
+        tokens_made: 0,
+        is_shut_down: false,
+    };
+    server.run()
+}
+
+/// Reads messages until there are no more. Bytes that are none are passed over, up to the next header.
+fn read(mut input: impl BufRead, events: &Sender<Event>) {
+    loop {
+        let event = match Message::read(&mut input) {
+            Ok(Some(message)) => Event::Message(message),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Event::Broken(error.to_string()),
+            Ok(None) | Err(_) => Event::Closed,
+        };
+        let is_last = matches!(event, Event::Closed)
+            || matches!(&event, Event::Message(Message::Notification(note)) if note.method == "exit");
+        if events.send(event).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// Waits for `initialize`; every other request before it is an error. `None` if the client goes away.
+fn initialize(incoming: &Receiver<Event>, client: &mut Client) -> Option<(InitializeParams, RequestId)> {
+    loop {
+        match incoming.recv().ok()? {
+            Event::Message(Message::Request(request)) if request.method == "initialize" => {
+                match serde_json::from_value(request.params) {
+                    Ok(params) => return Some((params, request.id)),
+                    Err(error) => {
+                        client.answer(request.id, Err(Failure::of(ErrorCode::InvalidParams, error.to_string())));
+                    }
+                }
+            }
+            Event::Message(Message::Request(request)) => {
+                let failure = Failure::of(ErrorCode::ServerNotInitialized, "`initialize` comes first");
+                client.answer(request.id, Err(failure));
+            }
+            Event::Message(Message::Notification(note)) if note.method == "exit" => return None,
+            Event::Closed => return None,
+            _ => {}
+        }
+    }
+}
+
+/// The state of the server.
+pub(super) struct Server {
+    client: Client,
+    pub(super) abilities: Abilities,
+    pub(super) workspace: Workspace,
+    events: Sender<Event>,
+    incoming: Receiver<Event>,
+    /// Messages that were taken in and not looked at.
+    queue: VecDeque<Event>,
+    /// Questions for diagnostics that wait for the layers.
+    pulls: Vec<(RequestId, Uri)>,
+    /// The semantic tokens that each document had last, with their id.
+    pub(super) tokens: HashMap<Uri, (String, Vec<SemanticToken>)>,
+    pub(super) tokens_made: u64,
+    pub(super) is_shut_down: bool,
+}
+
+impl Server {
+    fn run(&mut self) -> u8 {
+        loop {
+            while let Ok(event) = self.incoming.try_recv() {
+                self.take_in(event);
+            }
+            let event = match self.queue.pop_front() {
+                Some(event) => event,
+                None => match self.wait() {
+                    Some(event) => {
+                        self.take_in(event);
+                        continue;
+                    }
+                    None => return 1,
+                },
+            };
+            match event {
+                Event::Closed => return u8::from(!self.is_shut_down),
+                Event::Message(Message::Notification(note)) if note.method == "exit" => {
+                    return u8::from(!self.is_shut_down);
+                }
+                Event::Message(Message::Notification(note)) => self.guarded(|server| server.notified(note)),
+                Event::Message(Message::Request(request)) => self.requested(request),
+                Event::Message(Message::Response(_)) => {}
+                Event::Broken(why) => {
+                    let message = format!("a message was passed over: {why}");
+                    self.client.notify("window/logMessage", json!({ "type": 1, "message": message }));
+                }
+                Event::Judged(root, is_done) => self.guarded(|server| server.judged(&root, is_done)),
+            }
+        }
+    }
+
+    /// Puts an event into the queue; one that cancels a request there takes it out.
+    fn take_in(&mut self, event: Event) {
+        if let Event::Message(Message::Notification(note)) = &event
+            && note.method == "$/cancelRequest"
+        {
+            let Some(id) = note.params.get("id").and_then(|id| serde_json::from_value::<RequestId>(id.clone()).ok())
+            else {
+                return;
+            };
+            let is_it = |event: &Event| matches!(event, Event::Message(Message::Request(request)) if request.id == id);
+            let (queued, pulls) = (self.queue.len(), self.pulls.len());
+            self.queue.retain(|event| !is_it(event));
+            self.pulls.retain(|(other, _)| *other != id);
+            if self.queue.len() < queued || self.pulls.len() < pulls {
+                self.client.answer(id, Err(Failure::of(ErrorCode::RequestCanceled, "cancelled")));
+            }
+            return;
+        }
+        self.queue.push_back(event);
+    }
+
+    /// Brings every policy up to date, sends what was found, and waits for the next event.
+    fn wait(&mut self) -> Option<Event> {
+        self.guarded(Server::settle);
+        let waits = self.workspace.projects.values().any(|project| project.sent == Sent::Nothing);
+        if waits {
+            match self.incoming.recv_timeout(PATIENCE) {
+                Ok(event) => return Some(event),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => self.guarded(Server::send_first),
+            }
+        }
+        self.incoming.recv().ok()
+    }
+
+    /// Does something that must not end the server, whatever happens.
+    fn guarded(&mut self, work: impl FnOnce(&mut Server)) {
+        let done = catch_unwind(AssertUnwindSafe(|| work(self)));
+        if done.is_err() {
+            let message = "a bug of netpol: please report it with the text that you were writing";
+            self.client.notify("window/logMessage", json!({ "type": 1, "message": message }));
+        }
+    }
+
+    fn settle(&mut self) {
+        let roots: Vec<Root> = self.workspace.projects.keys().cloned().collect();
+        for root in roots {
+            let opened = self.workspace.fresh(&root);
+            let Some(project) = self.workspace.projects.get(&root) else { continue };
+            match opened {
+                Ok(opened) if opened.analysis.is_judged() => {
+                    if project.sent != Sent::All {
+                        self.send(&root, &opened, Sent::All);
+                    }
+                }
+                Ok(opened) if project.sent != Sent::All => self.judge(&root, opened),
+                Ok(_) => {}
+                Err(why) if project.sent != Sent::All => self.send_unreadable(&root, &why),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Asks the layers of a policy in a thread of its own, unless one is still busy with it.
+    fn judge(&mut self, root: &Root, opened: Arc<Opened>) {
+        let Some(project) = self.workspace.projects.get_mut(root) else { return };
+        if std::mem::replace(&mut project.judging, true) {
+            return;
+        }
+        let (events, root) = (self.events.clone(), root.clone());
+        let work = move || {
+            let done = catch_unwind(AssertUnwindSafe(|| opened.analysis.findings().iter().len())).is_ok();
+            drop(opened);
+            let _ = events.send(Event::Judged(root, done));
+        };
+        if thread::Builder::new().stack_size(STACK).spawn(work).is_err() {
+            project.judging = false;
+        }
+    }
+
+    /// The layers of a policy were asked: sends what they found, unless the policy changed since.
+    fn judged(&mut self, root: &Root, is_done: bool) {
+        let Some(project) = self.workspace.projects.get_mut(root) else { return };
+        project.judging = false;
+        let is_stale = project.stale;
+        let Ok(opened) = self.workspace.fresh(root) else { return };
+        if !is_done && !is_stale {
+            // Another try would fail in the same way: what is known already is all.
+            self.send(root, &opened, Sent::All);
+            for (id, _) in std::mem::take(&mut self.pulls) {
+                self.client.answer(id, Err(Failure::of(ErrorCode::InternalError, "a bug of netpol")));
+            }
+            return;
+        }
+        if !opened.analysis.is_judged() {
+            return self.judge(root, opened);
+        }
+        self.send(root, &opened, Sent::All);
+        let waiting = std::mem::take(&mut self.pulls);
+        for (id, uri) in waiting {
+            self.pull(id, uri);
+        }
+        if self.abilities.refreshes_lenses {
+            self.client.ask("workspace/codeLens/refresh", Value::Null);
+        }
+        if self.abilities.refreshes_hints {
+            self.client.ask("workspace/inlayHint/refresh", Value::Null);
+        }
+    }
+
+    /// Sends the first findings of the policies whose layers take long.
+    fn send_first(&mut self) {
+        let waiting = |(root, project): (&Root, &super::workspace::Project)| match &project.opened {
+            Some(Ok(opened)) if project.sent == Sent::Nothing => Some((root.clone(), opened.clone())),
+            _ => None,
+        };
+        let waiting: Vec<(Root, Arc<Opened>)> = self.workspace.projects.iter().filter_map(waiting).collect();
+        for (root, opened) in waiting {
+            self.send(&root, &opened, Sent::First);
+        }
+    }
+
+    /// Sends the findings of a policy that are known, and withdraws earlier ones. A client that asks for the diagnostics of
+    /// its documents gets only those of the other files.
+    fn send(&mut self, root: &Root, opened: &Opened, sent: Sent) {
+        let maker = Maker { workspace: &self.workspace, opened, client: &self.abilities };
+        let mut all = maker.by_document(opened.analysis.known_findings());
+        for (path, document) in &self.workspace.documents {
+            if document.root == *root && opened.file_at(path).is_some() {
+                all.entry(document.uri.clone()).or_default();
+            }
+        }
+        let is_pulled = |uri: &Uri| self.abilities.pulls && uri.0.ends_with(".netpol");
+        all.retain(|uri, _| speaks_for(&self.workspace, root, uri) && !is_pulled(uri));
+        self.publish(root, all, sent);
+    }
+
+    fn send_unreadable(&mut self, root: &Root, why: &str) {
+        // A client that asks for diagnostics is told when it asks.
+        let pulls = self.abilities.pulls;
+        let documents = self.workspace.documents.values().filter(|document| document.root == *root && !pulls);
+        let all = documents.map(|document| (document.uri.clone(), vec![unreadable(why)])).collect();
+        self.publish(root, all, Sent::All);
+    }
+
+    fn publish(&mut self, root: &Root, all: HashMap<Uri, Vec<lsp_types::Diagnostic>>, sent: Sent) {
+        let Some(project) = self.workspace.projects.get_mut(root) else { return };
+        project.sent = sent;
+        let gone: Vec<Uri> = project.shown.drain().filter(|uri| !all.contains_key(uri)).collect();
+        project.shown = all.keys().cloned().collect();
+        self.withdraw(gone);
+        for (uri, diagnostics) in all {
+            let version = uri::path(&uri).and_then(|path| Some(self.workspace.documents.get(&path)?.version));
+            let params = json!({ "uri": uri, "version": version, "diagnostics": diagnostics });
+            self.client.notify("textDocument/publishDiagnostics", params);
+        }
+    }
+
+    fn withdraw(&mut self, uris: Vec<Uri>) {
+        for uri in uris {
+            self.client.notify("textDocument/publishDiagnostics", json!({ "uri": uri, "diagnostics": [] }));
+        }
+    }
+
+    fn notified(&mut self, note: Notification) {
+        match note.method.as_str() {
+            "initialized" if self.abilities.watches => self.watch(),
+            "textDocument/didOpen" => {
+                if let Ok(DidOpenTextDocumentParams { text_document: it }) = serde_json::from_value(note.params) {
+                    self.workspace.open(it.uri, it.version, it.text);
+                }
+            }
+            "textDocument/didChange" => {
+                if let Ok(params) = serde_json::from_value::<DidChangeTextDocumentParams>(note.params) {
+                    let document = params.text_document;
+                    let uri = document.text_document_identifier.uri;
+                    self.workspace.change(&uri, document.version, params.content_changes);
+                }
+            }
+            "textDocument/didClose" => {
+                if let Ok(params) = serde_json::from_value::<DidCloseTextDocumentParams>(note.params) {
+                    self.tokens.remove(&params.text_document.uri);
+                    let gone = self.workspace.close(&params.text_document.uri);
+                    self.withdraw(gone);
+                }
+            }
+            "workspace/didChangeWatchedFiles"
+            | "workspace/didRenameFiles"
+            | "workspace/didDeleteFiles"
+            | "workspace/didCreateFiles"
+            | "textDocument/didSave" => self.files_changed(),
+            "workspace/didChangeWorkspaceFolders" => {
+                if let Ok(params) = serde_json::from_value::<DidChangeWorkspaceFoldersParams>(note.params) {
+                    let paths = |folders: &[lsp_types::WorkspaceFolder]| -> Vec<std::path::PathBuf> {
+                        folders.iter().filter_map(|folder| uri::path(&folder.uri)).collect()
+                    };
+                    let removed = paths(&params.event.removed);
+                    self.workspace.folders.retain(|folder| !removed.contains(folder));
+                    self.workspace.folders.extend(paths(&params.event.added));
+                    self.files_changed();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn files_changed(&mut self) {
+        let gone = self.workspace.files_changed();
+        self.withdraw(gone);
+        if self.abilities.pulls && self.abilities.refreshes_diagnostics {
+            self.client.ask("workspace/diagnostic/refresh", Value::Null);
+        }
+    }
+
+    /// Asks the client to watch policies, their settings, and manifests.
+    fn watch(&mut self) {
+        let globs = ["**/*.netpol", "**/netpol.toml", "**/*.{yaml,yml,json}"];
+        let watchers: Vec<Value> = globs.iter().map(|glob| json!({ "globPattern": glob })).collect();
+        let method = "workspace/didChangeWatchedFiles";
+        let registration = json!({ "id": "files", "method": method, "registerOptions": { "watchers": watchers } });
+        self.client.ask("client/registerCapability", json!({ "registrations": [registration] }));
+    }
+
+    fn requested(&mut self, request: Request) {
+        let id = request.id.clone();
+        if self.is_shut_down {
+            return self.client.answer(id, Err(Failure::of(ErrorCode::InvalidRequest, "the server was shut down")));
+        }
+        if self.is_outdated(&request) {
+            return self.client.answer(id, Err(Failure::of(ErrorCode::ContentModified, "the text has changed since")));
+        }
+        match catch_unwind(AssertUnwindSafe(|| self.respond(request))) {
+            Ok(Some(answer)) => self.client.answer(id, answer),
+            Ok(None) => {}
+            Err(_) => self.client.answer(id, Err(Failure::of(ErrorCode::InternalError, "a bug of netpol"))),
+        }
+    }
+
+    /// Returns whether the document that a request is about changes in the queue behind it.
+    fn is_outdated(&self, request: &Request) -> bool {
+        let document = |params: &Value| params.pointer("/textDocument/uri").and_then(Value::as_str).map(str::to_owned);
+        let asked = document(&request.params);
+        let changes = |event: &Event| match event {
+            Event::Message(Message::Notification(note)) if note.method == "textDocument/didChange" => {
+                document(&note.params) == asked
+            }
+            _ => false,
+        };
+        asked.is_some() && self.queue.iter().any(changes)
+    }
+
+    /// Answers a request; `None` for one that is answered later.
+    fn respond(&mut self, request: Request) -> Option<Answer> {
+        let Request { id, method, params } = request;
+        if method == "textDocument/diagnostic" {
+            return match parse::<DocumentDiagnosticParams>(params) {
+                Ok(params) => {
+                    self.pull(id, params.text_document.uri);
+                    None
+                }
+                Err(failure) => Some(Err(failure)),
+            };
+        }
+        Some(self.answer(&method, params))
+    }
+
+    /// Answers with the diagnostics of a document, at once or when the layers were asked.
+    fn pull(&mut self, id: RequestId, uri: Uri) {
+        let items = match self.workspace.place(&uri) {
+            Some(place) if place.opened.analysis.is_judged() => {
+                let maker = Maker { workspace: &self.workspace, opened: &place.opened, client: &self.abilities };
+                maker.of_file(place.opened.analysis.known_findings(), place.file)
+            }
+            Some(place) => {
+                let root = uri::path(&uri).and_then(|path| Some(self.workspace.documents.get(&path)?.root.clone()));
+                self.pulls.push((id, uri));
+                if let Some(root) = root {
+                    self.judge(&root, place.opened);
+                }
+                return;
+            }
+            None => {
+                let root = uri::path(&uri).and_then(|path| Some(self.workspace.documents.get(&path)?.root.clone()));
+                let why = root.and_then(|root| self.workspace.fresh(&root).err());
+                why.iter().map(|why| unreadable(why)).collect()
+            }
+        };
+        self.client.answer(id, answer(json!({ "kind": "full", "items": items })));
+    }
+}

@@ -1,0 +1,32 @@
+//! The words of the language by where they stand: one list each, which completion and the grammars of editors are made of.
+
+use super::errors;
+pub use super::keyword::{Keyword, RESERVED};
+use super::refusal;
+
+/// The words after the `@` of an annotation.
+pub const ANNOTATIONS: [&str; 5] = errors::ANNOTATIONS;
+/// The words after the `/` of a port.
+pub const PROTOCOLS: [&str; 8] = errors::PROTOCOLS;
+/// The words after `where`.
+pub const CONDITIONS: [&str; 5] = refusal::CONDITIONS;
+/// The words that only a condition on tokens, an address of a host or a place of a token has.
+pub const DETAILS: [&str; 6] = ["subject", "claim", "weight", "each", "param", "prefix"];
+
+/// Returns the words that begin fields in the blocks of declarations, each once, in the order of the declarations.
+pub fn fields() -> Vec<&'static str> {
+    let mut fields: Vec<&str> = Vec::new();
+    for keyword in Keyword::STATEMENTS {
+        for field in keyword.fields() {
+            if !fields.contains(&field.word()) {
+                fields.push(field.word());
+            }
+        }
+    }
+    fields
+}
+
+/// Returns whether a word can be a name of the language, such as a `let` defines.
+pub fn can_be_name(word: &str) -> bool {
+    super::words::is_name(word) && !super::keyword::is_reserved(word)
+}

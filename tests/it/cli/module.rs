@@ -1,0 +1,79 @@
+//! Tests of `build --target wasm` and `eval --module`.
+
+use super::{folder, netpol, netpol_with};
+
+const POLICY: &str = "allow egress garden/* -> zenquotes.io:443\n\
+    @owner(\"shop\")\ndeny egress garden/{app=old} -> zenquotes.io:443\n";
+const BUILD: &[&str] = &["build", "--target", "wasm", "a.netpol", "-o", "out"];
+
+#[test]
+fn a_module_answers_as_the_source_does() {
+    let here = folder(&[("a.netpol", POLICY)]);
+    let run = netpol(here.path(), BUILD);
+    assert_eq!((run.code, run.out.as_str()), (0, ""), "{}", run.err);
+    assert!(run.err.contains("out/policy.wasm") && run.err.contains("out/policy.rules.json"), "{}", run.err);
+    let rules = std::fs::read_to_string(here.path().join("out/policy.rules.json")).unwrap();
+    let rules: serde_json::Value = serde_json::from_str(&rules).unwrap();
+    assert_eq!(rules["rules"][1]["rule"], "deny egress garden/{app=old} -> zenquotes.io:443");
+    assert_eq!((&rules["rules"][1]["line"], &rules["rules"][1]["owner"]), (&3.into(), &"shop".into()));
+    assert_eq!((&rules["grants"][0]["reason"], &rules["grants"][0]["because"]), (&"dns".into(), &0.into()));
+    for (from, to, code, says) in [
+        ("garden/{app=web}", "zenquotes.io:443", 0, "egress   allowed by a.netpol:1   allow egress garden/*"),
+        ("garden/{app=web}", "zenquotes.io:80", 1, "egress   denied: no rule allows this, and garden/"),
+        ("garden/{app=old}", "zenquotes.io:443", 1, "egress   denied by a.netpol:3   deny egress"),
+        (
+            "garden/{app=web}",
+            "kube-system/{k8s-app=kube-dns}:53/udp",
+            0,
+            "egress   allowed by a grant (dns) a.netpol:1",
+        ),
+        ("shop/web", "zenquotes.io:443", 0, "egress   allowed: no rule isolates shop/web"),
+    ] {
+        let ask = ["--from", from, "--to", to];
+        let run = netpol(here.path(), &[&["eval", "--module", "out/policy.wasm"], &ask[..]].concat());
+        assert!(run.code == code && run.out.contains(says), "{from} -> {to}: {} {}{}", run.code, run.out, run.err);
+        let source = netpol(here.path(), &[&["eval", "a.netpol"], &ask[..]].concat());
+        assert_eq!(source.code, code, "the source says the same of {from} -> {to}");
+    }
+    let flows = "{\"from\":\"garden/{app=old}\",\"to\":\"zenquotes.io:443\"}\n{\"from\":1}\n";
+    let run = netpol_with(here.path(), &["eval", "--module", "out/policy.wasm", "--flows", "-"], flows.as_bytes());
+    let lines: Vec<serde_json::Value> = run.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["verdict"], &lines[0]["reasons"][0]["line"]), (&"deny".into(), &3.into()));
+    assert_eq!((&lines[1]["verdict"], run.code), (&"error".into(), 1));
+}
+
+#[test]
+fn audit_only_tells_and_check_compares() {
+    let here = folder(&[("a.netpol", POLICY)]);
+    assert_eq!(netpol(here.path(), &[BUILD, &["--check"]].concat()).code, 1);
+    assert_eq!(netpol(here.path(), BUILD).code, 0);
+    let run = netpol(here.path(), &[BUILD, &["--check"]].concat());
+    assert!(run.code == 0 && run.err.contains("up to date"), "{}", run.err);
+    assert_eq!(netpol(here.path(), &[BUILD, &["--check", "--audit"]].concat()).code, 1, "another module");
+    assert_eq!(netpol(here.path(), &[BUILD, &["--audit"]].concat()).code, 0);
+    let ask = ["eval", "--module", "out/policy.wasm", "--from", "garden/web", "--to", "evil.example:443"];
+    let run = netpol(here.path(), &ask);
+    assert!(run.code == 1 && run.out.starts_with("told "), "{}", run.out);
+}
+
+#[test]
+fn wrong_usage_is_told() {
+    let here = folder(&[("a.netpol", POLICY), ("b.netpol", "allow egress\n"), ("c.wasm", "apiVersion: v1\n")]);
+    let netpol = |arguments: &[&str]| netpol(here.path(), arguments);
+    for (arguments, says) in [
+        (&["build", "--target", "wasm", "a.netpol"][..], "a module is two files, which need a folder"),
+        (&["build", "--target", "wasm,istio", "a.netpol", "-o", "out"], "`wasm` is no layer"),
+        (&["build", "--target", "wasm", "a.netpol", "-o", "out", "--diff"], "a module is no YAML"),
+        (&["build", "--audit", "a.netpol", "-o", "out"], "`--audit` is for the evaluator module"),
+        (&["check", "--target", "wasm", "a.netpol"], "`build` makes the evaluator module"),
+        (&["eval", "--module", "no.wasm", "--from", "a/b", "--to", "x.io:1"], "cannot read `no.wasm`"),
+        (&["eval", "--module", "c.wasm", "--from", "a/b", "--to", "x.io:1"], "it is no WebAssembly module"),
+        (&["eval", "--module", "c.wasm", "--from", "a/b", "--to", "x.io:1", "a.netpol"], "name no policy files"),
+    ] {
+        let run = netpol(arguments);
+        assert!(run.code == 2 && run.err.contains(says), "{arguments:?}: {} {}", run.code, run.err);
+    }
+    let run = netpol(&["build", "--target", "wasm", "b.netpol", "-o", "out"]);
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(!here.path().join("out").exists(), "a build with an error writes nothing");
+}

@@ -1,0 +1,181 @@
+//! The code of every evaluator module: the kernel of the compiler, with exports for a host (docs/wasm-abi.md).
+//!
+//! A policy's tables follow the memory of this code, at the beginning of a page: the compiler adds them.
+
+#[path = "../../../src/targets/wasm/kernel/mod.rs"]
+#[allow(dead_code, reason = "the compiler needs more of it than a module")]
+mod kernel;
+#[path = "../../../src/model/paths.rs"]
+#[allow(dead_code, reason = "only what normalises paths is needed")]
+mod paths;
+
+use std::cell::UnsafeCell;
+
+use kernel::layout::{ABI, MAGIC, header};
+use kernel::{Error, Kernel, Tables, Verdict};
+
+const PAGE: usize = 1 << 16;
+/// The largest buffer, in bytes.
+const LARGEST: usize = 1 << 28;
+
+/// The state of the module.
+struct State {
+    kernel: Kernel<'static>,
+    /// The bytes that a host may write and read, as words.
+    buffer: Vec<u32>,
+    verdict: [u32; 3],
+}
+
+struct Only(UnsafeCell<Option<State>>);
+
+// SAFETY: a module without threads has one caller at a time, and no export calls another.
+unsafe impl Sync for Only {}
+
+static STATE: Only = Only(UnsafeCell::new(None));
+
+unsafe extern "C" {
+    /// The end of what the linker placed.
+    static __heap_base: u8;
+}
+
+/// Returns the state, made at the first call; `None` if there are no tables of this version.
+fn state() -> Option<&'static mut State> {
+    // SAFETY: see `Only`.
+    let state = unsafe { &mut *STATE.0.get() };
+    if state.is_none() {
+        *state = Some(State { kernel: Kernel::new(tables()?), buffer: Vec::new(), verdict: [0; 3] });
+    }
+    state.as_mut()
+}
+
+fn tables() -> Option<Tables<'static>> {
+    let start = (&raw const __heap_base as usize).next_multiple_of(PAGE);
+    let memory = core::arch::wasm32::memory_size(0) * PAGE;
+    if start + 4 * header::LENGTH > memory {
+        return None;
+    }
+    // SAFETY: the memory is there, as was just compared, and nothing else writes it: the allocator takes what lies behind
+    // the memory that the module begins with.
+    let head = unsafe { core::slice::from_raw_parts(start as *const u32, header::LENGTH) };
+    if head[header::MAGIC] != MAGIC || head[header::ABI] != ABI {
+        return None;
+    }
+    let (words, text) = (head[header::WORDS] as usize, head[header::TEXT] as usize);
+    let length = words.checked_mul(4)?.checked_add(text)?;
+    if start.checked_add(length)? > memory {
+        return None;
+    }
+    // SAFETY: as above.
+    unsafe {
+        let text = core::slice::from_raw_parts((start + 4 * words) as *const u8, text);
+        Tables::new(core::slice::from_raw_parts(start as *const u32, words), text)
+    }
+}
+
+impl State {
+    /// Returns a text in the buffer.
+    fn text(&self, at: usize, length: usize) -> Result<&'static [u8], Error> {
+        let start = self.buffer.as_ptr() as usize;
+        let end = at.checked_add(length).ok_or(Error::Range)?;
+        if at < start || end > start + 4 * self.buffer.len() {
+            return Err(Error::Range);
+        }
+        // SAFETY: the bytes lie inside the buffer, which stays as it is during the call.
+        Ok(unsafe { core::slice::from_raw_parts(at as *const u8, length) })
+    }
+
+    /// Returns the place of a word in the buffer.
+    fn word(&self, at: usize) -> Result<usize, Error> {
+        let offset = at.checked_sub(self.buffer.as_ptr() as usize).ok_or(Error::Range)?;
+        if offset.is_multiple_of(4) { Ok(offset / 4) } else { Err(Error::Range) }
+    }
+
+    fn told(&mut self, verdict: Result<Verdict, Error>) -> i32 {
+        match verdict {
+            Ok(verdict) => {
+                self.verdict = verdict.words();
+                verdict.number()
+            }
+            Err(error) => error as i32,
+        }
+    }
+}
+
+fn number(result: Result<u32, Error>) -> i32 {
+    result.map_or_else(|error| error as i32, |id| id as i32)
+}
+
+/// Returns the version of this interface.
+#[unsafe(no_mangle)]
+pub extern "C" fn abi_version() -> i32 {
+    ABI as i32
+}
+
+/// Returns a buffer of a length, for texts and batches. It is the module's own, and holds until the next one.
+#[unsafe(no_mangle)]
+pub extern "C" fn buffer(length: usize) -> i32 {
+    let Some(state) = state() else { return Error::Tables as i32 };
+    if length > LARGEST {
+        return Error::Full as i32;
+    }
+    let words = length.div_ceil(4).max(1);
+    let missing = words.saturating_sub(state.buffer.len());
+    if state.buffer.try_reserve_exact(missing).is_err() {
+        return Error::Full as i32;
+    }
+    state.buffer.resize(words.max(state.buffer.len()), 0);
+    state.buffer.as_ptr() as i32
+}
+
+/// Interns a party.
+#[unsafe(no_mangle)]
+pub extern "C" fn intern(at: usize, length: usize) -> i32 {
+    let Some(state) = state() else { return Error::Tables as i32 };
+    number(state.text(at, length).and_then(|text| state.kernel.intern(text)))
+}
+
+/// Interns a request.
+#[unsafe(no_mangle)]
+pub extern "C" fn intern_request(at: usize, length: usize) -> i32 {
+    let Some(state) = state() else { return Error::Tables as i32 };
+    number(state.text(at, length).and_then(|text| state.kernel.intern_request(text)))
+}
+
+/// Decides a flow.
+#[unsafe(no_mangle)]
+pub extern "C" fn decide(source: u32, destination: u32, port: u32, request: u32) -> i32 {
+    let Some(state) = state() else { return Error::Tables as i32 };
+    let verdict = state.kernel.decide(source, destination, port, request);
+    state.told(verdict)
+}
+
+/// Returns where the last verdict stands in full: three words.
+#[unsafe(no_mangle)]
+pub extern "C" fn verdict() -> i32 {
+    let Some(state) = state() else { return Error::Tables as i32 };
+    state.verdict.as_ptr() as i32
+}
+
+/// Decides many flows that stand in the buffer.
+#[unsafe(no_mangle)]
+pub extern "C" fn decide_batch(from: usize, count: usize, to: usize) -> i32 {
+    let Some(state) = state() else { return Error::Tables as i32 };
+    let places = state.word(from).and_then(|from| state.word(to).map(|to| (from, to)));
+    number(places.and_then(|(from, to)| state.kernel.decide_batch(&mut state.buffer, from, count, to)))
+}
+
+/// Decides a flow by its text.
+#[unsafe(no_mangle)]
+pub extern "C" fn decide_text(at: usize, length: usize) -> i32 {
+    let Some(state) = state() else { return Error::Tables as i32 };
+    let verdict = state.text(at, length).and_then(|text| state.kernel.decide_text(text));
+    state.told(verdict)
+}
+
+/// Forgets all that was interned.
+#[unsafe(no_mangle)]
+pub extern "C" fn reset() {
+    if let Some(state) = state() {
+        state.kernel.reset();
+    }
+}
