@@ -63,6 +63,11 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         if fixes > 0 {
             report.say(&format!("{fixes} edits in {} files", files.len()));
         }
+        let left = session.diagnostics.iter().filter(|diagnostic| !diagnostic.fixes.is_empty()).count();
+        if args.fix && !args.diff && left > 0 {
+            let are = if left == 1 { "1 finding with a fix is" } else { &format!("{left} findings with fixes are") };
+            report.say(&format!("{are} left to you: `--fix` mends spelling alone"));
+        }
         return Ok(exit.max(u8::from(differs)));
     }
     Ok(0)

@@ -11,7 +11,7 @@ use super::diagram::{Diagrams, Set, TooLarge, Var};
 use super::space::{ABSENT, Feature, NAMELESS, OTHER, OUTSIDE, Side, Space};
 use crate::model::addresses::AddressSet;
 use crate::model::conditions::{PathPattern, Segment};
-use crate::model::hosts::Host;
+use crate::model::hosts::{Host, HostName};
 use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 
@@ -222,7 +222,10 @@ impl Flows {
 
     /// Returns the flows to a host.
     pub fn to_host(&mut self, host: &Host) -> Set {
-        self.hosts(Feature::Host, |name| host.matches(name))
+        match host.except.is_empty() {
+            true => self.one_host(Feature::Host, &host.name),
+            false => self.hosts(Feature::Host, |name| host.matches(name)),
+        }
     }
 
     /// Returns the flows to hosts whose name passes a test; see [`Flows::asks_for`].
@@ -342,6 +345,20 @@ impl Flows {
     /// that nothing in play tells apart; a name that is not known, or empty, passes none.
     pub fn asks_for(&mut self, name: Name, test: impl Fn(&str) -> bool) -> Set {
         self.hosts(name.feature(), test)
+    }
+
+    /// Returns the flows whose request asks, by a name, for a host.
+    pub fn asks_for_host(&mut self, name: Name, host: &HostName) -> Set {
+        self.one_host(name.feature(), host)
+    }
+
+    /// Returns the flows with a host: where it is in play by itself, it is a number, and the others need no look.
+    fn one_host(&mut self, feature: Feature<'_>, host: &HostName) -> Set {
+        let number = self.space.hosts.number(host);
+        match host.wildcard || number == OTHER {
+            true => self.hosts(feature, |name| host.matches(name)),
+            false => self.one_of(feature, [number]),
+        }
     }
 
     fn hosts(&mut self, feature: Feature<'_>, test: impl Fn(&str) -> bool) -> Set {

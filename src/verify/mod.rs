@@ -19,7 +19,7 @@ mod row;
 mod sidecars;
 mod words;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use self::row::{Difference, Row, Source};
@@ -236,7 +236,10 @@ impl<'a> Table<'a> {
         let wide = self.wide.iter().map(Said::len).sum::<usize>();
         let statements = own.iter().map(|said| said.len() + wide).sum::<usize>();
         let budget = BUDGET + BUDGET_EACH * statements as u64;
-        let mut meaning = Meaning::of(policy, of_source.chain(of_layer).chain(of_text), grants, budget);
+        // A rule for pods of many namespaces is among the statements of many rows.
+        let rules = once_each(of_source.chain(of_layer).chain(of_text));
+        let grants = once_each(grants);
+        let mut meaning = Meaning::of(policy, rules.iter().copied(), grants.iter().copied(), budget);
         let wide = Direction::BOTH.map(|way| Source::of(self, &mut meaning, way, self.wide(way)));
         for ((direction, name), said) in rows.iter().zip(&own) {
             let place = name.as_deref().map_or(OTHER, |name| meaning.flows().space.place(name));
@@ -248,6 +251,12 @@ impl<'a> Table<'a> {
         }
         Ok(None)
     }
+}
+
+/// Returns values without those that were there before, which are told by their place.
+fn once_each<'v, T>(values: impl Iterator<Item = &'v T>) -> Vec<&'v T> {
+    let mut seen = FxHashSet::default();
+    values.filter(|value| seen.insert(std::ptr::from_ref(*value))).collect()
 }
 
 /// Returns the direction of a rule that has one.

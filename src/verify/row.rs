@@ -344,8 +344,12 @@ impl<'r, 'a> Row<'r, 'a> {
                 Instead::Grant(_) | Instead::Isolation | Instead::Rest(_) => None,
             };
             let denied = self.denied();
+            // What the rule itself says and what is said of it are small sets; those of all rules are not.
+            let mut small = self.excess_of(at);
+            small.extend(own);
             let d = &mut self.meaning.flows().diagrams;
-            if own.is_some_and(|own| d.minus(set, own) == Set::NONE) && d.and(set, denied) == Set::NONE {
+            let other = small.into_iter().fold(set, |left, said| d.minus(left, said));
+            if other == Set::NONE && d.and(set, denied) == Set::NONE {
                 continue;
             }
             let left = self.unsaid(set);
@@ -422,12 +426,7 @@ impl<'r, 'a> Row<'r, 'a> {
         }
         let mut sets = Vec::new();
         for at in 0..self.layer.allowed.len() {
-            let (set, instead) = self.layer.allowed[at];
-            let on = self.admitted(instead);
-            sets.push(self.on(set, on));
-            if let Instead::Rule(at) = instead {
-                sets.push(self.other_names(set, *at));
-            }
+            sets.extend(self.excess_of(at));
         }
         let policy = self.table.policy;
         for &at in self.said.rules.iter().chain(&self.table.wide(self.direction).rules) {
@@ -450,6 +449,17 @@ impl<'r, 'a> Row<'r, 'a> {
         let all = self.meaning.flows().diagrams.union(sets);
         self.excess = Some(all);
         all
+    }
+
+    /// Returns the flows of one of the layer's rules that are said to pass in excess.
+    fn excess_of(&mut self, at: usize) -> Vec<Set> {
+        let (set, instead) = self.layer.allowed[at];
+        let on = self.admitted(instead);
+        let mut sets = vec![self.on(set, on)];
+        if let Instead::Rule(at) = instead {
+            sets.push(self.other_names(set, *at));
+        }
+        sets
     }
 
     /// Returns the flows of a set to other hosts at the `at` addresses of a rule's host. A layer of addresses is exact there:

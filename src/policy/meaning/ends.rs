@@ -17,6 +17,7 @@ use crate::policy::{Grant, GrantReason};
 /// The sets of endpoints that were made: many rules share an endpoint.
 #[derive(Default)]
 pub(super) struct Ends {
+    governed: FxHashMap<(Kept<Endpoint>, Direction), Set>,
     sources: FxHashMap<(Kept<Endpoint>, Direction), Set>,
     destinations: FxHashMap<(Kept<Endpoint>, Kept<Conditions>, bool, Direction), Set>,
     /// The connections that a gateway passes on unread, by the direction that is judged.
@@ -56,8 +57,14 @@ impl Meaning<'_> {
 
     /// Returns the flows of the pods that a rule governs in a direction.
     pub fn governed(&mut self, rule: &Rule, direction: Direction) -> Set {
+        let key = (Kept(Arc::clone(rule.subject(direction))), direction);
+        if let Some(known) = self.ends.governed.get(&key) {
+            return *known;
+        }
         let sets = self.governed_in_parts(rule, direction);
-        self.flows.diagrams.union(sets)
+        let set = self.flows.diagrams.union(sets);
+        self.ends.governed.insert(key, set);
+        set
     }
 
     /// Returns the flows from an endpoint.

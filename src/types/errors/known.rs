@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::endpoints::Key;
 use super::ports::{label_value, pods_of, selector_words};
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, nearest};
 use crate::inventory::{Near, NearNamespace, Service, Workload};
 use crate::model::labels::{Requirement, Requirements, Test};
 use crate::settings::Platform;
@@ -94,6 +94,9 @@ pub fn no_such_namespaces<'n>(
         }
         _ => None,
     });
+    // A namespace of another name is no other spelling of this one, and to let it in would be a mistake.
+    let unlike = |near: &NearNamespace<'_>| by_name.filter(|name| nearest(name, [near.namespace.as_str()]).is_none());
+    let unlike = near.and_then(unlike);
     let by_name = by_name.map(|name| {
         let mut all: Vec<&str> = all.map(SmolStr::as_str).collect();
         let more = if all.len() > SHOWN { format!(" and {} more", all.len() - SHOWN) } else { String::new() };
@@ -108,6 +111,10 @@ pub fn no_such_namespaces<'n>(
     match near {
         Some(NearNamespace { wanted, found, namespace }) => {
             let diagnostic = Diagnostic::new(Code::SelectorMatchesNothing, span, message);
+            if let Some(name) = unlike {
+                let later = format!("if it comes later, declare it: `namespace {name} {{}}`");
+                return diagnostic.at("matches no namespace").note_opt(by_name).note(later);
+            }
             near_label(diagnostic, written, &format!("Namespace {namespace}"), wanted, *found)
         }
         None => Diagnostic::new(Code::SelectorUnmatched, span, message)

@@ -234,6 +234,10 @@ fn certain_fixes_are_applied_and_others_are_left() {
     assert!(text.contains("where method GET") && text.contains("egress gardn ->"), "{text}{}", run.err);
     assert!(text.starts_with("allow egress garden/* -> zenquotes.io:443   # quotes\n"), "{text}{}", run.err);
     assert_eq!((run.code, std::fs::read_to_string(here.path().join("b.netpol")).unwrap().as_str()), (1, GOOD));
+    assert!(!run.err.contains("left to you"), "{}", run.err);
+    std::fs::write(here.path().join("b.netpol"), "alow egress garden/* -> dns\n").unwrap();
+    let run = netpol(here.path(), &["check", "--fix"]);
+    assert!(run.err.ends_with("1 finding with a fix is left to you: `--fix` mends spelling alone\n"), "{}", run.err);
     assert_eq!(netpol(here.path(), &["check", "--diff"]).code, 2);
     assert_eq!(netpol_with(here.path(), &["check", "--fix", "-"], GOOD.as_bytes()).code, 2);
 }

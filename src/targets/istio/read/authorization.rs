@@ -173,8 +173,8 @@ impl Reader<'_, '_> {
                 flows.diagrams.and(self.authenticated, claim)
             }
             Value::Header(name, value) => flows.header(name, std::slice::from_ref(value)),
-            Value::Host(host) => flows.asks_for(Name::Host, |name| host.matches(name)),
-            Value::Sni(host) => flows.asks_for(Name::Tls, |name| host.matches(name)),
+            Value::Host(host) => flows.asks_for_host(Name::Host, host),
+            Value::Sni(host) => flows.asks_for_host(Name::Tls, host),
             Value::Method(method) => flows.methods(std::slice::from_ref(method)),
             Value::Path(path) => flows.path(path, false),
             Value::Below(path) => {
