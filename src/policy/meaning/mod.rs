@@ -21,6 +21,7 @@ mod rivals;
 mod row;
 mod shown;
 mod versions;
+mod ways;
 
 use ends::Ends;
 pub use excess::{Excess, Reach};
@@ -29,6 +30,7 @@ use question::{Hard, Wanted};
 pub use row::{Finding, Group, Kind};
 pub use shown::in_words;
 pub use versions::Versions;
+pub use ways::Passes;
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
@@ -481,8 +483,10 @@ fn add_terms(terms: &mut Terms, policy: &Policy) {
         terms.gateway(gateway);
     }
     let claims = policy.tests.iter().flat_map(|test| &test.claims).chain(&policy.assertions);
-    for asked in claims.map(|claim| &claim.flows) {
+    for claim in claims {
+        let asked = &claim.flows;
         terms.between(&asked.source, &asked.destination, &asked.conditions);
+        claim.via.iter().for_each(|via| terms.via(via));
     }
     terms.addresses(&policy.internet);
 }
