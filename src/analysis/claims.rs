@@ -6,6 +6,9 @@
 //!     fails: shop/{app=web} -> payments/{app=db}, tcp 5432       with the line of the allow
 //! ```
 
+mod remedies;
+
+use self::remedies::repaired;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::flows::TooLarge;
 use crate::model::rules::{Claim, ClaimKind, Direction, Rule, RuleId};
@@ -245,49 +248,6 @@ fn explained(policy: &Policy, claim: &Claim, place: Span, flow: &Flow, mut diagn
         }
     }
     diagnostic
-}
-
-/// Adds the deny that makes a `never` true: as an edit, where the claim's file holds rules, and no claim wants such a flow.
-fn repaired(
-    policy: &Policy,
-    meaning: &mut Meaning<'_>,
-    claim: &Claim,
-    diagnostic: Diagnostic,
-    sources: &Sources,
-) -> Diagnostic {
-    let Some(remedy) = remedy(claim, sources) else { return diagnostic };
-    let diagnostic = diagnostic.note(format!("to forbid it whatever others allow: `{remedy}`"));
-    let holds_rules = policy.rules.iter().any(|rule| rule.origin.place().file == claim.span.file);
-    let mut others = policy.assertions.iter().filter(|other| other.kind == ClaimKind::Always);
-    if diagnostic.code != Code::AssertionFails
-        || !holds_rules
-        || others.any(|other| other.via.is_some() || meaning.may_meet(&claim.flows, &other.flows))
-    {
-        return diagnostic;
-    }
-    diagnostic.fix(format!("add `{remedy}`"), end_of_line(sources, claim.span), format!("\n{remedy}"))
-}
-
-fn end_of_line(sources: &Sources, span: Span) -> Span {
-    let rest = sources.file(span.file).text.get(span.end as usize..).unwrap_or_default();
-    let end = span.end + rest.find('\n').unwrap_or(rest.len()) as u32;
-    Span { start: end, end, ..span }
-}
-
-/// Returns the deny that makes a `never` true, whatever others allow.
-fn remedy(claim: &Claim, sources: &Sources) -> Option<String> {
-    if claim.kind == ClaimKind::Always
-        || claim.via.is_some()
-        || !claim.applied.is_empty()
-        || claim.flows.conditions.jwt.is_some()
-    {
-        return None;
-    }
-    let written = sources.slice(claim.span).split_whitespace().collect::<Vec<_>>().join(" ");
-    let flows = ["assert never ", "deny "].iter().find_map(|word| written.strip_prefix(word))?;
-    let source = &claim.flows.source;
-    let direction = if source.is_workloads() { Direction::Egress } else { Direction::Ingress };
-    Some(format!("deny {} {flows}", direction.word()))
 }
 
 fn too_large(policy: &Policy, place: Span, heavy: Heavy) -> Diagnostic {

@@ -14,6 +14,7 @@
 mod ends;
 mod excess;
 mod gateway;
+mod lacking;
 mod layers;
 mod member;
 mod question;
@@ -25,6 +26,7 @@ mod ways;
 
 use ends::Ends;
 pub use excess::{Excess, Reach};
+pub use lacking::Lacking;
 pub use question::Heavy;
 use question::{Hard, Wanted};
 pub use row::{Finding, Group, Kind};
