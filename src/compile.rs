@@ -186,6 +186,15 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     lowering
 }
 
+/// Judges as [`judge`] does, and tells what layers say instead of rules that they do not enforce exactly.
+pub fn explain(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+    analyze(policy, sources, diagnostics);
+    let lowering = targets::explain(policy, sources, diagnostics);
+    analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
+    attribute(policy, diagnostics);
+    lowering
+}
+
 /// A policy to the objects of every layer of the build, all of them at once, with its judgements, and checked as [`build`]
 /// does, which makes files of them and keeps none.
 pub fn objects(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {

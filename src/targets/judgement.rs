@@ -36,6 +36,9 @@ pub struct Judgement {
     pub left_out: Option<Box<str>>,
     /// For a rule through a gateway on the way out, the ways that the layer closes.
     pub at_gateway: AtGateway,
+    /// What the layer says instead of the rule, in sentences, where it is not exact; asked for by [`super::explain`] alone,
+    /// and none where it cannot be said.
+    pub instead: Vec<Box<str>>,
 }
 
 /// The ways that a layer closes for a rule through a gateway on the way out. Where the layers of a build close both,
@@ -65,6 +68,7 @@ impl Judgement {
             names: Traffics::default(),
             left_out: None,
             at_gateway: AtGateway::default(),
+            instead: Vec::new(),
         }
     }
 

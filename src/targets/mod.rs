@@ -8,6 +8,7 @@ pub mod enforcement;
 mod files;
 pub mod foreign;
 mod gap;
+mod instead;
 pub mod istio;
 mod judgement;
 mod level;
@@ -107,6 +108,8 @@ pub struct Lowering {
 enum Wanted {
     /// How well the layer enforces each rule.
     Judgements,
+    /// The same, and what it says instead.
+    Sentences,
     /// The objects, too.
     Objects,
     /// The objects as files.
@@ -150,6 +153,13 @@ pub fn files_of(policy: &Policy, sources: &Sources, then: &mut dyn FnMut(Vec<Art
 /// Judges each rule as [`lower`] does, and writes no objects.
 pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     let wanted = Wanted::Judgements;
+    let lowering = lower_partitions(TOGETHER, wanted, policy, sources, None, diagnostics, &mut |_| true);
+    judged(lowering, policy, diagnostics)
+}
+
+/// Judges each rule as [`judge`] does, and tells what layers say instead of rules that they do not enforce exactly.
+pub fn explain(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+    let wanted = Wanted::Sentences;
     let lowering = lower_partitions(TOGETHER, wanted, policy, sources, None, diagnostics, &mut |_| true);
     judged(lowering, policy, diagnostics)
 }
@@ -217,11 +227,14 @@ fn lower_partitions(
         let files = match wanted {
             Wanted::Files => files::of_objects(layer, std::mem::take(&mut lowered.objects), sources),
             Wanted::Objects => Vec::new(),
-            Wanted::Judgements => {
+            Wanted::Judgements | Wanted::Sentences => {
                 lowered.objects.clear();
                 Vec::new()
             }
         };
+        if let Some(effective) = lowered.effective.take_if(|_| wanted == Wanted::Sentences) {
+            instead::add(policy, &effective, &mut lowered.judgements);
+        }
         // Objects that an error stops are not written, nor are all of them made.
         if let Some(check) = check.filter(|_| !found.has_errors()) {
             let effective = lowered.effective.take().unwrap_or_default();

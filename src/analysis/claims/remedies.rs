@@ -15,7 +15,6 @@ use crate::model::endpoint::{Endpoint, What};
 use crate::model::rules::{Claim, ClaimKind, Direction, FlowPattern};
 use crate::policy::meaning::Meaning;
 use crate::policy::{GrantReason, Policy};
-use crate::settings::Layer;
 use crate::source::{Sources, Span};
 
 /// Adds the sentence that makes a claim true, where there is one.
@@ -94,7 +93,7 @@ fn is_enforceable(policy: &Policy, claim: &Claim) -> bool {
             What::Addresses(_) => true,
         })
     };
-    policy.settings.targets.contains(&Layer::Istio)
+    policy.has_istio()
         || conditions.is_none() && by_address(source) && by_address(destination)
 }
 

@@ -155,6 +155,9 @@ fn end_cell(end: &RowEnd<'_>, layer: Layer) -> String {
     if !judgement.reason.is_nothing() {
         cell.push_str(&format!(": {}", judgement.reason));
     }
+    if !judgement.instead.is_empty() {
+        cell.push_str(&format!("; it says instead: {}", judgement.instead.join("; ")));
+    }
     if let Some(narrower) = judgement.refused() {
         cell.push_str(&format!(" (narrower: {narrower})"));
     }
@@ -179,8 +182,13 @@ fn row_json(row: &Row<'_>, sources: &Sources) -> Value {
                         "left-out": by(Traffic::LeftOut),
                         "udp-sctp": by(Traffic::Datagrams),
                     });
-                    let value =
-                        json!({ "level": level.word(), "traffic": traffic, "reason": reason, "narrower": narrower });
+                    let value = json!({
+                        "level": level.word(),
+                        "traffic": traffic,
+                        "reason": reason,
+                        "instead": judgement.instead,
+                        "narrower": narrower,
+                    });
                     (layer.word().to_owned(), value)
                 })
                 .collect();
