@@ -39,6 +39,8 @@ pub struct Judgement {
     /// What the layer says instead of the rule, in sentences, where it is not exact; asked for by [`super::explain`] alone,
     /// and none where it cannot be said.
     pub instead: Vec<Box<str>>,
+    /// A flow that the rule forbids and the layer lets through, where `instead` is asked for and cannot be said.
+    pub passes: Option<Box<str>>,
 }
 
 /// The ways that a layer closes for a rule through a gateway on the way out. Where the layers of a build close both,
@@ -69,6 +71,7 @@ impl Judgement {
             left_out: None,
             at_gateway: AtGateway::default(),
             instead: Vec::new(),
+            passes: None,
         }
     }
 

@@ -157,10 +157,11 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     judged(lowering, policy, diagnostics)
 }
 
-/// Judges each rule as [`judge`] does, and tells what layers say instead of rules that they do not enforce exactly.
-pub fn explain(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+/// Judges each rule as [`judge`] does, and tells what layers say instead of rules that they do not enforce exactly. `look` is
+/// shown what each layer made.
+pub fn explain(policy: &Policy, sources: &Sources, look: Check<'_>, diagnostics: &mut Diagnostics) -> Lowering {
     let wanted = Wanted::Sentences;
-    let lowering = lower_partitions(TOGETHER, wanted, policy, sources, None, diagnostics, &mut |_| true);
+    let lowering = lower_partitions(TOGETHER, wanted, policy, sources, Some(look), diagnostics, &mut |_| true);
     judged(lowering, policy, diagnostics)
 }
 
@@ -226,14 +227,10 @@ fn lower_partitions(
         let beside = reader.read(&lowered.objects, overwritten);
         let files = match wanted {
             Wanted::Files => files::of_objects(layer, std::mem::take(&mut lowered.objects), sources),
-            Wanted::Objects => Vec::new(),
-            Wanted::Judgements | Wanted::Sentences => {
-                lowered.objects.clear();
-                Vec::new()
-            }
+            Wanted::Objects | Wanted::Sentences | Wanted::Judgements => Vec::new(),
         };
-        if let Some(effective) = lowered.effective.take_if(|_| wanted == Wanted::Sentences) {
-            instead::add(policy, &effective, &mut lowered.judgements);
+        if let Some(effective) = lowered.effective.as_ref().filter(|_| wanted == Wanted::Sentences) {
+            instead::add(policy, effective, &mut lowered.judgements);
         }
         // Objects that an error stops are not written, nor are all of them made.
         if let Some(check) = check.filter(|_| !found.has_errors()) {
@@ -249,6 +246,9 @@ fn lower_partitions(
                 effective: &effective,
                 texts: &texts,
             }));
+        }
+        if matches!(wanted, Wanted::Judgements | Wanted::Sentences) {
+            lowered.objects.clear();
         }
         (lowered, files, beside, found)
     };

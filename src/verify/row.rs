@@ -14,7 +14,7 @@ pub(super) use self::sides::Source;
 use super::{Said, Table, are_among, known};
 use crate::flows::{OUTSIDE, Set, TooLarge};
 use crate::model::ports::Protocol;
-use crate::model::rules::{Direction, GrantId, RuleId};
+use crate::model::rules::{Action, Direction, GrantId, RuleId};
 use crate::policy::Flow;
 use crate::policy::meaning::{Example, Meaning};
 use crate::targets::Traffics;
@@ -101,6 +101,23 @@ impl<'r, 'a> Row<'r, 'a> {
             return self.shown(Kind::Wider, wider);
         }
         Ok(None)
+    }
+
+    /// Returns a flow that a rule forbids here and that the layer lets through, whatever judgements say of it.
+    pub(super) fn passing(&mut self, at: RuleId) -> Result<Option<Difference>, TooLarge> {
+        let rule = &self.table.policy.rules[at.index()];
+        let forbidden = match rule.action {
+            Action::Deny => self.meaning.matched(rule, self.direction),
+            Action::Allow | Action::Isolate => self.meaning.governed(rule, self.direction),
+        };
+        let forbidden = self.here(forbidden);
+        let (layer, source, judged) = (self.layer_lets_through(), self.source_lets_through(), self.judged());
+        let d = &mut self.meaning.flows().diagrams;
+        let passing = d.minus(layer, source);
+        let passing = d.and(passing, forbidden);
+        let passing = d.and(passing, judged);
+        let passing = self.among_known(passing);
+        if self.checked(passing)? == Set::NONE { Ok(None) } else { self.shown(Kind::Wider, passing) }
     }
 
     fn checked(&mut self, set: Set) -> Result<Set, TooLarge> {

@@ -93,8 +93,7 @@ fn is_enforceable(policy: &Policy, claim: &Claim) -> bool {
             What::Addresses(_) => true,
         })
     };
-    policy.has_istio()
-        || conditions.is_none() && by_address(source) && by_address(destination)
+    policy.has_istio() || conditions.is_none() && by_address(source) && by_address(destination)
 }
 
 /// Returns whether another assertion may want the opposite, of the flows or of the way to DNS that comes with them.

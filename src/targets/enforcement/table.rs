@@ -158,6 +158,9 @@ fn end_cell(end: &RowEnd<'_>, layer: Layer) -> String {
     if !judgement.instead.is_empty() {
         cell.push_str(&format!("; it says instead: {}", judgement.instead.join("; ")));
     }
+    if let Some(flow) = &judgement.passes {
+        cell.push_str(&format!("; it lets through {flow}"));
+    }
     if let Some(narrower) = judgement.refused() {
         cell.push_str(&format!(" (narrower: {narrower})"));
     }
@@ -187,6 +190,7 @@ fn row_json(row: &Row<'_>, sources: &Sources) -> Value {
                         "traffic": traffic,
                         "reason": reason,
                         "instead": judgement.instead,
+                        "passes": judgement.passes,
                         "narrower": narrower,
                     });
                     (layer.word().to_owned(), value)

@@ -138,3 +138,24 @@ fn a_layer_tells_the_sentence_that_it_says_instead() {
         assert_eq!(json["rules"][0]["ends"][0]["layers"]["networkpolicy"]["level"], "exact", "{sentence}");
     }
 }
+
+/// Where no sentence tells what a layer lets through, a flow does: one that the rule forbids.
+#[test]
+fn a_layer_tells_a_flow_where_no_sentence_can() {
+    for (policy, layer, flow) in [
+        ("allow egress garden/* -> lab/*:443\n", "istio", "garden/* -> lab/*, tcp 80"),
+        (
+            "deny ingress lab/* -> garden/{app=web}:8080/http where path \"/x/**\"\n",
+            "istio",
+            "lab/* -> garden/{app=web}, tcp 8080, GET /x",
+        ),
+    ] {
+        let here = folder(&[("a.netpol", policy)]);
+        let run = netpol(here.path(), &["explain", "--enforcement", "--target", layer, "--format", "json"]);
+        let json: Value = serde_json::from_str(&run.out).unwrap();
+        let passes = &json["rules"][0]["ends"][0]["layers"][layer]["passes"];
+        assert!(passes.as_str().is_some_and(|passes| passes.starts_with(flow)), "{policy}{passes}");
+        let run = netpol(here.path(), &["explain", "--enforcement", "--target", layer]);
+        assert!(run.out.contains("; it lets"), "{}", run.out);
+    }
+}
