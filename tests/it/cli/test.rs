@@ -109,7 +109,7 @@ fn the_proposed_allow_repairs_the_assertion() {
         let policy = format!("{CLOSED}assert always {claim}\n");
         let here = folder(&[("a.netpol", &policy)]);
         let run = netpol(here.path(), &["check", "a.netpol", "--error-format", "json"]);
-        let found: Value = run.err.lines().map(|line| serde_json::from_str(line).unwrap()).find(is_failed).unwrap();
+        let found: Value = run.out.lines().map(|line| serde_json::from_str(line).unwrap()).find(is_failed).unwrap();
         let fix = &found["fixes"][0]["edits"][0];
         assert_eq!(fix["text"], format!("\n{allow}"), "{found}");
         std::fs::write(here.path().join("a.netpol"), format!("{policy}{allow}\n")).unwrap();
