@@ -5,6 +5,7 @@
 //! a [`Loader`] finds those that a `use` names.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 
 use crate::analysis;
 use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
@@ -181,6 +182,31 @@ pub fn lower(program: Program, input: &Input, diagnostics: &mut Diagnostics) -> 
 pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     analyze(policy, sources, diagnostics);
     let lowering = targets::judge(policy, sources, diagnostics);
+    analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
+    attribute(policy, diagnostics);
+    lowering
+}
+
+/// Judges as [`judge`] does, and tells what layers say instead of rules that they do not enforce exactly, or else a flow that
+/// passes.
+pub fn explain(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+    analyze(policy, sources, diagnostics);
+    let flows = Mutex::new(HashMap::new());
+    let look = |made: &Made<'_>| {
+        let shown = verify::shown(policy, made).into_iter();
+        if let Ok(mut flows) = flows.lock() {
+            flows.extend(shown.map(|((rule, direction), flow)| ((made.layer.word(), rule, direction), flow)));
+        }
+        Diagnostics::new()
+    };
+    let mut lowering = targets::explain(policy, sources, &look, diagnostics);
+    let mut flows = flows.into_inner().unwrap_or_default();
+    for (layer, lowered) in &mut lowering.layers {
+        for judgement in &mut lowered.judgements {
+            let flow = flows.remove(&(layer.word(), judgement.rule, judgement.direction));
+            judgement.passes = flow.map(String::into_boxed_str);
+        }
+    }
     analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
     attribute(policy, diagnostics);
     lowering

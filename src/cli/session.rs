@@ -284,6 +284,11 @@ impl Session {
         compile::judge(policy, &self.input.sources, &mut self.diagnostics)
     }
 
+    /// Judges the policy by every layer of the build, with what each says instead of a rule.
+    pub fn explain(&mut self, policy: &Policy) -> Lowering {
+        compile::explain(policy, &self.input.sources, &mut self.diagnostics)
+    }
+
     /// Makes the evaluator module.
     pub fn module(&mut self, policy: &Policy, audit: bool) -> Module {
         compile::module(policy, &self.input.sources, &mut self.diagnostics, audit)
