@@ -1,5 +1,6 @@
 //! `netpol build`: YAML for every layer, on stdout or in a folder.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -116,6 +117,7 @@ fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Resul
         true
     });
     let took = start.elapsed();
+    let accepted = accepted_gaps(&policy, &session.diagnostics);
     waiting.sort_by(|a, b| a.path.cmp(&b.path));
     if report.fails(&session.diagnostics) {
         return refused(report, session);
@@ -149,7 +151,7 @@ fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Resul
     for patch in printed.iter().filter(|file| file.patch) {
         report.say(&format!("left out: {}, which `-o DIR` writes", patch.path));
     }
-    report.close(&session.diagnostics, &summary(&printed, &session, report, took));
+    report.close(&session.diagnostics, &summary(&printed, &session, accepted, report, took));
     Ok(exit)
 }
 
@@ -173,6 +175,7 @@ fn in_folder(
         added.is_ok()
     });
     let took = start.elapsed();
+    let accepted = accepted_gaps(&policy, &session.diagnostics);
     leave(policy);
     added?;
     if report.fails(&session.diagnostics) {
@@ -185,7 +188,7 @@ fn in_folder(
         draft.add(kustomization)?;
     }
     let written = draft.listed().to_vec();
-    let summary = summary(&written, &session, report, took);
+    let summary = summary(&written, &session, accepted, report, took);
     let plan = draft.finish(&mut session.input.sources, &mut session.diagnostics)?;
     if let Some(plan) = plan.as_ref().filter(|_| args.check) {
         compare(plan, &output, &mut session.input.sources, &mut session.diagnostics);
@@ -285,14 +288,26 @@ fn list(written: &[Listed], plan: &Plan, output: &Output, report: &Report<'_>) {
     }
 }
 
-/// Returns how much was made, that it was checked, and for a person at a terminal how long that took.
-fn summary(files: &[Listed], session: &Session, report: &Report<'_>, took: Duration) -> String {
+/// Returns how many rules have a gap that `@approximate` accepts.
+fn accepted_gaps(policy: &Policy, diagnostics: &Diagnostics) -> usize {
+    let said: BTreeSet<Span> = policy.rules.iter().filter_map(|rule| Some(rule.origin.approximate()?.1)).collect();
+    let without: BTreeSet<Span> =
+        diagnostics.iter().filter(|one| one.code == Code::NoGap).map(|one| one.primary.span).collect();
+    said.difference(&without).count()
+}
+
+/// Returns how much was made, that it was checked, how many gaps are accepted, and for a person at a terminal how long it
+/// took.
+fn summary(files: &[Listed], session: &Session, accepted: usize, report: &Report<'_>, took: Duration) -> String {
     let objects = files.iter().map(|file| file.objects).sum();
     let layers = &session.input.settings.targets;
     let mut words = format!("{}, {}", count(objects, "object"), count(layers.len(), "layer"));
     let in_part = session.diagnostics.iter().any(|finding| finding.code == Code::Unchecked);
     words.push_str(", checked");
     words.push_str(if in_part { " in part" } else { "" });
+    if accepted > 0 {
+        words.push_str(&format!(", {}", count(accepted, "accepted gap")));
+    }
     if report.is_watched() {
         words.push_str(&format!(" in {} ms", took.as_millis().max(1)));
     }

@@ -43,7 +43,7 @@ pub struct Lowered {
     pub objects: Vec<Object>,
     /// One for each governed end of each rule, in the order of the rules.
     pub judgements: Vec<Judgement>,
-    /// The rules that the objects say, of a layer whose objects can be read back; only while a part of a policy is lowered.
+    /// The rules that the objects say, of a layer whose objects can be read as rules; only while a part of a policy is lowered.
     pub effective: Option<Effective>,
 }
 
@@ -68,6 +68,7 @@ pub struct Made<'a> {
 pub fn read_back(layer: Layer, file: FileId, text: &str) -> Result<Vec<Rule>, Box<Diagnostic>> {
     match layer {
         Layer::NetworkPolicy => networkpolicy::read::written(file, text),
+        // Istio's objects are no rules: `verify` compares them as sets, and asks for none here.
         Layer::Istio => Ok(Vec::new()),
     }
 }
