@@ -16,7 +16,7 @@ use crate::resolve::{self, Loader, Lookups, ModuleId, Names, Resolved};
 use crate::settings::{Platform, Settings};
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::{self, Deferred, Opened};
-use crate::targets::wasm::Module;
+use crate::targets::wasm::{Abi, Module};
 use crate::targets::{self, Artifact, Lowering, Made};
 use crate::types::{self, Program};
 use crate::verify;
@@ -241,10 +241,10 @@ pub fn build(
 
 /// A policy to its evaluator module, which says exactly what the source means: no layer is judged. With `audit` it denies
 /// nothing, and tells what it would deny.
-pub fn module(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics, audit: bool) -> Module {
+pub fn module(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics, abi: Abi, audit: bool) -> Module {
     analyze(policy, sources, diagnostics);
     attribute(policy, diagnostics);
-    targets::wasm::build(policy, sources, audit)
+    targets::wasm::build(policy, sources, abi, audit)
 }
 
 /// The files of a policy, as [`build`] hands them on, without judgements and messages: for a policy that was judged before.

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use super::output::{self, Change, Draft, Output, Plan};
 use super::report::Report;
 use super::session::{Arguments, Session};
@@ -12,6 +14,7 @@ use crate::compile;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::policy::Policy;
 use crate::source::{Sources, Span};
+use crate::targets::wasm::Abi;
 use crate::targets::{self, Artifact, Listed};
 
 /// After this many files the others are only counted.
@@ -40,6 +43,9 @@ pub struct Args {
     /// Name the lines of rules in the YAML, and not their files and words alone
     #[arg(long)]
     lines: bool,
+    /// With `--target wasm`: the interface of the module, for hosts of docs/wasm-abi.md or of OPA
+    #[arg(long, value_name = "ABI", value_parser = abi())]
+    abi: Option<Abi>,
     /// With `--target wasm`: tell what would be denied, and deny nothing
     #[arg(long)]
     audit: bool,
@@ -47,17 +53,25 @@ pub struct Args {
     arguments: Arguments,
 }
 
+fn abi() -> impl TypedValueParser<Value = Abi> {
+    PossibleValuesParser::new(Abi::ALL.map(Abi::word))
+        .map(|word| Abi::ALL.into_iter().find(|abi| abi.word() == word).unwrap_or(Abi::Core))
+}
+
 /// Builds the policy. A build with an error writes nothing.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     if args.arguments.asks_for_module()? {
         if args.diff || args.kustomization || args.lines || args.prune_list.is_some() {
-            return Err(Fatal::new("a module is no YAML: of the flags, `-o`, `--check` and `--audit` go with it"));
+            return Err(Fatal::new(
+                "a module is no YAML: of the flags, `-o`, `--check`, `--abi` and `--audit` go with it",
+            ));
         }
-        let how = module::Build { output: args.output.as_deref(), check: args.check, audit: args.audit };
+        let abi = args.abi.unwrap_or(Abi::Core);
+        let how = module::Build { output: args.output.as_deref(), check: args.check, abi, audit: args.audit };
         return module::build(&how, &args.arguments, global);
     }
-    if args.audit {
-        return Err(Fatal::new("`--audit` is for the evaluator module: `--target wasm`"));
+    if args.audit || args.abi.is_some() {
+        return Err(Fatal::new("`--abi` and `--audit` are for the evaluator module: `--target wasm`"));
     }
     let mut session = Session::open(&args.arguments, global)?;
     session.input.settings.lines = args.lines;

@@ -169,6 +169,10 @@ impl<'a> Gathering<'_, 'a> {
             (None, Some(gateway)) => asked_of_gateway(gateway, rule, &member.ports),
             (None, None) => vec![Access::new(member.ports.clone(), (*rule.conditions).clone())],
         };
+        if asked.is_empty() && !deny {
+            // No request has both the public host and that of `where host`; the pods are closed all the same.
+            self.add_to_policies(at, selector, &subjects, None);
+        }
         for asked in asked {
             for (subjects, to) in self.by_number(at, deny, &asked, selector, &subjects) {
                 let receivers = Receivers { selector, subjects: &subjects, gateway };
