@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+use super::isolation::Isolated;
 use super::{Grant, Pod, Policy};
 use crate::model::endpoint::What;
 use crate::model::labels::{NAMESPACE_NAME, PodSelector};
@@ -17,7 +18,11 @@ use crate::model::rules::{Direction, GrantId, Rule, RuleId};
 
 /// The index of a policy, made at the first question about it.
 #[derive(Debug, Default)]
-pub struct Concerning(OnceLock<Tables>);
+pub struct Concerning {
+    tables: OnceLock<Tables>,
+    /// The isolation of each gateway's pods.
+    pub(super) gateways: OnceLock<FxHashMap<Vec<PodSelector>, Isolated>>,
+}
 
 impl Clone for Concerning {
     /// A copy of a policy may get other rules, so it starts without an index.
@@ -100,7 +105,7 @@ impl Policy {
     }
 
     fn tables(&self) -> &Tables {
-        self.concerning.0.get_or_init(|| {
+        self.concerning.tables.get_or_init(|| {
             let mut tables = Tables::default();
             for (at, rule) in self.rules.iter().enumerate() {
                 let governed = Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction));

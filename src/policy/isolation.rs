@@ -5,6 +5,17 @@ use crate::model::gateways::Gateway;
 use crate::model::labels::PodSelector;
 use crate::model::rules::{Action, Rule, RuleId};
 
+/// How far rules isolate the pods of a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolated {
+    /// No rule does.
+    Nowhere,
+    /// Some pods, or some that may be there.
+    Perhaps,
+    /// All of them.
+    Surely,
+}
+
 impl Policy {
     /// Returns the rules that isolate pods of a gateway on their way in, or may: known pods are compared one by one,
     /// unknown ones by the labels of both selectors.
@@ -32,8 +43,26 @@ impl Policy {
         rules.filter(move |(_, rule)| rule.ingress && rule.action != Action::Deny && meets(rule))
     }
 
+    /// Returns how far rules isolate the pods of a gateway on their way in.
+    pub fn isolated(&self, gateway: &Gateway) -> Isolated {
+        // Thousands of rules may lead through one gateway.
+        let all = self.concerning.gateways.get_or_init(|| {
+            let gateways = self.gateways.iter();
+            gateways.map(|gateway| (gateway.pods.clone(), self.look_for_isolation(gateway))).collect()
+        });
+        all.get(gateway.pods.as_slice()).copied().unwrap_or_else(|| self.look_for_isolation(gateway))
+    }
+
+    fn look_for_isolation(&self, gateway: &Gateway) -> Isolated {
+        match self.isolating(gateway).next() {
+            None => Isolated::Nowhere,
+            Some(_) if self.surely_isolates(gateway) => Isolated::Surely,
+            Some(_) => Isolated::Perhaps,
+        }
+    }
+
     /// Returns whether rules isolate every pod of a gateway on its way in, whatever is not known of its pods.
-    pub fn surely_isolates(&self, gateway: &Gateway) -> bool {
+    fn surely_isolates(&self, gateway: &Gateway) -> bool {
         let subjects: Vec<PodSelector> = self
             .isolating(gateway)
             .flat_map(|(_, rule)| rule.destination.pods().map(|(_, pods)| pods.selector.clone()).collect::<Vec<_>>())

@@ -69,6 +69,7 @@ mod unknown;
 
 pub use eval::{Cause, End, Verdict, eval, governs_pod};
 pub use flow::{Flow, Party, Pod, Request};
+pub use isolation::Isolated;
 pub use lower::lower;
 pub use model::*;
 pub use unknown::{Unknown, unknown};

@@ -6,17 +6,20 @@ use smallvec::SmallVec;
 #[derive(Default)]
 pub(super) struct Components {
     parent: Vec<usize>,
+    /// How many sets there are.
+    count: usize,
 }
 
 impl Components {
     /// Begins with each number by itself.
     pub(super) fn new(count: usize) -> Components {
-        Components { parent: (0..count).collect() }
+        Components { parent: (0..count).collect(), count }
     }
 
     /// Adds a number by itself, the next one, and returns it.
     pub(super) fn add(&mut self) -> usize {
         self.parent.push(self.parent.len());
+        self.count += 1;
         self.parent.len() - 1
     }
 
@@ -35,6 +38,12 @@ impl Components {
         let (a, b) = (self.find(a), self.find(b));
         let (low, high) = (a.min(b), a.max(b));
         self.parent[high] = low;
+        self.count -= usize::from(low != high);
+    }
+
+    /// Returns whether all numbers belong together, so that joining more of them changes nothing.
+    pub(super) fn is_one(&self) -> bool {
+        self.count < 2
     }
 
     /// Returns the sets, each sorted, in the order of their first members.

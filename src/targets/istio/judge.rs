@@ -9,14 +9,13 @@
 
 use std::borrow::Cow;
 
-use rustc_hash::FxHashMap;
-
 use super::facts::Unmeshed;
 use super::findings::{Finding, Findings, IstioGap, Note, Reason};
 use super::words::{list_all_names, list_names};
 use crate::model::endpoint::{Member, What};
 use crate::model::gateways::Gateway;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
+use crate::policy::Isolated;
 use crate::source::Sources;
 use crate::targets::partition::Partition;
 use crate::targets::{Judgement, Level, Levels, Traffic, Traffics};
@@ -31,11 +30,7 @@ pub fn judge(part: &Partition<'_>, sources: &Sources, findings: Findings) -> Vec
         }
     }
     // Other hosts of a gateway are closed where rules isolate the gateway; else a pod without identity reaches them.
-    let mut closed: FxHashMap<*const Gateway, bool> = FxHashMap::default();
-    let mut isolates = |gateway: &Gateway| {
-        let isolated = || part.policy.isolating(gateway).next().is_some();
-        *closed.entry(std::ptr::from_ref(gateway)).or_insert_with(isolated)
-    };
+    let mut isolates = |gateway: &Gateway| part.policy.isolated(gateway) != Isolated::Nowhere;
     ends.into_iter()
         .zip(part.ends())
         .map(|(end, (_, _, rule))| end.finish(part, sources, rule, &mut isolates))

@@ -116,18 +116,16 @@ fn groups(reserved: &Reserved, parts: &[OnPorts]) -> Vec<Found> {
     let mut groups: Vec<Found> = Vec::new();
     for ((label, prefixes), mut lists) in asked {
         lists.sort_by(|a, b| (Reverse(a.0.len()), a).cmp(&(Reverse(b.0.len()), b)));
-        let first = groups.len();
+        let mut of_port: FxHashMap<u16, usize> = FxHashMap::default();
         for (ports, at) in lists {
             // The entries of a rule with more ports serve the ports that are in both.
-            let mut left = ports.to_vec();
-            for found in &mut groups[first..] {
-                let before = left.len();
-                left.retain(|port| found.group.ports.binary_search(port).is_err());
-                if left.len() < before {
-                    found.from.push(at);
-                }
-            }
+            let mut serving: Vec<usize> = ports.iter().filter_map(|port| of_port.get(port).copied()).collect();
+            serving.sort_unstable();
+            serving.dedup();
+            serving.into_iter().for_each(|group| groups[group].from.push(at));
+            let left: Vec<u16> = ports.iter().filter(|port| !of_port.contains_key(*port)).copied().collect();
             if !left.is_empty() {
+                of_port.extend(left.iter().map(|port| (*port, groups.len())));
                 let group = Group { prefixes: prefixes.clone(), ports: left, label: label.clone() };
                 groups.push(Found { group, from: vec![at], import: OnceCell::new() });
             }

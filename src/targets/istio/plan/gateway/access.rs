@@ -26,6 +26,7 @@ use crate::model::gateways::{Gateway, GatewayPort, Via};
 use crate::model::hosts::HostName;
 use crate::model::ports::{AppProtocol, PortMatch, Ports};
 use crate::model::rules::{Rule, RuleId};
+use crate::policy::Isolated;
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::{IstioGap, Note};
@@ -179,7 +180,7 @@ pub fn access_rules(facts: &Facts<'_>, gateways: &[AtGateway]) -> Vec<(Subject, 
     let mut rules = Vec::new();
     for at in gateways {
         // Rules that isolate the gateway itself decide who passes.
-        let isolated = facts.policy.isolating(&at.gateway).next().is_some();
+        let isolated = facts.policy.isolated(&at.gateway) != Isolated::Nowhere;
         for subject in subjects(facts, &at.gateway).unwrap_or_default() {
             for (rule, access) in &at.access {
                 let access = AccessRule { comment: Comment::Rule(*rule), ..access.clone() };
@@ -242,7 +243,7 @@ fn asked_at_gateway(facts: &Facts<'_>, rule: &Rule, via: &Via) -> Result<Vec<Acc
     if !operation.hosts.is_empty() {
         add_paths(facts, &rule.conditions, false, &mut operation)?;
         // A gateway that rules isolate stays closed on ports that its block does not name.
-        if facts.policy.isolating(gateway).next().is_some() {
+        if facts.policy.isolated(gateway) != Isolated::Nowhere {
             let reads = |port: &&GatewayPort| port.has_requests() || hosts.iter().any(|host| port.names(host).unknown);
             operation.ports = gateway.ports.iter().filter(reads).map(|port| port.target).collect();
             operation.ports.sort_unstable();

@@ -27,7 +27,7 @@ use crate::model::gateways::{Gateway, Via};
 use crate::model::hosts::{Host, HostName};
 use crate::model::ports::{AppProtocol, PortTest, Protocol};
 use crate::model::rules::{Direction, Rule, RuleId};
-use crate::policy::Policy;
+use crate::policy::{Isolated, Policy};
 use crate::targets::Level;
 use crate::targets::istio::facts::{Facts, match_labels};
 use crate::targets::istio::findings::{Findings, IstioGap, Note};
@@ -141,7 +141,7 @@ fn passages(facts: &Facts<'_>, via: &Via, at: RuleId, rule: &Rule, peer: &Peer) 
     subjects(facts, &via.gateway)?;
     let nobody = peer.sources.as_ref().is_some_and(|sources| sources.is_empty());
     // A gateway that rules isolate stays closed on its other ports.
-    let isolated = facts.policy.isolating(&via.gateway).next().is_some();
+    let isolated = facts.policy.isolated(&via.gateway) != Isolated::Nowhere;
     let open = if isolated { via.exit_ports() } else { Vec::new() };
     let passage = |(host, member): (&Host, &Member)| {
         let ports = member.ports.entries();

@@ -8,6 +8,7 @@
 use crate::model::gateways::Gateway;
 use crate::model::labels::{PodSelector, Requirements};
 use crate::model::rules::{Action, Direction};
+use crate::policy::Isolated;
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::{Findings, IstioGap, Note};
@@ -50,7 +51,7 @@ pub fn half_isolated(facts: &Facts<'_>) -> Findings {
     let mut findings = Findings::default();
     for (at, rule) in facts.part.rules(Direction::Ingress) {
         let Some(via) = &rule.via else { continue };
-        if facts.policy.isolating(&via.gateway).next().is_some() && !facts.policy.surely_isolates(&via.gateway) {
+        if facts.policy.isolated(&via.gateway) == Isolated::Perhaps {
             let words = format!("pods of {} that no rule isolates are closed to other hosts, too", via.gateway.name);
             findings.add(at, Direction::Ingress, Note::narrower(Refuses::Unasked, words));
         }

@@ -101,6 +101,9 @@ fn meeting(all: &[Labelled]) -> Components {
     }
     let shapes: Vec<(&Vec<&SmolStr>, &Vec<usize>)> = by_keys.iter().collect();
     for (at, (keys, left)) in shapes.iter().enumerate() {
+        if components.is_one() {
+            break;
+        }
         for (others, right) in shapes.iter().skip(at + 1) {
             // Where many shapes have one part each, most are joined already.
             if let ([one], [other]) = (left.as_slice(), right.as_slice())
