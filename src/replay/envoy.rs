@@ -13,7 +13,6 @@
 use std::net::SocketAddr;
 
 use serde::Deserialize;
-use smallvec::{SmallVec, smallvec};
 
 use super::record::{Passed, Reading, Record, Told, identity, socket};
 use super::text::Text;
@@ -72,7 +71,7 @@ fn received<'l>(line: &Line<'l>, client: SocketAddr) -> Result<Reading<'l>, Stri
     if let Some((namespace, account)) = line.downstream_peer_uri_san.told().and_then(identity) {
         (source.namespace, source.account) = (Text::of(namespace.to_owned()), Text::of(account.to_owned()));
     }
-    Ok(Reading::Flows(smallvec![record(line, source, Told::at(here.ip()), here.port())]))
+    Ok(Reading::Flows(vec![record(line, source, Told::at(here.ip()), here.port())]))
 }
 
 /// The flow that a sidecar sent for its pod, or those to and from a gateway.
@@ -95,7 +94,7 @@ fn sent<'l>(line: &Line<'l>, client: SocketAddr, cluster: &str) -> Result<Readin
     let mut destination = Told::at(to.ip());
     destination.names.extend(outside.map(|name| Text::of(name.to_owned())));
     let proxy = socket(&line.upstream_local_address).map(|own| own.ip()).filter(|own| *own != client.ip());
-    let mut flows: SmallVec<[Record<'l>; 2]> = SmallVec::new();
+    let mut flows = Vec::new();
     match (proxy, dialled) {
         (Some(gateway), Some(dialled)) if dialled.port() > 0 && dialled.ip() == gateway => {
             flows.push(record(line, Told::at(client.ip()), Told::at(gateway), dialled.port()));

@@ -9,7 +9,6 @@
 use std::net::IpAddr;
 
 use serde::Deserialize;
-use smallvec::smallvec;
 
 use super::record::{Carried, Passed, Reading, Record, Told};
 use super::text::Text;
@@ -209,7 +208,7 @@ fn flow(flow: Flow<'_>) -> Result<Reading<'_>, String> {
         record.method = http.method;
         record.headers = http.headers.into_iter().map(|header| (header.key, header.value)).collect();
     }
-    Ok(Reading::Flows(smallvec![record]))
+    Ok(Reading::Flows(vec![record]))
 }
 
 fn end<'l>(endpoint: Option<Endpoint<'l>>, address: &Text<'_>, names: Vec<Text<'l>>) -> Told<'l> {

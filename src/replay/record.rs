@@ -16,7 +16,7 @@ use crate::policy::ask::Question;
 /// What a line says.
 pub(super) enum Reading<'l> {
     /// Flows: one, or two at a gateway, which takes one and makes the other.
-    Flows(SmallVec<[Record<'l>; 2]>),
+    Flows(Vec<Record<'l>>),
     /// A flow in the words of `eval --flows`.
     Question(Box<Question>),
     /// Nothing that is judged.

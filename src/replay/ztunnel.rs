@@ -9,7 +9,6 @@
 //! `dst.hbone_addr` has the port that was meant.
 
 use serde::Deserialize;
-use smallvec::smallvec;
 
 use super::record::{Passed, Reading, Record, Told, identity, socket};
 use super::text::Text;
@@ -80,7 +79,7 @@ pub(super) fn line(line: &[u8]) -> Result<Reading<'_>, String> {
         refused,
         ..Record::default()
     };
-    Ok(Reading::Flows(smallvec![record]))
+    Ok(Reading::Flows(vec![record]))
 }
 
 fn end<'l>(pod: Text<'l>, namespace: Text<'l>, uri: &Text<'_>, address: std::net::IpAddr) -> Told<'l> {

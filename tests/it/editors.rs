@@ -1,5 +1,7 @@
 //! The grammars and settings below `editors/`: their words are those of the parser, and they start the server.
 
+mod programs;
+
 use std::collections::BTreeSet;
 use std::fs;
 
