@@ -11,7 +11,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use super::hubble::{Label, label};
@@ -45,7 +45,7 @@ pub struct Who {
 pub(super) struct Cast<'p> {
     policy: &'p Policy,
     by_address: FxHashMap<IpAddr, &'p Workload>,
-    services: FxHashMap<IpAddr, ()>,
+    services: FxHashSet<IpAddr>,
     known: FxHashMap<Vec<u8>, Result<Rc<Who>, Passed>>,
 }
 
@@ -54,7 +54,7 @@ impl<'p> Cast<'p> {
         let inventory = &policy.inventory;
         let pods = inventory.workloads.iter().filter(|one| one.kind == WorkloadKind::Pod && !one.host_network);
         let by_address = pods.flat_map(|pod| pod.addresses.iter().map(move |address| (*address, pod))).collect();
-        let services = inventory.services.values().flat_map(|one| one.addresses.iter().map(|at| (*at, ()))).collect();
+        let services = inventory.services.values().flat_map(|one| one.addresses.iter().copied()).collect();
         Cast { policy, by_address, services, known: FxHashMap::default() }
     }
 
@@ -99,7 +99,7 @@ impl<'p> Cast<'p> {
         if let Some(pod) = at_address.filter(|_| !told.no_pod) {
             return Ok(self.pod(pod, true));
         }
-        if self.services.contains_key(&address) && self.policy.api_server.members.is_empty() {
+        if self.services.contains(&address) {
             return Err(Passed::Service);
         }
         if let Some(party) = self.host(told) {

@@ -38,8 +38,14 @@ fn cluster() -> String {
         .deployment("garden/web", "")
         .deployment("garden/api", "{ containerPort: 8080 }")
         .deployment("payments/db", "");
+    let service = "apiVersion: v1
+kind: Service
+metadata: { name: front, namespace: garden }
+spec: { selector: { app: api }, clusterIP: 10.96.0.20, clusterIPs: [10.96.0.20], ports: [{ port: 80, targetPort: 8080 }] }
+";
     [
         workloads.text(),
+        service.to_owned(),
         pod("garden/web-5d9c8bf7d-x2k4q", "web", "10.244.1.5", "default"),
         pod("garden/api-5d9c8bf7d-bbbbb", "api", "10.244.2.7", "default"),
         pod("payments/db-5d9c8bf7d-ccccc", "db", "10.244.3.9", "default"),
@@ -216,10 +222,11 @@ fn hubble_tells_more_than_flows_that_begin() {
         hubble(node, api.clone(), to, 9999, json!({ "traffic_direction": "INGRESS" })),
         hubble(web.clone(), api.clone(), to, 9999, json!({ "verdict": "DROPPED", "is_reply": null })),
         hubble(web.clone(), api.clone(), to, 8080, json!({ "verdict": "DROPPED" })),
+        hubble(web.clone(), world(), ["10.244.1.5", "10.96.0.20"], 80, json!({})),
         json!({ "lost_events": { "source": "HUBBLE_RING_BUFFER", "num_events_lost": 2 }, "node_name": "kind-worker" }),
     ]);
     let found = found(&here, &log);
-    assert_eq!(found["passed_over"], json!({ "reply": 2, "undirected": 1, "own_node": 1, "service": 0, "no_flow": 1 }));
+    assert_eq!(found["passed_over"], json!({ "reply": 2, "undirected": 1, "own_node": 1, "service": 1, "no_flow": 1 }));
     assert_eq!(found["refused_before"], json!({ "still_denied": 1, "now_allowed": 1 }));
     assert_eq!((&found["flows"], &found["denied"]), (&json!(2), &json!(0)));
 }
