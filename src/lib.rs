@@ -83,6 +83,7 @@ pub mod lsp;
 pub mod model;
 mod parallel;
 pub mod policy;
+pub mod replay;
 pub mod resolve;
 pub mod settings;
 pub mod source;

@@ -1,20 +1,17 @@
 //! `netpol eval`: is this flow allowed, and by which line?
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 
 use clap::ArgAction;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use smol_str::{SmolStr, format_smolstr};
 
 use super::session::{Arguments, Session};
 use super::verdict::Judged;
 use super::{Exit, Fatal, Global, to_stdout};
-use crate::policy::ask::{Answers, Question, ask};
+use crate::policy::ask::{Answers, Question, ask, headers};
 use crate::policy::{Policy, Request};
 use crate::source::Sources;
 use crate::targets::Lowering;
@@ -82,19 +79,6 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-/// Returns headers by their names in lower case; several of one name are one value, joined by commas.
-fn headers<'h>(list: impl IntoIterator<Item = (&'h String, &'h String)>) -> Vec<(SmolStr, SmolStr)> {
-    let mut all: Vec<(SmolStr, SmolStr)> = Vec::new();
-    for (name, value) in list {
-        let name = SmolStr::from(name.to_ascii_lowercase());
-        match all.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, joined)) => *joined = format_smolstr!("{joined},{value}"),
-            None => all.push((name, value.into())),
-        }
-    }
-    all
-}
-
 fn claims(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("the claims are one JSON object: {error}"))
 }
@@ -148,7 +132,7 @@ fn by_module(module: &std::path::Path, args: &Args, global: &Global) -> Result<E
             let text = if args.format { format!("{}\n", answer.json()) } else { answer.text() };
             one(args, answer.word(), &text)
         }
-        Some(path) => many(&mut *open(path)?, &mut |line| Ok(asked.answer(&parsed(line)?)?.json())),
+        Some(path) => many(&mut *open(path)?, &mut |line| Ok(asked.answer(&Question::parse(line)?)?.json())),
     }
 }
 
@@ -173,15 +157,9 @@ impl<'a> Judge<'a> {
     }
 
     fn line(&self, line: &[u8]) -> Result<Value, String> {
-        let answers = ask(self.policy, &parsed(line)?)?;
+        let answers = ask(self.policy, &Question::parse(line)?)?;
         Ok(Judge { ..*self }.judged(&answers).json())
     }
-}
-
-/// Reads a line of `--flows`.
-fn parsed(line: &[u8]) -> Result<Question, String> {
-    let line: Line = serde_json::from_slice(line).map_err(|error| format!("this is no flow: {error}"))?;
-    Ok(Question::from(line))
 }
 
 fn question(args: &Args) -> Question {
@@ -196,7 +174,7 @@ fn question(args: &Args) -> Question {
             host: args.host.as_deref().map(Into::into),
             tls: args.tls.as_deref().map(Into::into),
             client: args.client,
-            headers: headers(args.header.iter().map(|(name, value)| (name, value))),
+            headers: headers(args.header.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
             jwt: args.jwt.clone(),
         },
     }
@@ -206,51 +184,6 @@ fn question(args: &Args) -> Question {
 fn one(args: &Args, word: &str, text: &str) -> Result<Exit, Fatal> {
     to_stdout(|out| out.write_all(text.as_bytes()))?;
     Ok(u8::from(word != args.expect.as_deref().unwrap_or("allow")))
-}
-
-/// A line of `--flows`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    from: String,
-    to: String,
-    port: Option<Port>,
-    protocol: Option<String>,
-    method: Option<String>,
-    path: Option<String>,
-    host: Option<String>,
-    tls: Option<String>,
-    client: Option<std::net::IpAddr>,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    jwt: Option<Map<String, Value>>,
-}
-
-/// A port by number or by name.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Port {
-    Number(u64),
-    Name(String),
-}
-
-impl From<Line> for Question {
-    fn from(line: Line) -> Question {
-        let port = line.port.map(|port| match port {
-            Port::Number(number) => number.to_string(),
-            Port::Name(name) => name,
-        });
-        let request = Request {
-            method: line.method.map(Into::into),
-            path: line.path,
-            host: line.host.map(Into::into),
-            tls: line.tls.map(Into::into),
-            client: line.client,
-            headers: headers(&line.headers),
-            jwt: line.jwt,
-        };
-        Question { from: line.from, to: line.to, port, protocol: line.protocol, request }
-    }
 }
 
 /// Judges the flows of a stream, each as soon as it is there. Lines of space are passed over.

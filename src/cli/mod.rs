@@ -19,6 +19,7 @@ mod lsp;
 mod module;
 mod output;
 mod paths;
+mod replay;
 mod report;
 mod rule;
 mod session;
@@ -69,6 +70,7 @@ enum Verb {
     Build(build::Args),
     Test(test::Args),
     Eval(Box<eval::Args>),
+    Replay(replay::Args),
     Explain(explain::Args),
     Fmt(fmt::Args),
     Init(init::Args),
@@ -122,6 +124,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Build(args) => build::run(&args, &cli.global),
         Verb::Test(args) => test::run(&args, &cli.global),
         Verb::Eval(args) => eval::run(&args, &cli.global),
+        Verb::Replay(args) => replay::run(&args, &cli.global),
         Verb::Explain(args) => explain::run(&args, &cli.global),
         Verb::Fmt(args) => fmt::run(&args, &cli.global),
         Verb::Init(args) => init::run(&args, &cli.global),

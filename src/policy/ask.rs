@@ -4,6 +4,7 @@
 //! to a `primary` and a `replica`, it is two, and each is answered.
 
 mod api_server;
+mod line;
 mod near;
 mod parties;
 mod published;
@@ -17,6 +18,7 @@ use super::Policy;
 use super::eval::{Verdict, eval};
 use super::flow::{Flow, Party, Request};
 use crate::model::ports::Protocol;
+pub use line::headers;
 use parties::Candidate;
 use service::Target;
 

@@ -9,6 +9,8 @@
 //!
 //! The evaluator is written from the essay at the head of [`crate::policy`], and shares no shortcut with the targets.
 
+use std::borrow::Cow;
+
 use serde_json::Value as Json;
 use smol_str::SmolStr;
 
@@ -81,12 +83,15 @@ impl Verdict {
 
 /// Decides a flow. Rules see the path of the request as the mesh's normalisation leaves it.
 pub fn eval(policy: &Policy, flow: &Flow) -> Verdict {
-    let arrived = flow.request.path.as_ref().map(|path| {
-        let path = normalize(path, policy.settings.path_normalization);
-        Flow { request: Request { path, ..flow.request.clone() }, ..flow.clone() }
-    });
-    let flow = arrived.as_ref().unwrap_or(flow);
+    let flow = &*arrived(policy, flow);
     Verdict { ends: Direction::BOTH.map(|direction| End { direction, cause: judge(policy, flow, direction) }) }
+}
+
+/// Returns a flow as rules see it: with the path that the mesh's normalisation leaves.
+pub(super) fn arrived<'f>(policy: &Policy, flow: &'f Flow) -> Cow<'f, Flow> {
+    let Some(path) = &flow.request.path else { return Cow::Borrowed(flow) };
+    let path = normalize(path, policy.settings.path_normalization);
+    Cow::Owned(Flow { request: Request { path, ..flow.request.clone() }, ..flow.clone() })
 }
 
 fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
@@ -169,6 +174,11 @@ pub fn governs_pod(rule: &Rule, direction: Direction, pod: &Pod) -> bool {
 /// Returns whether a rule matches a flow.
 pub(super) fn matches(policy: &Policy, rule: &Rule, flow: &Flow) -> bool {
     matches_flow(policy, rule, flow) == Match::Yes
+}
+
+/// Returns whether a rule matches a flow, or some of the addresses where its host may be.
+pub(super) fn matches_in_part(policy: &Policy, rule: &Rule, flow: &Flow) -> bool {
+    matches_flow(policy, rule, flow) != Match::No
 }
 
 fn matches_flow(policy: &Policy, rule: &Rule, flow: &Flow) -> Match {

@@ -10,6 +10,7 @@ mod init;
 mod inventory;
 mod layers;
 mod module;
+mod replay;
 mod test;
 mod words;
 

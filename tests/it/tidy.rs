@@ -19,6 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["flows", "types", "inventory", "resolve", "syntax", "settings", "diag", "model", "source", "parallel"],
     ),
     ("analysis", &["policy", "flows", "diag", "model", "source", "parallel"]),
+    ("replay", &["policy", "inventory", "model"]),
     ("targets", &["policy", "flows", "inventory", "settings", "diag", "model", "source", "parallel"]),
     ("verify", &["targets", "policy", "flows", "inventory", "settings", "diag", "model", "source"]),
     (
@@ -47,6 +48,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ide",
             "compile",
             "analysis",
+            "replay",
             "targets",
             "policy",
             "inventory",

@@ -11,9 +11,7 @@ use smol_str::SmolStr;
 
 use super::{Asker, near};
 use crate::inventory::{Matched, Workload, WorkloadKind, is_passing};
-use crate::model::addresses::AddressSet;
-use crate::model::endpoint::What;
-use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirements};
+use crate::model::labels::{Account, Labels, PodSelector, Requirements};
 use crate::policy::flow::{Party, Pod};
 use crate::syntax::tree::{Expr, ExprKind, LabelTest, Labels as Written, NamespacePattern, PodPattern};
 
@@ -58,7 +56,7 @@ impl Asker<'_> {
             ExprKind::Host(host) if host.wildcard => Err(format!("`{text}` is many hosts; ask for one")),
             ExprKind::Host(host) => {
                 self.refuse_cluster_name(&host.name)?;
-                let at = self.whereabouts(&host.name);
+                let at = self.policy.whereabouts(&host.name);
                 Ok(vec![Candidate::one(Party::Host { name: host.name.clone(), at })])
             }
             ExprKind::Pods(NamespacePattern::Name(namespace), PodPattern::Name(name)) => {
@@ -257,13 +255,13 @@ impl Asker<'_> {
 
     /// Returns one Pod, which reaches itself by its own address.
     fn one_pod(&self, workload: &Workload) -> Candidate {
-        Candidate::one(Party::Pod(Pod { single: true, ..self.pod_of(workload) }))
+        Candidate::one(Party::Pod(Pod { single: true, ..self.policy.pod_of(workload) }))
     }
 
     /// Returns any pod of a workload, or a Pod that stands for one of several.
     pub(super) fn any_of(&self, workload: &Workload) -> Candidate {
         let owner = if workload.owned { self.owner(workload) } else { None };
-        let mut candidate = Candidate::one(Party::Pod(self.pod_of(workload)));
+        let mut candidate = Candidate::one(Party::Pod(self.policy.pod_of(workload)));
         if let Some(owner) = owner {
             candidate.workload = owner;
         }
@@ -286,18 +284,6 @@ impl Asker<'_> {
         })
     }
 
-    fn pod_of(&self, workload: &Workload) -> Pod {
-        Pod {
-            shown: format!("{}/{}", workload.namespace, workload.name),
-            namespace_labels: self.namespace_labels(&workload.namespace),
-            labels: workload.labels.clone(),
-            account: workload.account.clone(),
-            ports: workload.ports.clone(),
-            sidecar: workload.sidecar,
-            single: false,
-        }
-    }
-
     /// Makes up a pod that the inventory does not have. Without an inventory every pod counts as meshed.
     pub(super) fn made_up(
         &self,
@@ -306,21 +292,9 @@ impl Asker<'_> {
         labels: Labels,
         account: Option<SmolStr>,
     ) -> Candidate {
-        let inventory = &self.policy.inventory;
-        let namespace_labels = self.namespace_labels(namespace);
-        let sidecar = !inventory.given || inventory.injects(namespace, &namespace_labels, &labels);
         let no_account = account.is_none();
         let account = account.unwrap_or_else(|| "default".into());
-        let shown = shown.into();
-        let made_up = Candidate::one(Party::Pod(Pod {
-            shown,
-            namespace_labels,
-            labels,
-            account,
-            ports: Vec::new(),
-            sidecar,
-            single: false,
-        }));
+        let made_up = Candidate::one(Party::Pod(self.policy.made_up(namespace, shown, labels, account)));
         Candidate { no_account, ..made_up }
     }
 
@@ -342,29 +316,6 @@ impl Asker<'_> {
             }
             account => format!("{} runs as the account `{account}`", pod.shown),
         });
-    }
-
-    fn namespace_labels(&self, namespace: &SmolStr) -> Labels {
-        let known = self.policy.inventory.namespaces.get(namespace);
-        let mut labels = known.map(|known| known.labels.clone()).unwrap_or_default();
-        labels.insert(NAMESPACE_NAME.into(), namespace.clone());
-        labels
-    }
-
-    /// Returns the addresses where a host may be: those that the source gives it, else the internet.
-    fn whereabouts(&self, name: &str) -> AddressSet {
-        let sides = self.policy.rules_placing(name).flat_map(|rule| [&rule.source, &rule.destination]);
-        let members = sides.flat_map(|side| &side.members);
-        let mut nets: Vec<ipnet::IpNet> = members
-            .filter_map(|member| match &member.what {
-                What::Host(host) if host.matches(name) => Some(host.at.iter().map(|at| at.net)),
-                _ => None,
-            })
-            .flatten()
-            .collect();
-        nets.sort();
-        nets.dedup();
-        if nets.is_empty() { self.policy.internet.clone() } else { AddressSet::of(nets) }
     }
 }
 

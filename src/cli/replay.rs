@@ -1,0 +1,136 @@
+//! `netpol replay`: recorded flows against a policy.
+
+mod logs;
+mod shown;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use super::session::{Arguments, Session};
+use super::{Exit, Fatal, Global, to_stdout};
+use crate::replay::{Found, Replay};
+use logs::{Log, Next};
+use shown::Summary;
+
+/// Say which flows of a log a policy would deny, and which of its rules the log uses
+#[derive(clap::Args)]
+#[command(mut_arg("paths", |paths| {
+    paths.long("policy").num_args(1).help("Policy files or folders; the current folder where none is given")
+}))]
+pub struct Args {
+    /// Logs of Hubble, ztunnel or Envoy in JSON, or lines of `eval --flows`; gzip and zstd are unpacked, - is stdin
+    #[arg(value_name = "LOG|-", required = true)]
+    logs: Vec<PathBuf>,
+    /// How the summary is printed
+    #[arg(long, value_name = "FORMAT", default_value = "human", value_parser = format())]
+    format: Format,
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Format {
+    Human,
+    Markdown,
+    Json,
+}
+
+fn format() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(["human", "markdown", "json"]).map(|word| match word.as_str() {
+        "markdown" => Format::Markdown,
+        "json" => Format::Json,
+        _ => Format::Human,
+    })
+}
+
+/// Replays the logs. Fails where the policy would deny one of their flows, and where it has errors itself.
+pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
+    let mut session = Session::open(&args.arguments, global)?;
+    let pipes = args.logs.iter().filter(|log| log.as_os_str() == "-").count();
+    if pipes + usize::from(session.stdin_is_read) > 1 {
+        return Err(Fatal::new("stdin can be read only once, and `-` is given twice"));
+    }
+    let policy = session.policy();
+    let report = args.arguments.report(global, true);
+    let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
+    let Some(policy) = policy.filter(|_| exit == 0) else {
+        report.close(&session.diagnostics, "");
+        return Ok(1);
+    };
+    let mut replay = Replay::new(&policy);
+    for (at, path) in args.logs.iter().enumerate() {
+        take(&mut replay, at, &mut Log::open(path)?);
+    }
+    let found = replay.finish();
+    let names: Vec<String> = args.logs.iter().map(|path| session.paths.show(path)).collect();
+    if let (true, Some((_, line, why))) = (found.unread == found.lines, found.unread_lines.first()) {
+        return Err(Fatal::new(format!("no line of the logs can be read; line {line}: {why}")));
+    }
+    let summary = Summary { found: &found, policy: &policy, sources: &session.input.sources, names: &names };
+    let text = match args.format {
+        Format::Human => summary.human(),
+        Format::Markdown => summary.markdown(),
+        Format::Json => format!("{:#}\n", summary.json()),
+    };
+    to_stdout(|out| out.write_all(text.as_bytes()))?;
+    Ok(exit_code(&found))
+}
+
+fn exit_code(found: &Found) -> Exit {
+    u8::from(found.denied.flows() > 0)
+}
+
+/// Takes all lines of a log. One that breaks off is told with its place, and the next log is read.
+fn take(replay: &mut Replay<'_>, at: usize, log: &mut Log) {
+    let mut progress = Progress::new();
+    let mut number = 0;
+    loop {
+        number += 1;
+        match log.next() {
+            Next::Line(line) => replay.line((at, number), line),
+            Next::TooLong => replay.unread((at, number), "the line is longer than 1 MiB".to_owned()),
+            Next::Broken(why) => {
+                replay.unread((at, number), format!("the log cannot be read any further: {why}"));
+                break;
+            }
+            Next::End => break,
+        }
+        progress.tell(number, log, replay);
+    }
+    progress.clear();
+}
+
+/// The line about how far a replay is, on a terminal.
+struct Progress {
+    last: Option<Instant>,
+}
+
+/// Whoever watches sees the line move, and the time that it takes cannot be measured.
+const EACH: Duration = Duration::from_millis(100);
+
+impl Progress {
+    fn new() -> Progress {
+        Progress { last: io::stderr().is_terminal().then(Instant::now) }
+    }
+
+    fn tell(&mut self, lines: u64, log: &Log, replay: &Replay<'_>) {
+        let Some(last) = self.last else { return };
+        if !lines.is_multiple_of(1024) || last.elapsed() < EACH {
+            return;
+        }
+        self.last = Some(Instant::now());
+        let part = log.part().map(|part| format!("{part:>3} %  ")).unwrap_or_default();
+        let line = format!("\r\x1b[K{part}{lines} lines, {} flows would be denied", replay.denied());
+        // A closed stderr means that nobody wants to read it.
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+
+    fn clear(&self) {
+        if self.last.is_some() {
+            let _ = io::stderr().write_all(b"\r\x1b[K");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The format of a line: which log it is of, told by its fields, for each line anew.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::record::{Passed, Reading};
+use super::{envoy, hubble, ztunnel};
+use crate::policy::ask::Question;
+
+/// The formats of lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// An event of Hubble with a flow.
+    Hubble,
+    /// A flow of Hubble.
+    HubbleFlow,
+    /// The access log of ztunnel.
+    Ztunnel,
+    /// The access log of Envoy.
+    Envoy,
+    /// A line of `eval --flows`.
+    Question,
+}
+
+/// The fields that tell formats apart.
+#[derive(Deserialize)]
+struct Fields {
+    flow: Option<IgnoredAny>,
+    verdict: Option<IgnoredAny>,
+    node_name: Option<IgnoredAny>,
+    scope: Option<IgnoredAny>,
+    level: Option<IgnoredAny>,
+    #[serde(rename = "src.addr")]
+    source: Option<IgnoredAny>,
+    upstream_cluster: Option<IgnoredAny>,
+    downstream_remote_address: Option<IgnoredAny>,
+    from: Option<IgnoredAny>,
+    to: Option<IgnoredAny>,
+}
+
+/// Reads a line. `last` is the format of the line before, which is tried first. What stands before the `{` of a line, such
+/// as the name of a pod that `kubectl logs --prefix` writes, is passed over.
+pub(super) fn read<'l>(line: &'l [u8], last: &mut Format) -> Result<Reading<'l>, String> {
+    let start = line.iter().position(|byte| *byte == b'{').ok_or("this is no JSON")?;
+    let line = &line[start..];
+    if let Ok(reading) = read_as(line, *last) {
+        return Ok(reading);
+    }
+    let fields: Fields = serde_json::from_slice(line).map_err(|error| format!("this is no JSON object: {error}"))?;
+    let format = match fields {
+        Fields { flow: Some(_), .. } => Format::Hubble,
+        Fields { verdict: Some(_), .. } => Format::HubbleFlow,
+        Fields { scope: Some(_), source: Some(_), .. } => Format::Ztunnel,
+        Fields { upstream_cluster: Some(_), .. } | Fields { downstream_remote_address: Some(_), .. } => Format::Envoy,
+        Fields { from: Some(_), .. } | Fields { to: Some(_), .. } => Format::Question,
+        // Other lines of the same programs: events of Hubble without a flow, and what proxies log beside connections.
+        Fields { node_name: Some(_), .. } | Fields { scope: Some(_), level: Some(_), .. } => {
+            return Ok(Reading::Passed(Passed::NoFlow));
+        }
+        _ => return Err("this is no flow of Hubble, ztunnel or Envoy, and none of `eval --flows`".to_owned()),
+    };
+    let reading = read_as(line, format)?;
+    *last = format;
+    Ok(reading)
+}
+
+fn read_as(line: &[u8], format: Format) -> Result<Reading<'_>, String> {
+    match format {
+        Format::Hubble => hubble::event(line),
+        Format::HubbleFlow => hubble::bare(line),
+        Format::Ztunnel => ztunnel::line(line),
+        Format::Envoy => envoy::line(line),
+        Format::Question => Question::parse(line).map(|question| Reading::Question(Box::new(question))),
+    }
+}

@@ -1,0 +1,277 @@
+//! Recorded flows against a policy: which of them it would deny, which of its rules they use, and which rules are missing.
+//!
+//! ```text
+//! lines ─hubble, ztunnel, envoy→ Record ─who→ parties ─policy::eval→ verdicts ─groups→ sentences ─suggest→ rules
+//! ```
+//!
+//! A [`Replay`] takes lines one by one. Lines that tell the same are judged once; of each kind of memory there is a bound,
+//! so that a log may be longer than the machine could hold.
+
+mod envoy;
+mod format;
+mod groups;
+mod hubble;
+mod record;
+mod text;
+mod who;
+mod words;
+mod ztunnel;
+
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+use smallvec::{SmallVec, smallvec};
+use smol_str::SmolStr;
+
+use crate::model::rules::RuleId;
+use crate::policy::ask::{Question, ask, headers};
+use crate::policy::{self, Flow, Party, Policy, Request};
+use format::{Format, read};
+pub use groups::{Group, Groups};
+pub use record::Passed;
+use record::{Reading, Record};
+pub use text::Moment;
+use who::Cast;
+pub use who::Who;
+pub use words::Words;
+
+/// So many different flows are remembered; then the memory begins anew, and what was found stays.
+const REMEMBERED: usize = 1 << 16;
+/// So many bytes of them.
+const REMEMBERED_BYTES: usize = 64 << 20;
+/// So many lines that could not be read are kept with their reasons; the others are counted.
+const UNREAD_TOLD: usize = 20;
+
+/// A replay.
+pub struct Replay<'p> {
+    policy: &'p Policy,
+    cast: Cast<'p>,
+    format: Format,
+    judged: FxHashMap<Vec<u8>, SmallVec<[Judged; 1]>>,
+    judged_bytes: usize,
+    used: Vec<bool>,
+    found: Found,
+}
+
+/// What a replay found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Lines that are not empty.
+    pub lines: u64,
+    /// Flows that the policy allows.
+    pub allowed: u64,
+    /// Flows that it would deny.
+    pub denied: Groups,
+    /// Flows that were refused when they were recorded, and that it would allow.
+    pub opened: u64,
+    /// Flows that were refused when they were recorded, and that it would refuse too.
+    pub refused: u64,
+    /// Flows with no pod at either end, which no policy judges.
+    pub no_pod: u64,
+    /// Flows with a pod that the inventory does not have.
+    pub unexplained: Groups,
+    /// Flows with a pod whose labels neither the log nor the inventory tells.
+    pub unlabelled: u64,
+    /// Lines that are not judged, by their reasons.
+    pub passed: [u64; Passed::ALL.len()],
+    /// The number of lines that could not be read.
+    pub unread: u64,
+    /// The first of them: the log, the line, and the reason.
+    pub unread_lines: Vec<(usize, u64, String)>,
+    /// Allows and denies that no flow met, and `default deny`s that isolate no pod of any flow.
+    pub unused: Vec<RuleId>,
+}
+
+impl Found {
+    /// Returns the number of flows.
+    pub fn flows(&self) -> u64 {
+        self.allowed + self.denied.flows() + self.opened + self.refused + self.no_pod
+    }
+}
+
+/// What was found of a flow.
+#[derive(Clone, Copy)]
+enum Outcome {
+    Allowed,
+    Denied(Option<usize>),
+    Opened,
+    Refused,
+    NoPod,
+    Passed(Passed),
+}
+
+#[derive(Clone, Copy)]
+struct Judged {
+    outcome: Outcome,
+    /// The group among those with an unexplained pod.
+    unexplained: Option<Option<usize>>,
+    unlabelled: bool,
+}
+
+impl<'p> Replay<'p> {
+    /// Begins a replay.
+    pub fn new(policy: &'p Policy) -> Replay<'p> {
+        Replay {
+            policy,
+            cast: Cast::new(policy),
+            format: Format::Hubble,
+            judged: FxHashMap::default(),
+            judged_bytes: 0,
+            used: vec![false; policy.rules.len()],
+            found: Found::default(),
+        }
+    }
+
+    /// Takes a line of a log; `at` is the log by its number, and the line. Lines of space are passed over.
+    pub fn line(&mut self, at: (usize, u64), line: &[u8]) {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            return;
+        }
+        self.found.lines += 1;
+        let outcome = match read(line, &mut self.format) {
+            Ok(Reading::Flows(records)) => {
+                records.iter().for_each(|record| self.record(at, record));
+                Ok(())
+            }
+            Ok(Reading::Question(question)) => self.question(at, line, &question),
+            Ok(Reading::Passed(why)) => {
+                self.found.passed[why as usize] += 1;
+                Ok(())
+            }
+            Err(why) => Err(why),
+        };
+        if let Err(why) = outcome {
+            self.note(at, why);
+        }
+    }
+
+    /// Takes a line that could not be read.
+    pub fn unread(&mut self, at: (usize, u64), why: String) {
+        self.found.lines += 1;
+        self.note(at, why);
+    }
+
+    fn note(&mut self, (log, line): (usize, u64), why: String) {
+        self.found.unread += 1;
+        if self.found.unread_lines.len() < UNREAD_TOLD {
+            self.found.unread_lines.push((log, line, why));
+        }
+    }
+
+    /// Ends the replay.
+    pub fn finish(mut self) -> Found {
+        let rules = self.policy.numbered().filter(|(at, _)| !self.used[at.index()]);
+        self.found.unused = rules.map(|(at, _)| at).collect();
+        self.found
+    }
+
+    /// Returns the number of flows so far that the policy would deny.
+    pub fn denied(&self) -> u64 {
+        self.found.denied.flows()
+    }
+
+    fn record(&mut self, at: (usize, u64), record: &Record<'_>) {
+        let mut key = Vec::with_capacity(256);
+        record.key(&mut key);
+        let time = record.time.told().and_then(Moment::parse);
+        if let Some(known) = self.judged.get(&key) {
+            let known = known[0];
+            return self.count(known, time);
+        }
+        let judged = match [&record.source, &record.destination].map(|told| self.cast.who(told)) {
+            [Ok(source), Ok(destination)] => {
+                let flow = Flow {
+                    source: source.party.clone(),
+                    destination: destination.party.clone(),
+                    port: record.port,
+                    protocol: record.protocol.0,
+                    request: request(record),
+                };
+                self.judge(at, [source, destination], &flow, record.refused)
+            }
+            [Err(why), _] | [_, Err(why)] => {
+                Judged { outcome: Outcome::Passed(why), unexplained: None, unlabelled: false }
+            }
+        };
+        self.remember(key, smallvec![judged]);
+        self.count(judged, time);
+    }
+
+    fn question(&mut self, at: (usize, u64), line: &[u8], question: &Question) -> Result<(), String> {
+        if let Some(known) = self.judged.get(line) {
+            known.clone().into_iter().for_each(|judged| self.count(judged, None));
+            return Ok(());
+        }
+        let answers = ask(self.policy, question)?;
+        let mut all: SmallVec<[Judged; 1]> = SmallVec::new();
+        for (flow, _) in answers.all.iter().flat_map(|answer| answer.steps()) {
+            let who = [&flow.source, &flow.destination].map(|party| Rc::new(self.cast.of(party)));
+            all.push(self.judge(at, who, flow, false));
+        }
+        all.iter().for_each(|judged| self.count(*judged, None));
+        self.remember(line.to_vec(), all);
+        Ok(())
+    }
+
+    fn judge(&mut self, at: (usize, u64), who: [Rc<Who>; 2], flow: &Flow, refused: bool) -> Judged {
+        let verdict = policy::eval(self.policy, flow);
+        for rule in policy::met(self.policy, flow, &verdict) {
+            self.used[rule.index()] = true;
+        }
+        let is_pod = |party: &Party| matches!(party, Party::Pod(_));
+        let outcome = match (verdict.allowed(), refused) {
+            (true, true) => Outcome::Opened,
+            (false, true) => Outcome::Refused,
+            _ if !is_pod(&flow.source) && !is_pod(&flow.destination) => Outcome::NoPod,
+            (true, false) => Outcome::Allowed,
+            (false, false) => {
+                let ends = verdict.ends.into_iter().filter(|end| !end.allows()).collect();
+                Outcome::Denied(self.found.denied.of(who.clone(), flow, ends, at))
+            }
+        };
+        let unlabelled = who.iter().any(|who| who.unlabelled);
+        let unexplained = who.iter().any(|who| who.unexplained);
+        let unexplained = unexplained.then(|| self.found.unexplained.of(who, flow, SmallVec::new(), at));
+        Judged { outcome, unexplained, unlabelled }
+    }
+
+    fn count(&mut self, judged: Judged, time: Option<Moment>) {
+        let found = &mut self.found;
+        match judged.outcome {
+            Outcome::Allowed => found.allowed += 1,
+            Outcome::Denied(group) => found.denied.add(group, time),
+            Outcome::Opened => found.opened += 1,
+            Outcome::Refused => found.refused += 1,
+            Outcome::NoPod => found.no_pod += 1,
+            Outcome::Passed(why) => found.passed[why as usize] += 1,
+        }
+        if let Some(group) = judged.unexplained {
+            found.unexplained.add(group, time);
+        }
+        found.unlabelled += u64::from(judged.unlabelled);
+    }
+
+    fn remember(&mut self, key: Vec<u8>, judged: SmallVec<[Judged; 1]>) {
+        if self.judged.len() >= REMEMBERED || self.judged_bytes >= REMEMBERED_BYTES {
+            self.judged.clear();
+            self.judged_bytes = 0;
+        }
+        self.judged_bytes += key.len();
+        self.judged.insert(key, judged);
+    }
+}
+
+fn request(record: &Record<'_>) -> Request {
+    let text = |text: &text::Text<'_>| text.told().map(SmolStr::from);
+    let told = record.headers.iter().filter_map(|(name, value)| Some((name.told()?, value.told()?)));
+    Request {
+        method: text(&record.method),
+        path: record.path.told().map(str::to_owned),
+        host: text(&record.host),
+        tls: text(&record.tls),
+        client: record.client,
+        headers: headers(told),
+        jwt: None,
+    }
+}

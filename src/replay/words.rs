@@ -1,0 +1,79 @@
+//! Parties in the words of the language, as tight as they can be said: by its workload, by labels that last, by account.
+//!
+//! ```text
+//! the Pod garden/web-5d9c8bf7d-x2k4q    garden/web
+//! a pod that no workload explains       garden/{app=web, tier=front}
+//! ```
+//!
+//! A log is written by many, so only what Kubernetes would take for a name, a label or a host becomes a word.
+
+use std::net::IpAddr;
+
+use crate::inventory::{Inventory, WorkloadKind, is_passing};
+use crate::model::labels::NAMESPACE_NAME;
+use crate::model::names::{is_dns_label, is_dns_subdomain, is_label_key, is_label_value};
+use crate::policy::{Party, Pod};
+
+/// How a sentence names a party.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Words {
+    /// How many parties the words mean, roughly: 0 for one workload, address or host, more for labels, an account, all
+    /// pods of a namespace.
+    pub width: u8,
+    /// The words.
+    pub text: String,
+    /// Whether they are an endpoint of the language.
+    pub said: bool,
+}
+
+impl Words {
+    fn new(width: u8, text: String) -> Words {
+        Words { width, text, said: true }
+    }
+
+    /// Makes words that no rule can say.
+    pub(super) fn unsaid(text: String) -> Words {
+        Words { width: u8::MAX, text, said: false }
+    }
+
+    /// Returns the words for a party.
+    pub(super) fn of(inventory: &Inventory, party: &Party) -> Words {
+        match party {
+            Party::Address(IpAddr::V6(address)) => Words::new(0, format!("[{address}]")),
+            Party::Address(address) => Words::new(0, address.to_string()),
+            Party::Host { name, .. } if is_dns_subdomain(name) => Words::new(0, name.to_string()),
+            Party::Host { name, .. } => Words::unsaid(name.escape_debug().to_string()),
+            Party::Pod(pod) => of_pod(inventory, pod),
+        }
+    }
+}
+
+fn of_pod(inventory: &Inventory, pod: &Pod) -> Words {
+    let namespace = pod.namespace_labels.get(NAMESPACE_NAME).filter(|name| is_dns_label(name));
+    let Some(namespace) = namespace else { return Words::unsaid(pod.shown.escape_debug().to_string()) };
+    let named = |name: &str| Words::new(0, format!("{namespace}/{name}"));
+    let mut workloads = inventory.workloads_in(namespace).iter().filter(|one| !one.owned && is_dns_label(&one.name));
+    let owner = workloads.find(|one| {
+        let selects = match one.kind {
+            WorkloadKind::Pod => pod.shown == format!("{namespace}/{}", one.name),
+            _ => one.selector.as_ref().is_some_and(|selector| selector.matches(&pod.labels)),
+        };
+        // The name means all that the selector selects, whatever account they run as.
+        selects && (one.account.is_empty() || one.account == pod.account || pod.account.is_empty())
+    });
+    if let Some(owner) = owner {
+        return named(&owner.name);
+    }
+    let lasting = pod
+        .labels
+        .iter()
+        .filter(|(key, value)| !is_passing(key) && is_label_key(key) && is_label_value(value) && !value.is_empty());
+    let labels: Vec<String> = lasting.map(|(key, value)| format!("{key}={value}")).collect();
+    if !labels.is_empty() {
+        return Words::new(1, format!("{namespace}/{{{}}}", labels.join(", ")));
+    }
+    match is_dns_subdomain(&pod.account) {
+        true => Words::new(2, format!("{namespace}/@{}", pod.account)),
+        false => Words::new(3, format!("{namespace}/*")),
+    }
+}
