@@ -8,8 +8,7 @@
   "scope" "assert" "test"
   "host" "at" "via" "where" "except" "in" "notin" "as" "egress" "ingress" "never" "always"
   "labels" "select" "port" "account" "sidecar" "host-network" "url" "jwks" "keys" "audiences" "from" "pods"
-  "proxies"
-  "method" "path" "header" "jwt" "subject" "claim" "weight" "each" "param" "prefix"
+  "proxies" "method" "path" "header" "jwt" "subject" "claim" "weight" "each" "param" "prefix"
 ] @keyword
 
 [ "->" "<->" "=" "!=" "!" ] @operator
@@ -21,7 +20,9 @@
 (address) @number
 (number) @number
 (port_name) @number
-(protocol) @constant
+((protocol) @constant
+  (#any-of? @constant
+  "tcp" "udp" "sctp" "icmp" "http" "grpc" "tls" "https"))
 (method) @constant.builtin
 (any) @operator
 (namespace_name) @module
@@ -29,9 +30,13 @@
 (object_name) @variable
 (account_name) @variable
 (label_key) @property
-(type) @type
+((type) @type
+  (#any-of? @type
+  "Namespace" "Workloads" "Host" "Addresses" "Endpoint" "Port" "String"))
 (module) @module
 (annotation "@" @attribute)
-(annotation_name) @attribute
+((annotation_name) @attribute
+  (#any-of? @attribute
+  "owner" "reason" "expires" "approximate" "allow"))
 (template name: (name) @function)
 (apply template: (name) @function)

@@ -188,7 +188,7 @@ bool tree_sitter_netpol_external_scanner_scan(void *payload, TSLexer *lexer, con
     lexer->mark_end(lexer);
     return emit(lexer, MODULE);
   }
-  if (begins_statement && !valid[INNER_WORD]) return emit(lexer, valid[keyword] ? keyword : STRAY);
+  if (begins_statement && !valid[INNER_WORD]) return emit(lexer, keyword);
 
   if (next == '/') {
     if (strcmp(text, ".") == 0) return emit(lexer, valid[OWN_NAMESPACE] ? OWN_NAMESPACE : STRAY);
