@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Fills fuzz/corpus/ with what the tree holds: policies for `parse` and `format` (files, and the blocks of the manual
-# and of the pages of errors), manifests for `inventory`.
+# and of the pages of errors), manifests for `inventory` and `networkpolicies`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-mkdir -p fuzz/corpus/{parse,format,inventory}
+mkdir -p fuzz/corpus/{parse,format,inventory,networkpolicies}
 
 # Writes each fenced block of language $1 in the Markdown files of the tree into the folder $2.
 blocks() {
@@ -28,3 +28,4 @@ files fuzz/corpus/parse '*.netpol'
 cp -n fuzz/corpus/parse/* fuzz/corpus/format/ 2>/dev/null || true
 blocks yaml fuzz/corpus/inventory
 files fuzz/corpus/inventory '*.yaml' '*.yml'
+cp -n fuzz/corpus/inventory/* fuzz/corpus/networkpolicies/ 2>/dev/null || true

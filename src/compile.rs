@@ -5,6 +5,7 @@
 //! a [`Loader`] finds those that a `use` names.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 
 use crate::analysis;
 use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
@@ -15,7 +16,7 @@ use crate::resolve::{self, Loader, Lookups, ModuleId, Names, Resolved};
 use crate::settings::{Platform, Settings};
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::{self, Deferred, Opened};
-use crate::targets::wasm::Module;
+use crate::targets::wasm::{Abi, Module};
 use crate::targets::{self, Artifact, Lowering, Made};
 use crate::types::{self, Program};
 use crate::verify;
@@ -186,6 +187,31 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     lowering
 }
 
+/// Judges as [`judge`] does, and tells what layers say instead of rules that they do not enforce exactly, or else a flow that
+/// passes.
+pub fn explain(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
+    analyze(policy, sources, diagnostics);
+    let flows = Mutex::new(HashMap::new());
+    let look = |made: &Made<'_>| {
+        let shown = verify::shown(policy, made).into_iter();
+        if let Ok(mut flows) = flows.lock() {
+            flows.extend(shown.map(|((rule, direction), flow)| ((made.layer.word(), rule, direction), flow)));
+        }
+        Diagnostics::new()
+    };
+    let mut lowering = targets::explain(policy, sources, &look, diagnostics);
+    let mut flows = flows.into_inner().unwrap_or_default();
+    for (layer, lowered) in &mut lowering.layers {
+        for judgement in &mut lowered.judgements {
+            let flow = flows.remove(&(layer.word(), judgement.rule, judgement.direction));
+            judgement.passes = flow.map(String::into_boxed_str);
+        }
+    }
+    analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
+    attribute(policy, diagnostics);
+    lowering
+}
+
 /// A policy to the objects of every layer of the build, all of them at once, with its judgements, and checked as [`build`]
 /// does, which makes files of them and keeps none.
 pub fn objects(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
@@ -215,10 +241,10 @@ pub fn build(
 
 /// A policy to its evaluator module, which says exactly what the source means: no layer is judged. With `audit` it denies
 /// nothing, and tells what it would deny.
-pub fn module(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics, audit: bool) -> Module {
+pub fn module(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics, abi: Abi, audit: bool) -> Module {
     analyze(policy, sources, diagnostics);
     attribute(policy, diagnostics);
-    targets::wasm::build(policy, sources, audit)
+    targets::wasm::build(policy, sources, abi, audit)
 }
 
 /// The files of a policy, as [`build`] hands them on, without judgements and messages: for a policy that was judged before.

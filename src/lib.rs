@@ -52,8 +52,12 @@
 //! | subject, peer | the governed side of a rule end; the other side |
 //! | grant | what the compiler opens by itself, such as the way to DNS |
 //! | layer, target | what enforces in the cluster (NetworkPolicy, Istio); the code that writes its objects |
-//! | level | how well a layer enforces a rule end: exact, wider, bypassable, unable |
+//! | level | how well a layer enforces a rule end, from best to worst: exact, bypassable, wider, unable |
 //! | gap | what a layer lets through in excess, with its reason |
+//! | narrower | what a layer refuses although a rule allows it |
+//! | pass, draft, finding | a step of a target; an object without its name; what a pass says of a rule end |
+//! | judgement | what the findings of a layer come to for one rule end |
+//! | isolate | to close a pod in a direction, so that only what is allowed passes |
 //! | effective policy | what a layer says instead of a policy, as rules |
 //! | partition | the rules for namespaces that share no object with others; the unit in which files are made |
 //! | provenance | which lines an object or a message comes from |

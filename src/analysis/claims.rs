@@ -6,10 +6,13 @@
 //!     fails: shop/{app=web} -> payments/{app=db}, tcp 5432       with the line of the allow
 //! ```
 
+mod remedies;
+
+use self::remedies::repaired;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::flows::TooLarge;
 use crate::model::rules::{Claim, ClaimKind, Direction, Rule, RuleId};
-use crate::policy::meaning::{Excess, Heavy, Meaning, Reach, in_words};
+use crate::policy::meaning::{Excess, Heavy, Meaning, Passes, Reach, in_words};
 use crate::policy::{Cause, Flow, Party, Policy, eval};
 use crate::source::{Sources, Span};
 
@@ -49,8 +52,8 @@ pub enum Outcome {
     Empty(Box<Diagnostic>),
     /// A flow shows that it is false.
     Failed(Box<Diagnostic>),
-    /// To judge it would take too much work.
-    TooLarge(Box<Diagnostic>),
+    /// It was not judged: to do so would take too much work, or what it asks cannot be told apart.
+    Unjudged(Box<Diagnostic>),
 }
 
 impl Outcome {
@@ -63,7 +66,7 @@ impl Outcome {
     pub fn finding(&self) -> Option<&Diagnostic> {
         match self {
             Outcome::Passed => None,
-            Outcome::Empty(finding) | Outcome::Failed(finding) | Outcome::TooLarge(finding) => Some(finding),
+            Outcome::Empty(finding) | Outcome::Failed(finding) | Outcome::Unjudged(finding) => Some(finding),
         }
     }
 }
@@ -83,14 +86,14 @@ pub fn assertions(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnost
 }
 
 /// Judges the assertions `never` that the source makes true by what the layers let through beside it: the excess that
-/// `@approximate` accepts counts as allowed. Where it is not known how far a gap reaches, a warning says so.
+/// `@approximate` accepts counts as allowed, but for ways through a gateway. Where it is not known how far a gap reaches, a warning says so.
 pub fn beyond_source(policy: &Policy, excess: &[Excess], diagnostics: &mut Diagnostics) {
     if excess.is_empty() {
         return;
     }
     let known: Vec<Excess> = excess.iter().copied().filter(|one| one.reach != Reach::Perhaps).collect();
     let mut meaning = Meaning::new(policy, &[]);
-    for claim in policy.assertions.iter().filter(|claim| claim.kind == ClaimKind::Never) {
+    for claim in policy.assertions.iter().filter(|claim| claim.kind == ClaimKind::Never && claim.via.is_none()) {
         let place = claim.applied.first().copied().unwrap_or(claim.span);
         // What the source allows is told already, and so is what is too large.
         if !matches!(meaning.allowed_of(&claim.flows), Ok(None)) {
@@ -146,15 +149,26 @@ pub fn tests(policy: &Policy, sources: &Sources) -> Vec<TestResult> {
 
 fn judge(policy: &Policy, meaning: &mut Meaning<'_>, claim: &Claim, code: Code, sources: &Sources) -> Outcome {
     let place = claim.applied.first().copied().unwrap_or(claim.span);
+    if let Some(way) = claim.way() {
+        return match judge_ways(meaning, claim.kind, &way) {
+            Err(TooLarge) => Outcome::Unjudged(Box::new(too_large(policy, place, meaning.heavy(&claim.flows)))),
+            Ok(Found::Unclear) => Outcome::Unjudged(Box::new(unclear(place))),
+            Ok(Found::Flows(flows)) => Outcome::Failed(Box::new(failed(policy, claim, place, &flows, code))),
+            Ok(Found::Nothing) => match meaning.is_possible_way(&way) {
+                Ok(false) => Outcome::Empty(Box::new(empty(place))),
+                _ => Outcome::Passed,
+            },
+        };
+    }
     let found = match claim.kind {
         ClaimKind::Never => meaning.allowed_of(&claim.flows),
         ClaimKind::Always => meaning.denied_of(&claim.flows),
     };
     match found {
-        Err(TooLarge) => Outcome::TooLarge(Box::new(too_large(policy, place, meaning.heavy(&claim.flows)))),
+        Err(TooLarge) => Outcome::Unjudged(Box::new(too_large(policy, place, meaning.heavy(&claim.flows)))),
         Ok(Some(example)) => {
             let flow = meaning.flow(&example);
-            let failed = failed(policy, claim, place, &flow, code);
+            let failed = failed(policy, claim, place, &[flow], code);
             Outcome::Failed(Box::new(repaired(policy, meaning, claim, failed, sources)))
         }
         Ok(None) => match meaning.is_possible(&claim.flows) {
@@ -164,18 +178,48 @@ fn judge(policy: &Policy, meaning: &mut Meaning<'_>, claim: &Claim, code: Code, 
     }
 }
 
-fn failed(policy: &Policy, claim: &Claim, place: Span, flow: &Flow, code: Code) -> Diagnostic {
+/// What shows that a claim about ways through a gateway is false.
+enum Found {
+    /// Nothing: it is true.
+    Nothing,
+    /// The leg that is denied, or both legs of a way that passes.
+    Flows(Vec<Flow>),
+    /// Rules tell the pods of the gateway apart.
+    Unclear,
+}
+
+fn judge_ways(meaning: &mut Meaning<'_>, kind: ClaimKind, way: &Rule) -> Result<Found, TooLarge> {
+    Ok(match kind {
+        ClaimKind::Always => meaning.denied_leg(way)?.map_or(Found::Nothing, |leg| Found::Flows(vec![leg])),
+        ClaimKind::Never => match meaning.allowed_way(way)? {
+            Passes::None => Found::Nothing,
+            Passes::Way(legs) => Found::Flows(Vec::from(*legs)),
+            Passes::Unclear => Found::Unclear,
+        },
+    })
+}
+
+fn failed(policy: &Policy, claim: &Claim, place: Span, flows: &[Flow], code: Code) -> Diagnostic {
     let verb = if claim.kind == ClaimKind::Never { "allowed" } else { "denied" };
-    let flow_in_words = in_words(flow);
-    let mut diagnostic = Diagnostic::new(code, place, format!("{verb}: {flow_in_words}")).at(match claim.kind {
-        ClaimKind::Never => "no flow of these is to be allowed",
-        ClaimKind::Always => "every flow of these is to be allowed",
-    });
+    let shown: Vec<String> = flows.iter().map(in_words).collect();
+    let what = if claim.via.is_some() { "way" } else { "flow" };
+    let mut diagnostic =
+        Diagnostic::new(code, place, format!("{verb}: {}", shown.join("; then "))).at(match claim.kind {
+            ClaimKind::Never => format!("no {what} of these is to be allowed"),
+            ClaimKind::Always => format!("every {what} of these is to be allowed"),
+        });
     if place != claim.span {
         diagnostic = diagnostic.label(claim.span, "the claim, in the template");
     }
-    let verdict = eval(policy, flow);
-    for end in verdict.ends {
+    for flow in flows {
+        diagnostic = explained(policy, claim, place, flow, diagnostic);
+    }
+    diagnostic
+}
+
+/// Adds the lines that allow or deny a flow.
+fn explained(policy: &Policy, claim: &Claim, place: Span, flow: &Flow, mut diagnostic: Diagnostic) -> Diagnostic {
+    for end in eval(policy, flow).ends {
         let word = end.direction.word();
         let line = |at: RuleId| policy.rule(at).map(|rule| rule.origin.place());
         let (at, text) = match (claim.kind, end.cause) {
@@ -206,45 +250,6 @@ fn failed(policy: &Policy, claim: &Claim, place: Span, flow: &Flow, code: Code) 
     diagnostic
 }
 
-/// Adds the deny that makes a `never` true: as an edit, where the claim's file holds rules, and no claim wants such a flow.
-fn repaired(
-    policy: &Policy,
-    meaning: &mut Meaning<'_>,
-    claim: &Claim,
-    diagnostic: Diagnostic,
-    sources: &Sources,
-) -> Diagnostic {
-    let Some(remedy) = remedy(claim, sources) else { return diagnostic };
-    let diagnostic = diagnostic.note(format!("to forbid it whatever others allow: `{remedy}`"));
-    let holds_rules = policy.rules.iter().any(|rule| rule.origin.place().file == claim.span.file);
-    let mut others = policy.assertions.iter().filter(|other| other.kind == ClaimKind::Always);
-    if diagnostic.code != Code::AssertionFails
-        || !holds_rules
-        || others.any(|other| meaning.may_meet(&claim.flows, &other.flows))
-    {
-        return diagnostic;
-    }
-    diagnostic.fix(format!("add `{remedy}`"), end_of_line(sources, claim.span), format!("\n{remedy}"))
-}
-
-fn end_of_line(sources: &Sources, span: Span) -> Span {
-    let rest = sources.file(span.file).text.get(span.end as usize..).unwrap_or_default();
-    let end = span.end + rest.find('\n').unwrap_or(rest.len()) as u32;
-    Span { start: end, end, ..span }
-}
-
-/// Returns the deny that makes a `never` true, whatever others allow.
-fn remedy(claim: &Claim, sources: &Sources) -> Option<String> {
-    if claim.kind == ClaimKind::Always || !claim.applied.is_empty() || claim.flows.conditions.jwt.is_some() {
-        return None;
-    }
-    let written = sources.slice(claim.span).split_whitespace().collect::<Vec<_>>().join(" ");
-    let flows = ["assert never ", "deny "].iter().find_map(|word| written.strip_prefix(word))?;
-    let source = &claim.flows.source;
-    let direction = if source.pods().count() == source.members.len() { Direction::Egress } else { Direction::Ingress };
-    Some(format!("deny {} {flows}", direction.word()))
-}
-
 fn too_large(policy: &Policy, place: Span, heavy: Heavy) -> Diagnostic {
     let Heavy { rules, count, keys, key_count } = heavy;
     let mut diagnostic = Diagnostic::new(Code::ClaimTooLarge, place, "this claim would take too much work to judge")
@@ -263,6 +268,12 @@ fn too_large(policy: &Policy, place: Span, heavy: Heavy) -> Diagnostic {
         diagnostic = diagnostic.note(format!("{rules} for the labels {}{more}", keys.join(", ")));
     }
     diagnostic.note("claims about fewer namespaces, or about fewer labels each, are judged by themselves")
+}
+
+fn unclear(place: Span) -> Diagnostic {
+    Diagnostic::new(Code::ClaimNotJudged, place, "this claim was not judged")
+        .at("rules tell the pods of the gateway apart")
+        .note("a request passes both legs of a way, but perhaps not through one pod")
 }
 
 fn empty(place: Span) -> Diagnostic {

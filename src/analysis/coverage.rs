@@ -37,7 +37,11 @@ pub fn coverage(policy: &Policy) -> Result<Coverage, TooLarge> {
     for (at, rule) in policy.numbered() {
         let mut spoken_of = false;
         for claim in policy.tests.iter().flat_map(|test| &test.claims) {
-            if meaning.speaks_of(&claim.flows, rule)? {
+            let is_meant = match claim.way() {
+                Some(way) => meaning.ways_speak_of(&way, rule)?,
+                None => meaning.speaks_of(&claim.flows, rule)?,
+            };
+            if is_meant {
                 spoken_of = true;
                 break;
             }

@@ -1,7 +1,10 @@
 //! `netpol build`: YAML for every layer, on stdout or in a folder.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::output::{self, Change, Draft, Output, Plan};
 use super::report::Report;
@@ -11,6 +14,7 @@ use crate::compile;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::policy::Policy;
 use crate::source::{Sources, Span};
+use crate::targets::wasm::Abi;
 use crate::targets::{self, Artifact, Listed};
 
 /// After this many files the others are only counted.
@@ -39,6 +43,9 @@ pub struct Args {
     /// Name the lines of rules in the YAML, and not their files and words alone
     #[arg(long)]
     lines: bool,
+    /// With `--target wasm`: the interface of the module, for hosts of docs/wasm-abi.md or of OPA
+    #[arg(long, value_name = "ABI", value_parser = abi())]
+    abi: Option<Abi>,
     /// With `--target wasm`: tell what would be denied, and deny nothing
     #[arg(long)]
     audit: bool,
@@ -46,17 +53,25 @@ pub struct Args {
     arguments: Arguments,
 }
 
+fn abi() -> impl TypedValueParser<Value = Abi> {
+    PossibleValuesParser::new(Abi::ALL.map(Abi::word))
+        .map(|word| Abi::ALL.into_iter().find(|abi| abi.word() == word).unwrap_or(Abi::Core))
+}
+
 /// Builds the policy. A build with an error writes nothing.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     if args.arguments.asks_for_module()? {
         if args.diff || args.kustomization || args.lines || args.prune_list.is_some() {
-            return Err(Fatal::new("a module is no YAML: of the flags, `-o`, `--check` and `--audit` go with it"));
+            return Err(Fatal::new(
+                "a module is no YAML: of the flags, `-o`, `--check`, `--abi` and `--audit` go with it",
+            ));
         }
-        let how = module::Build { output: args.output.as_deref(), check: args.check, audit: args.audit };
+        let abi = args.abi.unwrap_or(Abi::Core);
+        let how = module::Build { output: args.output.as_deref(), check: args.check, abi, audit: args.audit };
         return module::build(&how, &args.arguments, global);
     }
-    if args.audit {
-        return Err(Fatal::new("`--audit` is for the evaluator module: `--target wasm`"));
+    if args.audit || args.abi.is_some() {
+        return Err(Fatal::new("`--abi` and `--audit` are for the evaluator module: `--target wasm`"));
     }
     let mut session = Session::open(&args.arguments, global)?;
     session.input.settings.lines = args.lines;
@@ -102,6 +117,7 @@ fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Resul
         true
     });
     let took = start.elapsed();
+    let accepted = accepted_gaps(&policy, &session.diagnostics);
     waiting.sort_by(|a, b| a.path.cmp(&b.path));
     if report.fails(&session.diagnostics) {
         return refused(report, session);
@@ -135,7 +151,7 @@ fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Resul
     for patch in printed.iter().filter(|file| file.patch) {
         report.say(&format!("left out: {}, which `-o DIR` writes", patch.path));
     }
-    report.close(&session.diagnostics, &summary(&printed, &session, report, took));
+    report.close(&session.diagnostics, &summary(&printed, &session, accepted, report, took));
     Ok(exit)
 }
 
@@ -159,6 +175,7 @@ fn in_folder(
         added.is_ok()
     });
     let took = start.elapsed();
+    let accepted = accepted_gaps(&policy, &session.diagnostics);
     leave(policy);
     added?;
     if report.fails(&session.diagnostics) {
@@ -171,7 +188,7 @@ fn in_folder(
         draft.add(kustomization)?;
     }
     let written = draft.listed().to_vec();
-    let summary = summary(&written, &session, report, took);
+    let summary = summary(&written, &session, accepted, report, took);
     let plan = draft.finish(&mut session.input.sources, &mut session.diagnostics)?;
     if let Some(plan) = plan.as_ref().filter(|_| args.check) {
         compare(plan, &output, &mut session.input.sources, &mut session.diagnostics);
@@ -271,14 +288,26 @@ fn list(written: &[Listed], plan: &Plan, output: &Output, report: &Report<'_>) {
     }
 }
 
-/// Returns how much was made, that it was checked, and for a person at a terminal how long that took.
-fn summary(files: &[Listed], session: &Session, report: &Report<'_>, took: Duration) -> String {
+/// Returns how many rules have a gap that `@approximate` accepts.
+fn accepted_gaps(policy: &Policy, diagnostics: &Diagnostics) -> usize {
+    let said: BTreeSet<Span> = policy.rules.iter().filter_map(|rule| Some(rule.origin.approximate()?.1)).collect();
+    let without: BTreeSet<Span> =
+        diagnostics.iter().filter(|one| one.code == Code::NoGap).map(|one| one.primary.span).collect();
+    said.difference(&without).count()
+}
+
+/// Returns how much was made, that it was checked, how many gaps are accepted, and for a person at a terminal how long it
+/// took.
+fn summary(files: &[Listed], session: &Session, accepted: usize, report: &Report<'_>, took: Duration) -> String {
     let objects = files.iter().map(|file| file.objects).sum();
     let layers = &session.input.settings.targets;
     let mut words = format!("{}, {}", count(objects, "object"), count(layers.len(), "layer"));
     let in_part = session.diagnostics.iter().any(|finding| finding.code == Code::Unchecked);
     words.push_str(", checked");
     words.push_str(if in_part { " in part" } else { "" });
+    if accepted > 0 {
+        words.push_str(&format!(", {}", count(accepted, "accepted gap")));
+    }
     if report.is_watched() {
         words.push_str(&format!(" in {} ms", took.as_millis().max(1)));
     }

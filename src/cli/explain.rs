@@ -48,7 +48,7 @@ fn format() -> impl TypedValueParser<Value = Format> {
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let mut session = Session::open(&args.arguments, global)?;
     let policy = session.policy();
-    let lowering = policy.as_ref().filter(|_| args.enforcement).map(|policy| session.judge(policy));
+    let lowering = policy.as_ref().filter(|_| args.enforcement).map(|policy| session.explain(policy));
     let report = args.arguments.report(global, true);
     let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
     let Some(policy) = policy else {

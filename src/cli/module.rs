@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::session::{Arguments, Session};
 use super::{Exit, Fatal, Global, disk, paths};
-use crate::targets::wasm::Module;
+use crate::targets::wasm::{Abi, Module};
 
 /// How the module is built.
 pub struct Build<'a> {
@@ -13,6 +13,8 @@ pub struct Build<'a> {
     pub output: Option<&'a Path>,
     /// `--check`.
     pub check: bool,
+    /// `--abi`.
+    pub abi: Abi,
     /// `--audit`.
     pub audit: bool,
 }
@@ -26,7 +28,7 @@ pub fn build(how: &Build<'_>, arguments: &Arguments, global: &Global) -> Result<
         return Err(Fatal::new("a module is two files, which need a folder: `-o DIR`"));
     };
     let report = arguments.report(global, false);
-    let module = session.policy().map(|policy| session.module(&policy, how.audit));
+    let module = session.policy().map(|policy| session.module(&policy, how.abi, how.audit));
     let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
     let Some(module) = module.filter(|_| exit == 0) else {
         report.close(&session.diagnostics, "");

@@ -16,7 +16,7 @@ use crate::model::names::is_dns_label;
 use crate::policy::Policy;
 use crate::settings::{self, Layer, Project, Settings};
 use crate::source::FileId;
-use crate::targets::wasm::Module;
+use crate::targets::wasm::{Abi, Module};
 use crate::targets::{Artifact, Lowering};
 
 /// The most bytes of a configuration.
@@ -284,9 +284,14 @@ impl Session {
         compile::judge(policy, &self.input.sources, &mut self.diagnostics)
     }
 
+    /// Judges the policy by every layer of the build, with what each says instead of a rule.
+    pub fn explain(&mut self, policy: &Policy) -> Lowering {
+        compile::explain(policy, &self.input.sources, &mut self.diagnostics)
+    }
+
     /// Makes the evaluator module.
-    pub fn module(&mut self, policy: &Policy, audit: bool) -> Module {
-        compile::module(policy, &self.input.sources, &mut self.diagnostics, audit)
+    pub fn module(&mut self, policy: &Policy, abi: Abi, audit: bool) -> Module {
+        compile::module(policy, &self.input.sources, &mut self.diagnostics, abi, audit)
     }
 
     /// Makes the files of every layer of the build, and hands them on until `then` wants no more.

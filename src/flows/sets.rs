@@ -290,6 +290,24 @@ impl Flows {
         set
     }
 
+    /// Returns the variables that tell nothing of a request.
+    pub fn but_requests(&self) -> Vec<Var> {
+        let of_request = |var: &Var| {
+            matches!(
+                self.space.feature(*var),
+                Feature::Method
+                    | Feature::Segment(_)
+                    | Feature::RequestHost
+                    | Feature::TlsName
+                    | Feature::Issuer
+                    | Feature::Subject
+                    | Feature::Claim(_)
+                    | Feature::Header(_)
+            )
+        };
+        self.space.vars().filter(|var| !of_request(var)).collect()
+    }
+
     /// Returns the variables that tell of a token.
     pub fn token_variables(&self) -> Vec<Var> {
         let claims = self.space.claims.numbered().map(|(_, claim)| self.space.var(Feature::Claim(claim)));

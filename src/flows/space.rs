@@ -285,6 +285,11 @@ impl Space {
         })
     }
 
+    /// Returns every variable.
+    pub fn vars(&self) -> impl Iterator<Item = Var> + use<> {
+        (0..self.first.count).map(Var)
+    }
+
     /// Returns the feature of a variable.
     pub fn feature(&self, var: Var) -> Feature<'_> {
         let first = &self.first;

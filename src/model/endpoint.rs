@@ -51,6 +51,11 @@ pub struct Pods {
 }
 
 impl Endpoint {
+    /// Returns whether each member is pods.
+    pub fn is_workloads(&self) -> bool {
+        self.pods().count() == self.members.len()
+    }
+
     /// Returns the members that are pods.
     pub fn pods(&self) -> impl Iterator<Item = (&Member, &Pods)> {
         self.members.iter().filter_map(|member| match &member.what {

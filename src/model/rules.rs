@@ -162,10 +162,24 @@ pub struct Claim {
     pub kind: ClaimKind,
     /// The flows.
     pub flows: FlowPattern,
+    /// `via`: not the flows are meant, but the ways of these clients, or to these hosts, that lead through the gateway.
+    pub via: Option<Arc<Via>>,
     /// The statement.
     pub span: Span,
     /// The `apply` statements that yielded it, the outermost first; none outside templates.
     pub applied: Vec<Span>,
+}
+
+impl Claim {
+    /// Returns the rule that allows the ways through a gateway of which the claim speaks, and nothing else; `None` for a claim
+    /// without `via`. A way to pods leads in, a way to anything else leads out.
+    pub fn way(&self) -> Option<Rule> {
+        let via = Some(Arc::clone(self.via.as_ref()?));
+        let FlowPattern { source, destination, conditions } = self.flows.clone();
+        let ingress = destination.is_workloads();
+        let origin = Origin::new(self.span, Notes::default());
+        Some(Rule { action: Action::Allow, egress: !ingress, ingress, source, destination, conditions, via, origin })
+    }
 }
 
 /// The kinds of claims.

@@ -19,7 +19,8 @@ pub fn source(endpoint: &Endpoint) -> String {
     union(endpoint.members.iter().map(what).collect())
 }
 
-fn union(mut parts: Vec<String>) -> String {
+/// Returns some endpoints as one.
+pub fn union(mut parts: Vec<String>) -> String {
     parts.dedup();
     match parts.as_slice() {
         [one] => one.clone(),
@@ -109,7 +110,8 @@ fn name(host: &Host) -> String {
     }
 }
 
-fn ports(ports: &Ports) -> String {
+/// Returns ports as a suffix.
+pub fn ports(ports: &Ports) -> String {
     let entries: Vec<String> = ports.entries().iter().map(port).collect();
     match entries.as_slice() {
         [] => String::new(),

@@ -36,11 +36,18 @@ pub fn is_missing(policy: &Policy) -> bool {
 /// Notes once that the inventory shows no mesh, and how to leave the layer out.
 pub fn note_missing(policy: &Policy, diagnostics: &mut Diagnostics) {
     let Some(rule) = policy.rules.first().filter(|_| policy.lacks_mesh) else { return };
+    let asks = policy.rules.iter().any(|rule| rule.conditions.asks_of_requests());
+    let without = match asks {
+        true => {
+            "without a mesh nothing reads requests: leave `where …` out of the rules, and set `targets = [\"networkpolicy\"]` in netpol.toml"
+        }
+        false => "without a mesh: `targets = [\"networkpolicy\"]` in netpol.toml, or `--target networkpolicy`",
+    };
     let message = "the inventory shows no mesh, and this build has the layer `istio` too";
     diagnostics.push(
         Diagnostic::new(Code::NoMesh, rule.origin.place(), message)
             .at("no layers are said, so that there are both")
-            .note("without a mesh: `targets = [\"networkpolicy\"]` in netpol.toml, or `--target networkpolicy`")
+            .note(without)
             .note(
                 "with one that the inventory leaves out: `targets = [\"networkpolicy\", \"istio\"]`, and in the inventory `istio-injection: enabled` at its namespaces",
             ),

@@ -9,7 +9,7 @@ use crate::model::endpoint::Endpoint;
 use crate::model::gateways::Gateway;
 use crate::model::labels::PodSelector;
 use crate::model::rules::{Claim, Direction, GrantId, Rule, RuleId, Test};
-use crate::settings::Settings;
+use crate::settings::{Layer, Settings};
 
 /// A checked policy: its rules and grants, with every name resolved.
 #[derive(Clone, Debug)]
@@ -46,6 +46,11 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Returns whether Istio is a layer of the build.
+    pub fn has_istio(&self) -> bool {
+        self.settings.targets.contains(&Layer::Istio)
+    }
+
     /// Returns a rule.
     pub fn rule(&self, id: RuleId) -> Option<&Rule> {
         self.rules.get(id.index())

@@ -115,6 +115,9 @@ fn not_ascii(span: Span, found: &str) -> Diagnostic {
         '\u{370}'..='\u{52f}' => diagnostic(format!("`{found}` is not of ASCII letters, however it looks"))
             .at("a Greek or Cyrillic letter")
             .note("names, hosts and labels are of ASCII letters, digits and a few signs"),
+        '\u{2026}' => diagnostic("`…` stands for what is to be filled in".into())
+            .at("write what is meant here")
+            .note("an example that shows `…` leaves out an end or a value: copy the rest, and write your own"),
         _ => diagnostic(format!("`{found}` is not ASCII")).note(
             "outside comments and strings only ASCII stands; an international host is written in its `xn--` form",
         ),

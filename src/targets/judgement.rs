@@ -36,6 +36,11 @@ pub struct Judgement {
     pub left_out: Option<Box<str>>,
     /// For a rule through a gateway on the way out, the ways that the layer closes.
     pub at_gateway: AtGateway,
+    /// What the layer says instead of the rule, in sentences, where it is not exact; asked for by [`super::explain`] alone,
+    /// and none where it cannot be said.
+    pub instead: Vec<Box<str>>,
+    /// A flow that the rule forbids and the layer lets through, where `instead` is asked for and cannot be said.
+    pub passes: Option<Box<str>>,
 }
 
 /// The ways that a layer closes for a rule through a gateway on the way out. Where the layers of a build close both,
@@ -65,6 +70,8 @@ impl Judgement {
             names: Traffics::default(),
             left_out: None,
             at_gateway: AtGateway::default(),
+            instead: Vec::new(),
+            passes: None,
         }
     }
 

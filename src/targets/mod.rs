@@ -8,6 +8,7 @@ pub mod enforcement;
 mod files;
 pub mod foreign;
 mod gap;
+mod instead;
 pub mod istio;
 mod judgement;
 mod level;
@@ -43,7 +44,7 @@ pub struct Lowered {
     pub objects: Vec<Object>,
     /// One for each governed end of each rule, in the order of the rules.
     pub judgements: Vec<Judgement>,
-    /// The rules that the objects say, of a layer whose objects can be read back; only while a part of a policy is lowered.
+    /// The rules that the objects say, of a layer whose objects can be read as rules; only while a part of a policy is lowered.
     pub effective: Option<Effective>,
 }
 
@@ -68,6 +69,7 @@ pub struct Made<'a> {
 pub fn read_back(layer: Layer, file: FileId, text: &str) -> Result<Vec<Rule>, Box<Diagnostic>> {
     match layer {
         Layer::NetworkPolicy => networkpolicy::read::written(file, text),
+        // Istio's objects are no rules: `verify` compares them as sets, and asks for none here.
         Layer::Istio => Ok(Vec::new()),
     }
 }
@@ -107,6 +109,8 @@ pub struct Lowering {
 enum Wanted {
     /// How well the layer enforces each rule.
     Judgements,
+    /// The same, and what it says instead.
+    Sentences,
     /// The objects, too.
     Objects,
     /// The objects as files.
@@ -151,6 +155,14 @@ pub fn files_of(policy: &Policy, sources: &Sources, then: &mut dyn FnMut(Vec<Art
 pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     let wanted = Wanted::Judgements;
     let lowering = lower_partitions(TOGETHER, wanted, policy, sources, None, diagnostics, &mut |_| true);
+    judged(lowering, policy, diagnostics)
+}
+
+/// Judges each rule as [`judge`] does, and tells what layers say instead of rules that they do not enforce exactly. `look` is
+/// shown what each layer made.
+pub fn explain(policy: &Policy, sources: &Sources, look: Check<'_>, diagnostics: &mut Diagnostics) -> Lowering {
+    let wanted = Wanted::Sentences;
+    let lowering = lower_partitions(TOGETHER, wanted, policy, sources, Some(look), diagnostics, &mut |_| true);
     judged(lowering, policy, diagnostics)
 }
 
@@ -216,12 +228,11 @@ fn lower_partitions(
         let beside = reader.read(&lowered.objects, overwritten);
         let files = match wanted {
             Wanted::Files => files::of_objects(layer, std::mem::take(&mut lowered.objects), sources),
-            Wanted::Objects => Vec::new(),
-            Wanted::Judgements => {
-                lowered.objects.clear();
-                Vec::new()
-            }
+            Wanted::Objects | Wanted::Sentences | Wanted::Judgements => Vec::new(),
         };
+        if let Some(effective) = lowered.effective.as_ref().filter(|_| wanted == Wanted::Sentences) {
+            instead::add(policy, effective, &mut lowered.judgements);
+        }
         // Objects that an error stops are not written, nor are all of them made.
         if let Some(check) = check.filter(|_| !found.has_errors()) {
             let effective = lowered.effective.take().unwrap_or_default();
@@ -236,6 +247,9 @@ fn lower_partitions(
                 effective: &effective,
                 texts: &texts,
             }));
+        }
+        if matches!(wanted, Wanted::Judgements | Wanted::Sentences) {
+            lowered.objects.clear();
         }
         (lowered, files, beside, found)
     };

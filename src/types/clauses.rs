@@ -46,10 +46,14 @@ impl Checker<'_> {
     }
 
     /// Checks the clauses of a claim.
-    pub(super) fn claim_clauses(&mut self, claim: &Claim, to: &Value, env: &Env) -> Option<Conditions> {
+    pub(super) fn claim_clauses(
+        &mut self,
+        claim: &Claim,
+        to: &Value,
+        env: &Env,
+    ) -> Option<(Conditions, Option<Arc<Via>>)> {
         let conditions = self.conditions(&claim.clauses, to, &claim.destination, env)?;
-        self.via_of_claim(claim, env)?;
-        Some(conditions)
+        Some((conditions, self.via_of_claim(claim, to, env)?))
     }
 
     fn issuer_named(&mut self, name: &Ident, env: &Env) -> Option<Arc<Issuer>> {

@@ -79,7 +79,7 @@ impl Checker<'_> {
             None => None,
             Some(expr) => match &expr.kind {
                 ExprKind::Pods(NamespacePattern::Name(namespace), PodPattern::Account(name)) => {
-                    self.check_namespace(namespace.span, &namespace.text, env);
+                    self.check_namespace(namespace.span, &namespace.text, None, env);
                     Some((namespace.text.clone(), name.text.clone()))
                 }
                 ExprKind::Error => return None,

@@ -47,11 +47,11 @@ impl Checker<'_> {
     }
 
     /// Reports a namespace that the inventory lacks, unless the standard library names it. Without an inventory nothing
-    /// is reported.
-    pub(super) fn check_namespace(&mut self, span: Span, name: &SmolStr, env: &Env) {
+    /// is reported. `meant` is a namespace that is meant more likely than the nearest.
+    pub(super) fn check_namespace(&mut self, span: Span, name: &SmolStr, meant: Option<SmolStr>, env: &Env) {
         let inventory = self.inventory;
         if self.is_users(env) && inventory.given && !inventory.namespaces.contains_key(name) {
-            let near = inventory.nearest_namespace(name);
+            let near = meant.as_ref().or_else(|| inventory.nearest_namespace(name));
             let pods = PodSelector::in_namespace(name.clone());
             let scope = self.scope.as_ref().filter(|scope| !pods.is_inside(&scope.pods));
             self.push(errors::unknown_namespace(span, name, near, scope.map(|scope| scope.span)));
@@ -317,7 +317,7 @@ impl Checker<'_> {
                     }
                     // A namespace that the inventory lacks has its own message.
                     Matched::Known | Matched::HostNetwork(_) | Matched::NoNamespace(_) => {}
-                    Matched::Near(_) | Matched::Unknown { .. } => self.unknown_name_of_pods(name, &key),
+                    Matched::Near(_) | Matched::Unknown { .. } => self.unknown_name_of_pods(name, &key, env),
                 }
                 Some(selector)
             }
@@ -326,7 +326,7 @@ impl Checker<'_> {
 
     /// Reports a name that no workload and no Service has: an error if one of them has nearly that name, else a
     /// warning.
-    fn unknown_name_of_pods(&mut self, name: &Word, key: &(SmolStr, SmolStr)) {
+    fn unknown_name_of_pods(&mut self, name: &Word, key: &(SmolStr, SmolStr), env: &Env) {
         let inventory = self.inventory;
         let (namespace, text) = (&key.0, name.text.as_str());
         let workloads = inventory.workloads_in(namespace).iter().filter(|workload| !workload.owned);
@@ -339,7 +339,10 @@ impl Checker<'_> {
             Some(near) => errors::nothing_named(name.span, key, near),
             None => {
                 let any = !names.is_empty();
-                errors::name_unmatched(name.span, key, any, nearest(text, names))
+                let in_sight = self.names.in_sight(env.module, text).is_some();
+                errors::name_unmatched(name.span, key, any, nearest(text, names)).note_opt(
+                    in_sight.then(|| format!("or is the name `{text}` meant? It stands without a namespace: `{text}`")),
+                )
             }
         };
         self.push_unmatched(diagnostic, format!("{namespace}/{text}"));

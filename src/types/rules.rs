@@ -15,8 +15,8 @@ use crate::model::ports::{AppProtocol, Ports};
 use crate::model::rules::{Action, Claim, FlowPattern, Notes, Origin, Rule, Test};
 use crate::source::Span;
 use crate::syntax::tree::{
-    self, Annotation, AnnotationKind, Arrow, ClauseKind, DefaultDeny, Direction, Effect, Expr, ExprKind, Item,
-    ItemKind, Port, PortKind, PortSpec,
+    self, Annotation, AnnotationKind, Arrow, DefaultDeny, Direction, Effect, Expr, ExprKind, Item, ItemKind, Port,
+    PortKind, PortSpec,
 };
 
 impl Checker<'_> {
@@ -295,16 +295,16 @@ impl Checker<'_> {
             self.push(errors::claim_without_workloads(claim.span));
             return None;
         }
-        let conditions = self.claim_clauses(claim, &destination, env)?;
-        if let Some(via) = claim.clauses.iter().find(|clause| matches!(clause.kind, ClauseKind::Via { .. })) {
+        let (conditions, via) = self.claim_clauses(claim, &destination, env)?;
+        let (source, destination) = (source.as_source(), destination.endpoint().clone());
+        if let Some(via) = via.as_ref().filter(|_| destination.is_workloads() && source.pods().next().is_some()) {
             if !env.opaque {
-                self.push(errors::claim_not_judged(claim.span, via.span));
+                self.push(errors::claim_of_pods_as_clients(claim.span, via.span));
             }
             return None;
         }
-        let (source, destination) = (source.as_source(), destination.endpoint().clone());
         let flows = FlowPattern { source, destination, conditions: Arc::new(conditions) };
-        Some(Claim { kind: claim.kind, flows, span: claim.span, applied: env.applied.clone() })
+        Some(Claim { kind: claim.kind, flows, via, span: claim.span, applied: env.applied.clone() })
     }
 
     /// Warns of weights on ports that Istio does not read as requests or TLS: there the client chooses the address.

@@ -16,7 +16,9 @@ use crate::model::labels::{Account, PodSelector, Requirement, Requirements, Test
 use crate::model::names::{is_dns_label, is_label_value};
 use crate::model::ports::Protocol;
 use crate::source::Span;
-use crate::syntax::tree::{Expr, ItemKind, LabelRequirement, LabelTest, Labels, NamespacePattern, PodPattern, Word};
+use crate::syntax::tree::{
+    Expr, ExprKind, ItemKind, LabelRequirement, LabelTest, Labels, LetValue, NamespacePattern, PodPattern, Word,
+};
 
 impl Checker<'_> {
     pub(super) fn pods(
@@ -178,7 +180,8 @@ impl Checker<'_> {
         if !word.quoted && self.is_users(env) {
             self.warn_of_name(word, Checker::bare_span(expr), pods, env);
         }
-        self.check_namespace(word.span, &word.text, env);
+        let near = self.namespace_of_name(word, pods, env).cloned();
+        self.check_namespace(word.span, &word.text, near, env);
         Some((word.text.clone(), false))
     }
 
@@ -198,7 +201,29 @@ impl Checker<'_> {
             }
             kind => matches!(kind, ItemKind::Gateway(_)),
         };
-        self.push(errors::namespace_like_name(word, protocol, ports));
+        let namespace = self.namespace_of_name(word, pods, env);
+        let is_unknown = self.inventory.given && !self.inventory.namespaces.contains_key(&word.text);
+        if namespace.is_none() || !is_unknown {
+            let diagnostic = errors::namespace_like_name(word, protocol, ports, namespace);
+            self.push(diagnostic);
+        }
+    }
+
+    /// Returns the namespace of all whose pods a word before a `/` is the name: `boutique` for the `shop` in
+    /// `shop/frontend`, after `let shop = boutique/*`, and after `let shop = boutique`, which is an error of its own.
+    fn namespace_of_name(&self, word: &Word, pods: &PodPattern, env: &Env) -> Option<&SmolStr> {
+        if word.quoted || matches!(pods, PodPattern::Any) {
+            return None;
+        }
+        let ItemKind::Let(item) = &self.names.item(self.names.in_sight(env.module, &word.text)?).kind else {
+            return None;
+        };
+        let LetValue::Endpoint(value) = &item.value else { return None };
+        match &value.kind {
+            ExprKind::Pods(NamespacePattern::Name(namespace), PodPattern::Any) => Some(&namespace.text),
+            ExprKind::Name(name) => self.inventory.namespaces.get_key_value(name).map(|(name, _)| name),
+            _ => None,
+        }
     }
 
     pub(super) fn requirements(&mut self, labels: &Labels) -> Option<Requirements> {

@@ -316,7 +316,7 @@ impl Checker<'_> {
         match (kind, argument) {
             (_, Argument::Endpoint(Expr { kind: ExprKind::Error, .. })) => None,
             (ParameterType::Namespace, Argument::Endpoint(Expr { kind: ExprKind::Name(word), ports: None, span })) => {
-                self.check_namespace(*span, word, env);
+                self.check_namespace(*span, word, None, env);
                 Some(Bound::Namespace(word.clone()))
             }
             (ParameterType::String, Argument::String(text)) => Some(Bound::String(text.text.clone())),

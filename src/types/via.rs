@@ -64,16 +64,13 @@ impl Checker<'_> {
         match direction {
             Direction::Ingress => {
                 self.check_way_in(to, to_expr, written, &mut via, env)?;
+                if !(env.opaque && to.opaque || via.at.is_empty()) {
+                    self.check_public_hosts(&via.at, written.span, &via.gateway.name, env)?;
+                }
                 self.warn_of_rewrites(&via, conditions);
             }
             Direction::Egress => {
-                if let (Some(first), Some(last)) = (written.at.first(), written.at.last()) {
-                    let gateway_end = written.gateway.span.after();
-                    let blank = self.text(Span { end: first.span().start, ..gateway_end });
-                    let start = gateway_end.start + (blank.len() - blank.trim_start().len()) as u32;
-                    self.push(errors::via_at_on_egress(Span { start, ..last.span() }));
-                    return None;
-                }
+                self.refuse_at(written)?;
                 self.check_way_out(to, to_expr, &via, env)?;
                 let hosts = to.endpoint().members.iter().filter_map(|member| match &member.what {
                     What::Host(host) => Some(host.name.clone()),
@@ -85,12 +82,29 @@ impl Checker<'_> {
         Some(Some(Arc::new(via)))
     }
 
-    /// Checks the `via` of a claim.
-    pub(super) fn via_of_claim(&mut self, claim: &Claim, env: &Env) -> Option<()> {
-        match via_of(&claim.clauses) {
-            Some(written) => self.via(written, env).map(drop),
-            None => Some(()),
+    /// Checks the `via` of a claim, as that of the rule that allows what the claim is about.
+    #[allow(clippy::option_option, reason = "a claim may have none, and one that it has may be wrong")]
+    pub(super) fn via_of_claim(&mut self, claim: &Claim, to: &Value, env: &Env) -> Option<Option<Arc<Via>>> {
+        let Some(written) = via_of(&claim.clauses) else { return Some(None) };
+        let mut via = self.via(written, env)?;
+        match to.endpoint().is_workloads() {
+            true => self.check_way_in(to, &claim.destination, written, &mut via, env)?,
+            false => {
+                self.refuse_at(written)?;
+                self.check_way_out(to, &claim.destination, &via, env)?;
+            }
         }
+        Some(Some(Arc::new(via)))
+    }
+
+    /// Refuses `at` on the way out.
+    fn refuse_at(&mut self, written: Written<'_>) -> Option<()> {
+        let (Some(first), Some(last)) = (written.at.first(), written.at.last()) else { return Some(()) };
+        let gateway_end = written.gateway.span.after();
+        let blank = self.text(Span { end: first.span().start, ..gateway_end });
+        let start = gateway_end.start + (blank.len() - blank.trim_start().len()) as u32;
+        self.push(errors::via_at_on_egress(Span { start, ..last.span() }));
+        None
     }
 
     fn via(&mut self, written: Written<'_>, env: &Env) -> Option<Via> {
@@ -132,7 +146,6 @@ impl Checker<'_> {
         }
         if !written.at.is_empty() {
             self.check_readable(written.span, "at", to, to_expr, env)?;
-            self.check_public_hosts(&via.at, written.span, &via.gateway.name, env)?;
             self.warn_of_unread_tls(to, via);
             return Some(());
         }

@@ -27,12 +27,12 @@ use crate::diag::Diagnostics;
 use crate::flows::{OTHER, Set, TooLarge};
 use crate::model::endpoint::Endpoint;
 use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
-use crate::policy::Policy;
-use crate::policy::meaning::Meaning;
+use crate::policy::meaning::{Meaning, in_words};
+use crate::policy::{Flow, Policy};
 use crate::settings::Layer;
 use crate::source::Sources;
 use crate::targets::effective::{Excess, Stated};
-use crate::targets::{Made, read_back};
+use crate::targets::{Level, Made, read_back};
 
 /// The steps that the sets of some rows may take, and how many more for each statement.
 const BUDGET: u64 = 2_000_000;
@@ -76,13 +76,38 @@ pub fn check_effective(policy: &Policy, sources: &Sources, made: &Made<'_>) -> D
     found
 }
 
+/// The most rule ends of which flows are shown for what one layer made.
+const MOST_SHOWN: usize = 32;
+
+/// Returns flows, in words, that rule ends forbid and that what a layer made lets through, for ends that are not exact and of which
+/// no sentence tells what stands in their place.
+pub fn shown(policy: &Policy, made: &Made<'_>) -> Vec<((RuleId, Direction), String)> {
+    let unsaid = made.judgements.iter().filter(|one| one.level > Level::Bypassable && one.instead.is_empty());
+    let ends = unsaid.map(|one| (one.rule, one.direction)).take(MOST_SHOWN);
+    ends.filter_map(|end| Some((end, in_words(&passing(policy, made, end)?)))).collect()
+}
+
+/// Returns a flow that a rule end forbids and what a layer made lets through, whatever judgements say of it; `None` where
+/// there is none, or its sets are too large.
+fn passing(policy: &Policy, made: &Made<'_>, end: (RuleId, Direction)) -> Option<Flow> {
+    if made.layer == Layer::Istio {
+        return sidecars::passing(policy, made, end);
+    }
+    let (at, direction) = end;
+    let table = Table::new(policy, made, None);
+    let is_meant = |key: &Key| key.0 == direction && table.rules(direction, key.1.as_ref()).contains(&at);
+    let rows = table.together().into_iter().map(|rows| rows.into_iter().filter(is_meant).collect::<Vec<Key>>());
+    let mut rows = rows.filter(|rows| !rows.is_empty());
+    rows.find_map(|rows| table.first(&rows, |row| row.passing(at)).ok().flatten()).map(|difference| difference.flow)
+}
+
 fn judge(policy: &Policy, sources: &Sources, made: &Made<'_>, read: Option<&[Rule]>, found: &mut Diagnostics) {
     // Rules that are alike word by word are alike as sets.
     let read = read.filter(|read| !alike::are_alike(&made.effective.rules, read));
     let table = Table::new(policy, made, read);
     let mut waiting: Vec<Vec<Key>> = table.together();
     while let Some(rows) = waiting.pop() {
-        match table.differing(&rows) {
+        match table.first(&rows, |row| row.differing()) {
             Ok(None) => {}
             Ok(Some(difference)) => {
                 found.push(words::differing(policy, sources, made, &difference));
@@ -223,8 +248,12 @@ impl<'a> Table<'a> {
         all
     }
 
-    /// Returns the first difference among some rows.
-    fn differing(&self, rows: &[Key]) -> Result<Option<Difference>, TooLarge> {
+    /// Returns the first difference that is found in some rows.
+    fn first(
+        &self,
+        rows: &[Key],
+        find: impl Fn(&mut Row<'_, 'a>) -> Result<Option<Difference>, TooLarge>,
+    ) -> Result<Option<Difference>, TooLarge> {
         let (policy, none) = (self.policy, Said::default());
         let own: Vec<&Said<'a>> = rows.iter().map(|key| self.rows.get(key).unwrap_or(&none)).collect();
         let all = || own.iter().copied().chain(&self.wide);
@@ -245,7 +274,7 @@ impl<'a> Table<'a> {
             let place = name.as_deref().map_or(OTHER, |name| meaning.flows().space.place(name));
             let wide = &wide[usize::from(*direction == Direction::Ingress)];
             let mut row = Row::new(self, &mut meaning, (*direction, place), said, wide);
-            if let Some(difference) = row.differing()? {
+            if let Some(difference) = find(&mut row)? {
                 return Ok(Some(difference));
             }
         }

@@ -4,21 +4,21 @@
 //! layer with the rule that it stands for, and the unions of all of them, which may be large, are made only where a
 //! statement is not explained by its own rule.
 
-use std::sync::Arc;
+mod excess;
+mod sides;
 
 use rustc_hash::FxHashMap;
 
-use super::{Said, Table, are_among, is_by_gateway, known};
-use crate::flows::{OUTSIDE, Set, Side, TooLarge};
-use crate::model::addresses::AddressSet;
-use crate::model::endpoint::{Endpoint, Member, Pods, What, is_everybody};
-use crate::model::labels::PodSelector;
+use self::sides::Layer;
+pub(super) use self::sides::Source;
+use super::{Said, Table, are_among, known};
+use crate::flows::{OUTSIDE, Set, TooLarge};
 use crate::model::ports::Protocol;
 use crate::model::rules::{Action, Direction, GrantId, RuleId};
+use crate::policy::Flow;
 use crate::policy::meaning::{Example, Meaning};
-use crate::policy::{Flow, GrantReason};
-use crate::targets::effective::{ExcessOf, Instead, Stated};
-use crate::targets::{Traffic, Traffics};
+use crate::targets::Traffics;
+use crate::targets::effective::Instead;
 
 /// A difference, shown by a flow.
 pub(super) struct Difference {
@@ -59,74 +59,6 @@ pub(super) struct Row<'r, 'a> {
     excess: Option<Set>,
 }
 
-/// The sets of the source's statements.
-#[derive(Clone, Default)]
-pub(super) struct Source {
-    denied: Vec<Set>,
-    isolated: Vec<Set>,
-    allowed: Vec<(Set, RuleId)>,
-    granted: Vec<(Set, GrantId)>,
-    /// The flows that are judged at a gateway.
-    published: Vec<(Set, RuleId)>,
-    all_denied: Option<Set>,
-    all_isolated: Option<Set>,
-    lets_through: Option<Set>,
-}
-
-impl Source {
-    /// Returns the sets of the source's statements, wherever their pods are.
-    pub(super) fn of(table: &Table<'_>, meaning: &mut Meaning<'_>, direction: Direction, said: &Said<'_>) -> Source {
-        let (policy, mut source) = (table.policy, Source::default());
-        for &at in &said.rules {
-            let rule = &policy.rules[at.index()];
-            if rule.action != Action::Deny {
-                source.isolated.push(meaning.governed(rule, direction));
-            }
-            if rule.action == Action::Isolate || is_by_gateway(rule, direction) {
-                continue;
-            }
-            let set = meaning.matched(rule, direction);
-            match rule.action {
-                Action::Deny => source.denied.push(set),
-                _ => source.allowed.push((set, at)),
-            }
-        }
-        for &at in &said.grants {
-            source.granted.push((meaning.granted(&policy.grants[at.index()]), at));
-        }
-        for &at in &said.published {
-            let (concerned, fitting) = meaning.published(&policy.rules[at.index()]);
-            source.published.push((concerned, at));
-            source.allowed.push((fitting, at));
-        }
-        source
-    }
-
-    /// Adds the part of other statements that is about the pods of a place.
-    fn add(&mut self, meaning: &mut Meaning<'_>, place: u32, all: &Source) {
-        let flows = meaning.flows();
-        let here = |set: Set| flows.with_place(set, true, place);
-        self.denied.extend(all.denied.iter().map(|set| here(*set)));
-        self.isolated.extend(all.isolated.iter().map(|set| here(*set)));
-        self.allowed.extend(all.allowed.iter().map(|(set, at)| (here(*set), *at)));
-        self.granted.extend(all.granted.iter().map(|(set, at)| (here(*set), *at)));
-        self.published.extend(all.published.iter().map(|(set, at)| (here(*set), *at)));
-    }
-}
-
-/// The sets of the layer's statements.
-#[derive(Default)]
-struct Layer<'a> {
-    isolated: Vec<Set>,
-    allowed: Vec<(Set, &'a Instead)>,
-    /// The flows to and from pods where plugins let blocks of addresses mean them.
-    pods_by_blocks: Vec<Set>,
-    of_rules: FxHashMap<RuleId, Vec<Set>>,
-    of_grants: FxHashMap<GrantId, Vec<Set>>,
-    all_isolated: Option<Set>,
-    lets_through: Option<Set>,
-}
-
 impl<'r, 'a> Row<'r, 'a> {
     /// Makes the row of a place. `said` are the statements about its pods, and `wide` is what those say that may be about
     /// pods of any place.
@@ -153,56 +85,6 @@ impl<'r, 'a> Row<'r, 'a> {
         self.meaning.flows().with_place(set, true, self.place)
     }
 
-    fn take_layer(&mut self) {
-        let said = self.said;
-        for stated in &said.stated {
-            let (isolates, set) = self.stated(&stated.rule);
-            if isolates {
-                self.layer.isolated.push(set);
-                continue;
-            }
-            self.layer.allowed.push((set, &stated.instead_of));
-            self.take_blocks_of_pods(stated);
-            match &stated.instead_of {
-                Instead::Rule(at) => self.layer.of_rules.entry(*at).or_default().push(set),
-                Instead::Grant(at) => self.layer.of_grants.entry(*at).or_default().push(set),
-                Instead::Isolation | Instead::Rest(_) => {}
-            }
-        }
-        sort(&mut self.layer.isolated);
-    }
-
-    /// Adds what a rule of the layer means where plugins let blocks of addresses mean pods: no block may hold addresses
-    /// of pods, where these are known, since plugins differ.
-    fn take_blocks_of_pods(&mut self, stated: &'a Stated) {
-        let (rule, pods) = (&stated.rule, &self.table.policy.pod_addresses);
-        let holds = |member: &Member| matches!(&member.what, What::Addresses(set) if set.overlaps(pods));
-        // Whoever names every pod may name their addresses too.
-        let peers = || rule.peer(self.direction).members.iter();
-        if pods.is_empty() || is_everybody(peers()) || !peers().any(holds) {
-            return;
-        }
-        let members = peers().filter(|member| holds(member)).map(|member| {
-            let what = What::Pods(Pods { selector: PodSelector::any(), named: None });
-            Member { what, ..member.clone() }
-        });
-        let any = Arc::new(Endpoint { members: members.collect() });
-        let mut meant = rule.clone();
-        *(if rule.egress { &mut meant.destination } else { &mut meant.source }) = any;
-        let (_, set) = self.stated(&meant);
-        self.layer.pods_by_blocks.push(set);
-    }
-
-    /// Returns whether a rule of a layer isolates, and its flows.
-    fn stated(&mut self, rule: &crate::model::rules::Rule) -> (bool, Set) {
-        let isolates = rule.action == Action::Isolate;
-        let set = match isolates {
-            true => self.meaning.governed(rule, self.direction),
-            false => self.meaning.matched(rule, self.direction),
-        };
-        (isolates, self.here(set))
-    }
-
     /// Returns the first difference of the row.
     pub(super) fn differing(&mut self) -> Result<Option<Difference>, TooLarge> {
         if self.table.has_text
@@ -219,6 +101,23 @@ impl<'r, 'a> Row<'r, 'a> {
             return self.shown(Kind::Wider, wider);
         }
         Ok(None)
+    }
+
+    /// Returns a flow that a rule forbids here and that the layer lets through, whatever judgements say of it.
+    pub(super) fn passing(&mut self, at: RuleId) -> Result<Option<Difference>, TooLarge> {
+        let rule = &self.table.policy.rules[at.index()];
+        let forbidden = match rule.action {
+            Action::Deny => self.meaning.matched(rule, self.direction),
+            Action::Allow | Action::Isolate => self.meaning.governed(rule, self.direction),
+        };
+        let forbidden = self.here(forbidden);
+        let (layer, source, judged) = (self.layer_lets_through(), self.source_lets_through(), self.judged());
+        let d = &mut self.meaning.flows().diagrams;
+        let passing = d.minus(layer, source);
+        let passing = d.and(passing, forbidden);
+        let passing = d.and(passing, judged);
+        let passing = self.among_known(passing);
+        if self.checked(passing)? == Set::NONE { Ok(None) } else { self.shown(Kind::Wider, passing) }
     }
 
     fn checked(&mut self, set: Set) -> Result<Set, TooLarge> {
@@ -395,104 +294,6 @@ impl<'r, 'a> Row<'r, 'a> {
         self.meaning.flows().diagrams.and(set, known)
     }
 
-    /// Returns the traffic for which a rule of the layer is said to be wider than what it stands for.
-    fn admitted(&self, instead: &Instead) -> Traffics {
-        let of = |at: RuleId, direction: Direction| {
-            let excess = self.table.excess.get(&(at, direction)).filter(|excess| excess.of != ExcessOf::Deny);
-            excess.map_or(Traffics::default(), |excess| excess.on)
-        };
-        match instead {
-            Instead::Rule(at) => of(*at, self.direction),
-            Instead::Grant(at) => {
-                let grant = &self.table.policy.grants[at.index()];
-                match grant.reason {
-                    // Nothing but the mesh knows which pods have a sidecar.
-                    GrantReason::Istiod => Traffics::ALL,
-                    GrantReason::Dns => Traffics::default(),
-                    GrantReason::Gateway | GrantReason::Keys => {
-                        let both = grant.because.iter().flat_map(|at| Direction::BOTH.map(|way| of(*at, way)));
-                        if both.into_iter().any(|on| !on.is_empty()) { Traffics::ALL } else { Traffics::default() }
-                    }
-                }
-            }
-            Instead::Isolation | Instead::Rest(_) => Traffics::default(),
-        }
-    }
-
-    /// Returns the flows that judgements admit.
-    fn excess(&mut self) -> Set {
-        if let Some(known) = self.excess {
-            return known;
-        }
-        let mut sets = Vec::new();
-        for at in 0..self.layer.allowed.len() {
-            sets.extend(self.excess_of(at));
-        }
-        let policy = self.table.policy;
-        for &at in self.said.rules.iter().chain(&self.table.wide(self.direction).rules) {
-            let Some(excess) = self.table.excess.get(&(at, self.direction)).copied() else { continue };
-            let rule = &policy.rules[at.index()];
-            let set = match excess.of {
-                ExcessOf::Rule => continue,
-                ExcessOf::Pods => self.meaning.governed(rule, self.direction),
-                ExcessOf::Deny => self.meaning.matched(rule, self.direction),
-            };
-            let set = self.here(set);
-            sets.push(self.on(set, excess.on));
-        }
-        for at in 0..self.source.published.len() {
-            let (set, rule) = self.source.published[at];
-            if let Some(excess) = self.table.excess.get(&(rule, Direction::Ingress)).copied() {
-                sets.push(self.on(set, excess.on));
-            }
-        }
-        let all = self.meaning.flows().diagrams.union(sets);
-        self.excess = Some(all);
-        all
-    }
-
-    /// Returns the flows of one of the layer's rules that are said to pass in excess.
-    fn excess_of(&mut self, at: usize) -> Vec<Set> {
-        let (set, instead) = self.layer.allowed[at];
-        let on = self.admitted(instead);
-        let mut sets = vec![self.on(set, on)];
-        if let Instead::Rule(at) = instead {
-            sets.push(self.other_names(set, *at));
-        }
-        sets
-    }
-
-    /// Returns the flows of a set to other hosts at the `at` addresses of a rule's host. A layer of addresses is exact there:
-    /// who gives a host its addresses says that they are the host's.
-    fn other_names(&mut self, set: Set, at: RuleId) -> Set {
-        let members = self.table.policy.rules[at.index()].destination.members.iter();
-        let blocks = members.filter_map(|member| match &member.what {
-            What::Host(host) => Some(host.addresses().blocks),
-            _ => None,
-        });
-        let addresses = AddressSet { blocks: blocks.flatten().collect() };
-        if self.direction == Direction::Ingress || addresses.blocks.is_empty() {
-            return Set::NONE;
-        }
-        let flows = self.meaning.flows();
-        let (there, nameless) = (flows.at(Side::Destination, &addresses), flows.to_no_host());
-        let there = flows.diagrams.and(set, there);
-        flows.diagrams.minus(there, nameless)
-    }
-
-    fn on(&mut self, set: Set, traffic: Traffics) -> Set {
-        if traffic == Traffics::ALL {
-            return set;
-        }
-        let tcp = [Traffic::Tcp, Traffic::PastSidecar, Traffic::LeftOut].iter().any(|kind| traffic.contains(*kind));
-        let datagrams = traffic.contains(Traffic::Datagrams);
-        let protocols = [(Protocol::Tcp, tcp), (Protocol::Udp, datagrams), (Protocol::Sctp, datagrams)];
-        let protocols: Vec<Protocol> = protocols.into_iter().filter(|(_, is)| *is).map(|(one, _)| one).collect();
-        let flows = self.meaning.flows();
-        let carried = flows.protocols(&protocols);
-        flows.diagrams.and(set, carried)
-    }
-
     /// Returns the flows that can be here, but for ICMP, of which the layer says nothing.
     fn judged(&mut self) -> Set {
         if let Some(known) = self.judged {
@@ -504,62 +305,6 @@ impl<'r, 'a> Row<'r, 'a> {
         let judged = flows.diagrams.and(around, with_ports);
         self.judged = Some(judged);
         judged
-    }
-
-    fn denied(&mut self) -> Set {
-        let sets = &self.source.denied;
-        let union = |meaning: &mut Meaning<'a>| meaning.flows().diagrams.union(sets.clone());
-        *self.source.all_denied.get_or_insert_with(|| union(self.meaning))
-    }
-
-    fn source_isolates(&mut self) -> Set {
-        let sets = &self.source.isolated;
-        let union = |meaning: &mut Meaning<'a>| meaning.flows().diagrams.union(sets.clone());
-        *self.source.all_isolated.get_or_insert_with(|| union(self.meaning))
-    }
-
-    fn layer_isolates(&mut self) -> Set {
-        let sets = &self.layer.isolated;
-        let union = |meaning: &mut Meaning<'a>| meaning.flows().diagrams.union(sets.clone());
-        *self.layer.all_isolated.get_or_insert_with(|| union(self.meaning))
-    }
-
-    fn published(&mut self) -> Set {
-        let sets = self.source.published.iter().map(|(set, _)| *set).collect();
-        self.meaning.flows().diagrams.union(sets)
-    }
-
-    fn source_lets_through(&mut self) -> Set {
-        if let Some(known) = self.source.lets_through {
-            return known;
-        }
-        let (denied, isolated, published) = (self.denied(), self.source_isolates(), self.published());
-        let allowed = self.source.allowed.iter().map(|(set, _)| *set).collect();
-        let granted = self.source.granted.iter().map(|(set, _)| *set).collect();
-        let d = &mut self.meaning.flows().diagrams;
-        let (allowed, granted) = (d.union(allowed), d.union(granted));
-        let granted = d.and(granted, isolated);
-        let closed = d.or(isolated, published);
-        let open = d.complement(closed);
-        let through = d.or(allowed, granted);
-        let through = d.or(through, open);
-        let through = d.minus(through, denied);
-        self.source.lets_through = Some(through);
-        through
-    }
-
-    fn layer_lets_through(&mut self) -> Set {
-        if let Some(known) = self.layer.lets_through {
-            return known;
-        }
-        let isolated = self.layer_isolates();
-        let allowed = self.layer.allowed.iter().map(|(set, _)| *set).collect();
-        let d = &mut self.meaning.flows().diagrams;
-        let open = d.complement(isolated);
-        let allowed = d.union(allowed);
-        let through = d.or(open, allowed);
-        self.layer.lets_through = Some(through);
-        through
     }
 }
 

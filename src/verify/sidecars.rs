@@ -17,14 +17,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::row::Difference;
+use super::row::{Difference, Kind};
 use super::{BUDGET, BUDGET_EACH, TOGETHER, known, words};
 use crate::diag::Diagnostics;
 use crate::flows::{Set, TooLarge};
 use crate::inventory::{self, outside::Mesh};
 use crate::model::rules::{Direction, GrantId, RuleId};
 use crate::policy::meaning::Meaning;
-use crate::policy::{GrantReason, Policy};
+use crate::policy::{Flow, GrantReason, Policy};
 use crate::source::{FileId, Sources};
 use crate::targets::istio::read::NotUnderstood;
 use crate::targets::{Judgement, Level, Made, Traffic};
@@ -36,8 +36,9 @@ pub(super) fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diag
     let finding = match read(policy.rules[first.index()].origin.span.file, made.texts) {
         Err(why) => Some(words::unreadable(made, policy, first, &why)),
         Ok(mesh) => {
-            let differing = [ingress::differing, egress::differing].into_iter().map(|each| each(policy, made, &mesh));
-            differing.into_iter().find_map(|differing| match differing {
+            let claims = Claims::new(policy, made);
+            let differing = [ingress::differing, egress::differing];
+            differing.into_iter().map(|each| each(policy, made, &mesh, &claims)).find_map(|differing| match differing {
                 Ok(None) => None,
                 Ok(Some(difference)) => Some(words::differing(policy, sources, made, &difference)),
                 Err(Failed::NotUnderstood(what)) => Some(words::unreadable(made, policy, first, &what)),
@@ -183,19 +184,43 @@ fn compared(
     Ok(None)
 }
 
+/// Returns a flow that a rule end forbids and the objects let through, whatever judgements say of it.
+pub(super) fn passing(policy: &Policy, made: &Made<'_>, (at, direction): (RuleId, Direction)) -> Option<Flow> {
+    let mesh = read(policy.rules[at.index()].origin.span.file, made.texts).ok()?;
+    let claims = Claims { shown: Some(at), ..Claims::new(policy, made) };
+    let found = match direction {
+        Direction::Ingress => ingress::differing(policy, made, &mesh, &claims),
+        Direction::Egress => egress::differing(policy, made, &mesh, &claims),
+    };
+    found.ok()?.filter(|difference| difference.kind == Kind::Wider).map(|difference| difference.flow)
+}
+
 /// What judgements say of the ends of rules.
 struct Claims<'a> {
     policy: &'a Policy,
     of: FxHashMap<(RuleId, Direction), &'a Judgement>,
+    /// A rule of which some excess is to be shown, and of no other.
+    shown: Option<RuleId>,
 }
 
 impl<'a> Claims<'a> {
     fn new(policy: &'a Policy, made: &Made<'a>) -> Claims<'a> {
-        Claims { policy, of: made.judgements.iter().map(|one| ((one.rule, one.direction), one)).collect() }
+        let of = made.judgements.iter().map(|one| ((one.rule, one.direction), one)).collect();
+        Claims { policy, of, shown: None }
+    }
+
+    /// Returns the flows that are compared, of some: those of one rule alone, if its excess is to be shown.
+    fn compared(&self, meaning: &mut Meaning<'_>, direction: Direction, place: u32, within: Set) -> Set {
+        let Some(at) = self.shown else { return within };
+        let of_rule = meaning.forbidden(at, direction, place);
+        meaning.flows().diagrams.and(within, of_rule)
     }
 
     /// Returns whether more may pass than a rule says, also from pods that keep their sidecars.
     fn wider(&self, at: RuleId, direction: Direction) -> bool {
+        if self.shown.is_some() {
+            return false;
+        }
         let best = if direction == Direction::Egress { Level::Bypassable } else { Level::Exact };
         let accepted = self.policy.rules[at.index()].origin.approximate().is_some();
         accepted || self.of.get(&(at, direction)).is_none_or(|one| one.levels.of(Traffic::Tcp) > best)

@@ -2,13 +2,14 @@
 //! `NETPOL_EVALUATOR=POLICIES,FLOWS[,SEED]` asks for more than a test run.
 
 mod hostile;
+mod opa;
 
 use netpol::policy::{Cause as Why, Flow, Party, Policy, eval};
 use netpol::source::Sources;
 use netpol::targets::wasm::kernel::layout::NONE;
 use netpol::targets::wasm::kernel::{Cause, End, Kernel, Tables, UNKNOWN_REQUEST, Verdict};
 use netpol::targets::wasm::run::Running;
-use netpol::targets::wasm::{self, flow};
+use netpol::targets::wasm::{self, Abi, Module, flow};
 
 use crate::layers::draw::{self, HEAD};
 use crate::layers::random::Random;
@@ -48,16 +49,17 @@ fn interned(kernel: &mut Kernel<'_>, asked: &Flow) -> [u32; 4] {
     [source, destination, flow::port(asked), request]
 }
 
-fn module(policy: &Policy, sources: &Sources) -> Running {
-    // The kernel that was just compiled, where that is asked for, else the committed one.
-    let module = match std::env::var("NETPOL_KERNEL") {
-        Ok(path) => wasm::build_with(&std::fs::read(path).unwrap(), policy, sources, false),
-        Err(_) => wasm::build(policy, sources, false),
+/// Returns a module: of the code that was just compiled, where that is asked for, else of the committed one.
+fn built(policy: &Policy, sources: &Sources, abi: Abi, audit: bool) -> Module {
+    let code = match std::env::var("NETPOL_KERNEL") {
+        Ok(folder) => std::fs::read(std::path::Path::new(&folder).join(abi.word()).with_extension("wasm")).unwrap(),
+        Err(_) => abi.code().to_vec(),
     };
-    let again = wasm::build(policy, sources, false);
-    assert_eq!(again.code, wasm::build(policy, sources, false).code, "a build is the same bytes every time");
+    let module = wasm::build_with(&code, policy, sources, abi, audit);
+    let again = wasm::build_with(&code, policy, sources, abi, audit);
+    assert_eq!(again.code, module.code, "a build is the same bytes every time");
     wasmparser::validate(&module.code).unwrap();
-    Running::load(&module.code).unwrap()
+    module
 }
 
 #[test]
@@ -78,7 +80,7 @@ fn modules_and_their_native_twins_say_what_the_evaluator_says() {
         policies += 1;
         let tables = wasm::tables(&policy, false);
         let mut twin = Kernel::new(Tables::new(&tables.words, &tables.text).unwrap());
-        let mut module = module(&policy, &sources);
+        let mut module = Running::load(&built(&policy, &sources, Abi::Core, false).code).unwrap();
         let mut drawn = Vec::new();
         for _ in 0..flows {
             let mut one = Drawer { random: &mut random, policy: &policy }.flow();
@@ -123,15 +125,20 @@ fn modules_and_their_native_twins_say_what_the_evaluator_says() {
 #[test]
 fn the_code_of_modules_is_that_of_the_kernel() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files: Vec<_> =
-        root.join("src/targets/wasm/kernel").read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    let more = ["src/model/paths.rs", "tests/wasm/kernel/lib.rs", "tests/wasm/kernel/Cargo.toml"];
-    files.extend(more.map(|file| root.join(file)));
+    let sources = |folder: &str| {
+        let files = root.join(folder).read_dir().unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "rs")).collect();
+        files.sort();
+        files
+    };
+    let mut files = sources("src/targets/wasm/kernel");
+    files.push(root.join("src/model/paths.rs"));
+    files.extend(sources("tests/wasm/kernel"));
+    files.push(root.join("tests/wasm/kernel/Cargo.toml"));
     let text: Vec<u8> = files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect();
-    let sum = std::fs::read_to_string(root.join("src/targets/wasm/kernel.sum")).unwrap();
+    let sum = std::fs::read_to_string(root.join("src/targets/wasm/code/kernel.sum")).unwrap();
     let told = format!("{} {}\n", checksum(&text), text.len());
-    assert_eq!(sum, told, "run tests/wasm/kernel/build src/targets/wasm/kernel.wasm");
+    assert_eq!(sum, told, "run tests/wasm/kernel/build src/targets/wasm/code");
 }
 
 /// The checksum of POSIX's `cksum`.

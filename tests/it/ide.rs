@@ -9,7 +9,7 @@ use std::path::Path;
 
 use netpol::compile::Input;
 use netpol::diag::{Diagnostics, Edit};
-use netpol::ide::{Analysis, Link, OutlineSymbol};
+use netpol::ide::{Analysis, Asked, Contact, Link, OutlineSymbol};
 use netpol::settings::Settings;
 use netpol::source::{FileId, Span};
 
@@ -56,6 +56,18 @@ fn marked(policy: &str, beside: &[(String, String)], settings: Option<&str>, inv
     // The layers are asked, so that hovers speak of them.
     analysis.findings();
     Marked { analysis, file, offset: offset as u32, end: end as u32 }
+}
+
+/// Returns parties with the lines of the rules that name their flows.
+fn contacts(found: &[Contact], ide: &Analysis) -> String {
+    let line = |contact: &Contact| {
+        let lines: Vec<String> = contact.rules.iter().map(|rule| ide.sources().line(*rule).to_string()).collect();
+        format!("{} (line {})\n", contact.party.name, lines.join(", "))
+    };
+    match found {
+        [] => "nobody\n".to_owned(),
+        found => found.iter().map(line).collect(),
+    }
 }
 
 impl Marked {
@@ -196,6 +208,8 @@ impl Marked {
                 }
                 shown + "\n"
             }
+            "reached-by" => contacts(&ide.contacts(file, offset, Asked::Sources), ide),
+            "reaches" => contacts(&ide.contacts(file, offset, Asked::Destinations), ide),
             "yaml" => ide.yaml(file, offset).unwrap_or_else(|why| format!("{why}\n")),
             "explain" => ide.explain(file, Some(offset)).unwrap_or_else(|why| format!("{why}\n")),
             "evaluate" => match ide.evaluate(words[0], words[1]) {

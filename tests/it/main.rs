@@ -40,3 +40,4 @@ mod targets;
 mod tidy;
 mod traps;
 mod verify;
+mod ways;

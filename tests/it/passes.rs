@@ -36,8 +36,10 @@ fn blocks(text: &str) -> Vec<(String, String)> {
 /// Builds an example for a target, or says what is wrong with it; what a layer cannot enforce is no matter.
 fn build(policy: &str, layer: Layer) -> Result<Build, String> {
     let build = build_with(policy, None, |settings| settings.targets = vec![layer]);
-    let wrong =
-        |finding: &&Diagnostic| finding.severity() == Severity::Error && !finding.code.as_str().starts_with("E07");
+    let wrong = |finding: &&Diagnostic| {
+        let of_layers = finding.code.as_str().starts_with("E07") && !finding.code.is_internal();
+        finding.severity() == Severity::Error && !of_layers
+    };
     let found = build.diagnostics.iter().find(wrong).map(|finding| format!("{}\n{policy}", finding.message));
     found.map_or(Ok(build), Err)
 }

@@ -65,6 +65,12 @@ impl<'p> Meaning<'p> {
         self.between_places(direction, place, excess)
     }
 
+    /// Returns the flows at the pods of a place that a rule may forbid: a deny those that it matches, the others all that goes to
+    /// or from the pods that they isolate, and at a gateway those of its public hosts.
+    pub fn forbidden(&mut self, at: RuleId, direction: Direction, place: u32) -> Set {
+        self.spoken_of(direction, place, &|one, _| one == at)
+    }
+
     /// Returns the flows of a way through a gateway that the other end of the way judges: a gateway knows its clients, and
     /// the workload behind it their tokens.
     fn judged_elsewhere(&mut self, direction: Direction, place: u32, judged: Set) -> Set {

@@ -14,6 +14,7 @@
 mod ends;
 mod excess;
 mod gateway;
+mod lacking;
 mod layers;
 mod member;
 mod question;
@@ -21,14 +22,17 @@ mod rivals;
 mod row;
 mod shown;
 mod versions;
+mod ways;
 
 use ends::Ends;
 pub use excess::{Excess, Reach};
+pub use lacking::Lacking;
 pub use question::Heavy;
 use question::{Hard, Wanted};
 pub use row::{Finding, Group, Kind};
 pub use shown::in_words;
 pub use versions::Versions;
+pub use ways::Passes;
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
@@ -481,8 +485,10 @@ fn add_terms(terms: &mut Terms, policy: &Policy) {
         terms.gateway(gateway);
     }
     let claims = policy.tests.iter().flat_map(|test| &test.claims).chain(&policy.assertions);
-    for asked in claims.map(|claim| &claim.flows) {
+    for claim in claims {
+        let asked = &claim.flows;
         terms.between(&asked.source, &asked.destination, &asked.conditions);
+        claim.via.iter().for_each(|via| terms.via(via));
     }
     terms.addresses(&policy.internet);
 }

@@ -155,7 +155,7 @@ impl<'p> Meaning<'p> {
     }
 
     /// Forgets all sets, since those of a used-up budget mean nothing.
-    fn start_again(&mut self) {
+    pub(super) fn start_again(&mut self) {
         self.hard.times += usize::from(self.flows.checked(()).is_err());
         self.flows = Flows::new(self.flows.space.clone(), BUDGET);
         self.ends = Ends::default();

@@ -83,6 +83,7 @@ impl Printer<'_> {
         self.gap(Spacing::Tight);
         if let AnnotationKind::Allow(code, _) = &annotation.kind {
             self.ident(code);
+            self.gap(Spacing::Tight);
             self.token(",");
             self.gap(Spacing::Space);
         }

@@ -47,6 +47,7 @@ impl Lower<'_> {
                 Rule::endpoint if is_joint(&pair, open.is_some()) && pairs.peek().is_some() => {
                     return self.words_between(&pair, requirements.last()?, &pairs, span);
                 }
+                Rule::endpoint if negates(&pair, &pairs) => return self.not_in_words(&pair, pairs),
                 Rule::endpoint => self.requirement(pair, &mut pairs),
                 // After an `except`, which labels do not have.
                 _ => {
@@ -141,6 +142,19 @@ impl Lower<'_> {
             }
         }
         edits
+    }
+
+    /// Reports `not app`, and proposes `!app`; for `not app=web` it proposes `app!=web`.
+    fn not_in_words(&mut self, not: &Pair<'_, Rule>, mut rest: Pairs<'_, Rule>) -> Option<Labels> {
+        let key = rest.next()?;
+        let place = self.span(not).to(self.span(&key));
+        match rest.peek().filter(|next| next.as_rule() == Rule::test) {
+            Some(test) => self.test_after_not(place, key.as_str(), &test),
+            None => {
+                self.push(errors::label_test(place, format!("!{}", key.as_str())));
+                None
+            }
+        }
     }
 
     /// Reports `!app=web`, and proposes `app!=web`. `not` is the key with its `!`.
@@ -252,6 +266,12 @@ impl Lower<'_> {
         }
         list
     }
+}
+
+/// Returns whether a word denies the label behind it, as in `{not app}`.
+fn negates(pair: &Pair<'_, Rule>, rest: &Pairs<'_, Rule>) -> bool {
+    matches!(pair.as_str(), "not" | "no" | "without")
+        && rest.peek().is_some_and(|next| next.as_rule() == Rule::endpoint)
 }
 
 /// Returns whether a word stands between labels, which `follows` one.

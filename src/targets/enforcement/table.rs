@@ -155,6 +155,12 @@ fn end_cell(end: &RowEnd<'_>, layer: Layer) -> String {
     if !judgement.reason.is_nothing() {
         cell.push_str(&format!(": {}", judgement.reason));
     }
+    if !judgement.instead.is_empty() {
+        cell.push_str(&format!("; it says instead: {}", judgement.instead.join("; ")));
+    }
+    if let Some(flow) = &judgement.passes {
+        cell.push_str(&format!("; it lets through {flow}"));
+    }
     if let Some(narrower) = judgement.refused() {
         cell.push_str(&format!(" (narrower: {narrower})"));
     }
@@ -179,8 +185,14 @@ fn row_json(row: &Row<'_>, sources: &Sources) -> Value {
                         "left-out": by(Traffic::LeftOut),
                         "udp-sctp": by(Traffic::Datagrams),
                     });
-                    let value =
-                        json!({ "level": level.word(), "traffic": traffic, "reason": reason, "narrower": narrower });
+                    let value = json!({
+                        "level": level.word(),
+                        "traffic": traffic,
+                        "reason": reason,
+                        "instead": judgement.instead,
+                        "passes": judgement.passes,
+                        "narrower": narrower,
+                    });
                     (layer.word().to_owned(), value)
                 })
                 .collect();

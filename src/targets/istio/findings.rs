@@ -113,7 +113,7 @@ pub struct Finding {
 pub enum Note {
     /// A gap: the worst decides the level, and the first of the worst is the reason.
     Gap(IstioGap),
-    /// The way in which the end is enforced, unless a gap is worse.
+    /// The level of the end and the way in which it is enforced, unless a gap is worse.
     How(Level, Cow<'static, str>),
     /// The end allows all flows, so that nothing is left to enforce.
     Everything,
@@ -124,9 +124,9 @@ pub enum Note {
     /// Pods that are known to have no sidecar: they have none to avoid, and no object stops them.
     Unmeshed(Rc<Unmeshed>),
     /// Ports that the rule names and that sidecars leave out, which is a gap there.
-    LeavesOut(Traffics, IstioGap),
+    NamesLeftOut(Traffics, IstioGap),
     /// Connections that annotations of the governed pods keep from their sidecars.
-    LeftOut(String),
+    PodsLeaveOut(String),
 }
 
 impl Note {
@@ -145,7 +145,7 @@ impl Note {
 #[derive(Debug, Default)]
 pub struct Findings {
     list: Vec<Finding>,
-    /// The worst gap of each end so far: no other gap changes the judgement.
+    /// The worst gap of each end so far in this pass; a lesser one is not kept.
     worst: FxHashMap<(RuleId, Direction), Level>,
 }
 

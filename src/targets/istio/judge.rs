@@ -76,11 +76,11 @@ impl End {
             Note::Narrower(narrower) if end.narrower.contains(&narrower) => {}
             Note::Narrower(narrower) => end.narrower.push(narrower),
             Note::Unmeshed(pods) => self.unmeshed(&pods, part, sources),
-            Note::LeavesOut(names, gap) => {
+            Note::NamesLeftOut(names, gap) => {
                 end.names = end.names.with(names);
                 self.leaves_out.push(gap);
             }
-            Note::LeftOut(words) => end.left_out = Some(words.into()),
+            Note::PodsLeaveOut(words) => end.left_out = Some(words.into()),
         }
     }
 

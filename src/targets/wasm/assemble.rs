@@ -1,14 +1,14 @@
-//! A module: the sections of the kernel, with the tables of a policy behind its memory.
+//! A module: the sections of the code, with the tables of a policy behind its memory.
 //!
 //! ```text
-//! page 0 …            the kernel's stack and data
-//! next page           the tables, in one segment that nothing writes
+//! page 0 …            the stack and the data of the code
+//! next page           the tables, which nothing writes
 //! behind the tables   what the module allocates
 //! ```
 //!
-//! Sections are copied as they are but three: the memory grows by the tables, and the data has a segment more, which is
-//! counted. So the module needs no library to be written.
+//! Sections are copied as they are, but for those that get an entry more. So a module needs no library to be written.
 
+use super::rules::Reasons;
 use super::tables::Written;
 
 const PAGE: usize = 1 << 16;
@@ -18,51 +18,196 @@ pub const RULES: &[u8] = b"netpol.rules";
 /// The numbers of sections in the binary format of WebAssembly.
 mod section {
     pub const CUSTOM: u8 = 0;
+    pub const TYPE: u8 = 1;
+    pub const IMPORT: u8 = 2;
+    pub const FUNCTION: u8 = 3;
     pub const MEMORY: u8 = 5;
+    pub const GLOBAL: u8 = 6;
+    pub const EXPORT: u8 = 7;
+    pub const START: u8 = 8;
+    pub const CODE: u8 = 10;
     pub const DATA: u8 = 11;
     pub const DATA_COUNT: u8 = 12;
+    /// All but custom ones, in their order.
+    pub const ORDER: [u8; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11];
 }
 
-/// Puts tables behind the memory of a kernel, and rules into a section of their own.
-pub fn module(kernel: &[u8], tables: &Written, rules: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(4 * tables.words.len() + tables.text.len());
-    text.extend(tables.words.iter().flat_map(|word| word.to_le_bytes()));
-    text.extend_from_slice(&tables.text);
-    let mut out = Vec::with_capacity(kernel.len() + text.len() + rules.len() + 64);
-    let (head, mut rest) = kernel.split_at(kernel.len().min(8));
-    out.extend_from_slice(head);
-    let mut start = 0;
-    while let [id, after @ ..] = rest {
-        rest = after;
-        let length = take(&mut rest) as usize;
-        let (body, after) = rest.split_at(length.min(rest.len()));
-        rest = after;
-        match *id {
-            section::CUSTOM => {}
-            section::MEMORY => {
-                let (body, pages) = larger(body, text.len());
-                start = pages * PAGE;
-                put_section(&mut out, section::MEMORY, &body);
+/// The sections of a module.
+struct Sections(Vec<(u8, Vec<u8>)>);
+
+impl Sections {
+    /// Reads the sections of code, without custom ones.
+    fn read(code: &[u8]) -> Sections {
+        let mut rest = code.get(8..).unwrap_or_default();
+        let mut sections = Vec::new();
+        while let [id, after @ ..] = rest {
+            rest = after;
+            let length = take(&mut rest) as usize;
+            let (body, after) = rest.split_at(length.min(rest.len()));
+            rest = after;
+            if *id != section::CUSTOM {
+                sections.push((*id, body.to_vec()));
             }
-            section::DATA_COUNT => put_section(&mut out, section::DATA_COUNT, &one_more(body)),
-            section::DATA => {
-                let mut body = one_more(body);
-                // An active segment of memory 0, at a constant.
-                body.extend([0, 0x41]);
-                put_signed(&mut body, start as i64);
-                body.push(0x0b);
-                put(&mut body, text.len() as u64);
-                body.extend_from_slice(&text);
-                put_section(&mut out, section::DATA, &body);
-            }
-            other => put_section(&mut out, other, body),
+        }
+        Sections(sections)
+    }
+
+    fn body(&self, id: u8) -> Option<&[u8]> {
+        self.0.iter().find(|(have, _)| *have == id).map(|(_, body)| body.as_slice())
+    }
+
+    /// Returns the number of entries of a section.
+    fn count(&self, id: u8) -> u64 {
+        self.body(id).map_or(0, |mut body| take(&mut body))
+    }
+
+    fn set(&mut self, id: u8, body: Vec<u8>) {
+        let place = |id: u8| section::ORDER.iter().position(|one| *one == id);
+        match self.0.binary_search_by_key(&place(id), |(have, _)| place(*have)) {
+            Ok(at) => self.0[at].1 = body,
+            Err(at) => self.0.insert(at, (id, body)),
         }
     }
-    let mut custom = Vec::with_capacity(rules.len() + 16);
-    put(&mut custom, RULES.len() as u64);
-    custom.extend_from_slice(RULES);
-    custom.extend_from_slice(rules);
-    put_section(&mut out, section::CUSTOM, &custom);
+
+    /// Adds an entry, and returns its number.
+    fn add(&mut self, id: u8, entry: &[u8]) -> u64 {
+        let count = self.count(id);
+        let mut body = one_more(self.body(id).unwrap_or(&[0]));
+        body.extend_from_slice(entry);
+        self.set(id, body);
+        count
+    }
+
+    /// Writes the module, with what its rules are as a custom section.
+    fn write(self, rules: &[u8]) -> Vec<u8> {
+        let mut out =
+            Vec::with_capacity(self.0.iter().map(|(_, body)| body.len() + 8).sum::<usize>() + rules.len() + 64);
+        out.extend_from_slice(b"\0asm\x01\0\0\0");
+        for (id, body) in &self.0 {
+            put_section(&mut out, *id, body);
+        }
+        let mut custom = Vec::with_capacity(rules.len() + 16);
+        put(&mut custom, RULES.len() as u64);
+        custom.extend_from_slice(RULES);
+        custom.extend_from_slice(rules);
+        put_section(&mut out, section::CUSTOM, &custom);
+        out
+    }
+}
+
+fn bytes(tables: &Written) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(4 * tables.words.len() + tables.text.len());
+    bytes.extend(tables.words.iter().flat_map(|word| word.to_le_bytes()));
+    bytes.extend_from_slice(&tables.text);
+    bytes
+}
+
+/// Puts tables behind the memory of code that has its own, and rules into a section of their own.
+pub fn module(code: &[u8], tables: &Written, rules: &[u8]) -> Vec<u8> {
+    let bytes = bytes(tables);
+    let mut sections = Sections::read(code);
+    let (memory, pages) = larger(sections.body(section::MEMORY).unwrap_or_default(), bytes.len());
+    sections.set(section::MEMORY, memory);
+    // An active segment of memory 0, at a constant.
+    let mut segment = vec![0, 0x41];
+    put_signed(&mut segment, (pages * PAGE) as i64);
+    segment.push(0x0b);
+    put(&mut segment, bytes.len() as u64);
+    segment.extend_from_slice(&bytes);
+    sections.add(section::DATA, &segment);
+    if sections.body(section::DATA_COUNT).is_some() {
+        sections.add(section::DATA_COUNT, &[]);
+    }
+    sections.write(rules)
+}
+
+/// Makes a module for OPA: code that imports its memory, with tables and reasons behind what it asks for.
+///
+/// Hosts bring a memory of their own size, so no segment can be placed there before it has grown: a function that runs at
+/// the start does both. The versions of OPA's interface are globals with a value, which no compiler of Rust exports.
+pub fn opa(code: &[u8], tables: &Written, reasons: &Reasons, rules: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes(tables);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes.extend(reasons.words.iter().flat_map(|word| word.to_le_bytes()));
+    bytes.extend_from_slice(&reasons.text);
+    let mut sections = Sections::read(code);
+    let pages = imported_pages(sections.body(section::IMPORT).unwrap_or_default());
+
+    // A passive segment, which the function copies.
+    let mut segment = vec![1];
+    put(&mut segment, bytes.len() as u64);
+    segment.extend_from_slice(&bytes);
+    let segment = sections.add(section::DATA, &segment);
+    let mut count = Vec::new();
+    put(&mut count, segment + 1);
+    sections.set(section::DATA_COUNT, count);
+
+    let start = starting(sections.body(section::START), pages, bytes.len(), segment);
+    let mut entry = Vec::new();
+    put(&mut entry, start.len() as u64);
+    entry.extend_from_slice(&start);
+    sections.add(section::CODE, &entry);
+    // The type of a function that takes and returns nothing.
+    let mut entry = Vec::new();
+    put(&mut entry, sections.add(section::TYPE, &[0x60, 0, 0]));
+    let mut body = Vec::new();
+    put(&mut body, sections.add(section::FUNCTION, &entry));
+    sections.set(section::START, body);
+
+    for (name, value) in [("opa_wasm_abi_version", 1), ("opa_wasm_abi_minor_version", 3)] {
+        // A constant of 32 bits.
+        let global = sections.add(section::GLOBAL, &[0x7f, 0, 0x41, value, 0x0b]);
+        let mut entry = Vec::new();
+        put(&mut entry, name.len() as u64);
+        entry.extend_from_slice(name.as_bytes());
+        entry.push(3);
+        put(&mut entry, global);
+        sections.add(section::EXPORT, &entry);
+    }
+    sections.write(rules)
+}
+
+/// Returns the pages of the memory that is the only import.
+fn imported_pages(mut body: &[u8]) -> usize {
+    take(&mut body);
+    for _ in ["module", "name"] {
+        let length = take(&mut body) as usize;
+        body = body.get(length..).unwrap_or_default();
+    }
+    // The kind of the import, and whether it has a limit.
+    body = body.get(2..).unwrap_or_default();
+    take(&mut body) as usize
+}
+
+/// Returns a function that begins as the code does, and copies a segment of a length behind some pages of memory, which
+/// grows for it.
+fn starting(before: Option<&[u8]>, pages: usize, length: usize, segment: u64) -> Vec<u8> {
+    let needed = (pages + length.div_ceil(PAGE)) as i64;
+    let constant = |out: &mut Vec<u8>, number: i64| {
+        out.push(0x41);
+        put_signed(out, number);
+    };
+    // No locals.
+    let mut out = vec![0];
+    if let Some(before) = before {
+        out.push(0x10);
+        out.extend_from_slice(before);
+    }
+    out.extend([0x3f, 0]); // memory.size
+    constant(&mut out, needed);
+    out.extend([0x49, 0x04, 0x40]); // i32.lt_u, if
+    constant(&mut out, needed);
+    out.extend([0x3f, 0, 0x6b, 0x40, 0]); // memory.size, i32.sub, memory.grow
+    constant(&mut out, -1);
+    out.extend([0x46, 0x04, 0x40, 0, 0x0b, 0x0b]); // i32.eq, if, unreachable, end, end
+    constant(&mut out, (pages * PAGE) as i64);
+    constant(&mut out, 0);
+    constant(&mut out, length as i64);
+    out.extend([0xfc, 0x08]); // memory.init
+    put(&mut out, segment);
+    out.extend([0, 0xfc, 0x09]); // data.drop
+    put(&mut out, segment);
+    out.push(0x0b);
     out
 }
 

@@ -6,9 +6,9 @@
 //!     policy.rules.json   says what rule 0 is: policy.netpol, line 1, and how it reads
 //! ```
 //!
-//! A module is no layer: it enforces nothing by itself, and says exactly what the source means. It is the code of
-//! `kernel.wasm`, the same for every policy, with the policy's tables behind it. `tests/wasm/kernel` compiles that code from
-//! [`kernel`], so a build needs no compiler for WebAssembly, and what the module runs can be read and runs here too. Its
+//! A module is no layer: it enforces nothing by itself, and says exactly what the source means. It is the code of its
+//! interface (`code/`), the same for every policy, with the policy's tables behind it. `tests/wasm/kernel` compiles that code
+//! from [`kernel`], so a build needs no compiler for WebAssembly, and what the module runs can be read and runs here too. Its
 //! interface is written down in `docs/wasm-abi.md`.
 
 mod assemble;
@@ -26,8 +26,35 @@ use crate::source::Sources;
 
 pub use tables::Written;
 
-/// The code of every module.
-const KERNEL: &[u8] = include_bytes!("kernel.wasm");
+/// The interface of a module: what hosts call it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abi {
+    /// Numbers, and JSON in a buffer (docs/wasm-abi.md).
+    Core,
+    /// Documents, as hosts of OPA's modules hand them over.
+    Opa,
+}
+
+impl Abi {
+    /// All interfaces.
+    pub const ALL: [Abi; 2] = [Abi::Core, Abi::Opa];
+
+    /// Returns its name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Abi::Core => "core",
+            Abi::Opa => "opa",
+        }
+    }
+
+    /// Returns the code of its modules.
+    pub fn code(self) -> &'static [u8] {
+        match self {
+            Abi::Core => include_bytes!("code/core.wasm"),
+            Abi::Opa => include_bytes!("code/opa.wasm"),
+        }
+    }
+}
 
 /// The files of a module.
 pub struct Module {
@@ -39,14 +66,19 @@ pub struct Module {
 }
 
 /// Makes the module of a policy. With `audit` it tells what it would deny, and denies nothing.
-pub fn build(policy: &Policy, sources: &Sources, audit: bool) -> Module {
-    build_with(KERNEL, policy, sources, audit)
+pub fn build(policy: &Policy, sources: &Sources, abi: Abi, audit: bool) -> Module {
+    build_with(abi.code(), policy, sources, abi, audit)
 }
 
-/// Makes the module of a policy with the code of another kernel, such as one that was just compiled.
-pub fn build_with(kernel: &[u8], policy: &Policy, sources: &Sources, audit: bool) -> Module {
-    let rules = rules::describe(policy, sources, audit);
-    let code = assemble::module(kernel, &tables::write(policy, audit), rules.as_bytes());
+/// Makes the module of a policy with other code, such as some that was just compiled.
+pub fn build_with(code: &[u8], policy: &Policy, sources: &Sources, abi: Abi, audit: bool) -> Module {
+    let described = rules::describe(policy, sources);
+    let rules = described.file(audit);
+    let tables = tables::write(policy, audit);
+    let code = match abi {
+        Abi::Core => assemble::module(code, &tables, rules.as_bytes()),
+        Abi::Opa => assemble::opa(code, &tables, &described.reasons(), rules.as_bytes()),
+    };
     Module { code, rules }
 }
 

@@ -8,8 +8,22 @@ use crate::policy::provenance::{attribute, rule_text};
 use crate::policy::{GrantReason, Policy};
 use crate::source::Sources;
 
-/// Describes the rules and grants of a policy, one a line.
-pub fn describe(policy: &Policy, sources: &Sources, audit: bool) -> String {
+/// The rules and the grants of a policy, each as JSON.
+pub struct Described {
+    rules: Vec<String>,
+    grants: Vec<String>,
+}
+
+/// What modules say of rules and grants, as `kernel::document::Reasons` reads it.
+pub struct Reasons {
+    /// The numbers, and the end of each text.
+    pub words: Vec<u32>,
+    /// The texts.
+    pub text: Vec<u8>,
+}
+
+/// Describes the rules and grants of a policy.
+pub fn describe(policy: &Policy, sources: &Sources) -> Described {
     let rules = policy.numbered().map(|(at, rule)| {
         let span = rule.origin.span;
         let mut value = json!({
@@ -42,11 +56,28 @@ pub fn describe(policy: &Policy, sources: &Sources, audit: bool) -> String {
             "because": grant.because.first().map(|rule| rule.index()),
         })
     });
-    let (rules, grants) = (lines(rules), lines(grants));
-    format!("{{\n\"abi\": {ABI},\n\"audit\": {audit},\n\"rules\": [{rules}],\n\"grants\": [{grants}]\n}}\n")
+    let text = |value: Value| value.to_string();
+    Described { rules: rules.map(text).collect(), grants: grants.map(text).collect() }
 }
 
-fn lines(values: impl Iterator<Item = Value>) -> String {
-    let lines: Vec<String> = values.map(|value| format!("\n{value}")).collect();
-    lines.join(",")
+impl Described {
+    /// Returns `policy.rules.json`, in which each rule and grant is a line.
+    pub fn file(&self, audit: bool) -> String {
+        let lines = |list: &[String]| list.iter().map(|one| format!("\n{one}")).collect::<Vec<_>>().join(",");
+        let (rules, grants) = (lines(&self.rules), lines(&self.grants));
+        format!("{{\n\"abi\": {ABI},\n\"audit\": {audit},\n\"rules\": [{rules}],\n\"grants\": [{grants}]\n}}\n")
+    }
+
+    /// Returns what a module of JSON says of them.
+    pub fn reasons(&self) -> Reasons {
+        let pieces = || self.rules.iter().chain(&self.grants);
+        let longest = pieces().map(String::len).max().unwrap_or_default();
+        let mut words = vec![self.rules.len() as u32, pieces().count() as u32, longest as u32];
+        let mut text = Vec::new();
+        for piece in pieces() {
+            text.extend_from_slice(piece.as_bytes());
+            words.push(text.len() as u32);
+        }
+        Reasons { words, text }
+    }
 }

@@ -33,6 +33,9 @@ impl Running {
         }
         let engine = Engine::default();
         let module = Module::new(&engine, code).map_err(|_| "it is damaged, or not whole".to_owned())?;
+        if module.get_export_index("opa_eval").is_some() {
+            return Err("it is one for hosts of OPA; build one with `--abi core`".to_owned());
+        }
         if module.imports().next().is_some() {
             return Err("it asks its host for functions, and an evaluator module asks for none".to_owned());
         }

@@ -273,6 +273,10 @@ pub fn bad_text(text: &Text, value: &str, what: &str, why: &str) -> Diagnostic {
                     let (whole, above) = with_whole_segments(value);
                     diagnostic.note(format!(
                         "`\"{whole}\"` is any one segment there, and `\"{above}\"` everything below: both let more through"
+                    )).note(format!(
+                        "for no more than is meant name each path: `where path \"{}\", \"{}\"`",
+                        value.replace('*', "a"),
+                        value.replace('*', "b"),
                     ))
                 }
                 "path" if !value.starts_with('/') && !value.contains(['?', '#', '*', '"', '\\']) => {

@@ -322,9 +322,14 @@ pub fn contradicting_labels(span: Span, key: &str) -> Diagnostic {
         .note(format!("for either of two values write `{key} in (a, b)`"))
 }
 
-/// `protocol` is what stands after the `/`, if that is one. There is no fix, since only the author knows which of the
-/// two is meant.
-pub fn namespace_like_name(word: &Word, protocol: Option<&str>, ports: bool) -> Diagnostic {
+/// `protocol` is what stands after the `/`, if that is one, and `namespace` that of all whose pods the name means. There is
+/// no fix, since only the author knows which of the two is meant.
+pub fn namespace_like_name(
+    word: &Word,
+    protocol: Option<&str>,
+    ports: bool,
+    namespace: Option<&SmolStr>,
+) -> Diagnostic {
     let name = &word.text;
     let diagnostic =
         Diagnostic::new(Code::NamespaceLikeName, word.span, format!("`{name}` before a `/` is a namespace"))
@@ -335,6 +340,11 @@ pub fn namespace_like_name(word: &Word, protocol: Option<&str>, ports: bool) -> 
             .note("a protocol stands after a port, as in `:*/udp`")
             .note(format!("for the name with its own ports write `{name}`")),
         Some(protocol) => diagnostic.note(format!("for every port of the name write `{name}:*/{protocol}`")),
-        None => diagnostic.note(format!("for the name write `{name}`")),
+        None => diagnostic.note(match namespace {
+            Some(namespace) => {
+                format!("for pods of the namespace that the name means write `{namespace}` before the `/`")
+            }
+            None => format!("for the name write `{name}`"),
+        }),
     }
 }

@@ -97,6 +97,7 @@ pub fn no_such_namespaces<'n>(
     // A namespace of another name is no other spelling of this one, and to let it in would be a mistake.
     let unlike = |near: &NearNamespace<'_>| by_name.filter(|name| nearest(name, [near.namespace.as_str()]).is_none());
     let unlike = near.and_then(unlike);
+    let later = by_name.map(|name| format!("if it comes later, declare it: `namespace {name} {{}}`"));
     let by_name = by_name.map(|name| {
         let mut all: Vec<&str> = all.map(SmolStr::as_str).collect();
         let more = if all.len() > SHOWN { format!(" and {} more", all.len() - SHOWN) } else { String::new() };
@@ -111,16 +112,17 @@ pub fn no_such_namespaces<'n>(
     match near {
         Some(NearNamespace { wanted, found, namespace }) => {
             let diagnostic = Diagnostic::new(Code::SelectorMatchesNothing, span, message);
-            if let Some(name) = unlike {
-                let later = format!("if it comes later, declare it: `namespace {name} {{}}`");
-                return diagnostic.at("matches no namespace").note_opt(by_name).note(later);
+            if unlike.is_some() {
+                return diagnostic.at("matches no namespace").note_opt(by_name).note_opt(later);
             }
             near_label(diagnostic, written, &format!("Namespace {namespace}"), wanted, *found)
         }
         None => Diagnostic::new(Code::SelectorUnmatched, span, message)
             .at("matches no namespace")
             .note_opt(by_name)
-            .note("where such namespaces come later, NetworkPolicies let them through as peers at once; all else takes the next build"),
+            .note(later.unwrap_or_else(|| {
+                "where such namespaces come later, NetworkPolicies let them through as peers at once; all else takes the next build".to_owned()
+            })),
     }
 }
 

@@ -288,9 +288,10 @@ pub fn claim_without_workloads(span: Span) -> Diagnostic {
         .at("no policy of the cluster decides about this")
 }
 
-/// A claim with `via`, whose clause is at `via`.
-pub fn claim_not_judged(span: Span, via: Span) -> Diagnostic {
+/// A claim about pods that are clients of a gateway, whose clause is at `via`.
+pub fn claim_of_pods_as_clients(span: Span, via: Span) -> Diagnostic {
     Diagnostic::new(Code::ClaimNotJudged, span, "this claim was not judged")
-        .at("its names and types are right")
-        .label(via, "the two halves of a way through a gateway are not judged together yet")
+        .at("pods stand among the clients")
+        .label(via, "a gateway knows its clients by their addresses, and those of pods are not known")
+        .note("name clients by their addresses, as `outside`; a claim about the pods themselves does without `via`")
 }

@@ -22,11 +22,15 @@ use crate::verify::row::{Difference, Kind};
 const OUT: Direction = Direction::Egress;
 
 /// Returns the first difference on the way out.
-pub(super) fn differing(policy: &Policy, made: &Made<'_>, mesh: &Mesh) -> Result<Option<Difference>, Failed> {
+pub(super) fn differing(
+    policy: &Policy,
+    made: &Made<'_>,
+    mesh: &Mesh,
+    claims: &Claims<'_>,
+) -> Result<Option<Difference>, Failed> {
     let index = Index::new(policy, mesh);
-    let claims = Claims::new(policy, made);
     compared(policy, made, OUT, &mut |names, said, budget| {
-        differing_among(policy, &claims, &Egress::new(&index, names)?, names, said, budget)
+        differing_among(policy, claims, &Egress::new(&index, names)?, names, said, budget)
     })
 }
 
@@ -49,12 +53,14 @@ fn differing_among(
         let d = &mut meaning.flows().diagrams;
         let within = d.and(own, others);
         let within = d.and(within, seen);
+        let within = claims.compared(&mut meaning, OUT, place, within);
         let layer = egress.row(meaning.flows(), at, place, within)?;
         let resolver = resolver(policy, &mut meaning, said);
         let beyond = meaning.flows().diagrams.minus(within, resolver);
         let excess = meaning.excess(OUT, place, layer.may, beyond, &|at, end| claims.wider(at, end));
         let (kind, example) = match small(OUT, excess)? {
             Some(example) => (Kind::Wider, Some(example)),
+            None if claims.shown.is_some() => continue,
             None => {
                 let more = |at| claims.narrower(at, OUT, refuses_more);
                 let by_address = by_address(&mut meaning);

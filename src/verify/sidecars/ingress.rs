@@ -19,19 +19,23 @@ use crate::verify::BUDGET_EACH;
 use crate::verify::row::{Difference, Kind};
 
 /// Returns the first difference on the way in.
-pub(super) fn differing(policy: &Policy, made: &Made<'_>, mesh: &Mesh) -> Result<Option<Difference>, Failed> {
+pub(super) fn differing(
+    policy: &Policy,
+    made: &Made<'_>,
+    mesh: &Mesh,
+    claims: &Claims<'_>,
+) -> Result<Option<Difference>, Failed> {
     let mut of_namespace: FxHashMap<&SmolStr, Vec<&PolicyObject>> = FxHashMap::default();
     for object in mesh.objects.iter().filter(|object| Ingress::decides(object)) {
         of_namespace.entry(&object.namespace).or_default().push(object);
     }
-    let claims = Claims::new(policy, made);
     let root = SmolStr::from(policy.settings.root_namespace.as_str());
     compared(policy, made, Direction::Ingress, &mut |names, said, budget| {
         let near: BTreeSet<&SmolStr> = names.iter().flatten().chain([&root]).collect();
         let here: Vec<&PolicyObject> =
             near.iter().filter_map(|name| of_namespace.get(name)).flatten().copied().collect();
         let budget = budget + BUDGET_EACH * here.len() as u64;
-        differing_among(policy, &claims, names, said, here, budget)
+        differing_among(policy, claims, names, said, here, budget)
     })
 }
 
@@ -58,12 +62,14 @@ fn differing_among(
         {
             within = meaning.flows().diagrams.and(within, part);
         }
+        within = claims.compared(&mut meaning, direction, place, within);
         let layer = ingress.row(meaning.flows(), place, within)?;
         let (kind, example) = match small(
             direction,
             meaning.excess(direction, place, layer, within, &|at, end| claims.wider(at, end)),
         )? {
             Some(example) => (Kind::Wider, Some(example)),
+            None if claims.shown.is_some() => continue,
             None => {
                 let identified = ingress.identified(meaning.flows());
                 let outside = meaning.flows().outside(false, Set::ALL);

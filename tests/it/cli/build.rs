@@ -72,6 +72,16 @@ fn the_last_line_says_what_was_checked() {
     }
 }
 
+#[test]
+fn the_last_line_counts_the_gaps_that_are_accepted() {
+    let accepted = "@approximate(\"no mesh yet\")\nallow ingress garden/web -> garden/api:80/http where path \"/v1\"\n";
+    let needless = "@approximate(\"before the move\")\nallow ingress garden/api -> garden/web:80\n";
+    let here = folder(&[("a.netpol", &format!("{accepted}{needless}"))]);
+    let run = netpol(here.path(), &["build", "--target", "networkpolicy", "a.netpol", "-o", "out"]);
+    let said = "2 objects, 1 layer, checked, 1 accepted gap; 1 warning, 4 notes";
+    assert_eq!((run.code, run.err.lines().last()), (0, Some(said)), "{}", run.err);
+}
+
 /// What a layer cannot hold is known only after the files of the others were made.
 #[test]
 fn what_no_layer_holds_leaves_no_trace() {

@@ -104,3 +104,59 @@ allow egress jobs/* -> n.example.com:443
     assert!(narrower(0).as_str().is_some_and(|words| words.contains("by its name")), "{json}");
     assert!(narrower(1).is_null(), "{json}");
 }
+
+/// What a layer says instead of a rule is a rule: a build of it by itself is exact, and it stands in the objects.
+#[test]
+fn a_layer_tells_the_sentence_that_it_says_instead() {
+    for (rule, instead) in [
+        ("allow egress garden/* -> zenquotes.io:443", &["allow egress garden/* -> internet:443"][..]),
+        (
+            "allow ingress { lab/@curl, shop/* } -> garden/{app=web}:8080/http where method GET",
+            &["allow ingress { lab/*, shop/* } -> garden/{app=web}:8080"],
+        ),
+        (
+            "allow egress { garden/*, shop/{app=web} } -> { api.example.com, lab/* }:{443, 8443}",
+            &["allow egress { garden/*, shop/{app=web} } -> { internet:{443, 8443}, lab/*:{443, 8443} }"],
+        ),
+        ("default deny ingress */*", &["nothing"]),
+        ("deny ingress lab/* -> garden/{app=web}:8080/http where method PUT", &["nothing"]),
+        ("allow egress garden/* -> 203.0.113.0/24:443", &[]),
+    ] {
+        let here = folder(&[("a.netpol", &format!("{rule}\n"))]);
+        let arguments = ["explain", "--enforcement", "--target", "networkpolicy", "--format"];
+        let json: Value =
+            serde_json::from_str(&netpol(here.path(), &[&arguments[..], &["json"]].concat()).out).unwrap();
+        let said = &json["rules"][0]["ends"][0]["layers"]["networkpolicy"]["instead"];
+        assert_eq!(*said, Value::from(instead), "{rule}");
+        let text = netpol(here.path(), &[&arguments[..], &["text"]].concat()).out;
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(text.contains("it says instead: "), !instead.is_empty(), "{text}");
+        let Some(sentence) = instead.first().filter(|sentence| sentence.starts_with("allow")) else { continue };
+        let alone = format!("use std/net\n{sentence}\n");
+        std::fs::write(here.path().join("a.netpol"), alone).unwrap();
+        let json: Value =
+            serde_json::from_str(&netpol(here.path(), &[&arguments[..], &["json"]].concat()).out).unwrap();
+        assert_eq!(json["rules"][0]["ends"][0]["layers"]["networkpolicy"]["level"], "exact", "{sentence}");
+    }
+}
+
+/// Where no sentence tells what a layer lets through, a flow does: one that the rule forbids.
+#[test]
+fn a_layer_tells_a_flow_where_no_sentence_can() {
+    for (policy, layer, flow) in [
+        ("allow egress garden/* -> lab/*:443\n", "istio", "garden/* -> lab/*, tcp 80"),
+        (
+            "deny ingress lab/* -> garden/{app=web}:8080/http where path \"/x/**\"\n",
+            "istio",
+            "lab/* -> garden/{app=web}, tcp 8080, ",
+        ),
+    ] {
+        let here = folder(&[("a.netpol", policy)]);
+        let run = netpol(here.path(), &["explain", "--enforcement", "--target", layer, "--format", "json"]);
+        let json: Value = serde_json::from_str(&run.out).unwrap();
+        let passes = &json["rules"][0]["ends"][0]["layers"][layer]["passes"];
+        assert!(passes.as_str().is_some_and(|passes| passes.starts_with(flow)), "{policy}{passes}");
+        let run = netpol(here.path(), &["explain", "--enforcement", "--target", layer]);
+        assert!(run.out.contains("; it lets"), "{}", run.out);
+    }
+}

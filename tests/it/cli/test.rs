@@ -1,5 +1,7 @@
 //! `netpol test`, and assertions in the other verbs.
 
+use serde_json::Value;
+
 use super::{folder, netpol};
 
 const POLICY: &str = "default deny shop/*\n\
@@ -83,5 +85,58 @@ fn the_proposed_deny_repairs_the_assertion() {
         std::fs::write(here.path().join("a.netpol"), format!("{policy}{deny}\n")).unwrap();
         let run = netpol(here.path(), &["check", "a.netpol", "--target", "networkpolicy"]);
         assert!(!run.err.contains("E0533"), "{claim}: {}", run.err);
+    }
+}
+
+const CLOSED: &str = "default deny shop/*
+default deny ingress payments/*
+allow egress shop/{app=web} -> payments/*:5432
+deny egress shop/{app=old} -> 203.0.113.0/24
+";
+
+/// The allow that a message proposes has no more than the end that is closed; it makes the assertion true, and a build of it
+/// passes.
+#[test]
+fn the_proposed_allow_repairs_the_assertion() {
+    for (claim, allow) in [
+        ("shop/{app=web} -> payments/*:5432", "allow ingress shop/{app=web} -> payments/*:5432"),
+        ("shop/* -> payments/{app=db}:5432", "allow shop/* -> payments/{app=db}:5432"),
+        ("shop/* -> lab/*:9000", "allow egress shop/* -> lab/*:9000"),
+        ("{ lab/*, 198.51.100.1 } -> shop/*", "allow ingress { lab/*, 198.51.100.1 } -> shop/*"),
+        ("shop/{app=web} -> 203.0.113.7:443", "allow egress shop/{app=web} -> 203.0.113.7:443"),
+        ("lab/* -> shop/*:8080/http where method GET", "allow ingress lab/* -> shop/*:8080/http where method GET"),
+    ] {
+        let policy = format!("{CLOSED}assert always {claim}\n");
+        let here = folder(&[("a.netpol", &policy)]);
+        let run = netpol(here.path(), &["check", "a.netpol", "--error-format", "json"]);
+        let found: Value = run.out.lines().map(|line| serde_json::from_str(line).unwrap()).find(is_failed).unwrap();
+        let fix = &found["fixes"][0]["edits"][0];
+        assert_eq!(fix["text"], format!("\n{allow}"), "{found}");
+        std::fs::write(here.path().join("a.netpol"), format!("{policy}{allow}\n")).unwrap();
+        let run = netpol(here.path(), &["build", "a.netpol", "-o", "out"]);
+        assert_eq!(run.code, 0, "{claim}: {}", run.err);
+    }
+}
+
+fn is_failed(found: &Value) -> bool {
+    found["code"] == "E0533"
+}
+
+/// No edit is proposed that would close something, fail another assertion, or be refused; where a deny forbids a flow, no
+/// allow is.
+#[test]
+fn an_allow_that_changes_more_is_no_edit() {
+    for (claim, others, proposed) in [
+        ("{ shop/*, lab/* } -> payments/*:5432", "", true),
+        ("shop/* -> payments/*:5432", "assert never shop/{app=cart} -> payments/*\n", true),
+        ("shop/* -> lab/*:9000", "assert never shop/* -> dns\n", true),
+        ("shop/* -> payments/*:5432", "scope { shop/*, payments/* }\n", true),
+        ("shop/* -> 203.0.113.7:443", "", false),
+    ] {
+        let here = folder(&[("a.netpol", &format!("{others}{CLOSED}assert always {claim}\n"))]);
+        let run = netpol(here.path(), &["check", "a.netpol"]);
+        let failed = run.err.split("error[E0533]: denied").nth(1).unwrap_or_else(|| panic!("{claim}: {}", run.err));
+        assert_eq!(failed.contains("to allow it: `allow "), proposed, "{claim}: {}", run.err);
+        assert!(!failed.contains("fix available"), "{claim}: {}", run.err);
     }
 }

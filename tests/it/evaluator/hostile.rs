@@ -1,10 +1,10 @@
 //! Bad input: numbers, places and texts that no host should hand over give an error's number, never an allow, and never stop
 //! the module.
 
-use netpol::targets::wasm;
 use netpol::targets::wasm::kernel::layout::header;
 use netpol::targets::wasm::kernel::{Error, Kernel, Tables, UNKNOWN_REQUEST, port_word};
 use netpol::targets::wasm::run::Running;
+use netpol::targets::wasm::{self, Abi};
 use wasmtime::{Engine, Instance, Module, Store};
 
 use crate::layers::random::Random;
@@ -19,7 +19,7 @@ const QUOTES: &[u8] = br#"{"host":"zenquotes.io"}"#;
 
 fn code() -> Vec<u8> {
     let (policy, sources) = meaning::policy(POLICY, None).unwrap();
-    wasm::build(&policy, &sources, false).code
+    wasm::build(&policy, &sources, Abi::Core, false).code
 }
 
 fn with_kernel(then: impl FnOnce(&mut Kernel<'_>)) {
@@ -203,8 +203,9 @@ fn files_that_are_no_module_of_ours_are_refused_in_words() {
         (&whole[..whole.len() / 2], "it is damaged, or not whole"),
         (&foreign, "its interface has version 7, and this netpol knows version 1"),
         (&asks, "it asks its host for functions"),
+        (Abi::Opa.code(), "it is one for hosts of OPA"),
         (head, "it has no function `abi_version`"),
-        (include_bytes!("../../../src/targets/wasm/kernel.wasm"), "it has no tables"),
+        (Abi::Core.code(), "it has no tables"),
     ];
     for (code, why) in cases {
         let refused = Running::load(code).err().unwrap_or_default();

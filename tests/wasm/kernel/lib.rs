@@ -1,6 +1,6 @@
 //! The code of every evaluator module: the kernel of the compiler, with exports for a host (docs/wasm-abi.md).
 //!
-//! A policy's tables follow the memory of this code, at the beginning of a page: the compiler adds them.
+//! The code of a face is this crate too, as an example of it: `opa.rs`.
 
 #[path = "../../../src/targets/wasm/kernel/mod.rs"]
 #[allow(dead_code, reason = "the compiler needs more of it than a module")]
@@ -8,13 +8,13 @@ mod kernel;
 #[path = "../../../src/model/paths.rs"]
 #[allow(dead_code, reason = "only what normalises paths is needed")]
 mod paths;
+mod placed;
 
 use std::cell::UnsafeCell;
 
-use kernel::layout::{ABI, MAGIC, header};
-use kernel::{Error, Kernel, Tables, Verdict};
+use kernel::layout::ABI;
+use kernel::{Error, Kernel, Verdict};
 
-const PAGE: usize = 1 << 16;
 /// The largest buffer, in bytes.
 const LARGEST: usize = 1 << 28;
 
@@ -33,43 +33,14 @@ unsafe impl Sync for Only {}
 
 static STATE: Only = Only(UnsafeCell::new(None));
 
-unsafe extern "C" {
-    /// The end of what the linker placed.
-    static __heap_base: u8;
-}
-
 /// Returns the state, made at the first call; `None` if there are no tables of this version.
 fn state() -> Option<&'static mut State> {
     // SAFETY: see `Only`.
     let state = unsafe { &mut *STATE.0.get() };
     if state.is_none() {
-        *state = Some(State { kernel: Kernel::new(tables()?), buffer: Vec::new(), verdict: [0; 3] });
+        *state = Some(State { kernel: Kernel::new(placed::tables()?), buffer: Vec::new(), verdict: [0; 3] });
     }
     state.as_mut()
-}
-
-fn tables() -> Option<Tables<'static>> {
-    let start = (&raw const __heap_base as usize).next_multiple_of(PAGE);
-    let memory = core::arch::wasm32::memory_size(0) * PAGE;
-    if start + 4 * header::LENGTH > memory {
-        return None;
-    }
-    // SAFETY: the memory is there, as was just compared, and nothing else writes it: the allocator takes what lies behind
-    // the memory that the module begins with.
-    let head = unsafe { core::slice::from_raw_parts(start as *const u32, header::LENGTH) };
-    if head[header::MAGIC] != MAGIC || head[header::ABI] != ABI {
-        return None;
-    }
-    let (words, text) = (head[header::WORDS] as usize, head[header::TEXT] as usize);
-    let length = words.checked_mul(4)?.checked_add(text)?;
-    if start.checked_add(length)? > memory {
-        return None;
-    }
-    // SAFETY: as above.
-    unsafe {
-        let text = core::slice::from_raw_parts((start + 4 * words) as *const u8, text);
-        Tables::new(core::slice::from_raw_parts(start as *const u32, words), text)
-    }
 }
 
 impl State {

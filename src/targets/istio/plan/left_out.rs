@@ -37,7 +37,7 @@ pub fn found(facts: &Facts<'_>, rule: &Rule, direction: Direction) -> Vec<Note> 
             port.numbers().is_some_and(|(first, last)| first == last && PAST_SIDECAR.contains(&first))
         };
         let words = format!("every sidecar leaves out {}", past.join(", "));
-        found.push(Note::LeavesOut(names, gap(rule, inside, words)));
+        found.push(Note::NamesLeftOut(names, gap(rule, inside, words)));
     }
     let mut words: Vec<String> = Vec::new();
     let mut named: Vec<String> = Vec::new();
@@ -54,14 +54,14 @@ pub fn found(facts: &Facts<'_>, rule: &Rule, direction: Direction) -> Vec<Note> 
         }
     }
     if !words.is_empty() {
-        found.push(Note::LeftOut(list_names(&words)));
+        found.push(Note::PodsLeaveOut(list_names(&words)));
     }
     if !named.is_empty() {
         let names = Traffics::only(Traffic::LeftOut);
         let inside = |port: &PortMatch| {
             port.numbers().is_some_and(|(first, last)| ranges.iter().any(|(from, to)| *from <= first && last <= *to))
         };
-        found.push(Note::LeavesOut(names, gap(rule, inside, list_names(&named))));
+        found.push(Note::NamesLeftOut(names, gap(rule, inside, list_names(&named))));
     }
     found
 }

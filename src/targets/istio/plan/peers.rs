@@ -30,7 +30,7 @@ use crate::targets::istio::model::Source;
 use crate::targets::istio::nets::prefixes;
 use crate::targets::istio::words::list_names;
 
-/// The peers of a rule end, as Istio knows them.
+/// The callers that one side of a rule means, as Istio knows them.
 #[derive(Clone, Debug, Default)]
 pub struct Peer {
     /// The sources, joined by or; `None` is any caller.

@@ -69,6 +69,11 @@ impl Json {
         }
     }
 
+    /// Returns whether it is an object that has no other keys than these.
+    pub fn has_only(&self, keys: &[&str]) -> bool {
+        matches!(self, Json::Object(entries) if entries.iter().all(|(key, _)| keys.contains(&key.as_str())))
+    }
+
     /// Returns the value of a key, if it is an object that has it.
     pub fn get(&self, key: &str) -> Option<&Json> {
         match self {

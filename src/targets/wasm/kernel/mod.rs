@@ -8,8 +8,9 @@
 //! ```
 //!
 //! This folder knows nothing of the crate but how paths are compared. It is compiled twice: here, as the native twin of the
-//! module, and below `tests/wasm/kernel` into the code of every module (`kernel.wasm`).
+//! module, and below `tests/wasm/kernel` into the code of every module (`code/`).
 
+pub mod document;
 mod gateway;
 mod json;
 mod judge;
@@ -151,6 +152,11 @@ pub fn port_word(iana: u32, port: u16) -> u32 {
     iana << 16 | u32::from(port)
 }
 
+/// Returns whether a text is one value of JSON in UTF-8.
+pub fn json_is_whole(text: &[u8]) -> bool {
+    Json::parse(text).is_some()
+}
+
 /// Protocols, with their numbers by IANA.
 const PROTOCOLS: [(u32, u32); 4] =
     [(6, protocol::TCP), (17, protocol::UDP), (132, protocol::SCTP), (1, protocol::ICMP)];
@@ -241,8 +247,7 @@ impl<'t> Kernel<'t> {
         }
         self.make_room(text)?;
         let value = Json::parse(text).ok_or(Error::Json)?;
-        let Json::Object(entries) = &value else { return Err(Error::Meaning) };
-        if !entries.iter().all(|(key, _)| request::KEYS.contains(&key.as_str())) {
+        if !value.has_only(&request::KEYS) {
             return Err(Error::Meaning);
         }
         let id = self.request_of(&value)?;
@@ -324,6 +329,12 @@ impl<'t> Kernel<'t> {
         if !entries.iter().all(|(key, _)| known(key)) {
             return Err(Error::Meaning);
         }
+        let asks = entries.iter().any(|(key, _)| request::KEYS.contains(&key.as_str()));
+        self.flow_between(value, ["from", "to"], asks.then_some(value))
+    }
+
+    /// Reads a flow between the parties at two keys, with the keys of a request in another object.
+    fn flow_between(&mut self, value: &Json, parties: [&str; 2], request: Option<&Json>) -> Result<[u32; 4], Error> {
         let protocol = match value.get("protocol") {
             None => protocol::TCP,
             Some(word) => word.text().and_then(party::protocol_of).ok_or(Error::Port)?,
@@ -334,10 +345,9 @@ impl<'t> Kernel<'t> {
             Some(Json::Number(Some(port))) => u16::try_from(*port).map_err(|_| Error::Port)?,
             _ => return Err(Error::Port),
         };
-        let source = self.party_of(value.get("from").ok_or(Error::Meaning)?)?;
-        let destination = self.party_of(value.get("to").ok_or(Error::Meaning)?)?;
-        let asks = entries.iter().any(|(key, _)| request::KEYS.contains(&key.as_str()));
-        let request = if asks { self.request_of(value)? } else { UNKNOWN_REQUEST };
+        let source = self.party_of(value.get(parties[0]).ok_or(Error::Meaning)?)?;
+        let destination = self.party_of(value.get(parties[1]).ok_or(Error::Meaning)?)?;
+        let request = request.map_or(Ok(UNKNOWN_REQUEST), |request| self.request_of(request))?;
         Ok([source, destination, port_word(iana, port), request])
     }
 }

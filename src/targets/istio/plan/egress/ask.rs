@@ -27,7 +27,7 @@ use super::items::{HostPort, Item, Outside};
 use crate::model::rules::RuleId;
 use crate::targets::istio::plan::gateway::exits::{Exits, Route, Routes};
 use crate::targets::istio::plan::subjects::Subject;
-use crate::targets::istio::plan::subjects::effective::Division;
+use crate::targets::istio::plan::subjects::obeyed::Division;
 use crate::targets::istio::troubles::Trouble;
 
 /// The objects that Sidecars ask for.

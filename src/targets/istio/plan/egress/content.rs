@@ -29,7 +29,7 @@ use crate::model::endpoint::Endpoint;
 use crate::model::rules::{Action, Direction, RuleId};
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::{Findings, IstioGap};
-use crate::targets::istio::plan::subjects::effective::Division;
+use crate::targets::istio::plan::subjects::obeyed::Division;
 
 const OUT: Direction = Direction::Egress;
 

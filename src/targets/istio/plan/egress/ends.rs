@@ -17,7 +17,7 @@ use crate::model::rules::{Action, Direction, RuleId};
 use crate::policy::GrantReason;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::{Findings, IstioGap, Note};
-use crate::targets::istio::plan::subjects::effective::Statement;
+use crate::targets::istio::plan::subjects::obeyed::Statement;
 use crate::targets::istio::plan::subjects::{Finder, Kind};
 
 const OUT: Direction = Direction::Egress;

@@ -11,7 +11,7 @@ use crate::model::rules::{Action, Direction};
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::{Findings, IstioGap};
 use crate::targets::istio::plan::subjects::Subject;
-use crate::targets::istio::plan::subjects::effective::Division;
+use crate::targets::istio::plan::subjects::obeyed::Division;
 use crate::targets::istio::plan::unguarded;
 use crate::targets::{Level, Refuses};
 

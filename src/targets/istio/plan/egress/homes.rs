@@ -24,7 +24,7 @@ use crate::model::hosts::HostName;
 use crate::model::rules::Direction;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::{Findings, IstioGap};
-use crate::targets::istio::plan::subjects::effective::Division;
+use crate::targets::istio::plan::subjects::obeyed::Division;
 
 const OUT: Direction = Direction::Egress;
 

@@ -15,7 +15,7 @@ use super::items::Item;
 use crate::model::hosts::HostName;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::limits::MOST_PORTS;
-use crate::targets::istio::plan::subjects::effective::Statement;
+use crate::targets::istio::plan::subjects::obeyed::Statement;
 
 /// The ports on which rules ask for each host, by the namespace that its ServiceEntry stands in.
 pub struct HostPorts {

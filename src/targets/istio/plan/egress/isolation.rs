@@ -11,7 +11,7 @@
 use super::ends::Ends;
 use crate::model::rules::Action;
 use crate::targets::istio::findings::{Gaps, IstioGap};
-use crate::targets::istio::plan::subjects::effective::Division;
+use crate::targets::istio::plan::subjects::obeyed::Division;
 
 /// The outcome for an object's pods.
 #[derive(Clone, Debug, Default)]

@@ -20,8 +20,8 @@
 //!
 //! A Sidecar lets its pods reach its imports and nothing else. So `destinations` makes of a rule's destination the
 //! items (`items`) that Istio knows, `ends` adds the pods, `isolation` finds the pods that are restricted, `content`
-//! gathers the items of each object less the `denied` ones, `ask` makes the ServiceEntries that they need, and
-//! `sidecars` the listeners.
+//! gathers the items of each object less the `denied` ones, `ask` makes the ServiceEntries that they need (of
+//! `entries`, `addresses`, `services` and `host_ports`), and `sidecars` the Sidecars, of `listeners`, `imports` and `form`.
 
 mod addresses;
 mod allowed;
@@ -54,7 +54,7 @@ use self::homes::{Homes, settle};
 use self::isolation::{isolations, useless_denies};
 use self::sidecars::{SidecarDraft, sidecars};
 use super::gateway::exits::{Exits, Routes};
-use super::subjects::effective::Division;
+use super::subjects::obeyed::Division;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::Findings;
 use crate::targets::istio::troubles::Trouble;

@@ -39,7 +39,7 @@ use crate::model::rules::RuleId;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::limits::{MOST_BYTES, texts};
 use crate::targets::istio::plan::subjects::Subject;
-use crate::targets::istio::plan::subjects::effective::Division;
+use crate::targets::istio::plan::subjects::obeyed::Division;
 use crate::targets::istio::troubles::Trouble;
 
 /// A Sidecar without its name.

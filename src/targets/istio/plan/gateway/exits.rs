@@ -121,6 +121,10 @@ impl Exits {
             }
             let how = "the gateway knows who asks for which host; a pod that avoids its sidecar is not stopped";
             exits.findings.add(at, OUT, Note::How(Level::Bypassable, how.into()));
+            // The gateway is asked for the host alone, and not for what requests say.
+            if !rule.conditions.is_none() {
+                exits.findings.add(at, OUT, Note::Unread);
+            }
             exits.passages.extend(passages);
             if !warned.contains(&&via.gateway.name) && wrapped(facts, &via.gateway) {
                 warned.push(&via.gateway.name);

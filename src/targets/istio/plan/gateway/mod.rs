@@ -1,6 +1,11 @@
-//! Gateways: who may come in through one (`access`), whose clients it has to see (`clients`), who leaves through one
-//! (`exits`), what passes as before (`others`), what is said
-//! of their own pods (`pods`), and which rules have their clients judged behind one, too (`correlation`). `at_gateway` gathers what all rules say of each.
+//! Gateways, in passes:
+//!
+//! - `access`: who may come in through one, and `clients`: whose address it has to see;
+//! - `exits`: who leaves through one;
+//! - `others`: what passes as before, since no rule names it;
+//! - `pods`: what is said of the gateway's own pods;
+//! - `correlation`: rules whose clients the workload behind the gateway has to judge, too;
+//! - `at_gateway`: what all rules say of one gateway.
 //!
 //! ```netpol
 //! gateway edge { pods edges/{app=envoy} account edges/@envoy service edges/envoy port 443 -> 8443/https }

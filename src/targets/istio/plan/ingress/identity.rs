@@ -24,7 +24,7 @@ use crate::model::rules::{Direction, RuleId};
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::{Findings, IstioGap, Note};
-use crate::targets::istio::plan::subjects::effective::{Division, Statement};
+use crate::targets::istio::plan::subjects::obeyed::{Division, Statement};
 use crate::targets::istio::plan::subjects::{Finder, Kind, Subject};
 
 const IN: Direction = Direction::Ingress;

@@ -101,7 +101,7 @@ struct Gathering<'f, 'a> {
 }
 
 /// Some pods of a rule's destination.
-struct Target<'p, 'a> {
+struct Receivers<'p, 'a> {
     selector: &'a PodSelector,
     subjects: &'p Subjects,
     /// The gateway whose pods they are.
@@ -120,7 +120,7 @@ impl<'a> Gathering<'_, 'a> {
         if rule.action == Action::Isolate {
             for (_, pods) in pods() {
                 let subjects = self.finder.find(&pods.selector);
-                self.allow(at, &pods.selector, &subjects, None);
+                self.add_to_policies(at, &pods.selector, &subjects, None);
                 self.all.callers.isolate(at, &pods.selector);
             }
         } else {
@@ -169,12 +169,16 @@ impl<'a> Gathering<'_, 'a> {
             (None, Some(gateway)) => asked_of_gateway(gateway, rule, &member.ports),
             (None, None) => vec![Access::new(member.ports.clone(), (*rule.conditions).clone())],
         };
+        if asked.is_empty() && !deny {
+            // No request has both the public host and that of `where host`; the pods are closed all the same.
+            self.add_to_policies(at, selector, &subjects, None);
+        }
         for asked in asked {
             for (subjects, to) in self.by_number(at, deny, &asked, selector, &subjects) {
-                let target = Target { selector, subjects: &subjects, gateway };
+                let receivers = Receivers { selector, subjects: &subjects, gateway };
                 match deny {
-                    true => self.deny(at, rule, &target, &peer, to),
-                    false => self.permit(at, rule, &target, &peer, to),
+                    true => self.deny(at, rule, &receivers, &peer, to),
+                    false => self.permit(at, rule, &receivers, &peer, to),
                 }
             }
         }
@@ -228,16 +232,23 @@ impl<'a> Gathering<'_, 'a> {
         }
         if !deny {
             // Pods on which the names are no port are closed all the same.
-            self.allow(at, selector, subjects, None);
+            self.add_to_policies(at, selector, subjects, None);
         }
         parts
     }
 
     /// Adds the access of an allow to the policies of some of its pods.
-    fn permit(&mut self, at: RuleId, rule: &'a Rule, target: &Target<'_, 'a>, peer: &Peer, to: Result<To, String>) {
-        let Target { selector, subjects, gateway } = *target;
+    fn permit(
+        &mut self,
+        at: RuleId,
+        rule: &'a Rule,
+        receivers: &Receivers<'_, 'a>,
+        peer: &Peer,
+        to: Result<To, String>,
+    ) {
+        let Receivers { selector, subjects, gateway } = *receivers;
         let access = match (&peer.unable, to) {
-            (None, Ok(to)) => access_rule(at, peer, &to, &rule.conditions).map(|access| (access, to)),
+            (None, Ok(to)) => rule_of(at, peer, &to, &rule.conditions).map(|access| (access, to)),
             (Some(why), _) => Err(why.clone()),
             (None, Err(why)) => Err(why),
         };
@@ -264,7 +275,7 @@ impl<'a> Gathering<'_, 'a> {
                     let words = "requests with a token that is not valid are refused, whatever else allows them";
                     self.all.findings.narrower(at, IN, Refuses::NothingAskedFor, words);
                 }
-                self.allow(at, selector, subjects, access);
+                self.add_to_policies(at, selector, subjects, access);
             }
             Err(why) => {
                 // Istio cannot express an allowed flow that must pass: its pods are left open.
@@ -277,12 +288,19 @@ impl<'a> Gathering<'_, 'a> {
                 });
                 self.open.extend(open);
                 self.all.callers.open(at, selector);
-                self.allow(at, selector, subjects, Some(everything));
+                self.add_to_policies(at, selector, subjects, Some(everything));
             }
         }
     }
 
-    fn allow(&mut self, at: RuleId, selector: &'a PodSelector, subjects: &Subjects, access: Option<AccessRule>) {
+    /// Adds access to the policies of subjects; `None` only closes them.
+    fn add_to_policies(
+        &mut self,
+        at: RuleId,
+        selector: &'a PodSelector,
+        subjects: &Subjects,
+        access: Option<AccessRule>,
+    ) {
         for subject in &subjects.list {
             self.all.policies.add(subject, false, access.clone(), at);
         }
@@ -292,8 +310,8 @@ impl<'a> Gathering<'_, 'a> {
     }
 
     /// Adds the access of a deny to the policies of some of its pods.
-    fn deny(&mut self, at: RuleId, rule: &Rule, target: &Target<'_, 'a>, peer: &Peer, to: Result<To, String>) {
-        let Target { selector, subjects, gateway } = *target;
+    fn deny(&mut self, at: RuleId, rule: &Rule, receivers: &Receivers<'_, 'a>, peer: &Peer, to: Result<To, String>) {
+        let Receivers { selector, subjects, gateway } = *receivers;
         let to = match (&peer.unable, &peer.gap, to) {
             (Some(why), _, _) => Err(IstioGap::unable(why.clone())),
             // A wider deny would refuse flows that no rule denies.
@@ -312,7 +330,7 @@ impl<'a> Gathering<'_, 'a> {
         if let Some(why) = subjects.indistinct {
             self.all.findings.gap(at, IN, &IstioGap::unable(why));
         }
-        match access_rule(at, peer, &to, &rule.conditions) {
+        match rule_of(at, peer, &to, &rule.conditions) {
             Ok(Some(access)) => {
                 for subject in &subjects.list {
                     self.all.policies.add(subject, true, Some(access.clone()), at);
@@ -343,7 +361,7 @@ impl<'a> Gathering<'_, 'a> {
 }
 
 /// Makes the rule of an AuthorizationPolicy; `None` if no flow would match it.
-fn access_rule(at: RuleId, peer: &Peer, to: &To, conditions: &Conditions) -> Result<Option<AccessRule>, String> {
+fn rule_of(at: RuleId, peer: &Peer, to: &To, conditions: &Conditions) -> Result<Option<AccessRule>, String> {
     let nobody = peer.sources.as_ref().is_some_and(|sources| sources.is_empty());
     if to.nothing || nobody {
         return Ok(None);

@@ -11,8 +11,8 @@
 //! such pods (`overlaps`) get the rule's access.
 
 mod divide;
-pub mod effective;
 mod find;
+pub mod obeyed;
 mod overlaps;
 mod subject;
 

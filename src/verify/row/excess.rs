@@ -1,0 +1,111 @@
+//! What judgements admit: flows that a layer is said to let through beside what the source allows.
+
+use super::Row;
+use crate::flows::{Set, Side};
+use crate::model::addresses::AddressSet;
+use crate::model::endpoint::What;
+use crate::model::ports::Protocol;
+use crate::model::rules::{Direction, RuleId};
+use crate::policy::GrantReason;
+use crate::targets::effective::{ExcessOf, Instead};
+use crate::targets::{Traffic, Traffics};
+
+impl Row<'_, '_> {
+    /// Returns the traffic for which a rule of the layer is said to be wider than what it stands for.
+    pub(super) fn admitted(&self, instead: &Instead) -> Traffics {
+        let of = |at: RuleId, direction: Direction| {
+            let excess = self.table.excess.get(&(at, direction)).filter(|excess| excess.of != ExcessOf::Deny);
+            excess.map_or(Traffics::default(), |excess| excess.on)
+        };
+        match instead {
+            Instead::Rule(at) => of(*at, self.direction),
+            Instead::Grant(at) => {
+                let grant = &self.table.policy.grants[at.index()];
+                match grant.reason {
+                    // Nothing but the mesh knows which pods have a sidecar.
+                    GrantReason::Istiod => Traffics::ALL,
+                    GrantReason::Dns => Traffics::default(),
+                    GrantReason::Gateway | GrantReason::Keys => {
+                        let both = grant.because.iter().flat_map(|at| Direction::BOTH.map(|way| of(*at, way)));
+                        if both.into_iter().any(|on| !on.is_empty()) { Traffics::ALL } else { Traffics::default() }
+                    }
+                }
+            }
+            Instead::Isolation | Instead::Rest(_) => Traffics::default(),
+        }
+    }
+
+    /// Returns the flows that judgements admit.
+    pub(super) fn excess(&mut self) -> Set {
+        if let Some(known) = self.excess {
+            return known;
+        }
+        let mut sets = Vec::new();
+        for at in 0..self.layer.allowed.len() {
+            sets.extend(self.excess_of(at));
+        }
+        let policy = self.table.policy;
+        for &at in self.said.rules.iter().chain(&self.table.wide(self.direction).rules) {
+            let Some(excess) = self.table.excess.get(&(at, self.direction)).copied() else { continue };
+            let rule = &policy.rules[at.index()];
+            let set = match excess.of {
+                ExcessOf::Rule => continue,
+                ExcessOf::Pods => self.meaning.governed(rule, self.direction),
+                ExcessOf::Deny => self.meaning.matched(rule, self.direction),
+            };
+            let set = self.here(set);
+            sets.push(self.on(set, excess.on));
+        }
+        for at in 0..self.source.published.len() {
+            let (set, rule) = self.source.published[at];
+            if let Some(excess) = self.table.excess.get(&(rule, Direction::Ingress)).copied() {
+                sets.push(self.on(set, excess.on));
+            }
+        }
+        let all = self.meaning.flows().diagrams.union(sets);
+        self.excess = Some(all);
+        all
+    }
+
+    /// Returns the flows of one of the layer's rules that are said to pass in excess.
+    pub(super) fn excess_of(&mut self, at: usize) -> Vec<Set> {
+        let (set, instead) = self.layer.allowed[at];
+        let on = self.admitted(instead);
+        let mut sets = vec![self.on(set, on)];
+        if let Instead::Rule(at) = instead {
+            sets.push(self.other_names(set, *at));
+        }
+        sets
+    }
+
+    /// Returns the flows of a set to other hosts at the `at` addresses of a rule's host. A layer of addresses is exact there:
+    /// who gives a host its addresses says that they are the host's.
+    fn other_names(&mut self, set: Set, at: RuleId) -> Set {
+        let members = self.table.policy.rules[at.index()].destination.members.iter();
+        let blocks = members.filter_map(|member| match &member.what {
+            What::Host(host) => Some(host.addresses().blocks),
+            _ => None,
+        });
+        let addresses = AddressSet { blocks: blocks.flatten().collect() };
+        if self.direction == Direction::Ingress || addresses.blocks.is_empty() {
+            return Set::NONE;
+        }
+        let flows = self.meaning.flows();
+        let (there, nameless) = (flows.at(Side::Destination, &addresses), flows.to_no_host());
+        let there = flows.diagrams.and(set, there);
+        flows.diagrams.minus(there, nameless)
+    }
+
+    fn on(&mut self, set: Set, traffic: Traffics) -> Set {
+        if traffic == Traffics::ALL {
+            return set;
+        }
+        let tcp = [Traffic::Tcp, Traffic::PastSidecar, Traffic::LeftOut].iter().any(|kind| traffic.contains(*kind));
+        let datagrams = traffic.contains(Traffic::Datagrams);
+        let protocols = [(Protocol::Tcp, tcp), (Protocol::Udp, datagrams), (Protocol::Sctp, datagrams)];
+        let protocols: Vec<Protocol> = protocols.into_iter().filter(|(_, is)| *is).map(|(one, _)| one).collect();
+        let flows = self.meaning.flows();
+        let carried = flows.protocols(&protocols);
+        flows.diagrams.and(set, carried)
+    }
+}
