@@ -18,10 +18,12 @@
 //! | sets from selectors, addresses, hosts, ports, requests | [`sets`] |
 //! | the flows that can be at all | `possible` |
 //! | a flow that is in no set of a list, without their union | [`search`] |
+//! | what passes, compared without being made one set | [`Passing`] |
 //! | one flow of a set, to show | [`witness`] |
 
 pub mod diagram;
 mod order;
+mod passing;
 mod possible;
 pub mod search;
 pub mod sets;
@@ -30,6 +32,7 @@ pub mod terms;
 pub mod witness;
 
 pub use diagram::{Set, TooLarge, Var};
+pub use passing::Passing;
 pub use sets::{Flows, Name, TRUE};
 pub use space::{ABSENT, Feature, OTHER, OUTSIDE, Side, Space};
 pub use terms::Terms;

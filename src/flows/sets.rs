@@ -222,15 +222,12 @@ impl Flows {
 
     /// Returns the flows to a host.
     pub fn to_host(&mut self, host: &Host) -> Set {
-        match host.except.is_empty() {
-            true => self.one_host(Feature::Host, &host.name),
-            false => self.hosts(Feature::Host, |name| host.matches(name)),
-        }
+        self.one_host(Feature::Host, host)
     }
 
-    /// Returns the flows to hosts whose name passes a test; see [`Flows::asks_for`].
-    pub fn to_named(&mut self, test: impl Fn(&str) -> bool) -> Set {
-        self.hosts(Feature::Host, test)
+    /// Returns the flows to hosts of some names.
+    pub fn to_names(&mut self, names: &[HostName]) -> Set {
+        self.named(Feature::Host, names)
     }
 
     /// Returns the flows to an address for which no host is known.
@@ -366,17 +363,38 @@ impl Flows {
     }
 
     /// Returns the flows whose request asks, by a name, for a host.
-    pub fn asks_for_host(&mut self, name: Name, host: &HostName) -> Set {
+    pub fn asks_for_host(&mut self, name: Name, host: &Host) -> Set {
         self.one_host(name.feature(), host)
     }
 
-    /// Returns the flows with a host: where it is in play by itself, it is a number, and the others need no look.
-    fn one_host(&mut self, feature: Feature<'_>, host: &HostName) -> Set {
-        let number = self.space.hosts.number(host);
-        match host.wildcard || number == OTHER {
-            true => self.hosts(feature, |name| host.matches(name)),
-            false => self.one_of(feature, [number]),
+    /// Returns the flows whose request asks, by a name, for a host of some names.
+    pub fn asks_for_names(&mut self, name: Name, names: &[HostName]) -> Set {
+        self.named(name.feature(), names)
+    }
+
+    fn one_host(&mut self, feature: Feature<'_>, host: &Host) -> Set {
+        let all = self.named(feature, std::slice::from_ref(&host.name));
+        let except = self.named(feature, &host.except);
+        self.diagrams.minus(all, except)
+    }
+
+    /// Returns the flows with one of some hosts: one in play by itself is a number, and the others need no look.
+    fn named(&mut self, feature: Feature<'_>, names: &[HostName]) -> Set {
+        let (mut numbers, mut others) = (Vec::new(), Vec::new());
+        for name in names {
+            match self.space.hosts.number(name) {
+                number if name.wildcard || number == OTHER => others.push(name),
+                number => numbers.push(number),
+            }
         }
+        numbers.sort_unstable();
+        numbers.dedup();
+        let exact = self.one_of(feature, numbers);
+        if others.is_empty() {
+            return exact;
+        }
+        let others = self.hosts(feature, |host| others.iter().any(|name| name.matches(host)));
+        self.diagrams.or(exact, others)
     }
 
     fn hosts(&mut self, feature: Feature<'_>, test: impl Fn(&str) -> bool) -> Set {

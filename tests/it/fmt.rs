@@ -69,6 +69,12 @@ fn a_byte_order_mark_and_carriage_returns_go() {
 }
 
 #[test]
+fn spaces_inside_an_annotation_go() {
+    let text = "@allow( W0521 , \"in May\" )\nallow a/* -> b/*\n";
+    assert_eq!(format(text).unwrap(), "@allow(W0521, \"in May\")\nallow a/* -> b/*\n");
+}
+
+#[test]
 fn nothing_stays_nothing() {
     for text in ["", "\n\n", "\u{feff}", " \t\r\n"] {
         assert_eq!(format(text).unwrap(), "", "{text:?}");

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::Meaning;
+use super::gateway::OfPort;
 use crate::flows::{Name, Set, Side};
 use crate::model::addresses::AddressSet;
 use crate::model::conditions::{ClaimName, Conditions, Jwt};
 use crate::model::endpoint::{Endpoint, Member, What};
+use crate::model::gateways::Gateway;
 use crate::model::ports::{AppProtocol, Ports};
 use crate::model::rules::{Action, Direction, Rule};
 use crate::policy::{Grant, GrantReason};
@@ -22,12 +24,16 @@ pub(super) struct Ends {
     destinations: FxHashMap<(Kept<Endpoint>, Kept<Conditions>, bool, Direction), Set>,
     /// The connections that a gateway passes on unread, by the direction that is judged.
     pub(super) passed_through: FxHashMap<Direction, Set>,
+    /// The flows that the ports of each gateway concern.
+    pub(super) of_gateways: FxHashMap<Kept<Gateway>, Arc<[OfPort]>>,
+    /// The flows into pods that are as proxies read them, wherever the pods are.
+    pub(super) read: Option<Set>,
     /// The conditions of grants: none.
     pub(super) unconditional: Arc<Conditions>,
 }
 
 /// A shared value, known by its place: it is kept, so that no other value can take the place.
-struct Kept<T>(Arc<T>);
+pub(super) struct Kept<T>(pub(super) Arc<T>);
 
 impl<T> PartialEq for Kept<T> {
     fn eq(&self, other: &Kept<T>) -> bool {
@@ -217,11 +223,11 @@ impl Meaning<'_> {
             set = self.flows.diagrams.and(set, one);
         }
         if !hosts.is_empty() {
-            let is_meant = |name: &str| hosts.iter().any(|host| host.matches(name));
-            let mut named = self.flows.to_named(is_meant);
+            let mut named = self.flows.to_names(hosts);
             for name in if read == Some(AppProtocol::Tls) { [Name::Host, Name::Tls].as_slice() } else { &[Name::Host] }
             {
-                named = self.named_or(*name, is_meant, named);
+                let asked = self.flows.asks_for_names(*name, hosts);
+                named = self.asked_or(*name, asked, named);
             }
             set = self.flows.diagrams.and(set, named);
         }
@@ -232,10 +238,8 @@ impl Meaning<'_> {
         set
     }
 
-    /// Returns the flows that ask, by a name, for a host that a test passes; where that name is not known, those that are in
-    /// `otherwise`.
-    pub(super) fn named_or(&mut self, name: Name, is_meant: impl Fn(&str) -> bool, otherwise: Set) -> Set {
-        let asked = self.flows.asks_for(name, is_meant);
+    /// Returns the flows that are `asked` for by a name; where that name is not known, those that are in `otherwise`.
+    pub(super) fn asked_or(&mut self, name: Name, asked: Set, otherwise: Set) -> Set {
         let unknown = self.flows.shows_no(name);
         let d = &mut self.flows.diagrams;
         let otherwise = d.and(unknown, otherwise);

@@ -93,7 +93,8 @@ impl<'p> Meaning<'p> {
             let beyond = self.beyond(one);
             row.allowed = self.flows.diagrams.or(row.allowed, beyond);
         }
-        let set = self.judge(row);
+        let d = &mut self.flows.diagrams;
+        let set = row.passing(d).set(d);
         self.flows.with_place(set, true, place)
     }
 

@@ -1,12 +1,24 @@
 //! `via` on ingress as sets: what a gateway lets in, and what it passes on to the workload.
 
+use std::sync::Arc;
+
 use super::Meaning;
+use super::ends::Kept;
 use crate::flows::{Name, Set, Side};
+use crate::model::endpoint::What;
 use crate::model::gateways::{Gateway, GatewayPort, Via};
 use crate::model::hosts::HostName;
 use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
 use crate::model::rules::{Direction, Rule};
 use crate::policy::Grant;
+
+/// The flows on a port of a gateway, at its pods.
+pub(super) struct OfPort {
+    /// Those that it passes on unread, known by the name of TLS.
+    unread: Set,
+    /// Those that it may read, known by the host of requests, and that it does not pass on unread.
+    read: Set,
+}
 
 impl Meaning<'_> {
     /// Returns the flows that a rule with `via` on ingress matches at its workload: from the gateway, for one of the
@@ -22,7 +34,7 @@ impl Meaning<'_> {
                 let entries = rule.destination.members.iter().flat_map(|member| member.ports.entries());
                 let tls = entries.filter(|entry| entry.app == Some(AppProtocol::Tls));
                 let mut sets: Vec<Set> = tls.map(|entry| self.flows.port(entry)).collect();
-                sets.push(self.asks_http(|name| via.serves(name)));
+                sets.push(self.asks_http(&via.at));
                 self.flows.diagrams.union(sets)
             }
         };
@@ -57,31 +69,47 @@ impl Meaning<'_> {
         let tls = |entry: &PortMatch| entry.app == Some(AppProtocol::Tls);
         let takes_tls = rule.destination.members.iter().any(|member| member.ports.entries().iter().any(tls));
         let (mut concerned, mut fitting) = (Vec::new(), Vec::new());
-        let mut seen: Vec<u16> = Vec::new();
-        for port in via.gateway.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
-            if seen.contains(&port.target) {
-                continue;
-            }
-            seen.push(port.target);
-            let number = self.tcp_port(port.target);
-            let by_sni = self.asks_tls(|name| via.serves(name) && is_unread(port, name));
-            let unread = self.asks_tls(|name| is_unread(port, name));
-            let by_host = self.asks_http(|name| via.serves(name) && is_read(port, name));
-            let met_by_tls = match takes_tls {
-                true => self.met(&rule.conditions, Some(AppProtocol::Tls), false),
-                false => Set::NONE,
-            };
-            let met = self.met(&rule.conditions, Some(AppProtocol::Http), false);
+        let met_by_tls = match takes_tls {
+            true => self.met(&rule.conditions, Some(AppProtocol::Tls), false),
+            false => Set::NONE,
+        };
+        let met = self.met(&rule.conditions, Some(AppProtocol::Http), false);
+        let (by_tls, by_http) = (self.asks_tls(&via.at), self.asks_http(&via.at));
+        for of_port in self.of_ports(&via.gateway).iter() {
             let d = &mut self.flows.diagrams;
-            let by_sni = d.and(number, by_sni);
-            let by_host = d.and(number, by_host);
-            let by_host = d.minus(by_host, unread);
+            let by_sni = d.and(of_port.unread, by_tls);
+            let by_host = d.and(of_port.read, by_http);
             concerned.extend([by_sni, by_host]);
             fitting.push(d.and(by_sni, met_by_tls));
             fitting.push(d.and(by_host, met));
         }
         let d = &mut self.flows.diagrams;
         (d.union(concerned), d.union(fitting))
+    }
+
+    /// Returns what the TCP ports of a gateway concern.
+    fn of_ports(&mut self, gateway: &Arc<Gateway>) -> Arc<[OfPort]> {
+        let key = Kept(Arc::clone(gateway));
+        if let Some(known) = self.ends.of_gateways.get(&key) {
+            return Arc::clone(known);
+        }
+        let mut all = Vec::new();
+        let mut seen: Vec<u16> = Vec::new();
+        for port in gateway.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
+            if seen.contains(&port.target) {
+                continue;
+            }
+            seen.push(port.target);
+            let number = self.tcp_port(port.target);
+            let unread = self.known_by_tls(|name| is_unread(port, name));
+            let read = self.known_by_http(|name| is_read(port, name));
+            let d = &mut self.flows.diagrams;
+            let (unread, read) = (d.and(number, unread), d.and(number, read));
+            all.push(OfPort { unread, read: d.minus(read, unread) });
+        }
+        let all: Arc<[OfPort]> = all.into();
+        self.ends.of_gateways.insert(key, Arc::clone(&all));
+        all
     }
 
     /// Returns the flows that a gateway's half of a rule opens, among those of the grant.
@@ -95,9 +123,14 @@ impl Meaning<'_> {
             to_pods.push(if rule.ingress && own {
                 self.published(rule).1
             } else if rule.egress {
-                let hosts: Vec<_> = rule.destination.members.iter().map(|member| &member.what).collect();
-                let is_meant = |name: &str| hosts.iter().any(|what| is_host(what, name));
-                self.named_or_all(is_meant)
+                let mut sets = Vec::new();
+                for member in &rule.destination.members {
+                    if let What::Host(host) = &member.what {
+                        sets.push(self.flows.asks_for_host(Name::Tls, host));
+                    }
+                }
+                let asked = self.flows.diagrams.union(sets);
+                self.asked_or(Name::Tls, asked, Set::ALL)
             } else {
                 Set::ALL
             });
@@ -111,10 +144,6 @@ impl Meaning<'_> {
         d.or(outside, to_pods)
     }
 
-    fn named_or_all(&mut self, is_meant: impl Fn(&str) -> bool) -> Set {
-        self.named_or(Name::Tls, is_meant, Set::ALL)
-    }
-
     /// Returns the connections that some gateway passes on unread, by the name that TLS asks for.
     pub(super) fn passed_through(&mut self, judged: Direction) -> Set {
         if let Some(known) = self.ends.passed_through.get(&judged) {
@@ -126,7 +155,7 @@ impl Meaning<'_> {
             let pods = self.gateway_pods(gateway, Side::Destination, judged == Direction::Ingress);
             for port in &gateway.ports {
                 let number = self.flows.number(port.target);
-                let unread = self.asks_tls(|name| is_unread(port, name));
+                let unread = self.known_by_tls(|name| is_unread(port, name));
                 let there = self.flows.diagrams.and(number, unread);
                 sets.push(self.flows.diagrams.and(pods, there));
             }
@@ -182,16 +211,32 @@ impl Meaning<'_> {
         self.flows.diagrams.complement(others)
     }
 
-    /// Returns the flows that ask for a host by HTTP; where that is not known, by TLS.
-    fn asks_http(&mut self, is_meant: impl Fn(&str) -> bool) -> Set {
-        let by_tls = self.flows.asks_for(Name::Tls, &is_meant);
-        self.named_or(Name::Host, is_meant, by_tls)
+    /// Returns the flows that ask for one of some hosts by HTTP; where that is not known, by TLS.
+    fn asks_http(&mut self, hosts: &[HostName]) -> Set {
+        let by_tls = self.flows.asks_for_names(Name::Tls, hosts);
+        let by_http = self.flows.asks_for_names(Name::Host, hosts);
+        self.asked_or(Name::Host, by_http, by_tls)
     }
 
-    /// Returns the flows that ask for a host by TLS; where that is not known, by HTTP.
-    fn asks_tls(&mut self, is_meant: impl Fn(&str) -> bool) -> Set {
-        let by_http = self.flows.asks_for(Name::Host, &is_meant);
-        self.named_or(Name::Tls, is_meant, by_http)
+    /// Returns the flows that ask for one of some hosts by TLS; where that is not known, by HTTP.
+    fn asks_tls(&mut self, hosts: &[HostName]) -> Set {
+        let by_tls = self.flows.asks_for_names(Name::Tls, hosts);
+        let by_http = self.flows.asks_for_names(Name::Host, hosts);
+        self.asked_or(Name::Tls, by_tls, by_http)
+    }
+
+    /// Returns the flows whose host, as [`Meaning::asks_http`] looks for it, passes a test.
+    fn known_by_http(&mut self, test: impl Fn(&str) -> bool) -> Set {
+        let by_tls = self.flows.asks_for(Name::Tls, &test);
+        let by_http = self.flows.asks_for(Name::Host, &test);
+        self.asked_or(Name::Host, by_http, by_tls)
+    }
+
+    /// Returns the flows whose host, as [`Meaning::asks_tls`] looks for it, passes a test.
+    fn known_by_tls(&mut self, test: impl Fn(&str) -> bool) -> Set {
+        let by_tls = self.flows.asks_for(Name::Tls, &test);
+        let by_http = self.flows.asks_for(Name::Host, &test);
+        self.asked_or(Name::Tls, by_tls, by_http)
     }
 
     pub(super) fn gateway_pods(&mut self, gateway: &Gateway, side: Side, own: bool) -> Set {
@@ -212,8 +257,4 @@ fn is_unread(port: &GatewayPort, name: &str) -> bool {
 /// Returns whether a port may read requests for a name.
 fn is_read(port: &GatewayPort, name: &str) -> bool {
     port.has_requests() || port.names(&HostName { wildcard: false, name: name.into() }).unknown
-}
-
-fn is_host(what: &crate::model::endpoint::What, name: &str) -> bool {
-    matches!(what, crate::model::endpoint::What::Host(host) if host.matches(name))
 }

@@ -5,7 +5,7 @@
 //! ```
 
 use super::{Example, Meaning, Statement};
-use crate::flows::{Feature, Name, OUTSIDE, Set, Side, Terms, TooLarge};
+use crate::flows::{Feature, Name, OUTSIDE, Passing, Set, Side, Terms, TooLarge};
 use crate::model::addresses::AddressSet;
 use crate::model::gateways::Gateway;
 use crate::model::labels::{Account, PodSelector, Requirements};
@@ -47,20 +47,20 @@ impl<'p> Meaning<'p> {
         &mut self,
         direction: Direction,
         place: u32,
-        layer: Set,
+        layer: Passing,
         within: Set,
         said: &dyn Fn(RuleId, Direction) -> bool,
     ) -> Result<Option<Example<'p>>, TooLarge> {
-        let judged = self.judged(direction, place);
+        let judged = self.passing(direction, place);
         let d = &mut self.flows.diagrams;
-        let excess = d.minus(layer, judged);
+        let excess = layer.minus(judged, d);
         let mut excess = d.and(excess, within);
         if excess != Set::NONE {
             let excused = self.spoken_of(direction, place, said);
-            let elsewhere = self.judged_elsewhere(direction, place, judged);
-            let d = &mut self.flows.diagrams;
-            excess = d.minus(excess, excused);
-            excess = d.minus(excess, elsewhere);
+            excess = self.flows.diagrams.minus(excess, excused);
+        }
+        if excess != Set::NONE && direction == Direction::Ingress {
+            excess = self.judged_here(place, excess);
         }
         self.between_places(direction, place, excess)
     }
@@ -71,21 +71,21 @@ impl<'p> Meaning<'p> {
         self.spoken_of(direction, place, &|one, _| one == at)
     }
 
-    /// Returns the flows of a way through a gateway that the other end of the way judges: a gateway knows its clients, and
-    /// the workload behind it their tokens.
-    fn judged_elsewhere(&mut self, direction: Direction, place: u32, judged: Set) -> Set {
-        if direction == Direction::Egress {
-            return Set::NONE;
-        }
+    /// Returns the flows of some without those of a way through a gateway that the other end of the way judges: a gateway
+    /// knows its clients, and the workload behind it their tokens.
+    fn judged_here(&mut self, place: u32, mut excess: Set) -> Set {
         let claims = self.flows.token_variables();
-        let client = self.flows.space.var(Feature::Client);
-        let any_token = self.flows.diagrams.for_some(&claims, judged);
-        let any_client = self.flows.diagrams.for_some(&[client], judged);
-        let [to, from] = self.gateway_sides(place);
-        let d = &mut self.flows.diagrams;
-        let to = d.and(to, any_token);
-        let from = d.and(from, any_client);
-        d.or(to, from)
+        let client = [self.flows.space.var(Feature::Client)];
+        for (side, elsewhere) in self.gateway_sides(place).into_iter().zip([claims.as_slice(), &client]) {
+            if self.flows.diagrams.and(excess, side) != Set::NONE {
+                let judged = self.judged(Direction::Ingress, place);
+                let d = &mut self.flows.diagrams;
+                let somehow = d.for_some(elsewhere, judged);
+                let somehow = d.and(side, somehow);
+                excess = d.minus(excess, somehow);
+            }
+        }
+        excess
     }
 
     /// Returns the flows into the pods of a place that go to gateways, and those that come from gateways.
@@ -108,14 +108,14 @@ impl<'p> Meaning<'p> {
         &mut self,
         direction: Direction,
         place: u32,
-        layer: Set,
+        layer: Passing,
         within: Set,
         (less, said): (Set, &dyn Fn(RuleId) -> bool),
         unable: &dyn Fn(RuleId, Direction) -> bool,
     ) -> Result<Option<Example<'p>>, TooLarge> {
-        let judged = self.judged(direction, place);
+        let judged = self.passing(direction, place);
         let d = &mut self.flows.diagrams;
-        let lost = d.minus(judged, layer);
+        let lost = judged.minus(layer, d);
         let mut lost = d.and(lost, within);
         if lost != Set::NONE {
             let mut sets = Vec::new();
@@ -141,27 +141,39 @@ impl<'p> Meaning<'p> {
         self.between_places(direction, place, lost)
     }
 
-    /// Returns the flows at the pods of a place that are as proxies read them.
-    pub fn read_by_proxies(&mut self, direction: Direction, place: u32) -> Set {
-        let whole = self.flows.whole_requests();
-        let at_gateways = self.as_read(direction);
-        let all = self.flows.diagrams.and(whole, at_gateways);
+    /// Returns the flows into the pods of a place that are as proxies read them.
+    pub fn read_by_proxies(&mut self, place: u32) -> Set {
+        let all = self.read_anywhere();
         let all = self.flows.with_place(all, true, place);
-        let addresses = self.pod_addresses(direction);
-        let all = self.flows.diagrams.and(all, addresses);
-        if direction == Direction::Egress {
-            return all;
-        }
-        // Behind a gateway the name that TLS asked for cannot be seen.
-        let [_, from] = self.gateway_sides(place);
-        let named = self.flows.asks_for(Name::Tls, |_| true);
-        let (like_gateways, others) = (self.like_gateways(place), self.of_gateway_accounts());
-        let behind_proxies = self.behind_proxies(direction, place);
+        let like_gateways = self.like_gateways(place);
+        let behind_proxies = self.behind_proxies(Direction::Ingress, place);
         let pods_as_clients = self.pods_as_clients(place);
         let d = &mut self.flows.diagrams;
-        let unseen = d.and(from, named);
-        let not = d.union(vec![unseen, like_gateways, others, behind_proxies, pods_as_clients]);
+        let not = d.union(vec![like_gateways, behind_proxies, pods_as_clients]);
         d.minus(all, not)
+    }
+
+    fn read_anywhere(&mut self) -> Set {
+        if let Some(known) = self.ends.read {
+            return known;
+        }
+        let policy = self.policy;
+        let whole = self.flows.whole_requests();
+        let at_gateways = self.as_read(Direction::Ingress);
+        let addresses = self.pod_addresses();
+        let from = policy.gateways.iter().map(|gateway| self.gateway_pods(gateway, Side::Source, false)).collect();
+        let named = self.flows.asks_for(Name::Tls, |_| true);
+        let others = self.of_gateway_accounts();
+        let d = &mut self.flows.diagrams;
+        let all = d.and(whole, at_gateways);
+        let all = d.and(all, addresses);
+        // Behind a gateway the name that TLS asked for cannot be seen.
+        let from = d.union(from);
+        let unseen = d.and(from, named);
+        let not = d.or(unseen, others);
+        let all = d.minus(all, not);
+        self.ends.read = Some(all);
+        all
     }
 
     /// Returns the flows from pods to gateways through which no rule leads out: such a gateway knows a pod by its address alone,
@@ -222,18 +234,18 @@ impl<'p> Meaning<'p> {
         self.flows.diagrams.union(sets)
     }
 
-    /// Returns the flows whose source has an address that pods have, if it is a pod, and else one that pods do not have.
-    fn pod_addresses(&mut self, direction: Direction) -> Set {
+    /// Returns the flows into pods whose source has an address that pods have, if it is a pod, and else one that pods do not
+    /// have.
+    fn pod_addresses(&mut self) -> Set {
         let (pods, internet) = (&self.policy.pod_addresses, &self.policy.internet);
         let of_pods = match pods.blocks.is_empty() {
             true => AddressSet::everything().subtract(internet),
             false => pods.clone(),
         };
         let [from, not_from] = [&of_pods, pods].map(|set| self.flows.at(Side::Source, set));
-        let own = direction == Direction::Egress;
-        let from = self.flows.if_pod(own, from);
+        let from = self.flows.if_pod(false, from);
         let not_from = self.flows.diagrams.complement(not_from);
-        let outside = self.flows.outside(own, not_from);
+        let outside = self.flows.outside(false, not_from);
         self.flows.diagrams.or(from, outside)
     }
 

@@ -38,7 +38,8 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::{Grant, Policy};
-use crate::flows::{Flows, OUTSIDE, Set, Side, Space, Terms, TooLarge, Witness};
+use crate::flows::diagram::Diagrams;
+use crate::flows::{Flows, OUTSIDE, Passing, Set, Side, Space, Terms, TooLarge, Witness};
 use crate::inventory::Workload;
 use crate::model::endpoint::Endpoint;
 use crate::model::labels::{Labels, NAMESPACE_NAME};
@@ -79,6 +80,8 @@ struct Table {
     /// What the wide ones say, over the place of the judged pod.
     wide_row: Option<Row>,
     rows: FxHashMap<u32, Set>,
+    /// The rows that were compared, which need not be made one set.
+    passing: FxHashMap<u32, Passing>,
 }
 
 /// A statement that a row is made of.
@@ -108,6 +111,15 @@ struct Row {
     allowed: Set,
     granted: Set,
     published: Set,
+}
+
+impl Row {
+    /// Returns what the row lets through: what no deny forbids and what is allowed, granted to isolated pods, or left open.
+    fn passing(self, d: &mut Diagrams) -> Passing {
+        let granted = d.and(self.isolated, self.granted);
+        let closed = d.or(self.isolated, self.published);
+        Passing { allowed: d.or(self.allowed, granted), closed, denied: self.denied }
+    }
 }
 
 impl<'p> Meaning<'p> {
@@ -261,21 +273,24 @@ impl<'p> Meaning<'p> {
         if let Some(known) = self.table(direction).rows.get(&place) {
             return *known;
         }
-        let row = self.row(direction, place);
-        let set = self.judge(row);
+        let passing = self.passing(direction, place);
+        let set = passing.set(&mut self.flows.diagrams);
         self.table(direction).rows.insert(place, set);
         set
     }
 
-    /// Returns what a row lets through: what no deny forbids and what is allowed, granted to isolated pods, or left open.
-    fn judge(&mut self, row: Row) -> Set {
-        let d = &mut self.flows.diagrams;
-        let granted = d.and(row.isolated, row.granted);
-        let closed = d.or(row.isolated, row.published);
-        let open = d.complement(closed);
-        let through = d.or(row.allowed, granted);
-        let through = d.or(through, open);
-        d.minus(through, row.denied)
+    /// Returns what the judged pods of a place let through in a direction.
+    fn passing(&mut self, direction: Direction, place: u32) -> Passing {
+        if place == OUTSIDE {
+            return Passing::ALL;
+        }
+        if let Some(known) = self.table(direction).passing.get(&place) {
+            return *known;
+        }
+        let row = self.row(direction, place);
+        let passing = row.passing(&mut self.flows.diagrams);
+        self.table(direction).passing.insert(place, passing);
+        passing
     }
 
     fn row(&mut self, direction: Direction, place: u32) -> Row {

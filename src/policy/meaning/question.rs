@@ -162,6 +162,7 @@ impl<'p> Meaning<'p> {
         self.carried = None;
         for table in [&mut self.egress, &mut self.ingress] {
             table.rows.clear();
+            table.passing.clear();
             table.wide_row = None;
         }
     }

@@ -47,7 +47,7 @@ impl<'p> Meaning<'p> {
                 if asked == Set::NONE {
                     continue;
                 }
-                let passing = self.passing(source, destination);
+                let passing = self.carried_between(source, destination);
                 let denied = self.flows.diagrams.minus(asked, passing);
                 if self.flows.checked(denied)? != Set::NONE {
                     let example = self.believable(denied, source, destination);
@@ -317,14 +317,14 @@ impl<'p> Meaning<'p> {
         match self.between_ends(leg, source, destination) {
             Set::NONE => Set::NONE,
             set => {
-                let passing = self.passing(source, destination);
+                let passing = self.carried_between(source, destination);
                 self.flows.diagrams.and(set, passing)
             }
         }
     }
 
     /// Returns what both ends let through between two places.
-    fn passing(&mut self, source: u32, destination: u32) -> Set {
+    fn carried_between(&mut self, source: u32, destination: u32) -> Set {
         let sent = self.judged(Direction::Egress, source);
         let received = self.judged(Direction::Ingress, destination);
         let sent = self.flows.with_place(sent, false, destination);

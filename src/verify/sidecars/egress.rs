@@ -3,13 +3,16 @@
 use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::{Claims, Failed, Said, compared, other_pods, own_pods, small};
+use crate::flows::diagram::Diagrams;
 use crate::flows::{Name, OTHER, Set, Side};
 use crate::inventory::outside::Mesh;
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::What;
+use crate::model::hosts::Host;
 use crate::model::labels::PodSelector;
 use crate::model::ports::{PortMatch, Protocol};
 use crate::model::rules::{Action, Direction};
@@ -46,6 +49,8 @@ fn differing_among(
     let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| egress.terms(terms));
     meaning.judge_ways();
     let others = other_pods(policy, &mut meaning, OUT);
+    let resolver = resolver(policy, &mut meaning, said);
+    let promises = Promises::new(policy, &mut meaning, egress, said);
     for (at, name) in names.iter().enumerate() {
         let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
         let own = own_pods(policy, &mut meaning, OUT, place);
@@ -55,7 +60,6 @@ fn differing_among(
         let within = d.and(within, seen);
         let within = claims.compared(&mut meaning, OUT, place, within);
         let layer = egress.row(meaning.flows(), at, place, within)?;
-        let resolver = resolver(policy, &mut meaning, said);
         let beyond = meaning.flows().diagrams.minus(within, resolver);
         let excess = meaning.excess(OUT, place, layer.may, beyond, &|at, end| claims.wider(at, end));
         let (kind, example) = match small(OUT, excess)? {
@@ -64,7 +68,7 @@ fn differing_among(
             None => {
                 let more = |at| claims.narrower(at, OUT, refuses_more);
                 let by_address = by_address(&mut meaning);
-                let within = promised(policy, &mut meaning, (egress, said), place, within);
+                let within = promises.kept(&mut meaning.flows().diagrams, place, within);
                 let unable = |at, end| claims.unable(at, end);
                 let lost = meaning.lost(OUT, place, layer.must, within, (by_address, &more), &unable);
                 (Kind::Narrower, small(OUT, lost)?)
@@ -123,56 +127,67 @@ fn by_address(meaning: &mut Meaning<'_>) -> Set {
     flows.diagrams.or(outside, pods)
 }
 
-/// Returns those of some flows from the pods of a place that pass if a rule lets them: to pods by a Service, to gateways on
-/// the ports by which rules lead out through them, with the name of a host that no deny names too, and to no address that
-/// Istio takes for every one.
-fn promised(
-    policy: &Policy,
-    meaning: &mut Meaning<'_>,
-    (egress, said): (&Egress<'_, '_>, &Said),
-    place: u32,
-    within: Set,
-) -> Set {
-    let denies = said.ends.iter().map(|(at, _)| &policy.rules[at.index()]).filter(|rule| rule.action == Action::Deny);
-    let denied = denies.map(|rule| meaning.matched(rule, OUT)).collect();
-    let denied = meaning.flows().diagrams.union(denied);
-    let mut ways = vec![egress.by_services(meaning.flows())];
-    let mut unpromised = Vec::new();
-    for rule in said.ends.iter().map(|(at, _)| &policy.rules[at.index()]) {
-        let Some(via) = &rule.via else { continue };
-        let straight = meaning.matched(rule, OUT);
-        let flows = meaning.flows();
-        let is_denied = flows.diagrams.and(straight, denied) != Set::NONE;
-        let hosts = || {
-            rule.destination.members.iter().filter_map(|member| match &member.what {
+/// The flows that pass if a rule lets them: to pods by a Service, to gateways on the ports by which rules lead out through
+/// them, with the name of a host that no deny names too, and to no address that Istio takes for every one.
+struct Promises {
+    ways: Set,
+    unpromised: Set,
+    /// The hosts to which rules lead through a gateway of a place.
+    by_own_gateway: FxHashMap<u32, Set>,
+}
+
+impl Promises {
+    fn new(policy: &Policy, meaning: &mut Meaning<'_>, egress: &Egress<'_, '_>, said: &Said) -> Promises {
+        let rules = || said.ends.iter().map(|(at, _)| &policy.rules[at.index()]);
+        let denied =
+            rules().filter(|rule| rule.action == Action::Deny).map(|rule| meaning.matched(rule, OUT)).collect();
+        let denied = meaning.flows().diagrams.union(denied);
+        let mut ways = vec![egress.by_services(meaning.flows())];
+        let mut unpromised = Vec::new();
+        let mut hosts_by_place: FxHashMap<u32, Vec<Set>> = FxHashMap::default();
+        for rule in rules() {
+            let Some(via) = &rule.via else { continue };
+            let straight = meaning.matched(rule, OUT);
+            let flows = meaning.flows();
+            let is_denied = flows.diagrams.and(straight, denied) != Set::NONE;
+            let hosts = rule.destination.members.iter().filter_map(|member| match &member.what {
                 What::Host(host) => Some(host),
                 What::Pods(_) | What::Addresses(_) => None,
-            })
-        };
-        let mut asked = flows.shows_no(Name::Tls);
-        if is_denied {
-            let named = flows.asks_for(Name::Tls, |name| hosts().any(|host| host.matches(name)));
-            asked = flows.diagrams.or(asked, named);
-        }
-        for pods in &via.gateway.pods {
-            let there = flows.pods(Side::Destination, false, pods);
-            for port in via.exit_ports() {
-                let port = flows.number(port);
-                ways.push(flows.diagrams.and(there, port));
+            });
+            let hosts: Vec<&Host> = hosts.collect();
+            let mut asked = vec![flows.shows_no(Name::Tls)];
+            if is_denied {
+                asked.extend(hosts.iter().map(|host| flows.asks_for_host(Name::Tls, host)));
             }
-            unpromised.push(flows.diagrams.and(there, asked));
-            // The routes that a gateway sees are those of the other pods of its namespace too.
-            if pods.namespace_name().is_some_and(|name| flows.space.place(name) == place) {
-                unpromised.push(flows.to_named(|name| hosts().any(|host| host.matches(name))));
+            let asked = flows.diagrams.union(asked);
+            for pods in &via.gateway.pods {
+                let there = flows.pods(Side::Destination, false, pods);
+                for port in via.exit_ports() {
+                    let port = flows.number(port);
+                    ways.push(flows.diagrams.and(there, port));
+                }
+                unpromised.push(flows.diagrams.and(there, asked));
+                // The routes that a gateway sees are those of the other pods of its namespace too.
+                if let Some(name) = pods.namespace_name() {
+                    let place = flows.space.place(name);
+                    let hosts = hosts.iter().map(|host| flows.to_host(host));
+                    hosts_by_place.entry(place).or_default().extend(hosts);
+                }
             }
         }
+        let flows = meaning.flows();
+        let this_network = AddressSet::of([IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8))]);
+        let there = flows.at(Side::Destination, &this_network);
+        unpromised.push(flows.outside(false, there));
+        let d = &mut flows.diagrams;
+        let by_own_gateway = hosts_by_place.into_iter().map(|(place, sets)| (place, d.union(sets))).collect();
+        Promises { ways: d.union(ways), unpromised: d.union(unpromised), by_own_gateway }
     }
-    let flows = meaning.flows();
-    let this_network = AddressSet::of([IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8))]);
-    let there = flows.at(Side::Destination, &this_network);
-    unpromised.push(flows.outside(false, there));
-    let d = &mut flows.diagrams;
-    let (ways, unpromised) = (d.union(ways), d.union(unpromised));
-    let within = d.and(within, ways);
-    d.minus(within, unpromised)
+
+    /// Returns those of some flows from the pods of a place.
+    fn kept(&self, d: &mut Diagrams, place: u32, within: Set) -> Set {
+        let within = d.and(within, self.ways);
+        let within = d.minus(within, self.unpromised);
+        self.by_own_gateway.get(&place).map_or(within, |hosts| d.minus(within, *hosts))
+    }
 }

@@ -54,16 +54,15 @@ fn differing_among(
     let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| unread = ingress.terms(terms));
     unread?;
     let other_pods = other_pods(policy, &mut meaning, direction);
+    let mut common = ingress.common(meaning.flows())?;
     for name in names {
         let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
         let mut within = seen(meaning.flows());
-        for part in
-            [meaning.read_by_proxies(direction, place), own_pods(policy, &mut meaning, direction, place), other_pods]
-        {
+        for part in [meaning.read_by_proxies(place), own_pods(policy, &mut meaning, direction, place), other_pods] {
             within = meaning.flows().diagrams.and(within, part);
         }
         within = claims.compared(&mut meaning, direction, place, within);
-        let layer = ingress.row(meaning.flows(), place, within)?;
+        let layer = ingress.row(meaning.flows(), &mut common, place, within)?;
         let (kind, example) = match small(
             direction,
             meaning.excess(direction, place, layer, within, &|at, end| claims.wider(at, end)),

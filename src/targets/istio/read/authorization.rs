@@ -9,8 +9,8 @@
 //! Istio drops such a rule of an `ALLOW` on ports without HTTP.
 
 use super::values::{self, Value};
-use super::{Ingress, NotUnderstood};
-use crate::flows::{Flows, Name, Set, Side, Terms};
+use super::{Common, Ingress, NotUnderstood};
+use crate::flows::{Flows, Name, Passing, Set, Side, Terms};
 use crate::inventory::mesh::{AccessAction, AccessRule, Authorization, Condition};
 use crate::inventory::{PolicyObject, Says};
 use crate::model::ports::{PortMatch, Ports, Protocol};
@@ -30,42 +30,6 @@ pub(super) fn terms(
         }
     }
     Ok(())
-}
-
-/// Returns the TCP flows that the AuthorizationPolicies of a namespace let in.
-pub(super) fn row(ingress: &Ingress<'_>, flows: &mut Flows, objects: &[&PolicyObject]) -> Result<Set, NotUnderstood> {
-    let reader = Reader {
-        authenticated: authenticated(ingress, flows, objects)?,
-        gateways: ingress.gateways(flows),
-        identified: ingress.identified(flows),
-        ingress,
-    };
-    let [mut denied, mut allowed, mut closed] = [const { Vec::new() }; 3];
-    for object in objects {
-        let Says::Authorization(says) = &object.says else { continue };
-        let pods = ingress.pods(flows, object)?;
-        let mut matched = Vec::new();
-        for rule in &says.rules {
-            let one = reader.rule(flows, object, rule)?;
-            matched.push(flows.diagrams.and(pods, one));
-        }
-        match &says.action {
-            AccessAction::Deny => denied.extend(matched),
-            AccessAction::Allow => {
-                closed.push(pods);
-                allowed.extend(matched);
-            }
-            AccessAction::Custom(provider) => {
-                let what = format!("the provider `{provider}` decides");
-                return Err(NotUnderstood { origin: object.origin, what });
-            }
-        }
-    }
-    let d = &mut flows.diagrams;
-    let [denied, allowed, closed] = [denied, allowed, closed].map(|sets| d.union(sets));
-    let refused = d.minus(closed, allowed);
-    let refused = d.or(refused, denied);
-    Ok(d.complement(refused))
 }
 
 /// Returns the flows whose token the receiving pod checks and takes: a token of one of the issuers that the pod's
@@ -88,18 +52,56 @@ fn authenticated(ingress: &Ingress<'_>, flows: &mut Flows, objects: &[&PolicyObj
     Ok(flows.diagrams.union(sets))
 }
 
-/// The sets that the conditions of a namespace's AuthorizationPolicies are made with.
-struct Reader<'i, 'a> {
+/// The sets that the conditions of AuthorizationPolicies are made with.
+pub(super) struct Reader<'i, 'a> {
     ingress: &'i Ingress<'a>,
     /// The flows with a token that the pod takes.
-    authenticated: Set,
+    pub authenticated: Set,
     /// The flows to pods of gateways.
     gateways: Set,
     /// The flows whose caller has an identity.
     identified: Set,
 }
 
-impl Reader<'_, '_> {
+impl<'i, 'a> Reader<'i, 'a> {
+    /// Makes a reader for the pods that some objects are for.
+    pub(super) fn new(
+        ingress: &'i Ingress<'a>,
+        common: &Common<'a>,
+        flows: &mut Flows,
+        objects: &[&PolicyObject],
+    ) -> Result<Reader<'i, 'a>, NotUnderstood> {
+        let authenticated = authenticated(ingress, flows, objects)?;
+        Ok(Reader { authenticated, gateways: common.gateways, identified: common.identified, ingress })
+    }
+
+    /// Returns what those of some objects let in that are AuthorizationPolicies.
+    pub(super) fn said(&self, flows: &mut Flows, objects: &[&PolicyObject]) -> Result<Passing, NotUnderstood> {
+        let [mut denied, mut allowed, mut closed] = [const { Vec::new() }; 3];
+        for object in objects {
+            let Says::Authorization(says) = &object.says else { continue };
+            let pods = self.ingress.pods(flows, object)?;
+            let mut matched = Vec::new();
+            for rule in &says.rules {
+                let one = self.rule(flows, object, rule)?;
+                matched.push(flows.diagrams.and(pods, one));
+            }
+            match &says.action {
+                AccessAction::Deny => denied.extend(matched),
+                AccessAction::Allow => {
+                    closed.push(pods);
+                    allowed.extend(matched);
+                }
+                AccessAction::Custom(provider) => {
+                    let what = format!("the provider `{provider}` decides");
+                    return Err(NotUnderstood { origin: object.origin, what });
+                }
+            }
+        }
+        let [denied, allowed, closed] = [denied, allowed, closed].map(|sets| flows.diagrams.union(sets));
+        Ok(Passing { allowed, closed, denied })
+    }
+
     fn rule(&self, flows: &mut Flows, object: &PolicyObject, rule: &AccessRule) -> Result<Set, NotUnderstood> {
         let from = self.one_of(flows, object, &rule.from)?;
         let to = self.one_of(flows, object, &rule.to)?;
@@ -173,8 +175,8 @@ impl Reader<'_, '_> {
                 flows.diagrams.and(self.authenticated, claim)
             }
             Value::Header(name, value) => flows.header(name, std::slice::from_ref(value)),
-            Value::Host(host) => flows.asks_for_host(Name::Host, host),
-            Value::Sni(host) => flows.asks_for_host(Name::Tls, host),
+            Value::Host(host) => flows.asks_for_names(Name::Host, std::slice::from_ref(host)),
+            Value::Sni(host) => flows.asks_for_names(Name::Tls, std::slice::from_ref(host)),
             Value::Method(method) => flows.methods(std::slice::from_ref(method)),
             Value::Path(path) => flows.path(path, false),
             Value::Below(path) => {

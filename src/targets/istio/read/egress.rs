@@ -21,10 +21,9 @@ use smol_str::SmolStr;
 pub use self::index::Index;
 use self::land::Landing;
 use super::NotUnderstood;
-use crate::flows::{Flows, Set, Side, Terms};
+use crate::flows::{Flows, Passing, Set, Side, Terms};
 use crate::inventory::{Pods, PolicyObject};
 use crate::model::labels::{PodSelector, Requirements};
-use crate::model::ports::{PortMatch, Protocol};
 use crate::policy::Policy;
 
 /// What the sidecars of some namespaces let out.
@@ -50,11 +49,11 @@ struct One<'i> {
 
 /// The flows that sidecars let out.
 #[derive(Clone, Copy, Debug)]
-pub struct LetOut {
+pub struct LetOut<S = Set> {
     /// All that may pass.
-    pub may: Set,
+    pub may: S,
     /// Those that are known to pass.
-    pub must: Set,
+    pub must: S,
 }
 
 impl<'i, 'a> Egress<'i, 'a> {
@@ -75,10 +74,10 @@ impl<'i, 'a> Egress<'i, 'a> {
         self.service_terms(terms);
     }
 
-    /// Returns the flows that the sidecars let out of the pods of a place, the one of the namespace `at` a place in their
-    /// list, among those that are `asked` for. The space must be made of [`Egress::terms`].
-    pub fn row(&self, flows: &mut Flows, at: usize, place: u32, asked: Set) -> Result<LetOut, NotUnderstood> {
-        let Some(row) = self.rows.get(at) else { return Ok(LetOut { may: Set::ALL, must: Set::ALL }) };
+    /// Returns the TCP flows that the sidecars let out of the pods of a place, the one of the namespace `at` a place in
+    /// their list, among those that are `asked` for. The space must be made of [`Egress::terms`].
+    pub fn row(&self, flows: &mut Flows, at: usize, place: u32, asked: Set) -> Result<LetOut<Passing>, NotUnderstood> {
+        let Some(row) = self.rows.get(at) else { return Ok(LetOut { may: Passing::ALL, must: Passing::ALL }) };
         let mut selected = Set::NONE;
         let (mut may, mut must) = (Vec::new(), Vec::new());
         for one in &row.selected {
@@ -95,18 +94,16 @@ impl<'i, 'a> Egress<'i, 'a> {
             must.push(d.and(pods, out.must));
             selected = d.or(selected, pods);
         }
-        let others = match &row.others {
-            Some(one) => self.lets_out(flows, one, place),
-            None => LetOut { may: Set::ALL, must: Set::ALL },
-        };
-        let d = &mut flows.diagrams;
-        may.push(d.minus(others.may, selected));
-        must.push(d.minus(others.must, selected));
-        let tcp = flows.port(&PortMatch::range(1, u16::MAX, Protocol::Tcp));
-        let unseen = flows.diagrams.complement(tcp);
-        let [may, must] = [may, must].map(|mut sets| {
-            sets.push(unseen);
-            flows.diagrams.union(sets)
+        let mut closed = selected;
+        if let Some(one) = &row.others {
+            let others = self.lets_out(flows, one, place);
+            may.push(flows.diagrams.minus(others.may, selected));
+            must.push(flows.diagrams.minus(others.must, selected));
+            closed = Set::ALL;
+        }
+        let [may, must] = [may, must].map(|sets| {
+            let allowed = flows.diagrams.union(sets);
+            Passing { allowed, closed, denied: Set::NONE }
         });
         Ok(LetOut { may, must })
     }

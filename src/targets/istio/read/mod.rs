@@ -16,9 +16,11 @@ mod authorization;
 pub mod egress;
 mod values;
 
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use crate::flows::{Flows, Set, Side, Terms};
+use self::authorization::Reader;
+use crate::flows::{Flows, Passing, Set, Side, Terms};
 use crate::inventory::mesh::{Mtls, Peering};
 use crate::inventory::{Pods, PolicyKind, PolicyObject, Says};
 use crate::model::labels::{PodSelector, Requirements};
@@ -39,12 +41,26 @@ pub struct NotUnderstood {
 pub struct Ingress<'a> {
     policy: &'a Policy,
     objects: Vec<&'a PolicyObject>,
+    of_namespace: FxHashMap<&'a SmolStr, Vec<&'a PolicyObject>>,
+}
+
+/// What the rows of an [`Ingress`] have in common.
+pub struct Common<'a> {
+    identified: Set,
+    gateways: Set,
+    /// The objects of the root namespace, which are for pods of every namespace, by these pods.
+    root: Vec<(Set, Vec<&'a PolicyObject>)>,
+    /// What the AuthorizationPolicies among them let in, by which of them, and by what tokens are taken.
+    said: FxHashMap<(usize, Set), Passing>,
 }
 
 impl<'a> Ingress<'a> {
     /// Takes the objects that decide what pods receive from all objects of a mesh.
     pub fn new(policy: &'a Policy, objects: impl IntoIterator<Item = &'a PolicyObject>) -> Ingress<'a> {
-        Ingress { policy, objects: objects.into_iter().filter(|object| Ingress::decides(object)).collect() }
+        let objects: Vec<&PolicyObject> = objects.into_iter().filter(|object| Ingress::decides(object)).collect();
+        let mut of_namespace: FxHashMap<&SmolStr, Vec<&PolicyObject>> = FxHashMap::default();
+        objects.iter().for_each(|object| of_namespace.entry(&object.namespace).or_default().push(object));
+        Ingress { policy, objects, of_namespace }
     }
 
     /// Returns whether an object decides what pods receive.
@@ -71,23 +87,62 @@ impl<'a> Ingress<'a> {
         Ok(())
     }
 
-    /// Returns the flows that the sidecars of the pods of a place let in, among those that are `asked` for. The space must be
-    /// made of [`Ingress::terms`].
-    pub fn row(&self, flows: &mut Flows, place: u32, asked: Set) -> Result<Set, NotUnderstood> {
-        let namespace = flows.space.namespace(place).cloned();
+    /// Returns what the rows have in common. The space must be made of [`Ingress::terms`].
+    pub fn common(&self, flows: &mut Flows) -> Result<Common<'a>, NotUnderstood> {
+        let mut root: Vec<(Set, Vec<&PolicyObject>)> = Vec::new();
+        let mut at: FxHashMap<Set, usize> = FxHashMap::default();
+        for &object in self.objects_in(&self.policy.settings.root_namespace) {
+            let pods = self.pods(flows, object)?;
+            let at = *at.entry(pods).or_insert(root.len());
+            if at == root.len() {
+                root.push((pods, Vec::new()));
+            }
+            root[at].1.push(object);
+        }
+        let (identified, gateways) = (self.identified(flows), self.gateways(flows));
+        Ok(Common { identified, gateways, root, said: FxHashMap::default() })
+    }
+
+    fn objects_in(&self, namespace: &str) -> &[&'a PolicyObject] {
+        self.of_namespace.get(&SmolStr::from(namespace)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Returns the TCP flows that the sidecars of the pods of a place let in, among those that are `asked` for.
+    pub fn row(
+        &self,
+        flows: &mut Flows,
+        common: &mut Common<'a>,
+        place: u32,
+        asked: Set,
+    ) -> Result<Passing, NotUnderstood> {
         let root = &self.policy.settings.root_namespace;
-        let here = |object: &&&PolicyObject| object.namespace == *root || Some(&object.namespace) == namespace.as_ref();
-        let objects: Vec<&PolicyObject> = self.objects.iter().filter(here).copied().collect();
+        let own = flows.space.namespace(place).filter(|name| *name != root).cloned();
+        let own = own.map(|name| self.objects_in(&name)).unwrap_or_default();
+        let mut near = Vec::new();
+        for (at, (pods, _)) in common.root.iter().enumerate() {
+            let pods = flows.with_place(*pods, true, place);
+            if flows.diagrams.and(pods, asked) != Set::NONE {
+                near.push(at);
+            }
+        }
+        let of_root = near.iter().flat_map(|at| &common.root[*at].1);
+        let objects: Vec<&PolicyObject> = of_root.chain(own).copied().collect();
         let strict = self.strict(flows, &objects, place, asked)?;
-        let judged = authorization::row(self, flows, &objects)?;
-        let identified = self.identified(flows);
+        let reader = Reader::new(self, common, flows, &objects)?;
+        let mut judged = reader.said(flows, own)?;
+        for at in near {
+            let key = (at, reader.authenticated);
+            let said = match common.said.get(&key) {
+                Some(known) => *known,
+                None => reader.said(flows, &common.root[at].1)?,
+            };
+            common.said.insert(key, said);
+            judged = judged.with(said, &mut flows.diagrams);
+        }
         let d = &mut flows.diagrams;
-        let unknown = d.minus(strict, identified);
-        let judged = d.minus(judged, unknown);
-        let tcp = flows.port(&PortMatch::range(1, u16::MAX, Protocol::Tcp));
-        let unseen = flows.diagrams.complement(tcp);
-        let row = flows.diagrams.or(judged, unseen);
-        Ok(flows.with_place(row, true, place))
+        let unknown = d.minus(strict, common.identified);
+        judged.denied = d.or(judged.denied, unknown);
+        Ok(judged.map(|set| flows.with_place(set, true, place)))
     }
 
     /// Returns the flows on which mutual TLS is demanded: a pod goes by its own PeerAuthentication, else by its

@@ -238,3 +238,26 @@ spec:
         assert!(words.contains("garden/twin has their labels"), "{words}");
     }
 }
+
+#[test]
+fn a_gateway_on_the_way_out_does_not_ask_what_requests_say() {
+    for clause in ["where method GET", "where path \"/v1/**\"", "where header x-team \"web\""] {
+        let source = OUT.replace(":443/tls", ":80/http");
+        let build = build_in_mesh(&format!("{source} {clause}"));
+        assert_eq!(build.judged(0, Direction::Egress).0, Level::Wider, "{clause}");
+        assert!(build.codes().contains(&"E0711"), "{clause}");
+    }
+}
+
+#[test]
+fn a_public_host_that_no_request_has_closes_the_pods() {
+    let gateway = "use std/istio (ingress-gateway)\n";
+    let rule = "allow ingress 203.0.113.0/24 -> garden/*:8080/http via ingress-gateway at \"a.example\"";
+    let build = build_in_mesh(&format!("{gateway}{rule} where host \"b.example\"\n")).ok();
+    let policies = build.of("AuthorizationPolicy");
+    assert!(
+        policies
+            .iter()
+            .any(|policy| policy["metadata"]["namespace"] == "garden" && policy["spec"]["rules"] == json!([]))
+    );
+}

@@ -61,7 +61,7 @@ impl Landing<'_> {
             To::At(name, addresses, port) => {
                 let set = AddressSet::of(addresses.iter().map(|one| (*one).into()));
                 let there = on_port(flows, &set, *port);
-                let named = flows.to_named(|host| name.matches(host));
+                let named = flows.to_names(std::slice::from_ref(name));
                 let must = flows.diagrams.and(there, named);
                 // Whatever is at an address where the host is not, it is not the host.
                 let elsewhere = set.subtract(&flows.space.places_of(&name.name));
@@ -105,7 +105,7 @@ impl Landing<'_> {
             To::Gateway(pods, port, name, (host, own)) => {
                 let mut sets = Vec::new();
                 for pods in *pods {
-                    let asked = flows.asks_for(Name::Tls, |asked| name.matches(asked));
+                    let asked = flows.asks_for_names(Name::Tls, std::slice::from_ref(name));
                     let there = led_to(flows, pods, &[PortMatch::range(*port, *port, Protocol::Tcp)]);
                     sets.push(flows.diagrams.and(there, asked));
                 }
@@ -136,7 +136,7 @@ pub(super) fn led_to_terms(pods: &PodSelector, ports: &[PortMatch], terms: &mut 
 }
 
 fn at_host(flows: &mut Flows, name: &HostName, port: u16) -> Set {
-    let named = flows.to_named(|host| name.matches(host));
+    let named = flows.to_names(std::slice::from_ref(name));
     let there = on_port(flows, &AddressSet::everything(), port);
     flows.diagrams.and(there, named)
 }

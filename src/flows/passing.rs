@@ -1,0 +1,97 @@
+//! What passes, as three sets and not as one.
+//!
+//! ```text
+//! allow ingress a1/* -> shop/{app=w1}     allowed: from a1 to w1, from a2 to w2, …
+//! allow ingress a2/* -> shop/{app=w2}     closed: w1, w2, …
+//! ```
+//!
+//! One set says from which namespace each of the pods can be reached, and from which it cannot: with every namespace stand
+//! all other pods. The three sets are small, and so is what they have that others like them have not.
+
+use super::diagram::{Diagrams, Set};
+
+/// The flows that are allowed or go where nothing is closed, except those that are denied.
+#[derive(Clone, Copy, Debug)]
+pub struct Passing {
+    /// The flows that are let through.
+    pub allowed: Set,
+    /// The flows of which no other one passes.
+    pub closed: Set,
+    /// The flows that do not pass, although they are let through.
+    pub denied: Set,
+}
+
+impl Passing {
+    /// Everything passes.
+    pub const ALL: Passing = Passing { allowed: Set::NONE, closed: Set::NONE, denied: Set::NONE };
+
+    /// Returns the flows that pass, as one set.
+    pub fn set(self, d: &mut Diagrams) -> Set {
+        let open = d.complement(self.closed);
+        let through = d.or(self.allowed, open);
+        d.minus(through, self.denied)
+    }
+
+    /// Returns the flows that pass here and not there.
+    pub fn minus(self, other: Passing, d: &mut Diagrams) -> Set {
+        let denied = d.minus(other.denied, self.denied);
+        let denied_of_allowed = d.and(denied, self.allowed);
+        let denied_of_open = d.minus(denied, self.closed);
+        let allowed = d.minus(self.allowed, other.allowed);
+        let allowed = d.and(allowed, other.closed);
+        let open = d.minus(other.closed, self.closed);
+        let open = d.minus(open, other.allowed);
+        let left = d.or(allowed, open);
+        let left = d.minus(left, self.denied);
+        d.union(vec![denied_of_allowed, denied_of_open, left])
+    }
+
+    /// Returns what passes by the rules of both together.
+    pub fn with(self, other: Passing, d: &mut Diagrams) -> Passing {
+        Passing {
+            allowed: d.or(self.allowed, other.allowed),
+            closed: d.or(self.closed, other.closed),
+            denied: d.or(self.denied, other.denied),
+        }
+    }
+
+    /// Returns what passes, each of the three sets made into another one.
+    pub fn map(self, mut each: impl FnMut(Set) -> Set) -> Passing {
+        Passing { allowed: each(self.allowed), closed: each(self.closed), denied: each(self.denied) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::flows::diagram::{Scale, Var};
+
+    fn some() -> impl Strategy<Value = [[bool; 8]; 3]> {
+        prop::array::uniform3(prop::array::uniform8(any::<bool>()))
+    }
+
+    fn passing(d: &mut Diagrams, sets: [[bool; 8]; 3]) -> Passing {
+        let [allowed, closed, denied] = sets.map(|list| {
+            let values = (0..).zip(list).filter(|(_, is)| *is).map(|(value, _)| (value, Set::ALL));
+            d.names(Var(0), Set::NONE, values)
+        });
+        Passing { allowed, closed, denied }
+    }
+
+    proptest! {
+        #[test]
+        fn a_difference_is_that_of_the_whole_sets(one in some(), other in some()) {
+            let mut d = Diagrams::new(vec![Scale::Names], u64::MAX);
+            let (a, b) = (passing(&mut d, one), passing(&mut d, other));
+            let difference = a.minus(b, &mut d);
+            let (a, b) = (a.set(&mut d), b.set(&mut d));
+            prop_assert_eq!(difference, d.minus(a, b));
+            for at in 0..8 {
+                let [allowed, closed, denied] = one.map(|list| list[at]);
+                prop_assert_eq!(d.contains(a, |_| at as u32), (allowed || !closed) && !denied);
+            }
+        }
+    }
+}
