@@ -37,6 +37,7 @@ module.exports = grammar({
     $._port_name,
     $._touching_port,
     $.module,
+    $._method_name,
     $._stray,
     $._in_recovery,
   ],
@@ -108,7 +109,7 @@ module.exports = grammar({
     via: $ => seq("via", field("gateway", $.name), optional($._public_hosts)),
     _public_hosts: $ => seq("at", $._texts),
     where: $ => seq("where", choice(
-      seq("method", plainList(alias($._word, $.method))),
+      seq("method", plainList(alias($._method_name, $.method))),
       seq("path", $._texts, optional(seq("except", $._texts))),
       seq("host", $._texts),
       seq("header", field("header", $._value), $._texts),

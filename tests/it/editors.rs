@@ -10,12 +10,13 @@ use netpol::syntax::vocabulary::{ANNOTATIONS, CONDITIONS, DETAILS, PROTOCOLS, RE
 use crate::common::root;
 
 /// The grammars.
-const GRAMMARS: [&str; 5] = [
+const GRAMMARS: [&str; 6] = [
     "vscode/syntaxes/netpol.tmLanguage.json",
     "nvim/syntax/netpol.vim",
     "emacs/netpol-mode.el",
     "kakoune/netpol.kak",
     "sublime/netpol.sublime-syntax",
+    "tree-sitter-netpol/queries/highlights.scm",
 ];
 
 /// The types of parameters, which no list of the parser has.
@@ -58,6 +59,47 @@ fn the_grammars_of_editors_have_the_words_of_the_parser() {
         let missing: Vec<_> = due.difference(&found).collect();
         let unknown: Vec<_> = found.difference(&due).collect();
         assert!(missing.is_empty() && unknown.is_empty(), "{grammar}: missing {missing:?}, unknown {unknown:?}");
+    }
+}
+
+/// The lists of the tree-sitter grammar and of its scanner are one: the words that begin statements, those that are reserved, then
+/// the rest.
+#[test]
+fn the_tree_sitter_grammar_has_the_words_of_the_parser() {
+    let words = |path: &str| -> Vec<String> {
+        let text = fs::read_to_string(root().join("editors/tree-sitter-netpol").join(path)).unwrap();
+        let list = text.split_once("KEYWORDS[] = {").or(text.split_once("KEYWORDS = [")).unwrap().1;
+        list.split("\n}")
+            .next()
+            .unwrap()
+            .split("\n]")
+            .next()
+            .unwrap()
+            .split('"')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    };
+    let (scanner, grammar) = (words("src/scanner.c"), words("grammar.js"));
+    assert_eq!(scanner, grammar);
+    assert_eq!(scanner[..RESERVED.len()], RESERVED);
+    let fields = fields();
+    let lists: [&[&str]; 4] = [&RESERVED, &fields, &CONDITIONS, &DETAILS];
+    let due: BTreeSet<&str> = lists.iter().flat_map(|list| list.iter().copied()).collect();
+    assert_eq!(scanner.iter().map(String::as_str).collect::<BTreeSet<_>>(), due);
+}
+
+/// Zed reads queries of an extension's own folder.
+#[test]
+fn zed_has_the_queries_of_the_grammar() {
+    let read = |path: &str| fs::read_to_string(root().join("editors").join(path)).unwrap();
+    for query in ["highlights.scm", "injections.scm"] {
+        let (own, grammar) = (format!("zed/languages/netpol/{query}"), format!("tree-sitter-netpol/queries/{query}"));
+        assert_eq!(read(&own), read(&grammar), "{query}");
+    }
+    for settings in ["zed/extension.toml", "zed/languages/netpol/config.toml"] {
+        toml::from_str::<toml::Table>(&read(settings)).unwrap();
     }
 }
 

@@ -38,6 +38,7 @@ enum {
   PORT_NAME,
   TOUCHING_PORT,
   MODULE,
+  METHOD,
   STRAY,
   IN_RECOVERY,
 };
@@ -64,23 +65,43 @@ static bool is_protocol(const char *text) {
   return false;
 }
 
-// Reads the word at hand into `text`, and sets the end of the token after it. A dash before a `>` is an arrow's.
-static size_t read_word(TSLexer *lexer, char *text) {
+// Reads the word at hand into `text`, sets the end of the token after it, and tells which byte is next. A dash before a `>` is an arrow's.
+static size_t read_word(TSLexer *lexer, char *text, int32_t *next) {
   size_t length = 0;
   while (is_part(lexer->lookahead)) {
     bool is_dash = lexer->lookahead == '-';
     lexer->mark_end(lexer);
     if (length < LONGEST - 1) text[length++] = (char)lexer->lookahead;
     lexer->advance(lexer, false);
+    // `{ a except./* }`: here alone a word ends before a dot.
+    if (length == 7 && memcmp(text, "except.", 7) == 0 && lexer->lookahead == '/') {
+      text[6] = 0;
+      *next = '.';
+      return 6;
+    }
     if (is_dash && lexer->lookahead == '>') {
       length--;
       text[length] = 0;
+      *next = '-';
       return length;
     }
   }
+  *next = lexer->lookahead;
   lexer->mark_end(lexer);
   text[length] = 0;
   return length;
+}
+
+// Passes over space and comments after the token. Returns whether there were any.
+static bool skip_space(TSLexer *lexer) {
+  bool found = false;
+  while (is_space(lexer->lookahead) || lexer->lookahead == '#') {
+    bool is_comment = lexer->lookahead == '#';
+    found = true;
+    do lexer->advance(lexer, false);
+    while (is_comment && lexer->lookahead != '\n' && !lexer->eof(lexer));
+  }
+  return found;
 }
 
 static bool emit(TSLexer *lexer, int symbol) {
@@ -88,9 +109,18 @@ static bool emit(TSLexer *lexer, int symbol) {
   return true;
 }
 
-// Reads the rest of an IPv6 network without brackets, which has two colons and a prefix, after `colons` colons.
-static bool read_ipv6_network(TSLexer *lexer) {
-  int colons = 0;
+// Reads the length of a prefix, and ends the token after it, unless it is the beginning of a longer word.
+static bool read_prefix(TSLexer *lexer) {
+  while (is_digit(lexer->lookahead)) lexer->advance(lexer, false);
+  if (is_part(lexer->lookahead) && lexer->lookahead != '-') return false;
+  lexer->mark_end(lexer);
+  if (lexer->lookahead != '-') return true;
+  lexer->advance(lexer, false);
+  return lexer->lookahead == '>';
+}
+
+// Reads the rest of an IPv6 network without brackets, which has two colons and a prefix, after some colons.
+static bool read_ipv6_network(TSLexer *lexer, int colons) {
   while (is_address_part(lexer->lookahead)) {
     colons += lexer->lookahead == ':';
     lexer->advance(lexer, false);
@@ -98,9 +128,7 @@ static bool read_ipv6_network(TSLexer *lexer) {
   if (colons < 2 || lexer->lookahead != '/') return false;
   lexer->advance(lexer, false);
   if (!is_digit(lexer->lookahead)) return false;
-  while (is_digit(lexer->lookahead)) lexer->advance(lexer, false);
-  lexer->mark_end(lexer);
-  return true;
+  return read_prefix(lexer);
 }
 
 static int keyword_of(const char *text) {
@@ -135,13 +163,14 @@ bool tree_sitter_netpol_external_scanner_scan(void *payload, TSLexer *lexer, con
     lexer->advance(lexer, true);
   }
   if (lexer->lookahead == ':' && valid[ADDRESS] && !in_recovery) {
-    return read_ipv6_network(lexer) && emit(lexer, ADDRESS);
+    lexer->advance(lexer, false);
+    return lexer->lookahead == ':' && read_ipv6_network(lexer, 1) && emit(lexer, ADDRESS);
   }
   if (!is_first(lexer->lookahead)) return false;
 
   char text[LONGEST];
-  size_t length = read_word(lexer, text);
-  int32_t next = lexer->lookahead;
+  int32_t next;
+  size_t length = read_word(lexer, text, &next);
   int keyword = keyword_of(text);
   bool has_dot = strchr(text, '.') != NULL;
   bool is_numeric = strspn(text, "0123456789.") == length;
@@ -159,15 +188,14 @@ bool tree_sitter_netpol_external_scanner_scan(void *payload, TSLexer *lexer, con
     lexer->mark_end(lexer);
     return emit(lexer, MODULE);
   }
-  if (begins_statement && !valid[INNER_WORD]) return emit(lexer, valid[keyword] ? keyword : STRAY);
+  if (begins_statement && !valid[INNER_WORD]) return emit(lexer, keyword);
 
   if (next == '/') {
+    if (strcmp(text, ".") == 0) return emit(lexer, valid[OWN_NAMESPACE] ? OWN_NAMESPACE : STRAY);
     if (is_numeric && has_dot) {
       lexer->advance(lexer, false);
-      if (!valid[ADDRESS] || !is_digit(lexer->lookahead)) return emit(lexer, STRAY);
-      while (is_digit(lexer->lookahead)) lexer->advance(lexer, false);
-      lexer->mark_end(lexer);
-      return emit(lexer, ADDRESS);
+      if (valid[ADDRESS] && is_digit(lexer->lookahead) && read_prefix(lexer)) return emit(lexer, ADDRESS);
+      return emit(lexer, valid[KEY_PREFIX] && !is_space(lexer->lookahead) ? KEY_PREFIX : STRAY);
     }
     if (valid[PORT_NAME] && !has_dot) {
       char protocol[LONGEST];
@@ -183,19 +211,17 @@ bool tree_sitter_netpol_external_scanner_scan(void *payload, TSLexer *lexer, con
         return emit(lexer, PORT_NAME);
       }
     }
-    if (strcmp(text, ".") == 0) return emit(lexer, valid[OWN_NAMESPACE] ? OWN_NAMESPACE : STRAY);
     if (has_dot) return emit(lexer, valid[KEY_PREFIX] ? KEY_PREFIX : STRAY);
     return emit(lexer, valid[NAMESPACE_NAME] ? NAMESPACE_NAME : STRAY);
   }
-  if (next == ':' && valid[ADDRESS] && read_ipv6_network(lexer)) return emit(lexer, ADDRESS);
+  if (next == ':' && valid[ADDRESS] && read_ipv6_network(lexer, 0)) return emit(lexer, ADDRESS);
 
   if (keyword >= 0 && valid[keyword]) {
     // `host` before a word, and `each` before braces: alone they are words.
     if (keyword != HOST && keyword != EACH) return emit(lexer, keyword);
-    bool has_space = is_space(lexer->lookahead);
-    while (is_space(lexer->lookahead)) lexer->advance(lexer, false);
+    bool has_space = skip_space(lexer);
     int32_t after = lexer->lookahead;
-    if (keyword == HOST ? has_space && (is_first(after) || after == '"' || !valid[INNER_WORD]) : after == '{') {
+    if (keyword == HOST ? after == '"' || (has_space && (is_first(after) || !valid[INNER_WORD])) : after == '{') {
       return emit(lexer, keyword);
     }
   }
@@ -207,6 +233,7 @@ bool tree_sitter_netpol_external_scanner_scan(void *payload, TSLexer *lexer, con
   if (valid[ADDRESS] && is_numeric && has_dot) return emit(lexer, ADDRESS);
   if (valid[HOST_NAME] && has_dot && text[0] != '.' && !is_numeric) return emit(lexer, HOST_NAME);
   if (valid[INNER_WORD]) return emit(lexer, INNER_WORD);
+  if (valid[METHOD] && text[0] >= 'A' && text[0] <= 'Z') return emit(lexer, METHOD);
   if (valid[WORD]) return emit(lexer, WORD);
   return emit(lexer, STRAY);
 }
