@@ -139,6 +139,8 @@ pub fn module_path(span: Span, text: &str) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::Expected, span, format!("`{text}` is neither a module nor a file"));
     if text.ends_with(".netpol") {
         diagnostic.fix(format!("write `\"./{text}\"`"), span, format!("\"./{text}\""))
+    } else if let Some(module) = text.strip_prefix("std.") {
+        diagnostic.fix(format!("write `std/{module}`"), span, format!("std/{module}"))
     } else if text.contains('/') || text == "std" {
         diagnostic.note("a module of the standard library is `std/kyma`, a file of yours `\"./offices.netpol\"`")
     } else {

@@ -85,7 +85,7 @@ impl Lower<'_> {
             let code = self.allowed_code(&argument)?;
             let Some(why) = second else {
                 let diagnostic = errors::annotation_argument(self.span(&argument), "allow");
-                self.push(diagnostic.at("say why, too").note(errors::annotation_example("allow")));
+                self.push(diagnostic.at("say why, too").note(format!("write `@allow({}, \"…\")`", code.text)));
                 return None;
             };
             return Some(Annotation { span, kind: AnnotationKind::Allow(code, self.string(why)) });

@@ -100,6 +100,11 @@ impl Refusal<'_> {
         };
         let close = self.tokens[close];
         let inner = self.text[open.end..close.start].trim();
+        if self.text[..open.start].ends_with('/') && !inner.contains([',', ' ', '/']) {
+            let span = self.span(open.start, close.end);
+            let diagnostic = Diagnostic::new(Code::UnionWithoutBraces, span, "a name stands here without brackets");
+            return Some(diagnostic.fix(format!("write `{inner}`"), span, inner));
+        }
         let space = if what == "endpoints" { " " } else { "" };
         let text = format!("{left}{space}{inner}{space}{right}");
         let span = self.span(open.start, close.end);

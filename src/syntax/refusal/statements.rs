@@ -27,6 +27,10 @@ impl Refusal<'_> {
         let found = self.found()?;
         let span = self.token_span(found);
         match found.text {
+            ";" if self.open_bracket().is_some() => {
+                let diagnostic = errors::expected(span, "no `;`", None).note("elements of a list are joined by `,`");
+                Some(diagnostic.fix("write `,`", span, ","))
+            }
             ";" => Some(errors::expected(span, "no `;`", None).note("statements end where the next begins").fix(
                 "remove it",
                 span,
@@ -38,13 +42,15 @@ impl Refusal<'_> {
                 let line = inner.split(['\n', quote]).next().unwrap_or_default();
                 let is_closed = inner[line.len()..].starts_with(quote);
                 let whole = self.span(found.start, found.end + line.len() + usize::from(is_closed));
+                // A module of the standard library stands without quotes.
+                let meant = if line.starts_with("std/") { line.to_owned() } else { format!("\"{line}\"") };
                 Some(
                     Diagnostic::new(
                         Code::NeedsQuotes,
                         whole,
                         format!("strings stand in double quotes, not in {quote}"),
                     )
-                    .fix(format!("write `\"{line}\"`"), whole, format!("\"{line}\"")),
+                    .fix(format!("write `{meant}`"), whole, meant),
                 )
             }
             _ => None,
@@ -69,9 +75,14 @@ impl Refusal<'_> {
                 if name.text == "allow" {
                     return Some(example(diagnostic));
                 }
+                // A day and a string stand as they are; what else stands here is a string without its quotes.
+                let quote = if name.text == "expires" || found.kind == Kind::String { "" } else { "\"" };
                 diagnostic.fix_all(
-                    format!("write `@{}({})`", name.text, found.text),
-                    vec![Edit { span: gap, text: "(".into() }, Edit { span: close, text: ")".into() }],
+                    format!("write `@{}({quote}{}{quote})`", name.text, found.text),
+                    vec![
+                        Edit { span: gap, text: format!("({quote}") },
+                        Edit { span: close, text: format!("{quote})") },
+                    ],
                 )
             }
             _ if self.tried(&[Rule::open_paren]) => example(diagnostic.at("the argument stands in parentheses")),
