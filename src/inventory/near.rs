@@ -220,6 +220,8 @@ impl Inventory {
         if let Some((wanted, found, workload)) = near_label(&selector.labels, &labelled)
             && asked.contains(&&wanted)
             && (found.0 == &wanted.key || one_edit(found.0, &wanted.key))
+            && (all.iter().all(|other| *other == wanted || other.matches(&workload.labels))
+                || !labelled.iter().any(|(_, labels)| wanted.matches(labels)))
         {
             let values = values(&wanted.key);
             return Some(Near::Label { wanted, found, workload, values });

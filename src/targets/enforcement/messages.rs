@@ -179,7 +179,7 @@ fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
         });
     }
     if let (None, Some(host)) = (&clause, host) {
-        for way in ways_for(rule, host) {
+        for way in ways_for(policy, rule, host) {
             diagnostic = diagnostic.note(way);
         }
     }

@@ -56,7 +56,7 @@ pub(super) fn ways_beside_pods(policy: &Policy, rule: &Rule, open: &[&RowEnd<'_>
 }
 
 /// Returns the ways to say a rule about a host so that a layer can enforce it.
-pub(super) fn ways_for(rule: &Rule, host: &HostName) -> Vec<String> {
+pub(super) fn ways_for(policy: &Policy, rule: &Rule, host: &HostName) -> Vec<String> {
     let mut ways = Vec::new();
     if let (Some(via), true) = (&rule.via, rule.egress) {
         let of_host = rule
@@ -87,6 +87,10 @@ pub(super) fn ways_for(rule: &Rule, host: &HostName) -> Vec<String> {
         && begins(only)
     {
         ways.push(format!("if it begins with TLS, say so: `{host}:{}/tls`", only.port));
+    }
+    let settings = &policy.settings;
+    if !host.wildcard && !unread.is_empty() && settings.targets.contains(&Layer::Istio) && !settings.dns_capture {
+        ways.push("or let sidecars give hosts addresses of their own: `dns-capture = true` under `[istio]` in netpol.toml, if the mesh is set so".to_owned());
     }
     if let [only] = ports.as_slice()
         && rule.conditions.is_none()

@@ -137,7 +137,7 @@ pub fn add_paths(
     if !refused.is_empty() && mesh < PathNormalization::DecodeAndMergeSlashes {
         let what = if deny { "a deny" } else { "`except`" };
         return Err(format!(
-            "with path normalization {} a path has spellings that {what} misses: it needs DECODE_AND_MERGE_SLASHES",
+            "with path normalization {} a path has spellings that {what} misses: it needs `path-normalization = \"DECODE_AND_MERGE_SLASHES\"` under `[istio]` in netpol.toml, as the mesh is then set",
             mesh.word()
         ));
     }
