@@ -25,6 +25,8 @@ pub(super) struct Lints {
     pub(super) levels: BTreeMap<Code, Level>,
     /// Every `@allow` that was seen.
     allowed: FxHashMap<(FileId, Code), Vec<Allowed>>,
+    /// The `apply` statements that brought what the findings to come are about.
+    pub(super) applied: Vec<Span>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,11 +50,12 @@ impl Lints {
         if diagnostic.code.severity() == Severity::Error {
             return Some(diagnostic);
         }
-        let span = diagnostic.primary.span;
-        let mut allowed = self.allowed.get_mut(&(span.file, diagnostic.code)).into_iter().flatten();
-        if let Some(allowed) = allowed.find(|one| one.statement.contains(span)) {
-            allowed.is_used = true;
-            return None;
+        for place in std::iter::once(diagnostic.primary.span).chain(self.applied.iter().copied()) {
+            let mut allowed = self.allowed.get_mut(&(place.file, diagnostic.code)).into_iter().flatten();
+            if let Some(allowed) = allowed.find(|one| one.statement.contains(place)) {
+                allowed.is_used = true;
+                return None;
+            }
         }
         match self.levels.get(&diagnostic.code) {
             Some(Level::Allow) => return None,

@@ -88,8 +88,9 @@ impl Checker<'_> {
     }
 
     /// Warns of remembered addresses that contain known ones. `ends` are those of the rule around them: a pod that
-    /// neither of them names is the best example.
-    pub(super) fn warn_of_known_addresses(&mut self, ends: &[&Endpoint]) {
+    /// neither of them names is the best example. `source` is the place of what only sends, as no
+    /// Service does: there a name such as `private` is no mistake.
+    pub(super) fn warn_of_known_addresses(&mut self, ends: &[&Endpoint], source: Option<Span>) {
         if self.written.is_empty() {
             return;
         }
@@ -113,7 +114,11 @@ impl Checker<'_> {
             } else if let Some((key, place, _)) = known.ranges.iter().find(|(_, _, range)| range.overlaps(&rest)) {
                 self.push(errors::known_range(span, key, *place));
             }
-            if let Some((address, service)) = within(&known.services, &set).next() {
+            let sends = source.is_some_and(|source| source.contains(span));
+            let by_name = !self.text(span).starts_with(|first: char| first.is_ascii_digit() || first == '[');
+            if !(sends && by_name)
+                && let Some((address, service)) = within(&known.services, &set).next()
+            {
                 self.push(errors::known_service(span, service, *address, set.is_inside(&only(*address))));
             }
         }

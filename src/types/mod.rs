@@ -337,7 +337,7 @@ impl Checker<'_> {
                     ItemKind::Issuer(_) => drop(self.issuer(def)),
                     _ => {}
                 }
-                self.warn_of_known_addresses(&[]);
+                self.warn_of_known_addresses(&[], None);
             }
         }
     }

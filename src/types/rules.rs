@@ -48,7 +48,7 @@ impl Checker<'_> {
             }
             _ => {}
         }
-        self.warn_of_known_addresses(&[]);
+        self.warn_of_known_addresses(&[], None);
     }
 
     fn assertion(&mut self, claim: &tree::Claim, env: &Env) {
@@ -142,7 +142,8 @@ impl Checker<'_> {
     fn rule_of(&mut self, rule: &tree::Rule, origin: &Origin, env: &Env) -> Option<()> {
         let (source, destination) = (self.endpoint(&rule.source, env), self.endpoint(&rule.destination, env));
         let (source, destination) = (source?, destination?);
-        self.warn_of_known_addresses(&[source.endpoint(), destination.endpoint()]);
+        let source_alone = (rule.arrow == Arrow::To).then_some(rule.source.span);
+        self.warn_of_known_addresses(&[source.endpoint(), destination.endpoint()], source_alone);
         if rule.arrow == Arrow::To
             && let Some(ports) = written_ports(&rule.source)
         {

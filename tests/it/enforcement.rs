@@ -481,3 +481,12 @@ spec: { containers: [{ name: a, image: a, ports: [{ containerPort: 80 }] }] }
     let build = Build::text_for(&[Layer::NetworkPolicy, Layer::Istio], source, Some(&mesh), |_| ());
     assert!(said(&build).iter().all(|said| !said.starts_with("N0707")), "{:?}", said(&build));
 }
+
+#[test]
+fn an_allow_before_an_apply_counts_for_the_rules_of_its_template() {
+    let source = "template way(ns: Namespace) { allow egress ns/* -> x.example.com:443 }\n";
+    let build = |allow: &str| Build::text_for_both(&format!("{source}{allow}apply way(garden)\n"), None).ok();
+    assert!(build("").codes().contains(&"N0701"));
+    let allowed = build("@allow(N0701, \"sidecars are kept\")\n");
+    assert!(!allowed.codes().contains(&"N0701") && !allowed.codes().contains(&"W0146"), "{:?}", allowed.codes());
+}

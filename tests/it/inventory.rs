@@ -10,7 +10,10 @@ mod sidecars;
 
 use netpol::diag::{Code, Diagnostics};
 use netpol::inventory::{Inventory, Reading, Workload, read};
+use netpol::settings::Layer;
 use netpol::source::Sources;
+
+use crate::istio::build::Build;
 
 /// Reads files of the given paths and texts.
 fn read_files(files: &[(&str, &str)]) -> (Inventory, Diagnostics, Sources) {
@@ -63,4 +66,12 @@ fn the_pages_of_the_codes_hold() {
         assert_eq!(codes(&block("Fails")), vec![*code]);
         assert_eq!(codes(&block("Repaired")), vec![]);
     }
+}
+
+#[test]
+fn a_cluster_ip_in_a_name_for_addresses_that_only_send_is_no_matter() {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: api, namespace: shop }\nspec: { clusterIP: 10.96.4.7, selector: { app: api }, ports: [{ port: 80 }] }\n";
+    let codes = |source: &str| Build::text_for(&[Layer::NetworkPolicy], source, Some(service), |_| ()).codes();
+    assert!(!codes("allow ingress private -> shop/{app=api}:80").contains(&"W0326"));
+    assert!(codes("allow egress shop/{app=api} -> private:80").contains(&"W0326"));
 }

@@ -92,8 +92,10 @@ impl Lowering {
 pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &mut Diagnostics) {
     messages::note_unseen(policy, diagnostics);
     for row in rows(policy, layers) {
+        diagnostics.set_applied(row.rule.origin.applied());
         messages::report(policy, &row, diagnostics);
     }
+    diagnostics.set_applied(&[]);
 }
 
 /// Returns the rules, each with the judgements of all layers, which have the order of the rules.
