@@ -1,10 +1,10 @@
-//! How the cost of a policy grows with its size, shape by shape: no shape may cost more than in proportion to what is read
-//! and written.
+//! How the cost of a policy grows with its size, shape by shape: no shape may cost more than in proportion to what is
+//! read and written.
 //!
 //! `cargo bench --bench growth` measures each shape at a size and at four times that, in processes of their own, and
-//! compares the processor time that both took with the bytes that they read and wrote. The exponent is 1 where four times
-//! as much takes four times as long; above 1.2 the run fails. It fails too where 100 kB take more than 300 MB. Names of
-//! shapes, or parts of them, measure these alone: `cargo bench --bench growth -- denies ports`.
+//! compares the processor time that both took with the bytes that they read and wrote. The exponent is 1 where four
+//! times as much takes four times as long; above 1.2 the run fails. It fails too where 100 kB take more than 300 MB.
+//! Names of shapes, or parts of them, measure these alone: `cargo bench --bench growth -- denies ports`.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a benchmark stops at the first surprise")]
 
@@ -183,8 +183,8 @@ fn run(case: &Case, stage: Stage) -> usize {
     written + messages.len()
 }
 
-/// Returns the processor time that this process has taken, all its threads together; where the system does not tell, the
-/// time that has passed.
+/// Returns the processor time that this process has taken, all its threads together; where the system does not tell,
+/// the time that has passed.
 fn processor_time() -> Duration {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     let start = START.get_or_init(Instant::now);

@@ -1,8 +1,8 @@
 //! What questions about the meaning of a policy cost, as ratios within one run.
 //!
-//! `cargo bench --bench meaning` prints a line for each goal and fails where one is missed; numbers of rules, and words of
-//! lines, measure these alone: `cargo bench --bench meaning -- 1000 assertion`. Absolute goals are those of a machine with two processors and nothing else
-//! to do.
+//! `cargo bench --bench meaning` prints a line for each goal and fails where one is missed; numbers of rules, and words
+//! of lines, measure these alone: `cargo bench --bench meaning -- 1000 assertion`. Absolute goals are those of a
+//! machine with two processors and nothing else to do.
 
 #![allow(clippy::expect_used, reason = "a benchmark stops at the first surprise")]
 
@@ -89,8 +89,8 @@ fn lints(size: usize, text: &str) -> Measured {
     Measured { unit: "ms", figure: ms(time), goal: size as f64 / 100.0, from }
 }
 
-/// Returns a policy of `count` rules whose selectors overlap: four labels, all ways to test one, rules for a whole namespace,
-/// and some rules for all of them.
+/// Returns a policy of `count` rules whose selectors overlap: four labels, all ways to test one, rules for a whole
+/// namespace, and some rules for all of them.
 fn overlapping(count: usize) -> String {
     let mut out = String::from("deny egress */* -> 169.254.169.254\n");
     let mut state = 0x2545_f491_4f6c_dd1d_u64;

@@ -31,9 +31,9 @@ const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
 /// result.
 type Stage = (&'static str, fn(&str) -> Box<dyn Fn() -> usize + '_>);
 
-/// What is measured: the text to its tree, the text to its one layout, the text to the policy, to all that `check` finds
-/// and to the files of both layers; manifests to the inventory, and `check` with them, where every pod of the policy has a
-/// workload; the writer of YAML by itself; and one flow decided by the policy.
+/// What is measured: the text to its tree, the text to its one layout, the text to the policy, to all that `check`
+/// finds and to the files of both layers; manifests to the inventory, and `check` with them, where every pod of the
+/// policy has a workload; the writer of YAML by itself; and one flow decided by the policy.
 const STAGES: &[Stage] = &[
     ("parse", |text| Box::new(|| parse(text))),
     ("format", |text| Box::new(|| format(text))),

@@ -1,4 +1,5 @@
-//! Policies of one shape and any size: each shape asks one thing of the compiler again and again, as a large policy may.
+//! Policies of one shape and any size: each shape asks one thing of the compiler again and again, as a large policy
+//! may.
 
 use std::fmt::Display;
 

@@ -1,5 +1,5 @@
-//! The driver: one function for each arrow of the picture in [the crate's description](crate), and over them [`policy()`],
-//! from text to the policy, and [`build`], from the policy to files.
+//! The driver: one function for each arrow of the picture in [the crate's description](crate), and over them
+//! [`policy()`], from text to the policy, and [`build`], from the policy to files.
 //!
 //! Programs that embed the compiler call these functions. None of them reads a file: an [`Input`] gives the texts, and
 //! a [`Loader`] finds those that a `use` names.
@@ -96,8 +96,8 @@ pub fn understand(input: &mut Input, loader: &mut Loader<'_>, diagnostics: &mut 
     understand_facts(input, loader, &mut inventory, diagnostics)
 }
 
-/// Takes an input to its policy as [`understand`] does, with facts from elsewhere: of an editor, which reads manifests again
-/// only if they changed.
+/// Takes an input to its policy as [`understand`] does, with facts from elsewhere: of an editor, which reads manifests
+/// again only if they changed.
 pub fn understand_facts(
     input: &mut Input,
     loader: &mut Loader<'_>,
@@ -162,7 +162,8 @@ pub fn inventory(input: &Input, diagnostics: &mut Diagnostics) -> Inventory {
     }
 }
 
-/// Names to a program: parses the deferred statements, and gives every statement its types, with the facts about the cluster.
+/// Names to a program: parses the deferred statements, and gives every statement its types, with the facts about the
+/// cluster.
 pub fn check(
     names: &Names,
     deferred: Vec<(ModuleId, Deferred)>,
@@ -187,8 +188,8 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     lowering
 }
 
-/// Judges as [`judge`] does, and tells what layers say instead of rules that they do not enforce exactly, or else a flow that
-/// passes.
+/// Judges as [`judge`] does, and tells what layers say instead of rules that they do not enforce exactly, or else a
+/// flow that passes.
 pub fn explain(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     analyze(policy, sources, diagnostics);
     let flows = Mutex::new(HashMap::new());
@@ -212,8 +213,8 @@ pub fn explain(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics
     lowering
 }
 
-/// A policy to the objects of every layer of the build, all of them at once, with its judgements, and checked as [`build`]
-/// does, which makes files of them and keeps none.
+/// A policy to the objects of every layer of the build, all of them at once, with its judgements, and checked as
+/// [`build`] does, which makes files of them and keeps none.
 pub fn objects(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     analyze(policy, sources, diagnostics);
     let lowering = targets::lower(policy, sources, &|made| verify::check(policy, sources, made), diagnostics);
@@ -239,21 +240,22 @@ pub fn build(
     lowering
 }
 
-/// A policy to its evaluator module, which says exactly what the source means: no layer is judged. With `audit` it denies
-/// nothing, and tells what it would deny.
+/// A policy to its evaluator module, which says exactly what the source means: no layer is judged. With `audit` it
+/// denies nothing, and tells what it would deny.
 pub fn module(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics, abi: Abi, audit: bool) -> Module {
     analyze(policy, sources, diagnostics);
     attribute(policy, diagnostics);
     targets::wasm::build(policy, sources, abi, audit)
 }
 
-/// The files of a policy, as [`build`] hands them on, without judgements and messages: for a policy that was judged before.
+/// The files of a policy, as [`build`] hands them on, without judgements and messages: for a policy that was judged
+/// before.
 pub fn files(policy: &Policy, sources: &Sources, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
     targets::files_of(policy, sources, then);
 }
 
-/// Judges the assertions of a policy, and finds rules that change nothing. After an error rules may be missing, and nothing is
-/// said of the others.
+/// Judges the assertions of a policy, and finds rules that change nothing. After an error rules may be missing, and
+/// nothing is said of the others.
 fn analyze(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) {
     if !diagnostics.has_errors() {
         analysis::lints(policy, sources, diagnostics);

@@ -76,8 +76,8 @@ impl SourceFile {
         })
     }
 
-    /// Returns how many characters begin before a byte offset. A table of every 1024th byte keeps this cheap in lines of
-    /// any length.
+    /// Returns how many characters begin before a byte offset. A table of every 1024th byte keeps this cheap in lines
+    /// of any length.
     fn characters_before(&self, offset: usize) -> usize {
         let bytes = self.text.as_bytes();
         let table = self.characters.get_or_init(|| {
@@ -140,8 +140,8 @@ impl Sources {
         &text[start..end]
     }
 
-    /// Returns the line and column of a byte offset; one past the end of the file is its last place. A byte-order mark at
-    /// the start of the file is not counted.
+    /// Returns the line and column of a byte offset; one past the end of the file is its last place. A byte-order mark
+    /// at the start of the file is not counted.
     pub fn position(&self, file: FileId, offset: u32) -> Position {
         let file = self.file(file);
         let offset = floor_char(&file.text, offset as usize);

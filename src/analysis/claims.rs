@@ -86,7 +86,8 @@ pub fn assertions(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnost
 }
 
 /// Judges the assertions `never` that the source makes true by what the layers let through beside it: the excess that
-/// `@approximate` accepts counts as allowed, but for ways through a gateway. Where it is not known how far a gap reaches, a warning says so.
+/// `@approximate` accepts counts as allowed, but for ways through a gateway. Where it is not known how far a gap
+/// reaches, a warning says so.
 pub fn beyond_source(policy: &Policy, excess: &[Excess], diagnostics: &mut Diagnostics) {
     if excess.is_empty() {
         return;

@@ -29,8 +29,8 @@ impl Coverage {
     }
 }
 
-/// Finds the rules that no line of a test speaks of. A line speaks of an allow or a deny when some of its flows match it, and
-/// of a `default deny` when some of its flows are those of the isolated pods.
+/// Finds the rules that no line of a test speaks of. A line speaks of an allow or a deny when some of its flows match
+/// it, and of a `default deny` when some of its flows are those of the isolated pods.
 pub fn coverage(policy: &Policy) -> Result<Coverage, TooLarge> {
     let mut meaning = Meaning::new(policy, &[]);
     let mut coverage = Coverage { covered: 0, uncovered: Vec::new() };

@@ -104,8 +104,8 @@ fn refused(report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
 }
 
 /// Prints the files on stdout, and nothing before the whole policy is judged. The files of a small policy wait for the
-/// judgement; a large policy is judged, and its files are checked, before they are made again, since they would take more
-/// memory than all else.
+/// judgement; a large policy is judged, and its files are checked, before they are made again, since they would take
+/// more memory than all else.
 fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
     let large = policy.rules.len() > LARGE;
     let mut waiting = Vec::new();
@@ -296,8 +296,8 @@ fn accepted_gaps(policy: &Policy, diagnostics: &Diagnostics) -> usize {
     said.difference(&without).count()
 }
 
-/// Returns how much was made, that it was checked, how many gaps are accepted, and for a person at a terminal how long it
-/// took.
+/// Returns how much was made, that it was checked, how many gaps are accepted, and for a person at a terminal how long
+/// it took.
 fn summary(files: &[Listed], session: &Session, accepted: usize, report: &Report<'_>, took: Duration) -> String {
     let objects = files.iter().map(|file| file.objects).sum();
     let layers = &session.input.settings.targets;

@@ -218,8 +218,8 @@ impl Session {
         }
     }
 
-    /// Reads the policy that an editor has open, as [`Session::open`] reads that of a folder: the configuration, if there is
-    /// one, the policy files, and the guardrails and the inventory that the configuration names.
+    /// Reads the policy that an editor has open, as [`Session::open`] reads that of a folder: the configuration, if
+    /// there is one, the policy files, and the guardrails and the inventory that the configuration names.
     pub fn of_editor(paths: Paths, folder: &Path, config: Option<&Path>, files: &[PathBuf]) -> Result<Session, Fatal> {
         let today = time::OffsetDateTime::now_utc().date();
         let mut session = Session::empty(paths, folder.to_path_buf(), today);
@@ -236,8 +236,8 @@ impl Session {
         Ok(session)
     }
 
-    /// Returns the policy with every text of it, for an editor, and the places of its files. `before` is an earlier state of
-    /// the policy.
+    /// Returns the policy with every text of it, for an editor, and the places of its files. `before` is an earlier
+    /// state of the policy.
     pub fn analyze(mut self, before: Option<&Analysis>) -> (Analysis, HashMap<String, PathBuf>) {
         let mut loader = |from: &str, wanted: &str| self.disk.load(&self.paths, from, wanted);
         let analysis = Analysis::of(self.input, self.readable, &mut loader, self.diagnostics, before);

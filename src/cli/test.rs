@@ -47,7 +47,8 @@ fn format() -> impl TypedValueParser<Value = Format> {
     })
 }
 
-/// Judges the tests, and prints one line for each. Fails where one is not true of every flow, and where a build would fail.
+/// Judges the tests, and prints one line for each. Fails where one is not true of every flow, and where a build would
+/// fail.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let mut session = Session::open(&args.arguments, global)?;
     let policy = session.policy();

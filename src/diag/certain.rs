@@ -3,8 +3,8 @@
 
 use super::{Code, Diagnostic, Fix};
 
-/// The codes of mistakes in spelling, whose one fix is what was meant. What resembles a name that exists, or what narrows
-/// or widens a rule, is for a person to decide.
+/// The codes of mistakes in spelling, whose one fix is what was meant. What resembles a name that exists, or what
+/// narrows or widens a rule, is for a person to decide.
 const SPELLING: [Code; 9] = [
     Code::SpaceInEndpoint,
     Code::ForeignComment,

@@ -1,5 +1,5 @@
-//! Lints: what becomes of warnings and notes. `[lints]` of netpol.toml hides those of a code, leaves them, or takes them
-//! for errors; `@allow(W0521, "why")` hides those of a code at one statement. Errors stay errors.
+//! Lints: what becomes of warnings and notes. `[lints]` of netpol.toml hides those of a code, leaves them, or takes
+//! them for errors; `@allow(W0521, "why")` hides those of a code at one statement. Errors stay errors.
 
 use std::collections::BTreeMap;
 

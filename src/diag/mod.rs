@@ -174,13 +174,15 @@ impl Diagnostics {
         self.lints.allow(code, statement, at);
     }
 
-    /// Says which `apply` statements brought the rule that the findings to come are about: an `@allow` of theirs counts too.
+    /// Says which `apply` statements brought the rule that the findings to come are about: an `@allow` of theirs counts
+    /// too.
     pub fn set_applied(&mut self, statements: &[Span]) {
         self.lints.applied.clear();
         self.lints.applied.extend_from_slice(statements);
     }
 
-    /// Warns of each `@allow` that no finding needed. After an error not all findings were made, so that nothing is said.
+    /// Warns of each `@allow` that no finding needed. After an error not all findings were made, so that nothing is
+    /// said.
     pub fn warn_of_unused_allows(&mut self) {
         if !self.has_errors() {
             self.lints.unused().into_iter().for_each(|diagnostic| self.push(diagnostic));

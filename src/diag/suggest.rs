@@ -96,8 +96,8 @@ impl Letters {
     }
 }
 
-/// Returns whether two words differ by one letter that was left out, put in, changed or swapped with the next, or only by
-/// upper and lower case.
+/// Returns whether two words differ by one letter that was left out, put in, changed or swapped with the next, or only
+/// by upper and lower case.
 pub fn one_edit(word: &str, other: &str) -> bool {
     let long = word.len().min(other.len()) >= 2 && word.len().max(other.len()) >= 3;
     let differ = || word.len().abs_diff(other.len()) <= 4 && strsim::damerau_levenshtein(word, other) == 1;

@@ -5,8 +5,8 @@
 //!                               └else→ out   └else→ out
 //! ```
 //!
-//! Diagrams are ordered (a child tests a later variable) and hash-consed (no two nodes are alike, and none whose children
-//! are all one child), so that two sets are equal exactly if their handles are.
+//! Diagrams are ordered (a child tests a later variable) and hash-consed (no two nodes are alike, and none whose
+//! children are all one child), so that two sets are equal exactly if their handles are.
 
 use std::hash::{Hash, Hasher};
 
@@ -89,8 +89,8 @@ const SMALLEST_MEMO: usize = 1 << 10;
 const LARGEST_MEMO: usize = 1 << 20;
 
 impl Diagrams {
-    /// Makes room for sets over variables with these scales. `budget` bounds the steps of all operations together; a step
-    /// makes at most one node. Beyond some thousands of variables it counts as used up from the beginning.
+    /// Makes room for sets over variables with these scales. `budget` bounds the steps of all operations together; a
+    /// step makes at most one node. Beyond some thousands of variables it counts as used up from the beginning.
     pub fn new(scales: Vec<Scale>, budget: u64) -> Diagrams {
         let (steps, budget) = if scales.len() > MOST_VARIABLES { (1, 0) } else { (0, budget) };
         let leaf = Node { var: Var(u32::MAX), default: Set::NONE, first: 0, count: 0, next: NO_NODE };

@@ -5,8 +5,8 @@
 //! less   garden/{app=web} -> 203.0.113.7:443       another set, equal to no other one
 //! ```
 //!
-//! A set is over every flow that could be: any labels, accounts, namespaces, addresses, hosts, ports, methods, paths and
-//! tokens, whether or not anything speaks of them. It is never approximated: where it would take too much work,
+//! A set is over every flow that could be: any labels, accounts, namespaces, addresses, hosts, ports, methods, paths
+//! and tokens, whether or not anything speaks of them. It is never approximated: where it would take too much work,
 //! [`TooLarge`] is the only answer.
 //!
 //! | step | file |

@@ -4,14 +4,15 @@
 //! {a=1}/* -> {x=1}/*, {b=1}/* -> {y=1}/*      source a, destination x, source b, destination y
 //! ```
 //!
-//! Twenty such pairs are a set of 86 nodes and edges in this order, and of two million where all labels of one side come
-//! before all of the other. The method is FORCE (Aloul, Markov, Sakallah 2003): every rule pulls its labels to its middle,
-//! again and again, as long as the rules get shorter. It has no chance in it, so that sets are alike from run to run.
+//! Twenty such pairs are a set of 86 nodes and edges in this order, and of two million where all labels of one side
+//! come before all of the other. The method is FORCE (Aloul, Markov, Sakallah 2003): every rule pulls its labels to its
+//! middle, again and again, as long as the rules get shorter. It has no chance in it, so that sets are alike from run
+//! to run.
 
 use std::collections::BTreeMap;
 
-/// Returns the place of each of `count` variables. `together` lists the variables that stand in one rule, each list with
-/// the number of such rules.
+/// Returns the place of each of `count` variables. `together` lists the variables that stand in one rule, each list
+/// with the number of such rules.
 pub(super) fn order(count: usize, together: &BTreeMap<Vec<u32>, u32>) -> Vec<u32> {
     let mut best: Vec<u32> = (0..count as u32).collect();
     let mut length = length_of(&best, together);

@@ -5,8 +5,8 @@
 //! allow ingress a2/* -> shop/{app=w2}     closed: w1, w2, …
 //! ```
 //!
-//! One set says from which namespace each of the pods can be reached, and from which it cannot: with every namespace stand
-//! all other pods. The three sets are small, and so is what they have that others like them have not.
+//! One set says from which namespace each of the pods can be reached, and from which it cannot: with every namespace
+//! stand all other pods. The three sets are small, and so is what they have that others like them have not.
 
 use super::diagram::{Diagrams, Set};
 

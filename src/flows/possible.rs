@@ -69,8 +69,8 @@ impl Flows {
         }
     }
 
-    /// Returns the flows that can be, but for what they carry, where a pod at a place is the judged side. `internet` is where
-    /// hosts are whose addresses nothing tells, and `pods` are addresses that nothing but pods has.
+    /// Returns the flows that can be, but for what they carry, where a pod at a place is the judged side. `internet` is
+    /// where hosts are whose addresses nothing tells, and `pods` are addresses that nothing but pods has.
     pub fn around(&mut self, judged: Side, place: u32, internet: &AddressSet, pods: &AddressSet) -> Set {
         let outside = match judged {
             Side::Source => self.between(place, OUTSIDE, internet),
@@ -96,8 +96,8 @@ impl Flows {
         self.without(&[Feature::Subject, Feature::Issuer, Feature::TlsName, Feature::RequestHost])
     }
 
-    /// Returns the flows that have no claims, headers, path, method and client, and nothing of some other features, which
-    /// stand in the order from the last to the first.
+    /// Returns the flows that have no claims, headers, path, method and client, and nothing of some other features,
+    /// which stand in the order from the last to the first.
     fn without(&mut self, features: &[Feature<'_>]) -> Set {
         let mut set = Set::ALL;
         let claims: Vec<_> = self.space.claims.numbered().map(|(_, claim)| claim.clone()).collect();
@@ -123,7 +123,8 @@ impl Flows {
         self.diagrams.names(var, Set::NONE, [(ABSENT, rest)])
     }
 
-    /// Returns the requests that can be: without a token there are no claims, and after the end of a path nothing comes.
+    /// Returns the requests that can be: without a token there are no claims, and after the end of a path nothing
+    /// comes.
     fn request(&mut self) -> Set {
         let claims: Vec<_> = self.space.claims.numbered().map(|(_, claim)| claim.clone()).collect();
         let mut none = Set::ALL;

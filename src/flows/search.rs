@@ -4,9 +4,10 @@
 //! in 10.0.0.0/8, in none of {a=1}, {a!=1, b=2}      a!=1, then b!=2, and there is one: a pod without labels
 //! ```
 //!
-//! The union of a hundred small sets over thirty labels may be a diagram of millions of nodes, and mostly a flow outside is
-//! found, or none proven to be, after a hundred steps: the smallest of the sets is left by one of its tests, and each test cuts
-//! the others down. Only the way to here is kept, so that memory stays small; time may not, and then there is no answer.
+//! The union of a hundred small sets over thirty labels may be a diagram of millions of nodes, and mostly a flow
+//! outside is found, or none proven to be, after a hundred steps: the smallest of the sets is left by one of its tests,
+//! and each test cuts the others down. Only the way to here is kept, so that memory stays small; time may not, and then
+//! there is no answer.
 
 use std::rc::Rc;
 

@@ -159,7 +159,8 @@ impl Flows {
         all
     }
 
-    /// Returns the flows whose side is a pod with exactly these labels and this account; any one, where it is not known.
+    /// Returns the flows whose side is a pod with exactly these labels and this account; any one, where it is not
+    /// known.
     pub fn pods_like(&mut self, side: Side, labels: &Labels, account: Option<&str>) -> Set {
         let mut set = Set::ALL;
         let keys = self.space.keys.numbered().map(|(_, key)| key.clone());
@@ -191,13 +192,14 @@ impl Flows {
         self.diagrams.names(place, Set::NONE, [(OUTSIDE, rest)])
     }
 
-    /// Returns the flows whose judged side, or the other one, is at a place and that are in the place's set; `default` is for
-    /// every other place. The places are sorted, and the sets test none.
+    /// Returns the flows whose judged side, or the other one, is at a place and that are in the place's set; `default`
+    /// is for every other place. The places are sorted, and the sets test none.
     pub fn by_place(&mut self, own: bool, default: Set, places: impl IntoIterator<Item = (u32, Set)>) -> Set {
         self.diagrams.names(self.space.var(Feature::Place { own }), default, places)
     }
 
-    /// Returns the rest of a set for flows whose judged side, or the other one, is at a place. The set tests no place before.
+    /// Returns the rest of a set for flows whose judged side, or the other one, is at a place. The set tests no place
+    /// before.
     pub fn with_place(&self, set: Set, own: bool, place: u32) -> Set {
         self.diagrams.at(set, self.space.var(Feature::Place { own }), place)
     }
@@ -270,7 +272,8 @@ impl Flows {
         self.one_of(Feature::Protocol, numbers)
     }
 
-    /// Returns the flows that can be to a pod whose ports have these names: a name is one of a port exactly if it is listed.
+    /// Returns the flows that can be to a pod whose ports have these names: a name is one of a port exactly if it is
+    /// listed.
     pub fn named_ports<'n>(&mut self, ports: impl Iterator<Item = (&'n str, Protocol, u16)> + Clone) -> Set {
         let mut set = Set::ALL;
         for name in self.port_names() {
@@ -356,8 +359,8 @@ impl Flows {
         set
     }
 
-    /// Returns the flows whose request asks, by a name, for a host that a test passes. The test says the same of all hosts
-    /// that nothing in play tells apart; a name that is not known, or empty, passes none.
+    /// Returns the flows whose request asks, by a name, for a host that a test passes. The test says the same of all
+    /// hosts that nothing in play tells apart; a name that is not known, or empty, passes none.
     pub fn asks_for(&mut self, name: Name, test: impl Fn(&str) -> bool) -> Set {
         self.hosts(name.feature(), test)
     }

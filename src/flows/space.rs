@@ -4,9 +4,9 @@
 //! place, place │ protocol │ port │ port names │ addresses │ host │ request │ accounts, labels │ namespace labels
 //! ```
 //!
-//! Ports and hosts tell rules apart at small cost, while labels overlap; so they are tested first, and labels last. A value
-//! that no policy speaks of is [`OTHER`], and a value that is not there (a label that a pod lacks, the method of a request
-//! that is not known) is [`ABSENT`].
+//! Ports and hosts tell rules apart at small cost, while labels overlap; so they are tested first, and labels last. A
+//! value that no policy speaks of is [`OTHER`], and a value that is not there (a label that a pod lacks, the method of
+//! a request that is not known) is [`ABSENT`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -471,8 +471,8 @@ impl Space {
         parents.map(|parent| self.hosts.number(&parent)).find(|number| *number != OTHER).unwrap_or(OTHER)
     }
 
-    /// Returns, for each host in play, its number and a name that has it. A wildcard stands for the hosts that no closer
-    /// one in play contains; no policy can write a label such as `?`.
+    /// Returns, for each host in play, its number and a name that has it. A wildcard stands for the hosts that no
+    /// closer one in play contains; no policy can write a label such as `?`.
     pub(super) fn each_host(&self) -> impl Iterator<Item = (u32, SmolStr)> + use<'_> {
         self.hosts.numbered().map(|(number, host)| match host.wildcard {
             true => (number, smol_str::format_smolstr!("?.{}", host.name)),

@@ -24,8 +24,8 @@ pub type TokenClaim = (Vec<SmolStr>, SmolStr);
 /// A rule that asks for more labels than so many says little about which of them lie together.
 const MOST_TOGETHER: usize = 64;
 
-/// The values in play, while they are gathered from endpoints, conditions and gateways. Sets can be compared only if all
-/// of them are made from one collection.
+/// The values in play, while they are gathered from endpoints, conditions and gateways. Sets can be compared only if
+/// all of them are made from one collection.
 #[derive(Debug, Default)]
 pub struct Terms {
     pub(super) namespaces: BTreeMap<SmolStr, Option<Labels>>,

@@ -4,8 +4,8 @@
 //! egress garden/* minus internet:443     garden/{} -> 0.0.0.0, tcp 1
 //! ```
 //!
-//! A label that nothing asks for is left out, a value in play is better than a made-up one, and ports that people know come
-//! before the lowest number.
+//! A label that nothing asks for is left out, a value in play is better than a made-up one, and ports that people know
+//! come before the lowest number.
 
 use std::net::IpAddr;
 

@@ -48,10 +48,10 @@ struct Judged {
 }
 
 impl Analysis {
-    /// Checks an input up to its policy, and leaves the layers to [`Analysis::findings`]. `loader` finds the files that a
-    /// `use` names. `found` has what was wrong with the files themselves; if one of them is missing (`whole` is false), only
-    /// the syntax of the others is checked. `before` is an earlier state of the policy, whose manifests are not read again if
-    /// they are the same.
+    /// Checks an input up to its policy, and leaves the layers to [`Analysis::findings`]. `loader` finds the files that
+    /// a `use` names. `found` has what was wrong with the files themselves; if one of them is missing (`whole` is
+    /// false), only the syntax of the others is checked. `before` is an earlier state of the policy, whose manifests
+    /// are not read again if they are the same.
     pub fn of(
         mut input: Input,
         whole: bool,
@@ -126,8 +126,8 @@ impl Analysis {
         &self.first
     }
 
-    /// Returns all findings, sorted: the same as those of `check`. The first call judges the policy by its layers, which
-    /// takes longer than all else.
+    /// Returns all findings, sorted: the same as those of `check`. The first call judges the policy by its layers,
+    /// which takes longer than all else.
     pub fn findings(&self) -> &Diagnostics {
         &self.judged().findings
     }

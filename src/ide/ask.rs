@@ -9,8 +9,8 @@ use crate::policy::provenance::sentence;
 use crate::source::{FileId, Span};
 
 impl Analysis {
-    /// Returns the YAML of all objects that come, among others, from the statement at an offset. The error says why there are
-    /// none.
+    /// Returns the YAML of all objects that come, among others, from the statement at an offset. The error says why
+    /// there are none.
     pub fn yaml(&self, file: FileId, offset: u32) -> Result<String, String> {
         let statement = self.statement_at(file, offset).ok_or("no statement stands here")?;
         let policy = self.sound_policy()?;

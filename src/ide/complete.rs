@@ -308,7 +308,8 @@ impl List<'_> {
             ItemKind::Use(import) if self.analysis.text(import.path_span) == path => Some(import),
             _ => None,
         });
-        // While its list is being written a `use` may be unreadable, and a module of the standard library is known anyway.
+        // While its list is being written a `use` may be unreadable, and a module of the standard library is known
+        // anyway.
         let used = import.and_then(|import| self.analysis.module(self.analysis.used_file(self.file, import)?));
         if let Some(used) = used {
             for (name, def) in names.exports(used) {

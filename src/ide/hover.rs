@@ -1,5 +1,5 @@
-//! What stands at a place, in words: who an endpoint is, how a port is translated, what a name means, how well each layer
-//! enforces a rule.
+//! What stands at a place, in words: who an endpoint is, how a port is translated, what a name means, how well each
+//! layer enforces a rule.
 
 use super::Analysis;
 use super::navigate::Symbol;
@@ -203,7 +203,8 @@ impl Analysis {
         said.map(|text| Hover { span, text })
     }
 
-    /// Returns the table of the layers for the rules of a statement, in Markdown; `None` while the layers were not asked.
+    /// Returns the table of the layers for the rules of a statement, in Markdown; `None` while the layers were not
+    /// asked.
     pub(super) fn enforcement_of(&self, statement: Span) -> Option<String> {
         let (policy, lowering) = (self.policy()?, self.known_lowering()?);
         let of = |span: Span| statement.contains(span);

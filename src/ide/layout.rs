@@ -6,7 +6,8 @@ use crate::source::{FileId, Span};
 use crate::syntax::{self, scan};
 
 impl Analysis {
-    /// Returns the edits that format a file, none where it has the layout already; `None` for a file with syntax errors.
+    /// Returns the edits that format a file, none where it has the layout already; `None` for a file with syntax
+    /// errors.
     pub fn format(&self, file: FileId) -> Option<Vec<Edit>> {
         let end = self.sources().file(file).text.len() as u32;
         self.format_range(file, 0, end)
@@ -33,8 +34,8 @@ impl Analysis {
     }
 }
 
-/// Divides a text into its statements and what stands between them: comments, annotations and empty lines. A text and its
-/// formatted form have as many pieces.
+/// Divides a text into its statements and what stands between them: comments, annotations and empty lines. A text and
+/// its formatted form have as many pieces.
 fn pieces(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut pieces = Vec::new();
     let mut at = 0;

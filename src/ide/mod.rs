@@ -17,8 +17,9 @@
 //! assert_eq!(analysis.references(file, use_of_db, true).len(), 2);
 //! ```
 //!
-//! An [`Analysis`] is made of texts and settings, and never changes: after an edit an editor makes another one. Nothing here
-//! knows files, or the protocol of an editor. A half-typed statement is an error node, and the rest of its file answers.
+//! An [`Analysis`] is made of texts and settings, and never changes: after an edit an editor makes another one. Nothing
+//! here knows files, or the protocol of an editor. A half-typed statement is an error node, and the rest of its file
+//! answers.
 
 mod analysis;
 mod ask;

@@ -29,8 +29,8 @@ pub(super) enum Symbol {
 }
 
 impl Analysis {
-    /// Returns the places where what stands at an offset is defined: the statement of a name, the parameter, the file of a
-    /// `use`, the declarations and manifests of a namespace, a workload or a Service.
+    /// Returns the places where what stands at an offset is defined: the statement of a name, the parameter, the file
+    /// of a `use`, the declarations and manifests of a namespace, a workload or a Service.
     pub fn definition(&self, file: FileId, offset: u32) -> Vec<Span> {
         if let Some((symbol, _)) = self.symbol_at(file, offset) {
             return self.definition_place(&symbol).into_iter().collect();
@@ -86,7 +86,8 @@ impl Analysis {
         Ok(place)
     }
 
-    /// Returns the edits that give the name at an offset another one, in all files; the error says why it cannot have it.
+    /// Returns the edits that give the name at an offset another one, in all files; the error says why it cannot have
+    /// it.
     pub fn rename(&self, file: FileId, offset: u32, new: &str) -> Result<Vec<Edit>, String> {
         self.prepare_rename(file, offset)?;
         if !can_be_name(new) {
@@ -180,7 +181,8 @@ impl Analysis {
         Some(names.module(names.used_by(module, at? as u32)?).file.id)
     }
 
-    /// Returns the statement that a name in the list of a `use` stands for, by the name in the module or by the one here.
+    /// Returns the statement that a name in the list of a `use` stands for, by the name in the module or by the one
+    /// here.
     fn listed(&self, file: FileId, import: &Use, name: &str) -> Option<Def> {
         let used = self.module(self.used_file(file, import)?)?;
         let entry =

@@ -23,7 +23,8 @@ pub enum Node<'t> {
     Definition(&'t Ident),
     /// A name that stands for a definition: in an endpoint, after `apply`, `via` and `jwt`.
     Name(Span),
-    /// A word that is a parameter where one of this name is in sight: a namespace, a port, a value of a label, a string.
+    /// A word that is a parameter where one of this name is in sight: a namespace, a port, a value of a label, a
+    /// string.
     Word(Span),
     /// A namespace.
     Namespace(&'t Word),

@@ -57,8 +57,8 @@ impl Analysis {
         self.party_of(expr)
     }
 
-    /// Returns who reaches the endpoint at an offset, or what it reaches: the other ends of `allow` rules, as far as the whole
-    /// policy, its denies included, lets a flow of the two through.
+    /// Returns who reaches the endpoint at an offset, or what it reaches: the other ends of `allow` rules, as far as
+    /// the whole policy, its denies included, lets a flow of the two through.
     pub fn contacts(&self, file: FileId, offset: u32, asked: Asked) -> Vec<Contact> {
         self.found_contacts(file, offset, asked).unwrap_or_default()
     }

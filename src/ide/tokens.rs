@@ -1,7 +1,7 @@
 //! Semantic tokens: what each word of a text is, so that an editor can colour it.
 //!
-//! The words are found without the grammar, so that a half-typed statement keeps its colours; the tree says of the others
-//! what they are.
+//! The words are found without the grammar, so that a half-typed statement keeps its colours; the tree says of the
+//! others what they are.
 
 use std::collections::HashMap;
 

@@ -1,14 +1,15 @@
 //! Annotations of pods, and the connections that they keep from the sidecar.
 //!
-//! Istio's init container, or its CNI plugin, turns a pod's connections to the sidecar by rules of the kernel, which the
-//! annotations `traffic.sidecar.istio.io/…` change (`tools/istio-iptables/pkg/capture` in Istio's source):
+//! Istio's init container, or its CNI plugin, turns a pod's connections to the sidecar by rules of the kernel, which
+//! the annotations `traffic.sidecar.istio.io/…` change (`tools/istio-iptables/pkg/capture` in Istio's source):
 //!
-//! - Inbound: where `includeInboundPorts` is not `*`, its ports alone, and none where it is empty; `excludeInboundPorts` is
-//!   looked at beside `*` only.
+//! - Inbound: where `includeInboundPorts` is not `*`, its ports alone, and none where it is empty;
+//!   `excludeInboundPorts` is looked at beside `*` only.
 //! - Outbound: `excludeOutboundPorts` and `excludeOutboundIPRanges` first; then `includeOutboundPorts` and
 //!   `includeOutboundIPRanges` are turned, the latter `*` unless it is written.
 //! - `sidecar.istio.io/interceptionMode: NONE` turns nothing.
-//! - `status.sidecar.istio.io/port` is one more `excludeInboundPorts` (`files/injection-template.yaml` of Istio's chart).
+//! - `status.sidecar.istio.io/port` is one more `excludeInboundPorts` (`files/injection-template.yaml` of Istio's
+//!   chart).
 
 use super::Workload;
 use crate::model::addresses::AddressSet;

@@ -127,8 +127,8 @@ impl Inventory {
         self.select(&anywhere).first().copied()
     }
 
-    /// Returns the near label of a selector that asks for one label of one namespace, as `near` would: a policy may have
-    /// thousands of them, and a namespace thousands of pods.
+    /// Returns the near label of a selector that asks for one label of one namespace, as `near` would: a policy may
+    /// have thousands of them, and a namespace thousands of pods.
     fn near_of_lone(&self, namespace: &SmolStr, wanted: &Requirement) -> Option<Near<'_>> {
         let Test::In(values) = &wanted.test else { return None };
         let spellings = self.spellings(namespace)?;

@@ -36,7 +36,8 @@ pub struct PolicyObject {
 /// The pods that an object is for.
 #[derive(Clone, Debug)]
 pub enum Pods {
-    /// Those of its namespace with these labels; of some kinds of Istio in the root namespace, those of every namespace.
+    /// Those of its namespace with these labels; of some kinds of Istio in the root namespace, those of every
+    /// namespace.
     Labels(Requirements),
     /// Those of gateways in its namespace (`targetRefs`), by name.
     Gateways {

@@ -162,8 +162,8 @@ impl Inventory {
         all
     }
 
-    /// Returns requirements that are met by some pods and by no others of those that are `here`, as far as the inventory
-    /// shows; `None` where no lasting labels tell them.
+    /// Returns requirements that are met by some pods and by no others of those that are `here`, as far as the
+    /// inventory shows; `None` where no lasting labels tell them.
     pub fn tell(
         &self,
         here: &PodSelector,
@@ -186,8 +186,8 @@ impl Inventory {
         Some(told)
     }
 
-    /// Returns requirements that select the pods of a namespace which meet `selector`, its account included, and none of
-    /// the other pods that the inventory shows there; `None` where no labels do.
+    /// Returns requirements that select the pods of a namespace which meet `selector`, its account included, and none
+    /// of the other pods that the inventory shows there; `None` where no labels do.
     pub fn labels_of_account(&self, namespace: &SmolStr, selector: &PodSelector) -> Option<Vec<Requirements>> {
         if !self.given {
             return None;

@@ -59,8 +59,8 @@ pub struct Running<'i> {
 }
 
 impl Inventory {
-    /// Returns the numbers that a port name has among the known pods of a selector, sorted; `None` where no such pods are
-    /// known.
+    /// Returns the numbers that a port name has among the known pods of a selector, sorted; `None` where no such pods
+    /// are known.
     pub fn numbers_of(&self, selector: &PodSelector, name: &str, protocol: Protocol) -> Option<Vec<u16>> {
         let pods = self.select(selector);
         if pods.is_empty() {

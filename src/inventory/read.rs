@@ -106,8 +106,8 @@ fn looks_like_manifest(text: &str) -> bool {
     ["apiVersion:", "kind:"].iter().all(|key| text.lines().any(|line| line.starts_with(key)))
 }
 
-/// Reads the objects that decide about flows in YAML that a build has just written; their places are in no file, and `file`
-/// stands for it.
+/// Reads the objects that decide about flows in YAML that a build has just written; their places are in no file, and
+/// `file` stands for it.
 pub fn written(file: FileId, yaml: &str) -> Vec<PolicyObject> {
     let mut objects = Vec::new();
     document::each_document(file, yaml, Keep::Known, &mut Diagnostics::new(), |document, mistakes| {
@@ -121,9 +121,9 @@ pub fn written(file: FileId, yaml: &str) -> Vec<PolicyObject> {
     objects
 }
 
-/// Reads the NetworkPolicies of a text, whoever wrote them; objects of other kinds are passed over. `unplaced` is the namespace
-/// of those that name none. A field that a NetworkPolicy does not have is a finding, since nobody can say what it was to open
-/// or close.
+/// Reads the NetworkPolicies of a text, whoever wrote them; objects of other kinds are passed over. `unplaced` is the
+/// namespace of those that name none. A field that a NetworkPolicy does not have is a finding, since nobody can say
+/// what it was to open or close.
 pub fn network_policies(file: FileId, text: &str, unplaced: &str, diagnostics: &mut Diagnostics) -> Vec<PolicyObject> {
     let (mut objects, unplaced) = (Vec::new(), SmolStr::from(unplaced));
     document::each_document(file, text, Keep::Everything, diagnostics, |document, mistakes| {
@@ -137,8 +137,8 @@ pub fn network_policies(file: FileId, text: &str, unplaced: &str, diagnostics: &
     objects
 }
 
-/// Reads the NetworkPolicies of a text that a build has just written, in the style in which builds write; `file` stands for its
-/// file. What is not in that style, or cannot be read, is the finding.
+/// Reads the NetworkPolicies of a text that a build has just written, in the style in which builds write; `file` stands
+/// for its file. What is not in that style, or cannot be read, is the finding.
 pub fn written_network_policies(file: FileId, text: &str) -> Result<Vec<PolicyObject>, Box<Diagnostic>> {
     let (mut objects, mut found, unplaced) = (Vec::new(), Diagnostics::new(), SmolStr::default());
     let read = style::each_document(file, text, |document| {
@@ -161,9 +161,9 @@ pub fn written_network_policies(file: FileId, text: &str) -> Result<Vec<PolicyOb
     }
 }
 
-/// Reads the objects of Istio in a text that a build has just written; `file` stands for its file. What cannot be read is the
-/// finding, and so is a document that is no object of a kind that builds write. A text in another style than a build's
-/// own, which means the same, is read as any YAML.
+/// Reads the objects of Istio in a text that a build has just written; `file` stands for its file. What cannot be read
+/// is the finding, and so is a document that is no object of a kind that builds write. A text in another style than a
+/// build's own, which means the same, is read as any YAML.
 pub fn written_mesh(file: FileId, text: &str) -> Result<Mesh, Box<Diagnostic>> {
     let (mut mesh, mut found) = (Mesh::default(), Diagnostics::new());
     let styled = style::each_document(file, text, |document| {

@@ -1,5 +1,5 @@
-//! The spellings of labels in one namespace, by which the label nearest to a misspelt one is found without a look at every
-//! pod.
+//! The spellings of labels in one namespace, by which the label nearest to a misspelt one is found without a look at
+//! every pod.
 //!
 //! ```text
 //! garden/{app=fronted}    the values of `app` in garden are `api` and `frontend`, so `frontend` was meant

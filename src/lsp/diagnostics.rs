@@ -107,8 +107,8 @@ pub fn unreadable(why: &str) -> Diagnostic {
     }
 }
 
-/// Returns whether a policy is the one that speaks for a document: an open document has the diagnostics of its own policy,
-/// and no others.
+/// Returns whether a policy is the one that speaks for a document: an open document has the diagnostics of its own
+/// policy, and no others.
 pub fn speaks_for(workspace: &Workspace, root: &Root, uri: &Uri) -> bool {
     let open = uri::path(uri).and_then(|path| workspace.documents.get(&path));
     open.is_none_or(|document| document.root == *root)

@@ -75,8 +75,8 @@ impl<'t> Lines<'t> {
         Lines { text, starts, encoding }
     }
 
-    /// Returns the byte of a position. One past the end of its line is the end of the line, one past the last line the end of
-    /// the text, and one inside a character its start.
+    /// Returns the byte of a position. One past the end of its line is the end of the line, one past the last line the
+    /// end of the text, and one inside a character its start.
     pub fn offset(&self, position: Position) -> u32 {
         let Some(&start) = self.starts.get(position.line as usize) else { return self.text.len() as u32 };
         let end = self.starts.get(position.line as usize + 1).map_or(self.text.len(), |&next| next as usize);

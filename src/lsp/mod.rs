@@ -6,9 +6,10 @@
 //!                   Disk: the files of a policy, with unsaved texts in their place
 //! ```
 //!
-//! One thread answers messages in their order; a second one reads them, and another asks the layers, which takes longest. The
-//! policy of a document is that of the nearest `netpol.toml`, else that of the document's folder. An edit makes the policy
-//! stale; the next question, or an empty queue, checks it again. This room knows LSP, and no file: a [`Disk`] reads those.
+//! One thread answers messages in their order; a second one reads them, and another asks the layers, which takes
+//! longest. The policy of a document is that of the nearest `netpol.toml`, else that of the document's folder. An edit
+//! makes the policy stale; the next question, or an empty queue, checks it again. This room knows LSP, and no file: a
+//! [`Disk`] reads those.
 
 mod actions;
 mod capabilities;
@@ -60,8 +61,8 @@ pub trait Disk {
     /// Returns the policy that a file belongs to. `folders` are those of the workspace.
     fn root_of(&self, file: &Path, folders: &[PathBuf]) -> Root;
 
-    /// Reads the files of a policy, unsaved texts first, and checks it. `before` is an earlier state of the policy. The error
-    /// says in words why the files cannot be read.
+    /// Reads the files of a policy, unsaved texts first, and checks it. `before` is an earlier state of the policy. The
+    /// error says in words why the files cannot be read.
     fn open(&self, root: &Root, unsaved: &Unsaved, before: Option<&Opened>) -> Result<Opened, String>;
 
     /// Returns a verdict in the words of `netpol eval`.

@@ -1,4 +1,5 @@
-//! The server: takes in the client's messages in their order, answers them, and sends findings when nothing is left to do.
+//! The server: takes in the client's messages in their order, answers them, and sends findings when nothing is left to
+//! do.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufRead, Write};
@@ -278,8 +279,8 @@ impl Server {
         }
     }
 
-    /// Sends the findings of a policy that are known, and withdraws earlier ones. A client that asks for the diagnostics of
-    /// its documents gets only those of the other files.
+    /// Sends the findings of a policy that are known, and withdraws earlier ones. A client that asks for the
+    /// diagnostics of its documents gets only those of the other files.
     fn send(&mut self, root: &Root, opened: &Opened, sent: Sent) {
         let maker = Maker { workspace: &self.workspace, opened, client: &self.abilities };
         let mut all = maker.by_document(opened.analysis.known_findings());

@@ -418,8 +418,8 @@ pub fn subtract_all(sets: &[PodSelector], taken: &[PodSelector]) -> Vec<PodSelec
     joined(taken).iter().fold(sets.to_vec(), less)
 }
 
-/// Joins sets that ask for values of one key and for nothing else: `*/{app=a}` and `*/{app=b}` are `*/{app in (a, b)}`. The
-/// sets together stay the same, in the order of the first of each.
+/// Joins sets that ask for values of one key and for nothing else: `*/{app=a}` and `*/{app=b}` are `*/{app in (a, b)}`.
+/// The sets together stay the same, in the order of the first of each.
 pub fn joined(sets: &[PodSelector]) -> Vec<PodSelector> {
     let mut all: Vec<PodSelector> = Vec::with_capacity(sets.len());
     let mut keys: FxHashMap<(bool, &SmolStr), (usize, Vec<&Values>)> = FxHashMap::default();

@@ -1,5 +1,5 @@
-//! Networks with values, found by what they have in common with others: a policy may compare thousands of denied networks
-//! with thousands of allowed ones.
+//! Networks with values, found by what they have in common with others: a policy may compare thousands of denied
+//! networks with thousands of allowed ones.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 

@@ -1,8 +1,8 @@
 //! Paths of requests, as a mesh's normalisation leaves them.
 //!
-//! Envoy resolves `.` and `..`, takes a backslash for a slash, decodes letters, digits and `-._~`, and encodes what must not
-//! stand in a path. Other encoded characters stay as the client wrote them, so that `/a%3Ab`, `/a%3ab` and `/a:b` are
-//! three paths to the mesh, and one to most servers.
+//! Envoy resolves `.` and `..`, takes a backslash for a slash, decodes letters, digits and `-._~`, and encodes what
+//! must not stand in a path. Other encoded characters stay as the client wrote them, so that `/a%3Ab`, `/a%3ab` and
+//! `/a:b` are three paths to the mesh, and one to most servers.
 
 /// Printable characters that Envoy encodes where they stand in a path.
 const ENCODED: &[u8] = b"\"<>^`{|}";

@@ -189,8 +189,8 @@ impl PortList {
     }
 }
 
-/// Returns the ranges that are left of some when others are taken out, which may be thousands; `None` if there is a name
-/// among either.
+/// Returns the ranges that are left of some when others are taken out, which may be thousands; `None` if there is a
+/// name among either.
 fn less_ranges(ports: &[PortEntry], taken: &[PortEntry]) -> Option<Vec<PortEntry>> {
     let range = |entry: &PortEntry| match entry.port {
         PortTest::Range(first, last) => Some((entry.transport, first, last)),

@@ -171,8 +171,8 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Returns the rule that allows the ways through a gateway of which the claim speaks, and nothing else; `None` for a claim
-    /// without `via`. A way to pods leads in, a way to anything else leads out.
+    /// Returns the rule that allows the ways through a gateway of which the claim speaks, and nothing else; `None` for
+    /// a claim without `via`. A way to pods leads in, a way to anything else leads out.
     pub fn way(&self) -> Option<Rule> {
         let via = Some(Arc::clone(self.via.as_ref()?));
         let FlowPattern { source, destination, conditions } = self.flows.clone();

@@ -1,7 +1,7 @@
 //! Questions in words: from `garden/web` and `zenquotes.io:443` to concrete flows, and the verdict on each.
 //!
-//! `garden/web -> db/pg:5432` is one flow where `web` and `pg` are one workload each. Where `db/pg` is a Service that leads
-//! to a `primary` and a `replica`, it is two, and each is answered.
+//! `garden/web -> db/pg:5432` is one flow where `web` and `pg` are one workload each. Where `db/pg` is a Service that
+//! leads to a `primary` and a `replica`, it is two, and each is answered.
 
 mod api_server;
 mod line;
@@ -56,8 +56,8 @@ pub struct Answer {
     pub from: String,
     /// The destination with its port, likewise.
     pub to: String,
-    /// The client's way to the gateway and the decision on it, where a public host was asked for; `flow` is the gateway's
-    /// way on.
+    /// The client's way to the gateway and the decision on it, where a public host was asked for; `flow` is the
+    /// gateway's way on.
     pub gateway: Option<(Flow, Verdict)>,
     /// The flow.
     pub flow: Flow,

@@ -1,4 +1,5 @@
-//! The rules and grants that may concern a pod or a host, so that a question about one flow does not look at all of them.
+//! The rules and grants that may concern a pod or a host, so that a question about one flow does not look at all of
+//! them.
 //!
 //! ```text
 //! allow ingress shop/* -> garden/{app=web}:80     may govern pods of garden

@@ -1,5 +1,5 @@
-//! Lifelines: rules that cut pods off from what the cluster itself needs, its resolver, istiod and the gateways, and a way
-//! to DNS that misses the resolver.
+//! Lifelines: rules that cut pods off from what the cluster itself needs, its resolver, istiod and the gateways, and a
+//! way to DNS that misses the resolver.
 //!
 //! ```text
 //! default deny ingress */*
@@ -28,8 +28,8 @@ struct Needed {
     pods: Endpoint,
 }
 
-/// Warns of the resolver, of istiod and of gateways that some rule isolates and no rule opens. A rule for the resolver's
-/// own namespace closes nothing for a policy that grants nobody the way to it.
+/// Warns of the resolver, of istiod and of gateways that some rule isolates and no rule opens. A rule for the
+/// resolver's own namespace closes nothing for a policy that grants nobody the way to it.
 pub fn warn_of_closed(
     policy: &Policy,
     grants: &[Grant],
@@ -126,8 +126,8 @@ fn gateways(policy: &Policy) -> Vec<Needed> {
     found
 }
 
-/// Returns the first rule that isolates pods in a direction in which no rule lets them through, and whether it is for pods
-/// of more namespaces than one that it names.
+/// Returns the first rule that isolates pods in a direction in which no rule lets them through, and whether it is for
+/// pods of more namespaces than one that it names.
 fn closing<'p>(policy: &'p Policy, needed: &Needed, direction: Direction) -> Option<(&'p Rule, bool)> {
     let mut closing: Option<(&Rule, bool)> = None;
     let through = |rule: &Rule| {
@@ -194,8 +194,8 @@ fn pair(requirement: &Requirement) -> Option<String> {
     })
 }
 
-/// Warns of a granted way to DNS on which no pod is known, where the inventory has another resolver, and of a node-local
-/// one whose address is not granted.
+/// Warns of a granted way to DNS on which no pod is known, where the inventory has another resolver, and of a
+/// node-local one whose address is not granted.
 pub fn warn_of_missed_resolver(policy: &Policy, grants: &[Grant], dns: &Endpoint, diagnostics: &mut Diagnostics) {
     let because =
         grants.iter().filter(|grant| grant.reason == GrantReason::Dns).find_map(|grant| grant.because.first());

@@ -1,4 +1,5 @@
-//! The mesh, where nobody says which layers the cluster has: an inventory without one makes the layer `istio` pointless.
+//! The mesh, where nobody says which layers the cluster has: an inventory without one makes the layer `istio`
+//! pointless.
 //!
 //! ```text
 //! netpol check garden.netpol --inventory cluster.yaml     no sidecar, no istiod: a note, once, that says `targets`

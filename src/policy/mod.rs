@@ -20,17 +20,17 @@
 //! flow when the source is among its sources, the destination and its port are among its destinations, and every
 //! condition is met; an unknown part of a request meets no condition. A request has two names that may differ: the TLS
 //! name (SNI), which a port read as `tls` shows, and the HTTP host, which `http` and `grpc` show. What a rule refuses,
-//! a deny its paths and an allow those that it takes away by `except`, it means in every spelling; what it lets through,
-//! as it is written. Several lines of one header are one value, joined by commas. A token is one of an issuer when its
-//! `iss`, and where the issuer names audiences its `aud`, says so; dots between the words of a claim's name lead into
-//! nested claims.
+//! a deny its paths and an allow those that it takes away by `except`, it means in every spelling; what it lets
+//! through, as it is written. Several lines of one header are one value, joined by commas. A token is one of an issuer
+//! when its `iss`, and where the issuer names audiences its `aud`, says so; dots between the words of a claim's name
+//! lead into nested claims.
 //!
-//! **Isolation.** An allow and a `default deny` isolate every pod that they govern, in that direction, on all ports of all
-//! protocols, whatever ports or conditions they name. A deny isolates nothing.
+//! **Isolation.** An allow and a `default deny` isolate every pod that they govern, in that direction, on all ports of
+//! all protocols, whatever ports or conditions they name. A deny isolates nothing.
 //!
 //! **The judgement** at one end: if a deny governs the pod and matches the flow, it is forbidden. Else, if nothing
-//! isolates the pod in this direction, it is allowed. Else it is allowed when an allow governs the pod and matches, or a
-//! grant opens it; and forbidden otherwise.
+//! isolates the pod in this direction, it is allowed. Else it is allowed when an allow governs the pod and matches, or
+//! a grant opens it; and forbidden otherwise.
 //!
 //! **Pods** are known by labels, their namespace's labels and their service account. Addresses never mean a pod, even
 //! where the numbers agree; pods on the host network are their node's addresses.

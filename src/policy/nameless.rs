@@ -14,8 +14,8 @@ use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::endpoint::{Endpoint, What};
 use crate::model::rules::{Action, Rule};
 
-/// Warns of the first allow to a host of each namespace for whose pods no allow leads to DNS. Where the compiler grants that
-/// way, a deny that takes it is told by [`super::lifelines`].
+/// Warns of the first allow to a host of each namespace for whose pods no allow leads to DNS. Where the compiler grants
+/// that way, a deny that takes it is told by [`super::lifelines`].
 pub fn warn_of_nameless(policy: &Policy, dns: &Endpoint, diagnostics: &mut Diagnostics) {
     if policy.settings.grant_dns || dns.members.is_empty() {
         return;

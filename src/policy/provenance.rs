@@ -33,8 +33,8 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// Gathers the provenance of some rules for an object of a namespace, in an order that depends on their words alone.
-    /// Lines that do not fit an annotation are counted: `and 12 more`.
+    /// Gathers the provenance of some rules for an object of a namespace, in an order that depends on their words
+    /// alone. Lines that do not fit an annotation are counted: `and 12 more`.
     pub fn of<'a>(
         sources: &Sources,
         lines: bool,
@@ -94,8 +94,8 @@ pub fn attribute(value: &mut serde_json::Value, origin: &Origin) {
     }
 }
 
-/// Returns the comment for a rule in an object of a namespace: the rule's file and how it reads, and its line if `lines` is
-/// set.
+/// Returns the comment for a rule in an object of a namespace: the rule's file and how it reads, and its line if
+/// `lines` is set.
 pub fn sentence(sources: &Sources, lines: bool, namespace: &str, origin: &Origin) -> String {
     let place = match lines {
         true => Cow::Owned(sources.place(origin.span)),

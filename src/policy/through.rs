@@ -48,8 +48,8 @@ pub(super) fn publishes(rule: &Rule, flow: &Flow, pod: &Pod, direction: Directio
     asked.then(|| client() && conditions_match(&rule.conditions, flow, Some(AppProtocol::Http)))
 }
 
-/// Returns whether a flow is one that the gateway of a rule passes on to its workload, for one of the rule's public hosts
-/// and for one of its clients, as far as these are known.
+/// Returns whether a flow is one that the gateway of a rule passes on to its workload, for one of the rule's public
+/// hosts and for one of its clients, as far as these are known.
 pub(super) fn passes_on(rule: &Rule, via: &Via, flow: &Flow) -> bool {
     let from_gateway = matches!(&flow.source, Party::Pod(pod) if has_pod(&via.gateway, pod));
     let of_rule = |client| contains(&rule.source, &Party::Address(client), None) == Match::Yes;

@@ -6,8 +6,8 @@ use super::flow::{Flow, Party, Pod};
 use super::through::publishes;
 use crate::model::rules::{Action, Direction, RuleId};
 
-/// Returns the rules that a flow meets: allows and denies that match it at an end where they govern the pod, those of the
-/// grants that let it through, and every `default deny` of its pods.
+/// Returns the rules that a flow meets: allows and denies that match it at an end where they govern the pod, those of
+/// the grants that let it through, and every `default deny` of its pods.
 ///
 /// ```text
 /// allow egress garden/* -> zenquotes.io:443      garden/web -> zenquotes.io:443 meets both

@@ -7,8 +7,9 @@
 //! gateway    "upstream_cluster":"outbound|…"       "upstream_local_address" is not the address of the client
 //! ```
 //!
-//! Of pods only addresses are told. A name that leads outside the cluster is that of the cluster (`outbound|443||zenquotes.io`);
-//! where a request passes through (`PassthroughCluster`), the one that TLS or HTTP asked for.
+//! Of pods only addresses are told. A name that leads outside the cluster is that of the cluster
+//! (`outbound|443||zenquotes.io`); where a request passes through (`PassthroughCluster`), the one that TLS or HTTP
+//! asked for.
 
 use std::net::SocketAddr;
 
@@ -109,7 +110,8 @@ fn sent<'l>(line: &Line<'l>, client: SocketAddr, cluster: &str) -> Result<Readin
 
 fn record<'l>(line: &Line<'l>, source: Told<'l>, destination: Told<'l>, port: u16) -> Record<'l> {
     let denied = |text: &Text<'_>| text.told().is_some_and(|text| text.starts_with("rbac_access_denied"));
-    // The name of the mesh's own TLS, `outbound_.8080_._.api.garden.svc.cluster.local`, is none that a client asked for.
+    // The name of the mesh's own TLS, `outbound_.8080_._.api.garden.svc.cluster.local`, is none that a client asked
+    // for.
     let between_sidecars = line.requested_server_name.told().is_some_and(|name| name.starts_with("outbound_."));
     Record {
         time: line.start_time.clone(),

@@ -38,8 +38,8 @@ struct Fields {
     to: Option<IgnoredAny>,
 }
 
-/// Reads a line. `last` is the format of the line before, which is tried first. What stands before the `{` of a line, such
-/// as the name of a pod that `kubectl logs --prefix` writes, is passed over.
+/// Reads a line. `last` is the format of the line before, which is tried first. What stands before the `{` of a line,
+/// such as the name of a pod that `kubectl logs --prefix` writes, is passed over.
 pub(super) fn read<'l>(line: &'l [u8], last: &mut Format) -> Result<Reading<'l>, String> {
     let start = line.iter().position(|byte| *byte == b'{').ok_or("this is no JSON")?;
     let line = &line[start..];

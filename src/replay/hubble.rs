@@ -1,5 +1,5 @@
-//! Hubble's flows, as `hubble observe -o json` writes them: the protobuf message `flow.Flow` of Cilium as JSON, alone or as
-//! the field `flow` of an event.
+//! Hubble's flows, as `hubble observe -o json` writes them: the protobuf message `flow.Flow` of Cilium as JSON, alone
+//! or as the field `flow` of an event.
 //!
 //! ```text
 //! {"flow":{"verdict":"FORWARDED","IP":{…},"l4":{"TCP":{"destination_port":9080,…}},"source":{"namespace":"default",

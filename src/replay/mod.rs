@@ -1,11 +1,12 @@
-//! Recorded flows against a policy: which of them it would deny, which of its rules they use, and which rules are missing.
+//! Recorded flows against a policy: which of them it would deny, which of its rules they use, and which rules are
+//! missing.
 //!
 //! ```text
 //! lines ─hubble, ztunnel, envoy→ Record ─who→ parties ─policy::eval→ verdicts ─groups→ sentences ─suggest→ rules
 //! ```
 //!
-//! A [`Replay`] takes lines one by one. Lines that tell the same are judged once; of each kind of memory there is a bound,
-//! so that a log may be longer than the machine could hold.
+//! A [`Replay`] takes lines one by one. Lines that tell the same are judged once; of each kind of memory there is a
+//! bound, so that a log may be longer than the machine could hold.
 
 mod envoy;
 mod format;

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// A string of a log line, borrowed where it has no escape. What a log leaves out, writes as `null` or, as Envoy does, as
-/// `-`, is empty.
+/// A string of a log line, borrowed where it has no escape. What a log leaves out, writes as `null` or, as Envoy does,
+/// as `-`, is empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Text<'l>(Cow<'l, str>);
 

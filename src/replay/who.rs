@@ -6,7 +6,8 @@
 //! an address            the Pod of the inventory with this address, else a host of the told names, else the address
 //! ```
 //!
-//! What neither tells is not made up: a pod without known labels has none, and an account that nobody told is no account.
+//! What neither tells is not made up: a pod without known labels has none, and an account that nobody told is no
+//! account.
 
 use std::net::IpAddr;
 use std::rc::Rc;

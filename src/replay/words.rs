@@ -1,4 +1,5 @@
-//! Parties in the words of the language, as tight as they can be said: by its workload, by labels that last, by account.
+//! Parties in the words of the language, as tight as they can be said: by its workload, by labels that last, by
+//! account.
 //!
 //! ```text
 //! the Pod garden/web-5d9c8bf7d-x2k4q    garden/web

@@ -1,12 +1,13 @@
-//! The access log of ztunnel, Istio's proxy of the ambient mode, as JSON: a line for each connection, when it is complete.
+//! The access log of ztunnel, Istio's proxy of the ambient mode, as JSON: a line for each connection, when it is
+//! complete.
 //!
 //! ```text
 //! {"scope":"access","message":"connection complete","src.addr":"10.244.1.13:52252","src.workload":"curl-…",
 //!  "dst.addr":"10.244.1.12:15008","dst.hbone_addr":"10.244.1.12:8080","direction":"inbound",…}
 //! ```
 //!
-//! `src.workload` and `dst.workload` are names of Pods. Between two meshed pods the connection itself goes to port 15008, and
-//! `dst.hbone_addr` has the port that was meant.
+//! `src.workload` and `dst.workload` are names of Pods. Between two meshed pods the connection itself goes to port
+//! 15008, and `dst.hbone_addr` has the port that was meant.
 
 use serde::Deserialize;
 

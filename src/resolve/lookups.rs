@@ -1,7 +1,8 @@
 //! Look-ups: the definition that each name of a build stands for, with the place of the name.
 //!
 //! In `let db = data/{app=db}` and `allow shop/* -> db`, the `db` of the second line was looked up and stands for the
-//! first: `(place of db, the let)`. An editor goes from a name to its definition, and back to all its uses, by this list.
+//! first: `(place of db, the let)`. An editor goes from a name to its definition, and back to all its uses, by this
+//! list.
 
 use rustc_hash::FxHashMap;
 

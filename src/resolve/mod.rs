@@ -108,7 +108,8 @@ impl Lost {
 pub enum Lookup {
     /// The name has this definition.
     Found(Def),
-    /// Modules that are used whole bring different things under this name: each with the place of its path in the `use`.
+    /// Modules that are used whole bring different things under this name: each with the place of its path in the
+    /// `use`.
     Ambiguous(Vec<(Def, Span)>),
     /// The name has no definition. The field is the nearest name in sight, if one is near.
     Unknown(Option<SmolStr>),
@@ -147,8 +148,8 @@ impl Names {
         &self.modules[id.0 as usize]
     }
 
-    /// Returns every module whose facts a module brings into the build by its `use` statements and by theirs, each with the
-    /// path in the statement of its own that leads there.
+    /// Returns every module whose facts a module brings into the build by its `use` statements and by theirs, each with
+    /// the path in the statement of its own that leads there.
     pub fn brought_by(&self, from: ModuleId) -> Vec<(ModuleId, Span)> {
         let module = self.module(from);
         let mut brought: Vec<(ModuleId, Span)> = Vec::new();

@@ -39,8 +39,8 @@ pub struct Settings {
     pub nodes: Vec<Written>,
     /// `[cluster] pods`.
     pub pods: Vec<Written>,
-    /// `[networkpolicy] port-names = "numbers"`: whether a number is written for a port name that all known pods have for
-    /// the same one.
+    /// `[networkpolicy] port-names = "numbers"`: whether a number is written for a port name that all known pods have
+    /// for the same one.
     pub port_numbers: bool,
     /// `[istio] root-namespace`, `istio-system` unless given.
     pub root_namespace: String,

@@ -123,8 +123,8 @@ fn scan(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> Optio
     Some((scan, room))
 }
 
-/// Reads the chosen statements of a file, on all processors, and hands them on in order, until there is no more room for
-/// mistakes.
+/// Reads the chosen statements of a file, on all processors, and hands them on in order, until there is no more room
+/// for mistakes.
 fn read_all(
     sources: &Sources,
     file: FileId,

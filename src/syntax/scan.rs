@@ -1,10 +1,11 @@
 //! The first pass over a file, by hand and byte by byte: it refuses characters that no text may contain, finds the
 //! comments, matches the brackets, and splits the file into statements before the grammar sees any of it.
 //!
-//! A statement begins at a keyword, or at the `@` of its first annotation, outside all brackets; the block of a template,
-//! a test or a declaration is split in the same way, by the words that begin its pieces. So a mistake stays inside its
-//! statement. A keyword is an ordinary word where the language says so: beside a `/`, before a `.` (it is then part of
-//! a longer word), after the `:` of a port, inside brackets, and after a word that a name must follow on its line.
+//! A statement begins at a keyword, or at the `@` of its first annotation, outside all brackets; the block of a
+//! template, a test or a declaration is split in the same way, by the words that begin its pieces. So a mistake stays
+//! inside its statement. A keyword is an ordinary word where the language says so: beside a `/`, before a `.` (it is
+//! then part of a longer word), after the `:` of a port, inside brackets, and after a word that a name must follow on
+//! its line.
 
 mod brackets;
 mod statements;

@@ -1,4 +1,5 @@
-//! The words of the language by where they stand: one list each, which completion and the grammars of editors are made of.
+//! The words of the language by where they stand: one list each, which completion and the grammars of editors are made
+//! of.
 
 use super::errors;
 pub use super::keyword::{Keyword, RESERVED};

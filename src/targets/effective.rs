@@ -5,8 +5,8 @@
 //! ```
 //!
 //! A layer that cannot express a rule says another one, and that one can be written in the language itself. A build is
-//! checked in two steps over it: the objects mean exactly these rules, and these rules are wider than the source only where
-//! a judgement says so.
+//! checked in two steps over it: the objects mean exactly these rules, and these rules are wider than the source only
+//! where a judgement says so.
 
 use super::Traffics;
 use crate::model::rules::{Direction, GrantId, Rule, RuleId};

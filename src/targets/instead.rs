@@ -72,8 +72,8 @@ fn sentences(policy: &Policy, direction: Direction, stated: &[&Stated]) -> Vec<S
     sentences
 }
 
-/// Returns the other side of a rule, where blocks of addresses that are together those of hosts are `internet`, as `std/net` has
-/// it, and with all pods `anywhere`.
+/// Returns the other side of a rule, where blocks of addresses that are together those of hosts are `internet`, as
+/// `std/net` has it, and with all pods `anywhere`.
 fn others(policy: &Policy, endpoint: &Endpoint, has_ports: bool) -> String {
     let blocks = |member: &Member| match &member.what {
         What::Addresses(set) => set.blocks.clone(),

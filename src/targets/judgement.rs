@@ -36,8 +36,8 @@ pub struct Judgement {
     pub left_out: Option<Box<str>>,
     /// For a rule through a gateway on the way out, the ways that the layer closes.
     pub at_gateway: AtGateway,
-    /// What the layer says instead of the rule, in sentences, where it is not exact; asked for by [`super::explain`] alone,
-    /// and none where it cannot be said.
+    /// What the layer says instead of the rule, in sentences, where it is not exact; asked for by [`super::explain`]
+    /// alone, and none where it cannot be said.
     pub instead: Vec<Box<str>>,
     /// A flow that the rule forbids and the layer lets through, where `instead` is asked for and cannot be said.
     pub passes: Option<Box<str>>,

@@ -44,7 +44,8 @@ pub struct Lowered {
     pub objects: Vec<Object>,
     /// One for each governed end of each rule, in the order of the rules.
     pub judgements: Vec<Judgement>,
-    /// The rules that the objects say, of a layer whose objects can be read as rules; only while a part of a policy is lowered.
+    /// The rules that the objects say, of a layer whose objects can be read as rules; only while a part of a policy is
+    /// lowered.
     pub effective: Option<Effective>,
 }
 
@@ -65,7 +66,8 @@ pub struct Made<'a> {
     pub texts: &'a [&'a str],
 }
 
-/// Reads the text of a layer's objects as rules; the finding says what cannot be read. `file` stands for the file of the text.
+/// Reads the text of a layer's objects as rules; the finding says what cannot be read. `file` stands for the file of
+/// the text.
 pub fn read_back(layer: Layer, file: FileId, text: &str) -> Result<Vec<Rule>, Box<Diagnostic>> {
     match layer {
         Layer::NetworkPolicy => networkpolicy::read::written(file, text),
@@ -158,8 +160,8 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     judged(lowering, policy, diagnostics)
 }
 
-/// Judges each rule as [`judge`] does, and tells what layers say instead of rules that they do not enforce exactly. `look` is
-/// shown what each layer made.
+/// Judges each rule as [`judge`] does, and tells what layers say instead of rules that they do not enforce exactly.
+/// `look` is shown what each layer made.
 pub fn explain(policy: &Policy, sources: &Sources, look: Check<'_>, diagnostics: &mut Diagnostics) -> Lowering {
     let wanted = Wanted::Sentences;
     let lowering = lower_partitions(TOGETHER, wanted, policy, sources, Some(look), diagnostics, &mut |_| true);

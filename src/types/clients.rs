@@ -19,8 +19,8 @@ use crate::model::ports::Ports;
 use crate::syntax::tree::Expr;
 
 impl Checker<'_> {
-    /// Warns of addresses on the way in to pods whose Service hides the addresses of its clients. Addresses that contain
-    /// those of the nodes let everybody in whom a node passes on, and are no mistake of this kind.
+    /// Warns of addresses on the way in to pods whose Service hides the addresses of its clients. Addresses that
+    /// contain those of the nodes let everybody in whom a node passes on, and are no mistake of this kind.
     pub(super) fn warn_of_hidden_clients(&mut self, from: &Endpoint, to: &Endpoint, expr: &Expr) {
         let inventory = self.inventory;
         let services = &inventory.services;

@@ -161,8 +161,8 @@ impl Facts<'_> {
         Some(())
     }
 
-    /// Adds pods that exist or will exist. Where the inventory has a workload of that name, both speak of the same pods, and
-    /// the name goes on to mean what the declaration selects.
+    /// Adds pods that exist or will exist. Where the inventory has a workload of that name, both speak of the same
+    /// pods, and the name goes on to mean what the declaration selects.
     fn declare_workload(&mut self, item: &WorkloadDecl, span: Span, declared: &mut Declared) -> Option<()> {
         let mut said = self.workload(item, span)?;
         let key = (said.namespace.clone(), said.name.clone());

@@ -146,7 +146,8 @@ impl Checker<'_> {
         self.push_unmatched(diagnostic, self.text(span).to_owned());
     }
 
-    /// Adds a finding about a selector or a name; the warning that no known pod matches it stands at its first place only.
+    /// Adds a finding about a selector or a name; the warning that no known pod matches it stands at its first place
+    /// only.
     fn push_unmatched(&mut self, diagnostic: Diagnostic, text: String) {
         if diagnostic.code != Code::SelectorUnmatched || self.unmatched.insert(text) {
             self.push(diagnostic);

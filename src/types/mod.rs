@@ -117,8 +117,8 @@ pub fn check(
     }
 }
 
-/// Returns what one expression means where it stands in a module, outside templates; `None` after a mistake in it. It is
-/// for questions about a program that was checked: `inventory` has the declarations of the source.
+/// Returns what one expression means where it stands in a module, outside templates; `None` after a mistake in it. It
+/// is for questions about a program that was checked: `inventory` has the declarations of the source.
 pub fn meaning(
     expr: &Expr,
     module: ModuleId,
@@ -172,7 +172,8 @@ struct Checker<'a> {
     used_parameters: FxHashSet<(ModuleId, SmolStr)>,
     /// The scope of the file whose statements are checked, with its place.
     scope: Option<scope::Scope>,
-    /// The namespaces for which `./` stands, file by file; for a file without one the place of its scope, if it has one.
+    /// The namespaces for which `./` stands, file by file; for a file without one the place of its scope, if it has
+    /// one.
     own_namespaces: FxHashMap<ModuleId, Result<SmolStr, Option<Span>>>,
     rules: Vec<Rule>,
     assertions: Vec<Claim>,

@@ -101,7 +101,8 @@ impl Checker<'_> {
         (!ports.is_empty()).then_some((pods, Ports::Some(ports)))
     }
 
-    /// Returns the prelude's `dns` with the pods of the cluster's DNS Service in the place of those with the usual label.
+    /// Returns the prelude's `dns` with the pods of the cluster's DNS Service in the place of those with the usual
+    /// label.
     pub(super) fn follow_resolver(&self, span: Span, written: Members) -> Members {
         let Some((pods, ports)) = self.resolver_of_inventory() else { return written };
         let usual = usual_resolver(self.settings.platform);

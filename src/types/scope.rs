@@ -69,8 +69,8 @@ impl Checker<'_> {
         Some(Scope { pods: inside, hosts, span, pods_span: expr.span })
     }
 
-    /// Returns the one namespace of a file's scope, for which `./` stands. It is read off the text of the scope, so that a
-    /// scope by a name has none: that name may itself be said with `./`.
+    /// Returns the one namespace of a file's scope, for which `./` stands. It is read off the text of the scope, so
+    /// that a scope by a name has none: that name may itself be said with `./`.
     pub(super) fn namespace_of_scope(&mut self, module: ModuleId, span: Span) -> Option<SmolStr> {
         let names = self.names;
         let known = self.own_namespaces.entry(module).or_insert_with(|| own_namespace(names.module(module)));
@@ -83,8 +83,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks that the facts of a module speak of namespaces inside a scope. `path` is the `use` that brings the module into
-    /// the file of the scope, where it is another.
+    /// Checks that the facts of a module speak of namespaces inside a scope. `path` is the `use` that brings the module
+    /// into the file of the scope, where it is another.
     fn check_facts(&mut self, module: ModuleId, inside: &[PodSelector], path: Option<Span>, scope: Span) {
         for item in &self.names.module(module).file.items {
             let stated = match &item.kind {

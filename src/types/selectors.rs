@@ -98,8 +98,8 @@ impl Checker<'_> {
         Some((meant, of_pods, opaque))
     }
 
-    /// Returns labels with the arguments in the place of parameters of the type `String`, and whether these are unknown,
-    /// so that the requirements on them are left out; the inner `None` if no value is a parameter.
+    /// Returns labels with the arguments in the place of parameters of the type `String`, and whether these are
+    /// unknown, so that the requirements on them are left out; the inner `None` if no value is a parameter.
     #[allow(clippy::option_option, reason = "labels may have no parameter, and one that they have may not fit")]
     pub(super) fn labels_as_meant(&mut self, labels: &Labels, env: &Env) -> Option<Option<(Labels, bool)>> {
         let argument = |word: &Word| match env.parameters.get(&word.text) {

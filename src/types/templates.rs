@@ -25,7 +25,8 @@ use crate::syntax::tree::{
     PortProtocol, Template,
 };
 
-/// How many statements templates may yield in one build; only templates that apply each other again and again get there.
+/// How many statements templates may yield in one build; only templates that apply each other again and again get
+/// there.
 const MOST_YIELDED: usize = 1_000_000;
 
 /// How deep templates may apply each other.
@@ -215,7 +216,8 @@ impl Checker<'_> {
         Some(())
     }
 
-    /// Binds the parameters of a template to the arguments of an `apply`: once, and with `each` once for every namespace.
+    /// Binds the parameters of a template to the arguments of an `apply`: once, and with `each` once for every
+    /// namespace.
     fn bound(
         &mut self,
         template: &Template,
@@ -250,7 +252,8 @@ impl Checker<'_> {
         good.then_some(bound)
     }
 
-    /// Returns the namespaces of `each {labels}`: those of the inventory that have the labels, in the order of their names.
+    /// Returns the namespaces of `each {labels}`: those of the inventory that have the labels, in the order of their
+    /// names.
     fn each(&mut self, span: Span, written: &Labels, env: &Env) -> Option<Vec<Bound>> {
         let meant = self.labels_as_meant(written, env)?;
         if env.opaque {
@@ -279,8 +282,8 @@ impl Checker<'_> {
         Some(found.into_iter().map(|(name, _)| Bound::Namespace(name.clone())).collect())
     }
 
-    /// Counts what an outermost `apply` yields, so many times, and returns whether it is still to be expanded. A template that is
-    /// checked by itself is not reported for this: its `apply` will be.
+    /// Counts what an outermost `apply` yields, so many times, and returns whether it is still to be expanded. A
+    /// template that is checked by itself is not reported for this: its `apply` will be.
     fn is_affordable(&mut self, def: Def, times: usize, span: Span, env: &Env) -> bool {
         let yields = self.sizes.get(&def).copied().flatten().unwrap_or_default().yields.saturating_mul(times);
         let counter = if env.opaque { &mut self.tried } else { &mut self.yielded };

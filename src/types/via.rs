@@ -233,8 +233,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks `via` on egress: its destinations are hosts that a sidecar tells from others, by a name in TLS or requests or by
-    /// an address, and the gateway's Service must be known.
+    /// Checks `via` on egress: its destinations are hosts that a sidecar tells from others, by a name in TLS or
+    /// requests or by an address, and the gateway's Service must be known.
     fn check_way_out(&mut self, to: &Value, to_expr: &Expr, via: &Via, env: &Env) -> Option<()> {
         if env.opaque && to.opaque {
             return Some(());

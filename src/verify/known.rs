@@ -4,8 +4,8 @@
 //! deny egress garden/* -> lab/@curl     the inventory shows app=curl on the pods of the account, and on no others
 //! ```
 //!
-//! The layer tells the pods of `lab/@curl` by their label. Of a pod with this account and another label, which nobody has
-//! seen, that is not true.
+//! The layer tells the pods of `lab/@curl` by their label. Of a pod with this account and another label, which nobody
+//! has seen, that is not true.
 
 use crate::flows::{OTHER, OUTSIDE, Set, Side};
 use crate::inventory::Workload;

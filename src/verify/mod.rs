@@ -79,16 +79,16 @@ pub fn check_effective(policy: &Policy, sources: &Sources, made: &Made<'_>) -> D
 /// The most rule ends of which flows are shown for what one layer made.
 const MOST_SHOWN: usize = 32;
 
-/// Returns flows, in words, that rule ends forbid and that what a layer made lets through, for ends that are not exact and of which
-/// no sentence tells what stands in their place.
+/// Returns flows, in words, that rule ends forbid and that what a layer made lets through, for ends that are not exact
+/// and of which no sentence tells what stands in their place.
 pub fn shown(policy: &Policy, made: &Made<'_>) -> Vec<((RuleId, Direction), String)> {
     let unsaid = made.judgements.iter().filter(|one| one.level > Level::Bypassable && one.instead.is_empty());
     let ends = unsaid.map(|one| (one.rule, one.direction)).take(MOST_SHOWN);
     ends.filter_map(|end| Some((end, in_words(&passing(policy, made, end)?)))).collect()
 }
 
-/// Returns a flow that a rule end forbids and what a layer made lets through, whatever judgements say of it; `None` where
-/// there is none, or its sets are too large.
+/// Returns a flow that a rule end forbids and what a layer made lets through, whatever judgements say of it; `None`
+/// where there is none, or its sets are too large.
 fn passing(policy: &Policy, made: &Made<'_>, end: (RuleId, Direction)) -> Option<Flow> {
     if made.layer == Layer::Istio {
         return sidecars::passing(policy, made, end);
@@ -293,7 +293,8 @@ fn direction_of(rule: &Rule) -> Direction {
     if rule.egress { Direction::Egress } else { Direction::Ingress }
 }
 
-/// Returns whether a rule lets its flows through only by way of a gateway, so that none goes straight to its destination.
+/// Returns whether a rule lets its flows through only by way of a gateway, so that none goes straight to its
+/// destination.
 fn is_by_gateway(rule: &Rule, direction: Direction) -> bool {
     rule.action == Action::Allow && direction == Direction::Egress && rule.via.is_some()
 }

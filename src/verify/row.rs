@@ -1,7 +1,7 @@
 //! One row: what the source, the layer and the text say of the flows of one namespace's pods in one direction.
 //!
-//! Most statements come through unchanged, and equal sets are one set. So statements are compared one by one, each of the
-//! layer with the rule that it stands for, and the unions of all of them, which may be large, are made only where a
+//! Most statements come through unchanged, and equal sets are one set. So statements are compared one by one, each of
+//! the layer with the rule that it stands for, and the unions of all of them, which may be large, are made only where a
 //! statement is not explained by its own rule.
 
 mod excess;
@@ -60,8 +60,8 @@ pub(super) struct Row<'r, 'a> {
 }
 
 impl<'r, 'a> Row<'r, 'a> {
-    /// Makes the row of a place. `said` are the statements about its pods, and `wide` is what those say that may be about
-    /// pods of any place.
+    /// Makes the row of a place. `said` are the statements about its pods, and `wide` is what those say that may be
+    /// about pods of any place.
     pub(super) fn new(
         table: &'r Table<'a>,
         meaning: &'r mut Meaning<'a>,
@@ -207,8 +207,8 @@ impl<'r, 'a> Row<'r, 'a> {
         self.refused(open, Vec::new())
     }
 
-    /// Returns what the layer refuses of a set that the source lets through where no deny forbids it. `own` are the flows
-    /// that the layer lets through instead.
+    /// Returns what the layer refuses of a set that the source lets through where no deny forbids it. `own` are the
+    /// flows that the layer lets through instead.
     fn refused(&mut self, set: Set, own: Vec<Set>) -> Set {
         let d = &mut self.meaning.flows().diagrams;
         let own = d.union(own);

@@ -1,13 +1,14 @@
-//! What sidecars and gateways let in, and what sidecars let out: the objects of Istio, read back as sets, beside the source.
+//! What sidecars and gateways let in, and what sidecars let out: the objects of Istio, read back as sets, beside the
+//! source.
 //!
 //! ```text
 //! allow ingress lab/@curl -> garden/{app=web}:8080     the AuthorizationPolicy that was written lets in this and no more
 //! allow egress garden/* -> zenquotes.io:443            the Sidecar that was written lets out this and no more
 //! ```
 //!
-//! The flows that are compared pass the proxies of both ends, on ports that these do not leave out, with requests as the
-//! ports carry them; where an inventory lists the workloads, they are flows of these. A judgement that a layer lets more
-//! through is about the pods of its rule.
+//! The flows that are compared pass the proxies of both ends, on ports that these do not leave out, with requests as
+//! the ports carry them; where an inventory lists the workloads, they are flows of these. A judgement that a layer lets
+//! more through is about the pods of its rule.
 
 mod egress;
 mod ingress;
@@ -145,8 +146,8 @@ fn rows(policy: &Policy, made: &Made<'_>, direction: Direction) -> (Rows, Said) 
     (rows, wide)
 }
 
-/// Returns whether the sidecars of pods see what a grant opens in a direction: what goes to istiod passes none, and istiod
-/// has none.
+/// Returns whether the sidecars of pods see what a grant opens in a direction: what goes to istiod passes none, and
+/// istiod has none.
 fn is_seen(direction: Direction, reason: GrantReason) -> bool {
     match reason {
         GrantReason::Dns | GrantReason::Gateway => true,

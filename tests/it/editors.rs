@@ -62,8 +62,8 @@ fn the_grammars_of_editors_have_the_words_of_the_parser() {
     }
 }
 
-/// The lists of the tree-sitter grammar and of its scanner are one: the words that begin statements, those that are reserved, then
-/// the rest.
+/// The lists of the tree-sitter grammar and of its scanner are one: the words that begin statements, those that are
+/// reserved, then the rest.
 #[test]
 fn the_tree_sitter_grammar_has_the_words_of_the_parser() {
     let words = |path: &str| -> Vec<String> {

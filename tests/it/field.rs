@@ -6,8 +6,8 @@
 //! case.txt         what was wanted, and each command with what it prints and its exit code
 //! ```
 //!
-//! `eval … --expect VERDICT` holds the verdict that was wanted: its exit code is 0. Whoever changes what is printed writes
-//! these files again, and reads the difference: `NETPOL_WRITE=1 cargo test --test it field`.
+//! `eval … --expect VERDICT` holds the verdict that was wanted: its exit code is 0. Whoever changes what is printed
+//! writes these files again, and reads the difference: `NETPOL_WRITE=1 cargo test --test it field`.
 
 use std::fs;
 use std::path::Path;

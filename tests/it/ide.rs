@@ -1,8 +1,9 @@
 //! What an editor asks of a policy: `tests/ide/*.md`.
 //!
-//! A heading starts a section. `$0` in a `netpol` block marks the cursor, `$1` the end of a selection; `netpol path=NAME`
-//! blocks are files beside it, a `yaml` block is the inventory, a `toml` block the settings. Each `text` block names a feature
-//! and has its answer; places are shown as underlined source. `NETPOL_WRITE=1` writes the answers again.
+//! A heading starts a section. `$0` in a `netpol` block marks the cursor, `$1` the end of a selection; `netpol
+//! path=NAME` blocks are files beside it, a `yaml` block is the inventory, a `toml` block the settings. Each `text`
+//! block names a feature and has its answer; places are shown as underlined source. `NETPOL_WRITE=1` writes the answers
+//! again.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Dumps that have Pods and not their owners: what is selected is selected after the next rollout too, in every target. Which
-//! labels that is, `tests/targets/labels-that-last` shows.
+//! Dumps that have Pods and not their owners: what is selected is selected after the next rollout too, in every target.
+//! Which labels that is, `tests/targets/labels-that-last` shows.
 
 use netpol::model::rules::Direction;
 use netpol::settings::Layer;

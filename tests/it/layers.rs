@@ -1,5 +1,6 @@
-//! Random policies for both layers and for each alone: what the source denies must not pass everything that was written,
-//! unless the build says so, and what it allows must pass. `NETPOL_LAYERS=POLICIES[,SEED]` asks for more than a test run.
+//! Random policies for both layers and for each alone: what the source denies must not pass everything that was
+//! written, unless the build says so, and what it allows must pass. `NETPOL_LAYERS=POLICIES[,SEED]` asks for more than
+//! a test run.
 
 pub mod authorization;
 pub mod draw;

@@ -1,8 +1,8 @@
 //! Mistakes that people make, with the message of each as they see it.
 //!
-//! The inputs stand one a line in `mistakes/*.txt`, behind what is wrong with them; the cluster is `mistakes/shop.yaml`.
-//! Whoever changes a message reads the snapshots as somebody would who is tired and in a hurry: is it said what is wrong, and
-//! does what stands behind `=` work when it is pasted?
+//! The inputs stand one a line in `mistakes/*.txt`, behind what is wrong with them; the cluster is
+//! `mistakes/shop.yaml`. Whoever changes a message reads the snapshots as somebody would who is tired and in a hurry:
+//! is it said what is wrong, and does what stands behind `=` work when it is pasted?
 
 use netpol::compile;
 use netpol::diag::{Code, Diagnostic, Diagnostics, Severity};

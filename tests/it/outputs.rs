@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// Returns every document of every committed file, of the examples and of the cases in `tests/targets`, with the file's path.
+/// Returns every document of every committed file, of the examples and of the cases in `tests/targets`, with the file's
+/// path.
 pub fn documents() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut documents = Vec::new();

@@ -1,5 +1,5 @@
-//! Labels that overlap in all combinations: how large sets become, and how few steps a search takes instead. Steps and nodes are
-//! counted, so that nothing here hangs on the machine.
+//! Labels that overlap in all combinations: how large sets become, and how few steps a search takes instead. Steps and
+//! nodes are counted, so that nothing here hangs on the machine.
 
 use netpol::compile::{self, Input};
 use netpol::diag::{Code, Diagnostics};

@@ -1,5 +1,5 @@
-//! A policy lowered in parts means what it means lowered as a whole: the same objects, byte for byte, the same judgements
-//! and the same messages; and judged alone it has the same judgements and messages.
+//! A policy lowered in parts means what it means lowered as a whole: the same objects, byte for byte, the same
+//! judgements and the same messages; and judged alone it has the same judgements and messages.
 
 use netpol::diag::Diagnostics;
 use netpol::targets::{self, Lowering};

@@ -1,9 +1,9 @@
-//! Every pass shows one sentence on its way through it: the examples in the module docs of `src/types/`, `src/policy/` and
-//! `src/targets/` are run.
+//! Every pass shows one sentence on its way through it: the examples in the module docs of `src/types/`, `src/policy/`
+//! and `src/targets/` are run.
 //!
-//! A `netpol` block is built, and the lines of the `yaml` block after it stand in what comes out, in this order. Sentences in
-//! `text` blocks are checked; of those of `types` and `policy` the explanation says whether they are an error or a warning, and
-//! flows below them are allowed or denied as it says.
+//! A `netpol` block is built, and the lines of the `yaml` block after it stand in what comes out, in this order.
+//! Sentences in `text` blocks are checked; of those of `types` and `policy` the explanation says whether they are an
+//! error or a warning, and flows below them are allowed or denied as it says.
 
 use std::path::Path;
 
@@ -122,8 +122,8 @@ fn explained(block: &str) -> Vec<(String, String)> {
 const BEGINNINGS: [&str; 10] =
     ["allow ", "deny ", "default ", "let ", "namespace ", "service ", "gateway ", "issuer ", "scope ", "template "];
 
-/// Runs a `text` block of a stage before the targets: whether each statement is an error or a warning, and what becomes of
-/// the flows below it. What hangs on manifests is no matter.
+/// Runs a `text` block of a stage before the targets: whether each statement is an error or a warning, and what becomes
+/// of the flows below it. What hangs on manifests is no matter.
 fn run_stage(block: &str) -> Result<usize, String> {
     let lines = explained(block);
     let is_statement = |text: &str| BEGINNINGS.iter().any(|word| text.starts_with(word)) || text.starts_with("apply ");

@@ -1,4 +1,5 @@
-//! Policies as people reported them, whose meaning hangs on one thing that is easily lost: small, and each with its value.
+//! Policies as people reported them, whose meaning hangs on one thing that is easily lost: small, and each with its
+//! value.
 
 use netpol::model::rules::Direction;
 use netpol::policy::Request;
@@ -41,7 +42,8 @@ fn clients_behind_proxies_are_no_matter_of_networkpolicy() {
     assert!(reason.contains("X-Forwarded-For"), "{reason}");
 }
 
-/// One public host needs a token and another does not: neither lends the other its half, also where both lead to one pod.
+/// One public host needs a token and another does not: neither lends the other its half, also where both lead to one
+/// pod.
 #[test]
 fn a_host_without_a_token_lends_nothing_to_one_with_it() {
     let source = "gateway edge { pods edges/{app=envoy} account edges/@envoy service edges/envoy port 443 -> 8443/https }
@@ -140,8 +142,8 @@ workload mill/caller { labels { app = caller } account caller }
 ";
     let rules = "allow ingress mill/@robot -> mill/caller:80\nallow ingress mill/caller -> mill/later:web\n";
     let build = Build::text_for_both(&format!("{facts}{rules}"), Some(&cluster)).ok();
-    // The account is told by labels on one layer and by identity on the other; the port's name is a name on one, and its
-    // number on the other.
+    // The account is told by labels on one layer and by identity on the other; the port's name is a name on one, and
+    // its number on the other.
     let policy = |name: &str| build.spec("NetworkPolicy", "mill", name)["ingress"][0].clone();
     let from = json!({ "matchLabels": { "app": "later" } });
     assert_eq!(policy("app-caller-ingress")["from"][0]["podSelector"], from);

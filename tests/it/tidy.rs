@@ -262,6 +262,27 @@ fn every_module_says_what_it_is_and_stays_short() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// `rustfmt` does not break comments. Blocks and tables in them may be wider.
+#[test]
+fn comments_fit_the_width_of_the_code() {
+    let mut long = Vec::new();
+    for (path, text) in ["src", "tests", "benches"].into_iter().flat_map(rust_files) {
+        let mut in_block = false;
+        for line in text.lines() {
+            let Some(comment) = line.trim_start().strip_prefix("//") else {
+                in_block = false;
+                continue;
+            };
+            let comment = comment.trim_start_matches(['/', '!']).trim_start();
+            in_block ^= comment.starts_with("```");
+            if line.chars().count() > 120 && !in_block && !comment.starts_with('|') {
+                long.push(format!("{path}: {line}"));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
 #[test]
 fn no_test_file_is_forgotten() {
     let mut wrong = Vec::new();

@@ -11,8 +11,8 @@ pub extern "C" fn allocate(length: usize) -> *mut u8 {
     Box::leak(vec![0u8; length].into_boxed_slice()).as_mut_ptr()
 }
 
-/// Compiles the text at an address of [`allocate`]. Returns the address of the answer: its length in four bytes, and what a
-/// build writes (each file after a line with its path), or the messages.
+/// Compiles the text at an address of [`allocate`]. Returns the address of the answer: its length in four bytes, and
+/// what a build writes (each file after a line with its path), or the messages.
 ///
 /// # Safety
 ///

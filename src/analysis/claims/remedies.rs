@@ -5,8 +5,9 @@
 //! assert always garden/* -> db/*:5432          allow egress garden/* -> db/*:5432, where nothing isolates db
 //! ```
 //!
-//! It has the claim's own words, so that it opens or closes the flows of the claim and no others. It is an edit where the
-//! claim's file holds rules, no other claim wants the opposite, and the rule would change nothing else; otherwise a note.
+//! It has the claim's own words, so that it opens or closes the flows of the claim and no others. It is an edit where
+//! the claim's file holds rules, no other claim wants the opposite, and the rule would change nothing else; otherwise a
+//! note.
 
 use std::sync::Arc;
 

@@ -6,9 +6,9 @@
 //! allow ingress a/* -> shop/{app=api}:8080         another one; with `allow ingress c/* -> shop/*` all would be one
 //! ```
 //!
-//! First come the namespaces, and in each the label that most rules ask for: rules for two values of it concern no pod in
-//! common. A rule for pods of namespaces that it does not name counts in every namespace, and is looked at first in one that
-//! no rule names: where it is needed there, it is needed.
+//! First come the namespaces, and in each the label that most rules ask for: rules for two values of it concern no pod
+//! in common. A rule for pods of namespaces that it does not name counts in every namespace, and is looked at first in
+//! one that no rule names: where it is needed there, it is needed.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
 use crate::policy::Policy;
 use crate::policy::meaning::Group;
 
-/// How many rules all groups have together, for each rule of the policy, at most; beyond that nothing is said of the last
-/// namespaces. Rules for all namespaces count in each.
+/// How many rules all groups have together, for each rule of the policy, at most; beyond that nothing is said of the
+/// last namespaces. Rules for all namespaces count in each.
 const MOST_TIMES: usize = 20;
 /// The most rules of a group.
 const LARGEST: usize = 4096;
@@ -152,8 +152,8 @@ impl<'p> Rows<'p> {
         }
     }
 
-    /// Returns the group of the rules for pods of namespaces that they do not name, once for each namespace in which only
-    /// such rules count, and for one that no rule names.
+    /// Returns the group of the rules for pods of namespaces that they do not name, once for each namespace in which
+    /// only such rules count, and for one that no rule names.
     pub(super) fn of_wide(&mut self) -> Vec<Group<'p>> {
         let mut groups = Vec::new();
         for direction in Direction::BOTH {
@@ -186,8 +186,8 @@ impl<'p> Rows<'p> {
         groups
     }
 
-    /// Returns the groups of all namespaces. Of rules for many namespaces those are looked at of which `is_open` says that
-    /// something may be found.
+    /// Returns the groups of all namespaces. Of rules for many namespaces those are looked at of which `is_open` says
+    /// that something may be found.
     pub(super) fn of_named(&mut self, is_open: impl Fn(RuleId, Direction) -> bool) -> Vec<Group<'p>> {
         let mut groups = Vec::new();
         for direction in Direction::BOTH {
@@ -266,8 +266,8 @@ impl<'p> Divide<'p, '_> {
         groups
     }
 
-    /// Returns a group for each value of the label that most rules ask for, and one for the `default deny`s that ask for
-    /// none; `None` where other rules ask for none.
+    /// Returns a group for each value of the label that most rules ask for, and one for the `default deny`s that ask
+    /// for none; `None` where other rules ask for none.
     fn divided(&self) -> Option<Vec<Group<'p>>> {
         let key = self.key().filter(|_| self.base.published.is_empty())?;
         let mut by_value: BTreeMap<&SmolStr, Group<'p>> = BTreeMap::new();

@@ -7,8 +7,8 @@
 //! deny egress shop/* -> lab/*                         denies nothing: the default deny does
 //! ```
 //!
-//! Sets say so, for every pod that could be, group by group (`groups`). Where a group would take too much work, nothing is
-//! said of it: a lint is no proof.
+//! Sets say so, for every pod that could be, group by group (`groups`). Where a group would take too much work, nothing
+//! is said of it: a lint is no proof.
 
 mod groups;
 mod words;
@@ -48,8 +48,8 @@ pub fn lints(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     let named = rows.of_named(|rule, direction| said.contains(&(rule, direction)));
     look(&named, |group| group.findings(policy).unwrap_or_default(), |direction, list| found.add(direction, list));
 
-    // `api:80`, for which the mesh opens TLS, and `api.example.com:443` lead to one port of the host, and neither serves the
-    // pods that dial the other.
+    // `api:80`, for which the mesh opens TLS, and `api.example.com:443` lead to one port of the host, and neither
+    // serves the pods that dial the other.
     let opened: Vec<&Host> = policy.rules.iter().flat_map(hosts).filter(|host| !host.originates.is_empty()).collect();
     let candidates: FxHashSet<RuleId> = found
         .own

@@ -116,8 +116,8 @@ fn still_isolates(diagnostic: Diagnostic, may_go: bool) -> Diagnostic {
     }
 }
 
-/// Returns the edit that removes a sentence, with its line where nothing else stands there; `None` where an annotation or
-/// documentation belongs to it.
+/// Returns the edit that removes a sentence, with its line where nothing else stands there; `None` where an annotation
+/// or documentation belongs to it.
 fn removal(sources: &Sources, rule: &Rule) -> Option<Edit> {
     let span = rule.origin.span;
     let text = &sources.file(span.file).text;

@@ -10,8 +10,8 @@ use crate::policy::{Cause, End, Flow, Party, Pod};
 use crate::targets::{Refuses, Traffic, is_ambient_pod};
 
 impl Judged<'_> {
-    /// Returns what the layer refuses of a flow that the source allows at one end. One rule that lets it through is enough;
-    /// a deny refuses more than it names by what it asks of all callers.
+    /// Returns what the layer refuses of a flow that the source allows at one end. One rule that lets it through is
+    /// enough; a deny refuses more than it names by what it asks of all callers.
     pub(super) fn narrower(&self, flow: &Flow, end: &End, pod: &Pod) -> Option<Told> {
         let Cause::Allowed(first) = end.cause else { return self.by_denies(flow, end.direction, pod) };
         let allows = self.governing(end.direction, pod).filter(|(at, rule)| {
@@ -42,7 +42,8 @@ impl Judged<'_> {
         told.min_by_key(|(deed, _)| *deed)
     }
 
-    /// Returns whether a flow is among those that are refused; `None` where that is not known. `pod` is at the judged end.
+    /// Returns whether a flow is among those that are refused; `None` where that is not known. `pod` is at the judged
+    /// end.
     fn is_refused(&self, flows: &Refuses, rule: &Rule, flow: &Flow, pod: &Pod) -> Option<bool> {
         match (flows, &flow.source) {
             (Refuses::NothingAskedFor, _) => Some(false),

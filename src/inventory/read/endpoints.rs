@@ -1,5 +1,5 @@
-//! Endpoints and EndpointSlices of the Service `default/kubernetes`: the addresses and ports of the API servers. Those of
-//! other Services are passed over, since their pods say the same.
+//! Endpoints and EndpointSlices of the Service `default/kubernetes`: the addresses and ports of the API servers. Those
+//! of other Services are passed over, since their pods say the same.
 
 use super::document::Mistakes;
 use super::fields;

@@ -67,8 +67,8 @@ fn istio_gateway(meta: &Meta<'_>, spec: At<'_>, listeners: &mut Vec<Listener>) {
     }
 }
 
-/// Returns how Istio reads a server (`IsHTTPServer` and `IsPassThroughServer` in `pkg/config/gateway`). TLS that ends at a
-/// server whose protocol is TLS is passed on as TCP by the name that it asked for.
+/// Returns how Istio reads a server (`IsHTTPServer` and `IsPassThroughServer` in `pkg/config/gateway`). TLS that ends
+/// at a server whose protocol is TLS is passed on as TCP by the name that it asked for.
 fn of_server(protocol: &str, mode: Option<&str>) -> Option<AppProtocol> {
     let passed = mode.is_some_and(|mode| matches!(mode, "PASSTHROUGH" | "AUTO_PASSTHROUGH"));
     match protocol.to_ascii_uppercase().as_str() {

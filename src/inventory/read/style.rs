@@ -9,7 +9,8 @@
 //!         - { protocol: UDP, port: 53 }       no anchors, tags, folded lines or empty values
 //! ```
 //!
-//! What it reads, the reader of all YAML reads alike; a test holds the two together. What it does not expect it refuses.
+//! What it reads, the reader of all YAML reads alike; a test holds the two together. What it does not expect it
+//! refuses.
 
 use smol_str::{SmolStr, SmolStrBuilder};
 
@@ -229,7 +230,8 @@ impl<'t> Reader<'t> {
         Ok((Key { text, span: Span::new(self.file, start, end), boolean }, end + 1))
     }
 
-    /// Reads a value that begins on a line whose entries stand in a column, with the rest of its line, which may be a note.
+    /// Reads a value that begins on a line whose entries stand in a column, with the rest of its line, which may be a
+    /// note.
     fn inline(&mut self, start: usize, column: usize) -> Read<NodeId> {
         if self.text[start..].starts_with("|-\n") {
             return self.lines(start, column + 2);

@@ -71,8 +71,8 @@ impl Asker<'_> {
         Ok(all)
     }
 
-    /// Returns the port of a host where TLS arrives that the mesh opens for a pod, which dials another one in plain HTTP as a
-    /// rule about it says.
+    /// Returns the port of a host where TLS arrives that the mesh opens for a pod, which dials another one in plain
+    /// HTTP as a rule about it says.
     pub(super) fn opened_by_the_mesh(&self, source: &Party, target: &Target) -> Option<u16> {
         let (Party::Host { name, .. }, Party::Pod(pod), Protocol::Tcp) = (&target.to.party, source, target.protocol)
         else {

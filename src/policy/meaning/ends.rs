@@ -85,8 +85,8 @@ impl Meaning<'_> {
         set
     }
 
-    /// Returns the flows to an endpoint on its ports that meet some conditions. A deny of a host also matches whatever is at
-    /// the host's addresses, and a deny of a path all its spellings.
+    /// Returns the flows to an endpoint on its ports that meet some conditions. A deny of a host also matches whatever
+    /// is at the host's addresses, and a deny of a path all its spellings.
     pub(super) fn destination(
         &mut self,
         endpoint: &Arc<Endpoint>,
@@ -171,7 +171,8 @@ impl Meaning<'_> {
         }
     }
 
-    /// Returns the flows on some ports that meet conditions; how a port is read decides which name of a request is compared.
+    /// Returns the flows on some ports that meet conditions; how a port is read decides which name of a request is
+    /// compared.
     pub(super) fn requests(&mut self, ports: &Ports, conditions: &Conditions, deny: bool, judged: Direction) -> Set {
         if conditions.is_none() {
             return self.flows.ports(ports);

@@ -5,8 +5,8 @@
 //! assert never lab/* -> 203.0.113.7:443                          so this holds in the source, and not in the cluster
 //! ```
 //!
-//! The targets say of which rules an end is not held, and how far it reaches instead ([`Reach`]). A layer that is read back as
-//! sets can say it exactly; the question stays the same.
+//! The targets say of which rules an end is not held, and how far it reaches instead ([`Reach`]). A layer that is read
+//! back as sets can say it exactly; the question stays the same.
 
 use super::{Meaning, Statement};
 use crate::flows::{OUTSIDE, Set, TooLarge};
@@ -67,7 +67,8 @@ impl<'p> Meaning<'p> {
         self.flows.checked(None)
     }
 
-    /// Returns what passes at the pods of a place: what the rules that are held let through, and the excess of the others.
+    /// Returns what passes at the pods of a place: what the rules that are held let through, and the excess of the
+    /// others.
     fn passes(&mut self, direction: Direction, place: u32, excess: &[Excess]) -> Set {
         if place == OUTSIDE {
             return Set::ALL;

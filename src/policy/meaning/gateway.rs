@@ -45,8 +45,8 @@ impl Meaning<'_> {
         d.and(passed, destination)
     }
 
-    /// Returns, at the pods of the gateway of a rule with `via` on ingress, the flows that the rule concerns, and those of
-    /// them that it lets in.
+    /// Returns, at the pods of the gateway of a rule with `via` on ingress, the flows that the rule concerns, and those
+    /// of them that it lets in.
     pub fn published(&mut self, rule: &Rule) -> (Set, Set) {
         let Some(via) = &rule.via else { return (Set::NONE, Set::NONE) };
         let gateway = self.gateway_pods(&via.gateway, Side::Destination, true);
@@ -178,8 +178,8 @@ impl Meaning<'_> {
         self.flows.diagrams.and(to, from)
     }
 
-    /// Returns the flows that are as the ports of gateways read them: a port for HTTP gets requests without TLS, one that
-    /// ends TLS requests, and one that passes TLS on gets nothing else.
+    /// Returns the flows that are as the ports of gateways read them: a port for HTTP gets requests without TLS, one
+    /// that ends TLS requests, and one that passes TLS on gets nothing else.
     pub(super) fn as_read(&mut self, judged: Direction) -> Set {
         let policy = self.policy;
         let requests = self.flows.with_request();

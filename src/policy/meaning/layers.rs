@@ -13,8 +13,8 @@ use crate::model::rules::{Action, Direction, GrantId, RuleId};
 use crate::policy::Policy;
 
 impl<'p> Meaning<'p> {
-    /// Prepares the meaning of some rule ends and grants of a policy, the only ones for their pods, to be compared with sets
-    /// that speak of other values too. `add` adds these; `budget` bounds the steps of all sets.
+    /// Prepares the meaning of some rule ends and grants of a policy, the only ones for their pods, to be compared with
+    /// sets that speak of other values too. `add` adds these; `budget` bounds the steps of all sets.
     pub fn beside(
         policy: &'p Policy,
         ends: &[(RuleId, Direction)],
@@ -35,14 +35,15 @@ impl<'p> Meaning<'p> {
         meaning
     }
 
-    /// From now on a rule with `via` on the way out lets no flow straight to its hosts: the way to the gateway is a grant.
+    /// From now on a rule with `via` on the way out lets no flow straight to its hosts: the way to the gateway is a
+    /// grant.
     pub fn judge_ways(&mut self) {
         self.ways = true;
     }
 
-    /// Returns one of the flows that a layer lets through at the pods of a place although the source does not, among those
-    /// `within`, and leaving aside those that a rule forbids of which the layer is said to let more through. What one end of
-    /// a way through a gateway judges, the other end need not judge again.
+    /// Returns one of the flows that a layer lets through at the pods of a place although the source does not, among
+    /// those `within`, and leaving aside those that a rule forbids of which the layer is said to let more through. What
+    /// one end of a way through a gateway judges, the other end need not judge again.
     pub fn excess(
         &mut self,
         direction: Direction,
@@ -65,14 +66,14 @@ impl<'p> Meaning<'p> {
         self.between_places(direction, place, excess)
     }
 
-    /// Returns the flows at the pods of a place that a rule may forbid: a deny those that it matches, the others all that goes to
-    /// or from the pods that they isolate, and at a gateway those of its public hosts.
+    /// Returns the flows at the pods of a place that a rule may forbid: a deny those that it matches, the others all
+    /// that goes to or from the pods that they isolate, and at a gateway those of its public hosts.
     pub fn forbidden(&mut self, at: RuleId, direction: Direction, place: u32) -> Set {
         self.spoken_of(direction, place, &|one, _| one == at)
     }
 
-    /// Returns the flows of some without those of a way through a gateway that the other end of the way judges: a gateway
-    /// knows its clients, and the workload behind it their tokens.
+    /// Returns the flows of some without those of a way through a gateway that the other end of the way judges: a
+    /// gateway knows its clients, and the workload behind it their tokens.
     fn judged_here(&mut self, place: u32, mut excess: Set) -> Set {
         let claims = self.flows.token_variables();
         let client = [self.flows.space.var(Feature::Client)];
@@ -100,10 +101,10 @@ impl<'p> Meaning<'p> {
         [to, from].map(|sets| self.flows.diagrams.union(sets))
     }
 
-    /// Returns one of the flows that a layer refuses at the pods of a place although the source lets them through, among
-    /// those `within`, and leaving aside those at the pods of a rule of which the layer is said to let less through, `less`
-    /// being the flows of which that can be said, or of a rule that it is unable to say. Ways through gateways are left aside
-    /// on their way in: what one end refuses the other would refuse, too.
+    /// Returns one of the flows that a layer refuses at the pods of a place although the source lets them through,
+    /// among those `within`, and leaving aside those at the pods of a rule of which the layer is said to let less
+    /// through, `less` being the flows of which that can be said, or of a rule that it is unable to say. Ways through
+    /// gateways are left aside on their way in: what one end refuses the other would refuse, too.
     pub fn lost(
         &mut self,
         direction: Direction,
@@ -176,8 +177,8 @@ impl<'p> Meaning<'p> {
         all
     }
 
-    /// Returns the flows from pods to gateways through which no rule leads out: such a gateway knows a pod by its address alone,
-    /// as any client.
+    /// Returns the flows from pods to gateways through which no rule leads out: such a gateway knows a pod by its
+    /// address alone, as any client.
     fn pods_as_clients(&mut self, place: u32) -> Set {
         let policy = self.policy;
         let mut leading_out: Vec<&Gateway> = Vec::new();
@@ -234,8 +235,8 @@ impl<'p> Meaning<'p> {
         self.flows.diagrams.union(sets)
     }
 
-    /// Returns the flows into pods whose source has an address that pods have, if it is a pod, and else one that pods do not
-    /// have.
+    /// Returns the flows into pods whose source has an address that pods have, if it is a pod, and else one that pods
+    /// do not have.
     fn pod_addresses(&mut self) -> Set {
         let (pods, internet) = (&self.policy.pod_addresses, &self.policy.internet);
         let of_pods = match pods.blocks.is_empty() {

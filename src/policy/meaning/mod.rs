@@ -6,10 +6,10 @@
 //!     egress of garden: app=web, outside, in the block, tcp, 443      every other namespace: all flows
 //! ```
 //!
-//! The essay at the head of [`crate::policy`] is written here a second time, for all flows at once: the evaluator decides one
-//! flow by looking at every rule, and shares no code with this. Each direction has a table with one row for each namespace
-//! of the judged pods, made when it is asked for. A row's sets test the judged pod and the other side; the place of the
-//! judged pod is what chose the row.
+//! The essay at the head of [`crate::policy`] is written here a second time, for all flows at once: the evaluator
+//! decides one flow by looking at every rule, and shares no code with this. Each direction has a table with one row for
+//! each namespace of the judged pods, made when it is asked for. A row's sets test the judged pod and the other side;
+//! the place of the judged pod is what chose the row.
 
 mod ends;
 mod excess;
@@ -114,7 +114,8 @@ struct Row {
 }
 
 impl Row {
-    /// Returns what the row lets through: what no deny forbids and what is allowed, granted to isolated pods, or left open.
+    /// Returns what the row lets through: what no deny forbids and what is allowed, granted to isolated pods, or left
+    /// open.
     fn passing(self, d: &mut Diagrams) -> Passing {
         let granted = d.and(self.isolated, self.granted);
         let closed = d.or(self.isolated, self.published);
@@ -130,8 +131,8 @@ impl<'p> Meaning<'p> {
         meaning
     }
 
-    /// Prepares sets of some rules and grants alone, of the policy or of a layer: it is not asked what the policy allows.
-    /// `budget` bounds the steps of all sets.
+    /// Prepares sets of some rules and grants alone, of the policy or of a layer: it is not asked what the policy
+    /// allows. `budget` bounds the steps of all sets.
     pub fn of<'r>(
         policy: &'p Policy,
         rules: impl Iterator<Item = &'r Rule> + Clone,
@@ -147,8 +148,8 @@ impl<'p> Meaning<'p> {
     }
 
     /// Returns the flows that can be, where a pod at a place is judged in a direction. What is no pod has none of the
-    /// addresses of pods, as far as these are known, and what comes to a gateway through proxies is left aside: its packets
-    /// have their addresses, and not its own.
+    /// addresses of pods, as far as these are known, and what comes to a gateway through proxies is left aside: its
+    /// packets have their addresses, and not its own.
     pub fn around(&mut self, direction: Direction, place: u32) -> Set {
         let judged = if direction == Direction::Egress { Side::Source } else { Side::Destination };
         let around = self.flows.around(judged, place, &self.policy.internet, &self.policy.pod_addresses);
@@ -244,7 +245,8 @@ impl<'p> Meaning<'p> {
         self.flows.diagrams.and(set, between)
     }
 
-    /// Returns a flow of a set between two places: between workloads of the inventory if some are in it, else the smallest.
+    /// Returns a flow of a set between two places: between workloads of the inventory if some are in it, else the
+    /// smallest.
     pub fn believable(&mut self, set: Set, source: u32, destination: u32) -> Option<Example<'p>> {
         let policy = self.policy;
         let mut narrowed = set;
@@ -432,8 +434,8 @@ fn is_published(rule: &Rule) -> bool {
     rule.ingress && rule.via.is_some()
 }
 
-/// Returns all values that some rules and grants speak of. Of the namespaces of the inventory that they do not name, one is
-/// like the other, unless labels tell them apart.
+/// Returns all values that some rules and grants speak of. Of the namespaces of the inventory that they do not name,
+/// one is like the other, unless labels tell them apart.
 fn terms_of<'r>(
     policy: &Policy,
     rules: impl Iterator<Item = &'r Rule> + Clone,

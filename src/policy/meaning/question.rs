@@ -4,8 +4,9 @@
 //! never shop/* -> db/*     the flows asked for, in the row of shop on the way out and in the row of db on the way in
 //! ```
 //!
-//! Only the rows that a question is about are ever made. Where a row is too large for a diagram, its rules are searched one by
-//! one instead ([`crate::flows::search`]): a flow is allowed when it is in some allow, or isolated by none, and in no deny.
+//! Only the rows that a question is about are ever made. Where a row is too large for a diagram, its rules are searched
+//! one by one instead ([`crate::flows::search`]): a flow is allowed when it is in some allow, or isolated by none, and
+//! in no deny.
 
 use std::collections::BTreeMap;
 

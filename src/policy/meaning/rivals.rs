@@ -4,8 +4,8 @@
 //! {1, 2}, {1}, {2}       each is contained in the others, and any one of them may go: {1} and {2} do, since {1, 2} is wider
 //! ```
 //!
-//! Whatever is in two of the sets is in another one than any given one. So one pass tells which sets the others contain, and a
-//! second one, over these alone, which of them may go together.
+//! Whatever is in two of the sets is in another one than any given one. So one pass tells which sets the others
+//! contain, and a second one, over these alone, which of them may go together.
 
 use rustc_hash::FxHashSet;
 
@@ -13,8 +13,8 @@ use crate::flows::Set;
 use crate::flows::diagram::Diagrams;
 use crate::model::rules::RuleId;
 
-/// The kinds of sets that a rule gives: the flows that it lets through or forbids, the pods that it isolates, and those whose
-/// way to DNS it opens.
+/// The kinds of sets that a rule gives: the flows that it lets through or forbids, the pods that it isolates, and those
+/// whose way to DNS it opens.
 pub(super) const KINDS: usize = 3;
 
 /// What a rule gives, and what of it others must give if the rule goes.
@@ -63,8 +63,8 @@ impl Rivals {
         found
     }
 
-    /// Returns those of some rules, each of which the others contain, that may go together. Of two alike the later one goes,
-    /// and one that another contains alone goes before one that several contain together.
+    /// Returns those of some rules, each of which the others contain, that may go together. Of two alike the later one
+    /// goes, and one that another contains alone goes before one that several contain together.
     pub(super) fn going(&self, d: &mut Diagrams, candidates: &FxHashSet<RuleId>) -> Vec<Contained> {
         let (going, staying): (Vec<&Rival>, Vec<&Rival>) =
             self.list.iter().partition(|rival| candidates.contains(&rival.rule));

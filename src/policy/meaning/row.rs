@@ -1,4 +1,5 @@
-//! Rules beside the other rules for the same pods: which of them the others contain, which denies beat, which forbid nothing.
+//! Rules beside the other rules for the same pods: which of them the others contain, which denies beat, which forbid
+//! nothing.
 //!
 //! ```text
 //! allow egress shop/* -> db/*:5432
@@ -6,9 +7,9 @@
 //! allow egress shop/{app=web} -> db/{app=pg}:5432       contained in the first, and no flow can use it: the deny beats it
 //! ```
 //!
-//! A [`Group`] is looked at with sets of its own, over the values that its rules speak of, and leaves nothing behind. Of a
-//! namespace whose labels are not known, every one that it could have counts. So what is said of a group is true, and what
-//! would take too much work is not said.
+//! A [`Group`] is looked at with sets of its own, over the values that its rules speak of, and leaves nothing behind.
+//! Of a namespace whose labels are not known, every one that it could have counts. So what is said of a group is true,
+//! and what would take too much work is not said.
 
 use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
@@ -174,8 +175,8 @@ impl<'p, 'g> Sets<'p, 'g> {
         }
     }
 
-    /// Returns the allows, the denies and the `default deny`s, each kind as rivals. A `default deny` says what is meant even
-    /// where allows isolate the same pods, so that only another one makes it needless.
+    /// Returns the allows, the denies and the `default deny`s, each kind as rivals. A `default deny` says what is meant
+    /// even where allows isolate the same pods, so that only another one makes it needless.
     fn rivals(&mut self) -> [Rivals; 3] {
         let own = self.group.own.len();
         let settings = &self.meaning.policy.settings;
@@ -328,8 +329,8 @@ impl<'p, 'g> Sets<'p, 'g> {
         self.meaning.flows.diagrams.and(set, placed)
     }
 
-    /// Returns the `default deny` that isolates pods which reach a guarded address by a rule, if there is one. Metadata are
-    /// served by HTTP on port 80. A rule that names such an address itself means it.
+    /// Returns the `default deny` that isolates pods which reach a guarded address by a rule, if there is one. Metadata
+    /// are served by HTTP on port 80. A rule that names such an address itself means it.
     fn unguarding(&mut self, line: &Line<'p>, left: Set) -> Option<RuleId> {
         if !reaches(line.rule, self.group) {
             return None;

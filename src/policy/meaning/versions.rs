@@ -5,8 +5,8 @@
 //! allow shop/* -> db/{app=pg}:5432          after: shop/* -> db/*, tcp 5432 is closed, and nothing is opened
 //! ```
 //!
-//! Rules that move, or say the same in other words, give equal rows, and these are one handle. Flows are looked for where a row
-//! differs alone.
+//! Rules that move, or say the same in other words, give equal rows, and these are one handle. Flows are looked for
+//! where a row differs alone.
 
 use std::mem::swap;
 

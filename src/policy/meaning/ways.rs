@@ -6,8 +6,8 @@
 //!     that pod of edge -> garden/{app=web}, tcp 8080, of client 203.0.113.8     and the other, with the same request
 //! ```
 //!
-//! A way passes when both of its legs do. All ways of a claim pass when all of its legs do. For some way to pass, a leg must
-//! meet another one with its request, its client and its gateway's pod.
+//! A way passes when both of its legs do. All ways of a claim pass when all of its legs do. For some way to pass, a leg
+//! must meet another one with its request, its client and its gateway's pod.
 
 use rustc_hash::FxHashSet;
 
@@ -177,8 +177,8 @@ impl<'p> Meaning<'p> {
         Ok(Passes::Unclear)
     }
 
-    /// Returns whether some legs of the ways that a rule with `via` allows are flows that another rule matches, or those of
-    /// pods that it isolates.
+    /// Returns whether some legs of the ways that a rule with `via` allows are flows that another rule matches, or
+    /// those of pods that it isolates.
     pub fn ways_speak_of(&mut self, way: &Rule, rule: &Rule) -> Result<bool, TooLarge> {
         let gateway = |rule: &Rule| rule.via.as_ref().map(|via| via.gateway.span);
         let mut met = Set::NONE;
@@ -281,7 +281,8 @@ impl<'p> Meaning<'p> {
         d.and(from, to)
     }
 
-    /// Returns the flows that ask for a host by the name that its port shows; on a port without names, those that show none.
+    /// Returns the flows that ask for a host by the name that its port shows; on a port without names, those that show
+    /// none.
     fn asks_on(&mut self, what: &What, app: Option<AppProtocol>) -> Set {
         let What::Host(host) = what else { return Set::NONE };
         match app {

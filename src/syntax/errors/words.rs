@@ -58,7 +58,8 @@ pub fn dotted(span: Span, text: &str, kind: Kind) -> Diagnostic {
     }
 }
 
-/// Says that a star stands for a part of a word; `text` is the whole endpoint, and `governed` says that it must be pods.
+/// Says that a star stands for a part of a word; `text` is the whole endpoint, and `governed` says that it must be
+/// pods.
 pub fn partial_wildcard(span: Span, text: &str, governed: bool) -> Diagnostic {
     let diagnostic = |message: &str| Diagnostic::new(Code::PartialWildcard, span, message);
     let bare = text.split(':').next().unwrap_or(text);

@@ -286,7 +286,8 @@ impl Lower<'_> {
         gateway
     }
 
-    /// Reads the fields of a block, each of which stands once, save `port` and `from`. Returns whether the block has a mistake.
+    /// Reads the fields of a block, each of which stands once, save `port` and `from`. Returns whether the block has a
+    /// mistake.
     fn fields(
         &mut self,
         pieces: &[Statement],

@@ -199,7 +199,8 @@ fn subjects_overlap(one: &Endpoint, other: &Endpoint) -> bool {
     one.pods().any(|(_, a)| other.pods().any(|(_, b)| overlap(&a.selector, &b.selector)))
 }
 
-/// Returns whether pods may have some of the addresses: `10.0.0.0/8`, unless `[cluster] pods` says that they have others.
+/// Returns whether pods may have some of the addresses: `10.0.0.0/8`, unless `[cluster] pods` says that they have
+/// others.
 fn may_be_pods(policy: &Policy, addresses: &AddressSet) -> bool {
     match policy.pod_addresses.blocks.is_empty() {
         true => !addresses.is_inside(&policy.internet),

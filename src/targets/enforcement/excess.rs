@@ -8,8 +8,8 @@ use crate::targets::capability::Ability;
 use crate::targets::{Level, Traffic, Why};
 
 impl Lowering {
-    /// Returns the ends of rules that no layer holds and whose `@approximate` accepts it, with what passes there instead. A
-    /// rule without `@approximate` that no layer holds is an error of its own.
+    /// Returns the ends of rules that no layer holds and whose `@approximate` accepts it, with what passes there
+    /// instead. A rule without `@approximate` that no layer holds is an error of its own.
     pub fn accepted_excess(&self, policy: &Policy) -> Vec<Excess> {
         if policy.rules.iter().all(|rule| rule.origin.approximate().is_none()) {
             return Vec::new();

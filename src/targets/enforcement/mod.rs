@@ -5,9 +5,9 @@
 //! counts by itself. A flow that a `deny` forbids passes both ends, so that one of them is enough. Each end is judged
 //! traffic by traffic, since a layer may see TCP alone.
 //!
-//! For each kind of traffic the layer counts that enforces the end best (`together`): exact gives no message, bypassable
-//! is the note N0701 (an error under `require = "exact"`; a warning where pods are known to have no sidecar), and wider
-//! or unable is the error E0711, unless `@approximate` accepts it (`messages::report`).
+//! For each kind of traffic the layer counts that enforces the end best (`together`): exact gives no message,
+//! bypassable is the note N0701 (an error under `require = "exact"`; a warning where pods are known to have no
+//! sidecar), and wider or unable is the error E0711, unless `@approximate` accepts it (`messages::report`).
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;

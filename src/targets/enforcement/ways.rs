@@ -28,8 +28,8 @@ pub(super) fn all_bare(policy: &Policy, rule: &Rule) -> bool {
     policy.inventory.given && known.peek().is_some() && known.all(|pod| !pod.sidecar)
 }
 
-/// The ports whose protocols begin with TLS, so that the first bytes of a connection name the host. On others, such as SSH's
-/// 22 or 587, where mail begins in plain text and changes to TLS later, they do not.
+/// The ports whose protocols begin with TLS, so that the first bytes of a connection name the host. On others, such as
+/// SSH's 22 or 587, where mail begins in plain text and changes to TLS later, they do not.
 const TLS_FIRST: [u16; 14] = [443, 465, 563, 636, 853, 989, 990, 993, 995, 5061, 5671, 6443, 8443, 8883];
 
 /// Returns the ways to say a deny of pods that would have to name addresses beside them.

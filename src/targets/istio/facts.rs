@@ -34,7 +34,8 @@ pub struct Facts<'a> {
     unmeshed: RefCell<FxHashMap<Side, Rc<Unmeshed>>>,
 }
 
-/// Pods, the direction that a rule governs there, and the direction whose connections annotations may keep from a sidecar.
+/// Pods, the direction that a rule governs there, and the direction whose connections annotations may keep from a
+/// sidecar.
 type Side = (PodSelector, Direction, Direction);
 
 /// Addresses that are never let through as such, and the internet, which has a name of its own.

@@ -8,8 +8,8 @@
 //!
 //! in `garden` is `default deny egress garden/{app=web}` and `allow egress garden/{app=web} -> garden/*:80`.
 //!
-//! It knows how Kubernetes reads a NetworkPolicy, and nothing of how one is written here: what comes out of a build is held
-//! against it. A block of addresses never means pods, whatever their addresses are.
+//! It knows how Kubernetes reads a NetworkPolicy, and nothing of how one is written here: what comes out of a build is
+//! held against it. A block of addresses never means pods, whatever their addresses are.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ use crate::model::ports::Ports;
 use crate::model::rules::{Action, Direction, Notes, Origin, Rule};
 use crate::source::{FileId, Sources, Span};
 
-/// Reads the NetworkPolicies of files as rules, each with the place of its object. `unplaced` is the namespace of objects that
-/// name none. What cannot be read, or what Kubernetes would refuse, is a finding with its place.
+/// Reads the NetworkPolicies of files as rules, each with the place of its object. `unplaced` is the namespace of
+/// objects that name none. What cannot be read, or what Kubernetes would refuse, is a finding with its place.
 pub fn read(sources: &Sources, files: &[FileId], unplaced: &str, diagnostics: &mut Diagnostics) -> Vec<Rule> {
     let mut objects = Vec::new();
     for &file in files {

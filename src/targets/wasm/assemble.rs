@@ -123,8 +123,8 @@ pub fn module(code: &[u8], tables: &Written, rules: &[u8]) -> Vec<u8> {
 
 /// Makes a module for OPA: code that imports its memory, with tables and reasons behind what it asks for.
 ///
-/// Hosts bring a memory of their own size, so no segment can be placed there before it has grown: a function that runs at
-/// the start does both. The versions of OPA's interface are globals with a value, which no compiler of Rust exports.
+/// Hosts bring a memory of their own size, so no segment can be placed there before it has grown: a function that runs
+/// at the start does both. The versions of OPA's interface are globals with a value, which no compiler of Rust exports.
 pub fn opa(code: &[u8], tables: &Written, reasons: &Reasons, rules: &[u8]) -> Vec<u8> {
     let mut bytes = bytes(tables);
     bytes.resize(bytes.len().next_multiple_of(4), 0);

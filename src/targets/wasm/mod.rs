@@ -7,9 +7,9 @@
 //! ```
 //!
 //! A module is no layer: it enforces nothing by itself, and says exactly what the source means. It is the code of its
-//! interface (`code/`), the same for every policy, with the policy's tables behind it. `tests/wasm/kernel` compiles that code
-//! from [`kernel`], so a build needs no compiler for WebAssembly, and what the module runs can be read and runs here too. Its
-//! interface is written down in `docs/wasm-abi.md`.
+//! interface (`code/`), the same for every policy, with the policy's tables behind it. `tests/wasm/kernel` compiles
+//! that code from [`kernel`], so a build needs no compiler for WebAssembly, and what the module runs can be read and
+//! runs here too. Its interface is written down in `docs/wasm-abi.md`.
 
 mod assemble;
 pub mod flow;

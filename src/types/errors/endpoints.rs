@@ -190,7 +190,8 @@ pub fn known_pod(span: Span, pod: &str, address: IpAddr, uncut: bool) -> Diagnos
         .note_opt(uncut.then_some(cut))
 }
 
-/// `service` is the Service with a port, as a rule could name it, and `only` says that nothing but its address is written.
+/// `service` is the Service with a port, as a rule could name it, and `only` says that nothing but its address is
+/// written.
 pub fn known_service(span: Span, service: &str, address: IpAddr, only: bool) -> Diagnostic {
     let name = service.split(':').next().unwrap_or(service);
     let message = match only {
@@ -218,7 +219,8 @@ pub fn known_range(span: Span, key: &str, place: Span) -> Diagnostic {
         .note(note)
 }
 
-/// `span` contains the ports too; `known` says whether `apiserver` means addresses, and `free` whether it may stand there.
+/// `span` contains the ports too; `known` says whether `apiserver` means addresses, and `free` whether it may stand
+/// there.
 pub fn host_is_api_server(span: Span, host: &HostName, known: bool, free: bool) -> Diagnostic {
     let message = format!("{host} is the API server, and no host outside the cluster");
     let diagnostic = Diagnostic::new(Code::HostIsService, span, message).at("the name of its Service");
@@ -322,8 +324,8 @@ pub fn contradicting_labels(span: Span, key: &str) -> Diagnostic {
         .note(format!("for either of two values write `{key} in (a, b)`"))
 }
 
-/// `protocol` is what stands after the `/`, if that is one, and `namespace` that of all whose pods the name means. There is
-/// no fix, since only the author knows which of the two is meant.
+/// `protocol` is what stands after the `/`, if that is one, and `namespace` that of all whose pods the name means.
+/// There is no fix, since only the author knows which of the two is meant.
 pub fn namespace_like_name(
     word: &Word,
     protocol: Option<&str>,

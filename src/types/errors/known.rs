@@ -126,8 +126,8 @@ pub fn no_such_namespaces<'n>(
     }
 }
 
-/// `any` says whether pods of these namespaces are known at all, `keys` are those of their labels, and `declaration` is one of
-/// such pods.
+/// `any` says whether pods of these namespaces are known at all, `keys` are those of their labels, and `declaration` is
+/// one of such pods.
 pub fn selector_unmatched(
     span: Span,
     text: &str,

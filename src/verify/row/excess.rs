@@ -78,8 +78,8 @@ impl Row<'_, '_> {
         sets
     }
 
-    /// Returns the flows of a set to other hosts at the `at` addresses of a rule's host. A layer of addresses is exact there:
-    /// who gives a host its addresses says that they are the host's.
+    /// Returns the flows of a set to other hosts at the `at` addresses of a rule's host. A layer of addresses is exact
+    /// there: who gives a host its addresses says that they are the host's.
     fn other_names(&mut self, set: Set, at: RuleId) -> Set {
         let members = self.table.policy.rules[at.index()].destination.members.iter();
         let blocks = members.filter_map(|member| match &member.what {

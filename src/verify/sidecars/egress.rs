@@ -87,8 +87,8 @@ fn refuses_more(judgement: &Judgement) -> bool {
     judgement.by_name.is_some() || judgement.narrower.iter().any(|one| one.flows == Refuses::Unasked)
 }
 
-/// Returns the flows from the pods of a place that their sidecars see: TCP, from pods that have one and are no gateways,
-/// to addresses outside that no pod has.
+/// Returns the flows from the pods of a place that their sidecars see: TCP, from pods that have one and are no
+/// gateways, to addresses outside that no pod has.
 fn seen(policy: &Policy, meaning: &mut Meaning<'_>, place: u32) -> Set {
     let flows = meaning.flows();
     let tcp = flows.port(&PortMatch::range(1, u16::MAX, Protocol::Tcp));
@@ -105,8 +105,8 @@ fn seen(policy: &Policy, meaning: &mut Meaning<'_>, place: u32) -> Set {
     d.minus(seen, of_pods)
 }
 
-/// Returns the flows to the pods of the cluster's DNS. Its Service has 53 for UDP first, so that a Sidecar can import it with
-/// all its ports alone; what else its pods serve is let through along with the way to names.
+/// Returns the flows to the pods of the cluster's DNS. Its Service has 53 for UDP first, so that a Sidecar can import
+/// it with all its ports alone; what else its pods serve is let through along with the way to names.
 fn resolver(policy: &Policy, meaning: &mut Meaning<'_>, said: &Said) -> Set {
     let grants = said.grants.iter().map(|at| &policy.grants[at.index()]);
     let pods = grants.filter(|grant| grant.reason == GrantReason::Dns).flat_map(|grant| grant.destination.pods());
@@ -127,8 +127,8 @@ fn by_address(meaning: &mut Meaning<'_>) -> Set {
     flows.diagrams.or(outside, pods)
 }
 
-/// The flows that pass if a rule lets them: to pods by a Service, to gateways on the ports by which rules lead out through
-/// them, with the name of a host that no deny names too, and to no address that Istio takes for every one.
+/// The flows that pass if a rule lets them: to pods by a Service, to gateways on the ports by which rules lead out
+/// through them, with the name of a host that no deny names too, and to no address that Istio takes for every one.
 struct Promises {
     ways: Set,
     unpromised: Set,

@@ -261,7 +261,8 @@ fn the_settings_say_where_and_what() {
     assert_eq!(names(), [".netpol-manifest", "garden/networkpolicy.yaml", "shop/networkpolicy.yaml"]);
 }
 
-/// What a build no longer makes is listed, also where its file stays, and stays on the list until a build makes it again.
+/// What a build no longer makes is listed, also where its file stays, and stays on the list until a build makes it
+/// again.
 #[test]
 fn objects_that_are_no_longer_built_are_listed() {
     let web = "allow egress garden/{app=web} -> 203.0.113.0/24:443\n";

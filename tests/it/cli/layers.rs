@@ -138,8 +138,8 @@ fn what_ambient_pods_send_each_other_arrives_in_a_tunnel() {
     assert_eq!(does(one, Some(&bare), "shop/api", "side/web:8080", &[])[0].0, "passes");
 }
 
-/// Returns what istio does with a flow in a shop with sidecars, whose database keeps some of its ports from its own, beside a
-/// barn without sidecars.
+/// Returns what istio does with a flow in a shop with sidecars, whose database keeps some of its ports from its own,
+/// beside a barn without sidecars.
 fn istio(policy: &str, from: &str, to: &str, more: &[&str]) -> (String, String) {
     let key = "traffic.sidecar.istio.io";
     let annotations = format!("{key}/excludeInboundPorts: \"5432\", {key}/excludeOutboundPorts: \"9000\"");

@@ -94,8 +94,8 @@ allow egress shop/{app=web} -> payments/*:5432
 deny egress shop/{app=old} -> 203.0.113.0/24
 ";
 
-/// The allow that a message proposes has no more than the end that is closed; it makes the assertion true, and a build of it
-/// passes.
+/// The allow that a message proposes has no more than the end that is closed; it makes the assertion true, and a build
+/// of it passes.
 #[test]
 fn the_proposed_allow_repairs_the_assertion() {
     for (claim, allow) in [
@@ -122,8 +122,8 @@ fn is_failed(found: &Value) -> bool {
     found["code"] == "E0533"
 }
 
-/// No edit is proposed that would close something, fail another assertion, or be refused; where a deny forbids a flow, no
-/// allow is.
+/// No edit is proposed that would close something, fail another assertion, or be refused; where a deny forbids a flow,
+/// no allow is.
 #[test]
 fn an_allow_that_changes_more_is_no_edit() {
     for (claim, others, proposed) in [

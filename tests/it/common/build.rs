@@ -65,8 +65,8 @@ impl Build {
         Build::text_for(&[Layer::NetworkPolicy, Layer::Istio], source, manifests, |_| ())
     }
 
-    /// Builds a folder as the command does: its `netpol.toml`, its `*.netpol` files, and the manifests that the settings
-    /// name.
+    /// Builds a folder as the command does: its `netpol.toml`, its `*.netpol` files, and the manifests that the
+    /// settings name.
     pub fn folder(folder: &Path) -> Build {
         let read = |path: &str| std::fs::read_to_string(folder.join(path)).map_err(|error| error.to_string());
         let text = |path: &str| read(path).unwrap_or_else(|error| panic!("{}: {error}", folder.join(path).display()));

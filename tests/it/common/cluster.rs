@@ -15,8 +15,8 @@ impl Cluster {
         self
     }
 
-    /// Adds a Deployment `namespace/name`, whose pods have its name as their label `app`, and a container with ports, such
-    /// as `{ name: http, containerPort: 8080 }`.
+    /// Adds a Deployment `namespace/name`, whose pods have its name as their label `app`, and a container with ports,
+    /// such as `{ name: http, containerPort: 8080 }`.
     pub fn deployment(self, place: &str, ports: &str) -> Cluster {
         self.deployment_with(place, "", "", ports)
     }

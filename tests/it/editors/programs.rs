@@ -141,8 +141,9 @@ fn files(folder: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// Of random programs the parser takes those without a slip, all of them, and refuses most others. `NETPOL_PROGRAMS`, a number
-/// and a path, writes that many of them, and all of the repository, with the verdicts: tests/editors/tree-sitter/run.
+/// Of random programs the parser takes those without a slip, all of them, and refuses most others. `NETPOL_PROGRAMS`, a
+/// number and a path, writes that many of them, and all of the repository, with the verdicts:
+/// tests/editors/tree-sitter/run.
 #[test]
 fn programs_have_verdicts() {
     let wanted = std::env::var("NETPOL_PROGRAMS").ok();

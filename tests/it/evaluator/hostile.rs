@@ -1,5 +1,5 @@
-//! Bad input: numbers, places and texts that no host should hand over give an error's number, never an allow, and never stop
-//! the module.
+//! Bad input: numbers, places and texts that no host should hand over give an error's number, never an allow, and never
+//! stop the module.
 
 use netpol::targets::wasm::kernel::layout::header;
 use netpol::targets::wasm::kernel::{Error, Kernel, Tables, UNKNOWN_REQUEST, port_word};

@@ -145,7 +145,8 @@ fn callers_by_identity_open_and_close() {
         denies(&from("principals: [cluster.local/ns/lab/sa/other]"), LAB),
         refused(false, "`lab/@other -> shop/web:8080`")
     );
-    // A caller without a sidecar has no identity, and is refused before anybody looks: these rules make its pods strict.
+    // A caller without a sidecar has no identity, and is refused before anybody looks: these rules make its pods
+    // strict.
     assert_eq!(allows(&from("notPrincipals: [\"*\"]"), own), NOTHING);
     let anybody = "allow ingress anywhere -> shop/web:8080/http";
     assert_eq!(denies(&from("notPrincipals: [\"*\"]"), anybody), refused(false, "`198.51.100.1 -> shop/web:8080`"));

@@ -1,6 +1,6 @@
-//! Random objects of others beside random rules: what is said of a flow is what the written objects and theirs, decided by
-//! a reading of Istio's documentation that shares nothing with the compiler, do to it. `NETPOL_FOREIGN=CASES[,SEED]` asks
-//! for more than a test run.
+//! Random objects of others beside random rules: what is said of a flow is what the written objects and theirs, decided
+//! by a reading of Istio's documentation that shares nothing with the compiler, do to it. `NETPOL_FOREIGN=CASES[,SEED]`
+//! asks for more than a test run.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

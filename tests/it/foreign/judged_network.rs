@@ -1,5 +1,5 @@
-//! Random NetworkPolicies of others beside random rules: what is said of a flow is what the written objects and theirs do
-//! to it by an evaluator of NetworkPolicy that shares nothing with the compiler.
+//! Random NetworkPolicies of others beside random rules: what is said of a flow is what the written objects and theirs
+//! do to it by an evaluator of NetworkPolicy that shares nothing with the compiler.
 
 use std::net::IpAddr;
 

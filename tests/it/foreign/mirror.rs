@@ -1,5 +1,6 @@
-//! A build's own objects in the hands of others. Beside a build of the same rules they open and close nothing, which holds
-//! the reading of objects against their writing; beside a build of other rules they do what those rules differ in.
+//! A build's own objects in the hands of others. Beside a build of the same rules they open and close nothing, which
+//! holds the reading of objects against their writing; beside a build of other rules they do what those rules differ
+//! in.
 
 use netpol::settings::Layer;
 

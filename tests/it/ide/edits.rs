@@ -1,4 +1,5 @@
-//! Random edits: after each one every question has an answer, nothing panics, and the findings are those of a fresh check.
+//! Random edits: after each one every question has an answer, nothing panics, and the findings are those of a fresh
+//! check.
 
 use netpol::compile::{self, Input};
 use netpol::diag::render::{Format, render};

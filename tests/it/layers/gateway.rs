@@ -1,6 +1,6 @@
-//! Requests from outside that come in by a gateway, each as a whole: who asks, on which port, for which name in the handshake
-//! and in the request, how, with which token, and where the gateway leads it. A rule with `via … at` lets in what it says of
-//! all of these together, so two rules never lend each other a half.
+//! Requests from outside that come in by a gateway, each as a whole: who asks, on which port, for which name in the
+//! handshake and in the request, how, with which token, and where the gateway leads it. A rule with `via … at` lets in
+//! what it says of all of these together, so two rules never lend each other a half.
 
 use std::net::IpAddr;
 

@@ -35,8 +35,8 @@ pub fn narrower(case: &Case, finding: &Finding) -> bool {
     plain && ingress.iter().any(says)
 }
 
-/// Returns whether a flow concerns a pod that the inventory lacks, and no object of Istio tells it from others: those that
-/// labels alone do not select are listed by workload.
+/// Returns whether a flow concerns a pod that the inventory lacks, and no object of Istio tells it from others: those
+/// that labels alone do not select are listed by workload.
 pub fn listed(case: &Case, finding: &Finding) -> bool {
     let later = |pod: Option<usize>| pod.is_some_and(|at| !case.world.pods[at].known);
     case.world.given && (later(finding.from) || later(finding.to))

@@ -1,5 +1,5 @@
-//! Where a sidecar lets its pod go: Sidecar, ServiceEntry and VirtualService, decided from their documentation, and from
-//! what a mesh showed where that is silent, over the YAML that was written.
+//! Where a sidecar lets its pod go: Sidecar, ServiceEntry and VirtualService, decided from their documentation, and
+//! from what a mesh showed where that is silent, over the YAML that was written.
 
 use std::net::IpAddr;
 
@@ -225,8 +225,8 @@ impl View<'_> {
         (tls["mode"] == "SIMPLE" && names).then(|| u16::try_from(target).unwrap())
     }
 
-    /// Returns where the routes of a host lead the pod's connections; `None` where the host has none. One that has routes for
-    /// requests, and none for this pod, refuses them.
+    /// Returns where the routes of a host lead the pod's connections; `None` where the host has none. One that has
+    /// routes for requests, and none for this pod, refuses them.
     fn routed(&self, host: &str, name: &str, port: u16) -> Option<Vec<Landing>> {
         let route = self.objects.iter().find(|one| {
             let namespace = one["metadata"]["namespace"].as_str().unwrap();

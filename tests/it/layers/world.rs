@@ -1,4 +1,5 @@
-//! The cluster that the policies speak of: the same facts as manifests, for the evaluators, and as what sends and answers.
+//! The cluster that the policies speak of: the same facts as manifests, for the evaluators, and as what sends and
+//! answers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

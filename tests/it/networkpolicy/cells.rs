@@ -90,7 +90,8 @@ fn a_deny_is_exact_or_unable() {
 
 #[test]
 fn a_deny_needs_one_end_that_holds() {
-    // Where nothing isolates `b`, its end would have to name addresses beside pods; the other end stops every such flow.
+    // Where nothing isolates `b`, its end would have to name addresses beside pods; the other end stops every such
+    // flow.
     let build = build("default deny a/*\ndeny a/* -> b/*").ok();
     let levels: Vec<Level> = build.levels(1).iter().map(|(level, _)| *level).collect();
     assert_eq!((levels, build.codes()), (vec![Level::Exact, Level::Unable], vec![]));
@@ -162,7 +163,8 @@ fn namespaces_that_are_not_named_come_from_the_inventory() {
     let namespaces: Vec<String> = build.lowering.layers[0].1.objects.iter().map(|it| it.namespace.clone()).collect();
     assert_eq!(namespaces, ["blue", "green"]);
     assert!(build.codes().contains(&"N0703"), "{:?}", build.codes());
-    // Without an inventory nothing is guessed: such pods are left open, and pods that other rules isolate keep their way.
+    // Without an inventory nothing is guessed: such pods are left open, and pods that other rules isolate keep their
+    // way.
     let source = "default deny egress garden/*\nallow egress {env=prod}/* -> db/*:5432";
     let unknown = self::build(source);
     assert_eq!(unknown.levels(1), [(Level::Unable, "no namespace is named and no inventory lists them")]);

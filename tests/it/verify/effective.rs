@@ -1,5 +1,5 @@
-//! Mistakes of a plan: the rules that a layer says instead of the source's are changed, as a plan that went wrong would have
-//! them, and the judgements stay as they are. Each mistake must be found by comparing with the source alone.
+//! Mistakes of a plan: the rules that a layer says instead of the source's are changed, as a plan that went wrong would
+//! have them, and the judgements stay as they are. Each mistake must be found by comparing with the source alone.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Many ways to break what is written for NetworkPolicy. Each is put into every place of the policies that has it, one at a
-//! time, and each must be found.
+//! Many ways to break what is written for NetworkPolicy. Each is put into every place of the policies that has it, one
+//! at a time, and each must be found.
 
 use super::text::Text;
 use super::{build, is_caught, part};
@@ -12,7 +12,8 @@ const OWN: &[&str] = &[
     "matchLabels are emptied",
 ];
 
-/// Policies that have every feature of the objects, with the addresses of pods, and the mutants that mean the same there.
+/// Policies that have every feature of the objects, with the addresses of pods, and the mutants that mean the same
+/// there.
 const POLICIES: &[(&str, &[&str], &[&str])] = &[
     ("allow egress garden/{app=web} -> db/{app=pg}:5432", &[], &[]),
     ("allow egress garden/* -> { db/*:{5432, 53/udp, 8000-8100}, 203.0.113.7:443 }", &[], &[]),

@@ -1,5 +1,5 @@
-//! Random policies, checked as a build does: what the objects mean is what the rules mean, or a judgement says otherwise.
-//! `NETPOL_VERIFY=POLICIES[,SEED]` asks for more than a test run.
+//! Random policies, checked as a build does: what the objects mean is what the rules mean, or a judgement says
+//! otherwise. `NETPOL_VERIFY=POLICIES[,SEED]` asks for more than a test run.
 
 use netpol::diag::Code;
 use netpol::settings::Layer;

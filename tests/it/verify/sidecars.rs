@@ -203,7 +203,8 @@ pub fn check(build: &Build, change: impl Fn(&mut Vec<Value>) -> bool + Sync) -> 
     found.into_inner().unwrap()
 }
 
-/// Puts defects into the objects of so many random policies for Istio, and expects each to be seen in one that has a place for it.
+/// Puts defects into the objects of so many random policies for Istio, and expects each to be seen in one that has a
+/// place for it.
 pub fn all_are_seen(defects: &[Defect], seed: u64, count: u64) {
     let worlds = [World::new(false), World::new(true)];
     let draws = (0..count).map(|number| {

@@ -1,9 +1,9 @@
 //! The code of every module for OPA: the kernel with the exports of OPA's interface 1.3, as
 //! <https://www.openpolicyagent.org/docs/wasm> has it.
 //!
-//! OPA's hosts own the memory. They write behind the heap pointer, set it back before each evaluation, and expect what lies
-//! behind it to be free. So this module keeps nothing from one evaluation to the next one, and its allocator is OPA's: a
-//! pointer that only grows until it is set back.
+//! OPA's hosts own the memory. They write behind the heap pointer, set it back before each evaluation, and expect what
+//! lies behind it to be free. So this module keeps nothing from one evaluation to the next one, and its allocator is
+//! OPA's: a pointer that only grows until it is set back.
 
 #[path = "../../../src/targets/wasm/kernel/mod.rs"]
 #[allow(dead_code, reason = "the compiler needs more of it than a module")]
@@ -193,8 +193,8 @@ fn as_set(json: &[u8]) -> usize {
     at
 }
 
-/// Evaluates an entrypoint with an input of JSON. The result stands at the address that is returned, and ends with a zero
-/// byte; in the format 1 it is a set.
+/// Evaluates an entrypoint with an input of JSON. The result stands at the address that is returned, and ends with a
+/// zero byte; in the format 1 it is a set.
 #[unsafe(no_mangle)]
 pub extern "C" fn opa_eval(
     _reserved: i32,

@@ -1,5 +1,6 @@
-//! From the plan to objects, and to YAML. Decided here are names, and the form that Kubernetes and Istio ask for: a rule for a
-//! trust domain gets its condition (`AccessRule::in_domain`), and a policy that is too long is divided (`divide`).
+//! From the plan to objects, and to YAML. Decided here are names, and the form that Kubernetes and Istio ask for: a
+//! rule for a trust domain gets its condition (`AccessRule::in_domain`), and a policy that is too long is divided
+//! (`divide`).
 //!
 //! ```netpol
 //! allow ingress lab/@curl -> garden/{app=web}:8080/http

@@ -1,4 +1,5 @@
-//! What Istio's objects let in, as sets of flows: read from objects, whoever wrote them, and not from what a plan meant.
+//! What Istio's objects let in, as sets of flows: read from objects, whoever wrote them, and not from what a plan
+//! meant.
 //!
 //! ```text
 //! AuthorizationPolicy garden/web: selector app: web, ALLOW, principals: [cluster.local/ns/lab/sa/curl], ports: ["8080"]

@@ -162,7 +162,8 @@ fn host(text: &str) -> Option<HostName> {
     (!name.is_empty() && !name.contains('*')).then(|| HostName { wildcard, name: name.into() })
 }
 
-/// Reads a path: the text itself, a prefix that ends in `/*`, or a template with `{*}` for a segment and a final `{**}`.
+/// Reads a path: the text itself, a prefix that ends in `/*`, or a template with `{*}` for a segment and a final
+/// `{**}`.
 fn path(text: &str) -> Option<Value> {
     let mut segments: Vec<&str> = text.strip_prefix('/')?.split('/').collect();
     let below = match segments.last() {

@@ -207,7 +207,8 @@ fn meet(a: &Block, b: &Block) -> bool {
     AddressSet { blocks: vec![a.clone()] }.overlaps(&AddressSet { blocks: vec![b.clone()] })
 }
 
-/// Returns a term less the flows that denies name; those that name none of them may be left out. `pod_addresses` are empty where they are not known.
+/// Returns a term less the flows that denies name; those that name none of them may be left out. `pod_addresses` are
+/// empty where they are not known.
 pub fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresses: &AddressSet) -> Left<'a> {
     let mut left = Left { terms: Vec::new(), taken: Vec::new(), kept: Vec::new() };
     let mut parts = parts(term, pod_addresses);
@@ -301,8 +302,8 @@ impl<'a> Batch<'_, 'a> {
     }
 }
 
-/// Joins denies on all ports: a thousand that name one block each are taken out of `0.0.0.0/0` as one list. Denies in a row
-/// of the same peers on other ports become one too.
+/// Joins denies on all ports: a thousand that name one block each are taken out of `0.0.0.0/0` as one list. Denies in a
+/// row of the same peers on other ports become one too.
 fn batches<'d, 'a>(denied: &[&'d Denied<'a>]) -> Vec<Batch<'d, 'a>> {
     let (mut batches, mut pods, mut addresses): (Vec<Batch>, Vec<&Denied>, Vec<&Denied>) = Default::default();
     for &one in denied {

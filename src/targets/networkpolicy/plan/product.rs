@@ -1,6 +1,6 @@
-//! Products: few lines of a policy that would be gigabytes of YAML, and are an error before these are made. A NetworkPolicy
-//! has no deny, so the exceptions of the denies are written out in every allow for the same pods; and it is for one
-//! namespace, so a rule for pods of many is written into each.
+//! Products: few lines of a policy that would be gigabytes of YAML, and are an error before these are made. A
+//! NetworkPolicy has no deny, so the exceptions of the denies are written out in every allow for the same pods; and it
+//! is for one namespace, so a rule for pods of many is written into each.
 //!
 //! ```text
 //! 1,000 denies of a namespace each, and 1,500 allows, all for the pods of shop: 1,500,000 exceptions, an error

@@ -130,8 +130,8 @@ impl Judge<'_> {
         asked.then(|| client() && meets(false))
     }
 
-    /// Returns whether the flow is one that the gateway of a rule passes on, for one of the rule's hosts and clients, as far as
-    /// these are known.
+    /// Returns whether the flow is one that the gateway of a rule passes on, for one of the rule's hosts and clients,
+    /// as far as these are known.
     pub(super) fn passes_on(&self, rule: &Rule) -> bool {
         let via = via(self.tables, rule);
         let (members, _) = gateway(self.tables, via.gateway);

@@ -1,5 +1,5 @@
-//! The kernel of the evaluator module: decides flows by the tables of a policy, as [`crate::policy::eval()`] decides them by
-//! its rules.
+//! The kernel of the evaluator module: decides flows by the tables of a policy, as [`crate::policy::eval()`] decides
+//! them by its rules.
 //!
 //! ```text
 //! intern {"namespace": "garden", "labels": {"app": "web"}}     a number, found once
@@ -7,8 +7,8 @@
 //! decide(one, other, TCP 443, nothing known of the request)    allowed, by rule 0 at the sending end
 //! ```
 //!
-//! This folder knows nothing of the crate but how paths are compared. It is compiled twice: here, as the native twin of the
-//! module, and below `tests/wasm/kernel` into the code of every module (`code/`).
+//! This folder knows nothing of the crate but how paths are compared. It is compiled twice: here, as the native twin of
+//! the module, and below `tests/wasm/kernel` into the code of every module (`code/`).
 
 pub mod document;
 mod gateway;
@@ -282,8 +282,8 @@ impl<'t> Kernel<'t> {
         Ok(Verdict { ends: judge.ends(), audit: self.audit })
     }
 
-    /// Decides many flows: four words each, from a place among the words on, with three words for each verdict from another
-    /// place on. Of a flow that is an error the first word is that. Returns how many were decided.
+    /// Decides many flows: four words each, from a place among the words on, with three words for each verdict from
+    /// another place on. Of a flow that is an error the first word is that. Returns how many were decided.
     pub fn decide_batch(&self, words: &mut [u32], from: usize, count: usize, to: usize) -> Result<u32, Error> {
         let end = |start: usize, size: usize| count.checked_mul(size).and_then(|length| start.checked_add(length));
         if end(from, 4).zip(end(to, 3)).is_none_or(|(one, other)| one.max(other) > words.len()) {

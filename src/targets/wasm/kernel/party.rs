@@ -1,5 +1,5 @@
-//! Parties: what a host says of a pod, an address or a host outside, and which members of the policy hold it. This is found
-//! once, when the party is interned; a decision only looks it up.
+//! Parties: what a host says of a pod, an address or a host outside, and which members of the policy hold it. This is
+//! found once, when the party is interned; a decision only looks it up.
 //!
 //! ```text
 //! {"namespace": "garden", "labels": {"app": "web"}, "account": "web"}     a pod

@@ -1,5 +1,5 @@
-//! Sets of addresses as ranges, sorted and disjoint, in words: how many of IPv4 and of IPv6, then the first and the last
-//! address of each, an IPv6 address as four words.
+//! Sets of addresses as ranges, sorted and disjoint, in words: how many of IPv4 and of IPv6, then the first and the
+//! last address of each, an IPv6 address as four words.
 
 use std::net::IpAddr;
 

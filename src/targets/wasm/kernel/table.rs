@@ -1,5 +1,5 @@
-//! The tables as the kernel reads them. A word that is not there reads as 0, and a list that is not there as empty, so that
-//! damaged tables stop nothing.
+//! The tables as the kernel reads them. A word that is not there reads as 0, and a list that is not there as empty, so
+//! that damaged tables stop nothing.
 
 use super::layout::{self, NONE, header, member, rule};
 use super::ranges::Ranges;

@@ -223,8 +223,8 @@ impl Disagreement {
     }
 }
 
-/// Returns addresses at the edges of blocks that the policy names, inside and outside. One among pods' addresses would be a
-/// pod's.
+/// Returns addresses at the edges of blocks that the policy names, inside and outside. One among pods' addresses would
+/// be a pod's.
 fn edges(build: &Build) -> Vec<IpAddr> {
     let members =
         build.policy.rules.iter().flat_map(|rule| rule.source.members.iter().chain(&rule.destination.members));

@@ -37,8 +37,8 @@ const OUTSIDE: [&str; 13] = [
     "192.168.0.77",
 ];
 
-/// Keys of pods' labels, their values (some of which YAML would take for no strings), and how many of a hundred pods have
-/// them.
+/// Keys of pods' labels, their values (some of which YAML would take for no strings), and how many of a hundred pods
+/// have them.
 pub const POD_LABELS: [(&str, [&str; 3], usize); 4] = [
     ("app", ["web", "api", "db"], 90),
     ("example.com/tier", ["front", "1e3", ""], 60),

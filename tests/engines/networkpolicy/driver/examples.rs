@@ -1,5 +1,5 @@
-//! The examples as cases: their sources, a cluster in which everything that they speak of exists, and the objects that are
-//! committed.
+//! The examples as cases: their sources, a cluster in which everything that they speak of exists, and the objects that
+//! are committed.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -54,8 +54,8 @@ fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     files.filter(|entry| wanted(&entry.file_name().to_string_lossy())).map(walkdir::DirEntry::into_path).collect()
 }
 
-/// Returns a cluster with the pods of the inventory. Where there is none it has pods for everything that the rules name,
-/// and beside them in each namespace, and in another one, a pod without labels.
+/// Returns a cluster with the pods of the inventory. Where there is none it has pods for everything that the rules
+/// name, and beside them in each namespace, and in another one, a pod without labels.
 pub fn cluster(policy: &policy::Policy) -> Cluster {
     let mut cluster = Cluster { outside: outside(policy), ..Cluster::empty() };
     for (name, namespace) in &policy.inventory.namespaces {

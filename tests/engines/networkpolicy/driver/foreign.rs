@@ -1,4 +1,5 @@
-//! YAML that others wrote, such as the test suites of the engines have it: what is read of it means what the engines say.
+//! YAML that others wrote, such as the test suites of the engines have it: what is read of it means what the engines
+//! say.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +27,8 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     entries.map(walkdir::DirEntry::into_path).filter(|path| named(path) && has(path)).collect()
 }
 
-/// Compares what is read of a file with what the engines say, in a cluster in which everything that it speaks of exists.
+/// Compares what is read of a file with what the engines say, in a cluster in which everything that it speaks of
+/// exists.
 pub fn judge(path: &Path, programs: &mut [Program]) -> Read {
     let text = std::fs::read_to_string(path).unwrap();
     let mut sources = Sources::new();

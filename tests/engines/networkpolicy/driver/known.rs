@@ -1,5 +1,5 @@
-//! Where an engine may rightly say something else than the source, as conditions: what the compiler says of its layer, and
-//! what Kubernetes leaves open. What engines read wrong is put right in the programs around them.
+//! Where an engine may rightly say something else than the source, as conditions: what the compiler says of its layer,
+//! and what Kubernetes leaves open. What engines read wrong is put right in the programs around them.
 
 use netpol::model::addresses::{AddressSet, Block};
 use netpol::model::endpoint::{Endpoint, Member, What};
@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::build::Build;
 use crate::case::Vote;
 
-/// Returns whether the compiler said that the layer lets through more than the rules that forbid a flow: at each end that
-/// forbids it, the deny that decides, or one of the rules that isolate the pod, is judged less than exact.
+/// Returns whether the compiler said that the layer lets through more than the rules that forbid a flow: at each end
+/// that forbids it, the deny that decides, or one of the rules that isolate the pod, is judged less than exact.
 pub fn is_stated(build: &Build, flow: &Flow, meant: &Verdict) -> bool {
     meant.ends.iter().filter(|end| !end.allows()).all(|end| match end.cause {
         Cause::Denied(rule) => !is_exact(build, rule, end.direction) && !is_denied_exactly(build, flow, end.direction),
@@ -37,9 +37,9 @@ fn is_denied_exactly(build: &Build, flow: &Flow, direction: Direction) -> bool {
     ends.iter().any(|end| end.direction == direction && matches!(end.cause, Cause::Denied(_)))
 }
 
-/// Returns whether a rule that forbids a flow at one end, as all do that isolate the pod, is not exact, so that the compiler
-/// had to say of it what else holds it; or whether a gateway's half of a rule let the flow through. That a rule for other pods
-/// is wider excuses nothing.
+/// Returns whether a rule that forbids a flow at one end, as all do that isolate the pod, is not exact, so that the
+/// compiler had to say of it what else holds it; or whether a gateway's half of a rule let the flow through. That a
+/// rule for other pods is wider excuses nothing.
 fn is_widened(build: &Build, flow: &Flow, direction: Direction) -> bool {
     let mut rules = build.policy.numbered();
     let forbids = |at: RuleId, rule: &netpol::model::rules::Rule| {
@@ -100,9 +100,9 @@ fn has_port(member: &Member, flow: &Flow) -> bool {
     member.ports.matches(flow.port, flow.protocol, &names)
 }
 
-/// Returns whether engines differ as they do over blocks that hold addresses of pods. To kube-network-policies and cyclonus
-/// such a block means the pods too; to np-guard, and in the source, it does not. Kubernetes says that blocks should be
-/// outside the cluster, and no more.
+/// Returns whether engines differ as they do over blocks that hold addresses of pods. To kube-network-policies and
+/// cyclonus such a block means the pods too; to np-guard, and in the source, it does not. Kubernetes says that blocks
+/// should be outside the cluster, and no more.
 pub fn is_by_block(meant: bool, votes: &[Vote]) -> bool {
     !meant && votes.iter().all(|(engine, vote)| *vote == (*engine != "np-guard"))
 }

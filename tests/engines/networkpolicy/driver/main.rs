@@ -180,8 +180,8 @@ fn explain(case: &Case, programs: &mut [Program]) {
     outcome.disagreements.iter().for_each(|one| println!("{}", one.shown()));
 }
 
-/// Puts each defect into one build after the other, until it was found so many times. Not every one can be: where another
-/// object says the same, or nobody is meant, nothing changes.
+/// Puts each defect into one build after the other, until it was found so many times. Not every one can be: where
+/// another object says the same, or nobody is meant, nothing changes.
 fn mutate(times: u64, seed: u64, programs: &mut [Program]) -> ExitCode {
     println!("seed {seed}");
     let mut code = ExitCode::SUCCESS;

@@ -197,8 +197,8 @@ impl VirtualService {
         });
     }
 
-    /// Writes the routes of pods that reach the host without the gateway. A request that no route of its host matches is
-    /// refused.
+    /// Writes the routes of pods that reach the host without the gateway. A request that no route of its host matches
+    /// is refused.
     fn past_gateway(&self, yaml: &mut Writer) {
         let everyone = self.sources.iter().any(|labels| labels.is_empty());
         for &port in self.direct.iter().filter(|port| **port != self.port || !everyone) {
@@ -272,8 +272,8 @@ impl Written for DestinationRule {
 }
 
 impl DestinationRule {
-    /// Writes the TLS to a host. `caCertificates: system` is the bundle of the proxy's image, and only with the name among
-    /// `subjectAltNames` is another host's certificate refused (istio.io, "ClientTLSSettings").
+    /// Writes the TLS to a host. `caCertificates: system` is the bundle of the proxy's image, and only with the name
+    /// among `subjectAltNames` is another host's certificate refused (istio.io, "ClientTLSSettings").
     fn simple(&self, yaml: &mut Writer, ports: &[u16]) {
         yaml.key("trafficPolicy").map(|yaml| {
             yaml.key("portLevelSettings").list(|yaml| {
@@ -335,8 +335,8 @@ impl Written for ServicePatch {
     }
 }
 
-/// A patch of the workload of a gateway's pods. Its proxies count X-Forwarded-For from the end by this number (istio.io,
-/// "Configuring Gateway Network Topology").
+/// A patch of the workload of a gateway's pods. Its proxies count X-Forwarded-For from the end by this number
+/// (istio.io, "Configuring Gateway Network Topology").
 impl Written for WorkloadPatch {
     fn kind(&self) -> Kind {
         Kind { rank: 9, api_version: "apps/v1", word: self.kind }

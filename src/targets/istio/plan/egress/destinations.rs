@@ -16,8 +16,8 @@
 //! ```
 //!
 //! A sidecar tells a host by the name that TLS or HTTP asks for, so that no other host is reached at its addresses. On
-//! other TCP ports nothing is asked for: a host without addresses of its own is its port at every public address, unless
-//! sidecars answer DNS and so give it one (`[istio] dns-capture`).
+//! other TCP ports nothing is asked for: a host without addresses of its own is its port at every public address,
+//! unless sidecars answer DNS and so give it one (`[istio] dns-capture`).
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -166,7 +166,8 @@ impl<'f, 'a> Destinations<'f, 'a> {
         }
     }
 
-    /// `by_gateway` is the port of the Service of a gateway that leads there, which knows each host by a name of its own.
+    /// `by_gateway` is the port of the Service of a gateway that leads there, which knows each host by a name of its
+    /// own.
     fn of_endpoint(&mut self, endpoint: &Endpoint, by_gateway: Option<u16>) -> Reach {
         let mut reach = Reach { everything: is_everything(endpoint), ..Reach::default() };
         if !reach.everything {

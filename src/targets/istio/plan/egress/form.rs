@@ -53,8 +53,8 @@ pub struct OnPort {
     pub auto_services: bool,
     /// Whether a Service has this number for another protocol first.
     pub twice: bool,
-    /// Whether a host is sent on to another port of a gateway's Service. Istio looks for that Service on the listener's own
-    /// port alone, where the listener has one.
+    /// Whether a host is sent on to another port of a gateway's Service. Istio looks for that Service on the listener's
+    /// own port alone, where the listener has one.
     pub sent_on: bool,
     /// Whether the items bring no other ports if they are imported without a port.
     pub clean: bool,

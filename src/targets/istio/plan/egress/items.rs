@@ -61,7 +61,8 @@ pub struct HostPort {
     pub app: Option<AppProtocol>,
     /// The host's own port, if the mesh opens TLS to it.
     pub tls_to: Option<u16>,
-    /// Whether connections are sent to another port of a gateway's Service, which a listener with this port would not find.
+    /// Whether connections are sent to another port of a gateway's Service, which a listener with this port would not
+    /// find.
     pub is_sent_on: bool,
 }
 

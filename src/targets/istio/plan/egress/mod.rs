@@ -21,7 +21,8 @@
 //! A Sidecar lets its pods reach its imports and nothing else. So `destinations` makes of a rule's destination the
 //! items (`items`) that Istio knows, `ends` adds the pods, `isolation` finds the pods that are restricted, `content`
 //! gathers the items of each object less the `denied` ones, `ask` makes the ServiceEntries that they need (of
-//! `entries`, `addresses`, `services` and `host_ports`), and `sidecars` the Sidecars, of `listeners`, `imports` and `form`.
+//! `entries`, `addresses`, `services` and `host_ports`), and `sidecars` the Sidecars, of `listeners`, `imports` and
+//! `form`.
 
 mod addresses;
 mod allowed;

@@ -64,8 +64,8 @@ pub fn keeping(facts: &Facts<'_>, judged: &[(RuleId, &Gateway)]) -> (Keeping, Ve
     (keeping, unknown.chain(unseen).collect())
 }
 
-/// The workloads of gateways behind proxies, by namespace, name and kind, each with the number of proxies and the rules that
-/// need it.
+/// The workloads of gateways behind proxies, by namespace, name and kind, each with the number of proxies and the rules
+/// that need it.
 pub type Counting = BTreeMap<(SmolStr, SmolStr, &'static str), (u32, Vec<RuleId>)>;
 
 /// Returns the workloads whose proxies have to count those in front of them, for some rules about gateways.
@@ -97,7 +97,8 @@ fn kind(kind: WorkloadKind) -> Option<&'static str> {
     }
 }
 
-/// Returns the clients of a gateway as it believes them: behind proxies that are given, only those whom one of them names.
+/// Returns the clients of a gateway as it believes them: behind proxies that are given, only those whom one of them
+/// names.
 pub fn believed(gateway: &Gateway, sources: &Rc<Vec<Source>>) -> Rc<Vec<Source>> {
     if gateway.proxies_from.is_empty() || !sources.iter().any(|source| source.remote) {
         return Rc::clone(sources);

@@ -1,4 +1,5 @@
-//! Exits: hosts that are reached only through an egress gateway, each on a port for TLS, for requests, or for any bytes.
+//! Exits: hosts that are reached only through an egress gateway, each on a port for TLS, for requests, or for any
+//! bytes.
 //!
 //! ```text
 //! allow egress garden/* -> zenquotes.io:443/tls via edge
@@ -8,9 +9,9 @@
 //! the gateway     takes them from these pods, and sends them on: Gateway, AuthorizationPolicy, VirtualService
 //! ```
 //!
-//! Inside mutual TLS the gateway knows the pod that asks, and by the name of that TLS the host; of requests it compares the
-//! host once more. A TCP port tells no name, so that its host needs an address: by that the sidecar knows where to. The Sidecar never imports the gateway's
-//! Service, by which pods could reach other hosts on the gateway.
+//! Inside mutual TLS the gateway knows the pod that asks, and by the name of that TLS the host; of requests it compares
+//! the host once more. A TCP port tells no name, so that its host needs an address: by that the sidecar knows where to.
+//! The Sidecar never imports the gateway's Service, by which pods could reach other hosts on the gateway.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

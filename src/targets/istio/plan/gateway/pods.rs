@@ -45,8 +45,8 @@ fn beyond_root(facts: &Facts<'_>, pods: &PodSelector) -> Option<String> {
     ))
 }
 
-/// Returns the findings about rules through gateways of which perhaps not all pods are isolated: one object is for all of
-/// them, and closes them to what no rule names.
+/// Returns the findings about rules through gateways of which perhaps not all pods are isolated: one object is for all
+/// of them, and closes them to what no rule names.
 pub fn half_isolated(facts: &Facts<'_>) -> Findings {
     let mut findings = Findings::default();
     for (at, rule) in facts.part.rules(Direction::Ingress) {

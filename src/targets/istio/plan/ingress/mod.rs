@@ -188,8 +188,8 @@ impl<'a> Gathering<'_, 'a> {
         }
     }
 
-    /// Finds the gap of a rule about addresses whose pods are a gateway's behind proxies, and others: an object for all of
-    /// them judges packets, which come from the proxies there.
+    /// Finds the gap of a rule about addresses whose pods are a gateway's behind proxies, and others: an object for all
+    /// of them judges packets, which come from the proxies there.
     fn behind_proxies(&mut self, at: RuleId, rule: &Rule, selector: &PodSelector) {
         let outside = rule.source.members.iter().any(|member| matches!(member.what, What::Addresses(_)));
         let Some(gateway) = self.facts.policy.behind_proxies(selector).filter(|_| outside) else { return };

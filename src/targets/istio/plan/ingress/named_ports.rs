@@ -70,8 +70,8 @@ pub fn resolve<'p>(facts: &Facts<'_>, selector: &PodSelector, ports: &'p Ports) 
     Ok(Named::Apart(shares.into_iter().filter_map(share).collect()))
 }
 
-/// Returns the ports with the numbers that a `workload` declaration gives the pods of a selector; `None` if none of them
-/// speaks of all these pods, or if two disagree about some.
+/// Returns the ports with the numbers that a `workload` declaration gives the pods of a selector; `None` if none of
+/// them speaks of all these pods, or if two disagree about some.
 fn declared(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Option<Vec<PortMatch>> {
     let known = facts.known(selector.namespace_name()?)?;
     let (mut told, mut list) = (false, None);

@@ -7,8 +7,8 @@
 //! resolution: NONE    port 443/TLS    any address, for the name that the pod asks for is not compared with it
 //! ```
 //!
-//! A VirtualService for the host sends the connections of some pods to a gateway instead, inside TLS by which that knows
-//! the pod and the host.
+//! A VirtualService for the host sends the connections of some pods to a gateway instead, inside TLS by which that
+//! knows the pod and the host.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -111,7 +111,8 @@ impl Index<'_> {
         }
     }
 
-    /// Adds where connections to a host on a port go: by the routes of the host, the first that fits, else straight there.
+    /// Adds where connections to a host on a port go: by the routes of the host, the first that fits, else straight
+    /// there.
     fn routed<'i>(
         &'i self,
         entry: &'i Entry,
@@ -210,8 +211,8 @@ impl Index<'_> {
         seen.find_map(|one| one.ports.iter().find(|own| own.port == port))
     }
 
-    /// Returns the way through a gateway that an item of a host's route leads to, if all of the way is there: mutual TLS to
-    /// the gateway's Service, a server of the gateway that takes it, and the route from there to the host.
+    /// Returns the way through a gateway that an item of a host's route leads to, if all of the way is there: mutual
+    /// TLS to the gateway's Service, a server of the gateway that takes it, and the route from there to the host.
     fn gateway<'i>(
         &'i self,
         route: &'i Route,
