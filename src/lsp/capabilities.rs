@@ -48,6 +48,7 @@ pub fn of(client: &Abilities) -> ServerCapabilities {
         definition_provider: Some(true.into()),
         references_provider: Some(true.into()),
         document_highlight_provider: Some(true.into()),
+        call_hierarchy_provider: Some(true.into()),
         document_symbol_provider: Some(true.into()),
         code_action_provider: Some(
             CodeActionOptions {

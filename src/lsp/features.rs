@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use lsp_types::{
-    CodeLens, Command, DocumentHighlight, DocumentLink, DocumentRangeFormattingParams, Hover, InlayHint, Location,
-    ParameterInformation, PrepareRenamePlaceholder, ReferenceParams, RenameParams, SelectionRange, SemanticTokens,
-    SemanticTokensDelta, SemanticTokensEdit, SignatureHelp, SignatureInformation, TextDocumentPositionParams, TextEdit,
-    Uri, WorkspaceEdit,
+    CallHierarchyIncomingCall, CallHierarchyItem, CallHierarchyOutgoingCall, CodeLens, Command, DocumentHighlight,
+    DocumentLink, DocumentRangeFormattingParams, Hover, InlayHint, Location, ParameterInformation,
+    PrepareRenamePlaceholder, ReferenceParams, RenameParams, SelectionRange, SemanticTokens, SemanticTokensDelta,
+    SemanticTokensEdit, SignatureHelp, SignatureInformation, TextDocumentPositionParams, TextEdit, Uri, WorkspaceEdit,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -16,7 +16,7 @@ use super::lines::Lines;
 use super::workspace::{Place, Workspace};
 use super::{actions, convert, diagnostics};
 use crate::diag::Edit;
-use crate::ide::{LensAction, Link};
+use crate::ide::{Asked, Contact, LensAction, Link, Party};
 use crate::source::{FileId, Span};
 
 /// An answer, as it is sent.
@@ -102,6 +102,53 @@ impl<'w> View<'w> {
         let spans = self.ide().highlights(self.file(), self.offset(at)).into_iter();
         let marks = spans.map(|span| DocumentHighlight { range: self.lines.range(span.start, span.end), kind: None });
         json(marks.collect::<Vec<_>>())
+    }
+
+    /// Returns the endpoint at a place, of which a client may ask who reaches it and what it reaches.
+    pub fn party(&self, at: &TextDocumentPositionParams) -> Answer {
+        let party = self.ide().party(self.file(), self.offset(at));
+        json(party.map(|party| vec![self.party_item(party)]))
+    }
+
+    /// Returns who reaches an endpoint, each with the statements of its file that say so.
+    pub fn reached_by(&self, item: &CallHierarchyItem) -> Answer {
+        let calls = self.contacts(item, Asked::Sources).into_iter().map(|Contact { party, rules }| {
+            let from_ranges = self.ranges(&rules, party.span.file);
+            CallHierarchyIncomingCall { from: self.party_item(party), from_ranges }
+        });
+        json(calls.collect::<Vec<_>>())
+    }
+
+    /// Returns what an endpoint reaches, each with the statements of this file that say so.
+    pub fn reaches(&self, item: &CallHierarchyItem) -> Answer {
+        let calls = self.contacts(item, Asked::Destinations).into_iter().map(|Contact { party, rules }| {
+            let from_ranges = self.ranges(&rules, self.file());
+            CallHierarchyOutgoingCall { to: self.party_item(party), from_ranges }
+        });
+        json(calls.collect::<Vec<_>>())
+    }
+
+    fn contacts(&self, item: &CallHierarchyItem, asked: Asked) -> Vec<Contact> {
+        self.ide().contacts(self.file(), self.lines.offset(item.selection_range.start), asked)
+    }
+
+    fn ranges(&self, spans: &[Span], file: FileId) -> Vec<lsp_types::Range> {
+        let of_file = spans.iter().filter(|span| span.file == file);
+        of_file.map(|span| self.location(*span).range).collect()
+    }
+
+    fn party_item(&self, party: Party) -> CallHierarchyItem {
+        let Location { uri, range } = self.location(party.statement);
+        CallHierarchyItem {
+            name: party.name,
+            kind: lsp_types::SymbolKind::Object,
+            tags: None,
+            detail: None,
+            uri,
+            range,
+            selection_range: self.location(party.span).range,
+            data: None,
+        }
     }
 
     pub fn prepare_rename(&self, at: &TextDocumentPositionParams) -> Answer {

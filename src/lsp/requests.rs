@@ -2,12 +2,12 @@
 
 use lsp_server::ErrorCode;
 use lsp_types::{
-    CodeActionParams, CodeLensParams, CompletionParams, DefinitionParams, DocumentFormattingParams,
-    DocumentHighlightParams, DocumentLinkParams, DocumentRangeFormattingParams, DocumentSymbolParams,
-    ExecuteCommandParams, FoldingRangeParams, HoverParams, InlayHintParams, PrepareRenameParams, ReferenceParams,
-    RenameParams, SelectionRangeParams, SemanticToken, SemanticTokensDeltaParams, SemanticTokensParams,
-    SemanticTokensRangeParams, SignatureHelpParams, TextDocumentContentParams, TextDocumentContentResult, Uri,
-    WorkspaceSymbolParams,
+    CallHierarchyIncomingCallsParams, CallHierarchyOutgoingCallsParams, CallHierarchyPrepareParams, CodeActionParams,
+    CodeLensParams, CompletionParams, DefinitionParams, DocumentFormattingParams, DocumentHighlightParams,
+    DocumentLinkParams, DocumentRangeFormattingParams, DocumentSymbolParams, ExecuteCommandParams, FoldingRangeParams,
+    HoverParams, InlayHintParams, PrepareRenameParams, ReferenceParams, RenameParams, SelectionRangeParams,
+    SemanticToken, SemanticTokensDeltaParams, SemanticTokensParams, SemanticTokensRangeParams, SignatureHelpParams,
+    TextDocumentContentParams, TextDocumentContentResult, Uri, WorkspaceSymbolParams,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -42,6 +42,18 @@ impl Server {
             "textDocument/documentHighlight" => {
                 let at = parse::<DocumentHighlightParams>(params)?.text_document_position_params;
                 self.view(&at.text_document.uri, |view| view.highlights(&at))
+            }
+            "textDocument/prepareCallHierarchy" => {
+                let at = parse::<CallHierarchyPrepareParams>(params)?.text_document_position_params;
+                self.view(&at.text_document.uri, |view| view.party(&at))
+            }
+            "callHierarchy/incomingCalls" => {
+                let item = parse::<CallHierarchyIncomingCallsParams>(params)?.item;
+                self.view(&item.uri, |view| view.reached_by(&item))
+            }
+            "callHierarchy/outgoingCalls" => {
+                let item = parse::<CallHierarchyOutgoingCallsParams>(params)?.item;
+                self.view(&item.uri, |view| view.reaches(&item))
             }
             "textDocument/prepareRename" => {
                 let at = parse::<PrepareRenameParams>(params)?.text_document_position_params;

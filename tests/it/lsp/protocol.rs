@@ -50,6 +50,23 @@ fn a_name_leads_to_its_definition_and_gets_another_name() {
 }
 
 #[test]
+fn a_hierarchy_of_calls_tells_who_reaches_an_endpoint() {
+    let policy = "default deny data/*\nallow shop/{app=web} -> data/{app=db}:5432\nallow shop/{app=old} -> data/{app=db}\ndeny shop/{app=old} -> data/*\n";
+    let (_guard, folder) = folder(&[("a.netpol", policy)]);
+    let (mut client, _) = Client::start(&folder, json!({}));
+    let uri = client.open(&folder.join("a.netpol"), policy);
+    let items = client.at("textDocument/prepareCallHierarchy", &uri, 1, 30).unwrap();
+    assert_eq!(items[0]["name"], "data/{app=db}:5432");
+    let calls = client.ask("callHierarchy/incomingCalls", json!({ "item": items[0] })).unwrap();
+    let names: Vec<&Value> = calls.as_array().unwrap().iter().map(|call| &call["from"]["name"]).collect();
+    assert_eq!(names, ["shop/{app=web}"]);
+    assert_eq!(calls[0]["fromRanges"][0]["start"]["line"], 1);
+    let calls = client.ask("callHierarchy/outgoingCalls", json!({ "item": calls[0]["from"] })).unwrap();
+    assert_eq!(calls[0]["to"]["name"], "data/{app=db}:5432");
+    assert_eq!(client.end(), Some(0));
+}
+
+#[test]
 fn a_failing_request_has_an_error_and_the_server_lives() {
     let (_guard, folder) = folder(&[("a.netpol", POLICY)]);
     let (mut client, _) = Client::start(&folder, json!({}));
