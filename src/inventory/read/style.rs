@@ -34,6 +34,9 @@ type Read<T> = Result<T, Unexpected>;
 
 /// Reads the documents of a text and hands each to `visit`.
 pub(super) fn each_document(file: FileId, text: &str, mut visit: impl FnMut(&Document<'_>)) -> Read<()> {
+    if let Some(at) = unprintable(text) {
+        return Err(Unexpected { at, why: "a character stands here that YAML takes nowhere" });
+    }
     let mut at = 0;
     loop {
         let mut reader = Reader { file, text, at, nodes: Vec::new(), depth: 0 };
@@ -51,6 +54,16 @@ pub(super) fn each_document(file: FileId, text: &str, mut visit: impl FnMut(&Doc
             _ => return Err(Unexpected { at, why: "a line stands too far to the left" }),
         }
     }
+}
+
+/// Returns where the first character stands that YAML takes only where it is escaped, in comments too (YAML 1.2, 5.1).
+fn unprintable(text: &str) -> Option<usize> {
+    let is_control = |byte: u8| byte < b' ' && byte != b'\n' || byte == 0x7f;
+    let of_others = || {
+        let mut all = text.char_indices().filter(|(_, c)| !c.is_ascii());
+        all.find(|(_, c)| matches!(c, '\u{80}'..='\u{9f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')).map(|(at, _)| at)
+    };
+    text.bytes().position(is_control).or_else(|| if text.is_ascii() { None } else { of_others() })
 }
 
 struct Reader<'t> {

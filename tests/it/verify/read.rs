@@ -273,3 +273,16 @@ proptest! {
         rules(&format!("{}{junk}{}", &text[..at], &text[end..]));
     }
 }
+
+#[test]
+fn a_character_that_yaml_takes_nowhere_is_not_read_in_a_comment_either() {
+    let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: a\n  namespace: garden\nspec:\n  podSelector: {}\n  policyTypes: [Egress]\n  # seg?.netpol\n";
+    let read = |text: &str| {
+        let file = netpol::source::Sources::new().add("a.yaml", text);
+        netpol::targets::read_back(netpol::settings::Layer::NetworkPolicy, file, text).is_ok()
+    };
+    assert!(read(text) && read(&text.replace('?', "é")));
+    for character in ["\u{4}", "\u{7f}", "\t", "\u{9b}", "\u{feff}"] {
+        assert!(!read(&text.replace('?', character)), "{character:?}");
+    }
+}
