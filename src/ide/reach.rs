@@ -46,7 +46,7 @@ pub enum Asked {
     Destinations,
 }
 
-/// The most rules that are looked through: an answer is wanted while somebody waits.
+/// The most rules of a policy that is asked: somebody waits for the answer, and one from a part would be false.
 const MOST_RULES: usize = 2_000;
 
 impl Analysis {
@@ -57,27 +57,28 @@ impl Analysis {
         self.party_of(expr)
     }
 
-    /// Returns who reaches the endpoint at an offset, or what it reaches: the other ends of `allow` rules, as far as
-    /// the whole policy, its denies included, lets a flow of the two through.
-    pub fn contacts(&self, file: FileId, offset: u32, asked: Asked) -> Vec<Contact> {
-        self.found_contacts(file, offset, asked).unwrap_or_default()
-    }
-
-    fn found_contacts(&self, file: FileId, offset: u32, asked: Asked) -> Option<Vec<Contact>> {
-        let policy = self.policy()?;
-        let expr = self.endpoint_at(file, offset)?;
+    /// Returns who reaches the endpoint at an offset, or what it reaches: the other ends of `allow` rules, as far as the
+    /// whole policy, its denies included, lets a flow of the two through. The error says why there is no answer; there
+    /// is never a part of one.
+    pub fn contacts(&self, file: FileId, offset: u32, asked: Asked) -> Result<Vec<Contact>, String> {
+        let policy = self.policy().ok_or("the policy has errors, or its manifests cannot be read")?;
+        let expr = self.endpoint_at(file, offset).ok_or("no endpoint stands here")?;
         let own = match asked {
-            Asked::Sources => self.meaning(expr)?,
-            Asked::Destinations => self.without_ports(expr)?,
+            Asked::Sources => self.meaning(expr),
+            Asked::Destinations => self.without_ports(expr),
         };
+        let own = own.ok_or("inside a template an endpoint has no meaning of its own")?;
         let questions = questions(policy, &own, asked);
+        if questions.len() > MOST_RULES {
+            return Err(format!("the policy has more than {MOST_RULES} rules, too many to ask while you wait"));
+        }
         let patterns: Vec<FlowPattern> = questions.iter().map(|(_, pattern)| pattern.clone()).collect();
         let mut meaning = Meaning::new(policy, &patterns);
         let mut contacts: Vec<Contact> = Vec::new();
         for (rule, pattern) in questions {
-            // What is too large to answer is no answer.
-            let speaks = meaning.speaks_of(&pattern, rule).unwrap_or(false);
-            if !speaks || !matches!(meaning.allowed_of(&pattern), Ok(Some(_))) {
+            let too_large = "labels overlap in too many ways to answer while you wait";
+            let speaks = meaning.speaks_of(&pattern, rule).map_err(|_| too_large)?;
+            if !speaks || meaning.allowed_of(&pattern).map_err(|_| too_large)?.is_none() {
                 continue;
             }
             let Some(party) = self.other_end(rule, asked) else { continue };
@@ -88,7 +89,7 @@ impl Analysis {
                 None => contacts.push(Contact { party, rules: vec![place] }),
             }
         }
-        Some(contacts)
+        Ok(contacts)
     }
 
     fn endpoint_at(&self, file: FileId, offset: u32) -> Option<&Expr> {
@@ -135,7 +136,7 @@ fn questions<'p>(policy: &'p Policy, own: &Arc<Endpoint>, asked: Asked) -> Vec<(
         Asked::Sources => (rule.source.clone(), own.clone()),
         Asked::Destinations => (own.clone(), rule.destination.clone()),
     };
-    let asked = allows.take(MOST_RULES).map(|rule| {
+    let asked = allows.map(|rule| {
         let (source, destination) = pattern(rule);
         (rule, FlowPattern { source, destination, conditions: Arc::default() })
     });

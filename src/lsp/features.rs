@@ -112,7 +112,7 @@ impl<'w> View<'w> {
 
     /// Returns who reaches an endpoint, each with the statements of its file that say so.
     pub fn reached_by(&self, item: &CallHierarchyItem) -> Answer {
-        let calls = self.contacts(item, Asked::Sources).into_iter().map(|Contact { party, rules }| {
+        let calls = self.contacts(item, Asked::Sources)?.into_iter().map(|Contact { party, rules }| {
             let from_ranges = self.ranges(&rules, party.span.file);
             CallHierarchyIncomingCall { from: self.party_item(party), from_ranges }
         });
@@ -121,15 +121,16 @@ impl<'w> View<'w> {
 
     /// Returns what an endpoint reaches, each with the statements of this file that say so.
     pub fn reaches(&self, item: &CallHierarchyItem) -> Answer {
-        let calls = self.contacts(item, Asked::Destinations).into_iter().map(|Contact { party, rules }| {
+        let calls = self.contacts(item, Asked::Destinations)?.into_iter().map(|Contact { party, rules }| {
             let from_ranges = self.ranges(&rules, self.file());
             CallHierarchyOutgoingCall { to: self.party_item(party), from_ranges }
         });
         json(calls.collect::<Vec<_>>())
     }
 
-    fn contacts(&self, item: &CallHierarchyItem, asked: Asked) -> Vec<Contact> {
-        self.ide().contacts(self.file(), self.lines.offset(item.selection_range.start), asked)
+    fn contacts(&self, item: &CallHierarchyItem, asked: Asked) -> Result<Vec<Contact>, Failure> {
+        let offset = self.lines.offset(item.selection_range.start);
+        self.ide().contacts(self.file(), offset, asked).map_err(Failure::new)
     }
 
     fn ranges(&self, spans: &[Span], file: FileId) -> Vec<lsp_types::Range> {

@@ -209,8 +209,8 @@ impl Marked {
                 }
                 shown + "\n"
             }
-            "reached-by" => contacts(&ide.contacts(file, offset, Asked::Sources), ide),
-            "reaches" => contacts(&ide.contacts(file, offset, Asked::Destinations), ide),
+            "reached-by" => contacts(&ide.contacts(file, offset, Asked::Sources).unwrap(), ide),
+            "reaches" => contacts(&ide.contacts(file, offset, Asked::Destinations).unwrap(), ide),
             "yaml" => ide.yaml(file, offset).unwrap_or_else(|why| format!("{why}\n")),
             "explain" => ide.explain(file, Some(offset)).unwrap_or_else(|why| format!("{why}\n")),
             "evaluate" => match ide.evaluate(words[0], words[1]) {
