@@ -57,9 +57,9 @@ impl Analysis {
         self.party_of(expr)
     }
 
-    /// Returns who reaches the endpoint at an offset, or what it reaches: the other ends of `allow` rules, as far as the
-    /// whole policy, its denies included, lets a flow of the two through. The error says why there is no answer; there
-    /// is never a part of one.
+    /// Returns who reaches the endpoint at an offset, or what it reaches: the other ends of `allow` rules, as far as
+    /// the whole policy, its denies included, lets a flow of the two through. The error says why there is no answer;
+    /// there is never a part of one.
     pub fn contacts(&self, file: FileId, offset: u32, asked: Asked) -> Result<Vec<Contact>, String> {
         let policy = self.policy().ok_or("the policy has errors, or its manifests cannot be read")?;
         let expr = self.endpoint_at(file, offset).ok_or("no endpoint stands here")?;
