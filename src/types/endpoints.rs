@@ -256,6 +256,9 @@ impl Checker<'_> {
             Some(inner) => Some(inner.strip_suffix(".svc").unwrap_or(inner)),
             None => host.name.strip_suffix(".svc"),
         };
+        if local == Some("svc") && host.wildcard {
+            return Some((None, SmolStr::default()));
+        }
         if let Some(local) = local {
             let mut labels = local.rsplit('.');
             let namespace = SmolStr::from(labels.next().unwrap_or_default());

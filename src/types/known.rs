@@ -119,7 +119,7 @@ impl Checker<'_> {
             if !(sends && by_name)
                 && let Some((address, service)) = within(&known.services, &set).next()
             {
-                self.push(errors::known_service(span, service, *address, set.is_inside(&only(*address))));
+                self.push(errors::known_service(span, service, *address, set.is_inside(&only(*address)), sends));
             }
         }
     }

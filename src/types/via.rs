@@ -68,6 +68,7 @@ impl Checker<'_> {
                     self.check_public_hosts(&via.at, written.span, &via.gateway.name, env)?;
                 }
                 self.warn_of_rewrites(&via, conditions);
+                self.warn_of_other_hosts(&via, conditions);
             }
             Direction::Egress => {
                 self.refuse_at(written)?;
@@ -190,6 +191,15 @@ impl Checker<'_> {
             errors::host_outside_scope(place, &host.to_string(), gateway, scope.span, !scope.hosts.is_empty());
         self.push(diagnostic);
         None
+    }
+
+    /// Warns of public hosts of which a condition asks for none, so that nobody comes in.
+    fn warn_of_other_hosts(&mut self, via: &Via, conditions: &Conditions) {
+        let asked = &conditions.hosts;
+        let meet = via.at.iter().any(|host| asked.iter().any(|asked| asked.overlaps(host)));
+        if let ([asked, ..], [host, ..], false) = (asked.as_slice(), via.at.as_slice(), meet) {
+            self.push(errors::other_hosts(via.span, &host.to_string(), &asked.to_string()));
+        }
     }
 
     /// Warns of routes that change the path or the host, which the workload compares once more.

@@ -56,7 +56,25 @@ pub(super) fn diagnostic(policy: &Policy, sources: &Sources, rule: &Rule, said: 
             let diagnostic = Diagnostic::new(Code::IdleDeny, span, "this denies nothing")
                 .at("no flow of these would pass without it");
             let diagnostic = labelled(diagnostic, cause, &|_| "what is isolated here is closed already".into());
-            diagnostic.note("it counts once somebody allows one of them; if that is why it is here, it can stay")
+            let through = |other: &&Rule| {
+                let overlaps = |own: &Rule, other: &Rule| {
+                    let pods = |rule: &Rule| {
+                        rule.destination.pods().map(|(_, pods)| pods.selector.clone()).collect::<Vec<_>>()
+                    };
+                    pods(own).iter().any(|own| pods(other).iter().any(|other| own.overlaps(other)))
+                };
+                other.action == Action::Allow && other.ingress && other.via.is_some() && overlaps(rule, other)
+            };
+            let behind = rule.ingress.then(|| policy.rules.iter().find(through)).flatten();
+            let behind = behind.and_then(|other| other.via.as_ref()).map(|via| {
+                format!(
+                    "clients who come through `{}` are not meant: the rule with `via` says who they are",
+                    via.gateway.name
+                )
+            });
+            diagnostic
+                .note("it counts once somebody allows one of them; if that is why it is here, it can stay")
+                .note_opt(behind)
         }
         Said::Unguarded { cause } => {
             let message = "this lets pods reach the metadata address past a `default deny`";

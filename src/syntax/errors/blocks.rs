@@ -35,11 +35,24 @@ pub fn nearest_statement(word: &str) -> Option<Keyword> {
     Keyword::of_statement(near.as_bytes())
 }
 
+/// Returns the two words that one without the space between them was meant to be: `allow egress` for `allowegress`.
+fn words_together(word: &str) -> Option<String> {
+    let heads = [("allow", &["egress", "ingress"][..]), ("deny", &["egress", "ingress"]), ("default", &["deny"])];
+    let parts = heads.iter().flat_map(|(head, next)| next.iter().map(move |next| (*head, *next)));
+    let is_meant = |(head, next): &(&str, &str)| {
+        word.strip_prefix(head).is_some_and(|rest| rest.trim_start_matches(['.', '-', '_']) == *next)
+    };
+    parts.into_iter().find(is_meant).map(|(head, next)| format!("{head} {next}"))
+}
+
 /// Says that no statement begins with a word. `next` is the string behind it, with its place, if one follows.
 pub fn unknown_statement(span: Span, word: &str, next: Option<(Span, &str)>) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::UnknownStatement, span, format!("no statement begins with `{word}`"));
     // A module of the standard library stands without quotes.
     let module = next.and_then(|(place, text)| Some((place, text.trim_matches('"').strip_prefix("std/")?)));
+    if let Some(apart) = words_together(word) {
+        return diagnostic.fix(format!("write `{apart}`"), span, apart);
+    }
     match nearest_statement(word) {
         None if word == "host" => diagnostic
             .note("what a host is beyond its name says a `let`: `let api = host api.example.com at 203.0.113.50`"),

@@ -69,10 +69,18 @@ pub fn partial_wildcard(span: Span, text: &str, governed: bool) -> Diagnostic {
         return match (namespace.contains('*') && namespace != "*", name) {
             (true, _) => start.note("namespaces that belong together have a label: `{team=a}/*`, or are listed: `{ a-1/*, a-2/* }`"),
             (false, "") => start.note(format!("every pod there is `{namespace}/*`")),
-            (false, name) => start.note(format!(
-                "name each, `{{ {namespace}/{name}-a, {namespace}/{name}-b }}`, or select them by a label that they share, `{namespace}/{{app=…}}`"
+            (false, _) => start.note(format!(
+                "name each workload that is meant, or select them by a label that they share: `{namespace}/{{LABEL=VALUE}}`"
             )),
         };
+    }
+    if bare == "*" && !governed {
+        let diagnostic = diagnostic("`*` stands on each side of a `/`, and for no endpoint alone");
+        let with = |endpoint: &str| text.replacen('*', endpoint, 1);
+        return diagnostic
+            .fix("for every pod of every namespace write `*/*`", span, with("*/*"))
+            .fix("for public addresses write `internet`", span, with("internet"))
+            .fix("for every address that is no pod's write `outside`", span, with("outside"));
     }
     if matches!(bare, "*.*" | "*.*.*" | "**") {
         let start = diagnostic("`*` stands on each side of a `/`, and for no part of a host");

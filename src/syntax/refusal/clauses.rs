@@ -84,6 +84,14 @@ impl Refusal<'_> {
         let found = self.found().filter(|found| found.is("at") && self.by != Rule::binding)?;
         let host = self.before(2).is_some_and(|word| word.is("host"))
             || self.has_arrow() && !self.has_word("via") && self.before(1)?.ends_endpoint();
+        let public = self.after(1).is_some_and(|next| next.kind == Kind::String) && self.has_arrow();
+        if host && public {
+            let diagnostic = errors::expected(self.token_span(found), "`via` and a gateway before `at`", None);
+            let at = "`at` names the public host for which clients ask a gateway";
+            return Some(
+                diagnostic.at(at).note("with `use std/istio`: `… via ingress-gateway at \"shop.example.com\"`"),
+            );
+        }
         host.then(|| errors::host_at(self.token_span(found), "addresses of a host stand in a `let` alone"))
     }
 

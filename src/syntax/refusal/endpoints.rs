@@ -18,6 +18,12 @@ impl Refusal<'_> {
             .or_else(|| self.reserved_word())
     }
 
+    /// Returns whether a token is a word before the endpoints of a statement: `allow`, `egress`.
+    fn is_head(&self, token: Token<'_>) -> bool {
+        let rules = [Rule::policy_rule, Rule::default_deny, Rule::assertion];
+        rules.contains(&self.by) && self.tokens.iter().take(self.head_end()).any(|head| head.start == token.start)
+    }
+
     fn touches(&self, left: Token<'_>, right: Token<'_>) -> bool {
         left.end == right.start
     }
@@ -47,6 +53,11 @@ impl Refusal<'_> {
         } else {
             return None;
         };
+        // `default deny ingress /*`: what stands before the sign is no namespace.
+        if let Some(word) = left.filter(|word| sign.is("/") && self.is_head(*word)) {
+            let diagnostic = errors::expected(self.token_span(sign), "a namespace", Some(word.text));
+            return Some(diagnostic.at("pods stand behind their namespace, as in `garden/*`"));
+        }
         let start = left.map_or(sign.start, |left| left.end);
         let span = self.span(start, right.map_or(sign.end, |right| right.start));
         let diagnostic = Diagnostic::new(
@@ -127,6 +138,16 @@ impl Refusal<'_> {
             return None;
         }
         let first = self.run_start(self.index.checked_sub(1)?);
+        // `default deny ingress, egress garden/*`
+        let is_direction =
+            |token: Option<Token<'_>>| token.is_some_and(|token| matches!(token.text, "egress" | "ingress"));
+        if let (true, Some(second), Some(next)) = (is_direction(self.before(1)), self.after(1), self.after(2))
+            && is_direction(Some(second))
+        {
+            let span = self.span(self.tokens[first].start, next.start);
+            let diagnostic = errors::expected(self.token_span(self.tokens[self.index]), "one direction or none", None);
+            return Some(diagnostic.fix("leave both out, which means both", span, ""));
+        }
         let mut last = self.index;
         while self.tokens.get(last).is_some_and(|token| token.is(",")) {
             match self.tokens.get(last + 1) {

@@ -236,6 +236,10 @@ impl Refusal<'_> {
             .filter(|found| self.tried(&[Rule::arrow]) && self.by != Rule::port_field && found.begins_endpoint())?;
         let previous =
             self.before(1).filter(|previous| previous.end < found.start && !matches!(found.text, "where" | "via"))?;
+        // Where an arrow follows, one of the words before it is too much.
+        if self.tokens[self.index..].iter().any(|token| matches!(token.text, "->" | "<->")) {
+            return None;
+        }
         let diagnostic = errors::expected(self.token_span(found), "`->`", Some(self.run_text(previous.end)));
         Some(diagnostic.fix("write `->` between them", self.span(found.start, found.start), "-> "))
     }

@@ -171,6 +171,11 @@ fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     if clause.is_some() && rule.action == Action::Allow && policy.settings.targets.contains(&Layer::NetworkPolicy) {
         diagnostic = diagnostic.note("or leave the condition out, and let every request on these ports through");
     }
+    let both = rule.egress && !rule.ingress && rule.destination.pods().next().is_some() && rule.action == Action::Allow;
+    if clause.is_some() && both && build.lack(Ability::Requests).is_none() {
+        diagnostic =
+            diagnostic.note("or ask at the receiving end, which reads requests: write the rule without `egress`");
+    }
     let indistinct = |(_, judgement): &(Layer, &Judgement)| matches!(judgement.but_reason, Why::Indistinct(_));
     if open.iter().flat_map(|end| &end.layers).any(indistinct) {
         diagnostic = diagnostic.note(match policy.inventory.given {

@@ -312,11 +312,17 @@ pub fn path_never_seen(text: &Text, value: &str, normal: &str, how: PathNormaliz
             Diagnostic::new(Code::ArgumentType, name.span, message).at(format!("it arrives as `{normal}`")).note(why)
         }
         Text::Literal(word) => {
+            let diagnostic =
+                Diagnostic::new(Code::PathNeverSeen, word.span, format!("no request has the path `{value}`"))
+                    .at(format!("it arrives as `{normal}`"));
+            // `/orders/{id}`, as templates of paths have it.
+            let is_template = |segment: &str| segment.starts_with('{') && segment.ends_with('}');
+            if value.split('/').any(is_template) {
+                let any: Vec<&str> = value.split('/').map(|one| if is_template(one) { "*" } else { one }).collect();
+                return diagnostic.note(format!("a segment of any text is `*`: `\"{}\"`", any.join("/")));
+            }
             let quoted = format!("\"{normal}\"");
-            Diagnostic::new(Code::PathNeverSeen, word.span, format!("no request has the path `{value}`"))
-                .at(format!("it arrives as `{normal}`"))
-                .note(why)
-                .fix(format!("write `{quoted}`"), word.span, quoted)
+            diagnostic.note(why).fix(format!("write `{quoted}`"), word.span, quoted)
         }
     }
 }

@@ -76,6 +76,7 @@ pub fn unknown_name(span: Span, name: &str, elsewhere: Elsewhere<'_>) -> Diagnos
                 "everybody, in the cluster or not, is `anywhere`, every pod `*/*`, and every public address `internet`",
             )
         }
+        _ if name == "localhost" => diagnostic.at("a pod always reaches itself: no rule says so"),
         Some(near) => diagnostic.at(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), span, near),
         None => diagnostic.at("no `let`, declaration or module defines it").note(format!(
             "a namespace's pods are written `{name}/*`, a workload's `NAMESPACE/{name}`, a host of one label `host {name}`"
@@ -203,8 +204,8 @@ pub fn known_pod(span: Span, pod: &str, address: IpAddr, uncut: bool) -> Diagnos
 }
 
 /// `service` is the Service with a port, as a rule could name it, and `only` says that nothing but its address is
-/// written.
-pub fn known_service(span: Span, service: &str, address: IpAddr, only: bool) -> Diagnostic {
+/// written. `sends` says that it is a source.
+pub fn known_service(span: Span, service: &str, address: IpAddr, only: bool, sends: bool) -> Diagnostic {
     let name = service.split(':').next().unwrap_or(service);
     let message = match only {
         true => format!("{address} is the cluster IP of the Service {name}"),
@@ -213,6 +214,7 @@ pub fn known_service(span: Span, service: &str, address: IpAddr, only: bool) -> 
     Diagnostic::new(Code::ServiceAddress, span, message)
         .at("no plugin sees this address: a flow arrives at a pod's own")
         .note(match name {
+            _ if sends => "nobody sends from there: name the pods that do".to_owned(),
             "default/kubernetes" => "write `apiserver`, without a port: it brings its own".to_owned(),
             _ => format!("write `{service}`"),
         })
@@ -271,7 +273,7 @@ pub fn host_is_service(
     };
     let diagnostic = Diagnostic::new(Code::HostIsService, span, message).at(opened);
     if namespace.is_empty() {
-        return diagnostic.note("what is inside is written `namespace/name` or `namespace/*`");
+        return diagnostic.note(format!("what is inside is written `NAMESPACE/NAME`, and every pod `*/*{ports}`"));
     }
     match (lacking.map(|service| service.ports.as_slice()), service) {
         (Some([only]), Some(name)) => {

@@ -106,7 +106,11 @@ pub fn no_such_namespaces<'n>(
     // A namespace of another name is no other spelling of this one, and to let it in would be a mistake.
     let unlike = |near: &NearNamespace<'_>| by_name.filter(|name| nearest(name, [near.namespace.as_str()]).is_none());
     let unlike = near.and_then(unlike);
-    let later = by_name.map(|name| format!("if it comes later, declare it: `namespace {name} {{}}`"));
+    // Kubernetes itself gives a namespace one label, `kubernetes.io/metadata.name`.
+    let own = written.and_then(|labels| labels.requirements.first()).filter(|one| !one.key.text.contains('/'));
+    let label =
+        own.zip(by_name).map(|(one, name)| format!(" labels {{ {} = {name} }} ", one.key.text)).unwrap_or_default();
+    let later = by_name.map(|name| format!("if it comes later, declare it: `namespace {name} {{{label}}}`"));
     let by_name = by_name.map(|name| {
         let mut all: Vec<&str> = all.map(SmolStr::as_str).collect();
         let more = if all.len() > SHOWN { format!(" and {} more", all.len() - SHOWN) } else { String::new() };

@@ -237,6 +237,13 @@ pub fn via_at_on_egress(clause: Span) -> Diagnostic {
         .fix("leave it out", clause, "")
 }
 
+/// `host` is a public host of the `at` in `via`, and `asked` one of the condition.
+pub fn other_hosts(via: Span, host: &str, asked: &str) -> Diagnostic {
+    Diagnostic::new(Code::UnusableAllow, via, "no flow can use this: the condition asks for other hosts")
+        .at(format!("clients ask the gateway for {host}, and `where host` lets {asked} in"))
+        .note("leave the `where host` out: `at` lets nobody in who asks for another host")
+}
+
 /// `why` says what is not right with the destination at `span`, and `instead` what to write.
 pub fn via_needs_hosts(span: Span, (why, instead): (&str, Option<&str>), via: Span) -> Diagnostic {
     Diagnostic::new(Code::ViaNeedsHosts, span, "`via` on egress leads to hosts that a sidecar tells from others")

@@ -150,7 +150,11 @@ impl Reach {
     /// Returns the notes about a rule with this destination.
     fn notes(&self) -> impl Iterator<Item = Note> {
         let gap = self.gap.clone().map(Note::Gap);
-        let unable = self.unable.clone().map(|why| Note::Gap(IstioGap::unable(why)));
+        let unable = self.unable.clone().map(|why| match &self.portless {
+            Some(what) => IstioGap::mendable(why, format!("name the ports of {what}, as in `:443`")).at_worst(),
+            None => IstioGap::unable(why),
+        });
+        let unable = unable.map(Note::Gap);
         let narrower = self.narrower.clone().map(|(flows, words)| Note::narrower(flows, words));
         let everything = self.everything.then_some(Note::Everything);
         let unread = self.unread.then_some(Note::Unread);
