@@ -126,6 +126,13 @@ fn rows(policy: &Policy, made: &Made<'_>, direction: Direction) -> (Rows, Said) 
         let gateway = via.flat_map(|via| &via.gateway.pods).map(|pods| pods.namespace_name());
         sort(subject.chain(gateway).collect(), &|said| said.ends.push((at, direction)));
     }
+    // A rule with `via` on the way out is judged at the gateway as well, where its pods come in.
+    for &(at, end) in made.ends.iter().filter(|(_, end)| direction == Direction::Ingress && *end == Direction::Egress) {
+        if let Some(via) = &policy.rules[at.index()].via {
+            let gateway = via.gateway.pods.iter().map(|pods| pods.namespace_name());
+            sort(gateway.collect(), &|said| said.ends.push((at, end)));
+        }
+    }
     for &at in made.grants {
         let grant = &policy.grants[at.index()];
         if grant.direction == direction && is_seen(direction, grant.reason) {

@@ -9,6 +9,7 @@ use super::{Claims, Failed, Said, compared, other_pods, own_pods, small};
 use crate::flows::{Flows, OTHER, Set};
 use crate::inventory::PolicyObject;
 use crate::inventory::outside::Mesh;
+use crate::model::gateways::Gateway;
 use crate::model::ports::{PortMatch, Ports, Protocol};
 use crate::model::rules::Direction;
 use crate::policy::Policy;
@@ -53,8 +54,22 @@ fn differing_among(
     let mut unread = Ok(());
     let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| unread = ingress.terms(terms));
     unread?;
+    meaning.judge_ways();
     let other_pods = other_pods(policy, &mut meaning, direction);
     let mut common = ingress.common(meaning.flows())?;
+    // A gateway whose rows are compared elsewhere is not looked at beside its workloads.
+    for (at, gateway) in policy.gateways.iter().enumerate().filter(|(_, one)| leads_in(policy, said, one)) {
+        for home in gateway.pods.iter().filter_map(|pods| pods.namespace_name()) {
+            if names.iter().flatten().any(|name| name == home) {
+                let place = meaning.flows().space.place(home);
+                let seen = seen(meaning.flows());
+                let read = meaning.read_by_proxies(place);
+                let within = meaning.flows().diagrams.and(seen, read);
+                let layer = ingress.row(meaning.flows(), &mut common, place, within)?;
+                meaning.let_in(at, place, layer, within);
+            }
+        }
+    }
     for name in names {
         let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
         let mut within = seen(meaning.flows());
@@ -87,6 +102,12 @@ fn differing_among(
         }
     }
     Ok(None)
+}
+
+/// Returns whether some rule leads in through a gateway.
+fn leads_in(policy: &Policy, said: &Said, gateway: &Gateway) -> bool {
+    let mut rules = said.ends.iter().map(|(at, _)| &policy.rules[at.index()]).filter(|rule| rule.ingress);
+    rules.any(|rule| rule.via.as_ref().is_some_and(|via| via.gateway.pods == gateway.pods))
 }
 
 /// Returns the flows that sidecars look at: TCP, except on ports that they leave out.

@@ -124,6 +124,20 @@ const DEFECTS: &[Defect] = &[
             true
         })
     }),
+    ("an entry is open to every client", |objects| at_entry(objects, |rule| cut(rule, "from"))),
+    ("an entry is open to every request", |objects| at_entry(objects, |rule| cut(rule, "when"))),
+    ("an entry is open for every host", |objects| at_entry(objects, |rule| cut(rule, "to"))),
+    ("an entry asks for no method", |objects| {
+        at_entry(objects, |rule| rule.pointer_mut("/to/0/operation").is_some_and(|one| cut(one, "methods")))
+    }),
+    ("an entry asks for no path", |objects| {
+        at_entry(objects, |rule| rule.pointer_mut("/to/0/operation").is_some_and(|one| cut(one, "paths")))
+    }),
+    ("an entry is narrower", |objects| {
+        at_entry(objects, |rule| {
+            rule.pointer_mut("/to/0/operation").is_some_and(|one| put(&mut one["methods"], json!(["DELETE"])))
+        })
+    }),
     ("audiences are lost", |objects| {
         change(objects, "RequestAuthentication", |spec| cut(&mut spec["jwtRules"][0], "audiences"))
     }),
@@ -161,8 +175,19 @@ pub fn change(objects: &mut [Value], kind: &str, mut change: impl FnMut(&mut Val
     objects.iter_mut().filter(|object| object["kind"] == kind).any(|object| change(&mut object["spec"]))
 }
 
-fn rule(objects: &mut [Value], mut each: impl FnMut(&mut Value) -> bool) -> bool {
+pub fn rule(objects: &mut [Value], mut each: impl FnMut(&mut Value) -> bool) -> bool {
     change(objects, "AuthorizationPolicy", |spec| spec["rules"].as_array_mut().into_iter().flatten().any(&mut each))
+}
+
+/// Changes the first rule for clients at the ingress gateway that has a place for it.
+fn at_entry(objects: &mut [Value], mut each: impl FnMut(&mut Value) -> bool) -> bool {
+    change(objects, "AuthorizationPolicy", |spec| {
+        spec["selector"]["matchLabels"]["istio"] == "ingressgateway"
+            && spec["rules"].as_array_mut().into_iter().flatten().any(|rule| {
+                let of_policy = rule.pointer("/to/0/operation/hosts").is_some();
+                of_policy && each(rule)
+            })
+    })
 }
 
 fn listed(objects: &mut [Value], list: &str, inner: &str, mut each: impl FnMut(&mut Value) -> bool) -> bool {
