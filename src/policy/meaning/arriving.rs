@@ -5,18 +5,18 @@
 //! a pod of edge -> garden/web, of client 203.0.113.8            so this comes, and the layer must not let it in
 //! ```
 //!
-//! A workload need not judge the clients that its gateway judges. What it lets in of other clients is no mistake, unless
-//! the gateway lets these in.
+//! A workload need not judge the clients that its gateway judges. What it lets in of other clients is no mistake,
+//! unless the gateway lets these in.
 
-use super::Meaning;
+use super::{Meaning, Statement};
 use crate::flows::diagram::Values;
-use crate::flows::{Feature, OUTSIDE, Passing, Set, Side};
-use crate::model::gateways::Gateway;
-use crate::model::ports::Protocol;
+use crate::flows::{Feature, Name, OUTSIDE, Passing, Set, Side, Var};
+use crate::model::ports::{AppProtocol, Ports, Protocol};
+use crate::model::rules::Direction;
 
 impl Meaning<'_> {
-    /// From now on a layer counts as letting in these flows, some of those `within`, at the pods that a gateway has at a
-    /// place.
+    /// From now on a layer counts as letting in these flows, some of those `within`, at the pods that a gateway has at
+    /// a place.
     pub fn let_in(&mut self, gateway: usize, place: u32, layer: Passing, within: Set) {
         let Some(of) = self.policy.gateways.get(gateway) else { return };
         let pods = self.gateway_pods(of, Side::Destination, true);
@@ -42,7 +42,7 @@ impl Meaning<'_> {
     }
 
     /// Returns requests by the address of their source as requests by the address of their client.
-    fn as_clients(&mut self, requests: Set, address: crate::flows::Var) -> Set {
+    fn as_clients(&mut self, requests: Set, address: Var) -> Set {
         let client = self.flows.space.var(Feature::Client);
         if self.flows.diagrams.first_test(requests) != Some(address) {
             let d = &mut self.flows.diagrams;
@@ -58,15 +58,31 @@ impl Meaning<'_> {
         d.union(sets)
     }
 
-    /// Returns those of some flows into pods that come by a gateway which takes them from their clients.
-    pub(super) fn that_arrive(&mut self, flows: Set) -> Set {
+    /// Returns those of some flows into the pods of a place that come by a gateway which takes them from their clients,
+    /// for the hosts of rules with `via`, on ports whose requests are read: on others no client is known.
+    pub(super) fn that_arrive(&mut self, place: u32, flows: Set) -> Set {
         let policy = self.policy;
         let mut sets = Vec::new();
+        for statement in self.statements(Direction::Ingress, place) {
+            let Statement::Rule(at) = statement else { continue };
+            let rule = &policy.rules[at];
+            let Some(via) = rule.via.as_ref().filter(|via| rule.ingress && !via.at.is_empty()) else { continue };
+            let governed = self.governed(rule, Direction::Ingress);
+            let governed = self.flows.with_place(governed, true, place);
+            let entries = rule.destination.members.iter().flat_map(|member| member.ports.entries());
+            let read = entries.filter(|entry| entry.app.is_some_and(AppProtocol::has_requests));
+            let ports = Ports::Some(read.cloned().collect());
+            let (ports, asked) = (self.flows.ports(&ports), self.flows.asks_for_names(Name::Host, &via.at));
+            let d = &mut self.flows.diagrams;
+            sets.push([governed, ports, asked].into_iter().fold(flows, |set, other| d.and(set, other)));
+        }
+        let asked = self.flows.diagrams.union(sets);
+        let mut sets = Vec::new();
         for (gateway, passed_on) in self.arriving.clone() {
-            let Some(gateway): Option<&std::sync::Arc<Gateway>> = policy.gateways.get(gateway) else { continue };
+            let Some(gateway) = policy.gateways.get(gateway) else { continue };
             let from = self.gateway_pods(gateway, Side::Source, false);
             let d = &mut self.flows.diagrams;
-            let come = d.and(flows, from);
+            let come = d.and(asked, from);
             sets.push(d.and(come, passed_on));
         }
         self.flows.diagrams.union(sets)

@@ -1,8 +1,9 @@
 //! `via` on egress as sets, at the gateway through which rules lead out: who asks there for which host, and how.
 //!
 //! ```text
-//! allow egress garden/* -> api.example:80/http via exit where method GET
-//!     at the pods of exit, on its port for such ways, what asks for api.example by the name of mutual TLS
+//! use std/istio (egress-gateway)
+//! allow egress garden/* -> api.example:80/http via egress-gateway where method GET
+//!     at the gateway, on its port for such ways, what asks for api.example by the name of mutual TLS
 //!         is let in from the pods of garden, if it is a GET for api.example
 //! ```
 //!
@@ -40,7 +41,7 @@ impl Meaning<'_> {
     }
 
     /// Returns, at the pods of the gateway of a rule with `via` on egress, the flows that the rule concerns, and those
-    /// of them that it lets in. What follows a gateway's port into the cluster may be anything that it does not read.
+    /// of them that it lets in.
     pub(super) fn led_out(&mut self, rule: &Rule) -> (Set, Set) {
         let Some(via) = &rule.via else { return (Set::NONE, Set::NONE) };
         let (mut concerned, mut fitting) = (Vec::new(), Vec::new());

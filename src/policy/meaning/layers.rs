@@ -72,7 +72,7 @@ impl<'p> Meaning<'p> {
         let claims = self.flows.token_variables();
         let client = [self.flows.space.var(Feature::Client)];
         let [to, from] = self.gateway_sides(place);
-        let arriving = self.that_arrive(excess);
+        let arriving = self.that_arrive(place, excess);
         // On the way out nobody behind the gateway judges.
         let led_out = self.all_led_out(place).0;
         let to = self.flows.diagrams.minus(to, led_out);
@@ -100,8 +100,8 @@ impl<'p> Meaning<'p> {
         [to, from].map(|sets| self.flows.diagrams.union(sets))
     }
 
-    /// Returns the flows into the pods of a place that go to gateways, without those that rules with `via` let in there,
-    /// and those that come from gateways for clients that are not known.
+    /// Returns the flows into the pods of a place that go to gateways, without those that rules with `via` let in
+    /// there, and those that come from gateways for clients that are not known.
     fn unpromised_at_gateways(&mut self, place: u32) -> [Set; 2] {
         let [to, from] = self.gateway_sides(place);
         let mut meant = vec![self.all_led_out(place).1];
@@ -120,8 +120,8 @@ impl<'p> Meaning<'p> {
 
     /// Returns one of the flows that a layer refuses at the pods of a place although the source lets them through,
     /// among those `within`, and leaving aside those at the pods of a rule of which the layer is said to let less
-    /// through, `less` being the flows of which that can be said, or of a rule that it is unable to say. Ways in through
-    /// gateways are left aside: what one end refuses the other would refuse, too.
+    /// through, `less` being the flows of which that can be said, or of a rule that it is unable to say. At a gateway
+    /// only flows of rules with `via` are promised, and behind one those of clients that are known.
     pub fn lost(
         &mut self,
         direction: Direction,
