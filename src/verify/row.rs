@@ -43,6 +43,8 @@ pub(super) enum Kind {
     Narrower,
     /// The layer lets through what the source denies, and no judgement says so.
     Wider,
+    /// All layers let through what the source denies, and no judgements say so.
+    Together,
 }
 
 /// A row.

@@ -46,6 +46,20 @@ impl<'p> Meaning<'p> {
         within: Set,
         said: &dyn Fn(RuleId, Direction) -> bool,
     ) -> Result<Option<Example<'p>>, TooLarge> {
+        self.excess_beside(direction, place, layer, &mut |_| Passing::ALL, within, said)
+    }
+
+    /// Returns one of the flows that two layers let through together, as [`Meaning::excess`] does for one; the second
+    /// is asked for if the first by itself lets such flows through.
+    pub fn excess_beside(
+        &mut self,
+        direction: Direction,
+        place: u32,
+        layer: Passing,
+        second: &mut dyn FnMut(&mut Meaning<'p>) -> Passing,
+        within: Set,
+        said: &dyn Fn(RuleId, Direction) -> bool,
+    ) -> Result<Option<Example<'p>>, TooLarge> {
         let judged = self.passing(direction, place);
         let d = &mut self.flows.diagrams;
         let excess = layer.minus(judged, d);
@@ -53,6 +67,14 @@ impl<'p> Meaning<'p> {
         if excess != Set::NONE {
             let excused = self.spoken_of(direction, place, said);
             excess = self.flows.diagrams.minus(excess, excused);
+        }
+        if excess != Set::NONE {
+            let second = second(self);
+            let d = &mut self.flows.diagrams;
+            let allowed = d.and(excess, second.allowed);
+            let open = d.minus(excess, second.closed);
+            let passing = d.or(allowed, open);
+            excess = d.minus(passing, second.denied);
         }
         if excess != Set::NONE && direction == Direction::Ingress {
             excess = self.judged_here(place, excess);

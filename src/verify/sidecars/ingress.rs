@@ -52,7 +52,10 @@ fn differing_among(
     let direction = Direction::Ingress;
     let ingress = Ingress::new(policy, objects);
     let mut unread = Ok(());
-    let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| unread = ingress.terms(terms));
+    let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| {
+        claims.terms(direction, names, terms);
+        unread = ingress.terms(terms);
+    });
     unread?;
     meaning.judge_ways();
     let other_pods = other_pods(policy, &mut meaning, direction);
@@ -89,11 +92,17 @@ fn differing_among(
                 let outside = meaning.flows().outside(false, Set::ALL);
                 let d = &mut meaning.flows().diagrams;
                 let known = d.or(identified, outside);
-                let (within, unknown) = (d.and(within, known), d.complement(identified));
+                let (identified, unknown) = (d.and(within, known), d.complement(identified));
                 let said = |at| claims.narrower(at, direction, |one| !one.narrower.is_empty());
                 let unable = |at, end| claims.unable(at, end);
-                let lost = meaning.lost(direction, place, layer, within, (unknown, &said), &unable);
-                (Kind::Narrower, small(direction, lost)?)
+                let lost = meaning.lost(direction, place, layer, identified, (unknown, &said), &unable);
+                match small(direction, lost)? {
+                    Some(example) => (Kind::Narrower, Some(example)),
+                    None => {
+                        let at = (direction, name.as_ref(), place);
+                        (Kind::Together, claims.together(&mut meaning, at, layer, within)?)
+                    }
+                }
             }
         };
         if let Some(example) = example {

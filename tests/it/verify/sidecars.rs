@@ -2,7 +2,7 @@
 
 use netpol::diag::Diagnostics;
 use netpol::settings::Layer;
-use netpol::targets::{self, Made};
+use netpol::targets::{self, Checked, Made};
 use netpol::verify;
 use serde_json::{Value, json};
 
@@ -220,9 +220,9 @@ pub fn check(build: &Build, change: impl Fn(&mut Vec<Value>) -> bool + Sync) -> 
             let texts: Vec<String> = objects.iter().map(|object| serde_yaml::to_string(object).unwrap()).collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let made = Made { texts: &texts, ..*made };
-            *found.lock().unwrap() = Some(verify::check(&build.policy, &build.sources, &made));
+            *found.lock().unwrap() = Some(verify::check(&build.policy, &build.sources, &made).alone);
         }
-        Diagnostics::new()
+        Checked::default()
     };
     targets::build(&build.policy, &build.sources, &look, &mut Diagnostics::new(), &mut |_| true);
     found.into_inner().unwrap()
