@@ -124,7 +124,7 @@ impl Display for Why {
             Why::OtherHosts(destination) => return OtherHosts::of(destination).fmt(f),
             Why::OtherHostsOfGateway => "whatever the gateway serves",
             Why::LedOutBy(gateway) => {
-                return write!(f, "{gateway} leads these pods to hosts without `at`, which may be at a denied address");
+                return write!(f, "{gateway} leads these pods to a host that may be at a denied address");
             }
             Why::OtherClientsOfGateway => "every client of the gateway",
             Why::BehindProxies => "packets come from the proxies in front of the gateway, whatever client they are for",

@@ -231,14 +231,17 @@ impl<'a> Claims<'a> {
         meaning.flows().diagrams.and(within, of_rule)
     }
 
+    fn is_accepted(&self, at: RuleId) -> bool {
+        self.policy.rules[at.index()].origin.approximate().is_some()
+    }
+
     /// Returns whether more may pass than a rule says, also from pods that keep their sidecars.
     fn wider(&self, at: RuleId, direction: Direction) -> bool {
         if self.shown.is_some() {
             return false;
         }
         let best = if direction == Direction::Egress { Level::Bypassable } else { Level::Exact };
-        let accepted = self.policy.rules[at.index()].origin.approximate().is_some();
-        accepted || self.of.get(&(at, direction)).is_none_or(|one| one.levels.of(Traffic::Tcp) > best)
+        self.is_accepted(at) || self.of.get(&(at, direction)).is_none_or(|one| one.levels.of(Traffic::Tcp) > best)
     }
 
     /// Adds what the layer of rules says of the pods of some namespaces to the values in play.
@@ -258,7 +261,7 @@ impl<'a> Claims<'a> {
         within: Set,
     ) -> Result<Option<Example<'p>>, Failed> {
         let Some(beside) = &self.beside else { return Ok(None) };
-        let open = |at, end| self.wider(at, end) && beside.is_wider(at, end);
+        let open = |at, end| self.is_accepted(at) || self.wider(at, end) && beside.is_wider(at, end);
         let mut ruled = |meaning: &mut Meaning<'p>| beside.passing(meaning, direction, name, place);
         small(direction, meaning.excess_beside(direction, place, layer, &mut ruled, within, &open))
     }

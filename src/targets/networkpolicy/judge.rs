@@ -87,7 +87,7 @@ fn of_deny(
     all.map(|(on, level, why)| Gap { on, level, why }).collect()
 }
 
-/// Returns the gateway by which pods of a deny reach a host that may be at some of the denied addresses, and elsewhere.
+/// Returns the gateway by which pods of a deny reach a host that may be at some of the denied addresses.
 fn leading_out(view: View<'_>, led_out: &LedOut<'_>, deny: &Rule) -> Option<SmolStr> {
     let internet = &view.policy.internet;
     let meets = |denied: &Member, host: &Member| {
@@ -96,11 +96,9 @@ fn leading_out(view: View<'_>, led_out: &LedOut<'_>, deny: &Rule) -> Option<Smol
             What::Host(host) => Cow::Owned(host.addresses()),
             What::Pods(_) => return false,
         };
-        let unplaced = matches!(&host.what, What::Host(host) if host.at.is_empty());
-        unplaced
-            && denied.ports.may_overlap(&host.ports)
-            && addresses.overlaps(internet)
-            && !internet.is_inside(&addresses)
+        let What::Host(named) = &host.what else { return false };
+        let at = if named.at.is_empty() { Cow::Borrowed(internet) } else { Cow::Owned(named.addresses()) };
+        denied.ports.may_overlap(&host.ports) && addresses.overlaps(&at)
     };
     let shares = |rule: &Rule| {
         let mut pods = rule.source.pods();

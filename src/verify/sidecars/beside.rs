@@ -17,9 +17,11 @@ use crate::policy::meaning::Meaning;
 use crate::targets::effective::{Instead, Stated};
 use crate::targets::{Judgement, Level, Ruling, Traffic};
 use crate::verify::direction_of;
+use crate::verify::row::excess::other_names;
 
 /// What a layer of rules says.
 pub(super) struct Beside<'a> {
+    policy: &'a Policy,
     of: FxHashMap<(RuleId, Direction), &'a Judgement>,
     /// Its rules by the namespace of the pods that they are about, those on the way out and those on the way in.
     stated: [FxHashMap<&'a SmolStr, Vec<&'a Stated>>; 2],
@@ -27,7 +29,7 @@ pub(super) struct Beside<'a> {
 
 impl<'a> Beside<'a> {
     /// Takes what a layer says, as far as sidecars see what it opens.
-    pub(super) fn new(policy: &Policy, ruling: &'a Ruling) -> Beside<'a> {
+    pub(super) fn new(policy: &'a Policy, ruling: &'a Ruling) -> Beside<'a> {
         let of = ruling.judgements.iter().map(|one| ((one.rule, one.direction), one)).collect();
         let mut stated: [FxHashMap<&SmolStr, Vec<&Stated>>; 2] = Default::default();
         for one in &ruling.effective.rules {
@@ -42,7 +44,7 @@ impl<'a> Beside<'a> {
                 stated[direction as usize].entry(name).or_default().push(one);
             }
         }
-        Beside { of, stated }
+        Beside { policy, of, stated }
     }
 
     /// Adds what is said of the pods of some namespaces to the values in play.
@@ -67,10 +69,16 @@ impl<'a> Beside<'a> {
         let [mut allowed, mut closed] = [const { Vec::new() }; 2];
         for stated in self.of(direction, name) {
             let isolates = stated.rule.action == Action::Isolate;
-            let set = match isolates {
+            let mut set = match isolates {
                 true => meaning.governed(&stated.rule, direction),
                 false => meaning.matched(&stated.rule, direction),
             };
+            if let Instead::Rule(at) = &stated.instead_of
+                && let Some(rule) = self.policy.rule(*at)
+            {
+                let others = other_names(meaning, direction, rule, set);
+                set = meaning.flows().diagrams.minus(set, others);
+            }
             let set = meaning.flows().with_place(set, true, place);
             if isolates { &mut closed } else { &mut allowed }.push(set);
         }

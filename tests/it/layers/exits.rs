@@ -6,13 +6,14 @@ use std::net::IpAddr;
 
 use netpol::model::ports::Protocol;
 use netpol::model::rules::RuleId;
-use netpol::policy::{Flow, Party, Request, Verdict, eval};
+use netpol::policy::{Cause, Flow, Party, Request, Verdict, eval};
 use serde_json::Value;
 
 use super::authorization::Http;
 use super::gateway::matches;
-use super::judge::{Asked, Case, Finding};
+use super::judge::{Asked, Case, Finding, ROOT};
 use super::random::Random;
+use super::sidecar::{Bytes, Dial, Landing, by_port, goes};
 use super::world::{Pod, Role, party};
 use crate::networkpolicy::engine::End;
 
@@ -40,6 +41,7 @@ pub fn ask(case: &Case, random: &mut Random, found: &mut Vec<Finding>) {
     let Some(way) = onward(case, host) else { return };
     let http = way.requests.then(|| Http { host: host.into(), ..super::judge::request(random, None) });
     let (passes, network) = by_gateway(case, source, (way.port, host, http.as_ref()), end, way.to);
+    let denied = denied_there(case, source, way.port, host);
     let request = match &http {
         Some(http) => Request::from(http),
         None => Request { tls: Some(host.into()), ..Request::default() },
@@ -72,9 +74,14 @@ pub fn ask(case: &Case, random: &mut Random, found: &mut Vec<Finding>) {
         avoids: passes,
         rules,
     };
-    if passes && network && !verdicts.iter().any(Verdict::allowed) {
-        let rules: Vec<RuleId> =
+    if passes && network && (denied.is_some() || !verdicts.iter().any(Verdict::allowed)) {
+        let mut rules: Vec<RuleId> =
             readings.iter().zip(&verdicts).flat_map(|(flow, verdict)| case.forbidding(flow, verdict)).collect();
+        rules.extend(denied);
+        // A pod whose sidecar does not lead it here goes round that.
+        let bytes = if way.requests { Bytes::Http } else { by_port(way.to) };
+        let name = (bytes != Bytes::Raw).then_some(host);
+        let avoids = !leads_here(case, source, &Dial { address: end, port: way.to, bytes, name });
         let asked = Asked {
             network,
             good: true,
@@ -85,7 +92,7 @@ pub fn ask(case: &Case, random: &mut Random, found: &mut Vec<Finding>) {
             promised: true,
             way: "exit",
         };
-        if !case.said(&rules, &asked, Some(way.to), false) {
+        if !case.said(&rules, &asked, Some(way.to), avoids) {
             found.push(finding(true, rules));
         }
         return;
@@ -102,9 +109,20 @@ pub fn ask(case: &Case, random: &mut Random, found: &mut Vec<Finding>) {
     };
     let fitting: Vec<RuleId> = leading.iter().filter(fits).copied().collect();
     let said_less = |at: &RuleId| case.build.judgements().iter().any(|one| one.rule == *at && !one.narrower.is_empty());
-    if !passes && verdicts.iter().all(Verdict::allowed) && !fitting.is_empty() && !fitting.iter().any(said_less) {
+    if !passes
+        && denied.is_none()
+        && verdicts.iter().all(Verdict::allowed)
+        && !fitting.is_empty()
+        && !fitting.iter().any(said_less)
+    {
         found.push(finding(false, fitting));
     }
+}
+
+/// Returns whether the sidecar of a pod leads a connection to a gateway.
+fn leads_here(case: &Case, source: &Pod, dial: &Dial) -> bool {
+    let ways = goes(case.mesh(), ROOT, case.world, source, dial, case.draw.setting.pods);
+    ways.iter().any(|way| matches!(way, Landing::Gateway { .. }))
 }
 
 /// Returns the way that the objects give the egress gateway to a host.
@@ -124,6 +142,26 @@ fn onward(case: &Case, host: &str) -> Option<Onward> {
     })
 }
 
+/// Returns the deny that forbids a pod the way to the egress gateway, if one does.
+pub fn denied_there(case: &Case, source: &Pod, port: u16, sni: &str) -> Option<RuleId> {
+    let flow = Flow {
+        source: party(source),
+        destination: party(exit(case)),
+        port: Some(port),
+        protocol: Protocol::Tcp,
+        request: Request { tls: Some(sni.into()), ..Request::default() },
+    };
+    eval(&case.build.policy, &flow).ends.iter().find_map(|end| match end.cause {
+        Cause::Denied(rule) => Some(rule),
+        _ => None,
+    })
+}
+
+fn exit<'w>(case: &Case<'w>) -> &'w Pod {
+    let is_exit = |pod: &&Pod| pod.net.labels.get("istio").is_some_and(|is| is == "egressgateway");
+    case.world.pods.iter().find(is_exit).unwrap()
+}
+
 /// Decides the way of a pod to a host through the egress gateway: whether the gateway lets it in, and whether the
 /// objects of NetworkPolicy let it go there and on.
 pub fn by_gateway(
@@ -133,8 +171,7 @@ pub fn by_gateway(
     end: IpAddr,
     port: u16,
 ) -> (bool, bool) {
-    let is_exit = |pod: &&Pod| pod.net.labels.get("istio").is_some_and(|is| is == "egressgateway");
-    let gateway = case.world.pods.iter().find(is_exit).unwrap();
+    let gateway = exit(case);
     let identity = Some((source.net.namespace.as_str(), source.source.account.as_str()));
     let network = case.network(End::Pod(&source.net), End::Pod(&gateway.net), at, Protocol::Tcp)
         && case.network(End::Pod(&gateway.net), End::Address(end), port, Protocol::Tcp);

@@ -19,7 +19,8 @@ use crate::istio::build::{Build, build_with};
 use crate::networkpolicy::build::written;
 use crate::networkpolicy::engine::{Blocks, End, allows};
 
-const ROOT: &str = "istio-system";
+/// The root namespace of the mesh.
+pub const ROOT: &str = "istio-system";
 
 /// Ports that a sidecar leaves out on the way in.
 const LEFT_OUT: [u16; 3] = [15020, 15021, 15090];
@@ -306,12 +307,12 @@ impl<'w> Case<'w> {
         let ends = (Some(from), None);
         let direct = |end: IpAddr| self.network(End::Pod(&source.net), End::Address(end), port, protocol);
         for way in &ways {
-            let (end, network) = match way {
-                Landing::Dialled => (address, direct(address)),
-                Landing::Address(end) => (*end, direct(*end)),
+            let (end, network, open) = match way {
+                Landing::Dialled => (address, direct(address), true),
+                Landing::Address(end) => (*end, direct(*end), true),
                 Landing::Host(host) => {
                     let end = self.world.hosts.iter().find(|(name, _)| name == host).unwrap().1;
-                    (end, direct(end))
+                    (end, direct(end), true)
                 }
                 Landing::Opened { host, port } => {
                     let end = self.world.hosts.iter().find(|(name, _)| name == host).unwrap().1;
@@ -334,11 +335,12 @@ impl<'w> Case<'w> {
                     let end = self.world.hosts.iter().find(|(name, _)| name == host).unwrap().1;
                     let http = requests.then(|| Http { host: host.clone(), ..sent.clone() });
                     let (taken, network) = exits::by_gateway(self, source, (*at, sni, http.as_ref()), end, port);
-                    (end, taken && network)
+                    let open = exits::denied_there(self, source, *at, sni).is_none();
+                    (end, taken && network, open)
                 }
                 Landing::Service => panic!("a Service outside"),
             };
-            let promised = !elsewhere && bytes == by_port(port) && !matches!(way, Landing::Address(_));
+            let promised = open && !elsewhere && bytes == by_port(port) && !matches!(way, Landing::Address(_));
             let shown = format!("{shown} lands {way:?}");
             let what = Asked { network, good: true, avoiding: true, shown, ends, protocol, promised, way: "outside" };
             self.decide(&readings(end), what, found);
@@ -504,9 +506,7 @@ impl<'w> Case<'w> {
                 asked.protocol.word()
             );
             let one = finding(false, false, allows.collect(), kind);
-            if !known::narrower(self, &one) {
-                found.push(one);
-            }
+            found.extend((!known::narrower(self, &one)).then_some(one));
         }
     }
 

@@ -274,3 +274,26 @@ fn a_star_within_a_value_is_a_star() {
         assert!(!is_caught(&build.diagnostics), "{condition}");
     }
 }
+
+#[test]
+fn a_workload_that_takes_what_its_gateway_takes_for_another_is_seen() {
+    let text = "use std/istio (ingress-gateway)\n\
+                allow ingress 198.51.100.0/24 -> garden/{app=web}:8080/http via ingress-gateway at \"garden.example\"\n\
+                allow ingress 203.0.113.0/24 -> garden/{app=api}:8080/http via ingress-gateway at \"garden.example\"\n";
+    let build = Build::text_for(&[Layer::Istio], text, None, |_| {});
+    assert!(!is_caught(&build.diagnostics));
+    let forgotten = |objects: &mut [Value], app: &str| {
+        change(objects, "AuthorizationPolicy", |spec| {
+            let source = spec.pointer("/selector/matchLabels/app").is_some_and(|own| own == app);
+            source && spec.pointer_mut("/rules/0/from/0/source").is_some_and(|one| cut(one, "remoteIpBlocks"))
+        })
+    };
+    for app in ["web", "api"] {
+        let found = check(&build, |objects| forgotten(objects, app)).unwrap();
+        assert!(is_caught(&found), "{app} takes every client that the gateway takes");
+    }
+    // Clients that no rule names for the host do not come this far.
+    let alone = text.lines().take(2).collect::<Vec<_>>().join("\n");
+    let build = Build::text_for(&[Layer::Istio], &alone, None, |_| {});
+    assert!(!is_caught(&build.diagnostics));
+}
