@@ -17,7 +17,7 @@ use crate::settings::{Platform, Settings};
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::{self, Deferred, Opened};
 use crate::targets::wasm::{Abi, Module};
-use crate::targets::{self, Artifact, Lowering, Made};
+use crate::targets::{self, Artifact, Checked, Lowering, Made};
 use crate::types::{self, Program};
 use crate::verify;
 
@@ -198,7 +198,7 @@ pub fn explain(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics
         if let Ok(mut flows) = flows.lock() {
             flows.extend(shown.map(|((rule, direction), flow)| ((made.layer.word(), rule, direction), flow)));
         }
-        Diagnostics::new()
+        Checked::default()
     };
     let mut lowering = targets::explain(policy, sources, &look, diagnostics);
     let mut flows = flows.into_inner().unwrap_or_default();

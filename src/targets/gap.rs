@@ -11,6 +11,8 @@ use std::borrow::Cow;
 use std::fmt::{Display, Formatter, Result};
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::capability::Ability;
 use super::{Level, Traffics};
 use crate::inventory::Indistinct;
@@ -51,6 +53,8 @@ pub enum Why {
     OtherHostsOfGateway,
     /// The gateway has other clients.
     OtherClientsOfGateway,
+    /// This gateway leads the pods of a deny to hosts that may be at denied addresses.
+    LedOutBy(SmolStr),
     /// Proxies stand in front of a gateway, and all packets come from them.
     BehindProxies,
     /// Something that a deny names is let through all the same.
@@ -122,6 +126,9 @@ impl Display for Why {
             Why::Unseen(asked) => asked.word(),
             Why::OtherHosts(destination) => return OtherHosts::of(destination).fmt(f),
             Why::OtherHostsOfGateway => "whatever the gateway serves",
+            Why::LedOutBy(gateway) => {
+                return write!(f, "{gateway} leads these pods to a host that may be at a denied address");
+            }
             Why::OtherClientsOfGateway => "every client of the gateway",
             Why::BehindProxies => "packets come from the proxies in front of the gateway, whatever client they are for",
             Why::Kept(kept) => kept.words(),

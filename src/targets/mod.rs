@@ -17,6 +17,7 @@ mod narrower;
 pub mod networkpolicy;
 mod overwritten;
 mod partition;
+mod together;
 pub mod wasm;
 pub mod yaml;
 
@@ -27,9 +28,13 @@ pub use gap::{Kept, Why};
 pub use judgement::{AtGateway, Judgement};
 pub use level::{Level, Levels, PAST_SIDECAR, Traffic, Traffics};
 pub use narrower::{Narrower, Refuses};
+pub use together::Ruling;
+
+use std::sync::Arc;
 
 use self::effective::Effective;
 use self::partition::Partition;
+use self::together::{Meeting, Part};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::model::rules::{Direction, GrantId, Rule, RuleId};
 use crate::parallel;
@@ -64,6 +69,23 @@ pub struct Made<'a> {
     pub effective: &'a Effective,
     /// The texts of the objects.
     pub texts: &'a [&'a str],
+    /// What another layer says of the same part, whose objects are rules.
+    pub beside: Option<&'a Ruling>,
+}
+
+/// What is wrong with what a layer made.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// What is wrong with the layer by itself.
+    pub alone: Diagnostics,
+    /// What is wrong with the layers together; it counts where each rule is enforced.
+    pub together: Diagnostics,
+}
+
+impl From<Diagnostics> for Checked {
+    fn from(alone: Diagnostics) -> Checked {
+        Checked { alone, together: Diagnostics::new() }
+    }
 }
 
 /// Reads the text of a layer's objects as rules; the finding says what cannot be read. `file` stands for the file of
@@ -77,7 +99,7 @@ pub fn read_back(layer: Layer, file: FileId, text: &str) -> Result<Vec<Rule>, Bo
 }
 
 /// Looks at what a layer made, and reports what is wrong with it.
-pub type Check<'c> = &'c (dyn Fn(&Made<'_>) -> Diagnostics + Sync);
+pub type Check<'c> = &'c (dyn Fn(&Made<'_>) -> Checked + Sync);
 
 /// One object as it will be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,8 +193,12 @@ pub fn explain(policy: &Policy, sources: &Sources, look: Check<'_>, diagnostics:
 /// The least number of rule ends that are lowered together, where a policy falls into several partitions.
 const TOGETHER: usize = 128;
 
-fn judged(lowering: Lowering, policy: &Policy, diagnostics: &mut Diagnostics) -> Lowering {
+fn judged((lowering, together): (Lowering, Diagnostics), policy: &Policy, diagnostics: &mut Diagnostics) -> Lowering {
     enforcement::judge(policy, &lowering.layers, diagnostics);
+    // What passes all layers by a rule that none enforces is told at that rule.
+    if !diagnostics.has_errors() {
+        diagnostics.append(together);
+    }
     ambient::judge(policy, &lowering.layers, diagnostics);
     foreign::judge(policy, &lowering.beside, diagnostics);
     lowering
@@ -201,6 +227,7 @@ impl<'a> Target<'a> {
 }
 
 /// Lowers each partition to each layer, side by side: layers know nothing of each other, and neither do partitions.
+/// Returns, too, what is wrong with all layers together.
 fn lower_partitions(
     least: usize,
     wanted: Wanted,
@@ -209,7 +236,7 @@ fn lower_partitions(
     check: Option<Check<'_>>,
     diagnostics: &mut Diagnostics,
     then: &mut dyn FnMut(Vec<Artifact>) -> bool,
-) -> Lowering {
+) -> (Lowering, Diagnostics) {
     let layers = &policy.settings.targets;
     let partitions = partition::divide(policy, sources, least);
     let targets: Vec<Target<'_>> = layers.iter().map(|layer| Target::of(*layer, policy)).collect();
@@ -218,12 +245,15 @@ fn lower_partitions(
     // An object of others that would be overwritten is found by its name, and names are made with the objects.
     let compared = !others.is_empty() || !reader.is_idle();
     let made = if wanted == Wanted::Judgements && compared { Wanted::Objects } else { wanted };
+    let meetings: Vec<Meeting> = partitions.iter().map(|_| Meeting::default()).collect();
+    let has_rules = layers.iter().any(|layer| is_of_rules(*layer));
     let each = || layers.iter().zip(&targets);
     let tasks: Vec<_> = partitions
         .iter()
-        .flat_map(|partition| each().map(move |(layer, target)| (*layer, target, partition)))
+        .zip(&meetings)
+        .flat_map(|(partition, meeting)| each().map(move |(layer, target)| (*layer, target, partition, meeting)))
         .collect();
-    let lower = |&(layer, target, partition): &(Layer, &Target<'_>, &Partition<'_>)| {
+    let lower = |&(layer, target, partition, meeting): &(Layer, &Target<'_>, &Partition<'_>, &Meeting)| {
         let mut found = Diagnostics::new();
         let mut lowered = target.lower(partition, sources, made, &mut found);
         let overwritten = others.refuse(&lowered.objects, &mut found);
@@ -237,18 +267,20 @@ fn lower_partitions(
         }
         // Objects that an error stops are not written, nor are all of them made.
         if let Some(check) = check.filter(|_| !found.has_errors()) {
-            let effective = lowered.effective.take().unwrap_or_default();
             let objects = lowered.objects.iter().map(|object| object.yaml.as_str());
             let texts: Vec<&str> = files.iter().map(|file| file.text.as_str()).chain(objects).collect();
             let (ends, grants) = (partition.members(), partition.granted());
-            found.append(check(&Made {
-                layer,
-                ends,
-                grants,
-                judgements: &lowered.judgements,
-                effective: &effective,
-                texts: &texts,
-            }));
+            let (part, judgements) = (Part { ends, grants }, &lowered.judgements);
+            match lowered.effective.take().filter(|_| is_of_rules(layer)) {
+                Some(effective) => {
+                    let ruling = Arc::new(Ruling { effective, judgements: judgements.clone() });
+                    meeting.rule(part, &ruling, check);
+                    let effective = &ruling.effective;
+                    let made = Made { layer, ends, grants, judgements, effective, texts: &texts, beside: None };
+                    found.append(check(&made).alone);
+                }
+                None => meeting.meet(part, layer, judgements, &texts, (has_rules, check)),
+            }
         }
         if matches!(wanted, Wanted::Judgements | Wanted::Sentences) {
             lowered.objects.clear();
@@ -260,6 +292,7 @@ fn lower_partitions(
     let mut at = 0;
     let mut of_partition = Vec::new();
     let mut all_beside = foreign::Beside::default();
+    let mut together = Diagnostics::new();
     parallel::ahead(&tasks, lower, |(lowered, files, beside, found)| {
         diagnostics.append(found);
         all_beside.extend(beside);
@@ -269,6 +302,10 @@ fn lower_partitions(
         if at % targets.len() > 0 {
             return true;
         }
+        if let Some(checked) = meetings.get(at / targets.len() - 1).and_then(Meeting::take) {
+            diagnostics.append(checked.alone);
+            together.append(checked.together);
+        }
         of_partition.sort_by(|a: &Artifact, b| a.path.cmp(&b.path));
         then(std::mem::take(&mut of_partition))
     });
@@ -277,7 +314,15 @@ fn lower_partitions(
         lowered.objects.sort_by(|a, b| a.namespace.cmp(&b.namespace));
     }
     all_beside.date(policy);
-    Lowering { layers, beside: all_beside }
+    (Lowering { layers, beside: all_beside }, together)
+}
+
+/// Returns whether the objects of a layer can be read as rules.
+fn is_of_rules(layer: Layer) -> bool {
+    match layer {
+        Layer::NetworkPolicy => true,
+        Layer::Istio => false,
+    }
 }
 
 /// Where each judgement stands among those of all partitions: they are in the order of rules, then egress before

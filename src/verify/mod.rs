@@ -5,6 +5,7 @@
 //!     1. the rules that the layer was to say, and no others
 //!     2. nothing narrower than the source
 //!     3. nothing wider, but for what judgements and messages say
+//!     4. together with the other layers nothing wider, but for rules that no layer enforces
 //! ```
 //!
 //! Each direction of each namespace is one row: the sets of flows of its statements are compared, those of the
@@ -32,7 +33,7 @@ use crate::policy::{Flow, Policy};
 use crate::settings::Layer;
 use crate::source::Sources;
 use crate::targets::effective::{Excess, Stated};
-use crate::targets::{Level, Made, read_back};
+use crate::targets::{Checked, Level, Made, read_back};
 
 /// The steps that the sets of some rows may take, and how many more for each statement.
 const BUDGET: u64 = 2_000_000;
@@ -42,10 +43,14 @@ const BUDGET_EACH: u64 = 400;
 const TOGETHER: usize = 4096;
 
 /// Checks what a layer made: its text, and the rules that it says instead of the source's.
-pub fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diagnostics {
-    if made.layer == Layer::Istio {
-        return sidecars::check(policy, sources, made);
+pub fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Checked {
+    match made.layer {
+        Layer::Istio => sidecars::check(policy, sources, made),
+        Layer::NetworkPolicy => check_rules(policy, sources, made).into(),
     }
+}
+
+fn check_rules(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diagnostics {
     let mut found = Diagnostics::new();
     let Some(&(first, _)) = made.ends.first() else { return found };
     let file = policy.rules[first.index()].origin.span.file;

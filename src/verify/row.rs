@@ -4,7 +4,7 @@
 //! the layer with the rule that it stands for, and the unions of all of them, which may be large, are made only where a
 //! statement is not explained by its own rule.
 
-mod excess;
+pub(super) mod excess;
 mod sides;
 
 use rustc_hash::FxHashMap;
@@ -43,6 +43,8 @@ pub(super) enum Kind {
     Narrower,
     /// The layer lets through what the source denies, and no judgement says so.
     Wider,
+    /// All layers let through what the source denies, and no judgements say so.
+    Together,
 }
 
 /// A row.

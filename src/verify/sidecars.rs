@@ -10,6 +10,7 @@
 //! the ports carry them; where an inventory lists the workloads, they are flows of these. A judgement that a layer lets
 //! more through is about the pods of its rule.
 
+mod beside;
 mod egress;
 mod ingress;
 
@@ -18,21 +19,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+use self::beside::Beside;
 use super::row::{Difference, Kind};
 use super::{BUDGET, BUDGET_EACH, TOGETHER, known, words};
-use crate::diag::Diagnostics;
-use crate::flows::{Set, TooLarge};
+use crate::flows::{Passing, Set, Terms, TooLarge};
 use crate::inventory::{self, outside::Mesh};
 use crate::model::rules::{Direction, GrantId, RuleId};
-use crate::policy::meaning::Meaning;
+use crate::policy::meaning::{Example, Meaning};
 use crate::policy::{Flow, GrantReason, Policy};
 use crate::source::{FileId, Sources};
 use crate::targets::istio::read::NotUnderstood;
-use crate::targets::{Judgement, Level, Made, Traffic};
+use crate::targets::{Checked, Judgement, Level, Made, Traffic};
 
 /// Checks what was written.
-pub(super) fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diagnostics {
-    let mut found = Diagnostics::new();
+pub(super) fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Checked {
+    let mut found = Checked::default();
     let Some(&(first, _)) = made.ends.first() else { return found };
     let finding = match read(policy.rules[first.index()].origin.span.file, made.texts) {
         Err(why) => Some(words::unreadable(made, policy, first, &why)),
@@ -41,6 +42,10 @@ pub(super) fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diag
             let differing = [ingress::differing, egress::differing];
             differing.into_iter().map(|each| each(policy, made, &mesh, &claims)).find_map(|differing| match differing {
                 Ok(None) => None,
+                Ok(Some(difference)) if difference.kind == Kind::Together => {
+                    found.together.push(words::differing(policy, sources, made, &difference));
+                    None
+                }
                 Ok(Some(difference)) => Some(words::differing(policy, sources, made, &difference)),
                 Err(Failed::NotUnderstood(what)) => Some(words::unreadable(made, policy, first, &what)),
                 Err(Failed::TooLarge(direction)) => {
@@ -51,7 +56,7 @@ pub(super) fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diag
             })
         }
     };
-    finding.into_iter().for_each(|finding| found.push(finding));
+    finding.into_iter().for_each(|finding| found.alone.push(finding));
     found
 }
 
@@ -125,6 +130,13 @@ fn rows(policy: &Policy, made: &Made<'_>, direction: Direction) -> (Rows, Said) 
         let via = rule.via.iter().filter(|_| direction == Direction::Ingress);
         let gateway = via.flat_map(|via| &via.gateway.pods).map(|pods| pods.namespace_name());
         sort(subject.chain(gateway).collect(), &|said| said.ends.push((at, direction)));
+    }
+    // A rule with `via` on the way out is judged at the gateway as well, where its pods come in.
+    for &(at, end) in made.ends.iter().filter(|(_, end)| direction == Direction::Ingress && *end == Direction::Egress) {
+        if let Some(via) = &policy.rules[at.index()].via {
+            let gateway = via.gateway.pods.iter().map(|pods| pods.namespace_name());
+            sort(gateway.collect(), &|said| said.ends.push((at, end)));
+        }
     }
     for &at in made.grants {
         let grant = &policy.grants[at.index()];
@@ -202,12 +214,14 @@ struct Claims<'a> {
     of: FxHashMap<(RuleId, Direction), &'a Judgement>,
     /// A rule of which some excess is to be shown, and of no other.
     shown: Option<RuleId>,
+    /// What the layer of rules says.
+    beside: Option<Beside<'a>>,
 }
 
 impl<'a> Claims<'a> {
     fn new(policy: &'a Policy, made: &Made<'a>) -> Claims<'a> {
         let of = made.judgements.iter().map(|one| ((one.rule, one.direction), one)).collect();
-        Claims { policy, of, shown: None }
+        Claims { policy, of, shown: None, beside: made.beside.map(|ruling| Beside::new(policy, ruling)) }
     }
 
     /// Returns the flows that are compared, of some: those of one rule alone, if its excess is to be shown.
@@ -217,14 +231,39 @@ impl<'a> Claims<'a> {
         meaning.flows().diagrams.and(within, of_rule)
     }
 
+    fn is_accepted(&self, at: RuleId) -> bool {
+        self.policy.rules[at.index()].origin.approximate().is_some()
+    }
+
     /// Returns whether more may pass than a rule says, also from pods that keep their sidecars.
     fn wider(&self, at: RuleId, direction: Direction) -> bool {
         if self.shown.is_some() {
             return false;
         }
         let best = if direction == Direction::Egress { Level::Bypassable } else { Level::Exact };
-        let accepted = self.policy.rules[at.index()].origin.approximate().is_some();
-        accepted || self.of.get(&(at, direction)).is_none_or(|one| one.levels.of(Traffic::Tcp) > best)
+        self.is_accepted(at) || self.of.get(&(at, direction)).is_none_or(|one| one.levels.of(Traffic::Tcp) > best)
+    }
+
+    /// Adds what the layer of rules says of the pods of some namespaces to the values in play.
+    fn terms(&self, direction: Direction, names: &[Option<SmolStr>], terms: &mut Terms) {
+        if let Some(beside) = &self.beside {
+            beside.terms(direction, names, terms);
+        }
+    }
+
+    /// Returns a flow that every layer lets through at the pods of a place, by the objects that were read and by what
+    /// the layer of rules says, although the source does not, and no rule that no layer enforces speaks of it.
+    fn together<'p>(
+        &self,
+        meaning: &mut Meaning<'p>,
+        (direction, name, place): (Direction, Option<&SmolStr>, u32),
+        layer: Passing,
+        within: Set,
+    ) -> Result<Option<Example<'p>>, Failed> {
+        let Some(beside) = &self.beside else { return Ok(None) };
+        let open = |at, end| self.is_accepted(at) || self.wider(at, end) && beside.is_wider(at, end);
+        let mut ruled = |meaning: &mut Meaning<'p>| beside.passing(meaning, direction, name, place);
+        small(direction, meaning.excess_beside(direction, place, layer, &mut ruled, within, &open))
     }
 
     /// Returns whether the layer is said to refuse flows of a kind that a rule end lets through.

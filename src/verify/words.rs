@@ -30,6 +30,9 @@ pub(super) fn differing(policy: &Policy, sources: &Sources, made: &Made<'_>, dif
         Kind::TextWider => format!("the objects of {layer} let through what they were not made for: {shown}"),
         Kind::TextNarrower => format!("the objects of {layer} refuse what they were made for: {shown}"),
         Kind::Narrower => format!("{layer} refuses what the rules allow: {shown}"),
+        Kind::Together => {
+            format!("all layers together let through what the rules deny, and no message says so: {shown}")
+        }
         Kind::Wider => format!("{layer} lets through what the rules deny, and no message says so: {shown}"),
     };
     let end = eval(policy, flow).ends.into_iter().find(|end| end.direction == *direction);

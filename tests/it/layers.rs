@@ -4,6 +4,7 @@
 
 pub mod authorization;
 pub mod draw;
+mod exits;
 mod gateway;
 pub mod judge;
 mod known;

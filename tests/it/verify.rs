@@ -7,6 +7,7 @@ mod random;
 mod read;
 mod sidecars;
 mod text;
+mod together;
 mod too_large;
 
 use netpol::diag::{Code, Diagnostics};
@@ -15,7 +16,7 @@ use netpol::settings::Layer;
 use netpol::source::Sources;
 use netpol::targets::effective::Effective;
 use netpol::targets::networkpolicy::read::read;
-use netpol::targets::{self, Made};
+use netpol::targets::{self, Checked, Made};
 use netpol::verify;
 
 use crate::common::build::Build;
@@ -33,7 +34,7 @@ impl Part {
     /// Checks the texts.
     fn check(&self, build: &Build) -> Diagnostics {
         let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
-        verify::check(&build.policy, &build.sources, &self.made(&texts))
+        verify::check(&build.policy, &build.sources, &self.made(&texts)).alone
     }
 
     /// Checks the texts as anybody's YAML; `None` where they cannot be read so.
@@ -52,7 +53,7 @@ impl Part {
 
     fn made<'a>(&'a self, texts: &'a [&'a str]) -> Made<'a> {
         let (ends, grants, effective) = (&self.ends, &self.grants, &self.effective);
-        Made { layer: Layer::NetworkPolicy, ends, grants, judgements: &[], effective, texts }
+        Made { layer: Layer::NetworkPolicy, ends, grants, judgements: &[], effective, texts, beside: None }
     }
 }
 
@@ -63,7 +64,7 @@ pub fn parts(build: &Build) -> Vec<Part> {
         let texts = made.texts.iter().map(|text| (*text).to_owned()).collect();
         let (ends, grants, effective) = (made.ends.to_vec(), made.grants.to_vec(), made.effective.clone());
         parts.lock().unwrap().push(Part { ends, grants, effective, texts });
-        Diagnostics::new()
+        Checked::default()
     };
     targets::build(&build.policy, &build.sources, &keep, &mut Diagnostics::new(), &mut |_| true);
     parts.into_inner().unwrap()

@@ -119,6 +119,10 @@ impl Meaning<'_> {
         let mut to_pods = Vec::new();
         let mut elsewhere = Set::NONE;
         for rule in grant.because.iter().filter_map(|at| policy.rule(*at)) {
+            // The gateway's end of a way out is judged by the rule.
+            if self.ways && own && rule.egress {
+                continue;
+            }
             elsewhere = Set::ALL;
             to_pods.push(if rule.ingress && own {
                 self.published(rule).1
@@ -244,7 +248,7 @@ impl Meaning<'_> {
         self.flows.diagrams.union(sets)
     }
 
-    fn tcp_port(&mut self, port: u16) -> Set {
+    pub(super) fn tcp_port(&mut self, port: u16) -> Set {
         self.flows.ports(&Ports::Some(vec![PortMatch::range(port, port, Protocol::Tcp)]))
     }
 }

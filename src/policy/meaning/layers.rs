@@ -35,12 +35,6 @@ impl<'p> Meaning<'p> {
         meaning
     }
 
-    /// From now on a rule with `via` on the way out lets no flow straight to its hosts: the way to the gateway is a
-    /// grant.
-    pub fn judge_ways(&mut self) {
-        self.ways = true;
-    }
-
     /// Returns one of the flows that a layer lets through at the pods of a place although the source does not, among
     /// those `within`, and leaving aside those that a rule forbids of which the layer is said to let more through. What
     /// one end of a way through a gateway judges, the other end need not judge again.
@@ -52,6 +46,20 @@ impl<'p> Meaning<'p> {
         within: Set,
         said: &dyn Fn(RuleId, Direction) -> bool,
     ) -> Result<Option<Example<'p>>, TooLarge> {
+        self.excess_beside(direction, place, layer, &mut |_| Passing::ALL, within, said)
+    }
+
+    /// Returns one of the flows that two layers let through together, as [`Meaning::excess`] does for one; the second
+    /// is asked for if the first by itself lets such flows through.
+    pub fn excess_beside(
+        &mut self,
+        direction: Direction,
+        place: u32,
+        layer: Passing,
+        second: &mut dyn FnMut(&mut Meaning<'p>) -> Passing,
+        within: Set,
+        said: &dyn Fn(RuleId, Direction) -> bool,
+    ) -> Result<Option<Example<'p>>, TooLarge> {
         let judged = self.passing(direction, place);
         let d = &mut self.flows.diagrams;
         let excess = layer.minus(judged, d);
@@ -59,6 +67,14 @@ impl<'p> Meaning<'p> {
         if excess != Set::NONE {
             let excused = self.spoken_of(direction, place, said);
             excess = self.flows.diagrams.minus(excess, excused);
+        }
+        if excess != Set::NONE {
+            let second = second(self);
+            let d = &mut self.flows.diagrams;
+            let allowed = d.and(excess, second.allowed);
+            let open = d.minus(excess, second.closed);
+            let passing = d.or(allowed, open);
+            excess = d.minus(passing, second.denied);
         }
         if excess != Set::NONE && direction == Direction::Ingress {
             excess = self.judged_here(place, excess);
@@ -77,7 +93,12 @@ impl<'p> Meaning<'p> {
     fn judged_here(&mut self, place: u32, mut excess: Set) -> Set {
         let claims = self.flows.token_variables();
         let client = [self.flows.space.var(Feature::Client)];
-        for (side, elsewhere) in self.gateway_sides(place).into_iter().zip([claims.as_slice(), &client]) {
+        let [to, from] = self.gateway_sides(place);
+        let arriving = self.that_arrive(place, excess);
+        // On the way out nobody behind the gateway judges.
+        let led_out = self.all_led_out(place).0;
+        let to = self.flows.diagrams.minus(to, led_out);
+        for (side, elsewhere) in [(to, claims.as_slice()), (from, &client)] {
             if self.flows.diagrams.and(excess, side) != Set::NONE {
                 let judged = self.judged(Direction::Ingress, place);
                 let d = &mut self.flows.diagrams;
@@ -86,7 +107,7 @@ impl<'p> Meaning<'p> {
                 excess = d.minus(excess, somehow);
             }
         }
-        excess
+        self.flows.diagrams.or(excess, arriving)
     }
 
     /// Returns the flows into the pods of a place that go to gateways, and those that come from gateways.
@@ -101,10 +122,28 @@ impl<'p> Meaning<'p> {
         [to, from].map(|sets| self.flows.diagrams.union(sets))
     }
 
+    /// Returns the flows into the pods of a place that go to gateways, without those that rules with `via` let in
+    /// there, and those that come from gateways for clients that are not known.
+    fn unpromised_at_gateways(&mut self, place: u32) -> [Set; 2] {
+        let [to, from] = self.gateway_sides(place);
+        let mut meant = vec![self.all_led_out(place).1];
+        for statement in self.statements(Direction::Ingress, place) {
+            if let Statement::Published(at) = statement {
+                let fitting = self.published(&self.policy.rules[at]).1;
+                meant.push(self.flows.with_place(fitting, true, place));
+            }
+        }
+        let client = self.flows.space.var(Feature::Client);
+        let d = &mut self.flows.diagrams;
+        let meant = d.union(meant);
+        let unknown = d.numbers(client, [(0, 0)], Set::ALL);
+        [d.minus(to, meant), d.and(from, unknown)]
+    }
+
     /// Returns one of the flows that a layer refuses at the pods of a place although the source lets them through,
     /// among those `within`, and leaving aside those at the pods of a rule of which the layer is said to let less
-    /// through, `less` being the flows of which that can be said, or of a rule that it is unable to say. Ways through
-    /// gateways are left aside on their way in: what one end refuses the other would refuse, too.
+    /// through, `less` being the flows of which that can be said, or of a rule that it is unable to say. At a gateway
+    /// only flows of rules with `via` are promised, and behind one those of clients that are known.
     pub fn lost(
         &mut self,
         direction: Direction,
@@ -131,7 +170,7 @@ impl<'p> Meaning<'p> {
             let unsaid = self.spoken_of(direction, place, unable);
             let [to_gateways, from_gateways] = match direction {
                 Direction::Egress => [Set::NONE; 2],
-                Direction::Ingress => self.gateway_sides(place),
+                Direction::Ingress => self.unpromised_at_gateways(place),
             };
             let d = &mut self.flows.diagrams;
             let pods = d.union(sets);
@@ -146,6 +185,14 @@ impl<'p> Meaning<'p> {
     pub fn read_by_proxies(&mut self, place: u32) -> Set {
         let all = self.read_anywhere();
         let all = self.flows.with_place(all, true, place);
+        // What sidecars wrap for a gateway names its host by TLS, and may have a request inside.
+        let led_out = self.all_led_out(place).0;
+        let whole = self.flows.whole_requests();
+        let addresses = self.pod_addresses();
+        let pods = self.flows.any_pod(false);
+        let d = &mut self.flows.diagrams;
+        let wrapped = [pods, whole, addresses].into_iter().fold(led_out, |set, other| d.and(set, other));
+        let all = d.or(all, wrapped);
         let like_gateways = self.like_gateways(place);
         let behind_proxies = self.behind_proxies(Direction::Ingress, place);
         let pods_as_clients = self.pods_as_clients(place);
@@ -263,19 +310,10 @@ impl<'p> Meaning<'p> {
                     Action::Allow | Action::Isolate => self.governed(&policy.rules[at], direction),
                 },
                 Statement::Published(at) => self.published(&policy.rules[at]).0,
-                // A rule that leads out through a gateway is judged at its own pods.
-                Statement::Grant(at) => {
-                    let grant = &policy.grants[at];
-                    let leads_out =
-                        |at: &&RuleId| policy.rule(**at).is_some_and(|rule| rule.egress && rule.via.is_some());
-                    if !grant.because.iter().filter(leads_out).any(|at| of(*at, Direction::Egress)) {
-                        continue;
-                    }
-                    let side = if direction == Direction::Egress { Side::Source } else { Side::Destination };
-                    let pods = grant.subject().pods().map(|(_, pods)| &pods.selector);
-                    let sets = pods.map(|pods| self.flows.pods(side, true, pods)).collect();
-                    self.flows.diagrams.union(sets)
-                }
+                // A rule that leads out through a gateway has its judgement at its own pods.
+                Statement::LedOut(at) if !of(RuleId::new(at), Direction::Egress) => continue,
+                Statement::LedOut(at) => self.led_out(&policy.rules[at]).0,
+                Statement::Grant(_) => continue,
             };
             sets.push(self.flows.with_place(set, true, place));
         }

@@ -11,8 +11,10 @@
 //! each namespace of the judged pods, made when it is asked for. A row's sets test the judged pod and the other side;
 //! the place of the judged pod is what chose the row.
 
+mod arriving;
 mod ends;
 mod excess;
+mod exits;
 mod gateway;
 mod lacking;
 mod layers;
@@ -66,8 +68,10 @@ pub struct Meaning<'p> {
     ends: Ends,
     carried: Option<Set>,
     hard: Hard,
-    /// Whether a rule that leads out through a gateway lets nothing straight to its hosts.
+    /// Whether a rule that leads out through a gateway lets nothing straight to its hosts, and is judged there.
     ways: bool,
+    /// What gateways take and pass on, each by its number.
+    arriving: Vec<(usize, Set)>,
 }
 
 /// The rows of a direction.
@@ -91,6 +95,8 @@ enum Statement {
     Grant(usize),
     /// A rule with `via` on ingress, at the pods of its gateway.
     Published(usize),
+    /// A rule with `via` on egress, at the pods of its gateway.
+    LedOut(usize),
 }
 
 /// What each statement about some judged pods says.
@@ -171,6 +177,7 @@ impl<'p> Meaning<'p> {
             carried: None,
             hard: Hard::default(),
             ways: false,
+            arriving: Vec::new(),
         }
     }
 
@@ -364,6 +371,11 @@ impl<'p> Meaning<'p> {
                 Statement::Grant(at) => parts.granted.push(self.granted(&policy.grants[at])),
                 Statement::Published(at) => {
                     let (concerned, fitting) = self.published(&policy.rules[at]);
+                    parts.published.push(concerned);
+                    parts.allowed.push(fitting);
+                }
+                Statement::LedOut(at) => {
+                    let (concerned, fitting) = self.led_out(&policy.rules[at]);
                     parts.published.push(concerned);
                     parts.allowed.push(fitting);
                 }

@@ -29,7 +29,7 @@ use crate::model::ports::{PortMatch, Ports};
 use crate::model::rules::{Action, Direction, Notes, Origin, Rule};
 use crate::source::Span;
 use crate::targets::effective::{Effective, Excess, ExcessOf, Instead, Stated};
-use crate::targets::{Judgement, Level, Traffic, Traffics};
+use crate::targets::{Judgement, Level, Traffic, Traffics, Why};
 
 /// Returns the rules that the objects of a plan say, and the excess that its judgements admit.
 pub(super) fn effective(view: View<'_>, plan: &Plan<'_>, judgements: &[Judgement]) -> Effective {
@@ -47,6 +47,8 @@ pub(super) fn effective(view: View<'_>, plan: &Plan<'_>, judgements: &[Judgement
         let wider = |kind: &Traffic| judgement.levels.of(*kind) != Level::Exact;
         let on: Traffics = Traffic::ALL.into_iter().filter(wider).collect();
         let of = match rule.action {
+            // The way to the gateway is no flow that the deny forbids.
+            Action::Deny if matches!(judgement.reason, Why::LedOutBy(_)) => return None,
             Action::Deny => ExcessOf::Deny,
             _ if plan.found.uncovered.contains(&end) || plan.found.shared.contains_key(&end) => ExcessOf::Pods,
             _ => ExcessOf::Rule,

@@ -5,7 +5,10 @@
 //! allow egress garden/* -> zenquotes.io:443    wider: any public address :443
 //! ```
 
-use rustc_hash::FxHashSet;
+use std::borrow::Cow;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use smol_str::SmolStr;
 
 use super::model::{Cause, Peer, Peers};
 use super::plan::{Plan, SubjectPods};
@@ -16,12 +19,13 @@ use crate::settings::Layer;
 use crate::source::Sources;
 use crate::targets::capability::{self, Ability};
 use crate::targets::gap::Gap;
-use crate::targets::{Judgement, Level, Traffics, Why};
+use crate::targets::{Judgement, Level, Traffic, Traffics, Why};
 
 /// Returns a judgement for each end of the partition.
 pub(super) fn judge(view: View<'_>, plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
     // Where denies are taken out, the addresses around a host may all be gone.
     let open = plan.found.is_any_taken().then(|| with_addresses(plan));
+    let led_out = LedOut::new(view);
     let mut wider = plan.found.wider.as_slice();
     let ends = view.partition.ends().zip(&plan.ends).enumerate();
     ends.map(|(end, ((at, direction, rule), pods))| {
@@ -31,7 +35,7 @@ pub(super) fn judge(view: View<'_>, plan: &Plan<'_>, sources: &Sources) -> Vec<J
         let gone = direction == Direction::Egress && open.as_ref().is_some_and(|open| !open.contains(&at));
         let wider = of_end.iter().map(|(_, gap)| gap).filter(|gap| !(gone && matches!(gap.why, Why::OtherHosts(_))));
         let gaps = match rule.action {
-            Action::Deny => of_deny(view, plan, (at, direction, rule), pods),
+            Action::Deny => of_deny(view, plan, &led_out, (at, direction, rule), pods),
             _ => of_isolating(view, plan, sources, (end, direction, rule), pods, wider),
         };
         let only_way = rule.via.is_some() && direction == Direction::Egress && gaps.len() == 1;
@@ -62,6 +66,7 @@ fn with_addresses(plan: &Plan<'_>) -> FxHashSet<RuleId> {
 fn of_deny(
     view: View<'_>,
     plan: &Plan<'_>,
+    led_out: &LedOut<'_>,
     (at, direction, rule): (RuleId, Direction, &Rule),
     pods: &SubjectPods<'_>,
 ) -> Vec<Gap> {
@@ -75,7 +80,61 @@ fn of_deny(
         let others = !rule.destination.members.iter().all(|member| Traffics::of(&member.ports, left_out).is_empty());
         (Traffics::default(), partly(others), Why::Icmp)
     });
-    indistinct.into_iter().chain(kept).chain(icmp).map(|(on, level, why)| Gap { on, level, why }).collect()
+    // A packet to a gateway does not tell where it goes from there.
+    let led_out = (direction == Direction::Egress).then(|| leading_out(view, led_out, rule)).flatten();
+    let led_out = led_out.map(|gateway| (Traffics::only(Traffic::Tcp), Level::Wider, Why::LedOutBy(gateway)));
+    let all = indistinct.into_iter().chain(kept).chain(icmp).chain(led_out);
+    all.map(|(on, level, why)| Gap { on, level, why }).collect()
+}
+
+/// Returns the gateway by which pods of a deny reach a host that may be at some of the denied addresses.
+fn leading_out(view: View<'_>, led_out: &LedOut<'_>, deny: &Rule) -> Option<SmolStr> {
+    let internet = &view.policy.internet;
+    let meets = |denied: &Member, host: &Member| {
+        let addresses = match &denied.what {
+            What::Addresses(set) => Cow::Borrowed(set),
+            What::Host(host) => Cow::Owned(host.addresses()),
+            What::Pods(_) => return false,
+        };
+        let What::Host(named) = &host.what else { return false };
+        let at = if named.at.is_empty() { Cow::Borrowed(internet) } else { Cow::Owned(named.addresses()) };
+        denied.ports.may_overlap(&host.ports) && addresses.overlaps(&at)
+    };
+    let shares = |rule: &Rule| {
+        let mut pods = rule.source.pods();
+        pods.any(|(_, own)| deny.source.pods().any(|(_, denied)| own.selector.overlaps(&denied.selector)))
+    };
+    led_out.of(deny).find_map(|(rule, gateway)| {
+        let members = &rule.destination.members;
+        let meets = deny.destination.members.iter().any(|denied| members.iter().any(|host| meets(denied, host)));
+        (meets && shares(rule)).then(|| gateway.clone())
+    })
+}
+
+/// The rules that lead pods out through gateways, by the namespace of the pods.
+#[derive(Default)]
+struct LedOut<'a>(FxHashMap<Option<&'a SmolStr>, Vec<(&'a Rule, &'a SmolStr)>>);
+
+impl<'a> LedOut<'a> {
+    fn new(view: View<'a>) -> LedOut<'a> {
+        let mut all = LedOut::default();
+        for (_, rule) in view.partition.rules(Direction::Egress).filter(|(_, rule)| rule.action == Action::Allow) {
+            let Some(via) = &rule.via else { continue };
+            for (_, pods) in rule.source.pods() {
+                let here = all.0.entry(pods.selector.namespace_name()).or_default();
+                here.push((rule, &via.gateway.name));
+            }
+        }
+        all
+    }
+
+    /// Returns those for pods of namespaces in which a rule may have its source.
+    fn of(&self, rule: &Rule) -> impl Iterator<Item = (&'a Rule, &'a SmolStr)> {
+        let names: Vec<Option<&SmolStr>> = rule.source.pods().map(|(_, pods)| pods.selector.namespace_name()).collect();
+        let everywhere = names.contains(&None);
+        let near = self.0.iter().filter(move |(name, _)| everywhere || name.is_none() || names.contains(name));
+        near.flat_map(|(_, rules)| rules).copied()
+    }
 }
 
 /// Returns the gaps of one end of an allow or of `default deny`.

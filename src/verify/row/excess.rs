@@ -5,8 +5,9 @@ use crate::flows::{Set, Side};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::What;
 use crate::model::ports::Protocol;
-use crate::model::rules::{Direction, RuleId};
+use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::GrantReason;
+use crate::policy::meaning::Meaning;
 use crate::targets::effective::{ExcessOf, Instead};
 use crate::targets::{Traffic, Traffics};
 
@@ -78,22 +79,10 @@ impl Row<'_, '_> {
         sets
     }
 
-    /// Returns the flows of a set to other hosts at the `at` addresses of a rule's host. A layer of addresses is exact
-    /// there: who gives a host its addresses says that they are the host's.
+    /// Returns the flows of a set to other hosts at the `at` addresses of a rule's host.
     fn other_names(&mut self, set: Set, at: RuleId) -> Set {
-        let members = self.table.policy.rules[at.index()].destination.members.iter();
-        let blocks = members.filter_map(|member| match &member.what {
-            What::Host(host) => Some(host.addresses().blocks),
-            _ => None,
-        });
-        let addresses = AddressSet { blocks: blocks.flatten().collect() };
-        if self.direction == Direction::Ingress || addresses.blocks.is_empty() {
-            return Set::NONE;
-        }
-        let flows = self.meaning.flows();
-        let (there, nameless) = (flows.at(Side::Destination, &addresses), flows.to_no_host());
-        let there = flows.diagrams.and(set, there);
-        flows.diagrams.minus(there, nameless)
+        let rule = &self.table.policy.rules[at.index()];
+        other_names(self.meaning, self.direction, rule, set)
     }
 
     fn on(&mut self, set: Set, traffic: Traffics) -> Set {
@@ -108,4 +97,21 @@ impl Row<'_, '_> {
         let carried = flows.protocols(&protocols);
         flows.diagrams.and(set, carried)
     }
+}
+
+/// Returns the flows of a set to other hosts at the `at` addresses of a rule's host. A layer of addresses is exact
+/// there: who gives a host its addresses says that they are the host's.
+pub(in crate::verify) fn other_names(meaning: &mut Meaning<'_>, direction: Direction, rule: &Rule, set: Set) -> Set {
+    let blocks = rule.destination.members.iter().filter_map(|member| match &member.what {
+        What::Host(host) => Some(host.addresses().blocks),
+        _ => None,
+    });
+    let addresses = AddressSet { blocks: blocks.flatten().collect() };
+    if direction == Direction::Ingress || addresses.blocks.is_empty() {
+        return Set::NONE;
+    }
+    let flows = meaning.flows();
+    let (there, nameless) = (flows.at(Side::Destination, &addresses), flows.to_no_host());
+    let there = flows.diagrams.and(set, there);
+    flows.diagrams.minus(there, nameless)
 }

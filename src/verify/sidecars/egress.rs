@@ -46,7 +46,10 @@ fn differing_among(
     said: &Said,
     budget: u64,
 ) -> Result<Option<Difference>, Failed> {
-    let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| egress.terms(terms));
+    let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| {
+        claims.terms(OUT, names, terms);
+        egress.terms(terms);
+    });
     meaning.judge_ways();
     let others = other_pods(policy, &mut meaning, OUT);
     let resolver = resolver(policy, &mut meaning, said);
@@ -71,7 +74,13 @@ fn differing_among(
                 let within = promises.kept(&mut meaning.flows().diagrams, place, within);
                 let unable = |at, end| claims.unable(at, end);
                 let lost = meaning.lost(OUT, place, layer.must, within, (by_address, &more), &unable);
-                (Kind::Narrower, small(OUT, lost)?)
+                match small(OUT, lost)? {
+                    Some(example) => (Kind::Narrower, Some(example)),
+                    None => {
+                        let at = (OUT, name.as_ref(), place);
+                        (Kind::Together, claims.together(&mut meaning, at, layer.may, beyond)?)
+                    }
+                }
             }
         };
         if let Some(example) = example {

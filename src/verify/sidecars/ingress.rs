@@ -9,6 +9,7 @@ use super::{Claims, Failed, Said, compared, other_pods, own_pods, small};
 use crate::flows::{Flows, OTHER, Set};
 use crate::inventory::PolicyObject;
 use crate::inventory::outside::Mesh;
+use crate::model::gateways::Gateway;
 use crate::model::ports::{PortMatch, Ports, Protocol};
 use crate::model::rules::Direction;
 use crate::policy::Policy;
@@ -51,10 +52,27 @@ fn differing_among(
     let direction = Direction::Ingress;
     let ingress = Ingress::new(policy, objects);
     let mut unread = Ok(());
-    let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| unread = ingress.terms(terms));
+    let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| {
+        claims.terms(direction, names, terms);
+        unread = ingress.terms(terms);
+    });
     unread?;
+    meaning.judge_ways();
     let other_pods = other_pods(policy, &mut meaning, direction);
     let mut common = ingress.common(meaning.flows())?;
+    // A gateway whose rows are compared elsewhere is not looked at beside its workloads.
+    for (at, gateway) in policy.gateways.iter().enumerate().filter(|(_, one)| leads_in(policy, said, one)) {
+        for home in gateway.pods.iter().filter_map(|pods| pods.namespace_name()) {
+            if names.iter().flatten().any(|name| name == home) {
+                let place = meaning.flows().space.place(home);
+                let seen = seen(meaning.flows());
+                let read = meaning.read_by_proxies(place);
+                let within = meaning.flows().diagrams.and(seen, read);
+                let layer = ingress.row(meaning.flows(), &mut common, place, within)?;
+                meaning.let_in(at, place, layer, within);
+            }
+        }
+    }
     for name in names {
         let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
         let mut within = seen(meaning.flows());
@@ -74,11 +92,17 @@ fn differing_among(
                 let outside = meaning.flows().outside(false, Set::ALL);
                 let d = &mut meaning.flows().diagrams;
                 let known = d.or(identified, outside);
-                let (within, unknown) = (d.and(within, known), d.complement(identified));
+                let (identified, unknown) = (d.and(within, known), d.complement(identified));
                 let said = |at| claims.narrower(at, direction, |one| !one.narrower.is_empty());
                 let unable = |at, end| claims.unable(at, end);
-                let lost = meaning.lost(direction, place, layer, within, (unknown, &said), &unable);
-                (Kind::Narrower, small(direction, lost)?)
+                let lost = meaning.lost(direction, place, layer, identified, (unknown, &said), &unable);
+                match small(direction, lost)? {
+                    Some(example) => (Kind::Narrower, Some(example)),
+                    None => {
+                        let at = (direction, name.as_ref(), place);
+                        (Kind::Together, claims.together(&mut meaning, at, layer, within)?)
+                    }
+                }
             }
         };
         if let Some(example) = example {
@@ -87,6 +111,12 @@ fn differing_among(
         }
     }
     Ok(None)
+}
+
+/// Returns whether some rule leads in through a gateway.
+fn leads_in(policy: &Policy, said: &Said, gateway: &Gateway) -> bool {
+    let mut rules = said.ends.iter().map(|(at, _)| &policy.rules[at.index()]).filter(|rule| rule.ingress);
+    rules.any(|rule| rule.via.as_ref().is_some_and(|via| via.gateway.pods == gateway.pods))
 }
 
 /// Returns the flows that sidecars look at: TCP, except on ports that they leave out.

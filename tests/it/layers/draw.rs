@@ -108,6 +108,9 @@ const EXITS: &[&str] = &[
     "db:5432",
     "{ evil.example:80, db:5432 }",
 ];
+/// Hosts whose requests a gateway reads.
+const READ_EXITS: &[&str] =
+    &["zenquotes.io:80", "zenquotes.io:80", "evil.example:80", "{ zenquotes.io, evil.example }:80"];
 const ADDRESSES: &[&str] = &[
     "198.51.100.0/24:443",
     "198.51.100.0/24:{80, 5432}",
@@ -262,9 +265,35 @@ impl Drawer<'_> {
         if self.random.percent(60) && first != second { format!("{first}\n{second}") } else { first }
     }
 
+    fn exit(&mut self, who: &str) -> String {
+        let (to, condition) = match self.random.percent(35) {
+            true => (self.random.pick(READ_EXITS), format!(" {}", self.random.pick(&WHERE[..13]))),
+            false => (self.random.pick(EXITS), String::new()),
+        };
+        format!("allow egress {who} -> {to} via egress-gateway{condition}")
+    }
+
+    /// Returns a rule by which pods leave through the gateway; most policies with one have another rule about it.
+    fn leading_out(&mut self) -> String {
+        let who = self.one(GOVERNED);
+        let first = self.exit(&who);
+        let second = match self.random.below(8) {
+            0..=2 => {
+                let who = self.one(GOVERNED);
+                self.exit(&who)
+            }
+            3 => format!("deny egress {who} -> {}", self.outside()),
+            4 => "default deny ingress egress-gateway".into(),
+            5 => format!("deny ingress {} -> egress-gateway", self.one(CALLERS)),
+            _ => return first,
+        };
+        if first == second { first } else { format!("{first}\n{second}") }
+    }
+
     fn statement(&mut self) -> String {
         let note = if self.random.percent(8) { "@approximate(\"known\") " } else { "" };
-        let statement = match self.random.below(30) {
+        let statement = match self.random.below(32) {
+            30.. => self.leading_out(),
             26.. => self.nested(),
             22.. => self.published(),
             0..=2 => format!("default deny {}{}", self.random.pick(&["", "egress ", "ingress "]), self.one(GOVERNED)),
@@ -280,7 +309,7 @@ impl Drawer<'_> {
             }
             18 => format!("deny egress {} -> {}", self.one(GOVERNED), self.outside()),
             19 => format!("deny {} -> {}", self.one(GOVERNED), self.pods()),
-            20 => format!("allow egress {} -> {} via egress-gateway", self.one(GOVERNED), self.random.pick(EXITS)),
+            20 => self.leading_out(),
             _ => {
                 let action = if self.random.percent(20) { "deny" } else { "allow" };
                 let condition = loop {

@@ -175,7 +175,7 @@ fn meant(case: &Case, gateway: &Pod, target: &Pod, client: IpAddr, port: u16, ht
 }
 
 /// Decides the conditions of a rule.
-fn matches(conditions: &Conditions, http: &Http) -> bool {
+pub fn matches(conditions: &Conditions, http: &Http) -> bool {
     let claims = http.claims.as_ref();
     let texts = |value: Option<&Value>, name: &str| -> Vec<String> {
         match value {

@@ -14,12 +14,13 @@ use super::draw::{Draw, HEAD};
 use super::random::Random;
 use super::sidecar::{Bytes, Dial, Landing, by_port, goes};
 use super::world::{Pod, Role, Service, World, party};
-use super::{gateway, known};
+use super::{exits, gateway, known};
 use crate::istio::build::{Build, build_with};
 use crate::networkpolicy::build::written;
 use crate::networkpolicy::engine::{Blocks, End, allows};
 
-const ROOT: &str = "istio-system";
+/// The root namespace of the mesh.
+pub const ROOT: &str = "istio-system";
 
 /// Ports that a sidecar leaves out on the way in.
 const LEFT_OUT: [u16; 3] = [15020, 15021, 15090];
@@ -94,7 +95,8 @@ impl<'w> Case<'w> {
     pub fn check(&self, random: &mut Random, count: usize) -> Vec<Finding> {
         let mut found = Vec::new();
         for _ in 0..count {
-            match random.below(13) {
+            match random.below(15) {
+                13.. => exits::ask(self, random, &mut found),
                 10.. => gateway::ask(self, random, &mut found),
                 0..=4 => self.between_pods(random, &mut found),
                 5..=7 => self.going_out(random, &mut found),
@@ -106,6 +108,11 @@ impl<'w> Case<'w> {
 
     fn blocks(&self) -> Blocks {
         if self.draw.setting.pods { Blocks::PodsToo } else { Blocks::OutsideOnly }
+    }
+
+    /// Returns the objects of Istio.
+    pub fn mesh(&self) -> &[Value] {
+        &self.mesh
     }
 
     /// Returns whether Istio is a layer.
@@ -252,6 +259,15 @@ impl<'w> Case<'w> {
             false => there,
         };
         let name = (bytes != Bytes::Raw).then_some(name);
+        // What a sidecar sends is read where it comes: by a gateway.
+        let sent = match (bytes, name) {
+            (Bytes::Http, Some(name)) => Http { host: name.into(), ..request(random, None) },
+            _ => Http::default(),
+        };
+        let asks = match (bytes, name) {
+            (Bytes::Http, Some(_)) => Request::from(&sent),
+            _ => Request { host: name.map(Into::into), ..Request::default() },
+        };
         let tcp = protocol == Protocol::Tcp;
         // Whom a connection reaches on a port, by address and by each name that is there.
         let on_port = |end: IpAddr, port: u16| -> Vec<Flow> {
@@ -260,7 +276,7 @@ impl<'w> Case<'w> {
                 destination,
                 port: Some(port),
                 protocol,
-                request: Request { host: name.map(Into::into), ..Request::default() },
+                request: asks.clone(),
             };
             let names =
                 self.world.hosts.iter().filter(|(host, at)| *at == end && name.is_none_or(|name| name == *host));
@@ -291,12 +307,12 @@ impl<'w> Case<'w> {
         let ends = (Some(from), None);
         let direct = |end: IpAddr| self.network(End::Pod(&source.net), End::Address(end), port, protocol);
         for way in &ways {
-            let (end, network) = match way {
-                Landing::Dialled => (address, direct(address)),
-                Landing::Address(end) => (*end, direct(*end)),
+            let (end, network, open) = match way {
+                Landing::Dialled => (address, direct(address), true),
+                Landing::Address(end) => (*end, direct(*end), true),
                 Landing::Host(host) => {
                     let end = self.world.hosts.iter().find(|(name, _)| name == host).unwrap().1;
-                    (end, direct(end))
+                    (end, direct(end), true)
                 }
                 Landing::Opened { host, port } => {
                     let end = self.world.hosts.iter().find(|(name, _)| name == host).unwrap().1;
@@ -317,17 +333,14 @@ impl<'w> Case<'w> {
                 }
                 Landing::Gateway { host, port: at, sni, requests } => {
                     let end = self.world.hosts.iter().find(|(name, _)| name == host).unwrap().1;
-                    let http = requests.then(|| Http {
-                        method: "GET".into(),
-                        path: "/".into(),
-                        host: host.clone(),
-                        ..Http::default()
-                    });
-                    (end, self.by_gateway(source, (*at, sni, http.as_ref()), end, port))
+                    let http = requests.then(|| Http { host: host.clone(), ..sent.clone() });
+                    let (taken, network) = exits::by_gateway(self, source, (*at, sni, http.as_ref()), end, port);
+                    let open = exits::denied_there(self, source, *at, sni).is_none();
+                    (end, taken && network, open)
                 }
                 Landing::Service => panic!("a Service outside"),
             };
-            let promised = !elsewhere && bytes == by_port(port) && !matches!(way, Landing::Address(_));
+            let promised = open && !elsewhere && bytes == by_port(port) && !matches!(way, Landing::Address(_));
             let shown = format!("{shown} lands {way:?}");
             let what = Asked { network, good: true, avoiding: true, shown, ends, protocol, promised, way: "outside" };
             self.decide(&readings(end), what, found);
@@ -361,17 +374,6 @@ impl<'w> Case<'w> {
             };
             self.decide(&readings(address), what, found);
         }
-    }
-
-    /// Decides the way of a pod to a host through the egress gateway.
-    fn by_gateway(&self, source: &Pod, (at, sni, http): (u16, &str, Option<&Http>), end: IpAddr, port: u16) -> bool {
-        let gateway =
-            self.world.pods.iter().find(|pod| pod.net.labels.get("istio").is_some_and(|is| is == "egressgateway"));
-        let gateway = gateway.unwrap();
-        let identity = Some((source.net.namespace.as_str(), source.source.account.as_str()));
-        self.network(End::Pod(&source.net), End::Pod(&gateway.net), at, Protocol::Tcp)
-            && self.receives(gateway, source.address(), identity, at, Some(sni), http)
-            && self.network(End::Pod(&gateway.net), End::Address(end), port, Protocol::Tcp)
     }
 
     fn coming_in(&self, random: &mut Random, found: &mut Vec<Finding>) {
@@ -504,14 +506,12 @@ impl<'w> Case<'w> {
                 asked.protocol.word()
             );
             let one = finding(false, false, allows.collect(), kind);
-            if !known::narrower(self, &one) {
-                found.push(one);
-            }
+            found.extend((!known::narrower(self, &one)).then_some(one));
         }
     }
 
     /// Returns the rules that forbid a flow: the deny that matches, or all that isolate.
-    fn forbidding(&self, flow: &Flow, verdict: &netpol::policy::Verdict) -> Vec<RuleId> {
+    pub fn forbidding(&self, flow: &Flow, verdict: &netpol::policy::Verdict) -> Vec<RuleId> {
         let mut rules = Vec::new();
         for end in verdict.ends.iter().filter(|end| !end.allows()) {
             let party = if end.direction == Direction::Egress { &flow.source } else { &flow.destination };
@@ -543,7 +543,7 @@ impl<'w> Case<'w> {
     }
 
     /// Returns whether the build says that a flow which one of these rules forbids may pass.
-    fn said(&self, rules: &[RuleId], asked: &Asked, port: Option<u16>, avoids: bool) -> bool {
+    pub fn said(&self, rules: &[RuleId], asked: &Asked, port: Option<u16>, avoids: bool) -> bool {
         let rules: Vec<_> = rules.iter().map(|at| &self.build.policy.rules[at.index()]).collect();
         if rules.iter().any(|rule| rule.origin.approximate().is_some()) {
             return true;
@@ -564,16 +564,16 @@ impl<'w> Case<'w> {
 }
 
 /// What came of a flow, and how it is shown.
-struct Asked {
-    network: bool,
-    good: bool,
-    avoiding: bool,
-    shown: String,
-    ends: (Option<usize>, Option<usize>),
-    protocol: Protocol,
+pub struct Asked {
+    pub network: bool,
+    pub good: bool,
+    pub avoiding: bool,
+    pub shown: String,
+    pub ends: (Option<usize>, Option<usize>),
+    pub protocol: Protocol,
     /// Whether the flow goes a way on which what is allowed must pass.
-    promised: bool,
-    way: &'static str,
+    pub promised: bool,
+    pub way: &'static str,
 }
 
 /// Returns whether a pod's port is read as HTTP: as its Service says, else by what comes.

@@ -4,7 +4,7 @@ use netpol::settings::Layer;
 use serde_json::{Value, json};
 
 use super::is_caught;
-use super::sidecars::{Defect, all_are_seen, change, check, cut, empty, lose, put, shorter};
+use super::sidecars::{Defect, all_are_seen, change, check, cut, empty, lose, put, rule, shorter};
 use crate::common::build::Build;
 
 /// Defects that must be seen, each by a policy that has a place for it.
@@ -173,6 +173,20 @@ const DEFECTS: &[Defect] = &[
     ("a server passes TLS on", |objects| {
         gateway(objects, |spec| put(&mut spec["servers"][0]["tls"]["mode"], json!("PASSTHROUGH")))
     }),
+    ("a gateway lets everybody out to a host", |objects| at_exit(objects, |rule| cut(rule, "from"))),
+    ("a gateway lets pods out to every host", |objects| at_exit(objects, |rule| cut(rule, "when"))),
+    ("a gateway lets pods out for every host of requests", |objects| at_exit(objects, |rule| cut(rule, "to"))),
+    ("a gateway lets pods out to another host", |objects| {
+        at_exit(objects, |rule| put(&mut rule["when"][0]["values"], json!(["another.example"])))
+    }),
+    ("a gateway lets other pods out", |objects| {
+        at_exit(objects, |rule| put(&mut rule["from"], json!([{ "source": { "namespaces": ["another"] } }])))
+    }),
+    ("a gateway lets out a method alone", |objects| {
+        at_exit(objects, |rule| {
+            rule.pointer_mut("/to/0/operation").is_some_and(|one| put(&mut one["methods"], json!(["GET"])))
+        })
+    }),
     ("a field is misspelt", |objects| {
         sidecar(objects, |spec| {
             let egress = spec["egress"].take();
@@ -229,13 +243,54 @@ fn opening(objects: &mut [Value], mut each: impl FnMut(&mut Value) -> bool) -> b
     })
 }
 
+/// Changes the first rule of a gateway for pods that leave through it.
+fn at_exit(objects: &mut [Value], mut each: impl FnMut(&mut Value) -> bool) -> bool {
+    rule(objects, |rule| {
+        rule["from"].is_array() && rule["when"][0]["values"].is_array() && {
+            rule["when"][0]["key"] == "connection.sni" && each(rule)
+        }
+    })
+}
+
 fn gateway(objects: &mut [Value], each: impl FnMut(&mut Value) -> bool) -> bool {
     change(objects, "Gateway", each)
 }
 
 #[test]
 fn every_defect_of_objects_for_the_way_out_is_seen() {
-    all_are_seen(DEFECTS, 5, 500);
+    all_are_seen(DEFECTS, 5, 700);
+}
+
+#[test]
+fn every_defect_of_a_gateway_that_leads_out_is_seen_wherever_it_is() {
+    let text = "use std/istio (egress-gateway)\n\
+                allow egress garden/* -> a.example:80/http via egress-gateway\n\
+                allow egress lab/* -> b.example:443/tls via egress-gateway\n";
+    for more in ["", "default deny ingress egress-gateway\n", "deny ingress lab/{app=x} -> egress-gateway\n"] {
+        let build = Build::text_for(&[Layer::Istio], &format!("{text}{more}"), None, |_| {});
+        assert!(!is_caught(&build.diagnostics), "{more}");
+        let defects: &[Defect] = &[
+            ("from", |objects| at_exit(objects, |rule| cut(rule, "from"))),
+            ("when", |objects| at_exit(objects, |rule| cut(rule, "when"))),
+            ("to", |objects| {
+                at_exit(objects, |rule| rule["to"][0]["operation"]["hosts"].is_array() && cut(rule, "to"))
+            }),
+            ("method", |objects| {
+                at_exit(objects, |rule| {
+                    rule.pointer_mut("/to/0/operation").is_some_and(|one| put(&mut one["methods"], json!(["GET"])))
+                })
+            }),
+            ("host", |objects| {
+                at_exit(objects, |rule| {
+                    rule["when"][0]["values"][0] == "b.example"
+                        && put(&mut rule["when"][0]["values"], json!(["b.example", "a.example"]))
+                })
+            }),
+        ];
+        for (name, defect) in defects {
+            assert!(is_caught(&check(&build, defect).unwrap()), "{name} {more}");
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use netpol::diag::Diagnostics;
 use netpol::settings::Layer;
-use netpol::targets::{self, Made};
+use netpol::targets::{self, Checked, Made};
 use netpol::verify;
 use serde_json::{Value, json};
 
@@ -124,6 +124,20 @@ const DEFECTS: &[Defect] = &[
             true
         })
     }),
+    ("an entry is open to every client", |objects| at_entry(objects, |rule| cut(rule, "from"))),
+    ("an entry is open to every request", |objects| at_entry(objects, |rule| cut(rule, "when"))),
+    ("an entry is open for every host", |objects| at_entry(objects, |rule| cut(rule, "to"))),
+    ("an entry asks for no method", |objects| {
+        at_entry(objects, |rule| rule.pointer_mut("/to/0/operation").is_some_and(|one| cut(one, "methods")))
+    }),
+    ("an entry asks for no path", |objects| {
+        at_entry(objects, |rule| rule.pointer_mut("/to/0/operation").is_some_and(|one| cut(one, "paths")))
+    }),
+    ("an entry is narrower", |objects| {
+        at_entry(objects, |rule| {
+            rule.pointer_mut("/to/0/operation").is_some_and(|one| put(&mut one["methods"], json!(["DELETE"])))
+        })
+    }),
     ("audiences are lost", |objects| {
         change(objects, "RequestAuthentication", |spec| cut(&mut spec["jwtRules"][0], "audiences"))
     }),
@@ -161,8 +175,19 @@ pub fn change(objects: &mut [Value], kind: &str, mut change: impl FnMut(&mut Val
     objects.iter_mut().filter(|object| object["kind"] == kind).any(|object| change(&mut object["spec"]))
 }
 
-fn rule(objects: &mut [Value], mut each: impl FnMut(&mut Value) -> bool) -> bool {
+pub fn rule(objects: &mut [Value], mut each: impl FnMut(&mut Value) -> bool) -> bool {
     change(objects, "AuthorizationPolicy", |spec| spec["rules"].as_array_mut().into_iter().flatten().any(&mut each))
+}
+
+/// Changes the first rule for clients at the ingress gateway that has a place for it.
+fn at_entry(objects: &mut [Value], mut each: impl FnMut(&mut Value) -> bool) -> bool {
+    change(objects, "AuthorizationPolicy", |spec| {
+        spec["selector"]["matchLabels"]["istio"] == "ingressgateway"
+            && spec["rules"].as_array_mut().into_iter().flatten().any(|rule| {
+                let of_policy = rule.pointer("/to/0/operation/hosts").is_some();
+                of_policy && each(rule)
+            })
+    })
 }
 
 fn listed(objects: &mut [Value], list: &str, inner: &str, mut each: impl FnMut(&mut Value) -> bool) -> bool {
@@ -195,9 +220,9 @@ pub fn check(build: &Build, change: impl Fn(&mut Vec<Value>) -> bool + Sync) -> 
             let texts: Vec<String> = objects.iter().map(|object| serde_yaml::to_string(object).unwrap()).collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let made = Made { texts: &texts, ..*made };
-            *found.lock().unwrap() = Some(verify::check(&build.policy, &build.sources, &made));
+            *found.lock().unwrap() = Some(verify::check(&build.policy, &build.sources, &made).alone);
         }
-        Diagnostics::new()
+        Checked::default()
     };
     targets::build(&build.policy, &build.sources, &look, &mut Diagnostics::new(), &mut |_| true);
     found.into_inner().unwrap()
@@ -248,4 +273,27 @@ fn a_star_within_a_value_is_a_star() {
         let build = Build::text_for(&[Layer::Istio], &text, None, |_| {});
         assert!(!is_caught(&build.diagnostics), "{condition}");
     }
+}
+
+#[test]
+fn a_workload_that_takes_what_its_gateway_takes_for_another_is_seen() {
+    let text = "use std/istio (ingress-gateway)\n\
+                allow ingress 198.51.100.0/24 -> garden/{app=web}:8080/http via ingress-gateway at \"garden.example\"\n\
+                allow ingress 203.0.113.0/24 -> garden/{app=api}:8080/http via ingress-gateway at \"garden.example\"\n";
+    let build = Build::text_for(&[Layer::Istio], text, None, |_| {});
+    assert!(!is_caught(&build.diagnostics));
+    let forgotten = |objects: &mut [Value], app: &str| {
+        change(objects, "AuthorizationPolicy", |spec| {
+            let source = spec.pointer("/selector/matchLabels/app").is_some_and(|own| own == app);
+            source && spec.pointer_mut("/rules/0/from/0/source").is_some_and(|one| cut(one, "remoteIpBlocks"))
+        })
+    };
+    for app in ["web", "api"] {
+        let found = check(&build, |objects| forgotten(objects, app)).unwrap();
+        assert!(is_caught(&found), "{app} takes every client that the gateway takes");
+    }
+    // Clients that no rule names for the host do not come this far.
+    let alone = text.lines().take(2).collect::<Vec<_>>().join("\n");
+    let build = Build::text_for(&[Layer::Istio], &alone, None, |_| {});
+    assert!(!is_caught(&build.diagnostics));
 }

@@ -18,6 +18,30 @@ fn trap_59_the_way_out_is_closed_but_for_the_gateways_pods() {
 }
 
 #[test]
+fn trap_63s_a_deny_of_addresses_does_not_reach_behind_the_gateway() {
+    let codes = |source: &str| {
+        let build = Build::text_for_both(&format!("use std/istio (egress-gateway)\n{source}"), Some(MESH));
+        let codes = build.codes();
+        (codes.contains(&"E0711"), codes.contains(&"E0791"))
+    };
+    let exit = "allow egress garden/* -> zenquotes.io:443/tls via egress-gateway\n";
+    for (deny, is_refused) in [
+        ("deny egress garden/* -> 198.51.100.0/24", true),
+        ("deny egress */* -> 198.51.100.0/24:443", true),
+        ("let evil = host evil.example at 198.51.100.66\ndeny egress garden/* -> evil:443", true),
+        // The host is taken from these pods altogether, or the deny is of something else.
+        ("deny egress garden/* -> outside", false),
+        ("deny egress garden/* -> 198.51.100.0/24:80", false),
+        ("deny egress garden/* -> 10.0.0.0/8", false),
+        ("deny egress shop/* -> 198.51.100.0/24", false),
+    ] {
+        assert_eq!(codes(&format!("{exit}{deny}")), (is_refused, false), "{deny}");
+    }
+    let placed = "let db = host db.example at 198.51.100.50\nallow egress garden/* -> db:5432 via egress-gateway\n";
+    assert_eq!(codes(&format!("{placed}deny egress garden/* -> 198.51.100.0/24")), (false, false));
+}
+
+#[test]
 fn trap_61_a_gateway_of_another_namespace_must_be_possible() {
     let build = build_with(OUT, Some(MESH), |settings| settings.scope_gateway_to_namespace = true);
     assert_eq!(build.judged(0, Direction::Egress).0, Level::Unable);

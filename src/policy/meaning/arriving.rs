@@ -1,0 +1,90 @@
+//! Requests that a gateway takes, as the workloads behind it see them: both legs of a way in, in one comparison.
+//!
+//! ```text
+//! 203.0.113.8 -> a pod of edge, for garden.example              a layer lets it in there
+//! a pod of edge -> garden/web, of client 203.0.113.8            so this comes, and the layer must not let it in
+//! ```
+//!
+//! A workload need not judge the clients that its gateway judges. What it lets in of other clients is no mistake,
+//! unless the gateway lets these in.
+
+use super::{Meaning, Statement};
+use crate::flows::diagram::Values;
+use crate::flows::{Feature, Name, OUTSIDE, Passing, Set, Side, Var};
+use crate::model::ports::{AppProtocol, Ports, Protocol};
+use crate::model::rules::Direction;
+
+impl Meaning<'_> {
+    /// From now on a layer counts as letting in these flows, some of those `within`, at the pods that a gateway has at
+    /// a place.
+    pub fn let_in(&mut self, gateway: usize, place: u32, layer: Passing, within: Set) {
+        let Some(of) = self.policy.gateways.get(gateway) else { return };
+        let pods = self.gateway_pods(of, Side::Destination, true);
+        let pods = self.flows.with_place(pods, true, place);
+        let requests = self.flows.with_request();
+        // On other ports nobody listens, and rules with `via` say nothing of them.
+        let ports = of.ports.iter().filter(|port| port.protocol == Protocol::Tcp).map(|port| port.target);
+        let ports = ports.map(|port| self.tcp_port(port)).collect();
+        let d = &mut self.flows.diagrams;
+        let ports = d.union(ports);
+        let here = [pods, ports, requests].into_iter().fold(within, |set, other| d.and(set, other));
+        let through = layer.set(d);
+        let here = d.and(here, through);
+        let from_outside = self.flows.with_place(here, false, OUTSIDE);
+        let address = self.flows.space.var(Feature::Address(Side::Source));
+        let mut others = self.flows.but_requests();
+        others.retain(|var| *var != address);
+        // Behind the gateway the name that TLS asked for cannot be seen.
+        others.push(self.flows.space.var(Feature::TlsName));
+        let taken = self.flows.diagrams.for_some(&others, from_outside);
+        let passed_on = self.as_clients(taken, address);
+        self.arriving.push((gateway, passed_on));
+    }
+
+    /// Returns requests by the address of their source as requests by the address of their client.
+    fn as_clients(&mut self, requests: Set, address: Var) -> Set {
+        let client = self.flows.space.var(Feature::Client);
+        if self.flows.diagrams.first_test(requests) != Some(address) {
+            let d = &mut self.flows.diagrams;
+            return d.numbers(client, [(1, u32::MAX)], requests);
+        }
+        let branches = self.flows.diagrams.branches(requests);
+        let d = &mut self.flows.diagrams;
+        let mut sets = Vec::with_capacity(branches.len());
+        for (values, rest) in branches {
+            let Values::Between(first, last) = values else { continue };
+            sets.push(d.numbers(client, [(first.saturating_add(1), last.saturating_add(1))], rest));
+        }
+        d.union(sets)
+    }
+
+    /// Returns those of some flows into the pods of a place that come by a gateway which takes them from their clients,
+    /// for the hosts of rules with `via`, on ports whose requests are read: on others no client is known.
+    pub(super) fn that_arrive(&mut self, place: u32, flows: Set) -> Set {
+        let policy = self.policy;
+        let mut sets = Vec::new();
+        for statement in self.statements(Direction::Ingress, place) {
+            let Statement::Rule(at) = statement else { continue };
+            let rule = &policy.rules[at];
+            let Some(via) = rule.via.as_ref().filter(|via| rule.ingress && !via.at.is_empty()) else { continue };
+            let governed = self.governed(rule, Direction::Ingress);
+            let governed = self.flows.with_place(governed, true, place);
+            let entries = rule.destination.members.iter().flat_map(|member| member.ports.entries());
+            let read = entries.filter(|entry| entry.app.is_some_and(AppProtocol::has_requests));
+            let ports = Ports::Some(read.cloned().collect());
+            let (ports, asked) = (self.flows.ports(&ports), self.flows.asks_for_names(Name::Host, &via.at));
+            let d = &mut self.flows.diagrams;
+            sets.push([governed, ports, asked].into_iter().fold(flows, |set, other| d.and(set, other)));
+        }
+        let asked = self.flows.diagrams.union(sets);
+        let mut sets = Vec::new();
+        for (gateway, passed_on) in self.arriving.clone() {
+            let Some(gateway) = policy.gateways.get(gateway) else { continue };
+            let from = self.gateway_pods(gateway, Side::Source, false);
+            let d = &mut self.flows.diagrams;
+            let come = d.and(asked, from);
+            sets.push(d.and(come, passed_on));
+        }
+        self.flows.diagrams.union(sets)
+    }
+}
