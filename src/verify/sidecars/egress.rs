@@ -19,7 +19,7 @@ use crate::model::rules::{Action, Direction};
 use crate::policy::meaning::Meaning;
 use crate::policy::{GrantReason, Policy};
 use crate::targets::istio::read::egress::{Egress, Index};
-use crate::targets::{Judgement, Made, Refuses};
+use crate::targets::{Judgement, Made, Refuses, Remarks};
 use crate::verify::row::{Difference, Kind};
 
 const OUT: Direction = Direction::Egress;
@@ -84,7 +84,8 @@ fn differing_among(
 
 /// Returns whether a rule end is said to refuse more than pods that are dialled by their own address.
 fn refuses_more(judgement: &Judgement) -> bool {
-    judgement.by_name.is_some() || judgement.narrower.iter().any(|one| one.flows == Refuses::Unasked)
+    let Remarks { by_name, narrower, .. } = judgement.remarks();
+    by_name.is_some() || narrower.iter().any(|one| one.flows == Refuses::Unasked)
 }
 
 /// Returns the flows from the pods of a place that their sidecars see: TCP, from pods that have one and are no

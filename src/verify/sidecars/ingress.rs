@@ -75,7 +75,7 @@ fn differing_among(
                 let d = &mut meaning.flows().diagrams;
                 let known = d.or(identified, outside);
                 let (within, unknown) = (d.and(within, known), d.complement(identified));
-                let said = |at| claims.narrower(at, direction, |one| !one.narrower.is_empty());
+                let said = |at| claims.narrower(at, direction, |one| !one.remarks().narrower.is_empty());
                 let unable = |at, end| claims.unable(at, end);
                 let lost = meaning.lost(direction, place, layer, within, (unknown, &said), &unable);
                 (Kind::Narrower, small(direction, lost)?)
