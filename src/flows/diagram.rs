@@ -444,6 +444,27 @@ impl Diagrams {
             }
             let child = self.apply(operation, of_a, of_b);
             push_start(&mut edges, (start, child));
+            // Where one side decides alone, the ranges of the other one need no look until it ends.
+            let (by_a, by_b) = match operation {
+                Operation::And => (of_a == Set::NONE, of_b == Set::NONE),
+                Operation::Or => (of_a == Set::ALL, of_b == Set::ALL),
+                Operation::Minus => (of_a == Set::NONE, of_b == Set::ALL),
+            };
+            if by_a {
+                let before = |edge: &Edge| i >= i_end || edge.0 < self.edges[i].0;
+                let passed = self.edges[j..j_end].partition_point(before);
+                if passed > 0 {
+                    j += passed;
+                    of_b = self.edges[j - 1].1;
+                }
+            } else if by_b {
+                let before = |edge: &Edge| j >= j_end || edge.0 < self.edges[j].0;
+                let passed = self.edges[i..i_end].partition_point(before);
+                if passed > 0 {
+                    i += passed;
+                    of_a = self.edges[i - 1].1;
+                }
+            }
         }
         self.node(var, Set::NONE, edges)
     }

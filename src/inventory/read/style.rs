@@ -62,8 +62,13 @@ pub(super) fn each_document(file: FileId, text: &str, mut visit: impl FnMut(&Doc
 /// Returns where the first character stands that YAML takes only where it is escaped, in comments too (YAML 1.2, 5.1).
 fn unprintable(text: &str) -> Option<usize> {
     let is_control = |byte: u8| (byte < b' ') & (byte != b'\n') | (byte == 0x7f);
-    // Nearly every text is printable ASCII, which is seen without a branch, many bytes at once.
-    let is_odd = |byte: u8| u8::from(byte < b' ') & u8::from(byte != b'\n') | u8::from(byte >= 0x7f);
+    // Nearly every text has neither control characters nor the bytes by which one of the others begins in UTF-8, which
+    // is seen without a branch, many bytes at once.
+    let is_odd = |byte: u8| {
+        u8::from(byte < b' ') & u8::from(byte != b'\n')
+            | u8::from(byte == 0x7f)
+            | u8::from(byte == 0xc2 || byte == 0xef)
+    };
     if text.as_bytes().chunks(256).all(|part| part.iter().fold(0, |odd, &byte| odd | is_odd(byte)) == 0) {
         return None;
     }
