@@ -68,7 +68,7 @@ fn of_deny(
     let left_out = &view.policy.inventory.left_out;
     let named = Traffics::named(rule, left_out);
     let indistinct = pods.iter().find_map(|pods| pods.indistinct());
-    let indistinct = indistinct.map(|why| (named, partly(is_selected(pods)), Why::Indistinct(why.clone())));
+    let indistinct = indistinct.map(|why| (named, partly(is_selected(pods)), Why::Indistinct(Box::new(why.clone()))));
     let kept = plan.found.kept(at, direction);
     let kept = kept.map(|kept| (named, partly(plan.found.is_taken(at, direction)), Why::Kept(kept)));
     let icmp = rule.names_icmp().then(|| {
@@ -92,7 +92,7 @@ fn of_isolating<'g>(
     let indistinct = pods.iter().find_map(|pods| pods.indistinct()).filter(|_| plan.found.uncovered.contains(&end));
     if let Some(why) = indistinct {
         let level = partly(is_selected(pods));
-        gaps.push(Gap { on: Traffics::ALL, level, why: Why::Indistinct(why.clone()) });
+        gaps.push(Gap { on: Traffics::ALL, level, why: Why::Indistinct(Box::new(why.clone())) });
     }
     if rule.via.is_some() {
         let why = match direction {
