@@ -3,6 +3,7 @@
 
 mod hostile;
 mod opa;
+mod proxy;
 
 use netpol::policy::{Cause as Why, Flow, Party, Policy, eval};
 use netpol::source::Sources;
@@ -134,6 +135,7 @@ fn the_code_of_modules_is_that_of_the_kernel() {
     let mut files = sources("src/targets/wasm/kernel");
     files.push(root.join("src/model/paths.rs"));
     files.extend(sources("tests/wasm/kernel"));
+    files.extend(sources("tests/wasm/kernel/proxy"));
     files.push(root.join("tests/wasm/kernel/Cargo.toml"));
     let text: Vec<u8> = files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect();
     let sum = std::fs::read_to_string(root.join("src/targets/wasm/code/kernel.sum")).unwrap();

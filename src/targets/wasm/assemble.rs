@@ -95,16 +95,23 @@ impl Sections {
     }
 }
 
-fn bytes(tables: &Written) -> Vec<u8> {
+/// Returns tables as bytes, with what rules and grants are behind them.
+fn bytes(tables: &Written, reasons: Option<&Reasons>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(4 * tables.words.len() + tables.text.len());
     bytes.extend(tables.words.iter().flat_map(|word| word.to_le_bytes()));
     bytes.extend_from_slice(&tables.text);
+    if let Some(reasons) = reasons {
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes.extend(reasons.words.iter().flat_map(|word| word.to_le_bytes()));
+        bytes.extend_from_slice(&reasons.text);
+    }
     bytes
 }
 
-/// Puts tables behind the memory of code that has its own, and rules into a section of their own.
-pub fn module(code: &[u8], tables: &Written, rules: &[u8]) -> Vec<u8> {
-    let bytes = bytes(tables);
+/// Puts tables, and reasons if there are any, behind the memory of code that has its own, and rules into a section of
+/// their own.
+pub fn module(code: &[u8], tables: &Written, reasons: Option<&Reasons>, rules: &[u8]) -> Vec<u8> {
+    let bytes = bytes(tables, reasons);
     let mut sections = Sections::read(code);
     let (memory, pages) = larger(sections.body(section::MEMORY).unwrap_or_default(), bytes.len());
     sections.set(section::MEMORY, memory);
@@ -126,10 +133,7 @@ pub fn module(code: &[u8], tables: &Written, rules: &[u8]) -> Vec<u8> {
 /// Hosts bring a memory of their own size, so no segment can be placed there before it has grown: a function that runs
 /// at the start does both. The versions of OPA's interface are globals with a value, which no compiler of Rust exports.
 pub fn opa(code: &[u8], tables: &Written, reasons: &Reasons, rules: &[u8]) -> Vec<u8> {
-    let mut bytes = bytes(tables);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes.extend(reasons.words.iter().flat_map(|word| word.to_le_bytes()));
-    bytes.extend_from_slice(&reasons.text);
+    let bytes = bytes(tables, Some(reasons));
     let mut sections = Sections::read(code);
     let pages = imported_pages(sections.body(section::IMPORT).unwrap_or_default());
 
