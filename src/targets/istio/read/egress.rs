@@ -49,13 +49,8 @@ struct One<'i> {
 }
 
 /// The ends of connections as sets of one space: many Sidecars let their pods go to one host.
+#[derive(Default)]
 pub struct Ends<'e, 'i>(FxHashMap<&'e To<'i>, LetOut>);
-
-impl Default for Ends<'_, '_> {
-    fn default() -> Self {
-        Ends(FxHashMap::default())
-    }
-}
 
 /// The flows that sidecars let out.
 #[derive(Clone, Copy, Debug)]
