@@ -86,13 +86,18 @@ impl Sections {
         for (id, body) in &self.0 {
             put_section(&mut out, *id, body);
         }
-        let mut custom = Vec::with_capacity(rules.len() + 16);
-        put(&mut custom, RULES.len() as u64);
-        custom.extend_from_slice(RULES);
-        custom.extend_from_slice(rules);
-        put_section(&mut out, section::CUSTOM, &custom);
+        put_rules(&mut out, rules);
         out
     }
+}
+
+/// Writes the section that says what rules and grants are.
+fn put_rules(out: &mut Vec<u8>, rules: &[u8]) {
+    let mut custom = Vec::with_capacity(rules.len() + 16);
+    put(&mut custom, RULES.len() as u64);
+    custom.extend_from_slice(RULES);
+    custom.extend_from_slice(rules);
+    put_section(out, section::CUSTOM, &custom);
 }
 
 /// Returns tables as bytes, with what rules and grants are behind them.
@@ -126,6 +131,29 @@ pub fn module(code: &[u8], tables: &Written, reasons: Option<&Reasons>, rules: &
         sections.add(section::DATA_COUNT, &[]);
     }
     sections.write(rules)
+}
+
+/// The number of the section of a component that is a module.
+const CORE_MODULE: u8 = 1;
+
+/// Makes a component: code whose first module gets tables and reasons. The rules are a section of the component.
+pub fn component(code: &[u8], tables: &Written, reasons: &Reasons, rules: &[u8]) -> Vec<u8> {
+    let (head, mut rest) = code.split_at(code.len().min(8));
+    let mut out = head.to_vec();
+    let mut is_first = true;
+    while let [id, after @ ..] = rest {
+        rest = after;
+        let length = take(&mut rest) as usize;
+        let (body, after) = rest.split_at(length.min(rest.len()));
+        rest = after;
+        if *id == CORE_MODULE && std::mem::take(&mut is_first) {
+            put_section(&mut out, *id, &module(body, tables, Some(reasons), &[]));
+        } else {
+            put_section(&mut out, *id, body);
+        }
+    }
+    put_rules(&mut out, rules);
+    out
 }
 
 /// Makes a module for OPA: code that imports its memory, with tables and reasons behind what it asks for.

@@ -32,6 +32,8 @@ pub use tables::Written;
 pub enum Abi {
     /// Numbers, and JSON in a buffer (docs/wasm-abi.md).
     Core,
+    /// Typed functions of the component model (`policy.wit`).
+    Component,
     /// Documents, as hosts of OPA's modules hand them over.
     Opa,
     /// What a proxy sees of connections and requests, by proxy-wasm 0.2.1.
@@ -40,12 +42,13 @@ pub enum Abi {
 
 impl Abi {
     /// All interfaces.
-    pub const ALL: [Abi; 3] = [Abi::Core, Abi::Opa, Abi::ProxyWasm];
+    pub const ALL: [Abi; 4] = [Abi::Core, Abi::Component, Abi::Opa, Abi::ProxyWasm];
 
     /// Returns its name.
     pub fn word(self) -> &'static str {
         match self {
             Abi::Core => "core",
+            Abi::Component => "component",
             Abi::Opa => "opa",
             Abi::ProxyWasm => "proxy-wasm",
         }
@@ -55,6 +58,7 @@ impl Abi {
     pub fn code(self) -> &'static [u8] {
         match self {
             Abi::Core => include_bytes!("code/core.wasm"),
+            Abi::Component => include_bytes!("code/component.wasm"),
             Abi::Opa => include_bytes!("code/opa.wasm"),
             Abi::ProxyWasm => include_bytes!("code/proxy-wasm.wasm"),
         }
@@ -85,6 +89,7 @@ pub fn build_with(code: &[u8], policy: &Policy, sources: &Sources, abi: Abi, aud
     let code = match abi {
         Abi::Core => assemble::module(code, &tables, None, rules.as_bytes()),
         Abi::ProxyWasm => assemble::module(code, &tables, Some(&described.reasons()), rules.as_bytes()),
+        Abi::Component => assemble::component(code, &tables, &described.reasons(), rules.as_bytes()),
         Abi::Opa => assemble::opa(code, &tables, &described.reasons(), rules.as_bytes()),
     };
     Module { code, rules, plugin: (abi == Abi::ProxyWasm).then(|| plugin::write(policy)).flatten() }

@@ -26,7 +26,7 @@ pub use request::Seen;
 pub use table::Tables;
 
 use super::paths::{PathNormalization, normalize, plainest};
-use json::Json;
+pub use json::Json;
 use judge::Judge;
 use layout::{NONE, header, protocol};
 use party::Party;
