@@ -205,7 +205,9 @@ pub fn explain(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics
     for (layer, lowered) in &mut lowering.layers {
         for judgement in &mut lowered.judgements {
             let flow = flows.remove(&(layer.word(), judgement.rule, judgement.direction));
-            judgement.passes = flow.map(String::into_boxed_str);
+            if let Some(flow) = flow {
+                judgement.remarks_mut().passes = Some(flow.into_boxed_str());
+            }
         }
     }
     analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);

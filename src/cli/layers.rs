@@ -259,7 +259,7 @@ impl Judged<'_> {
 
     fn level(&self, rule: RuleId, flow: &Flow, direction: Direction, pod: &Pod) -> Option<(Level, String)> {
         let judgement = self.of(rule, direction)?;
-        if let (Some(names), false) = (&judgement.unmeshed, pod.sidecar) {
+        if let (Some(names), false) = (&judgement.remarks().unmeshed, pod.sidecar) {
             return Some((Level::Unable, format!("no object stops pods without a sidecar: {names}")));
         }
         if flow.protocol == Protocol::Icmp {
@@ -271,7 +271,7 @@ impl Judged<'_> {
             (true, _) | (false, Traffic::Tcp) => judgement.reason.to_string(),
             (false, Traffic::Datagrams) => "it sees tcp alone".to_owned(),
             (false, Traffic::PastSidecar) => "sidecars leave this port out".to_owned(),
-            (false, Traffic::LeftOut) => judgement.left_out.as_deref().unwrap_or_default().to_owned(),
+            (false, Traffic::LeftOut) => judgement.remarks().left_out.as_deref().unwrap_or_default().to_owned(),
         };
         Some((level, why))
     }

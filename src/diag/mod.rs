@@ -91,7 +91,7 @@ impl Diagnostic {
     pub fn new(code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             code,
-            message: message.into(),
+            message: exactly(message),
             primary: Label { span, message: String::new() },
             labels: Vec::new(),
             notes: Vec::new(),
@@ -102,7 +102,7 @@ impl Diagnostic {
 
     /// Sets the text at the primary place.
     pub fn at(mut self, message: impl Into<String>) -> Diagnostic {
-        self.primary.message = message.into();
+        self.primary.message = exactly(message);
         self
     }
 
@@ -114,14 +114,17 @@ impl Diagnostic {
 
     /// Adds a note.
     pub fn note(mut self, note: impl Into<String>) -> Diagnostic {
-        self.notes.push(note.into());
+        self.notes.reserve_exact(1);
+        self.notes.push(exactly(note));
         self
     }
 
     /// Adds a note, if there is one.
-    pub fn note_opt(mut self, note: Option<impl Into<String>>) -> Diagnostic {
-        self.notes.extend(note.map(Into::into));
-        self
+    pub fn note_opt(self, note: Option<impl Into<String>>) -> Diagnostic {
+        match note {
+            Some(note) => self.note(note),
+            None => self,
+        }
     }
 
     /// Adds a repair of one edit: `span` is replaced by `text`.
@@ -146,6 +149,13 @@ impl Diagnostic {
     pub fn severity(&self) -> Severity {
         self.counts_as.unwrap_or(self.code.severity())
     }
+}
+
+/// Returns a text in no more room than it needs: a large policy may have a hundred thousand notes.
+fn exactly(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    text.shrink_to_fit();
+    text
 }
 
 /// The findings of a run, in the order in which they were made.

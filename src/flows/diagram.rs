@@ -85,7 +85,8 @@ pub struct Diagrams {
 /// The most variables of a space. Operations go down from one to the next, and a stack is not deeper than that.
 const MOST_VARIABLES: usize = 2048;
 const NO_NODE: u32 = u32::MAX;
-const SMALLEST_MEMO: usize = 1 << 10;
+/// Most collections are of a few rules, and there may be tens of thousands of them one after the other.
+const SMALLEST_MEMO: usize = 1 << 6;
 const LARGEST_MEMO: usize = 1 << 20;
 
 impl Diagrams {
@@ -143,6 +144,23 @@ impl Diagrams {
             sets = sets.chunks(2).map(|pair| if let [a, b] = pair { self.or(*a, *b) } else { pair[0] }).collect();
         }
         sets.pop().unwrap_or(Set::NONE)
+    }
+
+    /// Returns the union of many sets, and what is in two of them or in more.
+    pub fn union_and_twice(&mut self, sets: Vec<Set>) -> (Set, Set) {
+        let mut counted: Vec<(Set, Set)> = sets.into_iter().map(|set| (set, Set::NONE)).collect();
+        while counted.len() > 1 {
+            let pairs = counted.chunks(2).map(|pair| match pair {
+                [(a, a_twice), (b, b_twice)] => {
+                    let both = self.and(*a, *b);
+                    let twice = self.or(*a_twice, *b_twice);
+                    (self.or(*a, *b), self.or(twice, both))
+                }
+                one => one[0],
+            });
+            counted = pairs.collect();
+        }
+        counted.pop().unwrap_or((Set::NONE, Set::NONE))
     }
 
     /// Returns the flows whose variable has one of some values, sorted, without repetition; `children` are for these,
@@ -426,6 +444,27 @@ impl Diagrams {
             }
             let child = self.apply(operation, of_a, of_b);
             push_start(&mut edges, (start, child));
+            // Where one side decides alone, the ranges of the other one need no look until it ends.
+            let (by_a, by_b) = match operation {
+                Operation::And => (of_a == Set::NONE, of_b == Set::NONE),
+                Operation::Or => (of_a == Set::ALL, of_b == Set::ALL),
+                Operation::Minus => (of_a == Set::NONE, of_b == Set::ALL),
+            };
+            if by_a {
+                let before = |edge: &Edge| i >= i_end || edge.0 < self.edges[i].0;
+                let passed = self.edges[j..j_end].partition_point(before);
+                if passed > 0 {
+                    j += passed;
+                    of_b = self.edges[j - 1].1;
+                }
+            } else if by_b {
+                let before = |edge: &Edge| j >= j_end || edge.0 < self.edges[j].0;
+                let passed = self.edges[i..i_end].partition_point(before);
+                if passed > 0 {
+                    i += passed;
+                    of_a = self.edges[i - 1].1;
+                }
+            }
         }
         self.node(var, Set::NONE, edges)
     }

@@ -32,6 +32,14 @@ impl Passing {
         d.minus(through, self.denied)
     }
 
+    /// Returns those of some flows that do not pass.
+    pub fn refused(self, set: Set, d: &mut Diagrams) -> Set {
+        let denied = d.and(set, self.denied);
+        let left = d.minus(set, self.allowed);
+        let left = d.and(left, self.closed);
+        d.or(denied, left)
+    }
+
     /// Returns the flows that pass here and not there.
     pub fn minus(self, other: Passing, d: &mut Diagrams) -> Set {
         let denied = d.minus(other.denied, self.denied);
@@ -86,8 +94,11 @@ mod tests {
             let mut d = Diagrams::new(vec![Scale::Names], u64::MAX);
             let (a, b) = (passing(&mut d, one), passing(&mut d, other));
             let difference = a.minus(b, &mut d);
+            let refused = b.refused(a.closed, &mut d);
+            let closed = a.closed;
             let (a, b) = (a.set(&mut d), b.set(&mut d));
             prop_assert_eq!(difference, d.minus(a, b));
+            prop_assert_eq!(refused, d.minus(closed, b));
             for at in 0..8 {
                 let [allowed, closed, denied] = one.map(|list| list[at]);
                 prop_assert_eq!(d.contains(a, |_| at as u32), (allowed || !closed) && !denied);

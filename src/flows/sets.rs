@@ -55,6 +55,14 @@ impl Flows {
         };
         let known = with(self, Set::ALL);
         let place = self.space.var(Feature::Place { own });
+        // Most selectors name one namespace and ask for nothing else of it.
+        if let ([only], Some(name)) = (pods.namespace.list(), pods.namespace_name())
+            && only.key == NAMESPACE_NAME
+        {
+            let number = self.space.place(name);
+            let here = self.in_namespace(number, pods, known, known);
+            return self.diagrams.names(place, Set::NONE, [(number, here)]);
+        }
         let named: Vec<&Requirement> =
             pods.namespace.list().iter().filter(|requirement| requirement.key == NAMESPACE_NAME).collect();
         let others: Vec<Requirement> =

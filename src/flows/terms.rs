@@ -82,6 +82,14 @@ impl Terms {
         self.endpoint(source);
         self.endpoint(destination);
         self.conditions(conditions);
+        let most = |endpoint: &Endpoint| {
+            let counts = endpoint.pods().map(|(_, pods)| pods.selector.labels.list().len());
+            counts.max().unwrap_or_default()
+        };
+        // One label is together with none.
+        if most(source) + most(destination) < 2 {
+            return;
+        }
         let keys = |endpoint: &Endpoint, receives: bool| -> Vec<Vec<(SmolStr, bool)>> {
             let lists = endpoint.pods().map(|(_, pods)| pods.selector.labels.list());
             lists.map(|list| list.iter().map(|requirement| (requirement.key.clone(), receives)).collect()).collect()

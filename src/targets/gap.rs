@@ -42,7 +42,7 @@ pub enum Why {
     /// A reason in these words, and the way out of it.
     Mendable(Box<(String, String)>),
     /// No labels tell the pods of the rule end from others.
-    Indistinct(Indistinct),
+    Indistinct(Box<Indistinct>),
     /// The rule at this place gives something to pods from which no labels tell those of the rule end.
     SharedWith(Box<str>),
     /// The layer does not judge by something that the rule asks for.

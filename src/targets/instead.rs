@@ -39,7 +39,7 @@ pub(super) fn add(policy: &Policy, effective: &Effective, judgements: &mut [Judg
             (_, None) if judgement.level == Level::Unable => vec!["nothing".to_owned()],
             _ => continue,
         };
-        judgement.instead = sentences.into_iter().map(String::into_boxed_str).collect();
+        judgement.remarks_mut().instead = sentences.into_iter().map(String::into_boxed_str).collect();
     }
 }
 

@@ -22,6 +22,17 @@ pub struct Judgement {
     pub reason: Why,
     /// The reason without the rule's conditions; none where the layer enforces the end but for them.
     pub but_reason: Why,
+    /// The kinds of traffic that the rule names and that the layer leaves out.
+    pub names: Traffics,
+    /// For a rule through a gateway on the way out, the ways that the layer closes.
+    pub at_gateway: AtGateway,
+    /// What few judgements say: a policy may have hundreds of thousands of them.
+    remarks: Option<Box<Remarks>>,
+}
+
+/// What a judgement of few rule ends says besides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remarks {
     /// Flows that the layer refuses although the rule allows them, such as those of callers without a sidecar.
     pub narrower: Vec<Narrower>,
     /// The hosts with `at` that the layer finds by their names: a client that dials the address without the name is
@@ -30,18 +41,18 @@ pub struct Judgement {
     /// The known pods of the subject, by name, that have no sidecar and that the layer therefore does not see. Where
     /// all known pods are such, the level is unable.
     pub unmeshed: Option<Box<str>>,
-    /// The kinds of traffic that the rule names and that the layer leaves out.
-    pub names: Traffics,
     /// The connections that annotations of the governed pods keep from their sidecars, in words.
     pub left_out: Option<Box<str>>,
-    /// For a rule through a gateway on the way out, the ways that the layer closes.
-    pub at_gateway: AtGateway,
     /// What the layer says instead of the rule, in sentences, where it is not exact; asked for by [`super::explain`]
     /// alone, and none where it cannot be said.
     pub instead: Vec<Box<str>>,
     /// A flow that the rule forbids and the layer lets through, where `instead` is asked for and cannot be said.
     pub passes: Option<Box<str>>,
 }
+
+/// No remarks.
+static NO_REMARKS: Remarks =
+    Remarks { narrower: Vec::new(), by_name: None, unmeshed: None, left_out: None, instead: Vec::new(), passes: None };
 
 /// The ways that a layer closes for a rule through a gateway on the way out. Where the layers of a build close both,
 /// pods reach the rule's hosts and nothing else.
@@ -64,15 +75,20 @@ impl Judgement {
             but_conditions: Levels::all(Level::Exact),
             reason: Why::Nothing,
             but_reason: Why::Nothing,
-            narrower: Vec::new(),
-            by_name: None,
-            unmeshed: None,
             names: Traffics::default(),
-            left_out: None,
             at_gateway: AtGateway::default(),
-            instead: Vec::new(),
-            passes: None,
+            remarks: None,
         }
+    }
+
+    /// Returns what the judgement says besides.
+    pub fn remarks(&self) -> &Remarks {
+        self.remarks.as_deref().unwrap_or(&NO_REMARKS)
+    }
+
+    /// Returns what the judgement says besides, to add to it.
+    pub fn remarks_mut(&mut self) -> &mut Remarks {
+        self.remarks.get_or_insert_default()
     }
 
     /// Makes the judgement of a rule end with gaps: the worst decides the level, and the first of the worst is the
@@ -98,8 +114,9 @@ impl Judgement {
 
     /// Returns the flows that the layer refuses although the rule allows them, for a table.
     pub(super) fn refused(&self) -> Option<String> {
-        let by_name = self.by_name.as_deref();
-        let all: Vec<&str> = self.narrower.iter().map(|narrower| &*narrower.words).chain(by_name).collect();
+        let Remarks { narrower, by_name, .. } = self.remarks();
+        let by_name = by_name.as_deref();
+        let all: Vec<&str> = narrower.iter().map(|narrower| &*narrower.words).chain(by_name).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 

@@ -25,7 +25,7 @@ use ambient::is_ambient;
 pub use ambient::{TUNNEL, is_ambient_pod, is_tunnelled};
 pub use files::{Artifact, Listed, artifacts, kustomization};
 pub use gap::{Kept, Why};
-pub use judgement::{AtGateway, Judgement};
+pub use judgement::{AtGateway, Judgement, Remarks};
 pub use level::{Level, Levels, PAST_SIDECAR, Traffic, Traffics};
 pub use narrower::{Narrower, Refuses};
 pub use together::Ruling;

@@ -87,7 +87,7 @@ const MOST_SHOWN: usize = 32;
 /// Returns flows, in words, that rule ends forbid and that what a layer made lets through, for ends that are not exact
 /// and of which no sentence tells what stands in their place.
 pub fn shown(policy: &Policy, made: &Made<'_>) -> Vec<((RuleId, Direction), String)> {
-    let unsaid = made.judgements.iter().filter(|one| one.level > Level::Bypassable && one.instead.is_empty());
+    let unsaid = made.judgements.iter().filter(|one| one.level > Level::Bypassable && one.remarks().instead.is_empty());
     let ends = unsaid.map(|one| (one.rule, one.direction)).take(MOST_SHOWN);
     ends.filter_map(|end| Some((end, in_words(&passing(policy, made, end)?)))).collect()
 }

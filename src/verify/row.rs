@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use self::sides::Layer;
 pub(super) use self::sides::Source;
 use super::{Said, Table, are_among, known};
-use crate::flows::{OUTSIDE, Set, TooLarge};
+use crate::flows::{OUTSIDE, Passing, Set, TooLarge};
 use crate::model::ports::Protocol;
 use crate::model::rules::{Action, Direction, GrantId, RuleId};
 use crate::policy::Flow;
@@ -115,7 +115,7 @@ impl<'r, 'a> Row<'r, 'a> {
         let forbidden = self.here(forbidden);
         let (layer, source, judged) = (self.layer_lets_through(), self.source_lets_through(), self.judged());
         let d = &mut self.meaning.flows().diagrams;
-        let passing = d.minus(layer, source);
+        let passing = layer.minus(source, d);
         let passing = d.and(passing, forbidden);
         let passing = d.and(passing, judged);
         let passing = self.among_known(passing);
@@ -160,13 +160,10 @@ impl<'r, 'a> Row<'r, 'a> {
             return None;
         }
         let d = &mut self.meaning.flows().diagrams;
-        let isolated = d.union(isolated);
-        let open = d.complement(isolated);
-        let allowed = d.union(allowed);
-        let read = d.or(open, allowed);
+        let read = Passing { allowed: d.union(allowed), closed: d.union(isolated), denied: Set::NONE };
         let own = self.layer_lets_through();
         let d = &mut self.meaning.flows().diagrams;
-        let (wider, narrower) = (d.minus(read, own), d.minus(own, read));
+        let (wider, narrower) = (read.minus(own, d), own.minus(read, d));
         let (kind, set) = match (wider, narrower) {
             (Set::NONE, Set::NONE) => return None,
             (Set::NONE, _) => (Kind::TextNarrower, narrower),
@@ -226,7 +223,7 @@ impl<'r, 'a> Row<'r, 'a> {
             return left;
         }
         let layer = self.layer_lets_through();
-        let left = self.meaning.flows().diagrams.minus(left, layer);
+        let left = layer.refused(left, &mut self.meaning.flows().diagrams);
         self.among_known(left)
     }
 
@@ -278,7 +275,7 @@ impl<'r, 'a> Row<'r, 'a> {
         let (judged, source) = (self.judged(), self.source_lets_through());
         let d = &mut self.meaning.flows().diagrams;
         let left = d.and(set, judged);
-        let left = d.minus(left, source);
+        let left = source.refused(left, d);
         if left == Set::NONE {
             return left;
         }

@@ -26,7 +26,7 @@ use crate::model::hosts::Host;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::parallel;
 use crate::policy::Policy;
-use crate::policy::meaning::{Finding, Group, Kind};
+use crate::policy::meaning::{Finding, Findings, Group, Kind};
 use crate::source::Sources;
 
 /// The address at which clouds serve metadata and credentials to their machines.
@@ -41,12 +41,14 @@ pub fn lints(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     let guarded = AddressSet::of([ipnet::IpNet::from(std::net::IpAddr::from(METADATA))]);
     let mut rows = Rows::new(policy, &guarded);
     let mut found = Found::default();
-    let wide = rows.of_wide();
-    look(&wide, |group| group.findings(policy).unwrap_or_default(), |direction, list| found.add(direction, list));
+    let mut groups: Vec<Looked<'_>> = rows.of_wide().into_iter().map(Looked::new).collect();
+    look_first(policy, &mut groups, &mut found);
     let said: FxHashSet<(RuleId, Direction)> =
         found.own.keys().map(|(rule, direction, _)| (*rule, *direction)).collect();
     let named = rows.of_named(|rule, direction| said.contains(&(rule, direction)));
-    look(&named, |group| group.findings(policy).unwrap_or_default(), |direction, list| found.add(direction, list));
+    let mut named: Vec<Looked<'_>> = named.into_iter().map(Looked::new).collect();
+    look_first(policy, &mut named, &mut found);
+    groups.append(&mut named);
 
     // `api:80`, for which the mesh opens TLS, and `api.example.com:443` lead to one port of the host, and neither
     // serves the pods that dial the other.
@@ -60,13 +62,8 @@ pub fn lints(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
         .filter(|rule| policy.rule(*rule).is_none_or(|rule| !leads_to(rule, &opened)))
         .collect();
     let mut going = Found::default();
-    let again: Vec<Group<'_>> =
-        wide.into_iter().chain(named).filter(|group| group.own.iter().any(|rule| candidates.contains(rule))).collect();
-    look(
-        &again,
-        |group| group.going(policy, &candidates).unwrap_or_default(),
-        |direction, list| going.add(direction, list),
-    );
+    groups.retain(|looked| looked.group.own.iter().any(|rule| candidates.contains(rule)));
+    look(&groups, |looked| looked.going(policy, &candidates), |looked, list| going.add(looked.group.direction, list));
     let mut start = 0;
     while let Some(first) = policy.rules.get(start) {
         // A `<->` is two rules of one sentence.
@@ -93,24 +90,64 @@ fn hosts(rule: &Rule) -> impl Iterator<Item = &Host> {
     })
 }
 
+/// A group that is looked at.
+struct Looked<'p> {
+    group: Group<'p>,
+    /// The rules of it that others contain.
+    contained: Vec<RuleId>,
+    /// Which of them may go, if all of them are candidates.
+    going: Option<Vec<Finding>>,
+}
+
+impl<'p> Looked<'p> {
+    fn new(group: Group<'p>) -> Looked<'p> {
+        Looked { group, contained: Vec::new(), going: None }
+    }
+
+    /// Returns which of the candidates may go together at the pods of the group.
+    fn going(&self, policy: &'p Policy, candidates: &FxHashSet<RuleId>) -> Vec<Finding> {
+        let is_candidate = |rule: &RuleId| candidates.contains(rule);
+        let all = self.contained.iter().all(is_candidate) && !self.group.beside.iter().any(is_candidate);
+        match self.going.as_ref().filter(|_| all) {
+            Some(going) => going.clone(),
+            None => self.group.going(policy, candidates).unwrap_or_default(),
+        }
+    }
+}
+
+/// Looks at groups for the first time, and keeps what a second look may need.
+fn look_first<'p>(policy: &'p Policy, groups: &mut [Looked<'p>], found: &mut Found) {
+    let mut kept = Vec::with_capacity(groups.len());
+    let find = |looked: &Looked<'p>| looked.group.findings(policy).unwrap_or_default();
+    look(groups, find, |looked, Findings { list, going }| {
+        let contained = list.iter().filter(|finding| finding.kind == Kind::Contained);
+        kept.push((contained.map(|finding| finding.rule).collect(), going));
+        found.add(looked.group.direction, list);
+    });
+    for (looked, (contained, going)) in groups.iter_mut().zip(kept) {
+        (looked.contained, looked.going) = (contained, going);
+    }
+}
+
 /// Looks at groups, on all processors, and hands on what is found in their order.
-fn look<'p>(
-    groups: &[Group<'p>],
-    find: impl Fn(&Group<'p>) -> Vec<Finding> + Sync,
-    mut then: impl FnMut(Direction, Vec<Finding>),
+fn look<'p, T: Send>(
+    groups: &[Looked<'p>],
+    find: impl Fn(&Looked<'p>) -> T + Sync,
+    mut then: impl FnMut(&Looked<'p>, T),
 ) {
-    let mut parts: Vec<&[Group<'p>]> = Vec::new();
+    let mut parts: Vec<&[Looked<'p>]> = Vec::new();
     let (mut start, mut size) = (0, 0);
-    for (at, group) in groups.iter().enumerate() {
+    for (at, Looked { group, .. }) in groups.iter().enumerate() {
         size += group.own.len() + group.beside.len() + group.asked.len();
         if size >= TOGETHER || at + 1 == groups.len() {
             parts.push(&groups[start..=at]);
             (start, size) = (at + 1, 0);
         }
     }
-    let all = |part: &&[Group<'p>]| part.iter().map(|group| (group.direction, find(group))).collect::<Vec<_>>();
+    let all = |part: &&[Looked<'p>]| part.iter().map(&find).collect::<Vec<T>>();
+    let mut looked = groups.iter();
     parallel::ahead(&parts, all, |found| {
-        found.into_iter().for_each(|(direction, list)| then(direction, list));
+        found.into_iter().zip(looked.by_ref()).for_each(|(found, looked)| then(looked, found));
         true
     });
 }

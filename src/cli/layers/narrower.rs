@@ -30,7 +30,7 @@ impl Judged<'_> {
     }
 
     fn of_rule(&self, at: RuleId, rule: &Rule, flow: &Flow, direction: Direction, pod: &Pod) -> Option<Told> {
-        let narrower = &self.of(at, direction)?.narrower;
+        let narrower = &self.of(at, direction)?.remarks().narrower;
         let told = narrower.iter().filter_map(|narrower| {
             let deed = match self.is_refused(&narrower.flows, rule, flow, pod) {
                 Some(false) => return None,

@@ -28,7 +28,15 @@ pub(super) fn plain(text: &str) -> Scalar {
 
 /// Returns a number's value, if that is a whole one of 64 bits; the outer `None` for a text that is no number.
 fn number(text: &str) -> Option<Option<i64>> {
-    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
+    let (first, others) = text.as_bytes().split_first()?;
+    if !(first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.')) {
+        return None;
+    }
+    // Ports, and networks with their `/`.
+    if matches!(first, b'1'..=b'9') && others.iter().all(u8::is_ascii_digit) {
+        return Some(text.parse().ok());
+    }
+    if text.as_bytes().contains(&b'/') {
         return None;
     }
     let digits = text.replace('_', "");

@@ -37,17 +37,20 @@ pub(super) fn each_document(file: FileId, text: &str, mut visit: impl FnMut(&Doc
     if let Some(at) = unprintable(text) {
         return Err(Unexpected { at, why: "a character stands here that YAML takes nowhere" });
     }
-    let mut at = 0;
+    let (mut at, mut nodes) = (0, Vec::new());
     loop {
-        let mut reader = Reader { file, text, at, nodes: Vec::new(), depth: 0 };
+        let mut reader = Reader { file, text, at, nodes, depth: 0 };
         reader.pass_comments();
-        if reader.at < text.len() {
-            let root = reader.block(0)?;
-            at = reader.at;
-            visit(&Document { text, nodes: reader.nodes, root });
-        } else {
+        if reader.at >= text.len() {
             return Ok(());
         }
+        let root = reader.block(0)?;
+        at = reader.at;
+        let document = Document { text, nodes: reader.nodes, root };
+        visit(&document);
+        // The next document takes the same room.
+        nodes = document.nodes;
+        nodes.clear();
         match text.get(at..) {
             Some(rest) if rest.starts_with("---\n") => at += 4,
             Some("") => return Ok(()),
@@ -58,7 +61,17 @@ pub(super) fn each_document(file: FileId, text: &str, mut visit: impl FnMut(&Doc
 
 /// Returns where the first character stands that YAML takes only where it is escaped, in comments too (YAML 1.2, 5.1).
 fn unprintable(text: &str) -> Option<usize> {
-    let is_control = |byte: u8| byte < b' ' && byte != b'\n' || byte == 0x7f;
+    let is_control = |byte: u8| (byte < b' ') & (byte != b'\n') | (byte == 0x7f);
+    // Nearly every text has neither control characters nor the bytes by which one of the others begins in UTF-8, which
+    // is seen without a branch, many bytes at once.
+    let is_odd = |byte: u8| {
+        u8::from(byte < b' ') & u8::from(byte != b'\n')
+            | u8::from(byte == 0x7f)
+            | u8::from(byte == 0xc2 || byte == 0xef)
+    };
+    if text.as_bytes().chunks(256).all(|part| part.iter().fold(0, |odd, &byte| odd | is_odd(byte)) == 0) {
+        return None;
+    }
     let of_others = || {
         let mut all = text.char_indices().filter(|(_, c)| !c.is_ascii());
         all.find(|(_, c)| matches!(c, '\u{80}'..='\u{9f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')).map(|(at, _)| at)
@@ -86,7 +99,8 @@ impl<'t> Reader<'t> {
 
     /// Returns the end of the line that holds a byte.
     fn line_end(&self, at: usize) -> usize {
-        self.text[at..].find('\n').map_or(self.text.len(), |length| at + length)
+        let rest = &self.bytes()[at..];
+        rest.iter().position(|byte| *byte == b'\n').map_or(self.text.len(), |length| at + length)
     }
 
     fn next_line(&self, end: usize) -> usize {
@@ -112,7 +126,8 @@ impl<'t> Reader<'t> {
     fn goes_on(&mut self, column: usize) -> Read<bool> {
         self.pass_comments();
         let indent = self.indent();
-        if self.at >= self.text.len() || indent < column || self.text[self.at..].starts_with("---\n") {
+        let is_separator = indent == 0 && self.bytes()[self.at..].starts_with(b"---\n");
+        if self.at >= self.text.len() || indent < column || is_separator {
             return Ok(false);
         }
         if indent > column {
@@ -184,9 +199,9 @@ impl<'t> Reader<'t> {
             }
             return false;
         }
-        let line = &self.bytes()[start..self.line_end(start)];
-        let colon = line.iter().position(|byte| matches!(byte, b':' | b' '));
-        colon.is_some_and(|at| line[at] == b':' && matches!(line.get(at + 1), None | Some(b' ')))
+        let rest = &self.bytes()[start..];
+        let end = rest.iter().position(|byte| matches!(byte, b':' | b' ' | b'\n'));
+        end.is_some_and(|at| rest[at] == b':' && matches!(rest.get(at + 1), None | Some(b' ' | b'\n')))
     }
 
     /// Reads a mapping whose entries stand in a column, the first at a byte of the next line.
@@ -228,12 +243,11 @@ impl<'t> Reader<'t> {
             }
             _ => {
                 let rest = &self.bytes()[start..];
-                let length = rest.iter().take_while(|byte| is_plain(**byte) && **byte != b':').count();
-                let text = &self.text[start..start + length];
-                if length == 0 || text.contains(' ') || text.contains(',') {
+                let length = rest.iter().take_while(|byte| is_of_words(**byte)).count();
+                if length == 0 || matches!(rest.get(length), Some(b' ' | b',')) {
                     return self.fail(start, "this is no key");
                 }
-                (text.into(), start + length, false)
+                (self.text[start..start + length].into(), start + length, false)
             }
         };
         if self.bytes().get(end) != Some(&b':') {
@@ -246,7 +260,7 @@ impl<'t> Reader<'t> {
     /// Reads a value that begins on a line whose entries stand in a column, with the rest of its line, which may be a
     /// note.
     fn inline(&mut self, start: usize, column: usize) -> Read<NodeId> {
-        if self.text[start..].starts_with("|-\n") {
+        if self.bytes()[start..].starts_with(b"|-\n") {
             return self.lines(start, column + 2);
         }
         let (value, end) = self.value(start, false)?;
@@ -287,17 +301,16 @@ impl<'t> Reader<'t> {
                 Ok((self.add(start, end, Value::Scalar(Scalar::Text(text))), end))
             }
             _ => {
-                let inside = |byte: u8| is_plain(byte) && !(in_flow && matches!(byte, b',' | b' '));
+                let inside = |byte: u8| is_of_words(byte) || byte == b':' || !in_flow && matches!(byte, b',' | b' ');
                 let mut length = self.bytes()[start..].iter().take_while(|byte| inside(**byte)).count();
                 // A note stands behind two spaces.
                 while length > 0 && self.bytes()[start + length - 1] == b' ' {
                     length -= 1;
                 }
                 let text = &self.text[start..start + length];
-                if text.is_empty()
-                    || text.contains(": ")
-                    || text.ends_with(':')
-                    || text.starts_with(['-', ',', ' ', ':'])
+                let bytes = text.as_bytes();
+                if matches!(bytes, [] | [b'-' | b',' | b' ' | b':', ..] | [.., b':'])
+                    || bytes.windows(2).any(|two| two == b": ")
                 {
                     return self.fail(start, "this is no value");
                 }
@@ -399,9 +412,10 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Returns whether a byte can stand in a text without quotes.
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b':' | b',' | b' ')
+/// Returns whether a byte can stand in a text without quotes, whatever stands around it; a colon, a comma and a space
+/// can stand in some.
+fn is_of_words(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/')
 }
 
 #[cfg(test)]

@@ -63,6 +63,10 @@ impl Meaning<'_> {
 
     /// Returns the flows of the pods that a rule governs in a direction.
     pub fn governed(&mut self, rule: &Rule, direction: Direction) -> Set {
+        // What pods send is what comes from them.
+        if direction == Direction::Egress && rule.source.is_workloads() {
+            return self.source(&rule.source, direction);
+        }
         let key = (Kept(Arc::clone(rule.subject(direction))), direction);
         if let Some(known) = self.ends.governed.get(&key) {
             return *known;

@@ -31,7 +31,7 @@ pub use excess::{Excess, Reach};
 pub use lacking::Lacking;
 pub use question::Heavy;
 use question::{Hard, Wanted};
-pub use row::{Finding, Group, Kind};
+pub use row::{Finding, Findings, Group, Kind};
 pub use shown::in_words;
 pub use versions::Versions;
 pub use ways::Passes;

@@ -50,7 +50,7 @@ impl Rivals {
         }
         let enough: Vec<Set> = (0..KINDS)
             .map(|kind| {
-                let twice = twice(d, self.list.iter().map(|rival| rival.gives[kind]).collect());
+                let (_, twice) = d.union_and_twice(self.list.iter().map(|rival| rival.gives[kind]).collect());
                 d.or(twice, self.base[kind])
             })
             .collect();
@@ -108,21 +108,4 @@ impl Rivals {
             is_given.then_some(other.rule)
         })
     }
-}
-
-/// Returns what is in two of some sets, or in more.
-pub(super) fn twice(d: &mut Diagrams, sets: Vec<Set>) -> Set {
-    let mut counted: Vec<(Set, Set)> = sets.into_iter().map(|set| (set, Set::NONE)).collect();
-    while counted.len() > 1 {
-        let pairs = counted.chunks(2).map(|pair| match pair {
-            [(a, a_twice), (b, b_twice)] => {
-                let both = d.and(*a, *b);
-                let twice = d.or(*a_twice, *b_twice);
-                (d.or(*a, *b), d.or(twice, both))
-            }
-            one => one[0],
-        });
-        counted = pairs.collect();
-    }
-    counted.pop().map_or(Set::NONE, |(_, twice)| twice)
 }

@@ -14,7 +14,7 @@
 use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
 
-use super::rivals::{KINDS, Rival, Rivals, twice};
+use super::rivals::{KINDS, Rival, Rivals};
 use super::{Meaning, add_rule, labels_of};
 use crate::flows::{OUTSIDE, Set, Side, Terms, TooLarge};
 use crate::model::addresses::AddressSet;
@@ -70,36 +70,46 @@ pub struct Finding {
     pub cause: Option<RuleId>,
 }
 
+/// What was found of the rules of a group.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// The findings.
+    pub list: Vec<Finding>,
+    /// What [`Group::going`] finds, if all contained rules are candidates; `None` where it has to be asked.
+    pub going: Option<Vec<Finding>>,
+}
+
 /// The steps that one group may take.
 const BUDGET: u64 = 100_000;
 
 impl<'p> Group<'p> {
     /// Returns what is true of the rules of the group.
-    pub fn findings(&self, policy: &'p Policy) -> Result<Vec<Finding>, TooLarge> {
+    pub fn findings(&self, policy: &'p Policy) -> Result<Findings, TooLarge> {
         let mut sets = Sets::new(policy, self);
         let mut found = Vec::new();
-        for rivals in sets.rivals() {
+        let rivals = sets.rivals();
+        for rivals in &rivals {
             let contained = rivals.contained(&mut sets.meaning.flows.diagrams);
             found.extend(contained.into_iter().map(|rule| Finding { rule, kind: Kind::Contained, cause: None }));
         }
+        let contained: FxHashSet<RuleId> = found.iter().map(|finding| finding.rule).collect();
         for at in 0..self.own.len() {
             found.extend(sets.own(at));
         }
         for rule in &self.asked {
             found.extend(sets.asked(*rule));
         }
-        sets.meaning.flows.checked(found)
+        let list = sets.meaning.flows.checked(found)?;
+        // The sets are at hand now, and are gone when all groups have told their candidates.
+        let going = sets.going(&rivals, &contained);
+        Ok(Findings { list, going: sets.meaning.flows.checked(going).ok() })
     }
 
     /// Returns those of some rules that may go together, as other rules contain them.
     pub fn going(&self, policy: &'p Policy, candidates: &FxHashSet<RuleId>) -> Result<Vec<Finding>, TooLarge> {
         let mut sets = Sets::new(policy, self);
-        let mut found = Vec::new();
-        for rivals in sets.rivals() {
-            for one in rivals.going(&mut sets.meaning.flows.diagrams, candidates) {
-                found.push(Finding { rule: one.rule, kind: Kind::Contained, cause: one.wider });
-            }
-        }
+        let rivals = sets.rivals();
+        let found = sets.going(&rivals, candidates);
         sets.meaning.flows.checked(found)
     }
 }
@@ -212,6 +222,13 @@ impl<'p, 'g> Sets<'p, 'g> {
         all
     }
 
+    /// Returns those of some rules that may go together.
+    fn going(&mut self, rivals: &[Rivals; 3], candidates: &FxHashSet<RuleId>) -> Vec<Finding> {
+        let d = &mut self.meaning.flows.diagrams;
+        let going = rivals.iter().flat_map(|rivals| rivals.going(d, candidates));
+        going.map(|one| Finding { rule: one.rule, kind: Kind::Contained, cause: one.wider }).collect()
+    }
+
     /// Returns what is true of one of the group's own rules.
     fn own(&mut self, at: usize) -> Vec<Finding> {
         let Some(line) = self.lines.get(at).copied() else { return Vec::new() };
@@ -286,7 +303,8 @@ impl<'p, 'g> Sets<'p, 'g> {
             return known;
         }
         let denies = self.lines.iter().filter(|line| line.rule.action == Action::Deny);
-        let twice = twice(&mut self.meaning.flows.diagrams, denies.map(|line| line.matched).collect());
+        let denies = denies.map(|line| line.matched).collect();
+        let (_, twice) = self.meaning.flows.diagrams.union_and_twice(denies);
         self.denied_twice = Some(twice);
         twice
     }

@@ -63,7 +63,7 @@ fn refused(row: &Row<'_>, lacks_mesh: bool, diagnostics: &mut Diagnostics) {
     // Of a mesh that is not there, one note says all.
     let is_there = |layer: Layer| !lacks_mesh || capability::of(layer).keeper.is_none();
     for (layer, judgement) in row.ends.iter().flat_map(|end| &end.layers).filter(|(layer, _)| is_there(*layer)) {
-        for narrower in judgement.narrower.iter().filter(|narrower| narrower.said) {
+        for narrower in judgement.remarks().narrower.iter().filter(|narrower| narrower.said) {
             let message = format!("{} refuses more than this rule says", layer.word());
             diagnostics.push(Diagnostic::new(Code::Refused, row.rule.origin.span, message).at(&*narrower.words));
         }
@@ -73,7 +73,7 @@ fn refused(row: &Row<'_>, lacks_mesh: bool, diagnostics: &mut Diagnostics) {
 /// Warns of pods without a sidecar, where only sidecars would judge them.
 fn unmeshed(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
     let (layer, names) =
-        end.layers.iter().find_map(|(layer, judgement)| Some((layer, judgement.unmeshed.as_deref()?)))?;
+        end.layers.iter().find_map(|(layer, judgement)| Some((layer, judgement.remarks().unmeshed.as_deref()?)))?;
     let Capability { product, keeper, .. } = capability::of(*layer);
     let keeper = (*keeper)?;
     let message = format!("pods without a {keeper} are not held by this rule: {names}");
@@ -92,7 +92,7 @@ fn left_out(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic
         return None;
     }
     let (layer, words) =
-        end.layers.iter().find_map(|(layer, judgement)| Some((layer, judgement.left_out.as_deref()?)))?;
+        end.layers.iter().find_map(|(layer, judgement)| Some((layer, judgement.remarks().left_out.as_deref()?)))?;
     let Capability { product, keeper, .. } = capability::of(*layer);
     let keeper = (*keeper)?;
     let message = format!("annotations keep connections from the {keeper}s of this rule's pods: {words}");
@@ -161,7 +161,7 @@ fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
         });
     }
     let is_bare = |(layer, judgement): &&(Layer, &Judgement)| {
-        judgement.unmeshed.is_some()
+        judgement.remarks().unmeshed.is_some()
             || judgement.level == Level::Unable && capability::of(*layer).keeper.is_some() && all_bare(policy, rule)
     };
     let bare = open.iter().flat_map(|end| &end.layers).find(is_bare).map(|(layer, _)| capability::of(*layer));
@@ -280,7 +280,7 @@ fn reasons(row: &Row<'_>, but_conditions: bool) -> Vec<String> {
             });
         } else if let (Some(keeper), true) = (keeper, unseen(Traffic::PastSidecar)) {
             say(format!("{keeper}s leave these ports out"));
-        } else if let (Some(words), true) = (&judgement.left_out, unseen(Traffic::LeftOut)) {
+        } else if let (Some(words), true) = (&judgement.remarks().left_out, unseen(Traffic::LeftOut)) {
             say(words.to_string());
         }
         if unseen(Traffic::Datagrams) || (row.denies_icmp && !traffic.contains(Traffic::Datagrams)) {

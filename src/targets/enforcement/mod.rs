@@ -132,7 +132,7 @@ fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &
     };
     // Traffic that annotations leave out passes even where no pod avoids its sidecar, if the rule does not name it.
     let leaves_out = |layers: &[(Layer, &Judgement)]| {
-        unseen.contains(Traffic::LeftOut) && layers.iter().any(|(_, judgement)| judgement.left_out.is_some())
+        unseen.contains(Traffic::LeftOut) && layers.iter().any(|(_, judgement)| judgement.remarks().left_out.is_some())
     };
     let governed = Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction));
     let (mut ends, mut levels) = (Vec::with_capacity(2), Vec::with_capacity(2));

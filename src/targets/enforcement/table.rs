@@ -7,7 +7,7 @@ use crate::model::rules::{Direction, Origin};
 use crate::policy::provenance::{attribute, attribution, rule_text};
 use crate::settings::Layer;
 use crate::source::Sources;
-use crate::targets::Traffic;
+use crate::targets::{Remarks, Traffic};
 
 /// The columns of a terminal that text keeps to.
 const WIDTH: usize = 80;
@@ -155,10 +155,11 @@ fn end_cell(end: &RowEnd<'_>, layer: Layer) -> String {
     if !judgement.reason.is_nothing() {
         cell.push_str(&format!(": {}", judgement.reason));
     }
-    if !judgement.instead.is_empty() {
-        cell.push_str(&format!("; it says instead: {}", judgement.instead.join("; ")));
+    let Remarks { instead, passes, .. } = judgement.remarks();
+    if !instead.is_empty() {
+        cell.push_str(&format!("; it says instead: {}", instead.join("; ")));
     }
-    if let Some(flow) = &judgement.passes {
+    if let Some(flow) = passes {
         cell.push_str(&format!("; it lets through {flow}"));
     }
     if let Some(narrower) = judgement.refused() {
@@ -189,8 +190,8 @@ fn row_json(row: &Row<'_>, sources: &Sources) -> Value {
                         "level": level.word(),
                         "traffic": traffic,
                         "reason": reason,
-                        "instead": judgement.instead,
-                        "passes": judgement.passes,
+                        "instead": judgement.remarks().instead,
+                        "passes": judgement.remarks().passes,
                         "narrower": narrower,
                     });
                     (layer.word().to_owned(), value)

@@ -53,8 +53,9 @@ impl End {
             (Direction::Ingress, _) => (Level::Exact, "judged at the receiving sidecar"),
         };
         let (levels, reason) = (Levels::all(level), reason.into());
-        let judgement =
-            Judgement { level, levels, but_conditions: levels, reason, ..Judgement::exact(rule, direction) };
+        let mut judgement = Judgement::exact(rule, direction);
+        (judgement.level, judgement.levels, judgement.but_conditions) = (level, levels, levels);
+        judgement.reason = reason;
         End { judgement, unread: false, leaves_out: Vec::new() }
     }
 
@@ -66,14 +67,14 @@ impl End {
             Note::How(..) => {}
             Note::Everything => (end.level, end.reason) = (Level::Exact, "everything is let through".into()),
             Note::Unread => self.unread = true,
-            Note::Narrower(narrower) if end.narrower.contains(&narrower) => {}
-            Note::Narrower(narrower) => end.narrower.push(narrower),
+            Note::Narrower(narrower) if end.remarks().narrower.contains(&narrower) => {}
+            Note::Narrower(narrower) => end.remarks_mut().narrower.push(narrower),
             Note::Unmeshed(pods) => self.unmeshed(&pods, part, sources),
             Note::NamesLeftOut(names, gap) => {
                 end.names = end.names.with(names);
                 self.leaves_out.push(gap);
             }
-            Note::PodsLeaveOut(words) => end.left_out = Some(words.into()),
+            Note::PodsLeaveOut(words) => end.remarks_mut().left_out = Some(words.into()),
         }
     }
 
@@ -103,7 +104,7 @@ impl End {
         if self.judgement.level == Level::Bypassable {
             self.judgement.reason = words.into();
         }
-        self.judgement.unmeshed = Some(names.into());
+        self.judgement.remarks_mut().unmeshed = Some(names.into());
     }
 
     fn finish(
@@ -126,14 +127,17 @@ impl End {
         }
         end.levels = Levels::all(end.level);
         end.levels.raise(unseen, Level::Unable);
-        if end.left_out.is_some() || end.names.contains(Traffic::LeftOut) {
+        if end.remarks().left_out.is_some() || end.names.contains(Traffic::LeftOut) {
             end.levels.raise(Traffics::only(Traffic::LeftOut), Level::Unable);
         }
         end.but_conditions = end.levels;
         if end.direction == Direction::Egress {
             // Pods that are left open refuse nothing.
-            if rule.action == Action::Allow && matches!(end.level, Level::Bypassable | Level::Wider) {
-                end.by_name = by_name(rule).map(Into::into);
+            if rule.action == Action::Allow
+                && matches!(end.level, Level::Bypassable | Level::Wider)
+                && let Some(words) = by_name(rule)
+            {
+                end.remarks_mut().by_name = Some(words.into());
             }
             if let Some(via) = &rule.via {
                 end.at_gateway.other_hosts = isolates(&via.gateway) && end.level <= Level::Bypassable;

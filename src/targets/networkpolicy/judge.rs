@@ -73,7 +73,7 @@ fn of_deny(
     let left_out = &view.policy.inventory.left_out;
     let named = Traffics::named(rule, left_out);
     let indistinct = pods.iter().find_map(|pods| pods.indistinct());
-    let indistinct = indistinct.map(|why| (named, partly(is_selected(pods)), Why::Indistinct(why.clone())));
+    let indistinct = indistinct.map(|why| (named, partly(is_selected(pods)), Why::Indistinct(Box::new(why.clone()))));
     let kept = plan.found.kept(at, direction);
     let kept = kept.map(|kept| (named, partly(plan.found.is_taken(at, direction)), Why::Kept(kept)));
     let icmp = rule.names_icmp().then(|| {
@@ -97,8 +97,9 @@ fn leading_out(view: View<'_>, led_out: &LedOut<'_>, deny: &Rule) -> Option<Smol
             What::Pods(_) => return false,
         };
         let What::Host(named) = &host.what else { return false };
+        let same = matches!(&denied.what, What::Host(denied) if denied.name.overlaps(&named.name));
         let at = if named.at.is_empty() { Cow::Borrowed(internet) } else { Cow::Owned(named.addresses()) };
-        denied.ports.may_overlap(&host.ports) && addresses.overlaps(&at)
+        denied.ports.may_overlap(&host.ports) && (same || addresses.overlaps(&at))
     };
     let shares = |rule: &Rule| {
         let mut pods = rule.source.pods();
@@ -151,7 +152,7 @@ fn of_isolating<'g>(
     let indistinct = pods.iter().find_map(|pods| pods.indistinct()).filter(|_| plan.found.uncovered.contains(&end));
     if let Some(why) = indistinct {
         let level = partly(is_selected(pods));
-        gaps.push(Gap { on: Traffics::ALL, level, why: Why::Indistinct(why.clone()) });
+        gaps.push(Gap { on: Traffics::ALL, level, why: Why::Indistinct(Box::new(why.clone())) });
     }
     if rule.via.is_some() {
         let why = match direction {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::{Row, sort};
-use crate::flows::Set;
+use crate::flows::{Passing, Set};
 use crate::model::endpoint::{Endpoint, Member, Pods, What, is_everybody};
 use crate::model::labels::PodSelector;
 use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
@@ -24,7 +24,7 @@ pub(in crate::verify) struct Source {
     pub(super) published: Vec<(Set, RuleId)>,
     pub(super) all_denied: Option<Set>,
     pub(super) all_isolated: Option<Set>,
-    pub(super) lets_through: Option<Set>,
+    pub(super) lets_through: Option<Passing>,
 }
 
 impl Source {
@@ -83,7 +83,7 @@ pub(super) struct Layer<'a> {
     pub(super) of_rules: FxHashMap<RuleId, Vec<Set>>,
     pub(super) of_grants: FxHashMap<GrantId, Vec<Set>>,
     pub(super) all_isolated: Option<Set>,
-    pub(super) lets_through: Option<Set>,
+    pub(super) lets_through: Option<Passing>,
 }
 
 impl<'a> Row<'_, 'a> {
@@ -159,7 +159,7 @@ impl<'a> Row<'_, 'a> {
         self.meaning.flows().diagrams.union(sets)
     }
 
-    pub(super) fn source_lets_through(&mut self) -> Set {
+    pub(super) fn source_lets_through(&mut self) -> Passing {
         if let Some(known) = self.source.lets_through {
             return known;
         }
@@ -169,25 +169,19 @@ impl<'a> Row<'_, 'a> {
         let d = &mut self.meaning.flows().diagrams;
         let (allowed, granted) = (d.union(allowed), d.union(granted));
         let granted = d.and(granted, isolated);
-        let closed = d.or(isolated, published);
-        let open = d.complement(closed);
-        let through = d.or(allowed, granted);
-        let through = d.or(through, open);
-        let through = d.minus(through, denied);
+        let through = Passing { allowed: d.or(allowed, granted), closed: d.or(isolated, published), denied };
         self.source.lets_through = Some(through);
         through
     }
 
-    pub(super) fn layer_lets_through(&mut self) -> Set {
+    pub(super) fn layer_lets_through(&mut self) -> Passing {
         if let Some(known) = self.layer.lets_through {
             return known;
         }
-        let isolated = self.layer_isolates();
+        let closed = self.layer_isolates();
         let allowed = self.layer.allowed.iter().map(|(set, _)| *set).collect();
-        let d = &mut self.meaning.flows().diagrams;
-        let open = d.complement(isolated);
-        let allowed = d.union(allowed);
-        let through = d.or(open, allowed);
+        let allowed = self.meaning.flows().diagrams.union(allowed);
+        let through = Passing { allowed, closed, denied: Set::NONE };
         self.layer.lets_through = Some(through);
         through
     }

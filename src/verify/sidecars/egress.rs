@@ -18,8 +18,8 @@ use crate::model::ports::{PortMatch, Protocol};
 use crate::model::rules::{Action, Direction};
 use crate::policy::meaning::Meaning;
 use crate::policy::{GrantReason, Policy};
-use crate::targets::istio::read::egress::{Egress, Index};
-use crate::targets::{Judgement, Made, Refuses};
+use crate::targets::istio::read::egress::{Egress, Ends, Index};
+use crate::targets::{Judgement, Made, Refuses, Remarks};
 use crate::verify::row::{Difference, Kind};
 
 const OUT: Direction = Direction::Egress;
@@ -54,6 +54,7 @@ fn differing_among(
     let others = other_pods(policy, &mut meaning, OUT);
     let resolver = resolver(policy, &mut meaning, said);
     let promises = Promises::new(policy, &mut meaning, egress, said);
+    let mut ends = Ends::default();
     for (at, name) in names.iter().enumerate() {
         let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
         let own = own_pods(policy, &mut meaning, OUT, place);
@@ -62,7 +63,7 @@ fn differing_among(
         let within = d.and(own, others);
         let within = d.and(within, seen);
         let within = claims.compared(&mut meaning, OUT, place, within);
-        let layer = egress.row(meaning.flows(), at, place, within)?;
+        let layer = egress.row(meaning.flows(), &mut ends, at, place, within)?;
         let beyond = meaning.flows().diagrams.minus(within, resolver);
         let excess = meaning.excess(OUT, place, layer.may, beyond, &|at, end| claims.wider(at, end));
         let (kind, example) = match small(OUT, excess)? {
@@ -93,7 +94,8 @@ fn differing_among(
 
 /// Returns whether a rule end is said to refuse more than pods that are dialled by their own address.
 fn refuses_more(judgement: &Judgement) -> bool {
-    judgement.by_name.is_some() || judgement.narrower.iter().any(|one| one.flows == Refuses::Unasked)
+    let Remarks { by_name, narrower, .. } = judgement.remarks();
+    by_name.is_some() || narrower.iter().any(|one| one.flows == Refuses::Unasked)
 }
 
 /// Returns the flows from the pods of a place that their sidecars see: TCP, from pods that have one and are no

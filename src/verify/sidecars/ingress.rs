@@ -93,7 +93,7 @@ fn differing_among(
                 let d = &mut meaning.flows().diagrams;
                 let known = d.or(identified, outside);
                 let (identified, unknown) = (d.and(within, known), d.complement(identified));
-                let said = |at| claims.narrower(at, direction, |one| !one.narrower.is_empty());
+                let said = |at| claims.narrower(at, direction, |one| !one.remarks().narrower.is_empty());
                 let unable = |at, end| claims.unable(at, end);
                 let lost = meaning.lost(direction, place, layer, identified, (unknown, &said), &unable);
                 match small(direction, lost)? {

@@ -50,7 +50,7 @@ fn a_star_in_a_denied_path_is_nothing_that_istio_can_say() {
     }
     let allow = strict(&format!("allow ingress */* -> {TO}/http where path \"/a/*/secret\"")).ok();
     assert_eq!(allow.judged(0, IN).0, Level::Exact);
-    assert!(allow.judgements()[0].narrower[0].words.contains("`[`"));
+    assert!(allow.judgements()[0].remarks().narrower[0].words.contains("`[`"));
 }
 
 #[test]
@@ -241,11 +241,11 @@ fn trap_63o_a_wildcard_host_has_the_ports_of_services_too() {
     };
     let known = build_with(&format!("allow ingress lab/* -> {TO}/http {host}"), Some(&pods().text()), |_| ()).ok();
     assert_eq!(operation(&known, "ALLOW")["hosts"], with(&[8000, 8001, 8080]));
-    assert!(known.judgements()[0].narrower[0].words.contains("another port"));
+    assert!(known.judgements()[0].remarks().narrower[0].words.contains("another port"));
     let stated = "service garden/api { select {app=api} port 8000 -> 8080/http }\n";
     let stated = build(&format!("{stated}allow ingress lab/* -> garden/api:8000 {host}")).ok();
     assert_eq!(operation(&stated, "ALLOW")["hosts"], with(&[8000, 8080]));
     let nothing = build(&format!("allow ingress lab/* -> {TO}/http {host}")).ok();
     assert_eq!(operation(&nothing, "ALLOW")["hosts"], with(&[8080]));
-    assert!(!nothing.judgements()[0].narrower.is_empty());
+    assert!(!nothing.judgements()[0].remarks().narrower.is_empty());
 }

@@ -31,7 +31,9 @@ pub fn narrower(case: &Case, finding: &Finding) -> bool {
         return true;
     }
     let plain = finding.from.is_none_or(|from| case.world.pods[from].role == Role::Plain);
-    let says = |rule: &RuleId| case.build.judgements().iter().any(|one| one.rule == *rule && !one.narrower.is_empty());
+    let says = |rule: &RuleId| {
+        case.build.judgements().iter().any(|one| one.rule == *rule && !one.remarks().narrower.is_empty())
+    };
     plain && ingress.iter().any(says)
 }
 

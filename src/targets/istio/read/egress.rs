@@ -16,11 +16,12 @@ mod land;
 mod services;
 mod sets;
 
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 pub use self::index::Index;
-use self::land::Landing;
-use super::NotUnderstood;
+use self::land::{Landing, To};
+use super::{NotUnderstood, apart};
 use crate::flows::{Flows, Passing, Set, Side, Terms};
 use crate::inventory::{Pods, PolicyObject};
 use crate::model::labels::{PodSelector, Requirements};
@@ -46,6 +47,10 @@ struct One<'i> {
     pods: PodSelector,
     landings: Vec<Landing<'i>>,
 }
+
+/// The ends of connections as sets of one space: many Sidecars let their pods go to one host.
+#[derive(Default)]
+pub struct Ends<'e, 'i>(FxHashMap<&'e To<'i>, LetOut>);
 
 /// The flows that sidecars let out.
 #[derive(Clone, Copy, Debug)]
@@ -76,27 +81,33 @@ impl<'i, 'a> Egress<'i, 'a> {
 
     /// Returns the TCP flows that the sidecars let out of the pods of a place, the one of the namespace `at` a place in
     /// their list, among those that are `asked` for. The space must be made of [`Egress::terms`].
-    pub fn row(&self, flows: &mut Flows, at: usize, place: u32, asked: Set) -> Result<LetOut<Passing>, NotUnderstood> {
+    pub fn row<'e>(
+        &'e self,
+        flows: &mut Flows,
+        ends: &mut Ends<'e, 'i>,
+        at: usize,
+        place: u32,
+        asked: Set,
+    ) -> Result<LetOut<Passing>, NotUnderstood> {
         let Some(row) = self.rows.get(at) else { return Ok(LetOut { may: Passing::ALL, must: Passing::ALL }) };
-        let mut selected = Set::NONE;
-        let (mut may, mut must) = (Vec::new(), Vec::new());
+        let mut each = Vec::with_capacity(row.selected.len());
         for one in &row.selected {
             let pods = flows.pods(Side::Source, true, &one.pods);
-            let pods = flows.with_place(pods, true, place);
-            let twice = flows.diagrams.and(pods, selected);
-            if flows.diagrams.and(twice, asked) != Set::NONE {
-                let what = "of two Sidecars for one pod the older one counts".to_owned();
-                return Err(NotUnderstood { origin: one.object.origin, what });
-            }
-            let out = self.lets_out(flows, one, place);
-            let d = &mut flows.diagrams;
-            may.push(d.and(pods, out.may));
-            must.push(d.and(pods, out.must));
-            selected = d.or(selected, pods);
+            each.push(flows.with_place(pods, true, place));
+        }
+        let selected = apart(flows, &each, asked).map_err(|at| NotUnderstood {
+            origin: row.selected[at].object.origin,
+            what: "of two Sidecars for one pod the older one counts".to_owned(),
+        })?;
+        let (mut may, mut must) = (Vec::new(), Vec::new());
+        for (one, pods) in row.selected.iter().zip(each) {
+            let out = self.lets_out(flows, ends, one, place);
+            may.push(flows.diagrams.and(pods, out.may));
+            must.push(flows.diagrams.and(pods, out.must));
         }
         let mut closed = selected;
         if let Some(one) = &row.others {
-            let others = self.lets_out(flows, one, place);
+            let others = self.lets_out(flows, ends, one, place);
             may.push(flows.diagrams.minus(others.may, selected));
             must.push(flows.diagrams.minus(others.must, selected));
             closed = Set::ALL;
@@ -108,10 +119,11 @@ impl<'i, 'a> Egress<'i, 'a> {
         Ok(LetOut { may, must })
     }
 
-    fn lets_out(&self, flows: &mut Flows, one: &One<'_>, place: u32) -> LetOut {
+    fn lets_out<'e>(&self, flows: &mut Flows, ends: &mut Ends<'e, 'i>, one: &'e One<'i>, place: u32) -> LetOut {
         let (mut may, mut must) = (Vec::new(), Vec::new());
         for landing in &one.landings {
-            let out = landing.set(self.policy, flows, place);
+            let to = *ends.0.entry(&landing.to).or_insert_with(|| landing.to.set(self.policy, flows));
+            let out = landing.set(to, flows, place);
             may.push(out.may);
             must.push(out.must);
         }

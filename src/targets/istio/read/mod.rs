@@ -173,23 +173,23 @@ impl<'a> Ingress<'a> {
                 strict = mode(flows, says, strict);
             }
         }
-        let mut selected = Set::NONE;
-        let outer = strict;
-        for (object, says) in peers().filter(|(object, _)| Some(&object.namespace) == namespace && !whole(object)) {
+        let own: Vec<(&PolicyObject, &Peering)> =
+            peers().filter(|(object, _)| Some(&object.namespace) == namespace && !whole(object)).collect();
+        let mut each = Vec::with_capacity(own.len());
+        for (object, _) in &own {
             let pods = self.pods(flows, object)?;
-            let twice = flows.diagrams.and(pods, selected);
-            let twice = flows.with_place(twice, true, place);
-            if flows.diagrams.and(twice, asked) != Set::NONE {
-                let what = "of two PeerAuthentications for one pod the older one counts".to_owned();
-                return Err(NotUnderstood { origin: object.origin, what });
-            }
-            let own = mode(flows, says, outer);
-            let d = &mut flows.diagrams;
-            selected = d.or(selected, pods);
-            let own = d.and(own, pods);
-            let others = d.minus(strict, pods);
-            strict = d.or(own, others);
+            each.push(flows.with_place(pods, true, place));
         }
+        let selected = apart(flows, &each, asked).map_err(|at| NotUnderstood {
+            origin: own[at].0.origin,
+            what: "of two PeerAuthentications for one pod the older one counts".to_owned(),
+        })?;
+        let mut sets = vec![flows.diagrams.minus(strict, selected)];
+        for ((_, says), pods) in own.iter().zip(each) {
+            let demanded = mode(flows, says, strict);
+            sets.push(flows.diagrams.and(demanded, pods));
+        }
+        let strict = flows.diagrams.union(sets);
         // A gateway takes the TLS that its own servers say.
         let gateways = self.gateways(flows);
         Ok(flows.diagrams.minus(strict, gateways))
@@ -227,6 +227,25 @@ impl<'a> Ingress<'a> {
         let namespace = if for_all { Requirements::any() } else { own.namespace.clone() };
         Ok(PodSelector { labels: labels.clone(), namespace, ..own })
     }
+}
+
+/// Returns the pods of some objects together; the place of the first object that is for pods of one before it, if some
+/// of these are `asked` for.
+fn apart(flows: &mut Flows, pods: &[Set], asked: Set) -> Result<Set, usize> {
+    let d = &mut flows.diagrams;
+    let (all, twice) = d.union_and_twice(pods.to_vec());
+    if d.and(twice, asked) == Set::NONE {
+        return Ok(all);
+    }
+    let mut before = Set::NONE;
+    for (at, pods) in pods.iter().enumerate() {
+        let again = d.and(*pods, before);
+        if d.and(again, asked) != Set::NONE {
+            return Err(at);
+        }
+        before = d.or(before, *pods);
+    }
+    Ok(all)
 }
 
 /// Returns the flows on which a PeerAuthentication demands mutual TLS; what it leaves unset is as in `outer`.

@@ -21,13 +21,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use smol_str::SmolStr;
 
-use super::difference::{Denials, Denied, Left, subtract};
+use super::denials::{ByPods, Denials};
+use super::difference::{Denied, Left, subtract};
 use super::drafts::{Drafts, Term};
 use super::product::{Product, TooLarge};
 use super::subjects::Subjects;
-use crate::model::labels::{PodSelector, Requirements, Test, joined};
+use crate::model::labels::{PodSelector, Requirements, joined};
 use crate::model::port_list::PortList;
 use crate::model::rules::{Action, Direction, RuleId};
 use crate::targets::Kept;
@@ -51,7 +51,7 @@ pub struct Outcome {
 /// The denies of one subject.
 struct Group<'a> {
     subject: usize,
-    denied: Denials<'a>,
+    denied: Vec<Denied<'a>>,
 }
 
 /// A part of a subject, with the groups of denies that govern it.
@@ -90,30 +90,27 @@ fn take_out_one_way<'a>(
     if groups.is_empty() {
         return outcome;
     }
-    let denying = by_labels(groups.iter().map(|group| drafts.subject(group.subject)).enumerate());
+    let denying = Denials::new(groups.iter().map(|group| (drafts.subject(group.subject), group.denied.as_slice())));
     let isolated: Vec<usize> = drafts.isolated(direction).map(|(at, ..)| at).collect();
-    let isolating = by_labels(isolated.iter().map(|&at| (at, drafts.subject(at))));
+    let isolating = by_pods(isolated.iter().map(|&at| (at, drafts.subject(at))));
     let terms = isolated.iter().map(|&at| drafts.draft(at, direction).terms.len()).sum::<usize>();
-    let product = Product::of(terms + groups.iter().map(|group| group.denied.list().len()).sum::<usize>());
+    let product = Product::of(terms + groups.iter().map(|group| group.denied.len()).sum::<usize>());
     let deny = Deny { view, groups: &groups, denying, isolating, product };
     let mut added = Vec::new();
     for at in isolated {
         let subject = drafts.subject(at).clone();
-        let relevant = overlapping(&deny.denying, &subject);
-        if !relevant.is_empty() {
-            let terms = std::mem::take(&mut drafts.draft_mut(at, direction).terms);
-            let split = deny.split(drafts, &subject, terms, &relevant);
-            drafts.draft_mut(at, direction).terms = split.kept;
-            added.extend(split.moved);
-            outcome.extend(split.outcome);
-        }
+        let terms = std::mem::take(&mut drafts.draft_mut(at, direction).terms);
+        let split = deny.split(drafts, &subject, terms);
+        drafts.draft_mut(at, direction).terms = split.kept;
+        added.extend(split.moved);
+        outcome.extend(split.outcome);
     }
     let (rest, of_rest) = deny.everything_else(drafts);
     added.extend(rest);
     outcome.extend(of_rest);
     if let Some(found) = deny.product.found.take() {
         // The message about the product is the only one about these denies.
-        outcome.taken = groups.iter().flat_map(|group| group.denied.list()).map(|denied| denied.rule).collect();
+        outcome.taken = groups.iter().flat_map(|group| &group.denied).map(|denied| denied.rule).collect();
         outcome.kept.clear();
         outcome.too_large = Some(found);
         return outcome;
@@ -150,35 +147,28 @@ fn groups<'a>(
             }
         }
     }
-    by_subject.into_iter().map(|(subject, denied)| Group { subject, denied: Denials::new(denied) }).collect()
+    by_subject.into_iter().map(|(subject, denied)| Group { subject, denied }).collect()
 }
 
 /// The denies of a direction.
 struct Deny<'g, 'a> {
     view: View<'a>,
     groups: &'g [Group<'a>],
-    /// The groups by their subjects.
-    denying: Index,
+    /// The denies of all groups, each under the number of its group.
+    denying: Denials<'g, 'a>,
     /// The isolated subjects.
-    isolating: Index,
+    isolating: ByPods,
     product: Product,
 }
 
 impl<'a> Deny<'_, 'a> {
     /// Takes the denies out of the terms of one subject. A term that only a part of the subject's pods may keep moves
     /// to objects of the parts.
-    fn split(
-        &self,
-        drafts: &Drafts<'a>,
-        subject: &Subject<'a>,
-        terms: Vec<Rc<Term<'a>>>,
-        relevant: &[usize],
-    ) -> Split<'a> {
+    fn split(&self, drafts: &Drafts<'a>, subject: &Subject<'a>, terms: Vec<Rc<Term<'a>>>) -> Split<'a> {
         let mut split = Split::default();
         let count = terms.len();
         for term in terms {
-            let named = relevant.iter().map(|&group| (group, self.groups[group].denied.overlapping(&term)));
-            let named: Vec<(usize, Vec<&Denied<'a>>)> = named.filter(|(_, denied)| !denied.is_empty()).collect();
+            let named = self.denying.meeting(subject, &term);
             if named.is_empty() || self.product.is_too_large() {
                 split.kept.push(term);
                 continue;
@@ -252,11 +242,17 @@ impl<'a> Deny<'_, 'a> {
                 break;
             }
             let subject @ Subject { namespace, labels } = drafts.subject(group.subject);
-            let others = overlapping(&self.denying, subject);
+            // Where one rule isolates all of them, nothing is left to be found out piece by piece.
+            if self.isolating.is_inside_one(subject) {
+                continue;
+            }
+            let others = self.denying.pods().overlapping(subject);
             // Pods of several denies belong to the first, whose cells then know the later ones.
             let earlier = others.iter().filter(|&&other| other < at).map(|&other| self.groups[other].subject);
             let mut open = vec![pods(labels)];
-            let taken: Vec<PodSelector> = overlapping(&self.isolating, subject)
+            let taken: Vec<PodSelector> = self
+                .isolating
+                .overlapping(subject)
                 .into_iter()
                 .chain(earlier)
                 .map(|subject| pods(&drafts.subject(subject).labels))
@@ -275,11 +271,11 @@ impl<'a> Deny<'_, 'a> {
             let later: Vec<usize> = others.into_iter().filter(|&other| other > at).collect();
             let (cells, of_cells) = self.cells(drafts, open, &later);
             outcome.extend(of_cells);
-            let first = group.denied.list().iter().map(|denied| denied.rule);
+            let first = group.denied.iter().map(|denied| denied.rule);
             self.product.count(cells.len(), first, 1, &Cause::Rest(Rc::default()));
             for cell in cells {
                 let denied: Vec<&Denied<'a>> =
-                    cell.groups.iter().flat_map(|&group| self.groups[group].denied.list()).collect();
+                    cell.groups.iter().flat_map(|&group| &self.groups[group].denied).collect();
                 let mut rules: Vec<RuleId> = denied.iter().map(|denied| denied.rule).collect();
                 rules.sort_unstable();
                 rules.dedup();
@@ -306,7 +302,7 @@ impl<'a> Deny<'_, 'a> {
 impl Outcome {
     /// Returns the outcome that a subject would fall into too many parts.
     fn too_many(group: &Group<'_>) -> Outcome {
-        let kept = group.denied.list().iter().map(|denied| (denied.rule, Kept::TooManyParts));
+        let kept = group.denied.iter().map(|denied| (denied.rule, Kept::TooManyParts));
         Outcome { kept: kept.collect(), ..Outcome::default() }
     }
 
@@ -317,66 +313,15 @@ impl Outcome {
     }
 }
 
-fn overlapping(index: &Index, subject: &Subject<'_>) -> Vec<usize> {
-    index.get(subject.namespace).map(|index| index.overlapping(&subject.labels)).unwrap_or_default()
-}
-
-/// Indexes subjects by namespace and labels, each under a number of its own.
-fn by_labels<'s, 'a: 's>(subjects: impl Iterator<Item = (usize, &'s Subject<'a>)>) -> Index {
-    let mut index = Index::default();
+/// Indexes subjects by their pods, each under a number of its own.
+fn by_pods<'s, 'a: 's>(subjects: impl Iterator<Item = (usize, &'s Subject<'a>)>) -> ByPods {
+    let mut index = ByPods::default();
     for (at, subject) in subjects {
-        index.entry(subject.namespace.clone()).or_default().insert(&subject.labels, at);
+        index.insert(subject, at);
     }
     index
 }
 
-/// Sets of labels by namespace.
-type Index = FxHashMap<SmolStr, ByLabels>;
-
 fn pods(labels: &Requirements) -> PodSelector {
     PodSelector { labels: labels.clone(), ..PodSelector::any() }
-}
-
-/// Sets of labels of one namespace, found by those that may share a pod with others.
-#[derive(Default)]
-struct ByLabels {
-    /// The sets that require one of some values for a key, by key and value.
-    keyed: BTreeMap<SmolStr, BTreeMap<SmolStr, Vec<usize>>>,
-    /// The others.
-    open: Vec<usize>,
-    all: FxHashMap<usize, Requirements>,
-}
-
-impl ByLabels {
-    fn insert(&mut self, labels: &Requirements, at: usize) {
-        self.all.insert(at, labels.clone());
-        let listed = labels.list().iter().find_map(|requirement| match &requirement.test {
-            Test::In(values) => Some((&requirement.key, values)),
-            _ => None,
-        });
-        match listed {
-            Some((key, values)) => {
-                let by_value = self.keyed.entry(key.clone()).or_default();
-                for value in values {
-                    by_value.entry(value.clone()).or_default().push(at);
-                }
-            }
-            None => self.open.push(at),
-        }
-    }
-
-    /// Returns those that share a pod with some labels, in the order of their numbers.
-    fn overlapping(&self, labels: &Requirements) -> Vec<usize> {
-        let mut found = self.open.clone();
-        for (key, by_value) in &self.keyed {
-            match labels.values(key) {
-                Some(values) => found.extend(values.iter().filter_map(|value| by_value.get(value)).flatten()),
-                None => found.extend(by_value.values().flatten()),
-            }
-        }
-        found.sort_unstable();
-        found.dedup();
-        found.retain(|at| self.all.get(at).is_some_and(|have| have.intersect(labels).is_some()));
-        found
-    }
 }

@@ -15,13 +15,11 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::drafts::Term;
 use crate::model::addresses::{AddressSet, Block};
-use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector, joined as joined_selectors};
-use crate::model::networks::Networks;
+use crate::model::labels::{Account, PodSelector, joined as joined_selectors};
 use crate::model::non_empty::NonEmpty;
 use crate::model::port_list::PortList;
 use crate::model::rules::RuleId;
@@ -126,75 +124,6 @@ pub fn overlaps(term: &Term<'_>, denied: &Denied<'_>) -> bool {
         (Peer::Block(block), DeniedPeer::Addresses(taken)) => taken.blocks.iter().any(|other| meet(block, other)),
         _ => false,
     })
-}
-
-/// Denies, found by the terms that they may take something out of.
-pub struct Denials<'a> {
-    list: Vec<Denied<'a>>,
-    /// Denied networks without exceptions.
-    networks: Networks<usize>,
-    /// Denied pods of namespaces that are named.
-    named: FxHashMap<SmolStr, Vec<usize>>,
-    other_addresses: Vec<usize>,
-    other_pods: Vec<usize>,
-}
-
-impl<'a> Denials<'a> {
-    /// Indexes some denies.
-    pub fn new(list: Vec<Denied<'a>>) -> Denials<'a> {
-        let mut networks = Vec::new();
-        let mut named: FxHashMap<SmolStr, Vec<usize>> = FxHashMap::default();
-        let (mut other_addresses, mut other_pods) = (Vec::new(), Vec::new());
-        for (at, denied) in list.iter().enumerate() {
-            match &denied.peer {
-                DeniedPeer::Addresses(set) if set.blocks.iter().all(|block| block.except.is_empty()) => {
-                    networks.extend(set.blocks.iter().map(|block| (block.net, at)));
-                }
-                DeniedPeer::Addresses(_) => other_addresses.push(at),
-                DeniedPeer::Pods(pods) => match pods.namespace.values(NAMESPACE_NAME) {
-                    Some(names) => names.iter().for_each(|name| named.entry(name.clone()).or_default().push(at)),
-                    None => other_pods.push(at),
-                },
-            }
-        }
-        Denials { list, networks: Networks::new(networks), named, other_addresses, other_pods }
-    }
-
-    /// Returns the denies, in order.
-    pub fn list(&self) -> &[Denied<'a>] {
-        &self.list
-    }
-
-    /// Returns the denies that may name some flows of a term, in order.
-    pub fn overlapping(&self, term: &Term<'_>) -> Vec<&Denied<'a>> {
-        let found = |at: &usize| overlaps(term, &self.list[*at]);
-        let Peers::Some(peers) = &*term.peers else {
-            return (0..self.list.len()).filter(found).map(|at| &self.list[at]).collect();
-        };
-        let mut near: Vec<usize> = Vec::new();
-        let (mut any_pods, mut any_block) = (false, false);
-        for peer in peers.as_slice() {
-            match peer {
-                Peer::Block(block) => {
-                    any_block = true;
-                    near.extend(self.networks.meeting(&block.net).map(|(_, at)| *at));
-                }
-                Peer::Pods { namespace, .. } if !self.named.is_empty() => {
-                    any_pods = true;
-                    match namespace.values(NAMESPACE_NAME) {
-                        Some(names) => near.extend(names.iter().filter_map(|name| self.named.get(name)).flatten()),
-                        None => near.extend(self.named.values().flatten()),
-                    }
-                }
-                Peer::Pods { .. } => any_pods = true,
-            }
-        }
-        near.extend(self.other_addresses.iter().filter(|_| any_block));
-        near.extend(self.other_pods.iter().filter(|_| any_pods));
-        near.sort_unstable();
-        near.dedup();
-        near.iter().filter(|at| found(at)).map(|&at| &self.list[at]).collect()
-    }
 }
 
 fn meet(a: &Block, b: &Block) -> bool {

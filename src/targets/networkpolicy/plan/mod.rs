@@ -16,6 +16,7 @@
 //! - { key: tier, operator: NotIn, values: [old] }
 //! ```
 
+mod denials;
 mod deny;
 mod difference;
 mod drafts;

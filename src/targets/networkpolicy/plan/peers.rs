@@ -76,7 +76,8 @@ impl Wider {
         let hosts =
             (!self.other_hosts.is_empty()).then(|| (self.other_hosts, Why::OtherHosts(Arc::clone(&rule.destination))));
         let proxies = (!self.behind_proxies.is_empty()).then_some((self.behind_proxies, Why::BehindProxies));
-        let account = self.account.map(|account| (self.other_pods, Why::Indistinct(Indistinct::Account(account))));
+        let account =
+            self.account.map(|account| (self.other_pods, Why::Indistinct(Box::new(Indistinct::Account(account)))));
         let all = hosts.into_iter().chain(proxies).chain(account);
         all.map(|(on, why)| Gap { on, level: Level::Wider, why })
     }

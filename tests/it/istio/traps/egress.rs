@@ -15,8 +15,9 @@ fn entries(build: &Build) -> Vec<Value> {
 #[test]
 fn trap_63h_a_wildcard_on_tls_is_refused_where_the_way_in_is_isolated() {
     // Istio holds such connections to the authorization of the pod that they leave.
-    let narrower =
-        |source: &str| build(source).judgements().iter().find_map(|one| Some(one.narrower.first()?.words.clone()));
+    let narrower = |source: &str| {
+        build(source).judgements().iter().find_map(|one| Some(one.remarks().narrower.first()?.words.clone()))
+    };
     let out = "allow egress garden/{app=web} -> *.example.com:443";
     assert_eq!(narrower(out), None);
     assert!(narrower(&format!("{out}  default deny ingress garden/*")).unwrap().contains("AuthorizationPolicies"));

@@ -96,7 +96,7 @@ fn services_that_lead_outside_are_not_imported_with_their_namespace() {
         let of_shop: Vec<&String> = imports.iter().filter(|host| host.starts_with(['s', '*'])).collect();
         let inside = ["shop/cart.shop.svc.cluster.local", "shop/later.shop.svc.cluster.local"];
         assert_eq!(of_shop, inside, "{source}: {imports:?}");
-        let refused = build.judgements()[0].narrower[0].words.clone();
+        let refused = build.judgements()[0].remarks().narrower[0].words.clone();
         assert!(refused.contains("exporter, legacy, mail"), "{refused}");
     }
     // The source can say so too; what else there is is not known then.
@@ -122,7 +122,7 @@ fn one_stated_service_does_not_say_that_there_are_no_others() {
     }
     assert_eq!(build(&format!("{fact}allow egress shop/* -> garden/api:80")).ok().judged(0, OUT).0, Level::Bypassable);
     let every = build(&format!("{fact}allow egress shop/* -> garden/api")).ok();
-    assert!(every.judgements()[0].narrower[0].words.contains("no stated Service"), "{}", every.text());
+    assert!(every.judgements()[0].remarks().narrower[0].words.contains("no stated Service"), "{}", every.text());
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(super) struct Landing<'i> {
 }
 
 /// The end of connections.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum To<'i> {
     /// Wherever the pod wants.
     Everything,

@@ -34,9 +34,8 @@ impl Landing<'_> {
         }
     }
 
-    /// Returns the flows from the pods of a place that end there.
-    pub(super) fn set(&self, policy: &Policy, flows: &mut Flows, place: u32) -> LetOut {
-        let to = self.to(policy, flows);
+    /// Returns the flows from the pods of a place that end there, `to` being those from anywhere.
+    pub(super) fn set(&self, to: LetOut, flows: &mut Flows, place: u32) -> LetOut {
         let must = if self.sure { to.must } else { Set::NONE };
         if self.from.is_none() && self.but.is_empty() {
             return LetOut { may: to.may, must };
@@ -52,10 +51,13 @@ impl Landing<'_> {
         let from = d.minus(from, but);
         LetOut { may: d.and(from, to.may), must: d.and(from, must) }
     }
+}
 
-    fn to(&self, policy: &Policy, flows: &mut Flows) -> LetOut {
+impl To<'_> {
+    /// Returns the flows that end there, from anywhere.
+    pub(super) fn set(&self, policy: &Policy, flows: &mut Flows) -> LetOut {
         let both = |set| LetOut { may: set, must: set };
-        match &self.to {
+        match self {
             To::Everything => both(Set::ALL),
             To::Host(name, port) => both(at_host(flows, name, *port)),
             To::At(name, addresses, port) => {
