@@ -12,6 +12,7 @@ use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
 use crate::inventory::{self, Inventory, Reading};
 use crate::policy::provenance::attribution;
 use crate::policy::{self, Policy};
+use crate::replay::Trial;
 use crate::resolve::{self, Loader, Lookups, ModuleId, Names, Resolved};
 use crate::settings::{Platform, Settings};
 use crate::source::{FileId, Sources, Span};
@@ -78,6 +79,36 @@ pub fn policy_despite_errors(
     diagnostics: &mut Diagnostics,
 ) -> Option<Policy> {
     understand(input, loader, diagnostics).policy
+}
+
+/// Tries rules beside an input, each on a line of its own: the policy with them, and the errors that `check` would
+/// find.
+pub fn trial(input: &mut Input, loader: &mut Loader<'_>, rules: &str) -> Trial {
+    let file = input.policy("<suggested>", rules);
+    let mut diagnostics = Diagnostics::new();
+    let policy = policy(input, loader, &mut diagnostics);
+    input.policies.retain(|one| *one != file);
+    if let Some(policy) = &policy {
+        judge(policy, &input.sources, &mut diagnostics);
+    }
+    let line = |span: Span| (span.file == file).then(|| input.sources.line(span) - 1);
+    let mut trial = Trial::default();
+    for error in diagnostics.iter().filter(|one| one.severity() == Severity::Error) {
+        let spans = [error.primary.span].into_iter().chain(error.labels.iter().map(|label| label.span));
+        let lines: Vec<usize> = spans.filter_map(line).collect();
+        let message = match line(error.primary.span) {
+            Some(_) => error.message.clone(),
+            None => format!("{}: {}", input.sources.place(error.primary.span), error.message),
+        };
+        if lines.is_empty() {
+            trial.others.push(message.clone());
+        }
+        trial.errors.extend(lines.into_iter().map(|at| (at, message.clone())));
+    }
+    let own = policy.iter().flat_map(Policy::numbered);
+    trial.lines = own.filter_map(|(at, rule)| Some((at, line(rule.origin.span)?))).collect();
+    trial.policy = policy;
+    trial
 }
 
 /// What an editor asks: the names of an input, what each of them stands for, and the policy.

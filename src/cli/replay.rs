@@ -1,6 +1,7 @@
 //! `netpol replay`: recorded flows against a policy.
 
 mod logs;
+mod missing;
 mod shown;
 
 use std::io::{self, IsTerminal, Write};
@@ -11,8 +12,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::session::{Arguments, Session};
 use super::{Exit, Fatal, Global, to_stdout};
-use crate::replay::{Found, Replay};
+use crate::replay::{Found, Replay, suggest};
 use logs::{Log, Next};
+use missing::Missing;
 use shown::Summary;
 
 /// Say which flows of a log a policy would deny, and which of its rules the log uses
@@ -27,6 +29,9 @@ pub struct Args {
     /// How the summary is printed
     #[arg(long, value_name = "FORMAT", default_value = "human", value_parser = format())]
     format: Format,
+    /// Print the rules that the denied flows lack, as a policy file, the tightest first
+    #[arg(long)]
+    suggest: bool,
     #[command(flatten)]
     arguments: Arguments,
 }
@@ -61,6 +66,9 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         return Ok(1);
     };
     let mut replay = Replay::new(&policy);
+    if args.suggest {
+        replay.keep_flows();
+    }
     for (at, path) in args.logs.iter().enumerate() {
         take(&mut replay, at, &mut Log::open(path)?);
     }
@@ -69,11 +77,24 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     if let (true, Some((_, line, why))) = (found.unread == found.lines, found.unread_lines.first()) {
         return Err(Fatal::new(format!("no line of the logs can be read; line {line}: {why}")));
     }
-    let summary = Summary { found: &found, policy: &policy, sources: &session.input.sources, names: &names };
-    let text = match args.format {
-        Format::Human => summary.human(),
-        Format::Markdown => summary.markdown(),
-        Format::Json => format!("{:#}\n", summary.json()),
+    let suggested = args.suggest.then(|| suggest(&policy, &found.kept, &mut |rules| session.trial(rules)));
+    let sources = &session.input.sources;
+    let missing = suggested.as_ref().map(|suggested| Missing { suggested, policy: &policy, sources });
+    let summary = Summary { found: &found, policy: &policy, sources, names: &names };
+    let text = match (args.format, &missing) {
+        (Format::Human, None) => summary.human(),
+        (Format::Human, Some(missing)) => missing.source(&summary.numbers()),
+        (Format::Markdown, _) => {
+            let missing = missing.map(|missing| missing.markdown()).unwrap_or_default();
+            format!("{}{missing}", summary.markdown())
+        }
+        (Format::Json, _) => {
+            let mut value = summary.json();
+            if let Some(missing) = missing {
+                value["suggested"] = missing.json();
+            }
+            format!("{value:#}\n")
+        }
     };
     to_stdout(|out| out.write_all(text.as_bytes()))?;
     Ok(exit_code(&found))

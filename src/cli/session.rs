@@ -14,6 +14,7 @@ use crate::diag::Diagnostics;
 use crate::ide::Analysis;
 use crate::model::names::is_dns_label;
 use crate::policy::Policy;
+use crate::replay::Trial;
 use crate::settings::{self, Layer, Project, Settings};
 use crate::source::FileId;
 use crate::targets::wasm::{Abi, Module};
@@ -277,6 +278,12 @@ impl Session {
         }
         let mut loader = |from: &str, wanted: &str| self.disk.load(&self.paths, from, wanted);
         compile::policy(&mut self.input, &mut loader, &mut self.diagnostics)
+    }
+
+    /// Tries rules beside the policy.
+    pub fn trial(&mut self, rules: &str) -> Trial {
+        let mut loader = |from: &str, wanted: &str| self.disk.load(&self.paths, from, wanted);
+        compile::trial(&mut self.input, &mut loader, rules)
     }
 
     /// Judges the policy by every layer of the build.

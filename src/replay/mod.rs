@@ -13,6 +13,7 @@ mod format;
 mod groups;
 mod hubble;
 mod record;
+mod suggest;
 mod text;
 mod who;
 mod words;
@@ -31,6 +32,7 @@ use format::{Format, read};
 pub use groups::{Group, Groups};
 pub use record::Passed;
 use record::{Reading, Record};
+pub use suggest::{Hopeless, Kept, Suggested, Trial, Why, suggest};
 pub use text::Moment;
 use who::Cast;
 pub use who::Who;
@@ -51,6 +53,7 @@ pub struct Replay<'p> {
     judged: FxHashMap<Vec<u8>, SmallVec<[Judged; 1]>>,
     judged_bytes: usize,
     used: Vec<bool>,
+    keeps: bool,
     found: Found,
 }
 
@@ -81,6 +84,8 @@ pub struct Found {
     pub unread_lines: Vec<(usize, u64, String)>,
     /// Allows and denies that no flow met, and `default deny`s that isolate no pod of any flow.
     pub unused: Vec<RuleId>,
+    /// The different flows, where they are kept.
+    pub kept: Kept,
 }
 
 impl Found {
@@ -107,6 +112,8 @@ struct Judged {
     /// The group among those with an unexplained pod.
     unexplained: Option<Option<usize>>,
     unlabelled: bool,
+    /// The flow's place among those that are kept.
+    kept: Option<usize>,
 }
 
 impl<'p> Replay<'p> {
@@ -119,8 +126,14 @@ impl<'p> Replay<'p> {
             judged: FxHashMap::default(),
             judged_bytes: 0,
             used: vec![false; policy.rules.len()],
+            keeps: false,
             found: Found::default(),
         }
+    }
+
+    /// From now on keeps the flows that are to pass, so that rules can be suggested for them.
+    pub fn keep_flows(&mut self) {
+        self.keeps = true;
     }
 
     /// Takes a line of a log; `at` is the log by its number, and the line. Lines of space are passed over.
@@ -192,7 +205,7 @@ impl<'p> Replay<'p> {
                 self.judge(at, [source, destination], &flow, record.refused)
             }
             [Err(why), _] | [_, Err(why)] => {
-                Judged { outcome: Outcome::Passed(why), unexplained: None, unlabelled: false }
+                Judged { outcome: Outcome::Passed(why), unexplained: None, unlabelled: false, kept: None }
             }
         };
         self.remember(key, smallvec![judged]);
@@ -231,10 +244,12 @@ impl<'p> Replay<'p> {
                 Outcome::Denied(self.found.denied.of(who.clone(), flow, ends, at))
             }
         };
+        let is_to_pass = self.keeps && matches!(outcome, Outcome::Allowed | Outcome::Denied(_));
+        let kept = if is_to_pass { self.found.kept.add(who.clone(), flow) } else { None };
         let unlabelled = who.iter().any(|who| who.unlabelled);
         let unexplained = who.iter().any(|who| who.unexplained);
         let unexplained = unexplained.then(|| self.found.unexplained.of(who, flow, SmallVec::new(), at));
-        Judged { outcome, unexplained, unlabelled }
+        Judged { outcome, unexplained, unlabelled, kept }
     }
 
     fn count(&mut self, judged: Judged, time: Option<Moment>) {
@@ -251,6 +266,9 @@ impl<'p> Replay<'p> {
             found.unexplained.add(group, time);
         }
         found.unlabelled += u64::from(judged.unlabelled);
+        if let Some(at) = judged.kept {
+            found.kept.count(at);
+        }
     }
 
     fn remember(&mut self, key: Vec<u8>, judged: SmallVec<[Judged; 1]>) {

@@ -27,6 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "verify",
             "analysis",
+            "replay",
             "targets",
             "policy",
             "types",

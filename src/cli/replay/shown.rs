@@ -174,7 +174,7 @@ impl Summary<'_> {
     }
 
     /// Returns the numbers in sentences.
-    fn numbers(&self) -> Vec<String> {
+    pub fn numbers(&self) -> Vec<String> {
         let found = self.found;
         let denied = found.denied.flows();
         let mut all = vec![format!(
@@ -207,7 +207,8 @@ impl Summary<'_> {
     }
 }
 
-fn number(count: u64, what: &str) -> String {
+/// Returns a number with what is counted.
+pub fn number(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
