@@ -26,8 +26,8 @@ use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
 use crate::model::rules::RuleId;
-use crate::policy::ask::{Question, ask, headers};
-use crate::policy::{self, Flow, Party, Policy, Request};
+use crate::policy::ask::{Question, ask_by, headers};
+use crate::policy::{self, Flow, Party, Policy, Request, Verdict};
 use format::{Format, read};
 pub use groups::{Group, Groups};
 pub use record::Passed;
@@ -45,13 +45,33 @@ const REMEMBERED_BYTES: usize = 64 << 20;
 /// So many lines that could not be read are kept with their reasons; the others are counted.
 const UNREAD_TOLD: usize = 20;
 
+/// Who decides the flows of a replay: a policy, or a module that was made of one.
+pub trait Judge {
+    /// Decides a flow; the error says why it cannot.
+    fn decide(&mut self, flow: &Flow) -> Result<Verdict, String>;
+
+    /// Returns the rules that a flow meets, whether they decide it or not, where that is known.
+    fn met(&self, flow: &Flow, verdict: &Verdict) -> Vec<RuleId>;
+}
+
+impl Judge for &Policy {
+    fn decide(&mut self, flow: &Flow) -> Result<Verdict, String> {
+        Ok(policy::eval(self, flow))
+    }
+
+    fn met(&self, flow: &Flow, verdict: &Verdict) -> Vec<RuleId> {
+        policy::met(self, flow, verdict)
+    }
+}
+
 /// A replay.
 pub struct Replay<'p> {
     policy: &'p Policy,
+    judge: Box<dyn Judge + 'p>,
     cast: Cast<'p>,
     format: Format,
-    judged: FxHashMap<Vec<u8>, SmallVec<[Judged; 1]>>,
-    judged_bytes: usize,
+    known: FxHashMap<Vec<u8>, SmallVec<[Judged; 1]>>,
+    known_bytes: usize,
     used: Vec<bool>,
     keeps: bool,
     found: Found,
@@ -119,12 +139,18 @@ struct Judged {
 impl<'p> Replay<'p> {
     /// Begins a replay.
     pub fn new(policy: &'p Policy) -> Replay<'p> {
+        Replay::by(policy, Box::new(policy))
+    }
+
+    /// Begins a replay that somebody else decides: the policy only says who the parties are.
+    pub fn by(policy: &'p Policy, judge: Box<dyn Judge + 'p>) -> Replay<'p> {
         Replay {
             policy,
+            judge,
             cast: Cast::new(policy),
             format: Format::Hubble,
-            judged: FxHashMap::default(),
-            judged_bytes: 0,
+            known: FxHashMap::default(),
+            known_bytes: 0,
             used: vec![false; policy.rules.len()],
             keeps: false,
             found: Found::default(),
@@ -144,10 +170,7 @@ impl<'p> Replay<'p> {
         }
         self.found.lines += 1;
         let outcome = match read(line, &mut self.format) {
-            Ok(Reading::Flows(records)) => {
-                records.iter().for_each(|record| self.record(at, record));
-                Ok(())
-            }
+            Ok(Reading::Flows(records)) => records.iter().try_for_each(|record| self.record(at, record)),
             Ok(Reading::Question(question)) => self.question(at, line, &question),
             Ok(Reading::Passed(why)) => {
                 self.found.passed[why as usize] += 1;
@@ -185,13 +208,14 @@ impl<'p> Replay<'p> {
         self.found.denied.flows()
     }
 
-    fn record(&mut self, at: (usize, u64), record: &Record<'_>) {
+    fn record(&mut self, at: (usize, u64), record: &Record<'_>) -> Result<(), String> {
         let mut key = Vec::with_capacity(256);
         record.key(&mut key);
         let time = record.time.told().and_then(Moment::parse);
-        if let Some(known) = self.judged.get(&key) {
+        if let Some(known) = self.known.get(&key) {
             let known = known[0];
-            return self.count(known, time);
+            self.count(known, time);
+            return Ok(());
         }
         let judged = match [&record.source, &record.destination].map(|told| self.cast.who(told)) {
             [Ok(source), Ok(destination)] => {
@@ -202,7 +226,8 @@ impl<'p> Replay<'p> {
                     protocol: record.protocol.0,
                     request: request(record),
                 };
-                self.judge(at, [source, destination], &flow, record.refused)
+                let verdict = self.judge.decide(&flow)?;
+                self.judged(at, [source, destination], &flow, &verdict, record.refused)
             }
             [Err(why), _] | [_, Err(why)] => {
                 Judged { outcome: Outcome::Passed(why), unexplained: None, unlabelled: false, kept: None }
@@ -210,27 +235,27 @@ impl<'p> Replay<'p> {
         };
         self.remember(key, smallvec![judged]);
         self.count(judged, time);
+        Ok(())
     }
 
     fn question(&mut self, at: (usize, u64), line: &[u8], question: &Question) -> Result<(), String> {
-        if let Some(known) = self.judged.get(line) {
+        if let Some(known) = self.known.get(line) {
             known.clone().into_iter().for_each(|judged| self.count(judged, None));
             return Ok(());
         }
-        let answers = ask(self.policy, question)?;
+        let answers = ask_by(self.policy, question, &mut |flow| self.judge.decide(flow))?;
         let mut all: SmallVec<[Judged; 1]> = SmallVec::new();
-        for (flow, _) in answers.all.iter().flat_map(|answer| answer.steps()) {
+        for (flow, verdict) in answers.all.iter().flat_map(|answer| answer.steps()) {
             let who = [&flow.source, &flow.destination].map(|party| Rc::new(self.cast.of(party)));
-            all.push(self.judge(at, who, flow, false));
+            all.push(self.judged(at, who, flow, verdict, false));
         }
         all.iter().for_each(|judged| self.count(*judged, None));
         self.remember(line.to_vec(), all);
         Ok(())
     }
 
-    fn judge(&mut self, at: (usize, u64), who: [Rc<Who>; 2], flow: &Flow, refused: bool) -> Judged {
-        let verdict = policy::eval(self.policy, flow);
-        for rule in policy::met(self.policy, flow, &verdict) {
+    fn judged(&mut self, at: (usize, u64), who: [Rc<Who>; 2], flow: &Flow, verdict: &Verdict, refused: bool) -> Judged {
+        for rule in self.judge.met(flow, verdict) {
             self.used[rule.index()] = true;
         }
         let is_pod = |party: &Party| matches!(party, Party::Pod(_));
@@ -240,7 +265,7 @@ impl<'p> Replay<'p> {
             _ if !is_pod(&flow.source) && !is_pod(&flow.destination) => Outcome::NoPod,
             (true, false) => Outcome::Allowed,
             (false, false) => {
-                let ends = verdict.ends.into_iter().filter(|end| !end.allows()).collect();
+                let ends = verdict.ends.iter().copied().filter(|end| !end.allows()).collect();
                 Outcome::Denied(self.found.denied.of(who.clone(), flow, ends, at))
             }
         };
@@ -272,12 +297,12 @@ impl<'p> Replay<'p> {
     }
 
     fn remember(&mut self, key: Vec<u8>, judged: SmallVec<[Judged; 1]>) {
-        if self.judged.len() >= REMEMBERED || self.judged_bytes >= REMEMBERED_BYTES {
-            self.judged.clear();
-            self.judged_bytes = 0;
+        if self.known.len() >= REMEMBERED || self.known_bytes >= REMEMBERED_BYTES {
+            self.known.clear();
+            self.known_bytes = 0;
         }
-        self.judged_bytes += key.len();
-        self.judged.insert(key, judged);
+        self.known_bytes += key.len();
+        self.known.insert(key, judged);
     }
 }
 

@@ -547,6 +547,59 @@ allow ingress garden/@default -> garden/{app=api}:8080/http where method GET whe
     assert_eq!(denied(&found(&here, &log)), []);
 }
 
+/// A module says of a log what its source says, but for rules that decide no flow: it does not tell of these.
+#[test]
+fn a_module_gives_the_answers_of_its_source() {
+    let here = shop();
+    let policy = "let db = host db.example.com at 198.51.100.50\nallow egress garden/web -> 198.51.100.0/24:443\n\
+        allow egress garden/web -> db:5432\n";
+    std::fs::write(here.path().join("shop/db.netpol"), policy).unwrap();
+    let outside = |asked: &str, port: &str| {
+        let (to, cluster) = (format!("198.51.100.50:{port}"), "PassthroughCluster");
+        envoy(json!({ "upstream_cluster": cluster, "upstream_host": to, "downstream_local_address": to,
+            "requested_server_name": asked, "authority": null, "method": null, "path": null }))
+    };
+    let log = lines(&[
+        ztunnel(json!({ "dst.hbone_addr": "10.244.2.7:9090" })),
+        ztunnel(json!({})),
+        outside("db.example.com", "443"),
+        outside("db.example.com", "5432"),
+        outside("db.example.com", "80"),
+        outside("other.example.com", "443"),
+        json!({ "from": "garden/api", "to": "payments/db:22" }),
+        json!({ "from": "garden/web", "to": "db.example.com:443" }),
+        json!({ "from": "garden/web", "to": "kube-system/{k8s-app=kube-dns}:53/udp" }),
+        json!({ "from": "garden/web" }),
+    ]);
+    let by_source = found(&here, &log);
+    let build = ["build", "shop", "--target", "wasm", "-o", "out", "--inventory", "cluster.yaml"];
+    let run = netpol(here.path(), &build);
+    assert_eq!(run.code, 0, "{}", run.err);
+    let by_module = ["replay", "-", "--module", "out/policy.wasm", "--inventory", "cluster.yaml", "--format", "json"];
+    let run = netpol_with(here.path(), &by_module, log.as_bytes());
+    assert_eq!((run.code, run.err.as_str()), (1, ""));
+    let mut by_module: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(by_module["unused_rules"], json!([]));
+    by_module["unused_rules"] = by_source["unused_rules"].clone();
+    for group in by_module["denied_groups"].as_array_mut().unwrap() {
+        let source = by_source["denied_groups"].as_array().unwrap();
+        let same = source.iter().find(|other| other["sentence"] == group["sentence"]).unwrap();
+        for (reason, other) in
+            group["reasons"].as_array_mut().unwrap().iter_mut().zip(same["reasons"].as_array().unwrap())
+        {
+            let message = other["message"].as_str().unwrap();
+            assert!(message.starts_with(reason["message"].as_str().unwrap()), "{reason} {other}");
+            reason["message"] = message.into();
+        }
+    }
+    assert_eq!(by_module, by_source);
+    assert_eq!((&by_source["allowed"], &by_source["denied"]), (&json!(5), &json!(4)), "{by_source:#}");
+    for wrong in [&["--policy", "shop"][..], &["--suggest"]] {
+        let arguments = [&["replay", "-", "--module", "out/policy.wasm"], wrong].concat();
+        assert_eq!(netpol_with(here.path(), &arguments, b"").code, 2);
+    }
+}
+
 #[test]
 fn usage_and_a_wrong_policy_are_told() {
     let here = shop();
