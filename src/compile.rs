@@ -11,16 +11,16 @@ use crate::analysis;
 use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
 use crate::inventory::{self, Inventory, Reading};
 use crate::policy::provenance::attribution;
-use crate::policy::{self, Policy};
+use crate::policy::{self, Flow, Policy};
 use crate::replay::Trial;
 use crate::resolve::{self, Loader, Lookups, ModuleId, Names, Resolved};
-use crate::settings::{Platform, Settings};
+use crate::settings::{Layer, Platform, Settings};
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::{self, Deferred, Opened};
 use crate::targets::wasm::{Abi, Module};
 use crate::targets::{self, Artifact, Lowering, Made};
 use crate::types::{self, Program};
-use crate::verify;
+use crate::verify::{self, Told};
 
 /// The input of a compilation: texts and settings.
 #[derive(Debug)]
@@ -252,6 +252,31 @@ pub fn objects(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics
     analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
     attribute(policy, diagnostics);
     lowering
+}
+
+/// A policy to what the objects of each layer, as they are written and read back, do with some flows; the objects are
+/// checked as [`build`] does.
+pub fn written(
+    policy: &Policy,
+    sources: &Sources,
+    diagnostics: &mut Diagnostics,
+    flows: &[&Flow],
+) -> (Lowering, Vec<(Layer, Vec<Told>)>) {
+    analyze(policy, sources, diagnostics);
+    let all: Vec<_> = policy.settings.targets.iter().map(|layer| (*layer, vec![Told::Passes; flows.len()])).collect();
+    let all = Mutex::new(all);
+    let look = |made: &Made<'_>| {
+        let told = verify::told(policy, made, flows);
+        if let Ok(mut all) = all.lock() {
+            let own = all.iter_mut().filter(|(layer, _)| *layer == made.layer).flat_map(|(_, told)| told);
+            own.zip(told).for_each(|(one, other)| *one = one.and(other));
+        }
+        verify::check(policy, sources, made)
+    };
+    let lowering = targets::lower(policy, sources, &look, diagnostics);
+    analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
+    attribute(policy, diagnostics);
+    (lowering, all.into_inner().unwrap_or_default())
 }
 
 /// A policy to the files of every layer of the build, which are handed on one partition after the other until `then`

@@ -108,7 +108,7 @@ struct ByModule(crate::targets::wasm::run::Running);
 #[cfg(feature = "wasm-run")]
 impl Judge for ByModule {
     fn decide(&mut self, flow: &Flow) -> Result<Verdict, String> {
-        self.0.judge(flow)
+        self.0.judge_unplaced(flow)
     }
 
     fn met(&self, _: &Flow, _: &Verdict) -> Vec<RuleId> {

@@ -12,12 +12,14 @@
 
 mod egress;
 mod ingress;
+mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+pub(super) use self::tell::{TellFailed, tell};
 use super::row::{Difference, Kind};
 use super::{BUDGET, BUDGET_EACH, TOGETHER, known, words};
 use crate::diag::Diagnostics;

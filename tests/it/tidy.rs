@@ -48,6 +48,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "lsp",
             "ide",
             "compile",
+            "verify",
             "analysis",
             "replay",
             "targets",

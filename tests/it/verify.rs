@@ -7,6 +7,7 @@ mod random;
 mod read;
 mod sidecars;
 mod text;
+mod told;
 mod too_large;
 
 use netpol::diag::{Code, Diagnostics};

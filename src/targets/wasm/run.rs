@@ -101,9 +101,18 @@ impl Running {
         self.told()
     }
 
-    /// Decides a flow, whose hosts are where the module knows them to be.
+    /// Decides a flow, as the evaluator says it.
     pub fn judge(&mut self, flow: &policy::Flow) -> Result<policy::Verdict, String> {
-        let told = self.decide_text(flow::unplaced(flow).to_string().as_bytes());
+        self.judge_text(&flow::flow(flow))
+    }
+
+    /// Decides a flow whose hosts are where the module knows them to be.
+    pub fn judge_unplaced(&mut self, flow: &policy::Flow) -> Result<policy::Verdict, String> {
+        self.judge_text(&flow::unplaced(flow))
+    }
+
+    fn judge_text(&mut self, asked: &serde_json::Value) -> Result<policy::Verdict, String> {
+        let told = self.decide_text(asked.to_string().as_bytes());
         told.map(|told| flow::verdict(&told)).map_err(|error| format!("the module answers with the error {error}"))
     }
 
