@@ -43,7 +43,7 @@ pub struct Args {
     /// Name the lines of rules in the YAML, and not their files and words alone
     #[arg(long)]
     lines: bool,
-    /// With `--target wasm`: the interface of the module, for hosts of docs/wasm-abi.md or of OPA
+    /// With `--target wasm`: the interface of the module: for hosts of docs/wasm-abi.md, of OPA, or for Envoy and Istio
     #[arg(long, value_name = "ABI", value_parser = abi())]
     abi: Option<Abi>,
     /// With `--target wasm`: tell what would be denied, and deny nothing

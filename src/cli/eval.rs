@@ -14,6 +14,7 @@ use super::{Exit, Fatal, Global, to_stdout};
 use crate::policy::ask::{Answers, Question, ask, headers};
 use crate::policy::{Policy, Request};
 use crate::source::Sources;
+use crate::syntax::is_method;
 use crate::targets::Lowering;
 
 /// A line of `--flows` is not longer than this.
@@ -29,10 +30,10 @@ pub struct Args {
     #[arg(long, value_name = "PARTY:PORT", required_unless_present = "flows")]
     to: Option<String>,
     /// The HTTP method
-    #[arg(long, conflicts_with = "flows")]
+    #[arg(long, value_parser = method, conflicts_with = "flows")]
     method: Option<String>,
     /// The HTTP path
-    #[arg(long, conflicts_with = "flows")]
+    #[arg(long, value_parser = path, conflicts_with = "flows")]
     path: Option<String>,
     /// The HTTP host, where it is not that of the destination; the TLS name too, where --tls does not say it
     #[arg(long, conflicts_with = "flows")]
@@ -72,6 +73,21 @@ pub struct Args {
 /// Whether the format is JSON.
 fn is_json() -> impl TypedValueParser<Value = bool> {
     PossibleValuesParser::new(["text", "json"]).map(|word| word == "json")
+}
+
+fn method(text: &str) -> Result<String, String> {
+    let upper = text.to_ascii_uppercase();
+    match is_method(text) {
+        true => Ok(text.to_owned()),
+        false if is_method(&upper) => Err(format!("methods are upper case: {upper}")),
+        false => Err("a method is of upper-case letters, as GET".to_owned()),
+    }
+}
+
+/// An `OPTIONS` request may ask for `*` (RFC 9110, section 7.1).
+fn path(text: &str) -> Result<String, String> {
+    let is_path = text.starts_with('/') || text == "*";
+    is_path.then(|| text.to_owned()).ok_or_else(|| format!("a path begins with `/`: /{text}"))
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

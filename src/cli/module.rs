@@ -25,7 +25,7 @@ pub fn build(how: &Build<'_>, arguments: &Arguments, global: &Global) -> Result<
     let configured = session.project.output.as_ref().map(|folder| session.folder.join(folder));
     let folder = how.output.map(Path::to_path_buf).or(configured).filter(|folder| folder.as_os_str() != "-");
     let Some(folder) = folder else {
-        return Err(Fatal::new("a module is two files, which need a folder: `-o DIR`"));
+        return Err(Fatal::new("a module has files beside it, which need a folder: `-o DIR`"));
     };
     let report = arguments.report(global, false);
     let module = session.policy().map(|policy| session.module(&policy, how.abi, how.audit));
@@ -36,7 +36,6 @@ pub fn build(how: &Build<'_>, arguments: &Arguments, global: &Global) -> Result<
     };
     if how.check {
         let differing: Vec<PathBuf> = files(&module)
-            .into_iter()
             .filter(|(name, bytes)| differs(&folder.join(name), bytes))
             .map(|(name, _)| folder.join(name))
             .collect();
@@ -57,8 +56,9 @@ pub fn build(how: &Build<'_>, arguments: &Arguments, global: &Global) -> Result<
     Ok(exit)
 }
 
-fn files(module: &Module) -> [(&'static str, &[u8]); 2] {
-    [("policy.wasm", &module.code), ("policy.rules.json", module.rules.as_bytes())]
+fn files(module: &Module) -> impl Iterator<Item = (&'static str, &[u8])> {
+    let plugin = module.plugin.as_ref().map(|plugin| ("policy.wasmplugin.yaml", plugin.as_bytes()));
+    [("policy.wasm", module.code.as_slice()), ("policy.rules.json", module.rules.as_bytes())].into_iter().chain(plugin)
 }
 
 fn differs(path: &Path, bytes: &[u8]) -> bool {

@@ -198,6 +198,15 @@ pub enum WorkloadKind {
     Declared,
 }
 
+impl Workload {
+    /// Returns whether the pods are a gateway of the mesh: by what is injected, or by the label of Istio's own charts.
+    pub fn is_gateway(&self) -> bool {
+        let role = self.labels.get("istio");
+        self.injection == Injection::Gateway
+            || role.is_some_and(|role| role == "ingressgateway" || role == "egressgateway")
+    }
+}
+
 impl WorkloadKind {
     /// Returns the kind as a manifest writes it.
     pub fn word(self) -> &'static str {

@@ -89,6 +89,14 @@ impl Service {
 }
 
 impl ServicePort {
+    /// Returns the port as it stands behind a Service's name in the language: `80`, `53/udp`.
+    pub fn written(&self) -> String {
+        match self.protocol {
+            Protocol::Tcp => self.port.to_string(),
+            other => format!("{}/{}", self.port, other.word()),
+        }
+    }
+
     /// Returns the numbers that the target has on some pods.
     pub fn numbers<'a>(&'a self, pods: &'a [&Workload]) -> impl Iterator<Item = u16> + 'a {
         let (number, name) = match &self.target {

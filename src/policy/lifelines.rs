@@ -12,7 +12,7 @@
 
 use super::{Grant, GrantReason, Policy};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::inventory::{ContainerPort, Injection, Matched, Service, ServicePort, TargetPort, Workload};
+use crate::inventory::{ContainerPort, Matched, Service, ServicePort, TargetPort, Workload};
 use crate::model::endpoint::{Endpoint, Member, Pods, What};
 use crate::model::gateways::Via;
 use crate::model::labels::{Account, PodSelector, Requirement, Requirements};
@@ -48,7 +48,8 @@ pub fn warn_of_closed(
         let message = "this isolates the cluster's DNS, and nothing lets it out";
         let diagnostic = Diagnostic::new(Code::ResolverClosed, rule.origin.place(), message);
         diagnostics.push(diagnostic.at("it reaches neither the API server nor other resolvers").note(
-            "let it out: `use std/k8s`, then `allow egress coredns -> { any-apiserver, outside:{53/udp, 53/tcp} }`",
+            "let it out, to the API server and to the resolvers that it asks: `use std/k8s`, then `allow egress coredns \
+             -> { any-apiserver, ADDRESS:{53/udp, 53/tcp} }`",
         ));
     }
     let mut mesh: Vec<Needed> = Vec::new();
@@ -103,11 +104,7 @@ fn gateways(policy: &Policy) -> Vec<Needed> {
             found.push(Needed { words: format!("the gateway `{}`", gateway.name), pods: Endpoint { members } });
         }
     }
-    let is_gateway = |workload: &&Workload| {
-        let role = workload.labels.get("istio").is_some_and(|role| role == "ingressgateway" || role == "egressgateway");
-        workload.injection == Injection::Gateway || role
-    };
-    for workload in policy.inventory.workloads.iter().filter(is_gateway) {
+    for workload in policy.inventory.workloads.iter().filter(|workload| workload.is_gateway()) {
         let known = |needed: &Needed| {
             needed.pods.pods().any(|(_, pods)| policy.inventory.is_selected(&pods.selector, workload))
         };

@@ -17,6 +17,8 @@ use crate::source::{FileId, Sources, Span};
 const MOST: usize = 32;
 /// The longest text of a rule; a longer one is cut.
 const LONGEST: usize = 100;
+/// The most members that a union of a long rule is told by.
+const MOST_MEANT: usize = 4;
 /// The most of a long rule that is read for the members of its unions.
 const MOST_READ: usize = 4096;
 
@@ -45,7 +47,11 @@ impl Provenance {
         for origin in origins {
             for &span in origin.applied().first().into_iter().chain([&origin.span]) {
                 let line = if lines { sources.line(span) } else { 0 };
-                places.push((sources.file(span.file).path.as_str(), line, shortened(sources, span, namespace)));
+                places.push((
+                    sources.file(span.file).path.as_str(),
+                    line,
+                    shortened(sources, span, &|member| is_in(member, namespace)),
+                ));
             }
             owners.extend(origin.owner().map(Cow::Borrowed));
             reasons.extend(origin.reason().map(Cow::Borrowed));
@@ -97,27 +103,37 @@ pub fn attribute(value: &mut serde_json::Value, origin: &Origin) {
 /// Returns the comment for a rule in an object of a namespace: the rule's file and how it reads, and its line if
 /// `lines` is set.
 pub fn sentence(sources: &Sources, lines: bool, namespace: &str, origin: &Origin) -> String {
+    sentence_about(sources, lines, &|member| is_in(member, namespace), origin)
+}
+
+/// Returns the comment for a rule above what it asks for: of its long unions stand the members that are `meant` there.
+pub fn sentence_about(sources: &Sources, lines: bool, meant: &dyn Fn(&str) -> bool, origin: &Origin) -> String {
     let place = match lines {
         true => Cow::Owned(sources.place(origin.span)),
         false => Cow::Borrowed(sources.file(origin.span.file).path.as_str()),
     };
-    [&place, ": ", &*shortened(sources, origin.span, namespace)].concat()
+    [&place, ": ", &*shortened(sources, origin.span, meant)].concat()
+}
+
+/// Returns whether the member of a union is written with a namespace: `garden/*` with `garden`.
+pub fn is_in(member: &str, namespace: &str) -> bool {
+    !namespace.is_empty() && member.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Returns how a rule reads: its text on one line, without comments, cut where it is long.
 pub fn rule_text(sources: &Sources, origin: &Origin) -> String {
-    shortened(sources, origin.span, "").into_owned()
+    shortened(sources, origin.span, &|_| false).into_owned()
 }
 
-/// Returns the text of a statement on one line, without comments. Of a long one the unions are told by the members in a
-/// namespace, or else by their first, and the rest is cut. Only the beginning of a long statement is read: thousands of
-/// objects may quote one rule.
-fn shortened<'s>(sources: &'s Sources, span: Span, namespace: &str) -> Cow<'s, str> {
+/// Returns the text of a statement on one line, without comments. Of a long one the unions are told by the members that
+/// are `meant`, or else by their first, and the rest is cut. Only the beginning of a long statement is read: thousands
+/// of objects may quote one rule.
+fn shortened<'s>(sources: &'s Sources, span: Span, meant: &dyn Fn(&str) -> bool) -> Cow<'s, str> {
     let text = beginning(sources.slice(span), LONGEST + 2);
     if !is_long(&text) {
         return text;
     }
-    let told = told_by_members(&beginning(sources.slice(span), MOST_READ), namespace);
+    let told = told_by_members(&beginning(sources.slice(span), MOST_READ), meant);
     match told.char_indices().nth(LONGEST) {
         Some((at, _)) if is_long(&told) => Cow::Owned(format!("{}…", &told[..at])),
         _ => Cow::Owned(told),
@@ -128,8 +144,8 @@ fn is_long(text: &str) -> bool {
     text.len() > LONGEST && text.char_indices().nth(LONGEST).is_some_and(|(at, _)| at + 1 < text.len())
 }
 
-/// Returns a statement with each union of it told by its members in a namespace: `{ …, garden/*, … }`.
-fn told_by_members(text: &str, namespace: &str) -> String {
+/// Returns a statement with each union of it told by the members that are meant: `{ …, garden/*, … }`.
+fn told_by_members(text: &str, meant: &dyn Fn(&str) -> bool) -> String {
     let mut told = String::with_capacity(LONGEST);
     let mut rest = text;
     while let Some(open) = rest.find(['{', '"']) {
@@ -139,7 +155,7 @@ fn told_by_members(text: &str, namespace: &str) -> String {
         let (piece, after) = from.split_at(end);
         let is_union = piece.starts_with('{') && !before.ends_with(['/', ':']) && !after.starts_with('/');
         match is_union.then(|| members(piece)).filter(|members| members.len() > 1) {
-            Some(members) => told.push_str(&few(&members, namespace)),
+            Some(members) => told.push_str(&few(&members, meant)),
             None => told.push_str(piece),
         }
         rest = after;
@@ -196,13 +212,10 @@ fn members(union: &str) -> Vec<&str> {
     found
 }
 
-/// Returns a union with its members in a namespace, else its first, and `…` for the others.
-fn few(members: &[&str], namespace: &str) -> String {
-    let here = |member: &&&str| {
-        !namespace.is_empty() && member.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('/'))
-    };
-    let kept: Vec<&str> = match members.iter().any(|member| here(&member)) {
-        true => members.iter().filter(here).copied().collect(),
+/// Returns a union with the members that are meant, else its first, and `…` for the others.
+fn few(members: &[&str], meant: &dyn Fn(&str) -> bool) -> String {
+    let kept: Vec<&str> = match members.iter().any(|member| meant(member)) {
+        true => members.iter().filter(|member| meant(member)).take(MOST_MEANT).copied().collect(),
         false => members.iter().take(1).copied().collect(),
     };
     let mut parts: Vec<&str> = Vec::new();
@@ -314,7 +327,13 @@ mod tests {
         assert_eq!(told("team-39"), "a.netpol: allow egress { …, team-39/* } -> zenquotes.io:443");
         assert_eq!(told("other"), "a.netpol: allow egress { team-10/*, … } -> zenquotes.io:443");
         assert_eq!(rule_text(&sources, &origin), "allow egress { team-10/*, … } -> zenquotes.io:443");
-        let labels = told_by_members("allow a/{app in (x, y), b} -> { {env=p}/*, b/*:{80, 443}, c/\"d, e\" }", "c");
+        let about = |meant: &dyn Fn(&str) -> bool| sentence_about(&sources, false, meant, &origin);
+        let two = about(&|member| is_in(member, "team-12") || is_in(member, "team-30"));
+        assert_eq!(two, "a.netpol: allow egress { …, team-12/*, …, team-30/*, … } -> zenquotes.io:443");
+        let labels =
+            told_by_members("allow a/{app in (x, y), b} -> { {env=p}/*, b/*:{80, 443}, c/\"d, e\" }", &|member| {
+                is_in(member, "c")
+            });
         assert_eq!(labels, "allow a/{app in (x, y), b} -> { …, c/\"d, e\" }");
     }
 }

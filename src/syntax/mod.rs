@@ -13,6 +13,7 @@ pub mod vocabulary;
 mod words;
 
 pub use format::{FormatError, format};
+pub use words::is_method;
 
 use crate::diag::{Diagnostics, Severity};
 use crate::parallel;

@@ -81,7 +81,11 @@ impl Lower<'_> {
             let span = self.at(token.start, token.end);
             self.push(match self.block {
                 Some(block) if !block.fields().is_empty() => errors::unknown_field(span, token.text, block),
-                _ => errors::unknown_statement(span, token.text),
+                _ => {
+                    let next = tokens.get(index + 1).filter(|next| next.kind == Kind::String);
+                    let next = next.map(|next| (self.at(next.start, next.end), next.text));
+                    errors::unknown_statement(span, token.text, next)
+                }
             });
         }
         (self.offset, self.end) = (offset, last);

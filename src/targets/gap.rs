@@ -37,6 +37,8 @@ pub enum Why {
     Nothing,
     /// A reason in these words.
     Said(Cow<'static, str>),
+    /// A reason in these words, and the way out of it.
+    Mendable(Box<(String, String)>),
     /// No labels tell the pods of the rule end from others.
     Indistinct(Indistinct),
     /// The rule at this place gives something to pods from which no labels tell those of the rule end.
@@ -112,6 +114,7 @@ impl Display for Why {
         f.write_str(match self {
             Why::Nothing => "",
             Why::Said(words) => words,
+            Why::Mendable(said) => &said.0,
             Why::Indistinct(indistinct) => return indistinct.fmt(f),
             Why::SharedWith(place) => {
                 return write!(f, "what {place} gives holds for these pods too, since no labels tell them apart");

@@ -38,7 +38,9 @@ impl Checker<'_> {
         let hit = to.pods().find_map(|(member, pods)| self.hiding_service(&pods.selector, &member.ports));
         if let Some(((namespace, name), service)) = hit {
             let span = Checker::bare_span(expr);
-            self.push(errors::clients_hidden(span, (namespace, name), service));
+            let pods = to.pods().flat_map(|(_, pods)| inventory.select(&pods.selector));
+            let is_gateway = pods.into_iter().any(Workload::is_gateway);
+            self.push(errors::clients_hidden(span, (namespace, name), service, is_gateway));
         }
     }
 

@@ -179,8 +179,9 @@ impl Checker<'_> {
             let Some(value) = self.written_resolver(written) else { continue };
             let place = |what: What, ports| Member { span: written.span, what, ports };
             for member in &value.endpoint().members {
+                self.warn_of_unknown_resolver(written, member);
                 match &member.what {
-                    What::Host(_) => self.push(errors::setting_not_addresses(written.span)),
+                    What::Host(_) => self.push(errors::resolver_is_host(written.span)),
                     What::Addresses(set) if value.ports.is_none() => plain.blocks.extend(set.blocks.iter().cloned()),
                     what if value.ports.is_none() => members.push(place(what.clone(), ports.clone())),
                     what => members.push(place(what.clone(), member.ports.clone())),
@@ -191,6 +192,15 @@ impl Checker<'_> {
             members.push(Member { span: first.span, what: What::Addresses(plain), ports });
         }
         members
+    }
+
+    /// Warns once of pods of `[cluster] resolver` that the inventory does not know.
+    fn warn_of_unknown_resolver(&mut self, written: &Written, member: &Member) {
+        let What::Pods(pods) = &member.what else { return };
+        let inventory = self.inventory;
+        if inventory.given && inventory.select(&pods.selector).is_empty() && self.warned.insert(written.span) {
+            self.push(errors::selector_unmatched(written.span, &written.text, true, None, &[], None));
+        }
     }
 
     /// Returns `[cluster] pods`: addresses, whose ports would mean nothing.

@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 
 use super::value::{Bound, Env, Kind, Value};
 use super::{Checker, Missing, errors};
+use crate::inventory::Service;
 use crate::model::addresses::{AddressSet, Block};
 use crate::model::endpoint::{Endpoint, Member, Members, Pods, What};
 use crate::model::hosts::{Host, HostName, WeightedNet};
@@ -21,7 +22,7 @@ use crate::model::labels::{PodSelector, subtract_all};
 use crate::model::ports::{PortMatch, PortTest, Ports};
 use crate::resolve::Def;
 use crate::source::Span;
-use crate::syntax::tree::{Address, Expr, ExprKind, HostDecl, ItemKind, LetValue};
+use crate::syntax::tree::{Address, Expr, ExprKind, HostDecl, ItemKind, LetValue, Port, PortKind};
 
 /// How many members an endpoint may have; a policy with more was made by doubling names.
 const MOST_MEMBERS: usize = 65_536;
@@ -204,8 +205,24 @@ impl Checker<'_> {
             return None;
         }
         if let Some((service, namespace)) = self.cluster_name(&name) {
+            let key = (namespace, service.unwrap_or_default());
+            let known = self.inventory.services.get(&key);
+            let numbers = expr.ports.iter().flat_map(|ports| &ports.ports).map(|port| match port.kind {
+                PortKind::Number(number) => Some(number),
+                _ => None,
+            });
+            if let Some(alias) = known.filter(|service| service.external_name.is_some()) {
+                let port = numbers.flatten().next();
+                self.push(errors::service_without_pods(Checker::bare_span(expr), &key, alias, port));
+                return None;
+            }
+            let has = |number: Option<u16>, service: &Service| {
+                number.is_none_or(|number| service.ports.iter().any(|own| own.port == number))
+            };
+            let lacking = known.filter(|service| !numbers.clone().all(|number| has(number, service)));
             let ports = expr.ports.as_ref().map(|ports| self.text(ports.span)).unwrap_or_default();
-            let diagnostic = errors::host_is_service(expr.span, &name, &namespace, service.as_deref(), ports);
+            let service = Some(key.1.as_str()).filter(|service| !service.is_empty());
+            let diagnostic = errors::host_is_service(expr.span, &name, (&key.0, service), ports, lacking);
             self.push(diagnostic);
             return None;
         }
@@ -277,7 +294,8 @@ impl Checker<'_> {
                     "apiserver" => self.knows_api_server(),
                     "nodes" => !self.settings.nodes.is_empty(),
                     _ => {
-                        let elsewhere = self.elsewhere(env, name, near, &["let", "gateway"]);
+                        let mut elsewhere = self.elsewhere(env, name, near, &["let", "gateway"]);
+                        elsewhere.pods = self.pods_behind_colon(name, expr);
                         self.push(errors::unknown_name(span, name, elsewhere));
                         return None;
                     }
@@ -289,6 +307,15 @@ impl Checker<'_> {
                 self.setting_value(name).map(Rc::new)
             }
         }
+    }
+
+    /// Returns the word behind the `:` of `garden:web`, where the namespace has a workload or Service of that name.
+    fn pods_behind_colon<'e>(&self, namespace: &SmolStr, expr: &'e Expr) -> Option<&'e str> {
+        let [Port { kind: PortKind::Name(name), protocol: None, .. }] = expr.ports.as_ref()?.ports.as_slice() else {
+            return None;
+        };
+        let is_service = self.inventory.services.contains_key(&(namespace.clone(), name.clone()));
+        (is_service || !self.inventory.named(namespace, name).is_empty()).then_some(name.as_str())
     }
 
     pub(super) fn definition(&mut self, def: Def, name: &SmolStr, span: Span) -> Option<Rc<Value>> {
@@ -390,7 +417,8 @@ impl Checker<'_> {
             return None;
         }
         if let Some((service, namespace)) = self.cluster_name(&name) {
-            self.push(errors::host_is_service(host.name_span, &name, &namespace, service.as_deref(), ""));
+            let names = (namespace.as_str(), service.as_deref());
+            self.push(errors::host_is_service(host.name_span, &name, names, "", None));
             return None;
         }
         let mut at = Vec::new();

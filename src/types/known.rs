@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::endpoints::{address_set, net_of};
 use super::value::{Env, Kind, Value};
 use super::{Checker, errors};
-use crate::inventory::Workload;
+use crate::inventory::{ServicePort, Workload};
 use crate::model::addresses::{AddressSet, Range};
 use crate::model::endpoint::Endpoint;
 use crate::resolve::{Def, Role};
@@ -24,7 +24,7 @@ const MOST_EXAMPLES: usize = 256;
 pub(super) struct KnownAddresses {
     /// Of pods of the inventory, sorted, each with the number of its workload.
     pods: Vec<(IpAddr, usize)>,
-    /// The cluster IPs of Services, sorted, each with the Service and its first port.
+    /// The cluster IPs of Services, sorted, each with the Service and its ports.
     services: Vec<(IpAddr, String)>,
     /// Of `[cluster]`: the key, the place and the addresses.
     ranges: Vec<(&'static str, Span, AddressSet)>,
@@ -141,8 +141,13 @@ impl Checker<'_> {
         let pods = self.inventory.workloads.iter().enumerate();
         let pods = pods.flat_map(|(at, workload)| workload.addresses.iter().map(move |address| (*address, at)));
         let services = self.inventory.services.iter().flat_map(|((namespace, name), service)| {
-            let port = service.ports.first().map_or_else(String::new, |port| format!(":{}", port.port));
-            service.addresses.iter().map(move |address| (*address, format!("{namespace}/{name}{port}")))
+            let ports: Vec<String> = service.ports.iter().map(ServicePort::written).collect();
+            let ports = match ports.as_slice() {
+                [] => String::new(),
+                [only] => format!(":{only}"),
+                several => format!(":{{{}}}", several.join(", ")),
+            };
+            service.addresses.iter().map(move |address| (*address, format!("{namespace}/{name}{ports}")))
         });
         let mut known = KnownAddresses { pods: pods.collect(), services: services.collect(), ranges: Vec::new() };
         known.pods.sort_unstable();

@@ -41,6 +41,7 @@ impl Checker<'_> {
         errors::Elsewhere {
             near,
             namespace: inventory.namespaces.contains_key(name),
+            pods: None,
             workload_of: inventory.namespaces.keys().filter(has).map(SmolStr::as_str).collect(),
             module: stdlib::defining(name, keywords).map(|module| (module, start)),
         }

@@ -241,21 +241,28 @@ impl Checker<'_> {
         }
         let wrong = to.endpoint().members.iter().find_map(|member| {
             let ports = member.ports.entries();
-            let why = match &member.what {
-                What::Pods(_) => "pods are reached directly, not by way of an egress gateway",
-                What::Addresses(_) => "addresses have no name that a gateway could go by",
-                What::Host(_) if ports.is_empty() => "say the port: `:443`, or another as `:8443/tls`",
-                What::Host(_) if ports.iter().any(|port| port.protocol != Protocol::Tcp) => "a sidecar sees tcp alone",
+            let reason = match &member.what {
+                What::Pods(_) => {
+                    ("pods are reached directly, not by way of an egress gateway", Some("leave the `via` out"))
+                }
+                What::Addresses(_) => (
+                    "addresses have no name that a gateway could go by",
+                    Some("give the address a name: `let NAME = host HOST at ADDRESS`, and lead to that"),
+                ),
+                What::Host(_) if ports.is_empty() => ("say the port: `:443`, or another as `:8443/tls`", None),
+                What::Host(_) if ports.iter().any(|port| port.protocol != Protocol::Tcp) => {
+                    ("a sidecar sees tcp alone", Some("lead this port past the gateway, in a rule without `via`"))
+                }
                 What::Host(host) if ports.iter().any(|port| host.origination(port).is_some()) => {
-                    "through a gateway the pod opens TLS itself: name the host's own port, `:443`"
+                    ("through a gateway the pod opens TLS itself", Some("name the host's own port: `:443`"))
                 }
                 What::Host(host) => ports.iter().find_map(|port| unsayable(host, port, self.settings.dns_capture))?,
             };
-            Some((member.span, why))
+            Some((member.span, reason))
         });
-        if let Some((place, why)) = wrong {
+        if let Some((place, reason)) = wrong {
             let place = if to_expr.span.contains(place) { place } else { to_expr.span };
-            self.push(errors::via_needs_hosts(place, why, via.span));
+            self.push(errors::via_needs_hosts(place, reason, via.span));
             return None;
         }
         if via.gateway.service.is_none() {
@@ -266,17 +273,27 @@ impl Checker<'_> {
     }
 }
 
-/// Returns why a gateway cannot be told a host on a port.
-fn unsayable(host: &Host, port: &PortMatch, captured: bool) -> Option<&'static str> {
+/// Returns why a gateway cannot be told a host on a port, and what to write instead.
+fn unsayable(host: &Host, port: &PortMatch, captured: bool) -> Option<(&'static str, Option<&'static str>)> {
     let one = |at: &WeightedNet| at.net.prefix_len() == at.net.max_prefix_len();
     match port.app {
-        _ if host.name.wildcard => Some("a gateway resolves one name, and these are many: name the hosts one by one"),
+        _ if host.name.wildcard => Some((
+            "a gateway resolves one name, and these are many",
+            Some("name the hosts that are meant one by one: `{ a.example.com, b.example.com }:443`"),
+        )),
         Some(_) => None,
         None if host.at.is_empty() && captured => None,
-        None if host.at.is_empty() => Some("a tcp port tells no name, and the host has no address"),
-        None if host.at.len() > 1 || !host.at.iter().all(one) => {
-            Some("on a tcp port a host is found at one address: one `let` for each")
-        }
+        None if host.at.is_empty() => Some((
+            "a tcp port tells no name, and the host has no address",
+            Some(
+                "give the host an address, `let NAME = host HOST at ADDRESS`, or say what it speaks, `:8443/tls` or \
+                 `:8080/http`",
+            ),
+        )),
+        None if host.at.len() > 1 || !host.at.iter().all(one) => Some((
+            "on a tcp port a host is found at one address",
+            Some("write one `let` for each of its addresses: `let NAME = host HOST at ADDRESS`"),
+        )),
         None => None,
     }
 }

@@ -4,6 +4,7 @@
 
 mod hostile;
 mod opa;
+mod proxy;
 
 use netpol::policy::meaning::Meaning;
 use netpol::policy::{Cause as Why, Flow, Party, Policy, eval};
@@ -125,6 +126,16 @@ fn modules_and_their_native_twins_say_what_the_evaluator_says() {
     assert!(causes.iter().all(|count| *count > 0), "each cause is seen: {causes:?}");
 }
 
+/// What a component decides is asked by hosts of components, in `.ci/runtime`.
+#[test]
+fn components_are_valid_and_have_the_rules() {
+    let (policy, sources) = meaning::policy("allow egress garden/* -> zenquotes.io:443\n", None).unwrap();
+    let module = built(&policy, &sources, Abi::Component, false);
+    let has_rules = |text: &[u8]| module.code.windows(text.len()).any(|window| window == text);
+    assert!(has_rules(module.rules.as_bytes()), "as a section of its own");
+    assert!(module.code.len() > Abi::Component.code().len() + module.rules.len());
+}
+
 /// The committed code of modules was compiled from these sources: `tests/wasm/kernel/build` writes their checksum.
 #[test]
 fn the_code_of_modules_is_that_of_the_kernel() {
@@ -138,6 +149,7 @@ fn the_code_of_modules_is_that_of_the_kernel() {
     let mut files = sources("src/targets/wasm/kernel");
     files.push(root.join("src/model/paths.rs"));
     files.extend(sources("tests/wasm/kernel"));
+    files.extend(sources("tests/wasm/kernel/proxy"));
     files.push(root.join("tests/wasm/kernel/Cargo.toml"));
     let text: Vec<u8> = files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect();
     let sum = std::fs::read_to_string(root.join("src/targets/wasm/code/kernel.sum")).unwrap();

@@ -14,9 +14,9 @@ use crate::analysis::Witness;
 use crate::cli::layers::{Deed, Does, layers};
 use crate::policy::ask::Answer;
 use crate::policy::meaning::in_words;
+use crate::policy::{Cause, Policy, eval};
 #[cfg(feature = "wasm-run")]
-use crate::policy::{Cause, End, Verdict};
-use crate::policy::{Policy, eval};
+use crate::policy::{End, Verdict};
 use crate::settings::Layer;
 use crate::source::{Sources, Span};
 use crate::targets::Lowering;

@@ -35,10 +35,18 @@ pub fn nearest_statement(word: &str) -> Option<Keyword> {
     Keyword::of_statement(near.as_bytes())
 }
 
-/// Says that no statement begins with a word.
-pub fn unknown_statement(span: Span, word: &str) -> Diagnostic {
+/// Says that no statement begins with a word. `next` is the string behind it, with its place, if one follows.
+pub fn unknown_statement(span: Span, word: &str, next: Option<(Span, &str)>) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::UnknownStatement, span, format!("no statement begins with `{word}`"));
+    // A module of the standard library stands without quotes.
+    let module = next.and_then(|(place, text)| Some((place, text.trim_matches('"').strip_prefix("std/")?)));
     match nearest_statement(word) {
+        None if word == "host" => diagnostic
+            .note("what a host is beyond its name says a `let`: `let api = host api.example.com at 203.0.113.50`"),
+        Some(Keyword::Use) if let Some((place, module)) = module => {
+            let text = format!("use std/{module}");
+            diagnostic.fix(format!("write `{text}`"), span.to(place), text)
+        }
         Some(near) => diagnostic.fix(format!("write `{}`", near.word()), span, near.word()),
         None => diagnostic.note(format!("statements begin with {}", list(&Keyword::STATEMENTS))),
     }

@@ -90,9 +90,14 @@ pub fn url(span: Span, scheme: &str, rest: &str, is_destination: bool) -> Diagno
         .filter(|(name, namespace)| is_dns_label(name) && is_dns_label(namespace));
     match (suffix, inside) {
         (Some(suffix), Some((name, namespace))) => {
-            let port = suffix.split('/').next().unwrap_or_default();
-            let text = format!("{namespace}/{name}{port}");
-            diagnostic.fix(format!("write `{text}`"), span, text)
+            let port = suffix.trim_start_matches(':').split('/').next().unwrap_or_default();
+            match port {
+                "" => diagnostic.fix(format!("write `{namespace}/{name}`"), span, format!("{namespace}/{name}")),
+                // Which ports a Service has is not known here.
+                port => diagnostic.note(format!(
+                    "a Service stands with one of its own ports: `{namespace}/{name}:{port}`, if {port} is one of them"
+                )),
+            }
         }
         (Some(suffix), None) if host.contains('.') && host_problem(host).is_none() => {
             let text = format!("{host}{suffix}");
@@ -116,6 +121,14 @@ pub fn port_behind(span: Span) -> Diagnostic {
 pub fn wrong_flow(span: Span, word: &str) -> Diagnostic {
     Diagnostic::new(Code::Expected, span, "a rule is written `SOURCE -> DESTINATION`")
         .at(format!("not in words, as with `{word}`"))
+}
+
+/// Says that an `allow` names one end only, `pods`.
+pub fn one_end(span: Span, pods: &str) -> Diagnostic {
+    Diagnostic::new(Code::Expected, span, "an `allow` names both ends of a flow")
+        .at("no `->` follows, and no destination")
+        .note(format!("to let everybody in: `allow ingress anywhere -> {pods}`"))
+        .note(format!("to let these out everywhere: `allow egress {pods} -> anywhere`"))
 }
 
 /// Says that a `deny` names one end only.

@@ -139,6 +139,16 @@ pub fn labels_joined_by_or(word: Span, whole: Span, repair: Option<String>) -> D
     }
 }
 
+/// Says that labels are joined by `not`; `repair` is the test behind it, and `gap` reaches from the label before it to
+/// the end of that test.
+pub fn labels_joined_by_not(word: Span, gap: Span, repair: &str) -> Diagnostic {
+    Diagnostic::new(Code::MissingComma, word, "labels are joined by `,`, and a test has its own `!`").fix(
+        format!("write `, {repair}`"),
+        gap,
+        format!(", {repair}"),
+    )
+}
+
 /// Says that a label is tested in words, or with its `!` before the key; `repair` is how it is written.
 pub fn label_test(span: Span, repair: String) -> Diagnostic {
     Diagnostic::new(Code::Expected, span, format!("this label is tested by `{repair}`")).fix(

@@ -121,6 +121,15 @@ impl Lower<'_> {
                 let span = Span { end: self.trimmed(&after).end, ..before.span };
                 errors::label_test(span, format!("{} not{}", self.slice(before.key.span), after.as_str().trim_end()))
             }
+            // `app=web not tier=front`
+            "not" if after.as_rule() == Rule::endpoint => {
+                let test = rest.clone().nth(1).filter(|next| next.as_rule() == Rule::test);
+                let repair = negated(after.as_str(), test.as_ref());
+                let end = test.as_ref().map_or(self.span(&after).end, |test| self.trimmed(test).end);
+                let whole = self.slice(Span { start: before.span.end, end, ..place }).trim_end_matches(',').trim_end();
+                let gap = Span { end: before.span.end + whole.len() as u32, ..before.span.after() };
+                errors::labels_joined_by_not(place, gap, &repair)
+            }
             _ => errors::missing_comma(before.span, place),
         };
         self.push(diagnostic);
@@ -151,7 +160,7 @@ impl Lower<'_> {
         match rest.peek().filter(|next| next.as_rule() == Rule::test) {
             Some(test) => self.test_after_not(place, key.as_str(), &test),
             None => {
-                self.push(errors::label_test(place, format!("!{}", key.as_str())));
+                self.push(errors::label_test(place, negated(key.as_str(), None)));
                 None
             }
         }
@@ -161,12 +170,7 @@ impl Lower<'_> {
     fn test_after_not(&mut self, place: Span, not: &str, test: &Pair<'_, Rule>) -> Option<Labels> {
         let key = not.trim_start_matches('!').trim();
         let span = Span { end: self.trimmed(test).end, ..place };
-        let rest = test.as_str().trim_end().trim_end_matches(',').trim_end();
-        let repair = match (rest.strip_prefix('='), rest.strip_prefix("in")) {
-            (Some(value), _) => format!("{key}!={}", value.trim_start()),
-            (None, Some(values)) => format!("{key} notin {}", values.trim_start()),
-            _ => key.to_owned() + rest.trim_start_matches('!'),
-        };
+        let repair = negated(key, Some(test));
         let span = Span { end: span.start + self.slice(span).trim_end_matches(',').trim_end().len() as u32, ..span };
         self.push(errors::label_test(span, repair));
         None
@@ -265,6 +269,17 @@ impl Lower<'_> {
             list.push((requirement.key, value));
         }
         list
+    }
+}
+
+/// Returns how the opposite of a label's test is written: `app!=web` for `app=web`, `!app` for the key alone.
+fn negated(key: &str, test: Option<&Pair<'_, Rule>>) -> String {
+    let Some(test) = test else { return format!("!{key}") };
+    let rest = test.as_str().trim_end().trim_end_matches(',').trim_end();
+    match (rest.strip_prefix('='), rest.strip_prefix("in")) {
+        (Some(value), _) => format!("{key}!={}", value.trim_start()),
+        (None, Some(values)) => format!("{key} notin {}", values.trim_start()),
+        _ => key.to_owned() + rest.trim_start_matches('!'),
     }
 }
 

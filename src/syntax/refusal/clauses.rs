@@ -14,6 +14,7 @@ const CLAUSES: &str =
 impl Refusal<'_> {
     pub(super) fn in_clauses(&self) -> Option<Diagnostic> {
         self.before_arrow()
+            .or_else(|| self.header_equals())
             .or_else(|| self.unknown_condition())
             .or_else(|| self.condition_without_where())
             .or_else(|| self.addresses_elsewhere())
@@ -27,6 +28,22 @@ impl Refusal<'_> {
             Diagnostic::new(Code::MisplacedClause, span, format!("`{}` stands behind the destination", found.text))
                 .note("`allow ingress shop/* -> garden/*:8080/http where method GET`"),
         )
+    }
+
+    /// `where header x-team = "web"`, `where header x-team = web`
+    fn header_equals(&self) -> Option<Diagnostic> {
+        let found =
+            self.found().filter(|found| matches!(found.text, "=" | "==" | ":") && self.by == Rule::policy_rule)?;
+        let name = self.before(1).filter(|_| self.before(2).is_some_and(|word| word.is("header")))?;
+        let value = self.after(1).filter(|value| value.kind != Kind::Symbol);
+        let diagnostic = errors::expected(self.token_span(found), "a string", Some(name.text))
+            .at("the values of a header follow its name");
+        let Some(value) = value else {
+            return Some(diagnostic.note("with its values: `where header x-team \"web\", \"api\"`"));
+        };
+        let text = if value.kind == Kind::String { value.text.to_owned() } else { format!("\"{}\"", value.text) };
+        let span = self.span(name.end, value.end);
+        Some(diagnostic.fix(format!("write `where header {} {text}`", name.text), span, format!(" {text}")))
     }
 
     fn unknown_condition(&self) -> Option<Diagnostic> {

@@ -282,10 +282,17 @@ impl Refusal<'_> {
     fn fillers(&self) -> Option<Diagnostic> {
         let filler = self.before(1).filter(|word| FILLERS.contains(&word.text) || word.is("from"))?;
         let found = self.found().filter(|found| found.start > filler.end && found.begins_endpoint())?;
-        let takes = matches!(self.by, Rule::policy_rule | Rule::default_deny) && self.index == self.head_end() + 1;
+        if !matches!(self.by, Rule::policy_rule | Rule::default_deny) || self.index != self.head_end() + 1 {
+            return None;
+        }
+        let is_flow = self.tokens[self.index..].iter().any(|token| matches!(token.text, "->" | "<->" | ">"));
+        if self.by == Rule::policy_rule && !is_flow {
+            let pods = &self.text[found.start..self.tokens[self.run_end(self.index)].end];
+            return Some(errors::one_end(self.token_span(filler), pods));
+        }
         let span = self.span(filler.start, found.start);
         let diagnostic = errors::expected(self.token_span(filler), "an endpoint", self.before(2).map(|it| it.text));
-        takes.then(|| diagnostic.fix(format!("leave `{}` out", filler.text), span, ""))
+        Some(diagnostic.fix(format!("leave `{}` out", filler.text), span, ""))
     }
 
     /// `garden/web and garden/db`

@@ -19,6 +19,7 @@ impl Refusal<'_> {
             .or_else(|| self.unquoted())
             .or_else(|| self.another_field())
             .or_else(|| self.leading_dash())
+            .or_else(|| self.touching_except())
             .or_else(|| self.missing_arrow())
     }
 
@@ -61,7 +62,17 @@ impl Refusal<'_> {
         if self.by != Rule::annotation {
             return None;
         }
-        let name = self.tokens.get(1).filter(|token| token.kind == Kind::Word && self.index > 1)?;
+        // Where too much stands in the parentheses, nothing but the whole was tried.
+        let name = self.tokens.get(1).filter(|token| token.kind == Kind::Word && self.index != 1)?;
+        if self.index == 0 {
+            let second = self.tokens.iter().filter(|token| token.is(",")).nth(1)?;
+            let diagnostic = errors::annotation_argument(self.token_span(*second), name.text);
+            let diagnostic = match name.text {
+                "allow" => diagnostic.at("it takes one code, and a reason"),
+                _ => diagnostic.at("an annotation takes one argument"),
+            };
+            return Some(diagnostic.note(errors::annotation_example(name.text)));
+        }
         if !errors::ANNOTATIONS.contains(&name.text) {
             return Some(errors::unknown_annotation(self.token_span(*name), name.text));
         }
@@ -147,7 +158,8 @@ impl Refusal<'_> {
         })
     }
 
-    /// Returns the flow around a `<-` as it is written here, with its place.
+    /// Returns the flow around a `<-` as it is written here, with its place. Ports behind it would come to stand on the
+    /// source, which has none.
     fn turned_flow(&self) -> Option<(Span, String)> {
         let end = self.clauses_from();
         let start = match self.by {
@@ -156,6 +168,9 @@ impl Refusal<'_> {
             _ => return None,
         };
         let (left, right) = (self.words(start, self.index)?, self.words(self.index + 1, end)?);
+        if self.tokens[self.index + 1..end].iter().any(|token| token.is(":")) {
+            return None;
+        }
         let span = self.span(self.tokens[start].start, self.tokens[end - 1].end);
         Some((span, format!("{right} -> {left}")))
     }

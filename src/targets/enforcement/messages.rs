@@ -10,13 +10,13 @@ use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::conditions::Conditions;
 use crate::model::endpoint::What;
 use crate::model::hosts::HostName;
-use crate::model::ports::{AppProtocol, PortTest, Ports, Protocol};
+use crate::model::ports::{AppProtocol, PortMatch, PortTest, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule};
 use crate::policy::Policy;
 use crate::settings::Layer;
 use crate::targets::capability::{self, Ability, Capability, Layers};
 use crate::targets::gap::OtherHosts;
-use crate::targets::{Judgement, Level, Levels, Traffic, Why};
+use crate::targets::{AtGateway, Judgement, Level, Levels, Traffic, Why};
 
 /// Reports how far the layers do not enforce a rule, or enforce it only for pods that keep their sidecar.
 pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnostics) {
@@ -178,6 +178,11 @@ fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
             false => "name these pods by their labels, or give an inventory that shows them: `--inventory`",
         });
     }
+    for (_, judgement) in open.iter().flat_map(|end| &end.layers) {
+        if let Why::Mendable(said) = &judgement.reason {
+            diagnostic = diagnostic.note(&said.1);
+        }
+    }
     if let (None, Some(host)) = (&clause, host) {
         for way in ways_for(policy, rule, host) {
             diagnostic = diagnostic.note(way);
@@ -288,6 +293,9 @@ fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagno
         let hosts = capability::of(*layer).judges(Ability::Hosts, end.direction);
         judgement.level == Level::Wider && rule.action == Action::Allow && !hosts
     };
+    // Isolated, the gateway itself tells whom it serves; that helps where nothing else leads out.
+    let closes = |what: fn(&AtGateway) -> bool| end.layers.iter().any(|(_, judgement)| what(&judgement.at_gateway));
+    let closable = closes(|at| at.other_ways) && !closes(|at| at.other_hosts);
     let passes = every_pod.filter(by_address).and_then(|(layer, _)| Some((layer, envelope(rule)?)));
     let (message, why, way) = match (passes, every_pod, &rule.via) {
         (_, Some((layer, judgement)), Some(via)) if end.direction == Direction::Egress => {
@@ -295,14 +303,16 @@ fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagno
             (
                 format!("a pod that avoids its {keeper} reaches what else `{gateway}` serves"),
                 judgement.words(layer),
-                Some(format!("to close it: isolate the gateway, `default deny ingress {gateway}`")),
+                closable.then(|| format!("to close it: isolate the gateway, `default deny ingress {gateway}`")),
             )
         }
         (Some((layer, (passes, host))), ..) => {
             let name = host.split(':').next().unwrap_or(&host);
             let is_one = !name.starts_with("*.");
-            let way = if all_tls(rule) && is_one && !opens_tls(rule) {
-                Some(format!("to close it: route the host through a gateway, `-> {host} via egress-gateway`"))
+            let way = if all_tls(rule) && is_one && !opens_tls(rule) && !is_led(policy, name) {
+                let known = policy.gateways.iter().any(|gateway| gateway.name == "egress-gateway");
+                let first = if known { "" } else { "`use std/istio (egress-gateway)` and then " };
+                Some(format!("to close it: route the host through a gateway, {first}`-> {host} via egress-gateway`"))
             } else if is_one {
                 Some(format!("to close it: give the host its addresses, `let NAME = host {name} at ADDRESS`"))
             } else {
@@ -388,10 +398,12 @@ fn clause(conditions: &Conditions) -> Option<String> {
 
 /// Returns the traffic that passes beside the hosts of an egress rule, in words, and one of the hosts with its port.
 fn envelope(rule: &Rule) -> Option<(String, String)> {
-    let (member, host) = rule.destination.members.iter().find_map(|member| match &member.what {
+    let hosts = rule.destination.members.iter().filter_map(|member| match &member.what {
         What::Host(host) => Some((member, host)),
         _ => None,
-    })?;
+    });
+    // One without addresses leaves the most open.
+    let (member, host) = hosts.min_by_key(|(_, host)| !host.at.is_empty())?;
     let others = OtherHosts::of(&rule.destination);
     let who = if others.public { "other public addresses" } else { "other hosts at these addresses" };
     let mut ports: Vec<String> = others.ports.iter().flat_map(|ports| port_words(ports)).collect();
@@ -401,8 +413,22 @@ fn envelope(rule: &Rule) -> Option<(String, String)> {
     } else {
         format!("{who} on {}", ports.join(", "))
     };
-    let port = port_words(&member.ports).first().map(|port| format!(":{port}")).unwrap_or_default();
+    // Of itself 443 is TLS; other ports say it.
+    let read = |port: &PortMatch| match (port.app, &port.port) {
+        (Some(app), PortTest::Range(first, last)) if (*first, *last) != (443, 443) => format!("/{}", app.word()),
+        _ => String::new(),
+    };
+    let port = member.ports.entries().first().map(|port| format!(":{}{}", port.port, read(port))).unwrap_or_default();
     Some((passes, format!("{}{port}", host.name)))
+}
+
+/// Returns whether some rule leads a host through a gateway, where it has one port.
+fn is_led(policy: &Policy, name: &str) -> bool {
+    let led = policy.rules.iter().filter(|rule| rule.egress && rule.via.is_some());
+    led.flat_map(|rule| &rule.destination.members).any(|member| match &member.what {
+        What::Host(host) => host.name.to_string() == name,
+        _ => false,
+    })
 }
 
 fn port_words(ports: &Ports) -> Vec<String> {

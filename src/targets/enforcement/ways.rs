@@ -65,11 +65,18 @@ pub(super) fn ways_for(policy: &Policy, rule: &Rule, host: &HostName) -> Vec<Str
             .iter()
             .filter(|member| matches!(&member.what, What::Host(own) if own.name == *host));
         let ports: Vec<&PortMatch> = of_host.flat_map(|member| member.ports.entries()).collect();
-        if let [first, _, ..] = ports.as_slice() {
+        let own = ports.first().map(|port| &port.port);
+        let elsewhere = policy.rules.iter().filter(|other| other.egress && other.via.is_some());
+        let others = elsewhere.flat_map(|other| &other.destination.members).filter(|member| {
+            matches!(&member.what, What::Host(other) if other.name == *host)
+                && member.ports.entries().iter().any(|port| Some(&port.port) != own)
+        });
+        if let (Some(first), true) = (ports.first(), ports.len() > 1 || others.count() > 0) {
             let read = first.app.map_or_else(String::new, |app| format!("/{}", app.word()));
             let (port, gateway) = (&first.port, &via.gateway.name);
             ways.push(format!(
-                "lead one port through the gateway, `-> {host}:{port}{read} via {gateway}`, and the others past it"
+                "lead one port through the gateway, `-> {host}:{port}{read} via {gateway}`, and the others past it, in \
+                 rules without `via`"
             ));
         }
         return ways;

@@ -24,16 +24,23 @@ pub struct IstioGap {
 pub enum Reason {
     /// A reason in these words.
     Words(Cow<'static, str>),
+    /// A reason in these words, and the way out of it.
+    Mendable(String, String),
     /// Istio cannot tell the pods from those of another rule, and gives them the access of that rule.
     Shared(RuleId),
-    /// Another rule leaves the pods open, for this reason.
-    Open(RuleId, String),
+    /// Another rule leaves the pods open, for this reason; the last are its destinations that would have to name ports.
+    Open(RuleId, String, Option<String>),
 }
 
 impl IstioGap {
     /// Makes the gap of a rule that lets more through than it says.
     pub fn wider(reason: impl Into<Cow<'static, str>>) -> IstioGap {
         IstioGap { level: Level::Wider, reason: Reason::Words(reason.into()) }
+    }
+
+    /// Makes the gap of a rule that lets more through than it says, with the way out of it.
+    pub fn mendable(reason: String, way: impl Into<String>) -> IstioGap {
+        IstioGap { level: Level::Wider, reason: Reason::Mendable(reason, way.into()) }
     }
 
     /// Makes the gap of a rule that stops nothing.
@@ -56,9 +63,10 @@ impl IstioGap {
         IstioGap { level: Level::Wider, reason: Reason::Shared(rule) }
     }
 
-    /// Makes the gap of pods that another rule leaves open, since no object can express its access.
-    pub fn open(rule: RuleId, why: String) -> IstioGap {
-        IstioGap { level: Level::Unable, reason: Reason::Open(rule, why) }
+    /// Makes the gap of pods that another rule leaves open, since no object can express its access; `portless` are
+    /// those of its destinations that would have to name ports.
+    pub fn open(rule: RuleId, why: String, portless: Option<String>) -> IstioGap {
+        IstioGap { level: Level::Unable, reason: Reason::Open(rule, why, portless) }
     }
 }
 

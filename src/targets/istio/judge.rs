@@ -7,8 +7,6 @@
 //! Every end begins at its best level, and each finding makes it worse or adds words to it, in the order of the passes.
 //! Sidecars see TCP alone, and on the way in not all ports.
 
-use std::borrow::Cow;
-
 use super::facts::Unmeshed;
 use super::findings::{Finding, Findings, IstioGap, Note, Reason};
 use super::words::{list_all_names, list_names};
@@ -18,7 +16,7 @@ use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::Isolated;
 use crate::source::Sources;
 use crate::targets::partition::Partition;
-use crate::targets::{Judgement, Level, Levels, Traffic, Traffics};
+use crate::targets::{Judgement, Level, Levels, Traffic, Traffics, Why};
 
 /// Makes the judgement of each rule end of a partition, by rule and direction.
 pub fn judge(part: &Partition<'_>, sources: &Sources, findings: Findings) -> Vec<Judgement> {
@@ -82,7 +80,7 @@ impl End {
     fn gap(&mut self, gap: IstioGap, part: &Partition<'_>, sources: &Sources) {
         if gap.level > self.judgement.level {
             self.judgement.level = gap.level;
-            self.judgement.reason = words(gap.reason, part, sources).into();
+            self.judgement.reason = why(gap.reason, part, sources);
         }
     }
 
@@ -155,18 +153,26 @@ impl End {
     }
 }
 
-/// Returns the reason of a gap in words.
-fn words(reason: Reason, part: &Partition<'_>, sources: &Sources) -> Cow<'static, str> {
+/// Returns the reason of a gap, with the places of other rules.
+fn why(reason: Reason, part: &Partition<'_>, sources: &Sources) -> Why {
     let stands = |rule: RuleId| {
         let rule = part.policy.rule(rule);
         rule.map(|rule| sources.place(rule.origin.span)).unwrap_or_default()
     };
     match reason {
-        Reason::Words(words) => words,
+        Reason::Words(words) => words.into(),
+        Reason::Mendable(words, way) => Why::Mendable(Box::new((words, way))),
         Reason::Shared(rule) => {
             format!("what {} gives holds for these pods too, since Istio cannot tell them apart", stands(rule)).into()
         }
-        Reason::Open(rule, why) => format!("{} leaves these pods open: {why}", stands(rule)).into(),
+        Reason::Open(rule, why, portless) => {
+            let place = stands(rule);
+            let words = format!("{place} leaves these pods open: {why}");
+            match portless {
+                Some(portless) => Why::Mendable(Box::new((words, format!("name the ports of {portless} in {place}")))),
+                None => words.into(),
+            }
+        }
     }
 }
 

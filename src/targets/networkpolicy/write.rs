@@ -21,11 +21,11 @@ use super::model::{Cause, Entry, Object, Peer, Provenance, Spec};
 use super::view::View;
 use crate::model::addresses::Block;
 use crate::model::endpoint::What;
-use crate::model::labels::{Requirements, Test};
+use crate::model::labels::{NAMESPACE_NAME, Requirements, Test};
 use crate::model::port_list::{PortEntry, PortList};
 use crate::model::ports::PortTest;
 use crate::model::rules::{Direction, Origin, Rule, RuleId};
-use crate::policy::provenance::{Provenance as Quoted, files, sentence};
+use crate::policy::provenance::{Provenance as Quoted, files, is_in, sentence_about};
 use crate::policy::{Grant, GrantReason, Policy};
 use crate::source::Sources;
 use crate::targets;
@@ -108,7 +108,8 @@ fn yaml(view: View<'_>, sources: &Sources, object: &Object<'_, '_>, name: &str, 
         }
         yaml.key(list).list(|yaml| {
             for (entry, causes) in entries.iter().zip(&object.provenance.entries) {
-                comments(yaml, &About { policy, sources, namespace: subject.namespace }, causes);
+                let of = entry.peers.as_deref().unwrap_or_default();
+                comments(yaml, &About { policy, sources, namespace: subject.namespace, peers: of }, causes);
                 yaml.item();
                 if entry.peers.is_none() && *entry.ports == PortList::All {
                     yaml.flow_map(|_| ()).note("everything");
@@ -221,16 +222,30 @@ fn selector(yaml: &mut Writer, requirements: &Requirements) {
     });
 }
 
-/// The policy whose rules are quoted in an object of a namespace.
+/// The policy whose rules are quoted above an entry, in an object of a namespace.
 struct About<'a> {
     policy: &'a Policy,
     sources: &'a Sources,
     namespace: &'a str,
+    peers: &'a [Peer<'a>],
 }
 
 impl About<'_> {
     fn sentence(&self, rule: &Rule) -> String {
-        sentence(self.sources, self.policy.settings.lines, self.namespace, &rule.origin)
+        let meant = |member: &str| is_in(member, self.namespace) || self.peers.iter().any(|peer| names(member, peer));
+        sentence_about(self.sources, self.policy.settings.lines, &meant, &rule.origin)
+    }
+}
+
+/// Returns whether the member of a union, as it is written, is about a peer: `shop/web:80` about pods of `shop`.
+fn names(member: &str, peer: &Peer<'_>) -> bool {
+    match peer {
+        Peer::Pods { namespace, .. } => namespace.only(NAMESPACE_NAME).is_some_and(|name| is_in(member, name)),
+        Peer::Block(block) => {
+            let net = block.net.to_string();
+            let one = net.strip_suffix("/32").unwrap_or(&net);
+            member.strip_prefix(one).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit() || c == '.'))
+        }
     }
 }
 

@@ -86,25 +86,37 @@ impl Sections {
         for (id, body) in &self.0 {
             put_section(&mut out, *id, body);
         }
-        let mut custom = Vec::with_capacity(rules.len() + 16);
-        put(&mut custom, RULES.len() as u64);
-        custom.extend_from_slice(RULES);
-        custom.extend_from_slice(rules);
-        put_section(&mut out, section::CUSTOM, &custom);
+        put_rules(&mut out, rules);
         out
     }
 }
 
-fn bytes(tables: &Written) -> Vec<u8> {
+/// Writes the section that says what rules and grants are.
+fn put_rules(out: &mut Vec<u8>, rules: &[u8]) {
+    let mut custom = Vec::with_capacity(rules.len() + 16);
+    put(&mut custom, RULES.len() as u64);
+    custom.extend_from_slice(RULES);
+    custom.extend_from_slice(rules);
+    put_section(out, section::CUSTOM, &custom);
+}
+
+/// Returns tables as bytes, with what rules and grants are behind them.
+fn bytes(tables: &Written, reasons: Option<&Reasons>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(4 * tables.words.len() + tables.text.len());
     bytes.extend(tables.words.iter().flat_map(|word| word.to_le_bytes()));
     bytes.extend_from_slice(&tables.text);
+    if let Some(reasons) = reasons {
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes.extend(reasons.words.iter().flat_map(|word| word.to_le_bytes()));
+        bytes.extend_from_slice(&reasons.text);
+    }
     bytes
 }
 
-/// Puts tables behind the memory of code that has its own, and rules into a section of their own.
-pub fn module(code: &[u8], tables: &Written, rules: &[u8]) -> Vec<u8> {
-    let bytes = bytes(tables);
+/// Puts tables, and reasons if there are any, behind the memory of code that has its own, and rules into a section of
+/// their own.
+pub fn module(code: &[u8], tables: &Written, reasons: Option<&Reasons>, rules: &[u8]) -> Vec<u8> {
+    let bytes = bytes(tables, reasons);
     let mut sections = Sections::read(code);
     let (memory, pages) = larger(sections.body(section::MEMORY).unwrap_or_default(), bytes.len());
     sections.set(section::MEMORY, memory);
@@ -121,15 +133,35 @@ pub fn module(code: &[u8], tables: &Written, rules: &[u8]) -> Vec<u8> {
     sections.write(rules)
 }
 
+/// The number of the section of a component that is a module.
+const CORE_MODULE: u8 = 1;
+
+/// Makes a component: code whose first module gets tables and reasons. The rules are a section of the component.
+pub fn component(code: &[u8], tables: &Written, reasons: &Reasons, rules: &[u8]) -> Vec<u8> {
+    let (head, mut rest) = code.split_at(code.len().min(8));
+    let mut out = head.to_vec();
+    let mut is_first = true;
+    while let [id, after @ ..] = rest {
+        rest = after;
+        let length = take(&mut rest) as usize;
+        let (body, after) = rest.split_at(length.min(rest.len()));
+        rest = after;
+        if *id == CORE_MODULE && std::mem::take(&mut is_first) {
+            put_section(&mut out, *id, &module(body, tables, Some(reasons), &[]));
+        } else {
+            put_section(&mut out, *id, body);
+        }
+    }
+    put_rules(&mut out, rules);
+    out
+}
+
 /// Makes a module for OPA: code that imports its memory, with tables and reasons behind what it asks for.
 ///
 /// Hosts bring a memory of their own size, so no segment can be placed there before it has grown: a function that runs
 /// at the start does both. The versions of OPA's interface are globals with a value, which no compiler of Rust exports.
 pub fn opa(code: &[u8], tables: &Written, reasons: &Reasons, rules: &[u8]) -> Vec<u8> {
-    let mut bytes = bytes(tables);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes.extend(reasons.words.iter().flat_map(|word| word.to_le_bytes()));
-    bytes.extend_from_slice(&reasons.text);
+    let bytes = bytes(tables, Some(reasons));
     let mut sections = Sections::read(code);
     let pages = imported_pages(sections.body(section::IMPORT).unwrap_or_default());
 

@@ -14,6 +14,7 @@
 mod assemble;
 pub mod flow;
 pub mod kernel;
+mod plugin;
 mod rules;
 #[cfg(feature = "wasm-run")]
 pub mod run;
@@ -31,19 +32,25 @@ pub use tables::Written;
 pub enum Abi {
     /// Numbers, and JSON in a buffer (docs/wasm-abi.md).
     Core,
+    /// Typed functions of the component model (`policy.wit`).
+    Component,
     /// Documents, as hosts of OPA's modules hand them over.
     Opa,
+    /// What a proxy sees of connections and requests, by proxy-wasm 0.2.1.
+    ProxyWasm,
 }
 
 impl Abi {
     /// All interfaces.
-    pub const ALL: [Abi; 2] = [Abi::Core, Abi::Opa];
+    pub const ALL: [Abi; 4] = [Abi::Core, Abi::Component, Abi::Opa, Abi::ProxyWasm];
 
     /// Returns its name.
     pub fn word(self) -> &'static str {
         match self {
             Abi::Core => "core",
+            Abi::Component => "component",
             Abi::Opa => "opa",
+            Abi::ProxyWasm => "proxy-wasm",
         }
     }
 
@@ -51,7 +58,9 @@ impl Abi {
     pub fn code(self) -> &'static [u8] {
         match self {
             Abi::Core => include_bytes!("code/core.wasm"),
+            Abi::Component => include_bytes!("code/component.wasm"),
             Abi::Opa => include_bytes!("code/opa.wasm"),
+            Abi::ProxyWasm => include_bytes!("code/proxy-wasm.wasm"),
         }
     }
 }
@@ -63,6 +72,8 @@ pub struct Module {
     /// `policy.rules.json`: what each rule and grant is, by its number. The module has it too, as the custom section
     /// `netpol.rules`.
     pub rules: String,
+    /// `policy.wasmplugin.yaml`: what makes the proxies of Istio load a module for them.
+    pub plugin: Option<String>,
 }
 
 /// Makes the module of a policy. With `audit` it tells what it would deny, and denies nothing.
@@ -76,10 +87,12 @@ pub fn build_with(code: &[u8], policy: &Policy, sources: &Sources, abi: Abi, aud
     let rules = described.file(audit);
     let tables = tables::write(policy, audit);
     let code = match abi {
-        Abi::Core => assemble::module(code, &tables, rules.as_bytes()),
+        Abi::Core => assemble::module(code, &tables, None, rules.as_bytes()),
+        Abi::ProxyWasm => assemble::module(code, &tables, Some(&described.reasons()), rules.as_bytes()),
+        Abi::Component => assemble::component(code, &tables, &described.reasons(), rules.as_bytes()),
         Abi::Opa => assemble::opa(code, &tables, &described.reasons(), rules.as_bytes()),
     };
-    Module { code, rules }
+    Module { code, rules, plugin: (abi == Abi::ProxyWasm).then(|| plugin::write(policy)).flatten() }
 }
 
 /// Writes the tables of a policy, for the native twin of a module: `kernel::Tables::new` takes them.

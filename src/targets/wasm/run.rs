@@ -32,10 +32,17 @@ impl Running {
         if !code.starts_with(b"\0asm") {
             return Err("it is no WebAssembly module".to_owned());
         }
+        // The version of the binary format, and whether it is a module (0) or a component (1).
+        if code.get(6..8) == Some(&[1, 0]) {
+            return Err("it is a component; build one with `--abi core`".to_owned());
+        }
         let engine = Engine::default();
         let module = Module::new(&engine, code).map_err(|_| "it is damaged, or not whole".to_owned())?;
         if module.get_export_index("opa_eval").is_some() {
             return Err("it is one for hosts of OPA; build one with `--abi core`".to_owned());
+        }
+        if module.get_export_index("proxy_on_configure").is_some() {
+            return Err("it is a filter for proxies; build one with `--abi core`".to_owned());
         }
         if module.imports().next().is_some() {
             return Err("it asks its host for functions, and an evaluator module asks for none".to_owned());

@@ -130,6 +130,12 @@ pub fn setting_not_addresses(span: Span) -> Diagnostic {
     Diagnostic::new(Code::WrongPart, span, "this setting takes addresses").at("an address or network stands here")
 }
 
+pub fn resolver_is_host(span: Span) -> Diagnostic {
+    Diagnostic::new(Code::WrongPart, span, "`resolver` takes addresses, or pods with their ports")
+        .at("a host is found by asking a resolver, and names none")
+        .note("such as `resolver = [\"169.254.20.10\", \"kube-system/{k8s-app=node-local-dns}:53\"]`")
+}
+
 pub fn unknown_template(name: &Ident, elsewhere: Elsewhere<'_>) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::UnknownTemplate, name.span, format!("there is no template `{}`", name.text));
     if elsewhere.module.is_some() {

@@ -6,6 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 use smol_str::SmolStr;
 
 use crate::diag::{Code, Diagnostic};
+use crate::inventory::Service;
 use crate::model::hosts::HostName;
 use crate::source::Span;
 use crate::syntax::tree::{Ident, Word};
@@ -20,6 +21,8 @@ pub struct Elsewhere<'a> {
     pub near: Option<SmolStr>,
     /// A namespace of the inventory.
     pub namespace: bool,
+    /// What stands behind its `:`, where the namespace has a workload or Service of that name.
+    pub pods: Option<&'a str>,
     /// The namespaces that have a workload or Service of this name, sorted.
     pub workload_of: Vec<&'a str>,
     /// The module of the standard library that defines it, and where the file of the word begins.
@@ -29,7 +32,16 @@ pub struct Elsewhere<'a> {
 pub fn unknown_name(span: Span, name: &str, elsewhere: Elsewhere<'_>) -> Diagnostic {
     const SHOWN: usize = 4;
     let diagnostic = Diagnostic::new(Code::UnknownName, span, format!("`{name}` is not defined"));
-    let Elsewhere { near, namespace, workload_of, module } = elsewhere;
+    let Elsewhere { near, namespace, pods, workload_of, module } = elsewhere;
+    if let (true, Some(pods)) = (namespace, pods) {
+        let whole = Span { end: span.end + 1 + pods.len() as u32, ..span };
+        let text = format!("{name}/{pods}");
+        return diagnostic.at("pods stand behind their namespace and a `/`").fix(
+            format!("write `{text}`"),
+            whole,
+            text,
+        );
+    }
     let is_known = namespace || !workload_of.is_empty() || module.is_some();
     let mut diagnostic = match (namespace, workload_of.as_slice()) {
         (true, []) => diagnostic.at("a namespace stands before a `/` only"),
@@ -237,8 +249,14 @@ pub fn host_is_api_server(span: Span, host: &HostName, known: bool, free: bool) 
 const WHERE_IT_IS: &str = "where it is says netpol.toml, under `[cluster]`: `apiserver = [\"203.0.113.10:443\"]`, or an \
                            inventory with the Endpoints of default/kubernetes; for any address there is `any-apiserver` of std/k8s";
 
-/// `span` contains the ports too, which are `ports` as written.
-pub fn host_is_service(span: Span, host: &HostName, namespace: &str, service: Option<&str>, ports: &str) -> Diagnostic {
+/// `span` contains the ports too, which are `ports` as written. `lacking` is the Service where it has not all of them.
+pub fn host_is_service(
+    span: Span,
+    host: &HostName,
+    (namespace, service): (&str, Option<&str>),
+    ports: &str,
+    lacking: Option<&Service>,
+) -> Diagnostic {
     let opened = match ports.strip_prefix(':') {
         Some(ports) => format!("as a host this would open {ports} to the whole internet"),
         None => "as a host this would be somewhere in the internet".into(),
@@ -255,7 +273,22 @@ pub fn host_is_service(span: Span, host: &HostName, namespace: &str, service: Op
     if namespace.is_empty() {
         return diagnostic.note("what is inside is written `namespace/name` or `namespace/*`");
     }
-    diagnostic.fix(format!("write `{text}`"), span, text)
+    match (lacking.map(|service| service.ports.as_slice()), service) {
+        (Some([only]), Some(name)) => {
+            let text = format!("{namespace}/{name}:{}", only.port);
+            diagnostic.note(format!("the Service has one port, {}", only.port)).fix(
+                format!("write `{text}`"),
+                span,
+                text,
+            )
+        }
+        (Some([first, rest @ ..]), Some(name)) => {
+            let all = rest.iter().fold(first.port.to_string(), |all, port| format!("{all}, {}", port.port));
+            diagnostic
+                .note(format!("the Service has the ports {all}: write one, as `{namespace}/{name}:{}`", first.port))
+        }
+        _ => diagnostic.fix(format!("write `{text}`"), span, text),
+    }
 }
 
 /// `whole` is the difference with its ports where they belong, if they are written there.

@@ -27,13 +27,22 @@ pub fn unknown_namespace(span: Span, name: &str, near: Option<&SmolStr>, scope: 
     }
 }
 
-/// A Service behind which pods see nodes instead of clients.
-pub fn clients_hidden(span: Span, (namespace, name): (&SmolStr, &SmolStr), service: &Service) -> Diagnostic {
+/// A Service behind which pods see nodes instead of clients. `is_gateway` says that these pods are a gateway
+/// themselves.
+pub fn clients_hidden(
+    span: Span,
+    (namespace, name): (&SmolStr, &SmolStr),
+    service: &Service,
+    is_gateway: bool,
+) -> Diagnostic {
     let message = format!("the Service {namespace}/{name} hides its clients' addresses from these pods");
     Diagnostic::new(Code::ClientsHidden, span, message)
         .at("who comes through the Service has the address of a node here")
         .label(service.origin, "its `externalTrafficPolicy` is `Cluster`")
-        .note("`externalTrafficPolicy: Local` in the Service keeps them, or a gateway judges them: `via GATEWAY at \"HOST\"`")
+        .note(match is_gateway {
+            true => "`externalTrafficPolicy: Local` in the Service keeps them",
+            false => "`externalTrafficPolicy: Local` in the Service keeps them, or a gateway judges them: `via GATEWAY at \"HOST\"`",
+        })
 }
 
 /// A platform that the inventory shows, by `words`, and the settings do not name.

@@ -237,12 +237,12 @@ pub fn via_at_on_egress(clause: Span) -> Diagnostic {
         .fix("leave it out", clause, "")
 }
 
-/// `why` says what is not right with the destination at `span`.
-pub fn via_needs_hosts(span: Span, why: &str, via: Span) -> Diagnostic {
+/// `why` says what is not right with the destination at `span`, and `instead` what to write.
+pub fn via_needs_hosts(span: Span, (why, instead): (&str, Option<&str>), via: Span) -> Diagnostic {
     Diagnostic::new(Code::ViaNeedsHosts, span, "`via` on egress leads to hosts that a sidecar tells from others")
         .at(why)
         .label(via, "the gateway forwards by a name")
-        .note("on a port that is neither TLS nor HTTP give the host an address, `let NAME = host HOST at ADDRESS`; else say what it speaks, `:8443/tls` or `:8080/http`")
+        .note_opt(instead)
 }
 
 /// `defined` is where it is, unless it is a parameter.

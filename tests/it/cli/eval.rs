@@ -238,6 +238,8 @@ fn what_cannot_be_asked_is_exit_2_and_a_wrong_policy_exit_1() {
         &["eval", "shop", "--from", "garden/frontend"],
         &["eval", "shop", "--flows", "-", "--from", "garden/frontend"],
         &["eval", "shop", "--from", "garden/frontend", "--to", "garden/api:80", "--jwt", "[]"],
+        &["eval", "shop", "--from", "garden/frontend", "--to", "garden/api:80", "--method", "get"],
+        &["eval", "shop", "--from", "garden/frontend", "--to", "garden/api:80", "--path", "orders"],
         &["eval", "shop", "--flows", "none.jsonl"],
         &["eval", "-", "--flows", "-"],
     ] {

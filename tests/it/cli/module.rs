@@ -83,7 +83,7 @@ fn wrong_usage_is_told() {
     let here = folder(&[("a.netpol", POLICY), ("b.netpol", "allow egress\n"), ("c.wasm", "apiVersion: v1\n")]);
     let netpol = |arguments: &[&str]| netpol(here.path(), arguments);
     for (arguments, says) in [
-        (&["build", "--target", "wasm", "a.netpol"][..], "a module is two files, which need a folder"),
+        (&["build", "--target", "wasm", "a.netpol"][..], "a module has files beside it, which need a folder"),
         (&["build", "--target", "wasm,istio", "a.netpol", "-o", "out"], "`wasm` is no layer"),
         (&["build", "--target", "wasm", "a.netpol", "-o", "out", "--diff"], "a module is no YAML"),
         (&["build", "--audit", "a.netpol", "-o", "out"], "`--abi` and `--audit` are for the evaluator module"),

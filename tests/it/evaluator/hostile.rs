@@ -204,6 +204,8 @@ fn files_that_are_no_module_of_ours_are_refused_in_words() {
         (&foreign, "its interface has version 7, and this netpol knows version 1"),
         (&asks, "it asks its host for functions"),
         (Abi::Opa.code(), "it is one for hosts of OPA"),
+        (Abi::Component.code(), "it is a component"),
+        (Abi::ProxyWasm.code(), "it is a filter for proxies"),
         (head, "it has no function `abi_version`"),
         (Abi::Core.code(), "it has no tables"),
     ];

@@ -119,7 +119,7 @@ fn input(flow: &Flow) -> Value {
 }
 
 /// Returns the document of a verdict, with the numbers of rules and grants alone.
-fn document(verdict: Verdict) -> Value {
+pub(super) fn document(verdict: Verdict) -> Value {
     let [egress, ingress] = verdict.ends.map(|end| match end.cause {
         Cause::NoPod => json!(["no pod", null, null]),
         Cause::Itself => json!(["itself", null, null]),
@@ -133,7 +133,7 @@ fn document(verdict: Verdict) -> Value {
     json!([verdict.allowed(), word, egress, ingress])
 }
 
-fn shown(decision: &Value) -> Value {
+pub(super) fn shown(decision: &Value) -> Value {
     let end = |end: &Value| json!([end["cause"], end["rule"]["id"], end["grant"]["id"]]);
     json!([decision["allow"], decision["verdict"], end(&decision["egress"]), end(&decision["ingress"])])
 }

@@ -184,3 +184,21 @@ fn trap_23_the_subject_is_always_written() {
         assert!(policy["spec"]["podSelector"].is_object(), "{policy:#}");
     }
 }
+
+/// Above each entry of a long union stands the member that the entry is about.
+#[test]
+fn the_comment_of_an_entry_names_its_own_member() {
+    let teams = [("api", 8080), ("cart", 8081), ("web", 8082)];
+    let teams = teams.map(|(name, port)| format!("team-{name}/{{app={name}-server}}:{port}"));
+    let nets = ["203.0.113.7:5432", "198.51.100.0/24:22"].map(str::to_owned);
+    let members = [&teams[..], &nets[..]].concat().join(", ");
+    let text = build(&format!("allow egress shop/* -> {{ {members} }}\n")).ok().text();
+    for own in [
+        "{ team-api/{app=api-server}:8080, … }",
+        "{ …, team-web/{app=web-server}:8082, … }",
+        "{ …, 203.0.113.7:5432, … }",
+        "{ …, 198.51.100.0/24:22 }",
+    ] {
+        assert!(text.contains(&format!("# policy.netpol: allow egress shop/* -> {own}\n")), "{own} in {text}");
+    }
+}

@@ -1,6 +1,6 @@
 //! The code of every evaluator module: the kernel of the compiler, with exports for a host (docs/wasm-abi.md).
 //!
-//! The code of a face is this crate too, as an example of it: `opa.rs`.
+//! The code of another interface is this crate too, as an example of it: `opa.rs` and `proxy.rs`.
 
 #[path = "../../../src/targets/wasm/kernel/mod.rs"]
 #[allow(dead_code, reason = "the compiler needs more of it than a module")]
@@ -8,6 +8,7 @@ mod kernel;
 #[path = "../../../src/model/paths.rs"]
 #[allow(dead_code, reason = "only what normalises paths is needed")]
 mod paths;
+#[allow(dead_code, reason = "hosts of this interface read what rules are in policy.rules.json")]
 mod placed;
 
 use std::cell::UnsafeCell;

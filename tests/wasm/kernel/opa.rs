@@ -28,14 +28,14 @@ static HEAP: Heap = Heap(AtomicUsize::new(0));
 impl Heap {
     fn top(&self) -> usize {
         match self.0.load(Relaxed) {
-            0 => end(),
+            0 => placed::end(),
             top => top,
         }
     }
 
     /// Sets the heap back, though never into the tables.
     fn set(&self, top: usize) {
-        self.0.store(top.max(end()), Relaxed);
+        self.0.store(top.max(placed::end()), Relaxed);
     }
 }
 
@@ -59,44 +59,6 @@ unsafe impl GlobalAlloc for Heap {
             self.0.store(block as usize, Relaxed);
         }
     }
-}
-
-/// Returns where the words of the reasons begin: behind the tables.
-fn reasons_at() -> Option<usize> {
-    let (words, text) = placed::lengths()?;
-    Some((placed::start() + 4 * words + text).next_multiple_of(4))
-}
-
-/// Returns the word at a place that the compiler wrote.
-fn word(at: usize) -> usize {
-    // SAFETY: the callers read behind tables, which the compiler wrote together with the reasons.
-    unsafe { (at as *const u32).read() as usize }
-}
-
-/// Returns the number of words of the reasons, and the bytes of their text.
-fn reasons_of(at: usize) -> (usize, usize) {
-    let pieces = word(at + 4);
-    let text = if pieces == 0 { 0 } else { word(at + 4 * (Reasons::HEAD + pieces - 1)) };
-    (Reasons::HEAD + pieces, text)
-}
-
-/// Returns the end of all that the compiler placed.
-fn end() -> usize {
-    reasons_at().map_or_else(placed::start, |at| {
-        let (words, text) = reasons_of(at);
-        at + 4 * words + text
-    })
-}
-
-fn reasons() -> Option<Reasons<'static>> {
-    let at = reasons_at()?;
-    let (words, text) = reasons_of(at);
-    // SAFETY: as for `word`.
-    let (words, text) = unsafe {
-        let after = (at + 4 * words) as *const u8;
-        (core::slice::from_raw_parts(at as *const u32, words), core::slice::from_raw_parts(after, text))
-    };
-    Some(Reasons::new(words, text))
 }
 
 /// A value of OPA as the host sees it: twice the length of its JSON, plus 1 if it is a set; the JSON; a zero byte.
@@ -165,7 +127,7 @@ fn has_room(bytes: usize) -> bool {
 
 /// Evaluates an entrypoint: a text of JSON with a zero byte.
 fn evaluate(entrypoint: i32, input: Option<&[u8]>) -> &'static [u8] {
-    let reasons = reasons();
+    let reasons = placed::reasons();
     let room = (1 << 16) + 16 * reasons.map_or(0, |reasons| reasons.longest());
     let decide = || -> Result<Verdict, Error> {
         Kernel::new(placed::tables().ok_or(Error::Tables)?).decide_document(input.ok_or(Error::Meaning)?)
@@ -228,7 +190,7 @@ fn of_context(context: usize, word: usize) -> Option<u32> {
 }
 
 fn set_in_context(context: usize, word: usize, value: u32) {
-    if context >= end() && of_context(context, word).is_some() {
+    if context >= placed::end() && of_context(context, word).is_some() {
         // SAFETY: the place is behind the tables and below the heap pointer, as was just compared.
         unsafe { ((context + 4 * word) as *mut u32).write_unaligned(value) };
     }

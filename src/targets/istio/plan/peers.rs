@@ -103,7 +103,7 @@ fn peer(facts: &Facts<'_>, endpoint: &Endpoint, position: Position, denied: bool
         peer.plain = true;
         return peer;
     }
-    let mut known = Identities { denied, principals: Vec::new(), anywhere: Vec::new(), sources: Vec::new() };
+    let mut known = Identities { denied, position, principals: Vec::new(), anywhere: Vec::new(), sources: Vec::new() };
     let mut blocks: Vec<Block> = Vec::new();
     for member in &endpoint.members {
         match &member.what {
@@ -154,6 +154,8 @@ fn sorted<T: Ord>(list: &mut Vec<T>) {
 struct Identities {
     /// Whether the rule is a deny.
     denied: bool,
+    /// The proxy that judges them.
+    position: Position,
     /// Identities that name the trust domain.
     principals: Vec<String>,
     /// Identities of an account of any namespace, which leave the trust domain open.
@@ -315,7 +317,12 @@ fn by_workloads(facts: &Facts<'_>, selector: &PodSelector, names: Names, to: &mu
     }
     if !unknown.is_empty() {
         let words = "Istio knows pods by their accounts, and no inventory shows those of the pods that are meant";
-        return Some(IstioGap::wider(format!("all of {} pass: {words}", list_names(&unknown))));
+        let way = "give an inventory that shows the accounts of these pods, `--inventory`".to_owned();
+        let by_account = |first: &String| {
+            format!("{way}, or name them by their account, as `{}@ACCOUNT`", first.trim_end_matches('*'))
+        };
+        let way = unknown.first().filter(|_| to.position == Position::Workload).map_or_else(|| way.clone(), by_account);
+        return Some(IstioGap::mendable(format!("all of {} pass: {words}", list_names(&unknown)), way));
     }
     (!shared.is_empty()).then(|| IstioGap::wider(format!("other pods run as {} too", list_names(&shared))))
 }

@@ -33,6 +33,15 @@ impl<'t> Reasons<'t> {
         self.words.get(2).copied().unwrap_or_default() as usize
     }
 
+    /// Returns the rule or the grant of a cause, if it has one.
+    pub fn of(&self, end: End) -> Option<&'t str> {
+        match end.cause {
+            Cause::NoPod | Cause::Itself | Cause::NotIsolated => None,
+            Cause::Granted => Some(self.grant(end.by)),
+            Cause::Allowed | Cause::Denied | Cause::NoneMatches => Some(self.rule(end.by)),
+        }
+    }
+
     fn rule(&self, number: u32) -> &'t str {
         self.piece(number as usize)
     }
@@ -55,7 +64,11 @@ impl Kernel<'_> {
     /// Decides the flow of a document.
     pub fn decide_document(&mut self, text: &[u8]) -> Result<Verdict, Error> {
         self.make_room(text)?;
-        let value = Json::parse(text).ok_or(Error::Json)?;
+        self.decide_value(&Json::parse(text).ok_or(Error::Json)?)
+    }
+
+    /// Decides the flow of a document that was read.
+    pub fn decide_value(&mut self, value: &Json) -> Result<Verdict, Error> {
         if !value.has_only(&["source", "destination", "port", "protocol", "request"]) {
             return Err(Error::Meaning);
         }
@@ -63,7 +76,7 @@ impl Kernel<'_> {
         if !request.is_none_or(|request| request.has_only(&request::KEYS)) {
             return Err(Error::Meaning);
         }
-        let [source, destination, port, request] = self.flow_between(&value, ["source", "destination"], request)?;
+        let [source, destination, port, request] = self.flow_between(value, ["source", "destination"], request)?;
         self.decide(source, destination, port, request)
     }
 }
@@ -91,18 +104,23 @@ pub fn decision(decided: Result<Verdict, Error>, reasons: Reasons<'_>) -> String
 }
 
 fn end_of(end: End, reasons: Reasons<'_>) -> String {
-    match end.cause {
-        Cause::NoPod => "{\"cause\":\"no pod\"}".to_owned(),
-        Cause::Itself => "{\"cause\":\"itself\"}".to_owned(),
-        Cause::NotIsolated => "{\"cause\":\"not isolated\"}".to_owned(),
-        Cause::Granted => format!("{{\"cause\":\"granted\",\"grant\":{}}}", reasons.grant(end.by)),
-        Cause::Allowed => format!("{{\"cause\":\"allowed\",\"rule\":{}}}", reasons.rule(end.by)),
-        Cause::Denied => format!("{{\"cause\":\"denied\",\"rule\":{}}}", reasons.rule(end.by)),
-        Cause::NoneMatches => format!("{{\"cause\":\"isolated\",\"rule\":{}}}", reasons.rule(end.by)),
+    let (cause, key) = match end.cause {
+        Cause::NoPod => ("no pod", ""),
+        Cause::Itself => ("itself", ""),
+        Cause::NotIsolated => ("not isolated", ""),
+        Cause::Granted => ("granted", "grant"),
+        Cause::Allowed => ("allowed", "rule"),
+        Cause::Denied => ("denied", "rule"),
+        Cause::NoneMatches => ("isolated", "rule"),
+    };
+    match reasons.of(end) {
+        Some(reason) => format!("{{\"cause\":\"{cause}\",\"{key}\":{reason}}}"),
+        None => format!("{{\"cause\":\"{cause}\"}}"),
     }
 }
 
-fn words(error: Error) -> &'static str {
+/// Returns an error in words.
+pub fn words(error: Error) -> &'static str {
     match error {
         Error::Json => "the input is no JSON",
         Error::Port => "the input has no port of a protocol",

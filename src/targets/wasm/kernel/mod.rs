@@ -16,15 +16,17 @@ mod json;
 mod judge;
 pub mod layout;
 mod party;
+pub mod peers;
 pub mod ranges;
 mod request;
 mod table;
 mod texts;
 
+pub use request::Seen;
 pub use table::Tables;
 
 use super::paths::{PathNormalization, normalize, plainest};
-use json::Json;
+pub use json::Json;
 use judge::Judge;
 use layout::{NONE, header, protocol};
 use party::Party;
@@ -177,6 +179,11 @@ impl<'t> Kernel<'t> {
         }
     }
 
+    /// Returns whether denied flows are let through and only told.
+    pub fn audits(&self) -> bool {
+        self.audit
+    }
+
     /// Forgets all that was interned. Numbers of before are errors from now on.
     pub fn reset(&mut self) {
         self.generation = self.generation % 127 + 1;
@@ -267,6 +274,20 @@ impl<'t> Kernel<'t> {
 
     /// Decides a flow between interned parties. `port` is the port with the protocol's number by IANA above it.
     pub fn decide(&self, source: u32, destination: u32, port: u32, request: u32) -> Result<Verdict, Error> {
+        self.judge(source, destination, port, self.request(request)?)
+    }
+
+    /// Decides a flow with a request that is not interned, as a proxy sees one after the other.
+    pub fn decide_seen(&self, source: u32, destination: u32, port: u32, seen: &Seen<'_>) -> Result<Verdict, Error> {
+        let request = Request::new(&self.tables, seen, self.paths);
+        // A path that the mesh refuses has no spelling to compare.
+        if seen.path.is_some() && !request.has_path() {
+            return Err(Error::Meaning);
+        }
+        self.judge(source, destination, port, &request)
+    }
+
+    fn judge(&self, source: u32, destination: u32, port: u32, request: &Request) -> Result<Verdict, Error> {
         let (iana, number) = (port >> 16, port as u16);
         let known = PROTOCOLS.iter().find(|(have, _)| *have == iana);
         let &(_, protocol) = known.filter(|_| (number == 0) == (iana == 1)).ok_or(Error::Port)?;
@@ -276,7 +297,7 @@ impl<'t> Kernel<'t> {
             destination: self.party(destination)?,
             port: (number != 0).then_some(number),
             protocol,
-            request: self.request(request)?,
+            request,
             same: source == destination,
         };
         Ok(Verdict { ends: judge.ends(), audit: self.audit })

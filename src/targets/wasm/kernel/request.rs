@@ -1,5 +1,7 @@
 //! Requests, and the conditions of rules on them.
 
+use std::net::IpAddr;
+
 use super::json::Json;
 use super::layout::{ANY_SEGMENT, NONE};
 use super::party::{self, Party, name_fits};
@@ -25,35 +27,65 @@ pub struct Request {
 /// The keys of a request.
 pub const KEYS: [&str; 7] = ["method", "path", "host", "tls", "client", "headers", "jwt"];
 
+/// What is seen of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen<'r> {
+    /// The method.
+    pub method: Option<&'r str>,
+    /// The path, with its query or without it.
+    pub path: Option<&'r str>,
+    /// The HTTP host.
+    pub host: Option<&'r str>,
+    /// The TLS name.
+    pub tls: Option<&'r str>,
+    /// The client whose request a gateway passes on.
+    pub client: Option<IpAddr>,
+    /// The headers, each with its value.
+    pub headers: &'r [(&'r str, &'r str)],
+}
+
 impl Request {
+    /// Makes a request of what is seen of it. A path that the mesh refuses is none.
+    pub fn new(tables: &Tables<'_>, seen: &Seen<'_>, how: PathNormalization) -> Request {
+        let path = seen.path.and_then(|path| normalize(path, how));
+        Request {
+            method: seen.method.map(|method| tables.number(method.as_bytes())),
+            path: path.map(|path| {
+                let plain = plainest(&path);
+                (path, plain)
+            }),
+            host: seen.host.map(str::to_ascii_lowercase),
+            tls: seen.tls.map(str::to_ascii_lowercase),
+            client: seen.client.map(|client| Box::new(party::at_address(tables, client))),
+            headers: joined(tables, seen.headers),
+            claims: None,
+        }
+    }
+
+    /// Returns whether its path is known.
+    pub fn has_path(&self) -> bool {
+        self.path.is_some()
+    }
+
     /// Reads the keys of a request from an object, which may have others; `None` if one of them has a wrong value.
     pub fn read(tables: &Tables<'_>, value: &Json, how: PathNormalization) -> Option<Request> {
         let text = |key: &str| match value.get(key) {
             None | Some(Json::Null) => Some(None),
             Some(found) => found.text().map(Some),
         };
-        let path = text("path")?.and_then(|path| normalize(path, how));
         let client = match text("client")? {
             None => None,
-            Some(client) => Some(Box::new(party::at_address(tables, client.parse().ok()?))),
+            Some(client) => Some(client.parse().ok()?),
         };
         let claims = match value.get("jwt") {
             None | Some(Json::Null) => None,
             Some(claims @ Json::Object(_)) => Some(claims.clone()),
             Some(_) => return None,
         };
-        Some(Request {
-            method: text("method")?.map(|method| tables.number(method.as_bytes())),
-            path: path.map(|path| {
-                let plain = plainest(&path);
-                (path, plain)
-            }),
-            host: text("host")?.map(str::to_ascii_lowercase),
-            tls: text("tls")?.map(str::to_ascii_lowercase),
-            client,
-            headers: headers(tables, value.get("headers"))?,
-            claims,
-        })
+        let headers = headers(value.get("headers"))?;
+        let (method, path, host, tls) = (text("method")?, text("path")?, text("host")?, text("tls")?);
+        let seen = Seen { method, path, host, tls, client, headers: &headers };
+        Some(Request { claims, ..Request::new(tables, &seen, how) })
     }
 
     /// Returns the name that a port shows: the TLS name where it is read as TLS, else the HTTP host.
@@ -63,27 +95,33 @@ impl Request {
     }
 }
 
-/// Reads headers; several of one name are one value, joined by commas.
-fn headers(tables: &Tables<'_>, value: Option<&Json>) -> Option<Vec<(u32, u32)>> {
-    let entries = match value {
-        None => return Some(Vec::new()),
-        Some(Json::Object(entries)) => entries,
-        Some(_) => return None,
-    };
+/// Reads the names and values of headers.
+fn headers(value: Option<&Json>) -> Option<Vec<(&str, &str)>> {
+    match value {
+        None => Some(Vec::new()),
+        Some(Json::Object(entries)) => {
+            entries.iter().map(|(name, value)| Some((name.as_str(), value.text()?))).collect()
+        }
+        Some(_) => None,
+    }
+}
+
+/// Returns headers by the numbers of their names and values; several of one name are one value, joined by commas.
+fn joined(tables: &Tables<'_>, headers: &[(&str, &str)]) -> Vec<(u32, u32)> {
     let mut joined: Vec<(String, String)> = Vec::new();
-    for (name, value) in entries {
-        let (name, value) = (name.to_ascii_lowercase(), value.text()?);
+    for (name, value) in headers {
+        let name = name.to_ascii_lowercase();
         match joined.iter_mut().find(|(have, _)| *have == name) {
             Some((_, all)) => {
                 all.push(',');
                 all.push_str(value);
             }
-            None => joined.push((name, value.to_owned())),
+            None => joined.push((name, (*value).to_owned())),
         }
     }
     let number = |text: &String| tables.number(text.as_bytes());
     let known = joined.iter().map(|(name, value)| (number(name), number(value)));
-    Some(known.filter(|(name, _)| *name != NONE).collect())
+    known.filter(|(name, _)| *name != NONE).collect()
 }
 
 /// Returns a name without its port.

@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 
 use crate::model::rules::{Rule, RuleId};
 use crate::policy::Policy;
-use crate::policy::provenance::{Provenance, files, sentence};
+use crate::policy::provenance::{Provenance, files, is_in, sentence_about};
 use crate::source::{FileId, Sources};
 use crate::targets::Object;
 use crate::targets::istio::model::{ExportTo, Resource, Selector, Spec};
@@ -35,10 +35,10 @@ trait Written {
     fn kind(&self) -> Kind;
 
     /// Writes `spec`; `stands` returns the place of a rule of the policy.
-    fn spec(&self, yaml: &mut Writer, stands: &dyn Fn(RuleId) -> String);
+    fn spec(&self, yaml: &mut Writer, stands: &Stands<'_>);
 
     /// Writes the whole document.
-    fn document(&self, yaml: &mut Writer, head: &Head<'_>, stands: &dyn Fn(RuleId) -> String) {
+    fn document(&self, yaml: &mut Writer, head: &Head<'_>, stands: &Stands<'_>) {
         head.write(yaml);
         yaml.key("spec").map(|yaml| self.spec(yaml, stands));
     }
@@ -64,6 +64,9 @@ fn written(spec: &Spec) -> &dyn Written {
         Spec::WorkloadPatch(spec) => spec,
     }
 }
+
+/// Returns the comment for a rule: of its long unions stand the members for which the function holds.
+type Stands<'a> = dyn Fn(RuleId, &dyn Fn(&str) -> bool) -> String + 'a;
 
 /// Writes objects, sorted by namespace, kind and name. Each is dropped as soon as it is written.
 pub fn write(policy: &Policy, sources: &Sources, mut resources: Vec<Resource>) -> Vec<Object> {
@@ -102,8 +105,9 @@ fn object(policy: &Policy, sources: &Sources, resource: &Resource, behind: &Behi
     let Resource { meta, origin, spec } = resource;
     let written = written(spec);
     let Kind { api_version, word: kind, .. } = written.kind();
-    let stands = |rule: RuleId| {
-        let words = |rule: &Rule| sentence(sources, policy.settings.lines, &meta.namespace, &rule.origin);
+    let stands = |rule: RuleId, meant: &dyn Fn(&str) -> bool| {
+        let meant = |member: &str| is_in(member, &meta.namespace) || meant(member);
+        let words = |rule: &Rule| sentence_about(sources, policy.settings.lines, &meant, &rule.origin);
         policy.rule(rule).map(words).unwrap_or_default()
     };
     let Behind { provenance, files, .. } = behind;

@@ -2,8 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::{Kind, Written, export_to, labels, strings};
-use crate::model::rules::RuleId;
+use super::{Kind, Stands, Written, export_to, labels, strings};
 use crate::targets::istio::model::{
     DestinationRule, ExportTo, Gateway, OpenedTls, Port, Resolution, ServiceEntry, ServicePatch, Sidecar, ToldBy,
     VirtualService, WorkloadPatch,
@@ -29,7 +28,7 @@ impl Written for ServiceEntry {
         Kind { rank: 0, api_version: NETWORKING, word: "ServiceEntry" }
     }
 
-    fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
+    fn spec(&self, yaml: &mut Writer, _: &Stands<'_>) {
         strings(yaml, "hosts", &[&self.host]);
         if !self.addresses.is_empty() {
             if self.resolution == Resolution::None {
@@ -86,7 +85,7 @@ impl Written for Sidecar {
         Kind { rank: 1, api_version: NETWORKING, word: "Sidecar" }
     }
 
-    fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
+    fn spec(&self, yaml: &mut Writer, _: &Stands<'_>) {
         if !self.selector.is_empty() {
             yaml.key("workloadSelector").map(|yaml| {
                 yaml.key("labels").map(|yaml| labels(yaml, &self.selector));
@@ -122,7 +121,7 @@ impl Written for Gateway {
         Kind { rank: 2, api_version: NETWORKING, word: "Gateway" }
     }
 
-    fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
+    fn spec(&self, yaml: &mut Writer, _: &Stands<'_>) {
         yaml.key("selector").map(|yaml| labels(yaml, &self.selector));
         yaml.key("servers").list(|yaml| {
             yaml.item().map(|yaml| {
@@ -142,7 +141,7 @@ impl Written for VirtualService {
         Kind { rank: 3, api_version: NETWORKING, word: "VirtualService" }
     }
 
-    fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
+    fn spec(&self, yaml: &mut Writer, _: &Stands<'_>) {
         strings(yaml, "hosts", &[&self.host]);
         export_to(yaml, &self.export_to);
         strings(yaml, "gateways", &["mesh", &self.gateway]);
@@ -241,7 +240,7 @@ impl Written for DestinationRule {
         Kind { rank: 4, api_version: NETWORKING, word: "DestinationRule" }
     }
 
-    fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
+    fn spec(&self, yaml: &mut Writer, _: &Stands<'_>) {
         yaml.field("host", &self.host);
         export_to(yaml, &self.export_to);
         let (number, subsets) = match &self.tls {
@@ -302,11 +301,11 @@ impl Written for ServicePatch {
         Kind { rank: 8, api_version: "v1", word: "Service" }
     }
 
-    fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
+    fn spec(&self, yaml: &mut Writer, _: &Stands<'_>) {
         yaml.key("externalTrafficPolicy").word("Local").note("keeps the client's address");
     }
 
-    fn document(&self, yaml: &mut Writer, head: &Head<'_>, stands: &dyn Fn(RuleId) -> String) {
+    fn document(&self, yaml: &mut Writer, head: &Head<'_>, stands: &Stands<'_>) {
         const CHECK: &str = "service.beta.kubernetes.io/aws-load-balancer-healthcheck-";
         yaml.key("apiVersion").word(head.api_version);
         yaml.key("kind").word(head.kind);
@@ -342,7 +341,7 @@ impl Written for WorkloadPatch {
         Kind { rank: 9, api_version: "apps/v1", word: self.kind }
     }
 
-    fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
+    fn spec(&self, yaml: &mut Writer, _: &Stands<'_>) {
         let config = format!("gatewayTopology: {{numTrustedProxies: {}}}", self.proxies);
         yaml.key("template").map(|yaml| {
             yaml.key("metadata").map(|yaml| {
@@ -353,7 +352,7 @@ impl Written for WorkloadPatch {
         });
     }
 
-    fn document(&self, yaml: &mut Writer, head: &Head<'_>, stands: &dyn Fn(RuleId) -> String) {
+    fn document(&self, yaml: &mut Writer, head: &Head<'_>, stands: &Stands<'_>) {
         yaml.key("apiVersion").word(head.api_version);
         yaml.key("kind").word(head.kind);
         yaml.key("metadata").map(|yaml| {

@@ -1,8 +1,9 @@
 //! Objects of `security.istio.io`.
 
-use super::{Kind, Written, selector, strings};
+use ipnet::IpNet;
+
+use super::{Kind, Stands, Written, selector, strings};
 use crate::model::conditions::TokenPlace;
-use crate::model::rules::RuleId;
 use crate::targets::istio::model::{
     AccessRule, AuthorizationPolicy, Comment, Operation, PeerAuthentication, RequestAuthentication, Source,
 };
@@ -16,7 +17,7 @@ impl Written for PeerAuthentication {
         Kind { rank: 5, api_version: SECURITY, word: "PeerAuthentication" }
     }
 
-    fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
+    fn spec(&self, yaml: &mut Writer, _: &Stands<'_>) {
         selector(yaml, &self.selector);
         yaml.key("mtls").map(|yaml| {
             yaml.key("mode").word(if self.strict { "STRICT" } else { "PERMISSIVE" });
@@ -38,7 +39,7 @@ impl Written for RequestAuthentication {
         Kind { rank: 6, api_version: SECURITY, word: "RequestAuthentication" }
     }
 
-    fn spec(&self, yaml: &mut Writer, _: &dyn Fn(RuleId) -> String) {
+    fn spec(&self, yaml: &mut Writer, _: &Stands<'_>) {
         selector(yaml, &self.selector);
         yaml.key("jwtRules").list(|yaml| {
             for issuer in &self.issuers {
@@ -85,7 +86,7 @@ impl Written for AuthorizationPolicy {
         Kind { rank: 7, api_version: SECURITY, word: "AuthorizationPolicy" }
     }
 
-    fn spec(&self, yaml: &mut Writer, stands: &dyn Fn(RuleId) -> String) {
+    fn spec(&self, yaml: &mut Writer, stands: &Stands<'_>) {
         selector(yaml, &self.selector);
         yaml.key("action").word(if self.deny { "DENY" } else { "ALLOW" });
         yaml.key("rules").list(|yaml| self.rules.iter().for_each(|rule| access_rule(yaml, rule, stands)));
@@ -95,12 +96,24 @@ impl Written for AuthorizationPolicy {
     }
 }
 
-fn access_rule(yaml: &mut Writer, rule: &AccessRule, stands: &dyn Fn(RuleId) -> String) {
+/// Returns whether the member of a union, as it is written, is about a source: `shop/web` about accounts of `shop`.
+fn names(member: &str, source: &Source) -> bool {
+    let namespace = member.split('/').next().unwrap_or_default();
+    let principal = |principal: &String| principal.contains(&format!("/ns/{namespace}/"));
+    let block = |net: &IpNet| {
+        let net = net.to_string();
+        member == net || net.strip_suffix("/32") == Some(member)
+    };
+    source.principals.iter().any(principal) || source.blocks.iter().any(block)
+}
+
+fn access_rule(yaml: &mut Writer, rule: &AccessRule, stands: &Stands<'_>) {
+    let meant = |member: &str| rule.from.iter().any(|source| names(member, source));
     match rule.comment {
         Comment::None => {}
         Comment::Words(words) => _ = yaml.comment(words),
-        Comment::Rule(rule) => _ = yaml.comment(&stands(rule)),
-        Comment::Open(rule) => _ = yaml.comment(&format!("{}: open, since this cannot be said", stands(rule))),
+        Comment::Rule(rule) => _ = yaml.comment(&stands(rule, &meant)),
+        Comment::Open(rule) => _ = yaml.comment(&format!("{}: open, since this cannot be said", stands(rule, &meant))),
     }
     yaml.item().map(|yaml| {
         if !rule.from.is_empty() {

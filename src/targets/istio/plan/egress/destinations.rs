@@ -50,6 +50,8 @@ pub struct Reach {
     pub gap: Option<IstioGap>,
     /// Why Istio cannot express the destination at all.
     pub unable: Option<String>,
+    /// What would have to name ports to be expressed.
+    pub portless: Option<String>,
     /// The flows that are refused although the rule allows them.
     pub narrower: Option<(Refuses, String)>,
     /// Whether the destination is everything there is.
@@ -219,12 +221,16 @@ impl<'f, 'a> Destinations<'f, 'a> {
                     self.add(reach, vec![item]);
                 }
                 Err(TooMany::All) => {
-                    let of = match set.blocks.as_slice() {
-                        [block] => format!("{} names", block.net),
-                        _ => "these addresses name".to_owned(),
+                    let (of, names) = match set.blocks.as_slice() {
+                        [block] => (block.net.to_string(), "names"),
+                        _ => ("these addresses".to_owned(), "name"),
                     };
                     reach.unable =
-                        Some(format!("{of} no ports, and Istio lets addresses through on named ports alone"));
+                        Some(format!("{of} {names} no ports, and Istio lets addresses through on named ports alone"));
+                    reach.portless = Some(match names {
+                        "names" => of,
+                        _ => "the addresses".to_owned(),
+                    });
                 }
                 Err(TooMany::Listed) => reach.unable = Some(too_many()),
             },
@@ -235,6 +241,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
     fn host(&mut self, host: &Host, ports: &Ports, reach: &mut Reach, by_gateway: Option<u16>) {
         let Ports::Some(list) = ports else {
             reach.unable = Some("Istio lets a host through on named ports alone".into());
+            reach.portless = Some(host.name.to_string());
             return;
         };
         if host.at.len() > MOST_ENDPOINTS && list.iter().any(|port| port.app.is_some()) {

@@ -56,8 +56,10 @@ pub fn isolations(ends: &Ends<'_>, division: &Division) -> Vec<Isolation> {
         if let (true, false, Some(open)) = (isolation.isolated, meant, isolation.open.map(|at| ends.get(at)))
             && let Some(&rule) = open.rules.first()
         {
-            let why = open.reach.as_ref().and_then(|reach| reach.unable.clone()).unwrap_or_else(|| "everything".into());
-            isolation.gaps.add(Some(rule), &IstioGap::open(rule, why));
+            let reach = open.reach.as_deref();
+            let why = reach.and_then(|reach| reach.unable.clone()).unwrap_or_else(|| "everything".into());
+            let portless = reach.and_then(|reach| reach.portless.clone());
+            isolation.gaps.add(Some(rule), &IstioGap::open(rule, why, portless));
         }
         for end in object.joined.iter().map(|&at| ends.get(at)).filter(|end| end.isolates) {
             if let Some(&rule) = end.rules.first() {

@@ -80,7 +80,7 @@ pub fn join(facts: &Facts<'_>, policies: &mut Policies, shared: Vec<Shared<'_>>)
 /// Returns the gaps of each rule by the access that its pods get from others.
 pub fn gaps(facts: &Facts<'_>, policies: &mut Policies, open: Vec<LeftOpen>) -> Findings {
     for LeftOpen { subject, rule, why } in open {
-        policies.draft(&subject, false).gaps.add(Some(rule), &IstioGap::open(rule, why));
+        policies.draft(&subject, false).gaps.add(Some(rule), &IstioGap::open(rule, why, None));
     }
     let mut findings = Findings::default();
     let drafts = &policies.drafts;
