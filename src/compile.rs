@@ -11,15 +11,16 @@ use crate::analysis;
 use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
 use crate::inventory::{self, Inventory, Reading};
 use crate::policy::provenance::attribution;
-use crate::policy::{self, Policy};
+use crate::policy::{self, Flow, Policy};
+use crate::replay::Trial;
 use crate::resolve::{self, Loader, Lookups, ModuleId, Names, Resolved};
-use crate::settings::{Platform, Settings};
+use crate::settings::{Layer, Platform, Settings};
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::{self, Deferred, Opened};
 use crate::targets::wasm::{Abi, Module};
 use crate::targets::{self, Artifact, Checked, Lowering, Made};
 use crate::types::{self, Program};
-use crate::verify;
+use crate::verify::{self, Told};
 
 /// The input of a compilation: texts and settings.
 #[derive(Debug)]
@@ -78,6 +79,36 @@ pub fn policy_despite_errors(
     diagnostics: &mut Diagnostics,
 ) -> Option<Policy> {
     understand(input, loader, diagnostics).policy
+}
+
+/// Tries rules beside an input, each on a line of its own: the policy with them, and the errors that `check` would
+/// find.
+pub fn trial(input: &mut Input, loader: &mut Loader<'_>, rules: &str) -> Trial {
+    let file = input.policy("<suggested>", rules);
+    let mut diagnostics = Diagnostics::new();
+    let policy = policy(input, loader, &mut diagnostics);
+    input.policies.retain(|one| *one != file);
+    if let Some(policy) = &policy {
+        judge(policy, &input.sources, &mut diagnostics);
+    }
+    let line = |span: Span| (span.file == file).then(|| input.sources.line(span) - 1);
+    let mut trial = Trial::default();
+    for error in diagnostics.iter().filter(|one| one.severity() == Severity::Error) {
+        let spans = [error.primary.span].into_iter().chain(error.labels.iter().map(|label| label.span));
+        let lines: Vec<usize> = spans.filter_map(line).collect();
+        let message = match line(error.primary.span) {
+            Some(_) => error.message.clone(),
+            None => format!("{}: {}", input.sources.place(error.primary.span), error.message),
+        };
+        if lines.is_empty() {
+            trial.others.push(message.clone());
+        }
+        trial.errors.extend(lines.into_iter().map(|at| (at, message.clone())));
+    }
+    let own = policy.iter().flat_map(Policy::numbered);
+    trial.lines = own.filter_map(|(at, rule)| Some((at, line(rule.origin.span)?))).collect();
+    trial.policy = policy;
+    trial
 }
 
 /// What an editor asks: the names of an input, what each of them stands for, and the policy.
@@ -223,6 +254,31 @@ pub fn objects(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics
     analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
     attribute(policy, diagnostics);
     lowering
+}
+
+/// A policy to what the objects of each layer, as they are written and read back, do with some flows; the objects are
+/// checked as [`build`] does.
+pub fn written(
+    policy: &Policy,
+    sources: &Sources,
+    diagnostics: &mut Diagnostics,
+    flows: &[&Flow],
+) -> (Lowering, Vec<(Layer, Vec<Told>)>) {
+    analyze(policy, sources, diagnostics);
+    let all: Vec<_> = policy.settings.targets.iter().map(|layer| (*layer, vec![Told::Passes; flows.len()])).collect();
+    let all = Mutex::new(all);
+    let look = |made: &Made<'_>| {
+        let told = verify::told(policy, made, flows);
+        if let Ok(mut all) = all.lock() {
+            let own = all.iter_mut().filter(|(layer, _)| *layer == made.layer).flat_map(|(_, told)| told);
+            own.zip(told).for_each(|(one, other)| *one = one.and(other));
+        }
+        verify::check(policy, sources, made)
+    };
+    let lowering = targets::lower(policy, sources, &look, diagnostics);
+    analysis::beyond_source(policy, &lowering.accepted_excess(policy), diagnostics);
+    attribute(policy, diagnostics);
+    (lowering, all.into_inner().unwrap_or_default())
 }
 
 /// A policy to the files of every layer of the build, which are handed on one partition after the other until `then`

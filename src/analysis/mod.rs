@@ -9,7 +9,9 @@
 mod claims;
 mod coverage;
 mod lints;
+mod witnesses;
 
 pub use claims::{Line, Outcome, TestResult, assertions, beyond_source, tests};
 pub use coverage::{Coverage, coverage};
 pub use lints::lints;
+pub use witnesses::{Witness, witnesses};

@@ -1,6 +1,7 @@
 //! `netpol replay`: recorded flows against a policy.
 
 mod logs;
+mod missing;
 mod shown;
 
 use std::io::{self, IsTerminal, Write};
@@ -11,9 +12,17 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::session::{Arguments, Session};
 use super::{Exit, Fatal, Global, to_stdout};
-use crate::replay::{Found, Replay};
+use crate::model::rules::RuleId;
+use crate::policy::Policy;
+use crate::replay::{Found, Replay, suggest};
+#[cfg(feature = "wasm-run")]
+use crate::{
+    policy::{Flow, Verdict},
+    replay::Judge,
+};
 use logs::{Log, Next};
-use shown::Summary;
+use missing::Missing;
+use shown::{Summary, Told, of_policy};
 
 /// Say which flows of a log a policy would deny, and which of its rules the log uses
 #[derive(clap::Args)]
@@ -27,6 +36,13 @@ pub struct Args {
     /// How the summary is printed
     #[arg(long, value_name = "FORMAT", default_value = "human", value_parser = format())]
     format: Format,
+    /// Print the rules that the denied flows lack, as a policy file, the tightest first
+    #[arg(long)]
+    suggest: bool,
+    /// Ask an evaluator module (build --target wasm) instead of policy files
+    #[cfg(feature = "wasm-run")]
+    #[arg(long, value_name = "FILE", conflicts_with = "suggest")]
+    module: Option<PathBuf>,
     #[command(flatten)]
     arguments: Arguments,
 }
@@ -48,7 +64,60 @@ fn format() -> impl TypedValueParser<Value = Format> {
 
 /// Replays the logs. Fails where the policy would deny one of their flows, and where it has errors itself.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
+    #[cfg(feature = "wasm-run")]
+    if let Some(module) = &args.module {
+        return by_module(module, args, global);
+    }
     let mut session = Session::open(&args.arguments, global)?;
+    let Some(policy) = policy(&mut session, args, global)? else { return Ok(1) };
+    let mut replay = Replay::new(&policy);
+    if args.suggest {
+        replay.keep_flows();
+    }
+    let found = take_all(replay, args)?;
+    let suggested = args.suggest.then(|| suggest(&policy, &found.kept, &mut |rules| session.trial(rules)));
+    let sources = &session.input.sources;
+    let missing = suggested.as_ref().map(|suggested| Missing { suggested, policy: &policy, sources });
+    show(args, &session, &found, &|at| of_policy(&policy, sources, at), missing.as_ref())
+}
+
+/// Replays the logs by a module: the inventory alone says who the parties of a flow are.
+#[cfg(feature = "wasm-run")]
+fn by_module(module: &std::path::Path, args: &Args, global: &Global) -> Result<Exit, Fatal> {
+    if args.arguments.names_files() {
+        return Err(Fatal::new("the policy is in the module; name no policy files beside `--module`"));
+    }
+    let mut session = Session::without_policy(&args.arguments, global)?;
+    let Some(facts) = policy(&mut session, args, global)? else { return Ok(1) };
+    let module = super::asked::load(module)?;
+    let rules = module.rules["rules"].clone();
+    let found = take_all(Replay::by(&facts, Box::new(ByModule(module))), args)?;
+    let told = |at: RuleId| {
+        let rule = rules.get(at.index())?;
+        let place = rule.get("applied").unwrap_or(rule);
+        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        Some(Told { path: text(&place["path"])?, line: place["line"].as_u64()?, text: text(&rule["rule"])? })
+    };
+    show(args, &session, &found, &told, None)
+}
+
+/// A module as a judge. It tells which rule decides, and not which others a flow meets.
+#[cfg(feature = "wasm-run")]
+struct ByModule(crate::targets::wasm::run::Running);
+
+#[cfg(feature = "wasm-run")]
+impl Judge for ByModule {
+    fn decide(&mut self, flow: &Flow) -> Result<Verdict, String> {
+        self.0.judge_unplaced(flow)
+    }
+
+    fn met(&self, _: &Flow, _: &Verdict) -> Vec<RuleId> {
+        Vec::new()
+    }
+}
+
+/// Returns the policy of a session, unless it has an error, which is printed.
+fn policy(session: &mut Session, args: &Args, global: &Global) -> Result<Option<Policy>, Fatal> {
     let pipes = args.logs.iter().filter(|log| log.as_os_str() == "-").count();
     if pipes + usize::from(session.stdin_is_read) > 1 {
         return Err(Fatal::new("stdin can be read only once, and `-` is given twice"));
@@ -56,27 +125,51 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let policy = session.policy();
     let report = args.arguments.report(global, true);
     let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
-    let Some(policy) = policy.filter(|_| exit == 0) else {
+    let policy = policy.filter(|_| exit == 0);
+    if policy.is_none() {
         report.close(&session.diagnostics, "");
-        return Ok(1);
-    };
-    let mut replay = Replay::new(&policy);
+    }
+    Ok(policy)
+}
+
+/// Takes all logs. One of which no line can be read is an error.
+fn take_all(mut replay: Replay<'_>, args: &Args) -> Result<Found, Fatal> {
     for (at, path) in args.logs.iter().enumerate() {
         take(&mut replay, at, &mut Log::open(path)?);
     }
     let found = replay.finish();
-    let names: Vec<String> = args.logs.iter().map(|path| session.paths.show(path)).collect();
-    if let (true, Some((_, line, why))) = (found.unread == found.lines, found.unread_lines.first()) {
-        return Err(Fatal::new(format!("no line of the logs can be read; line {line}: {why}")));
+    match (found.unread == found.lines, found.unread_lines.first()) {
+        (true, Some((_, line, why))) => Err(Fatal::new(format!("no line of the logs can be read; line {line}: {why}"))),
+        _ => Ok(found),
     }
-    let summary = Summary { found: &found, policy: &policy, sources: &session.input.sources, names: &names };
-    let text = match args.format {
-        Format::Human => summary.human(),
-        Format::Markdown => summary.markdown(),
-        Format::Json => format!("{:#}\n", summary.json()),
+}
+
+fn show(
+    args: &Args,
+    session: &Session,
+    found: &Found,
+    rules: &dyn Fn(RuleId) -> Option<Told>,
+    missing: Option<&Missing<'_>>,
+) -> Result<Exit, Fatal> {
+    let names: Vec<String> = args.logs.iter().map(|path| session.paths.show(path)).collect();
+    let summary = Summary { found, rules, names: &names };
+    let text = match (args.format, missing) {
+        (Format::Human, None) => summary.human(),
+        (Format::Human, Some(missing)) => missing.source(&summary.numbers()),
+        (Format::Markdown, _) => {
+            let missing = missing.map(Missing::markdown).unwrap_or_default();
+            format!("{}{missing}", summary.markdown())
+        }
+        (Format::Json, _) => {
+            let mut value = summary.json();
+            if let Some(missing) = missing {
+                value["suggested"] = missing.json();
+            }
+            format!("{value:#}\n")
+        }
     };
     to_stdout(|out| out.write_all(text.as_bytes()))?;
-    Ok(exit_code(&found))
+    Ok(exit_code(found))
 }
 
 fn exit_code(found: &Found) -> Exit {

@@ -13,11 +13,13 @@ use crate::compile::{self, Input};
 use crate::diag::Diagnostics;
 use crate::ide::Analysis;
 use crate::model::names::is_dns_label;
-use crate::policy::Policy;
+use crate::policy::{Flow, Policy};
+use crate::replay::Trial;
 use crate::settings::{self, Layer, Project, Settings};
 use crate::source::FileId;
 use crate::targets::wasm::{Abi, Module};
 use crate::targets::{Artifact, Lowering};
+use crate::verify::Told;
 
 /// The most bytes of a configuration.
 const CONFIG_LIMIT: u64 = 1 << 20;
@@ -279,9 +281,20 @@ impl Session {
         compile::policy(&mut self.input, &mut loader, &mut self.diagnostics)
     }
 
+    /// Tries rules beside the policy.
+    pub fn trial(&mut self, rules: &str) -> Trial {
+        let mut loader = |from: &str, wanted: &str| self.disk.load(&self.paths, from, wanted);
+        compile::trial(&mut self.input, &mut loader, rules)
+    }
+
     /// Judges the policy by every layer of the build.
     pub fn judge(&mut self, policy: &Policy) -> Lowering {
         compile::judge(policy, &self.input.sources, &mut self.diagnostics)
+    }
+
+    /// Builds the policy, and asks its objects, as they are read back, about flows.
+    pub fn written(&mut self, policy: &Policy, flows: &[&Flow]) -> (Lowering, Vec<(Layer, Vec<Told>)>) {
+        compile::written(policy, &self.input.sources, &mut self.diagnostics, flows)
     }
 
     /// Judges the policy by every layer of the build, with what each says instead of a rule.

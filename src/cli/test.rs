@@ -1,5 +1,7 @@
 //! `netpol test`: the tests of a policy, judged for every flow that they speak of.
 
+mod against;
+
 use std::fmt::Write;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -8,10 +10,11 @@ use serde_json::json;
 use super::report::Report;
 use super::session::{Arguments, Session};
 use super::{Exit, Fatal, Global, to_stdout};
-use crate::analysis::{self, Coverage, TestResult};
+use crate::analysis::{self, Coverage, TestResult, Witness};
 use crate::diag::Diagnostics;
 use crate::policy::Policy;
 use crate::source::Sources;
+use against::{Against, Outcome};
 
 /// Judge the tests of a policy, and find everything that a build would find
 #[derive(clap::Args)]
@@ -28,6 +31,9 @@ pub struct Args {
     /// Fail where the tests speak of fewer rules than so many percent
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     coverage_min: Option<u8>,
+    /// Ask for flows of each line too: the evaluator, the objects that are written, the evaluator module
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', value_parser = against::parser())]
+    against: Vec<Against>,
     #[command(flatten)]
     arguments: Arguments,
 }
@@ -60,7 +66,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         report.close(&session.diagnostics, "");
         return Ok(exit);
     };
-    session.judge(&policy);
+    let outcomes = outcomes(args, &mut session, &policy)?;
     let sources = &session.input.sources;
     let results = analysis::tests(&policy, sources);
     for line in results.iter().flat_map(|test| &test.lines) {
@@ -70,14 +76,28 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     }
     let coverage = coverage(args, &policy)?;
     let text = match args.format {
-        Format::Human => human(args, &results, coverage.as_ref(), &policy, sources),
-        Format::Junit => junit(&results, sources),
-        Format::Json => machine(&results, coverage.as_ref(), &policy, sources),
+        Format::Human => {
+            let outcomes: String = outcomes.iter().map(|outcome| outcome.lines(sources)).collect();
+            human(args, &results, coverage.as_ref(), &policy, sources) + &outcomes
+        }
+        Format::Junit => junit(&results, &outcomes, sources),
+        Format::Json => {
+            let mut value = machine(&results, coverage.as_ref(), &policy, sources);
+            if !outcomes.is_empty() {
+                value["against"] = outcomes.iter().map(|outcome| outcome.json(sources)).collect();
+            }
+            format!("{value:#}\n")
+        }
     };
     if !only_findings {
         to_stdout(|out| out.write_all(text.as_bytes()))?;
     }
-    let exit = report.print(&mut session.diagnostics, sources)?;
+    let mut exit = report.print(&mut session.diagnostics, sources)?;
+    for outcome in outcomes.iter().filter(|outcome| !outcome.agrees()) {
+        let count = outcome.differing.iter().filter(|one| !one.explained).count();
+        report.say(&format!("{count} of {} flows differ against {}", outcome.flows, outcome.what));
+        exit = exit.max(1);
+    }
     close(&report, &session.diagnostics, &results);
     let wanted = args.coverage_min.map_or(0, usize::from);
     if coverage.as_ref().is_some_and(|coverage| coverage.percent() < wanted) {
@@ -85,6 +105,31 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         return Ok(exit.max(1));
     }
     Ok(exit)
+}
+
+/// Judges the policy by all layers, and asks others for flows of the tests.
+fn outcomes(args: &Args, session: &mut Session, policy: &Policy) -> Result<Vec<Outcome>, Fatal> {
+    let mut all = Vec::new();
+    if args.against.is_empty() {
+        session.judge(policy);
+        return Ok(all);
+    }
+    let witnesses: Vec<Witness> = analysis::witnesses(policy);
+    if Against::Source.is_among(&args.against) {
+        all.push(against::source(policy, &witnesses));
+    }
+    if Against::Yaml.is_among(&args.against) {
+        let flows: Vec<_> = witnesses.iter().map(|witness| &witness.flow).collect();
+        let (lowering, told) = session.written(policy, &flows);
+        all.push(against::yaml(policy, &lowering, &told, &witnesses));
+    } else {
+        session.judge(policy);
+    }
+    #[cfg(feature = "wasm-run")]
+    if Against::Wasm.is_among(&args.against) {
+        all.push(against::wasm(policy, &session.input.sources, &witnesses).map_err(Fatal::new)?);
+    }
+    Ok(all)
 }
 
 fn coverage(args: &Args, policy: &Policy) -> Result<Option<Coverage>, Fatal> {
@@ -141,7 +186,12 @@ fn human(
     out
 }
 
-fn machine(results: &[TestResult], coverage: Option<&Coverage>, policy: &Policy, sources: &Sources) -> String {
+fn machine(
+    results: &[TestResult],
+    coverage: Option<&Coverage>,
+    policy: &Policy,
+    sources: &Sources,
+) -> serde_json::Value {
     let tests: Vec<_> = results
         .iter()
         .map(|test| {
@@ -171,14 +221,16 @@ fn machine(results: &[TestResult], coverage: Option<&Coverage>, policy: &Policy,
             .collect();
         json!({ "covered": coverage.covered, "uncovered": uncovered })
     });
-    format!("{:#}\n", json!({ "tests": tests, "coverage": coverage }))
+    json!({ "tests": tests, "coverage": coverage })
 }
 
-/// Returns the outcome as JUnit's XML, one test case for each test.
-fn junit(results: &[TestResult], sources: &Sources) -> String {
+/// Returns the outcome as JUnit's XML, one test case for each test, and one for each of whom flows were asked.
+fn junit(results: &[TestResult], outcomes: &[Outcome], sources: &Sources) -> String {
     let failed = results.iter().filter(|test| !test.passed()).count();
+    let differ = outcomes.iter().filter(|outcome| !outcome.agrees()).count();
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let _ = writeln!(out, "<testsuites tests=\"{}\" failures=\"{failed}\">", results.len());
+    let (tests, failures) = (results.len() + outcomes.len(), failed + differ);
+    let _ = writeln!(out, "<testsuites tests=\"{tests}\" failures=\"{failures}\">");
     let _ = writeln!(out, "  <testsuite name=\"netpol\" tests=\"{}\" failures=\"{failed}\">", results.len());
     for test in results {
         let (name, place) = (escaped(&test.name), escaped(&sources.place(test.span)));
@@ -200,7 +252,20 @@ fn junit(results: &[TestResult], sources: &Sources) -> String {
             }
         }
     }
-    out.push_str("  </testsuite>\n</testsuites>\n");
+    out.push_str("  </testsuite>\n");
+    if !outcomes.is_empty() {
+        let _ = writeln!(out, "  <testsuite name=\"against\" tests=\"{}\" failures=\"{differ}\">", outcomes.len());
+        for outcome in outcomes {
+            let _ = writeln!(out, "    <testcase name=\"against {}\" classname=\"netpol\">", outcome.what);
+            for one in outcome.differing.iter().filter(|one| !one.explained) {
+                let (message, place) = (escaped(&one.message), escaped(&sources.place(one.span)));
+                let _ = writeln!(out, "      <failure message=\"{message}\">{place}</failure>");
+            }
+            out.push_str("    </testcase>\n");
+        }
+        out.push_str("  </testsuite>\n");
+    }
+    out.push_str("</testsuites>\n");
     out
 }
 

@@ -91,6 +91,11 @@ impl Answers {
 
 /// Decides a question, for each workload that it stands for. The error says in words why the question cannot be judged.
 pub fn ask(policy: &Policy, question: &Question) -> Result<Answers, String> {
+    ask_by(policy, question, &mut |flow| Ok(eval(policy, flow)))
+}
+
+/// Decides the flows of a question by somebody else: the policy only says who the parties are.
+pub fn ask_by(policy: &Policy, question: &Question, decide: &mut Decide<'_>) -> Result<Answers, String> {
     let from = question::parse(&question.from)?;
     let to = question::parse(&question.to)?;
     if from.ports.is_some() {
@@ -126,7 +131,7 @@ pub fn ask(policy: &Policy, question: &Question) -> Result<Answers, String> {
         asker.assume_account(&way.from);
         asker.assume_account(&way.to.to);
     });
-    let all = answers(policy, question, pairs);
+    let all = answers(question, pairs, decide)?;
     asker.assumed.dedup();
     match all.is_empty() {
         true => Err(format!("`{}` is nothing that can be judged", question.to)),
@@ -157,14 +162,17 @@ struct Way {
     flow: Flow,
 }
 
+/// Decides a flow, or says why it cannot.
+pub type Decide<'d> = dyn FnMut(&Flow) -> Result<Verdict, String> + 'd;
+
 /// Decides the flows. Pods of one workload with the same decision share one answer.
-fn answers(policy: &Policy, question: &Question, ways: Vec<Way>) -> Vec<Answer> {
+fn answers(question: &Question, ways: Vec<Way>, decide: &mut Decide<'_>) -> Result<Vec<Answer>, String> {
     type Key = (SmolStr, SmolStr, Option<u16>, Protocol);
     let mut told: FxHashMap<Key, Vec<(Option<Verdict>, Verdict)>> = FxHashMap::default();
     let mut found = Vec::new();
     for way in ways {
-        let gateway = way.gateway.as_ref().map(|flow| eval(policy, flow));
-        let verdict = eval(policy, &way.flow);
+        let gateway = way.gateway.as_ref().map(&mut *decide).transpose()?;
+        let verdict = decide(&way.flow)?;
         let key = (way.from.workload.clone(), way.to.to.workload.clone(), way.to.port, way.to.protocol);
         let like = told.entry(key).or_default();
         if !like.contains(&(gateway, verdict)) {
@@ -186,7 +194,7 @@ fn answers(policy: &Policy, question: &Question, ways: Vec<Way>) -> Vec<Answer> 
         flow: way.flow,
         verdict,
     };
-    found.into_iter().map(answer).collect()
+    Ok(found.into_iter().map(answer).collect())
 }
 
 /// Returns how a party is shown.

@@ -399,7 +399,7 @@ fn first_publisher(policy: &Policy, flow: &Flow, pod: &Pod, direction: Direction
 }
 
 /// Returns whether a grant lets a flow through at one end.
-fn grants(policy: &Policy, grant: &Grant, flow: &Flow, direction: Direction) -> bool {
+pub(super) fn grants(policy: &Policy, grant: &Grant, flow: &Flow, direction: Direction) -> bool {
     if grant.direction != direction
         || contains(&grant.source, &flow.source, None) != Match::Yes
         || contains(&grant.destination, &flow.destination, Some(flow)) != Match::Yes

@@ -75,4 +75,4 @@ pub use isolation::Isolated;
 pub use lower::lower;
 pub use model::*;
 pub use unknown::{Unknown, unknown};
-pub use used::{isolates, met};
+pub use used::{isolates, met, openers};

@@ -1,10 +1,10 @@
 //! Which rules a flow meets, whether they decide it or not.
 
 use super::Policy;
-use super::eval::{Cause, Verdict, arrived, governs_pod, matches_in_part};
+use super::eval::{Cause, Verdict, arrived, governs_pod, grants, matches, matches_in_part};
 use super::flow::{Flow, Party, Pod};
 use super::through::publishes;
-use crate::model::rules::{Action, Direction, RuleId};
+use crate::model::rules::{Action, Direction, Rule, RuleId};
 
 /// Returns the rules that a flow meets: allows and denies that match it at an end where they govern the pod, those of
 /// the grants that let it through, and every `default deny` of its pods.
@@ -36,4 +36,22 @@ pub fn met(policy: &Policy, flow: &Flow, verdict: &Verdict) -> Vec<RuleId> {
 pub fn isolates(policy: &Policy, pod: &Pod, direction: Direction) -> bool {
     let mut rules = policy.rules_concerning(pod);
     rules.any(|(_, rule)| rule.action != Action::Deny && governs_pod(rule, direction, pod))
+}
+
+/// Returns the rules each of which lets a flow through at an end by itself, where nothing denies it: allows that match,
+/// and those that are the cause of a grant.
+pub fn openers(policy: &Policy, flow: &Flow, direction: Direction) -> Vec<RuleId> {
+    let flow = arrived(policy, flow);
+    let Party::Pod(pod) = (if direction == Direction::Egress { &flow.source } else { &flow.destination }) else {
+        return Vec::new();
+    };
+    let opens = |rule: &Rule| {
+        rule.action == Action::Allow
+            && (publishes(rule, &flow, pod, direction) == Some(true)
+                || governs_pod(rule, direction, pod) && matches(policy, rule, &flow))
+    };
+    let mut all: Vec<RuleId> = policy.rules_concerning(pod).filter(|(_, rule)| opens(rule)).map(|(at, _)| at).collect();
+    let opening = policy.grants_concerning(pod).filter(|(_, grant)| grants(policy, grant, &flow, direction));
+    all.extend(opening.flat_map(|(_, grant)| grant.because.iter().copied()));
+    all
 }

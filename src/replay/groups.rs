@@ -40,12 +40,7 @@ pub struct Group {
 impl Group {
     /// Returns the flows as the right side of a rule: `garden/web -> garden/api:8080`.
     pub fn sentence(&self) -> String {
-        let port = match self.port {
-            (Some(port), Protocol::Tcp) => port.to_string(),
-            (Some(port), protocol) => format!("{port}/{}", protocol.word()),
-            (None, protocol) => format!("*/{}", protocol.word()),
-        };
-        format!("{} -> {}:{port}", self.source.text, self.destination.text)
+        format!("{} -> {}:{}", self.source.text, self.destination.text, port_words(self.port))
     }
 
     /// Counts one more.
@@ -55,6 +50,15 @@ impl Group {
             let (first, last) = self.seen.unwrap_or((time, time));
             self.seen = Some((first.min(time), last.max(time)));
         }
+    }
+}
+
+/// Returns a port with its protocol, as a rule writes it.
+pub(super) fn port_words(port: (Option<u16>, Protocol)) -> String {
+    match port {
+        (Some(port), Protocol::Tcp) => port.to_string(),
+        (Some(port), protocol) => format!("{port}/{}", protocol.word()),
+        (None, protocol) => format!("*/{}", protocol.word()),
     }
 }
 

@@ -13,6 +13,7 @@ mod format;
 mod groups;
 mod hubble;
 mod record;
+mod suggest;
 mod text;
 mod who;
 mod words;
@@ -25,12 +26,13 @@ use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
 use crate::model::rules::RuleId;
-use crate::policy::ask::{Question, ask, headers};
-use crate::policy::{self, Flow, Party, Policy, Request};
+use crate::policy::ask::{Question, ask_by, headers};
+use crate::policy::{self, Flow, Party, Policy, Request, Verdict};
 use format::{Format, read};
 pub use groups::{Group, Groups};
 pub use record::Passed;
 use record::{Reading, Record};
+pub use suggest::{Hopeless, Kept, Suggested, Trial, Why, suggest};
 pub use text::Moment;
 use who::Cast;
 pub use who::Who;
@@ -43,14 +45,35 @@ const REMEMBERED_BYTES: usize = 64 << 20;
 /// So many lines that could not be read are kept with their reasons; the others are counted.
 const UNREAD_TOLD: usize = 20;
 
+/// Who decides the flows of a replay: a policy, or a module that was made of one.
+pub trait Judge {
+    /// Decides a flow; the error says why it cannot.
+    fn decide(&mut self, flow: &Flow) -> Result<Verdict, String>;
+
+    /// Returns the rules that a flow meets, whether they decide it or not, where that is known.
+    fn met(&self, flow: &Flow, verdict: &Verdict) -> Vec<RuleId>;
+}
+
+impl Judge for &Policy {
+    fn decide(&mut self, flow: &Flow) -> Result<Verdict, String> {
+        Ok(policy::eval(self, flow))
+    }
+
+    fn met(&self, flow: &Flow, verdict: &Verdict) -> Vec<RuleId> {
+        policy::met(self, flow, verdict)
+    }
+}
+
 /// A replay.
 pub struct Replay<'p> {
     policy: &'p Policy,
+    judge: Box<dyn Judge + 'p>,
     cast: Cast<'p>,
     format: Format,
-    judged: FxHashMap<Vec<u8>, SmallVec<[Judged; 1]>>,
-    judged_bytes: usize,
+    known: FxHashMap<Vec<u8>, SmallVec<[Judged; 1]>>,
+    known_bytes: usize,
     used: Vec<bool>,
+    keeps: bool,
     found: Found,
 }
 
@@ -81,6 +104,8 @@ pub struct Found {
     pub unread_lines: Vec<(usize, u64, String)>,
     /// Allows and denies that no flow met, and `default deny`s that isolate no pod of any flow.
     pub unused: Vec<RuleId>,
+    /// The different flows, where they are kept.
+    pub kept: Kept,
 }
 
 impl Found {
@@ -107,20 +132,34 @@ struct Judged {
     /// The group among those with an unexplained pod.
     unexplained: Option<Option<usize>>,
     unlabelled: bool,
+    /// The flow's place among those that are kept.
+    kept: Option<usize>,
 }
 
 impl<'p> Replay<'p> {
     /// Begins a replay.
     pub fn new(policy: &'p Policy) -> Replay<'p> {
+        Replay::by(policy, Box::new(policy))
+    }
+
+    /// Begins a replay that somebody else decides: the policy only says who the parties are.
+    pub fn by(policy: &'p Policy, judge: Box<dyn Judge + 'p>) -> Replay<'p> {
         Replay {
             policy,
+            judge,
             cast: Cast::new(policy),
             format: Format::Hubble,
-            judged: FxHashMap::default(),
-            judged_bytes: 0,
+            known: FxHashMap::default(),
+            known_bytes: 0,
             used: vec![false; policy.rules.len()],
+            keeps: false,
             found: Found::default(),
         }
+    }
+
+    /// From now on keeps the flows that are to pass, so that rules can be suggested for them.
+    pub fn keep_flows(&mut self) {
+        self.keeps = true;
     }
 
     /// Takes a line of a log; `at` is the log by its number, and the line. Lines of space are passed over.
@@ -131,10 +170,7 @@ impl<'p> Replay<'p> {
         }
         self.found.lines += 1;
         let outcome = match read(line, &mut self.format) {
-            Ok(Reading::Flows(records)) => {
-                records.iter().for_each(|record| self.record(at, record));
-                Ok(())
-            }
+            Ok(Reading::Flows(records)) => records.iter().try_for_each(|record| self.record(at, record)),
             Ok(Reading::Question(question)) => self.question(at, line, &question),
             Ok(Reading::Passed(why)) => {
                 self.found.passed[why as usize] += 1;
@@ -172,13 +208,14 @@ impl<'p> Replay<'p> {
         self.found.denied.flows()
     }
 
-    fn record(&mut self, at: (usize, u64), record: &Record<'_>) {
+    fn record(&mut self, at: (usize, u64), record: &Record<'_>) -> Result<(), String> {
         let mut key = Vec::with_capacity(256);
         record.key(&mut key);
         let time = record.time.told().and_then(Moment::parse);
-        if let Some(known) = self.judged.get(&key) {
+        if let Some(known) = self.known.get(&key) {
             let known = known[0];
-            return self.count(known, time);
+            self.count(known, time);
+            return Ok(());
         }
         let judged = match [&record.source, &record.destination].map(|told| self.cast.who(told)) {
             [Ok(source), Ok(destination)] => {
@@ -189,35 +226,36 @@ impl<'p> Replay<'p> {
                     protocol: record.protocol.0,
                     request: request(record),
                 };
-                self.judge(at, [source, destination], &flow, record.refused)
+                let verdict = self.judge.decide(&flow)?;
+                self.judged(at, [source, destination], &flow, &verdict, record.refused)
             }
             [Err(why), _] | [_, Err(why)] => {
-                Judged { outcome: Outcome::Passed(why), unexplained: None, unlabelled: false }
+                Judged { outcome: Outcome::Passed(why), unexplained: None, unlabelled: false, kept: None }
             }
         };
         self.remember(key, smallvec![judged]);
         self.count(judged, time);
+        Ok(())
     }
 
     fn question(&mut self, at: (usize, u64), line: &[u8], question: &Question) -> Result<(), String> {
-        if let Some(known) = self.judged.get(line) {
+        if let Some(known) = self.known.get(line) {
             known.clone().into_iter().for_each(|judged| self.count(judged, None));
             return Ok(());
         }
-        let answers = ask(self.policy, question)?;
+        let answers = ask_by(self.policy, question, &mut |flow| self.judge.decide(flow))?;
         let mut all: SmallVec<[Judged; 1]> = SmallVec::new();
-        for (flow, _) in answers.all.iter().flat_map(|answer| answer.steps()) {
+        for (flow, verdict) in answers.all.iter().flat_map(|answer| answer.steps()) {
             let who = [&flow.source, &flow.destination].map(|party| Rc::new(self.cast.of(party)));
-            all.push(self.judge(at, who, flow, false));
+            all.push(self.judged(at, who, flow, verdict, false));
         }
         all.iter().for_each(|judged| self.count(*judged, None));
         self.remember(line.to_vec(), all);
         Ok(())
     }
 
-    fn judge(&mut self, at: (usize, u64), who: [Rc<Who>; 2], flow: &Flow, refused: bool) -> Judged {
-        let verdict = policy::eval(self.policy, flow);
-        for rule in policy::met(self.policy, flow, &verdict) {
+    fn judged(&mut self, at: (usize, u64), who: [Rc<Who>; 2], flow: &Flow, verdict: &Verdict, refused: bool) -> Judged {
+        for rule in self.judge.met(flow, verdict) {
             self.used[rule.index()] = true;
         }
         let is_pod = |party: &Party| matches!(party, Party::Pod(_));
@@ -227,14 +265,16 @@ impl<'p> Replay<'p> {
             _ if !is_pod(&flow.source) && !is_pod(&flow.destination) => Outcome::NoPod,
             (true, false) => Outcome::Allowed,
             (false, false) => {
-                let ends = verdict.ends.into_iter().filter(|end| !end.allows()).collect();
+                let ends = verdict.ends.iter().copied().filter(|end| !end.allows()).collect();
                 Outcome::Denied(self.found.denied.of(who.clone(), flow, ends, at))
             }
         };
+        let is_to_pass = self.keeps && matches!(outcome, Outcome::Allowed | Outcome::Denied(_));
+        let kept = if is_to_pass { self.found.kept.add(who.clone(), flow) } else { None };
         let unlabelled = who.iter().any(|who| who.unlabelled);
         let unexplained = who.iter().any(|who| who.unexplained);
         let unexplained = unexplained.then(|| self.found.unexplained.of(who, flow, SmallVec::new(), at));
-        Judged { outcome, unexplained, unlabelled }
+        Judged { outcome, unexplained, unlabelled, kept }
     }
 
     fn count(&mut self, judged: Judged, time: Option<Moment>) {
@@ -251,15 +291,18 @@ impl<'p> Replay<'p> {
             found.unexplained.add(group, time);
         }
         found.unlabelled += u64::from(judged.unlabelled);
+        if let Some(at) = judged.kept {
+            found.kept.count(at);
+        }
     }
 
     fn remember(&mut self, key: Vec<u8>, judged: SmallVec<[Judged; 1]>) {
-        if self.judged.len() >= REMEMBERED || self.judged_bytes >= REMEMBERED_BYTES {
-            self.judged.clear();
-            self.judged_bytes = 0;
+        if self.known.len() >= REMEMBERED || self.known_bytes >= REMEMBERED_BYTES {
+            self.known.clear();
+            self.known_bytes = 0;
         }
-        self.judged_bytes += key.len();
-        self.judged.insert(key, judged);
+        self.known_bytes += key.len();
+        self.known.insert(key, judged);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::policy::{Party, Pod};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Words {
     /// How many parties the words mean, roughly: 0 for one workload, address or host, more for labels, an account, all
-    /// pods of a namespace.
+    /// pods of a namespace, what a rule names.
     pub width: u8,
     /// The words.
     pub text: String,
@@ -47,6 +47,25 @@ impl Words {
             Party::Pod(pod) => of_pod(inventory, pod),
         }
     }
+
+    /// Returns all ways to name a party, the tightest first.
+    pub(super) fn all(inventory: &Inventory, party: &Party) -> Vec<Words> {
+        let mut all = vec![Words::of(inventory, party)];
+        if let Party::Pod(pod) = party
+            && let Some(namespace) = pod.namespace_labels.get(NAMESPACE_NAME).filter(|name| is_dns_label(name))
+        {
+            all.extend(by_facts(namespace, pod).into_iter().flatten());
+            all.push(Words::new(3, format!("{namespace}/*")));
+        }
+        all.retain(|words| words.said);
+        all.dedup();
+        all
+    }
+
+    /// Makes words for a party that a rule of the policy names.
+    pub(super) fn of_rule(text: String) -> Words {
+        Words::new(4, text)
+    }
 }
 
 fn of_pod(inventory: &Inventory, pod: &Pod) -> Words {
@@ -65,16 +84,18 @@ fn of_pod(inventory: &Inventory, pod: &Pod) -> Words {
     if let Some(owner) = owner {
         return named(&owner.name);
     }
+    let [by_labels, by_account] = by_facts(namespace, pod);
+    by_labels.or(by_account).unwrap_or_else(|| Words::new(3, format!("{namespace}/*")))
+}
+
+/// Returns a pod by its labels that last, and by its account.
+fn by_facts(namespace: &str, pod: &Pod) -> [Option<Words>; 2] {
     let lasting = pod
         .labels
         .iter()
         .filter(|(key, value)| !is_passing(key) && is_label_key(key) && is_label_value(value) && !value.is_empty());
     let labels: Vec<String> = lasting.map(|(key, value)| format!("{key}={value}")).collect();
-    if !labels.is_empty() {
-        return Words::new(1, format!("{namespace}/{{{}}}", labels.join(", ")));
-    }
-    match is_dns_subdomain(&pod.account) {
-        true => Words::new(2, format!("{namespace}/@{}", pod.account)),
-        false => Words::new(3, format!("{namespace}/*")),
-    }
+    let by_labels = (!labels.is_empty()).then(|| Words::new(1, format!("{namespace}/{{{}}}", labels.join(", "))));
+    let by_account = is_dns_subdomain(&pod.account).then(|| Words::new(2, format!("{namespace}/@{}", pod.account)));
+    [by_labels, by_account]
 }

@@ -18,12 +18,14 @@ mod alike;
 mod known;
 mod row;
 mod sidecars;
+mod told;
 mod words;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use self::row::{Difference, Row, Source};
+pub use self::told::{Told, told};
 use crate::diag::Diagnostics;
 use crate::flows::{OTHER, Set, TooLarge};
 use crate::model::endpoint::Endpoint;

@@ -13,6 +13,7 @@
 mod beside;
 mod egress;
 mod ingress;
+mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use self::beside::Beside;
+pub(super) use self::tell::{TellFailed, tell};
 use super::row::{Difference, Kind};
 use super::{BUDGET, BUDGET_EACH, TOGETHER, known, words};
 use crate::flows::{Passing, Set, Terms, TooLarge};

@@ -1,5 +1,6 @@
 //! The command as a person or a pipeline runs it: exit codes, streams, files.
 
+mod against;
 mod asking;
 mod build;
 mod check;

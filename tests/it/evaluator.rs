@@ -1,10 +1,12 @@
-//! The evaluator module: it says of every flow what the evaluator of the source says, and so does its native twin.
+//! The evaluator module: it says of every flow what the evaluator of the source says, and so do its native twin and the
+//! sets of the policy.
 //! `NETPOL_EVALUATOR=POLICIES,FLOWS[,SEED]` asks for more than a test run.
 
 mod hostile;
 mod opa;
 mod proxy;
 
+use netpol::policy::meaning::Meaning;
 use netpol::policy::{Cause as Why, Flow, Party, Policy, eval};
 use netpol::source::Sources;
 use netpol::targets::wasm::kernel::layout::NONE;
@@ -82,6 +84,7 @@ fn modules_and_their_native_twins_say_what_the_evaluator_says() {
         let tables = wasm::tables(&policy, false);
         let mut twin = Kernel::new(Tables::new(&tables.words, &tables.text).unwrap());
         let mut module = Running::load(&built(&policy, &sources, Abi::Core, false).code).unwrap();
+        let mut meaning = Meaning::new(&policy, &[]);
         let mut drawn = Vec::new();
         for _ in 0..flows {
             let mut one = Drawer { random: &mut random, policy: &policy }.flow();
@@ -94,6 +97,7 @@ fn modules_and_their_native_twins_say_what_the_evaluator_says() {
             }
             let shown = || format!("case {number}\n{}\n{one:#?}\n{}", draw.statements.join("\n"), flow::flow(&one));
             let expected = expected(&policy, &one);
+            assert_eq!(meaning.allows(&one), Ok(expected.allowed()), "{}", shown());
             let numbers = interned(&mut twin, &one);
             assert_eq!(twin.decide(numbers[0], numbers[1], numbers[2], numbers[3]), Ok(expected), "{}", shown());
             assert_eq!(twin.decide_text(&text(&flow::flow(&one))), Ok(expected), "{}", shown());

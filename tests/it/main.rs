@@ -35,6 +35,7 @@ mod passes;
 mod quiet;
 mod reports;
 mod settings;
+mod suggest;
 mod syntax;
 mod targets;
 mod tidy;

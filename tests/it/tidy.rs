@@ -27,6 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "verify",
             "analysis",
+            "replay",
             "targets",
             "policy",
             "types",
@@ -47,6 +48,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "lsp",
             "ide",
             "compile",
+            "verify",
             "analysis",
             "replay",
             "targets",

@@ -8,6 +8,7 @@ mod read;
 mod sidecars;
 mod text;
 mod together;
+mod told;
 mod too_large;
 
 use netpol::diag::{Code, Diagnostics};

@@ -13,14 +13,30 @@ use crate::source::Sources;
 /// So many entries of each list are shown to people.
 const SHOWN: usize = 50;
 
+/// A rule, as its file has it.
+pub struct Told {
+    /// The file.
+    pub path: String,
+    /// The line.
+    pub line: u64,
+    /// How it reads.
+    pub text: String,
+}
+
+/// Returns a rule of a policy.
+pub fn of_policy(policy: &Policy, sources: &Sources, at: RuleId) -> Option<Told> {
+    let origin = &policy.rule(at)?.origin;
+    let place = origin.place();
+    let path = sources.file(place.file).path.clone();
+    Some(Told { path, line: sources.line(place) as u64, text: rule_text(sources, origin) })
+}
+
 /// A summary.
 pub struct Summary<'a> {
     /// What was found.
     pub found: &'a Found,
-    /// The policy.
-    pub policy: &'a Policy,
-    /// The texts of its rules.
-    pub sources: &'a Sources,
+    /// The rules.
+    pub rules: &'a dyn Fn(RuleId) -> Option<Told>,
     /// The names of the logs.
     pub names: &'a [String],
 }
@@ -99,12 +115,8 @@ impl Summary<'_> {
         let passed: serde_json::Map<String, Value> =
             Passed::ALL.iter().map(|why| (why.key().to_owned(), json!(found.passed[*why as usize]))).collect();
         let rule = |at: &RuleId| {
-            let origin = &self.policy.rule(*at)?.origin;
-            let place = origin.place();
-            let path = &self.sources.file(place.file).path;
-            Some(json!({
-                "path": path, "line": self.sources.line(place), "rule": rule_text(self.sources, origin),
-            }))
+            let Told { path, line, text } = (self.rules)(*at)?;
+            Some(json!({ "path": path, "line": line, "rule": text }))
         };
         let unread = found
             .unread_lines
@@ -161,7 +173,7 @@ impl Summary<'_> {
             Cause::Denied(rule) => format!("denied by {}", self.rule(rule)),
             Cause::NoneMatches { isolated_by, nearest, .. } => {
                 let near = nearest.map(|rule| format!("; the nearest is {}", self.rule(rule))).unwrap_or_default();
-                let place = self.policy.rule(isolated_by).map(|rule| self.sources.place(rule.origin.place()));
+                let place = (self.rules)(isolated_by).map(|Told { path, line, .. }| format!("{path}:{line}"));
                 format!("no rule allows this, and {} isolates the pod{near}", place.unwrap_or_default())
             }
             _ => "allowed".to_owned(),
@@ -169,12 +181,12 @@ impl Summary<'_> {
     }
 
     fn rule(&self, at: RuleId) -> String {
-        let Some(rule) = self.policy.rule(at) else { return String::new() };
-        format!("{}   {}", self.sources.place(rule.origin.place()), rule_text(self.sources, &rule.origin))
+        let Some(Told { path, line, text }) = (self.rules)(at) else { return String::new() };
+        format!("{path}:{line}   {text}")
     }
 
     /// Returns the numbers in sentences.
-    fn numbers(&self) -> Vec<String> {
+    pub fn numbers(&self) -> Vec<String> {
         let found = self.found;
         let denied = found.denied.flows();
         let mut all = vec![format!(
@@ -207,7 +219,8 @@ impl Summary<'_> {
     }
 }
 
-fn number(count: u64, what: &str) -> String {
+/// Returns a number with what is counted.
+pub fn number(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 

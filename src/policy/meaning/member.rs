@@ -38,7 +38,7 @@ impl Meaning<'_> {
             Party::Host { at, .. } => self.flows.space.numbers_in(at).map(Some).collect(),
             _ => vec![None],
         };
-        let concrete = |address| Concrete { meaning: self, flow, direction, address };
+        let concrete = |address| Concrete { meaning: self, flow, direction, address, of_pods: 0 };
         let everywhere = |set: Set| {
             places.iter().all(|address| {
                 let one = concrete(*address);
@@ -51,12 +51,31 @@ impl Meaning<'_> {
     }
 }
 
+impl Meaning<'_> {
+    /// Returns whether a flow is in a set of this collection, wherever its host may be. Its pods have one address.
+    pub fn has(&self, flow: &Flow, direction: Direction, of_pods: IpAddr, set: Set) -> bool {
+        let space = &self.flows.space;
+        let of_pods = space.address(of_pods);
+        let of_host = |party: &Party| match party {
+            Party::Host { at, .. } => Some(space.numbers_in(at).map(Some).collect::<Vec<_>>()),
+            Party::Pod(_) | Party::Address(_) => None,
+        };
+        let places = of_host(&flow.destination).unwrap_or_else(|| vec![None]);
+        places.into_iter().all(|address| {
+            let one = Concrete { meaning: self, flow, direction, address, of_pods };
+            self.flows.diagrams.contains(set, |var| one.value(var))
+        })
+    }
+}
+
 /// A flow, with the address of its host if it goes to one.
 struct Concrete<'m, 'p> {
     meaning: &'m Meaning<'p>,
     flow: &'m Flow,
     direction: Direction,
     address: Option<u32>,
+    /// The number of an address that pods have.
+    of_pods: u32,
 }
 
 impl Concrete<'_, '_> {
@@ -83,7 +102,8 @@ impl Concrete<'_, '_> {
             })),
             Feature::Address(side) => match party(side) {
                 Party::Address(one) => address(*one),
-                _ => self.address.unwrap_or_default(),
+                Party::Pod(_) => self.of_pods,
+                Party::Host { .. } => self.address.unwrap_or_default(),
             },
             Feature::Host => match &flow.destination {
                 Party::Host { name, .. } => space.host(name),

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
+use super::kernel;
 use crate::model::addresses::AddressSet;
 use crate::model::labels::{Labels, NAMESPACE_NAME};
 use crate::model::ports::Protocol;
-use crate::policy::{Flow, Party, Pod, Request};
+use crate::model::rules::{Direction, GrantId, RuleId};
+use crate::policy::{Cause, End, Flow, Party, Pod, Request, Verdict};
 
 /// Returns a party. The labels of a namespace of which only the name is known are left to the module.
 pub fn party(party: &Party) -> Value {
@@ -75,6 +77,36 @@ pub fn flow(flow: &Flow) -> Value {
         value.insert("port".to_owned(), json!(port));
     }
     Value::Object(value)
+}
+
+/// Returns a whole flow whose hosts are where the module knows them to be, and not where the asker does.
+pub fn unplaced(flow: &Flow) -> Value {
+    let mut value = self::flow(flow);
+    for end in ["from", "to"] {
+        if let Some(party) = value.get_mut(end).and_then(Value::as_object_mut) {
+            party.remove("at");
+        }
+    }
+    value
+}
+
+/// Returns a module's verdict as the evaluator says it. Of an isolated pod a module tells the first rule alone.
+pub fn verdict(told: &kernel::Verdict) -> Verdict {
+    let [out, way_in] = told.ends;
+    let end = |direction, end: kernel::End| {
+        let (rule, grant) = (RuleId::new(end.by as usize), GrantId::new(end.by as usize));
+        let cause = match end.cause {
+            kernel::Cause::NoPod => Cause::NoPod,
+            kernel::Cause::Itself => Cause::Itself,
+            kernel::Cause::NotIsolated => Cause::NotIsolated,
+            kernel::Cause::Allowed => Cause::Allowed(rule),
+            kernel::Cause::Granted => Cause::Granted(grant),
+            kernel::Cause::Denied => Cause::Denied(rule),
+            kernel::Cause::NoneMatches => Cause::NoneMatches { isolated_by: rule, others: 0, nearest: None },
+        };
+        End { direction, cause }
+    };
+    Verdict { ends: [end(Direction::Egress, out), end(Direction::Ingress, way_in)] }
 }
 
 /// Returns the port and the protocol of a flow as one number.

@@ -2,9 +2,10 @@
 
 use wasmtime::{Engine, Instance, Memory, Module, Store, TypedFunc};
 
-use super::assemble;
 use super::kernel::layout;
 use super::kernel::{Cause, End, Verdict};
+use super::{assemble, flow};
+use crate::policy;
 
 /// A module that runs.
 pub struct Running {
@@ -105,6 +106,21 @@ impl Running {
         let at = self.hand_over(text)?;
         answer(self.decide_text.call(&mut self.store, (at, text.len() as i32)))?;
         self.told()
+    }
+
+    /// Decides a flow, as the evaluator says it.
+    pub fn judge(&mut self, flow: &policy::Flow) -> Result<policy::Verdict, String> {
+        self.judge_text(&flow::flow(flow))
+    }
+
+    /// Decides a flow whose hosts are where the module knows them to be.
+    pub fn judge_unplaced(&mut self, flow: &policy::Flow) -> Result<policy::Verdict, String> {
+        self.judge_text(&flow::unplaced(flow))
+    }
+
+    fn judge_text(&mut self, asked: &serde_json::Value) -> Result<policy::Verdict, String> {
+        let told = self.decide_text(asked.to_string().as_bytes());
+        told.map(|told| flow::verdict(&told)).map_err(|error| format!("the module answers with the error {error}"))
     }
 
     /// Decides many flows at once; of one that is an error there is its number.

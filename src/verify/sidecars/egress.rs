@@ -100,7 +100,7 @@ fn refuses_more(judgement: &Judgement) -> bool {
 
 /// Returns the flows from the pods of a place that their sidecars see: TCP, from pods that have one and are no
 /// gateways, to addresses outside that no pod has.
-fn seen(policy: &Policy, meaning: &mut Meaning<'_>, place: u32) -> Set {
+pub(super) fn seen(policy: &Policy, meaning: &mut Meaning<'_>, place: u32) -> Set {
     let flows = meaning.flows();
     let tcp = flows.port(&PortMatch::range(1, u16::MAX, Protocol::Tcp));
     let captured = flows.from_sidecar();

@@ -120,7 +120,7 @@ fn leads_in(policy: &Policy, said: &Said, gateway: &Gateway) -> bool {
 }
 
 /// Returns the flows that sidecars look at: TCP, except on ports that they leave out.
-fn seen(flows: &mut Flows) -> Set {
+pub(super) fn seen(flows: &mut Flows) -> Set {
     let mut first = 1;
     let mut ports = Vec::new();
     for past in PAST_SIDECAR {

@@ -42,6 +42,28 @@ fn a_module_answers_as_the_source_does() {
     assert_eq!((&lines[1]["verdict"], run.code), (&"error".into(), 1));
 }
 
+/// Who asks a module does not know where its hosts are, nor which pods of a workload its rules tell apart.
+#[test]
+fn a_module_knows_its_hosts_and_tells_pods_apart() {
+    let policy = "let db = host db.example.com at 198.51.100.50\ndefault deny egress garden/*\n\
+        allow egress garden/{tier=front} -> 198.51.100.0/24:443\nallow egress garden/* -> db:5432\n";
+    let pod = |name: &str, tier: &str| {
+        let labels = format!("{{ app: web, tier: {tier} }}");
+        format!("apiVersion: v1\nkind: Pod\nmetadata: {{ name: {name}, namespace: garden, labels: {labels} }}\n---\n")
+    };
+    let pods = [pod("a", "front"), pod("b", "back")].concat();
+    let here = folder(&[("a.netpol", policy), ("pods.yaml", &pods)]);
+    let run = netpol(here.path(), BUILD);
+    assert_eq!(run.code, 0, "{}", run.err);
+    for (from, to) in [("garden/{tier=front}", "db.example.com:443"), ("garden/{app=web}", "db.example.com:443")] {
+        let ask = ["--from", from, "--to", to, "--inventory", "pods.yaml"];
+        let source = netpol(here.path(), &[&["eval", "a.netpol"], &ask[..]].concat());
+        let module = netpol(here.path(), &[&["eval", "--module", "out/policy.wasm"], &ask[..]].concat());
+        let words = |text: &str| text.split_whitespace().filter(|word| ["allowed", "denied"].contains(word)).count();
+        assert_eq!((source.code, words(&source.out) > 0), (module.code, words(&module.out) > 0), "{from} -> {to}");
+    }
+}
+
 #[test]
 fn audit_only_tells_and_check_compares() {
     let here = folder(&[("a.netpol", POLICY)]);

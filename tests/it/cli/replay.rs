@@ -32,7 +32,7 @@ status: {{ phase: Running, podIPs: [{{ ip: {address} }}] }}
 
 fn cluster() -> String {
     let workloads = Cluster::default()
-        .namespace("garden", "team: green")
+        .namespace("garden", "team: green, istio-injection: enabled")
         .namespace("payments", "")
         .namespace("kube-system", "")
         .deployment("garden/web", "")
@@ -466,6 +466,138 @@ fn a_summary_is_text_or_markdown() {
 
     - `-:6` this is no flow of Hubble, ztunnel or Envoy, and none of `eval --flows`
     ");
+}
+
+/// What is printed is a policy file: with it beside the policy, nothing of the log is denied that an allow could help.
+#[test]
+fn missing_rules_are_suggested_as_source() {
+    let here = shop();
+    std::fs::write(here.path().join("netpol.toml"), "[cluster]\npods = [\"10.244.0.0/16\"]\n").unwrap();
+    let log = lines(&[
+        ztunnel(json!({ "dst.hbone_addr": "10.244.2.7:9090" })),
+        ztunnel(json!({ "dst.hbone_addr": "10.244.2.7:9090" })),
+        ztunnel(json!({ "src.workload": "stranger", "src.namespace": "payments", "src.identity": null })),
+        envoy(json!({ "upstream_cluster": "PassthroughCluster", "requested_server_name": "example.com",
+            "upstream_host": "34.117.118.44:443", "downstream_local_address": "34.117.118.44:443", "authority": null,
+            "method": null, "path": null })),
+        json!({ "from": "garden/web", "to": "kube-system/{k8s-app=kube-dns}:53/udp" }),
+        json!({ "from": "garden/api", "to": "payments/db:22" }),
+    ]);
+    let run = replay(&here, &log, &["--suggest"]);
+    assert_eq!((run.code, run.err.as_str()), (1, ""));
+    insta::assert_snapshot!(run.out, @r"
+    # 6 flows in 6 lines: 1 allowed, 5 would be denied
+    # 1 flow with a pod that the inventory does not have
+    # 1 flow with a pod whose labels nobody tells: rules about labels do not mean it
+    allow garden/web -> garden/api:9090           # 2 flows
+    allow egress garden/web -> example.com:443    # 1 flow
+    allow ingress payments/* -> garden/api:8080   # 1 flow
+    # 1 × garden/api -> payments/db:22: no allow helps, since it is denied by shop/web.netpol:3   deny garden/* -> payments/{app=db}:22
+    ");
+    std::fs::write(here.path().join("shop/missing.netpol"), &run.out).unwrap();
+    let run = netpol(here.path(), &["check", "shop", "--inventory", "cluster.yaml", "--target", "networkpolicy,istio"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    let found = found(&here, &log);
+    assert_eq!(denied(&found), [("garden/api -> payments/db:22".to_owned(), 1)]);
+    let run = replay(&here, &log, &["--suggest", "--format", "json"]);
+    let found: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(found["suggested"]["rules"], json!([]));
+    assert_eq!(found["suggested"]["without_rule"][0]["sentence"], "garden/api -> payments/db:22");
+    let run = replay(&here, &log, &["--suggest", "--format", "markdown"]);
+    assert!(
+        run.out.contains("\n## Missing rules\n\n```netpol\n# 1 × garden/api -> payments/db:22: no allow"),
+        "{}",
+        run.out
+    );
+}
+
+/// Words that would isolate a pod of the log which nothing isolates yet are not taken, and requests are told where the
+/// nearest allow asks for some.
+#[test]
+fn missing_rules_isolate_no_pod_of_the_log() {
+    let policy = "default deny egress garden/{tier=front}
+allow ingress garden/@default -> garden/{app=api}:8080/http where method GET where path \"/quotes\"
+";
+    let here = folder(&[("shop/a.netpol", policy), ("cluster.yaml", &cluster())]);
+    let event = |app: &str, tier: &str, port: u16, http: Option<(&str, &str)>| {
+        let mut from = endpoint("garden/web-5d9c8bf7d-zzzzz", app);
+        from["labels"].as_array_mut().unwrap().push(json!(format!("k8s:tier={tier}")));
+        let more = match http {
+            Some((method, path)) => {
+                let http = json!({ "method": method, "url": format!("http://api.garden{path}") });
+                json!({ "Type": "L7", "l7": { "type": "REQUEST", "http": http } })
+            }
+            None => json!({}),
+        };
+        hubble(from, endpoint("garden/api-5d9c8bf7d-bbbbb", "api"), ["10.244.1.5", "10.244.2.7"], port, more)
+    };
+    let log = lines(&[
+        event("web", "front", 8080, Some(("GET", "/quotes"))),
+        event("web", "back", 8080, Some(("POST", "/quotes?n=1"))),
+        event("web", "back", 8080, Some(("PUT", "/admin"))),
+        event("web", "back", 8080, Some(("GET", "/quotes"))),
+    ]);
+    let run = replay(&here, &log, &["--suggest"]);
+    insta::assert_snapshot!(run.out, @r#"
+    # 4 flows in 4 lines: 1 allowed, 3 would be denied
+    allow ingress garden/@default -> garden/api:8080/http where method POST, PUT where path "/admin", "/quotes"   # 2 flows
+    allow egress garden/{tier=front} -> garden/api:8080                                                           # 1 flow
+    "#);
+    std::fs::write(here.path().join("shop/missing.netpol"), &run.out).unwrap();
+    assert_eq!(denied(&found(&here, &log)), []);
+}
+
+/// A module says of a log what its source says, but for rules that decide no flow: it does not tell of these.
+#[test]
+fn a_module_gives_the_answers_of_its_source() {
+    let here = shop();
+    let policy = "let db = host db.example.com at 198.51.100.50\nallow egress garden/web -> 198.51.100.0/24:443\n\
+        allow egress garden/web -> db:5432\n";
+    std::fs::write(here.path().join("shop/db.netpol"), policy).unwrap();
+    let outside = |asked: &str, port: &str| {
+        let (to, cluster) = (format!("198.51.100.50:{port}"), "PassthroughCluster");
+        envoy(json!({ "upstream_cluster": cluster, "upstream_host": to, "downstream_local_address": to,
+            "requested_server_name": asked, "authority": null, "method": null, "path": null }))
+    };
+    let log = lines(&[
+        ztunnel(json!({ "dst.hbone_addr": "10.244.2.7:9090" })),
+        ztunnel(json!({})),
+        outside("db.example.com", "443"),
+        outside("db.example.com", "5432"),
+        outside("db.example.com", "80"),
+        outside("other.example.com", "443"),
+        json!({ "from": "garden/api", "to": "payments/db:22" }),
+        json!({ "from": "garden/web", "to": "db.example.com:443" }),
+        json!({ "from": "garden/web", "to": "kube-system/{k8s-app=kube-dns}:53/udp" }),
+        json!({ "from": "garden/web" }),
+    ]);
+    let by_source = found(&here, &log);
+    let build = ["build", "shop", "--target", "wasm", "-o", "out", "--inventory", "cluster.yaml"];
+    let run = netpol(here.path(), &build);
+    assert_eq!(run.code, 0, "{}", run.err);
+    let by_module = ["replay", "-", "--module", "out/policy.wasm", "--inventory", "cluster.yaml", "--format", "json"];
+    let run = netpol_with(here.path(), &by_module, log.as_bytes());
+    assert_eq!((run.code, run.err.as_str()), (1, ""));
+    let mut by_module: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(by_module["unused_rules"], json!([]));
+    by_module["unused_rules"] = by_source["unused_rules"].clone();
+    for group in by_module["denied_groups"].as_array_mut().unwrap() {
+        let source = by_source["denied_groups"].as_array().unwrap();
+        let same = source.iter().find(|other| other["sentence"] == group["sentence"]).unwrap();
+        for (reason, other) in
+            group["reasons"].as_array_mut().unwrap().iter_mut().zip(same["reasons"].as_array().unwrap())
+        {
+            let message = other["message"].as_str().unwrap();
+            assert!(message.starts_with(reason["message"].as_str().unwrap()), "{reason} {other}");
+            reason["message"] = message.into();
+        }
+    }
+    assert_eq!(by_module, by_source);
+    assert_eq!((&by_source["allowed"], &by_source["denied"]), (&json!(5), &json!(4)), "{by_source:#}");
+    for wrong in [&["--policy", "shop"][..], &["--suggest"]] {
+        let arguments = [&["replay", "-", "--module", "out/policy.wasm"], wrong].concat();
+        assert_eq!(netpol_with(here.path(), &arguments, b"").code, 2);
+    }
 }
 
 #[test]

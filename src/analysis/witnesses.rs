@@ -1,0 +1,67 @@
+//! Witnesses of tests: flows of each line, by which other programs can be held to the sets that judge it.
+//!
+//! ```text
+//! deny shop/{app=api} -> { payments/*, zenquotes.io:443 }
+//!     one to payments that is denied, one to the host that is denied, and what is allowed of either, if some is
+//! ```
+
+use std::sync::Arc;
+
+use crate::model::endpoint::Endpoint;
+use crate::model::rules::{Claim, FlowPattern};
+use crate::policy::meaning::{Meaning, Passes};
+use crate::policy::{Flow, Policy};
+use crate::source::Span;
+
+/// A flow of a line of a test.
+#[derive(Clone, Debug)]
+pub struct Witness {
+    /// The line.
+    pub span: Span,
+    /// The flow.
+    pub flow: Flow,
+    /// Whether the sets of the policy let it through.
+    pub allowed: bool,
+}
+
+/// So many pairs of members of a line have witnesses of their own.
+const MOST_PAIRS: usize = 64;
+
+/// Returns flows of the lines of all tests: for each pair of members of a line one that is allowed and one that is
+/// denied, where there are such, and of ways through a gateway their legs. Of what is too large there are none.
+pub fn witnesses(policy: &Policy) -> Vec<Witness> {
+    let mut meaning = Meaning::new(policy, &[]);
+    let mut all = Vec::new();
+    for claim in policy.tests.iter().flat_map(|test| &test.claims) {
+        let of_claim = match claim.way() {
+            Some(way) => {
+                let legs = match meaning.allowed_way(&way) {
+                    Ok(Passes::Way(legs)) => Vec::from(*legs),
+                    _ => Vec::new(),
+                };
+                let denied = meaning.denied_leg(&way).ok().flatten().into_iter();
+                legs.into_iter().map(|leg| (leg, true)).chain(denied.map(|leg| (leg, false))).collect()
+            }
+            None => of_pairs(&mut meaning, claim),
+        };
+        all.extend(of_claim.into_iter().map(|(flow, allowed)| Witness { span: claim.span, flow, allowed }));
+    }
+    all
+}
+
+fn of_pairs(meaning: &mut Meaning<'_>, claim: &Claim) -> Vec<(Flow, bool)> {
+    let FlowPattern { source, destination, conditions } = &claim.flows;
+    let one = |at: &Endpoint, member: usize| Arc::new(Endpoint { members: at.members[member..=member].into() });
+    let mut found = Vec::new();
+    let pairs = (0..source.members.len()).flat_map(|from| (0..destination.members.len()).map(move |to| (from, to)));
+    for (from, to) in pairs.take(MOST_PAIRS) {
+        let conditions = Arc::clone(conditions);
+        let asked = FlowPattern { source: one(source, from), destination: one(destination, to), conditions };
+        for (example, allowed) in [(meaning.allowed_of(&asked), true), (meaning.denied_of(&asked), false)] {
+            if let Ok(Some(example)) = example {
+                found.push((meaning.flow(&example), allowed));
+            }
+        }
+    }
+    found
+}

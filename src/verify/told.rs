@@ -1,0 +1,152 @@
+//! What the objects of a layer, read back, do with single flows.
+//!
+//! ```text
+//! garden/web -> evil.example:443      the NetworkPolicy lets it through, the Sidecar does not
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use smol_str::SmolStr;
+
+use super::sidecars::{self, TellFailed};
+use super::{BUDGET, BUDGET_EACH};
+use crate::model::addresses::AddressSet;
+use crate::model::labels::NAMESPACE_NAME;
+use crate::model::ports::Protocol;
+use crate::model::rules::Direction;
+use crate::policy::{Flow, Party, Pod, Policy, eval};
+use crate::settings::Layer;
+use crate::targets::{Made, PAST_SIDECAR, read_back};
+
+/// What some objects do with a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// They let it through.
+    Passes,
+    /// They may let it through: that depends on how it is dialled.
+    May,
+    /// They refuse it.
+    Refuses,
+    /// They cannot be asked: sets are too large, or the pod is one that the inventory does not have.
+    Unknown,
+}
+
+impl Told {
+    /// Returns what objects do of which some say this and others that.
+    pub fn and(self, other: Told) -> Told {
+        match (self, other) {
+            (Told::Refuses, _) | (_, Told::Refuses) => Told::Refuses,
+            (Told::Unknown, _) | (_, Told::Unknown) => Told::Unknown,
+            (Told::May, _) | (_, Told::May) => Told::May,
+            (Told::Passes, Told::Passes) => Told::Passes,
+        }
+    }
+}
+
+/// Returns what the objects that a layer made do with each of some flows, as their text says. What is none of their
+/// business passes.
+pub fn told(policy: &Policy, made: &Made<'_>, flows: &[&Flow]) -> Vec<Told> {
+    match made.layer {
+        Layer::NetworkPolicy => by_rules(policy, made, flows),
+        Layer::Istio => by_sidecars(policy, made, flows),
+    }
+}
+
+fn by_rules(policy: &Policy, made: &Made<'_>, flows: &[&Flow]) -> Vec<Told> {
+    let Some(&(first, _)) = made.ends.first() else { return vec![Told::Passes; flows.len()] };
+    let file = policy.rules[first.index()].origin.span.file;
+    let mut rules = Vec::new();
+    for text in made.texts {
+        match read_back(made.layer, file, text) {
+            Ok(read) => rules.extend(read),
+            Err(_) => return vec![Told::Unknown; flows.len()],
+        }
+    }
+    let read = Policy { rules, grants: Vec::new(), ..policy.clone() };
+    let pass = |flow: &&Flow| if eval(&read, &outside(policy, flow)).allowed() { Told::Passes } else { Told::Refuses };
+    flows.iter().map(pass).collect()
+}
+
+/// Returns a flow to a host of which no address is known as one to the internet, where such hosts are.
+fn outside(policy: &Policy, flow: &Flow) -> Flow {
+    let destination = match &flow.destination {
+        Party::Host { name, at } if *at == AddressSet::everything() => {
+            Party::Host { name: name.clone(), at: policy.internet.clone() }
+        }
+        other => other.clone(),
+    };
+    Flow { destination, ..flow.clone() }
+}
+
+fn by_sidecars(policy: &Policy, made: &Made<'_>, flows: &[&Flow]) -> Vec<Told> {
+    let mut all = vec![Told::Passes; flows.len()];
+    let flows: Vec<Flow> = flows.iter().map(|flow| as_injected(policy, flow)).collect();
+    for direction in Direction::BOTH {
+        let mut by_namespace: BTreeMap<SmolStr, Vec<usize>> = BTreeMap::new();
+        for (at, flow) in flows.iter().enumerate().filter(|(_, flow)| is_seen(policy, flow, direction)) {
+            if let Some(name) = judged(flow, direction).and_then(|pod| pod.namespace_labels.get(NAMESPACE_NAME)) {
+                by_namespace.entry(name.clone()).or_default().push(at);
+            }
+        }
+        for (name, places) in by_namespace {
+            let here: Vec<&Flow> = places.iter().map(|at| &flows[*at]).collect();
+            let told = match sidecars::tell(policy, made, direction, &name, &here) {
+                Ok(told) => told,
+                Err(TellFailed) => vec![Told::Unknown; here.len()],
+            };
+            places.iter().zip(told).for_each(|(at, told)| all[*at] = all[*at].and(told));
+        }
+    }
+    all
+}
+
+fn judged(flow: &Flow, direction: Direction) -> Option<&Pod> {
+    match if direction == Direction::Egress { &flow.source } else { &flow.destination } {
+        Party::Pod(pod) => Some(pod),
+        Party::Address(_) | Party::Host { .. } => None,
+    }
+}
+
+/// Returns whether the proxy of the judged pod sees a flow.
+fn is_seen(policy: &Policy, flow: &Flow, direction: Direction) -> bool {
+    let (Some(pod), Protocol::Tcp) = (judged(flow, direction), flow.protocol) else { return false };
+    let mut gateways = policy.gateways.iter().flat_map(|gateway| &gateway.pods);
+    let is_gateway = gateways.any(|own| own.matches(&pod.namespace_labels, &pod.labels, &pod.account));
+    match direction {
+        Direction::Egress => pod.sidecar && !is_gateway,
+        Direction::Ingress => {
+            let past = flow.port.is_some_and(|port| PAST_SIDECAR.contains(&port));
+            !past && (is_gateway || has_sidecar(policy, pod))
+        }
+    }
+}
+
+/// Returns a flow whose sender has a sidecar where the cluster gives it one, whatever the flow says.
+fn as_injected(policy: &Policy, flow: &Flow) -> Flow {
+    let source = match &flow.source {
+        Party::Pod(pod) => Party::Pod(Pod { sidecar: has_sidecar(policy, pod), ..pod.clone() }),
+        other => other.clone(),
+    };
+    Flow { source, ..flow.clone() }
+}
+
+/// Returns whether the cluster gives a pod a sidecar.
+fn has_sidecar(policy: &Policy, pod: &Pod) -> bool {
+    let name = pod.namespace_labels.get(NAMESPACE_NAME).cloned().unwrap_or_default();
+    let mut known = policy.inventory.workloads_in(&name).iter();
+    let like = known.find(|one| one.labels == pod.labels && (one.account.is_empty() || one.account == pod.account));
+    let made_up = || policy.made_up(&name, "", pod.labels.clone(), pod.account.clone()).sidecar;
+    like.map_or_else(made_up, |one| one.sidecar)
+}
+
+/// Returns an address that a pod may have.
+pub(super) fn of_a_pod(policy: &Policy) -> IpAddr {
+    let first = policy.pod_addresses.blocks.first().map(|block| block.net.addr());
+    first.unwrap_or(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)))
+}
+
+/// Returns the steps that sets about so many statements may take.
+pub(super) fn budget(statements: usize) -> u64 {
+    BUDGET + BUDGET_EACH * statements as u64
+}
