@@ -316,6 +316,19 @@ impl Flows {
         self.space.vars().filter(|var| !of_request(var)).collect()
     }
 
+    /// Returns the variables that tell where a flow goes, and nothing of its source or its request.
+    pub fn of_destinations(&self) -> Vec<Var> {
+        let of_destination = |var: &Var| match self.space.feature(*var) {
+            Feature::Place { own: false } | Feature::Protocol | Feature::Port | Feature::PortName(_) => true,
+            Feature::Host | Feature::Address(Side::Destination) | Feature::Client => true,
+            Feature::Account(side) | Feature::Label(side, _) | Feature::NamespaceLabel(side, _) => {
+                side == Side::Destination
+            }
+            _ => false,
+        };
+        self.space.vars().filter(of_destination).collect()
+    }
+
     /// Returns the variables that tell of a token.
     pub fn token_variables(&self) -> Vec<Var> {
         let claims = self.space.claims.numbered().map(|(_, claim)| self.space.var(Feature::Claim(claim)));

@@ -41,7 +41,9 @@ struct Leg {
 impl<'p> Meaning<'p> {
     /// Returns a leg of the ways that a rule with `via` allows which the policy denies; `None` if all of them pass.
     pub fn denied_leg(&mut self, way: &Rule) -> Result<Option<Flow>, TooLarge> {
-        for leg in self.legs(way)? {
+        let legs = self.legs(way)?;
+        let straight = self.straight(way);
+        for leg in legs.into_iter().chain(straight) {
             for (source, destination) in self.pairs() {
                 let asked = self.between_ends(leg, source, destination);
                 if asked == Set::NONE {
@@ -72,13 +74,21 @@ impl<'p> Meaning<'p> {
     pub fn allowed_way(&mut self, way: &Rule) -> Result<Passes, TooLarge> {
         let Some(via) = &way.via else { return Ok(Passes::None) };
         let [first, second] = self.legs(way)?;
+        let straight = self.straight(way);
         let places: Vec<u32> = self.flows.space.pod_places().collect();
         let mut unclear = false;
         for &gateway in &places {
             for &end in &places {
                 let (source, destination) = if way.ingress { (OUTSIDE, end) } else { (end, OUTSIDE) };
-                let (first, second) =
+                let (mut first, second) =
                     (self.allowed(first, source, gateway), self.allowed(second, gateway, destination));
+                if let Some(straight) = straight {
+                    // A host that is denied to a pod is denied by way of a gateway, too.
+                    let of_host = self.allowed(straight, source, OUTSIDE);
+                    let destinations = self.flows.of_destinations();
+                    let of_host = self.flows.diagrams.for_some(&destinations, of_host);
+                    first = self.flows.diagrams.and(first, of_host);
+                }
                 self.flows.checked(())?;
                 if first == Set::NONE || second == Set::NONE {
                     continue;
@@ -205,6 +215,16 @@ impl<'p> Meaning<'p> {
         let carried = self.carried();
         let met = self.flows.diagrams.and(met, carried);
         self.flows.checked(met != Set::NONE)
+    }
+
+    /// Returns the flows of a way out from its pods to its hosts, as they are judged without the gateway between them.
+    fn straight(&mut self, way: &Rule) -> Option<Leg> {
+        if way.ingress {
+            return None;
+        }
+        let whole = self.flows.whole_requests();
+        let flows = self.matched(way, Direction::Egress);
+        Some(Leg { flows: self.flows.diagrams.and(flows, whole), judged: Direction::Egress })
     }
 
     /// Returns the legs of the ways that a rule with `via` allows, in their order.

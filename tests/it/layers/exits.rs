@@ -108,7 +108,8 @@ pub fn ask(case: &Case, random: &mut Random, found: &mut Vec<Finding>) {
         case.selects(&rule.source, &source.source) && names && met
     };
     let fitting: Vec<RuleId> = leading.iter().filter(fits).copied().collect();
-    let said_less = |at: &RuleId| case.build.judgements().iter().any(|one| one.rule == *at && !one.narrower.is_empty());
+    let said_less =
+        |at: &RuleId| case.build.judgements().iter().any(|one| one.rule == *at && !one.remarks().narrower.is_empty());
     if !passes
         && denied.is_none()
         && verdicts.iter().all(Verdict::allowed)

@@ -6,7 +6,7 @@ use netpol::diag::Diagnostics;
 use netpol::policy::ask::{Question, ask};
 use netpol::policy::{Flow, Policy};
 use netpol::settings::Layer;
-use netpol::targets::{self, Made};
+use netpol::targets::{self, Checked, Made};
 use netpol::verify::{self, Told};
 
 use crate::istio::build::build_with;
@@ -40,7 +40,7 @@ fn told(replaced: &str, by: &str) -> Vec<[Told; 2]> {
         let told = verify::told(&build.policy, &Made { texts: &texts, ..*made }, &flows);
         let layer = usize::from(made.layer == Layer::Istio);
         all.lock().unwrap().iter_mut().zip(told).for_each(|(all, told)| all[layer] = all[layer].and(told));
-        Diagnostics::new()
+        Checked::default()
     };
     targets::lower(&build.policy, &build.sources, &look, &mut Diagnostics::new());
     all.into_inner().unwrap()
