@@ -19,7 +19,7 @@ use crate::policy::{Cause, Policy, eval};
 use crate::policy::{End, Verdict};
 use crate::settings::Layer;
 use crate::source::{Sources, Span};
-use crate::targets::Lowering;
+use crate::targets::{Judgement, Level, Lowering};
 use crate::verify::Told;
 
 /// Whom the flows are asked of.
@@ -181,7 +181,7 @@ pub fn yaml(policy: &Policy, lowering: &Lowering, told: &[(Layer, Vec<Told>)], w
             told.iter().filter_map(|(layer, all)| Some((*layer, *all.get(at)?))).collect();
         let does = does(policy, lowering, witness);
         match witness.allowed {
-            true => allowed(&mut outcome, policy, witness, &of_layers, &does),
+            true => allowed(&mut outcome, (policy, lowering), witness, &of_layers, &does),
             false => denied(&mut outcome, witness, &of_layers, &does),
         }
     }
@@ -195,17 +195,35 @@ fn does(policy: &Policy, lowering: &Lowering, witness: &Witness) -> Vec<Does> {
     layers(policy, lowering, &answer)
 }
 
-fn allowed(outcome: &mut Outcome, policy: &Policy, witness: &Witness, told: &[(Layer, Told)], does: &[Does]) {
+fn allowed(
+    outcome: &mut Outcome,
+    (policy, lowering): (&Policy, &Lowering),
+    witness: &Witness,
+    told: &[(Layer, Told)],
+    does: &[Does],
+) {
     let way = by_gateway(policy, witness).then_some("it goes by way of the gateway");
     for (layer, _) in told.iter().filter(|(_, told)| *told == Told::Refuses) {
         let said = does.iter().find(|one| one.layer == *layer && one.deed <= Deed::MayRefuse);
-        let why = said.map(|one| one.why.as_str()).or(way);
+        let unsaid = unsaid(policy, lowering, *layer, witness);
+        let why = said.map(|one| one.why.as_str()).or(way).or(unsaid.as_deref());
         let shown = why.map(|why| format!(": {why}")).unwrap_or_default();
         outcome.differ(witness, &format!("{} refuses it{shown}", layer.word()), why.is_some());
     }
     if told.iter().all(|(_, told)| *told != Told::Refuses) && told.iter().any(|(_, told)| *told == Told::Unknown) {
         outcome.unknown += 1;
     }
+}
+
+/// Returns why a layer cannot say a rule that allows the flow: it refuses the flow where other rules isolate the pods.
+fn unsaid(policy: &Policy, lowering: &Lowering, layer: Layer, witness: &Witness) -> Option<String> {
+    let (_, lowered) = lowering.layers.iter().find(|(one, _)| *one == layer)?;
+    eval(policy, &witness.flow).ends.iter().find_map(|end| {
+        let Cause::Allowed(rule) = end.cause else { return None };
+        let of_end = |one: &&Judgement| one.rule == rule && one.direction == end.direction;
+        let judgement = lowered.judgements.iter().find(of_end).filter(|one| one.level == Level::Unable)?;
+        Some(judgement.reason.to_string())
+    })
 }
 
 /// Returns whether the rule that lets a flow out leads it through a gateway: nothing goes straight to its hosts.
