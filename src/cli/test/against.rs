@@ -19,7 +19,7 @@ use crate::policy::{Cause, Policy, eval};
 use crate::policy::{End, Verdict};
 use crate::settings::Layer;
 use crate::source::{Sources, Span};
-use crate::targets::{Judgement, Level, Lowering};
+use crate::targets::{Judgement, Level, Lowering, Refuses};
 use crate::verify::Told;
 
 /// Whom the flows are asked of.
@@ -215,14 +215,19 @@ fn allowed(
     }
 }
 
-/// Returns why a layer cannot say a rule that allows the flow: it refuses the flow where other rules isolate the pods.
+/// Returns why a layer may refuse a flow that a rule allows, though no question can tell: it cannot say the rule, and
+/// others isolate the pods; or it refuses some ways to dial a pod, such as by its own address.
 fn unsaid(policy: &Policy, lowering: &Lowering, layer: Layer, witness: &Witness) -> Option<String> {
     let (_, lowered) = lowering.layers.iter().find(|(one, _)| *one == layer)?;
     eval(policy, &witness.flow).ends.iter().find_map(|end| {
         let Cause::Allowed(rule) = end.cause else { return None };
         let of_end = |one: &&Judgement| one.rule == rule && one.direction == end.direction;
-        let judgement = lowered.judgements.iter().find(of_end).filter(|one| one.level == Level::Unable)?;
-        Some(judgement.reason.to_string())
+        let judgement = lowered.judgements.iter().find(of_end)?;
+        if judgement.level == Level::Unable {
+            return Some(judgement.reason.to_string());
+        }
+        let mut refused = judgement.remarks().narrower.iter();
+        Some(refused.find(|one| one.flows == Refuses::NothingAskedFor)?.words.to_string())
     })
 }
 
