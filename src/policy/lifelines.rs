@@ -28,8 +28,8 @@ struct Needed {
     pods: Endpoint,
 }
 
-/// Warns of the resolver, of istiod and of gateways that some rule isolates and no rule opens. A rule for the
-/// resolver's own namespace closes nothing for a policy that grants nobody the way to it.
+/// Warns of the resolver, of istiod and of gateways that some rule isolates and no rule opens. Without
+/// an inventory a rule for the resolver's own namespace closes nothing for a policy that grants nobody the way to it.
 pub fn warn_of_closed(
     policy: &Policy,
     grants: &[Grant],
@@ -37,8 +37,11 @@ pub fn warn_of_closed(
     diagnostics: &mut Diagnostics,
 ) {
     let resolver = Needed { words: "the cluster's DNS".into(), pods: only_pods(dns) };
+    // Pods that the inventory has are closed to the whole cluster, whoever asks them.
+    let known = resolver.pods.pods().any(|(_, pods)| !policy.inventory.select(&pods.selector).is_empty());
     let asked = grants.iter().any(|grant| grant.reason == GrantReason::Dns);
-    if let Some((rule, _)) = closing(policy, &resolver, Direction::Ingress).filter(|(_, wide)| asked || *wide) {
+    if let Some((rule, _)) = closing(policy, &resolver, Direction::Ingress).filter(|(_, wide)| asked || *wide || known)
+    {
         let message = "this isolates the cluster's DNS, and nothing lets pods in";
         let usual = || "let them in: `use std/k8s`, then `allow ingress */* -> coredns:{53/udp, 53/tcp}`".to_owned();
         let diagnostic = Diagnostic::new(Code::ResolverClosed, rule.origin.place(), message);

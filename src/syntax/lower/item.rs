@@ -138,6 +138,9 @@ impl Lower<'_> {
         let diagnostic = errors::annotation_argument(span, "allow").at(wrong);
         self.push(match Code::parse(text.trim_matches('"')).filter(|code| code.severity() != Severity::Error) {
             Some(code) => diagnostic.fix(format!("write `{}`", code.as_str()), span, code.as_str()),
+            None if text == Code::NotEnforced.as_str() => {
+                diagnostic.note("the gap of a rule that no layer holds is accepted by `@approximate(\"…\")`")
+            }
             None => diagnostic.note(errors::annotation_example("allow")),
         });
         None

@@ -319,7 +319,8 @@ fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagno
                 let first = if known { "" } else { "`use std/istio (egress-gateway)` and then " };
                 Some(format!("to close it: route the host through a gateway, {first}`-> {host} via egress-gateway`"))
             } else if is_one {
-                Some(format!("to close it: give the host its addresses, `let NAME = host {name} at ADDRESS`"))
+                let block = originations(rule, name);
+                Some(format!("to close it: give the host its addresses, `let NAME = host {name} at ADDRESS{block}`"))
             } else {
                 Some(format!("to close it: name the hosts below `{name}` one by one, each with its addresses"))
             };
@@ -439,6 +440,20 @@ fn is_led(policy: &Policy, name: &str) -> bool {
 fn port_words(ports: &Ports) -> Vec<String> {
     let word = |port: &PortTest| if port.is_every() { "every port".to_owned() } else { port.to_string() };
     ports.entries().iter().map(|port| word(&port.port)).collect()
+}
+
+/// Returns the block of a host's `let`, in which sidecars open TLS for it: ` { port 80/http -> 443/tls }`.
+fn originations(rule: &Rule, name: &str) -> String {
+    let host = rule.destination.members.iter().find_map(|member| match &member.what {
+        What::Host(host) if host.name.to_string() == name => Some(host),
+        _ => None,
+    });
+    let ports: Vec<String> = host
+        .iter()
+        .flat_map(|host| &host.originates)
+        .map(|one| format!("port {}/{} -> {}/tls", one.port, one.app.word(), one.target))
+        .collect();
+    if ports.is_empty() { String::new() } else { format!(" {{ {} }}", ports.join(" ")) }
 }
 
 /// Returns whether sidecars open the TLS of a rule's hosts, so that their pods speak none.

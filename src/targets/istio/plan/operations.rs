@@ -259,7 +259,7 @@ pub fn host_patterns(host: &HostName, misses_open: bool, ports: &[u16]) -> Resul
             let with_port = ports.iter().map(|port| format!("{name}:{port}"));
             Ok([name.clone()].into_iter().chain(with_port).collect())
         }
-        (true, true) => Err(format!("Istio's patterns cannot say {name} with every port")),
+        (true, true) => Err(format!("Istio's patterns cannot say {name} with every port: name its hosts one by one")),
     }
 }
 

@@ -179,7 +179,9 @@ fn way(policy: &Policy, rule: &Rule, (ports, mixed): (&PortsOfHosts, &FxHashSet<
         return Err(format!("a Gateway selects pods by single labels, and gateway {name} has others"));
     };
     let tls = gateway.ports.iter().find(|port| port.protocol == Protocol::Tcp && port.app == Some(AppProtocol::Tls));
-    let Some(tls) = tls else { return Err(format!("gateway {name} has no tls port")) };
+    let Some(tls) = tls else {
+        return Err(format!("gateway {name} has no tls port, as `port 443 -> 8443/tls`: name one for the way out"));
+    };
     for (host, member) in hosts(rule) {
         if member.ports.entries().iter().any(|port| port.app.is_none()) && mixed.contains(&host.name) {
             return Err(format!(
