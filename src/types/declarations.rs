@@ -15,6 +15,7 @@ use super::endpoints::address_set;
 use super::facts::equalities;
 use super::value::{Env, Kind, Value};
 use super::{Checker, errors};
+use crate::inventory::Workload;
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, Members, What};
 use crate::model::gateways::Gateway;
@@ -89,6 +90,10 @@ impl Checker<'_> {
                 }
             },
         };
+        let account = match account {
+            Some(said) => Some(self.account_of_gateway(item, &pods, said, env)?),
+            None => None,
+        };
         let service = match &item.service {
             Some((namespace, name)) if namespace.is_scope() => {
                 Some((self.namespace_of_scope(env.module, namespace.span)?, name.text.clone()))
@@ -104,6 +109,38 @@ impl Checker<'_> {
         };
         let name = item.name.text.clone();
         Some(Gateway { name, pods, account, service, ports, proxies, proxies_from, undeclared, span })
+    }
+
+    /// Returns the account of a gateway: the one that is declared, which what manifests name for its pods must not
+    /// contradict. The standard library gives way to the inventory, as with all facts: charts give this account other
+    /// names.
+    fn account_of_gateway(
+        &mut self,
+        item: &GatewayDecl,
+        pods: &[PodSelector],
+        said: (SmolStr, SmolStr),
+        env: &Env,
+    ) -> Option<(SmolStr, SmolStr)> {
+        let inventory = self.inventory;
+        let known = pods
+            .iter()
+            .flat_map(|pods| inventory.select(pods))
+            .filter(|pod| !matches!(pod.account.as_str(), "" | "default"));
+        let known: Vec<&Workload> = known.collect();
+        let is_said = |pod: &Workload| (&pod.namespace, &pod.account) == (&said.0, &said.1);
+        let Some(first) = known.first().filter(|_| !known.iter().any(|pod| is_said(pod))) else { return Some(said) };
+        if self.names.module(env.module).role == Role::Standard {
+            let alike = known.iter().all(|pod| (&pod.namespace, &pod.account) == (&first.namespace, &first.account));
+            return Some(if alike { (first.namespace.clone(), first.account.clone()) } else { said });
+        }
+        let why = format!(
+            "its pods run as `{}/@{}` there, and as `{}/@{}` here",
+            first.namespace, first.account, said.0, said.1
+        );
+        let place = item.account.as_ref().map_or(item.name.span, |account| account.span);
+        let what = format!("the account of the gateway `{}`", item.name.text);
+        self.push(errors::contradicting_facts(place, &what, first.origin, &why));
+        None
     }
 
     /// Returns the addresses of the proxies in front of a gateway.

@@ -41,6 +41,22 @@ fn trap_63s_a_deny_of_addresses_does_not_reach_behind_the_gateway() {
     assert_eq!(codes(&format!("{placed}deny egress garden/* -> 198.51.100.0/24")), (false, false));
 }
 
+/// Charts give the account of a gateway other names than the standard library does.
+#[test]
+fn the_account_of_a_gateway_of_the_library_is_that_of_its_pods() {
+    let source = "use std/istio (ingress-gateway)
+allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via ingress-gateway at \"a.example\"";
+    let own = "serviceAccountName: istio-ingressgateway-service-account";
+    let gateway = |account: &str| MESH.replace(own, &format!("serviceAccountName: {account}"));
+    assert_ne!(gateway("edge"), MESH);
+    for account in ["istio-ingressgateway-service-account", "edge"] {
+        let build = Build::text_for_both(source, Some(&gateway(account))).ok();
+        let principals = build.of("AuthorizationPolicy").iter().map(Value::to_string).collect::<String>();
+        assert!(principals.contains(&format!("/ns/istio-system/sa/{account}\"")), "{account}: {principals}");
+        assert_eq!(principals.matches("/sa/").count(), 1, "{principals}");
+    }
+}
+
 #[test]
 fn trap_61_a_gateway_of_another_namespace_must_be_possible() {
     let build = build_with(OUT, Some(MESH), |settings| settings.scope_gateway_to_namespace = true);
