@@ -31,7 +31,9 @@ impl Checker<'_> {
                 ExprKind::Name(name) => Some(name.as_str()),
                 _ => None,
             };
-            self.push(errors::second_ports(spec.span, name, first));
+            let lacks = |member: &Member| member.ports == Ports::All;
+            let some_lack = matches!(kind, ExprKind::Union(_)) && value.endpoint().members.iter().any(lacks);
+            self.push(errors::second_ports(spec.span, name, first, some_lack));
             return None;
         }
         let ports: Vec<Option<Port>> = spec.ports.iter().map(|port| self.bound_port(port, env)).collect();

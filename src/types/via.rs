@@ -302,7 +302,7 @@ fn unsayable(host: &Host, port: &PortMatch, captured: bool) -> Option<(&'static 
         )),
         None if host.at.len() > 1 || !host.at.iter().all(one) => Some((
             "on a tcp port a host is found at one address",
-            Some("write one `let` for each of its addresses: `let NAME = host HOST at ADDRESS`"),
+            Some("give it the one address, or say what it speaks: `:8443/tls` or `:8080/http`"),
         )),
         None => None,
     }

@@ -123,9 +123,11 @@ impl Refusal<'_> {
         let start = self.run_start(first);
         let colon = (start..=first).rev().find(|&at| self.tokens[at].is(":"))?;
         let mut ports = vec![self.text[self.tokens[colon].end..comma.start].trim().to_owned()];
+        let is_named = ports[0].starts_with(|c: char| c.is_ascii_lowercase());
         let (mut at, mut end) = (self.index, comma.start);
         while self.tokens.get(at).is_some_and(|token| token.is(",")) {
-            let Some((text, next)) = self.port_at(at + 1) else { break };
+            let named = || self.port_name_at(at + 1).filter(|_| is_named);
+            let Some((text, next)) = self.port_at(at + 1).or_else(named) else { break };
             ports.push(text);
             end = self.tokens[next - 1].end;
             at = next;
@@ -141,6 +143,13 @@ impl Refusal<'_> {
         let title = format!("write `{}:{repair}`", &self.text[self.tokens[start].start..self.tokens[colon].start]);
         let diagnostic = Diagnostic::new(Code::UnionWithoutBraces, span, "several ports stand in braces");
         Some(diagnostic.fix(title, span, repair))
+    }
+
+    /// Returns the name of a port that touches the comma before it, and the token after it: `http,grpc`.
+    fn port_name_at(&self, at: usize) -> Option<(String, usize)> {
+        let (comma, name) = (self.tokens.get(at - 1)?, self.tokens.get(at)?);
+        let ends = self.tokens.get(at + 1).is_none_or(|next| next.start > name.end || next.is(","));
+        (name.kind == Kind::Word && comma.end == name.start && ends).then(|| (name.text.to_owned(), at + 1))
     }
 
     /// Returns the port that begins at a token, `80`, `8000-8999` or `53/udp`, and the token after it.

@@ -317,7 +317,9 @@ fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagno
             let way = if all_tls(rule) && is_one && !opens_tls(rule) && !is_led(policy, name) {
                 let known = policy.gateways.iter().any(|gateway| gateway.name == "egress-gateway");
                 let first = if known { "" } else { "`use std/istio (egress-gateway)` and then " };
-                Some(format!("to close it: route the host through a gateway, {first}`-> {host} via egress-gateway`"))
+                Some(format!(
+                    "to close it: route the host through a gateway, {first}`-> {host} via egress-gateway`, beside `default deny ingress egress-gateway`"
+                ))
             } else if is_one {
                 let block = originations(rule, name);
                 Some(format!("to close it: give the host its addresses, `let NAME = host {name} at ADDRESS{block}`"))

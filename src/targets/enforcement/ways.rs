@@ -101,10 +101,12 @@ pub(super) fn ways_for(policy: &Policy, rule: &Rule, host: &HostName) -> Vec<Str
     }
     if let [only] = ports.as_slice()
         && rule.conditions.is_none()
+        && rule.action == Action::Allow
     {
+        let number = if only.port.is_every() { "*".to_owned() } else { only.port.to_string() };
         let port = match only.protocol {
-            Protocol::Tcp => only.port.to_string(),
-            other => format!("{}/{}", only.port, other.word()),
+            Protocol::Tcp => number,
+            other => format!("{number}/{}", other.word()),
         };
         ways.push(format!("or say what can be held, every public address: `internet:{port}`"));
     }

@@ -11,17 +11,17 @@ use crate::types::readings::Misread;
 use crate::types::value::ParameterType;
 use smol_str::SmolStr;
 
-/// `name` is what has the ports, where it is a name.
-pub fn second_ports(span: Span, name: Option<&str>, first: Span) -> Diagnostic {
+/// `name` is what has the ports, where it is a name; `some_lack` says that members of a union have none.
+pub fn second_ports(span: Span, name: Option<&str>, first: Span, some_lack: bool) -> Diagnostic {
     let message = match name {
         Some(name) => format!("`{name}` brings its own ports"),
         None => "ports stand on something that has ports already".into(),
     };
-    Diagnostic::new(Code::SecondPorts, span, message).at("a second suffix").label(first, "the first").fix(
-        "leave the second out",
-        span,
-        "",
-    )
+    let diagnostic = Diagnostic::new(Code::SecondPorts, span, message).at("a second suffix").label(first, "the first");
+    match some_lack {
+        true => diagnostic.note("leave the second out, and write its ports at the members that have none"),
+        false => diagnostic.fix("leave the second out", span, ""),
+    }
 }
 
 /// `who` are `hosts` or `addresses`.
