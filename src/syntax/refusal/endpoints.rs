@@ -68,16 +68,6 @@ impl Refusal<'_> {
         Some(diagnostic.fix("remove the space", span, sign.text))
     }
 
-    /// `garden/* except./web`
-    pub(super) fn touching_except(&self) -> Option<Diagnostic> {
-        let found = self.found()?;
-        let rest = found.text.strip_prefix("except").filter(|rest| rest.starts_with('.') || rest.is_empty())?;
-        let slash = rest.is_empty() && self.after(1).is_some_and(|next| self.touches(found, next));
-        let at = self.span(found.start + "except".len(), found.start + "except".len());
-        let diagnostic = errors::expected(self.token_span(found), "a space", Some("except"));
-        (slash || !rest.is_empty()).then(|| diagnostic.fix("write a space", at, " "))
-    }
-
     /// `a:{80}:443`
     fn second_suffix(&self) -> Option<Diagnostic> {
         let (previous, found) = (self.before(1)?, self.found()?);

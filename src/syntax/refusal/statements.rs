@@ -19,7 +19,6 @@ impl Refusal<'_> {
             .or_else(|| self.unquoted())
             .or_else(|| self.another_field())
             .or_else(|| self.leading_dash())
-            .or_else(|| self.touching_except())
             .or_else(|| self.missing_arrow())
     }
 
