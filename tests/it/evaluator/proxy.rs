@@ -194,9 +194,13 @@ impl Host {
         if self.call("proxy_on_new_connection", &[2]) == PAUSE && !self.store.data().closed {
             self.call("proxy_on_downstream_data", &[2, 5, 0]);
         }
-        assert_eq!(self.call("proxy_on_downstream_data", &[2, 5, 0]), CONTINUE, "each connection is judged once");
+        let logged = self.store.data().log.len();
+        let passes = !self.store.data().closed;
+        let action = self.call("proxy_on_downstream_data", &[2, 5, 0]);
+        assert_eq!(action, if passes { CONTINUE } else { PAUSE }, "no byte passes once a connection is refused");
+        assert_eq!(self.store.data().log.len(), logged, "each connection is judged once");
         self.call("proxy_on_delete", &[2]);
-        !self.store.data().closed
+        passes
     }
 
     /// Returns the decision that was logged.

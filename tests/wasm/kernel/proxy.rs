@@ -37,6 +37,8 @@ struct State {
     peers: Peers,
     /// The connections that are judged with their first bytes, when the certificate of the peer is known.
     waiting: Vec<u32>,
+    /// The connections that were refused, until they have ended.
+    refused: Vec<u32>,
 }
 
 struct Only(UnsafeCell<Option<State>>);
@@ -78,7 +80,7 @@ pub extern "C" fn proxy_on_configure(_context: u32, length: usize) -> i32 {
     let mut kernel = Kernel::new(tables);
     match Peers::read(&mut kernel, &host::configuration(length)) {
         Ok(peers) => {
-            *state = Some(State { kernel, peers, waiting: Vec::new() });
+            *state = Some(State { kernel, peers, waiting: Vec::new(), refused: Vec::new() });
             1
         }
         Err(why) => {
@@ -144,7 +146,7 @@ pub extern "C" fn proxy_on_new_connection(context: u32) -> Action {
             state.waiting.push(context);
             Action::Pause
         }
-        _ => connection(),
+        _ => connection(context),
     }
 }
 
@@ -155,17 +157,24 @@ pub extern "C" fn proxy_on_downstream_data(context: u32, _length: usize, _ends: 
         let at = state.waiting.iter().position(|one| *one == context)?;
         Some(state.waiting.swap_remove(at))
     });
-    if waiting.is_some() { connection() } else { Action::Continue }
+    // A connection that is being closed may still bring bytes, and without a configuration none was judged.
+    let goes_on = place().as_ref().is_some_and(|state| !state.refused.contains(&context));
+    match waiting {
+        Some(_) => connection(context),
+        None if goes_on => Action::Continue,
+        None => Action::Pause,
+    }
 }
 
-fn connection() -> Action {
-    match judge(Seen::default(), "") {
-        true => Action::Continue,
-        false => {
-            host::close();
-            Action::Pause
-        }
+fn connection(context: u32) -> Action {
+    if judge(Seen::default(), "") {
+        return Action::Continue;
     }
+    if let Some(state) = place() {
+        state.refused.push(context);
+    }
+    host::close();
+    Action::Pause
 }
 
 /// Ends a context.
@@ -173,6 +182,7 @@ fn connection() -> Action {
 pub extern "C" fn proxy_on_delete(context: u32) {
     if let Some(state) = place() {
         state.waiting.retain(|one| *one != context);
+        state.refused.retain(|one| *one != context);
     }
 }
 
