@@ -49,8 +49,8 @@ pub fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Checked {
     check_by(TOGETHER, policy, sources, made)
 }
 
-/// Checks what a layer made as [`check`] does, with about `many` statements in one collection of sets. The result is the
-/// same.
+/// Checks what a layer made as [`check`] does, with about `many` statements in one collection of sets. The result is
+/// the same.
 pub fn check_by(many: usize, policy: &Policy, sources: &Sources, made: &Made<'_>) -> Checked {
     match made.layer {
         Layer::Istio => sidecars::check(many, policy, sources, made),

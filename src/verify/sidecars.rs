@@ -166,7 +166,8 @@ fn rows(policy: &Policy, made: &Made<'_>, direction: Direction) -> (Rows, Said) 
     (rows, wide)
 }
 
-/// Returns the denies on the way out of pods that rules may lead out through gateways, each with the namespaces of these.
+/// Returns the denies on the way out of pods that rules may lead out through gateways, each with the namespaces of
+/// these.
 fn denied_at_gateways<'p>(policy: &'p Policy, made: &Made<'_>) -> Vec<(RuleId, BTreeSet<&'p SmolStr>)> {
     let out = || made.ends.iter().filter(|(_, end)| *end == Direction::Egress);
     let names = |rule: &'p Rule| rule.source.pods().map(|(_, pods)| pods.selector.namespace_name());

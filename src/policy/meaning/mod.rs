@@ -16,6 +16,7 @@ mod ends;
 mod excess;
 mod exits;
 mod gateway;
+mod grounds;
 mod lacking;
 mod layers;
 mod member;
@@ -28,6 +29,7 @@ mod ways;
 
 use ends::Ends;
 pub use excess::{Excess, Reach};
+pub use grounds::Grounds;
 pub use lacking::Lacking;
 pub use question::Heavy;
 use question::{Hard, Wanted};

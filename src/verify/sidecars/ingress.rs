@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::entries::Entries;
 use super::{Claims, Failed, Said, compared, other_pods, own_pods, small};
-use crate::flows::{Flows, OTHER, Set};
+use crate::flows::{Flows, OTHER, Set, Side};
 use crate::inventory::PolicyObject;
 use crate::inventory::outside::Mesh;
 use crate::model::ports::{PortMatch, Ports, Protocol};
@@ -65,7 +65,11 @@ fn differing_among(
     for name in names {
         let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
         let mut within = seen(meaning.flows());
-        for part in [meaning.read_by_proxies(place), own_pods(policy, &mut meaning, direction, place), other_pods] {
+        let own = own_pods(policy, &mut meaning, direction, place);
+        // A gateway that a rule leads through is there, whether or not the inventory lists its pods.
+        let gateways = to_gateways(policy, meaning.flows(), place);
+        let own = meaning.flows().diagrams.or(own, gateways);
+        for part in [meaning.read_by_proxies(place), own, other_pods] {
             within = meaning.flows().diagrams.and(within, part);
         }
         within = claims.compared(&mut meaning, direction, place, within);
@@ -100,6 +104,14 @@ fn differing_among(
         }
     }
     Ok(None)
+}
+
+/// Returns the flows to the pods that declared gateways have at a place.
+fn to_gateways(policy: &Policy, flows: &mut Flows, place: u32) -> Set {
+    let pods = policy.gateways.iter().flat_map(|gateway| &gateway.pods);
+    let sets = pods.map(|pods| flows.pods(Side::Destination, true, pods)).collect();
+    let all = flows.diagrams.union(sets);
+    flows.with_place(all, true, place)
 }
 
 /// Returns the flows that sidecars look at: TCP, except on ports that they leave out.
