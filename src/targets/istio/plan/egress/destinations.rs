@@ -188,8 +188,8 @@ impl<'f, 'a> Destinations<'f, 'a> {
         reach
     }
 
-    /// Returns words about a host to whose own port the sidecar opens TLS, and that pods reach there in no other way: in
-    /// `{ a:80, a:443 }` the second member lets them open TLS themselves.
+    /// Returns words about a host to whose own port the sidecar opens TLS, and that pods reach there in no other way:
+    /// in `{ a:80, a:443 }` the second member lets them open TLS themselves.
     fn only_by_sidecar(&self, reach: &Reach) -> Option<String> {
         let hosts = reach.items.iter().filter_map(|&item| match self.item(item) {
             Item::Host(outside, port) => Some((&outside.name, port)),
