@@ -9,7 +9,8 @@
 //!                                                                                                    back, mean the Policy?
 //! ```
 //!
-//! [`compile::policy`] makes a `Policy` of texts, and [`compile::build`] files of it; [`compile`] has the single stages too.
+//! [`compile::policy`] makes a `Policy` of texts, and [`compile::build`] files of it; [`compile`] has the single stages
+//! too.
 //!
 //! # From a sentence to YAML and a verdict
 //!
