@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::{Claims, Failed, Said, compared, other_pods, own_pods, small};
-use crate::flows::{Flows, OTHER, Set};
+use crate::flows::{Flows, OTHER, Set, Side};
 use crate::inventory::PolicyObject;
 use crate::inventory::outside::Mesh;
 use crate::model::gateways::Gateway;
@@ -53,6 +53,7 @@ fn differing_among(
     let ingress = Ingress::new(policy, objects);
     let mut unread = Ok(());
     let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| {
+        terms.judge(Side::Destination);
         claims.terms(direction, names, terms);
         unread = ingress.terms(terms);
     });
