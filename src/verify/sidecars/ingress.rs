@@ -54,6 +54,7 @@ fn differing_among(
     let ingress = Ingress::new(policy, objects);
     let mut unread = Ok(());
     let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| {
+        terms.judge(Side::Destination);
         claims.terms(direction, names, terms);
         unread = ingress.terms(terms).and_then(|()| entries.terms(policy, terms));
     });
