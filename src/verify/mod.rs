@@ -47,8 +47,14 @@ const TOGETHER: usize = 4096;
 
 /// Checks what a layer made: its text, and the rules that it says instead of the source's.
 pub fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Checked {
+    check_by(TOGETHER, policy, sources, made)
+}
+
+/// Checks what a layer made as [`check`] does, with about `many` statements in one collection of sets. The result is
+/// the same.
+pub fn check_by(many: usize, policy: &Policy, sources: &Sources, made: &Made<'_>) -> Checked {
     match made.layer {
-        Layer::Istio => sidecars::check(policy, sources, made),
+        Layer::Istio => sidecars::check(many, policy, sources, made),
         Layer::NetworkPolicy => check_rules(policy, sources, made).into(),
     }
 }

@@ -317,8 +317,11 @@ impl<'p> Meaning<'p> {
                 },
                 Statement::Published(at) => self.published(&policy.rules[at]).0,
                 // A rule that leads out through a gateway has its judgement at its own pods.
-                Statement::LedOut(at) if !of(RuleId::new(at), Direction::Egress) => continue,
+                Statement::LedOut(at) | Statement::LedOutDenied(at) if !of(RuleId::new(at), Direction::Egress) => {
+                    continue;
+                }
                 Statement::LedOut(at) => self.led_out(&policy.rules[at]).0,
+                Statement::LedOutDenied(at) => self.led_out_denied(&policy.rules[at]),
                 Statement::Grant(_) => continue,
             };
             sets.push(self.flows.with_place(set, true, place));

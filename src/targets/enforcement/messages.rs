@@ -335,7 +335,13 @@ fn well_behaved(policy: &Policy, led: &Led, rule: &Rule, end: &RowEnd<'_>) -> Op
             )
         }
         (None, Some((layer, judgement)), _) => {
-            (format!("a pod that avoids its {keeper} goes round this rule"), judgement.words(layer), None)
+            let way = match &judgement.reason {
+                Why::LedOutBy(gateway) if closable && end.layers.iter().any(|(_, one)| one.at_gateway.refuses) => {
+                    Some(format!("to close it: isolate the gateway, `default deny ingress {gateway}`"))
+                }
+                _ => None,
+            };
+            (format!("a pod that avoids its {keeper} goes round this rule"), judgement.words(layer), way)
         }
         (None, None, _) => (
             format!("a pod that avoids its {keeper} goes round this rule"),
