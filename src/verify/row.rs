@@ -272,16 +272,15 @@ impl<'r, 'a> Row<'r, 'a> {
 
     /// Returns the flows of a set that the source denies and that no judgement speaks of.
     fn unsaid(&mut self, set: Set) -> Set {
-        let judged = self.judged();
-        let left = self.meaning.flows().diagrams.and(set, judged);
+        let (judged, source) = (self.judged(), self.source_lets_through());
+        let d = &mut self.meaning.flows().diagrams;
+        let left = d.and(set, judged);
+        let left = source.refused(left, d);
         if left == Set::NONE {
             return left;
         }
-        // What judgements speak of goes first: of the rest the source may refuse others for each peer.
-        let (excess, source) = (self.excess(), self.source_lets_through());
-        let d = &mut self.meaning.flows().diagrams;
-        let left = d.minus(left, excess);
-        let left = source.refused(left, d);
+        let excess = self.excess();
+        let left = self.meaning.flows().diagrams.minus(left, excess);
         self.among_known(left)
     }
 
