@@ -25,7 +25,7 @@ fn code() -> Vec<u8> {
 fn with_kernel(then: impl FnOnce(&mut Kernel<'_>)) {
     let (policy, _) = meaning::policy(POLICY, None).unwrap();
     let tables = wasm::tables(&policy, false);
-    then(&mut Kernel::new(Tables::new(&tables.words, &tables.text).unwrap()));
+    then(&mut Kernel::new(Tables::new(&tables.words, &tables.bytes).unwrap()));
 }
 
 #[test]
@@ -134,10 +134,10 @@ fn broken_texts_stop_nothing() {
 fn damaged_tables_stop_nothing() {
     let (policy, _) = meaning::policy(POLICY, None).unwrap();
     let whole = wasm::tables(&policy, false);
-    for section in [header::MAGIC, header::ABI, header::WORDS, header::TEXT] {
+    for section in [header::MAGIC, header::ABI, header::WORDS, header::BYTES] {
         let mut words = whole.words.clone();
         words[section] ^= 1;
-        assert!(Tables::new(&words, &whole.text).is_none());
+        assert!(Tables::new(&words, &whole.bytes).is_none());
     }
     let mut random = Random::of_case(7, 2);
     for _ in 0..3_000 {
@@ -146,7 +146,12 @@ fn damaged_tables_stop_nothing() {
             let at = 4 + random.below(words.len() - 4);
             words[at] = if random.percent(50) { random.below(1 << 32) as u32 } else { random.below(64) as u32 };
         }
-        let Some(tables) = Tables::new(&words, &whole.text) else { continue };
+        let mut bytes = whole.bytes.clone();
+        for _ in 0..random.below(6) {
+            let at = random.below(bytes.len());
+            bytes[at] = random.below(256) as u8;
+        }
+        let Some(tables) = Tables::new(&words, &bytes) else { continue };
         let mut kernel = Kernel::new(tables);
         let parties = [kernel.intern(GARDEN), kernel.intern(QUOTES), kernel.intern(b"\"203.0.113.7\"")];
         for source in parties.iter().flatten() {
