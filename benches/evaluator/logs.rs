@@ -84,7 +84,10 @@ pub fn questions(world: &World, count: usize) -> Vec<Vec<u8>> {
                 let labels = value["labels"].as_object().into_iter().flatten();
                 let labels: Vec<String> =
                     labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
-                format!("{namespace}/{{{}}}", labels.join(", "))
+                match labels.is_empty() {
+                    true => format!("{namespace}/*"),
+                    false => format!("{namespace}/{{{}}}", labels.join(", ")),
+                }
             }
             None => value["host"].as_str().or(value["address"].as_str()).unwrap_or("192.0.2.1").to_owned(),
         };
