@@ -23,7 +23,7 @@ use crate::types::{self, Program};
 use crate::verify::{self, Told};
 
 /// The input of a compilation: texts and settings.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Input {
     /// Every text of the run. [`resolve()`] adds those of the modules that a `use` names, and the standard library.
     pub sources: Sources,

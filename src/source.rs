@@ -3,7 +3,7 @@
 //! Every stage speaks of text through [`Span`]s; only this module knows how a span becomes the `line:column` that a
 //! person or a machine reads.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// A file of this run: a source, a manifest or `netpol.toml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,10 +99,10 @@ fn begin_in(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
 }
 
-/// All files of a run.
-#[derive(Debug, Default)]
+/// All files of a run. A copy shares their texts.
+#[derive(Clone, Debug, Default)]
 pub struct Sources {
-    files: Vec<SourceFile>,
+    files: Vec<Arc<SourceFile>>,
 }
 
 impl Sources {
@@ -113,12 +113,12 @@ impl Sources {
 
     /// Adds a file and returns its number.
     pub fn add(&mut self, path: impl Into<String>, text: impl Into<String>) -> FileId {
-        self.files.push(SourceFile {
+        self.files.push(Arc::new(SourceFile {
             path: path.into(),
             text: text.into(),
             line_starts: OnceLock::new(),
             characters: OnceLock::new(),
-        });
+        }));
         FileId(self.files.len() as u32 - 1)
     }
 
@@ -128,8 +128,8 @@ impl Sources {
     }
 
     /// Returns every file with its number, in the order in which they were added.
-    pub fn iter(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
-        self.files.iter().enumerate().map(|(at, file)| (FileId(at as u32), file))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (FileId, &SourceFile)> {
+        self.files.iter().enumerate().map(|(at, file)| (FileId(at as u32), &**file))
     }
 
     /// Returns the text of a span; an offset inside a character is moved back to its start.

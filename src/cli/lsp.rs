@@ -25,7 +25,7 @@ pub struct Args {
 
 /// Serves until the editor ends.
 pub fn run(_: &Args) -> Result<Exit, Fatal> {
-    Ok(lsp::serve(BufReader::new(io::stdin()), io::stdout(), Box::new(Disk)))
+    Ok(lsp::serve(BufReader::new(io::stdin()), io::stdout(), std::sync::Arc::new(Disk)))
 }
 
 /// The files of this machine.

@@ -9,29 +9,41 @@ use crate::diag::{Diagnostic, Diagnostics};
 use crate::inventory::Inventory;
 use crate::model::endpoint::Endpoint;
 use crate::policy::Policy;
-use crate::resolve::{Def, Loader, Lookup, ModuleId, Names, Role};
+use crate::resolve::{Def, Loader, Lookup, Lookups, ModuleId, Names, Role};
 use crate::source::{FileId, Sources, Span};
 use crate::syntax;
-use crate::syntax::tree::{Expr, File, ItemKind, Template};
+use crate::syntax::scan::{self, Scan};
+use crate::syntax::tree::{Expr, File, Item, ItemKind, Template};
 use crate::targets::Lowering;
 use crate::types;
 
-/// A policy that was checked, with every text that it was made of.
-#[derive(Debug)]
+/// A policy that was checked, with every text that it was made of. A copy shares all that is large.
+#[derive(Clone, Debug)]
 pub struct Analysis {
-    input: Input,
-    names: Option<Names>,
-    lookups: crate::resolve::Lookups,
-    policy: Option<Policy>,
+    pub(super) input: Input,
+    pub(super) names: Option<Arc<Names>>,
+    lookups: Arc<Lookups>,
+    policy: Option<Arc<Policy>>,
     /// The findings of all stages before the layers, sorted.
-    first: Diagnostics,
-    judged: OnceLock<Judged>,
-    trees: HashMap<FileId, OnceLock<File>>,
-    modules: HashMap<FileId, ModuleId>,
-    seen: OnceLock<Seen>,
-    facts: Facts,
+    first: Arc<Diagnostics>,
+    judged: Arc<OnceLock<Judged>>,
+    trees: HashMap<FileId, Arc<OnceLock<File>>>,
+    pub(super) modules: HashMap<FileId, ModuleId>,
+    seen: Arc<OnceLock<Seen>>,
+    once: Arc<Once>,
+    facts: Arc<Facts>,
     nowhere: Arc<Inventory>,
 }
+
+/// What an analysis finds out when it is asked for the first time.
+#[derive(Debug, Default)]
+struct Once {
+    scans: OnceLock<HashMap<FileId, Scan>>,
+    uses: OnceLock<HashMap<Def, Vec<Span>>>,
+}
+
+/// The least bytes of a policy whose edits are not answered by checking all of it again.
+const LARGE: usize = 128 * 1024;
 
 /// What the manifests say, without the declarations of the source. Most edits leave the manifests as they are.
 #[derive(Debug, Default)]
@@ -81,27 +93,80 @@ impl Analysis {
             }
         };
         let mut modules = HashMap::new();
-        let mut trees: HashMap<FileId, OnceLock<File>> =
-            input.policies.iter().chain(&input.guardrails).map(|file| (*file, OnceLock::new())).collect();
+        let mut trees: HashMap<FileId, Arc<OnceLock<File>>> =
+            input.policies.iter().chain(&input.guardrails).map(|file| (*file, Arc::default())).collect();
         for (id, module) in names.iter().flat_map(Names::modules) {
             modules.insert(module.file.id, id);
-            trees.insert(module.file.id, OnceLock::new());
+            trees.insert(module.file.id, Arc::default());
         }
         first.sort();
-        let nowhere = Arc::default();
         Analysis {
             input,
-            names,
-            lookups,
-            policy,
-            first,
-            judged: OnceLock::new(),
+            names: names.map(Arc::new),
+            lookups: Arc::new(lookups),
+            policy: policy.map(Arc::new),
+            first: Arc::new(first),
+            judged: Arc::default(),
             trees,
             modules,
-            seen: OnceLock::new(),
-            facts,
-            nowhere,
+            seen: Arc::default(),
+            once: Arc::default(),
+            facts: Arc::new(facts),
+            nowhere: Arc::default(),
         }
+    }
+
+    /// Returns whether a policy is so large that an edit of it is answered by a [`Draft`](super::Draft) first.
+    pub fn is_large(&self) -> bool {
+        let texts = self.files().into_iter().map(|file| self.sources().file(file).text.len());
+        self.policy.is_some() && texts.sum::<usize>() >= LARGE
+    }
+
+    /// Adds a text that stands in place of a part of a policy file, and returns its file.
+    pub(super) fn add(&mut self, text: &str, instead_of: FileId) -> FileId {
+        let file = self.input.sources.add(self.sources().file(instead_of).path.clone(), text);
+        if let Some(module) = self.module(instead_of) {
+            self.modules.insert(file, module);
+        }
+        self.trees.insert(file, Arc::default());
+        file
+    }
+
+    /// Forgets a text that [`Analysis::add`] added.
+    pub(super) fn remove(&mut self, file: FileId) {
+        self.modules.remove(&file);
+        self.trees.remove(&file);
+    }
+
+    /// Finds out what a [`Draft`](super::Draft) asks, so that nobody waits for it later.
+    pub fn prepare(&self) {
+        self.once.scans.get_or_init(|| self.scans());
+        self.once.uses.get_or_init(|| self.all_uses());
+        self.seen();
+    }
+
+    /// Returns the first pass over a policy file.
+    pub(super) fn scan(&self, file: FileId) -> Option<&Scan> {
+        self.once.scans.get_or_init(|| self.scans()).get(&file)
+    }
+
+    fn scans(&self) -> HashMap<FileId, Scan> {
+        let scan = |file: FileId| {
+            let text = &self.sources().file(file).text;
+            (text.len() <= scan::MAX_SIZE).then(|| (file, scan::scan(text)))
+        };
+        self.files().into_iter().filter_map(scan).collect()
+    }
+
+    /// Returns the places of the names that stand for a definition.
+    pub(super) fn uses(&self, def: Def) -> &[Span] {
+        self.once.uses.get_or_init(|| self.all_uses()).get(&def).map_or(&[], Vec::as_slice)
+    }
+
+    fn all_uses(&self) -> HashMap<Def, Vec<Span>> {
+        let mut uses: HashMap<Def, Vec<Span>> = HashMap::new();
+        self.lookups.iter().for_each(|(place, def)| uses.entry(def).or_default().push(place));
+        uses
     }
 
     /// Returns every text of the policy.
@@ -150,8 +215,8 @@ impl Analysis {
 
     fn judged(&self) -> &Judged {
         self.judged.get_or_init(|| {
-            let mut findings = self.first.clone();
-            let sound = self.policy.as_ref().filter(|_| !self.first.has_errors());
+            let mut findings = Diagnostics::clone(&self.first);
+            let sound = self.policy.as_deref().filter(|_| !self.first.has_errors());
             let lowering = sound.map(|policy| compile::judge(policy, self.sources(), &mut findings));
             findings.sort();
             Judged { findings, lowering }
@@ -170,7 +235,7 @@ impl Analysis {
 
     /// Returns the policy without the rules that have errors.
     pub(super) fn policy(&self) -> Option<&Policy> {
-        self.policy.as_ref()
+        self.policy.as_deref()
     }
 
     /// Returns the facts about the cluster, as far as they are known.
@@ -184,7 +249,7 @@ impl Analysis {
     }
 
     pub(super) fn names(&self) -> Option<&Names> {
-        self.names.as_ref()
+        self.names.as_deref()
     }
 
     pub(super) fn lookups(&self) -> impl Iterator<Item = (Span, Def)> {
@@ -205,6 +270,13 @@ impl Analysis {
     pub(super) fn tree(&self, file: FileId) -> Option<&File> {
         let tree = self.trees.get(&file)?;
         Some(tree.get_or_init(|| syntax::parse(self.sources(), file, &mut Diagnostics::new())))
+    }
+
+    /// Returns the first statements of a policy file, at most so many, without keeping them.
+    pub(super) fn first_items(&self, file: FileId, most: usize) -> Vec<Item> {
+        let Some(scan) = self.scan(file) else { return Vec::new() };
+        let chosen = 0..scan.statements.len().min(most);
+        syntax::parse_some(self.sources(), file, scan, chosen, &mut Diagnostics::new())
     }
 
     pub(super) fn text(&self, span: Span) -> &str {
@@ -230,8 +302,13 @@ impl Analysis {
 
     /// Returns the template that a place lies in.
     pub(super) fn template_at(&self, place: Span) -> Option<&Template> {
-        let items = &self.tree(place.file)?.items;
-        let item = items.get(items.partition_point(|item| item.span.end < place.start))?;
+        // A file of the policy has its templates among its declarations; only a draft's texts have not.
+        let declared = self.names().zip(self.module(place.file)).map(|(names, module)| &names.module(module).file);
+        let items = match declared.filter(|file| file.id == place.file) {
+            Some(file) => &file.items,
+            None => &self.tree(place.file)?.items,
+        };
+        let item = items.iter().find(|item| item.span.contains(place))?;
         match &item.kind {
             ItemKind::Template(template) if item.span.contains(place) => Some(template),
             _ => None,
@@ -243,7 +320,7 @@ impl Facts {
     /// Reads the manifests of an input, or takes what an earlier state of the policy read of the same ones.
     fn of(input: &Input, before: Option<&Analysis>) -> Facts {
         if let Some(before) = before.filter(|before| have_the_same_manifests(input, &before.input)) {
-            let Facts { inventory, findings } = &before.facts;
+            let Facts { inventory, findings } = &*before.facts;
             return Facts { inventory: inventory.clone(), findings: findings.clone() };
         }
         let mut findings = Diagnostics::new();

@@ -74,22 +74,20 @@ impl Analysis {
         if let Some(doc) = &item.doc {
             text.push_str(&format!("\n{doc}\n"));
         }
-        if let Some(endpoint) = self.endpoint_of(def, item) {
+        if let Some(endpoint) = self.endpoint_of(item) {
             text.push_str(&format!("\n{}", self.about_endpoint(&endpoint)));
         }
         Some(text)
     }
 
     /// Returns the members of what a name stands for, as a policy file sees it.
-    fn endpoint_of(&self, def: Def, item: &Item) -> Option<std::sync::Arc<Endpoint>> {
+    fn endpoint_of(&self, item: &Item) -> Option<std::sync::Arc<Endpoint>> {
         use crate::syntax::tree::ExprKind;
         let name = crate::resolve::defined(&item.kind)?;
         if !matches!(item.kind, ItemKind::Let(_) | ItemKind::Gateway(_)) {
             return None;
         }
-        let here = self.names()?.module(def.module).file.id;
-        let span = Span { file: here, ..name.span };
-        self.meaning(&Expr { span, kind: ExprKind::Name(name.text.clone()), ports: None })
+        self.meaning(&Expr { span: name.span, kind: ExprKind::Name(name.text.clone()), ports: None })
     }
 
     fn about_parameter(&self, template: Span, name: &str) -> Option<String> {

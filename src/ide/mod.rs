@@ -17,13 +17,14 @@
 //! assert_eq!(analysis.references(file, use_of_db, true).len(), 2);
 //! ```
 //!
-//! An [`Analysis`] is made of texts and settings, and never changes: after an edit an editor makes another one. Nothing
-//! here knows files, or the protocol of an editor. A half-typed statement is an error node, and the rest of its file
-//! answers.
+//! An [`Analysis`] is made of texts and settings, and never changes: after an edit an editor makes another one. Of a
+//! large policy it makes a [`Draft`] first, which reads and checks what was edited alone. Nothing here knows files, or
+//! the protocol of an editor. A half-typed statement is an error node, and the rest of its file answers.
 
 mod analysis;
 mod ask;
 mod complete;
+mod draft;
 mod fixes;
 mod hover;
 mod layout;
@@ -40,6 +41,7 @@ mod words;
 
 pub use analysis::Analysis;
 pub use complete::{Completion, CompletionKind};
+pub use draft::{Draft, Window};
 pub use hover::Hover;
 pub use links::Link;
 pub use margin::{Hint, Lens, LensAction};

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use lsp_server::{ErrorCode, Message, Notification, Request, RequestId, Response, ResponseError};
+use lsp_server::{ErrorCode, Message, Request, RequestId, Response, ResponseError};
 use lsp_types::{InitializeParams, WorkspaceFolders};
 use serde::Serialize;
 use serde_json::Value;
@@ -86,6 +86,14 @@ impl Failure {
     }
 }
 
+/// A notification on its way.
+#[derive(Serialize)]
+struct Note<'a, P> {
+    jsonrpc: &'a str,
+    method: &'a str,
+    params: P,
+}
+
 /// The way to a client.
 pub struct Client {
     out: Box<dyn Write + Send>,
@@ -105,10 +113,11 @@ impl Client {
         self.send(Message::Response(Response { id, response_result }));
     }
 
-    /// Sends a notification.
+    /// Sends a notification. It is written as it stands: diagnostics are many, and a tree of them costs more than they.
     pub fn notify(&mut self, method: &str, params: impl Serialize) {
-        let params = serde_json::to_value(params).unwrap_or_default();
-        self.send(Message::Notification(Notification { method: method.to_owned(), params }));
+        let Ok(text) = serde_json::to_string(&Note { jsonrpc: "2.0", method, params }) else { return };
+        // A client that went away is noticed where its messages are read.
+        let _ = write!(self.out, "Content-Length: {}\r\n\r\n{text}", text.len()).and_then(|()| self.out.flush());
     }
 
     /// Sends a request whose answer does not matter.

@@ -11,7 +11,7 @@ use super::client::Abilities;
 use super::lines::Lines;
 use super::workspace::Workspace;
 use super::{Opened, Root, uri};
-use crate::diag::{self, Code, Diagnostics, Severity};
+use crate::diag::{self, Code, Severity};
 use crate::source::{FileId, Span};
 
 /// Makes diagnostics of the findings of a policy.
@@ -26,9 +26,12 @@ pub struct Maker<'a> {
 
 impl Maker<'_> {
     /// Returns the diagnostics of each file that has some.
-    pub fn by_document(&self, findings: &Diagnostics) -> HashMap<Uri, Vec<Diagnostic>> {
+    pub fn by_document<'f>(
+        &self,
+        findings: impl IntoIterator<Item = &'f diag::Diagnostic>,
+    ) -> HashMap<Uri, Vec<Diagnostic>> {
         let mut by_file: HashMap<FileId, Vec<&diag::Diagnostic>> = HashMap::new();
-        for finding in findings.iter() {
+        for finding in findings {
             by_file.entry(finding.primary.span.file).or_default().push(finding);
         }
         let of = |(file, list): (FileId, Vec<&diag::Diagnostic>)| {
@@ -40,14 +43,18 @@ impl Maker<'_> {
     }
 
     /// Returns the diagnostics of one file.
-    pub fn of_file(&self, findings: &Diagnostics, file: FileId) -> Vec<Diagnostic> {
+    pub fn of_file<'f>(
+        &self,
+        findings: impl IntoIterator<Item = &'f diag::Diagnostic>,
+        file: FileId,
+    ) -> Vec<Diagnostic> {
         let lines = self.lines(file);
-        let here = findings.iter().filter(|finding| finding.primary.span.file == file);
+        let here = findings.into_iter().filter(|finding| finding.primary.span.file == file);
         here.map(|finding| self.diagnostic(finding, &lines)).collect()
     }
 
     fn lines(&self, file: FileId) -> Lines<'_> {
-        Lines::new(&self.opened.analysis.sources().file(file).text, self.client.encoding)
+        self.workspace.lines(self.opened, file)
     }
 
     /// Returns one finding as a diagnostic: its message, then what stands at its place, then its advice.

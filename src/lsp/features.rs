@@ -16,7 +16,7 @@ use super::lines::Lines;
 use super::workspace::{Place, Workspace};
 use super::{actions, convert, diagnostics};
 use crate::diag::Edit;
-use crate::ide::{Asked, Contact, LensAction, Link, Party};
+use crate::ide::{Asked, Contact, LensAction, Link, Party, Signature};
 use crate::source::{FileId, Span};
 
 /// An answer, as it is sent.
@@ -37,8 +37,7 @@ pub struct View<'w> {
 impl<'w> View<'w> {
     /// Makes the view of a document.
     pub fn new(workspace: &'w Workspace, place: &'w Place) -> View<'w> {
-        let text = &place.opened.analysis.sources().file(place.file).text;
-        View { workspace, place, lines: Lines::new(text, workspace.encoding) }
+        View { workspace, place, lines: workspace.lines(&place.opened, place.file) }
     }
 
     fn file(&self) -> FileId {
@@ -54,10 +53,9 @@ impl<'w> View<'w> {
     }
 
     fn location(&self, span: Span) -> Location {
-        let text = &self.ide().sources().file(span.file).text;
         let range = match span.file == self.file() {
             true => self.lines.range(span.start, span.end),
-            false => Lines::new(text, self.workspace.encoding).range(span.start, span.end),
+            false => self.workspace.lines(&self.place.opened, span.file).range(span.start, span.end),
         };
         Location { uri: self.workspace.uri_of(&self.place.opened, span.file), range }
     }
@@ -170,22 +168,7 @@ impl<'w> View<'w> {
     }
 
     pub fn signature(&self, at: &TextDocumentPositionParams) -> Answer {
-        json(self.ide().signature(self.file(), self.offset(at)).map(|found| {
-            let part = |&(start, end): &(u32, u32)| {
-                let name = found.label.get(start as usize..end as usize).unwrap_or_default();
-                ParameterInformation { label: name.to_owned().into(), documentation: None }
-            };
-            SignatureHelp {
-                signatures: vec![SignatureInformation {
-                    parameters: Some(found.parameters.iter().map(part).collect()),
-                    documentation: found.doc.map(|doc| convert::markdown(doc).into()),
-                    label: found.label,
-                    active_parameter: None,
-                }],
-                active_signature: Some(0),
-                active_parameter: Some(found.active.into()),
-            }
-        }))
+        signature_help(self.ide().signature(self.file(), self.offset(at)))
     }
 
     pub fn outline(&self) -> Answer {
@@ -274,6 +257,26 @@ impl<'w> View<'w> {
         let tokens = self.ide().tokens(self.file(), start, end);
         convert::semantic_tokens(&tokens, text, &self.lines, |word| self.workspace.encoding.length(word))
     }
+}
+
+/// Returns a template whose arguments are being written.
+pub fn signature_help(found: Option<Signature>) -> Answer {
+    json(found.map(|found| {
+        let part = |&(start, end): &(u32, u32)| {
+            let name = found.label.get(start as usize..end as usize).unwrap_or_default();
+            ParameterInformation { label: name.to_owned().into(), documentation: None }
+        };
+        SignatureHelp {
+            signatures: vec![SignatureInformation {
+                parameters: Some(found.parameters.iter().map(part).collect()),
+                documentation: found.doc.map(|doc| convert::markdown(doc).into()),
+                label: found.label,
+                active_parameter: None,
+            }],
+            active_signature: Some(0),
+            active_parameter: Some(found.active.into()),
+        }
+    }))
 }
 
 /// Returns tokens under an id, by which the client asks for the difference next time.

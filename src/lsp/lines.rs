@@ -1,5 +1,7 @@
 //! Positions: from the bytes of a text to the lines and characters that a client counts, and back.
 
+use std::borrow::Cow;
+
 use lsp_types::{Position, PositionEncodingKind, Range};
 
 /// The units in which a client counts the characters of a line.
@@ -58,21 +60,73 @@ impl Encoding {
 #[derive(Debug)]
 pub struct Lines<'t> {
     text: &'t str,
-    starts: Vec<u32>,
+    starts: Cow<'t, [u32]>,
     encoding: Encoding,
+}
+
+/// A text that is being edited, with the starts of its lines.
+#[derive(Debug)]
+pub struct EditedText {
+    text: String,
+    starts: Vec<u32>,
+}
+
+impl EditedText {
+    /// Takes a text.
+    pub fn new(text: String) -> EditedText {
+        EditedText { starts: starts(&text), text }
+    }
+
+    /// Returns the text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns its lines.
+    pub fn lines(&self, encoding: Encoding) -> Lines<'_> {
+        Lines { text: &self.text, starts: Cow::Borrowed(&self.starts), encoding }
+    }
+
+    /// Replaces a range of bytes.
+    pub fn replace(&mut self, (start, end): (u32, u32), new: &str) {
+        self.text.replace_range(start as usize..end as usize, new);
+        // A line may also begin right before and right behind the new text: between CR and LF none does.
+        let length = new.len() as u32;
+        let (before, behind) = (start, start + length);
+        let first = self.starts.partition_point(|&at| at < before.max(1));
+        let last = self.starts.partition_point(|&at| at <= end).max(first);
+        let begins = |at: &u32| begins_line(self.text.as_bytes(), *at as usize);
+        let new: Vec<u32> = (before.max(1)..=behind).filter(begins).collect();
+        let next = first + new.len();
+        self.starts.splice(first..last, new);
+        self.starts.iter_mut().skip(next).for_each(|at| *at = *at + length - (end - start));
+    }
+}
+
+/// Returns the starts of the lines of a text.
+fn starts(text: &str) -> Vec<u32> {
+    let bytes = text.as_bytes();
+    let ends = line_ends(bytes).map(|at| at + 1);
+    std::iter::once(0).chain(ends.filter(|at| begins_line(bytes, *at)).map(|at| at as u32)).collect()
+}
+
+/// Returns the places of all CR and LF.
+fn line_ends(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    bytes.iter().enumerate().filter(|(_, byte)| matches!(byte, b'\n' | b'\r')).map(|(at, _)| at)
+}
+
+fn begins_line(bytes: &[u8], at: usize) -> bool {
+    match at.checked_sub(1).and_then(|last| bytes.get(last)) {
+        Some(b'\n') => true,
+        Some(b'\r') => bytes.get(at) != Some(&b'\n'),
+        _ => false,
+    }
 }
 
 impl<'t> Lines<'t> {
     /// Finds the lines of a text.
     pub fn new(text: &'t str, encoding: Encoding) -> Lines<'t> {
-        let mut starts = vec![0];
-        let bytes = text.as_bytes();
-        for (at, byte) in bytes.iter().enumerate() {
-            if *byte == b'\n' || *byte == b'\r' && bytes.get(at + 1) != Some(&b'\n') {
-                starts.push(at as u32 + 1);
-            }
-        }
-        Lines { text, starts, encoding }
+        Lines { text, starts: Cow::Owned(starts(text)), encoding }
     }
 
     /// Returns the byte of a position. One past the end of its line is the end of the line, one past the last line the
@@ -137,6 +191,24 @@ mod tests {
         }
         let lines = Lines::new(TEXT, Encoding::Utf16);
         assert_eq!(lines.offset(Position { line: 1, character: 2 }), 4, "the second half of a pair");
+    }
+
+    #[test]
+    fn lines_follow_edits() {
+        let mut text = EditedText::new(TEXT.to_owned());
+        let mut state = 7u32;
+        for _ in 0..2_000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let place = |seed: u32| {
+                let at = (seed >> 8) as usize % (text.text().len() + 1);
+                (0..=at).rev().find(|at| text.text().is_char_boundary(*at)).unwrap() as u32
+            };
+            let (a, b) = (place(state), place(state.rotate_left(9)));
+            let (start, end) = (a.min(b), a.max(b).min(a.min(b) + 3));
+            let end = (start..=end).rev().find(|at| text.text().is_char_boundary(*at as usize)).unwrap();
+            text.replace((start, end), ["\n", "\r", "\r\n", "é", "", "\n\n"][(state >> 4) as usize % 6]);
+            assert_eq!(text.starts, starts(text.text()), "{:?}", text.text());
+        }
     }
 
     #[test]

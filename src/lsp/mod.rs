@@ -8,8 +8,9 @@
 //!
 //! One thread answers messages in their order; a second one reads them, and another asks the layers, which takes
 //! longest. The policy of a document is that of the nearest `netpol.toml`, else that of the document's folder. An edit
-//! makes the policy stale; the next question, or an empty queue, checks it again. This room knows LSP, and no file: a
-//! [`Disk`] reads those.
+//! makes the policy stale; the next question, or an empty queue, checks it again. A large policy is checked again in
+//! another thread, when nobody has typed for a moment; until then a draft of it tells what the edit did, and answers
+//! what is asked at one place. This room knows LSP, and no file: a [`Disk`] reads those.
 
 mod actions;
 mod capabilities;
@@ -18,6 +19,7 @@ mod convert;
 mod diagnostics;
 mod features;
 mod lines;
+mod near;
 mod requests;
 mod server;
 mod uri;
@@ -56,8 +58,8 @@ pub struct Opened {
     pub paths: HashMap<String, PathBuf>,
 }
 
-/// The file system, as the server sees it.
-pub trait Disk {
+/// The file system, as the server sees it, from several threads.
+pub trait Disk: Send + Sync {
     /// Returns the policy that a file belongs to. `folders` are those of the workspace.
     fn root_of(&self, file: &Path, folders: &[PathBuf]) -> Root;
 

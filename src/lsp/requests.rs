@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::client::Failure;
 use super::features::{Answer, View, json as answer, tokens_answer, tokens_delta};
 use super::server::Server;
-use super::{Root, actions, convert, lines, uri};
+use super::{Root, actions, convert, uri};
 use crate::diag::Code;
 use crate::resolve::stdlib;
 
@@ -29,11 +29,17 @@ impl Server {
             }
             "textDocument/hover" => {
                 let at = parse::<HoverParams>(params)?.text_document_position_params;
-                self.view(&at.text_document.uri, |view| view.hover(&at))
+                match self.workspace.near(&at) {
+                    Some(near) => near.hover(),
+                    None => self.view(&at.text_document.uri, |view| view.hover(&at)),
+                }
             }
             "textDocument/definition" => {
                 let at = parse::<DefinitionParams>(params)?.text_document_position_params;
-                self.view(&at.text_document.uri, |view| view.definition(&at))
+                match self.workspace.near(&at) {
+                    Some(near) => near.definition(),
+                    None => self.view(&at.text_document.uri, |view| view.definition(&at)),
+                }
             }
             "textDocument/references" => {
                 let params = parse::<ReferenceParams>(params)?;
@@ -65,11 +71,17 @@ impl Server {
             }
             "textDocument/completion" => {
                 let at = parse::<CompletionParams>(params)?.text_document_position_params;
-                self.view(&at.text_document.uri, |view| view.completions(&at))
+                match self.workspace.near(&at) {
+                    Some(near) => near.completions(),
+                    None => self.view(&at.text_document.uri, |view| view.completions(&at)),
+                }
             }
             "textDocument/signatureHelp" => {
                 let at = parse::<SignatureHelpParams>(params)?.text_document_position_params;
-                self.view(&at.text_document.uri, |view| view.signature(&at))
+                match self.workspace.near(&at) {
+                    Some(near) => near.signature(),
+                    None => self.view(&at.text_document.uri, |view| view.signature(&at)),
+                }
             }
             "textDocument/documentSymbol" => {
                 self.view(&parse::<DocumentSymbolParams>(params)?.text_document.uri, |view| view.outline())
@@ -141,9 +153,7 @@ impl Server {
             let Ok(opened) = self.workspace.fresh(&root) else { continue };
             for symbol in opened.analysis.search(query) {
                 let file = symbol.span.file;
-                let text = &opened.analysis.sources().file(file).text;
-                let lines = lines::Lines::new(text, self.workspace.encoding);
-                let range = lines.range(symbol.selection.start, symbol.selection.end);
+                let range = self.workspace.lines(&opened, file).range(symbol.selection.start, symbol.selection.end);
                 let location = lsp_types::Location { uri: self.workspace.uri_of(&opened, file), range };
                 found.push(convert::workspace_symbol(&symbol, location));
             }

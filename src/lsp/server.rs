@@ -12,7 +12,8 @@ use std::time::Duration;
 use lsp_server::{ErrorCode, Message, Notification, Request, RequestId};
 use lsp_types::{
     DidChangeTextDocumentParams, DidChangeWorkspaceFoldersParams, DidCloseTextDocumentParams,
-    DidOpenTextDocumentParams, DocumentDiagnosticParams, InitializeParams, SemanticToken, Uri,
+    DidOpenTextDocumentParams, DocumentDiagnosticParams, InitializeParams, PublishDiagnosticsParams, SemanticToken,
+    Uri,
 };
 use serde_json::{Value, json};
 
@@ -20,11 +21,14 @@ use super::client::{Abilities, Client, Failure, folders};
 use super::diagnostics::{Maker, speaks_for, unreadable};
 use super::features::{Answer, json as answer};
 use super::requests::parse;
-use super::workspace::{Sent, Workspace};
+use super::workspace::{Read, Sent, Workspace};
 use super::{Disk, Opened, Root, capabilities, uri};
+use crate::diag;
 
 /// How long the first findings wait for those of the layers, which mostly come sooner.
 const PATIENCE: Duration = Duration::from_millis(40);
+/// How long nobody must have typed before a large policy is checked again.
+const PAUSE: Duration = Duration::from_millis(200);
 /// The stack of the thread that asks the layers.
 const STACK: usize = 16 << 20;
 
@@ -38,10 +42,12 @@ enum Event {
     Closed,
     /// The layers of a policy were asked, or that failed by a bug.
     Judged(Root, bool),
+    /// A large policy was checked again; nothing, if that failed by a bug.
+    Read(Root, Option<Box<Read>>),
 }
 
 /// Speaks with a client until it says `exit`, or goes away. Returns the exit code: 0 if it said `shutdown` first.
-pub fn serve(input: impl BufRead + Send + 'static, output: impl Write + Send + 'static, disk: Box<dyn Disk>) -> u8 {
+pub fn serve(input: impl BufRead + Send + 'static, output: impl Write + Send + 'static, disk: Arc<dyn Disk>) -> u8 {
     let (events, incoming) = channel();
     let reader = events.clone();
     thread::spawn(move || read(input, &reader));
@@ -61,6 +67,7 @@ pub fn serve(input: impl BufRead + Send + 'static, output: impl Write + Send + '
         incoming,
         queue: VecDeque::new(),
         pulls: Vec::new(),
+        waiting: Vec::new(),
         tokens: HashMap::new(),
         tokens_made: 0,
         is_shut_down: false,
@@ -118,6 +125,8 @@ pub(super) struct Server {
     queue: VecDeque<Event>,
     /// Questions for diagnostics that wait for the layers.
     pulls: Vec<(RequestId, Uri)>,
+    /// Questions about the whole of a large policy, which wait until it was checked again.
+    waiting: Vec<(Root, Request)>,
     /// The semantic tokens that each document had last, with their id.
     pub(super) tokens: HashMap<Uri, (String, Vec<SemanticToken>)>,
     pub(super) tokens_made: u64,
@@ -153,6 +162,7 @@ impl Server {
                     self.client.notify("window/logMessage", json!({ "type": 1, "message": message }));
                 }
                 Event::Judged(root, is_done) => self.guarded(|server| server.judged(&root, is_done)),
+                Event::Read(root, read) => self.guarded(|server| server.read(&root, read)),
             }
         }
     }
@@ -167,10 +177,12 @@ impl Server {
                 return;
             };
             let is_it = |event: &Event| matches!(event, Event::Message(Message::Request(request)) if request.id == id);
-            let (queued, pulls) = (self.queue.len(), self.pulls.len());
+            let known = |server: &Server| server.queue.len() + server.pulls.len() + server.waiting.len();
+            let before = known(self);
             self.queue.retain(|event| !is_it(event));
             self.pulls.retain(|(other, _)| *other != id);
-            if self.queue.len() < queued || self.pulls.len() < pulls {
+            self.waiting.retain(|(_, request)| request.id != id);
+            if known(self) < before {
                 self.client.answer(id, Err(Failure::of(ErrorCode::RequestCanceled, "cancelled")));
             }
             return;
@@ -181,12 +193,20 @@ impl Server {
     /// Brings every policy up to date, sends what was found, and waits for the next event.
     fn wait(&mut self) -> Option<Event> {
         self.guarded(Server::settle);
-        let waits = self.workspace.projects.values().any(|project| project.sent == Sent::Nothing);
+        let mut projects = self.workspace.projects.values();
+        let waits = projects.any(|project| project.sent == Sent::Nothing && !project.is_drafted());
         if waits {
             match self.incoming.recv_timeout(PATIENCE) {
                 Ok(event) => return Some(event),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => self.guarded(Server::send_first),
+            }
+        }
+        if self.workspace.projects.values().any(|project| project.is_drafted() && !project.reading) {
+            match self.incoming.recv_timeout(PAUSE) {
+                Ok(event) => return Some(event),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => self.guarded(Server::read_drafted),
             }
         }
         self.incoming.recv().ok()
@@ -204,6 +224,10 @@ impl Server {
     fn settle(&mut self) {
         let roots: Vec<Root> = self.workspace.projects.keys().cloned().collect();
         for root in roots {
+            if self.workspace.is_drafted(&root) {
+                self.send_draft(&root);
+                continue;
+            }
             let opened = self.workspace.fresh(&root);
             let Some(project) = self.workspace.projects.get(&root) else { continue };
             match opened {
@@ -212,11 +236,63 @@ impl Server {
                         self.send(&root, &opened, Sent::All);
                     }
                 }
-                Ok(opened) if project.sent != Sent::All => self.judge(&root, opened),
+                Ok(opened) if project.sent != Sent::All => {
+                    // The layers of a large policy take longer than anybody waits.
+                    if opened.analysis.is_large() && project.sent == Sent::Nothing {
+                        self.send(&root, &opened, Sent::First);
+                    }
+                    self.judge(&root, opened);
+                }
                 Ok(_) => {}
                 Err(why) if project.sent != Sent::All => self.send_unreadable(&root, &why),
                 Err(_) => {}
             }
+        }
+    }
+
+    /// Sends what is known of a large policy while it is being edited.
+    fn send_draft(&mut self, root: &Root) {
+        if self.workspace.projects.get(root).is_none_or(|project| project.sent != Sent::Nothing) {
+            return;
+        }
+        let Some((draft, opened)) = self.workspace.read_draft(root) else { return };
+        let (found, is_long) = (draft.findings(), draft.is_long());
+        self.send_findings(root, &opened, &found, Sent::First);
+        if is_long {
+            self.start_reading(root);
+        }
+    }
+
+    /// Checks all large policies again that were edited.
+    fn read_drafted(&mut self) {
+        let drafted = self.workspace.projects.iter().filter(|(_, project)| project.is_drafted());
+        let roots: Vec<Root> = drafted.map(|(root, _)| root.clone()).collect();
+        roots.iter().for_each(|root| self.start_reading(root));
+    }
+
+    /// Checks a policy again in a thread of its own, unless one is still busy with it.
+    fn start_reading(&mut self, root: &Root) {
+        let Some(reading) = self.workspace.reading(root) else { return };
+        let (events, of) = (self.events.clone(), root.clone());
+        let work = move || {
+            let read = catch_unwind(AssertUnwindSafe(|| reading.run())).ok();
+            let _ = events.send(Event::Read(of, read.map(Box::new)));
+        };
+        if thread::Builder::new().stack_size(STACK).spawn(work).is_err() {
+            self.workspace.forget_draft(root);
+        }
+    }
+
+    /// A large policy was checked again: answers what waited for that.
+    fn read(&mut self, root: &Root, read: Option<Box<Read>>) {
+        match read {
+            Some(read) => self.workspace.take(*read),
+            None => self.workspace.forget_draft(root),
+        }
+        let (ready, others) = std::mem::take(&mut self.waiting).into_iter().partition(|(of, _)| of == root);
+        self.waiting = others;
+        for (_, request) in ready {
+            self.requested(request);
         }
     }
 
@@ -241,6 +317,11 @@ impl Server {
     fn judged(&mut self, root: &Root, is_done: bool) {
         let Some(project) = self.workspace.projects.get_mut(root) else { return };
         project.judging = false;
+        if project.is_drafted() {
+            // What the layers found stays, where the statements that they found it in stay.
+            project.sent = Sent::Nothing;
+            return;
+        }
         let is_stale = project.stale;
         let Ok(opened) = self.workspace.fresh(root) else { return };
         if !is_done && !is_stale {
@@ -258,6 +339,9 @@ impl Server {
         let waiting = std::mem::take(&mut self.pulls);
         for (id, uri) in waiting {
             self.pull(id, uri);
+        }
+        if opened.analysis.is_large() && self.abilities.pulls && self.abilities.refreshes_diagnostics {
+            self.client.ask("workspace/diagnostic/refresh", Value::Null);
         }
         if self.abilities.refreshes_lenses {
             self.client.ask("workspace/codeLens/refresh", Value::Null);
@@ -282,8 +366,18 @@ impl Server {
     /// Sends the findings of a policy that are known, and withdraws earlier ones. A client that asks for the
     /// diagnostics of its documents gets only those of the other files.
     fn send(&mut self, root: &Root, opened: &Opened, sent: Sent) {
+        self.send_findings(root, opened, opened.analysis.known_findings().iter(), sent);
+    }
+
+    fn send_findings<'f>(
+        &mut self,
+        root: &Root,
+        opened: &Opened,
+        findings: impl IntoIterator<Item = &'f diag::Diagnostic>,
+        sent: Sent,
+    ) {
         let maker = Maker { workspace: &self.workspace, opened, client: &self.abilities };
-        let mut all = maker.by_document(opened.analysis.known_findings());
+        let mut all = maker.by_document(findings);
         for (path, document) in &self.workspace.documents {
             if document.root == *root && opened.file_at(path).is_some() {
                 all.entry(document.uri.clone()).or_default();
@@ -310,8 +404,8 @@ impl Server {
         self.withdraw(gone);
         for (uri, diagnostics) in all {
             let version = uri::path(&uri).and_then(|path| Some(self.workspace.documents.get(&path)?.version));
-            let params = json!({ "uri": uri, "version": version, "diagnostics": diagnostics });
-            self.client.notify("textDocument/publishDiagnostics", params);
+            self.client
+                .notify("textDocument/publishDiagnostics", PublishDiagnosticsParams { uri, version, diagnostics });
         }
     }
 
@@ -333,6 +427,7 @@ impl Server {
                 if let Ok(params) = serde_json::from_value::<DidChangeTextDocumentParams>(note.params) {
                     let document = params.text_document;
                     let uri = document.text_document_identifier.uri;
+                    self.outdate(&uri);
                     self.workspace.change(&uri, document.version, params.content_changes);
                 }
             }
@@ -363,6 +458,18 @@ impl Server {
         }
     }
 
+    /// Refuses the questions that wait about a document that changes.
+    fn outdate(&mut self, uri: &Uri) {
+        let Some(root) = self.workspace.root_of(uri) else { return };
+        let waiting = std::mem::take(&mut self.waiting);
+        let (outdated, others) = waiting.into_iter().partition(|(of, _)| *of == root);
+        self.waiting = others;
+        for (_, request) in outdated {
+            let failure = Failure::of(ErrorCode::ContentModified, "the text has changed since");
+            self.client.answer(request.id, Err(failure));
+        }
+    }
+
     fn files_changed(&mut self) {
         let gone = self.workspace.files_changed();
         self.withdraw(gone);
@@ -388,11 +495,30 @@ impl Server {
         if self.is_outdated(&request) {
             return self.client.answer(id, Err(Failure::of(ErrorCode::ContentModified, "the text has changed since")));
         }
+        if let Some(root) = self.waits_for(&request) {
+            self.waiting.push((root.clone(), request));
+            return self.start_reading(&root);
+        }
         match catch_unwind(AssertUnwindSafe(|| self.respond(request))) {
             Ok(Some(answer)) => self.client.answer(id, answer),
             Ok(None) => {}
             Err(_) => self.client.answer(id, Err(Failure::of(ErrorCode::InternalError, "a bug of netpol"))),
         }
+    }
+
+    /// Returns the policy that must be checked again before a request can be answered: a large one that was edited, if
+    /// the request is about more than one place of it.
+    fn waits_for(&self, request: &Request) -> Option<Root> {
+        const NEAR: [&str; 5] = [
+            "textDocument/hover",
+            "textDocument/definition",
+            "textDocument/completion",
+            "textDocument/signatureHelp",
+            "textDocument/diagnostic",
+        ];
+        let uri = request.params.pointer("/textDocument/uri").and_then(Value::as_str)?;
+        let root = self.workspace.root_of(&Uri(uri.to_owned()))?;
+        (self.workspace.is_drafted(&root) && !NEAR.contains(&request.method.as_str())).then_some(root)
     }
 
     /// Returns whether the document that a request is about changes in the queue behind it.
@@ -425,10 +551,14 @@ impl Server {
 
     /// Answers with the diagnostics of a document, at once or when the layers were asked.
     fn pull(&mut self, id: RequestId, uri: Uri) {
+        let drafted = self.workspace.root_of(&uri).filter(|root| self.workspace.is_drafted(root));
+        if let Some(root) = drafted.filter(|_| self.abilities.refreshes_diagnostics) {
+            return self.pull_draft(id, &root, &uri);
+        }
         let items = match self.workspace.place(&uri) {
             Some(place) if place.opened.analysis.is_judged() => {
                 let maker = Maker { workspace: &self.workspace, opened: &place.opened, client: &self.abilities };
-                maker.of_file(place.opened.analysis.known_findings(), place.file)
+                maker.of_file(place.opened.analysis.known_findings().iter(), place.file)
             }
             Some(place) => {
                 let root = uri::path(&uri).and_then(|path| Some(self.workspace.documents.get(&path)?.root.clone()));
@@ -444,6 +574,18 @@ impl Server {
                 why.iter().map(|why| unreadable(why)).collect()
             }
         };
+        self.client.answer(id, answer(json!({ "kind": "full", "items": items })));
+    }
+
+    /// Answers with what is known of a document of a large policy; the client is told to ask again when more is known.
+    fn pull_draft(&mut self, id: RequestId, root: &Root, uri: &Uri) {
+        let Some(found) = self.workspace.read_draft(root).map(|(draft, opened)| (draft.findings(), opened)) else {
+            return self.client.answer(id, Err(Failure::of(ErrorCode::InternalError, "a bug of netpol")));
+        };
+        let (found, opened) = found;
+        let file = uri::path(uri).and_then(|path| opened.file_at(&path));
+        let maker = Maker { workspace: &self.workspace, opened: &opened, client: &self.abilities };
+        let items = file.map(|file| maker.of_file(&found, file)).unwrap_or_default();
         self.client.answer(id, answer(json!({ "kind": "full", "items": items })));
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use lsp_types::{TextDocumentContentChangeEvent, Uri};
 
-use super::lines::{Encoding, Lines};
+use super::lines::{EditedText, Encoding, Lines};
 use super::{Disk, Opened, Root, Unsaved, uri};
+use crate::ide::Draft;
 use crate::source::FileId;
 
 /// An open document.
@@ -18,7 +19,7 @@ pub struct Document {
     /// Its version.
     pub version: i32,
     /// Its text.
-    pub text: String,
+    pub text: EditedText,
     /// The policy that it belongs to.
     pub root: Root,
 }
@@ -48,6 +49,97 @@ pub struct Project {
     pub judging: bool,
     /// The documents for which findings were sent.
     pub shown: HashSet<Uri>,
+    /// The draft of a large policy: what is known of its present state.
+    pub draft: Option<Draft>,
+    /// The edits that the draft took in.
+    log: Vec<Change>,
+    /// How often the policy was read.
+    reads: u64,
+    /// Whether a thread reads the policy.
+    pub reading: bool,
+}
+
+/// An edit of a file: the bytes that are replaced, and by how many.
+#[derive(Clone, Debug)]
+struct Change {
+    path: PathBuf,
+    start: u32,
+    end: u32,
+    bytes: u32,
+}
+
+/// A reading of a policy in another thread.
+pub struct Reading {
+    disk: Arc<dyn Disk>,
+    root: Root,
+    unsaved: Unsaved,
+    before: Option<Arc<Opened>>,
+    /// The state of the policy when it began.
+    reads: u64,
+    edits: usize,
+}
+
+/// What a reading found.
+pub struct Read {
+    /// The policy.
+    pub root: Root,
+    opened: Result<Arc<Opened>, String>,
+    reads: u64,
+    edits: usize,
+}
+
+impl Reading {
+    /// Reads and checks the policy.
+    pub fn run(self) -> Read {
+        let Reading { disk, root, unsaved, before, reads, edits } = self;
+        let opened = disk.open(&root, &unsaved, before.as_deref()).map(Arc::new);
+        if let Ok(opened) = &opened {
+            opened.analysis.prepare();
+        }
+        Read { root, opened, reads, edits }
+    }
+}
+
+impl Project {
+    /// Returns whether the policy is large and was edited since it was read, so that its draft tells what is known.
+    pub fn is_drafted(&self) -> bool {
+        self.stale && self.draft.is_some()
+    }
+
+    /// Takes a policy that was read, and returns the one before.
+    fn take(&mut self, opened: Result<Arc<Opened>, String>) -> Option<Result<Arc<Opened>, String>> {
+        self.reads += 1;
+        self.log.clear();
+        self.stale = false;
+        self.draft = match &opened {
+            Ok(opened) if opened.analysis.is_large() => Some(Draft::new(&opened.analysis)),
+            _ => None,
+        };
+        self.opened.replace(opened)
+    }
+
+    /// Makes the policy stale by an edit that the draft takes in, if there is one that can.
+    fn edit(&mut self, changes: &[Change]) {
+        let Project { opened: Some(Ok(opened)), draft: Some(draft), .. } = self else { return self.outdate() };
+        let edited = changes.iter().all(|change| {
+            opened.file_at(&change.path).is_some_and(|file| draft.edit(file, change.start, change.end, change.bytes))
+        });
+        match edited {
+            true => self.log.extend_from_slice(changes),
+            false => self.outdate(),
+        }
+        self.stale = true;
+        self.sent = Sent::Nothing;
+    }
+
+    /// Makes the policy stale, and all that is known of it.
+    fn outdate(&mut self) {
+        self.reads += 1;
+        self.log.clear();
+        self.draft = None;
+        self.stale = true;
+        self.sent = Sent::Nothing;
+    }
 }
 
 /// A place in a document whose policy is known.
@@ -61,7 +153,7 @@ pub struct Place {
 /// All that the server remembers.
 pub struct Workspace {
     /// The file system.
-    pub disk: Box<dyn Disk>,
+    pub disk: Arc<dyn Disk>,
     /// The folders of the workspace.
     pub folders: Vec<PathBuf>,
     /// The open documents, by their paths.
@@ -76,7 +168,7 @@ pub struct Workspace {
 
 impl Workspace {
     /// Makes a workspace without documents.
-    pub fn new(disk: Box<dyn Disk>, folders: Vec<PathBuf>, encoding: Encoding) -> Workspace {
+    pub fn new(disk: Arc<dyn Disk>, folders: Vec<PathBuf>, encoding: Encoding) -> Workspace {
         Workspace { disk, folders, documents: HashMap::new(), projects: BTreeMap::new(), encoding, reads_own: false }
     }
 
@@ -85,8 +177,8 @@ impl Workspace {
         let Some(path) = uri::path(&uri) else { return };
         let root = self.disk.root_of(&path, &self.folders);
         self.projects.entry(root.clone()).or_default();
-        self.documents.insert(path.clone(), Document { uri, version, text, root });
-        self.touch(&path);
+        self.documents.insert(path.clone(), Document { uri, version, text: EditedText::new(text), root });
+        self.touch(&path, Project::outdate);
     }
 
     /// Takes in the changes of an open document.
@@ -94,19 +186,21 @@ impl Workspace {
         let Some(path) = uri::path(uri) else { return };
         let encoding = self.encoding;
         let Some(document) = self.documents.get_mut(&path) else { return };
+        let mut edits = Vec::new();
         for change in changes {
-            match change {
+            let ((start, end), new) = match change {
                 TextDocumentContentChangeEvent::TextDocumentContentChangePartial(part) => {
-                    let (start, end) = Lines::new(&document.text, encoding).bytes(part.range);
-                    document.text.replace_range(start as usize..end as usize, &part.text);
+                    (document.text.lines(encoding).bytes(part.range), part.text)
                 }
                 TextDocumentContentChangeEvent::TextDocumentContentChangeWholeDocument(whole) => {
-                    document.text = whole.text;
+                    difference(document.text.text(), &whole.text)
                 }
-            }
+            };
+            document.text.replace((start, end), &new);
+            edits.push(Change { path: path.clone(), start, end, bytes: new.len() as u32 });
         }
         document.version = version;
-        self.touch(&path);
+        self.touch(&path, |project| project.edit(&edits));
     }
 
     /// Forgets the unsaved text of a document that the client closed. Returns the documents whose findings are to be
@@ -145,7 +239,7 @@ impl Workspace {
     }
 
     /// Makes every policy stale that a file may be a part of: its own, and those that have it by a `use`.
-    fn touch(&mut self, path: &Path) {
+    fn touch(&mut self, path: &Path, mut how: impl FnMut(&mut Project)) {
         let own = self.documents.get(path).map(|document| document.root.clone());
         for (root, project) in &mut self.projects {
             let uses = match &project.opened {
@@ -155,24 +249,21 @@ impl Workspace {
                 None => false,
             };
             if uses || own.as_ref() == Some(root) {
-                project.stale = true;
-                project.sent = Sent::Nothing;
+                how(project);
             }
         }
     }
 
     fn touch_all(&mut self) {
-        for project in self.projects.values_mut() {
-            project.stale = true;
-            project.sent = Sent::Nothing;
-        }
+        self.projects.values_mut().for_each(Project::outdate);
+    }
+
+    fn unsaved(&self) -> Unsaved {
+        self.documents.iter().map(|(path, document)| (path.clone(), document.text.text().to_owned())).collect()
     }
 
     /// Returns a policy as it is now: reads and checks it if something changed.
     pub fn fresh(&mut self, root: &Root) -> Result<Arc<Opened>, String> {
-        let unsaved = || -> Unsaved {
-            self.documents.iter().map(|(path, document)| (path.clone(), document.text.clone())).collect()
-        };
         let Some(project) = self.projects.get(root) else { return Err("the document is not open".to_owned()) };
         let before = match &project.opened {
             Some(Ok(opened)) => Some(opened.clone()),
@@ -182,12 +273,79 @@ impl Workspace {
             Some(known) if !project.stale => return known.clone(),
             _ => {}
         }
-        let opened = self.disk.open(root, &unsaved(), before.as_deref()).map(Arc::new);
+        let opened = self.disk.open(root, &self.unsaved(), before.as_deref()).map(Arc::new);
         if let Some(project) = self.projects.get_mut(root) {
-            project.opened = Some(opened.clone());
-            project.stale = false;
+            project.take(opened.clone());
         }
         opened
+    }
+
+    /// Begins to read a policy in another thread, unless one does already.
+    pub fn reading(&mut self, root: &Root) -> Option<Reading> {
+        if std::mem::replace(&mut self.projects.get_mut(root)?.reading, true) {
+            return None;
+        }
+        let (unsaved, project) = (self.unsaved(), self.projects.get(root)?);
+        let before = project.opened.as_ref().and_then(|opened| opened.as_ref().ok().cloned());
+        let (reads, edits) = (project.reads, project.log.len());
+        Some(Reading { disk: self.disk.clone(), root: root.clone(), unsaved, before, reads, edits })
+    }
+
+    /// Takes a policy that another thread read: with what was edited since it began, or not at all if more changed than
+    /// that.
+    pub fn take(&mut self, read: Read) {
+        let Some(project) = self.projects.get_mut(&read.root) else { return };
+        project.reading = false;
+        if project.reads != read.reads {
+            return;
+        }
+        let since = project.log.split_off(read.edits.min(project.log.len()));
+        let sent = project.sent;
+        let before = project.take(read.opened);
+        if !since.is_empty() {
+            project.edit(&since);
+        } else {
+            project.sent = sent;
+        }
+        // What a large policy leaves behind takes as long as many edits.
+        std::thread::spawn(move || drop(before));
+    }
+
+    /// Forgets the draft of a policy, so that the policy is checked again as a whole.
+    pub fn forget_draft(&mut self, root: &Root) {
+        if let Some(project) = self.projects.get_mut(root) {
+            project.reading = false;
+            project.outdate();
+        }
+    }
+
+    /// Reads what was edited in the draft of a policy.
+    pub fn read_draft(&mut self, root: &Root) -> Option<(&Draft, Arc<Opened>)> {
+        let Workspace { projects, documents, .. } = self;
+        let project = projects.get_mut(root)?;
+        let Project { opened: Some(Ok(opened)), draft: Some(draft), .. } = project else { return None };
+        draft.read(|file| {
+            let path = opened.paths.get(&opened.analysis.sources().file(file).path)?;
+            documents.get(path).map(|document| document.text.text())
+        });
+        Some((draft, opened.clone()))
+    }
+
+    /// Returns the lines of a file of a policy: of an open document as it is now.
+    pub fn lines<'w>(&'w self, opened: &'w Opened, file: FileId) -> Lines<'w> {
+        let file = opened.analysis.sources().file(file);
+        let document = opened.paths.get(&file.path).and_then(|path| self.documents.get(path));
+        document.map_or_else(|| Lines::new(&file.text, self.encoding), |document| document.text.lines(self.encoding))
+    }
+
+    /// Returns the policy of a document.
+    pub fn root_of(&self, uri: &Uri) -> Option<Root> {
+        Some(self.documents.get(&uri::path(uri)?)?.root.clone())
+    }
+
+    /// Returns whether a draft tells what is known of a policy.
+    pub fn is_drafted(&self, root: &Root) -> bool {
+        self.projects.get(root).is_some_and(Project::is_drafted)
     }
 
     /// Returns the file of a document in its policy, as it is now.
@@ -215,4 +373,16 @@ impl Opened {
         let (shown, _) = self.paths.iter().find(|(_, other)| *other == path)?;
         self.analysis.file(shown)
     }
+}
+
+/// Returns the one change from a text to another.
+fn difference(old: &str, new: &str) -> ((u32, u32), String) {
+    let same = old.bytes().zip(new.bytes()).take_while(|(a, b)| a == b).count();
+    let both = |at: &usize| old.is_char_boundary(*at) && new.is_char_boundary(*at);
+    let start = (0..=same).rev().find(both).unwrap_or_default();
+    let (before, after) = (&old[start..], &new[start..]);
+    let same = before.bytes().rev().zip(after.bytes().rev()).take_while(|(a, b)| a == b).count();
+    let both = |end: &usize| before.is_char_boundary(before.len() - end) && after.is_char_boundary(after.len() - end);
+    let end = (0..=same).rev().find(both).unwrap_or_default();
+    ((start as u32, (old.len() - end) as u32), after[..after.len() - end].to_owned())
 }

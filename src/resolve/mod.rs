@@ -8,12 +8,13 @@
 //! A file's own names and those that its `use` statements list come first, then the names of modules used whole, then
 //! the prelude of the platform. `use` brings names and facts, never rules.
 
+mod edited;
 mod errors;
 mod lookups;
 pub mod stdlib;
 mod unused;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
@@ -52,7 +53,7 @@ pub enum Role {
 }
 
 /// One module with its names.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Module {
     /// Its statements; of a file given to the verb the declarations.
     pub file: File,
@@ -80,7 +81,7 @@ impl Module {
 }
 
 /// The names that a module gets from those that it uses whole, gathered so that a look-up does not ask each of them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Brought {
     /// The statements of a name, each with its `use`, in the order of these.
     names: FxHashMap<SmolStr, Vec<(Def, u32)>>,
@@ -90,7 +91,7 @@ struct Brought {
 
 /// The names that a module lacks because a `use` failed. The failure has been reported, so that a missing name among
 /// these gets no second message.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Lost {
     names: FxHashSet<SmolStr>,
     /// A whole module is missing, and with it any name.
@@ -130,17 +131,17 @@ pub struct Resolved {
     pub deferred: Vec<(ModuleId, Deferred)>,
 }
 
-/// All modules of a build and what their names mean.
-#[derive(Debug)]
+/// All modules of a build and what their names mean. A copy shares the modules.
+#[derive(Clone, Debug)]
 pub struct Names {
-    modules: Vec<Module>,
+    modules: Vec<Arc<Module>>,
     prelude: ModuleId,
 }
 
 impl Names {
     /// Returns every module with its number: the given files first, in their order.
     pub fn modules(&self) -> impl Iterator<Item = (ModuleId, &Module)> {
-        self.modules.iter().enumerate().map(|(at, module)| (ModuleId(at as u32), module))
+        self.modules.iter().enumerate().map(|(at, module)| (ModuleId(at as u32), &**module))
     }
 
     /// Returns a module.
@@ -330,7 +331,7 @@ pub fn resolve(
         build.link(ModuleId(at as u32), None, &mut state);
         at += 1;
     }
-    let names = Names { modules: build.modules, prelude };
+    let names = Names { modules: build.modules.into_iter().map(Arc::new).collect(), prelude };
     Resolved { names, deferred: all_deferred }
 }
 

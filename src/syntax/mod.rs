@@ -100,7 +100,8 @@ impl Deferred {
     }
 }
 
-fn is_deferred(statement: &scan::Statement) -> bool {
+/// Returns whether a statement speaks of flows, and declares nothing that others name.
+pub fn is_deferred(statement: &scan::Statement) -> bool {
     use keyword::Keyword::{Allow, Apply, Assert, Default, Deny, Test};
     matches!(statement.keyword, Some(Allow | Deny | Default | Apply | Assert | Test))
 }
@@ -171,6 +172,23 @@ fn read_all(
             false
         },
     );
+}
+
+/// Parses some statements of a file, by their numbers in the first pass over it.
+pub fn parse_some(
+    sources: &Sources,
+    file: FileId,
+    scan: &scan::Scan,
+    chosen: std::ops::Range<usize>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<tree::Item> {
+    let text = sources.file(file).text.as_str();
+    let piece = scan.statements.get(chosen).unwrap_or_default();
+    let mut found = Diagnostics::new();
+    let mut lower = Lower { file, text, scan, base: 0, offset: 0, end: 0, block: None, out: &mut found };
+    let items = piece.iter().map(|statement| lower.item(statement)).collect();
+    diagnostics.append(repairs::tried(found, piece, text));
+    items
 }
 
 /// Parses one endpoint, which stands at `span`: the lists of endpoints in `netpol.toml`, and `--from` and `--to`.

@@ -10,6 +10,7 @@
 //! the pods. Every `apply` is expanded, and the governed sides of every rule are checked. A statement with a mistake is
 //! reported and left out: one mistake gives one message, and the rest is still checked.
 
+mod again;
 mod clauses;
 mod clients;
 mod declarations;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
+pub use again::check_again;
 pub use facts::equalities;
 pub use platform::mark;
 pub use program::Program;
@@ -331,15 +333,19 @@ impl Checker<'_> {
                 continue;
             }
             for (at, item) in module.file.items.iter().enumerate() {
-                let def = Def { module: id, item: at as u32 };
-                match &item.kind {
-                    ItemKind::Let(_) => drop(self.let_value(def)),
-                    ItemKind::Gateway(_) => drop(self.gateway(def)),
-                    ItemKind::Issuer(_) => drop(self.issuer(def)),
-                    _ => {}
-                }
+                self.value_of(Def { module: id, item: at as u32 }, item);
                 self.warn_of_known_addresses(&[], None);
             }
+        }
+    }
+
+    /// Evaluates a `let`, a gateway or an issuer.
+    fn value_of(&mut self, def: Def, item: &Item) {
+        match &item.kind {
+            ItemKind::Let(_) => drop(self.let_value(def)),
+            ItemKind::Gateway(_) => drop(self.gateway(def)),
+            ItemKind::Issuer(_) => drop(self.issuer(def)),
+            _ => {}
         }
     }
 }

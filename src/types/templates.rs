@@ -48,12 +48,16 @@ impl Checker<'_> {
         for (id, module) in names.modules() {
             for (at, item) in module.file.items.iter().enumerate() {
                 let ItemKind::Template(template) = &item.kind else { continue };
-                let def = Def { module: id, item: at as u32 };
-                let ends = self.size(def, &mut Vec::new()).is_some();
-                if ends && module.role != Role::Standard {
-                    self.check_template(def, template);
-                }
+                self.template(Def { module: id, item: at as u32 }, template);
             }
+        }
+    }
+
+    /// Checks a template by itself, if it is the user's, and that it does not apply itself in a cycle.
+    pub(super) fn template(&mut self, def: Def, template: &Template) {
+        let ends = self.size(def, &mut Vec::new()).is_some();
+        if ends && self.names.module(def.module).role != Role::Standard {
+            self.check_template(def, template);
         }
     }
 

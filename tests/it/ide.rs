@@ -16,6 +16,7 @@ use netpol::source::{FileId, Span};
 
 use crate::common::root;
 
+mod drafts;
 pub mod edits;
 
 /// A section's policy, with the place of the cursor.

@@ -31,9 +31,12 @@ impl Seen {
     pub fn of(analysis: &Analysis) -> Seen {
         let mut seen = Seen::default();
         let files = analysis.files();
-        let items = files.iter().filter_map(|file| analysis.tree(*file)).flat_map(|tree| &tree.items);
-        for item in items.take(MOST) {
-            nodes::visit(item, &mut |node| seen.add(node));
+        let mut left = MOST;
+        for file in files {
+            for item in analysis.first_items(file, left) {
+                left -= 1;
+                nodes::visit(&item, &mut |node| seen.add(node));
+            }
         }
         seen
     }

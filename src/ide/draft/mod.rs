@@ -1,0 +1,192 @@
+//! A large policy while somebody edits it: what changed is read and checked again at once, and nothing else.
+//!
+//! ```text
+//! deny shop/{app=web} -> data/*:80       one statement was edited: it is parsed and checked
+//! let db = data/{app=db}                 its name was edited: so are the statements that name it
+//! ```
+//!
+//! A [`Draft`] begins with an [`Analysis`], whose findings stay for every statement that is as it was, at the place
+//! where the statement is now. What an edit means for the whole policy (its layers, rules that change nothing, facts,
+//! a scope, what a `use` brings) only the next analysis tells. Its findings are those of `check`; those of a draft are
+//! the ones that somebody waits for.
+
+mod pieces;
+mod read;
+
+use std::collections::{BTreeMap, HashMap};
+
+use self::pieces::{Pieces, What, before, behind};
+use super::Analysis;
+use crate::diag::{Diagnostic, Edit, Fix, Label};
+use crate::resolve::Def;
+use crate::source::{FileId, Span};
+use crate::syntax::tree::Item;
+
+/// The most statements that are checked again because they name what changed. More of them wait for the analysis.
+const MOST_AGAIN: usize = 500;
+/// The most texts that are added before the policy is to be analyzed, whether or not somebody still types.
+const MOST_NEW: usize = 500;
+/// The most findings of the layers that stay until the next analysis. More of them would be sent at each keystroke.
+const MOST_JUDGED: usize = 1_000;
+
+/// A policy whose texts changed since it was checked.
+#[derive(Debug)]
+pub struct Draft {
+    /// The policy as it was checked.
+    old: Analysis,
+    /// The same with the texts and names that came since.
+    now: Analysis,
+    /// The pieces of each file that was edited.
+    edited: BTreeMap<FileId, Pieces>,
+    /// What came, by its own file.
+    new: BTreeMap<FileId, New>,
+    /// The definitions that are gone, and the texts that define something: what the names of `now` differ by.
+    differs: (Vec<Def>, Vec<FileId>),
+    /// The findings of definitions that came.
+    defined: Vec<Diagnostic>,
+    /// Unchanged statements that name what changed, by their file and number, with their findings once they were
+    /// checked.
+    again: HashMap<(FileId, usize), Option<Vec<Diagnostic>>>,
+}
+
+/// A text that came since the check.
+#[derive(Debug)]
+struct New {
+    /// The file that it is a part of.
+    of: FileId,
+    items: Vec<Item>,
+    /// The mistakes of its syntax.
+    unread: Vec<Diagnostic>,
+    /// What else was found in it; `None` before it was checked.
+    found: Option<Vec<Diagnostic>>,
+}
+
+/// The statements around a place, as a file of their own, which answers in place of the whole.
+#[derive(Debug)]
+pub struct Window {
+    /// The policy with that file.
+    pub analysis: Analysis,
+    /// The file.
+    pub file: FileId,
+    /// Where it begins in the text.
+    pub start: u32,
+}
+
+impl Draft {
+    /// Makes a draft of a policy that is as it was checked.
+    pub fn new(analysis: &Analysis) -> Draft {
+        Draft {
+            old: analysis.clone(),
+            now: analysis.clone(),
+            edited: BTreeMap::new(),
+            new: BTreeMap::new(),
+            differs: Default::default(),
+            defined: Vec::new(),
+            again: HashMap::new(),
+        }
+    }
+
+    /// Takes in that a range of a file was replaced by some bytes. Returns whether the file is a part of the policy.
+    pub fn edit(&mut self, file: FileId, start: u32, end: u32, bytes: u32) -> bool {
+        let Some(scan) = self.old.scan(file).filter(|_| self.old.modules.contains_key(&file)) else { return false };
+        let text = &self.old.sources().file(file).text;
+        let pieces = self.edited.entry(file).or_insert_with(|| Pieces::new(text.len() as u32));
+        pieces.replace(start, end, bytes, text, scan);
+        true
+    }
+
+    /// Returns whether so much changed that the policy is to be analyzed now: every text that came is kept until then.
+    pub fn is_long(&self) -> bool {
+        self.now.sources().iter().len() > self.old.sources().iter().len() + MOST_NEW
+    }
+
+    /// Returns the findings, as far as they are known, at the places of the edited texts; what was edited must have
+    /// been read. Those of the layers are among them, unless there are very many.
+    pub fn findings(&self) -> Vec<Diagnostic> {
+        let stays = |finding: &&Diagnostic| {
+            let place = finding.primary.span;
+            self.again.is_empty()
+                || self.old_statement(place).is_none_or(|at| !self.again.contains_key(&(place.file, at)))
+        };
+        let known = self.old.known_findings();
+        let known = if known.iter().len() > MOST_JUDGED { self.old.first_findings() } else { known };
+        let old = known.iter().filter(stays);
+        let new = self.new.values().flat_map(|new| new.unread.iter().chain(new.found.iter().flatten()));
+        let again = self.again.values().flatten().flatten().chain(&self.defined);
+        let mut all: Vec<Diagnostic> = old.chain(new).chain(again).filter_map(|one| self.moved(one)).collect();
+        all.sort_by_key(|finding| finding.primary.span);
+        all
+    }
+
+    /// Returns where a place is now, by the number of the edited file; `None` if it is gone.
+    pub fn place(&self, span: Span) -> Option<Span> {
+        let moved = |file: FileId, start: u32| Span { file, start, end: start + (span.end - span.start) };
+        if let Some(pieces) = self.edited.get(&span.file) {
+            return pieces.of_old(span.start, span.end).map(|start| moved(span.file, start));
+        }
+        match self.new.get(&span.file) {
+            Some(new) => {
+                let start = self.edited.get(&new.of)?.of_new(span.file)?;
+                Some(moved(new.of, start + span.start))
+            }
+            None => Some(span),
+        }
+    }
+
+    /// Returns the statements around an offset of an edited text.
+    pub fn window(&self, file: FileId, text: &str, offset: u32) -> Option<Window> {
+        let scan = self.old.scan(file)?;
+        let old = &self.old.sources().file(file).text;
+        let whole = Pieces::new(old.len() as u32);
+        let pieces = &self.edited.get(&file).unwrap_or(&whole).0;
+        let at = pieces.partition_point(|piece| piece.end < offset);
+        let piece = pieces.get(at)?;
+        // A piece of the checked text is cut at the statements around the offset, and another one counts as a whole.
+        let left = if matches!(piece.what, What::Old(_)) { at } else { at.saturating_sub(1) };
+        let right = if matches!(piece.what, What::Old(_)) { at } else { (at + 1).min(pieces.len() - 1) };
+        let (left, right) = (pieces.get(left)?, pieces.get(right)?);
+        let start = match left.what {
+            What::Old(from) => {
+                let end = from + (offset.min(left.end) - left.start);
+                left.start + before(old, scan, end).max(from) - from
+            }
+            _ => left.start,
+        };
+        let end = match right.what {
+            What::Old(from) => {
+                let to = from + (offset.max(right.start) - right.start);
+                (right.start + (behind(old, scan, to).max(from) - from)).min(right.end)
+            }
+            _ => right.end,
+        };
+        let mut analysis = self.now.clone();
+        let part = analysis.add(text.get(start as usize..end as usize)?, file);
+        Some(Window { analysis, file: part, start })
+    }
+
+    /// Returns the number of the statement of the checked text that a place is in.
+    fn old_statement(&self, place: Span) -> Option<usize> {
+        let statements = &self.old.scan(place.file)?.statements;
+        let at = statements.partition_point(|statement| (statement.end as u32) < place.start);
+        statements.get(at).is_some_and(|statement| statement.start as u32 <= place.start).then_some(at)
+    }
+
+    /// Returns a finding at the places where its statements are now; `None` if its own place is gone.
+    fn moved(&self, finding: &Diagnostic) -> Option<Diagnostic> {
+        let label = |label: &Label| Some(Label { span: self.place(label.span)?, message: label.message.clone() });
+        let edit = |edit: &Edit| Some(Edit { span: self.place(edit.span)?, text: edit.text.clone() });
+        let fix = |fix: &Fix| {
+            let edits = fix.edits.iter().map(edit).collect::<Option<_>>()?;
+            Some(Fix { title: fix.title.clone(), edits })
+        };
+        Some(Diagnostic {
+            code: finding.code,
+            message: finding.message.clone(),
+            primary: label(&finding.primary)?,
+            labels: finding.labels.iter().filter_map(label).collect(),
+            notes: finding.notes.clone(),
+            fixes: finding.fixes.iter().filter_map(fix).collect(),
+            counts_as: finding.counts_as,
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! An edited text as pieces: stretches of the text that was checked, and between them what came since.
+//!
+//! ```text
+//! allow a/* -> b/*            allow a/* -> b/*          the text that was checked, from 0 on
+//! deny a/* -> c/*             deny a/* -> c/*:80        new
+//! allow c/* -> b/*            allow c/* -> b/*          the text that was checked, from 32 on
+//! ```
+//!
+//! Pieces meet at the ends of statements, so that whatever was found out about a statement of the checked text holds
+//! as long as the statement is inside a piece of it.
+
+use crate::source::FileId;
+use crate::syntax::scan::Scan;
+
+/// A stretch of an edited text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Piece {
+    /// Its first byte.
+    pub start: u32,
+    /// The byte after its last one.
+    pub end: u32,
+    /// What it is.
+    pub what: What,
+}
+
+/// What a piece is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum What {
+    /// The text that was checked, from a byte on.
+    Old(u32),
+    /// A text that came since, as a file of its own.
+    New(FileId),
+    /// A text that came since, and was not read yet.
+    Unread,
+}
+
+/// The pieces of a text, in order and without gaps.
+#[derive(Clone, Debug)]
+pub struct Pieces(pub Vec<Piece>);
+
+impl Pieces {
+    /// Makes the pieces of a text that is as it was checked.
+    pub fn new(length: u32) -> Pieces {
+        Pieces(vec![Piece { start: 0, end: length, what: What::Old(0) }])
+    }
+
+    /// Replaces a range by some bytes. What is now unread reaches from a statement before the range to one behind it:
+    /// their ends may have moved too.
+    pub fn replace(&mut self, start: u32, end: u32, bytes: u32, text: &str, scan: &Scan) {
+        let list = &self.0;
+        if list.is_empty() {
+            self.0.push(Piece { start: 0, end: bytes, what: What::Unread });
+            return;
+        }
+        let mut first = list.partition_point(|piece| piece.end < start).min(list.len().saturating_sub(1));
+        let mut last = list.partition_point(|piece| piece.start <= end).saturating_sub(1).max(first);
+        let is_new = |at: usize| list.get(at).is_some_and(|piece| !matches!(piece.what, What::Old(_)));
+        let mut from = start;
+        if is_new(first) && first > 0 {
+            first -= 1;
+            from = list.get(first).map_or(from, |piece| piece.end);
+        }
+        let mut to = end;
+        if is_new(last) && last + 1 < list.len() {
+            last += 1;
+            to = list.get(last).map_or(to, |piece| piece.start);
+        }
+        let (Some(left), Some(right)) = (list.get(first).copied(), list.get(last).copied()) else { return };
+        let shift = |at: u32| (at + bytes).saturating_sub(end - start);
+        let mut changed = Vec::new();
+        let mut unread = Piece { start: left.start, end: shift(right.end), what: What::Unread };
+        if let What::Old(at) = left.what {
+            let cut = before(text, scan, at + (from - left.start)).clamp(at, at + (left.end - left.start));
+            unread.start = left.start + (cut - at);
+            changed.push(Piece { end: unread.start, ..left });
+        }
+        let mut rest = None;
+        if let What::Old(at) = right.what {
+            let cut = behind(text, scan, at + (to - right.start)).clamp(at, at + (right.end - right.start));
+            unread.end = shift(right.start + (cut - at));
+            rest = Some(Piece { start: unread.end, end: shift(right.end), what: What::Old(cut) });
+        }
+        changed.push(unread);
+        changed.extend(rest);
+        let count = changed.len();
+        self.0.splice(first..=last, changed);
+        for piece in self.0.iter_mut().skip(first + count) {
+            (piece.start, piece.end) = (shift(piece.start), shift(piece.end));
+        }
+        self.tidy();
+    }
+
+    /// Drops empty pieces, and joins those that belong together.
+    pub fn tidy(&mut self) {
+        let mut tidy: Vec<Piece> = Vec::with_capacity(self.0.len());
+        for piece in self.0.iter().filter(|piece| piece.start < piece.end) {
+            match tidy.last_mut() {
+                Some(last) => match (last.what, piece.what) {
+                    (What::Old(at), What::Old(next)) if at + (last.end - last.start) == next => last.end = piece.end,
+                    (What::Unread, What::Unread) => last.end = piece.end,
+                    _ => tidy.push(*piece),
+                },
+                None => tidy.push(*piece),
+            }
+        }
+        self.0 = tidy;
+    }
+
+    /// Returns the first byte, in the edited text, of a range of the checked one; `None` where it is gone.
+    pub fn of_old(&self, start: u32, end: u32) -> Option<u32> {
+        // The pieces of the checked text have its order, with others between them.
+        let mut all = self.0.iter().filter_map(|piece| match piece.what {
+            What::Old(at) if at <= start && end <= at + (piece.end - piece.start) => Some(piece.start + (start - at)),
+            _ => None,
+        });
+        all.next()
+    }
+
+    /// Returns the first byte of a text that came since.
+    pub fn of_new(&self, file: FileId) -> Option<u32> {
+        self.0.iter().find(|piece| piece.what == What::New(file)).map(|piece| piece.start)
+    }
+
+    /// Returns the ranges of the checked text that are gone.
+    pub fn gone(&self, length: u32) -> Vec<(u32, u32)> {
+        let mut gone = Vec::new();
+        let mut at = 0;
+        for piece in &self.0 {
+            if let What::Old(from) = piece.what {
+                if at < from {
+                    gone.push((at, from));
+                }
+                at = from + (piece.end - piece.start);
+            }
+        }
+        if at < length {
+            gone.push((at, length));
+        }
+        gone
+    }
+}
+
+/// Returns the end of a statement of a text, from which on the statements at an offset and before it can be read by
+/// themselves.
+pub fn before(text: &str, scan: &Scan, offset: u32) -> u32 {
+    let touched = scan.statements.partition_point(|statement| (statement.end as u32) < offset);
+    let mut at = touched.saturating_sub(1);
+    while at > 0 && !is_apart(text, scan, at) {
+        at -= 1;
+    }
+    at.checked_sub(1).and_then(|at| scan.statements.get(at)).map_or(0, |statement| statement.end as u32)
+}
+
+/// Returns the end of a statement of a text, up to which the statements at an offset and behind it can be read by
+/// themselves.
+pub fn behind(text: &str, scan: &Scan, offset: u32) -> u32 {
+    let mut at = scan.statements.partition_point(|statement| statement.start as u32 <= offset);
+    while at + 1 < scan.statements.len() && !is_apart(text, scan, at + 1) {
+        at += 1;
+    }
+    match scan.statements.get(at).filter(|_| at + 1 < scan.statements.len()) {
+        Some(statement) => statement.end as u32,
+        None => text.len() as u32,
+    }
+}
+
+/// Returns whether a statement begins on another line than the one before it ends.
+fn is_apart(text: &str, scan: &Scan, at: usize) -> bool {
+    let (Some(one), Some(other)) = (at.checked_sub(1).and_then(|at| scan.statements.get(at)), scan.statements.get(at))
+    else {
+        return true;
+    };
+    text.get(one.end..other.start).is_some_and(|between| between.contains('\n'))
+}

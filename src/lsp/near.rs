@@ -1,0 +1,101 @@
+//! Questions about one place of a large policy, which the statements around it answer with what is known of the rest:
+//! nobody waits until all of it was checked again.
+
+use lsp_types::{CompletionItem, Hover, Location, TextDocumentPositionParams};
+use serde_json::json as object;
+
+use super::features::{Answer, json, signature_help};
+use super::lines::Lines;
+use super::workspace::Workspace;
+use super::{Opened, convert, uri};
+use crate::ide::{Completion, Draft, Window};
+use crate::source::{FileId, Span};
+
+/// The most words that a client gets at once; it asks again as somebody types.
+const MOST_WORDS: usize = 200;
+
+/// A place in a document of a large policy.
+pub struct Near<'w> {
+    workspace: &'w Workspace,
+    opened: &'w Opened,
+    draft: &'w Draft,
+    file: FileId,
+    window: Window,
+    /// The offset in the window.
+    offset: u32,
+}
+
+impl Workspace {
+    /// Returns a place of a document, if its policy is large.
+    pub fn near(&mut self, at: &TextDocumentPositionParams) -> Option<Near<'_>> {
+        let root = self.root_of(&at.text_document.uri)?;
+        self.read_draft(&root)?;
+        let (path, encoding) = (uri::path(&at.text_document.uri)?, self.encoding);
+        let (project, document) = (self.projects.get(&root)?, self.documents.get(&path)?);
+        let opened = project.opened.as_ref()?.as_ref().ok()?;
+        let draft = project.draft.as_ref()?;
+        let file = opened.file_at(&path)?;
+        let offset = document.text.lines(encoding).offset(at.position);
+        let window = draft.window(file, document.text.text(), offset)?;
+        let offset = offset.checked_sub(window.start)?;
+        Some(Near { workspace: self, opened, draft, file, window, offset })
+    }
+}
+
+impl Near<'_> {
+    fn lines(&self) -> Lines<'_> {
+        self.workspace.lines(self.opened, self.file)
+    }
+
+    /// Returns where a place is in the document, or in another file.
+    fn moved(&self, span: Span) -> Option<Span> {
+        match span.file == self.window.file {
+            true => {
+                let start = self.window.start;
+                Some(Span { file: self.file, start: start + span.start, end: start + span.end })
+            }
+            false => self.draft.place(span),
+        }
+    }
+
+    pub fn hover(&self) -> Answer {
+        json(self.window.analysis.hover(self.window.file, self.offset).map(|hover| Hover {
+            contents: convert::markdown(hover.text).into(),
+            range: self.moved(hover.span).map(|span| self.lines().range(span.start, span.end)),
+        }))
+    }
+
+    pub fn definition(&self) -> Answer {
+        let places = self.window.analysis.definition(self.window.file, self.offset).into_iter();
+        let location = |span: Span| {
+            let span = self.moved(span)?;
+            let range = self.workspace.lines(self.opened, span.file).range(span.start, span.end);
+            Some(Location { uri: self.workspace.uri_of(self.opened, span.file), range })
+        };
+        json(places.filter_map(location).collect::<Vec<_>>())
+    }
+
+    pub fn signature(&self) -> Answer {
+        signature_help(self.window.analysis.signature(self.window.file, self.offset))
+    }
+
+    /// Returns the words that begin as what is written does, or else those that contain it; the first of them, if they
+    /// are many.
+    pub fn completions(&self) -> Answer {
+        let all = self.window.analysis.completions(self.window.file, self.offset);
+        let written = all.first().map_or("", |one| self.window.analysis.sources().slice(one.replaces)).to_owned();
+        let (begin, others): (Vec<Completion>, Vec<Completion>) =
+            all.into_iter().partition(|one| one.text.starts_with(&written));
+        let mut found = begin;
+        found.extend(others.into_iter().filter(|one| one.text.contains(&written)));
+        let is_incomplete = found.len() > MOST_WORDS;
+        found.truncate(MOST_WORDS);
+        let lines = self.lines();
+        let item = |(at, mut one): (usize, Completion)| {
+            one.replaces = self.moved(one.replaces).unwrap_or(one.replaces);
+            convert::completion(one, at, &lines)
+        };
+        let items: Vec<CompletionItem> = found.into_iter().enumerate().map(item).collect();
+        json(object!({ "isIncomplete": is_incomplete, "items": items }))
+    }
+}
