@@ -56,6 +56,20 @@ fn numbers_that_nobody_gave_out_are_errors() {
     });
 }
 
+/// More flows than are remembered, each asked for twice.
+#[test]
+fn what_is_remembered_is_what_was_decided() {
+    with_kernel(|kernel| {
+        let (garden, quotes) = (kernel.intern(GARDEN).unwrap(), kernel.intern(QUOTES).unwrap());
+        for port in (1..=65535).flat_map(|port| [port, port / 2 + 1]) {
+            let verdict = kernel.decide(garden, quotes, port_word(6, port), UNKNOWN_REQUEST).unwrap();
+            assert_eq!(verdict.allowed(), port == 443, "{port}");
+            let back = kernel.decide(quotes, garden, port_word(6, port), UNKNOWN_REQUEST).unwrap();
+            assert!(back.allowed(), "no rule isolates the web on its way in: {port}");
+        }
+    });
+}
+
 #[test]
 fn texts_that_say_nothing_are_errors() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
