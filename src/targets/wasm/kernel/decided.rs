@@ -24,7 +24,7 @@ impl Decided {
     /// Returns the decision on a flow. No flow is of zeros, as a free place is: no party has that number.
     pub fn find(&self, flow: [u32; 4]) -> Option<[u32; 3]> {
         let place = self.places.get(self.place(hash(flow)))?;
-        place.iter().find(|one| one.flow == flow).map(|one| one.verdict)
+        place.iter().find(|one| same(one.flow, flow)).map(|one| one.verdict)
     }
 
     /// Keeps a decision.
@@ -54,6 +54,11 @@ impl Decided {
     fn place(&self, hash: u64) -> usize {
         (hash >> 32) as usize & self.places.len().wrapping_sub(1)
     }
+}
+
+/// Returns whether two flows are the same, word by word: in a module a comparison of lists takes byte by byte.
+fn same([a, b, c, d]: [u32; 4], [e, f, g, h]: [u32; 4]) -> bool {
+    (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0
 }
 
 fn hash([source, destination, port, request]: [u32; 4]) -> u64 {
