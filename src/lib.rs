@@ -9,7 +9,8 @@
 //!                                                                                                    back, mean the Policy?
 //! ```
 //!
-//! [`compile`] has one function for each arrow, and [`compile::policy`] and [`compile::build`] over them.
+//! [`compile::policy`] makes a `Policy` of texts, and [`compile::build`] files of it; [`compile`] has the single stages
+//! too.
 //!
 //! # From a sentence to YAML and a verdict
 //!

@@ -12,11 +12,14 @@ hook -group netpol-highlight global WinSetOption filetype=netpol %{
 hook global BufSetOption filetype=netpol %{
     set-option buffer comment_line '#'
     set-option buffer indentwidth 2
-    set-option buffer lsp_servers %{
-        [netpol]
-        root_globs = ["netpol.toml", ".git"]
-        command = "netpol"
-        args = ["lsp"]
+    # Without kakoune-lsp there is no such option.
+    try %{
+        set-option buffer lsp_servers %{
+            [netpol]
+            root_globs = ["netpol.toml", ".git"]
+            command = "netpol"
+            args = ["lsp"]
+        }
     }
 }
 

@@ -17,6 +17,13 @@ function makeClient() {
     documentSelector: [{ language: "netpol" }],
     // The server's own texts (pages of codes, the standard library) are read by the provider below.
     initializationOptions: { ownTexts: true },
+    // A lens executes a command of the server, which answers with a text: it is shown beside the policy.
+    middleware: {
+      async executeCommand(command, args, next) {
+        if (command === "netpol.evaluate" && typeof args[2] !== "string") return evaluate(args[0]);
+        return show(command, () => next(command, args));
+      },
+    },
   };
   return new LanguageClient("netpol", "netpol", serverOptions(), options);
 }
@@ -36,11 +43,20 @@ async function start() {
   }
 }
 
-// Asks the server to execute one of its commands, and shows the text that it answers with.
-async function show(command, ...args) {
+// The answers that were shown, by address: texts of their own, so that nothing asks to save them.
+const shown = new Map();
+let answers = 0;
+const ENDS = { yaml: "yaml", markdown: "md" };
+
+// Shows the text of an answer beside the policy.
+async function show(command, ask) {
   try {
-    const answer = await client.sendRequest("workspace/executeCommand", { command, arguments: args });
-    const document = await vscode.workspace.openTextDocument({ content: answer.text, language: answer.language });
+    const answer = await ask();
+    if (!answer) return;
+    const end = ENDS[answer.language] || "txt";
+    const address = vscode.Uri.parse(`netpol-answer:/${++answers}/${command.slice("netpol.".length)}.${end}`);
+    shown.set(address.toString(), answer.text);
+    const document = await vscode.workspace.openTextDocument(address);
     await vscode.window.showTextDocument(document, { viewColumn: vscode.ViewColumn.Beside, preview: true });
   } catch (error) {
     vscode.window.showWarningMessage(error.message);
@@ -50,7 +66,7 @@ async function show(command, ...args) {
 async function evaluate(uri) {
   const from = await vscode.window.showInputBox({ prompt: "From", placeHolder: "garden/web" });
   const to = from && (await vscode.window.showInputBox({ prompt: "To", placeHolder: "zenquotes.io:443" }));
-  if (to) await show("netpol.evaluate", uri, from, to);
+  if (to) await vscode.commands.executeCommand("netpol.evaluate", uri, from, to);
 }
 
 function here() {
@@ -70,16 +86,21 @@ async function activate(context) {
       return answer.text;
     },
   };
+  const execute = vscode.commands.executeCommand;
   const command = (name, run) => vscode.commands.registerCommand(name, run);
   context.subscriptions.push(
     status,
     vscode.workspace.registerTextDocumentContentProvider("netpol", texts),
+    vscode.workspace.registerTextDocumentContentProvider("netpol-answer", {
+      provideTextDocumentContent: (address) => shown.get(address.toString()),
+    }),
+    vscode.workspace.onDidCloseTextDocument((document) => shown.delete(document.uri.toString())),
     command("netpol.restart", async () => {
       if (client) await client.stop().catch(() => {});
       await start();
     }),
-    command("netpol.showYamlHere", () => here() && show("netpol.showYaml", here().uri, here().position)),
-    command("netpol.explainFile", () => here() && show("netpol.explain", here().uri)),
+    command("netpol.showYamlHere", () => here() && execute("netpol.showYaml", here().uri, here().position)),
+    command("netpol.explainFile", () => here() && execute("netpol.explain", here().uri)),
     command("netpol.evaluateFlow", () => here() && evaluate(here().uri)),
   );
   await start();

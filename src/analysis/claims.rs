@@ -11,8 +11,8 @@ mod remedies;
 use self::remedies::repaired;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::flows::TooLarge;
-use crate::model::rules::{Claim, ClaimKind, Direction, Rule, RuleId};
-use crate::policy::meaning::{Excess, Heavy, Meaning, Passes, Reach, in_words};
+use crate::model::rules::{Action, Claim, ClaimKind, Direction, Rule, RuleId};
+use crate::policy::meaning::{Excess, Grounds, Heavy, Meaning, Passes, Reach, in_words};
 use crate::policy::{Cause, Flow, Party, Policy, eval};
 use crate::source::{Sources, Span};
 
@@ -41,6 +41,8 @@ pub struct Line {
     pub span: Span,
     /// How it came out.
     pub outcome: Outcome,
+    /// On what it rests, where that was asked for and it is true.
+    pub grounds: Option<Grounds>,
 }
 
 /// How a claim came out.
@@ -133,13 +135,53 @@ fn governs(rule: &Rule, flow: &Flow) -> bool {
     )
 }
 
-/// Judges the tests of a policy.
-pub fn tests(policy: &Policy, sources: &Sources) -> Vec<TestResult> {
+/// Judges the assertions of a policy, and says on what those rest that are true.
+pub fn of_assertions(policy: &Policy, sources: &Sources) -> Vec<Line> {
     let mut meaning = Meaning::new(policy, &[]);
-    let mut judged = |claim: &Claim| Line {
-        span: claim.span,
-        outcome: judge(policy, &mut meaning, claim, Code::TestFails, sources),
+    let judged = |claim: &Claim| line(policy, &mut meaning, claim, (Code::AssertionFails, true), sources);
+    policy.assertions.iter().map(judged).collect()
+}
+
+fn line(
+    policy: &Policy,
+    meaning: &mut Meaning<'_>,
+    claim: &Claim,
+    (code, with_grounds): (Code, bool),
+    sources: &Sources,
+) -> Line {
+    let outcome = judge(policy, meaning, claim, code, sources);
+    let grounds = match outcome {
+        Outcome::Passed if with_grounds => grounds(policy, meaning, claim).ok(),
+        _ => None,
     };
+    Line { span: claim.span, outcome, grounds }
+}
+
+/// Returns on what a claim rests that is true.
+fn grounds(policy: &Policy, meaning: &mut Meaning<'_>, claim: &Claim) -> Result<Grounds, TooLarge> {
+    let Some(way) = claim.way() else {
+        return match claim.kind {
+            ClaimKind::Never => meaning.refusing(&claim.flows),
+            ClaimKind::Always => meaning.opening(&claim.flows),
+        };
+    };
+    let mut grounds = Grounds::default();
+    for (at, rule) in policy.numbered() {
+        let helps = match claim.kind {
+            ClaimKind::Never => rule.action != Action::Allow || rule.via.is_some(),
+            ClaimKind::Always => rule.action == Action::Allow,
+        };
+        if helps && meaning.ways_speak_of(&way, rule)? {
+            grounds.rules.push(at);
+        }
+    }
+    Ok(grounds)
+}
+
+/// Judges the tests of a policy, and where asked says on what those of their lines rest that are true.
+pub fn tests(policy: &Policy, sources: &Sources, with_grounds: bool) -> Vec<TestResult> {
+    let mut meaning = Meaning::new(policy, &[]);
+    let mut judged = |claim: &Claim| line(policy, &mut meaning, claim, (Code::TestFails, with_grounds), sources);
     let result = |test: &crate::model::rules::Test, judged: &mut dyn FnMut(&Claim) -> Line| TestResult {
         name: test.name.to_string(),
         span: test.span,

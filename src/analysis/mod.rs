@@ -11,7 +11,7 @@ mod coverage;
 mod lints;
 mod witnesses;
 
-pub use claims::{Line, Outcome, TestResult, assertions, beyond_source, tests};
+pub use claims::{Line, Outcome, TestResult, assertions, beyond_source, of_assertions, tests};
 pub use coverage::{Coverage, coverage};
 pub use lints::lints;
 pub use witnesses::{Witness, witnesses};

@@ -9,17 +9,20 @@ use serde_json::json;
 
 use super::report::Report;
 use super::session::{Arguments, Session};
+use super::verdict::grant_reason;
 use super::{Exit, Fatal, Global, to_stdout};
-use crate::analysis::{self, Coverage, TestResult, Witness};
+use crate::analysis::{self, Coverage, Line, TestResult, Witness};
 use crate::diag::Diagnostics;
+use crate::model::rules::Direction;
 use crate::policy::Policy;
-use crate::source::Sources;
+use crate::policy::meaning::Grounds;
+use crate::source::{Sources, Span};
 use against::{Against, Outcome};
 
 /// Judge the tests of a policy, and find everything that a build would find
 #[derive(clap::Args)]
 pub struct Args {
-    /// Print each line of each test
+    /// Print each line of each test and each assertion, and on which rules those rest that are true
     #[arg(short, long)]
     verbose: bool,
     /// How the outcome is printed
@@ -68,7 +71,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     };
     let outcomes = outcomes(args, &mut session, &policy)?;
     let sources = &session.input.sources;
-    let results = analysis::tests(&policy, sources);
+    let results = analysis::tests(&policy, sources, args.verbose && args.format == Format::Human);
     for line in results.iter().flat_map(|test| &test.lines) {
         if let Some(finding) = line.outcome.finding() {
             session.diagnostics.push(finding.clone());
@@ -170,18 +173,43 @@ fn human(
         let _ = writeln!(out, "{word}  {}  {}", sources.place(test.span), test.name);
         for line in test.lines.iter().filter(|_| args.verbose) {
             let word = if line.outcome.is_passed() { "ok    " } else { "failed" };
-            let text = sources.slice(line.span).split_whitespace().collect::<Vec<_>>().join(" ");
-            let _ = writeln!(out, "  {word}  {text}");
+            let _ = writeln!(out, "  {word}  {}", one_line(sources, line.span));
+            out.push_str(&grounds(line, policy, sources));
         }
+    }
+    let assertions = if args.verbose { analysis::of_assertions(policy, sources) } else { Vec::new() };
+    for line in assertions {
+        let word = if line.outcome.is_passed() { "ok    " } else { "failed" };
+        let _ = writeln!(out, "{word}  {}  {}", sources.place(line.span), one_line(sources, line.span));
+        out.push_str(&grounds(&line, policy, sources));
     }
     if let Some(coverage) = coverage {
         let all = coverage.covered + coverage.uncovered.len();
         let _ = writeln!(out, "coverage  {} of {all} rules ({} %)", coverage.covered, coverage.percent());
         for rule in coverage.uncovered.iter().filter_map(|at| policy.rule(*at)) {
             let place = rule.origin.place();
-            let text = sources.slice(place).split_whitespace().collect::<Vec<_>>().join(" ");
-            let _ = writeln!(out, "  untested  {}  {text}", sources.place(place));
+            let _ = writeln!(out, "  untested  {}  {}", sources.place(place), one_line(sources, place));
         }
+    }
+    out
+}
+
+fn one_line(sources: &Sources, span: Span) -> String {
+    sources.slice(span).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the lines that say on what a line of a test or an assertion rests.
+fn grounds(line: &Line, policy: &Policy, sources: &Sources) -> String {
+    let mut out = String::new();
+    let Some(Grounds { rules, grants, open }) = &line.grounds else { return out };
+    for place in rules.iter().filter_map(|at| policy.rule(*at)).map(|rule| rule.origin.place()) {
+        let _ = writeln!(out, "          by {}  {}", sources.place(place), one_line(sources, place));
+    }
+    for grant in grants.iter().filter_map(|at| policy.grant(*at)) {
+        let _ = writeln!(out, "          by the compiler, {}", grant_reason(grant.reason));
+    }
+    for direction in Direction::BOTH.into_iter().filter(|way| open[usize::from(*way == Direction::Ingress)]) {
+        let _ = writeln!(out, "          {}: no rule isolates some of these pods", direction.word());
     }
     out
 }

@@ -22,6 +22,10 @@ impl Diagnostic {
     pub fn certain_fix(&self) -> Option<&Fix> {
         match self.fixes.as_slice() {
             [only] if SPELLING.contains(&self.code) => Some(only),
+            // `→` for `->`. What is unseen and goes may have made the text look like something else.
+            [only] if self.code == Code::ForbiddenCharacter && only.edits.iter().all(|edit| !edit.text.is_empty()) => {
+                Some(only)
+            }
             _ => None,
         }
     }

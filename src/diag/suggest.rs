@@ -12,38 +12,82 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 /// letters leave a chance to be nearest: `web17` with `web71`, and not with a thousand others.
 #[derive(Clone, Debug)]
 pub struct Lexicon<W> {
-    groups: Vec<(Letters, Vec<W>)>,
+    families: Vec<(Letters, ByDigits<W>)>,
 }
+
+/// Words with the same letters, by their digits: names are often told apart by a number.
+type ByDigits<W> = FxHashMap<Digits, Vec<W>>;
 
 impl<W: AsRef<str> + Ord> Lexicon<W> {
     /// Makes a lexicon of some words.
     pub fn new(words: impl IntoIterator<Item = W>) -> Lexicon<W> {
-        let mut groups: FxHashMap<Letters, Vec<W>> = FxHashMap::default();
+        let mut families: FxHashMap<Letters, ByDigits<W>> = FxHashMap::default();
         for word in words {
-            groups.entry(Letters::of(word.as_ref())).or_default().push(word);
+            let (letters, digits) = Letters::of(word.as_ref());
+            families.entry(letters).or_default().entry(digits).or_default().push(word);
         }
-        Lexicon { groups: groups.into_iter().collect() }
+        Lexicon { families: families.into_iter().collect() }
     }
 
     /// Returns the word nearest to another one, as [`nearest`] does.
     pub fn nearest(&self, word: &str) -> Option<&W> {
-        let letters = Letters::of(word);
-        let bounded = self.groups.iter().map(|(group, words)| (letters.most_alike(group), words));
-        let mut groups: Vec<(f64, &Vec<W>)> = bounded.filter(|(bound, _)| *bound > LEAST).collect();
-        groups.sort_unstable_by(|(a, _), (b, _)| b.total_cmp(a));
-        let mut best: Option<(f64, &W)> = None;
-        for (bound, words) in groups {
-            if best.is_some_and(|(score, _)| bound < score) {
+        let (letters, digits) = Letters::of(word);
+        let mut best = Best { word, found: None };
+        let in_common = |family: &Letters| family.digits.min(letters.digits);
+        let bounded = self.families.iter().map(|(family, words)| {
+            (letters.most_alike(family, letters.common(family) + in_common(family)), family, words)
+        });
+        let mut families: Vec<_> = bounded.filter(|(bound, ..)| *bound > LEAST).collect();
+        families.sort_unstable_by(|(a, ..), (b, ..)| b.total_cmp(a));
+        for (bound, family, by_digits) in families {
+            if best.is_better_than(bound) {
                 break;
             }
-            for candidate in words.iter().filter(|candidate| candidate.as_ref() != word) {
-                let score = alike(word, candidate.as_ref());
-                if score > LEAST && best.is_none_or(|(s, c)| score > s || (score == s && candidate < c)) {
-                    best = Some((score, candidate));
+            if let Some(words) = by_digits.get(&digits) {
+                best.look(words);
+            }
+            // As many digits and not the same ones are one less in common, at least.
+            let in_common = in_common(family) - usize::from(family.digits == letters.digits && family.digits > 0);
+            let common = letters.common(family);
+            if best.is_better_than(letters.most_alike(family, common + in_common)) {
+                continue;
+            }
+            let others = by_digits.iter().filter(|(other, _)| **other != digits);
+            let bounded = others.map(|(other, words)| {
+                let both = digits.iter().zip(other).map(|(a, b)| usize::from(*a.min(b))).sum::<usize>();
+                (letters.most_alike(family, common + both), words)
+            });
+            let mut groups: Vec<(f64, &Vec<W>)> = bounded.filter(|(bound, _)| *bound > LEAST).collect();
+            groups.sort_unstable_by(|(a, _), (b, _)| b.total_cmp(a));
+            for (bound, words) in groups {
+                if best.is_better_than(bound) {
+                    break;
                 }
+                best.look(words);
             }
         }
-        best.map(|(_, candidate)| candidate)
+        best.found.map(|(_, candidate)| candidate)
+    }
+}
+
+/// The nearest word that was found so far, with its similarity.
+struct Best<'a, 'w, W> {
+    word: &'a str,
+    found: Option<(f64, &'w W)>,
+}
+
+impl<'w, W: AsRef<str> + Ord> Best<'_, 'w, W> {
+    fn is_better_than(&self, bound: f64) -> bool {
+        self.found.is_some_and(|(score, _)| bound < score)
+    }
+
+    fn look(&mut self, words: &'w [W]) {
+        for candidate in words.iter().filter(|candidate| candidate.as_ref() != self.word) {
+            let score = alike(self.word, candidate.as_ref());
+            if score > LEAST && self.found.is_none_or(|(s, c)| score > s || (score == s && candidate < c)) {
+                self.found = Some((score, candidate));
+            }
+        }
     }
 }
 
@@ -57,41 +101,52 @@ fn alike(word: &str, candidate: &str) -> f64 {
     strsim::jaro_winkler(word, candidate).max(if one_edit { ONE_EDIT } else { 0.0 })
 }
 
-/// The letters of a word, which bound its similarity to others: its length, its first letters, and how often each
-/// letter stands in it.
+/// How often each digit stands in a word.
+type Digits = [u8; 10];
+
+/// The letters of a word, which bound its similarity to others: its length, its first letter, how many digits it has,
+/// and how often each other letter stands in it, as far as 32 places tell them apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Letters {
     length: usize,
     first: Option<char>,
-    /// By digit, and by letter as far as 32 places tell them apart.
-    counts: [u8; 42],
+    digits: usize,
+    counts: [u8; 32],
 }
 
 impl Letters {
-    fn of(word: &str) -> Letters {
-        let mut counts = [0_u8; 42];
+    /// Returns the letters and the digits of a word.
+    fn of(word: &str) -> (Letters, Digits) {
+        let (mut counts, mut digits) = ([0_u8; 32], [0_u8; 10]);
         for letter in word.chars() {
-            let place = letter.to_digit(10).unwrap_or(10 + letter as u32 % 32);
-            let count = &mut counts[place as usize];
+            let count = match letter.to_digit(10) {
+                Some(digit) => &mut digits[digit as usize],
+                None => &mut counts[(letter as u32 % 32) as usize],
+            };
             *count = count.saturating_add(1);
         }
-        Letters { length: word.chars().count(), first: word.chars().next(), counts }
+        let sum = digits.iter().map(|count| usize::from(*count)).sum();
+        (Letters { length: word.chars().count(), first: word.chars().next(), digits: sum, counts }, digits)
     }
 
-    /// Returns an upper bound of the similarity of two words with these letters.
-    fn most_alike(&self, other: &Letters) -> f64 {
+    /// Returns how many letters that are no digits are in both words.
+    fn common(&self, other: &Letters) -> usize {
+        self.counts.iter().zip(&other.counts).map(|(a, b)| usize::from(*a.min(b))).sum()
+    }
+
+    /// Returns an upper bound of the similarity of two words with these letters, so many of them in common.
+    fn most_alike(&self, other: &Letters, both: usize) -> f64 {
         let (shorter, longer) = (self.length.min(other.length), self.length.max(other.length));
         if shorter == 0 || longer > usize::from(u8::MAX) {
             return 1.0;
         }
-        let both = self.counts.iter().zip(&other.counts).map(|(a, b)| u16::from(*a.min(b))).sum::<u16>();
         // Jaro's similarity if all common letters match in order, and Winkler's addition for a common beginning.
-        let common = f64::from(both);
+        let common = both as f64;
         let jaro = (common / self.length as f64 + common / other.length as f64 + 1.0) / 3.0;
         let prefix = if self.first == other.first { shorter.min(4) as f64 } else { 0.0 };
         let winkler = jaro + 0.1 * prefix * (1.0 - jaro);
         // Rounding: the same number computed in another order may come out a little smaller.
-        let one_edit = longer - shorter <= 1 && usize::from(both) + 1 >= longer;
+        let one_edit = longer - shorter <= 1 && both + 1 >= longer;
         (winkler + 1e-9).max(if one_edit { ONE_EDIT } else { 0.0 })
     }
 }

@@ -11,6 +11,7 @@
 use std::hash::{Hash, Hasher};
 
 use rustc_hash::{FxHashMap, FxHasher};
+use smallvec::{SmallVec, smallvec};
 
 mod projected;
 mod restricted;
@@ -63,6 +64,9 @@ struct Node {
 
 /// An edge: a value, or of a node over numbers the first of a range that the next edge ends.
 type Edge = (u32, Set);
+
+/// The edges of a node while it is made: most have few, and millions of nodes are made.
+type Edges = SmallVec<[Edge; 8]>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Operation {
@@ -166,21 +170,21 @@ impl Diagrams {
     /// Returns the flows whose variable has one of some values, sorted, without repetition; `children` are for these,
     /// `default` for every other one. The variable is over names, and no child tests it or an earlier one.
     pub fn names(&mut self, var: Var, default: Set, children: impl IntoIterator<Item = Edge>) -> Set {
-        let edges: Vec<Edge> = children.into_iter().filter(|(_, child)| *child != default).collect();
-        self.node(var, default, edges)
+        let edges: Edges = children.into_iter().filter(|(_, child)| *child != default).collect();
+        self.node(var, default, &edges)
     }
 
     /// Returns the flows whose variable is in one of some ranges (both ends included, sorted, apart) and that are in
     /// `inside`. The variable is over numbers, and `inside` tests later ones alone.
     pub fn numbers(&mut self, var: Var, ranges: impl IntoIterator<Item = (u32, u32)>, inside: Set) -> Set {
-        let mut edges = vec![(0, Set::NONE)];
+        let mut edges: Edges = smallvec![(0, Set::NONE)];
         for (first, last) in ranges {
             push_start(&mut edges, (first, inside));
             if let Some(after) = last.checked_add(1) {
                 push_start(&mut edges, (after, Set::NONE));
             }
         }
-        self.node(var, Set::NONE, edges)
+        self.node(var, Set::NONE, &edges)
     }
 
     /// Returns the variable that a set tests first; `None` where it tests none.
@@ -297,14 +301,14 @@ impl Diagrams {
         }
     }
 
-    fn node(&mut self, var: Var, default: Set, edges: Vec<Edge>) -> Set {
-        match (self.scales[var.0 as usize], edges.as_slice()) {
+    fn node(&mut self, var: Var, default: Set, edges: &[Edge]) -> Set {
+        match (self.scales[var.0 as usize], edges) {
             (Scale::Names, []) => return default,
             (Scale::Numbers, [(_, only)]) => return *only,
             _ => {}
         }
         let mut hasher = FxHasher::default();
-        (var, default, &edges).hash(&mut hasher);
+        (var, default, edges).hash(&mut hasher);
         let hash = hasher.finish();
         let first_like = self.by_hash.get(&hash).copied().unwrap_or(NO_NODE);
         let mut like = first_like;
@@ -316,7 +320,7 @@ impl Diagrams {
             like = node.next;
         }
         let (first, count) = (self.edges.len() as u32, edges.len() as u32);
-        self.edges.extend(edges);
+        self.edges.extend_from_slice(edges);
         let made = self.nodes.len() as u32;
         self.nodes.push(Node { var, default, first, count, next: first_like });
         self.by_hash.insert(hash, made);
@@ -385,7 +389,7 @@ impl Diagrams {
             Operation::Or => (rest_b == Set::ALL, rest_a == Set::ALL),
             Operation::Minus => (rest_b == Set::ALL, rest_a == Set::NONE),
         };
-        let mut edges = Vec::new();
+        let mut edges = Edges::new();
         while i < i_end || j < j_end {
             let left = if i < i_end { Some(self.edges[i]) } else { None };
             let right = if j < j_end { Some(self.edges[j]) } else { None };
@@ -417,13 +421,13 @@ impl Diagrams {
                 edges.push((value, child));
             }
         }
-        self.node(var, default, edges)
+        self.node(var, default, &edges)
     }
 
     fn apply_numbers(&mut self, operation: Operation, var: Var, a: Set, b: Set) -> Set {
         let (mut i, i_end, mut of_a) = self.range(a, var);
         let (mut j, j_end, mut of_b) = self.range(b, var);
-        let mut edges = Vec::new();
+        let mut edges = Edges::new();
         while i < i_end || j < j_end {
             let next_a = if i < i_end { self.edges[i].0 } else { u32::MAX };
             let next_b = if j < j_end { self.edges[j].0 } else { u32::MAX };
@@ -466,7 +470,7 @@ impl Diagrams {
                 }
             }
         }
-        self.node(var, Set::NONE, edges)
+        self.node(var, Set::NONE, &edges)
     }
 }
 
@@ -482,7 +486,7 @@ pub enum Choice<'a> {
 }
 
 /// Adds the start of a range to those before it; one that changes nothing is left out.
-fn push_start(edges: &mut Vec<Edge>, edge: Edge) {
+fn push_start(edges: &mut Edges, edge: Edge) {
     if edges.last().is_some_and(|last| last.0 == edge.0) {
         edges.pop();
     }

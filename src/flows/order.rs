@@ -19,7 +19,12 @@ pub(super) fn order(count: usize, together: &BTreeMap<Vec<u32>, u32>) -> Vec<u32
     let mut places = best.clone();
     let rounds = 10 + 4 * count.max(1).ilog2();
     for _ in 0..rounds {
-        places = pulled(&places, together);
+        let moved = pulled(&places, together);
+        // Once nothing moves, nothing ever will.
+        if moved == places {
+            break;
+        }
+        places = moved;
         let now = length_of(&places, together);
         if now < length {
             (length, best) = (now, places.clone());

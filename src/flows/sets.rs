@@ -50,8 +50,8 @@ impl Flows {
     /// Returns the flows whose side is one of some pods; `own` says whether it is the judged side.
     pub fn pods(&mut self, side: Side, own: bool, pods: &PodSelector) -> Set {
         let with = |flows: &mut Flows, rest: Set| {
-            let rest = flows.labels(&pods.labels, rest, |space, key| space.var(Feature::Label(side, key)), false);
-            flows.account(side, &pods.account, rest)
+            let rest = flows.account(side, &pods.account, rest);
+            flows.labels(&pods.labels, rest, |space, key| space.var(Feature::Label(side, key)), false)
         };
         let known = with(self, Set::ALL);
         let place = self.space.var(Feature::Place { own });
@@ -170,7 +170,13 @@ impl Flows {
     /// Returns the flows whose side is a pod with exactly these labels and this account; any one, where it is not
     /// known.
     pub fn pods_like(&mut self, side: Side, labels: &Labels, account: Option<&str>) -> Set {
-        let mut set = Set::ALL;
+        let mut set = match account {
+            Some(account) => {
+                let (value, in_play) = (self.space.accounts.number(account), self.space.accounts.numbers());
+                self.exactly(self.space.var(Feature::Account(side)), value, in_play, Set::ALL)
+            }
+            None => Set::ALL,
+        };
         let keys = self.space.keys.numbered().map(|(_, key)| key.clone());
         let mut keys: Vec<_> = keys.map(|key| (self.space.var(Feature::Label(side, &key)), key)).collect();
         keys.sort_unstable();
@@ -180,9 +186,7 @@ impl Flows {
             let in_play = table.numbers();
             set = self.exactly(var, value, in_play, set);
         }
-        let Some(account) = account else { return set };
-        let (value, in_play) = (self.space.accounts.number(account), self.space.accounts.numbers());
-        self.exactly(self.space.var(Feature::Account(side)), value, in_play, set)
+        set
     }
 
     /// Returns the flows whose variable has a value and that are in the rest; of [`OTHER`], those with none in play.

@@ -1,20 +1,22 @@
 //! The space of flows: its variables in the order in which diagrams test them, and the values of each.
 //!
 //! ```text
-//! place, place │ protocol │ port │ port names │ addresses │ host │ request │ accounts, labels │ namespace labels
+//! place, place │ protocol │ port │ port names │ addresses │ host │ request │ labels │ accounts │ namespace labels
 //! ```
 //!
-//! Ports and hosts tell rules apart at small cost, while labels overlap; so they are tested first, and labels last. A
-//! value that no policy speaks of is [`OTHER`], and a value that is not there (a label that a pod lacks, the method of
-//! a request that is not known) is [`ABSENT`].
+//! Ports and hosts tell rules apart at small cost, while labels overlap; so they are tested first, and labels late. Of
+//! two labels that nothing else parts, that of the judged pods comes first: what their rules leave out of their peers
+//! is then said pod by pod. A value that no policy speaks of is [`OTHER`], and a value that is not there (a label that
+//! a pod lacks, the method of a request that is not known) is [`ABSENT`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
 
 use super::diagram::{Scale, Var};
 use super::order::order;
-use super::terms::{Terms, TokenClaim};
+use super::terms::{Keys, Terms, TokenClaim};
 use crate::model::addresses::{AddressSet, Range};
 use crate::model::hosts::{Host, HostName};
 use crate::model::labels::Labels;
@@ -131,6 +133,7 @@ struct Firsts {
     claims: u32,
     sidecar: u32,
     labels: u32,
+    accounts: u32,
     namespace_labels: u32,
     count: u32,
 }
@@ -173,10 +176,10 @@ pub enum Feature<'s> {
     Header(&'s SmolStr),
     /// Whether the source pod has a sidecar.
     Sidecar,
-    /// The service account of a pod.
-    Account(Side),
     /// A label of a pod.
     Label(Side, &'s SmolStr),
+    /// The service account of a pod.
+    Account(Side),
     /// A label of a pod's namespace.
     NamespaceLabel(Side, &'s SmolStr),
 }
@@ -192,19 +195,24 @@ impl Space {
         let mut points: Vec<IpAddr> = terms.points.into_iter().chain(first_addresses).collect();
         points.sort();
         points.dedup();
-        let known = terms.namespaces.values().cloned().collect();
+        let mut namespaces: Vec<(SmolStr, Option<Labels>)> = terms.namespaces.into_iter().collect();
+        namespaces.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let (namespaces, known): (Vec<SmolStr>, _) = namespaces.into_iter().unzip();
         let (namespace_keys, namespace_values) = tables(terms.namespace_labels);
         let (keys, values) = tables(terms.labels);
         let (headers, header_values) = tables(terms.headers);
-        let label = |(key, receives): &(SmolStr, bool)| 2 * (keys.number(key) - 2) + u32::from(*receives);
+        // The label of the judged side has the smaller number while they are ordered.
+        let turned = u32::from(terms.judged == Some(Side::Destination));
+        let label = |(key, receives): &(SmolStr, bool)| 2 * (keys.number(key) - 2) + (u32::from(*receives) ^ turned);
         let together = terms.together.iter().map(|(list, times)| (list.iter().map(label).collect(), *times));
-        let label_places = order(2 * keys.len(), &together.collect());
+        let ordered = order(2 * keys.len(), &together.collect());
+        let label_places: Vec<u32> = (0..ordered.len()).map(|label| ordered[label ^ turned as usize]).collect();
         let mut label_at = vec![0; label_places.len()];
         for (label, place) in (0..).zip(&label_places) {
             label_at[*place as usize] = label;
         }
         let mut space = Space {
-            namespaces: Table::new(terms.namespaces.into_keys()),
+            namespaces: Table::new(namespaces),
             known,
             closed: terms.closed,
             namespace_keys,
@@ -234,11 +242,22 @@ impl Space {
         let headers = segments + space.depth as u32 + 4;
         let claims = headers + space.headers.len() as u32;
         let sidecar = claims + space.claims.len() as u32;
-        let labels = sidecar + 3;
-        let namespace_labels = labels + 2 * space.keys.len() as u32;
+        let labels = sidecar + 1;
+        let accounts = labels + 2 * space.keys.len() as u32;
+        let namespace_labels = accounts + 2;
         let count = namespace_labels + 2 * space.namespace_keys.len() as u32;
-        space.first =
-            Firsts { port_names, addresses, segments, headers, claims, sidecar, labels, namespace_labels, count };
+        space.first = Firsts {
+            port_names,
+            addresses,
+            segments,
+            headers,
+            claims,
+            sidecar,
+            labels,
+            accounts,
+            namespace_labels,
+            count,
+        };
         space
     }
 
@@ -274,11 +293,11 @@ impl Space {
             Feature::Header(name) => first.headers + self.headers.number(name) - 2,
             Feature::Claim(claim) => first.claims + self.claims.number(claim) - 2,
             Feature::Sidecar => first.sidecar,
-            Feature::Account(one) => first.sidecar + 1 + side(one),
             Feature::Label(one, key) => {
                 let label = 2 * (self.keys.number(key) - 2) + side(one);
                 first.labels + self.label_places[label as usize]
             }
+            Feature::Account(one) => first.accounts + side(one),
             Feature::NamespaceLabel(one, key) => {
                 first.namespace_labels + 2 * (self.namespace_keys.number(key) - 2) + side(one)
             }
@@ -319,11 +338,11 @@ impl Space {
             _ if at < first.claims => Feature::Header(&self.headers.0[(at - first.headers) as usize]),
             _ if at < first.sidecar => Feature::Claim(&self.claims.0[(at - first.claims) as usize]),
             _ if at == first.sidecar => Feature::Sidecar,
-            _ if at < first.labels => Feature::Account(side(at - first.sidecar - 1)),
-            _ if at < first.namespace_labels => {
+            _ if at < first.accounts => {
                 let label = self.label_at[(at - first.labels) as usize];
                 Feature::Label(side(label), &self.keys.0[(label / 2) as usize])
             }
+            _ if at < first.namespace_labels => Feature::Account(side(at - first.accounts)),
             _ => Feature::NamespaceLabel(
                 side(at - first.namespace_labels),
                 &self.namespace_keys.0[((at - first.namespace_labels) / 2) as usize],
@@ -555,9 +574,9 @@ fn segments(written: std::collections::BTreeSet<SmolStr>) -> Table<SmolStr> {
     Table::new(all)
 }
 
-type Keys = std::collections::BTreeMap<SmolStr, std::collections::BTreeSet<SmolStr>>;
-
 fn tables(keys: Keys) -> (Table<SmolStr>, Vec<Table<SmolStr>>) {
-    let (names, values): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+    let mut sorted: Vec<(SmolStr, FxHashSet<SmolStr>)> = keys.into_iter().collect();
+    sorted.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let (names, values): (Vec<_>, Vec<_>) = sorted.into_iter().unzip();
     (Table::new(names), values.into_iter().map(Table::new).collect())
 }

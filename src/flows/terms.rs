@@ -8,8 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
+use super::space::Side;
 use crate::model::addresses::{AddressSet, Range};
 use crate::model::conditions::{Conditions, PathPattern, Segment};
 use crate::model::endpoint::{Endpoint, Member, What};
@@ -21,6 +23,9 @@ use crate::model::ports::PortTest;
 /// A claim of a token: its names, each inside the one before, and a value.
 pub type TokenClaim = (Vec<SmolStr>, SmolStr);
 
+/// Keys with their values.
+pub(super) type Keys = FxHashMap<SmolStr, FxHashSet<SmolStr>>;
+
 /// A rule that asks for more labels than so many says little about which of them lie together.
 const MOST_TOGETHER: usize = 64;
 
@@ -28,15 +33,15 @@ const MOST_TOGETHER: usize = 64;
 /// all of them are made from one collection.
 #[derive(Debug, Default)]
 pub struct Terms {
-    pub(super) namespaces: BTreeMap<SmolStr, Option<Labels>>,
+    pub(super) namespaces: FxHashMap<SmolStr, Option<Labels>>,
     pub(super) closed: bool,
-    pub(super) namespace_labels: BTreeMap<SmolStr, BTreeSet<SmolStr>>,
-    pub(super) labels: BTreeMap<SmolStr, BTreeSet<SmolStr>>,
-    pub(super) accounts: BTreeSet<SmolStr>,
+    pub(super) namespace_labels: Keys,
+    pub(super) labels: Keys,
+    pub(super) accounts: FxHashSet<SmolStr>,
     pub(super) port_names: BTreeSet<SmolStr>,
     /// The first address of each range, and the one after its end.
-    pub(super) points: BTreeSet<IpAddr>,
-    pub(super) hosts: BTreeSet<HostName>,
+    pub(super) points: FxHashSet<IpAddr>,
+    pub(super) hosts: FxHashSet<HostName>,
     pub(super) places: Vec<(Host, AddressSet)>,
     pub(super) methods: BTreeSet<SmolStr>,
     pub(super) segments: BTreeSet<SmolStr>,
@@ -45,7 +50,9 @@ pub struct Terms {
     pub(super) subjects: BTreeSet<SmolStr>,
     /// Claims by their names, which lead from claim to claim, with their values.
     pub(super) claims: BTreeSet<TokenClaim>,
-    pub(super) headers: BTreeMap<SmolStr, BTreeSet<SmolStr>>,
+    pub(super) headers: Keys,
+    /// The side of the judged pods, where that is one in all sets.
+    pub(super) judged: Option<Side>,
     /// The labels of pods that are asked for together, each with its side, and how often they are.
     pub(super) together: BTreeMap<Vec<(SmolStr, bool)>, u32>,
 }
@@ -55,6 +62,11 @@ impl Terms {
     /// known too; `closed` says that there are no others.
     pub fn new(namespaces: impl IntoIterator<Item = (SmolStr, Option<Labels>)>, closed: bool) -> Terms {
         Terms { namespaces: namespaces.into_iter().collect(), closed, ..Terms::default() }
+    }
+
+    /// Says on which side the judged pods are in all sets.
+    pub fn judge(&mut self, side: Side) {
+        self.judged = Some(side);
     }
 
     /// Adds a namespace with its labels, where they are known.
@@ -254,11 +266,18 @@ impl Terms {
     }
 }
 
-fn add(keys: &mut BTreeMap<SmolStr, BTreeSet<SmolStr>>, requirements: &Requirements) {
+fn add(keys: &mut Keys, requirements: &Requirements) {
     for requirement in requirements.list().iter().filter(|requirement| requirement.key != NAMESPACE_NAME) {
-        let values = keys.entry(requirement.key.clone()).or_default();
-        if let Test::In(listed) | Test::NotIn(listed) = &requirement.test {
-            values.extend(listed.iter().cloned());
+        if !keys.contains_key(&requirement.key) {
+            keys.insert(requirement.key.clone(), FxHashSet::default());
+        }
+        let (Test::In(listed) | Test::NotIn(listed)) = &requirement.test else { continue };
+        if let Some(values) = keys.get_mut(&requirement.key) {
+            for value in listed {
+                if !values.contains(value) {
+                    values.insert(value.clone());
+                }
+            }
         }
     }
 }

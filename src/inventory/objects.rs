@@ -124,6 +124,14 @@ pub enum Peer {
 }
 
 impl PolicyObject {
+    /// Returns whether the object may be for some pods, as their labels tell.
+    pub fn may_be_for(&self, pods: &[PodSelector]) -> bool {
+        match &self.pods {
+            Pods::Labels(labels) => pods.iter().any(|one| one.labels.overlaps(labels)),
+            Pods::Gateways { .. } => true,
+        }
+    }
+
     /// Returns the object without its rules: its pods and its role are left.
     pub fn without_details(mut self) -> PolicyObject {
         match &mut self.says {

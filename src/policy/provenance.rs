@@ -239,10 +239,10 @@ fn beginning(whole: &str, most: usize) -> Cow<'_, str> {
     let first = whole.get(..most).unwrap_or(whole);
     let bytes = first.as_bytes();
     // Without a branch in the loop, so that it is done on many bytes at once.
-    let all_plain = bytes.iter().fold(true, |all, &byte| all & plain(byte));
-    let two_spaces =
-        bytes.iter().zip(bytes.iter().skip(1)).fold(false, |any, (&a, &b)| any | ((a == b' ') & (b == b' ')));
-    if all_plain && !two_spaces {
+    let strange = bytes.iter().fold(0, |any, &byte| any | u8::from(!plain(byte)));
+    let after = bytes.get(1..).unwrap_or_default();
+    let spaces = bytes.iter().zip(after).fold(0, |any, (&a, &b)| any | u8::from((a == b' ') & (b == b' ')));
+    if strange | spaces == 0 {
         return Cow::Borrowed(first);
     }
     let mut text = String::with_capacity(first.len());

@@ -24,7 +24,8 @@ pub struct Judgement {
     pub but_reason: Why,
     /// The kinds of traffic that the rule names and that the layer leaves out.
     pub names: Traffics,
-    /// For a rule through a gateway on the way out, the ways that the layer closes.
+    /// For a rule through a gateway on the way out, and for a deny of hosts to which one leads, the ways that the layer
+    /// closes.
     pub at_gateway: AtGateway,
     /// What few judgements say: a policy may have hundreds of thousands of them.
     remarks: Option<Box<Remarks>>,
@@ -54,14 +55,16 @@ pub struct Remarks {
 static NO_REMARKS: Remarks =
     Remarks { narrower: Vec::new(), by_name: None, unmeshed: None, left_out: None, instead: Vec::new(), passes: None };
 
-/// The ways that a layer closes for a rule through a gateway on the way out. Where the layers of a build close both,
-/// pods reach the rule's hosts and nothing else.
+/// The ways that a layer closes for a rule through a gateway on the way out, and for a deny of hosts to which gateways
+/// lead. Where the layers of a build close both, pods reach the rule's hosts and nothing else, or none of the denied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AtGateway {
     /// Every way of the rule's pods except the one to the gateway.
     pub other_ways: bool,
-    /// Every host of the gateway except the rule's, for pods that avoid their sidecar too.
+    /// Every host of the gateway except the rule's, or those that a deny names, for pods that avoid their sidecar too.
     pub other_hosts: bool,
+    /// Of a deny: the gateways that lead to its hosts refuse its pods there.
+    pub refuses: bool,
 }
 
 impl Judgement {

@@ -164,6 +164,17 @@ impl Checker<'_> {
         found.next().is_none().then(|| key.clone())
     }
 
+    /// Returns the one Service of the inventory that selects some of these pods by a label more.
+    pub(super) fn narrower_service_of(&self, pods: &[PodSelector]) -> Option<(SmolStr, SmolStr)> {
+        let mut found = self.inventory.services.iter().filter(|((namespace, _), service)| {
+            let Some(selector) = service.selector.as_ref().and_then(equalities) else { return false };
+            let selected = PodSelector { labels: selector, ..PodSelector::in_namespace(namespace.clone()) };
+            selected.is_inside(pods)
+        });
+        let (key, _) = found.next()?;
+        found.next().is_none().then(|| key.clone())
+    }
+
     /// Returns the endpoint that `netpol.toml` gives for one of the prelude's names, such as `apiserver`; `None` if it
     /// gives none.
     pub(super) fn setting_value(&mut self, name: &str) -> Option<Value> {

@@ -276,7 +276,8 @@ impl Checker<'_> {
             return None;
         }
         if via.gateway.service.is_none() {
-            self.push(errors::gateway_service(via.span, &via.gateway.name, via.gateway.span));
+            let near = self.narrower_service_of(&via.gateway.pods);
+            self.push(errors::gateway_service(via.span, &via.gateway.name, via.gateway.span, near));
             return None;
         }
         Some(())

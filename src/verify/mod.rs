@@ -16,6 +16,7 @@
 
 mod alike;
 mod known;
+mod plain;
 mod row;
 mod sidecars;
 mod told;
@@ -28,14 +29,14 @@ use self::row::{Difference, Row, Source};
 pub use self::told::{Told, told};
 use crate::diag::Diagnostics;
 use crate::flows::{OTHER, Set, TooLarge};
-use crate::model::endpoint::Endpoint;
+use crate::model::endpoint::{Endpoint, What};
 use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
 use crate::policy::meaning::{Meaning, in_words};
-use crate::policy::{Flow, Policy};
+use crate::policy::{Flow, GrantReason, Policy};
 use crate::settings::Layer;
 use crate::source::Sources;
-use crate::targets::effective::{Excess, Stated};
-use crate::targets::{Checked, Level, Made, read_back};
+use crate::targets::effective::{Excess, ExcessOf, Instead, Stated};
+use crate::targets::{Checked, Level, Made, Traffics, read_back};
 
 /// The steps that the sets of some rows may take, and how many more for each statement.
 const BUDGET: u64 = 2_000_000;
@@ -46,8 +47,14 @@ const TOGETHER: usize = 4096;
 
 /// Checks what a layer made: its text, and the rules that it says instead of the source's.
 pub fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Checked {
+    check_by(TOGETHER, policy, sources, made)
+}
+
+/// Checks what a layer made as [`check`] does, with about `many` statements in one collection of sets. The result is
+/// the same.
+pub fn check_by(many: usize, policy: &Policy, sources: &Sources, made: &Made<'_>) -> Checked {
     match made.layer {
-        Layer::Istio => sidecars::check(policy, sources, made),
+        Layer::Istio => sidecars::check(many, policy, sources, made),
         Layer::NetworkPolicy => check_rules(policy, sources, made).into(),
     }
 }
@@ -103,7 +110,7 @@ fn passing(policy: &Policy, made: &Made<'_>, end: (RuleId, Direction)) -> Option
     let (at, direction) = end;
     let table = Table::new(policy, made, None);
     let is_meant = |key: &Key| key.0 == direction && table.rules(direction, key.1.as_ref()).contains(&at);
-    let rows = table.together().into_iter().map(|rows| rows.into_iter().filter(is_meant).collect::<Vec<Key>>());
+    let rows = table.together(|_| true).into_iter().map(|rows| rows.into_iter().filter(is_meant).collect::<Vec<Key>>());
     let mut rows = rows.filter(|rows| !rows.is_empty());
     rows.find_map(|rows| table.first(&rows, |row| row.passing(at)).ok().flatten()).map(|difference| difference.flow)
 }
@@ -112,7 +119,7 @@ fn judge(policy: &Policy, sources: &Sources, made: &Made<'_>, read: Option<&[Rul
     // Rules that are alike word by word are alike as sets.
     let read = read.filter(|read| !alike::are_alike(&made.effective.rules, read));
     let table = Table::new(policy, made, read);
-    let mut waiting: Vec<Vec<Key>> = table.together();
+    let mut waiting: Vec<Vec<Key>> = table.together(|key| !plain::is_plain(&table, key));
     while let Some(rows) = waiting.pop() {
         match table.first(&rows, |row| row.differing()) {
             Ok(None) => {}
@@ -163,6 +170,8 @@ struct Table<'a> {
     wide: [Said<'a>; 2],
     /// Whether the layer may go by facts about the pods of the inventory.
     rests_on_pods: bool,
+    /// Whether some rule says where a host is.
+    places_hosts: bool,
 }
 
 impl<'a> Table<'a> {
@@ -175,6 +184,7 @@ impl<'a> Table<'a> {
             rows: FxHashMap::default(),
             wide: Default::default(),
             rests_on_pods: known::rest_on_pods(policy, made),
+            places_hosts: made.ends.iter().any(|(at, _)| places_hosts(&policy.rules[at.index()])),
         };
         for &(at, direction) in made.ends {
             let rule = &policy.rules[at.index()];
@@ -215,6 +225,30 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Returns the traffic for which a rule of the layer is said to be wider than what it stands for.
+    fn admitted(&self, direction: Direction, instead: &Instead) -> Traffics {
+        let of = |at: RuleId, direction: Direction| {
+            let excess = self.excess.get(&(at, direction)).filter(|excess| excess.of != ExcessOf::Deny);
+            excess.map_or(Traffics::default(), |excess| excess.on)
+        };
+        match instead {
+            Instead::Rule(at) => of(*at, direction),
+            Instead::Grant(at) => {
+                let grant = &self.policy.grants[at.index()];
+                match grant.reason {
+                    // Nothing but the mesh knows which pods have a sidecar.
+                    GrantReason::Istiod => Traffics::ALL,
+                    GrantReason::Dns => Traffics::default(),
+                    GrantReason::Gateway | GrantReason::Keys => {
+                        let both = grant.because.iter().flat_map(|at| Direction::BOTH.map(|way| of(*at, way)));
+                        if both.into_iter().any(|on| !on.is_empty()) { Traffics::ALL } else { Traffics::default() }
+                    }
+                }
+            }
+            Instead::Isolation | Instead::Rest(_) => Traffics::default(),
+        }
+    }
+
     fn wide(&self, direction: Direction) -> &Said<'a> {
         &self.wide[usize::from(direction == Direction::Ingress)]
     }
@@ -225,8 +259,8 @@ impl<'a> Table<'a> {
         own.into_iter().chain([self.wide(direction).rules.as_slice()]).flatten().copied().collect()
     }
 
-    /// Returns the rows, those together that share a collection of sets.
-    fn together(&self) -> Vec<Vec<Key>> {
+    /// Returns some of the rows, those together that share a collection of sets.
+    fn together(&self, wanted: impl Fn(&Key) -> bool) -> Vec<Vec<Key>> {
         let mut keys: Vec<Key> = self.rows.keys().cloned().collect();
         for direction in Direction::BOTH {
             let wide = self.wide(direction);
@@ -239,6 +273,7 @@ impl<'a> Table<'a> {
         }
         keys.sort_unstable();
         keys.dedup();
+        keys.retain(wanted);
         let mut all: Vec<Vec<Key>> = Vec::new();
         let mut filled = TOGETHER;
         for key in keys {
@@ -293,6 +328,12 @@ impl<'a> Table<'a> {
 fn once_each<'v, T>(values: impl Iterator<Item = &'v T>) -> Vec<&'v T> {
     let mut seen = FxHashSet::default();
     values.filter(|value| seen.insert(std::ptr::from_ref(*value))).collect()
+}
+
+/// Returns whether a rule says where one of its hosts is.
+fn places_hosts(rule: &Rule) -> bool {
+    let members = rule.source.members.iter().chain(&rule.destination.members);
+    members.into_iter().any(|member| matches!(&member.what, What::Host(host) if !host.at.is_empty()))
 }
 
 /// Returns the direction of a rule that has one.

@@ -233,7 +233,7 @@ impl<'r, 'a> Row<'r, 'a> {
         let of_grants: FxHashMap<GrantId, Set> = self.source.granted.iter().map(|(set, at)| (*at, *set)).collect();
         for at in 0..self.layer.allowed.len() {
             let (set, instead) = self.layer.allowed[at];
-            if self.admitted(instead) == Traffics::ALL {
+            if self.table.admitted(self.direction, instead) == Traffics::ALL {
                 continue;
             }
             let own = match instead {

@@ -12,6 +12,7 @@
 
 mod beside;
 mod egress;
+mod entries;
 mod ingress;
 mod tell;
 
@@ -26,7 +27,7 @@ use super::row::{Difference, Kind};
 use super::{BUDGET, BUDGET_EACH, TOGETHER, known, words};
 use crate::flows::{Passing, Set, Terms, TooLarge};
 use crate::inventory::{self, outside::Mesh};
-use crate::model::rules::{Direction, GrantId, RuleId};
+use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
 use crate::policy::meaning::{Example, Meaning};
 use crate::policy::{Flow, GrantReason, Policy};
 use crate::source::{FileId, Sources};
@@ -34,13 +35,13 @@ use crate::targets::istio::read::NotUnderstood;
 use crate::targets::{Checked, Judgement, Level, Made, Traffic};
 
 /// Checks what was written.
-pub(super) fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Checked {
+pub(super) fn check(many: usize, policy: &Policy, sources: &Sources, made: &Made<'_>) -> Checked {
     let mut found = Checked::default();
     let Some(&(first, _)) = made.ends.first() else { return found };
     let finding = match read(policy.rules[first.index()].origin.span.file, made.texts) {
         Err(why) => Some(words::unreadable(made, policy, first, &why)),
         Ok(mesh) => {
-            let claims = Claims::new(policy, made);
+            let claims = Claims { many, ..Claims::new(policy, made) };
             let differing = [ingress::differing, egress::differing];
             differing.into_iter().map(|each| each(policy, made, &mesh, &claims)).find_map(|differing| match differing {
                 Ok(None) => None,
@@ -140,6 +141,11 @@ fn rows(policy: &Policy, made: &Made<'_>, direction: Direction) -> (Rows, Said) 
             sort(gateway.collect(), &|said| said.ends.push((at, end)));
         }
     }
+    if direction == Direction::Ingress {
+        for (at, homes) in denied_at_gateways(policy, made) {
+            sort(homes.into_iter().map(Some).collect(), &|said| said.ends.push((at, Direction::Egress)));
+        }
+    }
     for &at in made.grants {
         let grant = &policy.grants[at.index()];
         if grant.direction == direction && is_seen(direction, grant.reason) {
@@ -160,6 +166,32 @@ fn rows(policy: &Policy, made: &Made<'_>, direction: Direction) -> (Rows, Said) 
     (rows, wide)
 }
 
+/// Returns the denies on the way out of pods that rules may lead out through gateways, each with the namespaces of
+/// these.
+fn denied_at_gateways<'p>(policy: &'p Policy, made: &Made<'_>) -> Vec<(RuleId, BTreeSet<&'p SmolStr>)> {
+    let out = || made.ends.iter().filter(|(_, end)| *end == Direction::Egress);
+    let names = |rule: &'p Rule| rule.source.pods().map(|(_, pods)| pods.selector.namespace_name());
+    let mut leading: FxHashMap<Option<&SmolStr>, BTreeSet<&SmolStr>> = FxHashMap::default();
+    for rule in out().map(|(at, _)| &policy.rules[at.index()]) {
+        let Some(via) = &rule.via else { continue };
+        for name in names(rule) {
+            let homes = via.gateway.pods.iter().filter_map(|pods| pods.namespace_name());
+            leading.entry(name).or_default().extend(homes);
+        }
+    }
+    if leading.is_empty() {
+        return Vec::new();
+    }
+    let denies = out().map(|(at, _)| (*at, &policy.rules[at.index()])).filter(|(_, rule)| rule.action == Action::Deny);
+    let all = denies.map(|(at, rule)| {
+        let everywhere = names(rule).any(|name| name.is_none());
+        let near =
+            leading.iter().filter(|(one, _)| everywhere || one.is_none() || names(rule).any(|name| name == **one));
+        (at, near.flat_map(|(_, homes)| homes).copied().collect())
+    });
+    all.filter(|(_, homes): &(RuleId, BTreeSet<&SmolStr>)| !homes.is_empty()).collect()
+}
+
 /// Returns whether the sidecars of pods see what a grant opens in a direction: what goes to istiod passes none, and
 /// istiod has none.
 fn is_seen(direction: Direction, reason: GrantReason) -> bool {
@@ -176,14 +208,14 @@ type Compare<'c> = dyn FnMut(&[Option<SmolStr>], &Said, u64) -> Result<Option<Di
 fn compared(
     policy: &Policy,
     made: &Made<'_>,
-    direction: Direction,
+    (direction, many): (Direction, usize),
     compare: &mut Compare<'_>,
 ) -> Result<Option<Difference>, Failed> {
     let (rows, wide) = rows(policy, made, direction);
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
         let (mut names, mut said) = (Vec::new(), wide.clone());
-        while let Some((name, own)) = rows.next_if(|_| names.is_empty() || said.len() - wide.len() < TOGETHER) {
+        while let Some((name, own)) = rows.next_if(|_| names.is_empty() || said.len() - wide.len() < many) {
             said.add(&own);
             names.push(name);
         }
@@ -218,12 +250,15 @@ struct Claims<'a> {
     shown: Option<RuleId>,
     /// What the layer of rules says.
     beside: Option<Beside<'a>>,
+    /// About how many statements share a collection of sets.
+    many: usize,
 }
 
 impl<'a> Claims<'a> {
     fn new(policy: &'a Policy, made: &Made<'a>) -> Claims<'a> {
         let of = made.judgements.iter().map(|one| ((one.rule, one.direction), one)).collect();
-        Claims { policy, of, shown: None, beside: made.beside.map(|ruling| Beside::new(policy, ruling)) }
+        let beside = made.beside.map(|ruling| Beside::new(policy, ruling));
+        Claims { policy, of, shown: None, beside, many: TOGETHER }
     }
 
     /// Returns the flows that are compared, of some: those of one rule alone, if its excess is to be shown.
@@ -235,6 +270,18 @@ impl<'a> Claims<'a> {
 
     fn is_accepted(&self, at: RuleId) -> bool {
         self.policy.rules[at.index()].origin.approximate().is_some()
+    }
+
+    /// Returns whether more may pass into pods than a rule says: at a gateway also than a deny says on the way out.
+    fn lets_in(&self, at: RuleId, end: Direction) -> bool {
+        match end == Direction::Egress && self.policy.rules[at.index()].action == Action::Deny {
+            true => self.shown.is_none() && (self.is_accepted(at) || !self.refused_at_gateway(at)),
+            false => self.wider(at, end),
+        }
+    }
+
+    fn refused_at_gateway(&self, at: RuleId) -> bool {
+        self.of.get(&(at, Direction::Egress)).is_some_and(|one| one.at_gateway.refuses)
     }
 
     /// Returns whether more may pass than a rule says, also from pods that keep their sidecars.
@@ -263,7 +310,11 @@ impl<'a> Claims<'a> {
         within: Set,
     ) -> Result<Option<Example<'p>>, Failed> {
         let Some(beside) = &self.beside else { return Ok(None) };
-        let open = |at, end| self.is_accepted(at) || self.wider(at, end) && beside.is_wider(at, end);
+        let wider = |at, end| match direction {
+            Direction::Egress => self.wider(at, end),
+            Direction::Ingress => self.lets_in(at, end),
+        };
+        let open = |at, end| self.is_accepted(at) || wider(at, end) && beside.is_wider(at, end);
         let mut ruled = |meaning: &mut Meaning<'p>| beside.passing(meaning, direction, name, place);
         small(direction, meaning.excess_beside(direction, place, layer, &mut ruled, within, &open))
     }

@@ -59,6 +59,14 @@ due("the outline", #ask("textDocument/documentSymbol", 0, 0) == 3)
 -- The finding goes when its name comes, and comes again when the edit is undone.
 vim.api.nvim_buf_set_lines(buffer, 0, 0, false, { "let nowhere = 203.0.113.0/24" })
 due("no finding after the edit", diagnostics(0))
+-- A lens shows the YAML of its rule in a window of its own.
+local lens = { command = "netpol.showYaml", arguments = { vim.uri_from_bufnr(buffer), { line = 2, character = 0 } } }
+require("netpol").commands[lens.command](lens, { bufnr = buffer })
+due("the YAML of a rule", vim.wait(20000, function()
+  return vim.bo.filetype == "yaml" and vim.fn.search("kind: NetworkPolicy", "n") > 0
+end, 20))
+vim.cmd("close")
+
 vim.cmd("silent undo")
 due("the finding is back", diagnostics(1))
 
@@ -66,5 +74,5 @@ due("the finding is back", diagnostics(1))
 local edit = ask("textDocument/rename", 1, 32, { newName = "store" })
 vim.lsp.util.apply_workspace_edit(edit, "utf-16")
 due("the rename", vim.api.nvim_buf_get_lines(buffer, 0, 1, false)[1] == "let store = data/{app=db}")
-print("neovim: diagnostics, hover, definition, references, outline and rename are right")
+print("neovim: diagnostics, hover, definition, references, outline, rename and the YAML of a rule are right")
 vim.cmd("qall!")

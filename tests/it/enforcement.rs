@@ -490,3 +490,15 @@ fn an_allow_before_an_apply_counts_for_the_rules_of_its_template() {
     let allowed = build("@allow(N0701, \"sidecars are kept\")\n");
     assert!(!allowed.codes().contains(&"N0701") && !allowed.codes().contains(&"W0146"), "{:?}", allowed.codes());
 }
+
+#[test]
+fn tls_of_a_pod_is_refused_only_where_no_member_lets_it_out() {
+    let host = "let a = host a.example.com { port 80/http -> 443/tls }";
+    let narrower = |to: &str| {
+        let build = build_with(&format!("{host}\nallow egress shop/* -> {to}"), None, |_| ());
+        let words = build.judgements()[0].remarks().narrower.iter().map(|note| note.words.to_string());
+        words.collect::<Vec<_>>().join("\n")
+    };
+    assert!(narrower("a:80").contains("leaves TLS to its sidecar"), "{}", narrower("a:80"));
+    assert_eq!(narrower("{ a:80, a:443 }"), "");
+}

@@ -296,3 +296,57 @@ fn examples_are_flows_that_the_evaluator_judges_alike() {
     println!("{allowed} allowed, {denied} denied, {proven} proven");
     assert!(allowed > 20 && denied > 20 && proven > 5);
 }
+
+/// The rules on which a true claim rests make it true by themselves.
+#[test]
+fn a_true_claim_is_true_by_its_grounds_alone() {
+    let worlds = [World::new(false), World::new(true)];
+    let mut judged = [0, 0];
+    for number in 0..300 {
+        let mut random = Random::of_case(9, number);
+        let draw = draw::draw(&mut random);
+        let world = &worlds[usize::from(draw.setting.known)];
+        let kind = random.pick(&["never", "always"]);
+        // What a rule allows is often allowed.
+        let lines = || draw.statements.iter().flat_map(|statement| statement.lines());
+        let allow = lines().filter(|line| !line.contains(" via ")).find_map(|line| line.strip_prefix("allow "));
+        let allowed = allow.map(|ends| ends.trim_start_matches("egress ").trim_start_matches("ingress "));
+        let claim = match allowed.filter(|_| kind == "always") {
+            Some(ends) => format!("assert always {ends}\n"),
+            None => format!("assert {kind} {} -> {}\n", random.pick(SENDERS), random.pick(RECEIVERS)),
+        };
+        let with = |rules: &str| {
+            let text = format!("{HEAD}{}{rules}\n{claim}", world.declarations());
+            policy(&text, world.manifests().as_deref())
+        };
+        let Some((policy, sources)) = with(&draw.statements.join("\n")) else { continue };
+        let [claim] = policy.assertions.as_slice() else { panic!() };
+        let mut meaning = Meaning::new(&policy, &[]);
+        let grounds = match kind {
+            "never" if meaning.allowed_of(&claim.flows).unwrap().is_none() => meaning.refusing(&claim.flows),
+            "always" if meaning.denied_of(&claim.flows).unwrap().is_none() => meaning.opening(&claim.flows),
+            _ => continue,
+        };
+        let grounds = grounds.unwrap();
+        if !grounds.grants.is_empty() {
+            continue;
+        }
+        let mut texts: Vec<&str> = Vec::new();
+        for at in &grounds.rules {
+            let text = sources.slice(policy.rule(*at).unwrap().origin.place());
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+        let (alone, _) = with(&texts.join("\n")).unwrap();
+        let mut meaning = Meaning::new(&alone, &[]);
+        let refuted = match kind {
+            "never" => meaning.allowed_of(&claim.flows).unwrap(),
+            _ => meaning.denied_of(&claim.flows).unwrap(),
+        };
+        assert!(refuted.is_none(), "case {number}: {claim:?}\n{}\n{texts:#?}", draw.statements.join("\n"));
+        judged[usize::from(kind == "always")] += usize::from(!texts.is_empty());
+    }
+    println!("{judged:?} claims rest on rules");
+    assert!(judged[0] > 20 && judged[1] > 5, "{judged:?}");
+}

@@ -3,4 +3,5 @@ return {
   cmd = { "netpol", "lsp" },
   filetypes = { "netpol" },
   root_markers = { "netpol.toml", ".git" },
+  commands = require("netpol").commands,
 }

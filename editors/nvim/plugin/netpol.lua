@@ -3,6 +3,8 @@ if vim.lsp.enable then
   return
 end
 
+vim.lsp.commands = vim.tbl_extend("keep", vim.lsp.commands or {}, require("netpol").commands)
+
 -- One server for each root; 0.7 has only the parts of `vim.lsp.start`.
 local started = {}
 

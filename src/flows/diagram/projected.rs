@@ -6,7 +6,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{Diagrams, Scale, Set, Var, push_start};
+use super::{Diagrams, Edges, Scale, Set, Var, push_start};
 
 impl Diagrams {
     /// Returns the flows that are in a set for some values of some variables, whatever values they have themselves.
@@ -33,9 +33,9 @@ impl Diagrams {
             (true, _) => self.union(edges.into_iter().map(|(_, child)| child).chain([default]).collect()),
             (false, Scale::Names) => self.names(var, default, edges),
             (false, Scale::Numbers) => {
-                let mut starts = Vec::new();
+                let mut starts = Edges::new();
                 edges.into_iter().for_each(|edge| push_start(&mut starts, edge));
-                self.node(var, Set::NONE, starts)
+                self.node(var, Set::NONE, &starts)
             }
         };
         known.insert(set, result);

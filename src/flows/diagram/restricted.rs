@@ -6,7 +6,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::{Diagrams, Edge, Scale, Set, Var, push_start};
+use super::{Diagrams, Edge, Edges, Scale, Set, Var, push_start};
 
 /// Some values of a variable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,18 +34,18 @@ impl Diagrams {
                 Values::One(value) => self.child(set, *value),
                 Values::NoneOf(values) => {
                     edges.retain(|edge| values.binary_search(&edge.0).is_err());
-                    self.node(var, node.default, edges)
+                    self.node(var, node.default, &edges)
                 }
                 Values::Between(from, last) => {
                     let at_first = self.child(set, *from);
                     edges.retain(|edge| edge.0 > *from && edge.0 <= *last);
                     edges.insert(0, (0, at_first));
-                    self.node(var, Set::NONE, edges)
+                    self.node(var, Set::NONE, &edges)
                 }
             };
         }
         let default = self.restricted(node.default, var, to);
-        let mut rest: Vec<Edge> = Vec::with_capacity(edges.len());
+        let mut rest = Edges::with_capacity(edges.len());
         for (value, child) in edges {
             let edge = (value, self.restricted(child, var, to));
             match self.scales[first.0 as usize] {
@@ -54,7 +54,7 @@ impl Diagrams {
                 Scale::Numbers => push_start(&mut rest, edge),
             }
         }
-        self.node(first, default, rest)
+        self.node(first, default, &rest)
     }
 
     /// Returns the flows whose variable has some values.

@@ -84,7 +84,8 @@ impl<'p> Meaning<'p> {
         let policy = self.policy;
         let is_held = |statement: &&Statement| match **statement {
             Statement::Rule(at) => policy.rules[at].action != Action::Deny || is_open(at).is_none(),
-            Statement::Grant(_) | Statement::Published(_) | Statement::LedOut(_) => true,
+            Statement::Grant(_) | Statement::Published(_) => true,
+            Statement::LedOut(_) | Statement::LedOutDenied(_) => true,
         };
         let held: Vec<Statement> = statements.iter().filter(is_held).copied().collect();
         let mut row = self.said(direction, &held);

@@ -7,37 +7,115 @@
 //!         is let in from the pods of garden, if it is a GET for api.example
 //! ```
 //!
+//! A deny of a host to which a gateway leads is judged there, too: the pods of the deny are refused.
+//!
 //! The policy itself calls the way to a gateway a grant, since the flow that its rules judge is the one from the pod to
 //! the host. Where objects are compared with the rules, the gateway is where that flow is judged.
 
 use super::{Meaning, Statement};
 use crate::flows::{Name, Set, Side};
+use crate::model::addresses::AddressSet;
 use crate::model::endpoint::What;
-use crate::model::ports::AppProtocol;
-use crate::model::rules::{Direction, Rule};
+use crate::model::hosts::Host;
+use crate::model::ports::{AppProtocol, PortMatch, PortTest};
+use crate::model::rules::{Action, Direction, Rule};
 
-impl Meaning<'_> {
+impl<'p> Meaning<'p> {
     /// From now on a rule with `via` on the way out lets no flow straight to its hosts, and is judged at its gateway.
     pub fn judge_ways(&mut self) {
         self.ways = true;
-        let mut found = Vec::new();
+        let policy = self.policy;
         let all = self.egress.of_place.values().flatten().chain(&self.egress.wide);
-        for statement in all {
-            if let Statement::Rule(at) = *statement
-                && let rule = &self.policy.rules[at]
-                && rule.via.is_some()
-            {
-                found.push(at);
-            }
-        }
-        found.sort_unstable();
-        found.dedup();
-        for at in found {
-            let gateways = self.policy.rules[at].via.iter().flat_map(|via| &via.gateway.pods);
-            let places: Vec<Option<u32>> =
-                gateways.map(|pods| pods.namespace_name().map(|name| self.flows.space.place(name))).collect();
+        let rules = all.filter_map(|statement| if let Statement::Rule(at) = *statement { Some(at) } else { None });
+        let mut rules: Vec<usize> = rules.collect();
+        rules.sort_unstable();
+        rules.dedup();
+        let leading: Vec<usize> = rules.iter().copied().filter(|at| policy.rules[*at].via.is_some()).collect();
+        for &at in &leading {
+            let places = self.gateway_places(&policy.rules[at]);
             self.add(Direction::Ingress, places, Statement::LedOut(at));
         }
+        self.leading = leading;
+        if self.leading.is_empty() {
+            return;
+        }
+        for at in rules.into_iter().filter(|at| policy.rules[*at].action == Action::Deny) {
+            let near = self.leading_out(&policy.rules[at]);
+            let places: Vec<Option<u32>> = near.into_iter().flat_map(|rule| self.gateway_places(rule)).collect();
+            if !places.is_empty() {
+                self.add(Direction::Ingress, places, Statement::LedOutDenied(at));
+            }
+        }
+    }
+
+    fn gateway_places(&self, rule: &Rule) -> Vec<Option<u32>> {
+        let gateways = rule.via.iter().flat_map(|via| &via.gateway.pods);
+        gateways.map(|pods| pods.namespace_name().map(|name| self.flows.space.place(name))).collect()
+    }
+
+    /// Returns the rules that lead pods of a deny out through gateways, as far as labels tell.
+    fn leading_out(&self, deny: &Rule) -> Vec<&'p Rule> {
+        if !deny.conditions.is_none() {
+            return Vec::new();
+        }
+        let policy = self.policy;
+        let meets = |rule: &&Rule| {
+            let mut pods = rule.source.pods();
+            pods.any(|(_, one)| deny.source.pods().any(|(_, other)| one.selector.overlaps(&other.selector)))
+        };
+        self.leading.iter().map(|at| &policy.rules[*at]).filter(meets).collect()
+    }
+
+    /// Returns, at the pods of gateways, the flows of the pods of a deny to hosts that it denies wholly and to which a
+    /// rule leads there.
+    pub(super) fn led_out_denied(&mut self, deny: &Rule) -> Set {
+        let mut sets = Vec::new();
+        for rule in self.leading_out(deny) {
+            let Some(via) = &rule.via else { continue };
+            let mut asked = Vec::new();
+            for member in &rule.destination.members {
+                let What::Host(host) = &member.what else { continue };
+                for port in member.ports.entries() {
+                    asked.push(self.denied_names(deny, host, port));
+                }
+            }
+            let asked = self.flows.diagrams.union(asked);
+            let pods = self.gateway_pods(&via.gateway, Side::Destination, true);
+            let ports = via.exit_ports().into_iter().map(|port| self.tcp_port(port)).collect();
+            let d = &mut self.flows.diagrams;
+            let ports = d.union(ports);
+            let there = d.and(pods, ports);
+            sets.push(d.and(there, asked));
+        }
+        let from = self.source(&deny.source, Direction::Ingress);
+        let d = &mut self.flows.diagrams;
+        let there = d.union(sets);
+        d.and(from, there)
+    }
+
+    /// Returns the flows that ask for a host that a deny denies on a port, wherever the host is.
+    fn denied_names(&mut self, deny: &Rule, host: &Host, port: &PortMatch) -> Set {
+        let PortTest::Range(first, _) = port.port else { return Set::NONE };
+        let mut sets = Vec::new();
+        let mut denied = AddressSet::default();
+        for member in deny.destination.members.iter().filter(|one| one.ports.matches(Some(first), port.protocol, &[])) {
+            match &member.what {
+                What::Host(other) => {
+                    sets.push(self.flows.asks_for_host(Name::Tls, other));
+                    denied.blocks.extend(other.addresses().blocks);
+                }
+                What::Addresses(set) => denied.blocks.extend(set.blocks.iter().cloned()),
+                What::Pods(_) => {}
+            }
+        }
+        let asked = self.flows.asks_for_host(Name::Tls, host);
+        let at = if host.at.is_empty() { self.policy.internet.clone() } else { host.addresses() };
+        if at.is_inside(&denied) {
+            return asked;
+        }
+        let d = &mut self.flows.diagrams;
+        let named = d.union(sets);
+        d.and(asked, named)
     }
 
     /// Returns, at the pods of the gateway of a rule with `via` on egress, the flows that the rule concerns, and those

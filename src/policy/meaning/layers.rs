@@ -8,7 +8,7 @@ use super::{Example, Meaning, Statement};
 use crate::flows::{Feature, Name, OUTSIDE, Passing, Set, Side, Terms, TooLarge};
 use crate::model::addresses::AddressSet;
 use crate::model::gateways::Gateway;
-use crate::model::labels::{Account, PodSelector, Requirements};
+use crate::model::labels::{Account, PodSelector};
 use crate::model::rules::{Action, Direction, GrantId, RuleId};
 use crate::policy::Policy;
 
@@ -274,9 +274,11 @@ impl<'p> Meaning<'p> {
         if self.flows.space.place(root) == place {
             return Set::NONE;
         }
+        let here = self.flows.space.namespace(place).cloned();
+        let here = here.map_or_else(PodSelector::any, PodSelector::in_namespace).namespace;
         for pods in in_root {
-            let anywhere = PodSelector { namespace: Requirements::any(), ..pods.clone() };
-            let pods = self.flows.pods(Side::Destination, true, &anywhere);
+            let like = PodSelector { namespace: here.clone(), ..pods.clone() };
+            let pods = self.flows.pods(Side::Destination, true, &like);
             sets.push(self.flows.with_place(pods, true, place));
         }
         self.flows.diagrams.union(sets)
@@ -311,8 +313,11 @@ impl<'p> Meaning<'p> {
                 },
                 Statement::Published(at) => self.published(&policy.rules[at]).0,
                 // A rule that leads out through a gateway has its judgement at its own pods.
-                Statement::LedOut(at) if !of(RuleId::new(at), Direction::Egress) => continue,
+                Statement::LedOut(at) | Statement::LedOutDenied(at) if !of(RuleId::new(at), Direction::Egress) => {
+                    continue;
+                }
                 Statement::LedOut(at) => self.led_out(&policy.rules[at]).0,
+                Statement::LedOutDenied(at) => self.led_out_denied(&policy.rules[at]),
                 Statement::Grant(_) => continue,
             };
             sets.push(self.flows.with_place(set, true, place));

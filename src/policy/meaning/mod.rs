@@ -16,6 +16,7 @@ mod ends;
 mod excess;
 mod exits;
 mod gateway;
+mod grounds;
 mod lacking;
 mod layers;
 mod member;
@@ -28,6 +29,7 @@ mod ways;
 
 use ends::Ends;
 pub use excess::{Excess, Reach};
+pub use grounds::Grounds;
 pub use lacking::Lacking;
 pub use question::Heavy;
 use question::{Hard, Wanted};
@@ -70,6 +72,8 @@ pub struct Meaning<'p> {
     hard: Hard,
     /// Whether a rule that leads out through a gateway lets nothing straight to its hosts, and is judged there.
     ways: bool,
+    /// Those rules.
+    leading: Vec<usize>,
     /// What gateways take and pass on, each by its number.
     arriving: Vec<(usize, Set)>,
 }
@@ -97,6 +101,8 @@ enum Statement {
     Published(usize),
     /// A rule with `via` on egress, at the pods of its gateway.
     LedOut(usize),
+    /// A deny of hosts on egress, at the pods of the gateways that lead there.
+    LedOutDenied(usize),
 }
 
 /// What each statement about some judged pods says.
@@ -177,6 +183,7 @@ impl<'p> Meaning<'p> {
             carried: None,
             hard: Hard::default(),
             ways: false,
+            leading: Vec::new(),
             arriving: Vec::new(),
         }
     }
@@ -374,6 +381,7 @@ impl<'p> Meaning<'p> {
                     parts.published.push(concerned);
                     parts.allowed.push(fitting);
                 }
+                Statement::LedOutDenied(at) => parts.denied.push(self.led_out_denied(&policy.rules[at])),
                 Statement::LedOut(at) => {
                     let (concerned, fitting) = self.led_out(&policy.rules[at]);
                     parts.published.push(concerned);

@@ -401,6 +401,7 @@ fn is_link_local(set: &AddressSet) -> bool {
 /// Returns the values that the rules and grants of a group speak of.
 fn terms(policy: &Policy, group: &Group<'_>) -> Terms {
     let mut terms = Terms::new([], policy.inventory.given);
+    terms.judge(if group.direction == Direction::Egress { Side::Source } else { Side::Destination });
     let mut by_host = false;
     let rules = group.own.iter().chain(&group.beside).chain(&group.published).chain(&group.asked);
     for rule in rules.filter_map(|id| policy.rule(*id)) {

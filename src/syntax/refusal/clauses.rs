@@ -16,6 +16,7 @@ impl Refusal<'_> {
         self.before_arrow()
             .or_else(|| self.header_equals())
             .or_else(|| self.unknown_condition())
+            .or_else(|| self.joined_conditions())
             .or_else(|| self.condition_without_where())
             .or_else(|| self.addresses_elsewhere())
             .or_else(|| self.unknown_clause())
@@ -69,6 +70,18 @@ impl Refusal<'_> {
     fn is_clause_place(&self) -> bool {
         self.tried(&[Rule::where_clause, Rule::via_clause])
             || self.has_arrow() && (self.has_word("where") || self.has_word("via")) && self.tried(&[Rule::EOI])
+    }
+
+    /// `where method GET and path "/api/**"`
+    fn joined_conditions(&self) -> Option<Diagnostic> {
+        let found = self.found().filter(|found| matches!(found.text, "and" | "&&" | "&" | ","))?;
+        if !self.has_word("where") || !self.after(1).is_some_and(|next| CONDITIONS.contains(&next.text)) {
+            return None;
+        }
+        let span = self.span(self.before(1)?.end, found.end);
+        let diagnostic =
+            Diagnostic::new(Code::UnknownClause, self.token_span(found), "each condition begins with `where`");
+        Some(diagnostic.at("a request must meet all of them").fix("write `where`", span, " where"))
     }
 
     /// `method GET` without `where`.

@@ -53,6 +53,21 @@ impl Refusal<'_> {
                     .fix(format!("write `{meant}`"), whole, meant),
                 )
             }
+            "!" if self.after(1).is_some_and(|next| next.begins_endpoint()) => {
+                let first = self.index + 1;
+                let last = self.run_end(first);
+                let all = self.span(found.start, self.tokens[last].end);
+                let text = &self.text[self.tokens[first].start..self.tokens[last].end];
+                // Pods that are left out are pods; what else is left out of what, only the author knows.
+                let diagnostic = errors::expected(span, "no `!`", None).at("`except` says what is left out");
+                Some(match text.contains('/') && !text.contains('.') {
+                    true => {
+                        let whole = format!("*/* except {text}");
+                        diagnostic.fix(format!("write `{whole}`"), all, whole)
+                    }
+                    false => diagnostic.note("as in `*/* except garden/*`"),
+                })
+            }
             _ => None,
         }
     }

@@ -4,6 +4,8 @@
 //! networkpolicy as far as addresses go. The note is made of the two rows: `a pod that avoids its sidecar reaches other
 //! public addresses on 443`, since `networkpolicy knows addresses, not names`.
 
+use rustc_hash::FxHashSet;
+
 use super::ways::{all_bare, is_read, leaves_others_open, ways_beside_pods, ways_for};
 use super::{Crossed, Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
@@ -19,7 +21,7 @@ use crate::targets::gap::OtherHosts;
 use crate::targets::{AtGateway, Judgement, Level, Levels, Traffic, Why};
 
 /// Reports how far the layers do not enforce a rule, or enforce it only for pods that keep their sidecar.
-pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnostics) {
+pub(super) fn report(policy: &Policy, led: &Led, row: &Row<'_>, diagnostics: &mut Diagnostics) {
     let rule = row.rule;
     refused(row, policy.lacks_mesh, diagnostics);
     if let Some((_, span)) = rule.origin.approximate() {
@@ -51,7 +53,7 @@ pub(super) fn report(policy: &Policy, row: &Row<'_>, diagnostics: &mut Diagnosti
                 let all = bare.is_some() && end.direction == Direction::Ingress && !policy.settings.require_exact;
                 bare.into_iter().for_each(|warning| diagnostics.push(warning));
                 if !all {
-                    well_behaved(policy, rule, end).into_iter().for_each(|note| diagnostics.push(note));
+                    well_behaved(policy, led, rule, end).into_iter().for_each(|note| diagnostics.push(note));
                 }
             }
         }
@@ -291,7 +293,7 @@ fn reasons(row: &Row<'_>, but_conditions: bool) -> Vec<String> {
 }
 
 /// Returns the note for a rule end that is enforced only for pods that keep their sidecar.
-fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
+fn well_behaved(policy: &Policy, led: &Led, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
     let keeper = end.layers.iter().find_map(|(layer, _)| capability::of(*layer).keeper)?;
     let every_pod = of_every_pod(end);
     let by_address = |(layer, judgement): &(Layer, &Judgement)| {
@@ -314,7 +316,7 @@ fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagno
         (Some((layer, (passes, host))), ..) => {
             let name = host.split(':').next().unwrap_or(&host);
             let is_one = !name.starts_with("*.");
-            let way = if all_tls(rule) && is_one && !opens_tls(rule) && !is_led(policy, name) {
+            let way = if all_tls(rule) && is_one && !opens_tls(rule) && !led.0.contains(name) {
                 let known = policy.gateways.iter().any(|gateway| gateway.name == "egress-gateway");
                 let first = if known { "" } else { "`use std/istio (egress-gateway)` and then " };
                 Some(format!(
@@ -333,7 +335,13 @@ fn well_behaved(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagno
             )
         }
         (None, Some((layer, judgement)), _) => {
-            (format!("a pod that avoids its {keeper} goes round this rule"), judgement.words(layer), None)
+            let way = match &judgement.reason {
+                Why::LedOutBy(gateway) if closable && end.layers.iter().any(|(_, one)| one.at_gateway.refuses) => {
+                    Some(format!("to close it: isolate the gateway, `default deny ingress {gateway}`"))
+                }
+                _ => None,
+            };
+            (format!("a pod that avoids its {keeper} goes round this rule"), judgement.words(layer), way)
         }
         (None, None, _) => (
             format!("a pod that avoids its {keeper} goes round this rule"),
@@ -430,13 +438,18 @@ fn envelope(rule: &Rule) -> Option<(String, String)> {
     Some((passes, format!("{}{port}", host.name)))
 }
 
-/// Returns whether some rule leads a host through a gateway, where it has one port.
-fn is_led(policy: &Policy, name: &str) -> bool {
-    let led = policy.rules.iter().filter(|rule| rule.egress && rule.via.is_some());
-    led.flat_map(|rule| &rule.destination.members).any(|member| match &member.what {
-        What::Host(host) => host.name.to_string() == name,
-        _ => false,
-    })
+/// The hosts that some rule leads out through a gateway, where each has one port, as they are written.
+pub(super) struct Led(FxHashSet<String>);
+
+impl Led {
+    pub(super) fn new(policy: &Policy) -> Led {
+        let led = policy.rules.iter().filter(|rule| rule.egress && rule.via.is_some());
+        let hosts = led.flat_map(|rule| &rule.destination.members).filter_map(|member| match &member.what {
+            What::Host(host) => Some(host.name.to_string()),
+            What::Pods(_) | What::Addresses(_) => None,
+        });
+        Led(hosts.collect())
+    }
 }
 
 fn port_words(ports: &Ports) -> Vec<String> {

@@ -91,9 +91,10 @@ impl Lowering {
 /// Judges every rule by all layers, and reports the rules that no layer enforces.
 pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &mut Diagnostics) {
     messages::note_unseen(policy, diagnostics);
+    let led = messages::Led::new(policy);
     for row in rows(policy, layers) {
         diagnostics.set_applied(row.rule.origin.applied());
-        messages::report(policy, &row, diagnostics);
+        messages::report(policy, &led, &row, diagnostics);
     }
     diagnostics.set_applied(&[]);
 }

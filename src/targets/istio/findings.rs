@@ -127,6 +127,12 @@ pub enum Note {
     Everything,
     /// The conditions of the rule are not read at this end.
     Unread,
+    /// The gateways that lead to the hosts of a deny refuse its pods there; a pod without an identity reaches the hosts
+    /// nevertheless, unless these gateways are isolated.
+    Refused {
+        /// Whether they are.
+        isolated: bool,
+    },
     /// Flows that are refused although the rule allows them.
     Narrower(Narrower),
     /// Pods that are known to have no sidecar: they have none to avoid, and no object stops them.

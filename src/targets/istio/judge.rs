@@ -67,6 +67,9 @@ impl End {
             Note::How(..) => {}
             Note::Everything => (end.level, end.reason) = (Level::Exact, "everything is let through".into()),
             Note::Unread => self.unread = true,
+            Note::Refused { isolated } => {
+                (end.at_gateway.refuses, end.at_gateway.other_hosts) = (true, isolated);
+            }
             Note::Narrower(narrower) if end.remarks().narrower.contains(&narrower) => {}
             Note::Narrower(narrower) => end.remarks_mut().narrower.push(narrower),
             Note::Unmeshed(pods) => self.unmeshed(&pods, part, sources),

@@ -38,7 +38,7 @@
 //! `plan::operations` an operation of the port (and of `where method GET`, if the rule had it), `rule_of` joins them to
 //! one `AccessRule`, and `Policies::add` puts it into the draft for `garden/{app=web}`. `emit::authorization` names the
 //! policy of the draft, and `emit::yaml` writes it. What a rule with `via` opens at the gateway's pods is made in
-//! `plan::gateway::access_rules`, and `plan::plan` adds it to the same drafts.
+//! `plan::gateway::access::access_rules`, and `plan::plan` adds it to the same drafts.
 //!
 //! Two principles are common to all passes. An object refuses a flow that a rule allows only where a finding says so,
 //! such as callers without a sidecar; all else that Istio cannot express exactly makes the object wider, or leaves the

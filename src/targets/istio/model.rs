@@ -1,5 +1,5 @@
-//! Objects of Istio, with the fields that netpol uses. Writers of YAML and readers of objects share these types and
-//! nothing else.
+//! Objects of Istio, with the fields that netpol writes: `emit` makes them and writes their YAML. The reader of objects
+//! shares none of these types.
 
 use std::rc::Rc;
 

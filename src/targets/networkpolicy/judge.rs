@@ -38,7 +38,11 @@ pub(super) fn judge(view: View<'_>, plan: &Plan<'_>, sources: &Sources) -> Vec<J
             Action::Deny => of_deny(view, plan, &led_out, (at, direction, rule), pods),
             _ => of_isolating(view, plan, sources, (end, direction, rule), pods, wider),
         };
-        let only_way = rule.via.is_some() && direction == Direction::Egress && gaps.len() == 1;
+        let by_gateway = match rule.action {
+            Action::Deny => gaps.iter().all(|gap| matches!(gap.why, Why::LedOutBy(_))),
+            Action::Allow | Action::Isolate => rule.via.is_some(),
+        };
+        let only_way = by_gateway && direction == Direction::Egress && gaps.len() == 1;
         let mut judgement = Judgement::with_gaps(at, direction, gaps);
         if judgement.reason.is_nothing() && by_source(rule, direction) {
             judgement.reason = Why::PacketSource;

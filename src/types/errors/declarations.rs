@@ -274,7 +274,14 @@ pub fn bad_text(text: &Text, value: &str, what: &str, why: &str) -> Diagnostic {
         Text::Literal(word) => {
             let diagnostic = Diagnostic::new(Code::WrongText, word.span, why).at(format!("not a {what}"));
             let rooted = format!("\"/{value}\"");
+            // `/api**` says what `/api/**` means: the path itself and all that is below.
+            let below =
+                value.strip_suffix("**").filter(|above| above.starts_with('/') && !above.contains(['*', '?', '#']));
             match what {
+                "path" if below.is_some_and(|above| !above.contains(['"', '\\'])) => {
+                    let whole = format!("\"{}/**\"", below.unwrap_or_default());
+                    diagnostic.fix(format!("write `{whole}`"), word.span, whole)
+                }
                 "path" if value.contains('*') && value.starts_with('/') => {
                     let (whole, above) = with_whole_segments(value);
                     diagnostic.note(format!(

@@ -2,6 +2,7 @@
 
 use time::Date;
 
+use super::endpoints::Key;
 use crate::diag::{Code, Diagnostic, Edit};
 use crate::model::gateways::{Gateway, GatewayPort};
 use crate::source::Span;
@@ -272,11 +273,15 @@ pub fn not_an_issuer(name: &Ident, defined: Option<Span>) -> Diagnostic {
     }
 }
 
-/// `gateway` is its declaration.
-pub fn gateway_service(span: Span, name: &str, gateway: Span) -> Diagnostic {
+/// `gateway` is its declaration, and `near` the one Service that selects some of its pods.
+pub fn gateway_service(span: Span, name: &str, gateway: Span, near: Option<Key>) -> Diagnostic {
+    let near = near.map(|(namespace, name)| {
+        format!("the Service {namespace}/{name} selects some of its pods: if it leads to all of them, write `service {namespace}/{name}` there")
+    });
     Diagnostic::new(Code::GatewayService, span, format!("the Service of the gateway `{name}` is not known"))
         .at("the mesh sends traffic to it by its Service")
         .label(gateway, "add `service namespace/name` to its declaration")
+        .note_opt(near)
 }
 
 /// `day` was its last day.

@@ -6,36 +6,11 @@ use crate::model::addresses::AddressSet;
 use crate::model::endpoint::What;
 use crate::model::ports::Protocol;
 use crate::model::rules::{Direction, Rule, RuleId};
-use crate::policy::GrantReason;
 use crate::policy::meaning::Meaning;
 use crate::targets::effective::{ExcessOf, Instead};
 use crate::targets::{Traffic, Traffics};
 
 impl Row<'_, '_> {
-    /// Returns the traffic for which a rule of the layer is said to be wider than what it stands for.
-    pub(super) fn admitted(&self, instead: &Instead) -> Traffics {
-        let of = |at: RuleId, direction: Direction| {
-            let excess = self.table.excess.get(&(at, direction)).filter(|excess| excess.of != ExcessOf::Deny);
-            excess.map_or(Traffics::default(), |excess| excess.on)
-        };
-        match instead {
-            Instead::Rule(at) => of(*at, self.direction),
-            Instead::Grant(at) => {
-                let grant = &self.table.policy.grants[at.index()];
-                match grant.reason {
-                    // Nothing but the mesh knows which pods have a sidecar.
-                    GrantReason::Istiod => Traffics::ALL,
-                    GrantReason::Dns => Traffics::default(),
-                    GrantReason::Gateway | GrantReason::Keys => {
-                        let both = grant.because.iter().flat_map(|at| Direction::BOTH.map(|way| of(*at, way)));
-                        if both.into_iter().any(|on| !on.is_empty()) { Traffics::ALL } else { Traffics::default() }
-                    }
-                }
-            }
-            Instead::Isolation | Instead::Rest(_) => Traffics::default(),
-        }
-    }
-
     /// Returns the flows that judgements admit.
     pub(super) fn excess(&mut self) -> Set {
         if let Some(known) = self.excess {
@@ -71,7 +46,7 @@ impl Row<'_, '_> {
     /// Returns the flows of one of the layer's rules that are said to pass in excess.
     pub(super) fn excess_of(&mut self, at: usize) -> Vec<Set> {
         let (set, instead) = self.layer.allowed[at];
-        let on = self.admitted(instead);
+        let on = self.table.admitted(self.direction, instead);
         let mut sets = vec![self.on(set, on)];
         if let Instead::Rule(at) = instead {
             sets.push(self.other_names(set, *at));

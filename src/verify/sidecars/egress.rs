@@ -32,7 +32,7 @@ pub(super) fn differing(
     claims: &Claims<'_>,
 ) -> Result<Option<Difference>, Failed> {
     let index = Index::new(policy, mesh);
-    compared(policy, made, OUT, &mut |names, said, budget| {
+    compared(policy, made, (OUT, claims.many), &mut |names, said, budget| {
         differing_among(policy, claims, &Egress::new(&index, names)?, names, said, budget)
     })
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+use super::entries::Entries;
 use super::{Claims, Failed, Said, compared, other_pods, own_pods, small};
-use crate::flows::{Flows, OTHER, Set};
+use crate::flows::{Flows, OTHER, Set, Side};
 use crate::inventory::PolicyObject;
 use crate::inventory::outside::Mesh;
-use crate::model::gateways::Gateway;
 use crate::model::ports::{PortMatch, Ports, Protocol};
 use crate::model::rules::Direction;
 use crate::policy::Policy;
@@ -31,12 +31,13 @@ pub(super) fn differing(
         of_namespace.entry(&object.namespace).or_default().push(object);
     }
     let root = SmolStr::from(policy.settings.root_namespace.as_str());
-    compared(policy, made, Direction::Ingress, &mut |names, said, budget| {
+    compared(policy, made, (Direction::Ingress, claims.many), &mut |names, said, budget| {
         let near: BTreeSet<&SmolStr> = names.iter().flatten().chain([&root]).collect();
         let here: Vec<&PolicyObject> =
             near.iter().filter_map(|name| of_namespace.get(name)).flatten().copied().collect();
-        let budget = budget + BUDGET_EACH * here.len() as u64;
-        differing_among(policy, claims, names, said, here, budget)
+        let entries = Entries::new(policy, said, &|name| of_namespace.get(name).map(Vec::as_slice).unwrap_or_default());
+        let budget = budget + BUDGET_EACH * (here.len() + entries.count()) as u64;
+        differing_among(policy, claims, (names, said), here, &entries, budget)
     })
 }
 
@@ -44,46 +45,39 @@ pub(super) fn differing(
 fn differing_among(
     policy: &Policy,
     claims: &Claims<'_>,
-    names: &[Option<SmolStr>],
-    said: &Said,
+    (names, said): (&[Option<SmolStr>], &Said),
     objects: Vec<&PolicyObject>,
+    entries: &Entries<'_>,
     budget: u64,
 ) -> Result<Option<Difference>, Failed> {
     let direction = Direction::Ingress;
     let ingress = Ingress::new(policy, objects);
     let mut unread = Ok(());
     let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| {
+        terms.judge(Side::Destination);
         claims.terms(direction, names, terms);
-        unread = ingress.terms(terms);
+        unread = ingress.terms(terms).and_then(|()| entries.terms(policy, terms));
     });
     unread?;
     meaning.judge_ways();
     let other_pods = other_pods(policy, &mut meaning, direction);
     let mut common = ingress.common(meaning.flows())?;
-    // A gateway whose rows are compared elsewhere is not looked at beside its workloads.
-    for (at, gateway) in policy.gateways.iter().enumerate().filter(|(_, one)| leads_in(policy, said, one)) {
-        for home in gateway.pods.iter().filter_map(|pods| pods.namespace_name()) {
-            if names.iter().flatten().any(|name| name == home) {
-                let place = meaning.flows().space.place(home);
-                let seen = seen(meaning.flows());
-                let read = meaning.read_by_proxies(place);
-                let within = meaning.flows().diagrams.and(seen, read);
-                let layer = ingress.row(meaning.flows(), &mut common, place, within)?;
-                meaning.let_in(at, place, layer, within);
-            }
-        }
-    }
+    entries.let_in(policy, &mut meaning)?;
     for name in names {
         let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
         let mut within = seen(meaning.flows());
-        for part in [meaning.read_by_proxies(place), own_pods(policy, &mut meaning, direction, place), other_pods] {
+        let own = own_pods(policy, &mut meaning, direction, place);
+        // A gateway that a rule leads through is there, whether or not the inventory lists its pods.
+        let gateways = to_gateways(policy, meaning.flows(), place);
+        let own = meaning.flows().diagrams.or(own, gateways);
+        for part in [meaning.read_by_proxies(place), own, other_pods] {
             within = meaning.flows().diagrams.and(within, part);
         }
         within = claims.compared(&mut meaning, direction, place, within);
         let layer = ingress.row(meaning.flows(), &mut common, place, within)?;
         let (kind, example) = match small(
             direction,
-            meaning.excess(direction, place, layer, within, &|at, end| claims.wider(at, end)),
+            meaning.excess(direction, place, layer, within, &|at, end| claims.lets_in(at, end)),
         )? {
             Some(example) => (Kind::Wider, Some(example)),
             None if claims.shown.is_some() => continue,
@@ -113,10 +107,12 @@ fn differing_among(
     Ok(None)
 }
 
-/// Returns whether some rule leads in through a gateway.
-fn leads_in(policy: &Policy, said: &Said, gateway: &Gateway) -> bool {
-    let mut rules = said.ends.iter().map(|(at, _)| &policy.rules[at.index()]).filter(|rule| rule.ingress);
-    rules.any(|rule| rule.via.as_ref().is_some_and(|via| via.gateway.pods == gateway.pods))
+/// Returns the flows to the pods that declared gateways have at a place.
+fn to_gateways(policy: &Policy, flows: &mut Flows, place: u32) -> Set {
+    let pods = policy.gateways.iter().flat_map(|gateway| &gateway.pods);
+    let sets = pods.map(|pods| flows.pods(Side::Destination, true, pods)).collect();
+    let all = flows.diagrams.union(sets);
+    flows.with_place(all, true, place)
 }
 
 /// Returns the flows that sidecars look at: TCP, except on ports that they leave out.

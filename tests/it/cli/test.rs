@@ -29,11 +29,36 @@ fn one_line_for_each_test_and_the_flow_of_what_fails() {
         [
             "ok      tests.netpol:1  good",
             "  ok      allow shop/{app=web} -> shop/{app=api}:8080",
+            "          by a.netpol:2  allow shop/{app=web} -> shop/{app=api}:8080",
             "failed  tests.netpol:4  a < b",
             "  ok      deny shop/{app=api} -> shop/*",
+            "          by a.netpol:1  default deny shop/*",
             "  failed  deny shop/{app=web} -> shop/{tier=x}:8080",
             "coverage  2 of 3 rules (66 %)",
             "  untested  a.netpol:3  allow egress shop/{app=web} -> 203.0.113.0/24:443",
+        ]
+    );
+}
+
+#[test]
+fn what_is_true_says_on_what_it_rests_only_where_it_is_asked() {
+    let text = "default deny egress shop/*\nallow egress shop/{app=web} -> 203.0.113.0/24:443\n\
+                allow ingress shop/* -> db/*\nallow egress shop/{app=api} -> db/*\n\
+                assert always shop/{app=web} -> 203.0.113.7:443\nassert never shop/{app=db} -> outside\n\
+                assert always shop/{app=api} -> kube-system/{k8s-app=kube-dns}:53/udp\n";
+    let here = folder(&[("a.netpol", text)]);
+    assert_eq!(netpol(here.path(), &["test"]).out, "");
+    let run = netpol(here.path(), &["test", "-v"]);
+    assert_eq!(
+        run.out.lines().collect::<Vec<&str>>(),
+        [
+            "ok      a.netpol:5  assert always shop/{app=web} -> 203.0.113.7:443",
+            "          by a.netpol:2  allow egress shop/{app=web} -> 203.0.113.0/24:443",
+            "ok      a.netpol:6  assert never shop/{app=db} -> outside",
+            "          by a.netpol:1  default deny egress shop/*",
+            "ok      a.netpol:7  assert always shop/{app=api} -> kube-system/{k8s-app=kube-dns}:53/udp",
+            "          by the compiler, names must resolve",
+            "          ingress: no rule isolates some of these pods",
         ]
     );
 }

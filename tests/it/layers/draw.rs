@@ -111,6 +111,19 @@ const EXITS: &[&str] = &[
 /// Hosts whose requests a gateway reads.
 const READ_EXITS: &[&str] =
     &["zenquotes.io:80", "zenquotes.io:80", "evil.example:80", "{ zenquotes.io, evil.example }:80"];
+/// Denies of hosts to which gateways lead, some of them only in part.
+const DENIED_EXITS: &[&str] = &[
+    "zenquotes.io:443",
+    "zenquotes.io:80",
+    "zenquotes.io:{80, 443}",
+    "evil.example:80",
+    "{ zenquotes.io, evil.example, db }:*",
+    "db:5432",
+    "198.51.100.50",
+    "198.51.100.0/24:443",
+    "internet:443",
+    "outside",
+];
 const ADDRESSES: &[&str] = &[
     "198.51.100.0/24:443",
     "198.51.100.0/24:{80, 5432}",
@@ -165,6 +178,20 @@ const WHERE: &[&str] = &[
 const PUBLIC: &[&str] = &["\"garden.example\"", "\"garden.example\"", "\"shop.example\"", "\"api.garden.example\""];
 const OFFICES: &[&str] =
     &["198.51.100.0/24", "198.51.100.0/26", "203.0.113.7", "internet", "{ 203.0.113.0/24, 192.0.2.0/24 }"];
+/// Public hosts of one rule, and names that it asks for among them and beside them.
+const SEVERAL_PUBLIC: &[&str] = &[
+    "\"garden.example\", \"api.garden.example\"",
+    "\"garden.example\", \"shop.example\"",
+    "\"shop.example\", \"api.garden.example\"",
+];
+const NAMED: &[&str] = &[
+    "where host \"garden.example\"",
+    "where host \"garden.example\", \"shop.example\"",
+    "where host \"*.garden.example\"",
+    "where host \"other.example\"",
+];
+const ENTRY_PORTS: &[&str] =
+    &["8080/http", "8080/http", "8080/http", "{8080/http, 9090/http}", "{9000/http, 8080/http}", "8000-8100/http"];
 const BEHIND: &[&str] = &["garden/{app=web}", "garden/{app=web}", "garden/{app=api}", "shop/{app=cart}", "garden/*"];
 
 /// Draws a policy.
@@ -252,13 +279,19 @@ impl Drawer<'_> {
     /// Returns a rule by which some outside come in through the gateway; most policies with one have a second.
     fn published(&mut self) -> String {
         let mut one = || {
-            let condition =
-                if self.random.percent(50) { String::new() } else { format!(" {}", self.random.pick(&WHERE[..13])) };
+            let condition = match self.random.below(10) {
+                0..=4 => String::new(),
+                5 => format!(" {}", self.random.pick(NAMED)),
+                6 => format!(" where method GET {}", self.random.pick(NAMED)),
+                _ => format!(" {}", self.random.pick(&WHERE[..13])),
+            };
+            let public = if self.random.percent(25) { SEVERAL_PUBLIC } else { PUBLIC };
             format!(
-                "allow ingress {} -> {}:8080/http via ingress-gateway at {}{condition}",
+                "allow ingress {} -> {}:{} via ingress-gateway at {}{condition}",
                 self.random.pick(OFFICES),
                 self.random.pick(BEHIND),
-                self.random.pick(PUBLIC)
+                self.random.pick(ENTRY_PORTS),
+                self.random.pick(public)
             )
         };
         let (first, second) = (one(), one());
@@ -282,7 +315,12 @@ impl Drawer<'_> {
                 let who = self.one(GOVERNED);
                 self.exit(&who)
             }
-            3 => format!("deny egress {who} -> {}", self.outside()),
+            3 => {
+                let who = if self.random.percent(50) { who } else { self.one(GOVERNED) };
+                let to = if self.random.percent(70) { self.one(DENIED_EXITS) } else { self.outside() };
+                let isolated = if self.random.percent(50) { "\ndefault deny ingress egress-gateway" } else { "" };
+                return format!("{first}\ndeny egress {who} -> {to}{isolated}");
+            }
             4 => "default deny ingress egress-gateway".into(),
             5 => format!("deny ingress {} -> egress-gateway", self.one(CALLERS)),
             _ => return first,

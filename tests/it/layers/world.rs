@@ -198,8 +198,7 @@ impl World {
             // Two of each: pods of one workload are not one pod.
             for number in 1..=if role == Role::Sidecar { 2 } else { 1 } {
                 // Without an inventory every pod that is no gateway counts as meshed.
-                let role =
-                    if given || role == Role::Gateway || namespace == "kube-system" { role } else { Role::Sidecar };
+                let role = if given || role == Role::Gateway { role } else { Role::Sidecar };
                 let shown = format!("{namespace}/{name}-{number}");
                 let address = [10, 244, pods.len() as u8, 1];
                 pods.push(pod(shown, namespace, labels, account, ports, role, true, address));

@@ -293,6 +293,72 @@ fn every_defect_of_a_gateway_that_leads_out_is_seen_wherever_it_is() {
     }
 }
 
+/// Changes the first rule of a gateway for pods that it refuses.
+fn at_refusal(objects: &mut [Value], mut each: impl FnMut(&mut Value) -> bool) -> bool {
+    change(objects, "AuthorizationPolicy", |spec| {
+        let refused = spec["action"] == "DENY" && spec["selector"]["matchLabels"]["istio"] == "egressgateway";
+        refused && spec["rules"].as_array_mut().into_iter().flatten().any(&mut each)
+    })
+}
+
+#[test]
+fn a_denied_pod_that_a_gateway_lets_out_is_seen() {
+    let pod = |name: &str, account: &str| {
+        format!(
+            "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: {name}, namespace: garden }}\nspec:\n  \
+             selector: {{ matchLabels: {{ app: {name} }} }}\n  template:\n    \
+             metadata: {{ labels: {{ app: {name}, sidecar.istio.io/inject: \"true\" }} }}\n    \
+             spec: {{ serviceAccountName: {account}, containers: [{{ name: a, image: b }}] }}\n"
+        )
+    };
+    let manifests = [pod("web", "web"), pod("api", "api"), pod("old", "api")].concat();
+    let text = |denied: &str| {
+        format!(
+            "use std/istio (egress-gateway)\nlet db = host db.example at 203.0.113.7\n\
+             allow egress garden/* -> {{ a.example, b.example }}:443 via egress-gateway\n\
+             allow egress garden/* -> db:5432 via egress-gateway\ndeny egress {denied}\n"
+        )
+    };
+    let defects: &[Defect] = &[
+        ("lost", |objects| at_refusal(objects, |rule| put(&mut rule["when"][0]["values"], json!(["x.example"])))),
+        ("another pod", |objects| {
+            at_refusal(objects, |rule| {
+                put(&mut rule["from"][0]["source"]["principals"], json!(["cluster.local/ns/garden/sa/api"]))
+            })
+        }),
+        ("every pod", |objects| at_refusal(objects, |rule| cut(rule, "from"))),
+        ("every host", |objects| at_refusal(objects, |rule| cut(rule, "when"))),
+    ];
+    for denied in [
+        "garden/@web -> a.example:443",
+        "garden/{app=web} -> { *.example except b.example }:443",
+        "garden/{app=web} -> db:5432",
+        "garden/{app=web} -> 203.0.113.0/24:5432",
+        "garden/{app=web} -> { 203.0.113.0/29, 198.51.100.0/24 }:5432",
+        "{ garden/* except garden/@api } -> internet:443",
+    ] {
+        let build = Build::text_for(&[Layer::Istio], &text(denied), Some(&manifests), |_| {});
+        assert!(!is_caught(&build.diagnostics), "{denied}");
+        for (name, defect) in defects {
+            let found = check(&build, defect).unwrap_or_else(|| panic!("{denied}: nobody is refused"));
+            assert!(is_caught(&found), "{denied}: {name}");
+        }
+    }
+    for kept in [
+        // Another workload runs as the account, too.
+        "garden/{app=api} -> a.example:443",
+        // A host without `at` may be elsewhere.
+        "garden/@web -> 203.0.113.0/24:443",
+        "garden/@web -> 203.0.113.7:443",
+        "garden/@web -> c.example:443",
+        "garden/@web -> a.example:80",
+    ] {
+        let build = Build::text_for(&[Layer::Istio], &text(kept), Some(&manifests), |_| {});
+        assert!(!is_caught(&build.diagnostics), "{kept}");
+        assert!(check(&build, |objects| at_refusal(objects, |rule| cut(rule, "from"))).is_none(), "{kept}");
+    }
+}
+
 #[test]
 fn an_import_of_what_other_pods_are_allowed_is_seen() {
     let text = "allow egress garden/{app=web} -> 198.51.100.0/24:443\nallow egress garden/{app=db} -> 203.0.113.0/24:443\n\

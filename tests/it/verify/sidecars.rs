@@ -220,7 +220,10 @@ pub fn check(build: &Build, change: impl Fn(&mut Vec<Value>) -> bool + Sync) -> 
             let texts: Vec<String> = objects.iter().map(|object| serde_yaml::to_string(object).unwrap()).collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let made = Made { texts: &texts, ..*made };
-            *found.lock().unwrap() = Some(verify::check(&build.policy, &build.sources, &made).alone);
+            let all = verify::check(&build.policy, &build.sources, &made).alone;
+            let each = verify::check_by(1, &build.policy, &build.sources, &made).alone;
+            assert_eq!(is_caught(&all), is_caught(&each), "as it is with the rows of each namespace by themselves");
+            *found.lock().unwrap() = Some(all);
         }
         Checked::default()
     };

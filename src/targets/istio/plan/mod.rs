@@ -74,6 +74,9 @@ pub fn plan(facts: &Facts<'_>) -> Plan {
     for (subject, access, rule) in access_rules(facts, &gateways) {
         policies.add(&subject, false, Some(access), rule);
     }
+    for refused in exits.refused {
+        policies.add(&refused.subject, true, Some(refused.access), refused.rule);
+    }
     let of_gateways = half_isolated(facts).then(unknown_callers(facts));
     let findings =
         of_ingress.then(of_gateways).then(exits.findings).then(of_egress).then(of_wildcards).then(of_identities);

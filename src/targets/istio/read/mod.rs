@@ -13,6 +13,7 @@
 //! The sets are about flows that go through the sidecars of both ends. The caller of such a flow has an identity if its
 //! pod has a sidecar.
 
+mod asked;
 mod authorization;
 pub mod egress;
 mod values;
@@ -20,6 +21,7 @@ mod values;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+pub use self::asked::Asked;
 use self::authorization::Reader;
 use crate::flows::{Flows, Passing, Set, Side, Terms};
 use crate::inventory::mesh::{Mtls, Peering};

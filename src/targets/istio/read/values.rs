@@ -155,7 +155,7 @@ fn network(text: &str) -> Option<AddressSet> {
 }
 
 /// Reads a host with or without a port behind it and a final dot.
-fn host(text: &str) -> Option<HostName> {
+pub(super) fn host(text: &str) -> Option<HostName> {
     let name = text.rsplit_once(':').map_or(text, |(name, _)| name);
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     let (wildcard, name) = name.strip_prefix("*.").map_or((false, name.as_str()), |rest| (true, rest));

@@ -179,10 +179,32 @@ impl<'f, 'a> Destinations<'f, 'a> {
                 self.add(&mut reach, vec![item]);
             }
             self.join_addresses(&mut reach);
+            if let Some(words) = self.only_by_sidecar(&reach) {
+                reach.narrower.get_or_insert((Refuses::Unasked, words));
+            }
             reach.items.sort_unstable();
             reach.items.dedup();
         }
         reach
+    }
+
+    /// Returns words about a host to whose own port the sidecar opens TLS, and that pods reach there in no other way:
+    /// in `{ a:80, a:443 }` the second member lets them open TLS themselves.
+    fn only_by_sidecar(&self, reach: &Reach) -> Option<String> {
+        let hosts = reach.items.iter().filter_map(|&item| match self.item(item) {
+            Item::Host(outside, port) => Some((&outside.name, port)),
+            _ => None,
+        });
+        let is_dialled = |name, target| {
+            hosts.clone().any(|(other, port)| other == name && port.number == target && port.tls_to.is_none())
+        };
+        hosts.clone().find_map(|(name, port)| {
+            let target = port.tls_to.filter(|&target| !is_dialled(name, target))?;
+            Some(format!(
+                "TLS that a pod opens itself to {name}:{target} is refused: it dials {} and leaves TLS to its sidecar",
+                port.number
+            ))
+        })
     }
 
     /// Joins the addresses that a rule names on the same ports into one list.
@@ -273,11 +295,6 @@ impl<'f, 'a> Destinations<'f, 'a> {
             if let Some(&one) = host.origination(port) {
                 let port = HostPort { tls_to: Some(one.target), ..HostPort::plain(one.port, Some(one.app)) };
                 self.add(reach, vec![Item::Host(Rc::clone(&outside), port)]);
-                let words = format!(
-                    "TLS that a pod opens itself to {}:{} is refused: it dials {} and leaves TLS to its sidecar",
-                    host.name, one.target, one.port
-                );
-                reach.narrower.get_or_insert((Refuses::Unasked, words));
                 continue;
             }
             match port.app {

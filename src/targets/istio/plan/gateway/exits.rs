@@ -22,6 +22,7 @@ use smol_str::SmolStr;
 
 use super::at_gateway::Passage;
 use super::pods::subjects;
+use super::refused::{Refused, refused};
 use crate::inventory::Workload;
 use crate::model::endpoint::{Member, What};
 use crate::model::gateways::{Gateway, Via};
@@ -49,6 +50,8 @@ pub struct Exits {
     pub ways: FxHashMap<RuleId, Rc<Way>>,
     /// The access at the gateways.
     pub passages: Vec<Passage>,
+    /// The pods that the gateways refuse.
+    pub refused: Vec<Refused>,
     /// The findings about the rules.
     pub findings: Findings,
     /// The troubles to tell.
@@ -133,7 +136,8 @@ impl Exits {
             }
             exits.ways.insert(at, Rc::new(way));
         }
-        exits
+        let (refused, findings) = refused(facts, peers);
+        Exits { refused, findings: exits.findings.then(findings), ..exits }
     }
 }
 
@@ -203,7 +207,7 @@ fn way(policy: &Policy, rule: &Rule, (ports, mixed): (&PortsOfHosts, &FxHashSet<
     })
 }
 
-fn hosts(rule: &Rule) -> impl Iterator<Item = (&Host, &Member)> {
+pub fn hosts(rule: &Rule) -> impl Iterator<Item = (&Host, &Member)> {
     rule.destination.members.iter().filter_map(|member| match &member.what {
         What::Host(host) => Some((host, member)),
         _ => None,

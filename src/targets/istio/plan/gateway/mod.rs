@@ -1,7 +1,7 @@
 //! Gateways, in passes:
 //!
 //! - `access`: who may come in through one, and `clients`: whose address it has to see;
-//! - `exits`: who leaves through one;
+//! - `exits`: who leaves through one, and `refused`: who may not;
 //! - `others`: what passes as before, since no rule names it;
 //! - `pods`: what is said of the gateway's own pods;
 //! - `correlation`: rules whose clients the workload behind the gateway has to judge, too;
@@ -45,3 +45,4 @@ pub mod correlation;
 pub mod exits;
 mod others;
 pub mod pods;
+mod refused;

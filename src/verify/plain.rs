@@ -1,0 +1,232 @@
+//! Rows whose rules the layer says word by word: most do, and need no sets to be compared.
+//!
+//! ```text
+//! allow egress garden/* -> db/*:5432               says the same
+//! allow egress garden/* -> zenquotes.io:443        says 443 of the internet, and a judgement admits it on TCP
+//! ```
+//!
+//! A row is plain where its pods are isolated by the source and by the layer alike, where each allow and each grant has
+//! the same pods, peers and ports in both, and where nothing denies. Whatever else stands in a row is for sets.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
+use super::{Key, Said, Table};
+use crate::model::addresses::{AddressSet, Block};
+use crate::model::endpoint::{Endpoint, Member, What};
+use crate::model::labels::PodSelector;
+use crate::model::ports::{PortTest, Ports, Protocol};
+use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
+use crate::policy::{GrantReason, Policy};
+use crate::targets::effective::Instead;
+use crate::targets::{Traffic, Traffics};
+
+/// The words of a rule are compared with each other, so that one with more of them is for sets.
+const MOST_WORDS: usize = 64;
+
+/// A peer.
+#[derive(Clone, Copy, PartialEq)]
+enum Peer<'a> {
+    Pods(&'a PodSelector),
+    Block(&'a Block),
+}
+
+/// Ports of a list; `None` stands for all of them.
+type Port<'a> = Option<(&'a PortTest, Protocol)>;
+
+/// Flows between the pods of a selector and a peer.
+type Words<'a> = SmallVec<[(&'a PodSelector, Peer<'a>, Port<'a>); 4]>;
+
+/// Returns whether the layer says word by word what the source says of the pods of a row, or more where that is
+/// admitted; without a text that would be compared too.
+pub(super) fn is_plain(table: &Table<'_>, key: &Key) -> bool {
+    let (direction, Some(namespace)) = key else { return false };
+    let (Some(said), wide) = (table.rows.get(key), table.wide(*direction)) else { return false };
+    let Said { rules, published, stated, read, .. } = wide;
+    let for_any = rules.is_empty() && published.is_empty() && stated.is_empty() && read.is_empty();
+    if table.has_text || !for_any || !said.published.is_empty() {
+        return false;
+    }
+    Plain { table, direction: *direction, namespace, said, wide }.holds().unwrap_or(false)
+}
+
+/// A row that may be plain.
+struct Plain<'r, 'a> {
+    table: &'r Table<'a>,
+    direction: Direction,
+    namespace: &'r SmolStr,
+    said: &'r Said<'a>,
+    wide: &'r Said<'a>,
+}
+
+impl<'a> Plain<'_, 'a> {
+    fn policy(&self) -> &'a Policy {
+        self.table.policy
+    }
+
+    /// Returns whether all words are alike; `None` if some cannot be compared.
+    fn holds(&self) -> Option<bool> {
+        let mut isolated: FxHashSet<&PodSelector> = FxHashSet::default();
+        let mut of_rules: FxHashMap<RuleId, Words<'a>> = FxHashMap::default();
+        let mut of_grants: FxHashMap<GrantId, Words<'a>> = FxHashMap::default();
+        for stated in &self.said.stated {
+            let words = match &stated.instead_of {
+                Instead::Isolation => {
+                    isolated.extend(stated.rule.subject(self.direction).pods().map(|(_, pods)| &pods.selector));
+                    continue;
+                }
+                Instead::Rule(at) => of_rules.entry(*at).or_default(),
+                Instead::Grant(at) => of_grants.entry(*at).or_default(),
+                Instead::Rest(_) => return None,
+            };
+            self.add(words, &stated.rule.source, &stated.rule.destination)?;
+        }
+        let mut isolates: FxHashSet<&PodSelector> = FxHashSet::default();
+        for &at in &self.said.rules {
+            let rule = &self.policy().rules[at.index()];
+            if rule.action == Action::Deny || rule.via.is_some() || !rule.conditions.is_none() {
+                return None;
+            }
+            isolates.extend(self.own(rule.subject(self.direction)));
+            if rule.action == Action::Isolate {
+                continue;
+            }
+            let said = of_rules.remove(&at)?;
+            if !self.is_rule(at, rule, &said)? {
+                return Some(false);
+            }
+        }
+        let grants = self.said.grants.iter().chain(&self.wide.grants);
+        for &at in grants {
+            let said = of_grants.remove(&at).unwrap_or_default();
+            if !self.is_grant(at, &isolated, &said)? {
+                return Some(false);
+            }
+        }
+        Some(isolates == isolated && of_rules.is_empty() && of_grants.is_empty())
+    }
+
+    /// Returns whether the layer says a rule, or admits what it says beyond it.
+    fn is_rule(&self, at: RuleId, rule: &'a Rule, said: &Words<'a>) -> Option<bool> {
+        let mut meant = Words::new();
+        self.add(&mut meant, &rule.source, &rule.destination)?;
+        let to_hosts = self.add_hosts(&mut meant, rule)?;
+        let admitted = self.table.admitted(self.direction, &Instead::Rule(at));
+        let is_alike = are_among(&meant, said) && are_among(said, &meant);
+        Some(is_alike && (!to_hosts || said.iter().all(|(.., port)| admits(admitted, *port))))
+    }
+
+    /// Returns whether the layer says a grant, for pods that it isolates.
+    fn is_grant(&self, at: GrantId, isolated: &FxHashSet<&PodSelector>, said: &Words<'a>) -> Option<bool> {
+        let grant = &self.policy().grants[at.index()];
+        if !matches!(grant.reason, GrantReason::Dns | GrantReason::Istiod) || grant.direction == Direction::Ingress {
+            return None;
+        }
+        let subjects: Vec<&PodSelector> = grant.subject().pods().map(|(_, pods)| &pods.selector).collect();
+        let mut meant = Words::new();
+        let of_all = subjects.iter().any(|pods| pods.is_any());
+        let named = || subjects.iter().copied().filter(|pods| pods.namespace_name() == Some(self.namespace));
+        let governed: Vec<&PodSelector> = if of_all { isolated.iter().copied().collect() } else { named().collect() };
+        for pods in governed {
+            add_words(&mut meant, pods, &grant.destination.members, None)?;
+        }
+        let everyone = PodSelector::in_namespace(self.namespace.clone());
+        let is_within = |(pods, peer, port): &(&PodSelector, Peer<'_>, Port<'_>)| {
+            let granted = of_all || named().any(|own| own == *pods || *own == everyone);
+            granted && isolated.contains(pods) && meant.iter().any(|(_, other, on)| (other, on) == (peer, port))
+        };
+        Some(are_among(&meant, said) && said.iter().all(is_within))
+    }
+
+    /// Returns the selectors of pods of the namespace.
+    fn own<'e>(&self, subject: &'e Endpoint) -> impl Iterator<Item = &'e PodSelector> {
+        let here = |pods: &&PodSelector| pods.namespace_name() == Some(self.namespace);
+        subject.pods().map(|(_, pods)| &pods.selector).filter(here)
+    }
+
+    /// Adds the flows between the pods of the row and peers, but for hosts; `None` if they are too many.
+    fn add(&self, words: &mut Words<'a>, source: &'a Endpoint, destination: &'a Endpoint) -> Option<()> {
+        match self.direction {
+            Direction::Egress => {
+                self.own(source).try_for_each(|pods| add_words(words, pods, &destination.members, None))
+            }
+            Direction::Ingress => {
+                let mut own =
+                    destination.pods().filter(|(_, pods)| pods.selector.namespace_name() == Some(self.namespace));
+                own.try_for_each(|(to, pods)| add_words(words, &pods.selector, &source.members, Some(&to.ports)))
+            }
+        }?;
+        let pods = &self.policy().pod_addresses;
+        // Plugins differ about blocks of addresses of pods.
+        let apart = |peer: &Peer<'_>| match peer {
+            Peer::Block(block) => !pods.overlaps(&AddressSet { blocks: vec![Block::clone(block)] }),
+            Peer::Pods(_) => true,
+        };
+        (pods.blocks.is_empty() || words.iter().all(|(_, peer, _)| apart(peer))).then_some(())
+    }
+
+    /// Adds what a layer of addresses says instead of hosts, and returns whether there are any: of a host whose
+    /// addresses nothing tells, the internet.
+    fn add_hosts(&self, words: &mut Words<'a>, rule: &'a Rule) -> Option<bool> {
+        let peers = &rule.peer(self.direction).members;
+        let hosts = || peers.iter().filter(|member| matches!(member.what, What::Host(_)));
+        if hosts().next().is_none() {
+            return Some(false);
+        }
+        if self.direction == Direction::Ingress || self.table.places_hosts {
+            return None;
+        }
+        let internet = &self.policy().internet;
+        for (pods, member) in self.own(&rule.source).flat_map(|pods| hosts().map(move |member| (pods, member))) {
+            for block in &internet.blocks {
+                add_ports(words, pods, Peer::Block(block), &member.ports)?;
+            }
+        }
+        Some(true)
+    }
+}
+
+/// Adds the flows between some pods and peers, on the ports of these or on other ones.
+fn add_words<'a>(
+    words: &mut Words<'a>,
+    pods: &'a PodSelector,
+    peers: &'a [Member],
+    ports: Option<&'a Ports>,
+) -> Option<()> {
+    for member in peers {
+        let ports = ports.unwrap_or(&member.ports);
+        match &member.what {
+            What::Pods(peer) => add_ports(words, pods, Peer::Pods(&peer.selector), ports)?,
+            What::Addresses(set) => {
+                set.blocks.iter().try_for_each(|block| add_ports(words, pods, Peer::Block(block), ports))?;
+            }
+            What::Host(_) => {}
+        }
+    }
+    Some(())
+}
+
+fn add_ports<'a>(words: &mut Words<'a>, pods: &'a PodSelector, peer: Peer<'a>, ports: &'a Ports) -> Option<()> {
+    match ports {
+        Ports::All => words.push((pods, peer, None)),
+        Ports::Some(list) => words.extend(list.iter().map(|one| (pods, peer, Some((&one.port, one.protocol))))),
+    }
+    (words.len() <= MOST_WORDS).then_some(())
+}
+
+fn are_among(words: &Words<'_>, others: &Words<'_>) -> bool {
+    words.iter().all(|one| others.contains(one))
+}
+
+/// Returns whether more than a rule says may pass on a port; of ICMP layers say nothing.
+fn admits(on: Traffics, port: Port<'_>) -> bool {
+    let tcp = [Traffic::Tcp, Traffic::PastSidecar, Traffic::LeftOut].iter().any(|kind| on.contains(*kind));
+    let datagrams = on.contains(Traffic::Datagrams);
+    match port.map(|(_, protocol)| protocol) {
+        Some(Protocol::Tcp) => tcp,
+        Some(Protocol::Udp | Protocol::Sctp) => datagrams,
+        Some(Protocol::Icmp) => true,
+        None => tcp && datagrams,
+    }
+}
