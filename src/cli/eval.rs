@@ -189,7 +189,7 @@ fn question(args: &Args) -> Question {
             path: args.path.clone(),
             host: args.host.as_deref().map(Into::into),
             tls: args.tls.as_deref().map(Into::into),
-            client: args.client,
+            client: args.client.map(|client| client.to_canonical()),
             headers: headers(args.header.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
             jwt: args.jwt.clone(),
         },

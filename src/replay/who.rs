@@ -80,9 +80,11 @@ impl<'p> Cast<'p> {
     }
 
     fn find(&self, told: &Told<'_>) -> Result<Who, Passed> {
+        // A socket for both families shows IPv4 addresses as `::ffff:203.0.113.7`.
+        let address = told.address.map(|address| address.to_canonical());
         let inventory = &self.policy.inventory;
         let namespace = told.namespace.told().filter(|_| !told.no_pod);
-        let at_address = told.address.and_then(|address| self.by_address.get(&address).copied());
+        let at_address = address.and_then(|address| self.by_address.get(&address).copied());
         if let Some(namespace) = namespace {
             if let Some(pod) = told.pod.told().and_then(|name| inventory.pod(namespace, name)) {
                 return Ok(self.pod(pod, true));
@@ -96,7 +98,7 @@ impl<'p> Cast<'p> {
             }
             return Ok(self.told_pod(namespace, told));
         }
-        let Some(address) = told.address else { return Ok(self.unknown(None)) };
+        let Some(address) = address else { return Ok(self.unknown(None)) };
         if let Some(pod) = at_address.filter(|_| !told.no_pod) {
             return Ok(self.pod(pod, true));
         }

@@ -52,7 +52,7 @@ impl Question {
                 path: line.path,
                 host: line.host.map(Into::into),
                 tls: line.tls.map(Into::into),
-                client: line.client,
+                client: line.client.map(|client| client.to_canonical()),
                 headers: headers(line.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
                 jwt: line.jwt,
             },

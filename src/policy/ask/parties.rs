@@ -101,6 +101,8 @@ impl Asker<'_> {
 
     /// Returns the pod that has an address, or the address itself. Pods on the host network belong to their node.
     fn at_address(&self, address: IpAddr) -> Candidate {
+        // A socket for both families shows IPv4 addresses as `::ffff:203.0.113.7`.
+        let address = address.to_canonical();
         let pod = self.policy.inventory.workloads.iter().find(|workload| {
             workload.kind == WorkloadKind::Pod && !workload.host_network && workload.addresses.contains(&address)
         });
