@@ -21,7 +21,7 @@ use crate::source::{Sources, Span};
 pub struct TestResult {
     /// Its name.
     pub name: String,
-    /// The place of its name.
+    /// The span of its name.
     pub span: Span,
     /// Its lines, in their order.
     pub lines: Vec<Line>,
@@ -41,20 +41,20 @@ pub struct Line {
     pub span: Span,
     /// How it came out.
     pub outcome: Outcome,
-    /// On what it rests, where that was asked for and it is true.
+    /// The rules that make it true, if it is true and they were asked for.
     pub grounds: Option<Grounds>,
 }
 
-/// How a claim came out.
+/// The outcome of a claim.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It is true of every flow.
+    /// The claim is true of every flow.
     Passed,
-    /// There is no flow that it could speak of.
+    /// No flow can exist that the claim is about.
     Empty(Box<Diagnostic>),
     /// A flow shows that it is false.
     Failed(Box<Diagnostic>),
-    /// It was not judged: to do so would take too much work, or what it asks cannot be told apart.
+    /// The claim was not judged: it would take too much work, or rules treat the gateway's pods differently.
     Unjudged(Box<Diagnostic>),
 }
 
@@ -64,7 +64,7 @@ impl Outcome {
         matches!(self, Outcome::Passed | Outcome::Empty(_))
     }
 
-    /// Returns what is to be said.
+    /// Returns the message about the outcome.
     pub fn finding(&self) -> Option<&Diagnostic> {
         match self {
             Outcome::Passed => None,
@@ -87,9 +87,9 @@ pub fn assertions(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnost
     }
 }
 
-/// Judges the assertions `never` that the source makes true by what the layers let through beside it: the excess that
-/// `@approximate` accepts counts as allowed, but for ways through a gateway. Where it is not known how far a gap
-/// reaches, a warning says so.
+/// Judges the assertions `never` that are true in the source, with the excess that the layers let through. Excess that
+/// `@approximate` accepts counts as allowed, except for ways through a gateway. If the size of a gap is unknown, a
+/// warning says so.
 pub fn beyond_source(policy: &Policy, excess: &[Excess], diagnostics: &mut Diagnostics) {
     if excess.is_empty() {
         return;
@@ -98,7 +98,7 @@ pub fn beyond_source(policy: &Policy, excess: &[Excess], diagnostics: &mut Diagn
     let mut meaning = Meaning::new(policy, &[]);
     for claim in policy.assertions.iter().filter(|claim| claim.kind == ClaimKind::Never && claim.via.is_none()) {
         let place = claim.applied.first().copied().unwrap_or(claim.span);
-        // What the source allows is told already, and so is what is too large.
+        // If the source allows such a flow, or the sets are too large, this is already reported.
         if !matches!(meaning.allowed_of(&claim.flows), Ok(None)) {
             continue;
         }
@@ -135,7 +135,7 @@ fn governs(rule: &Rule, flow: &Flow) -> bool {
     )
 }
 
-/// Judges the assertions of a policy, and says on what those rest that are true.
+/// Judges the assertions of a policy, and returns the rules that make the true ones true.
 pub fn of_assertions(policy: &Policy, sources: &Sources) -> Vec<Line> {
     let mut meaning = Meaning::new(policy, &[]);
     let judged = |claim: &Claim| line(policy, &mut meaning, claim, (Code::AssertionFails, true), sources);
@@ -157,7 +157,7 @@ fn line(
     Line { span: claim.span, outcome, grounds }
 }
 
-/// Returns on what a claim rests that is true.
+/// Returns the rules that make a claim true.
 fn grounds(policy: &Policy, meaning: &mut Meaning<'_>, claim: &Claim) -> Result<Grounds, TooLarge> {
     let Some(way) = claim.way() else {
         return match claim.kind {
@@ -178,7 +178,7 @@ fn grounds(policy: &Policy, meaning: &mut Meaning<'_>, claim: &Claim) -> Result<
     Ok(grounds)
 }
 
-/// Judges the tests of a policy, and where asked says on what those of their lines rest that are true.
+/// Judges the tests of a policy. With `with_grounds`, returns the rules that make each true line true.
 pub fn tests(policy: &Policy, sources: &Sources, with_grounds: bool) -> Vec<TestResult> {
     let mut meaning = Meaning::new(policy, &[]);
     let mut judged = |claim: &Claim| line(policy, &mut meaning, claim, (Code::TestFails, with_grounds), sources);
@@ -221,13 +221,13 @@ fn judge(policy: &Policy, meaning: &mut Meaning<'_>, claim: &Claim, code: Code, 
     }
 }
 
-/// What shows that a claim about ways through a gateway is false.
+/// The counterexample to a claim about ways through a gateway.
 enum Found {
-    /// Nothing: it is true.
+    /// None: the claim is true.
     Nothing,
     /// The leg that is denied, or both legs of a way that passes.
     Flows(Vec<Flow>),
-    /// Rules tell the pods of the gateway apart.
+    /// Rules treat the pods of the gateway differently, so that the claim is not judged.
     Unclear,
 }
 
@@ -260,7 +260,7 @@ fn failed(policy: &Policy, claim: &Claim, place: Span, flows: &[Flow], code: Cod
     diagnostic
 }
 
-/// Adds the lines that allow or deny a flow.
+/// Adds the rules that allow or deny a flow.
 fn explained(policy: &Policy, claim: &Claim, place: Span, flow: &Flow, mut diagnostic: Diagnostic) -> Diagnostic {
     for end in eval(policy, flow).ends {
         let word = end.direction.word();
