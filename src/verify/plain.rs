@@ -1,12 +1,12 @@
-//! Rows whose rules the layer says word by word: most do, and need no sets to be compared.
+//! Plain rows: the layer has the same rules as the source, word by word, so that no sets need to be compared.
 //!
 //! ```text
 //! allow egress garden/* -> db/*:5432               says the same
 //! allow egress garden/* -> zenquotes.io:443        says 443 of the internet, and a judgement admits it on TCP
 //! ```
 //!
-//! A row is plain where its pods are isolated by the source and by the layer alike, where each allow and each grant has
-//! the same pods, peers and ports in both, and where nothing denies. Whatever else stands in a row is for sets.
+//! A row is plain if the source and the layer isolate the same pods, if each allow and each grant has the same pods,
+//! peers and ports in both, and if there is no deny. Every other row is compared as sets.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -22,7 +22,7 @@ use crate::policy::{GrantReason, Policy};
 use crate::targets::effective::Instead;
 use crate::targets::{Traffic, Traffics};
 
-/// The words of a rule are compared with each other, so that one with more of them is for sets.
+/// The most words of a rule that are compared with each other; a rule with more is compared as sets.
 const MOST_WORDS: usize = 64;
 
 /// A peer.
@@ -32,14 +32,14 @@ enum Peer<'a> {
     Block(&'a Block),
 }
 
-/// Ports of a list; `None` stands for all of them.
+/// The ports of one entry of a list; `None` is all ports.
 type Port<'a> = Option<(&'a PortTest, Protocol)>;
 
-/// Flows between the pods of a selector and a peer.
+/// Flows between the pods of a selector and a peer, as words: selector, peer, port.
 type Words<'a> = SmallVec<[(&'a PodSelector, Peer<'a>, Port<'a>); 4]>;
 
-/// Returns whether the layer says word by word what the source says of the pods of a row, or more where that is
-/// admitted; without a text that would be compared too.
+/// Returns whether the layer has the source's rules for the pods of a row word by word, or more where a judgement
+/// admits it. A row with a text to compare is not plain.
 pub(super) fn is_plain(table: &Table<'_>, key: &Key) -> bool {
     let (direction, Some(namespace)) = key else { return false };
     let (Some(said), wide) = (table.rows.get(key), table.wide(*direction)) else { return false };
@@ -51,7 +51,7 @@ pub(super) fn is_plain(table: &Table<'_>, key: &Key) -> bool {
     Plain { table, direction: *direction, namespace, said, wide }.holds().unwrap_or(false)
 }
 
-/// A row that may be plain.
+/// A row that is perhaps plain.
 struct Plain<'r, 'a> {
     table: &'r Table<'a>,
     direction: Direction,
@@ -65,7 +65,7 @@ impl<'a> Plain<'_, 'a> {
         self.table.policy
     }
 
-    /// Returns whether all words are alike; `None` if some cannot be compared.
+    /// Returns whether all words are equal; `None` if some cannot be compared.
     fn holds(&self) -> Option<bool> {
         let mut isolated: FxHashSet<&PodSelector> = FxHashSet::default();
         let mut of_rules: FxHashMap<RuleId, Words<'a>> = FxHashMap::default();
@@ -107,7 +107,7 @@ impl<'a> Plain<'_, 'a> {
         Some(isolates == isolated && of_rules.is_empty() && of_grants.is_empty())
     }
 
-    /// Returns whether the layer says a rule, or admits what it says beyond it.
+    /// Returns whether the layer has a rule, and a judgement admits all that it has beyond the rule.
     fn is_rule(&self, at: RuleId, rule: &'a Rule, said: &Words<'a>) -> Option<bool> {
         let mut meant = Words::new();
         self.add(&mut meant, &rule.source, &rule.destination)?;
@@ -117,7 +117,7 @@ impl<'a> Plain<'_, 'a> {
         Some(is_alike && (!to_hosts || said.iter().all(|(.., port)| admits(admitted, *port))))
     }
 
-    /// Returns whether the layer says a grant, for pods that it isolates.
+    /// Returns whether the layer has a grant, for the pods that it isolates.
     fn is_grant(&self, at: GrantId, isolated: &FxHashSet<&PodSelector>, said: &Words<'a>) -> Option<bool> {
         let grant = &self.policy().grants[at.index()];
         if !matches!(grant.reason, GrantReason::Dns | GrantReason::Istiod) || grant.direction == Direction::Ingress {
@@ -139,13 +139,13 @@ impl<'a> Plain<'_, 'a> {
         Some(are_among(&meant, said) && said.iter().all(is_within))
     }
 
-    /// Returns the selectors of pods of the namespace.
+    /// Returns the selectors of an endpoint for pods of the row's namespace.
     fn own<'e>(&self, subject: &'e Endpoint) -> impl Iterator<Item = &'e PodSelector> {
         let here = |pods: &&PodSelector| pods.namespace_name() == Some(self.namespace);
         subject.pods().map(|(_, pods)| &pods.selector).filter(here)
     }
 
-    /// Adds the flows between the pods of the row and peers, but for hosts; `None` if they are too many.
+    /// Adds the words between the pods of the row and peers that are no hosts; `None` if they are too many.
     fn add(&self, words: &mut Words<'a>, source: &'a Endpoint, destination: &'a Endpoint) -> Option<()> {
         match self.direction {
             Direction::Egress => {
@@ -158,7 +158,7 @@ impl<'a> Plain<'_, 'a> {
             }
         }?;
         let pods = &self.policy().pod_addresses;
-        // Plugins differ about blocks of addresses of pods.
+        // Plugins differ in whether a block of addresses applies to pods.
         let apart = |peer: &Peer<'_>| match peer {
             Peer::Block(block) => !pods.overlaps(&AddressSet { blocks: vec![Block::clone(block)] }),
             Peer::Pods(_) => true,
@@ -166,8 +166,8 @@ impl<'a> Plain<'_, 'a> {
         (pods.blocks.is_empty() || words.iter().all(|(_, peer, _)| apart(peer))).then_some(())
     }
 
-    /// Adds what a layer of addresses says instead of hosts, and returns whether there are any: of a host whose
-    /// addresses nothing tells, the internet.
+    /// Adds the words of an address layer for hosts, which is the internet for a host without known addresses. Returns
+    /// whether the rule has hosts.
     fn add_hosts(&self, words: &mut Words<'a>, rule: &'a Rule) -> Option<bool> {
         let peers = &rule.peer(self.direction).members;
         let hosts = || peers.iter().filter(|member| matches!(member.what, What::Host(_)));
@@ -187,7 +187,7 @@ impl<'a> Plain<'_, 'a> {
     }
 }
 
-/// Adds the flows between some pods and peers, on the ports of these or on other ones.
+/// Adds the words between some pods and peers, on the given ports or else on those of the peers.
 fn add_words<'a>(
     words: &mut Words<'a>,
     pods: &'a PodSelector,
@@ -219,7 +219,7 @@ fn are_among(words: &Words<'_>, others: &Words<'_>) -> bool {
     words.iter().all(|one| others.contains(one))
 }
 
-/// Returns whether more than a rule says may pass on a port; of ICMP layers say nothing.
+/// Returns whether excess on a port is admitted. Layers do not judge ICMP.
 fn admits(on: Traffics, port: Port<'_>) -> bool {
     let tcp = [Traffic::Tcp, Traffic::PastSidecar, Traffic::LeftOut].iter().any(|kind| on.contains(*kind));
     let datagrams = on.contains(Traffic::Datagrams);
