@@ -1,9 +1,8 @@
 //! Names of generated objects, and the head that all objects share.
 //!
-//! A name derives from the pods, host or addresses of the object and from nothing else, so that an edit to one rule
-//! renames no other rule's object. Where readable words alone could stand for two things, a short hash of the exact
-//! thing follows them. The `name` of the settings comes first, so that two builds never write one object: see
-//! [`first_word`].
+//! A name is made only from the pods, host or addresses of its object, so that an edit to one rule renames no other
+//! object. If readable words alone could stand for two things, a short hash of the exact thing follows them. The `name`
+//! of the settings comes first, so that two builds never write the same object: see [`first_word`].
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -37,8 +36,8 @@ pub enum Limit {
 /// assert_eq!(first_word(Some("shop-eu")), "shop-eu--");
 /// ```
 ///
-/// Two dashes tell the build `shop-eu` from a build `shop` with something called `eu`: no other words have two
-/// together. A `name` that is no DNS label, or is long, gets a hash.
+/// The two dashes distinguish the build `shop-eu` from a build `shop` with an object called `eu`: no other words have
+/// two dashes together. A `name` that is no DNS label, or is long, gets a hash.
 pub fn first_word(name: Option<&str>) -> String {
     const LONGEST: usize = 24;
     let Some(name) = name.filter(|name| !name.is_empty()) else { return String::new() };
@@ -88,7 +87,7 @@ impl Words {
             Some(name) => ("any-", name),
             None => ("", host),
         };
-        // Without dashes in its labels, a dash stands for a dot alone, and `any-` for `*.`.
+        // If no label has a dash, a dash stands only for a dot, and `any-` for `*.`.
         let label =
             |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let exact = name.split('.').all(label) && (!prefix.is_empty() || !name.starts_with("any."));
@@ -226,7 +225,8 @@ pub fn hash(text: &str) -> u64 {
     hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// The names of a kind that are taken, each with its thing: two things never share a name, even where their hashes do.
+/// The names of a kind that are taken, each with its thing. Two things never share a name, even if their hashes are
+/// equal.
 #[derive(Debug, Default)]
 pub struct Taken {
     /// The beginning of every name.
