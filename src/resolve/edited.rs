@@ -4,8 +4,8 @@
 //! let db = data/{app=db}      becomes      let store = data/{app=db}
 //! ```
 //!
-//! The statement of `db` is gone, and that of `store` came: it stands behind all others of its module, so that every
-//! other definition keeps its number.
+//! The statement of `db` is removed, and that of `store` is added at the end of its module, so that every other
+//! definition keeps its number.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,8 +14,8 @@ use crate::diag::Diagnostics;
 use crate::syntax::tree::{Item, ItemKind};
 
 impl Names {
-    /// Returns the names after some definitions of a module are gone and statements came in their place; what a `use`
-    /// brings stays as it is. A name that is defined twice is reported, and keeps its first definition.
+    /// Returns the names after some definitions of a module were removed and statements were added; the names that a
+    /// `use` brings stay unchanged. A name that is defined twice is reported, and keeps its first definition.
     pub fn after(&self, module: ModuleId, gone: &[Def], come: Vec<Item>, diagnostics: &mut Diagnostics) -> Names {
         let mut names = self.clone();
         let others = names.modules.iter_mut().enumerate().filter(|(id, _)| *id != module.0 as usize);

@@ -1,4 +1,4 @@
-//! Imports and names: which file a `use` means, and what a name means where it stands.
+//! Imports and names: the file of each `use`, and the definition of each name.
 //!
 //! ```text
 //! use std/kyma (nats)
