@@ -41,7 +41,7 @@ pub enum Why {
     Said(Cow<'static, str>),
     /// A reason in these words, and the way out of it.
     Mendable(Box<(String, String)>),
-    /// No labels tell the pods of the rule end from others.
+    /// No labels distinguish the pods of the rule end from others.
     Indistinct(Box<Indistinct>),
     /// The rule at this span opens something to its pods, and no labels distinguish these from the pods of the rule
     /// end.
@@ -75,9 +75,9 @@ pub enum Kept {
     Account,
     /// The deny names a host without addresses.
     Host,
-    /// A port name may stand for any number.
+    /// A port name may have any number.
     PortName,
-    /// Two port names may stand for one number.
+    /// Two port names may have one number.
     TwoPortNames,
     /// The remaining flows would have to be written as addresses, which may be addresses of pods.
     BesidePods,
@@ -86,7 +86,7 @@ pub enum Kept {
 }
 
 impl Why {
-    /// Returns whether there is no reason to tell.
+    /// Returns whether there is no reason to report.
     pub fn is_nothing(&self) -> bool {
         match self {
             Why::Nothing => true,

@@ -110,12 +110,12 @@ impl Words {
         Words { text: Words::of(&all_words(list)).text, exact: false }
     }
 
-    /// Makes the words for the pods of one namespace that have one label, where its key is a single word or the one
-    /// that `ns/web` stands for: `app-web`, `web`.
+    /// Makes the words for the pods of one namespace with one label, if its key is a single word or the key that
+    /// `ns/web` selects by: `app-web`, `web`.
     pub fn of_label(key: &str, value: &str) -> Option<Words> {
         if key == NAME_LABEL {
             let value = Words::of(value);
-            // Only words with a dash stand for other labels.
+            // Only words with a dash can be the words of other labels.
             return Some(Words { exact: value.exact && !value.text.contains('-'), text: value.text });
         }
         let word = key != "all" && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -166,7 +166,7 @@ pub fn identity(labels: &Requirements) -> String {
     text
 }
 
-/// The label that `ns/web` stands for where no workload of that name is known.
+/// The label that `ns/web` selects by if no workload of that name is known.
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
 /// Returns the words of several requirements, beginning with the label that names the pods.
@@ -193,8 +193,8 @@ fn requirement_words(requirement: &Requirement) -> String {
 
 /// Makes a name: the words and, after them, `end` (`egress`), which every object of one kind has or none.
 ///
-/// `identity` tells the thing from all others of its kind, also those with the same words; its hash is part of the name
-/// unless the words are exact and short enough.
+/// `identity` distinguishes the thing from all others of its kind, even those with the same words; its hash is part of
+/// the name unless the words are exact and short enough.
 pub fn name(words: &Words, end: &str, identity: &str, limit: Limit) -> String {
     shorter(words, end, identity, limit as usize)
 }

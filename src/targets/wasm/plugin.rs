@@ -25,7 +25,7 @@ const URL: &str = "file:///var/netpol/policy.wasm";
 /// A range of more ports is not listed port by port.
 const MOST_PORTS: u16 = 64;
 
-/// What rules say of the pods of a namespace.
+/// The filters that the rules for the pods of a namespace need.
 #[derive(Default)]
 struct Namespace {
     /// Whether a rule asks about requests.

@@ -7,7 +7,8 @@
 //!     two anchors, by which a party finds its members: the namespace's name, and the host's
 //! ```
 //!
-//! What is equal stands once, so the tables of a hundred thousand rules over some hundred selectors are mostly rules.
+//! Equal values are stored once, so the tables of a hundred thousand rules over some hundred selectors are mostly
+//! rules.
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
@@ -33,7 +34,7 @@ pub struct Written {
     pub text: Vec<u8>,
 }
 
-/// Writes the tables of a policy. `audit` makes a module that tells what it would deny and denies nothing.
+/// Writes the tables of a policy. With `audit` the module denies nothing, and reports what it would deny.
 pub fn write(policy: &Policy, audit: bool) -> Written {
     let mut writer = Writer { words: vec![0; header::LENGTH], ..Writer::default() };
     writer.string("");
@@ -71,7 +72,7 @@ struct Member {
     is_placed: bool,
 }
 
-/// The anchors of a member: it holds only parties that have one of a kind.
+/// The anchors of a member: it contains only parties that have one of these anchors.
 #[derive(Default)]
 struct Anchors {
     /// Kinds to choose from; the hashes of each.
