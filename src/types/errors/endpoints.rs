@@ -21,7 +21,7 @@ pub struct Elsewhere<'a> {
     pub near: Option<SmolStr>,
     /// A namespace of the inventory.
     pub namespace: bool,
-    /// What stands behind its `:`, where the namespace has a workload or Service of that name.
+    /// The ports after its `:`, if the namespace has a workload or Service of that name.
     pub pods: Option<&'a str>,
     /// The namespaces that have a workload or Service of this name, sorted.
     pub workload_of: Vec<&'a str>,

@@ -1,4 +1,4 @@
-//! Messages about what the inventory says of namespaces, selectors and names.
+//! Messages about namespaces, selectors and names, from the facts of the inventory.
 
 use std::net::IpAddr;
 
