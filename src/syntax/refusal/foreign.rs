@@ -7,7 +7,7 @@ use crate::diag::{Code, Diagnostic, Edit};
 use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
 
-/// Words that say nothing where they stand in a rule: `allow all traffic from …`.
+/// Words without a meaning in a rule: `allow all traffic from …`.
 const FILLERS: [&str; 8] = ["all", "any", "default", "everything", "by", "traffic", "access", "connections"];
 
 impl Refusal<'_> {
