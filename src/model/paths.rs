@@ -1,12 +1,12 @@
-//! Paths of requests, as the mesh's normalisation leaves them.
+//! Paths of requests, as a mesh's normalisation leaves them.
 //!
-//! Envoy resolves `.` and `..`, reads a backslash as a slash, decodes letters, digits and `-._~`, and encodes
-//! characters that a path must not contain. Other encoded characters stay as the client wrote them, so that `/a%3Ab`,
-//! `/a%3ab` and `/a:b` are three paths to the mesh, and one to most servers.
+//! Envoy resolves `.` and `..`, takes a backslash for a slash, decodes letters, digits and `-._~`, and encodes what
+//! must not stand in a path. Other encoded characters stay as the client wrote them, so that `/a%3Ab`, `/a%3ab` and
+//! `/a:b` are three paths to the mesh, and one to most servers.
 
-/// Printable characters of a path that Envoy encodes.
+/// Printable characters that Envoy encodes where they stand in a path.
 const ENCODED: &[u8] = b"\"<>^`{|}";
-/// Characters that a path may contain unencoded, and that stay encoded if the client encoded them.
+/// Characters that stand in a path as they are, and stay encoded if they came so.
 const RESERVED: &[u8] = b"!$&'()*+,;:@=[]";
 
 /// Returns a path, without its query, as the mesh compares it; `None` if the mesh refuses the request. Characters that
@@ -28,7 +28,7 @@ pub fn normalize(path: &str, how: PathNormalization) -> Option<String> {
 /// Returns a path pattern as requests have it after normalisation: the same pattern if some request can match it, else
 /// the one to propose. Segments `*` and a final `**` stay.
 pub fn normal_pattern(pattern: &str, how: PathNormalization) -> String {
-    // The letters that replace the stars are not changed by the mesh, and occur nowhere else in the pattern.
+    // The letters that replace the stars are left alone by the mesh, and stand nowhere else in the pattern.
     let mut star = "x".to_owned();
     while pattern.contains(&star) {
         star.push('x');
@@ -49,8 +49,8 @@ pub fn normal_pattern(pattern: &str, how: PathNormalization) -> String {
     back.collect::<Vec<_>>().join("/")
 }
 
-/// Returns all spellings of a text without slashes that are different for the mesh and equal for servers: `:`, `%3A`
-/// and `%3a`. `None` if there are more than `most`.
+/// Returns all spellings of a text without slashes that the mesh tells apart and servers do not: `:`, `%3A` and `%3a`.
+/// `None` if there are more than `most`.
 pub fn spellings(text: &str, most: usize) -> Option<Vec<String>> {
     let mut all = vec![String::new()];
     for unit in units(text) {
@@ -264,7 +264,7 @@ impl PathNormalization {
 mod tests {
     use super::*;
 
-    /// Paths as Envoy leaves them under BASE, MERGE_SLASHES and DECODE_AND_MERGE_SLASHES.
+    /// What Envoy makes of paths under BASE, MERGE_SLASHES and DECODE_AND_MERGE_SLASHES.
     #[test]
     fn paths_arrive_as_envoy_leaves_them() {
         let modes =
