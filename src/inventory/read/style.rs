@@ -429,7 +429,7 @@ mod tests {
         Sources::new().add("a.yaml", "")
     }
 
-    /// Returns a value as text, without its places.
+    /// Returns a value as text, without its spans.
     fn shown(document: &Document<'_>, id: NodeId) -> String {
         match &document.nodes[id.0 as usize].value {
             Value::Scalar(scalar) => format!("{scalar:?}"),
