@@ -106,7 +106,7 @@ impl Meaning<'_> {
         Ok(grounds.sorted())
     }
 
-    /// Returns the places between which some of the flows can be, with the flows.
+    /// Returns the pairs of places that some of the flows can exist between, with the flows.
     fn pairs_of(&mut self, asked: &FlowPattern) -> Result<Vec<Between>, TooLarge> {
         let asked = self.asked(asked);
         let places: Vec<u32> = [OUTSIDE].into_iter().chain(self.flows.space.pod_places()).collect();

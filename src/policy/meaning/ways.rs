@@ -108,7 +108,7 @@ impl<'p> Meaning<'p> {
         self.flows.checked(if unclear { Passes::Unclear } else { Passes::None })
     }
 
-    /// Looks for a request that a gateway lets in, and passes on to the pods of a place, for one client.
+    /// Looks for a request that a gateway lets in, and passes on to the pods of a namespace, for one client.
     fn way_in(
         &mut self,
         way: &Rule,
@@ -157,7 +157,7 @@ impl<'p> Meaning<'p> {
         Ok(result)
     }
 
-    /// Looks for a request that pods of a place may send to a gateway, and the gateway to its host.
+    /// Looks for a request that pods of a namespace may send to a gateway, and the gateway to its host.
     fn way_out(&mut self, way: &Rule, (first, second): (Set, Set), gateway: u32, end: u32) -> Result<Passes, TooLarge> {
         let others = self.flows.but_requests();
         let second = self.flows.diagrams.for_some(&others, second);

@@ -79,7 +79,7 @@ pub fn setting_of_service(
         .note(right)
 }
 
-/// `place` is where the user named it, `named` where the standard library does.
+/// `place` is the span at which the user names it, `named` the one in the standard library.
 pub fn library_namespace(place: Span, name: &str, named: Span) -> Diagnostic {
     Diagnostic::new(Code::LibraryNamespace, place, format!("the inventory has no namespace `{name}`"))
         .at("this leads there")
