@@ -259,8 +259,8 @@ impl Facts {
             Kind::Routing(kind) => routing::read(kind, &meta, object, &mut self.listeners, &mut self.rewrites),
             Kind::Workload(kind) => {
                 let (title, generated) = (meta.title.clone(), meta.generated);
-                // A ReplicaSet of a Deployment is skipped: its Deployment and Pods represent it, and a cluster keeps ten old
-                // ones. One without a template has no pods.
+                // A ReplicaSet of a Deployment is skipped: its Deployment and Pods represent it, and a cluster keeps
+                // ten old ones. One without a template has no pods.
                 let empty = object.get("spec").is_some_and(|spec| spec.get("template").is_none());
                 if kind == WorkloadKind::ReplicaSet && (empty || workload::is_owned(&meta, mistakes)) {
                     return;

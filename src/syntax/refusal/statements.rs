@@ -58,7 +58,8 @@ impl Refusal<'_> {
                 let last = self.run_end(first);
                 let all = self.span(found.start, self.tokens[last].end);
                 let text = &self.text[self.tokens[first].start..self.tokens[last].end];
-                // Pods after `!` are left out of all pods; of anything else only the author knows what it is left out of.
+                // Pods after `!` are left out of all pods; for anything else only the author knows what it is left out
+                // of.
                 let diagnostic = errors::expected(span, "no `!`", None).at("`except` says what is left out");
                 Some(match text.contains('/') && !text.contains('.') {
                     true => {

@@ -43,7 +43,7 @@ pub fn on_the_way_in(facts: &Facts<'_>, rule: &Rule) -> Vec<Note> {
     notes
 }
 
-/// Returns the notes about a rule on the way out: the pods that have no sidecar to stop them.
+/// Returns the notes about an egress rule: the pods that have no sidecar to stop them.
 pub fn on_the_way_out(facts: &Facts<'_>, rule: &Rule) -> Vec<Note> {
     let unguarded = facts.unmeshed(&rule.source, OUT, OUT);
     let unguarded = (!unguarded.is_empty()).then_some(Note::Unmeshed(unguarded));

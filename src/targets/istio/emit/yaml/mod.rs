@@ -34,7 +34,7 @@ trait Written {
     /// Returns the kind of the object.
     fn kind(&self) -> Kind;
 
-    /// Writes `spec`; `stands` returns the place of a rule of the policy.
+    /// Writes `spec`; `stands` returns the comment for a rule of the policy.
     fn spec(&self, yaml: &mut Writer, stands: &Stands<'_>);
 
     /// Writes the whole document.
