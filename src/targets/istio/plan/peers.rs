@@ -41,7 +41,7 @@ pub struct Peer {
     pub plain: bool,
     /// Whether identities of other trust domains are among them.
     pub foreign: bool,
-    /// The gap of callers that Istio cannot tell from the peers.
+    /// The gap of callers that Istio cannot distinguish from the peers.
     pub gap: Option<IstioGap>,
     /// Why Istio cannot express some of them.
     pub unable: Option<String>,
@@ -212,7 +212,7 @@ fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Identities) ->
     Ok(None)
 }
 
-/// Namespaces, told by name.
+/// Namespaces, by name.
 enum Names {
     All,
     AllBut(Vec<SmolStr>),
