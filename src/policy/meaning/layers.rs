@@ -246,8 +246,8 @@ impl<'p> Meaning<'p> {
         self.flows.diagrams.and(to, from)
     }
 
-    /// Returns the flows from pods that have the account of a gateway without its labels, or these without that: a
-    /// declaration says that its pods have both.
+    /// Returns the flows from pods that have the labels of a gateway without its account, or this without those, unless
+    /// such pods are known: a declaration says that its pods have both.
     fn of_gateway_accounts(&mut self) -> Set {
         let policy = self.policy;
         let mut sets = Vec::new();
@@ -258,7 +258,10 @@ impl<'p> Meaning<'p> {
             let running = self.flows.pods(Side::Source, false, &running);
             let labelled = self.gateway_pods(gateway, Side::Source, false);
             let d = &mut self.flows.diagrams;
-            sets.extend([d.minus(labelled, running), d.minus(running, labelled)]);
+            sets.push(d.minus(labelled, running));
+            if !policy.shares_account(gateway) {
+                sets.push(d.minus(running, labelled));
+            }
         }
         self.flows.diagrams.union(sets)
     }
@@ -285,7 +288,7 @@ impl<'p> Meaning<'p> {
     }
 
     /// Returns the flows into pods whose source has an address that pods have, if it is a pod, and else one that pods
-    /// do not have.
+    /// do not have, and whose client has none of theirs: of a gateway pods are no clients.
     fn pod_addresses(&mut self) -> Set {
         let (pods, internet) = (&self.policy.pod_addresses, &self.policy.internet);
         let of_pods = match pods.blocks.is_empty() {
@@ -296,7 +299,9 @@ impl<'p> Meaning<'p> {
         let from = self.flows.if_pod(false, from);
         let not_from = self.flows.diagrams.complement(not_from);
         let outside = self.flows.outside(false, not_from);
-        self.flows.diagrams.or(from, outside)
+        let from = self.flows.diagrams.or(from, outside);
+        let clients = self.flows.client(&AddressSet::everything().subtract(pods));
+        self.flows.diagrams.and(from, clients)
     }
 
     /// Returns what some rules speak of at the pods of a place: a deny what it matches, the others all that goes to or
