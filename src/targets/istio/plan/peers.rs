@@ -44,8 +44,6 @@ pub struct Peer {
     pub foreign: bool,
     /// The gap of callers that Istio cannot tell from the peers.
     pub gap: Option<IstioGap>,
-    /// The gap of pods that may have some of the addresses, which is part of the other.
-    pub pods_there: Option<IstioGap>,
     /// Why Istio cannot express some of them.
     pub unable: Option<String>,
 }
@@ -141,8 +139,7 @@ fn peer(facts: &Facts<'_>, endpoint: &Endpoint, position: Position, denied: bool
     peer.foreign = denied && all.iter().any(|source| source.principals.iter().any(|one| one.starts_with('*')));
     if !blocks.is_empty() {
         peer.plain = true;
-        peer.pods_there = may_hold_pods(facts, &blocks);
-        peer.gap = peer.gap.or_else(|| peer.pods_there.clone());
+        peer.gap = peer.gap.or_else(|| may_hold_pods(facts, &blocks));
         all.extend(address_sources(facts, blocks, position));
     }
     peer.sources = Some(Rc::new(all));

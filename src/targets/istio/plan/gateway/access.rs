@@ -120,7 +120,7 @@ fn notes(
     forwarded: &Forwarded,
 ) -> Vec<Note> {
     let name = &via.gateway.name;
-    let mut notes: Vec<Note> = clients.pods_there.clone().map(Note::Gap).into_iter().collect();
+    let mut notes = Vec::new();
     if clients.sources.is_some() {
         notes.extend(clients::unseen(facts, &via.gateway));
     }
