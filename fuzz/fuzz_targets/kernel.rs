@@ -15,7 +15,7 @@ mod shared;
 static TABLES: LazyLock<Written> = LazyLock::new(|| wasm::tables(&shared::policy(), false));
 
 fn kernel() -> Kernel<'static> {
-    Kernel::new(Tables::new(&TABLES.words, &TABLES.text).unwrap())
+    Kernel::new(Tables::new(&TABLES.words, &TABLES.bytes).unwrap())
 }
 
 /// Takes a number of four bytes from the beginning of some bytes.

@@ -7,8 +7,10 @@
 //! ```
 
 mod remedies;
+mod widened;
 
 use self::remedies::repaired;
+use self::widened::widened;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::flows::TooLarge;
 use crate::model::rules::{Action, Claim, ClaimKind, Direction, Rule, RuleId};
@@ -88,27 +90,40 @@ pub fn assertions(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnost
 }
 
 /// Judges the assertions `never` that the source makes true by what the layers let through beside it: the excess that
-/// `@approximate` accepts counts as allowed, but for ways through a gateway. Where it is not known how far a gap
-/// reaches, a warning says so.
+/// `@approximate` accepts counts as allowed. Where it is not known how far a gap reaches, a warning says so.
 pub fn beyond_source(policy: &Policy, excess: &[Excess], diagnostics: &mut Diagnostics) {
     if excess.is_empty() {
         return;
     }
     let known: Vec<Excess> = excess.iter().copied().filter(|one| one.reach != Reach::Perhaps).collect();
     let mut meaning = Meaning::new(policy, &[]);
-    for claim in policy.assertions.iter().filter(|claim| claim.kind == ClaimKind::Never && claim.via.is_none()) {
+    for claim in policy.assertions.iter().filter(|claim| claim.kind == ClaimKind::Never) {
         let place = claim.applied.first().copied().unwrap_or(claim.span);
+        let way = claim.way();
         // What the source allows is told already, and so is what is too large.
-        if !matches!(meaning.allowed_of(&claim.flows), Ok(None)) {
+        let is_true = match &way {
+            Some(way) => matches!(meaning.allowed_way(way), Ok(Passes::None)),
+            None => matches!(meaning.allowed_of(&claim.flows), Ok(None)),
+        };
+        if !is_true {
             continue;
         }
         let mut found = |code, of: &[Excess], message: &str| {
-            let flow = meaning.let_through(&claim.flows, of).ok().flatten()?;
-            let mut diagnostic = Diagnostic::new(code, place, format!("{message}: {}", in_words(&flow)))
+            let flows = match &way {
+                Some(way) => passing_way(policy, way, of)?,
+                None => vec![meaning.let_through(&claim.flows, of).ok().flatten()?],
+            };
+            let shown: Vec<String> = flows.iter().map(in_words).collect();
+            let mut diagnostic = Diagnostic::new(code, place, format!("{message}: {}", shown.join("; then ")))
                 .at("true in the source, and no layer of the build holds it");
             let mut rules: Vec<RuleId> = of.iter().map(|one| one.rule).collect();
             rules.dedup();
-            for rule in rules.into_iter().filter_map(|id| policy.rule(id)).filter(|rule| governs(rule, &flow)) {
+            let speaks = |rule: &&Rule| {
+                let same_gateway = rule.via.as_ref().zip(claim.via.as_ref());
+                let leads = same_gateway.is_some_and(|(one, other)| one.gateway.pods == other.gateway.pods);
+                leads || flows.iter().any(|flow| governs(rule, flow))
+            };
+            for rule in rules.into_iter().filter_map(|id| policy.rule(id)).filter(speaks) {
                 diagnostic = diagnostic.label(rule.origin.place(), "the gap that is accepted here");
             }
             Some(diagnostic.note("close the gap, or narrow the claim to what the layers hold"))
@@ -118,6 +133,18 @@ pub fn beyond_source(policy: &Policy, excess: &[Excess], diagnostics: &mut Diagn
         if let Some(diagnostic) = diagnostic {
             diagnostics.push(diagnostic);
         }
+    }
+}
+
+/// Returns a way through a gateway that passes where some ends of rules are not held, leg by leg.
+fn passing_way(policy: &Policy, way: &Rule, excess: &[Excess]) -> Option<Vec<Flow>> {
+    if excess.is_empty() {
+        return None;
+    }
+    let wide = widened(policy, excess);
+    match Meaning::new(&wide, &[]).allowed_way(way) {
+        Ok(Passes::Way(legs)) => Some(Vec::from(*legs)),
+        Ok(Passes::None | Passes::Unclear) | Err(TooLarge) => None,
     }
 }
 

@@ -151,7 +151,8 @@ fn show(
     rules: &dyn Fn(RuleId) -> Option<Told>,
     missing: Option<&Missing<'_>>,
 ) -> Result<Exit, Fatal> {
-    let names: Vec<String> = args.logs.iter().map(|path| session.paths.show(path)).collect();
+    let shown = |path: &PathBuf| if path.as_os_str() == "-" { "-".to_owned() } else { session.paths.show(path) };
+    let names: Vec<String> = args.logs.iter().map(shown).collect();
     let summary = Summary { found, rules, names: &names };
     let text = match (args.format, missing) {
         (Format::Human, None) => summary.human(),

@@ -90,7 +90,7 @@ pub struct Diagrams {
 const MOST_VARIABLES: usize = 2048;
 const NO_NODE: u32 = u32::MAX;
 /// Most collections are of a few rules, and there may be tens of thousands of them one after the other.
-const SMALLEST_MEMO: usize = 1 << 6;
+const SMALLEST: usize = 1 << 6;
 const LARGEST_MEMO: usize = 1 << 20;
 
 impl Diagrams {
@@ -103,8 +103,8 @@ impl Diagrams {
             scales,
             nodes: vec![leaf; 2],
             edges: Vec::new(),
-            by_hash: FxHashMap::default(),
-            memo: vec![None; SMALLEST_MEMO],
+            by_hash: FxHashMap::with_capacity_and_hasher(SMALLEST, Default::default()),
+            memo: vec![None; SMALLEST],
             steps,
             budget,
         }

@@ -132,6 +132,12 @@ impl Analysis {
         file
     }
 
+    /// Returns whether a file is a text that [`Analysis::add`] added.
+    pub(super) fn is_part(&self, file: FileId) -> bool {
+        let of = self.names().zip(self.module(file));
+        of.is_some_and(|(names, module)| names.module(module).file.id != file)
+    }
+
     /// Forgets a text that [`Analysis::add`] added.
     pub(super) fn remove(&mut self, file: FileId) {
         self.modules.remove(&file);
@@ -303,9 +309,9 @@ impl Analysis {
     /// Returns the template that a place lies in.
     pub(super) fn template_at(&self, place: Span) -> Option<&Template> {
         // A file of the policy has its templates among its declarations; only a draft's texts have not.
-        let declared = self.names().zip(self.module(place.file)).map(|(names, module)| &names.module(module).file);
-        let items = match declared.filter(|file| file.id == place.file) {
-            Some(file) => &file.items,
+        let declared = self.names().zip(self.module(place.file)).filter(|_| !self.is_part(place.file));
+        let items = match declared {
+            Some((names, module)) => &names.module(module).file.items,
             None => &self.tree(place.file)?.items,
         };
         let item = items.iter().find(|item| item.span.contains(place))?;

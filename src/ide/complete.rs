@@ -13,6 +13,8 @@ mod seen;
 
 pub(super) use seen::Seen;
 
+use smol_str::SmolStr;
+
 use self::context::{Context, Due};
 use super::Analysis;
 use super::words::{annotation_of, keyword};
@@ -68,36 +70,78 @@ const TYPES: [&str; 7] = ["Namespace", "Workloads", "Host", "Addresses", "Endpoi
 impl Analysis {
     /// Returns the words that may stand at an offset, those that are most likely first.
     pub fn completions(&self, file: FileId, offset: u32) -> Vec<Completion> {
+        self.words_at(file, offset, Wanted::All).0
+    }
+
+    /// Returns the first of the words that may stand at an offset, at most so many, and whether there are more: of those
+    /// that begin as the word that is written there, or else of those that contain it.
+    pub fn first_completions(&self, file: FileId, offset: u32, most: usize) -> (Vec<Completion>, bool) {
+        match self.words_at(file, offset, Wanted::Beginning(most)) {
+            (found, _) if found.is_empty() => self.words_at(file, offset, Wanted::Containing(most)),
+            found => found,
+        }
+    }
+
+    fn words_at(&self, file: FileId, offset: u32, wanted: Wanted) -> (Vec<Completion>, bool) {
         let text = &self.sources().file(file).text;
-        let Some(Context { due, prefix }) = context::at(text, offset as usize) else { return Vec::new() };
-        let mut list =
-            List { analysis: self, file, replaces: Span::new(file, prefix, offset as usize), found: Vec::new() };
+        let Some(Context { due, prefix }) = context::at(text, offset as usize) else { return Default::default() };
+        let written = text.get(prefix..offset as usize).unwrap_or_default();
+        let replaces = Span::new(file, prefix, offset as usize);
+        let mut list = List { analysis: self, file, replaces, written, wanted, found: Vec::new(), has_more: false };
         list.fill(&due);
         let mut known = std::collections::HashSet::new();
         list.found.retain(|one| known.insert(one.text.clone()));
-        list.found
+        (list.found, list.has_more)
     }
+}
+
+/// Which of the words are wanted.
+#[derive(Clone, Copy)]
+enum Wanted {
+    All,
+    /// So many of those that begin as what is written.
+    Beginning(usize),
+    /// So many of those that contain what is written.
+    Containing(usize),
 }
 
 struct List<'a> {
     analysis: &'a Analysis,
     file: FileId,
     replaces: Span,
+    /// The part of the word that is written already.
+    written: &'a str,
+    wanted: Wanted,
     found: Vec<Completion>,
+    /// Whether there are more than are wanted.
+    has_more: bool,
 }
 
 impl List<'_> {
-    fn add(&mut self, text: impl Into<String>, kind: CompletionKind, detail: impl Into<String>) {
-        let (text, detail) = (text.into(), detail.into());
-        self.found.push(Completion { text, kind, detail, doc: String::new(), replaces: self.replaces });
+    fn add(&mut self, text: impl AsRef<str>, kind: CompletionKind, detail: impl Into<String>) {
+        self.add_with(text, kind, || (detail.into(), String::new()));
+    }
+
+    /// Adds a word, if it is wanted, with its detail and its documentation.
+    fn add_with(&mut self, text: impl AsRef<str>, kind: CompletionKind, more: impl FnOnce() -> (String, String)) {
+        let text = text.as_ref();
+        let (fits, most) = match self.wanted {
+            Wanted::All => (true, usize::MAX),
+            Wanted::Beginning(most) => (text.starts_with(self.written), most),
+            Wanted::Containing(most) => (text.contains(self.written), most),
+        };
+        if !fits || self.found.len() >= most {
+            self.has_more |= fits;
+            return;
+        }
+        let (detail, doc) = more();
+        self.found.push(Completion { text: text.to_owned(), kind, detail, doc, replaces: self.replaces });
     }
 
     fn words<'w>(&mut self, words: impl IntoIterator<Item = &'w str>) {
         for word in words {
-            self.add(word, CompletionKind::Keyword, "");
-            if let Some(last) = self.found.last_mut() {
-                last.doc = keyword(word).unwrap_or_default().to_owned();
-            }
+            let doc = || keyword(word).unwrap_or_default().to_owned();
+            self.add_with(word, CompletionKind::Keyword, || (String::new(), doc()));
         }
     }
 
@@ -131,10 +175,8 @@ impl List<'_> {
             Due::Templates => self.names(|kind| matches!(kind, ItemKind::Template(_))),
             Due::Annotations => {
                 for name in ANNOTATIONS {
-                    self.add(name, CompletionKind::Keyword, "");
-                    if let Some(last) = self.found.last_mut() {
-                        last.doc = annotation_of(name).unwrap_or_default().to_owned();
-                    }
+                    let doc = || annotation_of(name).unwrap_or_default().to_owned();
+                    self.add_with(name, CompletionKind::Keyword, || (String::new(), doc()));
                 }
             }
             Due::Codes => {
@@ -155,27 +197,31 @@ impl List<'_> {
             if !wanted(&item.kind) {
                 continue;
             }
-            let (kind, detail) = match &item.kind {
-                ItemKind::Template(template) => (CompletionKind::Template, super::signature::label(template).0),
-                ItemKind::Gateway(_) => (CompletionKind::Name, "gateway".to_owned()),
-                ItemKind::Issuer(_) => (CompletionKind::Name, "issuer".to_owned()),
-                _ => {
-                    (CompletionKind::Name, self.analysis.sources().file(names.module(def.module).file.id).path.clone())
-                }
+            let kind = match &item.kind {
+                ItemKind::Template(_) => CompletionKind::Template,
+                _ => CompletionKind::Name,
             };
-            self.add(name.as_str(), kind, detail);
-            if let Some(last) = self.found.last_mut() {
-                last.doc = item.doc.as_ref().map(ToString::to_string).unwrap_or_default();
-            }
+            let sources = self.analysis.sources();
+            let detail = || match &item.kind {
+                ItemKind::Template(template) => super::signature::label(template).0,
+                ItemKind::Gateway(_) => "gateway".to_owned(),
+                ItemKind::Issuer(_) => "issuer".to_owned(),
+                _ => sources.file(names.module(def.module).file.id).path.clone(),
+            };
+            let doc = || item.doc.as_ref().map(ToString::to_string).unwrap_or_default();
+            self.add_with(name, kind, || (detail(), doc()));
         }
     }
 
     fn namespaces(&mut self, after: &str) {
-        let mut names: Vec<String> = self.analysis.inventory().namespaces.keys().map(ToString::to_string).collect();
-        names.extend(self.analysis.seen().namespaces.iter().map(ToString::to_string));
+        let analysis = self.analysis;
+        let mut names: Vec<&str> = analysis.inventory().namespaces.keys().map(SmolStr::as_str).collect();
+        names.extend(analysis.seen().namespaces.iter().map(SmolStr::as_str));
         names.sort();
         names.dedup();
-        names.into_iter().for_each(|name| self.add(name + after, CompletionKind::Namespace, "namespace"));
+        for name in names {
+            self.add([name, after].concat(), CompletionKind::Namespace, "namespace");
+        }
     }
 
     fn hosts(&mut self) {
@@ -313,10 +359,8 @@ impl List<'_> {
         let used = import.and_then(|import| self.analysis.module(self.analysis.used_file(self.file, import)?));
         if let Some(used) = used {
             for (name, def) in names.exports(used) {
-                self.add(name.as_str(), CompletionKind::Name, "");
-                if let Some(last) = self.found.last_mut() {
-                    last.doc = names.item(def).doc.as_ref().map(ToString::to_string).unwrap_or_default();
-                }
+                let doc = || names.item(def).doc.as_ref().map(ToString::to_string).unwrap_or_default();
+                self.add_with(name, CompletionKind::Name, || (String::new(), doc()));
             }
         } else if let Some(text) = path.strip_prefix("std/").and_then(stdlib::module) {
             let mut sources = crate::source::Sources::new();

@@ -202,8 +202,11 @@ impl Analysis {
     }
 
     /// Returns the table of the layers for the rules of a statement, in Markdown; `None` while the layers were not
-    /// asked.
+    /// asked, and for a statement that came since.
     pub(super) fn enforcement_of(&self, statement: Span) -> Option<String> {
+        if self.is_part(statement.file) {
+            return None;
+        }
         let (policy, lowering) = (self.policy()?, self.known_lowering()?);
         let of = |span: Span| statement.contains(span);
         let mut table: Enforcement<'_> = lowering.enforcement(policy);

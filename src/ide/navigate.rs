@@ -176,8 +176,7 @@ impl Analysis {
         let names = self.names()?;
         let module = self.module(file)?;
         let items = &names.module(module).file.items;
-        let at =
-            items.iter().position(|item| matches!(&item.kind, ItemKind::Use(one) if one.path_span == import.path_span));
+        let at = items.iter().position(|item| matches!(&item.kind, ItemKind::Use(one) if one.path == import.path));
         Some(names.module(names.used_by(module, at? as u32)?).file.id)
     }
 
@@ -196,7 +195,8 @@ impl Analysis {
         let module = self.module(file)?;
         let names = self.names()?;
         let def = names.export(module, self.text(name))?;
-        (names.name_span(def) == name).then_some(def)
+        // A part of a file defines what the file defines.
+        (names.name_span(def) == name || self.is_part(name.file)).then_some(def)
     }
 
     fn own_name(&self, def: Def) -> Option<SmolStr> {

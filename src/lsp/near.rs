@@ -79,23 +79,15 @@ impl Near<'_> {
         signature_help(self.window.analysis.signature(self.window.file, self.offset))
     }
 
-    /// Returns the words that begin as what is written does, or else those that contain it; the first of them, if they
-    /// are many.
+    /// Returns the first of the words that begin as what is written does, or else of those that contain it.
     pub fn completions(&self) -> Answer {
-        let all = self.window.analysis.completions(self.window.file, self.offset);
-        let written = all.first().map_or("", |one| self.window.analysis.sources().slice(one.replaces)).to_owned();
-        let (begin, others): (Vec<Completion>, Vec<Completion>) =
-            all.into_iter().partition(|one| one.text.starts_with(&written));
-        let mut found = begin;
-        found.extend(others.into_iter().filter(|one| one.text.contains(&written)));
-        let is_incomplete = found.len() > MOST_WORDS;
-        found.truncate(MOST_WORDS);
+        let (found, has_more) = self.window.analysis.first_completions(self.window.file, self.offset, MOST_WORDS);
         let lines = self.lines();
         let item = |(at, mut one): (usize, Completion)| {
             one.replaces = self.moved(one.replaces).unwrap_or(one.replaces);
             convert::completion(one, at, &lines)
         };
         let items: Vec<CompletionItem> = found.into_iter().enumerate().map(item).collect();
-        json(object!({ "isIncomplete": is_incomplete, "items": items }))
+        json(object!({ "isIncomplete": has_more, "items": items }))
     }
 }

@@ -14,7 +14,7 @@ use smallvec::smallvec;
 use smol_str::SmolStr;
 
 use super::concerning::Concerning;
-use super::{Grant, GrantReason, Policy, lifelines, mesh, nameless};
+use super::{Grant, GrantReason, Policy, lifelines, mesh, nameless, placed};
 use crate::diag::Diagnostics;
 use crate::model::conditions::Keys;
 use crate::model::endpoint::{Endpoint, Member, Pods, What};
@@ -28,7 +28,7 @@ use crate::types::Program;
 /// Makes the policy of a program.
 pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostics) -> Policy {
     let Program {
-        rules,
+        mut rules,
         assertions,
         tests,
         lookups: _,
@@ -41,6 +41,7 @@ pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostic
         pod_addresses,
         node_addresses,
     } = program;
+    placed::place_hosts(&mut rules);
     let mut policy = Policy {
         grants: Vec::new(),
         rules,

@@ -64,6 +64,7 @@ pub mod meaning;
 mod mesh;
 mod model;
 mod nameless;
+mod placed;
 pub mod provenance;
 mod through;
 mod unknown;

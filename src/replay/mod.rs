@@ -12,6 +12,7 @@ mod envoy;
 mod format;
 mod groups;
 mod hubble;
+mod quick;
 mod record;
 mod suggest;
 mod text;
@@ -70,7 +71,9 @@ pub struct Replay<'p> {
     judge: Box<dyn Judge + 'p>,
     cast: Cast<'p>,
     format: Format,
+    /// What was found of lines, by what they tell but when.
     known: FxHashMap<Vec<u8>, SmallVec<[Judged; 1]>>,
+    key: Vec<u8>,
     known_bytes: usize,
     used: Vec<bool>,
     keeps: bool,
@@ -136,6 +139,13 @@ struct Judged {
     kept: Option<usize>,
 }
 
+impl Judged {
+    /// What is found of a line that is not judged.
+    fn passed(why: Passed) -> Judged {
+        Judged { outcome: Outcome::Passed(why), unexplained: None, unlabelled: false, kept: None }
+    }
+}
+
 impl<'p> Replay<'p> {
     /// Begins a replay.
     pub fn new(policy: &'p Policy) -> Replay<'p> {
@@ -150,6 +160,7 @@ impl<'p> Replay<'p> {
             cast: Cast::new(policy),
             format: Format::Hubble,
             known: FxHashMap::default(),
+            key: Vec::new(),
             known_bytes: 0,
             used: vec![false; policy.rules.len()],
             keeps: false,
@@ -169,17 +180,33 @@ impl<'p> Replay<'p> {
             return;
         }
         self.found.lines += 1;
-        let outcome = match read(line, &mut self.format) {
-            Ok(Reading::Flows(records)) => records.iter().try_for_each(|record| self.record(at, record)),
-            Ok(Reading::Question(question)) => self.question(at, line, &question),
-            Ok(Reading::Passed(why)) => {
-                self.found.passed[why as usize] += 1;
-                Ok(())
+        let (mut key, format) = (std::mem::take(&mut self.key), self.format);
+        key.clear();
+        let time = quick::key(line, format, &mut key);
+        if let (Some(time), Some(known)) = (time, self.known.get(key.as_slice())) {
+            let time = std::str::from_utf8(time).ok().and_then(Moment::parse);
+            known.clone().into_iter().for_each(|judged| self.count(judged, time));
+        } else {
+            match self.read(at, line) {
+                // A line of another format than the last one has another key.
+                Ok(judged) if time.is_some() && format == self.format => self.remember(key.clone(), judged),
+                Ok(_) => {}
+                Err(why) => self.note(at, why),
             }
-            Err(why) => Err(why),
-        };
-        if let Err(why) = outcome {
-            self.note(at, why);
+        }
+        self.key = key;
+    }
+
+    /// Reads a line, and returns what is found of its flows, which are counted.
+    fn read(&mut self, at: (usize, u64), line: &[u8]) -> Result<SmallVec<[Judged; 1]>, String> {
+        match read(line, &mut self.format)? {
+            Reading::Flows(records) => records.iter().map(|record| self.record(at, record)).collect(),
+            Reading::Question(question) => self.question(at, &question),
+            Reading::Passed(why) => {
+                let judged = Judged::passed(why);
+                self.count(judged, None);
+                Ok(smallvec![judged])
+            }
         }
     }
 
@@ -208,15 +235,7 @@ impl<'p> Replay<'p> {
         self.found.denied.flows()
     }
 
-    fn record(&mut self, at: (usize, u64), record: &Record<'_>) -> Result<(), String> {
-        let mut key = Vec::with_capacity(256);
-        record.key(&mut key);
-        let time = record.time.told().and_then(Moment::parse);
-        if let Some(known) = self.known.get(&key) {
-            let known = known[0];
-            self.count(known, time);
-            return Ok(());
-        }
+    fn record(&mut self, at: (usize, u64), record: &Record<'_>) -> Result<Judged, String> {
         let judged = match [&record.source, &record.destination].map(|told| self.cast.who(told)) {
             [Ok(source), Ok(destination)] => {
                 let flow = Flow {
@@ -229,20 +248,13 @@ impl<'p> Replay<'p> {
                 let verdict = self.judge.decide(&flow)?;
                 self.judged(at, [source, destination], &flow, &verdict, record.refused)
             }
-            [Err(why), _] | [_, Err(why)] => {
-                Judged { outcome: Outcome::Passed(why), unexplained: None, unlabelled: false, kept: None }
-            }
+            [Err(why), _] | [_, Err(why)] => Judged::passed(why),
         };
-        self.remember(key, smallvec![judged]);
-        self.count(judged, time);
-        Ok(())
+        self.count(judged, record.time.told().and_then(Moment::parse));
+        Ok(judged)
     }
 
-    fn question(&mut self, at: (usize, u64), line: &[u8], question: &Question) -> Result<(), String> {
-        if let Some(known) = self.known.get(line) {
-            known.clone().into_iter().for_each(|judged| self.count(judged, None));
-            return Ok(());
-        }
+    fn question(&mut self, at: (usize, u64), question: &Question) -> Result<SmallVec<[Judged; 1]>, String> {
         let answers = ask_by(self.policy, question, &mut |flow| self.judge.decide(flow))?;
         let mut all: SmallVec<[Judged; 1]> = SmallVec::new();
         for (flow, verdict) in answers.all.iter().flat_map(|answer| answer.steps()) {
@@ -250,8 +262,7 @@ impl<'p> Replay<'p> {
             all.push(self.judged(at, who, flow, verdict, false));
         }
         all.iter().for_each(|judged| self.count(*judged, None));
-        self.remember(line.to_vec(), all);
-        Ok(())
+        Ok(all)
     }
 
     fn judged(&mut self, at: (usize, u64), who: [Rc<Who>; 2], flow: &Flow, verdict: &Verdict, refused: bool) -> Judged {

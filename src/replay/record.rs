@@ -131,10 +131,11 @@ impl<'l> Told<'l> {
         Told { address: Some(address), ..Told::default() }
     }
 
-    /// Adds what this tells to a key.
-    fn key(&self, key: &mut Vec<u8>) {
+    /// Returns a key that tells this end from all that a line could tell otherwise.
+    pub fn key(&self) -> Vec<u8> {
+        let mut key = Vec::with_capacity(128);
         for text in [&self.namespace, &self.pod, &self.workload, &self.account] {
-            piece(text, key);
+            piece(text, &mut key);
         }
         key.push(u8::from(self.no_pod));
         match self.address {
@@ -142,14 +143,7 @@ impl<'l> Told<'l> {
             Some(IpAddr::V4(address)) => key.extend(address.octets()),
             Some(IpAddr::V6(address)) => key.extend(address.octets()),
         }
-        self.labels.iter().chain(&self.names).for_each(|text| piece(text, key));
-        key.push(b'\n');
-    }
-
-    /// Returns a key that tells this end from all that a line could tell otherwise.
-    pub fn whole_key(&self) -> Vec<u8> {
-        let mut key = Vec::with_capacity(128);
-        self.key(&mut key);
+        self.labels.iter().chain(&self.names).for_each(|text| piece(text, &mut key));
         key
     }
 }
@@ -158,26 +152,6 @@ fn piece(text: &Text<'_>, key: &mut Vec<u8>) {
     let text = text.told().unwrap_or_default();
     key.extend((text.len() as u32).to_le_bytes());
     key.extend(text.as_bytes());
-}
-
-impl Record<'_> {
-    /// Writes a key that tells this record from all that mean other flows; the time is no part of it.
-    pub fn key(&self, key: &mut Vec<u8>) {
-        self.source.key(key);
-        self.destination.key(key);
-        key.extend(self.port.unwrap_or(0).to_le_bytes());
-        key.extend([self.protocol.0 as u8, u8::from(self.refused)]);
-        for text in [&self.method, &self.path, &self.host, &self.tls] {
-            piece(text, key);
-        }
-        for (name, value) in &self.headers {
-            piece(name, key);
-            piece(value, key);
-        }
-        if let Some(client) = self.client {
-            key.extend(client.to_string().into_bytes());
-        }
-    }
 }
 
 /// Reads `10.1.2.3:80` or `[2001:db8::1]:80`; of an address without a port, port 0.

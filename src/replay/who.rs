@@ -61,7 +61,7 @@ impl<'p> Cast<'p> {
 
     /// Returns who is told of. A Service is nobody: one of its pods took the flow.
     pub fn who(&mut self, told: &Told<'_>) -> Result<Rc<Who>, Passed> {
-        let key = told.whole_key();
+        let key = told.key();
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }

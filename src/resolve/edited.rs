@@ -9,14 +9,26 @@
 
 use std::sync::{Arc, OnceLock};
 
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
 use super::{Def, ModuleId, Names, defined, errors};
 use crate::diag::Diagnostics;
-use crate::syntax::tree::{Item, ItemKind};
+use crate::source::Span;
+use crate::syntax::tree::{Ident, Item, ItemKind};
 
 impl Names {
-    /// Returns the names after some definitions of a module are gone and statements came in their place; what a `use`
-    /// brings stays as it is. A name that is defined twice is reported, and keeps its first definition.
-    pub fn after(&self, module: ModuleId, gone: &[Def], come: Vec<Item>, diagnostics: &mut Diagnostics) -> Names {
+    /// Returns the names after some definitions of a module are gone and statements came; what a `use` brings stays as
+    /// it is. `place` returns where a span is in the edited file: of two definitions of a name the first counts, and
+    /// the other is reported.
+    pub fn after(
+        &self,
+        module: ModuleId,
+        gone: &[Def],
+        come: Vec<Item>,
+        place: impl Fn(Span) -> Option<Span>,
+        diagnostics: &mut Diagnostics,
+    ) -> Names {
         let mut names = self.clone();
         let others = names.modules.iter_mut().enumerate().filter(|(id, _)| *id != module.0 as usize);
         for other in others.map(|(_, other)| other) {
@@ -32,26 +44,38 @@ impl Names {
         }
         let Some(own) = names.modules.get_mut(module.0 as usize).map(Arc::make_mut) else { return names };
         own.in_sight = OnceLock::new();
-        own.own.retain(|_, def| !gone.contains(def));
         for def in gone {
             if let Some(item) = own.file.items.get_mut(def.item as usize) {
                 item.kind = ItemKind::Error;
             }
         }
-        for item in come {
-            let Some(name) = defined(&item.kind).cloned() else { continue };
-            let def = Def { module, item: own.file.items.len() as u32 };
-            let known = own.own.get(&name.text).or_else(|| own.listed.get(&name.text).map(|(def, _)| def)).copied();
-            own.file.items.push(item);
-            match known {
-                Some(first) => {
-                    let first = own.file.items.get(first.item as usize).filter(|_| first.module == module);
-                    let place = first.and_then(|item| defined(&item.kind)).map_or(name.span, |first| first.span);
-                    diagnostics.push(errors::duplicate_name(&name, place, None));
+        own.file.items.extend(come);
+        let definitions = own.file.items.iter().enumerate();
+        let mut definitions: Vec<(Span, Def, &Ident)> = definitions
+            .filter_map(|(at, item)| {
+                let name = defined(&item.kind)?;
+                Some((place(name.span)?, Def { module, item: at as u32 }, name))
+            })
+            .collect();
+        definitions.sort_unstable_by_key(|(place, ..)| *place);
+        let mut first: FxHashMap<SmolStr, Span> = FxHashMap::default();
+        own.own.clear();
+        for (_, def, name) in definitions {
+            match first.get(&name.text) {
+                Some(first) => diagnostics.push(errors::duplicate_name(name, *first, None)),
+                None => {
+                    first.insert(name.text.clone(), name.span);
+                    own.own.insert(name.text.clone(), def);
                 }
-                None => drop(own.own.insert(name.text, def)),
             }
         }
         names
+    }
+
+    /// Returns the definitions of a module whose names mean something else, or nothing, in other names.
+    pub fn redefined(&self, module: ModuleId, others: &Names) -> Vec<Def> {
+        let other = &others.module(module).own;
+        let own = self.module(module).own.iter();
+        own.filter(|(name, def)| other.get(*name) != Some(def)).map(|(_, def)| *def).collect()
     }
 }

@@ -9,21 +9,19 @@ use crate::settings::Settings;
 use crate::source::Sources;
 use crate::syntax::tree::{Item, ItemKind};
 
-/// Checks statements, each group of one module, and hands on the findings of each group; among them may be findings
-/// about definitions elsewhere that the statements name. `inventory` has the declarations of the source. Facts, scopes
-/// and `use` statements are passed over, since all else may depend on them.
+/// Checks statements, each group of one module. Findings are pushed, among them perhaps some about definitions
+/// elsewhere that the statements name. `inventory` has the declarations of the source. Facts, scopes and `use`
+/// statements are passed over, since all else may depend on them.
 pub fn check_again<'t>(
     groups: impl Iterator<Item = (ModuleId, &'t [Item])>,
     names: &Names,
     inventory: &Inventory,
     settings: &Settings,
     sources: &Sources,
-    mut then: impl FnMut(Diagnostics),
+    diagnostics: &mut Diagnostics,
 ) {
-    let mut fresh = Diagnostics::new();
-    fresh.set_levels(&settings.lints);
-    let mut found = fresh.clone();
-    let mut checker = Checker::new(names, inventory, settings, sources, &mut found);
+    diagnostics.set_levels(&settings.lints);
+    let mut checker = Checker::new(names, inventory, settings, sources, diagnostics);
     let mut of = None;
     for (module, items) in groups {
         if of != Some(module) {
@@ -31,7 +29,6 @@ pub fn check_again<'t>(
             of = Some(module);
         }
         let env = Env::top(module);
-        *checker.diagnostics = fresh.clone();
         for item in items {
             match defined(&item.kind).and_then(|name| names.export(module, &name.text)) {
                 Some(def) if names.item(def).span == item.span => checker.declaration(def, item),
@@ -42,7 +39,6 @@ pub fn check_again<'t>(
                 }
             }
         }
-        then(std::mem::replace(checker.diagnostics, fresh.clone()));
     }
 }
 

@@ -26,7 +26,7 @@ use crate::targets::{Traffic, Traffics};
 const MOST_WORDS: usize = 64;
 
 /// A peer.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Peer<'a> {
     Pods(&'a PodSelector),
     Block(&'a Block),
@@ -36,7 +36,10 @@ enum Peer<'a> {
 type Port<'a> = Option<(&'a PortTest, Protocol)>;
 
 /// Flows between the pods of a selector and a peer.
-type Words<'a> = SmallVec<[(&'a PodSelector, Peer<'a>, Port<'a>); 4]>;
+type Word<'a> = (&'a PodSelector, Peer<'a>, Port<'a>);
+
+/// The words of a statement.
+type Words<'a> = SmallVec<[Word<'a>; 4]>;
 
 /// Returns whether the layer says word by word what the source says of the pods of a row, or more where that is
 /// admitted; without a text that would be compared too.
@@ -67,20 +70,24 @@ impl<'a> Plain<'_, 'a> {
 
     /// Returns whether all words are alike; `None` if some cannot be compared.
     fn holds(&self) -> Option<bool> {
-        let mut isolated: FxHashSet<&PodSelector> = FxHashSet::default();
+        let mut isolated: FxHashSet<&'a PodSelector> = FxHashSet::default();
         let mut of_rules: FxHashMap<RuleId, Words<'a>> = FxHashMap::default();
-        let mut of_grants: FxHashMap<GrantId, Words<'a>> = FxHashMap::default();
+        let mut of_grants: FxHashMap<GrantId, Vec<Word<'a>>> = FxHashMap::default();
+        // One statement of the layer may stand for several that say the same.
+        let mut passing: FxHashSet<Word<'a>> = FxHashSet::default();
         for stated in &self.said.stated {
-            let words = match &stated.instead_of {
-                Instead::Isolation => {
-                    isolated.extend(stated.rule.subject(self.direction).pods().map(|(_, pods)| &pods.selector));
-                    continue;
-                }
-                Instead::Rule(at) => of_rules.entry(*at).or_default(),
-                Instead::Grant(at) => of_grants.entry(*at).or_default(),
-                Instead::Rest(_) => return None,
-            };
-            self.add(words, &stated.rule.source, &stated.rule.destination)?;
+            if stated.instead_of == Instead::Isolation {
+                isolated.extend(stated.rule.subject(self.direction).pods().map(|(_, pods)| &pods.selector));
+                continue;
+            }
+            let mut words = Words::new();
+            self.add(&mut words, &stated.rule.source, &stated.rule.destination)?;
+            passing.extend(words.iter().copied());
+            match &stated.instead_of {
+                Instead::Rule(at) => of_rules.entry(*at).or_default().extend(words),
+                Instead::Grant(at) => of_grants.entry(*at).or_default().extend(words),
+                Instead::Isolation | Instead::Rest(_) => return None,
+            }
         }
         let mut isolates: FxHashSet<&PodSelector> = FxHashSet::default();
         for &at in &self.said.rules {
@@ -92,15 +99,15 @@ impl<'a> Plain<'_, 'a> {
             if rule.action == Action::Isolate {
                 continue;
             }
-            let said = of_rules.remove(&at)?;
-            if !self.is_rule(at, rule, &said)? {
+            let said = of_rules.remove(&at).unwrap_or_default();
+            if !self.is_rule(at, rule, &said, &passing)? {
                 return Some(false);
             }
         }
         let grants = self.said.grants.iter().chain(&self.wide.grants);
         for &at in grants {
             let said = of_grants.remove(&at).unwrap_or_default();
-            if !self.is_grant(at, &isolated, &said)? {
+            if !self.is_grant(at, &isolated, &said, &passing)? {
                 return Some(false);
             }
         }
@@ -108,35 +115,40 @@ impl<'a> Plain<'_, 'a> {
     }
 
     /// Returns whether the layer says a rule, or admits what it says beyond it.
-    fn is_rule(&self, at: RuleId, rule: &'a Rule, said: &Words<'a>) -> Option<bool> {
+    fn is_rule(&self, at: RuleId, rule: &'a Rule, said: &Words<'a>, passing: &FxHashSet<Word<'a>>) -> Option<bool> {
         let mut meant = Words::new();
         self.add(&mut meant, &rule.source, &rule.destination)?;
         let to_hosts = self.add_hosts(&mut meant, rule)?;
         let admitted = self.table.admitted(self.direction, &Instead::Rule(at));
-        let is_alike = are_among(&meant, said) && are_among(said, &meant);
+        let is_alike = meant.iter().all(|word| passing.contains(word)) && said.iter().all(|word| meant.contains(word));
         Some(is_alike && (!to_hosts || said.iter().all(|(.., port)| admits(admitted, *port))))
     }
 
     /// Returns whether the layer says a grant, for pods that it isolates.
-    fn is_grant(&self, at: GrantId, isolated: &FxHashSet<&PodSelector>, said: &Words<'a>) -> Option<bool> {
+    fn is_grant(
+        &self,
+        at: GrantId,
+        isolated: &FxHashSet<&'a PodSelector>,
+        said: &[Word<'a>],
+        passing: &FxHashSet<Word<'a>>,
+    ) -> Option<bool> {
         let grant = &self.policy().grants[at.index()];
         if !matches!(grant.reason, GrantReason::Dns | GrantReason::Istiod) || grant.direction == Direction::Ingress {
             return None;
         }
-        let subjects: Vec<&PodSelector> = grant.subject().pods().map(|(_, pods)| &pods.selector).collect();
-        let mut meant = Words::new();
+        let subjects: Vec<&'a PodSelector> = grant.subject().pods().map(|(_, pods)| &pods.selector).collect();
+        let mut opened = Words::new();
+        add_words(&mut opened, subjects.first()?, &grant.destination.members, None)?;
         let of_all = subjects.iter().any(|pods| pods.is_any());
         let named = || subjects.iter().copied().filter(|pods| pods.namespace_name() == Some(self.namespace));
-        let governed: Vec<&PodSelector> = if of_all { isolated.iter().copied().collect() } else { named().collect() };
-        for pods in governed {
-            add_words(&mut meant, pods, &grant.destination.members, None)?;
-        }
+        let passes = |pods: &'a PodSelector| opened.iter().all(|(_, to, on)| passing.contains(&(pods, *to, *on)));
+        let all_pass = if of_all { isolated.iter().all(|pods| passes(pods)) } else { named().all(passes) };
         let everyone = PodSelector::in_namespace(self.namespace.clone());
-        let is_within = |(pods, peer, port): &(&PodSelector, Peer<'_>, Port<'_>)| {
-            let granted = of_all || named().any(|own| own == *pods || *own == everyone);
-            granted && isolated.contains(pods) && meant.iter().any(|(_, other, on)| (other, on) == (peer, port))
+        let is_within = |(pods, to, on): &Word<'_>| {
+            let governed = of_all || named().any(|own| own == *pods || *own == everyone);
+            governed && isolated.contains(pods) && opened.iter().any(|(_, peer, port)| (peer, port) == (to, on))
         };
-        Some(are_among(&meant, said) && said.iter().all(is_within))
+        Some(all_pass && said.iter().all(is_within))
     }
 
     /// Returns the selectors of pods of the namespace.
@@ -213,10 +225,6 @@ fn add_ports<'a>(words: &mut Words<'a>, pods: &'a PodSelector, peer: Peer<'a>, p
         Ports::Some(list) => words.extend(list.iter().map(|one| (pods, peer, Some((&one.port, one.protocol))))),
     }
     (words.len() <= MOST_WORDS).then_some(())
-}
-
-fn are_among(words: &Words<'_>, others: &Words<'_>) -> bool {
-    words.iter().all(|one| others.contains(one))
 }
 
 /// Returns whether more than a rule says may pass on a port; of ICMP layers say nothing.

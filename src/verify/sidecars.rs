@@ -233,11 +233,17 @@ fn compared(
 
 /// Returns a flow that a rule end forbids and the objects let through, whatever judgements say of it.
 pub(super) fn passing(policy: &Policy, made: &Made<'_>, (at, direction): (RuleId, Direction)) -> Option<Flow> {
-    let mesh = read(policy.rules[at.index()].origin.span.file, made.texts).ok()?;
+    let rule = &policy.rules[at.index()];
+    let mesh = read(rule.origin.span.file, made.texts).ok()?;
     let claims = Claims { shown: Some(at), ..Claims::new(policy, made) };
+    let at_gateway = || ingress::differing(policy, made, &mesh, &claims);
     let found = match direction {
-        Direction::Ingress => ingress::differing(policy, made, &mesh, &claims),
-        Direction::Egress => egress::differing(policy, made, &mesh, &claims),
+        Direction::Ingress => at_gateway(),
+        // What leads out through a gateway is judged there as well.
+        Direction::Egress => match egress::differing(policy, made, &mesh, &claims) {
+            Ok(None) if rule.via.is_some() || rule.action == Action::Deny && !rule.ingress => at_gateway(),
+            found => found,
+        },
     };
     found.ok()?.filter(|difference| difference.kind == Kind::Wider).map(|difference| difference.flow)
 }

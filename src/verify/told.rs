@@ -122,13 +122,18 @@ fn is_seen(policy: &Policy, flow: &Flow, direction: Direction) -> bool {
     }
 }
 
-/// Returns a flow whose sender has a sidecar where the cluster gives it one, whatever the flow says.
+/// Returns a flow whose sender has a sidecar where the cluster gives it one, whatever the flow says. A request of which
+/// the path is told has a method, too: one that no rule names.
 fn as_injected(policy: &Policy, flow: &Flow) -> Flow {
     let source = match &flow.source {
         Party::Pod(pod) => Party::Pod(Pod { sidecar: has_sidecar(policy, pod), ..pod.clone() }),
         other => other.clone(),
     };
-    Flow { source, ..flow.clone() }
+    let mut request = flow.request.clone();
+    if request.path.is_some() || request.jwt.is_some() || !request.headers.is_empty() {
+        request.method.get_or_insert(SmolStr::new_static("UNNAMED"));
+    }
+    Flow { source, request, ..flow.clone() }
 }
 
 /// Returns whether the cluster gives a pod a sidecar.

@@ -502,3 +502,31 @@ fn tls_of_a_pod_is_refused_only_where_no_member_lets_it_out() {
     assert!(narrower("a:80").contains("leaves TLS to its sidecar"), "{}", narrower("a:80"));
     assert_eq!(narrower("{ a:80, a:443 }"), "");
 }
+
+/// A cluster IP leads to pods, whoever may send to its block; the way to DNS has no port of its own on Istio.
+#[test]
+fn services_behind_addresses_and_dns_are_open_on_istio() {
+    let cluster = "apiVersion: v1\nkind: Service\nmetadata: { name: api, namespace: garden }\n\
+        spec: { clusterIP: 10.96.0.20, selector: { app: api }, ports: [{ port: 80 }] }\n";
+    let judged = |source: &str, rule: usize| {
+        let build = build_with(source, Some(cluster), |_| ());
+        build.judged(rule, Direction::Egress)
+    };
+    let addresses = |to: &str| judged(&format!("allow egress shop/* -> {to}"), 0);
+    let (level, reason) = addresses("10.0.0.0/8:80");
+    assert!(level == Level::Wider && reason.contains("the cluster IP of garden/api"), "{level:?} {reason}");
+    for other in ["10.0.0.0/8:443", "10.0.0.0/9:80", "{ 10.0.0.0/8 except 10.96.0.0/16 }:80"] {
+        let is_inside = other == "10.0.0.0/9:80";
+        assert_eq!(addresses(other).0 == Level::Wider, is_inside, "{other}");
+    }
+    let host = "allow egress garden/* -> zenquotes.io:443\n";
+    for (denied, level) in [
+        ("kube-system/*:9153", Level::Unable),
+        ("kube-system/{k8s-app=kube-dns}:9153", Level::Unable),
+        ("kube-system/*", Level::Bypassable),
+        ("kube-system/*:9153/udp", Level::Bypassable),
+    ] {
+        let (found, reason) = judged(&format!("{host}deny egress garden/web -> {denied}"), 1);
+        assert_eq!(found, level, "{denied}: {reason}");
+    }
+}

@@ -65,6 +65,15 @@ fn built(policy: &Policy, sources: &Sources, abi: Abi, audit: bool) -> Module {
     module
 }
 
+/// Calls an export of a module that takes numbers, and returns its result, 0 where it has none.
+fn call<T>(store: &mut wasmtime::Store<T>, instance: &wasmtime::Instance, name: &str, arguments: &[i32]) -> i32 {
+    let function = instance.get_func(&mut *store, name).unwrap_or_else(|| panic!("{name}"));
+    let arguments: Vec<_> = arguments.iter().map(|argument| wasmtime::Val::I32(*argument)).collect();
+    let mut results = vec![wasmtime::Val::I32(0); function.ty(&*store).results().len()];
+    function.call(&mut *store, &arguments, &mut results).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    results.first().map_or(0, |result| result.unwrap_i32())
+}
+
 #[test]
 fn modules_and_their_native_twins_say_what_the_evaluator_says() {
     let asked = std::env::var("NETPOL_EVALUATOR").unwrap_or_default();
@@ -82,7 +91,7 @@ fn modules_and_their_native_twins_say_what_the_evaluator_says() {
         let Some((policy, sources)) = meaning::policy(&source, world.manifests().as_deref()) else { continue };
         policies += 1;
         let tables = wasm::tables(&policy, false);
-        let mut twin = Kernel::new(Tables::new(&tables.words, &tables.text).unwrap());
+        let mut twin = Kernel::new(Tables::new(&tables.words, &tables.bytes).unwrap());
         let mut module = Running::load(&built(&policy, &sources, Abi::Core, false).code).unwrap();
         let mut meaning = Meaning::new(&policy, &[]);
         let mut drawn = Vec::new();

@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 
 use crate::analysis::Witness;
 use crate::cli::layers::{Deed, Does, layers};
+use crate::model::labels::NAMESPACE_NAME;
+use crate::model::rules::RuleId;
 use crate::policy::ask::Answer;
 use crate::policy::meaning::in_words;
-use crate::policy::{Cause, Policy, eval};
+use crate::policy::{Cause, Party, Policy, eval};
 #[cfg(feature = "wasm-run")]
 use crate::policy::{End, Verdict};
 use crate::settings::Layer;
@@ -216,7 +218,8 @@ fn allowed(
 }
 
 /// Returns why a layer may refuse a flow that a rule allows, though no question can tell: it cannot say the rule, and
-/// others isolate the pods; or it refuses some ways to dial a pod, such as by its own address.
+/// others isolate the pods; it refuses some ways to dial a pod, such as by its own address; or it reads accounts by the
+/// labels of the inventory's pods, and this is none of them.
 fn unsaid(policy: &Policy, lowering: &Lowering, layer: Layer, witness: &Witness) -> Option<String> {
     let (_, lowered) = lowering.layers.iter().find(|(one, _)| *one == layer)?;
     eval(policy, &witness.flow).ends.iter().find_map(|end| {
@@ -227,7 +230,22 @@ fn unsaid(policy: &Policy, lowering: &Lowering, layer: Layer, witness: &Witness)
             return Some(judgement.reason.to_string());
         }
         let mut refused = judgement.remarks().narrower.iter();
-        Some(refused.find(|one| one.flows == Refuses::NothingAskedFor)?.words.to_string())
+        let dialled = refused.find(|one| one.flows == Refuses::NothingAskedFor).map(|one| one.words.to_string());
+        let unknown = || layer == Layer::NetworkPolicy && is_unknown(policy, rule, witness);
+        dialled.or_else(|| unknown().then(|| "it knows accounts by the inventory, which has no such pod".to_owned()))
+    })
+}
+
+/// Returns whether a rule names an account, and a pod of a flow is none that the inventory has.
+fn is_unknown(policy: &Policy, rule: RuleId, witness: &Witness) -> bool {
+    let Some(rule) = policy.rule(rule).filter(|_| policy.inventory.given) else { return false };
+    let flow = &witness.flow;
+    [(&rule.source, &flow.source), (&rule.destination, &flow.destination)].into_iter().any(|(endpoint, party)| {
+        let Party::Pod(pod) = party else { return false };
+        let name = pod.namespace_labels.get(NAMESPACE_NAME).map_or("", |name| name.as_str());
+        let mut known = policy.inventory.workloads_in(name).iter();
+        endpoint.pods().any(|(_, pods)| !pods.selector.account.is_any())
+            && !known.any(|one| one.labels == pod.labels && (one.account.is_empty() || one.account == pod.account))
     })
 }
 

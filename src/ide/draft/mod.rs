@@ -13,12 +13,12 @@
 mod pieces;
 mod read;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use self::pieces::{Pieces, What, before, behind};
 use super::Analysis;
-use crate::diag::{Diagnostic, Edit, Fix, Label};
-use crate::resolve::Def;
+use crate::diag::{Code, Diagnostic, Edit, Fix, Label};
+use crate::resolve::{Def, ModuleId};
 use crate::source::{FileId, Span};
 use crate::syntax::tree::Item;
 
@@ -42,11 +42,12 @@ pub struct Draft {
     new: BTreeMap<FileId, New>,
     /// The definitions that are gone, and the texts that define something: what the names of `now` differ by.
     differs: (Vec<Def>, Vec<FileId>),
-    /// The findings of definitions that came.
+    /// The modules of these, and what is wrong with their definitions.
+    redefined: Vec<ModuleId>,
     defined: Vec<Diagnostic>,
     /// Unchanged statements that name what changed, by their file and number, with their findings once they were
     /// checked.
-    again: HashMap<(FileId, usize), Option<Vec<Diagnostic>>>,
+    again: BTreeMap<(FileId, usize), Option<Vec<Diagnostic>>>,
 }
 
 /// A text that came since the check.
@@ -81,8 +82,9 @@ impl Draft {
             edited: BTreeMap::new(),
             new: BTreeMap::new(),
             differs: Default::default(),
+            redefined: Vec::new(),
             defined: Vec::new(),
-            again: HashMap::new(),
+            again: BTreeMap::new(),
         }
     }
 
@@ -105,8 +107,11 @@ impl Draft {
     pub fn findings(&self) -> Vec<Diagnostic> {
         let stays = |finding: &&Diagnostic| {
             let place = finding.primary.span;
-            self.again.is_empty()
-                || self.old_statement(place).is_none_or(|at| !self.again.contains_key(&(place.file, at)))
+            // Whether a name is defined twice is found out anew for all definitions of a module.
+            let is_anew = finding.code == Code::DuplicateName
+                && self.old.module(place.file).is_some_and(|module| self.redefined.contains(&module));
+            let is_again = || self.old_statement(place).is_some_and(|at| self.again.contains_key(&(place.file, at)));
+            !is_anew && (self.again.is_empty() || !is_again())
         };
         let known = self.old.known_findings();
         let known = if known.iter().len() > MOST_JUDGED { self.old.first_findings() } else { known };

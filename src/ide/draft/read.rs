@@ -1,5 +1,6 @@
 //! Reading what was edited: its statements are parsed and checked, with those that name what changed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
@@ -118,21 +119,24 @@ impl Draft {
         let Some(old) = self.old.names.clone() else { return };
         let mut names = Names::clone(&old);
         let mut found = Diagnostics::new();
-        let modules: FxHashSet<ModuleId> = gone.iter().map(|def| def.module).collect();
-        let modules = modules.into_iter().chain(come.iter().filter_map(|file| self.now.module(*file)));
+        let modules = gone.iter().map(|def| def.module);
+        let modules = modules.chain(come.iter().filter_map(|file| self.now.module(*file)));
         let mut modules: Vec<ModuleId> = modules.collect();
         modules.sort_unstable();
         modules.dedup();
-        for module in modules {
-            let lost: Vec<Def> = gone.iter().copied().filter(|def| def.module == module).collect();
-            let here = come.iter().filter(|file| self.now.module(**file) == Some(module));
+        let mut redefined = Vec::new();
+        for module in &modules {
+            let lost: Vec<Def> = gone.iter().copied().filter(|def| def.module == *module).collect();
+            let here = come.iter().filter(|file| self.now.module(**file) == Some(*module));
             let items: Vec<Item> =
                 here.filter_map(|file| self.new.get(file)).flat_map(|new| new.items.clone()).collect();
-            names = names.after(module, &lost, items, &mut found);
+            names = names.after(*module, &lost, items, |span| self.place(span), &mut found);
+            redefined.extend(old.redefined(*module, &names));
         }
         self.defined.extend(found.iter().cloned());
+        self.redefined = modules;
         self.now.names = Some(Arc::new(names));
-        for place in self.affected(gone, !come.is_empty()) {
+        for place in self.affected(&redefined) {
             if let Some(at) = self.old_statement(place)
                 && self.place(place).is_some()
                 && self.again.len() < MOST_AGAIN
@@ -142,10 +146,11 @@ impl Draft {
         }
     }
 
-    /// Returns the places of names that stood for what is gone, or for a definition by such a name, and if something
-    /// came those of names that stood for nothing.
-    fn affected(&self, gone: &[Def], came: bool) -> Vec<Span> {
-        let mut places = Vec::new();
+    /// Returns the places of names that stood for something else, or for a definition by such a name, and those of
+    /// names that stood for nothing.
+    fn affected(&self, gone: &[Def]) -> Vec<Span> {
+        let unknown = self.old.first_findings().iter().filter(|finding| finding.code == Code::UnknownName);
+        let mut places: Vec<Span> = unknown.map(|finding| finding.primary.span).collect();
         let mut known: FxHashSet<Def> = gone.iter().copied().collect();
         let mut open: Vec<Def> = gone.to_vec();
         while let Some(def) = open.pop().filter(|_| places.len() < MOST_AGAIN) {
@@ -153,10 +158,6 @@ impl Draft {
                 places.push(*place);
                 open.extend(self.old_definition(*place).filter(|def| known.insert(*def)));
             }
-        }
-        if came {
-            let unknown = self.old.first_findings().iter().filter(|finding| finding.code == Code::UnknownName);
-            places.extend(unknown.map(|finding| finding.primary.span));
         }
         places
     }
@@ -174,47 +175,39 @@ impl Draft {
     fn check(&mut self) {
         let Some(names) = self.now.names.clone() else { return };
         let mut groups: Vec<(ModuleId, Vec<Item>)> = Vec::new();
-        let mut of: Vec<Result<FileId, (FileId, usize)>> = Vec::new();
-        for (file, new) in self.new.iter().filter(|(_, new)| new.found.is_none()) {
-            if let Some(module) = self.now.module(*file) {
-                groups.push((module, new.items.clone()));
-                of.push(Ok(*file));
-            }
+        let mut found = Diagnostics::new();
+        let new: Vec<FileId> = self.new.iter().filter(|(_, new)| new.found.is_none()).map(|(file, _)| *file).collect();
+        for file in &new {
+            groups.extend(self.now.module(*file).zip(self.new.get(file).map(|new| new.items.clone())));
         }
-        let mut unread = Vec::new();
-        for ((file, at), _) in self.again.iter().filter(|(_, found)| found.is_none()) {
-            let (Some(module), Some(scan)) = (self.old.module(*file), self.old.scan(*file)) else { continue };
-            let mut found = Diagnostics::new();
-            let items = syntax::parse_some(self.old.sources(), *file, scan, *at..at + 1, &mut found);
-            unread.push(((*file, *at), found));
-            groups.push((module, items));
-            of.push(Err((*file, *at)));
+        let again: Vec<(FileId, usize)> =
+            self.again.iter().filter(|(_, found)| found.is_none()).map(|(key, _)| *key).collect();
+        for &(file, at) in &again {
+            let (Some(module), Some(scan)) = (self.old.module(file), self.old.scan(file)) else { continue };
+            groups.push((module, syntax::parse_some(self.old.sources(), file, scan, at..at + 1, &mut found)));
         }
-        let mut all = Vec::with_capacity(groups.len());
         let groups = groups.iter().map(|(module, items)| (*module, items.as_slice()));
         let (inventory, settings) = (self.now.inventory(), &self.now.input.settings);
-        types::check_again(groups, &names, inventory, settings, self.now.sources(), |found| all.push(found));
-        for (of, found) in of.into_iter().zip(all) {
-            let found = found.iter().cloned();
-            match of {
-                Ok(file) => {
-                    let own: Vec<Diagnostic> = found.filter(|one| one.primary.span.file == file).collect();
-                    let own = own.into_iter().filter(|one| !self.is_said(one)).collect();
-                    if let Some(new) = self.new.get_mut(&file) {
-                        new.found = Some(own);
-                    }
-                }
-                Err((file, at)) => {
-                    let own = found.filter(|one| {
-                        one.primary.span.file == file && self.old_statement(one.primary.span) == Some(at)
-                    });
-                    let own = own.collect();
-                    self.again.insert((file, at), Some(own));
-                }
+        types::check_again(groups, &names, inventory, settings, self.now.sources(), &mut found);
+        // A finding belongs to the statement that it is about, whichever statement led to it.
+        let mut found_in: BTreeMap<Result<FileId, (FileId, usize)>, Vec<Diagnostic>> = BTreeMap::new();
+        for finding in found.iter().filter(|finding| !self.is_said(finding)) {
+            let place = finding.primary.span;
+            let of = match self.new.contains_key(&place.file) {
+                true => Some(Ok(place.file)),
+                false => self.old_statement(place).map(|at| Err((place.file, at))),
+            };
+            if let Some(of) = of {
+                found_in.entry(of).or_default().push(finding.clone());
             }
         }
-        for (key, found) in unread {
-            self.again.entry(key).or_default().get_or_insert_default().extend(found.iter().cloned());
+        for file in new {
+            if let Some(new) = self.new.get_mut(&file) {
+                new.found = Some(found_in.remove(&Ok(file)).unwrap_or_default());
+            }
+        }
+        for key in again {
+            self.again.insert(key, Some(found_in.remove(&Err(key)).unwrap_or_default()));
         }
     }
 

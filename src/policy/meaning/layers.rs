@@ -62,12 +62,16 @@ impl<'p> Meaning<'p> {
     ) -> Result<Option<Example<'p>>, TooLarge> {
         let judged = self.passing(direction, place);
         let d = &mut self.flows.diagrams;
-        let excess = layer.minus(judged, d);
-        let mut excess = d.and(excess, within);
+        let mut excess = layer.minus(judged, d);
+        // Where pods are known, `within` lists the peers of each pod: what is said of pods goes first there.
+        let [first, last] =
+            if self.policy.inventory.workloads.is_empty() { [within, Set::ALL] } else { [Set::ALL, within] };
+        excess = d.and(excess, first);
         if excess != Set::NONE {
             let excused = self.spoken_of(direction, place, said);
             excess = self.flows.diagrams.minus(excess, excused);
         }
+        excess = self.flows.diagrams.and(excess, last);
         if excess != Set::NONE {
             let second = second(self);
             let d = &mut self.flows.diagrams;

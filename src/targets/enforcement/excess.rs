@@ -36,7 +36,8 @@ fn reach(row: &Row<'_>, end: &RowEnd<'_>) -> Reach {
     let of_requests =
         |why: &Why| matches!(why, Why::Unseen(Ability::Tokens | Ability::Requests | Ability::RequestHosts));
     let unseen = end.layers.iter().any(|(_, judgement)| of_requests(&judgement.reason));
-    if row.crossed.is_none() && unseen && best.of(Traffic::Tcp) == Level::Exact {
+    // What only pods that avoid their sidecars send is a note.
+    if row.crossed.is_none() && unseen && best.of(Traffic::Tcp) <= Level::Bypassable {
         return Reach::AnyRequest;
     }
     let by_address = |why: &Why| matches!(why, Why::OtherHosts(_));

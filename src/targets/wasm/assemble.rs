@@ -102,9 +102,9 @@ fn put_rules(out: &mut Vec<u8>, rules: &[u8]) {
 
 /// Returns tables as bytes, with what rules and grants are behind them.
 fn bytes(tables: &Written, reasons: Option<&Reasons>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(4 * tables.words.len() + tables.text.len());
+    let mut bytes = Vec::with_capacity(4 * tables.words.len() + tables.bytes.len());
     bytes.extend(tables.words.iter().flat_map(|word| word.to_le_bytes()));
-    bytes.extend_from_slice(&tables.text);
+    bytes.extend_from_slice(&tables.bytes);
     if let Some(reasons) = reasons {
         bytes.resize(bytes.len().next_multiple_of(4), 0);
         bytes.extend(reasons.words.iter().flat_map(|word| word.to_le_bytes()));

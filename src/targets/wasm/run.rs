@@ -2,8 +2,8 @@
 
 use wasmtime::{Engine, Instance, Memory, Module, Store, TypedFunc};
 
+use super::kernel::Verdict;
 use super::kernel::layout;
-use super::kernel::{Cause, End, Verdict};
 use super::{assemble, flow};
 use crate::policy;
 
@@ -180,18 +180,5 @@ fn verdict([first, out, way_in]: [u32; 3]) -> Result<Verdict, Number> {
     if (first as i32) < 0 {
         return Err(first as i32);
     }
-    let end = |cause: u32, by: u32| {
-        let causes = [
-            Cause::NoPod,
-            Cause::Itself,
-            Cause::NotIsolated,
-            Cause::Allowed,
-            Cause::Granted,
-            Cause::Denied,
-            Cause::NoneMatches,
-        ];
-        let cause = causes.get((cause & 0xff) as usize).copied().ok_or(TRAP)?;
-        Ok::<End, Number>(End { cause, by })
-    };
-    Ok(Verdict { ends: [end(first >> 8, out)?, end(first >> 16, way_in)?], audit: first & 0xff == 2 })
+    Verdict::of([first, out, way_in]).ok_or(TRAP)
 }

@@ -150,6 +150,12 @@ fn a_layer_tells_a_flow_where_no_sentence_can() {
             "istio",
             "lab/* -> garden/{app=web}, tcp 8080, ",
         ),
+        // The gateway asks for no method, on the way out.
+        (
+            "use std/istio\n@approximate(\"x\") allow egress garden/* -> a.example:80/http via egress-gateway where method GET\n",
+            "istio",
+            "garden/* -> istio-system/{istio=egressgateway}, tcp 8443, ",
+        ),
     ] {
         let here = folder(&[("a.netpol", policy)]);
         let run = netpol(here.path(), &["explain", "--enforcement", "--target", layer, "--format", "json"]);

@@ -375,6 +375,16 @@ fn lines_that_cannot_be_read_are_counted_and_told() {
 }
 
 #[test]
+fn stdin_lies_in_no_folder() {
+    let policy = "allow egress garden/* -> zenquotes.io:443\n";
+    let here = folder(&[("deep/netpol.toml", ""), ("deep/a.netpol", policy)]);
+    let log = b"x\n{\"from\":\"garden/web\",\"to\":\"zenquotes.io:443\"}\n";
+    let run = netpol_with(here.path(), &["replay", "-", "--policy", "deep"], log);
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    assert!(run.out.contains("unread       -:1: "), "{}", run.out);
+}
+
+#[test]
 fn packed_logs_are_unpacked() {
     let here = shop();
     let log = lines(&[ztunnel(json!({ "dst.hbone_addr": "10.244.2.7:9090" }))]);

@@ -25,7 +25,7 @@ fn code() -> Vec<u8> {
 fn with_kernel(then: impl FnOnce(&mut Kernel<'_>)) {
     let (policy, _) = meaning::policy(POLICY, None).unwrap();
     let tables = wasm::tables(&policy, false);
-    then(&mut Kernel::new(Tables::new(&tables.words, &tables.text).unwrap()));
+    then(&mut Kernel::new(Tables::new(&tables.words, &tables.bytes).unwrap()));
 }
 
 #[test]
@@ -52,6 +52,20 @@ fn numbers_that_nobody_gave_out_are_errors() {
         let mut words = [0; 16];
         for (from, count, to) in [(0, 5, 0), (16, 1, 0), (0, 1, 14), (usize::MAX, 1, 0), (0, usize::MAX, 0)] {
             assert_eq!(kernel.decide_batch(&mut words, from, count, to), Err(Error::Range), "{from} {count} {to}");
+        }
+    });
+}
+
+/// More flows than are remembered, each asked for twice.
+#[test]
+fn what_is_remembered_is_what_was_decided() {
+    with_kernel(|kernel| {
+        let (garden, quotes) = (kernel.intern(GARDEN).unwrap(), kernel.intern(QUOTES).unwrap());
+        for port in (1..=65535).flat_map(|port| [port, port / 2 + 1]) {
+            let verdict = kernel.decide(garden, quotes, port_word(6, port), UNKNOWN_REQUEST).unwrap();
+            assert_eq!(verdict.allowed(), port == 443, "{port}");
+            let back = kernel.decide(quotes, garden, port_word(6, port), UNKNOWN_REQUEST).unwrap();
+            assert!(back.allowed(), "no rule isolates the web on its way in: {port}");
         }
     });
 }
@@ -134,10 +148,10 @@ fn broken_texts_stop_nothing() {
 fn damaged_tables_stop_nothing() {
     let (policy, _) = meaning::policy(POLICY, None).unwrap();
     let whole = wasm::tables(&policy, false);
-    for section in [header::MAGIC, header::ABI, header::WORDS, header::TEXT] {
+    for section in [header::MAGIC, header::ABI, header::WORDS, header::BYTES] {
         let mut words = whole.words.clone();
         words[section] ^= 1;
-        assert!(Tables::new(&words, &whole.text).is_none());
+        assert!(Tables::new(&words, &whole.bytes).is_none());
     }
     let mut random = Random::of_case(7, 2);
     for _ in 0..3_000 {
@@ -146,7 +160,12 @@ fn damaged_tables_stop_nothing() {
             let at = 4 + random.below(words.len() - 4);
             words[at] = if random.percent(50) { random.below(1 << 32) as u32 } else { random.below(64) as u32 };
         }
-        let Some(tables) = Tables::new(&words, &whole.text) else { continue };
+        let mut bytes = whole.bytes.clone();
+        for _ in 0..random.below(6) {
+            let at = random.below(bytes.len());
+            bytes[at] = random.below(256) as u8;
+        }
+        let Some(tables) = Tables::new(&words, &bytes) else { continue };
         let mut kernel = Kernel::new(tables);
         let parties = [kernel.intern(GARDEN), kernel.intern(QUOTES), kernel.intern(b"\"203.0.113.7\"")];
         for source in parties.iter().flatten() {

@@ -41,11 +41,7 @@ impl Host {
     }
 
     fn call(&mut self, name: &str, arguments: &[i32]) -> i32 {
-        let function = self.instance.get_func(&mut self.store, name).unwrap_or_else(|| panic!("{name}"));
-        let arguments: Vec<_> = arguments.iter().map(|argument| wasmtime::Val::I32(*argument)).collect();
-        let mut results = vec![wasmtime::Val::I32(0); function.ty(&self.store).results().len()];
-        function.call(&mut self.store, &arguments, &mut results).unwrap_or_else(|error| panic!("{name}: {error:?}"));
-        results.first().map_or(0, |result| result.unwrap_i32())
+        super::call(&mut self.store, &self.instance, name, arguments)
     }
 
     fn global(&mut self, name: &str) -> i32 {

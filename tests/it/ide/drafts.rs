@@ -201,3 +201,17 @@ fn a_draft_ends_before_it_keeps_much() {
     }
     assert!(errors(Diagnostics::new().iter().chain(&edited.read())).is_empty());
 }
+
+/// Of a large policy a client gets the first words alone: those that begin as what is written, else those that have it.
+#[test]
+fn the_first_words_are_those_that_begin_as_what_is_written() {
+    let first = |written: &str, most: usize| {
+        let text = format!("let db = data/*\nlet old-db = data/*\nallow egress shop/* -> {written}");
+        let (whole, file) = checked(&text);
+        let (found, has_more) = whole.first_completions(file, text.len() as u32, most);
+        (found.into_iter().map(|one| one.text).collect::<Vec<_>>(), has_more)
+    };
+    assert_eq!(first("db", 9), (vec!["db".to_owned()], false));
+    assert_eq!(first("d", 1), (vec!["db".to_owned()], true));
+    assert_eq!(first("ld-", 9), (vec!["old-db".to_owned()], false));
+}

@@ -215,7 +215,7 @@ fn the_servers_own_texts_have_addresses() {
 #[test]
 fn files_outside_all_folders_and_new_documents_are_policies_of_their_own() {
     let (_guard, folder) = folder(&[("a.netpol", POLICY)]);
-    let outside = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let (mut client, _) = Client::start(&folder, json!({}));
     let path = outside.path().canonicalize().unwrap().join("x.netpol");
     fs::write(&path, POLICY).unwrap();

@@ -57,7 +57,7 @@ fn a_large_policy_ends_with_the_diagnostics_of_check() {
     client.diagnostics(&uri, |known| told(known) == due);
     let mut numbers = Numbers::new(15);
     let mut text = whole.clone();
-    for version in (2..).step_by(5).take(2 + edits() / 12) {
+    for version in (2..).step_by(5).take(1 + edits() / 25) {
         // A rule loses its arrow, which the first diagnostics say.
         let arrow = nth(&text, " -> ", numbers.below(RULES / 2));
         let broken = format!("{} {}", &text[..arrow], &text[arrow + 4..]);

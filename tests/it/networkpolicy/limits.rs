@@ -1,6 +1,9 @@
 //! Objects that are divided because they would be too large, and objects that would be too many.
 
+use netpol::diag::{Code, Severity};
+
 use super::build::{build, build_in};
+use crate::layers::random::Random;
 
 #[test]
 fn an_object_that_is_too_large_is_several_that_add_up() {
@@ -73,4 +76,25 @@ fn rules_for_pods_of_every_namespace_are_not_written_into_too_many() {
     assert_eq!(many.codes().iter().filter(|code| code.starts_with('E')).collect::<Vec<_>>(), [&"E0753"]);
     assert!(many.said("E0753").contains("this is written 650 times, and so are 649 more rules"));
     assert!(!build_in(&inventory, &rules(20)).codes().contains(&"E0753"));
+}
+
+/// Peers by labels that overlap in every combination, each of which an allow would be divided along.
+#[test]
+fn denies_of_overlapping_labels_are_refused_and_not_multiplied() {
+    let random = &mut Random::of_case(2, 1);
+    let mut labels = || -> String {
+        let mut keys: Vec<usize> = Vec::new();
+        while keys.len() < 4 {
+            let key = random.below(40);
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys.iter().map(|key| format!("k{key}={}", random.pick(&["a", "b"]))).collect::<Vec<_>>().join(", ")
+    };
+    let denies: String = (0..200).map(|_| format!("deny ingress lab/{{{}}} -> shop/*:8080\n", labels())).collect();
+    let build = build(&format!("allow ingress lab/* -> shop/*:8080\n{denies}"));
+    let errors = build.diagnostics.iter().filter(|one| one.severity() == Severity::Error);
+    let codes: Vec<Code> = errors.map(|one| one.code).collect();
+    assert_eq!(codes, [Code::DeniesMultiply]);
 }

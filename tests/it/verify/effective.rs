@@ -21,6 +21,7 @@ const POLICIES: &[(&str, &[&str])] = &[
     ("deny egress garden/* -> payments/*", &["10.244.0.0/16"]),
     ("default deny ingress a/*\nallow ingress { b/*, c/* } -> a/{app}\ndeny ingress b/* -> a/{app=web}", &[]),
     ("let db = host db.example at 203.0.113.7\nallow egress garden/* -> db:5432", &[]),
+    ("allow garden/* -> garden/*", &[]),
 ];
 
 /// A mistake, at each place where it can be made.

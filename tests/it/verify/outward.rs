@@ -314,7 +314,7 @@ fn a_denied_pod_that_a_gateway_lets_out_is_seen() {
     let manifests = [pod("web", "web"), pod("api", "api"), pod("old", "api")].concat();
     let text = |denied: &str| {
         format!(
-            "use std/istio (egress-gateway)\nlet db = host db.example at 203.0.113.7\n\
+            "use std/istio (egress-gateway)\nlet db = host db.corp at 203.0.113.7\n\
              allow egress garden/* -> {{ a.example, b.example }}:443 via egress-gateway\n\
              allow egress garden/* -> db:5432 via egress-gateway\ndeny egress {denied}\n"
         )

@@ -14,7 +14,7 @@ mod placed;
 use std::cell::UnsafeCell;
 
 use kernel::layout::ABI;
-use kernel::{Error, Kernel, Verdict};
+use kernel::{Error, Kernel};
 
 /// The largest buffer, in bytes.
 const LARGEST: usize = 1 << 28;
@@ -62,11 +62,11 @@ impl State {
         if offset.is_multiple_of(4) { Ok(offset / 4) } else { Err(Error::Range) }
     }
 
-    fn told(&mut self, verdict: Result<Verdict, Error>) -> i32 {
+    fn told(&mut self, verdict: Result<[u32; 3], Error>) -> i32 {
         match verdict {
             Ok(verdict) => {
-                self.verdict = verdict.words();
-                verdict.number()
+                self.verdict = verdict;
+                (verdict[0] & 0xff) as i32
             }
             Err(error) => error as i32,
         }
@@ -117,7 +117,7 @@ pub extern "C" fn intern_request(at: usize, length: usize) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn decide(source: u32, destination: u32, port: u32, request: u32) -> i32 {
     let Some(state) = state() else { return Error::Tables as i32 };
-    let verdict = state.kernel.decide(source, destination, port, request);
+    let verdict = state.kernel.decide_words([source, destination, port, request]);
     state.told(verdict)
 }
 
@@ -140,7 +140,7 @@ pub extern "C" fn decide_batch(from: usize, count: usize, to: usize) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn decide_text(at: usize, length: usize) -> i32 {
     let Some(state) = state() else { return Error::Tables as i32 };
-    let verdict = state.text(at, length).and_then(|text| state.kernel.decide_text(text));
+    let verdict = state.text(at, length).and_then(|text| state.kernel.decide_text_words(text));
     state.told(verdict)
 }
 

@@ -34,7 +34,7 @@ pub fn lengths() -> Option<(usize, usize)> {
     if head[header::MAGIC] != MAGIC || head[header::ABI] != ABI {
         return None;
     }
-    let (words, text) = (head[header::WORDS] as usize, head[header::TEXT] as usize);
+    let (words, text) = (head[header::WORDS] as usize, head[header::BYTES] as usize);
     let length = words.checked_mul(4)?.checked_add(text)?;
     (start().checked_add(length)? <= memory()).then_some((words, text))
 }

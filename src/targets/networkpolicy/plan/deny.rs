@@ -180,12 +180,15 @@ impl<'a> Deny<'_, 'a> {
             let denies = named.iter().flat_map(|(_, denied)| denied.iter().map(|denied| denied.rule));
             self.product.count(cells.len(), denies, count, &term.cause);
             for cell in cells {
+                if self.product.is_too_large() {
+                    break;
+                }
                 let (left, outcome) = match cell.groups.is_empty() {
                     true => (vec![Rc::clone(&term)], Outcome::default()),
                     false => {
                         let of_cell = named.iter().filter(|(group, _)| cell.groups.contains(group));
                         let denied: Vec<&Denied<'a>> = of_cell.flat_map(|(_, denied)| denied).copied().collect();
-                        self.less(&term, &denied)
+                        self.less(&term, &denied, count)
                     }
                 };
                 split.outcome.extend(outcome);
@@ -227,9 +230,14 @@ impl<'a> Deny<'_, 'a> {
         (cells, outcome)
     }
 
-    /// Returns the rest of a term after some denies.
-    fn less(&self, term: &Term<'a>, denied: &[&Denied<'a>]) -> (Vec<Rc<Term<'a>>>, Outcome) {
-        let Left { terms, taken, kept } = subtract(term, denied, &self.view.policy.pod_addresses);
+    /// Returns the rest of a term, one of so many for the same pods, after some denies.
+    fn less(&self, term: &Term<'a>, denied: &[&Denied<'a>], allows: usize) -> (Vec<Rc<Term<'a>>>, Outcome) {
+        let most = self.product.most_parts();
+        let Left { terms, taken, kept, too_many } = subtract(term, denied, &self.view.policy.pod_addresses, most);
+        if too_many {
+            let denies = denied.iter().map(|denied| denied.rule);
+            self.product.count(most + 2, denies, allows, &term.cause);
+        }
         let (taken, kept) = (taken.into_iter().collect(), kept.into_iter().collect());
         (terms, Outcome { taken, kept, too_large: None })
     }
@@ -274,6 +282,9 @@ impl<'a> Deny<'_, 'a> {
             let first = group.denied.iter().map(|denied| denied.rule);
             self.product.count(cells.len(), first, 1, &Cause::Rest(Rc::default()));
             for cell in cells {
+                if self.product.is_too_large() {
+                    break;
+                }
                 let denied: Vec<&Denied<'a>> =
                     cell.groups.iter().flat_map(|&group| &self.groups[group].denied).collect();
                 let mut rules: Vec<RuleId> = denied.iter().map(|denied| denied.rule).collect();
@@ -281,7 +292,7 @@ impl<'a> Deny<'_, 'a> {
                 rules.dedup();
                 let cause = Cause::Rest(self.view.partition.first_of(&rules, usize::MAX));
                 let everything = Term { peers: Rc::new(Peers::Everything), ports: PortList::All, cause };
-                let (left, of_cell) = self.less(&everything, &denied);
+                let (left, of_cell) = self.less(&everything, &denied, 1);
                 outcome.extend(of_cell);
                 // A cell from which nothing could be taken needs no object.
                 if left.iter().any(|left| *left.peers == Peers::Everything && left.ports == PortList::All) {

@@ -100,6 +100,8 @@ pub struct Left<'a> {
     pub taken: Vec<RuleId>,
     /// The rules of which something was not taken out, with the reason.
     pub kept: Vec<(RuleId, Kept)>,
+    /// Whether the rest falls into too many parts.
+    pub too_many: bool,
 }
 
 /// Peers of one kind while a difference is made.
@@ -137,9 +139,9 @@ fn meet(a: &Block, b: &Block) -> bool {
 }
 
 /// Returns a term less the flows that denies name; those that name none of them may be left out. `pod_addresses` are
-/// empty where they are not known.
-pub fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresses: &AddressSet) -> Left<'a> {
-    let mut left = Left { terms: Vec::new(), taken: Vec::new(), kept: Vec::new() };
+/// empty where they are not known. The rest has at most so many parts, `most`.
+pub fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresses: &AddressSet, most: usize) -> Left<'a> {
+    let mut left = Left { terms: Vec::new(), taken: Vec::new(), kept: Vec::new(), too_many: false };
     let mut parts = parts(term, pod_addresses);
     let mut said: Vec<&Denied> = Vec::new();
     for batch in batches(denied) {
@@ -154,7 +156,11 @@ pub fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresses: &Add
         if hit.is_empty() {
             continue;
         }
-        match batch.less(&parts, pod_addresses) {
+        match batch.less(&parts, pod_addresses, most) {
+            Err(Kept::TooManyParts) => {
+                left.too_many = true;
+                return left;
+            }
             Ok(next) => {
                 parts = next;
                 left.taken.extend(hit.iter().map(|one| one.rule));
@@ -176,7 +182,7 @@ pub fn subtract<'a>(term: &Term<'a>, denied: &[&Denied<'a>], pod_addresses: &Add
         if !unsafe_rules.is_empty() {
             let rest: Vec<&Denied<'a>> =
                 denied.iter().copied().filter(|one| !unsafe_rules.contains(&one.rule)).collect();
-            let mut again = subtract(term, &rest, pod_addresses);
+            let mut again = subtract(term, &rest, pod_addresses, most);
             again.kept.extend(left.kept);
             again.kept.extend(unsafe_rules.into_iter().map(|rule| (rule, Kept::BesidePods)));
             return again;
@@ -219,13 +225,14 @@ impl<'a> Batch<'_, 'a> {
         &self,
         parts: &[(PeerPart<'a>, PortList)],
         pod_addresses: &AddressSet,
+        most: usize,
     ) -> Result<Vec<(PeerPart<'a>, PortList)>, Kept> {
         let mut left = parts.to_vec();
         for one in &self.named {
             if let Some(why) = one.unsayable {
                 return Err(why);
             }
-            left = less(&left, one, pod_addresses)?;
+            left = less(&left, one, pod_addresses, most)?;
         }
         Ok(left)
     }
@@ -305,9 +312,13 @@ fn less<'a>(
     parts: &[(PeerPart<'a>, PortList)],
     denied: &Denied<'a>,
     pod_addresses: &AddressSet,
+    most: usize,
 ) -> Result<Vec<(PeerPart<'a>, PortList)>, Kept> {
     let mut left = Vec::new();
     for (part, ports) in parts {
+        if left.len() > most {
+            return Err(Kept::TooManyParts);
+        }
         if !part_overlaps(part, denied) || !ports.overlaps(&denied.ports) {
             left.push((part.clone(), ports.clone()));
             continue;

@@ -78,6 +78,11 @@ impl Product {
         Product { most: MOST.max(MOST_EACH * rules), exceptions: Cell::default(), found: RefCell::default() }
     }
 
+    /// Returns the most parts into which the peers of one allow may fall.
+    pub fn most_parts(&self) -> usize {
+        self.most / OBJECT
+    }
+
     /// Returns whether there are too many.
     pub fn is_too_large(&self) -> bool {
         self.found.borrow().is_some()

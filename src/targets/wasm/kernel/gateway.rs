@@ -1,10 +1,10 @@
 //! What gateways let in and pass on, for rules with `via`.
 
 use super::judge::Judge;
-use super::layout::{app, kind, protocol};
+use super::layout::{app, protocol};
 use super::party::{Kind, Match, Party, member_is_named, name_fits};
 use super::request::{meets, without_port};
-use super::table::{Record, Rule, Tables};
+use super::table::{Endpoint, Record, Rule, Tables};
 
 /// The names by which a port knows which host a client asks for.
 #[derive(Clone, Copy, Default)]
@@ -31,7 +31,7 @@ struct Via<'t> {
     ports: &'t [u32],
 }
 
-fn via<'t>(tables: &Tables<'t>, rule: &Rule) -> Via<'t> {
+fn via<'t>(tables: &Tables<'t>, rule: &Rule<'_>) -> Via<'t> {
     let mut record = tables.record(rule.via);
     Via { gateway: record.word(), at: record.counted(2).as_chunks().0, ports: record.counted(1) }
 }
@@ -41,7 +41,7 @@ fn gateway<'t>(tables: &Tables<'t>, at: u32) -> (&'t [u32], impl Iterator<Item =
     let mut record = tables.record(at);
     let members = record.counted(1);
     let count = record.word();
-    (members, (0..count).map(move |_| port(&mut record)))
+    (members, (0..count).map_while(move |_| (!record.is_empty()).then(|| port(&mut record))))
 }
 
 fn port<'t>(record: &mut Record<'t>) -> Port<'t> {
@@ -56,11 +56,11 @@ fn port<'t>(record: &mut Record<'t>) -> Port<'t> {
 }
 
 fn serves(tables: &Tables<'_>, via: &Via<'_>, name: &str) -> bool {
-    via.at.iter().any(|[wildcard, wanted]| name_fits(*wildcard != 0, tables.string(*wanted), name.as_bytes()))
+    via.at.iter().any(|wanted| name_fits(tables, *wanted, name.as_bytes()).is_some())
 }
 
-fn has_pod(members: &[u32], party: &Party) -> bool {
-    party.kind == Kind::Pod && members.iter().any(|member| party.held_by(*member, false) == Match::Yes)
+fn has_pod(tables: &Tables<'_>, members: &[u32], party: &Party<'_>) -> bool {
+    party.kind == Kind::Pod && members.iter().any(|member| party.held_by(tables, *member, false) == Match::Yes)
 }
 
 /// Returns a name as gateways compare it; `None` for none.
@@ -76,12 +76,11 @@ fn names(tables: &Tables<'_>, port: &Port<'_>, name: &str) -> Names {
         return Names::default();
     }
     let closeness = |[_, has_name, wildcard, wanted]: &[u32; 4]| {
-        let wanted = tables.string(*wanted);
-        match (*has_name != 0, *wildcard != 0) {
-            (false, _) => Some(0),
-            (true, true) => name_fits(true, wanted, name.as_bytes()).then(|| 1 + wanted.len()),
-            (true, false) => (wanted == name.as_bytes()).then_some(usize::MAX),
+        if *has_name == 0 {
+            return Some(0);
         }
+        let length = name_fits(tables, [*wildcard, *wanted], name.as_bytes())?;
+        Some(if *wildcard == 0 { usize::MAX } else { 1 + length })
     };
     let Some(closest) = port.servers.iter().filter_map(closeness).max() else {
         return Names { sni: port.app == app::TLS, unknown: port.unknown && port.servers.is_empty() };
@@ -90,7 +89,7 @@ fn names(tables: &Tables<'_>, port: &Port<'_>, name: &str) -> Names {
     Names { sni: closest.any(|[read, ..]| *read == app::TLS), unknown: false }
 }
 
-impl Judge<'_> {
+impl Judge<'_, '_> {
     fn http_host(&self) -> Option<&str> {
         let request = self.request;
         request.host.as_deref().or(request.tls.as_deref()).and_then(compared)
@@ -102,14 +101,14 @@ impl Judge<'_> {
     }
 
     /// Returns whether a rule with `via` lets the flow in at its gateway; `None` for a flow that it does not concern.
-    pub(super) fn publishes(&self, rule: &Rule) -> Option<bool> {
+    pub(super) fn publishes(&self, rule: &Rule<'_>) -> Option<bool> {
         let tables = self.tables;
         if !rule.is_way_in() || self.protocol != protocol::TCP {
             return None;
         }
         let via = via(tables, rule);
         let (members, mut ports) = gateway(tables, via.gateway);
-        if !has_pod(members, self.destination) {
+        if !has_pod(tables, members, self.destination) {
             return None;
         }
         let client = || self.how_far(rule.source, self.source, false, false) == Match::Yes;
@@ -122,7 +121,7 @@ impl Judge<'_> {
         let meets = |is_tls| meets(tables, rule.conditions, self.request, self.destination, is_tls, false);
         let passed = self.tls_name().is_some_and(|name| names(tables, &port, name).sni);
         if passed && self.tls_name().is_some_and(asks_for) {
-            let mut entries = tables.endpoint(rule.destination).flat_map(|(_, ports)| self.entries(ports));
+            let mut entries = rule.destination.members().flat_map(|(_, ports)| self.entries(ports));
             return Some(entries.any(|entry| entry.app == app::TLS) && client() && meets(true));
         }
         let read = |name: &&str| !passed && (port.has_requests || names(tables, &port, name).unknown);
@@ -132,13 +131,13 @@ impl Judge<'_> {
 
     /// Returns whether the flow is one that the gateway of a rule passes on, for one of the rule's hosts and clients,
     /// as far as these are known.
-    pub(super) fn passes_on(&self, rule: &Rule) -> bool {
+    pub(super) fn passes_on(&self, rule: &Rule<'_>) -> bool {
         let via = via(self.tables, rule);
         let (members, _) = gateway(self.tables, via.gateway);
-        if !has_pod(members, self.source) {
+        if !has_pod(self.tables, members, self.source) {
             return false;
         }
-        let of_rule = |client: &Party| self.how_far(rule.source, client, false, false) == Match::Yes;
+        let of_rule = |client: &Party<'_>| self.how_far(rule.source, client, false, false) == Match::Yes;
         if !self.request.client.as_deref().is_none_or(of_rule) {
             return false;
         }
@@ -147,8 +146,8 @@ impl Judge<'_> {
             || self.http_host().is_some_and(|host| serves(self.tables, &via, host))
     }
 
-    fn reads_tls(&self, destination: u32) -> bool {
-        let mut entries = self.tables.endpoint(destination).flat_map(|(_, ports)| self.entries(ports));
+    fn reads_tls(&self, destination: Endpoint<'_>) -> bool {
+        let mut entries = destination.members().flat_map(|(_, ports)| self.entries(ports));
         entries.any(|entry| entry.app == app::TLS && self.entry_fits(&entry))
     }
 
@@ -162,16 +161,14 @@ impl Judge<'_> {
         gateways.iter().any(|at| {
             let (members, mut ports) = gateway(self.tables, *at);
             let target = self.port.map(u32::from);
-            has_pod(members, self.destination)
+            has_pod(self.tables, members, self.destination)
                 && ports.any(|port| Some(port.target) == target && names(self.tables, &port, name).sni)
         })
     }
 
     /// Returns whether the flow asks a gateway for a host of a rule with `via` on egress; where it names none, it may.
-    pub(super) fn asks_for_destination(&self, rule: &Rule) -> bool {
+    pub(super) fn asks_for_destination(&self, rule: &Rule<'_>) -> bool {
         let Some(name) = &self.request.tls else { return true };
-        self.tables.endpoint(rule.destination).any(|(member, _)| {
-            self.tables.member(member).word() == kind::HOST && member_is_named(self.tables, member, name)
-        })
+        rule.destination.members().any(|(member, _)| member_is_named(self.tables, member, name))
     }
 }

@@ -36,7 +36,7 @@ impl Json {
             Json::Null => out.push('n'),
             Json::Word(word) => out.push(if *word { 't' } else { 'f' }),
             Json::Number(number) => out.push_str(&format!("{number:?}")),
-            Json::Text(text) => out.push_str(&format!("{text:?}")),
+            Json::Text(text) => quoted(text, out),
             Json::List(items) => {
                 out.push('[');
                 for item in items {
@@ -52,7 +52,7 @@ impl Json {
                 out.push('{');
                 for (at, (key, value)) in sorted.iter().enumerate() {
                     if sorted.get(at + 1).is_none_or(|(next, _)| next != key) {
-                        out.push_str(&format!("{key:?}:"));
+                        quoted(key, out);
                         value.canonical(out);
                     }
                 }
@@ -76,11 +76,28 @@ impl Json {
 
     /// Returns the value of a key, if it is an object that has it.
     pub fn get(&self, key: &str) -> Option<&Json> {
+        self.entry(|have| have == key)
+    }
+
+    /// Returns the value of the last key that is a wanted one.
+    pub fn entry(&self, is_wanted: impl Fn(&str) -> bool) -> Option<&Json> {
         match self {
-            Json::Object(entries) => entries.iter().rev().find(|(have, _)| have == key).map(|(_, value)| value),
+            Json::Object(entries) => entries.iter().rev().find(|(have, _)| is_wanted(have)).map(|(_, value)| value),
             _ => None,
         }
     }
+}
+
+/// Writes a text so that its end is seen.
+fn quoted(text: &str, out: &mut String) {
+    out.push('"');
+    for piece in text.split_inclusive(['"', '\\']) {
+        out.push_str(piece);
+        if piece.ends_with(['"', '\\']) {
+            out.push('\\');
+        }
+    }
+    out.push('"');
 }
 
 struct Reader<'t> {

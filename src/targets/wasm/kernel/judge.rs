@@ -3,27 +3,27 @@
 //! Each rule that may concern the flow is looked at once: those of the source's members, or those of the destination's,
 //! whichever are fewer. Nothing is allocated.
 
-use super::layout::{ALL_PORTS, NONE, app, grant, member, protocol, rule};
+use super::layout::{NONE, app, grant, kind, member, ports as list, protocol, rule};
 use super::party::{Kind, Match, Party};
 use super::ranges::Ranges;
 use super::request::{Request, meets};
-use super::table::{Rule, Tables};
+use super::table::{Endpoint, Rule, Tables};
 use super::{Cause, End};
 
 /// A flow, with the tables that judge it.
-pub struct Judge<'k> {
+pub struct Judge<'k, 't> {
     /// The tables.
-    pub tables: &'k Tables<'k>,
+    pub tables: &'k Tables<'t>,
     /// Who sends.
-    pub source: &'k Party,
+    pub source: &'k Party<'t>,
     /// To whom.
-    pub destination: &'k Party,
+    pub destination: &'k Party<'t>,
     /// On which port; `None` for ICMP.
     pub port: Option<u16>,
     /// With which protocol.
     pub protocol: u32,
     /// The request.
-    pub request: &'k Request,
+    pub request: &'k Request<'t>,
     /// Whether source and destination are one.
     pub same: bool,
 }
@@ -65,12 +65,15 @@ impl Found {
 const EGRESS: usize = 0;
 const INGRESS: usize = 1;
 
-impl Judge<'_> {
+impl Judge<'_, '_> {
     /// Decides the flow: the egress end, then the ingress end.
     pub fn ends(&self) -> [End; 2] {
         let pods = [self.source, self.destination].map(|party| party.kind == Kind::Pod);
         if self.same && self.source.single && pods == [true, true] {
             return [End { cause: Cause::Itself, by: NONE }; 2];
+        }
+        if pods == [false, false] {
+            return [End { cause: Cause::NoPod, by: NONE }; 2];
         }
         let passed = self.is_passed_through();
         let mut found = [Found::NOTHING; 2];
@@ -127,15 +130,18 @@ impl Judge<'_> {
     }
 
     /// Hands on each rule that may concern the flow; one may come twice.
-    fn candidates(&self, mut each: impl FnMut(u32, Rule)) {
+    fn candidates(&self, mut each: impl FnMut(u32, Rule<'_>)) {
         let by_source = self.source.rules[0] <= self.destination.rules[1];
         let (party, list) = match by_source {
             true => (self.source, member::SOURCES),
             false => (self.destination, member::DESTINATIONS),
         };
         for held in &party.held {
-            for &at in self.tables.list_of_member(held.member, list) {
-                each(at, self.tables.rule(at));
+            for at in held.lists.list(list) {
+                let rule = self.tables.rule(at);
+                if rule.flags & rule::ISOLATE == 0 {
+                    each(at, rule);
+                }
             }
         }
     }
@@ -143,7 +149,7 @@ impl Judge<'_> {
     /// Hands on each rule that leads clients in through the destination, and whether it lets this one in.
     fn ways_in(&self, mut each: impl FnMut(u32, bool)) {
         for held in &self.destination.held {
-            for &at in self.tables.list_of_member(held.member, member::WAYS_IN) {
+            for at in held.lists.list(member::WAYS_IN) {
                 if let Some(fits) = self.publishes(&self.tables.rule(at)) {
                     each(at, fits);
                 }
@@ -152,13 +158,13 @@ impl Judge<'_> {
     }
 
     /// Returns whether a rule that matches the flow governs one end of it.
-    fn governs(&self, rule: &Rule, direction: usize) -> bool {
+    fn governs(&self, rule: &Rule<'_>, direction: usize) -> bool {
         let flag = [rule::EGRESS, rule::INGRESS][direction];
         let holds = || direction == INGRESS || self.how_far(rule.source, self.source, false, false) == Match::Yes;
         rule.flags & flag != 0 && (!rule.is_way_in() || holds())
     }
 
-    fn how_far_matches(&self, rule: &Rule, passed: bool) -> Match {
+    fn how_far_matches(&self, rule: &Rule<'_>, passed: bool) -> Match {
         let deny = rule.denies();
         let how_far = if rule.is_way_in() {
             match self.passes_on(rule) {
@@ -180,23 +186,24 @@ impl Judge<'_> {
     }
 
     /// Returns how far an endpoint holds a party; as a destination, on the flow's port.
-    pub(super) fn how_far(&self, endpoint: u32, party: &Party, destination: bool, deny: bool) -> Match {
-        let members = self.tables.endpoint(endpoint);
-        let members = members.filter(|(_, ports)| !destination || self.port_fits(*ports));
-        let best = members.clone().map(|(member, _)| party.held_by(member, deny)).max().unwrap_or(Match::No);
+    pub(super) fn how_far(&self, endpoint: Endpoint<'_>, party: &Party<'_>, destination: bool, deny: bool) -> Match {
+        let members = endpoint.members().filter(|(_, ports)| !destination || self.port_fits(*ports));
+        let held = |member| party.held_by(self.tables, member, deny);
+        let best = members.clone().map(|(member, _)| held(member)).max().unwrap_or(Match::No);
         // Members that each contain some of a host's addresses, such as IPv4 and IPv6, may together contain all.
         let all =
             |each: &mut dyn FnMut(Ranges<'_>)| members.clone().for_each(|(member, _)| self.place(member, deny, each));
         match best {
-            Match::Partly if party.places().is_inside(&all) => Match::Yes,
+            Match::Partly if party.places(self.tables).is_inside(&all) => Match::Yes,
             best => best,
         }
     }
 
     /// Hands on the addresses that a member contains, whatever host is there.
     fn place(&self, member: u32, deny: bool, each: &mut dyn FnMut(Ranges<'_>)) {
-        if deny || self.tables.member(member).word() == super::layout::kind::ADDRESSES {
-            each(self.tables.places(member));
+        let mut member = self.tables.member(member);
+        if deny || member.kind == kind::ADDRESSES {
+            each(member.places());
         }
     }
 
@@ -211,28 +218,32 @@ impl Judge<'_> {
                     return;
                 }
                 let endpoint = if outward { rule.destination } else { rule.source };
-                for (member, ports) in self.tables.endpoint(endpoint) {
+                for (member, ports) in endpoint.members() {
                     if !outward || self.port_fits(ports) {
                         self.place(member, deny, each);
                     }
                 }
             });
         };
-        host.kind == Kind::Host && host.places().is_inside(&all)
+        host.kind == Kind::Host && host.places(self.tables).is_inside(&all)
     }
 
     /// Returns the entries of a list of ports; none stand for every port.
     pub(super) fn entries(&self, ports: u32) -> impl Iterator<Item = Entry> + use<'_> {
-        let count = match self.tables.at(ports as usize) {
-            ALL_PORTS => 0,
-            count => count as usize,
-        };
-        self.tables.list(ports as usize + 1, 2 * count).as_chunks::<2>().0.iter().map(|[how, which]| Entry {
+        let is_one = ports != list::ALL && ports & list::ONE != 0;
+        let one = is_one.then_some(Entry {
+            protocol: ports >> 16 & 3,
+            app: ports >> 18 & 3,
+            named: None,
+            range: (ports as u16, ports as u16),
+        });
+        let list = if is_one || ports == list::ALL { &[] } else { self.tables.record(ports).counted(2) };
+        one.into_iter().chain(list.as_chunks::<2>().0.iter().map(|[how, which]| Entry {
             protocol: how & 0xff,
             app: how >> 8 & 0xff,
             named: (how >> 16 != 0).then_some(*which),
             range: (*which as u16, (*which >> 16) as u16),
-        })
+        }))
     }
 
     pub(super) fn entry_fits(&self, entry: &Entry) -> bool {
@@ -249,22 +260,22 @@ impl Judge<'_> {
     }
 
     fn port_fits(&self, ports: u32) -> bool {
-        self.tables.at(ports as usize) == ALL_PORTS || self.entries(ports).any(|entry| self.entry_fits(&entry))
+        ports == list::ALL || self.entries(ports).any(|entry| self.entry_fits(&entry))
     }
 
     /// Returns how a rule's destination reads the flow's port.
-    fn read_as(&self, endpoint: u32) -> u32 {
-        let holding =
-            self.tables.endpoint(endpoint).filter(|(member, _)| self.destination.held_by(*member, false) > Match::No);
+    fn read_as(&self, endpoint: Endpoint<'_>) -> u32 {
+        let held = |member| self.destination.held_by(self.tables, member, false);
+        let holding = endpoint.members().filter(|(member, _)| held(*member) > Match::No);
         let mut entries = holding.flat_map(|(_, ports)| self.entries(ports));
         entries.find(|entry| self.entry_fits(entry)).map_or(app::NONE, |entry| entry.app)
     }
 
     /// Returns the first grant that opens one end of the flow.
-    fn granted(&self, party: &Party, direction: usize) -> u32 {
+    fn granted(&self, party: &Party<'_>, direction: usize) -> u32 {
         let mut first = NONE;
         for held in &party.held {
-            for &at in self.tables.list_of_member(held.member, member::GRANTS) {
+            for at in held.lists.list(member::GRANTS) {
                 if at < first && self.grants(at, direction) {
                     first = at;
                 }
@@ -274,19 +285,16 @@ impl Judge<'_> {
     }
 
     fn grants(&self, at: u32, direction: usize) -> bool {
-        let offsets = self.tables.section(super::layout::header::GRANTS);
-        let Some(offset) = offsets.get(at as usize) else { return false };
-        let mut record = self.tables.record(*offset);
-        let (reason, towards, source, destination) = (record.word(), record.word(), record.word(), record.word());
-        if towards as usize != direction
-            || self.how_far(source, self.source, false, false) != Match::Yes
-            || self.how_far(destination, self.destination, true, false) != Match::Yes
+        let grant = self.tables.grant(at);
+        if usize::from(grant.flags & grant::INGRESS != 0) != direction
+            || self.how_far(grant.source, self.source, false, false) != Match::Yes
+            || self.how_far(grant.destination, self.destination, true, false) != Match::Yes
         {
             return false;
         }
-        match reason {
+        match grant.flags & grant::REASON {
             grant::ISTIOD => self.source.sidecar && self.source.kind == Kind::Pod,
-            grant::GATEWAY => record.counted(1).iter().any(|at| {
+            grant::GATEWAY => grant.because.iter().any(|at| {
                 let rule = self.tables.rule(*at);
                 match self.destination.kind {
                     Kind::Pod if rule.flags & rule::INGRESS != 0 && direction == INGRESS => {

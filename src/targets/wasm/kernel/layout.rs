@@ -1,10 +1,12 @@
-//! The layout of the tables: one list of 32-bit words, and a text after them.
+//! The layout of the tables: 32-bit words, and bytes after them.
 //!
 //! ```text
-//! header │ records, lists, directories (offsets are counted in words from the header) │ text
+//! words   header │ records, which refer to each other by offsets in words │ directories
+//! bytes   strings │ members with the rules of each │ rules │ grants │ networks
 //! ```
 //!
-//! The compiler writes them and the kernel reads them, so both take every number from here.
+//! What a policy has by the thousand is bytes, in numbers of variable length (LEB128) where nobody has to jump. The
+//! compiler writes the tables and the kernel reads them, so both take every number from here.
 
 /// The first word.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"npol");
@@ -14,88 +16,132 @@ pub const ABI: u32 = 1;
 pub const NONE: u32 = u32::MAX;
 /// Stands for `*` in the segments of a path.
 pub const ANY_SEGMENT: u32 = u32::MAX;
-/// Stands for every port.
-pub const ALL_PORTS: u32 = u32::MAX;
 
-/// The words of the header.
+/// Lists of ports, as endpoints refer to them: every port, one port that stands in the reference itself, or the offset
+/// of a record.
+pub mod ports {
+    /// Every port.
+    pub const ALL: u32 = u32::MAX;
+    /// One port: the bits 0 to 15, with its protocol from bit 16 on and how it is read from bit 18 on.
+    pub const ONE: u32 = 1 << 31;
+}
+
+/// The words of the header. Offsets in bytes begin behind the words.
 pub mod header {
     /// [`super::MAGIC`].
     pub const MAGIC: usize = 0;
     /// [`super::ABI`].
     pub const ABI: usize = 1;
-    /// The number of words before the text.
+    /// The number of words.
     pub const WORDS: usize = 2;
-    /// The number of bytes of the text.
-    pub const TEXT: usize = 3;
+    /// The number of bytes.
+    pub const BYTES: usize = 3;
     /// Whether denied flows are only told (1), and the normalisation of paths (shifted by 8).
     pub const FLAGS: usize = 4;
-    /// Strings: the ends of each in the text. The offset of the list, and the number of strings.
+    /// Strings, sorted, in blocks: two words for each block, the offset of its bytes and the first member that its
+    /// strings lead to. The offset of that list, and the number of words.
     pub const STRINGS: usize = 5;
-    /// A hash table of strings: the offset, and the number of slots, a power of two.
-    pub const STRING_SLOTS: usize = 7;
-    /// A hash table of anchors, four words a slot: hash, start and number of members.
-    pub const ANCHORS: usize = 9;
-    /// Members without an anchor.
-    pub const UNANCHORED: usize = 11;
-    /// Members that have addresses.
-    pub const PLACED: usize = 13;
-    /// The lengths of prefixes in anchors: the offset of those of IPv4 and their number, then those of IPv6.
-    pub const PREFIXES: usize = 15;
-    /// The directory of members.
-    pub const MEMBERS: usize = 19;
-    /// The directory of rules.
-    pub const RULES: usize = 21;
-    /// The offsets of grants.
-    pub const GRANTS: usize = 23;
+    /// The number of strings.
+    pub const STRING_COUNT: usize = 7;
+    /// Members: the offset of their bytes, and how many bytes they are.
+    pub const MEMBERS: usize = 8;
+    /// The number of members.
+    pub const MEMBER_COUNT: usize = 10;
+    /// The shapes of members: the offsets of their records.
+    pub const SHAPES: usize = 11;
+    /// Members that no string leads to: those that test no value of a label.
+    pub const UNANCHORED: usize = 13;
+    /// Networks, sorted, for each length of a prefix: four words, whether it is IPv6, the length, the offset of the
+    /// bytes, and the number of networks.
+    pub const NETS: usize = 15;
+    /// Rules: the offset of their bytes, and their number.
+    pub const RULES: usize = 17;
+    /// Grants: the offset of their bytes, and their number.
+    pub const GRANTS: usize = 19;
+    /// The bytes of a number in rules, grants and networks: at most four.
+    pub const WIDTH: usize = 21;
     /// The offsets of gateways.
-    pub const GATEWAYS: usize = 25;
+    pub const GATEWAYS: usize = 22;
     /// Known namespaces, sorted: their names, each with the offset of its labels.
-    pub const NAMESPACES: usize = 27;
-    /// The offset of the addresses where a host without `at` may be.
-    pub const INTERNET: usize = 29;
+    pub const NAMESPACES: usize = 24;
+    /// The offset in bytes of the addresses where a host without `at` may be.
+    pub const INTERNET: usize = 26;
     /// The number of words of the header.
-    pub const LENGTH: usize = 32;
+    pub const LENGTH: usize = 28;
 }
 
-/// The words of a member in the directory. A list ends where that of the next member begins.
+/// Strings: each says how many bytes it has in common with the one before, how many follow, these, and how many bytes
+/// the members are that it leads to. Both counts are the halves of one byte.
+pub mod string {
+    /// The strings of a block; the first has nothing in common with the one before.
+    pub const BLOCK: usize = 16;
+    /// The most that half a byte says. So many bytes that follow are this, and the number of further ones behind it.
+    pub const MOST: usize = 15;
+}
+
+/// Members, in bytes: a number whose low bits say which lists there are, and whose high bits are the shape; the values
+/// of the shape, or its addresses; the lists. The member itself is known by the offset of its bytes.
 pub mod member {
-    /// The offset of its record.
-    pub const RECORD: usize = 0;
     /// The rules that it is a source of.
-    pub const SOURCES: usize = 1;
+    pub const SOURCES: u32 = 0;
     /// The rules that it is a destination of.
-    pub const DESTINATIONS: usize = 2;
+    pub const DESTINATIONS: u32 = 1;
     /// The grants that open it.
-    pub const GRANTS: usize = 3;
+    pub const GRANTS: u32 = 2;
     /// The rules that lead clients in through it.
-    pub const WAYS_IN: usize = 4;
-    /// The first rule that isolates it on its way out.
-    pub const ISOLATED_OUT: usize = 5;
-    /// The first rule that isolates it on its way in.
-    pub const ISOLATED_IN: usize = 6;
-    /// The number of words.
-    pub const LENGTH: usize = 7;
+    pub const WAYS_IN: u32 = 3;
+    /// The number of lists.
+    pub const LISTS: u32 = 4;
+    /// Whether the first rule of [`SOURCES`] isolates it on its way out. The others follow in their order.
+    pub const ISOLATED_OUT: u32 = 4;
+    /// Whether the first rule of [`DESTINATIONS`] isolates it on its way in.
+    pub const ISOLATED_IN: u32 = 5;
+    /// The number of low bits.
+    pub const BITS: u32 = 6;
 }
 
-/// The words of a rule in the directory.
+/// Rules, in bytes: flags, and three numbers of the header's width, the source, the destination and the ports of it.
 pub mod rule {
-    /// Flags.
-    pub const FLAGS: usize = 0;
-    /// The offset of its source.
-    pub const SOURCE: usize = 1;
-    /// The offset of its destination.
-    pub const DESTINATION: usize = 2;
-    /// The offset of two words, the offsets of its conditions and of its `via`, of which 0 is none; or 0.
-    pub const MORE: usize = 3;
-    /// The number of words.
-    pub const LENGTH: usize = 4;
-
     /// It forbids.
     pub const DENY: u32 = 1;
     /// It governs its source.
     pub const EGRESS: u32 = 2;
     /// It governs its destination.
     pub const INGRESS: u32 = 4;
+    /// It only isolates, and matches no flow.
+    pub const ISOLATE: u32 = 8;
+    /// Its source is the offset of a record of several members, and not a member.
+    pub const SOURCES: u32 = 16;
+    /// So is its destination, and its members have their ports there.
+    pub const DESTINATIONS: u32 = 32;
+    /// What its ports are, from this bit on: [`ALL`], [`ONE`], [`LIST`], [`MORE`].
+    pub const PORTS: u32 = 6;
+    /// Every port.
+    pub const ALL: u32 = 0;
+    /// One port, without the bit that says so.
+    pub const ONE: u32 = 1;
+    /// The offset of a list.
+    pub const LIST: u32 = 2;
+    /// The offset of three words: the ports, as an endpoint has them, and the offsets of conditions and of a `via`, of
+    /// which 0 is none.
+    pub const MORE: u32 = 3;
+}
+
+/// Grants, in bytes: flags, and two numbers of the header's width. The source is that of a rule; the destination is the
+/// offset of a record of members, of a gateway the offset of that offset and of the rules that are the cause.
+pub mod grant {
+    /// Nothing more is asked than the ends.
+    pub const PLAIN: u32 = 0;
+    /// The source has a sidecar.
+    pub const ISTIOD: u32 = 1;
+    /// Some rule of the gateway lets the flow through.
+    pub const GATEWAY: u32 = 2;
+    /// The bits of these reasons.
+    pub const REASON: u32 = 3;
+    /// It opens the way in.
+    pub const INGRESS: u32 = 4;
+    /// Its source is a record of several members.
+    pub const SOURCES: u32 = 8;
 }
 
 /// The kinds of members.
@@ -106,6 +152,8 @@ pub mod kind {
     pub const ADDRESSES: u32 = 1;
     /// A host.
     pub const HOST: u32 = 2;
+    /// No member, but the number of one that several strings lead to.
+    pub const OTHER: u32 = 3;
 }
 
 /// The tests of labels.
@@ -118,16 +166,6 @@ pub mod test {
     pub const EXISTS: u32 = 2;
     /// The label is not there.
     pub const ABSENT: u32 = 3;
-}
-
-/// The reasons of grants that ask for more than their ends.
-pub mod grant {
-    /// Nothing more.
-    pub const PLAIN: u32 = 0;
-    /// The source has a sidecar.
-    pub const ISTIOD: u32 = 1;
-    /// Some rule of the gateway lets the flow through.
-    pub const GATEWAY: u32 = 2;
 }
 
 /// How a port is read.
@@ -154,44 +192,27 @@ pub mod protocol {
     pub const ICMP: u32 = 3;
 }
 
-/// The kinds of anchors: what a party must have, to be held by the members of that anchor.
-pub mod anchor {
-    /// A label of its namespace.
-    pub const NAMESPACE: u32 = 0;
-    /// A label.
-    pub const LABEL: u32 = 1;
-    /// An account.
-    pub const ACCOUNT: u32 = 2;
-    /// The name of a host, or the end of one.
-    pub const HOST: u32 = 3;
-    /// The beginning of an address of IPv4.
-    pub const V4: u32 = 4;
-    /// The beginning of an address of IPv6.
-    pub const V6: u32 = 5;
-}
-
 /// Returns the hash of a text; `kind` tells texts of different meaning apart.
 pub fn hash(kind: u32, text: &[u8]) -> u64 {
-    let mut hash = mix(u64::from(kind) ^ 0x243f_6a88_85a3_08d3, text.len() as u64);
-    let (whole, rest) = text.as_chunks::<8>();
-    for word in whole {
-        hash = mix(hash, u64::from_le_bytes(*word));
+    let seed = mix(u64::from(kind) ^ 0x243f_6a88_85a3_08d3, text.len() as u64);
+    // Four words at a time, which do not wait for each other.
+    let mut lanes = [seed, seed ^ 0x1319_8a2e_0370_7344, seed ^ 0xa409_3822_299f_31d0, seed ^ 0x082e_fa98_ec4e_6c89];
+    let (whole, rest) = text.as_chunks::<32>();
+    for four in whole {
+        let (words, _) = four.as_chunks::<8>();
+        for (lane, word) in lanes.iter_mut().zip(words) {
+            *lane = mix(*lane, u64::from_le_bytes(*word));
+        }
+    }
+    let (words, rest) = rest.as_chunks::<8>();
+    for (lane, word) in lanes.iter_mut().zip(words) {
+        *lane = mix(*lane, u64::from_le_bytes(*word));
     }
     let mut last = [0; 8];
     for (to, from) in last.iter_mut().zip(rest) {
         *to = *from;
     }
-    mix(mix(hash, u64::from_le_bytes(last)), 0x1319_8a2e_0370_7344)
-}
-
-/// Returns the hash of two numbers, such as those of a key and a value.
-pub fn hash_pair(kind: u32, one: u32, other: u32) -> u64 {
-    mix(mix(u64::from(kind), u64::from(one) << 32 | u64::from(other)), 0x1319_8a2e_0370_7344)
-}
-
-/// Returns the hash of the beginning of an address.
-pub fn hash_net(kind: u32, length: u32, first: u128) -> u64 {
-    mix(mix(hash_pair(kind, length, 0), first as u64), (first >> 64) as u64)
+    lanes.into_iter().fold(mix(seed, u64::from_le_bytes(last)), mix)
 }
 
 fn mix(hash: u64, word: u64) -> u64 {

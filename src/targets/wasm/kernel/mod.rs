@@ -10,6 +10,8 @@
 //! This folder knows nothing of the crate but how paths are compared. It is compiled twice: here, as the native twin of
 //! the module, and below `tests/wasm/kernel` into the code of every module (`code/`).
 
+pub mod bytes;
+mod decided;
 pub mod document;
 mod gateway;
 mod json;
@@ -19,6 +21,7 @@ mod party;
 pub mod peers;
 pub mod ranges;
 mod request;
+mod strings;
 mod table;
 mod texts;
 
@@ -26,6 +29,7 @@ pub use request::Seen;
 pub use table::Tables;
 
 use super::paths::{PathNormalization, normalize, plainest};
+use decided::Decided;
 pub use json::Json;
 use judge::Judge;
 use layout::{NONE, header, protocol};
@@ -82,6 +86,17 @@ pub enum Cause {
     NoneMatches = 6,
 }
 
+/// The causes, by their numbers.
+const CAUSES: [Cause; 7] = [
+    Cause::NoPod,
+    Cause::Itself,
+    Cause::NotIsolated,
+    Cause::Allowed,
+    Cause::Granted,
+    Cause::Denied,
+    Cause::NoneMatches,
+];
+
 /// The decision at one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
@@ -121,6 +136,12 @@ impl Verdict {
         }
     }
 
+    /// Returns the verdict of three words; `None` if they are none.
+    pub fn of([first, out, way_in]: [u32; 3]) -> Option<Verdict> {
+        let end = |cause: u32, by: u32| Some(End { cause: *CAUSES.get((cause & 0xff) as usize)?, by });
+        Some(Verdict { ends: [end(first >> 8, out)?, end(first >> 16, way_in)?], audit: first & 0xff == 2 })
+    }
+
     /// Returns the verdict as three words: its number with the causes of both ends, and what decided each.
     pub fn words(&self) -> [u32; 3] {
         let [out, way_in] = self.ends;
@@ -133,9 +154,10 @@ pub struct Kernel<'t> {
     tables: Tables<'t>,
     /// Tells the numbers of before a `reset` from those after it.
     generation: u32,
-    parties: Vec<Party>,
-    requests: Vec<Request>,
+    parties: Vec<Party<'t>>,
+    requests: Vec<Request<'t>>,
     texts: Texts,
+    decided: Decided,
     paths: PathNormalization,
     audit: bool,
 }
@@ -174,6 +196,7 @@ impl<'t> Kernel<'t> {
             parties: Vec::new(),
             requests: vec![Request::default()],
             texts: Texts::default(),
+            decided: Decided::default(),
             paths: how.unwrap_or(PathNormalization::Base),
             audit: flags & 1 != 0,
         }
@@ -190,6 +213,7 @@ impl<'t> Kernel<'t> {
         self.parties = Vec::new();
         self.requests.truncate(1);
         self.texts = Texts::default();
+        self.decided = Decided::default();
     }
 
     fn id(&self, index: usize) -> u32 {
@@ -201,11 +225,11 @@ impl<'t> Kernel<'t> {
         (id >> 24 == self.generation).then_some((id & 0x00ff_ffff) as usize)
     }
 
-    fn party(&self, id: u32) -> Result<&Party, Error> {
+    fn party(&self, id: u32) -> Result<&Party<'t>, Error> {
         self.index(id).and_then(|at| self.parties.get(at)).ok_or(Error::Party)
     }
 
-    fn request(&self, id: u32) -> Result<&Request, Error> {
+    fn request(&self, id: u32) -> Result<&Request<'t>, Error> {
         if id == UNKNOWN_REQUEST {
             return self.requests.first().ok_or(Error::Request);
         }
@@ -215,7 +239,8 @@ impl<'t> Kernel<'t> {
 
     /// Asks for all memory that interning a text may need, so that a host without memory gets an error and no trap.
     fn make_room(&mut self, text: &[u8]) -> Result<(), Error> {
-        let room = (1 << 16) + 64 * text.len() + 16 * self.tables.at(header::MEMBERS + 1) as usize;
+        let room = (1 << 16) + 64 * text.len() + 32 * self.tables.at(header::MEMBER_COUNT) as usize;
+        self.decided.make_room(self.parties.len() + self.requests.len()).ok_or(Error::Full)?;
         let lists = self.parties.try_reserve(3).and(self.requests.try_reserve(1));
         lists.and(Vec::<u8>::new().try_reserve_exact(room)).map_err(|_| Error::Full)
     }
@@ -273,8 +298,25 @@ impl<'t> Kernel<'t> {
     }
 
     /// Decides a flow between interned parties. `port` is the port with the protocol's number by IANA above it.
-    pub fn decide(&self, source: u32, destination: u32, port: u32, request: u32) -> Result<Verdict, Error> {
-        self.judge(source, destination, port, self.request(request)?)
+    pub fn decide(&mut self, source: u32, destination: u32, port: u32, request: u32) -> Result<Verdict, Error> {
+        let words = self.decide_words([source, destination, port, request])?;
+        Verdict::of(words).map(|verdict| Verdict { audit: self.audit, ..verdict }).ok_or(Error::Tables)
+    }
+
+    /// Decides a flow, and returns the words of the verdict.
+    pub fn decide_words(&mut self, flow: [u32; 4]) -> Result<[u32; 3], Error> {
+        if let Some(verdict) = self.decided.find(flow) {
+            return Ok(verdict);
+        }
+        self.decide_anew(flow)
+    }
+
+    #[cold]
+    fn decide_anew(&mut self, flow: [u32; 4]) -> Result<[u32; 3], Error> {
+        let [source, destination, port, request] = flow;
+        let verdict = self.judge(source, destination, port, self.request(request)?)?.words();
+        self.decided.keep(flow, verdict);
+        Ok(verdict)
     }
 
     /// Decides a flow with a request that is not interned, as a proxy sees one after the other.
@@ -287,7 +329,7 @@ impl<'t> Kernel<'t> {
         self.judge(source, destination, port, &request)
     }
 
-    fn judge(&self, source: u32, destination: u32, port: u32, request: &Request) -> Result<Verdict, Error> {
+    fn judge(&self, source: u32, destination: u32, port: u32, request: &Request<'_>) -> Result<Verdict, Error> {
         let (iana, number) = (port >> 16, port as u16);
         let known = PROTOCOLS.iter().find(|(have, _)| *have == iana);
         let &(_, protocol) = known.filter(|_| (number == 0) == (iana == 1)).ok_or(Error::Port)?;
@@ -305,21 +347,20 @@ impl<'t> Kernel<'t> {
 
     /// Decides many flows: four words each, from a place among the words on, with three words for each verdict from
     /// another place on. Of a flow that is an error the first word is that. Returns how many were decided.
-    pub fn decide_batch(&self, words: &mut [u32], from: usize, count: usize, to: usize) -> Result<u32, Error> {
+    pub fn decide_batch(&mut self, words: &mut [u32], from: usize, count: usize, to: usize) -> Result<u32, Error> {
         let end = |start: usize, size: usize| count.checked_mul(size).and_then(|length| start.checked_add(length));
         if end(from, 4).zip(end(to, 3)).is_none_or(|(one, other)| one.max(other) > words.len()) {
             return Err(Error::Range);
         }
         let mut decided = 0;
         for at in 0..count {
-            let Some(&[source, destination, port, request]) = words.get(from + 4 * at..).and_then(<[u32]>::first_chunk)
-            else {
+            let Some(flow) = words.get(from + 4 * at..).and_then(<[u32]>::first_chunk) else {
                 return Err(Error::Range);
             };
-            let verdict = match self.decide(source, destination, port, request) {
+            let verdict = match self.decide_words(*flow) {
                 Ok(verdict) => {
                     decided += 1;
-                    verdict.words()
+                    verdict
                 }
                 Err(error) => [error as i32 as u32, NONE, NONE],
             };
@@ -332,7 +373,18 @@ impl<'t> Kernel<'t> {
 
     /// Decides a flow by its JSON: `from` and `to`, `port` and `protocol`, and the keys of a request.
     pub fn decide_text(&mut self, text: &[u8]) -> Result<Verdict, Error> {
-        let [source, destination, port, request] = match self.texts.find(of::FLOW, text) {
+        let [source, destination, port, request] = self.flow_of_text(text)?;
+        self.decide(source, destination, port, request)
+    }
+
+    /// Decides a flow by its JSON, and returns the words of the verdict.
+    pub fn decide_text_words(&mut self, text: &[u8]) -> Result<[u32; 3], Error> {
+        let flow = self.flow_of_text(text)?;
+        self.decide_words(flow)
+    }
+
+    fn flow_of_text(&mut self, text: &[u8]) -> Result<[u32; 4], Error> {
+        Ok(match self.texts.find(of::FLOW, text) {
             Some(flow) => flow,
             None => {
                 self.make_room(text)?;
@@ -340,8 +392,7 @@ impl<'t> Kernel<'t> {
                 self.texts.add(of::FLOW, text, flow).ok_or(Error::Full)?;
                 flow
             }
-        };
-        self.decide(source, destination, port, request)
+        })
     }
 
     fn flow_of(&mut self, value: &Json) -> Result<[u32; 4], Error> {

@@ -8,10 +8,12 @@
 
 use std::net::IpAddr;
 
+use super::bytes::Bytes;
 use super::json::Json;
-use super::layout::{NONE, anchor, hash, hash_net, hash_pair, header, kind, member, protocol, test};
-use super::ranges::{Ranges, merged, network, of_address, to_words};
-use super::table::Tables;
+use super::layout::{NONE, header, kind, member, protocol, test};
+use super::ranges::{Ranges, merged, network, of_address, to_bytes};
+use super::strings::Found;
+use super::table::{Lists, Member, Tables};
 
 /// The label by which a namespace has its own name.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
@@ -27,15 +29,13 @@ pub enum Match {
     Yes,
 }
 
-/// A member of the policy that holds a party.
+/// A member of the policy that holds a party by what it says, and not by the addresses of a host.
 #[derive(Clone, Copy, Debug)]
-pub struct Held {
+pub struct Held<'t> {
     /// The member.
     pub member: u32,
-    /// How far, where an allow names it.
-    pub allow: Match,
-    /// How far, where a deny names it, which means a host's addresses too.
-    pub deny: Match,
+    /// Its lists.
+    pub lists: Lists<'t>,
 }
 
 /// What a party is.
@@ -62,29 +62,29 @@ pub struct PortName {
 
 /// A party.
 #[derive(Clone, Debug)]
-pub struct Party {
+pub struct Party<'t> {
     /// What it is.
     pub kind: Kind,
     /// Whether it is one Pod, and not any pod of a workload: such a Pod reaches itself.
     pub single: bool,
     /// Whether it is a pod with a sidecar.
     pub sidecar: bool,
-    /// The members that hold it, sorted.
-    pub held: Vec<Held>,
+    /// The members that hold it, sorted. Of a host these are those of its name.
+    pub held: Vec<Held<'t>>,
     /// A pod's port names.
     pub ports: Vec<PortName>,
     /// A host's name, in lower case.
     pub name: String,
-    /// The addresses where a host may be.
-    places: Vec<u32>,
+    /// The addresses where a host may be; `None` for those of the internet.
+    places: Option<Vec<u8>>,
     /// The first rule that isolates it on its way out, and on its way in.
     pub isolated: [u32; 2],
-    /// The number of rules that it is a source of, and a destination of.
+    /// How many rules it is a source of, and a destination of, nearly. Any rule may be about a host.
     pub rules: [usize; 2],
 }
 
-impl Party {
-    fn new(kind: Kind) -> Party {
+impl<'t> Party<'t> {
+    fn new(kind: Kind) -> Party<'t> {
         Party {
             kind,
             single: false,
@@ -92,44 +92,70 @@ impl Party {
             held: Vec::new(),
             ports: Vec::new(),
             name: String::new(),
-            places: Vec::new(),
+            places: None,
             isolated: [NONE; 2],
             rules: [0; 2],
         }
     }
 
-    /// Returns how far a member holds the party.
-    pub fn held_by(&self, member: u32, deny: bool) -> Match {
+    /// Returns how far a member holds the party; where a deny names it, a host's addresses count too.
+    pub fn held_by(&self, tables: &Tables<'_>, member: u32, deny: bool) -> Match {
         let found = match self.held.len() {
-            0..=8 => self.held.iter().find(|held| held.member == member),
-            _ => self.held.binary_search_by_key(&member, |held| held.member).ok().and_then(|at| self.held.get(at)),
+            0..=8 => self.held.iter().any(|held| held.member == member),
+            _ => self.held.binary_search_by_key(&member, |held| held.member).is_ok(),
         };
-        found.map_or(Match::No, |held| if deny { held.deny } else { held.allow })
+        match self.kind {
+            _ if found => Match::Yes,
+            Kind::Host => self.placed_in(tables.member(member), deny, tables),
+            _ => Match::No,
+        }
+    }
+
+    /// Returns how far a host is at the addresses of a member.
+    fn placed_in(&self, mut member: Member<'_>, deny: bool, tables: &Tables<'_>) -> Match {
+        // An allow of a host lets its own name through, whatever else is at its addresses.
+        if !(deny || member.kind == kind::ADDRESSES) {
+            return Match::No;
+        }
+        let (mine, theirs) = (self.places(tables), member.places());
+        match () {
+            () if !mine.overlaps(&theirs) => Match::No,
+            () if mine.is_inside(&|each| each(theirs)) => Match::Yes,
+            () => Match::Partly,
+        }
     }
 
     /// Returns the addresses where a host may be.
-    pub fn places(&self) -> Ranges<'_> {
-        Ranges::take(&mut self.places.as_slice())
+    pub fn places<'p>(&'p self, tables: &Tables<'p>) -> Ranges<'p> {
+        match &self.places {
+            Some(places) => Ranges::take(&mut Bytes(places)),
+            None if self.kind == Kind::Host => tables.internet(),
+            None => Ranges::none(),
+        }
     }
 
-    fn finish(mut self, tables: &Tables<'_>) -> Party {
+    fn hold(&mut self, member: Member<'t>) {
+        self.held.push(Held { member: member.number, lists: member.lists() });
+    }
+
+    fn finish(mut self) -> Party<'t> {
         self.held.sort_unstable_by_key(|held| held.member);
         self.held.dedup_by_key(|held| held.member);
-        self.held.retain(|held| held.deny > Match::No);
         for held in &self.held {
-            for (first, word) in self.isolated.iter_mut().zip([member::ISOLATED_OUT, member::ISOLATED_IN]) {
-                *first = (*first).min(tables.of_member(held.member, word));
+            for (end, list) in [member::SOURCES, member::DESTINATIONS].into_iter().enumerate() {
+                self.isolated[end] = self.isolated[end].min(held.lists.isolates(list));
+                self.rules[end] += held.lists.list(list).length();
             }
-            for (all, word) in self.rules.iter_mut().zip([member::SOURCES, member::DESTINATIONS]) {
-                *all += tables.list_of_member(held.member, word).len();
-            }
+        }
+        if self.kind == Kind::Host {
+            self.rules = [usize::MAX; 2];
         }
         self
     }
 }
 
 /// Reads a party; `None` if the value says something else than a party.
-pub fn read(tables: &Tables<'_>, value: &Json) -> Option<Party> {
+pub fn read<'t>(tables: &Tables<'t>, value: &Json) -> Option<Party<'t>> {
     match value {
         Json::Text(text) => match text.parse() {
             Ok(address) => Some(at_address(tables, address)),
@@ -152,24 +178,19 @@ pub fn read(tables: &Tables<'_>, value: &Json) -> Option<Party> {
 }
 
 /// Makes the party of an address.
-pub fn at_address(tables: &Tables<'_>, address: IpAddr) -> Party {
+pub fn at_address<'t>(tables: &Tables<'t>, address: IpAddr) -> Party<'t> {
     let mut party = Party::new(Kind::Address);
     let (v6, number) = of_address(address);
-    let of = if v6 { anchor::V6 } else { anchor::V4 };
-    let prefixes = header::PREFIXES + if v6 { 2 } else { 0 };
-    for &length in tables.section(prefixes) {
-        let (first, _) = network(v6, number, length);
-        for &member in tables.anchored(hash_net(of, length, first)) {
-            if tables.places(member).contains(address) {
-                party.held.push(Held { member, allow: Match::Yes, deny: Match::Yes });
-            }
+    tables.around(v6, number, |member| {
+        if tables.places(member).contains(address) {
+            party.hold(tables.member(member));
         }
-    }
-    party.finish(tables)
+    });
+    party.finish()
 }
 
 /// Makes the party of a host at some addresses; without them at those that the policy gives it, else anywhere outside.
-fn named_host(tables: &Tables<'_>, name: &str, at: Option<&Json>) -> Option<Party> {
+fn named_host<'t>(tables: &Tables<'t>, name: &str, at: Option<&Json>) -> Option<Party<'t>> {
     let name = name.to_ascii_lowercase();
     let bare = name.strip_suffix('.').unwrap_or(&name);
     if bare.is_empty() || bare.contains(['/', ' ', ':']) {
@@ -178,13 +199,13 @@ fn named_host(tables: &Tables<'_>, name: &str, at: Option<&Json>) -> Option<Part
     let mut party = Party::new(Kind::Host);
     let ends = std::iter::once(bare).chain(bare.match_indices('.').filter_map(|(at, _)| bare.get(at + 1..)));
     let mut placed: [Vec<(u128, u128)>; 2] = Default::default();
-    for end in ends {
-        for &member in tables.anchored(hash(anchor::HOST, end.as_bytes())) {
+    for found in ends.filter_map(|end| tables.find(end.as_bytes())) {
+        tables.anchored(found, |mut member| {
             if is_named(tables, member, name.as_bytes()) {
-                party.held.push(Held { member, allow: Match::Yes, deny: Match::Yes });
-                tables.places(member).add_to(&mut placed);
+                party.hold(member);
+                member.places().add_to(&mut placed);
             }
-        }
+        });
     }
     match at {
         Some(Json::List(nets)) => {
@@ -195,57 +216,42 @@ fn named_host(tables: &Tables<'_>, name: &str, at: Option<&Json>) -> Option<Part
             }
         }
         Some(_) => return None,
-        None if placed.iter().all(Vec::is_empty) => tables.internet().add_to(&mut placed),
         None => {}
     }
-    let [v4, v6] = placed.map(merged);
-    party.places = to_words(&v4, &v6);
-    party.name = name;
-    let known: Vec<u32> = party.held.iter().map(|held| held.member).collect();
-    let mut found = Vec::new();
-    for &member in tables.section(header::PLACED) {
-        if known.contains(&member) {
-            continue;
-        }
-        let (mine, theirs) = (party.places(), tables.places(member));
-        let deny = match () {
-            () if !mine.overlaps(&theirs) => Match::No,
-            () if mine.is_inside(&|each| each(theirs)) => Match::Yes,
-            () => Match::Partly,
-        };
-        // An allow of a host lets its own name through, whatever else is at its addresses.
-        let allow = if tables.member(member).word() == kind::ADDRESSES { deny } else { Match::No };
-        found.push(Held { member, allow, deny });
+    if at.is_some() || !placed.iter().all(Vec::is_empty) {
+        let [v4, v6] = placed.map(merged);
+        party.places = Some(to_bytes(&v4, &v6));
     }
-    party.held.extend(found);
-    Some(party.finish(tables))
+    party.name = name;
+    Some(party.finish())
 }
 
 /// Returns whether a member is a host of that name.
-fn is_named(tables: &Tables<'_>, member: u32, name: &[u8]) -> bool {
-    let mut record = tables.member(member);
-    if record.word() != kind::HOST {
+fn is_named(tables: &Tables<'_>, mut member: Member<'_>, name: &[u8]) -> bool {
+    if member.kind != kind::HOST {
         return false;
     }
-    let (wildcard, wanted) = (record.word(), record.word());
-    let except = record.counted(2).as_chunks::<2>().0;
-    let fits = |wildcard: u32, wanted: u32| name_fits(wildcard != 0, tables.string(wanted), name);
+    let (wildcard, wanted) = (member.shape.word(), member.rest.number());
+    let except = member.shape.counted(2).as_chunks::<2>().0;
+    let fits = |wildcard: u32, wanted: u32| name_fits(tables, [wildcard, wanted], name).is_some();
     fits(wildcard, wanted) && !except.iter().any(|[wildcard, wanted]| fits(*wildcard, *wanted))
 }
 
 /// Returns whether a member is a host of that name, which is in lower case.
 pub fn member_is_named(tables: &Tables<'_>, member: u32, name: &str) -> bool {
-    is_named(tables, member, name.as_bytes())
+    is_named(tables, tables.member(member), name.as_bytes())
 }
 
-/// Returns whether a name, in lower case, is a wanted one, or below it where that is a wildcard.
-pub fn name_fits(wildcard: bool, wanted: &[u8], name: &[u8]) -> bool {
+/// Returns whether a name, in lower case, is a wanted one, or below it where that is a wildcard: the length of the
+/// wanted one, if it is.
+pub fn name_fits(tables: &Tables<'_>, [wildcard, wanted]: [u32; 2], name: &[u8]) -> Option<usize> {
     let name = name.strip_suffix(b".").unwrap_or(name);
-    match name.strip_suffix(wanted) {
-        Some(rest) if wildcard => rest.len() > 1 && rest.last() == Some(&b'.'),
-        Some(rest) => !wildcard && rest.is_empty(),
-        None => false,
+    if wildcard == 0 {
+        return tables.is(wanted, name).then_some(name.len());
     }
+    let below = name.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'.');
+    let mut ends = below.filter_map(|(at, _)| name.get(at + 1..));
+    ends.find(|end| tables.is(wanted, end)).map(<[u8]>::len)
 }
 
 fn parse_net(text: &str) -> Option<(bool, (u128, u128))> {
@@ -260,7 +266,7 @@ fn parse_net(text: &str) -> Option<(bool, (u128, u128))> {
 }
 
 /// Labels by the numbers of their keys and values; keys that the policy does not have are left out.
-type Labels = Vec<(u32, u32)>;
+type Labels = Vec<(u32, Option<Found>)>;
 
 fn labels(tables: &Tables<'_>, value: Option<&Json>) -> Option<Labels> {
     let entries = match value {
@@ -270,32 +276,45 @@ fn labels(tables: &Tables<'_>, value: Option<&Json>) -> Option<Labels> {
     };
     let mut found = Labels::new();
     for (key, value) in entries {
-        let (key, value) = (tables.number(key.as_bytes()), tables.number(value.text()?.as_bytes()));
-        set(&mut found, key, value);
+        let value = value.text()?;
+        let key = tables.number(key.as_bytes());
+        if key != NONE {
+            set(&mut found, key, tables.find(value.as_bytes()));
+        }
     }
     Some(found)
 }
 
-fn set(labels: &mut Labels, key: u32, value: u32) {
+fn set(labels: &mut Labels, key: u32, value: Option<Found>) {
     labels.retain(|(have, _)| *have != key);
-    if key != NONE {
-        labels.push((key, value));
-    }
+    labels.push((key, value));
 }
 
-fn pod(tables: &Tables<'_>, value: &Json) -> Option<Party> {
-    let name = tables.number(value.get("namespace")?.text()?.as_bytes());
-    let mut namespace = match (value.get("namespaceLabels"), tables.namespace(name)) {
-        (None, Some(known)) => known.as_chunks::<2>().0.iter().map(|[key, value]| (*key, *value)).collect(),
+/// Who a pod is: the labels of its namespace, its own, and its account.
+struct Identity {
+    namespace: Labels,
+    own: Labels,
+    account: Option<Found>,
+}
+
+fn pod<'t>(tables: &Tables<'t>, value: &Json) -> Option<Party<'t>> {
+    let name = tables.find(value.get("namespace")?.text()?.as_bytes());
+    let known = name.and_then(|name| tables.namespace(name.number));
+    let mut namespace = match (value.get("namespaceLabels"), known) {
+        (None, Some(known)) => {
+            known.as_chunks::<2>().0.iter().map(|[key, value]| (*key, tables.found(*value))).collect()
+        }
         (given, _) => labels(tables, given)?,
     };
-    set(&mut namespace, tables.number(NAMESPACE_NAME.as_bytes()), name);
+    let key = tables.number(NAMESPACE_NAME.as_bytes());
+    if key != NONE {
+        set(&mut namespace, key, name);
+    }
     let own = labels(tables, value.get("labels"))?;
     let account = match value.get("account") {
         None => "",
         Some(account) => account.text()?,
     };
-    let account = tables.number(account.as_bytes());
     let mut party = Party::new(Kind::Pod);
     party.single = match value.get("name") {
         None => false,
@@ -315,16 +334,22 @@ fn pod(tables: &Tables<'_>, value: &Json) -> Option<Party> {
         }
         Some(_) => return None,
     }
-    let anchors = namespace.iter().map(|(key, value)| hash_pair(anchor::NAMESPACE, *key, *value));
-    let anchors = anchors.chain(own.iter().map(|(key, value)| hash_pair(anchor::LABEL, *key, *value)));
-    let anchors = anchors.chain([hash_pair(anchor::ACCOUNT, account, 0)]);
-    let unanchored = tables.section(header::UNANCHORED).iter();
-    for &member in anchors.flat_map(|hash| tables.anchored(hash)).chain(unanchored) {
-        if selects(tables, member, &namespace, &own, account) {
-            party.held.push(Held { member, allow: Match::Yes, deny: Match::Yes });
+    let who = Identity { namespace, own, account: tables.find(account.as_bytes()) };
+    let values = who.namespace.iter().chain(&who.own).map(|(_, value)| *value);
+    for found in values.chain([who.account]).flatten() {
+        tables.anchored(found, |member| {
+            if selects(member, found.number, &who) {
+                party.hold(member);
+            }
+        });
+    }
+    for &member in tables.section(header::UNANCHORED) {
+        let member = tables.member(member);
+        if selects(member, NONE, &who) {
+            party.hold(member);
         }
     }
-    Some(party.finish(tables))
+    Some(party.finish())
 }
 
 /// Reads a port of a pod; an inner `None` is one without a name, or with a name that the policy does not have.
@@ -350,22 +375,37 @@ pub fn protocol_of(word: &str) -> Option<u32> {
     words.into_iter().find(|(have, _)| have.eq_ignore_ascii_case(word)).map(|(_, number)| number)
 }
 
-/// Returns whether a member selects a pod.
-fn selects(tables: &Tables<'_>, member: u32, namespace: &Labels, own: &Labels, account: u32) -> bool {
-    let mut record = tables.member(member);
-    if record.word() != kind::PODS {
+/// Returns whether a member, found by a string, selects a pod.
+fn selects(mut member: Member<'_>, anchor: u32, who: &Identity) -> bool {
+    if member.kind != kind::PODS {
         return false;
     }
-    let (of_namespace, of_pod) = (record.word(), record.word());
+    let shape = &mut member.shape;
+    let (_, implied, of_namespace, of_pod) = (shape.word(), shape.word(), shape.word(), shape.word());
+    let mut values = member.rest;
+    // A value is a byte at least, and one of them is not there.
+    let most = values.0.len() as u32 + 1;
+    let mut count = 0;
+    // One of the values is the string itself, and does not stand there again.
+    let mut next = || {
+        count += 1;
+        if count == implied { anchor } else { values.number() }
+    };
     for at in 0..of_namespace.saturating_add(of_pod) {
-        let labels = if at < of_namespace { namespace } else { own };
-        let (key, word) = (record.word(), record.word());
-        let values = record.list((word >> 2) as usize);
-        let value = labels.iter().find(|(have, _)| *have == key).map(|(_, value)| *value);
-        let among = || value.is_some_and(|value| values.contains(&value));
+        if shape.is_empty() {
+            return false;
+        }
+        let labels = if at < of_namespace { &who.namespace } else { &who.own };
+        let (key, word) = (shape.word(), shape.word());
+        let label = labels.iter().find(|(have, _)| *have == key);
+        let value = label.map(|(_, value)| value.map_or(NONE, |value| value.number));
+        let mut is_among = false;
+        for _ in 0..(word >> 2).min(most) {
+            is_among |= Some(next()) == value;
+        }
         let meets = match word & 3 {
-            test::IN => among(),
-            test::NOT_IN => !among(),
+            test::IN => is_among,
+            test::NOT_IN => !is_among,
             test::EXISTS => value.is_some(),
             _ => value.is_none(),
         };
@@ -373,6 +413,11 @@ fn selects(tables: &Tables<'_>, member: u32, namespace: &Labels, own: &Labels, a
             return false;
         }
     }
-    let is_one = record.word() != 0;
-    record.counted(1).contains(&account) == is_one
+    let (is_one, accounts) = (shape.word() != 0, shape.word());
+    let account = who.account.map_or(NONE, |account| account.number);
+    let mut is_among = false;
+    for _ in 0..accounts.min(most) {
+        is_among |= next() == account;
+    }
+    is_among == is_one
 }

@@ -1,13 +1,15 @@
-//! Sets of addresses as ranges, sorted and disjoint, in words: how many of IPv4 and of IPv6, then the first and the
-//! last address of each, an IPv6 address as four words.
+//! Sets of addresses as ranges, sorted and disjoint, in bytes: how many of IPv4 and of IPv6, then the first and the
+//! last address of each, with the highest byte first.
 
 use std::net::IpAddr;
+
+use super::bytes::{Bytes, put};
 
 /// A set of addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct Ranges<'w> {
-    v4: &'w [[u32; 2]],
-    v6: &'w [[u32; 8]],
+    v4: &'w [[u8; 8]],
+    v6: &'w [[u8; 32]],
 }
 
 /// The address families: whether each is IPv6.
@@ -19,16 +21,11 @@ impl<'w> Ranges<'w> {
         Ranges { v4: &[], v6: &[] }
     }
 
-    /// Takes a set from the beginning of some words.
-    pub fn take(words: &mut &'w [u32]) -> Ranges<'w> {
-        let Some(([v4, v6], rest)) = words.split_first_chunk::<2>() else { return Ranges::none() };
-        let (Some(v4), Some(v6)) = (2_usize.checked_mul(*v4 as usize), 8_usize.checked_mul(*v6 as usize)) else {
-            return Ranges::none();
-        };
-        let Some((first, rest)) = rest.split_at_checked(v4) else { return Ranges::none() };
-        let Some((second, rest)) = rest.split_at_checked(v6) else { return Ranges::none() };
-        *words = rest;
-        Ranges { v4: first.as_chunks().0, v6: second.as_chunks().0 }
+    /// Takes a set from the beginning of some bytes.
+    pub fn take(bytes: &mut Bytes<'w>) -> Ranges<'w> {
+        let (v4, v6) = (bytes.number() as usize, bytes.number() as usize);
+        let v4 = bytes.take(v4.saturating_mul(8)).as_chunks().0;
+        Ranges { v4, v6: bytes.take(v6.saturating_mul(32)).as_chunks().0 }
     }
 
     /// Returns whether no address is in the set.
@@ -42,9 +39,15 @@ impl<'w> Ranges<'w> {
 
     fn get(&self, v6: bool, at: usize) -> Option<(u128, u128)> {
         match v6 {
-            false => self.v4.get(at).map(|[first, last]| (u128::from(*first), u128::from(*last))),
+            false => {
+                let [a, b, c, d, e, f, g, h] = *self.v4.get(at)?;
+                let (first, last) = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
+                Some((first.into(), last.into()))
+            }
             true => {
-                self.v6.get(at).map(|[a, b, c, d, e, f, g, h]| (number([*a, *b, *c, *d]), number([*e, *f, *g, *h])))
+                let (halves, _) = self.v6.get(at)?.as_chunks::<16>();
+                let [first, last] = halves else { return None };
+                Some((u128::from_be_bytes(*first), u128::from_be_bytes(*last)))
             }
         }
     }
@@ -126,13 +129,20 @@ pub fn of_address(address: IpAddr) -> (bool, u128) {
     }
 }
 
-/// Returns the words of ranges, given in order for each family.
-pub fn to_words(v4: &[(u128, u128)], v6: &[(u128, u128)]) -> Vec<u32> {
-    let mut words = vec![v4.len() as u32, v6.len() as u32];
-    words.extend(v4.iter().flat_map(|(first, last)| [*first as u32, *last as u32]));
-    let four = |number: u128| [(number >> 96) as u32, (number >> 64) as u32, (number >> 32) as u32, number as u32];
-    words.extend(v6.iter().flat_map(|(first, last)| four(*first).into_iter().chain(four(*last))));
-    words
+/// Returns the bytes of ranges, given in order for each family.
+pub fn to_bytes(v4: &[(u128, u128)], v6: &[(u128, u128)]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(2 + 8 * v4.len() + 32 * v6.len());
+    put(&mut bytes, v4.len() as u32);
+    put(&mut bytes, v6.len() as u32);
+    for (first, last) in v4 {
+        bytes.extend((*first as u32).to_be_bytes());
+        bytes.extend((*last as u32).to_be_bytes());
+    }
+    for (first, last) in v6 {
+        bytes.extend(first.to_be_bytes());
+        bytes.extend(last.to_be_bytes());
+    }
+    bytes
 }
 
 /// Returns the network of a prefix around an address: its first and its last address.
@@ -153,8 +163,4 @@ pub fn merged(mut ranges: Vec<(u128, u128)>) -> Vec<(u128, u128)> {
         }
     }
     merged
-}
-
-fn number(words: [u32; 4]) -> u128 {
-    words.into_iter().fold(0, |number, word| number << 32 | u128::from(word))
 }

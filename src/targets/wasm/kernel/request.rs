@@ -10,7 +10,7 @@ use super::{PathNormalization, normalize, plainest};
 
 /// A request, as far as a host knows it.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct Request<'t> {
     method: Option<u32>,
     /// The path as the mesh leaves it, and its plainest spelling.
     path: Option<(String, String)>,
@@ -19,7 +19,7 @@ pub struct Request {
     /// The TLS name, in lower case.
     pub tls: Option<String>,
     /// The client whose request a gateway passes on.
-    pub client: Option<Box<Party>>,
+    pub client: Option<Box<Party<'t>>>,
     headers: Vec<(u32, u32)>,
     claims: Option<Json>,
 }
@@ -44,9 +44,9 @@ pub struct Seen<'r> {
     pub headers: &'r [(&'r str, &'r str)],
 }
 
-impl Request {
+impl<'t> Request<'t> {
     /// Makes a request of what is seen of it. A path that the mesh refuses is none.
-    pub fn new(tables: &Tables<'_>, seen: &Seen<'_>, how: PathNormalization) -> Request {
+    pub fn new(tables: &Tables<'t>, seen: &Seen<'_>, how: PathNormalization) -> Request<'t> {
         let path = seen.path.and_then(|path| normalize(path, how));
         Request {
             method: seen.method.map(|method| tables.number(method.as_bytes())),
@@ -68,7 +68,7 @@ impl Request {
     }
 
     /// Reads the keys of a request from an object, which may have others; `None` if one of them has a wrong value.
-    pub fn read(tables: &Tables<'_>, value: &Json, how: PathNormalization) -> Option<Request> {
+    pub fn read(tables: &Tables<'t>, value: &Json, how: PathNormalization) -> Option<Request<'t>> {
         let text = |key: &str| match value.get(key) {
             None | Some(Json::Null) => Some(None),
             Some(found) => found.text().map(Some),
@@ -136,8 +136,8 @@ pub fn without_port(host: &str) -> &str {
 pub fn meets(
     tables: &Tables<'_>,
     conditions: u32,
-    request: &Request,
-    destination: &Party,
+    request: &Request<'_>,
+    destination: &Party<'_>,
     is_tls: bool,
     deny: bool,
 ) -> bool {
@@ -163,7 +163,7 @@ pub fn meets(
         let own = (!destination.name.is_empty()).then_some(destination.name.as_str());
         let Some(name) = request.name(is_tls).or(own) else { return false };
         let name = without_port(name).as_bytes();
-        if !hosts.iter().any(|[wildcard, wanted]| name_fits(*wildcard != 0, tables.string(*wanted), name)) {
+        if !hosts.iter().any(|wanted| name_fits(tables, *wanted, name).is_some()) {
             return false;
         }
     }
@@ -181,28 +181,27 @@ pub fn meets(
     let subjects = record.counted(1);
     if !subjects.is_empty() {
         let Some(subject) = token.get("sub").and_then(Json::text) else { return false };
-        if !subjects.iter().any(|wanted| tables.string(*wanted) == subject.as_bytes()) {
+        if !subjects.iter().any(|wanted| tables.is(*wanted, subject.as_bytes())) {
             return false;
         }
     }
     for _ in 0..record.word() {
         let is_split = record.word() != 0;
         let (names, values) = (record.counted(1), record.counted(1));
-        let claim = names
-            .iter()
-            .try_fold(token, |claim, name| claim.get(core::str::from_utf8(tables.string(*name)).unwrap_or_default()));
-        if !claim.is_some_and(|claim| values.iter().any(|value| has_value(claim, tables.string(*value), is_split))) {
+        let claim = names.iter().try_fold(token, |claim, name| claim.entry(|key| tables.is(*name, key.as_bytes())));
+        if !claim.is_some_and(|claim| values.iter().any(|value| has_value(tables, claim, *value, is_split))) {
             return false;
         }
     }
     true
 }
 
-fn has_value(claim: &Json, value: &[u8], is_split: bool) -> bool {
+fn has_value(tables: &Tables<'_>, claim: &Json, value: u32, is_split: bool) -> bool {
+    let is = |text: &str| tables.is(value, text.as_bytes());
     match claim {
-        Json::Text(text) if is_split => text.split(' ').any(|word| word.as_bytes() == value),
-        Json::Text(text) => text.as_bytes() == value,
-        Json::List(items) => items.iter().any(|item| item.text().is_some_and(|item| item.as_bytes() == value)),
+        Json::Text(text) if is_split => text.split(' ').any(is),
+        Json::Text(text) => is(text),
+        Json::List(items) => items.iter().any(|item| item.text().is_some_and(is)),
         _ => false,
     }
 }
@@ -219,7 +218,7 @@ fn path_fits(tables: &Tables<'_>, pattern: u32, path: &(String, String), spelled
         let Some(segment) = found.next() else { return false };
         let fits = match if spelled { *plain } else { *written } {
             ANY_SEGMENT => !segment.is_empty(),
-            wanted => tables.string(wanted) == segment.as_bytes(),
+            wanted => tables.is(wanted, segment.as_bytes()),
         };
         if !fits {
             return false;

@@ -31,7 +31,7 @@ impl Texts {
             let at = self.slots.get(slot)?.checked_sub(1)?;
             let entry = self.entries.get(at as usize)?;
             let own = || self.text.get(entry.start as usize..(entry.start + entry.length) as usize);
-            if entry.hash == wanted && entry.kind == kind && own() == Some(text) {
+            if entry.hash == wanted && entry.kind == kind && own().is_some_and(|own| same(own, text)) {
                 return Some(entry.value);
             }
         }
@@ -74,4 +74,14 @@ impl Texts {
         let count = self.slots.len();
         (0..count).map(move |step| (hash as usize).wrapping_add(step) & (count - 1))
     }
+}
+
+/// Returns whether two texts are the same, in words of eight bytes: in a module a comparison takes byte by byte.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    let ((words, rest), (other_words, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
+    let mut differs = u64::from(one.len() != other.len());
+    for (word, other) in words.iter().zip(other_words) {
+        differs |= u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other);
+    }
+    differs == 0 && rest == other_rest
 }

@@ -75,12 +75,13 @@ fn a_wildcard_brings_the_made_up_hosts_of_addresses() {
 }
 
 #[test]
-fn a_wildcard_is_in_the_internet_and_brings_no_host_that_is_elsewhere() {
+fn a_wildcard_brings_the_hosts_below_it_wherever_they_are() {
     let source = "let db = host db.wild.example at 10.0.0.7
         allow egress garden/{app=web} -> *.wild.example:443
         allow egress garden/{app=api} -> db:443";
-    is_wider(&build_in_mesh(source), 0, "db.wild.example");
-    assert_eq!(build_in_mesh(&source.replace("10.0.0.7", "198.51.100.7")).ok().judged(0, OUT).0, Level::Bypassable);
+    for at in ["10.0.0.7", "198.51.100.7"] {
+        assert_eq!(build_in_mesh(&source.replace("10.0.0.7", at)).ok().judged(0, OUT).0, Level::Bypassable);
+    }
     let both = format!("{source}\nallow egress garden/{{app=web}} -> db:443");
     assert_eq!(build_in_mesh(&both).ok().judged(0, OUT).0, Level::Bypassable);
 }

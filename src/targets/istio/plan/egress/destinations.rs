@@ -20,6 +20,7 @@
 //! unless sidecars answer DNS and so give it one (`[istio] dns-capture`).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -69,6 +70,8 @@ pub struct Destinations<'f, 'a> {
     items: Vec<Item>,
     index: FxHashMap<Item, u32>,
     memory: FxHashMap<*const Endpoint, Rc<Reach>>,
+    /// The cluster IPs of Services that have pods.
+    cluster_ips: BTreeMap<IpAddr, &'a (SmolStr, SmolStr)>,
 }
 
 impl<'f, 'a> Destinations<'f, 'a> {
@@ -81,6 +84,14 @@ impl<'f, 'a> Destinations<'f, 'a> {
             items: Vec::new(),
             index: FxHashMap::default(),
             memory: FxHashMap::default(),
+            cluster_ips: facts
+                .policy
+                .inventory
+                .services
+                .iter()
+                .filter(|(_, service)| service.selector.is_some())
+                .flat_map(|(key, service)| service.addresses.iter().map(move |address| (*address, key)))
+                .collect(),
         }
     }
 
@@ -239,6 +250,9 @@ impl<'f, 'a> Destinations<'f, 'a> {
             What::Addresses(set) => match tcp_numbers(&member.ports) {
                 Ok(ports) if ports.is_empty() => {}
                 Ok(ports) => {
+                    if reach.gap.is_none() {
+                        reach.gap = self.service_behind(set, &ports);
+                    }
                     let item = Item::Addresses(Rc::new(set.clone()), ports.into());
                     self.add(reach, vec![item]);
                 }
@@ -258,6 +272,23 @@ impl<'f, 'a> Destinations<'f, 'a> {
             },
             What::Host(host) => self.host(host, &member.ports, reach, by_gateway),
         }
+    }
+
+    /// Returns the gap of addresses that hold the cluster IP of a Service: a sidecar passes on what is sent there, and the
+    /// node leads it to the Service's pods.
+    fn service_behind(&self, set: &AddressSet, ports: &[u16]) -> Option<IstioGap> {
+        let services = &self.facts.policy.inventory.services;
+        let mut inside = set.blocks.iter().flat_map(|block| {
+            let ends = block.net.network()..=block.net.broadcast();
+            self.cluster_ips.range(ends).filter(|(address, _)| set.contains(**address))
+        });
+        let (address, (namespace, name)) = inside.find(|(_, key)| {
+            let open = services.get(*key).into_iter().flat_map(|service| &service.ports);
+            open.filter(|port| port.protocol == Protocol::Tcp).any(|port| ports.contains(&port.port))
+        })?;
+        Some(IstioGap::wider(format!(
+            "{address} among them is the cluster IP of {namespace}/{name}, and leads to its pods"
+        )))
     }
 
     fn host(&mut self, host: &Host, ports: &Ports, reach: &mut Reach, by_gateway: Option<u16>) {

@@ -7,7 +7,11 @@
 
 use super::ends::{Ends, NOT_ISOLATED};
 use super::isolation::Isolation;
-use crate::model::rules::{Action, Direction};
+use crate::model::endpoint::{Endpoint, Member, What};
+use crate::model::labels::PodSelector;
+use crate::model::ports::{Ports, Protocol};
+use crate::model::rules::{Action, Direction, Rule};
+use crate::policy::{Grant, GrantReason};
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::{Findings, IstioGap};
 use crate::targets::istio::plan::subjects::Subject;
@@ -16,6 +20,8 @@ use crate::targets::istio::plan::unguarded;
 use crate::targets::{Level, Refuses};
 
 const OUT: Direction = Direction::Egress;
+/// The port of DNS (RFC 1035).
+const DNS: u16 = 53;
 
 /// What a Sidecar that imports Services refuses: the addresses of Services are known, and those of pods are not.
 const BY_ADDRESS: &str = "a pod dialled by its own address, unless a headless Service gives it";
@@ -68,8 +74,39 @@ pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolati
             findings.gap(rule, OUT, &IstioGap::unable(why));
         }
     }
+    let dns: Vec<&Grant> = facts
+        .part
+        .grants()
+        .map(|(_, grant)| grant)
+        .filter(|grant| grant.reason == GrantReason::Dns && grant.direction == OUT)
+        .collect();
+    for (at, rule) in facts.part.rules(OUT).filter(|(_, rule)| rule.action == Action::Deny) {
+        if dns.iter().any(|grant| leaves_open(rule, grant)) {
+            findings.gap(at, OUT, &IstioGap::unable("the way to DNS opens all TCP ports of the resolver's Service"));
+        }
+    }
     for (at, rule) in facts.part.rules(OUT) {
         unguarded::on_the_way_out(facts, rule).into_iter().for_each(|note| findings.add(at, OUT, note));
     }
     findings
+}
+
+/// Returns whether a deny takes TCP ports of the resolver's pods that the way to DNS leaves open: `kube-system/*:9153`. A
+/// deny of TCP 53 takes the way itself.
+fn leaves_open(deny: &Rule, dns: &Grant) -> bool {
+    let meet = |one: &Endpoint, other: &Endpoint| {
+        let all: Vec<&PodSelector> = other.pods().map(|(_, pods)| &pods.selector).collect();
+        one.pods().any(|(_, pods)| all.iter().any(|other| pods.selector.overlaps(other)))
+    };
+    let resolver = |member: &&Member| {
+        let What::Pods(pods) = &member.what else { return false };
+        dns.destination.pods().any(|(_, resolver)| resolver.selector.overlaps(&pods.selector))
+    };
+    let takes = |ports: &Ports, number| ports.matches(Some(number), Protocol::Tcp, &[]);
+    let ports = |member: &Member| member.ports.entries().iter().any(|port| port.protocol == Protocol::Tcp);
+    let mut near = deny.destination.members.iter().filter(resolver).peekable();
+    near.peek().is_some()
+        && meet(&deny.source, &dns.source)
+        && near.clone().any(ports)
+        && !near.any(|member| takes(&member.ports, DNS))
 }

@@ -1,6 +1,7 @@
 //! Denies of hosts to which a gateway leads: the gateway refuses the denied pods.
 //!
 //! ```netpol
+//! use std/istio (egress-gateway)
 //! allow egress garden/*    -> a.example.com:443 via egress-gateway
 //! deny  egress garden/@web -> a.example.com:443
 //! ```
