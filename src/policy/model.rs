@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::concerning::Concerning;
 use crate::inventory::Inventory;
 use crate::model::addresses::AddressSet;
-use crate::model::endpoint::Endpoint;
+use crate::model::endpoint::{Endpoint, What};
 use crate::model::gateways::Gateway;
-use crate::model::labels::PodSelector;
+use crate::model::labels::{Account, PodSelector};
 use crate::model::rules::{Claim, Direction, GrantId, Rule, RuleId, Test};
 use crate::settings::{Layer, Settings};
 
@@ -68,14 +68,37 @@ impl Policy {
         gateways.find(|gateway| gateway.pods.iter().any(|own| own.overlaps(pods))).map(Arc::as_ref)
     }
 
+    /// Returns whether other pods than a gateway's run as its account: some that are known, or those of another gateway.
+    pub fn shares_account(&self, gateway: &Gateway) -> bool {
+        let Some((namespace, account)) = &gateway.account else { return false };
+        let account = Account::Is(account.clone());
+        let running = PodSelector { account, ..PodSelector::in_namespace(namespace.clone()) };
+        let own = |workload| gateway.pods.iter().any(|pods| self.inventory.is_selected(pods, workload));
+        let other = |other: &Arc<Gateway>| {
+            other.account == gateway.account && !other.pods.iter().all(|pods| pods.is_inside(&gateway.pods))
+        };
+        self.gateways.iter().any(other) || self.inventory.select(&running).into_iter().any(|workload| !own(workload))
+    }
+
     /// Returns every rule with its id, in their order.
     pub fn numbered(&self) -> impl Iterator<Item = (RuleId, &Rule)> {
         self.rules.iter().enumerate().map(|(at, rule)| (RuleId::new(at), rule))
     }
 }
 
-/// A grant: a way that the compiler opens by itself. It isolates no pod. It opens only pods that some rule isolates in
-/// that direction, and a deny beats it.
+/// Returns whether a deny names some clients by their addresses, and not all of them.
+pub fn denies_some_clients(deny: &Rule) -> bool {
+    let blocks = deny.source.members.iter().flat_map(|member| match &member.what {
+        What::Addresses(set) => set.blocks.clone(),
+        What::Host(host) => host.addresses().blocks,
+        What::Pods(_) => Vec::new(),
+    });
+    let clients = AddressSet { blocks: blocks.collect() };
+    !clients.is_empty() && !clients.is_everything()
+}
+
+/// A grant: a way that the compiler opens by itself. It never isolates, counts for pods that some rule isolates in that
+/// direction, and a deny beats it.
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// Why the compiler adds it.

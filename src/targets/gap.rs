@@ -30,6 +30,8 @@ pub(super) struct Gap {
     pub(super) why: Why,
 }
 
+const BEHIND_PROXIES: &str = "packets come from the proxies in front of the gateway, whatever client they are for";
+
 /// The reason why a layer does not enforce a rule end exactly, or how it does. In words it is lower case, without a
 /// final period.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +83,9 @@ pub enum Kept {
     TwoPortNames,
     /// The remaining flows would have to be written as addresses, which may be addresses of pods.
     BesidePods,
-    /// The subject would have to be split into too many parts.
+    /// Proxies stand in front of a gateway, and hide the clients that the deny names.
+    BehindProxies,
+    /// The subject would fall into too many parts.
     TooManyParts,
 }
 
@@ -131,7 +135,7 @@ impl Display for Why {
                 return write!(f, "{gateway} leads these pods to a host that may be at a denied address");
             }
             Why::OtherClientsOfGateway => "every client of the gateway",
-            Why::BehindProxies => "packets come from the proxies in front of the gateway, whatever client they are for",
+            Why::BehindProxies => BEHIND_PROXIES,
             Why::Kept(kept) => kept.words(),
             Why::Icmp => "what a network plugin does with icmp is not defined",
             Why::PacketSource => "by the packet's source",
@@ -150,6 +154,7 @@ impl Kept {
             Kept::BesidePods => {
                 "it would have to name addresses beside pods, and `[cluster] pods` does not say where pods are"
             }
+            Kept::BehindProxies => BEHIND_PROXIES,
             Kept::TooManyParts => "its pods overlap with those of other rules in too many ways",
         }
     }

@@ -4,6 +4,7 @@ use super::widest::alone;
 use super::{Deed, Judged, Told, traffic};
 use crate::model::endpoint::What;
 use crate::model::hosts::HostName;
+use crate::model::labels::PodSelector;
 use crate::model::ports::AppProtocol;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::{Cause, End, Flow, Party, Pod};
@@ -54,6 +55,7 @@ impl Judged<'_> {
             (Refuses::PodsWithoutIdentity, _) => Some(false),
             (Refuses::WithoutIdentity, _) => Some(true),
             // Behind a gateway the sender is a pod of the gateway.
+            (Refuses::PodsAtGateway, Party::Pod(_)) if rule.via.is_none() => self.is_refused_at_gateway(pod),
             (Refuses::PodsAtGateway, Party::Pod(_)) if flow.request.client.is_none() => None,
             (Refuses::PodsAtGateway, _) => Some(false),
             (Refuses::WildcardOnTls, _) => Some(self.is_wildcard_on_tls(rule, flow) && self.is_isolated(pod)),
@@ -65,6 +67,16 @@ impl Judged<'_> {
             (Refuses::HostPorts(ports), _) => names_other_port(rule, flow, ports),
             (Refuses::Unasked, _) => None,
         }
+    }
+
+    /// Returns whether a pod is a gateway's, which knows no identity; perhaps, where rules lead out through it.
+    fn is_refused_at_gateway(&self, pod: &Pod) -> Option<bool> {
+        let is_own = |own: &PodSelector| own.matches(&pod.namespace_labels, &pod.labels, &pod.account);
+        let Some(gateway) = self.policy.gateways.iter().find(|one| one.pods.iter().any(is_own)) else {
+            return Some(false);
+        };
+        let mut out = self.policy.rules.iter().filter(|rule| rule.egress).filter_map(|rule| rule.via.as_ref());
+        (!out.any(|via| via.gateway.pods == gateway.pods)).then_some(true)
     }
 
     /// Returns whether a pod calls without an identity. Ambient mode gives it one if the flow takes the tunnel.

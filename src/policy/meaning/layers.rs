@@ -250,8 +250,8 @@ impl<'p> Meaning<'p> {
         self.flows.diagrams.and(to, from)
     }
 
-    /// Returns the flows from pods that have only the account of a gateway or only its labels. The gateway's
-    /// declaration says that its pods have both.
+    /// Returns the flows from pods that have the labels of a gateway without its account, or this without those, unless
+    /// such pods are known: a declaration says that its pods have both.
     fn of_gateway_accounts(&mut self) -> Set {
         let policy = self.policy;
         let mut sets = Vec::new();
@@ -262,7 +262,10 @@ impl<'p> Meaning<'p> {
             let running = self.flows.pods(Side::Source, false, &running);
             let labelled = self.gateway_pods(gateway, Side::Source, false);
             let d = &mut self.flows.diagrams;
-            sets.extend([d.minus(labelled, running), d.minus(running, labelled)]);
+            sets.push(d.minus(labelled, running));
+            if !policy.shares_account(gateway) {
+                sets.push(d.minus(running, labelled));
+            }
         }
         self.flows.diagrams.union(sets)
     }
@@ -288,8 +291,8 @@ impl<'p> Meaning<'p> {
         self.flows.diagrams.union(sets)
     }
 
-    /// Returns the flows into pods whose source address is possible: a pod has an address of pods, and anything else
-    /// has not.
+    /// Returns the flows into pods whose source has an address that pods have, if it is a pod, and else one that pods
+    /// do not have, and whose client has none of theirs: of a gateway pods are no clients.
     fn pod_addresses(&mut self) -> Set {
         let (pods, internet) = (&self.policy.pod_addresses, &self.policy.internet);
         let of_pods = match pods.blocks.is_empty() {
@@ -300,7 +303,9 @@ impl<'p> Meaning<'p> {
         let from = self.flows.if_pod(false, from);
         let not_from = self.flows.diagrams.complement(not_from);
         let outside = self.flows.outside(false, not_from);
-        self.flows.diagrams.or(from, outside)
+        let from = self.flows.diagrams.or(from, outside);
+        let clients = self.flows.client(&AddressSet::everything().subtract(pods));
+        self.flows.diagrams.and(from, clients)
     }
 
     /// Returns the flows at the pods of a namespace that some rules concern: for a deny the flows that it matches, for

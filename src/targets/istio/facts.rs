@@ -5,15 +5,17 @@
 use std::cell::RefCell;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 pub use super::model::Selector as MatchLabels;
 use crate::inventory::{Injection, LeftOut, Service, Workload, WorkloadKind};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::Endpoint;
+use crate::model::gateways::Gateway;
 use crate::model::labels::{Labels, PodSelector, Requirements, Test};
 use crate::model::rules::Direction;
 use crate::policy::Policy;
@@ -51,6 +53,10 @@ pub struct Reserved {
 pub struct Cluster<'a> {
     namespaces: FxHashMap<&'a str, NamespaceFacts<'a>>,
     names: Vec<&'a SmolStr>,
+    /// The gateways as whose account other pods run, too.
+    sharing: FxHashSet<&'a Gateway>,
+    /// The pods of gateways through which rules lead out.
+    leading_out: FxHashSet<&'a [PodSelector]>,
 }
 
 /// The facts about one namespace.
@@ -97,7 +103,11 @@ impl<'a> Cluster<'a> {
             }
             known.find_idle(policy.inventory.workloads_in(name));
         }
-        Cluster { namespaces, names: policy.inventory.namespaces.keys().collect() }
+        let gateways = policy.gateways.iter().map(Arc::as_ref);
+        let sharing = gateways.filter(|gateway| policy.shares_account(gateway)).collect();
+        let out = policy.rules.iter().filter(|rule| rule.egress).filter_map(|rule| rule.via.as_ref());
+        let leading_out = out.map(|via| via.gateway.pods.as_slice()).collect();
+        Cluster { namespaces, names: policy.inventory.namespaces.keys().collect(), sharing, leading_out }
     }
 }
 
@@ -151,13 +161,23 @@ impl<'a> Facts<'a> {
     }
 
     /// Returns the declared gateway of a selector that matches only the gateway's pods.
-    pub fn gateway_of(&self, selector: &PodSelector) -> Option<&'a crate::model::gateways::Gateway> {
+    pub fn gateway_of(&self, selector: &PodSelector) -> Option<&'a Gateway> {
         let name = selector.namespace_name();
         // Most selectors name another namespace.
         let near = |pods: &PodSelector| name.is_none() || pods.namespace_name().is_none_or(|other| Some(other) == name);
         let gateways = self.policy.gateways.iter().map(std::sync::Arc::as_ref);
         let mut near = gateways.filter(|gateway| gateway.pods.iter().any(near));
         near.find(|gateway| selector.is_inside(&gateway.pods))
+    }
+
+    /// Returns whether other pods than a gateway's are known to run as its account.
+    pub fn shares_account(&self, gateway: &Gateway) -> bool {
+        self.cluster.sharing.contains(gateway)
+    }
+
+    /// Returns whether a rule leads out through a gateway, so that it knows some pods by their identity.
+    pub fn leads_out(&self, gateway: &Gateway) -> bool {
+        self.cluster.leading_out.contains(gateway.pods.as_slice())
     }
 
     /// Returns the pods of an endpoint that are known to have no sidecar, or whose annotations turn no connections to

@@ -86,7 +86,13 @@ fn of_deny(
     // The packets to a gateway do not show the host that they are for.
     let led_out = (direction == Direction::Egress).then(|| leading_out(view, led_out, rule)).flatten();
     let led_out = led_out.map(|gateway| (Traffics::only(Traffic::Tcp), Level::Wider, Why::LedOutBy(gateway)));
-    let all = indistinct.into_iter().chain(kept).chain(icmp).chain(led_out);
+    // A deny of which no allow lets anything in is hidden all the same.
+    let hidden = rule.destination.pods().filter(|_| direction == Direction::Ingress);
+    let hidden: Vec<_> = hidden.filter(|(_, pods)| view.hides_denied(rule, &pods.selector)).collect();
+    let others = hidden.len() < rule.destination.pods().count()
+        || hidden.iter().any(|(_, pods)| !view.policy.gateways.iter().any(|one| pods.selector.is_inside(&one.pods)));
+    let hidden = (!hidden.is_empty()).then(|| (named, partly(others), Why::BehindProxies));
+    let all = indistinct.into_iter().chain(hidden).chain(kept).chain(icmp).chain(led_out);
     all.map(|(on, level, why)| Gap { on, level, why }).collect()
 }
 

@@ -2,6 +2,7 @@
 //! can be tested. `docs/design/traps.md` has them all.
 
 mod authorization;
+mod clients;
 mod egress;
 mod gateways;
 mod imports;

@@ -176,8 +176,14 @@ const WHERE: &[&str] = &[
 ];
 
 const PUBLIC: &[&str] = &["\"garden.example\"", "\"garden.example\"", "\"shop.example\"", "\"api.garden.example\""];
-const OFFICES: &[&str] =
-    &["198.51.100.0/24", "198.51.100.0/26", "203.0.113.7", "internet", "{ 203.0.113.0/24, 192.0.2.0/24 }"];
+const OFFICES: &[&str] = &[
+    "198.51.100.0/24",
+    "198.51.100.0/26",
+    "203.0.113.7",
+    "internet",
+    "{ 203.0.113.0/24, 192.0.2.0/24 }",
+    "10.0.0.0/8",
+];
 /// Public hosts of one rule, and names that it asks for among them and beside them.
 const SEVERAL_PUBLIC: &[&str] = &[
     "\"garden.example\", \"api.garden.example\"",

@@ -23,6 +23,7 @@ use smol_str::SmolStr;
 
 use crate::model::addresses::{AddressSet, Block};
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
+use crate::model::gateways::Gateway;
 use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector, Requirement, Test};
 use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::IstioGap;
@@ -109,7 +110,7 @@ fn peer(facts: &Facts<'_>, endpoint: &Endpoint, position: Position, denied: bool
         match &member.what {
             What::Pods(pods) => {
                 peer.identity = true;
-                match identities(facts, &pods.selector, &mut known) {
+                match identities(facts, endpoint, &pods.selector, &mut known) {
                     Ok(None) => {}
                     Ok(gap) => peer.gap = peer.gap.or(gap),
                     Err(why) => peer.unable = Some(why),
@@ -138,7 +139,7 @@ fn peer(facts: &Facts<'_>, endpoint: &Endpoint, position: Position, denied: bool
     peer.foreign = denied && all.iter().any(|source| source.principals.iter().any(|one| one.starts_with('*')));
     if !blocks.is_empty() {
         peer.plain = true;
-        peer.gap = peer.gap.or(may_hold_pods(facts, &blocks, position));
+        peer.gap = peer.gap.or_else(|| may_hold_pods(facts, &blocks));
         all.extend(address_sources(facts, blocks, position));
     }
     peer.sources = Some(Rc::new(all));
@@ -170,13 +171,24 @@ fn everyone(facts: &Facts<'_>, denied: bool) -> String {
 }
 
 /// Adds the identities of some pods; returns the gap of others that have the same identities.
-fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Identities) -> Result<Option<IstioGap>, String> {
+fn identities(
+    facts: &Facts<'_>,
+    endpoint: &Endpoint,
+    selector: &PodSelector,
+    to: &mut Identities,
+) -> Result<Option<IstioGap>, String> {
     if let Some(gateway) = facts.gateway_of(selector) {
         let Some((namespace, account)) = &gateway.account else {
             return Err(format!("gateway {} names no account by which its pods are known", gateway.name));
         };
-        to.principals.push(principal(facts, namespace, account));
-        return Ok(None);
+        let meant: Vec<PodSelector> = endpoint.pods().map(|(_, pods)| pods.selector.clone()).collect();
+        let whole = gateway.pods.iter().all(|pods| pods.is_inside(&meant));
+        // An inventory may know that a part of the gateway's pods has an account of its own.
+        if whole || selector.namespace_name().is_none_or(|name| facts.workloads(name).is_none()) {
+            to.principals.push(principal(facts, namespace, account));
+            let apart = || IstioGap::wider(format!("the other pods of {} run as the same account", gateway.name));
+            return Ok(sharing(facts, gateway).or_else(|| (!whole).then(apart)));
+        }
     }
     let names = match names(selector) {
         Some(names) => names,
@@ -212,7 +224,14 @@ fn identities(facts: &Facts<'_>, selector: &PodSelector, to: &mut Identities) ->
     Ok(None)
 }
 
-/// Namespaces, by name.
+/// Returns the gap of a gateway as whose account other pods run, too.
+pub fn sharing(facts: &Facts<'_>, gateway: &Gateway) -> Option<IstioGap> {
+    let (namespace, account) = gateway.account.as_ref().filter(|_| facts.shares_account(gateway))?;
+    let way = format!("give the pods of {} an account of their own", gateway.name);
+    Some(IstioGap::mendable(format!("other pods run as {namespace}/@{account} too"), way))
+}
+
+/// Namespaces, told by name.
 enum Names {
     All,
     AllBut(Vec<SmolStr>),
@@ -337,11 +356,11 @@ fn principal(facts: &Facts<'_>, namespace: &str, account: &str) -> String {
 }
 
 /// Returns the gap of addresses that may be pods', although the rule means none.
-fn may_hold_pods(facts: &Facts<'_>, blocks: &[Block], position: Position) -> Option<IstioGap> {
+fn may_hold_pods(facts: &Facts<'_>, blocks: &[Block]) -> Option<IstioGap> {
     let set = AddressSet { blocks: blocks.to_vec() };
     let known = !facts.policy.pod_addresses.is_empty();
     // Addresses of pods may be unknown, but they are not in the internet.
-    let may = position == Position::Workload && !known && !set.is_inside(&facts.policy.internet);
+    let may = !known && !set.is_inside(&facts.policy.internet);
     may.then(|| {
         IstioGap::wider("pods may have some of these addresses: `[cluster] pods` in netpol.toml says which they have")
     })

@@ -28,11 +28,13 @@ use crate::inventory::{ContainerPort, Indistinct, Workload};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
 use crate::model::gateways::Gateway;
+use crate::model::labels::PodSelector;
 use crate::model::non_empty::NonEmpty;
 use crate::model::port_list::{PortList, Transport};
 use crate::model::ports::{PortMatch, PortTest, Ports};
 use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::Grant;
+use crate::policy::denies_some_clients;
 use crate::targets::gap::Gap;
 use crate::targets::networkpolicy::model::{Peer, Peers};
 use crate::targets::networkpolicy::view::View;
@@ -165,6 +167,11 @@ impl<'a> View<'a> {
         self.policy.gateways.iter().find(gives).map(|gateway| &gateway.proxies_from)
     }
 
+    /// Returns whether proxies in front of some pods hide the clients that a deny tells from others.
+    pub fn hides_denied(self, deny: &Rule, pods: &PodSelector) -> bool {
+        denies_some_clients(deny) && self.policy.behind_proxies(pods).is_some()
+    }
+
     fn with_ports_of(self, peers: Option<Peers<'a>>, destination: &'a Endpoint) -> Vec<Reach<'a>> {
         let Some(peers) = peers.map(Rc::new) else { return Vec::new() };
         let ports = destination.pods().map(|(member, _)| PortList::of(&self.ports(member))).enumerate();
@@ -257,6 +264,12 @@ impl<'a> View<'a> {
     pub fn denied(self, at: RuleId, rule: &'a Rule, direction: Direction) -> Vec<(Option<usize>, Denied<'a>)> {
         let requests = (!rule.conditions.is_none()).then_some(Kept::Requests);
         let mut denied = Vec::new();
+        let hidden = |to: &Member| match &to.what {
+            What::Pods(pods) if direction == Direction::Ingress => {
+                self.hides_denied(rule, &pods.selector).then_some(Kept::BehindProxies)
+            }
+            _ => None,
+        };
         let mut push =
             |of: Option<usize>, member: &'a Member, to: &'a Member, ports: &PortList| {
                 let (ports, alike) = self.names_alike(to, ports);
@@ -266,11 +279,11 @@ impl<'a> View<'a> {
                         let why = pods.shared_account.map(|_| Kept::Account);
                         (pods.selectors.into_iter().map(DeniedPeer::Pods).collect(), why)
                     }
-                    What::Addresses(set) => (vec![DeniedPeer::Addresses(Cow::Borrowed(set))], None),
+                    What::Addresses(set) => (vec![DeniedPeer::Addresses(Cow::Borrowed(set))], hidden(to)),
                     What::Host(host) if host.at.is_empty() => {
                         (vec![DeniedPeer::Addresses(Cow::Borrowed(self.internet))], Some(Kept::Host))
                     }
-                    What::Host(host) => (vec![DeniedPeer::Addresses(Cow::Owned(host.addresses()))], None),
+                    What::Host(host) => (vec![DeniedPeer::Addresses(Cow::Owned(host.addresses()))], hidden(to)),
                 };
                 let unsayable = requests.or(unsayable);
                 denied.extend(denied_peers.into_iter().map(|peer| {

@@ -108,8 +108,8 @@ fn a_rule_about_a_gateway_behind_proxies_and_other_pods_judges_packets_and_says_
     for (rule, level) in [
         ("allow ingress 203.0.113.0/24 -> edges/*:8443", Level::Wider),
         ("deny ingress 203.0.113.0/24 -> edges/*:8443", Level::Unable),
-        // By its name the gateway judges clients; in front of other pods are no proxies, and anybody is anybody.
-        ("allow ingress 203.0.113.0/24 -> edge", Level::Exact),
+        // Alone the gateway judges clients; in front of other pods are no proxies, and anybody is anybody.
+        ("allow ingress 203.0.113.0/24 -> edges/{app=envoy}:{8080, 8443}", Level::Exact),
         ("allow ingress 203.0.113.0/24 -> edges/{app=web}:8443", Level::Exact),
         ("allow ingress anywhere -> edges/*:8443", Level::Exact),
     ] {
@@ -219,9 +219,21 @@ fn a_forwarded_address_is_believed_from_the_proxies_alone() {
         assert_eq!(sources("proxies 1 from 203.0.113.0/24", rule)[0], believed, "{rule}");
         assert_eq!(sources("proxies 1", rule)[0], json!({ "remoteIpBlocks": ["192.0.2.0/24"] }), "{rule}");
     }
-    // A deny counts for whoever says that he is such a client.
-    let denied = sources("proxies 1 from 203.0.113.0/24", "deny ingress 192.0.2.0/24 -> edge");
-    assert_eq!(denied[0], json!({ "remoteIpBlocks": ["192.0.2.0/24"] }));
+    // A deny counts for whoever a proxy says is such a client, or says it himself, and for who is one.
+    let denied = |clients: &str| {
+        let head = EDGE.replace("port 80", "proxies 1 from 203.0.113.0/24 port 80");
+        let build = build(&format!("{head}deny ingress {clients} -> edges/{{app=envoy}}:8443")).ok();
+        assert_eq!(build.judged(0, Direction::Ingress).0, Level::Exact, "{clients}");
+        let policy = build.spec("AuthorizationPolicy", "edges", "app-envoy-ingress-deny");
+        let from = policy["rules"][0]["from"].as_array().cloned().unwrap_or_default();
+        from.iter().map(|from| from["source"].clone()).collect::<Vec<Value>>()
+    };
+    let said = |net: &str| json!({ "remoteIpBlocks": [net] });
+    assert_eq!(denied("192.0.2.0/24"), [said("192.0.2.0/24"), json!({ "ipBlocks": ["192.0.2.0/24"] })]);
+    // The proxies themselves may have such addresses.
+    assert_eq!(denied("203.0.113.7"), [said("203.0.113.7/32".trim_end_matches("/32"))]);
+    let around = json!({ "ipBlocks": ["203.0.112.0/22"], "notIpBlocks": ["203.0.113.0/24"] });
+    assert_eq!(denied("203.0.112.0/22"), [said("203.0.112.0/22"), around]);
 }
 
 #[test]

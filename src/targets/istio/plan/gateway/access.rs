@@ -32,7 +32,7 @@ use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::{IstioGap, Note};
 use crate::targets::istio::model::{AccessRule, Comment, Condition, Operation, Source};
 use crate::targets::istio::plan::operations::{Access, SNI, add_paths, header_conditions, host_patterns, sni};
-use crate::targets::istio::plan::peers::{Peer, Peers, Position};
+use crate::targets::istio::plan::peers::{Peer, Peers, Position, sharing};
 use crate::targets::istio::plan::subjects::Subject;
 
 /// An ingress rule that leads through a gateway.
@@ -73,7 +73,8 @@ pub fn through(
         }
         _ => vec![gateway],
     };
-    let caller = Rc::new(Peer { sources: Some(Rc::new(sources)), identity: true, ..Peer::default() });
+    let gap = sharing(facts, &via.gateway);
+    let caller = Rc::new(Peer { sources: Some(Rc::new(sources)), identity: true, gap, ..Peer::default() });
     match passage(facts, at, rule, via, &clients) {
         Ok(passage) => {
             let notes = notes(facts, correlation, at, via, &clients, &forwarded);
@@ -165,6 +166,11 @@ fn passage(facts: &Facts<'_>, at: RuleId, rule: &Rule, via: &Via, clients: &Peer
     }
     subjects(facts, &via.gateway)?;
     let mut access = asked_at_gateway(facts, rule, via)?;
+    let unread = |access: &&AccessRule| via.at.is_empty() || access.when.iter().any(|asked| asked.key == SNI);
+    let unread = access.iter().find(unread).and_then(|access| access.to.as_ref());
+    if let Some(why) = unread.and_then(|to| clients::unnamed(&via.gateway, clients, &to.ports)) {
+        return Err(why);
+    }
     if clients.sources.as_ref().is_some_and(|sources| sources.is_empty()) {
         access.clear();
     }

@@ -20,16 +20,20 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use smol_str::SmolStr;
 
 use crate::inventory::WorkloadKind;
-use crate::model::gateways::Gateway;
-use crate::model::rules::RuleId;
+use crate::model::gateways::{Gateway, GatewayPort};
+use crate::model::ports::Protocol;
+use crate::model::rules::{Rule, RuleId};
+use crate::policy::denies_some_clients;
 use crate::targets::Refuses;
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::findings::Note;
+use crate::targets::istio::findings::{IstioGap, Note};
 use crate::targets::istio::model::Source;
 use crate::targets::istio::nets::prefixes;
+use crate::targets::istio::plan::peers::Peer;
 use crate::targets::istio::troubles::Trouble;
 
 /// The Services that have to keep their clients' addresses, each with the rules that need it.
@@ -111,7 +115,50 @@ pub fn believed(gateway: &Gateway, sources: &Rc<Vec<Source>>) -> Rc<Vec<Source>>
     Rc::new(sources.iter().map(by_proxy).collect())
 }
 
-/// Returns whether a gateway's Service is known to be reachable only from inside the cluster.
+/// Returns why a gateway behind proxies does not know its clients on some ports, none standing for all of them: only
+/// requests name a client, and what carries none has the address of a proxy.
+pub fn unnamed(gateway: &Gateway, clients: &Peer, ports: &[u16]) -> Option<String> {
+    let asks = gateway.proxies > 0 && clients.sources.iter().flat_map(|all| all.iter()).any(|source| source.remote);
+    let reads = |port: &GatewayPort| port.has_requests() && port.passed_through().is_empty();
+    let own = gateway.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+    let mut meant = own.filter(|port| ports.is_empty() || ports.contains(&port.target)).peekable();
+    let unread = match meant.peek() {
+        None => ports.first().copied(),
+        Some(_) => meant.find(|port| !reads(port)).map(|port| port.target),
+    };
+    let port = unread.filter(|_| asks)?;
+    let name = &gateway.name;
+    Some(format!(
+        "behind its proxies {name} knows a client by requests alone, and on port {port} it does not read them"
+    ))
+}
+
+/// Returns the clients that a gateway behind proxies refuses: those whom a proxy names, and those who come past the
+/// proxies, where it is given which addresses these have.
+pub fn denied(gateway: &Gateway, sources: &Rc<Vec<Source>>) -> Rc<Vec<Source>> {
+    let proxies = prefixes(&gateway.proxies_from);
+    let past = |source: &Source| {
+        let is_proxy = |block: &&IpNet| proxies.iter().any(|proxies| proxies.contains(*block));
+        let (mut not_blocks, blocks) = (source.not_blocks.clone(), source.blocks.iter());
+        let blocks: Vec<IpNet> = blocks.filter(|block| !is_proxy(block)).copied().collect();
+        not_blocks.extend(proxies.iter().filter(|one| blocks.iter().any(|block| block.contains(*one))));
+        not_blocks.sort();
+        not_blocks.dedup();
+        (!blocks.is_empty()).then(|| Source { blocks, not_blocks, remote: false, ..source.clone() })
+    };
+    let by_address = sources.iter().filter(|source| source.remote && !proxies.is_empty());
+    Rc::new(sources.iter().cloned().chain(by_address.filter_map(past)).collect())
+}
+
+/// Returns the gap of a deny of some clients at a gateway that does not know which proxies are in front of it.
+pub fn forged(gateway: &Gateway, rule: &Rule) -> Option<IstioGap> {
+    let told = gateway.proxies == 0 || !gateway.proxies_from.is_empty() || !denies_some_clients(rule);
+    let words = "who comes past the proxies writes the client's address himself";
+    let way = format!("say where they are: `proxies {} from ADDRESSES`", gateway.proxies);
+    (!told).then(|| IstioGap::mendable(words.into(), way))
+}
+
+/// Returns whether a gateway's Service is known to be reached from inside the cluster alone.
 fn is_inside(facts: &Facts<'_>, gateway: &Gateway) -> bool {
     let service = gateway.service.as_ref().and_then(|service| facts.policy.inventory.services.get(service));
     service.is_some_and(|service| service.outside == Some(false))

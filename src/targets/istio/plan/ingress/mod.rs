@@ -29,6 +29,7 @@ pub mod policies;
 mod sharing;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use self::callers::Callers;
 use self::named_ports::{Named, resolve};
@@ -36,7 +37,7 @@ use self::policies::Policies;
 use self::sharing::{LeftOpen, Shared};
 use super::gateway::access::{asked_behind, asked_of_gateway, through};
 use super::gateway::at_gateway::Passage;
-use super::gateway::clients::{self, believed};
+use super::gateway::clients;
 use super::gateway::correlation::Correlation;
 use super::operations::{Access, To, add_token, to};
 use super::peers::{Peer, Peers, Position};
@@ -156,11 +157,18 @@ impl<'a> Gathering<'_, 'a> {
             None => self.peers.of(&rule.source, position),
         };
         let peer = match (gateway, &peer.sources) {
-            (Some(gateway), Some(all)) if !deny && !gateway.proxies_from.is_empty() => {
-                Rc::new(Peer { sources: Some(believed(gateway, all)), ..Peer::clone(&peer) })
+            (Some(gateway), Some(all)) if !gateway.proxies_from.is_empty() => {
+                let sources = if deny { clients::denied(gateway, all) } else { clients::believed(gateway, all) };
+                Rc::new(Peer { sources: Some(sources), ..Peer::clone(&peer) })
             }
             _ => peer,
         };
+        if let Some(gap) = gateway.filter(|_| deny).and_then(|gateway| clients::forged(gateway, rule)) {
+            self.all.findings.gap(at, IN, &gap);
+        }
+        if !deny && behind.is_none() && peer.identity {
+            self.pods_at_gateway(at, selector);
+        }
         if gateway.is_none() && behind.is_none() && peer.sources.is_some() {
             self.behind_proxies(at, rule, selector);
         }
@@ -175,6 +183,12 @@ impl<'a> Gathering<'_, 'a> {
         }
         for asked in asked {
             for (subjects, to) in self.by_number(at, deny, &asked, selector, &subjects) {
+                let to = to.and_then(|to| {
+                    let ports = to.operation.as_ref().map(|operation| operation.ports.as_slice()).unwrap_or_default();
+                    let unnamed = gateway.filter(|_| !to.nothing);
+                    let unnamed = unnamed.and_then(|gateway| clients::unnamed(gateway, &peer, ports));
+                    unnamed.map_or(Ok(to), Err)
+                });
                 let receivers = Receivers { selector, subjects: &subjects, gateway };
                 match deny {
                     true => self.deny(at, rule, &receivers, &peer, to),
@@ -188,8 +202,22 @@ impl<'a> Gathering<'_, 'a> {
         }
     }
 
-    /// Finds the gap of a rule about addresses if its pods are those of a gateway behind proxies, and others: one
-    /// object for all of them judges packets, which come from the proxies there.
+    /// Finds that a rule lets pods in at a gateway, which knows no identity but of those that it leads out.
+    fn pods_at_gateway(&mut self, at: RuleId, selector: &PodSelector) {
+        let meant = |gateway: &&Arc<Gateway>| gateway.pods.iter().any(|own| own.overlaps(selector));
+        let Some(gateway) = self.facts.policy.gateways.iter().find(meant) else { return };
+        let (name, leads_out) = (&gateway.name, self.facts.leads_out(gateway));
+        let but = if leads_out { ", but for hosts to which rules lead out" } else { "" };
+        let words = format!("at {name} clients have no identity{but}: pods are refused there");
+        let note = match selector.is_inside(&gateway.pods) && !leads_out {
+            true => Note::refuses(Refuses::PodsAtGateway, words),
+            false => Note::narrower(Refuses::PodsAtGateway, words),
+        };
+        self.all.findings.add(at, IN, note);
+    }
+
+    /// Finds the gap of a rule about addresses whose pods are a gateway's behind proxies, and others: an object for all
+    /// of them judges packets, which come from the proxies there.
     fn behind_proxies(&mut self, at: RuleId, rule: &Rule, selector: &PodSelector) {
         let outside = rule.source.members.iter().any(|member| matches!(member.what, What::Addresses(_)));
         let Some(gateway) = self.facts.policy.behind_proxies(selector).filter(|_| outside) else { return };
