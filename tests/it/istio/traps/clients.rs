@@ -95,9 +95,11 @@ fn proxies_hide_the_clients_that_a_deny_names_from_networkpolicy() {
             assert!(level > Level::Bypassable && words.contains("from the proxies"), "{deny}: {level:?} {words}");
             assert_eq!(judged("", deny).0, Level::Exact, "{deny}");
         }
-        for exact in
-            ["deny ingress outside -> edge", "deny ingress shop/* -> edge", "deny ingress 203.0.113.0/24 -> garden/*"]
-        {
+        for exact in [
+            "deny ingress outside -> edge",
+            "allow ingress { shop/*, lab/* } -> edge\ndeny ingress shop/* -> edge",
+            "deny ingress 203.0.113.0/24 -> garden/*",
+        ] {
             assert_eq!(judged(proxies, exact).0, Level::Exact, "{exact}");
         }
     }
@@ -107,19 +109,21 @@ fn proxies_hide_the_clients_that_a_deny_names_from_networkpolicy() {
 fn who_comes_past_unknown_proxies_says_that_he_is_another() {
     let judged = |proxies: &str, clients: &str| {
         let head = EDGE.replace("port 443", &format!("{proxies} port 443"));
-        build(&format!("{head}deny ingress {clients} -> edge")).judged(0, IN).0
+        let pods = vec![written("10.64.0.0/12")];
+        let deny = format!("{head}deny ingress {clients} -> edge");
+        build_with(&deny, None, |settings| settings.pods = pods).judged(0, IN).0
     };
     assert_eq!(judged("proxies 1", "203.0.113.0/24"), Level::Wider);
     assert_eq!(judged("proxies 1 from 192.0.2.0/24", "203.0.113.0/24"), Level::Exact);
     assert_eq!(judged("", "203.0.113.0/24"), Level::Exact);
-    assert_eq!(judged("proxies 1", "anywhere"), Level::Exact);
+    assert_eq!(judged("proxies 1", "outside"), Level::Exact);
 }
 
 /// What carries no request has the address of the last proxy.
 #[test]
 fn behind_proxies_only_requests_name_a_client() {
     let judged = |proxies: &str, rule: &str| {
-        let ports = "port 443 -> 8443/https port 9443/tls port 5672/tcp";
+        let ports = "port 443 -> 8443/https port 9443 -> 9443/tls port 5672/tcp";
         let head = format!(
             "gateway edge {{ pods edges/{{app=envoy}} account edges/@envoy service edges/envoy {ports} {proxies} }}\n"
         );
