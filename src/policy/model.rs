@@ -67,7 +67,8 @@ impl Policy {
         gateways.find(|gateway| gateway.pods.iter().any(|own| own.overlaps(pods))).map(Arc::as_ref)
     }
 
-    /// Returns whether other pods than a gateway's run as its account: some that are known, or those of another gateway.
+    /// Returns whether other pods than a gateway's run as its account: some that are known, or those of another
+    /// gateway.
     pub fn shares_account(&self, gateway: &Gateway) -> bool {
         let Some((namespace, account)) = &gateway.account else { return false };
         let account = Account::Is(account.clone());
