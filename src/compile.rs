@@ -1,5 +1,5 @@
-//! The driver: one function for each arrow of the picture in [the crate's description](crate), and over them
-//! [`policy()`], from text to the policy, and [`build`], from the policy to files.
+//! The driver: one function for each step of the pipeline that [the crate's description](crate) draws. [`policy()`]
+//! runs the steps from text to the policy, and [`build`] those from the policy to files.
 //!
 //! Programs that embed the compiler call these functions. None of them reads a file: an [`Input`] gives the texts, and
 //! a [`Loader`] finds those that a `use` names.
@@ -25,17 +25,18 @@ use crate::verify::{self, Told};
 /// The input of a compilation: texts and settings.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// Every text of the run. [`resolve()`] adds those of the modules that a `use` names, and the standard library.
+    /// Every text of the run. [`resolve()`] adds the modules that a `use` names, and the standard library.
     pub sources: Sources,
     /// The settings of the cluster and the build, from `netpol.toml` and the command line.
     pub settings: Settings,
     /// The policy files, whose rules count.
     pub policies: Vec<FileId>,
-    /// Policy files with assertions that every build must meet, and without rules.
+    /// Guardrails: policy files with assertions that every build must meet, and without rules.
     pub guardrails: Vec<FileId>,
-    /// The manifests of the cluster. `None` without an inventory: then a name that no manifest has is no mistake.
+    /// The manifests of the cluster. With `None` there is no inventory, and a name that no manifest has is not an
+    /// error.
     pub manifests: Option<Vec<FileId>>,
-    /// Those of the manifests that were found in a folder: one that is no manifest is passed over.
+    /// The manifests that were found in a folder. A file there that is no manifest is skipped.
     pub found: Vec<FileId>,
 }
 
@@ -61,18 +62,18 @@ impl Input {
     }
 }
 
-/// A [`Loader`] for policies that use no file but modules of the standard library.
+/// A [`Loader`] for policies that use only modules of the standard library.
 pub fn no_files(_from: &str, _path: &str) -> Result<(String, String), String> {
     Err("there are no other files".to_owned())
 }
 
-/// Takes an input to its policy; `None` after an error.
+/// Compiles an input to its policy; `None` after an error.
 pub fn policy(input: &mut Input, loader: &mut Loader<'_>, diagnostics: &mut Diagnostics) -> Option<Policy> {
     policy_despite_errors(input, loader, diagnostics).filter(|_| !diagnostics.has_errors())
 }
 
-/// Takes an input to its policy without the rules that have errors. An editor may ask such a policy; a build must not
-/// use it. `None` if a manifest could not be read.
+/// Compiles an input to its policy, leaving out the rules that have errors. An editor may ask questions about such a
+/// policy; a build must not use it. `None` if a manifest could not be read.
 pub fn policy_despite_errors(
     input: &mut Input,
     loader: &mut Loader<'_>,
@@ -81,7 +82,7 @@ pub fn policy_despite_errors(
     understand(input, loader, diagnostics).policy
 }
 
-/// Tries rules beside an input, each on a line of its own: the policy with them, and the errors that `check` would
+/// Compiles an input with further rules, each on its own line. Returns the policy, and the errors that `check` would
 /// find.
 pub fn trial(input: &mut Input, loader: &mut Loader<'_>, rules: &str) -> Trial {
     let file = input.policy("<suggested>", rules);
@@ -111,24 +112,24 @@ pub fn trial(input: &mut Input, loader: &mut Loader<'_>, rules: &str) -> Trial {
     trial
 }
 
-/// What an editor asks: the names of an input, what each of them stands for, and the policy.
+/// The data for an editor: the names of an input, the definition of each name in use, and the policy.
 #[derive(Debug)]
 pub struct Understood {
     /// All modules and their names.
     pub names: Names,
-    /// The names that stand for something, each with its place; none where a manifest could not be read.
+    /// The names that are in use, each with its span and its definition; empty if a manifest could not be read.
     pub lookups: Lookups,
-    /// The policy without the rules that have errors; `None` where a manifest could not be read.
+    /// The policy without the rules that have errors; `None` if a manifest could not be read.
     pub policy: Option<Policy>,
 }
 
-/// Takes an input to its policy, as [`policy_despite_errors`] does, and keeps its names.
+/// Compiles an input as [`policy_despite_errors`] does, and keeps its names.
 pub fn understand(input: &mut Input, loader: &mut Loader<'_>, diagnostics: &mut Diagnostics) -> Understood {
     understand_facts(input, loader, &mut inventory, diagnostics)
 }
 
-/// Takes an input to its policy as [`understand`] does, with facts from elsewhere: of an editor, which reads manifests
-/// again only if they changed.
+/// Compiles an input as [`understand`] does, with facts that the caller has read: an editor reads manifests again only
+/// if they changed.
 pub fn understand_facts(
     input: &mut Input,
     loader: &mut Loader<'_>,
@@ -140,8 +141,7 @@ pub fn understand_facts(
     let Resolved { names, deferred } = resolve(files, input, loader, diagnostics);
     let errors = diagnostics.count(Severity::Error);
     let inventory = facts(input, diagnostics);
-    // Without the workload of an unread manifest every rule that names the workload would get a message, and all of
-    // them would be wrong.
+    // If a manifest could not be read, every rule that names one of its workloads would get a wrong error.
     if diagnostics.count(Severity::Error) > errors {
         for (module, deferred) in deferred {
             deferred.report(&input.sources, names.module(module).file.id, diagnostics);
@@ -162,14 +162,13 @@ pub fn report_syntax(input: &Input, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Text to trees: parses the declarations of the policy files and of the guardrails, and defers their other statements
-/// to [`check`].
+/// Parses the declarations of the policy files and of the guardrails, and defers their other statements to [`check`].
 pub fn parse(input: &Input, diagnostics: &mut Diagnostics) -> Vec<Opened> {
     let files = input.policies.iter().chain(&input.guardrails);
     files.map(|file| syntax::open(&input.sources, *file, diagnostics)).collect()
 }
 
-/// Trees to names: loads what the files use, and finds what each name means where it stands.
+/// Resolves names: loads the modules that the files use, and finds the definition of each name.
 pub fn resolve(
     files: Vec<Opened>,
     input: &mut Input,
@@ -184,7 +183,7 @@ pub fn platform_of(inventory: &Inventory) -> Platform {
     types::mark(inventory).map_or(Platform::Kubernetes, |(platform, ..)| platform)
 }
 
-/// Manifests to facts about the cluster.
+/// Reads the manifests as facts about the cluster.
 pub fn inventory(input: &Input, diagnostics: &mut Diagnostics) -> Inventory {
     let reading = Reading { namespace: input.settings.inventory_namespace.as_deref(), found: &input.found };
     match &input.manifests {
@@ -193,7 +192,7 @@ pub fn inventory(input: &Input, diagnostics: &mut Diagnostics) -> Inventory {
     }
 }
 
-/// Names to a program: parses the deferred statements, and gives every statement its types, with the facts about the
+/// Checks types: parses the deferred statements, and gives every statement its types, using the facts about the
 /// cluster.
 pub fn check(
     names: &Names,
@@ -205,7 +204,7 @@ pub fn check(
     types::check(names, deferred, inventory, &input.settings, &input.sources, diagnostics)
 }
 
-/// A program to the policy: the rules, and the grants that the compiler adds to them.
+/// Lowers a program to the policy: its rules, and the grants that the compiler adds.
 pub fn lower(program: Program, input: &Input, diagnostics: &mut Diagnostics) -> Policy {
     policy::lower(program, &input.settings, diagnostics)
 }
@@ -219,8 +218,8 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     lowering
 }
 
-/// Judges as [`judge`] does, and tells what layers say instead of rules that they do not enforce exactly, or else a
-/// flow that passes.
+/// Judges as [`judge`] does. For each rule that a layer does not enforce exactly, tells which rules the layer enforces
+/// instead, or else an example flow that passes.
 pub fn explain(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     analyze(policy, sources, diagnostics);
     let flows = Mutex::new(HashMap::new());
@@ -246,8 +245,8 @@ pub fn explain(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics
     lowering
 }
 
-/// A policy to the objects of every layer of the build, all of them at once, with its judgements, and checked as
-/// [`build`] does, which makes files of them and keeps none.
+/// Makes the objects of every layer of the build, all of them at once, with the judgements. They are checked as in
+/// [`build`], which makes files of them and keeps none in memory.
 pub fn objects(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) -> Lowering {
     analyze(policy, sources, diagnostics);
     let lowering = targets::lower(policy, sources, &|made| verify::check(policy, sources, made), diagnostics);
@@ -256,8 +255,8 @@ pub fn objects(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics
     lowering
 }
 
-/// A policy to what the objects of each layer, as they are written and read back, do with some flows; the objects are
-/// checked as [`build`] does.
+/// Returns, for some flows, the decision of each layer's objects as they are written and read back. The objects are
+/// checked as in [`build`].
 pub fn written(
     policy: &Policy,
     sources: &Sources,
@@ -281,9 +280,9 @@ pub fn written(
     (lowering, all.into_inner().unwrap_or_default())
 }
 
-/// A policy to the files of every layer of the build, which are handed on one partition after the other until `then`
-/// wants no more. What is handed on was read back and held against the policy ([`verify`]). An error, because a layer
-/// enforces too little, may come after the last of them.
+/// Builds the files of every layer. They are handed to `then` one partition after the other, until `then` returns
+/// `false`. All files were read back and compared with the policy ([`verify`]). An error because a layer enforces too
+/// little may follow after the last partition.
 pub fn build(
     policy: &Policy,
     sources: &Sources,
@@ -298,22 +297,22 @@ pub fn build(
     lowering
 }
 
-/// A policy to its evaluator module, which says exactly what the source means: no layer is judged. With `audit` it
-/// denies nothing, and tells what it would deny.
+/// Builds the evaluator module of a policy, which decides exactly as the source says, without any layer. With `audit`
+/// it denies nothing, and reports the flows that it would deny.
 pub fn module(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics, abi: Abi, audit: bool) -> Module {
     analyze(policy, sources, diagnostics);
     attribute(policy, diagnostics);
     targets::wasm::build(policy, sources, abi, audit)
 }
 
-/// The files of a policy, as [`build`] hands them on, without judgements and messages: for a policy that was judged
-/// before.
+/// Builds the files of a policy as [`build`] does, without judgements and messages, for a policy that is already
+/// judged.
 pub fn files(policy: &Policy, sources: &Sources, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
     targets::files_of(policy, sources, then);
 }
 
-/// Judges the assertions of a policy, and finds rules that change nothing. After an error rules may be missing, and
-/// nothing is said of the others.
+/// Judges the assertions of a policy, and finds redundant rules. After an error nothing is reported, because rules may
+/// be missing.
 fn analyze(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) {
     if !diagnostics.has_errors() {
         analysis::lints(policy, sources, diagnostics);

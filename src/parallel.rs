@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Hands the result of `work` on each item to `then`, in the order of the items, until `then` returns `false`. All
-/// processors work on the items, a few of them ahead; `then` runs on this thread alone. A panic in either is a panic of
-/// the whole.
+/// processors work on the items, a few items ahead; `then` runs only on this thread. A panic in either one is passed
+/// on.
 pub fn ahead<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync, mut then: impl FnMut(R) -> bool) {
     let queue = Queue { state: Mutex::default(), changed: Condvar::new(), items: items.len() };
     std::thread::scope(|scope| {
@@ -34,7 +34,7 @@ pub fn ahead<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync, mut t
     });
 }
 
-/// The most results that wait for those before them.
+/// The most results that wait for earlier ones.
 const AHEAD: usize = 4;
 
 /// Items in order, and the results that wait.
@@ -59,7 +59,7 @@ impl<R> Default for State<R> {
     }
 }
 
-/// What the thread of `then` does next: take a result, or work on an item meanwhile.
+/// The next task of the thread that runs `then`: take a result, or work on an item meanwhile.
 enum Next<R> {
     Done(R),
     Work(usize),

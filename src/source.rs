@@ -1,7 +1,7 @@
-//! Files as numbers, spans, and the way from a byte offset to a line and a column.
+//! Files as numbers, spans in them, and the conversion of a byte offset to a line and a column.
 //!
-//! Every stage speaks of text through [`Span`]s; only this module knows how a span becomes the `line:column` that a
-//! person or a machine reads.
+//! Every stage refers to text by [`Span`]s; only this module computes the `line:column` that a person or a machine
+//! reads.
 
 use std::sync::{Arc, OnceLock};
 
@@ -45,7 +45,7 @@ impl Span {
     }
 }
 
-/// A place as people count it: lines and columns from 1, columns in characters.
+/// A position as people count it: lines and columns from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line, from 1.
@@ -76,8 +76,8 @@ impl SourceFile {
         })
     }
 
-    /// Returns how many characters begin before a byte offset. A table of every 1024th byte keeps this cheap in lines
-    /// of any length.
+    /// Returns the number of characters that begin before a byte offset. A table with every 1024th byte makes this fast
+    /// in lines of any length.
     fn characters_before(&self, offset: usize) -> usize {
         let bytes = self.text.as_bytes();
         let table = self.characters.get_or_init(|| {
@@ -94,7 +94,7 @@ impl SourceFile {
     }
 }
 
-/// Returns how many characters begin in these bytes of a text.
+/// Returns the number of characters that begin in some bytes of a text.
 fn begin_in(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
 }
@@ -132,7 +132,7 @@ impl Sources {
         self.files.iter().enumerate().map(|(at, file)| (FileId(at as u32), &**file))
     }
 
-    /// Returns the text of a span; an offset inside a character is moved back to its start.
+    /// Returns the text of a span; an offset inside a character is moved back to the character's start.
     pub fn slice(&self, span: Span) -> &str {
         let text = &self.file(span.file).text;
         let start = floor_char(text, span.start as usize);
@@ -140,8 +140,8 @@ impl Sources {
         &text[start..end]
     }
 
-    /// Returns the line and column of a byte offset; one past the end of the file is its last place. A byte-order mark
-    /// at the start of the file is not counted.
+    /// Returns the line and column of a byte offset; an offset beyond the end of the file gives its last position. A
+    /// byte-order mark at the start of the file is not counted.
     pub fn position(&self, file: FileId, offset: u32) -> Position {
         let file = self.file(file);
         let offset = floor_char(&file.text, offset as usize);

@@ -23,7 +23,7 @@ use crate::source::{Sources, Span};
 pub struct TestResult {
     /// Its name.
     pub name: String,
-    /// The place of its name.
+    /// The span of its name.
     pub span: Span,
     /// Its lines, in their order.
     pub lines: Vec<Line>,
@@ -43,20 +43,20 @@ pub struct Line {
     pub span: Span,
     /// How it came out.
     pub outcome: Outcome,
-    /// On what it rests, where that was asked for and it is true.
+    /// The rules that make it true, if it is true and they were asked for.
     pub grounds: Option<Grounds>,
 }
 
-/// How a claim came out.
+/// The outcome of a claim.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It is true of every flow.
+    /// The claim is true of every flow.
     Passed,
-    /// There is no flow that it could speak of.
+    /// No flow can exist that the claim is about.
     Empty(Box<Diagnostic>),
     /// A flow shows that it is false.
     Failed(Box<Diagnostic>),
-    /// It was not judged: to do so would take too much work, or what it asks cannot be told apart.
+    /// The claim was not judged: it would take too much work, or rules treat the gateway's pods differently.
     Unjudged(Box<Diagnostic>),
 }
 
@@ -66,7 +66,7 @@ impl Outcome {
         matches!(self, Outcome::Passed | Outcome::Empty(_))
     }
 
-    /// Returns what is to be said.
+    /// Returns the message about the outcome.
     pub fn finding(&self) -> Option<&Diagnostic> {
         match self {
             Outcome::Passed => None,
@@ -162,7 +162,7 @@ fn governs(rule: &Rule, flow: &Flow) -> bool {
     )
 }
 
-/// Judges the assertions of a policy, and says on what those rest that are true.
+/// Judges the assertions of a policy, and returns the rules that make the true ones true.
 pub fn of_assertions(policy: &Policy, sources: &Sources) -> Vec<Line> {
     let mut meaning = Meaning::new(policy, &[]);
     let judged = |claim: &Claim| line(policy, &mut meaning, claim, (Code::AssertionFails, true), sources);
@@ -184,7 +184,7 @@ fn line(
     Line { span: claim.span, outcome, grounds }
 }
 
-/// Returns on what a claim rests that is true.
+/// Returns the rules that make a claim true.
 fn grounds(policy: &Policy, meaning: &mut Meaning<'_>, claim: &Claim) -> Result<Grounds, TooLarge> {
     let Some(way) = claim.way() else {
         return match claim.kind {
@@ -205,7 +205,7 @@ fn grounds(policy: &Policy, meaning: &mut Meaning<'_>, claim: &Claim) -> Result<
     Ok(grounds)
 }
 
-/// Judges the tests of a policy, and where asked says on what those of their lines rest that are true.
+/// Judges the tests of a policy. With `with_grounds`, returns the rules that make each true line true.
 pub fn tests(policy: &Policy, sources: &Sources, with_grounds: bool) -> Vec<TestResult> {
     let mut meaning = Meaning::new(policy, &[]);
     let mut judged = |claim: &Claim| line(policy, &mut meaning, claim, (Code::TestFails, with_grounds), sources);
@@ -248,13 +248,13 @@ fn judge(policy: &Policy, meaning: &mut Meaning<'_>, claim: &Claim, code: Code, 
     }
 }
 
-/// What shows that a claim about ways through a gateway is false.
+/// The counterexample to a claim about ways through a gateway.
 enum Found {
-    /// Nothing: it is true.
+    /// None: the claim is true.
     Nothing,
     /// The leg that is denied, or both legs of a way that passes.
     Flows(Vec<Flow>),
-    /// Rules tell the pods of the gateway apart.
+    /// Rules treat the pods of the gateway differently, so that the claim is not judged.
     Unclear,
 }
 
@@ -287,7 +287,7 @@ fn failed(policy: &Policy, claim: &Claim, place: Span, flows: &[Flow], code: Cod
     diagnostic
 }
 
-/// Adds the lines that allow or deny a flow.
+/// Adds the rules that allow or deny a flow.
 fn explained(policy: &Policy, claim: &Claim, place: Span, flow: &Flow, mut diagnostic: Diagnostic) -> Diagnostic {
     for end in eval(policy, flow).ends {
         let word = end.direction.word();

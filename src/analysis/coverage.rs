@@ -1,4 +1,4 @@
-//! Coverage: the rules that no line of a test speaks of.
+//! Coverage: the rules that no line of a test concerns.
 //!
 //! ```text
 //! allow shop/{app=web} -> shop/{app=api}:8080
@@ -10,17 +10,17 @@ use crate::model::rules::RuleId;
 use crate::policy::Policy;
 use crate::policy::meaning::Meaning;
 
-/// The rules of a policy, by whether a test speaks of them.
+/// The rules of a policy, with and without a test that concerns them.
 #[derive(Debug)]
 pub struct Coverage {
-    /// The rules that some line speaks of, of so many.
+    /// The number of rules that some line concerns.
     pub covered: usize,
-    /// Those of which none speaks, in their order.
+    /// The rules that no line concerns, in their order.
     pub uncovered: Vec<RuleId>,
 }
 
 impl Coverage {
-    /// Returns the covered share in percent, rounded down; 100 where there are no rules.
+    /// Returns the covered share in percent, rounded down; 100 without rules.
     pub fn percent(&self) -> usize {
         match self.covered + self.uncovered.len() {
             0 => 100,
@@ -29,8 +29,8 @@ impl Coverage {
     }
 }
 
-/// Finds the rules that no line of a test speaks of. A line speaks of an allow or a deny when some of its flows match
-/// it, and of a `default deny` when some of its flows are those of the isolated pods.
+/// Finds the rules that no line of a test concerns. A line concerns an allow or a deny if the rule matches some of its
+/// flows, and a `default deny` if the rule isolates the pods of some of its flows.
 pub fn coverage(policy: &Policy) -> Result<Coverage, TooLarge> {
     let mut meaning = Meaning::new(policy, &[]);
     let mut coverage = Coverage { covered: 0, uncovered: Vec::new() };

@@ -1,4 +1,4 @@
-//! Questions about a policy, answered for every flow that could be.
+//! Analysis: questions about a policy, answered for all flows that can exist.
 //!
 //! ```text
 //! assert never shop/* -> payments/*      proven, or a flow that shows otherwise, with the lines that allow it

@@ -1,4 +1,4 @@
-//! Witnesses of tests: flows of each line, by which other programs can be held to the sets that judge it.
+//! Witnesses of tests: example flows of each line, so that other programs can be compared with the sets.
 //!
 //! ```text
 //! deny shop/{app=api} -> { payments/*, zenquotes.io:443 }
@@ -18,17 +18,17 @@ use crate::source::Span;
 pub struct Witness {
     /// The line.
     pub span: Span,
-    /// The flow.
+    /// One flow of the line.
     pub flow: Flow,
-    /// Whether the sets of the policy let it through.
+    /// Whether the sets of the policy allow it.
     pub allowed: bool,
 }
 
-/// So many pairs of members of a line have witnesses of their own.
+/// The most pairs of members of a line that have witnesses of their own.
 const MOST_PAIRS: usize = 64;
 
-/// Returns flows of the lines of all tests: for each pair of members of a line one that is allowed and one that is
-/// denied, where there are such, and of ways through a gateway their legs. Of what is too large there are none.
+/// Returns flows of the lines of all tests: for each pair of members of a line one allowed and one denied flow, if they
+/// exist, and for ways through a gateway both legs. A line whose sets are too large has none.
 pub fn witnesses(policy: &Policy) -> Vec<Witness> {
     let mut meaning = Meaning::new(policy, &[]);
     let mut all = Vec::new();

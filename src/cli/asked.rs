@@ -1,6 +1,6 @@
-//! `netpol eval --module`: what an evaluator module says of a flow.
+//! `netpol eval --module`: the decision of an evaluator module about a flow.
 //!
-//! The policy files are not read. Who `garden/web` is, the inventory says, or an assumption, as without `--module`.
+//! The policy files are not read. The inventory says who `garden/web` is, or an assumption does, as without `--module`.
 
 use std::path::Path;
 
@@ -16,13 +16,13 @@ use crate::targets::wasm::run::Running;
 /// The largest module that is read.
 const LARGEST: u64 = 1 << 30;
 
-/// A module, with the facts by which questions are understood.
+/// A module, with the facts that questions are understood with.
 pub struct Asked<'a> {
     module: Running,
     facts: &'a Policy,
 }
 
-/// What a module says of a question: of each flow that the question stands for.
+/// The decisions of a module about a question, for each flow that the question means.
 pub struct Told<'a> {
     rules: &'a Value,
     answers: Answers,
@@ -112,7 +112,7 @@ impl Told<'_> {
         value
     }
 
-    /// Returns what the module says of the rule that decides an end, or for a grant of the rule that is its cause.
+    /// Returns the module's data on the rule that decides an end; for a grant, on the rule that it was made for.
     fn rule(&self, cause: Cause) -> Option<&Value> {
         let at = match cause {
             Cause::Granted(grant) => self.rules["grants"][grant.index()]["because"].as_u64()? as usize,

@@ -17,9 +17,9 @@ use crate::source::{Sources, Span};
 use crate::targets::wasm::Abi;
 use crate::targets::{self, Artifact, Listed};
 
-/// After this many files the others are only counted.
+/// The most files that are listed; the others are counted.
 const FILES_SHOWN: usize = 20;
-/// A policy of more rules is judged before its files are made for stdout.
+/// A policy with more rules is judged before its files are made for stdout.
 const LARGE: usize = 20_000;
 
 /// Write the YAML of every layer, or the evaluator module
@@ -103,9 +103,9 @@ fn refused(report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
     Ok(exit.max(1))
 }
 
-/// Prints the files on stdout, and nothing before the whole policy is judged. The files of a small policy wait for the
-/// judgement; a large policy is judged, and its files are checked, before they are made again, since they would take
-/// more memory than all else.
+/// Prints the files on stdout, and nothing before the whole policy is judged. The files of a small policy are kept
+/// until then. The files of a large policy would take most of the memory: they are made once to be checked, and again
+/// to be printed.
 fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Result<Exit, Fatal> {
     let large = policy.rules.len() > LARGE;
     let mut waiting = Vec::new();
@@ -129,7 +129,7 @@ fn on_stdout(policy: Policy, report: &Report<'_>, mut session: Session) -> Resul
             files.into_iter().try_for_each(|file| {
                 let first = printed.iter().all(|file| file.patch);
                 printed.push(file.listed());
-                // A patch is no object of its own: `kubectl apply` would refuse it or replace the object.
+                // A patch is no object by itself: `kubectl apply` would refuse it or replace the whole object.
                 if file.patch {
                     return Ok(());
                 }
@@ -181,7 +181,7 @@ fn in_folder(
     if report.fails(&session.diagnostics) {
         return refused(report, session);
     }
-    // A kustomization.yaml that was asked for once stays, until the configuration says otherwise.
+    // A kustomization.yaml stays once it was asked for, unless the configuration says otherwise.
     let kept = session.project.kustomization.unwrap_or_else(|| draft.wrote("kustomization.yaml"));
     if args.kustomization || kept {
         let kustomization = targets::kustomization(draft.listed());
@@ -221,7 +221,7 @@ fn in_folder(
 }
 
 /// Writes the objects that are no longer built. An object that an earlier build put on the list stays there until a
-/// build makes it again: nobody can tell whether it was deleted.
+/// build makes it again, because it is unknown whether it was deleted.
 fn prune_list(file: &Path, plan: &Plan, looking: bool) -> Result<(), Fatal> {
     let mut removed = plan.removed.clone();
     if file.as_os_str() == "-" {
@@ -258,7 +258,7 @@ fn compare(plan: &Plan, output: &Output, sources: &mut Sources, diagnostics: &mu
     }
 }
 
-/// Returns the place of a file as a whole, which is shown by its first line.
+/// Returns the span of a whole file, which is shown by its first line.
 fn at(sources: &mut Sources, shown: &str, text: &str) -> Span {
     Span::new(sources.add(shown, text.lines().next().unwrap_or_default()), 0, 0)
 }
@@ -296,8 +296,8 @@ fn accepted_gaps(policy: &Policy, diagnostics: &Diagnostics) -> usize {
     said.difference(&without).count()
 }
 
-/// Returns how much was made, that it was checked, how many gaps are accepted, and for a person at a terminal how long
-/// it took.
+/// Returns the last line of a build: the number of objects, that they were checked, the accepted gaps, and for a person
+/// at a terminal the time.
 fn summary(files: &[Listed], session: &Session, accepted: usize, report: &Report<'_>, took: Duration) -> String {
     let objects = files.iter().map(|file| file.objects).sum();
     let layers = &session.input.settings.targets;

@@ -1,4 +1,4 @@
-//! `netpol check`: everything that a build would find, and nothing written, unless `--fix` is given.
+//! `netpol check`: reports every message of a build, and writes nothing except the fixes of `--fix`.
 
 use std::collections::BTreeMap;
 
@@ -73,8 +73,8 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     Ok(0)
 }
 
-/// Returns the edits of the certain fixes, file by file in the order of their places, without those that overlap one
-/// before them: the next round finds these.
+/// Returns the edits of the certain fixes, file by file in the order of their spans. An edit that overlaps one before
+/// it is left for the next round.
 fn certain(diagnostics: &mut Diagnostics) -> BTreeMap<FileId, Vec<Edit>> {
     diagnostics.sort();
     let mut files: BTreeMap<FileId, Vec<Edit>> = BTreeMap::new();

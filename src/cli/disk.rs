@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use similar::TextDiff;
 
-/// How long the search for the shortest difference may take before a longer one will do.
+/// The longest search for the shortest difference; after this, a longer difference is shown.
 const DIFF_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Replaces a file, or makes it: readers see the old or the new text, and never a part of one. Its permissions stay.
 pub fn replace(path: &Path, text: impl AsRef<[u8]>) -> io::Result<()> {
-    // A symbolic link stays, and the file behind it is replaced.
+    // A symbolic link stays a link: the file behind it is replaced.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let beside = beside(&path);
     let written = write(&beside, text.as_ref()).and_then(|()| {
@@ -40,7 +40,7 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
 }
 
-/// Returns the unified difference of two texts of one file; empty where they are the same.
+/// Returns the unified difference of two texts of one file; empty if they are equal.
 pub fn difference(path: &str, old: &str, new: &str) -> String {
     if old == new {
         return String::new();

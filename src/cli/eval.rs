@@ -17,7 +17,7 @@ use crate::source::Sources;
 use crate::syntax::is_method;
 use crate::targets::Lowering;
 
-/// A line of `--flows` is not longer than this.
+/// The longest line of `--flows`, in bytes.
 const LONGEST_LINE: u64 = 1 << 20;
 
 /// Say whether a flow is allowed, and by which line
@@ -116,7 +116,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         report.close(&session.diagnostics, "");
         return Ok(1);
     };
-    // Errors of a build do not matter here; `check` reports them.
+    // Errors of the layers do not matter here; `check` reports them.
     let lowering = args.layers.then(|| session.judge(&policy));
     let judge = Judge { policy: &policy, sources: &session.input.sources, lowering: lowering.as_ref() };
     match &args.flows {
@@ -130,7 +130,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     }
 }
 
-/// Decides by a module: the inventory alone says who the parties of a question are.
+/// Decides by a module: only the inventory says who the parties of a question are.
 #[cfg(feature = "wasm-run")]
 fn by_module(module: &std::path::Path, args: &Args, global: &Global) -> Result<Exit, Fatal> {
     if args.arguments.names_files() {
@@ -189,7 +189,7 @@ fn question(args: &Args) -> Question {
             path: args.path.clone(),
             host: args.host.as_deref().map(Into::into),
             tls: args.tls.as_deref().map(Into::into),
-            client: args.client,
+            client: args.client.map(|client| client.to_canonical()),
             headers: headers(args.header.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
             jwt: args.jwt.clone(),
         },
@@ -202,7 +202,7 @@ fn one(args: &Args, word: &str, text: &str) -> Result<Exit, Fatal> {
     Ok(u8::from(word != args.expect.as_deref().unwrap_or("allow")))
 }
 
-/// Judges the flows of a stream, each as soon as it is there. Lines of space are passed over.
+/// Judges the flows of a stream, each as soon as it is read. Blank lines are skipped.
 fn many(flows: &mut dyn Read, judge: &mut dyn FnMut(&[u8]) -> Result<Value, String>) -> Result<Exit, Fatal> {
     let mut reader = BufReader::with_capacity(1 << 16, flows);
     let mut exit = 0;

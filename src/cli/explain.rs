@@ -12,13 +12,13 @@ use crate::policy::provenance::{attribute, attribution};
 use crate::policy::{Grant, Policy};
 use crate::source::Sources;
 
-/// So many owners and reasons of the rules behind a grant are shown.
+/// The most owners and reasons of the rules behind a grant that are shown.
 const ATTRIBUTIONS_SHOWN: usize = 4;
 
 /// Explain what the compiler adds by itself, or what is enforced where
 #[derive(clap::Args)]
 pub struct Args {
-    /// Print, rule by rule, how well each layer holds it
+    /// Print, rule by rule, how well each layer enforces it
     #[arg(long)]
     enforcement: bool,
     /// How it is printed
@@ -43,8 +43,8 @@ fn format() -> impl TypedValueParser<Value = Format> {
     })
 }
 
-/// Prints the table of rules and layers, or the grants. The table also shows a policy that fails to build because no
-/// layer enforces it.
+/// Prints the table of rules and layers, or the grants. The table is also printed for a policy that fails to build
+/// because no layer enforces a rule.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let mut session = Session::open(&args.arguments, global)?;
     let policy = session.policy();
@@ -69,7 +69,8 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     Ok(exit)
 }
 
-/// A grant in words: its direction, its flows, its reason, and the rules that need it with their owners and reasons.
+/// Returns a grant in words: its direction, its flows, its reason, and the rules that need it with their owners and
+/// reasons.
 fn words(grant: &Grant, policy: &Policy, sources: &Sources) -> [String; 4] {
     let flows = format!("{} -> {}", endpoints::source(&grant.source), endpoints::destination(&grant.destination));
     let mut rules = grant.because.iter().filter_map(|&rule| policy.rule(rule));

@@ -14,10 +14,10 @@ use crate::inventory::Inventory;
 use crate::settings::{Platform, Settings};
 use crate::targets::names::Words;
 
-/// Namespaces of the cluster itself, which a first policy leaves alone.
+/// Namespaces of the cluster itself, which a first policy does not name.
 const SYSTEM: [&str; 6] = ["kube-", "istio-", "kyma-system", "openshift", "cert-manager", "gke-"];
 
-/// After this many workloads of a namespace the others are only counted.
+/// The most workloads of a namespace that are named; the others are counted.
 const NAMES_SHOWN: usize = 8;
 
 /// Write a commented netpol.toml and a first policy
@@ -33,7 +33,7 @@ pub struct Args {
     messages: Messages,
 }
 
-/// Writes both files, or neither where one of them is there already.
+/// Writes both files, or neither if one of them exists.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let (config, policy) = (args.folder.join("netpol.toml"), args.folder.join("policy.netpol"));
     for file in [&config, &policy] {

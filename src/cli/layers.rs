@@ -1,10 +1,10 @@
-//! `eval --layers`: how each layer decides a flow, where it differs from the policy, and by which gap.
+//! `eval --layers`: the decision of each layer about a flow, and the gap that makes it differ from the policy's.
 //!
-//! The answer follows from the judgements on the rules that govern the flow: a rule that a layer enforces too widely is
-//! read as the layer reads it. `garden/web -> 203.0.113.9:443` under `allow egress garden/* -> zenquotes.io:443` is
-//! denied; networkpolicy, which knows addresses and not names, lets it through, and istio stops it for pods that keep
-//! their sidecar. Objects of the cluster that are not the build's count, and pods in ambient mode. The answer says
-//! *may* only if unknown facts decide it.
+//! The answer follows from the judgements on the rules that govern the flow: if a layer is wider than a rule, the rule
+//! is read as the layer reads it. For example, `garden/web -> 203.0.113.9:443` under `allow egress garden/* ->
+//! zenquotes.io:443` is denied; networkpolicy, which knows addresses and not names, lets it through, and istio stops it
+//! for pods that keep their sidecar. Objects of the cluster that are not the build's count too, and so do pods in
+//! ambient mode. The answer says *may* only if it depends on unknown facts.
 
 mod narrower;
 mod widest;
@@ -23,36 +23,36 @@ use crate::settings::Layer;
 use crate::targets::{Judgement, Level, Lowering, PAST_SIDECAR, TUNNEL, Traffic, foreign, is_tunnelled};
 use widest::{alone, widest};
 
-/// The decision of a layer on a flow, as far as its judgements tell.
+/// The decision of a layer about a flow, by its judgements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Does {
     /// The layer.
     pub layer: Layer,
-    /// Its deed.
+    /// The decision.
     pub deed: Deed,
     /// The reason; may be empty.
     pub why: String,
 }
 
-/// The deeds of a layer with a flow, from the one that lets the least through to the one that lets the most.
+/// The decisions of a layer, from the strictest to the widest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deed {
-    /// It refuses what the source allows.
+    /// It refuses a flow that the source allows.
     Refuses,
-    /// It may refuse what the source allows.
+    /// It may refuse a flow that the source allows.
     MayRefuse,
-    /// It stops what the source denies.
+    /// It stops a flow that the source denies.
     Stops,
-    /// It stops what the source denies, unless a pod avoids its sidecar.
+    /// It stops a flow that the source denies, unless a pod avoids its sidecar.
     StopsWellBehaved,
-    /// It may let through what the source denies.
+    /// It may let through a flow that the source denies.
     MayPass,
     /// It lets the flow through.
     Passes,
 }
 
 impl Deed {
-    /// Returns the deed in words.
+    /// Returns the decision in words.
     fn words(self) -> &'static str {
         match self {
             Deed::Refuses => "refuses it",
@@ -64,7 +64,7 @@ impl Deed {
         }
     }
 
-    /// Returns the deed's word in JSON.
+    /// Returns the decision's word in JSON.
     fn word(self) -> &'static str {
         match self {
             Deed::Refuses => "refuses",
@@ -90,7 +90,7 @@ impl Does {
     }
 }
 
-/// Returns the decision of each layer on an answer's flow, on all its way.
+/// Returns the decision of each layer about the flow of an answer, at both ends.
 pub fn layers(policy: &Policy, lowering: &Lowering, answer: &Answer) -> Vec<Does> {
     let beside = &lowering.beside;
     let judged = lowering.layers.iter().map(|(layer, lowered)| {
@@ -109,7 +109,7 @@ fn of_layer(judged: &Judged<'_>, answer: &Answer) -> Does {
     Does { layer: judged.layer, deed, why }
 }
 
-/// A deed, and its reason.
+/// A decision, and its reason.
 type Told = (Deed, String);
 
 /// The judgements of one layer on a policy.
@@ -170,7 +170,7 @@ impl Judged<'_> {
             Some((Level::Wider, why)) => (Deed::MayPass, why),
             Some((Level::Unable, why)) if flow.protocol == Protocol::Icmp => (Deed::MayPass, why),
             Some((Level::Unable, why)) => {
-                // Without the deny, other rules may still stop it.
+                // Without the deny, other rules may still stop the flow.
                 let mut rules = self.policy.rules.clone();
                 rules.retain(|rule| rule.action != Action::Deny);
                 let rest = Policy { rules, ..self.policy.clone() };
@@ -200,7 +200,8 @@ impl Judged<'_> {
             };
         }
         levels.sort_by_key(|(level, _)| *level);
-        // A NetworkPolicy isolates its pods by itself; on Istio all rules of a pod share its Sidecar and its policies.
+        // A NetworkPolicy isolates its pods by itself; on Istio all rules of a pod share its Sidecar and its
+        // AuthorizationPolicies.
         let open = match self.layer {
             Layer::NetworkPolicy => levels.first(),
             Layer::Istio => levels.last(),
@@ -227,7 +228,8 @@ impl Judged<'_> {
         }
     }
 
-    /// Returns the flow as networkpolicy sees it, where pods in ambient mode send it through their tunnel.
+    /// Returns the tunnel's flow, which is all that networkpolicy sees if pods in ambient mode send the flow through
+    /// their tunnel.
     fn tunnel(&self, flow: &Flow) -> Option<Flow> {
         let (Party::Pod(from), Party::Pod(to)) = (&flow.source, &flow.destination) else { return None };
         let seen = self.layer == Layer::NetworkPolicy && flow.protocol == Protocol::Tcp;
@@ -247,7 +249,7 @@ impl Judged<'_> {
         }
     }
 
-    /// Adds the deeds of objects of the cluster that are not the build's.
+    /// Adds the decisions of objects of the cluster that are not the build's.
     fn with_others(&self, own: Told, flow: &Flow, end: &End) -> Told {
         let other = match foreign::passes(self.policy, self.beside, self.layer, flow, end.direction) {
             Some((why, true)) => (Deed::Passes, why),
@@ -276,7 +278,7 @@ impl Judged<'_> {
         Some((level, why))
     }
 
-    /// Returns how well the layer isolates the pods of a rule, whatever the rule asks of requests.
+    /// Returns how well the layer isolates the pods of a rule, whatever its conditions on requests are.
     fn isolation(&self, rule: RuleId, flow: &Flow, direction: Direction, pod: &Pod) -> Option<(Level, String)> {
         let (level, why) = self.level(rule, flow, direction, pod)?;
         let pods = self.of(rule, direction)?.but_conditions.of(traffic(self.policy, flow, direction, pod));
@@ -313,7 +315,7 @@ impl Judged<'_> {
     }
 
     /// Decides a flow to a host with `at` that is dialled by an address: on `http` and `tls` a sidecar finds the host
-    /// by its name alone.
+    /// only by its name.
     fn found_by_name(&self, flow: &Flow, verdict: &Verdict) -> Option<(Deed, String)> {
         let (Layer::Istio, Party::Address(address)) = (self.layer, &flow.destination) else { return None };
         let Cause::Allowed(rule) = verdict.ends[0].cause else { return None };
@@ -324,7 +326,7 @@ impl Judged<'_> {
             let mut entries = member.ports.entries().iter();
             let entry = entries.find(|entry| entry.matches(flow.port, flow.protocol, &[]));
             match &member.what {
-                // Another member lets the address through, whatever host is there.
+                // Another member lets the address through, for every host there.
                 What::Addresses(set)
                     if set.contains(*address) && (entry.is_some() || member.ports.entries().is_empty()) =>
                 {

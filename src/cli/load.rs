@@ -1,4 +1,4 @@
-//! From bytes to sources: a file is text in UTF-8, or an error on the line where it is not.
+//! Loading: reads files as UTF-8 text, and reports a byte that is not UTF-8 on its line.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -45,7 +45,7 @@ struct Cli {
     global: Global,
 }
 
-/// What every verb takes.
+/// The arguments that every verb takes.
 #[derive(clap::Args)]
 struct Global {
     /// The configuration, instead of the nearest netpol.toml above the first path
@@ -139,7 +139,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     })
 }
 
-/// Leaves a value to the end of the process: to give millions of small pieces back one by one would only take time.
+/// Never drops a value: at the end of the process, freeing millions of small pieces would only take time.
 fn leave<T>(value: T) {
     std::mem::forget(value);
 }

@@ -14,7 +14,7 @@ pub const STDIN: &str = "<stdin>";
 pub struct Paths {
     current: PathBuf,
     root: Option<PathBuf>,
-    /// The texts that stand in place of files, by the one path of each file.
+    /// The texts that replace files on disk, by the canonical path of each file.
     unsaved: HashMap<PathBuf, String>,
 }
 
@@ -25,12 +25,12 @@ impl Paths {
         Ok(Paths { current, root: None, unsaved: HashMap::new() })
     }
 
-    /// Puts texts in place of files from now on: what an editor has not saved.
+    /// Replaces files on disk by texts from now on: those that an editor has not saved.
     pub fn instead(&mut self, unsaved: impl IntoIterator<Item = (PathBuf, String)>) {
         self.unsaved.extend(unsaved.into_iter().map(|(path, text)| (identity(&path), text)));
     }
 
-    /// Reads a file, at most one byte more than `limit`, so that nobody waits for a file that is refused anyway.
+    /// Reads a file, at most one byte more than `limit`: a longer file is refused anyway.
     pub fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let unsaved = if self.unsaved.is_empty() { None } else { self.unsaved.get(&identity(path)) };
         if let Some(text) = unsaved {
@@ -122,8 +122,8 @@ pub fn files(path: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, Fatal> {
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) if has_ending(entry.path(), endings) => found.push(entry.into_path()),
             Ok(_) => {}
-            // A link back to a folder above it shows nothing new, and a dangling one matters only where its name says
-            // that it should have been read.
+            // A link back to an enclosing folder shows nothing new. A dangling link is an error only if its name is one
+            // of a file to read.
             Err(error) if error.loop_ancestor().is_some() => {}
             Err(error) => {
                 let at = error.path().unwrap_or(path).to_path_buf();
@@ -142,7 +142,7 @@ fn has_ending(path: &Path, endings: &[&str]) -> bool {
     path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| endings.contains(&ending))
 }
 
-/// Returns the path that is the same for all ways to one file.
+/// Returns the canonical path, which is the same for all paths of one file.
 pub fn identity(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }

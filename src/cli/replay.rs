@@ -62,7 +62,7 @@ fn format() -> impl TypedValueParser<Value = Format> {
     })
 }
 
-/// Replays the logs. Fails where the policy would deny one of their flows, and where it has errors itself.
+/// Replays the logs. Fails if the policy would deny one of their flows, or has errors.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     #[cfg(feature = "wasm-run")]
     if let Some(module) = &args.module {
@@ -81,7 +81,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     show(args, &session, &found, &|at| of_policy(&policy, sources, at), missing.as_ref())
 }
 
-/// Replays the logs by a module: the inventory alone says who the parties of a flow are.
+/// Replays the logs with a module: only the inventory says who the parties of a flow are.
 #[cfg(feature = "wasm-run")]
 fn by_module(module: &std::path::Path, args: &Args, global: &Global) -> Result<Exit, Fatal> {
     if args.arguments.names_files() {
@@ -101,7 +101,7 @@ fn by_module(module: &std::path::Path, args: &Args, global: &Global) -> Result<E
     show(args, &session, &found, &told, None)
 }
 
-/// A module as a judge. It tells which rule decides, and not which others a flow meets.
+/// A module as a judge. It returns the rule that decides, but not the other rules that a flow meets.
 #[cfg(feature = "wasm-run")]
 struct ByModule(crate::targets::wasm::run::Running);
 
@@ -132,7 +132,7 @@ fn policy(session: &mut Session, args: &Args, global: &Global) -> Result<Option<
     Ok(policy)
 }
 
-/// Takes all logs. One of which no line can be read is an error.
+/// Reads all logs. It is an error if no line can be read.
 fn take_all(mut replay: Replay<'_>, args: &Args) -> Result<Found, Fatal> {
     for (at, path) in args.logs.iter().enumerate() {
         take(&mut replay, at, &mut Log::open(path)?);
@@ -177,7 +177,7 @@ fn exit_code(found: &Found) -> Exit {
     u8::from(found.denied.flows() > 0)
 }
 
-/// Takes all lines of a log. One that breaks off is told with its place, and the next log is read.
+/// Reads all lines of a log. A log that breaks off is reported with its line, and the next log is read.
 fn take(replay: &mut Replay<'_>, at: usize, log: &mut Log) {
     let mut progress = Progress::new();
     let mut number = 0;
@@ -197,12 +197,12 @@ fn take(replay: &mut Replay<'_>, at: usize, log: &mut Log) {
     progress.clear();
 }
 
-/// The line about how far a replay is, on a terminal.
+/// The progress line on a terminal.
 struct Progress {
     last: Option<Instant>,
 }
 
-/// Whoever watches sees the line move, and the time that it takes cannot be measured.
+/// The time between two updates of the progress line: short enough to look alive, and too long to cost anything.
 const EACH: Duration = Duration::from_millis(100);
 
 impl Progress {

@@ -1,4 +1,4 @@
-//! One run over a policy: its configuration, its files and its inventory, and the way from text to the policy.
+//! A run of a verb: its configuration, its files and its inventory, and the steps from text to the policy.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ impl Arguments {
     }
 }
 
-/// What `--target` names: a layer, or the evaluator module, which is none.
+/// A value of `--target`: a layer, or the evaluator module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
     Layer(Layer),
@@ -121,13 +121,13 @@ pub struct Session {
     pub input: Input,
     /// The findings so far.
     pub diagnostics: Diagnostics,
-    /// The files that the configuration names.
+    /// The files and folders that the configuration names.
     pub project: Project,
     /// The folder of the configuration, from which its paths start.
     pub folder: PathBuf,
-    /// Whether every file was text.
+    /// Whether every file was UTF-8 text.
     readable: bool,
-    /// Whether one of the files came in on stdin.
+    /// Whether one of the files is stdin.
     pub stdin_is_read: bool,
     disk: Disk,
 }
@@ -143,14 +143,14 @@ impl Session {
         Ok(session)
     }
 
-    /// Reads what [`Session::open`] reads, for an evaluator module: the layers stay those of the configuration.
+    /// Reads what [`Session::open`] reads, for an evaluator module: `--target` changes no layers.
     pub fn open_for_module(arguments: &Arguments, global: &Global) -> Result<Session, Fatal> {
         let mut session = Session::begin(arguments, global)?;
         session.read(arguments, true)?;
         Ok(session)
     }
 
-    /// Reads the configuration and the inventory: what questions about a module rest on.
+    /// Reads only the configuration and the inventory, for questions to a module.
     #[cfg(feature = "wasm-run")]
     pub fn without_policy(arguments: &Arguments, global: &Global) -> Result<Session, Fatal> {
         let mut session = Session::begin(arguments, global)?;
@@ -238,8 +238,8 @@ impl Session {
         Ok(session)
     }
 
-    /// Returns the policy with every text of it, for an editor, and the places of its files. `before` is an earlier
-    /// state of the policy.
+    /// Returns the policy with all its texts, for an editor, and the paths of its files. `before` is an earlier state
+    /// of the policy.
     pub fn analyze(mut self, before: Option<&Analysis>) -> (Analysis, HashMap<String, PathBuf>) {
         let mut loader = |from: &str, wanted: &str| self.disk.load(&self.paths, from, wanted);
         let analysis = Analysis::of(self.input, self.readable, &mut loader, self.diagnostics, before);
@@ -265,13 +265,13 @@ impl Session {
         Ok(())
     }
 
-    /// Returns where one of the given policy files is on disk.
+    /// Returns the path on disk of one of the given policy files.
     pub fn path_of(&self, file: FileId) -> Option<&Path> {
         let given = self.input.policies.contains(&file).then(|| &self.input.sources.file(file).path);
         given.and_then(|shown| self.disk.real.get(shown.as_str())).map(PathBuf::as_path)
     }
 
-    /// Takes the run from text to the policy; `None` after an error.
+    /// Compiles the input to the policy; `None` after an error.
     pub fn policy(&mut self) -> Option<Policy> {
         if !self.readable {
             compile::report_syntax(&self.input, &mut self.diagnostics);
@@ -281,7 +281,7 @@ impl Session {
         compile::policy(&mut self.input, &mut loader, &mut self.diagnostics)
     }
 
-    /// Tries rules beside the policy.
+    /// Compiles the policy with further rules.
     pub fn trial(&mut self, rules: &str) -> Trial {
         let mut loader = |from: &str, wanted: &str| self.disk.load(&self.paths, from, wanted);
         compile::trial(&mut self.input, &mut loader, rules)
@@ -297,7 +297,7 @@ impl Session {
         compile::written(policy, &self.input.sources, &mut self.diagnostics, flows)
     }
 
-    /// Judges the policy by every layer of the build, with what each says instead of a rule.
+    /// Judges the policy by every layer of the build, with the rules that each layer enforces instead.
     pub fn explain(&mut self, policy: &Policy) -> Lowering {
         compile::explain(policy, &self.input.sources, &mut self.diagnostics)
     }
@@ -307,7 +307,7 @@ impl Session {
         compile::module(policy, &self.input.sources, &mut self.diagnostics, abi, audit)
     }
 
-    /// Makes the files of every layer of the build, and hands them on until `then` wants no more.
+    /// Makes the files of every layer of the build, and hands them to `then` until it returns `false`.
     pub fn build(&mut self, policy: &Policy, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
         compile::build(policy, &self.input.sources, &mut self.diagnostics, then);
     }
@@ -343,7 +343,7 @@ impl Session {
         self.readable &= files.is_some();
         let (files, of_folder) = files.unwrap_or_default();
         for file in &files {
-            // The name of a manifest is its path from the folder of the configuration, or as it was given.
+            // The shown path of a manifest starts at the folder of the configuration, or is as it was given.
             let shown = self.input.sources.file(*file).path.clone();
             self.disk.real.insert(shown.clone(), self.paths.real(&shown));
         }
@@ -353,12 +353,12 @@ impl Session {
     }
 }
 
-/// Returns the paths that the command line gives, or else those of the configuration, which start from its folder.
+/// Returns the paths of the command line, or else those of the configuration, which start at its folder.
 fn either(given: &[PathBuf], configured: &[String], folder: &Path) -> Vec<PathBuf> {
     if given.is_empty() { configured.iter().map(|path| folder.join(path)).collect() } else { given.to_vec() }
 }
 
-/// The places of policy files on disk, from which the paths of their `use` statements lead on.
+/// The paths of policy files on disk, at which the paths of their `use` statements start.
 #[derive(Default)]
 struct Disk {
     real: HashMap<String, PathBuf>,

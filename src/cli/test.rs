@@ -1,4 +1,4 @@
-//! `netpol test`: the tests of a policy, judged for every flow that they speak of.
+//! `netpol test`: the tests of a policy, judged for all flows that they are about.
 
 mod against;
 
@@ -56,12 +56,11 @@ fn format() -> impl TypedValueParser<Value = Format> {
     })
 }
 
-/// Judges the tests, and prints one line for each. Fails where one is not true of every flow, and where a build would
-/// fail.
+/// Judges the tests, and prints one line for each. Fails if a test is not true of every flow, or if a build would fail.
 pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let mut session = Session::open(&args.arguments, global)?;
     let policy = session.policy();
-    // Findings for machines say all that the lines for people would.
+    // A machine-readable format of the findings has everything that the lines for people have.
     let only_findings = args.format == Format::Human && args.arguments.report(global, false).is_for_machines();
     let report = args.arguments.report(global, !only_findings);
     let Some(policy) = policy else {
@@ -110,7 +109,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     Ok(exit)
 }
 
-/// Judges the policy by all layers, and asks others for flows of the tests.
+/// Judges the policy by all layers, and asks the other evaluators about flows of the tests.
 fn outcomes(args: &Args, session: &mut Session, policy: &Policy) -> Result<Vec<Outcome>, Fatal> {
     let mut all = Vec::new();
     if args.against.is_empty() {
@@ -198,7 +197,7 @@ fn one_line(sources: &Sources, span: Span) -> String {
     sources.slice(span).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the lines that say on what a line of a test or an assertion rests.
+/// Returns the lines with the rules that make a line of a test, or an assertion, true.
 fn grounds(line: &Line, policy: &Policy, sources: &Sources) -> String {
     let mut out = String::new();
     let Some(Grounds { rules, grants, open }) = &line.grounds else { return out };
@@ -252,7 +251,7 @@ fn machine(
     json!({ "tests": tests, "coverage": coverage })
 }
 
-/// Returns the outcome as JUnit's XML, one test case for each test, and one for each of whom flows were asked.
+/// Returns the outcome as JUnit's XML: one test case for each test, and one for each of the other evaluators.
 fn junit(results: &[TestResult], outcomes: &[Outcome], sources: &Sources) -> String {
     let failed = results.iter().filter(|test| !test.passed()).count();
     let differ = outcomes.iter().filter(|outcome| !outcome.agrees()).count();

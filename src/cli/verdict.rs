@@ -28,8 +28,8 @@ impl Judged<'_> {
         word(self.answers.allowed())
     }
 
-    /// Returns the verdict with a line for each end, and the allow that came nearest; if the question stands for
-    /// several workloads, a line for each.
+    /// Returns the verdict with a line for each end, and the allow that nearly matches; if the question means several
+    /// workloads, a line for each.
     pub fn text(&self) -> String {
         let mut text = String::new();
         match self.answers.all.as_slice() {
@@ -42,7 +42,7 @@ impl Judged<'_> {
         text
     }
 
-    /// Returns the verdict with its reasons. If the question stands for several workloads, these are the reasons of the
+    /// Returns the verdict with its reasons. If the question means several workloads, these are the reasons of the
     /// answer that decides, and each answer follows.
     pub fn json(&self) -> Value {
         let Some(deciding) = self.answers.deciding() else { return json!({ "verdict": self.word(), "reasons": [] }) };
@@ -130,7 +130,7 @@ impl Judged<'_> {
         value
     }
 
-    /// Returns the rules that could decide an end otherwise, if the request were known in full.
+    /// Returns the rules that could change the decision at an end if the request were fully known.
     fn unknown(&self, answer: &Answer) -> Vec<Unknown> {
         let mut all: Vec<Unknown> = Vec::new();
         for (_, flow, end) in ends(answer) {
@@ -198,7 +198,7 @@ impl Judged<'_> {
         self.policy.rule(at)
     }
 
-    /// Returns the place of a rule and, for one of a template, the place of its `apply`.
+    /// Returns the path and line of a rule and, for a rule of a template, those of its `apply`.
     fn rule_at_place(&self, at: RuleId) -> String {
         let Some(rule) = self.rule_of(at) else { return String::new() };
         let mut text = self.sources.place(rule.origin.span);
@@ -266,7 +266,7 @@ fn detail(answer: &Answer) -> String {
     }
 }
 
-/// Returns the allow that came nearest to letting an answer's flow through.
+/// Returns the allow that nearly matches an answer's flow.
 fn nearest(answer: &Answer) -> Option<RuleId> {
     ends(answer).iter().find_map(|(_, _, end)| match end.cause {
         Cause::NoneMatches { nearest, .. } => nearest,

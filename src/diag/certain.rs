@@ -1,10 +1,10 @@
-//! Certain fixes: those that say what the author wrote in the language's own spelling, so that a machine may apply them
-//! unasked.
+//! Certain fixes: they only correct the spelling of what the author clearly meant, so a machine may apply them without
+//! asking.
 
 use super::{Code, Diagnostic, Fix};
 
-/// The codes of mistakes in spelling, whose one fix is what was meant. What resembles a name that exists, or what
-/// narrows or widens a rule, is for a person to decide.
+/// The codes of mistakes in spelling with one possible fix. A name that resembles another one, or a change that narrows
+/// or widens a rule, must be decided by a person.
 const SPELLING: [Code; 9] = [
     Code::SpaceInEndpoint,
     Code::ForeignComment,
@@ -22,7 +22,8 @@ impl Diagnostic {
     pub fn certain_fix(&self) -> Option<&Fix> {
         match self.fixes.as_slice() {
             [only] if SPELLING.contains(&self.code) => Some(only),
-            // `→` for `->`. What is unseen and goes may have made the text look like something else.
+            // `→` becomes `->`. A fix that only removes an invisible character is not certain: the text may have looked
+            // different.
             [only] if self.code == Code::ForbiddenCharacter && only.edits.iter().all(|edit| !edit.text.is_empty()) => {
                 Some(only)
             }

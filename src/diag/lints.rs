@@ -1,5 +1,5 @@
-//! Lints: what becomes of warnings and notes. `[lints]` of netpol.toml hides those of a code, leaves them, or takes
-//! them for errors; `@allow(W0521, "why")` hides those of a code at one statement. Errors stay errors.
+//! Lints: the levels of warnings and notes. `[lints]` of netpol.toml hides those of a code, keeps them, or makes them
+//! errors; `@allow(W0521, "why")` hides those of a code at one statement. Errors stay errors.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use rustc_hash::FxHashMap;
 use super::{Code, Diagnostic, Severity};
 use crate::source::{FileId, Span};
 
-/// What `[lints]` makes of a code.
+/// The level that `[lints]` sets for a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// `"allow"`: it is not said.
+    /// `"allow"`: it is hidden.
     Allow,
     /// `"warn"`: it is a warning.
     Warn,
@@ -25,7 +25,7 @@ pub(super) struct Lints {
     pub(super) levels: BTreeMap<Code, Level>,
     /// Every `@allow` that was seen.
     allowed: FxHashMap<(FileId, Code), Vec<Allowed>>,
-    /// The `apply` statements that brought what the findings to come are about.
+    /// The `apply` statements that yield the rule which later findings are about.
     pub(super) applied: Vec<Span>,
 }
 
@@ -37,7 +37,7 @@ struct Allowed {
 }
 
 impl Lints {
-    /// Adds the `@allow` at a place, which is about a statement. A template is read again for each `apply` of it.
+    /// Adds the `@allow` at a span, for a statement. A template is read again for each `apply` of it.
     pub(super) fn allow(&mut self, code: Code, statement: Span, at: Span) {
         let all = self.allowed.entry((at.file, code)).or_default();
         if all.iter().all(|one| one.at != at) {
@@ -45,7 +45,7 @@ impl Lints {
         }
     }
 
-    /// Returns a finding as it counts; `None` if it is not said.
+    /// Returns a finding with its final severity; `None` if it is hidden.
     pub(super) fn judge(&mut self, mut diagnostic: Diagnostic) -> Option<Diagnostic> {
         if diagnostic.code.severity() == Severity::Error {
             return Some(diagnostic);
@@ -66,7 +66,7 @@ impl Lints {
         Some(diagnostic)
     }
 
-    /// Returns a warning for each `@allow` that no finding needed.
+    /// Returns a warning for each `@allow` that hides no finding.
     pub(super) fn unused(&self) -> Vec<Diagnostic> {
         let all = self.allowed.iter().flat_map(|((_, code), all)| all.iter().map(move |one| (code, one)));
         all.filter(|(_, one)| !one.is_used)

@@ -1,8 +1,8 @@
 //! Diagnostics: one value for every message, made by the stages and rendered at the edge.
 //!
-//! A stage pushes a [`Diagnostic`] with a stable [`Code`], a message in the user's words, one primary label and, where
-//! it helps, more labels (in other files too), notes, and [`Fix`]es as data. How it looks, as text, JSON, SARIF or
-//! GitHub annotations, is decided in [`render`].
+//! A stage pushes a [`Diagnostic`] with a stable [`Code`], a message in the user's words, one primary label and, if
+//! they help, more labels (also in other files), notes, and [`Fix`]es as data. [`render`] decides the format: text,
+//! JSON, SARIF or GitHub annotations.
 
 mod certain;
 mod code;
@@ -23,7 +23,7 @@ use crate::source::Span;
 pub enum Severity {
     /// The input is refused.
     Error,
-    /// The input is accepted; most likely its author meant something else.
+    /// The input is accepted, but its author probably meant something else.
     Warning,
     /// A fact that the reader should know.
     Note,
@@ -40,10 +40,10 @@ impl Severity {
     }
 }
 
-/// A place with a text about it.
+/// A span with a text about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// The place.
+    /// The span.
     pub span: Span,
     /// The text; may be empty.
     pub message: String,
@@ -74,9 +74,9 @@ pub struct Diagnostic {
     pub code: Code,
     /// The mistake or the fact, in one sentence, lower case, without a final period.
     pub message: String,
-    /// The place.
+    /// The span of the mistake, with a text.
     pub primary: Label,
-    /// Other places that matter.
+    /// Other spans that matter.
     pub labels: Vec<Label>,
     /// Advice: the right way to write it, and further help.
     pub notes: Vec<String>,
@@ -87,7 +87,7 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// Makes a finding with its message and its place.
+    /// Makes a finding with its message and its span.
     pub fn new(code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             code,
@@ -100,13 +100,13 @@ impl Diagnostic {
         }
     }
 
-    /// Sets the text at the primary place.
+    /// Sets the text at the primary span.
     pub fn at(mut self, message: impl Into<String>) -> Diagnostic {
         self.primary.message = exactly(message);
         self
     }
 
-    /// Adds another place.
+    /// Adds another span with a text.
     pub fn label(mut self, span: Span, message: impl Into<String>) -> Diagnostic {
         self.labels.push(Label { span, message: message.into() });
         self
@@ -127,12 +127,12 @@ impl Diagnostic {
         }
     }
 
-    /// Adds a repair of one edit: `span` is replaced by `text`.
+    /// Adds a fix with one edit: `span` is replaced by `text`.
     pub fn fix(self, title: impl Into<String>, span: Span, text: impl Into<String>) -> Diagnostic {
         self.fix_all(title, vec![Edit { span, text: text.into() }])
     }
 
-    /// Adds a repair of several edits.
+    /// Adds a fix with several edits.
     pub fn fix_all(mut self, title: impl Into<String>, edits: Vec<Edit>) -> Diagnostic {
         self.fixes.push(Fix { title: title.into(), edits });
         self
@@ -151,7 +151,7 @@ impl Diagnostic {
     }
 }
 
-/// Returns a text in no more room than it needs: a large policy may have a hundred thousand notes.
+/// Returns a text without spare capacity: a large policy may have a hundred thousand notes.
 fn exactly(text: impl Into<String>) -> String {
     let mut text = text.into();
     text.shrink_to_fit();
@@ -162,9 +162,9 @@ fn exactly(text: impl Into<String>) -> String {
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
-    /// The number of findings of each severity, counted here since every statement asks for it.
+    /// The number of findings of each severity, kept because every statement asks for it.
     counts: [usize; 3],
-    /// What becomes of warnings and notes.
+    /// The levels of warnings and notes.
     lints: lints::Lints,
 }
 
@@ -174,25 +174,25 @@ impl Diagnostics {
         Diagnostics::default()
     }
 
-    /// Sets the levels of `[lints]` for the findings to come.
+    /// Sets the levels of `[lints]` for all later findings.
     pub fn set_levels(&mut self, levels: &BTreeMap<Code, Level>) {
         self.lints.levels.clone_from(levels);
     }
 
-    /// Hides the findings to come of a code at a statement, as the `@allow` at a place says.
+    /// Hides later findings of a code at a statement, because of the `@allow` at a span.
     pub fn allow(&mut self, code: Code, statement: Span, at: Span) {
         self.lints.allow(code, statement, at);
     }
 
-    /// Says which `apply` statements brought the rule that the findings to come are about: an `@allow` of theirs counts
-    /// too.
+    /// Sets the `apply` statements that yield the rule which later findings are about: an `@allow` at one of these
+    /// counts too.
     pub fn set_applied(&mut self, statements: &[Span]) {
         self.lints.applied.clear();
         self.lints.applied.extend_from_slice(statements);
     }
 
-    /// Warns of each `@allow` that no finding needed. After an error not all findings were made, so that nothing is
-    /// said.
+    /// Warns about each `@allow` that hides no finding. After an error there is no warning, because later findings may
+    /// be missing.
     pub fn warn_of_unused_allows(&mut self) {
         if !self.has_errors() {
             self.lints.unused().into_iter().for_each(|diagnostic| self.push(diagnostic));
@@ -221,7 +221,7 @@ impl Diagnostics {
         self.counts[severity as usize]
     }
 
-    /// Adds a note to each finding whose place has one.
+    /// Adds a note to each finding for whose span the function returns one.
     pub fn annotate(&mut self, note: impl Fn(Span) -> Option<String>) {
         for diagnostic in &mut self.list {
             diagnostic.notes.extend(note(diagnostic.primary.span));
@@ -233,8 +233,8 @@ impl Diagnostics {
         self.list.iter()
     }
 
-    /// Sorts by file and place, so that output does not depend on the order of the stages, and drops repetitions at one
-    /// place.
+    /// Sorts by file and span, so that output does not depend on the order of the stages, and drops repetitions at one
+    /// span.
     pub fn sort(&mut self) {
         self.list.sort_by(|a, b| {
             let key = |d: &Diagnostic| (d.primary.span.file, d.primary.span.start, d.primary.span.end);

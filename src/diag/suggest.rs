@@ -8,8 +8,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     Lexicon::new(candidates).nearest(word).copied()
 }
 
-/// A lexicon: words that are searched many times for the one nearest to another. A search compares only words whose
-/// letters leave a chance to be nearest: `web17` with `web71`, and not with a thousand others.
+/// A lexicon: words to be searched many times for the one nearest to another word. A search compares only words with
+/// similar letters: `web17` with `web71`, and not with a thousand others.
 #[derive(Clone, Debug)]
 pub struct Lexicon<W> {
     families: Vec<(Letters, ByDigits<W>)>,
@@ -46,7 +46,7 @@ impl<W: AsRef<str> + Ord> Lexicon<W> {
             if let Some(words) = by_digits.get(&digits) {
                 best.look(words);
             }
-            // As many digits and not the same ones are one less in common, at least.
+            // Two words with the same number of digits, but different digits, have at least one digit less in common.
             let in_common = in_common(family) - usize::from(family.digits == letters.digits && family.digits > 0);
             let common = letters.common(family);
             if best.is_better_than(letters.most_alike(family, common + in_common)) {
@@ -104,8 +104,8 @@ fn alike(word: &str, candidate: &str) -> f64 {
 /// How often each digit stands in a word.
 type Digits = [u8; 10];
 
-/// The letters of a word, which bound its similarity to others: its length, its first letter, how many digits it has,
-/// and how often each other letter stands in it, as far as 32 places tell them apart.
+/// The letters of a word, which limit its similarity to others: its length, its first letter, the number of its digits,
+/// and the count of each other letter, in 32 classes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Letters {
     length: usize,

@@ -5,8 +5,8 @@
 //!                               └else→ out   └else→ out
 //! ```
 //!
-//! Diagrams are ordered (a child tests a later variable) and hash-consed (no two nodes are alike, and none whose
-//! children are all one child), so that two sets are equal exactly if their handles are.
+//! Diagrams are ordered (a child tests a later variable) and hash-consed (no two nodes are equal, and no node has only
+//! one child for all values), so that two sets are equal exactly if their handles are.
 
 use std::hash::{Hash, Hasher};
 
@@ -18,7 +18,7 @@ mod restricted;
 
 pub use restricted::Values;
 
-/// A variable, by its place in the order of tests.
+/// A variable, by its position in the order of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Var(pub u32);
 
@@ -27,7 +27,7 @@ pub struct Var(pub u32);
 pub struct Set(u32);
 
 impl Set {
-    /// The set without a member.
+    /// The empty set.
     pub const NONE: Set = Set(0);
     /// The set of everything.
     pub const ALL: Set = Set(1);
@@ -46,15 +46,15 @@ pub enum Scale {
     Numbers,
 }
 
-/// A set would need more work than its budget allows. No answer is given from a part of it.
+/// The error for a set that needs more work than its budget allows. There is no partial answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
-/// What a node tests, and where its edges are.
+/// A node: the variable that it tests, and where its edges are.
 #[derive(Clone, Copy)]
 struct Node {
     var: Var,
-    /// The child for values that no edge names; of a node over numbers, without a meaning.
+    /// The child for values that no edge names. A node over numbers does not use it.
     default: Set,
     first: u32,
     count: u32,
@@ -62,7 +62,8 @@ struct Node {
     next: u32,
 }
 
-/// An edge: a value, or of a node over numbers the first of a range that the next edge ends.
+/// An edge: a value and its child. In a node over numbers the value is the first of a range, which ends where the next
+/// edge begins.
 type Edge = (u32, Set);
 
 /// The edges of a node while it is made: most have few, and millions of nodes are made.
@@ -94,8 +95,8 @@ const SMALLEST: usize = 1 << 6;
 const LARGEST_MEMO: usize = 1 << 20;
 
 impl Diagrams {
-    /// Makes room for sets over variables with these scales. `budget` bounds the steps of all operations together; a
-    /// step makes at most one node. Beyond some thousands of variables it counts as used up from the beginning.
+    /// Makes room for sets over variables with these scales. `budget` limits the steps of all operations together; a
+    /// step makes at most one node. With more than too many variables the budget counts as used up at once.
     pub fn new(scales: Vec<Scale>, budget: u64) -> Diagrams {
         let (steps, budget) = if scales.len() > MOST_VARIABLES { (1, 0) } else { (0, budget) };
         let leaf = Node { var: Var(u32::MAX), default: Set::NONE, first: 0, count: 0, next: NO_NODE };
@@ -120,27 +121,27 @@ impl Diagrams {
         self.nodes.len() + self.edges.len()
     }
 
-    /// Returns what is in both sets.
+    /// Returns the flows that are in both sets.
     pub fn and(&mut self, a: Set, b: Set) -> Set {
         self.apply(Operation::And, a, b)
     }
 
-    /// Returns what is in one set or the other.
+    /// Returns the flows that are in one set or the other.
     pub fn or(&mut self, a: Set, b: Set) -> Set {
         self.apply(Operation::Or, a, b)
     }
 
-    /// Returns what is in the first set and not in the second.
+    /// Returns the flows that are in the first set and not in the second.
     pub fn minus(&mut self, a: Set, b: Set) -> Set {
         self.apply(Operation::Minus, a, b)
     }
 
-    /// Returns what is not in a set.
+    /// Returns the flows that are not in a set.
     pub fn complement(&mut self, a: Set) -> Set {
         self.minus(Set::ALL, a)
     }
 
-    /// Returns the union of many sets, merged pairwise: sets that are written side by side are often alike.
+    /// Returns the union of many sets, merged pairwise: neighbours in the list are often similar.
     pub fn union(&mut self, mut sets: Vec<Set>) -> Set {
         sets.sort_unstable();
         sets.dedup();
@@ -150,7 +151,7 @@ impl Diagrams {
         sets.pop().unwrap_or(Set::NONE)
     }
 
-    /// Returns the union of many sets, and what is in two of them or in more.
+    /// Returns the union of many sets, and the flows that are in at least two of them.
     pub fn union_and_twice(&mut self, sets: Vec<Set>) -> (Set, Set) {
         let mut counted: Vec<(Set, Set)> = sets.into_iter().map(|set| (set, Set::NONE)).collect();
         while counted.len() > 1 {
@@ -167,8 +168,9 @@ impl Diagrams {
         counted.pop().unwrap_or((Set::NONE, Set::NONE))
     }
 
-    /// Returns the flows whose variable has one of some values, sorted, without repetition; `children` are for these,
-    /// `default` for every other one. The variable is over names, and no child tests it or an earlier one.
+    /// Returns the flows whose variable has one of some values (sorted, without repetition) and that are in the child
+    /// of the value; `default` is the child of every other value. The variable is over names, and no child tests it or
+    /// an earlier one.
     pub fn names(&mut self, var: Var, default: Set, children: impl IntoIterator<Item = Edge>) -> Set {
         let edges: Edges = children.into_iter().filter(|(_, child)| *child != default).collect();
         self.node(var, default, &edges)
@@ -187,7 +189,7 @@ impl Diagrams {
         self.node(var, Set::NONE, &edges)
     }
 
-    /// Returns the variable that a set tests first; `None` where it tests none.
+    /// Returns the variable that a set tests first; `None` if it tests none.
     pub fn first_test(&self, set: Set) -> Option<Var> {
         (!set.is_leaf()).then(|| self.nodes[set.0 as usize].var)
     }
@@ -201,7 +203,7 @@ impl Diagrams {
         }
     }
 
-    /// Returns the rest of a set where a variable has a value. The set tests no earlier variable.
+    /// Returns the part of a set where a variable has a value. The set tests no earlier variable.
     pub fn at(&self, set: Set, var: Var, value: u32) -> Set {
         if self.first_test(set) != Some(var) {
             return set;
@@ -222,9 +224,9 @@ impl Diagrams {
         set == Set::ALL
     }
 
-    /// Returns the cheapest way into a set, as values of the variables that it tests; `None` for the empty set. `pick`
-    /// gives, for the values that lead to one child, the value to show and its cost: of a variable over names
-    /// [`Choice::Named`] or [`Choice::Other`], of one over numbers [`Choice::Between`].
+    /// Returns the cheapest path to a flow of a set, as values of the variables that it tests; `None` for the empty
+    /// set. For the values that lead to one child, `pick` gives the value to show and its cost: for a variable over
+    /// names these are [`Choice::Named`] or [`Choice::Other`], for one over numbers [`Choice::Between`].
     pub fn cheapest(
         &self,
         set: Set,
@@ -369,8 +371,8 @@ impl Diagrams {
         hasher.finish() as usize & (self.memo.len() - 1)
     }
 
-    /// Returns the edges of a set on a variable, as places in the list of all edges, and its default: none and the set
-    /// itself where it tests a later variable.
+    /// Returns the edges of a set on a variable, as indices into the list of all edges, and its default. A set that
+    /// tests a later variable has no edges here, and is its own default.
     fn range(&self, set: Set, var: Var) -> (usize, usize, Set) {
         let node = self.nodes[set.0 as usize];
         match node.var == var {
@@ -383,7 +385,7 @@ impl Diagrams {
         let (mut i, i_end, rest_a) = self.range(a, var);
         let (mut j, j_end, rest_b) = self.range(b, var);
         let default = self.apply(operation, rest_a, rest_b);
-        // Where the default of one side decides alone, the values that only the other side names need no look.
+        // If the default of one side decides alone, the values that only the other side names can be skipped.
         let (skip_a, skip_b) = match operation {
             Operation::And => (rest_b == Set::NONE, rest_a == Set::NONE),
             Operation::Or => (rest_b == Set::ALL, rest_a == Set::ALL),
@@ -400,7 +402,7 @@ impl Diagrams {
                 }
                 (Some((x, of_a)), right) if right.is_none_or(|(y, _)| x < y) => {
                     if skip_a {
-                        // Binary search: the next value that both name.
+                        // Binary search for the next value that both sides name.
                         i = right.map_or(i_end, |(y, _)| i + self.edges[i..i_end].partition_point(|edge| edge.0 < y));
                         continue;
                     }
@@ -448,7 +450,7 @@ impl Diagrams {
             }
             let child = self.apply(operation, of_a, of_b);
             push_start(&mut edges, (start, child));
-            // Where one side decides alone, the ranges of the other one need no look until it ends.
+            // If one side decides alone, the ranges of the other side can be skipped until it ends.
             let (by_a, by_b) = match operation {
                 Operation::And => (of_a == Set::NONE, of_b == Set::NONE),
                 Operation::Or => (of_a == Set::ALL, of_b == Set::ALL),
@@ -485,7 +487,7 @@ pub enum Choice<'a> {
     Between(u32, u32),
 }
 
-/// Adds the start of a range to those before it; one that changes nothing is left out.
+/// Adds the start of a range, unless its child is the one of the range before.
 fn push_start(edges: &mut Edges, edge: Edge) {
     if edges.last().is_some_and(|last| last.0 == edge.0) {
         edges.pop();
@@ -557,7 +559,7 @@ mod tests {
                 prop_assert_eq!(d.contains(minus, value), x && !y);
                 prop_assert_eq!(d.contains(not, value), !x);
             }
-            // Equal sets have one handle, however they are made.
+            // Equal sets have one handle, whichever operations made them.
             let (ab, bc, ac) = (d.or(a, b), d.or(b, c), d.and(a, c));
             let (left, right) = (d.or(ab, c), d.or(a, bc));
             prop_assert_eq!(left, right);

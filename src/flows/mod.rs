@@ -5,20 +5,20 @@
 //! less   garden/{app=web} -> 203.0.113.7:443       another set, equal to no other one
 //! ```
 //!
-//! A set is over every flow that could be: any labels, accounts, namespaces, addresses, hosts, ports, methods, paths
-//! and tokens, whether or not anything speaks of them. It is never approximated: where it would take too much work,
-//! [`TooLarge`] is the only answer.
+//! A set is over every flow that could exist: any labels, accounts, namespaces, addresses, hosts, ports, methods, paths
+//! and tokens, whether or not a rule names them. A set is never approximated: if it would take too much work, the
+//! answer is [`TooLarge`].
 //!
 //! | step | file |
 //! |---|---|
-//! | the values in play, gathered from whatever is compared | [`terms`] |
+//! | the values in play: all values that some rule names | [`terms`] |
 //! | the variables of a flow, in the order of tests | [`space`] |
 //! | the order of the labels among them | `order` |
 //! | sets as decision diagrams | [`diagram`] |
 //! | sets from selectors, addresses, hosts, ports, requests | [`sets`] |
-//! | the flows that can be at all | `possible` |
+//! | the flows that can exist | `possible` |
 //! | a flow that is in no set of a list, without their union | [`search`] |
-//! | what passes, compared without being made one set | [`Passing`] |
+//! | the flows that pass, compared without being made one set | [`Passing`] |
 //! | one flow of a set, to show | [`witness`] |
 
 pub mod diagram;

@@ -1,18 +1,18 @@
-//! The order of the label variables: labels that stand in one rule come to lie together.
+//! The order of the label variables: labels of one rule are placed side by side, so that sets stay small.
 //!
 //! ```text
 //! {a=1}/* -> {x=1}/*, {b=1}/* -> {y=1}/*      source a, destination x, source b, destination y
 //! ```
 //!
-//! Twenty such pairs are a set of 86 nodes and edges in this order, and of two million where all labels of one side
-//! come before all of the other. The method is FORCE (Aloul, Markov, Sakallah 2003): every rule pulls its labels to its
-//! middle, again and again, as long as the rules get shorter. It has no chance in it, so that sets are alike from run
-//! to run.
+//! Twenty such pairs make a set of 86 nodes and edges in this order, and of two million if all labels of the sources
+//! come before all labels of the destinations. The algorithm is FORCE (Aloul, Markov, Sakallah 2003). Each round
+//! computes the middle of each rule's labels and moves every label to the mean of the middles of its rules; the round
+//! with the shortest rules wins. Nothing is random, so every run gives the same order.
 
 use std::collections::BTreeMap;
 
-/// Returns the place of each of `count` variables. `together` lists the variables that stand in one rule, each list
-/// with the number of such rules.
+/// Returns the position of each of `count` variables. `together` lists the variables of one rule, each list with the
+/// number of such rules.
 pub(super) fn order(count: usize, together: &BTreeMap<Vec<u32>, u32>) -> Vec<u32> {
     let mut best: Vec<u32> = (0..count as u32).collect();
     let mut length = length_of(&best, together);
@@ -20,7 +20,7 @@ pub(super) fn order(count: usize, together: &BTreeMap<Vec<u32>, u32>) -> Vec<u32
     let rounds = 10 + 4 * count.max(1).ilog2();
     for _ in 0..rounds {
         let moved = pulled(&places, together);
-        // Once nothing moves, nothing ever will.
+        // If one round moves nothing, no later round does.
         if moved == places {
             break;
         }
@@ -33,10 +33,10 @@ pub(super) fn order(count: usize, together: &BTreeMap<Vec<u32>, u32>) -> Vec<u32
     apart(&best, together)
 }
 
-/// Moves labels that no chain of rules joins apart, so that each such family lies together.
+/// Moves labels apart that no chain of rules joins, so that each family of joined labels is contiguous.
 fn apart(places: &[u32], together: &BTreeMap<Vec<u32>, u32>) -> Vec<u32> {
     let mut family: Vec<u32> = places.to_vec();
-    // The family of a variable is the first place of its own and of those it is joined with.
+    // The family of a variable is the lowest position among all variables that it is joined with.
     loop {
         let mut changed = false;
         for list in together.keys() {
@@ -59,7 +59,7 @@ fn apart(places: &[u32], together: &BTreeMap<Vec<u32>, u32>) -> Vec<u32> {
     moved
 }
 
-/// Returns how far the rules reach, all together.
+/// Returns the sum of the lengths of all rules: for each, the distance from its first label to its last.
 fn length_of(places: &[u32], together: &BTreeMap<Vec<u32>, u32>) -> u64 {
     let reach = |list: &Vec<u32>| {
         let at = || list.iter().map(|variable| places[*variable as usize]);
@@ -68,7 +68,7 @@ fn length_of(places: &[u32], together: &BTreeMap<Vec<u32>, u32>) -> u64 {
     together.iter().map(|(list, times)| reach(list) * u64::from(*times)).sum()
 }
 
-/// Moves every variable to the mean of the middles of its rules. One that stands alone stays where it is.
+/// Moves every variable to the mean of the middles of its rules. A variable without a rule stays at its position.
 fn pulled(places: &[u32], together: &BTreeMap<Vec<u32>, u32>) -> Vec<u32> {
     let mut sums = vec![(0.0, 0.0); places.len()];
     for (list, times) in together {

@@ -1,23 +1,23 @@
-//! What passes, as three sets and not as one.
+//! The flows that pass, kept as three sets (allowed, closed, denied) because their combination can be much larger.
 //!
 //! ```text
 //! allow ingress a1/* -> shop/{app=w1}     allowed: from a1 to w1, from a2 to w2, …
 //! allow ingress a2/* -> shop/{app=w2}     closed: w1, w2, …
 //! ```
 //!
-//! One set says from which namespace each of the pods can be reached, and from which it cannot: with every namespace
-//! stand all other pods. The three sets are small, and so is what they have that others like them have not.
+//! A single set would list, for each namespace, the pods that it reaches and all the pods that it does not reach. The
+//! three sets stay small, and so does the difference between two such triples.
 
 use super::diagram::{Diagrams, Set};
 
-/// The flows that are allowed or go where nothing is closed, except those that are denied.
+/// The flows that pass: those that are allowed or not closed, without those that are denied.
 #[derive(Clone, Copy, Debug)]
 pub struct Passing {
-    /// The flows that are let through.
+    /// The flows that are allowed.
     pub allowed: Set,
-    /// The flows of which no other one passes.
+    /// The flows that pass only if they are allowed.
     pub closed: Set,
-    /// The flows that do not pass, although they are let through.
+    /// The flows that are denied even if they are allowed.
     pub denied: Set,
 }
 
@@ -32,7 +32,7 @@ impl Passing {
         d.minus(through, self.denied)
     }
 
-    /// Returns those of some flows that do not pass.
+    /// Returns the flows of a set that do not pass.
     pub fn refused(self, set: Set, d: &mut Diagrams) -> Set {
         let denied = d.and(set, self.denied);
         let left = d.minus(set, self.allowed);
@@ -54,7 +54,7 @@ impl Passing {
         d.union(vec![denied_of_allowed, denied_of_open, left])
     }
 
-    /// Returns what passes by the rules of both together.
+    /// Returns the flows that pass by the rules of both together.
     pub fn with(self, other: Passing, d: &mut Diagrams) -> Passing {
         Passing {
             allowed: d.or(self.allowed, other.allowed),
@@ -63,7 +63,7 @@ impl Passing {
         }
     }
 
-    /// Returns what passes, each of the three sets made into another one.
+    /// Returns the same flows after a function changed each of the three sets.
     pub fn map(self, mut each: impl FnMut(Set) -> Set) -> Passing {
         Passing { allowed: each(self.allowed), closed: each(self.closed), denied: each(self.denied) }
     }

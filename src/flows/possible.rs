@@ -1,4 +1,5 @@
-//! The flows that can be: whatever a set contains beside them is no flow and no counterexample.
+//! The flows that can exist. A set may contain others (an ICMP flow with a port); they are never shown as a
+//! counterexample.
 //!
 //! ```text
 //! icmp has no port             only TCP carries a request        the path /a has no third segment without a second
@@ -12,7 +13,7 @@ use crate::model::addresses::AddressSet;
 use crate::model::ports::Protocol;
 
 impl Flows {
-    /// Returns the flows that can be, whatever their ends are.
+    /// Returns the flows that can exist, whatever their ends are.
     pub fn carried(&mut self) -> Set {
         let no_request = self.without_request();
         let request = self.request();
@@ -31,7 +32,7 @@ impl Flows {
         self.diagrams.names(protocol, Set::NONE, of.map(|(protocol, rest)| (Space::protocol(protocol), rest)))
     }
 
-    /// Returns the flows of which all is known that a proxy reads: a request has a method, a path and a host.
+    /// Returns the flows whose request is fully known to a proxy: it has a method, a path and a host.
     pub fn whole_requests(&mut self) -> Set {
         let without = self.one_of(Feature::Method, [ABSENT]);
         let mut known = vec![Feature::RequestHost];
@@ -46,7 +47,8 @@ impl Flows {
         self.diagrams.or(requests, others)
     }
 
-    /// Returns the flows that can be between two places. `internet` is where hosts are whose addresses nothing tells.
+    /// Returns the flows that can exist between two places. `internet` has the addresses of hosts without known
+    /// addresses.
     pub fn between(&mut self, source: u32, destination: u32, internet: &AddressSet) -> Set {
         let ends = match destination {
             OUTSIDE => {
@@ -69,8 +71,8 @@ impl Flows {
         }
     }
 
-    /// Returns the flows that can be, but for what they carry, where a pod at a place is the judged side. `internet` is
-    /// where hosts are whose addresses nothing tells, and `pods` are addresses that nothing but pods has.
+    /// Returns the flows that can exist if a pod at a place is the judged side, whatever they carry. `internet` has the
+    /// addresses of hosts without known addresses, and `pods` the addresses that only pods have.
     pub fn around(&mut self, judged: Side, place: u32, internet: &AddressSet, pods: &AddressSet) -> Set {
         let outside = match judged {
             Side::Source => self.between(place, OUTSIDE, internet),
@@ -96,8 +98,8 @@ impl Flows {
         self.without(&[Feature::Subject, Feature::Issuer, Feature::TlsName, Feature::RequestHost])
     }
 
-    /// Returns the flows that have no claims, headers, path, method and client, and nothing of some other features,
-    /// which stand in the order from the last to the first.
+    /// Returns the flows without claims, headers, path, method, client and the listed features. The list goes from the
+    /// last variable to the first.
     fn without(&mut self, features: &[Feature<'_>]) -> Set {
         let mut set = Set::ALL;
         let claims: Vec<_> = self.space.claims.numbered().map(|(_, claim)| claim.clone()).collect();
@@ -123,8 +125,7 @@ impl Flows {
         self.diagrams.names(var, Set::NONE, [(ABSENT, rest)])
     }
 
-    /// Returns the requests that can be: without a token there are no claims, and after the end of a path nothing
-    /// comes.
+    /// Returns the requests that can exist: claims need a token, and a path has no segment after its end.
     fn request(&mut self) -> Set {
         let claims: Vec<_> = self.space.claims.numbered().map(|(_, claim)| claim.clone()).collect();
         let mut none = Set::ALL;
@@ -134,7 +135,7 @@ impl Flows {
         none = self.absent(Feature::Subject, none);
         let issuer = self.space.var(Feature::Issuer);
         let token = self.diagrams.names(issuer, Set::ALL, [(ABSENT, none)]);
-        // From the last segment to the first: the rest of a path that has ended, and of one that goes on.
+        // From the last segment to the first, two sets: `ended` for a path that has ended, `open` for one that goes on.
         let (mut ended, mut open) = (token, token);
         for segment in (0..self.space.depth).rev() {
             let var = self.space.var(Feature::Segment(segment));
@@ -145,7 +146,7 @@ impl Flows {
         open
     }
 
-    /// Returns the pairs of a host and an address where it may be.
+    /// Returns the pairs of a host and an address that the host can have.
     fn placed(&mut self, internet: &AddressSet) -> Set {
         let mut by_place: std::collections::BTreeMap<Vec<(u32, u32)>, Vec<u32>> = std::collections::BTreeMap::new();
         let mut told = Vec::new();
@@ -172,7 +173,8 @@ impl Flows {
         self.diagrams.union(sets)
     }
 
-    /// Returns the flows whose two namespaces have the same labels, as both ends lie in one whose labels are not known.
+    /// Returns the flows whose two namespaces have the same labels: both ends are in one namespace, whose labels are
+    /// unknown.
     fn same_namespace(&mut self, place: u32) -> Set {
         if self.space.namespace_labels(place).is_some() {
             return Set::ALL;

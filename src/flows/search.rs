@@ -1,13 +1,13 @@
-//! A search for a flow that is in one set and in none of many others, without their union.
+//! Search for a flow that is in one set and in none of many others, without making their union.
 //!
 //! ```text
 //! in 10.0.0.0/8, in none of {a=1}, {a!=1, b=2}      a!=1, then b!=2, and there is one: a pod without labels
 //! ```
 //!
-//! The union of a hundred small sets over thirty labels may be a diagram of millions of nodes, and mostly a flow
-//! outside is found, or none proven to be, after a hundred steps: the smallest of the sets is left by one of its tests,
-//! and each test cuts the others down. Only the way to here is kept, so that memory stays small; time may not, and then
-//! there is no answer.
+//! The union of a hundred small sets over thirty labels may be a diagram of millions of nodes. The search mostly ends
+//! after a hundred steps: it takes the smallest of the sets, follows one of its tests out of the set, and restricts all
+//! other sets by this test. Only the current path is kept, so memory stays small. The time is limited, and beyond the
+//! limit there is no answer.
 
 use std::rc::Rc;
 
@@ -15,10 +15,10 @@ use rustc_hash::FxHashMap;
 
 use super::diagram::{Diagrams, Set, TooLarge, Values, Var};
 
-/// The most sets that all open ways may keep together.
+/// The most sets that all open branches may keep together.
 const MOST_KEPT: usize = 20_000_000;
 
-/// What is known on the way: the values of some variables, and what is left of the sets.
+/// The state of one branch: the values of some variables, and the remaining parts of the sets.
 #[derive(Clone)]
 struct State {
     inside: Set,
@@ -32,7 +32,7 @@ struct Step {
     before: Option<Rc<Step>>,
 }
 
-/// Returns some flows that are in a set and in none of others; [`Set::NONE`] where there are none.
+/// Returns some flows that are in a set and in none of others; [`Set::NONE`] if there are no such flows.
 pub fn outside(d: &mut Diagrams, inside: Set, others: &[Set]) -> Result<Set, TooLarge> {
     let mut search = Search { depths: FxHashMap::default() };
     let start = State { inside, others: Rc::new(others.to_vec()), way: None };
@@ -48,7 +48,7 @@ pub fn outside(d: &mut Diagrams, inside: Set, others: &[Set]) -> Result<Set, Too
             let Some(var) = d.first_test(smallest) else { continue };
             let mut branches = d.branches(smallest);
             branches.retain(|(_, rest)| *rest != Set::ALL);
-            // The way out of the smallest set comes last, and is gone first.
+            // The branch out of the smallest set is pushed last, so that it is followed first.
             branches.sort_by_key(|(_, rest)| std::cmp::Reverse(search.depth(d, *rest)));
             kept += if branches.is_empty() { 0 } else { state.others.len() };
             if kept > MOST_KEPT {
@@ -79,7 +79,7 @@ impl Search {
         Ok(Some(State { others: Rc::new(others), ..state }))
     }
 
-    /// Goes on to where a variable has some values; `None` where nothing is left there.
+    /// Follows a test to some values of a variable; `None` if the inside set has no flow there.
     fn go(&mut self, d: &mut Diagrams, state: State, var: Var, values: Values) -> Result<Option<State>, TooLarge> {
         let inside = d.restricted(state.inside, var, &values);
         if d.checked(inside)? == Set::NONE {
@@ -124,7 +124,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// The search finds something exactly where the difference of the sets is not empty, and finds what is in it.
+        /// The search finds a flow exactly if the difference of the sets is not empty, and the flow is in the
+        /// difference.
         #[test]
         fn what_is_found_is_outside(cubes in prop::collection::vec(prop::collection::vec((0..5u32, 0..4u32, any::<bool>()), 1..4), 1..14)) {
             let scales = vec![Scale::Names, Scale::Numbers, Scale::Names, Scale::Numbers, Scale::Names];

@@ -18,7 +18,7 @@ use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 /// The number of a fact that is true.
 pub const TRUE: u32 = 1;
 
-/// A space with the sets that are made in it. One side of every set is the judged one: its place comes first.
+/// A space with the sets that are made in it. One side of every flow is the judged one: diagrams test its place first.
 pub struct Flows {
     /// The variables and the values in play.
     pub space: Space,
@@ -69,7 +69,8 @@ impl Flows {
             pods.namespace.list().iter().filter(|requirement| requirement.key != NAMESPACE_NAME).cloned().collect();
         let name_fits = |name: Option<&str>| {
             named.iter().all(|requirement| match (&requirement.test, name) {
-                // Every namespace has the label of its name; the name of one that nothing speaks of is none of these.
+                // Every namespace has the label of its name. A namespace that no rule names has a name that is none of
+                // the values.
                 (Test::Exists, _) => true,
                 (Test::DoesNotExist, _) => false,
                 (test, Some(name)) => test.matches(Some(name)),
@@ -111,7 +112,8 @@ impl Flows {
         self.diagrams.names(place, default, edges)
     }
 
-    /// Returns what a selector asks of pods in a namespace whose name fits: where its labels are known, they decide.
+    /// Returns what a selector asks of pods in a namespace whose name fits: `known` if the namespace's labels are known
+    /// and match, `open` if its labels are not known.
     fn in_namespace(&self, number: u32, pods: &PodSelector, known: Set, open: Set) -> Set {
         match self.space.namespace_labels(number) {
             Some(labels) if pods.namespace.matches(labels) => known,
@@ -150,7 +152,7 @@ impl Flows {
             let table = if of_namespace { self.space.namespace_values_of(key) } else { self.space.values_of(key) };
             let numbers =
                 |values: &[smol_str::SmolStr]| -> Vec<u32> { values.iter().map(|value| table.number(value)).collect() };
-            // A key that stands twice (`k, k != v`) is tested by two nodes of one variable.
+            // A key that the selector tests twice (`k, k != v`) needs two nodes of one variable.
             let again = self.diagrams.first_test(all) == Some(var);
             let inside = if again { Set::ALL } else { all };
             let (default, edges): (Set, Vec<(u32, Set)>) = match test {
@@ -167,8 +169,8 @@ impl Flows {
         all
     }
 
-    /// Returns the flows whose side is a pod with exactly these labels and this account; any one, where it is not
-    /// known.
+    /// Returns the flows whose side is a pod with exactly these labels and this account, or with any account if it is
+    /// `None`.
     pub fn pods_like(&mut self, side: Side, labels: &Labels, account: Option<&str>) -> Set {
         let mut set = match account {
             Some(account) => {
@@ -189,7 +191,8 @@ impl Flows {
         set
     }
 
-    /// Returns the flows whose variable has a value and that are in the rest; of [`OTHER`], those with none in play.
+    /// Returns the flows whose variable has a value and that are in the rest. For [`OTHER`], the variable has none of
+    /// the values in play.
     fn exactly(&mut self, var: Var, value: u32, in_play: Range<u32>, rest: Set) -> Set {
         if value != OTHER {
             return self.diagrams.names(var, Set::NONE, [(value, rest)]);
@@ -204,14 +207,14 @@ impl Flows {
         self.diagrams.names(place, Set::NONE, [(OUTSIDE, rest)])
     }
 
-    /// Returns the flows whose judged side, or the other one, is at a place and that are in the place's set; `default`
-    /// is for every other place. The places are sorted, and the sets test none.
+    /// Returns the flows whose judged side, or the other one, is at a place and that are in the set of this place;
+    /// `default` is the set of every other place. The places are sorted, and the sets test no place.
     pub fn by_place(&mut self, own: bool, default: Set, places: impl IntoIterator<Item = (u32, Set)>) -> Set {
         self.diagrams.names(self.space.var(Feature::Place { own }), default, places)
     }
 
-    /// Returns the rest of a set for flows whose judged side, or the other one, is at a place. The set tests no place
-    /// before.
+    /// Returns the part of a set where the judged side, or the other one, is at a place. The set tests no variable
+    /// before this one.
     pub fn with_place(&self, set: Set, own: bool, place: u32) -> Set {
         self.diagrams.at(set, self.space.var(Feature::Place { own }), place)
     }
@@ -249,7 +252,7 @@ impl Flows {
         self.one_of(Feature::Host, [ABSENT])
     }
 
-    /// Returns the flows on some ports; without a suffix every one.
+    /// Returns the flows on some ports; all flows for an endpoint without ports.
     pub fn ports(&mut self, ports: &Ports) -> Set {
         match ports {
             Ports::All => Set::ALL,
@@ -302,7 +305,7 @@ impl Flows {
         set
     }
 
-    /// Returns the variables that tell nothing of a request.
+    /// Returns every variable that is not about the request.
     pub fn but_requests(&self) -> Vec<Var> {
         let of_request = |var: &Var| {
             matches!(
@@ -320,7 +323,7 @@ impl Flows {
         self.space.vars().filter(|var| !of_request(var)).collect()
     }
 
-    /// Returns the variables that tell where a flow goes, and nothing of its source or its request.
+    /// Returns the variables of the destination and the port, and none of the source or the request.
     pub fn of_destinations(&self) -> Vec<Var> {
         let of_destination = |var: &Var| match self.space.feature(*var) {
             Feature::Place { own: false } | Feature::Protocol | Feature::Port | Feature::PortName(_) => true,
@@ -333,7 +336,7 @@ impl Flows {
         self.space.vars().filter(of_destination).collect()
     }
 
-    /// Returns the variables that tell of a token.
+    /// Returns the variables of the token.
     pub fn token_variables(&self) -> Vec<Var> {
         let claims = self.space.claims.numbered().map(|(_, claim)| self.space.var(Feature::Claim(claim)));
         [Feature::Issuer, Feature::Subject].map(|feature| self.space.var(feature)).into_iter().chain(claims).collect()
@@ -351,13 +354,14 @@ impl Flows {
         self.one_of(Feature::Method, numbers)
     }
 
-    /// Returns the flows whose request is known: those with a method.
+    /// Returns the flows with a known request: those with a method.
     pub fn with_request(&mut self) -> Set {
         let without = self.one_of(Feature::Method, [ABSENT]);
         self.diagrams.complement(without)
     }
 
-    /// Returns the flows whose path a pattern matches; with `spelled` in any of its spellings.
+    /// Returns the flows whose path a pattern matches; with `spelled`, any spelling of the path counts (`/%61` for
+    /// `/a`).
     pub fn path(&mut self, pattern: &PathPattern, spelled: bool) -> Set {
         let var = |flows: &Flows, at| flows.space.var(Feature::Segment(at));
         let end = pattern.segments.len();
@@ -384,8 +388,8 @@ impl Flows {
         set
     }
 
-    /// Returns the flows whose request asks, by a name, for a host that a test passes. The test says the same of all
-    /// hosts that nothing in play tells apart; a name that is not known, or empty, passes none.
+    /// Returns the flows whose request asks, by a name, for a host that a test accepts. The test must give one answer
+    /// for all hosts that the values in play do not tell apart. A name that is unknown or empty is not accepted.
     pub fn asks_for(&mut self, name: Name, test: impl Fn(&str) -> bool) -> Set {
         self.hosts(name.feature(), test)
     }
@@ -406,7 +410,8 @@ impl Flows {
         self.diagrams.minus(all, except)
     }
 
-    /// Returns the flows with one of some hosts: one in play by itself is a number, and the others need no look.
+    /// Returns the flows with one of some hosts. A host that is in play itself has a number; the others need no
+    /// look-up.
     fn named(&mut self, feature: Feature<'_>, names: &[HostName]) -> Set {
         let (mut numbers, mut others) = (Vec::new(), Vec::new());
         for name in names {
@@ -472,9 +477,9 @@ impl Flows {
         self.one_of(Feature::Header(name), numbers)
     }
 
-    /// Returns the flows of a client behind a gateway that has one of some addresses, or is not known.
+    /// Returns the flows of a client behind a gateway whose address is one of some addresses, or is unknown.
     pub fn client(&mut self, addresses: &AddressSet) -> Set {
-        // 0 is a client that is not known.
+        // 0 is an unknown client.
         let known = self.space.open_ranges(addresses).into_iter();
         let known = known.map(|(first, last)| (first + 1, last.saturating_add(1)));
         let mut ranges: Vec<(u32, u32)> = vec![(0, 0)];

@@ -4,10 +4,10 @@
 //! place, place │ protocol │ port │ port names │ addresses │ host │ request │ labels │ accounts │ namespace labels
 //! ```
 //!
-//! Ports and hosts tell rules apart at small cost, while labels overlap; so they are tested first, and labels late. Of
-//! two labels that nothing else parts, that of the judged pods comes first: what their rules leave out of their peers
-//! is then said pod by pod. A value that no policy speaks of is [`OTHER`], and a value that is not there (a label that
-//! a pod lacks, the method of a request that is not known) is [`ABSENT`].
+//! Ports and hosts distinguish rules at small cost and are tested first; labels overlap and are tested late. If two
+//! labels are otherwise equal, the label of the judged pods is tested first: its rules exclude different peers for each
+//! pod. A value that no rule names is [`OTHER`]. A value that the flow lacks (a label that a pod does not have, the
+//! method of an unknown request) is [`ABSENT`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -23,13 +23,13 @@ use crate::model::labels::Labels;
 use crate::model::paths::same_spelling;
 use crate::model::ports::Protocol;
 
-/// The value of what is not there.
+/// The value for something that the flow lacks.
 pub const ABSENT: u32 = 0;
-/// Any value that no policy speaks of.
+/// Any value that no rule names.
 pub const OTHER: u32 = u32::MAX;
-/// The place of what is no pod.
+/// The place of everything that is no pod.
 pub const OUTSIDE: u32 = 0;
-/// The name that is there and empty: TLS without a name.
+/// The name that is sent and empty: TLS without a name.
 pub(super) const NAMELESS: u32 = 1;
 /// An empty segment of a path.
 pub(super) const EMPTY: u32 = 1;
@@ -53,7 +53,7 @@ impl Side {
     }
 }
 
-/// Values that are told apart by name, sorted, so that they have the same numbers in every run.
+/// Values that are compared by name. They are sorted, so that they have the same numbers in every run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table<T>(Vec<T>);
 
@@ -97,7 +97,7 @@ impl<T: Ord> Table<T> {
 #[derive(Clone, Debug)]
 pub struct Space {
     pub(super) namespaces: Table<SmolStr>,
-    /// The labels of each namespace; `None` where they may be any.
+    /// The labels of each namespace; `None` if they are unknown.
     pub(super) known: Vec<Option<Labels>>,
     pub(super) closed: bool,
     pub(super) namespace_keys: Table<SmolStr>,
@@ -117,7 +117,7 @@ pub struct Space {
     pub(super) claims: Table<TokenClaim>,
     pub(super) headers: Table<SmolStr>,
     pub(super) header_values: Vec<Table<SmolStr>>,
-    /// The places of the labels of pods among each other, by twice the key's number and the side, and the other way.
+    /// The order of the pod labels: first by twice the key's number plus the side, then the inverse.
     label_places: Vec<u32>,
     label_at: Vec<u32>,
     first: Firsts,
@@ -138,10 +138,10 @@ struct Firsts {
     count: u32,
 }
 
-/// What a variable tells of a flow.
+/// The property of a flow that a variable stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature<'s> {
-    /// The place of the judged side, or of the other one.
+    /// The namespace of the judged side, or of the other one; [`OUTSIDE`] for no pod.
     Place {
         /// Whether it is the judged side.
         own: bool,
@@ -152,11 +152,11 @@ pub enum Feature<'s> {
     Port,
     /// Whether the destination pod calls the port by a name.
     PortName(&'s SmolStr),
-    /// The address of what is no pod.
+    /// The address of an end that is no pod.
     Address(Side),
     /// The name of a destination outside.
     Host,
-    /// The client whose request a gateway passes on; 0 where it is not known.
+    /// The client whose request a gateway passes on; 0 if it is unknown.
     Client,
     /// The HTTP method.
     Method,
@@ -189,7 +189,7 @@ const PORT: Var = Var(3);
 const PORT_NAMES: u32 = 4;
 
 impl Space {
-    /// Makes the space in which these terms are told apart.
+    /// Makes the space that distinguishes all values of these terms.
     pub fn new(terms: Terms) -> Space {
         let first_addresses = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let mut points: Vec<IpAddr> = terms.points.into_iter().chain(first_addresses).collect();
@@ -201,7 +201,7 @@ impl Space {
         let (namespace_keys, namespace_values) = tables(terms.namespace_labels);
         let (keys, values) = tables(terms.labels);
         let (headers, header_values) = tables(terms.headers);
-        // The label of the judged side has the smaller number while they are ordered.
+        // During the ordering, the label of the judged side has the smaller number.
         let turned = u32::from(terms.judged == Some(Side::Destination));
         let label = |(key, receives): &(SmolStr, bool)| 2 * (keys.number(key) - 2) + (u32::from(*receives) ^ turned);
         let together = terms.together.iter().map(|(list, times)| (list.iter().map(label).collect(), *times));
@@ -269,7 +269,7 @@ impl Space {
         (0..self.first.count).map(scale).collect()
     }
 
-    /// Returns the variable of a feature. Names that are not in play have none.
+    /// Returns the variable of a feature. The name in it must be in play.
     pub fn var(&self, feature: Feature<'_>) -> Var {
         let first = &self.first;
         let side = |side: Side| u32::from(side == Side::Destination);
@@ -360,18 +360,18 @@ impl Space {
         }
     }
 
-    /// Returns the place of a namespace's pods: its number, or [`OTHER`] for one that nothing speaks of.
+    /// Returns the place of a namespace's pods: the namespace's number, or [`OTHER`] if no rule names it.
     pub fn place(&self, namespace: &str) -> u32 {
         self.namespaces.number(namespace)
     }
 
-    /// Returns every place where a pod can be. With an inventory no namespace is but those that it knows.
+    /// Returns every place where a pod can be. With an inventory, only its namespaces exist.
     pub fn pod_places(&self) -> impl Iterator<Item = u32> + use<'_> {
         let other = (!self.closed).then_some(OTHER);
         self.namespaces.numbered().map(|(number, _)| number).chain(other)
     }
 
-    /// Returns the name of a place; `None` for what is outside and for a namespace that nothing speaks of.
+    /// Returns the namespace of a place; `None` for outside and for a namespace that no rule names.
     pub fn namespace(&self, place: u32) -> Option<&SmolStr> {
         self.namespaces.value(place)
     }
@@ -401,7 +401,7 @@ impl Space {
         self.ranges(set).into_iter().flat_map(|(first, last)| first..=last)
     }
 
-    /// Returns the addresses where a host is, as far as some policy says so.
+    /// Returns the addresses of a host, as far as some policy gives them.
     pub fn places_of(&self, name: &str) -> AddressSet {
         let means = self.places.iter().filter(|(host, _)| host.matches(name));
         AddressSet { blocks: means.flat_map(|(_, at)| at.blocks.iter().cloned()).collect() }
@@ -466,8 +466,8 @@ impl Space {
             .collect()
     }
 
-    /// Returns a set of addresses as [`Space::ranges`] does; one up to the last address of all has no end, as no number
-    /// comes after it.
+    /// Returns a set of addresses as [`Space::ranges`] does. A range up to the very last address has no end, because no
+    /// number follows it.
     pub(super) fn open_ranges(&self, set: &AddressSet) -> Vec<(u32, u32)> {
         let mut ranges = self.ranges(set);
         if let Some((_, last)) = ranges.last_mut().filter(|(_, last)| *last as usize + 1 == self.points.len()) {
@@ -490,8 +490,8 @@ impl Space {
         parents.map(|parent| self.hosts.number(&parent)).find(|number| *number != OTHER).unwrap_or(OTHER)
     }
 
-    /// Returns, for each host in play, its number and a name that has it. A wildcard stands for the hosts that no
-    /// closer one in play contains; no policy can write a label such as `?`.
+    /// Returns, for each host in play, its number and an example name. A wildcard stands for the hosts that no closer
+    /// one in play contains; its example has the label `?`, which no policy can write.
     pub(super) fn each_host(&self) -> impl Iterator<Item = (u32, SmolStr)> + use<'_> {
         self.hosts.numbered().map(|(number, host)| match host.wildcard {
             true => (number, smol_str::format_smolstr!("?.{}", host.name)),
@@ -499,7 +499,7 @@ impl Space {
         })
     }
 
-    /// Returns a host's number as a name to show; made up where only a wildcard contains it.
+    /// Returns a host's number as a name to show; an invented name if only a wildcard contains it.
     pub fn host_shown(&self, number: u32) -> SmolStr {
         let name = match self.hosts.value(number) {
             Some(host) if !host.wildcard => return host.name.clone(),
@@ -548,7 +548,7 @@ impl Space {
     }
 }
 
-/// Stands before the first spelling of a segment for all those that no policy writes.
+/// The prefix of the segment that stands for all spellings that no policy writes.
 pub(super) const OTHERWISE: char = '\0';
 
 /// Returns whether a segment in play stands for the other spellings of a text.
@@ -556,7 +556,7 @@ fn is_spelling_of(segment: &str, text: &str) -> bool {
     segment.strip_prefix(OTHERWISE).is_some_and(|of| same_spelling(of, text))
 }
 
-/// The most spellings of a segment that are looked for among those in play.
+/// The most spellings of a segment that are looked up among those in play.
 const MOST_SPELLINGS: usize = 64;
 
 /// Returns the segments in play, and for each that has several spellings one that stands for those not in play.

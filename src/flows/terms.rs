@@ -1,4 +1,4 @@
-//! The values that policies speak of: everything else is "another one".
+//! The values in play: all values that some rule names. Every other value counts as one "another value".
 //!
 //! ```text
 //! allow garden/{app=web} -> garden/{app=api}:8080/http where method GET
@@ -26,11 +26,11 @@ pub type TokenClaim = (Vec<SmolStr>, SmolStr);
 /// Keys with their values.
 pub(super) type Keys = FxHashMap<SmolStr, FxHashSet<SmolStr>>;
 
-/// A rule that asks for more labels than so many says little about which of them lie together.
+/// The most labels of one rule that count for the order: a longer list says little about which labels belong together.
 const MOST_TOGETHER: usize = 64;
 
 /// The values in play, while they are gathered from endpoints, conditions and gateways. Sets can be compared only if
-/// all of them are made from one collection.
+/// they are made from one such collection.
 #[derive(Debug, Default)]
 pub struct Terms {
     pub(super) namespaces: FxHashMap<SmolStr, Option<Labels>>,
@@ -48,23 +48,23 @@ pub struct Terms {
     pub(super) depth: usize,
     pub(super) issuers: BTreeSet<SmolStr>,
     pub(super) subjects: BTreeSet<SmolStr>,
-    /// Claims by their names, which lead from claim to claim, with their values.
+    /// The claims: the names that lead to each of them, and its value.
     pub(super) claims: BTreeSet<TokenClaim>,
     pub(super) headers: Keys,
-    /// The side of the judged pods, where that is one in all sets.
+    /// The side of the judged pods, if it is the same in all sets.
     pub(super) judged: Option<Side>,
-    /// The labels of pods that are asked for together, each with its side, and how often they are.
+    /// The labels of pods that one rule tests together, each with its side, and the number of such rules.
     pub(super) together: BTreeMap<Vec<(SmolStr, bool)>, u32>,
 }
 
 impl Terms {
-    /// Makes a collection about a cluster. `namespaces` are those that are known, each with its labels where these are
-    /// known too; `closed` says that there are no others.
+    /// Makes a collection about a cluster. `namespaces` are the known ones, each with its labels if these are known
+    /// too; `closed` says that no others exist.
     pub fn new(namespaces: impl IntoIterator<Item = (SmolStr, Option<Labels>)>, closed: bool) -> Terms {
         Terms { namespaces: namespaces.into_iter().collect(), closed, ..Terms::default() }
     }
 
-    /// Says on which side the judged pods are in all sets.
+    /// Records the side that the judged pods have in all sets.
     pub fn judge(&mut self, side: Side) {
         self.judged = Some(side);
     }
@@ -74,22 +74,22 @@ impl Terms {
         self.namespaces.insert(name.clone(), labels);
     }
 
-    /// Says that there are no other namespaces.
+    /// Records that no other namespaces exist.
     pub fn close(&mut self) {
         self.closed = true;
     }
 
-    /// Returns whether something speaks of a namespace by its name.
+    /// Returns whether a namespace is named.
     pub fn names(&self, namespace: &str) -> bool {
         self.namespaces.contains_key(namespace)
     }
 
-    /// Returns whether something asks for labels of namespaces.
+    /// Returns whether a rule selects namespaces by their labels.
     pub fn tells_namespaces_by_labels(&self) -> bool {
         !self.namespace_labels.is_empty()
     }
 
-    /// Adds what flows from one endpoint to another, under conditions, speak of.
+    /// Adds the values that a rule names: in its endpoints and its conditions.
     pub fn between(&mut self, source: &Endpoint, destination: &Endpoint, conditions: &Conditions) {
         self.endpoint(source);
         self.endpoint(destination);
@@ -98,7 +98,7 @@ impl Terms {
             let counts = endpoint.pods().map(|(_, pods)| pods.selector.labels.list().len());
             counts.max().unwrap_or_default()
         };
-        // One label is together with none.
+        // A single label has no other label beside it.
         if most(source) + most(destination) < 2 {
             return;
         }
@@ -123,7 +123,7 @@ impl Terms {
         }
     }
 
-    /// Says which labels the namespaces in play have, where that is known.
+    /// Records the labels of the namespaces in play, as far as they are known.
     pub fn know(&mut self, labels: impl Fn(&SmolStr) -> Option<Labels>) {
         for (name, known) in &mut self.namespaces {
             if known.is_none() {
@@ -132,7 +132,7 @@ impl Terms {
         }
     }
 
-    /// Adds what an endpoint speaks of.
+    /// Adds the values that an endpoint names.
     pub fn endpoint(&mut self, endpoint: &Endpoint) {
         for Member { what, ports, .. } in &endpoint.members {
             let names = ports.entries().iter().filter_map(|entry| match &entry.port {
@@ -156,7 +156,7 @@ impl Terms {
         }
     }
 
-    /// Adds what a selector speaks of.
+    /// Adds the values that a selector names.
     pub fn pods(&mut self, pods: &PodSelector) {
         for requirement in pods.namespace.list() {
             match (requirement.key.as_str(), &requirement.test) {
@@ -185,7 +185,7 @@ impl Terms {
         }
     }
 
-    /// Adds what conditions speak of.
+    /// Adds the values that conditions name.
     pub fn conditions(&mut self, conditions: &Conditions) {
         let Conditions { methods, paths, not_paths, hosts, headers, jwt } = conditions;
         methods.iter().for_each(|method| self.method(method.clone()));
@@ -250,7 +250,7 @@ impl Terms {
         }));
     }
 
-    /// Adds what a gateway speaks of.
+    /// Adds the values that a gateway names.
     pub fn gateway(&mut self, gateway: &Gateway) {
         for pods in &gateway.pods {
             self.pods(pods);
@@ -259,7 +259,7 @@ impl Terms {
         self.hosts.extend(servers.filter_map(|server| server.host.clone()));
     }
 
-    /// Adds what a `via` speaks of.
+    /// Adds the values that a `via` names.
     pub fn via(&mut self, via: &Via) {
         self.gateway(&via.gateway);
         self.hosts.extend(via.at.iter().cloned());

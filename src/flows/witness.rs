@@ -1,11 +1,11 @@
-//! Witnesses: one flow of a set, the smallest that a reader believes.
+//! Witnesses: one example flow of a set, with the values that a reader expects.
 //!
 //! ```text
 //! egress garden/* minus internet:443     garden/{} -> 0.0.0.0, tcp 1
 //! ```
 //!
-//! A label that nothing asks for is left out, a value in play is better than a made-up one, and ports that people know
-//! come before the lowest number.
+//! A label that the set does not test is left out. A value that some rule names is preferred to an invented one, and a
+//! well-known port (443, 80) to the lowest number.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ use crate::model::labels::{Labels, NAMESPACE_NAME};
 use crate::model::paths::spellings;
 use crate::model::ports::Protocol;
 
-/// One flow of a set. What the set does not ask for is left out.
+/// One flow of a set. A value that the set does not test is left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Witness {
     /// Who sends.
@@ -62,7 +62,7 @@ pub enum End {
         /// Whether it has a sidecar.
         sidecar: bool,
     },
-    /// What is no pod.
+    /// Something that is no pod.
     Outside {
         /// Its address, if the set asks for one.
         address: Option<IpAddr>,
@@ -82,11 +82,11 @@ pub struct Token {
     pub claims: Vec<TokenClaim>,
 }
 
-/// Ports that people know, the first ones first.
+/// Well-known ports, the most preferred first.
 const KNOWN_PORTS: [u32; 4] = [443, 80, 8080, 5432];
 
 impl Flows {
-    /// Returns a flow of a set between two places; `None` if the set is empty.
+    /// Returns a flow of a set between two places, by their numbers; `None` if the set is empty.
     pub fn witness(&self, set: Set, source: u32, destination: u32) -> Option<Witness> {
         let space = &self.space;
         let way = self.diagrams.cheapest(set, &mut |var, choice| pick(space, var, choice))?;
@@ -112,7 +112,7 @@ fn pick(space: &Space, var: Var, choice: Choice<'_>) -> Option<(u32, u64)> {
         },
         Choice::Named(number) => match feature {
             Feature::Protocol => (number, u64::from(number)),
-            // TLS without a name, an empty segment and the other spellings of one are stranger than a name in play.
+            // TLS without a name, an empty segment and another spelling of a segment cost more than a name in play.
             Feature::TlsName | Feature::RequestHost if number == NAMELESS => (number, 2),
             Feature::Segment(_) if number == EMPTY => (number, 2),
             _ => (number, 1),
@@ -121,7 +121,7 @@ fn pick(space: &Space, var: Var, choice: Choice<'_>) -> Option<(u32, u64)> {
             (ABSENT, 0)
         }
         Choice::Other(named) => match feature {
-            // A fact is true or it is not.
+            // A fact is true or false; it has no other value.
             Feature::PortName(_) | Feature::Claim(_) | Feature::Sidecar => match named {
                 [ABSENT] => (TRUE, 1),
                 _ => return None,
@@ -225,7 +225,7 @@ impl Way<'_> {
     fn path(&self) -> Option<String> {
         let space = self.space;
         let mut path = String::new();
-        // After a segment that nothing tests any one may stand; those before the last test are there.
+        // The path needs every segment up to the last one that is tested; after it, any segment may follow.
         let last = (0..space.depth).rev().find(|at| self.present(Feature::Segment(*at)).is_some())?;
         for at in 0..=last {
             path.push('/');
@@ -242,7 +242,8 @@ impl Way<'_> {
     }
 }
 
-/// Returns a segment in play as text: for one that stands for other spellings, the first that no policy writes.
+/// Returns a segment in play as text. A segment that stands for other spellings becomes the first spelling that no
+/// policy writes.
 fn spelled(segment: &str, space: &Space) -> String {
     let Some(of) = segment.strip_prefix(OTHERWISE) else { return segment.to_owned() };
     let all = spellings(of, 4096).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The analysis of one policy: checked once, asked many times.
+//! The analysis of a policy: checked once, then asked many times.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -17,7 +17,7 @@ use crate::syntax::tree::{Expr, File, Item, ItemKind, Template};
 use crate::targets::Lowering;
 use crate::types;
 
-/// A policy that was checked, with every text that it was made of. A copy shares all that is large.
+/// A checked policy, with every text that it was made from. A copy shares all large parts.
 #[derive(Clone, Debug)]
 pub struct Analysis {
     pub(super) input: Input,
@@ -35,24 +35,24 @@ pub struct Analysis {
     nowhere: Arc<Inventory>,
 }
 
-/// What an analysis finds out when it is asked for the first time.
+/// Results that are computed when they are first asked for.
 #[derive(Debug, Default)]
 struct Once {
     scans: OnceLock<HashMap<FileId, Scan>>,
     uses: OnceLock<HashMap<Def, Vec<Span>>>,
 }
 
-/// The least bytes of a policy whose edits are not answered by checking all of it again.
+/// The size of a large policy in bytes: an edit of it is not answered by checking all of it again.
 const LARGE: usize = 128 * 1024;
 
-/// What the manifests say, without the declarations of the source. Most edits leave the manifests as they are.
+/// The facts of the manifests, without the declarations of the source. Most edits do not change the manifests.
 #[derive(Debug, Default)]
 struct Facts {
     inventory: Inventory,
     findings: Diagnostics,
 }
 
-/// What the layers make of the policy.
+/// The judgements of the layers about the policy.
 #[derive(Debug)]
 struct Judged {
     findings: Diagnostics,
@@ -60,10 +60,10 @@ struct Judged {
 }
 
 impl Analysis {
-    /// Checks an input up to its policy, and leaves the layers to [`Analysis::findings`]. `loader` finds the files that
-    /// a `use` names. `found` has what was wrong with the files themselves; if one of them is missing (`whole` is
-    /// false), only the syntax of the others is checked. `before` is an earlier state of the policy, whose manifests
-    /// are not read again if they are the same.
+    /// Checks an input up to its policy; [`Analysis::findings`] asks the layers. `loader` finds the files that a `use`
+    /// names. `found` has the errors about the files themselves. If a file is missing (`whole` is false), only the
+    /// syntax of the others is checked. `before` is an earlier state of the policy; unchanged manifests are taken from
+    /// it.
     pub fn of(
         mut input: Input,
         whole: bool,
@@ -116,13 +116,13 @@ impl Analysis {
         }
     }
 
-    /// Returns whether a policy is so large that an edit of it is answered by a [`Draft`](super::Draft) first.
+    /// Returns whether a policy is so large that an edit is first answered by a [`Draft`](super::Draft).
     pub fn is_large(&self) -> bool {
         let texts = self.files().into_iter().map(|file| self.sources().file(file).text.len());
         self.policy.is_some() && texts.sum::<usize>() >= LARGE
     }
 
-    /// Adds a text that stands in place of a part of a policy file, and returns its file.
+    /// Adds a text that replaces a part of a policy file, and returns its file.
     pub(super) fn add(&mut self, text: &str, instead_of: FileId) -> FileId {
         let file = self.input.sources.add(self.sources().file(instead_of).path.clone(), text);
         if let Some(module) = self.module(instead_of) {
@@ -144,7 +144,7 @@ impl Analysis {
         self.trees.remove(&file);
     }
 
-    /// Finds out what a [`Draft`](super::Draft) asks, so that nobody waits for it later.
+    /// Computes what a [`Draft`](super::Draft) needs, so that the first edit does not wait for it.
     pub fn prepare(&self) {
         self.once.scans.get_or_init(|| self.scans());
         self.once.uses.get_or_init(|| self.all_uses());
@@ -164,7 +164,7 @@ impl Analysis {
         self.files().into_iter().filter_map(scan).collect()
     }
 
-    /// Returns the places of the names that stand for a definition.
+    /// Returns the spans of all uses of a definition.
     pub(super) fn uses(&self, def: Def) -> &[Span] {
         self.once.uses.get_or_init(|| self.all_uses()).get(&def).map_or(&[], Vec::as_slice)
     }
@@ -192,13 +192,13 @@ impl Analysis {
         files
     }
 
-    /// Returns the findings that are known without the layers, sorted: all that a text alone decides.
+    /// Returns the findings that need no layers, sorted.
     pub fn first_findings(&self) -> &Diagnostics {
         &self.first
     }
 
     /// Returns all findings, sorted: the same as those of `check`. The first call judges the policy by its layers,
-    /// which takes longer than all else.
+    /// which takes longer than everything else.
     pub fn findings(&self) -> &Diagnostics {
         &self.judged().findings
     }
@@ -208,7 +208,7 @@ impl Analysis {
         self.judged.get().is_some() || self.first.has_errors() || self.policy.is_none()
     }
 
-    /// Returns the best findings that are known.
+    /// Returns the most complete findings that are known already.
     pub fn known_findings(&self) -> &Diagnostics {
         self.judged.get().map_or(&self.first, |judged| &judged.findings)
     }
@@ -229,12 +229,12 @@ impl Analysis {
         })
     }
 
-    /// Returns what each layer makes of each rule; `None` after an error.
+    /// Returns the judgements of each layer on each rule; `None` after an error.
     pub(super) fn lowering(&self) -> Option<&Lowering> {
         self.judged().lowering.as_ref()
     }
 
-    /// Returns what each layer makes of each rule, if the layers were asked already: nobody waits for it.
+    /// Returns the judgements of each layer on each rule, if they are known already; it does not compute them.
     pub(super) fn known_lowering(&self) -> Option<&Lowering> {
         self.judged.get()?.lowering.as_ref()
     }
@@ -289,7 +289,7 @@ impl Analysis {
         self.sources().slice(span)
     }
 
-    /// Returns what the name at a place stands for.
+    /// Returns the definition of the name at a span.
     pub(super) fn definition_of(&self, name: Span) -> Option<Def> {
         match self.names.as_ref()?.lookup(self.module(name.file)?, self.text(name)) {
             Lookup::Found(def) => Some(def),
@@ -306,7 +306,7 @@ impl Analysis {
         types::meaning(expr, module, names, self.inventory(), &self.input.settings, self.sources())
     }
 
-    /// Returns the template that a place lies in.
+    /// Returns the template that contains a span.
     pub(super) fn template_at(&self, place: Span) -> Option<&Template> {
         // A file of the policy has its templates among its declarations; only a draft's texts have not.
         let declared = self.names().zip(self.module(place.file)).filter(|_| !self.is_part(place.file));
@@ -323,7 +323,7 @@ impl Analysis {
 }
 
 impl Facts {
-    /// Reads the manifests of an input, or takes what an earlier state of the policy read of the same ones.
+    /// Reads the manifests of an input, or takes them from an earlier state of the policy if they are unchanged.
     fn of(input: &Input, before: Option<&Analysis>) -> Facts {
         if let Some(before) = before.filter(|before| have_the_same_manifests(input, &before.input)) {
             let Facts { inventory, findings } = &*before.facts;
@@ -336,7 +336,7 @@ impl Facts {
 }
 
 fn have_the_same_manifests(a: &Input, b: &Input) -> bool {
-    // Findings and facts have places, so that the files must have the same numbers too.
+    // Findings and facts have spans, so the files must also have the same numbers.
     let same = |file: &FileId| {
         let (a, b) = (a.sources.file(*file), b.sources.file(*file));
         a.path == b.path && a.text == b.text

@@ -1,4 +1,4 @@
-//! Questions that a person asks of one statement: its objects, the verdict on a flow, the layers.
+//! Questions about one statement: its objects, the verdict on a flow, the judgements of the layers.
 
 use super::Analysis;
 use crate::compile;

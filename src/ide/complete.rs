@@ -1,4 +1,4 @@
-//! Completion: the words that may stand where one is being written.
+//! Completion: the words that may be written at a place.
 //!
 //! ```text
 //! allow egress garden/|       the workloads and Services of garden, `*`, `{`, `@`
@@ -6,7 +6,8 @@
 //! allow egress garden/{app=|  the values of the label app in garden
 //! ```
 //!
-//! [`context`] tells from the text before the place what is due there; this module knows the words for it.
+//! [`context`] finds, from the text before the place, what kind of word may follow; this module has the words of each
+//! kind.
 
 mod context;
 mod seen;
@@ -47,7 +48,7 @@ pub enum CompletionKind {
     Module,
 }
 
-/// A word that may stand at a place.
+/// A word that may be written at a place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completion {
     /// The word, which replaces `replaces`.
@@ -62,13 +63,13 @@ pub struct Completion {
     pub replaces: Span,
 }
 
-/// The methods of HTTP that people use (RFC 9110, RFC 5789).
+/// The usual HTTP methods (RFC 9110, RFC 5789).
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /// The types of parameters.
 const TYPES: [&str; 7] = ["Namespace", "Workloads", "Host", "Addresses", "Endpoint", "Port", "String"];
 
 impl Analysis {
-    /// Returns the words that may stand at an offset, those that are most likely first.
+    /// Returns the words that may be written at an offset, the most likely first.
     pub fn completions(&self, file: FileId, offset: u32) -> Vec<Completion> {
         self.words_at(file, offset, Wanted::All).0
     }
@@ -260,7 +261,7 @@ impl List<'_> {
         names.into_iter().for_each(|name| self.add(name, CompletionKind::Object, "service account"));
     }
 
-    /// Calls `each` with every label that is known of pods of a namespace, or of namespaces if there is none.
+    /// Calls `each` with every known label of pods of a namespace, or without one of namespaces.
     fn labels(&self, namespace: Option<&str>, each: &mut dyn FnMut(&str, &str)) {
         let inventory = self.analysis.inventory();
         match namespace {
@@ -330,7 +331,7 @@ impl List<'_> {
         self.add("\"./", CompletionKind::Module, "a file");
     }
 
-    /// Adds the other files of the policy, by their ways from this one.
+    /// Adds the other files of the policy, by their paths relative to this one.
     fn files(&mut self) {
         let own = self.analysis.sources().file(self.file).path.clone();
         let folder: Vec<&str> = own.split('/').collect();
@@ -354,8 +355,8 @@ impl List<'_> {
             ItemKind::Use(import) if self.analysis.text(import.path_span) == path => Some(import),
             _ => None,
         });
-        // While its list is being written a `use` may be unreadable, and a module of the standard library is known
-        // anyway.
+        // A `use` may be unreadable while its list is being written; a module of the standard library is known in any
+        // case.
         let used = import.and_then(|import| self.analysis.module(self.analysis.used_file(self.file, import)?));
         if let Some(used) = used {
             for (name, def) in names.exports(used) {

@@ -1,4 +1,4 @@
-//! Repairs: the fixes that findings carry, one at a time or all certain ones of a file.
+//! Fixes of findings: one at a time, or all certain ones of a file.
 
 use super::Analysis;
 use crate::diag::{Diagnostic, Edit, Fix};
@@ -11,8 +11,8 @@ impl Analysis {
         found.flat_map(|finding| finding.fixes.iter().map(move |fix| (finding, fix))).collect()
     }
 
-    /// Returns the edits of all certain fixes of a file, in order and without those that overlap an earlier one: what
-    /// `check --fix` writes in one round.
+    /// Returns the edits of all certain fixes of a file, in order, without those that overlap an earlier one: the edits
+    /// of one round of `check --fix`.
     pub fn certain_edits(&self, file: FileId) -> Vec<Edit> {
         let mut edits: Vec<Edit> = Vec::new();
         for fix in self.known_findings().iter().filter_map(Diagnostic::certain_fix) {

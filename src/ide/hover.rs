@@ -1,4 +1,4 @@
-//! What stands at a place, in words: who an endpoint is, how a port is translated, what a name means, how well each
+//! Hovers: the pods of an endpoint, the pods' port behind a Service's port, the definition of a name, and how well each
 //! layer enforces a rule.
 
 use super::Analysis;
@@ -15,10 +15,10 @@ use crate::source::{FileId, Span};
 use crate::syntax::tree::{Expr, Item, ItemKind, Parameter, Port, Use};
 use crate::targets::enforcement::Enforcement;
 
-/// The text of a hover, with its place.
+/// The text of a hover, with its span.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hover {
-    /// The place that it is about.
+    /// The span that it is about.
     pub span: Span,
     /// Markdown.
     pub text: String,
@@ -80,7 +80,7 @@ impl Analysis {
         Some(text)
     }
 
-    /// Returns the members of what a name stands for, as a policy file sees it.
+    /// Returns the members of the endpoint that a name stands for, as a policy file sees it.
     fn endpoint_of(&self, item: &Item) -> Option<std::sync::Arc<Endpoint>> {
         use crate::syntax::tree::ExprKind;
         let name = crate::resolve::defined(&item.kind)?;
@@ -117,7 +117,7 @@ impl Analysis {
         Some(lines.join("\n"))
     }
 
-    /// Returns the members of an endpoint with what is known of each.
+    /// Returns the members of an endpoint with the known facts about each.
     pub(super) fn about_endpoint(&self, endpoint: &Endpoint) -> String {
         let mut lines: Vec<String> = Vec::new();
         for member in endpoint.members.iter().take(MOST) {
@@ -185,7 +185,7 @@ impl Analysis {
         (!said.is_empty()).then(|| said.join("\n\n"))
     }
 
-    /// Returns what the word at an offset does in its statement, and of a rule how well each layer enforces it.
+    /// Returns the meaning of the word at an offset in its statement, and for a rule how well each layer enforces it.
     fn about_word(&self, statement: Option<&Item>, file: FileId, offset: u32) -> Option<Hover> {
         let text = &self.sources().file(file).text;
         let span = word_at(text, file, offset)?;
@@ -220,7 +220,7 @@ impl Analysis {
     }
 }
 
-/// Returns a port of a Service with the pod's port, or of a host with the port on which TLS leaves.
+/// Returns a port of a Service with the pod's port, or a port of a host with the port to which the sidecar opens TLS.
 pub(super) fn translation(entry: &PortMatch) -> Option<String> {
     let written = entry.service_port?;
     match &entry.port {
@@ -229,7 +229,7 @@ pub(super) fn translation(entry: &PortMatch) -> Option<String> {
     }
 }
 
-/// Returns how many addresses a set has, in words.
+/// Returns the number of addresses of a set, in words.
 pub(super) fn size(set: &crate::model::addresses::AddressSet) -> String {
     let mut counts = [0u128; 2];
     for block in &set.blocks {
@@ -250,7 +250,7 @@ pub(super) fn size(set: &crate::model::addresses::AddressSet) -> String {
     if both.is_empty() { "no address".to_owned() } else { both.join(", ") }
 }
 
-/// Returns a number with a noun in its number.
+/// Returns a number with a noun, in the singular or plural.
 pub(super) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
@@ -263,7 +263,7 @@ fn fenced(code: &str) -> String {
     format!("```netpol\n{code}\n```\n")
 }
 
-/// Returns the place of the word, or of the arrow, that an offset lies in or touches.
+/// Returns the span of the word, or of the arrow, that contains or touches an offset.
 fn word_at(text: &str, file: FileId, offset: u32) -> Option<Span> {
     let of_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let of_arrow = |c: char| matches!(c, '<' | '-' | '>');

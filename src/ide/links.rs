@@ -5,7 +5,7 @@ use super::nodes::{self, Node};
 use crate::diag::Code;
 use crate::source::{FileId, Span};
 
-/// What a link leads to.
+/// The target of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// A file of the policy, or of the standard library.

@@ -1,4 +1,4 @@
-//! What an editor shows between the words: hints (a translated port, how many addresses) and lenses above statements.
+//! Inlay hints (a translated port, the number of addresses) and code lenses (`YAML`, `evaluate…`).
 //!
 //! ```text
 //! 2 sources · 1 destination | YAML | evaluate…
@@ -15,19 +15,19 @@ use crate::policy::GrantReason;
 use crate::source::{FileId, Span};
 use crate::syntax::tree::{Expr, ExprKind, Item, ItemKind};
 
-/// A few words behind a place.
+/// A hint: a few words after an offset.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hint {
-    /// The place.
+    /// The offset.
     pub at: u32,
     /// The words.
     pub text: String,
 }
 
-/// What a lens does when somebody clicks on it.
+/// The action of a lens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LensAction {
-    /// Nothing: its words are all.
+    /// None: the lens only shows its words.
     None,
     /// Shows the objects of the rule.
     Yaml,
@@ -37,18 +37,18 @@ pub enum LensAction {
     Explain,
 }
 
-/// Words above a statement.
+/// A lens: words above a statement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lens {
     /// The statement.
     pub span: Span,
     /// The words.
     pub text: String,
-    /// What a click does.
+    /// The action of a click.
     pub action: LensAction,
 }
 
-/// The most rules of a file that get lenses: above so many nobody reads them.
+/// The most rules of a file that get lenses: nobody reads more of them.
 const MOST_LENSES: usize = 2_000;
 
 impl Analysis {
@@ -101,7 +101,7 @@ impl Analysis {
         }
     }
 
-    /// Returns what the compiler opens for the rules of a statement.
+    /// Returns the grants for the rules of a statement, in words.
     fn granted(&self, item: &Item) -> Option<String> {
         let policy = self.policy()?;
         let of_statement = |rule: &&Rule| item.span.contains(rule.origin.span) && rule.origin.applied().is_empty();
@@ -156,7 +156,7 @@ impl Analysis {
         lenses
     }
 
-    /// Returns how many workloads, hosts and blocks of addresses an endpoint has.
+    /// Returns the number of workloads, hosts and blocks of addresses of an endpoint.
     fn parties(&self, endpoint: &Endpoint) -> usize {
         let of = |what: &What| match what {
             What::Pods(pods) => self.inventory().select(&pods.selector).len(),
@@ -167,7 +167,7 @@ impl Analysis {
     }
 }
 
-/// Returns the ports of pods that are not those which the source names.
+/// Returns the ports of pods that differ from the ports in the source.
 fn translated(endpoint: &Endpoint) -> Vec<String> {
     let entries = endpoint.members.iter().flat_map(|member| match &member.ports {
         Ports::Some(entries) => entries.as_slice(),

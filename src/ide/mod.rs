@@ -1,4 +1,4 @@
-//! What an editor asks of a policy: offsets in, data out.
+//! The answers for an editor: offsets in, data out.
 //!
 //! ```
 //! use netpol::compile::{self, Input};
@@ -17,9 +17,9 @@
 //! assert_eq!(analysis.references(file, use_of_db, true).len(), 2);
 //! ```
 //!
-//! An [`Analysis`] is made of texts and settings, and never changes: after an edit an editor makes another one. Of a
-//! large policy it makes a [`Draft`] first, which reads and checks what was edited alone. Nothing here knows files, or
-//! the protocol of an editor. A half-typed statement is an error node, and the rest of its file answers.
+//! An [`Analysis`] is made from texts and settings, and never changes: after an edit an editor makes another one. For a
+//! large policy it first makes a [`Draft`], which reads and checks only the edited text. Nothing here knows files, or
+//! the protocol of an editor. A half-typed statement is an error node; the rest of its file is analysed.
 
 mod analysis;
 mod ask;

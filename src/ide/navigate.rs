@@ -1,4 +1,4 @@
-//! From a name to its definition, to all its uses, and to another name for it everywhere.
+//! Navigation: from a name to its definition, to all its uses, and to a new name everywhere.
 //!
 //! ```text
 //! offices.netpol   let branch = 203.0.113.0/24
@@ -24,13 +24,13 @@ use crate::syntax::vocabulary::can_be_name;
 pub(super) enum Symbol {
     /// A `let`, a template, a gateway or an issuer, under one of the names that it has in the files.
     Defined(Def, SmolStr),
-    /// A parameter of the template that stands at a place.
+    /// A parameter of the template at a span.
     Parameter(Span, SmolStr),
 }
 
 impl Analysis {
-    /// Returns the places where what stands at an offset is defined: the statement of a name, the parameter, the file
-    /// of a `use`, the declarations and manifests of a namespace, a workload or a Service.
+    /// Returns the definitions of what is at an offset: the statement of a name, the parameter, the file of a `use`, or
+    /// the declarations and manifests of a namespace, a workload or a Service.
     pub fn definition(&self, file: FileId, offset: u32) -> Vec<Span> {
         if let Some((symbol, _)) = self.symbol_at(file, offset) {
             return self.definition_place(&symbol).into_iter().collect();
@@ -56,7 +56,8 @@ impl Analysis {
         places
     }
 
-    /// Returns the places of a name, its definition first if `with_definition` is set; none where no name stands.
+    /// Returns the spans of a name, its definition first if `with_definition` is set; empty if no name is at the
+    /// offset.
     pub fn references(&self, file: FileId, offset: u32, with_definition: bool) -> Vec<Span> {
         let Some((symbol, _)) = self.symbol_at(file, offset) else { return Vec::new() };
         let definition = self.definition_place(&symbol);
@@ -65,14 +66,14 @@ impl Analysis {
         definition.into_iter().filter(|_| with_definition).chain(places).collect()
     }
 
-    /// Returns the places of the name at an offset in its own file, for a client that marks them.
+    /// Returns the spans of the name at an offset in its own file, for a client that marks them.
     pub fn highlights(&self, file: FileId, offset: u32) -> Vec<Span> {
         let mut places = self.references(file, offset, true);
         places.retain(|place| place.file == file);
         places
     }
 
-    /// Returns the place of the name that a rename at an offset changes; the error says why none can.
+    /// Returns the span of the name that a rename at an offset changes; the error says why it cannot be renamed.
     pub fn prepare_rename(&self, file: FileId, offset: u32) -> Result<Span, String> {
         let Some((symbol, place)) = self.symbol_at(file, offset) else {
             return Err("no name that a policy defines stands here".to_owned());
@@ -121,7 +122,7 @@ impl Analysis {
         Ok(places.into_iter().map(|span| Edit { span, text: new.to_owned() }).collect())
     }
 
-    /// Returns the symbol whose name an offset lies in or touches, with the place of the name.
+    /// Returns the symbol whose name contains or touches an offset, with the span of the name.
     pub(super) fn symbol_at(&self, file: FileId, offset: u32) -> Option<(Symbol, Span)> {
         let tree = self.tree(file)?;
         let found = nodes::at(tree, offset);
@@ -159,7 +160,7 @@ impl Analysis {
         })
     }
 
-    /// Returns the place of the name in the statement that defines it.
+    /// Returns the span of the name in the statement that defines it.
     pub(super) fn definition_place(&self, symbol: &Symbol) -> Option<Span> {
         match symbol {
             Symbol::Defined(def, _) => Some(self.names()?.name_span(*def)),
@@ -180,8 +181,7 @@ impl Analysis {
         Some(names.module(names.used_by(module, at? as u32)?).file.id)
     }
 
-    /// Returns the statement that a name in the list of a `use` stands for, by the name in the module or by the one
-    /// here.
+    /// Returns the definition of a name in the list of a `use`, by its name in the module or by the name after `as`.
     fn listed(&self, file: FileId, import: &Use, name: &str) -> Option<Def> {
         let used = self.module(self.used_file(file, import)?)?;
         let entry =
@@ -203,7 +203,7 @@ impl Analysis {
         defined(&self.names()?.item(def).kind).map(|name| name.text.clone())
     }
 
-    /// Returns the places of a symbol under its one name, in order.
+    /// Returns the spans of a symbol under its one name, in order.
     fn places(&self, symbol: &Symbol) -> Vec<Span> {
         let Symbol::Defined(_, name) = symbol else { return self.places_of_all_names(symbol) };
         let mut places = self.places_of_all_names(symbol);
@@ -211,7 +211,7 @@ impl Analysis {
         places
     }
 
-    /// Returns the places of a symbol under all names that it has, in order.
+    /// Returns the spans of a symbol under all its names, in order.
     fn places_of_all_names(&self, symbol: &Symbol) -> Vec<Span> {
         let mut places: Vec<Span> = match symbol {
             Symbol::Defined(def, _) => {
@@ -233,7 +233,7 @@ impl Analysis {
         places
     }
 
-    /// Returns the places in lists of `use` statements that name a definition.
+    /// Returns the spans in lists of `use` statements that name a definition.
     fn listings(&self, def: Def) -> Vec<Span> {
         let Some(names) = self.names() else { return Vec::new() };
         let mut places = Vec::new();

@@ -1,4 +1,4 @@
-//! The parts of a tree with their places: the way from a byte offset to what stands there.
+//! Nodes: the parts of a tree with their spans, to find what is at a byte offset.
 //!
 //! In `allow garden/web -> db:5432` the offset of `web` lies in the statement, in the endpoint `garden/web` and in the
 //! name of a workload: [`at`] returns these three, the outermost first.
@@ -21,14 +21,13 @@ pub enum Node<'t> {
     Endpoint(&'t Expr),
     /// A name that a statement defines.
     Definition(&'t Ident),
-    /// A name that stands for a definition: in an endpoint, after `apply`, `via` and `jwt`.
+    /// A name in use: in an endpoint, after `apply`, `via` and `jwt`.
     Name(Span),
-    /// A word that is a parameter where one of this name is in sight: a namespace, a port, a value of a label, a
-    /// string.
+    /// A word that may be the name of a parameter: a namespace, a port, a value of a label, a string.
     Word(Span),
     /// A namespace.
     Namespace(&'t Word),
-    /// A workload or Service, with its namespace where that is named.
+    /// A workload or Service, with its namespace if it is named.
     Workload(Option<&'t Word>, &'t Word),
     /// A service account.
     Account(&'t Word),
@@ -46,12 +45,12 @@ pub enum Node<'t> {
     Code(&'t Ident),
     /// The path of a `use`.
     Path(&'t Use),
-    /// A name in the list of a `use`, with the whole statement: the name in the module, or the one that it has here.
+    /// A name in the list of a `use`, with the whole statement: the name in the module, or the name after `as`.
     Listed(&'t Use, &'t Ident),
 }
 
 impl Node<'_> {
-    /// Returns the place.
+    /// Returns the span.
     pub fn span(&self) -> Span {
         match self {
             Node::Item(item) => item.span,
@@ -70,7 +69,7 @@ impl Node<'_> {
     }
 }
 
-/// Returns the parts of a file that an offset lies in or touches, the outermost first.
+/// Returns the nodes of a file that contain or touch an offset, the outermost first.
 pub fn at(file: &File, offset: u32) -> Vec<Node<'_>> {
     let mut found = Vec::new();
     let from = file.items.partition_point(|item| item.span.end < offset);

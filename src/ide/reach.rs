@@ -1,4 +1,4 @@
-//! Who reaches an endpoint, and what it reaches, among the endpoints that the rules name.
+//! The call hierarchy: who reaches an endpoint, and what it reaches, among the endpoints that the rules name.
 //!
 //! ```text
 //! allow shop/{app=web} -> data/{app=db}:5432    who reaches data/{app=db}? shop/{app=web}
@@ -22,16 +22,16 @@ use crate::syntax::tree::{Expr, ItemKind};
 pub struct Party {
     /// The endpoint as it is written.
     pub name: String,
-    /// Its place.
+    /// Its span.
     pub span: Span,
-    /// The statement that it stands in.
+    /// The statement that contains it.
     pub statement: Span,
 }
 
 /// A party at the other end of flows that the policy allows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contact {
-    /// The party, where it stands first.
+    /// The party, at the first rule that names it.
     pub party: Party,
     /// The rules that name the flows.
     pub rules: Vec<Span>,
@@ -46,7 +46,7 @@ pub enum Asked {
     Destinations,
 }
 
-/// The most rules of a policy that is asked: somebody waits for the answer, and one from a part would be false.
+/// The most rules of a policy that is asked: more would take too long, and a partial answer would be wrong.
 const MOST_RULES: usize = 2_000;
 
 impl Analysis {
@@ -57,9 +57,9 @@ impl Analysis {
         self.party_of(expr)
     }
 
-    /// Returns who reaches the endpoint at an offset, or what it reaches: the other ends of `allow` rules, as far as
-    /// the whole policy, its denies included, lets a flow of the two through. The error says why there is no answer;
-    /// there is never a part of one.
+    /// Returns who reaches the endpoint at an offset, or what it reaches: the other ends of `allow` rules, if the whole
+    /// policy, with its denies, lets a flow between the two through. The error says why there is no answer; an answer
+    /// is never partial.
     pub fn contacts(&self, file: FileId, offset: u32, asked: Asked) -> Result<Vec<Contact>, String> {
         let policy = self.policy().ok_or("the policy has errors, or its manifests cannot be read")?;
         let expr = self.endpoint_at(file, offset).ok_or("no endpoint stands here")?;
@@ -111,7 +111,8 @@ impl Analysis {
         self.meaning(&Expr { ports: None, ..expr.clone() })
     }
 
-    /// Returns the end of a rule's statement that is asked for; inside a template the statement that applies it.
+    /// Returns the end of a rule's statement that is asked for; for a rule of a template, the statement that applies
+    /// it.
     fn other_end(&self, rule: &Rule, asked: Asked) -> Option<Party> {
         let place = rule.origin.place();
         let items = &self.tree(place.file)?.items;
@@ -120,7 +121,7 @@ impl Analysis {
             let name = normalized(self.sources(), place).into_owned();
             return Some(Party { name, span: place, statement: place });
         };
-        // The halves of `<->` are two rules, of which one has the right side as its source.
+        // A `<->` is two rules; one of them has the right side as its source.
         let is_turned = self.without_ports(&written.source).is_some_and(|left| left != rule.source);
         match (asked == Asked::Sources) != is_turned {
             true => self.party_of(&written.source),
@@ -129,7 +130,7 @@ impl Analysis {
     }
 }
 
-/// Returns for each rule that allows something the question whether its other end and a party have a flow.
+/// Returns a question for each rule that allows something: do its other end and the party have an allowed flow?
 fn questions<'p>(policy: &'p Policy, own: &Arc<Endpoint>, asked: Asked) -> Vec<(&'p Rule, FlowPattern)> {
     let allows = policy.rules.iter().filter(|rule| rule.action == Action::Allow);
     let pattern = |rule: &Rule| match asked {

@@ -1,11 +1,11 @@
-//! The shape of a text: what can be folded, and what is selected next when a selection grows.
+//! The shape of a text: folds, and the steps of a growing selection.
 
 use super::Analysis;
 use super::nodes;
 use crate::source::{FileId, Span};
 use crate::syntax::tree::{Item, ItemKind};
 
-/// What a fold contains.
+/// The content of a fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FoldKind {
     /// Lines of comments.
@@ -48,7 +48,7 @@ impl Analysis {
         }
     }
 
-    /// Returns the runs of comments that stand on lines of their own.
+    /// Returns the runs of comments on their own lines.
     fn comments(&self, file: FileId) -> Vec<Span> {
         let text = &self.sources().file(file).text;
         let (mut runs, mut open, mut at): (Vec<Span>, Option<Span>, usize) = (Vec::new(), None, 0);
@@ -77,7 +77,7 @@ impl Analysis {
         let start = before.len() - before.iter().rev().take_while(|byte| inside(byte)).count();
         let end = before.len() + after.iter().take_while(|byte| inside(byte)).count();
         spans.push(Span::new(file, start, end));
-        // Each is smaller than the one before and inside of it.
+        // Each is inside the one before, and smaller.
         let mut nested: Vec<Span> = Vec::new();
         for span in spans {
             if span.start < span.end && nested.last().is_none_or(|outer| outer.contains(span) && *outer != span) {

@@ -1,4 +1,4 @@
-//! The parameters of a template, while an `apply` of it is being written.
+//! Signature help: the parameters of a template while an `apply` of it is being written.
 
 use super::Analysis;
 use crate::resolve::Lookup;
@@ -10,7 +10,7 @@ use crate::syntax::tree::{ItemKind, Template};
 pub struct Signature {
     /// `tenant(ns: Namespace, api: Host)`
     pub label: String,
-    /// The places of the parameters in the label, in bytes.
+    /// The ranges of the parameters in the label, in bytes.
     pub parameters: Vec<(u32, u32)>,
     /// The parameter whose argument is being written.
     pub active: u32,
@@ -32,7 +32,7 @@ impl Analysis {
     }
 }
 
-/// Returns the head of a template, with the places of its parameters.
+/// Returns the head of a template, with the ranges of its parameters.
 pub(super) fn label(template: &Template) -> (String, Vec<(u32, u32)>) {
     let mut label = format!("{}(", template.name.text);
     let mut places = Vec::new();
@@ -48,7 +48,7 @@ pub(super) fn label(template: &Template) -> (String, Vec<(u32, u32)>) {
     (label, places)
 }
 
-/// Returns the template of the `apply` that a text ends in, and how many arguments are whole.
+/// Returns the template of the `apply` at the end of a text, and the number of complete arguments.
 pub(super) fn call(text: &str) -> Option<(&str, u32)> {
     let (mut depth, mut commas, mut quoted) = (0usize, 0, false);
     for (at, byte) in text.bytes().enumerate().rev() {

@@ -1,7 +1,7 @@
-//! Semantic tokens: what each word of a text is, so that an editor can colour it.
+//! Semantic tokens: the kind of each word of a text, so that an editor can colour it.
 //!
-//! The words are found without the grammar, so that a half-typed statement keeps its colours; the tree says of the
-//! others what they are.
+//! Words of the language are found without the grammar, so that a half-typed statement keeps its colours. The tree
+//! gives the kinds of the other words.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::syntax::scan::is_word;
 use crate::syntax::tree::{ExprKind, ItemKind, LabelTest, Word};
 use crate::syntax::vocabulary::{ANNOTATIONS, CONDITIONS, DETAILS, PROTOCOLS, RESERVED, fields};
 
-/// What a word is.
+/// The kind of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     /// A word of the language.
@@ -49,12 +49,12 @@ pub enum TokenKind {
     Annotation,
 }
 
-/// A word with its place.
+/// A word with its span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
     /// The place, on one line.
     pub span: Span,
-    /// What it is.
+    /// The kind.
     pub kind: TokenKind,
     /// Whether it defines the name.
     pub defines: bool,
@@ -92,7 +92,7 @@ impl Analysis {
         tokens
     }
 
-    /// Returns what the tree says of words, by their first bytes.
+    /// Returns the kinds of words by the tree, by their first bytes.
     fn known_words(&self, file: FileId, start: u32, end: u32) -> HashMap<u32, (TokenKind, bool)> {
         let mut known = HashMap::new();
         let Some(tree) = self.tree(file) else { return known };
@@ -147,7 +147,7 @@ impl Analysis {
         known
     }
 
-    /// Returns what a name stands for; a word that no statement defines is a namespace, as in `apply tenant(shop)`.
+    /// Returns the kind of a name; a word that no statement defines is a namespace, as in `apply tenant(shop)`.
     fn kind_of_name(&self, name: Span) -> TokenKind {
         let item = self.definition_of(name).and_then(|def| Some(self.names()?.item(def)));
         match item.map(|item| &item.kind) {
@@ -160,9 +160,9 @@ impl Analysis {
 
 /// A piece of a text.
 enum Lexed {
-    /// A word, whose kind the tree knows.
+    /// A word, whose kind is in the tree.
     Word,
-    /// What its letters show.
+    /// A piece whose characters show its kind.
     Other(TokenKind),
 }
 

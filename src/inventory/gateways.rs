@@ -1,4 +1,4 @@
-//! Gateway objects and routes: which ports of a gateway are HTTP, where TLS ends and where it is passed on, and which
+//! Gateway objects and routes: which ports of a gateway are HTTP, which terminate TLS and which pass it on, and which
 //! routes change the path or the host of a request.
 
 use smol_str::SmolStr;
@@ -18,12 +18,12 @@ pub struct Listener {
     pub object: SmolStr,
     /// The port: the Service's or the pods'.
     pub port: u16,
-    /// The reading of the port: `Https` is TLS that ends at the gateway, `Tls` TLS that is judged by its name alone,
+    /// The protocol of the port: `Https` is TLS that ends at the gateway, `Tls` TLS that is passed on by its name,
     /// `None` TCP.
     pub app: Option<AppProtocol>,
     /// The hosts; `None` is every one.
     pub hosts: Vec<Option<HostName>>,
-    /// The place that states it.
+    /// Its span.
     pub origin: Span,
 }
 
@@ -54,7 +54,7 @@ pub struct Rewrite {
     pub path: bool,
     /// Whether it changes the host.
     pub host: bool,
-    /// The place that states it.
+    /// Its span.
     pub origin: Span,
 }
 

@@ -1,14 +1,14 @@
-//! Annotations of pods, and the connections that they keep from the sidecar.
+//! Connections that annotations of pods keep from their sidecars.
 //!
-//! Istio's init container, or its CNI plugin, turns a pod's connections to the sidecar by rules of the kernel, which
-//! the annotations `traffic.sidecar.istio.io/…` change (`tools/istio-iptables/pkg/capture` in Istio's source):
+//! Istio's init container, or its CNI plugin, redirects a pod's connections to the sidecar with iptables. The
+//! annotations `traffic.sidecar.istio.io/…` change these rules (`tools/istio-iptables/pkg/capture` in Istio's source):
 //!
-//! - Inbound: where `includeInboundPorts` is not `*`, its ports alone, and none where it is empty;
-//!   `excludeInboundPorts` is looked at beside `*` only.
-//! - Outbound: `excludeOutboundPorts` and `excludeOutboundIPRanges` first; then `includeOutboundPorts` and
-//!   `includeOutboundIPRanges` are turned, the latter `*` unless it is written.
-//! - `sidecar.istio.io/interceptionMode: NONE` turns nothing.
-//! - `status.sidecar.istio.io/port` is one more `excludeInboundPorts` (`files/injection-template.yaml` of Istio's
+//! - Inbound: if `includeInboundPorts` is not `*`, only its ports are redirected, and none if it is empty.
+//!   `excludeInboundPorts` is only used with `*`.
+//! - Outbound: `excludeOutboundPorts` and `excludeOutboundIPRanges` apply first; then `includeOutboundPorts` and
+//!   `includeOutboundIPRanges` (by default `*`) are redirected.
+//! - `sidecar.istio.io/interceptionMode: NONE` redirects nothing.
+//! - `status.sidecar.istio.io/port` is added to `excludeInboundPorts` (`files/injection-template.yaml` of Istio's
 //!   chart).
 
 use super::Workload;
@@ -26,9 +26,9 @@ pub struct LeftOut {
     pub direction: Direction,
     /// The annotation.
     pub annotation: &'static str,
-    /// The ports: the pod's own on the way in, the peer's on the way out.
+    /// The ports: the pod's own for ingress, the peer's for egress.
     pub ports: Vec<PortRange>,
-    /// On the way out the peer's addresses; `None` is every peer.
+    /// For egress the peer's addresses; `None` is every peer.
     pub to: Option<AddressSet>,
 }
 
@@ -82,12 +82,12 @@ impl AllLeftOut {
         all
     }
 
-    /// Returns the ports alone, for peers whose addresses no annotation leaves out.
+    /// Returns the same without addresses, for peers whose addresses no annotation leaves out.
     pub fn without_addresses(&self) -> AllLeftOut {
         AllLeftOut { ports: self.ports.clone(), addresses: AddressSet::default() }
     }
 
-    /// Returns whether a range of ports, or that of some name, may be left out.
+    /// Returns whether some port of a range may be left out; `None` is the unknown number of a port name.
     pub fn may_have(&self, range: Option<PortRange>) -> bool {
         let Some((first, last)) = range else { return !self.ports.is_empty() || !self.addresses.is_empty() };
         !self.addresses.is_empty() || self.ports.iter().any(|(from, to)| *from <= last && first <= *to)

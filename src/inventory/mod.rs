@@ -72,7 +72,7 @@ pub struct Namespace {
     /// Whether its labels are known: a Namespace object or a declaration gave them. False if only objects inside it are
     /// known.
     pub declared: bool,
-    /// The place that states it.
+    /// Its span.
     pub origin: Span,
 }
 
@@ -85,8 +85,8 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// `spec.clusterIP: None`.
     pub headless: bool,
-    /// Whether it is reached from outside the cluster: `spec.type` is `NodePort` or `LoadBalancer`; `None` if it is not
-    /// known.
+    /// Whether it can be reached from outside the cluster: `spec.type` is `NodePort` or `LoadBalancer`; `None` if
+    /// unknown.
     pub outside: Option<bool>,
     /// `spec.externalTrafficPolicy: Local`: its pods see the addresses of clients outside, and not those of nodes.
     pub keeps_clients: bool,
@@ -94,7 +94,7 @@ pub struct Service {
     pub addresses: Vec<IpAddr>,
     /// `spec.externalName` of a Service of the type `ExternalName`.
     pub external_name: Option<SmolStr>,
-    /// The place that states it.
+    /// Its span.
     pub origin: Span,
 }
 
@@ -105,7 +105,7 @@ pub struct ApiServer {
     pub address: IpAddr,
     /// The TCP port.
     pub port: u16,
-    /// The place that states it.
+    /// Its span.
     pub origin: Span,
 }
 
@@ -122,10 +122,10 @@ pub struct ServicePort {
     pub node_port: Option<u16>,
     /// The pod's port.
     pub target: TargetPort,
-    /// How the port is read: from the declaration, `appProtocol` or the prefix of the name (Istio's protocol
+    /// The protocol of the port: from the declaration, `appProtocol` or the prefix of the name (Istio's protocol
     /// selection).
     pub app: Option<AppProtocol>,
-    /// Whether the mesh takes it for plain TCP, so that a sidecar reads no requests and no names there.
+    /// Whether the mesh treats it as plain TCP, so that a sidecar reads no requests and no names there.
     pub unread: bool,
 }
 
@@ -153,27 +153,27 @@ pub struct Workload {
     pub selector: Option<Requirements>,
     /// The labels of its pods.
     pub labels: Labels,
-    /// The service account of its pods, `default` if a manifest names none; empty, and so unknown, if a declaration
-    /// names none.
+    /// The service account of its pods, `default` if a manifest names none; empty if a declaration names none, so that
+    /// it is unknown.
     pub account: SmolStr,
     /// The ports of its containers (sidecar containers that restart included).
     pub ports: Vec<ContainerPort>,
-    /// `hostNetwork: true`: its pods belong to their node, and no selector means them.
+    /// `hostNetwork: true`: its pods belong to their node, and no selector selects them.
     pub host_network: bool,
-    /// Whether its pods have an Istio sidecar, as `injection` and the labels of its namespace decide it.
+    /// Whether its pods have an Istio sidecar, by `injection` and the labels of its namespace.
     pub sidecar: bool,
-    /// The manifest's word on a sidecar.
+    /// Whether the manifest asks for a sidecar, has one or refuses it.
     pub injection: Injection,
     /// The connections that its annotations keep from its sidecar.
     pub left_out: Vec<LeftOut>,
-    /// The addresses of a Pod (`status.podIPs`); empty for the other kinds, and for a Pod that has ended, whose
-    /// addresses may be another's by now.
+    /// The addresses of a Pod (`status.podIPs`); empty for the other kinds, and for a Pod that has ended, because
+    /// another Pod may have its addresses now.
     pub addresses: Vec<IpAddr>,
     /// Whether a controller made the Pod (`metadata.ownerReferences`), so that it is not a bare one.
     pub owned: bool,
     /// The controller that made the Pod, `Kind/name`.
     pub owner: Option<SmolStr>,
-    /// The place that states it.
+    /// Its span.
     pub origin: Span,
 }
 
@@ -199,7 +199,8 @@ pub enum WorkloadKind {
 }
 
 impl Workload {
-    /// Returns whether the pods are a gateway of the mesh: by what is injected, or by the label of Istio's own charts.
+    /// Returns whether the pods are a gateway of the mesh: by the injected proxy, or by the label of Istio's own
+    /// charts.
     pub fn is_gateway(&self) -> bool {
         let role = self.labels.get("istio");
         self.injection == Injection::Gateway
@@ -223,10 +224,10 @@ impl WorkloadKind {
     }
 }
 
-/// Sidecar injection: the word of a pod, or of the template of pods, on an Istio sidecar.
+/// Sidecar injection: whether a pod, or a template of pods, asks for an Istio sidecar, has one or refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Injection {
-    /// The proxy is there.
+    /// The pod has the proxy.
     Present,
     /// The pod has no proxy, and gets none.
     Never,

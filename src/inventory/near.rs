@@ -1,5 +1,5 @@
-//! Selectors that match no known pod: the near ones that their author probably meant, and the facts that speak for pods
-//! of the future.
+//! Selectors that match no known pod: the similar label or name that the author probably meant, and the facts that make
+//! it likely that such pods come later.
 //!
 //! ```text
 //! garden/{app=fronted}                       the pods of garden have other values of `app`: a mistake
@@ -16,18 +16,18 @@ use super::{Inventory, Workload, WorkloadKind};
 use crate::diag::{Lexicon, nearest, one_edit};
 use crate::model::labels::{Account, Labels, PodSelector, Requirement, Requirements, Test};
 
-/// The answer of the inventory about the pods that a selector means.
+/// The pods of a selector, by the inventory.
 #[derive(Clone, Debug)]
 pub enum Matched<'i> {
-    /// Some pods are known, or a Service or Kubernetes itself speaks of them.
+    /// Some pods are known, or a Service or Kubernetes itself shows that such pods may exist.
     Known,
-    /// All known pods are on the host network, and no policy reaches them.
+    /// All known pods are on the host network, where no policy governs them.
     HostNetwork(&'i Workload),
     /// No namespace has these labels.
     NoNamespace(Option<NearNamespace<'i>>),
-    /// No pod is known, and something near is.
+    /// No pod is known, but something similar is.
     Near(Near<'i>),
-    /// No pod is known, nor anything near.
+    /// No pod is known, and nothing similar.
     Unknown {
         /// Whether pods of these namespaces are known at all.
         any: bool,
@@ -36,21 +36,21 @@ pub enum Matched<'i> {
     },
 }
 
-/// A namespace that nearly has the labels that are asked for.
+/// A namespace that nearly has the required labels.
 #[derive(Clone, Debug)]
 pub struct NearNamespace<'i> {
     /// The requirement that it fails.
     pub wanted: Requirement,
-    /// Its label instead, key and value.
+    /// The label that it has instead, key and value.
     pub found: (&'i SmolStr, &'i SmolStr),
     /// The namespace.
     pub namespace: &'i SmolStr,
 }
 
-/// A workload that nearly meets a selector.
+/// A workload that a selector nearly matches.
 #[derive(Clone, Debug)]
 pub enum Near<'i> {
-    /// It has this label instead.
+    /// It has another label instead.
     Label {
         /// The requirement that it fails.
         wanted: Requirement,
@@ -58,22 +58,22 @@ pub enum Near<'i> {
         found: (&'i SmolStr, &'i SmolStr),
         /// The workload.
         workload: &'i Workload,
-        /// All values that pods there have of the key that is asked for, sorted.
+        /// All values of the key that pods of the namespace have, sorted.
         values: Cow<'i, [SmolStr]>,
     },
-    /// It meets everything but this.
+    /// It meets all requirements except one.
     AllButOne {
         /// The requirement that it fails.
         wanted: Requirement,
         /// The workload.
         workload: &'i Workload,
     },
-    /// It runs as an account of nearly that name.
+    /// It runs as an account with a similar name.
     Account(&'i Workload),
 }
 
 impl Inventory {
-    /// Returns the answer of the inventory about the pods that a selector means.
+    /// Returns the pods of a selector, by the inventory.
     pub fn matched(&self, selector: &PodSelector) -> Matched<'_> {
         let by_labels = !selector.all_pods();
         let matching = if by_labels { self.matching(selector) } else { Vec::new() };
@@ -111,7 +111,8 @@ impl Inventory {
             .flat_map(|name| self.workloads_in(name))
             .filter(|workload| !workload.host_network)
             .collect();
-        // A namespace with unknown labels may be meant, and with it every workload there that meets the rest.
+        // A namespace with unknown labels may match, and with it every workload there that meets the other
+        // requirements.
         let fits = |workload: &&Workload| selector.fits(&workload.labels, &workload.account);
         if !pool.iter().any(fits)
             && let Some(near) = self.near(&namespaces, selector, &pool)
@@ -127,8 +128,8 @@ impl Inventory {
         self.select(&anywhere).first().copied()
     }
 
-    /// Returns the near label of a selector that asks for one label of one namespace, as `near` would: a policy may
-    /// have thousands of them, and a namespace thousands of pods.
+    /// Returns the similar label for a selector with one label in one namespace. The result is that of `near`, but
+    /// fast: a policy may have thousands of such selectors, and a namespace thousands of pods.
     fn near_of_lone(&self, namespace: &SmolStr, wanted: &Requirement) -> Option<Near<'_>> {
         let Test::In(values) = &wanted.test else { return None };
         let spellings = self.spellings(namespace)?;
@@ -144,12 +145,12 @@ impl Inventory {
         Some(Near::Label { wanted: wanted.clone(), found, workload, values })
     }
 
-    /// Returns the namespace whose name is nearest to an unknown one. It must run after all namespaces were added.
+    /// Returns the known namespace whose name is nearest to an unknown one. All namespaces must have been added before.
     pub fn nearest_namespace(&self, name: &str) -> Option<&SmolStr> {
         self.index.names.get_or_init(|| Lexicon::new(self.namespaces.keys().cloned())).nearest(name)
     }
 
-    /// Returns whether pods of a known workload have, or will have, labels that Kubernetes itself sets.
+    /// Returns whether pods of a known workload have, or will get, labels that Kubernetes itself sets.
     fn labelled_by_kubernetes(&self, selector: &PodSelector) -> bool {
         let (set, kept): (Vec<&Requirement>, Vec<&Requirement>) =
             selector.labels.list().iter().partition(|requirement| is_set_by_kubernetes(requirement));
@@ -182,7 +183,7 @@ impl Inventory {
         if let Some((wanted, found, namespace)) = near_label(wanted, &pool) {
             return Some(NearNamespace { wanted, found, namespace });
         }
-        // Any other value of the key is near.
+        // Any other value of the key counts as similar.
         wanted.list().iter().find_map(|requirement| {
             let Test::In(_) = requirement.test else { return None };
             let found = pool.iter().find_map(|(name, labels)| Some((labels.get_key_value(&requirement.key)?, *name)));
@@ -227,7 +228,7 @@ impl Inventory {
             return Some(Near::Label { wanted, found, workload, values });
         }
         for &requirement in &asked {
-            // A value that some workload has is no mistake by itself.
+            // A value that some workload has is not a mistake by itself.
             let met = labelled.iter().any(|(_, labels)| requirement.matches(labels));
             if met || !matches!(requirement.test, Test::In(_)) {
                 continue;
@@ -249,7 +250,7 @@ impl Inventory {
     }
 }
 
-/// Returns the one namespace and the one label that a selector asks for, if it asks for nothing else.
+/// Returns the one namespace and the one label of a selector, if it has nothing else.
 fn lone<'a>(namespaces: &[&'a SmolStr], selector: &'a PodSelector) -> Option<(&'a SmolStr, &'a Requirement)> {
     match (namespaces, selector.labels.list()) {
         ([namespace], [wanted]) if selector.account.is_any() => {
@@ -260,8 +261,8 @@ fn lone<'a>(namespaces: &[&'a SmolStr], selector: &'a PodSelector) -> Option<(&'
     }
 }
 
-/// Returns whether Kubernetes' own controllers and admission give pods a label of this key, so that a template or a
-/// dump without it proves nothing.
+/// Returns whether Kubernetes' controllers and admission set labels with this key on pods: then a template or a dump
+/// without the label proves nothing.
 fn is_set_by_kubernetes(requirement: &Requirement) -> bool {
     let key = requirement.key.as_str();
     matches!(requirement.test, Test::In(_) | Test::Exists)
@@ -278,8 +279,8 @@ fn is_set_by_kubernetes(requirement: &Requirement) -> bool {
             || key.starts_with("topology.kubernetes.io/"))
 }
 
-/// Returns whether a pod of a workload may have a label that Kubernetes sets. A Pod with another value of the same kind
-/// speaks for its siblings: `db-0` for `db-1`.
+/// Returns whether a pod of a workload may get a label that Kubernetes sets. A Pod with another value of the same form
+/// is evidence: `db-0` for `db-1`.
 fn may_get(workload: &Workload, requirement: &Requirement) -> bool {
     use WorkloadKind::{CronJob, Job, StatefulSet};
     let key = requirement.key.as_str();
@@ -319,7 +320,7 @@ fn owner_sets(kind: WorkloadKind, key: &str) -> bool {
     }
 }
 
-/// A requirement, the label that is there instead, and the object that has this label.
+/// A requirement, the label that an object has instead, and the object.
 type NearLabel<'i, T> = (Requirement, (&'i SmolStr, &'i SmolStr), T);
 
 /// Returns the label in `pool` that was probably meant by one of the requirements. Objects that meet all other
@@ -331,7 +332,7 @@ fn near_label<'i, T: Copy>(wanted: &Requirements, pool: &[(T, &'i Labels)]) -> O
         narrow.clear();
         narrow.extend(pool.iter().filter(|(_, labels)| rest_met(labels, requirement)));
         let of_this_key = || {
-            // An object with all the other labels was meant, however far its value is from the written one.
+            // An object with all the other labels is meant, even if its value is not similar.
             let others = wanted.list().len() > 1 && matches!(requirement.test, Test::In(_));
             narrow
                 .iter()
@@ -349,7 +350,7 @@ fn near_label<'i, T: Copy>(wanted: &Requirements, pool: &[(T, &'i Labels)]) -> O
     })
 }
 
-/// Returns the label nearest to one requirement: another value under its key, or its value under a near key.
+/// Returns the label nearest to one requirement: another value of the key, or the value under a similar key.
 fn near_in<'i, T: Copy>(wanted: &Requirement, pool: &[(T, &'i Labels)]) -> Option<((&'i SmolStr, &'i SmolStr), T)> {
     let values: &[SmolStr] = match &wanted.test {
         Test::In(values) => values,

@@ -1,5 +1,5 @@
-//! Objects of the cluster, of the kinds that a build writes. Those that decide flows of pods act beside the build's
-//! objects, and a build overwrites one that has the name of its own.
+//! Objects of the cluster, of the kinds that a build writes. Those that decide flows of pods act together with the
+//! build's objects. A build overwrites an object with the same name.
 //!
 //! The objects are kept as Kubernetes and Istio write them: a NetworkPolicy by its peers and ports, an object of Istio
 //! as [`mesh`](super::mesh) has it. No function here decides a flow.
@@ -21,22 +21,22 @@ pub struct PolicyObject {
     pub namespace: SmolStr,
     /// Its name.
     pub name: SmolStr,
-    /// Of an object that netpol wrote, the `name` of that build, which may be empty.
+    /// The `name` of the build that wrote the object, which may be empty; `None` if netpol did not write it.
     pub build: Option<SmolStr>,
-    /// `metadata.creationTimestamp`, which a dump of a cluster has: text of which the smaller is the older.
+    /// `metadata.creationTimestamp`, which a dump of a cluster has. Of two, the smaller text is the older.
     pub created: Option<SmolStr>,
     /// The pods that it is for.
     pub pods: Pods,
-    /// Its word on the flows of these pods.
+    /// The flows that it decides.
     pub says: Says,
-    /// The place that states it.
+    /// Its span.
     pub origin: Span,
 }
 
 /// The pods that an object is for.
 #[derive(Clone, Debug)]
 pub enum Pods {
-    /// Those of its namespace with these labels; of some kinds of Istio in the root namespace, those of every
+    /// The pods of its namespace with these labels; for some kinds of Istio in the root namespace, the pods of every
     /// namespace.
     Labels(Requirements),
     /// Those of gateways in its namespace (`targetRefs`), by name.
@@ -57,9 +57,9 @@ pub struct Existing {
     pub namespace: SmolStr,
     /// Its name.
     pub name: SmolStr,
-    /// Of an object that netpol wrote, the `name` of that build, which may be empty.
+    /// The `name` of the build that wrote the object, which may be empty; `None` if netpol did not write it.
     pub build: Option<SmolStr>,
-    /// The place that states it.
+    /// Its span.
     pub origin: Span,
 }
 
@@ -85,7 +85,7 @@ pub enum PolicyKind {
     RequestAuthentication,
 }
 
-/// The word of an object on the flows of its pods.
+/// The flows that an object decides for its pods.
 #[derive(Clone, Debug)]
 pub enum Says {
     /// A NetworkPolicy: the flows that it lets in and out; `None` for a direction that it does not concern.
@@ -124,7 +124,7 @@ pub enum Peer {
 }
 
 impl PolicyObject {
-    /// Returns whether the object may be for some pods, as their labels tell.
+    /// Returns whether the object may be for some pods, by their labels.
     pub fn may_be_for(&self, pods: &[PodSelector]) -> bool {
         match &self.pods {
             Pods::Labels(labels) => pods.iter().any(|one| one.labels.overlaps(labels)),
@@ -132,7 +132,7 @@ impl PolicyObject {
         }
     }
 
-    /// Returns the object without its rules: its pods and its role are left.
+    /// Returns the object without its rules, only with its pods and its kind.
     pub fn without_details(mut self) -> PolicyObject {
         match &mut self.says {
             Says::Network { ingress, egress } => {

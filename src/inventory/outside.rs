@@ -1,4 +1,4 @@
-//! Objects of Istio that say where connections go which leave their pod: ServiceEntries, VirtualServices,
+//! Objects of Istio that decide where a pod's outgoing connections go: ServiceEntries, VirtualServices,
 //! DestinationRules and Gateways, with the fields that a build writes.
 
 use std::net::IpAddr;
@@ -25,7 +25,7 @@ pub struct Mesh {
     pub gateways: Vec<Servers>,
 }
 
-/// The namespace and the name of an object, the namespaces that see it, and the place that states it.
+/// The namespace and the name of an object, the namespaces that see it, and its span.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// Its namespace.
@@ -34,7 +34,7 @@ pub struct Head {
     pub name: SmolStr,
     /// `exportTo`: namespaces, `.` for its own, `*` for all; empty is all.
     pub export_to: Vec<SmolStr>,
-    /// The place.
+    /// Its span.
     pub origin: Span,
 }
 
@@ -55,16 +55,16 @@ pub struct Entry {
     pub endpoints: Vec<IpAddr>,
 }
 
-/// How a ServiceEntry finds where its hosts are.
+/// How the addresses of a ServiceEntry's hosts are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolution {
     /// `NONE`: at the address that the client dials.
     None,
     /// `STATIC`: at its endpoints.
     Static,
-    /// `DNS`: where the name of the entry resolves to.
+    /// `DNS`: the addresses of the entry's name.
     Dns,
-    /// `DYNAMIC_DNS`: where the name resolves to that the client asks for.
+    /// `DYNAMIC_DNS`: the addresses of the name that the client asks for.
     DynamicDns,
 }
 
@@ -73,20 +73,20 @@ pub enum Resolution {
 pub struct EntryPort {
     /// The number that clients dial.
     pub number: u16,
-    /// How it is read.
+    /// Its protocol.
     pub reading: Reading,
     /// `targetPort`.
     pub target: Option<u16>,
 }
 
-/// How a port is read: what tells the hosts on it apart.
+/// The protocol of a port: by what its hosts are distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// `HTTP`, `HTTP2`, `GRPC`: by the host of requests.
     Requests,
-    /// `TLS`, `HTTPS`: by the name that TLS asks for.
+    /// `TLS`, `HTTPS`: by the TLS name (SNI).
     Tls,
-    /// `TCP`: by the address that is dialled.
+    /// `TCP`: by the dialled address.
     Bytes,
 }
 
@@ -118,7 +118,7 @@ pub struct Route {
 /// A route.
 #[derive(Clone, Debug)]
 pub struct RouteItem {
-    /// `match`: one of them must fit; none are anything.
+    /// `match`: one of them must fit; an empty list fits everything.
     pub matches: Vec<RouteMatch>,
     /// The host that it leads to.
     pub host: SmolStr,
@@ -128,7 +128,7 @@ pub struct RouteItem {
     pub port: Option<u16>,
 }
 
-/// What a route asks of a connection.
+/// The conditions of a route on a connection.
 #[derive(Clone, Debug, Default)]
 pub struct RouteMatch {
     /// `gateways`; empty are those of the VirtualService.
@@ -198,7 +198,7 @@ impl Head {
             || self.export_to.iter().any(|to| to == namespace || to == "." && self.namespace == namespace)
     }
 
-    /// Returns whether pods of a namespace see the object; `None` stands for one that nothing names.
+    /// Returns whether pods of a namespace see the object; `None` is a namespace that no rule names.
     pub fn is_seen_by(&self, namespace: Option<&SmolStr>) -> bool {
         namespace.map_or(self.is_seen_from_everywhere(), |name| self.is_seen_from(name))
     }

@@ -1,16 +1,17 @@
-//! Pods of a selector, and the lasting labels that tell their workloads from others: one answer for every target.
+//! Pods of a selector, and the permanent labels that distinguish their workloads from others: one answer for every
+//! target.
 //!
 //! ```text
 //! default deny ingress garden/@web        # the dump has the Pods web-0 and web-1, each with app=web
 //! ```
 //!
-//! Objects select pods by labels and not by accounts, so a target asks for labels that the pods of `web` have and no
-//! others: `app=web`. [`Inventory::meant`] answers for the pods that a rule governs, [`Inventory::without_accounts`]
-//! for those on its other side; a target only says what its selectors can contain.
+//! Objects select pods by labels and not by accounts, so a target needs labels that only the pods of `web` have:
+//! `app=web`. [`Inventory::meant`] gives the pods that a rule governs, [`Inventory::without_accounts`] those on its
+//! other side; the target says what its selectors can express.
 //!
-//! Some labels change with each pod or rollout, as `apps.kubernetes.io/pod-index` or `pod-template-hash`. They tell the
-//! Pods of today, and not those that a rollout makes next, so they never tell a workload. Pods of one owner are one
-//! workload, told by the labels that all of them have.
+//! Some labels change with each pod or rollout, for example `apps.kubernetes.io/pod-index` or `pod-template-hash`. They
+//! select the current Pods, but not those of the next rollout, so they are never used for a workload. Pods of one owner
+//! are one workload, with the labels that all of them have.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -43,8 +44,8 @@ pub struct MeantPods<'i> {
     pub perhaps: Vec<Perhaps<'i>>,
     /// The reason why some pods are in `perhaps`.
     pub indistinct: Option<Indistinct>,
-    /// Whether the namespaces come from the inventory, since the selector names none: a namespace that is made later is
-    /// not among them.
+    /// Whether the namespaces come from the inventory because the selector names none: a namespace that is made later
+    /// is not among them.
     pub from_inventory: bool,
 }
 
@@ -68,7 +69,7 @@ pub enum Within<'i> {
     Meeting(&'i Requirements),
 }
 
-/// The reason why no labels tell the pods of a selector from others.
+/// The reason why no labels distinguish the pods of a selector from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Indistinct {
     /// No namespace is named, and no inventory lists them.
@@ -89,16 +90,17 @@ impl fmt::Display for Indistinct {
     }
 }
 
-/// The pods of a selector by selectors that ask for no account.
+/// The pods of a selector, as selectors without an account.
 #[derive(Clone, Debug)]
 pub struct WithoutAccounts<'i> {
     /// The selectors.
     pub selectors: Vec<Cow<'i, PodSelector>>,
-    /// The account, if the selectors mean other pods too, since no labels tell the account's own.
+    /// The account, if the selectors also match other pods, because no labels distinguish its own.
     pub shared_account: Option<SmolStr>,
 }
 
-/// Returns whether a label names a single pod of a workload, or a single rollout: the next pod has another value.
+/// Returns whether a label belongs to a single pod of a workload, or to a single rollout: the next pod has another
+/// value.
 pub fn is_passing(key: &str) -> bool {
     const PASSING: [&str; 7] = [
         "pod-template-hash",
@@ -119,7 +121,7 @@ pub fn is_injected(key: &str) -> bool {
     INJECTED.contains(&key)
 }
 
-/// Finds what the Pods of each controller have in common.
+/// Finds the labels that the Pods of each controller have in common.
 pub(super) fn owners(workloads: &[Workload]) -> Owners {
     let mut owners = Owners::default();
     for workload in workloads {
@@ -145,11 +147,11 @@ impl Inventory {
         }
     }
 
-    /// Returns the requirements that may tell the pods of a workload from others, the fewest first: its selector, and
-    /// all labels that its pods keep.
+    /// Returns requirements that may distinguish the pods of a workload from others, the fewest first: its selector,
+    /// and all permanent labels of its pods.
     pub fn telling_labels(&self, workload: &Workload) -> Vec<Requirements> {
         let own = match workload.kind {
-            // The selector of these is all labels of the pods, and that of a Job a label that its successor does not
+            // The selector of these is all labels of the pods, and that of a Job has a label that the next Job does not
             // have.
             WorkloadKind::Pod | WorkloadKind::Job | WorkloadKind::CronJob => None,
             _ => workload.selector.as_ref(),
@@ -162,8 +164,8 @@ impl Inventory {
         all
     }
 
-    /// Returns requirements that are met by some pods and by no others of those that are `here`, as far as the
-    /// inventory shows; `None` where no lasting labels tell them.
+    /// Returns requirements that some pods meet and no other pods of those that are `here`, by the inventory; `None` if
+    /// no permanent labels do so.
     pub fn tell(
         &self,
         here: &PodSelector,
@@ -251,7 +253,7 @@ impl Inventory {
         meant
     }
 
-    /// Returns the pods of a selector by selectors that may ask anything of namespaces and nothing of accounts.
+    /// Returns the pods of a selector as selectors without an account.
     pub fn without_accounts<'i>(&'i self, selector: &'i PodSelector) -> WithoutAccounts<'i> {
         if selector.account.is_any() {
             return WithoutAccounts { selectors: vec![Cow::Borrowed(selector)], shared_account: None };
@@ -278,7 +280,7 @@ impl Inventory {
     }
 
     /// Returns the labels of the pods of a namespace that have an Istio sidecar. Unknown pods have one if the
-    /// namespace's own labels say so; if no labels tell the pods apart, all pods are returned.
+    /// namespace's labels say so. If no labels distinguish the pods, all pods are returned.
     pub fn meshed(&self, namespace: &SmolStr) -> Vec<Requirements> {
         let labels = self.namespaces.get(namespace).map(|namespace| &namespace.labels);
         let injected = labels.is_some_and(|labels| {
@@ -302,7 +304,7 @@ impl Inventory {
     }
 }
 
-/// Returns the requirements for the labels that meet `labels` and none of `taken`.
+/// Returns requirements for the pods that meet `labels` and none of `taken`.
 fn all_but(labels: &Requirements, taken: Vec<Requirements>) -> Vec<Requirements> {
     let pods = |labels| PodSelector { labels, ..PodSelector::any() };
     let taken: Vec<PodSelector> = taken.into_iter().map(pods).collect();

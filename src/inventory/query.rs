@@ -17,14 +17,14 @@ use crate::model::ports::Protocol;
 /// The labels of an unknown namespace.
 static NO_LABELS: Labels = BTreeMap::new();
 
-/// The workloads and Services by labels and accounts, so that a selector costs as much as it selects, and not as much
-/// as the cluster has. It is made at the first query, after which the inventory does not change.
+/// The workloads and Services by labels and accounts, so that a query costs in proportion to its result and not to the
+/// cluster. It is made at the first query, after which the inventory does not change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     tables: OnceLock<Tables>,
     /// The names of the namespaces.
     pub(super) names: OnceLock<Lexicon<SmolStr>>,
-    /// The labels of the pods of each namespace, as far as one that is nearly another was asked for.
+    /// The labels of the pods of each namespace, for look-ups of similar labels.
     spellings: OnceLock<FxHashMap<SmolStr, OnceLock<Spellings>>>,
 }
 
@@ -94,7 +94,7 @@ impl Inventory {
         (!unknown).then_some(true)
     }
 
-    /// Returns the namespaces of the inventory that requirements may mean, sorted, each with whether they certainly do.
+    /// Returns the namespaces of the inventory that may meet requirements, sorted, each with whether it certainly does.
     pub fn namespaces_meeting<'i>(&'i self, requirements: &Requirements) -> Vec<(&'i SmolStr, bool)> {
         let meets = |name: &'i SmolStr| match self.meets(name, requirements) {
             Some(false) => None,
@@ -224,7 +224,7 @@ impl Inventory {
     }
 
     /// Returns the shortest list of workloads, in order, that contains all that a selector selects; `None` if the
-    /// selector asks for no label with a value and for no account.
+    /// selector has no label with a value and no account.
     fn candidates(&self, selector: &PodSelector, range: Option<Range<usize>>) -> Option<Vec<usize>> {
         let tables = self.tables();
         let with_label = |requirement: &Requirement| {

@@ -1,4 +1,4 @@
-//! From the text of manifests to an [`Inventory`].
+//! The reader of manifests: from their text to an [`Inventory`].
 //!
 //! ```text
 //! text ─document→ tree ─object→ Kind, Meta ─workload, service→ facts ─read→ Inventory
@@ -43,18 +43,18 @@ use crate::inventory::{AllLeftOut, ServicePort};
 use crate::model::labels::{Labels, NAMESPACE_NAME};
 use crate::source::{FileId, Sources, Span};
 
-/// The facts about manifests that do not stand in them.
+/// Facts about manifests that they do not contain themselves.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading<'a> {
-    /// The namespace of objects that name none; `default`, with a note that counts them, if it is not said.
+    /// The namespace of objects that name none; `None` is `default`, with a note that counts them.
     pub namespace: Option<&'a str>,
-    /// The files that were found in a folder: one that is no manifest is passed over.
+    /// The files that were found in a folder: a file there that is no manifest is skipped.
     pub found: &'a [FileId],
 }
 
-/// Reads manifests: YAML of one or many documents, or JSON, with objects or lists of them. Other kinds are passed over.
-/// An object that cannot be read, that Kubernetes would refuse, or that contradicts another is a finding with its
-/// place; of two equal statements the first place is kept.
+/// Reads manifests: YAML of one or many documents, or JSON, with objects or lists of them. Other kinds are skipped. An
+/// object that cannot be read, that Kubernetes would refuse, or that contradicts another is a finding with its span; of
+/// two equal statements the first span is kept.
 pub fn read(sources: &Sources, files: &[FileId], reading: Reading<'_>, diagnostics: &mut Diagnostics) -> Inventory {
     let mut facts = Facts::default();
     let unplaced = SmolStr::from(reading.namespace.unwrap_or("default"));
@@ -91,7 +91,7 @@ pub fn read(sources: &Sources, files: &[FileId], reading: Reading<'_>, diagnosti
     facts.inventory()
 }
 
-/// Returns whether a text is a template of Helm or the like, which is a manifest only once it is rendered.
+/// Returns whether a text is a template, of Helm for example, which is a manifest only once it is rendered.
 fn is_template(file: FileId, text: &str) -> bool {
     let fails = || {
         let mut found = Diagnostics::new();
@@ -106,8 +106,8 @@ fn looks_like_manifest(text: &str) -> bool {
     ["apiVersion:", "kind:"].iter().all(|key| text.lines().any(|line| line.starts_with(key)))
 }
 
-/// Reads the objects that decide about flows in YAML that a build has just written; their places are in no file, and
-/// `file` stands for it.
+/// Reads the objects that decide about flows in YAML that a build has just written. They have no file; `file` is used
+/// for their spans.
 pub fn written(file: FileId, yaml: &str) -> Vec<PolicyObject> {
     let mut objects = Vec::new();
     document::each_document(file, yaml, Keep::Known, &mut Diagnostics::new(), |document, mistakes| {
@@ -121,9 +121,8 @@ pub fn written(file: FileId, yaml: &str) -> Vec<PolicyObject> {
     objects
 }
 
-/// Reads the NetworkPolicies of a text, whoever wrote them; objects of other kinds are passed over. `unplaced` is the
-/// namespace of those that name none. A field that a NetworkPolicy does not have is a finding, since nobody can say
-/// what it was to open or close.
+/// Reads the NetworkPolicies of a text, of this build or others; objects of other kinds are skipped. `unplaced` is the
+/// namespace of those that name none. An unknown field is a finding, because it is unknown what it opens or closes.
 pub fn network_policies(file: FileId, text: &str, unplaced: &str, diagnostics: &mut Diagnostics) -> Vec<PolicyObject> {
     let (mut objects, unplaced) = (Vec::new(), SmolStr::from(unplaced));
     document::each_document(file, text, Keep::Everything, diagnostics, |document, mistakes| {
@@ -137,8 +136,8 @@ pub fn network_policies(file: FileId, text: &str, unplaced: &str, diagnostics: &
     objects
 }
 
-/// Reads the NetworkPolicies of a text that a build has just written, in the style in which builds write; `file` stands
-/// for its file. What is not in that style, or cannot be read, is the finding.
+/// Reads the NetworkPolicies of a text that a build has just written, in the style of builds; `file` is used for their
+/// spans. If something is not in that style, or cannot be read, this is the finding.
 pub fn written_network_policies(file: FileId, text: &str) -> Result<Vec<PolicyObject>, Box<Diagnostic>> {
     let (mut objects, mut found, unplaced) = (Vec::new(), Diagnostics::new(), SmolStr::default());
     let read = style::each_document(file, text, |document| {
@@ -161,9 +160,9 @@ pub fn written_network_policies(file: FileId, text: &str) -> Result<Vec<PolicyOb
     }
 }
 
-/// Reads the objects of Istio in a text that a build has just written; `file` stands for its file. What cannot be read
-/// is the finding, and so is a document that is no object of a kind that builds write. A text in another style than a
-/// build's own, which means the same, is read as any YAML.
+/// Reads the objects of Istio in a text that a build has just written; `file` is used for their spans. If something
+/// cannot be read, this is the finding, and so is a document that is no object of a kind that builds write. A text with
+/// the same meaning in another style is read as any YAML.
 pub fn written_mesh(file: FileId, text: &str) -> Result<Mesh, Box<Diagnostic>> {
     let (mut mesh, mut found) = (Mesh::default(), Diagnostics::new());
     let styled = style::each_document(file, text, |document| {
@@ -186,7 +185,7 @@ fn add_to_mesh(root: At<'_>, mesh: &mut Mesh, mistakes: &mut Mistakes<'_>) {
     let mut is_known = false;
     object::each_object(root, false, &SmolStr::default(), mistakes, |kind, meta, at, mistakes| {
         is_known = match kind {
-            // What decides nothing, a dry run for example, is written by no build.
+            // No build writes an object that decides nothing, for example one in a dry run.
             Kind::Policy(kind) => {
                 outside::refuse_unknown_fields(kind, at, mistakes);
                 policy::policy(kind, meta, at, mistakes).map(|one| mesh.objects.push(one)).is_some()
@@ -201,7 +200,7 @@ fn add_to_mesh(root: At<'_>, mesh: &mut Mesh, mistakes: &mut Mistakes<'_>) {
     }
 }
 
-/// Returns whether a file is Kustomize's own, which may go without `kind`.
+/// Returns whether a file is Kustomize's own, which may have no `kind`.
 fn is_kustomization(path: &str) -> bool {
     let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
     matches!(name, "kustomization.yaml" | "kustomization.yml" | "Kustomization")
@@ -210,17 +209,17 @@ fn is_kustomization(path: &str) -> bool {
 /// The facts that were read so far.
 #[derive(Default)]
 struct Facts {
-    /// The labels of the Namespaces that were stated.
+    /// The labels of the stated Namespaces.
     namespaces: BTreeMap<SmolStr, (Labels, Span)>,
-    /// The namespaces that objects named, each with the first such place.
+    /// The namespaces that objects name, each with the first span.
     mentioned: BTreeMap<SmolStr, Span>,
     services: BTreeMap<(SmolStr, SmolStr), Service>,
     workloads: BTreeMap<(SmolStr, SmolStr, WorkloadKind), Workload>,
-    /// The workloads with only the beginning of a name (`generateName`): two of one name are two.
+    /// The workloads with `generateName`, which is only the beginning of a name: two with one such name are different.
     unnamed: Vec<Workload>,
     accounts: BTreeSet<(SmolStr, SmolStr)>,
     api_servers: BTreeSet<ApiServer>,
-    /// How many objects name no namespace, and the place of the first.
+    /// The number of objects without a namespace, and the span of the first.
     unplaced: Option<(usize, Span)>,
     objects: Vec<PolicyObject>,
     existing: Vec<Existing>,
@@ -232,7 +231,7 @@ impl Facts {
     fn add(&mut self, kind: Kind, meta: Meta<'_>, object: At<'_>, mistakes: &mut Mistakes<'_>) {
         if kind == Kind::Namespace {
             let mut labels = meta.labels;
-            // The API server sets this label on every write, whatever the manifest says.
+            // The API server sets this label on every write, even if the manifest has another value.
             labels.insert(NAMESPACE_NAME.into(), meta.name.clone());
             state(&mut self.namespaces, meta.name, (labels, meta.origin), &meta.title, mistakes);
             return;
@@ -260,8 +259,8 @@ impl Facts {
             Kind::Routing(kind) => routing::read(kind, &meta, object, &mut self.listeners, &mut self.rewrites),
             Kind::Workload(kind) => {
                 let (title, generated) = (meta.title.clone(), meta.generated);
-                // A Deployment and its Pods stand for its ReplicaSets, of which a cluster keeps ten old ones; one
-                // without a template has no pods.
+                // A ReplicaSet of a Deployment is skipped: its Deployment and Pods represent it, and a cluster keeps
+                // ten old ones. One without a template has no pods.
                 let empty = object.get("spec").is_some_and(|spec| spec.get("template").is_none());
                 if kind == WorkloadKind::ReplicaSet && (empty || workload::is_owned(&meta, mistakes)) {
                     return;
@@ -325,15 +324,15 @@ impl Facts {
     }
 }
 
-/// A fact that manifests may state twice, if both say the same.
+/// A fact that manifests may state twice, if both statements are equal.
 trait Fact {
     fn origin(&self) -> Span;
 
-    /// Returns what the two differ in, in words.
+    /// Returns the difference of the two, in words.
     fn difference(&self, other: &Self) -> Option<&'static str>;
 }
 
-/// Adds a fact; one that contradicts what was stated under the same key is a finding.
+/// Adds a fact; one that contradicts an earlier fact with the same key is a finding.
 fn state<K: Ord, F: Fact>(facts: &mut BTreeMap<K, F>, key: K, fact: F, title: &str, mistakes: &mut Mistakes<'_>) {
     match facts.entry(key) {
         Entry::Vacant(entry) => {

@@ -1,4 +1,4 @@
-//! Ports of Services: which pod port each of them is.
+//! Ports of Services: the pod port behind each of them.
 //!
 //! ```text
 //! Service garden/api: 80 -> http, 8080 -> admin        its pods: http 8080, admin 9090
@@ -21,27 +21,27 @@ pub enum Wanted<'a> {
     Name(&'a SmolStr),
 }
 
-/// The meaning of a port on a Service's name.
+/// The meaning of a port after a Service's name.
 #[derive(Clone, Copy, Debug)]
 pub enum Meant<'a> {
     /// A port of the Service.
     Own(&'a ServicePort),
-    /// The pods' port of this number or name, to which this port of the Service leads.
+    /// The pods' port of this number or name, which this port of the Service leads to.
     Pods(&'a ServicePort),
 }
 
-/// Why a Service does not say which pod port is meant.
+/// Why it is unclear which pod port of a Service is meant.
 #[derive(Clone, Debug)]
 pub enum Unclear {
-    /// The Service has no such port, nor have its pods behind one of its ports.
+    /// The Service has no such port, and neither have its pods behind one of its ports.
     NoSuchPort,
-    /// The port could be the first, a port of the Service, or the pods' port to which the second leads.
+    /// The port could be the first, a port of the Service, or the pods' port that the second leads to.
     Either(Box<ServicePort>, Box<ServicePort>),
 }
 
 impl Service {
-    /// Returns the port that is meant; `pods` are those that are known behind the Service, whose port names say which
-    /// numbers its target names are. Without a protocol TCP is meant where the Service has the port for several.
+    /// Returns the port that is meant. `pods` are the known pods behind the Service; their port names give the numbers
+    /// of its named targets. If the Service has the port for several protocols, TCP is meant by default.
     pub fn port(
         &self,
         wanted: Wanted<'_>,
@@ -89,7 +89,7 @@ impl Service {
 }
 
 impl ServicePort {
-    /// Returns the port as it stands behind a Service's name in the language: `80`, `53/udp`.
+    /// Returns the port as the language writes it after a Service's name: `80`, `53/udp`.
     pub fn written(&self) -> String {
         match self.protocol {
             Protocol::Tcp => self.port.to_string(),

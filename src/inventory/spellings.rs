@@ -1,4 +1,4 @@
-//! The spellings of labels in one namespace, by which the label nearest to a misspelt one is found without a look at
+//! The spellings of labels in one namespace: an index to find the label nearest to a misspelt one without a look at
 //! every pod.
 //!
 //! ```text
@@ -18,24 +18,24 @@ pub(super) struct Spellings {
     by_key: FxHashMap<SmolStr, Spelt>,
     /// The keys of each value.
     by_value: FxHashMap<SmolStr, Spelt>,
-    /// The first workload, by its place, that has each label.
+    /// The index of the first workload that has each label.
     first: FxHashMap<(SmolStr, SmolStr), usize>,
 }
 
 #[derive(Clone, Debug)]
 struct Spelt {
-    /// Sorted.
+    /// The words, sorted.
     words: Vec<SmolStr>,
     lexicon: Lexicon<SmolStr>,
-    /// The first workload, by its place, that has one of them.
+    /// The index of the first workload that has one of them.
     first: usize,
 }
 
-/// A label that was probably meant: the first workload that has it, by its place, and its key.
+/// A label that was probably meant: the index of the first workload that has it, and its key.
 pub(super) type Meant<'s> = (usize, &'s SmolStr);
 
 impl Spellings {
-    /// Gathers the labels of the workloads of a namespace, those on the host network aside.
+    /// Gathers the labels of the workloads of a namespace, without those on the host network.
     pub(super) fn of(workloads: &[Workload]) -> Spellings {
         let mut first: FxHashMap<(SmolStr, SmolStr), usize> = FxHashMap::default();
         let mut by_key: FxHashMap<SmolStr, (Vec<SmolStr>, usize)> = FxHashMap::default();

@@ -8,11 +8,11 @@ use super::diagnostics::Maker;
 use super::features::{Answer, View, json};
 use super::workspace::Workspace;
 
-/// Shows the objects of the rule at a place: `[uri, position]`.
+/// Shows the objects of the rule at a position: `[uri, position]`.
 pub const YAML: &str = "netpol.showYaml";
 /// Decides on a flow: `[uri, from, to]`.
 pub const EVALUATE: &str = "netpol.evaluate";
-/// Shows how well each layer enforces the rule at a place, or all rules of a file: `[uri, position?]`.
+/// Shows how well each layer enforces the rule at a position, or all rules of a file: `[uri, position?]`.
 pub const EXPLAIN: &str = "netpol.explain";
 /// The commands.
 pub const COMMANDS: [&str; 3] = [YAML, EVALUATE, EXPLAIN];

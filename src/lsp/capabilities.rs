@@ -1,4 +1,4 @@
-//! What the server can do, as it says in its answer to `initialize`.
+//! The server's capabilities, which its answer to `initialize` lists.
 
 use lsp_types::{
     CodeActionKind, CodeActionOptions, CodeLensOptions, CompletionOptions, DiagnosticOptions, DocumentLinkOptions,

@@ -1,4 +1,4 @@
-//! The client: what it can do, and the way of messages to it.
+//! The client: its capabilities, and the sending of messages to it.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::lines::Encoding;
 
-/// What a client can do, as its `initialize` says.
+/// The capabilities of a client, from its `initialize`.
 #[derive(Clone, Copy, Debug)]
 pub struct Abilities {
     /// The units of positions.
@@ -24,14 +24,14 @@ pub struct Abilities {
     pub refreshes_hints: bool,
     /// Whether it watches files on demand.
     pub watches: bool,
-    /// Whether it shows places beside a diagnostic.
+    /// Whether it shows related spans beside a diagnostic.
     pub related: bool,
     /// Whether it reads texts by `workspace/textDocumentContent`, so that the server's own texts have addresses.
     pub reads_own: bool,
 }
 
 impl Abilities {
-    /// Reads what a client says of itself.
+    /// Reads the capabilities of a client.
     pub fn of(params: &InitializeParams) -> Abilities {
         let capabilities = &params.capabilities;
         let document = capabilities.text_document.as_ref();
@@ -39,7 +39,7 @@ impl Abilities {
         let encodings = capabilities.general.as_ref().and_then(|general| general.position_encodings.clone());
         let refreshes = |support: Option<Option<bool>>| support.flatten().unwrap_or_default();
         let published = document.and_then(|document| document.publish_diagnostics.as_ref());
-        // A client of our own that is older than 3.18 says so in its options.
+        // Our own extension says in its options that it reads our texts, even if the client is older than 3.18.
         let told = params.initialization_options.as_ref().and_then(|options| options.get("ownTexts")?.as_bool());
         Abilities {
             encoding: Encoding::choose(&encodings.unwrap_or_default()),
@@ -75,7 +75,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The request is right, and has no answer: the words say why.
+    /// Makes the failure of a valid request that has no answer; the message says why.
     pub fn new(message: impl Into<String>) -> Failure {
         Failure { code: ErrorCode::RequestFailed, message: message.into() }
     }
@@ -113,7 +113,8 @@ impl Client {
         self.send(Message::Response(Response { id, response_result }));
     }
 
-    /// Sends a notification. It is written as it stands: diagnostics are many, and a tree of them costs more than they.
+    /// Sends a notification. It is serialised directly: diagnostics are many, and a tree of JSON values would cost
+    /// more.
     pub fn notify(&mut self, method: &str, params: impl Serialize) {
         let Ok(text) = serde_json::to_string(&Note { jsonrpc: "2.0", method, params }) else { return };
         // A client that went away is noticed where its messages are read.

@@ -35,7 +35,7 @@ pub fn markdown(value: String) -> MarkupContent {
     MarkupContent { kind: MarkupKind::Markdown, value }
 }
 
-/// Returns a completion as an item; `at` is its place among the others.
+/// Returns a completion as an item; `at` is its index among the others.
 pub fn completion(one: Completion, at: usize, lines: &Lines<'_>) -> CompletionItem {
     let kind = match one.kind {
         CompletionKind::Keyword => CompletionItemKind::Keyword,

@@ -57,7 +57,7 @@ impl Maker<'_> {
         self.workspace.lines(self.opened, file)
     }
 
-    /// Returns one finding as a diagnostic: its message, then what stands at its place, then its advice.
+    /// Returns a finding as a diagnostic: its message, the text at its span, and its advice.
     pub fn diagnostic(&self, finding: &diag::Diagnostic, lines: &Lines<'_>) -> Diagnostic {
         let mut message = finding.message.clone();
         if !finding.primary.message.is_empty() {

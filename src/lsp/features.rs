@@ -102,13 +102,13 @@ impl<'w> View<'w> {
         json(marks.collect::<Vec<_>>())
     }
 
-    /// Returns the endpoint at a place, of which a client may ask who reaches it and what it reaches.
+    /// Returns the endpoint at a position, for the client's call hierarchy.
     pub fn party(&self, at: &TextDocumentPositionParams) -> Answer {
         let party = self.ide().party(self.file(), self.offset(at));
         json(party.map(|party| vec![self.party_item(party)]))
     }
 
-    /// Returns who reaches an endpoint, each with the statements of its file that say so.
+    /// Returns the endpoints that reach an endpoint, each with the rules of its file that allow it.
     pub fn reached_by(&self, item: &CallHierarchyItem) -> Answer {
         let calls = self.contacts(item, Asked::Sources)?.into_iter().map(|Contact { party, rules }| {
             let from_ranges = self.ranges(&rules, party.span.file);
@@ -117,7 +117,7 @@ impl<'w> View<'w> {
         json(calls.collect::<Vec<_>>())
     }
 
-    /// Returns what an endpoint reaches, each with the statements of this file that say so.
+    /// Returns the endpoints that an endpoint reaches, each with the rules of this file that allow it.
     pub fn reaches(&self, item: &CallHierarchyItem) -> Answer {
         let calls = self.contacts(item, Asked::Destinations)?.into_iter().map(|Contact { party, rules }| {
             let from_ranges = self.ranges(&rules, self.file());
@@ -279,12 +279,12 @@ pub fn signature_help(found: Option<Signature>) -> Answer {
     }))
 }
 
-/// Returns tokens under an id, by which the client asks for the difference next time.
+/// Returns tokens under an id, which the client sends when it asks for the difference.
 pub fn tokens_answer(id: &str, data: Vec<lsp_types::SemanticToken>) -> Answer {
     json(SemanticTokens { result_id: Some(id.to_owned()), data })
 }
 
-/// Returns the difference of two lists of tokens: one edit between what they begin and end with alike.
+/// Returns the difference of two lists of tokens: one edit between their equal beginnings and ends.
 pub fn tokens_delta(id: &str, old: &[lsp_types::SemanticToken], new: &[lsp_types::SemanticToken]) -> Answer {
     let before = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let (old, new) = (&old[before..], &new[before..]);

@@ -110,7 +110,7 @@ fn starts(text: &str) -> Vec<u32> {
     std::iter::once(0).chain(ends.filter(|at| begins_line(bytes, *at)).map(|at| at as u32)).collect()
 }
 
-/// Returns the places of all CR and LF.
+/// Returns the offsets of all CR and LF.
 fn line_ends(bytes: &[u8]) -> impl Iterator<Item = usize> {
     bytes.iter().enumerate().filter(|(_, byte)| matches!(byte, b'\n' | b'\r')).map(|(at, _)| at)
 }

@@ -7,10 +7,10 @@
 //! ```
 //!
 //! One thread answers messages in their order; a second one reads them, and another asks the layers, which takes
-//! longest. The policy of a document is that of the nearest `netpol.toml`, else that of the document's folder. An edit
+//! longest. A document belongs to the policy of the nearest `netpol.toml`, else to that of its own folder. An edit
 //! makes the policy stale; the next question, or an empty queue, checks it again. A large policy is checked again in
-//! another thread, when nobody has typed for a moment; until then a draft of it tells what the edit did, and answers
-//! what is asked at one place. This room knows LSP, and no file: a [`Disk`] reads those.
+//! another thread, after a pause in typing. Until then a draft of it has the effects of the edit, and answers questions
+//! about one position. This module knows LSP, but no files: a [`Disk`] reads those.
 
 mod actions;
 mod capabilities;
@@ -49,7 +49,7 @@ pub enum Root {
 /// The unsaved texts of open documents, by their paths.
 pub type Unsaved = HashMap<PathBuf, String>;
 
-/// A policy, with the places of its files on disk.
+/// A policy, with the paths of its files on disk.
 #[derive(Debug)]
 pub struct Opened {
     /// The policy.
@@ -64,7 +64,7 @@ pub trait Disk: Send + Sync {
     fn root_of(&self, file: &Path, folders: &[PathBuf]) -> Root;
 
     /// Reads the files of a policy, unsaved texts first, and checks it. `before` is an earlier state of the policy. The
-    /// error says in words why the files cannot be read.
+    /// error says why the files cannot be read.
     fn open(&self, root: &Root, unsaved: &Unsaved, before: Option<&Opened>) -> Result<Opened, String>;
 
     /// Returns a verdict in the words of `netpol eval`.

@@ -1,5 +1,5 @@
-//! Questions about one place of a large policy, which the statements around it answer with what is known of the rest:
-//! nobody waits until all of it was checked again.
+//! Questions about one position in a large policy. The statements around it are analysed by themselves, with what is
+//! known about the rest, so that the answer does not wait until the whole policy is checked again.
 
 use lsp_types::{CompletionItem, Hover, Location, TextDocumentPositionParams};
 use serde_json::json as object;
@@ -14,7 +14,7 @@ use crate::source::{FileId, Span};
 /// The most words that a client gets at once; it asks again as somebody types.
 const MOST_WORDS: usize = 200;
 
-/// A place in a document of a large policy.
+/// A position in a document of a large policy.
 pub struct Near<'w> {
     workspace: &'w Workspace,
     opened: &'w Opened,
@@ -26,7 +26,7 @@ pub struct Near<'w> {
 }
 
 impl Workspace {
-    /// Returns a place of a document, if its policy is large.
+    /// Returns a position in a document, if its policy is large.
     pub fn near(&mut self, at: &TextDocumentPositionParams) -> Option<Near<'_>> {
         let root = self.root_of(&at.text_document.uri)?;
         self.read_draft(&root)?;
@@ -47,7 +47,7 @@ impl Near<'_> {
         self.workspace.lines(self.opened, self.file)
     }
 
-    /// Returns where a place is in the document, or in another file.
+    /// Returns the current span of a span, in the document or in another file.
     fn moved(&self, span: Span) -> Option<Span> {
         match span.file == self.window.file {
             true => {

@@ -1,4 +1,4 @@
-//! The table of requests: which method asks what of which document.
+//! The table of requests: the method, and the function that answers it.
 
 use lsp_server::ErrorCode;
 use lsp_types::{

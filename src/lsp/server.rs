@@ -27,12 +27,12 @@ use crate::diag;
 
 /// How long the first findings wait for those of the layers, which mostly come sooner.
 const PATIENCE: Duration = Duration::from_millis(40);
-/// How long nobody must have typed before a large policy is checked again.
+/// The pause in typing after which a large policy is checked again.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The stack of the thread that asks the layers.
 const STACK: usize = 16 << 20;
 
-/// What the server waits for.
+/// The events that the server waits for.
 enum Event {
     /// A message of the client.
     Message(Message),
@@ -40,13 +40,13 @@ enum Event {
     Broken(String),
     /// The client went away.
     Closed,
-    /// The layers of a policy were asked, or that failed by a bug.
+    /// The layers of a policy are judged, or this failed by a bug.
     Judged(Root, bool),
     /// A large policy was checked again; nothing, if that failed by a bug.
     Read(Root, Option<Box<Read>>),
 }
 
-/// Speaks with a client until it says `exit`, or goes away. Returns the exit code: 0 if it said `shutdown` first.
+/// Serves a client until it sends `exit`, or goes away. Returns the exit code: 0 if it sent `shutdown` first.
 pub fn serve(input: impl BufRead + Send + 'static, output: impl Write + Send + 'static, disk: Arc<dyn Disk>) -> u8 {
     let (events, incoming) = channel();
     let reader = events.clone();
@@ -121,7 +121,7 @@ pub(super) struct Server {
     pub(super) workspace: Workspace,
     events: Sender<Event>,
     incoming: Receiver<Event>,
-    /// Messages that were taken in and not looked at.
+    /// Messages that were received and not handled yet.
     queue: VecDeque<Event>,
     /// Questions for diagnostics that wait for the layers.
     pulls: Vec<(RequestId, Uri)>,
@@ -190,7 +190,7 @@ impl Server {
         self.queue.push_back(event);
     }
 
-    /// Brings every policy up to date, sends what was found, and waits for the next event.
+    /// Brings every policy up to date, sends its findings, and waits for the next event.
     fn wait(&mut self) -> Option<Event> {
         self.guarded(Server::settle);
         let mut projects = self.workspace.projects.values();
@@ -250,7 +250,7 @@ impl Server {
         }
     }
 
-    /// Sends what is known of a large policy while it is being edited.
+    /// Sends the known findings of a large policy while it is being edited.
     fn send_draft(&mut self, root: &Root) {
         if self.workspace.projects.get(root).is_none_or(|project| project.sent != Sent::Nothing) {
             return;
@@ -283,7 +283,7 @@ impl Server {
         }
     }
 
-    /// A large policy was checked again: answers what waited for that.
+    /// Handles a large policy that was checked again: answers the requests that waited for it.
     fn read(&mut self, root: &Root, read: Option<Box<Read>>) {
         match read {
             Some(read) => self.workspace.take(*read),
@@ -313,19 +313,19 @@ impl Server {
         }
     }
 
-    /// The layers of a policy were asked: sends what they found, unless the policy changed since.
+    /// Handles a policy whose layers were judged: sends their findings, unless the policy changed since.
     fn judged(&mut self, root: &Root, is_done: bool) {
         let Some(project) = self.workspace.projects.get_mut(root) else { return };
         project.judging = false;
         if project.is_drafted() {
-            // What the layers found stays, where the statements that they found it in stay.
+            // The findings of the layers are kept for statements that are unchanged.
             project.sent = Sent::Nothing;
             return;
         }
         let is_stale = project.stale;
         let Ok(opened) = self.workspace.fresh(root) else { return };
         if !is_done && !is_stale {
-            // Another try would fail in the same way: what is known already is all.
+            // Another try would fail in the same way, so the known findings are final.
             self.send(root, &opened, Sent::All);
             for (id, _) in std::mem::take(&mut self.pulls) {
                 self.client.answer(id, Err(Failure::of(ErrorCode::InternalError, "a bug of netpol")));
@@ -363,8 +363,8 @@ impl Server {
         }
     }
 
-    /// Sends the findings of a policy that are known, and withdraws earlier ones. A client that asks for the
-    /// diagnostics of its documents gets only those of the other files.
+    /// Sends the known findings of a policy, and withdraws earlier ones. A client that pulls the diagnostics of its
+    /// documents gets only those of the other files.
     fn send(&mut self, root: &Root, opened: &Opened, sent: Sent) {
         self.send_findings(root, opened, opened.analysis.known_findings().iter(), sent);
     }
@@ -389,7 +389,7 @@ impl Server {
     }
 
     fn send_unreadable(&mut self, root: &Root, why: &str) {
-        // A client that asks for diagnostics is told when it asks.
+        // A client that pulls diagnostics gets them when it asks.
         let pulls = self.abilities.pulls;
         let documents = self.workspace.documents.values().filter(|document| document.root == *root && !pulls);
         let all = documents.map(|document| (document.uri.clone(), vec![unreadable(why)])).collect();
@@ -507,7 +507,7 @@ impl Server {
     }
 
     /// Returns the policy that must be checked again before a request can be answered: a large one that was edited, if
-    /// the request is about more than one place of it.
+    /// the request is about more than one position in it.
     fn waits_for(&self, request: &Request) -> Option<Root> {
         const NEAR: [&str; 5] = [
             "textDocument/hover",
@@ -549,7 +549,7 @@ impl Server {
         Some(self.answer(&method, params))
     }
 
-    /// Answers with the diagnostics of a document, at once or when the layers were asked.
+    /// Answers with the diagnostics of a document: at once, or when the layers are judged.
     fn pull(&mut self, id: RequestId, uri: Uri) {
         let drafted = self.workspace.root_of(&uri).filter(|root| self.workspace.is_drafted(root));
         if let Some(root) = drafted.filter(|_| self.abilities.refreshes_diagnostics) {
@@ -577,7 +577,7 @@ impl Server {
         self.client.answer(id, answer(json!({ "kind": "full", "items": items })));
     }
 
-    /// Answers with what is known of a document of a large policy; the client is told to ask again when more is known.
+    /// Answers with the known diagnostics of a document of a large policy; the client is told to ask again later.
     fn pull_draft(&mut self, id: RequestId, root: &Root, uri: &Uri) {
         let Some(found) = self.workspace.read_draft(root).map(|(draft, opened)| (draft.findings(), opened)) else {
             return self.client.answer(id, Err(Failure::of(ErrorCode::InternalError, "a bug of netpol")));

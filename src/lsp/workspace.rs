@@ -24,13 +24,13 @@ pub struct Document {
     pub root: Root,
 }
 
-/// What was sent of the findings of a policy.
+/// How much of a policy's findings was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sent {
     /// Nothing of its present state.
     #[default]
     Nothing,
-    /// What is known without the layers.
+    /// The findings that need no layers.
     First,
     /// All.
     All,
@@ -43,13 +43,13 @@ pub struct Project {
     pub opened: Option<Result<Arc<Opened>, String>>,
     /// Whether a file changed since.
     pub stale: bool,
-    /// What was sent of its findings since it was read.
+    /// How much of its findings was sent since it was read.
     pub sent: Sent,
     /// Whether a thread asks the layers of an earlier or the present state.
     pub judging: bool,
     /// The documents for which findings were sent.
     pub shown: HashSet<Uri>,
-    /// The draft of a large policy: what is known of its present state.
+    /// The draft of a large policy, with its current state.
     pub draft: Option<Draft>,
     /// The edits that the draft took in.
     log: Vec<Change>,
@@ -79,7 +79,7 @@ pub struct Reading {
     edits: usize,
 }
 
-/// What a reading found.
+/// The result of reading a policy.
 pub struct Read {
     /// The policy.
     pub root: Root,
@@ -101,7 +101,7 @@ impl Reading {
 }
 
 impl Project {
-    /// Returns whether the policy is large and was edited since it was read, so that its draft tells what is known.
+    /// Returns whether the policy is large and was edited since it was read, so that its draft answers.
     pub fn is_drafted(&self) -> bool {
         self.stale && self.draft.is_some()
     }
@@ -142,7 +142,7 @@ impl Project {
     }
 }
 
-/// A place in a document whose policy is known.
+/// A position in a document whose policy is known.
 pub struct Place {
     /// The policy.
     pub opened: Arc<Opened>,
@@ -291,8 +291,8 @@ impl Workspace {
         Some(Reading { disk: self.disk.clone(), root: root.clone(), unsaved, before, reads, edits })
     }
 
-    /// Takes a policy that another thread read: with what was edited since it began, or not at all if more changed than
-    /// that.
+    /// Takes a policy that another thread read: together with the edits since it began, or not at all if more than that
+    /// changed.
     pub fn take(&mut self, read: Read) {
         let Some(project) = self.projects.get_mut(&read.root) else { return };
         project.reading = false;
@@ -307,7 +307,7 @@ impl Workspace {
         } else {
             project.sent = sent;
         }
-        // What a large policy leaves behind takes as long as many edits.
+        // Dropping a large policy takes as long as many edits.
         std::thread::spawn(move || drop(before));
     }
 
@@ -319,7 +319,7 @@ impl Workspace {
         }
     }
 
-    /// Reads what was edited in the draft of a policy.
+    /// Reads the edits in the draft of a policy.
     pub fn read_draft(&mut self, root: &Root) -> Option<(&Draft, Arc<Opened>)> {
         let Workspace { projects, documents, .. } = self;
         let project = projects.get_mut(root)?;
@@ -343,7 +343,7 @@ impl Workspace {
         Some(self.documents.get(&uri::path(uri)?)?.root.clone())
     }
 
-    /// Returns whether a draft tells what is known of a policy.
+    /// Returns whether the draft of a policy answers for it.
     pub fn is_drafted(&self, root: &Root) -> bool {
         self.projects.get(root).is_some_and(Project::is_drafted)
     }

@@ -51,7 +51,7 @@ impl Block {
         inside.is_empty() || !Block { net: inner, except: inside }.is_empty()
     }
 
-    /// Returns the block as several of which each has at most so many holes.
+    /// Returns the block as several blocks with at most `most` holes each.
     pub fn divided(&self, most: usize) -> Vec<Block> {
         if self.except.len() <= most {
             return vec![self.clone()];

@@ -31,7 +31,7 @@ impl Conditions {
         !self.asks_of_requests() && self.hosts.is_empty() && self.jwt.is_none()
     }
 
-    /// Returns whether there is a condition on what only requests of HTTP have, beside their host and token.
+    /// Returns whether there is a condition that only HTTP requests can meet, other than on their host and token.
     pub fn asks_of_requests(&self) -> bool {
         !self.methods.is_empty() || !self.paths.is_empty() || !self.headers.is_empty()
     }
@@ -88,8 +88,8 @@ impl ClaimName {
         ClaimName(vec![name.into()])
     }
 
-    /// Returns whether the mesh divides the values of the claim at spaces. Istio does so for `scope` and `permission`
-    /// alone.
+    /// Returns whether the mesh splits the values of the claim at spaces. Istio does so only for `scope` and
+    /// `permission`.
     pub fn is_split(&self) -> bool {
         matches!(self.0.as_slice(), [one] if ClaimName::is_divided(one))
     }
@@ -107,18 +107,18 @@ pub struct Issuer {
     pub name: SmolStr,
     /// The `iss` of its tokens.
     pub url: SmolStr,
-    /// The place of its keys.
+    /// Its keys.
     pub keys: Keys,
     /// The `aud` of its tokens, one of these; empty is any.
     pub audiences: Vec<SmolStr>,
     /// The places of a request where its tokens are; empty for `Authorization: Bearer` and the parameter
     /// `access_token`.
     pub from: Vec<TokenPlace>,
-    /// The place of its declaration.
+    /// The span of its declaration.
     pub span: Span,
 }
 
-/// The place of an issuer's keys.
+/// An issuer's keys: where to get them, or the keys themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Keys {
     /// A URL, at these addresses where they were given.

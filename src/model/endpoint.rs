@@ -22,7 +22,7 @@ pub type Members = SmallVec<[Member; 1]>;
 /// One member of a union.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Member {
-    /// The place where it was written; inside a `let` if it came through a name.
+    /// The span where it was written; inside a `let` if it came through a name.
     pub span: Span,
     /// Its kind, with the pods, addresses or host.
     pub what: What,

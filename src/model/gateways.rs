@@ -1,4 +1,4 @@
-//! Gateways, and the names by which their ports tell clients' wishes apart: one in the request, one in TLS, or none.
+//! Gateways, and the name by which each of their ports recognises a public host: the HTTP host, the TLS name, or none.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ pub struct Via {
     pub gateway: Arc<Gateway>,
     /// The public hosts, on ingress; none where `at` is left out.
     pub at: Vec<HostName>,
-    /// The gateway's pod ports through which clients come, where they ask for no name (`at` is left out on ingress).
+    /// The gateway's pod ports for clients, if these send no name (`at` is left out on ingress).
     pub ports: Vec<u16>,
-    /// The place of the clause.
+    /// The span of the clause.
     pub span: Span,
 }
 
@@ -45,12 +45,12 @@ pub struct Gateway {
     pub ports: Vec<GatewayPort>,
     /// Proxies in front that append to X-Forwarded-For.
     pub proxies: u32,
-    /// The addresses of these proxies, from which alone a client's address in that header is believed; empty where they
+    /// The addresses of these proxies; only from them the client's address in that header is believed. Empty if they
     /// are not given.
     pub proxies_from: AddressSet,
     /// The ports that Gateway objects of the inventory open on its pods beside these.
     pub undeclared: Vec<(u16, Server)>,
-    /// The place of its declaration.
+    /// The span of its declaration.
     pub span: Span,
 }
 
@@ -66,7 +66,7 @@ pub struct GatewayPort {
     /// The reading of the port: `Https` is TLS that ends at the gateway, `Tls` TLS that it passes on by name; `None` is
     /// neither HTTP nor TLS.
     pub app: Option<AppProtocol>,
-    /// Whether neither the source nor the inventory says if TLS ends there, as for a bare 443.
+    /// Whether it is unknown if TLS ends there, as for a bare 443: neither the source nor the inventory says it.
     pub unknown: bool,
     /// The readings of this port by Gateway objects of the inventory.
     pub servers: Vec<Server>,
@@ -81,14 +81,14 @@ pub struct Server {
     pub app: Option<AppProtocol>,
 }
 
-/// The names by which a port knows which public host a client asks for.
+/// The names by which a port recognises the public host that a client asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Names {
     /// The host of its requests.
     pub host: bool,
-    /// The name that TLS asks for; the TLS is passed on unread.
+    /// The TLS name (SNI); the TLS is passed on unread.
     pub sni: bool,
-    /// Neither the source nor the inventory says.
+    /// Unknown: neither the source nor the inventory says it.
     pub unknown: bool,
 }
 
@@ -116,8 +116,8 @@ impl Via {
 }
 
 impl GatewayPort {
-    /// Returns the names by which the port knows requests for these hosts: as Gateway objects say of the hosts, else as
-    /// the port is declared. Of several servers for one host the closest counts, as Envoy chooses among TLS names.
+    /// Returns the names by which the port recognises these hosts: by Gateway objects for the hosts, else by the port's
+    /// declaration. Of several servers for one host the closest counts, as Envoy chooses among TLS names.
     pub fn names(&self, hosts: &HostName) -> Names {
         if self.protocol != Protocol::Tcp {
             return Names::default();

@@ -9,7 +9,7 @@ use super::ports::{AppProtocol, PortMatch};
 /// A host or a family of hosts, in lower case, in ASCII, without a final dot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostName {
-    /// Whether `*.` stands before the name: one or more labels more, the name itself left out.
+    /// Whether the name begins with `*.`: one or more further labels, without the name itself.
     pub wildcard: bool,
     /// The name.
     pub name: SmolStr,

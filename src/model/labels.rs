@@ -44,7 +44,7 @@ fn among(values: &[SmolStr], value: &str) -> bool {
 }
 
 impl Test {
-    /// Returns whether a label's value passes the test; `None` stands for a missing label.
+    /// Returns whether a label's value passes the test; `None` is a missing label.
     pub fn matches(&self, value: Option<&str>) -> bool {
         match self {
             Test::In(values) => value.is_some_and(|value| among(values, value)),
@@ -89,10 +89,11 @@ impl Requirement {
 /// The labels of an object: keys with values, sorted by key.
 pub type Labels = std::collections::BTreeMap<SmolStr, SmolStr>;
 
-/// A conjunction of requirements in normal form: sorted by key, and on one key either a single requirement or `Exists`
-/// with `NotIn`, which no single one can say. A conjunction that no labels can meet has no value of this type.
+/// A conjunction of requirements in normal form: sorted by key, with one requirement for each key, or `Exists` and
+/// `NotIn` together, which no single requirement can express. A conjunction that no labels can meet has no value of
+/// this type.
 ///
-/// Copies share the list, since the same selectors stand in many places; an empty list takes no memory.
+/// Copies share the list, because many rules have the same selector; an empty list takes no memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Requirements(Option<Arc<[Requirement]>>);
 
@@ -418,8 +419,8 @@ pub fn subtract_all(sets: &[PodSelector], taken: &[PodSelector]) -> Vec<PodSelec
     joined(taken).iter().fold(sets.to_vec(), less)
 }
 
-/// Joins sets that ask for values of one key and for nothing else: `*/{app=a}` and `*/{app=b}` are `*/{app in (a, b)}`.
-/// The sets together stay the same, in the order of the first of each.
+/// Joins selectors that differ only in the values of one key: `*/{app=a}` and `*/{app=b}` are `*/{app in (a, b)}`. The
+/// union stays the same, in the order of the first selector of each.
 pub fn joined(sets: &[PodSelector]) -> Vec<PodSelector> {
     let mut all: Vec<PodSelector> = Vec::with_capacity(sets.len());
     let mut keys: FxHashMap<(bool, &SmolStr), (usize, Vec<&Values>)> = FxHashMap::default();

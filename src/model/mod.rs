@@ -1,5 +1,5 @@
-//! The values that every room shares: label selectors, sets of addresses, hosts, ports, the endpoints made of them, and
-//! the rules and gateways that speak of endpoints.
+//! The values that every module shares: label selectors, sets of addresses, hosts, ports, the endpoints made from them,
+//! and the rules and gateways that use endpoints.
 //!
 //! These are plain values with exact operations. They know nothing of files, trees or targets.
 

@@ -1,14 +1,14 @@
 //! Kubernetes' own rules for names, label keys and values, and port names (apimachinery's `validation` package, which
 //! takes them from RFC 1123 and RFC 6335).
 
-/// Returns whether `name` is a DNS label: what namespaces and Services are called. Lower-case letters, digits and inner
+/// Returns whether `name` is a DNS label, as names of namespaces and Services are: lower-case letters, digits and inner
 /// `-`, at most 63.
 pub fn is_dns_label(name: &str) -> bool {
     name.len() <= 63 && framed(name, |c| c.is_ascii_lowercase() || c.is_ascii_digit(), b"-")
 }
 
-/// Returns whether `name` is a DNS subdomain: what workloads and service accounts are called. DNS labels joined by
-/// dots, at most 253 characters in all.
+/// Returns whether `name` is a DNS subdomain, as names of workloads and service accounts are: DNS labels joined by
+/// dots, at most 253 characters.
 pub fn is_dns_subdomain(name: &str) -> bool {
     let part = |part| framed(part, |c| c.is_ascii_lowercase() || c.is_ascii_digit(), b"-");
     name.len() <= 253 && name.split('.').all(part)

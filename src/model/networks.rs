@@ -1,4 +1,4 @@
-//! Networks with values, found by what they have in common with others: a policy may compare thousands of denied
+//! An index of networks with values, to find those that overlap others: a policy may compare thousands of denied
 //! networks with thousands of allowed ones.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};

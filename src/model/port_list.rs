@@ -1,5 +1,5 @@
 //! Lists of TCP, UDP and SCTP ports, with their differences: `1-65535 less 8000-8999` is `1-7999, 9000-65535`, and no
-//! list can say `1-65535 less metrics`.
+//! list can express `1-65535 less metrics`.
 
 use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
@@ -68,7 +68,7 @@ pub enum PortList {
     Some(NonEmpty<PortEntry>),
 }
 
-/// A difference that no list of ports can say: a name stands for other numbers on every pod.
+/// A difference that no list of ports can express: a name may have another number on every pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unknown;
 

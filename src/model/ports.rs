@@ -66,7 +66,7 @@ impl AppProtocol {
         matches!(self, AppProtocol::Http | AppProtocol::Grpc | AppProtocol::Https)
     }
 
-    /// Returns what a word means on ports that are no gateway's, where TLS does not end: `https` is `tls` there.
+    /// Returns the protocol of a port that is not a gateway's, where TLS does not end: `https` means `tls` there.
     pub fn unless_gateway(self) -> AppProtocol {
         if self == AppProtocol::Https { AppProtocol::Tls } else { self }
     }
@@ -121,8 +121,8 @@ impl PortTest {
         }
     }
 
-    /// Returns whether every port of another test is certainly one of these. Each pod has its own number for a name, so
-    /// a name is certainly in the same name alone.
+    /// Returns whether every port of another test certainly passes this one. Each pod has its own number for a name, so
+    /// a name is certainly contained only in the same name.
     pub fn covers(&self, other: &PortTest) -> bool {
         match (self, other) {
             (PortTest::Range(first, last), PortTest::Range(from, to)) => first <= from && to <= last,
@@ -131,7 +131,7 @@ impl PortTest {
         }
     }
 
-    /// Returns whether some port is in both; `None` if the numbers that names stand for decide it.
+    /// Returns whether some port passes both; `None` if this depends on the numbers of port names.
     pub fn overlaps(&self, other: &PortTest) -> Option<bool> {
         match (self, other) {
             (PortTest::Range(first, last), PortTest::Range(from, to)) => Some(first <= to && from <= last),

@@ -1,4 +1,4 @@
-//! Rules: who may send what to whom, at which ends each is judged, and where it was written.
+//! Rules: who may send what to whom, at which ends each rule is judged, and where it was written.
 
 use std::sync::Arc;
 
@@ -10,33 +10,33 @@ use crate::model::gateways::Via;
 use crate::model::ports::Protocol;
 use crate::source::Span;
 
-/// A rule of a policy, by its place among them: the first one that is written is rule 0.
+/// A rule of a policy, by its index: the first rule in the source is rule 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleId(u32);
 
-/// A grant of a policy, by its place among them.
+/// A grant of a policy, by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GrantId(u32);
 
 impl RuleId {
-    /// Makes the id of the rule at a place. Sources hold fewer bytes than 2³², and so fewer rules.
+    /// Makes the id of the rule at an index. Sources have fewer bytes than 2³², and so fewer rules.
     pub fn new(index: usize) -> RuleId {
         RuleId(index as u32)
     }
 
-    /// Returns the place.
+    /// Returns the index.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
 impl GrantId {
-    /// Makes the id of the grant at a place.
+    /// Makes the id of the grant at an index.
     pub fn new(index: usize) -> GrantId {
         GrantId(index as u32)
     }
 
-    /// Returns the place.
+    /// Returns the index.
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -108,7 +108,7 @@ pub struct Rule {
     pub conditions: Arc<Conditions>,
     /// `via`.
     pub via: Option<Arc<Via>>,
-    /// The place where it was written, with its documentation and annotations.
+    /// Where it was written, with its documentation and annotations.
     pub origin: Origin,
 }
 
@@ -151,7 +151,7 @@ pub struct FlowPattern {
     pub source: Arc<Endpoint>,
     /// Who receives, on which ports.
     pub destination: Arc<Endpoint>,
-    /// What is asked of requests.
+    /// The conditions on requests.
     pub conditions: Arc<Conditions>,
 }
 
@@ -196,7 +196,7 @@ pub enum ClaimKind {
 pub struct Test {
     /// Its name.
     pub name: SmolStr,
-    /// The place of the name.
+    /// The span of the name.
     pub span: Span,
     /// Its lines.
     pub claims: Vec<Claim>,
@@ -222,7 +222,7 @@ pub struct Notes {
     pub owner: Option<SmolStr>,
     /// `@reason`.
     pub reason: Option<SmolStr>,
-    /// `@approximate`, with its place.
+    /// `@approximate`, with its span.
     pub approximate: Option<(SmolStr, Span)>,
 }
 
@@ -237,7 +237,7 @@ impl Origin {
         self.notes.as_ref().map_or(&[], |notes| &notes.applied)
     }
 
-    /// Returns the place where a reader finds the rule: the outermost `apply` for one of a template, else the
+    /// Returns the span at which a reader finds the rule: the outermost `apply` for a rule of a template, else the
     /// statement.
     pub fn place(&self) -> Span {
         self.applied().first().copied().unwrap_or(self.span)
@@ -258,7 +258,7 @@ impl Origin {
         self.notes.as_ref()?.reason.as_deref()
     }
 
-    /// Returns the text of `@approximate`, with its place.
+    /// Returns the text of `@approximate`, with its span.
     pub fn approximate(&self) -> Option<&(SmolStr, Span)> {
         self.notes.as_ref()?.approximate.as_ref()
     }

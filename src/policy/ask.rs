@@ -1,7 +1,7 @@
 //! Questions in words: from `garden/web` and `zenquotes.io:443` to concrete flows, and the verdict on each.
 //!
-//! `garden/web -> db/pg:5432` is one flow where `web` and `pg` are one workload each. Where `db/pg` is a Service that
-//! leads to a `primary` and a `replica`, it is two, and each is answered.
+//! `garden/web -> db/pg:5432` is one flow if `web` and `pg` are one workload each. If `db/pg` is a Service that leads
+//! to a `primary` and a `replica`, it is two flows, and each is answered.
 
 mod api_server;
 mod line;
@@ -25,16 +25,16 @@ use service::Target;
 /// The most pairs of pods that one question may stand for; a question for more is refused.
 const MOST_PAIRS: usize = 10_000;
 
-/// A question as a person or a line of `--flows` puts it.
+/// A question, as a person asks it or as a line of `--flows`.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
     /// The sender: an address, a host, a pod.
     pub from: String,
     /// The destination, perhaps with `:port` or `:port/protocol`.
     pub to: String,
-    /// The port, by number or name, where `to` has none.
+    /// The port, by number or name, if `to` has none.
     pub port: Option<String>,
-    /// The protocol, where `to` has none; TCP if this is empty too.
+    /// The protocol, if `to` has none; TCP if this is empty too.
     pub protocol: Option<String>,
     /// The request that the flow carries.
     pub request: Request,
@@ -52,12 +52,12 @@ pub struct Answers {
 /// The answer for one source and one destination.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The source: in the words of the question, where it stands for one, else the workload.
+    /// The source: the words of the question, or the workload if the question means several.
     pub from: String,
-    /// The destination with its port, likewise.
+    /// The destination with its port, in the same way.
     pub to: String,
-    /// The client's way to the gateway and the decision on it, where a public host was asked for; `flow` is the
-    /// gateway's way on.
+    /// For a public host, the flow from the client to the gateway and its decision; `flow` is then the flow from the
+    /// gateway on.
     pub gateway: Option<(Flow, Verdict)>,
     /// The flow.
     pub flow: Flow,
@@ -66,12 +66,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Returns whether the flow is allowed on all its way.
+    /// Returns whether all flows of the answer are allowed.
     pub fn allowed(&self) -> bool {
         self.verdict.allowed() && self.gateway.as_ref().is_none_or(|(_, verdict)| verdict.allowed())
     }
 
-    /// Returns the flows with their decisions, in the order of the way.
+    /// Returns the flows with their decisions, in order.
     pub fn steps(&self) -> impl Iterator<Item = (&Flow, &Verdict)> {
         self.gateway.iter().map(|(flow, verdict)| (flow, verdict)).chain([(&self.flow, &self.verdict)])
     }
@@ -83,18 +83,18 @@ impl Answers {
         self.all.iter().all(Answer::allowed)
     }
 
-    /// Returns the answer that decides: the first that denies, else the first.
+    /// Returns the answer that decides the question: the first that denies, else the first.
     pub fn deciding(&self) -> Option<&Answer> {
         self.all.iter().find(|answer| !answer.allowed()).or(self.all.first())
     }
 }
 
-/// Decides a question, for each workload that it stands for. The error says in words why the question cannot be judged.
+/// Decides a question, for each workload that it means. The error says in words why the question cannot be judged.
 pub fn ask(policy: &Policy, question: &Question) -> Result<Answers, String> {
     ask_by(policy, question, &mut |flow| Ok(eval(policy, flow)))
 }
 
-/// Decides the flows of a question by somebody else: the policy only says who the parties are.
+/// Decides the flows of a question with another judge: the policy only says who the parties are.
 pub fn ask_by(policy: &Policy, question: &Question, decide: &mut Decide<'_>) -> Result<Answers, String> {
     let from = question::parse(&question.from)?;
     let to = question::parse(&question.to)?;
@@ -154,7 +154,7 @@ impl Asker<'_> {
     }
 }
 
-/// A flow that a question stands for, with the names under which its ends are shown.
+/// A flow that a question means, with the names of its ends.
 struct Way {
     from: Candidate,
     to: Target,
@@ -183,7 +183,7 @@ fn answers(question: &Question, ways: Vec<Way>, decide: &mut Decide<'_>) -> Resu
     let several = found.len() > 1;
     let answer = |(way, gateway, verdict): (Way, Option<Verdict>, Verdict)| Answer {
         from: if several { way.from.name.to_string() } else { question.from.clone() },
-        // Behind a Service or a public host the answer keeps the question's words and names the pod beside them.
+        // For a Service or a public host the answer keeps the question's words, and the pod is named beside them.
         to: match (several && !way.to.behind, way.to.port) {
             (false, _) => question.to.clone(),
             (true, Some(port)) if way.to.protocol == Protocol::Tcp => format!("{}:{port}", way.to.to.name),

@@ -1,5 +1,5 @@
-//! The rules and grants that may concern a pod or a host, so that a question about one flow does not look at all of
-//! them.
+//! The index of rules and grants by the pods and hosts that they may concern, so that a question about one flow does
+//! not look at all of them.
 //!
 //! ```text
 //! allow ingress shop/* -> garden/{app=web}:80     may govern pods of garden
@@ -17,7 +17,7 @@ use crate::model::endpoint::What;
 use crate::model::labels::{NAMESPACE_NAME, PodSelector};
 use crate::model::rules::{Direction, GrantId, Rule, RuleId};
 
-/// The index of a policy, made at the first question about it.
+/// The index of a policy, made by the first question.
 #[derive(Debug, Default)]
 pub struct Concerning {
     tables: OnceLock<Tables>,
@@ -46,11 +46,11 @@ struct Tables {
     ways_in: Vec<u32>,
 }
 
-/// Numbers by the namespaces of some pods.
+/// Rule or grant numbers by the namespaces of the pods that they concern.
 #[derive(Debug, Default)]
 struct ByNamespace {
     named: FxHashMap<SmolStr, Vec<u32>>,
-    /// The numbers for pods whose namespaces are not named.
+    /// The numbers of those that select pods of unnamed namespaces.
     others: Vec<u32>,
 }
 
@@ -78,22 +78,23 @@ impl ByNamespace {
 }
 
 impl Policy {
-    /// Returns every rule that governs a pod, or that leads through its gateway, in order; and perhaps others.
+    /// Returns every rule that governs a pod, or that leads through its gateway, in order. Some others may be among
+    /// them.
     pub fn rules_concerning(&self, pod: &Pod) -> impl Iterator<Item = (RuleId, &Rule)> {
         self.tables().rules.of(pod).map(|at| (RuleId::new(at), &self.rules[at]))
     }
 
-    /// Returns every grant that opens a pod, in order; and perhaps others.
+    /// Returns every grant that opens a pod, in order. Some others may be among them.
     pub(super) fn grants_concerning(&self, pod: &Pod) -> impl Iterator<Item = (GrantId, &Grant)> {
         self.tables().grants.of(pod).map(|at| (GrantId::new(at), &self.grants[at]))
     }
 
-    /// Returns every rule that selects pods like this one by an account; and perhaps others.
+    /// Returns every rule that selects pods like this one by an account. Some others may be among them.
     pub(super) fn rules_by_account(&self, pod: &Pod) -> impl Iterator<Item = &Rule> {
         self.tables().accounts.of(pod).map(|at| &self.rules[at])
     }
 
-    /// Returns every rule that says at which addresses a host is.
+    /// Returns every rule that gives a host addresses.
     pub(super) fn rules_placing(&self, host: &str) -> impl Iterator<Item = &Rule> {
         let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         let rules = self.tables().hosts.get(name.as_str()).into_iter().flatten();

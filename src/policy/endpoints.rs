@@ -1,4 +1,4 @@
-//! Endpoints in the language's own writing, as the compiler understood them.
+//! Endpoints as text of the language: `garden/{app=web}:8080`, as the compiler understood them.
 
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, What};
@@ -6,7 +6,7 @@ use crate::model::hosts::Host;
 use crate::model::labels::{Account, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 
-/// After this many parts of a list the others are only counted.
+/// The most parts of a list that are shown; the others are counted.
 const PARTS_SHOWN: usize = 6;
 
 /// Returns an endpoint as a destination, with its ports.
@@ -14,12 +14,12 @@ pub fn destination(endpoint: &Endpoint) -> String {
     union(endpoint.members.iter().map(|member| format!("{}{}", what(member), ports(&member.ports))).collect())
 }
 
-/// Returns an endpoint as a source: its ports mean nothing.
+/// Returns an endpoint as a source, without ports.
 pub fn source(endpoint: &Endpoint) -> String {
     union(endpoint.members.iter().map(what).collect())
 }
 
-/// Returns some endpoints as one.
+/// Returns several endpoints as one union.
 pub fn union(mut parts: Vec<String>) -> String {
     parts.dedup();
     match parts.as_slice() {

@@ -1,5 +1,5 @@
-//! The reference evaluator: decides one concrete flow by looking at every rule that may govern its pods. Obvious and
-//! trusted.
+//! The reference evaluator: decides one concrete flow by looking at every rule that may govern its pods. It is written
+//! for clarity, and everything else is compared with it.
 //!
 //! ```text
 //! allow egress garden/* -> zenquotes.io:443
@@ -7,7 +7,7 @@
 //!     garden/web -> zenquotes.io:80      denied: the rule isolates garden/web, and no rule allows this port
 //! ```
 //!
-//! The evaluator is written from the essay at the head of [`crate::policy`], and shares no shortcut with the targets.
+//! The evaluator is written from the essay at the head of [`crate::policy`], and shares no code with the targets.
 
 use std::borrow::Cow;
 
@@ -28,9 +28,9 @@ use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
 /// The cause of the decision at one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// No pod is at this end.
+    /// This end is no pod.
     NoPod,
-    /// A pod reaches itself.
+    /// The source and the destination are one Pod.
     Itself,
     /// No rule isolates the pod in this direction.
     NotIsolated,
@@ -46,7 +46,7 @@ pub enum Cause {
         isolated_by: RuleId,
         /// The number of other rules that isolate it.
         others: u32,
-        /// An allow of the same pod that comes near.
+        /// An allow of the same pod that nearly matches.
         nearest: Option<RuleId>,
     },
 }
@@ -87,7 +87,7 @@ pub fn eval(policy: &Policy, flow: &Flow) -> Verdict {
     Verdict { ends: Direction::BOTH.map(|direction| End { direction, cause: judge(policy, flow, direction) }) }
 }
 
-/// Returns a flow as rules see it: with the path that the mesh's normalisation leaves.
+/// Returns a flow with the path that the mesh's normalisation leaves: rules see this path.
 pub(super) fn arrived<'f>(policy: &Policy, flow: &'f Flow) -> Cow<'f, Flow> {
     let Some(path) = &flow.request.path else { return Cow::Borrowed(flow) };
     let path = normalize(path, policy.settings.path_normalization);
@@ -107,7 +107,7 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
     let mut nearest = None;
     let mut published = false;
     for (at, rule) in policy.rules_concerning(pod) {
-        // At the gateway of a `via`, its own rule is judged apart from those that govern the gateway's pods.
+        // A rule with `via` is judged at its gateway, apart from the rules that govern the gateway's pods.
         if let Some(fits) = publishes(rule, flow, pod, direction) {
             published = true;
             if fits {
@@ -145,7 +145,8 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
         return Cause::Allowed(rule);
     }
     let Some(isolated_by) = isolated_by else {
-        // The gateway serves its other hosts as before, and this host only to clients that a rule names.
+        // A gateway that no rule isolates serves its other hosts to everyone, and this host only to clients that a rule
+        // names.
         return match (published, first_publisher(policy, flow, pod, direction)) {
             (true, Some(rule)) => Cause::NoneMatches { isolated_by: rule, others: 0, nearest: None },
             _ => Cause::NotIsolated,
@@ -161,7 +162,7 @@ fn judge(policy: &Policy, flow: &Flow, direction: Direction) -> Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Match {
     No,
-    /// The endpoint contains some of the addresses where the host may be, and not all.
+    /// The endpoint contains some of the addresses that the host may have, but not all.
     Partly,
     Yes,
 }
@@ -176,7 +177,7 @@ pub(super) fn matches(policy: &Policy, rule: &Rule, flow: &Flow) -> bool {
     matches_flow(policy, rule, flow) == Match::Yes
 }
 
-/// Returns whether a rule matches a flow, or some of the addresses where its host may be.
+/// Returns whether a rule matches a flow for all the addresses that its host may have, or for some of them.
 pub(super) fn matches_in_part(policy: &Policy, rule: &Rule, flow: &Flow) -> bool {
     matches_flow(policy, rule, flow) != Match::No
 }
@@ -209,7 +210,7 @@ pub(super) fn contains(endpoint: &Endpoint, party: &Party, destination: Option<&
     how_far(endpoint, party, destination, false)
 }
 
-/// Returns how far an endpoint matches a party. In a deny, a host also matches whatever is at its addresses.
+/// Returns how far an endpoint matches a party. In a deny, a host also matches everything at its addresses.
 fn how_far(endpoint: &Endpoint, party: &Party, destination: Option<&Flow>, deny: bool) -> Match {
     let mut best = Match::No;
     // Members that each contain some of a host's addresses, such as IPv4 and IPv6, may together contain all.
@@ -251,8 +252,8 @@ fn holds_what(what: &What, party: &Party, deny: bool) -> Match {
     }
 }
 
-/// Returns the addresses that a member contains, whatever host is there. A deny of a host denies its addresses, while
-/// an allow of one lets its own name through.
+/// Returns the addresses that a member contains for every host. A deny of a host denies its addresses, while an allow
+/// of one allows only its own name.
 fn places_of(what: &What, deny: bool) -> AddressSet {
     match what {
         What::Addresses(set) => set.clone(),
@@ -282,7 +283,7 @@ fn port_names(flow: &Flow) -> Vec<SmolStr> {
     }
 }
 
-/// The addresses of rules that each contain only some of the addresses where a host may be.
+/// The addresses of rules that each contain only some of the addresses that a host may have.
 #[derive(Default)]
 struct Cover {
     first: Option<RuleId>,
@@ -304,7 +305,7 @@ impl Cover {
         }
     }
 
-    /// Returns the first rule if all of them together contain every address where the host may be.
+    /// Returns the first of these rules if together they contain every address that the host may have.
     fn whole(&self, flow: &Flow) -> Option<RuleId> {
         let at = match (&flow.source, &flow.destination) {
             (_, Party::Host { at, .. }) | (Party::Host { at, .. }, _) => at,
@@ -314,8 +315,8 @@ impl Cover {
     }
 }
 
-/// Returns how a rule's destination reads the port of a flow: as TLS, which shows one name, or as HTTP, which shows
-/// another.
+/// Returns how a rule's destination reads the port of a flow: as TLS (the name is the SNI) or as HTTP (the name is the
+/// host).
 pub(super) fn read_as(endpoint: &Endpoint, flow: &Flow) -> Option<AppProtocol> {
     let names = port_names(flow);
     let holding =
@@ -329,8 +330,8 @@ pub(super) fn conditions_match(conditions: &Conditions, flow: &Flow, read: Optio
     conditions_meet(conditions, flow, read, false)
 }
 
-/// Returns whether a path is one that conditions mean. What a rule refuses, a deny its paths and an allow those that it
-/// takes away, it means in every spelling; what it lets through, as it is written.
+/// Returns whether a path meets the conditions. Paths that a rule refuses (of a deny, or after `except` in an allow)
+/// are compared in every spelling; paths that it lets through, as they are written.
 fn path_fits(conditions: &Conditions, path: &str, deny: bool) -> bool {
     let written = |pattern: &PathPattern| pattern.matches(path);
     let spelled = |pattern: &PathPattern| pattern.matches_any_spelling(path);
@@ -342,7 +343,7 @@ fn path_fits(conditions: &Conditions, path: &str, deny: bool) -> bool {
 
 fn conditions_meet(conditions: &Conditions, flow: &Flow, read: Option<AppProtocol>, deny: bool) -> bool {
     let request = &flow.request;
-    // A flow to a host outside asks for that host, unless the request names another.
+    // A flow to a host outside asks for that host, unless the request gives another name.
     let host = request.name(read).or(match &flow.destination {
         Party::Host { name, .. } => Some(name),
         _ => None,
@@ -387,7 +388,7 @@ fn token_fits(jwt: &Jwt, claims: &serde_json::Map<String, Json>) -> bool {
         && jwt.claims.iter().all(|(name, values)| is(name, values))
 }
 
-/// Returns the claim to which names lead, each inside the one before.
+/// Returns the claim to which names lead, each name inside the claim before.
 fn nested<'j>(claims: &'j serde_json::Map<String, Json>, names: &[SmolStr]) -> Option<&'j Json> {
     let (first, rest) = names.split_first()?;
     rest.iter().try_fold(claims.get(first.as_str())?, |claim, name| claim.as_object()?.get(name.as_str()))
@@ -408,7 +409,7 @@ pub(super) fn grants(policy: &Policy, grant: &Grant, flow: &Flow, direction: Dir
     }
     match grant.reason {
         GrantReason::Istiod => matches!(&flow.source, Party::Pod(pod) if pod.sidecar),
-        // The gateway's half of a rule opens the way to the hosts of that rule alone.
+        // A gateway's part of a rule opens only the hosts of that rule.
         GrantReason::Gateway => grant.because.iter().any(|at| {
             let Some(rule) = policy.rule(*at) else { return false };
             match &flow.destination {
@@ -423,8 +424,8 @@ pub(super) fn grants(policy: &Policy, grant: &Grant, flow: &Flow, direction: Dir
     }
 }
 
-/// Returns whether a rule that does not match comes near: right but for the port or the conditions, or another pod of
-/// the same namespace.
+/// Returns whether a rule that does not match nearly matches: only the port or the conditions differ, or it is for
+/// another pod of the same namespace.
 fn near(rule: &Rule, flow: &Flow, direction: Direction) -> bool {
     let other = if direction == Direction::Egress { &flow.destination } else { &flow.source };
     if contains(rule.peer(direction), other, None) == Match::Yes {

@@ -30,13 +30,13 @@ pub struct Flow {
 pub enum Party {
     /// A pod.
     Pod(Pod),
-    /// An address that is no pod's.
+    /// An address that no pod has.
     Address(IpAddr),
     /// A host outside, by name (lower case), at one of these addresses.
     Host {
         /// The name.
         name: SmolStr,
-        /// The addresses where it may be: its `at`, or the internet.
+        /// The addresses that it may have: its `at`, or the internet.
         at: AddressSet,
     },
 }
@@ -56,8 +56,8 @@ pub struct Pod {
     pub ports: Vec<ContainerPort>,
     /// Whether it has an Istio sidecar.
     pub sidecar: bool,
-    /// Whether it is one Pod, known by its name or its address, and not any pod of a workload, a selector or a Service.
-    /// Such a Pod reaches itself; two pods of one workload are two.
+    /// Whether it is one certain Pod, asked for by its name or address, and not any pod of a workload, a selector or a
+    /// Service. A Pod reaches itself; two pods of one workload are different pods.
     pub single: bool,
 }
 

@@ -1,24 +1,24 @@
-//! Which rules govern the pods of a gateway on their way in.
+//! Isolation of gateways: which rules isolate a gateway's pods on ingress.
 
 use super::Policy;
 use crate::model::gateways::Gateway;
 use crate::model::labels::PodSelector;
 use crate::model::rules::{Action, Rule, RuleId};
 
-/// How far rules isolate the pods of a gateway.
+/// Whether rules isolate the pods of a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolated {
-    /// No rule does.
+    /// No rule isolates them.
     Nowhere,
-    /// Some pods, or some that may be there.
+    /// Rules isolate some of the pods, or pods that the gateway may have.
     Perhaps,
-    /// All of them.
+    /// Rules isolate all of them.
     Surely,
 }
 
 impl Policy {
-    /// Returns the rules that isolate pods of a gateway on their way in, or may: known pods are compared one by one,
-    /// unknown ones by the labels of both selectors.
+    /// Returns the rules that isolate pods of a gateway on ingress, or may. Known pods are compared one by one, unknown
+    /// ones by the labels of both selectors.
     ///
     /// ```text
     /// gateway edge { pods edges/{app=envoy} … }
@@ -43,7 +43,7 @@ impl Policy {
         rules.filter(move |(_, rule)| rule.ingress && rule.action != Action::Deny && meets(rule))
     }
 
-    /// Returns how far rules isolate the pods of a gateway on their way in.
+    /// Returns whether rules isolate the pods of a gateway on ingress.
     pub fn isolated(&self, gateway: &Gateway) -> Isolated {
         // Thousands of rules may lead through one gateway.
         let all = self.concerning.gateways.get_or_init(|| {
@@ -61,7 +61,7 @@ impl Policy {
         }
     }
 
-    /// Returns whether rules isolate every pod of a gateway on its way in, whatever is not known of its pods.
+    /// Returns whether rules isolate every pod that the gateway can have on ingress.
     fn surely_isolates(&self, gateway: &Gateway) -> bool {
         let subjects: Vec<PodSelector> = self
             .isolating(gateway)

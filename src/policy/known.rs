@@ -1,4 +1,4 @@
-//! What a policy's inventory knows of single pods and hosts.
+//! Known facts: the labels, accounts and addresses that the inventory gives single pods and hosts.
 
 use smol_str::SmolStr;
 
@@ -23,7 +23,7 @@ impl Policy {
         }
     }
 
-    /// Makes up a pod that the inventory does not have. Without an inventory every pod counts as meshed.
+    /// Returns an invented pod. Without an inventory every pod counts as meshed.
     pub fn made_up(&self, namespace: &SmolStr, shown: &str, labels: Labels, account: SmolStr) -> Pod {
         let namespace_labels = self.namespace_labels(namespace);
         let sidecar = !self.inventory.given || self.inventory.injects(namespace, &namespace_labels, &labels);
@@ -38,7 +38,7 @@ impl Policy {
         labels
     }
 
-    /// Returns the addresses where a host may be: those that the source gives it, else the internet.
+    /// Returns the addresses that a host may have: those that the source gives it, else the internet.
     pub fn whereabouts(&self, name: &str) -> AddressSet {
         let sides = self.rules_placing(name).flat_map(|rule| [&rule.source, &rule.destination]);
         let members = sides.flat_map(|side| &side.members);

@@ -1,5 +1,5 @@
-//! Lifelines: rules that cut pods off from what the cluster itself needs, its resolver, istiod and the gateways, and a
-//! way to DNS that misses the resolver.
+//! Lifelines: warnings about rules that cut off pods which the cluster itself needs (its resolver, istiod, the
+//! gateways), and about a grant for DNS that does not reach the resolver.
 //!
 //! ```text
 //! default deny ingress */*
@@ -28,8 +28,8 @@ struct Needed {
     pods: Endpoint,
 }
 
-/// Warns of the resolver, of istiod and of gateways that some rule isolates and no rule opens. Without
-/// an inventory a rule for the resolver's own namespace closes nothing for a policy that grants nobody the way to it.
+/// Warns about the resolver, istiod and gateways that some rule isolates and no rule opens. Without an inventory, a
+/// rule for the resolver's own namespace alone is reported only if some pod is granted DNS.
 pub fn warn_of_closed(
     policy: &Policy,
     grants: &[Grant],
@@ -37,7 +37,8 @@ pub fn warn_of_closed(
     diagnostics: &mut Diagnostics,
 ) {
     let resolver = Needed { words: "the cluster's DNS".into(), pods: only_pods(dns) };
-    // Pods that the inventory has are closed to the whole cluster, whoever asks them.
+    // If the inventory has the resolver's pods, the rule isolates them for the whole cluster, whichever pods of this
+    // policy ask.
     let known = resolver.pods.pods().any(|(_, pods)| !policy.inventory.select(&pods.selector).is_empty());
     let asked = grants.iter().any(|grant| grant.reason == GrantReason::Dns);
     if let Some((rule, _)) = closing(policy, &resolver, Direction::Ingress).filter(|(_, wide)| asked || *wide || known)
@@ -126,8 +127,8 @@ fn gateways(policy: &Policy) -> Vec<Needed> {
     found
 }
 
-/// Returns the first rule that isolates pods in a direction in which no rule lets them through, and whether it is for
-/// pods of more namespaces than one that it names.
+/// Returns the first rule that isolates pods in a direction, if no rule lets them through, and whether the rule is for
+/// pods of unnamed namespaces too.
 fn closing<'p>(policy: &'p Policy, needed: &Needed, direction: Direction) -> Option<(&'p Rule, bool)> {
     let mut closing: Option<(&Rule, bool)> = None;
     let through = |rule: &Rule| {
@@ -167,7 +168,7 @@ fn only_pods(endpoint: &Endpoint) -> Endpoint {
     Endpoint { members: pods.cloned().collect() }
 }
 
-/// Returns the way to open a resolver that is not the usual one, ready to paste.
+/// Returns an allow for a resolver that is not the usual one, ready to paste.
 fn way_in(dns: &Endpoint) -> Option<String> {
     let (member, pods) = dns.pods().next()?;
     let usual = member.ports.entries().iter().all(|port| port.port == PortTest::Range(53, 53));
@@ -177,7 +178,7 @@ fn way_in(dns: &Endpoint) -> Option<String> {
     Some(format!("let them in: `allow ingress */* -> {}`", written(&pods.selector, &member.ports)?))
 }
 
-/// Writes pods of one namespace with their ports as the language does.
+/// Returns pods of one namespace with their ports as the language writes them.
 fn written(selector: &PodSelector, ports: &Ports) -> Option<String> {
     let labels: Option<Vec<String>> = selector.labels.list().iter().map(pair).collect();
     let ports: Vec<String> =
@@ -194,8 +195,8 @@ fn pair(requirement: &Requirement) -> Option<String> {
     })
 }
 
-/// Warns of a granted way to DNS on which no pod is known, where the inventory has another resolver, and of a
-/// node-local one whose address is not granted.
+/// Warns if no known pod is where DNS is granted while the inventory has another resolver, and if the address of a
+/// node-local resolver is not granted.
 pub fn warn_of_missed_resolver(policy: &Policy, grants: &[Grant], dns: &Endpoint, diagnostics: &mut Diagnostics) {
     let because =
         grants.iter().filter(|grant| grant.reason == GrantReason::Dns).find_map(|grant| grant.because.first());
@@ -291,13 +292,13 @@ fn ports_of(service: &Service) -> String {
     service.ports.iter().filter(|port| port.port == 53).map(port).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns whether some pod can be in both.
+/// Returns whether some pod can be in both endpoints.
 pub(super) fn share_pods(a: &Endpoint, b: &Endpoint) -> bool {
     a.pods().any(|(_, left)| b.pods().any(|(_, right)| left.selector.overlaps(&right.selector)))
 }
 
-/// Returns whether a deny's destination surely contains a member of a granted one, pods or addresses, on one of its
-/// ports. Namespaces that the deny selects by labels may be others, and do not count.
+/// Returns whether a deny's destination surely contains a whole member of a granted destination, pods or addresses, on
+/// one of its ports. A deny that selects namespaces by labels may miss the granted one, and does not count.
 fn takes(deny: &Endpoint, granted: &Endpoint) -> bool {
     granted.members.iter().any(|member| {
         let meeting = || deny.members.iter().filter(|taken| taken.ports.may_overlap(&member.ports));
@@ -317,8 +318,8 @@ fn takes(deny: &Endpoint, granted: &Endpoint) -> bool {
     })
 }
 
-/// Returns whether a set of pods surely contains some of another: the two overlap, and the first asks only for labels
-/// that the second names too.
+/// Returns whether a set of pods surely contains some pods of another: the two overlap, and the first tests only labels
+/// that the second tests too.
 fn surely_meets(set: &PodSelector, other: &PodSelector) -> bool {
     let known = |asked: &Requirements, said: &Requirements| {
         asked.list().iter().all(|one| said.list().iter().any(|other| other.key == one.key))
@@ -343,9 +344,9 @@ pub(super) fn share_flows(a: &Endpoint, b: &Endpoint) -> bool {
     })
 }
 
-/// Warns of a deny that takes the resolver or istiod from pods, since a deny beats grants.
+/// Warns about a deny that cuts pods off from the resolver or istiod, because a deny beats grants.
 pub fn warn_of_denied_grants(policy: &Policy, grants: &[Grant], diagnostics: &mut Diagnostics) {
-    // All grants of one reason lead to the same place.
+    // All grants of one reason have the same destination.
     let grants = [GrantReason::Dns, GrantReason::Istiod]
         .map(|reason| -> Vec<&Grant> { grants.iter().filter(|grant| grant.reason == reason).collect() });
     for rule in policy.rules.iter().filter(|rule| rule.action == Action::Deny && rule.conditions.is_none()) {

@@ -1,4 +1,5 @@
-//! From the typed program to the policy: adds the grants, and warns of rules that cannot be meant so.
+//! Lowering: from the typed program to the policy. Adds the grants, and warns about rules that cut off the cluster's
+//! own pods.
 //!
 //! ```text
 //! allow egress garden/* -> zenquotes.io:443
@@ -179,8 +180,8 @@ fn gateway_pods(gateway: &Gateway) -> Endpoint {
     Endpoint { members: gateway.pods.iter().map(member).collect() }
 }
 
-/// Returns a gateway's pods on the ports that clients use. On the way out these are its ports for TLS, if it has any;
-/// on the way in, the ports on which clients ask for a name, or those without names that lead to the destination.
+/// Returns a gateway's pods on the ports that clients use. On egress these are its TLS ports, if it has any; on
+/// ingress, the ports on which clients ask for a name, or the ports without names that lead to the destination.
 fn gateway_ports(via: &Via, egress: bool) -> Endpoint {
     let gateway = &via.gateway;
     let tls = gateway.ports.iter().any(|port| port.app == Some(AppProtocol::Tls));

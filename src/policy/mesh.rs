@@ -1,5 +1,4 @@
-//! The mesh, where nobody says which layers the cluster has: an inventory without one makes the layer `istio`
-//! pointless.
+//! The mesh: a note if the default layers include `istio` and the inventory shows no mesh.
 //!
 //! ```text
 //! netpol check garden.netpol --inventory cluster.yaml     no sidecar, no istiod: a note, once, that says `targets`
@@ -12,7 +11,7 @@ use crate::model::labels::Labels;
 use crate::settings::Layer;
 
 /// Returns whether the layers are the default and the inventory shows no mesh: no sidecar, no istiod, no gateway, no
-/// namespace with a label of Istio, and no object of its kinds.
+/// namespace with a label of Istio, and no object of Istio's kinds.
 pub fn is_missing(policy: &Policy) -> bool {
     let (inventory, settings) = (&policy.inventory, &policy.settings);
     if settings.targets_are_said || !settings.targets.contains(&Layer::Istio) || !inventory.given {

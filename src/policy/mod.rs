@@ -19,11 +19,11 @@
 //! **Governing.** A rule governs the pods of its source (egress), of its destination (ingress), or both. It *matches* a
 //! flow when the source is among its sources, the destination and its port are among its destinations, and every
 //! condition is met; an unknown part of a request meets no condition. A request has two names that may differ: the TLS
-//! name (SNI), which a port read as `tls` shows, and the HTTP host, which `http` and `grpc` show. What a rule refuses,
-//! a deny its paths and an allow those that it takes away by `except`, it means in every spelling; what it lets
-//! through, as it is written. Several lines of one header are one value, joined by commas. A token is one of an issuer
-//! when its `iss`, and where the issuer names audiences its `aud`, says so; dots between the words of a claim's name
-//! lead into nested claims.
+//! name (SNI), which a port read as `tls` shows, and the HTTP host, which `http` and `grpc` show. Paths that a rule
+//! refuses (of a deny, or after `except` in an allow) match in every spelling; paths that it lets through match only as
+//! they are written. Several lines of one header are one value, joined by commas. A token is one of an issuer if its
+//! `iss` is the issuer's, and its `aud` one of the issuer's audiences, if it has some; dots in the name of a claim lead
+//! into nested claims.
 //!
 //! **Isolation.** An allow and a `default deny` isolate every pod that they govern, in that direction, on all ports of
 //! all protocols, whatever ports or conditions they name. A deny isolates nothing.
@@ -32,15 +32,15 @@
 //! isolates the pod in this direction, it is allowed. Else it is allowed when an allow governs the pod and matches, or
 //! a grant opens it; and forbidden otherwise.
 //!
-//! **Pods** are known by labels, their namespace's labels and their service account. Addresses never mean a pod, even
-//! where the numbers agree; pods on the host network are their node's addresses.
+//! **Pods** are known by labels, their namespace's labels and their service account. An address in a rule never selects
+//! a pod, even if the pod has this address; pods on the host network are their node's addresses.
 //!
-//! **Hosts** are known by name. A host is at its `at` addresses, else somewhere in the internet, and nowhere else. So a
-//! rule on addresses matches a flow to a host when it contains every address where the host may be, several allows or
-//! several denies together if need be; and a rule on a host with `at` matches flows to these addresses. A deny of some
-//! of the addresses leaves the host reachable at the others. A deny of a host with `at` is a deny of its addresses, so
-//! another host that has these addresses and no others is denied along with it; an allow of a host lets through its own
-//! name and its addresses, and no other name.
+//! **Hosts** are known by name. A host has its `at` addresses, else some addresses of the internet, and no others. So a
+//! rule on addresses matches a flow to a host if it contains every address that the host may have; several allows, or
+//! several denies, may do so together. A rule on a host with `at` matches flows to these addresses. A deny of some of
+//! the addresses leaves the host reachable at the others. A deny of a host with `at` denies its addresses, so another
+//! host that has only these addresses is denied too; an allow of a host allows its own name and its addresses, and no
+//! other name.
 //!
 //! **`via`** on egress leads to the host through the gateway; the way from the pod to the gateway's pods and the
 //! gateway's own way on are grants. On ingress the workload sees the gateway: the rule matches flows from the gateway's

@@ -21,22 +21,22 @@ pub struct Policy {
     pub assertions: Vec<Claim>,
     /// The tests.
     pub tests: Vec<Test>,
-    /// The ways that the compiler opens by itself.
+    /// The grants: ways that the compiler opens by itself.
     pub grants: Vec<Grant>,
-    /// Every gateway in sight, in the order of their declarations, without repetition: their pods see a client's
+    /// Every gateway in scope, in the order of the declarations, without repetition. A gateway's pods see a client's
     /// address, and have no sidecar.
     pub gateways: Vec<Arc<Gateway>>,
-    /// The facts of the cluster, those of the source's declarations included.
+    /// The facts about the cluster, including those declared in the source.
     pub inventory: Arc<Inventory>,
     /// The settings of the run.
     pub settings: Arc<Settings>,
-    /// The API servers on their ports, where they are known; empty where not.
+    /// The API servers on their ports; empty if they are unknown.
     pub api_server: Arc<Endpoint>,
     /// The addresses where a host without `at` may be: std/net's `internet`.
     pub internet: AddressSet,
-    /// `[cluster] pods`: the addresses of pods, where they are known; empty where not.
+    /// `[cluster] pods`: the addresses of pods; empty if they are unknown.
     pub pod_addresses: AddressSet,
-    /// The prelude's `nodes`, where they are known; empty where not.
+    /// The prelude's `nodes`; empty if they are unknown.
     pub node_addresses: AddressSet,
     /// Whether the layers are the default, and the inventory shows no mesh.
     pub lacks_mesh: bool,
@@ -61,7 +61,8 @@ impl Policy {
         self.grants.get(id.index())
     }
 
-    /// Returns a gateway among some pods that gets its clients through proxies: packets there come from the proxies.
+    /// Returns a gateway among some pods that has proxies in front of it: its packets come from the proxies, not the
+    /// clients.
     pub fn behind_proxies(&self, pods: &PodSelector) -> Option<&Gateway> {
         let mut gateways = self.gateways.iter().filter(|gateway| gateway.proxies > 0);
         gateways.find(|gateway| gateway.pods.iter().any(|own| own.overlaps(pods))).map(Arc::as_ref)
@@ -109,7 +110,7 @@ pub struct Grant {
     pub source: Arc<Endpoint>,
     /// The endpoints that they may reach, with ports.
     pub destination: Arc<Endpoint>,
-    /// The rules that need it; empty for a grant that every isolated pod has.
+    /// The rules that need it; empty for a grant to every isolated pod.
     pub because: Vec<RuleId>,
 }
 

@@ -1,4 +1,4 @@
-//! Pods that may ask for names and reach no DNS, where `[cluster] dns = "explicit"` leaves the way to it to the rules.
+//! Warnings about pods that may reach a host by name but not DNS, if `[cluster] dns = "explicit"` turns the grant off.
 //!
 //! ```text
 //! allow egress garden/* -> zenquotes.io:443      garden is isolated now, and cannot find out where the host is
@@ -14,8 +14,8 @@ use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::endpoint::{Endpoint, What};
 use crate::model::rules::{Action, Rule};
 
-/// Warns of the first allow to a host of each namespace for whose pods no allow leads to DNS. Where the compiler grants
-/// that way, a deny that takes it is told by [`super::lifelines`].
+/// Warns about the first allow to a host in each namespace, if no allow lets its pods reach DNS. If the compiler grants
+/// DNS, [`super::lifelines`] warns about a deny of it.
 pub fn warn_of_nameless(policy: &Policy, dns: &Endpoint, diagnostics: &mut Diagnostics) {
     if policy.settings.grant_dns || dns.members.is_empty() {
         return;
@@ -33,7 +33,7 @@ pub fn warn_of_nameless(policy: &Policy, dns: &Endpoint, diagnostics: &mut Diagn
     let to_host = |rule: &&Rule| rule.destination.members.iter().any(|member| matches!(member.what, What::Host(_)));
     for rule in allows().filter(to_host).filter(|rule| rule.via.is_none()) {
         let names = namespaces(&rule.source);
-        // Of pods in namespaces that are not named, some way or other may be meant.
+        // An allow for pods of unnamed namespaces is skipped: for some of them there may be a way to DNS.
         let Some(own) = &names else { continue };
         let mut here = own.iter().flat_map(|name| ways.get(*name).into_iter().flatten()).chain(&wide);
         if here.any(|way| share_pods(&way.source, &rule.source)) || !said.insert(names.clone()) {

@@ -1,4 +1,4 @@
-//! Which rules an object or a message comes from, in words.
+//! Provenance: which rules an object or a message comes from, in words.
 //!
 //! An object names the file of a rule and how the rule reads, and no line:
 //!
@@ -6,7 +6,8 @@
 //! garden.netpol: allow egress garden/* -> zenquotes.io:443
 //! ```
 //!
-//! So a new comment at the top of a file, or a rule that moves, changes no object. `build --lines` adds the lines.
+//! No line number: a new comment at the top of a file, or a rule that moves, changes no object. `build --lines` adds
+//! the lines.
 
 use std::borrow::Cow;
 
@@ -15,11 +16,11 @@ use crate::source::{FileId, Sources, Span};
 
 /// The most rules that an object names.
 const MOST: usize = 32;
-/// The longest text of a rule; a longer one is cut.
+/// The longest text of a rule, in characters; a longer one is cut.
 const LONGEST: usize = 100;
-/// The most members that a union of a long rule is told by.
+/// The most members that are shown of a union in a long rule.
 const MOST_MEANT: usize = 4;
-/// The most of a long rule that is read for the members of its unions.
+/// The most bytes of a long rule that are read to find the members of its unions.
 const MOST_READ: usize = 4096;
 
 /// The provenance of an object: the rules that it comes from, in words.
@@ -106,7 +107,8 @@ pub fn sentence(sources: &Sources, lines: bool, namespace: &str, origin: &Origin
     sentence_about(sources, lines, &|member| is_in(member, namespace), origin)
 }
 
-/// Returns the comment for a rule above what it asks for: of its long unions stand the members that are `meant` there.
+/// Returns the comment for a rule above one part of an object. In a long rule, each union shows the members that are
+/// `meant`.
 pub fn sentence_about(sources: &Sources, lines: bool, meant: &dyn Fn(&str) -> bool, origin: &Origin) -> String {
     let place = match lines {
         true => Cow::Owned(sources.place(origin.span)),
@@ -120,14 +122,14 @@ pub fn is_in(member: &str, namespace: &str) -> bool {
     !namespace.is_empty() && member.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Returns how a rule reads: its text on one line, without comments, cut where it is long.
+/// Returns the text of a rule on one line, without comments, cut if it is long.
 pub fn rule_text(sources: &Sources, origin: &Origin) -> String {
     shortened(sources, origin.span, &|_| false).into_owned()
 }
 
-/// Returns the text of a statement on one line, without comments. Of a long one the unions are told by the members that
-/// are `meant`, or else by their first, and the rest is cut. Only the beginning of a long statement is read: thousands
-/// of objects may quote one rule.
+/// Returns the text of a statement on one line, without comments. In a long one, each union shows the members that are
+/// `meant`, or its first member if none is, and the rest is cut. Only the beginning of a long statement is read,
+/// because thousands of objects may quote one rule.
 fn shortened<'s>(sources: &'s Sources, span: Span, meant: &dyn Fn(&str) -> bool) -> Cow<'s, str> {
     let text = beginning(sources.slice(span), LONGEST + 2);
     if !is_long(&text) {
@@ -144,7 +146,7 @@ fn is_long(text: &str) -> bool {
     text.len() > LONGEST && text.char_indices().nth(LONGEST).is_some_and(|(at, _)| at + 1 < text.len())
 }
 
-/// Returns a statement with each union of it told by the members that are meant: `{ …, garden/*, … }`.
+/// Returns a statement with each union shortened to the members that are meant: `{ …, garden/*, … }`.
 fn told_by_members(text: &str, meant: &dyn Fn(&str) -> bool) -> String {
     let mut told = String::with_capacity(LONGEST);
     let mut rest = text;
@@ -164,7 +166,7 @@ fn told_by_members(text: &str, meant: &dyn Fn(&str) -> bool) -> String {
     told
 }
 
-/// Returns where a string ends, which begins a text.
+/// Returns the end of the string with which a text begins.
 fn string_end(text: &str) -> usize {
     let mut escaped = false;
     let closes = |(at, c): (usize, char)| {
@@ -175,7 +177,7 @@ fn string_end(text: &str) -> usize {
     text.char_indices().find_map(closes).unwrap_or(text.len())
 }
 
-/// Returns where a brace that begins a text is closed.
+/// Returns the end of the braces with which a text begins.
 fn brace_end(text: &str) -> usize {
     let mut depth = 0usize;
     for (at, c) in text.char_indices() {
@@ -212,7 +214,7 @@ fn members(union: &str) -> Vec<&str> {
     found
 }
 
-/// Returns a union with the members that are meant, else its first, and `…` for the others.
+/// Returns a union with the members that are meant, or its first member if none is, and `…` for the others.
 fn few(members: &[&str], meant: &dyn Fn(&str) -> bool) -> String {
     let kept: Vec<&str> = match members.iter().any(|member| meant(member)) {
         true => members.iter().filter(|member| meant(member)).take(MOST_MEANT).copied().collect(),
@@ -233,12 +235,12 @@ pub fn normalized(sources: &Sources, span: Span) -> Cow<'_, str> {
     beginning(sources.slice(span), usize::MAX)
 }
 
-/// Returns the first characters of a statement's text on one line, without comments, at most about so many.
+/// Returns the beginning of a statement's text on one line, without comments, cut after about `most` characters.
 fn beginning(whole: &str, most: usize) -> Cow<'_, str> {
     let plain = |byte: u8| (b' '..=b'~').contains(&byte) & (byte != b'#') & (byte != b'"');
     let first = whole.get(..most).unwrap_or(whole);
     let bytes = first.as_bytes();
-    // Without a branch in the loop, so that it is done on many bytes at once.
+    // The loop has no branch, so that it runs on many bytes at once.
     let strange = bytes.iter().fold(0, |any, &byte| any | u8::from(!plain(byte)));
     let after = bytes.get(1..).unwrap_or_default();
     let spaces = bytes.iter().zip(after).fold(0, |any, (&a, &b)| any | u8::from((a == b' ') & (b == b' ')));
@@ -268,7 +270,7 @@ fn beginning(whole: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Returns the files that some rules come from: for a rule of a template, that of the `apply`. Sorted, without
+/// Returns the files that some rules come from; for a rule of a template, the file of its `apply`. Sorted, without
 /// repetition.
 pub fn files<'a>(origins: impl IntoIterator<Item = &'a Origin>) -> Vec<FileId> {
     let mut files: Vec<FileId> = origins.into_iter().map(|origin| origin.place().file).collect();

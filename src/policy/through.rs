@@ -6,10 +6,10 @@
 //!     the pods of edge -> garden/web:8080, for that host          passed on
 //! ```
 //!
-//! A client comes to the gateway and asks for a name. On a port where TLS ends, or where none is spoken, that is the
-//! host of its request; on a port that passes TLS on unread, the name that TLS asks for. On other ports a client asks
-//! for no name, and the number of the port tells where it wants to go. The workload sees the gateway, and all of the
-//! request that is not inside TLS.
+//! A client comes to the gateway and asks for a name. On a port that terminates TLS, or without TLS, this is the HTTP
+//! host; on a port that passes TLS on unread, it is the TLS name (SNI). On other ports the client asks for no name, and
+//! the port number decides where the gateway leads. The workload sees the gateway, and the whole request unless it is
+//! inside TLS.
 
 use smol_str::SmolStr;
 
@@ -53,7 +53,7 @@ pub(super) fn publishes(rule: &Rule, flow: &Flow, pod: &Pod, direction: Directio
 pub(super) fn passes_on(rule: &Rule, via: &Via, flow: &Flow) -> bool {
     let from_gateway = matches!(&flow.source, Party::Pod(pod) if has_pod(&via.gateway, pod));
     let of_rule = |client| contains(&rule.source, &Party::Address(client), None) == Match::Yes;
-    // Behind the gateway the name that TLS asked for cannot be seen; the gateway's routes decide.
+    // The TLS name that the client asked for cannot be seen behind the gateway; the gateway's routes decide.
     let asked = || {
         via.at.is_empty()
             || reads_tls(&rule.destination, flow)
@@ -70,8 +70,8 @@ pub(super) fn is_passed_through(policy: &Policy, flow: &Flow) -> bool {
     ports.any(|port| tls_name(flow).is_some_and(|name| port.names(&name).sni))
 }
 
-/// Returns whether a flow asks a gateway for one of the hosts of a rule with `via` on egress; where TLS asks for a name
-/// that is not known, it may.
+/// Returns whether a flow asks a gateway for one of the hosts of a rule with `via` on egress. If its TLS name is
+/// unknown, it may.
 pub(super) fn asks_for_destination(rule: &Rule, flow: &Flow) -> bool {
     let Some(name) = &flow.request.tls else { return true };
     rule.destination.members.iter().any(|member| matches!(&member.what, What::Host(host) if host.matches(name)))
@@ -87,17 +87,18 @@ fn reads_tls(destination: &Endpoint, flow: &Flow) -> bool {
     entries.any(|entry| entry.app == Some(AppProtocol::Tls) && port_fits(&Ports::Some(vec![entry.clone()]), flow))
 }
 
-/// Returns the host that a request asks for; where only the name is known that TLS asks for, that one.
+/// Returns the host that a request asks for: its HTTP host, else its TLS name.
 fn http_host(flow: &Flow) -> Option<HostName> {
     flow.request.host.as_ref().or(flow.request.tls.as_ref()).and_then(named)
 }
 
-/// Returns the name that TLS asks for; where only the host of the request is known, that one.
+/// Returns the TLS name that a flow asks for, else its HTTP host.
 fn tls_name(flow: &Flow) -> Option<HostName> {
     flow.request.tls.as_ref().or(flow.request.host.as_ref()).and_then(named)
 }
 
-/// Returns a host's name as it is compared: in lower case, without a port and a final dot; `None` for none.
+/// Returns a host's name in the form that is compared: in lower case, without port and final dot; `None` if it is no
+/// name.
 pub(super) fn named(name: &SmolStr) -> Option<HostName> {
     let name = without_port(name);
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();

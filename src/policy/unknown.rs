@@ -1,4 +1,4 @@
-//! Unknown parts of a request: those that a rule asks for and a question leaves out.
+//! Unknown parts of a request: a rule has a condition on them, and the question does not give them.
 //!
 //! `allow ingress web/* -> api/*:8080/http where method GET` lets no request with an unknown method through, so the
 //! answer says that it depends on the method.
@@ -21,7 +21,7 @@ pub struct Unknown {
     pub parts: Vec<&'static str>,
 }
 
-/// Returns the first rule that could turn the decision at one end, and the unknown parts that it asks for.
+/// Returns the first rule that could change the decision at one end, and the unknown parts that it has conditions on.
 pub fn unknown(policy: &Policy, flow: &Flow, end: &End) -> Option<Unknown> {
     let turns = if end.allows() { Action::Deny } else { Action::Allow };
     let party = if end.direction == crate::model::rules::Direction::Egress { &flow.source } else { &flow.destination };
@@ -39,7 +39,7 @@ pub fn unknown(policy: &Policy, flow: &Flow, end: &End) -> Option<Unknown> {
     })
 }
 
-/// Returns the conditions of a rule that can be judged, and the parts of the request that the others ask for.
+/// Returns the conditions of a rule that can be judged, and the unknown parts that its other conditions are about.
 fn known(rule: &Rule, flow: &Flow) -> (Conditions, Vec<&'static str>) {
     let (mut known, mut parts) = (Conditions::clone(&rule.conditions), Vec::new());
     let request = &flow.request;

@@ -38,8 +38,8 @@ pub fn isolates(policy: &Policy, pod: &Pod, direction: Direction) -> bool {
     rules.any(|(_, rule)| rule.action != Action::Deny && governs_pod(rule, direction, pod))
 }
 
-/// Returns the rules each of which lets a flow through at an end by itself, where nothing denies it: allows that match,
-/// and those that are the cause of a grant.
+/// Returns the rules that let a flow through at an end, each by itself, if no deny matches: allows that match, and the
+/// rules that a matching grant was made for.
 pub fn openers(policy: &Policy, flow: &Flow, direction: Direction) -> Vec<RuleId> {
     let flow = arrived(policy, flow);
     let Party::Pod(pod) = (if direction == Direction::Egress { &flow.source } else { &flow.destination }) else {

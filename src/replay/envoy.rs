@@ -7,9 +7,8 @@
 //! gateway    "upstream_cluster":"outbound|…"       "upstream_local_address" is not the address of the client
 //! ```
 //!
-//! Of pods only addresses are told. A name that leads outside the cluster is that of the cluster
-//! (`outbound|443||zenquotes.io`); where a request passes through (`PassthroughCluster`), the one that TLS or HTTP
-//! asked for.
+//! Envoy logs only the addresses of pods. The name of a host outside is in the name of the Envoy cluster
+//! (`outbound|443||zenquotes.io`); for `PassthroughCluster` it is the name that TLS or HTTP asked for.
 
 use std::net::SocketAddr;
 
@@ -64,7 +63,7 @@ pub(super) fn line(line: &[u8]) -> Result<Reading<'_>, String> {
     sent(&line, client, cluster)
 }
 
-/// The flow that a sidecar let in, or refused, for its pod.
+/// Returns the flow that a sidecar received for its pod, and let in or refused.
 fn received<'l>(line: &Line<'l>, client: SocketAddr) -> Result<Reading<'l>, String> {
     let here = socket(&line.downstream_local_address).filter(|here| here.port() > 0);
     let here = here.ok_or("`downstream_local_address` is no address with a port")?;
@@ -75,7 +74,7 @@ fn received<'l>(line: &Line<'l>, client: SocketAddr) -> Result<Reading<'l>, Stri
     Ok(Reading::Flows(vec![record(line, source, Told::at(here.ip()), here.port())]))
 }
 
-/// The flow that a sidecar sent for its pod, or those to and from a gateway.
+/// Returns the flow that a sidecar sent for its pod, or the two flows to and from a gateway.
 fn sent<'l>(line: &Line<'l>, client: SocketAddr, cluster: &str) -> Result<Reading<'l>, String> {
     let refused = cluster == "BlackHoleCluster";
     let dialled = socket(&line.downstream_local_address);
@@ -84,7 +83,7 @@ fn sent<'l>(line: &Line<'l>, client: SocketAddr, cluster: &str) -> Result<Readin
     let service = name.filter(|_| kind == Some("outbound"));
     let to = socket(&line.upstream_host).or(dialled.filter(|_| service.is_none()));
     let Some(to) = to.filter(|to| to.port() > 0) else {
-        // No pod was chosen: no healthy one, or no route.
+        // Envoy chose no pod: none was healthy, or there was no route.
         return Ok(Reading::Passed(Passed::Service));
     };
     let asked = || [&line.requested_server_name, &line.authority].into_iter().find_map(Text::told);
@@ -110,8 +109,8 @@ fn sent<'l>(line: &Line<'l>, client: SocketAddr, cluster: &str) -> Result<Readin
 
 fn record<'l>(line: &Line<'l>, source: Told<'l>, destination: Told<'l>, port: u16) -> Record<'l> {
     let denied = |text: &Text<'_>| text.told().is_some_and(|text| text.starts_with("rbac_access_denied"));
-    // The name of the mesh's own TLS, `outbound_.8080_._.api.garden.svc.cluster.local`, is none that a client asked
-    // for.
+    // The name in the mesh's own TLS, `outbound_.8080_._.api.garden.svc.cluster.local`, is not a name that the client
+    // asked for.
     let between_sidecars = line.requested_server_name.told().is_some_and(|name| name.starts_with("outbound_."));
     Record {
         time: line.start_time.clone(),

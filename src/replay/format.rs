@@ -1,4 +1,4 @@
-//! The format of a line: which log it is of, told by its fields, for each line anew.
+//! The format of a line (Hubble, ztunnel, Envoy), found by the line's fields, for each line anew.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -38,8 +38,8 @@ struct Fields {
     to: Option<IgnoredAny>,
 }
 
-/// Reads a line. `last` is the format of the line before, which is tried first. What stands before the `{` of a line,
-/// such as the name of a pod that `kubectl logs --prefix` writes, is passed over.
+/// Reads a line. `last` is the format of the line before, which is tried first. Anything before the `{`, such as the
+/// pod's name from `kubectl logs --prefix`, is skipped.
 pub(super) fn read<'l>(line: &'l [u8], last: &mut Format) -> Result<Reading<'l>, String> {
     let start = line.iter().position(|byte| *byte == b'{').ok_or("this is no JSON")?;
     let line = &line[start..];
@@ -53,7 +53,8 @@ pub(super) fn read<'l>(line: &'l [u8], last: &mut Format) -> Result<Reading<'l>,
         Fields { scope: Some(_), source: Some(_), .. } => Format::Ztunnel,
         Fields { upstream_cluster: Some(_), .. } | Fields { downstream_remote_address: Some(_), .. } => Format::Envoy,
         Fields { from: Some(_), .. } | Fields { to: Some(_), .. } => Format::Question,
-        // Other lines of the same programs: events of Hubble without a flow, and what proxies log beside connections.
+        // Other lines of the same programs are skipped: events of Hubble without a flow, and other messages of the
+        // proxies.
         Fields { node_name: Some(_), .. } | Fields { scope: Some(_), level: Some(_), .. } => {
             return Ok(Reading::Passed(Passed::NoFlow));
         }

@@ -1,4 +1,5 @@
-//! Groups: flows that one sentence says, with how many there were and when.
+//! Groups: all flows with the same sentence (`garden/web -> garden/api:8080`) and decision, with their number and
+//! times.
 
 use std::rc::Rc;
 
@@ -11,10 +12,10 @@ use super::words::Words;
 use crate::model::ports::Protocol;
 use crate::policy::{Cause, End, Flow};
 
-/// The most groups of one list; flows of further sentences are only counted.
+/// The most groups of one list. Flows that would need a further group are only counted.
 const MOST_GROUPS: usize = 10_000;
 
-/// Flows that one sentence says.
+/// The flows with one sentence and one decision.
 #[derive(Debug)]
 pub struct Group {
     /// The sender.
@@ -25,13 +26,13 @@ pub struct Group {
     pub port: (Option<u16>, Protocol),
     /// The judgement at each end.
     pub ends: SmallVec<[End; 2]>,
-    /// How many lines told of them.
+    /// How many lines tell of such a flow.
     pub count: u64,
-    /// When the first and the last were seen, where the log says so.
+    /// When the first and the last were seen, if the log says so.
     pub seen: Option<(Moment, Moment)>,
-    /// Where the first stands: the log by its number, and the line.
+    /// The first of them: the number of the log, and the line.
     pub first: (usize, u64),
-    /// One of them.
+    /// One of these flows.
     pub sample: Flow,
     /// The parties of the sample.
     pub who: [Rc<Who>; 2],
@@ -67,17 +68,17 @@ pub(super) fn port_words(port: (Option<u16>, Protocol)) -> String {
 pub struct Groups {
     /// The groups, in the order of their first flows.
     pub list: Vec<Group>,
-    /// Flows of sentences for which there was no more room.
+    /// The number of flows without a group, because the list is full.
     pub beyond: u64,
     by_key: FxHashMap<Key, usize>,
 }
 
-/// What the flows of a group have in common.
+/// The properties that all flows of a group share.
 type Key = (Words, Words, Option<u16>, Protocol, SmallVec<[EndKey; 2]>);
 type EndKey = (u8, u32);
 
 impl Groups {
-    /// Returns the group of a flow, a new one if need be; `None` where there is no more room.
+    /// Returns the index of a flow's group, which may be new; `None` if the list is full.
     pub(super) fn of(
         &mut self,
         who: [Rc<Who>; 2],
@@ -131,7 +132,8 @@ impl Groups {
     }
 }
 
-/// Returns what tells the judgement of an end from others: whether it lets through, and by which rule it does not.
+/// Returns the part of a decision that separates groups: whether the end lets the flow through, else the rule that
+/// refuses it.
 fn end_key(cause: Cause) -> EndKey {
     match cause {
         Cause::Denied(rule) => (2, rule.index() as u32),

@@ -155,19 +155,19 @@ pub(super) fn bare(line: &[u8]) -> Result<Reading<'_>, String> {
 
 fn flow(flow: Flow<'_>) -> Result<Reading<'_>, String> {
     if flow.kind.told() == Some("SOCK") {
-        // The socket's address is a Service's here; the packet itself has a record of its own.
+        // The address in a socket event is a Service's; the packet itself has its own record.
         return Ok(Reading::Passed(Passed::NoFlow));
     }
     let Some(l4) = &flow.l4 else { return Ok(Reading::Passed(Passed::NoFlow)) };
     let (protocol, port, back) = match l4 {
         Layer4 { tcp: Some(tcp), .. } => {
-            // Hubble does not know the direction of every packet; a connection begins with SYN alone.
+            // Hubble does not know the direction of every packet. The first packet of a connection has SYN without ACK.
             let back = if tcp.flags.syn { Some(tcp.flags.ack) } else { None };
             (Protocol::Tcp, Some(tcp.destination_port), back)
         }
         Layer4 { udp: Some(ports), .. } => (Protocol::Udp, Some(ports.destination_port), None),
         Layer4 { sctp: Some(ports), .. } => (Protocol::Sctp, Some(ports.destination_port), None),
-        // Echo requests have the type 8, of ICMPv6 128, and their replies 0 and 129.
+        // An echo request has type 8 (ICMPv6: 128), its reply 0 (129).
         Layer4 { icmp4: Some(icmp), .. } => (Protocol::Icmp, None, Some(icmp.kind != 8)),
         Layer4 { icmp6: Some(icmp), .. } => (Protocol::Icmp, None, Some(icmp.kind != 128)),
         _ => return Ok(Reading::Passed(Passed::NoFlow)),

@@ -1,12 +1,12 @@
-//! Recorded flows against a policy: which of them it would deny, which of its rules they use, and which rules are
-//! missing.
+//! Replay: recorded flows are judged by a policy. It finds the flows that the policy would deny, the rules that no flow
+//! uses, and the rules that are missing.
 //!
 //! ```text
 //! lines ─hubble, ztunnel, envoy→ Record ─who→ parties ─policy::eval→ verdicts ─groups→ sentences ─suggest→ rules
 //! ```
 //!
-//! A [`Replay`] takes lines one by one. Lines that tell the same are judged once; of each kind of memory there is a
-//! bound, so that a log may be longer than the machine could hold.
+//! A [`Replay`] takes lines one by one. Lines that tell the same flow are judged once. Every memory has a limit, so a
+//! log may be larger than the machine's memory.
 
 mod envoy;
 mod format;
@@ -39,19 +39,19 @@ use who::Cast;
 pub use who::Who;
 pub use words::Words;
 
-/// So many different flows are remembered; then the memory begins anew, and what was found stays.
+/// The most different flows that are remembered. When this is reached the memory is cleared; the counts stay.
 const REMEMBERED: usize = 1 << 16;
-/// So many bytes of them.
+/// The most bytes of remembered flows.
 const REMEMBERED_BYTES: usize = 64 << 20;
-/// So many lines that could not be read are kept with their reasons; the others are counted.
+/// The most unreadable lines that are kept with their reasons; the others are counted.
 const UNREAD_TOLD: usize = 20;
 
-/// Who decides the flows of a replay: a policy, or a module that was made of one.
+/// The judge of a replay's flows: a policy, or a module that was made from one.
 pub trait Judge {
     /// Decides a flow; the error says why it cannot.
     fn decide(&mut self, flow: &Flow) -> Result<Verdict, String>;
 
-    /// Returns the rules that a flow meets, whether they decide it or not, where that is known.
+    /// Returns the rules that a flow meets, whether they decide it or not, as far as the judge knows them.
     fn met(&self, flow: &Flow, verdict: &Verdict) -> Vec<RuleId>;
 }
 
@@ -65,7 +65,7 @@ impl Judge for &Policy {
     }
 }
 
-/// A replay.
+/// A replay: it takes the lines of logs and gathers [`Found`].
 pub struct Replay<'p> {
     policy: &'p Policy,
     judge: Box<dyn Judge + 'p>,
@@ -93,21 +93,21 @@ pub struct Found {
     pub opened: u64,
     /// Flows that were refused when they were recorded, and that it would refuse too.
     pub refused: u64,
-    /// Flows with no pod at either end, which no policy judges.
+    /// Flows with no pod at either end: no policy judges them.
     pub no_pod: u64,
     /// Flows with a pod that the inventory does not have.
     pub unexplained: Groups,
-    /// Flows with a pod whose labels neither the log nor the inventory tells.
+    /// Flows with a pod whose labels are neither in the log nor in the inventory.
     pub unlabelled: u64,
-    /// Lines that are not judged, by their reasons.
+    /// The number of lines that are not judged, by their reasons.
     pub passed: [u64; Passed::ALL.len()],
     /// The number of lines that could not be read.
     pub unread: u64,
-    /// The first of them: the log, the line, and the reason.
+    /// The first unreadable lines: the log, the line, and the reason.
     pub unread_lines: Vec<(usize, u64, String)>,
-    /// Allows and denies that no flow met, and `default deny`s that isolate no pod of any flow.
+    /// Allows and denies that no flow meets, and `default deny`s that isolate no pod of any flow.
     pub unused: Vec<RuleId>,
-    /// The different flows, where they are kept.
+    /// The different flows, if they are kept.
     pub kept: Kept,
 }
 
@@ -118,7 +118,7 @@ impl Found {
     }
 }
 
-/// What was found of a flow.
+/// The outcome for one flow.
 #[derive(Clone, Copy)]
 enum Outcome {
     Allowed,
@@ -132,10 +132,10 @@ enum Outcome {
 #[derive(Clone, Copy)]
 struct Judged {
     outcome: Outcome,
-    /// The group among those with an unexplained pod.
+    /// Its group among the flows with an unexplained pod.
     unexplained: Option<Option<usize>>,
     unlabelled: bool,
-    /// The flow's place among those that are kept.
+    /// Its index among the kept flows.
     kept: Option<usize>,
 }
 
@@ -152,7 +152,7 @@ impl<'p> Replay<'p> {
         Replay::by(policy, Box::new(policy))
     }
 
-    /// Begins a replay that somebody else decides: the policy only says who the parties are.
+    /// Begins a replay with another judge: the policy only says who the parties are.
     pub fn by(policy: &'p Policy, judge: Box<dyn Judge + 'p>) -> Replay<'p> {
         Replay {
             policy,
@@ -168,12 +168,12 @@ impl<'p> Replay<'p> {
         }
     }
 
-    /// From now on keeps the flows that are to pass, so that rules can be suggested for them.
+    /// From now on keeps the flows that should pass, so that rules can be suggested for them.
     pub fn keep_flows(&mut self) {
         self.keeps = true;
     }
 
-    /// Takes a line of a log; `at` is the log by its number, and the line. Lines of space are passed over.
+    /// Takes a line of a log. `at` is the number of the log and of the line. Blank lines are skipped.
     pub fn line(&mut self, at: (usize, u64), line: &[u8]) {
         let line = line.trim_ascii();
         if line.is_empty() {

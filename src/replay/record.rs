@@ -1,4 +1,4 @@
-//! Records: what one line of a log tells of a flow, whatever its format.
+//! Records: the data of one log line about a flow, in one shape for all formats.
 //!
 //! ```text
 //! ztunnel   "src.workload":"web-5d9c8-x2k4q"   -> the source is this Pod, and its account is that of src.identity
@@ -13,24 +13,24 @@ use super::text::Text;
 use crate::model::ports::Protocol;
 use crate::policy::ask::Question;
 
-/// What a line says.
+/// The content of a line.
 pub(super) enum Reading<'l> {
-    /// Flows: one, or two at a gateway, which takes one and makes the other.
+    /// Flows: one, or two at a gateway (from the client to the gateway, and from the gateway on).
     Flows(Vec<Record<'l>>),
     /// A flow in the words of `eval --flows`.
     Question(Box<Question>),
-    /// Nothing that is judged.
+    /// A line that is not judged.
     Passed(Passed),
 }
 
 /// Why a line that could be read is not judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Passed {
-    /// It tells of the way back of a flow, which no rule judges.
+    /// It tells of the reply of a flow, which no rule judges.
     Reply,
-    /// It does not say whether it tells of the way there or back.
+    /// It does not say whether it is the flow or its reply.
     Undirected,
-    /// The pod's own node sends: probes of the kubelet, which no layer stops.
+    /// The sender is the pod's own node (probes of the kubelet), which no layer refuses.
     OwnNode,
     /// It names a Service, and not the pod that took the flow.
     Service,
@@ -65,7 +65,7 @@ impl Passed {
     }
 }
 
-/// A flow as a line tells of it.
+/// A flow, with the data that its line has.
 #[derive(Default)]
 pub(super) struct Record<'l> {
     /// When it was seen.
@@ -90,7 +90,7 @@ pub(super) struct Record<'l> {
     pub headers: Vec<(Text<'l>, Text<'l>)>,
     /// The client whose request a gateway passes on.
     pub client: Option<IpAddr>,
-    /// Whether it was refused when it was recorded.
+    /// Whether the flow was refused when it was recorded.
     pub refused: bool,
 }
 
@@ -104,29 +104,29 @@ impl Default for Carried {
     }
 }
 
-/// What a line tells of one end.
+/// The data of one end.
 #[derive(Default)]
 pub(super) struct Told<'l> {
     /// The namespace of a pod.
     pub namespace: Text<'l>,
     /// The name of a Pod.
     pub pod: Text<'l>,
-    /// The name of the workload that made it.
+    /// The name of the pod's workload.
     pub workload: Text<'l>,
     /// Its service account.
     pub account: Text<'l>,
-    /// Labels as Cilium writes them, `k8s:app=web`; none where the line tells no labels.
+    /// Labels as Cilium writes them, `k8s:app=web`; empty if the line has no labels.
     pub labels: Vec<Text<'l>>,
-    /// Whether the log tells that this is no pod.
+    /// Whether the log says that this end is no pod.
     pub no_pod: bool,
     /// The address.
     pub address: Option<IpAddr>,
-    /// Names of a host outside by which the address was found.
+    /// Names of a host outside for the address, such as the name that was resolved.
     pub names: SmallVec<[Text<'l>; 1]>,
 }
 
 impl<'l> Told<'l> {
-    /// Makes an end of which the address alone is told.
+    /// Makes an end of which only the address is known.
     pub fn at(address: IpAddr) -> Told<'l> {
         Told { address: Some(address), ..Told::default() }
     }

@@ -1,13 +1,14 @@
-//! Missing rules: sentences that let the denied flows of a log through, each tried beside the policy before it is told.
+//! Missing rules: sentences that let the denied flows of a log through. Each is compiled with the policy before it is
+//! suggested.
 //!
 //! ```text
 //! garden/web -> garden/api:9090, denied on the way out     allow egress garden/web -> garden/api:9090
 //! garden/web -> payments/db:22, which a deny forbids       nothing: no allow beats a deny
 //! ```
 //!
-//! A sentence opens the ends that refuse, and no other, since an allow also isolates the pods that it governs. One that
-//! would isolate a pod of the log which nothing isolates yet is said in other words: what this pod does otherwise would
-//! be denied next.
+//! A sentence covers only the ends that refuse the flow, because an allow also isolates the pods that it governs. If it
+//! would isolate a pod of the log that no rule isolates yet, other words are tried: otherwise the pod's other flows
+//! would be denied next.
 
 mod kept;
 mod ways;
@@ -27,60 +28,60 @@ use crate::model::ports::Protocol;
 use crate::model::rules::{Direction, RuleId};
 use crate::policy::{self, Cause, Party, Policy};
 
-/// What became of rules that were tried beside a policy, each on a line of its own.
+/// The result of a trial: a policy compiled with some rules added, one rule a line.
 #[derive(Debug, Default)]
 pub struct Trial {
-    /// The policy with them; `None` after an error.
+    /// The policy with the rules; `None` after an error.
     pub policy: Option<Policy>,
-    /// Which rule of it stands on which line; the first line is 0.
+    /// Which rule of the policy is on which line; the first line is 0.
     pub lines: Vec<(RuleId, usize)>,
     /// Errors, each with the line that it is about.
     pub errors: Vec<(usize, String)>,
-    /// Errors that are about no line.
+    /// Errors that belong to no line.
     pub others: Vec<String>,
 }
 
-/// What is missing.
+/// The suggested rules, and the flows that no rule can allow.
 #[derive(Debug, Default)]
 pub struct Suggested {
-    /// Rules with the number of flows that lack them, the tightest first.
+    /// Rules with the number of flows that need them, the most specific first.
     pub rules: Vec<(String, u64)>,
-    /// Sentences that no rule helps.
+    /// Denied flows that no rule can allow.
     pub without: Vec<Hopeless>,
-    /// Flows that were not remembered, so that nothing is suggested for them.
+    /// Flows that were not kept, so that nothing is suggested for them.
     pub beyond: u64,
 }
 
-/// Denied flows that no rule helps.
+/// Denied flows that no rule can allow.
 #[derive(Debug)]
 pub struct Hopeless {
     /// The flows, as the right side of a rule.
     pub sentence: String,
-    /// How many there were.
+    /// The number of flows.
     pub count: u64,
-    /// The reason.
+    /// Why no rule can allow them.
     pub why: Why,
 }
 
-/// Why no rule lets flows through.
+/// Why no rule can allow some flows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
     /// A rule denies them.
     Denied(RuleId),
-    /// No words of the language say who it is.
+    /// No endpoint of the language selects one of the parties.
     Unsaid,
-    /// The last sentence that was tried, and what is wrong with it.
+    /// The last sentence that was tried, and its error.
     Refused(String, String),
 }
 
 /// A rule that is missing at one end, with the flows that lack it.
 struct Need {
     direction: Direction,
-    /// Places among the flows that are kept.
+    /// Indices of kept flows.
     flows: Vec<usize>,
-    /// The ways to say it, the tightest first.
+    /// The ways to write the rule, the most specific first.
     ways: Vec<Way>,
-    /// The one that is tried.
+    /// The index of the way that is tried now.
     way: usize,
     trouble: String,
 }
@@ -95,7 +96,7 @@ impl Need {
     }
 }
 
-/// A rule that is found: at one end, or `None` for both.
+/// A suggested rule: for one end, or with `None` for both.
 struct Rule {
     way: Way,
     direction: Option<Direction>,
@@ -108,7 +109,7 @@ impl Rule {
     }
 }
 
-/// Finds the rules that denied flows lack. `trial` compiles rules beside the policy.
+/// Finds the rules that denied flows need. `trial` compiles rules together with the policy.
 pub fn suggest(policy: &Policy, kept: &Kept, trial: &mut dyn FnMut(&str) -> Trial) -> Suggested {
     let mut suggested = Suggested { beyond: kept.beyond, ..Suggested::default() };
     let mut needs = needs(policy, kept, &mut suggested.without);
@@ -128,7 +129,7 @@ pub fn suggest(policy: &Policy, kept: &Kept, trial: &mut dyn FnMut(&str) -> Tria
         }
         while let Some(at) = needs.iter().position(|need| need.way >= need.ways.len()) {
             let need = needs.swap_remove(at);
-            // A flow that one end refuses for good is not helped at the other one.
+            // A flow that one end refuses for good needs no rule at its other end.
             needs.iter_mut().for_each(|other| other.flows.retain(|flow| !need.flows.contains(flow)));
             needs.retain(|other| !other.flows.is_empty());
             hopeless.push(need);
@@ -140,7 +141,7 @@ pub fn suggest(policy: &Policy, kept: &Kept, trial: &mut dyn FnMut(&str) -> Tria
     let own: Vec<Vec<usize>> = needs.iter().map(|need| need.flows.clone()).collect();
     let whole = rules(&needs, &own);
     let fewer = found.as_ref().map(|(after, lines)| search.fewer(after, lines, &needs));
-    // What was tried in one piece stands, should fewer rules not do.
+    // If the smaller list of rules does not suffice, the list that passed the trial is used.
     let mut rules = fewer.filter(|fewer| search.suffices(fewer)).unwrap_or(whole);
     if let Some((after, _)) = &found {
         hopeless.retain_mut(|need| {
@@ -158,10 +159,10 @@ pub fn suggest(policy: &Policy, kept: &Kept, trial: &mut dyn FnMut(&str) -> Tria
     suggested
 }
 
-/// What flows have in common that lack one rule.
+/// The properties of flows that need the same rule.
 type Key = (Direction, Words, Words, Option<u16>, Protocol);
 
-/// Returns what is missing at each end of the flows that are denied.
+/// Returns the rules that each end of the denied flows needs.
 fn needs(policy: &Policy, kept: &Kept, without: &mut Vec<Hopeless>) -> Vec<Need> {
     let mut helpless: BTreeMap<(String, Why), u64> = BTreeMap::new();
     let mut all: BTreeMap<Key, (Vec<usize>, RuleId, bool)> = BTreeMap::new();
@@ -197,7 +198,7 @@ fn needs(policy: &Policy, kept: &Kept, without: &mut Vec<Hopeless>) -> Vec<Need>
     all.into_iter().map(need).collect()
 }
 
-/// Returns the ends of kept flows whose pods nothing isolates.
+/// Returns the ends of kept flows whose pods no rule isolates.
 fn open(policy: &Policy, kept: &Kept) -> Vec<(usize, Direction)> {
     let mut seen = FxHashSet::default();
     let mut all = Vec::new();
@@ -213,20 +214,20 @@ fn open(policy: &Policy, kept: &Kept) -> Vec<(usize, Direction)> {
     all
 }
 
-/// What an attempt brought.
+/// The result of one attempt.
 struct Tried {
-    /// What is wrong with each rule.
+    /// The problem of each rule, if it has one.
     troubles: Vec<Option<String>>,
-    /// The policy with the rules, and their lines.
+    /// The policy with the rules, and the line of each rule.
     policy: Option<(Policy, Vec<(RuleId, usize)>)>,
 }
 
 struct Search<'s> {
     kept: &'s Kept,
     trial: &'s mut dyn FnMut(&str) -> Trial,
-    /// Ends whose pods nothing isolates yet.
+    /// The ends whose pods no rule isolates yet.
     open: Vec<(usize, Direction)>,
-    /// The errors of the policy by itself.
+    /// The errors that the policy has without any added rule.
     others: Vec<String>,
 }
 
@@ -269,7 +270,7 @@ impl Search<'_> {
         Tried { troubles, policy: Some((after, lines)) }
     }
 
-    /// Returns the rule with which an error begins that is about none of them.
+    /// Returns the first rule with which an error appears that belongs to no line.
     fn culprit(&mut self, needs: &[Need]) -> usize {
         let (mut good, mut bad) = (0, needs.len());
         while bad - good > 1 {
@@ -282,7 +283,7 @@ impl Search<'_> {
         good
     }
 
-    /// Returns whether a flow is let through at an end, or at both.
+    /// Returns whether a flow passes at one end, or with `None` at both.
     fn passes(&self, policy: &Policy, at: usize, direction: Option<Direction>) -> bool {
         let verdict = policy::eval(policy, &self.kept.flows[at].flow());
         verdict.ends.iter().all(|end| direction.is_some_and(|wanted| end.direction != wanted) || end.allows())
@@ -306,10 +307,10 @@ impl Search<'_> {
         }
     }
 
-    /// Returns the rules without those that others make needless, the widest first.
+    /// Returns a smaller list of rules: the widest first, a rule is dropped if others let all its flows through.
     fn fewer(&self, after: &Policy, lines: &[(RuleId, usize)], needs: &[Need]) -> Vec<Rule> {
         let line = |rule: RuleId| lines.iter().find(|(at, _)| *at == rule).map(|(_, line)| *line);
-        // Each flow with the rules of which any one would do.
+        // For each flow, the rules that let it through; one of them is enough.
         let mut openers: Vec<(usize, Vec<usize>)> = Vec::new();
         for need in needs {
             for at in &need.flows {
@@ -331,7 +332,7 @@ impl Search<'_> {
         rules(needs, &flows)
     }
 
-    /// Returns whether rules let all flows through of which each is missing, with no error, and isolate nothing more.
+    /// Returns whether rules suffice: all their flows pass, there is no new error, and no further pod is isolated.
     fn suffices(&mut self, rules: &[Rule]) -> bool {
         let text: String = rules.iter().map(|rule| rule.text() + "\n").collect();
         let Trial { policy, errors, others, .. } = (self.trial)(&text);
@@ -345,7 +346,7 @@ impl Search<'_> {
     }
 }
 
-/// Returns the rules of the needs that have flows, with both ends in one sentence where the words are the same.
+/// Returns the rules that have flows. If both ends need the same words, one sentence covers both.
 fn rules(needs: &[Need], flows: &[Vec<usize>]) -> Vec<Rule> {
     let mut found: BTreeMap<&Way, Rule> = BTreeMap::new();
     for (need, flows) in needs.iter().zip(flows).filter(|(_, flows)| !flows.is_empty()) {

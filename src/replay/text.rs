@@ -5,13 +5,13 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// A string of a log line, borrowed where it has no escape. What a log leaves out, writes as `null` or, as Envoy does,
-/// as `-`, is empty.
+/// A string of a log line, borrowed if it has no escape. A field that is missing, `null` or, as Envoy writes it, `-` is
+/// empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Text<'l>(Cow<'l, str>);
 
 impl<'l> Text<'l> {
-    /// Returns the string, if the log tells one.
+    /// Returns the string; `None` if it is empty.
     pub fn told(&self) -> Option<&str> {
         Some(self.0.as_ref()).filter(|text| !text.is_empty() && *text != "-")
     }
@@ -60,7 +60,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Reads `2024-04-27T21:36:04.373Z` (RFC 3339); `None` for what is no such moment.
+    /// Reads `2024-04-27T21:36:04.373Z` (RFC 3339); `None` for anything else.
     pub(super) fn parse(text: &str) -> Option<Moment> {
         let bytes = text.as_bytes();
         let digits = |from: usize, to: usize| {

@@ -1,4 +1,5 @@
-//! Who is meant: from what a log tells of an end to a party that the evaluator knows, with the help of the inventory.
+//! Who the parties are: from the data of a log line to a party that the evaluator can judge, with the help of the
+//! inventory.
 //!
 //! ```text
 //! a Pod's name          the Pod of the inventory; without it, the workload that makes Pods of such names
@@ -6,8 +7,7 @@
 //! an address            the Pod of the inventory with this address, else a host of the told names, else the address
 //! ```
 //!
-//! What neither tells is not made up: a pod without known labels has none, and an account that nobody told is no
-//! account.
+//! Missing data is not invented: a pod without known labels has none, and an unknown account stays empty.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -23,26 +23,26 @@ use crate::model::labels::{Labels, NAMESPACE_NAME};
 use crate::model::names::is_dns_subdomain;
 use crate::policy::{Party, Pod, Policy};
 
-/// So many ends are remembered; then the memory begins anew.
+/// The most ends that are remembered. When this is reached the memory is cleared.
 const REMEMBERED: usize = 1 << 14;
 
-/// The letters of the endings that Kubernetes gives to names of Pods.
+/// The letters in the random suffixes of Pod names (`-x2k4q`).
 const ENDINGS: &str = "bcdfghjklmnpqrstvwxz2456789";
 
-/// A party with what is known of it.
+/// A party, with how it is named and how well it is known.
 #[derive(Debug)]
 pub struct Who {
     /// The party.
     pub party: Party,
     /// How a sentence names it.
     pub words: Words,
-    /// Whether a pod is meant that the inventory does not have.
+    /// Whether this is a pod that the inventory does not have.
     pub unexplained: bool,
-    /// Whether a pod is meant whose labels nobody tells.
+    /// Whether this is a pod whose labels are unknown.
     pub unlabelled: bool,
 }
 
-/// The parties of a policy's cluster.
+/// The parties that a log can name, by a policy's inventory.
 pub(super) struct Cast<'p> {
     policy: &'p Policy,
     by_address: FxHashMap<IpAddr, &'p Workload>,
@@ -59,7 +59,8 @@ impl<'p> Cast<'p> {
         Cast { policy, by_address, services, known: FxHashMap::default() }
     }
 
-    /// Returns who is told of. A Service is nobody: one of its pods took the flow.
+    /// Returns the party that a line names. A Service is no party: one of its pods took the flow, and the line does not
+    /// say which.
     pub fn who(&mut self, told: &Told<'_>) -> Result<Rc<Who>, Passed> {
         let key = told.key();
         if let Some(known) = self.known.get(&key) {
@@ -73,21 +74,24 @@ impl<'p> Cast<'p> {
         found
     }
 
-    /// Returns who a party of the evaluator is.
+    /// Returns a party of the evaluator with its words.
     pub fn of(&self, party: &Party) -> Who {
         let words = Words::of(&self.policy.inventory, party);
         Who { party: party.clone(), words, unexplained: false, unlabelled: false }
     }
 
     fn find(&self, told: &Told<'_>) -> Result<Who, Passed> {
+        // A socket for both families shows IPv4 addresses as `::ffff:203.0.113.7`.
+        let address = told.address.map(|address| address.to_canonical());
         let inventory = &self.policy.inventory;
         let namespace = told.namespace.told().filter(|_| !told.no_pod);
-        let at_address = told.address.and_then(|address| self.by_address.get(&address).copied());
+        let at_address = address.and_then(|address| self.by_address.get(&address).copied());
         if let Some(namespace) = namespace {
             if let Some(pod) = told.pod.told().and_then(|name| inventory.pod(namespace, name)) {
                 return Ok(self.pod(pod, true));
             }
-            // An address may be another's by now: the Pod there must be as the log tells.
+            // The address may have passed to another Pod since: the Pod must have the namespace and the account of the
+            // line.
             let agrees = |pod: &&Workload| {
                 pod.namespace == namespace && told.account.told().is_none_or(|account| pod.account == account)
             };
@@ -96,7 +100,7 @@ impl<'p> Cast<'p> {
             }
             return Ok(self.told_pod(namespace, told));
         }
-        let Some(address) = told.address else { return Ok(self.unknown(None)) };
+        let Some(address) = address else { return Ok(self.unknown(None)) };
         if let Some(pod) = at_address.filter(|_| !told.no_pod) {
             return Ok(self.pod(pod, true));
         }
@@ -112,8 +116,8 @@ impl<'p> Cast<'p> {
         Ok(self.of(&Party::Address(address)))
     }
 
-    /// Returns the host outside that is told. Of several names, which an address may have, a rule's is the one that is
-    /// taken, since nothing tells them apart.
+    /// Returns the host outside of a line. An address may have several names, and the line does not say which was
+    /// meant; a name that a rule has is preferred.
     fn host(&self, told: &Told<'_>) -> Option<Party> {
         let names = told.names.iter().filter_map(|name| {
             let name = name.told()?;
@@ -127,7 +131,7 @@ impl<'p> Cast<'p> {
         Some(Party::Host { name: named.clone(), at: self.policy.whereabouts(named) })
     }
 
-    /// Returns a Pod or a pod of a workload of the inventory. One on the host network is its node's address.
+    /// Returns a Pod or a pod of a workload of the inventory. A pod on the host network is its node's address.
     fn pod(&self, workload: &Workload, single: bool) -> Who {
         if let (true, Some(address)) = (workload.host_network, workload.addresses.first()) {
             return self.of(&Party::Address(*address));
@@ -135,7 +139,7 @@ impl<'p> Cast<'p> {
         self.of(&Party::Pod(Pod { single, ..self.policy.pod_of(workload) }))
     }
 
-    /// Returns a pod that is no Pod of the inventory: as the log tells it, and for the rest as its workload says.
+    /// Returns a pod that is no Pod of the inventory: with the data of the log, completed by its workload.
     fn told_pod(&self, namespace: &str, told: &Told<'_>) -> Who {
         let mut labels = Labels::new();
         let namespace = SmolStr::from(namespace);
@@ -174,7 +178,7 @@ impl<'p> Cast<'p> {
         Who { unexplained, unlabelled, ..who }
     }
 
-    /// Returns the workload that a pod is one of: by its name, by its labels, or as one that makes Pods of such names.
+    /// Returns the workload of a pod: by its labels, else by the workload's name, else by the Pod's name.
     fn workload(&self, namespace: &str, told: &Told<'_>, labels: &Labels) -> Option<&'p Workload> {
         let all = self.policy.inventory.workloads_in(namespace).iter();
         let account = |one: &&Workload| {
@@ -192,7 +196,7 @@ impl<'p> Cast<'p> {
         }
     }
 
-    /// Returns a pod of which nothing is known.
+    /// Returns a pod about which nothing is known.
     fn unknown(&self, address: Option<IpAddr>) -> Who {
         let shown = address.map_or_else(|| "an unknown pod".to_owned(), |address| address.to_string());
         let pod = Pod {
@@ -209,8 +213,8 @@ impl<'p> Cast<'p> {
     }
 }
 
-/// Returns whether a workload makes Pods of such a name: `web-5d9c8bf7d-x2k4q` of the Deployment `web`, `db-0` of the
-/// StatefulSet `db`.
+/// Returns whether a Pod's name is one that a workload gives: `web-5d9c8bf7d-x2k4q` by the Deployment `web`, `db-0` by
+/// the StatefulSet `db`.
 fn makes(workload: &Workload, pod: &str) -> bool {
     let Some(rest) = pod.strip_prefix(workload.name.as_str()).and_then(|rest| rest.strip_prefix('-')) else {
         return false;

@@ -1,4 +1,4 @@
-//! Parties in the words of the language, as tight as they can be said: by its workload, by labels that last, by
+//! Names of parties in the language, the most specific first: the workload, else its permanent labels, else its
 //! account.
 //!
 //! ```text
@@ -6,7 +6,7 @@
 //! a pod that no workload explains       garden/{app=web, tier=front}
 //! ```
 //!
-//! A log is written by many, so only what Kubernetes would take for a name, a label or a host becomes a word.
+//! Anybody may write into a log, so only valid Kubernetes names, labels and hosts become words.
 
 use std::net::IpAddr;
 
@@ -18,12 +18,12 @@ use crate::policy::{Party, Pod};
 /// How a sentence names a party.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Words {
-    /// How many parties the words mean, roughly: 0 for one workload, address or host, more for labels, an account, all
-    /// pods of a namespace, what a rule names.
+    /// Roughly how many parties the words select: 0 for one workload, address or host; more for labels, an account, all
+    /// pods of a namespace, and the endpoint of a rule.
     pub width: u8,
-    /// The words.
+    /// The text: `garden/web`.
     pub text: String,
-    /// Whether they are an endpoint of the language.
+    /// Whether the text is an endpoint of the language.
     pub said: bool,
 }
 
@@ -32,7 +32,7 @@ impl Words {
         Words { width, text, said: true }
     }
 
-    /// Makes words that no rule can say.
+    /// Makes words that are no endpoint, only for messages.
     pub(super) fn unsaid(text: String) -> Words {
         Words { width: u8::MAX, text, said: false }
     }
@@ -48,7 +48,7 @@ impl Words {
         }
     }
 
-    /// Returns all ways to name a party, the tightest first.
+    /// Returns all ways to name a party, the most specific first.
     pub(super) fn all(inventory: &Inventory, party: &Party) -> Vec<Words> {
         let mut all = vec![Words::of(inventory, party)];
         if let Party::Pod(pod) = party
@@ -62,7 +62,7 @@ impl Words {
         all
     }
 
-    /// Makes words for a party that a rule of the policy names.
+    /// Makes words from an endpoint of a rule.
     pub(super) fn of_rule(text: String) -> Words {
         Words::new(4, text)
     }
@@ -78,7 +78,7 @@ fn of_pod(inventory: &Inventory, pod: &Pod) -> Words {
             WorkloadKind::Pod => pod.shown == format!("{namespace}/{}", one.name),
             _ => one.selector.as_ref().is_some_and(|selector| selector.matches(&pod.labels)),
         };
-        // The name means all that the selector selects, whatever account they run as.
+        // The name selects all pods of the workload's selector, under any account.
         selects && (one.account.is_empty() || one.account == pod.account || pod.account.is_empty())
     });
     if let Some(owner) = owner {
@@ -88,7 +88,7 @@ fn of_pod(inventory: &Inventory, pod: &Pod) -> Words {
     by_labels.or(by_account).unwrap_or_else(|| Words::new(3, format!("{namespace}/*")))
 }
 
-/// Returns a pod by its labels that last, and by its account.
+/// Returns a pod by its permanent labels, and by its account.
 fn by_facts(namespace: &str, pod: &Pod) -> [Option<Words>; 2] {
     let lasting = pod
         .labels

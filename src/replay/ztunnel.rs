@@ -6,8 +6,8 @@
 //!  "dst.addr":"10.244.1.12:15008","dst.hbone_addr":"10.244.1.12:8080","direction":"inbound",…}
 //! ```
 //!
-//! `src.workload` and `dst.workload` are names of Pods. Between two meshed pods the connection itself goes to port
-//! 15008, and `dst.hbone_addr` has the port that was meant.
+//! `src.workload` and `dst.workload` are names of Pods. The connection between two meshed pods goes to port 15008
+//! (HBONE), and `dst.hbone_addr` has the port that the client dialled.
 
 use serde::Deserialize;
 
@@ -51,7 +51,7 @@ struct Line<'l> {
 pub(super) fn line(line: &[u8]) -> Result<Reading<'_>, String> {
     let line: Line<'_> =
         serde_json::from_slice(line).map_err(|error| format!("this is no access log of ztunnel: {error}"))?;
-    // Of a connection that is opened, another line tells when it is complete.
+    // A connection has two lines; the second one, "connection complete", is read.
     if line.scope.told() != Some("access") || line.message.told() != Some("connection complete") {
         return Ok(Reading::Passed(Passed::NoFlow));
     }
@@ -59,13 +59,13 @@ pub(super) fn line(line: &[u8]) -> Result<Reading<'_>, String> {
     let carrier = socket(&line.destination).ok_or("`dst.addr` is no address")?;
     let meant = socket(&line.meant).unwrap_or(carrier);
     if meant.ip() != carrier.ip() {
-        // A waypoint stands between, and the address that was meant is a Service's.
+        // A waypoint is between the pods, and the dialled address is a Service's.
         return Ok(Reading::Passed(Passed::Service));
     }
     if meant.port() == 0 {
         return Err("`dst.addr` has no port".to_owned());
     }
-    // A Service's name is that of its pods; only a host outside goes by it.
+    // A pod has its Service's name here, which is no name of its own. Only for a host outside is it the host's name.
     let outside = line.destination_pod.told().is_none();
     let names = if outside { line.service.told().map(|name| Text::of(name.to_owned())) } else { None };
     let refused = line.error.told().is_some_and(|error| error.contains("policy rejection"));

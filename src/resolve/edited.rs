@@ -4,8 +4,8 @@
 //! let db = data/{app=db}      becomes      let store = data/{app=db}
 //! ```
 //!
-//! The statement of `db` is gone, and that of `store` came: it stands behind all others of its module, so that every
-//! other definition keeps its number.
+//! The statement of `db` is removed, and that of `store` is added at the end of its module, so that every other
+//! definition keeps its number.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,4 +1,4 @@
-//! Imports and names: which file a `use` means, and what a name means where it stands.
+//! Imports and names: the file of each `use`, and the definition of each name.
 //!
 //! ```text
 //! use std/kyma (nats)
@@ -109,8 +109,7 @@ impl Lost {
 pub enum Lookup {
     /// The name has this definition.
     Found(Def),
-    /// Modules that are used whole bring different things under this name: each with the place of its path in the
-    /// `use`.
+    /// Modules that are used whole define this name differently: each with the span of its path in the `use`.
     Ambiguous(Vec<(Def, Span)>),
     /// The name has no definition. The field is the nearest name in sight, if one is near.
     Unknown(Option<SmolStr>),
@@ -118,8 +117,8 @@ pub enum Lookup {
     Lost,
 }
 
-/// Finds the text of a file that a `use` names: from the path of the file that says it and the path written, the path
-/// to show and the text, or why it cannot be had.
+/// Finds the text of a file that a `use` names: from the path of the file with the `use` and the written path, returns
+/// the path to show and the text, or an error.
 pub type Loader<'a> = dyn FnMut(&str, &str) -> Result<(String, String), String> + 'a;
 
 /// The result of [`resolve`]: the names of the build, and the deferred statements.
@@ -131,7 +130,7 @@ pub struct Resolved {
     pub deferred: Vec<(ModuleId, Deferred)>,
 }
 
-/// All modules of a build and what their names mean. A copy shares the modules.
+/// All modules of a build and the definitions of their names. A copy shares the modules.
 #[derive(Clone, Debug)]
 pub struct Names {
     modules: Vec<Arc<Module>>,
@@ -171,12 +170,12 @@ impl Names {
         self.prelude
     }
 
-    /// Returns the statement that a name stands for.
+    /// Returns the statement of a definition.
     pub fn item(&self, def: Def) -> &Item {
         &self.module(def.module).file.items[def.item as usize]
     }
 
-    /// Returns the place of the name that a statement defines.
+    /// Returns the span of the name that a statement defines.
     pub fn name_span(&self, def: Def) -> Span {
         let item = self.item(def);
         defined(&item.kind).map_or(item.span, |name| name.span)
@@ -212,7 +211,7 @@ impl Names {
         self.export(from, name).or_else(whole).or_else(|| self.export(self.prelude, name))
     }
 
-    /// Returns every name in sight of a module with the statement that it stands for, sorted.
+    /// Returns every name in scope of a module with its definition, sorted.
     pub fn all_in_sight(&self, from: ModuleId) -> Vec<(SmolStr, Def)> {
         let module = self.module(from);
         let whole = module.whole.iter().flat_map(|(used, _)| self.exports(*used));
@@ -251,7 +250,7 @@ impl Names {
         module.own.get(name).copied().or_else(|| module.listed.get(name).map(|(def, _)| *def))
     }
 
-    /// Returns what a module offers, sorted by name.
+    /// Returns the names that a module offers, with their definitions, sorted by name.
     pub fn exports(&self, module: ModuleId) -> Vec<(SmolStr, Def)> {
         let module = self.module(module);
         let own = module.own.iter().map(|(name, def)| (name.clone(), *def));
@@ -272,7 +271,7 @@ impl Names {
     }
 }
 
-/// Returns the place of the path in a file's `use`, a statement by its index.
+/// Returns the span of the path in a file's `use`, a statement by its index.
 fn path_span(file: &File, item: u32) -> Span {
     let item = &file.items[item as usize];
     match &item.kind {

@@ -1,4 +1,4 @@
-//! Settings: what `netpol.toml` and the command line say of the cluster and the build, and the reader of `netpol.toml`.
+//! Settings of the cluster and the build, from `netpol.toml` and the command line, and the reader of `netpol.toml`.
 
 mod read;
 
@@ -17,13 +17,13 @@ pub struct Settings {
     pub name: Option<String>,
     /// The enforcement layers, in the order given, without repetition.
     pub targets: Vec<Layer>,
-    /// Whether the layers are said, and not the default.
+    /// Whether the layers are given, and not the default.
     pub targets_are_said: bool,
     /// `inventory-namespace`: the namespace of manifests that name none.
     pub inventory_namespace: Option<String>,
     /// `[cluster] platform`.
     pub platform: Platform,
-    /// Whether the platform is said, and not the default.
+    /// Whether the platform is given, and not the default.
     pub platform_is_said: bool,
     /// `[cluster] domain`, `cluster.local` unless given.
     pub domain: String,
@@ -54,7 +54,7 @@ pub struct Settings {
     pub scope_gateway_to_namespace: bool,
     /// `[enforcement] require = "exact"`.
     pub require_exact: bool,
-    /// `[lints]`: what becomes of warnings and notes, by their codes.
+    /// `[lints]`: the levels of warnings and notes, by their codes.
     pub lints: BTreeMap<Code, Level>,
     /// `build --lines`: whether objects name the lines of their rules.
     pub lines: bool,
@@ -138,7 +138,7 @@ impl Layer {
     }
 }
 
-/// The platform of the cluster, which decides what the prelude's names mean.
+/// The platform of the cluster, which decides the prelude.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Platform {
     /// Plain Kubernetes, the default.

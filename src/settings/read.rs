@@ -1,4 +1,5 @@
-//! `netpol.toml`: from its text to [`Settings`] and [`Project`], with a message at the place of each mistake.
+//! The reader of `netpol.toml`: from its text to [`Settings`] and [`Project`], with a message at the span of each
+//! mistake.
 
 use std::ops::Range;
 
@@ -224,7 +225,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a string that is one of some words, and sets what the word stands for.
+    /// Reads a string that must be one of some words, and sets the word's value.
     fn word<T: Copy, const N: usize>(&mut self, entry: Entry<'_>, words: [(&str, T); N], to: &mut T) {
         let Some(word) = self.string(entry) else { return };
         match words.iter().find(|(text, _)| *text == word.text) {
@@ -287,7 +288,7 @@ impl Reader<'_> {
         Some(written)
     }
 
-    /// Returns a string with the place of its contents.
+    /// Returns a string with the span of its contents.
     fn written(&self, text: &str, span: Range<usize>) -> Written {
         let raw = self.text.get(span.clone()).unwrap_or_default();
         let quotes = if raw.starts_with("\"\"\"") || raw.starts_with("'''") { 3 } else { 1 };

@@ -161,7 +161,7 @@ impl Keyword {
         }
     }
 
-    /// Returns the statements that may stand in the block.
+    /// Returns the statements that may be in the block.
     pub fn statements(self) -> &'static [Keyword] {
         match self {
             Keyword::Template => &[Keyword::Allow, Keyword::Deny, Keyword::Default, Keyword::Apply, Keyword::Assert],

@@ -159,7 +159,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// Lowers a string, or a parameter in its place.
+    /// Lowers a string, or a parameter instead of one.
     fn string(&mut self, pair: Pair<'_, Rule>) -> Text {
         match pair.as_rule() {
             Rule::string => Text::Literal(self.word(&pair)),

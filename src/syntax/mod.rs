@@ -1,4 +1,4 @@
-//! From text to a [`tree`]: the only place that knows pest.
+//! From text to a [`tree`]: the only module that knows pest.
 
 mod errors;
 mod format;
@@ -29,7 +29,7 @@ const TOGETHER: usize = 256;
 /// after their check.
 #[derive(Debug)]
 pub struct Opened {
-    /// The file with its declarations alone.
+    /// The file with only its declarations.
     pub file: tree::File,
     /// The deferred statements.
     pub deferred: Deferred,
@@ -43,7 +43,7 @@ pub struct Deferred {
     room: usize,
 }
 
-/// Parses a file. Each mistake is pushed with its own place, and the rest of the file is still understood.
+/// Parses a file. Each mistake is pushed with its own span, and the rest of the file is still understood.
 pub fn parse(sources: &Sources, file: FileId, diagnostics: &mut Diagnostics) -> tree::File {
     let Some((scan, room)) = scan(sources, file, diagnostics) else {
         return tree::File { id: file, items: Vec::new() };
@@ -100,7 +100,7 @@ impl Deferred {
     }
 }
 
-/// Returns whether a statement speaks of flows, and declares nothing that others name.
+/// Returns whether a statement is about flows, and declares nothing that others name.
 pub fn is_deferred(statement: &scan::Statement) -> bool {
     use keyword::Keyword::{Allow, Apply, Assert, Default, Deny, Test};
     matches!(statement.keyword, Some(Allow | Deny | Default | Apply | Assert | Test))
@@ -191,7 +191,7 @@ pub fn parse_some(
     items
 }
 
-/// Parses one endpoint, which stands at `span`: the lists of endpoints in `netpol.toml`, and `--from` and `--to`.
+/// Parses one endpoint at `span`: those of the lists in `netpol.toml`, and of `--from` and `--to`.
 pub fn parse_endpoint(text: &str, span: Span, diagnostics: &mut Diagnostics) -> tree::Expr {
     let base = span.start as usize;
     let scan = scan::scan(text);

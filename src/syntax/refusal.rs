@@ -1,9 +1,9 @@
 //! Refusals of the grammar, in words that a person understands.
 //!
-//! pest says how far it came and which rules it tried there. These alone make poor sentences: the token at the place,
-//! and those around it, say more about the author's intention. So the text is cut into plain tokens, the ones around
-//! the place are compared with known mistakes, and the first that fits is reported; the rules that were tried are the
-//! last resort.
+//! pest reports the offset that it reached and the rules that it tried there. These alone make poor sentences: the
+//! token at the offset, and those around it, say more about the author's intention. So the text is cut into plain
+//! tokens, the ones around the offset are compared with known mistakes, and the first that fits is reported. The rules
+//! that were tried are the last resort.
 
 mod clauses;
 mod endpoints;
@@ -24,7 +24,7 @@ use crate::diag::{Diagnostic, nearest};
 use crate::source::Span;
 use tokens::{Kind, Token, tokenize};
 
-/// A place at which the grammar refused a text, with the tokens around it.
+/// The token at which the grammar refused a text, with the tokens around it.
 struct Refusal<'t> {
     /// The rule that was to cover the text.
     by: Rule,
@@ -36,7 +36,7 @@ struct Refusal<'t> {
     text: &'t str,
     /// Its tokens.
     tokens: Vec<Token<'t>>,
-    /// The token at the place; the number of tokens where the text ended too early.
+    /// The index of that token; the number of tokens if the text ended too early.
     index: usize,
     /// The rules that were tried there.
     tried: Vec<Rule>,
@@ -91,7 +91,7 @@ impl Lower<'_> {
         (self.offset, self.end) = (offset, last);
     }
 
-    /// Returns the keyword for this place that a word was probably meant to be.
+    /// Returns the keyword for this position that a word was probably meant to be.
     fn nearest_beginning(&self, word: &str) -> Option<&'static str> {
         match self.block.map(Keyword::fields) {
             Some(fields) if !fields.is_empty() => nearest(word, fields.iter().map(|field| field.word())),
@@ -131,17 +131,17 @@ impl<'t> Refusal<'t> {
         self.tried.iter().any(|tried| rules.contains(tried))
     }
 
-    /// Returns the token at the place.
+    /// Returns the refused token.
     fn found(&self) -> Option<Token<'t>> {
         self.tokens.get(self.index).copied()
     }
 
-    /// Returns the token `count` tokens before the place.
+    /// Returns the token `count` tokens before the refused one.
     fn before(&self, count: usize) -> Option<Token<'t>> {
         self.index.checked_sub(count).and_then(|index| self.tokens.get(index)).copied()
     }
 
-    /// Returns the token `count` tokens after the place.
+    /// Returns the token `count` tokens after the refused one.
     fn after(&self, count: usize) -> Option<Token<'t>> {
         self.tokens.get(self.index + count).copied()
     }
@@ -154,7 +154,7 @@ impl<'t> Refusal<'t> {
         self.before(1).is_some_and(|token| token.is(text))
     }
 
-    /// Returns whether a word stands before the place, outside brackets.
+    /// Returns whether a word is before the refused token, outside brackets.
     fn has_word(&self, word: &str) -> bool {
         self.tokens[..self.index.min(self.tokens.len())].iter().any(|token| token.is(word))
     }
@@ -163,7 +163,7 @@ impl<'t> Refusal<'t> {
         self.tokens[..self.index.min(self.tokens.len())].iter().any(|token| matches!(token.text, "->" | "<->" | ">"))
     }
 
-    /// Returns the innermost bracket that is open at the place.
+    /// Returns the innermost bracket that is open at the refused token.
     fn open_bracket(&self) -> Option<Token<'t>> {
         let mut open = Vec::new();
         for token in &self.tokens[..self.index.min(self.tokens.len())] {
@@ -185,7 +185,7 @@ impl<'t> Refusal<'t> {
         self.span(token.start, token.end)
     }
 
-    /// Returns the span of the place: the token there, or the end after the last one.
+    /// Returns the span of the refused token, or the end of the last token if the text ended.
     fn place(&self) -> Span {
         match (self.found(), self.tokens.last()) {
             (Some(found), _) => self.token_span(found),
@@ -222,7 +222,7 @@ impl<'t> Refusal<'t> {
         }
     }
 
-    /// Returns the text of the run of touching tokens that ends before the place, up to `end`.
+    /// Returns the text of the touching tokens that end before the refused one, up to `end`.
     fn run_text(&self, end: usize) -> &'t str {
         let first = self.index.checked_sub(1).map_or(0, |index| self.tokens[self.run_start(index)].start);
         &self.text[first..end]

@@ -1,5 +1,5 @@
-//! Fixes that work. A fix that leaves another mistake at its place would lead from one into the next, so each is tried
-//! on its statement before it is offered.
+//! Fixes that work: each fix is tried on its statement before it is offered, so that it does not lead to the next
+//! mistake.
 
 use std::ops::Range;
 

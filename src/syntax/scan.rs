@@ -31,7 +31,7 @@ pub struct Scan {
     pub statements: Vec<Statement>,
     /// The comments, in order.
     pub comments: Vec<Comment>,
-    /// The places of the `-` of arrows that follow a word without a space.
+    /// The offsets of the `-` of arrows that follow a word without a space.
     pub tight_arrows: Vec<usize>,
     /// The problems, in order of discovery.
     pub problems: Vec<Problem>,
@@ -76,9 +76,9 @@ pub struct Statement {
     pub keyword_at: usize,
     /// The end of its last token.
     pub end: usize,
-    /// The place of the `@` of each annotation.
+    /// The offset of the `@` of each annotation.
     pub annotations: Vec<usize>,
-    /// Which of the comments stand before it.
+    /// The range of the comments before it.
     pub comments: Range<usize>,
     /// Its block, if it has one.
     pub body: Option<Box<Body>>,
@@ -91,7 +91,7 @@ pub struct Statement {
 /// A block in braces.
 #[derive(Debug)]
 pub struct Body {
-    /// The place of its `{`.
+    /// The offset of its `{`.
     pub open: usize,
     /// Its pieces.
     pub pieces: Vec<Statement>,
@@ -100,7 +100,7 @@ pub struct Body {
 /// A comment, from its `#` to the end of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Comment {
-    /// The place of its `#`.
+    /// The offset of its `#`.
     pub start: usize,
     /// Its end, without the line's end.
     pub end: usize,
@@ -108,7 +108,7 @@ pub struct Comment {
     pub doc: bool,
 }
 
-/// A problem: a character, string, comment or bracket that no text may contain, with its place.
+/// A problem: a character, string, comment or bracket that no text may contain, with its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Its kind.
@@ -126,7 +126,7 @@ pub struct Problem {
 pub enum ProblemKind {
     /// A control character, or one that turns the direction of writing or ends a line unseen.
     Hidden,
-    /// Characters outside ASCII where only ASCII may stand.
+    /// Characters outside ASCII where only ASCII is allowed.
     NotAscii,
     /// A string that does not end on its line.
     UnclosedString,
@@ -147,7 +147,7 @@ pub fn scan(text: &str) -> Scan {
     scanner.out
 }
 
-/// Returns whether a byte may stand in a word.
+/// Returns whether a byte may be part of a word.
 pub fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }

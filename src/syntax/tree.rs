@@ -77,7 +77,7 @@ pub enum ItemKind {
 pub struct Ident {
     /// The word.
     pub text: SmolStr,
-    /// Its place.
+    /// Its span.
     pub span: Span,
 }
 
@@ -86,7 +86,7 @@ pub struct Ident {
 pub struct Word {
     /// The text, without quotes and escapes.
     pub text: SmolStr,
-    /// Its place, quotes included.
+    /// Its span, with the quotes.
     pub span: Span,
     /// Whether it was written as a string. Parameters hide bare words only.
     pub quoted: bool,
@@ -109,7 +109,7 @@ pub enum Text {
 }
 
 impl Text {
-    /// Returns the place.
+    /// Returns the span.
     pub fn span(&self) -> Span {
         match self {
             Text::Literal(word) => word.span,
@@ -147,7 +147,7 @@ pub enum AnnotationKind {
 pub struct Use {
     /// The module's path.
     pub path: UsePath,
-    /// The place of the path.
+    /// The span of the path.
     pub path_span: Span,
     /// The names that are listed; `None` takes all.
     pub names: Option<Vec<UseName>>,
@@ -158,7 +158,7 @@ pub struct Use {
 pub enum UsePath {
     /// `std/kyma`, here `kyma`
     Std(SmolStr),
-    /// `"./offices.netpol"`, relative to the file that says it
+    /// `"./offices.netpol"`, relative to the file of the `use`
     File(SmolStr),
 }
 
@@ -196,7 +196,7 @@ pub struct HostDecl {
     pub span: Span,
     /// The host's name, in lower case.
     pub name: SmolStr,
-    /// The place of the name.
+    /// The span of the name.
     pub name_span: Span,
     /// The addresses, in order.
     pub at: Vec<HostAddress>,
@@ -218,7 +218,7 @@ pub struct Origination {
 /// One address or network of a host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostAddress {
-    /// Its place, weight included.
+    /// Its span, with the weight.
     pub span: Span,
     /// The address; a single one has the full prefix length.
     pub net: IpNet,
@@ -263,9 +263,9 @@ pub struct WorkloadDecl {
     pub account: Option<Word>,
     /// `port NAME NUMBER`
     pub ports: Vec<NamedPort>,
-    /// `sidecar yes` or `no`, with the place of the field.
+    /// `sidecar yes` or `no`, with the span of the field.
     pub sidecar: Option<(Span, bool)>,
-    /// `host-network yes` or `no`, with the place of the field.
+    /// `host-network yes` or `no`, with the span of the field.
     pub host_network: Option<(Span, bool)>,
 }
 
@@ -302,17 +302,17 @@ pub struct IssuerDecl {
     pub name: Ident,
     /// The `iss` of its tokens.
     pub url: Option<Word>,
-    /// The place of its keys.
+    /// Its keys.
     pub keys: Option<IssuerKeys>,
     /// `audiences "a", "b"`
     pub audiences: Vec<Word>,
     /// `from …`: the places of a request where its tokens are.
     pub from: Vec<TokenPlace>,
-    /// Whether something in it could not be read, so that what seems to be missing may be there.
+    /// Whether something in it could not be read, so that a missing field may be there after all.
     pub broken: bool,
 }
 
-/// The place of an issuer's keys.
+/// An issuer's keys: where to get them, or the keys themselves.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IssuerKeys {
     /// `jwks "url"`, with the addresses of that URL if they are given.
@@ -352,7 +352,7 @@ pub struct GatewayDecl {
     pub proxies: Option<(u32, Span)>,
     /// `from ADDRESSES` after it.
     pub proxies_from: Option<Expr>,
-    /// Whether something in it could not be read, so that what seems to be missing may be there.
+    /// Whether something in it could not be read, so that a missing field may be there after all.
     pub broken: bool,
 }
 
@@ -388,7 +388,7 @@ pub struct Apply {
     pub arguments: Vec<Argument>,
 }
 
-/// An argument of an `apply`. The parameter's type decides what a bare word or `*/udp` means: the parser reads an
+/// An argument of an `apply`. The parameter's type decides the meaning of a bare word or `*/udp`: the parser reads an
 /// endpoint wherever it can.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Argument {
@@ -403,7 +403,7 @@ pub enum Argument {
 }
 
 impl Argument {
-    /// Returns the place.
+    /// Returns the span.
     pub fn span(&self) -> Span {
         match self {
             Argument::Endpoint(expr) => expr.span,
@@ -443,13 +443,13 @@ pub struct Claim {
 pub struct Rule {
     /// `allow` or `deny`.
     pub effect: Effect,
-    /// `egress` or `ingress`, with its place.
+    /// `egress` or `ingress`, with its span.
     pub direction: Option<(Direction, Span)>,
     /// The left side.
     pub source: Expr,
     /// `->` or `<->`.
     pub arrow: Arrow,
-    /// The place of the arrow.
+    /// The span of the arrow.
     pub arrow_span: Span,
     /// The right side.
     pub destination: Expr,
@@ -480,7 +480,7 @@ pub enum Arrow {
 pub struct Scope {
     /// The pods that the file may govern.
     pub pods: Expr,
-    /// The public hosts that it may speak of.
+    /// The public hosts that its rules may name.
     pub hosts: Vec<Text>,
 }
 

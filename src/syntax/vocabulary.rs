@@ -1,5 +1,4 @@
-//! The words of the language by where they stand: one list each, which completion and the grammars of editors are made
-//! of.
+//! The words of the language by position: one list for each, for completion and for the grammars of editors.
 
 use super::errors;
 pub use super::keyword::{Keyword, RESERVED};
@@ -11,7 +10,7 @@ pub const ANNOTATIONS: [&str; 5] = errors::ANNOTATIONS;
 pub const PROTOCOLS: [&str; 8] = errors::PROTOCOLS;
 /// The words after `where`.
 pub const CONDITIONS: [&str; 5] = refusal::CONDITIONS;
-/// The words that only a condition on tokens, an address of a host or a place of a token has.
+/// The words that are used only in conditions on tokens, addresses of hosts, `each`, and `from` of an issuer.
 pub const DETAILS: [&str; 6] = ["subject", "claim", "weight", "each", "param", "prefix"];
 
 /// Returns the words that begin fields in the blocks of declarations, each once, in the order of the declarations.

@@ -1,4 +1,4 @@
-//! Pods in Istio's ambient mode, whose single ports no layer here enforces.
+//! Pods in Istio's ambient mode: no layer here enforces rules for single ports of theirs.
 //!
 //! The traffic between pods in ambient mode, and between them and pods with a sidecar, arrives on TCP 15008, in a
 //! tunnel. A NetworkPolicy for `grafana -> prometheus:9090` closes the very calls that it is meant to let through, and
@@ -49,7 +49,7 @@ struct KnownPods {
     ambient: BTreeSet<SmolStr>,
     /// Those with a sidecar.
     sidecars: BTreeSet<SmolStr>,
-    /// Whether there are others, with a sidecar or without.
+    /// Whether there are other pods, with a sidecar or without.
     others: bool,
 }
 
@@ -88,14 +88,14 @@ impl<'a> Judge<'a> {
         let (from, to) = (self.of(&rule.source), self.of(&rule.destination));
         let judged_inside = self.sidecars_hold(at, Direction::Ingress);
         if rule.action == Action::Deny && judged_inside && to.ambient.is_empty() {
-            // One end of a deny is enough.
+            // For a deny, one end that is enforced is enough.
             return None;
         }
         let mut names = BTreeSet::new();
         if rule.governs(Direction::Egress) {
             names.extend(from.ambient.iter().cloned());
         }
-        // Known callers are known to come through the tunnel or past it.
+        // For known callers it is known whether they use the tunnel.
         if rule.governs(Direction::Ingress) || !(to.others || by_address && from.others) {
             names.extend(to.ambient.iter().cloned());
         }
@@ -178,8 +178,8 @@ impl<'a> Judge<'a> {
         judged.is_some_and(|judgement| judgement.levels.of(Traffic::Tcp) <= Level::Bypassable)
     }
 
-    /// Returns a rule that isolates some pods and that sidecars do not enforce: where the tunnel is open, no other
-    /// layer does.
+    /// Returns a rule that isolates some pods and that sidecars do not enforce. If the tunnel is open, no other layer
+    /// enforces it either.
     fn not_by_sidecars(&mut self, end: Direction, subject: &KnownPods) -> Option<&'a Rule> {
         let mut isolating = self.policy.numbered().filter(|(_, rule)| rule.action != Action::Deny && rule.governs(end));
         let found = isolating.find(|(at, rule)| {
@@ -252,14 +252,14 @@ fn list(names: &BTreeSet<SmolStr>) -> String {
     }
 }
 
-/// Returns whether traffic from one pod to another arrives in the tunnel, as far as their labels and those of their
-/// namespaces say.
+/// Returns whether traffic from one pod to another arrives in the tunnel, by the labels of the pods and their
+/// namespaces.
 pub fn is_tunnelled(from: &Pod, to: &Pod) -> bool {
     let (ambient_from, ambient_to) = (is_ambient_pod(from), is_ambient_pod(to));
     ambient_from && (ambient_to || to.sidecar) || ambient_to && from.sidecar
 }
 
-/// Returns whether a pod is in ambient mode, as far as its labels and those of its namespace say.
+/// Returns whether a pod is in ambient mode, by its labels and those of its namespace.
 pub fn is_ambient_pod(pod: &Pod) -> bool {
     let mode = pod.labels.get(MODE).or_else(|| pod.namespace_labels.get(MODE));
     mode.is_some_and(|mode| mode == "ambient") && !pod.sidecar

@@ -1,5 +1,5 @@
 //! Capabilities of layers: a row for each, with the parts of a flow that the layer sees and judges by. Messages about
-//! enforcement are made of these rows, so that a new layer is a new row.
+//! enforcement are made from these rows, so that a new layer is a new row.
 //!
 //! ```text
 //! allow ingress lab/@curl -> garden/*:8080/http where method GET
@@ -47,7 +47,7 @@ impl Ability {
         Ability::Denies,
     ];
 
-    /// Returns the abilities that conditions ask for, the most telling first.
+    /// Returns the abilities that some conditions need, the most informative first.
     pub(super) fn by(conditions: &Conditions) -> impl Iterator<Item = Ability> {
         let requests = conditions.asks_of_requests();
         let tokens = conditions.jwt.is_some().then_some(Ability::Tokens);

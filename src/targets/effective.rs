@@ -1,35 +1,35 @@
-//! Effective policies: what a layer says instead of a policy, in rules.
+//! Effective policies: the rules that a layer enforces instead of a policy.
 //!
 //! ```text
 //! allow egress garden/* -> zenquotes.io:443      networkpolicy says: allow egress garden/* -> internet:443
 //! ```
 //!
-//! A layer that cannot express a rule says another one, and that one can be written in the language itself. A build is
-//! checked in two steps over it: the objects mean exactly these rules, and these rules are wider than the source only
-//! where a judgement says so.
+//! If a layer cannot express a rule, it enforces a different one, which the language can write too. So a build is
+//! checked in two steps: the objects mean exactly these rules, and these rules are wider than the source only if a
+//! judgement says so.
 
 use super::Traffics;
 use crate::model::rules::{Direction, GrantId, Rule, RuleId};
 
-/// The rules that a layer says for a part of a policy, none of which is a deny.
+/// The rules that a layer enforces for a partition of a policy. None of them is a deny.
 #[derive(Clone, Debug, Default)]
 pub struct Effective {
     /// The rules.
     pub rules: Vec<Stated>,
-    /// The flows that the layer is said to let through in excess of rule ends.
+    /// The excess that judgements admit, for each rule end.
     pub excess: Vec<Excess>,
 }
 
-/// A rule that a layer says.
+/// A rule that a layer enforces.
 #[derive(Clone, Debug)]
 pub struct Stated {
     /// The rule, for one direction.
     pub rule: Rule,
-    /// What it stands for.
+    /// The statement of the source that it stands for.
     pub instead_of: Instead,
 }
 
-/// What a rule of a layer stands for.
+/// The statement of the source that a rule of a layer stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Instead {
     /// The isolation of pods.
@@ -38,30 +38,30 @@ pub enum Instead {
     Rule(RuleId),
     /// A grant.
     Grant(GrantId),
-    /// Everything but what these denies name, for pods that no rule isolates.
+    /// Everything except the flows of these denies, for pods that no rule isolates.
     Rest(Vec<RuleId>),
 }
 
-/// Flows that a layer lets through although a rule end forbids them, as its judgement says.
+/// Flows that a rule end forbids and a layer lets through, as the judgement of the end says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Excess {
     /// The rule.
     pub rule: RuleId,
     /// The direction of the rule end.
     pub direction: Direction,
-    /// The traffic that is meant.
+    /// The kinds of traffic.
     pub on: Traffics,
-    /// Which flows of the traffic are meant.
+    /// The flows of this traffic.
     pub of: ExcessOf,
 }
 
 /// The flows of an excess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExcessOf {
-    /// Those of the rules that the layer says instead.
+    /// The flows of the rules that the layer has instead.
     Rule,
     /// All flows of the pods that the rule end governs.
     Pods,
-    /// Those that the deny matches.
+    /// The flows that the deny matches.
     Deny,
 }

@@ -1,4 +1,4 @@
-//! Objects as files: `NAMESPACE/TARGET.yaml`, patches on their own, and what Kustomize wants beside them.
+//! Objects as files: `NAMESPACE/TARGET.yaml`, patches in their own files, and a file for Kustomize.
 //!
 //! A patch is no object: `kubectl apply` would refuse it, or replace the object that it patches. So its file has an
 //! ending that `kubectl apply -R -f` passes over: `patches/NAMESPACE/NAME.patch` of a Service, and

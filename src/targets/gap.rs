@@ -43,11 +43,12 @@ pub enum Why {
     Said(Cow<'static, str>),
     /// A reason in these words, and the way out of it.
     Mendable(Box<(String, String)>),
-    /// No labels tell the pods of the rule end from others.
+    /// No labels distinguish the pods of the rule end from others.
     Indistinct(Box<Indistinct>),
-    /// The rule at this place gives something to pods from which no labels tell those of the rule end.
+    /// The rule at this span opens something to its pods, and no labels distinguish these from the pods of the rule
+    /// end.
     SharedWith(Box<str>),
-    /// The layer does not judge by something that the rule asks for.
+    /// The layer cannot judge by a property that the rule has a condition on.
     Unseen(Ability),
     /// Other hosts pass at the addresses of the hosts of a destination.
     OtherHosts(Arc<Endpoint>),
@@ -57,9 +58,9 @@ pub enum Why {
     OtherClientsOfGateway,
     /// This gateway leads the pods of a deny to hosts that may be at denied addresses.
     LedOutBy(SmolStr),
-    /// Proxies stand in front of a gateway, and all packets come from them.
+    /// Proxies are in front of a gateway, and all packets come from them.
     BehindProxies,
-    /// Something that a deny names is let through all the same.
+    /// The layer lets through flows of a deny, for this reason.
     Kept(Kept),
     /// The layer does not define what happens to icmp.
     Icmp,
@@ -67,20 +68,20 @@ pub enum Why {
     PacketSource,
 }
 
-/// The reason why a layer that only adds cannot leave out what a deny names.
+/// The reason why a layer that can only allow cannot leave out the flows of a deny.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// The deny names requests.
+    /// The deny has conditions on requests.
     Requests,
-    /// The deny names a service account that no labels tell.
+    /// The deny names a service account whose pods no labels select.
     Account,
     /// The deny names a host without addresses.
     Host,
-    /// A port name may stand for any number.
+    /// A port name may have any number.
     PortName,
-    /// Two port names may stand for one number.
+    /// Two port names may have one number.
     TwoPortNames,
-    /// The rest would have to be written as addresses, and those may be pods'.
+    /// The remaining flows would have to be written as addresses, which may be addresses of pods.
     BesidePods,
     /// Proxies stand in front of a gateway, and hide the clients that the deny names.
     BehindProxies,
@@ -89,7 +90,7 @@ pub enum Kept {
 }
 
 impl Why {
-    /// Returns whether there is no reason to tell.
+    /// Returns whether there is no reason to report.
     pub fn is_nothing(&self) -> bool {
         match self {
             Why::Nothing => true,
@@ -159,7 +160,7 @@ impl Kept {
     }
 }
 
-/// Traffic that passes at the addresses of some hosts, as far as addresses and ports tell.
+/// The traffic that other hosts get at the addresses of some hosts, by addresses and ports.
 pub(super) struct OtherHosts<'a> {
     /// Whether some host may be anywhere in the internet.
     pub(super) public: bool,
@@ -168,7 +169,7 @@ pub(super) struct OtherHosts<'a> {
 }
 
 impl OtherHosts<'_> {
-    /// Returns the traffic that passes beside the hosts of a destination.
+    /// Returns the traffic that other hosts get at the addresses of a destination's hosts.
     pub(super) fn of(destination: &Endpoint) -> OtherHosts<'_> {
         let mut others = OtherHosts { public: false, ports: Vec::new() };
         for member in &destination.members {

@@ -1,4 +1,4 @@
-//! What a layer says instead of rule ends that it does not enforce exactly, as sentences of the language.
+//! Rules that a layer enforces instead of rule ends that it does not enforce exactly, as sentences of the language.
 //!
 //! ```text
 //! allow egress garden/* -> zenquotes.io:443      networkpolicy: allow egress garden/* -> internet:443
@@ -14,10 +14,10 @@ use crate::model::endpoint::{Endpoint, Member, What, is_everybody};
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::{Policy, endpoints};
 
-/// So many sentences are shown for a rule end.
+/// The most sentences that are shown for a rule end.
 const SHOWN: usize = 3;
 
-/// Adds to judgements of ends that are not exact what the layer says instead.
+/// Adds to the judgements of ends that are not exact the sentences that the layer enforces instead.
 pub(super) fn add(policy: &Policy, effective: &Effective, judgements: &mut [Judgement]) {
     let mut of: FxHashMap<(RuleId, Direction), Vec<&Stated>> = FxHashMap::default();
     for stated in &effective.rules {
@@ -33,7 +33,8 @@ pub(super) fn add(policy: &Policy, effective: &Effective, judgements: &mut [Judg
             (Action::Allow, Some(stated)) => {
                 let own = sentence(judgement.direction, rule);
                 let all = sentences(policy, judgement.direction, stated);
-                // What is wider here is another rule, for pods that no labels tell from these.
+                // Equal to the rule itself: the gap comes from another rule, for pods that no labels distinguish from
+                // these.
                 if all == [own] { continue } else { all }
             }
             (_, None) if judgement.level == Level::Unable => vec!["nothing".to_owned()],
@@ -48,7 +49,7 @@ fn sentence(direction: Direction, rule: &Rule) -> String {
     format!("allow {} {from} -> {to}", direction.word())
 }
 
-/// Returns rules of one direction as sentences; those that differ in the governed pods alone are one.
+/// Returns rules of one direction as sentences. Rules that differ only in the governed pods are one sentence.
 fn sentences(policy: &Policy, direction: Direction, stated: &[&Stated]) -> Vec<String> {
     let mut all: Vec<(String, Vec<String>)> = Vec::new();
     for Stated { rule, .. } in stated {
@@ -72,8 +73,8 @@ fn sentences(policy: &Policy, direction: Direction, stated: &[&Stated]) -> Vec<S
     sentences
 }
 
-/// Returns the other side of a rule, where blocks of addresses that are together those of hosts are `internet`, as
-/// `std/net` has it, and with all pods `anywhere`.
+/// Returns the other side of a rule. Blocks that are together the addresses of hosts are written `internet`, as in
+/// `std/net`; all pods and all addresses are written `anywhere`.
 fn others(policy: &Policy, endpoint: &Endpoint, has_ports: bool) -> String {
     let blocks = |member: &Member| match &member.what {
         What::Addresses(set) => set.blocks.clone(),

@@ -14,40 +14,40 @@ pub struct Judgement {
     pub direction: Direction,
     /// The level of the end: the worst of the traffic that the layer sees.
     pub level: Level,
-    /// The level on each kind of traffic, including what the layer does not see.
+    /// The level for each kind of traffic, including traffic that the layer does not see.
     pub levels: Levels,
-    /// The levels without the rule's conditions, which the layer may not read at this end.
+    /// The levels without the rule's conditions, for an end at which the layer cannot read these.
     pub but_conditions: Levels,
     /// Why the level is not exact, or how the layer enforces the end.
     pub reason: Why,
-    /// The reason without the rule's conditions; none where the layer enforces the end but for them.
+    /// The reason without the rule's conditions; none if the layer enforces the rest of the rule.
     pub but_reason: Why,
     /// The kinds of traffic that the rule names and that the layer leaves out.
     pub names: Traffics,
-    /// For a rule through a gateway on the way out, and for a deny of hosts to which one leads, the ways that the layer
+    /// For an egress rule through a gateway, and for a deny of hosts that a gateway leads to: the ways that the layer
     /// closes.
     pub at_gateway: AtGateway,
-    /// What few judgements say: a policy may have hundreds of thousands of them.
+    /// Further data that few judgements have: a policy may have hundreds of thousands of judgements.
     remarks: Option<Box<Remarks>>,
 }
 
-/// What a judgement of few rule ends says besides.
+/// Further data that a judgement may have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remarks {
-    /// Flows that the layer refuses although the rule allows them, such as those of callers without a sidecar.
+    /// Flows that the layer refuses although the rule allows them, for example those of callers without a sidecar.
     pub narrower: Vec<Narrower>,
-    /// The hosts with `at` that the layer finds by their names: a client that dials the address without the name is
-    /// refused.
+    /// The hosts with `at` that the layer finds by their names: it refuses a client that dials the address without the
+    /// name.
     pub by_name: Option<Box<str>>,
-    /// The known pods of the subject, by name, that have no sidecar and that the layer therefore does not see. Where
-    /// all known pods are such, the level is unable.
+    /// The known pods of the subject without a sidecar, by name: the layer does not see their traffic. If all known
+    /// pods have none, the level is unable.
     pub unmeshed: Option<Box<str>>,
     /// The connections that annotations of the governed pods keep from their sidecars, in words.
     pub left_out: Option<Box<str>>,
-    /// What the layer says instead of the rule, in sentences, where it is not exact; asked for by [`super::explain`]
-    /// alone, and none where it cannot be said.
+    /// The sentences that the layer enforces instead of a rule that is not exact. Only [`super::explain`] asks for
+    /// them; empty if no sentence can express it.
     pub instead: Vec<Box<str>>,
-    /// A flow that the rule forbids and the layer lets through, where `instead` is asked for and cannot be said.
+    /// A flow that the rule forbids and the layer lets through, if `instead` is wanted and is empty.
     pub passes: Option<Box<str>>,
 }
 
@@ -55,15 +55,15 @@ pub struct Remarks {
 static NO_REMARKS: Remarks =
     Remarks { narrower: Vec::new(), by_name: None, unmeshed: None, left_out: None, instead: Vec::new(), passes: None };
 
-/// The ways that a layer closes for a rule through a gateway on the way out, and for a deny of hosts to which gateways
-/// lead. Where the layers of a build close both, pods reach the rule's hosts and nothing else, or none of the denied.
+/// The ways that a layer closes, for an egress rule through a gateway and for a deny of hosts that gateways lead to. If
+/// the layers of a build close both, pods reach the rule's hosts and nothing else, or none of the denied hosts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AtGateway {
-    /// Every way of the rule's pods except the one to the gateway.
+    /// All ways of the rule's pods except the one to the gateway.
     pub other_ways: bool,
-    /// Every host of the gateway except the rule's, or those that a deny names, for pods that avoid their sidecar too.
+    /// All hosts of the gateway except the rule's, or those that a deny names, even for pods that avoid their sidecar.
     pub other_hosts: bool,
-    /// Of a deny: the gateways that lead to its hosts refuse its pods there.
+    /// For a deny: the gateways that lead to its hosts refuse its pods there.
     pub refuses: bool,
 }
 
@@ -84,17 +84,17 @@ impl Judgement {
         }
     }
 
-    /// Returns what the judgement says besides.
+    /// Returns the further data of the judgement.
     pub fn remarks(&self) -> &Remarks {
         self.remarks.as_deref().unwrap_or(&NO_REMARKS)
     }
 
-    /// Returns what the judgement says besides, to add to it.
+    /// Returns the further data of the judgement, to add to it.
     pub fn remarks_mut(&mut self) -> &mut Remarks {
         self.remarks.get_or_insert_default()
     }
 
-    /// Makes the judgement of a rule end with gaps: the worst decides the level, and the first of the worst is the
+    /// Makes the judgement of a rule end with gaps. The worst gap gives the level, and the first of the worst gives the
     /// reason.
     pub(super) fn with_gaps(rule: RuleId, direction: Direction, gaps: Vec<Gap>) -> Judgement {
         let mut judgement = Judgement::exact(rule, direction);

@@ -17,7 +17,7 @@ pub enum Level {
     Exact,
     /// The layer stops only pods that keep to their proxy: a pod can avoid its sidecar.
     Bypassable,
-    /// The layer lets more through than the rule says.
+    /// The layer lets more through than the rule allows.
     Wider,
     /// The layer stops none of the flows that the rule forbids.
     Unable,
@@ -35,7 +35,7 @@ impl Level {
     }
 }
 
-/// A kind of traffic, as layers tell flows apart. ICMP is none, since no layer judges it.
+/// A kind of traffic that layers distinguish. ICMP has no kind, because no layer judges it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Traffic {
     /// TCP.
@@ -113,7 +113,7 @@ impl Traffics {
         Traffics(self.0 | other.0)
     }
 
-    /// Returns the kinds that are in this set alone.
+    /// Returns the kinds of this set that are not in the other.
     pub fn without(self, other: Traffics) -> Traffics {
         Traffics(self.0 & !other.0)
     }

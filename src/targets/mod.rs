@@ -45,16 +45,15 @@ use crate::source::{FileId, Sources};
 /// The result of one target for a policy.
 #[derive(Clone, Debug, Default)]
 pub struct Lowered {
-    /// The objects, in their final order; none where they are not wanted.
+    /// The objects, in their final order; empty if they are not wanted.
     pub objects: Vec<Object>,
     /// One for each governed end of each rule, in the order of the rules.
     pub judgements: Vec<Judgement>,
-    /// The rules that the objects say, of a layer whose objects can be read as rules; only while a part of a policy is
-    /// lowered.
+    /// The layer's rules, if its objects can be read as rules; only while a partition is lowered.
     pub effective: Option<Effective>,
 }
 
-/// What a layer made of a part of a policy, before anything of it is handed on.
+/// A layer's objects for a partition of a policy, before they are handed on.
 #[derive(Clone, Copy)]
 pub struct Made<'a> {
     /// The layer.
@@ -65,20 +64,20 @@ pub struct Made<'a> {
     pub grants: &'a [GrantId],
     /// The judgement of each rule end.
     pub judgements: &'a [Judgement],
-    /// The rules that the objects are to say, of a layer whose objects can be read as rules.
+    /// The rules that the objects must mean, if the layer's objects can be read as rules.
     pub effective: &'a Effective,
     /// The texts of the objects.
     pub texts: &'a [&'a str],
-    /// What another layer says of the same part, whose objects are rules.
+    /// The rules of another layer for the same partition, if its objects can be read as rules.
     pub beside: Option<&'a Ruling>,
 }
 
-/// What is wrong with what a layer made.
+/// The mistakes in a layer's objects.
 #[derive(Debug, Default)]
 pub struct Checked {
-    /// What is wrong with the layer by itself.
+    /// The mistakes of the layer by itself.
     pub alone: Diagnostics,
-    /// What is wrong with the layers together; it counts where each rule is enforced.
+    /// The mistakes of the layers together; they count only if every rule is enforced.
     pub together: Diagnostics,
 }
 
@@ -88,17 +87,17 @@ impl From<Diagnostics> for Checked {
     }
 }
 
-/// Reads the text of a layer's objects as rules; the finding says what cannot be read. `file` stands for the file of
-/// the text.
+/// Reads the text of a layer's objects as rules; the diagnostic says what cannot be read. `file` is the file of the
+/// text.
 pub fn read_back(layer: Layer, file: FileId, text: &str) -> Result<Vec<Rule>, Box<Diagnostic>> {
     match layer {
         Layer::NetworkPolicy => networkpolicy::read::written(file, text),
-        // Istio's objects are no rules: `verify` compares them as sets, and asks for none here.
+        // Istio's objects cannot be read as rules: `verify` compares them as sets, and needs no rules here.
         Layer::Istio => Ok(Vec::new()),
     }
 }
 
-/// Looks at what a layer made, and reports what is wrong with it.
+/// A check of a layer's objects, which returns their mistakes.
 pub type Check<'c> = &'c (dyn Fn(&Made<'_>) -> Checked + Sync);
 
 /// One object as it will be written.
@@ -124,25 +123,25 @@ pub struct Object {
 pub struct Lowering {
     /// Each layer with its result, in the order of the settings.
     pub layers: Vec<(Layer, Lowered)>,
-    /// The build's own objects, as far as objects of others in the cluster meet them.
+    /// The build's own objects, as far as objects of others in the cluster concern them.
     pub beside: foreign::Beside,
 }
 
-/// The results that are wanted of a layer.
+/// How much of a layer's result is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
     /// How well the layer enforces each rule.
     Judgements,
-    /// The same, and what it says instead.
+    /// The judgements, and the rules that the layer has instead of rules that are not exact.
     Sentences,
-    /// The objects, too.
+    /// The objects as well.
     Objects,
     /// The objects as files.
     Files,
 }
 
 /// Lowers a policy to every layer of the build and judges each rule by all of them. A rule that no layer enforces is an
-/// error; one that stops only the pods that keep their sidecar is a note.
+/// error; a rule that is enforced only for pods that keep their sidecar is a note.
 pub fn lower(policy: &Policy, sources: &Sources, check: Check<'_>, diagnostics: &mut Diagnostics) -> Lowering {
     let all = &mut |_| true;
     let lowering = lower_partitions(TOGETHER, Wanted::Objects, policy, sources, Some(check), diagnostics, all);
@@ -156,9 +155,9 @@ pub fn lower_by(least: usize, policy: &Policy, sources: &Sources, diagnostics: &
 }
 
 /// Lowers a policy as [`lower`] does, and hands on the files of one partition after the other, so that they need not
-/// all be in memory at a time; it stops when `then` returns false. Messages about enforcement follow the last
-/// partition. The files of a partition are sorted by path, and the partitions by namespace, except that namespaces of
-/// one partition stay together.
+/// all be in memory at once. It stops when `then` returns false. Messages about enforcement follow the last partition.
+/// The files of a partition are sorted by path, and the partitions by namespace, except that namespaces of one
+/// partition stay together.
 pub fn build(
     policy: &Policy,
     sources: &Sources,
@@ -170,7 +169,7 @@ pub fn build(
     judged(lowering, policy, diagnostics)
 }
 
-/// Hands on the files of a policy as [`build`] does, where the policy is judged already.
+/// Hands on the files of a policy as [`build`] does, for a policy that is already judged.
 pub fn files_of(policy: &Policy, sources: &Sources, then: &mut dyn FnMut(Vec<Artifact>) -> bool) {
     lower_partitions(TOGETHER, Wanted::Files, policy, sources, None, &mut Diagnostics::new(), then);
 }
@@ -182,20 +181,20 @@ pub fn judge(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     judged(lowering, policy, diagnostics)
 }
 
-/// Judges each rule as [`judge`] does, and tells what layers say instead of rules that they do not enforce exactly.
-/// `look` is shown what each layer made.
+/// Judges each rule as [`judge`] does. For each rule that a layer does not enforce exactly, gives the rules that the
+/// layer has instead. `look` is called with each layer's objects.
 pub fn explain(policy: &Policy, sources: &Sources, look: Check<'_>, diagnostics: &mut Diagnostics) -> Lowering {
     let wanted = Wanted::Sentences;
     let lowering = lower_partitions(TOGETHER, wanted, policy, sources, Some(look), diagnostics, &mut |_| true);
     judged(lowering, policy, diagnostics)
 }
 
-/// The least number of rule ends that are lowered together, where a policy falls into several partitions.
+/// The least number of rule ends that are lowered together, if a policy has several partitions.
 const TOGETHER: usize = 128;
 
 fn judged((lowering, together): (Lowering, Diagnostics), policy: &Policy, diagnostics: &mut Diagnostics) -> Lowering {
     enforcement::judge(policy, &lowering.layers, diagnostics);
-    // What passes all layers by a rule that none enforces is told at that rule.
+    // If some rule is not enforced, flows that pass all layers because of it are reported at the rule.
     if !diagnostics.has_errors() {
         diagnostics.append(together);
     }
@@ -204,7 +203,7 @@ fn judged((lowering, together): (Lowering, Diagnostics), policy: &Policy, diagno
     lowering
 }
 
-/// A target, with what follows from a policy and is the same for all its partitions.
+/// A target, with the data that is the same for all partitions of a policy.
 enum Target<'a> {
     NetworkPolicy(networkpolicy::Common),
     Istio(istio::Common<'a>),
@@ -226,8 +225,8 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Lowers each partition to each layer, side by side: layers know nothing of each other, and neither do partitions.
-/// Returns, too, what is wrong with all layers together.
+/// Lowers each partition to each layer, side by side: layers and partitions do not depend on each other. Also returns
+/// the mistakes of all layers together.
 fn lower_partitions(
     least: usize,
     wanted: Wanted,
@@ -242,7 +241,7 @@ fn lower_partitions(
     let targets: Vec<Target<'_>> = layers.iter().map(|layer| Target::of(*layer, policy)).collect();
     let others = overwritten::Others::of(policy);
     let reader = foreign::Reader::new(policy);
-    // An object of others that would be overwritten is found by its name, and names are made with the objects.
+    // Objects of others that would be overwritten are found by their names, which are made with the objects.
     let compared = !others.is_empty() || !reader.is_idle();
     let made = if wanted == Wanted::Judgements && compared { Wanted::Objects } else { wanted };
     let meetings: Vec<Meeting> = partitions.iter().map(|_| Meeting::default()).collect();
@@ -265,7 +264,7 @@ fn lower_partitions(
         if let Some(effective) = lowered.effective.as_ref().filter(|_| wanted == Wanted::Sentences) {
             instead::add(policy, effective, &mut lowered.judgements);
         }
-        // Objects that an error stops are not written, nor are all of them made.
+        // After an error the objects are incomplete and are not written.
         if let Some(check) = check.filter(|_| !found.has_errors()) {
             let objects = lowered.objects.iter().map(|object| object.yaml.as_str());
             let texts: Vec<&str> = files.iter().map(|file| file.text.as_str()).chain(objects).collect();
@@ -310,7 +309,7 @@ fn lower_partitions(
         then(std::mem::take(&mut of_partition))
     });
     for (_, lowered) in &mut layers {
-        // No namespace has objects of two partitions, and those of one partition are sorted.
+        // Objects of one namespace come from one partition, and the objects of a partition are sorted already.
         lowered.objects.sort_by(|a, b| a.namespace.cmp(&b.namespace));
     }
     all_beside.date(policy);
@@ -325,11 +324,10 @@ fn is_of_rules(layer: Layer) -> bool {
     }
 }
 
-/// Where each judgement stands among those of all partitions: they are in the order of rules, then egress before
-/// ingress.
+/// The index of each judgement among those of all partitions: they are in the order of rules, egress before ingress.
 struct Places<'a> {
     policy: &'a Policy,
-    /// For each rule, how many ends stand before its own.
+    /// For each rule, the number of rule ends before its own.
     before: Vec<u32>,
     ends: usize,
 }
@@ -345,7 +343,7 @@ impl Places<'_> {
         Places { policy, before: before.collect(), ends }
     }
 
-    /// Makes room for the judgements of a layer.
+    /// Returns an empty result with room for all judgements of a layer.
     fn empty(&self) -> Lowered {
         let blank = Judgement::exact(RuleId::new(0), Direction::Egress);
         Lowered { judgements: vec![blank; self.ends], ..Lowered::default() }

@@ -1,9 +1,8 @@
 //! Names of generated objects, and the head that all objects share.
 //!
-//! A name derives from the pods, host or addresses of the object and from nothing else, so that an edit to one rule
-//! renames no other rule's object. Where readable words alone could stand for two things, a short hash of the exact
-//! thing follows them. The `name` of the settings comes first, so that two builds never write one object: see
-//! [`first_word`].
+//! A name is made only from the pods, host or addresses of its object, so that an edit to one rule renames no other
+//! object. If readable words alone could stand for two things, a short hash of the exact thing follows them. The `name`
+//! of the settings comes first, so that two builds never write the same object: see [`first_word`].
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -37,8 +36,8 @@ pub enum Limit {
 /// assert_eq!(first_word(Some("shop-eu")), "shop-eu--");
 /// ```
 ///
-/// Two dashes tell the build `shop-eu` from a build `shop` with something called `eu`: no other words have two
-/// together. A `name` that is no DNS label, or is long, gets a hash.
+/// The two dashes distinguish the build `shop-eu` from a build `shop` with an object called `eu`: no other words have
+/// two dashes together. A `name` that is no DNS label, or is long, gets a hash.
 pub fn first_word(name: Option<&str>) -> String {
     const LONGEST: usize = 24;
     let Some(name) = name.filter(|name| !name.is_empty()) else { return String::new() };
@@ -88,7 +87,7 @@ impl Words {
             Some(name) => ("any-", name),
             None => ("", host),
         };
-        // Without dashes in its labels, a dash stands for a dot alone, and `any-` for `*.`.
+        // If no label has a dash, a dash stands only for a dot, and `any-` for `*.`.
         let label =
             |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let exact = name.split('.').all(label) && (!prefix.is_empty() || !name.starts_with("any."));
@@ -111,12 +110,12 @@ impl Words {
         Words { text: Words::of(&all_words(list)).text, exact: false }
     }
 
-    /// Makes the words for the pods of one namespace that have one label, where its key is a single word or the one
-    /// that `ns/web` stands for: `app-web`, `web`.
+    /// Makes the words for the pods of one namespace with one label, if its key is a single word or the key that
+    /// `ns/web` selects by: `app-web`, `web`.
     pub fn of_label(key: &str, value: &str) -> Option<Words> {
         if key == NAME_LABEL {
             let value = Words::of(value);
-            // Only words with a dash stand for other labels.
+            // Only words with a dash can be the words of other labels.
             return Some(Words { exact: value.exact && !value.text.contains('-'), text: value.text });
         }
         let word = key != "all" && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -167,7 +166,7 @@ pub fn identity(labels: &Requirements) -> String {
     text
 }
 
-/// The label that `ns/web` stands for where no workload of that name is known.
+/// The label that `ns/web` selects by if no workload of that name is known.
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
 /// Returns the words of several requirements, beginning with the label that names the pods.
@@ -194,8 +193,8 @@ fn requirement_words(requirement: &Requirement) -> String {
 
 /// Makes a name: the words and, after them, `end` (`egress`), which every object of one kind has or none.
 ///
-/// `identity` tells the thing from all others of its kind, also those with the same words; its hash is part of the name
-/// unless the words are exact and short enough.
+/// `identity` distinguishes the thing from all others of its kind, even those with the same words; its hash is part of
+/// the name unless the words are exact and short enough.
 pub fn name(words: &Words, end: &str, identity: &str, limit: Limit) -> String {
     shorter(words, end, identity, limit as usize)
 }
@@ -226,7 +225,8 @@ pub fn hash(text: &str) -> u64 {
     hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// The names of a kind that are taken, each with its thing: two things never share a name, even where their hashes do.
+/// The names of a kind that are taken, each with its thing. Two things never share a name, even if their hashes are
+/// equal.
 #[derive(Debug, Default)]
 pub struct Taken {
     /// The beginning of every name.

@@ -8,7 +8,7 @@ pub struct Narrower {
     pub flows: Refuses,
     /// The flows in words.
     pub words: Box<str>,
-    /// Whether a build tells them, and not only `explain`: named pods are refused, or callers of every kind.
+    /// Whether a build reports them, and not only `explain`: named pods are refused, or callers of every kind.
     pub said: bool,
 }
 
@@ -19,8 +19,8 @@ pub enum Refuses {
     PodsWithoutIdentity,
     /// They come from a caller of any kind without an identity in the mesh.
     WithoutIdentity,
-    /// They come from another trust domain, lead to Services without pods or to a pod's own address, or carry a token
-    /// that is not valid: a question to `eval` asks for none of these.
+    /// They come from another trust domain, lead to Services without pods or to a pod's own address, or have an invalid
+    /// token: no question of `eval` is about these.
     NothingAskedFor,
     /// They come from pods through a gateway, where clients have no identity.
     PodsAtGateway,

@@ -31,7 +31,7 @@ impl<'a> Others<'a> {
         self.objects.is_empty()
     }
 
-    /// Refuses the objects that would overwrite others, and returns the places of those others.
+    /// Refuses the objects that would overwrite others, and returns the spans of those others.
     pub(super) fn refuse(&self, objects: &[Object], diagnostics: &mut Diagnostics) -> Vec<Span> {
         let mut places = Vec::new();
         // A patch is meant for an object that the build does not own.

@@ -1,12 +1,13 @@
-//! Partitions of a policy that have no governed pod in common; they are lowered side by side, each in little memory.
+//! Partitions: a policy divided so that no pod is governed in two of them. They are lowered side by side, which saves
+//! memory.
 //!
-//! The objects for the pods of a namespace depend on the rules and grants that govern pods of this namespace, and on
-//! facts. So rules for different namespaces belong to different partitions, unless one rule or one gateway links the
-//! namespaces: `default deny { shop/*, lab/* }` makes one partition of two. A rule for pods of namespaces that it does
-//! not name may meet every other rule; then the whole policy is one partition.
+//! The objects for the pods of a namespace depend only on facts and on the rules and grants that govern its pods. So
+//! rules for different namespaces are in different partitions, unless a rule or a gateway joins the namespaces:
+//! `default deny { shop/*, lab/* }` makes one partition of two. A rule for unnamed namespaces may concern the pods of
+//! every other rule; then the whole policy is one partition.
 //!
-//! Order never matters in a policy, so a layer meets the rules sorted by their text. Neither the place of a rule nor
-//! the order in which files are named changes what is written.
+//! Order never matters in a policy, so the rules of a partition are sorted by their text. Where a rule is written, and
+//! the order of the files, does not change the objects.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -22,7 +23,7 @@ use crate::policy::provenance::normalized;
 use crate::policy::{Grant, GrantReason, Policy};
 use crate::source::Sources;
 
-/// The governed rule ends, and the grants, that a layer has to look at together.
+/// The governed rule ends, and the grants, that a layer must consider together.
 pub(super) struct Partition<'a> {
     /// The policy.
     pub(super) policy: &'a Policy,
@@ -31,16 +32,16 @@ pub(super) struct Partition<'a> {
     members: Vec<(RuleId, Direction)>,
     /// The grants, sorted by their numbers.
     granted: Vec<GrantId>,
-    /// The namespaces of the pods; `None` where they are any.
+    /// The namespaces of the pods; `None` for any namespace.
     namespaces: Option<FxHashSet<&'a SmolStr>>,
     order: OnceLock<Order>,
 }
 
-/// The rule ends and grants of a partition in the order in which layers meet them.
+/// The rule ends and grants of a partition in the order in which layers take them.
 struct Order {
-    /// The ends, by the text of their rules; of one rule, egress first.
+    /// The ends, by the text of their rules; egress before ingress for one rule.
     ends: Vec<(RuleId, Direction)>,
-    /// The places of the ends, sorted by the numbers of the rules.
+    /// The index of each end in `ends`, sorted by the numbers of the rules.
     places: Vec<(RuleId, Direction, u32)>,
     grants: Vec<GrantId>,
 }
@@ -87,7 +88,7 @@ impl<'a> Partition<'a> {
         &self.policy.rules[at.index()]
     }
 
-    /// Returns the text of a rule; for one that a template yields, the text of its `apply` too.
+    /// Returns the text of a rule. If a template yields it, the text of its `apply` is added.
     fn words(&self, at: RuleId) -> Cow<'a, str> {
         let origin = &self.rule(at).origin;
         let own = normalized(self.sources, origin.span);
@@ -129,7 +130,7 @@ impl<'a> Partition<'a> {
         self.order().ends.iter().map(|&(at, direction)| (at, direction, self.rule(at)))
     }
 
-    /// Returns the end at a place.
+    /// Returns the end at an index.
     pub(super) fn end(&self, place: usize) -> Option<(RuleId, Direction, &'a Rule)> {
         self.order().ends.get(place).map(|&(at, direction)| (at, direction, self.rule(at)))
     }
@@ -139,7 +140,7 @@ impl<'a> Partition<'a> {
         self.ends().filter(move |(_, of, _)| *of == direction).map(|(at, _, rule)| (at, rule))
     }
 
-    /// Returns the place of an end among the partition's.
+    /// Returns the index of an end in the partition's order.
     pub(super) fn position(&self, rule: RuleId, direction: Direction) -> Option<usize> {
         let places = &self.order().places;
         let found = places.binary_search_by(|(at, way, _)| (*at, *way).cmp(&(rule, direction)));
@@ -170,13 +171,13 @@ impl<'a> Partition<'a> {
     }
 }
 
-/// Returns the first place of a rule's ends, among all of a partition.
+/// Returns the index of the first end of a rule, among all ends of a partition.
 fn place_of(places: &[(RuleId, Direction, u32)], rule: RuleId) -> Option<u32> {
     let at = places.partition_point(|(have, ..)| *have < rule);
     places.get(at).filter(|(have, ..)| *have == rule).map(|(.., place)| *place)
 }
 
-/// Divides a policy into partitions of at least `least` ends, the last one aside.
+/// Divides a policy into partitions of at least `least` ends; only the last one may have fewer.
 pub(super) fn divide<'a>(policy: &'a Policy, sources: &'a Sources, least: usize) -> Vec<Partition<'a>> {
     let many = ends(policy).nth(least).is_some();
     let partitions = many.then(|| Division::new(policy)?.partitions(sources, least)).flatten();
@@ -198,12 +199,12 @@ struct Division<'a> {
     sets: Components,
     /// For each end, one of its namespaces.
     ends: Vec<usize>,
-    /// The same for the grants; `None` where it opens pods of every namespace.
+    /// The same for the grants; `None` for a grant that opens pods of every namespace.
     grants: Vec<Option<usize>>,
 }
 
 impl<'a> Division<'a> {
-    /// Finds the namespaces that belong together; `None` where a rule does not name the namespaces of its pods.
+    /// Finds the namespaces that belong together; `None` if a rule does not name the namespaces of its pods.
     fn new(policy: &'a Policy) -> Option<Division<'a>> {
         let mut division = Division {
             policy,
@@ -266,7 +267,7 @@ impl<'a> Division<'a> {
         let roots: Vec<usize> = (0..self.names.len()).map(|number| self.sets.find(number)).collect();
         let mut counts = vec![0; self.names.len()];
         self.ends.iter().for_each(|&end| counts[roots[end]] += 1);
-        // Small sets share a partition, those that are neighbours by name.
+        // Small sets share a partition with their neighbours by name.
         let mut order: Vec<usize> = (0..self.names.len()).collect();
         order.sort_unstable_by_key(|&number| self.names[number]);
         let mut partition_of = vec![None; self.names.len()];
@@ -290,7 +291,7 @@ impl<'a> Division<'a> {
         for (at, number) in self.grants.iter().enumerate() {
             match number {
                 None => partitions.iter_mut().for_each(|partition| partition.granted.push(GrantId::new(at))),
-                // A grant for pods that no rule governs opens nothing.
+                // A grant for pods that no rule governs opens nothing, and is left out.
                 Some(number) => partition(*number)
                     .into_iter()
                     .for_each(|partition| partitions[partition].granted.push(GrantId::new(at))),

@@ -1,4 +1,5 @@
-//! The layers of a partition, which are made side by side, compared together by the last that is made.
+//! Layers of a partition, compared together: they are made side by side, and the one that is ready last starts the
+//! comparison.
 //!
 //! ```text
 //! networkpolicy   its objects are rules: they are left for the others
@@ -12,7 +13,7 @@ use super::{Check, Checked, Judgement, Made};
 use crate::model::rules::{Direction, GrantId, RuleId};
 use crate::settings::Layer;
 
-/// What a layer whose objects are rules says of a part of a policy.
+/// The rules of a layer for a partition, if the layer's objects can be read as rules.
 #[derive(Clone, Debug, Default)]
 pub struct Ruling {
     /// The rules.
@@ -21,7 +22,7 @@ pub struct Ruling {
     pub judgements: Vec<Judgement>,
 }
 
-/// What the layers of a partition leave for each other.
+/// The place where the layers of a partition leave their results for each other.
 #[derive(Default)]
 pub(super) struct Meeting(Mutex<State>);
 
@@ -32,14 +33,14 @@ struct State {
     checked: Option<Checked>,
 }
 
-/// A layer that was made before the one that it is compared with.
+/// A layer that is ready before the one that it is compared with.
 struct Waiting {
     layer: Layer,
     judgements: Vec<Judgement>,
     texts: Vec<String>,
 }
 
-/// The part of a policy that its layers are made for.
+/// The partition of a policy that the layers are made for.
 #[derive(Clone, Copy)]
 pub(super) struct Part<'a> {
     pub ends: &'a [(RuleId, Direction)],
@@ -51,7 +52,7 @@ impl Meeting {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves what a layer of rules says, and looks at the layer that waits for it.
+    /// Leaves the rules of a layer, and checks the layer that waits for them.
     pub(super) fn rule(&self, part: Part<'_>, ruling: &Arc<Ruling>, check: Check<'_>) {
         let waiting = {
             let mut state = self.state();
@@ -64,7 +65,7 @@ impl Meeting {
         }
     }
 
-    /// Looks at a layer beside the one of rules, if a build has one: now, or when that is made.
+    /// Checks a layer beside the rules of the other layer, if the build has one: now, or when that layer is ready.
     pub(super) fn meet(
         &self,
         part: Part<'_>,
@@ -100,7 +101,7 @@ impl Meeting {
         self.state().checked = Some(checked);
     }
 
-    /// Returns what was found of the layer that was compared with others.
+    /// Returns the mistakes of the layer that was compared with others.
     pub(super) fn take(&self) -> Option<Checked> {
         self.state().checked.take()
     }

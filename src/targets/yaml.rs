@@ -34,7 +34,7 @@ pub struct Writer {
     indent: usize,
     /// Whether the open container has no entry yet.
     empty: bool,
-    /// Whether a dash was just written, so that the first entry of its value stands on the same line.
+    /// Whether a dash was just written, so that the first entry of its value is on the same line.
     after_dash: bool,
     /// Whether a flow container is open.
     flow: bool,
@@ -253,7 +253,7 @@ impl Writer {
         let start = self.out.len();
         write(self);
         if self.empty {
-            // If comments alone were written, the value needs a line of its own, since a comment ends its line.
+            // If only comments were written, the value needs its own line, because a comment ends its line.
             if self.out.len() > start {
                 self.begin_line();
             } else {
@@ -441,7 +441,7 @@ mod tests {
         })
     }
 
-    /// Both readers get back what was written, and the first of them reads scalars as YAML 1.2, the second as 1.1 does.
+    /// Both readers return the written text. The first reads scalars as YAML 1.2, the second as YAML 1.1.
     fn reads_back(text: &str) {
         let yaml = document(text);
         let one: serde_json::Value = serde_saphyr::from_str(&yaml).unwrap_or_else(|e| panic!("{e}\n{yaml}"));

@@ -1,4 +1,5 @@
-//! Single statements of a program that was checked: those that an edit changed, and those that name what it changed.
+//! Checks single statements of a checked program again: those that an edit changed, and those that name a changed
+//! definition.
 
 use super::Checker;
 use super::value::Env;

@@ -1,4 +1,4 @@
-//! `where`: what a rule asks of a request, and whether the ports of the rule show it.
+//! `where`: the conditions of a rule on requests, and whether the ports of the rule can show them.
 //!
 //! ```text
 //! allow ingress shop/* -> garden/{app=api}:8080/http where method GET, POST     a condition: GET or POST
@@ -65,7 +65,7 @@ impl Checker<'_> {
         None
     }
 
-    /// Looks up a name that must be that of a declaration: no parameter can stand for it.
+    /// Looks up the name of a declaration; it cannot be a parameter.
     pub(super) fn declared(&mut self, name: &Ident, env: &Env, what: &str) -> Option<Def> {
         if env.parameters.contains_key(&name.text) {
             self.use_parameter(env, &name.text);

@@ -1,4 +1,4 @@
-//! Gateways, and what the settings and the standard library say of the cluster.
+//! Gateways, and the names of the prelude with the settings of the cluster.
 //!
 //! ```text
 //! gateway edge { pods edges/{app=envoy}  port 443 -> 8443/https }
@@ -111,9 +111,9 @@ impl Checker<'_> {
         Some(Gateway { name, pods, account, service, ports, proxies, proxies_from, undeclared, span })
     }
 
-    /// Returns the account of a gateway: the one that is declared, which what manifests name for its pods must not
-    /// contradict. The standard library gives way to the inventory, as with all facts: charts give this account other
-    /// names.
+    /// Returns the account of a gateway: the declared one, which must not contradict the account in the manifests of
+    /// its pods. The inventory replaces the account of the standard library, as with all facts: charts give this
+    /// account other names.
     fn account_of_gateway(
         &mut self,
         item: &GatewayDecl,
@@ -218,7 +218,8 @@ impl Checker<'_> {
         AddressSet { blocks: values.iter().flat_map(|value| address_set(value.endpoint()).blocks).collect() }
     }
 
-    /// Returns what `[cluster] resolver` adds to the platform's: pods or addresses, on their ports or else on 53.
+    /// Returns the members that `[cluster] resolver` adds to the platform's: pods or addresses, on their ports or else
+    /// on 53.
     pub(super) fn resolver_members(&mut self, list: &[Written]) -> Members {
         let ports = [Protocol::Udp, Protocol::Tcp].map(|protocol| PortMatch::range(53, 53, protocol));
         let ports = Ports::Some(ports.to_vec());
@@ -308,7 +309,7 @@ impl Checker<'_> {
     }
 }
 
-/// Adds UDP to the port numbers of an endpoint that stand without a protocol.
+/// Adds UDP to the port numbers of an endpoint that have no protocol.
 fn add_udp(expr: &mut Expr) {
     if let Some(spec) = &mut expr.ports {
         let bare = |port: &&Port| port.protocol.is_none() && !matches!(port.kind, PortKind::Name(_) | PortKind::Error);

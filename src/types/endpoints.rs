@@ -1,4 +1,4 @@
-//! Endpoints: what an expression means, member by member.
+//! Endpoints: the meaning of an expression, member by member.
 //!
 //! ```text
 //! allow egress garden/* -> { shop/{app=db}, zenquotes.io }:443
@@ -48,7 +48,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Returns the place of an expression without its ports.
+    /// Returns the span of an expression without its ports.
     pub(super) fn bare_span(expr: &Expr) -> Span {
         match &expr.ports {
             Some(ports) => Span { end: ports.span.start, ..expr.span },
@@ -57,12 +57,12 @@ impl Checker<'_> {
     }
 
     fn union(&mut self, expr: &Expr, list: &[Expr], env: &Env) -> Option<Value> {
-        // Every member is looked at, so that each has its message.
+        // Every member is checked, so that each gets its message.
         let values: Vec<Option<Value>> = list.iter().map(|member| self.endpoint(member, env)).collect();
         let values: Vec<Value> = values.into_iter().collect::<Option<_>>()?;
         let (mut mixed, mut ports, mut opaque) = (None, None, false);
         for (value, written) in values.iter().zip(list) {
-            // A member whose place lies elsewhere came by a name, and the name stands here.
+            // A member with a span elsewhere came through a name, and the name is here.
             let here = Checker::bare_span(written);
             mixed = mixed.or(value.mixed.map(|inner| if here.contains(inner) { inner } else { here }));
             opaque |= value.opaque;
@@ -150,7 +150,7 @@ impl Checker<'_> {
         Some(value)
     }
 
-    /// Checks that the addresses written after `except` lie inside what they are taken from and are less than it.
+    /// Checks that the addresses after `except` are inside those before it, and fewer.
     fn literals_inside(&mut self, right: &Expr, whole: &AddressSet, left: &Expr) -> Option<()> {
         match &right.kind {
             ExprKind::Address(address) => {
@@ -357,7 +357,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Evaluates one of the prelude's names, with what `netpol.toml` says of it.
+    /// Evaluates one of the prelude's names, with the settings of `netpol.toml`.
     pub(super) fn prelude_value(&mut self, def: Def, name: &str) -> Option<Rc<Value>> {
         if let Some(value) = self.setting_value(name) {
             return Some(Rc::new(value));
@@ -499,7 +499,7 @@ fn less(member: &Member, taken: &[Member]) -> (bool, Vec<Member>) {
     }
 }
 
-/// Returns a host less another one: what lies outside the other's name, and what the other leaves out of it.
+/// Returns a host without another one: the names outside the other's name, and those that the other leaves out.
 fn host_less(host: &Host, taken: &Host) -> Vec<Host> {
     if !host.name.overlaps(&taken.name) || host.except.iter().any(|except| except.contains(&taken.name)) {
         return vec![host.clone()];

@@ -161,8 +161,8 @@ impl Facts<'_> {
         Some(())
     }
 
-    /// Adds pods that exist or will exist. Where the inventory has a workload of that name, both speak of the same
-    /// pods, and the name goes on to mean what the declaration selects.
+    /// Adds pods that exist or will exist. If the inventory has a workload of that name, both are about the same pods,
+    /// and from then on the name selects by the declaration's labels.
     fn declare_workload(&mut self, item: &WorkloadDecl, span: Span, declared: &mut Declared) -> Option<()> {
         let mut said = self.workload(item, span)?;
         let key = (said.namespace.clone(), said.name.clone());
@@ -255,8 +255,8 @@ impl Facts<'_> {
     }
 }
 
-/// Says how a declaration differs from what is known of the workload of its name, if it does. A declaration may leave
-/// things out; what it says must be true, and its labels must tell the workload's pods from all `others`.
+/// Returns how a declaration differs from the known workload of its name, if it does. A declaration may leave facts
+/// out; those that it states must be true, and its labels must distinguish the workload's pods from all `others`.
 fn difference_of_workloads<'w>(
     known: &Workload,
     said: &Workload,
@@ -325,8 +325,8 @@ fn difference(have: &Labels, new: &Labels) -> String {
     parts.join("; ")
 }
 
-/// Returns whether two statements of one Service agree. The names of ports do not count, nor how a port is read if only
-/// one of the two says it.
+/// Returns whether two statements of one Service agree. The names of ports do not count, nor the protocol of a port if
+/// only one of the two gives it.
 fn agree(a: &Service, b: &Service) -> bool {
     let ports = |service: &Service| -> BTreeMap<(u16, Protocol), (TargetPort, Option<AppProtocol>)> {
         service.ports.iter().map(|port| ((port.port, port.protocol), (port.target.clone(), port.app))).collect()

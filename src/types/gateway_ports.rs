@@ -1,4 +1,4 @@
-//! A gateway's ports: as its block declares them, and as Gateway objects of the inventory say how they are read.
+//! A gateway's ports: from its block, with the protocols that Gateway objects of the inventory give them.
 //!
 //! ```text
 //! gateway edge { pods edges/{app=envoy}  port 443 -> 8443/https }
@@ -17,7 +17,7 @@ use crate::model::ports::{AppProtocol, Protocol};
 use crate::syntax::tree::{GatewayDecl, PortMapping};
 
 impl Checker<'_> {
-    /// Returns the ports of a gateway, and what Gateway objects open on its pods beside them.
+    /// Returns the ports of a gateway, and further ports that Gateway objects open on its pods.
     #[allow(clippy::type_complexity, reason = "two parts of a gateway, made in one go")]
     pub(super) fn gateway_ports(
         &mut self,
@@ -55,8 +55,8 @@ impl Checker<'_> {
         Some((ports, undeclared.collect()))
     }
 
-    /// Returns how a port is read: as declared, else as Gateway objects say. If the two disagree, a gateway of the
-    /// standard library gives way, and one of the user's files is an error.
+    /// Returns the protocol of a port: as declared, else as Gateway objects say. If the two disagree, the inventory
+    /// replaces a gateway of the standard library, and a gateway of the user's files is an error.
     #[allow(clippy::option_option, reason = "the outer one is an error that is said, the inner one is neither")]
     fn reading(
         &mut self,

@@ -129,7 +129,7 @@ impl Checker<'_> {
     }
 }
 
-/// Returns what makes the tokens of two issuers with one url different.
+/// Returns the difference between two issuers with one url that makes their tokens different.
 fn difference(one: &Issuer, other: &Issuer) -> Option<&'static str> {
     if one.keys != other.keys {
         return Some("keys");

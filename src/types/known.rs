@@ -26,7 +26,7 @@ pub(super) struct KnownAddresses {
     pods: Vec<(IpAddr, usize)>,
     /// The cluster IPs of Services, sorted, each with the Service and its ports.
     services: Vec<(IpAddr, String)>,
-    /// Of `[cluster]`: the key, the place and the addresses.
+    /// From `[cluster]`: the key, the span and the addresses.
     ranges: Vec<(&'static str, Span, AddressSet)>,
 }
 
@@ -67,7 +67,7 @@ impl Checker<'_> {
             && !matches!(told, "nodes" | "apiserver")
     }
 
-    /// Remembers what `except` leaves of the addresses that are written before it.
+    /// Records the addresses that `except` leaves of those written before it.
     pub(super) fn look_at_rest(&mut self, left: &Expr, rest: &AddressSet, env: &Env) {
         match &left.kind {
             ExprKind::Address(address) => {
@@ -87,9 +87,9 @@ impl Checker<'_> {
         }
     }
 
-    /// Warns of remembered addresses that contain known ones. `ends` are those of the rule around them: a pod that
-    /// neither of them names is the best example. `source` is the place of what only sends, as no
-    /// Service does: there a name such as `private` is no mistake.
+    /// Warns about recorded addresses that contain known ones. `ends` are the endpoints of the rule: a pod that neither
+    /// of them names is the best example. `source` is the span of an endpoint that only sends, as no Service does:
+    /// there a name such as `private` is not a mistake.
     pub(super) fn warn_of_known_addresses(&mut self, ends: &[&Endpoint], source: Option<Span>) {
         if self.written.is_empty() {
             return;

@@ -21,7 +21,7 @@ use crate::syntax::tree::{LabelTest, Labels, NamespacePattern, PodPattern, Word}
 
 impl Checker<'_> {
     /// Returns what an unknown word could mean elsewhere: a namespace, a workload, or a definition of the standard
-    /// library by one of `keywords`. `near` is the nearest name in sight.
+    /// library with one of `keywords`. `near` is the nearest name in scope.
     pub(super) fn elsewhere(
         &self,
         env: &Env,
@@ -147,8 +147,8 @@ impl Checker<'_> {
         self.push_unmatched(diagnostic, self.text(span).to_owned());
     }
 
-    /// Adds a finding about a selector or a name; the warning that no known pod matches it stands at its first place
-    /// only.
+    /// Adds a finding about a selector or a name. The warning that no known pod matches it is reported only at its
+    /// first span.
     fn push_unmatched(&mut self, diagnostic: Diagnostic, text: String) {
         if diagnostic.code != Code::SelectorUnmatched || self.unmatched.insert(text) {
             self.push(diagnostic);
@@ -243,7 +243,7 @@ impl Checker<'_> {
         rest[..end].parse().ok()
     }
 
-    /// Returns the pods that `ns/name` stands for: a workload's, a Service's, or those with the recommended label.
+    /// Returns the pods of `ns/name`: a workload's, a Service's, or those with the recommended label.
     pub(super) fn named_pods(&mut self, namespace: &SmolStr, name: &Word, env: &Env) -> Option<Requirements> {
         let inventory = self.inventory;
         let key = (namespace.clone(), name.text.clone());

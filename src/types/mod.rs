@@ -119,8 +119,8 @@ pub fn check(
     }
 }
 
-/// Returns what one expression means where it stands in a module, outside templates; `None` after a mistake in it. It
-/// is for questions about a program that was checked: `inventory` has the declarations of the source.
+/// Returns the meaning of an expression in a module, outside templates; `None` after a mistake in it. It is for
+/// questions about a checked program: `inventory` includes the declarations of the source.
 pub fn meaning(
     expr: &Expr,
     module: ModuleId,
@@ -150,7 +150,7 @@ struct Checker<'a> {
     settings: &'a Settings,
     sources: &'a Sources,
     diagnostics: &'a mut Diagnostics,
-    /// The definitions that the names of the user's files stand for.
+    /// The definitions of the names in the user's files.
     lookups: Lookups,
     /// The values of `let`s; `None` for one with a mistake.
     lets: FxHashMap<Def, Option<Rc<Value>>>,
@@ -164,18 +164,17 @@ struct Checker<'a> {
     namespaces: FxHashMap<SmolStr, PodSelector>,
     /// Selectors of which the inventory knows the pods.
     selectors: FxHashSet<PodSelector>,
-    /// The mesh's readings of the ports of pods, as far as the inventory was asked: see [`readings`].
+    /// The protocols by which the mesh reads the ports of pods, for those that were looked up: see [`readings`].
     readings: FxHashMap<readings::PodsAndPorts, Option<readings::Misread>>,
     /// The sizes of templates; `None` for one that applies itself.
     sizes: FxHashMap<Def, Option<templates::Size>>,
     /// Templates whose bodies have errors: applying them would only repeat these.
     broken: FxHashSet<Def>,
-    /// Parameters of the template under check that were looked at.
+    /// Parameters of the template under check that were used.
     used_parameters: FxHashSet<(ModuleId, SmolStr)>,
-    /// The scope of the file whose statements are checked, with its place.
+    /// The scope of the file whose statements are checked, with its span.
     scope: Option<scope::Scope>,
-    /// The namespaces for which `./` stands, file by file; for a file without one the place of its scope, if it has
-    /// one.
+    /// The namespaces that `./` stands for, by file; for a file without one the span of its scope, if it has one.
     own_namespaces: FxHashMap<ModuleId, Result<SmolStr, Option<Span>>>,
     rules: Vec<Rule>,
     assertions: Vec<Claim>,
@@ -186,12 +185,12 @@ struct Checker<'a> {
     tried: usize,
     /// The outermost `apply` that is being expanded.
     site: Option<Span>,
-    /// How many `except` stand around the endpoint under check. Its addresses are compared with known ones only after
-    /// the last `except`.
+    /// How many `except` enclose the endpoint under check. Its addresses are compared with known ones only after the
+    /// outermost `except`.
     excepting: usize,
     /// The addresses of pods and nodes, made for the first rule that needs them.
     known: Option<Rc<known::KnownAddresses>>,
-    /// Addresses of the rule under check, each with its place, that are still to be compared with known ones.
+    /// Addresses of the rule under check, each with its span, that are still to be compared with known ones.
     written: Vec<(Span, AddressSet)>,
     /// Namespaces that the standard library names and the inventory lacks, as far as they were noted.
     missing: FxHashSet<SmolStr>,
@@ -201,7 +200,7 @@ struct Checker<'a> {
     unmatched: FxHashSet<String>,
     /// The side of the rule under check that it does not govern.
     free: Option<Span>,
-    /// Whether some Service of the inventory hides the addresses of its clients, once that was asked for.
+    /// Whether some Service of the inventory hides the addresses of its clients, if this was computed.
     hiding: Option<bool>,
 }
 
@@ -260,7 +259,7 @@ impl Checker<'_> {
         });
     }
 
-    /// Hides what a statement's `@allow` says.
+    /// Applies a statement's `@allow`.
     fn allow(&mut self, item: &Item) {
         for annotation in &item.annotations {
             if let AnnotationKind::Allow(code, _) = &annotation.kind
@@ -271,7 +270,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Looks a name up as it is seen in a module, and records what stands at its place.
+    /// Looks a name up in a module, and records its definition at its span.
     fn find(&mut self, module: ModuleId, name: &str, span: Span) -> Result<Def, Missing> {
         match self.names.lookup(module, name) {
             Lookup::Found(def) => {
@@ -297,7 +296,7 @@ impl Checker<'_> {
         self.sources.slice(span)
     }
 
-    /// Returns the place of a statement from its keyword on, without the annotations before it.
+    /// Returns the span of a statement from its keyword on, without the annotations before it.
     fn statement_span(&self, item: &Item) -> Span {
         let before = item.annotations.last().map_or(item.span.start, |last| last.span.end);
         let rest = Span { start: before, ..item.span };
@@ -312,7 +311,7 @@ impl Checker<'_> {
         Span { start: item.span.end - text.len() as u32, ..item.span }
     }
 
-    /// Returns the words from one place to another on one line, if they are short enough for a sentence.
+    /// Returns the words between two offsets on one line, if they are short enough for a sentence.
     fn sentence(&self, from: u32, statement: Span) -> Option<String> {
         let text = self.text(Span { start: from, ..statement });
         let words: Vec<&str> = text.split_whitespace().collect();

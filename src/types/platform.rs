@@ -1,4 +1,4 @@
-//! The platform's own names as the inventory shows them: its resolver, its API servers, and its marks.
+//! The platform by the inventory: its resolver, its API servers, and signs of which platform it is.
 //!
 //! ```text
 //! Service kube-system/kube-dns: k8s-app=coredns, 53 to 1053     `dns` is kube-system/{k8s-app=coredns}:{1053/udp, 1053/tcp}
@@ -26,7 +26,7 @@ use crate::source::Span;
 /// The label of the node-local cache of Kubernetes' add-on.
 const NODE_LOCAL: (&str, &str) = ("k8s-app", "node-local-dns");
 
-/// Returns the platform that an inventory shows, with the place and the words for what shows it.
+/// Returns the platform that an inventory shows, with the span and the words for the evidence.
 pub fn mark(inventory: &Inventory) -> Option<(Platform, Span, String)> {
     let namespace =
         |name: &str| inventory.namespaces.get(name).map(|known| (known.origin, format!("namespace {name}")));
@@ -101,8 +101,7 @@ impl Checker<'_> {
         (!ports.is_empty()).then_some((pods, Ports::Some(ports)))
     }
 
-    /// Returns the prelude's `dns` with the pods of the cluster's DNS Service in the place of those with the usual
-    /// label.
+    /// Returns the prelude's `dns`, with the pods of the cluster's DNS Service instead of those with the usual label.
     pub(super) fn follow_resolver(&self, span: Span, written: Members) -> Members {
         let Some((pods, ports)) = self.resolver_of_inventory() else { return written };
         let usual = usual_resolver(self.settings.platform);
@@ -121,7 +120,7 @@ impl Checker<'_> {
         members
     }
 
-    /// Returns what `coredns` of std/k8s means: the resolver's pods.
+    /// Returns the value of `coredns` of std/k8s: the resolver's pods.
     pub(super) fn coredns(&self, def: Def) -> Option<Value> {
         let module = self.names.module(def.module);
         let (span, path) = (self.names.name_span(def), &self.sources.file(module.file.id).path);

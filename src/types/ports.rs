@@ -1,4 +1,4 @@
-//! Ports: what a suffix means on each kind of member, and which pod port a Service's port is.
+//! Ports: the meaning of a suffix on each kind of member, and the pod port behind a Service's port.
 //!
 //! ```text
 //! service garden/api { select {app=api}  port 80 -> 8080/http }
@@ -38,7 +38,7 @@ impl Checker<'_> {
         }
         let ports: Vec<Option<Port>> = spec.ports.iter().map(|port| self.bound_port(port, env)).collect();
         let ports: Vec<Port> = ports.into_iter().collect::<Option<_>>()?;
-        // A value that was made for this place alone is changed in place; one that a name shares is copied.
+        // A value that only this expression uses is changed directly; one that a name shares is copied.
         let opaque = value.opaque;
         let mixed = value.mixed;
         let mut endpoint = value.into_endpoint();
@@ -75,7 +75,7 @@ impl Checker<'_> {
     }
 
     fn member_ports(&mut self, member: &Member, ports: &[Port], spec: Span, opaque: bool, env: &Env) -> Option<Ports> {
-        // Every port is looked at, so that each has its message.
+        // Every port is checked, so that each gets its message.
         let mut entries: Vec<(PortMatch, Span)> = Vec::with_capacity(ports.len());
         let mut good = true;
         for port in ports {
@@ -100,7 +100,7 @@ impl Checker<'_> {
         let mut kept: Vec<(PortMatch, Span)> = Vec::with_capacity(entries.len());
         let mut known: FxHashMap<(PortTest, Protocol), usize> = FxHashMap::default();
         let mut seen = FxHashSet::default();
-        // Only ports that say how they are read can disagree.
+        // Only ports with a given protocol can disagree.
         let read: FxHashSet<AppProtocol> = entries.iter().filter_map(|(entry, _)| entry.app).collect();
         for (entry, span) in entries {
             let key = (entry.port.clone(), entry.protocol);

@@ -18,7 +18,7 @@ pub struct Program {
     pub assertions: Vec<Claim>,
     /// The tests.
     pub tests: Vec<Test>,
-    /// The definitions that the names of the user's files stand for, each with the place of the name.
+    /// The definitions of the names in the user's files, by the span of each name.
     pub lookups: Lookups,
     /// The gateways of all modules in use, in the order of their declarations.
     pub gateways: Vec<Arc<Gateway>>,
@@ -26,7 +26,7 @@ pub struct Program {
     pub inventory: Arc<Inventory>,
     /// The cluster's DNS as a destination: the prelude's `dns`, with the resolver addresses of the settings.
     pub dns: Arc<Endpoint>,
-    /// istiod's pods on TCP 15012, as std/istio says.
+    /// istiod's pods on TCP 15012, from std/istio.
     pub istiod: Arc<Endpoint>,
     /// The API servers on their ports; empty where not known.
     pub api_server: Arc<Endpoint>,

@@ -17,7 +17,7 @@ use crate::source::Span;
 /// Pods and their ports.
 pub(super) type PodsAndPorts = (PodSelector, Ports);
 
-/// A port of a Service that does not show what a condition asks for.
+/// A port of a Service on which a condition cannot be seen.
 #[derive(Clone, Debug)]
 pub struct Misread {
     pub namespace: SmolStr,
@@ -27,8 +27,8 @@ pub struct Misread {
 }
 
 impl Checker<'_> {
-    /// Reports a Service by which the mesh does not read what a condition asks for: on a port that the Service calls
-    /// tcp a sidecar reads nothing, and on one that it calls tls only a name.
+    /// Reports a Service because of which the mesh does not read what a condition is about: on a port that the Service
+    /// calls tcp a sidecar reads nothing, and on a port that it calls tls only a name.
     pub(super) fn check_mesh_reads(&mut self, clause: Span, word: &str, to: &Endpoint) -> Option<()> {
         if self.inventory.services.is_empty() {
             return Some(());
@@ -36,7 +36,7 @@ impl Checker<'_> {
         for (member, pods) in to.pods() {
             // A port that the rule itself reads as TLS has its own message.
             let tls = member.ports.entries().iter().any(|port| port.app == Some(AppProtocol::Tls));
-            // Gateways alone have ports that are `https`: TLS ends there, whatever their Service calls the port.
+            // Only gateways have ports that are `https`: TLS ends there, whatever their Service calls the port.
             let ended = |port: &PortMatch| port.app == Some(AppProtocol::Https);
             let ports = Ports::Some(member.ports.entries().iter().filter(|port| !ended(port)).cloned().collect());
             let asked = (pods.selector.clone(), ports.clone());

@@ -123,7 +123,7 @@ impl Checker<'_> {
         Some(())
     }
 
-    /// Returns whether an expression stands on the side that the rule under check does not govern.
+    /// Returns whether an expression is on the side that the rule under check does not govern.
     pub(super) fn stands_free(&self, span: Span) -> bool {
         self.free.is_some_and(|free| free.contains(span))
     }
@@ -219,7 +219,7 @@ impl Checker<'_> {
         self.push(errors::ports_on_source(ports, &written, whole));
     }
 
-    /// Checks that every governed side is made of workloads.
+    /// Checks that every governed side consists of workloads.
     fn check_governed(&mut self, rule: &tree::Rule, source: &Value, destination: &Value, span: Span) -> Option<()> {
         let sides = [(Direction::Egress, &rule.source, source), (Direction::Ingress, &rule.destination, destination)];
         let both = rule.arrow == Arrow::Both || rule.direction.is_none();
@@ -336,7 +336,7 @@ fn effect(rule: &tree::Rule) -> &'static str {
     if rule.effect == Effect::Allow { "allow" } else { "deny" }
 }
 
-/// Returns the place of a rule's `allow` or `deny`; `span` is the rule's.
+/// Returns the span of a rule's `allow` or `deny`; `span` is the rule's.
 fn keyword(rule: &tree::Rule, span: Span) -> Span {
     Span { end: span.start + effect(rule).len() as u32, ..span }
 }
@@ -353,8 +353,8 @@ pub(super) fn written_ports(expr: &Expr) -> Option<Span> {
     }
 }
 
-/// Returns the part of a side that is not made of pods, without its ports, and what it is: the member of a union where
-/// it is written out, else the whole.
+/// Returns the part of a side that is not pods, without its ports, and its kind: the member of a union if the union is
+/// written out, else the whole side.
 pub(super) fn outsider(expr: &Expr, value: &Value) -> (Span, Kind) {
     let bare = Checker::bare_span(expr);
     let outside = value.endpoint().members.iter().filter(|member| !matches!(member.what, What::Pods(_)));

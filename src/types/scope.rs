@@ -69,8 +69,8 @@ impl Checker<'_> {
         Some(Scope { pods: inside, hosts, span, pods_span: expr.span })
     }
 
-    /// Returns the one namespace of a file's scope, for which `./` stands. It is read off the text of the scope, so
-    /// that a scope by a name has none: that name may itself be said with `./`.
+    /// Returns the one namespace of a file's scope, which `./` stands for. It is read from the text of the scope. A
+    /// scope by a name has none, because the name's definition may itself contain `./`.
     pub(super) fn namespace_of_scope(&mut self, module: ModuleId, span: Span) -> Option<SmolStr> {
         let names = self.names;
         let known = self.own_namespaces.entry(module).or_insert_with(|| own_namespace(names.module(module)));
@@ -83,8 +83,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks that the facts of a module speak of namespaces inside a scope. `path` is the `use` that brings the module
-    /// into the file of the scope, where it is another.
+    /// Checks that the facts of a module are about namespaces inside a scope. `path` is the `use` that brings the
+    /// module into the file of the scope, if they are different files.
     fn check_facts(&mut self, module: ModuleId, inside: &[PodSelector], path: Option<Span>, scope: Span) {
         for item in &self.names.module(module).file.items {
             let stated = match &item.kind {
@@ -132,9 +132,9 @@ impl Checker<'_> {
         moved.into_iter().for_each(|name| self.push(errors::scope_moved(name, span)));
     }
 
-    /// Checks that the pods of a governed side lie inside the scope, for every label set. `how` says what the statement
+    /// Checks that the pods of a governed side are inside the scope, for every label set. `how` says what the statement
     /// does to these pods. `half` is the rule with its other side, the direction that would govern the other side, and
-    /// its place.
+    /// its span.
     pub(super) fn check_scope(
         &mut self,
         side: &Endpoint,
@@ -201,8 +201,8 @@ impl Checker<'_> {
         })
     }
 
-    /// Returns whether the inventory, or a file that no scope binds, told the labels of a namespace. Labels that a file
-    /// with a scope states, itself or by a module that it uses, put no namespace inside.
+    /// Returns whether the inventory, or a file without a scope, gives the labels of a namespace. Labels that a file
+    /// with a scope states, itself or through a module that it uses, put no namespace inside.
     fn told_by_others(&self, namespace: &str) -> bool {
         let Some(known) = self.inventory.namespaces.get(namespace) else { return false };
         let teller = self.names.modules().find(|(_, module)| module.file.id == known.origin.file);
@@ -214,7 +214,7 @@ impl Checker<'_> {
     }
 }
 
-/// Returns the one namespace of the scope of a file, or else the place of the scope, if it has one.
+/// Returns the one namespace of the scope of a file, or else the span of the scope, if it has one.
 pub(super) fn own_namespace(module: &Module) -> Result<SmolStr, Option<Span>> {
     let scope = module.file.items.iter().find_map(|item| match &item.kind {
         ItemKind::Scope(scope) => Some((&scope.pods, item.span)),

@@ -98,8 +98,8 @@ impl Checker<'_> {
         Some((meant, of_pods, opaque))
     }
 
-    /// Returns labels with the arguments in the place of parameters of the type `String`, and whether these are
-    /// unknown, so that the requirements on them are left out; the inner `None` if no value is a parameter.
+    /// Returns labels with parameters of the type `String` replaced by their arguments, and whether these are unknown,
+    /// so that the requirements on them are left out; the inner `None` if no value is a parameter.
     #[allow(clippy::option_option, reason = "labels may have no parameter, and one that they have may not fit")]
     pub(super) fn labels_as_meant(&mut self, labels: &Labels, env: &Env) -> Option<Option<(Labels, bool)>> {
         let argument = |word: &Word| match env.parameters.get(&word.text) {
@@ -163,7 +163,7 @@ impl Checker<'_> {
         (!inventory.given).then_some(())
     }
 
-    /// Returns the namespace that a word before a `/` means, and whether it stands in for a parameter.
+    /// Returns the namespace of a word before a `/`, and whether it is a placeholder for a parameter.
     fn namespace(&mut self, word: &Word, expr: &Expr, pods: &PodPattern, env: &Env) -> Option<(SmolStr, bool)> {
         if !word.quoted
             && let Some(bound) = env.parameters.get(&word.text)
@@ -241,7 +241,7 @@ impl Checker<'_> {
     }
 }
 
-/// Returns the requirement that a label in braces stands for.
+/// Returns the requirement of a label in braces.
 pub fn requirement(written: &LabelRequirement) -> Requirement {
     let values = |words: &[Word]| words.iter().map(|word| word.text.clone()).collect::<Vec<SmolStr>>();
     let key = written.key.text.clone();
@@ -276,7 +276,7 @@ fn is_protocol(word: &str) -> bool {
     matches!(word, "http" | "grpc" | "tls" | "https") || Protocol::parse(word).is_some()
 }
 
-/// Returns the labels that `ns/name` stands for when no workload and no Service has that name.
+/// Returns the labels that `ns/name` selects by if no workload and no Service has that name.
 pub(super) fn assumed(name: &SmolStr) -> Option<Requirements> {
     Requirements::new([Requirement::is_in("app.kubernetes.io/name", [name.clone()])])
 }

@@ -1,4 +1,4 @@
-//! Templates: checked by themselves with stand-ins for their arguments, and expanded where they are applied.
+//! Templates: checked by themselves with placeholders for their arguments, and expanded at each `apply`.
 //!
 //! ```text
 //! template tenant(ns: Namespace, api: Host) { allow egress ns/* -> api:443 }
@@ -147,7 +147,7 @@ impl Checker<'_> {
         self.used_parameters.clear();
     }
 
-    /// Remembers that a parameter was looked at.
+    /// Records that a parameter was used.
     pub(super) fn use_parameter(&mut self, env: &Env, name: &SmolStr) {
         if env.opaque && env.applied.is_empty() {
             self.used_parameters.insert((env.module, name.clone()));
@@ -286,8 +286,8 @@ impl Checker<'_> {
         Some(found.into_iter().map(|(name, _)| Bound::Namespace(name.clone())).collect())
     }
 
-    /// Counts what an outermost `apply` yields, so many times, and returns whether it is still to be expanded. A
-    /// template that is checked by itself is not reported for this: its `apply` will be.
+    /// Counts `times` times the size of what an outermost `apply` yields, and returns whether it may still be expanded.
+    /// A template that is checked by itself is not reported for this: its `apply` will be.
     fn is_affordable(&mut self, def: Def, times: usize, span: Span, env: &Env) -> bool {
         let yields = self.sizes.get(&def).copied().flatten().unwrap_or_default().yields.saturating_mul(times);
         let counter = if env.opaque { &mut self.tried } else { &mut self.yielded };
@@ -371,7 +371,7 @@ impl Checker<'_> {
     }
 }
 
-/// Returns what the author of an argument of another type probably meant.
+/// Returns what the author of an argument of a wrong type probably meant.
 fn instead(argument: &Argument, kind: ParameterType) -> Option<String> {
     match (kind, argument) {
         (
@@ -399,13 +399,13 @@ fn of_kind(found: Kind, kind: ParameterType) -> bool {
     }
 }
 
-/// Returns whether an endpoint may stand for a parameter. Ports come along for `Endpoint` and `Workloads` only.
+/// Returns whether an endpoint may be the argument of a parameter. Only `Endpoint` and `Workloads` may have ports.
 fn fits(value: &Value, kind: ParameterType) -> bool {
     let ports = value.ports.is_none() || matches!(kind, ParameterType::Endpoint | ParameterType::Workloads);
     ports && of_kind(value.kind(), kind)
 }
 
-/// Returns what stands for an argument while a template is checked by itself.
+/// Returns the placeholder for an argument while a template is checked by itself.
 fn stand_in(kind: ParameterType, span: Span) -> Bound {
     let endpoint = |what, mixed: bool| {
         Bound::Endpoint(Rc::new(Value { opaque: true, mixed: mixed.then_some(span), ..Value::one(span, what) }))

@@ -1,4 +1,4 @@
-//! Values: what the expressions of a policy are while they are checked, and what the parameters of templates stand for.
+//! Values: the expressions of a policy while they are checked, and the arguments of templates' parameters.
 //!
 //! ```text
 //! garden/{app=api}:8080          kind Workloads, with ports written at `:8080`
@@ -40,13 +40,13 @@ impl Kind {
     }
 }
 
-/// An endpoint with what the checker must know of it.
+/// An endpoint, with the facts that the checker needs about it.
 #[derive(Clone, Debug)]
 pub struct Value {
     pub(super) shape: Shape,
-    /// The place of a name that counts as a mixture whatever its members are: `dns`, `apiserver`, `anywhere`.
+    /// The span of a name that counts as a mixture whatever its members are: `dns`, `apiserver`, `anywhere`.
     pub mixed: Option<Span>,
-    /// The place of the ports that it brings.
+    /// The span of the ports that it brings.
     pub ports: Option<Span>,
     /// Whether it contains a parameter whose argument is not known, so that it cannot be compared with facts.
     pub opaque: bool,
@@ -214,7 +214,7 @@ impl Drop for Union {
     }
 }
 
-/// Returns the members of some endpoints, at most so many. A name that two other names lead to brings its members once.
+/// Returns the members of some endpoints, at most `most` of them. A name that is reached twice brings its members once.
 fn gathered(endpoints: impl Iterator<Item = Arc<Endpoint>>, most: usize) -> Members {
     let mut members = Members::new();
     let mut seen = FxHashSet::default();
@@ -280,7 +280,7 @@ impl ParameterType {
     }
 }
 
-/// The argument that a parameter stands for.
+/// The argument of a parameter.
 #[derive(Clone, Debug)]
 pub enum Bound {
     Namespace(SmolStr),
@@ -313,11 +313,11 @@ pub struct Env {
     pub module: ModuleId,
     /// The parameters in sight.
     pub parameters: Rc<FxHashMap<SmolStr, Bound>>,
-    /// Whether the arguments are stand-ins: the template is checked by itself.
+    /// Whether the arguments are placeholders: the template is checked by itself.
     pub opaque: bool,
     /// The `apply` statements that led here, the outermost first.
     pub applied: Vec<Span>,
-    /// The module of the outermost `apply`, whose scope governs what it yields.
+    /// The module of the outermost `apply`, whose scope applies to the rules that it yields.
     pub root: ModuleId,
 }
 

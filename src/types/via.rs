@@ -35,8 +35,7 @@ fn via_of(clauses: &[Clause]) -> Option<Written<'_>> {
 }
 
 impl Checker<'_> {
-    /// Checks the `via` of a rule towards one destination. The outer `None` stands for an error, which has been
-    /// reported.
+    /// Checks the `via` of a rule towards one destination. The outer `None` is an error, which has been reported.
     #[allow(clippy::option_option, reason = "a rule may have none, and one that it has may be wrong")]
     pub(super) fn via_of_rule(
         &mut self,
@@ -83,7 +82,7 @@ impl Checker<'_> {
         Some(Some(Arc::new(via)))
     }
 
-    /// Checks the `via` of a claim, as that of the rule that allows what the claim is about.
+    /// Checks the `via` of a claim, as if a rule allowed the claim's flows.
     #[allow(clippy::option_option, reason = "a claim may have none, and one that it has may be wrong")]
     pub(super) fn via_of_claim(&mut self, claim: &Claim, to: &Value, env: &Env) -> Option<Option<Arc<Via>>> {
         let Some(written) = via_of(&claim.clauses) else { return Some(None) };
@@ -133,7 +132,7 @@ impl Checker<'_> {
     }
 
     /// Checks `via` on ingress. On HTTP and TLS ports clients ask for a public host, which `at` names; on other ports
-    /// they ask for no name, and the gateway's port alone tells where they want to go.
+    /// they send no name, and only the gateway's port decides where the gateway leads.
     fn check_way_in(
         &mut self,
         to: &Value,
@@ -193,7 +192,7 @@ impl Checker<'_> {
         None
     }
 
-    /// Warns of public hosts of which a condition asks for none, so that nobody comes in.
+    /// Warns about public hosts if no condition of the rule asks for one of them, so that nobody comes in.
     fn warn_of_other_hosts(&mut self, via: &Via, conditions: &Conditions) {
         let asked = &conditions.hosts;
         let meet = via.at.iter().any(|host| asked.iter().any(|asked| asked.overlaps(host)));
@@ -243,7 +242,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks `via` on egress: its destinations are hosts that a sidecar tells from others, by a name in TLS or
+    /// Checks `via` on egress: its destinations must be hosts that a sidecar can recognise, by a name in TLS or
     /// requests or by an address, and the gateway's Service must be known.
     fn check_way_out(&mut self, to: &Value, to_expr: &Expr, via: &Via, env: &Env) -> Option<()> {
         if env.opaque && to.opaque {
@@ -284,7 +283,7 @@ impl Checker<'_> {
     }
 }
 
-/// Returns why a gateway cannot be told a host on a port, and what to write instead.
+/// Returns why a gateway cannot recognise a host on a port, and what to write instead.
 fn unsayable(host: &Host, port: &PortMatch, captured: bool) -> Option<(&'static str, Option<&'static str>)> {
     let one = |at: &WeightedNet| at.net.prefix_len() == at.net.max_prefix_len();
     match port.app {

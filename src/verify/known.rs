@@ -1,11 +1,12 @@
-//! Flows between the pods of the inventory, for rules that a layer enforces by facts about these.
+//! Known pods: for rules that a layer enforces by facts about the inventory's pods, only flows between these are
+//! compared.
 //!
 //! ```text
 //! deny egress garden/* -> lab/@curl     the inventory shows app=curl on the pods of the account, and on no others
 //! ```
 //!
-//! The layer tells the pods of `lab/@curl` by their label. Of a pod with this account and another label, which nobody
-//! has seen, that is not true.
+//! The layer selects the pods of `lab/@curl` by their label. For an imaginary pod with this account and another label
+//! this would be wrong, so such pods do not count.
 
 use crate::flows::{OTHER, OUTSIDE, Set, Side};
 use crate::inventory::Workload;
@@ -16,7 +17,8 @@ use crate::policy::meaning::Meaning;
 use crate::policy::{GrantReason, Policy};
 use crate::targets::Made;
 
-/// Returns whether a layer may go by facts about known pods: their accounts, the names of their ports, their sidecars.
+/// Returns whether a layer may rely on facts about known pods: their accounts, the names of their ports, their
+/// sidecars.
 pub(super) fn rest_on_pods(policy: &Policy, made: &Made<'_>) -> bool {
     if policy.inventory.workloads.is_empty() {
         return false;
@@ -37,13 +39,13 @@ fn names_facts(endpoint: &Endpoint) -> bool {
     })
 }
 
-/// Returns the flows of a row that are between known pods, or between one of them and what is no pod.
+/// Returns the flows of a row between known pods, or between one of them and an end that is no pod.
 pub(super) fn flows(policy: &Policy, meaning: &mut Meaning<'_>, direction: Direction, place: u32) -> Set {
     let (here, there) = (own(policy, meaning, direction, place), others(policy, meaning, direction));
     meaning.flows().diagrams.and(here, there)
 }
 
-/// Returns the flows of a row whose judged pod is a known one.
+/// Returns the flows of a row whose judged pod is known.
 pub(super) fn own(policy: &Policy, meaning: &mut Meaning<'_>, direction: Direction, place: u32) -> Set {
     let side = if direction == Direction::Egress { Side::Source } else { Side::Destination };
     pods_at(policy, meaning, side, place)

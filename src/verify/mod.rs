@@ -1,4 +1,4 @@
-//! Checked lowering: what a build has written means the policy, or the build writes nothing.
+//! Checked lowering: the objects are read back and compared with the policy. After a difference, nothing is written.
 //!
 //! ```text
 //! allow egress garden/* -> db/*:5432        the objects of networkpolicy, read back, mean
@@ -8,11 +8,11 @@
 //!     4. together with the other layers nothing wider, but for rules that no layer enforces
 //! ```
 //!
-//! Each direction of each namespace is one row: the sets of flows of its statements are compared, those of the
-//! source, of the layer and of the text. A difference is a mistake of the compiler, and is shown by a flow.
+//! Each direction of each namespace is one row. A row compares the sets of flows of its statements in the source, in
+//! the layer's rules and in the text. A difference is a mistake of the compiler, and is shown with an example flow.
 //!
-//! Pods have any labels in this, those that nobody knows of too. Where the layer goes by facts about the pods of the
-//! inventory, `known` compares their flows alone.
+//! Pods may have any labels in this comparison, not only those of known pods. If the layer relies on facts about the
+//! inventory's pods, `known` compares only the flows of these.
 
 mod alike;
 mod known;
@@ -45,13 +45,12 @@ const BUDGET_EACH: u64 = 400;
 /// About how many statements share a collection of sets.
 const TOGETHER: usize = 4096;
 
-/// Checks what a layer made: its text, and the rules that it says instead of the source's.
+/// Checks the objects of a layer: their text, and the rules that the layer has instead of the source's.
 pub fn check(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Checked {
     check_by(TOGETHER, policy, sources, made)
 }
 
-/// Checks what a layer made as [`check`] does, with about `many` statements in one collection of sets. The result is
-/// the same.
+/// Checks a layer as [`check`] does, with about `many` statements in one collection of sets. The result is the same.
 pub fn check_by(many: usize, policy: &Policy, sources: &Sources, made: &Made<'_>) -> Checked {
     match made.layer {
         Layer::Istio => sidecars::check(many, policy, sources, made),
@@ -76,33 +75,33 @@ fn check_rules(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diagnosti
     check_read(policy, sources, made, &read)
 }
 
-/// Checks what a layer made, whose text was read as some rules.
+/// Checks a layer whose text was read as some rules.
 pub fn check_read(policy: &Policy, sources: &Sources, made: &Made<'_>, read: &[Rule]) -> Diagnostics {
     let mut found = Diagnostics::new();
     judge(policy, sources, made, Some(read), &mut found);
     found
 }
 
-/// Checks the rules that a layer says instead of the source's, whatever was written.
+/// Checks only the rules that a layer has instead of the source's, not its text.
 pub fn check_effective(policy: &Policy, sources: &Sources, made: &Made<'_>) -> Diagnostics {
     let mut found = Diagnostics::new();
     judge(policy, sources, made, None, &mut found);
     found
 }
 
-/// The most rule ends of which flows are shown for what one layer made.
+/// The most rule ends of one layer for which flows are shown.
 const MOST_SHOWN: usize = 32;
 
-/// Returns flows, in words, that rule ends forbid and that what a layer made lets through, for ends that are not exact
-/// and of which no sentence tells what stands in their place.
+/// Returns, in words, flows that rule ends forbid and a layer lets through: for ends that are not exact and have no
+/// sentence that says what the layer enforces instead.
 pub fn shown(policy: &Policy, made: &Made<'_>) -> Vec<((RuleId, Direction), String)> {
     let unsaid = made.judgements.iter().filter(|one| one.level > Level::Bypassable && one.remarks().instead.is_empty());
     let ends = unsaid.map(|one| (one.rule, one.direction)).take(MOST_SHOWN);
     ends.filter_map(|end| Some((end, in_words(&passing(policy, made, end)?)))).collect()
 }
 
-/// Returns a flow that a rule end forbids and what a layer made lets through, whatever judgements say of it; `None`
-/// where there is none, or its sets are too large.
+/// Returns a flow that a rule end forbids and a layer lets through, even if a judgement admits it; `None` if there is
+/// none, or the sets are too large.
 fn passing(policy: &Policy, made: &Made<'_>, end: (RuleId, Direction)) -> Option<Flow> {
     if made.layer == Layer::Istio {
         return sidecars::passing(policy, made, end);
@@ -116,7 +115,7 @@ fn passing(policy: &Policy, made: &Made<'_>, end: (RuleId, Direction)) -> Option
 }
 
 fn judge(policy: &Policy, sources: &Sources, made: &Made<'_>, read: Option<&[Rule]>, found: &mut Diagnostics) {
-    // Rules that are alike word by word are alike as sets.
+    // Rules that are equal word by word have equal sets.
     let read = read.filter(|read| !alike::are_alike(&made.effective.rules, read));
     let table = Table::new(policy, made, read);
     let mut waiting: Vec<Vec<Key>> = table.together(|key| !plain::is_plain(&table, key));
@@ -139,7 +138,7 @@ fn judge(policy: &Policy, sources: &Sources, made: &Made<'_>, read: Option<&[Rul
     }
 }
 
-/// A row: the direction, and the namespace of the judged pods; `None` for one that nothing names.
+/// The key of a row: the direction, and the namespace of the judged pods; `None` is a namespace that no rule names.
 type Key = (Direction, Option<SmolStr>);
 
 /// The statements about the pods of a row.
@@ -159,18 +158,18 @@ impl<'a> Said<'a> {
     }
 }
 
-/// All statements about a part of a policy, by row.
+/// All statements of a partition, by row.
 struct Table<'a> {
     policy: &'a Policy,
-    /// Whether a text was read, to be compared.
+    /// Whether a text was read and is compared.
     has_text: bool,
     excess: FxHashMap<(RuleId, Direction), Excess>,
     rows: FxHashMap<Key, Said<'a>>,
     /// The statements whose pods may be in any namespace.
     wide: [Said<'a>; 2],
-    /// Whether the layer may go by facts about the pods of the inventory.
+    /// Whether the layer may rely on facts about the pods of the inventory.
     rests_on_pods: bool,
-    /// Whether some rule says where a host is.
+    /// Whether some rule gives a host addresses.
     places_hosts: bool,
 }
 
@@ -225,7 +224,8 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Returns the traffic for which a rule of the layer is said to be wider than what it stands for.
+    /// Returns the traffic on which judgements admit that a rule of the layer is wider than the rule or grant that it
+    /// stands for.
     fn admitted(&self, direction: Direction, instead: &Instead) -> Traffics {
         let of = |at: RuleId, direction: Direction| {
             let excess = self.excess.get(&(at, direction)).filter(|excess| excess.of != ExcessOf::Deny);
@@ -236,7 +236,7 @@ impl<'a> Table<'a> {
             Instead::Grant(at) => {
                 let grant = &self.policy.grants[at.index()];
                 match grant.reason {
-                    // Nothing but the mesh knows which pods have a sidecar.
+                    // Only the mesh knows which pods have a sidecar.
                     GrantReason::Istiod => Traffics::ALL,
                     GrantReason::Dns => Traffics::default(),
                     GrantReason::Gateway | GrantReason::Keys => {
@@ -259,7 +259,7 @@ impl<'a> Table<'a> {
         own.into_iter().chain([self.wide(direction).rules.as_slice()]).flatten().copied().collect()
     }
 
-    /// Returns some of the rows, those together that share a collection of sets.
+    /// Returns some of the rows, in groups that share a collection of sets.
     fn together(&self, wanted: impl Fn(&Key) -> bool) -> Vec<Vec<Key>> {
         let mut keys: Vec<Key> = self.rows.keys().cloned().collect();
         for direction in Direction::BOTH {
@@ -290,7 +290,7 @@ impl<'a> Table<'a> {
         all
     }
 
-    /// Returns the first difference that is found in some rows.
+    /// Returns the first difference in some rows.
     fn first(
         &self,
         rows: &[Key],
@@ -324,30 +324,29 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Returns values without those that were there before, which are told by their place.
+/// Returns values without repetition, compared by their address in memory.
 fn once_each<'v, T>(values: impl Iterator<Item = &'v T>) -> Vec<&'v T> {
     let mut seen = FxHashSet::default();
     values.filter(|value| seen.insert(std::ptr::from_ref(*value))).collect()
 }
 
-/// Returns whether a rule says where one of its hosts is.
+/// Returns whether a rule gives one of its hosts addresses.
 fn places_hosts(rule: &Rule) -> bool {
     let members = rule.source.members.iter().chain(&rule.destination.members);
     members.into_iter().any(|member| matches!(&member.what, What::Host(host) if !host.at.is_empty()))
 }
 
-/// Returns the direction of a rule that has one.
+/// Returns the direction of a rule that has only one.
 fn direction_of(rule: &Rule) -> Direction {
     if rule.egress { Direction::Egress } else { Direction::Ingress }
 }
 
-/// Returns whether a rule lets its flows through only by way of a gateway, so that none goes straight to its
-/// destination.
+/// Returns whether a rule allows its flows only through a gateway, and none directly to its destination.
 fn is_by_gateway(rule: &Rule, direction: Direction) -> bool {
     rule.action == Action::Allow && direction == Direction::Egress && rule.via.is_some()
 }
 
-/// Returns whether every set of a list is in another one; both are sorted.
+/// Returns whether every set of a list is in another list, which is sorted.
 fn are_among(sets: &[Set], others: &[Set]) -> bool {
     sets.iter().all(|set| others.binary_search(set).is_ok())
 }

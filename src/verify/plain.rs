@@ -1,12 +1,12 @@
-//! Rows whose rules the layer says word by word: most do, and need no sets to be compared.
+//! Plain rows: the layer has the same rules as the source, word by word, so that no sets need to be compared.
 //!
 //! ```text
 //! allow egress garden/* -> db/*:5432               says the same
 //! allow egress garden/* -> zenquotes.io:443        says 443 of the internet, and a judgement admits it on TCP
 //! ```
 //!
-//! A row is plain where its pods are isolated by the source and by the layer alike, where each allow and each grant has
-//! the same pods, peers and ports in both, and where nothing denies. Whatever else stands in a row is for sets.
+//! A row is plain if the source and the layer isolate the same pods, if each allow and each grant has the same pods,
+//! peers and ports in both, and if there is no deny. Every other row is compared as sets.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -22,7 +22,7 @@ use crate::policy::{GrantReason, Policy};
 use crate::targets::effective::Instead;
 use crate::targets::{Traffic, Traffics};
 
-/// The words of a rule are compared with each other, so that one with more of them is for sets.
+/// The most words of a rule that are compared with each other; a rule with more is compared as sets.
 const MOST_WORDS: usize = 64;
 
 /// A peer.
@@ -32,7 +32,7 @@ enum Peer<'a> {
     Block(&'a Block),
 }
 
-/// Ports of a list; `None` stands for all of them.
+/// The ports of one entry of a list; `None` is all ports.
 type Port<'a> = Option<(&'a PortTest, Protocol)>;
 
 /// Flows between the pods of a selector and a peer.
@@ -41,8 +41,8 @@ type Word<'a> = (&'a PodSelector, Peer<'a>, Port<'a>);
 /// The words of a statement.
 type Words<'a> = SmallVec<[Word<'a>; 4]>;
 
-/// Returns whether the layer says word by word what the source says of the pods of a row, or more where that is
-/// admitted; without a text that would be compared too.
+/// Returns whether the layer has the source's rules for the pods of a row word by word, or more where a judgement
+/// admits it. A row with a text to compare is not plain.
 pub(super) fn is_plain(table: &Table<'_>, key: &Key) -> bool {
     let (direction, Some(namespace)) = key else { return false };
     let (Some(said), wide) = (table.rows.get(key), table.wide(*direction)) else { return false };
@@ -54,7 +54,7 @@ pub(super) fn is_plain(table: &Table<'_>, key: &Key) -> bool {
     Plain { table, direction: *direction, namespace, said, wide }.holds().unwrap_or(false)
 }
 
-/// A row that may be plain.
+/// A row that is perhaps plain.
 struct Plain<'r, 'a> {
     table: &'r Table<'a>,
     direction: Direction,
@@ -68,7 +68,7 @@ impl<'a> Plain<'_, 'a> {
         self.table.policy
     }
 
-    /// Returns whether all words are alike; `None` if some cannot be compared.
+    /// Returns whether all words are equal; `None` if some cannot be compared.
     fn holds(&self) -> Option<bool> {
         let mut isolated: FxHashSet<&'a PodSelector> = FxHashSet::default();
         let mut of_rules: FxHashMap<RuleId, Words<'a>> = FxHashMap::default();
@@ -151,13 +151,13 @@ impl<'a> Plain<'_, 'a> {
         Some(all_pass && said.iter().all(is_within))
     }
 
-    /// Returns the selectors of pods of the namespace.
+    /// Returns the selectors of an endpoint for pods of the row's namespace.
     fn own<'e>(&self, subject: &'e Endpoint) -> impl Iterator<Item = &'e PodSelector> {
         let here = |pods: &&PodSelector| pods.namespace_name() == Some(self.namespace);
         subject.pods().map(|(_, pods)| &pods.selector).filter(here)
     }
 
-    /// Adds the flows between the pods of the row and peers, but for hosts; `None` if they are too many.
+    /// Adds the words between the pods of the row and peers that are no hosts; `None` if they are too many.
     fn add(&self, words: &mut Words<'a>, source: &'a Endpoint, destination: &'a Endpoint) -> Option<()> {
         match self.direction {
             Direction::Egress => {
@@ -170,7 +170,7 @@ impl<'a> Plain<'_, 'a> {
             }
         }?;
         let pods = &self.policy().pod_addresses;
-        // Plugins differ about blocks of addresses of pods.
+        // Plugins differ in whether a block of addresses applies to pods.
         let apart = |peer: &Peer<'_>| match peer {
             Peer::Block(block) => !pods.overlaps(&AddressSet { blocks: vec![Block::clone(block)] }),
             Peer::Pods(_) => true,
@@ -178,8 +178,8 @@ impl<'a> Plain<'_, 'a> {
         (pods.blocks.is_empty() || words.iter().all(|(_, peer, _)| apart(peer))).then_some(())
     }
 
-    /// Adds what a layer of addresses says instead of hosts, and returns whether there are any: of a host whose
-    /// addresses nothing tells, the internet.
+    /// Adds the words of an address layer for hosts, which is the internet for a host without known addresses. Returns
+    /// whether the rule has hosts.
     fn add_hosts(&self, words: &mut Words<'a>, rule: &'a Rule) -> Option<bool> {
         let peers = &rule.peer(self.direction).members;
         let hosts = || peers.iter().filter(|member| matches!(member.what, What::Host(_)));
@@ -199,7 +199,7 @@ impl<'a> Plain<'_, 'a> {
     }
 }
 
-/// Adds the flows between some pods and peers, on the ports of these or on other ones.
+/// Adds the words between some pods and peers, on the given ports or else on those of the peers.
 fn add_words<'a>(
     words: &mut Words<'a>,
     pods: &'a PodSelector,

@@ -1,8 +1,8 @@
-//! One row: what the source, the layer and the text say of the flows of one namespace's pods in one direction.
+//! One row: the flows of one namespace's pods in one direction, in the source, in the layer and in the text.
 //!
-//! Most statements come through unchanged, and equal sets are one set. So statements are compared one by one, each of
-//! the layer with the rule that it stands for, and the unions of all of them, which may be large, are made only where a
-//! statement is not explained by its own rule.
+//! Most statements are unchanged in the layer, and equal sets are one set. So each statement of the layer is compared
+//! with the rule that it stands for. The unions of all statements, which may be large, are made only if a statement has
+//! flows that its own rule does not explain.
 
 pub(super) mod excess;
 mod sides;
@@ -22,7 +22,7 @@ use crate::targets::effective::Instead;
 
 /// A difference, shown by a flow.
 pub(super) struct Difference {
-    /// What differs.
+    /// The kind of difference.
     pub kind: Kind,
     /// The direction in which the flow is judged.
     pub direction: Direction,
@@ -35,15 +35,15 @@ pub(super) struct Difference {
 /// The kinds of differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The text lets through what the layer was not to say.
+    /// The text lets through more than the layer's rules.
     TextWider,
-    /// The text refuses what the layer was to say.
+    /// The text refuses more than the layer's rules.
     TextNarrower,
     /// The layer refuses what the source allows.
     Narrower,
-    /// The layer lets through what the source denies, and no judgement says so.
+    /// The layer lets through flows that the source denies, and no judgement admits them.
     Wider,
-    /// All layers let through what the source denies, and no judgements say so.
+    /// All layers let through flows that the source denies, and no judgements admit them.
     Together,
 }
 
@@ -56,14 +56,14 @@ pub(super) struct Row<'r, 'a> {
     said: &'r Said<'a>,
     source: Source,
     layer: Layer<'a>,
-    /// The flows that can be here and that the layer judges.
+    /// The flows that can exist here and that the layer judges.
     judged: Option<Set>,
     excess: Option<Set>,
 }
 
 impl<'r, 'a> Row<'r, 'a> {
-    /// Makes the row of a place. `said` are the statements about its pods, and `wide` is what those say that may be
-    /// about pods of any place.
+    /// Makes the row of a namespace. `said` are the statements about its pods, and `wide` the sets of the statements
+    /// about pods of any namespace.
     pub(super) fn new(
         table: &'r Table<'a>,
         meaning: &'r mut Meaning<'a>,
@@ -105,7 +105,7 @@ impl<'r, 'a> Row<'r, 'a> {
         Ok(None)
     }
 
-    /// Returns a flow that a rule forbids here and that the layer lets through, whatever judgements say of it.
+    /// Returns a flow that a rule forbids here and the layer lets through, even if a judgement admits it.
     pub(super) fn passing(&mut self, at: RuleId) -> Result<Option<Difference>, TooLarge> {
         let rule = &self.table.policy.rules[at.index()];
         let forbidden = match rule.action {
@@ -145,7 +145,7 @@ impl<'r, 'a> Row<'r, 'a> {
         self.meaning.flows().checked(None)
     }
 
-    /// Compares the text with the rules that the layer was to say.
+    /// Compares the text with the layer's rules.
     fn text(&mut self) -> Option<(Kind, Set)> {
         let (mut isolated, mut allowed) = (Vec::new(), Vec::new());
         for rule in &self.said.read {
@@ -169,7 +169,7 @@ impl<'r, 'a> Row<'r, 'a> {
             (Set::NONE, _) => (Kind::TextNarrower, narrower),
             _ => (Kind::TextWider, wider),
         };
-        // A flow that can be is the better example; a difference elsewhere is one all the same.
+        // A flow that can exist is the better example, but any other difference counts as well.
         let around = self.meaning.around(self.direction, self.place);
         let possible = self.meaning.flows().diagrams.and(set, around);
         Some((kind, if possible == Set::NONE { set } else { possible }))
@@ -206,8 +206,8 @@ impl<'r, 'a> Row<'r, 'a> {
         self.refused(open, Vec::new())
     }
 
-    /// Returns what the layer refuses of a set that the source lets through where no deny forbids it. `own` are the
-    /// flows that the layer lets through instead.
+    /// Returns the flows of a set that the layer refuses although no deny forbids them. `own` are the flows that the
+    /// layer lets through for the same rule.
     fn refused(&mut self, set: Set, own: Vec<Set>) -> Set {
         let d = &mut self.meaning.flows().diagrams;
         let own = d.union(own);
@@ -227,7 +227,7 @@ impl<'r, 'a> Row<'r, 'a> {
         self.among_known(left)
     }
 
-    /// Returns flows that the layer lets through, that the source denies, and that no judgement speaks of.
+    /// Returns flows that the layer lets through and the source denies, and that no judgement admits.
     fn wider(&mut self) -> Set {
         let of_rules: FxHashMap<RuleId, Set> = self.source.allowed.iter().map(|(set, at)| (*at, *set)).collect();
         let of_grants: FxHashMap<GrantId, Set> = self.source.granted.iter().map(|(set, at)| (*at, *set)).collect();
@@ -242,7 +242,7 @@ impl<'r, 'a> Row<'r, 'a> {
                 Instead::Grant(_) | Instead::Isolation | Instead::Rest(_) => None,
             };
             let denied = self.denied();
-            // What the rule itself says and what is said of it are small sets; those of all rules are not.
+            // The flows of this rule and its admitted excess are small sets; the unions of all rules are not.
             let mut small = self.excess_of(at);
             small.extend(own);
             let d = &mut self.meaning.flows().diagrams;
@@ -270,7 +270,7 @@ impl<'r, 'a> Row<'r, 'a> {
         self.unsaid(open)
     }
 
-    /// Returns the flows of a set that the source denies and that no judgement speaks of.
+    /// Returns the flows of a set that the source denies and that no judgement admits.
     fn unsaid(&mut self, set: Set) -> Set {
         let (judged, source) = (self.judged(), self.source_lets_through());
         let d = &mut self.meaning.flows().diagrams;
@@ -284,7 +284,7 @@ impl<'r, 'a> Row<'r, 'a> {
         self.among_known(left)
     }
 
-    /// Returns the flows of a set that are between known pods, where the layer goes by facts about these.
+    /// Returns the flows of a set between known pods, if the layer relies on facts about these.
     fn among_known(&mut self, set: Set) -> Set {
         if set == Set::NONE || !self.table.rests_on_pods {
             return set;
@@ -293,7 +293,7 @@ impl<'r, 'a> Row<'r, 'a> {
         self.meaning.flows().diagrams.and(set, known)
     }
 
-    /// Returns the flows that can be here, but for ICMP, of which the layer says nothing.
+    /// Returns the flows that can exist here, without ICMP, which the layer does not judge.
     fn judged(&mut self) -> Set {
         if let Some(known) = self.judged {
             return known;

@@ -1,14 +1,14 @@
-//! What sidecars and gateways let in, and what sidecars let out: the objects of Istio, read back as sets, beside the
-//! source.
+//! Istio's objects, read back as sets and compared with the source: the ingress of sidecars and gateways, and the
+//! egress of sidecars.
 //!
 //! ```text
 //! allow ingress lab/@curl -> garden/{app=web}:8080     the AuthorizationPolicy that was written lets in this and no more
 //! allow egress garden/* -> zenquotes.io:443            the Sidecar that was written lets out this and no more
 //! ```
 //!
-//! The flows that are compared pass the proxies of both ends, on ports that these do not leave out, with requests as
-//! the ports carry them; where an inventory lists the workloads, they are flows of these. A judgement that a layer lets
-//! more through is about the pods of its rule.
+//! The compared flows pass the proxies of both ends, on ports that the proxies do not leave out, with requests that the
+//! ports can carry. If an inventory lists the workloads, only their flows are compared. A judgement that admits excess
+//! is about the pods of its rule.
 
 mod beside;
 mod egress;
@@ -34,7 +34,7 @@ use crate::source::{FileId, Sources};
 use crate::targets::istio::read::NotUnderstood;
 use crate::targets::{Checked, Judgement, Level, Made, Traffic};
 
-/// Checks what was written.
+/// Checks the objects of Istio.
 pub(super) fn check(many: usize, policy: &Policy, sources: &Sources, made: &Made<'_>) -> Checked {
     let mut found = Checked::default();
     let Some(&(first, _)) = made.ends.first() else { return found };
@@ -75,12 +75,12 @@ impl From<NotUnderstood> for Failed {
     }
 }
 
-/// Returns what is said of sets in a direction, unless they became too large.
+/// Returns the sets of a direction, unless they became too large.
 fn small<T>(direction: Direction, result: Result<T, TooLarge>) -> Result<T, Failed> {
     result.map_err(|TooLarge| Failed::TooLarge(direction))
 }
 
-/// Reads the objects of some texts; the error says what cannot be read.
+/// Reads the objects from some texts; the error says what cannot be read.
 fn read(file: FileId, texts: &[&str]) -> Result<Mesh, String> {
     let mut all = Mesh::default();
     for text in texts {
@@ -95,7 +95,7 @@ fn read(file: FileId, texts: &[&str]) -> Result<Mesh, String> {
     Ok(all)
 }
 
-/// The statements about the pods of a namespace in one direction; `None` stands for one that nothing names.
+/// The statements about the pods of each namespace in one direction; `None` is a namespace that no rule names.
 type Rows = BTreeMap<Option<SmolStr>, Said>;
 
 /// Rule ends and grants.
@@ -116,7 +116,7 @@ impl Said {
     }
 }
 
-/// Sorts the statements by namespace; those about pods of any namespace come apart.
+/// Sorts the statements by namespace; those about pods of any namespace are returned apart.
 fn rows(policy: &Policy, made: &Made<'_>, direction: Direction) -> (Rows, Said) {
     let (mut rows, mut wide) = (Rows::new(), Said::default());
     let mut sort = |pods: Vec<Option<&SmolStr>>, add: &dyn Fn(&mut Said)| {
@@ -129,12 +129,12 @@ fn rows(policy: &Policy, made: &Made<'_>, direction: Direction) -> (Rows, Said) 
     for &(at, _) in made.ends.iter().filter(|(_, end)| *end == direction) {
         let rule = &policy.rules[at.index()];
         let subject = rule.subject(direction).pods().map(|(_, pods)| pods.selector.namespace_name());
-        // A rule with `via` on the way in is judged at the gateway, too.
+        // A rule with `via` on ingress is judged at the gateway, too.
         let via = rule.via.iter().filter(|_| direction == Direction::Ingress);
         let gateway = via.flat_map(|via| &via.gateway.pods).map(|pods| pods.namespace_name());
         sort(subject.chain(gateway).collect(), &|said| said.ends.push((at, direction)));
     }
-    // A rule with `via` on the way out is judged at the gateway as well, where its pods come in.
+    // A rule with `via` on egress is also judged at the gateway, as ingress of its pods.
     for &(at, end) in made.ends.iter().filter(|(_, end)| direction == Direction::Ingress && *end == Direction::Egress) {
         if let Some(via) = &policy.rules[at.index()].via {
             let gateway = via.gateway.pods.iter().map(|pods| pods.namespace_name());
@@ -166,8 +166,7 @@ fn rows(policy: &Policy, made: &Made<'_>, direction: Direction) -> (Rows, Said) 
     (rows, wide)
 }
 
-/// Returns the denies on the way out of pods that rules may lead out through gateways, each with the namespaces of
-/// these.
+/// Returns the egress denies whose pods may be led out through gateways, each with the namespaces of these gateways.
 fn denied_at_gateways<'p>(policy: &'p Policy, made: &Made<'_>) -> Vec<(RuleId, BTreeSet<&'p SmolStr>)> {
     let out = || made.ends.iter().filter(|(_, end)| *end == Direction::Egress);
     let names = |rule: &'p Rule| rule.source.pods().map(|(_, pods)| pods.selector.namespace_name());
@@ -192,8 +191,8 @@ fn denied_at_gateways<'p>(policy: &'p Policy, made: &Made<'_>) -> Vec<(RuleId, B
     all.filter(|(_, homes): &(RuleId, BTreeSet<&SmolStr>)| !homes.is_empty()).collect()
 }
 
-/// Returns whether the sidecars of pods see what a grant opens in a direction: what goes to istiod passes none, and
-/// istiod has none.
+/// Returns whether sidecars see the flows of a grant in a direction. Egress to istiod passes no sidecar, and istiod
+/// itself has none.
 fn is_seen(direction: Direction, reason: GrantReason) -> bool {
     match reason {
         GrantReason::Dns | GrantReason::Gateway => true,
@@ -201,10 +200,10 @@ fn is_seen(direction: Direction, reason: GrantReason) -> bool {
     }
 }
 
-/// Compares the pods of some namespaces with the only statements about them.
+/// The comparison of the pods of some namespaces, with only the statements about them.
 type Compare<'c> = dyn FnMut(&[Option<SmolStr>], &Said, u64) -> Result<Option<Difference>, Failed> + 'c;
 
-/// Compares all rows of a direction, those together that share a collection of sets, and returns the first difference.
+/// Compares all rows of a direction, in groups that share a collection of sets, and returns the first difference.
 fn compared(
     policy: &Policy,
     made: &Made<'_>,
@@ -231,7 +230,7 @@ fn compared(
     Ok(None)
 }
 
-/// Returns a flow that a rule end forbids and the objects let through, whatever judgements say of it.
+/// Returns a flow that a rule end forbids and the objects let through, even if a judgement admits it.
 pub(super) fn passing(policy: &Policy, made: &Made<'_>, (at, direction): (RuleId, Direction)) -> Option<Flow> {
     let rule = &policy.rules[at.index()];
     let mesh = read(rule.origin.span.file, made.texts).ok()?;
@@ -248,13 +247,13 @@ pub(super) fn passing(policy: &Policy, made: &Made<'_>, (at, direction): (RuleId
     found.ok()?.filter(|difference| difference.kind == Kind::Wider).map(|difference| difference.flow)
 }
 
-/// What judgements say of the ends of rules.
+/// The judgements about the ends of rules.
 struct Claims<'a> {
     policy: &'a Policy,
     of: FxHashMap<(RuleId, Direction), &'a Judgement>,
-    /// A rule of which some excess is to be shown, and of no other.
+    /// A rule of which an excess flow is wanted, and of no other rule.
     shown: Option<RuleId>,
-    /// What the layer of rules says.
+    /// The layer of rules beside Istio.
     beside: Option<Beside<'a>>,
     /// About how many statements share a collection of sets.
     many: usize,
@@ -267,7 +266,7 @@ impl<'a> Claims<'a> {
         Claims { policy, of, shown: None, beside, many: TOGETHER }
     }
 
-    /// Returns the flows that are compared, of some: those of one rule alone, if its excess is to be shown.
+    /// Returns the flows of a set that are compared: those of one rule alone, if its excess is wanted.
     fn compared(&self, meaning: &mut Meaning<'_>, direction: Direction, place: u32, within: Set) -> Set {
         let Some(at) = self.shown else { return within };
         let of_rule = meaning.forbidden(at, direction, place);
@@ -278,7 +277,8 @@ impl<'a> Claims<'a> {
         self.policy.rules[at.index()].origin.approximate().is_some()
     }
 
-    /// Returns whether more may pass into pods than a rule says: at a gateway also than a deny says on the way out.
+    /// Returns whether a judgement admits more ingress than a rule allows; at a gateway also more than an egress deny
+    /// allows.
     fn lets_in(&self, at: RuleId, end: Direction) -> bool {
         match end == Direction::Egress && self.policy.rules[at.index()].action == Action::Deny {
             true => self.shown.is_none() && (self.is_accepted(at) || !self.refused_at_gateway(at)),
@@ -290,7 +290,7 @@ impl<'a> Claims<'a> {
         self.of.get(&(at, Direction::Egress)).is_some_and(|one| one.at_gateway.refuses)
     }
 
-    /// Returns whether more may pass than a rule says, also from pods that keep their sidecars.
+    /// Returns whether a judgement admits more than a rule allows, even from pods that keep their sidecars.
     fn wider(&self, at: RuleId, direction: Direction) -> bool {
         if self.shown.is_some() {
             return false;
@@ -299,15 +299,15 @@ impl<'a> Claims<'a> {
         self.is_accepted(at) || self.of.get(&(at, direction)).is_none_or(|one| one.levels.of(Traffic::Tcp) > best)
     }
 
-    /// Adds what the layer of rules says of the pods of some namespaces to the values in play.
+    /// Adds the values of the layer of rules for some namespaces to the values in play.
     fn terms(&self, direction: Direction, names: &[Option<SmolStr>], terms: &mut Terms) {
         if let Some(beside) = &self.beside {
             beside.terms(direction, names, terms);
         }
     }
 
-    /// Returns a flow that every layer lets through at the pods of a place, by the objects that were read and by what
-    /// the layer of rules says, although the source does not, and no rule that no layer enforces speaks of it.
+    /// Returns a flow that passes both layers at the pods of a namespace although the source does not allow it, and
+    /// that no unenforced rule concerns.
     fn together<'p>(
         &self,
         meaning: &mut Meaning<'p>,
@@ -325,18 +325,18 @@ impl<'a> Claims<'a> {
         small(direction, meaning.excess_beside(direction, place, layer, &mut ruled, within, &open))
     }
 
-    /// Returns whether the layer is said to refuse flows of a kind that a rule end lets through.
+    /// Returns whether the layer is judged to refuse some kind of the flows that a rule end allows.
     fn narrower(&self, at: RuleId, direction: Direction, kind: impl Fn(&Judgement) -> bool) -> bool {
         self.of.get(&(at, direction)).is_some_and(|one| kind(one))
     }
 
-    /// Returns whether the layer cannot say a rule at all.
+    /// Returns whether the layer is judged unable to express a rule.
     fn unable(&self, at: RuleId, direction: Direction) -> bool {
         self.of.get(&(at, direction)).is_none_or(|one| one.levels.of(Traffic::Tcp) == Level::Unable)
     }
 }
 
-/// Returns the flows whose judged pod is a known one, where the inventory lists any.
+/// Returns the flows whose judged pod is a known one, if the inventory lists any.
 fn own_pods(policy: &Policy, meaning: &mut Meaning<'_>, direction: Direction, place: u32) -> Set {
     match policy.inventory.workloads.is_empty() {
         true => Set::ALL,
@@ -344,7 +344,7 @@ fn own_pods(policy: &Policy, meaning: &mut Meaning<'_>, direction: Direction, pl
     }
 }
 
-/// Returns the flows whose other end is a known pod, where the inventory lists any, or no pod.
+/// Returns the flows whose other end is a known pod or no pod, if the inventory lists any pods.
 fn other_pods(policy: &Policy, meaning: &mut Meaning<'_>, direction: Direction) -> Set {
     match policy.inventory.workloads.is_empty() {
         true => Set::ALL,

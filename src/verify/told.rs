@@ -1,4 +1,4 @@
-//! What the objects of a layer, read back, do with single flows.
+//! The decisions of a layer's objects, read back, about single flows.
 //!
 //! ```text
 //! garden/web -> evil.example:443      the NetworkPolicy lets it through, the Sidecar does not
@@ -19,21 +19,21 @@ use crate::policy::{Flow, Party, Pod, Policy, eval};
 use crate::settings::Layer;
 use crate::targets::{Made, PAST_SIDECAR, read_back};
 
-/// What some objects do with a flow.
+/// The decision of some objects about a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
     /// They let it through.
     Passes,
-    /// They may let it through: that depends on how it is dialled.
+    /// They let it through or not, depending on how the client dials it.
     May,
     /// They refuse it.
     Refuses,
-    /// They cannot be asked: sets are too large, or the pod is one that the inventory does not have.
+    /// Unknown: the sets are too large, or the inventory does not have the pod.
     Unknown,
 }
 
 impl Told {
-    /// Returns what objects do of which some say this and others that.
+    /// Returns the decision of two groups of objects together.
     pub fn and(self, other: Told) -> Told {
         match (self, other) {
             (Told::Refuses, _) | (_, Told::Refuses) => Told::Refuses,
@@ -44,8 +44,8 @@ impl Told {
     }
 }
 
-/// Returns what the objects that a layer made do with each of some flows, as their text says. What is none of their
-/// business passes.
+/// Returns the decision of a layer's objects, as their text is, about each of some flows. A flow that they do not
+/// concern passes.
 pub fn told(policy: &Policy, made: &Made<'_>, flows: &[&Flow]) -> Vec<Told> {
     match made.layer {
         Layer::NetworkPolicy => by_rules(policy, made, flows),
@@ -68,7 +68,7 @@ fn by_rules(policy: &Policy, made: &Made<'_>, flows: &[&Flow]) -> Vec<Told> {
     flows.iter().map(pass).collect()
 }
 
-/// Returns a flow to a host of which no address is known as one to the internet, where such hosts are.
+/// Returns a flow to a host without known addresses as a flow to the internet.
 fn outside(policy: &Policy, flow: &Flow) -> Flow {
     let destination = match &flow.destination {
         Party::Host { name, at } if *at == AddressSet::everything() => {
@@ -136,7 +136,7 @@ fn as_injected(policy: &Policy, flow: &Flow) -> Flow {
     Flow { source, request, ..flow.clone() }
 }
 
-/// Returns whether the cluster gives a pod a sidecar.
+/// Returns whether the cluster injects a sidecar into a pod.
 fn has_sidecar(policy: &Policy, pod: &Pod) -> bool {
     let name = pod.namespace_labels.get(NAMESPACE_NAME).cloned().unwrap_or_default();
     let mut known = policy.inventory.workloads_in(&name).iter();
@@ -151,7 +151,7 @@ pub(super) fn of_a_pod(policy: &Policy) -> IpAddr {
     first.unwrap_or(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)))
 }
 
-/// Returns the steps that sets about so many statements may take.
+/// Returns the steps that the sets of a number of statements may take.
 pub(super) fn budget(statements: usize) -> u64 {
     BUDGET + BUDGET_EACH * statements as u64
 }

@@ -1,4 +1,4 @@
-//! What a check finds, in words.
+//! The messages about differences.
 
 use super::row::{Difference, Kind};
 use crate::diag::{Code, Diagnostic};
@@ -10,19 +10,19 @@ use crate::policy::{Cause, Policy, eval};
 use crate::source::Sources;
 use crate::targets::Made;
 
-/// How a person can help.
+/// The request to report the mistake.
 const REPORT: &str = "this is a mistake of netpol, and nothing is written: please report it together with these rules";
 
 /// The most keys and rules that are named.
 const MOST: usize = 8;
 
-/// Text that cannot be read back.
+/// Returns the message for text that cannot be read back.
 pub(super) fn unreadable(made: &Made<'_>, policy: &Policy, first: RuleId, why: &str) -> Diagnostic {
     let message = format!("what was made for {} cannot be read back: {why}", made.layer.word());
     Diagnostic::new(Code::Miscompiled, policy.rules[first.index()].origin.span, message).note(REPORT)
 }
 
-/// A flow that the objects decide otherwise than they should.
+/// Returns the message for a flow that the objects decide wrongly.
 pub(super) fn differing(policy: &Policy, sources: &Sources, made: &Made<'_>, difference: &Difference) -> Diagnostic {
     let Difference { kind, direction, flow, rules } = difference;
     let (layer, shown) = (made.layer.word(), in_words(flow));
@@ -50,7 +50,7 @@ pub(super) fn differing(policy: &Policy, sources: &Sources, made: &Made<'_>, dif
         .note(REPORT)
 }
 
-/// A row whose sets are too large to compare.
+/// Returns the message for a row whose sets are too large to compare.
 pub(super) fn too_large(
     policy: &Policy,
     made: &Made<'_>,

@@ -100,7 +100,7 @@ fn an_open_tunnel_is_judged_by_sidecars() {
         settings.pods = vec![written("10.244.0.0/16")];
     });
     assert!(found(&known).iter().all(|text| !text.starts_with('E')), "{:?}", found(&known));
-    // Whatever closes the pods besides must be held by sidecars, too.
+    // Sidecars must also enforce every other rule that closes the pods.
     let beside = "allow ingress press/* -> mill/paper:15008\nallow ingress 10.0.0.0/8 -> mill/paper:9090";
     assert_eq!(errors(beside, BOTH), ["E0714 allow ingress press/* -> mill/paper:15008"]);
     // Opened for others it is closed for these.

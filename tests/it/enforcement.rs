@@ -1,4 +1,5 @@
-//! What the layers of a build hold together: which rule is not held, on which traffic, and that it is said there.
+//! Enforcement by all layers of a build together: which rule is not enforced, on which traffic, and that its own line
+//! says so.
 
 use netpol::model::rules::Direction;
 use netpol::settings::Layer;
@@ -95,7 +96,7 @@ fn what_is_not_tcp_is_said_once_where_istio_is_alone() {
     let source = "allow ingress lab/* -> garden/*\nallow ingress shop/* -> db/*";
     assert_eq!(alone(source, false), ["N0704 allow ingress lab/* -> garden/*"]);
     assert_eq!(alone(source, true), ["E0713 allow ingress lab/* -> garden/*"]);
-    // A deny of nothing else is not held at all.
+    // A deny that names nothing else is not enforced at all.
     assert_eq!(
         alone("deny ingress lab/* -> garden/*:53/udp", false)[1..],
         ["E0711 deny ingress lab/* -> garden/*:53/udp"]
@@ -277,7 +278,7 @@ fn annotations_keep_ports_from_sidecars_on_the_way_in() {
             istio("deny ingress shop/* -> shop/web:5432").iter().filter(|text| text.starts_with('E')).count(),
             0
         );
-        // Beside it the other layer counts, where it holds the rule.
+        // In addition the other layer counts, if it enforces the rule.
         assert_eq!(annotated(&annotation, closed, true), nothing);
         assert_eq!(annotated(&annotation, named, true), nothing);
         let by_path = "allow ingress shop/* -> shop/db:5432/http where path \"/a\"";
@@ -448,7 +449,7 @@ fn ways_out_of_a_host_on_tcp_are_those_that_work() {
         has.iter().for_each(|words| assert!(told.contains(words), "{to}: {words} in {told}"));
         lacks.iter().for_each(|words| assert!(!told.contains(words), "{to}: {words} in {told}"));
     }
-    // What is proposed instead is held.
+    // The proposed rule is enforced.
     for to in ["internet:587", "internet:22", "internet:123/udp", "ldap.example.com:636/tls"] {
         let errors = said(&both(&format!("allow egress mail/* -> {to}")));
         assert!(!errors.iter().any(|error| error.starts_with('E')), "{errors:?}");

@@ -6,8 +6,8 @@
 //! case.txt         what was wanted, and each command with what it prints and its exit code
 //! ```
 //!
-//! `eval … --expect VERDICT` holds the verdict that was wanted: its exit code is 0. Whoever changes what is printed
-//! writes these files again, and reads the difference: `NETPOL_WRITE=1 cargo test --test it field`.
+//! `eval … --expect VERDICT` checks the wanted verdict: its exit code is 0. If an output changes, write these files
+//! again, and read the difference: `NETPOL_WRITE=1 cargo test --test it field`.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use similar::TextDiff;
 
 use crate::common::root;
 
-/// Returns the words of a command as a shell divides them, of which single quotes hold some together.
+/// Returns the words of a command as a shell divides them; single quotes keep words together.
 fn words(command: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
     for c in command.chars() {

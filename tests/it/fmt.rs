@@ -128,7 +128,7 @@ fn long_lines_are_broken_and_nothing_but_space_and_last_commas_changes() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
-    /// The formatter compares tree and comments itself; this holds that it never has to refuse.
+    /// The formatter compares tree and comments itself; this test shows that it never has to refuse.
     #[test]
     fn what_parses_is_formatted_once_and_for_all(source in sources()) {
         let formatted = format(&source);

@@ -12,8 +12,8 @@ fn of_excerpts(code: &str) -> bool {
     ["W0220", "W0221", "W0420"].contains(&code)
 }
 
-/// Every error and warning of the language is provoked, on its line, and what needs none has none. What the layers of a
-/// build can hold is no matter of the language.
+/// Every error and warning of the language is provoked, on its line, and correct lines have none. What layers can
+/// enforce is not tested here.
 #[test]
 fn specification() {
     judge(&markdown("tests/spec"), |case| differences(case, is_of_layers));
@@ -147,7 +147,7 @@ fn standard_library() {
     }
 }
 
-/// What the library's names hold, judged flow by flow: platform, an egress destination, a party, the verdict.
+/// The names of the library, judged flow by flow: platform, an egress destination, a party, the verdict.
 const FACTS: &[(&str, &str, &str, &str)] = &[
     ("kubernetes", "dns", "kube-system/{k8s-app=kube-dns}:53/udp", "allow"),
     ("kubernetes", "dns", "kube-system/{k8s-app=kube-dns}:53", "allow"),

@@ -29,7 +29,7 @@ fn mistakes(text: &str) -> impl Iterator<Item = (&str, Given)> {
     })
 }
 
-/// Runs the stages and judges what the layers hold.
+/// Runs the stages and judges what the layers enforce.
 fn run(given: &Given) -> Outcome {
     let mut outcome = given.run();
     if let Some(policy) = &outcome.policy {

@@ -1,4 +1,4 @@
-//! The rules of the house: who may name whom, and what no file may hold.
+//! The rules for the source: which module may import which, and what no file may contain.
 
 use std::path::{Path, PathBuf};
 
@@ -314,7 +314,7 @@ fn no_test_file_is_forgotten() {
 
 #[test]
 fn nothing_speaks_of_where_and_how_it_was_made() {
-    // The words are put together here so that this file does not hold them.
+    // The words are put together here so that this file does not contain them.
     let words = [
         ["/wo", "rk/"].concat(),
         ["/home", "/"].concat(),

@@ -46,7 +46,8 @@ def certificates(folder):
 
 def plugin(kind, module, mtls):
     """Returns Envoy's filter of a module, `http` or `network`."""
-    value = json.dumps({**PODS, "mtls": mtls})
+    # On this port the network filter leaves requests to the HTTP filter.
+    value = json.dumps({**PODS, "mtls": mtls, "requests": [{"port": HTTP}]})
     configuration = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": value}
     code = {"local": {"filename": str(module / "policy.wasm")}}
     machine = {"vm_id": module.name, "runtime": "envoy.wasm.runtime.v8", "code": code}
@@ -70,7 +71,7 @@ def listener(address, port, filters, tls=None):
 
 
 def serving(module, mtls):
-    """Returns filters that judge requests, and answer those that pass."""
+    """Returns filters that judge connections and then requests, and answer those that pass."""
     routes = [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}]
     manager = {
         "@type": f"{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -82,7 +83,8 @@ def serving(module, mtls):
         ],
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
     }
-    return [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    name = "envoy.filters.network.http_connection_manager"
+    return [plugin("network", module, mtls), {"name": name, "typed_config": manager}]
 
 
 def echoing(module, mtls):
@@ -139,6 +141,7 @@ def ask(clients):
     request("from a new address with cart's certificate", STRANGER, API_TLS, "GET", "/api/quotes", name="cart")
     request("from a new address with billing's", STRANGER, API_TLS, "POST", "/", {"x-team": "billing"}, "billing")
     request("with a certificate of another mesh", CART, API_TLS, "GET", "/api/quotes", name="foreign")
+    connect("from cart, which sends no request", CART, API, HTTP)
     connect("from cart", CART, DB, SQL)
     connect("from the canary of cart", CANARY, DB, SQL)
     connect("from billing", BILLING, DB, SQL)

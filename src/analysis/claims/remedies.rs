@@ -1,13 +1,13 @@
-//! Remedies: the sentence that would make a claim true.
+//! Remedies: the sentence that makes a false claim true.
 //!
 //! ```text
 //! assert never garden/* -> 169.254.169.254     deny egress garden/* -> 169.254.169.254
 //! assert always garden/* -> db/*:5432          allow egress garden/* -> db/*:5432, where nothing isolates db
 //! ```
 //!
-//! It has the claim's own words, so that it opens or closes the flows of the claim and no others. It is an edit where
-//! the claim's file holds rules, no other claim wants the opposite, and the rule would change nothing else; otherwise a
-//! note.
+//! The sentence has the claim's own words, so that it opens or closes exactly the claim's flows. It is an edit if the
+//! claim's file contains rules, no other claim may forbid the sentence, and the rule has no other effect; otherwise it
+//! is a note.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::policy::meaning::Meaning;
 use crate::policy::{GrantReason, Policy};
 use crate::source::{Sources, Span};
 
-/// Adds the sentence that makes a claim true, where there is one.
+/// Adds the sentence that makes a claim true, if there is one.
 pub(super) fn repaired(
     policy: &Policy,
     meaning: &mut Meaning<'_>,
@@ -84,7 +84,7 @@ fn remedy(meaning: &mut Meaning<'_>, claim: &Claim, sources: &Sources) -> Option
     Some(Remedy { sentence: format!("allow {direction}{flows}"), isolates: lacking.isolates })
 }
 
-/// Returns whether some layer of the build says all that a rule of the claim's words asks.
+/// Returns whether some layer of the build can express a rule with the claim's words.
 fn is_enforceable(policy: &Policy, claim: &Claim) -> bool {
     let FlowPattern { source, destination, conditions } = &claim.flows;
     let by_address = |endpoint: &Endpoint| {
@@ -97,7 +97,7 @@ fn is_enforceable(policy: &Policy, claim: &Claim) -> bool {
     policy.has_istio() || conditions.is_none() && by_address(source) && by_address(destination)
 }
 
-/// Returns whether another assertion may want the opposite, of the flows or of the way to DNS that comes with them.
+/// Returns whether another assertion may forbid the remedy: its flows, or the DNS grant that comes with them.
 fn meets_others(policy: &Policy, meaning: &mut Meaning<'_>, claim: &Claim) -> bool {
     let mut patterns = vec![claim.flows.clone()];
     let is_named = |what: &What| !matches!(what, What::Addresses(_));

@@ -1,4 +1,4 @@
-//! The rules of a policy in groups that can be looked at by themselves.
+//! Groups: the rules of a policy, divided so that each group can be examined by itself.
 //!
 //! ```text
 //! allow ingress a/* -> shop/{app=web}:80        }  one group: what is said of the pods with app=web
@@ -6,9 +6,9 @@
 //! allow ingress a/* -> shop/{app=api}:8080         another one; with `allow ingress c/* -> shop/*` all would be one
 //! ```
 //!
-//! First come the namespaces, and in each the label that most rules ask for: rules for two values of it concern no pod
-//! in common. A rule for pods of namespaces that it does not name counts in every namespace, and is looked at first in
-//! one that no rule names: where it is needed there, it is needed.
+//! Rules are divided by namespace, and in each namespace by the label that most rules test: rules for two values of
+//! this label concern different pods. A rule for unnamed namespaces counts in every namespace. It is examined first in
+//! a namespace that no rule names: if it is needed there, it is needed.
 
 use std::collections::BTreeMap;
 
@@ -22,13 +22,13 @@ use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
 use crate::policy::Policy;
 use crate::policy::meaning::Group;
 
-/// How many rules all groups have together, for each rule of the policy, at most; beyond that nothing is said of the
-/// last namespaces. Rules for all namespaces count in each.
+/// The most rules that all groups may have together, for each rule of the policy: a rule for all namespaces counts in
+/// each. Beyond that, the last namespaces get no lints.
 const MOST_TIMES: usize = 20;
 /// The most rules of a group.
 const LARGEST: usize = 4096;
 
-/// What is said of the pods of one namespace in one direction.
+/// The rules for the pods of one namespace in one direction.
 #[derive(Default)]
 struct Row {
     rules: Vec<RuleId>,
@@ -37,7 +37,7 @@ struct Row {
     asked: Vec<RuleId>,
 }
 
-/// How often a rule is looked at: in each direction that it governs, and at its other end.
+/// The number of groups of a rule: in each direction that it governs, and at its other end.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Times {
     pub(super) own: [u32; 2],
@@ -50,7 +50,7 @@ pub(super) struct Rows<'p> {
     guarded: &'p AddressSet,
     named: [BTreeMap<&'p SmolStr, Row>; 2],
     wide: [Row; 2],
-    /// Namespaces that rules for many namespaces tell from the others.
+    /// Namespaces that some rule for many namespaces treats differently from the others.
     special: [FxHashSet<&'p SmolStr>; 2],
     pub(super) times: Vec<Times>,
     left: usize,
@@ -117,7 +117,8 @@ impl<'p> Rows<'p> {
         }
     }
 
-    /// Notes a rule at its other end, if that is not its own, is pods alone, and is closed by some rule.
+    /// Adds a rule to the group at its other end, if that end is only pods, is not governed by the rule, and some rule
+    /// isolates it.
     fn ask(&mut self, id: RuleId, rule: &'p Rule) {
         if rule.action == Action::Isolate
             || rule.egress && rule.ingress
@@ -152,8 +153,8 @@ impl<'p> Rows<'p> {
         }
     }
 
-    /// Returns the group of the rules for pods of namespaces that they do not name, once for each namespace in which
-    /// only such rules count, and for one that no rule names.
+    /// Returns the group of the rules for unnamed namespaces: once for each namespace in which only such rules count,
+    /// and once for a namespace that no rule names.
     pub(super) fn of_wide(&mut self) -> Vec<Group<'p>> {
         let mut groups = Vec::new();
         for direction in Direction::BOTH {
@@ -186,8 +187,8 @@ impl<'p> Rows<'p> {
         groups
     }
 
-    /// Returns the groups of all namespaces. Of rules for many namespaces those are looked at of which `is_open` says
-    /// that something may be found.
+    /// Returns the groups of all named namespaces. Rules for many namespaces are examined there only if `is_open` says
+    /// that a finding is still possible.
     pub(super) fn of_named(&mut self, is_open: impl Fn(RuleId, Direction) -> bool) -> Vec<Group<'p>> {
         let mut groups = Vec::new();
         for direction in Direction::BOTH {
@@ -226,7 +227,7 @@ impl<'p> Rows<'p> {
     }
 }
 
-/// What is said of the pods of a namespace, to be divided.
+/// The rules for the pods of a namespace, to be divided by a label.
 struct Divide<'p, 'd> {
     policy: &'p Policy,
     base: Group<'p>,
@@ -266,8 +267,8 @@ impl<'p> Divide<'p, '_> {
         groups
     }
 
-    /// Returns a group for each value of the label that most rules ask for, and one for the `default deny`s that ask
-    /// for none; `None` where other rules ask for none.
+    /// Returns a group for each value of the label that most rules test, and one for the `default deny`s that do not
+    /// test it; `None` if other rules do not test it.
     fn divided(&self) -> Option<Vec<Group<'p>>> {
         let key = self.key().filter(|_| self.base.published.is_empty())?;
         let mut by_value: BTreeMap<&SmolStr, Group<'p>> = BTreeMap::new();
@@ -293,7 +294,7 @@ impl<'p> Divide<'p, '_> {
             let peer = self.subject(id)?;
             match value(peer, key) {
                 Some(value) => by_value.entry(value).or_insert_with(new).asked.push(id),
-                // Some pods have another value, and nothing is said of these.
+                // Pods with another value belong to no group.
                 None if general.is_empty() && general_others.is_empty() && !tests(peer, key) => {}
                 None => whole.push(id),
             }
@@ -322,7 +323,7 @@ impl<'p> Divide<'p, '_> {
         Some(groups)
     }
 
-    /// Returns the label that most rules ask for by one value.
+    /// Returns the label that most rules require to have one value.
     fn key(&self) -> Option<Key<'p>> {
         let mut counts: FxHashMap<Key<'p>, usize> = FxHashMap::default();
         for id in self.own.iter().chain(self.others) {
@@ -339,7 +340,7 @@ impl<'p> Divide<'p, '_> {
         counts.into_iter().filter(|(_, count)| *count > 1).max_by_key(|(key, count)| (*count, *key)).map(|(key, _)| key)
     }
 
-    /// Returns whether something may be found in a group: its rules meet others, or are asked at their other end.
+    /// Returns whether a group can have findings: its rules overlap others, or end at its pods.
     fn is_of_interest(&self, group: &Group<'p>) -> bool {
         let all = || group.own.iter().chain(&group.beside).filter_map(|id| self.rule(*id));
         let count = |action| all().filter(|rule| rule.action == action).count();
@@ -358,7 +359,7 @@ impl<'p> Divide<'p, '_> {
     }
 }
 
-/// Returns the selector of an endpoint that is nothing else.
+/// Returns the selector of an endpoint that is a single selector.
 fn only(endpoint: &Endpoint) -> Option<&crate::model::labels::PodSelector> {
     match endpoint.members.as_slice() {
         [member] => match &member.what {
@@ -369,7 +370,7 @@ fn only(endpoint: &Endpoint) -> Option<&crate::model::labels::PodSelector> {
     }
 }
 
-/// Returns the one value of a label, or the account, that an endpoint asks for.
+/// Returns the one value that an endpoint requires of a label, or the account.
 fn value<'p>(endpoint: &'p Endpoint, key: Key<'p>) -> Option<&'p SmolStr> {
     let selector = only(endpoint)?;
     match (key, &selector.account) {
@@ -379,7 +380,7 @@ fn value<'p>(endpoint: &'p Endpoint, key: Key<'p>) -> Option<&'p SmolStr> {
     }
 }
 
-/// Returns whether an endpoint asks for a label, or an account, in any way.
+/// Returns whether an endpoint tests a label, or an account, in any way.
 fn tests(endpoint: &Endpoint, key: Key<'_>) -> bool {
     endpoint.pods().any(|(_, pods)| match key {
         Key::Label(key) => pods.selector.labels.list().iter().any(|requirement| requirement.key == *key),

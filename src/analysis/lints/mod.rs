@@ -1,4 +1,4 @@
-//! Lints from meaning: rules that are right, and change nothing or cannot be used.
+//! Lints: rules without errors that change nothing or that no flow can use.
 //!
 //! ```text
 //! default deny shop/*
@@ -7,8 +7,8 @@
 //! deny egress shop/* -> lab/*                         denies nothing: the default deny does
 //! ```
 //!
-//! Sets say so, for every pod that could be, group by group (`groups`). Where a group would take too much work, nothing
-//! is said of it: a lint is no proof.
+//! The lints are proven by sets of flows, for all possible pods, one group of rules at a time (`groups`). A group that
+//! would take too much work gets no lints.
 
 mod groups;
 mod words;
@@ -32,11 +32,11 @@ use crate::source::Sources;
 /// The address at which clouds serve metadata and credentials to their machines.
 const METADATA: [u8; 4] = [169, 254, 169, 254];
 
-/// So many rules are looked at in one go by one processor.
+/// The most rules that one processor examines in one go.
 const TOGETHER: usize = 512;
 
-/// Finds rules that others contain, allows that no flow can use, denies that deny nothing, and allows that lead past a
-/// `default deny` to the metadata address.
+/// Finds redundant rules, allows that no flow can use, denies that deny nothing, and allows that reach the metadata
+/// address in spite of a `default deny`.
 pub fn lints(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) {
     let guarded = AddressSet::of([ipnet::IpNet::from(std::net::IpAddr::from(METADATA))]);
     let mut rows = Rows::new(policy, &guarded);
@@ -50,8 +50,8 @@ pub fn lints(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     look_first(policy, &mut named, &mut found);
     groups.append(&mut named);
 
-    // `api:80`, for which the mesh opens TLS, and `api.example.com:443` lead to one port of the host, and neither
-    // serves the pods that dial the other.
+    // `api:80`, for which the mesh opens TLS, and `api.example.com:443` both lead to port 443 of the host. Neither is
+    // redundant: they serve pods that dial different ports.
     let opened: Vec<&Host> = policy.rules.iter().flat_map(hosts).filter(|host| !host.originates.is_empty()).collect();
     let candidates: FxHashSet<RuleId> = found
         .own
@@ -66,7 +66,7 @@ pub fn lints(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
     look(&groups, |looked| looked.going(policy, &candidates), |looked, list| going.add(looked.group.direction, list));
     let mut start = 0;
     while let Some(first) = policy.rules.get(start) {
-        // A `<->` is two rules of one sentence.
+        // A `<->` is one sentence with two rules.
         let count = policy.rules[start..].iter().take_while(|rule| rule.origin.span == first.origin.span).count();
         if first.origin.applied().is_empty() {
             let ids = start..start + count;
@@ -90,12 +90,12 @@ fn hosts(rule: &Rule) -> impl Iterator<Item = &Host> {
     })
 }
 
-/// A group that is looked at.
+/// A group that was examined.
 struct Looked<'p> {
     group: Group<'p>,
-    /// The rules of it that others contain.
+    /// Its rules that others contain.
     contained: Vec<RuleId>,
-    /// Which of them may go, if all of them are candidates.
+    /// Those of them that can be removed together, if all of them are candidates.
     going: Option<Vec<Finding>>,
 }
 
@@ -104,7 +104,7 @@ impl<'p> Looked<'p> {
         Looked { group, contained: Vec::new(), going: None }
     }
 
-    /// Returns which of the candidates may go together at the pods of the group.
+    /// Returns the candidates that can be removed together at the pods of the group.
     fn going(&self, policy: &'p Policy, candidates: &FxHashSet<RuleId>) -> Vec<Finding> {
         let is_candidate = |rule: &RuleId| candidates.contains(rule);
         let all = self.contained.iter().all(is_candidate) && !self.group.beside.iter().any(is_candidate);
@@ -115,7 +115,7 @@ impl<'p> Looked<'p> {
     }
 }
 
-/// Looks at groups for the first time, and keeps what a second look may need.
+/// Examines groups for the first time, and keeps the results for a second pass.
 fn look_first<'p>(policy: &'p Policy, groups: &mut [Looked<'p>], found: &mut Found) {
     let mut kept = Vec::with_capacity(groups.len());
     let find = |looked: &Looked<'p>| looked.group.findings(policy).unwrap_or_default();
@@ -129,7 +129,7 @@ fn look_first<'p>(policy: &'p Policy, groups: &mut [Looked<'p>], found: &mut Fou
     }
 }
 
-/// Looks at groups, on all processors, and hands on what is found in their order.
+/// Examines groups on all processors, and hands on the results in the order of the groups.
 fn look<'p, T: Send>(
     groups: &[Looked<'p>],
     find: impl Fn(&Looked<'p>) -> T + Sync,
@@ -152,7 +152,7 @@ fn look<'p, T: Send>(
     });
 }
 
-/// What was found of the rules, and how often: only what is true wherever a rule counts is true of it.
+/// The findings about each rule, with their number: a finding counts only if every group of the rule has it.
 #[derive(Default)]
 struct Found {
     own: FxHashMap<(RuleId, Direction, Kind), Counted>,
@@ -182,7 +182,7 @@ impl Found {
     }
 }
 
-/// Returns whether something was found of a rule wherever it governs pods in some directions.
+/// Returns whether a rule has a finding in every group where it governs pods in some directions.
 fn is_everywhere<'d>(
     policy: &Policy,
     times: &[Times],
@@ -200,7 +200,7 @@ fn is_everywhere<'d>(
         })
 }
 
-/// Returns what is to be said of a rule.
+/// Returns the lint for a rule.
 fn judged(
     policy: &Policy,
     times: &[Times],

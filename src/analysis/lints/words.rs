@@ -1,11 +1,11 @@
-//! The lints in words, each with the edit that removes the sentence where that changes nothing.
+//! The messages of the lints, each with the edit that removes the sentence if this changes nothing.
 
 use crate::diag::{Code, Diagnostic, Edit};
 use crate::model::rules::{Action, Rule, RuleId};
 use crate::policy::Policy;
 use crate::source::{Sources, Span};
 
-/// What is said of a rule; of the rules of one sentence, the first of these.
+/// The lint for a rule. A sentence with several rules gets the first that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Said {
     /// An allow that leads past a `default deny` to the metadata address.
@@ -14,7 +14,7 @@ pub(super) enum Said {
     Idle { cause: Option<RuleId> },
     /// A rule that others contain.
     Contained { wider: Option<RuleId> },
-    /// An allow whose other end lets nothing of it through; whether nothing else hangs on it.
+    /// An allow whose other end refuses all its flows; `may_go` says whether it has no other effect.
     Closed { cause: Option<RuleId>, may_go: bool },
     /// An allow that a deny beats.
     Denied { cause: Option<RuleId>, may_go: bool },
@@ -118,7 +118,7 @@ fn contains(rule: &Rule) -> String {
     }
 }
 
-/// Returns the sentence that opens both ends, where no name of an endpoint hides what its other end is.
+/// Returns the sentence that opens both ends, if no name stands for one of its endpoints.
 fn for_both_ends(sources: &Sources, rule: &Rule) -> Option<String> {
     let span = rule.origin.span;
     let mut members = rule.source.members.iter().chain(&rule.destination.members);
@@ -134,8 +134,8 @@ fn still_isolates(diagnostic: Diagnostic, may_go: bool) -> Diagnostic {
     }
 }
 
-/// Returns the edit that removes a sentence, with its line where nothing else stands there; `None` where an annotation
-/// or documentation belongs to it.
+/// Returns the edit that removes a sentence, with its line if nothing else is on it; `None` if the sentence has an
+/// annotation or documentation.
 fn removal(sources: &Sources, rule: &Rule) -> Option<Edit> {
     let span = rule.origin.span;
     let text = &sources.file(span.file).text;

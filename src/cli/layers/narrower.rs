@@ -11,8 +11,9 @@ use crate::policy::{Cause, End, Flow, Party, Pod};
 use crate::targets::{Refuses, Traffic, is_ambient_pod};
 
 impl Judged<'_> {
-    /// Returns what the layer refuses of a flow that the source allows at one end. One rule that lets it through is
-    /// enough; a deny refuses more than it names by what it asks of all callers.
+    /// Returns the decision of the layer if it refuses a flow that the source allows at one end. One rule that lets the
+    /// flow through is enough. A deny can refuse flows that it does not match, because it makes mTLS strict for all
+    /// callers.
     pub(super) fn narrower(&self, flow: &Flow, end: &End, pod: &Pod) -> Option<Told> {
         let Cause::Allowed(first) = end.cause else { return self.by_denies(flow, end.direction, pod) };
         let allows = self.governing(end.direction, pod).filter(|(at, rule)| {
@@ -105,7 +106,7 @@ impl Judged<'_> {
     }
 }
 
-/// Returns whether the host of a request names a port that is none of some, where a wildcard alone lets the host in.
+/// Returns whether the host of a request has a port other than some given ones, if only a wildcard lets the host in.
 fn names_other_port(rule: &Rule, flow: &Flow, ports: &[u16]) -> Option<bool> {
     let Some(asked) = &flow.request.host else { return None };
     let Some((name, port)) = asked.rsplit_once(':') else { return Some(false) };

@@ -1,4 +1,4 @@
-//! Wide readings: a rule as a layer reads it that enforces it too widely.
+//! Wide readings: a rule as a layer with a gap reads it.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::model::rules::{Direction, Rule};
 use crate::policy::{Cause, Flow, Policy, eval};
 use crate::settings::Layer;
 
-/// Returns whether a rule that a layer enforces too widely lets a flow through at one end; `None` if unknown facts
-/// decide it, such as which pods share their labels with others.
+/// Returns whether a rule lets a flow through at one end if a layer with a gap reads it; `None` if this depends on
+/// unknown facts, such as which pods have the same labels.
 pub(super) fn widest(policy: &Policy, layer: Layer, rule: &Rule, flow: &Flow, direction: Direction) -> Option<bool> {
     let passes = |rule: &Rule| alone(policy, rule, flow, direction).0;
-    // Every peer on the rule's ports is more than any layer lets through.
+    // No layer lets through more than every peer on the rule's ports.
     if !passes(&to_anybody(rule, direction)) {
         return Some(false);
     }
@@ -31,7 +31,7 @@ pub(super) fn widest(policy: &Policy, layer: Layer, rule: &Rule, flow: &Flow, di
                 (false, false) => Some(false),
             }
         }
-        // A sidecar does not look into requests that go out.
+        // A sidecar does not read outgoing requests.
         Layer::Istio => (direction == Direction::Egress && passes(&without_conditions)).then_some(true),
     }
 }
@@ -43,7 +43,7 @@ pub(super) fn alone(policy: &Policy, rule: &Rule, flow: &Flow, direction: Direct
     (matches!(cause, Some(Cause::Allowed(_))), matches!(cause, Some(Cause::Denied(_))))
 }
 
-/// Returns a rule with the addresses of its hosts in place of the hosts.
+/// Returns a rule with its hosts replaced by their addresses.
 fn by_address(policy: &Policy, rule: &Rule) -> Rule {
     let destination = each(&rule.destination, |what| match what {
         What::Host(host) if host.at.is_empty() => What::Addresses(policy.internet.clone()),
@@ -53,7 +53,7 @@ fn by_address(policy: &Policy, rule: &Rule) -> Rule {
     Rule { destination, ..rule.clone() }
 }
 
-/// Returns a rule for the pods that it names whatever their accounts are.
+/// Returns a rule for pods of any account.
 fn of_any_account(rule: &Rule) -> Rule {
     let any = |what: &What| match what {
         What::Pods(pods) => {
@@ -65,7 +65,7 @@ fn of_any_account(rule: &Rule) -> Rule {
     Rule { source: each(&rule.source, any), destination: each(&rule.destination, any), ..rule.clone() }
 }
 
-/// Returns a rule with every peer in the place of its own, on its ports, and without what it asks of requests.
+/// Returns a rule for every peer on its ports, without its conditions on requests.
 fn to_anybody(rule: &Rule, direction: Direction) -> Rule {
     let rule = of_any_account(&Rule { conditions: Arc::new(Conditions::default()), via: None, ..rule.clone() });
     let anybody = |endpoint: &Endpoint| {

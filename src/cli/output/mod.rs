@@ -26,14 +26,14 @@ pub use plan::{Change, Draft, New, Plan};
 use super::Fatal;
 use record::Record;
 
-/// The hidden folder in which new files wait for the last of them.
+/// The hidden folder in which new files wait until all are ready.
 const STAGING: &str = ".netpol-staging";
 
 /// The folder of a build.
 pub struct Output {
     root: PathBuf,
     shown: String,
-    /// Held while the folder is written, so that two builds do not mix.
+    /// The lock while the folder is written, so that two builds do not mix.
     lock: Option<fs::File>,
     staging: Option<Staging>,
 }
@@ -46,7 +46,7 @@ struct Staging {
     made: Vec<PathBuf>,
 }
 
-/// Removes the staging folder, so that files that did not come to their places leave no trace.
+/// Removes the staging folder, so that unfinished files leave no trace.
 impl Drop for Staging {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
@@ -67,7 +67,8 @@ impl Output {
 
     /// Keeps other builds out of the folder, if it exists, until this one ends.
     pub fn lock(&mut self) -> Result<(), Fatal> {
-        // On Windows, for one, a folder cannot be opened or locked: there the user must not run two builds at a time.
+        // On Windows, for example, a folder cannot be opened or locked: there the user must not run two builds at the
+        // same time.
         if self.lock.is_none()
             && let Ok(folder) = fs::File::open(&self.root)
         {
@@ -79,7 +80,7 @@ impl Output {
         Ok(())
     }
 
-    /// Carries a plan out.
+    /// Executes a plan.
     pub fn write(&mut self, plan: &Plan) -> Result<(), Fatal> {
         if plan.is_done() && plan.recorded == plan.files {
             // A build that was killed may have left waiting files, and a waiting record.
@@ -107,7 +108,7 @@ impl Output {
             if let Change::Remove { path, .. } = change {
                 let place = self.root.join(path);
                 remove(fs::remove_file(&place)).map_err(|error| self.cannot("remove", path, error))?;
-                // A folder that is empty now was only there for its files; one that is not stays.
+                // A folder that is empty now was only for the build's files, and is removed; another one stays.
                 if let Some(folder) = place.parent().filter(|folder| *folder != self.root) {
                     let _ = fs::remove_dir(folder);
                 }
@@ -150,7 +151,7 @@ impl Output {
     }
 }
 
-/// Takes an error about a file that is gone already for success.
+/// Treats an error about a missing file as success.
 fn remove(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

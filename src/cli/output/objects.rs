@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::targets::yaml::Writer;
 
-/// The fields that tell an object from all others.
+/// The fields that identify an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Named {
     /// `metadata.namespace`.
@@ -25,8 +25,8 @@ impl Named {
     }
 }
 
-/// Returns the objects of a file that a build wrote, found by the lines with these fields. An object that was changed
-/// by hand so that its lines are not found is passed over.
+/// Returns the objects of a file that a build wrote, found by the lines with these fields. An object whose lines were
+/// changed by hand is not found.
 ///
 /// The same lines are found in a list, where each item stands behind a dash:
 ///

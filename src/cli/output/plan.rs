@@ -86,10 +86,10 @@ pub struct Draft<'o> {
     obstacles: Vec<Obstacle>,
 }
 
-/// A file that stands in the way of a build.
+/// A file that prevents a build from writing.
 struct Obstacle {
     code: Code,
-    /// The file, and how it begins.
+    /// The file, and its beginning.
     shown: String,
     start: String,
     message: String,
@@ -254,7 +254,7 @@ fn held(path: &str, text: &[u8]) -> BTreeSet<Named> {
     if patch { BTreeSet::new() } else { objects(&String::from_utf8_lossy(text)) }
 }
 
-/// The content of a place in the folder.
+/// What is at a path in the folder.
 enum Found {
     Nothing,
     Text(Vec<u8>),

@@ -1,4 +1,4 @@
-//! Logs: files and stdin as lines, unpacked where their first bytes say that they are packed.
+//! Logs: files and stdin as lines; gzip and zstd are recognised by their first bytes and unpacked.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -12,7 +12,7 @@ use ruzstd::decoding::StreamingDecoder;
 use super::Fatal;
 use crate::cli::reason;
 
-/// A line is not longer than this.
+/// The longest line, in bytes.
 const LONGEST_LINE: u64 = 1 << 20;
 
 /// The first bytes of gzip (RFC 1952) and of a frame of zstd (RFC 8878).
@@ -27,15 +27,15 @@ pub struct Log {
     size: Option<u64>,
 }
 
-/// What comes next in a log.
+/// The next piece of a log.
 pub enum Next<'l> {
     /// A line, with its end.
     Line(&'l [u8]),
     /// A line that is too long.
     TooLong,
-    /// Nothing that can be read.
+    /// A read error: the rest of the log cannot be read.
     Broken(String),
-    /// Nothing.
+    /// The end of the log.
     End,
 }
 
@@ -64,7 +64,7 @@ impl Log {
         Ok(Log { lines: BufReader::with_capacity(1 << 18, unpacked), line: Vec::new(), read, size })
     }
 
-    /// Returns how much of the log is read, in percent, where its size is known.
+    /// Returns how much of the log is read, in percent, if its size is known.
     pub fn part(&self) -> Option<u64> {
         let size = self.size.filter(|size| *size > 0)?;
         Some((self.read.get() * 100 / size).min(100))

@@ -1,4 +1,4 @@
-//! `replay --suggest`: the missing rules as a policy file. What no rule helps stands in comments.
+//! `replay --suggest`: the missing rules as a policy file. Flows that no rule can allow are listed in comments.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::policy::provenance::rule_text;
 use crate::replay::{Suggested, Why};
 use crate::source::Sources;
 
-/// The missing rules, with the policy that lacks them.
+/// The missing rules, and the policy that they are for.
 pub struct Missing<'a> {
     /// The rules.
     pub suggested: &'a Suggested,

@@ -10,16 +10,16 @@ use crate::policy::{Cause, End, Policy};
 use crate::replay::{Found, Group, Passed};
 use crate::source::Sources;
 
-/// So many entries of each list are shown to people.
+/// The most entries of each list that are shown to people.
 const SHOWN: usize = 50;
 
-/// A rule, as its file has it.
+/// A rule, as it is in its file.
 pub struct Told {
     /// The file.
     pub path: String,
     /// The line.
     pub line: u64,
-    /// How it reads.
+    /// Its text.
     pub text: String,
 }
 
@@ -33,7 +33,7 @@ pub fn of_policy(policy: &Policy, sources: &Sources, at: RuleId) -> Option<Told>
 
 /// A summary.
 pub struct Summary<'a> {
-    /// What was found.
+    /// The result of the replay.
     pub found: &'a Found,
     /// The rules.
     pub rules: &'a dyn Fn(RuleId) -> Option<Told>,
@@ -154,7 +154,7 @@ impl Summary<'_> {
         })
     }
 
-    /// Returns a group's number of flows, its sentence, and when and where it was seen.
+    /// Returns a group's number of flows, its sentence, and where and when they were recorded.
     fn counted(&self, group: &Group) -> String {
         let when = match group.seen {
             Some((first, last)) if first == last => format!(", {first}"),
@@ -185,7 +185,7 @@ impl Summary<'_> {
         format!("{path}:{line}   {text}")
     }
 
-    /// Returns the numbers in sentences.
+    /// Returns the summary's numbers in sentences.
     pub fn numbers(&self) -> Vec<String> {
         let found = self.found;
         let denied = found.denied.flows();

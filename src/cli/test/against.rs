@@ -1,4 +1,5 @@
-//! `test --against`: flows of the lines of tests, asked of others than the sets that prove the lines.
+//! `test --against`: other evaluators, asked about flows of the tests' lines, and compared with the sets that prove the
+//! lines.
 //!
 //! ```text
 //! deny shop/{app=api} -> zenquotes.io:443        a flow of the line that the sets deny
@@ -24,7 +25,7 @@ use crate::source::{Sources, Span};
 use crate::targets::{Judgement, Level, Lowering, Refuses};
 use crate::verify::Told;
 
-/// Whom the flows are asked of.
+/// An evaluator to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Against {
     /// The evaluator of the source.
@@ -57,37 +58,37 @@ impl Against {
         }
     }
 
-    /// Returns whether one of some choices means this.
+    /// Returns whether this evaluator is among some choices.
     pub fn is_among(self, chosen: &[Against]) -> bool {
         chosen.contains(&self) || chosen.contains(&Against::All)
     }
 }
 
-/// Returns how a choice is read.
+/// Returns the parser of a choice.
 pub fn parser() -> impl TypedValueParser<Value = Against> {
     PossibleValuesParser::new(Against::ALL.iter().map(|one| one.word()))
         .map(|word| Against::ALL.iter().copied().find(|one| one.word() == word).unwrap_or(Against::All))
 }
 
-/// What others say of the flows.
+/// The answers of one evaluator.
 pub struct Outcome {
-    /// Who was asked.
+    /// The name of the evaluator.
     pub what: &'static str,
-    /// How many flows.
+    /// The number of flows.
     pub flows: usize,
-    /// How many of them cannot be asked.
+    /// The number of flows about which it could not be asked.
     pub unknown: usize,
-    /// The flows that are decided otherwise.
+    /// The flows that it decides differently.
     pub differing: Vec<Differing>,
 }
 
-/// A flow that is decided otherwise.
+/// A flow that is decided differently.
 pub struct Differing {
     /// The line of the test.
     pub span: Span,
-    /// What is said of the flow.
+    /// The message about it.
     pub message: String,
-    /// Whether a level or a gap of a layer says so.
+    /// Whether a level or a gap of a layer explains the difference.
     pub explained: bool,
 }
 
@@ -96,7 +97,7 @@ impl Outcome {
         Outcome { what: against.word(), flows, unknown: 0, differing: Vec::new() }
     }
 
-    /// Returns whether all is as it is meant.
+    /// Returns whether every difference is explained.
     pub fn agrees(&self) -> bool {
         self.differing.iter().all(|one| one.explained)
     }
@@ -162,7 +163,7 @@ pub fn wasm(policy: &Policy, sources: &Sources, witnesses: &[Witness]) -> Result
     Ok(outcome)
 }
 
-/// Returns a verdict as modules tell it, which name of the rules that isolate a pod the first alone.
+/// Returns a verdict as a module gives it: of the rules that isolate a pod it names only the first.
 #[cfg(feature = "wasm-run")]
 fn as_told(verdict: Verdict) -> Verdict {
     let told = |end: End| match end.cause {
@@ -174,8 +175,7 @@ fn as_told(verdict: Verdict) -> Verdict {
     Verdict { ends: verdict.ends.map(told) }
 }
 
-/// Compares with what the objects of each layer do, as they are read back. A flow passes where every layer lets it
-/// through.
+/// Compares with the objects of each layer, as they are read back. A flow passes if every layer lets it through.
 pub fn yaml(policy: &Policy, lowering: &Lowering, told: &[(Layer, Vec<Told>)], witnesses: &[Witness]) -> Outcome {
     let mut outcome = Outcome::new(Against::Yaml, witnesses.len());
     for (at, witness) in witnesses.iter().enumerate() {
@@ -190,7 +190,7 @@ pub fn yaml(policy: &Policy, lowering: &Lowering, told: &[(Layer, Vec<Told>)], w
     outcome
 }
 
-/// Returns what each layer does with a flow, as its judgements say.
+/// Returns the decision of each layer about a flow, by its judgements.
 fn does(policy: &Policy, lowering: &Lowering, witness: &Witness) -> Vec<Does> {
     let (flow, verdict) = (witness.flow.clone(), eval(policy, &witness.flow));
     let answer = Answer { from: String::new(), to: String::new(), gateway: None, flow, verdict };
@@ -249,7 +249,7 @@ fn is_unknown(policy: &Policy, rule: RuleId, witness: &Witness) -> bool {
     })
 }
 
-/// Returns whether the rule that lets a flow out leads it through a gateway: nothing goes straight to its hosts.
+/// Returns whether the rule that lets a flow out leads it through a gateway, so that it cannot go directly to its host.
 fn by_gateway(policy: &Policy, witness: &Witness) -> bool {
     let [out, _] = eval(policy, &witness.flow).ends;
     let Cause::Allowed(rule) = out.cause else { return false };

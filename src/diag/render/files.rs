@@ -1,7 +1,6 @@
 //! The files of a run as codespan reads them, prepared for one finding at a time.
 //!
-//! Characters that would steer a terminal are replaced, and of a line that is longer than anybody reads only the part
-//! around the finding is shown.
+//! Control characters for terminals are replaced. Of a very long line only the part around the finding is shown.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,13 +12,13 @@ use codespan_reporting::files::{Error, Files};
 use crate::diag::Label;
 use crate::source::{FileId, Sources};
 
-/// A line of more bytes than this is shown in part.
+/// The longest line that is shown as a whole, in bytes.
 const LONG_LINE: usize = 400;
-/// The part of a long line that is shown before the place.
+/// The part of a long line that is shown before the label.
 const BEFORE: usize = 60;
-/// The part of a long line that is shown altogether.
+/// The part of a long line that is shown in total.
 const SHOWN: usize = 240;
-/// A label over more lines than this is shown at its first line only.
+/// The most lines of a label; a longer label is shown at its first line only.
 const MOST_LINES: usize = 6;
 
 /// The texts of all files, made safe to print. Every byte offset stays what it was.
@@ -40,7 +39,7 @@ impl<'a> Texts<'a> {
     }
 }
 
-/// Replaces characters that steer a terminal or hide text by others of the same length in bytes.
+/// Replaces control characters and characters that hide text by others with the same number of bytes.
 fn same_length(text: &str) -> Cow<'_, str> {
     // Most texts are printable ASCII: checking their bytes is faster than decoding characters.
     let plain = |byte: u8| (b' '..=b'~').contains(&byte) || matches!(byte, b'\t' | b'\n' | b'\r');
@@ -96,7 +95,7 @@ impl<'v, 't> View<'v, 't> {
         view
     }
 
-    /// Returns the part of a label that is shown; `None` where it lies outside the window of its line.
+    /// Returns the visible part of a label; `None` if it is outside the window of its line.
     pub fn visible(&self, label: &Label) -> Option<Range<usize>> {
         let (file, start) = (label.span.file, label.span.start as usize);
         let text = self.texts.text(file);

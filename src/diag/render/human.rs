@@ -1,4 +1,4 @@
-//! Findings for a person: the message, the lines it speaks of, and what would be right.
+//! Findings for a person: the message, the lines of the source, and the advice.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -13,9 +13,9 @@ use super::files::{Texts, View, printable};
 use crate::diag::{Code, Diagnostic, Diagnostics, Severity};
 use crate::source::{FileId, Sources};
 
-/// After this many notes of one code the others are only counted.
+/// The most notes of one code that are shown; the others are counted.
 const NOTES_OF_ONE_KIND: usize = 3;
-/// A finding shows at most this many places beside its own; the others follow as notes.
+/// The most labels that a finding shows beside its own; the others follow as notes.
 const MOST_LABELS: usize = 8;
 /// The column at which `(fix available)` stands.
 const FIX_COLUMN: usize = 70;
@@ -99,7 +99,7 @@ fn one(
     })
 }
 
-/// Marks the notes that name a fix, by its title or by its new text; a fix without such a note becomes a note itself.
+/// Marks the notes that contain a fix's title or new text; a fix without such a note becomes a note itself.
 fn offer_fixes(diagnostic: &Diagnostic, notes: &mut Vec<String>) {
     for fix in &diagnostic.fixes {
         let spoken_of = notes.iter().position(|note| match fix.edits.as_slice() {

@@ -1,4 +1,4 @@
-//! JSON, one object a line: 1-based places, columns in characters, ends exclusive.
+//! JSON, one object a line: positions from 1, columns in characters, ends exclusive.
 
 use std::io::{self, Write};
 
@@ -51,7 +51,7 @@ struct Edit<'a> {
     text: &'a str,
 }
 
-/// Writes one object a line. The primary place is the first of `labels` if it has a text.
+/// Writes one object a line. The primary span is the first of `labels` if it has a text.
 pub fn render(diagnostics: &Diagnostics, sources: &Sources, out: &mut dyn Write) -> io::Result<()> {
     let path = |span: Span| sources.file(span.file).path.as_str();
     for diagnostic in diagnostics.iter() {

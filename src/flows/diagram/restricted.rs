@@ -1,4 +1,4 @@
-//! Parts of sets, for a search that goes from test to test.
+//! Restricted sets: a set where one variable has given values, for a search that goes from test to test.
 //!
 //! ```text
 //! a=1, b=2  where a is 1:   b=2           where a is not 1:   nothing
@@ -20,7 +20,7 @@ pub enum Values {
 }
 
 impl Diagrams {
-    /// Returns the part of a set where a variable has some values, as a set that no longer tells these apart.
+    /// Returns the part of a set where a variable has some values. The result no longer tests between these values.
     pub fn restricted(&mut self, set: Set, var: Var, to: &Values) -> Set {
         let Some(first) = self.first_test(set).filter(|first| *first <= var) else { return set };
         self.steps += 1;
@@ -91,7 +91,7 @@ impl Diagrams {
         }
     }
 
-    /// Returns how many tests lie between a set and its end, at most.
+    /// Returns the most tests on a path from the root of a set to its end.
     pub fn depth(&self, set: Set) -> usize {
         if set.is_leaf() {
             return 0;

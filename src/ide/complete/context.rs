@@ -1,10 +1,11 @@
-//! What is due at a place, told from the text before it: the statement is half-typed, so that no tree knows.
+//! The context of a completion: the kind of word that may follow, found in the text before the offset. A half-typed
+//! statement has no tree.
 
 use crate::ide::signature;
 use crate::syntax::scan::{self, is_word};
 use crate::syntax::vocabulary::Keyword;
 
-/// What may stand at a place.
+/// The kinds of words that may follow.
 #[derive(Debug, PartialEq)]
 pub enum Due<'t> {
     /// The first word of a statement, or of a piece of a block.
@@ -51,20 +52,20 @@ pub enum Due<'t> {
     Files,
     /// A name that a module offers, by the path of the module.
     Listed(&'t str),
-    /// An argument of a template, by its place.
+    /// An argument of a template, by its index.
     Argument(&'t str, u32),
 }
 
-/// What is due at a place, and where the word that is being written begins.
+/// The kind of word that may follow, and the start of the word that is being written.
 #[derive(Debug, PartialEq)]
 pub struct Context<'t> {
-    /// What may stand there.
+    /// The kind of word.
     pub due: Due<'t>,
     /// The first byte of the word.
     pub prefix: usize,
 }
 
-/// Returns what is due at an offset; `None` inside comments and where nothing is known.
+/// Returns the context of an offset; `None` inside comments, and if the kind is unknown.
 pub fn at(text: &str, offset: usize) -> Option<Context<'_>> {
     let before = text.get(..offset)?;
     let line = before.rfind('\n').map_or(0, |at| at + 1);
@@ -84,7 +85,7 @@ pub fn at(text: &str, offset: usize) -> Option<Context<'_>> {
     let prefix = offset - (statement.len() - word);
     let words = &statement[..word];
     let due = due(words, block, before[line..prefix].trim().is_empty())?;
-    // A key of a label has a `/` of its own.
+    // A key of a label may itself contain a `/`.
     let prefix = match due {
         Due::Keys(_) => {
             let key = |byte: u8| is_word(byte) || byte == b'/';
@@ -96,7 +97,7 @@ pub fn at(text: &str, offset: usize) -> Option<Context<'_>> {
     Some(Context { due, prefix })
 }
 
-/// Returns the place of the quote of a string that a line ends in; `None` inside a comment.
+/// Returns the index of the opening quote if a line ends inside a string; `None` inside a comment.
 fn open_string(line: &str) -> Option<Option<usize>> {
     let (mut open, mut escaped) = (None, false);
     for (at, byte) in line.bytes().enumerate() {
@@ -112,7 +113,7 @@ fn open_string(line: &str) -> Option<Option<usize>> {
     Some(open)
 }
 
-/// Returns where the statement that an offset lies in, or follows, begins, and the block that it lies in.
+/// Returns the start of the statement that contains or precedes an offset, and the block that contains it.
 fn statement(text: &str, offset: usize) -> (usize, Option<Keyword>) {
     let scan = scan::scan(text);
     let at = scan.statements.partition_point(|statement| statement.start < offset);
@@ -277,7 +278,7 @@ fn in_clause(text: &str) -> bool {
     text.contains("->") && after.split_whitespace().any(|word| matches!(word, "where" | "via"))
 }
 
-/// Returns the open brackets of a text with their places, the innermost last.
+/// Returns the open brackets of a text with their indices, the innermost last.
 fn brackets(text: &str) -> Vec<(usize, u8)> {
     let (mut open, mut quoted, mut comment) = (Vec::new(), false, false);
     for (at, byte) in text.bytes().enumerate() {
@@ -295,7 +296,7 @@ fn brackets(text: &str) -> Vec<(usize, u8)> {
     open
 }
 
-/// Returns the word that a text ends in; empty where it ends in none.
+/// Returns the word at the end of a text; empty if there is none.
 fn last_word(text: &str) -> &str {
     let word = text.bytes().rev().take_while(|&byte| is_word(byte) || byte == b'/').count();
     &text[text.len() - word..]
@@ -308,13 +309,13 @@ fn namespace_of_labels(outside: &str) -> Option<String> {
     Some(if named.is_empty() { "*".to_owned() } else { named.to_owned() })
 }
 
-/// Returns the namespace, or the `*`, that a text ends in.
+/// Returns the namespace, or the `*`, at the end of a text.
 fn namespace_before(text: &str) -> &str {
     let word = text.bytes().rev().take_while(|&byte| is_word(byte) || byte == b'*').count();
     &text[text.len() - word..]
 }
 
-/// Returns the endpoint `ns/name` that a text ends in.
+/// Returns the endpoint `ns/name` at the end of a text.
 fn endpoint_before(text: &str) -> &str {
     let part = |byte: u8| is_word(byte) || matches!(byte, b'/' | b'*' | b'@');
     &text[text.len() - text.bytes().rev().take_while(|&byte| part(byte)).count()..]

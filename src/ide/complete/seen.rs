@@ -1,4 +1,4 @@
-//! The words that the policy files use: without an inventory they are the best guess at what comes next.
+//! The words that the policy files use: without an inventory, these are completed.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::ide::Analysis;
 use crate::ide::nodes::{self, Node};
 use crate::syntax::tree::{ExprKind, LabelTest};
 
-/// The most statements that are looked at.
+/// The most statements that are read for this.
 const MOST: usize = 20_000;
 
 /// The words of the policy files.

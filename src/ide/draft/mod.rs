@@ -1,14 +1,14 @@
-//! A large policy while somebody edits it: what changed is read and checked again at once, and nothing else.
+//! Drafts: a large policy while it is edited. Only the changed text is read and checked again at once.
 //!
 //! ```text
 //! deny shop/{app=web} -> data/*:80       one statement was edited: it is parsed and checked
 //! let db = data/{app=db}                 its name was edited: so are the statements that name it
 //! ```
 //!
-//! A [`Draft`] begins with an [`Analysis`], whose findings stay for every statement that is as it was, at the place
-//! where the statement is now. What an edit means for the whole policy (its layers, rules that change nothing, facts,
-//! a scope, what a `use` brings) only the next analysis tells. Its findings are those of `check`; those of a draft are
-//! the ones that somebody waits for.
+//! A [`Draft`] begins with an [`Analysis`], whose findings stay for every unchanged statement, at the statement's new
+//! span. Only the next analysis finds what an edit means for the whole policy: its layers, redundant rules, facts, a
+//! scope, the names of a `use`. The findings of an analysis are those of `check`; those of a draft are the ones that
+//! the user waits for.
 
 mod pieces;
 mod read;
@@ -22,25 +22,28 @@ use crate::resolve::{Def, ModuleId};
 use crate::source::{FileId, Span};
 use crate::syntax::tree::Item;
 
-/// The most statements that are checked again because they name what changed. More of them wait for the analysis.
+/// The most statements that are checked again because they name a changed definition. Beyond that, they wait for the
+/// analysis.
 const MOST_AGAIN: usize = 500;
-/// The most texts that are added before the policy is to be analyzed, whether or not somebody still types.
+/// The most new texts before the policy must be analysed, even while the user types.
 const MOST_NEW: usize = 500;
-/// The most findings of the layers that stay until the next analysis. More of them would be sent at each keystroke.
+/// The most findings of the layers that are kept until the next analysis. More would be too much to send at each
+/// keystroke.
 const MOST_JUDGED: usize = 1_000;
 
-/// A policy whose texts changed since it was checked.
+/// A policy whose texts changed after it was checked.
 #[derive(Debug)]
 pub struct Draft {
-    /// The policy as it was checked.
+    /// The checked policy.
     old: Analysis,
-    /// The same with the texts and names that came since.
+    /// The same policy with the new texts and names.
     now: Analysis,
     /// The pieces of each file that was edited.
     edited: BTreeMap<FileId, Pieces>,
-    /// What came, by its own file.
+    /// The new texts, by their own files.
     new: BTreeMap<FileId, New>,
-    /// The definitions that are gone, and the texts that define something: what the names of `now` differ by.
+    /// The definitions that are gone, and the new texts that define something: the difference between the names of
+    /// `now` and `old`.
     differs: (Vec<Def>, Vec<FileId>),
     /// The modules of these, and what is wrong with their definitions.
     redefined: Vec<ModuleId>,
@@ -50,7 +53,7 @@ pub struct Draft {
     again: BTreeMap<(FileId, usize), Option<Vec<Diagnostic>>>,
 }
 
-/// A text that came since the check.
+/// A new text.
 #[derive(Debug)]
 struct New {
     /// The file that it is a part of.
@@ -58,23 +61,23 @@ struct New {
     items: Vec<Item>,
     /// The mistakes of its syntax.
     unread: Vec<Diagnostic>,
-    /// What else was found in it; `None` before it was checked.
+    /// Its other findings; `None` before it is checked.
     found: Option<Vec<Diagnostic>>,
 }
 
-/// The statements around a place, as a file of their own, which answers in place of the whole.
+/// The statements around an offset, as their own file, which answers questions instead of the whole policy.
 #[derive(Debug)]
 pub struct Window {
     /// The policy with that file.
     pub analysis: Analysis,
     /// The file.
     pub file: FileId,
-    /// Where it begins in the text.
+    /// Its first byte in the text.
     pub start: u32,
 }
 
 impl Draft {
-    /// Makes a draft of a policy that is as it was checked.
+    /// Makes a draft of an unchanged policy.
     pub fn new(analysis: &Analysis) -> Draft {
         Draft {
             old: analysis.clone(),
@@ -88,7 +91,7 @@ impl Draft {
         }
     }
 
-    /// Takes in that a range of a file was replaced by some bytes. Returns whether the file is a part of the policy.
+    /// Records that a range of a file was replaced by some bytes. Returns whether the file belongs to the policy.
     pub fn edit(&mut self, file: FileId, start: u32, end: u32, bytes: u32) -> bool {
         let Some(scan) = self.old.scan(file).filter(|_| self.old.modules.contains_key(&file)) else { return false };
         let text = &self.old.sources().file(file).text;
@@ -97,13 +100,13 @@ impl Draft {
         true
     }
 
-    /// Returns whether so much changed that the policy is to be analyzed now: every text that came is kept until then.
+    /// Returns whether so much changed that the policy must be analysed now: every new text is kept until then.
     pub fn is_long(&self) -> bool {
         self.now.sources().iter().len() > self.old.sources().iter().len() + MOST_NEW
     }
 
-    /// Returns the findings, as far as they are known, at the places of the edited texts; what was edited must have
-    /// been read. Those of the layers are among them, unless there are very many.
+    /// Returns the known findings, at their spans in the edited texts, which must have been read. The findings of the
+    /// layers are included, unless there are very many.
     pub fn findings(&self) -> Vec<Diagnostic> {
         let stays = |finding: &&Diagnostic| {
             let place = finding.primary.span;
@@ -123,7 +126,7 @@ impl Draft {
         all
     }
 
-    /// Returns where a place is now, by the number of the edited file; `None` if it is gone.
+    /// Returns the current span of a span in the checked text, by the number of the edited file; `None` if it is gone.
     pub fn place(&self, span: Span) -> Option<Span> {
         let moved = |file: FileId, start: u32| Span { file, start, end: start + (span.end - span.start) };
         if let Some(pieces) = self.edited.get(&span.file) {
@@ -146,7 +149,7 @@ impl Draft {
         let pieces = &self.edited.get(&file).unwrap_or(&whole).0;
         let at = pieces.partition_point(|piece| piece.end < offset);
         let piece = pieces.get(at)?;
-        // A piece of the checked text is cut at the statements around the offset, and another one counts as a whole.
+        // A piece of the checked text is cut at the statements around the offset; a new piece is taken as a whole.
         let left = if matches!(piece.what, What::Old(_)) { at } else { at.saturating_sub(1) };
         let right = if matches!(piece.what, What::Old(_)) { at } else { (at + 1).min(pieces.len() - 1) };
         let (left, right) = (pieces.get(left)?, pieces.get(right)?);
@@ -169,14 +172,14 @@ impl Draft {
         Some(Window { analysis, file: part, start })
     }
 
-    /// Returns the number of the statement of the checked text that a place is in.
+    /// Returns the number of the statement of the checked text that contains a span.
     fn old_statement(&self, place: Span) -> Option<usize> {
         let statements = &self.old.scan(place.file)?.statements;
         let at = statements.partition_point(|statement| (statement.end as u32) < place.start);
         statements.get(at).is_some_and(|statement| statement.start as u32 <= place.start).then_some(at)
     }
 
-    /// Returns a finding at the places where its statements are now; `None` if its own place is gone.
+    /// Returns a finding at the current spans of its statements; `None` if its own span is gone.
     fn moved(&self, finding: &Diagnostic) -> Option<Diagnostic> {
         let label = |label: &Label| Some(Label { span: self.place(label.span)?, message: label.message.clone() });
         let edit = |edit: &Edit| Some(Edit { span: self.place(edit.span)?, text: edit.text.clone() });

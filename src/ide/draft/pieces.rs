@@ -1,4 +1,4 @@
-//! An edited text as pieces: stretches of the text that was checked, and between them what came since.
+//! An edited text as pieces: parts of the checked text, and between them new text.
 //!
 //! ```text
 //! allow a/* -> b/*            allow a/* -> b/*          the text that was checked, from 0 on
@@ -6,31 +6,31 @@
 //! allow c/* -> b/*            allow c/* -> b/*          the text that was checked, from 32 on
 //! ```
 //!
-//! Pieces meet at the ends of statements, so that whatever was found out about a statement of the checked text holds
-//! as long as the statement is inside a piece of it.
+//! Pieces meet at the ends of statements, so a result for a statement of the checked text stays valid as long as one
+//! piece contains the statement.
 
 use crate::source::FileId;
 use crate::syntax::scan::Scan;
 
-/// A stretch of an edited text.
+/// A part of an edited text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Piece {
     /// Its first byte.
     pub start: u32,
     /// The byte after its last one.
     pub end: u32,
-    /// What it is.
+    /// Its kind.
     pub what: What,
 }
 
-/// What a piece is.
+/// The kind of a piece.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum What {
-    /// The text that was checked, from a byte on.
+    /// The checked text, from this byte on.
     Old(u32),
-    /// A text that came since, as a file of its own.
+    /// New text, as its own file.
     New(FileId),
-    /// A text that came since, and was not read yet.
+    /// New text that is not read yet.
     Unread,
 }
 
@@ -39,13 +39,13 @@ pub enum What {
 pub struct Pieces(pub Vec<Piece>);
 
 impl Pieces {
-    /// Makes the pieces of a text that is as it was checked.
+    /// Makes the pieces of an unchanged text.
     pub fn new(length: u32) -> Pieces {
         Pieces(vec![Piece { start: 0, end: length, what: What::Old(0) }])
     }
 
-    /// Replaces a range by some bytes. What is now unread reaches from a statement before the range to one behind it:
-    /// their ends may have moved too.
+    /// Replaces a range by some bytes. The unread piece reaches from a statement before the range to one after it,
+    /// because their ends may have moved too.
     pub fn replace(&mut self, start: u32, end: u32, bytes: u32, text: &str, scan: &Scan) {
         let list = &self.0;
         if list.is_empty() {
@@ -106,7 +106,7 @@ impl Pieces {
         self.0 = tidy;
     }
 
-    /// Returns the first byte, in the edited text, of a range of the checked one; `None` where it is gone.
+    /// Returns the first byte in the edited text of a range of the checked text; `None` if the range is gone.
     pub fn of_old(&self, start: u32, end: u32) -> Option<u32> {
         // The pieces of the checked text have its order, with others between them.
         let mut all = self.0.iter().filter_map(|piece| match piece.what {
@@ -116,7 +116,7 @@ impl Pieces {
         all.next()
     }
 
-    /// Returns the first byte of a text that came since.
+    /// Returns the first byte of a new text.
     pub fn of_new(&self, file: FileId) -> Option<u32> {
         self.0.iter().find(|piece| piece.what == What::New(file)).map(|piece| piece.start)
     }
@@ -140,8 +140,8 @@ impl Pieces {
     }
 }
 
-/// Returns the end of a statement of a text, from which on the statements at an offset and before it can be read by
-/// themselves.
+/// Returns the end of a statement before an offset: the statements at the offset and before it can be read separately
+/// from there on.
 pub fn before(text: &str, scan: &Scan, offset: u32) -> u32 {
     let touched = scan.statements.partition_point(|statement| (statement.end as u32) < offset);
     let mut at = touched.saturating_sub(1);
@@ -151,8 +151,8 @@ pub fn before(text: &str, scan: &Scan, offset: u32) -> u32 {
     at.checked_sub(1).and_then(|at| scan.statements.get(at)).map_or(0, |statement| statement.end as u32)
 }
 
-/// Returns the end of a statement of a text, up to which the statements at an offset and behind it can be read by
-/// themselves.
+/// Returns the end of a statement after an offset: the statements at the offset and after it can be read separately up
+/// to there.
 pub fn behind(text: &str, scan: &Scan, offset: u32) -> u32 {
     let mut at = scan.statements.partition_point(|statement| statement.start as u32 <= offset);
     while at + 1 < scan.statements.len() && !is_apart(text, scan, at + 1) {

@@ -1,4 +1,4 @@
-//! Reading what was edited: its statements are parsed and checked, with those that name what changed.
+//! Reads the edited text: its statements are parsed and checked, and so are statements that name a changed definition.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use crate::syntax::scan::{self, Scan};
 use crate::syntax::tree::Item;
 use crate::types;
 
-/// What a stretch of text and another one begin and end with alike: the ends of the first part in both, and the starts
-/// of the last.
+/// The equal beginnings and ends of two texts: where the equal first part ends in both, and where the equal last part
+/// starts.
 struct Alike {
     old: (usize, usize),
     new: (usize, usize),
 }
 
 impl Draft {
-    /// Reads what was edited. `text` returns the text of a file as it is now.
+    /// Reads the edited text. `text` returns the current text of a file.
     pub fn read<'t>(&mut self, text: impl Fn(FileId) -> Option<&'t str>) {
         let edited: Vec<FileId> = self.edited.keys().copied().collect();
         for file in edited {
@@ -95,7 +95,7 @@ impl Draft {
         file
     }
 
-    /// Returns the definitions that are gone, and the texts that define something.
+    /// Returns the definitions that are gone, and the new texts that define something.
     fn differing(&self) -> (Vec<Def>, Vec<FileId>) {
         let mut gone = Vec::new();
         for (file, pieces) in &self.edited {
@@ -112,7 +112,7 @@ impl Draft {
         (gone, self.new.iter().filter(|(_, new)| defines(new)).map(|(file, _)| *file).collect())
     }
 
-    /// Gives the draft its names, and finds the unchanged statements that name what changed.
+    /// Gives the draft its names, and finds the unchanged statements that name a changed definition.
     fn define(&mut self, (gone, come): &(Vec<Def>, Vec<FileId>)) {
         self.again.clear();
         self.defined.clear();
@@ -162,7 +162,7 @@ impl Draft {
         places
     }
 
-    /// Returns the definition that a place is in.
+    /// Returns the definition that contains a span.
     fn old_definition(&self, place: Span) -> Option<Def> {
         let module = self.old.module(place.file)?;
         let items = &self.old.names()?.module(module).file.items;
@@ -171,7 +171,7 @@ impl Draft {
         defined(&item.kind).map(|_| Def { module, item: at as u32 })
     }
 
-    /// Checks what came, and the unchanged statements that name what changed.
+    /// Checks the new texts, and the unchanged statements that name a changed definition.
     fn check(&mut self) {
         let Some(names) = self.now.names.clone() else { return };
         let mut groups: Vec<(ModuleId, Vec<Item>)> = Vec::new();
@@ -211,7 +211,7 @@ impl Draft {
         }
     }
 
-    /// Returns whether a finding that is told once, where its words stand first, was told already.
+    /// Returns whether a finding that is reported only once, at its first span, was reported already.
     fn is_said(&self, finding: &Diagnostic) -> bool {
         let once = matches!(finding.code, Code::SelectorUnmatched | Code::PassesTlsThrough);
         let same = |old: &&Diagnostic| old.code == finding.code && old.message == finding.message;
@@ -226,7 +226,7 @@ fn of_new(piece: &Piece) -> Option<FileId> {
     }
 }
 
-/// Compares a stretch of a scanned text with another text, statement by statement from both ends.
+/// Compares a part of a scanned text with another text, statement by statement from both ends.
 fn alike(old: &str, scan: &Scan, (lo, hi): (usize, usize), new: &str) -> Alike {
     let first = scan.statements.partition_point(|statement| statement.end <= lo);
     let last = scan.statements.partition_point(|statement| statement.end <= hi);

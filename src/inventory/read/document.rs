@@ -1,10 +1,10 @@
-//! The documents of a manifest as trees with places.
+//! The documents of a manifest as trees with spans.
 //!
-//! The events come from the parser of `serde-saphyr`, which is safe on hostile text, gives the place and the quotes of
-//! every scalar and finds its way to the next document after a mistake. JSON is read as the YAML that it is. A tree
-//! contains only the fields that [`super::object`] looks at: a fifth of a Pod's forty fields, and almost nothing of a
-//! CustomResourceDefinition. No function here recurses, and an alias stands for the node that it names without a copy,
-//! so that neither depth nor repetition costs more than the text is long.
+//! The events come from the parser of `serde-saphyr`, which is safe on hostile text, gives the span and the quotes of
+//! every scalar and continues with the next document after a mistake. JSON is read as YAML. A tree contains only the
+//! fields that [`super::object`] reads: a fifth of a Pod's forty fields, and almost nothing of a
+//! CustomResourceDefinition. No function here recurses, and an alias refers to its node without a copy, so that neither
+//! depth nor repetition costs more than the length of the text.
 
 use rustc_hash::FxHashMap;
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span as EventSpan, options};
@@ -19,13 +19,13 @@ use crate::source::{FileId, Span};
 /// The largest file that is read.
 const MAX_BYTES: usize = 256 << 20;
 
-/// After how many mistakes a file is given up.
+/// The most mistakes of a file that are reported; then the file is given up.
 const MAX_MISTAKES: usize = 50;
 
 /// The most values of one document that are kept: some 50 000 Pods.
 const MAX_VALUES: usize = 2_000_000;
 
-/// The most values that the aliases of one file may stand for, together. It bounds the time of a walk over the trees.
+/// The most values that the aliases of one file may refer to, together: this limits the time of a walk over the trees.
 const MAX_ALIASED: u64 = 100_000;
 
 /// The part of a mapping's value that is kept.
@@ -80,8 +80,8 @@ fn keep(key: &str) -> Keep {
     }
 }
 
-/// Reads the documents of a file and hands each, as far as it is kept, to `visit`; a document that cannot be read is a
-/// diagnostic, and the ones after it are read all the same.
+/// Reads the documents of a file and hands the kept part of each to `visit`. A document that cannot be read is a
+/// diagnostic; the ones after it are still read.
 pub(super) fn each_document(
     file: FileId,
     text: &str,
@@ -120,7 +120,7 @@ pub(super) fn each_document(
     }
 }
 
-/// The findings of one file, of which only the first [`MAX_MISTAKES`] are made.
+/// The findings of one file, at most [`MAX_MISTAKES`].
 pub(super) struct Mistakes<'d> {
     diagnostics: &'d mut Diagnostics,
     left: usize,
@@ -139,7 +139,7 @@ impl<'d> Mistakes<'d> {
         self.diagnostics.push(if left == 0 { errors::last_of(diagnostic, MAX_MISTAKES) } else { diagnostic });
     }
 
-    /// Returns whether no more findings are made, so that reading on is of no use.
+    /// Returns whether the limit of findings is reached, so that the rest need not be read.
     pub fn are_too_many(&self) -> bool {
         self.left == 0
     }
@@ -150,7 +150,7 @@ struct Frame {
     start: Span,
     keep: Keep,
     anchor: usize,
-    /// The number of its values, with those that aliases stand for.
+    /// The number of its values, with those that aliases refer to.
     weight: u64,
     open: Open,
 }
@@ -179,7 +179,7 @@ struct Builder<'t> {
     /// Finished nodes by the parser's number of their anchor, with their weights.
     anchors: FxHashMap<usize, (NodeId, u64)>,
     aliased: u64,
-    /// The keys that stand twice in a mapping, each with the place of the first.
+    /// The repeated keys of a mapping, each with the span of the first.
     twice: Vec<(Key, Span)>,
 }
 
@@ -196,7 +196,7 @@ impl<'t> Builder<'t> {
         self.root = None;
     }
 
-    /// Returns whether the file's aliases have used up the values that they may stand for.
+    /// Returns whether the file's aliases have used up their limit.
     fn is_spent(&self) -> bool {
         self.aliased > MAX_ALIASED
     }
@@ -236,7 +236,7 @@ impl<'t> Builder<'t> {
         errors::key_kind(span, found, self.text.get(..span.start as usize).unwrap_or_default()).into()
     }
 
-    /// Returns how much of the value that comes next is kept.
+    /// Returns how much of the next value is kept.
     fn keep(&self) -> Keep {
         let Some(frame) = self.stack.last() else { return self.all };
         match &frame.open {
@@ -308,7 +308,7 @@ impl<'t> Builder<'t> {
             let found = if matches!(open, Open::List(_)) { "a list" } else { "a mapping" };
             return Err(self.key_kind(start, found));
         }
-        // A node with an anchor is kept whole, since an alias may name it where more of it is needed.
+        // A node with an anchor is kept whole, because an alias may need more of it elsewhere.
         let keep = if anchor != 0 { Keep::Everything } else { self.keep() };
         let open = if keep == Keep::Nothing { Open::Skipped } else { open };
         self.stack.push(Frame { start, keep, anchor, weight: 1, open });
@@ -329,12 +329,12 @@ impl<'t> Builder<'t> {
         self.deliver(node, frame.weight);
     }
 
-    /// Drops repeated keys, and puts the entries that `<<` names behind the mapping's own, whose keys win.
+    /// Drops repeated keys, and adds the entries that `<<` names after the mapping's own, whose keys win.
     fn merged(&mut self, mut entries: Vec<Entry>) -> Vec<Entry> {
         let is_plain = |(at, entry): (usize, &Entry)| {
             entry.key.text != "<<" && entries[..at].iter().all(|before| before.key.text != entry.key.text)
         };
-        // Nearly every mapping is small and plain, and a hash set would cost more than looking.
+        // Nearly every mapping is small and plain, and then a hash set would cost more than a search.
         if entries.len() <= 16 && entries.iter().enumerate().all(is_plain) {
             return entries;
         }

@@ -1,5 +1,5 @@
 //! Endpoints and EndpointSlices of the Service `default/kubernetes`: the addresses and ports of the API servers. Those
-//! of other Services are passed over, since their pods say the same.
+//! of other Services are skipped, because the Pods have the same addresses.
 
 use super::document::Mistakes;
 use super::fields;
@@ -20,7 +20,7 @@ pub(super) enum Endpoints {
     Slice,
 }
 
-/// Reads the API servers of an object of the Service `default/kubernetes`; those of another Service are none.
+/// Reads the API servers of an object of the Service `default/kubernetes`; an object of another Service has none.
 pub(super) fn api_servers(
     kind: Endpoints,
     meta: &Meta<'_>,

@@ -154,7 +154,7 @@ pub(super) fn refused(span: Span, value: &str, what: &str, rule: &str) -> Diagno
     Diagnostic::new(Code::ManifestValue, span, format!("`{value}` is no {what}")).note(rule)
 }
 
-/// An object that another place states differently.
+/// An object that another file states differently.
 pub(super) fn conflict(span: Span, first: Span, object: &str, difference: &str) -> Diagnostic {
     Diagnostic::new(Code::ManifestConflict, span, format!("{object} is stated twice, with different {difference}"))
         .at("here")

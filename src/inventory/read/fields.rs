@@ -1,5 +1,5 @@
-//! Fields by name, with the kind of value that Kubernetes' API gives them. A value of another kind is a finding, as the
-//! API server would refuse it; `null` counts as left out.
+//! Fields by name, with the type that Kubernetes' API gives them. A value of another type is a finding, as the API
+//! server would refuse it; `null` counts as missing.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ const LABEL_KEY: &str =
 /// The rule for label values, in words.
 const LABEL_VALUE: &str = "a label value has letters, digits and inner `-`, `_`, `.`, at most 63, or is empty";
 
-/// Returns the string under `key`; an empty one counts as left out.
+/// Returns the string under `key`; an empty one counts as missing.
 pub(super) fn text<'d>(parent: At<'d>, key: &str, mistakes: &mut Mistakes<'_>) -> Option<(&'d SmolStr, At<'d>)> {
     let value = parent.get(key)?;
     let text = as_text(value, key, mistakes)?;

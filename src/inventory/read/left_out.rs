@@ -10,7 +10,7 @@ use crate::model::rules::Direction;
 const MODE: &str = "sidecar.istio.io/interceptionMode";
 const INCLUDE_IN: &str = "traffic.sidecar.istio.io/includeInboundPorts";
 const EXCLUDE_IN: &str = "traffic.sidecar.istio.io/excludeInboundPorts";
-/// The port of the sidecar's agent, which Istio's injector adds to what is excluded; 15020 unless it is written.
+/// The port of the sidecar's agent, which Istio's injector adds to the excluded ports; by default 15020.
 const STATUS: &str = "status.sidecar.istio.io/port";
 const INCLUDE_OUT: &str = "traffic.sidecar.istio.io/includeOutboundPorts";
 const EXCLUDE_OUT: &str = "traffic.sidecar.istio.io/excludeOutboundPorts";
@@ -20,7 +20,7 @@ const EXCLUDE_TO: &str = "traffic.sidecar.istio.io/excludeOutboundIPRanges";
 /// Reads the connections that the annotations of a pod leave out.
 pub(super) fn left_out(annotations: Option<At<'_>>, mistakes: &mut Mistakes<'_>) -> Vec<LeftOut> {
     let Some(annotations) = annotations else { return Vec::new() };
-    // An empty list says something: no port.
+    // An empty list means: no port.
     let mut read = |key: &str| Some(fields::as_text(annotations.get(key)?, key, mistakes)?.trim().to_owned());
     let mode = read(MODE);
     let (include_in, exclude_in) = (read(INCLUDE_IN), read(EXCLUDE_IN));
@@ -54,7 +54,7 @@ pub(super) fn left_out(annotations: Option<At<'_>>, mistakes: &mut Mistakes<'_>)
     all
 }
 
-/// Reads a list of ports. Istio makes no pod where one is wrong.
+/// Reads a list of ports. Istio makes no pod if one of them is wrong.
 fn ports(list: &str) -> Vec<PortRange> {
     if list == "*" {
         return vec![EVERY_PORT];

@@ -96,7 +96,7 @@ fn authorization(meta: &Meta<'_>, spec: At<'_>, mistakes: &mut Mistakes<'_>) -> 
     Some(Authorization { action, rules })
 }
 
-/// The fields of a source and of an operation, each with its `not…` and the attribute that it looks at.
+/// The fields of a source and of an operation, each with its `not…` and its attribute.
 const SOURCE: [(&str, &str, Attribute); 6] = [
     ("principals", "notPrincipals", Attribute::Principal),
     ("requestPrincipals", "notRequestPrincipals", Attribute::RequestPrincipal),

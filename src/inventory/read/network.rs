@@ -1,4 +1,4 @@
-//! NetworkPolicies: pods, and for each direction the passages that are let through.
+//! NetworkPolicies: the pods, and for each direction the passages that are let through.
 //!
 //! ```text
 //! egress: [{ to: [{ podSelector: {} }], ports: [{ port: 80 }] }]     a passage to the pods of its own namespace on TCP 80
@@ -6,7 +6,7 @@
 //! egress: []                                                        none: without `policyTypes` not even a word on egress
 //! ```
 //!
-//! The meaning of what is left out is Kubernetes' own (`networking/v1/types.go` and `defaults.go`).
+//! Fields that are left out have Kubernetes' defaults (`networking/v1/types.go` and `defaults.go`).
 
 use ipnet::IpNet;
 use smol_str::SmolStr;
@@ -20,7 +20,7 @@ use crate::model::addresses::AddressSet;
 use crate::model::labels::{PodSelector, Requirements};
 use crate::model::ports::{PortMatch, PortTest};
 
-/// Reads the `spec`; `None` if its pods are none, or cannot be read.
+/// Reads the `spec`; `None` if it selects no pods, or cannot be read.
 pub(super) fn says(namespace: &SmolStr, spec: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<(Pods, Says)> {
     let pods = match fields::mapping(spec, "podSelector", mistakes) {
         Some(selector) => fields::label_selector(selector, mistakes)?,
@@ -61,7 +61,7 @@ fn passage(namespace: &SmolStr, rule: At<'_>, key: &str, mistakes: &mut Mistakes
     (peers.is_empty() == everybody && ports.is_empty() == all).then_some(Passage { peers, ports })
 }
 
-/// Reads a peer; `None` if it is nobody, or cannot be read.
+/// Reads a peer; `None` if it selects nothing, or cannot be read.
 fn peer(namespace: &SmolStr, peer: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<Peer> {
     let pods = fields::mapping(peer, "podSelector", mistakes);
     let namespaces = fields::mapping(peer, "namespaceSelector", mistakes);
@@ -87,7 +87,7 @@ fn peer(namespace: &SmolStr, peer: At<'_>, mistakes: &mut Mistakes<'_>) -> Optio
     Some(Peer::Pods(selector))
 }
 
-/// Reads a block of addresses. Exceptions outside of it take nothing away, and bits beyond a prefix mean nothing.
+/// Reads a block of addresses. Exceptions outside of it and bits beyond the prefix are ignored.
 fn block(block: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<Peer> {
     let (net, at) = fields::required(block, "cidr", "this ipBlock", mistakes)?;
     let net = self::net(net, at, mistakes);
@@ -168,7 +168,7 @@ fn items<'d>(of: At<'d>, key: &str) -> impl Iterator<Item = At<'d>> {
     of.get(key).and_then(At::items).into_iter().flatten()
 }
 
-/// Reports the fields of a mapping that are none of some.
+/// Reports the fields of a mapping that are not among some.
 pub(super) fn known(of: At<'_>, what: &str, fields: &[&str], mistakes: &mut Mistakes<'_>) {
     for (key, _) in of.entries().into_iter().flatten() {
         if !fields.contains(&key.text.as_str()) {

@@ -12,7 +12,7 @@ use crate::model::labels::Labels;
 use crate::model::names;
 use crate::source::Span;
 
-/// The kinds that are read; all others are passed over.
+/// The kinds that are read; all others are skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Namespace,
@@ -29,7 +29,8 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Returns the kind of an `apiVersion` and a `kind`. The group counts: Knative too has a Service, Volcano a Job.
+    /// Returns the kind of an `apiVersion` and a `kind`. The group matters: Knative has a Service too, and Volcano a
+    /// Job.
     fn of(api_version: &str, kind: &str) -> Option<Kind> {
         let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
         let workload = match (group, kind) {
@@ -104,14 +105,14 @@ pub(super) struct Meta<'d> {
     pub labels: Labels,
     /// `metadata` itself.
     pub at: At<'d>,
-    /// The place of the name.
+    /// The span of the name.
     pub origin: Span,
     /// The kind and the name, for messages: `Deployment garden/web`.
     pub title: SmolStr,
 }
 
-/// Finds the objects of a document, those inside lists too, and hands the ones of a kind that is read to `visit`.
-/// `unplaced` is the namespace of those that name none.
+/// Finds the objects of a document, also inside lists, and hands those of a known kind to `visit`. `unplaced` is the
+/// namespace of those that name none.
 pub(super) fn each_object<'d>(
     root: At<'d>,
     kustomization: bool,
@@ -160,7 +161,7 @@ pub(super) fn each_object<'d>(
     }
 }
 
-/// Returns the string under `key`; an error, which is reported, if it is something else.
+/// Returns the string under `key`; any other value is an error, which is reported.
 fn word(at: At<'_>, key: &str, mistakes: &mut Mistakes<'_>) -> Result<Option<SmolStr>, ()> {
     match at.get(key) {
         None => Ok(None),

@@ -1,5 +1,5 @@
-//! ServiceEntries, VirtualServices, DestinationRules and Gateways of Istio, as a build writes them: a field that is not
-//! known here is a finding, since nobody can say where it leads.
+//! ServiceEntries, VirtualServices, DestinationRules and Gateways of Istio, as a build writes them. An unknown field is
+//! a finding, because it is unknown where it leads.
 
 use std::net::IpAddr;
 
@@ -17,7 +17,7 @@ use crate::inventory::outside::{
     Servers,
 };
 
-/// Adds an object of one of these kinds to the others of its text; false for one of another kind.
+/// Adds an object of one of these kinds to the others of its text; returns false for another kind.
 pub(super) fn add(kind: &str, meta: &Meta<'_>, object: At<'_>, mesh: &mut Mesh, mistakes: &mut Mistakes<'_>) -> bool {
     known(object, "an object of Istio", &["apiVersion", "kind", "metadata", "spec"], mistakes);
     let Some(spec) = fields::mapping(object, "spec", mistakes) else { return false };

@@ -1,5 +1,5 @@
-//! Gateways and routes, of Istio and of the Gateway API, as far as they say how a gateway's ports are read and what a
-//! route changes. Misspelled fields are passed over here: the objects' own validation finds them.
+//! Gateways and routes, of Istio and of the Gateway API, only for the protocols of a gateway's ports and the changes
+//! that a route makes. Misspelled fields are ignored here: the objects' own validation finds them.
 
 use smol_str::{SmolStr, format_smolstr};
 
@@ -67,8 +67,9 @@ fn istio_gateway(meta: &Meta<'_>, spec: At<'_>, listeners: &mut Vec<Listener>) {
     }
 }
 
-/// Returns how Istio reads a server (`IsHTTPServer` and `IsPassThroughServer` in `pkg/config/gateway`). TLS that ends
-/// at a server whose protocol is TLS is passed on as TCP by the name that it asked for.
+/// Returns the protocol that Istio reads on a server (`IsHTTPServer` and `IsPassThroughServer` in
+/// `pkg/config/gateway`). If TLS ends at a server whose protocol is TLS, the connection is passed on as TCP, by its TLS
+/// name.
 fn of_server(protocol: &str, mode: Option<&str>) -> Option<AppProtocol> {
     let passed = mode.is_some_and(|mode| matches!(mode, "PASSTHROUGH" | "AUTO_PASSTHROUGH"));
     match protocol.to_ascii_uppercase().as_str() {
@@ -142,7 +143,7 @@ fn rewrite(meta: &Meta<'_>, hosts: Vec<Option<HostName>>, path: bool, host: bool
     (path || host).then(|| Rewrite { title: meta.title.clone(), hosts, path, host, origin: meta.origin })
 }
 
-/// Returns a host of a Gateway or a route; the inner `None` stands for every host, the outer one for none.
+/// Returns a host of a Gateway or a route; the inner `None` is every host, the outer one no host.
 #[allow(clippy::option_option, reason = "every host, one host, no host")]
 fn host_of(text: &str) -> Option<Option<HostName>> {
     if text == "*" {

@@ -32,7 +32,7 @@ pub(super) fn service(meta: &Meta<'_>, object: At<'_>, mistakes: &mut Mistakes<'
         headless: cluster_ip.is_some_and(|(ip, _)| ip == "None"),
         outside: match kind {
             Some("NodePort" | "LoadBalancer") => Some(true),
-            // A manifest without a `type` may not be the one that counts.
+            // A manifest without a `type` may be only a part of the Service.
             Some("ClusterIP") => Some(false),
             _ => None,
         },
@@ -63,7 +63,7 @@ fn port(meta: &Meta<'_>, at: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<Serv
     let declared = fields::text(at, "appProtocol", mistakes).map(|(text, _)| text.as_str());
     let app = declared.or(name.as_deref()).filter(|_| protocol == Protocol::Tcp).and_then(app_protocol);
     let unread = protocol == Protocol::Tcp && is_unread(declared.or(name.as_deref()).unwrap_or_default(), port);
-    // Zero: the cluster has not chosen one yet.
+    // Zero means that the cluster has not chosen a port yet.
     let node_port = match at.get("nodePort").and_then(At::scalar) {
         Some(Scalar::Number(Some(1..))) => {
             at.get("nodePort").and_then(|value| fields::port(value, "nodePort", mistakes))
@@ -88,7 +88,7 @@ fn target(port: u16, at: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<TargetPo
     }
 }
 
-/// Returns how a port is read, from `appProtocol`, or else from its name up to the first `-`, as Istio selects
+/// Returns the protocol of a port, from `appProtocol`, or else from its name up to the first `-`, as Istio selects
 /// protocols (`ConvertProtocol` in `pilot/pkg/serviceregistry/util`, and "Protocol Selection" in its documentation).
 /// The `kubernetes.io/` ones are Kubernetes' own: HTTP/2 in clear text, and WebSocket without and over TLS.
 fn app_protocol(name: &str) -> Option<AppProtocol> {
@@ -106,8 +106,8 @@ fn app_protocol(name: &str) -> Option<AppProtocol> {
     }
 }
 
-/// Returns whether Istio takes a port for plain TCP: by `appProtocol` or the prefix of its name, and where they say
-/// nothing by the numbers of SMTP, DNS, MySQL and MongoDB, on which servers speak first.
+/// Returns whether Istio treats a port as plain TCP: by `appProtocol` or the prefix of its name, and without them by
+/// the numbers of SMTP, DNS, MySQL and MongoDB, whose servers speak first.
 fn is_unread(name: &str, port: u16) -> bool {
     let prefix = name.split('-').next().unwrap_or_default().to_ascii_lowercase();
     match prefix.as_str() {

@@ -1,17 +1,17 @@
-//! Sidecars of Istio: which pods have one.
+//! Istio's sidecars: which pods have one.
 //!
 //! A Pod of a running cluster shows its sidecar: a container, or a restarting init container, `istio-proxy`. For a
-//! template it is foretold, as Istio's webhooks and its injector decide ("Controlling the injection policy" in Istio's
-//! documentation, `injectRequired` in `pkg/kube/inject`):
+//! template the decision of Istio's webhooks and its injector is predicted ("Controlling the injection policy" in
+//! Istio's documentation, `injectRequired` in `pkg/kube/inject`):
 //!
 //! - Pods on the host network, and those of the system's namespaces, are never injected.
-//! - The namespace's `istio-injection: disabled` keeps every webhook away, whatever the pod says.
-//! - Under `istio-injection: enabled`, or `istio.io/rev` beside no `istio-injection`, every pod is injected that does
-//!   not refuse: by the label `sidecar.istio.io/inject`, or without it by the annotation of that name.
-//! - In a namespace that says nothing only a pod is injected that asks by *label*, `sidecar.istio.io/inject: "true"` or
-//!   `istio.io/rev`: no webhook looks at annotations.
+//! - The namespace's `istio-injection: disabled` excludes every webhook, whatever the pod's labels are.
+//! - With `istio-injection: enabled`, or `istio.io/rev` without `istio-injection`, every pod is injected unless it
+//!   refuses: by the label `sidecar.istio.io/inject`, or without the label by the annotation of that name.
+//! - In a namespace without these labels a pod is injected only if it asks by *label*, `sidecar.istio.io/inject:
+//!   "true"` or `istio.io/rev`: no webhook reads annotations.
 //! - `istio.io/dataplane-mode: ambient`, of the pod or else of its namespace, is the mode without sidecars.
-//! - A gateway is the proxy alone, and no sidecar of anything.
+//! - A gateway is only the proxy, and not a sidecar of a workload.
 
 use smol_str::SmolStr;
 
@@ -29,7 +29,7 @@ const MODE: &str = "istio.io/dataplane-mode";
 /// Labels that only pods of gateways and waypoints have: Istio's own and the Gateway API's.
 const GATEWAY_LABELS: [&str; 2] = ["gateway.networking.k8s.io/gateway-name", "istio.io/gateway-name"];
 
-/// The namespaces that Istio's injector leaves out (`IgnoredNamespaces` in `pkg/kube/inject`).
+/// The namespaces that Istio's injector ignores (`IgnoredNamespaces` in `pkg/kube/inject`).
 const SYSTEM: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
 
 /// The fields of a pod or a template that decide its sidecar.
@@ -40,13 +40,13 @@ pub(super) struct Shown<'d> {
     pub annotations: Option<At<'d>>,
     /// The names of its containers and init containers.
     pub containers: Vec<&'d SmolStr>,
-    /// Whether it is a Pod that a cluster runs, and not a manifest that is yet to be applied.
+    /// Whether it is a Pod of a running cluster, and not a manifest that is still to be applied.
     pub live: bool,
     /// `spec.hostNetwork`.
     pub host_network: bool,
 }
 
-/// Returns the word of a pod or a template on a sidecar.
+/// Returns whether a pod or a template asks for a sidecar, has one or refuses it.
 pub(super) fn injection(shown: &Shown<'_>, mistakes: &mut Mistakes<'_>) -> Injection {
     let annotation = |key, mistakes: &mut Mistakes<'_>| {
         fields::text(shown.annotations?, key, mistakes).map(|(text, _)| text.as_str())
@@ -79,7 +79,7 @@ pub(super) fn injection(shown: &Shown<'_>, mistakes: &mut Mistakes<'_>) -> Injec
     }
 }
 
-/// Returns whether pods that say `injection` have a sidecar in a namespace of that name with these labels.
+/// Returns whether pods with some `injection` have a sidecar in a namespace of that name with these labels.
 pub(super) fn has_sidecar(injection: Injection, pod: &Labels, namespace: &str, labels: &Labels) -> bool {
     let policy = labels.get("istio-injection").map(SmolStr::as_str);
     let ambient = labels.get(MODE).is_some_and(|mode| mode == "ambient") && !pod.contains_key(MODE);
@@ -94,8 +94,7 @@ pub(super) fn has_sidecar(injection: Injection, pod: &Labels, namespace: &str, l
 }
 
 impl Inventory {
-    /// Returns whether a pod of which no more than its labels are known would have a sidecar in a namespace with these
-    /// labels.
+    /// Returns whether a pod of which only the labels are known would have a sidecar in a namespace with these labels.
     pub fn injects(&self, namespace: &str, labels: &Labels, pod: &Labels) -> bool {
         let injection = match pod.get(INJECT).map(SmolStr::as_str) {
             Some("true") => Injection::Asked,
@@ -105,7 +104,8 @@ impl Inventory {
         has_sidecar(injection, pod, namespace, labels)
     }
 
-    /// States a namespace, in place of an earlier statement, and decides the sidecars of its workloads by its labels.
+    /// Adds a namespace, which replaces an earlier one of its name, and decides the sidecars of its workloads by its
+    /// labels.
     pub fn declare_namespace(&mut self, name: SmolStr, namespace: Namespace) {
         let start = self.workloads.partition_point(|workload| workload.namespace < name);
         for workload in self.workloads[start..].iter_mut().take_while(|workload| workload.namespace == name) {
@@ -114,7 +114,7 @@ impl Inventory {
         self.namespaces.insert(name, namespace);
     }
 
-    /// Adds the workloads that the source declares and that no manifest shows, after all declarations were looked at.
+    /// Adds the workloads that the source declares and that no manifest has, after all declarations.
     pub fn declare_workloads(&mut self, declared: impl Iterator<Item = Workload>) {
         let before = self.workloads.len();
         self.workloads.extend(declared);
@@ -134,7 +134,7 @@ impl Inventory {
         }
     }
 
-    /// Adds a declaration to the known workloads of its name: fields that they left out, and the labels that select
+    /// Adds a declaration to the known workloads of its name: facts that they leave out, and the labels that select
     /// their pods when a policy names them.
     pub fn confirm_workload(&mut self, said: Workload) {
         let name = |one: &Workload| (one.namespace.clone(), one.name.clone());
@@ -148,7 +148,7 @@ impl Inventory {
 }
 
 impl Workload {
-    /// Adds a declaration of the same pods: fields that this one leaves out, and the labels that select the pods when a
+    /// Adds a declaration of the same pods: facts that this one leaves out, and the labels that select the pods when a
     /// policy names them.
     pub fn confirm(&mut self, said: &Workload) {
         self.selector = said.selector.clone().or(self.selector.take());

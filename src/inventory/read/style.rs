@@ -9,8 +9,8 @@
 //!         - { protocol: UDP, port: 53 }       no anchors, tags, folded lines or empty values
 //! ```
 //!
-//! What it reads, the reader of all YAML reads alike; a test holds the two together. What it does not expect it
-//! refuses.
+//! The reader of all YAML reads such a text in the same way, which a test checks. Anything outside this style is
+//! refused.
 
 use smol_str::{SmolStr, SmolStrBuilder};
 
@@ -97,7 +97,7 @@ impl<'t> Reader<'t> {
         self.text.as_bytes()
     }
 
-    /// Returns the end of the line that holds a byte.
+    /// Returns the end of the line that contains a byte.
     fn line_end(&self, at: usize) -> usize {
         let rest = &self.bytes()[at..];
         rest.iter().position(|byte| *byte == b'\n').map_or(self.text.len(), |length| at + length)
@@ -429,7 +429,7 @@ mod tests {
         Sources::new().add("a.yaml", "")
     }
 
-    /// Returns a value as text, without its places.
+    /// Returns a value as text, without its spans.
     fn shown(document: &Document<'_>, id: NodeId) -> String {
         match &document.nodes[id.0 as usize].value {
             Value::Scalar(scalar) => format!("{scalar:?}"),

@@ -1,4 +1,4 @@
-//! The tree of a document: values with their places.
+//! The tree of a document: values with their spans.
 
 use smol_str::SmolStr;
 
@@ -9,7 +9,7 @@ use crate::source::Span;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NodeId(pub u32);
 
-/// A value and its place. A list or mapping has the place where it begins.
+/// A value and its span. The span of a list or mapping is its beginning.
 #[derive(Debug)]
 pub(super) struct Node {
     pub span: Span,
@@ -36,9 +36,9 @@ pub(super) struct Entry {
 pub(super) struct Key {
     /// Its text.
     pub text: SmolStr,
-    /// Its place.
+    /// Its span.
     pub span: Span,
-    /// Whether Kubernetes takes it for a boolean: an unquoted `on`, `y` and their kind.
+    /// Whether Kubernetes reads it as a boolean: an unquoted `on`, `y` and similar words.
     pub boolean: bool,
 }
 
@@ -72,7 +72,7 @@ impl<'d> At<'d> {
         &self.document.nodes[self.id.0 as usize]
     }
 
-    /// Returns the place of the value: of a list or mapping, its first line.
+    /// Returns the span of the value; for a list or mapping, its first line.
     pub fn span(self) -> Span {
         let Node { span, value } = self.node();
         if matches!(value, Value::Scalar(_)) {
@@ -83,7 +83,7 @@ impl<'d> At<'d> {
         Span { end: span.start + line.len() as u32, ..*span }
     }
 
-    /// Returns the value as it is written, as far as its first line goes.
+    /// Returns the value as it is written, up to the end of its first line.
     pub fn written(self) -> &'d str {
         let span = self.span();
         self.document.text.get(span.start as usize..span.end as usize).unwrap_or_default()
@@ -113,7 +113,7 @@ impl<'d> At<'d> {
         }
     }
 
-    /// Returns the value under a key; `None` without one, or for `null`, which Kubernetes takes for the same.
+    /// Returns the value under a key; `None` if it is missing or `null`, which Kubernetes reads in the same way.
     pub fn get(self, key: &str) -> Option<At<'d>> {
         let (_, value) = self.entries()?.find(|(found, _)| found.text == key)?;
         (!value.is_null()).then_some(value)

@@ -19,7 +19,7 @@ use crate::syntax::tree::{Expr, ExprKind, NamespacePattern, PodPattern, PortKind
 const SERVICE_PORT: u16 = 443;
 
 impl Asker<'_> {
-    /// Returns the API servers where a destination means them; `None` for any other destination.
+    /// Returns the API servers if a destination names them; `None` for any other destination.
     pub(super) fn api_servers(
         &self,
         to: &Expr,
@@ -68,7 +68,7 @@ impl Asker<'_> {
     }
 }
 
-/// Returns the single addresses of a member, each on its port where the question names that port or the Service's.
+/// Returns the single addresses of a member, each on its own port, if the question asks for that port or the Service's.
 fn targets(member: &Member, number: u16, protocol: Protocol) -> Vec<Target> {
     let What::Addresses(set) = &member.what else { return Vec::new() };
     let single = set.blocks.iter().filter(|block| block.net.prefix_len() == block.net.max_prefix_len());

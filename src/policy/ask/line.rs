@@ -35,7 +35,7 @@ enum Port {
 }
 
 impl Question {
-    /// Reads a line. The error says in words why it is none.
+    /// Reads a line. The error says in words what is wrong.
     pub fn parse(line: &[u8]) -> Result<Question, String> {
         let line: Line = serde_json::from_slice(line).map_err(|error| format!("this is no flow: {error}"))?;
         let port = line.port.map(|port| match port {
@@ -52,7 +52,7 @@ impl Question {
                 path: line.path,
                 host: line.host.map(Into::into),
                 tls: line.tls.map(Into::into),
-                client: line.client,
+                client: line.client.map(|client| client.to_canonical()),
                 headers: headers(line.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
                 jwt: line.jwt,
             },
@@ -60,7 +60,7 @@ impl Question {
     }
 }
 
-/// Returns headers by their names in lower case; several of one name are one value, joined by commas.
+/// Returns headers by their names in lower case; several values of one name are joined by commas.
 pub fn headers<'h>(list: impl IntoIterator<Item = (&'h str, &'h str)>) -> Vec<(SmolStr, SmolStr)> {
     let mut all: Vec<(SmolStr, SmolStr)> = Vec::new();
     for (name, value) in list {

@@ -1,4 +1,4 @@
-//! Names that the inventory has instead of an unknown one: the words of an answer that cannot be given.
+//! Near names: for an unknown name, the message with the closest name of the inventory.
 
 use smol_str::SmolStr;
 
@@ -10,14 +10,14 @@ use crate::model::ports::Protocol;
 /// The most names of a list that are shown.
 const NAMES_TOLD: usize = 6;
 
-/// Says that the inventory has no namespace of that name.
+/// Returns the message for an unknown namespace.
 pub(super) fn no_namespace(inventory: &Inventory, namespace: &str) -> String {
     let names: Vec<&str> = inventory.namespaces.keys().map(SmolStr::as_str).collect();
     let instead = instead(namespace, &names, "");
     format!("the inventory has no namespace `{namespace}`{instead}")
 }
 
-/// Says that the inventory has no workload, Service or Pod of that name.
+/// Returns the message for an unknown workload, Service or Pod.
 pub(super) fn no_name(inventory: &Inventory, namespace: &str, name: &str) -> String {
     let workloads = inventory.workloads_in(namespace).iter().filter(|workload| !workload.owned);
     let services = inventory.services.keys().filter(|(of, _)| of == namespace);
@@ -34,7 +34,7 @@ pub(super) fn knows_account(inventory: &Inventory, namespace: &str, account: &st
     accounts(inventory, namespace).any(|known| known == account)
 }
 
-/// Says that the inventory has no service account of that name.
+/// Returns the message for an unknown service account.
 pub(super) fn no_account(inventory: &Inventory, namespace: &str, account: &str) -> String {
     let mut names: Vec<&str> = accounts(inventory, namespace).filter(|name| !name.is_empty()).collect();
     names.sort_unstable();
@@ -50,7 +50,7 @@ fn accounts<'a>(inventory: &'a Inventory, namespace: &'a str) -> impl Iterator<I
     own.chain(workloads).chain(["default"])
 }
 
-/// Returns the nearest of names, else the first of them.
+/// Returns the name nearest to a word, else the first names.
 pub(super) fn instead(word: &str, names: &[&str], before: &str) -> String {
     if let Some(near) = nearest(word, names.iter().copied()) {
         return format!("; did you mean `{before}{near}`?");
@@ -75,7 +75,7 @@ pub(super) fn near_label(inventory: &Inventory, selector: &PodSelector) -> Optio
     }
 }
 
-/// Returns the ports of a Service, each with where it leads.
+/// Returns the ports of a Service, each with the pods' port that it leads to.
 pub(super) fn ports_of(service: &Service) -> String {
     let all: Vec<String> = service.ports.iter().map(port).collect();
     match all.as_slice() {
@@ -84,7 +84,7 @@ pub(super) fn ports_of(service: &Service) -> String {
     }
 }
 
-/// Returns a port of a Service with where it leads: `80 to 8080`, `metrics (9090) to metrics`.
+/// Returns a port of a Service with the pods' port that it leads to: `80 to 8080`, `metrics (9090) to metrics`.
 pub(super) fn port(port: &ServicePort) -> String {
     let protocol = if port.protocol == Protocol::Tcp { String::new() } else { format!("/{}", port.protocol.word()) };
     let number = match &port.name {
@@ -94,7 +94,7 @@ pub(super) fn port(port: &ServicePort) -> String {
     format!("{number} to {}", target(&port.target))
 }
 
-/// Returns the port of the pods to which a Service's port leads.
+/// Returns the pods' port that a Service's port leads to.
 pub(super) fn target(target: &TargetPort) -> String {
     match target {
         TargetPort::Number(number) => number.to_string(),

@@ -15,7 +15,7 @@ use crate::model::labels::{Account, Labels, PodSelector, Requirements};
 use crate::policy::flow::{Party, Pod};
 use crate::syntax::tree::{Expr, ExprKind, LabelTest, Labels as Written, NamespacePattern, PodPattern};
 
-/// The label that pods are assumed to have when the inventory has nothing of their name.
+/// The label that pods are assumed to have if the inventory has nothing of their name.
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
 /// A party that a question may mean.
@@ -41,7 +41,7 @@ impl Candidate {
 }
 
 impl Asker<'_> {
-    /// Returns every party that an endpoint of a question may mean: pods of the inventory, else one made-up pod.
+    /// Returns every party that an endpoint of a question may mean: pods of the inventory, else one invented pod.
     pub(super) fn parties(&mut self, expr: &Expr, text: &str) -> Result<Vec<Candidate>, String> {
         // A pod is shown without the port of the question.
         let text = expr.ports.as_ref().and_then(|ports| text.get(..ports.span.start as usize)).unwrap_or(text);
@@ -101,6 +101,8 @@ impl Asker<'_> {
 
     /// Returns the pod that has an address, or the address itself. Pods on the host network belong to their node.
     fn at_address(&self, address: IpAddr) -> Candidate {
+        // A socket for both families shows IPv4 addresses as `::ffff:203.0.113.7`.
+        let address = address.to_canonical();
         let pod = self.policy.inventory.workloads.iter().find(|workload| {
             workload.kind == WorkloadKind::Pod && !workload.host_network && workload.addresses.contains(&address)
         });
@@ -163,7 +165,7 @@ impl Asker<'_> {
         Ok(vec![self.made_up(namespace, &shown, labels, None)])
     }
 
-    /// Returns the pods that a selector means, one for each known workload; without a known one, a made-up pod with
+    /// Returns the pods that a selector means, one for each known workload; if none is known, an invented pod with
     /// exactly these labels.
     fn selected(
         &mut self,
@@ -236,8 +238,8 @@ impl Asker<'_> {
         }
     }
 
-    /// Returns the party of a workload. A pod on the host network is its node's address, and is refused if that is not
-    /// known.
+    /// Returns the party of a workload. A pod on the host network is its node's address; it is an error if that is
+    /// unknown.
     fn unless_on_a_node(
         &self,
         workload: &Workload,
@@ -253,12 +255,12 @@ impl Asker<'_> {
         }
     }
 
-    /// Returns one Pod, which reaches itself by its own address.
+    /// Returns one Pod. A single Pod reaches itself by its own address.
     fn one_pod(&self, workload: &Workload) -> Candidate {
         Candidate::one(Party::Pod(Pod { single: true, ..self.policy.pod_of(workload) }))
     }
 
-    /// Returns any pod of a workload, or a Pod that stands for one of several.
+    /// Returns any pod of a workload, or any of several equal Pods.
     pub(super) fn any_of(&self, workload: &Workload) -> Candidate {
         let owner = if workload.owned { self.owner(workload) } else { None };
         let mut candidate = Candidate::one(Party::Pod(self.policy.pod_of(workload)));
@@ -268,8 +270,8 @@ impl Asker<'_> {
         candidate
     }
 
-    /// Returns the workload that a Pod is a copy of: the one that selects it, if that is known, else the labels and the
-    /// account that its copies share.
+    /// Returns the workload of a Pod: the known one that selects it, else the labels and the account that its copies
+    /// share.
     fn owner(&self, pod: &Workload) -> Option<SmolStr> {
         let all = self.policy.inventory.workloads_in(&pod.namespace).iter();
         let mut owners = all.filter(|other| other.kind != WorkloadKind::Pod);
@@ -284,7 +286,7 @@ impl Asker<'_> {
         })
     }
 
-    /// Makes up a pod that the inventory does not have. Without an inventory every pod counts as meshed.
+    /// Returns an invented pod with these labels. Without an inventory every pod counts as meshed.
     pub(super) fn made_up(
         &self,
         namespace: &SmolStr,

@@ -21,7 +21,7 @@ use crate::policy::flow::{Flow, Party, Request};
 use crate::syntax::tree::{Expr, ExprKind, PortKind};
 
 impl Asker<'_> {
-    /// Returns the ways of a client outside to a public host of a rule with `via … at`; `None` for any other question.
+    /// Returns the flows of a client outside to a public host of a rule with `via … at`; `None` for any other question.
     pub(super) fn published(
         &mut self,
         sources: &[Candidate],
@@ -104,7 +104,8 @@ impl Asker<'_> {
         }
     }
 
-    /// Returns the pods of the inventory that a selector selects, else a made-up one with its labels, if it names them.
+    /// Returns the pods of the inventory that a selector selects, else an invented pod with its labels, if it gives
+    /// them.
     fn known_or_made_up(&mut self, selector: &PodSelector, name: &SmolStr) -> Option<Vec<Candidate>> {
         let inventory = self.policy.inventory.clone();
         let known = inventory.select(selector);
@@ -190,7 +191,8 @@ fn ports_on(member: &Member, to: &Candidate) -> Vec<(u16, Protocol)> {
     entries.filter_map(|entry| Some((port(&entry.port, entry.protocol)?, entry.protocol))).collect()
 }
 
-/// Returns the ways of a client through a gateway's pod; without a known destination, the way to the gateway alone.
+/// Returns the two flows of a client through a gateway's pod; without a known destination, only the flow to the
+/// gateway.
 fn through(
     client: IpAddr,
     from: &Candidate,

@@ -6,13 +6,13 @@ use crate::model::ports::Protocol;
 use crate::source::Sources;
 use crate::syntax::tree::{Expr, ExprKind, Port, PortKind, PortProtocol};
 
-/// Reads an endpoint of a question.
+/// Parses an endpoint of a question.
 pub(super) fn parse(text: &str) -> Result<Expr, String> {
     let mut sources = Sources::new();
     let file = sources.add("", text);
     let mut diagnostics = Diagnostics::new();
     let span = crate::source::Span::new(file, 0, text.len());
-    // A lone IPv6 address is clear in a question, although a policy needs brackets around it.
+    // An IPv6 address alone needs no brackets in a question; in a policy it does.
     let bracketed = text.parse::<std::net::Ipv6Addr>().is_ok().then(|| format!("[{text}]"));
     let expr = crate::syntax::parse_endpoint(bracketed.as_deref().unwrap_or(text), span, &mut diagnostics);
     match diagnostics.iter().next() {
@@ -30,8 +30,8 @@ pub(super) struct WantedPort {
     pub protocol: Option<Protocol>,
 }
 
-/// Returns the port of a question; the error says why there is none. `known` are the ports that the destination has, as
-/// a question writes them, each perhaps with further words.
+/// Returns the port of a question, or an error that says why it is missing. `known` are the destination's ports, as a
+/// question writes them, each perhaps with further words.
 pub(super) fn wanted_port(
     to: &Expr,
     question: &Question,

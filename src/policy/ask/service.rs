@@ -71,8 +71,8 @@ impl Asker<'_> {
         Ok(all)
     }
 
-    /// Returns the port of a host where TLS arrives that the mesh opens for a pod, which dials another one in plain
-    /// HTTP as a rule about it says.
+    /// Returns the port of a host on which the mesh opens TLS for a pod that itself sends plain HTTP to another port,
+    /// as a rule about the host says.
     pub(super) fn opened_by_the_mesh(&self, source: &Party, target: &Target) -> Option<u16> {
         let (Party::Host { name, .. }, Party::Pod(pod), Protocol::Tcp) = (&target.to.party, source, target.protocol)
         else {
@@ -89,8 +89,8 @@ impl Asker<'_> {
         })
     }
 
-    /// Returns the ports that a destination is known to have, as a question writes them, each with what else is to say:
-    /// those of a Service with where they lead, those of pods with their names.
+    /// Returns the known ports of a destination, as a question writes them, each with a remark: for a Service the port
+    /// that it leads to, for pods the port's name.
     pub(super) fn ports_told(&self, to: &Expr) -> Vec<(String, String)> {
         const TOLD: usize = 8;
         let inventory = &self.policy.inventory;
@@ -133,8 +133,8 @@ struct Leads<'a> {
 /// A port and its protocol.
 type Port = (Option<u16>, Protocol);
 
-/// Returns a party's own port for the port of the question; `None` for a pod that is not behind that port of the
-/// Service.
+/// Returns a party's own port for the port of the question; `None` for a pod that this port of the Service does not
+/// lead to.
 fn port_on(
     party: &Party,
     text: &str,

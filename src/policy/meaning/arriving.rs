@@ -1,12 +1,12 @@
-//! Requests that a gateway takes, as the workloads behind it see them: both legs of a way in, in one comparison.
+//! Requests that arrive at a workload through a gateway, so that both legs of a way in are compared together.
 //!
 //! ```text
 //! 203.0.113.8 -> a pod of edge, for garden.example              a layer lets it in there
 //! a pod of edge -> garden/web, of client 203.0.113.8            so this comes, and the layer must not let it in
 //! ```
 //!
-//! A workload need not judge the clients that its gateway judges. What it lets in of other clients is no mistake,
-//! unless the gateway lets these in.
+//! A workload need not check the clients that its gateway checks. If the workload's layer lets in other clients, this
+//! is only a mistake if the gateway lets them in too.
 
 use super::{Meaning, Statement};
 use crate::flows::diagram::Values;
@@ -15,14 +15,13 @@ use crate::model::ports::{AppProtocol, Ports, Protocol};
 use crate::model::rules::Direction;
 
 impl Meaning<'_> {
-    /// From now on a layer counts as letting in these flows, some of those `within`, at the pods that a gateway has at
-    /// a place.
+    /// Records that a layer lets in the flows of `within` that pass it, at the pods of a gateway in a namespace.
     pub fn let_in(&mut self, gateway: usize, place: u32, layer: Passing, within: Set) {
         let Some(of) = self.policy.gateways.get(gateway) else { return };
         let pods = self.gateway_pods(of, Side::Destination, true);
         let pods = self.flows.with_place(pods, true, place);
         let requests = self.flows.with_request();
-        // On other ports nobody listens, and rules with `via` say nothing of them.
+        // On other ports the gateway does not listen, and rules with `via` do not concern them.
         let ports = of.ports.iter().filter(|port| port.protocol == Protocol::Tcp).map(|port| port.target);
         let ports = ports.map(|port| self.tcp_port(port)).collect();
         let d = &mut self.flows.diagrams;
@@ -34,14 +33,14 @@ impl Meaning<'_> {
         let address = self.flows.space.var(Feature::Address(Side::Source));
         let mut others = self.flows.but_requests();
         others.retain(|var| *var != address);
-        // Behind the gateway the name that TLS asked for cannot be seen.
+        // Behind the gateway the TLS name that the client asked for cannot be seen.
         others.push(self.flows.space.var(Feature::TlsName));
         let taken = self.flows.diagrams.for_some(&others, from_outside);
         let passed_on = self.as_clients(taken, address);
         self.arriving.push((gateway, passed_on));
     }
 
-    /// Returns requests by the address of their source as requests by the address of their client.
+    /// Returns requests with their source address moved to the client's address.
     fn as_clients(&mut self, requests: Set, address: Var) -> Set {
         let client = self.flows.space.var(Feature::Client);
         if self.flows.diagrams.first_test(requests) != Some(address) {
@@ -58,8 +57,8 @@ impl Meaning<'_> {
         d.union(sets)
     }
 
-    /// Returns those of some flows into the pods of a place that come by a gateway which takes them from their clients,
-    /// for the hosts of rules with `via`, on ports whose requests are read: on others no client is known.
+    /// Returns the flows into the pods of a namespace that arrive through a gateway which lets their clients in. Only
+    /// flows to hosts of rules with `via` on ports with readable requests count: on other ports the client is unknown.
     pub(super) fn that_arrive(&mut self, place: u32, flows: Set) -> Set {
         let policy = self.policy;
         let mut sets = Vec::new();

@@ -1,4 +1,4 @@
-//! What rules and grants match, as sets.
+//! Rule ends as sets: the flows that rules and grants match, and the flows of the pods that they govern.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use crate::model::ports::{AppProtocol, Ports};
 use crate::model::rules::{Action, Direction, Rule};
 use crate::policy::{Grant, GrantReason};
 
-/// The sets of endpoints that were made: many rules share an endpoint.
+/// The sets that were made, by endpoint, because many rules share an endpoint.
 #[derive(Default)]
 pub(super) struct Ends {
     governed: FxHashMap<(Kept<Endpoint>, Direction), Set>,
     sources: FxHashMap<(Kept<Endpoint>, Direction), Set>,
     destinations: FxHashMap<(Kept<Endpoint>, Kept<Conditions>, bool, Direction), Set>,
-    /// The connections that a gateway passes on unread, by the direction that is judged.
+    /// The connections that some gateway passes on unread, by the judged direction.
     pub(super) passed_through: FxHashMap<Direction, Set>,
-    /// The flows that the ports of each gateway concern.
+    /// The flows on the ports of each gateway.
     pub(super) of_gateways: FxHashMap<Kept<Gateway>, Arc<[OfPort]>>,
-    /// The flows into pods that are as proxies read them, wherever the pods are.
+    /// The flows into pods that proxies can read, for pods of any namespace.
     pub(super) read: Option<Set>,
-    /// The conditions of grants: none.
+    /// The conditions of a grant: none.
     pub(super) unconditional: Arc<Conditions>,
 }
 
-/// A shared value, known by its place: it is kept, so that no other value can take the place.
+/// A shared value, compared by its address in memory. It is kept alive, so that no other value gets the same address.
 pub(super) struct Kept<T>(pub(super) Arc<T>);
 
 impl<T> PartialEq for Kept<T> {
@@ -50,7 +50,7 @@ impl<T> Hash for Kept<T> {
 }
 
 impl Meaning<'_> {
-    /// Returns what a rule matches where it is judged in a direction.
+    /// Returns the flows that a rule matches, judged in a direction.
     pub fn matched(&mut self, rule: &Rule, judged: Direction) -> Set {
         if rule.via.is_some() && rule.ingress {
             return self.passed_on(rule, judged);
@@ -63,7 +63,7 @@ impl Meaning<'_> {
 
     /// Returns the flows of the pods that a rule governs in a direction.
     pub fn governed(&mut self, rule: &Rule, direction: Direction) -> Set {
-        // What pods send is what comes from them.
+        // If the source is pods only, their outgoing flows are the flows from the source.
         if direction == Direction::Egress && rule.source.is_workloads() {
             return self.source(&rule.source, direction);
         }
@@ -89,8 +89,8 @@ impl Meaning<'_> {
         set
     }
 
-    /// Returns the flows to an endpoint on its ports that meet some conditions. A deny of a host also matches whatever
-    /// is at the host's addresses, and a deny of a path all its spellings.
+    /// Returns the flows to an endpoint on its ports that meet some conditions. A deny of a host also matches every
+    /// host at its addresses, and a deny of a path every spelling of it.
     pub(super) fn destination(
         &mut self,
         endpoint: &Arc<Endpoint>,
@@ -130,7 +130,7 @@ impl Meaning<'_> {
         self.flows.diagrams.and(what, request)
     }
 
-    /// Returns what a rule matches where it is judged in a direction, in small parts: for each member of its two sides.
+    /// Returns the flows that a rule matches, judged in a direction: one set for each pair of members of its two sides.
     pub(super) fn matched_in_parts(&mut self, rule: &Rule, judged: Direction) -> Vec<Set> {
         if rule.via.is_some() && rule.ingress {
             return vec![self.passed_on(rule, judged)];
@@ -146,7 +146,7 @@ impl Meaning<'_> {
         parts
     }
 
-    /// Returns the flows of the pods that a rule governs in a direction, for each member by itself.
+    /// Returns the flows of the pods that a rule governs in a direction: one set for each member.
     pub(super) fn governed_in_parts(&mut self, rule: &Rule, direction: Direction) -> Vec<Set> {
         let side = if direction == Direction::Egress { Side::Source } else { Side::Destination };
         let pods = rule.subject(direction).pods().map(|(_, pods)| &pods.selector);
@@ -175,8 +175,8 @@ impl Meaning<'_> {
         }
     }
 
-    /// Returns the flows on some ports that meet conditions; how a port is read decides which name of a request is
-    /// compared.
+    /// Returns the flows on some ports that meet conditions. The protocol of the port decides which name is compared:
+    /// the TLS name or the HTTP host.
     pub(super) fn requests(&mut self, ports: &Ports, conditions: &Conditions, deny: bool, judged: Direction) -> Set {
         if conditions.is_none() {
             return self.flows.ports(ports);
@@ -194,7 +194,8 @@ impl Meaning<'_> {
         if conditions.hosts.is_empty() || self.policy.gateways.is_empty() {
             return read;
         }
-        // What a gateway passes on unread shows the name of TLS, however its port is read otherwise.
+        // A connection that a gateway passes on unread shows only its TLS name, whatever protocol the rule gives its
+        // port.
         let unread = self.passed_through(judged);
         let ports = self.flows.ports(ports);
         let met = self.met(conditions, Some(AppProtocol::Tls), deny);
@@ -205,9 +206,9 @@ impl Meaning<'_> {
         d.or(by_tls, otherwise)
     }
 
-    /// Returns the flows that meet conditions on a port that is read in some way.
+    /// Returns the flows that meet conditions on a port with some protocol.
     pub(super) fn met(&mut self, conditions: &Conditions, read: Option<AppProtocol>, deny: bool) -> Set {
-        // Each condition by its name, so that a new one is not forgotten here.
+        // All conditions are named here, so that the compiler reports a new one.
         let Conditions { methods, paths, not_paths, hosts, headers, jwt } = conditions;
         let mut set = Set::ALL;
         if !methods.is_empty() {
@@ -215,7 +216,7 @@ impl Meaning<'_> {
             set = self.flows.diagrams.and(set, methods);
         }
         if !paths.is_empty() {
-            // What a rule refuses it means in every spelling, what it lets through as it is written.
+            // Paths that a rule refuses are compared in every spelling, paths that it lets through as they are written.
             let [paths, not] = [(paths, deny), (not_paths, !deny)].map(|(paths, spelled)| {
                 let paths = paths.iter().map(|path| self.flows.path(path, spelled)).collect();
                 self.flows.diagrams.union(paths)
@@ -243,7 +244,7 @@ impl Meaning<'_> {
         set
     }
 
-    /// Returns the flows that are `asked` for by a name; where that name is not known, those that are in `otherwise`.
+    /// Returns the flows that are `asked` for by a name; if this name is unknown, those of `otherwise`.
     pub(super) fn asked_or(&mut self, name: Name, asked: Set, otherwise: Set) -> Set {
         let unknown = self.flows.shows_no(name);
         let d = &mut self.flows.diagrams;
@@ -267,7 +268,7 @@ impl Meaning<'_> {
         set
     }
 
-    /// Returns what a grant opens.
+    /// Returns the flows that a grant opens.
     pub fn granted(&mut self, grant: &Grant) -> Set {
         let judged = grant.direction;
         let source = self.source(&grant.source, judged);

@@ -1,12 +1,13 @@
-//! What layers let through beside what the source allows, as far as it is known, and claims that rest on it.
+//! Excess: flows that the layers let through although the source does not allow them, and claims that fail because of
+//! it.
 //!
 //! ```text
 //! @approximate("…") allow egress lab/* -> zenquotes.io:443       a NetworkPolicy alone opens the internet on 443 instead
 //! assert never lab/* -> 203.0.113.7:443                          so this holds in the source, and not in the cluster
 //! ```
 //!
-//! The targets say of which rules an end is not held, and how far it reaches instead ([`Reach`]). A layer that is read
-//! back as sets can say it exactly; the question stays the same.
+//! The targets tell which rule ends the layers do not enforce, and which flows pass there instead ([`Reach`]). Reading
+//! a layer back as sets ([`Meaning::excess`]) gives the exact flows.
 
 use super::{Meaning, Statement};
 use crate::flows::{OUTSIDE, Set, TooLarge};
@@ -14,30 +15,31 @@ use crate::model::endpoint::What;
 use crate::model::rules::{Action, Direction, FlowPattern, RuleId};
 use crate::policy::Flow;
 
-/// An end of a rule that the layers of a build do not hold.
+/// One end of a rule that the layers of a build do not enforce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Excess {
     /// The rule.
     pub rule: RuleId,
-    /// The end.
+    /// The direction of the end.
     pub direction: Direction,
-    /// What passes there.
+    /// The flows that pass there.
     pub reach: Reach,
 }
 
-/// What passes at an end that is not held.
+/// The flows that pass at an end that the layers do not enforce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
-    /// What the rule matches, whatever it asks of requests.
+    /// All flows of the rule, without its conditions on requests.
     AnyRequest,
-    /// What the rule matches, and whatever else is where its hosts may be, on their ports.
+    /// All flows of the rule, and all other flows to the addresses that its hosts may have, on their ports.
     OtherHosts,
-    /// Perhaps every flow of the pods that the rule governs; of a deny, those that it matches.
+    /// Perhaps every flow of the pods that the rule governs; for a deny, perhaps every flow that it matches.
     Perhaps,
 }
 
 impl<'p> Meaning<'p> {
-    /// Returns one of some flows that layers let through where some ends are not held; `None` if none passes.
+    /// Returns one of some flows that layers let through if they do not enforce some rule ends; `None` if no flow
+    /// passes.
     pub fn let_through(&mut self, asked: &FlowPattern, excess: &[Excess]) -> Result<Option<Flow>, TooLarge> {
         let places: Vec<u32> = [OUTSIDE].into_iter().chain(self.flows.space.pod_places()).collect();
         let sets = self.asked(asked);
@@ -67,7 +69,7 @@ impl<'p> Meaning<'p> {
         self.flows.checked(None)
     }
 
-    /// Returns what passes at the pods of a place: what the rules that are held let through, and the excess of the
+    /// Returns the flows that pass at the pods of a namespace: those of the enforced rules, and the excess of the
     /// others.
     fn passes(&mut self, direction: Direction, place: u32, excess: &[Excess]) -> Set {
         if place == OUTSIDE {
@@ -100,7 +102,7 @@ impl<'p> Meaning<'p> {
         self.flows.with_place(set, true, place)
     }
 
-    /// Returns the flows that pass at an end of a rule, over the place of the judged pod.
+    /// Returns the flows that pass at an end of a rule that is not enforced.
     fn beyond(&mut self, excess: &Excess) -> Set {
         let Some(rule) = self.policy.rule(excess.rule) else { return Set::NONE };
         let direction = excess.direction;

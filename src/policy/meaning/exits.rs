@@ -1,4 +1,5 @@
-//! `via` on egress as sets, at the gateway through which rules lead out: who asks there for which host, and how.
+//! `via` on egress as sets: at the gateway that rules lead out through, the flows that ask for a host, and those let
+//! in.
 //!
 //! ```text
 //! use std/istio (egress-gateway)
@@ -7,10 +8,10 @@
 //!         is let in from the pods of garden, if it is a GET for api.example
 //! ```
 //!
-//! A deny of a host to which a gateway leads is judged there, too: the pods of the deny are refused.
+//! A deny of a host that a gateway leads to is judged at the gateway, too: the pods of the deny are refused there.
 //!
-//! The policy itself calls the way to a gateway a grant, since the flow that its rules judge is the one from the pod to
-//! the host. Where objects are compared with the rules, the gateway is where that flow is judged.
+//! In the policy itself, the way to a gateway is a grant, because its rules judge the flow from the pod to the host.
+//! The objects of a layer judge that flow at the gateway, so they are compared there.
 
 use super::{Meaning, Statement};
 use crate::flows::{Name, Set, Side};
@@ -21,7 +22,7 @@ use crate::model::ports::{AppProtocol, PortMatch, PortTest};
 use crate::model::rules::{Action, Direction, Rule};
 
 impl<'p> Meaning<'p> {
-    /// From now on a rule with `via` on the way out lets no flow straight to its hosts, and is judged at its gateway.
+    /// From now on a rule with `via` on egress is judged at its gateway, and allows no direct flow to its hosts.
     pub fn judge_ways(&mut self) {
         self.ways = true;
         let policy = self.policy;
@@ -53,7 +54,7 @@ impl<'p> Meaning<'p> {
         gateways.map(|pods| pods.namespace_name().map(|name| self.flows.space.place(name))).collect()
     }
 
-    /// Returns the rules that lead pods of a deny out through gateways, as far as labels tell.
+    /// Returns the rules that may lead pods of a deny out through gateways, by their labels.
     fn leading_out(&self, deny: &Rule) -> Vec<&'p Rule> {
         if !deny.conditions.is_none() {
             return Vec::new();
@@ -66,8 +67,8 @@ impl<'p> Meaning<'p> {
         self.leading.iter().map(|at| &policy.rules[*at]).filter(meets).collect()
     }
 
-    /// Returns, at the pods of gateways, the flows of the pods of a deny to hosts that it denies wholly and to which a
-    /// rule leads there.
+    /// Returns the flows, at the pods of gateways, from the pods of a deny to hosts that it fully denies and that a
+    /// rule leads to there.
     pub(super) fn led_out_denied(&mut self, deny: &Rule) -> Set {
         let mut sets = Vec::new();
         for rule in self.leading_out(deny) {
@@ -93,7 +94,7 @@ impl<'p> Meaning<'p> {
         d.and(from, there)
     }
 
-    /// Returns the flows that ask for a host that a deny denies on a port, wherever the host is.
+    /// Returns the flows that ask for a host which a deny denies on a port, at all addresses of the host.
     fn denied_names(&mut self, deny: &Rule, host: &Host, port: &PortMatch) -> Set {
         let PortTest::Range(first, _) = port.port else { return Set::NONE };
         let mut sets = Vec::new();
@@ -147,8 +148,8 @@ impl<'p> Meaning<'p> {
         (concerned, d.and(from, fitting))
     }
 
-    /// Returns the flows at the pods of a place that rules which lead out through gateways concern, and those that they
-    /// let in.
+    /// Returns the flows at the pods of a namespace that rules which lead out through gateways concern, and the flows
+    /// of these that they let in.
     pub(super) fn all_led_out(&mut self, place: u32) -> (Set, Set) {
         let (mut concerned, mut fitting) = (Vec::new(), Vec::new());
         for statement in self.statements(Direction::Ingress, place) {

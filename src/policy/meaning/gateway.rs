@@ -1,4 +1,4 @@
-//! `via` on ingress as sets: what a gateway lets in, and what it passes on to the workload.
+//! `via` on ingress as sets: the flows that a gateway lets in, and those that it passes on to the workload.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::model::ports::{AppProtocol, PortMatch, Ports, Protocol};
 use crate::model::rules::{Direction, Rule};
 use crate::policy::Grant;
 
-/// The flows on a port of a gateway, at its pods.
+/// The flows on a port of a gateway, at the gateway's pods.
 pub(super) struct OfPort {
-    /// Those that it passes on unread, known by the name of TLS.
+    /// The flows that it passes on unread; their host is the TLS name.
     unread: Set,
-    /// Those that it may read, known by the host of requests, and that it does not pass on unread.
+    /// The flows that it may read and does not pass on unread; their host is the HTTP host.
     read: Set,
 }
 
@@ -30,7 +30,7 @@ impl Meaning<'_> {
         let asked = match via.at.is_empty() {
             true => Set::ALL,
             false => {
-                // Behind the gateway the name that TLS asked for cannot be seen.
+                // Behind the gateway the TLS name that the client asked for cannot be seen.
                 let entries = rule.destination.members.iter().flat_map(|member| member.ports.entries());
                 let tls = entries.filter(|entry| entry.app == Some(AppProtocol::Tls));
                 let mut sets: Vec<Set> = tls.map(|entry| self.flows.port(entry)).collect();
@@ -87,7 +87,7 @@ impl Meaning<'_> {
         (d.union(concerned), d.union(fitting))
     }
 
-    /// Returns what the TCP ports of a gateway concern.
+    /// Returns the flows on each TCP port of a gateway.
     fn of_ports(&mut self, gateway: &Arc<Gateway>) -> Arc<[OfPort]> {
         let key = Kept(Arc::clone(gateway));
         if let Some(known) = self.ends.of_gateways.get(&key) {
@@ -112,14 +112,14 @@ impl Meaning<'_> {
         all
     }
 
-    /// Returns the flows that a gateway's half of a rule opens, among those of the grant.
+    /// Returns the flows that a grant opens as a gateway's part of a rule.
     pub(super) fn gateway_half(&mut self, grant: &Grant) -> Set {
         let policy = self.policy;
         let own = grant.direction == Direction::Ingress;
         let mut to_pods = Vec::new();
         let mut elsewhere = Set::NONE;
         for rule in grant.because.iter().filter_map(|at| policy.rule(*at)) {
-            // The gateway's end of a way out is judged by the rule.
+            // At the gateway, the way out is judged by the rule itself.
             if self.ways && own && rule.egress {
                 continue;
             }
@@ -148,7 +148,7 @@ impl Meaning<'_> {
         d.or(outside, to_pods)
     }
 
-    /// Returns the connections that some gateway passes on unread, by the name that TLS asks for.
+    /// Returns the connections that some gateway passes on unread, by their TLS name.
     pub(super) fn passed_through(&mut self, judged: Direction) -> Set {
         if let Some(known) = self.ends.passed_through.get(&judged) {
             return *known;
@@ -169,7 +169,7 @@ impl Meaning<'_> {
         all
     }
 
-    /// Returns the flows from outside to gateways that have proxies in front.
+    /// Returns the flows from outside to gateways with proxies in front.
     pub(super) fn behind_proxies(&mut self, direction: Direction, place: u32) -> Set {
         let policy = self.policy;
         let mut sets = Vec::new();
@@ -182,8 +182,8 @@ impl Meaning<'_> {
         self.flows.diagrams.and(to, from)
     }
 
-    /// Returns the flows that are as the ports of gateways read them: a port for HTTP gets requests without TLS, one
-    /// that ends TLS requests, and one that passes TLS on gets nothing else.
+    /// Returns the flows that fit the ports of gateways: a port for HTTP gets requests without TLS, one that terminates
+    /// TLS gets requests inside TLS, and one that passes TLS on gets only TLS.
     pub(super) fn as_read(&mut self, judged: Direction) -> Set {
         let policy = self.policy;
         let requests = self.flows.with_request();
@@ -215,14 +215,14 @@ impl Meaning<'_> {
         self.flows.diagrams.complement(others)
     }
 
-    /// Returns the flows that ask for one of some hosts by HTTP; where that is not known, by TLS.
+    /// Returns the flows that ask for one of some hosts by the HTTP host, or if it is unknown by the TLS name.
     fn asks_http(&mut self, hosts: &[HostName]) -> Set {
         let by_tls = self.flows.asks_for_names(Name::Tls, hosts);
         let by_http = self.flows.asks_for_names(Name::Host, hosts);
         self.asked_or(Name::Host, by_http, by_tls)
     }
 
-    /// Returns the flows that ask for one of some hosts by TLS; where that is not known, by HTTP.
+    /// Returns the flows that ask for one of some hosts by the TLS name, or if it is unknown by the HTTP host.
     fn asks_tls(&mut self, hosts: &[HostName]) -> Set {
         let by_tls = self.flows.asks_for_names(Name::Tls, hosts);
         let by_http = self.flows.asks_for_names(Name::Host, hosts);

@@ -1,4 +1,4 @@
-//! On what a claim rests that is true: rules that together refuse all of its flows, or let all of them through.
+//! Grounds of a true claim: rules that together refuse all of its flows, or let all of them through.
 //!
 //! ```text
 //! default deny garden/*
@@ -11,18 +11,18 @@ use super::{Meaning, Statement};
 use crate::flows::{OUTSIDE, Set, TooLarge};
 use crate::model::rules::{Action, Direction, FlowPattern, GrantId, RuleId};
 
-/// On what a true claim rests.
+/// The rules and grants that make a claim true.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grounds {
     /// The rules, in their order.
     pub rules: Vec<RuleId>,
-    /// What the compiler opened, in its order.
+    /// The grants, in their order.
     pub grants: Vec<GrantId>,
-    /// The ends at which pods let flows through since no rule isolates them: sending and receiving.
+    /// The ends (sending, receiving) whose pods let flows through because no rule isolates them.
     pub open: [bool; 2],
 }
 
-/// Places in the order in which they are looked at, between which some flows are asked for.
+/// A pair of places, and the flows between them that are asked for.
 struct Between {
     asked: Set,
     ends: [(Direction, u32, u32); 2],
@@ -70,7 +70,7 @@ impl Meaning<'_> {
         Ok(grounds.sorted())
     }
 
-    /// Returns what lets all of some flows through, of which the policy denies none, at each of their ends.
+    /// Returns rules and grants that let all of some flows through at each end; the policy denies none of these flows.
     pub fn opening(&mut self, asked: &FlowPattern) -> Result<Grounds, TooLarge> {
         let mut grounds = Grounds::default();
         for Between { asked, ends } in self.pairs_of(asked)? {
@@ -106,7 +106,7 @@ impl Meaning<'_> {
         Ok(grounds.sorted())
     }
 
-    /// Returns the places between which some of the flows can be, with the flows.
+    /// Returns the pairs of places that some of the flows can exist between, with the flows.
     fn pairs_of(&mut self, asked: &FlowPattern) -> Result<Vec<Between>, TooLarge> {
         let asked = self.asked(asked);
         let places: Vec<u32> = [OUTSIDE].into_iter().chain(self.flows.space.pod_places()).collect();

@@ -1,4 +1,4 @@
-//! What a claim `always` lacks: the ends at which pods are isolated and no rule allows its flows.
+//! The missing rules of a claim `always`: the ends at which pods are isolated and no rule allows its flows.
 //!
 //! ```text
 //! default deny garden/*
@@ -9,12 +9,12 @@ use super::Meaning;
 use crate::flows::{OUTSIDE, Set, TooLarge};
 use crate::model::rules::{Direction, FlowPattern};
 
-/// What some flows lack to be allowed, where no deny forbids them.
+/// The ends at which some flows need a rule, if no deny matches them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lacking {
-    /// The ends that refuse some of them.
+    /// The ends that refuse some of the flows.
     pub ends: [bool; 2],
-    /// Whether a rule for these ends would isolate pods that none isolates yet.
+    /// Whether a rule for these ends would isolate pods that no rule isolates yet.
     pub isolates: bool,
 }
 
@@ -26,7 +26,7 @@ impl Lacking {
 }
 
 impl Meaning<'_> {
-    /// Returns what flows lack to be allowed; `None` where a deny forbids some.
+    /// Returns the ends at which flows need a rule; `None` if a deny forbids some of them.
     pub fn lacking(&mut self, asked: &FlowPattern) -> Result<Option<Lacking>, TooLarge> {
         let asked = self.asked(asked);
         let places: Vec<u32> = [OUTSIDE].into_iter().chain(self.flows.space.pod_places()).collect();

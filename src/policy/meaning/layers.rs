@@ -1,4 +1,4 @@
-//! A layer beside its source: flows that the layer lets through in excess, and flows that it refuses too much.
+//! A layer compared with its source: flows that the layer lets through in excess, and flows that it wrongly refuses.
 //!
 //! ```text
 //! allow ingress lab/@curl -> garden/*     a layer that knows no accounts lets lab/@other in: excess of this rule's isolation
@@ -13,8 +13,8 @@ use crate::model::rules::{Action, Direction, GrantId, RuleId};
 use crate::policy::Policy;
 
 impl<'p> Meaning<'p> {
-    /// Prepares the meaning of some rule ends and grants of a policy, the only ones for their pods, to be compared with
-    /// sets that speak of other values too. `add` adds these; `budget` bounds the steps of all sets.
+    /// Prepares the meaning of some rule ends and grants, which are all that concern their pods, so that it can be
+    /// compared with the sets of a layer. `add` adds the values of the layer; `budget` limits the steps of all sets.
     pub fn beside(
         policy: &'p Policy,
         ends: &[(RuleId, Direction)],
@@ -35,9 +35,9 @@ impl<'p> Meaning<'p> {
         meaning
     }
 
-    /// Returns one of the flows that a layer lets through at the pods of a place although the source does not, among
-    /// those `within`, and leaving aside those that a rule forbids of which the layer is said to let more through. What
-    /// one end of a way through a gateway judges, the other end need not judge again.
+    /// Returns a flow that a layer lets through at the pods of a namespace although the source does not. Only flows of
+    /// `within` count, and none of a rule for which the layer is `said` to let more through. On a way through a
+    /// gateway, the property that one end checks need not be checked at the other end.
     pub fn excess(
         &mut self,
         direction: Direction,
@@ -49,8 +49,8 @@ impl<'p> Meaning<'p> {
         self.excess_beside(direction, place, layer, &mut |_| Passing::ALL, within, said)
     }
 
-    /// Returns one of the flows that two layers let through together, as [`Meaning::excess`] does for one; the second
-    /// is asked for if the first by itself lets such flows through.
+    /// Returns a flow that two layers let through together, as [`Meaning::excess`] does for one layer. The second layer
+    /// is read only if the first alone lets such flows through.
     pub fn excess_beside(
         &mut self,
         direction: Direction,
@@ -86,20 +86,20 @@ impl<'p> Meaning<'p> {
         self.between_places(direction, place, excess)
     }
 
-    /// Returns the flows at the pods of a place that a rule may forbid: a deny those that it matches, the others all
-    /// that goes to or from the pods that they isolate, and at a gateway those of its public hosts.
+    /// Returns the flows at the pods of a namespace that a rule may forbid: for a deny the flows that it matches; for
+    /// other rules all flows of the pods that they isolate, and at a gateway the flows to its public hosts.
     pub fn forbidden(&mut self, at: RuleId, direction: Direction, place: u32) -> Set {
         self.spoken_of(direction, place, &|one, _| one == at)
     }
 
-    /// Returns the flows of some without those of a way through a gateway that the other end of the way judges: a
-    /// gateway knows its clients, and the workload behind it their tokens.
+    /// Returns some flows without those that the other end of a way through a gateway checks: the gateway checks its
+    /// clients, and the workload behind it their tokens.
     fn judged_here(&mut self, place: u32, mut excess: Set) -> Set {
         let claims = self.flows.token_variables();
         let client = [self.flows.space.var(Feature::Client)];
         let [to, from] = self.gateway_sides(place);
         let arriving = self.that_arrive(place, excess);
-        // On the way out nobody behind the gateway judges.
+        // On egress through a gateway, no workload behind the gateway checks the flow.
         let led_out = self.all_led_out(place).0;
         let to = self.flows.diagrams.minus(to, led_out);
         for (side, elsewhere) in [(to, claims.as_slice()), (from, &client)] {
@@ -114,7 +114,7 @@ impl<'p> Meaning<'p> {
         self.flows.diagrams.or(excess, arriving)
     }
 
-    /// Returns the flows into the pods of a place that go to gateways, and those that come from gateways.
+    /// Returns the flows into the pods of a namespace whose destination is a gateway, and those whose source is one.
     fn gateway_sides(&mut self, place: u32) -> [Set; 2] {
         let policy = self.policy;
         let [mut to, mut from] = [const { Vec::new() }; 2];
@@ -126,8 +126,8 @@ impl<'p> Meaning<'p> {
         [to, from].map(|sets| self.flows.diagrams.union(sets))
     }
 
-    /// Returns the flows into the pods of a place that go to gateways, without those that rules with `via` let in
-    /// there, and those that come from gateways for clients that are not known.
+    /// Returns the flows to gateways that no rule with `via` lets in, and the flows from gateways with an unknown
+    /// client, at the pods of a namespace.
     fn unpromised_at_gateways(&mut self, place: u32) -> [Set; 2] {
         let [to, from] = self.gateway_sides(place);
         let mut meant = vec![self.all_led_out(place).1];
@@ -144,10 +144,10 @@ impl<'p> Meaning<'p> {
         [d.minus(to, meant), d.and(from, unknown)]
     }
 
-    /// Returns one of the flows that a layer refuses at the pods of a place although the source lets them through,
-    /// among those `within`, and leaving aside those at the pods of a rule of which the layer is said to let less
-    /// through, `less` being the flows of which that can be said, or of a rule that it is unable to say. At a gateway
-    /// only flows of rules with `via` are promised, and behind one those of clients that are known.
+    /// Returns a flow that a layer refuses at the pods of a namespace although the source lets it through. Only flows
+    /// of `within` count; not those of `less` at the pods of a rule for which the layer is `said` to let less through,
+    /// nor those of a rule that the layer is `unable` to enforce. At a gateway only the flows of rules with `via` are
+    /// promised, and behind a gateway only those of known clients.
     pub fn lost(
         &mut self,
         direction: Direction,
@@ -185,11 +185,11 @@ impl<'p> Meaning<'p> {
         self.between_places(direction, place, lost)
     }
 
-    /// Returns the flows into the pods of a place that are as proxies read them.
+    /// Returns the flows into the pods of a namespace that proxies can read.
     pub fn read_by_proxies(&mut self, place: u32) -> Set {
         let all = self.read_anywhere();
         let all = self.flows.with_place(all, true, place);
-        // What sidecars wrap for a gateway names its host by TLS, and may have a request inside.
+        // A sidecar wraps the request to an egress gateway: TLS names the host, and a request may be inside.
         let led_out = self.all_led_out(place).0;
         let whole = self.flows.whole_requests();
         let addresses = self.pod_addresses();
@@ -219,7 +219,7 @@ impl<'p> Meaning<'p> {
         let d = &mut self.flows.diagrams;
         let all = d.and(whole, at_gateways);
         let all = d.and(all, addresses);
-        // Behind a gateway the name that TLS asked for cannot be seen.
+        // Behind the gateway the TLS name that the client asked for cannot be seen.
         let from = d.union(from);
         let unseen = d.and(from, named);
         let not = d.or(unseen, others);
@@ -228,13 +228,13 @@ impl<'p> Meaning<'p> {
         all
     }
 
-    /// Returns the flows from pods to gateways through which no rule leads out: such a gateway knows a pod by its
-    /// address alone, as any client.
+    /// Returns the flows from pods to gateways that no rule leads out through. Such a gateway knows a pod only by its
+    /// address, like any client.
     fn pods_as_clients(&mut self, place: u32) -> Set {
         let policy = self.policy;
         let mut leading_out: Vec<&Gateway> = Vec::new();
         for statement in self.statements(Direction::Ingress, place) {
-            // A rule that leads out through a gateway opens it to its pods by a grant.
+            // A rule that leads out through a gateway has a grant from its pods to the gateway.
             let Statement::Grant(at) = statement else { continue };
             let rules = policy.grants[at].because.iter().filter_map(|at| policy.rule(*at));
             leading_out.extend(rules.filter(|rule| rule.egress).filter_map(|rule| Some(&*rule.via.as_ref()?.gateway)));
@@ -270,8 +270,8 @@ impl<'p> Meaning<'p> {
         self.flows.diagrams.union(sets)
     }
 
-    /// Returns the flows to the pods of a place that have the labels of a gateway in the root namespace: an object that
-    /// selects the gateway there is for pods of every namespace.
+    /// Returns the flows to pods of a namespace that have the labels of a gateway in the root namespace: an object in
+    /// the root namespace that selects these labels is for pods of every namespace.
     fn like_gateways(&mut self, place: u32) -> Set {
         let policy = self.policy;
         let root = &policy.settings.root_namespace;
@@ -308,8 +308,8 @@ impl<'p> Meaning<'p> {
         self.flows.diagrams.and(from, clients)
     }
 
-    /// Returns what some rules speak of at the pods of a place: a deny what it matches, the others all that goes to or
-    /// from the pods that they isolate.
+    /// Returns the flows at the pods of a namespace that some rules concern: for a deny the flows that it matches, for
+    /// other rules all flows of the pods that they isolate.
     fn spoken_of(&mut self, direction: Direction, place: u32, of: &dyn Fn(RuleId, Direction) -> bool) -> Set {
         let policy = self.policy;
         let mut sets = Vec::new();
@@ -321,7 +321,7 @@ impl<'p> Meaning<'p> {
                     Action::Allow | Action::Isolate => self.governed(&policy.rules[at], direction),
                 },
                 Statement::Published(at) => self.published(&policy.rules[at]).0,
-                // A rule that leads out through a gateway has its judgement at its own pods.
+                // A rule that leads out through a gateway is judged at its own pods, not at the gateway.
                 Statement::LedOut(at) | Statement::LedOutDenied(at) if !of(RuleId::new(at), Direction::Egress) => {
                     continue;
                 }
@@ -334,7 +334,7 @@ impl<'p> Meaning<'p> {
         self.flows.diagrams.union(sets)
     }
 
-    /// Returns a flow that can be, of some at the pods of a place.
+    /// Returns a flow of a set that can exist, at the pods of a namespace.
     fn between_places(&mut self, direction: Direction, place: u32, set: Set) -> Result<Option<Example<'p>>, TooLarge> {
         if self.flows.checked(set)? == Set::NONE {
             return Ok(None);

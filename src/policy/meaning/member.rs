@@ -1,7 +1,7 @@
 //! Whether one concrete flow is in the sets of a policy.
 //!
-//! A host known by its name alone may be at many addresses. A flow to it is denied when all of them are denied, and
-//! allowed when all of them are allowed; the sets say so for each pair of a host and an address.
+//! A host known only by its name may have many addresses. A flow to it is denied if it is denied for all of them, and
+//! allowed if it is allowed for all of them; the sets contain each pair of a host and an address.
 
 use std::net::IpAddr;
 
@@ -52,7 +52,8 @@ impl Meaning<'_> {
 }
 
 impl Meaning<'_> {
-    /// Returns whether a flow is in a set of this collection, wherever its host may be. Its pods have one address.
+    /// Returns whether a flow is in a set of this collection, for every address that its host may have. Its pods all
+    /// have one address.
     pub fn has(&self, flow: &Flow, direction: Direction, of_pods: IpAddr, set: Set) -> bool {
         let space = &self.flows.space;
         let of_pods = space.address(of_pods);

@@ -1,4 +1,4 @@
-//! The meaning of a policy as a value: which flows each end lets through, as sets.
+//! The meaning of a policy: the flows that each end lets through, as sets.
 //!
 //! ```text
 //! default deny egress garden/*
@@ -6,10 +6,10 @@
 //!     egress of garden: app=web, outside, in the block, tcp, 443      every other namespace: all flows
 //! ```
 //!
-//! The essay at the head of [`crate::policy`] is written here a second time, for all flows at once: the evaluator
-//! decides one flow by looking at every rule, and shares no code with this. Each direction has a table with one row for
-//! each namespace of the judged pods, made when it is asked for. A row's sets test the judged pod and the other side;
-//! the place of the judged pod is what chose the row.
+//! This is the essay at the head of [`crate::policy`] for all flows at once. The evaluator decides one flow by looking
+//! at every rule, and shares no code with this. Each direction has a table with one row for each namespace of the
+//! judged pods, made when it is asked for. The sets of a row test the judged pod and the other side, but not the judged
+//! pod's namespace: the row stands for it.
 
 mod arriving;
 mod ends;
@@ -52,12 +52,12 @@ use crate::model::rules::{Action, Direction, FlowPattern, Rule};
 /// The steps that the sets of one policy may take: about a second.
 const BUDGET: u64 = 4_000_000;
 
-/// A flow that proves or refutes something.
+/// An example flow that proves or refutes a claim.
 #[derive(Clone, Debug)]
 pub struct Example<'p> {
     /// The flow, as far as the policy can tell.
     pub witness: Witness,
-    /// The workloads of the inventory that its source and its destination are, if some are.
+    /// The inventory's workloads at its source and its destination, if it has them.
     pub workloads: [Option<&'p Workload>; 2],
 }
 
@@ -70,29 +70,30 @@ pub struct Meaning<'p> {
     ends: Ends,
     carried: Option<Set>,
     hard: Hard,
-    /// Whether a rule that leads out through a gateway lets nothing straight to its hosts, and is judged there.
+    /// Whether a rule that leads out through a gateway is judged at the gateway, and allows no direct flow to its
+    /// hosts.
     ways: bool,
-    /// Those rules.
+    /// The rules that lead out through a gateway.
     leading: Vec<usize>,
-    /// What gateways take and pass on, each by its number.
+    /// The flows that gateways let in and pass on, each with the number of its gateway.
     arriving: Vec<(usize, Set)>,
 }
 
 /// The rows of a direction.
 #[derive(Default)]
 struct Table {
-    /// The rules and grants whose subject is in one namespace, by it.
+    /// The statements whose subject is in one namespace, by the namespace.
     of_place: FxHashMap<u32, Vec<Statement>>,
-    /// Those whose subject may be in several.
+    /// The statements whose subject may be in several namespaces.
     wide: Vec<Statement>,
-    /// What the wide ones say, over the place of the judged pod.
+    /// The row of the wide statements, which still tests the judged pod's namespace.
     wide_row: Option<Row>,
     rows: FxHashMap<u32, Set>,
-    /// The rows that were compared, which need not be made one set.
+    /// The rows that were compared as three sets.
     passing: FxHashMap<u32, Passing>,
 }
 
-/// A statement that a row is made of.
+/// A rule or grant at the pods of one end.
 #[derive(Clone, Copy)]
 enum Statement {
     Rule(usize),
@@ -105,7 +106,7 @@ enum Statement {
     LedOutDenied(usize),
 }
 
-/// What each statement about some judged pods says.
+/// The sets of each statement about some judged pods.
 #[derive(Default)]
 struct Parts {
     denied: Vec<Set>,
@@ -115,7 +116,7 @@ struct Parts {
     published: Vec<Set>,
 }
 
-/// What the statements about some judged pods say.
+/// The sets of all statements about some judged pods, united.
 #[derive(Clone, Copy)]
 struct Row {
     denied: Set,
@@ -126,8 +127,8 @@ struct Row {
 }
 
 impl Row {
-    /// Returns what the row lets through: what no deny forbids and what is allowed, granted to isolated pods, or left
-    /// open.
+    /// Returns the flows that pass: allowed, granted to isolated pods, or to pods that no rule isolates; but none that
+    /// a deny forbids.
     fn passing(self, d: &mut Diagrams) -> Passing {
         let granted = d.and(self.isolated, self.granted);
         let closed = d.or(self.isolated, self.published);
@@ -143,8 +144,8 @@ impl<'p> Meaning<'p> {
         meaning
     }
 
-    /// Prepares sets of some rules and grants alone, of the policy or of a layer: it is not asked what the policy
-    /// allows. `budget` bounds the steps of all sets.
+    /// Prepares sets of some rules and grants alone, of the policy or of a layer, not to ask what the policy allows.
+    /// `budget` limits the steps of all sets.
     pub fn of<'r>(
         policy: &'p Policy,
         rules: impl Iterator<Item = &'r Rule> + Clone,
@@ -159,9 +160,9 @@ impl<'p> Meaning<'p> {
         &mut self.flows
     }
 
-    /// Returns the flows that can be, where a pod at a place is judged in a direction. What is no pod has none of the
-    /// addresses of pods, as far as these are known, and what comes to a gateway through proxies is left aside: its
-    /// packets have their addresses, and not its own.
+    /// Returns the flows that can exist if a pod of a namespace is judged in a direction. Only pods have the addresses
+    /// of pods, as far as these are known. Flows that come to a gateway through proxies are left out: their packets
+    /// have the proxies' addresses.
     pub fn around(&mut self, direction: Direction, place: u32) -> Set {
         let judged = if direction == Direction::Egress { Side::Source } else { Side::Destination };
         let around = self.flows.around(judged, place, &self.policy.internet, &self.policy.pod_addresses);
@@ -172,7 +173,7 @@ impl<'p> Meaning<'p> {
         d.minus(around, behind_proxies)
     }
 
-    /// Makes a meaning without rows, in which sets about these terms can be made.
+    /// Makes a meaning without rows, for sets with these terms.
     fn over(policy: &'p Policy, terms: Terms, budget: u64) -> Meaning<'p> {
         Meaning {
             policy,
@@ -229,7 +230,7 @@ impl<'p> Meaning<'p> {
         self.flows.checked(both) != Ok(Set::NONE)
     }
 
-    /// Returns whether some of the flows are those that a rule matches, or those of pods that it isolates.
+    /// Returns whether some of the flows concern a rule: it matches them, or isolates their pods.
     pub fn speaks_of(&mut self, asked: &FlowPattern, rule: &Rule) -> Result<bool, TooLarge> {
         let mut met = Set::NONE;
         for judged in Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction)) {
@@ -259,8 +260,8 @@ impl<'p> Meaning<'p> {
         self.flows.diagrams.and(set, between)
     }
 
-    /// Returns a flow of a set between two places: between workloads of the inventory if some are in it, else the
-    /// smallest.
+    /// Returns a flow of a set between two places: between workloads of the inventory if such a flow is in the set,
+    /// else the smallest.
     pub fn believable(&mut self, set: Set, source: u32, destination: u32) -> Option<Example<'p>> {
         let policy = self.policy;
         let mut narrowed = set;
@@ -281,7 +282,7 @@ impl<'p> Meaning<'p> {
         Some(Example { witness, workloads })
     }
 
-    /// Returns the flows that the judged pods of a place let through in a direction; outside, all.
+    /// Returns the flows that the judged pods of a namespace let through in a direction; outside, all flows.
     fn judged(&mut self, direction: Direction, place: u32) -> Set {
         if place == OUTSIDE {
             return Set::ALL;
@@ -295,7 +296,7 @@ impl<'p> Meaning<'p> {
         set
     }
 
-    /// Returns what the judged pods of a place let through in a direction.
+    /// Returns the flows that the judged pods of a namespace let through in a direction, as three sets.
     fn passing(&mut self, direction: Direction, place: u32) -> Passing {
         if place == OUTSIDE {
             return Passing::ALL;
@@ -334,7 +335,7 @@ impl<'p> Meaning<'p> {
         }
     }
 
-    /// Returns what some statements say, over the place of the judged pod.
+    /// Returns the sets of some statements together. They still test the namespace of the judged pod.
     fn said(&mut self, direction: Direction, statements: &[Statement]) -> Row {
         let Parts { denied, isolated, allowed, granted, published } = self.parts(direction, statements, false);
         let d = &mut self.flows.diagrams;
@@ -347,7 +348,7 @@ impl<'p> Meaning<'p> {
         }
     }
 
-    /// Returns what each of some statements says, where `small` each member of its endpoints by itself.
+    /// Returns the sets of each statement. With `small`, each member of an endpoint has its own set.
     fn parts(&mut self, direction: Direction, statements: &[Statement], small: bool) -> Parts {
         let policy = self.policy;
         let matched = |meaning: &mut Self, rule| match small {
@@ -454,8 +455,8 @@ fn is_published(rule: &Rule) -> bool {
     rule.ingress && rule.via.is_some()
 }
 
-/// Returns all values that some rules and grants speak of. Of the namespaces of the inventory that they do not name,
-/// one is like the other, unless labels tell them apart.
+/// Returns all values that some rules and grants name. The namespaces of the inventory that they do not name count as
+/// one, unless a rule selects namespaces by labels.
 fn terms_of<'r>(
     policy: &Policy,
     rules: impl Iterator<Item = &'r Rule> + Clone,
@@ -494,7 +495,7 @@ fn terms_of<'r>(
     terms
 }
 
-/// Returns all values that a policy, its claims and other patterns speak of.
+/// Returns all values that a policy, its claims and other patterns name.
 fn terms(policy: &Policy, others: &[FlowPattern]) -> Terms {
     let mut terms = Terms::new(namespaces(policy), policy.inventory.given);
     add_terms(&mut terms, policy);
@@ -504,12 +505,12 @@ fn terms(policy: &Policy, others: &[FlowPattern]) -> Terms {
     terms
 }
 
-/// Returns the namespaces that are known, with their labels where these are known.
+/// Returns the known namespaces, with their labels if these are known.
 fn namespaces(policy: &Policy) -> impl Iterator<Item = (SmolStr, Option<Labels>)> {
     policy.inventory.namespaces.keys().map(|name| (name.clone(), labels_of(policy, name)))
 }
 
-/// Adds all values that a policy and its claims speak of.
+/// Adds all values that a policy and its claims name.
 fn add_terms(terms: &mut Terms, policy: &Policy) {
     for rule in &policy.rules {
         add_rule(terms, rule);
@@ -537,7 +538,7 @@ fn add_rule(terms: &mut Terms, rule: &Rule) {
     }
 }
 
-/// Returns the labels of a namespace, its name among them, where they are known.
+/// Returns the labels of a namespace, with its name, if they are known.
 fn labels_of(policy: &Policy, name: &SmolStr) -> Option<Labels> {
     let known = policy.inventory.namespaces.get(name).filter(|namespace| namespace.declared)?;
     let mut labels = known.labels.clone();

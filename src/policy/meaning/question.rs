@@ -1,12 +1,12 @@
-//! Questions: is some flow from here to there allowed, or denied?
+//! Questions of assertions: is some flow between two endpoints allowed, or denied?
 //!
 //! ```text
 //! never shop/* -> db/*     the flows asked for, in the row of shop on the way out and in the row of db on the way in
 //! ```
 //!
-//! Only the rows that a question is about are ever made. Where a row is too large for a diagram, its rules are searched
-//! one by one instead ([`crate::flows::search`]): a flow is allowed when it is in some allow, or isolated by none, and
-//! in no deny.
+//! Only the rows of the namespaces in a question are made. If a row is too large for a diagram, its rules are searched
+//! one by one instead ([`crate::flows::search`]): a flow is allowed if it is in some allow, or in the pods of no
+//! isolating rule, and in no deny.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::flows::{Flows, OUTSIDE, Set, TooLarge};
 use crate::model::endpoint::Endpoint;
 use crate::model::rules::{Direction, FlowPattern, RuleId};
 
-/// What is looked for among the flows that a question is about.
+/// The kind of flow that is looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     Allowed,
@@ -27,41 +27,41 @@ pub(super) enum Wanted {
     Any,
 }
 
-/// What was too large for diagrams.
+/// The rows and pairs that were too large for diagrams.
 #[derive(Default)]
 pub(super) struct Hard {
     rows: FxHashSet<(Direction, u32)>,
     pairs: FxHashSet<(u32, u32)>,
-    /// How often a budget was used up; after some times diagrams are not tried again.
+    /// How often a budget was used up; after `MOST_TRIED` times diagrams are not tried again.
     times: usize,
-    /// The places between which no answer was found.
+    /// The two namespaces between which no answer was found.
     unanswered: Option<(u32, u32)>,
 }
 
-/// After so many rows that are too large, diagrams are not tried any more.
+/// The most rows that may be too large before diagrams are no longer tried.
 const MOST_TRIED: usize = 4;
 
-/// What made a question too large.
+/// The reason why a question is too large.
 #[derive(Clone, Debug)]
 pub struct Heavy {
-    /// The rules for these pods that ask for the most labels, the first ones of so many.
+    /// The rules for these pods with the most labels, at most `MOST_NAMED` of them.
     pub rules: Vec<RuleId>,
-    /// How many rules there are.
+    /// The number of all these rules.
     pub count: usize,
-    /// The labels that most of them ask for.
+    /// The labels that most of the rules test, at most `MOST_NAMED` of them.
     pub keys: Vec<SmolStr>,
-    /// How many labels there are.
+    /// The number of all these labels.
     pub key_count: usize,
 }
 
-/// Flows that one end lets through, or that it refuses: those of a set that are in none of others.
+/// Flows that one end lets through, or refuses: those that are in `inside` and in none of `others`.
 struct Part {
     inside: Set,
     others: Vec<Set>,
 }
 
 impl<'p> Meaning<'p> {
-    /// Looks through every pair of places for a flow.
+    /// Looks through every pair of namespaces for a flow.
     pub(super) fn search(&mut self, pattern: &FlowPattern, wanted: Wanted) -> Result<Option<Example<'p>>, TooLarge> {
         if self.flows.checked(()).is_err() {
             self.start_again();
@@ -111,7 +111,7 @@ impl<'p> Meaning<'p> {
         (sources, self.destination(&pattern.destination, &pattern.conditions, false, Direction::Egress))
     }
 
-    /// Returns the flows between two places that are asked for and can be.
+    /// Returns the flows between two namespaces that are asked for and can exist.
     pub(super) fn asked_between(&mut self, (sources, destinations): (Set, Set), source: u32, destination: u32) -> Set {
         let from = self.flows.with_place(sources, true, source);
         let asked = self.flows.diagrams.and(from, destinations);
@@ -150,12 +150,12 @@ impl<'p> Meaning<'p> {
         found
     }
 
-    /// Searches rule by rule from now on, as is done where rows are too large.
+    /// From now on searches rule by rule, as is done for rows that are too large.
     pub fn search_rules(&mut self) {
         self.hard.times = MOST_TRIED;
     }
 
-    /// Forgets all sets, since those of a used-up budget mean nothing.
+    /// Drops all sets, because the sets of a used-up budget are wrong.
     pub(super) fn start_again(&mut self) {
         self.hard.times += usize::from(self.flows.checked(()).is_err());
         self.flows = Flows::new(self.flows.space.clone(), BUDGET);
@@ -211,13 +211,13 @@ impl<'p> Meaning<'p> {
         }
     }
 
-    /// Returns the statements about the pods of a place.
+    /// Returns the statements about the pods of a namespace.
     pub(super) fn statements(&mut self, direction: Direction, place: u32) -> Vec<Statement> {
         let Table { of_place, wide, .. } = self.table(direction);
         of_place.get(&place).into_iter().flatten().chain(&*wide).copied().collect()
     }
 
-    /// Returns what each statement says between two places; nothing of what is no pod.
+    /// Returns the flows of each statement between two namespaces; nothing for [`OUTSIDE`].
     fn parts_at(&mut self, direction: Direction, place: u32, other: u32) -> Parts {
         if place == OUTSIDE {
             return Parts::default();
@@ -237,7 +237,7 @@ impl<'p> Meaning<'p> {
         parts
     }
 
-    /// Returns what made a question too large, if no answer to it was found.
+    /// Returns the reason why a question was too large, if it has no answer.
     pub fn heavy(&mut self, pattern: &FlowPattern) -> Heavy {
         let mut counts: BTreeMap<&SmolStr, usize> = BTreeMap::new();
         let mut rules: Vec<(usize, usize)> = Vec::new();
@@ -270,12 +270,12 @@ impl<'p> Meaning<'p> {
     }
 }
 
-/// Returns the labels that an endpoint asks for, with repetition.
+/// Returns the labels that an endpoint tests, with repetition.
 fn keys_of(endpoint: &Endpoint) -> impl Iterator<Item = &SmolStr> {
     endpoint.pods().flat_map(|(_, pods)| pods.selector.labels.list().iter().map(|test| &test.key))
 }
 
-/// So many rules and labels are named where a question is too large.
+/// The most rules and labels that are named for a question that is too large.
 const MOST_NAMED: usize = 4;
 
 impl Hard {
@@ -288,8 +288,8 @@ impl Hard {
 }
 
 impl Parts {
-    /// Returns the flows that the end lets through: those of an allow, those of a grant, and those of pods that nothing
-    /// isolates, as far as no deny forbids them.
+    /// Returns the flows that the end lets through: those of an allow, of a grant, and of pods that no rule isolates,
+    /// without those of a deny.
     fn passed(&self, meaning: &mut Meaning<'_>) -> Vec<Part> {
         let denied = || self.denied.clone();
         let mut parts: Vec<Part> = self.allowed.iter().map(|set| Part { inside: *set, others: denied() }).collect();

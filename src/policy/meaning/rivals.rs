@@ -1,11 +1,11 @@
-//! Which of several sets the others contain.
+//! Redundant sets: which of several sets the others contain, and which of those can be removed together.
 //!
 //! ```text
 //! {1, 2}, {1}, {2}       each is contained in the others, and any one of them may go: {1} and {2} do, since {1, 2} is wider
 //! ```
 //!
-//! Whatever is in two of the sets is in another one than any given one. So one pass tells which sets the others
-//! contain, and a second one, over these alone, which of them may go together.
+//! A value that is in two of the sets stays covered if one of them is removed. So a first pass finds the sets that the
+//! others contain, and a second pass, over these alone, which of them can be removed together.
 
 use rustc_hash::FxHashSet;
 
@@ -13,33 +13,33 @@ use crate::flows::Set;
 use crate::flows::diagram::Diagrams;
 use crate::model::rules::RuleId;
 
-/// The kinds of sets that a rule gives: the flows that it lets through or forbids, the pods that it isolates, and those
-/// whose way to DNS it opens.
+/// The number of sets of a rule: the flows that it lets through or forbids, the pods that it isolates, and the pods
+/// that it opens DNS for.
 pub(super) const KINDS: usize = 3;
 
-/// What a rule gives, and what of it others must give if the rule goes.
+/// The sets of a rule, and the parts of them that other rules must cover if the rule is removed.
 #[derive(Clone, Copy)]
 pub(super) struct Rival {
     pub(super) rule: RuleId,
     pub(super) gives: [Set; KINDS],
     pub(super) needs: [Set; KINDS],
-    /// Whether it may go at all.
+    /// Whether the rule may be removed at all.
     pub(super) may_go: bool,
 }
 
-/// Rules of one kind, beside what other rules give.
+/// Rules of one kind, and the sets that rules of other kinds cover.
 pub(super) struct Rivals {
     pub(super) list: Vec<Rival>,
     pub(super) base: [Set; KINDS],
 }
 
-/// A rule that others contain, with one that contains it alone, if there is one.
+/// A rule that others contain, with one rule that contains it alone, if there is one.
 pub(super) struct Contained {
     pub(super) rule: RuleId,
     pub(super) wider: Option<RuleId>,
 }
 
-/// A rule is compared with so many others, one by one, so that the work does not grow with the square of their number.
+/// The most rules that one rule is compared with, so that the work does not grow with the square of their number.
 const MOST_COMPARED: usize = 64;
 
 impl Rivals {
@@ -63,8 +63,9 @@ impl Rivals {
         found
     }
 
-    /// Returns those of some rules, each of which the others contain, that may go together. Of two alike the later one
-    /// goes, and one that another contains alone goes before one that several contain together.
+    /// Returns the candidates that can all be removed at once, if each is contained in the other rules. Of two equal
+    /// rules the later one is removed, and a rule that one other contains is removed before a rule that only several
+    /// contain together.
     pub(super) fn going(&self, d: &mut Diagrams, candidates: &FxHashSet<RuleId>) -> Vec<Contained> {
         let (going, staying): (Vec<&Rival>, Vec<&Rival>) =
             self.list.iter().partition(|rival| candidates.contains(&rival.rule));
@@ -75,7 +76,7 @@ impl Rivals {
         }
         let mut sorted: Vec<(&Rival, Option<RuleId>)> =
             going.into_iter().map(|rival| (rival, self.wider(d, rival))).collect();
-        // The last one is looked at first.
+        // The list is read from its end.
         sorted.sort_by_key(|(rival, wider)| (wider.is_some(), rival.rule));
         let mut before = vec![base];
         for (rival, _) in &sorted {
@@ -97,7 +98,7 @@ impl Rivals {
         found
     }
 
-    /// Returns a rule that gives by itself, beside the base, what another one needs.
+    /// Returns a single rule that, with the base, covers the needs of another one.
     fn wider(&self, d: &mut Diagrams, rival: &Rival) -> Option<RuleId> {
         let others = self.list.iter().filter(|other| other.rule != rival.rule).take(MOST_COMPARED);
         others.map(|other| (other, other.gives)).find_map(|(other, gives)| {

@@ -1,5 +1,5 @@
-//! Rules beside the other rules for the same pods: which of them the others contain, which denies beat, which forbid
-//! nothing.
+//! Findings about a rule beside the other rules for the same pods: others contain it, a deny beats it, or it forbids
+//! nothing that would pass.
 //!
 //! ```text
 //! allow egress shop/* -> db/*:5432
@@ -7,9 +7,9 @@
 //! allow egress shop/{app=web} -> db/{app=pg}:5432       contained in the first, and no flow can use it: the deny beats it
 //! ```
 //!
-//! A [`Group`] is looked at with sets of its own, over the values that its rules speak of, and leaves nothing behind.
-//! Of a namespace whose labels are not known, every one that it could have counts. So what is said of a group is true,
-//! and what would take too much work is not said.
+//! A [`Group`] has its own sets, over the values that its rules name; they are dropped afterwards. A namespace with
+//! unknown labels counts as if it could have any labels. So every finding is true, and a group that is too large has no
+//! findings.
 
 use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
@@ -23,59 +23,59 @@ use crate::model::ports::{PortMatch, Protocol};
 use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
 use crate::policy::{Grant, GrantReason, Policy};
 
-/// Rules that judge pods of one namespace in one direction, as far as they can matter to each other.
+/// Rules that judge pods of one namespace in one direction, and that can affect each other.
 #[derive(Clone, Debug)]
 pub struct Group<'p> {
     /// The direction.
     pub direction: Direction,
     /// The namespace; `None` stands for one that no rule names.
     pub namespace: Option<&'p SmolStr>,
-    /// The rules that are looked at.
+    /// The rules that are examined.
     pub own: Vec<RuleId>,
-    /// Other rules for the same pods.
+    /// Other rules for the same pods, to compare with.
     pub beside: Vec<RuleId>,
     /// Rules with `via` whose clients are judged at these pods.
     pub published: Vec<RuleId>,
     /// The grants for these pods.
     pub grants: Vec<GrantId>,
-    /// Rules that are judged at their other end alone, and whose flows end at these pods.
+    /// Rules that are judged only at their other end, and whose flows end at these pods.
     pub asked: Vec<RuleId>,
-    /// Addresses that `default deny` is meant to close.
+    /// Addresses that a `default deny` is meant to close (the cloud's metadata).
     pub guarded: &'p AddressSet,
 }
 
-/// Something that is true of a rule at the pods of a group.
+/// A finding about a rule at the pods of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// Other rules contain it.
+    /// Other rules contain this one.
     Contained,
-    /// Of an allow: a deny forbids all of it.
+    /// An allow, all flows of which a deny forbids.
     Denied,
-    /// Of a deny: none of its flows would pass without it.
+    /// A deny, none of whose flows would pass without it.
     Idle,
-    /// Of a rule that is judged at its other end: none of its flows passes here.
+    /// A rule that is judged at its other end, none of whose flows passes here.
     Closed,
-    /// Of an allow: pods that a `default deny` isolates reach a guarded address by it.
+    /// An allow that lets pods which a `default deny` isolates reach a guarded address.
     Unguarded,
 }
 
-/// What was found of a rule, with another rule that is the cause, where one is.
+/// A finding about a rule, with the rule that causes it, if there is one.
 #[derive(Clone, Copy, Debug)]
 pub struct Finding {
     /// The rule.
     pub rule: RuleId,
-    /// What was found.
+    /// The kind of finding.
     pub kind: Kind,
-    /// The cause.
+    /// The rule that causes it.
     pub cause: Option<RuleId>,
 }
 
-/// What was found of the rules of a group.
+/// The findings about the rules of a group.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     /// The findings.
     pub list: Vec<Finding>,
-    /// What [`Group::going`] finds, if all contained rules are candidates; `None` where it has to be asked.
+    /// The result of [`Group::going`] for all contained rules; `None` if it must be computed later.
     pub going: Option<Vec<Finding>>,
 }
 
@@ -83,7 +83,7 @@ pub struct Findings {
 const BUDGET: u64 = 100_000;
 
 impl<'p> Group<'p> {
-    /// Returns what is true of the rules of the group.
+    /// Returns the findings about the rules of the group.
     pub fn findings(&self, policy: &'p Policy) -> Result<Findings, TooLarge> {
         let mut sets = Sets::new(policy, self);
         let mut found = Vec::new();
@@ -100,12 +100,13 @@ impl<'p> Group<'p> {
             found.extend(sets.asked(*rule));
         }
         let list = sets.meaning.flows.checked(found)?;
-        // The sets are at hand now, and are gone when all groups have told their candidates.
+        // The sets exist now; they are dropped before all groups have given their candidates.
         let going = sets.going(&rivals, &contained);
         Ok(Findings { list, going: sets.meaning.flows.checked(going).ok() })
     }
 
-    /// Returns those of some rules that may go together, as other rules contain them.
+    /// Returns the rules among some candidates that can all be removed at once, because the remaining rules contain
+    /// them.
     pub fn going(&self, policy: &'p Policy, candidates: &FxHashSet<RuleId>) -> Result<Vec<Finding>, TooLarge> {
         let mut sets = Sets::new(policy, self);
         let rivals = sets.rivals();
@@ -185,8 +186,8 @@ impl<'p, 'g> Sets<'p, 'g> {
         }
     }
 
-    /// Returns the allows, the denies and the `default deny`s, each kind as rivals. A `default deny` says what is meant
-    /// even where allows isolate the same pods, so that only another one makes it needless.
+    /// Returns the allows, the denies and the `default deny`s, as three lists of rivals. A `default deny` states an
+    /// intention even if allows isolate the same pods, so only another `default deny` makes it redundant.
     fn rivals(&mut self) -> [Rivals; 3] {
         let own = self.group.own.len();
         let settings = &self.meaning.policy.settings;
@@ -211,7 +212,7 @@ impl<'p, 'g> Sets<'p, 'g> {
                 }
             };
             if line.rule.via.is_some() {
-                // Who may go through a gateway may not for that reason go past it.
+                // A rule with `via` does not make an allow without `via` redundant: it allows no direct flow.
                 let d = &mut self.meaning.flows.diagrams;
                 all[0].base[1] = d.or(all[0].base[1], line.governed);
                 all[0].base[2] = d.or(all[0].base[2], gives[2]);
@@ -222,14 +223,14 @@ impl<'p, 'g> Sets<'p, 'g> {
         all
     }
 
-    /// Returns those of some rules that may go together.
+    /// Returns the rules among some candidates that can all be removed at once.
     fn going(&mut self, rivals: &[Rivals; 3], candidates: &FxHashSet<RuleId>) -> Vec<Finding> {
         let d = &mut self.meaning.flows.diagrams;
         let going = rivals.iter().flat_map(|rivals| rivals.going(d, candidates));
         going.map(|one| Finding { rule: one.rule, kind: Kind::Contained, cause: one.wider }).collect()
     }
 
-    /// Returns what is true of one of the group's own rules.
+    /// Returns the findings about one of the group's own rules.
     fn own(&mut self, at: usize) -> Vec<Finding> {
         let Some(line) = self.lines.get(at).copied() else { return Vec::new() };
         let mut found = Vec::new();
@@ -258,7 +259,7 @@ impl<'p, 'g> Sets<'p, 'g> {
         found
     }
 
-    /// Returns what is true of a rule whose other end is here.
+    /// Returns the finding about a rule whose other end is at these pods.
     fn asked(&mut self, id: RuleId) -> Option<Finding> {
         let rule = self.meaning.policy.rule(id)?;
         let matched = self.meaning.matched(rule, self.group.direction);
@@ -275,7 +276,7 @@ impl<'p, 'g> Sets<'p, 'g> {
         Some(Finding { rule: id, kind: Kind::Closed, cause })
     }
 
-    /// Returns whether some flows of a set pass here, apart from what denies forbid.
+    /// Returns whether some flows of a set pass here, if no deny counts.
     fn passes(&mut self, set: Set, to: &Endpoint) -> bool {
         let d = &mut self.meaning.flows.diagrams;
         let closed = d.or(self.isolated, self.published);
@@ -289,7 +290,7 @@ impl<'p, 'g> Sets<'p, 'g> {
         self.is_possible(granted, to)
     }
 
-    /// Returns whether a `default deny` isolates all pods of some flows: a deny beside it is meant as a second lock.
+    /// Returns whether a `default deny` isolates all pods of some flows: a deny beside it is a deliberate second lock.
     fn is_locked(&mut self, set: Set) -> bool {
         let isolates = self.lines.iter().filter(|line| line.rule.action == Action::Isolate);
         let d = &mut self.meaning.flows.diagrams;
@@ -297,7 +298,7 @@ impl<'p, 'g> Sets<'p, 'g> {
         d.minus(set, isolated) == Set::NONE
     }
 
-    /// Returns what two denies forbid: what one of them forbids although another one goes.
+    /// Returns the flows that at least two denies forbid: they stay forbidden if one of the denies is removed.
     fn denied_twice(&mut self) -> Set {
         if let Some(known) = self.denied_twice {
             return known;
@@ -324,12 +325,12 @@ impl<'p, 'g> Sets<'p, 'g> {
         all
     }
 
-    /// Returns whether some flow of a set can be.
+    /// Returns whether some flow of a set can exist.
     fn is_possible(&mut self, set: Set, to: &Endpoint) -> bool {
         set != Set::NONE && self.possible(set, to) != Set::NONE
     }
 
-    /// Returns the flows of a set that can be: a host without `at` is in the internet alone.
+    /// Returns the flows of a set that can exist: a host without `at` has only addresses of the internet.
     fn possible(&mut self, set: Set, to: &Endpoint) -> Set {
         let to_host = to.members.iter().any(|member| matches!(member.what, What::Host(_)));
         if self.group.direction == Direction::Ingress || !to_host {
@@ -347,8 +348,8 @@ impl<'p, 'g> Sets<'p, 'g> {
         self.meaning.flows.diagrams.and(set, placed)
     }
 
-    /// Returns the `default deny` that isolates pods which reach a guarded address by a rule, if there is one. Metadata
-    /// are served by HTTP on port 80. A rule that names such an address itself means it.
+    /// Returns the `default deny` that isolates pods which reach a guarded address through a rule, if there is one.
+    /// Metadata are served by HTTP on port 80. A rule that names a guarded address itself is deliberate.
     fn unguarding(&mut self, line: &Line<'p>, left: Set) -> Option<RuleId> {
         if !reaches(line.rule, self.group) {
             return None;
@@ -363,7 +364,7 @@ impl<'p, 'g> Sets<'p, 'g> {
         isolates.into_iter().find(|other| d.and(reached, other.governed) != Set::NONE).map(|other| other.id)
     }
 
-    /// Returns the first rule of an action that contains a set, else the first that meets it.
+    /// Returns the first rule of an action that contains a set, else the first that overlaps it.
     fn cause(&mut self, action: Action, set: Set, of: impl Fn(&Line<'p>) -> Set) -> Option<RuleId> {
         let d = &mut self.meaning.flows.diagrams;
         let lines = || self.lines.iter().filter(|line| line.rule.action == action).take(MOST_COMPARED);
@@ -377,10 +378,10 @@ impl<'p, 'g> Sets<'p, 'g> {
     }
 }
 
-/// A set is compared with so many rules, one by one, to find one to show.
+/// The most rules that a set is compared with to find one to show.
 const MOST_COMPARED: usize = 64;
 
-/// Returns whether a rule lets pods out to guarded addresses among others.
+/// Returns whether a rule lets pods out to guarded addresses and to others.
 fn reaches(rule: &Rule, group: &Group<'_>) -> bool {
     group.direction == Direction::Egress
         && rule.action == Action::Allow
@@ -390,7 +391,8 @@ fn reaches(rule: &Rule, group: &Group<'_>) -> bool {
         })
 }
 
-/// Returns whether a set is of addresses of one link alone, where the guarded ones are: whoever writes it means them.
+/// Returns whether all addresses of a set are in small blocks such as the link-local one: whoever writes these means
+/// them.
 fn is_link_local(set: &AddressSet) -> bool {
     set.blocks.iter().all(|block| match block.net {
         ipnet::IpNet::V4(net) => net.prefix_len() >= 16,
@@ -398,7 +400,7 @@ fn is_link_local(set: &AddressSet) -> bool {
     })
 }
 
-/// Returns the values that the rules and grants of a group speak of.
+/// Returns the values that the rules and grants of a group name.
 fn terms(policy: &Policy, group: &Group<'_>) -> Terms {
     let mut terms = Terms::new([], policy.inventory.given);
     terms.judge(if group.direction == Direction::Egress { Side::Source } else { Side::Destination });

@@ -1,4 +1,4 @@
-//! Witnesses as flows that the evaluator can judge, and as text.
+//! Witnesses as flows that the evaluator can judge, and as words.
 //!
 //! ```text
 //! shop/frontend -> payments/{app=db}, tcp 5432       frontend is a workload of the inventory, and no workload has app=db
@@ -83,7 +83,7 @@ fn party(end: &End, workload: Option<&Workload>, port_names: &[SmolStr], witness
             let one = |address| AddressSet::of([ipnet::IpNet::from(address)]);
             Party::Host { name: host.clone(), at: address.map_or_else(AddressSet::everything, one) }
         }
-        // An address of RFC 5737, where none is asked for.
+        // An address for documentation (RFC 5737), if the set tests no address.
         End::Outside { host: None, address } => Party::Address(address.unwrap_or(IpAddr::from([203, 0, 113, 1]))),
     }
 }

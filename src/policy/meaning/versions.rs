@@ -5,8 +5,8 @@
 //! allow shop/* -> db/{app=pg}:5432          after: shop/* -> db/*, tcp 5432 is closed, and nothing is opened
 //! ```
 //!
-//! Rules that move, or say the same in other words, give equal rows, and these are one handle. Flows are looked for
-//! where a row differs alone.
+//! Rules that are moved or rewritten with the same meaning give equal rows, which have one handle. Only rows that
+//! differ are searched for a flow.
 
 use std::mem::swap;
 
@@ -20,7 +20,7 @@ use crate::policy::{Flow, Policy};
 /// Two policies, with sets that can be compared.
 pub struct Versions<'p> {
     old: Meaning<'p>,
-    /// Its sets are made in those of the old one: they change places while it is asked.
+    /// The new version. Its sets are made in the diagrams of the old version, which are swapped in while it is asked.
     new: Meaning<'p>,
     /// The namespaces whose rows differ, by direction; found at the first question.
     changed: Option<[FxHashSet<u32>; 2]>,
@@ -54,7 +54,7 @@ impl<'p> Versions<'p> {
         Ok(found.map(|example| self.old.flow(&example)))
     }
 
-    /// Returns what each version lets through at the pods of a place.
+    /// Returns the flows that each version lets through at the pods of a namespace.
     fn rows(&mut self, direction: Direction, place: u32) -> [Set; 2] {
         let old = self.old.judged(direction, place);
         swap(&mut self.old.flows, &mut self.new.flows);

@@ -1,4 +1,4 @@
-//! Ways through a gateway: whether some of them pass, and whether all do.
+//! Ways through a gateway (a flow to the gateway and one from it): whether some of them pass, and whether all do.
 //!
 //! ```text
 //! assert never 203.0.113.0/24 -> garden/{app=web}:8080/http via edge at "garden.example.com"
@@ -6,8 +6,8 @@
 //!     that pod of edge -> garden/{app=web}, tcp 8080, of client 203.0.113.8     and the other, with the same request
 //! ```
 //!
-//! A way passes when both of its legs do. All ways of a claim pass when all of its legs do. For some way to pass, a leg
-//! must meet another one with its request, its client and its gateway's pod.
+//! A way passes if both of its legs do. All ways of a claim pass if all of its legs do. For one way to pass, its two
+//! legs must have the same request, client and gateway pod.
 
 use rustc_hash::FxHashSet;
 
@@ -27,7 +27,8 @@ pub enum Passes {
     None,
     /// This one does, leg by leg.
     Way(Box<[Flow; 2]>),
-    /// Legs of a request both pass, perhaps through different pods of the gateway: rules tell these apart.
+    /// Both legs of a request pass, but perhaps through different pods of the gateway, because a rule treats these
+    /// differently.
     Unclear,
 }
 
@@ -60,7 +61,7 @@ impl<'p> Meaning<'p> {
         self.flows.checked(None)
     }
 
-    /// Returns whether there are ways such as a rule with `via` allows.
+    /// Returns whether a rule with `via` allows any way that can exist.
     pub fn is_possible_way(&mut self, way: &Rule) -> Result<bool, TooLarge> {
         let pairs = self.pairs();
         let mut all = true;
@@ -83,7 +84,7 @@ impl<'p> Meaning<'p> {
                 let (mut first, second) =
                     (self.allowed(first, source, gateway), self.allowed(second, gateway, destination));
                 if let Some(straight) = straight {
-                    // A host that is denied to a pod is denied by way of a gateway, too.
+                    // A host that is denied to a pod is denied through a gateway, too.
                     let of_host = self.allowed(straight, source, OUTSIDE);
                     let destinations = self.flows.of_destinations();
                     let of_host = self.flows.diagrams.for_some(&destinations, of_host);
@@ -107,7 +108,7 @@ impl<'p> Meaning<'p> {
         self.flows.checked(if unclear { Passes::Unclear } else { Passes::None })
     }
 
-    /// Looks for a request that a gateway lets in, and passes on to the pods of a place, for one client.
+    /// Looks for a request that a gateway lets in, and passes on to the pods of a namespace, for one client.
     fn way_in(
         &mut self,
         way: &Rule,
@@ -156,7 +157,7 @@ impl<'p> Meaning<'p> {
         Ok(result)
     }
 
-    /// Looks for a request that pods of a place may send to a gateway, and the gateway to its host.
+    /// Looks for a request that pods of a namespace may send to a gateway, and the gateway to its host.
     fn way_out(&mut self, way: &Rule, (first, second): (Set, Set), gateway: u32, end: u32) -> Result<Passes, TooLarge> {
         let others = self.flows.but_requests();
         let second = self.flows.diagrams.for_some(&others, second);
@@ -187,8 +188,8 @@ impl<'p> Meaning<'p> {
         Ok(Passes::Unclear)
     }
 
-    /// Returns whether some legs of the ways that a rule with `via` allows are flows that another rule matches, or
-    /// those of pods that it isolates.
+    /// Returns whether some legs of the ways that a rule with `via` allows are flows of another rule: those that it
+    /// matches, or those of pods that it isolates.
     pub fn ways_speak_of(&mut self, way: &Rule, rule: &Rule) -> Result<bool, TooLarge> {
         let gateway = |rule: &Rule| rule.via.as_ref().map(|via| via.gateway.span);
         let mut met = Set::NONE;
@@ -196,7 +197,7 @@ impl<'p> Meaning<'p> {
             let [first, second] = [self.first_leg(way, judged), self.second_leg(way, judged)];
             let mut legs = self.flows.diagrams.or(first, second);
             if !way.ingress && judged == Direction::Egress && gateway(way) == gateway(rule) {
-                // Who may go through the gateway is asked of the pods, and of the host.
+                // On egress, the pods that may use the gateway are judged by the host, without the gateway between.
                 let straight = self.matched(way, judged);
                 legs = self.flows.diagrams.or(legs, straight);
             }
@@ -235,7 +236,7 @@ impl<'p> Meaning<'p> {
         let at_first = if way.ingress { Direction::Ingress } else { Direction::Egress };
         let mut first = self.first_leg(way, at_first);
         let mut second = self.second_leg(way, Direction::Egress);
-        // A proxy reads all of a request, or nothing.
+        // A proxy reads the whole request, or nothing of it.
         let whole = self.flows.whole_requests();
         first = self.flows.diagrams.and(first, whole);
         second = self.flows.diagrams.and(second, whole);
@@ -301,8 +302,8 @@ impl<'p> Meaning<'p> {
         d.and(from, to)
     }
 
-    /// Returns the flows that ask for a host by the name that its port shows; on a port without names, those that show
-    /// none.
+    /// Returns the flows that ask for a host by the name that its port shows; on a port without names, the flows that
+    /// show none.
     fn asks_on(&mut self, what: &What, app: Option<AppProtocol>) -> Set {
         let What::Host(host) = what else { return Set::NONE };
         match app {
@@ -315,14 +316,14 @@ impl<'p> Meaning<'p> {
         }
     }
 
-    /// Returns every pair of places, but for that of two ends outside.
+    /// Returns every pair of places, except outside to outside.
     fn pairs(&self) -> Vec<(u32, u32)> {
         let places: Vec<u32> = [OUTSIDE].into_iter().chain(self.flows.space.pod_places()).collect();
         let all = places.iter().flat_map(|from| places.iter().map(|to| (*from, *to)));
         all.filter(|pair| *pair != (OUTSIDE, OUTSIDE)).collect()
     }
 
-    /// Returns the flows of a leg between two places that can be.
+    /// Returns the flows of a leg between two places that can exist.
     fn between_ends(&mut self, leg: Leg, source: u32, destination: u32) -> Set {
         let (own, other) = match leg.judged {
             Direction::Egress => (source, destination),
@@ -333,7 +334,7 @@ impl<'p> Meaning<'p> {
         self.possible(set, source, destination)
     }
 
-    /// Returns the flows of a leg between two places that can be and that pass.
+    /// Returns the flows of a leg between two places that can exist and that pass.
     fn allowed(&mut self, leg: Leg, source: u32, destination: u32) -> Set {
         match self.between_ends(leg, source, destination) {
             Set::NONE => Set::NONE,
@@ -344,7 +345,7 @@ impl<'p> Meaning<'p> {
         }
     }
 
-    /// Returns what both ends let through between two places.
+    /// Returns the flows that both ends let through between two places.
     fn carried_between(&mut self, source: u32, destination: u32) -> Set {
         let sent = self.judged(Direction::Egress, source);
         let received = self.judged(Direction::Ingress, destination);

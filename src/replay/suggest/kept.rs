@@ -1,4 +1,4 @@
-//! Flows that are kept: each different one once, with how often it was seen.
+//! Kept flows: each different flow once, with the number of lines that tell of it.
 
 use std::rc::Rc;
 
@@ -8,15 +8,15 @@ use crate::policy::{Flow, Party, Request};
 use crate::replay::groups::port_words;
 use crate::replay::who::Who;
 
-/// So many different flows are kept; further ones are counted.
+/// The most different flows that are kept; further ones are counted.
 const MOST: usize = 1 << 16;
 
-/// The different flows of a log that are to pass.
+/// The different flows of a log that should pass.
 #[derive(Debug, Default)]
 pub struct Kept {
     /// The flows, in the order of the log.
     pub(super) flows: Vec<KeptFlow>,
-    /// How many different ones there was no room for.
+    /// The number of different flows that were not kept.
     pub(super) beyond: u64,
 }
 
@@ -27,12 +27,12 @@ pub(super) struct KeptFlow {
     pub port: Option<u16>,
     pub protocol: Protocol,
     pub request: Request,
-    /// How many lines told of it.
+    /// How many lines tell of it.
     pub count: u64,
 }
 
 impl Kept {
-    /// Keeps one, and returns its place.
+    /// Keeps a flow, and returns its index.
     pub(in crate::replay) fn add(&mut self, who: [Rc<Who>; 2], flow: &Flow) -> Option<usize> {
         if self.flows.len() >= MOST {
             self.beyond += 1;
@@ -43,7 +43,7 @@ impl Kept {
         Some(self.flows.len() - 1)
     }
 
-    /// Counts one more of the flow at a place.
+    /// Counts one more line of a kept flow.
     pub(in crate::replay) fn count(&mut self, at: usize) {
         if let Some(flow) = self.flows.get_mut(at) {
             flow.count += 1;

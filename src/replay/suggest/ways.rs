@@ -1,4 +1,4 @@
-//! The ways to say a missing rule, the tightest first.
+//! The ways to write a missing rule, the most specific first.
 //!
 //! ```text
 //! the pods: by their workload, their labels, their account, or as the rule that isolates them says
@@ -23,7 +23,7 @@ use crate::replay::words::Words;
 pub(super) struct Way {
     source: Words,
     destination: Words,
-    /// The port, and what is asked of requests.
+    /// The port, and the conditions on requests.
     clause: String,
 }
 
@@ -34,14 +34,14 @@ impl Way {
         format!("allow {direction}{} -> {}:{}", self.source.text, self.destination.text, self.clause)
     }
 
-    /// Returns how much the way lets through, roughly.
+    /// Returns roughly how much the rule would let through.
     pub fn width(&self) -> usize {
         let unasked = usize::from(!self.clause.contains(" where "));
         2 * (usize::from(self.source.width) + usize::from(self.destination.width)) + unasked
     }
 }
 
-/// Returns the ways to say a rule for flows that one end refuses.
+/// Returns the ways to write a rule for flows that one end refuses.
 pub(super) fn ways(
     policy: &Policy,
     flows: &[&KeptFlow],
@@ -75,7 +75,7 @@ pub(super) fn ways(
     all
 }
 
-/// Returns the words for a judged pod that the rule has which isolates it: no other pod is isolated by them.
+/// Returns the endpoint of the rule that isolates a judged pod: a rule with these words isolates no other pod.
 fn isolating(policy: &Policy, party: &Party, direction: Direction, rule: RuleId) -> Option<Words> {
     let Party::Pod(pod) = party else { return None };
     let mut members = policy.rule(rule)?.subject(direction).members.iter();
@@ -84,12 +84,12 @@ fn isolating(policy: &Policy, party: &Party, direction: Direction, rule: RuleId)
         What::Addresses(_) | What::Host(_) => false,
     })?;
     let text = endpoints::source(&Endpoint { members: smallvec![member.clone()] });
-    // What is left out would have to stand in braces, and long lists are cut.
+    // An `except` would need braces, and a text with "more" is cut off.
     let whole = !text.contains(" except ") && !text.contains(" more");
     whole.then(|| Words::of_rule(text))
 }
 
-/// Returns a host by the few addresses where it is: another rule may give its name these addresses.
+/// Returns the addresses of a host, if they are few: the `at` of another rule may give the host these addresses.
 fn whereabouts(policy: &Policy, party: &Party, rule: RuleId) -> Option<Words> {
     const FEW: usize = 4;
     let Party::Host { at, .. } = party else { return None };
@@ -101,10 +101,10 @@ fn whereabouts(policy: &Policy, party: &Party, rule: RuleId) -> Option<Words> {
     })
 }
 
-/// A rule lists so many methods or paths; more are said by none.
+/// The most methods or paths that a rule lists. If there are more, the rule has no condition on them.
 const MOST_LISTED: usize = 8;
 
-/// Returns what may be asked of the requests of flows, the most first.
+/// Returns the conditions that the requests of some flows meet, the strictest first.
 fn requests(flows: &[&KeptFlow]) -> Vec<String> {
     let (mut methods, mut paths, mut all_plain) = (BTreeSet::new(), BTreeSet::new(), true);
     for one in flows {
@@ -129,7 +129,7 @@ fn is_method(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
-/// Returns whether a path reads the same in a pattern: without wildcards, and without what the mesh normalises.
+/// Returns whether a path is its own pattern: it has no wildcard, and the mesh's normalisation leaves it unchanged.
 fn is_plain(path: &str) -> bool {
     path.starts_with('/')
         && path.len() <= 200

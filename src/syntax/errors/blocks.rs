@@ -45,7 +45,7 @@ fn words_together(word: &str) -> Option<String> {
     parts.into_iter().find(is_meant).map(|(head, next)| format!("{head} {next}"))
 }
 
-/// Says that no statement begins with a word. `next` is the string behind it, with its place, if one follows.
+/// Says that no statement begins with a word. `next` is the string behind it, with its span, if one follows.
 pub fn unknown_statement(span: Span, word: &str, next: Option<(Span, &str)>) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::UnknownStatement, span, format!("no statement begins with `{word}`"));
     // A module of the standard library stands without quotes.

@@ -1,4 +1,4 @@
-//! Takes the places out of a tree, so that two trees are equal when they say the same.
+//! Erases the spans of a tree, so that two trees are equal if they have the same meaning.
 
 use crate::source::Span;
 use crate::syntax::tree::*;
@@ -8,7 +8,7 @@ pub(super) fn spans(file: &mut File, to: Span) {
     file.items.erase(to);
 }
 
-/// A part of the tree that has places.
+/// A part of the tree that has spans.
 trait Erase {
     /// Sets every span in it to `to`.
     fn erase(&mut self, to: Span);
@@ -45,7 +45,7 @@ impl<A: Erase, B: Erase> Erase for (A, B) {
     }
 }
 
-/// Says which fields of a structure have places. One that is left out makes equal trees differ, never the reverse.
+/// Lists the fields of a structure that have spans. If one is missing, equal trees differ, never the reverse.
 macro_rules! structures {
     ($($name:ident { $($field:ident),* })*) => {
         $(impl Erase for $name {
@@ -56,7 +56,7 @@ macro_rules! structures {
     };
 }
 
-/// Says which variants of an enumeration have places.
+/// Lists the variants of an enumeration that have spans.
 macro_rules! enumerations {
     ($($name:ident { $($variant:ident($($part:ident),*))* })*) => {
         $(impl Erase for $name {

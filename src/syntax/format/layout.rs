@@ -1,8 +1,8 @@
-//! Text with places where a line may break, and the choice of which of them do.
+//! Layout: text with possible line breaks, and the choice of the breaks.
 //!
-//! A *group* is written on one line where that fits, with whatever follows it up to the next place that may break;
-//! otherwise every line place that stands directly in it breaks. Line feeds are written late, with the indentation
-//! that holds when the next text comes, so that several in a row are one, and a closing brace can step back.
+//! A *group* is written on one line if it fits, together with whatever follows it up to the next possible break.
+//! Otherwise every line break that is directly in it is made. Line feeds are written late, with the indentation of the
+//! text that follows, so that several in a row are one, and a closing brace can be indented less.
 
 /// The longest line, in characters; a comment at the end of one does not count.
 const WIDTH: usize = 100;
@@ -15,9 +15,9 @@ const STEP: usize = 2;
 pub(super) enum Group {
     /// A list, or whatever breaks into lines of its own.
     Loose,
-    /// A list that breaks last: what stands before it does so first.
+    /// A list that breaks last: the groups before it break first.
     Tight,
-    /// A token before which the line breaks if only that brings it and what follows it onto one line.
+    /// A token before which the line breaks if only this lets it and what follows fit on one line.
     Before,
 }
 
@@ -79,7 +79,7 @@ impl Layout {
         self.pieces.push(Piece::Text { end: self.text.len() as u32, width });
     }
 
-    /// Adds a place that may break, and is `flat` spaces otherwise.
+    /// Adds a possible break, which is `flat` spaces otherwise.
     pub(super) fn line(&mut self, flat: u8, blank: bool) {
         self.pieces.push(Piece::Line { flat, blank });
     }
@@ -90,7 +90,7 @@ impl Layout {
         self.pieces.push(Piece::Hard { blank });
     }
 
-    /// Adds the comma after the last member of a list, which stands in broken groups only.
+    /// Adds the comma after the last member of a list, which is only written in broken groups.
     pub(super) fn trailing_comma(&mut self) {
         self.pieces.push(Piece::TrailingComma);
     }
@@ -111,7 +111,7 @@ impl Layout {
     pub(super) fn break_open(&mut self) {
         for &at in self.open.iter().rev() {
             match self.pieces.get_mut(at) {
-                // A broken group stands in broken ones only.
+                // A broken group is only inside broken ones.
                 Some(Piece::Open { broken: true, .. }) | None => return,
                 Some(Piece::Open { broken, .. }) => *broken = true,
                 Some(_) => {}
@@ -176,7 +176,7 @@ impl Layout {
         group != Group::Before || fits(pieces, fresh, false) || !fits(pieces, room, true)
     }
 
-    /// Returns the column at which the next text would stand.
+    /// Returns the column of the next text.
     fn place(&self) -> usize {
         if self.pending > 0 { self.level * STEP } else { self.column }
     }
@@ -209,7 +209,7 @@ impl Layout {
 }
 
 /// Returns whether a group, whose pieces after its opening come first, fits in `room` on one line, together with what
-/// follows it up to the next place that breaks or can. `tight` says whether a tight list behind it can.
+/// follows it up to the next break or possible break. `tight` says whether a tight list after it can break.
 fn fits(pieces: &[Piece], room: usize, tight: bool) -> bool {
     let mut room = room;
     // How many groups are open inside the group; after its end, inside what follows it and stays on one line.

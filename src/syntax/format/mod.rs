@@ -1,8 +1,8 @@
 //! The formatter: one layout for every file.
 //!
-//! The tree says how a statement is laid out, the source beside it where the comments stand ([`printer`]); which lines
-//! break is chosen in [`layout`]. Before a text is handed out it is parsed again: it must give the same tree and have
-//! the same comments.
+//! The tree decides how a statement is laid out, and the source where the comments are ([`printer`]); [`layout`]
+//! chooses the line breaks. Before a text is returned it is parsed again: it must give the same tree and have the same
+//! comments.
 
 mod endpoint;
 mod erase;

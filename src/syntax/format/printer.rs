@@ -10,7 +10,7 @@ pub(super) enum Spacing {
     Tight,
     /// One space.
     Space,
-    /// So many spaces, or a new line where the group is broken.
+    /// This many spaces, or a new line if the group is broken.
     Line(u8),
     /// As [`Spacing::Line`]; an empty line of the source stays when it is broken.
     Member(u8),
@@ -44,10 +44,10 @@ pub(super) struct Printer<'s> {
     held: Vec<Comment>,
     /// The line feeds between the last token or comment and the next token.
     feeds: usize,
-    /// For the statement and each list around this place: whether a comment broke the line where no line should break,
-    /// and the rest is therefore indented one step more.
+    /// For the statement and each enclosing list: whether a comment broke the line where it should not break, so that
+    /// the rest is indented one step more.
     continued: Vec<bool>,
-    /// Where source and tree were first found out of step.
+    /// The first offset at which source and tree differ.
     lost: Option<usize>,
     pub(super) layout: Layout,
 }
@@ -102,7 +102,7 @@ impl<'s> Printer<'s> {
         }
     }
 
-    /// Returns whether the next token is `text`, after what must be skipped.
+    /// Returns whether the next token is `text`, after skipped pieces.
     pub(super) fn sees(&mut self, text: &str) -> bool {
         self.skip();
         self.rest().starts_with(text)
@@ -114,20 +114,20 @@ impl<'s> Printer<'s> {
         self.rest().strip_prefix(text).is_some_and(|rest| rest.starts_with([' ', '\t', '\r', '\n', '#']))
     }
 
-    /// Leaves out a token that says nothing, and what stands between it and the next but comments.
+    /// Leaves out a token without a meaning, and everything up to the next one except comments.
     pub(super) fn drop_token(&mut self, text: &str) {
         self.at += text.len();
         self.feeds = 0;
         self.skip();
     }
 
-    /// Returns whether a comment or a line feed stands before the next token, so that it begins a line.
+    /// Returns whether a comment or a line feed is before the next token, so that it begins a line.
     fn begins_line(&mut self) -> bool {
         self.skip();
         self.held.first().map_or(self.feeds, |comment| comment.feeds) > 0
     }
 
-    /// Breaks the groups around this place if the author broke the line here.
+    /// Breaks the enclosing groups if the author broke the line here.
     pub(super) fn keep_break(&mut self) {
         if self.begins_line() {
             self.layout.break_open();
@@ -149,7 +149,7 @@ impl<'s> Printer<'s> {
         }
     }
 
-    /// Goes to the next token and writes what stands before it.
+    /// Goes to the next token and writes the space and comments before it.
     pub(super) fn gap(&mut self, gap: Spacing) {
         self.skip();
         let commented = !self.held.is_empty();
@@ -178,7 +178,7 @@ impl<'s> Printer<'s> {
         }
     }
 
-    /// Writes what stands before a statement or a line of a block.
+    /// Writes the space and comments before a statement or a line of a block.
     pub(super) fn statement_gap(&mut self, first: bool) {
         self.skip();
         let commented = !self.held.is_empty();
@@ -204,7 +204,7 @@ impl<'s> Printer<'s> {
         self.continued.last() == Some(&true)
     }
 
-    /// Writes a token of the language. The walk must stand at it.
+    /// Writes a token of the language. The walk must be at it.
     pub(super) fn token(&mut self, text: &str) {
         self.replace(text.len(), self.rest().starts_with(text), text);
     }
@@ -268,7 +268,7 @@ impl<'s> Printer<'s> {
         self.close(close, flat);
     }
 
-    /// Takes the comma over, which comes before the comments that stand in front of it.
+    /// Writes the comma before the comments that precede it in the source.
     fn comma(&mut self, last: bool) {
         self.at += 1;
         if last {
@@ -345,8 +345,8 @@ impl<'s> Printer<'s> {
     }
 }
 
-/// Returns a string literal in its one writing: of the escapes only those stay that are needed or that show what could
-/// not be seen.
+/// Returns a string literal in its canonical form: only escapes that are needed, or that show invisible characters,
+/// stay.
 fn canonical_string(literal: &str) -> String {
     let mut out = String::with_capacity(literal.len());
     let mut rest = literal;

@@ -25,7 +25,7 @@ impl<'a> Lower<'a> {
         expr.flatten().unwrap_or(error_expr(span))
     }
 
-    /// Lowers an endpoint and what `except` takes out of it.
+    /// Lowers an endpoint with its `except`.
     pub(super) fn expr(&mut self, pair: Option<Pair<'_, Rule>>) -> Expr {
         let Some(pair) = pair else { return error_expr(self.at(0, 0)) };
         let mut pairs = pair.into_inner();
@@ -35,7 +35,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// Lowers an endpoint and what `except` takes out of it. Returns the pair after them, too.
+    /// Lowers an endpoint with its `except`. Returns the pair after them, too.
     pub(super) fn expr_from<'i>(
         &mut self,
         first: Pair<'i, Rule>,
@@ -85,7 +85,7 @@ impl<'a> Lower<'a> {
                 }
                 None => ExprKind::Error,
             },
-            // `*.example.com`: nothing stands between the two.
+            // `*.example.com`: the two parts touch.
             Rule::any if next.as_ref().is_some_and(|next| next.as_span().start() == first.as_span().end()) => {
                 let kind = self.wildcard(next.take(), span);
                 next = pairs.next();
@@ -184,7 +184,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// Returns whether only pods can stand at a place of the statement that is being read.
+    /// Returns whether only pods are allowed at a position in the current statement.
     fn is_governed(&self, span: Span) -> bool {
         words::is_governed(self.slice(Span { end: span.start, ..self.at(0, 0) }))
     }
@@ -359,7 +359,7 @@ impl<'a> Lower<'a> {
     }
 }
 
-/// Returns an error node, which stands for any endpoint.
+/// Returns an error node, which fits as any endpoint.
 pub(super) fn error_expr(span: Span) -> Expr {
     Expr { span, kind: ExprKind::Error, ports: None }
 }

@@ -235,7 +235,7 @@ impl Lower<'_> {
         values
     }
 
-    /// Reads a label's key out of what the grammar took for an endpoint. Reports an endpoint that is no key.
+    /// Reads a label's key from a pair that the grammar took for an endpoint. Reports an endpoint that is no key.
     fn key(&mut self, endpoint: Pair<'_, Rule>) -> Option<Word> {
         let span = self.span(&endpoint);
         let text: SmolStr = endpoint.as_str().into();
@@ -256,7 +256,7 @@ impl Lower<'_> {
         Some(word)
     }
 
-    /// Lowers the labels of a declaration: `k=v` alone.
+    /// Lowers the labels of a declaration: only `k=v`.
     pub(super) fn given_labels(&mut self, braces: Option<Pair<'_, Rule>>) -> Vec<(Word, Word)> {
         let Some(braces) = braces else { return Vec::new() };
         let requirements = self.labels(braces).map_or(Vec::new(), |labels| labels.requirements);

@@ -1,4 +1,4 @@
-//! The last resort: what was expected, from the rules that were tried and the word before the place.
+//! The last resort: the expected word, from the rules that were tried and the word before the refused token.
 
 use super::Refusal;
 use super::tokens::Kind;
@@ -20,7 +20,7 @@ impl Refusal<'_> {
         }
     }
 
-    /// Returns what was expected, and what that may look like.
+    /// Returns the words for what was expected, and an example of it.
     fn wanted(&self) -> (&'static str, Option<&'static str>) {
         let previous = self.before(1);
         let before = previous.map_or("", |token| token.text);

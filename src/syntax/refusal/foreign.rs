@@ -7,7 +7,7 @@ use crate::diag::{Code, Diagnostic, Edit};
 use crate::syntax::errors;
 use crate::syntax::grammar::Rule;
 
-/// Words that say nothing where they stand in a rule: `allow all traffic from …`.
+/// Words without a meaning in a rule: `allow all traffic from …`.
 const FILLERS: [&str; 8] = ["all", "any", "default", "everything", "by", "traffic", "access", "connections"];
 
 impl Refusal<'_> {
@@ -330,7 +330,7 @@ impl Refusal<'_> {
 
     // Tokens around the place.
 
-    /// Returns the braces around the place, with the tokens that open and close them.
+    /// Returns the braces around the refused token, with the tokens that open and close them.
     fn braces_at_place(&self) -> Option<(usize, usize)> {
         let open = self.open_bracket().filter(|open| open.is("{"))?;
         let at = self.tokens.iter().position(|token| token.start == open.start)?;

@@ -58,7 +58,8 @@ impl Refusal<'_> {
                 let last = self.run_end(first);
                 let all = self.span(found.start, self.tokens[last].end);
                 let text = &self.text[self.tokens[first].start..self.tokens[last].end];
-                // Pods that are left out are pods; what else is left out of what, only the author knows.
+                // Pods after `!` are left out of all pods; for anything else only the author knows what it is left out
+                // of.
                 let diagnostic = errors::expected(span, "no `!`", None).at("`except` says what is left out");
                 Some(match text.contains('/') && !text.contains('.') {
                     true => {
@@ -76,7 +77,7 @@ impl Refusal<'_> {
         if self.by != Rule::annotation {
             return None;
         }
-        // Where too much stands in the parentheses, nothing but the whole was tried.
+        // If the parentheses contain too much, the grammar tried only the whole.
         let name = self.tokens.get(1).filter(|token| token.kind == Kind::Word && self.index != 1)?;
         if self.index == 0 {
             let second = self.tokens.iter().filter(|token| token.is(",")).nth(1)?;
@@ -100,7 +101,7 @@ impl Refusal<'_> {
                 if name.text == "allow" {
                     return Some(example(diagnostic));
                 }
-                // A day and a string stand as they are; what else stands here is a string without its quotes.
+                // A date and a string are written as they are; anything else here is a string without its quotes.
                 let quote = if name.text == "expires" || found.kind == Kind::String { "" } else { "\"" };
                 diagnostic.fix_all(
                     format!("write `@{}({quote}{}{quote})`", name.text, found.text),
@@ -172,8 +173,8 @@ impl Refusal<'_> {
         })
     }
 
-    /// Returns the flow around a `<-` as it is written here, with its place. Ports behind it would come to stand on the
-    /// source, which has none.
+    /// Returns the flow around a `<-`, written with `->`, with its span. Ports after it would come to the source, which
+    /// takes none.
     fn turned_flow(&self) -> Option<(Span, String)> {
         let end = self.clauses_from();
         let start = match self.by {

@@ -2,7 +2,7 @@
 
 use crate::syntax::scan::is_word;
 
-/// A token and its place.
+/// A token and its range.
 #[derive(Clone, Copy, Debug)]
 pub struct Token<'t> {
     /// Its kind.

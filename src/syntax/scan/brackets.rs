@@ -1,4 +1,4 @@
-//! Matching brackets, and guessing where a forgotten one was to stand.
+//! Matching brackets, and guessing the position of a missing one.
 
 use super::tokens::{Open, Scanner};
 use super::{Body, MAX_CUTS, MAX_DEPTH, Problem, ProblemKind};
@@ -62,7 +62,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Forgets the open brackets beyond the first `keep`, and says so of the outermost one.
+    /// Drops the open brackets beyond the first `keep`, and reports the outermost of them.
     pub(super) fn drop_open(&mut self, keep: usize) {
         if let Some(open) = self.stack.get(keep) {
             self.break_current(ProblemKind::UnclosedBracket, open.at..open.at + 1);
@@ -71,8 +71,8 @@ impl Scanner<'_> {
         self.too_deep = 0;
     }
 
-    /// Ends a block without an end: where its pieces stop being indented, else here. Returns whether the text is to be
-    /// read again from that place.
+    /// Ends a block without an end: where its pieces stop being indented, else here. Returns whether the text must be
+    /// read again from there.
     pub(super) fn end_open_block(&mut self) -> bool {
         self.end_current();
         let cut = self.unindented.take().filter(|_| self.cuts < MAX_CUTS);
@@ -103,7 +103,7 @@ impl Scanner<'_> {
         true
     }
 
-    /// Ends what is open at the end of the text. Returns whether there is text to be read again.
+    /// Ends everything that is open at the end of the text. Returns whether text must be read again.
     pub(super) fn finish(&mut self) -> bool {
         self.drop_open(usize::from(self.in_body));
         if self.in_body {

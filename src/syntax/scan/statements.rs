@@ -29,12 +29,12 @@ impl Scanner<'_> {
         at.checked_sub(1).and_then(|at| self.text.get(at)).copied()
     }
 
-    /// Returns the first byte after a place that is neither a space nor a tab.
+    /// Returns the first byte after an offset that is neither a space nor a tab.
     pub(super) fn next_on_line(&self, at: usize) -> Option<u8> {
         self.text.get(at..)?.iter().copied().find(|byte| !matches!(byte, b' ' | b'\t'))
     }
 
-    /// Returns the text after a place, without the space and the comments at its start.
+    /// Returns the text after an offset, without the space and the comments at its start.
     pub(super) fn text_after(&self, at: usize) -> &[u8] {
         let mut rest = self.text.get(at..).unwrap_or_default();
         loop {
@@ -106,7 +106,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Takes a keyword. Returns whether the text is to be read again from an earlier place.
+    /// Takes a keyword. Returns whether the text must be read again from an earlier offset.
     pub(super) fn keyword(&mut self, keyword: Keyword, start: usize, end: usize) -> bool {
         let is_statement = Keyword::of_statement(keyword.word().as_bytes()).is_some();
         let begins_line = is_statement && self.is_first_on_line() && self.looks_like_statement(end);
@@ -169,7 +169,7 @@ impl Scanner<'_> {
     }
 
     /// Ends a block without an end, at a line that begins with a word that belongs outside the block. Returns whether
-    /// the text is to be read again from an earlier place.
+    /// the text must be read again from an earlier offset.
     pub(super) fn leave_block_if_outside(&mut self, begins_line: bool, may_stand: bool, start: usize) -> bool {
         let Some(top) = &self.top else { return false };
         if !begins_line || start - self.line_start > self.indentation(top.start) {
@@ -182,7 +182,7 @@ impl Scanner<'_> {
         self.end_open_block()
     }
 
-    /// Returns how deep the line of a place is indented.
+    /// Returns the indentation of the line at an offset.
     pub(super) fn indentation(&self, at: usize) -> usize {
         let start = self.text[..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
         self.text[start..at].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()

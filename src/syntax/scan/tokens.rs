@@ -17,14 +17,14 @@ pub(super) struct Scanner<'a> {
     pub(super) text: &'a [u8],
     pub(super) at: usize,
     pub(super) line_start: usize,
-    /// Where the last token ended, and how many comments stood before that place.
+    /// The end of the last token, and the number of comments before it.
     pub(super) last_end: usize,
     pub(super) comments_before: usize,
     /// The last token, and the one before it, where they are words.
     pub(super) last_word: Range<usize>,
     pub(super) word_before: Range<usize>,
     pub(super) stack: Vec<Open>,
-    /// How many open brackets are too deep to stand on the stack.
+    /// The number of open brackets that are too deep for the stack.
     pub(super) too_deep: usize,
     /// The statement being read, and the piece of its block.
     pub(super) top: Option<Statement>,
@@ -35,7 +35,7 @@ pub(super) struct Scanner<'a> {
     pub(super) ignoring: bool,
     /// The first piece of the block that is indented no deeper than the block's own statement.
     pub(super) unindented: Option<usize>,
-    /// The first bracket in the block that was closed by one that stands further to the left than its line.
+    /// The first bracket in the block that was closed by one further to the left than its line.
     pub(super) misfit: Option<usize>,
     pub(super) cuts: usize,
     pub(super) out: Scan,
@@ -226,7 +226,7 @@ impl<'a> Scanner<'a> {
         self.ended();
     }
 
-    /// Returns the length of the character at a place, and whether it may stand nowhere.
+    /// Returns the length of the character at an offset, and whether it is allowed nowhere.
     pub(super) fn character(&self, at: usize) -> (usize, bool) {
         match self.text[at..] {
             [b'\t' | b'\r', ..] => (1, false),
@@ -303,7 +303,7 @@ impl<'a> Scanner<'a> {
         self.out.problems.push(Problem { kind, start: span.start, end: span.end, until: self.last_end });
     }
 
-    /// Notes a problem of what is being read, unless it has one already.
+    /// Records a problem of the current statement, unless it has one already.
     pub(super) fn break_current(&mut self, kind: ProblemKind, span: Range<usize>) {
         let current = if self.in_body { self.piece.as_mut() } else { self.top.as_mut() };
         match current {

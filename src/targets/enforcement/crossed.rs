@@ -1,13 +1,13 @@
-//! Two rules whose gaps meet, each on a layer that enforces the other rule.
+//! Crossed gaps: two rules, each enforced by the layer on which the other rule is wider, so that some flow passes both.
 //!
 //! ```netpol
 //! allow ingress shop/@curl -> garden/web:8080
 //! allow ingress shop/{app=cart} -> garden/web:8080
 //! ```
 //!
-//! No labels tell the pods of `curl`, so networkpolicy lets all of `shop` in by the first rule; istio knows no labels,
-//! so it lets all of `shop` in by the second. Each rule is enforced by the other layer, and yet a pod of `shop` that is
-//! neither passes both: E0711 at the second rule.
+//! No labels select the pods of `curl`, so networkpolicy lets all of `shop` in by the first rule. Istio knows no
+//! labels, so it lets all of `shop` in by the second. Each rule is enforced by the other layer, but a pod of `shop`
+//! that neither rule names passes both layers: E0711 at the second rule.
 
 use std::borrow::Cow;
 
@@ -23,10 +23,10 @@ use crate::policy::Policy;
 use crate::settings::Layer;
 use crate::targets::{Judgement, Level, Lowered, Traffic};
 
-/// Another rule whose gap meets a rule's own.
+/// Another rule whose gap overlaps a rule's own gap.
 #[derive(Clone, Copy, Debug)]
 pub struct Crossed<'a> {
-    /// The end of both at which the gaps are.
+    /// The end at which both rules have their gaps.
     pub direction: Direction,
     /// The other rule.
     pub other: &'a Rule,
@@ -34,15 +34,15 @@ pub struct Crossed<'a> {
     pub on: Layer,
     /// The layer that has a gap for the rule itself.
     pub own: Layer,
-    /// Whether they meet only as pods may have the addresses that one of both names.
+    /// Whether the gaps overlap only because pods may have the addresses that one of the rules names.
     pub at_addresses: bool,
 }
 
-/// A rule for which one layer alone has a gap at one end.
+/// A rule for which only one layer has a gap at one end.
 type Wide<'a> = (RuleId, &'a Rule);
 
-/// Returns the rules that two layers together do not enforce beside another rule, each with that other rule. Of two
-/// rules the later one counts, or else the one whose gap `@approximate` accepts.
+/// Returns the rules that two layers together do not enforce because of another rule, each with that other rule. The
+/// later of two such rules is returned, or else the one whose gap `@approximate` accepts.
 pub(super) fn crossed<'a>(policy: &'a Policy, layers: &[(Layer, Lowered)]) -> FxHashMap<RuleId, Crossed<'a>> {
     let mut found = FxHashMap::default();
     for direction in Direction::BOTH {
@@ -71,7 +71,7 @@ pub(super) fn crossed<'a>(policy: &'a Policy, layers: &[(Layer, Lowered)]) -> Fx
     found
 }
 
-/// Returns the allows for which a layer has a gap on TCP at one end that another layer closes.
+/// Returns the allows for which one layer has a gap on TCP at one end and another layer has none.
 fn gaps<'a>(
     policy: &'a Policy,
     layers: &[(Layer, Lowered)],
@@ -90,17 +90,17 @@ fn gaps<'a>(
     rules.filter(|(_, rule)| crosses(rule)).collect()
 }
 
-/// Rules by their subjects, so that a rule is compared with those alone that may govern its pods.
+/// Rules by their subjects, so that a rule is compared only with rules that may govern its pods.
 struct BySubject<'a> {
     policy: &'a Policy,
     namespaces: FxHashMap<Option<&'a SmolStr>, ByLabel<'a>>,
 }
 
-/// Rules by one label that their subjects must have, as `app=web`.
+/// Rules by one label that their subjects must have, such as `app=web`.
 #[derive(Default)]
 struct ByLabel<'a> {
     labelled: FxHashMap<&'a SmolStr, FxHashMap<&'a SmolStr, Vec<Wide<'a>>>>,
-    /// Rules whose subjects need no label of one value.
+    /// Rules whose subjects require no label to have one value.
     others: Vec<Wide<'a>>,
 }
 
@@ -121,8 +121,9 @@ impl<'a> BySubject<'a> {
         all
     }
 
-    /// Returns the rules whose gaps meet a rule's: both govern some pod, and name some peer on some port when neither
-    /// accounts nor labels tell the pods of a namespace apart. Of those that accept no gap it is the first alone.
+    /// Returns the rules whose gaps overlap a rule's gap. Both rules govern some pod, and share a peer on some port if
+    /// accounts and labels do not distinguish the pods of a namespace. Of the rules without `@approximate` only the
+    /// first is returned.
     fn meeting(&self, rule: &Rule, direction: Direction) -> Vec<Wide<'a>> {
         let near = |other: &Wide<'_>| {
             peers_overlap(self.policy, &rule.destination, &other.1.destination, true)
@@ -151,7 +152,7 @@ impl<'a> BySubject<'a> {
 }
 
 impl<'a> ByLabel<'a> {
-    /// Returns the rules whose subjects may have pods of a selector, as far as one label tells.
+    /// Returns the rules whose subjects may have pods of a selector, by one label.
     fn candidates(&self, selector: &PodSelector) -> impl Iterator<Item = Wide<'a>> {
         let labelled = self.labelled.iter().flat_map(|(key, by_value)| {
             let value = labels(selector).find(|(own, _)| own == key).map(|(_, value)| value);
@@ -163,7 +164,7 @@ impl<'a> ByLabel<'a> {
     }
 }
 
-/// Returns who comes to the destination of a rule: its source, or the gateway that stands before.
+/// Returns the callers that the destination of a rule sees: its source, or the gateway in front of it.
 fn callers(rule: &Rule) -> Cow<'_, Endpoint> {
     let Some(via) = rule.via.as_ref().filter(|_| rule.ingress) else { return Cow::Borrowed(&rule.source) };
     let pods = |selector: &PodSelector| What::Pods(Pods { selector: selector.clone(), named: None });
@@ -171,18 +172,18 @@ fn callers(rule: &Rule) -> Cow<'_, Endpoint> {
     Cow::Owned(Endpoint { members: via.gateway.pods.iter().map(member).collect() })
 }
 
-/// Returns whether the peers of one rule are pods alone, and those of the other addresses alone.
+/// Returns whether one rule names pods as peers, and the other only addresses.
 fn meets_at_addresses(one: &Rule, other: &Rule, direction: Direction) -> bool {
     let names_pods = |rule: &Rule| rule.via.is_some() || rule.peer(direction).pods().next().is_some();
     names_pods(one) != names_pods(other)
 }
 
-/// Returns whether `@approximate` stands at a rule.
+/// Returns whether a rule has `@approximate`.
 fn accepts(rule: &Rule) -> bool {
     rule.origin.approximate().is_some()
 }
 
-/// Returns the labels that a selector asks for with one value.
+/// Returns the labels for which a selector requires one value.
 fn labels(selector: &PodSelector) -> impl Iterator<Item = (&SmolStr, &SmolStr)> {
     selector.labels.list().iter().filter_map(|requirement| match &requirement.test {
         Test::In(values) => match values.as_slice() {
@@ -193,14 +194,13 @@ fn labels(selector: &PodSelector) -> impl Iterator<Item = (&SmolStr, &SmolStr)> 
     })
 }
 
-/// Returns whether some pod may be of both, as labels tell.
+/// Returns whether some pod may be in both endpoints, by labels.
 fn subjects_overlap(one: &Endpoint, other: &Endpoint) -> bool {
     let overlap = |a: &PodSelector, b: &PodSelector| a.namespace.overlaps(&b.namespace) && a.labels.overlaps(&b.labels);
     one.pods().any(|(_, a)| other.pods().any(|(_, b)| overlap(&a.selector, &b.selector)))
 }
 
-/// Returns whether pods may have some of the addresses: `10.0.0.0/8`, unless `[cluster] pods` says that they have
-/// others.
+/// Returns whether pods may have some of the addresses: `10.0.0.0/8`, unless `[cluster] pods` gives other ones.
 fn may_be_pods(policy: &Policy, addresses: &AddressSet) -> bool {
     match policy.pod_addresses.blocks.is_empty() {
         true => !addresses.is_inside(&policy.internet),
@@ -208,7 +208,8 @@ fn may_be_pods(policy: &Policy, addresses: &AddressSet) -> bool {
     }
 }
 
-/// Returns whether somebody may be of both, on a port of both where ports count, as namespaces and addresses tell.
+/// Returns whether some peer may be in both endpoints, by namespaces and addresses, and if `ports` is set on a common
+/// port.
 fn peers_overlap(policy: &Policy, one: &Endpoint, other: &Endpoint, ports: bool) -> bool {
     one.members.iter().any(|a| {
         other.members.iter().any(|b| {

@@ -1,4 +1,4 @@
-//! What accepted gaps let through, for claims that rest on them.
+//! Accepted excess: the flows that gaps with `@approximate` let through, for claims that depend on them.
 
 use super::{Levels, Lowering, Row, RowEnd, Together};
 use crate::model::rules::Action;
@@ -8,8 +8,8 @@ use crate::targets::capability::Ability;
 use crate::targets::{Level, Traffic, Why};
 
 impl Lowering {
-    /// Returns the ends of rules that no layer holds and whose `@approximate` accepts it, with what passes there
-    /// instead. A rule without `@approximate` that no layer holds is an error of its own.
+    /// Returns the ends of rules that no layer enforces and that have `@approximate`, with the flows that pass there. A
+    /// rule that no layer enforces without `@approximate` is an error of its own.
     pub fn accepted_excess(&self, policy: &Policy) -> Vec<Excess> {
         if policy.rules.iter().all(|rule| rule.origin.approximate().is_none()) {
             return Vec::new();
@@ -30,7 +30,7 @@ fn of_row(row: &Row<'_>) -> Vec<Excess> {
     open.filter_map(of_end).collect()
 }
 
-/// Returns how far an end reaches: by the layer whose gap is the smallest that is known.
+/// Returns which flows pass at an end: those of the layer with the smallest known gap.
 fn reach(row: &Row<'_>, end: &RowEnd<'_>) -> Reach {
     let best = Levels::best(end.layers.iter().map(|(_, judgement)| judgement.but_conditions));
     let of_requests =

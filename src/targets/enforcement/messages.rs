@@ -1,8 +1,8 @@
-//! Messages about rules that the layers of a build do not enforce.
+//! Messages about rules that the layers of a build do not enforce, or enforce only for pods that keep their sidecar.
 //!
-//! `allow egress garden/* -> zenquotes.io:443` is stopped by istio, for pods that keep their sidecar, and by
-//! networkpolicy as far as addresses go. The note is made of the two rows: `a pod that avoids its sidecar reaches other
-//! public addresses on 443`, since `networkpolicy knows addresses, not names`.
+//! For example, istio stops the other flows of `allow egress garden/* -> zenquotes.io:443` for pods that keep their
+//! sidecar, and networkpolicy stops them by address only. The note is made from these two rows: `a pod that avoids its
+//! sidecar reaches other public addresses on 443`, because `networkpolicy knows addresses, not names`.
 
 use rustc_hash::FxHashSet;
 
@@ -20,7 +20,7 @@ use crate::targets::capability::{self, Ability, Capability, Layers};
 use crate::targets::gap::OtherHosts;
 use crate::targets::{AtGateway, Judgement, Level, Levels, Traffic, Why};
 
-/// Reports how far the layers do not enforce a rule, or enforce it only for pods that keep their sidecar.
+/// Reports a rule that the layers do not enforce, or enforce only for pods that keep their sidecar.
 pub(super) fn report(policy: &Policy, led: &Led, row: &Row<'_>, diagnostics: &mut Diagnostics) {
     let rule = row.rule;
     refused(row, policy.lacks_mesh, diagnostics);
@@ -49,7 +49,7 @@ pub(super) fn report(policy: &Policy, led: &Led, row: &Row<'_>, diagnostics: &mu
             };
             for end in ends {
                 let bare = unmeshed(policy, rule, end).or_else(|| left_out(policy, rule, end));
-                // On the way in, the pods that have no sidecar are the ones that avoid it.
+                // On ingress, only the pods without a sidecar avoid it.
                 let all = bare.is_some() && end.direction == Direction::Ingress && !policy.settings.require_exact;
                 bare.into_iter().for_each(|warning| diagnostics.push(warning));
                 if !all {
@@ -62,7 +62,7 @@ pub(super) fn report(policy: &Policy, led: &Led, row: &Row<'_>, diagnostics: &mu
 
 /// Reports the flows that a layer refuses although the rule allows them.
 fn refused(row: &Row<'_>, lacks_mesh: bool, diagnostics: &mut Diagnostics) {
-    // Of a mesh that is not there, one note says all.
+    // If there is no mesh, one note (N0707) replaces all of these.
     let is_there = |layer: Layer| !lacks_mesh || capability::of(layer).keeper.is_none();
     for (layer, judgement) in row.ends.iter().flat_map(|end| &end.layers).filter(|(layer, _)| is_there(*layer)) {
         for narrower in judgement.remarks().narrower.iter().filter(|narrower| narrower.said) {
@@ -72,7 +72,7 @@ fn refused(row: &Row<'_>, lacks_mesh: bool, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Warns of pods without a sidecar, where only sidecars would judge them.
+/// Warns about pods without a sidecar that only sidecars would judge.
 fn unmeshed(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
     let (layer, names) =
         end.layers.iter().find_map(|(layer, judgement)| Some((layer, judgement.remarks().unmeshed.as_deref()?)))?;
@@ -88,7 +88,7 @@ fn unmeshed(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic
     Some(warning.note(format!("or give them a {keeper}")))
 }
 
-/// Warns of connections that annotations keep from the sidecars of a rule's pods, where only sidecars would judge them.
+/// Warns about connections that annotations keep from the sidecars of a rule's pods, if only sidecars would judge them.
 fn left_out(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic> {
     if Layers(&policy.settings.targets).see(Traffic::LeftOut) {
         return None;
@@ -106,12 +106,12 @@ fn left_out(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic
     )
 }
 
-/// Returns the judgement of the layer that no pod can avoid, where the build has one.
+/// Returns the judgement of the layer that no pod can avoid, if the build has one.
 fn of_every_pod<'a>(end: &RowEnd<'a>) -> Option<(Layer, &'a Judgement)> {
     end.layers.iter().copied().find(|(layer, _)| capability::of(*layer).keeper.is_none())
 }
 
-/// Returns which layer to add where none of the build sees every pod on all traffic.
+/// Returns the layer to add, if no layer of the build sees all traffic of every pod.
 fn to_close(policy: &Policy) -> Option<String> {
     let build = Layers(&policy.settings.targets);
     let layer = build.lack_every_pod()?;
@@ -122,7 +122,7 @@ fn to_close(policy: &Policy) -> Option<String> {
 fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     let rule = row.rule;
     let on_tcp = row.open.contains(Traffic::Tcp);
-    // Where the rule would not be enforced without its conditions either, something else is the cause.
+    // If the rule is not enforced even without its conditions, the conditions are not the cause.
     let but_conditions = row.ends.iter().filter(|end| end.together == Together::Open).any(|end| {
         let best = Levels::best(end.layers.iter().map(|(_, judgement)| judgement.but_conditions));
         best.of(Traffic::Tcp) > Level::Bypassable
@@ -213,7 +213,7 @@ fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     diagnostic.note("or accept the gap: `@approximate(\"why\")` before the rule")
 }
 
-/// Returns the error for a rule that one layer enforces, beside another rule that only another layer enforces.
+/// Returns the error for a rule that one layer enforces, beside another rule that only the other layer enforces.
 fn not_enforced_beside(row: &Row<'_>, crossed: &Crossed<'_>) -> Diagnostic {
     let (own, on) = (crossed.own.word(), crossed.on.word());
     let rule = row.rule;
@@ -300,7 +300,7 @@ fn well_behaved(policy: &Policy, led: &Led, rule: &Rule, end: &RowEnd<'_>) -> Op
         let hosts = capability::of(*layer).judges(Ability::Hosts, end.direction);
         judgement.level == Level::Wider && rule.action == Action::Allow && !hosts
     };
-    // Isolated, the gateway itself tells whom it serves; that helps where nothing else leads out.
+    // If the gateway is isolated, it judges its clients itself; that helps only if the pods have no other way out.
     let closes = |what: fn(&AtGateway) -> bool| end.layers.iter().any(|(_, judgement)| what(&judgement.at_gateway));
     let closable = closes(|at| at.other_ways) && !closes(|at| at.other_hosts);
     let passes = every_pod.filter(by_address).and_then(|(layer, _)| Some((layer, envelope(rule)?)));
@@ -353,7 +353,7 @@ fn well_behaved(policy: &Policy, led: &Led, rule: &Rule, end: &RowEnd<'_>) -> Op
     Some(Diagnostic::new(code, rule.origin.span, message).at(why).note_opt(way).note_opt(required(policy)))
 }
 
-/// Returns why a build accepts no gap, if its settings say so.
+/// Returns the setting that forbids every gap, if the build has it.
 fn required(policy: &Policy) -> Option<&'static str> {
     policy.settings.require_exact.then_some("netpol.toml says `[enforcement] require = \"exact\"`")
 }
@@ -412,13 +412,14 @@ fn clause(conditions: &Conditions) -> Option<String> {
     (!hosts.is_empty()).then(|| format!("where host {}", quoted(hosts)))
 }
 
-/// Returns the traffic that passes beside the hosts of an egress rule, in words, and one of the hosts with its port.
+/// Returns the traffic that other hosts get at the addresses of an egress rule's hosts, in words, and one of the hosts
+/// with its port.
 fn envelope(rule: &Rule) -> Option<(String, String)> {
     let hosts = rule.destination.members.iter().filter_map(|member| match &member.what {
         What::Host(host) => Some((member, host)),
         _ => None,
     });
-    // One without addresses leaves the most open.
+    // A host without addresses leaves the most open.
     let (member, host) = hosts.min_by_key(|(_, host)| !host.at.is_empty())?;
     let others = OtherHosts::of(&rule.destination);
     let who = if others.public { "other public addresses" } else { "other hosts at these addresses" };
@@ -429,7 +430,7 @@ fn envelope(rule: &Rule) -> Option<(String, String)> {
     } else {
         format!("{who} on {}", ports.join(", "))
     };
-    // Of itself 443 is TLS; other ports say it.
+    // Port 443 is TLS by default; for other ports the rule says it.
     let read = |port: &PortMatch| match (port.app, &port.port) {
         (Some(app), PortTest::Range(first, last)) if (*first, *last) != (443, 443) => format!("/{}", app.word()),
         _ => String::new(),
@@ -438,7 +439,7 @@ fn envelope(rule: &Rule) -> Option<(String, String)> {
     Some((passes, format!("{}{port}", host.name)))
 }
 
-/// The hosts that some rule leads out through a gateway, where each has one port, as they are written.
+/// The hosts that some rule leads out through a gateway, if each has one port, as they are written.
 pub(super) struct Led(FxHashSet<String>);
 
 impl Led {
@@ -471,7 +472,7 @@ fn originations(rule: &Rule, name: &str) -> String {
     if ports.is_empty() { String::new() } else { format!(" {{ {} }}", ports.join(" ")) }
 }
 
-/// Returns whether sidecars open the TLS of a rule's hosts, so that their pods speak none.
+/// Returns whether sidecars open TLS to a rule's hosts, so that its pods send plain HTTP.
 fn opens_tls(rule: &Rule) -> bool {
     rule.destination.members.iter().any(|member| match &member.what {
         What::Host(host) => member.ports.entries().iter().any(|port| host.origination(port).is_some()),

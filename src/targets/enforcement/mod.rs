@@ -1,13 +1,13 @@
-//! Enforcement by all layers of a build together: a flow passes only where every layer lets it through.
+//! Enforcement by all layers of a build together: a flow passes only if every layer lets it through.
 //!
-//! `allow lab/* -> garden/*:8080` forbids other flows at each end: at its sending end the flows of the pods of `lab` to
-//! elsewhere, at its receiving end the flows of others to `garden`. So each end of an allow, or of `default deny`,
-//! counts by itself. A flow that a `deny` forbids passes both ends, so that one of them is enough. Each end is judged
-//! traffic by traffic, since a layer may see TCP alone.
+//! `allow lab/* -> garden/*:8080` forbids different flows at its two ends: at the sending end the other flows from the
+//! pods of `lab`, at the receiving end the flows of others to `garden`. So each end of an allow, or of `default deny`,
+//! counts by itself. A flow that a `deny` forbids passes both ends, so one of them is enough. Each end is judged for
+//! each kind of traffic, because a layer may see only TCP.
 //!
-//! For each kind of traffic the layer counts that enforces the end best (`together`): exact gives no message,
-//! bypassable is the note N0701 (an error under `require = "exact"`; a warning where pods are known to have no
-//! sidecar), and wider or unable is the error E0711, unless `@approximate` accepts it (`messages::report`).
+//! For each kind of traffic the layer with the best level counts (`together`): exact gives no message, bypassable is
+//! the note N0701 (an error under `require = "exact"`; a warning if pods are known to have no sidecar), and wider or
+//! unable is the error E0711, unless `@approximate` accepts it (`messages::report`).
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
@@ -53,7 +53,7 @@ pub struct Row<'a> {
     pub together: Together,
     /// The traffic that passes although the rule forbids it.
     pub open: Traffics,
-    /// The rule beside which the layers together do not enforce this one.
+    /// The other rule because of which the layers together do not enforce this one.
     pub crossed: Option<Crossed<'a>>,
     /// Whether the rule denies icmp, which no layer is known to stop.
     pub denies_icmp: bool,
@@ -72,7 +72,7 @@ pub struct RowEnd<'a> {
     pub open: Traffics,
 }
 
-/// Rule by rule, what each layer enforces and what they enforce together.
+/// The enforcement of each rule, by each layer and by all together.
 #[derive(Clone, Debug)]
 pub struct Enforcement<'a> {
     /// The layers of the build.
@@ -122,8 +122,8 @@ fn rows<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> impl Iterator
 }
 
 fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &[(Layer, &'a Judgement)]) -> Row<'a> {
-    // Traffic that no layer of the build sees is told once for all rules. So a rule is judged on the other traffic and
-    // on the traffic that it names; a rule that forbids only unseen traffic is judged on that.
+    // Traffic that no layer of the build sees is reported once for all rules. So a rule is judged on the other traffic
+    // and on the traffic that it names; a rule that forbids only unseen traffic is judged on that.
     let build = Layers(&policy.settings.targets);
     let unseen = Traffic::ALL.into_iter().filter(|kind| !build.see(*kind)).collect::<Traffics>();
     let judged_on = |forbids: Traffics, layers: &[(Layer, &Judgement)]| {
@@ -131,7 +131,7 @@ fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &
         let named = layers.iter().fold(Traffics::default(), |named, (_, judgement)| named.with(judgement.names));
         if seen.is_empty() { forbids } else { seen.with(named.among(unseen)) }
     };
-    // Traffic that annotations leave out passes even where no pod avoids its sidecar, if the rule does not name it.
+    // Traffic that annotations leave out passes even if no pod avoids its sidecar, unless the rule names it.
     let leaves_out = |layers: &[(Layer, &Judgement)]| {
         unseen.contains(Traffic::LeftOut) && layers.iter().any(|(_, judgement)| judgement.remarks().left_out.is_some())
     };
@@ -148,7 +148,7 @@ fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &
         ends.push(RowEnd { direction, layers, together, open });
         levels.push((forbids, best));
     }
-    // A sending end that does not read the conditions lets flows through to the rule's own destination alone, where the
+    // A sending end that does not read the conditions lets flows through to the rule's destination alone, if the
     // receiving end reads them.
     if receivers.read_for(rule)
         && let [sending, receiving] = ends.as_mut_slice()
@@ -185,7 +185,7 @@ fn row<'a>(policy: &Policy, receivers: &Receivers<'_>, rule: &'a Rule, judged: &
 }
 
 impl<'a> Row<'a> {
-    /// Notes another rule whose gap meets this one's: TCP that both rules forbid passes.
+    /// Notes another rule whose gap overlaps this rule's gap: TCP that both rules forbid passes.
     fn cross(&mut self, crossed: Crossed<'a>) {
         let tcp = Traffics::only(Traffic::Tcp);
         for end in self.ends.iter_mut().filter(|end| end.direction == crossed.direction) {
@@ -225,7 +225,7 @@ impl<'a> Receivers<'a> {
     }
 
     /// Returns whether the receiving end of a rule judges its conditions for the sending end: no other rule lets its
-    /// sources in there on other terms.
+    /// sources in there without these conditions.
     fn read_for(&self, rule: &Rule) -> bool {
         asks_both(rule)
             && rule.destination.members.iter().all(|to| {
@@ -251,7 +251,7 @@ impl<'a> Receivers<'a> {
             })
     }
 
-    /// Returns whether some pods may have a port that is in both lists.
+    /// Returns whether some pods may have one port that is in both lists.
     fn may_meet(&self, pods: &PodSelector, one: &Ports, other: &Ports) -> bool {
         let (Ports::Some(one), Ports::Some(other)) = (one, other) else { return true };
         let ranges = |port: &PortMatch| match &port.port {
@@ -278,7 +278,7 @@ fn asks_both(rule: &Rule) -> bool {
 /// Returns, for each kind of traffic, the level of the layer that enforces it best.
 fn best(layers: &[(Layer, &Judgement)]) -> Levels {
     let mut best = Levels::best(layers.iter().map(|(_, judgement)| judgement.levels));
-    // For a rule through a gateway, one layer may close a way that another leaves open.
+    // For a rule through a gateway, one layer may close a way that another layer leaves open.
     let closed = |what: fn(&AtGateway) -> bool| layers.iter().any(|(_, judgement)| what(&judgement.at_gateway));
     if closed(|at| at.other_ways) && closed(|at| at.other_hosts) {
         best = Levels::best([best, Levels::all(Level::Exact)]);
@@ -286,7 +286,7 @@ fn best(layers: &[(Layer, &Judgement)]) -> Levels {
     best
 }
 
-/// Returns what the best levels come to on the traffic of which an end forbids some flow.
+/// Returns how well the best levels enforce an end, for the traffic of which it forbids some flow.
 fn together(forbids: Traffics, best: Levels) -> Together {
     let one = |kind| match best.of(kind) {
         Level::Exact => Together::Exact,
@@ -300,7 +300,7 @@ fn open(forbids: Traffics, best: Levels) -> Traffics {
     forbids.iter().filter(|kind| best.of(*kind) >= Level::Wider).collect()
 }
 
-/// Returns the traffic of which one end of a rule forbids some flow.
+/// Returns the kinds of traffic of which one end of a rule forbids some flow.
 fn forbids(policy: &Policy, rule: &Rule, direction: Direction) -> Traffics {
     if rule.action == Action::Deny {
         return Traffics::named(rule, &policy.inventory.left_out);
@@ -309,7 +309,7 @@ fn forbids(policy: &Policy, rule: &Rule, direction: Direction) -> Traffics {
     if rule.action == Action::Isolate || peers.len() < 2 || !rule.conditions.is_none() || rule.via.is_some() {
         return Traffics::ALL;
     }
-    // An `anywhere` on every port leaves nothing to forbid.
+    // With `anywhere` on every port the end forbids nothing.
     let whole = |kind: Traffic| match direction {
         Direction::Egress => is_everybody(peers.iter().filter(|member| every_port(member, kind))),
         Direction::Ingress => {

@@ -129,13 +129,13 @@ fn broken(words: &str, first: &str, indent: usize, text: &mut String) {
     text.push('\n');
 }
 
-/// Returns the place and the text of a rule, with its owner and reason where it has them.
+/// Returns the span and the text of a rule, with its owner and reason if it has them.
 fn rule_cell(sources: &Sources, origin: &Origin) -> String {
     let cell = format!("{}  {}", sources.place(origin.span), rule_text(sources, origin));
     attribution(origin).map_or(cell.clone(), |said| format!("{cell} ({said})"))
 }
 
-/// Returns the judgement of one layer for a rule; both ends where they differ.
+/// Returns the judgement of one layer for a rule; for both ends if they differ.
 fn layer_cell(row: &Row<'_>, layer: Layer) -> String {
     let cells: Vec<(Direction, String)> = row.ends.iter().map(|end| (end.direction, end_cell(end, layer))).collect();
     match cells.as_slice() {

@@ -1,4 +1,4 @@
-//! Ways out of a rule that no layer enforces: what to write instead, as far as it can be enforced.
+//! Ways out for a rule that no layer enforces: similar rules that can be enforced.
 //!
 //! ```text
 //! allow egress mail/* -> smtp.example.com:587      587 begins in plain text, so no layer is told which host is meant
@@ -15,7 +15,7 @@ use crate::settings::Layer;
 use crate::targets::gap::Kept;
 use crate::targets::{Judgement, Level, Why, capability};
 
-/// Returns whether every port of a rule is one on which a name is asked for.
+/// Returns whether clients send a name on every port of a rule.
 pub(super) fn is_read(rule: &Rule) -> bool {
     let ports = rule.destination.members.iter().flat_map(|member| member.ports.entries());
     ports.filter(|port| port.protocol == Protocol::Tcp).all(|port| port.app.is_some())
@@ -28,11 +28,11 @@ pub(super) fn all_bare(policy: &Policy, rule: &Rule) -> bool {
     policy.inventory.given && known.peek().is_some() && known.all(|pod| !pod.sidecar)
 }
 
-/// The ports whose protocols begin with TLS, so that the first bytes of a connection name the host. On others, such as
-/// SSH's 22 or 587, where mail begins in plain text and changes to TLS later, they do not.
+/// The ports whose protocols begin with TLS, so that the first bytes of a connection name the host. Other protocols do
+/// not begin with a name: SSH on 22, or mail on 587, which begins in plain text and changes to TLS later.
 const TLS_FIRST: [u16; 14] = [443, 465, 563, 636, 853, 989, 990, 993, 995, 5061, 5671, 6443, 8443, 8883];
 
-/// Returns the ways to say a deny of pods that would have to name addresses beside them.
+/// Returns other ways to write a deny of pods that a layer could only express with addresses.
 ///
 /// ```text
 /// deny ingress testing/* -> prod/*      `[cluster] pods`, or `allow ingress { */* except testing/* } -> …`
@@ -55,7 +55,7 @@ pub(super) fn ways_beside_pods(policy: &Policy, rule: &Rule, open: &[&RowEnd<'_>
     ways
 }
 
-/// Returns the ways to say a rule about a host so that a layer can enforce it.
+/// Returns other ways to write a rule about a host, which a layer can enforce.
 pub(super) fn ways_for(policy: &Policy, rule: &Rule, host: &HostName) -> Vec<String> {
     let mut ways = Vec::new();
     if let (Some(via), true) = (&rule.via, rule.egress) {
@@ -113,7 +113,7 @@ pub(super) fn ways_for(policy: &Policy, rule: &Rule, host: &HostName) -> Vec<Str
     ways
 }
 
-/// Returns whether the layers leave the pods of a rule open on their way out, and other rules are about these pods.
+/// Returns whether the layers leave the egress of a rule's pods open, and other rules are about these pods.
 pub(super) fn leaves_others_open(policy: &Policy, row: &Row<'_>) -> bool {
     let rule = row.rule;
     let is_open = |end: &RowEnd<'_>| {

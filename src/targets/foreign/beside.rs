@@ -1,5 +1,5 @@
-//! Objects that a build writes itself, read back for the pods that they select: of two Sidecars a pod obeys one, and an
-//! `ALLOW` of others closes nothing that an `ALLOW` of the build closes anyway.
+//! The build's own objects, read back for the pods of others' objects: of two Sidecars a pod obeys one, and an `ALLOW`
+//! of others closes nothing that an `ALLOW` of the build closes anyway.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
@@ -18,7 +18,7 @@ const NEVER: &str = "9999-12-31T23:59:59Z";
 pub struct Beside {
     /// The build's objects for pods of others' objects; most of their contents is left out.
     pub(super) own: Vec<PolicyObject>,
-    /// The objects of others that the build would overwrite, by their places: each is an error of its own.
+    /// The objects of others that the build would overwrite, by their spans: each is an error of its own.
     pub(super) overwritten: FxHashSet<Span>,
 }
 
@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads some objects; `overwritten` are the places of others that have their names.
+    /// Reads some objects; `overwritten` are the spans of others' objects with their names.
     pub(in crate::targets) fn read(&self, objects: &[Object], overwritten: Vec<Span>) -> Beside {
         let is_near = |object: &&Object| {
             let of = |namespace| self.namespaces.contains(&namespace);

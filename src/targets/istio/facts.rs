@@ -22,7 +22,7 @@ use crate::policy::Policy;
 use crate::targets::is_ambient;
 use crate::targets::partition::Partition;
 
-/// The data that a partition is looked at with.
+/// The data for the passes over a partition.
 pub struct Facts<'a> {
     /// The policy.
     pub policy: &'a Policy,
@@ -32,7 +32,7 @@ pub struct Facts<'a> {
     cluster: &'a Cluster<'a>,
     /// The addresses that are never let through as such.
     pub reserved: &'a Reserved,
-    /// The pods of selectors that have no sidecar, as far as they were asked for.
+    /// The pods of selectors that have no sidecar, for selectors that were looked up.
     unmeshed: RefCell<FxHashMap<Side, Rc<Unmeshed>>>,
 }
 
@@ -123,7 +123,7 @@ impl Reserved {
 }
 
 impl<'a> Facts<'a> {
-    /// Gathers the data that a partition is looked at with.
+    /// Gathers the data for the passes over a partition.
     pub fn new(part: &'a Partition<'a>, cluster: &'a Cluster<'a>, reserved: &'a Reserved) -> Facts<'a> {
         Facts { policy: part.policy, part, cluster, reserved, unmeshed: RefCell::default() }
     }
@@ -225,7 +225,7 @@ impl<'a> Facts<'a> {
         if direction == Direction::Ingress {
             return;
         }
-        // A declaration alone may say that a gateway's pods have no sidecar.
+        // Only a declaration can say that a gateway's pods have no sidecar.
         for gateway in &self.policy.gateways {
             let met = gateway.pods.iter().any(|pods| pods.overlaps(selector));
             let shown = || {

@@ -1,5 +1,5 @@
-//! Findings of passes, beside the data that they make: how far Istio's objects are from a rule. Findings are data;
-//! `judge` makes of them how well each rule end is enforced, and adds the places of other rules.
+//! Findings: what the passes report about rule ends, as data. `judge` turns them into judgements of each rule end, and
+//! adds the spans of other rules.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -26,19 +26,19 @@ pub enum Reason {
     Words(Cow<'static, str>),
     /// A reason in these words, and the way out of it.
     Mendable(String, String),
-    /// Istio cannot tell the pods from those of another rule, and gives them the access of that rule.
+    /// Istio cannot distinguish the pods from those of another rule, and gives them the access of that rule.
     Shared(RuleId),
-    /// Another rule leaves the pods open, for this reason; the last are its destinations that would have to name ports.
+    /// Another rule leaves the pods open, for this reason. The last value lists its destinations that would need ports.
     Open(RuleId, String, Option<String>),
 }
 
 impl IstioGap {
-    /// Makes the gap of a rule that lets more through than it says.
+    /// Makes the gap of a rule for which the objects let more through.
     pub fn wider(reason: impl Into<Cow<'static, str>>) -> IstioGap {
         IstioGap { level: Level::Wider, reason: Reason::Words(reason.into()) }
     }
 
-    /// Makes the gap of a rule that lets more through than it says, with the way out of it.
+    /// Makes the gap of a rule for which the objects let more through, with a way to avoid it.
     pub fn mendable(reason: String, way: impl Into<String>) -> IstioGap {
         IstioGap { level: Level::Wider, reason: Reason::Mendable(reason, way.into()) }
     }
@@ -63,15 +63,15 @@ impl IstioGap {
         IstioGap { level: Level::Wider, reason: Reason::Shared(rule) }
     }
 
-    /// Makes the gap of pods that another rule leaves open, since no object can express its access; `portless` are
-    /// those of its destinations that would have to name ports.
+    /// Makes the gap of pods that another rule leaves open, because no object can express its access. `portless` lists
+    /// the destinations of that rule that would need ports.
     pub fn open(rule: RuleId, why: String, portless: Option<String>) -> IstioGap {
         IstioGap { level: Level::Unable, reason: Reason::Open(rule, why, portless) }
     }
 }
 
-/// The gaps of all rules about some pods, each with the rule that is the cause and is not concerned itself. The two
-/// worst are kept: every rule is concerned by one of them at least.
+/// The gaps for all rules about some pods. Each gap has the rule that causes it, for which it is no gap. The two worst
+/// are kept, so that every rule has at least one of them.
 #[derive(Clone, Debug, Default)]
 pub struct Gaps {
     list: Vec<(Option<RuleId>, IstioGap)>,
@@ -123,33 +123,33 @@ pub enum Note {
     Gap(IstioGap),
     /// The level of the end and the way in which it is enforced, unless a gap is worse.
     How(Level, Cow<'static, str>),
-    /// The end allows all flows, so that nothing is left to enforce.
+    /// The end allows all flows, so there is nothing to enforce.
     Everything,
-    /// The conditions of the rule are not read at this end.
+    /// The objects do not read the rule's conditions at this end.
     Unread,
-    /// The gateways that lead to the hosts of a deny refuse its pods there; a pod without an identity reaches the hosts
-    /// nevertheless, unless these gateways are isolated.
+    /// The gateways that lead to the hosts of a deny refuse its pods there. A pod without an identity still reaches the
+    /// hosts, unless these gateways are isolated.
     Refused {
-        /// Whether they are.
+        /// Whether these gateways are isolated.
         isolated: bool,
     },
     /// Flows that are refused although the rule allows them.
     Narrower(Narrower),
-    /// Pods that are known to have no sidecar: they have none to avoid, and no object stops them.
+    /// Known pods without a sidecar: no object stops them.
     Unmeshed(Rc<Unmeshed>),
-    /// Ports that the rule names and that sidecars leave out, which is a gap there.
+    /// Ports that the rule names and that sidecars leave out: a gap for these ports.
     NamesLeftOut(Traffics, IstioGap),
     /// Connections that annotations of the governed pods keep from their sidecars.
     PodsLeaveOut(String),
 }
 
 impl Note {
-    /// Makes a note about flows that are refused although the rule allows them, which only `explain` tells.
+    /// Makes a note about flows that are refused although the rule allows them; only `explain` shows it.
     pub fn narrower(flows: Refuses, words: impl Into<Box<str>>) -> Note {
         Note::Narrower(Narrower { flows, words: words.into(), said: false })
     }
 
-    /// Makes a note about flows that are refused although the rule allows them, which a build tells too.
+    /// Makes a note about flows that are refused although the rule allows them; a build shows it too.
     pub fn refuses(flows: Refuses, words: impl Into<Box<str>>) -> Note {
         Note::Narrower(Narrower { flows, words: words.into(), said: true })
     }
@@ -159,7 +159,7 @@ impl Note {
 #[derive(Debug, Default)]
 pub struct Findings {
     list: Vec<Finding>,
-    /// The worst gap of each end so far in this pass; a lesser one is not kept.
+    /// The worst gap of each end so far in this pass; smaller gaps are dropped.
     worst: FxHashMap<(RuleId, Direction), Level>,
 }
 
@@ -177,7 +177,7 @@ impl Findings {
     pub fn add(&mut self, rule: RuleId, direction: Direction, note: Note) {
         match (&note, self.list.last_mut()) {
             (Note::Gap(gap), _) => return self.gap(rule, direction, gap),
-            // A rule with many members has the same note for each.
+            // A rule with several members has the same note for each.
             (Note::How(level, _), Some(Finding { rule: last, direction: end, note: Note::How(have, reason) }))
                 if (*last, *end) == (rule, direction) && have == level =>
             {

@@ -1,11 +1,11 @@
-//! Judgements of Istio for each rule end, with their reasons: findings become judgements.
+//! Judgements of Istio for each rule end, with their reasons, made from the findings.
 //!
 //! ```text
 //! allow egress garden/* -> 203.0.113.0/24:443    bypassable: a pod that avoids its sidecar is not stopped
 //! ```
 //!
 //! Every end begins at its best level, and each finding makes it worse or adds words to it, in the order of the passes.
-//! Sidecars see TCP alone, and on the way in not all ports.
+//! Sidecars see only TCP, and on ingress not all ports.
 
 use super::facts::Unmeshed;
 use super::findings::{Finding, Findings, IstioGap, Note, Reason};
@@ -160,7 +160,7 @@ impl End {
     }
 }
 
-/// Returns the reason of a gap, with the places of other rules.
+/// Returns the reason of a gap, with the lines of other rules.
 fn why(reason: Reason, part: &Partition<'_>, sources: &Sources) -> Why {
     let stands = |rule: RuleId| {
         let rule = part.policy.rule(rule);

@@ -23,26 +23,26 @@
 //!             ports: ["8080"]
 //! ```
 //!
-//! A pod may send what its one effective Sidecar lets out, receives what all AuthorizationPolicies that select it let
-//! in, and knows its callers by mTLS. On the way to these objects:
+//! A pod may send what its one effective Sidecar lets out. It receives what all AuthorizationPolicies that select it
+//! let in, and knows its callers by mTLS. The modules, in the order of the work:
 //!
 //! - `facts` indexes the facts about the cluster;
-//! - `plan` makes the drafts of objects: for the governed pods (`subjects`), the way in (`ingress`), the way out
-//!   (`egress`), and the gateways (`gateway`);
-//! - `judge` makes of the passes' findings (`findings`) how well each rule end is enforced;
-//! - `emit` makes objects (`model`) of the drafts, and YAML of the objects;
-//! - `read` says what objects let pass, whoever wrote them;
+//! - `plan` makes the drafts of objects: for the governed pods (`subjects`), ingress (`ingress`), egress (`egress`),
+//!   and the gateways (`gateway`);
+//! - `judge` judges each rule end by the passes' findings (`findings`);
+//! - `emit` turns the drafts into objects (`model`), and the objects into YAML;
+//! - `read` returns the flows that any objects let through, as sets;
 //! - `troubles` are messages of passes; `limits`, `nets` and `words` help them.
 //!
-//! So the rule above is made in `plan::ingress`: `plan::peers` makes a peer with a principal of `lab/@curl`,
-//! `plan::operations` an operation of the port (and of `where method GET`, if the rule had it), `rule_of` joins them to
-//! one `AccessRule`, and `Policies::add` puts it into the draft for `garden/{app=web}`. `emit::authorization` names the
-//! policy of the draft, and `emit::yaml` writes it. What a rule with `via` opens at the gateway's pods is made in
-//! `plan::gateway::access::access_rules`, and `plan::plan` adds it to the same drafts.
+//! For example, the rule above is made in `plan::ingress`: `plan::peers` makes a peer with the principal of
+//! `lab/@curl`, `plan::operations` an operation with the port (and with `where method GET`, if the rule had it),
+//! `rule_of` joins them to one `AccessRule`, and `Policies::add` adds it to the draft for `garden/{app=web}`.
+//! `emit::authorization` names the policy of the draft, and `emit::yaml` writes it. The access of a rule with `via` at
+//! the gateway's pods is made in `plan::gateway::access::access_rules`, and `plan::plan` adds it to the same drafts.
 //!
-//! Two principles are common to all passes. An object refuses a flow that a rule allows only where a finding says so,
-//! such as callers without a sidecar; all else that Istio cannot express exactly makes the object wider, or leaves the
-//! pods open. And every such excess is a `findings::IstioGap` of the rules that it concerns.
+//! All passes share two principles. An object refuses a flow that a rule allows only if a finding says so, such as for
+//! callers without a sidecar; if Istio cannot express a rule exactly, the object is wider, or the pods stay open. Every
+//! such excess is a `findings::IstioGap` of the rules that it concerns.
 //!
 //! A new kind of object needs its fields (`model`), its draft (`plan`), its name (`emit`) and its YAML (`emit::yaml`);
 //! CONTRIBUTING.md has the steps.

@@ -80,7 +80,7 @@ pub enum ExportTo {
 pub enum Resolution {
     /// By DNS, for the host's own name.
     Dns,
-    /// By DNS, for each name that the wildcard stands for.
+    /// By DNS, for each name that matches the wildcard.
     DynamicDns,
     /// From its list of endpoints.
     Static,
@@ -151,9 +151,9 @@ pub enum Comment {
     None,
     /// A comment of these words.
     Words(&'static str),
-    /// The place of the policy's rule that asks for it.
+    /// The text and line of the policy's rule that it is for.
     Rule(RuleId),
-    /// The place of the policy's rule that leaves the pods open.
+    /// The text and line of the policy's rule that leaves the pods open.
     Open(RuleId),
 }
 
@@ -176,7 +176,7 @@ impl AccessRule {
         (&self.from, &self.to, &self.when)
     }
 
-    /// Divides a rule of which only some sources leave the trust domain open, so that those ask for the mesh's.
+    /// Divides a rule if only some of its sources leave the trust domain open, so that these can require the mesh's.
     pub fn in_domain(self, domain: &str) -> Vec<AccessRule> {
         if self.from.iter().all(|source| !source.own_domain) {
             return vec![self];
@@ -200,7 +200,7 @@ pub struct Source {
     pub principals: Vec<String>,
     /// `notPrincipals`; never alone.
     pub not_principals: Vec<String>,
-    /// Whether its principals leave the trust domain open, so that a condition asks for the mesh's own.
+    /// Whether its principals leave the trust domain open, so that a condition must require the mesh's own.
     pub own_domain: bool,
     /// `notNamespaces`; never alone.
     pub not_namespaces: Vec<SmolStr>,
@@ -305,7 +305,7 @@ pub struct VirtualService {
     pub export_to: ExportTo,
     /// The host's port.
     pub port: u16,
-    /// What a connection to it is told by.
+    /// How a connection to it is recognised.
     pub told_by: ToldBy,
     /// The ports on which other pods send requests straight to the host.
     pub direct: Vec<u16>,
@@ -321,7 +321,7 @@ pub struct VirtualService {
     pub gateway_port: u16,
 }
 
-/// What a sidecar tells connections by.
+/// How a sidecar recognises connections to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToldBy {
     /// The name of TLS.
@@ -372,6 +372,6 @@ pub struct WorkloadPatch {
 /// A patch of a gateway's Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServicePatch {
-    /// Whether a network load balancer of AWS stands in front.
+    /// Whether a network load balancer of AWS is in front.
     pub aws_nlb: bool,
 }

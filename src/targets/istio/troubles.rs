@@ -16,7 +16,7 @@ use crate::model::rules::RuleId;
 use crate::policy::Policy;
 use crate::source::{Sources, Span};
 
-/// Something to tell, with the data of its message.
+/// A message, as data.
 #[derive(Clone, Debug)]
 pub enum Trouble {
     /// Two rules read one port of a host differently.
@@ -48,11 +48,11 @@ pub enum Trouble {
         /// The rules that it comes from.
         rules: Vec<RuleId>,
     },
-    /// Sidecars wrap in mTLS what they send to pods of a gateway.
+    /// Sidecars use mTLS to pods of a gateway.
     WrappedGateway {
         /// The gateway.
         gateway: SmolStr,
-        /// The place at which a rule names the gateway.
+        /// The span at which a rule names the gateway.
         span: Span,
     },
     /// The Service of a gateway has to keep the client's address, and no declaration names the Service.
@@ -62,7 +62,7 @@ pub enum Trouble {
         /// The first rule that needs it.
         rule: RuleId,
     },
-    /// No workload is known whose proxies could be told how many stand in front of them.
+    /// No workload is known whose proxies could be given the number of proxies in front of them.
     ProxiesUncounted {
         /// The gateway.
         gateway: SmolStr,

@@ -31,7 +31,7 @@ use crate::source::Span;
 use crate::targets::effective::{Effective, Excess, ExcessOf, Instead, Stated};
 use crate::targets::{Judgement, Level, Traffic, Traffics, Why};
 
-/// Returns the rules that the objects of a plan say, and the excess that its judgements admit.
+/// Returns the rules of a plan's objects, and the excess that its judgements admit.
 pub(super) fn effective(view: View<'_>, plan: &Plan<'_>, judgements: &[Judgement]) -> Effective {
     let Some((.., first)) = view.partition.ends().next() else { return Effective::default() };
     let mut rules = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn effective(view: View<'_>, plan: &Plan<'_>, judgements: &[Judgement
         let wider = |kind: &Traffic| judgement.levels.of(*kind) != Level::Exact;
         let on: Traffics = Traffic::ALL.into_iter().filter(wider).collect();
         let of = match rule.action {
-            // The way to the gateway is no flow that the deny forbids.
+            // The flow to the gateway is not one that the deny forbids.
             Action::Deny if matches!(judgement.reason, Why::LedOutBy(_)) => return None,
             Action::Deny => ExcessOf::Deny,
             _ if plan.found.uncovered.contains(&end) || plan.found.shared.contains_key(&end) => ExcessOf::Pods,
@@ -64,7 +64,7 @@ type Known = FxHashMap<(*const Peers<'static>, PortList), Arc<Endpoint>>;
 
 struct Written<'v> {
     view: View<'v>,
-    /// The place of rules that come from none of the source.
+    /// The span of rules that come from no rule of the source.
     span: Span,
     conditions: Arc<Conditions>,
     peers: Known,

@@ -1,5 +1,4 @@
-//! Judgements of NetworkPolicy for each rule end, from what the passes found: findings become gaps, and gaps a
-//! judgement.
+//! Judgements of NetworkPolicy for each rule end: the findings of the passes become gaps, and the gaps a judgement.
 //!
 //! ```text
 //! allow egress garden/* -> zenquotes.io:443    wider: any public address :443
@@ -23,7 +22,7 @@ use crate::targets::{Judgement, Level, Traffic, Traffics, Why};
 
 /// Returns a judgement for each end of the partition.
 pub(super) fn judge(view: View<'_>, plan: &Plan<'_>, sources: &Sources) -> Vec<Judgement> {
-    // Where denies are taken out, the addresses around a host may all be gone.
+    // If flows of denies are taken out, a rule to a host may have no addresses left.
     let open = plan.found.is_any_taken().then(|| with_addresses(plan));
     let led_out = LedOut::new(view);
     let mut wider = plan.found.wider.as_slice();
@@ -53,7 +52,7 @@ pub(super) fn judge(view: View<'_>, plan: &Plan<'_>, sources: &Sources) -> Vec<J
     .collect()
 }
 
-/// Returns the rules that let some addresses through on the way out.
+/// Returns the egress rules that let some addresses through.
 fn with_addresses(plan: &Plan<'_>) -> FxHashSet<RuleId> {
     let terms = plan.drafts.isolated(Direction::Egress).flat_map(|(.., draft)| &draft.terms);
     let open = terms.filter_map(|term| match (&term.cause, &*term.peers) {
@@ -84,7 +83,7 @@ fn of_deny(
         let others = !rule.destination.members.iter().all(|member| Traffics::of(&member.ports, left_out).is_empty());
         (Traffics::default(), partly(others), Why::Icmp)
     });
-    // A packet to a gateway does not tell where it goes from there.
+    // The packets to a gateway do not show the host that they are for.
     let led_out = (direction == Direction::Egress).then(|| leading_out(view, led_out, rule)).flatten();
     let led_out = led_out.map(|gateway| (Traffics::only(Traffic::Tcp), Level::Wider, Why::LedOutBy(gateway)));
     // A deny of which no allow lets anything in is hidden all the same.
@@ -97,7 +96,7 @@ fn of_deny(
     all.map(|(on, level, why)| Gap { on, level, why }).collect()
 }
 
-/// Returns the gateway by which pods of a deny reach a host that may be at some of the denied addresses.
+/// Returns the gateway through which pods of a deny reach a host that may have one of the denied addresses.
 fn leading_out(view: View<'_>, led_out: &LedOut<'_>, deny: &Rule) -> Option<SmolStr> {
     let internet = &view.policy.internet;
     let meets = |denied: &Member, host: &Member| {
@@ -139,7 +138,7 @@ impl<'a> LedOut<'a> {
         all
     }
 
-    /// Returns those for pods of namespaces in which a rule may have its source.
+    /// Returns the rules for pods of namespaces that the source of a rule may have.
     fn of(&self, rule: &Rule) -> impl Iterator<Item = (&'a Rule, &'a SmolStr)> {
         let names: Vec<Option<&SmolStr>> = rule.source.pods().map(|(_, pods)| pods.selector.namespace_name()).collect();
         let everywhere = names.contains(&None);
@@ -191,7 +190,7 @@ fn is_selected(pods: &SubjectPods<'_>) -> bool {
     pods.iter().any(|pods| !pods.certain().is_empty())
 }
 
-/// Returns whether a rule end goes by the addresses that packets come from.
+/// Returns whether a rule end depends on the source addresses of packets.
 fn by_source(rule: &Rule, direction: Direction) -> bool {
     let addresses = |member: &Member| matches!(member.what, What::Addresses(_));
     direction == Direction::Ingress && rule.action == Action::Allow && rule.source.members.iter().any(addresses)

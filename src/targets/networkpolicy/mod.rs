@@ -17,9 +17,9 @@
 //! - { protocol: TCP, port: 5432 }
 //! ```
 //!
-//! `plan` makes drafts of objects from rules and grants, pass by pass; `emit` makes objects of them, in the types of
-//! `model`, and `write` their text. `judge` makes of the passes' findings how well each rule end is enforced, and
-//! `effective` rules of the drafts. `read` makes rules of the text of objects, whoever wrote them.
+//! `plan` makes drafts of objects from rules and grants, pass by pass. `emit` turns them into objects, in the types of
+//! `model`, and `write` writes their text. `judge` judges each rule end by the findings of the passes, and `effective`
+//! turns the drafts back into rules. `read` reads rules from the text of any objects.
 //!
 //! A rule that a NetworkPolicy cannot express is never made narrower: an allowed flow always passes.
 
@@ -43,7 +43,7 @@ use crate::source::Sources;
 
 /// The data that follows from a policy and is the same for all its partitions.
 pub(super) struct Common {
-    /// The addresses where hosts without `at` may be, less the addresses of pods.
+    /// The addresses that hosts without `at` may have, without the addresses of pods.
     internet: AddressSet,
 }
 
@@ -55,7 +55,7 @@ impl Common {
 }
 
 /// Lowers a partition of a policy to NetworkPolicies: the objects, if they are wanted, sorted by namespace and name,
-/// with the rules that they say, and a judgement of each rule end. Pushes notes for the readers of the objects.
+/// with their rules, and a judgement of each rule end. Adds notes for the readers of the objects.
 pub(super) fn lower(
     common: &Common,
     partition: &Partition<'_>,

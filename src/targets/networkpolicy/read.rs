@@ -1,4 +1,4 @@
-//! From NetworkPolicies to rules of the model, whoever wrote them.
+//! Reader of NetworkPolicies: from YAML to rules, for objects of this build and of others.
 //!
 //! ```yaml
 //! podSelector: { matchLabels: { app: web } }
@@ -8,8 +8,9 @@
 //!
 //! in `garden` is `default deny egress garden/{app=web}` and `allow egress garden/{app=web} -> garden/*:80`.
 //!
-//! It knows how Kubernetes reads a NetworkPolicy, and nothing of how one is written here: what comes out of a build is
-//! held against it. A block of addresses never means pods, whatever their addresses are.
+//! The reader knows how Kubernetes reads a NetworkPolicy, and shares no code with the writer, because the objects of a
+//! build are compared with the policy through it. A block of addresses never means pods here, whatever their addresses
+//! are.
 
 use std::sync::Arc;
 
@@ -25,8 +26,8 @@ use crate::model::ports::Ports;
 use crate::model::rules::{Action, Direction, Notes, Origin, Rule};
 use crate::source::{FileId, Sources, Span};
 
-/// Reads the NetworkPolicies of files as rules, each with the place of its object. `unplaced` is the namespace of
-/// objects that name none. What cannot be read, or what Kubernetes would refuse, is a finding with its place.
+/// Reads the NetworkPolicies of files as rules, each with the span of its object. `unplaced` is the namespace of
+/// objects that name none. A value that cannot be read, or that Kubernetes would refuse, is a diagnostic with its span.
 pub fn read(sources: &Sources, files: &[FileId], unplaced: &str, diagnostics: &mut Diagnostics) -> Vec<Rule> {
     let mut objects = Vec::new();
     for &file in files {
@@ -36,7 +37,7 @@ pub fn read(sources: &Sources, files: &[FileId], unplaced: &str, diagnostics: &m
     rules(&objects)
 }
 
-/// Reads the objects of a text that was just written; `file` stands for its file.
+/// Reads the objects of a text that was just written; `file` is the file of the text.
 pub(in crate::targets) fn written(file: FileId, text: &str) -> Result<Vec<Rule>, Box<Diagnostic>> {
     let objects = written_network_policies(file, text)?;
     let mut found = Diagnostics::new();
@@ -47,7 +48,7 @@ pub(in crate::targets) fn written(file: FileId, text: &str) -> Result<Vec<Rule>,
     }
 }
 
-/// Reports objects of one name: the cluster keeps one of them, and nobody can say which.
+/// Reports two objects with one name: the cluster keeps only one of them, and it is unknown which.
 fn refuse_twice(objects: &[PolicyObject], diagnostics: &mut Diagnostics) {
     let mut first: rustc_hash::FxHashMap<(&SmolStr, &SmolStr), Span> = rustc_hash::FxHashMap::default();
     for object in objects {
@@ -60,7 +61,7 @@ fn refuse_twice(objects: &[PolicyObject], diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Returns the rules that NetworkPolicies are. Other objects are none.
+/// Returns the rules of NetworkPolicies. Objects of other kinds give no rules.
 fn rules(objects: &[PolicyObject]) -> Vec<Rule> {
     let mut rules = Vec::new();
     let conditions = Arc::new(Conditions::default());

@@ -1,4 +1,4 @@
-//! The data that every pass looks at.
+//! The input of every pass: the policy, the partition, and the internet's addresses.
 
 use crate::model::addresses::AddressSet;
 use crate::policy::Policy;
@@ -11,6 +11,6 @@ pub struct View<'a> {
     pub policy: &'a Policy,
     /// The partition to lower.
     pub partition: &'a Partition<'a>,
-    /// The addresses where hosts without `at` may be, less the addresses of pods.
+    /// The addresses that hosts without `at` may have, without the addresses of pods.
     pub internet: &'a AddressSet,
 }

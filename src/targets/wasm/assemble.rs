@@ -6,13 +6,13 @@
 //! behind the tables   what the module allocates
 //! ```
 //!
-//! Sections are copied as they are, but for those that get an entry more. So a module needs no library to be written.
+//! Sections are copied unchanged, except those that get a further entry. So no library is needed to write a module.
 
 use super::rules::Reasons;
 use super::tables::Written;
 
 const PAGE: usize = 1 << 16;
-/// The custom section that says what rules and grants are.
+/// The custom section with the rules and grants.
 pub const RULES: &[u8] = b"netpol.rules";
 
 /// The numbers of sections in the binary format of WebAssembly.
@@ -78,7 +78,7 @@ impl Sections {
         count
     }
 
-    /// Writes the module, with what its rules are as a custom section.
+    /// Writes the module, with its rules as a custom section.
     fn write(self, rules: &[u8]) -> Vec<u8> {
         let mut out =
             Vec::with_capacity(self.0.iter().map(|(_, body)| body.len() + 8).sum::<usize>() + rules.len() + 64);
@@ -91,7 +91,7 @@ impl Sections {
     }
 }
 
-/// Writes the section that says what rules and grants are.
+/// Writes the custom section with the rules and grants.
 fn put_rules(out: &mut Vec<u8>, rules: &[u8]) {
     let mut custom = Vec::with_capacity(rules.len() + 16);
     put(&mut custom, RULES.len() as u64);
@@ -100,7 +100,7 @@ fn put_rules(out: &mut Vec<u8>, rules: &[u8]) {
     put_section(out, section::CUSTOM, &custom);
 }
 
-/// Returns tables as bytes, with what rules and grants are behind them.
+/// Returns tables as bytes, followed by the rules and grants.
 fn bytes(tables: &Written, reasons: Option<&Reasons>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(4 * tables.words.len() + tables.bytes.len());
     bytes.extend(tables.words.iter().flat_map(|word| word.to_le_bytes()));

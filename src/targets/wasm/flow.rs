@@ -90,7 +90,7 @@ pub fn unplaced(flow: &Flow) -> Value {
     value
 }
 
-/// Returns a module's verdict as the evaluator says it. Of an isolated pod a module tells the first rule alone.
+/// Returns a module's verdict as the evaluator's. For an isolated pod a module names only the first isolating rule.
 pub fn verdict(told: &kernel::Verdict) -> Verdict {
     let [out, way_in] = told.ends;
     let end = |direction, end: kernel::End| {

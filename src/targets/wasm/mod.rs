@@ -6,10 +6,10 @@
 //!     policy.rules.json   says what rule 0 is: policy.netpol, line 1, and how it reads
 //! ```
 //!
-//! A module is no layer: it enforces nothing by itself, and says exactly what the source means. It is the code of its
-//! interface (`code/`), the same for every policy, with the policy's tables behind it. `tests/wasm/kernel` compiles
-//! that code from [`kernel`], so a build needs no compiler for WebAssembly, and what the module runs can be read and
-//! runs here too. Its interface is written down in `docs/wasm-abi.md`.
+//! A module is no layer: it enforces nothing by itself, and decides exactly as the source says. It consists of the code
+//! of its interface (`code/`), the same for every policy, and the policy's tables behind it. `tests/wasm/kernel`
+//! compiles that code from [`kernel`], so a build needs no compiler for WebAssembly, and the module's code can be read
+//! and run here too. `docs/wasm-abi.md` describes its interface.
 
 mod assemble;
 pub mod flow;
@@ -20,14 +20,14 @@ mod rules;
 pub mod run;
 mod tables;
 
-// What the kernel takes from the crate, by the path that `tests/wasm/kernel` has it under too.
+// The kernel uses this of the crate, under the same path that `tests/wasm/kernel` gives it.
 use crate::model::paths;
 use crate::policy::Policy;
 use crate::source::Sources;
 
 pub use tables::Written;
 
-/// The interface of a module: what hosts call it by.
+/// The interface of a module: how hosts call it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abi {
     /// Numbers, and JSON in a buffer (docs/wasm-abi.md).
@@ -36,7 +36,7 @@ pub enum Abi {
     Component,
     /// Documents, as hosts of OPA's modules hand them over.
     Opa,
-    /// What a proxy sees of connections and requests, by proxy-wasm 0.2.1.
+    /// Connections and requests as a proxy sees them, by proxy-wasm 0.2.1.
     ProxyWasm,
 }
 
@@ -69,14 +69,14 @@ impl Abi {
 pub struct Module {
     /// `policy.wasm`.
     pub code: Vec<u8>,
-    /// `policy.rules.json`: what each rule and grant is, by its number. The module has it too, as the custom section
+    /// `policy.rules.json`: the rules and grants by their numbers. The module has the same text as the custom section
     /// `netpol.rules`.
     pub rules: String,
-    /// `policy.wasmplugin.yaml`: what makes the proxies of Istio load a module for them.
+    /// `policy.wasmplugin.yaml`: the objects that make Istio's proxies load a module for them.
     pub plugin: Option<String>,
 }
 
-/// Makes the module of a policy. With `audit` it tells what it would deny, and denies nothing.
+/// Makes the module of a policy. With `audit` it denies nothing, and reports what it would deny.
 pub fn build(policy: &Policy, sources: &Sources, abi: Abi, audit: bool) -> Module {
     build_with(abi.code(), policy, sources, abi, audit)
 }

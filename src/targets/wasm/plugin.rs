@@ -3,8 +3,7 @@
 //! ```text
 //! allow ingress shop/* -> garden/{app=api}:8080/http where method GET
 //!     a plugin of the type HTTP for the proxies of garden, which judges each request
-//! allow ingress shop/* -> garden/{app=db}:5432
-//!     one of the type NETWORK for port 5432, which judges each connection
+//!     one of the type NETWORK, which judges each connection, but for requests on port 8080
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,26 +11,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use crate::inventory::Workload;
-use crate::model::conditions::Conditions;
 use crate::model::endpoint::{Member, What};
 use crate::model::ports::{AppProtocol, PortTest, Ports, Protocol};
-use crate::model::rules::{Action, Direction};
+use crate::model::rules::Direction;
 use crate::policy::Policy;
 use crate::targets::names::{MANAGED_BY, first_word};
 use crate::targets::yaml::Writer;
 
 /// Where a proxy finds the module, as docs/runtime.md mounts it.
 const URL: &str = "file:///var/netpol/policy.wasm";
-/// A range of more ports is not listed port by port.
-const MOST_PORTS: u16 = 64;
-
 /// What rules say of the pods of a namespace.
 #[derive(Default)]
 struct Namespace {
-    /// Whether a rule asks about requests.
-    requests: bool,
-    /// The ports that rules do not read as HTTP; `None` for all of them.
-    ports: Option<BTreeSet<u16>>,
+    /// The ports, first and last, on which rules ask about requests.
+    requests: BTreeSet<(u16, u16)>,
+    /// The names of such ports whose numbers nothing shows.
+    unknown: BTreeSet<SmolStr>,
 }
 
 /// Writes the plugins of a policy; `None` if no namespace is known whose pods it governs on their way in.
@@ -39,13 +34,10 @@ pub fn write(policy: &Policy) -> Option<String> {
     let namespaces = governed(policy);
     let mut documents = Vec::new();
     for (name, namespace) in &namespaces {
-        if namespace.requests {
+        if !namespace.requests.is_empty() || !namespace.unknown.is_empty() {
             documents.push(plugin(policy, name, "HTTP", None));
         }
-        match &namespace.ports {
-            Some(ports) if ports.is_empty() => {}
-            ports => documents.push(plugin(policy, name, "NETWORK", ports.as_ref())),
-        }
+        documents.push(plugin(policy, name, "NETWORK", Some(namespace)));
     }
     (!documents.is_empty()).then(|| documents.join("---\n"))
 }
@@ -56,49 +48,46 @@ fn governed(policy: &Policy) -> BTreeMap<SmolStr, Namespace> {
         for (member, pods) in rule.subject(Direction::Ingress).pods() {
             let Some(names) = policy.inventory.namespaces_of(&pods.selector) else { continue };
             for (name, _) in names {
-                let namespace = namespaces
-                    .entry(name.clone())
-                    .or_insert_with(|| Namespace { requests: false, ports: Some(BTreeSet::new()) });
-                namespace.requests |= asks(&rule.conditions);
-                if rule.action != Action::Isolate {
+                let namespace = namespaces.entry(name.clone()).or_default();
+                if !rule.conditions.is_none() {
                     add(policy, namespace, member);
                 }
             }
         }
     }
-    // Where no rule asks about requests, connections are all that is to be judged.
-    namespaces.values_mut().filter(|namespace| !namespace.requests).for_each(|namespace| namespace.ports = None);
     namespaces
 }
 
-fn asks(conditions: &Conditions) -> bool {
-    !conditions.is_none()
-}
-
-/// Adds the ports of a member that are not read as HTTP.
+/// Adds the ports of a member on which requests are read.
 fn add(policy: &Policy, namespace: &mut Namespace, member: &Member) {
-    let (Ports::Some(list), What::Pods(pods), Some(ports)) = (&member.ports, &member.what, &mut namespace.ports) else {
-        return;
-    };
-    let plain = list.iter().filter(|port| port.protocol == Protocol::Tcp);
-    for port in plain.filter(|port| !port.app.is_some_and(AppProtocol::has_requests)) {
+    let (Ports::Some(list), What::Pods(pods)) = (&member.ports, &member.what) else { return };
+    for port in list.iter().filter(|port| port.app.is_some_and(AppProtocol::has_requests)) {
         match &port.port {
-            PortTest::Range(first, last) if last - first < MOST_PORTS => ports.extend(*first..=*last),
-            PortTest::Range(..) => {}
-            PortTest::Named(name) => {
-                let numbers = policy.inventory.numbers_of(&pods.selector, name, port.protocol);
-                ports.extend(numbers.into_iter().flatten());
+            PortTest::Range(first, last) => {
+                namespace.requests.insert((*first, *last));
             }
+            PortTest::Named(name) => match policy.inventory.numbers_of(&pods.selector, name, port.protocol) {
+                Some(numbers) if !numbers.is_empty() => {
+                    namespace.requests.extend(numbers.into_iter().map(|number| (number, number)));
+                }
+                _ => {
+                    namespace.unknown.insert(name.clone());
+                }
+            },
         }
     }
 }
 
-fn plugin(policy: &Policy, namespace: &str, kind: &'static str, ports: Option<&BTreeSet<u16>>) -> String {
+/// `connections` is what rules say, for a plugin that judges connections.
+fn plugin(policy: &Policy, namespace: &str, kind: &'static str, connections: Option<&Namespace>) -> String {
     let settings = &policy.settings;
     let mut yaml = Writer::new();
-    if let Some(ports) = ports {
-        let list: Vec<String> = ports.iter().map(u16::to_string).collect();
-        yaml.comment(&format!("On other ports than {} connections that are not HTTP are not judged.", list.join(", ")));
+    if let Some(said) = connections.filter(|said| !said.unknown.is_empty()) {
+        let names: Vec<&str> = said.unknown.iter().map(SmolStr::as_str).collect();
+        yaml.comment(&format!(
+            "Add the numbers of {} to `requests`: no request on them passes before.",
+            names.join(", ")
+        ));
     }
     yaml.field("apiVersion", "extensions.istio.io/v1alpha1").field("kind", "WasmPlugin");
     yaml.key("metadata").map(|yaml| {
@@ -119,20 +108,23 @@ fn plugin(policy: &Policy, namespace: &str, kind: &'static str, ports: Option<&B
         yaml.key("match").list(|yaml| {
             yaml.item().map(|yaml| {
                 yaml.key("mode").word("SERVER");
-                if let Some(ports) = ports {
-                    yaml.key("ports").list(|yaml| {
-                        for port in ports {
-                            yaml.item().flow_map(|yaml| {
-                                yaml.key("number").int(u32::from(*port));
-                            });
-                        }
-                    });
-                }
             });
         });
         yaml.key("pluginConfig").map(|yaml| {
             yaml.field("trustDomain", &settings.trust_domain);
             yaml.key("mtls").bool(true);
+            if let Some(said) = connections.filter(|said| !said.requests.is_empty()) {
+                yaml.key("requests").list(|yaml| {
+                    for (first, last) in &said.requests {
+                        yaml.item().flow_map(|yaml| {
+                            yaml.key("port").int(u32::from(*first));
+                            if last > first {
+                                yaml.key("endPort").int(u32::from(*last));
+                            }
+                        });
+                    }
+                });
+            }
             if let Some(proxies) = policy.gateways.iter().map(|gateway| gateway.proxies).find(|proxies| *proxies > 0) {
                 yaml.key("proxies").int(proxies);
             }

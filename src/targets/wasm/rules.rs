@@ -1,4 +1,4 @@
-//! `policy.rules.json`: what the rules and grants are that a verdict names by their numbers.
+//! `policy.rules.json`: the rules and grants that a verdict names by number.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ pub struct Described {
     grants: Vec<String>,
 }
 
-/// What modules say of rules and grants, as `kernel::document::Reasons` reads it.
+/// The texts of rules and grants in a module, as `kernel::document::Reasons` reads them.
 pub struct Reasons {
     /// The numbers, and the end of each text.
     pub words: Vec<u32>,
@@ -68,7 +68,7 @@ impl Described {
         format!("{{\n\"abi\": {ABI},\n\"audit\": {audit},\n\"rules\": [{rules}],\n\"grants\": [{grants}]\n}}\n")
     }
 
-    /// Returns what a module of JSON says of them.
+    /// Returns the texts of rules and grants for a module that answers in JSON.
     pub fn reasons(&self) -> Reasons {
         let pieces = || self.rules.iter().chain(&self.grants);
         let longest = pieces().map(String::len).max().unwrap_or_default();

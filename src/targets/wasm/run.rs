@@ -19,7 +19,7 @@ pub struct Running {
     decide_batch: TypedFunc<(i32, i32, i32), i32>,
     verdict: i32,
     reset: TypedFunc<(), ()>,
-    /// What the module says of its rules and grants, as `policy.rules.json` has it.
+    /// The module's rules and grants, as in `policy.rules.json`.
     pub rules: serde_json::Value,
 }
 
@@ -27,7 +27,7 @@ pub struct Running {
 pub type Number = i32;
 
 impl Running {
-    /// Loads a module. The error says in words why it is not one of ours.
+    /// Loads a module. The error says why it is not one of ours.
     pub fn load(code: &[u8]) -> Result<Running, String> {
         if !code.starts_with(b"\0asm") {
             return Err("it is no WebAssembly module".to_owned());
@@ -108,7 +108,7 @@ impl Running {
         self.told()
     }
 
-    /// Decides a flow, as the evaluator says it.
+    /// Decides a flow, with the evaluator's kind of verdict.
     pub fn judge(&mut self, flow: &policy::Flow) -> Result<policy::Verdict, String> {
         self.judge_text(&flow::flow(flow))
     }
@@ -152,7 +152,7 @@ impl Running {
     }
 }
 
-/// Stands for a module that stopped, which it never does by its interface.
+/// The result of a module that trapped, which its interface excludes.
 const TRAP: Number = Number::MIN;
 
 fn function<P: wasmtime::WasmParams, R: wasmtime::WasmResults>(

@@ -216,7 +216,7 @@ pub fn unknown_type(name: &Ident) -> Diagnostic {
     }
 }
 
-/// The templates of a cycle, each with the place where it applies the next; the last applies the first.
+/// The templates of a cycle, each with the span at which it applies the next; the last applies the first.
 pub fn cyclic_apply(first: &(SmolStr, Span), others: &[(SmolStr, Span)]) -> Diagnostic {
     let message = match others {
         [] => format!("the template `{}` applies itself", first.0),

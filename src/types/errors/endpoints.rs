@@ -21,7 +21,7 @@ pub struct Elsewhere<'a> {
     pub near: Option<SmolStr>,
     /// A namespace of the inventory.
     pub namespace: bool,
-    /// What stands behind its `:`, where the namespace has a workload or Service of that name.
+    /// The ports after its `:`, if the namespace has a workload or Service of that name.
     pub pods: Option<&'a str>,
     /// The namespaces that have a workload or Service of this name, sorted.
     pub workload_of: Vec<&'a str>,
@@ -110,7 +110,7 @@ pub fn unknown_declaration(name: &Ident, elsewhere: Elsewhere<'_>, what: &str) -
         .note(format!("declare it: `{what} {} {fields}`", name.text))
 }
 
-/// `ways` are the places of the definitions, each with the path as its `use` writes it.
+/// `ways` are the spans of the definitions, each with the path as its `use` writes it.
 pub fn ambiguous_name(span: Span, name: &str, ways: &[(Span, &str)]) -> Diagnostic {
     let message = format!("`{name}` is defined differently by {} modules in use", ways.len());
     let start = Diagnostic::new(Code::AmbiguousName, span, message).at("which one is meant?");
@@ -142,7 +142,7 @@ pub fn platform_unknown(span: Span, name: &str, platform: &str) -> Diagnostic {
         })
 }
 
-/// `others` are the names between this one and itself, with their places.
+/// `others` are the names between this one and itself, with their spans.
 pub fn cyclic_let(span: Span, name: &str, others: &[(Span, &str)]) -> Diagnostic {
     let start = Diagnostic::new(Code::CyclicLet, span, format!("`{name}` is made of itself"));
     let Some((_, first)) = others.first() else { return start.at("its value names it") };

@@ -1,4 +1,4 @@
-//! Messages about what the inventory says of namespaces, selectors and names.
+//! Messages about namespaces, selectors and names, from the facts of the inventory.
 
 use std::net::IpAddr;
 
@@ -79,7 +79,7 @@ pub fn setting_of_service(
         .note(right)
 }
 
-/// `place` is where the user named it, `named` where the standard library does.
+/// `place` is the span at which the user names it, `named` the one in the standard library.
 pub fn library_namespace(place: Span, name: &str, named: Span) -> Diagnostic {
     Diagnostic::new(Code::LibraryNamespace, place, format!("the inventory has no namespace `{name}`"))
         .at("this leads there")

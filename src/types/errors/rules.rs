@@ -9,7 +9,7 @@ use crate::source::Span;
 use crate::syntax::tree::Ident;
 use crate::types::value::Kind;
 
-/// Returns a sentence about an endpoint on a governed side that is not pods, and the label for its place.
+/// Returns a sentence about an endpoint on a governed side that is not pods, and the label for its span.
 fn not_pods(text: &str, kind: Kind) -> (String, &'static str) {
     match kind {
         Kind::Workloads => (format!("`{text}` is made of pods"), "pods"),
@@ -128,7 +128,7 @@ pub enum Unreadable {
     Other,
 }
 
-/// `word` is what follows `where`; `to` the place of what cannot be read.
+/// `word` is what follows `where`; `to` the span of the endpoint that cannot be read.
 pub fn where_needs_http(clause: Span, word: &str, to: Span, why: Unreadable) -> Diagnostic {
     let diagnostic = match word {
         "at" => {
@@ -222,7 +222,7 @@ pub fn route_rewrites(span: Span, title: &str, what: &str, origin: Span) -> Diag
         .note(format!("leave the {what} as it is in the route, or do not ask for it behind this gateway"))
 }
 
-/// `object` is the Gateway of the inventory with its place, `found` how it reads the port.
+/// `object` is the Gateway of the inventory with its span, `found` the protocol that it gives the port.
 pub fn gateway_contradicted(span: Span, port: u16, said: &str, object: (&str, Span), found: &str) -> Diagnostic {
     let message = format!("port {port} is `{found}` in the Gateway {}, not `{said}`", object.0);
     Diagnostic::new(Code::GatewayContradicted, span, message)

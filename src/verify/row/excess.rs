@@ -1,4 +1,4 @@
-//! What judgements admit: flows that a layer is said to let through beside what the source allows.
+//! Admitted excess: flows that the judgements say a layer lets through although the source does not.
 
 use super::Row;
 use crate::flows::{Set, Side};
@@ -11,7 +11,7 @@ use crate::targets::effective::{ExcessOf, Instead};
 use crate::targets::{Traffic, Traffics};
 
 impl Row<'_, '_> {
-    /// Returns the flows that judgements admit.
+    /// Returns all flows that judgements admit.
     pub(super) fn excess(&mut self) -> Set {
         if let Some(known) = self.excess {
             return known;
@@ -43,7 +43,7 @@ impl Row<'_, '_> {
         all
     }
 
-    /// Returns the flows of one of the layer's rules that are said to pass in excess.
+    /// Returns the flows of one of the layer's rules that judgements admit as excess.
     pub(super) fn excess_of(&mut self, at: usize) -> Vec<Set> {
         let (set, instead) = self.layer.allowed[at];
         let on = self.table.admitted(self.direction, instead);
@@ -74,8 +74,8 @@ impl Row<'_, '_> {
     }
 }
 
-/// Returns the flows of a set to other hosts at the `at` addresses of a rule's host. A layer of addresses is exact
-/// there: who gives a host its addresses says that they are the host's.
+/// Returns the flows of a set to other hosts at the `at` addresses of a rule's host. An address layer counts as exact
+/// for these: the `at` says that the addresses are the host's.
 pub(in crate::verify) fn other_names(meaning: &mut Meaning<'_>, direction: Direction, rule: &Rule, set: Set) -> Set {
     let blocks = rule.destination.members.iter().filter_map(|member| match &member.what {
         What::Host(host) => Some(host.addresses().blocks),

@@ -1,4 +1,4 @@
-//! The sets of a row's statements: those of the source, and those of the layer.
+//! The sets of a row's statements: the source's and the layer's.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(in crate::verify) struct Source {
 }
 
 impl Source {
-    /// Returns the sets of the source's statements, wherever their pods are.
+    /// Returns the sets of the source's statements, for pods of any namespace.
     pub(in crate::verify) fn of(
         table: &Table<'_>,
         meaning: &mut Meaning<'_>,
@@ -61,7 +61,7 @@ impl Source {
         source
     }
 
-    /// Adds the part of other statements that is about the pods of a place.
+    /// Adds the part of other statements that concerns the pods of a namespace.
     pub(super) fn add(&mut self, meaning: &mut Meaning<'_>, place: u32, all: &Source) {
         let flows = meaning.flows();
         let here = |set: Set| flows.with_place(set, true, place);
@@ -78,7 +78,7 @@ impl Source {
 pub(super) struct Layer<'a> {
     pub(super) isolated: Vec<Set>,
     pub(super) allowed: Vec<(Set, &'a Instead)>,
-    /// The flows to and from pods where plugins let blocks of addresses mean them.
+    /// The flows to and from pods if plugins apply blocks of addresses to pods.
     pub(super) pods_by_blocks: Vec<Set>,
     pub(super) of_rules: FxHashMap<RuleId, Vec<Set>>,
     pub(super) of_grants: FxHashMap<GrantId, Vec<Set>>,
@@ -106,12 +106,12 @@ impl<'a> Row<'_, 'a> {
         sort(&mut self.layer.isolated);
     }
 
-    /// Adds what a rule of the layer means where plugins let blocks of addresses mean pods: no block may hold addresses
-    /// of pods, where these are known, since plugins differ.
+    /// Adds the flows of a layer's rule if plugins apply blocks of addresses to pods. No block may contain known
+    /// addresses of pods, because plugins differ in this.
     fn take_blocks_of_pods(&mut self, stated: &'a Stated) {
         let (rule, pods) = (&stated.rule, &self.table.policy.pod_addresses);
         let holds = |member: &Member| matches!(&member.what, What::Addresses(set) if set.overlaps(pods));
-        // Whoever names every pod may name their addresses too.
+        // A rule that names every pod may name their addresses too.
         let peers = || rule.peer(self.direction).members.iter();
         if pods.is_empty() || is_everybody(peers()) || !peers().any(holds) {
             return;

@@ -1,4 +1,4 @@
-//! What a layer of rules says, for layers whose objects are compared beside it.
+//! The layer of rules (networkpolicy) beside Istio: a flow in excess must pass both layers.
 //!
 //! ```text
 //! allow ingress shop/@curl -> garden/*        networkpolicy lets all of shop in, since no labels tell the account
@@ -19,16 +19,16 @@ use crate::targets::{Judgement, Level, Ruling, Traffic};
 use crate::verify::direction_of;
 use crate::verify::row::excess::other_names;
 
-/// What a layer of rules says.
+/// The rules of that layer.
 pub(super) struct Beside<'a> {
     policy: &'a Policy,
     of: FxHashMap<(RuleId, Direction), &'a Judgement>,
-    /// Its rules by the namespace of the pods that they are about, those on the way out and those on the way in.
+    /// Its rules, by direction and by the namespace of their pods.
     stated: [FxHashMap<&'a SmolStr, Vec<&'a Stated>>; 2],
 }
 
 impl<'a> Beside<'a> {
-    /// Takes what a layer says, as far as sidecars see what it opens.
+    /// Takes the layer's rules, as far as they open flows that sidecars see.
     pub(super) fn new(policy: &'a Policy, ruling: &'a Ruling) -> Beside<'a> {
         let of = ruling.judgements.iter().map(|one| ((one.rule, one.direction), one)).collect();
         let mut stated: [FxHashMap<&SmolStr, Vec<&Stated>>; 2] = Default::default();
@@ -47,7 +47,7 @@ impl<'a> Beside<'a> {
         Beside { policy, of, stated }
     }
 
-    /// Adds what is said of the pods of some namespaces to the values in play.
+    /// Adds the values of the rules for some namespaces to the values in play.
     pub(super) fn terms(&self, direction: Direction, names: &[Option<SmolStr>], terms: &mut Terms) {
         for stated in names.iter().flatten().flat_map(|name| self.of(direction, Some(name))) {
             terms.between(&stated.rule.source, &stated.rule.destination, &stated.rule.conditions);
@@ -58,7 +58,7 @@ impl<'a> Beside<'a> {
         name.and_then(|name| self.stated[direction as usize].get(name)).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Returns the flows that the layer lets through at the pods of a place, the one of a namespace.
+    /// Returns the flows that the layer lets through at the pods of a namespace.
     pub(super) fn passing(
         &self,
         meaning: &mut Meaning<'_>,
@@ -86,7 +86,7 @@ impl<'a> Beside<'a> {
         Passing { allowed: d.union(allowed), closed: d.union(closed), denied: Set::NONE }
     }
 
-    /// Returns whether the layer lets more TCP through than a rule end says.
+    /// Returns whether the layer lets more TCP through than a rule end does.
     pub(super) fn is_wider(&self, at: RuleId, direction: Direction) -> bool {
         self.of.get(&(at, direction)).is_none_or(|one| one.levels.of(Traffic::Tcp) > Level::Exact)
     }

@@ -1,4 +1,4 @@
-//! What sidecars let out: Sidecars, ServiceEntries, and the routes through gateways.
+//! The egress of sidecars: Sidecars, ServiceEntries, and the routes through gateways, compared with the source.
 
 use std::net::Ipv4Addr;
 
@@ -24,7 +24,7 @@ use crate::verify::row::{Difference, Kind};
 
 const OUT: Direction = Direction::Egress;
 
-/// Returns the first difference on the way out.
+/// Returns the first difference on egress.
 pub(super) fn differing(
     policy: &Policy,
     made: &Made<'_>,
@@ -37,7 +37,7 @@ pub(super) fn differing(
     })
 }
 
-/// Compares the pods of some namespaces, with the only statements and objects that are about them.
+/// Compares the pods of some namespaces, with only the statements and objects that concern them.
 fn differing_among(
     policy: &Policy,
     claims: &Claims<'_>,
@@ -92,14 +92,14 @@ fn differing_among(
     Ok(None)
 }
 
-/// Returns whether a rule end is said to refuse more than pods that are dialled by their own address.
+/// Returns whether the layer is judged to refuse more of a rule end than pods dialled by their own address.
 fn refuses_more(judgement: &Judgement) -> bool {
     let Remarks { by_name, narrower, .. } = judgement.remarks();
     by_name.is_some() || narrower.iter().any(|one| one.flows == Refuses::Unasked)
 }
 
-/// Returns the flows from the pods of a place that their sidecars see: TCP, from pods that have one and are no
-/// gateways, to addresses outside that no pod has.
+/// Returns the flows from the pods of a namespace that their sidecars see: TCP, from pods with a sidecar that are no
+/// gateways, to addresses that no pod has.
 pub(super) fn seen(policy: &Policy, meaning: &mut Meaning<'_>, place: u32) -> Set {
     let flows = meaning.flows();
     let tcp = flows.port(&PortMatch::range(1, u16::MAX, Protocol::Tcp));
@@ -116,8 +116,8 @@ pub(super) fn seen(policy: &Policy, meaning: &mut Meaning<'_>, place: u32) -> Se
     d.minus(seen, of_pods)
 }
 
-/// Returns the flows to the pods of the cluster's DNS. Its Service has 53 for UDP first, so that a Sidecar can import
-/// it with all its ports alone; what else its pods serve is let through along with the way to names.
+/// Returns the flows to the pods of the cluster's DNS. The first port of its Service is 53/udp, so a Sidecar can only
+/// import it with all its ports; the other ports of its pods are let through as well.
 fn resolver(policy: &Policy, meaning: &mut Meaning<'_>, said: &Said) -> Set {
     let grants = said.grants.iter().map(|at| &policy.grants[at.index()]);
     let pods = grants.filter(|grant| grant.reason == GrantReason::Dns).flat_map(|grant| grant.destination.pods());
@@ -128,8 +128,8 @@ fn resolver(policy: &Policy, meaning: &mut Meaning<'_>, said: &Said) -> Set {
     flows.diagrams.union(sets)
 }
 
-/// Returns the flows that may be refused where a rule is said to refuse more: to an address for which no host is known,
-/// and to pods.
+/// Returns the flows that may be refused if the layer is judged to refuse more of a rule: to an address without a known
+/// host, and to pods.
 fn by_address(meaning: &mut Meaning<'_>) -> Set {
     let flows = meaning.flows();
     let nameless = flows.to_no_host();
@@ -138,12 +138,12 @@ fn by_address(meaning: &mut Meaning<'_>) -> Set {
     flows.diagrams.or(outside, pods)
 }
 
-/// The flows that pass if a rule lets them: to pods by a Service, to gateways on the ports by which rules lead out
-/// through them, with the name of a host that no deny names too, and to no address that Istio takes for every one.
+/// The promised flows, which pass if a rule allows them: to pods through a Service; to gateways on the ports that rules
+/// lead out through, with a host that no deny names; and to no address that Istio treats as a wildcard.
 struct Promises {
     ways: Set,
     unpromised: Set,
-    /// The hosts to which rules lead through a gateway of a place.
+    /// The hosts that rules lead to through a gateway of a namespace.
     by_own_gateway: FxHashMap<u32, Set>,
 }
 
@@ -178,7 +178,7 @@ impl Promises {
                     ways.push(flows.diagrams.and(there, port));
                 }
                 unpromised.push(flows.diagrams.and(there, asked));
-                // The routes that a gateway sees are those of the other pods of its namespace too.
+                // The routes that a gateway sees are also those of the other pods in its namespace.
                 if let Some(name) = pods.namespace_name() {
                     let place = flows.space.place(name);
                     let hosts = hosts.iter().map(|host| flows.to_host(host));
@@ -195,7 +195,7 @@ impl Promises {
         Promises { ways: d.union(ways), unpromised: d.union(unpromised), by_own_gateway }
     }
 
-    /// Returns those of some flows from the pods of a place.
+    /// Returns those of some flows from the pods of a namespace that are promised.
     fn kept(&self, d: &mut Diagrams, place: u32, within: Set) -> Set {
         let within = d.and(within, self.ways);
         let within = d.minus(within, self.unpromised);

@@ -1,5 +1,5 @@
-//! Gateways by which requests come to some pods: what they let in for the hosts of these, whether or not their own pods
-//! are compared along with them.
+//! Gateways through which requests come to some pods: the requests that they let in for the hosts of these pods, even
+//! if the gateway's own pods are compared in another group.
 //!
 //! ```text
 //! allow ingress 203.0.113.0/24 -> garden/web:8080/http via edge at "garden.example"
@@ -19,7 +19,7 @@ use crate::policy::Policy;
 use crate::policy::meaning::Meaning;
 use crate::targets::istio::read::{Asked, Ingress, NotUnderstood};
 
-/// The gateways by which requests come to some pods, at each place of their own pods.
+/// The gateways through which requests come to some pods, for each namespace of the gateways' pods.
 pub(super) struct Entries<'a> {
     hosts: Vec<HostName>,
     list: Vec<Entry<'a>>,
@@ -30,12 +30,12 @@ struct Entry<'a> {
     gateway: usize,
     /// The namespace of its pods.
     home: &'a SmolStr,
-    /// What objects say of requests for the hosts there.
+    /// The objects for requests to these hosts at the gateway.
     objects: Vec<PolicyObject>,
 }
 
 impl<'a> Entries<'a> {
-    /// Finds the gateways by which some rules lead in. `of_namespace` are the objects of a namespace.
+    /// Finds the gateways that some rules lead in through. `of_namespace` returns the objects of a namespace.
     pub(super) fn new(
         policy: &'a Policy,
         said: &Said,
@@ -66,7 +66,7 @@ impl<'a> Entries<'a> {
         Entries { hosts, list }
     }
 
-    /// Returns how many rules of objects are looked at.
+    /// Returns the number of rules of the objects.
     pub(super) fn count(&self) -> usize {
         let rules = |object: &PolicyObject| match &object.says {
             Says::Authorization(says) => says.rules.len(),
@@ -75,12 +75,12 @@ impl<'a> Entries<'a> {
         self.list.iter().flat_map(|entry| &entry.objects).map(rules).sum()
     }
 
-    /// Adds what is said at the gateways to the values in play.
+    /// Adds the values of the gateways' objects to the values in play.
     pub(super) fn terms(&self, policy: &Policy, terms: &mut Terms) -> Result<(), NotUnderstood> {
         self.list.iter().try_for_each(|entry| Ingress::new(policy, &entry.objects).terms(terms))
     }
 
-    /// Tells what the gateways let in.
+    /// Records the requests that the gateways let in.
     pub(super) fn let_in(&self, policy: &Policy, meaning: &mut Meaning<'_>) -> Result<(), Failed> {
         if self.list.is_empty() {
             return Ok(());

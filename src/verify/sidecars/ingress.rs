@@ -1,4 +1,5 @@
-//! What sidecars and gateways let in: AuthorizationPolicies, PeerAuthentications and RequestAuthentications.
+//! The ingress of sidecars and gateways: AuthorizationPolicies, PeerAuthentications and RequestAuthentications,
+//! compared with the source.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +20,7 @@ use crate::targets::{Made, PAST_SIDECAR};
 use crate::verify::BUDGET_EACH;
 use crate::verify::row::{Difference, Kind};
 
-/// Returns the first difference on the way in.
+/// Returns the first difference on ingress.
 pub(super) fn differing(
     policy: &Policy,
     made: &Made<'_>,
@@ -41,7 +42,7 @@ pub(super) fn differing(
     })
 }
 
-/// Compares the pods of some namespaces, with the only statements and objects that are about them.
+/// Compares the pods of some namespaces, with only the statements and objects that concern them.
 fn differing_among(
     policy: &Policy,
     claims: &Claims<'_>,
@@ -67,7 +68,7 @@ fn differing_among(
         let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
         let mut within = seen(meaning.flows());
         let own = own_pods(policy, &mut meaning, direction, place);
-        // A gateway that a rule leads through is there, whether or not the inventory lists its pods.
+        // A gateway that a rule leads through exists, even if the inventory does not list its pods.
         let gateways = to_gateways(policy, meaning.flows(), place);
         let own = meaning.flows().diagrams.or(own, gateways);
         for part in [meaning.read_by_proxies(place), own, other_pods] {
@@ -107,7 +108,7 @@ fn differing_among(
     Ok(None)
 }
 
-/// Returns the flows to the pods that declared gateways have at a place.
+/// Returns the flows to the pods that declared gateways have in a namespace.
 fn to_gateways(policy: &Policy, flows: &mut Flows, place: u32) -> Set {
     let pods = policy.gateways.iter().flat_map(|gateway| &gateway.pods);
     let sets = pods.map(|pods| flows.pods(Side::Destination, true, pods)).collect();
@@ -115,7 +116,7 @@ fn to_gateways(policy: &Policy, flows: &mut Flows, place: u32) -> Set {
     flows.with_place(all, true, place)
 }
 
-/// Returns the flows that sidecars look at: TCP, except on ports that they leave out.
+/// Returns the flows that sidecars check: TCP, except on the ports that they leave out.
 pub(super) fn seen(flows: &mut Flows) -> Set {
     let mut first = 1;
     let mut ports = Vec::new();

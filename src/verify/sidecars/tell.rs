@@ -1,4 +1,4 @@
-//! Single flows among the sets of Istio's objects.
+//! Decisions of Istio's objects, as sets, about single flows.
 
 use smol_str::SmolStr;
 
@@ -14,7 +14,7 @@ use crate::targets::istio::read::Ingress;
 use crate::targets::istio::read::egress::{Egress, Ends, Index};
 use crate::verify::told::{Told, budget, of_a_pod};
 
-/// Objects that no answer is got from.
+/// The error for objects that cannot give an answer.
 pub(in crate::verify) struct TellFailed;
 
 impl From<Failed> for TellFailed {
@@ -23,7 +23,7 @@ impl From<Failed> for TellFailed {
     }
 }
 
-/// Returns what the proxies of the pods of a namespace do with flows that they see.
+/// Returns the decision of the proxies in a namespace about flows that they see.
 pub(in crate::verify) fn tell(
     policy: &Policy,
     made: &Made<'_>,
@@ -95,13 +95,13 @@ fn into(policy: &Policy, mesh: &Mesh, said: &Said, name: &SmolStr, flows: &[&Flo
         .collect())
 }
 
-/// Returns the flows between pods that the inventory has, where it lists any.
+/// Returns the flows between pods of the inventory, if it lists any.
 fn known(policy: &Policy, meaning: &mut Meaning<'_>, direction: Direction, place: u32) -> Set {
     let (own, others) = (own_pods(policy, meaning, direction, place), other_pods(policy, meaning, direction));
     meaning.flows().diagrams.and(own, others)
 }
 
-/// Sets that are asked about single flows.
+/// Sets, to ask about single flows.
 struct Asked<'m, 'p> {
     policy: &'p Policy,
     meaning: &'m Meaning<'p>,

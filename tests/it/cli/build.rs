@@ -82,7 +82,7 @@ fn the_last_line_counts_the_gaps_that_are_accepted() {
     assert_eq!((run.code, run.err.lines().last()), (0, Some(said)), "{}", run.err);
 }
 
-/// What a layer cannot hold is known only after the files of the others were made.
+/// Rules that a layer cannot enforce are known only after the files of the others were made.
 #[test]
 fn what_no_layer_holds_leaves_no_trace() {
     let unheld = "allow ingress garden/* -> garden/{app=web}:8080/http where method GET\n";
@@ -138,7 +138,7 @@ fn what_is_no_longer_built_is_removed_and_nothing_else() {
             "other/networkpolicy.yaml",
         ]
     );
-    // A folder that held nothing else goes with its file.
+    // A folder that contained nothing else is removed with its file.
     std::fs::remove_file(here.path().join("out/garden/mine.yaml")).unwrap();
     std::fs::write(here.path().join("a.netpol"), "# nothing\n").unwrap();
     assert_eq!(build(here.path(), &[]).code, 0);

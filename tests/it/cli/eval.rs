@@ -276,3 +276,14 @@ fn owner_and_reason_are_said() {
     let build = netpol(here.path(), &["build", "a.netpol"]);
     assert!(build.out.contains("    netpol/owner: payments\n    netpol/reason: PAY-123\n"), "{}", build.out);
 }
+
+#[test]
+fn an_ipv4_address_in_the_writing_of_ipv6_is_itself() {
+    let rules = "allow ingress outside -> garden/{app=web}\ndeny ingress 203.0.113.0/24 -> garden/{app=web}\n";
+    let here = folder(&[("a.netpol", rules)]);
+    let asked =
+        |from: &str| netpol(here.path(), &["eval", "a.netpol", "--from", from, "--to", "garden/{app=web}:80"]).out;
+    assert!(asked("203.0.113.5").starts_with("denied"), "{}", asked("203.0.113.5"));
+    assert!(asked("::ffff:203.0.113.5").starts_with("denied"), "{}", asked("::ffff:203.0.113.5"));
+    assert!(asked("::ffff:198.51.100.5").starts_with("allowed"), "{}", asked("::ffff:198.51.100.5"));
+}

@@ -184,13 +184,13 @@ impl Build {
         ask(&self.policy, &question).unwrap().allowed()
     }
 
-    /// Returns how a layer holds the rules.
+    /// Returns how well a layer enforces the rules.
     pub fn judgements_of(&self, layer: Layer) -> &[Judgement] {
         let (_, lowered) = self.lowering.layers.iter().find(|(one, _)| *one == layer).unwrap();
         &lowered.judgements
     }
 
-    /// Returns how Istio holds the rules.
+    /// Returns how well Istio enforces the rules.
     pub fn judgements(&self) -> &[Judgement] {
         self.judgements_of(Layer::Istio)
     }

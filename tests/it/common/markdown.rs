@@ -187,7 +187,7 @@ pub fn check(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Finding>, String> 
     findings(&mut command)
 }
 
-/// Runs a command that prints findings as JSON, and holds its exit code against them.
+/// Runs a command that prints findings as JSON, and compares its exit code with them.
 pub fn findings(command: &mut Command) -> Result<Vec<Finding>, String> {
     let output = command.output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -115,7 +115,7 @@ fn trap_63l_one_entry_cannot_list_two_sets_of_addresses() {
         assert!(build.codes().contains(&"E0711"), "{rules}: {:?}", build.codes());
         assert_eq!(level(&build, Layer::Istio, 1), Level::Unable);
         assert_eq!(endpoints(&build, "garden", "api.example"), ["203.0.113.7", "203.0.113.8"]);
-        // The other layer holds the deny.
+        // The other layer enforces the deny.
         both(&format!("{host}{rules}")).ok();
     }
     // Each namespace has one of its own.

@@ -1,5 +1,5 @@
-//! Programs with the parser's verdict on each, for the grammars of editors to be held against: every policy of this
-//! repository, and random ones, as they are and with slips of a few tokens.
+//! Programs with the parser's verdict on each, to compare the grammars of editors with: every policy of this
+//! repository, and random ones, as they are and with mistakes of a few tokens.
 
 use std::fs;
 use std::path::Path;

@@ -21,6 +21,8 @@ const PAUSE: i32 = 1;
 #[derive(Default)]
 struct Proxy {
     configuration: String,
+    /// The bytes of a connection that nothing has read.
+    received: Vec<u8>,
     properties: Vec<(&'static [&'static str], String)>,
     headers: Vec<(Vec<u8>, Vec<u8>)>,
     log: Vec<String>,
@@ -85,9 +87,13 @@ impl Host {
                 env,
                 "proxy_get_buffer_bytes",
                 |mut caller: Caller<'_, Proxy>, buffer: i32, start: i32, most: i32, at: i32, length: i32| -> i32 {
-                    let text = caller.data().configuration.clone();
-                    assert_eq!((buffer, start, most as usize), (7, 0, text.len()));
-                    hand(&mut caller, text.as_bytes(), at, length)
+                    let proxy = caller.data();
+                    // The buffers of proxy-wasm: the configuration of the plugin, and what a client has sent.
+                    let bytes =
+                        if buffer == 7 { proxy.configuration.clone().into_bytes() } else { proxy.received.clone() };
+                    assert!(matches!(buffer, 2 | 7));
+                    assert_eq!((start, most as usize), (0, bytes.len()));
+                    hand(&mut caller, &bytes, at, length)
                 },
             )
             .unwrap();
@@ -401,6 +407,50 @@ fn a_module_that_only_tells_lets_everything_through() {
     ] {
         assert!(get(&mut host, source, identity, path));
         assert!(host.store.data().log[0].starts_with("netpol would deny "), "{:?}", host.store.data().log);
+    }
+}
+
+/// On the ports of `requests` a network filter leaves what begins as a request to the HTTP filter, and judges the rest.
+#[test]
+fn a_request_is_left_to_the_http_filter() {
+    let mut host = small(false);
+    let pods =
+        PODS.replacen('{', r#"{"requests": [{"port": 8080}, {"port": 9000, "endPort": 9010}], "mtls": false, "#, 1);
+    assert!(host.configure(&pods), "{:?}", host.store.data().log);
+    // Each list is what arrives, bit by bit, and the last action of the filter.
+    for (port, bits, action) in [
+        (8080, &["GET /api/a HTTP/1.1\r\n"][..], CONTINUE),
+        (8080, &["PRI * HTTP/2.0\r\n"], CONTINUE),
+        (8080, &["G"], PAUSE),
+        (8080, &["G", "GE", "GET", "GET "], CONTINUE),
+        (9005, &["M-SEARCH /"], CONTINUE),
+        (8080, &["hello"], PAUSE),
+        (8080, &[" GET"], PAUSE),
+        (8080, &["\u{16}\u{3}\u{1}"], PAUSE),
+        (8080, &["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"], PAUSE),
+        (9011, &["GET /"], PAUSE),
+    ] {
+        host.begin("10.0.0.9:1", &format!("10.0.0.2:{port}"));
+        let mut last = host.call("proxy_on_new_connection", &[2]);
+        for bit in bits {
+            host.store.data_mut().received = bit.as_bytes().to_vec();
+            last = host.call("proxy_on_downstream_data", &[2, bit.len() as i32, 0]);
+        }
+        assert_eq!(last, action, "{port} {bits:?}");
+        let waits = bits == ["G"];
+        assert_eq!(host.store.data().closed, action == PAUSE && !waits, "{port} {bits:?}");
+        host.call("proxy_on_delete", &[2]);
+    }
+    // A connection that ends before it is a request is judged as it is.
+    host.begin("10.0.0.9:1", "10.0.0.2:8080");
+    host.call("proxy_on_new_connection", &[2]);
+    host.store.data_mut().received = b"GE".to_vec();
+    assert_eq!(host.call("proxy_on_downstream_data", &[2, 2, 1]), PAUSE);
+    assert!(host.store.data().closed);
+    for wrong in
+        ["1", "[1]", "[{}]", r#"[{"port": 70000}]"#, r#"[{"port": 1, "endPort": "2"}]"#, r#"[{"port": 1, "to": 2}]"#]
+    {
+        assert!(!host.configure(&format!("{{\"requests\": {wrong}}}")), "{wrong}");
     }
 }
 

@@ -1,6 +1,6 @@
-//! A build's own objects in the hands of others. Beside a build of the same rules they open and close nothing, which
-//! holds the reading of objects against their writing; beside a build of other rules they do what those rules differ
-//! in.
+//! A build's own objects, taken for those of others. Beside a build of the same rules they open and close nothing,
+//! which compares the reader of objects with their writer. Beside a build of other rules they have the effect of the
+//! difference between the rules.
 
 use netpol::settings::Layer;
 

@@ -71,7 +71,7 @@ fn a_networkpolicy_closes_pods_for_which_the_build_writes_none() {
             settings.name = Some("mine".into());
         })
     };
-    // Without the addresses of pods a NetworkPolicy cannot take `lab` out of everything, and Istio holds the rule.
+    // Without the addresses of pods a NetworkPolicy cannot take `lab` out of everything, so Istio enforces the rule.
     let deny = on_both(&only_ops, "deny ingress lab/* -> shop/web:8080");
     assert_eq!(deny.of("NetworkPolicy").len(), 0, "{}", deny.text());
     assert_eq!(

@@ -1,5 +1,5 @@
-//! How well Istio holds each shape of rule. What becomes of it, the cases of `tests/targets` show; the traps look at
-//! the fine points.
+//! How well Istio enforces each shape of rule. The cases of `tests/targets` show the objects; the traps check the fine
+//! points.
 
 use netpol::model::rules::Direction::{Egress, Ingress};
 use netpol::settings::Settings;

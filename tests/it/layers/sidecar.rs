@@ -151,7 +151,7 @@ impl View<'_> {
         })
     }
 
-    /// Returns the entry for a block that holds an address, the narrowest.
+    /// Returns the entry with the smallest block that contains an address.
     fn by_address(&self, dial: &Dial) -> Option<&Value> {
         let nets = |spec: &Value| -> Vec<IpNet> {
             let one = |text: &str| text.parse().unwrap_or_else(|_| IpNet::from(text.parse::<IpAddr>().unwrap()));

@@ -225,7 +225,7 @@ proptest! {
             .map(|finding| finding.message.as_str())
             .collect();
         prop_assert!(refused.is_empty(), "{refused:?}\n{source}");
-        // Blocks that a rule names may hold pods' addresses; none that the compiler makes does.
+        // Blocks that a rule names may contain pods' addresses; those that the compiler makes do not.
         let apart = |line: &&str| line.starts_with("allow") && (line.contains(" 0.0.0.0/0") || line.contains("10.0.0.0/8"));
         let apart = !source.lines().any(|line| apart(&line));
         prop_assert!(agree(&build, pods_known || apart)? > 0);

@@ -1,4 +1,4 @@
-//! How well a NetworkPolicy holds each shape of rule. What becomes of it, the cases of `tests/targets` show.
+//! How well a NetworkPolicy enforces each shape of rule. The cases of `tests/targets` show the objects.
 
 use netpol::targets::Level;
 use serde_json::{Value, json};

@@ -95,7 +95,7 @@ fn end_allows(
     !isolated
 }
 
-/// The types that hold where none are written: ingress always, egress where there are egress rules.
+/// The types that apply if none are written: ingress always, egress if there are egress rules.
 fn types(spec: &Value) -> Vec<&str> {
     match spec["policyTypes"].as_array() {
         Some(types) => types.iter().map(|kind| kind.as_str().unwrap()).collect(),

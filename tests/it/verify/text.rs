@@ -33,7 +33,7 @@ impl Text {
         (at + 1..self.0.len()).find(|next| !inside(next)).unwrap_or(self.0.len())
     }
 
-    /// Returns a text for each line that holds something, with something else in its place.
+    /// Returns a text for each line that is not empty, with other content in its place.
     pub fn replace(&self, old: &str, new: &str) -> Vec<Text> {
         let is_comment = |line: &String| line.trim_start().starts_with('#') || line.contains("netpol/source");
         let lines = (0..self.0.len()).filter(|at| self.0[*at].contains(old) && !is_comment(&self.0[*at]));

@@ -35,7 +35,8 @@ pub enum Action {
 struct State {
     kernel: Kernel<'static>,
     peers: Peers,
-    /// The connections that are judged with their first bytes, when the certificate of the peer is known.
+    /// The connections that are judged with their first bytes, when the certificate of the peer is known, and whether
+    /// these are a request.
     waiting: Vec<u32>,
     /// The connections that were refused, until they have ended.
     refused: Vec<u32>,
@@ -142,7 +143,7 @@ fn refused(why: &str) -> Action {
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_new_connection(context: u32) -> Action {
     match place() {
-        Some(state) if state.peers.mtls => {
+        Some(state) if state.peers.mtls || has_requests(&state.peers) => {
             state.waiting.push(context);
             Action::Pause
         }
@@ -152,17 +153,53 @@ pub extern "C" fn proxy_on_new_connection(context: u32) -> Action {
 
 /// Judges a connection with its first bytes.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxy_on_downstream_data(context: u32, _length: usize, _ends: i32) -> Action {
+pub extern "C" fn proxy_on_downstream_data(context: u32, length: usize, ends: i32) -> Action {
     let waiting = place().as_mut().and_then(|state| {
         let at = state.waiting.iter().position(|one| *one == context)?;
-        Some(state.waiting.swap_remove(at))
+        let start = has_requests(&state.peers).then(|| Start::of(&host::received(length)));
+        if start != Some(Start::Short) || ends != 0 {
+            state.waiting.swap_remove(at);
+        }
+        Some(start)
     });
     // A connection that is being closed may still bring bytes, and without a configuration none was judged.
     let goes_on = place().as_ref().is_some_and(|state| !state.refused.contains(&context));
     match waiting {
+        Some(Some(Start::Short)) if ends == 0 => Action::Pause,
+        Some(Some(Start::Request)) => Action::Continue,
         Some(_) => connection(context),
         None if goes_on => Action::Continue,
         None => Action::Pause,
+    }
+}
+
+/// Returns whether an HTTP filter judges the requests on the port of this connection.
+fn has_requests(peers: &Peers) -> bool {
+    host::address("destination").is_some_and(|(_, port)| peers.has_requests(port))
+}
+
+/// What the first bytes of a connection show.
+#[derive(PartialEq, Eq)]
+enum Start {
+    /// A method of HTTP and a space: `GET `.
+    Request,
+    /// What may yet become that.
+    Short,
+    /// No request.
+    Other,
+}
+
+impl Start {
+    /// No method is longer than this.
+    const LONGEST: usize = 24;
+
+    fn of(bytes: &[u8]) -> Start {
+        let method = bytes.iter().take_while(|byte| byte.is_ascii_uppercase() || **byte == b'-').count();
+        match bytes.get(method) {
+            Some(b' ') if method > 0 => Start::Request,
+            None if method <= Start::LONGEST => Start::Short,
+            _ => Start::Other,
+        }
     }
 }
 

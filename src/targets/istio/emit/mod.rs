@@ -1,6 +1,6 @@
-//! From the plan to objects, and to YAML. Decided here are names, and the form that Kubernetes and Istio ask for: a
-//! rule for a trust domain gets its condition (`AccessRule::in_domain`), and a policy that is too long is divided
-//! (`divide`).
+//! Emission: from the plan to objects, and to YAML. Here objects get their names, and the form that Kubernetes and
+//! Istio need: a rule for a trust domain gets its condition (`AccessRule::in_domain`), and a policy that is too long is
+//! divided (`divide`).
 //!
 //! ```netpol
 //! allow ingress lab/@curl -> garden/{app=web}:8080/http
@@ -13,7 +13,7 @@
 //!   namespace: garden
 //! ```
 //!
-//! A name is made of the subject's words and of the object's purpose, so that it stays when other rules change.
+//! A name is made from the subject's words and the object's purpose, so that it stays when other rules change.
 
 mod authentication;
 mod authorization;

@@ -40,7 +40,7 @@ impl Names {
     }
 }
 
-/// Returns the words for a subject's pods, and a text that tells the subject from all others of the namespace.
+/// Returns the words for a subject's pods, and a text that no other subject of the namespace has.
 fn words(subject: &Subject) -> (Words, String) {
     let words = match &*subject.labels {
         [(key, value)] => Words::of_label(key, value),

@@ -17,7 +17,7 @@
 //!   name: envoy
 //! ```
 //!
-//! One Gateway for each host makes the gateway tell hosts apart; one DestinationRule for each Service names them all.
+//! One Gateway for each host lets the gateway distinguish hosts; one DestinationRule for each Service names them all.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

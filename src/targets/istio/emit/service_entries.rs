@@ -71,7 +71,7 @@ fn of_host(namespace: SmolStr, name: &HostName, entry: HostEntry, taken: &mut Ta
         let origin = Origin { rules: Rc::clone(&rules), comment: None };
         list.push(Resource { meta, origin, spec: Spec::DestinationRule(spec) });
     }
-    // On a port for any bytes the address that a pod dials tells the host.
+    // On a TCP port the host is recognised by the dialled address.
     let by_address = entry.ports.values().any(|(one, _)| one.app.is_none());
     let addresses = entry.outside.at.iter().map(|at| at.net).filter(|_| by_address).collect();
     let spec = ServiceEntry { host, addresses, export_to, resolution, ports, endpoints };

@@ -1,5 +1,5 @@
-//! Ports that sidecars leave out: three on the way in, and those that annotations of pods add. No object of Istio stops
-//! traffic there.
+//! Ports that sidecars leave out: three ports on ingress, and those of annotations. No object of Istio stops traffic
+//! there.
 //!
 //! ```text
 //! allow ingress lab/* -> garden/{app=web}:15090    a gap: the sidecar serves its metrics there, and judges nobody
@@ -75,7 +75,7 @@ pub fn plain_callers(facts: &Facts<'_>, rule: &Rule) -> Vec<String> {
         .collect()
 }
 
-/// Returns the gap of a rule that names left-out ports, alone or among others.
+/// Returns the gap of a rule that names left-out ports, with or without others.
 fn gap(rule: &Rule, inside: impl Fn(&PortMatch) -> bool, words: String) -> IstioGap {
     let mut ports = rule.destination.members.iter().flat_map(|member| member.ports.entries());
     if ports.all(|port| port.protocol != Protocol::Tcp || inside(port)) {

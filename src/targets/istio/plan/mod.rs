@@ -1,4 +1,4 @@
-//! From a policy to what Istio needs to say: who is governed, what may come in and go out, and what passes gateways.
+//! The plan for Istio: from a policy to the governed pods, their ingress and egress, and the ways through gateways.
 //!
 //! ```text
 //! allow lab/@curl -> garden/{app=web}:8080/http
@@ -56,7 +56,7 @@ pub struct Plan {
     pub counting: Counting,
     /// The findings: how far the drafts are from the policy.
     pub findings: Findings,
-    /// The troubles to tell.
+    /// The troubles to report.
     pub troubles: Vec<Trouble>,
 }
 

@@ -28,7 +28,7 @@ use crate::targets::istio::limits::MOST_PORTS;
 use crate::targets::istio::model::{AccessRule, Condition, JwtRule, Operation, Source};
 use crate::targets::istio::words::list_names;
 
-/// The access that a rule asks for on some ports of a workload or of a gateway.
+/// The access of a rule to some ports of a workload or of a gateway.
 #[derive(Clone)]
 pub struct Access {
     /// The ports.
@@ -168,7 +168,7 @@ pub fn header_conditions(conditions: &Conditions) -> Result<Vec<Condition>, Stri
     conditions.headers.iter().map(one).collect()
 }
 
-/// Returns whether a `*` stands where Istio's patterns have a wildcard.
+/// Returns whether a text has a `*` where Istio's patterns have a wildcard.
 fn starred(text: &str) -> bool {
     text.starts_with('*') || text.ends_with('*')
 }
@@ -230,7 +230,7 @@ fn path_patterns(path: &PathPattern) -> Result<Vec<String>, String> {
     })
 }
 
-/// Returns Istio's patterns of a denied path, in every spelling that the mesh tells apart and servers do not.
+/// Returns Istio's patterns of a denied path, in every spelling that is different for the mesh and equal for servers.
 fn denied_paths(path: &PathPattern) -> Result<Vec<String>, String> {
     const MOST: usize = 64;
     if path.segments.contains(&Segment::Any) {
@@ -263,16 +263,16 @@ pub fn host_patterns(host: &HostName, misses_open: bool, ports: &[u16]) -> Resul
     }
 }
 
-/// The condition on the name that TLS asks for.
+/// The condition on the TLS name (SNI).
 pub const SNI: &str = "connection.sni";
 
-/// Returns the condition that TLS asks for one of these names.
+/// Returns the condition that the TLS name is one of these.
 pub fn sni<'h>(hosts: impl IntoIterator<Item = &'h HostName>) -> Condition {
     let values = hosts.into_iter().map(HostName::to_string).collect();
     Condition { key: SNI.into(), values, not_values: Vec::new() }
 }
 
-/// Returns the condition that TLS asks for none of some names; no condition without names.
+/// Returns the condition that the TLS name is none of these; no condition without names.
 pub fn not_sni<'h>(hosts: impl IntoIterator<Item = &'h HostName>) -> Vec<Condition> {
     let not_values: Vec<String> = hosts.into_iter().map(HostName::to_string).collect();
     let condition = Condition { key: SNI.into(), values: Vec::new(), not_values };
@@ -296,8 +296,7 @@ pub fn add_token(rule: &mut AccessRule, anybody: bool, jwt: &Jwt) -> Result<(), 
     } else {
         vec![format!("{issuer}/*")]
     };
-    // A subject may contain a `/`, and an issuer may begin as another one does: the principal alone does not tell them
-    // apart.
+    // A subject may contain a `/`, and one issuer may be the beginning of another: the principal alone is not unique.
     let values = vec![issuer.to_string()];
     rule.when.push(Condition { key: "request.auth.claims[iss]".into(), values, not_values: Vec::new() });
     if !plain {

@@ -42,7 +42,7 @@ pub struct Peer {
     pub plain: bool,
     /// Whether identities of other trust domains are among them.
     pub foreign: bool,
-    /// The gap of callers that Istio cannot tell from the peers.
+    /// The gap of callers that Istio cannot distinguish from the peers.
     pub gap: Option<IstioGap>,
     /// Why Istio cannot express some of them.
     pub unable: Option<String>,

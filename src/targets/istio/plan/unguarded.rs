@@ -15,8 +15,8 @@ use crate::targets::istio::words::list_all_names;
 const IN: Direction = Direction::Ingress;
 const OUT: Direction = Direction::Egress;
 
-/// Returns the notes about a rule on the way in: the pods that no sidecar guards, and the callers without an identity.
-/// A rule that lets every caller in asks for no identity, and pods without a sidecar refuse no flow.
+/// Returns the notes about an ingress rule: the pods that no sidecar guards, and the callers without an identity. A
+/// rule that lets every caller in needs no identity, and pods without a sidecar refuse no flow.
 pub fn on_the_way_in(facts: &Facts<'_>, rule: &Rule) -> Vec<Note> {
     let unguarded = facts.unmeshed(&rule.destination, IN, IN);
     let guarded = !unguarded.all || unguarded.is_empty();
@@ -43,7 +43,7 @@ pub fn on_the_way_in(facts: &Facts<'_>, rule: &Rule) -> Vec<Note> {
     notes
 }
 
-/// Returns the notes about a rule on the way out: the pods that have no sidecar to stop them.
+/// Returns the notes about an egress rule: the pods that have no sidecar to stop them.
 pub fn on_the_way_out(facts: &Facts<'_>, rule: &Rule) -> Vec<Note> {
     let unguarded = facts.unmeshed(&rule.source, OUT, OUT);
     let unguarded = (!unguarded.is_empty()).then_some(Note::Unmeshed(unguarded));

@@ -1,4 +1,4 @@
-//! Objects as far as they speak of requests for some hosts: a gateway may serve thousands of others.
+//! Objects reduced to the requests for some hosts: a gateway may serve thousands of others.
 //!
 //! ```text
 //! hosts: [garden.example], notHosts: [a.example, b.example]     asked for a.example: nobody, and notHosts: [a.example]
@@ -25,7 +25,7 @@ impl<'h> Asked<'h> {
         Asked { names: names.into_iter().map(|host| &host.name).collect(), wildcards }
     }
 
-    /// Returns an object that says the same of requests for these hosts, and says nothing of others that it names.
+    /// Returns an object that decides requests for these hosts in the same way, without the other hosts that it names.
     pub fn of(&self, object: &PolicyObject) -> PolicyObject {
         let mut object = object.clone();
         if let Says::Authorization(says) = &mut object.says {
@@ -42,7 +42,7 @@ impl<'h> Asked<'h> {
         (!some || !to.is_empty()).then_some(AccessRule { from, to, when })
     }
 
-    /// Returns conditions that some of the requests may meet together, as these do.
+    /// Returns the conditions, reduced to these hosts; `None` if no request for them can meet all of them.
     fn all(&self, conditions: Vec<Condition>) -> Option<Vec<Condition>> {
         let mut all = Vec::with_capacity(conditions.len());
         for mut condition in conditions {
@@ -59,7 +59,7 @@ impl<'h> Asked<'h> {
         Some(all)
     }
 
-    /// Returns whether one of the hosts may be what a value stands for; so may it where the value cannot be read.
+    /// Returns whether a value may be one of the hosts; a value that cannot be read may be.
     fn may_be(&self, text: &str) -> bool {
         let Some(host) = values::host(text) else { return true };
         let named = match host.wildcard {

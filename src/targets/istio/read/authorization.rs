@@ -5,8 +5,8 @@
 //! ALLOW  requestPrincipals: ["https://login.example/*"]       let in: a token of that issuer, if the pod checks its tokens
 //! ```
 //!
-//! What a connection does not show meets no condition. So a rule about requests lets in no connection without one, as
-//! Istio drops such a rule of an `ALLOW` on ports without HTTP.
+//! A property that a connection does not show meets no condition. So a rule about requests lets in no connection
+//! without requests; Istio too drops such a rule of an `ALLOW` on ports without HTTP.
 
 use super::values::{self, Value};
 use super::{Common, Ingress, NotUnderstood};
@@ -16,7 +16,7 @@ use crate::inventory::{PolicyObject, Says};
 use crate::model::ports::{PortMatch, Ports, Protocol};
 use crate::policy::Policy;
 
-/// Adds what an AuthorizationPolicy speaks of to the values in play.
+/// Adds the values of an AuthorizationPolicy to the values in play.
 pub(super) fn terms(
     policy: &Policy,
     object: &PolicyObject,
@@ -32,8 +32,8 @@ pub(super) fn terms(
     Ok(())
 }
 
-/// Returns the flows whose token the receiving pod checks and takes: a token of one of the issuers that the pod's
-/// RequestAuthentications name, for one of that issuer's audiences.
+/// Returns the flows with a token that the receiving pod accepts: of an issuer that the pod's RequestAuthentications
+/// name, for one of that issuer's audiences.
 fn authenticated(ingress: &Ingress<'_>, flows: &mut Flows, objects: &[&PolicyObject]) -> Result<Set, NotUnderstood> {
     let mut sets = Vec::new();
     for object in objects {
@@ -55,7 +55,7 @@ fn authenticated(ingress: &Ingress<'_>, flows: &mut Flows, objects: &[&PolicyObj
 /// The sets that the conditions of AuthorizationPolicies are made with.
 pub(super) struct Reader<'i, 'a> {
     ingress: &'i Ingress<'a>,
-    /// The flows with a token that the pod takes.
+    /// The flows with a token that the pod accepts.
     pub authenticated: Set,
     /// The flows to pods of gateways.
     gateways: Set,
@@ -75,7 +75,7 @@ impl<'i, 'a> Reader<'i, 'a> {
         Ok(Reader { authenticated, gateways: common.gateways, identified: common.identified, ingress })
     }
 
-    /// Returns what those of some objects let in that are AuthorizationPolicies.
+    /// Returns the flows that the AuthorizationPolicies among some objects let in.
     pub(super) fn said(&self, flows: &mut Flows, objects: &[&PolicyObject]) -> Result<Passing, NotUnderstood> {
         let [mut denied, mut allowed, mut closed] = [const { Vec::new() }; 3];
         for object in objects {
@@ -117,7 +117,7 @@ impl<'i, 'a> Reader<'i, 'a> {
         Ok(matched)
     }
 
-    /// Returns the flows of one of several sources or operations; of none listed, all flows.
+    /// Returns the flows of one of several sources or operations; all flows if none is listed.
     fn one_of(&self, flows: &mut Flows, object: &PolicyObject, list: &[Vec<Condition>]) -> Result<Set, NotUnderstood> {
         if list.is_empty() {
             return Ok(Set::ALL);
@@ -156,7 +156,8 @@ impl<'i, 'a> Reader<'i, 'a> {
                 flows.diagrams.and(callers, self.identified)
             }
             Value::Sender(set) => flows.at(Side::Source, set),
-            // A gateway sees its clients; what it says of them is what a workload behind it sees.
+            // A gateway sees its clients itself; a workload behind it sees the client's address that the gateway
+            // forwards.
             Value::Client(set) => {
                 let (sent, passed_on) = (flows.at(Side::Source, set), flows.client(set));
                 let d = &mut flows.diagrams;

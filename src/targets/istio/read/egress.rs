@@ -1,4 +1,4 @@
-//! What the sidecars of pods let out, as sets of flows: read from objects, and not from what a plan meant.
+//! Reader of egress: the flows that the sidecars of pods let out, as sets, read from the text of objects.
 //!
 //! ```text
 //! Sidecar garden/web: app: web, REGISTRY_ONLY, egress: [{ port: 443/TLS, hosts: ["./zenquotes.io"] }]
@@ -7,9 +7,9 @@
 //! ```
 //!
 //! A pod obeys one Sidecar: one that selects it, else its namespace's, else the mesh's; without any it may call
-//! everybody (`networking/v1alpha3/sidecar.proto` and `service_entry.proto` of Istio's API). A set has the flows that
-//! *some* way of calling brings about, where they end: at the pods behind a Service, at the addresses of an entry, at a
-//! host wherever it is. It is about flows that pass the sidecar of their sender, which sees TCP alone.
+//! everything (`networking/v1alpha3/sidecar.proto` and `service_entry.proto` of Istio's API). A set has the flows that
+//! *some* way of dialling leads to, at their final destination: the pods behind a Service, the addresses of an entry, a
+//! host at any of its addresses. The sets are about flows through the sender's sidecar, which sees only TCP.
 
 mod index;
 mod land;
@@ -27,49 +27,49 @@ use crate::inventory::{Pods, PolicyObject};
 use crate::model::labels::{PodSelector, Requirements};
 use crate::policy::Policy;
 
-/// What the sidecars of some namespaces let out.
+/// The Sidecars of some namespaces.
 pub struct Egress<'i, 'a> {
     policy: &'a Policy,
     rows: Vec<Row<'i>>,
 }
 
-/// What the sidecars of one namespace let out.
+/// The Sidecars of one namespace.
 struct Row<'i> {
     /// Those that select pods.
     selected: Vec<One<'i>>,
-    /// The one of all others: the namespace's, else the mesh's.
+    /// The Sidecar of all other pods: the namespace's, else the mesh's.
     others: Option<One<'i>>,
 }
 
-/// A Sidecar, and where it lets its pods go.
+/// A Sidecar, and the destinations that it lets its pods reach.
 struct One<'i> {
     object: &'i PolicyObject,
     pods: PodSelector,
     landings: Vec<Landing<'i>>,
 }
 
-/// The ends of connections as sets of one space: many Sidecars let their pods go to one host.
+/// The destinations of connections as sets of one space: many Sidecars let their pods reach the same host.
 #[derive(Default)]
 pub struct Ends<'e, 'i>(FxHashMap<&'e To<'i>, LetOut>);
 
 /// The flows that sidecars let out.
 #[derive(Clone, Copy, Debug)]
 pub struct LetOut<S = Set> {
-    /// All that may pass.
+    /// All flows that may pass.
     pub may: S,
-    /// Those that are known to pass.
+    /// The flows that certainly pass.
     pub must: S,
 }
 
 impl<'i, 'a> Egress<'i, 'a> {
-    /// Reads what the objects say for the pods of some namespaces; `None` stands for one that nothing names.
+    /// Reads the objects for the pods of some namespaces; `None` is a namespace that no rule names.
     pub fn new(index: &'i Index<'a>, namespaces: &[Option<SmolStr>]) -> Result<Egress<'i, 'a>, NotUnderstood> {
         let rows: Result<Vec<Row<'i>>, NotUnderstood> =
             namespaces.iter().map(|name| Row::new(index, name.as_ref())).collect();
         Ok(Egress { policy: index.policy, rows: rows? })
     }
 
-    /// Adds what the objects speak of to the values in play.
+    /// Adds the values of the objects to the values in play.
     pub fn terms(&self, terms: &mut Terms) {
         terms.addresses(&self.policy.pod_addresses);
         for one in self.rows.iter().flat_map(|row| row.selected.iter().chain(&row.others)) {
@@ -79,8 +79,8 @@ impl<'i, 'a> Egress<'i, 'a> {
         self.service_terms(terms);
     }
 
-    /// Returns the TCP flows that the sidecars let out of the pods of a place, the one of the namespace `at` a place in
-    /// their list, among those that are `asked` for. The space must be made of [`Egress::terms`].
+    /// Returns the flows among those `asked` for that the sidecars let out of a namespace's pods (TCP). `at` is the
+    /// index of the namespace in the list. The space must be made from [`Egress::terms`].
     pub fn row<'e>(
         &'e self,
         flows: &mut Flows,

@@ -1,14 +1,14 @@
-//! What Istio's objects let in, as sets of flows: read from objects, whoever wrote them, and not from what a plan
-//! meant.
+//! Reader of ingress: the flows that Istio's objects let in, as sets, read from the text of any objects.
 //!
 //! ```text
 //! AuthorizationPolicy garden/web: selector app: web, ALLOW, principals: [cluster.local/ns/lab/sa/curl], ports: ["8080"]
 //!     into garden: app=web only from lab/@curl with its sidecar, on TCP 8080; the other pods from everybody
 //! ```
 //!
-//! A receiving sidecar looks at a connection in this order: strict mTLS (PeerAuthentication) refuses callers without an
-//! identity; a `DENY` that matches refuses; where some `ALLOW` selects the pod, one of them must match
-//! (`security/v1beta1/authorization_policy.proto` and `peer_authentication.proto` of Istio's API). It sees TCP alone.
+//! A receiving sidecar checks a connection in this order. Strict mTLS (PeerAuthentication) refuses callers without an
+//! identity. A `DENY` that matches refuses. If some `ALLOW` selects the pod, one of them must match
+//! (`security/v1beta1/authorization_policy.proto` and `peer_authentication.proto` of Istio's API). The sidecar sees
+//! only TCP.
 //!
 //! The sets are about flows that go through the sidecars of both ends. The caller of such a flow has an identity if its
 //! pod has a sidecar.
@@ -31,12 +31,12 @@ use crate::model::ports::{PortMatch, Ports, Protocol};
 use crate::policy::Policy;
 use crate::source::Span;
 
-/// Something of an object that no set can be made of.
+/// The error for a part of an object that no set can express.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotUnderstood {
     /// The object.
     pub origin: Span,
-    /// What is not understood, in words.
+    /// The part, in words.
     pub what: String,
 }
 
@@ -47,18 +47,18 @@ pub struct Ingress<'a> {
     of_namespace: FxHashMap<&'a SmolStr, Vec<&'a PolicyObject>>,
 }
 
-/// What the rows of an [`Ingress`] have in common.
+/// The data that all rows of an [`Ingress`] share.
 pub struct Common<'a> {
     identified: Set,
     gateways: Set,
     /// The objects of the root namespace, which are for pods of every namespace, by these pods.
     root: Vec<(Set, Vec<&'a PolicyObject>)>,
-    /// What the AuthorizationPolicies among them let in, by which of them, and by what tokens are taken.
+    /// The flows that the AuthorizationPolicies among them let in, by their index and by the accepted tokens.
     said: FxHashMap<(usize, Set), Passing>,
 }
 
 impl<'a> Ingress<'a> {
-    /// Takes the objects that decide what pods receive from all objects of a mesh.
+    /// Takes the objects that decide the ingress of pods from all objects of a mesh.
     pub fn new(policy: &'a Policy, objects: impl IntoIterator<Item = &'a PolicyObject>) -> Ingress<'a> {
         let objects: Vec<&PolicyObject> = objects.into_iter().filter(|object| Ingress::decides(object)).collect();
         let mut of_namespace: FxHashMap<&SmolStr, Vec<&PolicyObject>> = FxHashMap::default();
@@ -66,12 +66,12 @@ impl<'a> Ingress<'a> {
         Ingress { policy, objects, of_namespace }
     }
 
-    /// Returns whether an object decides what pods receive.
+    /// Returns whether an object decides the ingress of pods.
     pub fn decides(object: &PolicyObject) -> bool {
         !matches!(object.kind, PolicyKind::NetworkPolicy | PolicyKind::Sidecar)
     }
 
-    /// Adds what the objects speak of to the values in play.
+    /// Adds the values of the objects to the values in play.
     pub fn terms(&self, terms: &mut Terms) -> Result<(), NotUnderstood> {
         terms.addresses(&self.policy.pod_addresses);
         for object in &self.objects {
@@ -90,7 +90,7 @@ impl<'a> Ingress<'a> {
         Ok(())
     }
 
-    /// Returns what the rows have in common. The space must be made of [`Ingress::terms`].
+    /// Returns the data that all rows share. The space must be made from [`Ingress::terms`].
     pub fn common(&self, flows: &mut Flows) -> Result<Common<'a>, NotUnderstood> {
         let mut root: Vec<(Set, Vec<&PolicyObject>)> = Vec::new();
         let mut at: FxHashMap<Set, usize> = FxHashMap::default();
@@ -110,7 +110,7 @@ impl<'a> Ingress<'a> {
         self.of_namespace.get(&SmolStr::from(namespace)).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Returns the TCP flows that the sidecars of the pods of a place let in, among those that are `asked` for.
+    /// Returns the flows among those `asked` for that the sidecars of a namespace's pods let in (TCP).
     pub fn row(
         &self,
         flows: &mut Flows,
@@ -148,8 +148,8 @@ impl<'a> Ingress<'a> {
         Ok(judged.map(|set| flows.with_place(set, true, place)))
     }
 
-    /// Returns the flows on which mutual TLS is demanded: a pod goes by its own PeerAuthentication, else by its
-    /// namespace's, else by the mesh's, each of which may leave the mode to the next.
+    /// Returns the flows that need mutual TLS: a pod obeys its own PeerAuthentication, else its namespace's, else the
+    /// mesh's. Each may leave the mode to the next.
     fn strict(
         &self,
         flows: &mut Flows,
@@ -168,7 +168,8 @@ impl<'a> Ingress<'a> {
         };
         let whole = |object: &PolicyObject| matches!(&object.pods, Pods::Labels(labels) if labels.is_any());
         let mut strict = Set::NONE;
-        // One of the mesh, then one of the namespace; one with a selector in the root namespace is for that one alone.
+        // One of the mesh, then one of the namespace; one with a selector in the root namespace is only for that
+        // namespace.
         let own = namespace.map(SmolStr::as_str).filter(|name| name != root);
         for level in [Some(root.as_str()), own].into_iter().flatten() {
             for (_, says) in peers().filter(|(object, _)| object.namespace == level && whole(object)) {
@@ -192,7 +193,7 @@ impl<'a> Ingress<'a> {
             sets.push(flows.diagrams.and(demanded, pods));
         }
         let strict = flows.diagrams.union(sets);
-        // A gateway takes the TLS that its own servers say.
+        // At a gateway, its own servers decide about TLS.
         let gateways = self.gateways(flows);
         Ok(flows.diagrams.minus(strict, gateways))
     }
@@ -212,13 +213,13 @@ impl<'a> Ingress<'a> {
         flows.diagrams.union(sets)
     }
 
-    /// Returns the flows to the pods that an object is for, in a namespace that it is for.
+    /// Returns the flows to the pods that an object is for, in each of its namespaces.
     fn pods(&self, flows: &mut Flows, object: &PolicyObject) -> Result<Set, NotUnderstood> {
         let selected = self.selected(object)?;
         Ok(flows.pods(Side::Destination, true, &selected))
     }
 
-    /// Returns the pods that an object is for; of one in the root namespace, those of every namespace.
+    /// Returns the pods that an object is for; for one in the root namespace, those of every namespace.
     fn selected(&self, object: &PolicyObject) -> Result<PodSelector, NotUnderstood> {
         let Pods::Labels(labels) = &object.pods else {
             let what = "`targetRefs` is for the pods of gateways, which nothing here knows".to_owned();
@@ -231,8 +232,8 @@ impl<'a> Ingress<'a> {
     }
 }
 
-/// Returns the pods of some objects together; the place of the first object that is for pods of one before it, if some
-/// of these are `asked` for.
+/// Returns the pods of some objects together. If two objects are for the same pods, and some of these are `asked` for,
+/// returns the index of the later object.
 fn apart(flows: &mut Flows, pods: &[Set], asked: Set) -> Result<Set, usize> {
     let d = &mut flows.diagrams;
     let (all, twice) = d.union_and_twice(pods.to_vec());
@@ -250,7 +251,8 @@ fn apart(flows: &mut Flows, pods: &[Set], asked: Set) -> Result<Set, usize> {
     Ok(all)
 }
 
-/// Returns the flows on which a PeerAuthentication demands mutual TLS; what it leaves unset is as in `outer`.
+/// Returns the flows for which a PeerAuthentication requires mutual TLS. A mode that it leaves unset is that of
+/// `outer`.
 fn mode(flows: &mut Flows, says: &Peering, outer: Set) -> Set {
     let demanded = |mode: Option<Mtls>, outer: Set| match mode {
         Some(Mtls::Strict) => Set::ALL,

@@ -1,4 +1,4 @@
-//! The values of an AuthorizationPolicy's conditions in the words of the model.
+//! The values in an AuthorizationPolicy's conditions, read as values of the model.
 //!
 //! ```text
 //! principals: cluster.local/ns/lab/sa/curl    the pods lab/@curl
@@ -40,7 +40,7 @@ pub(super) enum Value {
     Claim(Vec<SmolStr>, SmolStr),
     /// A header with a value.
     Header(SmolStr, SmolStr),
-    /// The host of the request, on whichever port the client writes behind it: a port in `Host` is no part of a flow.
+    /// The host of the request, with any port: the port in the `Host` header is no part of a flow.
     Host(HostName),
     /// The name that TLS asks for.
     Sni(HostName),
@@ -48,7 +48,7 @@ pub(super) enum Value {
     Method(SmolStr),
     /// The path.
     Path(PathPattern),
-    /// The paths below one, which is not among them.
+    /// The paths below one, without the path itself.
     Below(PathPattern),
     /// The pod's port.
     Port(u16),
@@ -105,8 +105,8 @@ impl Value {
     }
 }
 
-/// Reads an identity, `DOMAIN/ns/NAMESPACE/sa/ACCOUNT`, or a pattern with a `*` first or last. `cluster.local` stands
-/// for the mesh's own trust domain.
+/// Reads an identity, `DOMAIN/ns/NAMESPACE/sa/ACCOUNT`, or a pattern with a `*` at an end. `cluster.local` is an alias
+/// of the mesh's own trust domain.
 fn principal(own: &str, text: &str) -> Option<Value> {
     let any = |domain: &str| domain == own || domain == "cluster.local" || domain == "*";
     let name = |part: &str| Some(SmolStr::from(part)).filter(|part| !part.contains('*'));
@@ -130,7 +130,7 @@ fn of_account(namespace: Option<&str>, account: Option<&str>) -> PodSelector {
     PodSelector { account, ..pods }
 }
 
-/// Returns whether a `*` stands where Istio takes it for any text: first or last.
+/// Returns whether a text has a `*` where Istio reads it as a wildcard: first or last.
 fn starred(text: &str) -> bool {
     text.starts_with('*') || text.ends_with('*')
 }
@@ -180,7 +180,7 @@ fn path(text: &str) -> Option<Value> {
     Some(if below && !pattern.segments.is_empty() { Value::Below(pattern) } else { Value::Path(pattern) })
 }
 
-/// Returns a path without those below it.
+/// Returns a path pattern without the paths below it.
 pub(super) fn itself(path: &PathPattern) -> PathPattern {
     PathPattern { below: false, ..path.clone() }
 }

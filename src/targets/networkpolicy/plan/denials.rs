@@ -1,5 +1,5 @@
-//! The denies of one direction, found by the pods that they govern and by the peers that they name: a policy may have
-//! thousands of them beside thousands of allows for other pods.
+//! The index of the denies of one direction, by the pods that they govern and the peers that they name: a policy may
+//! have thousands of denies beside thousands of allows for other pods.
 //!
 //! ```text
 //! allow ingress a/* -> shop/{app=web}     a pod may have both labels, so each deny for `tier=old` concerns the allow,
@@ -24,15 +24,15 @@ pub struct Denials<'d, 'a> {
     peers: FxHashMap<&'a SmolStr, ByPeer>,
 }
 
-/// The place of a deny: the number of its group, and its place there.
+/// The index of a deny: the number of its group, and its index in the group.
 type Place = (usize, usize);
 
 /// Denies of the pods of one namespace by their peers.
 #[derive(Default)]
 struct ByPeer {
-    /// Denied networks without exceptions.
+    /// Denied networks without exceptions, by the index of their denies.
     networks: Networks<Place>,
-    /// Denied pods of namespaces that are named.
+    /// Denied pods of named namespaces.
     named: FxHashMap<SmolStr, Vec<Place>>,
     other_addresses: Vec<Place>,
     other_pods: Vec<Place>,
@@ -63,7 +63,7 @@ impl<'d, 'a: 'd> Denials<'d, 'a> {
 
     /// Returns the denies that may name some flows of a subject's term, in order, by their groups.
     pub fn meeting(&self, subject: &Subject<'_>, term: &Term<'_>) -> Vec<(usize, Vec<&'d Denied<'a>>)> {
-        // Pods and peers each leave some of the denies, and the fewer are looked at.
+        // Two look-ups give candidates, one by pods and one by peers; the shorter list is used.
         let most = self.pods.most(subject);
         if most == 0 {
             return Vec::new();
@@ -117,8 +117,8 @@ impl ByPeer {
         by_peer
     }
 
-    /// Returns the denies whose peers are near those of a term, some perhaps several times; `None` where they are more
-    /// than `most`, or where the term is everything, which all denies are near to.
+    /// Returns the denies whose peers may overlap those of a term, some perhaps several times; `None` if they are more
+    /// than `most`, or if the term is for every peer.
     fn near(&self, term: &Term<'_>, most: usize) -> Option<Vec<Place>> {
         let Peers::Some(peers) = &*term.peers else { return None };
         let mut near: Vec<Place> = Vec::new();
@@ -149,7 +149,7 @@ impl ByPeer {
     }
 }
 
-/// Sets of pods under numbers, found by those that may share a pod with others.
+/// Numbered sets of pods, found by the sets that may share a pod with them.
 #[derive(Default)]
 pub struct ByPods {
     namespaces: FxHashMap<SmolStr, ByLabels>,
@@ -214,7 +214,7 @@ impl ByPods {
         self.all.get(&at).is_some_and(|labels| labels.overlaps(&subject.labels))
     }
 
-    /// Returns how many are to be looked at, at most, to find those that share a pod with a subject.
+    /// Returns the most sets that must be compared to find those that share a pod with a subject.
     fn most(&self, subject: &Subject<'_>) -> usize {
         let Some(index) = self.namespaces.get(subject.namespace) else { return 0 };
         let count = |(key, by_value): (&SmolStr, &ByValue)| match subject.labels.values(key) {

@@ -44,7 +44,7 @@ pub struct Outcome {
     pub taken: FxHashSet<RuleId>,
     /// The denies of which something was not taken out, with the last reason.
     pub kept: FxHashMap<RuleId, Kept>,
-    /// The denies that cannot be taken out, since the objects would be a product of rules.
+    /// The denies that cannot be taken out because the objects would be too many.
     pub too_large: Option<TooLarge>,
 }
 
@@ -109,7 +109,7 @@ fn take_out_one_way<'a>(
     added.extend(rest);
     outcome.extend(of_rest);
     if let Some(found) = deny.product.found.take() {
-        // The message about the product is the only one about these denies.
+        // The message about the product is the only message about these denies.
         outcome.taken = groups.iter().flat_map(|group| &group.denied).map(|denied| denied.rule).collect();
         outcome.kept.clear();
         outcome.too_large = Some(found);
@@ -250,7 +250,7 @@ impl<'a> Deny<'_, 'a> {
                 break;
             }
             let subject @ Subject { namespace, labels } = drafts.subject(group.subject);
-            // Where one rule isolates all of them, nothing is left to be found out piece by piece.
+            // If one rule isolates all of the pods, none is left open.
             if self.isolating.is_inside_one(subject) {
                 continue;
             }
@@ -294,7 +294,7 @@ impl<'a> Deny<'_, 'a> {
                 let everything = Term { peers: Rc::new(Peers::Everything), ports: PortList::All, cause };
                 let (left, of_cell) = self.less(&everything, &denied, 1);
                 outcome.extend(of_cell);
-                // A cell from which nothing could be taken needs no object.
+                // A cell that keeps everything needs no object.
                 if left.iter().any(|left| *left.peers == Peers::Everything && left.ports == PortList::All) {
                     continue;
                 }

@@ -76,7 +76,7 @@ impl<'a> Drafts<'a> {
     }
 }
 
-/// Returns the place of a direction in a pair.
+/// Returns the index of a direction in a pair: egress 0, ingress 1.
 pub fn place(direction: Direction) -> usize {
     match direction {
         Direction::Egress => 0,

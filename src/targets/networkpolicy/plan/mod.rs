@@ -51,7 +51,7 @@ pub struct Plan<'a> {
     pub found: Found,
 }
 
-/// The findings of the passes about rule ends, which are told by their place in the partition.
+/// The findings of the passes about rule ends, each with the index of its end in the partition.
 pub struct Found {
     /// The ends that may mean pods which no object isolates.
     pub uncovered: BTreeSet<usize>,
@@ -90,7 +90,7 @@ impl Found {
         self.denied.iter().any(|outcome| !outcome.taken.is_empty())
     }
 
-    /// Returns the denies that cannot be taken out, since the objects would be a product of rules.
+    /// Returns the denies that cannot be taken out because the objects would be too many.
     pub fn too_large(&self) -> impl Iterator<Item = &TooLarge> {
         self.denied.iter().filter_map(|outcome| outcome.too_large.as_ref())
     }

@@ -1,6 +1,6 @@
-//! Products: few lines of a policy that would be gigabytes of YAML, and are an error before these are made. A
-//! NetworkPolicy has no deny, so the exceptions of the denies are written out in every allow for the same pods; and it
-//! is for one namespace, so a rule for pods of many is written into each.
+//! Products: an error for a policy of few lines whose objects would be gigabytes of YAML. A NetworkPolicy has no deny,
+//! so the exceptions of the denies are written into every allow for the same pods. A NetworkPolicy is for one
+//! namespace, so a rule for pods of many namespaces is written into each of them.
 //!
 //! ```text
 //! 1,000 denies of a namespace each, and 1,500 allows, all for the pods of shop: 1,500,000 exceptions, an error
@@ -15,29 +15,29 @@ use crate::model::rules::RuleId;
 use crate::targets::networkpolicy::model::Cause;
 use crate::targets::networkpolicy::view::View;
 
-/// The most exceptions that are written of the denies of one direction.
+/// The most exceptions that the denies of one direction may make.
 const MOST: usize = 1_000_000;
-/// The most exceptions for each rule: where it has fewer, the objects grow with the policy.
+/// The most exceptions for each rule: below this, the objects grow only in proportion to the policy.
 const MOST_EACH: usize = 100;
-/// How many exceptions weigh as much as an object more.
+/// The number of exceptions that cost as much as one more object.
 const OBJECT: usize = 100;
 
 /// The most subjects that rules for pods of several namespaces are written for.
 const MOST_SUBJECTS: usize = 400_000;
 
-/// Rules for pods of so many namespaces that their objects are too many.
+/// Rules for pods of many namespaces, which would give too many objects.
 #[derive(Clone, Debug)]
 pub struct Spread {
-    /// The first of the rules that are written for the most subjects.
+    /// The first rule with the most subjects.
     pub rule: RuleId,
-    /// For how many subjects that rule is written.
+    /// The number of subjects of that rule.
     pub subjects: usize,
-    /// How many rules there are for pods of several namespaces.
+    /// The number of rules for pods of several namespaces.
     pub rules: usize,
 }
 
 impl Spread {
-    /// Returns the rules that would be written for too many subjects, of which `ends` has those of each rule end.
+    /// Returns the rules that would be written for too many subjects. `ends` has the subjects of each rule end.
     pub fn of(view: View<'_>, ends: &[SubjectPods<'_>]) -> Option<Spread> {
         let count = |pods: &SubjectPods<'_>| pods.iter().map(|pods| pods.certain().len() + pods.perhaps().len()).sum();
         let counts = view.partition.ends().zip(ends).map(|((at, ..), pods)| (at, count(pods)));
@@ -51,29 +51,29 @@ impl Spread {
     }
 }
 
-/// Denies and allows whose exceptions are too many.
+/// Denies and allows with too many exceptions.
 #[derive(Clone, Debug)]
 pub struct TooLarge {
     /// The first deny.
     pub deny: RuleId,
-    /// How many denies there are.
+    /// The number of denies.
     pub denies: usize,
     /// An allow that they are taken out of, if rules isolate the pods.
     pub allow: Option<RuleId>,
-    /// How many allows there are for the same pods.
+    /// The number of allows for the same pods.
     pub allows: usize,
 }
 
-/// The exceptions of one direction, as far as they are counted.
+/// The counter of the exceptions of one direction.
 pub struct Product {
     most: usize,
     exceptions: Cell<usize>,
-    /// The rules at which there were too many.
+    /// The rules at which the limit was reached.
     pub found: RefCell<Option<TooLarge>>,
 }
 
 impl Product {
-    /// Begins to count the exceptions of so many terms and denies.
+    /// Begins to count the exceptions for a number of rules.
     pub fn of(rules: usize) -> Product {
         Product { most: MOST.max(MOST_EACH * rules), exceptions: Cell::default(), found: RefCell::default() }
     }
@@ -88,8 +88,8 @@ impl Product {
         self.found.borrow().is_some()
     }
 
-    /// Counts the exceptions that some denies make in one of several allows for the same pods, and the parts that these
-    /// pods fall into.
+    /// Counts the exceptions that some denies make in each of a number of allows for the same pods, and the parts into
+    /// which the denies split these pods.
     pub fn count(&self, parts: usize, denies: impl Iterator<Item = RuleId> + Clone, allows: usize, cause: &Cause) {
         let more = denies.clone().count() + OBJECT * parts.saturating_sub(1);
         self.exceptions.set(self.exceptions.get() + more);

@@ -179,6 +179,8 @@ pub fn read<'t>(tables: &Tables<'t>, value: &Json) -> Option<Party<'t>> {
 
 /// Makes the party of an address.
 pub fn at_address<'t>(tables: &Tables<'t>, address: IpAddr) -> Party<'t> {
+    // A socket for both families shows IPv4 addresses as `::ffff:203.0.113.7`.
+    let address = address.to_canonical();
     let mut party = Party::new(Kind::Address);
     let (v6, number) = of_address(address);
     tables.around(v6, number, |member| {

@@ -33,6 +33,8 @@ pub struct Peers {
     trust_domain: String,
     /// Whether peers may show certificates, which are there with the first bytes and not before.
     pub mtls: bool,
+    /// The ports, first and last, on which rules ask about requests: there an HTTP filter judges these.
+    requests: Vec<(u16, u16)>,
     /// How many proxies stand in front of the gateways.
     proxies: usize,
     strangers: usize,
@@ -79,8 +81,10 @@ impl Peers {
     pub fn read(kernel: &mut Kernel<'_>, text: &[u8]) -> Result<Peers, &'static str> {
         let text = if text.trim_ascii().is_empty() { b"{}" } else { text };
         let value = Json::parse(text).ok_or("it is no JSON")?;
-        if !value.has_only(&["pod", "pods", "mtls", "trustDomain", "proxies"]) {
-            return Err("it has the keys `pod`, `pods`, `mtls`, `trustDomain` and `proxies`, and no others");
+        if !value.has_only(&["pod", "pods", "mtls", "trustDomain", "requests", "proxies"]) {
+            return Err(
+                "it has the keys `pod`, `pods`, `mtls`, `trustDomain`, `requests` and `proxies`, and no others",
+            );
         }
         let mut pods = Vec::new();
         match value.get("pods") {
@@ -106,12 +110,22 @@ impl Peers {
             Some(Json::Word(mtls)) => *mtls,
             Some(_) => return Err("`mtls` is true or false"),
         };
+        let requests = match value.get("requests") {
+            None => Vec::new(),
+            Some(Json::List(list)) => list
+                .iter()
+                .map(ports)
+                .collect::<Option<_>>()
+                .ok_or("what is in `requests` has a `port` and perhaps an `endPort`")?,
+            Some(_) => return Err("`requests` is a list"),
+        };
         let proxies = match value.get("proxies") {
             None => 0,
             Some(Json::Number(Some(count))) => usize::try_from(*count).map_err(|_| "`proxies` is too large")?,
             Some(_) => return Err("`proxies` is a number"),
         };
-        let mut peers = Peers { pods, own, trust_domain: trust_domain.to_owned(), mtls, proxies, strangers: 0 };
+        let mut peers =
+            Peers { pods, own, trust_domain: trust_domain.to_owned(), mtls, requests, proxies, strangers: 0 };
         peers.intern(kernel).map_err(|_| "a pod has a key that no pod has, or there is no memory for it")?;
         Ok(peers)
     }
@@ -141,6 +155,11 @@ impl Peers {
             None => self.at(seen.destination).ok_or(Unknown::NoPod)?.party,
         };
         Ok((source, destination))
+    }
+
+    /// Returns whether an HTTP filter judges the requests on this port.
+    pub fn has_requests(&self, port: u16) -> bool {
+        self.requests.iter().any(|(first, last)| (*first..=*last).contains(&port))
     }
 
     fn at(&self, address: IpAddr) -> Option<&Pod> {
@@ -197,6 +216,17 @@ impl Peers {
         let mut hops = forwarded_for.rsplit(',').map(str::trim);
         hops.nth(self.proxies)?.parse().ok()
     }
+}
+
+/// Reads `{"port": 8000, "endPort": 8999}`.
+fn ports(value: &Json) -> Option<(u16, u16)> {
+    let number = |key| match value.get(key) {
+        Some(Json::Number(Some(number))) => u16::try_from(*number).ok(),
+        _ => None,
+    };
+    let first = number("port")?;
+    let last = if value.get("endPort").is_some() { number("endPort")? } else { first };
+    value.has_only(&["port", "endPort"]).then_some((first, last))
 }
 
 /// Reads a pod of the table: a party with an address.

@@ -54,7 +54,7 @@ pub type Labels = BTreeMap<String, String>;
 /// A cluster.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    /// Namespaces with their labels, without the one that holds their name.
+    /// Namespaces with their labels, without the label of their name.
     pub namespaces: BTreeMap<String, Labels>,
     /// The pods, one of each workload.
     pub pods: Vec<Pod>,
@@ -300,7 +300,7 @@ impl Cluster {
         self.selectable().filter(|pod| !pod.unlisted)
     }
 
-    /// Adds pods of which the compiler is not told: what it makes of labels must hold for them too.
+    /// Adds pods that the compiler does not know: what it does with labels must be right for them too.
     pub fn add_strangers(&mut self, random: &mut Random) {
         let namespaces: Vec<String> = self.namespaces.keys().cloned().collect();
         for number in 0..random.below(3) {

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// By engine, a letter for each flow: `1` is allowed, `0` denied, `-` no vote.
 pub type Verdicts = BTreeMap<String, Vec<u8>>;
 
-/// A running program, which may hold several engines.
+/// A running program, which may contain several engines.
 pub struct Program {
     path: String,
     child: Child,

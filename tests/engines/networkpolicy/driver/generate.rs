@@ -88,7 +88,7 @@ impl Writer<'_> {
         [plain(Action::Isolate, all.clone(), all, Vec::new()), plain(Action::Allow, from, to, ports)]
     }
 
-    /// Returns an allow with a clause, of which NetworkPolicy holds a part at most.
+    /// Returns an allow with a clause, of which NetworkPolicy enforces only a part, or nothing.
     fn with_clause(&mut self, direction: Direction, from: End) -> Statement {
         let (direction, to, ports, clause) = match direction {
             Direction::Egress if self.cluster.gateway => {

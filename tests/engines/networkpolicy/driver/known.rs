@@ -28,7 +28,7 @@ fn is_exact(build: &Build, rule: RuleId, direction: Direction) -> bool {
     judgements.any(|one| one.rule == rule && one.direction == direction && one.level == Level::Exact)
 }
 
-/// Returns whether a deny that the layer holds exactly forbids a flow too.
+/// Returns whether a deny that the layer enforces exactly forbids a flow too.
 fn is_denied_exactly(build: &Build, flow: &Flow, direction: Direction) -> bool {
     let rules = build.policy.numbered();
     let exact = rules.filter(|(at, rule)| rule.action == Action::Deny && is_exact(build, *at, direction));
@@ -71,8 +71,9 @@ fn contains(endpoint: &Endpoint, party: &Party) -> bool {
     endpoint.pods().any(|(_, pods)| pods.selector.matches(&pod.namespace_labels, &pod.labels, &pod.account))
 }
 
-/// Returns whether an endpoint may hold a party, as a destination on the flow's port. What is not exact may be given to
-/// pods of any account, to those of a namespace whose labels are not known, and to every address where a host may be.
+/// Returns whether an endpoint may contain a party, as a destination on the flow's port. An endpoint that is not exact
+/// may be written for pods of any account, for those of a namespace with unknown labels, and for every address that a
+/// host may have.
 fn may_hold(build: &Build, endpoint: &Endpoint, party: &Party, destination: Option<&Flow>) -> bool {
     let members = endpoint.members.iter().filter(|member| destination.is_none_or(|flow| has_port(member, flow)));
     members.into_iter().any(|member| match (&member.what, party) {
@@ -100,20 +101,20 @@ fn has_port(member: &Member, flow: &Flow) -> bool {
     member.ports.matches(flow.port, flow.protocol, &names)
 }
 
-/// Returns whether engines differ as they do over blocks that hold addresses of pods. To kube-network-policies and
-/// cyclonus such a block means the pods too; to np-guard, and in the source, it does not. Kubernetes says that blocks
-/// should be outside the cluster, and no more.
+/// Returns whether engines differ because of blocks that contain addresses of pods. For kube-network-policies and
+/// cyclonus such a block includes the pods; for np-guard, and in the source, it does not. Kubernetes only says that
+/// blocks should be outside the cluster.
 pub fn is_by_block(meant: bool, votes: &[Vote]) -> bool {
     !meant && votes.iter().all(|(engine, vote)| *vote == (*engine != "np-guard"))
 }
 
-/// Returns the addresses that the blocks of some objects hold, where nobody told the compiler which are pods'. Where it
-/// knows, no block holds any of these, and there is nothing to excuse.
+/// Returns the addresses in the blocks of some objects, if the compiler does not know which of them are pods'. If it
+/// knows, no block contains any of these, and there is nothing to excuse.
 pub fn in_blocks(build: &Build, objects: &[String]) -> AddressSet {
     if build.policy.pod_addresses.is_empty() { blocks(objects) } else { AddressSet::default() }
 }
 
-/// Returns the addresses that the blocks of some objects hold.
+/// Returns the addresses in the blocks of some objects.
 pub fn blocks(objects: &[String]) -> AddressSet {
     let mut blocks = Vec::new();
     for object in objects {

@@ -14,7 +14,7 @@ fn entries(build: &Build) -> Vec<Value> {
 
 #[test]
 fn trap_63h_a_wildcard_on_tls_is_refused_where_the_way_in_is_isolated() {
-    // Istio holds such connections to the authorization of the pod that they leave.
+    // Istio applies the authorization of the calling pod to such connections.
     let narrower = |source: &str| {
         build(source).judgements().iter().find_map(|one| Some(one.remarks().narrower.first()?.words.clone()))
     };
@@ -132,7 +132,7 @@ fn trap_55_selectors_that_meet_on_a_pod_are_taken_apart_or_joined() {
         build("allow egress garden/{tier=back} -> back.example:443  allow egress garden/{app=api} -> api.example:443");
     assert_eq!(blind.of("Sidecar"), Vec::<Value>::new());
     assert_eq!((blind.judged(0, OUT).0, blind.judged(1, OUT).0), (Level::Unable, Level::Unable));
-    // Where one holds the other, it stands for both, and is wider.
+    // If one contains the other, it is used for both, and is wider.
     let nested = "allow egress garden/{app=a} -> a.example:443  allow egress garden/{app=a, tier=b} -> b.example:443";
     let build = build(nested);
     assert_eq!(build.imports("garden", "app-a-egress")[&443], ["./a.example", "./b.example"]);

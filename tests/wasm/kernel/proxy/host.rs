@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 const OK: i32 = 0;
 const LOG_WARN: i32 = 3;
 const LOG_CRITICAL: i32 = 5;
+const DOWNSTREAM_DATA: i32 = 2;
 const PLUGIN_CONFIGURATION: i32 = 7;
 const REQUEST_HEADERS: i32 = 0;
 const DOWNSTREAM: i32 = 2;
@@ -79,6 +80,12 @@ pub fn configuration(length: usize) -> Vec<u8> {
     // SAFETY: the call writes both places.
     handed(|at, found| unsafe { proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, length, at, found) })
         .unwrap_or_default()
+}
+
+/// Returns what the client of a connection has sent so far, and nothing has read.
+pub fn received(length: usize) -> Vec<u8> {
+    // SAFETY: the call writes both places.
+    handed(|at, found| unsafe { proxy_get_buffer_bytes(DOWNSTREAM_DATA, 0, length, at, found) }).unwrap_or_default()
 }
 
 /// Returns the headers of the request, those with `:` too: their number, the lengths of each name and value, and all of

@@ -21,7 +21,7 @@ use crate::targets::yaml::Writer;
 /// The name of a kind of object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Kind {
-    /// Its place among others: ServiceEntries first, then the objects for the way out, then those for the way in.
+    /// Its rank among others: ServiceEntries first, then the objects for egress, then those for ingress.
     rank: u8,
     /// `apiVersion`.
     api_version: &'static str,
@@ -34,7 +34,7 @@ trait Written {
     /// Returns the kind of the object.
     fn kind(&self) -> Kind;
 
-    /// Writes `spec`; `stands` returns the place of a rule of the policy.
+    /// Writes `spec`; `stands` returns the comment for a rule of the policy.
     fn spec(&self, yaml: &mut Writer, stands: &Stands<'_>);
 
     /// Writes the whole document.
@@ -65,7 +65,7 @@ fn written(spec: &Spec) -> &dyn Written {
     }
 }
 
-/// Returns the comment for a rule: of its long unions stand the members for which the function holds.
+/// Returns the comment for a rule. In a long rule, each union shows the members for which the function returns `true`.
 type Stands<'a> = dyn Fn(RuleId, &dyn Fn(&str) -> bool) -> String + 'a;
 
 /// Writes objects, sorted by namespace, kind and name. Each is dropped as soon as it is written.

@@ -1,4 +1,4 @@
-//! Addresses as Istio takes them: ServiceEntries with prefixes, under made-up hosts.
+//! Addresses for Istio: ServiceEntries with prefixes, under generated hosts.
 //!
 //! ```text
 //! allow egress garden/* -> 203.0.113.0/24:{443, 8443}         203-0-113-0-24.tcp-443-8443.netpol.internal
@@ -7,11 +7,11 @@
 //! allow egress garden/* -> internet:443                       *.internet.tcp-443.netpol.internal
 //! ```
 //!
-//! An entry has one block on the ports of one rule, whatever other rules say, so that a change of one rule changes no
-//! other rule's entries. Long lists, and the internet, are one entry together.
+//! An entry has one block on the ports of one rule, so that a change of one rule changes no other rule's entries. Long
+//! lists, and the internet, are one entry each.
 //!
-//! Istio makes a Service of each address of an entry. A Sidecar that imports their host by its exact name gets one of
-//! them, and by a wildcard all. So the host of an entry with several prefixes is a wildcard.
+//! Istio makes a Service of each address of an entry. A Sidecar that imports their host by its exact name gets only one
+//! of them; by a wildcard it gets all. So the host of an entry with several prefixes is a wildcard.
 
 use std::cell::OnceCell;
 use std::cmp::Reverse;
@@ -25,41 +25,41 @@ use crate::model::addresses::{AddressSet, Block};
 use crate::targets::istio::facts::Reserved;
 use crate::targets::istio::nets::{is_single, prefixes};
 
-/// The domain of the made-up hosts. `internal` is reserved for private use: no name in it resolves.
+/// The domain of the generated hosts. `internal` is reserved for private use: no name in it resolves.
 const DOMAIN: &str = "netpol.internal";
 
 /// The most blocks of one rule that are imported one by one, each once for every port.
 const FEW: usize = 64;
 const FEW_IMPORTS: usize = 512;
 
-/// The longest label with the exceptions of a block: beside it, the ports have room in the name of an object.
+/// The longest label with the exceptions of a block, so that the ports still fit into the name of an object.
 const LONGEST_LABEL: usize = 44;
 
-/// Prefixes on the same ports that one import brings.
+/// Prefixes on the same ports, which one import lets out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Group {
     /// The prefixes, sorted; none of them begins at 0.0.0.0.
     pub prefixes: Vec<IpNet>,
     /// The ports, sorted; at most as many as a ServiceEntry takes.
     pub ports: Vec<u16>,
-    /// The label of the addresses in the made-up host.
+    /// The label of the addresses in the generated host.
     label: String,
 }
 
 impl Group {
-    /// Returns words for the addresses and the ports, which no other group of a build has.
+    /// Returns words for the addresses and the ports; no other group of a build has the same words.
     pub fn words(&self) -> String {
         format!("{}-{}", self.label, ports_label(&self.ports))
     }
 
-    /// Returns the made-up host, by which a Sidecar imports the group.
+    /// Returns the generated host, by which a Sidecar imports the group.
     pub fn host(&self) -> String {
         let any = if self.prefixes.len() > 1 { "*." } else { "" };
         format!("{any}{}.{}.{DOMAIN}", self.label, ports_label(&self.ports))
     }
 }
 
-/// A group, with the requests that it answers.
+/// A group, with the requests that need it.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The group.
@@ -95,7 +95,7 @@ impl<'a> Addresses<'a> {
         Addresses { reserved, memory: FxHashMap::default() }
     }
 
-    /// Returns the groups for some addresses on ports, less those that are never let through.
+    /// Returns the groups for some addresses on ports, without the addresses that are never let through.
     pub fn groups(&mut self, parts: Vec<OnPorts>) -> Rc<Vec<Found>> {
         if let Some(groups) = self.memory.get(&parts) {
             return Rc::clone(groups);
@@ -118,7 +118,7 @@ fn groups(reserved: &Reserved, parts: &[OnPorts]) -> Vec<Found> {
         lists.sort_by(|a, b| (Reverse(a.0.len()), a).cmp(&(Reverse(b.0.len()), b)));
         let mut of_port: FxHashMap<u16, usize> = FxHashMap::default();
         for (ports, at) in lists {
-            // The entries of a rule with more ports serve the ports that are in both.
+            // For a common port, the entries of the rule with more ports are used.
             let mut serving: Vec<usize> = ports.iter().filter_map(|port| of_port.get(port).copied()).collect();
             serving.sort_unstable();
             serving.dedup();
@@ -161,7 +161,7 @@ fn labelled(reserved: &Reserved, set: &AddressSet, ports: usize) -> Vec<Labelled
     whole.into_iter().map(|net| (net_label(&net), vec![net])).chain(cut).collect()
 }
 
-/// Returns the label of the internet, or of the internet less some addresses; `None` for other addresses.
+/// Returns the label of the internet, or of the internet without some addresses; `None` for other addresses.
 fn internet_label(reserved: &Reserved, set: &AddressSet) -> Option<String> {
     let pairs = || set.blocks.iter().zip(&reserved.internet.blocks);
     let inside = |net: &IpNet, nets: &[IpNet]| nets.iter().any(|outer| outer.contains(net));
@@ -171,7 +171,7 @@ fn internet_label(reserved: &Reserved, set: &AddressSet) -> Option<String> {
     same.then(|| label_without("internet".to_owned(), without))
 }
 
-/// Returns the label of a block less the addresses that are never let through.
+/// Returns the label of a block without the addresses that are never let through.
 fn block_label(reserved: &Reserved, block: &Block) -> String {
     let hidden = |net: &IpNet| AddressSet::of([*net]).is_inside(&reserved.hidden);
     label_without(net_label(&block.net), block.except.iter().filter(|net| !hidden(net)))

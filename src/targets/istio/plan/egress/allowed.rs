@@ -1,4 +1,4 @@
-//! The flows that one Sidecar lets out, as its listeners need them: the items of its content, sorted by kind.
+//! The flows that one Sidecar lets out: the items of its content, sorted by kind for its listeners.
 //!
 //! ```text
 //! allow egress garden/* -> {zenquotes.io:443, 203.0.113.0/24:5432}    a host on 443, and a group of addresses on 5432

@@ -1,4 +1,4 @@
-//! ServiceEntries for everything that Sidecars import, and routes through gateways.
+//! ServiceEntries for all imports of Sidecars, and routes through gateways.
 //!
 //! ```netpol
 //! allow egress garden/* -> 203.0.113.0/24:443
@@ -10,7 +10,7 @@
 //! exportTo: ["."]
 //! ```
 //!
-//! A Sidecar imports only hosts, so addresses get a made-up one.
+//! A Sidecar imports only hosts, so addresses get a generated host.
 
 use std::rc::Rc;
 
@@ -30,7 +30,7 @@ use crate::targets::istio::plan::subjects::Subject;
 use crate::targets::istio::plan::subjects::obeyed::Division;
 use crate::targets::istio::troubles::Trouble;
 
-/// The objects that Sidecars ask for.
+/// The objects that Sidecars need.
 #[derive(Default)]
 pub struct Imported {
     /// The ServiceEntries.
@@ -41,7 +41,7 @@ pub struct Imported {
     pub troubles: Vec<Trouble>,
 }
 
-/// Asks for the objects that Sidecars import.
+/// Adds the objects that Sidecars import.
 pub fn ask(
     ends: &Ends<'_>,
     division: &Division,
@@ -84,7 +84,7 @@ pub fn ask(
             of_item.into_iter().map(|(item, rules)| (item, sorted(rules))).collect();
         let everyone = content.groups_home == homes.root && namespace != Some(&homes.root);
         for Found { group, from, .. } in content.groups.iter() {
-            // An item that a deny has made smaller belongs to no rule any more.
+            // An item that a deny made smaller belongs to no single rule any more.
             let rules = |part: &usize| content.parts.get(*part).and_then(|item| of_item.get(item));
             let lists = from.iter().map(|part| rules(part).unwrap_or(&by_address));
             asked.entries.group(&content.groups_home, group, lists, everyone);
@@ -104,7 +104,7 @@ fn sorted(mut rules: Vec<RuleId>) -> Rc<[RuleId]> {
 }
 
 impl Imported {
-    /// Asks for the route of a host, if a rule sends the host through a gateway.
+    /// Adds the route of a host, if a rule sends the host through a gateway.
     fn through_gateway(
         &mut self,
         exits: &Exits,

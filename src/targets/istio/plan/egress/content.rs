@@ -1,4 +1,4 @@
-//! Contents of objects: the items that their pods may reach, less the denied ones.
+//! Contents of objects: the items that their pods may reach, without the denied ones.
 //!
 //! ```netpol
 //! allow egress garden/* -> 203.0.113.0/24:443
@@ -13,7 +13,7 @@
 //! hosts: ["./*.203-0-113-0-24-except-203-0-113-7.tcp-443.netpol.internal"]
 //! ```
 //!
-//! A denied address is in no prefix of the ServiceEntry, and a Sidecar lets out nothing else.
+//! No prefix of the ServiceEntry contains a denied address, and a Sidecar lets out nothing else.
 
 use std::rc::Rc;
 
@@ -35,20 +35,20 @@ const OUT: Direction = Direction::Egress;
 
 /// The content of an object.
 pub struct Content {
-    /// The items, each with whether only rules of the mesh ask for it.
+    /// The items, each with whether only mesh-wide rules need it.
     pub items: Vec<(u32, bool)>,
-    /// The hosts of which some addresses are denied, by the items as rules ask for them.
+    /// The hosts with some denied addresses, by the items as rules name them.
     pub reduced: Vec<Reduced>,
     /// The addresses, as ServiceEntries have them.
     pub groups: Rc<Vec<Found>>,
     /// The namespace of their ServiceEntries.
     pub groups_home: SmolStr,
-    /// The items of addresses, by the numbers that the groups have for them.
+    /// The items of addresses, in the order of the groups' numbers.
     pub parts: Vec<u32>,
 }
 
 impl Content {
-    /// Returns the item that denies leave of one that a rule asks for.
+    /// Returns what denies leave of an item that a rule names.
     pub fn left_of(&self, item: u32) -> u32 {
         let found = self.reduced.binary_search_by_key(&item, |one| one.asked.0);
         found.map_or(item, |at| self.reduced[at].left)
@@ -78,11 +78,10 @@ pub fn contents(
     (contents, findings)
 }
 
-/// The items that are left, the hosts of which some addresses are denied, and for each deny that is not enforced the
-/// reason.
+/// The items that remain, the hosts with some denied addresses, and the reason for each deny that is not enforced.
 type Left = (Vec<(u32, bool)>, Vec<Reduced>, Vec<(RuleId, String)>);
 
-/// Returns the items of an object, less the denied ones.
+/// Returns the items of an object, without the denied ones.
 fn items(
     facts: &Facts<'_>,
     ends: &Ends<'_>,
@@ -116,7 +115,7 @@ fn items(
         if networks.join(&denied.destination) {
             continue;
         }
-        // Denies are taken out in their order, and networks in a row together.
+        // Denies are taken out in their order; consecutive networks are taken out together.
         std::mem::take(&mut networks).take_out(facts, destinations, &mut items);
         if networks.join(&denied.destination) {
             continue;

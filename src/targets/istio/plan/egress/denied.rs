@@ -1,5 +1,5 @@
-//! Denies, taken out of Sidecars. Istio has no deny on the way out: denied items are left out of the allowed ones, or
-//! let through all the same, which is a gap.
+//! Denies, taken out of Sidecars. Istio has no deny on egress: denied items are left out of the allowed ones, or pass,
+//! which is a gap.
 //!
 //! ```netpol
 //! allow egress garden/* -> {a.example:443, b.example:443}
@@ -11,9 +11,9 @@
 //! hosts: ["./a.example"]
 //! ```
 //!
-//! A host is left out if the deny has its name, or if it may be only at denied addresses. A host whose `at` is denied
-//! in part has the other addresses in its ServiceEntry; one without `at` is resolved where it is called, so that no
-//! part of the internet can be left out of it.
+//! A host is left out if the deny names it, or if all addresses that it may have are denied. If only some of its `at`
+//! addresses are denied, its ServiceEntry has the others. A host without `at` is resolved by the caller, so no
+//! addresses can be left out of it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -51,7 +51,7 @@ pub fn take_out(
         let mut kept = Vec::with_capacity(items.len());
         let mut queue: Vec<(Item, bool)> = Vec::new();
         for &(at, local) in items.iter() {
-            // Most items do not meet the deny.
+            // Most items do not overlap the deny.
             match less(facts, destinations.item(at), member) {
                 Less::Kept => kept.push((at, local)),
                 _ => queue.push((destinations.item(at).clone(), local)),
@@ -82,7 +82,7 @@ enum Less {
     Kept,
     Gone,
     Parts(Vec<Item>),
-    /// These items in its place, to be looked at once more.
+    /// These items instead, which are examined again.
     Again(Vec<Item>),
     /// The whole item, although some of it is denied.
     Gap(String),
@@ -126,7 +126,7 @@ fn less(facts: &Facts<'_>, item: &Item, member: &Member) -> Less {
         (Item::Service { namespace, name, port, .. }, What::Pods(pods)) => {
             service_less(facts, (namespace, name, *port), &pods.selector, &member.ports)
         }
-        // Of the API server's Service no part can be left out.
+        // No part of the API server's Service can be left out.
         (Item::Service { .. }, What::Addresses(denied)) => {
             match leads_to_api_server(facts, item, |set| set.overlaps(denied), &member.ports) {
                 true => Less::Gone,
@@ -150,8 +150,8 @@ fn leads_to_api_server(facts: &Facts<'_>, item: &Item, is_denied: impl Fn(&Addre
         && facts.policy.api_server.members.iter().any(meets)
 }
 
-/// Networks that denies in a row name on the same ports. They are taken out at once: each by itself would look at all
-/// items, and divide again what those before it left.
+/// Consecutive denies of networks on the same ports. They are taken out together, because one by one each would examine
+/// all items, and divide again what the earlier ones left.
 #[derive(Default)]
 pub struct DeniedNetworks<'d> {
     nets: Vec<IpNet>,
@@ -211,18 +211,18 @@ impl<'d> DeniedNetworks<'d> {
     }
 }
 
-/// A host of which denies leave some addresses.
+/// A host with some denied addresses and some others.
 pub struct Reduced {
-    /// The item as the rules ask for it, and whether a rule of the mesh alone does.
+    /// The item as the rules name it, and whether only a mesh-wide rule does.
     pub asked: (u32, bool),
     /// The item that is left.
     pub left: u32,
-    /// The denies of the rest.
+    /// The denies of the other addresses.
     pub denies: Vec<RuleId>,
 }
 
-/// Takes the addresses of all denies together out of the hosts that may be there. Returns the hosts of which some
-/// addresses are left, and for each deny that is not enforced the reason.
+/// Takes the addresses of all denies together out of the hosts that may have them. Returns the hosts with some
+/// addresses left, and the reason for each deny that is not enforced.
 pub fn take_out_of_hosts(
     facts: &Facts<'_>,
     destinations: &mut Destinations<'_, '_>,
@@ -254,14 +254,14 @@ pub fn take_out_of_hosts(
                 let item = Item::Host(Rc::new(left), *port);
                 let left = destinations.number(item);
                 reduced.push(Reduced { asked: (at, mesh), left, denies });
-                // Its addresses are those of just these pods, so its ServiceEntry is in their namespace.
+                // Its addresses are only for these pods, so its ServiceEntry is in their namespace.
                 kept.push((left, false));
             }
         }
     }
     kept.sort_unstable();
     *items = kept;
-    // The host that a message names depends on no order.
+    // The order must not decide which host the message names.
     gaps.sort();
     (reduced, gaps)
 }
@@ -270,7 +270,7 @@ pub fn take_out_of_hosts(
 struct DeniedAddresses {
     by_rule: Vec<(RuleId, AddressSet)>,
     all: AddressSet,
-    /// Whether some of the internet is among them, and whether all of it.
+    /// Whether some public addresses are among them, and whether all are.
     internet: (bool, bool),
 }
 
@@ -322,7 +322,7 @@ impl DeniedAddresses {
         let denies = self.by_rule.iter().filter(|(_, set)| set.overlaps(&at)).map(|(rule, _)| *rule).collect();
         let left: Vec<_> =
             host.at.iter().filter(|at| !AddressSet::of([at.net]).is_inside(&self.all)).copied().collect();
-        // A host that is listed by its addresses; a network is found only by the name.
+        // A host is listed by its single addresses; a network can only be found by the name.
         if left.iter().all(|at| is_single(&at.net)) {
             HostLess::Reduced(Outside { name: host.name.clone(), at: left }, denies)
         } else {

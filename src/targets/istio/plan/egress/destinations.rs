@@ -15,9 +15,9 @@
 //!   - { number: 443, name: tls-443, protocol: TLS }
 //! ```
 //!
-//! A sidecar tells a host by the name that TLS or HTTP asks for, so that no other host is reached at its addresses. On
-//! other TCP ports nothing is asked for: a host without addresses of its own is its port at every public address,
-//! unless sidecars answer DNS and so give it one (`[istio] dns-capture`).
+//! A sidecar recognises a host by its TLS name or HTTP host, so no other host is reached at its addresses. Other TCP
+//! ports show no name: a host without `at` becomes its port at every public address, unless sidecars answer DNS and
+//! give the host its own address (`[istio] dns-capture`).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -47,17 +47,17 @@ use crate::targets::istio::words::list_names;
 pub struct Reach {
     /// The items to let out.
     pub items: Vec<u32>,
-    /// The gap of items that bring more.
+    /// The gap of items that let more through.
     pub gap: Option<IstioGap>,
     /// Why Istio cannot express the destination at all.
     pub unable: Option<String>,
-    /// What would have to name ports to be expressed.
+    /// The part of the destination that would need ports.
     pub portless: Option<String>,
     /// The flows that are refused although the rule allows them.
     pub narrower: Option<(Refuses, String)>,
-    /// Whether the destination is everything there is.
+    /// Whether the destination is everything.
     pub everything: bool,
-    /// Whether the rule has conditions, which a sidecar does not read on the way out.
+    /// Whether the rule has conditions, which a sidecar does not read on egress.
     pub unread: bool,
 }
 
@@ -65,7 +65,7 @@ pub struct Reach {
 pub struct Destinations<'f, 'a> {
     facts: &'f Facts<'a>,
     services: Services<'f, 'a>,
-    /// The addresses where a host without `at` may be.
+    /// The addresses that a host without `at` may have.
     internet: Rc<AddressSet>,
     items: Vec<Item>,
     index: FxHashMap<Item, u32>,
@@ -135,7 +135,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
         if rule.conditions.is_none() {
             return reach;
         }
-        // All flows to the destination are let out: the receiving end judges the conditions.
+        // All flows to the destination are let out; the receiving end judges the conditions.
         Rc::new(Reach { unread: true, everything: false, ..Reach::clone(&reach) })
     }
 
@@ -165,7 +165,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
         if !known.is_empty() {
             return known;
         }
-        // An unknown Service has the name that Kubernetes gives it.
+        // For an unknown Service, Kubernetes' usual name is used.
         let Some(namespace) = selector.namespace_name() else { return Vec::new() };
         let (namespace, port, class) = (namespace.clone(), 53, Class::Tcp);
         let name = if namespace == "openshift-dns" { "dns-default" } else { "kube-dns" };
@@ -179,8 +179,8 @@ impl<'f, 'a> Destinations<'f, 'a> {
         }
     }
 
-    /// `by_gateway` is the port of the Service of a gateway that leads there, which knows each host by a name of its
-    /// own.
+    /// `by_gateway` is the port of a gateway's Service if a gateway leads to the hosts; the gateway knows each host by
+    /// its own name.
     fn of_endpoint(&mut self, endpoint: &Endpoint, by_gateway: Option<u16>) -> Reach {
         let mut reach = Reach { everything: is_everything(endpoint), ..Reach::default() };
         if !reach.everything {
@@ -199,8 +199,8 @@ impl<'f, 'a> Destinations<'f, 'a> {
         reach
     }
 
-    /// Returns words about a host to whose own port the sidecar opens TLS, and that pods reach there in no other way:
-    /// in `{ a:80, a:443 }` the second member lets them open TLS themselves.
+    /// Returns words about a host whose TLS only the sidecar opens, and that pods reach in no other way. In `{ a:80,
+    /// a:443 }` the second member lets the pods open TLS themselves.
     fn only_by_sidecar(&self, reach: &Reach) -> Option<String> {
         let hosts = reach.items.iter().filter_map(|&item| match self.item(item) {
             Item::Host(outside, port) => Some((&outside.name, port)),
@@ -308,7 +308,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
             name: host.name.clone(),
             at: host.at.iter().map(|&WeightedNet { net, weight }| Endpointed { net, weight }).collect(),
         });
-        // A sidecar that answers DNS gives each host an address of its own, by which it knows the host.
+        // A sidecar that answers DNS gives each host its own address, and recognises the host by it.
         let captured = self.facts.policy.settings.dns_capture && host.at.is_empty() && !host.name.wildcard;
         let sent = |port: HostPort| {
             let is_sent_on = by_gateway.is_some_and(|service_port| service_port != port.number);
@@ -348,7 +348,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
                     }
                 }
                 None if host.at.is_empty() => {
-                    // Only the port tells such a host from others: it is its port at every address where it may be.
+                    // Only the port is known of such a host, so it becomes this port at every address that it may have.
                     let why = format!("on a tcp port nothing says which host is meant, {} or another", host.name);
                     reach.gap = Some(IstioGap::wider(why));
                     let item = Item::Addresses(Rc::clone(&self.internet), (first..=last).collect());
@@ -368,12 +368,12 @@ fn api_server(facts: &Facts<'_>) -> Item {
     let (namespace, name) = (SmolStr::new_static("default"), SmolStr::new_static("kubernetes"));
     let service = facts.policy.inventory.services.get(&(namespace.clone(), name.clone()));
     let own = service.and_then(|service| service.ports.iter().find(|port| port.protocol == Protocol::Tcp));
-    // An unknown Service has the port that Kubernetes gives it: `https`.
+    // For an unknown Service, Kubernetes' usual port is used: `https`.
     let (port, class) = own.map_or((443, Class::Tls), |port| (port.port, class(port)));
     Item::Service { namespace, name, port, class, headless: false }
 }
 
-/// Returns whether an endpoint contains all of some addresses, which are not none, on their ports.
+/// Returns whether an endpoint contains all of some addresses on their ports; the addresses must not be empty.
 fn covers(endpoint: &Endpoint, wanted: &Endpoint) -> bool {
     let addresses = |member: &Member| match &member.what {
         What::Addresses(set) => set.clone(),

@@ -1,4 +1,4 @@
-//! Rule ends of the way out: the pods of each, and the items that they may reach.
+//! The egress rule ends: the pods of each, and the items that they may reach.
 //!
 //! ```text
 //! allow egress garden/{app=web} -> zenquotes.io:443    garden's app=web: isolated, and the host on 443 as TLS
@@ -22,7 +22,7 @@ use crate::targets::istio::plan::subjects::{Finder, Kind};
 
 const OUT: Direction = Direction::Egress;
 
-/// Why a deny is not enforced where nothing isolates its pods.
+/// The reason why a deny is not enforced if no rule isolates its pods.
 pub const NOT_ISOLATED: &str = "nothing isolates these pods on their way out, and Istio has no deny there";
 
 /// A rule end, or a grant.
@@ -114,7 +114,7 @@ pub fn gather<'a>(facts: &Facts<'a>, destinations: &mut Destinations<'_, 'a>) ->
     (ends, findings)
 }
 
-/// Leaves the pods open whose rules ask for a host on more ports than its ServiceEntry can have.
+/// Leaves the pods open whose rules name more ports of a host than its ServiceEntry can have.
 pub fn open_full_hosts<'a>(
     facts: &Facts<'a>,
     mut ends: Ends<'a>,
@@ -135,7 +135,7 @@ pub fn open_full_hosts<'a>(
     (ends, findings)
 }
 
-/// Leaves out some denies that are not enforced; their numbers are sorted.
+/// Leaves out some denies that are not enforced; the list of their numbers is sorted.
 pub fn leave_out<'a>(ends: Ends<'a>, denies: &[u32]) -> (Ends<'a>, Findings) {
     let mut findings = Findings::default();
     for &at in denies {

@@ -1,5 +1,5 @@
-//! ServiceEntries that Sidecars ask for: one for each host and namespace, with the ports of all rules, and one for each
-//! block of addresses. Each is visible only in its own namespace, those of the mesh's rules everywhere.
+//! ServiceEntries for Sidecars: one for each host and namespace, with the ports of all rules, and one for each block of
+//! addresses. Each is visible only in its own namespace; those of mesh-wide rules are visible everywhere.
 //!
 //! ```netpol
 //! allow egress garden/{app=web} -> zenquotes.io:443
@@ -14,8 +14,8 @@
 //!   - { number: 8443, name: tls-8443, protocol: TLS }
 //! ```
 //!
-//! Two entries of one host would answer for each other, so there is one; a pod's Sidecar says which ports of it the pod
-//! reaches.
+//! With two ServiceEntries of one host Istio may use either, so there is only one. The pod's Sidecar says which of its
+//! ports the pod reaches.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -33,23 +33,23 @@ use crate::model::ports::AppProtocol;
 use crate::model::rules::RuleId;
 use crate::targets::istio::troubles::Trouble;
 
-/// The ServiceEntries that are asked for.
+/// The ServiceEntries that are needed.
 #[derive(Default)]
 pub struct Entries {
     /// The entries of hosts.
     pub hosts: BTreeMap<(SmolStr, HostName), HostEntry>,
     /// The entries of addresses.
     pub groups: BTreeMap<(SmolStr, Group), GroupEntry>,
-    /// For each host with a wildcard, by its namespace and what follows the `*.`: the entries below it.
+    /// For each wildcard host, by its namespace and its name after `*.`: the entries below it.
     below: FxHashMap<(SmolStr, SmolStr), Vec<Below>>,
 }
 
-/// An entry of a namespace that an import by a wildcard takes in, since its host lies below the imported one.
+/// An entry that the import of a wildcard includes, because its host is below the wildcard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Below {
     /// A host.
     Host(HostName),
-    /// Addresses, by their made-up hosts.
+    /// Addresses, by the generated host of their entry.
     Group(Group),
 }
 
@@ -57,7 +57,7 @@ pub enum Below {
 pub struct HostEntry {
     /// The host, and its addresses.
     pub outside: Rc<Outside>,
-    /// The ports, each as its first rule has it.
+    /// The ports, each as its first rule names it.
     pub ports: BTreeMap<u16, (HostPort, RuleId)>,
     /// The rules.
     pub rules: Vec<RuleId>,
@@ -68,7 +68,7 @@ pub struct HostEntry {
     clash: bool,
 }
 
-/// The entry of some addresses.
+/// The entry of a group of addresses.
 #[derive(Default)]
 pub struct GroupEntry {
     /// The rules, in sorted lists.
@@ -78,7 +78,7 @@ pub struct GroupEntry {
 }
 
 impl Entries {
-    /// Asks for a host on a port in a namespace, for a rule. Returns the trouble of a rule that contradicts another.
+    /// Adds a host on a port in a namespace, for a rule. Returns the trouble if the rule contradicts another.
     pub fn host(
         &mut self,
         namespace: &SmolStr,
@@ -103,7 +103,7 @@ impl Entries {
         let (have, first) = *entry.ports.entry(port.number).or_insert((port, rule));
         let at = entry.outside.at != host.at;
         if have == port && !at || std::mem::replace(&mut entry.clash, true) {
-            // Each host has at most one trouble.
+            // A host has at most one trouble.
             return None;
         }
         let (namespace, host) = (namespace.clone(), host.name.clone());
@@ -113,7 +113,7 @@ impl Entries {
         })
     }
 
-    /// Lets a gateway's namespace see a host.
+    /// Makes a host visible in a gateway's namespace.
     pub fn show(&mut self, namespace: &SmolStr, host: &HostName, gateway: &SmolStr) {
         if let Some(entry) = self.hosts.get_mut(&(namespace.clone(), host.clone()))
             && !entry.gateways.contains(gateway)
@@ -122,7 +122,7 @@ impl Entries {
         }
     }
 
-    /// Asks for addresses in a namespace, for the rules of sorted lists.
+    /// Adds addresses in a namespace, for the rules of sorted lists.
     pub fn group<'r>(
         &mut self,
         namespace: &SmolStr,
@@ -159,7 +159,7 @@ impl Entries {
         AddressSet::of(entry.into_iter().flat_map(|entry| entry.outside.at.iter().map(|at| at.net)))
     }
 
-    /// Finds the entries below the hosts with a wildcard, once all entries are asked for.
+    /// Finds the entries below each wildcard host, once all entries are added.
     pub fn find_below(&mut self) {
         let wildcards = self.hosts.keys().filter(|(_, host)| host.wildcard);
         self.below = wildcards.map(|(namespace, host)| ((namespace.clone(), host.name.clone()), Vec::new())).collect();
@@ -175,8 +175,8 @@ impl Entries {
         }
     }
 
-    /// Returns the entries that an import of a host with a wildcard brings beside that host itself, as pods of a
-    /// namespace see them; `None` are pods of any.
+    /// Returns the entries that an import of a wildcard host includes, other than the host itself, as pods of a
+    /// namespace see them; `None` for pods of any namespace.
     pub fn below<'e>(
         &'e self,
         home: &'e SmolStr,
@@ -201,7 +201,7 @@ impl Entries {
     }
 }
 
-/// Adds an entry to every host with a wildcard that its own host lies below.
+/// Adds an entry to every wildcard host that its own host is below.
 fn add_below(
     all: &mut FxHashMap<(SmolStr, SmolStr), Vec<Below>>,
     namespace: &SmolStr,

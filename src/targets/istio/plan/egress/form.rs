@@ -1,4 +1,4 @@
-//! The form of a Sidecar: how the items on one port are imported.
+//! The form of the listeners: how a Sidecar imports the items on one port.
 //!
 //! ```netpol
 //! allow egress garden/* -> {zenquotes.io:443/tls, a.example:8080/http}
@@ -12,25 +12,25 @@
 //!     hosts: ["./a.example"]
 //! ```
 //!
-//! A listener with a port lets out only that port of its imports, and reads all of it by its own protocol: TLS tells
-//! hosts apart by the SNI and HTTP by the Host header, while TCP knows addresses alone. So hosts read as TLS, hosts
-//! read as HTTP and addresses cannot share one; a Service with an address of its own can join TLS hosts or addresses,
-//! unread. Items that cannot share a listener are imported without a port, where each keeps its own protocol and brings
-//! all of its ports; and a listener with a port hides that port of the listener without one, so both import it.
+//! A listener with a port lets out only this port of its imports, and reads everything on it as one protocol: TLS
+//! distinguishes hosts by the SNI, HTTP by the Host header, and TCP only addresses. So TLS hosts, HTTP hosts and
+//! addresses cannot share a listener. A Service with its own address can share one with TLS hosts or addresses. Items
+//! that cannot share a listener are imported without a port; there each keeps its own protocol, but lets out all of its
+//! ports. A listener with a port hides this port of the listener without one, so both import such items.
 //!
-//! A Service may have a number twice, for UDP and for TCP, as the cluster's DNS has 53. A listener with that port takes
-//! only the first. If that is UDP, TCP would be closed, so such a Service is imported without a port too.
+//! A Service may have a number twice, for UDP and for TCP, such as 53 of the cluster's DNS. A listener with that port
+//! takes only the first. If that is UDP, TCP would be closed, so such a Service is imported without a port too.
 
 /// How the items on a port are imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// By a listener of its own with this protocol.
+    /// By its own listener with this protocol.
     Own(&'static str),
-    /// By a listener of its own, which names the namespaces that are imported whole, too.
+    /// By its own listener, which also imports the namespaces that are imported whole.
     WithWhole(&'static str),
     /// By the listener without a port.
     Rest,
-    /// By the listener without a port, which brings other ports too.
+    /// By the listener without a port, which lets out other ports too.
     More,
 }
 
@@ -47,36 +47,36 @@ pub struct OnPort {
     pub http_services: bool,
     /// Services read as TLS.
     pub tls_services: bool,
-    /// Services read as any bytes.
+    /// Services read as TCP.
     pub tcp_services: bool,
-    /// Services whose port names say nothing.
+    /// Services whose port names give no protocol.
     pub auto_services: bool,
     /// Whether a Service has this number for another protocol first.
     pub twice: bool,
-    /// Whether a host is sent on to another port of a gateway's Service. Istio looks for that Service on the listener's
-    /// own port alone, where the listener has one.
+    /// Whether the connections to a host are sent to another port of a gateway's Service. A listener with a port looks
+    /// for that Service only on its own port.
     pub sent_on: bool,
-    /// Whether the items bring no other ports if they are imported without a port.
+    /// Whether the items let out no other ports if they are imported without a port.
     pub clean: bool,
     /// Whether the port is 53.
     pub dns: bool,
 }
 
-/// How the Services that a Sidecar imports whole, by namespace and without a port, have a port.
+/// How the Services that are imported whole, by namespace and without a port, use a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whole {
     /// No Service is imported whole.
     No,
     /// All that have the port read it as HTTP.
     Http,
-    /// Some may not read it as HTTP, and a listener with the port fits all of them.
+    /// Some may not read it as HTTP; a listener with the port fits all of them.
     Bytes,
     /// A listener with the port does not fit some of them: it would stand for every address, or for another protocol.
     Unfit,
 }
 
 impl OnPort {
-    /// Returns whether all is read as HTTP.
+    /// Returns whether everything is read as HTTP.
     fn is_http(self) -> bool {
         let others = self.tls_hosts || self.addresses || self.tls_services || self.tcp_services || self.auto_services;
         (self.http_hosts || self.http_services) && !others
@@ -87,7 +87,7 @@ impl OnPort {
         self.http_services || self.auto_services
     }
 
-    /// Returns the protocol by which a listener reads no requests, if hosts and addresses allow one.
+    /// Returns a protocol by which a listener reads no requests, if hosts and addresses allow one.
     fn unread(self) -> Option<&'static str> {
         let tls_services = self.tls_services && !self.addresses && !self.tcp_services && !self.reads();
         match (self.http_hosts, self.tls_hosts, self.addresses) {
@@ -103,7 +103,7 @@ impl OnPort {
 pub fn form(wanted: OnPort, whole: Whole) -> Form {
     let OnPort { clean, .. } = wanted;
     let twice = wanted.twice || wanted.sent_on;
-    // The resolver alone has an address of its own: its listener hides no other import.
+    // Only the resolver has its own address here, so its listener hides no other import.
     let resolver = wanted.dns && !wanted.addresses && !wanted.reads();
     #[rustfmt::skip]
     let form = match (twice, whole, clean, wanted.is_http(), wanted.unread(), wanted.reads()) {
@@ -128,7 +128,7 @@ pub fn form(wanted: OnPort, whole: Whole) -> Form {
 mod tests {
     use super::*;
 
-    /// Everything that may be wanted, with everything that may be beside it.
+    /// All combinations of items and of Services that are imported whole.
     fn all() -> impl Iterator<Item = (OnPort, Whole)> {
         let wanted = |bits: u32| {
             let is = |at: u32| bits >> at & 1 == 1;
@@ -159,11 +159,11 @@ mod tests {
                 Form::Own("HTTP") | Form::WithWhole("HTTP") => {
                     assert!(!wanted.tls_hosts && !wanted.addresses && !services, "{wanted:?} {whole:?}");
                 }
-                // Requests have no SNI, and neither have most connections to addresses.
+                // Requests have no SNI, and most connections to addresses have none either.
                 Form::Own("TLS") | Form::WithWhole("TLS") => {
                     assert!(!wanted.http_hosts && !wanted.addresses, "{wanted:?} {whole:?}");
                 }
-                // Hosts outside are told apart by what is read alone.
+                // Hosts outside are only distinguished by what the listener reads.
                 Form::Own("TCP") | Form::WithWhole("TCP") => {
                     assert!(!wanted.http_hosts && !wanted.tls_hosts, "{wanted:?} {whole:?}");
                 }
@@ -196,7 +196,8 @@ mod tests {
         }
     }
 
-    /// The form does not depend on all Services, so that no pass has to look at them.
+    /// If the items are `twice`, `sent_on` or `clean`, the form does not depend on the Services that are imported
+    /// whole, so that no pass examines all Services.
     #[test]
     fn which_services_are_whole_matters_only_where_something_comes_along() {
         for (wanted, whole) in all().filter(|(wanted, _)| wanted.twice || wanted.sent_on || wanted.clean) {

@@ -1,4 +1,4 @@
-//! Gaps of the rules of the way out, from the objects that their pods obey.
+//! Gaps of the egress rules, found from the objects that their pods obey.
 //!
 //! ```text
 //! deny  egress garden/{app=web} -> 203.0.113.7:443
@@ -23,13 +23,13 @@ const OUT: Direction = Direction::Egress;
 /// The port of DNS (RFC 1035).
 const DNS: u16 = 53;
 
-/// What a Sidecar that imports Services refuses: the addresses of Services are known, and those of pods are not.
+/// The flows that a Sidecar which imports Services refuses: it knows the addresses of Services, but not of pods.
 const BY_ADDRESS: &str = "a pod dialled by its own address, unless a headless Service gives it";
 
 /// Returns the gaps of each rule, from the objects that its pods obey and from the pods that obey none.
 pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolations: Vec<Isolation>) -> Findings {
     let mut findings = Findings::default();
-    // Whether some pods of an object are open, those of the objects inside included.
+    // Whether some pods of an object are open, including the pods of enclosed objects.
     let mut open: Vec<bool> = isolations.iter().map(|isolation| isolation.open.is_some()).collect();
     for at in (0..division.objects.len()).rev() {
         if let Some(around) = division.objects[at].around {

@@ -1,5 +1,5 @@
-//! The namespace of each host's ServiceEntry: that of the rules that ask for the host, where only the namespace's own
-//! pods see the entry; for rules of the mesh the root namespace, where every pod sees it.
+//! The namespace of each host's ServiceEntry: the namespace of the rules that name the host, where only its own pods
+//! see the entry; for mesh-wide rules the root namespace, where every pod sees it.
 //!
 //! ```netpol
 //! allow egress */* -> zenquotes.io:443
@@ -32,7 +32,7 @@ const OUT: Direction = Direction::Egress;
 pub struct Homes {
     /// The mesh's root namespace.
     pub root: SmolStr,
-    /// The hosts that rules of a namespace ask for.
+    /// The hosts that rules of a namespace name.
     local: FxHashSet<(SmolStr, HostName)>,
 }
 
@@ -56,20 +56,20 @@ impl Homes {
         Homes { root: facts.policy.settings.root_namespace.as_str().into(), local }
     }
 
-    /// Returns the namespace of the host's entry that pods of a namespace reach; `None` are pods of any.
+    /// Returns the namespace of the host's entry for pods of a namespace; `None` for pods of any namespace.
     pub fn of(&self, namespace: Option<&SmolStr>, host: &HostName) -> &SmolStr {
         let own = namespace.and_then(|name| self.local.get(&(name.clone(), host.clone())));
         own.map_or(&self.root, |(name, _)| name)
     }
 
-    /// Returns whether the entry that pods of a namespace reach is for pods of every namespace.
+    /// Returns whether the host's entry for pods of a namespace is visible to pods of every namespace.
     pub fn for_everyone(&self, namespace: Option<&SmolStr>, host: &HostName) -> bool {
         !namespace.is_some_and(|name| self.local.contains(&(name.clone(), host.clone())))
     }
 }
 
-/// Gives a namespace one ServiceEntry for each host. Where its pods are to reach different addresses of the host, the
-/// entry lists all of them, and the denies are not enforced.
+/// Gives a namespace one ServiceEntry for each host. If its pods may reach different addresses of the host, the entry
+/// lists all of these addresses, and the denies are not enforced.
 pub fn settle(
     facts: &Facts<'_>,
     division: &Division,

@@ -1,4 +1,4 @@
-//! Ports of a host, counted over all rules: its one ServiceEntry takes 256.
+//! Ports of a host, counted over all rules, because its one ServiceEntry may have 256 of them.
 //!
 //! ```text
 //! allow egress garden/{app=web} -> zenquotes.io:1000-1199/tls    200 ports
@@ -17,7 +17,7 @@ use crate::targets::istio::facts::Facts;
 use crate::targets::istio::limits::MOST_PORTS;
 use crate::targets::istio::plan::subjects::obeyed::Statement;
 
-/// The ports on which rules ask for each host, by the namespace that its ServiceEntry stands in.
+/// The ports that rules name for each host, by the namespace of its ServiceEntry.
 pub struct HostPorts {
     root: SmolStr,
     ports: FxHashMap<(SmolStr, HostName), BTreeSet<u16>>,
@@ -33,7 +33,7 @@ impl HostPorts {
     ) -> HostPorts {
         let root = facts.policy.settings.root_namespace.as_str().into();
         let mut asked = HostPorts { root, ports: FxHashMap::default() };
-        // Hardly any policy asks for a host on so many ports, whichever pods ask.
+        // Hardly any policy names so many ports of a host.
         let mut counts: FxHashMap<&HostName, usize> = FxHashMap::default();
         for host in destinations.hosts() {
             *counts.entry(&host.name).or_default() += 1;
@@ -52,13 +52,13 @@ impl HostPorts {
         asked
     }
 
-    /// Returns the namespace of the entries of a rule's hosts. For pods in namespaces that the rule does not name there
-    /// may be several; these count in the root namespace, which counts everywhere.
+    /// Returns the namespace of the ServiceEntries of a rule's hosts. For pods of unnamed namespaces there may be
+    /// several; these count in the root namespace, which counts everywhere.
     fn home<'h>(&'h self, statement: &'h Statement<'_>) -> &'h SmolStr {
         statement.selector.namespace_name().unwrap_or(&self.root)
     }
 
-    /// Returns whether any host has so many ports that, with those of the mesh's rules, there may be too many.
+    /// Returns whether any host may have too many ports, together with those of the mesh-wide rules.
     pub fn some_are_many(&self) -> bool {
         self.ports.values().any(|ports| ports.len() > MOST_PORTS / 2)
     }

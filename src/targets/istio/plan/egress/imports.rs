@@ -27,9 +27,9 @@ pub enum Import {
     Addresses {
         /// The namespace of their ServiceEntries.
         home: SmolStr,
-        /// All that the Sidecar lets through.
+        /// All groups that the Sidecar lets through.
         groups: Rc<Vec<Found>>,
-        /// The place of this group among them.
+        /// The index of this group among them.
         at: usize,
     },
     /// A Service.
@@ -39,7 +39,7 @@ pub enum Import {
         /// Its name.
         name: SmolStr,
     },
-    /// All Services of a namespace, or of every one, and none of the ServiceEntries.
+    /// All Services of a namespace, or of every namespace, but no ServiceEntries.
     Services {
         /// The namespace.
         namespace: Option<SmolStr>,

@@ -1,4 +1,4 @@
-//! Pods that are restricted on their way out.
+//! Pods whose egress a Sidecar must restrict.
 //!
 //! ```text
 //! allow egress garden/*         -> a.example:443/tls    isolates all pods of garden
@@ -6,7 +6,7 @@
 //! allow egress garden/{app=db}  -> 10.0.0.0/8           leaves app=db open: a Sidecar lists no network on all ports
 //! ```
 //!
-//! A pod is restricted where a rule isolates it and nothing leaves it open.
+//! A pod is restricted if a rule isolates it and no rule leaves it open.
 
 use super::ends::Ends;
 use crate::model::rules::Action;
@@ -20,7 +20,7 @@ pub struct Isolation {
     pub isolated: bool,
     /// The rule end that leaves them open.
     pub open: Option<u32>,
-    /// The rule end that leaves the pods of the objects inside open too.
+    /// The rule end that also leaves the pods of enclosed objects open.
     open_inside: Option<u32>,
     /// The gaps of the rules about them.
     pub gaps: Gaps,
@@ -71,8 +71,8 @@ pub fn isolations(ends: &Ends<'_>, division: &Division) -> Vec<Isolation> {
     all
 }
 
-/// Returns the denies that make an object whose pods no rule isolates, although a rule isolates some of them. Without
-/// these denies there may be a Sidecar for the isolated pods.
+/// Returns the denies that need an object whose pods no rule isolates, although a rule isolates some of them. Without
+/// these denies, the isolated pods can have a Sidecar.
 pub fn useless_denies(ends: &Ends<'_>, division: &Division, isolations: &[Isolation]) -> Vec<u32> {
     let isolating = |at: &u32| ends.get(*at).isolates;
     let objects = division.objects.iter().zip(isolations);

@@ -17,11 +17,11 @@ use crate::model::ports::AppProtocol;
 pub enum Class {
     /// HTTP and gRPC.
     Http,
-    /// TLS, told apart by the SNI.
+    /// TLS, distinguished by the SNI.
     Tls,
-    /// Any bytes.
+    /// TCP.
     Tcp,
-    /// Whatever the client begins with: for a Service's port whose name tells no protocol.
+    /// Detected from the client's first bytes: for a Service's port whose name gives no protocol.
     Auto,
 }
 
@@ -45,7 +45,7 @@ pub enum Item {
         /// Whether the Service has no address of its own.
         headless: bool,
     },
-    /// All Services of a namespace, or of every one.
+    /// All Services of a namespace, or of every namespace.
     Services {
         /// The namespace.
         namespace: Option<SmolStr>,
@@ -57,7 +57,7 @@ pub enum Item {
 pub struct HostPort {
     /// The port that pods dial.
     pub number: u16,
-    /// How pods speak on it; `None` is any bytes, as on the way through a gateway.
+    /// The protocol that pods speak on it; `None` is TCP, as on the way through a gateway.
     pub app: Option<AppProtocol>,
     /// The host's own port, if the mesh opens TLS to it.
     pub tls_to: Option<u16>,
@@ -67,7 +67,7 @@ pub struct HostPort {
 }
 
 impl HostPort {
-    /// Makes a port on which pods speak so with the host itself.
+    /// Makes a port on which pods speak this protocol with the host itself.
     pub fn plain(number: u16, app: Option<AppProtocol>) -> HostPort {
         HostPort { number, app, tls_to: None, is_sent_on: false }
     }

@@ -10,8 +10,8 @@
 //!     hosts: ["./zenquotes.io"]
 //! ```
 //!
-//! Items are divided by ports; `form` decides how each port is imported. An import brings everything that a
-//! ServiceEntry or a Service has, whichever rules asked for it: anything that the pods are not allowed is a gap.
+//! Items are divided by ports; `form` decides how each port is imported. An import lets out everything that its
+//! ServiceEntry or Service has, even for other rules: what the pods are not allowed is a gap.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ use crate::targets::istio::words::list_names;
 
 /// A listener of a Sidecar.
 pub struct Listener {
-    /// The port; without one the listener is for all ports that no other names.
+    /// The port; `None` is the listener for all ports that no other listener has.
     pub port: Option<Port>,
     /// The imports; none if the pods may reach nothing.
     pub imports: Vec<Import>,
@@ -48,7 +48,7 @@ pub struct Listener {
 struct PortDraft {
     imports: Vec<Import>,
     on: OnPort,
-    /// The items that would bring other ports along without a port.
+    /// The items that would let out other ports too if they were imported without a port.
     unclean: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ struct Draft {
     ports: BTreeMap<u16, PortDraft>,
     /// The imports without a port.
     rest: Vec<Import>,
-    /// The gap of imports that bring more than is allowed.
+    /// The gap of imports that let out more than is allowed.
     gap: Option<IstioGap>,
 }
 
@@ -85,7 +85,7 @@ pub fn listeners(
         (on.clean, on.dns) = (unclean.is_empty(), port == 53);
         let beside = match whole.is_empty() {
             true => Whole::No,
-            // Either answer gives the same form.
+            // Both answers give the same form.
             false if on.clean || on.twice || on.sent_on => Whole::Unfit,
             false => beside(facts, allowed, port),
         };
@@ -115,7 +115,7 @@ pub fn listeners(
 
 impl Draft {
     fn add_hosts(&mut self, facts: &Facts<'_>, entries: &Entries, namespace: Option<&SmolStr>, allowed: &Allowed) {
-        // Few Sidecars import a host that others reach on more ports.
+        // Few Sidecars import a host that other pods reach on more ports.
         let granted = LazyCell::new(|| Granted::new(allowed));
         let mut below: FxHashMap<(&SmolStr, &HostName), TakenIn> = FxHashMap::default();
         for (host, HostPort { number: port, app, is_sent_on, .. }, home) in &allowed.hosts {
@@ -167,7 +167,7 @@ impl Draft {
             });
             let import = Import::Service { namespace: item.namespace.clone(), name: item.name.clone() };
             if item.headless && item.class != Class::Http {
-                // On a listener with a port the Service would stand for every address on that port.
+                // In a listener with a port, the Service would stand for every address on that port.
                 self.rest.push(import);
                 if !clean {
                     let words = format!(
@@ -195,12 +195,12 @@ impl Draft {
     }
 }
 
-/// Returns whether a Service is the resolver of the cluster, which has 53 for UDP first on every platform.
+/// Returns whether a Service is the cluster's resolver, whose first port is 53/udp on every platform.
 fn is_resolver(item: &ServicePortItem) -> bool {
     item.port == 53 && item.class == Class::Tcp
 }
 
-/// Returns how the Services that are imported whole have a port.
+/// Returns which listener a port needs for the Services that are imported whole.
 fn beside(facts: &Facts<'_>, allowed: &Allowed, port: u16) -> Whole {
     // A listener with the port would stand for every address on it, or only for another protocol.
     let unfit = |name: &SmolStr| {
@@ -223,7 +223,7 @@ fn beside(facts: &Facts<'_>, allowed: &Allowed, port: u16) -> Whole {
     }
 }
 
-/// Returns the known Services of a namespace that have a port, each with how it is read.
+/// Returns the known Services of a namespace that have a port, each with the protocol that Istio reads.
 fn on<'f>(facts: &'f Facts<'_>, namespace: &str, port: u16) -> impl Iterator<Item = (Class, &'f Service)> {
     let services = facts.known(namespace).map(|known| known.services.as_slice()).unwrap_or_default();
     services.iter().flat_map(move |(_, service)| {

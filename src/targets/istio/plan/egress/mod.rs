@@ -1,4 +1,4 @@
-//! The way out: ServiceEntries, and the one Sidecar that each pod obeys.
+//! Egress: ServiceEntries, and the one Sidecar that each pod obeys.
 //!
 //! ```netpol
 //! allow egress garden/{app=web} -> zenquotes.io:443
@@ -18,11 +18,10 @@
 //!       hosts: ["./zenquotes.io"]
 //! ```
 //!
-//! A Sidecar lets its pods reach its imports and nothing else. So `destinations` makes of a rule's destination the
-//! items (`items`) that Istio knows, `ends` adds the pods, `isolation` finds the pods that are restricted, `content`
-//! gathers the items of each object less the `denied` ones, `ask` makes the ServiceEntries that they need (of
-//! `entries`, `addresses`, `services` and `host_ports`), and `sidecars` the Sidecars, of `listeners`, `imports` and
-//! `form`.
+//! A Sidecar lets its pods reach its imports and nothing else. `destinations` turns a rule's destination into items
+//! that Istio knows (`items`), and `ends` adds the pods. `isolation` finds the pods that are restricted. `content`
+//! gathers the items of each object without the `denied` ones. `ask` makes the ServiceEntries for them (from `entries`,
+//! `addresses`, `services` and `host_ports`), and `sidecars` the Sidecars (from `listeners`, `imports` and `form`).
 
 mod addresses;
 mod allowed;
@@ -60,7 +59,7 @@ use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::Findings;
 use crate::targets::istio::troubles::Trouble;
 
-/// The drafts for the rules of the way out.
+/// The drafts for the egress rules.
 pub struct Egress {
     /// The ServiceEntries.
     pub entries: Entries,
@@ -70,11 +69,11 @@ pub struct Egress {
     pub routes: Routes,
     /// The findings about rule ends.
     pub findings: Findings,
-    /// The troubles to tell.
+    /// The troubles to report.
     pub troubles: Vec<Trouble>,
 }
 
-/// Makes the drafts for the rules of the way out. `exits` are the ways through gateways.
+/// Makes the drafts for the egress rules. `exits` are the ways through gateways.
 pub fn plan<'a>(facts: &Facts<'a>, exits: &Exits) -> Egress {
     let mut destinations = Destinations::new(facts);
     let (ends, of_rules) = gather(facts, &mut destinations);

@@ -4,7 +4,7 @@
 //! allow egress garden/* -> shop/{app=cart}:8080    the Services whose labels select `app=cart` and lead to its 8080
 //! ```
 //!
-//! If no inventory shows the Services of a namespace, all of them are imported, since any may lead there: a gap.
+//! If no inventory has the Services of a namespace, all of them are imported, because any may lead there: a gap.
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
@@ -24,7 +24,7 @@ use crate::targets::istio::words::list_names;
 pub struct Reached {
     /// The items to import.
     pub items: Vec<Item>,
-    /// The gap of items that bring more.
+    /// The gap of items that let more through.
     pub gap: Option<IstioGap>,
     /// The flows that are refused although the rule allows them.
     pub narrower: Option<(Refuses, String)>,
@@ -108,7 +108,7 @@ fn reach(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Reached {
             }
             continue;
         }
-        // A Service that the inventory lacks may lead there too, and an allowed flow must pass.
+        // A Service that the inventory lacks may also lead there, and an allowed flow must pass.
         reached.items.push(Item::Services { namespace: Some(namespace.clone()) });
         reached.wider(|| {
             format!("the Services that lead there are not known, so that all of namespace {namespace} are let through")
@@ -127,8 +127,8 @@ fn everywhere(facts: &Facts<'_>, reached: &mut Reached) {
     }
 }
 
-/// Adds the Services of a namespace that have pods. Services without a selector lead to endpoints that others set, and
-/// those of pods on the host network to nodes; the rule means neither.
+/// Adds the Services of a namespace that have pods. A Service without a selector leads to endpoints that others set,
+/// and one of pods on the host network to nodes; the rule means neither.
 fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached) {
     let known = facts.known(namespace);
     let outside: Vec<String> =
@@ -162,7 +162,7 @@ fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached
 struct Found {
     items: Vec<Item>,
     gap: Option<IstioGap>,
-    /// The labels by which they select, each with the TCP ports of the pods.
+    /// Their selectors, each with the TCP ports of the pods.
     leads: Vec<(PodSelector, Vec<PortTest>)>,
 }
 
@@ -234,8 +234,8 @@ impl Found {
         found
     }
 
-    /// Returns whether these Services alone lead to all pods of a selector on each of the wanted ports, so that no
-    /// other Service changes the gap.
+    /// Returns whether these Services lead to all pods of a selector on each of the wanted ports, so that no unknown
+    /// Service changes the gap.
     fn says_all(&self, selector: &PodSelector, wanted: Option<&[&PortMatch]>) -> bool {
         let led = |port: Option<&PortMatch>| {
             let to = |(_, targets): &&(PodSelector, Vec<PortTest>)| match port.map(|port| &port.port) {
@@ -263,15 +263,15 @@ fn selected(labels: &Labels) -> Option<PodSelector> {
 
 /// The pods behind a Service.
 struct Behind<'a> {
-    /// The known pods that the rule means.
+    /// The known pods of the rule.
     meant: Vec<&'a Workload>,
-    /// Whether there are, or may be, other pods.
+    /// Whether other pods exist or may exist.
     others: bool,
 }
 
 impl<'a> Behind<'a> {
-    /// Finds the pods behind a Service; `None` if the rule means none of them. If no pod is known to be behind it, or
-    /// if the known ones may not be all, its labels decide.
+    /// Finds the pods behind a Service; `None` if none of them is a pod of the rule. If no pod is known behind it, or
+    /// if others may exist, its labels decide.
     fn new(known: &NamespaceFacts<'a>, labels: &Labels, selector: &PodSelector, by_pods: bool) -> Option<Behind<'a>> {
         let pairs: Vec<(SmolStr, SmolStr)> = labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let all = if by_pods { known.having(&pairs) } else { Vec::new() };
@@ -287,7 +287,7 @@ impl<'a> Behind<'a> {
         (!meant.is_empty()).then_some(Behind { meant, others })
     }
 
-    /// Returns how a Service's port leads to the wanted ports of the pods that are meant.
+    /// Returns whether a Service's port leads to the wanted ports of the rule's pods.
     fn led(&self, port: &ServicePort, wanted: &[&PortMatch]) -> Led {
         let mut to = self.meant.iter().flat_map(|workload| {
             let numbers: Vec<u16> = match &port.target {
@@ -313,7 +313,7 @@ impl<'a> Behind<'a> {
             (PortTest::Named(name), TargetPort::Name(target)) if name == target => Led::There,
             (PortTest::Range(1, u16::MAX), _) => Led::There,
             (PortTest::Range(..), TargetPort::Number(_)) => Led::Elsewhere,
-            // Of pods that nobody shows a name may be any number.
+            // For unknown pods a port name may have any number.
             _ if self.meant.is_empty() => Led::Both,
             _ => Led::Elsewhere,
         });
@@ -321,14 +321,14 @@ impl<'a> Behind<'a> {
     }
 }
 
-/// Where a port of a Service leads.
+/// The pods' ports that a port of a Service leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Led {
-    /// To wanted ports alone.
+    /// Only wanted ports.
     There,
-    /// To wanted ports and others, or perhaps to others.
+    /// Wanted ports, and others or perhaps others.
     Both,
-    /// To no wanted port.
+    /// No wanted port.
     Elsewhere,
 }
 
@@ -340,7 +340,7 @@ fn is_at(workload: &Workload, number: u16, test: &PortTest) -> bool {
     }
 }
 
-/// Returns how Istio reads a Service's port.
+/// Returns the protocol that Istio reads on a Service's port.
 pub fn class(port: &ServicePort) -> Class {
     match port.app {
         Some(AppProtocol::Http | AppProtocol::Grpc) => Class::Http,

@@ -23,7 +23,7 @@
 //!     mode: ALLOW_ANY
 //! ```
 //!
-//! Pods that are left open need a Sidecar of their own if the one around them restricts.
+//! Pods that are left open need their own Sidecar if the enclosing one restricts.
 
 use super::allowed::Allowed;
 use super::content::Content;
@@ -48,11 +48,11 @@ pub struct SidecarDraft {
     pub subject: Subject,
     /// The rules that it comes from.
     pub rules: Vec<RuleId>,
-    /// The listeners; `None` leaves the way out open.
+    /// The listeners; `None` leaves egress open.
     pub listeners: Option<Vec<Listener>>,
 }
 
-/// Makes a Sidecar for the pods of each object that differs from the one around; imports that bring more than is
+/// Makes a Sidecar for the pods of each object that differs from the enclosing one. Imports that let out more than is
 /// allowed are a gap of the rules about these pods.
 pub fn sidecars(
     facts: &Facts<'_>,
@@ -96,7 +96,7 @@ fn rules_of(ends: &Ends<'_>, division: &Division, object: usize) -> Vec<RuleId> 
     const MANY: usize = 64;
     let mut rules: Vec<RuleId> = Vec::new();
     for (at, around) in division.chain(object).map(|object| &division.objects[object]).enumerate() {
-        // An object inside names the rules about its own pods; and those about all pods, if they are few.
+        // An enclosed object names the rules about its own pods, and if they are few the rules about all pods.
         if at > 0 && rules.len() + around.own.len() > MANY {
             break;
         }
@@ -108,7 +108,7 @@ fn rules_of(ends: &Ends<'_>, division: &Division, object: usize) -> Vec<RuleId> 
     rules
 }
 
-/// Returns whether a Sidecar is larger than Kubernetes takes.
+/// Returns whether a Sidecar is larger than Kubernetes accepts.
 fn is_too_large(facts: &Facts<'_>, subject: &Subject, listeners: &[Listener]) -> bool {
     const LISTENER: usize = 80;
     let settings = &facts.policy.settings;

@@ -1,4 +1,4 @@
-//! Entries that the import of a host with a wildcard brings although the pods are not allowed them.
+//! Entries that the import of a wildcard host includes although the pods are not allowed to reach them.
 //!
 //! ```text
 //! allow egress garden/{app=web} -> *.example.com:443/tls
@@ -42,18 +42,18 @@ impl<'w> Granted<'w> {
     }
 }
 
-/// Entries that an import by a wildcard brings although the pods are not allowed them.
+/// Entries that an import by a wildcard includes although the pods are not allowed to reach them.
 #[derive(Default)]
 pub struct TakenIn {
     /// Hosts and addresses on more ports, if the wildcard is imported without a port.
     pub on_other_ports: Vec<String>,
-    /// Entries on a port that are elsewhere than the wildcard's hosts.
+    /// Entries on a port whose addresses are not those of the wildcard's hosts.
     elsewhere: Vec<(u16, String)>,
 }
 
 impl TakenIn {
-    /// Finds the entries that an import of a host with a wildcard brings although no rule of these pods allows them:
-    /// entries of the same namespace that other rules ask for.
+    /// Finds the entries that an import of a wildcard host includes although no rule of these pods allows them: entries
+    /// of other rules in the same namespace.
     pub fn new(
         facts: &Facts<'_>,
         entries: &Entries,
@@ -68,7 +68,8 @@ impl TakenIn {
                     if entries.ports(home, host).any(|port| !granted.has(host, port)) {
                         taken.on_other_ports.push(host.to_string());
                     }
-                    // A host elsewhere than in the internet is only for pods that are allowed it by its own name.
+                    // A host with addresses outside the internet is only for pods that are allowed to reach it by its
+                    // own name.
                     if !entries.at(home, host).is_inside(&facts.policy.internet) {
                         let named = granted.names.get(host);
                         let other = |port: &u16| named.is_none_or(|ports| !ports.contains(port));
@@ -87,7 +88,7 @@ impl TakenIn {
         taken
     }
 
-    /// Returns the entries that even a listener with this port brings in excess, in words.
+    /// Returns the excess entries that even a listener with this port lets out, in words.
     pub fn words(&self, wildcard: &HostName, port: u16) -> Option<String> {
         let names = self.elsewhere.iter().filter(|(on, _)| *on == port).map(|(_, name)| name.clone());
         let names: Vec<String> = names.collect();

@@ -5,9 +5,9 @@
 //! allow ingress lab/*    -> garden/{app=web}:80      closes app=web, and refuses it `www.example.com`, too
 //! ```
 //!
-//! A sidecar that resolves such names runs the AuthorizationPolicies of its own pod on these connections too, as if
-//! they came in. The pod's ALLOW rules name its callers, so none of them matches, and the connection is closed. That
-//! concerns every pod that sees the host's ServiceEntry, whether or not the rule governs the pod.
+//! A sidecar that resolves such names also applies the AuthorizationPolicies of its own pod to these connections, as if
+//! they were incoming. The pod's ALLOW rules name its callers, so none matches, and the connection is closed. This
+//! concerns every pod that sees the host's ServiceEntry, even if the rule does not govern the pod.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -19,7 +19,8 @@ use crate::targets::Refuses;
 use crate::targets::istio::findings::Findings;
 use crate::targets::partition::Partition;
 
-/// Returns for each rule on such hosts that they are refused to other pods than its own whose ingress a rule isolates.
+/// Returns, for each rule on such hosts, the finding that they are refused to pods of its namespaces whose ingress a
+/// rule isolates.
 pub fn refused(part: &Partition<'_>) -> Findings {
     let mut findings = Findings::default();
     let isolating = part.rules(Direction::Ingress).map(|(_, rule)| rule).filter(|rule| rule.action != Action::Deny);

@@ -7,9 +7,9 @@
 //! the workload   the gateway's identity and the host (methods, paths and token, too), judged together
 //! ```
 //!
-//! A port whose TLS ends at the gateway tells a client by the host of its requests, one that passes TLS on by the name
-//! that TLS asks for, and any other by its number. Hosts and ports that no rule names pass as before (`others`). Where
-//! two rules could lend each other a half, the workload judges the client too (`correlation`).
+//! A port that terminates TLS recognises the public host by the HTTP host, a port that passes TLS on by the TLS name,
+//! and any other port by its number. Hosts and ports that no rule names pass as before (`others`). If a request could
+//! pass by half of one rule and half of another, the workload judges the client too (`correlation`).
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -37,8 +37,7 @@ use crate::targets::istio::plan::subjects::Subject;
 
 /// An ingress rule that leads through a gateway.
 pub struct Through {
-    /// The caller of the workload: the gateway; where rules could lend each other a half, the gateway for only the
-    /// rule's clients.
+    /// The caller of the workload: the gateway, or if rules could be mixed, the gateway with only the rule's clients.
     pub caller: Rc<Peer>,
     /// The access that the gateway has to judge; `None` if it cannot.
     pub passage: Option<Passage>,
@@ -67,7 +66,7 @@ pub fn through(
     let principals = vec![format!("{}/ns/{namespace}/sa/{account}", facts.policy.settings.trust_domain)];
     let gateway = Source { principals, ..Source::default() };
     let sources = match (&clients.sources, &forwarded) {
-        // The gateway writes its client's address last into X-Forwarded-For, and the gateway's identity vouches for it.
+        // The gateway writes its client's address last into X-Forwarded-For; the gateway's identity proves that it did.
         (Some(clients), Forwarded::Judged) => {
             let clients = clients.iter().filter(|client| client.remote).cloned();
             clients.map(|client| Source { principals: gateway.principals.clone(), ..client }).collect()
@@ -87,11 +86,11 @@ pub fn through(
 
 /// Whether a workload judges the client behind its gateway.
 enum Forwarded {
-    /// The workload need not.
+    /// The workload does not judge the client.
     No,
-    /// The workload does.
+    /// The workload judges the client.
     Judged,
-    /// The workload would have to, for this reason, and cannot.
+    /// The workload would have to judge the client, for this reason, and cannot.
     Lost(&'static str),
 }
 
@@ -185,7 +184,7 @@ fn passage(facts: &Facts<'_>, at: RuleId, rule: &Rule, via: &Via, clients: &Peer
 pub fn access_rules(facts: &Facts<'_>, gateways: &[AtGateway]) -> Vec<(Subject, AccessRule, RuleId)> {
     let mut rules = Vec::new();
     for at in gateways {
-        // Rules that isolate the gateway itself decide who passes.
+        // If rules isolate the gateway itself, they decide which connections pass.
         let isolated = facts.policy.isolated(&at.gateway) != Isolated::Nowhere;
         for subject in subjects(facts, &at.gateway).unwrap_or_default() {
             for (rule, access) in &at.access {
@@ -201,7 +200,7 @@ pub fn access_rules(facts: &Facts<'_>, gateways: &[AtGateway]) -> Vec<(Subject, 
     rules
 }
 
-/// Returns the hosts that a rule means: the public ones, and of these those of its `where host`.
+/// Returns the hosts of a rule: its public hosts, limited by its `where host`.
 fn meant(via: &Via, conditions: &Conditions) -> Vec<HostName> {
     if conditions.hosts.is_empty() {
         return via.at.clone();
@@ -214,8 +213,8 @@ fn meant(via: &Via, conditions: &Conditions) -> Vec<HostName> {
     both
 }
 
-/// Returns whether a gateway may read a host from requests: one of its ports, also as another block declares them for
-/// the same pods, does not know it by the name of TLS alone.
+/// Returns whether a gateway may read a host from requests: on one of its ports, as any block for the same pods
+/// declares them, the host is not recognised by TLS alone.
 fn in_requests(facts: &Facts<'_>, gateway: &Gateway, host: &HostName) -> bool {
     let same = facts.policy.gateways.iter().filter(|other| may_share_pods(&other.pods, &gateway.pods));
     same.flat_map(|gateway| &gateway.ports).any(|port| {
@@ -240,7 +239,7 @@ fn asked_at_gateway(facts: &Facts<'_>, rule: &Rule, via: &Via) -> Result<Vec<Acc
     let mut operation = Operation { methods: rule.conditions.methods.clone(), ..Operation::default() };
     let numbers: Vec<u16> = gateway.ports.iter().flat_map(|port| [port.port, port.target]).collect();
     for host in via.at.iter().filter(|host| in_requests(facts, gateway, host)) {
-        // The rule for requests to all other hosts needs patterns that miss none.
+        // The rule for requests to all other hosts needs patterns that cover all of this host.
         host_patterns(host, true, &[])?;
     }
     for host in hosts.iter().filter(by_host) {
@@ -248,7 +247,7 @@ fn asked_at_gateway(facts: &Facts<'_>, rule: &Rule, via: &Via) -> Result<Vec<Acc
     }
     if !operation.hosts.is_empty() {
         add_paths(facts, &rule.conditions, false, &mut operation)?;
-        // A gateway that rules isolate stays closed on ports that its block does not name.
+        // A gateway that rules isolate stays closed on ports that its declaration does not name.
         if facts.policy.isolated(gateway) != Isolated::Nowhere {
             let reads = |port: &&GatewayPort| port.has_requests() || hosts.iter().any(|host| port.names(host).unknown);
             operation.ports = gateway.ports.iter().filter(reads).map(|port| port.target).collect();
@@ -258,7 +257,7 @@ fn asked_at_gateway(facts: &Facts<'_>, rule: &Rule, via: &Via) -> Result<Vec<Acc
         let when = header_conditions(&rule.conditions)?;
         asked.push(AccessRule { to: Some(operation), when, ..AccessRule::default() });
     }
-    // TLS that is passed on leads to ports that are TLS.
+    // TLS that is passed on may only lead to ports that are TLS.
     if rule.destination.members.iter().any(|member| member.ports.entries().iter().any(is_tls)) {
         let mut by_ports: BTreeMap<Vec<u16>, Vec<&HostName>> = BTreeMap::new();
         for host in &hosts {
@@ -282,8 +281,8 @@ fn is_tls(port: &PortMatch) -> bool {
     port.app == Some(AppProtocol::Tls)
 }
 
-/// Returns the access that a member of a destination judges behind the gateway of a rule: on ports with requests the
-/// public host too, which no proxy reads on others.
+/// Returns the access that a member of a destination judges behind a rule's gateway. On ports with requests this
+/// includes the public host; on other ports no proxy reads it.
 pub fn asked_behind(rule: &Rule, via: &Via, ports: &Ports) -> Vec<Access> {
     let own = (*rule.conditions).clone();
     if via.at.is_empty() {
@@ -303,8 +302,8 @@ pub fn asked_behind(rule: &Rule, via: &Via, ports: &Ports) -> Vec<Access> {
     asked
 }
 
-/// Returns the access of a rule about the pods of a gateway itself: a host is read from requests, and from TLS if the
-/// gateway passes TLS on.
+/// Returns the access of a rule about a gateway's own pods: the host is read from requests, and from TLS if the gateway
+/// passes TLS on.
 pub fn asked_of_gateway(gateway: &Gateway, rule: &Rule, ports: &Ports) -> Vec<Access> {
     let own = &*rule.conditions;
     let whole = || vec![Access::new(ports.clone(), own.clone()).at(gateway)];
@@ -327,7 +326,7 @@ pub fn asked_of_gateway(gateway: &Gateway, rule: &Rule, ports: &Ports) -> Vec<Ac
             read.push(entry.clone());
             continue;
         }
-        // Some names are passed on unread: on those the fields of requests mean nothing.
+        // Some names are passed on unread: for these, conditions on requests mean nothing.
         let mut names: Vec<&HostName> = Vec::new();
         for (host, passed) in own.hosts.iter().flat_map(|host| passed.iter().map(move |passed| (host, passed))) {
             names.extend(if passed.contains(host) { Some(host) } else { host.contains(passed).then_some(passed) });

@@ -1,5 +1,5 @@
-//! Gateways with the access of all rules together: a gateway has one set of AuthorizationPolicies, whichever rules lead
-//! through it.
+//! The access of all rules at one gateway: a gateway has one set of AuthorizationPolicies, whichever rules lead through
+//! it.
 //!
 //! ```text
 //! allow ingress 203.0.113.0/24 -> garden/web:80/http via edge at "garden.example"

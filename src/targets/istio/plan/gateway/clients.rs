@@ -1,4 +1,4 @@
-//! Clients of gateways, told by their addresses: a gateway's Service has to keep them.
+//! Clients of gateways, known by their addresses: the gateway's Service must keep these.
 //!
 //! ```netpol
 //! gateway edge { pods edges/{app=envoy} account edges/@envoy service edges/envoy port 443 -> 8443/https }
@@ -14,7 +14,7 @@
 //!   externalTrafficPolicy: Local
 //! ```
 //!
-//! Without the patch, the node that a packet comes to puts its own address in place of the client's.
+//! Without the patch, the node that receives a packet replaces the client's address with its own.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -39,7 +39,7 @@ use crate::targets::istio::troubles::Trouble;
 /// The Services that have to keep their clients' addresses, each with the rules that need it.
 pub type Keeping = BTreeMap<(SmolStr, SmolStr), Vec<RuleId>>;
 
-/// Returns the note about a rule that judges the clients of a gateway at which no client's address arrives.
+/// Returns the note about a rule that judges the clients of a gateway which does not see clients' addresses.
 pub fn unseen(facts: &Facts<'_>, gateway: &Gateway) -> Option<Note> {
     let none = is_inside(facts, gateway) && gateway.proxies == 0;
     none.then(|| Note::narrower(Refuses::Unasked, "through a ClusterIP Service no client's address arrives"))
@@ -72,7 +72,7 @@ pub fn keeping(facts: &Facts<'_>, judged: &[(RuleId, &Gateway)]) -> (Keeping, Ve
 /// that need it.
 pub type Counting = BTreeMap<(SmolStr, SmolStr, &'static str), (u32, Vec<RuleId>)>;
 
-/// Returns the workloads whose proxies have to count those in front of them, for some rules about gateways.
+/// Returns the workloads whose proxies must know the number of proxies in front of them, for some rules about gateways.
 pub fn counting(facts: &Facts<'_>, judged: &[(RuleId, &Gateway)]) -> (Counting, Vec<Trouble>) {
     let mut counting = Counting::new();
     let mut unknown: Vec<(&SmolStr, Trouble)> = Vec::new();
@@ -101,7 +101,7 @@ fn kind(kind: WorkloadKind) -> Option<&'static str> {
     }
 }
 
-/// Returns the clients of a gateway as it believes them: behind proxies that are given, only those whom one of them
+/// Returns the clients that a gateway believes: behind proxies with addresses, only clients that one of these proxies
 /// names.
 pub fn believed(gateway: &Gateway, sources: &Rc<Vec<Source>>) -> Rc<Vec<Source>> {
     if gateway.proxies_from.is_empty() || !sources.iter().any(|source| source.remote) {

@@ -1,17 +1,17 @@
-//! Correlation: rules through one gateway that could lend each other a half.
+//! Correlation: rules through one gateway, where a request could pass by half of one rule and half of another.
 //!
-//! The gateway knows the client and its request, and not the pods that the request leads to; the pods know their own
-//! part, and not the client:
+//! The gateway judges the client and its request, but does not know which pods the request goes to. The pods judge the
+//! rest, but do not know the client:
 //!
 //! ```text
 //! allow ingress 203.0.113.0/24  -> garden/web:80/http via edge at "garden.example"
 //! allow ingress 198.51.100.0/24 -> garden/api:80/http via edge at "garden.example"
 //! ```
 //!
-//! The gateway lets both networks in for `garden.example`, and both workloads take from the gateway what asks for it.
-//! So a client of the second rule would reach `garden/web`. Where rules for one host have different clients, the
-//! workload judges the client as well, by the address that the gateway forwards. A token is judged by the pods alone:
-//! where another rule lets the gateway in without it, nothing asks for it.
+//! The gateway lets both networks in for `garden.example`, and both workloads accept such requests from the gateway. So
+//! a client of the second rule would reach `garden/web`. If rules for one host have different clients, the workload
+//! judges the client as well, by the address that the gateway forwards. Only the pods judge a token: if another rule
+//! lets the gateway in without a token, no token is required.
 
 use std::rc::Rc;
 
@@ -31,9 +31,9 @@ use crate::targets::istio::plan::peers::{Peers, Position};
 
 /// The rules that need their clients judged at the workload.
 pub struct Correlation {
-    /// Each rule with the reason why other clients come in, in words.
+    /// Each such rule, with the reason why other clients come in, in words.
     lends: FxHashMap<RuleId, &'static str>,
-    /// The rules with a token, which only the workload judges, to whose pods another rule lets the gateway without one.
+    /// The rules with a token whose pods another rule opens to the gateway without one.
     tokenless: FxHashSet<RuleId>,
 }
 
@@ -47,13 +47,13 @@ struct Group<'a> {
     clients: FxHashSet<Clients>,
     leads_to: FxHashSet<Vec<(&'a PodSelector, &'a Ports)>>,
     tokens: FxHashSet<Option<&'a Jwt>>,
-    /// Whether a rule about the gateway's own pods lets clients in, too.
+    /// Whether a rule about the gateway's own pods lets in further clients.
     opened: bool,
 }
 
 impl Group<'_> {
-    /// Returns the half that could be lent. Rules for the same pods without tokens are judged at the gateway as a
-    /// whole.
+    /// Returns the part of the rules that could be mixed. Rules for the same pods without tokens are fully judged at
+    /// the gateway.
     fn lends(&self) -> Option<&'static str> {
         if self.opened {
             return Some("a rule about the gateway itself");
@@ -64,7 +64,7 @@ impl Group<'_> {
 }
 
 impl Correlation {
-    /// Looks at the rules of a partition; `None` if none leads through a gateway.
+    /// Examines the rules of a partition; `None` if none leads through a gateway.
     pub fn new(facts: &Facts<'_>, peers: &Peers<'_, '_>) -> Option<Correlation> {
         let through = || {
             let rules = facts.part.rules(Direction::Ingress);
@@ -117,7 +117,7 @@ impl Correlation {
         Some(Correlation { lends, tokenless })
     }
 
-    /// Returns why other clients come in for the same host as a rule's, if the workload has to judge its clients.
+    /// Returns why other clients come in for the host of a rule, if the workload must judge its clients.
     pub fn lends(&self, rule: RuleId) -> Option<&'static str> {
         self.lends.get(&rule).copied()
     }
@@ -161,13 +161,13 @@ fn distinct<'g>(gateways: impl Iterator<Item = &'g Gateway>) -> Vec<&'g Gateway>
     gateways.filter(|gateway| seen.insert(gateway.pods.as_slice())).collect()
 }
 
-/// Returns the first gateway that may have pods in common with one.
+/// Returns the index of the first gateway that may share pods with one.
 fn first_alike(gateways: &[&Gateway], at: usize, gateway: &Gateway) -> usize {
     gateways.iter().position(|other| may_share_pods(&other.pods, &gateway.pods)).unwrap_or(at)
 }
 
-/// Returns for each host the first of those that it has names in common with, on the same gateway: a name is looked up
-/// under the wildcards around it.
+/// Returns for each host the index of the first host with a common name on the same gateway. A name is looked up under
+/// the wildcards that contain it.
 fn overlapping(hosts: &[(usize, &HostName)]) -> Vec<usize> {
     let wild: FxHashMap<(usize, &str), usize> = hosts
         .iter()
@@ -188,7 +188,7 @@ fn overlapping(hosts: &[(usize, &HostName)]) -> Vec<usize> {
     (0..hosts.len()).map(|at| components.find(at)).collect()
 }
 
-/// Returns whether rules about a gateway's own pods let clients in on a port with names.
+/// Returns whether rules about a gateway's own pods let clients in on a port that has host names.
 fn is_opened(facts: &Facts<'_>, gateway: &Gateway) -> bool {
     let named = |ports: &Ports| {
         gateway.ports.iter().any(|port| port.app.is_some() && ports.matches(Some(port.target), port.protocol, &[]))

@@ -1,5 +1,4 @@
-//! Exits: hosts that are reached only through an egress gateway, each on a port for TLS, for requests, or for any
-//! bytes.
+//! Exits: hosts that pods reach only through an egress gateway, each on a port for TLS, for requests, or for TCP.
 //!
 //! ```text
 //! allow egress garden/* -> zenquotes.io:443/tls via edge
@@ -9,9 +8,9 @@
 //! the gateway     takes them from these pods, and sends them on: Gateway, AuthorizationPolicy, VirtualService
 //! ```
 //!
-//! Inside mutual TLS the gateway knows the pod that asks, and by the name of that TLS the host; of requests it compares
-//! the host once more. A TCP port tells no name, so that its host needs an address: by that the sidecar knows where to.
-//! The Sidecar never imports the gateway's Service, by which pods could reach other hosts on the gateway.
+//! By mutual TLS the gateway knows the pod, and by the TLS name of that connection the host; for requests it compares
+//! the host once more. A TCP port shows no name, so its host needs an address by which the sidecar recognises it. The
+//! Sidecar never imports the gateway's Service, because pods could reach other hosts of the gateway through it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -54,7 +53,7 @@ pub struct Exits {
     pub refused: Vec<Refused>,
     /// The findings about the rules.
     pub findings: Findings,
-    /// The troubles to tell.
+    /// The troubles to report.
     pub troubles: Vec<Trouble>,
 }
 
@@ -84,7 +83,8 @@ pub struct Route {
     pub way: Rc<Way>,
     /// The host's port.
     pub port: HostPort,
-    /// The ports on which pods send requests to the host: those that go there by themselves need a route too.
+    /// The ports on which pods send requests to the host. Connections that are not sent to the gateway need a route
+    /// too.
     pub direct: Vec<u16>,
     /// The pods.
     pub subjects: Vec<Subject>,
@@ -125,7 +125,7 @@ impl Exits {
             }
             let how = "the gateway knows who asks for which host; a pod that avoids its sidecar is not stopped";
             exits.findings.add(at, OUT, Note::How(Level::Bypassable, how.into()));
-            // The gateway is asked for the host alone, and not for what requests say.
+            // The gateway compares only the host, not the rule's conditions on requests.
             if !rule.conditions.is_none() {
                 exits.findings.add(at, OUT, Note::Unread);
             }
@@ -243,7 +243,7 @@ fn ports_of_hosts(part: &Partition<'_>) -> PortsOfHosts {
     ports
 }
 
-/// Returns whether pods of a gateway carry the label by which sidecars wrap in mTLS what they send there.
+/// Returns whether pods of a gateway have the label by which sidecars use mTLS to them.
 fn wrapped(facts: &Facts<'_>, gateway: &Gateway) -> bool {
     let labelled =
         |workload: &Workload| workload.labels.get("security.istio.io/tlsMode").is_some_and(|mode| mode == "istio");

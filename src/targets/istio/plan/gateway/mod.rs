@@ -1,11 +1,11 @@
 //! Gateways, in passes:
 //!
-//! - `access`: who may come in through one, and `clients`: whose address it has to see;
-//! - `exits`: who leaves through one, and `refused`: who may not;
-//! - `others`: what passes as before, since no rule names it;
-//! - `pods`: what is said of the gateway's own pods;
-//! - `correlation`: rules whose clients the workload behind the gateway has to judge, too;
-//! - `at_gateway`: what all rules say of one gateway.
+//! - `access`: the clients that may come in through a gateway; `clients`: gateways that must see clients' addresses;
+//! - `exits`: the pods that may leave through a gateway; `refused`: those that may not;
+//! - `others`: connections that no rule names, which pass as before;
+//! - `pods`: rules about the gateway's own pods;
+//! - `correlation`: rules whose clients the workload behind the gateway must judge, too;
+//! - `at_gateway`: the access of all rules at one gateway.
 //!
 //! ```netpol
 //! gateway edge { pods edges/{app=envoy} account edges/@envoy service edges/envoy port 443 -> 8443/https }
@@ -36,7 +36,7 @@
 //!             principals: [cluster.local/ns/edges/sa/envoy]
 //! ```
 //!
-//! The gateway knows the client, and the workload the gateway: so a rule through one is judged at both.
+//! The gateway knows the client, and the workload knows the gateway. So a rule through a gateway is judged at both.
 
 pub mod access;
 pub mod at_gateway;

@@ -14,10 +14,10 @@
 //!         notPorts: ["8443"]
 //! ```
 //!
-//! An ALLOW policy refuses everything that none of its rules names. So beside the rules of gateway access there are
-//! some that let through everything else, each for connections that it can judge: requests by their host, TLS that is
-//! passed on by the name that it asks for, and ports that no rule means by their number. A rule on TLS names is never
-//! given to a port whose TLS ends at the gateway, because there a request may ask for another host than its TLS did.
+//! An ALLOW policy refuses everything that none of its rules matches. So beside the rules of gateway access, some rules
+//! let everything else through: requests by their host, TLS that is passed on by its TLS name, and other ports by their
+//! number. A rule on TLS names is never applied to a port that terminates TLS, because there a request may ask for
+//! another host than its TLS did.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,16 +32,16 @@ use crate::targets::istio::plan::operations::{SNI, host_patterns, not_sni};
 /// How the connections of a port are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reading {
-    /// By the host of requests.
+    /// By the host of requests (HTTP).
     Requests,
-    /// By the name of TLS.
+    /// By the TLS name (SNI).
     Unread,
-    /// By nothing: no declaration tells.
+    /// Unknown: no declaration says it.
     Unknown,
 }
 
-/// Returns the rules that let pass what no rule of the policy names. `all` are the gateways of the policy, some of
-/// which may share pods.
+/// Returns the rules that let everything pass that no rule of the policy names. `all` are the gateways of the policy;
+/// some of them may share pods.
 pub fn others(facts: &Facts<'_>, at: &AtGateway, all: &[AtGateway]) -> Vec<AccessRule> {
     let same: Vec<&AtGateway> =
         all.iter().filter(|other| may_share_pods(&at.gateway.pods, &other.gateway.pods)).collect();
@@ -93,7 +93,7 @@ pub fn others(facts: &Facts<'_>, at: &AtGateway, all: &[AtGateway]) -> Vec<Acces
     rules
 }
 
-/// Returns how each port with names is judged, of all blocks that declare it: by requests where one of them says so.
+/// Returns how each port with names is judged, over all blocks that declare it: by requests if one of them says so.
 fn readings(declared: &[&Gateway]) -> BTreeMap<u16, Reading> {
     let mut readings: BTreeMap<u16, Reading> = BTreeMap::new();
     let tcp = |port: &&GatewayPort| port.protocol == Protocol::Tcp;
@@ -111,8 +111,8 @@ fn readings(declared: &[&Gateway]) -> BTreeMap<u16, Reading> {
     readings
 }
 
-/// Returns the rules for names that a port passes on unread, though TLS ends there for others: a Gateway object says
-/// which.
+/// Returns the rules for names that a port passes on unread although it terminates TLS for others, as a Gateway object
+/// says.
 fn passed_beside_requests(
     declared: &[&Gateway],
     readings: &BTreeMap<u16, Reading>,

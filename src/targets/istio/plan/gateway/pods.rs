@@ -1,4 +1,4 @@
-//! Rules about the pods of gateways themselves, where Istio is less exact than at other pods.
+//! Rules about the gateways' own pods, for which Istio is less exact than for other pods.
 //!
 //! ```text
 //! deny ingress */@web -> */*                    wider: callers show no identity to a gateway's servers
@@ -14,7 +14,7 @@ use crate::targets::istio::facts::Facts;
 use crate::targets::istio::findings::{Findings, IstioGap, Note};
 use crate::targets::istio::plan::subjects::{Finder, Kind, Subject};
 
-/// Returns the subjects for the AuthorizationPolicies of a gateway, or why no object selects its pods alone.
+/// Returns the subjects for the AuthorizationPolicies of a gateway, or the reason why no object selects only its pods.
 pub fn subjects(facts: &Facts<'_>, gateway: &Gateway) -> Result<Vec<Subject>, String> {
     let mut finder = Finder::new(facts, Kind::Authorization);
     let mut all = Vec::new();
@@ -29,8 +29,8 @@ pub fn subjects(facts: &Facts<'_>, gateway: &Gateway) -> Result<Vec<Subject>, St
     Ok(all)
 }
 
-/// Returns which workload an object for pods of the root namespace is for, too: `garden/gw` with the labels of
-/// `istio-system/{istio=ingressgateway}`.
+/// Returns the other workload that an object for pods of the root namespace also selects: `garden/gw` with the labels
+/// of `istio-system/{istio=ingressgateway}`.
 fn beyond_root(facts: &Facts<'_>, pods: &PodSelector) -> Option<String> {
     let root = &facts.policy.settings.root_namespace;
     if pods.namespace_name().is_none_or(|name| name != root) {
@@ -45,8 +45,8 @@ fn beyond_root(facts: &Facts<'_>, pods: &PodSelector) -> Option<String> {
     ))
 }
 
-/// Returns the findings about rules through gateways of which perhaps not all pods are isolated: one object is for all
-/// of them, and closes them to what no rule names.
+/// Returns the findings about rules through a gateway whose pods are perhaps not all isolated: one object is for all of
+/// them, and closes them to all flows that no rule names.
 pub fn half_isolated(facts: &Facts<'_>) -> Findings {
     let mut findings = Findings::default();
     for (at, rule) in facts.part.rules(Direction::Ingress) {
@@ -59,7 +59,7 @@ pub fn half_isolated(facts: &Facts<'_>) -> Findings {
     findings
 }
 
-/// Returns the findings about denies of pods at gateways, where pods show no identity that could be refused.
+/// Returns the findings about denies of pods at gateways: pods show no identity to a gateway's servers.
 pub fn unknown_callers(facts: &Facts<'_>) -> Findings {
     let mut findings = Findings::default();
     for (at, _, rule) in facts.part.ends().filter(|(_, direction, _)| *direction == Direction::Ingress) {

@@ -1,4 +1,4 @@
-//! Denies of hosts to which a gateway leads: the gateway refuses the denied pods.
+//! Denies of hosts that a gateway leads to: the gateway refuses the denied pods.
 //!
 //! ```netpol
 //! use std/istio (egress-gateway)
@@ -17,8 +17,9 @@
 //!         values: [a.example.com]
 //! ```
 //!
-//! The sidecars of denied pods lead nowhere, and yet a pod that avoids its own could ask the gateway. There it is known
-//! by its identity; pods that share theirs with others are not refused, nor is a host that is denied in part.
+//! The sidecars of denied pods have no route to the gateway, but a pod that avoids its sidecar could call it. The
+//! gateway knows the pod by its identity. Pods whose identity other pods share are not refused, nor is a host that is
+//! denied only in part.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +58,7 @@ pub struct Refused {
 /// The rules that lead out through gateways, by the namespace of their pods.
 type Leading<'a> = FxHashMap<Option<&'a SmolStr>, Vec<(&'a Rule, &'a Via)>>;
 
-/// Returns what the gateways refuse, and the findings about the denies.
+/// Returns the pods that the gateways refuse, and the findings about the denies.
 pub(super) fn refused(facts: &Facts<'_>, peers: &Peers<'_, '_>) -> (Vec<Refused>, Findings) {
     let (mut all, mut findings) = (Vec::new(), Findings::default());
     let mut leading = Leading::default();
@@ -102,9 +103,9 @@ pub(super) fn refused(facts: &Facts<'_>, peers: &Peers<'_, '_>) -> (Vec<Refused>
 /// A gateway that leads to hosts of a deny.
 struct Met<'a> {
     via: &'a Via,
-    /// The hosts that are denied wherever they are.
+    /// The hosts that are denied at all their addresses.
     names: Vec<HostName>,
-    /// Whether others may be at denied addresses, or are denied but for some names.
+    /// Whether other hosts may have denied addresses, or are denied except for some names.
     in_part: bool,
 }
 
@@ -141,7 +142,7 @@ fn sorted(mut names: Vec<HostName>) -> Vec<HostName> {
     names
 }
 
-/// Returns the names below a host that a deny denies on a port, and whether it denies more of the host in part.
+/// Returns the names below a host that a deny denies on a port, and whether it denies other parts of the host.
 fn denied(facts: &Facts<'_>, deny: &Rule, host: &Host, port: u16) -> (Vec<HostName>, bool) {
     let on_port = |member: &&Member| member.ports.matches(Some(port), Protocol::Tcp, &[]);
     let (mut names, mut in_part) = (Vec::new(), false);

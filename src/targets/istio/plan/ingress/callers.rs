@@ -24,7 +24,7 @@ pub struct Call<'a> {
     pub rule: RuleId,
     /// The pods.
     pub selector: &'a PodSelector,
-    /// Whether some callers are told by identity.
+    /// Whether some callers are known by identity.
     pub strict: bool,
     /// The ports on which others may call.
     pub plain: Plain,
@@ -87,7 +87,7 @@ impl<'a> Callers<'a> {
         });
     }
 
-    /// Notes the peers that may call some pods on some ports; an empty list is all ports.
+    /// Records the peers that may call some pods on some ports; an empty list is all ports.
     pub fn allow(&mut self, rule: RuleId, selector: &'a PodSelector, peer: &Peer, ports: Vec<u16>, nothing: bool) {
         let plain = match (peer.plain && !nothing, ports.is_empty()) {
             (false, _) => Plain::none(),

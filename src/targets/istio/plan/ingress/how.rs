@@ -1,4 +1,4 @@
-//! The words that tell how a rule of the way in is enforced.
+//! The words that say how an ingress rule is enforced.
 //!
 //! ```text
 //! allow ingress lab/* -> garden/{app=web}:80/http    judged at the receiving sidecar

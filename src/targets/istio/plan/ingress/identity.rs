@@ -1,5 +1,5 @@
-//! Strict mTLS for exactly the pods whose callers are told by identity: without it a caller that has an identity could
-//! come without. Ports on which addresses may call stay permissive.
+//! Strict mTLS for exactly the pods whose callers are known by identity: without it a caller could come without its
+//! identity. Ports on which addresses may call stay permissive.
 //!
 //! ```netpol
 //! allow ingress lab/@curl      -> garden/{app=web}:80/http
@@ -14,7 +14,7 @@
 //!     mode: PERMISSIVE
 //! ```
 //!
-//! A principal is known only from the client's certificate, and an address has none.
+//! A principal is known only from the client's certificate; a caller known by its address has none.
 
 use std::rc::Rc;
 
@@ -40,7 +40,7 @@ pub struct PeerDraft {
     pub rules: Vec<RuleId>,
 }
 
-/// The demands on the callers of an object's pods.
+/// The requirements for the callers of an object's pods.
 struct State {
     strict: bool,
     plain: Plain,
@@ -52,7 +52,7 @@ struct State {
     rules: Vec<RuleId>,
 }
 
-/// Finds the pods that ask their callers for an identity, and the findings about denies by identity.
+/// Finds the pods that require an identity of their callers, and the findings about denies by identity.
 pub fn plan<'a>(facts: &Facts<'a>, callers: &Callers<'a>, policies: &Policies) -> (Vec<PeerDraft>, Findings) {
     if callers.calls.iter().all(|call| !call.strict) {
         return Default::default();
@@ -69,7 +69,7 @@ pub fn plan<'a>(facts: &Facts<'a>, callers: &Callers<'a>, policies: &Policies) -
     (drafts(&division, &states), findings)
 }
 
-/// Returns an object for the pods whose mode differs from that of the object around.
+/// Returns an object for the pods whose mode differs from that of the enclosing object.
 fn drafts(division: &Division, states: &[State]) -> Vec<PeerDraft> {
     let around = |at: usize| division.objects[at].around.and_then(|around| states[around].permissive.as_ref());
     let differs = |at: &usize| states[*at].permissive.as_ref() != around(*at);
@@ -120,8 +120,8 @@ fn states(callers: &Callers<'_>, division: &Division) -> Vec<State> {
     states
 }
 
-/// Enforces denies by identity, on pods that no caller without an identity reaches. A deny makes its pods ask for an
-/// identity, unless a rule isolates them.
+/// Enforces denies by identity, on pods that no caller without an identity reaches. Because of a deny its pods require
+/// an identity, unless a rule isolates them.
 fn denies(
     facts: &Facts<'_>,
     callers: &Callers<'_>,
@@ -129,8 +129,8 @@ fn denies(
     division: &Division,
     states: &[State],
 ) -> Findings {
-    // For each object, the ports on which callers pass to some pods, and whether a deny alone closes some; objects
-    // inside included.
+    // For each object, the ports on which callers pass to some pods, and whether only a deny closes some; enclosed
+    // objects count too.
     let mut passes: Vec<Plain> = states.iter().map(|state| state.passes.clone()).collect();
     let mut closed: Vec<bool> = states.iter().map(|state| state.permissive.is_some() && !state.isolated).collect();
     for at in (0..division.objects.len()).rev() {

@@ -1,4 +1,4 @@
-//! The way in: AuthorizationPolicies at workloads, and at the gateways in front of them.
+//! Ingress: AuthorizationPolicies at workloads, and at the gateways in front of them.
 //!
 //! ```netpol
 //! allow ingress lab/@curl -> garden/{app=web}:8080/http where method GET
@@ -16,10 +16,10 @@
 //!           methods: [GET]
 //! ```
 //!
-//! The allow rules of all policies on a pod are joined by or, and the first of them closes the pod to everything else.
-//! That is the meaning of an allow of the source, so each rule becomes one of the policy on its subject, and no subject
-//! needs to know of another. Only a rule whose pods Istio cannot tell from others joins the policies that close them
-//! (`sharing`). Callers have an identity only under strict mTLS (`identity`).
+//! The ALLOW rules of all AuthorizationPolicies on a pod are joined by *or*, and the first one closes the pod to
+//! everything else. An allow of the source means the same, so each rule becomes a rule of the AuthorizationPolicy on
+//! its subject, and subjects are independent of each other. Only a rule whose pods Istio cannot distinguish from others
+//! joins the policies that close them (`sharing`). Callers have a certain identity only under strict mTLS (`identity`).
 
 mod callers;
 mod how;
@@ -56,7 +56,7 @@ use crate::targets::{Level, Refuses};
 
 const IN: Direction = Direction::Ingress;
 
-/// The drafts for the rules of the way in.
+/// The drafts for the ingress rules.
 #[derive(Default)]
 pub struct Ingress<'a> {
     /// The AuthorizationPolicies and RequestAuthentications.
@@ -71,7 +71,7 @@ pub struct Ingress<'a> {
     pub findings: Findings,
 }
 
-/// Makes the drafts for the rules of the way in.
+/// Makes the drafts for the ingress rules.
 pub fn plan<'a>(facts: &Facts<'a>, peers: &Peers<'_, 'a>) -> Ingress<'a> {
     let mut gathering = Gathering {
         facts,
@@ -178,7 +178,7 @@ impl<'a> Gathering<'_, 'a> {
             (None, None) => vec![Access::new(member.ports.clone(), (*rule.conditions).clone())],
         };
         if asked.is_empty() && !deny {
-            // No request has both the public host and that of `where host`; the pods are closed all the same.
+            // No request has both the public host and that of `where host`; the rule still closes the pods.
             self.add_to_policies(at, selector, &subjects, None);
         }
         for asked in asked {
@@ -259,7 +259,7 @@ impl<'a> Gathering<'_, 'a> {
             parts.push((if apart { Rc::new(some) } else { Rc::clone(subjects) }, to));
         }
         if !deny {
-            // Pods on which the names are no port are closed all the same.
+            // A rule still closes pods on which its port names have no number.
             self.add_to_policies(at, selector, subjects, None);
         }
         parts
@@ -306,7 +306,7 @@ impl<'a> Gathering<'_, 'a> {
                 self.add_to_policies(at, selector, subjects, access);
             }
             Err(why) => {
-                // Istio cannot express an allowed flow that must pass: its pods are left open.
+                // If Istio cannot express an allowed flow, the flow must still pass, so its pods are left open.
                 self.all.findings.gap(at, IN, &IstioGap::unable(why.clone()));
                 let everything = AccessRule { comment: Comment::Open(at), ..AccessRule::default() };
                 let open = subjects.list.iter().map(|subject| LeftOpen {
@@ -380,7 +380,7 @@ impl<'a> Gathering<'_, 'a> {
         }
     }
 
-    /// Notes that a rule judges the clients of a gateway by their addresses.
+    /// Records that a rule judges the clients of a gateway by their addresses.
     fn by_address(&mut self, at: RuleId, gateway: &'a Gateway) {
         let unseen = clients::unseen(self.facts, gateway);
         unseen.into_iter().for_each(|note| self.all.findings.add(at, IN, note));

@@ -1,7 +1,7 @@
-//! Port names. A name is a number of each pod's own, and an AuthorizationPolicy has only numbers: where the pods of a
-//! rule do not agree, each number is for the workloads that have it. A pod that does not declare the name has no such
-//! port, as in a NetworkPolicy, even if it listens on one. Without an inventory a `workload` declaration tells the
-//! numbers of its own pods, and of no others.
+//! Port names. Each pod gives a name its own number, and an AuthorizationPolicy has only numbers. So if the pods of a
+//! rule have different numbers, each number is for the workloads that have it. A pod that does not declare the name has
+//! no such port, as in a NetworkPolicy, even if it listens on one. Without an inventory a `workload` declaration gives
+//! the numbers of its own pods, and of no others.
 //!
 //! ```text
 //! allow ingress lab/* -> garden/*:metrics    9090 at `app=web`, 9100 at `app=db`: two policies
@@ -70,8 +70,8 @@ pub fn resolve<'p>(facts: &Facts<'_>, selector: &PodSelector, ports: &'p Ports) 
     Ok(Named::Apart(shares.into_iter().filter_map(share).collect()))
 }
 
-/// Returns the ports with the numbers that a `workload` declaration gives the pods of a selector; `None` if none of
-/// them speaks of all these pods, or if two disagree about some.
+/// Returns the ports with the numbers that a `workload` declaration gives the pods of a selector; `None` if no
+/// declaration is for all these pods, or if two declarations disagree.
 fn declared(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Option<Vec<PortMatch>> {
     let known = facts.known(selector.namespace_name()?)?;
     let (mut told, mut list) = (false, None);

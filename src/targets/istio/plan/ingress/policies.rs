@@ -1,4 +1,4 @@
-//! AuthorizationPolicies that rules ask for: one for each subject and action.
+//! AuthorizationPolicies for the rules: one for each subject and action.
 //!
 //! ```netpol
 //! allow ingress lab/*   -> garden/{app=web}:80
@@ -16,7 +16,7 @@
 //! action: DENY
 //! ```
 //!
-//! Istio asks the DENY policies of a pod first, which is why a deny of the source beats every allow.
+//! Istio applies the DENY policies of a pod first, so a deny of the source beats every allow.
 
 use std::hash::{Hash, Hasher};
 

@@ -1,12 +1,12 @@
-//! Pods that Istio cannot tell from others, on the way in.
+//! Pods that Istio cannot distinguish from others, on ingress.
 //!
 //! ```text
 //! allow ingress lab/* -> garden/{app!=web}    no selector of Istio says that
 //! allow ingress lab/* -> garden/{app=db}      closes these pods, and gets along with them what the first rule gives
 //! ```
 //!
-//! The access of such pods joins every policy that closes some of them, so that an allowed flow always passes; pods
-//! that no policy closes stay open. Either is a gap of the rules about the pods that are concerned.
+//! The access of such pods is added to every AuthorizationPolicy that closes some of them, so that an allowed flow
+//! always passes; pods that no policy closes stay open. Both are gaps of the rules about these pods.
 
 use rustc_hash::FxHashSet;
 
@@ -26,13 +26,13 @@ pub struct Shared<'a> {
     pub rule: RuleId,
     /// The pods.
     pub selector: &'a PodSelector,
-    /// The access; `None` is nothing.
+    /// The access; `None` for none.
     pub access: Option<AccessRule>,
-    /// Why Istio cannot tell them.
+    /// Why Istio cannot distinguish them.
     pub why: Indistinct,
 }
 
-/// A rule that leaves some pods open, since Istio cannot express its access.
+/// A rule that leaves some pods open because Istio cannot express its access.
 pub struct LeftOpen {
     /// The pods.
     pub subject: Subject,
@@ -42,7 +42,7 @@ pub struct LeftOpen {
     pub why: String,
 }
 
-/// Gives the access of pods that Istio cannot tell to the policies that close some of them.
+/// Adds the access of pods that Istio cannot distinguish to the policies that close some of them.
 pub fn join(facts: &Facts<'_>, policies: &mut Policies, shared: Vec<Shared<'_>>) -> Findings {
     let mut findings = Findings::default();
     if shared.is_empty() {
@@ -77,7 +77,7 @@ pub fn join(facts: &Facts<'_>, policies: &mut Policies, shared: Vec<Shared<'_>>)
     findings
 }
 
-/// Returns the gaps of each rule by the access that its pods get from others.
+/// Returns the gaps of each rule whose pods get the access of other rules.
 pub fn gaps(facts: &Facts<'_>, policies: &mut Policies, open: Vec<LeftOpen>) -> Findings {
     for LeftOpen { subject, rule, why } in open {
         policies.draft(&subject, false).gaps.add(Some(rule), &IstioGap::open(rule, why, None));
@@ -88,7 +88,7 @@ pub fn gaps(facts: &Facts<'_>, policies: &mut Policies, open: Vec<LeftOpen>) -> 
         return findings;
     }
     let mut overlaps = Overlaps::new(drafts.iter().map(|draft| &draft.subject));
-    // For each policy, the gaps of all that may have pods of it.
+    // For each policy, the gaps of all that may share pods with it.
     let mut gaps: Vec<Gaps> = vec![Gaps::default(); drafts.len()];
     for draft in drafts.iter().filter(|draft| !draft.gaps.is_empty()) {
         for other in overlaps.of(facts, &draft.subject.selector()) {

@@ -5,9 +5,9 @@
 //! allow egress garden/{app=web, tier=edge} -> b.example:443/tls
 //! ```
 //!
-//! Istio would have a pod with both labels obey the older of two Sidecars. If an inventory shows the workloads, those
-//! that both rules govern get a Sidecar of their own, with both hosts. Without an inventory `app=web` has one Sidecar
-//! with both hosts: an allowed flow always passes, and the excess is a gap.
+//! A pod with both labels would obey the older of two Sidecars. If an inventory has the workloads, those that both
+//! rules govern get their own Sidecar, with both hosts. Without an inventory `app=web` has one Sidecar with both hosts:
+//! an allowed flow always passes, and the excess is a gap.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -22,12 +22,12 @@ pub type Said = SmallVec<[u32; 4]>;
 /// Pods with some labels, and the statements about all of them.
 pub type Labelled = (MatchLabels, Said);
 
-/// The workloads of a namespace that an inventory shows, in terms of labels.
+/// The workloads of a namespace in an inventory, by their labels.
 pub trait Workloads {
     /// Returns the workloads that have all these labels.
     fn having(&self, labels: &MatchLabels) -> Vec<u32>;
 
-    /// Returns the lists of labels that may tell a workload's pods from others, the shortest first.
+    /// Returns the lists of labels that may distinguish a workload's pods from others, the shortest first.
     fn telling(&self, workload: u32) -> Vec<MatchLabels>;
 }
 
@@ -36,7 +36,7 @@ pub trait Workloads {
 pub struct Divided {
     /// Pods that obey one object each.
     pub parts: Vec<EffectiveDraft>,
-    /// Statements whose pods cannot be told from others.
+    /// Statements whose pods cannot be distinguished from others.
     pub left: Vec<u32>,
 }
 
@@ -51,8 +51,8 @@ pub struct EffectiveDraft {
     pub joined: Vec<u32>,
 }
 
-/// Divides the pods of a namespace. `gives` tells the statements that other pods may get too from those that are for
-/// just their own or for none.
+/// Divides the pods of a namespace. `gives` returns whether other pods may get a statement too; the other statements
+/// are for exactly their own pods or for none.
 pub fn divide(parts: &[Labelled], gives: impl Fn(u32) -> bool, workloads: Option<&dyn Workloads>) -> Divided {
     match workloads {
         Some(workloads) => by_workloads(parts, &gives, workloads),
@@ -64,7 +64,7 @@ fn whole((labels, own): &Labelled) -> EffectiveDraft {
     EffectiveDraft { labels: labels.clone(), own: own.clone(), joined: Vec::new() }
 }
 
-/// Divides by labels alone: parts that no pod can share stay as they are.
+/// Divides by labels only: parts that cannot share a pod stay as they are.
 fn by_labels(all: &[Labelled], gives: &impl Fn(u32) -> bool) -> Divided {
     let mut divided = Divided { parts: Vec::with_capacity(all.len()), left: Vec::new() };
     for parts in meeting(all).lists() {
@@ -72,7 +72,7 @@ fn by_labels(all: &[Labelled], gives: &impl Fn(u32) -> bool) -> Divided {
             divided.parts.push(whole(&all[*part]));
             continue;
         }
-        // A part that contains all the others stands for them all.
+        // A part that contains all the others represents them.
         let widest = parts.iter().find(|&&top| {
             let labels = &all[top].0;
             parts.iter().all(|&part| labels.iter().all(|label| all[part].0.contains(label)))
@@ -105,7 +105,7 @@ fn meeting(all: &[Labelled]) -> Components {
             break;
         }
         for (others, right) in shapes.iter().skip(at + 1) {
-            // Where many shapes have one part each, most are joined already.
+            // If many shapes have one part each, most are joined already.
             if let ([one], [other]) = (left.as_slice(), right.as_slice())
                 && components.find(*one) == components.find(*other)
             {
@@ -137,13 +137,13 @@ fn join_agreeing(
     for &part in right {
         if let Some(parts) = agreeing.get_mut(&values(part)) {
             parts.iter().for_each(|&other| components.join(other, part));
-            // These parts are one set now, and the first stands for them all.
+            // These parts are one set now, and the first represents them.
             parts.truncate(1);
         }
     }
 }
 
-/// Divides by the workloads that an inventory shows: parts with a common workload are taken apart.
+/// Divides by the workloads of an inventory: parts with a common workload are divided.
 fn by_workloads(all: &[Labelled], gives: &impl Fn(u32) -> bool, workloads: &dyn Workloads) -> Divided {
     let mut divided = Divided::default();
     let mut of_workload: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
@@ -175,7 +175,7 @@ fn by_workloads(all: &[Labelled], gives: &impl Fn(u32) -> bool, workloads: &dyn 
     divided
 }
 
-/// Gives labels of their own to the workloads that the same parts select. Where no labels tell a workload's pods from
+/// Gives the workloads that the same parts select their own labels. If no labels distinguish a workload's pods from
 /// others, all of these workloads share the statements of each.
 fn take_apart(
     all: &[Labelled],
@@ -203,7 +203,8 @@ fn take_apart(
         let own = || world.telling(workload).into_iter();
         let told = written.into_iter().chain(own()).find(|labels| world.having(labels).iter().all(alike));
         let labels = told.or_else(|| {
-            // Where pods outside every statement have the labels too, an object for them would close what is open.
+            // If pods outside every statement have the labels too, an object for them would close pods that must stay
+            // open.
             let labels = own().last()?;
             let others: Option<Vec<usize>> =
                 world.having(&labels).iter().map(|other| number.get(other).copied()).collect();
@@ -237,9 +238,9 @@ fn take_apart(
     }
 }
 
-/// Adds the parts of which an inventory knows no workload: `{app=db, statefulset.kubernetes.io/pod-name=db-0}` beside
-/// `{app=db}`. A later pod of such a part may be one of another part too, and would then have two objects. So the part
-/// has an object of its own only if that cannot happen; else its pods share the access of the others.
+/// Adds the parts without a known workload: `{app=db, statefulset.kubernetes.io/pod-name=db-0}` beside `{app=db}`. A
+/// later pod may be in two such parts, and would then have two objects. So the part has its own object only if this is
+/// impossible; otherwise its pods share the access of the others.
 fn add_later(all: &[Labelled], gives: &impl Fn(u32) -> bool, later: &[usize], divided: &mut Divided) {
     for (at, &part) in later.iter().enumerate() {
         let (labels, statements) = &all[part];
@@ -307,8 +308,8 @@ mod tests {
         labels.iter().all(|label| pod.contains(label))
     }
 
-    /// A pod obeys one object at most. What its statements give it reaches it; what they take is taken from just their
-    /// own pods, or is left, which is a gap.
+    /// A pod obeys at most one object. It gets everything that its statements give. A statement that closes is applied
+    /// to exactly its own pods, or left out, which is a gap.
     fn check(parts: &[Labelled], gives: u32, divided: &Divided, pods: &[MatchLabels], world: &[MatchLabels]) {
         let context = || format!("{parts:?} giving {gives:b} in {world:?}: {divided:?}");
         for pod in pods {
@@ -331,7 +332,7 @@ mod tests {
     fn each_division(mut try_one: impl FnMut(&[Labelled], u32)) {
         let all = all_labels();
         for chosen in choices(8, 4) {
-            // The first of all has no label, and is no part.
+            // The first list has no label, and is no part.
             let part = |(at, &chosen): (usize, &usize)| (all[chosen + 1].clone(), Said::from_slice(&[at as u32]));
             let parts: Vec<Labelled> = chosen.iter().enumerate().map(part).collect();
             (0..1 << parts.len()).for_each(|gives| try_one(&parts, gives));

@@ -11,8 +11,8 @@
 //! name: app-web-ingress
 //! ```
 //!
-//! A selector of Istio names one value for a label, so two values are two subjects. A selector that asks for more than
-//! values is taken apart by the workloads of an inventory, each with labels that tell it from all others.
+//! A selector of Istio has one value for a label, so two values give two subjects. A selector with other requirements
+//! is replaced by the matching workloads of an inventory, each with labels that distinguish it from all others.
 
 use std::rc::Rc;
 
@@ -33,7 +33,7 @@ pub enum Kind {
     /// AuthorizationPolicy and RequestAuthentication: in the root namespace an object is for the mesh, even with
     /// labels.
     Authorization,
-    /// PeerAuthentication: in the root namespace an object is for the mesh, and Istio passes over one with labels.
+    /// PeerAuthentication: in the root namespace an object is for the mesh, and Istio ignores one with labels.
     Peer,
 }
 
@@ -47,7 +47,7 @@ const ROOT: Indistinct = "what stands in the mesh's root namespace is for pods o
 /// The most lists of labels that a selector is split into.
 const MOST_SPLITS: usize = 16;
 
-/// A finder of subjects, which remembers them.
+/// A finder of subjects, with a cache.
 pub struct Finder<'f, 'a> {
     facts: &'f Facts<'a>,
     kind: Kind,
@@ -73,7 +73,7 @@ impl<'f, 'a> Finder<'f, 'a> {
         subjects
     }
 
-    /// Returns the one subject of a selector that is exactly a subject, as most are.
+    /// Returns the subject of a selector that is exactly one subject, as most are.
     fn plain(&self, selector: &PodSelector) -> Option<Subject> {
         let [Requirement { key, test: Test::In(names) }] = selector.namespace.list() else { return None };
         let ([namespace], NAMESPACE_NAME) = (names.as_slice(), key.as_str()) else { return None };
@@ -121,7 +121,7 @@ impl<'f, 'a> Finder<'f, 'a> {
                 _ => self.enumerate(namespace, selector, None, &mut subjects),
             }
         }
-        // Pods that no inventory shows yet may have any labels.
+        // Pods that the inventory does not have yet may have any labels.
         if possible && subjects.list.is_empty() && subjects.indistinct.is_none() {
             subjects.indistinct = Some(NO_WORKLOADS);
         }
@@ -137,7 +137,7 @@ impl<'f, 'a> Finder<'f, 'a> {
         match self.kind {
             Kind::Sidecar => labelled,
             Kind::Peer => false,
-            // Pods that no inventory shows are not taken to be labelled as a gateway of the root namespace.
+            // Unknown pods are assumed not to have the labels of a gateway in the root namespace.
             Kind::Authorization => {
                 let open = !self.facts.closed() && self.facts.gateway_of(selector).is_none();
                 labelled && !open && !lists.iter().any(|labels| self.shown_elsewhere(namespace, labels))
@@ -162,7 +162,7 @@ impl<'f, 'a> Finder<'f, 'a> {
         self.facts.workloads(namespace).is_none_or(|known| !known.having(labels).is_empty())
     }
 
-    /// Returns labels without those that the injector adds, if the rest tell the same pods.
+    /// Returns labels without those that the injector adds, if the others select the same pods.
     fn without_injected(&self, namespace: &str, labels: &MatchLabels) -> MatchLabels {
         let kept: MatchLabels = labels.iter().filter(|(key, _)| !is_injected(key)).cloned().collect();
         let same = || {
@@ -179,7 +179,7 @@ impl<'f, 'a> Finder<'f, 'a> {
         subjects
     }
 
-    /// Adds a subject for each known workload that a selector matches, or for some of them.
+    /// Adds a subject for each known workload that a selector matches, or only for some of them.
     fn enumerate(&self, namespace: &SmolStr, selector: &PodSelector, some: Option<&[u32]>, subjects: &mut Subjects) {
         let root = *namespace == self.facts.policy.settings.root_namespace;
         if root && self.kind == Kind::Peer {
@@ -200,7 +200,7 @@ impl<'f, 'a> Finder<'f, 'a> {
             };
             let workload = known.workloads[at as usize];
             let sets = telling_labels(self.facts, workload);
-            // A label that the policy itself asks for is kept, even if a controller changes it.
+            // A label that the policy itself names is kept, even if a controller changes it.
             let written = written_labels(selector, workload);
             let with_written: Vec<MatchLabels> = match written.is_empty() {
                 true => Vec::new(),
@@ -216,14 +216,14 @@ impl<'f, 'a> Finder<'f, 'a> {
     }
 }
 
-/// Returns the lists of labels that may tell a workload's pods, the shortest first.
+/// Returns the lists of labels that may select only a workload's pods, the shortest first.
 pub fn telling_labels(facts: &Facts<'_>, workload: &Workload) -> Vec<MatchLabels> {
     let sets = facts.policy.inventory.telling_labels(workload);
     let single = sets.iter().filter_map(match_labels);
     single.filter(|labels| has_labels(&workload.labels, labels)).collect()
 }
 
-/// Returns the labels of a workload that a selector asks for although controllers change them.
+/// Returns the labels of a workload that a selector names although controllers change them.
 fn written_labels(selector: &PodSelector, workload: &Workload) -> Vec<(SmolStr, SmolStr)> {
     let written = |requirement: &Requirement| {
         let Test::In(_) = &requirement.test else { return None };
@@ -245,7 +245,7 @@ fn split(requirements: &Requirements) -> Option<Vec<MatchLabels>> {
         if lists.len() * values.len() > MOST_SPLITS {
             return None;
         }
-        // Most requirements have one value, and then one list stays to the end.
+        // Most requirements have one value, so that the list stays the only one.
         let extend =
             |list: &mut Vec<(SmolStr, SmolStr)>, value: &SmolStr| list.push((requirement.key.clone(), value.clone()));
         if let [value] = values.as_slice() {

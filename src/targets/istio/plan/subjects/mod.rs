@@ -4,11 +4,11 @@
 //! allow ingress lab/* -> garden/{app=web, tier!=edge}
 //! ```
 //!
-//! An object is for the mesh, a namespace, or the pods of one namespace with some labels (`subject`), so a selector
-//! that asks for more is taken apart into such subjects by the inventory's workloads (`find`). All
-//! AuthorizationPolicies of a pod add up, but a pod obeys one Sidecar and one PeerAuthentication (`effective`), for
-//! which pods are divided (`divide`). Where no labels tell the pods of a rule from others, all objects that may have
-//! such pods (`overlaps`) get the rule's access.
+//! An object is for the mesh, a namespace, or the pods of one namespace with some labels (`subject`). A selector with
+//! other requirements is replaced by the matching workloads of the inventory (`find`). All AuthorizationPolicies of a
+//! pod add up, but a pod obeys only one Sidecar and one PeerAuthentication (`obeyed`), so pods are divided between
+//! these (`divide`). If no labels distinguish the pods of a rule from others, the rule's access is added to all objects
+//! that may have such pods (`overlaps`).
 
 mod divide;
 mod find;

@@ -6,10 +6,10 @@
 //! allow egress garden/{app=web} -> c.example:443/tls    workload-specific     a, b, c
 //! ```
 //!
-//! Istio merges neither kind: a pod obeys the one whose labels select it, else its namespace's, else the mesh's, and of
-//! two whose labels select it the older one. So each object repeats the statements of those around it, and the pods are
-//! divided so that no pod obeys two (`divide`). Statements whose pods Istio cannot tell from others join every object
-//! that may have such pods.
+//! Istio merges objects of neither kind. A pod obeys the object whose labels select it, else its namespace's, else the
+//! mesh's; if two objects select it by labels, it obeys the older one. So each object repeats the statements of the
+//! objects that enclose it, and the pods are divided so that no pod obeys two (`divide`). Statements whose pods Istio
+//! cannot distinguish are added to every object that may have such pods.
 
 use std::rc::Rc;
 
@@ -27,9 +27,9 @@ use crate::targets::istio::facts::{Facts, MatchLabels, NamespaceFacts};
 pub struct Statement<'a> {
     /// The pods.
     pub selector: &'a PodSelector,
-    /// The same pods, as far as Istio can tell them.
+    /// The same pods, as subjects of Istio.
     pub subjects: Rc<Subjects>,
-    /// Whether the statement allows something, so that other pods may get it too; otherwise it closes, and is for
+    /// Whether the statement allows something, so that other pods may get it too. Otherwise it closes, and is for
     /// exactly these pods or for none.
     pub gives: bool,
 }
@@ -37,20 +37,20 @@ pub struct Statement<'a> {
 /// An object that some pods obey.
 #[derive(Debug)]
 pub struct EffectiveObject {
-    /// The pods, less those of the objects inside.
+    /// The pods, without those of enclosed objects.
     pub subject: Subject,
     /// The object that they would obey without this one.
     pub around: Option<usize>,
-    /// The statements about all of its pods, those of the objects around it left out.
+    /// The statements about all of its pods, without those of enclosing objects.
     pub own: Said,
-    /// The statements about some of its pods, which all of them get.
+    /// The statements about some of its pods, which are applied to all of them.
     pub joined: Vec<u32>,
 }
 
 /// All pods, divided by the object that they obey.
 #[derive(Default)]
 pub struct Division {
-    /// The objects; each stands after the one around it.
+    /// The objects; each comes after the one that encloses it.
     pub objects: Vec<EffectiveObject>,
     /// For each statement, why some of its pods have no object of their own.
     pub without: Vec<Option<Indistinct>>,
@@ -87,7 +87,7 @@ impl Division {
             if let Some(why) = statement.subjects.indistinct {
                 division.without[at] = Some(why);
                 indistinct.push(at as u32);
-                // Its pods may be in a namespace that has only the mesh-wide object so far.
+                // Its pods may be in a namespace that only has the mesh-wide object so far.
                 if let Some(name) = statement.selector.namespace_name() {
                     in_namespace(name);
                 }
@@ -109,7 +109,7 @@ impl Division {
         self.by_subject.get(subject).copied()
     }
 
-    /// Returns an object and those around it, the innermost first.
+    /// Returns an object and those that enclose it, the innermost first.
     pub fn chain(&self, object: usize) -> impl Iterator<Item = usize> {
         std::iter::successors(Some(object), |&object| self.objects[object].around)
     }
@@ -170,7 +170,7 @@ impl Division {
         }
     }
 
-    /// Adds the statements whose pods Istio cannot tell to every object that may have some of them.
+    /// Adds each statement whose pods Istio cannot distinguish to every object that may have some of these pods.
     fn join_indistinct(&mut self, facts: &Facts<'_>, statements: &[Statement<'_>], indistinct: &[u32]) {
         if indistinct.is_empty() {
             return;
@@ -182,8 +182,8 @@ impl Division {
             if !statement.gives {
                 continue;
             }
-            // A namespace that a statement names has an object, so that the mesh-wide one does not need the statement
-            // for the namespace's pods; in the root namespace the object is the mesh-wide one.
+            // A namespace that a statement names has its own object, so the mesh-wide object does not need the
+            // statement for it. In the root namespace this object is the mesh-wide one.
             let named = statement.selector.namespace_name().is_some_and(|name| name != root);
             let own = !statement.subjects.list.is_empty();
             for object in overlaps.of(facts, statement.selector) {

@@ -1,4 +1,4 @@
-//! Subjects that may have pods of a selector, found without a look at all subjects.
+//! An index of subjects, which finds those that may have pods of a selector.
 //!
 //! ```text
 //! allow ingress lab/* -> garden/{app=web}    may have pods of `garden/{tier=edge}`, and none of `garden/{app=db}`
@@ -22,12 +22,12 @@ struct Group {
     namespace: Option<SmolStr>,
     members: Vec<(usize, MatchLabels)>,
     having: FxHashMap<(SmolStr, SmolStr), Vec<usize>>,
-    /// For keys that were asked for, the members without the key.
+    /// For keys that were looked up, the members without the key.
     lacking: FxHashMap<SmolStr, Vec<usize>>,
 }
 
 impl Overlaps {
-    /// Indexes subjects; they are known by their numbers afterwards.
+    /// Indexes subjects by their numbers.
     pub fn new<'p>(subjects: impl Iterator<Item = &'p Subject>) -> Overlaps {
         let mut overlaps = Overlaps { groups: Vec::new(), by_namespace: FxHashMap::default() };
         for (number, subject) in subjects.enumerate() {
@@ -71,7 +71,7 @@ impl Group {
             return;
         }
         let known = namespace.and_then(|name| facts.workloads(name));
-        // Pods that no inventory shows yet may have any other labels.
+        // Pods that the inventory does not have yet may have any other labels.
         let known = known.filter(|known| !known.numbers(selector).is_empty());
         for at in self.candidates(selector) {
             let (number, labels) = &self.members[at];

@@ -13,7 +13,7 @@ use crate::targets::istio::facts::MatchLabels;
 /// The mesh, a namespace, or the pods of one namespace with some labels.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject {
-    /// The namespace; `None` is the whole mesh, whose objects stand in the root namespace.
+    /// The namespace; `None` is the whole mesh, whose objects are in the root namespace.
     pub namespace: Option<SmolStr>,
     /// The pods' labels; none are all pods.
     pub labels: MatchLabels,
@@ -28,7 +28,7 @@ pub struct Subjects {
     pub indistinct: Option<Indistinct>,
 }
 
-/// The reason why some of a selector's pods cannot be told from others.
+/// The reason why some of a selector's pods cannot be distinguished from others.
 pub type Indistinct = &'static str;
 
 impl Subject {

@@ -1,4 +1,4 @@
-//! The objects of a mesh, by what they are looked up by.
+//! An index of a mesh's objects, for look-ups by namespace and host.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
@@ -9,10 +9,10 @@ use crate::inventory::outside::{Entry, Mesh, Opening, Route, Servers};
 use crate::inventory::{PolicyKind, PolicyObject, Says};
 use crate::policy::Policy;
 
-/// The objects of a mesh that say where connections go which leave their pod.
+/// The objects of a mesh that decide where the connections of pods go.
 pub struct Index<'a> {
     pub(super) policy: &'a Policy,
-    /// The end of the names of Services.
+    /// The end of the names of Services: `.svc.cluster.local`.
     pub(super) svc: String,
     sidecars: FxHashMap<&'a SmolStr, Vec<&'a PolicyObject>>,
     entries: FxHashMap<&'a SmolStr, Registry<'a>>,
@@ -26,12 +26,12 @@ pub struct Index<'a> {
 struct Registry<'a> {
     all: Vec<&'a Entry>,
     by_host: FxHashMap<&'a str, Vec<&'a Entry>>,
-    /// Those below what follows the `*` of a wildcard that a Sidecar imports.
+    /// The entries below each wildcard (the text after `*`) that a Sidecar imports.
     below: FxHashMap<&'a str, Vec<&'a Entry>>,
 }
 
 impl<'a> Index<'a> {
-    /// Sorts the objects of a mesh.
+    /// Indexes the objects of a mesh.
     pub fn new(policy: &'a Policy, mesh: &'a Mesh) -> Index<'a> {
         let mut index = Index {
             policy,
@@ -75,13 +75,14 @@ impl<'a> Index<'a> {
         self.sidecars.get(namespace).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Returns where a Sidecar lets the pods of a namespace go; `None` stands for one that nothing names.
+    /// Returns the destinations that a Sidecar lets the pods of a namespace reach; `None` is a namespace that no rule
+    /// names.
     pub(super) fn landings<'i>(&'i self, sidecar: &'i PolicyObject, viewer: Option<&SmolStr>) -> Vec<Landing<'i>> {
         let Says::Sidecar(says) = &sidecar.says else { return Vec::new() };
         let mut found = Vec::new();
         match says.others {
             Some(Others::Refused) => {}
-            // The mesh says, and by default it lets everything out.
+            // The mesh's setting decides, and by default it lets everything out.
             None => found.push(Landing::everything(false)),
             Some(Others::Pass) => return vec![Landing::everything(true)],
         }
@@ -100,7 +101,7 @@ impl<'a> Index<'a> {
         found
     }
 
-    /// Adds where an import leads: a namespace and a host, which may begin with `*`.
+    /// Adds the destinations of an import: a namespace and a host, which may begin with `*`.
     fn import<'i>(
         &'i self,
         (namespace, host): (&'i str, &'i str),

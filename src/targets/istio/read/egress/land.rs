@@ -1,4 +1,4 @@
-//! Where the connections end that a sidecar lets out to a ServiceEntry.
+//! Landings: where the connections to a ServiceEntry end.
 //!
 //! ```text
 //! resolution: DNS     port 443/TLS    zenquotes.io, wherever that is: not the address that the pod dials
@@ -7,8 +7,8 @@
 //! resolution: NONE    port 443/TLS    any address, for the name that the pod asks for is not compared with it
 //! ```
 //!
-//! A VirtualService for the host sends the connections of some pods to a gateway instead, inside TLS by which that
-//! knows the pod and the host.
+//! A VirtualService for the host sends the connections of some pods to a gateway instead, inside TLS, by which the
+//! gateway knows the pod and the host.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -25,24 +25,24 @@ use crate::model::hosts::HostName;
 use crate::model::labels::{Labels, PodSelector};
 use crate::model::ports::PortMatch;
 
-/// Where some connections end.
+/// The end of some connections.
 pub(super) struct Landing<'i> {
-    /// The labels of the pods whose connections these are; `None` is all pods of the Sidecar.
+    /// The labels of the pods that open the connections; `None` is all pods of the Sidecar.
     pub from: Option<Vec<&'i Labels>>,
     /// The labels of pods whose connections go elsewhere.
     pub but: Vec<&'i Labels>,
     /// The end.
     pub to: To<'i>,
-    /// Whether the connections are known to pass.
+    /// Whether the connections certainly pass.
     pub sure: bool,
 }
 
-/// The end of connections.
+/// Where connections end.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum To<'i> {
-    /// Wherever the pod wants.
+    /// Any destination.
     Everything,
-    /// A host, wherever it is, on a port.
+    /// A host at any of its addresses, on a port.
     Host(HostName, u16),
     /// A host at one of some addresses, on a port.
     At(HostName, &'i [IpAddr], u16),
@@ -52,20 +52,20 @@ pub(super) enum To<'i> {
     Anywhere(u16),
     /// Pods, on ports of theirs.
     Pods(PodSelector, Vec<PortMatch>),
-    /// What an endpoint of the policy names.
+    /// The destinations of an endpoint of the policy.
     Endpoint(Arc<Endpoint>),
-    /// Pods of a gateway on a port, which TLS asks for a name, and which lead to a host on a port.
+    /// Pods of a gateway on a port, which recognises a host by TLS and leads to this host on a port.
     Gateway(&'i [PodSelector], u16, HostName, (HostName, u16)),
 }
 
-/// The listener of a Sidecar that a connection comes to, and whose it is.
+/// The listener of a Sidecar that takes a connection, and the pods that open it.
 #[derive(Clone, Copy)]
 pub(super) struct Listening<'l> {
-    /// The listener; `None` is the one of a Sidecar that names none.
+    /// The listener; `None` for a Sidecar without listeners.
     pub listener: Option<&'l EgressListener>,
-    /// The ports that have listeners of their own, so that a listener without a port does not get them.
+    /// The ports that have their own listeners, so that a listener without a port does not get them.
     pub shadowed: &'l FxHashSet<u16>,
-    /// The namespace of the pods; `None` is one that nothing names.
+    /// The namespace of the pods; `None` is a namespace that no rule names.
     pub viewer: Option<&'l SmolStr>,
 }
 
@@ -79,26 +79,26 @@ impl Listening<'_> {
         self.port().map_or(!self.shadowed.contains(&port), |own| own == port)
     }
 
-    /// Returns whether a listener that says how it reads its port tells the hosts of a port apart.
+    /// Returns whether a listener with this protocol can distinguish the hosts of a port.
     fn tells(&self, reading: Reading) -> bool {
         self.listener.and_then(|listener| listener.reading).is_none_or(|own| own == reading)
     }
 }
 
 impl<'i> Landing<'i> {
-    /// Returns connections that are known to pass.
+    /// Returns connections that certainly pass.
     pub fn at(to: To<'i>) -> Landing<'i> {
         Landing { from: None, but: Vec::new(), to, sure: true }
     }
 
-    /// Returns the landing of pods that may call everybody.
+    /// Returns the landing of pods that may call everything.
     pub fn everything(sure: bool) -> Landing<'i> {
         Landing { sure, ..Landing::at(To::Everything) }
     }
 }
 
 impl Index<'_> {
-    /// Adds where a listener leads that imports a ServiceEntry.
+    /// Adds the destinations of a listener that imports a ServiceEntry.
     pub(super) fn entry<'i>(&'i self, entry: &'i Entry, at: Listening<'_>, found: &mut Vec<Landing<'i>>) {
         for text in &entry.hosts {
             let Ok(host) = HostName::parse(text) else { continue };
@@ -111,8 +111,8 @@ impl Index<'_> {
         }
     }
 
-    /// Adds where connections to a host on a port go: by the routes of the host, the first that fits, else straight
-    /// there.
+    /// Adds the destinations of connections to a host on a port: by the first route of the host that fits, else
+    /// directly.
     fn routed<'i>(
         &'i self,
         entry: &'i Entry,
@@ -160,7 +160,7 @@ impl Index<'_> {
             }
             before.extend(labels);
         }
-        // A host that has routes for requests, and none for these, refuses them.
+        // A host that has routes for requests, but none for these, refuses them.
         if items().next().is_some() && port.reading == Reading::Requests {
             return;
         }
@@ -168,7 +168,7 @@ impl Index<'_> {
         found.extend(to.map(|(to, sure)| Landing { from: None, but: before, to, sure }));
     }
 
-    /// Returns where connections go without a route, and whether they are known to pass.
+    /// Returns the destination of connections without a route, and whether they certainly pass.
     fn straight<'i>(
         &'i self,
         entry: &'i Entry,
@@ -179,9 +179,9 @@ impl Index<'_> {
         if let Some(target) = port.target {
             return Some(match self.opened(text, port.number, viewer) {
                 Some(tls) if is_checked(tls, text) => (To::Host(host.clone(), target), true),
-                // The certificate of another host would do.
+                // Another host with a certificate would be accepted.
                 Some(_) => (To::Anywhere(target), false),
-                // What arrives there is no TLS.
+                // Traffic that is not TLS arrives there.
                 None => (To::Host(host.clone(), target), false),
             });
         }
@@ -193,12 +193,12 @@ impl Index<'_> {
             Resolution::Static => Some((To::At(host.clone(), &entry.endpoints, own), true)),
             Resolution::None => {
                 let nets = entry.addresses.as_slice();
-                // A prefix that begins there stands for every address.
+                // A prefix that begins at 0.0.0.0 stands for every address.
                 let all = nets.is_empty() || nets.iter().any(|net| net.network() == Ipv4Addr::UNSPECIFIED);
                 if !by_address || all {
                     return Some((To::Anywhere(own), false));
                 }
-                // A host that is imported by its own name has one of several addresses, and nobody can say which.
+                // A host that is imported by its own name has only one of several addresses, and it is unknown which.
                 Some((To::Addresses(nets, own), host.wildcard || nets.len() == 1))
             }
         }
@@ -211,8 +211,8 @@ impl Index<'_> {
         seen.find_map(|one| one.ports.iter().find(|own| own.port == port))
     }
 
-    /// Returns the way through a gateway that an item of a host's route leads to, if all of the way is there: mutual
-    /// TLS to the gateway's Service, a server of the gateway that takes it, and the route from there to the host.
+    /// Returns the way through a gateway that a route of a host leads to, if it is complete: mutual TLS to the
+    /// gateway's Service, a server of the gateway that takes it, and the route from there to the host.
     fn gateway<'i>(
         &'i self,
         route: &'i Route,
@@ -222,7 +222,7 @@ impl Index<'_> {
         at: Listening<'_>,
     ) -> Option<To<'i>> {
         let port = item.port?;
-        // A listener with a port knows the gateway's Service on that port alone.
+        // A listener with a port finds the gateway's Service only on that port.
         if at.port().is_some_and(|own| own != port) {
             return None;
         }

@@ -5,7 +5,7 @@
 //! shop/*.shop.svc.cluster.local                                   those of all Services of shop
 //! ```
 //!
-//! Without an inventory any Service may be there, and lead to any pod of its namespace.
+//! Without an inventory any Service may exist, and lead to any pod of its namespace.
 
 use std::sync::Arc;
 
@@ -25,11 +25,11 @@ use crate::policy::GrantReason;
 /// The Service of the API servers.
 const API_SERVER: (&str, &str) = ("default", "kubernetes");
 
-/// The names that clusters give the Service of their DNS, whatever runs behind it.
+/// The names of the cluster's DNS Service, on all platforms.
 const RESOLVERS: [(&str, &str); 2] = [("kube-system", "kube-dns"), ("openshift-dns", "dns-default")];
 
 impl Index<'_> {
-    /// Adds where the Services of an imported host lead; it may begin with `*`.
+    /// Adds the destinations of the Services of an imported host, which may begin with `*`.
     pub(super) fn services<'i>(
         &'i self,
         namespace: Option<&str>,
@@ -49,7 +49,7 @@ impl Index<'_> {
             }
             return;
         };
-        // What follows the `*` says which namespace's Services are meant, or is the end of all their names.
+        // The text after the `*` names the namespace of the Services, or is the end of all Services' names.
         let of = end.strip_suffix(&self.svc).and_then(|rest| rest.strip_prefix('.'));
         if of.is_none() && !self.svc.ends_with(end) && !end.is_empty() {
             return;
@@ -78,7 +78,7 @@ impl Index<'_> {
         found: &mut Vec<Landing<'i>>,
     ) {
         let ports = service.ports.iter().enumerate().filter(|(number, port)| match at.port() {
-            // A listener takes the first port of its number, whatever its protocol is.
+            // A listener takes the first port with its number, whatever the protocol.
             Some(own) => port.port == own && !service.ports[..*number].iter().any(|before| before.port == own),
             None => !at.shadowed.contains(&port.port),
         });
@@ -89,7 +89,7 @@ impl Index<'_> {
         }
         match behind(namespace, service, ports) {
             Some((pods, ports)) => found.push(Landing::at(To::Pods(pods, ports))),
-            // The endpoints of this one are the API servers; those of others nobody knows.
+            // The endpoints of this Service are the API servers; those of others are unknown.
             None if (namespace, name) == API_SERVER => found.push(self.api_server()),
             None => {}
         }
@@ -99,7 +99,7 @@ impl Index<'_> {
         Landing::at(To::Endpoint(Arc::clone(&self.policy.api_server)))
     }
 
-    /// Returns where a Service leads that no inventory shows: the cluster's DNS, or perhaps any pod of its namespace.
+    /// Returns the destination of an unknown Service: the cluster's DNS, or perhaps any pod of its namespace.
     fn unknown<'i>(&self, namespace: &str, name: &str) -> Landing<'i> {
         if (namespace, name) == API_SERVER {
             return self.api_server();
@@ -119,7 +119,7 @@ impl Index<'_> {
 }
 
 impl Egress<'_, '_> {
-    /// Adds what the Services of the inventory speak of to the values in play, those of the namespaces in play.
+    /// Adds the values of the inventory's Services, in the namespaces in play, to the values in play.
     pub(super) fn service_terms(&self, terms: &mut Terms) {
         for (namespace, service) in self.services().filter(|(namespace, _)| terms.names(namespace)).collect::<Vec<_>>()
         {
@@ -129,8 +129,8 @@ impl Egress<'_, '_> {
         }
     }
 
-    /// Returns the flows to pods to which some Service leads, and all that go outside. Without an inventory any Service
-    /// may be there.
+    /// Returns the flows to pods that some Service leads to, and all flows outside. Without an inventory any Service
+    /// may exist.
     pub fn by_services(&self, flows: &mut Flows) -> Set {
         if !self.policy.inventory.given {
             return Set::ALL;

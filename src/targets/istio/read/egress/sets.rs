@@ -11,7 +11,7 @@ use crate::model::ports::{PortMatch, PortTest, Ports, Protocol};
 use crate::policy::Policy;
 
 impl Landing<'_> {
-    /// Adds what the landing speaks of to the values in play.
+    /// Adds the values of the landing to the values in play.
     pub(super) fn terms(&self, terms: &mut Terms) {
         for labels in self.from.iter().flatten().chain(&self.but) {
             terms.pods(&selector(labels));
@@ -34,7 +34,7 @@ impl Landing<'_> {
         }
     }
 
-    /// Returns the flows from the pods of a place that end there, `to` being those from anywhere.
+    /// Returns the flows from the pods of a namespace that end there; `to` are those from anywhere.
     pub(super) fn set(&self, to: LetOut, flows: &mut Flows, place: u32) -> LetOut {
         let must = if self.sure { to.must } else { Set::NONE };
         if self.from.is_none() && self.but.is_empty() {
@@ -54,7 +54,7 @@ impl Landing<'_> {
 }
 
 impl To<'_> {
-    /// Returns the flows that end there, from anywhere.
+    /// Returns the flows from anywhere that end there.
     pub(super) fn set(&self, policy: &Policy, flows: &mut Flows) -> LetOut {
         let both = |set| LetOut { may: set, must: set };
         match self {
@@ -65,7 +65,7 @@ impl To<'_> {
                 let there = on_port(flows, &set, *port);
                 let named = flows.to_names(std::slice::from_ref(name));
                 let must = flows.diagrams.and(there, named);
-                // Whatever is at an address where the host is not, it is not the host.
+                // At an address that the host does not have, another host answers.
                 let elsewhere = set.subtract(&flows.space.places_of(&name.name));
                 let elsewhere = on_port(flows, &elsewhere, *port);
                 let nameless = flows.to_no_host();
@@ -112,7 +112,7 @@ impl To<'_> {
                     sets.push(flows.diagrams.and(there, asked));
                 }
                 let may = flows.diagrams.union(sets);
-                // Its connections to the host come there, too.
+                // The gateway's own connections to the host end there, too.
                 let delivered = at_host(flows, host, *own);
                 LetOut { may, must: flows.diagrams.or(may, delivered) }
             }
@@ -127,7 +127,7 @@ pub(super) fn led_to(flows: &mut Flows, pods: &PodSelector, ports: &[PortMatch])
     flows.diagrams.and(there, ports)
 }
 
-/// Adds what such flows speak of to the values in play.
+/// Adds the values of such flows to the values in play.
 pub(super) fn led_to_terms(pods: &PodSelector, ports: &[PortMatch], terms: &mut Terms) {
     terms.pods(pods);
     for port in ports {
