@@ -48,6 +48,8 @@ fn a_pod_with_the_account_of_a_gateway_is_taken_for_it() {
         assert_eq!(found, level, "{rule}");
         assert!(words.contains("other pods run as edges/@envoy too"), "{words}");
     }
+    let declared = "workload edges/other { labels {app=other} account envoy }\n";
+    assert_eq!(build(&format!("{EDGE}{declared}{VIA}")).judged(0, IN).0, Level::Wider);
     // Each layer lets the other's pods through by one of the rules.
     let beside = "allow ingress edges/@envoy -> garden/{app=web}:8080/http where path \"/healthz\"";
     let crossed = Build::text_for_both(&format!("{EDGE}{VIA}\n{beside}"), Some(&shared));
