@@ -530,3 +530,23 @@ fn services_behind_addresses_and_dns_are_open_on_istio() {
         assert_eq!(found, level, "{denied}: {reason}");
     }
 }
+
+/// Who asks for a headless Service dials its port at the pods themselves.
+#[test]
+fn the_port_of_a_headless_service_is_its_pods() {
+    let judged = |target: &str| {
+        let cluster = format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: db, namespace: garden }}\nspec:\n  \
+             selector: {{ matchLabels: {{ app: db }} }}\n  template:\n    metadata: {{ labels: {{ app: db }} }}\n    \
+             spec: {{ containers: [{{ name: a, image: b, ports: [{{ name: pg, containerPort: 5432 }}] }}] }}\n---\n\
+             apiVersion: v1\nkind: Service\nmetadata: {{ name: db, namespace: garden }}\nspec: {{ clusterIP: None, \
+             selector: {{ app: db }}, ports: [{{ name: tcp-pg, port: 5432, targetPort: {target} }}] }}\n"
+        );
+        build_with("allow egress shop/* -> garden/{app=db}", Some(&cluster), |_| ()).judged(0, Direction::Egress)
+    };
+    for own in ["5432", "pg"] {
+        assert_eq!(judged(own).0, Level::Bypassable, "{own}: {}", judged(own).1);
+    }
+    let (level, reason) = judged("9999");
+    assert!(level == Level::Wider && reason.contains("is headless: its port 5432"), "{level:?} {reason}");
+}

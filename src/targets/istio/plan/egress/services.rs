@@ -117,6 +117,18 @@ fn reach(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Reached {
     reached
 }
 
+/// Returns whether a port of a Service has the number that it has at the pods. Who asks for a headless Service gets the
+/// addresses of its pods, and dials its port there.
+fn is_own_port(facts: &Facts<'_>, pods: &PodSelector, port: &ServicePort) -> bool {
+    match &port.target {
+        TargetPort::Number(number) => *number == port.port,
+        TargetPort::Name(name) => {
+            let numbers = facts.policy.inventory.numbers_of(pods, name, port.protocol);
+            numbers.is_none_or(|numbers| numbers.iter().all(|number| *number == port.port))
+        }
+    }
+}
+
 /// Adds the Services of every namespace.
 fn everywhere(facts: &Facts<'_>, reached: &mut Reached) {
     let outside = |name: &&SmolStr| facts.known(name).is_some_and(|known| known.leading_elsewhere().next().is_some());
@@ -218,6 +230,12 @@ impl Found {
                 if service.headless && matches!(class, Class::Http | Class::Auto) {
                     found.gap = Some(IstioGap::wider(format!(
                         "Service {namespace}/{name} is headless: who names it as the host reaches any address on {}",
+                        port.port
+                    )));
+                } else if service.headless && !is_own_port(facts, selector, port) {
+                    found.gap = Some(IstioGap::wider(format!(
+                        "Service {namespace}/{name} is headless: its port {0} is port {0} of its pods there, whatever \
+                         targetPort says",
                         port.port
                     )));
                 }
