@@ -74,8 +74,8 @@ impl Analysis {
         self.words_at(file, offset, Wanted::All).0
     }
 
-    /// Returns the first of the words that may stand at an offset, at most so many, and whether there are more: of those
-    /// that begin as the word that is written there, or else of those that contain it.
+    /// Returns the first of the words that may stand at an offset, at most so many, and whether there are more: of
+    /// those that begin as the word that is written there, or else of those that contain it.
     pub fn first_completions(&self, file: FileId, offset: u32, most: usize) -> (Vec<Completion>, bool) {
         match self.words_at(file, offset, Wanted::Beginning(most)) {
             (found, _) if found.is_empty() => self.words_at(file, offset, Wanted::Containing(most)),

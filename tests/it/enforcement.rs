@@ -525,7 +525,6 @@ fn services_behind_addresses_and_dns_are_open_on_istio() {
         ("kube-system/*:9153", Level::Unable),
         ("kube-system/{k8s-app=kube-dns}:9153", Level::Unable),
         ("kube-system/*", Level::Bypassable),
-        ("kube-system/*:9153/udp", Level::Bypassable),
     ] {
         let (found, reason) = judged(&format!("{host}deny egress garden/web -> {denied}"), 1);
         assert_eq!(found, level, "{denied}: {reason}");

@@ -274,8 +274,8 @@ impl<'f, 'a> Destinations<'f, 'a> {
         }
     }
 
-    /// Returns the gap of addresses that hold the cluster IP of a Service: a sidecar passes on what is sent there, and the
-    /// node leads it to the Service's pods.
+    /// Returns the gap of addresses that hold the cluster IP of a Service: a sidecar passes on what is sent there, and
+    /// the node leads it to the Service's pods.
     fn service_behind(&self, set: &AddressSet, ports: &[u16]) -> Option<IstioGap> {
         let services = &self.facts.policy.inventory.services;
         let mut inside = set.blocks.iter().flat_map(|block| {

@@ -91,8 +91,8 @@ pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolati
     findings
 }
 
-/// Returns whether a deny takes TCP ports of the resolver's pods that the way to DNS leaves open: `kube-system/*:9153`. A
-/// deny of TCP 53 takes the way itself.
+/// Returns whether a deny takes TCP ports of the resolver's pods that the way to DNS leaves open: `kube-system/*:9153`.
+/// A deny of TCP 53 takes the way itself.
 fn leaves_open(deny: &Rule, dns: &Grant) -> bool {
     let meet = |one: &Endpoint, other: &Endpoint| {
         let all: Vec<&PodSelector> = other.pods().map(|(_, pods)| &pods.selector).collect();
