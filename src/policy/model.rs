@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::concerning::Concerning;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Workload};
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, What};
 use crate::model::gateways::Gateway;
-use crate::model::labels::{Account, PodSelector};
+use crate::model::labels::PodSelector;
 use crate::model::rules::{Claim, Direction, GrantId, Rule, RuleId, Test};
 use crate::settings::{Layer, Settings};
 
@@ -72,13 +72,15 @@ impl Policy {
     /// gateway.
     pub fn shares_account(&self, gateway: &Gateway) -> bool {
         let Some((namespace, account)) = &gateway.account else { return false };
-        let account = Account::Is(account.clone());
-        let running = PodSelector { account, ..PodSelector::in_namespace(namespace.clone()) };
-        let own = |workload| gateway.pods.iter().any(|pods| self.inventory.is_selected(pods, workload));
+        // The namespace of a workload that the source declares need not be known.
+        let here = |pods: &&PodSelector| pods.namespace_name().is_none_or(|name| name == namespace);
+        let own =
+            |workload: &Workload| gateway.pods.iter().filter(here).any(|pods| pods.labels.matches(&workload.labels));
+        let running = self.inventory.workloads_in(namespace).iter().filter(|workload| workload.account == *account);
         let other = |other: &Arc<Gateway>| {
             other.account == gateway.account && !other.pods.iter().all(|pods| pods.is_inside(&gateway.pods))
         };
-        self.gateways.iter().any(other) || self.inventory.select(&running).into_iter().any(|workload| !own(workload))
+        self.gateways.iter().any(other) || running.filter(|one| !one.host_network).any(|workload| !own(workload))
     }
 
     /// Returns every rule with its id, in their order.
