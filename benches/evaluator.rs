@@ -14,6 +14,7 @@ mod generate;
 mod host;
 #[path = "evaluator/logs.rs"]
 mod logs;
+mod table;
 
 /// As in the command.
 #[global_allocator]
@@ -28,9 +29,7 @@ use host::Host;
 use netpol::replay::Replay;
 use netpol::targets::wasm::kernel::layout;
 use netpol::targets::wasm::{self, Abi};
-
-/// A line of the table: the sizes at which it is measured, its name, and what measures it.
-type Line = (&'static [usize], &'static str, fn(usize) -> Measured);
+use table::{Line, Measured};
 
 /// The lines, each a function of its own.
 const LINES: &[Line] = &[
@@ -48,31 +47,8 @@ const LINES: &[Line] = &[
     (&[10_000], "replay, lines of eval --flows", |size| replay(size, &logs::questions)),
 ];
 
-/// A figure beside its goal, both in this unit.
-struct Measured {
-    unit: &'static str,
-    figure: f64,
-    goal: f64,
-    /// What it was measured from.
-    from: String,
-}
-
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    let wanted: Vec<usize> = args.iter().filter_map(|arg| arg.parse().ok()).collect();
-    let names: Vec<&String> = args.iter().filter(|arg| arg.parse::<usize>().is_err()).collect();
-    println!("{:>8} {:<54} {:>10} {:>10}", "rules", "what", "figure", "goal");
-    let mut missed = false;
-    let is_wanted = |what: &str| names.is_empty() || names.iter().any(|name| what.contains(name.as_str()));
-    for (sizes, what, measure) in LINES.iter().filter(|(_, what, _)| is_wanted(what)) {
-        for &size in sizes.iter().filter(|size| wanted.is_empty() || wanted.contains(size)) {
-            let Measured { unit, figure, goal, from } = measure(size);
-            let word = if figure > goal { "  missed" } else { "" };
-            println!("{size:>8} {what:<54} {figure:>7.2} {unit:<2} {goal:>7.2} {unit:<2}  {from}{word}");
-            missed |= figure > goal;
-        }
-    }
-    if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    table::print(LINES)
 }
 
 /// Decisions on flows that come again, as they do in a proxy, and what they cost the first time.

@@ -9,6 +9,7 @@
 
 #[allow(dead_code, reason = "manifests are for the other benchmark")]
 mod generate;
+mod table;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -19,9 +20,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-
-/// A line of the table: the sizes at which it is measured, its name, and what measures it.
-type Line = (&'static [usize], &'static str, fn(usize) -> Measured);
+use table::{Line, Measured};
 
 /// The lines, each a function of its own.
 const LINES: &[Line] = &[
@@ -41,31 +40,8 @@ const BREATH: usize = 50;
 /// How long a message may take before the benchmark fails.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A figure beside its goal, both in this unit.
-struct Measured {
-    unit: &'static str,
-    figure: f64,
-    goal: f64,
-    /// What it was measured from.
-    from: String,
-}
-
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    let wanted: Vec<usize> = args.iter().filter_map(|arg| arg.parse().ok()).collect();
-    let names: Vec<&String> = args.iter().filter(|arg| arg.parse::<usize>().is_err()).collect();
-    println!("{:>8} {:<46} {:>10} {:>10}", "rules", "what", "figure", "goal");
-    let mut missed = false;
-    let is_wanted = |what: &str| names.is_empty() || names.iter().any(|name| what.contains(name.as_str()));
-    for (sizes, what, measure) in LINES.iter().filter(|(_, what, _)| is_wanted(what)) {
-        for &size in sizes.iter().filter(|size| wanted.is_empty() || wanted.contains(size)) {
-            let Measured { unit, figure, goal, from } = measure(size);
-            let word = if figure > goal { "  missed" } else { "" };
-            println!("{size:>8} {what:<46} {figure:>7.2} {unit:<2} {goal:>7.2} {unit:<2}  {from}{word}");
-            missed |= figure > goal;
-        }
-    }
-    if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    table::print(LINES)
 }
 
 fn start(size: usize) -> Measured {

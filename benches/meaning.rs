@@ -8,6 +8,7 @@
 
 #[allow(dead_code, reason = "manifests are for the other benchmark")]
 mod generate;
+mod table;
 
 /// As in the command.
 #[global_allocator]
@@ -27,9 +28,7 @@ use netpol::settings::Settings;
 use netpol::source::Sources;
 use netpol::targets::{self, Checked, Made};
 use netpol::verify;
-
-/// A line of the table: the sizes at which it is measured, its name, and what measures it.
-type Line = (&'static [usize], &'static str, fn(usize) -> Measured);
+use table::{Line, Measured};
 
 /// The lines, each a function of its own.
 const LINES: &[Line] = &[
@@ -40,31 +39,8 @@ const LINES: &[Line] = &[
     (&[1_000, 10_000, 100_000], "the check of a build, beside the rest of it", check),
 ];
 
-/// A figure beside its goal, both in this unit.
-struct Measured {
-    unit: &'static str,
-    figure: f64,
-    goal: f64,
-    /// What it was measured from.
-    from: String,
-}
-
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    let wanted: Vec<usize> = args.iter().filter_map(|arg| arg.parse().ok()).collect();
-    let names: Vec<&String> = args.iter().filter(|arg| arg.parse::<usize>().is_err()).collect();
-    println!("{:>8} {:<44} {:>10} {:>10}", "rules", "what", "figure", "goal");
-    let mut missed = false;
-    let is_wanted = |what: &str| names.is_empty() || names.iter().any(|name| what.contains(name.as_str()));
-    for (sizes, what, measure) in LINES.iter().filter(|(_, what, _)| is_wanted(what)) {
-        for &size in if wanted.is_empty() { *sizes } else { &wanted } {
-            let Measured { unit, figure, goal, from } = measure(size);
-            let word = if figure > goal { "  missed" } else { "" };
-            println!("{size:>8} {what:<44} {figure:>7.2} {unit:<2} {goal:>7.2} {unit:<2}  {from}{word}");
-            missed |= figure > goal;
-        }
-    }
-    if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    table::print(LINES)
 }
 
 /// The lints about rules that change nothing, for the whole policy; the goal grows with it.
