@@ -45,6 +45,7 @@ fn differing_among(
     budget: u64,
 ) -> Result<Option<Difference>, Failed> {
     let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| {
+        terms.judge(Side::Source);
         claims.terms(OUT, names, terms);
         egress.terms(terms);
         terms.addresses(&wildcards());
