@@ -8,7 +8,8 @@
 
 use super::diagram::Set;
 use super::sets::Flows;
-use super::space::{ABSENT, Feature, OUTSIDE, Side, Space};
+use super::side::Side;
+use super::space::{ABSENT, Feature, OUTSIDE, Space};
 use crate::model::addresses::AddressSet;
 use crate::model::ports::Protocol;
 

@@ -16,6 +16,7 @@ use smol_str::SmolStr;
 
 use super::diagram::{Scale, Var};
 use super::order::order;
+use super::side::Side;
 use super::terms::{Keys, Terms, TokenClaim};
 use crate::model::addresses::{AddressSet, Range};
 use crate::model::hosts::{Host, HostName};
@@ -33,25 +34,6 @@ pub const OUTSIDE: u32 = 0;
 pub(super) const NAMELESS: u32 = 1;
 /// An empty segment of a path.
 pub(super) const EMPTY: u32 = 1;
-
-/// A side of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// Who sends.
-    Source,
-    /// Who receives.
-    Destination,
-}
-
-impl Side {
-    /// Returns the other side.
-    pub fn opposite(self) -> Side {
-        match self {
-            Side::Source => Side::Destination,
-            Side::Destination => Side::Source,
-        }
-    }
-}
 
 /// Values that are compared by name. They are sorted, so that they have the same numbers in every run.
 #[derive(Clone, Debug, Default)]

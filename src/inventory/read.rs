@@ -8,6 +8,7 @@ mod document;
 mod endpoints;
 mod errors;
 mod fields;
+mod kind;
 mod left_out;
 mod mesh;
 mod network;
@@ -28,7 +29,8 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use smol_str::SmolStr;
 
 use self::document::{Keep, Mistakes};
-use self::object::{Kind, Meta};
+use self::kind::Kind;
+use self::object::Meta;
 use self::sidecar::has_sidecar;
 use self::tree::{At, Document};
 use super::objects::build_of;

@@ -492,10 +492,7 @@ fn less(member: &Member, taken: &[Member]) -> (bool, Vec<Member>) {
         }
         What::Host(host) => {
             let mut left = vec![host.clone()];
-            for take in taken.iter().filter_map(|take| match &take.what {
-                What::Host(host) => Some(host),
-                _ => None,
-            }) {
+            for take in taken.iter().filter_map(Member::host) {
                 left = left.iter().flat_map(|host| host_less(host, take)).collect();
             }
             let changed = left.as_slice() != std::slice::from_ref(host);

@@ -15,18 +15,20 @@
 //! inventory's pods, `known` compares only the flows of these.
 
 mod alike;
+mod decision;
 mod known;
 mod plain;
 mod row;
 mod sidecars;
-mod told;
+mod single;
 mod words;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
+pub use self::decision::Decision;
 use self::row::{Difference, Row, Source};
-pub use self::told::{Told, told};
+pub use self::single::decisions;
 use crate::diag::Diagnostics;
 use crate::flows::{OTHER, Set, TooLarge};
 use crate::model::endpoint::{Endpoint, What};
@@ -306,7 +308,7 @@ impl<'a> Table<'a> {
         let grants = all().flat_map(|said| said.grants.iter().map(|at| &policy.grants[at.index()]));
         let wide = self.wide.iter().map(Said::len).sum::<usize>();
         let statements = own.iter().map(|said| said.len() + wide).sum::<usize>();
-        let budget = BUDGET + BUDGET_EACH * statements as u64;
+        let budget = budget(statements);
         // A rule for pods of many namespaces is among the statements of many rows.
         let rules = once_each(of_source.chain(of_layer).chain(of_text));
         let grants = once_each(grants);
@@ -349,4 +351,9 @@ fn is_by_gateway(rule: &Rule, direction: Direction) -> bool {
 /// Returns whether every set of a list is in another list, which is sorted.
 fn are_among(sets: &[Set], others: &[Set]) -> bool {
     sets.iter().all(|set| others.binary_search(set).is_ok())
+}
+
+/// Returns the steps that the sets of a number of statements may take.
+fn budget(statements: usize) -> u64 {
+    BUDGET + BUDGET_EACH * statements as u64
 }

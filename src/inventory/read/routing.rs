@@ -3,6 +3,7 @@
 
 use smol_str::{SmolStr, format_smolstr};
 
+use super::kind::Routing;
 use super::object::Meta;
 use super::scalar::Scalar;
 use super::tree::At;
@@ -10,15 +11,6 @@ use crate::inventory::{Listener, ListenerOf, Rewrite};
 use crate::model::hosts::HostName;
 use crate::model::labels::Labels;
 use crate::model::ports::AppProtocol;
-
-/// The kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Routing {
-    IstioGateway,
-    VirtualService,
-    Gateway,
-    HttpRoute,
-}
 
 /// Reads a Gateway or a route.
 pub(super) fn read(

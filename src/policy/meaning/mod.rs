@@ -17,6 +17,7 @@ mod excess;
 mod exits;
 mod gateway;
 mod grounds;
+mod kept;
 mod lacking;
 mod layers;
 mod member;

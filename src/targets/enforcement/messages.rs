@@ -424,10 +424,7 @@ fn clause(conditions: &Conditions) -> Option<String> {
 /// Returns the traffic that other hosts get at the addresses of an egress rule's hosts, in words, and one of the hosts
 /// with its port.
 fn envelope(rule: &Rule) -> Option<(String, String)> {
-    let hosts = rule.destination.members.iter().filter_map(|member| match &member.what {
-        What::Host(host) => Some((member, host)),
-        _ => None,
-    });
+    let hosts = rule.destination.hosts();
     // A host without addresses leaves the most open.
     let (member, host) = hosts.min_by_key(|(_, host)| !host.at.is_empty())?;
     let others = OtherHosts::of(&rule.destination);
@@ -454,11 +451,7 @@ pub(super) struct Led(FxHashSet<String>);
 impl Led {
     pub(super) fn new(policy: &Policy) -> Led {
         let led = policy.rules.iter().filter(|rule| rule.egress && rule.via.is_some());
-        let hosts = led.flat_map(|rule| &rule.destination.members).filter_map(|member| match &member.what {
-            What::Host(host) => Some(host.name.to_string()),
-            What::Pods(_) | What::Addresses(_) => None,
-        });
-        Led(hosts.collect())
+        Led(led.flat_map(|rule| rule.destination.hosts()).map(|(_, host)| host.name.to_string()).collect())
     }
 }
 

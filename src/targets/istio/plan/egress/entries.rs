@@ -25,8 +25,7 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 pub use super::addresses::Group;
-pub use super::items::HostPort;
-use super::items::Outside;
+use super::items::{HostPort, Outside};
 use crate::model::addresses::AddressSet;
 use crate::model::hosts::HostName;
 use crate::model::ports::AppProtocol;
