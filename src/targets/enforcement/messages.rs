@@ -313,7 +313,16 @@ fn well_behaved(policy: &Policy, led: &Led, rule: &Rule, end: &RowEnd<'_>) -> Op
     let closes = |what: fn(&AtGateway) -> bool| end.layers.iter().any(|(_, judgement)| what(&judgement.at_gateway));
     let closable = closes(|at| at.other_ways) && !closes(|at| at.other_hosts);
     let passes = every_pod.filter(by_address).and_then(|(layer, _)| Some((layer, envelope(rule)?)));
+    let past_proxies = end.layers.iter().find_map(|(layer, judgement)| match &judgement.reason {
+        Why::PastProxies(gateway) => Some((judgement.words(*layer), &**gateway)),
+        _ => None,
+    });
     let (message, why, way) = match (passes, every_pod, &rule.via) {
+        _ if let Some((why, (gateway, proxies))) = past_proxies => (
+            format!("a client who comes past the proxies of `{gateway}` goes round this rule"),
+            why,
+            Some(format!("to close it: say where the proxies are, `proxies {proxies} from ADDRESSES`")),
+        ),
         (_, Some((layer, judgement)), Some(via)) if end.direction == Direction::Egress => {
             let gateway = &via.gateway.name;
             (

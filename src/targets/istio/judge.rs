@@ -169,6 +169,7 @@ fn why(reason: Reason, part: &Partition<'_>, sources: &Sources) -> Why {
     };
     match reason {
         Reason::Words(words) => words.into(),
+        Reason::PastProxies(gateway, proxies) => Why::PastProxies(Box::new((gateway, proxies))),
         Reason::Mendable(words, way) => Why::Mendable(Box::new((words, way))),
         Reason::Shared(rule) => {
             format!("what {} gives holds for these pods too, since Istio cannot tell them apart", stands(rule)).into()
