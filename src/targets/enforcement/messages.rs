@@ -6,6 +6,7 @@
 
 use rustc_hash::FxHashSet;
 
+use super::crossed::Overlap;
 use super::ways::{all_bare, is_read, leaves_others_open, ways_beside_pods, ways_for};
 use super::{Crossed, Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
@@ -227,9 +228,17 @@ fn not_enforced_beside(row: &Row<'_>, crossed: &Crossed<'_>) -> Diagnostic {
         .note(format!(
             "what passes {on} by the one and {own} by the other is let through, though neither rule says so"
         ));
-    if crossed.at_addresses {
-        diagnostic = diagnostic
-            .note("say which addresses pods have: `pods = [\"10.244.0.0/16\"]` under `[cluster]` in netpol.toml");
+    match crossed.by {
+        Overlap::Peers => {}
+        Overlap::PodsAtAddresses => {
+            diagnostic = diagnostic
+                .note("say which addresses pods have: `pods = [\"10.244.0.0/16\"]` under `[cluster]` in netpol.toml");
+        }
+        Overlap::AnyAddress => {
+            diagnostic = diagnostic.note(
+                "the gap of a headless Service closes where sidecars read no requests on its port: name it `tcp-…`",
+            );
+        }
     }
     diagnostic
         .note(format!("say both by what {own} knows, or both by what {on} knows"))

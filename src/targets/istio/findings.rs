@@ -151,6 +151,8 @@ pub enum Note {
     NamesLeftOut(Traffics, IstioGap),
     /// Connections that annotations of the governed pods keep from their sidecars.
     PodsLeaveOut(String),
+    /// The ports on which connections may go to any address.
+    AtAnyAddress(Vec<u16>),
 }
 
 impl Note {

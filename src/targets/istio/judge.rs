@@ -78,6 +78,7 @@ impl End {
                 self.leaves_out.push(gap);
             }
             Note::PodsLeaveOut(words) => end.remarks_mut().left_out = Some(words.into()),
+            Note::AtAnyAddress(ports) => end.remarks_mut().at_any_address = ports,
         }
     }
 
