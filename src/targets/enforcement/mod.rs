@@ -84,7 +84,12 @@ pub struct Enforcement<'a> {
 impl Lowering {
     /// Returns how well the layers enforce the policy that was lowered.
     pub fn enforcement<'a>(&'a self, policy: &'a Policy) -> Enforcement<'a> {
-        Enforcement { layers: &policy.settings.targets, rows: rows(policy, &self.layers).collect() }
+        self.enforcement_of(policy, &|_| true)
+    }
+
+    /// Returns how well the layers enforce some rules of the policy.
+    pub fn enforcement_of<'a>(&'a self, policy: &'a Policy, wanted: &dyn Fn(&Rule) -> bool) -> Enforcement<'a> {
+        Enforcement { layers: &policy.settings.targets, rows: rows(policy, &self.layers, wanted).collect() }
     }
 }
 
@@ -92,20 +97,24 @@ impl Lowering {
 pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &mut Diagnostics) {
     messages::note_unseen(policy, diagnostics);
     let led = messages::Led::new(policy);
-    for row in rows(policy, layers) {
+    for row in rows(policy, layers, &|_| true) {
         diagnostics.set_applied(row.rule.origin.applied());
         messages::report(policy, &led, &row, diagnostics);
     }
     diagnostics.set_applied(&[]);
 }
 
-/// Returns the rules, each with the judgements of all layers, which have the order of the rules.
-fn rows<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> impl Iterator<Item = Row<'a>> {
+/// Returns the wanted rules, each with the judgements of all layers, which have the order of the rules.
+fn rows<'a>(
+    policy: &'a Policy,
+    layers: &'a [(Layer, Lowered)],
+    wanted: &dyn Fn(&Rule) -> bool,
+) -> impl Iterator<Item = Row<'a>> {
     let mut rest: Vec<(Layer, &[Judgement])> =
         layers.iter().map(|(layer, lowered)| (*layer, lowered.judgements.as_slice())).collect();
     let receivers = Receivers::new(policy);
     let crossed = crossed::crossed(policy, layers);
-    policy.rules.iter().enumerate().map(move |(at, rule)| {
+    policy.rules.iter().enumerate().filter_map(move |(at, rule)| {
         let mut judged: Vec<(Layer, &Judgement)> = Vec::with_capacity(2 * rest.len());
         for (layer, judgements) in &mut rest {
             let own = judgements.iter().take_while(|judgement| judgement.rule.index() == at).count();
@@ -113,11 +122,14 @@ fn rows<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> impl Iterator
             judged.extend(of_rule.iter().map(|judgement| (*layer, judgement)));
             *judgements = others;
         }
+        if !wanted(rule) {
+            return None;
+        }
         let mut row = row(policy, &receivers, rule, &judged);
         if let Some(crossed) = crossed.get(&RuleId::new(at)) {
             row.cross(*crossed);
         }
-        row
+        Some(row)
     })
 }
 
