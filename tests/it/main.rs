@@ -41,4 +41,5 @@ mod targets;
 mod tidy;
 mod traps;
 mod verify;
+mod waypoints;
 mod ways;
