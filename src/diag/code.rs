@@ -143,6 +143,7 @@ codes! {
     W0325 ServicePortOnPods "a port at labels is a Service's";
     W0326 ServiceAddress "addresses hold the cluster IP of a Service";
     W0327 ClientsHidden "a Service hides the addresses of its clients";
+    W0328 PodOutsideRanges "a pod has an address outside `[cluster] pods`";
     E0331 WhereNeedsHttp "a condition needs ports whose requests can be read";
     E0332 WhereOnDeny "`where jwt` stands on a deny";
     E0333 ViaMisplaced "`via` does not stand on this rule";

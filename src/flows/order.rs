@@ -11,8 +11,8 @@
 
 use std::collections::BTreeMap;
 
-/// Returns the position of each of `count` variables. `together` lists the variables of one rule, each list with the
-/// number of such rules.
+/// Returns the position of each of `count` variables: the label `k` of the judged pods is `2k`, that of the others
+/// `2k + 1`. `together` lists the variables of one rule, each list with the number of such rules.
 pub(super) fn order(count: usize, together: &BTreeMap<Vec<u32>, u32>) -> Vec<u32> {
     let mut best: Vec<u32> = (0..count as u32).collect();
     let mut length = length_of(&best, together);
@@ -30,7 +30,20 @@ pub(super) fn order(count: usize, together: &BTreeMap<Vec<u32>, u32>) -> Vec<u32
             (length, best) = (now, places.clone());
         }
     }
-    apart(&best, together)
+    apart(&judged_first(best), together)
+}
+
+/// Puts the judged pods first where the two variables of one label are neighbours: rules exclude other peers for each
+/// of the judged pods, and no other judged pods for each peer.
+fn judged_first(mut places: Vec<u32>) -> Vec<u32> {
+    for pair in places.chunks_exact_mut(2) {
+        if let [judged, other] = pair
+            && *judged == *other + 1
+        {
+            std::mem::swap(judged, other);
+        }
+    }
+    places
 }
 
 /// Moves labels apart that no chain of rules joins, so that each family of joined labels is contiguous.

@@ -6,6 +6,7 @@
 
 use rustc_hash::FxHashSet;
 
+use super::crossed::Overlap;
 use super::ways::{all_bare, in_the_way, is_read, kept_off, leaves_others_open, ways_beside_pods, ways_for};
 use super::{Crossed, Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
@@ -250,9 +251,17 @@ fn not_enforced_beside(row: &Row<'_>, crossed: &Crossed<'_>) -> Diagnostic {
         .note(format!(
             "what passes {on} by the one and {own} by the other is let through, though neither rule says so"
         ));
-    if crossed.at_addresses {
-        diagnostic = diagnostic
-            .note("say which addresses pods have: `pods = [\"10.244.0.0/16\"]` under `[cluster]` in netpol.toml");
+    match crossed.by {
+        Overlap::Peers => {}
+        Overlap::PodsAtAddresses => {
+            diagnostic = diagnostic
+                .note("say which addresses pods have: `pods = [\"10.244.0.0/16\"]` under `[cluster]` in netpol.toml");
+        }
+        Overlap::AnyAddress => {
+            diagnostic = diagnostic.note(
+                "the gap of a headless Service closes where sidecars read no requests on its port: name it `tcp-…`",
+            );
+        }
     }
     diagnostic
         .note(format!("say both by what {own} knows, or both by what {on} knows"))
@@ -327,7 +336,16 @@ fn well_behaved(policy: &Policy, led: &Led, rule: &Rule, end: &RowEnd<'_>) -> Op
     let closes = |what: fn(&AtGateway) -> bool| end.layers.iter().any(|(_, judgement)| what(&judgement.at_gateway));
     let closable = closes(|at| at.other_ways) && !closes(|at| at.other_hosts);
     let passes = every_pod.filter(by_address).and_then(|(layer, _)| Some((layer, envelope(rule)?)));
+    let past_proxies = end.layers.iter().find_map(|(layer, judgement)| match &judgement.reason {
+        Why::PastProxies(gateway) => Some((judgement.words(*layer), &**gateway)),
+        _ => None,
+    });
     let (message, why, way) = match (passes, every_pod, &rule.via) {
+        _ if let Some((why, (gateway, proxies))) = past_proxies => (
+            format!("a client who comes past the proxies of `{gateway}` goes round this rule"),
+            why,
+            Some(format!("to close it: say where the proxies are, `proxies {proxies} from ADDRESSES`")),
+        ),
         (_, Some((layer, judgement)), Some(via)) if end.direction == Direction::Egress => {
             let gateway = &via.gateway.name;
             (
