@@ -44,7 +44,6 @@ fn rules_for_pods_behind_a_waypoint_are_refused() {
         "allow ingress lab/* -> shop/web",
         "allow lab/cli -> shop/web",
         "allow egress lab/* -> shop/web",
-        "allow ingress shop/* -> shop/{app=later}",
         "allow ingress shop/* -> */*",
         "allow ingress shop/* -> shop/web:15008",
     ] {
