@@ -45,7 +45,6 @@ fn rules_for_pods_behind_a_waypoint_are_refused() {
         "allow lab/cli -> shop/web",
         "allow egress lab/* -> shop/web",
         "allow ingress shop/* -> */*",
-        "allow ingress shop/* -> shop/web:15008",
     ] {
         assert_eq!(refused(&shop, rule), 1, "{rule}: {}", build(&shop, rule).said("E0711"));
         let accepted = build(&shop, &format!("@approximate(\"by hand\")\n{rule}"));
