@@ -69,6 +69,8 @@ pub enum Why {
     Icmp,
     /// The layer judges by the address that packets come from.
     PacketSource,
+    /// This waypoint stands before the pods of the destination.
+    Waypoint(SmolStr),
 }
 
 /// The reason why a layer that can only allow cannot leave out the flows of a deny.
@@ -143,6 +145,12 @@ impl Display for Why {
             Why::Kept(kept) => kept.words(),
             Why::Icmp => "what a network plugin does with icmp is not defined",
             Why::PacketSource => "by the packet's source",
+            Why::Waypoint(name) => {
+                return write!(
+                    f,
+                    "what callers in the mesh send comes from the waypoint {name}, with its address and identity"
+                );
+            }
         })
     }
 }

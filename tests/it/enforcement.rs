@@ -291,10 +291,29 @@ fn annotations_keep_ports_from_sidecars_on_the_way_in() {
     let both = format!("{key}/includeInboundPorts: \"5432\", {key}/excludeInboundPorts: \"5432\"");
     assert_eq!(annotated(&both, named, false), [format!("W0724 {named}")]);
     // Where nothing is turned to the sidecar, the pod is one without.
-    for nowhere in [format!("{key}/includeInboundPorts: \"\""), "sidecar.istio.io/interceptionMode: NONE".to_owned()] {
+    let config = |yaml: &str| format!("proxy.istio.io/config: {yaml:?}");
+    for nowhere in [
+        format!("{key}/includeInboundPorts: \"\""),
+        "sidecar.istio.io/interceptionMode: NONE".to_owned(),
+        format!("{key}/excludeInterfaces: eth0"),
+        config("concurrency: 2\ninterceptionMode: NONE\n"),
+        config("{ \"interception_mode\": \"NONE\" }"),
+    ] {
         assert_eq!(annotated(&nowhere, closed, false), [format!("E0711 {closed}")]);
         assert_eq!(annotated(&nowhere, "default deny ingress shop/*", false), ["W0722 default deny ingress shop/*"]);
     }
+}
+
+#[test]
+fn a_proxy_config_that_intercepts_keeps_nothing() {
+    let named = "allow ingress shop/* -> shop/db:5432";
+    let nothing: [String; 0] = [];
+    for yaml in ["interceptionMode: TPROXY", "# interceptionMode: NONE\nconcurrency: 2", "concurrency: 2"] {
+        assert_eq!(annotated(&format!("proxy.istio.io/config: {yaml:?}"), named, false), nothing, "{yaml}");
+    }
+    // The annotation counts first.
+    let both = "proxy.istio.io/config: \"interceptionMode: NONE\", sidecar.istio.io/interceptionMode: REDIRECT";
+    assert_eq!(annotated(both, named, false), nothing);
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use rustc_hash::FxHashSet;
 
 use super::crossed::Overlap;
-use super::ways::{all_bare, is_read, leaves_others_open, ways_beside_pods, ways_for};
+use super::ways::{all_bare, in_the_way, is_read, kept_off, leaves_others_open, ways_beside_pods, ways_for};
 use super::{Crossed, Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::conditions::Conditions;
@@ -21,12 +21,13 @@ use crate::targets::capability::{self, Ability, Capability, Layers};
 use crate::targets::gap::OtherHosts;
 use crate::targets::{AtGateway, Judgement, Level, Levels, Traffic, Why};
 
-/// Reports a rule that the layers do not enforce, or enforce only for pods that keep their sidecar.
-pub(super) fn report(policy: &Policy, led: &Led, row: &Row<'_>, diagnostics: &mut Diagnostics) {
+/// Reports a rule that the layers do not enforce, or enforce only for pods that keep their sidecar. `accepted` says
+/// that `@approximate` accepts a gap that no judgement has.
+pub(super) fn report(policy: &Policy, led: &Led, row: &Row<'_>, accepted: bool, diagnostics: &mut Diagnostics) {
     let rule = row.rule;
     refused(row, policy.lacks_mesh, diagnostics);
     if let Some((_, span)) = rule.origin.approximate() {
-        if row.together == Together::Exact {
+        if row.together == Together::Exact && !accepted {
             let message = "`@approximate` accepts a gap, and there is none";
             diagnostics.push(
                 Diagnostic::new(Code::NoGap, *span, message)
@@ -40,7 +41,7 @@ pub(super) fn report(policy: &Policy, led: &Led, row: &Row<'_>, diagnostics: &mu
         Together::Exact => {}
         Together::Open => diagnostics.push(match &row.crossed {
             Some(crossed) => not_enforced_beside(row, crossed),
-            None => not_enforced(policy, row),
+            None => behind_waypoint(row).unwrap_or_else(|| not_enforced(policy, row)),
         }),
         Together::WellBehaved => {
             let mut ends = row.ends.iter().filter(|end| end.together == Together::WellBehaved);
@@ -169,7 +170,13 @@ fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     };
     let bare = open.iter().flat_map(|end| &end.layers).find(is_bare).map(|(layer, _)| capability::of(*layer));
     if let Some(Capability { keeper: Some(keeper), given_by, .. }) = bare {
-        diagnostic = diagnostic.note(format!("give these pods a {keeper}, and show it in the inventory: {given_by}"));
+        diagnostic = diagnostic.note(match in_the_way(policy, rule) {
+            Some(way) => format!("give these pods a {keeper}, and show it in the inventory: {way}"),
+            None => format!("give these pods a {keeper}, and show it in the inventory: {given_by}"),
+        });
+    }
+    if let Some(way) = kept_off(policy, rule) {
+        diagnostic = diagnostic.note(way);
     }
     if clause.is_some() && rule.action == Action::Allow && policy.settings.targets.contains(&Layer::NetworkPolicy) {
         diagnostic = diagnostic.note("or leave the condition out, and let every request on these ports through");
@@ -212,6 +219,22 @@ fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
             .note("accepting the gap is no way here: it leaves these pods open, and their other rules with them");
     }
     diagnostic.note("or accept the gap: `@approximate(\"why\")` before the rule")
+}
+
+/// Returns the error for a rule about pods behind a waypoint.
+fn behind_waypoint(row: &Row<'_>) -> Option<Diagnostic> {
+    let judgements = row.ends.iter().flat_map(|end| &end.layers).map(|(_, judgement)| judgement);
+    let (reason, waypoint) = judgements.into_iter().find_map(|judgement| match &judgement.reason {
+        Why::Waypoint(name) => Some((&judgement.reason, name)),
+        _ => None,
+    })?;
+    let message = format!("nothing in this build can hold this rule behind the waypoint `{waypoint}`");
+    Some(
+        Diagnostic::new(Code::NotEnforced, row.rule.origin.span, message)
+            .at(reason.to_string())
+            .note("take the label `istio.io/use-waypoint` from these pods, their Services and their namespace")
+            .note("or write the policy on the waypoint by hand, and accept the gap here: `@approximate(\"why\")` before the rule"),
+    )
 }
 
 /// Returns the error for a rule that one layer enforces, beside another rule that only the other layer enforces.

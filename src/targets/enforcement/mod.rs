@@ -9,7 +9,7 @@
 //! the note N0701 (an error under `require = "exact"`; a warning if pods are known to have no sidecar), and wider or
 //! unable is the error E0711, unless `@approximate` accepts it (`messages::report`).
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use super::capability::Layers;
@@ -93,13 +93,19 @@ impl Lowering {
     }
 }
 
-/// Judges every rule by all layers, and reports the rules that no layer enforces.
-pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &mut Diagnostics) {
+/// Judges every rule by all layers, and reports the rules that no layer enforces. Of the rules in `accepted`,
+/// `@approximate` accepts a gap that no judgement has.
+pub(super) fn judge(
+    policy: &Policy,
+    layers: &[(Layer, Lowered)],
+    accepted: &FxHashSet<RuleId>,
+    diagnostics: &mut Diagnostics,
+) {
     messages::note_unseen(policy, diagnostics);
     let led = messages::Led::new(policy);
-    for row in rows(policy, layers, &|_| true) {
+    for (at, row) in rows(policy, layers, &|_| true).enumerate() {
         diagnostics.set_applied(row.rule.origin.applied());
-        messages::report(policy, &led, &row, diagnostics);
+        messages::report(policy, &led, &row, accepted.contains(&RuleId::new(at)), diagnostics);
     }
     diagnostics.set_applied(&[]);
 }
