@@ -20,7 +20,7 @@ use crate::syntax::{self, Deferred, Opened};
 use crate::targets::wasm::{Abi, Module};
 use crate::targets::{self, Artifact, Checked, Lowering, Made};
 use crate::types::{self, Program};
-use crate::verify::{self, Told};
+use crate::verify::{self, Decision};
 
 /// The input of a compilation: texts and settings.
 #[derive(Clone, Debug)]
@@ -262,12 +262,13 @@ pub fn written(
     sources: &Sources,
     diagnostics: &mut Diagnostics,
     flows: &[&Flow],
-) -> (Lowering, Vec<(Layer, Vec<Told>)>) {
+) -> (Lowering, Vec<(Layer, Vec<Decision>)>) {
     analyze(policy, sources, diagnostics);
-    let all: Vec<_> = policy.settings.targets.iter().map(|layer| (*layer, vec![Told::Passes; flows.len()])).collect();
+    let all: Vec<_> =
+        policy.settings.targets.iter().map(|layer| (*layer, vec![Decision::Passes; flows.len()])).collect();
     let all = Mutex::new(all);
     let look = |made: &Made<'_>| {
-        let told = verify::told(policy, made, flows);
+        let told = verify::decisions(policy, made, flows);
         if let Ok(mut all) = all.lock() {
             let own = all.iter_mut().filter(|(layer, _)| *layer == made.layer).flat_map(|(_, told)| told);
             own.zip(told).for_each(|(one, other)| *one = one.and(other));

@@ -19,7 +19,7 @@ use crate::settings::{self, Layer, Project, Settings};
 use crate::source::FileId;
 use crate::targets::wasm::{Abi, Module};
 use crate::targets::{Artifact, Lowering};
-use crate::verify::Told;
+use crate::verify::Decision;
 
 /// The most bytes of a configuration.
 const CONFIG_LIMIT: u64 = 1 << 20;
@@ -293,7 +293,7 @@ impl Session {
     }
 
     /// Builds the policy, and asks its objects, as they are read back, about flows.
-    pub fn written(&mut self, policy: &Policy, flows: &[&Flow]) -> (Lowering, Vec<(Layer, Vec<Told>)>) {
+    pub fn written(&mut self, policy: &Policy, flows: &[&Flow]) -> (Lowering, Vec<(Layer, Vec<Decision>)>) {
         compile::written(policy, &self.input.sources, &mut self.diagnostics, flows)
     }
 

@@ -8,7 +8,8 @@
 use std::ops::Range;
 
 use super::diagram::{Diagrams, Set, TooLarge, Var};
-use super::space::{ABSENT, Feature, NAMELESS, OTHER, OUTSIDE, Side, Space};
+use super::side::Side;
+use super::space::{ABSENT, Feature, NAMELESS, OTHER, OUTSIDE, Space};
 use crate::model::addresses::AddressSet;
 use crate::model::conditions::{PathPattern, Segment};
 use crate::model::hosts::{Host, HostName};

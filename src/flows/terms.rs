@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
-use super::space::Side;
+use super::side::Side;
 use crate::model::addresses::{AddressSet, Range};
 use crate::model::conditions::{Conditions, PathPattern, Segment};
 use crate::model::endpoint::{Endpoint, Member, What};

@@ -13,7 +13,8 @@ use smol_str::SmolStr;
 
 use super::diagram::{Choice, Set, Var};
 use super::sets::{Flows, TRUE};
-use super::space::{ABSENT, EMPTY, Feature, NAMELESS, OTHER, OTHERWISE, OUTSIDE, Side, Space};
+use super::side::Side;
+use super::space::{ABSENT, EMPTY, Feature, NAMELESS, OTHER, OTHERWISE, OUTSIDE, Space};
 use super::terms::TokenClaim;
 use crate::model::labels::{Labels, NAMESPACE_NAME};
 use crate::model::paths::spellings;

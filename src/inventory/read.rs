@@ -8,6 +8,7 @@ mod document;
 mod endpoints;
 mod errors;
 mod fields;
+mod kind;
 mod left_out;
 mod mesh;
 mod network;
@@ -28,15 +29,16 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use smol_str::SmolStr;
 
 use self::document::{Keep, Mistakes};
-use self::object::{Kind, Meta};
+use self::kind::Kind;
+use self::object::Meta;
 use self::sidecar::has_sidecar;
 use self::tree::{At, Document};
 use super::objects::build_of;
 use super::outside::Mesh;
 use super::query::Index;
 use super::{
-    ApiServer, Existing, Inventory, Listener, Namespace, PolicyKind, PolicyObject, Rewrite, Service, Workload,
-    WorkloadKind,
+    ApiServer, Existing, Inventory, Listener, MeshEntry, Namespace, PolicyKind, PolicyObject, Rewrite, Service,
+    Workload, WorkloadKind,
 };
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::inventory::{AllLeftOut, ServicePort};
@@ -225,6 +227,7 @@ struct Facts {
     existing: Vec<Existing>,
     listeners: Vec<Listener>,
     rewrites: Vec<Rewrite>,
+    entries: Vec<MeshEntry>,
 }
 
 impl Facts {
@@ -245,6 +248,7 @@ impl Facts {
             self.existing.push(Existing { kind: kind.word(), namespace, name, build, origin: meta.origin });
         }
         match kind {
+            Kind::Written("ServiceEntry") => self.entries.extend(routing::service_entry(&meta, object)),
             Kind::Namespace | Kind::Written(_) => {}
             Kind::Policy(kind) => self.objects.extend(policy::policy(kind, meta, object, mistakes)),
             Kind::ServiceAccount => {
@@ -314,6 +318,7 @@ impl Facts {
             workloads,
             listeners,
             rewrites,
+            entries: self.entries,
             api_servers,
             accounts,
             objects,
@@ -369,6 +374,7 @@ impl Fact for Service {
             (self.headless != other.headless || self.addresses != other.addresses, "addresses"),
             (self.outside != other.outside, "types"),
             (self.keeps_clients != other.keeps_clients, "traffic policies"),
+            (self.waypoint != other.waypoint, "waypoints"),
         ])
     }
 }

@@ -50,6 +50,16 @@ pub struct Pods {
     pub named: Option<Box<(SmolStr, SmolStr)>>,
 }
 
+impl Member {
+    /// Returns the host, if the member is one.
+    pub fn host(&self) -> Option<&Host> {
+        match &self.what {
+            What::Host(host) => Some(host),
+            What::Pods(_) | What::Addresses(_) => None,
+        }
+    }
+}
+
 impl Endpoint {
     /// Returns whether each member is pods.
     pub fn is_workloads(&self) -> bool {
@@ -62,6 +72,11 @@ impl Endpoint {
             What::Pods(pods) => Some((member, pods)),
             _ => None,
         })
+    }
+
+    /// Returns the members that are hosts.
+    pub fn hosts(&self) -> impl Iterator<Item = (&Member, &Host)> {
+        self.members.iter().filter_map(|member| Some((member, member.host()?)))
     }
 }
 

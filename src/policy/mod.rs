@@ -60,6 +60,7 @@ mod isolation;
 mod known;
 mod lifelines;
 mod lower;
+mod matching;
 pub mod meaning;
 mod mesh;
 mod model;

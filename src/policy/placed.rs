@@ -46,7 +46,7 @@ fn leads_out(rule: &Rule) -> bool {
 fn changed(rules: &[Rule]) -> Changed {
     let mut placed = Placed::new();
     for side in rules.iter().flat_map(|rule| [&rule.source, &rule.destination]) {
-        for host in side.members.iter().filter_map(host_of).filter(|host| !host.at.is_empty()) {
+        for host in side.members.iter().filter_map(Member::host).filter(|host| !host.at.is_empty()) {
             let of_name = placed.entry(key(&host.name)).or_default();
             if !of_name.contains(&host) {
                 of_name.push(host);
@@ -68,13 +68,6 @@ fn changed(rules: &[Rule]) -> Changed {
     changed
 }
 
-fn host_of(member: &Member) -> Option<&Host> {
-    match &member.what {
-        What::Host(host) => Some(host),
-        _ => None,
-    }
-}
-
 /// Returns the labels of a name from the last to the first, each with a dot behind it.
 fn key(name: &HostName) -> String {
     name.name.rsplit('.').flat_map(|label| [label, "."]).collect()
@@ -84,7 +77,7 @@ fn key(name: &HostName) -> String {
 fn with_addresses(endpoint: &Endpoint, placed: &Placed<'_>) -> Option<Endpoint> {
     let mut members = endpoint.members.clone();
     for (number, member) in endpoint.members.iter().enumerate() {
-        let Some(host) = host_of(member).filter(|host| host.at.is_empty()) else { continue };
+        let Some(host) = member.host().filter(|host| host.at.is_empty()) else { continue };
         let own = key(&host.name);
         if !host.name.wildcard {
             let at: Vec<_> =

@@ -14,8 +14,8 @@
 use smol_str::SmolStr;
 
 use super::Policy;
-use super::eval::{Match, conditions_match, contains, port_fits, without_port};
 use super::flow::{Flow, Party, Pod};
+use super::matching::{Match, conditions_match, contains, port_fits, without_port};
 use crate::model::endpoint::{Endpoint, What};
 use crate::model::gateways::{Gateway, Via};
 use crate::model::hosts::HostName;

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use super::Policy;
-use super::eval::{End, governs_pod, matches, read_as};
+use super::eval::{End, governs_pod, matches};
 use super::flow::{Flow, Party};
+use super::matching::read_as;
 use crate::model::conditions::Conditions;
 use crate::model::ports::AppProtocol;
 use crate::model::rules::{Action, Rule, RuleId};

@@ -72,10 +72,7 @@ impl Checker<'_> {
             Direction::Egress => {
                 self.refuse_at(written)?;
                 self.check_way_out(to, to_expr, &via, env)?;
-                let hosts = to.endpoint().members.iter().filter_map(|member| match &member.what {
-                    What::Host(host) => Some(host.name.clone()),
-                    _ => None,
-                });
+                let hosts = to.endpoint().hosts().map(|(_, host)| host.name.clone());
                 self.check_public_hosts(&hosts.collect::<Vec<_>>(), written.span, &via.gateway.name, env)?;
             }
         }

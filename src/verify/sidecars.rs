@@ -14,7 +14,8 @@ mod beside;
 mod egress;
 mod entries;
 mod ingress;
-mod tell;
+mod seen;
+mod single;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,9 +23,9 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use self::beside::Beside;
-pub(super) use self::tell::{TellFailed, tell};
+pub(super) use self::single::{Undecided, decisions};
 use super::row::{Difference, Kind};
-use super::{BUDGET, BUDGET_EACH, TOGETHER, known, words};
+use super::{TOGETHER, budget, known, words};
 use crate::flows::{Passing, Set, Terms, TooLarge};
 use crate::inventory::{self, outside::Mesh};
 use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
@@ -222,7 +223,7 @@ fn compared(
         said.ends.dedup();
         said.grants.sort_unstable();
         said.grants.dedup();
-        let budget = BUDGET + BUDGET_EACH * said.len() as u64;
+        let budget = budget(said.len());
         if let Some(difference) = compare(&names, &said, budget)? {
             return Ok(Some(difference));
         }

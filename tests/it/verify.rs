@@ -6,9 +6,9 @@ mod outward;
 mod random;
 mod read;
 mod sidecars;
+mod single;
 mod text;
 mod together;
-mod told;
 mod too_large;
 
 use netpol::diag::{Code, Diagnostics};

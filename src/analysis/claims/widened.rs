@@ -45,12 +45,10 @@ fn widen(rule: &mut Rule, excess: &Excess, internet: &AddressSet) {
         (Reach::AnyRequest, _) => {}
         (Reach::OtherHosts, _) => {
             let members = &rule.destination.members;
-            let hosts = members.iter().filter_map(|one| match &one.what {
-                What::Host(host) if host.at.is_empty() => Some((internet.clone(), &one.ports)),
-                What::Host(host) => Some((host.addresses(), &one.ports)),
-                What::Pods(_) | What::Addresses(_) => None,
+            let others = rule.destination.hosts().map(|(one, host)| {
+                let at = if host.at.is_empty() { internet.clone() } else { host.addresses() };
+                member(What::Addresses(at), &one.ports)
             });
-            let others = hosts.map(|(at, ports)| member(What::Addresses(at), ports));
             rule.destination = Arc::new(Endpoint { members: members.iter().cloned().chain(others).collect() });
         }
         // Which gateway they come by is known, and not who its clients are.

@@ -21,7 +21,6 @@ use self::groups::{Rows, Times};
 use self::words::Said;
 use crate::diag::Diagnostics;
 use crate::model::addresses::AddressSet;
-use crate::model::endpoint::What;
 use crate::model::hosts::Host;
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::parallel;
@@ -52,7 +51,8 @@ pub fn lints(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 
     // `api:80`, for which the mesh opens TLS, and `api.example.com:443` both lead to port 443 of the host. Neither is
     // redundant: they serve pods that dial different ports.
-    let opened: Vec<&Host> = policy.rules.iter().flat_map(hosts).filter(|host| !host.originates.is_empty()).collect();
+    let hosts = policy.rules.iter().flat_map(|rule| rule.destination.hosts()).map(|(_, host)| host);
+    let opened: Vec<&Host> = hosts.filter(|host| !host.originates.is_empty()).collect();
     let candidates: FxHashSet<RuleId> = found
         .own
         .keys()
@@ -80,14 +80,7 @@ pub fn lints(policy: &Policy, sources: &Sources, diagnostics: &mut Diagnostics) 
 }
 
 fn leads_to(rule: &Rule, opened: &[&Host]) -> bool {
-    hosts(rule).any(|host| opened.iter().any(|other| host.name.overlaps(&other.name)))
-}
-
-fn hosts(rule: &Rule) -> impl Iterator<Item = &Host> {
-    rule.destination.members.iter().filter_map(|member| match &member.what {
-        What::Host(host) => Some(host),
-        _ => None,
-    })
+    rule.destination.hosts().any(|(_, host)| opened.iter().any(|other| host.name.overlaps(&other.name)))
 }
 
 /// A group that was examined.

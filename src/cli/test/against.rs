@@ -23,7 +23,7 @@ use crate::policy::{End, Verdict};
 use crate::settings::Layer;
 use crate::source::{Sources, Span};
 use crate::targets::{Judgement, Level, Lowering, Refuses};
-use crate::verify::Told;
+use crate::verify::Decision;
 
 /// An evaluator to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,10 +176,10 @@ fn as_told(verdict: Verdict) -> Verdict {
 }
 
 /// Compares with the objects of each layer, as they are read back. A flow passes if every layer lets it through.
-pub fn yaml(policy: &Policy, lowering: &Lowering, told: &[(Layer, Vec<Told>)], witnesses: &[Witness]) -> Outcome {
+pub fn yaml(policy: &Policy, lowering: &Lowering, told: &[(Layer, Vec<Decision>)], witnesses: &[Witness]) -> Outcome {
     let mut outcome = Outcome::new(Against::Yaml, witnesses.len());
     for (at, witness) in witnesses.iter().enumerate() {
-        let of_layers: Vec<(Layer, Told)> =
+        let of_layers: Vec<(Layer, Decision)> =
             told.iter().filter_map(|(layer, all)| Some((*layer, *all.get(at)?))).collect();
         let does = does(policy, lowering, witness);
         match witness.allowed {
@@ -201,18 +201,20 @@ fn allowed(
     outcome: &mut Outcome,
     (policy, lowering): (&Policy, &Lowering),
     witness: &Witness,
-    told: &[(Layer, Told)],
+    told: &[(Layer, Decision)],
     does: &[Does],
 ) {
     let way = by_gateway(policy, witness).then_some("it goes by way of the gateway");
-    for (layer, _) in told.iter().filter(|(_, told)| *told == Told::Refuses) {
+    for (layer, _) in told.iter().filter(|(_, told)| *told == Decision::Refuses) {
         let said = does.iter().find(|one| one.layer == *layer && one.deed <= Deed::MayRefuse);
         let unsaid = unsaid(policy, lowering, *layer, witness);
         let why = said.map(|one| one.why.as_str()).or(way).or(unsaid.as_deref());
         let shown = why.map(|why| format!(": {why}")).unwrap_or_default();
         outcome.differ(witness, &format!("{} refuses it{shown}", layer.word()), why.is_some());
     }
-    if told.iter().all(|(_, told)| *told != Told::Refuses) && told.iter().any(|(_, told)| *told == Told::Unknown) {
+    if told.iter().all(|(_, told)| *told != Decision::Refuses)
+        && told.iter().any(|(_, told)| *told == Decision::Unknown)
+    {
         outcome.unknown += 1;
     }
 }
@@ -256,11 +258,11 @@ fn by_gateway(policy: &Policy, witness: &Witness) -> bool {
     policy.rule(rule).is_some_and(|rule| rule.egress && rule.via.is_some())
 }
 
-fn denied(outcome: &mut Outcome, witness: &Witness, told: &[(Layer, Told)], does: &[Does]) {
-    if told.iter().any(|(_, told)| *told == Told::Refuses) {
+fn denied(outcome: &mut Outcome, witness: &Witness, told: &[(Layer, Decision)], does: &[Does]) {
+    if told.iter().any(|(_, told)| *told == Decision::Refuses) {
         return;
     }
-    if told.iter().any(|(_, told)| *told == Told::Unknown) {
+    if told.iter().any(|(_, told)| *told == Decision::Unknown) {
         outcome.unknown += 1;
         return;
     }

@@ -3,6 +3,7 @@
 
 use super::document::Mistakes;
 use super::fields;
+use super::kind::Endpoints;
 use super::object::Meta;
 use super::tree::At;
 use crate::inventory::ApiServer;
@@ -10,15 +11,6 @@ use crate::model::ports::Protocol;
 
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
-
-/// The two kinds of objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Endpoints {
-    /// core/v1 Endpoints.
-    Whole,
-    /// discovery.k8s.io EndpointSlice.
-    Slice,
-}
 
 /// Reads the API servers of an object of the Service `default/kubernetes`; an object of another Service has none.
 pub(super) fn api_servers(

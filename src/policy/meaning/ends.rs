@@ -1,12 +1,12 @@
 //! Rule ends as sets: the flows that rules and grants match, and the flows of the pods that they govern.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::Meaning;
 use super::gateway::OfPort;
+use super::kept::Kept;
 use crate::flows::{Name, Set, Side};
 use crate::model::addresses::AddressSet;
 use crate::model::conditions::{ClaimName, Conditions, Jwt};
@@ -30,23 +30,6 @@ pub(super) struct Ends {
     pub(super) read: Option<Set>,
     /// The conditions of a grant: none.
     pub(super) unconditional: Arc<Conditions>,
-}
-
-/// A shared value, compared by its address in memory. It is kept alive, so that no other value gets the same address.
-pub(super) struct Kept<T>(pub(super) Arc<T>);
-
-impl<T> PartialEq for Kept<T> {
-    fn eq(&self, other: &Kept<T>) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl<T> Eq for Kept<T> {}
-
-impl<T> Hash for Kept<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.0).hash(state);
-    }
 }
 
 impl Meaning<'_> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Meaning;
-use super::ends::Kept;
+use super::kept::Kept;
 use crate::flows::{Name, Set, Side};
 use crate::model::endpoint::What;
 use crate::model::gateways::{Gateway, GatewayPort, Via};

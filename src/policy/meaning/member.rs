@@ -11,7 +11,7 @@ use crate::model::conditions::ClaimName;
 use crate::model::labels::NAMESPACE_NAME;
 use crate::model::paths::normalize;
 use crate::model::rules::Direction;
-use crate::policy::eval::has_claim;
+use crate::policy::matching::has_claim;
 use crate::policy::through::named;
 use crate::policy::{Flow, Party, Pod};
 

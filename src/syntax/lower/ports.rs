@@ -74,8 +74,8 @@ impl Lower<'_> {
         Port { span, kind, protocol }
     }
 
-    /// Lowers `port 80 -> 8080/http`.
-    pub(super) fn port_mapping(&mut self, span: Span, pairs: Pairs<'_, Rule>) -> Option<PortMapping> {
+    /// Lowers the ports at both sides of an arrow: `80 -> 8080/http`.
+    fn around_arrow(&mut self, pairs: Pairs<'_, Rule>) -> Vec<Port> {
         let mut ports = Vec::with_capacity(2);
         for pair in pairs {
             match pair.as_rule() {
@@ -84,7 +84,12 @@ impl Lower<'_> {
                 _ => {}
             }
         }
-        let mut ports = ports.into_iter();
+        ports
+    }
+
+    /// Lowers `port 80 -> 8080/http`.
+    pub(super) fn port_mapping(&mut self, span: Span, pairs: Pairs<'_, Rule>) -> Option<PortMapping> {
+        let mut ports = self.around_arrow(pairs).into_iter();
         let left = ports.next()?;
         let target = ports.next();
         let protocol = match left.protocol {
@@ -114,15 +119,7 @@ impl Lower<'_> {
 
     /// Lowers `port 80/http -> 443/tls` of a host. As on hosts everywhere, a bare 80 is HTTP and a bare 443 is TLS.
     pub(super) fn origination(&mut self, span: Span, pairs: Pairs<'_, Rule>) -> Option<Origination> {
-        let mut ports = Vec::with_capacity(2);
-        for pair in pairs {
-            match pair.as_rule() {
-                Rule::port => ports.push(self.port(pair.as_str(), self.span(&pair))),
-                Rule::arrow => self.block_arrow(&pair),
-                _ => {}
-            }
-        }
-        let mut ports = ports.into_iter();
+        let mut ports = self.around_arrow(pairs).into_iter();
         let (dialled, target) = (ports.next()?, ports.next()?);
         for (port, by_number, words) in [
             (&dialled, 80, "to the left stands the port that pods dial, with `/http` or `/grpc`"),

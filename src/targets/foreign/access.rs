@@ -11,8 +11,9 @@ use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
 use super::Sure;
-use super::flows::{MOST, Shape, address, party, token};
+use super::flows::{MOST, address, party, token};
 use super::pods::{Governed, has_identity, pod};
+use super::shape::Shape;
 use crate::inventory::mesh::{AccessRule, Attribute, Condition};
 use crate::inventory::{Inventory, Service, TargetPort};
 use crate::model::addresses::{AddressSet, Block};

@@ -12,9 +12,9 @@
 use smol_str::SmolStr;
 
 use super::access::{Seen, anything, shape};
-use super::flows::Shape;
 use super::peers::modes;
 use super::pods::{Governed, has_identity, selects};
+use super::shape::Shape;
 use super::tokens::issuers;
 use super::{Effect, Judged, Judges, Look, MOST_PARTS, Said, Sure};
 use crate::inventory::mesh::{AccessAction, Authorization, Condition, Mtls};

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use smol_str::{SmolStr, format_smolstr};
 
 use super::pods::{Governed, made_up, pod};
+use super::shape::Shape;
 use crate::inventory::{Inventory, Workload};
 use crate::model::addresses::{AddressSet, Block};
 use crate::model::conditions::{Conditions, PathPattern, Segment};
@@ -35,14 +36,6 @@ pub(super) const MOST: usize = 16;
 /// The most flows at one end of a pod that are tried for one part of an object.
 const MOST_FLOWS: usize = 4096;
 
-/// The parties, ports and requests that an object or a rule names.
-#[derive(Default)]
-pub(super) struct Shape {
-    pub(super) parties: Vec<Party>,
-    pub(super) ports: Vec<PortMatch>,
-    pub(super) requests: Vec<Request>,
-}
-
 /// Returns flows at one end of a pod that an object, a rule or both name.
 pub(super) fn flows(governed: &Governed, direction: Direction, object: &Shape) -> Vec<Flow> {
     let mut found = Found { flows: Vec::new(), keys: FxHashSet::default() };
@@ -50,6 +43,13 @@ pub(super) fn flows(governed: &Governed, direction: Direction, object: &Shape) -
         found.add(governed, direction, object, shape);
     }
     found.flows
+}
+
+impl Governed {
+    /// Returns the shape of each rule in a direction, then the shape of flows that no rule need name.
+    fn spoken(&self, direction: Direction) -> &[Shape] {
+        self.spoken[usize::from(direction == Direction::Ingress)].get_or_init(|| spoken(self, direction))
+    }
 }
 
 /// Flows without repetition.
@@ -172,7 +172,7 @@ fn strangers(governed: &Governed, direction: Direction) -> Vec<Party> {
 
 /// Returns the shape of each rule of a pod in a direction, then the shape of flows that no rule need name. A port that
 /// no rule names comes last: a port that no manifest declares may be open all the same.
-pub(super) fn spoken(governed: &Governed, direction: Direction) -> Vec<Shape> {
+fn spoken(governed: &Governed, direction: Direction) -> Vec<Shape> {
     let rules = governed.rules(direction).filter(|rule| rule.action != Action::Isolate);
     let mut shapes: Vec<Shape> = rules.map(|rule| of_rule(governed, direction, rule)).collect();
     let named = |number: u16| {

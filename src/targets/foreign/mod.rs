@@ -21,6 +21,7 @@ mod flows;
 mod network;
 mod peers;
 mod pods;
+mod shape;
 mod sidecars;
 mod tokens;
 
@@ -29,8 +30,8 @@ use smol_str::SmolStr;
 
 pub use self::beside::Beside;
 pub(super) use self::beside::Reader;
-use self::flows::Shape;
 use self::pods::Governed;
+use self::shape::Shape;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::inventory::{PolicyKind, PolicyObject};
 use crate::model::labels::NAMESPACE_NAME;

@@ -8,8 +8,9 @@
 
 use smol_str::SmolStr;
 
-use super::flows::{MOST, Shape, address, party};
+use super::flows::{MOST, address, party};
 use super::pods::Governed;
+use super::shape::Shape;
 use super::{Effect, Judged, Judges, Look, MOST_PARTS, Said, Sure};
 use crate::inventory::{Inventory, Passage, Peer, PolicyObject, Says};
 use crate::model::addresses::AddressSet;

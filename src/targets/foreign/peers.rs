@@ -12,8 +12,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::flows::{Shape, address};
+use super::flows::address;
 use super::pods::{Governed, has_identity};
+use super::shape::Shape;
 use super::{Effect, Judged, Judges, Look, Said, Sure};
 use crate::inventory::mesh::{Mtls, Peering};
 use crate::inventory::{Pods, PolicyObject, Says};

@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use super::Sure;
-use super::flows::{Shape, spoken};
+use super::shape::Shape;
 use crate::inventory::{Injection, Inventory, ListenerOf, Pods as For, PolicyKind, PolicyObject, Workload, is_passing};
 use crate::model::labels::{Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use crate::model::rules::{Direction, Rule, RuleId};
@@ -28,7 +28,7 @@ pub(super) struct Governed {
     /// The policy with only the rules and grants that look at the pod.
     pub(super) policy: Policy,
     /// The flows that these rules name: on the way out, and on the way in.
-    spoken: [OnceCell<Vec<Shape>>; 2],
+    pub(super) spoken: [OnceCell<Vec<Shape>>; 2],
 }
 
 impl Governed {
@@ -42,11 +42,6 @@ impl Governed {
     /// Returns whether a rule lets clients in through the pod.
     pub(super) fn is_published_by(&self, rule: &Rule) -> bool {
         publishes_at(rule, &self.pod)
-    }
-
-    /// Returns the shape of each rule in a direction, then the shape of flows that no rule need name.
-    pub(super) fn spoken(&self, direction: Direction) -> &[Shape] {
-        self.spoken[usize::from(direction == Direction::Ingress)].get_or_init(|| spoken(self, direction))
     }
 
     /// Returns whether some rule decides about the pod in a direction.

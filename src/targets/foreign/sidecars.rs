@@ -11,9 +11,9 @@
 
 use smol_str::SmolStr;
 
-use super::flows::Shape;
 use super::peers::closeness;
 use super::pods::Governed;
+use super::shape::Shape;
 use super::{Effect, Judged, Judges, Look, Said, Sure};
 use crate::inventory::mesh::{EgressListener, Others, Outbound};
 use crate::inventory::{PolicyObject, Says, Service, TargetPort};

@@ -10,8 +10,9 @@ use serde_json::Value;
 use smol_str::SmolStr;
 
 use super::access::is_unread;
-use super::flows::{Shape, token};
+use super::flows::token;
 use super::pods::Governed;
+use super::shape::Shape;
 use super::{Effect, Judged, Judges, Look, Said, Sure};
 use crate::inventory::mesh::Issuer;
 use crate::inventory::{PolicyObject, Says};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::limits::MOST_BYTES;
-use super::plan::egress::entries::HostPort;
+use super::plan::egress::items::HostPort;
 use super::plan::subjects::Subject;
 use super::words::list_names;
 use crate::diag::{Code, Diagnostic};

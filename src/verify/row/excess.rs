@@ -3,7 +3,6 @@
 use super::Row;
 use crate::flows::{Set, Side};
 use crate::model::addresses::AddressSet;
-use crate::model::endpoint::What;
 use crate::model::ports::Protocol;
 use crate::model::rules::{Direction, Rule, RuleId};
 use crate::policy::meaning::Meaning;
@@ -77,10 +76,7 @@ impl Row<'_, '_> {
 /// Returns the flows of a set to other hosts at the `at` addresses of a rule's host. An address layer counts as exact
 /// for these: the `at` says that the addresses are the host's.
 pub(in crate::verify) fn other_names(meaning: &mut Meaning<'_>, direction: Direction, rule: &Rule, set: Set) -> Set {
-    let blocks = rule.destination.members.iter().filter_map(|member| match &member.what {
-        What::Host(host) => Some(host.addresses().blocks),
-        _ => None,
-    });
+    let blocks = rule.destination.hosts().map(|(_, host)| host.addresses().blocks);
     let addresses = AddressSet { blocks: blocks.flatten().collect() };
     if direction == Direction::Ingress || addresses.blocks.is_empty() {
         return Set::NONE;

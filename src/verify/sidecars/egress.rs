@@ -1,20 +1,18 @@
 //! The egress of sidecars: Sidecars, ServiceEntries, and the routes through gateways, compared with the source.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::{Claims, Failed, Said, compared, other_pods, own_pods, small};
+use super::{Claims, Failed, Said, compared, other_pods, own_pods, seen, small};
 use crate::flows::diagram::Diagrams;
 use crate::flows::{Name, OTHER, Set, Side};
 use crate::inventory::outside::Mesh;
 use crate::model::addresses::AddressSet;
-use crate::model::endpoint::What;
 use crate::model::hosts::Host;
 use crate::model::labels::PodSelector;
-use crate::model::ports::{PortMatch, Protocol};
 use crate::model::rules::{Action, Direction};
 use crate::policy::meaning::Meaning;
 use crate::policy::{GrantReason, Policy};
@@ -47,8 +45,10 @@ fn differing_among(
     budget: u64,
 ) -> Result<Option<Difference>, Failed> {
     let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| {
+        terms.judge(Side::Source);
         claims.terms(OUT, names, terms);
         egress.terms(terms);
+        terms.addresses(&wildcards());
     });
     meaning.judge_ways();
     let others = other_pods(policy, &mut meaning, OUT);
@@ -58,7 +58,7 @@ fn differing_among(
     for (at, name) in names.iter().enumerate() {
         let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
         let own = own_pods(policy, &mut meaning, OUT, place);
-        let seen = seen(policy, &mut meaning, place);
+        let seen = seen::out(policy, &mut meaning, place);
         let d = &mut meaning.flows().diagrams;
         let within = d.and(own, others);
         let within = d.and(within, seen);
@@ -92,28 +92,18 @@ fn differing_among(
     Ok(None)
 }
 
+/// Returns the addresses that Istio treats as every address.
+fn wildcards() -> AddressSet {
+    AddressSet::of([
+        IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8)),
+        IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128)),
+    ])
+}
+
 /// Returns whether the layer is judged to refuse more of a rule end than pods dialled by their own address.
 fn refuses_more(judgement: &Judgement) -> bool {
     let Remarks { by_name, narrower, .. } = judgement.remarks();
     by_name.is_some() || narrower.iter().any(|one| one.flows == Refuses::Unasked)
-}
-
-/// Returns the flows from the pods of a namespace that their sidecars see: TCP, from pods with a sidecar that are no
-/// gateways, to addresses that no pod has.
-pub(super) fn seen(policy: &Policy, meaning: &mut Meaning<'_>, place: u32) -> Set {
-    let flows = meaning.flows();
-    let tcp = flows.port(&PortMatch::range(1, u16::MAX, Protocol::Tcp));
-    let captured = flows.from_sidecar();
-    let gateways = policy.gateways.iter().flat_map(|gateway| &gateway.pods);
-    let gateways = gateways.map(|pods| flows.pods(Side::Source, true, pods)).collect();
-    let gateways = flows.diagrams.union(gateways);
-    let gateways = flows.with_place(gateways, true, place);
-    let of_pods = flows.at(Side::Destination, &policy.pod_addresses);
-    let of_pods = flows.outside(false, of_pods);
-    let d = &mut flows.diagrams;
-    let seen = d.and(tcp, captured);
-    let seen = d.minus(seen, gateways);
-    d.minus(seen, of_pods)
 }
 
 /// Returns the flows to the pods of the cluster's DNS. The first port of its Service is 53/udp, so a Sidecar can only
@@ -161,11 +151,7 @@ impl Promises {
             let straight = meaning.matched(rule, OUT);
             let flows = meaning.flows();
             let is_denied = flows.diagrams.and(straight, denied) != Set::NONE;
-            let hosts = rule.destination.members.iter().filter_map(|member| match &member.what {
-                What::Host(host) => Some(host),
-                What::Pods(_) | What::Addresses(_) => None,
-            });
-            let hosts: Vec<&Host> = hosts.collect();
+            let hosts: Vec<&Host> = rule.destination.hosts().map(|(_, host)| host).collect();
             let mut asked = vec![flows.shows_no(Name::Tls)];
             if is_denied {
                 asked.extend(hosts.iter().map(|host| flows.asks_for_host(Name::Tls, host)));
@@ -187,8 +173,7 @@ impl Promises {
             }
         }
         let flows = meaning.flows();
-        let this_network = AddressSet::of([IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8))]);
-        let there = flows.at(Side::Destination, &this_network);
+        let there = flows.at(Side::Destination, &wildcards());
         unpromised.push(flows.outside(false, there));
         let d = &mut flows.diagrams;
         let by_own_gateway = hosts_by_place.into_iter().map(|(place, sets)| (place, d.union(sets))).collect();

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
 
-use super::{Failed, Said, ingress};
+use super::{Failed, Said, seen};
 use crate::flows::{Name, Terms};
 use crate::inventory::{PolicyObject, Says};
 use crate::model::hosts::HostName;
@@ -90,7 +90,7 @@ impl<'a> Entries<'a> {
             let ingress = Ingress::new(policy, &entry.objects);
             let mut common = ingress.common(meaning.flows())?;
             let place = meaning.flows().space.place(entry.home);
-            let seen = ingress::seen(meaning.flows());
+            let seen = seen::into(meaning.flows());
             let read = meaning.read_by_proxies(place);
             let d = &mut meaning.flows().diagrams;
             let within = [seen, read].into_iter().fold(asked, |set, other| d.and(set, other));

@@ -7,16 +7,15 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::entries::Entries;
-use super::{Claims, Failed, Said, compared, other_pods, own_pods, small};
+use super::{Claims, Failed, Said, compared, other_pods, own_pods, seen, small};
 use crate::flows::{Flows, OTHER, Set, Side};
 use crate::inventory::PolicyObject;
 use crate::inventory::outside::Mesh;
-use crate::model::ports::{PortMatch, Ports, Protocol};
 use crate::model::rules::Direction;
 use crate::policy::Policy;
 use crate::policy::meaning::Meaning;
+use crate::targets::Made;
 use crate::targets::istio::read::Ingress;
-use crate::targets::{Made, PAST_SIDECAR};
 use crate::verify::BUDGET_EACH;
 use crate::verify::row::{Difference, Kind};
 
@@ -66,7 +65,7 @@ fn differing_among(
     entries.let_in(policy, &mut meaning)?;
     for name in names {
         let place = name.as_ref().map_or(OTHER, |name| meaning.flows().space.place(name));
-        let mut within = seen(meaning.flows());
+        let mut within = seen::into(meaning.flows());
         let own = own_pods(policy, &mut meaning, direction, place);
         // A gateway that a rule leads through exists, even if the inventory does not list its pods.
         let gateways = to_gateways(policy, meaning.flows(), place);
@@ -114,16 +113,4 @@ fn to_gateways(policy: &Policy, flows: &mut Flows, place: u32) -> Set {
     let sets = pods.map(|pods| flows.pods(Side::Destination, true, pods)).collect();
     let all = flows.diagrams.union(sets);
     flows.with_place(all, true, place)
-}
-
-/// Returns the flows that sidecars check: TCP, except on the ports that they leave out.
-pub(super) fn seen(flows: &mut Flows) -> Set {
-    let mut first = 1;
-    let mut ports = Vec::new();
-    for past in PAST_SIDECAR {
-        ports.push(PortMatch::range(first, past - 1, Protocol::Tcp));
-        first = past + 1;
-    }
-    ports.push(PortMatch::range(first, u16::MAX, Protocol::Tcp));
-    flows.ports(&Ports::Some(ports))
 }

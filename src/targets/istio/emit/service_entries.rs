@@ -27,7 +27,8 @@ use crate::targets::istio::model::{
     DestinationRule, ExportTo, Meta, OpenedTls, Origin, Port, Resolution, Resource, ServiceEntry, Spec,
 };
 use crate::targets::istio::nets::is_single;
-use crate::targets::istio::plan::egress::entries::{Entries, Group, GroupEntry, HostEntry, HostPort};
+use crate::targets::istio::plan::egress::entries::{Entries, Group, GroupEntry, HostEntry};
+use crate::targets::istio::plan::egress::items::HostPort;
 use crate::targets::names::{Limit, Taken, Words};
 
 /// Makes the ServiceEntries.

@@ -11,6 +11,7 @@
 //! *some* way of dialling leads to, at their final destination: the pods behind a Service, the addresses of an entry, a
 //! host at any of its addresses. The sets are about flows through the sender's sidecar, which sees only TCP.
 
+mod imports;
 mod index;
 mod land;
 mod services;

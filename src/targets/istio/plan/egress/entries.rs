@@ -25,8 +25,7 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 pub use super::addresses::Group;
-pub use super::items::HostPort;
-use super::items::Outside;
+use super::items::{HostPort, Outside};
 use crate::model::addresses::AddressSet;
 use crate::model::hosts::HostName;
 use crate::model::ports::AppProtocol;
@@ -151,6 +150,13 @@ impl Entries {
         let ports = entry.into_iter().flat_map(|entry| entry.ports.values());
         let ports = ports.filter(|(port, _)| port.app.is_some_and(AppProtocol::has_requests));
         ports.map(|(port, _)| port.number).collect()
+    }
+
+    /// Returns the ports of a host in a namespace to which the mesh opens TLS on another port.
+    pub fn opened(&self, namespace: &SmolStr, host: &HostName) -> impl Iterator<Item = HostPort> {
+        let entry = self.hosts.get(&(namespace.clone(), host.clone()));
+        let ports = entry.into_iter().flat_map(|entry| entry.ports.values());
+        ports.map(|(port, _)| *port).filter(|port| port.leaves_on() != port.number)
     }
 
     /// Returns the addresses that a host has in a namespace; none for a host without `at`.

@@ -37,7 +37,7 @@ mod homes;
 mod host_ports;
 mod imports;
 mod isolation;
-mod items;
+pub mod items;
 mod listeners;
 mod services;
 pub mod sidecars;

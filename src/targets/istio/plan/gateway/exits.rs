@@ -33,7 +33,7 @@ use crate::targets::Level;
 use crate::targets::istio::facts::{Facts, match_labels};
 use crate::targets::istio::findings::{Findings, IstioGap, Note};
 use crate::targets::istio::model::{AccessRule, Operation, Selector};
-use crate::targets::istio::plan::egress::entries::HostPort;
+use crate::targets::istio::plan::egress::items::HostPort;
 use crate::targets::istio::plan::operations::{host_patterns, sni};
 use crate::targets::istio::plan::peers::{Peer, Peers, Position};
 use crate::targets::istio::plan::subjects::Subject;
@@ -148,7 +148,7 @@ fn passages(facts: &Facts<'_>, via: &Via, at: RuleId, rule: &Rule, peer: &Peer) 
     // A gateway that rules isolate stays closed on its other ports.
     let isolated = facts.policy.isolated(&via.gateway) != Isolated::Nowhere;
     let open = if isolated { via.exit_ports() } else { Vec::new() };
-    let passage = |(host, member): (&Host, &Member)| {
+    let passage = |(member, host): (&Member, &Host)| {
         let ports = member.ports.entries();
         let requests = ports.iter().any(|port| port.app.is_some_and(AppProtocol::has_requests));
         let numbers: Vec<u16> = ports.iter().filter_map(|port| Some(port.numbers()?.0)).collect();
@@ -161,7 +161,7 @@ fn passages(facts: &Facts<'_>, via: &Via, at: RuleId, rule: &Rule, peer: &Peer) 
         let (gateway, exits) = (Arc::clone(&via.gateway), vec![host.name.clone()]);
         Ok(Passage { gateway, rule: at, access, hosts: Vec::new(), ports: Vec::new(), exits })
     };
-    hosts(rule).map(passage).collect()
+    rule.destination.hosts().map(passage).collect()
 }
 
 /// Returns the way of a rule, or why there is none.
@@ -186,7 +186,7 @@ fn way(policy: &Policy, rule: &Rule, (ports, mixed): (&PortsOfHosts, &FxHashSet<
     let Some(tls) = tls else {
         return Err(format!("gateway {name} has no tls port, as `port 443 -> 8443/tls`: name one for the way out"));
     };
-    for (host, member) in hosts(rule) {
+    for (member, host) in rule.destination.hosts() {
         if member.ports.entries().iter().any(|port| port.app.is_none()) && mixed.contains(&host.name) {
             return Err(format!(
                 "a host that a gateway knows by its address has that port alone, and {} has others",
@@ -207,18 +207,11 @@ fn way(policy: &Policy, rule: &Rule, (ports, mixed): (&PortsOfHosts, &FxHashSet<
     })
 }
 
-pub fn hosts(rule: &Rule) -> impl Iterator<Item = (&Host, &Member)> {
-    rule.destination.members.iter().filter_map(|member| match &member.what {
-        What::Host(host) => Some((host, member)),
-        _ => None,
-    })
-}
-
 /// Returns the hosts that some rules reach by their name, in requests or TLS.
 fn hosts_by_name(part: &Partition<'_>) -> FxHashSet<HostName> {
-    let hosts = part.rules(OUT).flat_map(|(_, rule)| hosts(rule));
-    let named = hosts.filter(|(_, member)| member.ports.entries().iter().any(|port| port.app.is_some()));
-    named.map(|(host, _)| host.name.clone()).collect()
+    let hosts = part.rules(OUT).flat_map(|(_, rule)| rule.destination.hosts());
+    let named = hosts.filter(|(member, _)| member.ports.entries().iter().any(|port| port.app.is_some()));
+    named.map(|(_, host)| host.name.clone()).collect()
 }
 
 /// The ports that rules send through each gateway for each host.

@@ -26,7 +26,6 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::exits::hosts;
 use super::pods::subjects;
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Member, What};
@@ -120,7 +119,7 @@ fn met<'a>(facts: &Facts<'_>, leading: &Leading<'a>, deny: &Rule) -> Vec<Met<'a>
     };
     let mut all: BTreeMap<&SmolStr, Met<'_>> = BTreeMap::new();
     for &(rule, via) in near.flat_map(|(_, rules)| rules).filter(|(rule, _)| shares(rule)) {
-        for (host, member) in hosts(rule) {
+        for (member, host) in rule.destination.hosts() {
             for (port, _) in member.ports.entries().iter().filter_map(|port| port.numbers()) {
                 let (names, in_part) = denied(facts, deny, host, port);
                 if names.is_empty() && !in_part {

@@ -3,8 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
-use super::land::{Landing, Listening};
-use crate::inventory::mesh::{EgressListener, Others};
+use crate::inventory::mesh::EgressListener;
 use crate::inventory::outside::{Entry, Mesh, Opening, Route, Servers};
 use crate::inventory::{PolicyKind, PolicyObject, Says};
 use crate::policy::Policy;
@@ -15,7 +14,7 @@ pub struct Index<'a> {
     /// The end of the names of Services: `.svc.cluster.local`.
     pub(super) svc: String,
     sidecars: FxHashMap<&'a SmolStr, Vec<&'a PolicyObject>>,
-    entries: FxHashMap<&'a SmolStr, Registry<'a>>,
+    pub(super) entries: FxHashMap<&'a SmolStr, Registry<'a>>,
     pub(super) routes: FxHashMap<&'a SmolStr, Vec<&'a Route>>,
     pub(super) openings: FxHashMap<&'a SmolStr, Vec<&'a Opening>>,
     pub(super) gateways: FxHashMap<(&'a SmolStr, &'a SmolStr), &'a Servers>,
@@ -23,11 +22,11 @@ pub struct Index<'a> {
 
 /// The ServiceEntries of a namespace.
 #[derive(Default)]
-struct Registry<'a> {
-    all: Vec<&'a Entry>,
-    by_host: FxHashMap<&'a str, Vec<&'a Entry>>,
+pub(super) struct Registry<'a> {
+    pub(super) all: Vec<&'a Entry>,
+    pub(super) by_host: FxHashMap<&'a str, Vec<&'a Entry>>,
     /// The entries below each wildcard (the text after `*`) that a Sidecar imports.
-    below: FxHashMap<&'a str, Vec<&'a Entry>>,
+    pub(super) below: FxHashMap<&'a str, Vec<&'a Entry>>,
 }
 
 impl<'a> Index<'a> {
@@ -74,68 +73,10 @@ impl<'a> Index<'a> {
     pub(super) fn sidecars(&self, namespace: &SmolStr) -> &[&'a PolicyObject] {
         self.sidecars.get(namespace).map(Vec::as_slice).unwrap_or_default()
     }
-
-    /// Returns the destinations that a Sidecar lets the pods of a namespace reach; `None` is a namespace that no rule
-    /// names.
-    pub(super) fn landings<'i>(&'i self, sidecar: &'i PolicyObject, viewer: Option<&SmolStr>) -> Vec<Landing<'i>> {
-        let Says::Sidecar(says) = &sidecar.says else { return Vec::new() };
-        let mut found = Vec::new();
-        match says.others {
-            Some(Others::Refused) => {}
-            // The mesh's setting decides, and by default it lets everything out.
-            None => found.push(Landing::everything(false)),
-            Some(Others::Pass) => return vec![Landing::everything(true)],
-        }
-        let ports: FxHashSet<u16> = listeners(sidecar).filter_map(|listener| listener.port).collect();
-        let Some(listeners) = &says.listeners else {
-            let at = Listening { listener: None, shadowed: &ports, viewer };
-            self.import(("*", "*"), &sidecar.namespace, at, &mut found);
-            return found;
-        };
-        for listener in listeners {
-            for (namespace, host) in &listener.hosts {
-                let at = Listening { listener: Some(listener), shadowed: &ports, viewer };
-                self.import((namespace, host), &sidecar.namespace, at, &mut found);
-            }
-        }
-        found
-    }
-
-    /// Adds the destinations of an import: a namespace and a host, which may begin with `*`.
-    fn import<'i>(
-        &'i self,
-        (namespace, host): (&'i str, &'i str),
-        own: &'i SmolStr,
-        at: Listening<'_>,
-        found: &mut Vec<Landing<'i>>,
-    ) {
-        let namespace = match namespace {
-            "~" => return,
-            "." => Some(own.as_str()),
-            "*" => None,
-            name => Some(name),
-        };
-        let registries: Vec<&Registry<'_>> = match namespace {
-            Some(name) => self.entries.get(&SmolStr::from(name)).into_iter().collect(),
-            None => self.entries.values().collect(),
-        };
-        for registry in registries {
-            let entries = match host.strip_prefix('*') {
-                None => registry.by_host.get(host),
-                Some("") => Some(&registry.all),
-                Some(end) => registry.below.get(end),
-            };
-            for entry in entries.into_iter().flatten() {
-                if entry.head.is_seen_by(at.viewer) {
-                    self.entry(entry, at, found);
-                }
-            }
-        }
-        self.services(namespace, host, at, found);
-    }
 }
 
-fn listeners(sidecar: &PolicyObject) -> impl Iterator<Item = &EgressListener> {
+/// Returns the listeners of a Sidecar for what its pods call.
+pub(super) fn listeners(sidecar: &PolicyObject) -> impl Iterator<Item = &EgressListener> {
     let says = match &sidecar.says {
         Says::Sidecar(says) => says.listeners.as_deref(),
         _ => None,

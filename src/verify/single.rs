@@ -5,12 +5,11 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 
 use smol_str::SmolStr;
 
-use super::sidecars::{self, TellFailed};
-use super::{BUDGET, BUDGET_EACH};
+use super::decision::Decision;
+use super::sidecars::{self, Undecided};
 use crate::model::addresses::AddressSet;
 use crate::model::labels::NAMESPACE_NAME;
 use crate::model::ports::Protocol;
@@ -19,52 +18,28 @@ use crate::policy::{Flow, Party, Pod, Policy, eval};
 use crate::settings::Layer;
 use crate::targets::{Made, PAST_SIDECAR, read_back};
 
-/// The decision of some objects about a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// They let it through.
-    Passes,
-    /// They let it through or not, depending on how the client dials it.
-    May,
-    /// They refuse it.
-    Refuses,
-    /// Unknown: the sets are too large, or the inventory does not have the pod.
-    Unknown,
-}
-
-impl Told {
-    /// Returns the decision of two groups of objects together.
-    pub fn and(self, other: Told) -> Told {
-        match (self, other) {
-            (Told::Refuses, _) | (_, Told::Refuses) => Told::Refuses,
-            (Told::Unknown, _) | (_, Told::Unknown) => Told::Unknown,
-            (Told::May, _) | (_, Told::May) => Told::May,
-            (Told::Passes, Told::Passes) => Told::Passes,
-        }
-    }
-}
-
 /// Returns the decision of a layer's objects, as their text is, about each of some flows. A flow that they do not
 /// concern passes.
-pub fn told(policy: &Policy, made: &Made<'_>, flows: &[&Flow]) -> Vec<Told> {
+pub fn decisions(policy: &Policy, made: &Made<'_>, flows: &[&Flow]) -> Vec<Decision> {
     match made.layer {
         Layer::NetworkPolicy => by_rules(policy, made, flows),
         Layer::Istio => by_sidecars(policy, made, flows),
     }
 }
 
-fn by_rules(policy: &Policy, made: &Made<'_>, flows: &[&Flow]) -> Vec<Told> {
-    let Some(&(first, _)) = made.ends.first() else { return vec![Told::Passes; flows.len()] };
+fn by_rules(policy: &Policy, made: &Made<'_>, flows: &[&Flow]) -> Vec<Decision> {
+    let Some(&(first, _)) = made.ends.first() else { return vec![Decision::Passes; flows.len()] };
     let file = policy.rules[first.index()].origin.span.file;
     let mut rules = Vec::new();
     for text in made.texts {
         match read_back(made.layer, file, text) {
             Ok(read) => rules.extend(read),
-            Err(_) => return vec![Told::Unknown; flows.len()],
+            Err(_) => return vec![Decision::Unknown; flows.len()],
         }
     }
     let read = Policy { rules, grants: Vec::new(), ..policy.clone() };
-    let pass = |flow: &&Flow| if eval(&read, &outside(policy, flow)).allowed() { Told::Passes } else { Told::Refuses };
+    let pass =
+        |flow: &&Flow| if eval(&read, &outside(policy, flow)).allowed() { Decision::Passes } else { Decision::Refuses };
     flows.iter().map(pass).collect()
 }
 
@@ -79,8 +54,8 @@ fn outside(policy: &Policy, flow: &Flow) -> Flow {
     Flow { destination, ..flow.clone() }
 }
 
-fn by_sidecars(policy: &Policy, made: &Made<'_>, flows: &[&Flow]) -> Vec<Told> {
-    let mut all = vec![Told::Passes; flows.len()];
+fn by_sidecars(policy: &Policy, made: &Made<'_>, flows: &[&Flow]) -> Vec<Decision> {
+    let mut all = vec![Decision::Passes; flows.len()];
     let flows: Vec<Flow> = flows.iter().map(|flow| as_injected(policy, flow)).collect();
     for direction in Direction::BOTH {
         let mut by_namespace: BTreeMap<SmolStr, Vec<usize>> = BTreeMap::new();
@@ -91,11 +66,11 @@ fn by_sidecars(policy: &Policy, made: &Made<'_>, flows: &[&Flow]) -> Vec<Told> {
         }
         for (name, places) in by_namespace {
             let here: Vec<&Flow> = places.iter().map(|at| &flows[*at]).collect();
-            let told = match sidecars::tell(policy, made, direction, &name, &here) {
-                Ok(told) => told,
-                Err(TellFailed) => vec![Told::Unknown; here.len()],
+            let decisions = match sidecars::decisions(policy, made, direction, &name, &here) {
+                Ok(decisions) => decisions,
+                Err(Undecided) => vec![Decision::Unknown; here.len()],
             };
-            places.iter().zip(told).for_each(|(at, told)| all[*at] = all[*at].and(told));
+            places.iter().zip(decisions).for_each(|(at, decision)| all[*at] = all[*at].and(decision));
         }
     }
     all
@@ -143,15 +118,4 @@ fn has_sidecar(policy: &Policy, pod: &Pod) -> bool {
     let like = known.find(|one| one.labels == pod.labels && (one.account.is_empty() || one.account == pod.account));
     let made_up = || policy.made_up(&name, "", pod.labels.clone(), pod.account.clone()).sidecar;
     like.map_or_else(made_up, |one| one.sidecar)
-}
-
-/// Returns an address that a pod may have.
-pub(super) fn of_a_pod(policy: &Policy) -> IpAddr {
-    let first = policy.pod_addresses.blocks.first().map(|block| block.net.addr());
-    first.unwrap_or(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)))
-}
-
-/// Returns the steps that the sets of a number of statements may take.
-pub(super) fn budget(statements: usize) -> u64 {
-    BUDGET + BUDGET_EACH * statements as u64
 }

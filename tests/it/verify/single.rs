@@ -7,7 +7,7 @@ use netpol::policy::ask::{Question, ask};
 use netpol::policy::{Flow, Policy};
 use netpol::settings::Layer;
 use netpol::targets::{self, Checked, Made};
-use netpol::verify::{self, Told};
+use netpol::verify::{self, Decision};
 
 use crate::istio::build::build_with;
 
@@ -22,7 +22,7 @@ fn flow(policy: &Policy, from: &str, to: &str) -> Flow {
 }
 
 /// Asks the objects of both layers, after some text of them is replaced.
-fn told(replaced: &str, by: &str) -> Vec<[Told; 2]> {
+fn told(replaced: &str, by: &str) -> Vec<[Decision; 2]> {
     let build = build_with(POLICY, None, |settings| settings.targets = vec![Layer::NetworkPolicy, Layer::Istio]);
     let flows = [
         ("lab/{app=curl}", "garden/{app=api}:8080"),
@@ -33,11 +33,11 @@ fn told(replaced: &str, by: &str) -> Vec<[Told; 2]> {
     ]
     .map(|(from, to)| flow(&build.policy, from, to));
     let flows: Vec<&Flow> = flows.iter().collect();
-    let all = Mutex::new(vec![[Told::Passes; 2]; flows.len()]);
+    let all = Mutex::new(vec![[Decision::Passes; 2]; flows.len()]);
     let look = |made: &Made<'_>| {
         let texts: Vec<String> = made.texts.iter().map(|text| text.replace(replaced, by)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let told = verify::told(&build.policy, &Made { texts: &texts, ..*made }, &flows);
+        let told = verify::decisions(&build.policy, &Made { texts: &texts, ..*made }, &flows);
         let layer = usize::from(made.layer == Layer::Istio);
         all.lock().unwrap().iter_mut().zip(told).for_each(|(all, told)| all[layer] = all[layer].and(told));
         Checked::default()
@@ -48,7 +48,7 @@ fn told(replaced: &str, by: &str) -> Vec<[Told; 2]> {
 
 #[test]
 fn objects_are_asked_about_flows_and_defects_are_seen() {
-    use Told::{Passes, Refuses};
+    use Decision::{Passes, Refuses};
     let right = [[Passes, Passes], [Refuses, Refuses], [Refuses, Passes], [Passes, Passes], [Passes, Refuses]];
     let found = told("-", "-");
     // Istio knows the caller by its account alone, so that of its pods it may be told nothing narrower.
