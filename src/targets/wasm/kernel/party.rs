@@ -9,6 +9,7 @@
 use std::net::IpAddr;
 
 use super::bytes::Bytes;
+use super::has_room;
 use super::json::Json;
 use super::layout::{NONE, header, kind, member, protocol, test};
 use super::ranges::{Ranges, merged, network, of_address, to_bytes};
@@ -81,6 +82,8 @@ pub struct Party<'t> {
     pub isolated: [u32; 2],
     /// How many rules it is a source of, and a destination of, nearly. Any rule may be about a host.
     pub rules: [usize; 2],
+    /// Whether there was memory for all of it.
+    pub is_whole: bool,
 }
 
 impl<'t> Party<'t> {
@@ -95,6 +98,7 @@ impl<'t> Party<'t> {
             places: None,
             isolated: [NONE; 2],
             rules: [0; 2],
+            is_whole: true,
         }
     }
 
@@ -135,7 +139,10 @@ impl<'t> Party<'t> {
     }
 
     fn hold(&mut self, member: Member<'t>) {
-        self.held.push(Held { member: member.number, lists: member.lists() });
+        match self.held.try_reserve(1) {
+            Ok(()) => self.held.push(Held { member: member.number, lists: member.lists() }),
+            Err(_) => self.is_whole = false,
+        }
     }
 
     fn finish(mut self) -> Party<'t> {
@@ -205,7 +212,7 @@ fn named_host<'t>(tables: &Tables<'t>, name: &str, at: Option<&Json>) -> Option<
         tables.anchored(found, |mut member| {
             if is_named(tables, member, name.as_bytes()) {
                 party.hold(member);
-                member.places().add_to(&mut placed);
+                party.is_whole &= member.places().add_to(&mut placed).is_some();
             }
         });
     }
@@ -220,7 +227,13 @@ fn named_host<'t>(tables: &Tables<'t>, name: &str, at: Option<&Json>) -> Option<
         Some(_) => return None,
         None => {}
     }
-    if at.is_some() || !placed.iter().all(Vec::is_empty) {
+    let count: usize = placed.iter().map(Vec::len).sum();
+    if at.is_some() || count > 0 {
+        // Two lists and the bytes of them are made of the ranges, and a list may double.
+        if !has_room(5 * count * size_of::<(u128, u128)>()) {
+            party.is_whole = false;
+            return Some(party);
+        }
         let [v4, v6] = placed.map(merged);
         party.places = Some(to_bytes(&v4, &v6));
     }
