@@ -43,7 +43,7 @@ impl<'a> Asked<'a> {
 
     /// Asks the module.
     pub fn answer(&mut self, question: &Question) -> Result<Told<'_>, String> {
-        let answers = ask_by(self.facts, question, &mut |flow| self.module.judge_unplaced(flow))?;
+        let answers = ask_by(self.facts, question, &mut |flow| self.module.judge_asked(flow))?;
         Ok(Told { rules: &self.module.rules, answers })
     }
 }

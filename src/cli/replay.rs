@@ -111,6 +111,10 @@ impl Judge for ByModule {
         self.0.judge_unplaced(flow)
     }
 
+    fn answer(&mut self, flow: &Flow) -> Result<Verdict, String> {
+        self.0.judge_asked(flow)
+    }
+
     fn met(&self, _: &Flow, _: &Verdict) -> Vec<RuleId> {
         Vec::new()
     }

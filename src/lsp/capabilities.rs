@@ -8,7 +8,7 @@ use lsp_types::{
 };
 
 use super::client::Abilities;
-use super::{actions, convert, uri};
+use super::{commands, convert, uri};
 
 /// Returns the capabilities of the server for a client.
 pub fn of(client: &Abilities) -> ServerCapabilities {
@@ -68,7 +68,7 @@ pub fn of(client: &Abilities) -> ServerCapabilities {
         inlay_hint_provider: Some(true.into()),
         semantic_tokens_provider: Some(tokens.into()),
         execute_command_provider: Some(ExecuteCommandOptions {
-            commands: actions::COMMANDS.map(str::to_owned).to_vec(),
+            commands: commands::COMMANDS.map(str::to_owned).to_vec(),
             ..ExecuteCommandOptions::default()
         }),
         diagnostic_provider: client.pulls.then(|| pulled.into()),

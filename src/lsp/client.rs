@@ -5,6 +5,7 @@ use std::io::Write;
 use lsp_server::{ErrorCode, Message, Request, RequestId, Response, ResponseError};
 use lsp_types::{InitializeParams, WorkspaceFolders};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::lines::Encoding;
@@ -132,4 +133,9 @@ impl Client {
         // A client that went away is noticed where its messages are read.
         let _ = message.write(&mut self.out);
     }
+}
+
+/// Reads the parameters of a request.
+pub fn parse<T: DeserializeOwned>(params: Value) -> Result<T, Failure> {
+    serde_json::from_value(params).map_err(|error| Failure::of(ErrorCode::InvalidParams, error.to_string()))
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::client::Failure;
 use super::lines::Lines;
 use super::workspace::{Place, Workspace};
-use super::{actions, convert, diagnostics};
+use super::{commands, convert, diagnostics};
 use crate::diag::Edit;
 use crate::ide::{Asked, Contact, LensAction, Link, Party, Signature};
 use crate::source::{FileId, Span};
@@ -238,11 +238,11 @@ impl<'w> View<'w> {
             let range = self.lines.range(lens.span.start, lens.span.end);
             let command = match lens.action {
                 LensAction::None => "",
-                LensAction::Yaml => actions::YAML,
-                LensAction::Evaluate => actions::EVALUATE,
-                LensAction::Explain => actions::EXPLAIN,
-                LensAction::Tests => actions::TESTS,
-                LensAction::Changes => actions::CHANGES,
+                LensAction::Yaml => commands::YAML,
+                LensAction::Evaluate => commands::EVALUATE,
+                LensAction::Explain => commands::EXPLAIN,
+                LensAction::Tests => commands::TESTS,
+                LensAction::Changes => commands::CHANGES,
             };
             let arguments = vec![Value::from(uri.0.as_str()), serde_json::to_value(range.start).unwrap_or_default()];
             let arguments = (!command.is_empty()).then_some(arguments);

@@ -16,6 +16,7 @@ mod actions;
 mod behind;
 mod capabilities;
 mod client;
+mod commands;
 mod convert;
 mod diagnostics;
 mod features;

@@ -9,10 +9,9 @@ use lsp_types::{
     SemanticToken, SemanticTokensDeltaParams, SemanticTokensParams, SemanticTokensRangeParams, SignatureHelpParams,
     TextDocumentContentParams, TextDocumentContentResult, Uri, WorkspaceSymbolParams,
 };
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::client::Failure;
+use super::client::{Failure, parse};
 use super::features::{Answer, View, json as answer, tokens_answer, tokens_delta};
 use super::server::Server;
 use super::{Root, actions, convert, uri};
@@ -172,10 +171,6 @@ impl Server {
             None => tokens_answer(&id, new),
         }
     }
-}
-
-pub(super) fn parse<T: DeserializeOwned>(params: Value) -> Result<T, Failure> {
-    serde_json::from_value(params).map_err(|error| Failure::of(ErrorCode::InvalidParams, error.to_string()))
 }
 
 fn flat(tokens: &[SemanticToken]) -> Vec<u32> {

@@ -17,10 +17,9 @@ use lsp_types::{
 };
 use serde_json::{Value, json};
 
-use super::client::{Abilities, Client, Failure, folders};
+use super::client::{Abilities, Client, Failure, folders, parse};
 use super::diagnostics::{Maker, speaks_for, unreadable};
 use super::features::{Answer, json as answer};
-use super::requests::parse;
 use super::workspace::{Project, Read, Sent, Workspace};
 use super::{Disk, Opened, Root, capabilities, uri};
 use crate::diag;

@@ -51,6 +51,11 @@ pub trait Judge {
     /// Decides a flow; the error says why it cannot.
     fn decide(&mut self, flow: &Flow) -> Result<Verdict, String>;
 
+    /// Decides a flow of a question in words, in which a host may stand for pods.
+    fn answer(&mut self, flow: &Flow) -> Result<Verdict, String> {
+        self.decide(flow)
+    }
+
     /// Returns the rules that a flow meets, whether they decide it or not, as far as the judge knows them.
     fn met(&self, flow: &Flow, verdict: &Verdict) -> Vec<RuleId>;
 }
@@ -74,6 +79,7 @@ pub struct Replay<'p> {
     /// What was found of lines, by what they tell but when.
     known: FxHashMap<Vec<u8>, SmallVec<[Judged; 1]>>,
     key: Vec<u8>,
+    marks: quick::Marks,
     known_bytes: usize,
     used: Vec<bool>,
     keeps: bool,
@@ -161,6 +167,7 @@ impl<'p> Replay<'p> {
             format: Format::Hubble,
             known: FxHashMap::default(),
             key: Vec::new(),
+            marks: quick::Marks::default(),
             known_bytes: 0,
             used: vec![false; policy.rules.len()],
             keeps: false,
@@ -182,7 +189,7 @@ impl<'p> Replay<'p> {
         self.found.lines += 1;
         let (mut key, format) = (std::mem::take(&mut self.key), self.format);
         key.clear();
-        let time = quick::key(line, format, &mut key);
+        let time = quick::key(line, format, &mut self.marks, &mut key);
         if let (Some(time), Some(known)) = (time, self.known.get(key.as_slice())) {
             let time = std::str::from_utf8(time).ok().and_then(Moment::parse);
             known.clone().into_iter().for_each(|judged| self.count(judged, time));
@@ -255,7 +262,7 @@ impl<'p> Replay<'p> {
     }
 
     fn question(&mut self, at: (usize, u64), question: &Question) -> Result<SmallVec<[Judged; 1]>, String> {
-        let answers = ask_by(self.policy, question, &mut |flow| self.judge.decide(flow))?;
+        let answers = ask_by(self.policy, question, &mut |flow| self.judge.answer(flow))?;
         let mut all: SmallVec<[Judged; 1]> = SmallVec::new();
         for (flow, verdict) in answers.all.iter().flat_map(|answer| answer.steps()) {
             let who = [&flow.source, &flow.destination].map(|party| Rc::new(self.cast.of(party)));

@@ -8,7 +8,7 @@
 //! A line that was read is known by that text from then on. What no reader of the format looks at, such as the port of
 //! a client, is passed over, and so is what this file does not understand: such a line is read whole, each time.
 
-use memchr::{memchr2, memmem};
+use memchr::memmem;
 
 use super::format::Format;
 
@@ -30,14 +30,15 @@ enum Field {
 
 /// Writes what tells a line from lines of other flows to a key, and returns the text of its moment; `None` for a line
 /// that must be read whole.
-pub(super) fn key<'l>(line: &'l [u8], format: Format, key: &mut Vec<u8>) -> Option<&'l [u8]> {
+pub(super) fn key<'l>(line: &'l [u8], format: Format, marks: &mut Marks, key: &mut Vec<u8>) -> Option<&'l [u8]> {
     key.push(format as u8);
     if format == Format::Question {
         key.extend_from_slice(line);
         return Some(&[]);
     }
     let start = line.iter().position(|byte| *byte == b'{')?;
-    let mut scan = Scan { line, at: start, key, time: None };
+    marks.set(line);
+    let mut scan = Scan { line, at: start, marks, key, time: None };
     scan.object(format)?;
     scan.space();
     // Without its own fields a line is one of another format.
@@ -88,6 +89,7 @@ fn field(format: Format, name: &[u8]) -> Field {
 struct Scan<'l, 'k> {
     line: &'l [u8],
     at: usize,
+    marks: &'k Marks,
     key: &'k mut Vec<u8>,
     time: Option<&'l [u8]>,
 }
@@ -185,19 +187,13 @@ impl<'l> Scan<'l, '_> {
 
     /// Takes a list or an object.
     fn nested(&mut self) -> Option<()> {
-        let mut depth = 0;
+        let (mut depth, mut at) = (0, self.at);
         loop {
-            match self.peek()? {
-                b'"' => {
-                    self.string()?;
-                    continue;
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
-            }
-            self.at += 1;
+            at = next(&self.marks.brackets, at)?;
+            depth += if matches!(self.line.get(at)?, b'{' | b'[') { 1 } else { -1 };
+            at += 1;
             if depth == 0 {
+                self.at = at;
                 return Some(());
             }
         }
@@ -209,16 +205,79 @@ impl<'l> Scan<'l, '_> {
             return None;
         }
         let start = self.at + 1;
-        let mut end = start;
-        loop {
-            end += memchr2(b'"', b'\\', self.line.get(end..)?)?;
-            if self.line.get(end) == Some(&b'"') {
-                self.at = end + 1;
-                return self.line.get(start..end);
+        let end = next(&self.marks.quotes, start)?;
+        self.at = end + 1;
+        self.line.get(start..end)
+    }
+}
+
+/// What stands where in a line, with a bit for each byte. So a walk through the line needs not look at each of them.
+#[derive(Default)]
+pub(super) struct Marks {
+    /// The quotes at both ends of strings.
+    quotes: Vec<u64>,
+    /// The brackets outside of strings.
+    brackets: Vec<u64>,
+}
+
+impl Marks {
+    fn set(&mut self, line: &[u8]) {
+        self.quotes.clear();
+        self.brackets.clear();
+        let (blocks, rest) = line.as_chunks::<64>();
+        let mut last = [b' '; 64];
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        // Whether a block begins inside a string, and whether its first byte is escaped.
+        let (mut inside, mut escaped) = (0, 0);
+        for block in blocks.iter().chain([&last]) {
+            let backslashes = bits(block, |byte| byte == b'\\');
+            let mut quotes = bits(block, |byte| byte == b'"');
+            if backslashes | escaped != 0 {
+                quotes &= !behind(backslashes, &mut escaped);
             }
-            end += 2;
+            // From each quote on everything changes sides.
+            let strings = [1, 2, 4, 8, 16, 32].into_iter().fold(quotes, |bits, shift| bits ^ bits << shift) ^ inside;
+            inside = if strings >> 63 == 1 { u64::MAX } else { 0 };
+            // `[` and `]` become `{` and `}` by this bit.
+            let brackets = bits(block, |byte| matches!(byte | 0x20, b'{' | b'}'));
+            self.quotes.push(quotes);
+            self.brackets.push(brackets & !strings);
         }
     }
+}
+
+/// Returns the bits of the bytes that are wanted.
+fn bits(block: &[u8; 64], is_wanted: impl Fn(u8) -> bool) -> u64 {
+    let mut found = [0; 64];
+    found.iter_mut().zip(block).for_each(|(found, byte)| *found = u8::from(is_wanted(*byte)));
+    // The product gathers the lowest bits of eight bytes in its highest byte.
+    let eight = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    found.as_chunks::<8>().0.iter().rev().fold(0, |all, bytes| all << 8 | eight(bytes))
+}
+
+/// Returns the bits of bytes that stand behind a backslash which is not itself escaped.
+fn behind(mut backslashes: u64, escaped: &mut u64) -> u64 {
+    let mut found = std::mem::take(escaped);
+    while backslashes != 0 {
+        let bit = backslashes & backslashes.wrapping_neg();
+        if found & bit == 0 {
+            found |= bit << 1;
+            *escaped = bit >> 63;
+        }
+        backslashes ^= bit;
+    }
+    found
+}
+
+/// Returns the place of the first bit from a place on.
+fn next(marks: &[u64], from: usize) -> Option<usize> {
+    let mut word = from / 64;
+    let mut bits = *marks.get(word)? & u64::MAX << (from % 64);
+    while bits == 0 {
+        word += 1;
+        bits = *marks.get(word)?;
+    }
+    Some(64 * word + bits.trailing_zeros() as usize)
 }
 
 /// Returns an address with its port as the text of the address; `None` for what is none.
@@ -242,7 +301,7 @@ mod tests {
 
     fn of(line: &str, format: Format) -> Option<(String, Vec<u8>)> {
         let mut all = Vec::new();
-        let time = key(line.as_bytes(), format, &mut all)?;
+        let time = key(line.as_bytes(), format, &mut Marks::default(), &mut all)?;
         Some((String::from_utf8_lossy(time).into_owned(), all))
     }
 
@@ -266,6 +325,22 @@ mod tests {
         };
         assert_eq!(hubble(1, 80), hubble(65535, 80));
         assert_ne!(hubble(1, 80), hubble(1, 81));
+    }
+
+    #[test]
+    fn strings_end_at_quotes_that_are_not_escaped_wherever_these_stand() {
+        for length in 0..140 {
+            let fill = "x".repeat(length);
+            for (text, rest) in [(r#"\""#, ""), (r"\\", ""), (r#"\\\""#, ""), ("", r#""}{],"#), ("{[", r#"\"}"#)] {
+                let line = format!(
+                    r#"{{"time":"T","src.addr":"10.0.0.1:80","u":["{fill}{text}",{{"v":"{rest}"}}],"scope":"s"}}"#
+                );
+                let is_json = serde_json::from_str::<serde_json::Value>(&line).is_ok();
+                let found = of(&line, Format::Ztunnel).map(|(_, key)| key);
+                let wanted = of(r#"{"time":"T","src.addr":"10.0.0.1:80","scope":"s"}"#, Format::Ztunnel).unwrap().1;
+                assert_eq!(found, is_json.then_some(wanted), "{line}");
+            }
+        }
     }
 
     #[test]

@@ -109,6 +109,16 @@ pub fn host_problem(text: &str) -> Option<&'static str> {
     None
 }
 
+/// Returns whether the last label of a name is a number, in digits or as `0x7f`: some resolvers read such a name as an
+/// address.
+pub fn ends_in_number(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    match last.strip_prefix("0x").or_else(|| last.strip_prefix("0X")) {
+        Some(rest) => rest.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => last.bytes().all(|byte| byte.is_ascii_digit()),
+    }
+}
+
 /// Returns whether a word is an HTTP method.
 pub fn is_method(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_uppercase())

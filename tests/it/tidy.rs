@@ -1,5 +1,7 @@
 //! The rules for the source: which module may import which, and what no file may contain.
 
+mod circles;
+
 use std::path::{Path, PathBuf};
 
 /// The rooms and the rooms that each may name beside itself.

@@ -199,7 +199,7 @@ impl<'a> Lower<'a> {
             return ExprKind::Error;
         }
         // RFC 1123, section 2.1: the last label of a host is no number, so that nothing is both a host and an address.
-        if name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit())) {
+        if words::ends_in_number(name) {
             let why = "ends in a number, as no host does: addresses are written as networks, such as `10.0.0.0/29`";
             self.push(errors::not_a_host(span, self.slice(span), why));
             return ExprKind::Error;

@@ -12,6 +12,8 @@ use super::rules::Reasons;
 use super::tables::Written;
 
 const PAGE: usize = 1 << 16;
+/// The pages behind the tables, so that the first parties need no more memory than a module begins with.
+const HEAP: usize = 2;
 /// The custom section with the rules and grants.
 pub const RULES: &[u8] = b"netpol.rules";
 
@@ -264,14 +266,14 @@ pub fn custom<'m>(code: &'m [u8], wanted: &[u8]) -> Option<&'m [u8]> {
     None
 }
 
-/// Returns the memory section with room for some bytes more, and the pages that it had.
+/// Returns the memory section with room for some bytes more and the first allocations, and the pages that it had.
 fn larger(mut body: &[u8], bytes: usize) -> (Vec<u8>, usize) {
     let mut out = Vec::new();
     put(&mut out, take(&mut body));
     let flags = take(&mut body);
     let pages = take(&mut body) as usize;
     put(&mut out, flags);
-    put(&mut out, (pages + bytes.div_ceil(PAGE)) as u64);
+    put(&mut out, (pages + bytes.div_ceil(PAGE) + HEAP) as u64);
     out.extend_from_slice(body);
     (out, pages)
 }

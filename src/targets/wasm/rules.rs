@@ -40,6 +40,9 @@ pub fn describe(policy: &Policy, sources: &Sources) -> Described {
         if let Some(&applied) = rule.origin.applied().first() {
             value["applied"] = json!({ "path": sources.file(applied.file).path, "line": sources.line(applied) });
         }
+        if let Some(via) = rule.via.as_deref().filter(|via| rule.ingress && !via.at.is_empty()) {
+            value["at"] = via.at.iter().map(|host| json!(host.to_string())).collect();
+        }
         attribute(&mut value, &rule.origin);
         value
     });

@@ -5,7 +5,7 @@ use wasmtime::{Engine, Instance, Memory, Module, Store, TypedFunc};
 use super::kernel::Verdict;
 use super::kernel::layout;
 use super::{assemble, flow};
-use crate::policy;
+use crate::policy::{self, Party};
 
 /// A module that runs.
 pub struct Running {
@@ -116,6 +116,22 @@ impl Running {
     /// Decides a flow whose hosts are where the module knows them to be.
     pub fn judge_unplaced(&mut self, flow: &policy::Flow) -> Result<policy::Verdict, String> {
         self.judge_text(&flow::unplaced(flow))
+    }
+
+    /// Decides a flow of a question in words, as [`Running::judge_unplaced`] does. A public host stands for pods of a
+    /// gateway, and no module says which: then nothing was asked that it could answer.
+    pub fn judge_asked(&mut self, flow: &policy::Flow) -> Result<policy::Verdict, String> {
+        if let (Party::Address(_), Party::Host { name, .. }) = (&flow.source, &flow.destination)
+            && let Some(rule) = self.rules["rules"].as_array().into_iter().flatten().find(|rule| !rule["at"].is_null())
+        {
+            return Err(format!(
+                "`{name}`: the policy publishes hosts at a gateway ({}:{}), and a module does not say which pods these are; \
+                 ask about the gateway's pods with `--host {name}`, and about their way on with `--client`",
+                rule["path"].as_str().unwrap_or_default(),
+                rule["line"]
+            ));
+        }
+        self.judge_unplaced(flow)
     }
 
     fn judge_text(&mut self, asked: &serde_json::Value) -> Result<policy::Verdict, String> {

@@ -64,6 +64,37 @@ fn a_module_knows_its_hosts_and_tells_pods_apart() {
     }
 }
 
+/// The source leads a client's question about a public host through the gateway; to a module it would be a host
+/// outside, about which no policy says anything.
+#[test]
+fn a_public_host_is_refused_where_the_source_would_lead_through_the_gateway() {
+    let policy = "gateway edge {\n  pods edges/{app=envoy}\n  account edges/@envoy\n  service edges/envoy\n  port 443 -> 8443/https\n}\n\
+        allow ingress 203.0.113.0/24 -> garden/{app=web}:8080/http via edge at \"garden.example.com\"\n";
+    let here = folder(&[("a.netpol", policy)]);
+    let run = netpol(here.path(), BUILD);
+    assert_eq!(run.code, 0, "{}", run.err);
+    let ask = |from: &str, to: &str, more: &[&str]| {
+        let ask = [&["--from", from, "--to", to][..], more].concat();
+        let source = netpol(here.path(), &[&["eval", "a.netpol"], &ask[..]].concat());
+        (source, netpol(here.path(), &[&["eval", "--module", "out/policy.wasm"], &ask[..]].concat()))
+    };
+    for (from, code) in [("203.0.113.7", 0), ("198.51.100.7", 1)] {
+        let (source, module) = ask(from, "garden.example.com:443", &[]);
+        assert_eq!((source.code, module.code), (code, 2), "{}{}", source.err, module.out);
+        assert!(module.err.contains("publishes hosts at a gateway (a.netpol:7)"), "{}", module.err);
+        let (source, module) = ask(from, "edges/{app=envoy}:8443", &["--host", "garden.example.com"]);
+        assert_eq!((source.code, module.code), (code, code), "{}{}{}", source.out, module.out, module.err);
+        let way_on = ["--host", "garden.example.com", "--client", from];
+        let (source, module) = ask("edges/{app=envoy}", "garden/{app=web}:8080", &way_on);
+        assert_eq!((source.code, module.code), (code, code), "{}{}{}", source.out, module.out, module.err);
+    }
+    let (source, module) = ask("203.0.113.7", "other.example.com:443", &[]);
+    assert_eq!((source.code, module.code), (2, 2), "{}{}", source.out, module.out);
+    let lines = "{\"from\":\"203.0.113.7\",\"to\":\"garden.example.com:443\"}\n";
+    let run = netpol_with(here.path(), &["replay", "-", "--module", "out/policy.wasm"], lines.as_bytes());
+    assert!(run.code != 0 && format!("{}{}", run.out, run.err).contains("publishes hosts"), "{}{}", run.out, run.err);
+}
+
 #[test]
 fn audit_only_tells_and_check_compares() {
     let here = folder(&[("a.netpol", POLICY)]);

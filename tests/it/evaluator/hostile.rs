@@ -94,6 +94,12 @@ fn texts_that_say_nothing_are_errors() {
         ("{\"namespace\":\"garden\",\"ports\":[{\"name\":\"http\",\"port\":65536}]}", Error::Meaning),
         ("{\"namespace\":\"garden\",\"address\":\"203.0.113.1\"}", Error::Meaning),
         ("{\"address\":\"203.0.113\"}", Error::Meaning),
+        ("{\"host\":\"203.0.113.7\"}", Error::Meaning),
+        ("\"203.0.113.07\"", Error::Meaning),
+        ("\"3405803783\"", Error::Meaning),
+        ("\"0xcb007107\"", Error::Meaning),
+        ("\"zenquotes.io..\"", Error::Meaning),
+        ("\"*.example.com\"", Error::Meaning),
         ("{\"host\":\"zenquotes.io\",\"at\":[\"203.0.113.0/33\"]}", Error::Meaning),
     ];
     let flows: &[(&str, Error)] = &[

@@ -1,12 +1,12 @@
 //! The code of every component: the kernel behind the typed functions of `src/targets/wasm/policy.wit`.
 
+mod heap;
 #[path = "../../../src/targets/wasm/kernel/mod.rs"]
 #[allow(dead_code, reason = "the compiler needs more of it than a module")]
 mod kernel;
 #[path = "../../../src/model/paths.rs"]
 #[allow(dead_code, reason = "only what normalises paths is needed")]
 mod paths;
-#[allow(dead_code, reason = "this module has an allocator that needs no end")]
 mod placed;
 
 use std::cell::UnsafeCell;

@@ -2,6 +2,7 @@
 //!
 //! The code of another interface is this crate too, as an example of it: `opa.rs` and `proxy.rs`.
 
+mod heap;
 #[path = "../../../src/targets/wasm/kernel/mod.rs"]
 #[allow(dead_code, reason = "the compiler needs more of it than a module")]
 mod kernel;
@@ -44,8 +45,16 @@ fn state() -> Option<&'static mut State> {
     state.as_mut()
 }
 
+/// Returns the state if it is made.
+#[inline(always)]
+fn made() -> Option<&'static mut State> {
+    // SAFETY: see `Only`.
+    unsafe { (*STATE.0.get()).as_mut() }
+}
+
 impl State {
     /// Returns a text in the buffer.
+    #[inline(always)]
     fn text(&self, at: usize, length: usize) -> Result<&'static [u8], Error> {
         let start = self.buffer.as_ptr() as usize;
         let end = at.checked_add(length).ok_or(Error::Range)?;
@@ -102,6 +111,14 @@ pub extern "C" fn buffer(length: usize) -> i32 {
 /// Interns a party.
 #[unsafe(no_mangle)]
 pub extern "C" fn intern(at: usize, length: usize) -> i32 {
+    // What is known is found before anything is called, for each call costs as much as the whole of that.
+    let known = made().and_then(|state| state.kernel.interned(state.text(at, length).ok()?));
+    known.map_or_else(|| intern_anew(at, length), |id| id as i32)
+}
+
+#[cold]
+#[inline(never)]
+fn intern_anew(at: usize, length: usize) -> i32 {
     let Some(state) = state() else { return Error::Tables as i32 };
     number(state.text(at, length).and_then(|text| state.kernel.intern(text)))
 }
@@ -116,6 +133,19 @@ pub extern "C" fn intern_request(at: usize, length: usize) -> i32 {
 /// Decides a flow.
 #[unsafe(no_mangle)]
 pub extern "C" fn decide(source: u32, destination: u32, port: u32, request: u32) -> i32 {
+    let Some(state) = made() else { return decide_anew(source, destination, port, request) };
+    match state.kernel.decided([source, destination, port, request]) {
+        Some(verdict) => {
+            state.verdict = *verdict;
+            (verdict[0] & 0xff) as i32
+        }
+        None => decide_anew(source, destination, port, request),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn decide_anew(source: u32, destination: u32, port: u32, request: u32) -> i32 {
     let Some(state) = state() else { return Error::Tables as i32 };
     let verdict = state.kernel.decide_words([source, destination, port, request]);
     state.told(verdict)

@@ -29,7 +29,7 @@ pub fn lengths() -> Option<(usize, usize)> {
         return None;
     }
     // SAFETY: the memory is there, as was just compared, and nothing else writes it: the allocator takes what lies
-    // behind the memory that the module begins with.
+    // behind them.
     let head = unsafe { core::slice::from_raw_parts(start() as *const u32, header::LENGTH) };
     if head[header::MAGIC] != MAGIC || head[header::ABI] != ABI {
         return None;

@@ -2,6 +2,7 @@
 //! `WasmPlugin` load. It judges what comes in to a pod: as an HTTP filter each request, as a network filter each
 //! connection.
 
+mod heap;
 #[path = "proxy/host.rs"]
 mod host;
 #[path = "../../../src/targets/wasm/kernel/mod.rs"]
@@ -10,7 +11,6 @@ mod kernel;
 #[path = "../../../src/model/paths.rs"]
 #[allow(dead_code, reason = "only what normalises paths is needed")]
 mod paths;
-#[allow(dead_code, reason = "this module has an allocator that needs no end")]
 mod placed;
 
 use std::cell::UnsafeCell;

@@ -181,6 +181,13 @@ pub fn json_is_whole(text: &[u8]) -> bool {
     Json::parse(text).is_some()
 }
 
+/// Returns whether there is memory for so many bytes more.
+fn has_room(bytes: usize) -> bool {
+    let mut room = Vec::<u8>::new();
+    // Nobody uses the room, and what nobody uses a compiler may leave out.
+    core::hint::black_box(room.try_reserve_exact(bytes)).is_ok() && core::hint::black_box(&room).capacity() >= bytes
+}
+
 /// Protocols, with their numbers by IANA.
 const PROTOCOLS: [(u32, u32); 4] =
     [(6, protocol::TCP), (17, protocol::UDP), (132, protocol::SCTP), (1, protocol::ICMP)];
@@ -238,16 +245,16 @@ impl<'t> Kernel<'t> {
     }
 
     /// Asks for all memory that interning a text may need, so that a host without memory gets an error and no trap.
+    /// What a party needs beyond that, because the policy says so, it asks for itself.
     fn make_room(&mut self, text: &[u8]) -> Result<(), Error> {
-        let room = (1 << 16) + 64 * text.len() + 32 * self.tables.at(header::MEMBER_COUNT) as usize;
         self.decided.make_room(self.parties.len() + self.requests.len()).ok_or(Error::Full)?;
         let lists = self.parties.try_reserve(3).and(self.requests.try_reserve(1));
-        lists.and(Vec::<u8>::new().try_reserve_exact(room)).map_err(|_| Error::Full)
+        lists.ok().filter(|()| has_room((1 << 13) + 64 * text.len())).ok_or(Error::Full)
     }
 
     /// Interns a party by its JSON. The same text gives the same number.
     pub fn intern(&mut self, text: &[u8]) -> Result<u32, Error> {
-        if let Some([id, ..]) = self.texts.find(of::PARTY, text) {
+        if let Some(id) = self.interned(text) {
             return Ok(id);
         }
         self.make_room(text)?;
@@ -260,12 +267,15 @@ impl<'t> Kernel<'t> {
         let mut same = String::new();
         value.canonical(&mut same);
         if let Some([id, ..]) = self.texts.find(of::SAME, same.as_bytes()) {
-            return Ok(id);
+            return Ok(*id);
         }
         if self.parties.len() >= MOST {
             return Err(Error::Full);
         }
         let party = party::read(&self.tables, value).ok_or(Error::Meaning)?;
+        if !party.is_whole {
+            return Err(Error::Full);
+        }
         let id = self.id(self.parties.len());
         self.texts.add(of::SAME, same.as_bytes(), [id, 0, 0, 0]).ok_or(Error::Full)?;
         self.parties.push(party);
@@ -275,7 +285,7 @@ impl<'t> Kernel<'t> {
     /// Interns a request by its JSON.
     pub fn intern_request(&mut self, text: &[u8]) -> Result<u32, Error> {
         if let Some([id, ..]) = self.texts.find(of::REQUEST, text) {
-            return Ok(id);
+            return Ok(*id);
         }
         self.make_room(text)?;
         let value = Json::parse(text).ok_or(Error::Json)?;
@@ -292,6 +302,9 @@ impl<'t> Kernel<'t> {
             return Err(Error::Full);
         }
         let request = Request::read(&self.tables, value, self.paths).ok_or(Error::Meaning)?;
+        if !request.is_whole() {
+            return Err(Error::Full);
+        }
         let id = self.id(IS_REQUEST as usize + self.requests.len());
         self.requests.push(request);
         Ok(id)
@@ -304,11 +317,24 @@ impl<'t> Kernel<'t> {
     }
 
     /// Decides a flow, and returns the words of the verdict.
+    #[inline]
     pub fn decide_words(&mut self, flow: [u32; 4]) -> Result<[u32; 3], Error> {
-        if let Some(verdict) = self.decided.find(flow) {
-            return Ok(verdict);
+        match self.decided.find(flow) {
+            Some(verdict) => Ok(*verdict),
+            None => self.decide_anew(flow),
         }
-        self.decide_anew(flow)
+    }
+
+    /// Returns the words of the verdict on a flow that was decided before.
+    #[inline(always)]
+    pub fn decided(&self, flow: [u32; 4]) -> Option<&[u32; 3]> {
+        self.decided.find(flow)
+    }
+
+    /// Returns the number of a party whose text was interned before.
+    #[inline(always)]
+    pub fn interned(&self, text: &[u8]) -> Option<u32> {
+        self.texts.find(of::PARTY, text).map(|[id, ..]| *id)
     }
 
     #[cold]
@@ -325,6 +351,9 @@ impl<'t> Kernel<'t> {
         // A path that the mesh refuses has no spelling to compare.
         if seen.path.is_some() && !request.has_path() {
             return Err(Error::Meaning);
+        }
+        if !request.is_whole() {
+            return Err(Error::Full);
         }
         self.judge(source, destination, port, &request)
     }
@@ -385,7 +414,7 @@ impl<'t> Kernel<'t> {
 
     fn flow_of_text(&mut self, text: &[u8]) -> Result<[u32; 4], Error> {
         Ok(match self.texts.find(of::FLOW, text) {
-            Some(flow) => flow,
+            Some(flow) => *flow,
             None => {
                 self.make_room(text)?;
                 let flow = self.flow_of(&Json::parse(text).ok_or(Error::Json)?)?;

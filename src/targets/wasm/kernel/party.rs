@@ -9,6 +9,7 @@
 use std::net::IpAddr;
 
 use super::bytes::Bytes;
+use super::has_room;
 use super::json::Json;
 use super::layout::{NONE, header, kind, member, protocol, test};
 use super::ranges::{Ranges, merged, network, of_address, to_bytes};
@@ -81,6 +82,8 @@ pub struct Party<'t> {
     pub isolated: [u32; 2],
     /// How many rules it is a source of, and a destination of, nearly. Any rule may be about a host.
     pub rules: [usize; 2],
+    /// Whether there was memory for all of it.
+    pub is_whole: bool,
 }
 
 impl<'t> Party<'t> {
@@ -95,6 +98,7 @@ impl<'t> Party<'t> {
             places: None,
             isolated: [NONE; 2],
             rules: [0; 2],
+            is_whole: true,
         }
     }
 
@@ -135,7 +139,10 @@ impl<'t> Party<'t> {
     }
 
     fn hold(&mut self, member: Member<'t>) {
-        self.held.push(Held { member: member.number, lists: member.lists() });
+        match self.held.try_reserve(1) {
+            Ok(()) => self.held.push(Held { member: member.number, lists: member.lists() }),
+            Err(_) => self.is_whole = false,
+        }
     }
 
     fn finish(mut self) -> Party<'t> {
@@ -195,17 +202,17 @@ pub fn at_address<'t>(tables: &Tables<'t>, address: IpAddr) -> Party<'t> {
 fn named_host<'t>(tables: &Tables<'t>, name: &str, at: Option<&Json>) -> Option<Party<'t>> {
     let name = name.to_ascii_lowercase();
     let bare = name.strip_suffix('.').unwrap_or(&name);
-    if bare.is_empty() || bare.contains(['/', ' ', ':']) {
+    if !is_host(bare) {
         return None;
     }
     let mut party = Party::new(Kind::Host);
     let ends = std::iter::once(bare).chain(bare.match_indices('.').filter_map(|(at, _)| bare.get(at + 1..)));
     let mut placed: [Vec<(u128, u128)>; 2] = Default::default();
     for found in ends.filter_map(|end| tables.find(end.as_bytes())) {
-        tables.anchored(found, |mut member| {
+        tables.anchored(found.members, |mut member| {
             if is_named(tables, member, name.as_bytes()) {
                 party.hold(member);
-                member.places().add_to(&mut placed);
+                party.is_whole &= member.places().add_to(&mut placed).is_some();
             }
         });
     }
@@ -220,12 +227,33 @@ fn named_host<'t>(tables: &Tables<'t>, name: &str, at: Option<&Json>) -> Option<
         Some(_) => return None,
         None => {}
     }
-    if at.is_some() || !placed.iter().all(Vec::is_empty) {
+    let count: usize = placed.iter().map(Vec::len).sum();
+    if at.is_some() || count > 0 {
+        // Two lists and the bytes of them are made of the ranges, and a list may double.
+        if !has_room(5 * count * size_of::<(u128, u128)>()) {
+            party.is_whole = false;
+            return Some(party);
+        }
         let [v4, v6] = placed.map(merged);
         party.places = Some(to_bytes(&v4, &v6));
     }
     party.name = name;
     Some(party.finish())
+}
+
+/// Returns whether a text is the name of one host: labels of RFC 1123, the last of which is no number. `198.51.100.07`
+/// and `0xc6336407` are addresses to some resolvers, and so to nobody a host.
+fn is_host(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        (1..=63).contains(&label.len()) && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_number = match last.strip_prefix("0x") {
+        Some(rest) => rest.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => last.bytes().all(|byte| byte.is_ascii_digit()),
+    };
+    name.len() <= 253 && name.split('.').all(is_label) && !is_number
 }
 
 /// Returns whether a member is a host of that name.
@@ -339,7 +367,7 @@ fn pod<'t>(tables: &Tables<'t>, value: &Json) -> Option<Party<'t>> {
     let who = Identity { namespace, own, account: tables.find(account.as_bytes()) };
     let values = who.namespace.iter().chain(&who.own).map(|(_, value)| *value);
     for found in values.chain([who.account]).flatten() {
-        tables.anchored(found, |member| {
+        tables.anchored(found.members, |member| {
             if selects(member, found.number, &who) {
                 party.hold(member);
             }

@@ -69,11 +69,13 @@ impl<'w> Ranges<'w> {
         None
     }
 
-    /// Adds the ranges to those of each family.
-    pub fn add_to(&self, families: &mut [Vec<(u128, u128)>; 2]) {
+    /// Adds the ranges to those of each family; `None` if there is no memory for them.
+    pub fn add_to(&self, families: &mut [Vec<(u128, u128)>; 2]) -> Option<()> {
         for (list, v6) in families.iter_mut().zip(FAMILIES) {
+            list.try_reserve(self.len(v6)).ok()?;
             list.extend((0..self.len(v6)).filter_map(|at| self.get(v6, at)));
         }
+        Some(())
     }
 
     /// Returns whether an address is in the set.

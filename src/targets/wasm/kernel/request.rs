@@ -62,6 +62,11 @@ impl<'t> Request<'t> {
         }
     }
 
+    /// Returns whether there was memory for all of it.
+    pub fn is_whole(&self) -> bool {
+        self.client.as_ref().is_none_or(|client| client.is_whole)
+    }
+
     /// Returns whether its path is known.
     pub fn has_path(&self) -> bool {
         self.path.is_some()

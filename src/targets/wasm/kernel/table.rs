@@ -4,7 +4,6 @@
 use super::bytes::Bytes;
 use super::layout::{self, NONE, header, kind, member, ports, rule};
 use super::ranges::Ranges;
-use super::strings::Found;
 
 /// The tables of a policy.
 #[derive(Clone, Copy, Debug)]
@@ -253,11 +252,11 @@ impl<'t> Tables<'t> {
         Member { number, has: head & ((1 << member::BITS) - 1), kind, shape, rest }
     }
 
-    /// Hands on the members to which a string leads.
-    pub fn anchored(&self, found: Found, mut each: impl FnMut(Member<'t>)) {
-        let end = self.at(header::MEMBERS) as usize + found.members.1 as usize;
-        let mut number = found.members.0;
-        while number < found.members.1 {
+    /// Hands on some members in a row: the first, and the one behind the last.
+    pub fn anchored(&self, (first, behind): (u32, u32), mut each: impl FnMut(Member<'t>)) {
+        let end = self.at(header::MEMBERS) as usize + behind as usize;
+        let mut number = first;
+        while number < behind {
             let mut one = self.member(number);
             // The next member begins where the last list ends.
             let mut rest = one.lists();
