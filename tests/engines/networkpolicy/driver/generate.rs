@@ -88,8 +88,8 @@ impl Writer<'_> {
         [plain(Action::Isolate, all.clone(), all, Vec::new()), plain(Action::Allow, from, to, ports)]
     }
 
-    /// Returns an allow with a clause, of which NetworkPolicy enforces only a part, or nothing; now and then with a deny
-    /// beside it.
+    /// Returns an allow with a clause, of which NetworkPolicy enforces only a part, or nothing; now and then a deny
+    /// follows it.
     fn with_clause(&mut self) -> Vec<Statement> {
         let direction = self.random.pick(&[Direction::Egress, Direction::Ingress]);
         let from = if direction == Direction::Egress { self.subject() } else { self.peer(false) };
