@@ -6,10 +6,10 @@
 //! ```
 //!
 //! Ports and hosts distinguish rules at small cost and are tested first; labels overlap and are tested late. The names
-//! that a request asks for come before addresses: a gateway refuses for each of its hosts all addresses but a few. If two
-//! labels are otherwise equal, the label of the judged pods is tested first: its rules exclude different peers for each
-//! pod. A value that no rule names is [`OTHER`]. A value that the flow lacks (a label that a pod does not have, the
-//! method of an unknown request) is [`ABSENT`].
+//! that a request asks for come before addresses: a gateway refuses for each of its hosts all addresses but a few. If
+//! two labels are otherwise equal, the label of the judged pods is tested first: its rules exclude different peers for
+//! each pod. A value that no rule names is [`OTHER`]. A value that the flow lacks (a label that a pod does not have,
+//! the method of an unknown request) is [`ABSENT`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
