@@ -16,6 +16,7 @@ allow ingress payments/{app=db} -> garden/api:7070
 /// A Pod as a cluster has it, made by the ReplicaSet of a Deployment.
 fn pod(place: &str, app: &str, address: &str, account: &str) -> String {
     let (namespace, name) = place.split_once('/').unwrap();
+    let proxy = if namespace == "garden" { ", { name: istio-proxy, image: p }" } else { "" };
     format!(
         "apiVersion: v1
 kind: Pod
@@ -24,7 +25,7 @@ metadata:
   namespace: {namespace}
   labels: {{ app: {app}, pod-template-hash: 5d9c8bf7d }}
   ownerReferences: [{{ apiVersion: apps/v1, kind: ReplicaSet, name: {app}-5d9c8bf7d, controller: true }}]
-spec: {{ serviceAccountName: {account}, containers: [{{ name: c, image: i }}] }}
+spec: {{ serviceAccountName: {account}, containers: [{{ name: c, image: i }}{proxy}] }}
 status: {{ phase: Running, podIPs: [{{ ip: {address} }}] }}
 "
     )
@@ -226,7 +227,8 @@ fn hubble_tells_more_than_flows_that_begin() {
         json!({ "lost_events": { "source": "HUBBLE_RING_BUFFER", "num_events_lost": 2 }, "node_name": "kind-worker" }),
     ]);
     let found = found(&here, &log);
-    assert_eq!(found["passed_over"], json!({ "reply": 2, "undirected": 1, "own_node": 1, "service": 1, "no_flow": 1 }));
+    let passed = json!({ "reply": 2, "undirected": 1, "own_node": 1, "service": 1, "forwarded": 0, "no_flow": 1 });
+    assert_eq!(found["passed_over"], passed);
     assert_eq!(found["refused_before"], json!({ "still_denied": 1, "now_allowed": 1 }));
     assert_eq!((&found["flows"], &found["denied"]), (&json!(2), &json!(0)));
 }
@@ -311,6 +313,83 @@ fn a_gateway_takes_one_flow_and_makes_another() {
     assert_eq!(denied(&self::found(&here, &log)), [("garden/web -> garden/api:9999".to_owned(), 1)]);
 }
 
+/// Port 0 is that of an address from `X-Forwarded-For`.
+#[test]
+fn a_client_from_a_header_is_no_sender() {
+    let here = shop();
+    let behind = |port: u16, more: Value| {
+        let mut line = envoy(json!({
+            "upstream_cluster": "inbound|8080||", "upstream_local_address": "127.0.0.6:43741",
+            "downstream_local_address": "10.244.2.7:8080",
+            "downstream_remote_address": format!("203.0.113.9:{port}"),
+            "requested_server_name": "outbound_.8080_._.api.garden.svc.cluster.local",
+        }));
+        for (key, value) in more.as_object().unwrap() {
+            line[key] = value.clone();
+        }
+        line
+    };
+    // The key of a line without its time must tell both apart.
+    let log = lines(&[behind(0, json!({})), behind(8459, json!({})), behind(0, json!({}))]);
+    let found = found(&here, &log);
+    assert_eq!(denied(&found), [("203.0.113.9 -> garden/api:8080".to_owned(), 1)], "{found:#}");
+    assert_eq!(found["passed_over"]["forwarded"], 2);
+    let gateway = json!({ "downstream_peer_uri_san": "spiffe://cluster.local/ns/istio-system/sa/edge" });
+    let found = self::found(&here, &lines(&[behind(0, gateway)]));
+    assert_eq!(denied(&found), [("istio-system/@edge -> garden/api:8080".to_owned(), 1)], "{found:#}");
+    assert_eq!(found["passed_over"]["forwarded"], 0);
+}
+
+/// What was refused when it was recorded is no loss, and no rule is suggested for it.
+#[test]
+fn refusals_of_every_proxy_are_known() {
+    let here = shop();
+    let outside = json!({
+        "upstream_cluster": null, "upstream_host": null, "upstream_local_address": null,
+        "downstream_local_address": "198.51.100.7:80", "authority": "elsewhere.example",
+    });
+    let of = |base: &Value, more: Value| {
+        let mut line = envoy(base.clone());
+        for (key, value) in more.as_object().unwrap() {
+            line[key] = value.clone();
+        }
+        line
+    };
+    let gateway = json!({
+        "upstream_host": null, "upstream_local_address": null, "response_code": 403,
+        "downstream_local_address": "10.244.1.5:8443", "downstream_remote_address": "203.0.113.9:8459",
+    });
+    let refused = [
+        of(
+            &outside,
+            json!({ "route_name": "block_all", "response_code": 502, "response_code_details": "direct_response" }),
+        ),
+        of(
+            &outside,
+            json!({ "response_flags": "UH", "method": null, "path": null, "authority": null, "response_code": 0 }),
+        ),
+        of(
+            &gateway,
+            json!({ "response_code_details": "rbac_access_denied_matched_policy[ns[garden]-policy[x]-rule[0]]" }),
+        ),
+        ztunnel(json!({ "dst.hbone_addr": "10.244.2.7:9092", "error": "http status: 401 Unauthorized" })),
+    ];
+    for line in &refused {
+        let found = found(&here, &lines(std::slice::from_ref(line)));
+        let before = &found["refused_before"];
+        let count = before["still_denied"].as_u64().unwrap() + before["now_allowed"].as_u64().unwrap();
+        assert_eq!((count, &found["denied"]), (1, &json!(0)), "{line}\n{found:#}");
+    }
+    let run = replay(&here, &lines(&refused), &["--suggest"]);
+    assert!(!run.out.lines().any(|line| line.starts_with("allow")), "{}", run.out);
+    // An upstream that is not healthy is no refusal.
+    let unhealthy = of(
+        &gateway,
+        json!({ "response_code": 503, "response_flags": "UH", "response_code_details": "no_healthy_upstream" }),
+    );
+    assert_eq!(found(&here, &lines(&[unhealthy]))["passed_over"]["service"], 1);
+}
+
 #[test]
 fn ztunnel_tells_names_of_pods_and_identities() {
     let here = shop();
@@ -372,6 +451,11 @@ fn lines_that_cannot_be_read_are_counted_and_told() {
     assert_eq!((run.code, run.out.as_str()), (2, ""));
     assert!(run.err.starts_with("error: no line of the logs can be read; line 1: "), "{}", run.err);
     assert_eq!(replay(&here, "", &[]).code, 0);
+    let text = "[2024-06-02T13:24:57.930Z] \"GET /{a} HTTP/1.1\" 200 - via_upstream - \"-\" 0 33 12 11 \"-\"\n";
+    for log in [text.to_owned(), format!("[pod/web-0/istio-proxy] {text}")] {
+        let run = replay(&here, &log, &[]);
+        assert!(run.err.contains("`accessLogEncoding: JSON`"), "{}", run.err);
+    }
 }
 
 #[test]
@@ -411,6 +495,12 @@ fn packed_logs_are_unpacked() {
     let run = netpol(here.path(), &arguments);
     let found: Value = serde_json::from_str(&run.out).unwrap();
     assert_eq!((&found["unread"]["count"], &found["unread"]["lines"][0]["log"]), (&json!(1), &json!("a.gz")));
+    assert_eq!(found["broken_off"], json!([{ "log": "a.gz", "line": found["unread"]["lines"][0]["line"] }]));
+    assert_eq!(run.code, 2);
+    assert!(run.err.starts_with("error: `a.gz` cannot be read beyond line "), "{}", run.err);
+    let run = netpol(here.path(), &arguments[..arguments.len() - 2]);
+    assert_eq!(run.code, 2);
+    assert!(run.out.contains("a.gz breaks off at line "), "{}", run.out);
 }
 
 #[test]
