@@ -60,6 +60,8 @@ pub struct Inventory {
     pub left_out: AllLeftOut,
     /// Objects of the kinds that builds write, sorted by kind, namespace and name.
     pub existing: Vec<Existing>,
+    /// Workloads of kinds that are not read.
+    pub unread: Vec<Unread>,
     /// The index of the workloads by their labels.
     index: query::Index,
 }
@@ -138,6 +140,23 @@ pub enum TargetPort {
     Name(SmolStr),
 }
 
+/// A workload of a kind that is not read, such as a Rollout of Argo. No selector means its pods.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    /// Its kind.
+    pub kind: SmolStr,
+    /// Its namespace.
+    pub namespace: SmolStr,
+    /// Its name.
+    pub name: SmolStr,
+    /// The labels of its template.
+    pub labels: Labels,
+    /// The service account of its template, if it names one.
+    pub account: Option<SmolStr>,
+    /// Its span.
+    pub origin: Span,
+}
+
 /// A workload or a Pod.
 #[derive(Clone, Debug)]
 pub struct Workload {
@@ -164,6 +183,8 @@ pub struct Workload {
     pub sidecar: bool,
     /// Whether the manifest asks for a sidecar, has one or refuses it.
     pub injection: Injection,
+    /// What its template asks for, where its Pods that run decide `injection` instead.
+    pub template: Option<Injection>,
     /// The connections that its annotations keep from its sidecar.
     pub left_out: Vec<LeftOut>,
     /// The addresses of a Pod (`status.podIPs`); empty for the other kinds, and for a Pod that has ended, because

@@ -241,6 +241,7 @@ impl Facts<'_> {
             left_out: Vec::new(),
             addresses: Vec::new(),
             owned: false,
+            template: None,
             owner: None,
             labels,
             origin,

@@ -137,3 +137,26 @@ fn a_question_without_a_port_is_told_the_ports() {
     let run = netpol(here.path(), &[&inventory[..], &["--from", "shop/web", "--to", "shop/web"]].concat());
     assert!(run.code == 2 && run.err.contains("as `shop/web:80`; it has 80 to 8080"), "{}", run.err);
 }
+
+/// A Rollout makes pods as a Deployment does, and nothing of it is read but what a message says.
+#[test]
+fn a_kind_that_is_not_read_is_named() {
+    let rollout = |kind: &str| {
+        format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: {kind}\nmetadata: {{ name: ro, namespace: garden }}\nspec:\n  template:\n    \
+             metadata: {{ labels: {{ app: ro }} }}\n    spec: {{ serviceAccountName: ro }}\n---\napiVersion: v1\nkind: Namespace\n\
+             metadata: {{ name: garden }}\n"
+        )
+    };
+    let here = folder(&[("cluster.yaml", &rollout("Rollout"))]);
+    for text in ["allow egress garden/{app=ro} -> dns\n", "allow egress garden/ro -> dns\n"] {
+        std::fs::write(here.path().join("a.netpol"), text).unwrap();
+        let run = netpol(here.path(), &["check", "a.netpol", "--inventory", "cluster.yaml"]);
+        let declared = "workload garden/ro { labels { app = ro } account ro }";
+        assert!(run.err.contains("E0312") && run.err.contains("Rollout garden/ro makes such pods"), "{}", run.err);
+        assert!(run.err.contains(&format!("`{declared}`")), "{}", run.err);
+        std::fs::write(here.path().join("a.netpol"), format!("{declared}\n{text}")).unwrap();
+        let run = netpol(here.path(), &["check", "a.netpol", "--inventory", "cluster.yaml"]);
+        assert!(!run.err.contains("E0312"), "{}", run.err);
+    }
+}
