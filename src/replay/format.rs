@@ -70,8 +70,8 @@ pub(super) fn read<'l>(line: &'l [u8], last: &mut Format) -> Result<Reading<'l>,
     Ok(reading)
 }
 
-/// Returns whether a line is in Envoy's own format, `[2024-06-02T13:24:57.930Z] "GET / HTTP/1.1" 200 …`, with or without
-/// a pod's name before it.
+/// Returns whether a line is in Envoy's own format, `[2024-06-02T13:24:57.930Z] "GET / HTTP/1.1" 200 …`, perhaps with a
+/// pod's name before it.
 fn is_envoy_text(line: &[u8]) -> bool {
     let time = |at: usize| line.get(at + 1).is_some_and(u8::is_ascii_digit) && line.get(at + 5) == Some(&b'-');
     let Some(start) = (0..line.len().min(256)).find(|at| line[*at] == b'[' && time(*at)) else { return false };

@@ -6,7 +6,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::ways::{all_bare, is_read, leaves_others_open, ways_beside_pods, ways_for};
+use super::ways::{all_bare, is_read, leaves_others_open, wait_for_restart, ways_beside_pods, ways_for};
 use super::{Crossed, Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::conditions::Conditions;
@@ -85,7 +85,10 @@ fn unmeshed(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic
     if let Some((layer, judgement)) = of_every_pod(end) {
         warning = warning.note(judgement.words(layer));
     }
-    Some(warning.note(format!("or give them a {keeper}")))
+    Some(warning.note(match wait_for_restart(policy, rule) {
+        true => "or restart them, `kubectl rollout restart`".to_owned(),
+        false => format!("or give them a {keeper}"),
+    }))
 }
 
 /// Warns about connections that annotations keep from the sidecars of a rule's pods, if only sidecars would judge them.
@@ -168,7 +171,13 @@ fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     };
     let bare = open.iter().flat_map(|end| &end.layers).find(is_bare).map(|(layer, _)| capability::of(*layer));
     if let Some(Capability { keeper: Some(keeper), given_by, .. }) = bare {
-        diagnostic = diagnostic.note(format!("give these pods a {keeper}, and show it in the inventory: {given_by}"));
+        diagnostic = diagnostic.note(match wait_for_restart(policy, rule) {
+            true => {
+                "restart these pods, `kubectl rollout restart`: what asks for their sidecar came after they started"
+                    .into()
+            }
+            false => format!("give these pods a {keeper}, and show it in the inventory: {given_by}"),
+        });
     }
     if clause.is_some() && rule.action == Action::Allow && policy.settings.targets.contains(&Layer::NetworkPolicy) {
         diagnostic = diagnostic.note("or leave the condition out, and let every request on these ports through");

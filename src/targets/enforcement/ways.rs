@@ -28,6 +28,13 @@ pub(super) fn all_bare(policy: &Policy, rule: &Rule) -> bool {
     policy.inventory.given && known.peek().is_some() && known.all(|pod| !pod.sidecar)
 }
 
+/// Returns whether pods that a rule governs get a sidecar as soon as they are started again.
+pub(super) fn wait_for_restart(policy: &Policy, rule: &Rule) -> bool {
+    let side = if rule.ingress { &rule.destination } else { &rule.source };
+    let mut known = side.pods().flat_map(|(_, pods)| policy.inventory.select(&pods.selector));
+    known.any(|pod| policy.inventory.after_restart(pod) == Some(true))
+}
+
 /// The ports whose protocols begin with TLS, so that the first bytes of a connection name the host. Other protocols do
 /// not begin with a name: SSH on 22, or mail on 587, which begins in plain text and changes to TLS later.
 const TLS_FIRST: [u16; 14] = [443, 465, 563, 636, 853, 989, 990, 993, 995, 5061, 5671, 6443, 8443, 8883];

@@ -160,3 +160,33 @@ fn a_kind_that_is_not_read_is_named() {
         assert!(!run.err.contains("E0312"), "{}", run.err);
     }
 }
+
+/// The namespace got its label after the pods had started, or lost it.
+#[test]
+fn pods_that_run_otherwise_than_their_template_asks_are_told() {
+    let cluster = |labels: &str, containers: &str| {
+        format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata: {{ name: garden, labels: {{ {labels} }} }}\n---\napiVersion: apps/v1\nkind: \
+             Deployment\nmetadata: {{ name: web, namespace: garden }}\nspec: {{ selector: {{ matchLabels: {{ app: web }} }}, template: \
+             {{ metadata: {{ labels: {{ app: web }} }}, spec: {{}} }} }}\n---\napiVersion: v1\nkind: Pod\nmetadata: {{ name: \
+             web-5d9c8-x2k4q, namespace: garden, labels: {{ app: web, pod-template-hash: 5d9c8 }}, ownerReferences: [{{ kind: \
+             ReplicaSet, name: web-5d9c8, controller: true }}] }}\nspec: {{ containers: [{containers}] }}\nstatus: {{ phase: Running }}\n"
+        )
+    };
+    let rule = "allow ingress anywhere -> garden/web:80/http where method GET\n";
+    let here = folder(&[("a.netpol", rule)]);
+    let check = |labels: &str, containers: &str| {
+        std::fs::write(here.path().join("cluster.yaml"), cluster(labels, containers)).unwrap();
+        netpol(here.path(), &["check", "--inventory", "cluster.yaml", "--target", "istio"])
+    };
+    let (bare, meshed) = ("{ name: web }", "{ name: web }, { name: istio-proxy }");
+    let run = check("istio-injection: enabled", bare);
+    assert!(run.code == 1 && run.err.contains("E0711"), "{}", run.err);
+    assert!(run.err.contains("garden/web (until it is restarted)"), "{}", run.err);
+    assert!(run.err.contains("restart these pods, `kubectl rollout restart`"), "{}", run.err);
+    let run = check("", meshed);
+    assert!(run.code == 0 && run.err.contains("W0722"), "{}", run.err);
+    assert!(run.err.contains("lose it when they are started again: garden/web"), "{}", run.err);
+    let run = check("istio-injection: enabled", meshed);
+    assert!(run.code == 0 && !run.err.contains("W0722"), "{}", run.err);
+}
