@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Fills fuzz/corpus/ with what the tree holds: policies for `parse` and `format` (files, and the blocks of the manual
-# and of the pages of errors), manifests for `inventory` and `networkpolicies`.
+# and of the pages of errors), manifests for `inventory`, `networkpolicies` and `objects`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-mkdir -p fuzz/corpus/{parse,format,inventory,networkpolicies,kernel,replay}
+mkdir -p fuzz/corpus/{parse,format,inventory,networkpolicies,objects,kernel,replay}
 
 # Writes each fenced block of language $1 in the Markdown files of the tree into the folder $2.
 blocks() {
@@ -29,6 +29,7 @@ cp -n fuzz/corpus/parse/* fuzz/corpus/format/ 2>/dev/null || true
 blocks yaml fuzz/corpus/inventory
 files fuzz/corpus/inventory '*.yaml' '*.yml'
 cp -n fuzz/corpus/inventory/* fuzz/corpus/networkpolicies/ 2>/dev/null || true
+cp -n fuzz/corpus/inventory/* fuzz/corpus/objects/ 2>/dev/null || true
 files fuzz/corpus/replay 'tests/*.jsonl' 'tests/*.json' 'examples/*.jsonl'
 blocks json fuzz/corpus/replay
 cp -n fuzz/corpus/replay/* fuzz/corpus/kernel/ 2>/dev/null || true

@@ -1,5 +1,6 @@
 //! Threads: work on many items at once, on all processors.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -8,9 +9,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 /// on.
 pub fn ahead<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync, mut then: impl FnMut(R) -> bool) {
     let queue = Queue { state: Mutex::default(), changed: Condvar::new(), items: items.len() };
+    let leaves_one = LEAVES_ONE.get();
+    let threads = processors().saturating_sub(usize::from(leaves_one)).min(items.len());
     std::thread::scope(|scope| {
-        for _ in 1..processors().min(items.len()) {
+        for _ in 1..threads {
             scope.spawn(|| {
+                LEAVES_ONE.set(leaves_one);
                 let _stop = StopOnPanic(&queue);
                 while let Some(at) = queue.claim() {
                     queue.put(at, work(&items[at]));
@@ -32,6 +36,15 @@ pub fn ahead<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync, mut t
         }
         queue.stop();
     });
+}
+
+/// From now on this thread, with the threads that it starts here, leaves one processor to others if there are several.
+pub fn leave_one_processor() {
+    LEAVES_ONE.set(true);
+}
+
+thread_local! {
+    static LEAVES_ONE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The most results that wait for earlier ones.
@@ -139,7 +152,30 @@ fn processors() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::ahead;
+    use super::{ahead, leave_one_processor, processors};
+
+    #[test]
+    fn a_modest_thread_leaves_one_processor_to_others() {
+        let threads_of = || {
+            let list: Vec<u32> = (0..1000).collect();
+            let mut seen = std::collections::HashSet::new();
+            let work = |_: &u32| {
+                std::thread::yield_now();
+                std::thread::current().id()
+            };
+            ahead(&list, work, |id| {
+                seen.insert(id);
+                true
+            });
+            seen.len()
+        };
+        assert!(threads_of() <= processors());
+        let modest = std::thread::spawn(move || {
+            leave_one_processor();
+            threads_of()
+        });
+        assert!(modest.join().unwrap() <= (processors() - 1).max(1));
+    }
 
     #[test]
     fn results_are_handed_on_in_order_until_nobody_wants_more() {

@@ -14,7 +14,8 @@ function serverOptions() {
 
 function makeClient() {
   const options = {
-    documentSelector: [{ language: "netpol" }],
+    // What a lens shows has the colours of a policy, and is none.
+    documentSelector: ["file", "untitled"].map((scheme) => ({ scheme, language: "netpol" })),
     // The server's own texts (pages of codes, the standard library) are read by the provider below.
     initializationOptions: { ownTexts: true },
     // A lens executes a command of the server, which answers with a text: it is shown beside the policy.
@@ -46,7 +47,7 @@ async function start() {
 // The answers that were shown, by address: texts of their own, so that nothing asks to save them.
 const shown = new Map();
 let answers = 0;
-const ENDS = { yaml: "yaml", markdown: "md" };
+const ENDS = { yaml: "yaml", markdown: "md", netpol: "netpol" };
 
 // Shows the text of an answer beside the policy.
 async function show(command, ask) {
@@ -100,6 +101,7 @@ async function activate(context) {
       await start();
     }),
     command("netpol.showYamlHere", () => here() && execute("netpol.showYaml", here().uri, here().position)),
+    command("netpol.showChangesHere", () => here() && execute("netpol.showChanges", here().uri)),
     command("netpol.explainFile", () => here() && execute("netpol.explain", here().uri)),
     command("netpol.evaluateFlow", () => here() && evaluate(here().uri)),
   );

@@ -1,4 +1,4 @@
-//! Coverage: the rules that no line of a test concerns.
+//! Coverage: the rules that no line of a test concerns, and the tests and assertions that concern a rule.
 //!
 //! ```text
 //! allow shop/{app=web} -> shop/{app=api}:8080
@@ -6,9 +6,10 @@
 //! ```
 
 use crate::flows::TooLarge;
-use crate::model::rules::RuleId;
+use crate::model::rules::{Claim, Rule, RuleId};
 use crate::policy::Policy;
 use crate::policy::meaning::Meaning;
+use crate::source::Span;
 
 /// The rules of a policy, with and without a test that concerns them.
 #[derive(Debug)]
@@ -35,21 +36,57 @@ pub fn coverage(policy: &Policy) -> Result<Coverage, TooLarge> {
     let mut meaning = Meaning::new(policy, &[]);
     let mut coverage = Coverage { covered: 0, uncovered: Vec::new() };
     for (at, rule) in policy.numbered() {
-        let mut spoken_of = false;
-        for claim in policy.tests.iter().flat_map(|test| &test.claims) {
-            let is_meant = match claim.way() {
-                Some(way) => meaning.ways_speak_of(&way, rule)?,
-                None => meaning.speaks_of(&claim.flows, rule)?,
-            };
-            if is_meant {
-                spoken_of = true;
-                break;
-            }
-        }
-        match spoken_of {
+        match concerned(&mut meaning, policy.tests.iter().flat_map(|test| &test.claims), rule)? {
             true => coverage.covered += 1,
             false => coverage.uncovered.push(at),
         }
     }
     Ok(coverage)
+}
+
+/// The statements of a policy that concern a rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Concern {
+    /// The tests, by the spans of their names.
+    pub tests: Vec<Span>,
+    /// The assertions.
+    pub assertions: Vec<Span>,
+}
+
+/// Returns, for each rule in their order, the tests and assertions that concern it.
+pub fn concerns(policy: &Policy) -> Result<Vec<Concern>, TooLarge> {
+    let mut meaning = Meaning::new(policy, &[]);
+    let mut all = Vec::with_capacity(policy.rules.len());
+    for rule in &policy.rules {
+        let mut concern = Concern::default();
+        for test in &policy.tests {
+            if concerned(&mut meaning, &test.claims, rule)? {
+                concern.tests.push(test.span);
+            }
+        }
+        for claim in &policy.assertions {
+            if concerned(&mut meaning, [claim], rule)? {
+                concern.assertions.push(claim.span);
+            }
+        }
+        all.push(concern);
+    }
+    Ok(all)
+}
+
+fn concerned<'c>(
+    meaning: &mut Meaning<'_>,
+    claims: impl IntoIterator<Item = &'c Claim>,
+    rule: &Rule,
+) -> Result<bool, TooLarge> {
+    for claim in claims {
+        let is_meant = match claim.way() {
+            Some(way) => meaning.ways_speak_of(&way, rule)?,
+            None => meaning.speaks_of(&claim.flows, rule)?,
+        };
+        if is_meant {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

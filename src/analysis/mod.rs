@@ -12,6 +12,6 @@ mod lints;
 mod witnesses;
 
 pub use claims::{Line, Outcome, TestResult, assertions, beyond_source, of_assertions, tests};
-pub use coverage::{Coverage, coverage};
+pub use coverage::{Concern, Coverage, concerns, coverage};
 pub use lints::lints;
 pub use witnesses::{Witness, witnesses};

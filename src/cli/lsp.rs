@@ -1,7 +1,9 @@
 //! `netpol lsp`: the language server, on stdin and stdout.
 
+use std::ffi::OsStr;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use super::paths::{self, Paths};
 use super::session::Session;
@@ -59,6 +61,18 @@ impl lsp::Disk for Disk {
             Ok(Opened { analysis, paths })
         };
         read().map_err(|Fatal(why)| why)
+    }
+
+    fn committed(&self, file: &Path) -> Option<String> {
+        let (folder, name) = (file.parent().filter(|_| file.is_absolute())?, file.file_name()?);
+        // `./` starts at the folder, wherever the repository begins.
+        let object = [OsStr::new("HEAD:./"), name].join(OsStr::new(""));
+        let mut git = Command::new("git");
+        git.arg("-C").arg(folder).args(["cat-file", "blob"]).arg(object).stdin(Stdio::null()).stderr(Stdio::null());
+        // A clone without all objects would ask a server for this one, perhaps after a password.
+        git.env("GIT_NO_LAZY_FETCH", "1").env("GIT_TERMINAL_PROMPT", "0");
+        let output = git.output().ok().filter(|output| output.status.success())?;
+        String::from_utf8(output.stdout).ok()
     }
 
     fn verdict(&self, policy: &Policy, sources: &Sources, answers: &Answers) -> String {

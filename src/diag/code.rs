@@ -143,6 +143,7 @@ codes! {
     W0325 ServicePortOnPods "a port at labels is a Service's";
     W0326 ServiceAddress "addresses hold the cluster IP of a Service";
     W0327 ClientsHidden "a Service hides the addresses of its clients";
+    W0328 PodOutsideRanges "a pod has an address outside `[cluster] pods`";
     E0331 WhereNeedsHttp "a condition needs ports whose requests can be read";
     E0332 WhereOnDeny "`where jwt` stands on a deny";
     E0333 ViaMisplaced "`via` does not stand on this rule";
@@ -224,6 +225,7 @@ codes! {
     N0706 Refused "a layer refuses more than a rule says";
     N0707 NoMesh "the inventory shows no mesh, and a layer needs one";
     N0708 ProxiesUncounted "a gateway's workload, which must know its proxies, is not known";
+    N0709 ProbesClosed "pods in ambient mode are closed to the kubelet's probes";
     E0711 NotEnforced "no layer of the build holds a rule";
     E0712 BypassableRefused "only well-behaved pods are held by a rule, and exactness is required";
     E0713 TcpOnlyRefused "udp, sctp and icmp are not enforced, and exactness is required";
@@ -232,9 +234,11 @@ codes! {
     W0722 Unmeshed "pods without a sidecar are not held by a rule";
     W0723 ForeignObject "an object of the cluster adds to what a build writes";
     W0724 LeftOut "annotations keep connections from sidecars";
+    W0725 TunnelOpen "the tunnel of pods in ambient mode carries every port";
     E0740 PortReadTwice "two rules read one port of a host in two ways";
     E0741 HostInTwoPlaces "two rules give one host different addresses";
     W0742 WrappedGateway "a gateway's pods look as if they had a sidecar";
+    W0743 RootElsewhere "istiod is not in the mesh's root namespace of the settings";
     E0751 SidecarTooLarge "what some pods may reach is too much for one Sidecar";
     E0752 DeniesMultiply "denies and allows of the same pods multiply";
     E0753 NamespacesMultiply "rules for pods of many namespaces multiply";

@@ -43,7 +43,7 @@ impl Flows {
             let unknown = self.one_of(feature, [ABSENT]);
             requests = self.diagrams.minus(requests, unknown);
         }
-        let none = self.without(&[Feature::Subject, Feature::Issuer, Feature::RequestHost]);
+        let none = self.without(&[Feature::RequestHost]);
         let others = self.diagrams.and(without, none);
         self.diagrams.or(requests, others)
     }
@@ -96,12 +96,12 @@ impl Flows {
     }
 
     fn without_request(&mut self) -> Set {
-        self.without(&[Feature::Subject, Feature::Issuer, Feature::TlsName, Feature::RequestHost])
+        self.without(&[Feature::TlsName, Feature::RequestHost])
     }
 
-    /// Returns the flows without claims, headers, path, method, client and the listed features. The list goes from the
-    /// last variable to the first.
-    fn without(&mut self, features: &[Feature<'_>]) -> Set {
+    /// Returns the flows without claims, headers, token, path, method and client, which ask for none of some names. The
+    /// list goes from the last variable to the first.
+    fn without(&mut self, asked: &[Feature<'_>]) -> Set {
         let mut set = Set::ALL;
         let claims: Vec<_> = self.space.claims.numbered().map(|(_, claim)| claim.clone()).collect();
         for claim in claims.iter().rev() {
@@ -111,14 +111,18 @@ impl Flows {
         for name in headers.iter().rev() {
             set = self.absent(Feature::Header(name), set);
         }
-        for feature in features {
-            set = self.absent(*feature, set);
+        for feature in [Feature::Subject, Feature::Issuer] {
+            set = self.absent(feature, set);
         }
         for segment in (0..self.space.depth).rev() {
             set = self.absent(Feature::Segment(segment), set);
         }
         set = self.absent(Feature::Method, set);
-        self.diagrams.numbers(self.space.var(Feature::Client), [(0, 0)], set)
+        set = self.diagrams.numbers(self.space.var(Feature::Client), [(0, 0)], set);
+        for feature in asked {
+            set = self.absent(*feature, set);
+        }
+        set
     }
 
     fn absent(&mut self, feature: Feature<'_>, rest: Set) -> Set {

@@ -1,10 +1,12 @@
 //! The space of flows: its variables in the order in which diagrams test them, and the values of each.
 //!
 //! ```text
-//! place, place │ protocol │ port │ port names │ addresses │ host │ request │ labels │ accounts │ namespace labels
+//! place, place │ protocol │ port │ port names │ names asked for │ addresses │ host │ request │ labels │ accounts │
+//! namespace labels
 //! ```
 //!
-//! Ports and hosts distinguish rules at small cost and are tested first; labels overlap and are tested late. If two
+//! Ports and hosts distinguish rules at small cost and are tested first; labels overlap and are tested late. The names
+//! that a request asks for come before addresses: a gateway refuses for each of its hosts all addresses but a few. If two
 //! labels are otherwise equal, the label of the judged pods is tested first: its rules exclude different peers for each
 //! pod. A value that no rule names is [`OTHER`]. A value that the flow lacks (a label that a pod does not have, the
 //! method of an unknown request) is [`ABSENT`].
@@ -109,6 +111,7 @@ pub struct Space {
 #[derive(Clone, Debug, Default)]
 struct Firsts {
     port_names: u32,
+    asked: u32,
     addresses: u32,
     segments: u32,
     headers: u32,
@@ -219,9 +222,10 @@ impl Space {
             first: Firsts::default(),
         };
         let port_names = PORT_NAMES;
-        let addresses = port_names + space.port_names.len() as u32;
+        let asked = port_names + space.port_names.len() as u32;
+        let addresses = asked + 2;
         let segments = addresses + 5;
-        let headers = segments + space.depth as u32 + 4;
+        let headers = segments + space.depth as u32 + 2;
         let claims = headers + space.headers.len() as u32;
         let sidecar = claims + space.claims.len() as u32;
         let labels = sidecar + 1;
@@ -230,6 +234,7 @@ impl Space {
         let count = namespace_labels + 2 * space.namespace_keys.len() as u32;
         space.first = Firsts {
             port_names,
+            asked,
             addresses,
             segments,
             headers,
@@ -255,7 +260,7 @@ impl Space {
     pub fn var(&self, feature: Feature<'_>) -> Var {
         let first = &self.first;
         let side = |side: Side| u32::from(side == Side::Destination);
-        let requests = first.segments + self.depth as u32;
+        let token = first.segments + self.depth as u32;
         Var(match feature {
             Feature::Place { own: true } => 0,
             Feature::Place { own: false } => 1,
@@ -268,10 +273,10 @@ impl Space {
             Feature::Client => first.addresses + 3,
             Feature::Method => first.addresses + 4,
             Feature::Segment(at) => first.segments + at as u32,
-            Feature::RequestHost => requests,
-            Feature::TlsName => requests + 1,
-            Feature::Issuer => requests + 2,
-            Feature::Subject => requests + 3,
+            Feature::RequestHost => first.asked,
+            Feature::TlsName => first.asked + 1,
+            Feature::Issuer => token,
+            Feature::Subject => token + 1,
             Feature::Header(name) => first.headers + self.headers.number(name) - 2,
             Feature::Claim(claim) => first.claims + self.claims.number(claim) - 2,
             Feature::Sidecar => first.sidecar,
@@ -300,7 +305,9 @@ impl Space {
             0 | 1 => Feature::Place { own: at == 0 },
             2 => Feature::Protocol,
             3 => Feature::Port,
-            _ if at < first.addresses => Feature::PortName(&self.port_names.0[(at - first.port_names) as usize]),
+            _ if at < first.asked => Feature::PortName(&self.port_names.0[(at - first.port_names) as usize]),
+            _ if at == first.asked => Feature::RequestHost,
+            _ if at < first.addresses => Feature::TlsName,
             _ if at < first.segments => match at - first.addresses {
                 0 => Feature::Address(Side::Source),
                 1 => Feature::Address(Side::Destination),
@@ -310,12 +317,8 @@ impl Space {
             },
             _ if at < first.headers => match (at - first.segments) as usize {
                 segment if segment < self.depth => Feature::Segment(segment),
-                other => match other - self.depth {
-                    0 => Feature::RequestHost,
-                    1 => Feature::TlsName,
-                    2 => Feature::Issuer,
-                    _ => Feature::Subject,
-                },
+                other if other == self.depth => Feature::Issuer,
+                _ => Feature::Subject,
             },
             _ if at < first.claims => Feature::Header(&self.headers.0[(at - first.headers) as usize]),
             _ if at < first.sidecar => Feature::Claim(&self.claims.0[(at - first.claims) as usize]),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::complete::Seen;
+use super::review::Review;
 use crate::compile::{self, Input, Understood};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::inventory::Inventory;
@@ -27,6 +28,7 @@ pub struct Analysis {
     /// The findings of all stages before the layers, sorted.
     first: Arc<Diagnostics>,
     judged: Arc<OnceLock<Judged>>,
+    pub(super) review: Arc<OnceLock<Review>>,
     trees: HashMap<FileId, Arc<OnceLock<File>>>,
     pub(super) modules: HashMap<FileId, ModuleId>,
     seen: Arc<OnceLock<Seen>>,
@@ -107,6 +109,7 @@ impl Analysis {
             policy: policy.map(Arc::new),
             first: Arc::new(first),
             judged: Arc::default(),
+            review: Arc::default(),
             trees,
             modules,
             seen: Arc::default(),

@@ -55,12 +55,12 @@ impl Analysis {
         self.enforcement_of(span).ok_or_else(|| "no rule stands here".to_owned())
     }
 
-    fn sound_policy(&self) -> Result<&Policy, String> {
+    pub(super) fn sound_policy(&self) -> Result<&Policy, String> {
         let sound = self.policy().filter(|_| !self.first_findings().has_errors());
         sound.ok_or_else(|| "the policy has errors".to_owned())
     }
 
-    fn statement_at(&self, file: FileId, offset: u32) -> Option<Span> {
+    pub(super) fn statement_at(&self, file: FileId, offset: u32) -> Option<Span> {
         let items = &self.tree(file)?.items;
         let item = items.get(items.partition_point(|item| item.span.end < offset))?;
         (item.span.start <= offset).then_some(item.span)

@@ -8,6 +8,7 @@ use super::words::{annotation, keyword};
 use crate::diag::Code;
 use crate::model::endpoint::{Endpoint, Member, What};
 use crate::model::ports::{PortMatch, PortTest, Ports};
+use crate::model::rules::Rule;
 use crate::policy::endpoints;
 use crate::policy::provenance::normalized;
 use crate::resolve::Def;
@@ -22,6 +23,19 @@ pub struct Hover {
     pub span: Span,
     /// Markdown.
     pub text: String,
+    /// The rule, if the text leaves out how well each layer enforces it.
+    pub rule: Option<Span>,
+}
+
+impl Hover {
+    /// Returns the text with the table of the layers that it leaves out, or with words about that.
+    pub fn with_layers(self, table: Option<String>) -> String {
+        if self.rule.is_none() {
+            return self.text;
+        }
+        let later = || "How well each layer enforces it follows when the whole policy is checked and has no errors.";
+        format!("{}\n\n{}", self.text, table.unwrap_or_else(|| later().to_owned())).trim_start().to_owned()
+    }
 }
 
 /// The most members, pods or names that are listed.
@@ -35,7 +49,7 @@ impl Analysis {
                 Symbol::Defined(def, _) => self.about_definition(*def),
                 Symbol::Parameter(template, name) => self.about_parameter(*template, name),
             };
-            return text.map(|text| Hover { span, text });
+            return text.map(|text| Hover { span, text, rule: None });
         }
         let tree = self.tree(file)?;
         let found = nodes::at(tree, offset);
@@ -56,7 +70,7 @@ impl Analysis {
                 Node::Claim(_) | Node::Item(_) => None,
                 _ => None,
             };
-            text.map(|text| Hover { span: node.span(), text })
+            text.map(|text| Hover { span: node.span(), text, rule: None })
         });
         text.or_else(|| self.about_word(statement, file, offset))
     }
@@ -191,14 +205,15 @@ impl Analysis {
         let span = word_at(text, file, offset)?;
         let word = &text[span.start as usize..span.end as usize];
         let mut said = keyword(word).map(str::to_owned);
-        if matches!(word, "allow" | "deny" | "default" | "->" | "<->")
-            && let Some(item) = statement
-            && let Some(table) = self.enforcement_of(item.span)
-        {
+        let rule = statement.filter(|_| matches!(word, "allow" | "deny" | "default" | "->" | "<->"));
+        let table = rule.and_then(|item| self.enforcement_of(item.span));
+        let is_rule = |item: &&Item| matches!(item.kind, ItemKind::Rule(_) | ItemKind::DefaultDeny(_));
+        let rule = rule.filter(is_rule).filter(|_| table.is_none()).map(|item| item.span);
+        if let Some(table) = table {
             let keyword = said.take().map(|words| format!("{words}\n\n")).unwrap_or_default();
             said = Some(format!("{keyword}{table}"));
         }
-        said.map(|text| Hover { span, text })
+        said.map(|text| Hover { span, text, rule })
     }
 
     /// Returns the table of the layers for the rules of a statement, in Markdown; `None` while the layers were not
@@ -209,8 +224,8 @@ impl Analysis {
         }
         let (policy, lowering) = (self.policy()?, self.known_lowering()?);
         let of = |span: Span| statement.contains(span);
-        let mut table: Enforcement<'_> = lowering.enforcement(policy);
-        table.rows.retain(|row| of(row.rule.origin.span) || row.rule.origin.applied().iter().copied().any(of));
+        let wanted = |rule: &Rule| of(rule.origin.span) || rule.origin.applied().iter().copied().any(of);
+        let table: Enforcement<'_> = lowering.enforcement_of(policy, &wanted);
         (!table.rows.is_empty()).then(|| table.markdown(self.sources()))
     }
 

@@ -1,7 +1,7 @@
 //! Inlay hints (a translated port, the number of addresses) and code lenses (`YAML`, `evaluate…`).
 //!
 //! ```text
-//! 2 sources · 1 destination | YAML | evaluate…
+//! 2 sources · 1 destination | 1 test | YAML | evaluate…
 //! allow garden/* -> garden/api:80 → 8080
 //! ```
 
@@ -35,6 +35,10 @@ pub enum LensAction {
     Evaluate,
     /// Shows how well each layer enforces the rule.
     Explain,
+    /// Shows the tests and assertions that concern the rule.
+    Tests,
+    /// Shows the flows that the file opens and closes beside its earlier text.
+    Changes,
 }
 
 /// A lens: words above a statement.
@@ -131,6 +135,9 @@ impl Analysis {
     pub fn lenses(&self, file: FileId) -> Vec<Lens> {
         let mut lenses = Vec::new();
         let Some(policy) = self.policy() else { return lenses };
+        if let Some(text) = self.changes_in_words(file) {
+            lenses.push(Lens { span: Span::new(file, 0, 0), text, action: LensAction::Changes });
+        }
         let here = policy.rules.iter().filter(|rule| rule.origin.span.file == file);
         let mut last = None;
         for rule in here.filter(|rule| rule.origin.applied().is_empty()).take(MOST_LENSES) {
@@ -148,6 +155,9 @@ impl Analysis {
                     ),
                 };
                 lenses.push(Lens { span, text, action: LensAction::None });
+            }
+            if let Some((text, action)) = self.concern_in_words(span) {
+                lenses.push(Lens { span, text, action });
             }
             lenses.push(Lens { span, text: "YAML".to_owned(), action: LensAction::Yaml });
             lenses.push(Lens { span, text: "evaluate…".to_owned(), action: LensAction::Evaluate });

@@ -3,7 +3,7 @@
 
 use smol_str::SmolStr;
 
-use super::Inventory;
+use super::{Inventory, MADE_FOR};
 use crate::model::hosts::HostName;
 use crate::model::labels::{Labels, PodSelector, Test};
 use crate::model::ports::AppProtocol;
@@ -57,9 +57,6 @@ pub struct Rewrite {
     /// Its span.
     pub origin: Span,
 }
-
-/// The label of the pods that Istio makes for a Gateway of the Gateway API.
-const MADE_FOR: &str = "gateway.networking.k8s.io/gateway-name";
 
 impl Inventory {
     /// Returns the ports that Gateway objects open on the pods of a gateway with some Service.

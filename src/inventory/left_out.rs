@@ -7,7 +7,9 @@
 //!   `excludeInboundPorts` is only used with `*`.
 //! - Outbound: `excludeOutboundPorts` and `excludeOutboundIPRanges` apply first; then `includeOutboundPorts` and
 //!   `includeOutboundIPRanges` (by default `*`) are redirected.
-//! - `sidecar.istio.io/interceptionMode: NONE` redirects nothing.
+//! - `sidecar.istio.io/interceptionMode: NONE` redirects nothing, and neither does `interceptionMode: NONE` of the
+//!   ProxyConfig in `proxy.istio.io/config`, which counts without the former.
+//! - `excludeInterfaces` redirects nothing of an interface, which may be the pod's only one.
 //! - `status.sidecar.istio.io/port` is added to `excludeInboundPorts` (`files/injection-template.yaml` of Istio's
 //!   chart).
 

@@ -15,6 +15,7 @@ mod query;
 mod read;
 mod service;
 mod spellings;
+mod waypoints;
 
 pub use gateways::{Listener, ListenerOf, Rewrite};
 pub use left_out::{AllLeftOut, LeftOut, PortRange};
@@ -24,6 +25,7 @@ pub use pods::{Indistinct, LabelledPods, MeantPods, Perhaps, Within, WithoutAcco
 pub use query::Running;
 pub use read::{Reading, network_policies, read, written, written_mesh, written_network_policies};
 pub use service::{Meant, Unclear, Wanted};
+pub use waypoints::{MADE_FOR, MeshEntry, Waypoint};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -50,6 +52,8 @@ pub struct Inventory {
     pub listeners: Vec<Listener>,
     /// Routes of VirtualServices and HTTPRoutes that change a path or a host, in the order of their names.
     pub rewrites: Vec<Rewrite>,
+    /// ServiceEntries, as far as their waypoints go.
+    pub entries: Vec<MeshEntry>,
     /// The endpoints of the Service `default/kubernetes`, which are the API servers, sorted.
     pub api_servers: Vec<ApiServer>,
     /// ServiceAccounts: namespace and name.
@@ -94,6 +98,8 @@ pub struct Service {
     pub keeps_clients: bool,
     /// `spec.clusterIPs`.
     pub addresses: Vec<IpAddr>,
+    /// The waypoint that its labels name.
+    pub waypoint: Option<Waypoint>,
     /// `spec.externalName` of a Service of the type `ExternalName`.
     pub external_name: Option<SmolStr>,
     /// Its span.
@@ -185,6 +191,8 @@ pub struct Workload {
     pub injection: Injection,
     /// What its template asks for, where its Pods that run decide `injection` instead.
     pub template: Option<Injection>,
+    /// The field, label or annotation because of which its pods get no sidecar, whatever their namespace says.
+    pub refuses: Option<&'static str>,
     /// The connections that its annotations keep from its sidecar.
     pub left_out: Vec<LeftOut>,
     /// The addresses of a Pod (`status.podIPs`); empty for the other kinds, and for a Pod that has ended, because

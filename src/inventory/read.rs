@@ -40,8 +40,8 @@ use super::objects::build_of;
 use super::outside::Mesh;
 use super::query::Index;
 use super::{
-    ApiServer, Existing, Inventory, Listener, Namespace, PolicyKind, PolicyObject, Rewrite, Service, Unread, Workload,
-    WorkloadKind,
+    ApiServer, Existing, Inventory, Listener, MeshEntry, Namespace, PolicyKind, PolicyObject, Rewrite, Service, Unread,
+    Workload, WorkloadKind,
 };
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::inventory::{AllLeftOut, ServicePort};
@@ -240,6 +240,7 @@ struct Facts {
     listeners: Vec<Listener>,
     rewrites: Vec<Rewrite>,
     unread: Vec<Unread>,
+    entries: Vec<MeshEntry>,
 }
 
 impl Facts {
@@ -260,6 +261,7 @@ impl Facts {
             self.existing.push(Existing { kind: kind.word(), namespace, name, build, origin: meta.origin });
         }
         match kind {
+            Kind::Written("ServiceEntry") => self.entries.extend(routing::service_entry(&meta, object)),
             Kind::Namespace | Kind::Written(_) => {}
             Kind::Policy(kind) => self.objects.extend(policy::policy(kind, meta, object, mistakes)),
             Kind::ServiceAccount => {
@@ -341,6 +343,7 @@ impl Facts {
             workloads,
             listeners,
             rewrites,
+            entries: self.entries,
             api_servers,
             accounts,
             objects,
@@ -397,6 +400,7 @@ impl Fact for Service {
             (self.headless != other.headless || self.addresses != other.addresses, "addresses"),
             (self.outside != other.outside, "types"),
             (self.keeps_clients != other.keeps_clients, "traffic policies"),
+            (self.waypoint != other.waypoint, "waypoints"),
         ])
     }
 }

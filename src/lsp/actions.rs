@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::client::{Abilities, Failure};
 use super::diagnostics::Maker;
 use super::features::{Answer, View, json};
-use super::workspace::Workspace;
+use super::workspace::{Place, Workspace};
 
 /// Shows the objects of the rule at a position: `[uri, position]`.
 pub const YAML: &str = "netpol.showYaml";
@@ -14,8 +14,12 @@ pub const YAML: &str = "netpol.showYaml";
 pub const EVALUATE: &str = "netpol.evaluate";
 /// Shows how well each layer enforces the rule at a position, or all rules of a file: `[uri, position?]`.
 pub const EXPLAIN: &str = "netpol.explain";
+/// Shows the tests and assertions that concern the rule at a position: `[uri, position]`.
+pub const TESTS: &str = "netpol.showTests";
+/// Shows the flows that a file opens and closes beside its version in git: `[uri]`.
+pub const CHANGES: &str = "netpol.showChanges";
 /// The commands.
-pub const COMMANDS: [&str; 3] = [YAML, EVALUATE, EXPLAIN];
+pub const COMMANDS: [&str; 5] = [YAML, EVALUATE, EXPLAIN, TESTS, CHANGES];
 
 /// Returns the fixes of the findings that a range touches, and all certain fixes of the file as one.
 pub fn of(view: &View<'_>, client: &Abilities, params: &CodeActionParams) -> Answer {
@@ -68,6 +72,11 @@ pub fn execute(workspace: &mut Workspace, command: &str, arguments: &[Value]) ->
             (analysis.yaml(place.file, offset).map_err(Failure::new)?, "yaml")
         }
         EXPLAIN => (analysis.explain(place.file, offset).map_err(Failure::new)?, "markdown"),
+        TESTS => {
+            let offset = offset.ok_or_else(|| Failure::new("the second argument is a position"))?;
+            (analysis.tests_of(place.file, offset).map_err(Failure::new)?, "netpol")
+        }
+        CHANGES => (changes(workspace, &place)?, "text"),
         EVALUATE => {
             let (Some(from), Some(to)) = (text(1), text(2)) else {
                 return Err(Failure::new("the arguments are a document, a source and a destination"));
@@ -78,4 +87,33 @@ pub fn execute(workspace: &mut Workspace, command: &str, arguments: &[Value]) ->
         other => return Err(Failure::new(format!("there is no command `{other}`"))),
     };
     json(json!({ "text": text, "language": language }))
+}
+
+/// Returns the flows that a file opens and closes, each with the verdict of the policy as it is now.
+fn changes(workspace: &Workspace, place: &Place) -> Result<String, Failure> {
+    let analysis = &place.opened.analysis;
+    let changes = analysis.changes(place.file).ok_or_else(|| {
+        Failure::new(
+            "the file is as it is in git, or not in git, or it was not compared yet: only a policy without errors is",
+        )
+    })?;
+    let changes = changes.map_err(Failure::new)?;
+    let mut text = String::new();
+    for (flows, verb) in [(&changes.opened, "opens"), (&changes.closed, "closes")] {
+        let which = match flows.len() {
+            0 => "nothing".to_owned(),
+            1 => "this flow, among others like it".to_owned(),
+            _ => "these flows, one for each pair of namespaces".to_owned(),
+        };
+        text.push_str(&format!(
+            "since the last commit {} {verb} {which}\n\n",
+            analysis.sources().file(place.file).path
+        ));
+        for flow in flows {
+            let verdict = analysis.verdict(flow);
+            text.extend(verdict.map(|(policy, answers)| workspace.disk.verdict(policy, analysis.sources(), &answers)));
+            text.push('\n');
+        }
+    }
+    Ok(text)
 }

@@ -82,8 +82,8 @@ impl<'w> View<'w> {
 
     pub fn hover(&self, at: &TextDocumentPositionParams) -> Answer {
         json(self.ide().hover(self.file(), self.offset(at)).map(|hover| Hover {
-            contents: convert::markdown(hover.text).into(),
             range: Some(self.lines.range(hover.span.start, hover.span.end)),
+            contents: convert::markdown(hover.with_layers(None)).into(),
         }))
     }
 
@@ -241,6 +241,8 @@ impl<'w> View<'w> {
                 LensAction::Yaml => actions::YAML,
                 LensAction::Evaluate => actions::EVALUATE,
                 LensAction::Explain => actions::EXPLAIN,
+                LensAction::Tests => actions::TESTS,
+                LensAction::Changes => actions::CHANGES,
             };
             let arguments = vec![Value::from(uri.0.as_str()), serde_json::to_value(range.start).unwrap_or_default()];
             let arguments = (!command.is_empty()).then_some(arguments);

@@ -13,6 +13,7 @@
 //! about one position. This module knows LSP, but no files: a [`Disk`] reads those.
 
 mod actions;
+mod behind;
 mod capabilities;
 mod client;
 mod convert;
@@ -23,6 +24,7 @@ mod near;
 mod requests;
 mod server;
 mod uri;
+mod worker;
 mod workspace;
 
 use std::collections::HashMap;
@@ -66,6 +68,9 @@ pub trait Disk: Send + Sync {
     /// Reads the files of a policy, unsaved texts first, and checks it. `before` is an earlier state of the policy. The
     /// error says why the files cannot be read.
     fn open(&self, root: &Root, unsaved: &Unsaved, before: Option<&Opened>) -> Result<Opened, String>;
+
+    /// Returns the text of a file in the last commit of its git repository, if it is in one.
+    fn committed(&self, file: &Path) -> Option<String>;
 
     /// Returns a verdict in the words of `netpol eval`.
     fn verdict(&self, policy: &Policy, sources: &Sources, answers: &Answers) -> String;

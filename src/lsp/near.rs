@@ -59,9 +59,10 @@ impl Near<'_> {
     }
 
     pub fn hover(&self) -> Answer {
-        json(self.window.analysis.hover(self.window.file, self.offset).map(|hover| Hover {
-            contents: convert::markdown(hover.text).into(),
-            range: self.moved(hover.span).map(|span| self.lines().range(span.start, span.end)),
+        json(self.window.analysis.hover(self.window.file, self.offset).map(|hover| {
+            let range = self.moved(hover.span).map(|span| self.lines().range(span.start, span.end));
+            let table = hover.rule.and_then(|rule| self.draft.enforcement(self.moved(rule)?));
+            Hover { contents: convert::markdown(hover.with_layers(table)).into(), range }
         }))
     }
 

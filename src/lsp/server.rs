@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lsp_server::{ErrorCode, Message, Notification, Request, RequestId};
 use lsp_types::{
@@ -21,19 +21,17 @@ use super::client::{Abilities, Client, Failure, folders};
 use super::diagnostics::{Maker, speaks_for, unreadable};
 use super::features::{Answer, json as answer};
 use super::requests::parse;
-use super::workspace::{Read, Sent, Workspace};
+use super::workspace::{Project, Read, Sent, Workspace};
 use super::{Disk, Opened, Root, capabilities, uri};
 use crate::diag;
 
 /// How long the first findings wait for those of the layers, which mostly come sooner.
 const PATIENCE: Duration = Duration::from_millis(40);
-/// The pause in typing after which a large policy is checked again.
+/// The pause in typing after which a large policy is checked again, and another one reviewed.
 const PAUSE: Duration = Duration::from_millis(200);
-/// The stack of the thread that asks the layers.
-const STACK: usize = 16 << 20;
 
 /// The events that the server waits for.
-enum Event {
+pub(super) enum Event {
     /// A message of the client.
     Message(Message),
     /// Bytes that are no message.
@@ -44,6 +42,8 @@ enum Event {
     Judged(Root, bool),
     /// A large policy was checked again; nothing, if that failed by a bug.
     Read(Root, Option<Box<Read>>),
+    /// A policy was reviewed.
+    Reviewed(Root),
 }
 
 /// Serves a client until it sends `exit`, or goes away. Returns the exit code: 0 if it sent `shutdown` first.
@@ -71,6 +71,7 @@ pub fn serve(input: impl BufRead + Send + 'static, output: impl Write + Send + '
         tokens: HashMap::new(),
         tokens_made: 0,
         is_shut_down: false,
+        edited: Instant::now(),
     };
     server.run()
 }
@@ -116,21 +117,23 @@ fn initialize(incoming: &Receiver<Event>, client: &mut Client) -> Option<(Initia
 
 /// The state of the server.
 pub(super) struct Server {
-    client: Client,
+    pub(super) client: Client,
     pub(super) abilities: Abilities,
     pub(super) workspace: Workspace,
-    events: Sender<Event>,
+    pub(super) events: Sender<Event>,
     incoming: Receiver<Event>,
     /// Messages that were received and not handled yet.
     queue: VecDeque<Event>,
     /// Questions for diagnostics that wait for the layers.
-    pulls: Vec<(RequestId, Uri)>,
+    pub(super) pulls: Vec<(RequestId, Uri)>,
     /// Questions about the whole of a large policy, which wait until it was checked again.
-    waiting: Vec<(Root, Request)>,
+    pub(super) waiting: Vec<(Root, Request)>,
     /// The semantic tokens that each document had last, with their id.
     pub(super) tokens: HashMap<Uri, (String, Vec<SemanticToken>)>,
     pub(super) tokens_made: u64,
     pub(super) is_shut_down: bool,
+    /// The time of the last edit.
+    edited: Instant,
 }
 
 impl Server {
@@ -163,6 +166,7 @@ impl Server {
                 }
                 Event::Judged(root, is_done) => self.guarded(|server| server.judged(&root, is_done)),
                 Event::Read(root, read) => self.guarded(|server| server.read(&root, read)),
+                Event::Reviewed(root) => self.guarded(|server| server.reviewed(&root)),
             }
         }
     }
@@ -202,11 +206,11 @@ impl Server {
                 Err(RecvTimeoutError::Timeout) => self.guarded(Server::send_first),
             }
         }
-        if self.workspace.projects.values().any(|project| project.is_drafted() && !project.reading) {
-            match self.incoming.recv_timeout(PAUSE) {
+        if self.workspace.projects.values().any(Project::waits_for_pause) {
+            match self.incoming.recv_timeout(PAUSE.saturating_sub(self.edited.elapsed())) {
                 Ok(event) => return Some(event),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => self.guarded(Server::read_drafted),
+                Err(RecvTimeoutError::Timeout) => self.guarded(Server::use_pause),
             }
         }
         self.incoming.recv().ok()
@@ -263,97 +267,9 @@ impl Server {
         }
     }
 
-    /// Checks all large policies again that were edited.
-    fn read_drafted(&mut self) {
-        let drafted = self.workspace.projects.iter().filter(|(_, project)| project.is_drafted());
-        let roots: Vec<Root> = drafted.map(|(root, _)| root.clone()).collect();
-        roots.iter().for_each(|root| self.start_reading(root));
-    }
-
-    /// Checks a policy again in a thread of its own, unless one is still busy with it.
-    fn start_reading(&mut self, root: &Root) {
-        let Some(reading) = self.workspace.reading(root) else { return };
-        let (events, of) = (self.events.clone(), root.clone());
-        let work = move || {
-            let read = catch_unwind(AssertUnwindSafe(|| reading.run())).ok();
-            let _ = events.send(Event::Read(of, read.map(Box::new)));
-        };
-        if thread::Builder::new().stack_size(STACK).spawn(work).is_err() {
-            self.workspace.forget_draft(root);
-        }
-    }
-
-    /// Handles a large policy that was checked again: answers the requests that waited for it.
-    fn read(&mut self, root: &Root, read: Option<Box<Read>>) {
-        match read {
-            Some(read) => self.workspace.take(*read),
-            None => self.workspace.forget_draft(root),
-        }
-        let (ready, others) = std::mem::take(&mut self.waiting).into_iter().partition(|(of, _)| of == root);
-        self.waiting = others;
-        for (_, request) in ready {
-            self.requested(request);
-        }
-    }
-
-    /// Asks the layers of a policy in a thread of its own, unless one is still busy with it.
-    fn judge(&mut self, root: &Root, opened: Arc<Opened>) {
-        let Some(project) = self.workspace.projects.get_mut(root) else { return };
-        if std::mem::replace(&mut project.judging, true) {
-            return;
-        }
-        let (events, root) = (self.events.clone(), root.clone());
-        let work = move || {
-            let done = catch_unwind(AssertUnwindSafe(|| opened.analysis.findings().iter().len())).is_ok();
-            drop(opened);
-            let _ = events.send(Event::Judged(root, done));
-        };
-        if thread::Builder::new().stack_size(STACK).spawn(work).is_err() {
-            project.judging = false;
-        }
-    }
-
-    /// Handles a policy whose layers were judged: sends their findings, unless the policy changed since.
-    fn judged(&mut self, root: &Root, is_done: bool) {
-        let Some(project) = self.workspace.projects.get_mut(root) else { return };
-        project.judging = false;
-        if project.is_drafted() {
-            // The findings of the layers are kept for statements that are unchanged.
-            project.sent = Sent::Nothing;
-            return;
-        }
-        let is_stale = project.stale;
-        let Ok(opened) = self.workspace.fresh(root) else { return };
-        if !is_done && !is_stale {
-            // Another try would fail in the same way, so the known findings are final.
-            self.send(root, &opened, Sent::All);
-            for (id, _) in std::mem::take(&mut self.pulls) {
-                self.client.answer(id, Err(Failure::of(ErrorCode::InternalError, "a bug of netpol")));
-            }
-            return;
-        }
-        if !opened.analysis.is_judged() {
-            return self.judge(root, opened);
-        }
-        self.send(root, &opened, Sent::All);
-        let waiting = std::mem::take(&mut self.pulls);
-        for (id, uri) in waiting {
-            self.pull(id, uri);
-        }
-        if opened.analysis.is_large() && self.abilities.pulls && self.abilities.refreshes_diagnostics {
-            self.client.ask("workspace/diagnostic/refresh", Value::Null);
-        }
-        if self.abilities.refreshes_lenses {
-            self.client.ask("workspace/codeLens/refresh", Value::Null);
-        }
-        if self.abilities.refreshes_hints {
-            self.client.ask("workspace/inlayHint/refresh", Value::Null);
-        }
-    }
-
     /// Sends the first findings of the policies whose layers take long.
     fn send_first(&mut self) {
-        let waiting = |(root, project): (&Root, &super::workspace::Project)| match &project.opened {
+        let waiting = |(root, project): (&Root, &Project)| match &project.opened {
             Some(Ok(opened)) if project.sent == Sent::Nothing => Some((root.clone(), opened.clone())),
             _ => None,
         };
@@ -365,7 +281,7 @@ impl Server {
 
     /// Sends the known findings of a policy, and withdraws earlier ones. A client that pulls the diagnostics of its
     /// documents gets only those of the other files.
-    fn send(&mut self, root: &Root, opened: &Opened, sent: Sent) {
+    pub(super) fn send(&mut self, root: &Root, opened: &Opened, sent: Sent) {
         self.send_findings(root, opened, opened.analysis.known_findings().iter(), sent);
     }
 
@@ -425,6 +341,7 @@ impl Server {
             }
             "textDocument/didChange" => {
                 if let Ok(params) = serde_json::from_value::<DidChangeTextDocumentParams>(note.params) {
+                    self.edited = Instant::now();
                     let document = params.text_document;
                     let uri = document.text_document_identifier.uri;
                     self.outdate(&uri);
@@ -487,7 +404,7 @@ impl Server {
         self.client.ask("client/registerCapability", json!({ "registrations": [registration] }));
     }
 
-    fn requested(&mut self, request: Request) {
+    pub(super) fn requested(&mut self, request: Request) {
         let id = request.id.clone();
         if self.is_shut_down {
             return self.client.answer(id, Err(Failure::of(ErrorCode::InvalidRequest, "the server was shut down")));
@@ -550,7 +467,7 @@ impl Server {
     }
 
     /// Answers with the diagnostics of a document: at once, or when the layers are judged.
-    fn pull(&mut self, id: RequestId, uri: Uri) {
+    pub(super) fn pull(&mut self, id: RequestId, uri: Uri) {
         let drafted = self.workspace.root_of(&uri).filter(|root| self.workspace.is_drafted(root));
         if let Some(root) = drafted.filter(|_| self.abilities.refreshes_diagnostics) {
             return self.pull_draft(id, &root, &uri);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use lsp_types::{TextDocumentContentChangeEvent, Uri};
 
 use super::lines::{EditedText, Encoding, Lines};
+use super::worker::Worker;
 use super::{Disk, Opened, Root, Unsaved, uri};
 use crate::ide::Draft;
 use crate::source::FileId;
@@ -57,7 +58,14 @@ pub struct Project {
     reads: u64,
     /// Whether a thread reads the policy.
     pub reading: bool,
+    /// Whether a thread reviews the policy.
+    pub reviewing: bool,
+    /// The state of the policy that was reviewed last.
+    reviewed: u64,
 }
+
+/// The state of a policy before another one, which is to be dropped.
+type Before = (Option<Result<Arc<Opened>, String>>, Option<Draft>);
 
 /// An edit of a file: the bytes that are replaced, and by how many.
 #[derive(Clone, Debug)]
@@ -100,22 +108,59 @@ impl Reading {
     }
 }
 
+/// A review of a policy in another thread.
+pub struct Reviewing {
+    disk: Arc<dyn Disk>,
+    root: Root,
+    unsaved: Unsaved,
+    opened: Arc<Opened>,
+}
+
+impl Reviewing {
+    /// Reviews the policy. Each open file is compared with its version in git, beside the other files as they are.
+    pub fn run(self) {
+        let Reviewing { disk, root, unsaved, opened } = self;
+        let mut earlier = Vec::new();
+        for (path, text) in &unsaved {
+            let Some(file) = opened.file_at(path).filter(|file| opened.analysis.files().contains(file)) else {
+                continue;
+            };
+            let Some(committed) = disk.committed(path).filter(|committed| committed != text) else { continue };
+            let mut before = unsaved.clone();
+            before.insert(path.clone(), committed);
+            if let Ok(before) = disk.open(&root, &before, Some(&opened)) {
+                earlier.push((file, before.analysis));
+            }
+        }
+        opened.analysis.review(&earlier);
+    }
+}
+
 impl Project {
+    /// Returns whether there is work for a pause: a large policy to be checked again, or another one to be reviewed.
+    pub fn waits_for_pause(&self) -> bool {
+        let Some(Ok(opened)) = &self.opened else { return false };
+        match self.is_drafted() {
+            true => !self.reading,
+            false => !self.stale && !self.reviewing && self.reviewed != self.reads && opened.analysis.awaits_review(),
+        }
+    }
+
     /// Returns whether the policy is large and was edited since it was read, so that its draft answers.
     pub fn is_drafted(&self) -> bool {
         self.stale && self.draft.is_some()
     }
 
-    /// Takes a policy that was read, and returns the one before.
-    fn take(&mut self, opened: Result<Arc<Opened>, String>) -> Option<Result<Arc<Opened>, String>> {
+    /// Takes a policy that was read, and returns the one before, with its draft.
+    fn take(&mut self, opened: Result<Arc<Opened>, String>) -> Before {
         self.reads += 1;
         self.log.clear();
         self.stale = false;
-        self.draft = match &opened {
+        let draft = match &opened {
             Ok(opened) if opened.analysis.is_large() => Some(Draft::new(&opened.analysis)),
             _ => None,
         };
-        self.opened.replace(opened)
+        (self.opened.replace(opened), std::mem::replace(&mut self.draft, draft))
     }
 
     /// Makes the policy stale by an edit that the draft takes in, if there is one that can.
@@ -164,12 +209,22 @@ pub struct Workspace {
     pub encoding: Encoding,
     /// Whether the client reads the server's own texts.
     pub reads_own: bool,
+    /// The thread for large policies.
+    pub worker: Worker,
 }
 
 impl Workspace {
     /// Makes a workspace without documents.
     pub fn new(disk: Arc<dyn Disk>, folders: Vec<PathBuf>, encoding: Encoding) -> Workspace {
-        Workspace { disk, folders, documents: HashMap::new(), projects: BTreeMap::new(), encoding, reads_own: false }
+        Workspace {
+            disk,
+            folders,
+            documents: HashMap::new(),
+            projects: BTreeMap::new(),
+            encoding,
+            reads_own: false,
+            worker: Worker::start(),
+        }
     }
 
     /// Takes in a document that the client opened.
@@ -275,7 +330,8 @@ impl Workspace {
         }
         let opened = self.disk.open(root, &self.unsaved(), before.as_deref()).map(Arc::new);
         if let Some(project) = self.projects.get_mut(root) {
-            project.take(opened.clone());
+            let before = project.take(opened.clone());
+            self.worker.drop(before);
         }
         opened
     }
@@ -291,13 +347,22 @@ impl Workspace {
         Some(Reading { disk: self.disk.clone(), root: root.clone(), unsaved, before, reads, edits })
     }
 
+    /// Begins to review a policy in another thread.
+    pub fn reviewing(&mut self, root: &Root) -> Option<Reviewing> {
+        let unsaved = self.unsaved();
+        let project = self.projects.get_mut(root)?;
+        let opened = project.opened.as_ref()?.as_ref().ok()?.clone();
+        (project.reviewing, project.reviewed) = (true, project.reads);
+        Some(Reviewing { disk: self.disk.clone(), root: root.clone(), unsaved, opened })
+    }
+
     /// Takes a policy that another thread read: together with the edits since it began, or not at all if more than that
     /// changed.
     pub fn take(&mut self, read: Read) {
         let Some(project) = self.projects.get_mut(&read.root) else { return };
         project.reading = false;
         if project.reads != read.reads {
-            return;
+            return self.worker.drop(read.opened);
         }
         let since = project.log.split_off(read.edits.min(project.log.len()));
         let sent = project.sent;
@@ -307,8 +372,7 @@ impl Workspace {
         } else {
             project.sent = sent;
         }
-        // Dropping a large policy takes as long as many edits.
-        std::thread::spawn(move || drop(before));
+        self.worker.drop(before);
     }
 
     /// Forgets the draft of a policy, so that the policy is checked again as a whole.

@@ -71,6 +71,7 @@ pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostic
     nameless::warn_of_nameless(&policy, &dns, diagnostics);
     mesh::note_missing(&policy, diagnostics);
     mesh::warn_of_restarts(&policy, diagnostics);
+    mesh::warn_of_root(&policy, diagnostics);
     policy.grants = grants;
     policy
 }

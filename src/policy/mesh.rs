@@ -1,4 +1,5 @@
-//! The mesh: a note if the default layers include `istio` and the inventory shows no mesh.
+//! The mesh: a note if the default layers include `istio` and the inventory shows no mesh, and a warning if it shows
+//! istiod in another namespace than that of the settings.
 //!
 //! ```text
 //! netpol check garden.netpol --inventory cluster.yaml     no sidecar, no istiod: a note, once, that says `targets`
@@ -31,6 +32,31 @@ pub fn is_missing(policy: &Policy) -> bool {
         inventory.existing.iter().any(|object| !network(object.kind)) || !inventory.rewrites.is_empty()
     };
     !inventory.workloads.is_empty() && !in_namespaces() && !in_workloads() && !in_objects()
+}
+
+/// Warns once that istiod is in another namespace than the mesh's root namespace of the settings, which the inventory
+/// does not have: objects there would be for nobody.
+pub fn warn_of_root(policy: &Policy, diagnostics: &mut Diagnostics) {
+    let (inventory, settings) = (&policy.inventory, &policy.settings);
+    let root = settings.root_namespace.as_str();
+    let knows = !inventory.given || inventory.namespaces.contains_key(root);
+    let Some(rule) = policy.rules.first().filter(|_| !knows && settings.targets.contains(&Layer::Istio)) else {
+        return;
+    };
+    let mut istiods = inventory.workloads.iter().filter(|one| one.labels.get("app").is_some_and(|app| app == "istiod"));
+    let Some(istiod) = istiods.next() else { return };
+    let message = format!(
+        "istiod is in the namespace `{}`, and the mesh's root namespace is taken to be `{root}`",
+        istiod.namespace
+    );
+    diagnostics.push(
+        Diagnostic::new(Code::RootElsewhere, rule.origin.place(), message)
+            .at(format!("the inventory has no `{root}`, and the mesh ignores objects there"))
+            .note(format!(
+                "`root-namespace = \"{}\"` under `[istio]` in netpol.toml, if the mesh is set so",
+                istiod.namespace
+            )),
+    );
 }
 
 /// Notes once that the inventory shows no mesh, and how to leave the layer out.

@@ -6,59 +6,83 @@
 //! the tunnel and knows callers by their identity there too. So a pod in ambient mode may call one with a sidecar where
 //! a rule opens the tunnel, `grafana -> paper:15008`, and `istio` is a layer that judges the port.
 
+mod known;
+
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 
-use rustc_hash::FxHashMap;
-use smol_str::{SmolStr, format_smolstr};
+use ipnet::IpNet;
+use rustc_hash::{FxHashMap, FxHashSet};
+use smol_str::SmolStr;
 
-use super::{Level, Lowered, Traffic};
+pub(super) use self::known::{KnownPods, is_ambient, is_ambient_namespace};
+pub use self::known::{is_ambient_pod, is_tunnelled};
+use self::known::{says_ambient, shows_ambient};
+use super::waypoints::raise;
+use super::{Level, Lowered, Traffic, Why};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::inventory::{Injection, Workload};
-use crate::model::endpoint::Endpoint;
+use crate::model::addresses::AddressSet;
+use crate::model::endpoint::{Endpoint, Member, What};
 use crate::model::labels::PodSelector;
-use crate::model::ports::{Ports, Protocol};
+use crate::model::ports::{PortTest, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule, RuleId};
-use crate::policy::{Pod, Policy};
+use crate::policy::Policy;
 use crate::settings::Layer;
-
-const MODE: &str = "istio.io/dataplane-mode";
 
 /// The TCP port of the tunnel.
 pub const TUNNEL: u16 = 15008;
 
-/// Reports the rules about ambient pods that name single ports.
-pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &mut Diagnostics) {
-    if !policy.inventory.workloads.iter().any(|workload| is_ambient(policy, workload)) {
-        return;
+/// The address that the kubelet's probes of pods in ambient mode come from, on the pod's node (Istio, "Ambient and
+/// Kubernetes NetworkPolicy").
+const PROBES: Ipv4Addr = Ipv4Addr::new(169, 254, 7, 127);
+
+/// What is found about the rules of pods in ambient mode.
+#[derive(Default)]
+pub(super) struct Findings {
+    /// The rules whose gap `@approximate` accepts.
+    pub accepted: FxHashSet<RuleId>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Findings {
+    /// Reports what was found.
+    pub fn report(self, diagnostics: &mut Diagnostics) {
+        self.diagnostics.into_iter().for_each(|diagnostic| diagnostics.push(diagnostic));
+    }
+}
+
+/// Finds the rules about ambient pods that name single ports. What `@approximate` accepts is marked as wider on every
+/// layer where it is. Rules that are marked already are left out.
+pub(super) fn judge(policy: &Policy, layers: &mut [(Layer, Lowered)], marked: &FxHashSet<RuleId>) -> Findings {
+    let mut findings = Findings::default();
+    let says =
+        |rule: &Rule| rule.source.pods().chain(rule.destination.pods()).any(|(_, pods)| says_ambient(&pods.selector));
+    if !shows_ambient(policy) && !policy.rules.iter().any(says) {
+        return findings;
     }
     let mut judge = Judge { policy, layers, known: FxHashMap::default(), tunnels: Vec::new() };
     judge.tunnels = judge.tunnels();
-    for (at, rule) in policy.numbered().filter(|(_, rule)| rule.action != Action::Isolate) {
-        if rule.origin.approximate().is_none()
-            && let Some(diagnostic) = judge.rule(at, rule)
-        {
-            diagnostics.push(diagnostic);
+    let mut wider = Vec::new();
+    for (at, rule) in policy.numbered().filter(|(at, rule)| rule.action != Action::Isolate && !marked.contains(at)) {
+        let Some(found) = judge.rule(at, rule) else { continue };
+        if rule.origin.approximate().is_none() {
+            findings.diagnostics.push(found);
+            continue;
+        }
+        findings.accepted.insert(at);
+        if rule.action == Action::Allow && found.code == Code::Ambient {
+            findings.diagnostics.extend(judge.accepted(rule));
+        } else {
+            wider.push((at, rule));
         }
     }
-}
-
-/// The known pods of an endpoint.
-#[derive(Clone, Default)]
-struct KnownPods {
-    /// Those in ambient mode.
-    ambient: BTreeSet<SmolStr>,
-    /// Those with a sidecar.
-    sidecars: BTreeSet<SmolStr>,
-    /// Whether there are other pods, with a sidecar or without.
-    others: bool,
-}
-
-impl KnownPods {
-    fn add(&mut self, other: &KnownPods) {
-        self.ambient.extend(other.ambient.iter().cloned());
-        self.sidecars.extend(other.sidecars.iter().cloned());
-        self.others |= other.others;
+    findings.diagnostics.extend(judge.closed_to_probes());
+    for (at, rule) in wider {
+        let why = Why::from("the tunnel of pods in ambient mode, TCP 15008, carries every port");
+        let ends = Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction));
+        ends.for_each(|direction| raise(layers, at, direction, &why));
     }
+    findings
 }
 
 /// A rule that opens the tunnel on the way out or in.
@@ -70,22 +94,25 @@ struct Tunnel {
     whole: bool,
 }
 
-struct Judge<'a> {
+struct Judge<'a, 'l> {
     policy: &'a Policy,
-    layers: &'a [(Layer, Lowered)],
+    layers: &'l [(Layer, Lowered)],
     known: FxHashMap<&'a PodSelector, KnownPods>,
     tunnels: Vec<Tunnel>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Judge<'a, '_> {
     fn rule(&mut self, at: RuleId, rule: &'a Rule) -> Option<Diagnostic> {
         let policy = self.policy;
         let by_address = policy.settings.targets.contains(&Layer::NetworkPolicy);
-        let whole = rule.destination.members.iter().all(|member| is_every_tcp_port(&member.ports));
-        if by_address && whole && rule.conditions.is_none() {
+        // Where the port is outside the tunnel, or every port is meant, a NetworkPolicy means what the rule says.
+        let meant = |ports: &Ports| by_address && is_every_tcp_port(ports) && rule.conditions.is_none();
+        let hidden = |member: &&Member| member.ports.has_protocol(Protocol::Tcp) && !meant(&member.ports);
+        let hidden: Vec<&Member> = rule.destination.members.iter().filter(hidden).collect();
+        let (from, to) = (self.of(&rule.source), self.of_members(hidden.iter().copied()));
+        if !from.may_tunnel() || !to.may_tunnel() {
             return None;
         }
-        let (from, to) = (self.of(&rule.source), self.of(&rule.destination));
         let judged_inside = self.sidecars_hold(at, Direction::Ingress);
         if rule.action == Action::Deny && judged_inside && to.ambient.is_empty() {
             // For a deny, one end that is enforced is enough.
@@ -100,6 +127,11 @@ impl<'a> Judge<'a> {
             names.extend(to.ambient.iter().cloned());
         }
         if !names.is_empty() {
+            let exact = policy.settings.require_exact;
+            if by_address && !exact && rule.action == Action::Allow && rule.conditions.is_none() && opens_only(&hidden)
+            {
+                return Some(opened(rule, &names));
+            }
             let why = "what they send each other arrives on TCP 15008, and they have no sidecar";
             return Some(not_enforced(rule, &names, why));
         }
@@ -108,6 +140,61 @@ impl<'a> Judge<'a> {
         }
         let mut directions = Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction));
         directions.find_map(|direction| self.through_tunnel(at, rule, direction, &from, &to))
+    }
+
+    /// Returns what is accepted with a rule for single ports: where nothing opens the tunnel, it is closed.
+    fn accepted(&mut self, rule: &'a Rule) -> Option<Diagnostic> {
+        if !self.policy.settings.targets.contains(&Layer::NetworkPolicy) {
+            return None;
+        }
+        let (from, to) = (self.of(&rule.source), self.of(&rule.destination));
+        let ends = Direction::BOTH.into_iter().filter(|direction| rule.governs(*direction));
+        let mut names = BTreeSet::new();
+        for end in ends {
+            let own = if end == Direction::Egress { &from } else { &to };
+            let is_open = |name: &SmolStr| {
+                self.tunnels.iter().any(|tunnel| {
+                    let its = if end == Direction::Egress { &tunnel.from } else { &tunnel.to };
+                    tunnel.direction == end && its.ambient.contains(name)
+                })
+            };
+            names.extend(own.ambient.iter().filter(|name| !is_open(name)).cloned());
+        }
+        let message = "networkpolicy refuses more than this rule says";
+        let why = format!(
+            "what pods in ambient mode send and take arrives on TCP 15008, which stays closed: {}",
+            list(&names)
+        );
+        let note = Diagnostic::new(Code::Refused, rule.origin.span, message).at(why);
+        (!names.is_empty())
+            .then(|| note.note("to open it: `apply ambient(…)` of std/istio, which lets the mesh in on every port"))
+    }
+
+    /// Notes once that pods in ambient mode are isolated and the kubelet's probes do not come through.
+    fn closed_to_probes(&mut self) -> Option<Diagnostic> {
+        let policy = self.policy;
+        if !policy.settings.targets.contains(&Layer::NetworkPolicy) {
+            return None;
+        }
+        let probes = AddressSet::of([IpNet::from(IpAddr::V4(PROBES))]);
+        let mut open = BTreeSet::new();
+        for rule in policy.rules.iter().filter(|rule| rule.action == Action::Allow && rule.ingress) {
+            let lets_in = |member: &Member| matches!(&member.what, What::Addresses(set) if set.overlaps(&probes));
+            if rule.source.members.iter().any(lets_in) {
+                open.extend(self.of(&rule.destination).ambient);
+            }
+        }
+        let isolating = policy.rules.iter().filter(|rule| rule.action == Action::Isolate && rule.ingress);
+        isolating.into_iter().find_map(|rule| {
+            let subject = self.of(rule.subject(Direction::Ingress)).ambient;
+            let closed: BTreeSet<SmolStr> = subject.difference(&open).cloned().collect();
+            let message = format!("this closes pods in ambient mode to the kubelet's probes: {}", list(&closed));
+            let note = Diagnostic::new(Code::ProbesClosed, rule.origin.span, message);
+            (!closed.is_empty()).then(|| {
+                note.at(format!("on the pod's node they come from {PROBES}"))
+                    .note("let them in, `use std/istio (ambient-probes)` and then `allow ingress ambient-probes -> …`, or `apply ambient(…)`, which opens the tunnel too")
+            })
+        })
     }
 
     /// Judges one end of a rule whose pods have sidecars and whose peers use the tunnel.
@@ -207,41 +294,54 @@ impl<'a> Judge<'a> {
     }
 
     fn of(&mut self, endpoint: &'a Endpoint) -> KnownPods {
+        self.of_members(endpoint.members.iter())
+    }
+
+    fn of_members(&mut self, members: impl Iterator<Item = &'a Member>) -> KnownPods {
         let policy = self.policy;
         let mut all = KnownPods::default();
-        for (_, pods) in endpoint.pods() {
-            all.add(self.known.entry(&pods.selector).or_insert_with(|| known(policy, &pods.selector)));
+        for member in members {
+            if let What::Pods(pods) = &member.what {
+                let known = || KnownPods::of(policy, &pods.selector);
+                all.add(self.known.entry(&pods.selector).or_insert_with(known));
+            }
         }
         all
     }
 }
 
-fn known(policy: &Policy, selector: &PodSelector) -> KnownPods {
-    let mut known = KnownPods::default();
-    for workload in policy.inventory.select(selector) {
-        let name = format_smolstr!("{}/{}", workload.namespace, workload.name);
-        if is_ambient(policy, workload) {
-            known.ambient.insert(name);
-            continue;
-        }
-        known.others = true;
-        if workload.sidecar {
-            known.sidecars.insert(name);
-        }
-    }
-    known
+/// Returns whether destinations are the tunnel's port and no other TCP port.
+fn opens_only(members: &[&Member]) -> bool {
+    let ports = members.iter().flat_map(|member| member.ports.entries());
+    let mut ports = ports.filter(|port| port.protocol == Protocol::Tcp);
+    members.iter().all(|member| member.ports != Ports::All)
+        && ports.all(|port| port.port == PortTest::Range(TUNNEL, TUNNEL))
 }
 
 fn is_every_tcp_port(ports: &Ports) -> bool {
     *ports == Ports::All || ports.entries().iter().any(|port| port.is_every(Protocol::Tcp))
 }
 
+/// Returns the warning for a rule that opens the tunnel of pods in ambient mode.
+fn opened(rule: &Rule, names: &BTreeSet<SmolStr>) -> Diagnostic {
+    let message = format!("the tunnel of pods in ambient mode carries every port: {}", list(names));
+    Diagnostic::new(Code::TunnelOpen, rule.origin.span, message)
+        .at("networkpolicy sees TCP 15008 alone, whatever port is meant inside, and what ztunnel decides is not checked here")
+        .note("ztunnel enforces AuthorizationPolicies for ports and identities: let it judge, and accept the gap, `@approximate(\"why\")`")
+}
+
 fn not_enforced(rule: &Rule, names: &BTreeSet<SmolStr>, why: &str) -> Diagnostic {
     let message = format!("pods in ambient mode are held by no layer on single ports: {}", list(names));
-    Diagnostic::new(Code::Ambient, rule.origin.span, message)
-        .at(why)
-        .note("give them sidecars, or leave out the ports and the conditions")
-        .note("or accept the gap: `@approximate(\"why\")` before the rule")
+    let diagnostic = Diagnostic::new(Code::Ambient, rule.origin.span, message).at(why);
+    if rule.action == Action::Deny {
+        return diagnostic
+            .note("give them sidecars, or leave out the ports and the conditions, which denies every port")
+            .note("or accept the gap: `@approximate(\"why\")` before the rule");
+    }
+    diagnostic
+        .note("give them sidecars, or leave out the ports and the conditions, which lets these callers reach every port")
+        .note("or open their tunnel to all of the mesh with `apply ambient(…)` of std/istio, and say the ports in policies of your own, which ztunnel enforces")
+        .note("or accept the gap: `@approximate(\"why\")` before the rule; the tunnel stays closed, unless another rule opens it")
 }
 
 fn list(names: &BTreeSet<SmolStr>) -> String {
@@ -250,27 +350,4 @@ fn list(names: &BTreeSet<SmolStr>) -> String {
         0..=3 => quoted.join(", "),
         more => format!("{} and {} more", quoted.join(", "), more - 3),
     }
-}
-
-/// Returns whether traffic from one pod to another arrives in the tunnel, by the labels of the pods and their
-/// namespaces.
-pub fn is_tunnelled(from: &Pod, to: &Pod) -> bool {
-    let (ambient_from, ambient_to) = (is_ambient_pod(from), is_ambient_pod(to));
-    ambient_from && (ambient_to || to.sidecar) || ambient_to && from.sidecar
-}
-
-/// Returns whether a pod is in ambient mode, by its labels and those of its namespace.
-pub fn is_ambient_pod(pod: &Pod) -> bool {
-    let mode = pod.labels.get(MODE).or_else(|| pod.namespace_labels.get(MODE));
-    mode.is_some_and(|mode| mode == "ambient") && !pod.sidecar
-}
-
-/// Returns whether the pods of a workload are in ambient mode.
-pub(super) fn is_ambient(policy: &Policy, workload: &Workload) -> bool {
-    let namespace = || Some(&policy.inventory.namespaces.get(&workload.namespace)?.labels);
-    let mode = workload.labels.get(MODE).or_else(|| namespace()?.get(MODE));
-    mode.is_some_and(|mode| mode == "ambient")
-        && !workload.sidecar
-        && !workload.host_network
-        && workload.injection != Injection::Gateway
 }

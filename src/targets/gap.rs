@@ -60,12 +60,17 @@ pub enum Why {
     LedOutBy(SmolStr),
     /// Proxies are in front of a gateway, and all packets come from them.
     BehindProxies,
+    /// So many proxies are in front of this gateway, which does not know them: who comes past them writes the client's
+    /// address himself.
+    PastProxies(Box<(SmolStr, u32)>),
     /// The layer lets through flows of a deny, for this reason.
     Kept(Kept),
     /// The layer does not define what happens to icmp.
     Icmp,
     /// The layer judges by the address that packets come from.
     PacketSource,
+    /// This waypoint stands before the pods of the destination.
+    Waypoint(SmolStr),
 }
 
 /// The reason why a layer that can only allow cannot leave out the flows of a deny.
@@ -136,9 +141,16 @@ impl Display for Why {
             }
             Why::OtherClientsOfGateway => "every client of the gateway",
             Why::BehindProxies => BEHIND_PROXIES,
+            Why::PastProxies(_) => "who comes past the proxies writes X-Forwarded-For himself",
             Why::Kept(kept) => kept.words(),
             Why::Icmp => "what a network plugin does with icmp is not defined",
             Why::PacketSource => "by the packet's source",
+            Why::Waypoint(name) => {
+                return write!(
+                    f,
+                    "what callers in the mesh send comes from the waypoint {name}, with its address and identity"
+                );
+            }
         })
     }
 }

@@ -44,6 +44,8 @@ pub struct Remarks {
     pub unmeshed: Option<Box<str>>,
     /// The connections that annotations of the governed pods keep from their sidecars, in words.
     pub left_out: Option<Box<str>>,
+    /// The ports on which the layer may let connections to any address through, whatever the rule's destination is.
+    pub at_any_address: Vec<u16>,
     /// The sentences that the layer enforces instead of a rule that is not exact. Only [`super::explain`] asks for
     /// them; empty if no sentence can express it.
     pub instead: Vec<Box<str>>,
@@ -52,8 +54,15 @@ pub struct Remarks {
 }
 
 /// No remarks.
-static NO_REMARKS: Remarks =
-    Remarks { narrower: Vec::new(), by_name: None, unmeshed: None, left_out: None, instead: Vec::new(), passes: None };
+static NO_REMARKS: Remarks = Remarks {
+    narrower: Vec::new(),
+    by_name: None,
+    unmeshed: None,
+    left_out: None,
+    at_any_address: Vec::new(),
+    instead: Vec::new(),
+    passes: None,
+};
 
 /// The ways that a layer closes, for an egress rule through a gateway and for a deny of hosts that gateways lead to. If
 /// the layers of a build close both, pods reach the rule's hosts and nothing else, or none of the denied hosts.

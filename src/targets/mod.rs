@@ -19,10 +19,11 @@ mod overwritten;
 mod partition;
 mod together;
 pub mod wasm;
+mod waypoints;
 pub mod yaml;
 
-use ambient::is_ambient;
 pub use ambient::{TUNNEL, is_ambient_pod, is_tunnelled};
+use ambient::{is_ambient, is_ambient_namespace};
 pub use files::{Artifact, Listed, artifacts, kustomization};
 pub use gap::{Kept, Why};
 pub use judgement::{AtGateway, Judgement, Remarks};
@@ -192,13 +193,19 @@ pub fn explain(policy: &Policy, sources: &Sources, look: Check<'_>, diagnostics:
 /// The least number of rule ends that are lowered together, if a policy has several partitions.
 const TOGETHER: usize = 128;
 
-fn judged((lowering, together): (Lowering, Diagnostics), policy: &Policy, diagnostics: &mut Diagnostics) -> Lowering {
-    enforcement::judge(policy, &lowering.layers, diagnostics);
+fn judged(
+    (mut lowering, together): (Lowering, Diagnostics),
+    policy: &Policy,
+    diagnostics: &mut Diagnostics,
+) -> Lowering {
+    let behind = waypoints::mark(policy, &mut lowering.layers);
+    let ambient = ambient::judge(policy, &mut lowering.layers, &behind);
+    enforcement::judge(policy, &lowering.layers, &ambient.accepted, diagnostics);
     // If some rule is not enforced, flows that pass all layers because of it are reported at the rule.
     if !diagnostics.has_errors() {
         diagnostics.append(together);
     }
-    ambient::judge(policy, &lowering.layers, diagnostics);
+    ambient.report(diagnostics);
     foreign::judge(policy, &lowering.beside, diagnostics);
     lowering
 }

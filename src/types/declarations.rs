@@ -6,6 +6,7 @@
 //! allow egress garden/* -> dns                    the prelude's pods and addresses, with those of `[cluster] resolver`
 //! ```
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -252,7 +253,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Returns `[cluster] pods`: addresses, whose ports would mean nothing.
+    /// Returns `[cluster] pods`: addresses, whose ports would mean nothing. A known pod with another address counts,
+    /// too: objects would let it through as somebody outside.
     pub(super) fn pod_addresses(&mut self) -> AddressSet {
         let settings = self.settings;
         for written in &settings.pods {
@@ -260,7 +262,17 @@ impl Checker<'_> {
                 self.push(errors::setting_with_ports(ports));
             }
         }
-        self.setting_addresses(&settings.pods)
+        let mut pods = self.setting_addresses(&settings.pods);
+        if let Some(written) = settings.pods.first() {
+            let known = self.inventory.workloads.iter().filter(|workload| !workload.host_network);
+            let all = known.flat_map(|workload| workload.addresses.iter().map(move |address| (workload, *address)));
+            let outside: Vec<(&Workload, IpAddr)> = all.filter(|(_, address)| !pods.contains(*address)).collect();
+            if let Some((first, address)) = outside.first() {
+                self.push(errors::pod_outside_ranges(written.span, first, *address, outside.len()));
+            }
+            pods.blocks.extend(AddressSet::of(outside.iter().map(|(_, address)| (*address).into())).blocks);
+        }
+        pods
     }
 
     /// Returns the cluster's DNS as a destination.

@@ -265,6 +265,11 @@ impl Checker<'_> {
             let service = labels.next().map(SmolStr::from).filter(|_| !host.wildcard);
             return Some((service, namespace));
         }
+        // `*.shop` contains `cart.shop`, by which pods reach the Service cart of the namespace shop.
+        if host.wildcard && !host.name.contains('.') {
+            let mut services = self.inventory.services.keys();
+            return services.any(|(namespace, _)| *namespace == host.name).then(|| (None, host.name.clone()));
+        }
         let (service, namespace) = host.name.split_once('.')?;
         let key = (SmolStr::from(namespace), SmolStr::from(service));
         (!host.wildcard && self.inventory.services.contains_key(&key)).then_some((Some(key.1), key.0))

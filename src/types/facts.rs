@@ -138,6 +138,7 @@ impl Facts<'_> {
             outside: None,
             keeps_clients: false,
             addresses: Vec::new(),
+            waypoint: None,
             external_name: None,
             origin: span,
         };
@@ -238,6 +239,7 @@ impl Facts<'_> {
                 None if host_network => Injection::Never,
                 None => Injection::ByNamespace,
             },
+            refuses: None,
             left_out: Vec::new(),
             addresses: Vec::new(),
             owned: false,

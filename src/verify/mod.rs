@@ -24,6 +24,7 @@ mod single;
 mod words;
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 pub use self::decision::Decision;
@@ -31,7 +32,7 @@ use self::row::{Difference, Row, Source};
 pub use self::single::decisions;
 use crate::diag::Diagnostics;
 use crate::flows::{OTHER, Set, TooLarge};
-use crate::model::endpoint::{Endpoint, What};
+use crate::model::endpoint::{Endpoint, Member, What};
 use crate::model::rules::{Action, Direction, GrantId, Rule, RuleId};
 use crate::policy::meaning::{Meaning, in_words};
 use crate::policy::{Flow, GrantReason, Policy};
@@ -152,6 +153,9 @@ struct Said<'a> {
     published: Vec<RuleId>,
     stated: Vec<&'a Stated>,
     read: Vec<&'a Rule>,
+    /// The pods of the row in each subject, by the subject's address in memory: one rule may have a subject in every
+    /// namespace.
+    own: FxHashMap<*const Endpoint, SmallVec<[&'a Member; 1]>>,
 }
 
 impl<'a> Said<'a> {
@@ -210,9 +214,19 @@ impl<'a> Table<'a> {
         table
     }
 
-    fn add(&mut self, direction: Direction, subject: &Endpoint, push: impl Fn(&mut Said<'a>)) {
-        let names = subject.pods().map(|(_, pods)| pods.selector.namespace_name().cloned());
-        self.add_to(direction, names.collect(), push);
+    fn add(&mut self, direction: Direction, subject: &'a Endpoint, push: impl Fn(&mut Said<'a>)) {
+        let members = subject.pods().map(|(member, pods)| (pods.selector.namespace_name(), member));
+        let mut members: SmallVec<[(Option<&SmolStr>, &'a Member); 4]> = members.collect();
+        members.sort_by_key(|(name, _)| *name);
+        if members.first().is_some_and(|(name, _)| name.is_none()) {
+            return push(&mut self.wide[usize::from(direction == Direction::Ingress)]);
+        }
+        for own in members.chunk_by(|(one, _), (other, _)| one == other) {
+            let said = self.rows.entry((direction, own[0].0.cloned())).or_default();
+            let members = || own.iter().map(|(_, member)| *member).collect();
+            said.own.entry(std::ptr::from_ref(subject)).or_insert_with(members);
+            push(said);
+        }
     }
 
     fn add_to(&mut self, direction: Direction, mut names: Vec<Option<SmolStr>>, push: impl Fn(&mut Said<'a>)) {

@@ -77,7 +77,7 @@ impl<'a> Plain<'_, 'a> {
         let mut passing: FxHashSet<Word<'a>> = FxHashSet::default();
         for stated in &self.said.stated {
             if stated.instead_of == Instead::Isolation {
-                isolated.extend(stated.rule.subject(self.direction).pods().map(|(_, pods)| &pods.selector));
+                isolated.extend(self.own(stated.rule.subject(self.direction)).map(|(pods, _)| pods));
                 continue;
             }
             let mut words = Words::new();
@@ -95,7 +95,7 @@ impl<'a> Plain<'_, 'a> {
             if rule.action == Action::Deny || rule.via.is_some() || !rule.conditions.is_none() {
                 return None;
             }
-            isolates.extend(self.own(rule.subject(self.direction)));
+            isolates.extend(self.own(rule.subject(self.direction)).map(|(pods, _)| pods));
             if rule.action == Action::Isolate {
                 continue;
             }
@@ -136,11 +136,12 @@ impl<'a> Plain<'_, 'a> {
         if !matches!(grant.reason, GrantReason::Dns | GrantReason::Istiod) || grant.direction == Direction::Ingress {
             return None;
         }
-        let subjects: Vec<&'a PodSelector> = grant.subject().pods().map(|(_, pods)| &pods.selector).collect();
+        let mut subjects = grant.subject().pods().map(|(_, pods)| &pods.selector).peekable();
         let mut opened = Words::new();
-        add_words(&mut opened, subjects.first()?, &grant.destination.members, None)?;
-        let of_all = subjects.iter().any(|pods| pods.is_any());
-        let named = || subjects.iter().copied().filter(|pods| pods.namespace_name() == Some(self.namespace));
+        add_words(&mut opened, subjects.peek()?, &grant.destination.members, None)?;
+        let is_wide = !self.said.own.contains_key(&std::ptr::from_ref(grant.subject()));
+        let of_all = is_wide && subjects.any(PodSelector::is_any);
+        let named = || self.own(grant.subject()).map(|(pods, _)| pods);
         let passes = |pods: &'a PodSelector| opened.iter().all(|(_, to, on)| passing.contains(&(pods, *to, *on)));
         let all_pass = if of_all { isolated.iter().all(|pods| passes(pods)) } else { named().all(passes) };
         let everyone = PodSelector::in_namespace(self.namespace.clone());
@@ -151,22 +152,23 @@ impl<'a> Plain<'_, 'a> {
         Some(all_pass && said.iter().all(is_within))
     }
 
-    /// Returns the selectors of an endpoint for pods of the row's namespace.
-    fn own<'e>(&self, subject: &'e Endpoint) -> impl Iterator<Item = &'e PodSelector> {
-        let here = |pods: &&PodSelector| pods.namespace_name() == Some(self.namespace);
-        subject.pods().map(|(_, pods)| &pods.selector).filter(here)
+    /// Returns the selectors of a statement's subject for pods of the row, each with its ports.
+    fn own(&self, subject: &Endpoint) -> impl Iterator<Item = (&'a PodSelector, &'a Ports)> {
+        let own = self.said.own.get(&std::ptr::from_ref(subject)).into_iter().flatten();
+        own.filter_map(|member| match &member.what {
+            What::Pods(pods) => Some((&pods.selector, &member.ports)),
+            What::Addresses(_) | What::Host(_) => None,
+        })
     }
 
     /// Adds the words between the pods of the row and peers that are no hosts; `None` if they are too many.
     fn add(&self, words: &mut Words<'a>, source: &'a Endpoint, destination: &'a Endpoint) -> Option<()> {
         match self.direction {
             Direction::Egress => {
-                self.own(source).try_for_each(|pods| add_words(words, pods, &destination.members, None))
+                self.own(source).try_for_each(|(pods, _)| add_words(words, pods, &destination.members, None))
             }
             Direction::Ingress => {
-                let mut own =
-                    destination.pods().filter(|(_, pods)| pods.selector.namespace_name() == Some(self.namespace));
-                own.try_for_each(|(to, pods)| add_words(words, &pods.selector, &source.members, Some(&to.ports)))
+                self.own(destination).try_for_each(|(pods, on)| add_words(words, pods, &source.members, Some(on)))
             }
         }?;
         let pods = &self.policy().pod_addresses;
@@ -190,7 +192,7 @@ impl<'a> Plain<'_, 'a> {
             return None;
         }
         let internet = &self.policy().internet;
-        for (pods, member) in self.own(&rule.source).flat_map(|pods| hosts().map(move |member| (pods, member))) {
+        for (pods, member) in self.own(&rule.source).flat_map(|(pods, _)| hosts().map(move |member| (pods, member))) {
             for block in &internet.blocks {
                 add_ports(words, pods, Peer::Block(block), &member.ports)?;
             }

@@ -150,7 +150,6 @@ fn subjects_in_ambient_mode_are_closed_and_not_held_on_single_ports() {
     }
     for rule in [
         "allow egress press/editor -> mill/paper:8080",
-        "allow egress press/* -> 203.0.113.0/24:443",
         "allow press/editor -> mill/paper:8080",
         "deny egress press/editor -> mill/paper:8080",
         "allow ingress mill/saw -> press/printer:8080",
@@ -172,4 +171,110 @@ fn nobody_looks_into_requests_for_pods_in_ambient_mode() {
         found.retain(|text| text.starts_with('E'));
         assert_eq!(found, [format!("E0711 {rule}"), format!("E0714 {rule}")]);
     }
+}
+
+#[test]
+fn what_leaves_the_mesh_or_comes_from_outside_has_its_own_port() {
+    for rule in [
+        "allow egress press/* -> 203.0.113.0/24:443",
+        "allow egress press/* -> barn/cow:8080",
+        "allow egress press/* -> mill/paper:53/udp",
+        "allow ingress 203.0.113.0/24 -> press/editor:8080",
+        "allow ingress barn/* -> press/editor:8080",
+        "deny egress press/* -> 203.0.113.0/24:443",
+    ] {
+        assert_eq!(said(rule, NETWORK), nothing(), "{rule}");
+    }
+    for rule in [
+        "allow egress press/* -> { 203.0.113.0/24, mill/paper }:443",
+        "allow ingress anywhere -> press/editor:8080",
+        "allow ingress { barn/*, mill/* } -> press/editor:8080",
+    ] {
+        assert_eq!(said(rule, NETWORK), [format!("E0714 {rule}")], "{rule}");
+    }
+}
+
+#[test]
+fn namespaces_decide_where_no_workload_is_known() {
+    let empty =
+        "apiVersion: v1\nkind: Namespace\nmetadata: { name: inn, labels: { istio.io/dataplane-mode: ambient } }\n";
+    let shown = |source: &str, layers: &[Layer]| {
+        let manifests = format!("{}---\n{empty}", cluster());
+        found(&build_with(source, Some(&manifests), |settings| settings.targets = layers.to_vec()))
+    };
+    let out = "allow egress inn/* -> zenquotes.io:443";
+    assert_eq!(shown(out, BOTH), [format!("E0711 {out}")]);
+    let of_mode = "allow egress {istio.io/dataplane-mode=ambient}/* -> zenquotes.io:443";
+    assert_eq!(shown(of_mode, BOTH), [format!("E0711 {of_mode}")]);
+    let one = "allow ingress press/editor -> inn/{app=desk}:8080";
+    assert_eq!(shown(one, NETWORK), [format!("E0714 {one}")]);
+    assert_eq!(shown("allow ingress inn/* -> barn/cow:8080", NETWORK), nothing());
+    // A pod that asks for a sidecar has one.
+    let asks = "allow egress inn/{sidecar.istio.io/inject=\"true\"} -> zenquotes.io:443";
+    assert_eq!(shown(asks, BOTH), nothing());
+    // Without an inventory a declaration says it.
+    let declared = "namespace inn { labels { istio.io/dataplane-mode = ambient } }";
+    let alone = build_with(&format!("{declared}\n{out}"), None, |settings| settings.targets = BOTH.to_vec());
+    assert_eq!(found(&alone), [format!("E0711 {out}")]);
+}
+
+#[test]
+fn an_accepted_rule_says_what_is_accepted() {
+    let rule = "allow ingress press/editor -> press/printer:8080";
+    let accepted = format!("@approximate(\"ztunnel\")\n{rule}");
+    let build = |source: &str| build_with(source, Some(&cluster()), |settings| settings.targets = NETWORK.to_vec());
+    let closed = build(&accepted);
+    assert!(!closed.codes().contains(&"W0721") && !closed.codes().contains(&"E0714"), "{:?}", closed.codes());
+    assert!(
+        closed.said("N0706").contains("TCP 15008, which stays closed: `press/printer`"),
+        "{}",
+        closed.said("N0706")
+    );
+    let open = build(&format!("{accepted}\nallow ingress */* -> press/*"));
+    assert_eq!(open.said("N0706"), "");
+    // An accepted deny is a gap on which claims may rest.
+    let deny =
+        "allow ingress */* -> press/*\n@approximate(\"ztunnel\")\ndeny ingress press/editor -> press/printer:8080\n";
+    let claim = build(&format!("{deny}assert never press/editor -> press/printer:8080"));
+    assert!(!claim.codes().contains(&"W0721"), "{:?}", claim.codes());
+    // Where nothing is in the tunnel there is nothing to accept.
+    let idle = build("@approximate(\"no\")\nallow egress press/* -> 203.0.113.0/24:443");
+    assert!(idle.codes().contains(&"W0721"), "{:?}", idle.codes());
+}
+
+#[test]
+fn the_tunnel_of_ambient_pods_can_be_opened_and_a_warning_says_what_it_carries() {
+    let library = "use std/istio\napply ambient(press/*)";
+    let build = |exact: bool, source: &str| {
+        build_with(source, Some(&cluster()), |settings| {
+            settings.targets = NETWORK.to_vec();
+            settings.pods = vec![written("10.244.0.0/16")];
+            settings.require_exact = exact;
+        })
+    };
+    let opened = build(false, library);
+    assert_eq!(found(&opened), nothing());
+    assert!(opened.said("W0725").contains("`press/editor`, `press/printer`"), "{}", opened.said("W0725"));
+    assert!(opened.text().contains("169.254.7.127") && opened.text().contains("15008"), "{}", opened.text());
+    assert_eq!(found(&build(true, library)), ["E0714 allow ingress */* -> pods:15008"]);
+    // Another port beside it is a rule for single ports.
+    let beside = "allow ingress */* -> press/*:{8080, 15008}";
+    assert_eq!(found(&build(false, beside)), [format!("E0714 {beside}")]);
+}
+
+#[test]
+fn probes_of_ambient_pods_need_a_rule() {
+    let build = |source: &str| {
+        build_with(source, Some(&cluster()), |settings| {
+            settings.targets = NETWORK.to_vec();
+            settings.pods = vec![written("10.244.0.0/16")];
+        })
+    };
+    assert!(build("default deny ingress press/*").said("N0709").contains("`press/editor`, `press/printer`"));
+    let one = "use std/istio\ndefault deny ingress press/*\nallow ingress ambient-probes -> press/editor";
+    assert!(build(one).said("N0709").contains("probes: `press/printer`"), "{}", build(one).said("N0709"));
+    for open in ["apply ambient(press/*)", "allow ingress anywhere -> press/*"] {
+        assert_eq!(build(&format!("use std/istio\ndefault deny ingress press/*\n{open}")).said("N0709"), "", "{open}");
+    }
+    assert_eq!(build("default deny ingress mill/*\ndefault deny egress press/*").said("N0709"), "");
 }

@@ -113,6 +113,7 @@ fn the_settings_of_editors_start_the_server() {
         ("emacs/netpol-mode.el", "(\"netpol\" \"lsp\")"),
         ("kakoune/netpol.kak", "args = [\"lsp\"]"),
         ("sublime/LSP.sublime-settings", "\"command\": [\"netpol\", \"lsp\"]"),
+        ("zed/src/netpol.rs", "args: vec![\"lsp\".to_owned()]"),
         ("vscode/extension.js", "args: [\"lsp\", \"--stdio\"]"),
     ] {
         let text = fs::read_to_string(root().join("editors").join(path)).unwrap();

@@ -2,7 +2,7 @@
 //! says so.
 
 use netpol::model::rules::Direction;
-use netpol::settings::Layer;
+use netpol::settings::{Layer, Settings};
 use netpol::targets::capability::{self, Ability};
 use netpol::targets::{Level, Traffic};
 
@@ -291,10 +291,29 @@ fn annotations_keep_ports_from_sidecars_on_the_way_in() {
     let both = format!("{key}/includeInboundPorts: \"5432\", {key}/excludeInboundPorts: \"5432\"");
     assert_eq!(annotated(&both, named, false), [format!("W0724 {named}")]);
     // Where nothing is turned to the sidecar, the pod is one without.
-    for nowhere in [format!("{key}/includeInboundPorts: \"\""), "sidecar.istio.io/interceptionMode: NONE".to_owned()] {
+    let config = |yaml: &str| format!("proxy.istio.io/config: {yaml:?}");
+    for nowhere in [
+        format!("{key}/includeInboundPorts: \"\""),
+        "sidecar.istio.io/interceptionMode: NONE".to_owned(),
+        format!("{key}/excludeInterfaces: eth0"),
+        config("concurrency: 2\ninterceptionMode: NONE\n"),
+        config("{ \"interception_mode\": \"NONE\" }"),
+    ] {
         assert_eq!(annotated(&nowhere, closed, false), [format!("E0711 {closed}")]);
         assert_eq!(annotated(&nowhere, "default deny ingress shop/*", false), ["W0722 default deny ingress shop/*"]);
     }
+}
+
+#[test]
+fn a_proxy_config_that_intercepts_keeps_nothing() {
+    let named = "allow ingress shop/* -> shop/db:5432";
+    let nothing: [String; 0] = [];
+    for yaml in ["interceptionMode: TPROXY", "# interceptionMode: NONE\nconcurrency: 2", "concurrency: 2"] {
+        assert_eq!(annotated(&format!("proxy.istio.io/config: {yaml:?}"), named, false), nothing, "{yaml}");
+    }
+    // The annotation counts first.
+    let both = "proxy.istio.io/config: \"interceptionMode: NONE\", sidecar.istio.io/interceptionMode: REDIRECT";
+    assert_eq!(annotated(both, named, false), nothing);
 }
 
 #[test]
@@ -549,4 +568,33 @@ fn the_port_of_a_headless_service_is_its_pods() {
     }
     let (level, reason) = judged("9999");
     assert!(level == Level::Wider && reason.contains("is headless: its port 5432"), "{level:?} {reason}");
+}
+
+/// A route for the name of a headless Service leads requests to whatever address the pod dials.
+#[test]
+fn a_headless_service_with_requests_leads_to_any_address() {
+    let cluster = |port: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: db, namespace: garden }}\nspec:\n  \
+             selector: {{ matchLabels: {{ app: db }} }}\n  template:\n    metadata: {{ labels: {{ app: db }} }}\n    \
+             spec: {{ containers: [{{ name: a, image: b, ports: [{{ name: a, containerPort: 8080 }}] }}] }}\n---\n\
+             apiVersion: v1\nkind: Service\nmetadata: {{ name: db, namespace: garden }}\nspec: {{ clusterIP: None, \
+             selector: {{ app: db }}, ports: [{{ {port}port: 8080 }}] }}\n"
+        )
+    };
+    let both = |settings: &mut Settings| settings.targets = vec![Layer::NetworkPolicy, Layer::Istio];
+    for (port, leads_anywhere) in [("name: http, ", true), ("", true), ("name: tcp-db, ", false)] {
+        let cluster = cluster(port);
+        for to in ["garden/db:8080", "garden/*", "garden/*:8080", "*/*"] {
+            let rule = format!("allow egress shop/* -> {to}");
+            let (level, reason) = build_with(&rule, Some(&cluster), |_| ()).judged(0, Direction::Egress);
+            assert_eq!(level > Level::Bypassable, leads_anywhere, "{port}{to}: {reason}");
+            assert_eq!(reason.contains("any address on 8080"), leads_anywhere, "{port}{to}: {reason}");
+            // Networkpolicy stops the other addresses, unless another rule opens them there.
+            assert!(!build_with(&rule, Some(&cluster), both).codes().contains(&"E0711"), "{port}{to}");
+            let host = format!("{rule}\nallow egress shop/* -> api.example.com:8080/http");
+            let found = build_with(&host, Some(&cluster), both).codes().contains(&"E0711");
+            assert_eq!(found, leads_anywhere, "{port}{to} beside a host");
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! What an editor asks of a policy: `tests/ide/*.md`.
 //!
 //! A heading starts a section. `$0` in a `netpol` block marks the cursor, `$1` the end of a selection; `netpol
-//! path=NAME` blocks are files beside it, a `yaml` block is the inventory, a `toml` block the settings. Each `text`
-//! block names a feature and has its answer; places are shown as underlined source. `NETPOL_WRITE=1` writes the answers
-//! again.
+//! path=NAME` blocks are files beside it, `netpol committed` is an earlier text of the policy, a `yaml` block is the
+//! inventory, a `toml` block the settings. Each `text` block names a feature and has its answer; places are shown as
+//! underlined source. `NETPOL_WRITE=1` writes the answers again.
 
 use std::fs;
 use std::path::Path;
@@ -11,6 +11,8 @@ use std::path::Path;
 use netpol::compile::Input;
 use netpol::diag::{Diagnostics, Edit};
 use netpol::ide::{Analysis, Asked, Contact, Link, OutlineSymbol};
+use netpol::policy::Flow;
+use netpol::policy::meaning::in_words;
 use netpol::settings::Settings;
 use netpol::source::{FileId, Span};
 
@@ -47,7 +49,13 @@ pub fn analysis(files: &[(String, String)], settings: Option<&str>, inventory: O
     (Analysis::of(input, true, &mut loader, found, None), file)
 }
 
-fn marked(policy: &str, beside: &[(String, String)], settings: Option<&str>, inventory: Option<&str>) -> Marked {
+fn marked(
+    policy: &str,
+    committed: Option<&str>,
+    beside: &[(String, String)],
+    settings: Option<&str>,
+    inventory: Option<&str>,
+) -> Marked {
     let offset = policy.find("$0").unwrap_or(policy.len());
     let text = policy.replacen("$0", "", 1);
     let end = text.find("$1").unwrap_or(offset);
@@ -55,8 +63,14 @@ fn marked(policy: &str, beside: &[(String, String)], settings: Option<&str>, inv
     let mut files = vec![("policy.netpol".to_owned(), text)];
     files.extend(beside.iter().cloned());
     let (analysis, file) = analysis(&files, settings, inventory);
-    // The layers are asked, so that hovers speak of them.
+    // The layers are asked, so that hovers speak of them, and the policy is reviewed, so that lenses do.
     analysis.findings();
+    let earlier = committed.map(|text| {
+        let mut files = files.clone();
+        text.clone_into(&mut files[0].1);
+        (file, self::analysis(&files, settings, inventory).0)
+    });
+    analysis.review(earlier.as_slice());
     Marked { analysis, file, offset: offset as u32, end: end as u32 }
 }
 
@@ -110,9 +124,9 @@ impl Marked {
         match feature {
             "hover" => match ide.hover(file, offset) {
                 Some(hover) => {
+                    let places = self.places(&[hover.span]);
                     // A fence inside the fence of this block would end it.
-                    let text = hover.text.trim_end().replace("```", "~~~");
-                    format!("{}{text}\n", self.places(&[hover.span]))
+                    format!("{places}{}\n", hover.with_layers(None).trim_end().replace("```", "~~~"))
                 }
                 None => "nothing\n".to_owned(),
             },
@@ -212,6 +226,20 @@ impl Marked {
             }
             "reached-by" => contacts(&ide.contacts(file, offset, Asked::Sources).unwrap(), ide),
             "reaches" => contacts(&ide.contacts(file, offset, Asked::Destinations).unwrap(), ide),
+            "tests" => ide.tests_of(file, offset).unwrap_or_else(|why| format!("{why}\n")),
+            "changes" => match ide.changes(file) {
+                Some(Ok(changes)) => {
+                    let line = |verb: &str, flow: &Flow| {
+                        let (_, answers) = ide.verdict(flow).unwrap();
+                        assert_eq!(answers.allowed(), verb == "opens", "the evaluator agrees on {flow:?}");
+                        format!("{verb} {}\n", in_words(flow))
+                    };
+                    let opened = changes.opened.iter().map(|flow| line("opens", flow));
+                    opened.chain(changes.closed.iter().map(|flow| line("closes", flow))).collect()
+                }
+                Some(Err(why)) => format!("{why}\n"),
+                None => "not compared\n".to_owned(),
+            },
             "yaml" => ide.yaml(file, offset).unwrap_or_else(|why| format!("{why}\n")),
             "explain" => ide.explain(file, Some(offset)).unwrap_or_else(|why| format!("{why}\n")),
             "evaluate" => match ide.evaluate(words[0], words[1]) {
@@ -238,12 +266,13 @@ fn judged(path: &Path, wrong: &mut Vec<String>) -> String {
     let mut out = String::new();
     let (mut beside, mut settings, mut inventory): (Vec<(String, String)>, Option<String>, Option<String>) =
         Default::default();
+    let mut committed: Option<String> = None;
     let mut policy: Option<Marked> = None;
     let mut lines = text.lines().enumerate();
     while let Some((at, line)) = lines.next() {
         out += &format!("{line}\n");
         if line.starts_with('#') {
-            (beside, settings, inventory, policy) = Default::default();
+            (beside, settings, inventory, committed, policy) = Default::default();
         }
         let Some(info) = line.strip_prefix("```") else { continue };
         let block: String = lines
@@ -255,7 +284,12 @@ fn judged(path: &Path, wrong: &mut Vec<String>) -> String {
         let words: Vec<&str> = info.split_whitespace().collect();
         let mut shown_block = block.clone();
         match words.as_slice() {
-            ["netpol"] => policy = Some(marked(&block, &beside, settings.as_deref(), inventory.as_deref())),
+            ["netpol"] => {
+                let (committed, settings, inventory) =
+                    (committed.as_deref(), settings.as_deref(), inventory.as_deref());
+                policy = Some(marked(&block, committed, &beside, settings, inventory));
+            }
+            ["netpol", "committed"] => committed = Some(block),
             ["netpol", name] => beside.push((name.trim_start_matches("path=").to_owned(), block)),
             ["yaml"] => inventory = Some(block),
             ["toml"] => settings = Some(block),

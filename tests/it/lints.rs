@@ -174,6 +174,11 @@ fn a_deny_that_denies_nothing_is_noted() {
     assert_eq!(of("allow egress a/* -> b/*\ndeny egress a/* -> b/{app=db}"), [""; 0]);
     // What is granted would pass.
     assert_eq!(of("allow egress a/* -> b/*\ndeny egress a/* -> kube-system/*"), ["2 W0523"]);
+    // A host without addresses is in the internet, and one with addresses at these.
+    let hosts = "let db = host db.example at 10.1.0.5\nallow egress a/* -> { zenquotes.io, db }:443\n";
+    assert_eq!(of(&format!("{hosts}deny egress a/* -> 10.2.0.0/16")), ["3 N0529"]);
+    assert_eq!(of(&format!("{hosts}deny egress a/* -> 10.0.0.0/8")), [""; 0]);
+    assert_eq!(of(&format!("{hosts}deny egress a/* -> 198.51.100.0/24")), [""; 0]);
 }
 
 #[test]

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use crate::common::{findings, root};
 
+mod files;
+mod hard;
 mod protocol;
 mod session;
 
@@ -73,15 +75,14 @@ impl Client {
 
     /// Waits for the answer to a request; the error has its code and its message.
     fn answer(&mut self, id: i64) -> Result<Value, (i64, String)> {
+        let is_it = |message: &Value| message.get("method").is_none() && message["id"] == id;
+        if let Some(known) = self.said.iter().find(|message| is_it(message)) {
+            return outcome(known);
+        }
         loop {
             let message = self.incoming.recv_timeout(PATIENCE).unwrap();
-            if message.get("method").is_none() && message["id"] == id {
-                return match message.get("error") {
-                    Some(error) => {
-                        Err((error["code"].as_i64().unwrap(), error["message"].as_str().unwrap().to_owned()))
-                    }
-                    None => Ok(message["result"].clone()),
-                };
+            if is_it(&message) {
+                return outcome(&message);
             }
             self.take(message);
         }
@@ -135,6 +136,13 @@ impl Client {
         assert_eq!(self.ask("shutdown", Value::Null), Ok(Value::Null));
         self.tell("exit", Value::Null);
         self.child.wait().unwrap().code()
+    }
+}
+
+fn outcome(message: &Value) -> Result<Value, (i64, String)> {
+    match message.get("error") {
+        Some(error) => Err((error["code"].as_i64().unwrap(), error["message"].as_str().unwrap().to_owned())),
+        None => Ok(message["result"].clone()),
     }
 }
 

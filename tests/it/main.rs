@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod advice;
 mod ambient;
 mod checks;
 mod cli;
@@ -41,4 +42,5 @@ mod targets;
 mod tidy;
 mod traps;
 mod verify;
+mod waypoints;
 mod ways;

@@ -40,8 +40,23 @@ const ROOMS: &[(&str, &[&str])] = &[
             "source",
         ],
     ),
-    ("ide", &["compile", "targets", "policy", "types", "inventory", "resolve", "syntax", "diag", "model", "source"]),
-    ("lsp", &["ide", "policy", "resolve", "diag", "source"]),
+    (
+        "ide",
+        &[
+            "compile",
+            "analysis",
+            "targets",
+            "policy",
+            "types",
+            "inventory",
+            "resolve",
+            "syntax",
+            "diag",
+            "model",
+            "source",
+        ],
+    ),
+    ("lsp", &["ide", "policy", "resolve", "diag", "source", "parallel"]),
     (
         "cli",
         &[

@@ -23,6 +23,9 @@ local function run(command, context)
   vim.lsp.buf_request(context.bufnr, "workspace/executeCommand", params, show)
 end
 
-M.commands = { ["netpol.showYaml"] = run, ["netpol.explain"] = run, ["netpol.evaluate"] = run }
+M.commands = {}
+for _, name in ipairs({ "showYaml", "explain", "evaluate", "showTests", "showChanges" }) do
+  M.commands["netpol." .. name] = run
+end
 
 return M

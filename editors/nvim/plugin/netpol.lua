@@ -20,6 +20,10 @@ end
 vim.api.nvim_create_autocmd("FileType", {
   pattern = "netpol",
   callback = function(event)
+    -- What a lens shows is no file.
+    if vim.bo[event.buf].buftype ~= "" then
+      return
+    end
     local folder = vim.fn.fnamemodify(vim.api.nvim_buf_get_name(event.buf), ":p:h")
     local config = vim.fn.findfile("netpol.toml", folder .. ";")
     local root = config ~= "" and vim.fn.fnamemodify(config, ":p:h") or folder

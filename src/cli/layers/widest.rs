@@ -6,6 +6,7 @@ use crate::model::addresses::AddressSet;
 use crate::model::conditions::Conditions;
 use crate::model::endpoint::{Endpoint, Member, Pods, What};
 use crate::model::labels::{Account, PodSelector};
+use crate::model::ports::Ports;
 use crate::model::rules::{Direction, Rule};
 use crate::policy::{Cause, Flow, Policy, eval};
 use crate::settings::Layer;
@@ -14,9 +15,11 @@ use crate::settings::Layer;
 /// unknown facts, such as which pods have the same labels.
 pub(super) fn widest(policy: &Policy, layer: Layer, rule: &Rule, flow: &Flow, direction: Direction) -> Option<bool> {
     let passes = |rule: &Rule| alone(policy, rule, flow, direction).0;
-    // No layer lets through more than every peer on the rule's ports.
+    // No layer lets through more than every peer on the rule's ports, save a Sidecar that imports a Service or a host
+    // without a port: that brings all its ports.
     if !passes(&to_anybody(rule, direction)) {
-        return Some(false);
+        let imported = layer == Layer::Istio && direction == Direction::Egress && passes(&on_every_port(rule));
+        return if imported { None } else { Some(false) };
     }
     if rule.via.is_some() {
         return None;
@@ -82,6 +85,21 @@ fn to_anybody(rule: &Rule, direction: Direction) -> Rule {
         Direction::Egress => Rule { destination: anybody(&rule.destination), ..rule },
         Direction::Ingress => Rule { source: anybody(&rule.source), ..rule },
     }
+}
+
+/// Returns an egress rule for every port of its destination, and for all pods of its namespaces.
+fn on_every_port(rule: &Rule) -> Rule {
+    let all_pods = |what: &What| match what {
+        What::Pods(pods) => {
+            let selector = PodSelector { namespace: pods.selector.namespace.clone(), ..PodSelector::any() };
+            What::Pods(Pods { selector, named: None })
+        }
+        other => other.clone(),
+    };
+    let members = rule.destination.members.iter();
+    let members = members.map(|member| Member { what: all_pods(&member.what), ports: Ports::All, ..member.clone() });
+    let conditions = Arc::new(Conditions::default());
+    Rule { destination: Arc::new(Endpoint { members: members.collect() }), conditions, ..rule.clone() }
 }
 
 fn each(endpoint: &Endpoint, change: impl Fn(&What) -> What) -> Arc<Endpoint> {

@@ -172,6 +172,17 @@ impl Draft {
         Some(Window { analysis, file: part, start })
     }
 
+    /// Returns how well each layer enforces the rules of a statement of an edited text, in Markdown; `None` for one
+    /// that was edited, and while the layers are not known.
+    pub fn enforcement(&self, statement: Span) -> Option<String> {
+        let start = match self.edited.get(&statement.file) {
+            Some(pieces) => pieces.to_old(statement.start, statement.end)?,
+            None => statement.start,
+        };
+        let end = start + (statement.end - statement.start);
+        self.old.enforcement_of(Span { start, end, ..statement })
+    }
+
     /// Returns the number of the statement of the checked text that contains a span.
     fn old_statement(&self, place: Span) -> Option<usize> {
         let statements = &self.old.scan(place.file)?.statements;

@@ -116,6 +116,15 @@ impl Pieces {
         all.next()
     }
 
+    /// Returns the first byte in the checked text of a range of the edited text; `None` if the range is new.
+    pub fn to_old(&self, start: u32, end: u32) -> Option<u32> {
+        let piece = self.0.iter().find(|piece| piece.start <= start && end <= piece.end)?;
+        match piece.what {
+            What::Old(at) => Some(at + (start - piece.start)),
+            _ => None,
+        }
+    }
+
     /// Returns the first byte of a new text.
     pub fn of_new(&self, file: FileId) -> Option<u32> {
         self.0.iter().find(|piece| piece.what == What::New(file)).map(|piece| piece.start)

@@ -64,7 +64,7 @@ fn keep(key: &str) -> Keep {
         "annotations" | "sidecar.istio.io/inject" | "sidecar.istio.io/status" | "inject.istio.io/templates" => {
             Keep::Known
         }
-        "sidecar.istio.io/interceptionMode" | "status.sidecar.istio.io/port" => Keep::Known,
+        "sidecar.istio.io/interceptionMode" | "status.sidecar.istio.io/port" | "proxy.istio.io/config" => Keep::Known,
         key if key.starts_with("traffic.sidecar.istio.io/") => Keep::Known,
         "ownerReferences" | "controller" | "spec" | "template" | "jobTemplate" | "type" | "status" => Keep::Known,
         "serviceAccountName" | "serviceAccount" | "hostNetwork" | "restartPolicy" => Keep::Known,

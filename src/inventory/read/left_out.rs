@@ -10,6 +10,10 @@ use crate::model::rules::Direction;
 const MODE: &str = "sidecar.istio.io/interceptionMode";
 const INCLUDE_IN: &str = "traffic.sidecar.istio.io/includeInboundPorts";
 const EXCLUDE_IN: &str = "traffic.sidecar.istio.io/excludeInboundPorts";
+/// Interfaces whose traffic is not redirected, which may be that of every connection.
+const INTERFACES: &str = "traffic.sidecar.istio.io/excludeInterfaces";
+/// The pod's ProxyConfig, as YAML.
+const CONFIG: &str = "proxy.istio.io/config";
 /// The port of the sidecar's agent, which Istio's injector adds to the excluded ports; by default 15020.
 const STATUS: &str = "status.sidecar.istio.io/port";
 const INCLUDE_OUT: &str = "traffic.sidecar.istio.io/includeOutboundPorts";
@@ -22,7 +26,7 @@ pub(super) fn left_out(annotations: Option<At<'_>>, mistakes: &mut Mistakes<'_>)
     let Some(annotations) = annotations else { return Vec::new() };
     // An empty list means: no port.
     let mut read = |key: &str| Some(fields::as_text(annotations.get(key)?, key, mistakes)?.trim().to_owned());
-    let mode = read(MODE);
+    let (mode, config, interfaces) = (read(MODE), read(CONFIG), read(INTERFACES));
     let (include_in, exclude_in) = (read(INCLUDE_IN), read(EXCLUDE_IN));
     let status = read(STATUS).filter(|port| port != "15020");
     let (include_out, exclude_out) = (read(INCLUDE_OUT), read(EXCLUDE_OUT));
@@ -33,8 +37,15 @@ pub(super) fn left_out(annotations: Option<At<'_>>, mistakes: &mut Mistakes<'_>)
             all.push(LeftOut { direction, annotation, ports, to });
         }
     };
-    if mode.as_deref() == Some("NONE") {
-        Direction::BOTH.into_iter().for_each(|direction| add(direction, MODE, vec![EVERY_PORT], None));
+    let off = match (mode.as_deref(), config.as_deref(), interfaces.as_deref()) {
+        (Some("NONE"), ..) => Some(MODE),
+        // The annotation counts before the ProxyConfig.
+        (None, Some(config), _) if intercepts_nothing(config) => Some(CONFIG),
+        (.., Some(interfaces)) if !interfaces.is_empty() => Some(INTERFACES),
+        _ => None,
+    };
+    if let Some(annotation) = off {
+        Direction::BOTH.into_iter().for_each(|direction| add(direction, annotation, vec![EVERY_PORT], None));
         return all;
     }
     match include_in.as_deref() {
@@ -52,6 +63,18 @@ pub(super) fn left_out(annotations: Option<At<'_>>, mistakes: &mut Mistakes<'_>)
         add(Direction::Egress, INCLUDE_TO, all_but(ports(include_out.as_deref().unwrap_or_default())), Some(rest));
     }
     all
+}
+
+/// Returns whether a ProxyConfig has `interceptionMode: NONE`, in any style of YAML and by either name of the field.
+fn intercepts_nothing(config: &str) -> bool {
+    let lines = config.lines().map(|line| line.trim_start()).filter(|line| !line.starts_with('#'));
+    let fields = lines.flat_map(|line| line.split([',', '{', '}']));
+    fields.filter_map(|field| field.split_once(':')).any(|(key, value)| {
+        let word = |text: &str| text.trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'').to_owned();
+        let value = value.split(" #").next().unwrap_or_default();
+        matches!(word(key).as_str(), "interceptionMode" | "interception_mode")
+            && matches!(word(value).as_str(), "NONE" | "2")
+    })
 }
 
 /// Reads a list of ports. Istio makes no pod if one of them is wrong.

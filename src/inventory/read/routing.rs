@@ -7,7 +7,8 @@ use super::kind::Routing;
 use super::object::Meta;
 use super::scalar::Scalar;
 use super::tree::At;
-use crate::inventory::{Listener, ListenerOf, Rewrite};
+use crate::inventory::waypoints::waypoint;
+use crate::inventory::{Listener, ListenerOf, MeshEntry, Rewrite};
 use crate::model::hosts::HostName;
 use crate::model::labels::Labels;
 use crate::model::ports::AppProtocol;
@@ -72,6 +73,19 @@ fn of_server(protocol: &str, mode: Option<&str>) -> Option<AppProtocol> {
         "TLS" => Some(AppProtocol::Tls),
         _ => None,
     }
+}
+
+/// Reads a ServiceEntry, as far as its waypoint goes.
+pub(super) fn service_entry(meta: &Meta<'_>, object: At<'_>) -> Option<MeshEntry> {
+    let spec = object.get("spec")?;
+    let selector = spec.get("workloadSelector").and_then(|selector| selector.get("labels")).and_then(At::entries);
+    Some(MeshEntry {
+        namespace: meta.namespace.clone(),
+        hosts: items(spec, "hosts").filter_map(text).filter_map(|host| HostName::parse(host).ok()).collect(),
+        selector: selector
+            .map(|entries| entries.filter_map(|(key, value)| Some((key.text.clone(), text(value)?.clone()))).collect()),
+        waypoint: waypoint(&meta.labels, &meta.namespace),
+    })
 }
 
 fn gateway(meta: &Meta<'_>, spec: At<'_>, listeners: &mut Vec<Listener>) {

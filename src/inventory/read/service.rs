@@ -5,6 +5,7 @@ use super::object::Meta;
 use super::scalar::Scalar;
 use super::tree::At;
 use super::{errors, fields};
+use crate::inventory::waypoints::waypoint;
 use crate::inventory::{Service, ServicePort, TargetPort};
 use crate::model::ports::{AppProtocol, Protocol};
 
@@ -39,6 +40,7 @@ pub(super) fn service(meta: &Meta<'_>, object: At<'_>, mistakes: &mut Mistakes<'
         keeps_clients: fields::text(spec, "externalTrafficPolicy", mistakes)
             .is_some_and(|(policy, _)| policy == "Local"),
         addresses: fields::addresses(&addresses, "clusterIPs", mistakes),
+        waypoint: waypoint(&meta.labels, &meta.namespace),
         external_name: fields::text(spec, "externalName", mistakes).map(|(name, _)| name.clone()).filter(|_| external),
         origin: meta.origin,
     })

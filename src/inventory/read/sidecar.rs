@@ -10,7 +10,8 @@
 //!   refuses: by the label `sidecar.istio.io/inject`, or without the label by the annotation of that name.
 //! - In a namespace without these labels a pod is injected only if it asks by *label*, `sidecar.istio.io/inject:
 //!   "true"` or `istio.io/rev`: no webhook reads annotations.
-//! - `istio.io/dataplane-mode: ambient`, of the pod or else of its namespace, is the mode without sidecars.
+//! - `istio.io/dataplane-mode: ambient`, of the pod or else of its namespace, is the mode without sidecars, but for
+//!   pods that ask for one by label: the injector does not look at the mode, which leaves out pods with a sidecar.
 //! - A gateway is only the proxy, and not a sidecar of a workload.
 
 use smol_str::SmolStr;
@@ -18,7 +19,7 @@ use smol_str::SmolStr;
 use super::document::Mistakes;
 use super::fields;
 use super::tree::At;
-use crate::inventory::{Injection, Inventory, Namespace, Workload, WorkloadKind};
+use crate::inventory::{Injection, Inventory, MADE_FOR, Namespace, Workload, WorkloadKind};
 use crate::model::labels::Labels;
 
 const PROXY: &str = "istio-proxy";
@@ -27,7 +28,7 @@ const REVISION: &str = "istio.io/rev";
 const MODE: &str = "istio.io/dataplane-mode";
 
 /// Labels that only pods of gateways and waypoints have: Istio's own and the Gateway API's.
-const GATEWAY_LABELS: [&str; 2] = ["gateway.networking.k8s.io/gateway-name", "istio.io/gateway-name"];
+const GATEWAY_LABELS: [&str; 2] = [MADE_FOR, "istio.io/gateway-name"];
 
 /// The namespaces that Istio's injector ignores (`IgnoredNamespaces` in `pkg/kube/inject`).
 const SYSTEM: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
@@ -46,36 +47,43 @@ pub(super) struct Shown<'d> {
     pub host_network: bool,
 }
 
-/// Returns whether a pod or a template asks for a sidecar, has one or refuses it.
-pub(super) fn injection(shown: &Shown<'_>, mistakes: &mut Mistakes<'_>) -> Injection {
+/// Returns whether a pod or a template asks for a sidecar, has one or refuses it, and the field, label or annotation by
+/// which it refuses.
+pub(super) fn injection(shown: &Shown<'_>, mistakes: &mut Mistakes<'_>) -> (Injection, Option<&'static str>) {
     let annotation = |key, mistakes: &mut Mistakes<'_>| {
         fields::text(shown.annotations?, key, mistakes).map(|(text, _)| text.as_str())
     };
     let templates = annotation("inject.istio.io/templates", mistakes).unwrap_or_default();
-    let gateway = templates.split(',').any(|template| template.trim() == "gateway")
-        || GATEWAY_LABELS.iter().any(|&label| shown.labels.contains_key(label));
+    let by_template = templates.split(',').any(|template| template.trim() == "gateway");
+    let by_label = GATEWAY_LABELS.iter().any(|&label| shown.labels.contains_key(label));
+    let gateway = by_template
+        .then_some("the annotation `inject.istio.io/templates: gateway`")
+        .or(by_label.then_some("a label of gateways"));
     let others = shown.containers.iter().any(|&name| name != PROXY);
     let status = annotation("sidecar.istio.io/status", mistakes).is_some_and(|status| status.contains(PROXY));
     let proxy = status || shown.containers.iter().any(|&name| name == PROXY);
     if shown.host_network {
-        return Injection::Never;
+        return (Injection::Never, Some("`hostNetwork: true`"));
     }
-    if gateway || proxy && !others {
-        return Injection::Gateway;
+    if gateway.is_some() || proxy && !others {
+        return (Injection::Gateway, gateway);
     }
     if proxy {
-        return Injection::Present;
-    }
-    if shown.live || shown.labels.get(MODE).is_some_and(|mode| mode == "ambient") {
-        return Injection::Never;
+        return (Injection::Present, None);
     }
     let label = shown.labels.get(INJECT).map(SmolStr::as_str);
-    let said = label.or(annotation(INJECT, mistakes)).unwrap_or_default();
-    match said.to_ascii_lowercase().as_str() {
-        _ if label == Some("true") => Injection::Asked,
-        "" if shown.labels.contains_key(REVISION) => Injection::Asked,
-        "" | "y" | "yes" | "true" | "on" => Injection::ByNamespace,
-        _ => Injection::Never,
+    let said = label.or(annotation(INJECT, mistakes)).unwrap_or_default().to_ascii_lowercase();
+    let refuses = (!matches!(said.as_str(), "" | "y" | "yes" | "true" | "on")).then_some(match label {
+        Some(_) => "the label `sidecar.istio.io/inject`",
+        None => "the annotation `sidecar.istio.io/inject`",
+    });
+    let ambient = shown.labels.get(MODE).is_some_and(|mode| mode == "ambient");
+    match said.as_str() {
+        _ if refuses.is_some() || shown.live => (Injection::Never, refuses),
+        _ if label == Some("true") => (Injection::Asked, None),
+        "" if shown.labels.contains_key(REVISION) => (Injection::Asked, None),
+        _ if ambient => (Injection::Never, Some("the label `istio.io/dataplane-mode: ambient`")),
+        _ => (Injection::ByNamespace, None),
     }
 }
 
@@ -83,12 +91,13 @@ pub(super) fn injection(shown: &Shown<'_>, mistakes: &mut Mistakes<'_>) -> Injec
 pub(super) fn has_sidecar(injection: Injection, pod: &Labels, namespace: &str, labels: &Labels) -> bool {
     let policy = labels.get("istio-injection").map(SmolStr::as_str);
     let ambient = labels.get(MODE).is_some_and(|mode| mode == "ambient") && !pod.contains_key(MODE);
-    let refused = SYSTEM.contains(&namespace) || policy == Some("disabled") || ambient;
+    let refused = SYSTEM.contains(&namespace) || policy == Some("disabled");
     match injection {
         Injection::Present => true,
         Injection::Never | Injection::Gateway => false,
         _ if refused => false,
         Injection::Asked => true,
+        Injection::ByNamespace if ambient => false,
         Injection::ByNamespace => policy == Some("enabled") || policy.is_none() && labels.contains_key(REVISION),
     }
 }
@@ -99,6 +108,7 @@ impl Inventory {
         let injection = match pod.get(INJECT).map(SmolStr::as_str) {
             Some("true") => Injection::Asked,
             Some(_) => Injection::Never,
+            None if pod.get(MODE).is_some_and(|mode| mode == "ambient") => Injection::Never,
             None => Injection::ByNamespace,
         };
         has_sidecar(injection, pod, namespace, labels)

@@ -49,6 +49,7 @@ pub(super) fn workload(
         live: kind == WorkloadKind::Pod && (phase.is_some() || meta.at.get("uid").is_some()),
         host_network,
     };
+    let (injection, refuses) = sidecar::injection(&shown, mistakes);
     Some(Workload {
         kind,
         selector,
@@ -56,7 +57,8 @@ pub(super) fn workload(
         ports: ports(&containers, mistakes),
         host_network,
         sidecar: false,
-        injection: sidecar::injection(&shown, mistakes),
+        injection,
+        refuses,
         left_out: left_out::left_out(annotations, mistakes),
         addresses: match (status, phase) {
             (Some(status), phase) if !matches!(phase, Some("Succeeded" | "Failed")) => addresses(status, mistakes),

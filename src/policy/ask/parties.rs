@@ -51,7 +51,7 @@ impl Asker<'_> {
                 if address.prefix.is_some_and(|prefix| prefix != most) {
                     return Err(format!("`{text}` is a network; ask for one address"));
                 }
-                Ok(vec![self.at_address(address.ip)])
+                Ok(vec![self.at_address(address.ip)?])
             }
             ExprKind::Host(host) if host.wildcard => Err(format!("`{text}` is many hosts; ask for one")),
             ExprKind::Host(host) => {
@@ -100,15 +100,18 @@ impl Asker<'_> {
     }
 
     /// Returns the pod that has an address, or the address itself. Pods on the host network belong to their node.
-    fn at_address(&self, address: IpAddr) -> Candidate {
+    fn at_address(&self, address: IpAddr) -> Result<Candidate, String> {
         // A socket for both families shows IPv4 addresses as `::ffff:203.0.113.7`.
         let address = address.to_canonical();
         let pod = self.policy.inventory.workloads.iter().find(|workload| {
             workload.kind == WorkloadKind::Pod && !workload.host_network && workload.addresses.contains(&address)
         });
         match pod {
-            Some(workload) => self.one_pod(workload),
-            None => Candidate::one(Party::Address(address)),
+            Some(workload) => Ok(self.one_pod(workload)),
+            None if self.policy.pod_addresses.contains(address) => Err(format!(
+                "`{address}` is an address of pods, as `[cluster] pods` says, and no pod is known that has it; ask for the pod"
+            )),
+            None => Ok(Candidate::one(Party::Address(address))),
         }
     }
 

@@ -50,8 +50,11 @@ impl Asker<'_> {
             }
         }
         let mut ways = Vec::new();
-        for gateway in gateways {
-            let port = port_of(gateway, wanted, question)?;
+        // A host of several gateways is asked for at those that have the port.
+        let ports: Vec<_> = gateways.iter().map(|gateway| port_of(gateway, wanted, question)).collect();
+        let some = ports.iter().any(Result::is_ok);
+        for (gateway, port) in gateways.into_iter().zip(ports).filter(|(_, port)| port.is_ok() || !some) {
+            let port = port?;
             let request = request_on(port, &host.name, &question.request);
             // A port that passes TLS on shows the TLS name; on any other port the HTTP host decides where the request
             // leads.

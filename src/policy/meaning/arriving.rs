@@ -40,21 +40,26 @@ impl Meaning<'_> {
         self.arriving.push((gateway, passed_on));
     }
 
-    /// Returns requests with their source address moved to the client's address.
+    /// Returns requests with their source address moved to the client's address. Only the host is tested before it.
     fn as_clients(&mut self, requests: Set, address: Var) -> Set {
         let client = self.flows.space.var(Feature::Client);
-        if self.flows.diagrams.first_test(requests) != Some(address) {
-            let d = &mut self.flows.diagrams;
-            return d.numbers(client, [(1, u32::MAX)], requests);
-        }
-        let branches = self.flows.diagrams.branches(requests);
         let d = &mut self.flows.diagrams;
-        let mut sets = Vec::with_capacity(branches.len());
-        for (values, rest) in branches {
-            let Values::Between(first, last) = values else { continue };
-            sets.push(d.numbers(client, [(first.saturating_add(1), last.saturating_add(1))], rest));
+        let Some(first) = d.first_test(requests).filter(|first| *first <= address) else {
+            return d.numbers(client, [(1, u32::MAX)], requests);
+        };
+        let mut sets = Vec::new();
+        for (values, rest) in d.branches(requests) {
+            let d = &mut self.flows.diagrams;
+            sets.push(match values {
+                Values::Between(from, to) => d.numbers(client, [(from.saturating_add(1), to.saturating_add(1))], rest),
+                hosts => {
+                    let hosts = d.of_values(first, &hosts);
+                    let of_clients = self.as_clients(rest, address);
+                    self.flows.diagrams.and(hosts, of_clients)
+                }
+            });
         }
-        d.union(sets)
+        self.flows.diagrams.union(sets)
     }
 
     /// Returns the flows into the pods of a namespace that arrive through a gateway which lets their clients in. Only

@@ -63,7 +63,7 @@ impl<'p> Meaning<'p> {
         let judged = self.passing(direction, place);
         let d = &mut self.flows.diagrams;
         let mut excess = layer.minus(judged, d);
-        // Where pods are known, `within` lists the peers of each pod: what is said of pods goes first there.
+        // Where pods are known, `within` lists the peers of each pod: everything else goes first there.
         let [first, last] =
             if self.policy.inventory.workloads.is_empty() { [within, Set::ALL] } else { [Set::ALL, within] };
         excess = d.and(excess, first);
@@ -71,7 +71,6 @@ impl<'p> Meaning<'p> {
             let excused = self.spoken_of(direction, place, said);
             excess = self.flows.diagrams.minus(excess, excused);
         }
-        excess = self.flows.diagrams.and(excess, last);
         if excess != Set::NONE {
             let second = second(self);
             let d = &mut self.flows.diagrams;
@@ -80,6 +79,7 @@ impl<'p> Meaning<'p> {
             let passing = d.or(allowed, open);
             excess = d.minus(passing, second.denied);
         }
+        excess = self.flows.diagrams.and(excess, last);
         if excess != Set::NONE && direction == Direction::Ingress {
             excess = self.judged_here(place, excess);
         }

@@ -258,7 +258,15 @@ impl<'p> Meaning<'p> {
         let carried = self.carried();
         let set = self.flows.diagrams.and(set, carried);
         let between = self.flows.between(source, destination, &self.policy.internet);
-        self.flows.diagrams.and(set, between)
+        let mut set = self.flows.diagrams.and(set, between);
+        // Addresses of pods mean no pod, and nothing else has them.
+        for (side, place) in [(Side::Source, source), (Side::Destination, destination)] {
+            if place == OUTSIDE && !self.policy.pod_addresses.is_empty() {
+                let of_pods = self.flows.at(side, &self.policy.pod_addresses);
+                set = self.flows.diagrams.minus(set, of_pods);
+            }
+        }
+        set
     }
 
     /// Returns a flow of a set between two places: between workloads of the inventory if such a flow is in the set,
@@ -530,6 +538,7 @@ fn add_terms(terms: &mut Terms, policy: &Policy) {
         claim.via.iter().for_each(|via| terms.via(via));
     }
     terms.addresses(&policy.internet);
+    terms.addresses(&policy.pod_addresses);
 }
 
 fn add_rule(terms: &mut Terms, rule: &Rule) {

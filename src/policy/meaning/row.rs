@@ -282,7 +282,7 @@ impl<'p, 'g> Sets<'p, 'g> {
         let closed = d.or(self.isolated, self.published);
         let open = d.minus(set, closed);
         let allowed = d.and(set, self.allowed);
-        if self.is_possible(open, to) || self.is_possible(allowed, to) {
+        if self.is_possible(open, to) || self.is_possible(allowed, to) && self.is_placed(allowed) {
             return true;
         }
         let granted = self.granted();
@@ -332,10 +332,22 @@ impl<'p, 'g> Sets<'p, 'g> {
 
     /// Returns the flows of a set that can exist: a host without `at` has only addresses of the internet.
     fn possible(&mut self, set: Set, to: &Endpoint) -> Set {
-        let to_host = to.members.iter().any(|member| matches!(member.what, What::Host(_)));
-        if self.group.direction == Direction::Ingress || !to_host {
-            return set;
+        match self.group.direction == Direction::Egress && names_host(to) {
+            true => self.placed(set),
+            false => set,
         }
+    }
+
+    /// Returns whether some flow that allows let through can exist: `allow egress lab/* -> zenquotes.io:443` lets none
+    /// through to 10.0.0.0/8, where no host without `at` is.
+    fn is_placed(&mut self, allowed: Set) -> bool {
+        let allows = || self.lines.iter().filter(|line| line.rule.action == Action::Allow);
+        let to_host =
+            self.group.direction == Direction::Egress && allows().any(|line| names_host(&line.rule.destination));
+        !to_host || self.placed(allowed) != Set::NONE
+    }
+
+    fn placed(&mut self, set: Set) -> Set {
         let placed = match self.placed {
             Some(placed) => placed,
             None => {
@@ -380,6 +392,10 @@ impl<'p, 'g> Sets<'p, 'g> {
 
 /// The most rules that a set is compared with to find one to show.
 const MOST_COMPARED: usize = 64;
+
+fn names_host(to: &Endpoint) -> bool {
+    to.members.iter().any(|member| matches!(member.what, What::Host(_)))
+}
 
 /// Returns whether a rule lets pods out to guarded addresses and to others.
 fn reaches(rule: &Rule, group: &Group<'_>) -> bool {

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Rules that are moved or rewritten with the same meaning give equal rows, which have one handle. Only rows that
-//! differ are searched for a flow.
+//! differ are searched for flows.
 
 use std::mem::swap;
 
@@ -44,14 +44,26 @@ impl<'p> Versions<'p> {
 
     /// Returns a flow that the new version allows and the old one denies; `None` if there is none.
     pub fn opened(&mut self) -> Result<Option<Flow>, TooLarge> {
-        let found = self.find(|meaning, old, new| meaning.flows.diagrams.minus(new, old))?;
-        Ok(found.map(|example| self.old.flow(&example)))
+        Ok(self.all_opened(1)?.pop())
     }
 
     /// Returns a flow that the old version allows and the new one denies; `None` if there is none.
     pub fn closed(&mut self) -> Result<Option<Flow>, TooLarge> {
-        let found = self.find(|meaning, old, new| meaning.flows.diagrams.minus(old, new))?;
-        Ok(found.map(|example| self.old.flow(&example)))
+        Ok(self.all_closed(1)?.pop())
+    }
+
+    /// Returns flows that the new version allows and the old one denies, one for each pair of namespaces that has some,
+    /// at most so many.
+    pub fn all_opened(&mut self, most: usize) -> Result<Vec<Flow>, TooLarge> {
+        let found = self.find(most, |meaning, old, new| meaning.flows.diagrams.minus(new, old))?;
+        Ok(found.iter().map(|example| self.old.flow(example)).collect())
+    }
+
+    /// Returns flows that the old version allows and the new one denies, one for each pair of namespaces that has some,
+    /// at most so many.
+    pub fn all_closed(&mut self, most: usize) -> Result<Vec<Flow>, TooLarge> {
+        let found = self.find(most, |meaning, old, new| meaning.flows.diagrams.minus(old, new))?;
+        Ok(found.iter().map(|example| self.old.flow(example)).collect())
     }
 
     /// Returns the flows that each version lets through at the pods of a namespace.
@@ -82,7 +94,12 @@ impl<'p> Versions<'p> {
         Ok(changed)
     }
 
-    fn find(&mut self, pick: impl Fn(&mut Meaning<'p>, Set, Set) -> Set) -> Result<Option<Example<'p>>, TooLarge> {
+    fn find(
+        &mut self,
+        most: usize,
+        pick: impl Fn(&mut Meaning<'p>, Set, Set) -> Set,
+    ) -> Result<Vec<Example<'p>>, TooLarge> {
+        let mut examples = Vec::new();
         let [sending, receiving] = self.changed()?;
         let places: Vec<u32> = [OUTSIDE].into_iter().chain(self.old.flows.space.pod_places()).collect();
         let received: Vec<u32> = places.iter().copied().filter(|place| receiving.contains(place)).collect();
@@ -91,6 +108,9 @@ impl<'p> Versions<'p> {
             for &destination in destinations {
                 if (source, destination) == (OUTSIDE, OUTSIDE) {
                     continue;
+                }
+                if examples.len() >= most {
+                    return self.old.flows.checked(examples);
                 }
                 let [sent, sent_now] = self.rows(Direction::Egress, source);
                 let [received, received_now] = self.rows(Direction::Ingress, destination);
@@ -103,10 +123,10 @@ impl<'p> Versions<'p> {
                 let found = pick(&mut self.old, before, after);
                 let found = self.old.possible(found, source, destination);
                 if self.old.flows.checked(found)? != Set::NONE {
-                    return Ok(self.old.believable(found, source, destination));
+                    examples.extend(self.old.believable(found, source, destination));
                 }
             }
         }
-        self.old.flows.checked(None)
+        self.old.flows.checked(examples)
     }
 }

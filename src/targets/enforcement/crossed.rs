@@ -17,7 +17,7 @@ use smol_str::SmolStr;
 use crate::model::addresses::AddressSet;
 use crate::model::endpoint::{Endpoint, Member, Pods, What};
 use crate::model::labels::{PodSelector, Test};
-use crate::model::ports::Ports;
+use crate::model::ports::{PortMatch, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule, RuleId};
 use crate::policy::Policy;
 use crate::settings::Layer;
@@ -34,16 +34,33 @@ pub struct Crossed<'a> {
     pub on: Layer,
     /// The layer that has a gap for the rule itself.
     pub own: Layer,
-    /// Whether the gaps overlap only because pods may have the addresses that one of the rules names.
-    pub at_addresses: bool,
+    /// Why the gaps overlap.
+    pub by: Overlap,
+}
+
+/// The reason why the gaps of two rules overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlap {
+    /// Both rules have peers in common.
+    Peers,
+    /// Pods may have the addresses that one of the rules names.
+    PodsAtAddresses,
+    /// One of the gaps is open to any address, by a headless Service.
+    AnyAddress,
 }
 
 /// A rule for which only one layer has a gap at one end.
-type Wide<'a> = (RuleId, &'a Rule);
+#[derive(Clone, Copy)]
+struct Wide<'a> {
+    id: RuleId,
+    rule: &'a Rule,
+    /// The ports on which the gap is open to any address.
+    at_any_address: &'a [u16],
+}
 
 /// Returns the rules that two layers together do not enforce because of another rule, each with that other rule. The
 /// later of two such rules is returned, or else the one whose gap `@approximate` accepts.
-pub(super) fn crossed<'a>(policy: &'a Policy, layers: &[(Layer, Lowered)]) -> FxHashMap<RuleId, Crossed<'a>> {
+pub(super) fn crossed<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> FxHashMap<RuleId, Crossed<'a>> {
     let mut found = FxHashMap::default();
     for direction in Direction::BOTH {
         for (own, mine) in layers {
@@ -54,13 +71,19 @@ pub(super) fn crossed<'a>(policy: &'a Policy, layers: &[(Layer, Lowered)]) -> Fx
             for (on, theirs) in layers.iter().filter(|(layer, _)| layer > own) {
                 let others = self::gaps(policy, layers, (*on, direction), &theirs.judgements);
                 let others = BySubject::new(policy, others, direction);
-                for &(id, rule) in &gaps {
-                    for (other_id, other) in others.meeting(rule, direction) {
-                        let at_addresses = meets_at_addresses(rule, other, direction);
+                for mine in &gaps {
+                    let Wide { id, rule, .. } = *mine;
+                    for theirs in others.meeting(mine, direction) {
+                        let Wide { id: other_id, rule: other, .. } = theirs;
+                        let by = match meets_at_addresses(rule, other, direction) {
+                            _ if mine.reaches(other) || theirs.reaches(rule) => Overlap::AnyAddress,
+                            true => Overlap::PodsAtAddresses,
+                            false => Overlap::Peers,
+                        };
                         let at_other = if accepts(rule) == accepts(other) { other_id > id } else { accepts(other) };
                         let (at, crossed) = match at_other {
-                            true => (other_id, Crossed { direction, other: rule, on: *own, own: *on, at_addresses }),
-                            false => (id, Crossed { direction, other, on: *on, own: *own, at_addresses }),
+                            true => (other_id, Crossed { direction, other: rule, on: *own, own: *on, by }),
+                            false => (id, Crossed { direction, other, on: *on, own: *own, by }),
                         };
                         found.entry(at).or_insert(crossed);
                     }
@@ -71,12 +94,21 @@ pub(super) fn crossed<'a>(policy: &'a Policy, layers: &[(Layer, Lowered)]) -> Fx
     found
 }
 
+impl Wide<'_> {
+    /// Returns whether the gap is open to any address on a port of another rule's destination.
+    fn reaches(&self, other: &Rule) -> bool {
+        let port = |port: &u16| Ports::Some(vec![PortMatch::range(*port, *port, Protocol::Tcp)]);
+        let mut ports = self.at_any_address.iter().map(port);
+        ports.any(|port| other.destination.members.iter().any(|member| member.ports.may_overlap(&port)))
+    }
+}
+
 /// Returns the allows for which one layer has a gap on TCP at one end and another layer has none.
 fn gaps<'a>(
     policy: &'a Policy,
-    layers: &[(Layer, Lowered)],
+    layers: &'a [(Layer, Lowered)],
     (layer, direction): (Layer, Direction),
-    judgements: &[Judgement],
+    judgements: &'a [Judgement],
 ) -> Vec<Wide<'a>> {
     let is_wide = |judgement: &Judgement| judgement.levels.of(Traffic::Tcp) >= Level::Wider;
     let here = |judgement: &Judgement| judgement.direction == direction && is_wide(judgement);
@@ -85,9 +117,12 @@ fn gaps<'a>(
         here(judgement)
             && others.any(|(_, lowered)| lowered.judgements.get(*at).is_some_and(|judgement| !is_wide(judgement)))
     });
-    let rules = closed.filter_map(|(_, judgement)| Some((judgement.rule, policy.rule(judgement.rule)?)));
     let crosses = |rule: &Rule| rule.action == Action::Allow && (rule.via.is_none() || direction == Direction::Ingress);
-    rules.filter(|(_, rule)| crosses(rule)).collect()
+    let wide = closed.filter_map(|(_, judgement)| {
+        let rule = policy.rule(judgement.rule).filter(|rule| crosses(rule))?;
+        Some(Wide { id: judgement.rule, rule, at_any_address: &judgement.remarks().at_any_address })
+    });
+    wide.collect()
 }
 
 /// Rules by their subjects, so that a rule is compared only with rules that may govern its pods.
@@ -107,14 +142,14 @@ struct ByLabel<'a> {
 impl<'a> BySubject<'a> {
     fn new(policy: &'a Policy, gaps: Vec<Wide<'a>>, direction: Direction) -> BySubject<'a> {
         let mut all = BySubject { policy, namespaces: FxHashMap::default() };
-        for (id, rule) in gaps {
-            for (_, pods) in rule.subject(direction).pods() {
+        for wide in gaps {
+            for (_, pods) in wide.rule.subject(direction).pods() {
                 let here = all.namespaces.entry(pods.selector.namespace_name()).or_default();
                 match labels(&pods.selector).next() {
                     Some((key, value)) => {
-                        here.labelled.entry(key).or_default().entry(value).or_default().push((id, rule));
+                        here.labelled.entry(key).or_default().entry(value).or_default().push(wide);
                     }
-                    None => here.others.push((id, rule)),
+                    None => here.others.push(wide),
                 }
             }
         }
@@ -124,11 +159,13 @@ impl<'a> BySubject<'a> {
     /// Returns the rules whose gaps overlap a rule's gap. Both rules govern some pod, and share a peer on some port if
     /// accounts and labels do not distinguish the pods of a namespace. Of the rules without `@approximate` only the
     /// first is returned.
-    fn meeting(&self, rule: &Rule, direction: Direction) -> Vec<Wide<'a>> {
+    fn meeting(&self, mine: &Wide<'a>, direction: Direction) -> Vec<Wide<'a>> {
+        let rule = mine.rule;
         let near = |other: &Wide<'_>| {
-            peers_overlap(self.policy, &rule.destination, &other.1.destination, true)
-                && peers_overlap(self.policy, &callers(rule), &callers(other.1), false)
-                && subjects_overlap(rule.subject(direction), other.1.subject(direction))
+            let met = peers_overlap(self.policy, &rule.destination, &other.rule.destination, true);
+            (met || mine.reaches(other.rule) || other.reaches(rule))
+                && peers_overlap(self.policy, &callers(rule), &callers(other.rule), false)
+                && subjects_overlap(rule.subject(direction), other.rule.subject(direction))
         };
         let (mut accepting, mut first) = (Vec::new(), None);
         for (_, pods) in rule.subject(direction).pods() {
@@ -140,13 +177,13 @@ impl<'a> BySubject<'a> {
             };
             for other in places.iter().flat_map(|place| place.candidates(&pods.selector)).filter(near) {
                 match first {
-                    _ if accepts(other.1) => accepting.push(other),
-                    Some((id, _)) if id <= other.0 => {}
+                    _ if accepts(other.rule) => accepting.push(other),
+                    Some(Wide { id, .. }) if id <= other.id => {}
                     _ => first = Some(other),
                 }
             }
         }
-        accepting.sort_unstable_by_key(|(id, _)| *id);
+        accepting.sort_unstable_by_key(|wide| wide.id);
         first.into_iter().chain(accepting).collect()
     }
 }

@@ -14,7 +14,7 @@ impl Lowering {
         if policy.rules.iter().all(|rule| rule.origin.approximate().is_none()) {
             return Vec::new();
         }
-        let rows = super::rows(policy, &self.layers);
+        let rows = super::rows(policy, &self.layers, &|_| true);
         let open = rows.filter(|row| row.together == Together::Open && row.rule.origin.approximate().is_some());
         open.flat_map(|row| of_row(&row)).collect()
     }

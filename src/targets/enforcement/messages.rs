@@ -6,7 +6,10 @@
 
 use rustc_hash::FxHashSet;
 
-use super::ways::{all_bare, is_read, leaves_others_open, wait_for_restart, ways_beside_pods, ways_for};
+use super::crossed::Overlap;
+use super::ways::{
+    all_bare, in_the_way, is_read, kept_off, leaves_others_open, wait_for_restart, ways_beside_pods, ways_for,
+};
 use super::{Crossed, Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::conditions::Conditions;
@@ -20,12 +23,13 @@ use crate::targets::capability::{self, Ability, Capability, Layers};
 use crate::targets::gap::OtherHosts;
 use crate::targets::{AtGateway, Judgement, Level, Levels, Traffic, Why};
 
-/// Reports a rule that the layers do not enforce, or enforce only for pods that keep their sidecar.
-pub(super) fn report(policy: &Policy, led: &Led, row: &Row<'_>, diagnostics: &mut Diagnostics) {
+/// Reports a rule that the layers do not enforce, or enforce only for pods that keep their sidecar. `accepted` says
+/// that `@approximate` accepts a gap that no judgement has.
+pub(super) fn report(policy: &Policy, led: &Led, row: &Row<'_>, accepted: bool, diagnostics: &mut Diagnostics) {
     let rule = row.rule;
     refused(row, policy.lacks_mesh, diagnostics);
     if let Some((_, span)) = rule.origin.approximate() {
-        if row.together == Together::Exact {
+        if row.together == Together::Exact && !accepted {
             let message = "`@approximate` accepts a gap, and there is none";
             diagnostics.push(
                 Diagnostic::new(Code::NoGap, *span, message)
@@ -39,7 +43,7 @@ pub(super) fn report(policy: &Policy, led: &Led, row: &Row<'_>, diagnostics: &mu
         Together::Exact => {}
         Together::Open => diagnostics.push(match &row.crossed {
             Some(crossed) => not_enforced_beside(row, crossed),
-            None => not_enforced(policy, row),
+            None => behind_waypoint(row).unwrap_or_else(|| not_enforced(policy, row)),
         }),
         Together::WellBehaved => {
             let mut ends = row.ends.iter().filter(|end| end.together == Together::WellBehaved);
@@ -171,13 +175,13 @@ fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     };
     let bare = open.iter().flat_map(|end| &end.layers).find(is_bare).map(|(layer, _)| capability::of(*layer));
     if let Some(Capability { keeper: Some(keeper), given_by, .. }) = bare {
-        diagnostic = diagnostic.note(match wait_for_restart(policy, rule) {
-            true => {
-                "restart these pods, `kubectl rollout restart`: what asks for their sidecar came after they started"
-                    .into()
-            }
-            false => format!("give these pods a {keeper}, and show it in the inventory: {given_by}"),
+        diagnostic = diagnostic.note(match in_the_way(policy, rule) {
+            Some(way) => format!("give these pods a {keeper}, and show it in the inventory: {way}"),
+            None => format!("give these pods a {keeper}, and show it in the inventory: {given_by}"),
         });
+    }
+    if let Some(way) = kept_off(policy, rule) {
+        diagnostic = diagnostic.note(way);
     }
     if clause.is_some() && rule.action == Action::Allow && policy.settings.targets.contains(&Layer::NetworkPolicy) {
         diagnostic = diagnostic.note("or leave the condition out, and let every request on these ports through");
@@ -222,6 +226,22 @@ fn not_enforced(policy: &Policy, row: &Row<'_>) -> Diagnostic {
     diagnostic.note("or accept the gap: `@approximate(\"why\")` before the rule")
 }
 
+/// Returns the error for a rule about pods behind a waypoint.
+fn behind_waypoint(row: &Row<'_>) -> Option<Diagnostic> {
+    let judgements = row.ends.iter().flat_map(|end| &end.layers).map(|(_, judgement)| judgement);
+    let (reason, waypoint) = judgements.into_iter().find_map(|judgement| match &judgement.reason {
+        Why::Waypoint(name) => Some((&judgement.reason, name)),
+        _ => None,
+    })?;
+    let message = format!("nothing in this build can hold this rule behind the waypoint `{waypoint}`");
+    Some(
+        Diagnostic::new(Code::NotEnforced, row.rule.origin.span, message)
+            .at(reason.to_string())
+            .note("take the label `istio.io/use-waypoint` from these pods, their Services and their namespace")
+            .note("or write the policy on the waypoint by hand, and accept the gap here: `@approximate(\"why\")` before the rule"),
+    )
+}
+
 /// Returns the error for a rule that one layer enforces, beside another rule that only the other layer enforces.
 fn not_enforced_beside(row: &Row<'_>, crossed: &Crossed<'_>) -> Diagnostic {
     let (own, on) = (crossed.own.word(), crossed.on.word());
@@ -236,9 +256,17 @@ fn not_enforced_beside(row: &Row<'_>, crossed: &Crossed<'_>) -> Diagnostic {
         .note(format!(
             "what passes {on} by the one and {own} by the other is let through, though neither rule says so"
         ));
-    if crossed.at_addresses {
-        diagnostic = diagnostic
-            .note("say which addresses pods have: `pods = [\"10.244.0.0/16\"]` under `[cluster]` in netpol.toml");
+    match crossed.by {
+        Overlap::Peers => {}
+        Overlap::PodsAtAddresses => {
+            diagnostic = diagnostic
+                .note("say which addresses pods have: `pods = [\"10.244.0.0/16\"]` under `[cluster]` in netpol.toml");
+        }
+        Overlap::AnyAddress => {
+            diagnostic = diagnostic.note(
+                "the gap of a headless Service closes where sidecars read no requests on its port: name it `tcp-…`",
+            );
+        }
     }
     diagnostic
         .note(format!("say both by what {own} knows, or both by what {on} knows"))
@@ -313,7 +341,16 @@ fn well_behaved(policy: &Policy, led: &Led, rule: &Rule, end: &RowEnd<'_>) -> Op
     let closes = |what: fn(&AtGateway) -> bool| end.layers.iter().any(|(_, judgement)| what(&judgement.at_gateway));
     let closable = closes(|at| at.other_ways) && !closes(|at| at.other_hosts);
     let passes = every_pod.filter(by_address).and_then(|(layer, _)| Some((layer, envelope(rule)?)));
+    let past_proxies = end.layers.iter().find_map(|(layer, judgement)| match &judgement.reason {
+        Why::PastProxies(gateway) => Some((judgement.words(*layer), &**gateway)),
+        _ => None,
+    });
     let (message, why, way) = match (passes, every_pod, &rule.via) {
+        _ if let Some((why, (gateway, proxies))) = past_proxies => (
+            format!("a client who comes past the proxies of `{gateway}` goes round this rule"),
+            why,
+            Some(format!("to close it: say where the proxies are, `proxies {proxies} from ADDRESSES`")),
+        ),
         (_, Some((layer, judgement)), Some(via)) if end.direction == Direction::Egress => {
             let gateway = &via.gateway.name;
             (

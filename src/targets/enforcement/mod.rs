@@ -9,7 +9,7 @@
 //! the note N0701 (an error under `require = "exact"`; a warning if pods are known to have no sidecar), and wider or
 //! unable is the error E0711, unless `@approximate` accepts it (`messages::report`).
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use super::capability::Layers;
@@ -84,28 +84,43 @@ pub struct Enforcement<'a> {
 impl Lowering {
     /// Returns how well the layers enforce the policy that was lowered.
     pub fn enforcement<'a>(&'a self, policy: &'a Policy) -> Enforcement<'a> {
-        Enforcement { layers: &policy.settings.targets, rows: rows(policy, &self.layers).collect() }
+        self.enforcement_of(policy, &|_| true)
+    }
+
+    /// Returns how well the layers enforce some rules of the policy.
+    pub fn enforcement_of<'a>(&'a self, policy: &'a Policy, wanted: &dyn Fn(&Rule) -> bool) -> Enforcement<'a> {
+        Enforcement { layers: &policy.settings.targets, rows: rows(policy, &self.layers, wanted).collect() }
     }
 }
 
-/// Judges every rule by all layers, and reports the rules that no layer enforces.
-pub(super) fn judge(policy: &Policy, layers: &[(Layer, Lowered)], diagnostics: &mut Diagnostics) {
+/// Judges every rule by all layers, and reports the rules that no layer enforces. Of the rules in `accepted`,
+/// `@approximate` accepts a gap that no judgement has.
+pub(super) fn judge(
+    policy: &Policy,
+    layers: &[(Layer, Lowered)],
+    accepted: &FxHashSet<RuleId>,
+    diagnostics: &mut Diagnostics,
+) {
     messages::note_unseen(policy, diagnostics);
     let led = messages::Led::new(policy);
-    for row in rows(policy, layers) {
+    for (at, row) in rows(policy, layers, &|_| true).enumerate() {
         diagnostics.set_applied(row.rule.origin.applied());
-        messages::report(policy, &led, &row, diagnostics);
+        messages::report(policy, &led, &row, accepted.contains(&RuleId::new(at)), diagnostics);
     }
     diagnostics.set_applied(&[]);
 }
 
-/// Returns the rules, each with the judgements of all layers, which have the order of the rules.
-fn rows<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> impl Iterator<Item = Row<'a>> {
+/// Returns the wanted rules, each with the judgements of all layers, which have the order of the rules.
+fn rows<'a>(
+    policy: &'a Policy,
+    layers: &'a [(Layer, Lowered)],
+    wanted: &dyn Fn(&Rule) -> bool,
+) -> impl Iterator<Item = Row<'a>> {
     let mut rest: Vec<(Layer, &[Judgement])> =
         layers.iter().map(|(layer, lowered)| (*layer, lowered.judgements.as_slice())).collect();
     let receivers = Receivers::new(policy);
     let crossed = crossed::crossed(policy, layers);
-    policy.rules.iter().enumerate().map(move |(at, rule)| {
+    policy.rules.iter().enumerate().filter_map(move |(at, rule)| {
         let mut judged: Vec<(Layer, &Judgement)> = Vec::with_capacity(2 * rest.len());
         for (layer, judgements) in &mut rest {
             let own = judgements.iter().take_while(|judgement| judgement.rule.index() == at).count();
@@ -113,11 +128,14 @@ fn rows<'a>(policy: &'a Policy, layers: &'a [(Layer, Lowered)]) -> impl Iterator
             judged.extend(of_rule.iter().map(|judgement| (*layer, judgement)));
             *judgements = others;
         }
+        if !wanted(rule) {
+            return None;
+        }
         let mut row = row(policy, &receivers, rule, &judged);
         if let Some(crossed) = crossed.get(&RuleId::new(at)) {
             row.cross(*crossed);
         }
-        row
+        Some(row)
     })
 }
 

@@ -8,12 +8,13 @@
 use super::{Row, RowEnd};
 use crate::model::endpoint::{Member, What};
 use crate::model::hosts::HostName;
+use crate::model::labels::Labels;
 use crate::model::ports::{PortMatch, PortTest, Protocol};
 use crate::model::rules::{Action, Direction, Rule};
 use crate::policy::Policy;
 use crate::settings::Layer;
 use crate::targets::gap::Kept;
-use crate::targets::{Judgement, Level, Why, capability};
+use crate::targets::{Judgement, Level, Why, capability, is_ambient};
 
 /// Returns whether clients send a name on every port of a rule.
 pub(super) fn is_read(rule: &Rule) -> bool {
@@ -33,6 +34,39 @@ pub(super) fn wait_for_restart(policy: &Policy, rule: &Rule) -> bool {
     let side = if rule.ingress { &rule.destination } else { &rule.source };
     let mut known = side.pods().flat_map(|(_, pods)| policy.inventory.select(&pods.selector));
     known.any(|pod| policy.inventory.after_restart(pod) == Some(true))
+}
+
+/// Returns how known pods that a rule governs would get a sidecar, where the labels of their namespace are not what is
+/// missing.
+///
+/// ```text
+/// shop/web with the annotation sidecar.istio.io/inject: "false", in a namespace with istio-injection: enabled
+///     take the annotation `sidecar.istio.io/inject` from `shop/web`
+/// ```
+pub(super) fn in_the_way(policy: &Policy, rule: &Rule) -> Option<String> {
+    let side = if rule.ingress { &rule.destination } else { &rule.source };
+    let bare = side.pods().flat_map(|(_, pods)| policy.inventory.select(&pods.selector)).find(|pod| !pod.sidecar)?;
+    let labels = &policy.inventory.namespaces.get(&bare.namespace)?.labels;
+    let name = format!("`{}/{}`", bare.namespace, bare.name);
+    if let Some(what) = bare.refuses {
+        return Some(format!("take {what} from {name}"));
+    }
+    if is_ambient(policy, bare) {
+        return Some(format!("`sidecar.istio.io/inject: \"true\"` among the labels of the pods of {name}"));
+    }
+    let injects = policy.inventory.injects(&bare.namespace, labels, &Labels::new());
+    injects.then(|| format!("restart {name}, which is older than the label of its namespace"))
+}
+
+/// Returns how known pods that a rule governs would use their sidecar, where an annotation keeps every connection from
+/// it.
+pub(super) fn kept_off(policy: &Policy, rule: &Rule) -> Option<String> {
+    let side = if rule.ingress { &rule.destination } else { &rule.source };
+    let mut pods = side.pods().flat_map(|(_, pods)| policy.inventory.select(&pods.selector)).filter(|pod| pod.sidecar);
+    pods.find_map(|pod| {
+        let left = pod.left_out.iter().find(|left| rule.governs(left.direction) && left.is_everything())?;
+        Some(format!("take the annotation `{}` from `{}/{}`", left.annotation, pod.namespace, pod.name))
+    })
 }
 
 /// The ports whose protocols begin with TLS, so that the first bytes of a connection name the host. Other protocols do

@@ -19,8 +19,8 @@ use crate::model::gateways::Gateway;
 use crate::model::labels::{Labels, PodSelector, Requirements, Test};
 use crate::model::rules::Direction;
 use crate::policy::Policy;
-use crate::targets::is_ambient;
 use crate::targets::partition::Partition;
+use crate::targets::{is_ambient, is_ambient_namespace};
 
 /// The data for the passes over a partition.
 pub struct Facts<'a> {
@@ -203,10 +203,16 @@ impl<'a> Facts<'a> {
     }
 
     fn add_unmeshed(&self, selector: &PodSelector, direction: Direction, turned: Direction, to: &mut Unmeshed) {
-        let known = !self.policy.inventory.workloads.is_empty();
-        for (namespace, _) in self.namespaces(selector).filter(|_| known).into_iter().flatten() {
-            let Some(known) = self.known(namespace) else { continue };
-            for workload in known.selected(selector) {
+        let mut elsewhere = false;
+        for (namespace, _) in self.namespaces(selector).into_iter().flatten() {
+            let mut selected = self.known(namespace).into_iter().flat_map(|known| known.selected(selector)).peekable();
+            if selected.peek().is_none() {
+                match is_ambient_namespace(self.policy, namespace, selector) {
+                    true => to.ambient.push(format!("{namespace}/*")),
+                    false => elsewhere = true,
+                }
+            }
+            for workload in selected {
                 let gateway =
                     || workload.injection == Injection::Gateway || self.gateway_of(&exactly(workload)).is_some();
                 let judges = || direction == Direction::Ingress && gateway();
@@ -224,6 +230,8 @@ impl<'a> Facts<'a> {
                 }
             }
         }
+        // Unknown pods of other namespaces may have sidecars.
+        to.all &= !(elsewhere && to.ambient.iter().any(|name| name.ends_with("/*")));
         if direction == Direction::Ingress {
             return;
         }

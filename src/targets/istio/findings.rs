@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
 
 use super::facts::Unmeshed;
+use crate::model::gateways::Gateway;
 use crate::model::rules::{Direction, RuleId};
 use crate::targets::{Level, Narrower, Refuses, Traffics};
 
@@ -26,6 +28,8 @@ pub enum Reason {
     Words(Cow<'static, str>),
     /// A reason in these words, and the way out of it.
     Mendable(String, String),
+    /// Clients who come past the proxies in front of this gateway, so many, write their address themselves.
+    PastProxies(SmolStr, u32),
     /// Istio cannot distinguish the pods from those of another rule, and gives them the access of that rule.
     Shared(RuleId),
     /// Another rule leaves the pods open, for this reason. The last value lists its destinations that would need ports.
@@ -51,6 +55,12 @@ impl IstioGap {
     /// Makes the gap of a rule that stops only pods which keep their sidecar.
     pub fn bypassable(reason: impl Into<Cow<'static, str>>) -> IstioGap {
         IstioGap { level: Level::Bypassable, reason: Reason::Words(reason.into()) }
+    }
+
+    /// Makes the gap of a rule about clients of a gateway that does not know the proxies in front of it.
+    pub fn past_proxies(gateway: &Gateway) -> IstioGap {
+        let reason = Reason::PastProxies(gateway.name.clone(), gateway.proxies);
+        IstioGap { level: Level::Bypassable, reason }
     }
 
     /// Returns the gap of a rule that stops nothing, for the same reason.
@@ -141,6 +151,8 @@ pub enum Note {
     NamesLeftOut(Traffics, IstioGap),
     /// Connections that annotations of the governed pods keep from their sidecars.
     PodsLeaveOut(String),
+    /// The ports on which connections may go to any address.
+    AtAnyAddress(Vec<u16>),
 }
 
 impl Note {

@@ -78,6 +78,7 @@ impl End {
                 self.leaves_out.push(gap);
             }
             Note::PodsLeaveOut(words) => end.remarks_mut().left_out = Some(words.into()),
+            Note::AtAnyAddress(ports) => end.remarks_mut().at_any_address = ports,
         }
     }
 
@@ -168,6 +169,7 @@ fn why(reason: Reason, part: &Partition<'_>, sources: &Sources) -> Why {
     };
     match reason {
         Reason::Words(words) => words.into(),
+        Reason::PastProxies(gateway, proxies) => Why::PastProxies(Box::new((gateway, proxies))),
         Reason::Mendable(words, way) => Why::Mendable(Box::new((words, way))),
         Reason::Shared(rule) => {
             format!("what {} gives holds for these pods too, since Istio cannot tell them apart", stands(rule)).into()

@@ -34,7 +34,7 @@ pub(super) fn judge(view: View<'_>, plan: &Plan<'_>, sources: &Sources) -> Vec<J
         let gone = direction == Direction::Egress && open.as_ref().is_some_and(|open| !open.contains(&at));
         let wider = of_end.iter().map(|(_, gap)| gap).filter(|gap| !(gone && matches!(gap.why, Why::OtherHosts(_))));
         let gaps = match rule.action {
-            Action::Deny => of_deny(view, plan, &led_out, (at, direction, rule), pods),
+            Action::Deny => of_deny(view, plan, &led_out, (end, at, direction, rule), pods),
             _ => of_isolating(view, plan, sources, (end, direction, rule), pods, wider),
         };
         let by_gateway = match rule.action {
@@ -70,12 +70,12 @@ fn of_deny(
     view: View<'_>,
     plan: &Plan<'_>,
     led_out: &LedOut<'_>,
-    (at, direction, rule): (RuleId, Direction, &Rule),
+    (end, at, direction, rule): (usize, RuleId, Direction, &Rule),
     pods: &SubjectPods<'_>,
 ) -> Vec<Gap> {
     let left_out = &view.policy.inventory.left_out;
     let named = Traffics::named(rule, left_out);
-    let indistinct = pods.iter().find_map(|pods| pods.indistinct());
+    let indistinct = pods.iter().find_map(|pods| pods.indistinct()).filter(|_| !plan.found.idle.contains(&end));
     let indistinct = indistinct.map(|why| (named, partly(is_selected(pods)), Why::Indistinct(Box::new(why.clone()))));
     let kept = plan.found.kept(at, direction);
     let kept = kept.map(|kept| (named, partly(plan.found.is_taken(at, direction)), Why::Kept(kept)));

@@ -16,6 +16,10 @@
 //! ```
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use rustc_hash::FxHashSet;
+use smol_str::SmolStr;
 
 use super::model::{Cause, Entry, Object, Peer, Provenance, Spec};
 use super::view::View;
@@ -109,7 +113,8 @@ fn yaml(view: View<'_>, sources: &Sources, object: &Object<'_, '_>, name: &str, 
         yaml.key(list).list(|yaml| {
             for (entry, causes) in entries.iter().zip(&object.provenance.entries) {
                 let of = entry.peers.as_deref().unwrap_or_default();
-                comments(yaml, &About { policy, sources, namespace: subject.namespace, peers: of }, causes);
+                let (namespace, words) = (subject.namespace, OnceCell::new());
+                comments(yaml, &About { policy, sources, namespace, peers: of, words }, causes);
                 yaml.item();
                 if entry.peers.is_none() && *entry.ports == PortList::All {
                     yaml.flow_map(|_| ()).note("everything");
@@ -228,24 +233,48 @@ struct About<'a> {
     sources: &'a Sources,
     namespace: &'a str,
     peers: &'a [Peer<'a>],
+    /// The words of the peers, made for the first long rule.
+    words: OnceCell<PeerWords<'a>>,
 }
 
 impl About<'_> {
     fn sentence(&self, rule: &Rule) -> String {
-        let meant = |member: &str| is_in(member, self.namespace) || self.peers.iter().any(|peer| names(member, peer));
+        let words = || self.words.get_or_init(|| PeerWords::of(self.peers));
+        let meant = |member: &str| is_in(member, self.namespace) || words().begin(member);
         sentence_about(self.sources, self.policy.settings.lines, &meant, &rule.origin)
     }
 }
 
-/// Returns whether the member of a union, as it is written, is about a peer: `shop/web:80` about pods of `shop`.
-fn names(member: &str, peer: &Peer<'_>) -> bool {
-    match peer {
-        Peer::Pods { namespace, .. } => namespace.only(NAMESPACE_NAME).is_some_and(|name| is_in(member, name)),
-        Peer::Block(block) => {
-            let net = block.net.to_string();
-            let one = net.strip_suffix("/32").unwrap_or(&net);
-            member.strip_prefix(one).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit() || c == '.'))
+/// The words with which a member of a union begins if it is about one of some peers: `shop` of `shop/web:80`, and
+/// `10.0.0.0/8` of `10.0.0.0/8:443`.
+struct PeerWords<'a> {
+    namespaces: FxHashSet<&'a str>,
+    nets: FxHashSet<String>,
+    /// The length of the longest of `nets`.
+    longest: usize,
+}
+
+impl<'a> PeerWords<'a> {
+    fn of(peers: &'a [Peer<'a>]) -> PeerWords<'a> {
+        let (mut namespaces, mut nets) = (FxHashSet::default(), FxHashSet::default());
+        for peer in peers {
+            match peer {
+                Peer::Pods { namespace, .. } => namespaces.extend(namespace.only(NAMESPACE_NAME).map(SmolStr::as_str)),
+                Peer::Block(block) => {
+                    let net = block.net.to_string();
+                    nets.insert(net.strip_suffix("/32").map(str::to_owned).unwrap_or(net));
+                }
+            }
         }
+        let longest = nets.iter().map(String::len).max().unwrap_or_default();
+        PeerWords { namespaces, nets, longest }
+    }
+
+    fn begin(&self, member: &str) -> bool {
+        let goes_on = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+        let ends = (1..=self.longest.min(member.len())).filter_map(|end| member.split_at_checked(end));
+        member.split_once('/').is_some_and(|(name, _)| self.namespaces.contains(name))
+            || ends.into_iter().any(|(net, rest)| !goes_on(rest) && self.nets.contains(net))
     }
 }
 

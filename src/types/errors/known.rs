@@ -45,6 +45,24 @@ pub fn clients_hidden(
         })
 }
 
+/// A known pod whose address is in none of `[cluster] pods`; `count` pods' addresses are.
+pub fn pod_outside_ranges(span: Span, pod: &Workload, address: IpAddr, count: usize) -> Diagnostic {
+    let Workload { namespace, name, .. } = pod;
+    let others = match count {
+        1 => String::new(),
+        2 => ", and another address of a pod".to_owned(),
+        more => format!(", and {} other addresses of pods", more - 1),
+    };
+    Diagnostic::new(
+        Code::PodOutsideRanges,
+        span,
+        format!("{namespace}/{name} has {address}, outside of these addresses"),
+    )
+    .at(format!("{address} is not in them{others}"))
+    .label(pod.origin, "its `status` has the address")
+    .note("say all addresses of pods, of IPv4 and of IPv6: what a build keeps from pods stays open to pods at others")
+}
+
 /// A platform that the inventory shows, by `words`, and the settings do not name.
 pub fn platform_unsaid(span: Span, platform: Platform, words: &str) -> Diagnostic {
     let message = format!("the inventory is of {}, and `netpol.toml` names no platform", platform.title());

@@ -1,8 +1,8 @@
 //! The egress of sidecars: Sidecars, ServiceEntries, and the routes through gateways, compared with the source.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
@@ -45,8 +45,10 @@ fn differing_among(
     budget: u64,
 ) -> Result<Option<Difference>, Failed> {
     let mut meaning = Meaning::beside(policy, &said.ends, &said.grants, budget, |terms| {
+        terms.judge(Side::Source);
         claims.terms(OUT, names, terms);
         egress.terms(terms);
+        terms.addresses(&wildcards());
     });
     meaning.judge_ways();
     let others = other_pods(policy, &mut meaning, OUT);
@@ -88,6 +90,14 @@ fn differing_among(
         }
     }
     Ok(None)
+}
+
+/// Returns the addresses that Istio treats as every address.
+fn wildcards() -> AddressSet {
+    AddressSet::of([
+        IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8)),
+        IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128)),
+    ])
 }
 
 /// Returns whether the layer is judged to refuse more of a rule end than pods dialled by their own address.
@@ -163,8 +173,7 @@ impl Promises {
             }
         }
         let flows = meaning.flows();
-        let this_network = AddressSet::of([IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8))]);
-        let there = flows.at(Side::Destination, &this_network);
+        let there = flows.at(Side::Destination, &wildcards());
         unpromised.push(flows.outside(false, there));
         let d = &mut flows.diagrams;
         let by_own_gateway = hosts_by_place.into_iter().map(|(place, sets)| (place, d.union(sets))).collect();

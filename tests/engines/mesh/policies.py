@@ -25,6 +25,7 @@ REQUESTS = ["garden/web:80/http", "garden/api:8080/http", "shop/cart:80/http", "
 WHERE = ['where method GET', 'where method POST, PUT where path "/api/**"', 'where path "/api", "/health"',
          'where path "/api/**"', 'where path "/*/x"', 'where jwt corp', 'where jwt corp subject "alice"',
          'where jwt corp claim groups = "admin"', 'where jwt corp subject "alice", "bob" where method GET',
+         'where host "web.garden.svc.cluster.local", "cart.shop.svc.cluster.local"', 'where host "*.svc.cluster.local"',
          'where path "/**" except "/api/**", "/health"', 'where header x-team "web", "api"',
          'where jwt desk', 'where jwt desk where header X-Team "web"', 'where jwt desk claim realm_access.roles = "ops"']
 WAYS = [{"method": "GET", "path": "/"}, {"method": "POST", "path": "/api/x"},
@@ -44,6 +45,11 @@ def exception(who: str, wide: str, narrow: str) -> str:
     return f"allow egress {who} -> {wide}\ndeny egress {who} -> {narrow}"
 
 
+def refused(who: str, wide: str, some: str, narrow: str) -> str:
+    """Returns an allow through the gateway with a deny beside it, which the gateway holds where it is isolated."""
+    return f"default deny ingress egress-gateway\nallow egress {who} -> {wide} via egress-gateway\ndeny egress {some} -> {narrow}"
+
+
 # Hosts on a tcp port that have no address but their name, for a mesh whose sidecars answer DNS.
 CAPTURED = ["mail.zen.example", "post.zen.example"]
 CAPTURING = ["lab/*", "lab/probe", "lab/job"]
@@ -53,6 +59,7 @@ SHAPES = [
     (3, lambda pick: f"allow egress {pick(GOVERNED)} -> {pick(ADDRESSES)}"),
     (4, lambda pick: f"allow egress {pick(GOVERNED)} -> {pick(PODS)}"),
     (2, lambda pick: f"allow egress {pick(GOVERNED)} -> {pick(VIA)} via egress-gateway"),
+    (1, lambda pick: refused(pick(GOVERNED), pick(VIA), pick(GOVERNED), pick(VIA))),
     (5, lambda pick: f"allow ingress {pick(CALLERS)} -> {pick(DOORS)}"),
     (3, lambda pick: f"allow ingress {pick(CALLERS)} -> {pick(REQUESTS)} {pick(WHERE)}"),
     (2, lambda pick: f"allow {pick(GOVERNED[:10])} -> {pick(PODS)}"),

@@ -287,3 +287,15 @@ fn an_ipv4_address_in_the_writing_of_ipv6_is_itself() {
     assert!(asked("::ffff:203.0.113.5").starts_with("denied"), "{}", asked("::ffff:203.0.113.5"));
     assert!(asked("::ffff:198.51.100.5").starts_with("allowed"), "{}", asked("::ffff:198.51.100.5"));
 }
+
+#[test]
+fn an_address_of_pods_is_asked_for_by_its_pod() {
+    let rules = "allow egress garden/* -> 10.0.0.0/8:443\n";
+    let here = folder(&[("a.netpol", rules), ("netpol.toml", "[cluster]\npods = [\"10.42.0.0/16\"]\n")]);
+    let asked =
+        |to: &str| netpol(here.path(), &["eval", "a.netpol", "--from", "garden/{app=web}", "--to", to, "--layers"]);
+    assert!(asked("10.41.0.9:443").out.starts_with("allowed"), "{}", asked("10.41.0.9:443").out);
+    let inside = asked("10.42.0.9:443");
+    assert_eq!(inside.code, 2);
+    assert!(inside.err.contains("`[cluster] pods`"), "{}", inside.err);
+}

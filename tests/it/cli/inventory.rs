@@ -183,7 +183,7 @@ fn pods_that_run_otherwise_than_their_template_asks_are_told() {
     let run = check("istio-injection: enabled", bare);
     assert!(run.code == 1 && run.err.contains("E0711"), "{}", run.err);
     assert!(run.err.contains("garden/web (until it is restarted)"), "{}", run.err);
-    assert!(run.err.contains("restart these pods, `kubectl rollout restart`"), "{}", run.err);
+    assert!(run.err.contains("restart `garden/web`, which is older"), "{}", run.err);
     let run = check("", meshed);
     assert!(run.code == 0 && run.err.contains("W0722"), "{}", run.err);
     assert!(run.err.contains("lose it when they are started again: garden/web"), "{}", run.err);

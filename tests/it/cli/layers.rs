@@ -206,3 +206,15 @@ fn ports_that_an_annotation_leaves_out_pass_the_sidecar() {
     // Another pod's annotation is no matter.
     assert_eq!(istio("default deny ingress shop/web\n", "shop/api", "shop/web:5432", &[]).0, "stops");
 }
+
+#[test]
+fn an_import_without_a_port_brings_all_ports_of_a_service() {
+    // No inventory has the Services of `shop`, so that all of them are let through.
+    let rule = "allow egress garden/* -> shop/{app=cart}:8080\n";
+    let istio = |to: &str| does(rule, None, "garden/{app=web}", to, &[])[1].clone();
+    for to in ["shop/{app=cart}:9090", "shop/{app=db}:5432"] {
+        let (deed, why) = istio(to);
+        assert!(deed == "may-pass" && why.contains("are not known"), "{to}: {deed} {why}");
+    }
+    assert_eq!(istio("lab/{app=cart}:9090").0, "stops");
+}

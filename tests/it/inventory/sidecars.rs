@@ -47,7 +47,10 @@ fn namespace_and_pod_decide_together() {
         ("istio.io/rev: stable", "sidecar.istio.io/inject: 'false'", false),
         ("istio.io/rev: stable, istio-injection: disabled", "", false),
         ("istio.io/dataplane-mode: ambient", "", false),
-        ("istio.io/dataplane-mode: ambient", "sidecar.istio.io/inject: 'true'", false),
+        // The injector does not look at the mode, and ambient mode leaves out pods with a sidecar.
+        ("istio.io/dataplane-mode: ambient", "sidecar.istio.io/inject: 'true'", true),
+        ("istio.io/dataplane-mode: ambient", "istio.io/rev: stable", true),
+        ("istio.io/dataplane-mode: ambient, istio-injection: disabled", "sidecar.istio.io/inject: 'true'", false),
         ("istio-injection: enabled, istio.io/dataplane-mode: ambient", "", false),
         ("istio-injection: enabled, istio.io/dataplane-mode: ambient", "istio.io/dataplane-mode: none", true),
         ("istio-injection: enabled", "istio.io/dataplane-mode: ambient", false),

@@ -23,13 +23,22 @@ fn diagnostics_after_each_edit_are_those_of_check() {
     let uri = client.open(&path, POLICY);
     let mut numbers = Numbers::new(7);
     let mut text = POLICY.to_owned();
+    let mut before_most = None;
     for version in 0..edits() as i64 {
+        // What many edits leave behind would be seen between the first thousand and the last.
+        if version == 1_000 {
+            before_most = client.memory();
+        }
         let before = text.clone();
         edit(&mut text, POLICY, &mut numbers);
         tell_change(&mut client, &uri, version + 2, &before, &text);
         fs::write(&path, &text).unwrap();
         let due = checked(&folder, "storefront.netpol");
         client.diagnostics(&uri, |known| told(known) == due);
+    }
+    if let Some((before, after)) = before_most.zip(client.memory()) {
+        println!("{} edits: {after} kB, {before} kB after the first thousand", edits());
+        assert!(after < before * 3 / 2, "{after} kB, {before} kB after 1,000 edits");
     }
     assert_eq!(client.end(), Some(0));
 }
@@ -88,6 +97,13 @@ fn a_large_policy_ends_with_the_diagnostics_of_check() {
 }
 
 impl Client {
+    /// Returns the memory of the server in kilobytes, where Linux tells it.
+    fn memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
+    }
+
     /// Waits for the first diagnostics of a version of a document, which must be as they should be.
     fn first(&mut self, uri: &str, version: i64, due: impl Fn(&[Value]) -> bool) {
         loop {

@@ -202,3 +202,30 @@ fn the_comment_of_an_entry_names_its_own_member() {
         assert!(text.contains(&format!("# policy.netpol: allow egress shop/* -> {own}\n")), "{own} in {text}");
     }
 }
+
+/// A deny for pods that no labels tell from others denies nothing where nothing is open to any of them.
+#[test]
+fn a_deny_of_an_account_that_closes_nothing_needs_no_labels() {
+    let exact = [
+        "allow egress garden/* -> db/*:5432\ndeny egress garden/@web -> 10.0.0.0/8",
+        "allow egress garden/* -> 10.0.0.0/8:5432\ndeny egress garden/@web -> 10.0.0.0/8:22",
+        "default deny egress garden/*\ndeny egress garden/@web -> zenquotes.io:443",
+        "default deny garden/*\ndeny ingress lab/* -> garden/@web",
+    ];
+    let wider = [
+        "deny egress garden/@web -> 10.0.0.0/8",
+        "allow egress garden/{app=web} -> db/*:5432\ndeny egress garden/@web -> 10.0.0.0/8",
+        "allow egress garden/* -> 10.2.0.0/16:5432\ndeny egress garden/@web -> 10.0.0.0/8",
+        // The way to DNS is granted.
+        "allow egress garden/* -> db/*:5432\ndeny egress garden/@web -> kube-system/*",
+        "default deny egress garden/*\nallow egress */* -> db/*:5432\ndeny egress garden/@web -> db/*",
+        "default deny ingress garden/*\ndeny egress garden/@web -> db/*",
+    ];
+    let told = |source: &str| build(source).codes().contains(&"E0711");
+    for source in exact {
+        assert!(!told(source), "{source}");
+    }
+    for source in wider {
+        assert!(told(source), "{source}");
+    }
+}

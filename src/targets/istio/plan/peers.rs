@@ -362,7 +362,8 @@ fn may_hold_pods(facts: &Facts<'_>, blocks: &[Block]) -> Option<IstioGap> {
     // Addresses of pods may be unknown, but they are not in the internet.
     let may = !known && !set.is_inside(&facts.policy.internet);
     may.then(|| {
-        IstioGap::wider("pods may have some of these addresses: `[cluster] pods` in netpol.toml says which they have")
+        let way = "say which addresses pods have: `pods = [\"10.244.0.0/16\"]` under `[cluster]` in netpol.toml";
+        IstioGap::mendable("pods may have some of these addresses".into(), way)
     })
 }
 

@@ -21,6 +21,7 @@ mod deny;
 mod difference;
 mod drafts;
 mod give;
+mod idle;
 mod peers;
 mod product;
 mod shared;
@@ -55,6 +56,8 @@ pub struct Plan<'a> {
 pub struct Found {
     /// The ends that may mean pods which no object isolates.
     pub uncovered: BTreeSet<usize>,
+    /// The denies that may mean any of some pods, to none of which anything is open that they deny.
+    pub idle: BTreeSet<usize>,
     /// The gaps of wider peers, in the order of the ends.
     pub wider: Vec<(usize, Gap)>,
     /// The terms of other rules that the pods of ends get.
@@ -75,8 +78,9 @@ pub fn plan<'a>(view: View<'a>) -> Plan<'a> {
     let (drafts, for_others) = spread::spread(view, drafts, waiting);
     let uncovered = shared::uncovered(view, &subjects, &drafts);
     let shared = shared::shared(view, &subjects, &drafts, &for_others);
+    let idle = idle::idle(view, &subjects, &drafts);
     let (drafts, denied) = deny::take_out(view, &subjects, drafts);
-    Plan { drafts, ends: subjects.ends, found: Found { uncovered, wider, shared, spread, denied } }
+    Plan { drafts, ends: subjects.ends, found: Found { uncovered, idle, wider, shared, spread, denied } }
 }
 
 impl Found {

@@ -137,7 +137,7 @@ fn perhaps<'s, 'a>(view: View<'a>, subjects: &'s Subjects<'a>, direction: Direct
 }
 
 /// Returns the subjects of each namespace that rules isolate.
-fn isolated<'a>(drafts: &Drafts<'a>, direction: Direction) -> BTreeMap<&'a SmolStr, Vec<usize>> {
+pub(super) fn isolated<'a>(drafts: &Drafts<'a>, direction: Direction) -> BTreeMap<&'a SmolStr, Vec<usize>> {
     let mut isolated: BTreeMap<&'a SmolStr, Vec<usize>> = BTreeMap::new();
     for (at, subject, draft) in drafts.isolated(direction) {
         if !draft.isolated_by.is_empty() {
@@ -147,6 +147,7 @@ fn isolated<'a>(drafts: &Drafts<'a>, direction: Direction) -> BTreeMap<&'a SmolS
     isolated
 }
 
-fn all_with(labels: &Requirements) -> PodSelector {
+/// Returns all pods with some labels, of any namespace.
+pub(super) fn all_with(labels: &Requirements) -> PodSelector {
     PodSelector { labels: labels.clone(), ..PodSelector::any() }
 }

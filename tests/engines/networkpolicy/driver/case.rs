@@ -74,7 +74,7 @@ impl Case {
             true => (String::new(), Some(self.cluster.manifests())),
             false => (self.cluster.declarations(), None),
         };
-        let source = format!("{declared}{}", self.policy);
+        let source = format!("{declared}{}{}", self.cluster.workloads(), self.policy);
         Build::text_for(&[Layer::NetworkPolicy], &source, manifests.as_deref(), |settings| {
             if self.cluster.ranges_known {
                 settings.pods = POD_RANGES.iter().map(|range| written(range)).collect();
@@ -197,7 +197,7 @@ impl Case {
     /// Returns who has an address: asked as `netpol eval` asks, where there is an inventory to find it in.
     fn party(&self, build: &Build, address: IpAddr) -> Party {
         match self.cluster.at(address) {
-            Some(pod) if !self.cluster.inventory || pod.unlisted => Party::Pod(self.cluster.meant(pod)),
+            Some(pod) if !self.cluster.inventory || pod.unlisted || pod.declared => Party::Pod(self.cluster.meant(pod)),
             _ => {
                 let question = Question { from: address.to_string(), to: "192.0.2.9:1".into(), ..Question::default() };
                 ask(&build.policy, &question).unwrap().all.remove(0).flow.source
@@ -272,6 +272,9 @@ fn ports(build: &Build) -> Vec<Port> {
     let mut ports = vec![(80, Protocol::Tcp), (8080, Protocol::Tcp), (53, Protocol::Udp), (80, Protocol::Sctp)];
     let rules = build.policy.rules.iter().flat_map(|rule| &rule.destination.members);
     for member in rules {
+        if let netpol::model::endpoint::What::Host(host) = &member.what {
+            ports.extend(host.originates.iter().map(|one| (one.target, Protocol::Tcp)));
+        }
         for port in member.ports.entries() {
             if let netpol::model::ports::PortTest::Range(first, last) = port.port {
                 ports.extend([first, last].map(|number| (number, port.protocol)));

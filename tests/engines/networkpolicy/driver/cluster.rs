@@ -95,6 +95,8 @@ pub struct Pod {
     pub on_host: bool,
     /// Whether no manifest tells of it, as of a pod that is made later.
     pub unlisted: bool,
+    /// Whether the source declares it, instead of a manifest.
+    pub declared: bool,
     /// Whether it has a sidecar, which needs the way to istiod where Istio is a layer.
     pub sidecar: bool,
 }
@@ -115,6 +117,8 @@ pub struct Service {
     pub port: u16,
     /// A number or a port name.
     pub target: String,
+    /// Whether it has no address of its own.
+    pub headless: bool,
 }
 
 impl Cluster {
@@ -164,7 +168,9 @@ impl Cluster {
             }
             cluster.namespaces.insert((*name).into(), labels);
             for number in 0..random.between(1, 3) {
-                let pod = cluster.pod(random, name, number);
+                let mut pod = cluster.pod(random, name, number);
+                // Of sidecars only manifests tell.
+                pod.declared = cluster.inventory && !cluster.istio && !pod.labels.is_empty() && random.percent(12);
                 cluster.pods.push(pod);
             }
         }
@@ -228,6 +234,7 @@ impl Cluster {
             ports,
             on_host: false,
             unlisted: false,
+            declared: false,
             // Without an inventory every pod counts as meshed; with one it is asked.
             sidecar: !self.inventory,
         }
@@ -261,6 +268,7 @@ impl Cluster {
             ports: vec![port],
             on_host: false,
             unlisted: false,
+            declared: false,
             sidecar: !self.inventory,
         });
     }
@@ -277,6 +285,7 @@ impl Cluster {
                 select: (key.clone(), value.clone()),
                 port: 8000,
                 target: if random.percent(50) { port.name.clone() } else { port.port.to_string() },
+                headless: random.percent(25),
             });
         }
     }
@@ -343,6 +352,11 @@ impl Cluster {
         declared.collect()
     }
 
+    /// Returns what the source says of the workloads of which no manifest tells.
+    pub fn workloads(&self) -> String {
+        self.pods.iter().filter(|pod| pod.declared).map(Pod::declaration).collect()
+    }
+
     /// Returns a pod as the evaluator knows pods.
     pub fn meant(&self, pod: &Pod) -> policy::Pod {
         let labels = |labels: &Labels| labels.iter().map(|(key, value)| (key.into(), value.into())).collect();
@@ -370,7 +384,7 @@ impl Cluster {
         for (name, labels) in self.namespaces.iter().filter(|(name, _)| !self.unknown.contains(name)) {
             all.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}));
         }
-        for pod in self.pods.iter().filter(|pod| !pod.unlisted) {
+        for pod in self.pods.iter().filter(|pod| !pod.unlisted && !pod.declared) {
             all.extend(pod.manifests());
         }
         for service in &self.services {
@@ -382,6 +396,9 @@ impl Cluster {
                 "metadata": {"name": service.name, "namespace": service.namespace},
                 "spec": {"selector": {key: value}, "ports": [{"port": service.port, "targetPort": target}]},
             }));
+            if let Some(spec) = all.last_mut().filter(|_| service.headless) {
+                spec["spec"]["clusterIP"] = json!("None");
+            }
         }
         all.iter().fold(String::new(), |mut text, object| {
             let _ = writeln!(text, "---\n{object}");
@@ -408,6 +425,18 @@ impl Cluster {
 }
 
 impl Pod {
+    fn declaration(&self) -> String {
+        let labels: Vec<String> = self.labels.iter().map(|(key, value)| format!("{key} = \"{value}\"")).collect();
+        let port = |port: &PodPort| format!(" port {} {}/{}", port.name, port.port, port.protocol.to_lowercase());
+        let ports: String = self.ports.iter().map(port).collect();
+        let (namespace, name) = (&self.namespace, &self.workload);
+        format!(
+            "workload {namespace}/{name} {{ labels {{ {} }} account {}{ports} }}\n",
+            labels.join(", "),
+            self.account
+        )
+    }
+
     fn manifests(&self) -> Vec<Value> {
         let ports: Vec<Value> = self
             .ports

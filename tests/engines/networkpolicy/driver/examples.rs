@@ -135,6 +135,7 @@ fn pod(cluster: &Cluster, namespace: &str, labels: Labels, account: &str, ports:
         selector: None,
         on_host: false,
         unlisted: false,
+        declared: false,
         labels,
         ports,
         sidecar,

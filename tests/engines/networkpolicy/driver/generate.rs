@@ -17,6 +17,9 @@ pub fn policy(random: &mut Random, cluster: &Cluster) -> Policy {
     let most = writer.random.weighted(&[(9, 6), (1, 14)]);
     let count = writer.random.between(1, most);
     let mut statements: Vec<Statement> = (0..count).map(|_| writer.statement()).collect();
+    if writer.random.percent(25) {
+        statements.extend(writer.with_clause());
+    }
     if writer.random.percent(6) {
         statements.extend(writer.account_inside_default_deny());
     }
@@ -56,9 +59,6 @@ impl Writer<'_> {
                 (to, ports)
             }
         };
-        if action == Action::Allow && self.random.percent(7) {
-            return self.with_clause(direction, from);
-        }
         let approximate = to.any(&|end| matches!(end, End::Host(_))) || self.random.percent(10);
         let shape = self.random.weighted(&[(8, Shape::Plain), (1, Shape::Let), (1, Shape::Template)]);
         Statement { approximate, shape, action, direction, from, to, ports, clause: "" }
@@ -88,8 +88,11 @@ impl Writer<'_> {
         [plain(Action::Isolate, all.clone(), all, Vec::new()), plain(Action::Allow, from, to, ports)]
     }
 
-    /// Returns an allow with a clause, of which NetworkPolicy enforces only a part, or nothing.
-    fn with_clause(&mut self, direction: Direction, from: End) -> Statement {
+    /// Returns an allow with a clause, of which NetworkPolicy enforces only a part, or nothing; now and then with a deny
+    /// beside it.
+    fn with_clause(&mut self) -> Vec<Statement> {
+        let direction = self.random.pick(&[Direction::Egress, Direction::Ingress]);
+        let from = if direction == Direction::Egress { self.subject() } else { self.peer(false) };
         let (direction, to, ports, clause) = match direction {
             Direction::Egress if self.cluster.gateway => {
                 (Direction::Egress, End::Host("zenquotes.io"), "443/tls", "via edge")
@@ -97,10 +100,35 @@ impl Writer<'_> {
             Direction::Ingress if self.cluster.gateway => {
                 (Direction::Ingress, self.subject(), "8080/http", "via edge at \"shop.example.com\"")
             }
-            _ => (Direction::Ingress, self.subject(), "8080/http", "where method GET"),
+            _ => {
+                let clause = self.random.pick(&["where method GET", "where host \"shop.example.com\""]);
+                (Direction::Ingress, self.subject(), "8080/http", clause)
+            }
         };
-        let (shape, action, ports) = (Shape::Plain, Action::Allow, vec![ports.to_owned()]);
-        Statement { approximate: true, shape, action, direction, from, to, ports, clause }
+        let allow = Statement {
+            approximate: true,
+            shape: Shape::Plain,
+            action: Action::Allow,
+            direction,
+            from,
+            to,
+            ports: vec![ports.to_owned()],
+            clause,
+        };
+        let mut all = vec![allow];
+        if self.random.percent(40) {
+            let mut deny = all[0].clone();
+            (deny.action, deny.clause) = (Action::Deny, "");
+            deny.to = match &deny.to {
+                End::Host(_) => {
+                    self.random.pick(&[deny.to.clone(), End::Named("internet"), End::Block("198.51.100.0/24".into())])
+                }
+                pods => pods.clone(),
+            };
+            deny.from = if direction == Direction::Egress { self.subject() } else { self.peer(false) };
+            all.push(deny);
+        }
+        all
     }
 
     /// Returns, now and then, the Service of the cluster, for its port.
@@ -143,6 +171,10 @@ impl Writer<'_> {
             22 if known => End::Named("private"),
             23 => End::Named(self.random.pick(&["nodes", "apiserver", "dns"])),
             24 if destination => End::Host("zenquotes.io"),
+            // Where Istio is a layer, sidecars open TLS to a host.
+            _ if destination && self.cluster.istio => {
+                End::Named(self.random.pick(&["mirror", "depot", "opened", "opened"]))
+            }
             _ if destination => End::Named(self.random.pick(&["mirror", "depot"])),
             _ => self.pods(),
         }
@@ -231,6 +263,9 @@ impl Writer<'_> {
 
     fn ports(&mut self, to: &End, names: bool) -> Vec<String> {
         // These bring ports of their own.
+        if to == &End::Named("opened") && self.random.percent(80) {
+            return self.random.pick(&[vec!["80".to_owned()], vec!["80".to_owned(), "443".to_owned()]]);
+        }
         if self.random.percent(35) || matches!(to, End::Named("dns" | "apiserver")) {
             return Vec::new();
         }

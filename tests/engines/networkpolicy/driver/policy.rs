@@ -5,9 +5,10 @@ use std::fmt::{self, Display, Formatter};
 use crate::cluster::{Cluster, Labels, Pod};
 
 /// Hosts of the policy: their names, and where they are.
-pub const HOSTS: [(&str, &str); 2] = [
+pub const HOSTS: [(&str, &str); 3] = [
     ("mirror", "host mirror.example.com at 203.0.113.7"),
     ("depot", "host depot.example.com at { 198.51.100.0/24, [2001:db8:1::5] }"),
+    ("opened", "host opened.example.com at 203.0.113.200 { port 80/http -> 443/tls }"),
 ];
 
 /// The gateway that a `via` names, with its Service.

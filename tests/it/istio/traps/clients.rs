@@ -108,6 +108,41 @@ fn proxies_hide_the_clients_that_a_deny_names_from_networkpolicy() {
 }
 
 #[test]
+fn who_comes_past_unknown_proxies_goes_round_an_allow() {
+    let built = |proxies: &str, rule: &str| {
+        let head = EDGE.replace("port 443", &format!("{proxies} port 443"));
+        Build::text_for_both(&format!("{head}{rule}"), None).ok()
+    };
+    let rules =
+        ["allow ingress 203.0.113.0/24 -> edge", VIA, "allow ingress 203.0.113.0/24 -> edge where host \"a.example\""];
+    for rule in rules {
+        let past = built("proxies 1", rule);
+        let told = past.diagnostics.iter().find(|found| found.code.as_str() == "N0701").expect(rule);
+        assert!(told.message.contains("past the proxies of `edge`"), "{}", told.message);
+        let rendered = format!("{told:?}");
+        assert!(rendered.contains("proxies 1 from ADDRESSES"), "{rendered}");
+        for known in ["", "proxies 1 from 192.0.2.0/24"] {
+            assert!(!built(known, rule).codes().contains(&"N0701"), "{rule}");
+        }
+    }
+    // Whoever he says that he is, he may come.
+    assert!(!built("proxies 1", "allow ingress anywhere -> edge").codes().contains(&"N0701"));
+}
+
+#[test]
+fn clients_whose_addresses_pods_may_have_are_told_from_no_pod() {
+    let judged = |clients: &str, pods: &[&str]| {
+        let rule = VIA.replace("203.0.113.0/24", clients);
+        let pods = pods.iter().map(|pods| written(pods)).collect();
+        build_with(&format!("{EDGE}{rule}"), None, |settings| settings.pods = pods).judged(0, IN)
+    };
+    let (level, words) = judged("10.0.0.0/8", &[]);
+    assert!(level == Level::Wider && words.contains("pods may have some of these addresses"), "{level:?} {words}");
+    assert_eq!(judged("10.0.0.0/8", &["10.42.0.0/16"]).0, Level::Exact);
+    assert_eq!(judged("203.0.113.0/24", &[]).0, Level::Exact);
+}
+
+#[test]
 fn who_comes_past_unknown_proxies_says_that_he_is_another() {
     let judged = |proxies: &str, clients: &str| {
         let head = EDGE.replace("port 443", &format!("{proxies} port 443"));

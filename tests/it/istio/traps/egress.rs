@@ -172,6 +172,16 @@ fn trap_63e_no_prefix_begins_at_0() {
     }
 }
 
+/// A listener at the single address `::` takes the connections to every address of IPv6.
+#[test]
+fn the_unspecified_address_of_ipv6_is_no_prefix() {
+    for source in ["{ ::/0 except [::1] }", "{ ::/0 except { [::1], 2001:db8::/32 } }", "[::]"] {
+        let build = super::super::build::build(&format!("allow egress garden/* -> {source}:443")).ok();
+        assert!(addresses(&build).iter().all(|address| address != "::" && address != "::/128"), "{source}");
+    }
+    assert!(addresses(&super::super::build::build("allow egress garden/* -> [2001:db8::/32]:443").ok()).len() == 1);
+}
+
 #[test]
 fn trap_63g_a_number_that_is_udp_first_is_imported_without_a_port() {
     // What else such a Service has comes along, which the rule is told.

@@ -108,8 +108,9 @@ fn a_rule_about_a_gateway_behind_proxies_and_other_pods_judges_packets_and_says_
     for (rule, level) in [
         ("allow ingress 203.0.113.0/24 -> edges/*:8443", Level::Wider),
         ("deny ingress 203.0.113.0/24 -> edges/*:8443", Level::Unable),
-        // Alone the gateway judges clients; in front of other pods are no proxies, and anybody is anybody.
-        ("allow ingress 203.0.113.0/24 -> edges/{app=envoy}:{8080, 8443}", Level::Exact),
+        // Alone the gateway judges clients, and believes those who come past the proxies.
+        ("allow ingress 203.0.113.0/24 -> edges/{app=envoy}:{8080, 8443}", Level::Bypassable),
+        // In front of other pods are no proxies, and anybody is anybody.
         ("allow ingress 203.0.113.0/24 -> edges/{app=web}:8443", Level::Exact),
         ("allow ingress anywhere -> edges/*:8443", Level::Exact),
     ] {

@@ -132,3 +132,29 @@ fn the_facts_of_the_standard_library_do_not_either() {
     is_wider(&kyma, 0, "kyma-system");
     assert_eq!(kyma.imports("garden", "all-pods-egress")[&0][1], "kyma-system/*.kyma-system.svc.cluster.local");
 }
+
+#[test]
+fn a_wildcard_brings_the_port_on_which_the_mesh_opens_tls_for_others() {
+    let api = "let api = host api.example.com { port 80/http -> 443/tls }
+        allow egress garden/{app=api} -> api:80\n";
+    let built = |rule: &str| build(&format!("{api}allow egress garden/{{app=web}} -> {rule}"));
+    is_wider(&built("*.example.com:80"), 1, "api.example.com");
+    // These pods may go to 443 of the host anyway, dial another port, or another host.
+    for rule in ["*.example.com:{80, 443}", "*.example.com:8080/http", "*.example.org:80"] {
+        assert_eq!(built(rule).ok().judged(1, OUT).0, Level::Bypassable, "{rule}");
+    }
+}
+
+#[test]
+fn a_deny_of_labelled_namespaces_may_mean_that_of_the_resolver() {
+    let rules = "allow egress garden/* -> zenquotes.io:443
+        deny egress garden/* -> {env=prod}/*\n";
+    let denied = build(rules);
+    let (level, words) = denied.judged(1, OUT);
+    assert_eq!((level, denied.codes().contains(&"E0711")), (Level::Unable, true));
+    assert!(words.contains("`namespace kube-system { labels { … } }`"), "{words}");
+    let stated = format!("{rules}namespace kube-system {{ labels {{ team = platform }} }}");
+    assert_eq!(build(&stated).ok().judged(1, OUT).0, Level::Bypassable);
+    // A NetworkPolicy asks for the labels of the namespace beside its name.
+    Build::text_for_both(rules, None).ok();
+}

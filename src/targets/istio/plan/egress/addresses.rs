@@ -16,6 +16,7 @@
 use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use std::rc::Rc;
 
 use ipnet::IpNet;
@@ -138,11 +139,11 @@ fn groups(reserved: &Reserved, parts: &[OnPorts]) -> Vec<Found> {
 fn labelled(reserved: &Reserved, set: &AddressSet, ports: usize) -> Vec<Labelled> {
     let left = set.subtract(&reserved.hidden);
     if let Some(label) = internet_label(reserved, &left) {
-        return vec![(label, prefixes(&left))];
+        return vec![(label, importable(&left))];
     }
     let (mut whole, mut cut): (AddressSet, BTreeMap<String, Vec<IpNet>>) = Default::default();
     for block in &left.blocks {
-        let own = prefixes(&AddressSet { blocks: vec![block.clone()] });
+        let own = importable(&AddressSet { blocks: vec![block.clone()] });
         match own.as_slice() {
             [] => {}
             [one] => whole.blocks.push(Block::whole(*one)),
@@ -154,11 +155,18 @@ fn labelled(reserved: &Reserved, set: &AddressSet, ports: usize) -> Vec<Labelled
     let whole = prefixes(&whole);
     let count = whole.len() + cut.len();
     if count > FEW || count * ports > FEW_IMPORTS {
-        let all = prefixes(&left);
+        let all = importable(&left);
         let list: Vec<String> = all.iter().map(net_label).collect();
         return vec![(format!("set-{}", short_hash(&list.join(","))), all)];
     }
     whole.into_iter().map(|net| (net_label(&net), vec![net])).chain(cut).collect()
+}
+
+/// Returns the prefixes of some addresses without the single address `::`: a listener there takes the connections to
+/// every address.
+fn importable(set: &AddressSet) -> Vec<IpNet> {
+    let unspecified = |net: &IpNet| is_single(net) && net.addr() == Ipv6Addr::UNSPECIFIED;
+    prefixes(set).into_iter().filter(|net| !unspecified(net)).collect()
 }
 
 /// Returns the label of the internet, or of the internet without some addresses; `None` for other addresses.

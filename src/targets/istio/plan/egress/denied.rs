@@ -379,8 +379,14 @@ fn service_less(
     denied: &PodSelector,
     ports: &Ports,
 ) -> Less {
-    if facts.meets(namespace, &denied.namespace) == Some(false) || !tcp(ports) {
+    let meets = facts.meets(namespace, &denied.namespace);
+    if meets == Some(false) || !tcp(ports) {
         return Less::Kept;
+    }
+    if meets.is_none() {
+        return Less::Gap(format!(
+            "Service {namespace}/{name} leads to denied pods if {namespace} has the labels, which `namespace {namespace} {{ labels {{ … }} }}` says"
+        ));
     }
     let partly = || Less::Gap(format!("Service {namespace}/{name} leads to denied pods and to others"));
     let service = facts.policy.inventory.services.get(&(namespace.clone(), name.clone()));

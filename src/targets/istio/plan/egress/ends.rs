@@ -158,6 +158,7 @@ impl Reach {
         let narrower = self.narrower.clone().map(|(flows, words)| Note::narrower(flows, words));
         let everything = self.everything.then_some(Note::Everything);
         let unread = self.unread.then_some(Note::Unread);
-        [gap, unable, narrower, everything, unread].into_iter().flatten()
+        let anywhere = (!self.at_any_address.is_empty()).then(|| Note::AtAnyAddress(self.at_any_address.clone()));
+        [gap, unable, narrower, everything, unread, anywhere].into_iter().flatten()
     }
 }

@@ -152,6 +152,13 @@ impl Entries {
         ports.map(|(port, _)| port.number).collect()
     }
 
+    /// Returns the ports of a host in a namespace to which the mesh opens TLS on another port.
+    pub fn opened(&self, namespace: &SmolStr, host: &HostName) -> impl Iterator<Item = HostPort> {
+        let entry = self.hosts.get(&(namespace.clone(), host.clone()));
+        let ports = entry.into_iter().flat_map(|entry| entry.ports.values());
+        ports.map(|(port, _)| *port).filter(|port| port.leaves_on() != port.number)
+    }
+
     /// Returns the addresses that a host has in a namespace; none for a host without `at`.
     pub fn at(&self, namespace: &SmolStr, host: &HostName) -> AddressSet {
         let entry = self.hosts.get(&(namespace.clone(), host.clone()));

@@ -51,7 +51,7 @@ pub struct OnPort {
     pub tcp_services: bool,
     /// Services whose port names give no protocol.
     pub auto_services: bool,
-    /// Whether a Service has this number for another protocol first.
+    /// Whether a Service has this number for another protocol first, or no address of its own and no HTTP on it.
     pub twice: bool,
     /// Whether the connections to a host are sent to another port of a gateway's Service. A listener with a port looks
     /// for that Service only on its own port.

@@ -9,7 +9,7 @@ use super::ends::{Ends, NOT_ISOLATED};
 use super::isolation::Isolation;
 use crate::model::endpoint::{Endpoint, Member, What};
 use crate::model::labels::PodSelector;
-use crate::model::ports::{Ports, Protocol};
+use crate::model::ports::{PortMatch, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule};
 use crate::policy::{Grant, GrantReason};
 use crate::targets::istio::facts::Facts;
@@ -36,6 +36,8 @@ pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolati
             let inside = std::mem::take(&mut isolations[at].gaps);
             isolations[around].gaps.add_all(&inside);
             isolations[at].gaps = inside;
+            let inside = isolations[at].at_any_address.clone();
+            isolations[around].at_any_address.extend(inside);
             open[around] |= open[at];
         }
     }
@@ -47,6 +49,10 @@ pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolati
                     findings.gap(rule, OUT, &IstioGap::unable(NOT_ISOLATED));
                 } else if open || isolation.gaps.of(rule).any(|gap| gap.level == Level::Unable) {
                     findings.gap(rule, OUT, &IstioGap::unable("another rule leaves these pods open"));
+                } else if let Some(port) = facts.policy.rule(rule).and_then(|deny| met(deny, &isolation.at_any_address))
+                {
+                    let words = format!("who names a headless Service as the host reaches any address on {port}");
+                    findings.gap(rule, OUT, &IstioGap::wider(words));
                 }
             } else if end.isolates && !end.is_everything() {
                 isolation.gaps.of(rule).for_each(|gap| findings.gap(rule, OUT, gap));
@@ -89,6 +95,15 @@ pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolati
         unguarded::on_the_way_out(facts, rule).into_iter().for_each(|note| findings.add(at, OUT, note));
     }
     findings
+}
+
+/// Returns the first of some TCP ports that a deny is about.
+fn met(deny: &Rule, ports: &[u16]) -> Option<u16> {
+    let about = |port: &u16| {
+        let port = Ports::Some(vec![PortMatch::range(*port, *port, Protocol::Tcp)]);
+        deny.destination.members.iter().any(|member| member.ports.may_overlap(&port))
+    };
+    ports.iter().copied().find(about)
 }
 
 /// Returns whether a deny takes TCP ports of the resolver's pods that the way to DNS leaves open: `kube-system/*:9153`.

@@ -167,7 +167,9 @@ impl Draft {
             });
             let import = Import::Service { namespace: item.namespace.clone(), name: item.name.clone() };
             if item.headless && item.class != Class::Http {
-                // In a listener with a port, the Service would stand for every address on that port.
+                // In a listener with a port, the Service would stand for every address on that port; and such a
+                // listener of others would hide this port of the Service.
+                self.ports.entry(item.port).or_default().on.twice = true;
                 self.rest.push(import);
                 if !clean {
                     let words = format!(

@@ -26,6 +26,8 @@ pub struct Reached {
     pub items: Vec<Item>,
     /// The gap of items that let more through.
     pub gap: Option<IstioGap>,
+    /// The ports on which some items lead to any address.
+    pub at_any_address: Vec<u16>,
     /// The flows that are refused although the rule allows them.
     pub narrower: Option<(Refuses, String)>,
 }
@@ -34,6 +36,29 @@ impl Reached {
     fn wider(&mut self, why: impl FnOnce() -> String) {
         self.gap.get_or_insert_with(|| IstioGap::wider(why()));
     }
+
+    /// Adds the gap of the headless Services of a namespace that is imported whole.
+    fn headless(&mut self, known: Option<&NamespaceFacts<'_>>, namespace: &str) {
+        for (name, service) in known.into_iter().flat_map(|known| &known.services) {
+            let tcp = service.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+            for port in tcp.filter(|port| leads_anywhere(service, port)) {
+                self.gap.get_or_insert_with(|| to_any_address(namespace, name, port.port));
+                self.at_any_address.push(port.port);
+            }
+        }
+    }
+}
+
+/// Returns whether a Service's port leads to any address that a pod dials. A headless Service has a route for its name,
+/// by which requests go on to where they were going; so does one whose port name gives no protocol, wherever something
+/// else on the port is read as HTTP.
+fn leads_anywhere(service: &Service, port: &ServicePort) -> bool {
+    service.headless && matches!(class(port), Class::Http | Class::Auto)
+}
+
+fn to_any_address(namespace: &str, name: &str, port: u16) -> IstioGap {
+    let why = format!("Service {namespace}/{name} is headless: who names it as the host reaches any address on {port}");
+    IstioGap::mendable(why, "name that port `tcp-…`, by which sidecars read no requests on it")
 }
 
 /// A finder of Services, which remembers them.
@@ -102,6 +127,7 @@ fn reach(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Reached {
         if all_known || found.says_all(selector, wanted.as_deref()) {
             reached.items.append(&mut found.items);
             reached.gap = reached.gap.or(found.gap);
+            reached.at_any_address.append(&mut found.at_any_address);
             if !all_known && wanted.is_none() {
                 let words = "ports of these pods are refused that no stated Service leads to";
                 reached.narrower.get_or_insert_with(|| (Refuses::Unasked, words.into()));
@@ -110,6 +136,7 @@ fn reach(facts: &Facts<'_>, selector: &PodSelector, ports: &Ports) -> Reached {
         }
         // A Service that the inventory lacks may also lead there, and an allowed flow must pass.
         reached.items.push(Item::Services { namespace: Some(namespace.clone()) });
+        reached.headless(known, namespace);
         reached.wider(|| {
             format!("the Services that lead there are not known, so that all of namespace {namespace} are let through")
         });
@@ -136,6 +163,7 @@ fn everywhere(facts: &Facts<'_>, reached: &mut Reached) {
         facts.names().iter().for_each(|name| whole_namespace(facts, name, reached));
     } else {
         reached.items.push(Item::Services { namespace: None });
+        facts.names().iter().for_each(|name| reached.headless(facts.known(name), name));
     }
 }
 
@@ -147,6 +175,7 @@ fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached
         known.into_iter().flat_map(NamespaceFacts::leading_elsewhere).map(SmolStr::to_string).collect();
     if outside.is_empty() {
         reached.items.push(Item::Services { namespace: Some(namespace.clone()) });
+        reached.headless(known, namespace);
         return;
     }
     let list = || list_names(&outside);
@@ -156,6 +185,7 @@ fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached
             let mut found = Found::new(facts, namespace, known, &all, None);
             reached.items.append(&mut found.items);
             reached.gap = reached.gap.take().or(found.gap);
+            reached.at_any_address.append(&mut found.at_any_address);
             let words = format!(
                 "Services of {namespace} without a selector are refused, since they lead to no pods: {}",
                 list()
@@ -164,6 +194,7 @@ fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached
         }
         None => {
             reached.items.push(Item::Services { namespace: Some(namespace.clone()) });
+            reached.headless(known, namespace);
             reached.wider(|| format!("Services of {namespace} lead elsewhere than to its pods: {}", list()));
         }
     }
@@ -174,6 +205,7 @@ fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached
 struct Found {
     items: Vec<Item>,
     gap: Option<IstioGap>,
+    at_any_address: Vec<u16>,
     /// Their selectors, each with the TCP ports of the pods.
     leads: Vec<(PodSelector, Vec<PortTest>)>,
 }
@@ -227,11 +259,9 @@ impl Found {
                     class,
                     headless: service.headless,
                 });
-                if service.headless && matches!(class, Class::Http | Class::Auto) {
-                    found.gap = Some(IstioGap::wider(format!(
-                        "Service {namespace}/{name} is headless: who names it as the host reaches any address on {}",
-                        port.port
-                    )));
+                if leads_anywhere(service, port) {
+                    found.gap = Some(to_any_address(namespace, name, port.port));
+                    found.at_any_address.push(port.port);
                 } else if service.headless && !is_own_port(facts, selector, port) {
                     found.gap = Some(IstioGap::wider(format!(
                         "Service {namespace}/{name} is headless: its port {0} is port {0} of its pods there, whatever \

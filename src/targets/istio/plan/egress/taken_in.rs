@@ -47,7 +47,7 @@ impl<'w> Granted<'w> {
 pub struct TakenIn {
     /// Hosts and addresses on more ports, if the wildcard is imported without a port.
     pub on_other_ports: Vec<String>,
-    /// Entries on a port whose addresses are not those of the wildcard's hosts.
+    /// Entries on a port that lead to other addresses, or to another port, than the wildcard's hosts.
     elsewhere: Vec<(u16, String)>,
 }
 
@@ -68,11 +68,15 @@ impl TakenIn {
                     if entries.ports(home, host).any(|port| !granted.has(host, port)) {
                         taken.on_other_ports.push(host.to_string());
                     }
+                    let named = granted.names.get(host);
+                    let other = |port: &u16| named.is_none_or(|ports| !ports.contains(port));
+                    // Whoever dials such a port reaches another port of the host.
+                    let opened = entries.opened(home, host).filter(|port| !granted.has(host, port.leaves_on()));
+                    let opened = opened.map(|port| port.number).filter(other);
+                    taken.elsewhere.extend(opened.map(|port| (port, host.to_string())));
                     // A host with addresses outside the internet is only for pods that are allowed to reach it by its
                     // own name.
                     if !entries.at(home, host).is_inside(&facts.policy.internet) {
-                        let named = granted.names.get(host);
-                        let other = |port: &u16| named.is_none_or(|ports| !ports.contains(port));
                         let others = entries.ports(home, host).filter(other);
                         taken.elsewhere.extend(others.map(|port| (port, host.to_string())));
                     }

@@ -123,6 +123,8 @@ fn notes(
     if clients.sources.is_some() {
         notes.extend(clients::unseen(facts, &via.gateway));
     }
+    notes.extend(clients.gap.clone().map(Note::Gap));
+    notes.extend(clients::claimed(&via.gateway, clients).map(Note::Gap));
     if clients.identity {
         let words = "at a gateway clients have no identity: pods are refused";
         notes.push(Note::narrower(Refuses::PodsAtGateway, words));

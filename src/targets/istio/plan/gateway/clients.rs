@@ -158,6 +158,14 @@ pub fn forged(gateway: &Gateway, rule: &Rule) -> Option<IstioGap> {
     (!told).then(|| IstioGap::mendable(words.into(), way))
 }
 
+/// Returns the gap of clients who come past the proxies in front of a gateway, which does not know the proxies: they
+/// write into X-Forwarded-For what they like.
+pub fn claimed(gateway: &Gateway, clients: &Peer) -> Option<IstioGap> {
+    let by_header = clients.sources.iter().flat_map(|all| all.iter()).any(|source| source.remote);
+    let unknown = gateway.proxies > 0 && gateway.proxies_from.is_empty();
+    (unknown && by_header).then(|| IstioGap::past_proxies(gateway))
+}
+
 /// Returns whether a gateway's Service is known to be reached from inside the cluster alone.
 fn is_inside(facts: &Facts<'_>, gateway: &Gateway) -> bool {
     let service = gateway.service.as_ref().and_then(|service| facts.policy.inventory.services.get(service));

@@ -38,18 +38,16 @@ pub fn words(rule: &Rule, gateway: Option<&Gateway>, member: &Member) -> Cow<'st
 }
 
 /// Returns the words for the address by which a gateway behind proxies knows a client.
-fn client_words(gateway: &Gateway) -> String {
-    let words = match gateway.proxies {
+fn client_words(gateway: &Gateway) -> Cow<'static, str> {
+    let words: Cow<'static, str> = match gateway.proxies {
         1 => "the last address in X-Forwarded-For, which the proxy in front appends".into(),
         many => {
             format!("the last address but {} in X-Forwarded-For, to which {many} proxies in front append", many - 1)
+                .into()
         }
     };
     match gateway.proxies_from.is_empty() {
-        true => format!(
-            "{words}; who comes past the proxies writes it himself: `proxies {} from ADDRESSES`",
-            gateway.proxies
-        ),
-        false => format!("{words}; others who connect are not believed"),
+        true => words,
+        false => format!("{words}; others who connect are not believed").into(),
     }
 }

@@ -295,6 +295,8 @@ impl<'a> Gathering<'_, 'a> {
                     }
                     Some(gateway) if peer.sources.iter().any(|all| all.iter().any(|source| source.remote)) => {
                         self.by_address(at, gateway);
+                        let claimed = clients::claimed(gateway, peer);
+                        claimed.into_iter().for_each(|gap| self.all.findings.gap(at, IN, &gap));
                     }
                     Some(_) => {}
                 }

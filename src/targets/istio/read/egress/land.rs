@@ -10,7 +10,7 @@
 //! A VirtualService for the host sends the connections of some pods to a gateway instead, inside TLS, by which the
 //! gateway knows the pod and the host.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -50,6 +50,8 @@ pub(super) enum To<'i> {
     Addresses(&'i [IpNet], u16),
     /// Any address outside, on a port.
     Anywhere(u16),
+    /// Any address, that of a pod too, on a port.
+    AnyAddress(u16),
     /// Pods, on ports of theirs.
     Pods(PodSelector, Vec<PortMatch>),
     /// The destinations of an endpoint of the policy.
@@ -193,8 +195,12 @@ impl Index<'_> {
             Resolution::Static => Some((To::At(host.clone(), &entry.endpoints, own), true)),
             Resolution::None => {
                 let nets = entry.addresses.as_slice();
-                // A prefix that begins at 0.0.0.0 stands for every address.
-                let all = nets.is_empty() || nets.iter().any(|net| net.network() == Ipv4Addr::UNSPECIFIED);
+                // A prefix that begins at 0.0.0.0 stands for every address, and so does the single address `::`.
+                let stands_for_all = |net: &IpNet| match net {
+                    IpNet::V4(net) => net.network() == Ipv4Addr::UNSPECIFIED,
+                    IpNet::V6(net) => net.network() == Ipv6Addr::UNSPECIFIED && net.prefix_len() == 128,
+                };
+                let all = nets.is_empty() || nets.iter().any(stands_for_all);
                 if !by_address || all {
                     return Some((To::Anywhere(own), false));
                 }

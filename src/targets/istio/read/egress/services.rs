@@ -19,7 +19,7 @@ use crate::flows::{Flows, OTHER, Set, Terms};
 use crate::inventory::{Service, ServicePort, TargetPort};
 use crate::model::endpoint::{Endpoint, Member, What};
 use crate::model::labels::{PodSelector, Requirement, Requirements};
-use crate::model::ports::{PortMatch, PortTest, Protocol};
+use crate::model::ports::{AppProtocol, PortMatch, PortTest, Protocol};
 use crate::policy::GrantReason;
 
 /// The Service of the API servers.
@@ -87,6 +87,13 @@ impl Index<'_> {
         if ports.is_empty() {
             return;
         }
+        // A route for the name of a headless Service leads requests on to where they were going.
+        let requests = |port: &&&ServicePort| match port.app {
+            Some(app) => matches!(app, AppProtocol::Http | AppProtocol::Grpc),
+            None => !port.unread,
+        };
+        let by_name = ports.iter().filter(requests).filter(|_| service.headless);
+        found.extend(by_name.map(|port| Landing { sure: false, ..Landing::at(To::AnyAddress(port.port)) }));
         match behind(namespace, service, ports) {
             Some((pods, ports)) => found.push(Landing::at(To::Pods(pods, ports))),
             // The endpoints of this Service are the API servers; those of others are unknown.

@@ -17,7 +17,7 @@ impl Landing<'_> {
             terms.pods(&selector(labels));
         }
         match &self.to {
-            To::Everything | To::Anywhere(_) => {}
+            To::Everything | To::Anywhere(_) | To::AnyAddress(_) => {}
             To::Host(host, _) => terms.host(host.clone()),
             To::At(host, addresses, _) => {
                 terms.host(host.clone());
@@ -87,6 +87,7 @@ impl To<'_> {
                 LetOut { may, must }
             }
             To::Anywhere(port) => both(on_port(flows, &AddressSet::everything(), *port)),
+            To::AnyAddress(port) => both(flows.port(&PortMatch::range(*port, *port, Protocol::Tcp))),
             To::Pods(pods, ports) => both(led_to(flows, pods, ports)),
             To::Endpoint(endpoint) => {
                 let mut sets = Vec::new();
