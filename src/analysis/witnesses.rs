@@ -8,9 +8,10 @@
 use std::sync::Arc;
 
 use crate::model::endpoint::Endpoint;
-use crate::model::rules::{Claim, FlowPattern};
+use crate::model::labels::{NAMESPACE_NAME, PodSelector};
+use crate::model::rules::{Claim, FlowPattern, Rule};
 use crate::policy::meaning::{Meaning, Passes};
-use crate::policy::{Flow, Policy};
+use crate::policy::{Flow, Party, Policy, eval};
 use crate::source::Span;
 
 /// A flow of a line of a test.
@@ -40,13 +41,33 @@ pub fn witnesses(policy: &Policy) -> Vec<Witness> {
                     _ => Vec::new(),
                 };
                 let denied = meaning.denied_leg(&way).ok().flatten().into_iter();
-                legs.into_iter().map(|leg| (leg, true)).chain(denied.map(|leg| (leg, false))).collect()
+                let legs = legs.into_iter().map(|leg| (leg, true)).chain(denied.map(|leg| (leg, false)));
+                legs.map(|(leg, allowed)| (of_gateway(policy, &way, leg, allowed), allowed)).collect()
             }
             None => of_pairs(&mut meaning, claim),
         };
         all.extend(of_claim.into_iter().map(|(flow, allowed)| Witness { span: claim.span, flow, allowed }));
     }
     all
+}
+
+/// Gives the pods of a way's gateway the account that its declaration says, if nothing else is known of them. What the
+/// layers let through by identity has that identity.
+fn of_gateway(policy: &Policy, way: &Rule, leg: Flow, allowed: bool) -> Flow {
+    let Some((account, gateway)) = way.via.as_ref().and_then(|via| Some((via.gateway.account.as_ref()?, &via.gateway)))
+    else {
+        return leg;
+    };
+    let mut told = leg.clone();
+    for party in [&mut told.source, &mut told.destination] {
+        let Party::Pod(pod) = party else { continue };
+        let named = pod.namespace_labels.get(NAMESPACE_NAME) == Some(&account.0);
+        let is_gateway = |pods: &PodSelector| pods.matches(&pod.namespace_labels, &pod.labels, &account.1);
+        if named && pod.account.is_empty() && gateway.pods.iter().any(is_gateway) {
+            pod.account = account.1.clone();
+        }
+    }
+    if eval(policy, &told).allowed() == allowed { told } else { leg }
 }
 
 fn of_pairs(meaning: &mut Meaning<'_>, claim: &Claim) -> Vec<(Flow, bool)> {

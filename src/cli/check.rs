@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::session::{Arguments, Session};
-use super::{Exit, Fatal, Global, disk, leave, to_stdout};
+use super::{Exit, Fatal, Global, disk, leave, number, to_stdout};
 use crate::diag::{Diagnostics, Edit};
 use crate::source::FileId;
 
@@ -61,7 +61,7 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
         report.close(&session.diagnostics, "no errors");
         if fixes > 0 {
-            report.say(&format!("{fixes} edits in {} files", files.len()));
+            report.say(&format!("{} in {}", number(fixes as u64, "edit"), number(files.len() as u64, "file")));
         }
         let left = session.diagnostics.iter().filter(|diagnostic| !diagnostic.fixes.is_empty()).count();
         if args.fix && !args.diff && left > 0 {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::load::{self, Argument};
 use super::paths::Paths;
 use super::report::{Messages, Report};
-use super::{Exit, Fatal, Global, disk, to_stdout};
+use super::{Exit, Fatal, Global, disk, number, to_stdout};
 use crate::diag::Diagnostics;
 use crate::source::Sources;
 use crate::syntax::{self, FormatError};
@@ -102,7 +102,7 @@ fn write(files: &[Formatted], report: &Report<'_>) -> Result<(), Fatal> {
         }
     }
     if changed > 0 {
-        report.say(&format!("{changed} of {} files formatted", files.len()));
+        report.say(&format!("{changed} of {} formatted", number(files.len() as u64, "file")));
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ struct Disk;
 impl lsp::Disk for Disk {
     fn root_of(&self, file: &Path, folders: &[PathBuf]) -> Root {
         let Some(folder) = file.parent().filter(|_| file.is_absolute()) else { return Root::Alone(file.to_path_buf()) };
-        let configured = folder.ancestors().find(|folder| folder.join(CONFIG).is_file());
+        let configured = folder.ancestors().find(|folder| folder.join(CONFIG).symlink_metadata().is_ok());
         match configured {
             Some(folder) => Root::Configured(folder.to_path_buf()),
             None if folders.iter().any(|one| file.starts_with(one)) => Root::Folder(folder.to_path_buf()),

@@ -101,6 +101,11 @@ impl Fatal {
     }
 }
 
+/// Returns a number with what is counted.
+fn number(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Returns the reason of an error, in the system's words without its number.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();

@@ -64,10 +64,11 @@ impl Paths {
         clean(&self.current.join(path))
     }
 
-    /// Returns the nearest `netpol.toml` in the folder of `path` (the folder itself where it is one) or above.
+    /// Returns the nearest `netpol.toml` in the folder of `path` (the folder itself where it is one) or above. One that
+    /// cannot be read, such as a link to nothing, is found too: a run without it would have another meaning.
     pub fn find_config(&self, path: Option<&Path>) -> Option<PathBuf> {
         let from = path.map_or_else(|| self.current.clone(), |path| self.absolute(path));
-        from.ancestors().map(|folder| folder.join("netpol.toml")).find(|file| file.is_file())
+        from.ancestors().map(|folder| folder.join("netpol.toml")).find(|file| file.symlink_metadata().is_ok())
     }
 }
 

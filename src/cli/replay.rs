@@ -174,6 +174,11 @@ fn show(
         }
     };
     to_stdout(|out| out.write_all(text.as_bytes()))?;
+    if let Some((log, line, why)) = found.broken.first() {
+        let name = names.get(*log).map_or("", String::as_str);
+        let message = format!("`{name}` cannot be read beyond line {line}, and its rest is not judged: {why}");
+        return Err(Fatal::new(message));
+    }
     Ok(exit_code(found))
 }
 
@@ -191,7 +196,7 @@ fn take(replay: &mut Replay<'_>, at: usize, log: &mut Log) {
             Next::Line(line) => replay.line((at, number), line),
             Next::TooLong => replay.unread((at, number), "the line is longer than 1 MiB".to_owned()),
             Next::Broken(why) => {
-                replay.unread((at, number), format!("the log cannot be read any further: {why}"));
+                replay.broken((at, number), why);
                 break;
             }
             Next::End => break,

@@ -1,23 +1,24 @@
 //! `netpol test`: the tests of a policy, judged for all flows that they are about.
 
 mod against;
+mod machines;
 
 use std::fmt::Write;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde_json::json;
 
 use super::report::Report;
 use super::session::{Arguments, Session};
 use super::verdict::grant_reason;
 use super::{Exit, Fatal, Global, to_stdout};
 use crate::analysis::{self, Coverage, Line, TestResult, Witness};
-use crate::diag::Diagnostics;
+use crate::diag::{Diagnostic, Diagnostics, Severity};
 use crate::model::rules::Direction;
 use crate::policy::Policy;
 use crate::policy::meaning::Grounds;
 use crate::source::{Sources, Span};
 use against::{Against, Outcome};
+use machines::Machines;
 
 /// Judge the tests of a policy, and find everything that a build would find
 #[derive(clap::Args)]
@@ -64,12 +65,16 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
     let only_findings = args.format == Format::Human && args.arguments.report(global, false).is_for_machines();
     let report = args.arguments.report(global, !only_findings);
     let Some(policy) = policy else {
+        let errors = errors(&session.diagnostics);
+        let machines = Machines { errors: &errors, ..Machines::of(&session.input.sources) };
+        print(machines, args.format)?;
         let exit = report.print(&mut session.diagnostics, &session.input.sources)?;
         report.close(&session.diagnostics, "");
         return Ok(exit);
     };
     let outcomes = outcomes(args, &mut session, &policy)?;
     let sources = &session.input.sources;
+    let mut errors = errors(&session.diagnostics);
     let results = analysis::tests(&policy, sources, args.verbose && args.format == Format::Human);
     for line in results.iter().flat_map(|test| &test.lines) {
         if let Some(finding) = line.outcome.finding() {
@@ -77,22 +82,28 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         }
     }
     let coverage = coverage(args, &policy)?;
-    let text = match args.format {
+    match args.format {
+        Format::Human if only_findings => {}
         Format::Human => {
             let outcomes: String = outcomes.iter().map(|outcome| outcome.lines(sources)).collect();
-            human(args, &results, coverage.as_ref(), &policy, sources) + &outcomes
+            let text = human(args, &results, coverage.as_ref(), &policy, sources) + &outcomes;
+            to_stdout(|out| out.write_all(text.as_bytes()))?;
         }
-        Format::Junit => junit(&results, &outcomes, sources),
-        Format::Json => {
-            let mut value = machine(&results, coverage.as_ref(), &policy, sources);
-            if !outcomes.is_empty() {
-                value["against"] = outcomes.iter().map(|outcome| outcome.json(sources)).collect();
-            }
-            format!("{value:#}\n")
+        _ => {
+            let assertions = analysis::of_assertions(&policy, sources);
+            let is = |one: &Diagnostic, other: &Diagnostic| {
+                (one.primary.span, &one.message) == (other.primary.span, &other.message)
+            };
+            let of_assertion = |error: &Diagnostic| {
+                assertions.iter().filter_map(|line| line.outcome.finding()).any(|one| is(one, error))
+            };
+            errors.retain(|error| !of_assertion(error));
+            let (tests, outcomes, coverage) = (&results[..], &outcomes[..], coverage.as_ref().map(|it| (it, &policy)));
+            print(
+                Machines { tests, assertions: &assertions, outcomes, coverage, errors: &errors, sources },
+                args.format,
+            )?;
         }
-    };
-    if !only_findings {
-        to_stdout(|out| out.write_all(text.as_bytes()))?;
     }
     let mut exit = report.print(&mut session.diagnostics, sources)?;
     for outcome in outcomes.iter().filter(|outcome| !outcome.agrees()) {
@@ -107,6 +118,21 @@ pub fn run(args: &Args, global: &Global) -> Result<Exit, Fatal> {
         return Ok(exit.max(1));
     }
     Ok(exit)
+}
+
+/// Returns the errors among findings.
+fn errors(diagnostics: &Diagnostics) -> Vec<Diagnostic> {
+    diagnostics.iter().filter(|one| one.severity() == Severity::Error).cloned().collect()
+}
+
+/// Prints the outcome for machines.
+fn print(machines: Machines<'_>, format: Format) -> Result<(), Fatal> {
+    let text = match format {
+        Format::Human => return Ok(()),
+        Format::Junit => machines.junit(),
+        Format::Json => format!("{:#}\n", machines.json()),
+    };
+    to_stdout(|out| out.write_all(text.as_bytes()))
 }
 
 /// Judges the policy by all layers, and asks the other evaluators about flows of the tests.
@@ -169,7 +195,7 @@ fn human(
     let mut out = String::new();
     for test in results {
         let word = if test.passed() { "ok    " } else { "failed" };
-        let _ = writeln!(out, "{word}  {}  {}", sources.place(test.span), test.name);
+        let _ = writeln!(out, "{word}  {}  {}", sources.place(test.span), shown(&test.name));
         for line in test.lines.iter().filter(|_| args.verbose) {
             let word = if line.outcome.is_passed() { "ok    " } else { "failed" };
             let _ = writeln!(out, "  {word}  {}", one_line(sources, line.span));
@@ -193,6 +219,12 @@ fn human(
     out
 }
 
+/// Returns a name on one line: a character without a look of its own is written as its escape.
+fn shown(name: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    name.chars().map(escaped).collect()
+}
+
 fn one_line(sources: &Sources, span: Span) -> String {
     sources.slice(span).split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -211,91 +243,4 @@ fn grounds(line: &Line, policy: &Policy, sources: &Sources) -> String {
         let _ = writeln!(out, "          {}: no rule isolates some of these pods", direction.word());
     }
     out
-}
-
-fn machine(
-    results: &[TestResult],
-    coverage: Option<&Coverage>,
-    policy: &Policy,
-    sources: &Sources,
-) -> serde_json::Value {
-    let tests: Vec<_> = results
-        .iter()
-        .map(|test| {
-            let lines: Vec<_> = test
-                .lines
-                .iter()
-                .map(|line| {
-                    let finding = line.outcome.finding();
-                    json!({
-                        "place": sources.place(line.span),
-                        "text": sources.slice(line.span),
-                        "passed": line.outcome.is_passed(),
-                        "code": finding.map(|finding| finding.code.as_str()),
-                        "message": finding.map(|finding| &finding.message),
-                    })
-                })
-                .collect();
-            json!({ "name": test.name, "place": sources.place(test.span), "passed": test.passed(), "lines": lines })
-        })
-        .collect();
-    let coverage = coverage.map(|coverage| {
-        let uncovered: Vec<String> = coverage
-            .uncovered
-            .iter()
-            .filter_map(|at| policy.rule(*at))
-            .map(|rule| sources.place(rule.origin.place()))
-            .collect();
-        json!({ "covered": coverage.covered, "uncovered": uncovered })
-    });
-    json!({ "tests": tests, "coverage": coverage })
-}
-
-/// Returns the outcome as JUnit's XML: one test case for each test, and one for each of the other evaluators.
-fn junit(results: &[TestResult], outcomes: &[Outcome], sources: &Sources) -> String {
-    let failed = results.iter().filter(|test| !test.passed()).count();
-    let differ = outcomes.iter().filter(|outcome| !outcome.agrees()).count();
-    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let (tests, failures) = (results.len() + outcomes.len(), failed + differ);
-    let _ = writeln!(out, "<testsuites tests=\"{tests}\" failures=\"{failures}\">");
-    let _ = writeln!(out, "  <testsuite name=\"netpol\" tests=\"{}\" failures=\"{failed}\">", results.len());
-    for test in results {
-        let (name, place) = (escaped(&test.name), escaped(&sources.place(test.span)));
-        let _ = write!(out, "    <testcase name=\"{name}\" classname=\"{place}\"");
-        let failures: Vec<String> = test
-            .lines
-            .iter()
-            .filter(|line| !line.outcome.is_passed())
-            .filter_map(|line| Some((line, line.outcome.finding()?)))
-            .map(|(line, finding)| {
-                let text = format!("{}: {}", sources.place(line.span), sources.slice(line.span));
-                format!("      <failure message=\"{}\">{}</failure>\n", escaped(&finding.message), escaped(&text))
-            })
-            .collect();
-        match failures.is_empty() {
-            true => out.push_str("/>\n"),
-            false => {
-                let _ = write!(out, ">\n{}    </testcase>\n", failures.concat());
-            }
-        }
-    }
-    out.push_str("  </testsuite>\n");
-    if !outcomes.is_empty() {
-        let _ = writeln!(out, "  <testsuite name=\"against\" tests=\"{}\" failures=\"{differ}\">", outcomes.len());
-        for outcome in outcomes {
-            let _ = writeln!(out, "    <testcase name=\"against {}\" classname=\"netpol\">", outcome.what);
-            for one in outcome.differing.iter().filter(|one| !one.explained) {
-                let (message, place) = (escaped(&one.message), escaped(&sources.place(one.span)));
-                let _ = writeln!(out, "      <failure message=\"{message}\">{place}</failure>");
-            }
-            out.push_str("    </testcase>\n");
-        }
-        out.push_str("  </testsuite>\n");
-    }
-    out.push_str("</testsuites>\n");
-    out
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

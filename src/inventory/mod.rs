@@ -64,6 +64,8 @@ pub struct Inventory {
     pub left_out: AllLeftOut,
     /// Objects of the kinds that builds write, sorted by kind, namespace and name.
     pub existing: Vec<Existing>,
+    /// Workloads of kinds that are not read.
+    pub unread: Vec<Unread>,
     /// The index of the workloads by their labels.
     index: query::Index,
 }
@@ -144,6 +146,23 @@ pub enum TargetPort {
     Name(SmolStr),
 }
 
+/// A workload of a kind that is not read, such as a Rollout of Argo. No selector means its pods.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    /// Its kind.
+    pub kind: SmolStr,
+    /// Its namespace.
+    pub namespace: SmolStr,
+    /// Its name.
+    pub name: SmolStr,
+    /// The labels of its template.
+    pub labels: Labels,
+    /// The service account of its template, if it names one.
+    pub account: Option<SmolStr>,
+    /// Its span.
+    pub origin: Span,
+}
+
 /// A workload or a Pod.
 #[derive(Clone, Debug)]
 pub struct Workload {
@@ -170,6 +189,8 @@ pub struct Workload {
     pub sidecar: bool,
     /// Whether the manifest asks for a sidecar, has one or refuses it.
     pub injection: Injection,
+    /// What its template asks for, where its Pods that run decide `injection` instead.
+    pub template: Option<Injection>,
     /// The field, label or annotation because of which its pods get no sidecar, whatever their namespace says.
     pub refuses: Option<&'static str>,
     /// The connections that its annotations keep from its sidecar.

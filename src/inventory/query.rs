@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 
 use super::pods::{self, Owners};
 use super::spellings::Spellings;
-use super::{Inventory, Service, Workload, WorkloadKind};
+use super::{Inventory, Service, Unread, Workload, WorkloadKind};
 use crate::diag::Lexicon;
 use crate::model::labels::{Account, Labels, NAMESPACE_NAME, PodSelector, Requirement, Requirements, Test};
 use crate::model::ports::Protocol;
@@ -140,6 +140,14 @@ impl Inventory {
         let mut selected = self.matching(selector);
         selected.retain(|workload| !workload.host_network);
         selected
+    }
+
+    /// Returns a workload of a kind that is not read whose pods a selector would select.
+    pub fn unread_of(&self, selector: &PodSelector) -> Option<&Unread> {
+        self.unread.iter().find(|one| {
+            let account = one.account.as_deref().unwrap_or("default");
+            selector.matches(self.namespace_labels(&one.namespace), &one.labels, account)
+        })
     }
 
     /// Returns whether a workload of the inventory is one that a selector selects.

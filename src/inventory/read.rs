@@ -10,6 +10,7 @@ mod errors;
 mod fields;
 mod kind;
 mod left_out;
+mod live;
 mod mesh;
 mod network;
 mod object;
@@ -21,23 +22,25 @@ mod service;
 mod sidecar;
 mod style;
 mod tree;
+mod unread;
 mod workload;
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 
 use self::document::{Keep, Mistakes};
 use self::kind::Kind;
-use self::object::Meta;
+use self::live::Live;
+use self::object::{Found, Meta};
 use self::sidecar::has_sidecar;
 use self::tree::{At, Document};
 use super::objects::build_of;
 use super::outside::Mesh;
 use super::query::Index;
 use super::{
-    ApiServer, Existing, Inventory, Listener, MeshEntry, Namespace, PolicyKind, PolicyObject, Rewrite, Service,
+    ApiServer, Existing, Inventory, Listener, MeshEntry, Namespace, PolicyKind, PolicyObject, Rewrite, Service, Unread,
     Workload, WorkloadKind,
 };
 use crate::diag::{Code, Diagnostic, Diagnostics};
@@ -73,9 +76,16 @@ pub fn read(sources: &Sources, files: &[FileId], reading: Reading<'_>, diagnosti
         document::each_document(file, &source.text, Keep::Known, &mut found, |document, mistakes| {
             is_empty &= document.root().is_null();
             is_manifest |= ["apiVersion", "kind"].iter().all(|key| document.root().get(key).is_some());
-            object::each_object(document.root(), kustomization, &unplaced, mistakes, |kind, meta, at, mistakes| {
-                facts.add(kind, meta, at, mistakes);
-            });
+            object::each_object_and_other(
+                document.root(),
+                kustomization,
+                &unplaced,
+                mistakes,
+                |found, at, mistakes| match found {
+                    Found::Known(kind, meta) => facts.add(kind, meta, at, mistakes),
+                    Found::Other(kind) => facts.unread.extend(unread::workload(&kind, at, &unplaced)),
+                },
+            );
         });
         let is_other = is_found && !kustomization && !is_manifest && !looks_like_manifest(&source.text);
         match is_other && !(is_empty && found.iter().next().is_none()) {
@@ -219,6 +229,8 @@ struct Facts {
     workloads: BTreeMap<(SmolStr, SmolStr, WorkloadKind), Workload>,
     /// The workloads with `generateName`, which is only the beginning of a name: two with one such name are different.
     unnamed: Vec<Workload>,
+    /// The Pods that run.
+    live: Live,
     accounts: BTreeSet<(SmolStr, SmolStr)>,
     api_servers: BTreeSet<ApiServer>,
     /// The number of objects without a namespace, and the span of the first.
@@ -227,6 +239,7 @@ struct Facts {
     existing: Vec<Existing>,
     listeners: Vec<Listener>,
     rewrites: Vec<Rewrite>,
+    unread: Vec<Unread>,
     entries: Vec<MeshEntry>,
 }
 
@@ -266,10 +279,19 @@ impl Facts {
                 // A ReplicaSet of a Deployment is skipped: its Deployment and Pods represent it, and a cluster keeps
                 // ten old ones. One without a template has no pods.
                 let empty = object.get("spec").is_some_and(|spec| spec.get("template").is_none());
-                if kind == WorkloadKind::ReplicaSet && (empty || workload::is_owned(&meta, mistakes)) {
-                    return;
+                if kind == WorkloadKind::ReplicaSet {
+                    let owner = workload::owner(meta.at, mistakes);
+                    if empty || owner.is_some() {
+                        let own = format_smolstr!("{}/{}", kind.word(), meta.name);
+                        self.live.made_by(meta.namespace, own, owner);
+                        return;
+                    }
                 }
+                let runs = kind == WorkloadKind::Pod && workload::is_running(object);
                 let Some(workload) = workload::workload(kind, meta, object, mistakes) else { return };
+                if runs {
+                    self.live.add(&workload);
+                }
                 if generated {
                     self.unnamed.push(workload);
                 } else {
@@ -292,6 +314,7 @@ impl Facts {
         let mut workloads: Vec<Workload> = self.workloads.into_values().chain(self.unnamed).collect();
         workloads.sort_by(|a, b| (&a.namespace, &a.name, a.kind).cmp(&(&b.namespace, &b.name, b.kind)));
         for workload in &mut workloads {
+            self.live.decide(workload);
             if let Some(namespace) = namespaces.get(&workload.namespace) {
                 let (labels, name) = (&namespace.labels, &workload.namespace);
                 workload.sidecar = has_sidecar(workload.injection, &workload.labels, name, labels);
@@ -309,6 +332,8 @@ impl Facts {
         let (mut listeners, mut rewrites) = (self.listeners, self.rewrites);
         listeners.sort_by(|a, b| (&a.object, a.port).cmp(&(&b.object, b.port)));
         rewrites.sort_by(|a, b| a.title.cmp(&b.title));
+        let mut unread = self.unread;
+        unread.sort_by(|a, b| (&a.namespace, &a.name, &a.kind).cmp(&(&b.namespace, &b.name, &b.kind)));
         let (services, index) = (self.services, Index::default());
         let left_out = AllLeftOut::of(&workloads);
         Inventory {
@@ -324,6 +349,7 @@ impl Facts {
             objects,
             existing,
             left_out,
+            unread,
             index,
         }
     }

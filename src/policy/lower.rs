@@ -70,6 +70,7 @@ pub fn lower(program: Program, settings: &Settings, diagnostics: &mut Diagnostic
     lifelines::warn_of_denied_grants(&policy, &grants, diagnostics);
     nameless::warn_of_nameless(&policy, &dns, diagnostics);
     mesh::note_missing(&policy, diagnostics);
+    mesh::warn_of_restarts(&policy, diagnostics);
     mesh::warn_of_root(&policy, diagnostics);
     policy.grants = grants;
     policy

@@ -79,3 +79,24 @@ pub fn note_missing(policy: &Policy, diagnostics: &mut Diagnostics) {
             ),
     );
 }
+
+/// Warns of pods that run with a sidecar and get none when they are started again: their namespace lost its label.
+pub fn warn_of_restarts(policy: &Policy, diagnostics: &mut Diagnostics) {
+    let Some(rule) = policy.rules.first().filter(|_| policy.settings.targets.contains(&Layer::Istio)) else { return };
+    let lost = policy.inventory.workloads.iter().filter(|one| policy.inventory.after_restart(one) == Some(false));
+    let names: Vec<String> = lost.map(|workload| format!("{}/{}", workload.namespace, workload.name)).collect();
+    if names.is_empty() {
+        return;
+    }
+    let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
+    let names = names[..names.len().min(3)].join(", ");
+    diagnostics.push(
+        Diagnostic::new(
+            Code::Unmeshed,
+            rule.origin.place(),
+            format!("pods that have a sidecar lose it when they are started again: {names}{more}"),
+        )
+        .at("from then on no object of Istio stops them")
+        .note("neither their template nor their namespace asks for a sidecar: label the namespace `istio-injection: enabled`"),
+    );
+}

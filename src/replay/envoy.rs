@@ -7,6 +7,12 @@
 //! gateway    "upstream_cluster":"outbound|…"       "upstream_local_address" is not the address of the client
 //! ```
 //!
+//! An address with port 0 is from `X-Forwarded-For`: the request came through a gateway, whose identity is in
+//! `downstream_peer_uri_san` if the log has this field, or else in the gateway's own line alone.
+//!
+//! What `outboundTrafficPolicy: REGISTRY_ONLY` refuses has the cluster `BlackHoleCluster`; or none, with the route
+//! `block_all` (HTTP) or the response flag `UH` (TCP, istio/istio#33281).
+//!
 //! Envoy logs only the addresses of pods. The name of a host outside is in the name of the Envoy cluster
 //! (`outbound|443||zenquotes.io`); for `PassthroughCluster` it is the name that TLS or HTTP asked for.
 
@@ -46,6 +52,10 @@ struct Line<'l> {
     response_code_details: Text<'l>,
     #[serde(borrow, default)]
     connection_termination_details: Text<'l>,
+    #[serde(borrow, default)]
+    response_flags: Text<'l>,
+    #[serde(borrow, default)]
+    route_name: Text<'l>,
 }
 
 /// Reads a line of Envoy.
@@ -67,21 +77,35 @@ pub(super) fn line(line: &[u8]) -> Result<Reading<'_>, String> {
 fn received<'l>(line: &Line<'l>, client: SocketAddr) -> Result<Reading<'l>, String> {
     let here = socket(&line.downstream_local_address).filter(|here| here.port() > 0);
     let here = here.ok_or("`downstream_local_address` is no address with a port")?;
-    let mut source = Told::at(client.ip());
-    if let Some((namespace, account)) = line.downstream_peer_uri_san.told().and_then(identity) {
-        (source.namespace, source.account) = (Text::of(namespace.to_owned()), Text::of(account.to_owned()));
+    let peer = line.downstream_peer_uri_san.told().and_then(identity);
+    let is_forwarded = client.port() == 0;
+    let mut source = if is_forwarded { Told::default() } else { Told::at(client.ip()) };
+    match peer {
+        Some((namespace, account)) => {
+            (source.namespace, source.account) = (Text::of(namespace.to_owned()), Text::of(account.to_owned()));
+        }
+        None if is_forwarded => return Ok(Reading::Passed(Passed::Forwarded)),
+        None => {}
     }
-    Ok(Reading::Flows(vec![record(line, source, Told::at(here.ip()), here.port())]))
+    let flow = record(line, source, Told::at(here.ip()), here.port());
+    Ok(Reading::Flows(vec![Record { client: is_forwarded.then_some(client.ip()), ..flow }]))
 }
 
 /// Returns the flow that a sidecar sent for its pod, or the two flows to and from a gateway.
 fn sent<'l>(line: &Line<'l>, client: SocketAddr, cluster: &str) -> Result<Reading<'l>, String> {
-    let refused = cluster == "BlackHoleCluster";
+    let flags = line.response_flags.told().unwrap_or_default();
+    let is_unregistered = line.route_name.told() == Some("block_all") || flags.split(',').any(|flag| flag == "UH");
+    let refused = cluster == "BlackHoleCluster" || cluster.is_empty() && is_unregistered;
     let dialled = socket(&line.downstream_local_address);
     let mut parts = cluster.split('|');
     let (kind, _, _, name) = (parts.next(), parts.next(), parts.next(), parts.next());
     let service = name.filter(|_| kind == Some("outbound"));
-    let to = socket(&line.upstream_host).or(dialled.filter(|_| service.is_none()));
+    let upstream = socket(&line.upstream_host);
+    if let (None, Some(here), true) = (upstream, dialled.filter(|here| here.port() > 0), is_denied(line)) {
+        // Only a gateway refuses by a policy what it would send on.
+        return Ok(Reading::Flows(vec![record(line, Told::at(client.ip()), Told::at(here.ip()), here.port())]));
+    }
+    let to = upstream.or(dialled.filter(|_| service.is_none()));
     let Some(to) = to.filter(|to| to.port() > 0) else {
         // Envoy chose no pod: none was healthy, or there was no route.
         return Ok(Reading::Passed(Passed::Service));
@@ -101,14 +125,20 @@ fn sent<'l>(line: &Line<'l>, client: SocketAddr, cluster: &str) -> Result<Readin
             let onward = record(line, Told::at(gateway), destination, to.port());
             flows.push(Record { client: Some(client.ip()), tls: Text::default(), ..onward });
         }
+        _ if client.port() == 0 => return Ok(Reading::Passed(Passed::Forwarded)),
         _ => flows.push(record(line, Told::at(client.ip()), destination, to.port())),
     }
     flows.iter_mut().for_each(|flow| flow.refused |= refused);
     Ok(Reading::Flows(flows))
 }
 
-fn record<'l>(line: &Line<'l>, source: Told<'l>, destination: Told<'l>, port: u16) -> Record<'l> {
+/// Returns whether an AuthorizationPolicy refused what a line tells.
+fn is_denied(line: &Line<'_>) -> bool {
     let denied = |text: &Text<'_>| text.told().is_some_and(|text| text.starts_with("rbac_access_denied"));
+    denied(&line.response_code_details) || denied(&line.connection_termination_details)
+}
+
+fn record<'l>(line: &Line<'l>, source: Told<'l>, destination: Told<'l>, port: u16) -> Record<'l> {
     // The name in the mesh's own TLS, `outbound_.8080_._.api.garden.svc.cluster.local`, is not a name that the client
     // asked for.
     let between_sidecars = line.requested_server_name.told().is_some_and(|name| name.starts_with("outbound_."));
@@ -121,7 +151,7 @@ fn record<'l>(line: &Line<'l>, source: Told<'l>, destination: Told<'l>, port: u1
         path: line.path.clone(),
         host: line.authority.clone(),
         tls: if between_sidecars { Text::default() } else { line.requested_server_name.clone() },
-        refused: denied(&line.response_code_details) || denied(&line.connection_termination_details),
+        refused: is_denied(line),
         ..Record::default()
     }
 }

@@ -41,6 +41,11 @@ struct Fields {
 /// Reads a line. `last` is the format of the line before, which is tried first. Anything before the `{`, such as the
 /// pod's name from `kubectl logs --prefix`, is skipped.
 pub(super) fn read<'l>(line: &'l [u8], last: &mut Format) -> Result<Reading<'l>, String> {
+    if is_envoy_text(line) {
+        return Err(
+            "this is an access log of Envoy as text: say `accessLogEncoding: JSON` in Istio's `meshConfig`".into()
+        );
+    }
     let start = line.iter().position(|byte| *byte == b'{').ok_or("this is no JSON")?;
     let line = &line[start..];
     if let Ok(reading) = read_as(line, *last) {
@@ -63,6 +68,15 @@ pub(super) fn read<'l>(line: &'l [u8], last: &mut Format) -> Result<Reading<'l>,
     let reading = read_as(line, format)?;
     *last = format;
     Ok(reading)
+}
+
+/// Returns whether a line is in Envoy's own format, `[2024-06-02T13:24:57.930Z] "GET / HTTP/1.1" 200 …`, perhaps with a
+/// pod's name before it.
+fn is_envoy_text(line: &[u8]) -> bool {
+    let time = |at: usize| line.get(at + 1).is_some_and(u8::is_ascii_digit) && line.get(at + 5) == Some(&b'-');
+    let Some(start) = (0..line.len().min(256)).find(|at| line[*at] == b'[' && time(*at)) else { return false };
+    let brace = line.iter().position(|byte| *byte == b'{').unwrap_or(line.len());
+    start < brace && line[start..].windows(3).take(40).any(|bytes| bytes == b"] \"")
 }
 
 fn read_as(line: &[u8], format: Format) -> Result<Reading<'_>, String> {

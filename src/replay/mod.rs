@@ -109,6 +109,8 @@ pub struct Found {
     pub passed: [u64; Passed::ALL.len()],
     /// The number of lines that could not be read.
     pub unread: u64,
+    /// The logs that break off, each with the line at which it does and the reason.
+    pub broken: Vec<(usize, u64, String)>,
     /// The first unreadable lines: the log, the line, and the reason.
     pub unread_lines: Vec<(usize, u64, String)>,
     /// Allows and denies that no flow meets, and `default deny`s that isolate no pod of any flow.
@@ -221,6 +223,12 @@ impl<'p> Replay<'p> {
     pub fn unread(&mut self, at: (usize, u64), why: String) {
         self.found.lines += 1;
         self.note(at, why);
+    }
+
+    /// Takes the end of a log that cannot be read any further.
+    pub fn broken(&mut self, at: (usize, u64), why: String) {
+        self.unread(at, format!("the log cannot be read any further: {why}"));
+        self.found.broken.push((at.0, at.1, why));
     }
 
     fn note(&mut self, (log, line): (usize, u64), why: String) {

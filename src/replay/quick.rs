@@ -18,7 +18,7 @@ enum Field {
     Time,
     /// It tells flows apart, as it is written.
     Told,
-    /// So does its address; the port does not.
+    /// So does its address; the port does not, unless it is 0.
     Address,
     /// So does all but this number inside it.
     Without(&'static [u8]),
@@ -78,6 +78,8 @@ fn field(format: Format, name: &[u8]) -> Field {
             | b"method"
             | b"path"
             | b"response_code_details"
+            | b"response_flags"
+            | b"route_name"
             | b"connection_termination_details" => Field::Told,
             _ => Field::Unread,
         },
@@ -152,6 +154,8 @@ impl<'l> Scan<'l, '_> {
         self.key.extend_from_slice(name);
         self.key.push(b'=');
         match what {
+            // Port 0 means that the address is from a header.
+            Field::Address if value.ends_with(b":0\"") => self.key.extend_from_slice(value),
             Field::Address => self.key.extend_from_slice(without_port(value)?),
             Field::Without(name) => match memmem::find(value, name) {
                 Some(at) => {

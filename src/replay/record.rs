@@ -34,13 +34,16 @@ pub enum Passed {
     OwnNode,
     /// It names a Service, and not the pod that took the flow.
     Service,
+    /// The sender's address is from a header, and which gateway passed the request on is not told.
+    Forwarded,
     /// It tells of no flow.
     NoFlow,
 }
 
 impl Passed {
     /// Every reason.
-    pub const ALL: [Passed; 5] = [Passed::Reply, Passed::Undirected, Passed::OwnNode, Passed::Service, Passed::NoFlow];
+    pub const ALL: [Passed; 6] =
+        [Passed::Reply, Passed::Undirected, Passed::OwnNode, Passed::Service, Passed::Forwarded, Passed::NoFlow];
 
     /// Returns the reason as a key of JSON.
     pub fn key(self) -> &'static str {
@@ -49,6 +52,7 @@ impl Passed {
             Passed::Undirected => "undirected",
             Passed::OwnNode => "own_node",
             Passed::Service => "service",
+            Passed::Forwarded => "forwarded",
             Passed::NoFlow => "no_flow",
         }
     }
@@ -60,6 +64,7 @@ impl Passed {
             Passed::Undirected => "does not say which end began",
             Passed::OwnNode => "from the pod's own node",
             Passed::Service => "names a Service, and not the pod that took the flow",
+            Passed::Forwarded => "has the client from a header, and not the gateway that passed the request on",
             Passed::NoFlow => "no flow",
         }
     }

@@ -68,7 +68,9 @@ pub(super) fn line(line: &[u8]) -> Result<Reading<'_>, String> {
     // A pod has its Service's name here, which is no name of its own. Only for a host outside is it the host's name.
     let outside = line.destination_pod.told().is_none();
     let names = if outside { line.service.told().map(|name| Text::of(name.to_owned())) } else { None };
-    let refused = line.error.told().is_some_and(|error| error.contains("policy rejection"));
+    // The receiver says `policy rejection`; the sender only hears the answer 401 to its CONNECT.
+    let is_refusal = |error: &str| error.contains("policy rejection") || error.contains("http status: 401");
+    let refused = line.error.told().is_some_and(is_refusal);
     let record = Record {
         time: line.time,
         source: end(line.source_pod, line.source_namespace, &line.source_identity, source.ip()),

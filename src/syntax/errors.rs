@@ -36,7 +36,12 @@ pub fn problem(problem: &Problem, span: Span, text: &str) -> Diagnostic {
                 .at("there is no open bracket before it")
                 .fix(format!("remove the `{found}`"), span, "")
         }
-        ProblemKind::ForeignComment => foreign_comment(span, found),
+        ProblemKind::ForeignComment => {
+            let (before, after) = (text.get(..problem.start), text.get(problem.end..));
+            let before = before.and_then(|text| text.rsplit('\n').next()).unwrap_or_default();
+            let after = after.and_then(|text| text.lines().next()).unwrap_or_default();
+            foreign_comment(span, found, [before, after])
+        }
         ProblemKind::TooDeep => {
             Diagnostic::new(Code::TextLimit, span, format!("brackets nest deeper than {MAX_DEPTH} here"))
                 .note("a `let` can name what stands inside")

@@ -243,6 +243,7 @@ impl Facts<'_> {
             left_out: Vec::new(),
             addresses: Vec::new(),
             owned: false,
+            template: None,
             owner: None,
             labels,
             origin,

@@ -12,7 +12,7 @@ use super::selectors::assumed;
 use super::value::Env;
 use super::{Checker, errors};
 use crate::diag::{Code, Diagnostic, nearest, one_edit};
-use crate::inventory::{Matched, Workload};
+use crate::inventory::{Matched, Unread, Workload};
 use crate::model::labels::{self, Account, PodSelector, Requirement, Requirements, Test};
 use crate::model::names::is_dns_label;
 use crate::resolve::{Def, Role, stdlib};
@@ -124,6 +124,10 @@ impl Checker<'_> {
             Matched::HostNetwork(workload) => errors::on_host_network(span, self.text(span), workload),
             Matched::NoNamespace(near) => {
                 errors::no_such_namespaces(span, labels_of_namespace, near.as_ref(), inventory.namespaces.keys())
+            }
+            Matched::Near(_) | Matched::Unknown { .. } if inventory.unread_of(selector).is_some() => {
+                let Some(unread) = inventory.unread_of(selector) else { return };
+                errors::kind_not_read(span, self.text(span), unread)
             }
             Matched::Near(near) => {
                 let text = match written {
@@ -319,7 +323,16 @@ impl Checker<'_> {
                     }
                     // A namespace that the inventory lacks has its own message.
                     Matched::Known | Matched::HostNetwork(_) | Matched::NoNamespace(_) => {}
-                    Matched::Near(_) | Matched::Unknown { .. } => self.unknown_name_of_pods(name, &key, env),
+                    Matched::Near(_) | Matched::Unknown { .. } => {
+                        let named = |one: &&Unread| (&one.namespace, &one.name) == (&key.0, &key.1);
+                        match inventory.unread.iter().find(named).or_else(|| inventory.unread_of(&pods)) {
+                            Some(unread) => {
+                                let text = format!("{namespace}/{}", name.text);
+                                self.push(errors::kind_not_read(name.span, &text, unread));
+                            }
+                            None => self.unknown_name_of_pods(name, &key, env),
+                        }
+                    }
                 }
                 Some(selector)
             }

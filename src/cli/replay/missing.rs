@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::shown::number;
+use crate::cli::number;
 use crate::policy::Policy;
 use crate::policy::provenance::rule_text;
 use crate::replay::{Suggested, Why};

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use crate::cli::number;
 use crate::model::rules::RuleId;
 use crate::policy::provenance::rule_text;
 use crate::policy::{Cause, End, Policy};
@@ -122,6 +123,7 @@ impl Summary<'_> {
             .unread_lines
             .iter()
             .map(|(log, line, why)| json!({ "log": self.names.get(*log), "line": line, "message": why }));
+        let broken = found.broken.iter().map(|(log, line, _)| json!({ "log": self.names.get(*log), "line": line }));
         json!({
             "lines": found.lines,
             "flows": found.flows(),
@@ -132,6 +134,7 @@ impl Summary<'_> {
             "unlabelled": found.unlabelled,
             "passed_over": passed,
             "unread": { "count": found.unread, "lines": unread.collect::<Vec<_>>() },
+            "broken_off": broken.collect::<Vec<_>>(),
             "denied_groups": found.denied.sorted().iter().map(|group| self.group(group)).collect::<Vec<_>>(),
             "denied_beyond": found.denied.beyond,
             "unexplained": found.unexplained.flows(),
@@ -212,16 +215,15 @@ impl Summary<'_> {
         if !passed.is_empty() {
             all.push(format!("passed over: {}", passed.join(", ")));
         }
+        for (log, line, _) in &found.broken {
+            let name = self.names.get(*log).map_or("", String::as_str);
+            all.push(format!("{name} breaks off at line {line}: its rest is not judged"));
+        }
         if found.unread > 0 {
             all.push(format!("{} cannot be read", number(found.unread, "line")));
         }
         all
     }
-}
-
-/// Returns a number with what is counted.
-pub fn number(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn more(out: &mut String, all: usize, what: &str) {

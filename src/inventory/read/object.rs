@@ -39,6 +39,29 @@ pub(super) fn each_object<'d>(
     mistakes: &mut Mistakes<'_>,
     mut visit: impl FnMut(Kind, Meta<'d>, At<'d>, &mut Mistakes<'_>),
 ) {
+    each_object_and_other(root, kustomization, unplaced, mistakes, |found, at, mistakes| {
+        if let Found::Known(kind, meta) = found {
+            visit(kind, meta, at, mistakes);
+        }
+    });
+}
+
+/// An object of a document.
+pub(super) enum Found<'d> {
+    /// One of a kind that is read.
+    Known(Kind, Meta<'d>),
+    /// One of another kind, with the kind's name.
+    Other(SmolStr),
+}
+
+/// Finds the objects of a document as [`each_object`] does, and those of other kinds too.
+pub(super) fn each_object_and_other<'d>(
+    root: At<'d>,
+    kustomization: bool,
+    unplaced: &SmolStr,
+    mistakes: &mut Mistakes<'_>,
+    mut visit: impl FnMut(Found<'d>, At<'d>, &mut Mistakes<'_>),
+) {
     let mut waiting: Vec<(At<'d>, Option<(SmolStr, SmolStr)>)> = vec![(root, None)];
     while let Some((at, given)) = waiting.pop() {
         if mistakes.are_too_many() {
@@ -72,10 +95,12 @@ pub(super) fn each_object<'d>(
             && let Some(items) = at.get("items").and_then(At::items)
         {
             waiting.extend(items.rev().map(|item| (item, Some((api_version.clone(), kind.into())))));
-        } else if let Some(kind) = Kind::of(&api_version, &kind)
-            && let Some(meta) = meta(kind, at, unplaced, mistakes)
-        {
-            visit(kind, meta, at, mistakes);
+        } else if let Some(kind) = Kind::of(&api_version, &kind) {
+            if let Some(meta) = meta(kind, at, unplaced, mistakes) {
+                visit(Found::Known(kind, meta), at, mistakes);
+            }
+        } else {
+            visit(Found::Other(kind), at, mistakes);
         }
     }
 }

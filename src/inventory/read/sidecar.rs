@@ -114,6 +114,13 @@ impl Inventory {
         has_sidecar(injection, pod, namespace, labels)
     }
 
+    /// Returns whether the pods of a workload get a sidecar when they are started again, if those that run differ.
+    pub fn after_restart(&self, workload: &Workload) -> Option<bool> {
+        let labels = &self.namespaces.get(&workload.namespace)?.labels;
+        let has = has_sidecar(workload.template?, &workload.labels, &workload.namespace, labels);
+        (has != workload.sidecar).then_some(has)
+    }
+
     /// Adds a namespace, which replaces an earlier one of its name, and decides the sidecars of its workloads by its
     /// labels.
     pub fn declare_namespace(&mut self, name: SmolStr, namespace: Namespace) {

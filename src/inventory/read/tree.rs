@@ -97,6 +97,14 @@ impl<'d> At<'d> {
         }
     }
 
+    /// Returns the string that the value is.
+    pub fn text(self) -> Option<&'d SmolStr> {
+        match self.scalar() {
+            Some(Scalar::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Returns the items of the list that the value is.
     pub fn items(self) -> Option<impl DoubleEndedIterator<Item = At<'d>>> {
         match &self.node().value {

@@ -64,6 +64,7 @@ pub(super) fn workload(
             (Some(status), phase) if !matches!(phase, Some("Succeeded" | "Failed")) => addresses(status, mistakes),
             _ => Vec::new(),
         },
+        template: None,
         owned: owner.is_some(),
         owner,
         labels,
@@ -73,9 +74,10 @@ pub(super) fn workload(
     })
 }
 
-/// Returns whether a controller made an object.
-pub(super) fn is_owned(meta: &Meta<'_>, mistakes: &mut Mistakes<'_>) -> bool {
-    owner(meta.at, mistakes).is_some()
+/// Returns whether a Pod runs, by its `status.phase`.
+pub(super) fn is_running(object: At<'_>) -> bool {
+    let phase = object.get("status").and_then(|status| status.get("phase"));
+    phase.and_then(At::text).is_some_and(|phase| phase == "Running")
 }
 
 /// A pod's `metadata` and `spec`, and the workload's own `spec` around them. A Pod is its own template.
@@ -187,9 +189,9 @@ fn addresses(status: At<'_>, mistakes: &mut Mistakes<'_>) -> Vec<std::net::IpAdd
     fields::addresses(&list, "podIP", mistakes)
 }
 
-/// Returns the controller that manages the Pod, `Kind/name`. The kubelet's own static pods name their Node, which is no
+/// Returns the controller that made an object, `Kind/name`. The kubelet's own static pods name their Node, which is no
 /// controller.
-fn owner(metadata: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<SmolStr> {
+pub(super) fn owner(metadata: At<'_>, mistakes: &mut Mistakes<'_>) -> Option<SmolStr> {
     fields::mappings(metadata, "ownerReferences", mistakes).into_iter().find_map(|owner| {
         let controls = fields::boolean(owner, "controller", mistakes);
         let (kind, _) = fields::text(owner, "kind", mistakes).filter(|(kind, _)| controls && *kind != "Node")?;

@@ -246,10 +246,10 @@ pub fn origination(span: Span, why: &str) -> Diagnostic {
 /// Says that an arrow is misspelled.
 pub fn wrong_arrow(span: Span, found: &str) -> Diagnostic {
     let diagnostic = Diagnostic::new(Code::WrongArrow, span, format!("`{found}` is not the arrow of the language"));
-    match found {
-        "<-" | "<--" | "<=" | "<" => diagnostic.at("traffic is written from its source to its destination"),
-        "<=>" | "<-->" => diagnostic.fix("write `<->`", span, "<->"),
-        _ => diagnostic.fix("write `->`", span, "->"),
+    match (found.starts_with('<'), found.ends_with('>')) {
+        (true, false) => diagnostic.at("traffic is written from its source to its destination"),
+        (true, true) => diagnostic.fix("write `<->`", span, "<->"),
+        (false, _) => diagnostic.fix("write `->`", span, "->"),
     }
 }
 

@@ -5,10 +5,12 @@ use std::net::Ipv4Addr;
 use crate::diag::{Code, Diagnostic, Edit};
 use crate::model::names::is_dns_label;
 use crate::source::Span;
+use crate::syntax::keyword::Keyword;
 use crate::syntax::words::host_problem;
 
-/// Says that a comment begins as in another language; `text` is all of it.
-pub fn foreign_comment(span: Span, text: &str) -> Diagnostic {
+/// Says that a comment begins as in another language; `text` is all of it, and `around` the words before and after it
+/// on its lines.
+pub fn foreign_comment(span: Span, text: &str, around: [&str; 2]) -> Diagnostic {
     let slashes = text.bytes().take_while(|&byte| byte == b'/').count();
     let edit = |start: usize, end: usize, text: &str| Edit {
         span: Span { start: span.start + start as u32, end: span.start + end as u32, ..span },
@@ -21,6 +23,22 @@ pub fn foreign_comment(span: Span, text: &str) -> Diagnostic {
         let title = if rest.len() <= 60 { format!("write `{sign}{rest}`") } else { format!("write `{sign}`") };
         return diagnostic.fix_all(title, vec![edit(0, slashes, sign)]);
     }
+    let [before, after] = around;
+    let indentation = before.trim().is_empty().then_some(before);
+    let code = after.trim_start();
+    let begins_statement = || {
+        let word: &str = code.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+        code.starts_with('@') || Keyword::of_statement(word.as_bytes()).is_some()
+    };
+    // `#` reaches to the end of the line, and `deny` in `/* old */ deny …` is no comment.
+    let line_end = match (code.is_empty(), indentation) {
+        (true, _) => None,
+        (false, Some(indentation)) if begins_statement() => Some(indentation),
+        _ => {
+            return diagnostic
+                .note("what follows on this line would be part of it: move the comment to a line of its own");
+        }
+    };
     // The sign at the end comes first where the comment is a single line.
     let mut edits = vec![edit(0, text.len() - text.trim_start_matches(['/', '*']).len(), "#")];
     let mut at = 0;
@@ -38,6 +56,12 @@ pub fn foreign_comment(span: Span, text: &str) -> Diagnostic {
     let end = text.trim_end_matches("*/").len();
     if end < text.len() && edits.last().is_none_or(|edit| (edit.span.end - span.start) as usize <= end) {
         edits.push(edit(text[..end].trim_end_matches(' ').len(), text.len(), ""));
+    }
+    let last = text.rsplit('\n').next().unwrap_or_default().trim_start();
+    let is_closing = text.contains('\n') && last.trim_start_matches(['*', '/']).is_empty();
+    if let Some(indentation) = line_end.filter(|_| !is_closing) {
+        let gap = after.len() - code.len();
+        edits.push(edit(text.len(), text.len() + gap, &format!("\n{indentation}")));
     }
     diagnostic.fix_all("write `#` before each of its lines", edits)
 }

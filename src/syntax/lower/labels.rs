@@ -47,6 +47,14 @@ impl Lower<'_> {
                 Rule::endpoint if is_joint(&pair, open.is_some()) && pairs.peek().is_some() => {
                     return self.words_between(&pair, requirements.last()?, &pairs, span);
                 }
+                Rule::endpoint if open.is_some() && lists_in_braces(&pair, &pairs) => {
+                    let (before, values) = (requirements.last()?, pairs.next()?);
+                    let list = values.as_str().trim_matches(['{', '}']).trim();
+                    let repair = format!("{} {} ({list})", self.slice(before.key.span), pair.as_str());
+                    let span = before.span.to(self.span(&values));
+                    self.push(errors::label_test(span, repair));
+                    return None;
+                }
                 Rule::endpoint if negates(&pair, &pairs) => return self.not_in_words(&pair, pairs),
                 Rule::endpoint => self.requirement(pair, &mut pairs),
                 // After an `except`, which labels do not have.
@@ -281,6 +289,15 @@ fn negated(key: &str, test: Option<&Pair<'_, Rule>>) -> String {
         (None, Some(values)) => format!("{key} notin {}", values.trim_start()),
         _ => key.to_owned() + rest.trim_start_matches('!'),
     }
+}
+
+/// Returns whether a word tests the label before it by a list in braces, `{app in {a, b}}`.
+fn lists_in_braces(pair: &Pair<'_, Rule>, rest: &Pairs<'_, Rule>) -> bool {
+    let is_list = |text: &str| {
+        let inside = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+        inside.is_some_and(|inside| !inside.contains(['{', '}', '/', ':', '=', '!']))
+    };
+    matches!(pair.as_str(), "in" | "notin") && rest.peek().is_some_and(|next| is_list(next.as_str().trim_end()))
 }
 
 /// Returns whether a word denies the label behind it, as in `{not app}`.

@@ -32,7 +32,9 @@ impl Refusal<'_> {
         let colons: Vec<usize> = (open + 1..close).filter(|&at| self.tokens[at].is(":")).collect();
         let is_word = |at: usize| self.tokens.get(at).is_some_and(|token| token.kind != Kind::Symbol);
         let is_port = |at: usize| self.tokens[at].text.starts_with(|c: char| c.is_ascii_digit());
-        if !colons.iter().all(|&colon| is_word(colon - 1) && is_word(colon + 1)) || colons.is_empty() {
+        // `{time=12:30}`: what stands before this colon is a value, and no key.
+        let is_key = |at: usize| !matches!(self.tokens[at - 1].text, "=" | "!=" | ":");
+        if !colons.iter().all(|&at| is_word(at - 1) && is_key(at - 1) && is_word(at + 1)) || colons.is_empty() {
             return None;
         }
         let edits = colons.iter().map(|&colon| {

@@ -1,7 +1,7 @@
 //! Refusals at the bones of statements: heads, names, arrows, annotations.
 
 use super::Refusal;
-use super::tokens::Kind;
+use super::tokens::{Kind, Token};
 use crate::diag::{Code, Diagnostic, Edit, nearest};
 use crate::source::Span;
 use crate::syntax::grammar::Rule;
@@ -159,18 +159,62 @@ impl Refusal<'_> {
             Kind::Word => matches!(found.text, "to" | "-" | "--" | "---"),
             Kind::String => false,
         };
-        // A dash and an arrow that touch were taken apart.
-        let whole = match self.after(1) {
-            Some(next) if found.text.ends_with('-') && next.is(">") => self.span(found.start, next.end),
-            _ => self.token_span(found),
+        if !is_arrow {
+            return None;
+        }
+        // A dash and an arrow that touch were taken apart: of `<-->` came `<-` and `>`.
+        let (whole, text) = match self.after(1) {
+            Some(next) if found.text.ends_with('-') && next.is(">") => {
+                (self.span(found.start, next.end), format!("{}->", found.text))
+            }
+            _ => (self.token_span(found), found.text.to_owned()),
         };
-        let text = if whole.end == self.token_span(found).end { found.text } else { "-->" };
-        let diagnostic = is_arrow.then(|| errors::wrong_arrow(whole, text))?;
+        if text == "=" {
+            return Some(self.equals_for_arrow(found));
+        }
+        let diagnostic = errors::wrong_arrow(whole, &text);
+        let end = (whole.end - self.origin.start) as usize;
+        if self.has_other_arrow(found.start, end) {
+            return Some(Diagnostic { fixes: Vec::new(), ..diagnostic }.note("another arrow stands in this statement"));
+        }
         let is_backward = text.starts_with('<') && diagnostic.fixes.is_empty();
         Some(match self.turned_flow().filter(|_| is_backward) {
             Some((span, flow)) => diagnostic.fix(format!("write `{flow}`"), span, flow),
             None => diagnostic,
         })
+    }
+
+    /// Returns whether the statement has an arrow outside a range of its text.
+    fn has_other_arrow(&self, start: usize, end: usize) -> bool {
+        let outside = self.tokens.iter().filter(|token| token.end <= start || token.start >= end);
+        outside.filter(|token| token.kind == Kind::Symbol).any(|token| token.text.ends_with('>'))
+    }
+
+    /// `garden/app=web` is a label without its braces; `garden/* = shop/*` may be a flow.
+    fn equals_for_arrow(&self, found: Token<'_>) -> Diagnostic {
+        let span = self.token_span(found);
+        let flow = |diagnostic: Diagnostic| match self.has_other_arrow(found.start, found.end) {
+            true => diagnostic,
+            false => diagnostic.fix("write `->`", span, "->"),
+        };
+        let word = |token: &Token<'_>| token.kind == Kind::Word;
+        let (Some(key), Some(value)) = (self.before(1).filter(word), self.after(1).filter(word)) else {
+            return flow(errors::expected(span, "`->`", self.before(1).map(|it| it.text)));
+        };
+        let slash = self.before(2).filter(|slash| slash.is("/") && slash.end == key.start);
+        let whole = self.span(key.start, value.end);
+        let label = format!("{{{}={}}}", key.text, value.text);
+        let is_endpoint = self.after(2).is_some_and(|next| next.is("/") && next.start == value.end);
+        let diagnostic = Diagnostic::new(Code::Expected, whole, "a label stands in braces behind its namespace");
+        match slash {
+            Some(_) if !is_endpoint => {
+                let namespace = self.before(3).map_or("", |namespace| namespace.text);
+                let title = format!("write `{namespace}/{label}`");
+                diagnostic.at(format!("expected `{label}`")).fix(title, whole, label)
+            }
+            None if !is_endpoint => diagnostic.note(format!("as in `garden/{label}`")),
+            _ => flow(errors::expected(span, "`->`", Some(key.text))),
+        }
     }
 
     /// Returns the flow around a `<-`, written with `->`, with its span. Ports after it would come to the source, which

@@ -7,7 +7,9 @@
 use rustc_hash::FxHashSet;
 
 use super::crossed::Overlap;
-use super::ways::{all_bare, in_the_way, is_read, kept_off, leaves_others_open, ways_beside_pods, ways_for};
+use super::ways::{
+    all_bare, in_the_way, is_read, kept_off, leaves_others_open, wait_for_restart, ways_beside_pods, ways_for,
+};
 use super::{Crossed, Row, RowEnd, Together};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::model::conditions::Conditions;
@@ -87,7 +89,10 @@ fn unmeshed(policy: &Policy, rule: &Rule, end: &RowEnd<'_>) -> Option<Diagnostic
     if let Some((layer, judgement)) = of_every_pod(end) {
         warning = warning.note(judgement.words(layer));
     }
-    Some(warning.note(format!("or give them a {keeper}")))
+    Some(warning.note(match wait_for_restart(policy, rule) {
+        true => "or restart them, `kubectl rollout restart`".to_owned(),
+        false => format!("or give them a {keeper}"),
+    }))
 }
 
 /// Warns about connections that annotations keep from the sidecars of a rule's pods, if only sidecars would judge them.

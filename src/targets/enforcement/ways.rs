@@ -29,6 +29,13 @@ pub(super) fn all_bare(policy: &Policy, rule: &Rule) -> bool {
     policy.inventory.given && known.peek().is_some() && known.all(|pod| !pod.sidecar)
 }
 
+/// Returns whether pods that a rule governs get a sidecar as soon as they are started again.
+pub(super) fn wait_for_restart(policy: &Policy, rule: &Rule) -> bool {
+    let side = if rule.ingress { &rule.destination } else { &rule.source };
+    let mut known = side.pods().flat_map(|(_, pods)| policy.inventory.select(&pods.selector));
+    known.any(|pod| policy.inventory.after_restart(pod) == Some(true))
+}
+
 /// Returns how known pods that a rule governs would get a sidecar, where the labels of their namespace are not what is
 /// missing.
 ///

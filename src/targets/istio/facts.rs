@@ -224,7 +224,9 @@ impl<'a> Facts<'a> {
                     to.all = false;
                 } else {
                     let of_its_kind = if is_ambient(self.policy, workload) { &mut to.ambient } else { &mut to.bare };
-                    of_its_kind.push(format!("{}/{}", workload.namespace, workload.name));
+                    let gets_one = self.policy.inventory.after_restart(workload) == Some(true);
+                    let until = if gets_one { " (until it is restarted)" } else { "" };
+                    of_its_kind.push(format!("{}/{}{until}", workload.namespace, workload.name));
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::endpoints::Key;
 use super::ports::{label_value, pods_of, selector_words};
 use crate::diag::{Code, Diagnostic, nearest};
-use crate::inventory::{Near, NearNamespace, Service, Workload};
+use crate::inventory::{Near, NearNamespace, Service, Unread, Workload};
 use crate::model::labels::{Requirement, Requirements, Test};
 use crate::settings::Platform;
 use crate::source::Span;
@@ -186,6 +186,17 @@ pub fn selector_unmatched(
         Some(declaration) => format!("if such pods come later, say so: `{declaration}`"),
         None => "such pods may come later".into(),
     })
+}
+
+/// Pods of a workload whose kind is not read, so that nothing is known of them.
+pub fn kind_not_read(span: Span, text: &str, unread: &Unread) -> Diagnostic {
+    let Unread { kind, namespace, name, labels, account, origin } = unread;
+    let labels: Vec<(&SmolStr, &str)> = labels.iter().map(|(key, value)| (key, value.as_str())).collect();
+    let declaration = workload_declaration(namespace, name, &labels, account.as_deref());
+    Diagnostic::new(Code::SelectorMatchesNothing, span, format!("no pod that is known matches `{text}`"))
+        .at(format!("{kind} {namespace}/{name} makes such pods, and its kind is not read"))
+        .label(*origin, "here")
+        .note(format!("say which pods it has: `{declaration}`"))
 }
 
 /// Names of workloads in the braces of labels; `repair` is the union that was meant, and `certain` says that no pod has

@@ -47,8 +47,23 @@ fn others_are_asked_and_a_gap_explains_a_difference() {
     assert_eq!((&wasm["against"], &wasm["differing"]), (&json!("wasm"), &json!([])));
     let run = netpol(here.path(), &[&["test", "--against", "source", "--format", "junit"][..], &target].concat());
     assert!(run.out.contains("<testsuite name=\"against\" tests=\"1\" failures=\"0\">"), "{}", run.out);
-    assert!(run.out.contains("<testcase name=\"against source\" classname=\"netpol\">"), "{}", run.out);
+    assert!(run.out.contains("<testcase name=\"against source\" classname=\"netpol\"/>"), "{}", run.out);
     assert_eq!(netpol(here.path(), &["test", "--against", "layers"]).code, 2);
+}
+
+/// Without an inventory nothing is known of a gateway's pods but what its declaration says.
+#[test]
+fn a_gateway_has_the_account_that_its_declaration_says() {
+    let policy = "use std/istio (ingress-gateway)
+allow ingress internet -> garden/{app=web}:8080/http via ingress-gateway at \"web.example.com\"
+test \"from outside\" {
+  allow 203.0.113.7 -> garden/{app=web}:8080/http via ingress-gateway at \"web.example.com\"
+}
+";
+    let here = folder(&[("a.netpol", policy)]);
+    let run = netpol(here.path(), &["test", "--against", "all"]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    assert!(run.out.contains("ok      against yaml  2 flows\n"), "{}", run.out);
 }
 
 const SENDERS: &[&str] = &["garden/*", "garden/{app=web}", "lab/@good", "shop/{tier!=back}", "198.51.100.0/24"];

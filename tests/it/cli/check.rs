@@ -110,6 +110,19 @@ fn the_nearest_configuration_above_the_first_path_counts() {
     assert!(run.err.contains("other.toml:2:13: error[E0904]"), "{}", run.err);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_configuration_that_cannot_be_read_is_not_passed_over() {
+    let here = folder(&[("a/x.netpol", GOOD), ("b/x.netpol", GOOD), ("b/netpol.toml/x", ""), ("c/x.netpol", GOOD)]);
+    std::os::unix::fs::symlink("nowhere.toml", here.path().join("a/netpol.toml")).unwrap();
+    std::os::unix::fs::symlink("netpol.toml", here.path().join("c/netpol.toml")).unwrap();
+    for (folder, why) in [("a", "no such file"), ("b", "is a directory"), ("c", "too many levels of symbolic links")] {
+        let run = netpol(here.path(), &["check", folder]);
+        assert_eq!(run.code, 2, "{folder}: {}", run.err);
+        assert!(run.err.starts_with("error: cannot read `") && run.err.contains(why), "{folder}: {}", run.err);
+    }
+}
+
 #[test]
 fn the_day_decides_what_has_expired() {
     let here = folder(&[("a.netpol", "@expires(2027-01-31)\nallow egress garden/* -> 203.0.113.0/24:443\n")]);
@@ -240,6 +253,45 @@ fn certain_fixes_are_applied_and_others_are_left() {
     assert!(run.err.ends_with("1 finding with a fix is left to you: `--fix` mends spelling alone\n"), "{}", run.err);
     assert_eq!(netpol(here.path(), &["check", "--diff"]).code, 2);
     assert_eq!(netpol_with(here.path(), &["check", "--fix", "-"], GOOD.as_bytes()).code, 2);
+}
+
+/// A fix that a machine applies leaves the rules that are there.
+#[test]
+fn fixes_of_spelling_take_no_rule_away() {
+    let fixed = |text: &str| {
+        let here = folder(&[("a.netpol", text)]);
+        let run = netpol(here.path(), &["check", "--fix"]);
+        (std::fs::read_to_string(here.path().join("a.netpol")).unwrap(), run.err)
+    };
+    let deny = "deny egress garden/* -> 192.0.2.128/25\n";
+    for (text, after) in [
+        (format!("/* old */ {deny}"), format!("# old\n{deny}")),
+        (format!("  /* old */{}", deny), format!("  /* old */{}", deny)),
+        (format!("  /* a\n   * b */  {deny}"), format!("  # a\n   # b\n  {deny}")),
+        (format!("/*\n old\n*/ {deny}"), format!("#\n # old\n {deny}")),
+        (format!("/* a */ /* b */ {deny}"), format!("/* a */ /* b */ {deny}")),
+        (format!("deny egress /* who */ {}", &deny[12..]), format!("deny egress /* who */ {}", &deny[12..])),
+        ("allow a/{x=b} <--> c/{x=d}\n".to_owned(), "allow a/{x=b} <-> c/{x=d}\n".to_owned()),
+        ("allow a/{x=b} <==> c/{x=d}\n".to_owned(), "allow a/{x=b} <-> c/{x=d}\n".to_owned()),
+        ("allow a/{x=b} --> c/{x=d}\n".to_owned(), "allow a/{x=b} -> c/{x=d}\n".to_owned()),
+    ] {
+        let (fixed, said) = fixed(&text);
+        assert_eq!(fixed, after, "{text}{said}");
+    }
+    // An equals sign is a label's, and two arrows are one too many.
+    for text in [
+        "allow egress garden/app=web -> a.example.com:443\n",
+        "allow ingress app=cli -> garden/*:80\n",
+        "allow garden/app = web\n",
+        "allow egress garden/{app in {a, b}} -> dns\n",
+        "allow a/{x=b} --> c/{x=d} -> e/*\n",
+        "allow egress garden/{j=12:30:45} -> dns\n",
+    ] {
+        let (fixed, said) = fixed(text);
+        assert_eq!(fixed, text, "{said}");
+    }
+    let (_, said) = fixed("allow egress garden/* => 203.0.113.7:443\n");
+    assert!(said.contains("1 edit in 1 file\n"), "{said}");
 }
 
 #[test]

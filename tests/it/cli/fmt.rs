@@ -104,7 +104,7 @@ fn links_and_permissions_stay() {
     std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
     symlink("real/a.netpol", here.path().join("link.netpol")).unwrap();
     let run = netpol(here.path(), &["fmt", "."]);
-    assert_eq!((run.code, run.err.as_str()), (0, "1 of 1 files formatted\n"));
+    assert_eq!((run.code, run.err.as_str()), (0, "1 of 1 file formatted\n"));
     assert!(std::fs::symlink_metadata(here.path().join("link.netpol")).unwrap().is_symlink());
     assert_eq!(std::fs::read_to_string(&real).unwrap(), TIDIED);
     assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);

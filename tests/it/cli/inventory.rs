@@ -137,3 +137,56 @@ fn a_question_without_a_port_is_told_the_ports() {
     let run = netpol(here.path(), &[&inventory[..], &["--from", "shop/web", "--to", "shop/web"]].concat());
     assert!(run.code == 2 && run.err.contains("as `shop/web:80`; it has 80 to 8080"), "{}", run.err);
 }
+
+/// A Rollout makes pods as a Deployment does, and nothing of it is read but what a message says.
+#[test]
+fn a_kind_that_is_not_read_is_named() {
+    let rollout = |kind: &str| {
+        format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: {kind}\nmetadata: {{ name: ro, namespace: garden }}\nspec:\n  template:\n    \
+             metadata: {{ labels: {{ app: ro }} }}\n    spec: {{ serviceAccountName: ro }}\n---\napiVersion: v1\nkind: Namespace\n\
+             metadata: {{ name: garden }}\n"
+        )
+    };
+    let here = folder(&[("cluster.yaml", &rollout("Rollout"))]);
+    for text in ["allow egress garden/{app=ro} -> dns\n", "allow egress garden/ro -> dns\n"] {
+        std::fs::write(here.path().join("a.netpol"), text).unwrap();
+        let run = netpol(here.path(), &["check", "a.netpol", "--inventory", "cluster.yaml"]);
+        let declared = "workload garden/ro { labels { app = ro } account ro }";
+        assert!(run.err.contains("E0312") && run.err.contains("Rollout garden/ro makes such pods"), "{}", run.err);
+        assert!(run.err.contains(&format!("`{declared}`")), "{}", run.err);
+        std::fs::write(here.path().join("a.netpol"), format!("{declared}\n{text}")).unwrap();
+        let run = netpol(here.path(), &["check", "a.netpol", "--inventory", "cluster.yaml"]);
+        assert!(!run.err.contains("E0312"), "{}", run.err);
+    }
+}
+
+/// The namespace got its label after the pods had started, or lost it.
+#[test]
+fn pods_that_run_otherwise_than_their_template_asks_are_told() {
+    let cluster = |labels: &str, containers: &str| {
+        format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata: {{ name: garden, labels: {{ {labels} }} }}\n---\napiVersion: apps/v1\nkind: \
+             Deployment\nmetadata: {{ name: web, namespace: garden }}\nspec: {{ selector: {{ matchLabels: {{ app: web }} }}, template: \
+             {{ metadata: {{ labels: {{ app: web }} }}, spec: {{}} }} }}\n---\napiVersion: v1\nkind: Pod\nmetadata: {{ name: \
+             web-5d9c8-x2k4q, namespace: garden, labels: {{ app: web, pod-template-hash: 5d9c8 }}, ownerReferences: [{{ kind: \
+             ReplicaSet, name: web-5d9c8, controller: true }}] }}\nspec: {{ containers: [{containers}] }}\nstatus: {{ phase: Running }}\n"
+        )
+    };
+    let rule = "allow ingress anywhere -> garden/web:80/http where method GET\n";
+    let here = folder(&[("a.netpol", rule)]);
+    let check = |labels: &str, containers: &str| {
+        std::fs::write(here.path().join("cluster.yaml"), cluster(labels, containers)).unwrap();
+        netpol(here.path(), &["check", "--inventory", "cluster.yaml", "--target", "istio"])
+    };
+    let (bare, meshed) = ("{ name: web }", "{ name: web }, { name: istio-proxy }");
+    let run = check("istio-injection: enabled", bare);
+    assert!(run.code == 1 && run.err.contains("E0711"), "{}", run.err);
+    assert!(run.err.contains("garden/web (until it is restarted)"), "{}", run.err);
+    assert!(run.err.contains("restart `garden/web`, which is older"), "{}", run.err);
+    let run = check("", meshed);
+    assert!(run.code == 0 && run.err.contains("W0722"), "{}", run.err);
+    assert!(run.err.contains("lose it when they are started again: garden/web"), "{}", run.err);
+    let run = check("istio-injection: enabled", meshed);
+    assert!(run.code == 0 && !run.err.contains("W0722"), "{}", run.err);
+}

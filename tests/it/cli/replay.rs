@@ -1,5 +1,7 @@
 //! Tests of `replay`: the formats of logs, what they tell, and what is found.
 
+mod proxies;
+
 use std::io::Write;
 
 use serde_json::{Value, json};
@@ -16,6 +18,7 @@ allow ingress payments/{app=db} -> garden/api:7070
 /// A Pod as a cluster has it, made by the ReplicaSet of a Deployment.
 fn pod(place: &str, app: &str, address: &str, account: &str) -> String {
     let (namespace, name) = place.split_once('/').unwrap();
+    let proxy = if namespace == "garden" { ", { name: istio-proxy, image: p }" } else { "" };
     format!(
         "apiVersion: v1
 kind: Pod
@@ -24,7 +27,7 @@ metadata:
   namespace: {namespace}
   labels: {{ app: {app}, pod-template-hash: 5d9c8bf7d }}
   ownerReferences: [{{ apiVersion: apps/v1, kind: ReplicaSet, name: {app}-5d9c8bf7d, controller: true }}]
-spec: {{ serviceAccountName: {account}, containers: [{{ name: c, image: i }}] }}
+spec: {{ serviceAccountName: {account}, containers: [{{ name: c, image: i }}{proxy}] }}
 status: {{ phase: Running, podIPs: [{{ ip: {address} }}] }}
 "
     )
@@ -226,7 +229,8 @@ fn hubble_tells_more_than_flows_that_begin() {
         json!({ "lost_events": { "source": "HUBBLE_RING_BUFFER", "num_events_lost": 2 }, "node_name": "kind-worker" }),
     ]);
     let found = found(&here, &log);
-    assert_eq!(found["passed_over"], json!({ "reply": 2, "undirected": 1, "own_node": 1, "service": 1, "no_flow": 1 }));
+    let passed = json!({ "reply": 2, "undirected": 1, "own_node": 1, "service": 1, "forwarded": 0, "no_flow": 1 });
+    assert_eq!(found["passed_over"], passed);
     assert_eq!(found["refused_before"], json!({ "still_denied": 1, "now_allowed": 1 }));
     assert_eq!((&found["flows"], &found["denied"]), (&json!(2), &json!(0)));
 }
@@ -253,87 +257,6 @@ fn requests_of_hubble_are_judged_by_method_and_path() {
     ]);
     let found = found(&here, &log);
     assert_eq!((&found["allowed"], &found["denied"]), (&json!(1), &json!(2)), "{found:#}");
-}
-
-#[test]
-fn envoy_tells_addresses_which_the_inventory_knows() {
-    let here = shop();
-    let inbound = json!({
-        "upstream_cluster": "inbound|8080||", "upstream_local_address": "127.0.0.6:53013",
-        "downstream_local_address": "10.244.2.7:8080", "requested_server_name": "outbound_.8080_._.api.garden.svc.cluster.local",
-    });
-    let outside = |cluster: &str, asked: &str| {
-        json!({
-            "upstream_cluster": cluster, "upstream_host": "34.117.118.44:443", "requested_server_name": asked,
-            "downstream_local_address": "34.117.118.44:443", "method": null, "path": null, "authority": null,
-        })
-    };
-    let log = lines(&[
-        envoy(json!({})),
-        envoy(inbound.clone()),
-        envoy(
-            json!({ "upstream_host": "10.244.3.9:5432", "upstream_cluster": "outbound|5432||db.payments.svc.cluster.local" }),
-        ),
-        envoy(outside("outbound|443||zenquotes.io", "zenquotes.io")),
-        envoy(outside("PassthroughCluster", "zenquotes.io")),
-        envoy(outside("PassthroughCluster", "example.com")),
-        envoy(outside("BlackHoleCluster", "example.com")),
-        envoy(json!({ "upstream_host": null })),
-        // Nobody knows the sender: it is an address for the policy.
-        envoy(json!({
-            "upstream_cluster": "inbound|8080||", "downstream_local_address": "10.244.2.7:8080",
-            "downstream_remote_address": "203.0.113.9:40000",
-        })),
-        json!({ "level": "info", "time": "2024-06-02T13:24:57.930Z", "scope": "cache", "msg": "generated new workload certificate" }),
-    ]);
-    let found = found(&here, &log);
-    let expected = [
-        ("garden/web -> payments/db:5432", 1),
-        ("garden/web -> example.com:443", 1),
-        ("203.0.113.9 -> garden/api:8080", 1),
-    ];
-    assert_eq!(denied(&found), expected.map(|(text, count)| (text.to_owned(), count)), "{found:#}");
-    assert_eq!(found["allowed"], 4);
-    assert_eq!(found["refused_before"], json!({ "still_denied": 1, "now_allowed": 0 }));
-    assert_eq!((&found["passed_over"]["service"], &found["passed_over"]["no_flow"]), (&json!(1), &json!(1)));
-}
-
-#[test]
-fn a_gateway_takes_one_flow_and_makes_another() {
-    let here = shop();
-    let log = lines(&[envoy(json!({
-        "upstream_local_address": "10.244.1.5:38000", "downstream_local_address": "10.244.1.5:8443",
-        "downstream_remote_address": "203.0.113.9:8459", "requested_server_name": "shop.example.com",
-    }))]);
-    let found = found(&here, &log);
-    assert_eq!((&found["lines"], &found["flows"], &found["allowed"]), (&json!(1), &json!(2), &json!(2)), "{found:#}");
-    let log = log.replace("10.244.2.7:8080", "10.244.2.7:9999");
-    assert_eq!(denied(&self::found(&here, &log)), [("garden/web -> garden/api:9999".to_owned(), 1)]);
-}
-
-#[test]
-fn ztunnel_tells_names_of_pods_and_identities() {
-    let here = shop();
-    let log = lines(&[
-        ztunnel(json!({})),
-        ztunnel(json!({ "message": "connection opened" })),
-        // The Pod is gone; its name tells the Deployment.
-        ztunnel(json!({ "src.workload": "web-7bbc8d9f5c-zzzzz", "src.addr": "10.244.1.77:52252" })),
-        ztunnel(json!({ "dst.hbone_addr": "10.244.2.7:9090" })),
-        ztunnel(json!({ "dst.hbone_addr": "10.244.2.7:9091", "error": "connection closed due to policy rejection" })),
-        ztunnel(json!({ "dst.hbone_addr": "10.96.108.116:80" })),
-        ztunnel(json!({ "src.workload": "stranger", "src.addr": "10.244.1.78:1" })),
-        ztunnel(json!({
-            "dst.addr": "142.251.151.119:443", "dst.hbone_addr": null, "dst.service": "zenquotes.io",
-            "dst.workload": null, "dst.namespace": null, "dst.identity": null,
-        })),
-    ]);
-    let found = found(&here, &log);
-    let expected = [("garden/web -> garden/api:9090", 1), ("garden/@default -> garden/api:8080", 1)];
-    assert_eq!(denied(&found), expected.map(|(text, count)| (text.to_owned(), count)), "{found:#}");
-    assert_eq!((&found["allowed"], &found["unexplained"], &found["unlabelled"]), (&json!(3), &json!(1), &json!(1)));
-    assert_eq!(found["unexplained_groups"][0]["sentence"], "garden/@default -> garden/api:8080");
-    assert_eq!((&found["passed_over"]["service"], &found["passed_over"]["no_flow"]), (&json!(1), &json!(1)));
 }
 
 #[test]
@@ -372,6 +295,11 @@ fn lines_that_cannot_be_read_are_counted_and_told() {
     assert_eq!((run.code, run.out.as_str()), (2, ""));
     assert!(run.err.starts_with("error: no line of the logs can be read; line 1: "), "{}", run.err);
     assert_eq!(replay(&here, "", &[]).code, 0);
+    let text = "[2024-06-02T13:24:57.930Z] \"GET /{a} HTTP/1.1\" 200 - via_upstream - \"-\" 0 33 12 11 \"-\"\n";
+    for log in [text.to_owned(), format!("[pod/web-0/istio-proxy] {text}")] {
+        let run = replay(&here, &log, &[]);
+        assert!(run.err.contains("`accessLogEncoding: JSON`"), "{}", run.err);
+    }
 }
 
 #[test]
@@ -411,6 +339,12 @@ fn packed_logs_are_unpacked() {
     let run = netpol(here.path(), &arguments);
     let found: Value = serde_json::from_str(&run.out).unwrap();
     assert_eq!((&found["unread"]["count"], &found["unread"]["lines"][0]["log"]), (&json!(1), &json!("a.gz")));
+    assert_eq!(found["broken_off"], json!([{ "log": "a.gz", "line": found["unread"]["lines"][0]["line"] }]));
+    assert_eq!(run.code, 2);
+    assert!(run.err.starts_with("error: `a.gz` cannot be read beyond line "), "{}", run.err);
+    let run = netpol(here.path(), &arguments[..arguments.len() - 2]);
+    assert_eq!(run.code, 2);
+    assert!(run.out.contains("a.gz breaks off at line "), "{}", run.out);
 }
 
 #[test]

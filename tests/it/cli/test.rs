@@ -79,6 +79,35 @@ fn machines_get_json_and_junit() {
 }
 
 #[test]
+fn machines_are_told_of_assertions_and_of_errors() {
+    let claims = "assert never shop/* -> 203.0.113.7\nassert never shop/* -> 198.51.100.7\n";
+    let here = folder(&[
+        ("a/a.netpol", &format!("{POLICY}{claims}test \"two\\nlines\" {{ deny shop/* -> 198.51.100.7 }}\n")),
+        ("b/b.netpol", "allow garden/app=web -> shop/*\ntest \"one\" { deny shop/* -> shop/* }\n"),
+    ]);
+    let of = |folder: &str, format: &str| netpol(here.path(), &["test", folder, "--format", format]);
+    let run = of("a", "junit");
+    assert_eq!(run.code, 1);
+    assert!(run.out.contains("<testsuites tests=\"3\" failures=\"1\">"), "{}", run.out);
+    assert!(run.out.contains("<testsuite name=\"assertions\" tests=\"2\" failures=\"1\">"), "{}", run.out);
+    let case = "<testcase name=\"assert never shop/* -&gt; 203.0.113.7\" classname=\"a/a.netpol:4\">\n      <failure ";
+    assert!(run.out.contains(case), "{}", run.out);
+    let value: Value = serde_json::from_str(&of("a", "json").out).unwrap();
+    let passed = ["assertions", "tests"].map(|what| value[what][0]["passed"].as_bool().unwrap());
+    assert_eq!((passed, &value["errors"]), ([false, true], &serde_json::json!([])), "{value:#}");
+    // A name stays on its line.
+    let run = netpol(here.path(), &["test", "a"]);
+    assert_eq!(run.out, "ok      a/a.netpol:6  two\\nlines\n");
+    // A policy that is none has an error, and is a document all the same.
+    let run = of("b", "junit");
+    assert_eq!(run.code, 1);
+    assert!(run.out.contains("<testsuites tests=\"1\" failures=\"0\" errors=\"1\">"), "{}", run.out);
+    assert!(run.out.contains("      <error message=\"E0101: "), "{}", run.out);
+    let value: Value = serde_json::from_str(&of("b", "json").out).unwrap();
+    assert_eq!((&value["errors"][0]["place"], &value["tests"]), (&"b/b.netpol:1".into(), &serde_json::json!([])));
+}
+
+#[test]
 fn too_little_coverage_fails() {
     let good = TESTS.split_once("test \"a").unwrap().0;
     let here = folder(&[("a.netpol", POLICY), ("tests.netpol", good)]);

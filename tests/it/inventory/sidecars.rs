@@ -1,6 +1,6 @@
 //! Who has a sidecar.
 
-use netpol::inventory::Namespace;
+use netpol::inventory::{Inventory, Namespace};
 use netpol::model::labels::Labels;
 
 use super::read_text;
@@ -121,6 +121,71 @@ metadata: {{ name: garden, labels: {{ istio-injection: enabled }} }}
     let status = r#"annotations: { sidecar.istio.io/status: '{"containers":["istio-proxy"],"revision":"default"}' }"#;
     assert!(pod(status, "{ name: web }", "status: { phase: Running }"));
     assert!(!pod(status, "{ name: istio-proxy }", "status: { phase: Running }"));
+}
+
+/// A Deployment with its ReplicaSet and a Pod of it that runs, in a namespace with these labels.
+fn rolled_out(namespace: &str, phase: &str, containers: &str, replica_set: bool) -> Inventory {
+    let replica_set = match replica_set {
+        true => {
+            "
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: { name: web-5d9c8, namespace: garden, ownerReferences: [{ kind: Deployment, name: web, controller: true }] }
+spec: { selector: { matchLabels: { app: web } }, template: { metadata: { labels: { app: web } }, spec: {} } }
+---"
+        }
+        false => "",
+    };
+    read_text(&format!(
+        "
+apiVersion: v1
+kind: Namespace
+metadata: {{ name: garden, labels: {{ {namespace} }} }}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{ name: web, namespace: garden }}
+spec: {{ selector: {{ matchLabels: {{ app: web }} }}, template: {{ metadata: {{ labels: {{ app: web }} }}, spec: {{}} }} }}
+---{replica_set}
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web-5d9c8-x2k4q
+  namespace: garden
+  labels: {{ app: web, pod-template-hash: 5d9c8 }}
+  ownerReferences: [{{ kind: ReplicaSet, name: web-5d9c8, controller: true }}]
+spec: {{ containers: [{containers}] }}
+status: {{ phase: {phase} }}
+"
+    ))
+}
+
+#[test]
+fn pods_that_run_overrule_what_their_template_predicts() {
+    let (bare, meshed) = ("{ name: web }", "{ name: web }, { name: istio-proxy }");
+    let enabled = "istio-injection: enabled";
+    for (namespace, phase, containers, has, after) in [
+        (enabled, "Running", bare, false, Some(true)),
+        (enabled, "Running", meshed, true, None),
+        ("", "Running", meshed, true, Some(false)),
+        ("", "Running", bare, false, None),
+        (enabled, "Succeeded", bare, true, None),
+        (enabled, "Pending", bare, true, None),
+    ] {
+        for replica_set in [true, false] {
+            let inventory = rolled_out(namespace, phase, containers, replica_set);
+            let web = inventory.named("garden", "web")[0];
+            let found = (web.sidecar, inventory.after_restart(web));
+            assert_eq!(found, (has, after), "{namespace} {phase} {containers} {replica_set}");
+        }
+    }
+    // A label that the source declares does not reach pods that run either.
+    let mut inventory = rolled_out("", "Running", bare, true);
+    let labels = Labels::from([("istio-injection".into(), "enabled".into())]);
+    let origin = inventory.workloads[0].origin;
+    inventory.declare_namespace("garden".into(), Namespace { labels, declared: true, origin });
+    let web = inventory.named("garden", "web")[0];
+    assert_eq!((web.sidecar, inventory.after_restart(web)), (false, Some(true)));
 }
 
 #[test]
