@@ -117,7 +117,7 @@ mod tests {
 
     /// The flow and the verdict of a number.
     fn of(number: u32) -> ([u32; 4], [u32; 3]) {
-        let flow = [1 << 24 | number % 97, 1 << 24 | number / 97, 6 << 16 | number % 7, 0];
+        let flow = [(1 << 24) | (number % 97), (1 << 24) | (number / 97), (6 << 16) | (number % 7), 0];
         (flow, [number, number + 1, number + 2])
     }
 
