@@ -110,7 +110,9 @@ fn gaps<'a>(
     (layer, direction): (Layer, Direction),
     judgements: &'a [Judgement],
 ) -> Vec<Wide<'a>> {
-    let is_wide = |judgement: &Judgement| judgement.levels.of(Traffic::Tcp) >= Level::Wider;
+    let is_wide = |judgement: &Judgement| {
+        judgement.levels.of(Traffic::Tcp) >= Level::Wider || !judgement.remarks().at_any_address.is_empty()
+    };
     let here = |judgement: &Judgement| judgement.direction == direction && is_wide(judgement);
     let closed = judgements.iter().enumerate().filter(|(at, judgement)| {
         let mut others = layers.iter().filter(|(other, _)| *other != layer);

@@ -345,6 +345,8 @@ fn well_behaved(policy: &Policy, led: &Led, rule: &Rule, end: &RowEnd<'_>) -> Op
         Why::PastProxies(gateway) => Some((judgement.words(*layer), &**gateway)),
         _ => None,
     });
+    let anywhere = end.layers.iter().find(|(_, judgement)| !judgement.remarks().at_any_address.is_empty());
+    let anywhere = anywhere.map(|(layer, judgement)| judgement.words(*layer));
     let (message, why, way) = match (passes, every_pod, &rule.via) {
         _ if let Some((why, (gateway, proxies))) = past_proxies => (
             format!("a client who comes past the proxies of `{gateway}` goes round this rule"),
@@ -391,7 +393,7 @@ fn well_behaved(policy: &Policy, led: &Led, rule: &Rule, end: &RowEnd<'_>) -> Op
         }
         (None, None, _) => (
             format!("a pod that avoids its {keeper} goes round this rule"),
-            format!("{keeper}s are all that holds it"),
+            anywhere.unwrap_or_else(|| format!("{keeper}s are all that holds it")),
             to_close(policy),
         ),
     };

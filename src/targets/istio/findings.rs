@@ -151,8 +151,8 @@ pub enum Note {
     NamesLeftOut(Traffics, IstioGap),
     /// Connections that annotations of the governed pods keep from their sidecars.
     PodsLeaveOut(String),
-    /// The ports on which connections may go to any address.
-    AtAnyAddress(Vec<u16>),
+    /// Headless Services, each with the port on which requests for it may go to any address.
+    AtAnyAddress(Vec<(String, u16)>),
 }
 
 impl Note {

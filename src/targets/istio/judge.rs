@@ -78,7 +78,7 @@ impl End {
                 self.leaves_out.push(gap);
             }
             Note::PodsLeaveOut(words) => end.remarks_mut().left_out = Some(words.into()),
-            Note::AtAnyAddress(ports) => end.remarks_mut().at_any_address = ports,
+            Note::AtAnyAddress(services) => self.at_any_address(&services),
         }
     }
 
@@ -87,6 +87,19 @@ impl End {
             self.judgement.level = gap.level;
             self.judgement.reason = why(gap.reason, part, sources);
         }
+    }
+
+    fn at_any_address(&mut self, services: &[(String, u16)]) {
+        let [(name, port), ..] = services else { return };
+        let end = &mut self.judgement;
+        if end.level == Level::Bypassable {
+            end.reason = format!(
+                "a pod that avoids its sidecar is not stopped, nor one that names the headless {name} as the host at \
+                 another address on {port}"
+            )
+            .into();
+        }
+        end.remarks_mut().at_any_address = services.iter().map(|(_, port)| *port).collect();
     }
 
     fn unmeshed(&mut self, pods: &Unmeshed, part: &Partition<'_>, sources: &Sources) {

@@ -13,6 +13,7 @@ use crate::inventory::outside::Mesh;
 use crate::model::addresses::AddressSet;
 use crate::model::hosts::Host;
 use crate::model::labels::PodSelector;
+use crate::model::ports::{PortMatch, Protocol};
 use crate::model::rules::{Action, Direction};
 use crate::policy::meaning::Meaning;
 use crate::policy::{GrantReason, Policy};
@@ -65,7 +66,9 @@ fn differing_among(
         let within = claims.compared(&mut meaning, OUT, place, within);
         let layer = egress.row(meaning.flows(), &mut ends, at, place, within)?;
         let beyond = meaning.flows().diagrams.minus(within, resolver);
-        let excess = meaning.excess(OUT, place, layer.may, beyond, &|at, end| claims.wider(at, end));
+        let told = at_any_address(&mut meaning, claims, said);
+        let untold = meaning.flows().diagrams.minus(beyond, told);
+        let excess = meaning.excess(OUT, place, layer.may, untold, &|at, end| claims.wider(at, end));
         let (kind, example) = match small(OUT, excess)? {
             Some(example) => (Kind::Wider, Some(example)),
             None if claims.shown.is_some() => continue,
@@ -90,6 +93,17 @@ fn differing_among(
         }
     }
     Ok(None)
+}
+
+/// Returns the flows that the layer is said to let through by headless Services: to any address on their ports.
+fn at_any_address(meaning: &mut Meaning<'_>, claims: &Claims<'_>, said: &Said) -> Set {
+    let judgements = said.ends.iter().filter_map(|end| claims.of.get(end));
+    let mut ports: Vec<u16> = judgements.flat_map(|one| one.remarks().at_any_address.iter().copied()).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    let flows = meaning.flows();
+    let sets = ports.into_iter().map(|port| flows.port(&PortMatch::range(port, port, Protocol::Tcp))).collect();
+    flows.diagrams.union(sets)
 }
 
 /// Returns the addresses that Istio treats as every address.

@@ -49,8 +49,8 @@ pub struct Reach {
     pub items: Vec<u32>,
     /// The gap of items that let more through.
     pub gap: Option<IstioGap>,
-    /// The ports on which some items lead to any address.
-    pub at_any_address: Vec<u16>,
+    /// The headless Services that lead to any address, each with its port.
+    pub at_any_address: Vec<(String, u16)>,
     /// Why Istio cannot express the destination at all.
     pub unable: Option<String>,
     /// The part of the destination that would need ports.
@@ -246,7 +246,7 @@ impl<'f, 'a> Destinations<'f, 'a> {
                 if reach.gap.is_none() {
                     reach.gap = gap;
                 }
-                reach.at_any_address.extend(&reached.at_any_address);
+                reach.at_any_address.extend_from_slice(&reached.at_any_address);
                 reach.narrower = reach.narrower.take().or_else(|| reached.narrower.clone());
                 self.add(reach, items);
             }

@@ -13,7 +13,7 @@ use crate::model::ports::{PortMatch, Ports, Protocol};
 use crate::model::rules::{Action, Direction, Rule};
 use crate::policy::{Grant, GrantReason};
 use crate::targets::istio::facts::Facts;
-use crate::targets::istio::findings::{Findings, IstioGap};
+use crate::targets::istio::findings::{Findings, IstioGap, Note};
 use crate::targets::istio::plan::subjects::Subject;
 use crate::targets::istio::plan::subjects::obeyed::Division;
 use crate::targets::istio::plan::unguarded;
@@ -49,10 +49,8 @@ pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolati
                     findings.gap(rule, OUT, &IstioGap::unable(NOT_ISOLATED));
                 } else if open || isolation.gaps.of(rule).any(|gap| gap.level == Level::Unable) {
                     findings.gap(rule, OUT, &IstioGap::unable("another rule leaves these pods open"));
-                } else if let Some(port) = facts.policy.rule(rule).and_then(|deny| met(deny, &isolation.at_any_address))
-                {
-                    let words = format!("who names a headless Service as the host reaches any address on {port}");
-                    findings.gap(rule, OUT, &IstioGap::wider(words));
+                } else if let Some(deny) = facts.policy.rule(rule) {
+                    findings.add(rule, OUT, Note::AtAnyAddress(met(deny, &isolation.at_any_address)));
                 }
             } else if end.isolates && !end.is_everything() {
                 isolation.gaps.of(rule).for_each(|gap| findings.gap(rule, OUT, gap));
@@ -97,13 +95,13 @@ pub fn gaps(facts: &Facts<'_>, ends: &Ends<'_>, division: &Division, mut isolati
     findings
 }
 
-/// Returns the first of some TCP ports that a deny is about.
-fn met(deny: &Rule, ports: &[u16]) -> Option<u16> {
-    let about = |port: &u16| {
+/// Returns those of some Services whose port a deny is about.
+fn met(deny: &Rule, services: &[(String, u16)]) -> Vec<(String, u16)> {
+    let about = |(_, port): &&(String, u16)| {
         let port = Ports::Some(vec![PortMatch::range(*port, *port, Protocol::Tcp)]);
         deny.destination.members.iter().any(|member| member.ports.may_overlap(&port))
     };
-    ports.iter().copied().find(about)
+    services.iter().filter(about).cloned().collect()
 }
 
 /// Returns whether a deny takes TCP ports of the resolver's pods that the way to DNS leaves open: `kube-system/*:9153`.

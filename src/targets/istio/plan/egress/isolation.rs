@@ -24,8 +24,8 @@ pub struct Isolation {
     open_inside: Option<u32>,
     /// The gaps of the rules about them.
     pub gaps: Gaps,
-    /// The ports on which the rules about them let out connections to any address.
-    pub at_any_address: Vec<u16>,
+    /// The headless Services by which the rules about them let out requests to any address, each with its port.
+    pub at_any_address: Vec<(String, u16)>,
 }
 
 impl Isolation {
@@ -55,7 +55,7 @@ pub fn isolations(ends: &Ends<'_>, division: &Division) -> Vec<Isolation> {
             at_any_address: around.map(|around| around.at_any_address.clone()).unwrap_or_default(),
         };
         let reached = object.own.iter().chain(&object.joined).filter_map(|&at| ends.get(at).reach.as_deref());
-        isolation.at_any_address.extend(reached.flat_map(|reach| &reach.at_any_address));
+        isolation.at_any_address.extend(reached.flat_map(|reach| reach.at_any_address.iter().cloned()));
         // A rule that allows everything leaves all of the pods open on purpose.
         let meant = open_inside.is_some_and(|at| everything(&at));
         if let (true, false, Some(open)) = (isolation.isolated, meant, isolation.open.map(|at| ends.get(at)))

@@ -26,8 +26,8 @@ pub struct Reached {
     pub items: Vec<Item>,
     /// The gap of items that let more through.
     pub gap: Option<IstioGap>,
-    /// The ports on which some items lead to any address.
-    pub at_any_address: Vec<u16>,
+    /// The headless Services that lead to any address, each with its port.
+    pub at_any_address: Vec<(String, u16)>,
     /// The flows that are refused although the rule allows them.
     pub narrower: Option<(Refuses, String)>,
 }
@@ -37,14 +37,13 @@ impl Reached {
         self.gap.get_or_insert_with(|| IstioGap::wider(why()));
     }
 
-    /// Adds the gap of the headless Services of a namespace that is imported whole.
+    /// Adds the headless Services of a namespace that is imported whole. Their callers reach other addresses only if they
+    /// mean to, as pods do that avoid their sidecars.
     fn headless(&mut self, known: Option<&NamespaceFacts<'_>>, namespace: &str) {
         for (name, service) in known.into_iter().flat_map(|known| &known.services) {
             let tcp = service.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
-            for port in tcp.filter(|port| leads_anywhere(service, port)) {
-                self.gap.get_or_insert_with(|| to_any_address(namespace, name, port.port));
-                self.at_any_address.push(port.port);
-            }
+            let anywhere = tcp.filter(|port| leads_anywhere(service, port));
+            self.at_any_address.extend(anywhere.map(|port| (format!("{namespace}/{name}"), port.port)));
         }
     }
 }
@@ -205,7 +204,7 @@ fn whole_namespace(facts: &Facts<'_>, namespace: &SmolStr, reached: &mut Reached
 struct Found {
     items: Vec<Item>,
     gap: Option<IstioGap>,
-    at_any_address: Vec<u16>,
+    at_any_address: Vec<(String, u16)>,
     /// Their selectors, each with the TCP ports of the pods.
     leads: Vec<(PodSelector, Vec<PortTest>)>,
 }
@@ -261,7 +260,7 @@ impl Found {
                 });
                 if leads_anywhere(service, port) {
                     found.gap = Some(to_any_address(namespace, name, port.port));
-                    found.at_any_address.push(port.port);
+                    found.at_any_address.push((format!("{namespace}/{name}"), port.port));
                 } else if service.headless && !is_own_port(facts, selector, port) {
                     found.gap = Some(IstioGap::wider(format!(
                         "Service {namespace}/{name} is headless: its port {0} is port {0} of its pods there, whatever \
