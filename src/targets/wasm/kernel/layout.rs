@@ -204,6 +204,8 @@ pub fn hash(kind: u32, text: &[u8]) -> u64 {
         Some(last) => {
             let (whole, _) = text.get(..text.len() - 1).unwrap_or_default().as_chunks::<64>();
             whole.iter().for_each(|eight| step(&mut lanes, eight));
+            // So that a word that comes twice does not take back what it did.
+            lanes = lanes.map(|lane| lane.rotate_left(17));
             step(&mut lanes, last);
         }
         None => {
