@@ -37,8 +37,8 @@ impl Reached {
         self.gap.get_or_insert_with(|| IstioGap::wider(why()));
     }
 
-    /// Adds the headless Services of a namespace that is imported whole. Their callers reach other addresses only if they
-    /// mean to, as pods do that avoid their sidecars.
+    /// Adds the headless Services of a namespace that is imported whole. Their callers reach other addresses only if
+    /// they mean to, as pods do that avoid their sidecars.
     fn headless(&mut self, known: Option<&NamespaceFacts<'_>>, namespace: &str) {
         for (name, service) in known.into_iter().flat_map(|known| &known.services) {
             let tcp = service.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
