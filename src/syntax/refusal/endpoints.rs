@@ -65,7 +65,8 @@ impl Refusal<'_> {
             span,
             format!("no space stands around the `{}` of an endpoint", sign.text),
         );
-        Some(diagnostic.fix("remove the space", span, sign.text))
+        // `in /,`: without the space something is still missing.
+        Some(if right.is_some() { diagnostic.fix("remove the space", span, sign.text) } else { diagnostic })
     }
 
     /// `a:{80}:443`
