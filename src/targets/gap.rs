@@ -63,6 +63,8 @@ pub enum Why {
     /// So many proxies are in front of this gateway, which does not know them: who comes past them writes the client's
     /// address himself.
     PastProxies(Box<(SmolStr, u32)>),
+    /// Pods may have the addresses of a gateway's clients.
+    PodsAmongClients,
     /// The layer lets through flows of a deny, for this reason.
     Kept(Kept),
     /// The layer does not define what happens to icmp.
@@ -141,6 +143,7 @@ impl Display for Why {
             }
             Why::OtherClientsOfGateway => "every client of the gateway",
             Why::BehindProxies => BEHIND_PROXIES,
+            Why::PodsAmongClients => "pods may have some of these addresses",
             Why::PastProxies(_) => "who comes past the proxies writes X-Forwarded-For himself",
             Why::Kept(kept) => kept.words(),
             Why::Icmp => "what a network plugin does with icmp is not defined",

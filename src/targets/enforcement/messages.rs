@@ -341,18 +341,26 @@ fn well_behaved(policy: &Policy, led: &Led, rule: &Rule, end: &RowEnd<'_>) -> Op
     let closes = |what: fn(&AtGateway) -> bool| end.layers.iter().any(|(_, judgement)| what(&judgement.at_gateway));
     let closable = closes(|at| at.other_ways) && !closes(|at| at.other_hosts);
     let passes = every_pod.filter(by_address).and_then(|(layer, _)| Some((layer, envelope(rule)?)));
-    let past_proxies = end.layers.iter().find_map(|(layer, judgement)| match &judgement.reason {
-        Why::PastProxies(gateway) => Some((judgement.words(*layer), &**gateway)),
-        _ => None,
+    let as_client = end.layers.iter().find_map(|(layer, judgement)| {
+        let (who, way) = match (&judgement.reason, &rule.via) {
+            (Why::PastProxies(gateway), _) => {
+                let (gateway, proxies) = &**gateway;
+                let way = format!("to close it: say where the proxies are, `proxies {proxies} from ADDRESSES`");
+                (format!("a client who comes past the proxies of `{gateway}` goes round this rule"), way)
+            }
+            (Why::PodsAmongClients, Some(via)) => (
+                format!("a pod at one of these addresses comes in through `{}` as a client does", via.gateway.name),
+                "to close it: say which addresses pods have, `pods = [\"10.244.0.0/16\"]` under `[cluster]` in netpol.toml"
+                    .to_owned(),
+            ),
+            _ => return None,
+        };
+        Some((who, judgement.words(*layer), Some(way)))
     });
     let anywhere = end.layers.iter().find(|(_, judgement)| !judgement.remarks().at_any_address.is_empty());
     let anywhere = anywhere.map(|(layer, judgement)| judgement.words(*layer));
     let (message, why, way) = match (passes, every_pod, &rule.via) {
-        _ if let Some((why, (gateway, proxies))) = past_proxies => (
-            format!("a client who comes past the proxies of `{gateway}` goes round this rule"),
-            why,
-            Some(format!("to close it: say where the proxies are, `proxies {proxies} from ADDRESSES`")),
-        ),
+        _ if let Some(told) = as_client => told,
         (_, Some((layer, judgement)), Some(via)) if end.direction == Direction::Egress => {
             let gateway = &via.gateway.name;
             (

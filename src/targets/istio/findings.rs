@@ -30,6 +30,8 @@ pub enum Reason {
     Mendable(String, String),
     /// Clients who come past the proxies in front of this gateway, so many, write their address themselves.
     PastProxies(SmolStr, u32),
+    /// Pods may have the addresses of a gateway's clients.
+    PodsAmongClients,
     /// Istio cannot distinguish the pods from those of another rule, and gives them the access of that rule.
     Shared(RuleId),
     /// Another rule leaves the pods open, for this reason. The last value lists its destinations that would need ports.
@@ -61,6 +63,11 @@ impl IstioGap {
     pub fn past_proxies(gateway: &Gateway) -> IstioGap {
         let reason = Reason::PastProxies(gateway.name.clone(), gateway.proxies);
         IstioGap { level: Level::Bypassable, reason }
+    }
+
+    /// Makes the gap of a rule about clients of a gateway whose addresses pods may have, too.
+    pub fn pods_among_clients() -> IstioGap {
+        IstioGap { level: Level::Bypassable, reason: Reason::PodsAmongClients }
     }
 
     /// Returns the gap of a rule that stops nothing, for the same reason.

@@ -182,6 +182,7 @@ fn why(reason: Reason, part: &Partition<'_>, sources: &Sources) -> Why {
     };
     match reason {
         Reason::Words(words) => words.into(),
+        Reason::PodsAmongClients => Why::PodsAmongClients,
         Reason::PastProxies(gateway, proxies) => Why::PastProxies(Box::new((gateway, proxies))),
         Reason::Mendable(words, way) => Why::Mendable(Box::new((words, way))),
         Reason::Shared(rule) => {

@@ -123,7 +123,7 @@ fn notes(
     if clients.sources.is_some() {
         notes.extend(clients::unseen(facts, &via.gateway));
     }
-    notes.extend(clients.gap.clone().map(Note::Gap));
+    notes.extend(clients.gap.iter().map(|_| Note::Gap(IstioGap::pods_among_clients())));
     notes.extend(clients::claimed(&via.gateway, clients).map(Note::Gap));
     if clients.identity {
         let words = "at a gateway clients have no identity: pods are refused";
